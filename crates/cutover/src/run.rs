@@ -29,7 +29,7 @@ pub enum Outcome {
 }
 
 /// A session that stands in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Blocker {
     /// Backend process id.
     pub pid: i32,
