@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod migration;
+pub mod plan;
 pub mod run;
 
 pub use clock::{Clock, SystemClock};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::migration::MigrationId;
+use crate::plan::Plan;
 
 /// Version of the JSON form of [`RunEvent`] and [`Run`]; raised when a reader of the old form would be misled.
 pub const FORMAT_VERSION: u32 = 1;
@@ -241,6 +242,8 @@ pub struct Run {
     pub database: String,
     /// How it ended; `None` while it runs, or when it was killed.
     pub outcome: Option<Outcome>,
+    /// What was to be done, as planned when the run began.
+    pub plan: Plan,
     /// Events, in order.
     pub events: Vec<RunEvent>,
 }
