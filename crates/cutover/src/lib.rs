@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod migration;
 pub mod plan;
+pub mod report;
 pub mod run;
 
 pub use clock::{Clock, SystemClock};

@@ -65,8 +65,9 @@ pub struct CheckResult {
     pub found: String,
     /// The verdict.
     pub verdict: Verdict,
-    /// Time the measurement took.
-    #[serde(with = "seconds")]
+    /// Time the measurement took. Called `took` in JSON: a check's fields stand beside those of its [`RunEvent`],
+    /// which has an `elapsed` of its own.
+    #[serde(rename = "took", with = "seconds")]
     pub elapsed: Duration,
 }
 

@@ -1,0 +1,658 @@
+//! Runs and plans for the tests, built like the engine builds them.
+
+use std::time::Duration;
+
+use crate::migration::{Claims, MigrationId, Version};
+use crate::plan::{FORMAT_VERSION as PLAN_FORMAT, Plan, StageSummary, Step, StepState, Target, UnitSummary};
+use crate::run::{Blocker, CheckResult, EventKind, FORMAT_VERSION, Outcome, Run, RunEvent, Verdict};
+
+/// 2026-11-20T09:30:00Z.
+const START: i64 = 1_795_167_000_000_000;
+
+pub(super) fn id(version: &str) -> MigrationId {
+    let number = version.trim_start_matches('0').parse().unwrap_or(0);
+    MigrationId {
+        root: "migrations".into(),
+        version: Version::new(vec![number], version),
+    }
+}
+
+pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&str]) -> Step {
+    let creates: Vec<String> = creates.iter().map(ToString::to_string).collect();
+    Step {
+        migration: id(version),
+        name: name.into(),
+        path: format!("migrations/V{version}__{name}.sql"),
+        stage: stage.map(Into::into),
+        claims: Claims {
+            creates: creates.clone(),
+            ..Claims::default()
+        },
+        checksum: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
+        bytes: 612,
+        statements: u32::try_from(creates.len()).expect("few"),
+        units: vec![UnitSummary {
+            transactional: true,
+            statements: 2,
+            why: None,
+        }],
+        creates,
+        alters: Vec::new(),
+        drops: Vec::new(),
+        opaque: None,
+        state: StepState::Pending,
+    }
+}
+
+fn stage(id: &str, title: &str) -> StageSummary {
+    StageSummary {
+        id: id.into(),
+        title: title.into(),
+        kind: "sprint".into(),
+        notes: Vec::new(),
+        uses: Vec::new(),
+        within_target: true,
+    }
+}
+
+fn stages() -> Vec<StageSummary> {
+    let mut all: Vec<StageSummary> = [
+        ("0.1", "Core Infra + Auth Skeleton"),
+        ("1.1", "Symbols & Schemas"),
+        ("1.2", "Market Data Read APIs"),
+        ("1.3", "Data Ingestion & Jobs"),
+        ("2.1", "Strategy Persistence & Versioning"),
+        ("2.3", "Strategy CRUD & Validation"),
+        ("3.2", "Backtest Persistence"),
+        ("4.1", "Accounts & Positions"),
+        ("7.1", "Polish & Caching"),
+    ]
+    .iter()
+    .map(|(id, title)| stage(id, title))
+    .collect();
+    all[2].uses = ["symbols", "equity_daily_bars", "crypto_daily_bars"]
+        .map(Into::into)
+        .to_vec();
+    all[3].notes = vec!["import checkpoints live in jobs.payload_json".into()];
+    all[8].notes = vec!["may add cache metadata".into()];
+    all[8].within_target = false;
+    all
+}
+
+/// A plan like that of a trading platform, sprint by sprint: empty stages, a deferred and an optional migration.
+pub(super) fn plan() -> Plan {
+    let mut steps = vec![
+        step(
+            "0001",
+            "create_users",
+            Some("0.1"),
+            &["table users", "index users_email_key"],
+        ),
+        step(
+            "0002",
+            "create_webauthn_credentials",
+            Some("0.1"),
+            &["table webauthn_credentials"],
+        ),
+        step(
+            "0100",
+            "create_symbols",
+            Some("1.1"),
+            &["table symbols", "index symbols_symbol_key"],
+        ),
+        step(
+            "0101",
+            "create_equity_daily_bars",
+            Some("1.1"),
+            &["table equity_daily_bars"],
+        ),
+        step(
+            "0102",
+            "create_crypto_daily_bars",
+            Some("1.1"),
+            &["table crypto_daily_bars"],
+        ),
+        step(
+            "0130",
+            "create_jobs",
+            Some("1.3"),
+            &["table jobs", "index jobs_user", "index jobs_type"],
+        ),
+        step("0200", "create_strategies", Some("2.1"), &["table strategies"]),
+        step(
+            "0201",
+            "create_strategy_versions",
+            Some("2.1"),
+            &["table strategy_versions"],
+        ),
+        step(
+            "0230",
+            "add_indexes_strategies",
+            Some("2.3"),
+            &["index idx_strategies_user"],
+        ),
+        step(
+            "0300",
+            "create_backtest_runs",
+            Some("3.2"),
+            &["table backtest_runs"],
+        ),
+        step(
+            "0301",
+            "create_backtest_results",
+            Some("3.2"),
+            &["table backtest_results"],
+        ),
+        step("0330", "add_fk_backtest_runs_job", Some("3.2"), &[]),
+        step(
+            "0400",
+            "create_paper_accounts",
+            Some("4.1"),
+            &["table paper_accounts"],
+        ),
+        step(
+            "0401",
+            "create_positions",
+            Some("4.1"),
+            &["table positions", "index positions_symbol"],
+        ),
+    ];
+    let sources = [
+        "00_core",
+        "00_core",
+        "01_market_data",
+        "01_market_data",
+        "01_market_data",
+        "06_infra",
+    ];
+    for (step, source) in steps.iter_mut().zip(sources) {
+        step.claims.source = Some(format!("ddl/{source}.sql"));
+    }
+    steps[0].claims.task = Some("users exist before anything refers to them".into());
+    steps[8].state = StepState::Optional;
+    steps[8].claims.optional = true;
+    steps[8].units = vec![UnitSummary {
+        transactional: false,
+        statements: 1,
+        why: Some("CREATE INDEX CONCURRENTLY".into()),
+    }];
+    steps[11].state = StepState::Deferred;
+    steps[11].claims.deferred = true;
+    steps[11].claims.requires = vec!["0130".into()];
+    steps[11].alters = vec!["table backtest_runs".into()];
+    steps[11].statements = 2;
+    Plan {
+        format_version: PLAN_FORMAT,
+        project: "bitstockerz".into(),
+        target: Some(Target {
+            system_identifier: "7301234567890123456".into(),
+            database: "bitstockerz".into(),
+            server_version_num: 150_018,
+        }),
+        stages: stages(),
+        steps,
+        notes: vec!["V0001: the outer BEGIN … COMMIT is replaced by cutover's own transaction".into()],
+    }
+}
+
+/// Records events at times given in milliseconds.
+pub(super) struct Recorder {
+    now: u64,
+    pub(super) events: Vec<RunEvent>,
+}
+
+impl Recorder {
+    pub(super) fn new() -> Self {
+        Self {
+            now: 0,
+            events: Vec::new(),
+        }
+    }
+
+    /// Lets `millis` pass, then records.
+    pub(super) fn after(&mut self, millis: u64, kind: EventKind) {
+        self.now += millis;
+        let at_micros = START + i64::try_from(self.now * 1_000).expect("small");
+        self.events.push(RunEvent {
+            at_micros,
+            elapsed: Duration::from_millis(self.now),
+            kind,
+        });
+    }
+
+    pub(super) fn begin(&mut self, steps: usize) {
+        self.after(
+            0,
+            EventKind::RunStarted {
+                run: "01JD4Q7R".into(),
+                steps,
+            },
+        );
+        self.after(2, EventKind::RunnerLocked { token: 7 });
+    }
+
+    pub(super) fn start(&mut self, step: &Step) {
+        self.after(
+            1,
+            EventKind::StepStarted {
+                migration: step.migration.clone(),
+                path: step.path.clone(),
+            },
+        );
+    }
+
+    pub(super) fn finish(&mut self, step: &Step, millis: u64, took: u64, attempts: u32) {
+        let took = Duration::from_millis(took);
+        let (migration, statements) = (step.migration.clone(), step.statements);
+        self.after(
+            millis,
+            EventKind::StepFinished {
+                migration,
+                statements,
+                took,
+                attempts,
+            },
+        );
+    }
+
+    pub(super) fn apply(&mut self, step: &Step, millis: u64) {
+        self.start(step);
+        self.finish(step, millis, millis, 1);
+    }
+}
+
+pub(super) fn check(name: &str, kind: &str, expected: &str, found: &str, verdict: Verdict) -> CheckResult {
+    CheckResult {
+        name: name.into(),
+        kind: kind.into(),
+        migration: None,
+        stage: None,
+        measured: format!(
+            "select count(*)\n  from pg_catalog.pg_class\n where relname = '{}'",
+            kind
+        ),
+        expected: expected.into(),
+        found: found.into(),
+        verdict,
+        elapsed: Duration::from_micros(3_400),
+    }
+}
+
+pub(super) fn blocker() -> Blocker {
+    Blocker {
+        pid: 4_711,
+        user: "app".into(),
+        application: "nightly-report".into(),
+        state: "idle in transaction".into(),
+        transaction_seconds: 312.5,
+        query: "select * from jobs\n where status = 'running' for update".into(),
+    }
+}
+
+pub(super) fn document(plan: Plan, outcome: Option<Outcome>, events: Vec<RunEvent>) -> Run {
+    Run {
+        format_version: FORMAT_VERSION,
+        id: "01JD4Q7R".into(),
+        project: plan.project.clone(),
+        tool: "cutover 0.1.0".into(),
+        role: "bitstockerz_owner".into(),
+        operator: "maria@build-7".into(),
+        started_micros: START,
+        server_version: "15.18 (Debian 15.18-0+deb12u1)".into(),
+        database: "bitstockerz".into(),
+        outcome,
+        plan,
+        events,
+    }
+}
+
+/// A run that went well, with waits, a notice, a backup, migrations left out, and checks of all verdicts.
+pub(super) fn eventful() -> Run {
+    let plan = plan();
+    let mut record = Recorder::new();
+    record.after(
+        0,
+        EventKind::RunStarted {
+            run: "01JD4Q7R".into(),
+            steps: 12,
+        },
+    );
+    record.after(
+        3,
+        EventKind::RunnerWaiting {
+            holder: "run 01JD4Q6X of deploy@build-3".into(),
+        },
+    );
+    record.after(140, EventKind::RunnerLocked { token: 7 });
+    let left_out = |record: &mut Recorder, step: &Step, why: &str| {
+        record.after(
+            0,
+            EventKind::StepSkipped {
+                migration: step.migration.clone(),
+                why: why.into(),
+            },
+        );
+    };
+    for (i, step) in plan.steps.iter().enumerate() {
+        match i {
+            0 => {
+                record.start(step);
+                let message = "relation \"users\" already exists, skipping".into();
+                record.after(
+                    6,
+                    EventKind::Notice {
+                        migration: step.migration.clone(),
+                        severity: "NOTICE".into(),
+                        code: "42P07".into(),
+                        message,
+                        line: 3,
+                    },
+                );
+                record.finish(step, 16, 22, 1);
+            }
+            5 => {
+                record.start(step);
+                for attempt in 1..=3 {
+                    let blockers = if attempt == 1 { Vec::new() } else { vec![blocker()] };
+                    record.after(
+                        120,
+                        EventKind::LockWaiting {
+                            migration: step.migration.clone(),
+                            attempt,
+                            blockers,
+                        },
+                    );
+                }
+                record.finish(step, 45, 405, 4);
+            }
+            8 => left_out(
+                &mut record,
+                step,
+                "optional; apply it with --optional or by naming 0230",
+            ),
+            9 => {
+                let backup = EventKind::BackupTaken {
+                    stage: "3.2".into(),
+                    path: "backups/bitstockerz-3.2.dump".into(),
+                    bytes: 1_834_112,
+                    sha256: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".into(),
+                };
+                record.after(210, backup);
+                record.apply(step, 31);
+            }
+            11 => left_out(&mut record, step, "deferred; waits until it is named"),
+            12 => {
+                record.start(step);
+                for unit in 1..=2 {
+                    let took = Duration::from_millis(20);
+                    let migration = step.migration.clone();
+                    record.after(
+                        20,
+                        EventKind::UnitFinished {
+                            migration,
+                            unit,
+                            units: 2,
+                            took,
+                        },
+                    );
+                }
+                record.finish(step, 1, 41, 1);
+            }
+            _ => record.apply(step, 9 + 7 * u64::try_from(i).expect("small")),
+        }
+    }
+    for mut result in [
+        check(
+            "objects as claimed",
+            "claims",
+            "12 tables, 5 indexes",
+            "12 tables, 5 indexes",
+            Verdict::Holds,
+        ),
+        check(
+            "no dangling jobs",
+            "no_rows",
+            "no rows",
+            "2 rows, first: (run 41, job 7)",
+            Verdict::False,
+        ),
+        check(
+            "every foreign key holds",
+            "foreign_keys",
+            "0 orphans",
+            "0 orphans in 26 keys",
+            Verdict::Holds,
+        ),
+        check(
+            "backtests use their index",
+            "explain",
+            "index idx_backtests",
+            "permission denied",
+            Verdict::NotMeasured,
+        ),
+        check(
+            "ledger unchanged",
+            "unchanged",
+            "digest 81f0…",
+            "digest 81f0…",
+            Verdict::Holds,
+        ),
+    ] {
+        result.stage = Some("3.2".into());
+        record.after(12, EventKind::CheckDone(result));
+    }
+    record.after(
+        1,
+        EventKind::RunFinished {
+            outcome: Outcome::Completed,
+        },
+    );
+    document(plan, Some(Outcome::Completed), record.events)
+}
+
+/// A run whose third migration fails.
+pub(super) fn failed() -> Run {
+    let plan = plan();
+    let mut record = Recorder::new();
+    record.begin(12);
+    record.apply(&plan.steps[0], 22);
+    record.apply(&plan.steps[1], 12);
+    let step = &plan.steps[2];
+    record.start(step);
+    let message = "error: relation \"symbols\" already exists\n  --> migrations/V0100__create_symbols.sql:4:1\n  \
+                   |\n4 | create table symbols (\n  | ^^^^^^^^^^^^^^^^^^^^ SQLSTATE 42P07\n";
+    record.after(
+        8,
+        EventKind::StepFailed {
+            migration: step.migration.clone(),
+            message: message.into(),
+            code: Some("42P07".into()),
+            state: "V0100 was rolled back. V0001 and V0002 are applied; nothing else changed.".into(),
+        },
+    );
+    record.after(
+        0,
+        EventKind::RunFinished {
+            outcome: Outcome::FailedClean,
+        },
+    );
+    document(plan, Some(Outcome::FailedClean), record.events)
+}
+
+/// A run that was killed within its third migration.
+pub(super) fn killed() -> Run {
+    let plan = plan();
+    let mut record = Recorder::new();
+    record.begin(12);
+    record.apply(&plan.steps[0], 22);
+    record.apply(&plan.steps[1], 12);
+    record.start(&plan.steps[2]);
+    let migration = plan.steps[2].migration.clone();
+    record.after(
+        250,
+        EventKind::LockWaiting {
+            migration,
+            attempt: 1,
+            blockers: vec![blocker()],
+        },
+    );
+    document(plan, None, record.events)
+}
+
+/// A run of a project without stages or migrations.
+pub(super) fn empty() -> Run {
+    let plan = Plan {
+        format_version: PLAN_FORMAT,
+        project: "empty".into(),
+        target: None,
+        stages: Vec::new(),
+        steps: Vec::new(),
+        notes: Vec::new(),
+    };
+    document(plan, Some(Outcome::NothingToDo), Vec::new())
+}
+
+/// What a name may do to a report that trusts it.
+pub(super) const HOSTILE: &str = "a|b`c``d\\|e\n# f <script>alert(1)</script>\"'&amp;\r\t\u{202e}gpj\u{1b}[31m\u{0}[x](javascript:y) *z* _w_ --> ]]> </style></pre>";
+
+/// [`eventful`] and [`failed`] in one, with [`HOSTILE`] in every place a text from outside can be.
+pub(super) fn hostile() -> Run {
+    let bad = || HOSTILE.to_owned();
+    let mut plan = plan();
+    plan.project = bad();
+    plan.notes = vec![bad()];
+    for stage in &mut plan.stages {
+        (stage.title, stage.kind) = (bad(), bad());
+        (stage.notes, stage.uses) = (vec![bad()], vec![bad(), bad()]);
+        stage.id = format!("{}{}", stage.id, HOSTILE);
+    }
+    for step in &mut plan.steps {
+        (step.name, step.path) = (bad(), format!("{HOSTILE}/{}", step.path));
+        step.stage = step.stage.as_ref().map(|stage| format!("{stage}{HOSTILE}"));
+        (step.creates, step.alters, step.drops) = (vec![bad(), bad()], vec![bad()], vec![bad()]);
+        (step.claims.source, step.claims.task, step.opaque) = (Some(bad()), Some(bad()), Some(bad()));
+        step.claims.requires = vec![bad()];
+        step.units = vec![UnitSummary {
+            transactional: false,
+            statements: 1,
+            why: Some(bad()),
+        }];
+    }
+    let migration = MigrationId {
+        root: bad(),
+        version: Version::new(vec![5], HOSTILE),
+    };
+    let mut record = Recorder::new();
+    record.after(0, EventKind::RunStarted { run: bad(), steps: 1 });
+    record.after(1, EventKind::RunnerWaiting { holder: bad() });
+    record.after(1, EventKind::RunnerLocked { token: 1 });
+    record.after(
+        1,
+        EventKind::BackupTaken {
+            stage: bad(),
+            path: bad(),
+            bytes: 1,
+            sha256: bad(),
+        },
+    );
+    for m in [&plan.steps[0].migration, &migration] {
+        record.after(
+            1,
+            EventKind::StepStarted {
+                migration: m.clone(),
+                path: bad(),
+            },
+        );
+        let blocker = Blocker {
+            user: bad(),
+            application: bad(),
+            state: bad(),
+            query: bad(),
+            ..blocker()
+        };
+        record.after(
+            1,
+            EventKind::LockWaiting {
+                migration: m.clone(),
+                attempt: 1,
+                blockers: vec![blocker],
+            },
+        );
+        record.after(
+            1,
+            EventKind::Notice {
+                migration: m.clone(),
+                severity: bad(),
+                code: bad(),
+                message: bad(),
+                line: 1,
+            },
+        );
+        record.after(
+            1,
+            EventKind::StepFailed {
+                migration: m.clone(),
+                message: bad(),
+                code: Some(bad()),
+                state: bad(),
+            },
+        );
+    }
+    record.after(
+        0,
+        EventKind::StepSkipped {
+            migration: plan.steps[3].migration.clone(),
+            why: bad(),
+        },
+    );
+    for verdict in [Verdict::Holds, Verdict::False, Verdict::NotMeasured] {
+        let mut result = check(HOSTILE, HOSTILE, HOSTILE, HOSTILE, verdict);
+        result.migration = Some(migration.clone());
+        result.stage = Some(bad());
+        result.measured = bad();
+        record.after(1, EventKind::CheckDone(result));
+    }
+    let mut run = document(plan, Some(Outcome::NeedsDecision), record.events);
+    (run.id, run.tool, run.role, run.operator) = (bad(), bad(), bad(), bad());
+    (run.database, run.server_version) = (bad(), bad());
+    run
+}
+
+/// A thousand migrations with a table and an index each, in ten stages or in none.
+pub(super) fn thousand(staged: bool) -> Run {
+    let mut plan = plan();
+    plan.stages = if staged {
+        (0..10)
+            .map(|n| stage(&format!("{n}"), &format!("Domain {n}")))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    plan.steps = (1..=1000)
+        .map(|n| {
+            let stage = staged.then(|| ((n - 1) / 100).to_string());
+            let (table, index) = (
+                format!("table orders_{n:04}"),
+                format!("index orders_{n:04}_customer"),
+            );
+            step(
+                &format!("{n:04}"),
+                &format!("create_orders_{n:04}"),
+                stage.as_deref(),
+                &[&table, &index],
+            )
+        })
+        .collect();
+    let mut record = Recorder::new();
+    record.begin(1000);
+    for (i, step) in plan.steps.iter().enumerate() {
+        record.apply(step, 2 + u64::try_from(i * i % 23).expect("small"));
+    }
+    record.after(
+        1,
+        EventKind::RunFinished {
+            outcome: Outcome::Completed,
+        },
+    );
+    document(plan, Some(Outcome::Completed), record.events)
+}

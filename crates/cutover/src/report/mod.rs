@@ -1,0 +1,20 @@
+//! Reports: pure functions from a [`Run`](crate::run::Run) or a [`Plan`](crate::plan::Plan) to text.
+//!
+//! Every form is made from the same digest of the run's events, so that the terminal, Markdown and HTML cannot
+//! disagree. Nothing here reads the environment, the clock or the terminal, and nothing here measures: a mark stands
+//! only where an event or a check result stands behind it. The JSON form is the document itself, through serde.
+//!
+//! Text from outside (names, messages of the server, queries, `application_name` of strangers) is shown, never
+//! obeyed: control and direction characters appear escaped, and each form escapes its own markup.
+
+mod digest;
+mod escape;
+pub mod format;
+mod markdown;
+
+pub use markdown::markdown;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
