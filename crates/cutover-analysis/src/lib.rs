@@ -1,1 +1,7 @@
-//! Pure analysis of SQL.
+//! What SQL really does, found from its text alone.
+//!
+//! Pure: no I/O, no async, no clock, no environment; the same text gives the same answer everywhere. The only crate
+//! that uses `pg_query`, whose types never leave it.
+
+pub mod effects;
+pub mod sql;

@@ -1,0 +1,228 @@
+//! What is known about a statement's effects, as values.
+
+/// The kinds of objects a statement can create, change or need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectKind {
+    /// A table, also a partitioned one or a partition.
+    Table,
+    /// A table, view, materialized view, foreign table or sequence: the statement does not say which.
+    Relation,
+    /// A column; [`ObjectRef::table`] is its table.
+    Column,
+    /// A constraint; [`ObjectRef::table`] is its table, none for a domain's.
+    Constraint,
+    /// An index. An empty name means that PostgreSQL chooses one.
+    Index,
+    /// A view.
+    View,
+    /// A materialized view.
+    MaterializedView,
+    /// A sequence.
+    Sequence,
+    /// A foreign table.
+    ForeignTable,
+    /// A type: enum, composite, range or base type.
+    Type,
+    /// A domain.
+    Domain,
+    /// A function.
+    Function,
+    /// A procedure.
+    Procedure,
+    /// An aggregate.
+    Aggregate,
+    /// A function, procedure or aggregate: the statement does not say which.
+    Routine,
+    /// A trigger; [`ObjectRef::table`] is its table.
+    Trigger,
+    /// A row-level security policy; [`ObjectRef::table`] is its table.
+    Policy,
+    /// A rewrite rule; [`ObjectRef::table`] is its table or view.
+    Rule,
+    /// A schema.
+    Schema,
+    /// An extension.
+    Extension,
+    /// A role; also a user or group.
+    Role,
+    /// A database.
+    Database,
+    /// A tablespace.
+    Tablespace,
+    /// A publication.
+    Publication,
+    /// A subscription.
+    Subscription,
+    /// Extended statistics.
+    Statistics,
+    /// An event trigger.
+    EventTrigger,
+    /// A foreign data wrapper.
+    ForeignDataWrapper,
+    /// A foreign server.
+    ForeignServer,
+    /// A user mapping; the name is the role's, the table the server's.
+    UserMapping,
+    /// A collation.
+    Collation,
+    /// An encoding conversion.
+    Conversion,
+    /// An operator.
+    Operator,
+    /// An operator class.
+    OperatorClass,
+    /// An operator family.
+    OperatorFamily,
+    /// A cast; the name is `source AS target`.
+    Cast,
+    /// A transform; the name is `type LANGUAGE language`.
+    Transform,
+    /// A procedural language.
+    Language,
+    /// An index or table access method.
+    AccessMethod,
+    /// A text search configuration.
+    TextSearchConfiguration,
+    /// A text search dictionary.
+    TextSearchDictionary,
+    /// A text search parser.
+    TextSearchParser,
+    /// A text search template.
+    TextSearchTemplate,
+    /// A large object; the name is its number.
+    LargeObject,
+    /// Anything else.
+    Other,
+}
+
+/// The name of an object as PostgreSQL stores it: case folded, cut at 63 bytes, without quotes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectRef {
+    /// Its kind, as far as the statement says.
+    pub kind: ObjectKind,
+    /// Its schema if the statement names one; [`TEMPORARY_SCHEMA`] for what is temporary.
+    pub schema: Option<String>,
+    /// Its own name.
+    pub name: String,
+    /// The table (or view) it belongs to, in the same schema: for columns, constraints, triggers, policies and rules,
+    /// and where known for indexes.
+    pub table: Option<String>,
+}
+
+/// The schema of temporary objects. They vanish with the session: nobody looks for them in the catalogue.
+pub const TEMPORARY_SCHEMA: &str = "pg_temp";
+
+impl ObjectRef {
+    /// An object that belongs to no table.
+    pub fn new(kind: ObjectKind, schema: Option<String>, name: impl Into<String>) -> Self {
+        Self { kind, schema, name: name.into(), table: None }
+    }
+
+    /// Whether the object goes away with the session.
+    pub fn is_temporary(&self) -> bool {
+        self.schema.as_deref() == Some(TEMPORARY_SCHEMA)
+    }
+}
+
+/// An object that must be there before the statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The object.
+    pub object: ObjectRef,
+    /// What it is needed for, as in "foreign key to it".
+    pub why: String,
+}
+
+/// Statements that control transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// `BEGIN`, `START TRANSACTION`
+    Begin,
+    /// `COMMIT`, `END`
+    Commit,
+    /// `ROLLBACK`, `ABORT`
+    Rollback,
+    /// Savepoints and prepared transactions.
+    Other,
+}
+
+/// Whether a statement may run inside a transaction block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransactionRule {
+    /// It may.
+    #[default]
+    Allowed,
+    /// PostgreSQL refuses it there.
+    Forbidden {
+        /// The command, as in "CREATE INDEX CONCURRENTLY".
+        what: &'static str,
+    },
+    /// It begins, ends or divides transactions itself.
+    Control(Control),
+}
+
+/// How it can be found out whether a statement that was cut off has taken effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// `CREATE INDEX CONCURRENTLY`, `REINDEX INDEX CONCURRENTLY`: done if the index is there and valid.
+    IndexValid {
+        /// The index; an empty name means that PostgreSQL chose it.
+        index: ObjectRef,
+        /// Its table, if the statement names it.
+        table: Option<ObjectRef>,
+    },
+    /// `DROP INDEX CONCURRENTLY`: done if the index is gone.
+    IndexAbsent {
+        /// The index.
+        index: ObjectRef,
+    },
+    /// `DETACH PARTITION CONCURRENTLY`: done if detached, to be finished with `FINALIZE` if pending.
+    PartitionDetached {
+        /// The partitioned table.
+        parent: ObjectRef,
+        /// The partition.
+        partition: ObjectRef,
+    },
+    /// `CREATE DATABASE`, `CREATE TABLESPACE` …: done if it is there.
+    Exists(ObjectRef),
+    /// `DROP DATABASE` …: done if it is gone.
+    Absent(ObjectRef),
+}
+
+/// What may be done about a statement outside a transaction that was cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Retry {
+    /// It can simply run again.
+    Idempotent,
+    /// The catalogue tells whether it is done.
+    Checkable(Check),
+    /// Nobody can tell: a person decides.
+    #[default]
+    Unknown,
+}
+
+/// What one statement does, as far as its text says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
+pub struct Effects {
+    /// Objects that are there afterwards and were not before.
+    pub creates: Vec<ObjectRef>,
+    /// Objects that are changed; also what a new index or trigger is put on.
+    pub alters: Vec<ObjectRef>,
+    /// Objects that are gone afterwards, also by renaming.
+    pub drops: Vec<ObjectRef>,
+    /// Objects that must be there when the statement runs. Not those it creates itself, nor with `IF EXISTS`.
+    pub references: Vec<Reference>,
+    /// Why the lists above may not be all; none if they are.
+    pub opaque: Option<String>,
+    /// Whether it may run inside a transaction.
+    pub transaction: TransactionRule,
+    /// What may be done if it is cut off; only of interest outside a transaction.
+    pub retry: Retry,
+    /// The statement reads COPY data from the client.
+    pub copy_from_stdin: bool,
+    /// The statement sets `search_path`: unqualified names after it mean something else.
+    pub sets_search_path: bool,
+    /// The statement may leave something behind in the session.
+    pub session_state: bool,
+}

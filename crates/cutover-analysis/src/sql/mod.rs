@@ -1,0 +1,19 @@
+//! SQL text: splitting a file into statements, PostgreSQL's own parser, quoting.
+//!
+//! The only user of `pg_query`. Everything here is about text; what a statement does is for `effects`.
+
+mod depth;
+mod directive;
+mod ffi;
+mod item;
+mod keywords;
+pub(crate) mod lexer;
+mod parse;
+mod progress;
+mod quote;
+mod splitter;
+
+pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
+pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};
+pub use quote::{quote_ident, quote_literal, quote_qualified};
+pub use splitter::Splitter;

@@ -1,0 +1,113 @@
+//! The parser front: exact positions, and limits that never end in a crash.
+
+use cutover_analysis::effects::effects_of_text;
+use cutover_analysis::sql::{LONGEST_ANALYSED, ParseError, SyntaxError, parse};
+
+fn syntax_error(sql: &str) -> SyntaxError {
+    match parse(sql) {
+        Err(ParseError::Syntax(error)) => error,
+        other => panic!("a syntax error in {sql:?}, not {other:?}"),
+    }
+}
+
+#[test]
+fn an_error_has_the_byte_offset_of_the_wrong_token() {
+    let error = syntax_error("SELECT 1 FRM t");
+    assert_eq!((error.message.as_str(), error.offset), ("syntax error at or near \"t\"", 13));
+    let error = syntax_error("SELECT 'äöü€😀' AS \"ß\", , 2");
+    assert_eq!(error.offset, "SELECT 'äöü€😀' AS \"ß\", ".len());
+    let error = syntax_error("SELECT (1");
+    assert_eq!((error.message.as_str(), error.offset), ("syntax error at end of input", 9));
+    assert_eq!(syntax_error("CREATE TABLE").offset, 12);
+}
+
+#[test]
+fn lexical_errors_have_a_place_too() {
+    let error = syntax_error("SELECT 1, 'open");
+    assert_eq!(error.message, "unterminated quoted string at or near \"'open\"");
+    assert_eq!(error.offset, 10);
+    assert_eq!(syntax_error("SELECT \\x").offset, 7);
+    assert_eq!(syntax_error("SELECT 1, 12ab").offset, 10);
+}
+
+#[test]
+fn a_nul_is_refused_with_its_offset() {
+    assert_eq!(syntax_error("SELECT 1\0 + 2").offset, 8);
+}
+
+#[test]
+fn text_without_statements_is_no_error() {
+    for text in ["", "  \n", "-- only a comment", "/* a */ ; ;"] {
+        assert_eq!(parse(text).expect(text).statement_count(), 0, "{text:?}");
+    }
+}
+
+#[test]
+fn ordinary_long_expressions_are_analysed() {
+    let concatenation = vec!["'x'"; 150].join(" || ");
+    parse(&format!("SELECT {concatenation}")).expect("150 operators are analysed");
+    let alternatives = vec!["a = 1"; 20_000].join(" OR ");
+    parse(&format!("SELECT 1 FROM t WHERE {alternatives}")).expect("a flat list is analysed");
+}
+
+#[test]
+fn depth_beyond_the_limits_is_an_answer_and_no_crash() {
+    let texts = [
+        format!("SELECT {}1{}", "(".repeat(9_000), ")".repeat(9_000)),
+        format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("SELECT {}1", "- ".repeat(3_000)),
+        format!("SELECT {}1", "NOT ".repeat(9_000)),
+        format!("SELECT {}", vec!["1"; 9_000].join("+")),
+        format!("SELECT {}", vec!["1"; 200_000].join("+")),
+        format!("SELECT {}1{}", "(SELECT ".repeat(3_000), ")".repeat(3_000)),
+        format!("SELECT {}1{}", "f(".repeat(9_000), ")".repeat(9_000)),
+        format!("SELECT {}", vec!["(a AND b)"; 10_000].join(" OR ")),
+        format!("{}SELECT 1{}", "(".repeat(5_000), ")".repeat(5_000)),
+        format!("SELECT 1 FROM {}t{}", "(SELECT 1 FROM ".repeat(2_000), ") x".repeat(2_000)),
+        format!("SELECT {}", vec!["SELECT 1"; 5_000].join(" UNION ").trim_start_matches("SELECT ")),
+        format!("SELECT a{}", "[1]".repeat(9_000)),
+        format!("SELECT CASE {}1{}", "WHEN CASE ".repeat(3_000), "END".repeat(3_000)),
+    ];
+    for text in &texts {
+        let name = &text[..text.len().min(40)];
+        match parse(text) {
+            Ok(_) | Err(ParseError::NotAnalysable(_)) => {}
+            Err(ParseError::Syntax(error)) => {
+                println!("{name}: {error}");
+            }
+        }
+        let _ = effects_of_text(text);
+    }
+}
+
+#[test]
+fn a_text_over_the_limit_gets_no_tree() {
+    let text = format!("SELECT '{}'", "x".repeat(LONGEST_ANALYSED));
+    let Err(ParseError::NotAnalysable(reason)) = parse(&text) else { panic!("no tree") };
+    assert!(reason.contains("bytes"), "{reason}");
+    assert!(effects_of_text(&text).expect("no error").opaque.is_some());
+}
+
+/// The library redirects the standard error of the process while it parses.
+#[test]
+fn threads_do_not_disturb_each_other() {
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let text = format!("SELECT {thread}, {round}, , 1");
+                    assert_eq!(syntax_error(&text).offset, text.len() - 3);
+                    parse(&format!("SELECT {thread} + {round}")).expect("right");
+                }
+            });
+        }
+    });
+}
+
+/// Each notice goes to the redirected standard error, a pipe of 64 KiB.
+#[test]
+fn many_truncated_names_do_not_block() {
+    let long = "n".repeat(100);
+    let names = vec![long.as_str(); 5_000].join(", ");
+    parse(&format!("SELECT {names}")).expect("right");
+}
