@@ -602,6 +602,10 @@ pub(super) fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static
             "Lock not obtained",
             "A lock could not be had in time; nothing of that migration is applied, and trying again is safe.",
         ),
+        Some(Outcome::ConnectionLost) => (
+            "Connection lost",
+            "The connection to the server was lost; each migration's state says what is known of it.",
+        ),
         None => (
             "No end recorded",
             "The run was killed, or was still going when this report was made.",

@@ -57,11 +57,11 @@ pub(super) fn block(text: &str) -> String {
     let mut out = escape_where(kept, |c| c != '\n' && acts(c)).into_owned();
     if kept.len() < text.len() {
         // Writing to a string cannot fail.
-        drop(write!(
+        let _ = write!(
             out,
             "\n… {} more bytes; the run's JSON holds them",
             text.len() - kept.len()
-        ));
+        );
     }
     out
 }

@@ -501,7 +501,9 @@ fn prose(text: &str) -> String {
     let number = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     for (i, &c) in chars.iter().enumerate() {
         match c {
-            '|' | '\\' | '<' | '>' | '&' | '`' | '~' | '[' | ']' | '*' => reference(&mut out, c),
+            // An ampersand is one unless it could begin a character reference.
+            '&' if word(Some(i + 1)) || chars.get(i + 1) == Some(&'#') => reference(&mut out, c),
+            '|' | '\\' | '<' | '>' | '`' | '~' | '[' | ']' | '*' => reference(&mut out, c),
             // An underscore within a word is only an underscore.
             '_' if !(word(i.checked_sub(1)) && word(Some(i + 1))) => reference(&mut out, c),
             // What begins a heading, a list or a rule.

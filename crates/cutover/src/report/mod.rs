@@ -10,8 +10,10 @@
 mod digest;
 mod escape;
 pub mod format;
+mod html;
 mod markdown;
 
+pub use html::html;
 pub use markdown::markdown;
 
 #[cfg(test)]

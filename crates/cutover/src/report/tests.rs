@@ -39,3 +39,13 @@ fn json_is_as_it_was_and_comes_back() {
         assert_eq!(serde_json::from_str::<Run>(&json).expect("its own JSON"), run);
     }
 }
+
+#[test]
+fn html_of_every_outcome() {
+    use super::html;
+    expect_file!["testdata/eventful.html"].assert_eq(&html(&fixture::eventful()));
+    expect_file!["testdata/failed.html"].assert_eq(&html(&fixture::failed()));
+    expect_file!["testdata/killed.html"].assert_eq(&html(&fixture::killed()));
+    expect_file!["testdata/empty.html"].assert_eq(&html(&fixture::empty()));
+    expect_file!["testdata/hostile.html"].assert_eq(&html(&fixture::hostile()));
+}

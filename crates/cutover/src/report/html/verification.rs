@@ -1,0 +1,82 @@
+//! What was measured: false claims in full at the top of the page, and every check with its query.
+
+use maud::{Markup, html};
+
+use super::super::digest::Digest;
+use super::super::escape;
+use super::super::format::duration;
+use super::Shown;
+use crate::run::{CheckResult, Verdict};
+
+pub(super) fn false_claims(digest: &Digest<'_>) -> Markup {
+    let claims: Vec<_> = digest
+        .checks
+        .iter()
+        .filter(|check| check.verdict != Verdict::Holds)
+        .collect();
+    html! {
+        @if !claims.is_empty() {
+            section.panel.claims class=(if digest.verdicts(Verdict::False) > 0 { "bad" } else { "warn" }) {
+                h2 { "Claims that do not hold" }
+                @for check in claims {
+                    article {
+                        h3 { (badge(check)) " " (Shown(&check.name)) }
+                        (answer(check))
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn section(digest: &Digest<'_>) -> Markup {
+    html! {
+        section #verification {
+            h2 { "Verification" }
+            @if let Some(words) = digest.verdict_words() {
+                p.lead { (words) ". Open a line for the query that was measured." }
+                div.checks { @for check in &digest.checks { (entry(check)) } }
+            } @else {
+                p.lead { "Nothing was measured in this run." }
+            }
+        }
+    }
+}
+
+fn entry(check: &CheckResult) -> Markup {
+    html! {
+        details.check {
+            summary {
+                (badge(check))
+                span.name { (Shown(&check.name)) }
+                span.found { (escape::excerpt(&check.found, 90)) }
+                span.took { (duration(check.elapsed)) }
+            }
+            (answer(check))
+            p.small {
+                "Kind " code { (Shown(&check.kind)) }
+                @if let Some(stage) = &check.stage { ", stage " (Shown(stage)) }
+                @if let Some(migration) = &check.migration { ", migration " (Shown(migration.version.text())) }
+            }
+        }
+    }
+}
+
+fn answer(check: &CheckResult) -> Markup {
+    html! {
+        dl.answer {
+            dt { "Expected" } dd { (escape::block(&check.expected)) }
+            dt { "Found" } dd { (escape::block(&check.found)) }
+            dt { "Measured" } dd { pre { (escape::block(&check.measured)) } }
+        }
+    }
+}
+
+fn badge(check: &CheckResult) -> Markup {
+    let (class, mark, word) = match check.verdict {
+        Verdict::Holds => ("good", "✓", "holds"),
+        Verdict::False => ("bad", "✗", "false"),
+        Verdict::NotMeasured => ("warn", "?", "not measured"),
+    };
+    html! { span class={ "badge " (class) } { (mark) " " (word) } }
+}
