@@ -1,0 +1,184 @@
+//! COPY: data into a table and out of it, with bounded memory in both directions.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tokio_postgres::CopyOutStream;
+
+use super::pipeline::Sent;
+use super::{Done, Failure, Session, StatementOutcome};
+use crate::wire::{CopyPart, lock};
+
+/// Pieces that wait to be written.
+const QUEUE: usize = 2;
+/// Largest piece put into one frame.
+const PIECE: usize = 1 << 20;
+
+/// A `COPY … FROM STDIN` that takes data. Dropped before [`finish`](Self::finish), the copy is given up and the
+/// server rolls it back.
+#[derive(Debug)]
+pub struct CopyIn<'a> {
+    session: &'a mut Session,
+    sent: Option<Sent>,
+    source: Option<mpsc::Sender<CopyPart>>,
+}
+
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sent")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Starts a `COPY … FROM STDIN`.
+    ///
+    /// # Errors
+    /// As the server says; [`Failure::Invalid`] when the statement ran and was not such a COPY.
+    pub async fn copy_in(&mut self, sql: &str) -> Result<CopyIn<'_>, Failure> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        lock(&self.recorder).state().copy_source = Some((self.simple_sent, receiver));
+        let mut sent = match self.send(sql).await {
+            Ok(sent) => sent,
+            Err(failure) => {
+                lock(&self.recorder).state().copy_source = None;
+                return Err(failure);
+            }
+        };
+        // tokio-postgres calls the server's request for data unexpected; the wire knows better.
+        let first = sent.answers.next().await;
+        let waiting = lock(&self.recorder).state().copy_active;
+        if matches!(first, Some(Err(_))) && waiting {
+            return Ok(CopyIn {
+                session: self,
+                sent: Some(sent),
+                source: Some(sender),
+            });
+        }
+        self.outcome(sent, 0).await.result?;
+        Err(Failure::Invalid(
+            "this statement ran, and is no COPY FROM STDIN".to_owned(),
+        ))
+    }
+
+    /// Starts a `COPY … TO STDOUT`.
+    ///
+    /// # Errors
+    /// As the server says; [`Failure::Invalid`] when the statement is not such a COPY.
+    pub async fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>, Failure> {
+        match self.client.copy_out(sql).await {
+            Ok(stream) => Ok(CopyOut {
+                session: self,
+                stream: Box::pin(stream),
+            }),
+            Err(error) => {
+                self.settled().await;
+                Err(self.failure(&error))
+            }
+        }
+    }
+}
+
+impl CopyIn<'_> {
+    /// Sends data, any cut; waits while the server is slower than the caller.
+    ///
+    /// # Errors
+    /// When the server has refused earlier data, or the connection is over: the copy has failed then.
+    pub async fn send(&mut self, mut data: Bytes) -> Result<(), Failure> {
+        while !data.is_empty() {
+            let piece = data.split_to(PIECE.min(data.len()));
+            let Some(source) = &self.source else {
+                return Err(Failure::Invalid("the copy has failed before".to_owned()));
+            };
+            if source.send(CopyPart::Data(piece)).await.is_err() {
+                return Err(self.refused().await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the copy.
+    ///
+    /// # Errors
+    /// When the server refuses the data.
+    pub async fn finish(self) -> Result<Done, Failure> {
+        self.end(CopyPart::Done).await.result
+    }
+
+    /// As [`finish`](Self::finish), with the transaction status and the notices.
+    pub async fn finish_outcome(self) -> StatementOutcome {
+        self.end(CopyPart::Done).await
+    }
+
+    /// Gives the copy up and waits until the server has rolled it back.
+    ///
+    /// # Errors
+    /// When the connection is over; the server's own error about the copy given up is none.
+    pub async fn abort(self, reason: &str) -> Result<(), Failure> {
+        match self.end(CopyPart::Fail(reason.to_owned())).await.result {
+            Err(lost @ Failure::Lost(_)) => Err(lost),
+            _ => Ok(()),
+        }
+    }
+
+    async fn end(mut self, part: CopyPart) -> StatementOutcome {
+        if let Some(source) = self.source.take() {
+            // Refused when the server has ended the copy already: its answer says why.
+            let _ = source.send(part).await;
+        }
+        match self.sent.take() {
+            Some(sent) => self.session.outcome(sent, 0).await,
+            None => StatementOutcome {
+                result: Err(Failure::Invalid("the copy has failed before".to_owned())),
+                status: self.session.transaction_status(),
+                notices: Vec::new(),
+                notices_dropped: 0,
+            },
+        }
+    }
+
+    async fn refused(&mut self) -> Failure {
+        self.source = None;
+        let Some(sent) = self.sent.take() else {
+            return Failure::Invalid("the copy has failed before".to_owned());
+        };
+        match self.session.outcome(sent, 0).await.result {
+            Err(failure) => failure,
+            Ok(_) => Failure::Invalid("the server ended the copy early".to_owned()),
+        }
+    }
+}
+
+/// A `COPY … TO STDOUT` that gives data.
+pub struct CopyOut<'a> {
+    session: &'a mut Session,
+    stream: Pin<Box<CopyOutStream>>,
+}
+
+impl CopyOut<'_> {
+    /// The next piece, as the server cut it (one row in text format); `None` at the end.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        match self.stream.next().await {
+            None => Ok(None),
+            Some(Ok(data)) => Ok(Some(data)),
+            Some(Err(error)) => {
+                self.session.settled().await;
+                Err(self.session.failure(&error))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for CopyOut<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CopyOut")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! Simple queries: several sent in one flush, answered in order, each outcome read from the wire.
+
+use std::pin::Pin;
+
+use futures_util::StreamExt;
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
+
+use super::{Done, Failure, Session, StatementOutcome};
+use crate::wire::{Cycle, lock};
+
+/// Rows kept of one statement in a pipeline.
+const ROWS_KEPT: usize = 100;
+
+/// A query on its way: its number on the wire and the stream of its answers.
+pub(super) struct Sent {
+    pub(super) number: u64,
+    pub(super) answers: Pin<Box<SimpleQueryStream>>,
+}
+
+impl Session {
+    /// Sends each text as a simple query, all of them before the first answer is awaited, and gives each one's
+    /// outcome. A failure does not keep the server from running the rest: within a transaction they are refused
+    /// (25P02) and its COMMIT says `ROLLBACK`. Of a result the first 100 rows are kept.
+    ///
+    /// `COPY … FROM STDIN` has no place here: as the last text it fails (57014), before others it ends the
+    /// connection. The data of `COPY … TO STDOUT` is dropped.
+    pub async fn pipeline(&mut self, texts: &[&str]) -> Vec<StatementOutcome> {
+        let mut sent = Vec::with_capacity(texts.len());
+        for text in texts {
+            sent.push(self.send(text).await);
+        }
+        let mut outcomes = Vec::with_capacity(sent.len());
+        for request in sent {
+            outcomes.push(match request {
+                Ok(request) => self.outcome(request, ROWS_KEPT).await,
+                Err(failure) => self.without_answer(failure),
+            });
+        }
+        outcomes
+    }
+
+    /// Runs one text, keeping at most 100 rows.
+    ///
+    /// # Errors
+    /// As the server says; notices are lost, use [`pipeline`](Self::pipeline) for them.
+    pub async fn execute(&mut self, text: &str) -> Result<Done, Failure> {
+        self.run(text, ROWS_KEPT).await
+    }
+
+    /// Runs one text and keeps all rows, as text.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub async fn query_text(&mut self, text: &str) -> Result<Done, Failure> {
+        self.run(text, usize::MAX).await
+    }
+
+    async fn run(&mut self, text: &str, keep: usize) -> Result<Done, Failure> {
+        let request = self.send(text).await?;
+        self.outcome(request, keep).await.result
+    }
+
+    /// Queues a query; nothing is awaited but the queue.
+    pub(super) async fn send(&mut self, text: &str) -> Result<Sent, Failure> {
+        match self.client.simple_query_raw(text).await {
+            Ok(answers) => {
+                let number = self.simple_sent;
+                self.simple_sent += 1;
+                Ok(Sent {
+                    number,
+                    answers: Box::pin(answers),
+                })
+            }
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    /// Reads all answers to a query, up to the server being ready again or the connection being over.
+    pub(super) async fn outcome(&mut self, mut sent: Sent, keep: usize) -> StatementOutcome {
+        let mut done = Done::default();
+        while let Some(answer) = sent.answers.next().await {
+            match answer {
+                Ok(message) => take_message(&mut done, message, keep),
+                Err(error) if error.is_closed() => break,
+                // The server's errors are read from the wire; the rest is COPY, which tokio-postgres does not expect.
+                Err(_) => {}
+            }
+        }
+        let cycle = lock(&self.recorder).state().take(sent.number);
+        match cycle {
+            Some(cycle) => finished(cycle, done),
+            None => self.without_answer(self.lost()),
+        }
+    }
+
+    fn without_answer(&self, failure: Failure) -> StatementOutcome {
+        StatementOutcome {
+            result: Err(failure),
+            status: self.transaction_status(),
+            notices: Vec::new(),
+            notices_dropped: 0,
+        }
+    }
+}
+
+fn finished(cycle: Cycle, mut done: Done) -> StatementOutcome {
+    let Cycle {
+        tags,
+        error,
+        notices,
+        notices_dropped,
+        status,
+    } = cycle;
+    done.tags = tags;
+    let result = error.map_or(Ok(done), |error| Err(error.into()));
+    StatementOutcome {
+        result,
+        status,
+        notices,
+        notices_dropped,
+    }
+}
+
+fn take_message(done: &mut Done, message: SimpleQueryMessage, keep: usize) {
+    match message {
+        SimpleQueryMessage::RowDescription(columns) => {
+            done.columns = columns.iter().map(|column| column.name().to_owned()).collect();
+        }
+        SimpleQueryMessage::Row(row) if done.rows.len() < keep => done.rows.push(texts(&row)),
+        SimpleQueryMessage::Row(_) => done.rows_dropped += 1,
+        _ => {}
+    }
+}
+
+fn texts(row: &SimpleQueryRow) -> Vec<Option<String>> {
+    (0..row.len())
+        .map(|index| row.try_get(index).ok().flatten().map(str::to_owned))
+        .collect()
+}

@@ -1,0 +1,145 @@
+//! TLS by libpq's rules on rustls: which authorities count, whether the host name does, the client's certificate,
+//! and the data that ties a login to the connection.
+
+mod binding;
+mod files;
+mod verify;
+
+use std::sync::Arc;
+
+use rustls::pki_types::{IpAddr, ServerName};
+use rustls::{ClientConfig, SupportedProtocolVersion};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::connect::{SslNegotiation, TlsOptions, TlsVersion};
+use crate::message::error_chain;
+
+/// TLS did not come about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsError {
+    pub(crate) message: String,
+    pub(crate) advice: String,
+}
+
+impl TlsError {
+    fn new(message: impl Into<String>, advice: &str) -> Self {
+        Self {
+            message: message.into(),
+            advice: advice.to_owned(),
+        }
+    }
+}
+
+/// Makes TLS connections by one set of options. The files they name are read once, when it is made.
+#[derive(Clone)]
+pub(crate) struct TlsClient {
+    connector: TlsConnector,
+}
+
+impl std::fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsClient")
+    }
+}
+
+impl TlsClient {
+    pub(crate) fn new(options: &TlsOptions) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = verify::verifier(options, &provider)?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(options)?)
+            .map_err(|error| TlsError::new(error_chain(&error), ""))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &options.client {
+            None => builder.with_no_client_auth(),
+            Some(client) => {
+                let (chain, key) = files::client_certificate(client)?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    let path = client.certificate.display();
+                    TlsError::new(
+                        format!("the client certificate {path} cannot be used: {error}"),
+                        "check that certificate and key belong together",
+                    )
+                })?
+            }
+        };
+        config.enable_sni = options.server_name_indication;
+        if options.negotiation == SslNegotiation::Direct {
+            config.alpn_protocols = vec![b"postgresql".to_vec()];
+        }
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+        })
+    }
+
+    /// The handshake, and the `tls-server-end-point` data of the server's certificate.
+    pub(crate) async fn handshake(
+        &self,
+        stream: TcpStream,
+        host: &str,
+    ) -> Result<(TlsStream<TcpStream>, Option<Vec<u8>>), TlsError> {
+        let name = server_name(host)?;
+        let stream = self.connector.connect(name, stream).await.map_err(|error| {
+            TlsError::new(
+                format!("the TLS handshake failed: {}", explain(&error)),
+                advice(&error),
+            )
+        })?;
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let binding = certificate.and_then(|certificate| binding::server_end_point(certificate));
+        Ok((stream, binding))
+    }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
+    // A trailing dot marks a full name; certificates are written without it.
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if let Ok(address) = host.parse::<std::net::IpAddr>() {
+        return Ok(ServerName::IpAddress(IpAddr::from(address)));
+    }
+    ServerName::try_from(host.to_owned())
+        .map_err(|_| TlsError::new(format!("{host:?} is no host name a certificate could be for"), ""))
+}
+
+fn versions(options: &TlsOptions) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+    match (options.min_version, options.max_version) {
+        (TlsVersion::V12, TlsVersion::V13) => Ok(vec![&rustls::version::TLS13, &rustls::version::TLS12]),
+        (TlsVersion::V12, TlsVersion::V12) => Ok(vec![&rustls::version::TLS12]),
+        (TlsVersion::V13, TlsVersion::V13) => Ok(vec![&rustls::version::TLS13]),
+        (TlsVersion::V13, TlsVersion::V12) => Err(TlsError::new(
+            "ssl_min_protocol_version is above ssl_max_protocol_version",
+            "correct one of the two",
+        )),
+    }
+}
+
+fn rustls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref::<rustls::Error>()
+}
+
+fn explain(error: &std::io::Error) -> String {
+    rustls_error(error).map_or_else(|| error_chain(error), ToString::to_string)
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    use rustls::CertificateError as Certificate;
+    match rustls_error(error) {
+        Some(rustls::Error::InvalidCertificate(problem)) => match problem {
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "use the host name the certificate is for, or sslmode=verify-ca where names do not matter"
+            }
+            Certificate::Expired | Certificate::ExpiredContext { .. } => "renew the server's certificate",
+            Certificate::UnknownIssuer => {
+                "check that sslrootcert (by default ~/.postgresql/root.crt) holds the authority of the server's certificate"
+            }
+            _ => "check the server's certificate",
+        },
+        Some(rustls::Error::AlertReceived(_)) => {
+            "the server refused: it may ask for another client certificate (sslcert, sslkey) or TLS version"
+        }
+        _ => "",
+    }
+}
