@@ -1,0 +1,232 @@
+//! Finds PostgreSQL's server programs on this machine. Runs `postgres -V`, and nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::error::{Looked, NoBinaries, SandboxError};
+
+/// Folders in which distributions and installers put the programs of each major version; `*` is one path element.
+const KNOWN: [&str; 10] = [
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/usr/lib/postgresql*/bin",
+    "/usr/libexec/postgresql*",
+    "/usr/local/pgsql/bin",
+    "/opt/homebrew/opt/postgresql*/bin",
+    "/usr/local/opt/postgresql*/bin",
+    "/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",
+    "/Applications/Postgres.app/Contents/Versions/*/bin",
+    "/Library/PostgreSQL/*/bin",
+];
+
+/// One installation's programs, all of one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries {
+    /// The folder they are in.
+    pub folder: PathBuf,
+    /// Major version, e.g. 15.
+    pub major: u32,
+    /// Version as the server prints it, e.g. `15.20 (Debian 15.20-0+deb12u1)`.
+    pub version: String,
+    /// Creates data folders.
+    pub initdb: PathBuf,
+    /// The server.
+    pub postgres: PathBuf,
+    /// Where installed.
+    pub pg_dump: Option<PathBuf>,
+    /// Where installed.
+    pub pg_restore: Option<PathBuf>,
+    /// Where installed.
+    pub psql: Option<PathBuf>,
+}
+
+impl Binaries {
+    /// Finds an installation: `bin_dir` alone where it is given, else the folders of `search_path` (as in `PATH`) and
+    /// the usual places of distributions. Takes the newest major unless one is asked for.
+    ///
+    /// # Errors
+    /// [`SandboxError::NoBinaries`], which lists everything looked at.
+    pub fn find(bin_dir: Option<&Path>, search_path: &str, major: Option<u32>) -> Result<Self, SandboxError> {
+        let mut looked = Vec::new();
+        let folders = match bin_dir {
+            Some(folder) => vec![folder.to_owned()],
+            None => candidates(search_path, &mut looked),
+        };
+        let mut best: Option<Self> = None;
+        for folder in folders {
+            match Self::of_folder(&folder) {
+                Ok(found) if major.is_some_and(|wanted| wanted != found.major) => {
+                    looked.push(Looked {
+                        place: folder.display().to_string(),
+                        why: format!("has PostgreSQL {}", found.version),
+                    });
+                }
+                Ok(found) => {
+                    if best.as_ref().is_none_or(|best| found.major > best.major) {
+                        best = Some(found);
+                    }
+                }
+                Err(why) => looked.push(Looked {
+                    place: folder.display().to_string(),
+                    why,
+                }),
+            }
+        }
+        best.ok_or_else(|| SandboxError::NoBinaries(Box::new(NoBinaries { major, looked })))
+    }
+
+    /// The path of `pg_dump`.
+    ///
+    /// # Errors
+    /// When it is not installed beside the server.
+    pub fn require_pg_dump(&self) -> Result<&Path, SandboxError> {
+        self.pg_dump.as_deref().ok_or_else(|| self.missing("pg_dump"))
+    }
+
+    /// The path of `pg_restore`.
+    ///
+    /// # Errors
+    /// When it is not installed beside the server.
+    pub fn require_pg_restore(&self) -> Result<&Path, SandboxError> {
+        self.pg_restore
+            .as_deref()
+            .ok_or_else(|| self.missing("pg_restore"))
+    }
+
+    fn missing(&self, program: &'static str) -> SandboxError {
+        SandboxError::NoProgram {
+            program,
+            folder: self.folder.clone(),
+        }
+    }
+
+    fn of_folder(folder: &Path) -> Result<Self, String> {
+        // Package managers link programs into a common folder; the rest of the installation is behind the link.
+        let initdb = fs::canonicalize(folder.join("initdb")).map_err(|_| "no initdb".to_owned())?;
+        let folder = initdb.parent().unwrap_or(folder).to_owned();
+        let postgres = folder.join("postgres");
+        if !postgres.is_file() {
+            return Err("initdb, but no postgres".to_owned());
+        }
+        let version = version_of(&postgres)?;
+        let major = major_of(&version).ok_or_else(|| format!("cannot read the version {version:?}"))?;
+        let optional = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+        Ok(Self {
+            major,
+            version,
+            initdb,
+            postgres,
+            pg_dump: optional("pg_dump"),
+            pg_restore: optional("pg_restore"),
+            psql: optional("psql"),
+            folder,
+        })
+    }
+}
+
+fn candidates(search_path: &str, looked: &mut Vec<Looked>) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for folder in search_path.split(':').filter(|folder| folder.starts_with('/')) {
+        if Path::new(folder).join("initdb").exists() {
+            folders.push(PathBuf::from(folder));
+        } else {
+            looked.push(Looked {
+                place: folder.to_owned(),
+                why: "no initdb (from PATH)".to_owned(),
+            });
+        }
+    }
+    for pattern in KNOWN {
+        let matched = expand(pattern);
+        if matched.is_empty() {
+            looked.push(Looked {
+                place: pattern.to_owned(),
+                why: "does not exist".to_owned(),
+            });
+        }
+        folders.extend(matched);
+    }
+    folders
+}
+
+/// Paths that match a pattern with at most one `*`, which stays within one path element.
+fn expand(pattern: &str) -> Vec<PathBuf> {
+    let Some((head, tail)) = pattern.split_once('*') else {
+        return Some(PathBuf::from(pattern))
+            .filter(|path| path.is_dir())
+            .into_iter()
+            .collect();
+    };
+    let (parent, prefix) = head.rsplit_once('/').unwrap_or(("", head));
+    let Ok(entries) = fs::read_dir(parent) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+        .map(|entry| PathBuf::from(format!("{}{tail}", entry.path().display())))
+        .filter(|path| path.is_dir())
+        .collect();
+    found.sort();
+    found
+}
+
+fn version_of(postgres: &Path) -> Result<String, String> {
+    let output = Command::new(postgres)
+        .arg("-V")
+        .env_clear()
+        .env("LC_ALL", "C")
+        .output()
+        .map_err(|error| format!("postgres cannot be run: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim()
+        .strip_prefix("postgres (PostgreSQL) ")
+        .map(str::to_owned)
+        .ok_or_else(|| format!("postgres -V printed {:?}", text.trim()))
+}
+
+fn major_of(version: &str) -> Option<u32> {
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn majors_of_releases_betas_and_development_versions() {
+        assert_eq!(major_of("15.20 (Debian 15.20-0+deb12u1)"), Some(15));
+        assert_eq!(major_of("19beta1"), Some(19));
+        assert_eq!(major_of("19devel"), Some(19));
+        assert_eq!(major_of("nonsense"), None);
+    }
+
+    #[test]
+    fn a_star_stays_within_one_path_element() {
+        assert_eq!(
+            expand("/et*/passwd"),
+            Vec::<PathBuf>::new(),
+            "a file is no folder of programs"
+        );
+        assert_eq!(expand("/usr/l*cal/bin"), vec![PathBuf::from("/usr/local/bin")]);
+        assert_eq!(expand("/no/such/*/bin"), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_every_place_and_a_cure() {
+        let error = Binaries::find(Some(Path::new("/no/such")), "", None)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("/no/such: no initdb"), "{error}");
+        assert!(error.contains("apt-get install postgresql\n"), "{error}");
+        let error = Binaries::find(None, "/no/path:relative", Some(7))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("no PostgreSQL 7 server programs"), "{error}");
+        assert!(error.contains("/no/path: no initdb (from PATH)"), "{error}");
+        assert!(error.contains("/Applications/Postgres.app"), "{error}");
+        assert!(!error.contains("relative"), "{error}");
+    }
+}

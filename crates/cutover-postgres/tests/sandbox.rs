@@ -1,0 +1,491 @@
+//! Throwaway servers, for real: started, used, crashed, abandoned, and cleared up.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cutover_postgres::Environment;
+use cutover_postgres::sandbox::{Owner, Sandbox, SandboxError, SandboxOptions, run_client, sweep};
+use tokio_postgres::NoTls;
+
+/// Set for a copy of this test program that only starts a server and waits to be killed.
+const CHILD: &str = "CUTOVER_SANDBOX_TEST_BASE";
+/// The same for a copy that stays inside the test harness' default user.
+const CHILD_TEST: &str = "a_server_to_be_abandoned";
+
+fn options() -> SandboxOptions {
+    let vars = std::env::vars().collect();
+    SandboxOptions::new(&Environment {
+        vars,
+        home: None,
+        user: None,
+    })
+}
+
+/// A folder of this test's own, so that sweeping there disturbs nobody.
+struct Base(PathBuf);
+
+impl Base {
+    fn new(name: &str) -> Self {
+        let root = if Path::new("/dev/shm").is_dir() {
+            PathBuf::from("/dev/shm")
+        } else {
+            std::env::temp_dir()
+        };
+        let path = root.join(format!("cutover-test-{name}-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    fn options(&self) -> SandboxOptions {
+        SandboxOptions {
+            base_dir: Some(self.0.clone()),
+            ..options()
+        }
+    }
+
+    fn entries(&self) -> Vec<PathBuf> {
+        std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect()
+    }
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < give_up, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn runs(pid: u32) -> bool {
+    let state = Command::new("ps")
+        .args(["-o", "stat=", "-p", &pid.to_string()])
+        .output()
+        .unwrap();
+    let state = String::from_utf8(state.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
+fn signal(name: &str, pid: u32) {
+    assert!(
+        Command::new("kill")
+            .args([name, &pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn ask(url: &str, sql: &str) -> Result<String, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    let driver = tokio::spawn(connection);
+    let rows = client.simple_query(sql).await?;
+    drop(client);
+    let _ = driver.await;
+    Ok(rows
+        .iter()
+        .find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_server_is_used_and_leaves_nothing_behind() {
+    let sandbox = Sandbox::start_in_background(options()).await.unwrap();
+    let (folder, pid, guard) = (
+        sandbox.folder().to_owned(),
+        sandbox.pid().unwrap(),
+        sandbox.guard_pid(),
+    );
+    sandbox.create_database("first one", None).await.unwrap();
+    sandbox
+        .create_database("copy \"of\" it", Some("first one"))
+        .await
+        .unwrap();
+    let again = sandbox.create_database("first one", None).await.unwrap_err();
+    assert!(matches!(again, SandboxError::Sql { .. }), "{again}");
+    sandbox.drop_database("first one").await.unwrap();
+    sandbox.drop_database("first one").await.unwrap();
+    let url = sandbox.url("copy \"of\" it");
+    let answer = tokio::task::spawn_blocking(move || {
+        ask(
+            &url,
+            "select current_database() || current_setting('server_encoding') || current_setting('fsync')",
+        )
+    });
+    assert_eq!(answer.await.unwrap().unwrap(), "copy \"of\" itUTF8off");
+    sandbox.stop().unwrap();
+    assert!(!folder.exists() && !runs(pid) && !runs(guard));
+}
+
+#[test]
+fn nobody_gets_in_without_the_password() {
+    let sandbox = Sandbox::start(&options()).unwrap();
+    let port = sandbox.port();
+    let wrong = ask(
+        &format!("postgresql://postgres:guess@127.0.0.1:{port}/postgres"),
+        "select 1",
+    )
+    .unwrap_err();
+    assert_eq!(wrong.code().unwrap().code(), "28P01");
+    let sockets = sandbox.socket_dir().unwrap().display().to_string();
+    let by_socket = |password: &str| {
+        ask(
+            &format!("host={sockets} port={port} user=postgres password={password} dbname=postgres"),
+            "select 1",
+        )
+    };
+    assert_eq!(by_socket("guess").unwrap_err().code().unwrap().code(), "28P01");
+    assert_eq!(by_socket(sandbox.password()).unwrap(), "1");
+    let arguments = Command::new("ps").args(["-o", "args=", "-e"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&arguments.stdout).contains(sandbox.password()));
+}
+
+#[test]
+fn settings_reach_the_server_and_wrong_ones_are_shown_with_its_log() {
+    let mut wanted = options();
+    wanted.settings = vec![("application_name".to_owned(), "it's \\ me".to_owned())];
+    wanted.durable = true;
+    let sandbox = Sandbox::start(&wanted).unwrap();
+    let sql = "select current_setting('application_name') || current_setting('fsync')";
+    assert_eq!(ask(&sandbox.url("postgres"), sql).unwrap(), "it's \\ meon");
+
+    let base = Base::new("settings");
+    let mut wrong = base.options();
+    wrong.settings = vec![("shared_buffers".to_owned(), "a lot".to_owned())];
+    let error = Sandbox::start(&wrong).unwrap_err().to_string();
+    assert!(
+        error.contains("invalid value for parameter \"shared_buffers\": \"a lot\""),
+        "{error}"
+    );
+    assert_eq!(
+        base.entries(),
+        Vec::<PathBuf>::new(),
+        "a failed start leaves nothing"
+    );
+}
+
+#[test]
+fn two_are_started_at_the_same_time() {
+    let started: Vec<_> = (0..2)
+        .map(|_| std::thread::spawn(|| Sandbox::start(&options()).unwrap()))
+        .collect();
+    let sandboxes: Vec<_> = started.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_ne!(sandboxes[0].port(), sandboxes[1].port());
+    for sandbox in &sandboxes {
+        assert_eq!(ask(&sandbox.url("postgres"), "select 1").unwrap(), "1");
+    }
+}
+
+#[test]
+fn a_crash_keeps_the_files_and_a_restart_the_address() {
+    let mut wanted = options();
+    wanted.durable = true;
+    let mut sandbox = Sandbox::start(&wanted).unwrap();
+    let url = sandbox.url("postgres");
+    ask(&url, "create table kept as select 42 as answer").unwrap();
+    sandbox.stop_immediately();
+    assert!(ask(&url, "select 1").is_err());
+    sandbox.restart().unwrap();
+    assert_eq!(ask(&url, "select answer from kept").unwrap(), "42");
+    assert!(
+        sandbox
+            .log()
+            .contains("database system was not properly shut down"),
+        "{}",
+        sandbox.log()
+    );
+    sandbox.restart().unwrap();
+    assert_eq!(ask(&url, "select answer from kept").unwrap(), "42");
+}
+
+#[test]
+fn a_panic_of_the_owner_ends_the_server() {
+    let thread = std::thread::spawn(|| {
+        let sandbox = Sandbox::start(&options()).unwrap();
+        std::panic::panic_any((sandbox.folder().to_owned(), sandbox.pid().unwrap()));
+    });
+    let told = thread.join().unwrap_err();
+    let (folder, pid) = told.downcast_ref::<(PathBuf, u32)>().unwrap();
+    assert!(!folder.exists() && !runs(*pid));
+}
+
+#[test]
+fn dumps_and_restores_without_a_password_in_the_arguments() {
+    let sandbox = Sandbox::start(&options()).unwrap();
+    for name in ["from here", "to='there'"] {
+        ask(&sandbox.url("postgres"), &format!("create database \"{name}\"")).unwrap();
+    }
+    ask(&sandbox.url("from here"), "create table t as select 7 as n").unwrap();
+    let file = sandbox.folder().join("backup");
+    let mut dump = sandbox.binaries().pg_dump(&sandbox.options("from here")).unwrap();
+    run_client("pg_dump", dump.arg("-Fc").arg("-f").arg(&file)).unwrap();
+    let mut restore = sandbox
+        .binaries()
+        .pg_restore(&sandbox.options("to='there'"))
+        .unwrap();
+    run_client("pg_restore", restore.arg(&file)).unwrap();
+    assert_eq!(ask(&sandbox.url("to='there'"), "select n from t").unwrap(), "7");
+    let mut missing = sandbox.binaries().pg_dump(&sandbox.options("nowhere")).unwrap();
+    let error = run_client("pg_dump", &mut missing).unwrap_err().to_string();
+    assert!(error.contains("database \"nowhere\" does not exist"), "{error}");
+}
+
+/// Not a test of its own: the owner that other tests kill. Does nothing unless one of them asks.
+#[test]
+fn a_server_to_be_abandoned() {
+    let Ok(base) = std::env::var(CHILD) else { return };
+    let sandbox = Sandbox::start(&SandboxOptions {
+        base_dir: Some(PathBuf::from(base)),
+        ..options()
+    })
+    .unwrap();
+    println!(
+        "started {} {} {}",
+        sandbox.pid().unwrap(),
+        sandbox.guard_pid(),
+        sandbox.folder().display()
+    );
+    // Until it is killed, or the test that asked ends.
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+struct Abandoned {
+    owner: std::process::Child,
+    server: u32,
+    guard: u32,
+    folder: PathBuf,
+}
+
+/// Runs a copy of this program that owns a server in `base`.
+fn owner(base: &Path, prepare: impl FnOnce(&mut Command)) -> Abandoned {
+    use std::io::BufRead;
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", CHILD_TEST, "--nocapture"])
+        .env(CHILD, base);
+    prepare(&mut command);
+    let mut owner = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(owner.stdout.take().unwrap()).lines();
+    let mut seen = String::new();
+    for line in lines.map_while(Result::ok) {
+        if let Some((_, facts)) = line.split_once("started ") {
+            let facts: Vec<&str> = facts.split(' ').collect();
+            let number = |at: usize| facts[at].parse().unwrap();
+            return Abandoned {
+                owner,
+                server: number(0),
+                guard: number(1),
+                folder: PathBuf::from(facts[2]),
+            };
+        }
+        seen = seen + &line + "\n";
+    }
+    panic!("the owner did not start a server: {seen}");
+}
+
+fn kill(owner: &mut std::process::Child) {
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+}
+
+#[test]
+fn the_guard_clears_up_after_a_killed_owner() {
+    let base = Base::new("guard");
+    let mut abandoned = owner(&base.0, |_| ());
+    assert!(runs(abandoned.server));
+    kill(&mut abandoned.owner);
+    eventually("server and guard are gone", || {
+        !runs(abandoned.server) && !runs(abandoned.guard)
+    });
+    assert_eq!(base.entries(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_sweep_clears_up_when_the_guard_was_killed_too() {
+    let base = Base::new("sweep");
+    let mut abandoned = owner(&base.0, |_| ());
+    let mut living = Sandbox::start(&base.options()).unwrap();
+    assert!(
+        abandoned.folder.exists(),
+        "starting sweeps, but spares the living"
+    );
+    signal("-KILL", abandoned.guard);
+    assert_eq!(sweep(&base.options()), Vec::<PathBuf>::new(), "the owner lives");
+    kill(&mut abandoned.owner);
+    assert!(runs(abandoned.server));
+    assert_eq!(sweep(&base.options()), vec![abandoned.folder.clone()]);
+    assert!(!runs(abandoned.server));
+    assert_eq!(base.entries(), vec![living.folder().to_owned()]);
+    living.restart().unwrap();
+}
+
+#[test]
+fn the_next_start_sweeps() {
+    let base = Base::new("next");
+    let mut abandoned = owner(&base.0, |_| ());
+    signal("-KILL", abandoned.guard);
+    kill(&mut abandoned.owner);
+    let next = Sandbox::start(&base.options()).unwrap();
+    assert!(!runs(abandoned.server));
+    assert_eq!(base.entries(), vec![next.folder().to_owned()]);
+}
+
+#[test]
+fn a_server_owned_by_another_process_outlives_its_starter() {
+    let base = Base::new("other");
+    let mut other = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let sandbox = Sandbox::start(&SandboxOptions {
+        owner: Owner::Process(other.id()),
+        ..base.options()
+    })
+    .unwrap();
+    let (url, pid) = (sandbox.url("postgres"), sandbox.pid().unwrap());
+    drop(sandbox);
+    assert_eq!(sweep(&base.options()), Vec::<PathBuf>::new());
+    assert_eq!(ask(&url, "select 1").unwrap(), "1");
+    kill(&mut other);
+    eventually("the server is gone", || !runs(pid) && base.entries().is_empty());
+}
+
+#[test]
+fn a_sweep_follows_no_link_and_takes_nothing_that_is_not_ours() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let base = Base::new("planted");
+    let elsewhere = Base::new("elsewhere");
+    let marker = "cutover sandbox 1\nprocess 1\n";
+    let make = |name: &str| {
+        let path = base.0.join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        path
+    };
+    // What a sweep takes: the control without which the rest proves nothing.
+    let taken = make("cutover-sandbox-taken");
+    std::fs::write(taken.join("owner"), marker).unwrap();
+    symlink(&elsewhere.0, taken.join("link")).unwrap();
+    // A link to a folder that looks like ours.
+    std::fs::write(elsewhere.0.join("owner"), marker).unwrap();
+    symlink(&elsewhere.0, base.0.join("cutover-sandbox-link")).unwrap();
+    // A marker that is a link, one with another text, none at all, and a folder others may write to.
+    symlink(
+        elsewhere.0.join("owner"),
+        make("cutover-sandbox-linked-marker").join("owner"),
+    )
+    .unwrap();
+    std::fs::write(
+        make("cutover-sandbox-other-text").join("owner"),
+        "somebody else's\n",
+    )
+    .unwrap();
+    std::fs::write(make("cutover-sandbox-no-marker").join("data"), "").unwrap();
+    let open = make("cutover-sandbox-open");
+    std::fs::write(open.join("owner"), marker).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let mut kept = base.entries();
+    kept.retain(|path| *path != taken);
+    kept.sort();
+
+    assert_eq!(sweep(&base.options()), vec![taken]);
+    let mut left = base.entries();
+    left.sort();
+    assert_eq!(left, kept);
+    assert!(elsewhere.0.join("owner").exists());
+}
+
+#[test]
+fn a_pid_file_that_names_somebody_else_kills_nobody() {
+    let base = Base::new("pid");
+    let mut bystander = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut abandoned = owner(&base.0, |_| ());
+    signal("-KILL", abandoned.guard);
+    signal("-QUIT", abandoned.server);
+    kill(&mut abandoned.owner);
+    eventually("the server is gone", || !runs(abandoned.server));
+    std::fs::write(
+        abandoned.folder.join("data/postmaster.pid"),
+        format!("{}\n", bystander.id()),
+    )
+    .unwrap();
+    assert_eq!(sweep(&base.options()), vec![abandoned.folder]);
+    assert!(runs(bystander.id()));
+    kill(&mut bystander);
+}
+
+#[test]
+fn a_folder_others_could_exchange_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let base = Base::new("open");
+    std::fs::set_permissions(&base.0, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let error = Sandbox::start(&base.options()).unwrap_err().to_string();
+    assert!(error.contains("no sticky bit"), "{error}");
+    let error = Sandbox::start(&SandboxOptions {
+        base_dir: Some("/no/such".into()),
+        ..options()
+    })
+    .unwrap_err();
+    assert!(error.to_string().contains("/no/such"), "{error}");
+}
+
+/// As root this also proves the way of an ordinary user; otherwise every other test here already does.
+#[test]
+fn an_ordinary_user_starts_one_too() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    let base = Base::new("user");
+    std::fs::set_permissions(&base.0, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let root =
+        std::fs::metadata("/proc/self").map_or(1, |meta| std::os::unix::fs::MetadataExt::uid(&meta)) == 0;
+    let copy = base.0.join("copy-of-this-program");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let mut abandoned = owner(&base.0, |command| {
+        if root {
+            let mut other = Command::new(&copy);
+            other
+                .args(["--exact", CHILD_TEST, "--nocapture"])
+                .env(CHILD, &base.0)
+                .uid(NOBODY)
+                .gid(NOBODY);
+            *command = other;
+        }
+    });
+    assert!(runs(abandoned.server));
+    assert_eq!(
+        sweep(&base.options()),
+        Vec::<PathBuf>::new(),
+        "a living owner's, whoever asks"
+    );
+    signal("-KILL", abandoned.guard);
+    kill(&mut abandoned.owner);
+    let swept = sweep(&base.options());
+    assert_eq!(swept.is_empty(), root, "root leaves other users' servers alone");
+    if root {
+        signal("-QUIT", abandoned.server);
+        eventually("the server is gone", || !runs(abandoned.server));
+    }
+}
