@@ -398,7 +398,8 @@ impl<'a> Digest<'a> {
 
     /// Parts such as `20 applied`, `3 skipped`, without those that are zero.
     pub(super) fn tally(&self) -> Vec<String> {
-        let mut parts = vec![format!("{} applied", self.number(|fate| fate == Fate::Applied))];
+        let applied = self.number(|fate| fate == Fate::Applied);
+        let mut parts = vec![count(applied, "applied", "applied")];
         let rest = [
             (self.number(|fate| matches!(fate, Fate::Failed { .. })), "failed"),
             (
@@ -433,6 +434,33 @@ impl<'a> Digest<'a> {
                 .map(|(n, what)| count(n, what, what)),
         );
         parts
+    }
+
+    /// How the run ended: a short word for a badge, and a sentence. Claims that do not hold take the shine off a run
+    /// in which everything was applied.
+    pub(super) fn headline(&self) -> (&'static str, String) {
+        let (word, sentence) = outcome_words(self.run.outcome);
+        let (wrong, unknown) = (self.verdicts(Verdict::False), self.verdicts(Verdict::NotMeasured));
+        let mut doubts = Vec::new();
+        if wrong > 0 {
+            doubts.push(count(wrong, "claim is false", "claims are false"));
+        }
+        if unknown > 0 {
+            doubts.push(count(
+                unknown,
+                "claim could not be measured",
+                "claims could not be measured",
+            ));
+        }
+        if doubts.is_empty() {
+            return (word, sentence.to_owned());
+        }
+        let word = match self.run.outcome {
+            Some(Outcome::Completed | Outcome::NothingToDo) if wrong > 0 => "Verification failed",
+            Some(Outcome::Completed | Outcome::NothingToDo) => "Verification incomplete",
+            _ => word,
+        };
+        (word, format!("{sentence} {}.", doubts.join(", ")))
     }
 
     /// Verdicts in words: `24 checks: 23 hold, 1 false`; `None` when nothing was checked.
@@ -579,7 +607,7 @@ impl<'a> StepView<'a> {
 }
 
 /// How a run ended: a short word for a badge, and a sentence.
-pub(super) fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {
+fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {
     match outcome {
         Some(Outcome::Completed) => ("Completed", "Everything planned was applied."),
         Some(Outcome::NothingToDo) => (

@@ -1,11 +1,11 @@
-//! A run as a Markdown document (CommonMark with tables as GitHub and GitLab read them).
+//! A run as a Markdown document (`CommonMark`, with tables as GitHub and GitLab read them).
 //!
 //! Names and values stand in code spans; where they hold characters that could end one, they stand in a `<code>`
 //! element as character references, which never take part in Markdown's structure.
 
 use std::fmt::Write as _;
 
-use super::digest::{Digest, Fate, Objects, StepView, objects, outcome_words};
+use super::digest::{Digest, Fate, Objects, StepView, objects};
 use super::escape;
 use super::format::{bytes, count, duration, grouped, seconds, server_version, utc};
 use crate::run::{CheckResult, Run, Verdict};
@@ -40,7 +40,7 @@ macro_rules! put {
 
 fn head(out: &mut String, digest: &Digest<'_>) {
     let run = digest.run;
-    let (word, sentence) = outcome_words(run.outcome);
+    let (word, sentence) = digest.headline();
     put!(out, "# Migration report: {}\n", prose(&run.project));
     put!(out, "**{word}.** {sentence}\n");
     put!(out, "{}.", digest.tally().join(", "));

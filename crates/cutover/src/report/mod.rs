@@ -12,6 +12,7 @@ mod escape;
 pub mod format;
 mod html;
 mod markdown;
+pub mod text;
 
 pub use html::html;
 pub use markdown::markdown;

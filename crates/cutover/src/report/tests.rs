@@ -1,10 +1,14 @@
 //! Whole documents against the expected files in `testdata/`. `UPDATE_EXPECT=1 cargo test -p cutover report` writes
 //! them anew; read the difference before you commit it.
 
+use std::time::Duration;
+
 use expect_test::expect_file;
 
 use super::fixture;
-use crate::run::Run;
+use super::text::{Progress, TextStyle, plan_lines, summary, verification_table};
+use crate::plan::StepState;
+use crate::run::{Blocker, CheckResult, EventKind, Run, RunEvent};
 
 #[test]
 fn markdown_of_every_outcome() {
@@ -48,4 +52,191 @@ fn html_of_every_outcome() {
     expect_file!["testdata/killed.html"].assert_eq(&html(&fixture::killed()));
     expect_file!["testdata/empty.html"].assert_eq(&html(&fixture::empty()));
     expect_file!["testdata/hostile.html"].assert_eq(&html(&fixture::hostile()));
+}
+
+#[test]
+fn a_thousand_migrations_make_a_page_one_can_open() {
+    for staged in [true, false] {
+        let run = fixture::thousand(staged);
+        let page = super::html(&run);
+        assert!(page.len() < 2_000_000, "{} bytes", page.len());
+        assert_eq!(page.matches("<tr class=\"good\">").count(), 1_000);
+        assert!(super::markdown(&run).contains("| 1000 | "));
+    }
+}
+
+/// Everything the command line prints of a run.
+fn printed(run: &Run, style: TextStyle) -> String {
+    let mut progress = Progress::new(&run.plan, style);
+    let mut out = plan_lines(&run.plan, style);
+    out.push('\n');
+    for event in &run.events {
+        if let Some(line) = progress.line(event) {
+            out.push_str(&line);
+            out.push('\n');
+        }
+    }
+    out.push('\n');
+    out.push_str(&verification_table(&checks(run), style));
+    out.push('\n');
+    out.push_str(&summary(run, style));
+    out
+}
+
+fn checks(run: &Run) -> Vec<CheckResult> {
+    let found = run.events.iter().filter_map(|event| match &event.kind {
+        EventKind::CheckDone(check) => Some(check.clone()),
+        _ => None,
+    });
+    found.collect()
+}
+
+#[test]
+fn text_of_every_outcome() {
+    let at = |width| TextStyle { color: false, width };
+    expect_file!["testdata/eventful.txt"].assert_eq(&printed(&fixture::eventful(), at(120)));
+    expect_file!["testdata/eventful_narrow.txt"].assert_eq(&printed(&fixture::eventful(), at(70)));
+    expect_file!["testdata/failed.txt"].assert_eq(&printed(&fixture::failed(), at(100)));
+    expect_file!["testdata/killed.txt"].assert_eq(&printed(&fixture::killed(), TextStyle::PLAIN));
+    expect_file!["testdata/empty.txt"].assert_eq(&printed(&fixture::empty(), at(80)));
+    expect_file!["testdata/hostile.txt"].assert_eq(&printed(&fixture::hostile(), at(100)));
+}
+
+/// Runs of text that would act if they were not escaped.
+#[test]
+fn no_form_lets_text_from_outside_act() {
+    let run = fixture::hostile();
+    for text in [
+        super::html(&run),
+        super::markdown(&run),
+        printed(&run, TextStyle::PLAIN),
+    ] {
+        let acting = text
+            .chars()
+            .find(|c| *c != '\n' && (c.is_control() || *c == '\u{202e}'));
+        assert_eq!(acting, None);
+    }
+}
+
+/// Each row of a Markdown table has as many cells as its head, and the only markup is ours.
+#[test]
+fn markdown_keeps_its_shape_with_hostile_names() {
+    let text = super::markdown(&fixture::hostile());
+    let (mut fence, mut cells, mut rows): (Option<&str>, _, _) = (None, None, 0);
+    for line in text.lines() {
+        if let Some(mark) = fence {
+            fence = fence.filter(|_| line != mark);
+            continue;
+        }
+        if let Some(mark) = line.strip_suffix("text").filter(|mark| mark.starts_with("```")) {
+            fence = Some(mark);
+            continue;
+        }
+        let bare = line.replace("<code>", "").replace("</code>", "");
+        assert!(!bare.contains('<'), "{line}");
+        assert_eq!(bare.matches('`').count() % 2, 0, "{line}");
+        if line.starts_with('|') {
+            let found = line.matches('|').count();
+            assert_eq!(*cells.get_or_insert(found), found, "{line}");
+            rows += 1;
+        } else {
+            cells = None;
+        }
+    }
+    assert_eq!(fence, None);
+    assert!(rows > 50);
+}
+
+#[test]
+fn html_has_only_its_own_tags_and_fetches_nothing() {
+    const TAGS: &str = "article b body code dd defs details div dl dt footer g h1 h2 h3 head header html i li line main \
+                        meta ol p path pattern pre rect section span style summary svg table tbody td text th thead \
+                        time title tr ul";
+    for run in [fixture::hostile(), fixture::eventful(), fixture::failed()] {
+        let page = super::html(&run);
+        for tag in page.split('<').skip(1).filter(|tag| !tag.starts_with("!DOCTYPE")) {
+            let name = tag
+                .trim_start_matches('/')
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .next();
+            assert!(TAGS.split_whitespace().any(|known| Some(known) == name), "<{tag}");
+        }
+        assert_eq!(page.matches("<style>").count(), 1);
+        for fetching in [
+            " href=", " src=", "@import", "<link", " onload", "http://", "https://",
+        ] {
+            assert!(!page.contains(fetching), "{fetching}");
+        }
+        assert_eq!(page.matches("url(").count(), page.matches("url(#hatch)").count());
+        assert!(page.contains("default-src 'none'"));
+    }
+}
+
+#[test]
+fn waiting_is_told_once_until_it_changes() {
+    let run = fixture::eventful();
+    let mut progress = Progress::new(&run.plan, TextStyle::PLAIN);
+    let mut told = |attempt: u32, pids: &[i32]| {
+        let blockers = pids
+            .iter()
+            .map(|&pid| Blocker {
+                pid,
+                ..fixture::blocker()
+            })
+            .collect();
+        let migration = run.plan.steps[0].migration.clone();
+        let kind = EventKind::LockWaiting {
+            migration,
+            attempt,
+            blockers,
+        };
+        progress
+            .line(&RunEvent {
+                at_micros: 0,
+                elapsed: Duration::ZERO,
+                kind,
+            })
+            .is_some()
+    };
+    let attempts: Vec<bool> = (1..=8).map(|attempt| told(attempt, &[1])).collect();
+    assert_eq!(attempts, [true, true, false, true, false, false, false, true]);
+    assert!(told(9, &[1, 2]));
+    assert!(!told(10, &[1, 2]));
+    assert!(told(1, &[1, 2]));
+}
+
+#[test]
+fn colour_is_the_styles_decision_alone() {
+    let run = fixture::eventful();
+    let colored = printed(
+        &run,
+        TextStyle {
+            color: true,
+            ..TextStyle::PLAIN
+        },
+    );
+    let plain = printed(&run, TextStyle::PLAIN);
+    assert!(!plain.contains('\u{1b}'));
+    let mut stripped = colored.clone();
+    for code in ["0", "1", "2", "32", "1;31", "33"] {
+        stripped = stripped.replace(&format!("\u{1b}[{code}m"), "");
+    }
+    assert_ne!(colored, plain);
+    assert_eq!(stripped, plain);
+}
+
+/// Ten thousand applied migrations are one line, and the pending one after them is seen.
+#[test]
+fn long_histories_are_folded_in_plans() {
+    let mut plan = fixture::thousand(false).plan;
+    for step in plan.steps.iter_mut().rev().skip(1) {
+        step.state = StepState::Applied {
+            at_micros: 0,
+            run: "r".into(),
+        };
+    }
+    let text = plan_lines(&plan, TextStyle::PLAIN);
+    assert!(text.contains("✓ V0001 – V0999: 999 applied"), "{text}");
+    assert!(text.contains("1,000  +  V1000"), "{text}");
+    assert_eq!(text.lines().count(), 7, "{text}");
 }

@@ -33,7 +33,8 @@ pub(super) fn section(digest: &Digest<'_>) -> Markup {
                 }
                 table.migrations {
                     thead { tr {
-                        th.number scope="col" { "#" } th scope="col" { "Migration" } th scope="col" { "Stage" }
+                        th.number scope="col" { "#" } th scope="col" { "Migration" }
+                        @if !digest.stages.is_empty() { th scope="col" { "Stage" } }
                         th scope="col" { "Does" } th.number scope="col" { "Statements" } th.number scope="col" { "Took" }
                         th.number scope="col" { "Attempts" } th scope="col" { "State" }
                     } }
@@ -56,7 +57,7 @@ fn row(digest: &Digest<'_>, order: usize, step: &StepView<'_>) -> Markup {
                 (named(step))
                 div.small.path { @if digest.several_roots && step.step.is_none() { (Shown(&step.id.root)) } (Shown(step.path())) }
             }
-            td data-label="Stage" { (Shown(step.stage().unwrap_or_default())) }
+            @if !digest.stages.is_empty() { td data-label="Stage" { (Shown(step.stage().unwrap_or_default())) } }
             td data-label="Does" { @if let Some(step) = step.step { (does(step)) } }
             td.number data-label="Statements" { @if let Some(n) = step.statements() { (n) } }
             td.number data-label="Took" { @if let Some(took) = step.took { (duration(took)) } }

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use maud::{DOCTYPE, Escaper, Markup, PreEscaped, Render, html};
 
-use super::digest::{Digest, outcome_words};
+use super::digest::Digest;
 use super::escape;
 use super::format::{duration, utc};
 use crate::run::{Outcome, Run, Verdict};
@@ -44,7 +44,7 @@ pub fn html(run: &Run) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (Shown(&run.project)) ": " (outcome_words(run.outcome).0) }
+                title { (Shown(&run.project)) ": " (digest.headline().0) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -73,8 +73,9 @@ pub fn html(run: &Run) -> String {
 
 /// Class of the outcome's colour: `good`, `bad`, `warn` or `idle`.
 fn tone(digest: &Digest<'_>) -> &'static str {
-    let doubts = digest.verdicts(Verdict::False) + digest.verdicts(Verdict::NotMeasured);
+    let doubts = digest.verdicts(Verdict::NotMeasured);
     match digest.run.outcome {
+        _ if digest.verdicts(Verdict::False) > 0 => "bad",
         Some(Outcome::Completed) if doubts > 0 => "warn",
         Some(Outcome::Completed) => "good",
         Some(Outcome::NothingToDo) if doubts == 0 => "idle",
@@ -85,7 +86,7 @@ fn tone(digest: &Digest<'_>) -> &'static str {
 
 fn header(digest: &Digest<'_>) -> Markup {
     let run = digest.run;
-    let (word, sentence) = outcome_words(run.outcome);
+    let (word, sentence) = digest.headline();
     let open = run.outcome.is_none();
     html! {
         header class=(tone(digest)) {
@@ -96,12 +97,12 @@ fn header(digest: &Digest<'_>) -> Markup {
             }
             p.sentence { (sentence) }
             dl.facts {
-                (fact("Database", html! { code { (Shown(&run.database)) } }))
-                (fact("Server", html! { "PostgreSQL " (Shown(&run.server_version)) }))
-                (fact("Role", html! { code { (Shown(&run.role)) } }))
-                @if !run.operator.is_empty() { (fact("Run by", html! { (Shown(&run.operator)) })) }
-                (fact("Started", html! { time datetime=(utc(run.started_micros)) { (utc(run.started_micros)) } }))
-                (fact("Duration", html! { (duration(digest.took)) @if open { " until the last event" } }))
+                (fact("Database", &html! { code { (Shown(&run.database)) } }))
+                (fact("Server", &html! { "PostgreSQL " (Shown(&run.server_version)) }))
+                (fact("Role", &html! { code { (Shown(&run.role)) } }))
+                @if !run.operator.is_empty() { (fact("Run by", &html! { (Shown(&run.operator)) })) }
+                (fact("Started", &html! { time datetime=(utc(run.started_micros)) { (utc(run.started_micros)) } }))
+                (fact("Duration", &html! { (duration(digest.took)) @if open { " until the last event" } }))
             }
             ul.tally {
                 @for (number, what, tone) in tally(digest) {
@@ -118,7 +119,7 @@ fn header(digest: &Digest<'_>) -> Markup {
     }
 }
 
-fn fact(name: &str, value: Markup) -> Markup {
+fn fact(name: &str, value: &Markup) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }
 

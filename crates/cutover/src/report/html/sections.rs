@@ -24,7 +24,7 @@ pub(super) fn table(id: &str, title: &str, head: &[&str], rows: &Markup) -> Mark
 
 /// A migration's version and name, linked to its row.
 pub(super) fn named(step: &StepView<'_>) -> Markup {
-    html! { b.version { (Shown(&step.label())) } " " span.name { (Shown(step.name())) } }
+    html! { span.migration { b.version { (Shown(&step.label())) } " " span.name { (Shown(step.name())) } } }
 }
 
 pub(super) fn failures(digest: &Digest<'_>) -> Markup {
@@ -151,7 +151,7 @@ pub(super) fn waiting(digest: &Digest<'_>) -> Markup {
             h2 { "Waiting" }
             ul {
                 @for wait in &digest.runner_waits {
-                    li { (duration(wait.to.saturating_sub(wait.from))) " for " (Shown(wait.what)) }
+                    li { (duration(wait.to.saturating_sub(wait.from))) " for another runner: " (Shown(wait.what)) }
                 }
                 @for step in &waited {
                     li {

@@ -1,0 +1,251 @@
+//! A line for an event, as it happens.
+
+use std::collections::HashMap;
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{TextStyle, Tone};
+use crate::migration::MigrationId;
+use crate::plan::Plan;
+use crate::report::digest::label;
+use crate::report::escape;
+use crate::report::format::{bytes, count, duration, seconds};
+use crate::run::{Blocker, EventKind, RunEvent};
+
+/// Longest name the durations are aligned behind; longer ones push them to the right.
+const NAME: usize = 44;
+
+/// Turns events into lines, with the names and the alignment a plan gives.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    style: TextStyle,
+    /// Version as its file spells it, and name.
+    names: HashMap<&'a MigrationId, (String, String)>,
+    label_width: usize,
+    name_width: usize,
+    /// The attempt and the processes in the way that were last told of.
+    told: Option<(u32, Vec<i32>)>,
+}
+
+/// A line for the event without a plan at hand: migrations are named by their version alone. See [`Progress::line`].
+pub fn event_line(event: &RunEvent, style: TextStyle) -> Option<String> {
+    Progress::without_plan(style).line(event)
+}
+
+impl<'a> Progress<'a> {
+    /// For a run of this plan.
+    pub fn new(plan: &'a Plan, style: TextStyle) -> Self {
+        let mut progress = Self::without_plan(style);
+        for step in &plan.steps {
+            let names = (
+                escape::line(&label(step)).into_owned(),
+                escape::line(&step.name).into_owned(),
+            );
+            if step.state.will_run() {
+                progress.label_width = progress.label_width.max(names.0.width());
+                progress.name_width = progress.name_width.max(names.1.width()).min(NAME);
+            }
+            progress.names.insert(&step.migration, names);
+        }
+        progress
+    }
+
+    fn without_plan(style: TextStyle) -> Self {
+        Self {
+            style,
+            names: HashMap::new(),
+            label_width: 0,
+            name_width: 0,
+            told: None,
+        }
+    }
+
+    /// What to print for the event, without the last line feed; `None` for events that need no line: the start of
+    /// a step, and what [`verification_table`](super::verification_table) and [`summary`](super::summary) show at
+    /// the end.
+    pub fn line(&mut self, event: &RunEvent) -> Option<String> {
+        match &event.kind {
+            EventKind::RunStarted { run, steps } => {
+                let steps = count(*steps, "migration", "migrations");
+                Some(self.dim(&format!("run {}: {steps} to apply", escape::line(run))))
+            }
+            EventKind::RunnerWaiting { holder } => {
+                let words = format!("waiting for {}", escape::line(holder));
+                Some(self.marked("…", Tone::Warn, &words))
+            }
+            EventKind::BackupTaken {
+                stage,
+                path,
+                bytes: size,
+                sha256,
+            } => {
+                let (stage, path) = (escape::line(stage), escape::line(path));
+                let digest = self.dim(&format!("sha256 {}", escape::line(sha256)));
+                let words = format!("backup for {stage}: {path}, {}\n    {digest}", bytes(*size));
+                Some(self.marked("✓", Tone::Good, &words))
+            }
+            EventKind::LockWaiting {
+                migration,
+                attempt,
+                blockers,
+            } => self
+                .news(*attempt, blockers)
+                .then(|| self.waiting(migration, *attempt, blockers)),
+            EventKind::StepFinished {
+                migration,
+                took,
+                attempts,
+                ..
+            } => {
+                let retried = match attempts {
+                    0 | 1 => String::new(),
+                    n => self.dim(&format!("  after {n} attempts")),
+                };
+                let words = format!("{}  {:>7}{retried}", self.named(migration), duration(*took));
+                Some(self.marked("✓", Tone::Good, &words))
+            }
+            EventKind::StepSkipped { migration, why } => {
+                let words = self.dim(&format!("{}  {}", self.named(migration), escape::line(why)));
+                Some(self.marked("–", Tone::Dim, &words))
+            }
+            EventKind::RunnerLocked { .. }
+            | EventKind::StepStarted { .. }
+            | EventKind::CheckDone(_)
+            | EventKind::RunFinished { .. } => None,
+            other => self.within_step(other),
+        }
+    }
+
+    /// Whether an attempt is worth a line: a first one, one with others in the way than before, and else ever rarer.
+    fn news(&mut self, attempt: u32, blockers: &[Blocker]) -> bool {
+        let pids: Vec<i32> = blockers.iter().map(|blocker| blocker.pid).collect();
+        let known = self
+            .told
+            .as_ref()
+            .is_some_and(|(told, before)| *told < attempt && *before == pids);
+        let news = !known || attempt.is_power_of_two();
+        if news {
+            self.told = Some((attempt, pids));
+        }
+        news
+    }
+
+    /// Lines about something within a step.
+    fn within_step(&self, kind: &EventKind) -> Option<String> {
+        match kind {
+            EventKind::Notice {
+                migration,
+                severity,
+                code,
+                message,
+                line,
+            } => {
+                let words = format!(
+                    "{}:{line}  {} {}: {}",
+                    self.label(migration),
+                    escape::line(severity).to_lowercase(),
+                    escape::line(code),
+                    escape::excerpt(message, 500)
+                );
+                let plain = matches!(severity.as_str(), "NOTICE" | "INFO" | "LOG" | "DEBUG");
+                Some(
+                    self.marked(
+                        " ",
+                        Tone::Plain,
+                        &self
+                            .style
+                            .paint(if plain { Tone::Dim } else { Tone::Warn }, &words),
+                    ),
+                )
+            }
+            EventKind::UnitFinished {
+                migration,
+                unit,
+                units,
+                took,
+            } => {
+                let words = format!(
+                    "{}  unit {unit} of {units}  {}",
+                    self.label(migration),
+                    duration(*took)
+                );
+                Some(self.marked(" ", Tone::Plain, &self.dim(&words)))
+            }
+            EventKind::StepFailed {
+                migration,
+                message,
+                state,
+                ..
+            } => {
+                let mut words = format!(
+                    "{}  {}\n",
+                    self.named(migration),
+                    self.style.paint(Tone::Bad, "failed")
+                );
+                for line in escape::block(message).lines() {
+                    words.push_str(format!("    {line}").trim_end());
+                    words.push('\n');
+                }
+                words.push_str("    ");
+                words.push_str(&self.style.paint(Tone::Strong, &escape::line(state)));
+                Some(self.marked("✗", Tone::Bad, &words))
+            }
+            _ => None,
+        }
+    }
+
+    fn waiting(&self, migration: &MigrationId, attempt: u32, blockers: &[Blocker]) -> String {
+        let mut words = format!("{}  waiting for a lock, attempt {attempt}", self.label(migration));
+        for blocker in blockers {
+            let open = seconds(blocker.transaction_seconds);
+            words.push_str(&format!(
+                "\n      process {} of {}{}: {} for {open}",
+                blocker.pid,
+                escape::line(&blocker.user),
+                if blocker.application.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", escape::line(&blocker.application))
+                },
+                escape::line(&blocker.state),
+            ));
+            if !blocker.query.is_empty() {
+                words.push_str("\n        ");
+                words.push_str(&self.dim(&escape::excerpt(&blocker.query, 200)));
+            }
+        }
+        self.marked("…", Tone::Warn, &words)
+    }
+
+    fn label(&self, migration: &MigrationId) -> String {
+        let text = match self.names.get(migration) {
+            Some((label, _)) => label.clone(),
+            None => escape::line(migration.version.text()).into_owned(),
+        };
+        pad(text, self.label_width)
+    }
+
+    /// Version and name in their columns.
+    fn named(&self, migration: &MigrationId) -> String {
+        let label = self.label(migration);
+        match self.names.get(migration) {
+            Some((_, name)) => format!("{label}  {}", pad(name.clone(), self.name_width)),
+            None => label,
+        }
+    }
+
+    fn marked(&self, mark: &str, tone: Tone, words: &str) -> String {
+        format!("  {} {words}", self.style.paint(tone, mark))
+    }
+
+    fn dim(&self, words: &str) -> String {
+        self.style.paint(Tone::Dim, words)
+    }
+}
+
+/// Fills up with spaces to a width in terminal columns.
+fn pad(mut text: String, width: usize) -> String {
+    let free = width.saturating_sub(text.width());
+    text.extend(std::iter::repeat_n(' ', free));
+    text
+}
