@@ -3,7 +3,9 @@
 use cutover_analysis::sql::{Item, Splitter};
 
 fn split(text: &str) -> Vec<Item> {
-    Splitter::new(text.as_bytes()).collect::<Result<_, _>>().expect(text)
+    Splitter::new(text.as_bytes())
+        .collect::<Result<_, _>>()
+        .expect(text)
 }
 
 fn statements(text: &str) -> Vec<String> {

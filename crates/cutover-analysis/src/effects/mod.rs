@@ -1,19 +1,39 @@
 //! What a statement does: objects, rules about transactions, session state.
 //!
-//! From the text alone: names are not resolved, no server is asked.
+//! From the text alone: names are not resolved and no server is asked, so a function or type without a schema may
+//! be PostgreSQL's own. One file a family of statements; [`statement`] is the one list of them.
 
+mod alter_table;
+mod builder;
+mod data;
+mod maintenance;
 mod model;
+mod names;
+mod objects;
+mod relations;
+mod routines;
+mod server;
+mod session;
+mod types;
+mod unparsed;
+mod walk;
+
+use pg_query::NodeEnum;
 
 pub use model::{
     Check, Control, Effects, ObjectKind, ObjectRef, Reference, Retry, TEMPORARY_SCHEMA, TransactionRule,
 };
 
 use crate::sql::{ParseError, Parsed, SyntaxError, parse};
+use builder::Builder;
 
 /// What the statement does. If the text has several, what they do together.
 pub fn effects(parsed: &Parsed) -> Effects {
-    let _ = parsed.statement_count();
-    Effects::default()
+    let mut builder = Builder::default();
+    for node in parsed.statements() {
+        statement(node, &mut builder);
+    }
+    builder.finish()
 }
 
 /// What the statement `sql` does. Where no tree can be built ([`ParseError::NotAnalysable`]), as much as its keywords
@@ -25,6 +45,23 @@ pub fn effects_of_text(sql: &str) -> Result<Effects, SyntaxError> {
     match parse(sql) {
         Ok(parsed) => Ok(effects(&parsed)),
         Err(ParseError::Syntax(error)) => Err(error),
-        Err(ParseError::NotAnalysable(reason)) => Ok(Effects { opaque: Some(reason), session_state: true, ..Effects::default() }),
+        Err(ParseError::NotAnalysable(reason)) => Ok(unparsed::effects(sql, reason)),
+    }
+}
+
+/// Adds what one statement does.
+fn statement(node: &NodeEnum, to: &mut Builder) {
+    let known = relations::add(node, to)
+        || alter_table::add(node, to)
+        || objects::add(node, to)
+        || routines::add(node, to)
+        || types::add(node, to)
+        || data::add(node, to)
+        || maintenance::add(node, to)
+        || server::add(node, to)
+        || session::add(node, to);
+    if !known {
+        to.opaque("a statement whose effects are not known");
+        to.session_state();
     }
 }

@@ -95,6 +95,25 @@ pub enum ObjectKind {
     Other,
 }
 
+impl ObjectKind {
+    /// The most general kind whose names share one space with this one's: within a family, two objects of one
+    /// schema cannot have the same name.
+    #[must_use]
+    pub fn family(self) -> Self {
+        match self {
+            Self::Table
+            | Self::View
+            | Self::MaterializedView
+            | Self::Sequence
+            | Self::ForeignTable
+            | Self::Index => Self::Relation,
+            Self::Function | Self::Procedure | Self::Aggregate => Self::Routine,
+            Self::Domain => Self::Type,
+            other => other,
+        }
+    }
+}
+
 /// The name of an object as PostgreSQL stores it: case folded, cut at 63 bytes, without quotes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectRef {
@@ -115,7 +134,12 @@ pub const TEMPORARY_SCHEMA: &str = "pg_temp";
 impl ObjectRef {
     /// An object that belongs to no table.
     pub fn new(kind: ObjectKind, schema: Option<String>, name: impl Into<String>) -> Self {
-        Self { kind, schema, name: name.into(), table: None }
+        Self {
+            kind,
+            schema,
+            name: name.into(),
+            table: None,
+        }
     }
 
     /// Whether the object goes away with the session.

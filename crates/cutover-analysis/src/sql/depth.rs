@@ -21,7 +21,9 @@ pub(super) fn nesting(bytes: &[u8]) -> usize {
 fn push_children<'a>(message: &'a [u8], depth: usize, children: &mut Vec<(&'a [u8], usize)>) -> bool {
     let mut rest = message;
     while !rest.is_empty() {
-        let Some((key, after_key)) = varint(rest) else { return false };
+        let Some((key, after_key)) = varint(rest) else {
+            return false;
+        };
         let skipped = match key & 7 {
             0 => varint(after_key).map(|(_, after)| after),
             1 => after_key.get(8..),
@@ -35,7 +37,9 @@ fn push_children<'a>(message: &'a [u8], depth: usize, children: &mut Vec<(&'a [u
             5 => after_key.get(4..),
             _ => None,
         };
-        let (Some(after), true) = (skipped, key >> 3 > 0) else { return false };
+        let (Some(after), true) = (skipped, key >> 3 > 0) else {
+            return false;
+        };
         rest = after;
     }
     true

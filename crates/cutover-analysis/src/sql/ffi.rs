@@ -72,13 +72,18 @@ unsafe fn copy(result: &PgQueryProtobufParseResult) -> Result<Vec<u8>, RawError>
         // SAFETY: the strings of the error are null or NUL-terminated, and live as long as it does.
         let (message, function) = unsafe { (text(error.message), text(error.funcname)) };
         let cursor = usize::try_from(error.cursorpos).unwrap_or(0);
-        return Err(RawError { message, cursor, function });
+        return Err(RawError {
+            message,
+            cursor,
+            function,
+        });
     }
     if result.parse_tree.data.is_null() {
         return Ok(Vec::new());
     }
     // SAFETY: without an error the tree is `len` initialised bytes at `data`, which live until the result is freed.
-    let bytes = unsafe { std::slice::from_raw_parts(result.parse_tree.data.cast::<u8>(), result.parse_tree.len) };
+    let bytes =
+        unsafe { std::slice::from_raw_parts(result.parse_tree.data.cast::<u8>(), result.parse_tree.len) };
     Ok(bytes.to_vec())
 }
 

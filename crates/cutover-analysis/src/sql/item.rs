@@ -68,7 +68,11 @@ pub struct Place {
 }
 
 impl Place {
-    pub(crate) const START: Self = Self { offset: 0, line: 1, column: 1 };
+    pub(crate) const START: Self = Self {
+        offset: 0,
+        line: 1,
+        column: 1,
+    };
 
     /// The place after `text`, if `text` begins here.
     pub(crate) fn after(mut self, text: &[u8]) -> Self {
@@ -82,8 +86,13 @@ impl Place {
             }
             None => text,
         };
-        let characters = last_line.iter().filter(|byte| !is_utf8_continuation(**byte)).count();
-        self.column = self.column.saturating_add(u32::try_from(characters).unwrap_or(u32::MAX));
+        let characters = last_line
+            .iter()
+            .filter(|byte| !is_utf8_continuation(**byte))
+            .count();
+        self.column = self
+            .column
+            .saturating_add(u32::try_from(characters).unwrap_or(u32::MAX));
         self
     }
 }
@@ -158,7 +167,9 @@ impl SplitError {
     pub fn place(&self) -> Option<Place> {
         match self {
             Self::Read(_) => None,
-            Self::Unterminated { at, .. } | Self::TextAfterCopy { at } | Self::InvalidUtf8 { at } => Some(*at),
+            Self::Unterminated { at, .. } | Self::TextAfterCopy { at } | Self::InvalidUtf8 { at } => {
+                Some(*at)
+            }
         }
     }
 }

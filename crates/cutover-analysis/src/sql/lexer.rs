@@ -29,7 +29,10 @@ pub(crate) enum Kind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scan {
-    Token { kind: Kind, len: usize },
+    Token {
+        kind: Kind,
+        len: usize,
+    },
     /// The token may go on after the text given.
     More,
     Unterminated(Unterminated),
@@ -37,7 +40,9 @@ pub(crate) enum Scan {
 
 /// Scans the token at the beginning of `text`. `complete` says that nothing follows `text`.
 pub(crate) fn scan(text: &[u8], complete: bool) -> Scan {
-    let Some(&first) = text.first() else { return Scan::More };
+    let Some(&first) = text.first() else {
+        return Scan::More;
+    };
     let input = Input { text, complete };
     match first {
         byte if is_space(byte) => input.run(Kind::Space, is_space),
@@ -94,8 +99,14 @@ impl Input<'_> {
     /// A token that ends before the first byte at or after `from` that does not belong to it.
     fn run_from(&self, from: usize, kind: Kind, belongs: impl Fn(u8) -> bool) -> Scan {
         match self.from(from).iter().position(|byte| !belongs(*byte)) {
-            Some(len) => Scan::Token { kind, len: from + len },
-            None if self.complete => Scan::Token { kind, len: self.text.len() },
+            Some(len) => Scan::Token {
+                kind,
+                len: from + len,
+            },
+            None if self.complete => Scan::Token {
+                kind,
+                len: self.text.len(),
+            },
             None => Scan::More,
         }
     }
@@ -105,7 +116,11 @@ impl Input<'_> {
     }
 
     fn end_missing(&self, what: Unterminated) -> Scan {
-        if self.complete { Scan::Unterminated(what) } else { Scan::More }
+        if self.complete {
+            Scan::Unterminated(what)
+        } else {
+            Scan::More
+        }
     }
 
     /// The first byte alone, or what `scan` finds if it is followed by `second`.
@@ -120,8 +135,14 @@ impl Input<'_> {
     /// PostgreSQL ends a `--` comment at a carriage return too.
     fn line_comment(self) -> Scan {
         match memchr2(b'\n', b'\r', self.text) {
-            Some(len) => Scan::Token { kind: Kind::LineComment, len },
-            None if self.complete => Scan::Token { kind: Kind::LineComment, len: self.text.len() },
+            Some(len) => Scan::Token {
+                kind: Kind::LineComment,
+                len,
+            },
+            None if self.complete => Scan::Token {
+                kind: Kind::LineComment,
+                len: self.text.len(),
+            },
             None => Scan::More,
         }
     }
@@ -141,7 +162,10 @@ impl Input<'_> {
             }
             at += 2;
             if depth == 0 {
-                return Scan::Token { kind: Kind::BlockComment, len: at };
+                return Scan::Token {
+                    kind: Kind::BlockComment,
+                    len: at,
+                };
             }
         }
         self.end_missing(Unterminated::Comment)
@@ -176,9 +200,19 @@ impl Input<'_> {
             match self.from(at) {
                 [b'\\', _, ..] | [b'\'', b'\'', ..] => at += 2,
                 [b'\'', rest @ ..] if !rest.is_empty() || self.complete => {
-                    match (Input { text: rest, complete: self.complete }).continuation() {
+                    match (Input {
+                        text: rest,
+                        complete: self.complete,
+                    })
+                    .continuation()
+                    {
                         Continuation::At(next) => at += 1 + next,
-                        Continuation::None => return Scan::Token { kind: Kind::String, len: at + 1 },
+                        Continuation::None => {
+                            return Scan::Token {
+                                kind: Kind::String,
+                                len: at + 1,
+                            };
+                        }
                         Continuation::More => return Scan::More,
                     }
                 }
@@ -211,7 +245,11 @@ impl Input<'_> {
     }
 
     fn no_continuation(&self) -> Continuation {
-        if self.complete { Continuation::None } else { Continuation::More }
+        if self.complete {
+            Continuation::None
+        } else {
+            Continuation::More
+        }
     }
 
     /// A dollar-quoted string, a parameter (`$1`) or a lone `$`.
@@ -221,7 +259,11 @@ impl Input<'_> {
             return self.run(Kind::Number, |byte| byte.is_ascii_digit());
         }
         let Some(tag) = rest.iter().position(|byte| !is_tag_part(*byte)) else {
-            return if self.complete { single(Kind::Other) } else { Scan::More };
+            return if self.complete {
+                single(Kind::Other)
+            } else {
+                Scan::More
+            };
         };
         if rest.get(tag) != Some(&b'$') {
             return single(Kind::Other);
@@ -229,7 +271,10 @@ impl Input<'_> {
         let opening = tag + 2;
         let delimiter = self.text.get(..opening).unwrap_or_default();
         match memmem::find(self.from(opening), delimiter) {
-            Some(body) => Scan::Token { kind: Kind::String, len: opening + body + opening },
+            Some(body) => Scan::Token {
+                kind: Kind::String,
+                len: opening + body + opening,
+            },
             None => self.end_missing(Unterminated::DollarString),
         }
     }

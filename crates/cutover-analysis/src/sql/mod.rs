@@ -9,7 +9,7 @@ mod item;
 mod keywords;
 pub(crate) mod lexer;
 mod parse;
-mod progress;
+pub(crate) mod progress;
 mod quote;
 mod splitter;
 

@@ -55,7 +55,10 @@ impl Parsed {
     }
 
     pub(crate) fn statements(&self) -> impl Iterator<Item = &NodeEnum> {
-        self.tree.stmts.iter().filter_map(|raw| raw.stmt.as_ref()?.node.as_ref())
+        self.tree
+            .stmts
+            .iter()
+            .filter_map(|raw| raw.stmt.as_ref()?.node.as_ref())
     }
 }
 
@@ -70,7 +73,10 @@ pub fn parse(sql: &str) -> Result<Parsed, ParseError> {
         offset: error.nul_position(),
     })?;
     if sql.len() > LONGEST_ANALYSED {
-        let reason = format!("the statement has {} bytes, more than {LONGEST_ANALYSED}", sql.len());
+        let reason = format!(
+            "the statement has {} bytes, more than {LONGEST_ANALYSED}",
+            sql.len()
+        );
         return Err(ParseError::NotAnalysable(reason));
     }
     let bytes = ffi::parse(&text).map_err(|error| refused(sql, error))?;
@@ -83,7 +89,10 @@ fn refused(sql: &str, error: ffi::RawError) -> ParseError {
         return ParseError::NotAnalysable(error.message);
     }
     let offset = byte_offset(sql, error.cursor);
-    ParseError::Syntax(SyntaxError { message: error.message, offset })
+    ParseError::Syntax(SyntaxError {
+        message: error.message,
+        offset,
+    })
 }
 
 /// The library's own limits; what a server says about the text has a position.
@@ -93,8 +102,12 @@ fn is_limit(error: &ffi::RawError) -> bool {
 
 /// `cursor` is in characters from 1; without one the error is put at the beginning.
 fn byte_offset(sql: &str, cursor: usize) -> usize {
-    let Some(characters) = cursor.checked_sub(1) else { return 0 };
-    sql.char_indices().nth(characters).map_or(sql.len(), |(offset, _)| offset)
+    let Some(characters) = cursor.checked_sub(1) else {
+        return 0;
+    };
+    sql.char_indices()
+        .nth(characters)
+        .map_or(sql.len(), |(offset, _)| offset)
 }
 
 fn decode(bytes: &[u8]) -> Result<ParseResult, ParseError> {
@@ -115,7 +128,9 @@ fn decode_on_large_stack(bytes: &[u8]) -> Result<ParseResult, String> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .stack_size(DECODING_STACK)
-            .spawn_scoped(scope, || ParseResult::decode(bytes).map_err(|error| error.to_string()))
+            .spawn_scoped(scope, || {
+                ParseResult::decode(bytes).map_err(|error| error.to_string())
+            })
             .map_err(|error| error.to_string())?
             .join()
             .map_err(|_| "the tree cannot be decoded".to_owned())?

@@ -6,7 +6,11 @@ use super::keywords::NOT_FREE;
 ///
 /// A name cannot contain NUL; the server refuses one that does.
 pub fn quote_ident(name: &str) -> String {
-    if is_plain(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if is_plain(name) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }
 
 /// `schema.name`, both quoted where needed.
@@ -27,7 +31,8 @@ pub fn quote_literal(text: &str) -> String {
 
 fn is_plain(name: &str) -> bool {
     let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
-    let goes_on_well =
-        name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let goes_on_well = name
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     starts_well && goes_on_well && NOT_FREE.binary_search(&name).is_err()
 }

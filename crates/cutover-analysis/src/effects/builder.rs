@@ -1,0 +1,174 @@
+//! Collects the effects of a statement.
+
+use pg_query::protobuf::{Node, RangeVar, TypeName};
+
+use super::model::{Check, Control, Effects, ObjectKind, ObjectRef, Reference, Retry, TransactionRule};
+use super::names;
+use super::walk::{Found, Walk, find};
+
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    effects: Effects,
+}
+
+impl Builder {
+    /// The effects, without references to what the statement itself creates.
+    pub(super) fn finish(mut self) -> Effects {
+        let created = std::mem::take(&mut self.effects.creates);
+        self.effects
+            .references
+            .retain(|reference| !created.iter().any(|own| is_same(own, &reference.object)));
+        let mut seen: Vec<Reference> = Vec::with_capacity(self.effects.references.len());
+        for reference in std::mem::take(&mut self.effects.references) {
+            if !seen.iter().any(|known| known.object == reference.object) {
+                seen.push(reference);
+            }
+        }
+        self.effects.references = seen;
+        self.effects.creates = created;
+        self.effects
+    }
+
+    pub(super) fn creates(&mut self, object: ObjectRef) {
+        self.effects.session_state |= object.is_temporary();
+        self.effects.creates.push(object);
+    }
+
+    pub(super) fn alters(&mut self, object: ObjectRef) {
+        if !self.effects.alters.contains(&object) {
+            self.effects.alters.push(object);
+        }
+    }
+
+    pub(super) fn drops(&mut self, object: ObjectRef) {
+        self.effects.drops.push(object);
+    }
+
+    pub(super) fn needs(&mut self, object: ObjectRef, why: &str) {
+        self.effects.references.push(Reference {
+            object,
+            why: why.to_owned(),
+        });
+    }
+
+    /// An object that is changed and has to be there.
+    pub(super) fn changes(&mut self, object: ObjectRef, missing_ok: bool, why: &str) {
+        if !missing_ok {
+            self.needs(object.clone(), why);
+        }
+        self.alters(object);
+    }
+
+    pub(super) fn needs_relation(&mut self, kind: ObjectKind, relation: Option<&RangeVar>, why: &str) {
+        if let Some(relation) = relation {
+            self.needs(names::relation(kind, relation), why);
+        }
+    }
+
+    pub(super) fn needs_named(&mut self, kind: ObjectKind, name: &[Node], why: &str) {
+        if let Some(object) = names::object(kind, name).filter(|object| !is_catalogue(object)) {
+            self.needs(object, why);
+        }
+    }
+
+    pub(super) fn needs_type(&mut self, name: Option<&TypeName>, why: &str) {
+        if let Some(object) = name.and_then(names::type_object) {
+            self.needs(object, why);
+        }
+    }
+
+    /// Everything a part of the statement mentions has to be there.
+    pub(super) fn needs_all_in(&mut self, tree: &impl Walk, why: &str) -> Found {
+        let mut found = find(tree);
+        for object in [
+            &mut found.writes,
+            &mut found.reads,
+            &mut found.routines,
+            &mut found.types,
+        ] {
+            object.retain(|object| !is_catalogue(object));
+            for object in object.iter() {
+                self.needs(object.clone(), why);
+            }
+        }
+        found
+    }
+
+    /// Says why the effects may not be all; the first reason stays.
+    pub(super) fn opaque(&mut self, why: impl Into<String>) {
+        self.effects.opaque.get_or_insert_with(|| why.into());
+    }
+
+    pub(super) fn session_state(&mut self) {
+        self.effects.session_state = true;
+    }
+
+    pub(super) fn search_path(&mut self) {
+        self.effects.sets_search_path = true;
+        self.effects.session_state = true;
+    }
+
+    pub(super) fn copy_from_stdin(&mut self) {
+        self.effects.copy_from_stdin = true;
+    }
+
+    pub(super) fn forbidden(&mut self, what: &'static str, retry: Retry) {
+        self.effects.transaction = TransactionRule::Forbidden { what };
+        self.effects.retry = retry;
+    }
+
+    pub(super) fn forbidden_checkable(&mut self, what: &'static str, check: Check) {
+        self.forbidden(what, Retry::Checkable(check));
+    }
+
+    /// Takes over the effects of an element of CREATE SCHEMA: what it creates without a schema is in that one, and
+    /// so may be what it needs.
+    pub(super) fn take_in_schema(&mut self, element: Self, schema: &str) {
+        let mut effects = element.finish();
+        let lists = [&mut effects.creates, &mut effects.alters];
+        for object in lists
+            .into_iter()
+            .flatten()
+            .filter(|object| object.schema.is_none())
+        {
+            object.schema = Some(schema.to_owned());
+        }
+        for object in effects.creates {
+            self.creates(object);
+        }
+        for object in effects.alters {
+            self.alters(object);
+        }
+        let made = |reference: &Reference| {
+            let within = ObjectRef {
+                schema: Some(schema.to_owned()),
+                ..reference.object.clone()
+            };
+            reference.object.schema.is_none() && self.effects.creates.iter().any(|own| is_same(own, &within))
+        };
+        effects.references.retain(|reference| !made(reference));
+        self.effects.references.append(&mut effects.references);
+    }
+
+    pub(super) fn control(&mut self, control: Control) {
+        self.effects.transaction = TransactionRule::Control(control);
+        self.effects.session_state = true;
+    }
+}
+
+fn is_catalogue(object: &ObjectRef) -> bool {
+    matches!(
+        object.schema.as_deref(),
+        Some("pg_catalog" | "information_schema")
+    )
+}
+
+/// Whether `reference` means `created`, which may be of a narrower kind.
+fn is_same(created: &ObjectRef, reference: &ObjectRef) -> bool {
+    // A temporary object is found without its schema.
+    let schema = created.schema == reference.schema || created.is_temporary() && reference.schema.is_none();
+    let family = created.kind.family();
+    // The table of an index is known in some places only, and its name is unique without it.
+    let table = family == ObjectKind::Relation || created.table == reference.table;
+    schema && table && created.name == reference.name && family == reference.kind.family()
+}

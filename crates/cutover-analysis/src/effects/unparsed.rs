@@ -1,0 +1,150 @@
+//! What the keywords of a statement say, where no tree can be built.
+//!
+//! It knows what the runner must not get wrong: transaction rules and COPY data. Objects are not looked for.
+
+use super::model::{Control, Effects, Retry, TransactionRule};
+use crate::sql::lexer::{Kind, Scan, scan};
+use crate::sql::progress::Progress;
+
+/// So many keywords at the beginning decide; a longer statement has its data or its body behind them.
+const DECIDING: usize = 32;
+
+pub(super) fn effects(sql: &str, reason: String) -> Effects {
+    let head = Head::of(sql);
+    let transaction = head.transaction();
+    let retry = match transaction {
+        TransactionRule::Forbidden {
+            what: "VACUUM" | "ALTER SYSTEM" | "DISCARD ALL",
+        } => Retry::Idempotent,
+        _ => Retry::Unknown,
+    };
+    Effects {
+        opaque: Some(reason),
+        transaction,
+        retry,
+        copy_from_stdin: head.copy_from_stdin,
+        sets_search_path: head.may_set_search_path(),
+        // Rows may come from functions; only COPY is known not to call any.
+        session_state: !head.copy_from_stdin,
+        ..Effects::default()
+    }
+}
+
+struct Head {
+    words: Vec<String>,
+    copy_from_stdin: bool,
+}
+
+impl Head {
+    fn of(sql: &str) -> Self {
+        let mut words = Vec::new();
+        let mut progress = Progress::default();
+        let mut rest = sql.as_bytes();
+        // A COPY statement may name many columns before it says where from.
+        while words.len() < DECIDING || words.first().is_some_and(|first| first == "COPY") {
+            let Scan::Token { kind, len } = scan(rest, true) else {
+                break;
+            };
+            let Some((token, after)) = rest.split_at_checked(len) else {
+                break;
+            };
+            match kind {
+                Kind::Space | Kind::LineComment | Kind::BlockComment => {}
+                _ => progress.take(kind, 0, token),
+            }
+            if kind == Kind::Word {
+                words.push(String::from_utf8_lossy(token).to_ascii_uppercase());
+            }
+            rest = after;
+        }
+        Self {
+            words,
+            copy_from_stdin: progress.is_copy_from_stdin(),
+        }
+    }
+
+    fn transaction(&self) -> TransactionRule {
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let concurrently = words.contains(&"CONCURRENTLY");
+        let forbidden = |what| TransactionRule::Forbidden { what };
+        let control = TransactionRule::Control;
+        match words.as_slice() {
+            ["BEGIN", ..] | ["START", "TRANSACTION", ..] => control(Control::Begin),
+            ["COMMIT" | "ROLLBACK", "PREPARED", ..] => control(Control::Other),
+            ["COMMIT" | "END", ..] => control(Control::Commit),
+            ["ROLLBACK", "TO", ..] | ["ROLLBACK", "TRANSACTION" | "WORK", "TO", ..] => {
+                control(Control::Other)
+            }
+            ["ROLLBACK" | "ABORT", ..] => control(Control::Rollback),
+            ["SAVEPOINT" | "RELEASE", ..] | ["PREPARE", "TRANSACTION", ..] => control(Control::Other),
+            ["CREATE", "INDEX", "CONCURRENTLY", ..] | ["CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", ..] => {
+                forbidden("CREATE INDEX CONCURRENTLY")
+            }
+            ["DROP", "INDEX", "CONCURRENTLY", ..] => forbidden("DROP INDEX CONCURRENTLY"),
+            ["REINDEX", ..] if concurrently => forbidden("REINDEX CONCURRENTLY"),
+            ["REINDEX", "SCHEMA" | "DATABASE" | "SYSTEM", ..] => forbidden("REINDEX of a database"),
+            ["ALTER", "TABLE", rest @ ..] if concurrently && rest.contains(&"DETACH") => {
+                forbidden("ALTER TABLE … DETACH PARTITION CONCURRENTLY")
+            }
+            ["VACUUM", ..] => forbidden("VACUUM"),
+            ["CLUSTER"] => forbidden("CLUSTER of all tables"),
+            ["CREATE", "DATABASE", ..] => forbidden("CREATE DATABASE"),
+            ["DROP", "DATABASE", ..] => forbidden("DROP DATABASE"),
+            ["CREATE", "TABLESPACE", ..] => forbidden("CREATE TABLESPACE"),
+            ["DROP", "TABLESPACE", ..] => forbidden("DROP TABLESPACE"),
+            ["CREATE", "SUBSCRIPTION", ..] => forbidden("CREATE SUBSCRIPTION with a replication slot"),
+            ["DROP", "SUBSCRIPTION", ..] => forbidden("DROP SUBSCRIPTION"),
+            ["ALTER", "SYSTEM", ..] => forbidden("ALTER SYSTEM"),
+            ["DISCARD", "ALL", ..] => forbidden("DISCARD ALL"),
+            _ => TransactionRule::Allowed,
+        }
+    }
+
+    fn may_set_search_path(&self) -> bool {
+        let first = self.words.first().map_or("", String::as_str);
+        // Plain rows cannot; a query, a block or a procedure can.
+        !matches!(
+            first,
+            "COPY" | "CREATE" | "ALTER" | "DROP" | "INSERT" | "COMMENT" | "GRANT"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(sql: &str) -> Effects {
+        effects(sql, "too long".to_owned())
+    }
+
+    #[test]
+    fn keywords_tell_what_a_transaction_forbids() {
+        let forbidden = |sql: &str| matches!(of(sql).transaction, TransactionRule::Forbidden { .. });
+        assert!(forbidden(
+            "/* a */ create -- b\n unique index concurrently i on t (a)"
+        ));
+        assert!(forbidden("VACUUM (FULL) t"));
+        assert!(forbidden("REINDEX TABLE CONCURRENTLY t"));
+        assert!(!forbidden("CREATE INDEX \"concurrently\" ON t (a)"));
+        assert!(!forbidden("INSERT INTO vacuum VALUES (1)"));
+    }
+
+    #[test]
+    fn keywords_tell_transaction_control() {
+        let control = |sql: &str| of(sql).transaction;
+        assert_eq!(control("begin"), TransactionRule::Control(Control::Begin));
+        assert_eq!(
+            control("ROLLBACK TO SAVEPOINT a"),
+            TransactionRule::Control(Control::Other)
+        );
+        assert_eq!(control("END"), TransactionRule::Control(Control::Commit));
+    }
+
+    #[test]
+    fn keywords_tell_copy_data() {
+        assert!(of("COPY t (a, b) FROM stdin WITH (FORMAT csv)").copy_from_stdin);
+        assert!(!of("COPY t FROM '/tmp/stdin'").copy_from_stdin);
+        assert!(!of("COPY (SELECT 1 FROM stdin) TO STDOUT").copy_from_stdin);
+    }
+}

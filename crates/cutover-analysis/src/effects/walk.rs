@@ -1,0 +1,341 @@
+//! What an expression or a query mentions: relations, functions, types.
+//!
+//! One list says which parts each kind of node has; only the nodes that mean something have code of their own.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{self, Node, a_const};
+
+use super::model::{ObjectKind, ObjectRef};
+use super::names;
+
+/// What was found, in the order of the text, with repetitions.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Relations that are read.
+    pub(super) reads: Vec<ObjectRef>,
+    /// Relations that a data-modifying statement writes.
+    pub(super) writes: Vec<ObjectRef>,
+    pub(super) routines: Vec<ObjectRef>,
+    /// The same with those of `pg_catalog`.
+    pub(super) called: Vec<ObjectRef>,
+    pub(super) types: Vec<ObjectRef>,
+    /// `set_config` on `search_path`, or on a setting that the text does not name.
+    pub(super) sets_search_path: bool,
+    /// Names of common table expressions that hide relations here.
+    scope: Vec<String>,
+}
+
+/// Everything that `tree` mentions.
+pub(super) fn find(tree: &impl Walk) -> Found {
+    let mut found = Found::default();
+    tree.walk(&mut found);
+    found
+}
+
+pub(super) trait Walk {
+    fn walk(&self, found: &mut Found);
+}
+
+impl<T: Walk> Walk for Option<T> {
+    fn walk(&self, found: &mut Found) {
+        if let Some(inner) = self {
+            inner.walk(found);
+        }
+    }
+}
+
+impl<T: Walk> Walk for Box<T> {
+    fn walk(&self, found: &mut Found) {
+        (**self).walk(found);
+    }
+}
+
+impl<T: Walk> Walk for Vec<T> {
+    fn walk(&self, found: &mut Found) {
+        for part in self {
+            part.walk(found);
+        }
+    }
+}
+
+impl<T: Walk> Walk for &T {
+    fn walk(&self, found: &mut Found) {
+        (**self).walk(found);
+    }
+}
+
+impl Walk for Node {
+    fn walk(&self, found: &mut Found) {
+        self.node.walk(found);
+    }
+}
+
+/// The parts of nodes that can mention something.
+macro_rules! parts {
+    ($($node:ident { $($part:ident),* })*) => {
+        $(impl Walk for protobuf::$node {
+            fn walk(&self, found: &mut Found) {
+                $(self.$part.walk(found);)*
+            }
+        })*
+    };
+}
+
+/// The nodes that occur in expressions and queries.
+macro_rules! nodes {
+    ($($node:ident)*) => {
+        impl Walk for NodeEnum {
+            fn walk(&self, found: &mut Found) {
+                match self {
+                    $(Self::$node(node) => node.walk(found),)*
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+nodes! {
+    List RangeVar TypeName FuncCall TypeCast
+    SelectStmt InsertStmt UpdateStmt DeleteStmt MergeStmt ReturnStmt
+    AExpr AIndirection AIndices AArrayExpr BoolExpr SubLink CaseExpr CaseWhen CoalesceExpr MinMaxExpr RowExpr
+    NullTest BooleanTest CollateClause NamedArgExpr GroupingFunc GroupingSet XmlExpr XmlSerialize
+    ResTarget MultiAssignRef SortBy WindowDef IndexElem StatsElem PartitionElem PartitionRangeDatum
+    JoinExpr FromExpr RangeSubselect RangeFunction RangeTableFunc RangeTableFuncCol RangeTableSample
+    ColumnDef DefElem CommonTableExpr MergeWhenClause FunctionParameter
+    JsonFuncExpr JsonValueExpr JsonArgument JsonKeyValue JsonBehavior JsonIsPredicate JsonTable JsonTableColumn
+    JsonTablePathSpec JsonParseExpr JsonScalarExpr JsonSerializeExpr JsonObjectConstructor JsonArrayConstructor
+    JsonArrayQueryConstructor JsonAggConstructor JsonObjectAgg JsonArrayAgg JsonOutput
+}
+
+parts! {
+    List { items }
+    ReturnStmt { returnval }
+    AExpr { lexpr, rexpr }
+    AIndirection { arg, indirection }
+    AIndices { lidx, uidx }
+    AArrayExpr { elements }
+    BoolExpr { args }
+    SubLink { testexpr, subselect }
+    CaseExpr { arg, args, defresult }
+    CaseWhen { expr, result }
+    CoalesceExpr { args }
+    MinMaxExpr { args }
+    RowExpr { args }
+    NullTest { arg }
+    BooleanTest { arg }
+    CollateClause { arg }
+    NamedArgExpr { arg }
+    GroupingFunc { args }
+    GroupingSet { content }
+    XmlExpr { named_args, args }
+    XmlSerialize { expr, type_name }
+    ResTarget { indirection, val }
+    MultiAssignRef { source }
+    SortBy { node }
+    WindowDef { partition_clause, order_clause, start_offset, end_offset }
+    IndexElem { expr }
+    StatsElem { expr }
+    PartitionElem { expr }
+    PartitionRangeDatum { value }
+    JoinExpr { larg, rarg, quals }
+    FromExpr { fromlist, quals }
+    RangeSubselect { subquery }
+    RangeFunction { functions, coldeflist }
+    RangeTableFunc { docexpr, rowexpr, namespaces, columns }
+    RangeTableFuncCol { type_name, colexpr, coldefexpr }
+    RangeTableSample { relation, args, repeatable }
+    ColumnDef { type_name, raw_default, constraints }
+    DefElem { arg }
+    WithClause { ctes }
+    CommonTableExpr { ctequery, cycle_clause }
+    CteCycleClause { cycle_mark_value, cycle_mark_default }
+    OnConflictClause { infer, target_list, where_clause }
+    InferClause { index_elems, where_clause }
+    ReturningClause { exprs }
+    MergeWhenClause { condition, target_list, values }
+    FunctionParameter { arg_type, defexpr }
+    JsonFuncExpr { context_item, pathspec, passing, output, on_empty, on_error }
+    JsonValueExpr { raw_expr, formatted_expr }
+    JsonArgument { val }
+    JsonKeyValue { key, value }
+    JsonBehavior { expr }
+    JsonIsPredicate { expr }
+    JsonTable { context_item, pathspec, passing, columns, on_error }
+    JsonTableColumn { type_name, pathspec, columns, on_empty, on_error }
+    JsonTablePathSpec { string }
+    JsonParseExpr { expr, output }
+    JsonScalarExpr { expr, output }
+    JsonSerializeExpr { expr, output }
+    JsonObjectConstructor { exprs, output }
+    JsonArrayConstructor { exprs, output }
+    JsonArrayQueryConstructor { query, output }
+    JsonAggConstructor { output, agg_filter, agg_order, over }
+    JsonObjectAgg { constructor, arg }
+    JsonArrayAgg { constructor, arg }
+    JsonOutput { type_name }
+}
+
+impl Walk for protobuf::RangeVar {
+    fn walk(&self, found: &mut Found) {
+        if !self.schemaname.is_empty() || !found.scope.contains(&self.relname) {
+            found.reads.push(names::relation(ObjectKind::Relation, self));
+        }
+    }
+}
+
+impl Walk for protobuf::TypeName {
+    fn walk(&self, found: &mut Found) {
+        self.typmods.walk(found);
+        if let Some(object) = names::type_object(self) {
+            found.types.push(object);
+        }
+    }
+}
+
+impl Walk for protobuf::FuncCall {
+    fn walk(&self, found: &mut Found) {
+        self.args.walk(found);
+        self.agg_order.walk(found);
+        self.agg_filter.walk(found);
+        self.over.walk(found);
+        let Some(object) = names::object(ObjectKind::Routine, &self.funcname) else {
+            return;
+        };
+        if matches!(object.name.as_str(), "nextval" | "currval" | "setval")
+            && let Some(sequence) = self.args.first().and_then(text_of)
+        {
+            found
+                .reads
+                .extend(names::from_text(ObjectKind::Sequence, sequence));
+        }
+        if object.name == "set_config" {
+            let setting = self.args.first().and_then(text_of);
+            found.sets_search_path |= setting.is_none_or(|name| name.eq_ignore_ascii_case("search_path"));
+        }
+        found.called.push(object.clone());
+        found.routines.push(object);
+    }
+}
+
+impl Walk for protobuf::TypeCast {
+    fn walk(&self, found: &mut Found) {
+        self.arg.walk(found);
+        self.type_name.walk(found);
+        let target = self
+            .type_name
+            .as_ref()
+            .and_then(|name| names::text(name.names.last()?));
+        let value = self.arg.as_deref().and_then(text_of);
+        if let (Some("regclass"), Some(value)) = (target, value) {
+            found.reads.extend(names::from_text(ObjectKind::Relation, value));
+        }
+    }
+}
+
+/// The text of a string constant, also one that is cast to `regclass`.
+fn text_of(node: &Node) -> Option<&str> {
+    match node.node.as_ref()? {
+        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+            a_const::Val::Sval(text) => Some(&text.sval),
+            _ => None,
+        },
+        NodeEnum::TypeCast(cast) => text_of(cast.arg.as_deref()?),
+        _ => None,
+    }
+}
+
+impl Found {
+    /// Walks a statement's WITH clause, then the rest of it in the scope of those names.
+    fn with(&mut self, clause: Option<&protobuf::WithClause>, rest: impl FnOnce(&mut Self)) {
+        let known = self.scope.len();
+        if let Some(clause) = clause {
+            let tables = clause.ctes.iter().filter_map(|node| match node.node.as_ref()? {
+                NodeEnum::CommonTableExpr(table) => Some(table),
+                _ => None,
+            });
+            if clause.recursive {
+                self.scope
+                    .extend(tables.clone().map(|table| table.ctename.clone()));
+            }
+            for table in tables {
+                table.walk(self);
+                self.scope.push(table.ctename.clone());
+            }
+        }
+        rest(self);
+        self.scope.truncate(known);
+    }
+
+    fn writes(&mut self, relation: Option<&protobuf::RangeVar>) {
+        self.writes
+            .extend(relation.map(|relation| names::relation(ObjectKind::Relation, relation)));
+    }
+}
+
+impl Walk for protobuf::SelectStmt {
+    fn walk(&self, found: &mut Found) {
+        found.with(self.with_clause.as_ref(), |found| {
+            self.larg.walk(found);
+            self.rarg.walk(found);
+            self.distinct_clause.walk(found);
+            self.target_list.walk(found);
+            self.from_clause.walk(found);
+            self.where_clause.walk(found);
+            self.group_clause.walk(found);
+            self.having_clause.walk(found);
+            self.window_clause.walk(found);
+            self.values_lists.walk(found);
+            self.sort_clause.walk(found);
+            self.limit_offset.walk(found);
+            self.limit_count.walk(found);
+        });
+    }
+}
+
+impl Walk for protobuf::InsertStmt {
+    fn walk(&self, found: &mut Found) {
+        found.with(self.with_clause.as_ref(), |found| {
+            found.writes(self.relation.as_ref());
+            self.cols.walk(found);
+            self.select_stmt.walk(found);
+            self.on_conflict_clause.walk(found);
+            self.returning_clause.walk(found);
+        });
+    }
+}
+
+impl Walk for protobuf::UpdateStmt {
+    fn walk(&self, found: &mut Found) {
+        found.with(self.with_clause.as_ref(), |found| {
+            found.writes(self.relation.as_ref());
+            self.target_list.walk(found);
+            self.from_clause.walk(found);
+            self.where_clause.walk(found);
+            self.returning_clause.walk(found);
+        });
+    }
+}
+
+impl Walk for protobuf::DeleteStmt {
+    fn walk(&self, found: &mut Found) {
+        found.with(self.with_clause.as_ref(), |found| {
+            found.writes(self.relation.as_ref());
+            self.using_clause.walk(found);
+            self.where_clause.walk(found);
+            self.returning_clause.walk(found);
+        });
+    }
+}
+
+impl Walk for protobuf::MergeStmt {
+    fn walk(&self, found: &mut Found) {
+        found.with(self.with_clause.as_ref(), |found| {
+            found.writes(self.relation.as_ref());
+            self.source_relation.walk(found);
+            self.join_condition.walk(found);
+            self.merge_when_clauses.walk(found);
+            self.returning_clause.walk(found);
+        });
+    }
+}
