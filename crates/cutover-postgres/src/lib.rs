@@ -9,6 +9,7 @@
 pub mod connect;
 pub mod environment;
 mod message;
+pub mod sandbox;
 pub mod session;
 pub mod sqlstate;
 mod tls;

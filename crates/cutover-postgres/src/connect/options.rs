@@ -91,6 +91,12 @@ impl fmt::Display for Host {
     }
 }
 
+/// A parameter whose value is one of a few words.
+pub(super) trait Word: Default {
+    fn from_text(text: &str) -> Option<Self>;
+    fn texts() -> &'static [&'static str];
+}
+
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
@@ -109,6 +115,16 @@ macro_rules! words {
             /// libpq's spelling.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
+        impl Word for $name {
+            fn from_text(text: &str) -> Option<Self> {
+                Self::from_word(text)
+            }
+
+            fn texts() -> &'static [&'static str] {
+                Self::WORDS
             }
         }
 
@@ -369,8 +385,7 @@ impl ConnectOptions {
     }
 
     /// The variables under which a libpq program (`pg_dump`, `psql`) connects to the same place. They hold the
-    /// password of the first server, so they are for a child's environment only. Settings that come from files
-    /// (password file, service file) are resolved already and switched off.
+    /// password of the first server, so they are for a child's environment only.
     pub fn libpq_variables(&self) -> Vec<(&'static str, String)> {
         let list =
             |value: &dyn Fn(&Host) -> String| self.hosts.iter().map(value).collect::<Vec<_>>().join(",");
