@@ -1,8 +1,9 @@
 //! How to reach a throwaway server, as a value that may outlive or be far from the process that started it.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::NoTls;
 
@@ -12,6 +13,13 @@ use crate::connect::{ConnectOptions, Secret, SslMode};
 
 /// First major whose CREATE DATABASE knows STRATEGY; before it, copying files was the only way.
 const STRATEGY_SINCE: u32 = 15;
+
+/// What has a meaning in a URL.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Address and superuser of a running throwaway server.
 #[derive(Debug, Clone)]
@@ -44,7 +52,7 @@ impl Server {
 
     /// URL of a database for another role.
     pub fn url_as(&self, role: &str, password: &str, database: &str) -> String {
-        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let encode = |text| utf8_percent_encode(text, RESERVED);
         format!(
             "postgresql://{}:{}@127.0.0.1:{}/{}?sslmode=disable",
             encode(role),
@@ -76,7 +84,7 @@ impl Server {
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), SandboxError> {
         let mut sql = format!("CREATE DATABASE {}", escape_identifier(name));
         if let Some(template) = template {
-            sql += &format!(" TEMPLATE {}", escape_identifier(template));
+            let _ = write!(sql, " TEMPLATE {}", escape_identifier(template));
             if self.major >= STRATEGY_SINCE {
                 // Copying files beats writing the copy to the log wherever the template is more than empty.
                 sql += " STRATEGY file_copy";
