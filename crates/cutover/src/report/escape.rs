@@ -2,7 +2,6 @@
 //! cursor, reverse the reading direction, hide itself or end a line. Markup is not this module's concern.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// Longest block of outside text a report shows, in bytes; the run's JSON holds the whole.
 pub(super) const BLOCK_LIMIT: usize = 16 * 1024;
@@ -21,10 +20,7 @@ fn push_escaped(out: &mut String, c: char) {
         '\n' => out.push_str("\\n"),
         '\r' => out.push_str("\\r"),
         '\t' => out.push_str("\\t"),
-        // Writing to a string cannot fail.
-        _ => {
-            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-        }
+        _ => add!(out, "\\u{{{:x}}}", u32::from(c)),
     }
 }
 
@@ -56,9 +52,8 @@ pub(super) fn block(text: &str) -> String {
     let kept = prefix(text, BLOCK_LIMIT);
     let mut out = escape_where(kept, |c| c != '\n' && acts(c)).into_owned();
     if kept.len() < text.len() {
-        // Writing to a string cannot fail.
-        let _ = write!(
-            out,
+        add!(
+            &mut out,
             "\n… {} more bytes; the run's JSON holds them",
             text.len() - kept.len()
         );

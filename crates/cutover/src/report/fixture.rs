@@ -79,84 +79,79 @@ fn stages() -> Vec<StageSummary> {
     all
 }
 
-/// A plan like that of a trading platform, sprint by sprint: empty stages, a deferred and an optional migration.
-pub(super) fn plan() -> Plan {
-    let mut steps = vec![
-        step(
-            "0001",
-            "create_users",
-            Some("0.1"),
-            &["table users", "index users_email_key"],
-        ),
-        step(
-            "0002",
-            "create_webauthn_credentials",
-            Some("0.1"),
-            &["table webauthn_credentials"],
-        ),
-        step(
-            "0100",
-            "create_symbols",
-            Some("1.1"),
-            &["table symbols", "index symbols_symbol_key"],
-        ),
-        step(
-            "0101",
-            "create_equity_daily_bars",
-            Some("1.1"),
-            &["table equity_daily_bars"],
-        ),
-        step(
-            "0102",
-            "create_crypto_daily_bars",
-            Some("1.1"),
-            &["table crypto_daily_bars"],
-        ),
-        step(
-            "0130",
-            "create_jobs",
-            Some("1.3"),
-            &["table jobs", "index jobs_user", "index jobs_type"],
-        ),
-        step("0200", "create_strategies", Some("2.1"), &["table strategies"]),
-        step(
-            "0201",
-            "create_strategy_versions",
-            Some("2.1"),
-            &["table strategy_versions"],
-        ),
-        step(
-            "0230",
-            "add_indexes_strategies",
-            Some("2.3"),
-            &["index idx_strategies_user"],
-        ),
-        step(
-            "0300",
-            "create_backtest_runs",
-            Some("3.2"),
-            &["table backtest_runs"],
-        ),
-        step(
-            "0301",
-            "create_backtest_results",
-            Some("3.2"),
-            &["table backtest_results"],
-        ),
-        step("0330", "add_fk_backtest_runs_job", Some("3.2"), &[]),
-        step(
-            "0400",
-            "create_paper_accounts",
-            Some("4.1"),
-            &["table paper_accounts"],
-        ),
-        step(
-            "0401",
-            "create_positions",
-            Some("4.1"),
-            &["table positions", "index positions_symbol"],
-        ),
-    ];
+/// Version, name, stage and what it creates.
+const STEPS: [(&str, &str, &str, &[&str]); 14] = [
+    (
+        "0001",
+        "create_users",
+        "0.1",
+        &["table users", "index users_email_key"],
+    ),
+    (
+        "0002",
+        "create_webauthn_credentials",
+        "0.1",
+        &["table webauthn_credentials"],
+    ),
+    (
+        "0100",
+        "create_symbols",
+        "1.1",
+        &["table symbols", "index symbols_symbol_key"],
+    ),
+    (
+        "0101",
+        "create_equity_daily_bars",
+        "1.1",
+        &["table equity_daily_bars"],
+    ),
+    (
+        "0102",
+        "create_crypto_daily_bars",
+        "1.1",
+        &["table crypto_daily_bars"],
+    ),
+    (
+        "0130",
+        "create_jobs",
+        "1.3",
+        &["table jobs", "index jobs_user", "index jobs_type"],
+    ),
+    ("0200", "create_strategies", "2.1", &["table strategies"]),
+    (
+        "0201",
+        "create_strategy_versions",
+        "2.1",
+        &["table strategy_versions"],
+    ),
+    (
+        "0230",
+        "add_indexes_strategies",
+        "2.3",
+        &["index idx_strategies_user"],
+    ),
+    ("0300", "create_backtest_runs", "3.2", &["table backtest_runs"]),
+    (
+        "0301",
+        "create_backtest_results",
+        "3.2",
+        &["table backtest_results"],
+    ),
+    ("0330", "add_fk_backtest_runs_job", "3.2", &[]),
+    ("0400", "create_paper_accounts", "4.1", &["table paper_accounts"]),
+    (
+        "0401",
+        "create_positions",
+        "4.1",
+        &["table positions", "index positions_symbol"],
+    ),
+];
+
+fn steps() -> Vec<Step> {
+    let mut steps: Vec<Step> = STEPS
+        .iter()
+        .map(|(version, name, stage, creates)| step(version, name, Some(stage), creates))
+        .collect();
     let sources = [
         "00_core",
         "00_core",
@@ -171,16 +166,22 @@ pub(super) fn plan() -> Plan {
     steps[0].claims.task = Some("users exist before anything refers to them".into());
     steps[8].state = StepState::Optional;
     steps[8].claims.optional = true;
+    let why = Some("CREATE INDEX CONCURRENTLY".into());
     steps[8].units = vec![UnitSummary {
         transactional: false,
         statements: 1,
-        why: Some("CREATE INDEX CONCURRENTLY".into()),
+        why,
     }];
     steps[11].state = StepState::Deferred;
     steps[11].claims.deferred = true;
     steps[11].claims.requires = vec!["0130".into()];
     steps[11].alters = vec!["table backtest_runs".into()];
     steps[11].statements = 2;
+    steps
+}
+
+/// A plan like that of a trading platform, sprint by sprint: empty stages, a deferred and an optional migration.
+pub(super) fn plan() -> Plan {
     Plan {
         format_version: PLAN_FORMAT,
         project: "bitstockerz".into(),
@@ -190,7 +191,7 @@ pub(super) fn plan() -> Plan {
             server_version_num: 150_018,
         }),
         stages: stages(),
-        steps,
+        steps: steps(),
         notes: vec!["V0001: the outer BEGIN … COMMIT is replaced by cutover's own transaction".into()],
     }
 }
@@ -255,6 +256,16 @@ impl Recorder {
         );
     }
 
+    fn skip(&mut self, step: &Step, why: &str) {
+        self.after(
+            0,
+            EventKind::StepSkipped {
+                migration: step.migration.clone(),
+                why: why.into(),
+            },
+        );
+    }
+
     pub(super) fn apply(&mut self, step: &Step, millis: u64) {
         self.start(step);
         self.finish(step, millis, millis, 1);
@@ -267,10 +278,7 @@ pub(super) fn check(name: &str, kind: &str, expected: &str, found: &str, verdict
         kind: kind.into(),
         migration: None,
         stage: None,
-        measured: format!(
-            "select count(*)\n  from pg_catalog.pg_class\n where relname = '{}'",
-            kind
-        ),
+        measured: format!("select count(*)\n  from pg_catalog.pg_class\n where relname = '{kind}'"),
         expected: expected.into(),
         found: found.into(),
         verdict,
@@ -324,113 +332,47 @@ pub(super) fn eventful() -> Run {
         },
     );
     record.after(140, EventKind::RunnerLocked { token: 7 });
-    let left_out = |record: &mut Recorder, step: &Step, why: &str| {
-        record.after(
-            0,
-            EventKind::StepSkipped {
-                migration: step.migration.clone(),
-                why: why.into(),
-            },
-        );
-    };
     for (i, step) in plan.steps.iter().enumerate() {
         match i {
-            0 => {
-                record.start(step);
-                let message = "relation \"users\" already exists, skipping".into();
-                record.after(
-                    6,
-                    EventKind::Notice {
-                        migration: step.migration.clone(),
-                        severity: "NOTICE".into(),
-                        code: "42P07".into(),
-                        message,
-                        line: 3,
-                    },
-                );
-                record.finish(step, 16, 22, 1);
-            }
-            5 => {
-                record.start(step);
-                for attempt in 1..=3 {
-                    let blockers = if attempt == 1 { Vec::new() } else { vec![blocker()] };
-                    record.after(
-                        120,
-                        EventKind::LockWaiting {
-                            migration: step.migration.clone(),
-                            attempt,
-                            blockers,
-                        },
-                    );
-                }
-                record.finish(step, 45, 405, 4);
-            }
-            8 => left_out(
-                &mut record,
-                step,
-                "optional; apply it with --optional or by naming 0230",
-            ),
-            9 => {
-                let backup = EventKind::BackupTaken {
-                    stage: "3.2".into(),
-                    path: "backups/bitstockerz-3.2.dump".into(),
-                    bytes: 1_834_112,
-                    sha256: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".into(),
-                };
-                record.after(210, backup);
-                record.apply(step, 31);
-            }
-            11 => left_out(&mut record, step, "deferred; waits until it is named"),
-            12 => {
-                record.start(step);
-                for unit in 1..=2 {
-                    let took = Duration::from_millis(20);
-                    let migration = step.migration.clone();
-                    record.after(
-                        20,
-                        EventKind::UnitFinished {
-                            migration,
-                            unit,
-                            units: 2,
-                            took,
-                        },
-                    );
-                }
-                record.finish(step, 1, 41, 1);
-            }
+            0 => with_notice(&mut record, step),
+            5 => with_waits(&mut record, step),
+            8 => record.skip(step, "optional; apply it with --optional or by naming 0230"),
+            9 => with_backup(&mut record, step),
+            11 => record.skip(step, "deferred; waits until it is named"),
+            12 => in_units(&mut record, step),
             _ => record.apply(step, 9 + 7 * u64::try_from(i).expect("small")),
         }
     }
-    for mut result in [
-        check(
+    for (name, kind, expected, found, verdict) in [
+        (
             "objects as claimed",
             "claims",
             "12 tables, 5 indexes",
             "12 tables, 5 indexes",
             Verdict::Holds,
         ),
-        check(
+        (
             "no dangling jobs",
             "no_rows",
             "no rows",
             "2 rows, first: (run 41, job 7)",
             Verdict::False,
         ),
-        check(
+        (
             "every foreign key holds",
             "foreign_keys",
             "0 orphans",
             "0 orphans in 26 keys",
             Verdict::Holds,
         ),
-        check(
+        (
             "backtests use their index",
             "explain",
-            "index idx_backtests",
+            "idx_backtests",
             "permission denied",
             Verdict::NotMeasured,
         ),
-        check(
+        (
             "ledger unchanged",
             "unchanged",
             "digest 81f0…",
@@ -438,6 +380,7 @@ pub(super) fn eventful() -> Run {
             Verdict::Holds,
         ),
     ] {
+        let mut result = check(name, kind, expected, found, verdict);
         result.stage = Some("3.2".into());
         record.after(12, EventKind::CheckDone(result));
     }
@@ -448,6 +391,64 @@ pub(super) fn eventful() -> Run {
         },
     );
     document(plan, Some(Outcome::Completed), record.events)
+}
+
+fn with_notice(record: &mut Recorder, step: &Step) {
+    record.start(step);
+    let notice = EventKind::Notice {
+        migration: step.migration.clone(),
+        severity: "NOTICE".into(),
+        code: "42P07".into(),
+        message: "relation \"users\" already exists, skipping".into(),
+        line: 3,
+    };
+    record.after(6, notice);
+    record.finish(step, 16, 22, 1);
+}
+
+fn with_waits(record: &mut Recorder, step: &Step) {
+    record.start(step);
+    for attempt in 1..=3 {
+        let blockers = if attempt == 1 { Vec::new() } else { vec![blocker()] };
+        let migration = step.migration.clone();
+        record.after(
+            120,
+            EventKind::LockWaiting {
+                migration,
+                attempt,
+                blockers,
+            },
+        );
+    }
+    record.finish(step, 45, 405, 4);
+}
+
+fn with_backup(record: &mut Recorder, step: &Step) {
+    let backup = EventKind::BackupTaken {
+        stage: "3.2".into(),
+        path: "backups/bitstockerz-3.2.dump".into(),
+        bytes: 1_834_112,
+        sha256: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".into(),
+    };
+    record.after(210, backup);
+    record.apply(step, 31);
+}
+
+fn in_units(record: &mut Recorder, step: &Step) {
+    record.start(step);
+    for unit in 1..=2 {
+        let (took, migration) = (Duration::from_millis(20), step.migration.clone());
+        record.after(
+            20,
+            EventKind::UnitFinished {
+                migration,
+                unit,
+                units: 2,
+                took,
+            },
+        );
+    }
+    record.finish(step, 1, 41, 1);
 }
 
 /// A run whose third migration fails.
@@ -515,16 +516,18 @@ pub(super) fn empty() -> Run {
 /// What a name may do to a report that trusts it.
 pub(super) const HOSTILE: &str = "a|b`c``d\\|e\n# f <script>alert(1)</script>\"'&amp;\r\t\u{202e}gpj\u{1b}[31m\u{0}[x](javascript:y) *z* _w_ --> ]]> </style></pre>";
 
-/// [`eventful`] and [`failed`] in one, with [`HOSTILE`] in every place a text from outside can be.
-pub(super) fn hostile() -> Run {
-    let bad = || HOSTILE.to_owned();
+fn bad() -> String {
+    HOSTILE.to_owned()
+}
+
+fn hostile_plan() -> Plan {
     let mut plan = plan();
     plan.project = bad();
     plan.notes = vec![bad()];
     for stage in &mut plan.stages {
         (stage.title, stage.kind) = (bad(), bad());
         (stage.notes, stage.uses) = (vec![bad()], vec![bad(), bad()]);
-        stage.id = format!("{}{}", stage.id, HOSTILE);
+        stage.id.push_str(HOSTILE);
     }
     for step in &mut plan.steps {
         (step.name, step.path) = (bad(), format!("{HOSTILE}/{}", step.path));
@@ -538,7 +541,50 @@ pub(super) fn hostile() -> Run {
             why: Some(bad()),
         }];
     }
-    let migration = MigrationId {
+    plan
+}
+
+fn hostile_step(record: &mut Recorder, id: &MigrationId) {
+    let blocker = Blocker {
+        user: bad(),
+        application: bad(),
+        state: bad(),
+        query: bad(),
+        ..blocker()
+    };
+    let migration = || id.clone();
+    for kind in [
+        EventKind::StepStarted {
+            migration: migration(),
+            path: bad(),
+        },
+        EventKind::LockWaiting {
+            migration: migration(),
+            attempt: 1,
+            blockers: vec![blocker],
+        },
+        EventKind::Notice {
+            migration: migration(),
+            severity: bad(),
+            code: bad(),
+            message: bad(),
+            line: 1,
+        },
+        EventKind::StepFailed {
+            migration: migration(),
+            message: bad(),
+            code: Some(bad()),
+            state: bad(),
+        },
+    ] {
+        record.after(1, kind);
+    }
+}
+
+/// [`HOSTILE`] in every place of a run where a text from outside can be.
+pub(super) fn hostile() -> Run {
+    let plan = hostile_plan();
+    let unknown = MigrationId {
         root: bad(),
         version: Version::new(vec![5], HOSTILE),
     };
@@ -555,61 +601,12 @@ pub(super) fn hostile() -> Run {
             sha256: bad(),
         },
     );
-    for m in [&plan.steps[0].migration, &migration] {
-        record.after(
-            1,
-            EventKind::StepStarted {
-                migration: m.clone(),
-                path: bad(),
-            },
-        );
-        let blocker = Blocker {
-            user: bad(),
-            application: bad(),
-            state: bad(),
-            query: bad(),
-            ..blocker()
-        };
-        record.after(
-            1,
-            EventKind::LockWaiting {
-                migration: m.clone(),
-                attempt: 1,
-                blockers: vec![blocker],
-            },
-        );
-        record.after(
-            1,
-            EventKind::Notice {
-                migration: m.clone(),
-                severity: bad(),
-                code: bad(),
-                message: bad(),
-                line: 1,
-            },
-        );
-        record.after(
-            1,
-            EventKind::StepFailed {
-                migration: m.clone(),
-                message: bad(),
-                code: Some(bad()),
-                state: bad(),
-            },
-        );
-    }
-    record.after(
-        0,
-        EventKind::StepSkipped {
-            migration: plan.steps[3].migration.clone(),
-            why: bad(),
-        },
-    );
+    hostile_step(&mut record, &plan.steps[0].migration);
+    hostile_step(&mut record, &unknown);
+    record.skip(&plan.steps[3], HOSTILE);
     for verdict in [Verdict::Holds, Verdict::False, Verdict::NotMeasured] {
         let mut result = check(HOSTILE, HOSTILE, HOSTILE, HOSTILE, verdict);
-        result.migration = Some(migration.clone());
-        result.stage = Some(bad());
-        result.measured = bad();
+        (result.migration, result.stage, result.measured) = (Some(unknown.clone()), Some(bad()), bad());
         record.after(1, EventKind::CheckDone(result));
     }
     let mut run = document(plan, Some(Outcome::NeedsDecision), record.events);

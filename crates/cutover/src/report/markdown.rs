@@ -3,8 +3,6 @@
 //! Names and values stand in code spans; where they hold characters that could end one, they stand in a `<code>`
 //! element as character references, which never take part in Markdown's structure.
 
-use std::fmt::Write as _;
-
 use super::digest::{Digest, Fate, Objects, StepView, objects};
 use super::escape;
 use super::format::{bytes, count, duration, grouped, seconds, server_version, utc};
@@ -31,11 +29,6 @@ pub fn markdown(run: &Run) -> String {
     backups(&mut out, &digest);
     verification(&mut out, &digest);
     out
-}
-
-/// Appends one line. Writing to a string cannot fail, so there is no error to hand on.
-macro_rules! put {
-    ($out:expr, $($part:tt)*) => { { let _ = writeln!($out, $($part)*); } };
 }
 
 fn head(out: &mut String, digest: &Digest<'_>) {
@@ -488,8 +481,7 @@ fn code(text: &str) -> String {
 }
 
 fn reference(out: &mut String, c: char) {
-    // Writing to a string cannot fail.
-    let _ = write!(out, "&#{};", u32::from(c));
+    add!(out, "&#{};", u32::from(c));
 }
 
 /// Running text, with everything that Markdown or HTML could take for markup escaped.

@@ -7,6 +7,21 @@
 //! Text from outside (names, messages of the server, queries, `application_name` of strangers) is shown, never
 //! obeyed: control and direction characters appear escaped, and each form escapes its own markup.
 
+/// Appends formatted text to a string. Writing to a string cannot fail, so there is no error to hand on.
+macro_rules! add {
+    ($out:expr, $($part:tt)*) => {{
+        let _ = std::fmt::Write::write_fmt(&mut *$out, format_args!($($part)*));
+    }};
+}
+
+/// [`add!`] with a line feed at the end.
+macro_rules! put {
+    ($out:expr, $($part:tt)*) => {{
+        add!($out, $($part)*);
+        $out.push('\n');
+    }};
+}
+
 mod digest;
 mod escape;
 pub mod format;

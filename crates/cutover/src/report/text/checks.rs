@@ -27,8 +27,8 @@ pub fn verification_table(checks: &[CheckResult], style: TextStyle) -> String {
         return out;
     }
     let names = ["", "Holds", "Measured", "Expected", "Found", "Took"];
-    let head = names.map(|name| Cell::new(Tone::Dim, name)).into_iter().collect();
-    let rows: Vec<Vec<Cell>> = std::iter::once(head)
+    let titles = names.map(|name| Cell::new(Tone::Dim, name)).into_iter().collect();
+    let rows: Vec<Vec<Cell>> = std::iter::once(titles)
         .chain(held.iter().map(|check| row(check)))
         .collect();
     let kinds = [
@@ -41,9 +41,13 @@ pub fn verification_table(checks: &[CheckResult], style: TextStyle) -> String {
     ];
     let columns = Columns::fit(style, 2, &kinds, rows.iter().map(Vec::as_slice));
     if columns.fits() {
-        rows.iter().for_each(|row| columns.put(&mut out, row));
+        for row in &rows {
+            columns.put(&mut out, row);
+        }
     } else {
-        held.iter().for_each(|check| in_full(&mut out, check, style));
+        for check in held {
+            in_full(&mut out, check, style);
+        }
     }
     out
 }
@@ -67,11 +71,8 @@ fn in_full(out: &mut String, check: &CheckResult, style: TextStyle) {
     };
     let name = escape::line(&check.name);
     let took = duration(check.elapsed);
-    out.push_str(&format!(
-        "  {} {name}  {}\n",
-        style.paint(tone, &format!("{mark} {word}:")),
-        style.paint(Tone::Dim, &took)
-    ));
+    let verdict = style.paint(tone, &format!("{mark} {word}:"));
+    put!(out, "  {verdict} {name}  {}", style.paint(Tone::Dim, &took));
     for (what, text) in [
         ("expected", &check.expected),
         ("found", &check.found),

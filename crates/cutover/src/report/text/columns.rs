@@ -37,7 +37,8 @@ pub(super) enum Column {
 /// Columns whose widths fit a set of rows.
 pub(super) struct Columns {
     indent: usize,
-    columns: Vec<(Column, usize)>,
+    /// Kind and width of each.
+    parts: Vec<(Column, usize)>,
     style: TextStyle,
     fits: bool,
 }
@@ -76,7 +77,7 @@ impl Columns {
         let fits = total(&columns) <= available;
         Self {
             indent,
-            columns,
+            parts: columns,
             style,
             fits,
         }
@@ -90,7 +91,7 @@ impl Columns {
     /// Appends one row, on as many lines as its cells need.
     pub(super) fn put(&self, out: &mut String, row: &[Cell]) {
         let cells: Vec<Vec<String>> = self
-            .columns
+            .parts
             .iter()
             .zip(row)
             .map(|((kind, width), cell)| match kind {
@@ -101,7 +102,7 @@ impl Columns {
         let height = cells.iter().map(Vec::len).max().unwrap_or(0);
         for i in 0..height {
             let mut pad = self.indent;
-            for (((kind, width), cell), lines) in self.columns.iter().zip(row).zip(&cells) {
+            for (((kind, width), cell), lines) in self.parts.iter().zip(row).zip(&cells) {
                 if *width == 0 {
                     continue;
                 }
@@ -188,7 +189,9 @@ mod tests {
         let slices = || rows.iter().map(Vec::as_slice);
         let columns = Columns::fit(TextStyle::PLAIN, 1, &[Column::Left, Column::Right], slices());
         let mut out = String::new();
-        slices().for_each(|row| columns.put(&mut out, row));
+        for row in slices() {
+            columns.put(&mut out, row);
+        }
         assert_eq!(out, " 表表     1 ms\n users  100 ms\n");
     }
 

@@ -36,7 +36,7 @@ pub fn plan_lines(plan: &Plan, style: TextStyle) -> String {
         } else {
             "Without a stage"
         };
-        out.push_str(&format!("\n{}\n", style.paint(Tone::Strong, title)));
+        put!(&mut out, "\n{}", style.paint(Tone::Strong, title));
         view.steps(&mut out, &others);
     }
     if !plan.notes.is_empty() {
@@ -74,7 +74,7 @@ fn head(out: &mut String, plan: &Plan, style: TextStyle) {
     } else {
         grouped(to_run)
     };
-    out.push_str(&format!(": {to_run} of {total} to apply{target}\n"));
+    put!(out, ": {to_run} of {total} to apply{target}");
 }
 
 fn heading(out: &mut String, stage: &StageSummary, empty: bool, style: TextStyle) {
@@ -85,12 +85,13 @@ fn heading(out: &mut String, stage: &StageSummary, empty: bool, style: TextStyle
     } else {
         "  (beyond the target)"
     };
-    out.push_str(&format!(
-        "\n{}  {}{}\n",
+    put!(
+        out,
+        "\n{}  {}{}",
         style.paint(Tone::Strong, &id),
         escape::line(&stage.title),
         style.paint(Tone::Dim, beyond)
-    ));
+    );
     if empty {
         remark(out, INDENT, "no migrations", Tone::Dim, style);
     }

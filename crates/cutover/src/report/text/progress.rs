@@ -198,17 +198,17 @@ impl<'a> Progress<'a> {
         let mut words = format!("{}  waiting for a lock, attempt {attempt}", self.label(migration));
         for blocker in blockers {
             let open = seconds(blocker.transaction_seconds);
-            words.push_str(&format!(
-                "\n      process {} of {}{}: {} for {open}",
+            let application = match blocker.application.as_str() {
+                "" => String::new(),
+                name => format!(" ({})", escape::line(name)),
+            };
+            add!(
+                &mut words,
+                "\n      process {} of {}{application}: {} for {open}",
                 blocker.pid,
                 escape::line(&blocker.user),
-                if blocker.application.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({})", escape::line(&blocker.application))
-                },
-                escape::line(&blocker.state),
-            ));
+                escape::line(&blocker.state)
+            );
             if !blocker.query.is_empty() {
                 words.push_str("\n        ");
                 words.push_str(&self.dim(&escape::excerpt(&blocker.query, 200)));
