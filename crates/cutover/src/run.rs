@@ -27,6 +27,8 @@ pub enum Outcome {
     Interrupted,
     /// A lock could not be had in time; nothing of the step is applied, and trying again is safe.
     LockNotObtained,
+    /// The connection was lost; what became of the step at hand was learned from the history where that was possible.
+    ConnectionLost,
 }
 
 /// A session that stands in the way.

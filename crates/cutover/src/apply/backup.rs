@@ -1,0 +1,146 @@
+//! Backups that stages require: taken, restored in a throwaway server, counted and recorded before the first
+//! statement. A backup that was never restored is a hope, not a backup.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::sandbox::{Sandbox, SandboxOptions, run_client};
+use cutover_postgres::session::{Session, Startup};
+use sha2::{Digest, Sha256};
+
+use super::error::ApplyError;
+use super::recorder::Recorder;
+use super::store;
+use crate::plan::build::Built;
+use crate::project::Project;
+use crate::run::EventKind;
+
+/// Where backups go and how they are proven.
+#[derive(Debug, Clone)]
+pub struct BackupSettings {
+    /// Folder for the dumps; created where missing.
+    pub folder: PathBuf,
+    /// The throwaway server a dump is restored in. Its programs also take the dump.
+    pub sandbox: SandboxOptions,
+}
+
+/// Tables, and rows in all of them together: what a restored dump must have as well.
+const CONTENT: &str = "
+SELECT count(*)::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+/// Takes one backup if any pending migration belongs to a stage that requires one.
+pub(super) async fn take_required(
+    project: &Project,
+    built: &Built,
+    options: &ConnectOptions,
+    settings: Option<&BackupSettings>,
+    monitor: &mut Session,
+    recorder: &mut Recorder<'_>,
+) -> Result<(), ApplyError> {
+    let pending_stages = built.pending().filter_map(|index| project.migrations[index].stage);
+    let Some(stage) = pending_stages.map(|stage| &project.stages[stage]).find(|stage| stage.require_backup) else {
+        return Ok(());
+    };
+    let complain = |why: String| ApplyError::Backup(format!("{} {} requires a backup: {why}", stage.kind, stage.id));
+    let settings = settings.ok_or_else(|| complain("no folder for it was given (--backup-dir)".into()))?;
+    let tables = count_tables(monitor).await?;
+    let name = format!("{}-{}.dump", safe_name(&options.database), recorder.run());
+    let path = settings.folder.join(name);
+    let mut sandbox_options = settings.sandbox.clone();
+    let target = options.clone();
+    let dump = path.clone();
+    // A dump can be restored by the same or a newer major only.
+    let server_major = monitor.server_version_num() / 10_000;
+    sandbox_options.major = sandbox_options.major.or(Some(server_major));
+    let taken = tokio::task::spawn_blocking(move || take(&dump, &target, &sandbox_options))
+        .await
+        .map_err(|error| complain(error.to_string()))?;
+    let Taken { sandbox, bytes, sha256 } = taken.map_err(complain)?;
+    let restored = restored_tables(&sandbox).await.map_err(complain)?;
+    drop(sandbox);
+    if restored != tables {
+        return Err(complain(format!("the database has {tables} tables, the restored dump {restored}: {}", path.display())));
+    }
+    recorder.tell(EventKind::BackupTaken {
+        stage: stage.id.clone(),
+        path: path.display().to_string(),
+        bytes,
+        sha256,
+    });
+    store(monitor, "", recorder).await
+}
+
+struct Taken {
+    sandbox: Sandbox,
+    bytes: u64,
+    sha256: String,
+}
+
+/// Dumps, hashes and restores. Blocks.
+fn take(path: &Path, target: &ConnectOptions, options: &SandboxOptions) -> Result<Taken, String> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let sandbox = Sandbox::start(options).map_err(|error| format!("no throwaway server to restore it in: {error}"))?;
+    // Made by us before pg_dump writes, so that nobody else can read it at any moment.
+    create_private(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut dump = sandbox.binaries().pg_dump(target).map_err(|error| error.to_string())?;
+    dump.arg("--format=custom").arg("--file").arg(path);
+    run_client("pg_dump", &mut dump).map_err(|error| error.to_string())?;
+    let (bytes, sha256) = hash(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut restore = sandbox.binaries().pg_restore(&sandbox.options("postgres")).map_err(|error| error.to_string())?;
+    // Roles and tablespaces belong to a cluster, not to a database: the throwaway server does not have them.
+    restore.args(["--no-owner", "--no-privileges", "--no-tablespaces"]).arg(path);
+    run_client("pg_restore", &mut restore).map_err(|error| format!("the dump could not be restored: {error}"))?;
+    Ok(Taken { sandbox, bytes, sha256 })
+}
+
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path).map(drop)
+}
+
+fn hash(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            count => {
+                hasher.update(&buffer[..count]);
+                bytes += u64::try_from(count).unwrap_or(0);
+            }
+        }
+    }
+    let digest = hasher.finalize();
+    Ok((bytes, digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+async fn count_tables(session: &mut Session) -> Result<i64, ApplyError> {
+    let rows = session.query(CONTENT, &[]).await?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+async fn restored_tables(sandbox: &Sandbox) -> Result<i64, String> {
+    let mut session = Session::connect(&sandbox.options("postgres"), &Startup::default())
+        .await
+        .map_err(|error| error.to_string())?;
+    count_tables(&mut session).await.map_err(|error| error.to_string())
+}
+
+/// A database name as part of a file name.
+fn safe_name(database: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+    database.chars().map(keep).collect()
+}

@@ -1,0 +1,39 @@
+//! Named points at which a test build can end itself, to prove that a run may die anywhere. In ordinary builds a point
+//! does nothing and the number cannot be set.
+
+#[cfg(feature = "crash-points")]
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Counts the points passed.
+#[derive(Debug, Default)]
+pub struct CrashPoints {
+    #[cfg(feature = "crash-points")]
+    left: Option<AtomicU32>,
+}
+
+impl CrashPoints {
+    /// The process aborts at the `n`-th point, counted from 1.
+    #[cfg(feature = "crash-points")]
+    pub fn at(n: u32) -> Self {
+        Self { left: Some(AtomicU32::new(n)) }
+    }
+
+    /// Statements are to be sent one by one, so that there is a point between any two.
+    pub(super) fn one_by_one(&self) -> bool {
+        #[cfg(feature = "crash-points")]
+        return self.left.is_some();
+        #[cfg(not(feature = "crash-points"))]
+        false
+    }
+
+    /// A point is passed.
+    pub(super) fn point(&self) {
+        #[cfg(feature = "crash-points")]
+        if let Some(left) = &self.left
+            && left.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            // Like a SIGKILL: no destructor runs, nothing is said to the server.
+            std::process::abort();
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What went wrong with a step, in words: what happened, where, and what is now true of the database.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use cutover_postgres::session::ServerMessage;
+
+use super::feed::Place;
+use super::step::{Step, Tools};
+use super::worker::Trouble;
+use crate::run::{Blocker, Outcome};
+use crate::text::{caret, visible};
+
+/// A step that did not finish.
+#[derive(Debug, Clone)]
+pub(super) struct StepFailure {
+    /// How the run ends because of it.
+    pub(super) outcome: Outcome,
+    /// What happened and where, one or more lines.
+    pub(super) message: String,
+    /// SQLSTATE, where the server gave one.
+    pub(super) code: Option<String>,
+    /// What is now true of the database.
+    pub(super) state: String,
+    /// The connection was lost; set to whether a commit may have been on its way.
+    pub(super) lost: Option<bool>,
+}
+
+impl StepFailure {
+    fn new(outcome: Outcome, message: String, state: String) -> Self {
+        Self { outcome, message, code: None, state, lost: None }
+    }
+
+    /// A failure outside a transaction whose effect nobody knows.
+    pub(super) fn undecided(message: String, state: String) -> Self {
+        Self::new(Outcome::NeedsDecision, message, state)
+    }
+
+    /// A failure that left nothing of the unit behind.
+    pub(super) fn clean(message: String, state: String) -> Self {
+        Self::new(Outcome::FailedClean, message, state)
+    }
+}
+
+/// What is true of the database when unit `index` left nothing behind.
+pub(super) fn rolled_back(step: &Step<'_>, index: usize) -> String {
+    let path = &step.migration.path;
+    if index == 0 {
+        return format!("nothing of {path} is in the database; everything reported as applied before it is");
+    }
+    let units = step.script.units.len();
+    format!(
+        "of {path}, {index} of {units} parts are applied and recorded, the rest is not; \
+         the next run goes on with part {}",
+        index + 1
+    )
+}
+
+/// The file changed or vanished while it was applied.
+pub(super) fn unreadable(step: &Step<'_>, why: &str) -> StepFailure {
+    StepFailure::clean(format!("{}: {why}", step.migration.path), rolled_back(step, 0))
+}
+
+/// The run is to end before the step is done.
+pub(super) fn interrupted(step: &Step<'_>, index: usize) -> StepFailure {
+    let message = format!("{}: interrupted", step.migration.path);
+    StepFailure::new(Outcome::Interrupted, message, rolled_back(step, index))
+}
+
+/// The total wait for locks is over.
+pub(super) fn lock_not_obtained(
+    step: &Step<'_>,
+    index: usize,
+    trouble: &Trouble,
+    place: Option<Place>,
+    blockers: &[Blocker],
+    waited: Duration,
+) -> StepFailure {
+    let mut message = match trouble {
+        Trouble::Refused { message, .. } => refused(step, message, place.as_ref()),
+        _ => String::new(),
+    };
+    let _ = write!(message, "\ngave up after {:.1} s (lock_wait)", waited.as_secs_f64());
+    for blocker in blockers {
+        let _ = write!(message, "\n  in the way: {}", describe(blocker));
+    }
+    message.push_str("\n  hint: it is safe to try again; raise lock_wait, or ask the session in the way to finish");
+    let mut failure = StepFailure::new(Outcome::LockNotObtained, message, rolled_back(step, index));
+    if let Trouble::Refused { message, .. } = trouble {
+        failure.code = Some(message.code.clone());
+    }
+    failure
+}
+
+/// A blocker in words.
+pub fn describe(blocker: &Blocker) -> String {
+    format!(
+        "pid {} ({}, {}), {} for {:.1} s: {}",
+        blocker.pid,
+        visible(&blocker.user),
+        if blocker.application.is_empty() { "no application name".to_owned() } else { visible(&blocker.application) },
+        visible(&blocker.state),
+        blocker.transaction_seconds,
+        visible(&blocker.query),
+    )
+}
+
+/// Words for any other trouble in a transaction.
+pub(super) fn from_trouble(
+    step: &Step<'_>,
+    index: usize,
+    trouble: Trouble,
+    place: Option<Place>,
+    tools: &Tools<'_, '_, '_>,
+) -> StepFailure {
+    let path = &step.migration.path;
+    match trouble {
+        Trouble::Refused { message, .. } => {
+            let mut failure = StepFailure::clean(refused(step, &message, place.as_ref()), rolled_back(step, index));
+            failure.code = Some(message.code.clone());
+            failure
+        }
+        Trouble::Cancelled if tools.watch.gave_up => {
+            StepFailure::new(Outcome::LockNotObtained, format!("{path}: waited too long for other sessions"), rolled_back(step, index))
+        }
+        Trouble::Cancelled => interrupted(step, index),
+        Trouble::Unreadable(why) => StepFailure::clean(format!("{path}: {why}"), rolled_back(step, index)),
+        Trouble::Fenced => StepFailure::clean(
+            format!("{path}: another runner has taken over (the fencing token changed), so this one stops"),
+            rolled_back(step, index),
+        ),
+        Trouble::Lost { why, committing } => {
+            let message = format!("{path}: the connection to the server was lost: {why}");
+            let mut failure = StepFailure::new(Outcome::ConnectionLost, message, rolled_back(step, index));
+            failure.lost = Some(committing);
+            failure
+        }
+    }
+}
+
+/// `file:line:column: message`, source line with caret, and everything else the server said.
+pub(super) fn refused(step: &Step<'_>, message: &ServerMessage, place: Option<&Place>) -> String {
+    let mut text = match place {
+        Some(place) => format!("{}:{}:{}: ", step.migration.path, place.line, place.column),
+        None => format!("{}: at commit: ", step.migration.path),
+    };
+    let _ = write!(text, "{}: {} ({})", message.severity, visible(&message.message), message.code);
+    if let Some(place) = place {
+        let _ = write!(text, "\n{}", caret(place.line, place.column, &place.source_line));
+    }
+    for (label, part) in [("detail", &message.detail), ("hint", &message.hint), ("context", &message.where_)] {
+        if let Some(part) = part {
+            let _ = write!(text, "\n  {label}: {}", part.lines().map(visible).collect::<Vec<_>>().join("\n    "));
+        }
+    }
+    if let Some(advice) = advice(&message.code) {
+        let _ = write!(text, "\n  hint: {advice}");
+    }
+    text
+}
+
+/// What to do about states that have more to do with the run than with the SQL.
+fn advice(code: &str) -> Option<&'static str> {
+    match code {
+        "57014" => Some("a timeout ended the statement: see statement_timeout in cutover.toml, the role or the database"),
+        "42501" => Some("the connected role lacks a privilege; SET ROLE in the file, or connect as the owner"),
+        "25006" => Some("the server or the session is read-only: is this a replica?"),
+        "55P04" => Some("a new enum value can be used only after it is committed: put `-- cutover: new-transaction` above this statement"),
+        _ => None,
+    }
+}

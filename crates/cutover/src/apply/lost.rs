@@ -1,0 +1,84 @@
+//! After a lost connection: what became of the step at hand is learned from the history, never guessed.
+
+use std::time::Duration;
+
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::sqlstate;
+use tokio::time::Instant;
+
+use super::failure::StepFailure;
+use super::{Request, own_startup};
+use crate::history::{lock, records};
+use crate::migration::Migration;
+use crate::project::Project;
+
+/// How long to try to learn: the server notices a vanished client within two seconds where it can.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Connects again, waits until the old transaction is decided, and reads what it came to.
+#[allow(clippy::too_many_arguments, reason = "one call, at the end of a run")]
+pub(super) async fn learn(
+    project: &Project,
+    migration: &Migration,
+    failure: &mut StepFailure,
+    options: &ConnectOptions,
+    monitor: &mut Session,
+    token: i64,
+    request: &Request,
+    run: String,
+) {
+    let unknown = format!(
+        "whether {} is applied could not be learned: the server did not answer in time; the next run (or `cutover status`) \
+         reads it from the history",
+        migration.path
+    );
+    let wait = Some(request.wait.unwrap_or(PATIENCE).min(PATIENCE));
+    let Ok(mut session) = Session::connect(options, &own_startup(&run, wait)).await else {
+        failure.state = unknown;
+        return;
+    };
+    let decided = decided(&mut session, token).await;
+    let history = if decided { records::read(&mut session, &project.name).await.ok() } else { None };
+    let Some(history) = history else {
+        failure.state = unknown;
+        return;
+    };
+    if history.get(&migration.id).is_some() {
+        failure.state = format!("{} is applied: its commit had reached the server", migration.path);
+    } else {
+        let done = history.units_of(&migration.id).iter().filter(|unit| unit.done).count();
+        failure.state = match done {
+            0 => format!("nothing of {} is in the database", migration.path),
+            done => format!("of {}, {done} part(s) are applied and recorded; the next run goes on from there", migration.path),
+        };
+    }
+    // The journal's last lines go through the session that works.
+    if monitor.is_closed() {
+        let stop = crate::stop::Stop::new();
+        if lock::acquire(&mut session, Duration::from_secs(5), &stop, |_| {}).await.is_ok() {
+            *monitor = session;
+        }
+    }
+}
+
+/// Waits for the transaction that may still hold the fencing row. An exclusive lock on the row is had only when it
+/// has committed or is gone. Says whether that is so.
+async fn decided(session: &mut Session, token: i64) -> bool {
+    let start = Instant::now();
+    let ask = format!(
+        "BEGIN; SET LOCAL lock_timeout = '200ms'; SELECT FROM cutover.fence WHERE token >= {token} FOR UPDATE; ROLLBACK"
+    );
+    while start.elapsed() < PATIENCE {
+        match session.execute(&ask).await {
+            Ok(_) => return true,
+            Err(Failure::Server(message)) if message.code == sqlstate::LOCK_NOT_AVAILABLE => {
+                if session.execute("ROLLBACK").await.is_err() {
+                    return false;
+                }
+            }
+            Err(_) => return false,
+        }
+    }
+    false
+}

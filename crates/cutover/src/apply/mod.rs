@@ -1,0 +1,380 @@
+//! Applying migrations: one runner at a time, each migration and its history row in one transaction, every stop
+//! resumable. What happened is told as events and returned as a [`Run`].
+//!
+//! This module decides nothing about which migrations there are (`plan`) and prints nothing.
+
+mod backup;
+mod crash;
+mod error;
+mod failure;
+mod feed;
+mod lost;
+mod outside;
+mod preflight;
+mod recorder;
+mod step;
+mod watch;
+mod worker;
+
+use std::time::Duration;
+
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Session, Startup};
+
+pub use backup::BackupSettings;
+pub use crash::CrashPoints;
+pub use error::ApplyError;
+pub use failure::describe as describe_blocker;
+pub use preflight::describe as describe_difference;
+
+use self::failure::StepFailure;
+use self::recorder::Recorder;
+use self::step::{OpenUnit, Step, Tools};
+use self::watch::Watch;
+use self::worker::Terms;
+use crate::clock::Clock;
+use crate::history::{journal, lock, records, schema};
+use crate::plan::build::{self, Built, Read};
+use crate::plan::select::Selection;
+use crate::plan::{StepState, Target, prerequisites};
+use crate::project::Project;
+use crate::run::{EventKind, EventSink, FORMAT_VERSION, Outcome, Run};
+use crate::stop::Stop;
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Which migrations.
+    pub selection: Selection,
+    /// Codes of hazards that are accepted, e.g. `edited-migration`.
+    pub allow: Vec<String>,
+    /// Make each migration durable by itself instead of all together at the end of the run.
+    pub durable_each: bool,
+    /// How long to wait for a server that is starting; `None`: try once.
+    pub wait: Option<Duration>,
+    /// How long to wait for another runner.
+    pub runner_wait: Duration,
+    /// Where and how backups are taken, for stages that require one.
+    pub backup: Option<BackupSettings>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            allow: Vec::new(),
+            durable_each: false,
+            wait: None,
+            runner_wait: Duration::from_secs(600),
+            backup: None,
+        }
+    }
+}
+
+/// What the engine is given by its surroundings.
+pub struct Context<'a> {
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Hears every event as it happens.
+    pub sink: &'a mut dyn EventSink,
+    /// Asks the run to stop.
+    pub stop: Stop,
+    /// Who runs it, in words, e.g. `user@host`; recorded, not believed.
+    pub operator: String,
+    /// Name and version of the program, e.g. `cutover 0.1.0`.
+    pub tool: String,
+    /// Points at which a test build ends itself.
+    pub crash: CrashPoints,
+}
+
+/// The `application_name` of every session of a run.
+pub fn application_name(run: &str) -> String {
+    format!("cutover/{run}")
+}
+
+/// A short id that two runs do not share: the time in microseconds and the process, in base 36.
+pub fn run_id(clock: &dyn Clock) -> String {
+    let base36 = |mut number: u64| {
+        let mut digits = Vec::new();
+        while number > 0 || digits.is_empty() {
+            digits.push(char::from_digit(u32::try_from(number % 36).unwrap_or(0), 36).unwrap_or('0'));
+            number /= 36;
+        }
+        digits.iter().rev().collect::<String>()
+    };
+    let micros = u64::try_from(clock.now_micros()).unwrap_or(0);
+    format!("{}-{}", base36(micros), base36(u64::from(std::process::id())))
+}
+
+/// Settings of the sessions that only carry our own statements.
+fn own_startup(run: &str, wait: Option<Duration>) -> Startup {
+    Startup {
+        application_name: application_name(run),
+        settings: vec![("search_path".into(), "pg_catalog, pg_temp".into())],
+        wait,
+    }
+}
+
+/// Applies what is pending.
+///
+/// A migration that fails is not an error here: the returned [`Run`] says so in its outcome and events. After an error
+/// nothing was done, unless the error says otherwise.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub async fn apply(
+    project: &Project,
+    options: &ConnectOptions,
+    request: &Request,
+    context: Context<'_>,
+) -> Result<Run, ApplyError> {
+    let Context { clock, sink, stop, operator, tool, crash } = context;
+    let id = run_id(clock);
+    let started_micros = clock.now_micros();
+    let mut recorder = Recorder::new(id.clone(), clock, sink);
+    let mut monitor = Session::connect(options, &own_startup(&id, request.wait)).await?;
+    let mut found = schema::look(&mut monitor).await?;
+    let mut built = read_and_plan(project, &found, request, &mut monitor).await?;
+    let mut run = Run {
+        format_version: FORMAT_VERSION,
+        id: id.clone(),
+        project: project.name.clone(),
+        tool,
+        role: found.role.clone(),
+        operator: operator.clone(),
+        started_micros,
+        server_version: found.server_version.clone(),
+        database: found.database.clone(),
+        outcome: None,
+        plan: built.plan.clone(),
+        events: Vec::new(),
+    };
+    if !has_work(&built, request) {
+        return Ok(nothing_to_do(run, recorder));
+    }
+    preflight::may_write(&found)?;
+    lock::acquire(&mut monitor, request.runner_wait, &stop, |holder| {
+        recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
+    })
+    .await?;
+    // Somebody else may have worked while this runner waited.
+    found = schema::look(&mut monitor).await?;
+    schema::create_or_upgrade(&mut monitor, found.version).await?;
+    found.version = Some(schema::SCHEMA_VERSION);
+    built = read_and_plan(project, &found, request, &mut monitor).await?;
+    run.plan = built.plan.clone();
+    if !has_work(&built, request) {
+        return Ok(nothing_to_do(run, recorder));
+    }
+    let token = lock::take_token(&mut monitor, &id, &operator, request.runner_wait, &stop, |holder| {
+        recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
+    })
+    .await?;
+    let mut worker = preflight::worker(project, options, request, &id, token).await?;
+    let absent = prerequisites::missing(project, &built, &mut worker.session).await?;
+    if !absent.is_empty() {
+        return Err(ApplyError::Missing(absent));
+    }
+    begin(&mut monitor, &run, project, request, token, &mut recorder).await?;
+    backup::take_required(project, &built, options, request.backup.as_ref(), &mut monitor, &mut recorder).await?;
+    let result = {
+        let mut watch = Watch::new(&mut monitor, &stop);
+        let mut tools = Tools { worker: &mut worker, watch: &mut watch, recorder: &mut recorder, crash: &crash };
+        run_steps(project, &built, &mut tools).await
+    };
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err((index, failure)) => {
+            fail(project, index, failure, options, &mut monitor, token, request, &mut recorder).await
+        }
+    };
+    worker.session.close().await;
+    finish(&mut monitor, &id, outcome, &mut recorder).await?;
+    monitor.close().await;
+    run.outcome = Some(outcome);
+    run.events = recorder.into_events();
+    Ok(run)
+}
+
+/// There is something to apply, or something to record.
+fn has_work(built: &Built, request: &Request) -> bool {
+    built.pending().next().is_some() || !request.selection.defer.is_empty()
+}
+
+fn nothing_to_do(mut run: Run, mut recorder: Recorder<'_>) -> Run {
+    recorder.mention(EventKind::RunFinished { outcome: Outcome::NothingToDo });
+    run.outcome = Some(Outcome::NothingToDo);
+    run.events = recorder.into_events();
+    run
+}
+
+async fn read_and_plan(
+    project: &Project,
+    found: &schema::Found,
+    request: &Request,
+    monitor: &mut Session,
+) -> Result<Built, ApplyError> {
+    let history = match found.version {
+        Some(_) => records::read(monitor, &project.name).await?,
+        None => records::History::default(),
+    };
+    preflight::unchanged_files(project, &history, &request.allow, monitor).await?;
+    let target = Target {
+        system_identifier: found.system_identifier.clone(),
+        database: found.database.clone(),
+        server_version_num: found.server_version_num,
+    };
+    let built = build::build(project, history, &request.selection, Some(target), Read::Pending)?;
+    let errors: Vec<_> = built.script_errors(&request.allow).cloned().collect();
+    if !errors.is_empty() {
+        return Err(ApplyError::Scripts(errors));
+    }
+    Ok(built)
+}
+
+/// Records the run before its first step, durably: its id must be known to whoever finds a half-done step.
+async fn begin(
+    monitor: &mut Session,
+    run: &Run,
+    project: &Project,
+    request: &Request,
+    token: i64,
+    recorder: &mut Recorder<'_>,
+) -> Result<(), ApplyError> {
+    let steps = run.plan.steps.iter().filter(|step| step.state.will_run()).count();
+    recorder.tell(EventKind::RunStarted { run: run.id.clone(), steps });
+    recorder.tell(EventKind::RunnerLocked { token });
+    for step in &run.plan.steps {
+        let why = match step.state {
+            StepState::Deferred => "deferred",
+            StepState::Optional => "optional",
+            _ => continue,
+        };
+        recorder.tell(EventKind::StepSkipped { migration: step.migration.clone(), why: why.into() });
+    }
+    let mut record = journal::insert_run(run);
+    for text in &request.selection.defer {
+        let (_, migration) = crate::plan::select::find(project, text)?;
+        record.push_str("; ");
+        record.push_str(&journal::insert_deferral(&project.name, &run.id, migration));
+    }
+    store(monitor, &record, recorder).await?;
+    Ok(())
+}
+
+/// Writes a record and all events so far, durably. Everything the worker committed before is durable with it.
+async fn store(monitor: &mut Session, record: &str, recorder: &mut Recorder<'_>) -> Result<(), ApplyError> {
+    let events = recorder.flush();
+    let text = format!(
+        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; {record}; {events}; COMMIT"
+    );
+    match monitor.execute(&text).await {
+        Ok(_) => {
+            recorder.stored();
+            Ok(())
+        }
+        Err(failure) => {
+            if !monitor.is_closed() {
+                let _ = monitor.execute("ROLLBACK").await;
+            }
+            Err(ApplyError::Journal(failure))
+        }
+    }
+}
+
+async fn run_steps(
+    project: &Project,
+    built: &Built,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<Outcome, (usize, StepFailure)> {
+    let pending: Vec<usize> = built.pending().collect();
+    for (n, &index) in pending.iter().enumerate() {
+        if tools.watch.stop().is_requested() {
+            return Ok(Outcome::Interrupted);
+        }
+        let next = pending.get(n + 1).and_then(|next| built.scripts.get(next));
+        let Some(step) = step(project, built, index, next.is_some_and(starts_in_transaction)) else { continue };
+        step.run(tools).await.map_err(|failure| (index, failure))?;
+    }
+    Ok(Outcome::Completed)
+}
+
+fn starts_in_transaction(script: &crate::script::Script) -> bool {
+    script.units.first().is_none_or(|unit| unit.outside.is_none())
+}
+
+fn step<'a>(project: &'a Project, built: &'a Built, index: usize, next_is_transactional: bool) -> Option<Step<'a>> {
+    let migration = &project.migrations[index];
+    let units = built.history.units_of(&migration.id);
+    let done = units.iter().take_while(|unit| unit.done).count();
+    let open_unit = units.iter().find(|unit| !unit.done);
+    Some(Step {
+        project: &project.name,
+        migration,
+        script: built.scripts.get(&index)?,
+        stage: migration.stage.map(|stage| project.stages[stage].id.as_str()),
+        vars: &project.vars,
+        config: &project.apply,
+        done: u32::try_from(done).unwrap_or(u32::MAX),
+        open_unit: open_unit.map(|unit| OpenUnit { unit: unit.unit, run: unit.run.clone() }),
+        was_deferred: built.history.deferred.contains(&migration.id),
+        next_is_transactional,
+    })
+}
+
+/// Tells of a step that failed, after learning what a lost connection left behind.
+#[allow(clippy::too_many_arguments, reason = "one call, at the end of a run")]
+async fn fail(
+    project: &Project,
+    index: usize,
+    mut failure: StepFailure,
+    options: &ConnectOptions,
+    monitor: &mut Session,
+    token: i64,
+    request: &Request,
+    recorder: &mut Recorder<'_>,
+) -> Outcome {
+    let migration = &project.migrations[index];
+    if failure.lost.is_some() || monitor.is_closed() {
+        lost::learn(project, migration, &mut failure, options, monitor, token, request, recorder.run().to_owned()).await;
+    }
+    recorder.tell(EventKind::StepFailed {
+        migration: migration.id.clone(),
+        message: failure.message,
+        code: failure.code,
+        state: failure.state,
+    });
+    failure.outcome
+}
+
+/// The run's last transaction: it writes and waits for the disk, and with it all before it are durable.
+async fn finish(
+    monitor: &mut Session,
+    run: &str,
+    outcome: Outcome,
+    recorder: &mut Recorder<'_>,
+) -> Result<(), ApplyError> {
+    recorder.tell(EventKind::RunFinished { outcome });
+    let result = store(monitor, &journal::finish_run(run, outcome), recorder).await;
+    match result {
+        // The run is over and its failure is told; a journal that cannot be reached must not hide that.
+        Err(_) if outcome == Outcome::ConnectionLost => Ok(()),
+        other => other,
+    }
+}
+
+/// Terms of the worker's transactions.
+fn terms(project: &Project, request: &Request, token: i64, checks_connection: bool) -> Terms {
+    Terms {
+        token,
+        statement_timeout: Some(project.apply.statement_timeout).filter(|timeout| !timeout.is_zero()),
+        durable_each: request.durable_each || project.apply.durable_each,
+        checks_connection,
+    }
+}
+
+/// Opens the changing session.
+async fn open_worker(options: &ConnectOptions, run: &str) -> Result<Session, ApplyError> {
+    let startup = Startup { application_name: application_name(run), settings: Vec::new(), wait: None };
+    Ok(Session::connect(options, &startup).await?)
+}

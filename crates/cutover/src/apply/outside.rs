@@ -1,0 +1,275 @@
+//! Statements that PostgreSQL refuses inside a transaction. Each is journaled before and after. What a crash or a
+//! failure leaves behind is looked at, and finished or removed where that can be decided; otherwise it is asked about.
+//!
+//! The fencing row is checked when the statement is journaled, just before it runs. A runner that loses its lock
+//! between the two cannot be stopped: these statements cannot hold the row.
+
+use cutover_analysis::effects::{Check, ObjectRef, Retry};
+use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
+use cutover_postgres::session::{Failure, Session};
+use tokio::time::Instant;
+
+use super::failure::{self, StepFailure};
+use super::feed::Feed;
+use super::step::{OpenUnit, Step, Tools, lock_timeout};
+use super::worker::{Notices, Trouble};
+use crate::history::{journal, lock};
+use crate::run::EventKind;
+use crate::script::{Outside, Unit};
+
+/// State of an index in the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum IndexState {
+    Missing,
+    Valid,
+    /// Left behind by a failed build; schema and name.
+    Invalid(String, String),
+}
+
+/// Runs one statement outside a transaction.
+pub(super) async fn run(
+    step: &Step<'_>,
+    index: usize,
+    unit: &Unit,
+    feed: &mut Feed<'_>,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    let Some(outside) = &unit.outside else { return Ok(()) };
+    let start = Instant::now();
+    feed.seek(unit).map_err(|why| failure::unreadable(step, &why))?;
+    let statement = feed.one().map_err(|why| failure::unreadable(step, &why))?;
+    // A build that failed long ago would make IF NOT EXISTS succeed without an index that works.
+    clear_invalid(step, index, outside, tools).await?;
+    journal_unit(step, index, &statement, false, tools).await?;
+    tools.watch.forget();
+    tools.watch.longest_block = Some(step.config.lock_wait);
+    let mut notices = Notices::new();
+    tools.crash.point();
+    let result = tools.worker.outside(&statement, &mut notices, tools.watch).await;
+    tools.crash.point();
+    tools.watch.longest_block = None;
+    for (number, notice) in notices {
+        step.notice(feed.line_of(number), &notice, tools);
+    }
+    match result {
+        Ok(()) => {
+            verify(step, index, outside, tools).await?;
+            journal_unit(step, index, &statement, true, tools).await?;
+            step.unit_finished(index, start.elapsed(), tools);
+            Ok(())
+        }
+        Err(trouble) => Err(after_failure(step, index, outside, trouble, feed, tools).await),
+    }
+}
+
+async fn journal_unit(
+    step: &Step<'_>,
+    index: usize,
+    statement: &str,
+    done: bool,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    let number = u32::try_from(index).unwrap_or(u32::MAX);
+    let run = tools.recorder.run().to_owned();
+    let record = journal::upsert_unit(step.project, &run, step.migration, number, done, statement);
+    write(step, index, &record, tools).await
+}
+
+async fn write(step: &Step<'_>, index: usize, record: &str, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
+    let timeout = lock_timeout(20, step.config.lock_timeout);
+    match tools.worker.record(record, timeout, tools.watch).await {
+        Ok(()) => Ok(()),
+        Err(trouble) => {
+            tools.worker.roll_back().await;
+            Err(failure::from_trouble(step, index, trouble, None, tools))
+        }
+    }
+}
+
+/// The statement failed, was cancelled, or the connection is gone.
+async fn after_failure(
+    step: &Step<'_>,
+    index: usize,
+    outside: &Outside,
+    trouble: Trouble,
+    feed: &Feed<'_>,
+    tools: &mut Tools<'_, '_, '_>,
+) -> StepFailure {
+    let place = feed.place_of(&trouble);
+    let lost = matches!(trouble, Trouble::Lost { .. });
+    let mut failed = failure::from_trouble(step, index, trouble, place, tools);
+    if lost {
+        failed.state = format!(
+            "{} of {} may still be running or be done; the next run looks and finishes it, or asks",
+            outside.what, step.migration.path
+        );
+        return failed;
+    }
+    tools.watch.gave_up = false;
+    if let Err(cleaning) = clear_invalid(step, index, outside, tools).await {
+        failed.state = format!("{}\n{}", failed.state, cleaning.message);
+        return failed;
+    }
+    match outside.retry {
+        Retry::Unknown => {
+            failed.state = format!("{} of {} failed; what it did before it failed is not known", outside.what, step.migration.path);
+            failed.outcome = crate::run::Outcome::NeedsDecision;
+        }
+        _ => {
+            // Nothing is left of it, so the journal need not ask about it.
+            let number = u32::try_from(index).unwrap_or(u32::MAX);
+            let record = journal::delete_unit(step.project, step.migration, number);
+            if let Err(failure) = write(step, index, &record, tools).await {
+                failed.state = format!("{}\n{}", failed.state, failure.message);
+            }
+        }
+    }
+    failed
+}
+
+/// Removes what a failed concurrent build left behind.
+async fn clear_invalid(step: &Step<'_>, index: usize, outside: &Outside, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
+    let Some(check) = index_check(&outside.retry) else { return Ok(()) };
+    let state = index_state(&mut tools.worker.session, check).await.map_err(|error| failed_look(step, index, &error))?;
+    let IndexState::Invalid(schema, name) = state else { return Ok(()) };
+    let drop = format!("DROP INDEX CONCURRENTLY {}", quote_qualified(&schema, &name));
+    tools.watch.longest_block = Some(step.config.lock_wait);
+    let result = tools.worker.outside(&drop, &mut Notices::new(), tools.watch).await;
+    tools.watch.longest_block = None;
+    match result {
+        Ok(()) => {
+            tools.recorder.tell(EventKind::Notice {
+                migration: step.migration.id.clone(),
+                severity: "INFO".into(),
+                code: "00000".into(),
+                message: format!("dropped the invalid index {} that a failed build left behind", quote_ident(&name)),
+                line: 1,
+            });
+            Ok(())
+        }
+        Err(trouble) => {
+            let cause = failure::from_trouble(step, index, trouble, None, tools);
+            let message = format!("the invalid index {} is still there and could not be dropped: {}", quote_ident(&name), cause.message);
+            Err(StepFailure { message, ..cause })
+        }
+    }
+}
+
+/// After success: the index is there and valid.
+async fn verify(step: &Step<'_>, index: usize, outside: &Outside, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
+    let Some(check) = index_check(&outside.retry) else { return Ok(()) };
+    let state = index_state(&mut tools.worker.session, check).await.map_err(|error| failed_look(step, index, &error))?;
+    if state == IndexState::Valid {
+        return Ok(());
+    }
+    let message = format!("{}: {} succeeded, but the index is {state:?} in the catalogue", step.migration.path, outside.what);
+    Err(StepFailure::clean(message, failure::rolled_back(step, index)))
+}
+
+fn index_check(retry: &Retry) -> Option<(&ObjectRef, Option<&ObjectRef>)> {
+    match retry {
+        Retry::Checkable(Check::IndexValid { index, table }) if !index.name.is_empty() => Some((index, table.as_ref())),
+        _ => None,
+    }
+}
+
+fn name_of(object: &ObjectRef) -> String {
+    match &object.schema {
+        Some(schema) => quote_qualified(schema, &object.name),
+        None => quote_ident(&object.name),
+    }
+}
+
+/// Asked on the worker itself, which has the user's search path: an unqualified index lives in its table's schema.
+async fn index_state(session: &mut Session, (index, table): (&ObjectRef, Option<&ObjectRef>)) -> Result<IndexState, Failure> {
+    let which = match (&index.schema, table) {
+        (None, Some(table)) => format!(
+            "i.indrelid = pg_catalog.to_regclass({}) AND c.relname = {}",
+            quote_literal(&name_of(table)),
+            quote_literal(&index.name)
+        ),
+        _ => format!("c.oid = pg_catalog.to_regclass({})", quote_literal(&name_of(index))),
+    };
+    let look = format!(
+        "SELECT i.indisvalid, n.nspname::text, c.relname::text FROM pg_catalog.pg_index i
+           JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE {which}"
+    );
+    let rows = session.query(&look, &[]).await?;
+    Ok(match rows.first() {
+        None => IndexState::Missing,
+        Some(row) if row.get::<_, bool>(0) => IndexState::Valid,
+        Some(row) => IndexState::Invalid(row.get(1), row.get(2)),
+    })
+}
+
+fn failed_look(step: &Step<'_>, index: usize, error: &Failure) -> StepFailure {
+    let message = format!("{}: the catalogue could not be read: {error}", step.migration.path);
+    StepFailure::clean(message, failure::rolled_back(step, index))
+}
+
+/// A unit that an earlier run began outside a transaction and whose end it never recorded: says whether it is done.
+/// What can be looked at is looked at; what cannot is asked about, and nothing runs.
+pub(super) async fn settle(step: &Step<'_>, open: &OpenUnit, tools: &mut Tools<'_, '_, '_>) -> Result<bool, StepFailure> {
+    let index = usize::try_from(open.unit).unwrap_or(usize::MAX);
+    let Some(Unit { outside: Some(outside), .. }) = step.script.units.get(index) else { return Ok(false) };
+    wait_for_owner(step, &open.run, tools).await?;
+    let done = match &outside.retry {
+        Retry::Idempotent => false,
+        Retry::Checkable(check) => match is_done(check, &mut tools.worker.session).await {
+            Ok(Some(done)) => done,
+            Ok(None) => return Err(undecided(step, index, outside)),
+            Err(error) => return Err(failed_look(step, index, &error)),
+        },
+        Retry::Unknown => return Err(undecided(step, index, outside)),
+    };
+    let run = tools.recorder.run().to_owned();
+    let record = match done {
+        true => journal::upsert_unit(step.project, &run, step.migration, open.unit, true, &outside.what),
+        false => journal::delete_unit(step.project, step.migration, open.unit),
+    };
+    write(step, index, &record, tools).await?;
+    Ok(done)
+}
+
+/// What the catalogue says of a statement whose end nobody saw; `None` where it cannot say.
+async fn is_done(check: &Check, session: &mut Session) -> Result<Option<bool>, Failure> {
+    match check {
+        Check::IndexValid { index, table } if !index.name.is_empty() => {
+            let state = index_state(session, (index, table.as_ref())).await?;
+            Ok(Some(state == IndexState::Valid))
+        }
+        Check::IndexAbsent { index } => {
+            let state = index_state(session, (index, None)).await?;
+            Ok(Some(state == IndexState::Missing))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn undecided(step: &Step<'_>, index: usize, outside: &Outside) -> StepFailure {
+    let (path, units) = (&step.migration.path, step.script.units.len());
+    StepFailure::undecided(
+        format!(
+            "{path}: an earlier run began {} (part {} of {units}) and never learned how it ended",
+            outside.what,
+            index + 1,
+        ),
+        format!(
+            "nothing was run; look whether its effect is there, then say so with\n  \
+             cutover repair {} --mark done    (or --mark not-done)",
+            step.migration.id.version
+        ),
+    )
+}
+
+/// Waits until the session of the run that began the unit is gone: its statement may still be running.
+async fn wait_for_owner(step: &Step<'_>, run: &str, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
+    let stop = tools.watch.stop().clone();
+    let recorder = &mut *tools.recorder;
+    let result = lock::wait_for_run_to_end(tools.watch.monitor(), run, step.config.lock_wait, &stop, |holder| {
+        recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
+    })
+    .await;
+    result.map_err(|error| StepFailure::clean(error.to_string(), failure::rolled_back(step, 0)))
+}

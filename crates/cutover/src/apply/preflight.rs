@@ -1,0 +1,103 @@
+//! What is made sure of before anything is written: privileges, a primary server, files that are still what they were.
+
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::Session;
+
+use super::error::ApplyError;
+use super::worker::Worker;
+use super::{Request, terms};
+use crate::history::records::{Difference, History};
+use crate::history::{HistoryError, records, schema::Found};
+use crate::project::Project;
+use crate::source;
+
+/// The oldest server this works with: 12 (older ones lack what the safety of a run rests on).
+const OLDEST: u32 = 120_000;
+
+/// Names what keeps the run from writing.
+pub(super) fn may_write(found: &Found) -> Result<(), ApplyError> {
+    let database = &found.database;
+    let complaint = if found.server_version_num < OLDEST {
+        format!("the server is PostgreSQL {}; cutover needs 12 or later", found.server_version)
+    } else if found.in_recovery {
+        "the server is a replica: connect to the primary (target_session_attrs=read-write finds it among several hosts)".into()
+    } else if found.read_only {
+        "transactions are read-only here (default_transaction_read_only): nothing could be applied".into()
+    } else if found.version.is_none() && !found.may_create_schema {
+        format!(
+            "role {role} may not create schema \"cutover\" for the history in database {database}\n  \
+             hint: GRANT CREATE ON DATABASE {quoted} TO {quoted_role}, or connect as its owner",
+            role = found.role,
+            quoted = cutover_analysis::sql::quote_ident(database),
+            quoted_role = cutover_analysis::sql::quote_ident(&found.role),
+        )
+    } else {
+        return Ok(());
+    };
+    Err(ApplyError::NotAllowed(complaint))
+}
+
+/// Refuses edited and deleted applied files, with a diff against what was applied, unless that is allowed by name.
+pub(super) async fn unchanged_files(
+    project: &Project,
+    history: &History,
+    allow: &[String],
+    session: &mut Session,
+) -> Result<(), ApplyError> {
+    let differences = records::compare(&project.migrations, history);
+    let refused = differences.iter().filter(|difference| {
+        difference.code().is_some_and(|code| !allow.iter().any(|allowed| allowed == code))
+    });
+    let mut complaints = Vec::new();
+    for difference in refused {
+        complaints.push(describe(project, difference, session).await?);
+    }
+    if complaints.is_empty() { Ok(()) } else { Err(ApplyError::ChangedFiles(complaints)) }
+}
+
+/// A difference in words, an edited file with a diff.
+///
+/// # Errors
+/// As the server says when it is asked for the applied text.
+pub async fn describe(project: &Project, difference: &Difference, session: &mut Session) -> Result<String, HistoryError> {
+    Ok(match difference {
+        Difference::Edited { id, path, applied, now } => {
+            let mut text = format!(
+                "{path}: was changed after it was applied (checksum {} then, {} now)\n  hint: put it back and write a new \
+                 migration, or accept it with --allow edited-migration",
+                short(applied),
+                short(now)
+            );
+            let migration = project.migrations.iter().find(|migration| migration.id == *id);
+            let now = migration.and_then(|migration| source::read_to_string(migration).ok());
+            match (records::applied_text(session, &project.name, id).await?, now) {
+                (Some(then), Some(now)) => text.push_str(&format!("\n{}", records::unified_diff(&then, &now, path))),
+                _ => text.push_str("\n  (the applied text was too large to keep, or the migration is not finished: no diff)"),
+            }
+            text
+        }
+        Difference::Deleted { id, path } => format!(
+            "{path}: version {id} is applied, but no file has it any more\n  hint: bring the file back, or accept it with \
+             --allow deleted-migration"
+        ),
+        Difference::Renamed { from, to, .. } => format!("{to}: was applied under the name {from}; the text is the same"),
+    })
+}
+
+fn short(checksum: &str) -> &str {
+    checksum.get(..12).unwrap_or(checksum)
+}
+
+/// Opens the session that changes the database.
+pub(super) async fn worker(
+    project: &Project,
+    options: &ConnectOptions,
+    request: &Request,
+    run: &str,
+    token: i64,
+) -> Result<Worker, ApplyError> {
+    let mut session = super::open_worker(options, run).await?;
+    // Since 14, and not on every platform: tried once, here, where a refusal costs nothing.
+    let checks_connection = session.execute("SET client_connection_check_interval = 2000").await.is_ok();
+    Ok(Worker::new(session, terms(project, request, token, checks_connection)))
+}

@@ -1,0 +1,258 @@
+//! The session that changes the database: its preludes, its transactions sent in few flushes, and what the wire said
+//! of each. It knows nothing of plans or stages.
+
+use std::time::Duration;
+
+use cutover_postgres::session::{Failure, ServerMessage, Session, StatementOutcome, TransactionStatus};
+use cutover_postgres::sqlstate;
+
+use super::watch::{Watch, Watched};
+use crate::history::journal;
+
+/// How the worker's transactions are set up.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// Fencing token every transaction checks.
+    pub(super) token: i64,
+    /// Zero leaves the server's own setting.
+    pub(super) statement_timeout: Option<Duration>,
+    /// Each transaction waits for the disk itself.
+    pub(super) durable_each: bool,
+    /// The server notices a vanished client while it works (14 and later, where the platform can).
+    pub(super) checks_connection: bool,
+}
+
+/// Why a transaction did not commit.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The server refused something.
+    Refused {
+        /// What it said.
+        message: Box<ServerMessage>,
+        /// Index of the statement among those queued since the transaction began; `None` for our own.
+        statement: Option<usize>,
+    },
+    /// The connection is gone. `committing` says whether the commit may have been on its way.
+    Lost { why: String, committing: bool },
+    /// Another runner has taken over.
+    Fenced,
+    /// Cancelled on request.
+    Cancelled,
+    /// The file could not be read (again), or is not what was planned.
+    Unreadable(String),
+}
+
+impl Trouble {
+    /// Whether trying the whole transaction again is right: a lock was not had in time, or the server picked us to
+    /// resolve a conflict.
+    pub(super) fn is_retryable(&self) -> bool {
+        let Self::Refused { message, .. } = self else { return false };
+        sqlstate::is_retryable_lock(&message.code)
+            || (message.code == "XX000" && message.message.contains("tuple concurrently"))
+    }
+}
+
+/// The changing session.
+pub(super) struct Worker {
+    pub(super) session: Session,
+    terms: Terms,
+    /// A transaction is open and its prelude was checked.
+    open: bool,
+    /// Statements of the open transaction already answered.
+    answered: usize,
+}
+
+/// A server message with the number of the statement it came from.
+pub(super) type Notices = Vec<(usize, ServerMessage)>;
+
+impl Worker {
+    pub(super) fn new(session: Session, terms: Terms) -> Self {
+        Self { session, terms, open: false, answered: 0 }
+    }
+
+    /// Opens a transaction unless the previous flush already did.
+    pub(super) async fn begin(&mut self, lock_timeout: Duration, watch: &mut Watch<'_>) -> Result<(), Trouble> {
+        self.answered = 0;
+        if self.open {
+            return Ok(());
+        }
+        let prelude = self.prelude(lock_timeout);
+        let answers = self.send(&[prelude[0].as_str(), prelude[1].as_str()], watch).await;
+        self.check_prelude(&answers.outcomes, answers.cancelled)
+    }
+
+    /// Everything a file may have left in the session is discarded; then a transaction begins under our terms and
+    /// locks the fencing row.
+    fn prelude(&self, lock_timeout: Duration) -> [String; 2] {
+        let mut begin = String::from("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; RESET ROLE; ");
+        begin.push_str(&format!("SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis()));
+        if let Some(timeout) = self.terms.statement_timeout {
+            begin.push_str(&format!("SET LOCAL statement_timeout = {}; ", timeout.as_millis()));
+        }
+        if !self.terms.durable_each {
+            begin.push_str("SET LOCAL synchronous_commit = off; ");
+        }
+        if self.terms.checks_connection {
+            begin.push_str("SET LOCAL client_connection_check_interval = 2000; ");
+        }
+        begin.push_str(&self.fence());
+        ["DISCARD ALL".to_owned(), begin]
+    }
+
+    fn fence(&self) -> String {
+        format!("SELECT token FROM cutover.fence WHERE token OPERATOR(pg_catalog.=) {} FOR SHARE", self.terms.token)
+    }
+
+    fn check_prelude(&mut self, outcomes: &[StatementOutcome], cancelled: bool) -> Result<(), Trouble> {
+        for outcome in outcomes {
+            self.open = outcome.status != TransactionStatus::Idle;
+            if let Err(failure) = &outcome.result {
+                return Err(trouble(failure, None, cancelled, false));
+            }
+        }
+        match outcomes.last().and_then(|outcome| outcome.result.as_ref().ok()) {
+            Some(done) if !done.rows.is_empty() => Ok(()),
+            _ => Err(Trouble::Fenced),
+        }
+    }
+
+    /// Sends statements of the open transaction and waits for their answers.
+    pub(super) async fn run(
+        &mut self,
+        statements: &[String],
+        notices: &mut Notices,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Trouble> {
+        let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+        let answers = self.send(&texts, watch).await;
+        self.take(&answers.outcomes, answers.cancelled, false, notices)
+    }
+
+    /// Sends the last statements, our own record of them, and the commit; where a next transaction is sure to follow,
+    /// its prelude goes along, so that a step costs one round trip.
+    pub(super) async fn commit(
+        &mut self,
+        statements: &[String],
+        record: &str,
+        next: Option<Duration>,
+        notices: &mut Notices,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Trouble> {
+        let own = format!("{}; {record}", journal::OWN_TERMS);
+        let mut texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+        texts.extend([own.as_str(), "COMMIT"]);
+        let prelude = next.map(|lock_timeout| self.prelude(lock_timeout));
+        if let Some(prelude) = &prelude {
+            texts.extend(prelude.iter().map(String::as_str));
+        }
+        let Answers { outcomes, cancelled } = self.send(&texts, watch).await;
+        // Whatever happened to this transaction, the next one may be open by now.
+        self.open = outcomes.last().is_some_and(|last| last.status != TransactionStatus::Idle);
+        let (ours, after) = outcomes.split_at(statements.len() + 2);
+        self.take(&ours[..statements.len()], cancelled, true, notices)?;
+        for outcome in &ours[statements.len()..] {
+            if let Err(failure) = &outcome.result {
+                return Err(trouble(failure, None, cancelled, true));
+            }
+        }
+        // COMMIT of a failed transaction succeeds too: only its tag tells.
+        let tag = ours.last().and_then(|outcome| outcome.result.as_ref().ok()).map_or("", |done| done.tag());
+        if tag != "COMMIT" {
+            return Err(Trouble::Lost { why: format!("the server answered COMMIT with {tag:?}"), committing: true });
+        }
+        if !after.is_empty() {
+            if let Err(error) = self.check_prelude(after, cancelled) {
+                // This transaction is committed; what is wrong with the next one is found when it begins.
+                tracing::debug!(?error, "the next transaction did not open");
+                self.roll_back().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through the answers to statements of a file.
+    fn take(
+        &mut self,
+        outcomes: &[StatementOutcome],
+        cancelled: bool,
+        committing: bool,
+        notices: &mut Notices,
+    ) -> Result<(), Trouble> {
+        for outcome in outcomes {
+            let number = self.answered;
+            self.answered += 1;
+            notices.extend(outcome.notices.iter().map(|notice| (number, notice.clone())));
+            if let Err(failure) = &outcome.result {
+                return Err(trouble(failure, Some(number), cancelled, committing));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a statement whose answer came another way (COPY).
+    pub(super) fn answered_elsewhere(&mut self) -> usize {
+        self.answered += 1;
+        self.answered - 1
+    }
+
+    /// Ends whatever transaction is open. Trouble here means the connection is gone, which the next use will say.
+    pub(super) async fn roll_back(&mut self) {
+        self.open = false;
+        if !self.session.is_closed() {
+            let _ = self.session.execute("ROLLBACK").await;
+        }
+    }
+
+    /// A transaction of our own around `record`, checked against the fence.
+    pub(super) async fn record(&mut self, record: &str, lock_timeout: Duration, watch: &mut Watch<'_>) -> Result<(), Trouble> {
+        self.begin(lock_timeout, watch).await?;
+        self.commit(&[], record, None, &mut Vec::new(), watch).await
+    }
+
+    /// Runs one statement outside a transaction, under the session's defaults but without a lock timeout.
+    pub(super) async fn outside(
+        &mut self,
+        statement: &str,
+        notices: &mut Notices,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Trouble> {
+        self.answered = 0;
+        let mut setup = vec!["DISCARD ALL".to_owned(), "SET lock_timeout = 0".to_owned()];
+        if self.terms.checks_connection {
+            setup.push("SET client_connection_check_interval = 2000".to_owned());
+        }
+        let texts: Vec<&str> = setup.iter().map(String::as_str).collect();
+        let answers = self.send(&texts, watch).await;
+        for outcome in &answers.outcomes {
+            if let Err(failure) = &outcome.result {
+                return Err(trouble(failure, None, answers.cancelled, false));
+            }
+        }
+        let answers = self.send(&[statement], watch).await;
+        self.take(&answers.outcomes, answers.cancelled, true, notices)
+    }
+
+    async fn send(&mut self, texts: &[&str], watch: &mut Watch<'_>) -> Answers {
+        let pid = self.session.backend_pid();
+        let cancel = self.session.cancel_token();
+        match watch.during(self.session.pipeline(texts), pid, cancel).await {
+            Watched::Done(outcomes) => Answers { outcomes, cancelled: false },
+            Watched::Cancelled(outcomes) => Answers { outcomes, cancelled: true },
+        }
+    }
+}
+
+/// Answers to one flush; `cancelled` when a cancel was sent meanwhile.
+struct Answers {
+    outcomes: Vec<StatementOutcome>,
+    cancelled: bool,
+}
+
+fn trouble(failure: &Failure, statement: Option<usize>, cancelled: bool, committing: bool) -> Trouble {
+    match failure {
+        Failure::Server(message) if cancelled && message.code == sqlstate::QUERY_CANCELED => Trouble::Cancelled,
+        Failure::Server(message) => Trouble::Refused { message: message.clone(), statement },
+        Failure::Lost(why) => Trouble::Lost { why: why.clone(), committing },
+        Failure::Invalid(why) => Trouble::Unreadable(why.clone()),
+    }
+}

@@ -1,0 +1,50 @@
+//! What was applied, by whom, when and with what outcome; the runner's lock and fencing; the journal of units.
+//!
+//! It must not decide what to run: that is `plan`'s and `apply`'s work.
+
+pub mod compress;
+pub mod journal;
+pub mod lock;
+pub mod records;
+pub mod schema;
+
+use cutover_postgres::session::Failure;
+use thiserror::Error;
+
+/// Why the history could not be read or written.
+#[derive(Debug, Error)]
+pub enum HistoryError {
+    /// Schema `cutover` exists but is not ours to trust.
+    #[error("schema \"cutover\" (owner {owner}) cannot be trusted: {why}\nnothing was written; look at it, and drop or rename it, or connect as the role that applied the earlier migrations")]
+    ForeignSchema {
+        /// Its owner.
+        owner: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A newer build wrote the history.
+    #[error("the history in schema \"cutover\" has version {found}, this build knows {known}: use a newer cutover")]
+    NewerSchema {
+        /// Version found.
+        found: i32,
+        /// Version known.
+        known: i32,
+    },
+    /// Another runner kept the lock for longer than the wait allowed.
+    #[error("the runner's lock was not obtained within {waited_seconds} s: it is held by {holder}\nnothing was done; it is safe to try again")]
+    LockNotObtained {
+        /// Who holds it, in words.
+        holder: String,
+        /// Seconds waited.
+        waited_seconds: u64,
+    },
+    /// The wait was given up on request.
+    #[error("interrupted while waiting for the runner's lock; nothing was done")]
+    Interrupted,
+    /// The server refused, or the connection is gone.
+    #[error("{0}")]
+    Failed(#[from] Failure),
+    /// Something in our own tables is not as we write it.
+    #[error("the history is not as expected: {0}")]
+    Unexpected(String),
+}

@@ -1,0 +1,232 @@
+//! Applied migrations as rows, and how a project's files compare with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover_postgres::session::Session;
+use similar::TextDiff;
+
+use super::{HistoryError, compress};
+use crate::migration::{Migration, MigrationId, Version};
+
+/// One applied migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Its identity.
+    pub id: MigrationId,
+    /// Name part of the file when it was applied.
+    pub name: String,
+    /// Path when it was applied.
+    pub path: String,
+    /// SHA-256 over the normalised text that was applied, hex.
+    pub checksum: String,
+    /// Run that applied it.
+    pub run: String,
+    /// When, microseconds since the Unix epoch.
+    pub at_micros: i64,
+}
+
+/// A unit of a migration that is begun but not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitRow {
+    /// Number of the unit, from 0.
+    pub unit: u32,
+    /// Committed; otherwise it was begun and its outcome is open.
+    pub done: bool,
+    /// Checksum of the file it was taken from.
+    pub checksum: String,
+    /// Run that began it.
+    pub run: String,
+}
+
+/// Everything the history knows of one project.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Applied migrations, in no particular order.
+    pub applied: BTreeMap<(String, String), Applied>,
+    /// Units of unfinished migrations, by (root, version key).
+    pub units: BTreeMap<(String, String), Vec<UnitRow>>,
+    /// Migrations that a run was told to leave for later.
+    pub deferred: BTreeSet<MigrationId>,
+}
+
+impl History {
+    /// The row of a migration.
+    pub fn get(&self, id: &MigrationId) -> Option<&Applied> {
+        self.applied.get(&key(id))
+    }
+
+    /// Units already journaled for a migration, in order.
+    pub fn units_of(&self, id: &MigrationId) -> &[UnitRow] {
+        self.units.get(&key(id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The highest applied version of a root.
+    pub fn highest(&self, root: &str) -> Option<&Version> {
+        self.applied.values().filter(|row| row.id.root == root).map(|row| &row.id.version).max()
+    }
+}
+
+fn key(id: &MigrationId) -> (String, String) {
+    (id.root.clone(), id.version.key())
+}
+
+fn version(key: &str, text: String) -> Result<Version, HistoryError> {
+    let parts: Result<Vec<u64>, _> = key.split('.').map(str::parse).collect();
+    let parts = parts.map_err(|_| HistoryError::Unexpected(format!("version {key:?} is not made of numbers")))?;
+    Ok(Version::new(parts, text))
+}
+
+/// Reads what is known of one project.
+///
+/// # Errors
+/// As the server says, or [`HistoryError::Unexpected`] for rows this tool did not write.
+pub async fn read(session: &mut Session, project: &str) -> Result<History, HistoryError> {
+    let mut history = History::default();
+    let rows = session
+        .query(
+            "SELECT root, version, version_text, name, path, checksum, run,
+                    (extract(epoch FROM applied_at) * 1000000)::int8
+               FROM cutover.migration WHERE project = $1",
+            &[&project],
+        )
+        .await?;
+    for row in &rows {
+        let (root, number): (String, String) = (row.get(0), row.get(1));
+        let id = MigrationId { root: root.clone(), version: version(&number, row.get(2))? };
+        let applied = Applied {
+            id,
+            name: row.get(3),
+            path: row.get(4),
+            checksum: row.get(5),
+            run: row.get(6),
+            at_micros: row.get(7),
+        };
+        history.applied.insert((root, number), applied);
+    }
+    let rows = session
+        .query(
+            "SELECT root, version, unit, state = 'done', checksum, run
+               FROM cutover.unit WHERE project = $1 ORDER BY root, version, unit",
+            &[&project],
+        )
+        .await?;
+    for row in &rows {
+        let unit = UnitRow {
+            unit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
+            done: row.get(3),
+            checksum: row.get(4),
+            run: row.get(5),
+        };
+        history.units.entry((row.get(0), row.get(1))).or_default().push(unit);
+    }
+    let rows = session
+        .query("SELECT root, version, version_text FROM cutover.deferral WHERE project = $1", &[&project])
+        .await?;
+    for row in &rows {
+        let number: String = row.get(1);
+        history.deferred.insert(MigrationId { root: row.get(0), version: version(&number, row.get(2))? });
+    }
+    Ok(history)
+}
+
+/// How a file and the history disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// The file's text changed after it was applied (or begun).
+    Edited {
+        /// Which migration.
+        id: MigrationId,
+        /// Its path now.
+        path: String,
+        /// Checksum applied.
+        applied: String,
+        /// Checksum now.
+        now: String,
+    },
+    /// Applied, but no file has that version any more.
+    Deleted {
+        /// Which migration.
+        id: MigrationId,
+        /// Path when it was applied.
+        path: String,
+    },
+    /// Same version and text under another name.
+    Renamed {
+        /// Which migration.
+        id: MigrationId,
+        /// Path when it was applied.
+        from: String,
+        /// Path now.
+        to: String,
+    },
+}
+
+impl Difference {
+    /// The code by which `--allow` accepts it; renames need none.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Edited { .. } => Some("edited-migration"),
+            Self::Deleted { .. } => Some("deleted-migration"),
+            Self::Renamed { .. } => None,
+        }
+    }
+}
+
+/// Compares files with the history; in the order of the files, deleted ones last.
+pub fn compare(migrations: &[Migration], history: &History) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    for migration in migrations {
+        let now = &migration.checksums.normalised;
+        let begun = history.units_of(&migration.id).iter().find(|unit| unit.checksum != *now);
+        let row = history.get(&migration.id);
+        let stale = row.filter(|row| row.checksum != *now).map(|row| &row.checksum);
+        let stale = stale.or(begun.filter(|_| row.is_none()).map(|unit| &unit.checksum));
+        if let Some(applied) = stale {
+            differences.push(Difference::Edited {
+                id: migration.id.clone(),
+                path: migration.path.clone(),
+                applied: applied.clone(),
+                now: now.clone(),
+            });
+        } else if let Some(row) = row.filter(|row| row.path != migration.path) {
+            differences.push(Difference::Renamed {
+                id: migration.id.clone(),
+                from: row.path.clone(),
+                to: migration.path.clone(),
+            });
+        }
+    }
+    let known: BTreeSet<(String, String)> = migrations.iter().map(|m| key(&m.id)).collect();
+    for (key, row) in &history.applied {
+        if !known.contains(key) {
+            differences.push(Difference::Deleted { id: row.id.clone(), path: row.path.clone() });
+        }
+    }
+    differences
+}
+
+/// The text that was applied, where it was small enough to keep.
+///
+/// # Errors
+/// As the server says, or [`HistoryError::Unexpected`] for a stored text that cannot be unpacked.
+pub async fn applied_text(session: &mut Session, project: &str, id: &MigrationId) -> Result<Option<String>, HistoryError> {
+    let rows = session
+        .query(
+            "SELECT source FROM cutover.migration WHERE project = $1 AND root = $2 AND version = $3",
+            &[&project, &id.root, &id.version.key()],
+        )
+        .await?;
+    let Some(bytes) = rows.first().and_then(|row| row.get::<_, Option<Vec<u8>>>(0)) else { return Ok(None) };
+    let text = compress::unpack(&bytes)
+        .map_err(|error| HistoryError::Unexpected(format!("the stored text of {id} cannot be unpacked: {error}")))?;
+    Ok(Some(text))
+}
+
+/// A unified diff of what was applied against the file as it is now.
+pub fn unified_diff(applied: &str, now: &str, path: &str) -> String {
+    TextDiff::from_lines(applied, now)
+        .unified_diff()
+        .context_radius(3)
+        .header(&format!("{path} (as applied)"), &format!("{path} (now)"))
+        .to_string()
+}

@@ -1,0 +1,130 @@
+//! The tables in schema `cutover`: their text, version, upgrade and who may own them.
+//!
+//! Everything here is qualified and runs with `search_path = pg_catalog, pg_temp`. Nothing of a user's is touched.
+
+use cutover_postgres::session::Session;
+
+use super::HistoryError;
+
+/// Version of the tables this build writes. A database with a higher one is refused, a lower one is upgraded.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// Upgrades in order: entry `n` takes version `n` to `n + 1`. All pending ones run in one transaction.
+const UPGRADES: &[&str] = &[include_str!("schema_v1.sql")];
+
+/// What is found in a database before anything is written.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Version of our tables, `None` where schema `cutover` does not exist.
+    pub version: Option<i32>,
+    /// Current role.
+    pub role: String,
+    /// Name of the database.
+    pub database: String,
+    /// Server version number, e.g. 150018.
+    pub server_version_num: u32,
+    /// Server version as text.
+    pub server_version: String,
+    /// Whether the server is a replica.
+    pub in_recovery: bool,
+    /// Whether transactions are read-only by default here.
+    pub read_only: bool,
+    /// Whether the role may create schemas in this database.
+    pub may_create_schema: bool,
+    /// Identifier of the cluster, empty where the role may not read it.
+    pub system_identifier: String,
+}
+
+const LOOK: &str = "
+SELECT current_user::text, current_database()::text, current_setting('server_version_num')::int4,
+       current_setting('server_version'), pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
+       has_database_privilege(current_database(), 'CREATE'),
+       CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
+            THEN (SELECT system_identifier::text FROM pg_control_system()) ELSE '' END,
+       me.rolsuper, n.oid IS NOT NULL, coalesce(o.rolname::text, ''), coalesce(o.rolsuper, false),
+       coalesce(n.nspowner = d.datdba, false),
+       CASE WHEN n.oid IS NULL THEN false ELSE pg_has_role(current_user, n.nspowner, 'MEMBER') END,
+       coalesce((SELECT string_agg(c.relname::text, ', ') FROM pg_class c WHERE c.relnamespace = n.oid
+                 AND (c.relowner <> n.nspowner OR c.relhasrules OR c.relrowsecurity
+                      OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal))), ''),
+       EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta' AND c.relkind = 'r')
+  FROM pg_database d
+  JOIN pg_roles me ON me.rolname = current_user
+  LEFT JOIN pg_namespace n ON n.nspname = 'cutover'
+  LEFT JOIN pg_roles o ON o.oid = n.nspowner
+ WHERE d.datname = current_database()";
+
+/// Looks at the database without writing, and refuses a schema that somebody else prepared.
+///
+/// # Errors
+/// [`HistoryError::ForeignSchema`] when schema `cutover` is not ours to trust, [`HistoryError::NewerSchema`] when a
+/// newer build wrote it, [`HistoryError::Failed`] for whatever the server says.
+pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
+    let rows = session.query(LOOK, &[]).await?;
+    let row = rows.first().ok_or_else(|| HistoryError::Unexpected("the database did not describe itself".into()))?;
+    let mut found = Found {
+        version: None,
+        role: row.get(0),
+        database: row.get(1),
+        server_version_num: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
+        server_version: row.get(3),
+        in_recovery: row.get(4),
+        read_only: row.get(5),
+        may_create_schema: row.get(6),
+        system_identifier: row.get(7),
+    };
+    if !row.get::<_, bool>(9) {
+        return Ok(found);
+    }
+    let owner: String = row.get(10);
+    let (superuser, owner_superuser, owned_by_database_owner, member): (bool, bool, bool, bool) =
+        (row.get(8), row.get(11), row.get(12), row.get(13));
+    // For a superuser pg_has_role is always true, so it proves nothing: any role that may create schemas could have
+    // put triggers there that would run with a superuser's rights.
+    let trusted = owner_superuser || owned_by_database_owner || (member && !superuser) || owner == found.role;
+    let altered: String = row.get(14);
+    if !trusted {
+        return Err(HistoryError::ForeignSchema { owner, why: "its owner is neither the current role, nor a role it belongs to, nor the owner of the database, nor a superuser".into() });
+    }
+    if !altered.is_empty() {
+        return Err(HistoryError::ForeignSchema {
+            owner,
+            why: format!("these tables have another owner, triggers, rules or row-level security: {altered}"),
+        });
+    }
+    if row.get::<_, bool>(15) {
+        let rows = session.query("SELECT version FROM cutover.meta", &[]).await?;
+        found.version = rows.first().map(|row| row.get(0));
+    }
+    if found.version.is_none() {
+        return Err(HistoryError::ForeignSchema { owner, why: "it does not hold this tool's tables".into() });
+    }
+    if let Some(version) = found.version.filter(|version| *version > SCHEMA_VERSION) {
+        return Err(HistoryError::NewerSchema { found: version, known: SCHEMA_VERSION });
+    }
+    Ok(found)
+}
+
+/// Creates or upgrades our tables, in one transaction. The caller holds the runner's lock.
+///
+/// # Errors
+/// As the server says; nothing is left half done.
+pub async fn create_or_upgrade(session: &mut Session, from: Option<i32>) -> Result<(), HistoryError> {
+    let from = from.unwrap_or(0);
+    if from >= SCHEMA_VERSION {
+        return Ok(());
+    }
+    let mut script = String::from("BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp;\n");
+    for upgrade in UPGRADES.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        script.push_str(upgrade);
+    }
+    script.push_str("\nCOMMIT");
+    match session.execute(&script).await {
+        Ok(_) => Ok(()),
+        Err(failure) => {
+            // The batch stops at the first error and leaves the transaction open in its failed state.
+            let _ = session.execute("ROLLBACK").await;
+            Err(failure.into())
+        }
+    }
+}

@@ -1,0 +1,86 @@
+CREATE SCHEMA cutover;
+COMMENT ON SCHEMA cutover IS 'Migration history of this database, kept by cutover.';
+
+CREATE TABLE cutover.meta (
+    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version    integer NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO cutover.meta (version) VALUES (1);
+
+-- Every writing transaction of a run locks this row FOR SHARE and checks the token: a runner that lost its lock
+-- without noticing cannot commit once another has taken over.
+CREATE TABLE cutover.fence (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    token    bigint NOT NULL,
+    run      text,
+    holder   text,
+    since    timestamptz
+);
+INSERT INTO cutover.fence (token) VALUES (0);
+
+CREATE TABLE cutover.run (
+    id          text PRIMARY KEY,
+    project     text NOT NULL,
+    started_at  timestamptz NOT NULL,
+    finished_at timestamptz,
+    outcome     text,
+    head        jsonb NOT NULL
+);
+CREATE INDEX run_project_started ON cutover.run (project, started_at);
+
+CREATE TABLE cutover.event (
+    run   text NOT NULL,
+    seq   bigint NOT NULL,
+    at    timestamptz NOT NULL,
+    took  double precision,
+    event jsonb NOT NULL,
+    PRIMARY KEY (run, seq)
+);
+
+CREATE TABLE cutover.migration (
+    project      text NOT NULL,
+    root         text NOT NULL,
+    version      text NOT NULL,
+    version_text text NOT NULL,
+    name         text NOT NULL,
+    path         text NOT NULL,
+    stage        text,
+    checksum     text NOT NULL,
+    checksum_raw text NOT NULL,
+    bytes        bigint NOT NULL,
+    source       bytea,
+    run          text NOT NULL,
+    role         text NOT NULL,
+    applied_at   timestamptz NOT NULL,
+    took         double precision NOT NULL,
+    statements   integer NOT NULL,
+    PRIMARY KEY (project, root, version)
+);
+COMMENT ON COLUMN cutover.migration.source IS 'The text that was applied, raw DEFLATE; NULL where it was too large to keep.';
+ALTER TABLE cutover.migration ALTER COLUMN source SET STORAGE EXTERNAL;
+
+-- Units (transactions, or statements outside one) of migrations that have more than one and are not finished yet.
+CREATE TABLE cutover.unit (
+    project   text NOT NULL,
+    root      text NOT NULL,
+    version   text NOT NULL,
+    unit      integer NOT NULL,
+    state     text NOT NULL CHECK (state IN ('started', 'done')),
+    checksum  text NOT NULL,
+    statement text NOT NULL,
+    run       text NOT NULL,
+    at        timestamptz NOT NULL,
+    PRIMARY KEY (project, root, version, unit)
+);
+
+-- Migrations that a run was told to leave for later; they may go in out of order.
+CREATE TABLE cutover.deferral (
+    project      text NOT NULL,
+    root         text NOT NULL,
+    version      text NOT NULL,
+    version_text text NOT NULL,
+    run          text NOT NULL,
+    at           timestamptz NOT NULL,
+    PRIMARY KEY (project, root, version)
+);

@@ -1,0 +1,137 @@
+//! A plan: what would be done, in order, and why. Plans are data: they are shown, stored with the run and read by
+//! reports. Making one reads files and (where there is one) the history; it never writes.
+
+pub mod build;
+pub mod prerequisites;
+pub mod select;
+
+use serde::{Deserialize, Serialize};
+
+use crate::migration::{Claims, MigrationId};
+
+/// Version of the JSON form of [`Plan`].
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Steps in order, with the stages they belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Project name, the key in the history.
+    pub project: String,
+    /// The database it was made for; `None` when made from files alone.
+    pub target: Option<Target>,
+    /// All stages of the project in order, also empty ones.
+    pub stages: Vec<StageSummary>,
+    /// All migrations of the project in the convention's order; [`Step::state`] says which ones would run.
+    pub steps: Vec<Step>,
+    /// Remarks: an empty target stage, an outer BEGIN replaced, files left out.
+    pub notes: Vec<String>,
+}
+
+/// Which database a plan is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// `system_identifier` of the cluster where it may be read, otherwise empty.
+    pub system_identifier: String,
+    /// Database name.
+    pub database: String,
+    /// Server version number, e.g. 150018.
+    pub server_version_num: u32,
+}
+
+/// A stage as reports show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageSummary {
+    /// Id, e.g. `2.1`.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// Kind, e.g. `sprint`.
+    pub kind: String,
+    /// Free notes.
+    pub notes: Vec<String>,
+    /// Objects it reads.
+    pub uses: Vec<String>,
+    /// Whether the run reaches this stage (`--to-stage` is cumulative).
+    pub within_target: bool,
+}
+
+/// One migration's place in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its identity.
+    pub migration: MigrationId,
+    /// Name part of the file name.
+    pub name: String,
+    /// Path relative to the project.
+    pub path: String,
+    /// Stage id.
+    pub stage: Option<String>,
+    /// Claims from `cutover.toml`.
+    pub claims: Claims,
+    /// SHA-256 over the normalised text.
+    pub checksum: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Number of statements; 0 where the file was not read (already applied).
+    pub statements: u32,
+    /// The transactions and non-transactional statements it is made of.
+    pub units: Vec<UnitSummary>,
+    /// Objects the parser sees created, as `kind name`.
+    pub creates: Vec<String>,
+    /// Objects the parser sees altered.
+    pub alters: Vec<String>,
+    /// Objects the parser sees dropped.
+    pub drops: Vec<String>,
+    /// Why the effects are not fully known, where they are not.
+    pub opaque: Option<String>,
+    /// Where it stands.
+    pub state: StepState,
+}
+
+/// A transaction, or one statement outside a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitSummary {
+    /// Runs inside a transaction of ours.
+    pub transactional: bool,
+    /// Statements in it.
+    pub statements: u32,
+    /// For a unit outside a transaction: what makes it so.
+    pub why: Option<String>,
+}
+
+/// Where a migration stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum StepState {
+    /// Would run.
+    Pending,
+    /// Would run, although later versions are applied (deferred, optional, or allowed by `--out-of-order`).
+    PendingOutOfOrder,
+    /// Some of its units are done; it would be finished.
+    Resume {
+        /// Units done.
+        done: u32,
+    },
+    /// Is applied.
+    Applied {
+        /// When, microseconds since the Unix epoch.
+        at_micros: i64,
+        /// By which run.
+        run: String,
+    },
+    /// Declared deferred: waits until it is named.
+    Deferred,
+    /// Declared optional: waits until it is named or `--optional` is given.
+    Optional,
+    /// Behind the target of `--to` or `--to-stage`.
+    AboveTarget,
+}
+
+impl StepState {
+    /// Whether the step would run.
+    pub fn will_run(&self) -> bool {
+        matches!(self, Self::Pending | Self::PendingOutOfOrder | Self::Resume { .. })
+    }
+}

@@ -1,0 +1,266 @@
+//! Which migrations a run is about: targets, deferred and optional ones, declared requirements and order.
+//! Pure; the database is only present as its [`History`].
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use super::StepState;
+use crate::history::records::History;
+use crate::migration::{Migration, MigrationId};
+use crate::project::Project;
+use crate::text::suggest;
+
+/// What the user asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Up to and including this version.
+    pub to: Option<String>,
+    /// Up to and including this stage.
+    pub to_stage: Option<String>,
+    /// Exactly these versions and no others; names deferred and optional ones.
+    pub only: Vec<String>,
+    /// Leave these versions for later and record that.
+    pub defer: Vec<String>,
+    /// Also those declared optional.
+    pub optional: bool,
+    /// Also those deferred.
+    pub deferred: bool,
+    /// Also pending versions below the highest applied one.
+    pub out_of_order: bool,
+}
+
+/// Why a selection cannot be planned.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SelectError {
+    /// No migration has this version.
+    #[error("no migration has version {version}{}", hint(suggestion.as_deref()))]
+    UnknownVersion {
+        /// As asked for.
+        version: String,
+        /// The nearest one.
+        suggestion: Option<String>,
+    },
+    /// The same version stands in several folders.
+    #[error("version {version} is ambiguous: {}; write it as folder/version", paths.join(", "))]
+    Ambiguous {
+        /// As asked for.
+        version: String,
+        /// The files that have it.
+        paths: Vec<String>,
+    },
+    /// No stage has this id.
+    #[error("no stage has id {id:?}{}", hint(suggestion.as_deref()))]
+    UnknownStage {
+        /// As asked for.
+        id: String,
+        /// The nearest one.
+        suggestion: Option<String>,
+    },
+    /// Pending below the highest applied version.
+    #[error("{} pending below the highest applied version {highest}\napply in that order with --out-of-order, name it to apply just it, or declare it deferred", list(paths))]
+    OutOfOrder {
+        /// Paths, in order.
+        paths: Vec<String>,
+        /// The highest applied version.
+        highest: String,
+    },
+    /// A declared requirement is neither applied nor planned before.
+    #[error("{path} requires {required}, which is neither applied nor planned before it; nothing was done\napply {required} first")]
+    Requires {
+        /// The migration that requires it.
+        path: String,
+        /// What it requires.
+        required: String,
+    },
+}
+
+fn hint(suggestion: Option<&str>) -> String {
+    suggestion.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
+}
+
+fn list(paths: &[String]) -> String {
+    match paths {
+        [one] => format!("{one} is"),
+        many => format!("{} are", many.join(", ")),
+    }
+}
+
+/// Finds a migration by its version, written as in the file name (`V0330`, `0330`, `330`), by file name, or as
+/// `folder/version` where several folders have it.
+///
+/// # Errors
+/// [`SelectError::UnknownVersion`] or [`SelectError::Ambiguous`].
+pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migration), SelectError> {
+    let (root, version) = text.rsplit_once('/').map_or((None, text), |(root, version)| (Some(root), version));
+    let matching: Vec<(usize, &Migration)> = project
+        .migrations
+        .iter()
+        .enumerate()
+        .filter(|(_, migration)| root.is_none_or(|root| migration.id.root == root))
+        .filter(|(_, migration)| names(migration, version))
+        .collect();
+    match matching.as_slice() {
+        [one] => Ok(*one),
+        [] => {
+            let known: Vec<&str> = project.migrations.iter().map(|migration| migration.id.version.text()).collect();
+            Err(SelectError::UnknownVersion {
+                version: text.to_owned(),
+                suggestion: suggest(version, known).map(str::to_owned),
+            })
+        }
+        several => Err(SelectError::Ambiguous {
+            version: text.to_owned(),
+            paths: several.iter().map(|(_, migration)| migration.path.clone()).collect(),
+        }),
+    }
+}
+
+fn names(migration: &Migration, text: &str) -> bool {
+    if migration.file_name() == text || migration.id.version.text() == text {
+        return true;
+    }
+    let digits = text.strip_prefix(['V', 'v']).unwrap_or(text);
+    let parts: Result<Vec<u64>, _> = digits.split(['.', '_']).map(str::parse).collect();
+    parts.is_ok_and(|parts| crate::migration::Version::new(parts, "") == migration.id.version)
+}
+
+/// The index of a stage.
+///
+/// # Errors
+/// [`SelectError::UnknownStage`].
+pub fn find_stage(project: &Project, id: &str) -> Result<usize, SelectError> {
+    project.stages.iter().position(|stage| stage.id == id).ok_or_else(|| SelectError::UnknownStage {
+        id: id.to_owned(),
+        suggestion: suggest(id, project.stages.iter().map(|stage| stage.id.as_str())).map(str::to_owned),
+    })
+}
+
+/// Where each migration of the project stands, in the project's order, and the stage that is reached.
+///
+/// # Errors
+/// [`SelectError`]; nothing has been done then.
+pub fn states(
+    project: &Project,
+    history: &History,
+    selection: &Selection,
+) -> Result<(Vec<StepState>, Option<usize>), SelectError> {
+    let target = Target::new(project, selection)?;
+    let mut states = Vec::with_capacity(project.migrations.len());
+    let mut below = Vec::new();
+    for (index, migration) in project.migrations.iter().enumerate() {
+        let state = target.state(index, migration, history, selection);
+        if state == StepState::PendingOutOfOrder && !target.may_be_out_of_order(index, migration, history, selection) {
+            below.push(migration.path.clone());
+        }
+        states.push(state);
+    }
+    if !below.is_empty() {
+        let highest = project.migrations.iter().filter_map(|m| history.highest(&m.id.root)).max();
+        let highest = highest.map_or_else(String::new, ToString::to_string);
+        return Err(SelectError::OutOfOrder { paths: below, highest });
+    }
+    check_requirements(project, history, &states)?;
+    Ok((states, target.stage))
+}
+
+struct Target<'a> {
+    project: &'a Project,
+    to: Option<usize>,
+    stage: Option<usize>,
+    only: BTreeSet<usize>,
+    defer: BTreeSet<usize>,
+}
+
+impl<'a> Target<'a> {
+    fn new(project: &'a Project, selection: &Selection) -> Result<Self, SelectError> {
+        let find_all = |texts: &[String]| -> Result<BTreeSet<usize>, SelectError> {
+            texts.iter().map(|text| find(project, text).map(|(index, _)| index)).collect()
+        };
+        Ok(Self {
+            project,
+            to: selection.to.as_deref().map(|text| find(project, text)).transpose()?.map(|(index, _)| index),
+            stage: selection.to_stage.as_deref().map(|id| find_stage(project, id)).transpose()?,
+            only: find_all(&selection.only)?,
+            defer: find_all(&selection.defer)?,
+        })
+    }
+
+    fn state(&self, index: usize, migration: &Migration, history: &History, selection: &Selection) -> StepState {
+        if let Some(row) = history.get(&migration.id) {
+            return StepState::Applied { at_micros: row.at_micros, run: row.run.clone() };
+        }
+        if let Some(left_out) = self.left_out(index, migration, history, selection) {
+            return left_out;
+        }
+        let units = history.units_of(&migration.id);
+        if !units.is_empty() {
+            let done = units.iter().filter(|unit| unit.done).count();
+            return StepState::Resume { done: u32::try_from(done).unwrap_or(u32::MAX) };
+        }
+        match history.highest(&migration.id.root) {
+            Some(highest) if migration.id.version < *highest => StepState::PendingOutOfOrder,
+            _ => StepState::Pending,
+        }
+    }
+
+    /// Why a migration that is not applied stays out of this run.
+    fn left_out(&self, index: usize, migration: &Migration, history: &History, selection: &Selection) -> Option<StepState> {
+        if self.defer.contains(&index) {
+            return Some(StepState::Deferred);
+        }
+        if !self.only.is_empty() {
+            return (!self.only.contains(&index)).then_some(StepState::AboveTarget);
+        }
+        if !self.within(index, migration) {
+            return Some(StepState::AboveTarget);
+        }
+        // `--to VERSION` names its version.
+        if self.to == Some(index) {
+            return None;
+        }
+        if migration.claims.optional && !selection.optional {
+            return Some(StepState::Optional);
+        }
+        let deferred = migration.claims.deferred || history.deferred.contains(&migration.id);
+        (deferred && !selection.deferred).then_some(StepState::Deferred)
+    }
+
+    fn within(&self, index: usize, migration: &Migration) -> bool {
+        if self.to.is_some_and(|to| index > to) {
+            return false;
+        }
+        let Some(target) = self.stage else { return true };
+        match migration.stage {
+            Some(stage) => stage <= target,
+            // A migration no stage names goes along with the last one before the target that a stage does name.
+            None => self.project.migrations[index..].iter().any(|later| later.stage.is_some_and(|stage| stage <= target)),
+        }
+    }
+
+    fn may_be_out_of_order(&self, index: usize, migration: &Migration, history: &History, selection: &Selection) -> bool {
+        selection.out_of_order
+            || self.only.contains(&index)
+            || migration.claims.deferred
+            || migration.claims.optional
+            || history.deferred.contains(&migration.id)
+    }
+}
+
+fn check_requirements(project: &Project, history: &History, states: &[StepState]) -> Result<(), SelectError> {
+    let mut there: BTreeSet<&MigrationId> = BTreeSet::new();
+    for (migration, state) in project.migrations.iter().zip(states) {
+        if !state.will_run() {
+            continue;
+        }
+        for required in &migration.claims.requires {
+            let (_, wanted) = find(project, required)?;
+            if history.get(&wanted.id).is_none() && !there.contains(&wanted.id) {
+                let required = wanted.path.clone();
+                return Err(SelectError::Requires { path: migration.path.clone(), required });
+            }
+        }
+        there.insert(&migration.id);
+    }
+    Ok(())
+}

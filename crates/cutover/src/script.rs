@@ -1,0 +1,506 @@
+//! A migration file as statements and units, read as often as needed with bounded memory.
+//!
+//! [`Script::analyse`] reads the file once and says what it would do; [`Script::items`] streams it again for the apply.
+//! Small files are kept in memory between the two. This module must not talk to a database.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use cutover_analysis::effects::{self, Control, Effects, ObjectRef, Retry, TransactionRule};
+use cutover_analysis::sql::{Item, SplitError, Splitter, Statement};
+
+use crate::migration::Migration;
+use crate::plan::UnitSummary;
+use crate::source::{self, Opened, Passed, Vars};
+
+/// Files up to this size keep their statements in memory between analysis and apply: 256 KiB.
+const KEPT_IN_MEMORY: u64 = 256 << 10;
+
+/// A place in a file that stops a migration before its first statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptError {
+    /// Path relative to the project.
+    pub path: String,
+    /// Line, counted from 1.
+    pub line: u32,
+    /// Column in characters, counted from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The source line, for the caret; empty where there is none to show.
+    pub source_line: String,
+    /// The code by which `--allow` lets it pass, where that is possible.
+    pub code: Option<&'static str>,
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.path, self.line, self.column, self.message)?;
+        if !self.source_line.is_empty() {
+            write!(f, "\n{}", crate::text::caret(self.line, self.column, &self.source_line))?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+/// One transaction of ours, or one statement outside a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Number of its first statement, counted from 0 over the statements that are sent.
+    pub first: u32,
+    /// How many statements.
+    pub count: u32,
+    /// Outside a transaction: what makes it so, and how its outcome can be learned after a crash.
+    pub outside: Option<Outside>,
+}
+
+/// Why and how a statement runs outside a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    /// E.g. `CREATE INDEX CONCURRENTLY`.
+    pub what: String,
+    /// What may be done after an unknown outcome.
+    pub retry: Retry,
+}
+
+/// An object the file needs while it runs, with the line that needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The object.
+    pub object: ObjectRef,
+    /// Why, in words.
+    pub why: String,
+    /// Line, counted from 1.
+    pub line: u32,
+}
+
+/// What a file does, found without running it.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// Statements that are sent (an outer BEGIN and COMMIT are not).
+    pub statements: u32,
+    /// Transactions and statements outside one, in order.
+    pub units: Vec<Unit>,
+    /// Objects created, in order of first mention.
+    pub creates: Vec<ObjectRef>,
+    /// Objects altered.
+    pub alters: Vec<ObjectRef>,
+    /// Objects dropped.
+    pub drops: Vec<ObjectRef>,
+    /// Objects needed that the file does not create itself before.
+    pub needs: Vec<Need>,
+    /// Why the effects are not fully known.
+    pub opaque: Option<String>,
+    /// The file sets the search path: names in it cannot be looked up from outside.
+    pub sets_search_path: bool,
+    /// Remarks, e.g. that an outer transaction was replaced.
+    pub notes: Vec<String>,
+    /// What stops it.
+    pub errors: Vec<ScriptError>,
+    outer_transaction: bool,
+    kept: Option<(Vec<ScriptItem>, Option<Vec<u8>>)>,
+}
+
+/// What the apply sends.
+#[derive(Debug, Clone)]
+pub enum ScriptItem {
+    /// A statement with its number and unit.
+    Statement {
+        /// Text without the semicolon.
+        text: String,
+        /// Line of its first token.
+        line: u32,
+        /// Column of its first token, in characters.
+        column: u32,
+        /// It is a COPY … FROM STDIN: data follows.
+        copy: bool,
+        /// Which unit it belongs to.
+        unit: usize,
+    },
+    /// Data of a COPY.
+    CopyData(Vec<u8>),
+    /// End of the data of a COPY.
+    CopyEnd,
+}
+
+impl Script {
+    /// Reads a migration and says what it would do. Everything that stops it is in [`Script::errors`].
+    pub fn analyse(migration: &Migration, vars: &Vars) -> Self {
+        let mut analysis = Analysis::new(migration);
+        match source::open(migration, vars) {
+            Ok(Opened { reader, passed }) => {
+                analysis.read(Splitter::new(reader));
+                analysis.passed = Some(passed);
+            }
+            Err(error) => analysis.error(1, 1, error.to_string(), None, String::new(), None),
+        }
+        analysis.finish()
+    }
+
+    /// Streams the statements again, in order, with their units.
+    pub fn items<'a>(&'a self, migration: &'a Migration, vars: &'a Vars) -> Items<'a> {
+        if let Some((kept, _)) = &self.kept {
+            return Items { items: Box::new(kept.iter().cloned().map(Ok)), passed: None };
+        }
+        match source::open(migration, vars) {
+            Ok(Opened { reader, passed }) => {
+                let items = Numbering::new(self, Splitter::new(reader).map(readable));
+                Items { items: Box::new(items), passed: Some(passed) }
+            }
+            Err(error) => Items { items: Box::new(std::iter::once(Err(error.to_string()))), passed: None },
+        }
+    }
+
+    /// The compressed text of the migration, where it was kept since the analysis; `Err` where it must come from
+    /// [`Items::text_as_read`].
+    pub fn kept_text(&self) -> Option<Option<Vec<u8>>> {
+        self.kept.as_ref().map(|(_, text)| text.clone())
+    }
+
+    /// The units as plans show them.
+    pub fn unit_summaries(&self) -> Vec<UnitSummary> {
+        let summary = |unit: &Unit| UnitSummary {
+            transactional: unit.outside.is_none(),
+            statements: unit.count,
+            why: unit.outside.as_ref().map(|outside| outside.what.clone()),
+        };
+        self.units.iter().map(summary).collect()
+    }
+
+    /// Whether the whole file runs in one transaction of ours.
+    pub fn is_one_transaction(&self) -> bool {
+        matches!(self.units.as_slice(), [] | [Unit { outside: None, .. }])
+    }
+}
+
+/// Statements of a script, streamed.
+pub struct Items<'a> {
+    items: Box<dyn Iterator<Item = Result<ScriptItem, String>> + Send + 'a>,
+    passed: Option<Passed>,
+}
+
+impl Items<'_> {
+    /// The compressed text, once all of it was streamed, checked against the checksum it was planned with.
+    ///
+    /// # Errors
+    /// When the file changed since it was planned.
+    pub fn text_as_read(&self, checksum: &str) -> Result<Option<Vec<u8>>, String> {
+        self.passed.as_ref().map_or(Ok(None), |passed| passed.text(checksum))
+    }
+}
+
+impl Iterator for Items<'_> {
+    type Item = Result<ScriptItem, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.items.next()
+    }
+}
+
+fn readable(item: Result<Item, SplitError>) -> Result<Item, String> {
+    item.map_err(|error| error.to_string())
+}
+
+/// Gives each statement its number and unit while it streams by.
+struct Numbering<'a, I: Iterator<Item = Result<Item, String>>> {
+    script: &'a Script,
+    items: std::iter::Peekable<I>,
+    seen: u32,
+    sent: u32,
+    unit: usize,
+}
+
+impl<'a, I: Iterator<Item = Result<Item, String>>> Numbering<'a, I> {
+    fn new(script: &'a Script, items: I) -> Self {
+        Self { script, items: items.peekable(), seen: 0, sent: 0, unit: 0 }
+    }
+
+    fn statement(&mut self, statement: Statement) -> Option<ScriptItem> {
+        let number = self.seen;
+        self.seen += 1;
+        // With an outer transaction the first and the last statement are its BEGIN and COMMIT.
+        if self.script.outer_transaction && (number == 0 || self.sent == self.script.statements) {
+            return None;
+        }
+        let sent = self.sent;
+        self.sent += 1;
+        while self.script.units.get(self.unit).is_some_and(|unit| sent >= unit.first + unit.count) {
+            self.unit += 1;
+        }
+        let copy = matches!(self.items.peek(), Some(Ok(Item::CopyData(_) | Item::CopyEnd)));
+        let Statement { text, line, column, .. } = statement;
+        Some(ScriptItem::Statement { text, line, column, copy, unit: self.unit })
+    }
+}
+
+impl<I: Iterator<Item = Result<Item, String>>> Iterator for Numbering<'_, I> {
+    type Item = Result<ScriptItem, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let item = match self.items.next()? {
+                Ok(Item::Statement(statement)) => self.statement(statement),
+                Ok(Item::CopyData(data)) => Some(ScriptItem::CopyData(data)),
+                Ok(Item::CopyEnd) => Some(ScriptItem::CopyEnd),
+                Ok(Item::PsqlCommand { .. }) => None,
+                Err(why) => return Some(Err(why)),
+            };
+            if let Some(item) = item {
+                return Some(Ok(item));
+            }
+        }
+    }
+}
+
+/// What is remembered of each statement until the whole file is read. One small value a statement would be 100 MB
+/// for a file of millions of INSERTs, so runs of statements alike are kept as one.
+#[derive(Debug)]
+struct Stretch {
+    first: u32,
+    count: u32,
+    new_transaction: bool,
+    outside: Option<Outside>,
+}
+
+struct Analysis<'a> {
+    migration: &'a Migration,
+    script: Script,
+    stretches: Vec<Stretch>,
+    controls: Vec<(u32, Control, u32, u32, String)>,
+    count: u32,
+    no_transaction: bool,
+    created: BTreeSet<(String, String)>,
+    mentioned: BTreeMap<&'static str, BTreeSet<ObjectRef>>,
+    kept: Option<Vec<Item>>,
+    passed: Option<Passed>,
+}
+
+impl<'a> Analysis<'a> {
+    fn new(migration: &'a Migration) -> Self {
+        Self {
+            migration,
+            script: Script::default(),
+            stretches: Vec::new(),
+            controls: Vec::new(),
+            count: 0,
+            no_transaction: false,
+            created: BTreeSet::new(),
+            mentioned: BTreeMap::new(),
+            kept: (migration.checksums.bytes <= KEPT_IN_MEMORY).then(Vec::new),
+            passed: None,
+        }
+    }
+
+    fn error(
+        &mut self,
+        line: u32,
+        column: u32,
+        message: String,
+        hint: Option<String>,
+        source_line: String,
+        code: Option<&'static str>,
+    ) {
+        let path = self.migration.path.clone();
+        self.script.errors.push(ScriptError { path, line, column, message, hint, source_line, code });
+    }
+
+    fn read<R: std::io::Read>(&mut self, splitter: Splitter<R>) {
+        for item in splitter {
+            match item {
+                Ok(Item::Statement(statement)) => {
+                    self.statement(&statement);
+                    self.keep(Item::Statement(statement));
+                }
+                Ok(Item::PsqlCommand { text, line }) => {
+                    let message = format!("psql command {text:?} cannot be run: only SQL is sent to the server");
+                    let hint = "remove it, or run that part of the file with psql".to_owned();
+                    self.error(line, 1, message, Some(hint), text, None);
+                }
+                Ok(item) => self.keep(item),
+                Err(error) => {
+                    let (line, column) = place(&error);
+                    self.error(line, column, error.to_string(), None, String::new(), None);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, item: Item) {
+        if let Some(kept) = &mut self.kept {
+            kept.push(item);
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        let number = self.count;
+        self.count += 1;
+        let new_transaction = self.directives(statement);
+        let effects = match effects::effects_of_text(&statement.text) {
+            Ok(effects) => effects,
+            Err(error) => {
+                let (line, column, source_line) =
+                    crate::text::locate(&statement.text, error.offset, statement.line, statement.column);
+                let hint = "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server";
+                self.error(line, column, error.message, Some(hint.to_owned()), source_line, Some("unparsed"));
+                Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }
+            }
+        };
+        self.collect(statement, effects, number, new_transaction);
+    }
+
+    /// Takes the directives of a statement; says whether it begins a new transaction.
+    fn directives(&mut self, statement: &Statement) -> bool {
+        let mut new_transaction = false;
+        for directive in &statement.directives {
+            match directive.name.as_str() {
+                "new-transaction" => new_transaction = true,
+                "no-transaction" => self.no_transaction = true,
+                "name" => {}
+                other => {
+                    let known = ["new-transaction", "no-transaction", "name"];
+                    let message = format!("unknown directive {other:?} (known: {})", known.join(", "));
+                    let hint = crate::text::suggest(other, known).map(|name| format!("did you mean `{name}`?"));
+                    self.error(directive.line, 1, message, hint, String::new(), None);
+                }
+            }
+        }
+        new_transaction
+    }
+
+    fn collect(&mut self, statement: &Statement, effects: Effects, number: u32, new_transaction: bool) {
+        let outside = match effects.transaction {
+            TransactionRule::Allowed => None,
+            TransactionRule::Forbidden { what } => Some(Outside { what: what.to_owned(), retry: effects.retry.clone() }),
+            TransactionRule::Control(control) => {
+                let first_line = statement.text.lines().next().unwrap_or_default().to_owned();
+                self.controls.push((number, control, statement.line, statement.column, first_line));
+                None
+            }
+        };
+        match self.stretches.last_mut() {
+            Some(last) if outside.is_none() && last.outside.is_none() && !new_transaction => last.count += 1,
+            _ => self.stretches.push(Stretch { first: number, count: 1, new_transaction, outside }),
+        }
+        if let Some(why) = effects.opaque {
+            self.script.opaque.get_or_insert(format!("line {}: {why}", statement.line));
+        }
+        self.script.sets_search_path |= effects.sets_search_path;
+        for reference in effects.references {
+            self.need(reference, statement.line);
+        }
+        for object in effects.creates {
+            self.created.insert(object_key(&object));
+            self.mention("creates", object);
+        }
+        for object in effects.alters {
+            self.mention("alters", object);
+        }
+        for object in effects.drops {
+            self.mention("drops", object);
+        }
+    }
+
+    fn need(&mut self, reference: effects::Reference, line: u32) {
+        let known = self.created.contains(&object_key(&reference.object));
+        if !known && self.mentioned.entry("needs").or_default().insert(reference.object.clone()) {
+            self.script.needs.push(Need { object: reference.object, why: reference.why, line });
+        }
+    }
+
+    fn mention(&mut self, how: &'static str, object: ObjectRef) {
+        if !self.mentioned.entry(how).or_default().insert(object.clone()) {
+            return;
+        }
+        match how {
+            "creates" => self.script.creates.push(object),
+            "alters" => self.script.alters.push(object),
+            _ => self.script.drops.push(object),
+        }
+    }
+
+    fn finish(mut self) -> Script {
+        self.take_outer_transaction();
+        let controls = std::mem::take(&mut self.controls);
+        for (_, control, line, column, text) in controls {
+            let message = format!("{} inside a migration: cutover opens and ends the transaction itself", words(control));
+            let hint = "remove it; one outer BEGIN … COMMIT around the whole file is fine, and `-- cutover: new-transaction` above a statement begins another transaction".to_owned();
+            self.error(line, column, message, Some(hint), text, None);
+        }
+        self.build_units();
+        self.keep_items();
+        self.script
+    }
+
+    /// Small files stay in memory, so that they are read once.
+    fn keep_items(&mut self) {
+        let readable = self.script.errors.iter().all(|error| error.code.is_some());
+        let (Some(kept), Some(passed)) = (self.kept.take().filter(|_| readable), self.passed.take()) else { return };
+        match passed.text(&self.migration.checksums.normalised) {
+            Ok(text) => {
+                let items: Result<Vec<_>, String> = Numbering::new(&self.script, kept.into_iter().map(Ok)).collect();
+                self.script.kept = items.ok().map(|items| (items, text));
+            }
+            Err(why) => self.error(1, 1, why, None, String::new(), None),
+        }
+    }
+
+    /// One BEGIN at the start and one COMMIT at the end, and nothing else of the kind, is replaced by ours.
+    fn take_outer_transaction(&mut self) {
+        let outer = matches!(self.controls.as_slice(),
+            [(0, Control::Begin, ..), (last, Control::Commit, ..)] if *last + 1 == self.count);
+        if !outer || self.stretches.iter().any(|stretch| stretch.outside.is_some() || stretch.new_transaction) {
+            self.script.statements = self.count;
+            return;
+        }
+        self.controls.clear();
+        self.script.outer_transaction = true;
+        self.script.statements = self.count - 2;
+        self.script.notes.push(format!("{}: its outer BEGIN … COMMIT is replaced by cutover's own transaction", self.migration.path));
+        // Without anything outside a transaction there is exactly one stretch.
+        if let Some(stretch) = self.stretches.first_mut() {
+            stretch.count -= 2;
+        }
+        self.stretches.retain(|stretch| stretch.count > 0);
+    }
+
+    fn build_units(&mut self) {
+        let alone = self.no_transaction || self.stretches.iter().any(|stretch| stretch.outside.is_some());
+        for stretch in std::mem::take(&mut self.stretches) {
+            if alone && stretch.outside.is_none() {
+                // A file with anything outside a transaction runs statement by statement, each one journaled.
+                let each = (0..stretch.count).map(|n| Unit { first: stretch.first + n, count: 1, outside: None });
+                self.script.units.extend(each);
+            } else {
+                self.script.units.push(Unit { first: stretch.first, count: stretch.count, outside: stretch.outside });
+            }
+        }
+    }
+}
+
+fn words(control: Control) -> &'static str {
+    match control {
+        Control::Begin => "BEGIN",
+        Control::Commit => "COMMIT",
+        Control::Rollback => "ROLLBACK",
+        Control::Other => "transaction control",
+    }
+}
+
+fn place(error: &SplitError) -> (u32, u32) {
+    match error.place() {
+        Some(place) => (place.line, place.column),
+        None => (1, 1),
+    }
+}
+
+fn object_key(object: &ObjectRef) -> (String, String) {
+    (object.schema.clone().unwrap_or_default(), object.name.clone())
+}

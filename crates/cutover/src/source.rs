@@ -1,0 +1,93 @@
+//! The text of a migration, opened for reading: normalised, with placeholders filled in, and hashed and packed on the
+//! way, so that what the history records is what was really read.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use crate::history::compress::Keeper;
+use crate::migration::Migration;
+use crate::project::text;
+pub use crate::project::Vars;
+
+/// What went by, shared between the reader and whoever asks later.
+#[derive(Clone, Default)]
+pub struct Passed(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    hasher: Sha256,
+    keeper: Keeper,
+    ended: bool,
+}
+
+impl Passed {
+    /// The compressed text, once all of it was read; an error where it was not what `checksum` says.
+    ///
+    /// # Errors
+    /// When the file changed since it was planned.
+    pub fn text(&self, checksum: &str) -> Result<Option<Vec<u8>>, String> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.ended {
+            return Err("it was not read to its end".into());
+        }
+        let State { hasher, keeper, .. } = std::mem::take(&mut *state);
+        if hex(&hasher.finalize()) != checksum {
+            return Err("the file changed while it was being applied; run again".into());
+        }
+        Ok(keeper.finish())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Passes text on and remembers its digest and compressed form.
+struct Tee<R> {
+    inner: R,
+    passed: Passed,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let mut state = self.passed.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if count == 0 && !buffer.is_empty() {
+            state.ended = true;
+        }
+        state.hasher.update(&buffer[..count]);
+        state.keeper.push(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// A migration's text as it is sent, and what is remembered of it.
+pub struct Opened {
+    /// Normalised text with placeholders filled in.
+    pub reader: Box<dyn Read + Send>,
+    /// The text before placeholders were filled in.
+    pub passed: Passed,
+}
+
+/// Opens a migration.
+///
+/// # Errors
+/// As the file system says; what is wrong with the text comes while it is read.
+pub fn open(migration: &Migration, vars: &Vars) -> io::Result<Opened> {
+    let passed = Passed::default();
+    let tee = Tee { inner: text::open(&migration.source)?, passed: passed.clone() };
+    let reader = Box::new(text::substitute(tee, vars.clone()));
+    Ok(Opened { reader, passed })
+}
+
+/// The normalised text, without placeholders filled in.
+///
+/// # Errors
+/// As reading does.
+pub fn read_to_string(migration: &Migration) -> io::Result<String> {
+    let mut content = String::new();
+    text::open(&migration.source)?.read_to_string(&mut content)?;
+    Ok(content)
+}
