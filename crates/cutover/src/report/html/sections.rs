@@ -184,7 +184,7 @@ fn blockers(waited: &[&StepView<'_>]) -> Markup {
                                 span.small { "role " (Shown(&blocker.user)) ", process " (blocker.pid) }
                             }
                             td data-label="State" { (Shown(&blocker.state)) }
-                            td.number data-label="Transaction open" { (seconds(blocker.transaction_seconds)) }
+                            td data-label="Transaction open" { (seconds(blocker.transaction_seconds)) }
                             td data-label="Last query" { code { (escape::excerpt(&blocker.query, 200)) } }
                         }
                     }
@@ -232,7 +232,7 @@ pub(super) fn backups(digest: &Digest<'_>) -> Markup {
             tr {
                 td data-label="Stage" { (Shown(backup.stage)) }
                 td data-label="Path" { code { (Shown(backup.path)) } }
-                td.number data-label="Size" { (bytes(backup.bytes)) }
+                td data-label="Size" { (bytes(backup.bytes)) }
                 td data-label="SHA-256" { code.hash { (Shown(backup.sha256)) } }
             }
         }
