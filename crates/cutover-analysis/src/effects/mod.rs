@@ -6,6 +6,7 @@
 mod alter_table;
 mod builder;
 mod data;
+mod display;
 mod maintenance;
 mod model;
 mod names;
