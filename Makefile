@@ -1,0 +1,39 @@
+# Everything goes through cargo; these are the commands worth a name.
+
+# Where rustup puts cargo, for shells that do not know it yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: prerequisites
+prerequisites: ## Check for a C compiler, libclang and PostgreSQL's programs; install what is missing
+	@sh scripts/prerequisites.sh
+
+.PHONY: demo
+demo: prerequisites ## Migrate and verify systems/bitstockerz on a throwaway server
+	$(CARGO) build --release --package cutover-cli
+	@exec $(TARGET)/release/cutover demo
+
+.PHONY: test
+test: prerequisites lint ## Lint, then run every test, also those in documentation
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    set -x; $(CARGO) nextest run --workspace --all-features; \
+	else \
+	    set -x; $(CARGO) test --workspace --all-features --lib --bins --tests --examples; \
+	fi
+	$(CARGO) test --workspace --all-features --doc
+
+.PHONY: lint
+lint: prerequisites ## Check formatting and run clippy; any warning fails
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-features --all-targets -- --deny warnings
+
+.PHONY: bench
+bench: prerequisites ## Measure against the floors and the other tools
+	$(CARGO) run --release --package xtask -- bench
