@@ -3,6 +3,7 @@
 
 mod binding;
 mod files;
+mod name;
 mod verify;
 
 use std::sync::Arc;
@@ -118,6 +119,23 @@ fn versions(options: &TlsOptions) -> Result<Vec<&'static SupportedProtocolVersio
 
 fn rustls_error(error: &std::io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref::<rustls::Error>()
+}
+
+/// TLS problems that show only after the handshake, e.g. a client certificate the server does not trust.
+pub(crate) fn late_error(error: &(dyn std::error::Error + 'static)) -> Option<TlsError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && rustls_error(io).is_some()
+        {
+            return Some(TlsError::new(
+                format!("TLS broke off: {}", explain(io)),
+                advice(io),
+            ));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn explain(error: &std::io::Error) -> String {

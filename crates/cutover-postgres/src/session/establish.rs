@@ -15,7 +15,7 @@ use crate::connect::{
 };
 use crate::message::{ServerMessage, error_chain};
 use crate::sqlstate;
-use crate::tls::TlsClient;
+use crate::tls::{TlsClient, late_error};
 use crate::wire::{Passthrough, Wire, lock, share};
 
 /// Pauses between tries while waiting for a server: doubled up to the second.
@@ -329,6 +329,9 @@ async fn establish(endpoint: &Arc<Endpoint>, config: &Config, wish: Wish) -> Res
 fn login_problem(error: &tokio_postgres::Error) -> Problem {
     if let Some(server) = error.as_db_error() {
         return Problem::Server(Box::new(ServerMessage::from(server)));
+    }
+    if let Some(error) = late_error(error) {
+        return Problem::Tls(error);
     }
     let text = error_chain(error);
     if error.is_closed() {

@@ -29,11 +29,11 @@ pub(super) fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDe
         .map_err(|error| TlsError::new(format!("the revocation list {}: {error}", path.display()), ""))
 }
 
-/// The authorities of a PEM file.
-pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+/// The authorities of a PEM file, as a store.
+pub(super) fn roots(path: &Path, listed: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        store.add(certificate).map_err(|error| {
+    for certificate in listed {
+        store.add(certificate.clone()).map_err(|error| {
             TlsError::new(
                 format!("the root certificate file {}: {error}", path.display()),
                 "",
