@@ -53,12 +53,6 @@ pub(super) struct OpenUnit {
     pub(super) run: String,
 }
 
-/// What a step came to.
-pub(super) struct Done {
-    pub(super) took: Duration,
-    pub(super) attempts: u32,
-}
-
 /// The lock timeout of an attempt: short at first, then longer, so that a busy table is had in the end.
 pub(super) fn lock_timeout(attempt: u32, cap: Duration) -> Duration {
     let factor = 1.25f64.powi(i32::try_from(attempt.saturating_sub(1).min(40)).unwrap_or(40));
@@ -75,7 +69,7 @@ pub(super) struct Tools<'a, 'w, 'r> {
 
 impl Step<'_> {
     /// Runs what is left of the migration.
-    pub(super) async fn run(&self, tools: &mut Tools<'_, '_, '_>) -> Result<Done, StepFailure> {
+    pub(super) async fn run(&self, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
         let start = Instant::now();
         let mut attempts = 1;
         let mut feed = Feed::new(self.script, self.migration, self.vars);
@@ -107,7 +101,7 @@ impl Step<'_> {
         }
         let took = start.elapsed();
         tools.recorder.step_finished(&self.migration.id, self.script.statements, took, attempts);
-        Ok(Done { took, attempts })
+        Ok(())
     }
 
     /// Runs one unit in one transaction, as often as locks make it necessary. Gives the number of attempts.

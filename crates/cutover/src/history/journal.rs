@@ -1,13 +1,15 @@
 //! The SQL that records runs, events, units and applied migrations. Each function gives text that is sent in the
 //! transaction it belongs to, so that an effect and its record cannot come apart.
 
+use std::time::Duration;
+
 use cutover_analysis::sql::quote_literal;
 use cutover_postgres::session::Session;
 
 use super::HistoryError;
 use crate::migration::Migration;
 use crate::plan::Plan;
-use crate::run::{Outcome, Run, RunEvent};
+use crate::run::{EventKind, Outcome, Run, RunEvent};
 
 /// Brings the session into a state in which our own statements mean what they say, whatever a file did to it: role,
 /// search path and literal syntax. Safe inside a transaction.
@@ -207,11 +209,6 @@ pub async fn list_runs(session: &mut Session, project: &str, limit: i64) -> Resu
     Ok(rows.iter().map(|row| RunLine { id: row.get(0), started_micros: row.get(1), outcome: row.get(2) }).collect())
 }
 
-const READ_EVENTS: &str = "
-SELECT (CASE WHEN took IS NULL THEN event
-             ELSE event || jsonb_build_object('took', took, 'at_micros', (extract(epoch FROM at) * 1000000)::int8) END)::text
-  FROM cutover.event WHERE run = $1 ORDER BY seq";
-
 /// Reads a whole run from the journal.
 ///
 /// # Errors
@@ -222,11 +219,27 @@ pub async fn read_run(session: &mut Session, id: &str) -> Result<Option<Run>, Hi
     let mut run: Run = parse(&row.get::<_, String>(0), "run")?;
     let outcome: Option<String> = row.get(1);
     run.outcome = outcome.map(|text| parse(&format!("\"{text}\""), "outcome")).transpose()?;
-    let rows = session.query(READ_EVENTS, &[&id]).await?;
+    let rows = session.query("SELECT event::text, took FROM cutover.event WHERE run = $1 ORDER BY seq", &[&id]).await?;
     for row in &rows {
-        run.events.push(parse(&row.get::<_, String>(0), "event")?);
+        let event: RunEvent = parse(&row.get::<_, String>(0), "event")?;
+        let event = with_measured_time(event, row.get(1), run.events.last());
+        run.events.push(event);
     }
     Ok(Some(run))
+}
+
+/// The end of a step with the time the server measured. The stored clock readings are the client's throughout, so that
+/// two clocks that differ cannot turn a report upside down.
+fn with_measured_time(mut event: RunEvent, took: Option<f64>, before: Option<&RunEvent>) -> RunEvent {
+    let Some(measured) = took.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else { return event };
+    let EventKind::StepFinished { took, .. } = &mut event.kind else { return event };
+    *took = measured;
+    if let Some(before) = before {
+        let micros = i64::try_from(measured.as_micros()).unwrap_or(i64::MAX);
+        event.at_micros = event.at_micros.max(before.at_micros.saturating_add(micros));
+        event.elapsed = event.elapsed.max(before.elapsed.saturating_add(measured));
+    }
+    event
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, HistoryError> {
