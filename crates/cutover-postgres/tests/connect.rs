@@ -1,5 +1,7 @@
 //! Where to connect to: precedence and origins, files, and what happens when nothing suitable answers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -40,18 +42,11 @@ impl Drop for Home {
 }
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn environment(vars: &[(&str, &str)], home: Option<&Path>) -> Environment {
-    Environment {
-        vars: map(vars),
-        home: home.map(Path::to_owned),
-        user: Some("me".to_owned()),
-    }
+    Environment { vars: map(vars), home: home.map(Path::to_owned), user: Some("me".to_owned()) }
 }
 
 fn resolve(
@@ -61,75 +56,36 @@ fn resolve(
     config: Option<&str>,
 ) -> Result<Resolved, ConnectError> {
     let env = environment(vars, None);
-    ConnectOptions::resolve(Inputs {
-        url,
-        dotenv: map(dotenv),
-        config,
-        env: &env,
-    })
+    ConnectOptions::resolve(Inputs { url, dotenv: map(dotenv), config, env: &env })
 }
 
 fn with_home(url: &str, vars: &[(&str, &str)], home: &Home) -> Result<Resolved, ConnectError> {
     let env = environment(vars, Some(&home.0));
-    ConnectOptions::resolve(Inputs {
-        url: Some(url),
-        dotenv: BTreeMap::new(),
-        config: None,
-        env: &env,
-    })
+    ConnectOptions::resolve(Inputs { url: Some(url), dotenv: BTreeMap::new(), config: None, env: &env })
 }
 
 fn origin(resolved: &Resolved, name: &str) -> String {
     let setting = resolved.origins.iter().find(|setting| setting.name == name);
-    setting
-        .map(|setting| format!("{} from {}", setting.value, setting.origin))
-        .unwrap_or_default()
+    setting.map(|setting| format!("{} from {}", setting.value, setting.origin)).unwrap_or_default()
 }
 
 fn password(resolved: &Resolved, index: usize) -> Option<&str> {
-    resolved.options.hosts[index]
-        .password
-        .as_ref()
-        .map(cutover_postgres::connect::Secret::reveal)
+    resolved.options.hosts[index].password.as_ref().map(cutover_postgres::connect::Secret::reveal)
 }
 
 #[test]
 fn the_first_source_that_says_something_is_read() {
     let (url, config) = (Some("postgres://argument"), Some("postgres://config"));
-    let (vars, dotenv) = (
-        [("DATABASE_URL", "postgres://env")],
-        [("DATABASE_URL", "postgres://dotenv")],
-    );
+    let (vars, dotenv) = ([("DATABASE_URL", "postgres://env")], [("DATABASE_URL", "postgres://dotenv")]);
     let host = |resolved: Result<Resolved, ConnectError>| origin(&resolved.unwrap(), "host");
     assert_eq!(host(resolve(url, &vars, &dotenv, config)), "argument from --url");
-    assert_eq!(
-        host(resolve(None, &vars, &dotenv, config)),
-        "env from environment DATABASE_URL"
-    );
-    let both = [
-        ("DATABASE_URL", "postgres://env"),
-        ("CUTOVER_URL", "postgres://ours"),
-    ];
-    assert_eq!(
-        host(resolve(None, &both, &dotenv, config)),
-        "ours from environment CUTOVER_URL"
-    );
-    assert_eq!(
-        host(resolve(None, &[], &dotenv, config)),
-        "dotenv from .env DATABASE_URL"
-    );
-    assert_eq!(
-        host(resolve(None, &[("PGHOST", "pg")], &[], config)),
-        "config from cutover.toml"
-    );
-    assert_eq!(
-        host(resolve(None, &[("PGHOST", "pg")], &[], None)),
-        "pg from PGHOST"
-    );
-    assert_eq!(
-        host(resolve(None, &[], &[("PGHOST", "pg")], None)),
-        "pg from .env PGHOST"
-    );
+    assert_eq!(host(resolve(None, &vars, &dotenv, config)), "env from environment DATABASE_URL");
+    let both = [("DATABASE_URL", "postgres://env"), ("CUTOVER_URL", "postgres://ours")];
+    assert_eq!(host(resolve(None, &both, &dotenv, config)), "ours from environment CUTOVER_URL");
+    assert_eq!(host(resolve(None, &[], &dotenv, config)), "dotenv from .env DATABASE_URL");
+    assert_eq!(host(resolve(None, &[("PGHOST", "pg")], &[], config)), "config from cutover.toml");
+    assert_eq!(host(resolve(None, &[("PGHOST", "pg")], &[], None)), "pg from PGHOST");
+    assert_eq!(host(resolve(None, &[], &[("PGHOST", "pg")], None)), "pg from .env PGHOST");
     assert_eq!(
         host(resolve(None, &[("DATABASE_URL", "")], &[("PGHOST", "pg")], None)),
         "pg from .env PGHOST"
@@ -138,12 +94,7 @@ fn the_first_source_that_says_something_is_read() {
 
 #[test]
 fn what_a_url_leaves_open_is_filled() {
-    let vars = [
-        ("PGUSER", "pguser"),
-        ("PGPASSWORD", "pgpass"),
-        ("PGPORT", "6000"),
-        ("PGDATABASE", "pgdb"),
-    ];
+    let vars = [("PGUSER", "pguser"), ("PGPASSWORD", "pgpass"), ("PGPORT", "6000"), ("PGDATABASE", "pgdb")];
     let resolved = resolve(Some("postgres://h/db"), &vars, &[("PGUSER", "other")], None).unwrap();
     assert_eq!(origin(&resolved, "dbname"), "db from --url");
     assert_eq!(origin(&resolved, "user"), "pguser from PGUSER");
@@ -153,10 +104,7 @@ fn what_a_url_leaves_open_is_filled() {
     assert_eq!(password(&resolved, 0), Some("pgpass"));
     assert!(!resolved.password_in_argument);
     let bare = resolve(Some("postgres://h"), &[], &[], None).unwrap();
-    assert_eq!(
-        (bare.options.user.as_str(), bare.options.database.as_str()),
-        ("me", "me")
-    );
+    assert_eq!((bare.options.user.as_str(), bare.options.database.as_str()), ("me", "me"));
 }
 
 #[test]
@@ -187,16 +135,10 @@ fn several_servers() {
     let found = options("host=a,/run/x hostaddr=10.0.0.1,").unwrap();
     assert_eq!(found.hosts[1].address, HostAddress::Unix("/run/x".into()));
     assert!(matches!(&found.hosts[0].address, HostAddress::Tcp { name, address: Some(_) } if name == "a"));
-    for wrong in [
-        "host=a,b port=1,2,3",
-        "host=a,b hostaddr=10.0.0.1",
-        "host=a hostaddr=name",
-        "host=a port=0",
-    ] {
-        assert!(
-            matches!(options(wrong), Err(ConnectError::Usage { .. })),
-            "{wrong}"
-        );
+    for wrong in
+        ["host=a,b port=1,2,3", "host=a,b hostaddr=10.0.0.1", "host=a hostaddr=name", "host=a port=0"]
+    {
+        assert!(matches!(options(wrong), Err(ConnectError::Usage { .. })), "{wrong}");
     }
 }
 
@@ -206,22 +148,14 @@ fn options_keep_libpqs_meaning() {
                &keepalives_interval=1&tcp_user_timeout=1500&options=-c%20geqo%3Doff&application_name=app\
                &channel_binding=require&client_encoding=latin1&ssl_min_protocol_version=TLSv1.3";
     let options = resolve(Some(url), &[], &[], None).unwrap().options;
-    assert_eq!(
-        options.hosts[0].socket_path(),
-        Some(PathBuf::from("/run/pg/.s.PGSQL.5432"))
-    );
+    assert_eq!(options.hosts[0].socket_path(), Some(PathBuf::from("/run/pg/.s.PGSQL.5432")));
     assert_eq!(options.tls.mode, SslMode::VerifyFull);
     assert_eq!(options.connect_timeout, Some(Duration::from_secs(7)));
     assert_eq!(options.keepalives.idle, Some(Duration::from_secs(3)));
     assert_eq!(options.keepalives.user_timeout, Some(Duration::from_millis(1500)));
     assert_eq!(options.options.as_deref(), Some("-c geqo=off"));
-    let system = resolve(Some("postgres://h?sslrootcert=system"), &[], &[], None)
-        .unwrap()
-        .options;
-    assert_eq!(
-        (system.tls.mode, system.tls.system_roots),
-        (SslMode::VerifyFull, true)
-    );
+    let system = resolve(Some("postgres://h?sslrootcert=system"), &[], &[], None).unwrap().options;
+    assert_eq!((system.tls.mode, system.tls.system_roots), (SslMode::VerifyFull, true));
 }
 
 #[test]
@@ -240,25 +174,16 @@ fn what_would_weaken_the_connection_is_refused() {
         assert!(matches!(error, ConnectError::Usage { .. }), "{url}: {error:?}");
     }
     let error = resolve(None, &[("PGSSLMODE", "verify-al")], &[], None).unwrap_err();
-    assert!(
-        error.to_string().starts_with("PGSSLMODE: sslmode \"verify-al\""),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("PGSSLMODE: sslmode \"verify-al\""), "{error}");
     assert!(error.advice().contains("verify-ca"), "{}", error.advice());
 }
 
 #[test]
 fn the_password_file_is_looked_up_for_each_server() {
     let home = Home::new("pgpass");
-    home.write(
-        ".pgpass",
-        "# mine\na:5432:db:me:first\n*:*:db:me:rest\nlocalhost:*:*:*:socket\n",
-    );
+    home.write(".pgpass", "# mine\na:5432:db:me:first\n*:*:db:me:rest\nlocalhost:*:*:*:socket\n");
     let resolved = with_home("postgres://a,b/db", &[], &home).unwrap();
-    assert_eq!(
-        (password(&resolved, 0), password(&resolved, 1)),
-        (Some("first"), Some("rest"))
-    );
+    assert_eq!((password(&resolved, 0), password(&resolved, 1)), (Some("first"), Some("rest")));
     assert_eq!(origin(&resolved, "password"), "*** from pgpass ~/.pgpass:2");
     let socket = with_home("postgres:///x?host=/var/run/postgresql", &[], &home).unwrap();
     assert_eq!(password(&socket, 0), Some("socket"));
@@ -270,11 +195,7 @@ fn the_password_file_is_looked_up_for_each_server() {
     std::fs::set_permissions(home.0.join(".pgpass"), PermissionsExt::from_mode(0o640)).unwrap();
     let refused = with_home("postgres://a/db", &[], &home).unwrap();
     assert_eq!(password(&refused, 0), None);
-    assert!(
-        refused.warnings[0].contains("chmod 0600"),
-        "{:?}",
-        refused.warnings
-    );
+    assert!(refused.warnings[0].contains("chmod 0600"), "{:?}", refused.warnings);
 }
 
 #[test]
@@ -282,43 +203,28 @@ fn services_stand_between_the_url_and_the_variables() {
     let home = Home::new("service");
     let text = "[one]\nhost=service-host\nuser=service-user\nport=7000\n[two]\nhost=two\n";
     home.write(".pg_service.conf", text);
-    let resolved = with_home(
-        "postgres://u@/db?service=one",
-        &[("PGPORT", "1"), ("PGOPTIONS", "-c a=b")],
-        &home,
-    )
-    .unwrap();
-    assert_eq!(
-        origin(&resolved, "host"),
-        "service-host from service ~/.pg_service.conf [one]"
-    );
+    let resolved =
+        with_home("postgres://u@/db?service=one", &[("PGPORT", "1"), ("PGOPTIONS", "-c a=b")], &home)
+            .unwrap();
+    assert_eq!(origin(&resolved, "host"), "service-host from service ~/.pg_service.conf [one]");
     assert_eq!(origin(&resolved, "user"), "u from --url");
     assert_eq!(resolved.options.hosts[0].port, 7000);
     assert_eq!(origin(&resolved, "options"), "-c a=b from PGOPTIONS");
     let other = home.write("services", "[one]\nhost=elsewhere\n");
     let vars = [("PGSERVICE", "one"), ("PGSERVICEFILE", other.as_str())];
-    assert_eq!(
-        with_home("postgres://", &vars, &home).unwrap().options.hosts[0].name(),
-        "elsewhere"
-    );
+    assert_eq!(with_home("postgres://", &vars, &home).unwrap().options.hosts[0].name(), "elsewhere");
     let system = Home::new("sysconf");
     system.write("pg_service.conf", "[machine]\nhost=machine\n");
     let folder = system.0.display().to_string();
     let vars = [("PGSERVICE", "machine"), ("PGSYSCONFDIR", folder.as_str())];
-    assert_eq!(
-        with_home("postgres://", &vars, &home).unwrap().options.hosts[0].name(),
-        "machine"
-    );
+    assert_eq!(with_home("postgres://", &vars, &home).unwrap().options.hosts[0].name(), "machine");
     let error = with_home("postgres://", &[("PGSERVICE", "nowhere")], &home).unwrap_err();
     assert!(error.to_string().contains("nowhere"), "{error}");
     assert!(error.advice().contains(".pg_service.conf"), "{}", error.advice());
 }
 
 async fn error_of(options: &ConnectOptions) -> ConnectError {
-    let error = Session::connect(options, &Startup::default())
-        .await
-        .err()
-        .expect("it must fail");
+    let error = Session::connect(options, &Startup::default()).await.expect_err("it must fail");
     let password = common::server().password();
     assert!(!format!("{error} {error:?} {}", error.advice()).contains(password));
     error
@@ -327,25 +233,14 @@ async fn error_of(options: &ConnectOptions) -> ConnectError {
 fn tcp(options: &ConnectOptions, port: u16) -> ConnectOptions {
     let mut options = options.clone();
     let password = options.hosts[0].password.clone();
-    let address = HostAddress::Tcp {
-        name: "127.0.0.1".to_owned(),
-        address: None,
-    };
-    options.hosts = vec![Host {
-        address,
-        port,
-        password,
-    }];
+    let address = HostAddress::Tcp { name: "127.0.0.1".to_owned(), address: None };
+    options.hosts = vec![Host { address, port, password }];
     options
 }
 
 /// A port nobody listens on.
 fn dead_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test]
@@ -362,21 +257,12 @@ async fn errors_say_what_was_tried_and_of_what_kind_they_are() {
     let port = dead_port();
     let error = error_of(&tcp(&good, port)).await;
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
-    for part in [
-        "127.0.0.1",
-        &port.to_string(),
-        "user postgres",
-        "database postgres",
-        "refused",
-    ] {
+    for part in ["127.0.0.1", &port.to_string(), "user postgres", "database postgres", "refused"] {
         assert!(error.to_string().contains(part), "{part} in {error}");
     }
     let error = error_of(&ConnectOptions::unix("/nonexistent", 5432, "u", "d")).await;
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
-    let startup = Startup {
-        settings: vec![("no_such_setting".into(), "1".into())],
-        ..Startup::default()
-    };
+    let startup = Startup { settings: vec![("no_such_setting".into(), "1".into())], ..Startup::default() };
     let error = Session::connect(&good, &startup).await.unwrap_err();
     assert!(matches!(error, ConnectError::Refused(_)), "{error:?}");
 }
@@ -384,19 +270,13 @@ async fn errors_say_what_was_tried_and_of_what_kind_they_are() {
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut options = tcp(
-        &common::server().options("postgres"),
-        listener.local_addr().unwrap().port(),
-    );
+    let mut options = tcp(&common::server().options("postgres"), listener.local_addr().unwrap().port());
     options.connect_timeout = Some(Duration::from_millis(50));
     let error = error_of(&options).await;
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
     assert!(error.to_string().contains("connect_timeout"), "{error}");
     options.connect_timeout = None;
-    let startup = Startup {
-        wait: Some(Duration::from_millis(50)),
-        ..Startup::default()
-    };
+    let startup = Startup { wait: Some(Duration::from_millis(50)), ..Startup::default() };
     let error = Session::connect(&options, &startup).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
 }
@@ -427,10 +307,9 @@ async fn servers_of_the_wrong_kind_are_passed_over() {
         options.target_session_attrs = wanted;
         match Session::connect(&options, &Startup::default()).await {
             Ok(_) => assert!(suits, "{wanted}"),
-            Err(error) => assert!(
-                !suits && matches!(error, ConnectError::WrongServer(_)),
-                "{wanted}: {error}"
-            ),
+            Err(error) => {
+                assert!(!suits && matches!(error, ConnectError::WrongServer(_)), "{wanted}: {error}");
+            }
         }
     }
     options.options = Some("-c default_transaction_read_only=on".to_owned());
@@ -444,10 +323,7 @@ async fn a_server_that_is_starting_is_waited_for() {
     let options = server.options("postgres");
     server.stop_immediately();
     assert!(error_of(&options).await.is_transient());
-    let startup = Startup {
-        wait: Some(Duration::from_secs(60)),
-        ..Startup::default()
-    };
+    let startup = Startup { wait: Some(Duration::from_secs(60)), ..Startup::default() };
     let waiting = tokio::spawn(async move { Session::connect(&options, &startup).await });
     // The server stays, so that the session can be used once it is there.
     let server = tokio::task::spawn_blocking(move || {

@@ -1,5 +1,7 @@
 //! The six sslmodes against servers with and without TLS, with the right and the wrong authority, name and client.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod common;
 
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -75,12 +77,8 @@ async fn secure() -> Secured {
     };
     let (data, hba) = (show("data_directory").await, show("hba_file").await);
     let (ours, foreign) = (authority("our authority"), authority("a foreign authority"));
-    let (certificate, key) = issue(
-        &ours,
-        "the server",
-        &[HOST, "127.0.0.1"],
-        ExtendedKeyUsagePurpose::ServerAuth,
-    );
+    let (certificate, key) =
+        issue(&ours, "the server", &[HOST, "127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth);
     let in_server = |name: &str, text: &str| {
         let path = data.join(name);
         write(&path, text, Some(&data));
@@ -112,16 +110,10 @@ async fn secure() -> Secured {
     let old = std::fs::read_to_string(&hba).unwrap();
     write(&hba, &format!("{rules}{old}"), Some(&data));
     for (name, value) in settings {
-        admin
-            .execute(&format!("ALTER SYSTEM SET {name} = '{value}'"))
-            .await
-            .unwrap();
+        admin.execute(&format!("ALTER SYSTEM SET {name} = '{value}'")).await.unwrap();
     }
     for role in ["only_tls", "only_plain", "by_certificate", "anyone"] {
-        admin
-            .execute(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"))
-            .await
-            .unwrap();
+        admin.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")).await.unwrap();
     }
     admin.execute("SELECT pg_reload_conf()").await.unwrap();
     admin.close().await;
@@ -200,18 +192,12 @@ async fn a_server_without_tls() {
     let base = |mode| {
         let mut options = common::server().options("postgres");
         options.hosts[0].port = common::server().port();
-        options.hosts[0].address = HostAddress::Tcp {
-            name: "127.0.0.1".to_owned(),
-            address: None,
-        };
+        options.hosts[0].address = HostAddress::Tcp { name: "127.0.0.1".to_owned(), address: None };
         options.tls.mode = mode;
         with_root(options, secured.file("root.crt"))
     };
     let found = each_mode(base).await;
-    assert_eq!(
-        found,
-        ["plain", "plain", "plain", "tls error", "tls error", "tls error"]
-    );
+    assert_eq!(found, ["plain", "plain", "plain", "tls error", "tls error", "tls error"]);
 }
 
 #[tokio::test]
@@ -219,16 +205,8 @@ async fn without_a_root_certificate_only_the_verifying_modes_fail() {
     let secured = secured().await;
     let found = each_mode(|mode| options(secured, "anyone", HOST, mode)).await;
     assert_eq!(found, ["plain", "plain", "tls", "tls", "tls error", "tls error"]);
-    let missing = |mode| {
-        with_root(
-            options(secured, "anyone", HOST, mode),
-            secured.file("missing.crt"),
-        )
-    };
-    assert_eq!(
-        each_mode(missing).await,
-        ["plain", "plain", "tls", "tls", "tls error", "tls error"]
-    );
+    let missing = |mode| with_root(options(secured, "anyone", HOST, mode), secured.file("missing.crt"));
+    assert_eq!(each_mode(missing).await, ["plain", "plain", "tls", "tls", "tls error", "tls error"]);
 }
 
 #[tokio::test]
@@ -236,11 +214,7 @@ async fn the_right_authority_and_name() {
     let secured = secured().await;
     for host in [HOST, "127.0.0.1", "DB.example.test."] {
         let base = |mode| with_root(options(secured, "anyone", host, mode), secured.file("root.crt"));
-        assert_eq!(
-            each_mode(base).await,
-            ["plain", "plain", "tls", "tls", "tls", "tls"],
-            "{host}"
-        );
+        assert_eq!(each_mode(base).await, ["plain", "plain", "tls", "tls", "tls", "tls"], "{host}");
     }
 }
 
@@ -249,32 +223,18 @@ async fn the_wrong_name_matters_to_verify_full_alone() {
     let secured = secured().await;
     for host in ["other.example.test", "127.0.0.2"] {
         let base = |mode| with_root(options(secured, "anyone", host, mode), secured.file("root.crt"));
-        assert_eq!(
-            each_mode(base).await,
-            ["plain", "plain", "tls", "tls", "tls", "tls error"],
-            "{host}"
-        );
+        assert_eq!(each_mode(base).await, ["plain", "plain", "tls", "tls", "tls", "tls error"], "{host}");
     }
 }
 
 #[tokio::test]
 async fn the_wrong_authority_matters_wherever_a_root_certificate_is_known() {
     let secured = secured().await;
-    let base = |mode| {
-        with_root(
-            options(secured, "anyone", HOST, mode),
-            secured.file("foreign.crt"),
-        )
-    };
+    let base = |mode| with_root(options(secured, "anyone", HOST, mode), secured.file("foreign.crt"));
     // prefer falls back to no encryption, as libpq does.
     let found = each_mode(base).await;
-    assert_eq!(
-        found,
-        ["plain", "plain", "plain", "tls error", "tls error", "tls error"]
-    );
-    let error = Session::connect(&base(SslMode::VerifyFull), &Startup::default())
-        .await
-        .unwrap_err();
+    assert_eq!(found, ["plain", "plain", "plain", "tls error", "tls error", "tls error"]);
+    let error = Session::connect(&base(SslMode::VerifyFull), &Startup::default()).await.unwrap_err();
     assert!(error.to_string().contains("sslmode verify-full"), "{error}");
     assert!(error.advice().contains("sslrootcert"), "{}", error.advice());
 }
@@ -284,14 +244,8 @@ async fn a_server_certificate_may_be_named_as_the_root() {
     let secured = secured().await;
     let base = |host, mode| with_root(options(secured, "anyone", host, mode), secured.file("server.crt"));
     assert_eq!(outcome(&base(HOST, SslMode::VerifyFull)).await, "tls");
-    assert_eq!(
-        outcome(&base("other.example.test", SslMode::VerifyCa)).await,
-        "tls"
-    );
-    assert_eq!(
-        outcome(&base("other.example.test", SslMode::VerifyFull)).await,
-        "tls error"
-    );
+    assert_eq!(outcome(&base("other.example.test", SslMode::VerifyCa)).await, "tls");
+    assert_eq!(outcome(&base("other.example.test", SslMode::VerifyFull)).await, "tls error");
 }
 
 #[tokio::test]
@@ -306,15 +260,9 @@ async fn the_system_knows_nothing_of_our_authority() {
 async fn allow_and_prefer_try_the_other_way_when_the_server_refuses() {
     let secured = secured().await;
     let found = each_mode(|mode| options(secured, "only_tls", HOST, mode)).await;
-    assert_eq!(
-        found,
-        ["auth error", "tls", "tls", "tls", "tls error", "tls error"]
-    );
+    assert_eq!(found, ["auth error", "tls", "tls", "tls", "tls error", "tls error"]);
     let found = each_mode(|mode| options(secured, "only_plain", HOST, mode)).await;
-    assert_eq!(
-        found,
-        ["plain", "plain", "plain", "auth error", "tls error", "tls error"]
-    );
+    assert_eq!(found, ["plain", "plain", "plain", "auth error", "tls error", "tls error"]);
 }
 
 #[tokio::test]
@@ -345,10 +293,7 @@ async fn a_client_certificate_where_the_server_asks_for_one() {
     assert_eq!(outcome(&with("client")).await, "tls");
     assert_eq!(outcome(&with("someone")).await, "auth error");
     assert_eq!(outcome(&with("stranger")).await, "tls error");
-    assert_eq!(
-        outcome(&options(secured, "by_certificate", HOST, SslMode::Require)).await,
-        "auth error"
-    );
+    assert_eq!(outcome(&options(secured, "by_certificate", HOST, SslMode::Require)).await, "auth error");
     let mut mixed = with("client");
     mixed.tls.client.as_mut().unwrap().key = secured.file("someone.key");
     assert_eq!(outcome(&mixed).await, "tls error");
@@ -400,10 +345,7 @@ async fn cancel_requests_are_encrypted_too() {
 async fn large_data_both_ways() {
     let secured = secured().await;
     let mut session = common::connect(&options(secured, "anyone", HOST, SslMode::Require)).await;
-    session
-        .execute("CREATE TEMPORARY TABLE t (a text)")
-        .await
-        .unwrap();
+    session.execute("CREATE TEMPORARY TABLE t (a text)").await.unwrap();
     let mut copy = session.copy_in("COPY t FROM STDIN").await.unwrap();
     let line = bytes::Bytes::from(format!("{}\n", "x".repeat(99_999)));
     for _ in 0..100 {
@@ -411,10 +353,6 @@ async fn large_data_both_ways() {
     }
     assert_eq!(copy.finish().await.unwrap().tag(), "COPY 100");
     let rows = session.query_text("SELECT a FROM t").await.unwrap().rows;
-    let total: usize = rows
-        .iter()
-        .filter_map(|row| row[0].as_deref())
-        .map(str::len)
-        .sum();
+    let total: usize = rows.iter().filter_map(|row| row[0].as_deref()).map(str::len).sum();
     assert_eq!(total, 9_999_900);
 }

@@ -22,10 +22,7 @@ pub fn parse_dotenv(text: &str) -> Result<BTreeMap<String, String>, DotenvError>
     let mut values = BTreeMap::new();
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     while !rest.is_empty() {
-        let fail = |message| DotenvError {
-            line: line_of(text, rest),
-            message,
-        };
+        let fail = |message| DotenvError { line: line_of(text, rest), message };
         let line = rest.lines().next().unwrap_or_default();
         let trimmed = line.trim_start();
         if trimmed.is_empty() || trimmed.starts_with('#') {
@@ -37,10 +34,8 @@ pub fn parse_dotenv(text: &str) -> Result<BTreeMap<String, String>, DotenvError>
         };
         let after = &rest[key.len() + 1..];
         let key = key.trim();
-        let key = key
-            .strip_prefix("export")
-            .filter(|key| key.starts_with([' ', '\t']))
-            .map_or(key, str::trim);
+        let key =
+            key.strip_prefix("export").filter(|key| key.starts_with([' ', '\t'])).map_or(key, str::trim);
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if key.is_empty() || !key.chars().all(valid) {
             return Err(fail("what is before = is no name of a variable"));
@@ -125,22 +120,14 @@ mod tests {
             ("F", "http://h/#frag"),
             ("G", "last"),
         ];
-        let expected: BTreeMap<_, _> = expected
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let expected: BTreeMap<_, _> =
+            expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         assert_eq!(values, expected);
     }
 
     #[test]
     fn mistakes_are_named_by_line() {
-        for (text, line) in [
-            ("A=1\nB\n", 2),
-            ("A='x\n", 1),
-            ("\n\nA=\"x", 3),
-            ("A='x' y", 1),
-            ("a b=1", 1),
-        ] {
+        for (text, line) in [("A=1\nB\n", 2), ("A='x\n", 1), ("\n\nA=\"x", 3), ("A='x' y", 1), ("a b=1", 1)] {
             assert_eq!(parse_dotenv(text).unwrap_err().line, line, "{text:?}");
         }
     }

@@ -60,10 +60,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     pub(crate) fn usage(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Usage {
-            message: message.into(),
-            advice: advice.into(),
-        }
+        Self::Usage { message: message.into(), advice: advice.into() }
     }
 
     /// What can be done about it; empty when nothing general can be said.
@@ -107,26 +104,23 @@ impl ConnectError {
     }
 
     /// Sorts what a server said while a session was being established.
-    pub(crate) fn from_server(target: String, message: ServerMessage) -> Self {
+    pub(crate) fn from_server(target: String, message: &ServerMessage) -> Self {
         let code = message.code.as_str();
         let (make, advice): (fn(Box<Attempt>) -> Self, &str) = match code {
-            sqlstate::CANNOT_CONNECT_NOW => (
-                Self::Starting,
-                "the server is starting or stopping: try again in a moment, or wait for it",
-            ),
+            sqlstate::CANNOT_CONNECT_NOW => {
+                (Self::Starting, "the server is starting or stopping: try again in a moment, or wait for it")
+            }
             sqlstate::NO_SUCH_DATABASE => (Self::NoSuchDatabase, "create the database, or correct its name"),
             sqlstate::INVALID_PASSWORD => (
                 Self::Auth,
                 "check the password: PGPASSWORD, the password file, or the URL in the environment",
             ),
-            sqlstate::TOO_MANY_CONNECTIONS => (
-                Self::Refused,
-                "close other sessions, or raise max_connections or the role's limit",
-            ),
-            sqlstate::INSUFFICIENT_PRIVILEGE => (
-                Self::Refused,
-                "grant the role CONNECT on the database, or use another role",
-            ),
+            sqlstate::TOO_MANY_CONNECTIONS => {
+                (Self::Refused, "close other sessions, or raise max_connections or the role's limit")
+            }
+            sqlstate::INSUFFICIENT_PRIVILEGE => {
+                (Self::Refused, "grant the role CONNECT on the database, or use another role")
+            }
             sqlstate::INVALID_AUTHORIZATION => (
                 Self::Auth,
                 "check the role's name and that pg_hba.conf has a line for this host, role and database",
@@ -138,11 +132,6 @@ impl ConnectError {
         if let Some(detail) = &message.detail {
             happened = format!("{happened}: {detail}");
         }
-        make(Box::new(Attempt {
-            target,
-            happened,
-            advice: advice.to_owned(),
-            server: Some(message.clone()),
-        }))
+        make(Box::new(Attempt { target, happened, advice: advice.to_owned(), server: Some(message.clone()) }))
     }
 }

@@ -22,35 +22,19 @@ pub(super) struct Keyword {
 }
 
 const fn honoured(name: &'static str, variable: &'static str) -> Keyword {
-    Keyword {
-        name,
-        variable: Some(variable),
-        usage: Use::Honoured,
-    }
+    Keyword { name, variable: Some(variable), usage: Use::Honoured }
 }
 
 const fn plain(name: &'static str) -> Keyword {
-    Keyword {
-        name,
-        variable: None,
-        usage: Use::Honoured,
-    }
+    Keyword { name, variable: None, usage: Use::Honoured }
 }
 
 const fn ignored(name: &'static str, variable: Option<&'static str>) -> Keyword {
-    Keyword {
-        name,
-        variable,
-        usage: Use::Ignored,
-    }
+    Keyword { name, variable, usage: Use::Ignored }
 }
 
 const fn refused(name: &'static str, variable: Option<&'static str>, why: &'static str) -> Keyword {
-    Keyword {
-        name,
-        variable,
-        usage: Use::Refused(why),
-    }
+    Keyword { name, variable, usage: Use::Refused(why) }
 }
 
 /// All of them.
@@ -94,31 +78,19 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     ignored("gssdelegation", Some("PGGSSDELEGATION")),
     ignored("min_protocol_version", Some("PGMINPROTOCOLVERSION")),
     ignored("max_protocol_version", Some("PGMAXPROTOCOLVERSION")),
-    refused(
-        "sslpassword",
-        None,
-        "encrypted client keys cannot be read: decrypt the key first",
-    ),
+    refused("sslpassword", None, "encrypted client keys cannot be read: decrypt the key first"),
     refused(
         "sslcrldir",
         Some("PGSSLCRLDIR"),
         "folders of revocation lists cannot be read: name one file in sslcrl",
     ),
-    refused(
-        "requirepeer",
-        Some("PGREQUIREPEER"),
-        "the owner of a socket cannot be checked",
-    ),
+    refused("requirepeer", Some("PGREQUIREPEER"), "the owner of a socket cannot be checked"),
     refused(
         "require_auth",
         Some("PGREQUIREAUTH"),
         "the kind of login cannot be restricted: use channel_binding=require",
     ),
-    refused(
-        "replication",
-        None,
-        "replication connections cannot run migrations",
-    ),
+    refused("replication", None, "replication connections cannot run migrations"),
     refused("scram_client_key", None, "logins by SCRAM keys are not supported"),
     refused("scram_server_key", None, "logins by SCRAM keys are not supported"),
     refused("oauth_issuer", None, "logins by OAuth are not supported"),
@@ -129,13 +101,10 @@ pub(super) const KEYWORDS: &[Keyword] = &[
 
 /// Finds a parameter by the name a user wrote.
 pub(super) fn keyword(name: &str) -> Result<&'static Keyword, ConnectError> {
-    KEYWORDS
-        .iter()
-        .find(|keyword| keyword.name == name)
-        .ok_or_else(|| {
-            let advice = suggestion(name).map_or_else(String::new, |near| format!("did you mean {near}?"));
-            ConnectError::usage(format!("unknown connection parameter {name:?}"), advice)
-        })
+    KEYWORDS.iter().find(|keyword| keyword.name == name).ok_or_else(|| {
+        let advice = suggestion(name).map_or_else(String::new, |near| format!("did you mean {near}?"));
+        ConnectError::usage(format!("unknown connection parameter {name:?}"), advice)
+    })
 }
 
 fn suggestion(name: &str) -> Option<&'static str> {

@@ -77,10 +77,7 @@ impl Host {
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
-            HostAddress::Tcp {
-                name,
-                address: Some(address),
-            } if !name.is_empty() => {
+            HostAddress::Tcp { name, address: Some(address) } if !name.is_empty() => {
                 write!(f, "host {name} ({address}), port {}", self.port)
             }
             HostAddress::Tcp { .. } => write!(f, "host {}, port {}", self.name(), self.port),
@@ -285,13 +282,7 @@ pub struct Keepalives {
 
 impl Default for Keepalives {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            idle: None,
-            interval: None,
-            count: None,
-            user_timeout: None,
-        }
+        Self { enabled: true, idle: None, interval: None, count: None, user_timeout: None }
     }
 }
 
@@ -330,24 +321,12 @@ impl ConnectOptions {
 
     /// A server reached over TCP, libpq's defaults otherwise.
     pub fn tcp(host: &str, port: u16, user: &str, database: &str) -> Self {
-        Self::single(
-            HostAddress::Tcp {
-                name: host.to_owned(),
-                address: None,
-            },
-            port,
-            user,
-            database,
-        )
+        Self::single(HostAddress::Tcp { name: host.to_owned(), address: None }, port, user, database)
     }
 
     fn single(address: HostAddress, port: u16, user: &str, database: &str) -> Self {
         Self {
-            hosts: vec![Host {
-                address,
-                port,
-                password: None,
-            }],
+            hosts: vec![Host { address, port, password: None }],
             user: user.to_owned(),
             database: database.to_owned(),
             application_name: None,
@@ -398,41 +377,22 @@ impl ConnectOptions {
             ("PGCHANNELBINDING", self.channel_binding.to_string()),
             ("PGTARGETSESSIONATTRS", self.target_session_attrs.to_string()),
         ];
-        if self
-            .hosts
-            .iter()
-            .any(|host| matches!(host.address, HostAddress::Tcp { address: Some(_), .. }))
-        {
+        if self.hosts.iter().any(|host| matches!(host.address, HostAddress::Tcp { address: Some(_), .. })) {
             variables.push(("PGHOSTADDR", list(&host_address_text)));
         }
         let mut add = |name, value: Option<String>| variables.extend(value.map(|value| (name, value)));
         let path = |path: &Path| path.display().to_string();
         add(
             "PGPASSWORD",
-            self.hosts
-                .first()
-                .and_then(|host| host.password.as_ref())
-                .map(|password| password.0.clone()),
+            self.hosts.first().and_then(|host| host.password.as_ref()).map(|password| password.0.clone()),
         );
         add("PGOPTIONS", self.options.clone());
         add("PGAPPNAME", self.application_name.clone());
-        add(
-            "PGCONNECT_TIMEOUT",
-            self.connect_timeout.map(|timeout| timeout.as_secs().to_string()),
-        );
-        add(
-            "PGSSLROOTCERT",
-            self.tls.system_roots.then(|| "system".to_owned()),
-        );
+        add("PGCONNECT_TIMEOUT", self.connect_timeout.map(|timeout| timeout.as_secs().to_string()));
+        add("PGSSLROOTCERT", self.tls.system_roots.then(|| "system".to_owned()));
         add("PGSSLROOTCERT", self.tls.root_certificate.as_deref().map(path));
-        add(
-            "PGSSLCERT",
-            self.tls.client.as_ref().map(|client| path(&client.certificate)),
-        );
-        add(
-            "PGSSLKEY",
-            self.tls.client.as_ref().map(|client| path(&client.key)),
-        );
+        add("PGSSLCERT", self.tls.client.as_ref().map(|client| path(&client.certificate)));
+        add("PGSSLKEY", self.tls.client.as_ref().map(|client| path(&client.key)));
         add("PGSSLCRL", self.tls.revocations.as_deref().map(path));
         variables
     }
@@ -440,10 +400,7 @@ impl ConnectOptions {
 
 fn host_address_text(host: &Host) -> String {
     match &host.address {
-        HostAddress::Tcp {
-            address: Some(address),
-            ..
-        } => address.to_string(),
+        HostAddress::Tcp { address: Some(address), .. } => address.to_string(),
         _ => String::new(),
     }
 }

@@ -89,22 +89,15 @@ impl Values {
 
     /// A value that is not empty; an empty one asks for the default.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(name)
-            .map(|(value, _)| value.as_str())
-            .filter(|value| !value.is_empty())
+        self.values.get(name).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     pub(super) fn origin(&self, name: &str) -> Origin {
-        self.values
-            .get(name)
-            .map_or(Origin::Default, |(_, origin)| origin.clone())
+        self.values.get(name).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
     /// Everything that was said, for errors and reports.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &str, &Origin)> {
-        self.values
-            .iter()
-            .map(|(name, (value, origin))| (*name, value.as_str(), origin))
+        self.values.iter().map(|(name, (value, origin))| (*name, value.as_str(), origin))
     }
 }

@@ -18,9 +18,7 @@ impl Passfile {
             return Self::default();
         };
         if !metadata.is_file() {
-            warnings.push(format!(
-                "password file {shown} is not a plain file and is not used"
-            ));
+            warnings.push(format!("password file {shown} is not a plain file and is not used"));
             return Self::default();
         }
         if metadata.mode() & 0o077 != 0 {
@@ -30,9 +28,7 @@ impl Passfile {
             return Self::default();
         }
         match std::fs::read(path) {
-            Ok(bytes) => Self {
-                text: String::from_utf8_lossy(&bytes).into_owned(),
-            },
+            Ok(bytes) => Self { text: String::from_utf8_lossy(&bytes).into_owned() },
             Err(error) => {
                 warnings.push(format!("password file {shown} cannot be read: {error}"));
                 Self::default()
@@ -104,9 +100,7 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> Passfile {
-        Passfile {
-            text: text.to_owned(),
-        }
+        Passfile { text: text.to_owned() }
     }
 
     #[test]
@@ -119,18 +113,12 @@ mod tests {
     #[test]
     fn colons_and_backslashes_are_escaped() {
         let file = file("::1:5432:*:*:wrong\n\\:\\:1:5432:d\\\\b:\\*:p\\:w\\\\d:rest\r\n");
-        assert_eq!(
-            file.look_up("::1", 5432, r"d\b", "*"),
-            Some((r"p:w\d".to_owned(), 2))
-        );
+        assert_eq!(file.look_up("::1", 5432, r"d\b", "*"), Some((r"p:w\d".to_owned(), 2)));
         assert_eq!(file.look_up("::1", 5432, r"d\b", "anyone"), None);
     }
 
     #[test]
     fn short_lines_and_empty_passwords_do_not_count() {
-        assert_eq!(
-            file("h:5432:db:u\nh:5432:db:u:\n").look_up("h", 5432, "db", "u"),
-            None
-        );
+        assert_eq!(file("h:5432:db:u\nh:5432:db:u:\n").look_up("h", 5432, "db", "u"), None);
     }
 }

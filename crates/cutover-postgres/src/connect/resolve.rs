@@ -54,12 +54,7 @@ impl ConnectOptions {
     /// # Errors
     /// [`ConnectError::Usage`], naming where the mistake was written.
     pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, ConnectError> {
-        Resolver {
-            inputs,
-            values: Values::default(),
-            warnings: Vec::new(),
-        }
-        .run()
+        Resolver { inputs, values: Values::default(), warnings: Vec::new() }.run()
     }
 }
 
@@ -81,20 +76,8 @@ impl Resolver<'_> {
         let origins = self.origins(&options);
         let Self { warnings, .. } = self;
         let (mut options, mut origins, mut warnings) = (options, origins, warnings);
-        passwords(
-            &self.inputs,
-            &self.values,
-            &mut options,
-            &mut origins,
-            &mut warnings,
-        );
-        Ok(Resolved {
-            options,
-            origins,
-            warnings,
-            password_in_argument,
-            password_in_config,
-        })
+        passwords(&self.inputs, &self.values, &mut options, &mut origins, &mut warnings);
+        Ok(Resolved { options, origins, warnings, password_in_argument, password_in_config })
     }
 
     /// The URL or list that counts; says whether it holds a password where none belongs.
@@ -109,19 +92,11 @@ impl Resolver<'_> {
             password |= keyword.name == "password" && !value.is_empty();
             self.values.offer(keyword.name, value, origin.clone());
         }
-        Ok((
-            password && origin == Origin::Argument,
-            password && origin == Origin::Config,
-        ))
+        Ok((password && origin == Origin::Argument, password && origin == Origin::Config))
     }
 
     fn text(&self) -> Option<(String, Origin)> {
-        let Inputs {
-            url,
-            dotenv,
-            config,
-            env,
-        } = &self.inputs;
+        let Inputs { url, dotenv, config, env } = &self.inputs;
         if let Some(url) = url {
             return Some(((*url).to_owned(), Origin::Argument));
         }
@@ -141,9 +116,7 @@ impl Resolver<'_> {
     /// A parameter that decides where others are found: from the text, else its variable.
     fn early(&self, name: &str, variable: &str) -> Option<String> {
         let value = self.values.get(name).or_else(|| self.inputs.env.var(variable));
-        value
-            .or_else(|| self.inputs.dotenv.get(variable).map(String::as_str))
-            .map(str::to_owned)
+        value.or_else(|| self.inputs.dotenv.get(variable).map(String::as_str)).map(str::to_owned)
     }
 
     fn take_service(&mut self) -> Result<(), ConnectError> {
@@ -156,15 +129,10 @@ impl Resolver<'_> {
             .map(PathBuf::from)
             .or_else(|| env.home.as_ref().map(|home| home.join(".pg_service.conf")));
         let system = env.var("PGSYSCONFDIR").unwrap_or(SYSTEM_CONFIGURATION);
-        let files: Vec<PathBuf> = user_file
-            .into_iter()
-            .chain([PathBuf::from(system).join("pg_service.conf")])
-            .collect();
+        let files: Vec<PathBuf> =
+            user_file.into_iter().chain([PathBuf::from(system).join("pg_service.conf")]).collect();
         let (pairs, file) = service::look_up(&name, &files)?;
-        let origin = Origin::Service {
-            file: shown(&file, env.home.as_deref()),
-            name,
-        };
+        let origin = Origin::Service { file: shown(&file, env.home.as_deref()), name };
         for (keyword, value) in pairs {
             self.values.offer(keyword.name, value, origin.clone());
         }
@@ -177,11 +145,7 @@ impl Resolver<'_> {
                 continue;
             };
             if let Some(value) = self.inputs.env.var(variable) {
-                self.values.offer(
-                    keyword.name,
-                    value.to_owned(),
-                    Origin::Variable(variable.to_owned()),
-                );
+                self.values.offer(keyword.name, value.to_owned(), Origin::Variable(variable.to_owned()));
             }
             if let Some(value) = self.inputs.dotenv.get(variable).filter(|value| !value.is_empty()) {
                 let origin = Origin::DotenvVariable(variable.to_owned());
@@ -197,8 +161,7 @@ impl Resolver<'_> {
             self.values.offer("application_name", name, origin);
         }
         if self.values.get("sslrootcert") == Some("system") && !self.values.contains("sslmode") {
-            self.values
-                .offer("sslmode", "verify-full".to_owned(), Origin::Default);
+            self.values.offer("sslmode", "verify-full".to_owned(), Origin::Default);
         }
     }
 
@@ -207,10 +170,7 @@ impl Resolver<'_> {
         for keyword in KEYWORDS {
             if let (Use::Refused(why), Some(_)) = (keyword.usage, self.values.get(keyword.name)) {
                 let origin = self.values.origin(keyword.name);
-                return Err(ConnectError::usage(
-                    format!("{origin}: {} is set, but {why}", keyword.name),
-                    "",
-                ));
+                return Err(ConnectError::usage(format!("{origin}: {} is set, but {why}", keyword.name), ""));
             }
         }
         Ok(())
@@ -235,29 +195,17 @@ impl Resolver<'_> {
         }
         if ports.len() > 1 && ports.len() != count {
             return Err(ConnectError::usage(
-                format!(
-                    "{}: {} ports for {count} servers",
-                    self.values.origin("port"),
-                    ports.len()
-                ),
+                format!("{}: {} ports for {count} servers", self.values.origin("port"), ports.len()),
                 "give one port for all, or one for each",
             ));
         }
         (0..count)
             .map(|index| {
-                let port = ports
-                    .get(index)
-                    .or_else(|| ports.first())
-                    .copied()
-                    .flatten()
-                    .unwrap_or(DEFAULT_PORT);
+                let port =
+                    ports.get(index).or_else(|| ports.first()).copied().flatten().unwrap_or(DEFAULT_PORT);
                 let name = names.get(index).map_or("", String::as_str);
                 let address = addresses.get(index).copied().flatten();
-                Ok(Host {
-                    address: host_address(name, address, port)?,
-                    port,
-                    password: None,
-                })
+                Ok(Host { address: host_address(name, address, port)?, port, password: None })
             })
             .collect()
     }
@@ -266,10 +214,7 @@ impl Resolver<'_> {
         let typed = Typed(&self.values);
         let text = |name: &str| self.values.get(name).map(str::to_owned);
         let Some(user) = text("user").or_else(|| self.inputs.env.user.clone()) else {
-            return Err(ConnectError::usage(
-                "no user name is known",
-                "give one in the URL or in PGUSER",
-            ));
+            return Err(ConnectError::usage("no user name is known", "give one in the URL or in PGUSER"));
         };
         Ok(ConnectOptions {
             hosts,
@@ -293,11 +238,7 @@ impl Resolver<'_> {
     fn origins(&self, options: &ConnectOptions) -> Vec<Setting> {
         let mut settings = Vec::new();
         let mut add = |name, value: String| {
-            settings.push(Setting {
-                name,
-                value,
-                origin: self.values.origin(name),
-            });
+            settings.push(Setting { name, value, origin: self.values.origin(name) });
         };
         let list =
             |value: &dyn Fn(&Host) -> String| options.hosts.iter().map(value).collect::<Vec<_>>().join(",");
@@ -309,11 +250,7 @@ impl Resolver<'_> {
         let shown = ["host", "port", "dbname", "user", "sslmode", "password"];
         for (name, value, origin) in self.values.iter() {
             if !shown.contains(&name) && !value.is_empty() {
-                settings.push(Setting {
-                    name,
-                    value: value.to_owned(),
-                    origin: origin.clone(),
-                });
+                settings.push(Setting { name, value: value.to_owned(), origin: origin.clone() });
             }
         }
         settings
@@ -329,11 +266,8 @@ fn passwords(
     warnings: &mut Vec<String>,
 ) {
     let mut add = |origin| {
-        origins.push(Setting {
-            name: "password",
-            value: "***".to_owned(),
-            origin,
-        })
+        let value = "***".to_owned();
+        origins.push(Setting { name: "password", value, origin });
     };
     if let Some(password) = values.get("password") {
         for host in &mut options.hosts {
@@ -343,10 +277,7 @@ fn passwords(
         return;
     }
     let home = inputs.env.home.as_deref();
-    let path = values
-        .get("passfile")
-        .map(PathBuf::from)
-        .or_else(|| home.map(|home| home.join(".pgpass")));
+    let path = values.get("passfile").map(PathBuf::from).or_else(|| home.map(|home| home.join(".pgpass")));
     let Some(path) = path else { return };
     let file = Passfile::read(&path, warnings);
     for host in &mut options.hosts {
@@ -358,10 +289,7 @@ fn passwords(
         };
         if let Some((password, line)) = file.look_up(&name, host.port, &options.database, &options.user) {
             host.password = Some(Secret::new(password));
-            add(Origin::Passfile {
-                file: shown(&path, home),
-                line,
-            });
+            add(Origin::Passfile { file: shown(&path, home), line });
         }
     }
 }
@@ -372,10 +300,7 @@ fn host_address(
     port: u16,
 ) -> Result<HostAddress, ConnectError> {
     if name.starts_with('@') {
-        return Err(ConnectError::usage(
-            "sockets in the abstract namespace (host=@…) are not supported",
-            "",
-        ));
+        return Err(ConnectError::usage("sockets in the abstract namespace (host=@…) are not supported", ""));
     }
     if address.is_none() && name.starts_with('/') {
         return Ok(HostAddress::Unix(PathBuf::from(name)));
@@ -383,10 +308,7 @@ fn host_address(
     if address.is_none() && name.is_empty() {
         return Ok(default_address(port));
     }
-    Ok(HostAddress::Tcp {
-        name: name.to_owned(),
-        address,
-    })
+    Ok(HostAddress::Tcp { name: name.to_owned(), address })
 }
 
 /// The first folder that has a socket of this port, else localhost.
@@ -395,11 +317,5 @@ fn default_address(port: u16) -> HostAddress {
         .iter()
         .map(PathBuf::from)
         .find(|folder| folder.join(format!(".s.PGSQL.{port}")).exists())
-        .map_or_else(
-            || HostAddress::Tcp {
-                name: "localhost".to_owned(),
-                address: None,
-            },
-            HostAddress::Unix,
-        )
+        .map_or_else(|| HostAddress::Tcp { name: "localhost".to_owned(), address: None }, HostAddress::Unix)
 }

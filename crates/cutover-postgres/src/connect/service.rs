@@ -17,10 +17,7 @@ pub(super) fn look_up(name: &str, files: &[PathBuf]) -> Result<(Pairs, PathBuf),
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                return Err(ConnectError::usage(
-                    format!("service file {}: {error}", path.display()),
-                    "",
-                ));
+                return Err(ConnectError::usage(format!("service file {}: {error}", path.display()), ""));
             }
         }
     }
@@ -50,16 +47,10 @@ fn section(text: &str, name: &str, path: &Path) -> Result<Option<Pairs>, Connect
         let Some(pairs) = &mut found else { continue };
         let place = format!("service file {}:{}", path.display(), index + 1);
         let Some((key, value)) = line.split_once('=') else {
-            return Err(ConnectError::usage(
-                format!("{place}: the line has no ="),
-                "write name=value",
-            ));
+            return Err(ConnectError::usage(format!("{place}: the line has no ="), "write name=value"));
         };
         if key == "service" {
-            return Err(ConnectError::usage(
-                format!("{place}: a service cannot name another"),
-                "",
-            ));
+            return Err(ConnectError::usage(format!("{place}: a service cannot name another"), ""));
         }
         let keyword =
             keyword(key).map_err(|error| ConnectError::usage(format!("{place}: {error}"), error.advice()))?;
@@ -76,12 +67,7 @@ mod tests {
 
     fn read(text: &str, name: &str) -> Result<Option<Vec<(&'static str, String)>>, ConnectError> {
         let pairs = section(text, name, Path::new("f"))?;
-        Ok(pairs.map(|pairs| {
-            pairs
-                .into_iter()
-                .map(|(keyword, value)| (keyword.name, value))
-                .collect()
-        }))
+        Ok(pairs.map(|pairs| pairs.into_iter().map(|(keyword, value)| (keyword.name, value)).collect()))
     }
 
     #[test]
@@ -96,10 +82,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_line() {
         let error = read("[a]\nhots=1\n", "a").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "service file f:2: unknown connection parameter \"hots\""
-        );
+        assert_eq!(error.to_string(), "service file f:2: unknown connection parameter \"hots\"");
         assert!(read("[a]\nservice=b\n", "a").is_err());
         assert!(read("[a]\nhost\n", "a").is_err());
     }

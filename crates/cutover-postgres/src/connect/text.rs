@@ -16,11 +16,7 @@ pub(super) fn parse(text: &str, source: &str) -> Result<Pairs, ConnectError> {
     let parsed = if let Some(rest) = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) {
         url(rest)
     } else if let Some((scheme, _)) = text.split_once("://") {
-        let scheme: String = scheme
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(20)
-            .collect();
+        let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
         Err(ConnectError::usage(
             format!("{scheme}:// is no PostgreSQL URL"),
             "it must begin with postgresql://",
@@ -158,9 +154,7 @@ fn decode(text: &str, what: &str) -> Result<String, ConnectError> {
     for escape in escapes {
         let digits = escape.as_bytes().get(..2).unwrap_or_default();
         if digits.len() < 2 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return bad(format!(
-                "the {what} in the URL has a % without two hexadecimal digits"
-            ));
+            return bad(format!("the {what} in the URL has a % without two hexadecimal digits"));
         }
         if digits == b"00" {
             return bad(format!("the {what} in the URL has a %00"));
@@ -177,9 +171,7 @@ fn conninfo(text: &str) -> Result<Pairs, ConnectError> {
     let mut pairs = Pairs::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| c == '=' || c.is_whitespace())
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
         let name = &rest[..end];
         let Some(value) = rest[end..].trim_start().strip_prefix('=') else {
             // The name may be part of a password with a blank that was not quoted.
@@ -224,17 +216,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn pairs(text: &str) -> Vec<(&'static str, String)> {
-        parse(text, "here")
-            .unwrap()
-            .into_iter()
-            .map(|(keyword, value)| (keyword.name, value))
-            .collect()
+        parse(text, "here").unwrap().into_iter().map(|(keyword, value)| (keyword.name, value)).collect()
     }
 
     fn owned(list: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
-        list.iter()
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect()
+        list.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
     }
 
     #[test]
@@ -242,14 +228,8 @@ mod tests {
         let cases: &[(&str, &[(&'static str, &str)])] = &[
             ("postgresql://", &[]),
             ("postgresql://localhost", &[("host", "localhost")]),
-            (
-                "postgresql://localhost:5433",
-                &[("host", "localhost"), ("port", "5433")],
-            ),
-            (
-                "postgres://localhost/mydb",
-                &[("host", "localhost"), ("dbname", "mydb")],
-            ),
+            ("postgresql://localhost:5433", &[("host", "localhost"), ("port", "5433")]),
+            ("postgres://localhost/mydb", &[("host", "localhost"), ("dbname", "mydb")]),
             (
                 "postgresql://user:secret@localhost",
                 &[("user", "user"), ("password", "secret"), ("host", "localhost")],
@@ -283,10 +263,7 @@ mod tests {
                     ("options", "-c synchronous_commit=off"),
                 ],
             ),
-            (
-                "postgresql://[2001:db8::1234]/database",
-                &[("host", "2001:db8::1234"), ("dbname", "database")],
-            ),
+            ("postgresql://[2001:db8::1234]/database", &[("host", "2001:db8::1234"), ("dbname", "database")]),
             (
                 "postgresql:///dbname?host=/var/lib/postgresql",
                 &[("dbname", "dbname"), ("host", "/var/lib/postgresql")],
@@ -295,10 +272,7 @@ mod tests {
                 "postgresql://%2Fvar%2Flib%2Fpostgresql/dbname",
                 &[("host", "/var/lib/postgresql"), ("dbname", "dbname")],
             ),
-            (
-                "postgresql://h?ssl=true",
-                &[("host", "h"), ("sslmode", "require")],
-            ),
+            ("postgresql://h?ssl=true", &[("host", "h"), ("sslmode", "require")]),
         ];
         for (text, expected) in cases {
             assert_eq!(pairs(text), owned(expected), "{text}");
@@ -335,10 +309,7 @@ mod tests {
             let error = parse(text, "environment DATABASE_URL").unwrap_err();
             let shown = format!("{error} {} {error:?}", error.advice());
             assert!(!shown.contains("hunter2"), "{shown}");
-            assert!(
-                error.to_string().starts_with("environment DATABASE_URL: "),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with("environment DATABASE_URL: "), "{error}");
         }
     }
 

@@ -14,10 +14,7 @@ pub(super) struct Typed<'a>(pub(super) &'a Values);
 impl Typed<'_> {
     fn wrong(&self, name: &str, what: &str, advice: impl Into<String>) -> ConnectError {
         let value = self.0.get(name).unwrap_or_default();
-        ConnectError::usage(
-            format!("{}: {name} {value:?} {what}", self.0.origin(name)),
-            advice,
-        )
+        ConnectError::usage(format!("{}: {name} {value:?} {what}", self.0.origin(name)), advice)
     }
 
     /// A list at commas; empty when nothing was said.
@@ -65,17 +62,11 @@ impl Typed<'_> {
         let Some(text) = self.0.get(name) else {
             return Ok(None);
         };
-        text.trim()
-            .parse()
-            .map(Some)
-            .map_err(|_| self.wrong(name, "is no whole number", ""))
+        text.trim().parse().map(Some).map_err(|_| self.wrong(name, "is no whole number", ""))
     }
 
     fn positive(&self, name: &str) -> Result<Option<u64>, ConnectError> {
-        Ok(self
-            .integer(name)?
-            .and_then(|number| u64::try_from(number).ok())
-            .filter(|number| *number > 0))
+        Ok(self.integer(name)?.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
     }
 
     /// Whole seconds; zero and less mean none.
@@ -88,9 +79,7 @@ impl Typed<'_> {
             enabled: self.integer("keepalives")? != Some(0),
             idle: self.seconds("keepalives_idle")?,
             interval: self.seconds("keepalives_interval")?,
-            count: self
-                .positive("keepalives_count")?
-                .and_then(|count| u32::try_from(count).ok()),
+            count: self.positive("keepalives_count")?.and_then(|count| u32::try_from(count).ok()),
             user_timeout: self.positive("tcp_user_timeout")?.map(Duration::from_millis),
         })
     }
@@ -122,10 +111,7 @@ impl Typed<'_> {
             negotiation,
             root_certificate: file("sslrootcert", "root.crt").filter(|_| !system_roots),
             system_roots,
-            client: self.client(
-                file("sslcert", "postgresql.crt"),
-                file("sslkey", "postgresql.key"),
-            )?,
+            client: self.client(file("sslcert", "postgresql.crt"), file("sslkey", "postgresql.key"))?,
             revocations: file("sslcrl", "root.crl"),
             server_name_indication: self.integer("sslsni")? != Some(0),
             min_version: self.version("ssl_min_protocol_version", TlsVersion::V12)?,
@@ -150,11 +136,7 @@ impl Typed<'_> {
             _ => None,
         };
         if mode == "require" && client.is_none() {
-            return Err(self.wrong(
-                "sslcertmode",
-                "needs a client certificate",
-                "set sslcert and sslkey",
-            ));
+            return Err(self.wrong("sslcertmode", "needs a client certificate", "set sslcert and sslkey"));
         }
         Ok(client)
     }

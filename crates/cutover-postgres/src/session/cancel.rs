@@ -38,11 +38,7 @@ pub struct CancelToken {
 
 impl CancelToken {
     pub(super) fn new(endpoint: Arc<Endpoint>, key: Option<(i32, i32)>, encrypted: bool) -> Self {
-        Self {
-            endpoint,
-            key,
-            encrypted,
-        }
+        Self { endpoint, key, encrypted }
     }
 
     /// Sends the request, encrypted where the session is, and waits until the server has taken it. That says
@@ -76,8 +72,5 @@ impl CancelToken {
 }
 
 fn is_end(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
-    )
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
 }

@@ -27,9 +27,7 @@ pub struct CopyIn<'a> {
 
 impl std::fmt::Debug for Sent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sent")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
+        f.debug_struct("Sent").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
@@ -52,16 +50,10 @@ impl Session {
         let first = sent.answers.next().await;
         let waiting = lock(&self.recorder).state().copy_active;
         if matches!(first, Some(Err(_))) && waiting {
-            return Ok(CopyIn {
-                session: self,
-                sent: Some(sent),
-                source: Some(sender),
-            });
+            return Ok(CopyIn { session: self, sent: Some(sent), source: Some(sender) });
         }
         self.outcome(sent, 0).await.result?;
-        Err(Failure::Invalid(
-            "this statement ran, and is no COPY FROM STDIN".to_owned(),
-        ))
+        Err(Failure::Invalid("this statement ran, and is no COPY FROM STDIN".to_owned()))
     }
 
     /// Starts a `COPY … TO STDOUT`.
@@ -70,10 +62,7 @@ impl Session {
     /// As the server says; [`Failure::Invalid`] when the statement is not such a COPY.
     pub async fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>, Failure> {
         match self.client.copy_out(sql).await {
-            Ok(stream) => Ok(CopyOut {
-                session: self,
-                stream: Box::pin(stream),
-            }),
+            Ok(stream) => Ok(CopyOut { session: self, stream: Box::pin(stream) }),
             Err(error) => {
                 self.settled().await;
                 Err(self.failure(&error))
@@ -177,8 +166,6 @@ impl CopyOut<'_> {
 
 impl std::fmt::Debug for CopyOut<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CopyOut")
-            .field("session", &self.session)
-            .finish_non_exhaustive()
+        f.debug_struct("CopyOut").field("session", &self.session).finish_non_exhaustive()
     }
 }

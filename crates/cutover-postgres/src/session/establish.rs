@@ -65,10 +65,7 @@ impl<'a> Plan<'a> {
         if options.hosts.is_empty() {
             return Err(ConnectError::usage("no server to connect to", ""));
         }
-        let local = options
-            .hosts
-            .iter()
-            .all(|host| matches!(host.address, HostAddress::Unix(_)));
+        let local = options.hosts.iter().all(|host| matches!(host.address, HostAddress::Unix(_)));
         let tls = if local || options.tls.mode == SslMode::Disable {
             None
         } else {
@@ -81,11 +78,7 @@ impl<'a> Plan<'a> {
                 }))
             })?)
         };
-        Ok(Self {
-            options,
-            config: config(options, startup)?,
-            tls,
-        })
+        Ok(Self { options, config: config(options, startup)?, tls })
     }
 
     async fn try_all(&self) -> Result<Session, ConnectError> {
@@ -124,10 +117,7 @@ impl<'a> Plan<'a> {
             HostAddress::Unix(_) => {
                 return Ok(host.socket_path().map(Address::Unix).into_iter().collect());
             }
-            HostAddress::Tcp {
-                address: Some(address),
-                ..
-            } => {
+            HostAddress::Tcp { address: Some(address), .. } => {
                 return Ok(vec![Address::Tcp(SocketAddr::new(*address, host.port))]);
             }
             HostAddress::Tcp { name, .. } => name,
@@ -157,9 +147,7 @@ impl<'a> Plan<'a> {
 
     async fn limited<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
         match self.options.connect_timeout {
-            Some(limit) => tokio::time::timeout(limit, work)
-                .await
-                .unwrap_or(Err(Problem::Timeout(limit))),
+            Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or(Err(Problem::Timeout(limit))),
             None => work.await,
         }
     }
@@ -174,12 +162,7 @@ impl<'a> Plan<'a> {
             HostAddress::Tcp { .. } => host.name(),
             HostAddress::Unix(_) => String::new(),
         };
-        let endpoint = Arc::new(Endpoint::new(
-            address,
-            server_name,
-            self.tls.clone(),
-            self.options,
-        ));
+        let endpoint = Arc::new(Endpoint::new(address, server_name, self.tls.clone(), self.options));
         let mut config = self.config.clone();
         if let Some(password) = &host.password {
             config.password(password.reveal());
@@ -223,13 +206,11 @@ impl<'a> Plan<'a> {
         };
         match second {
             Some(second) if failed.other_way_may_help(second) => {
-                establish(endpoint, config, second)
-                    .await
-                    .map_err(|again| match again.problem {
-                        // The server has no TLS to try: the first answer stands.
-                        Problem::NoTls => failed.problem,
-                        problem => combine(first, failed.problem, problem),
-                    })
+                establish(endpoint, config, second).await.map_err(|again| match again.problem {
+                    // The server has no TLS to try: the first answer stands.
+                    Problem::NoTls => failed.problem,
+                    problem => combine(first, &failed.problem, problem),
+                })
             }
             _ => Err(failed.problem),
         }
@@ -284,31 +265,22 @@ async fn establish(endpoint: &Arc<Endpoint>, config: &Config, wish: Wish) -> Res
         authenticated: false,
         encrypted: wish != Wish::Plain,
     })?;
-    let Opened {
-        transport,
-        channel_binding,
-        encrypted,
-    } = opened;
+    let Opened { transport, channel_binding, encrypted } = opened;
     let recorder = share();
     let wire = Wire::new(transport, Arc::clone(&recorder), channel_binding);
-    let (client, mut connection) = config
-        .connect_raw(wire, Passthrough)
-        .await
-        .map_err(|error| Failed {
-            problem: login_problem(&error),
-            authenticated: lock(&recorder).state().authenticated,
-            encrypted,
-        })?;
+    let (client, mut connection) = config.connect_raw(wire, Passthrough).await.map_err(|error| Failed {
+        problem: login_problem(&error),
+        authenticated: lock(&recorder).state().authenticated,
+        encrypted,
+    })?;
     lock(&recorder).start_listening();
     let watched = Arc::clone(&recorder);
     let driver = tokio::spawn(async move {
         let ended = (&mut connection).await;
         let mut recorder = lock(&watched);
         let state = recorder.state();
-        let why = ended.err().map_or_else(
-            || "the connection was closed".to_owned(),
-            |error| error_chain(&error),
-        );
+        let why =
+            ended.err().map_or_else(|| "the connection was closed".to_owned(), |error| error_chain(&error));
         state.lost = Some(why);
         state.status = TransactionStatus::Idle;
         state.settled.notify_waiters();
@@ -316,14 +288,7 @@ async fn establish(endpoint: &Arc<Endpoint>, config: &Config, wish: Wish) -> Res
         // Only now: whoever waits for an answer learns of the end by this, and then asks why.
         drop(connection);
     });
-    Ok(Session {
-        client,
-        recorder,
-        driver,
-        simple_sent: 0,
-        endpoint: Arc::clone(endpoint),
-        encrypted,
-    })
+    Ok(Session { client, recorder, driver, simple_sent: 0, endpoint: Arc::clone(endpoint), encrypted })
 }
 
 fn login_problem(error: &tokio_postgres::Error) -> Problem {
@@ -358,15 +323,10 @@ impl Problem {
     fn into_error(self, target: String) -> ConnectError {
         let happened = self.describe();
         let attempt = |advice: &str| {
-            Box::new(Attempt {
-                target: target.clone(),
-                happened,
-                advice: advice.to_owned(),
-                server: None,
-            })
+            Box::new(Attempt { target: target.clone(), happened, advice: advice.to_owned(), server: None })
         };
         match self {
-            Self::Server(message) => ConnectError::from_server(target, *message),
+            Self::Server(message) => ConnectError::from_server(target, &message),
             Self::Io(_) | Self::Timeout(_) => {
                 ConnectError::Unreachable(attempt("check that the server is running and listens there"))
             }
@@ -377,12 +337,7 @@ impl Problem {
             Self::Login(text) if text.contains("password missing") => {
                 let happened = "the server asks for a password and none is known".to_owned();
                 let advice = "set PGPASSWORD, or add a line to the password file (~/.pgpass)".to_owned();
-                ConnectError::Auth(Box::new(Attempt {
-                    target,
-                    happened,
-                    advice,
-                    server: None,
-                }))
+                ConnectError::Auth(Box::new(Attempt { target, happened, advice, server: None }))
             }
             Self::Login(_) => ConnectError::Auth(attempt("")),
         }
@@ -390,15 +345,11 @@ impl Problem {
 }
 
 /// Both ways failed: the second problem decides the kind, the first is told too.
-fn combine(first: Wish, before: Problem, after: Problem) -> Problem {
-    let names = if first == Wish::Plain {
-        ("without TLS", "with TLS")
-    } else {
-        ("with TLS", "without TLS")
-    };
+fn combine(first: Wish, before: &Problem, after: Problem) -> Problem {
+    let names = if first == Wish::Plain { ("without TLS", "with TLS") } else { ("with TLS", "without TLS") };
     let story = |message: &str| format!("{message} ({}); {}: {}", names.1, names.0, before.describe());
     match after {
-        Problem::Server(mut message) if message.code != server_code(&before) => {
+        Problem::Server(mut message) if message.code != server_code(before) => {
             message.message = story(&message.message);
             Problem::Server(message)
         }
@@ -436,28 +387,15 @@ fn summary(failures: Vec<ConnectError>) -> ConnectError {
         ConnectError::Tls(_) => 1,
         _ => 0,
     };
-    let others: Vec<Attempt> = failures
-        .iter()
-        .filter_map(ConnectError::attempt)
-        .cloned()
-        .collect();
+    let others: Vec<Attempt> = failures.iter().filter_map(ConnectError::attempt).cloned().collect();
     let Some(mut chosen) = failures.into_iter().max_by_key(rank) else {
         return ConnectError::usage("the host name has no address", "");
     };
     if others.len() > 1
         && let Some(attempt) = chosen.attempt_mut()
     {
-        for other in others
-            .iter()
-            .filter(|other| *other != attempt)
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            let place = if other.target == attempt.target {
-                "also"
-            } else {
-                other.target.as_str()
-            };
+        for other in others.iter().filter(|other| *other != attempt).cloned().collect::<Vec<_>>() {
+            let place = if other.target == attempt.target { "also" } else { other.target.as_str() };
             attempt.happened = format!("{}; {place}: {}", attempt.happened, other.happened);
         }
     }
@@ -500,23 +438,14 @@ fn shuffle<T>(list: &mut [T]) {
 fn config(options: &ConnectOptions, startup: &Startup) -> Result<Config, ConnectError> {
     let mut config = Config::new();
     config.user(&options.user).dbname(&options.database);
-    let name = [
-        startup.application_name.as_str(),
-        options.application_name.as_deref().unwrap_or(""),
-    ];
-    config.application_name(
-        name.into_iter()
-            .find(|name| !name.is_empty())
-            .unwrap_or(DEFAULT_APPLICATION),
-    );
+    let name = [startup.application_name.as_str(), options.application_name.as_deref().unwrap_or("")];
+    config.application_name(name.into_iter().find(|name| !name.is_empty()).unwrap_or(DEFAULT_APPLICATION));
     let words = command_line(options.options.as_deref(), &startup.settings)?;
     if !words.is_empty() {
         config.options(words);
     }
     // Encryption is settled before tokio-postgres sees the stream; this lets it use the channel binding.
-    config
-        .ssl_mode(config::SslMode::Require)
-        .ssl_negotiation(config::SslNegotiation::Direct);
+    config.ssl_mode(config::SslMode::Require).ssl_negotiation(config::SslNegotiation::Direct);
     config.channel_binding(match options.channel_binding {
         ChannelBinding::Disable => config::ChannelBinding::Disable,
         ChannelBinding::Prefer => config::ChannelBinding::Prefer,
@@ -531,10 +460,7 @@ fn command_line(options: Option<&str>, settings: &[(String, String)]) -> Result<
     for (name, value) in settings {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
         if name.is_empty() || !name.chars().all(plain) {
-            return Err(ConnectError::usage(
-                format!("{name:?} is no name of a setting"),
-                "",
-            ));
+            return Err(ConnectError::usage(format!("{name:?} is no name of a setting"), ""));
         }
         if !text.is_empty() {
             text.push(' ');

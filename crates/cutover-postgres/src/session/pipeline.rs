@@ -66,10 +66,7 @@ impl Session {
             Ok(answers) => {
                 let number = self.simple_sent;
                 self.simple_sent += 1;
-                Ok(Sent {
-                    number,
-                    answers: Box::pin(answers),
-                })
+                Ok(Sent { number, answers: Box::pin(answers) })
             }
             Err(error) => Err(self.failure(&error)),
         }
@@ -104,21 +101,10 @@ impl Session {
 }
 
 fn finished(cycle: Cycle, mut done: Done) -> StatementOutcome {
-    let Cycle {
-        tags,
-        error,
-        notices,
-        notices_dropped,
-        status,
-    } = cycle;
+    let Cycle { tags, error, notices, notices_dropped, status } = cycle;
     done.tags = tags;
     let result = error.map_or(Ok(done), |error| Err(error.into()));
-    StatementOutcome {
-        result,
-        status,
-        notices,
-        notices_dropped,
-    }
+    StatementOutcome { result, status, notices, notices_dropped }
 }
 
 fn take_message(done: &mut Done, message: SimpleQueryMessage, keep: usize) {
@@ -133,7 +119,5 @@ fn take_message(done: &mut Done, message: SimpleQueryMessage, keep: usize) {
 }
 
 fn texts(row: &SimpleQueryRow) -> Vec<Option<String>> {
-    (0..row.len())
-        .map(|index| row.try_get(index).ok().flatten().map(str::to_owned))
-        .collect()
+    (0..row.len()).map(|index| row.try_get(index).ok().flatten().map(str::to_owned)).collect()
 }

@@ -71,11 +71,7 @@ pub(super) struct Opened {
 
 impl Opened {
     fn plain(transport: Transport) -> Self {
-        Self {
-            transport,
-            channel_binding: None,
-            encrypted: false,
-        }
+        Self { transport, channel_binding: None, encrypted: false }
     }
 }
 
@@ -123,15 +119,9 @@ impl Endpoint {
                 _ => Ok(Opened::plain(Transport::Tcp(stream))),
             };
         }
-        let (stream, channel_binding) = client
-            .handshake(stream, &self.server_name)
-            .await
-            .map_err(Problem::Tls)?;
-        Ok(Opened {
-            transport: Transport::Tls(Box::new(stream)),
-            channel_binding,
-            encrypted: true,
-        })
+        let (stream, channel_binding) =
+            client.handshake(stream, &self.server_name).await.map_err(Problem::Tls)?;
+        Ok(Opened { transport: Transport::Tls(Box::new(stream)), channel_binding, encrypted: true })
     }
 }
 
@@ -145,9 +135,7 @@ async fn ask_for_tls(stream: &mut TcpStream) -> Result<bool, Problem> {
         b'S' => Ok(true),
         b'N' => Ok(false),
         b'E' => Err(early_error(stream).await),
-        _ => Err(Problem::Login(
-            "what answers there is no PostgreSQL server".to_owned(),
-        )),
+        _ => Err(Problem::Login("what answers there is no PostgreSQL server".to_owned())),
     }
 }
 

@@ -140,9 +140,7 @@ mod tests {
     #[test]
     fn a_length_that_cannot_be_stops_the_reading() {
         let mut frames = Frames::default();
-        frames.feed(b"Z\0\0\0\x01ZZZZZZZZZZZ", keep, |_, _| {
-            panic!("no frame is whole")
-        });
+        frames.feed(b"Z\0\0\0\x01ZZZZZZZZZZZ", keep, |_, _| panic!("no frame is whole"));
     }
 
     proptest! {

@@ -110,7 +110,7 @@ impl Recorder {
     /// Bytes that came from the server.
     pub(super) fn received(&mut self, bytes: &[u8]) {
         self.from_server.feed(bytes, wanted_from_server, |tag, body| {
-            self.state.received(tag, body)
+            self.state.received(tag, body);
         });
     }
 
@@ -157,9 +157,7 @@ impl State {
         let Some(Request::Simple(asking)) = self.requests.front() else {
             return None;
         };
-        self.copy_source
-            .take_if(|(of, _)| of == asking)
-            .map(|(_, source)| source)
+        self.copy_source.take_if(|(of, _)| of == asking).map(|(_, source)| source)
     }
 
     fn sent(&mut self, tag: u8) {
@@ -194,11 +192,7 @@ impl State {
 
     fn notice(&mut self, notice: ServerMessage) {
         let simple = matches!(self.requests.front(), Some(Request::Simple(_)));
-        let list = if simple {
-            &mut self.cycle.notices
-        } else {
-            &mut self.other_notices
-        };
+        let list = if simple { &mut self.cycle.notices } else { &mut self.other_notices };
         if list.len() < NOTICE_LIMIT {
             list.push(notice);
         } else if simple {
@@ -227,10 +221,7 @@ fn text(bytes: &[u8]) -> String {
 
 fn backend_key(body: &[u8]) -> Option<(i32, i32)> {
     let (process, secret) = body.split_at_checked(4)?;
-    Some((
-        i32::from_be_bytes(process.try_into().ok()?),
-        i32::from_be_bytes(secret.try_into().ok()?),
-    ))
+    Some((i32::from_be_bytes(process.try_into().ok()?), i32::from_be_bytes(secret.try_into().ok()?)))
 }
 
 #[cfg(test)]
@@ -253,14 +244,7 @@ mod tests {
     #[test]
     fn each_query_gets_its_own_tags_notices_and_status() {
         let mut recorder = listening();
-        recorder.sent(
-            &[
-                frame(b'Q', b"BEGIN\0"),
-                frame(b'S', b""),
-                frame(b'Q', b"COMMIT\0"),
-            ]
-            .concat(),
-        );
+        recorder.sent(&[frame(b'Q', b"BEGIN\0"), frame(b'S', b""), frame(b'Q', b"COMMIT\0")].concat());
         let answer = [
             frame(b'C', b"BEGIN\0"),
             frame(b'Z', b"T"),
@@ -277,10 +261,7 @@ mod tests {
         }
         let state = recorder.state();
         let begin = state.take(0).unwrap();
-        assert_eq!(
-            (begin.tags, begin.status),
-            (vec!["BEGIN".to_owned()], TransactionStatus::InTransaction)
-        );
+        assert_eq!((begin.tags, begin.status), (vec!["BEGIN".to_owned()], TransactionStatus::InTransaction));
         let commit = state.take(1).unwrap();
         assert_eq!(commit.tags, ["ROLLBACK"]);
         assert_eq!(commit.error, None);

@@ -79,6 +79,8 @@ pub(crate) struct Wire {
     pending: BytesMut,
     /// Body of the COPY data whose head is in `pending`; kept apart so that it is not copied.
     pending_data: Bytes,
+    /// Our side of the connection is closed.
+    shut: bool,
 }
 
 impl Wire {
@@ -94,6 +96,7 @@ impl Wire {
             copy: None,
             pending: BytesMut::new(),
             pending_data: Bytes::new(),
+            shut: false,
         }
     }
 
@@ -101,11 +104,7 @@ impl Wire {
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.pending.is_empty() || !self.pending_data.is_empty() {
             let in_head = !self.pending.is_empty();
-            let bytes: &[u8] = if in_head {
-                &self.pending
-            } else {
-                &self.pending_data
-            };
+            let bytes: &[u8] = if in_head { &self.pending } else { &self.pending_data };
             let written = poll_ready!(Pin::new(&mut self.transport).poll_write(cx, bytes))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -212,8 +211,23 @@ impl AsyncWrite for Wire {
         copied.map(Ok)
     }
 
+    /// Ends our side, then waits until the server has ended its own: only then is the backend gone, with its locks
+    /// and its place in the database.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().transport).poll_shutdown(cx)
+        let this = self.get_mut();
+        if !this.shut {
+            poll_ready!(Pin::new(&mut this.transport).poll_shutdown(cx))?;
+            this.shut = true;
+        }
+        let mut rest = [0; 1 << 10];
+        loop {
+            let mut buffer = ReadBuf::new(&mut rest);
+            match poll_ready!(Pin::new(&mut this.transport).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                // However the server closes, it is over.
+                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }
 
