@@ -1,0 +1,99 @@
+//! What a database really holds: tables as values, the set of all objects, and digests of what is in a table.
+//!
+//! It reads and compares; it must not change anything, nor know of migrations, stages or claims.
+
+mod diff;
+pub mod digest;
+mod model;
+mod objects;
+mod read;
+
+use cutover_postgres::connect::ConnectError;
+use cutover_postgres::session::{Failure, Session};
+use thiserror::Error;
+
+pub use diff::{Aspect, Difference, Side, Sides, diff_table, differences};
+pub use digest::{TableDigest, digest, digests};
+pub use model::{Column, Constraint, Identity, Index, Policy, QualifiedName, Table, TableKind, Trigger};
+pub use objects::{Change, Known, Object, Objects, objects};
+pub(crate) use objects::{kind, word, words};
+pub use read::tables;
+
+/// Why the catalogue could not be read.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server refused, or the connection is gone.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// There is no such table as the session sees it.
+    #[error("there is no table {0}")]
+    NoSuchTable(String),
+    /// What it names has no rows of its own to read.
+    #[error("{0} is {1}, which has no rows to compare")]
+    NotATable(String, String),
+    /// The binary stream of a COPY is not as documented.
+    #[error("the server's binary copy cannot be read: {0}")]
+    Stream(&'static str),
+}
+
+impl CatalogError {
+    /// The SQLSTATE, where the server gave one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Failed(failure) => failure.code(),
+            _ => None,
+        }
+    }
+}
+
+/// One transaction, one snapshot, names qualified in everything the server prints.
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off";
+
+/// Runs queries in one snapshot. The session must not be inside a transaction.
+async fn read_all<const N: usize>(
+    session: &mut Session,
+    queries: [&str; N],
+) -> Result<[Vec<Vec<Option<String>>>; N], CatalogError> {
+    session.execute(BEGIN_READING).await?;
+    let mut results = [const { Vec::new() }; N];
+    let mut outcome = Ok(());
+    for (query, rows) in queries.into_iter().zip(&mut results) {
+        match session.query_text(query).await {
+            Ok(done) => *rows = done.rows,
+            Err(failure) => {
+                outcome = Err(failure);
+                break;
+            }
+        }
+    }
+    // Whatever the queries said, the transaction must end; its own failure matters only when they went well.
+    let end = session.execute("ROLLBACK").await;
+    outcome?;
+    end?;
+    Ok(results)
+}
+
+/// Rows of text, read column by column from the left.
+struct Fields(std::vec::IntoIter<Option<String>>);
+
+impl Fields {
+    fn new(row: Vec<Option<String>>) -> Self {
+        Self(row.into_iter())
+    }
+
+    fn optional(&mut self) -> Option<String> {
+        self.0.next().flatten()
+    }
+
+    fn text(&mut self) -> String {
+        self.optional().unwrap_or_default()
+    }
+
+    fn flag(&mut self) -> bool {
+        self.optional().as_deref() == Some("t")
+    }
+}
