@@ -1,9 +1,11 @@
 //! The splitter against PostgreSQL's own parser, and what it leaves to it.
+#![allow(clippy::expect_used, reason = "a test helper")]
 
 use cutover_analysis::effects::effects_of_text;
 use cutover_analysis::sql::{
     Item, ParseError, Splitter, Statement, parse, quote_ident, quote_literal, quote_qualified,
 };
+use pg_query::protobuf::KeywordKind as Kind;
 use proptest::prelude::*;
 
 const CORPUS: &str = include_str!("corpus.sql");
@@ -117,13 +119,7 @@ fn space() -> impl Strategy<Value = String> {
 
 fn statement() -> impl Strategy<Value = String> {
     let list = prop::collection::vec((space(), constant(), space()), 1..5)
-        .prop_map(|parts| {
-            parts
-                .iter()
-                .map(|(a, b, c)| format!("{a}{b}{c}"))
-                .collect::<Vec<_>>()
-                .join(",")
-        })
+        .prop_map(|parts| parts.iter().map(|(a, b, c)| format!("{a}{b}{c}")).collect::<Vec<_>>().join(","))
         .boxed();
     let corpus: Vec<String> = ours(CORPUS).into_iter().map(|statement| statement.text).collect();
     let rule = |list| format!("CREATE RULE r AS ON UPDATE TO t DO ALSO (SELECT{list}; SELECT {list})");
@@ -131,8 +127,7 @@ fn statement() -> impl Strategy<Value = String> {
     let atomic = move |list| format!("{body}{list}; SELECT CASE WHEN a THEN 1 END, {list}; END");
     prop_oneof![
         list.clone().prop_map(|list| format!("SELECT{list}")),
-        list.clone()
-            .prop_map(|list| format!("INSERT INTO t VALUES ({list})")),
+        list.clone().prop_map(|list| format!("INSERT INTO t VALUES ({list})")),
         list.clone().prop_map(rule),
         list.prop_map(atomic),
         prop::sample::select(corpus),
@@ -144,7 +139,7 @@ proptest! {
 
     #[test]
     fn files_are_split_as_the_parser_does(parts in prop::collection::vec((space(), statement(), space()), 1..8)) {
-        let text: String = parts.iter().map(|(a, b, c)| format!("{a}{b}{c};")).collect();
+        let text = parts.iter().map(|(a, b, c)| format!("{a}{b}{c};")).collect::<Vec<_>>().concat();
         compare(&text);
     }
 
@@ -162,7 +157,7 @@ proptest! {
     ) {
         let mut characters: Vec<char> = statement.chars().collect();
         let at = at.index(characters.len());
-        characters.splice(at..at + 1, new.chars());
+        characters.splice(at..=at, new.chars());
         let text: String = characters.into_iter().collect();
         let _ = effects_of_text(&text);
     }
@@ -199,11 +194,8 @@ fn keywords_are_quoted() {
         };
         let word = token.as_str_name().to_ascii_lowercase();
         let word = word.strip_suffix("_p").unwrap_or(&word);
-        let tokens = pg_query::scan(word)
-            .map(|result| result.tokens)
-            .unwrap_or_default();
+        let tokens = pg_query::scan(word).map(|result| result.tokens).unwrap_or_default();
         let [token] = tokens.as_slice() else { continue };
-        use pg_query::protobuf::KeywordKind as Kind;
         match token.keyword_kind() {
             Kind::ReservedKeyword | Kind::ColNameKeyword | Kind::TypeFuncNameKeyword => {
                 assert_eq!(quote_ident(word), format!("\"{word}\""));

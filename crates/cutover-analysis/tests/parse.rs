@@ -13,17 +13,11 @@ fn syntax_error(sql: &str) -> SyntaxError {
 #[test]
 fn an_error_has_the_byte_offset_of_the_wrong_token() {
     let error = syntax_error("SELECT 1 FRM t");
-    assert_eq!(
-        (error.message.as_str(), error.offset),
-        ("syntax error at or near \"t\"", 13)
-    );
+    assert_eq!((error.message.as_str(), error.offset), ("syntax error at or near \"t\"", 13));
     let error = syntax_error("SELECT 'äöü€😀' AS \"ß\", , 2");
     assert_eq!(error.offset, "SELECT 'äöü€😀' AS \"ß\", ".len());
     let error = syntax_error("SELECT (1");
-    assert_eq!(
-        (error.message.as_str(), error.offset),
-        ("syntax error at end of input", 9)
-    );
+    assert_eq!((error.message.as_str(), error.offset), ("syntax error at end of input", 9));
     assert_eq!(syntax_error("CREATE TABLE").offset, 12);
 }
 
@@ -69,23 +63,10 @@ fn depth_beyond_the_limits_is_an_answer_and_no_crash() {
         format!("SELECT {}1{}", "f(".repeat(9_000), ")".repeat(9_000)),
         format!("SELECT {}", vec!["(a AND b)"; 10_000].join(" OR ")),
         format!("{}SELECT 1{}", "(".repeat(5_000), ")".repeat(5_000)),
-        format!(
-            "SELECT 1 FROM {}t{}",
-            "(SELECT 1 FROM ".repeat(2_000),
-            ") x".repeat(2_000)
-        ),
-        format!(
-            "SELECT {}",
-            vec!["SELECT 1"; 5_000]
-                .join(" UNION ")
-                .trim_start_matches("SELECT ")
-        ),
+        format!("SELECT 1 FROM {}t{}", "(SELECT 1 FROM ".repeat(2_000), ") x".repeat(2_000)),
+        format!("SELECT {}", vec!["SELECT 1"; 5_000].join(" UNION ").trim_start_matches("SELECT ")),
         format!("SELECT a{}", "[1]".repeat(9_000)),
-        format!(
-            "SELECT CASE {}1{}",
-            "WHEN CASE ".repeat(3_000),
-            "END".repeat(3_000)
-        ),
+        format!("SELECT CASE {}1{}", "WHEN CASE ".repeat(3_000), "END".repeat(3_000)),
     ];
     for text in &texts {
         let name = &text[..text.len().min(40)];
@@ -102,9 +83,7 @@ fn depth_beyond_the_limits_is_an_answer_and_no_crash() {
 #[test]
 fn a_text_over_the_limit_gets_no_tree() {
     let text = format!("SELECT '{}'", "x".repeat(LONGEST_ANALYSED));
-    let Err(ParseError::NotAnalysable(reason)) = parse(&text) else {
-        panic!("no tree")
-    };
+    let Err(ParseError::NotAnalysable(reason)) = parse(&text) else { panic!("no tree") };
     assert!(reason.contains("bytes"), "{reason}");
     assert!(effects_of_text(&text).expect("no error").opaque.is_some());
 }

@@ -1,4 +1,5 @@
 //! Where statements end, and what else a file consists of.
+#![allow(clippy::expect_used, reason = "a test helper")]
 
 use std::io::Read;
 
@@ -6,9 +7,7 @@ use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, Statement, Un
 use proptest::prelude::*;
 
 fn split(text: &str) -> Vec<Item> {
-    Splitter::new(text.as_bytes())
-        .collect::<Result<_, _>>()
-        .expect(text)
+    Splitter::new(text.as_bytes()).collect::<Result<_, _>>().expect(text)
 }
 
 fn whole(text: &str) -> Vec<Statement> {
@@ -61,45 +60,21 @@ fn quotes_hide_semicolons() {
 #[test]
 fn a_backslash_escapes_only_in_escape_strings() {
     assert_eq!(statements(r"SELECT 'a\'; SELECT 2"), [r"SELECT 'a\'", "SELECT 2"]);
-    assert_eq!(
-        statements(r"SELECT E'a\'; SELECT 2'"),
-        [r"SELECT E'a\'; SELECT 2'"]
-    );
+    assert_eq!(statements(r"SELECT E'a\'; SELECT 2'"), [r"SELECT E'a\'; SELECT 2'"]);
     // A word that ends in E is no prefix.
-    assert_eq!(
-        statements(r"SELECT like'a\'; SELECT 2"),
-        [r"SELECT like'a\'", "SELECT 2"]
-    );
+    assert_eq!(statements(r"SELECT like'a\'; SELECT 2"), [r"SELECT like'a\'", "SELECT 2"]);
     // On one line there is no continuation.
-    assert_eq!(
-        statements(r"SELECT E'a' 'b\'; SELECT 2"),
-        [r"SELECT E'a' 'b\'", "SELECT 2"]
-    );
-    assert_eq!(
-        statements("SELECT E'a'\n'b\\'; SELECT 2'"),
-        ["SELECT E'a'\n'b\\'; SELECT 2'"]
-    );
+    assert_eq!(statements(r"SELECT E'a' 'b\'; SELECT 2"), [r"SELECT E'a' 'b\'", "SELECT 2"]);
+    assert_eq!(statements("SELECT E'a'\n'b\\'; SELECT 2'"), ["SELECT E'a'\n'b\\'; SELECT 2'"]);
 }
 
 #[test]
 fn a_dollar_in_an_identifier_opens_nothing() {
-    assert_eq!(
-        statements("SELECT a$$ ; SELECT b$$"),
-        ["SELECT a$$", "SELECT b$$"]
-    );
+    assert_eq!(statements("SELECT a$$ ; SELECT b$$"), ["SELECT a$$", "SELECT b$$"]);
     // A tag has no space.
-    assert_eq!(
-        statements("SELECT $a b$ ; SELECT 2"),
-        ["SELECT $a b$", "SELECT 2"]
-    );
-    assert_eq!(
-        statements("SELECT $1$$;$$; SELECT 2"),
-        ["SELECT $1$$;$$", "SELECT 2"]
-    );
-    assert_eq!(
-        statements("SELECT $a$ $b$ ; $a$; SELECT 2"),
-        ["SELECT $a$ $b$ ; $a$", "SELECT 2"]
-    );
+    assert_eq!(statements("SELECT $a b$ ; SELECT 2"), ["SELECT $a b$", "SELECT 2"]);
+    assert_eq!(statements("SELECT $1$$;$$; SELECT 2"), ["SELECT $1$$;$$", "SELECT 2"]);
+    assert_eq!(statements("SELECT $a$ $b$ ; $a$; SELECT 2"), ["SELECT $a$ $b$ ; $a$", "SELECT 2"]);
 }
 
 #[test]
@@ -128,10 +103,7 @@ fn an_atomic_body_is_part_of_its_statement() {
         "CREATE FUNCTION begin() RETURNS int RETURN 1",
         "CREATE FUNCTION \"atomic\"(begin int) RETURNS int AS $$ BEGIN ; END $$ LANGUAGE plpgsql",
     ] {
-        assert_eq!(
-            statements(&format!("{statement};SELECT 2;")),
-            [statement, "SELECT 2"]
-        );
+        assert_eq!(statements(&format!("{statement};SELECT 2;")), [statement, "SELECT 2"]);
     }
     assert_eq!(statements("BEGIN; SELECT 1; END;"), ["BEGIN", "SELECT 1", "END"]);
     assert_eq!(
@@ -146,19 +118,10 @@ fn spans_lines_and_columns_are_those_of_the_first_token() {
     let found = whole(text);
     assert_eq!(found.len(), 2);
     for statement in &found {
-        assert_eq!(
-            text.get(statement.span.start..statement.span.end),
-            Some(statement.text.as_str())
-        );
+        assert_eq!(text.get(statement.span.start..statement.span.end), Some(statement.text.as_str()));
     }
-    assert_eq!(
-        (found[0].line, found[0].column, found[0].text.as_str()),
-        (2, 3, "SELECT 'ü'")
-    );
-    assert_eq!(
-        (found[1].line, found[1].column, found[1].text.as_str()),
-        (4, 9, "SELECT\n 2")
-    );
+    assert_eq!((found[0].line, found[0].column, found[0].text.as_str()), (2, 3, "SELECT 'ü'"));
+    assert_eq!((found[1].line, found[1].column, found[1].text.as_str()), (4, 9, "SELECT\n 2"));
 }
 
 #[test]
@@ -178,13 +141,7 @@ fn directives_belong_to_the_statement_they_stand_above_or_in() {
         argument: argument.to_owned(),
         line,
     };
-    assert_eq!(
-        found[0],
-        [
-            directive("no-transaction", "", 1),
-            directive("name", "two words", 3)
-        ]
-    );
+    assert_eq!(found[0], [directive("no-transaction", "", 1), directive("name", "two words", 3)]);
     assert_eq!(found[1], [directive("inside", "", 5)]);
     assert_eq!(found[2], []);
     assert_eq!(splitter.trailing_directives(), [directive("late", "", 6)]);
@@ -212,10 +169,7 @@ fn only_copy_from_stdin_has_data() {
         "COPY t FROM PROGRAM 'stdin'",
         "SELECT copy FROM stdin",
     ] {
-        assert_eq!(
-            statements(&format!("{statement};\nSELECT 1;")),
-            [statement, "SELECT 1"]
-        );
+        assert_eq!(statements(&format!("{statement};\nSELECT 1;")), [statement, "SELECT 1"]);
     }
 }
 
@@ -241,13 +195,7 @@ fn copy_data_comes_in_chunks_of_whole_lines() {
 #[test]
 fn a_marker_counts_only_as_a_whole_line() {
     let long = "x".repeat(64 * 1024);
-    for data in [
-        "a\\.\n",
-        "\\.a\n",
-        " \\.\n",
-        &format!("{long}\\.\n"),
-        &format!("{long}\n"),
-    ] {
+    for data in ["a\\.\n", "\\.a\n", " \\.\n", &format!("{long}\\.\n"), &format!("{long}\n")] {
         let items = split(&format!("COPY t FROM STDIN;\n{data}\\.\n"));
         let collected: Vec<u8> = items
             .iter()
@@ -274,10 +222,7 @@ fn psql_commands_are_told_apart() {
         .collect();
     assert_eq!(commands, [("\\connect db", 3), ("\\i x.sql", 6)]);
     assert_eq!(items.len(), 4);
-    assert_eq!(
-        statements("SELECT 1 \\gset\n; SELECT 2"),
-        ["SELECT 1 \\gset", "SELECT 2"]
-    );
+    assert_eq!(statements("SELECT 1 \\gset\n; SELECT 2"), ["SELECT 1 \\gset", "SELECT 2"]);
 }
 
 #[test]
@@ -292,24 +237,15 @@ fn what_is_not_terminated_is_reported_where_it_was_opened() {
         ("COPY t FROM STDIN", Unterminated::CopyData, 17, 1, 18),
     ] {
         let found = error(text);
-        let SplitError::Unterminated { what: found_what, at } = &found else {
-            panic!("{found:?}")
-        };
-        assert_eq!(
-            (*found_what, at.offset, at.line, at.column),
-            (what, offset, line, column),
-            "{text:?}"
-        );
+        let SplitError::Unterminated { what: found_what, at } = &found else { panic!("{found:?}") };
+        assert_eq!((*found_what, at.offset, at.line, at.column), (what, offset, line, column), "{text:?}");
     }
 }
 
 #[test]
 fn text_behind_copy_is_refused() {
     let found = error("COPY t FROM STDIN; SELECT 1;\n\\.\n");
-    assert!(
-        matches!(&found, SplitError::TextAfterCopy { at } if at.offset == 19),
-        "{found:?}"
-    );
+    assert!(matches!(&found, SplitError::TextAfterCopy { at } if at.offset == 19), "{found:?}");
 }
 
 #[test]
@@ -348,9 +284,7 @@ impl Read for Pieces<'_> {
 
 /// Items, or where the error is.
 fn outcome(reader: impl Read) -> Vec<Result<Item, String>> {
-    Splitter::new(reader)
-        .map(|item| item.map_err(|error| error.to_string()))
-        .collect()
+    Splitter::new(reader).map(|item| item.map_err(|error| error.to_string())).collect()
 }
 
 /// The splitter reads 64 KiB at a time: behind filler of about that length its boundary falls inside `text`.

@@ -12,20 +12,13 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         NodeEnum::AlterTableStmt(alter) => alter_table(alter, to),
         NodeEnum::AlterTableMoveAllStmt(alter) => {
             for name in [&alter.orig_tablespacename, &alter.new_tablespacename] {
-                to.needs(
-                    ObjectRef::new(Kind::Tablespace, None, name.as_str()),
-                    "tablespace",
-                );
+                to.needs(ObjectRef::new(Kind::Tablespace, None, name.as_str()), "tablespace");
             }
             to.opaque("ALTER … ALL IN TABLESPACE moves what is there");
         }
         NodeEnum::AlterSeqStmt(alter) => {
             if let Some(relation) = &alter.sequence {
-                to.changes(
-                    names::relation(Kind::Sequence, relation),
-                    alter.missing_ok,
-                    "altered",
-                );
+                to.changes(names::relation(Kind::Sequence, relation), alter.missing_ok, "altered");
             }
             relations::sequence_options(&alter.options, to);
         }
@@ -51,10 +44,7 @@ fn alter_table(alter: &AlterTableStmt, to: &mut Builder) {
 }
 
 fn subcommand(command: &AlterTableCmd, table: &ObjectRef, to: &mut Builder) {
-    let definition = command
-        .def
-        .as_deref()
-        .and_then(|definition| definition.node.as_ref());
+    let definition = command.def.as_deref().and_then(|definition| definition.node.as_ref());
     let part = |kind| names::part_of(kind, table, command.name.as_str());
     match (command.subtype(), definition) {
         (Type::AtAddColumn, Some(NodeEnum::ColumnDef(definition))) => {
@@ -99,10 +89,7 @@ fn subcommand(command: &AlterTableCmd, table: &ObjectRef, to: &mut Builder) {
             }
         }
         (Type::AtSetTableSpace, _) => {
-            to.needs(
-                ObjectRef::new(Kind::Tablespace, None, command.name.as_str()),
-                "new tablespace",
-            );
+            to.needs(ObjectRef::new(Kind::Tablespace, None, command.name.as_str()), "new tablespace");
         }
         (Type::AtClusterOn, _) => {
             to.needs(
@@ -144,11 +131,7 @@ fn named_part(subtype: Type, command: &AlterTableCmd, table: &ObjectRef, to: &mu
     };
     // Statistics can be set for a column by its number.
     if !command.name.is_empty() {
-        to.changes(
-            names::part_of(kind, table, command.name.as_str()),
-            command.missing_ok,
-            "altered",
-        );
+        to.changes(names::part_of(kind, table, command.name.as_str()), command.missing_ok, "altered");
     }
 }
 
@@ -162,11 +145,7 @@ fn drop_part(object: ObjectRef, missing_ok: bool, to: &mut Builder) {
 fn partition_command(subtype: Type, command: &PartitionCmd, parent: &ObjectRef, to: &mut Builder) {
     let Some(relation) = &command.name else { return };
     let partition = names::relation(parent.kind, relation);
-    let why = if subtype == Type::AtAttachPartition {
-        "attached"
-    } else {
-        "detached"
-    };
+    let why = if subtype == Type::AtAttachPartition { "attached" } else { "detached" };
     to.changes(partition.clone(), false, why);
     if subtype == Type::AtDetachPartition && command.concurrent {
         let parent = parent.clone();

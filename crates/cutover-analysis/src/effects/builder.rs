@@ -45,10 +45,7 @@ impl Builder {
     }
 
     pub(super) fn needs(&mut self, object: ObjectRef, why: &str) {
-        self.effects.references.push(Reference {
-            object,
-            why: why.to_owned(),
-        });
+        self.effects.references.push(Reference { object, why: why.to_owned() });
     }
 
     /// An object that is changed and has to be there.
@@ -80,14 +77,16 @@ impl Builder {
     /// Everything a part of the statement mentions has to be there.
     pub(super) fn needs_all_in(&mut self, tree: &impl Walk, why: &str) -> Found {
         let mut found = find(tree);
-        for object in [
-            &mut found.writes,
-            &mut found.reads,
-            &mut found.routines,
-            &mut found.types,
-        ] {
-            object.retain(|object| !is_catalogue(object));
-            for object in object.iter() {
+        let in_query = why == "read";
+        let lists = [
+            (&mut found.writes, if in_query { "written" } else { why }),
+            (&mut found.reads, why),
+            (&mut found.routines, if in_query { "called" } else { why }),
+            (&mut found.types, if in_query { "type in an expression" } else { why }),
+        ];
+        for (objects, why) in lists {
+            objects.retain(|object| !is_catalogue(object));
+            for object in objects.iter() {
                 self.needs(object.clone(), why);
             }
         }
@@ -126,11 +125,7 @@ impl Builder {
     pub(super) fn take_in_schema(&mut self, element: Self, schema: &str) {
         let mut effects = element.finish();
         let lists = [&mut effects.creates, &mut effects.alters];
-        for object in lists
-            .into_iter()
-            .flatten()
-            .filter(|object| object.schema.is_none())
-        {
+        for object in lists.into_iter().flatten().filter(|object| object.schema.is_none()) {
             object.schema = Some(schema.to_owned());
         }
         for object in effects.creates {
@@ -140,10 +135,7 @@ impl Builder {
             self.alters(object);
         }
         let made = |reference: &Reference| {
-            let within = ObjectRef {
-                schema: Some(schema.to_owned()),
-                ..reference.object.clone()
-            };
+            let within = ObjectRef { schema: Some(schema.to_owned()), ..reference.object.clone() };
             reference.object.schema.is_none() && self.effects.creates.iter().any(|own| is_same(own, &within))
         };
         effects.references.retain(|reference| !made(reference));
@@ -157,10 +149,7 @@ impl Builder {
 }
 
 fn is_catalogue(object: &ObjectRef) -> bool {
-    matches!(
-        object.schema.as_deref(),
-        Some("pg_catalog" | "information_schema")
-    )
+    matches!(object.schema.as_deref(), Some("pg_catalog" | "information_schema"))
 }
 
 /// Whether `reference` means `created`, which may be of a narrower kind.

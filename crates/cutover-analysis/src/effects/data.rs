@@ -4,6 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{CopyStmt, SelectStmt, TruncateStmt};
 
 use super::builder::Builder;
+use super::maintenance::is_set;
 use super::model::{ObjectKind as Kind, ObjectRef};
 use super::walk::{Found, Walk};
 use super::{names, relations};
@@ -170,8 +171,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::ExplainStmt(explain) => {
             if let Some(query) = explain.query.as_deref().and_then(|query| query.node.as_ref()) {
-                let analyze = explain.options.iter().filter_map(relations::definition);
-                if analyze.clone().any(|option| option.defname == "analyze") {
+                if is_set(&explain.options, "analyze") {
                     super::statement(query, to);
                 } else {
                     to.needs_all_in(&query, "explained");

@@ -58,10 +58,7 @@ impl ObjectKind {
 
     /// Whether the object lives in a table's namespace: its name is written `table.name`.
     fn is_part_of_a_table(self) -> bool {
-        matches!(
-            self,
-            Self::Column | Self::Constraint | Self::Trigger | Self::Policy | Self::Rule
-        )
+        matches!(self, Self::Column | Self::Constraint | Self::Trigger | Self::Policy | Self::Rule)
     }
 }
 
@@ -75,10 +72,6 @@ impl fmt::Display for ObjectRef {
         if let Some(table) = self.table.as_ref().filter(|_| self.kind.is_part_of_a_table()) {
             write!(f, "{table}.")?;
         }
-        if self.name.is_empty() {
-            f.write_str("(named by PostgreSQL)")
-        } else {
-            f.write_str(&self.name)
-        }
+        if self.name.is_empty() { f.write_str("(named by PostgreSQL)") } else { f.write_str(&self.name) }
     }
 }

@@ -14,11 +14,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         NodeEnum::ReindexStmt(reindex) => self::reindex(reindex, to),
         NodeEnum::RefreshMatViewStmt(refresh) => {
             if let Some(relation) = &refresh.relation {
-                to.changes(
-                    names::relation(Kind::MaterializedView, relation),
-                    false,
-                    "refreshed",
-                );
+                to.changes(names::relation(Kind::MaterializedView, relation), false, "refreshed");
             }
         }
         NodeEnum::CheckPointStmt(_) => {}
@@ -30,11 +26,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
 fn vacuum(vacuum: &VacuumStmt, to: &mut Builder) {
     for node in &vacuum.rels {
         if let Some(NodeEnum::VacuumRelation(target)) = node.node.as_ref() {
-            let why = if vacuum.is_vacuumcmd {
-                "vacuumed"
-            } else {
-                "analyzed"
-            };
+            let why = if vacuum.is_vacuumcmd { "vacuumed" } else { "analyzed" };
             to.needs_relation(Kind::Relation, target.relation.as_ref(), why);
         }
     }
@@ -62,10 +54,7 @@ fn reindex(reindex: &ReindexStmt, to: &mut Builder) {
         ReindexObjectType::ReindexObjectIndex => Kind::Index,
         ReindexObjectType::ReindexObjectTable => Kind::Table,
         ReindexObjectType::ReindexObjectSchema => {
-            to.needs(
-                ObjectRef::new(Kind::Schema, None, reindex.name.as_str()),
-                "reindexed",
-            );
+            to.needs(ObjectRef::new(Kind::Schema, None, reindex.name.as_str()), "reindexed");
             to.forbidden("REINDEX SCHEMA", Retry::Idempotent);
             return;
         }
@@ -81,10 +70,7 @@ fn reindex(reindex: &ReindexStmt, to: &mut Builder) {
         (true, Kind::Index) => {
             to.forbidden_checkable(
                 "REINDEX INDEX CONCURRENTLY",
-                Check::IndexValid {
-                    index: object,
-                    table: None,
-                },
+                Check::IndexValid { index: object, table: None },
             );
         }
         // Indexes it has not finished stay behind under other names.
@@ -111,9 +97,15 @@ fn is_false(value: Option<&NodeEnum>) -> bool {
     match value {
         Some(NodeEnum::Boolean(value)) => !value.boolval,
         Some(NodeEnum::Integer(value)) => value.ival == 0,
-        Some(NodeEnum::String(value)) => ["false", "off"]
-            .iter()
-            .any(|word| value.sval.eq_ignore_ascii_case(word)),
+        Some(NodeEnum::String(value)) => is_false_word(&value.sval),
+        // A bare word in a WITH list is parsed as a type.
+        Some(NodeEnum::TypeName(value)) => {
+            value.names.last().and_then(names::text).is_some_and(is_false_word)
+        }
         _ => false,
     }
+}
+
+fn is_false_word(text: &str) -> bool {
+    ["false", "off"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }

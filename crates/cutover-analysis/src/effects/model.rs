@@ -134,12 +134,7 @@ pub const TEMPORARY_SCHEMA: &str = "pg_temp";
 impl ObjectRef {
     /// An object that belongs to no table.
     pub fn new(kind: ObjectKind, schema: Option<String>, name: impl Into<String>) -> Self {
-        Self {
-            kind,
-            schema,
-            name: name.into(),
-            table: None,
-        }
+        Self { kind, schema, name: name.into(), table: None }
     }
 
     /// Whether the object goes away with the session.

@@ -115,14 +115,8 @@ const BUILT_IN_TYPES: &[&str] = &[
 ];
 
 /// Pseudo types of columns that make a sequence.
-pub(super) const SERIAL_TYPES: &[&str] = &[
-    "bigserial",
-    "serial",
-    "serial2",
-    "serial4",
-    "serial8",
-    "smallserial",
-];
+pub(super) const SERIAL_TYPES: &[&str] =
+    &["bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"];
 
 /// The text of a string node.
 pub(super) fn text(node: &Node) -> Option<&str> {
@@ -166,12 +160,7 @@ fn of_table(kind: ObjectKind, names: &[Node]) -> Option<ObjectRef> {
 
 /// What belongs to `table` and is named `name`.
 pub(super) fn part_of(kind: ObjectKind, table: &ObjectRef, name: impl Into<String>) -> ObjectRef {
-    ObjectRef {
-        kind,
-        schema: table.schema.clone(),
-        name: name.into(),
-        table: Some(table.name.clone()),
-    }
+    ObjectRef { kind, schema: table.schema.clone(), name: name.into(), table: Some(table.name.clone()) }
 }
 
 /// The type, unless it is one of PostgreSQL's own. For `table.column%TYPE` the column.
@@ -180,12 +169,11 @@ pub(super) fn type_object(name: &TypeName) -> Option<ObjectRef> {
         return of_table(ObjectKind::Column, &name.names);
     }
     let object = object(ObjectKind::Type, &name.names)?;
-    let is_built_in = match object.schema.as_deref() {
-        Some(schema) => schema == "pg_catalog",
-        None => {
-            let name = object.name.as_str();
-            BUILT_IN_TYPES.binary_search(&name).is_ok() || SERIAL_TYPES.contains(&name)
-        }
+    let is_built_in = if let Some(schema) = object.schema.as_deref() {
+        schema == "pg_catalog"
+    } else {
+        let name = object.name.as_str();
+        BUILT_IN_TYPES.binary_search(&name).is_ok() || SERIAL_TYPES.contains(&name)
     };
     (!is_built_in).then_some(object)
 }
@@ -195,13 +183,12 @@ pub(super) fn from_text(kind: ObjectKind, text: &str) -> Option<ObjectRef> {
     let mut parts = Vec::new();
     let mut rest = text.trim();
     loop {
-        let (part, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_part(quoted)?,
-            None => {
-                let end = rest.find('.').unwrap_or(rest.len());
-                let (part, after) = rest.split_at_checked(end)?;
-                (part.trim().to_ascii_lowercase(), after)
-            }
+        let (part, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            quoted_part(quoted)?
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            let (part, after) = rest.split_at_checked(end)?;
+            (part.trim().to_ascii_lowercase(), after)
         };
         if part.is_empty() || part.starts_with(|first: char| first.is_ascii_digit()) {
             return None;
@@ -234,10 +221,7 @@ fn cut(text: &str) -> &str {
 }
 
 fn cut_to(text: &str, longest: usize) -> &str {
-    let end = (0..=longest.min(text.len()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end))
-        .unwrap_or(0);
+    let end = (0..=longest.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.get(..end).unwrap_or_default()
 }
 
@@ -282,19 +266,11 @@ fn addressed_by_list(object_type: ObjectType, kind: ObjectKind, items: &[Node]) 
         T::ObjectOpclass | T::ObjectOpfamily => object(kind, items.get(1..)?),
         T::ObjectCast => {
             let [source, target] = items else { return None };
-            Some(ObjectRef::new(
-                kind,
-                None,
-                format!("{} AS {}", type_text(source)?, type_text(target)?),
-            ))
+            Some(ObjectRef::new(kind, None, format!("{} AS {}", type_text(source)?, type_text(target)?)))
         }
         T::ObjectTransform => {
             let [of, language] = items else { return None };
-            Some(ObjectRef::new(
-                kind,
-                None,
-                format!("{} LANGUAGE {}", type_text(of)?, text(language)?),
-            ))
+            Some(ObjectRef::new(kind, None, format!("{} LANGUAGE {}", type_text(of)?, text(language)?)))
         }
         T::ObjectDomconstraint => {
             let [_, name] = items else { return None };

@@ -15,13 +15,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         NodeEnum::RenameStmt(rename) => self::rename(rename, to),
         NodeEnum::AlterObjectSchemaStmt(alter) => set_schema(alter, to),
         NodeEnum::AlterOwnerStmt(alter) => {
-            change(
-                alter.object_type(),
-                alter.relation.as_ref(),
-                alter.object.as_deref(),
-                false,
-                to,
-            );
+            change(alter.object_type(), alter.relation.as_ref(), alter.object.as_deref(), false, to);
             if let Some(role) = alter.newowner.as_ref().and_then(names::role) {
                 to.needs(role, "new owner");
             }
@@ -31,10 +25,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
                 to.changes(object, false, "altered");
             }
             if let Some(extension) = &alter.extname {
-                to.needs(
-                    ObjectRef::new(Kind::Extension, None, extension.sval.as_str()),
-                    "depended on",
-                );
+                to.needs(ObjectRef::new(Kind::Extension, None, extension.sval.as_str()), "depended on");
             }
         }
         NodeEnum::CommentStmt(comment) => {
@@ -79,18 +70,12 @@ fn change(
 
 fn drop(drop: &DropStmt, to: &mut Builder) {
     let object_type = drop.remove_type();
-    for object in drop
-        .objects
-        .iter()
-        .filter_map(|node| names::addressed(object_type, node))
-    {
+    for object in drop.objects.iter().filter_map(|node| names::addressed(object_type, node)) {
         if !drop.missing_ok {
             to.needs(object.clone(), "dropped");
         }
         if drop.concurrent {
-            let check = Check::IndexAbsent {
-                index: object.clone(),
-            };
+            let check = Check::IndexAbsent { index: object.clone() };
             to.forbidden_checkable("DROP INDEX CONCURRENTLY", check);
         }
         to.drops(object);
@@ -102,11 +87,7 @@ fn drop(drop: &DropStmt, to: &mut Builder) {
 
 fn rename(rename: &RenameStmt, to: &mut Builder) {
     let kind = names::kind(rename.rename_type());
-    let whole = addressed(
-        rename.rename_type(),
-        rename.relation.as_ref(),
-        rename.object.as_deref(),
-    );
+    let whole = addressed(rename.rename_type(), rename.relation.as_ref(), rename.object.as_deref());
     let Some(mut old) = whole else {
         let by_name = ObjectRef::new(kind, None, rename.subname.as_str());
         renamed(by_name, rename, to);
@@ -114,10 +95,11 @@ fn rename(rename: &RenameStmt, to: &mut Builder) {
     };
     // Columns, constraints, triggers … are named beside their table.
     if !rename.subname.is_empty() && rename.relation.is_some() {
-        let table = ObjectRef {
-            kind: Kind::Table,
-            ..old
+        let owner = match kind {
+            Kind::Column => names::kind(rename.relation_type()),
+            _ => Kind::Table,
         };
+        let table = ObjectRef { kind: owner, ..old };
         to.changes(table.clone(), rename.missing_ok, "altered");
         old = names::part_of(kind, &table, rename.subname.as_str());
     } else if !rename.subname.is_empty() {
@@ -127,10 +109,7 @@ fn rename(rename: &RenameStmt, to: &mut Builder) {
 }
 
 fn renamed(old: ObjectRef, rename: &RenameStmt, to: &mut Builder) {
-    let new = ObjectRef {
-        name: rename.newname.clone(),
-        ..old.clone()
-    };
+    let new = ObjectRef { name: rename.newname.clone(), ..old.clone() };
     if !rename.missing_ok {
         to.needs(old.clone(), "renamed");
     }
@@ -139,15 +118,8 @@ fn renamed(old: ObjectRef, rename: &RenameStmt, to: &mut Builder) {
 }
 
 fn set_schema(alter: &protobuf::AlterObjectSchemaStmt, to: &mut Builder) {
-    to.needs(
-        ObjectRef::new(Kind::Schema, None, alter.newschema.as_str()),
-        "new schema",
-    );
-    let Some(old) = addressed(
-        alter.object_type(),
-        alter.relation.as_ref(),
-        alter.object.as_deref(),
-    ) else {
+    to.needs(ObjectRef::new(Kind::Schema, None, alter.newschema.as_str()), "new schema");
+    let Some(old) = addressed(alter.object_type(), alter.relation.as_ref(), alter.object.as_deref()) else {
         return;
     };
     if old.kind == Kind::Extension {
@@ -158,10 +130,7 @@ fn set_schema(alter: &protobuf::AlterObjectSchemaStmt, to: &mut Builder) {
     if !alter.missing_ok {
         to.needs(old.clone(), "moved");
     }
-    to.creates(ObjectRef {
-        schema: Some(alter.newschema.clone()),
-        ..old.clone()
-    });
+    to.creates(ObjectRef { schema: Some(alter.newschema.clone()), ..old.clone() });
     to.drops(old);
 }
 
@@ -185,16 +154,8 @@ fn grant(grant: &GrantStmt, to: &mut Builder) {
     let object_type = grant.objtype();
     match grant.targtype() {
         GrantTargetType::AclTargetObject => {
-            for object in grant
-                .objects
-                .iter()
-                .filter_map(|node| names::addressed(object_type, node))
-            {
-                let kind = if object.kind == Kind::Table {
-                    Kind::Relation
-                } else {
-                    object.kind
-                };
+            for object in grant.objects.iter().filter_map(|node| names::addressed(object_type, node)) {
+                let kind = if object.kind == Kind::Table { Kind::Relation } else { object.kind };
                 if kind != Kind::Other {
                     to.changes(ObjectRef { kind, ..object }, false, "granted on");
                 }
@@ -214,11 +175,7 @@ fn grant(grant: &GrantStmt, to: &mut Builder) {
 fn grant_role(grant: &protobuf::GrantRoleStmt, to: &mut Builder) {
     for node in &grant.granted_roles {
         if let Some(NodeEnum::AccessPriv(role)) = node.node.as_ref() {
-            to.changes(
-                ObjectRef::new(Kind::Role, None, role.priv_name.as_str()),
-                false,
-                "granted",
-            );
+            to.changes(ObjectRef::new(Kind::Role, None, role.priv_name.as_str()), false, "granted");
         }
     }
     roles(&grant.grantee_roles, "grantee", to);

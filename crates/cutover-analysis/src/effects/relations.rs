@@ -17,10 +17,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
             if let Some(base) = &create.base_stmt {
                 table(base, Kind::ForeignTable, to);
             }
-            to.needs(
-                ObjectRef::new(Kind::ForeignServer, None, create.servername.as_str()),
-                "server of it",
-            );
+            to.needs(ObjectRef::new(Kind::ForeignServer, None, create.servername.as_str()), "server of it");
         }
         NodeEnum::CreateTableAsStmt(create) => table_as(create, to),
         NodeEnum::IndexStmt(create) => index(create, to),
@@ -38,19 +35,11 @@ fn table(create: &CreateStmt, kind: Kind, to: &mut Builder) {
     to.creates(own.clone());
     tablespace(&create.tablespacename, to);
     access_method(&create.access_method, to);
-    for parent in create
-        .inh_relations
-        .iter()
-        .filter_map(|node| match node.node.as_ref()? {
-            NodeEnum::RangeVar(parent) => Some(names::relation(Kind::Table, parent)),
-            _ => None,
-        })
-    {
-        let why = if create.partbound.is_some() {
-            "partitioned table of it"
-        } else {
-            "inherited table"
-        };
+    for parent in create.inh_relations.iter().filter_map(|node| match node.node.as_ref()? {
+        NodeEnum::RangeVar(parent) => Some(names::relation(Kind::Table, parent)),
+        _ => None,
+    }) {
+        let why = if create.partbound.is_some() { "partitioned table of it" } else { "inherited table" };
         to.changes(parent, false, why);
     }
     to.needs_type(create.of_typename.as_ref(), "type of it");
@@ -125,11 +114,7 @@ pub(super) fn constraint(definition: &Constraint, table: &ObjectRef, column: Opt
         _ => {}
     }
     if !definition.conname.is_empty() {
-        to.creates(names::part_of(
-            Kind::Constraint,
-            table,
-            definition.conname.as_str(),
-        ));
+        to.creates(names::part_of(Kind::Constraint, table, definition.conname.as_str()));
     }
 }
 
@@ -156,10 +141,7 @@ fn tablespace(name: &str, to: &mut Builder) {
 fn access_method(name: &str, to: &mut Builder) {
     const BUILT_IN: [&str; 8] = ["", "heap", "btree", "hash", "gist", "gin", "spgist", "brin"];
     if !BUILT_IN.contains(&name) {
-        to.needs(
-            ObjectRef::new(Kind::AccessMethod, None, name),
-            "access method of it",
-        );
+        to.needs(ObjectRef::new(Kind::AccessMethod, None, name), "access method of it");
     }
 }
 
@@ -172,7 +154,7 @@ fn table_as(create: &CreateTableAsStmt, to: &mut Builder) {
         self::into(into, kind, to);
     }
     match create.query.as_deref().and_then(|query| query.node.as_ref()) {
-        Some(NodeEnum::ExecuteStmt(_)) => to.opaque("EXECUTE runs a prepared statement"),
+        Some(execute @ NodeEnum::ExecuteStmt(_)) => super::statement(execute, to),
         _ => super::data::query(&create.query, "read by its query", to),
     }
 }
@@ -198,10 +180,7 @@ fn index(create: &IndexStmt, to: &mut Builder) {
     }
     to.needs_all_in(&create.where_clause, "in the condition of an index");
     if create.concurrent {
-        let check = Check::IndexValid {
-            index,
-            table: Some(table),
-        };
+        let check = Check::IndexValid { index, table: Some(table) };
         to.forbidden_checkable("CREATE INDEX CONCURRENTLY", check);
     }
 }
@@ -212,11 +191,7 @@ fn index_columns(columns: &[Node], to: &mut Builder) {
             continue;
         };
         to.needs_all_in(&element.expr, "in an indexed expression");
-        to.needs_named(
-            Kind::OperatorClass,
-            &element.opclass,
-            "operator class of an index",
-        );
+        to.needs_named(Kind::OperatorClass, &element.opclass, "operator class of an index");
         to.needs_named(Kind::Collation, &element.collation, "collation of an index");
     }
 }
@@ -244,10 +219,7 @@ pub(super) fn sequence_options(options: &[Node], to: &mut Builder) {
         let arg = option.arg.as_deref().and_then(|arg| arg.node.as_ref());
         match (option.defname.as_str(), arg) {
             ("owned_by", Some(NodeEnum::List(name))) if name.items.len() > 1 => {
-                let table = name
-                    .items
-                    .split_last()
-                    .and_then(|(_, table)| names::object(Kind::Table, table));
+                let table = name.items.split_last().and_then(|(_, table)| names::object(Kind::Table, table));
                 if let Some(table) = table {
                     to.needs(table, "owner of a sequence");
                 }

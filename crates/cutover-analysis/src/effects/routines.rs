@@ -13,10 +13,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         NodeEnum::CreateFunctionStmt(create) => function(create, to),
         NodeEnum::AlterFunctionStmt(alter) => {
             let kind = names::kind(alter.objtype());
-            let own = alter
-                .func
-                .as_ref()
-                .and_then(|func| names::object(kind, &func.objname));
+            let own = alter.func.as_ref().and_then(|func| names::object(kind, &func.objname));
             if let Some(own) = own {
                 to.changes(own, false, "altered");
             }
@@ -27,11 +24,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
             to.needs_named(Kind::Function, &create.funcname, "called by an event trigger");
         }
         NodeEnum::AlterEventTrigStmt(alter) => {
-            to.changes(
-                ObjectRef::new(Kind::EventTrigger, None, alter.trigname.as_str()),
-                false,
-                "altered",
-            );
+            to.changes(ObjectRef::new(Kind::EventTrigger, None, alter.trigname.as_str()), false, "altered");
         }
         NodeEnum::RuleStmt(create) => rule(create, to),
         NodeEnum::CreatePolicyStmt(create) => {
@@ -57,8 +50,9 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
             to.session_state();
         }
         NodeEnum::CallStmt(call) => {
-            if let Some(name) = call.funccall.as_ref().map(|call| &call.funcname) {
-                to.needs_named(Kind::Procedure, name, "called");
+            if let Some(call) = &call.funccall {
+                to.needs_named(Kind::Procedure, &call.funcname, "called");
+                super::data::query(&call.args, "read", to);
             }
             to.opaque("CALL runs a procedure");
             to.session_state();
@@ -69,11 +63,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
 }
 
 fn function(create: &CreateFunctionStmt, to: &mut Builder) {
-    let kind = if create.is_procedure {
-        Kind::Procedure
-    } else {
-        Kind::Function
-    };
+    let kind = if create.is_procedure { Kind::Procedure } else { Kind::Function };
     if let Some(own) = names::object(kind, &create.funcname) {
         if create.replace {
             to.alters(own.clone());
@@ -115,10 +105,7 @@ fn text_body(options: &[Node], to: &mut Builder) {
     }
     let Some(language) = language else { return };
     if !matches!(language, "sql" | "plpgsql" | "c" | "internal") {
-        to.needs(
-            ObjectRef::new(Kind::Language, None, language),
-            "language of a function",
-        );
+        to.needs(ObjectRef::new(Kind::Language, None, language), "language of a function");
     }
     if let ("sql", Some(Ok(parsed))) = (language, body.map(parse)) {
         for statement in parsed.statements() {
@@ -137,11 +124,7 @@ fn trigger(create: &CreateTrigStmt, to: &mut Builder) {
     to.creates(own);
     to.changes(table, false, "trigger on it");
     to.needs_named(Kind::Function, &create.funcname, "called by a trigger");
-    to.needs_relation(
-        Kind::Table,
-        create.constrrel.as_ref(),
-        "other table of a constraint trigger",
-    );
+    to.needs_relation(Kind::Table, create.constrrel.as_ref(), "other table of a constraint trigger");
     to.needs_all_in(&create.when_clause, "in the condition of a trigger");
 }
 

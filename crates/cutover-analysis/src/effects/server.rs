@@ -34,12 +34,7 @@ fn databases(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::AlterDatabaseStmt(alter) => {
             to.changes(plain(Kind::Database, &alter.dbname), false, "altered");
-            if alter
-                .options
-                .iter()
-                .filter_map(relations::definition)
-                .any(|o| o.defname == "tablespace")
-            {
+            if alter.options.iter().filter_map(relations::definition).any(|o| o.defname == "tablespace") {
                 to.forbidden("ALTER DATABASE … SET TABLESPACE", Retry::Idempotent);
             }
         }
@@ -113,40 +108,33 @@ fn altered_role(role: Option<&RoleSpec>, to: &mut Builder) {
 
 fn foreign(node: &NodeEnum, to: &mut Builder) -> bool {
     match node {
-        NodeEnum::CreateFdwStmt(create) => to.creates(plain(Kind::ForeignDataWrapper, &create.fdwname)),
+        NodeEnum::CreateFdwStmt(create) => {
+            to.creates(plain(Kind::ForeignDataWrapper, &create.fdwname));
+            for option in create.func_options.iter().filter_map(relations::definition) {
+                if let Some(NodeEnum::List(name)) = option.arg.as_deref().and_then(|arg| arg.node.as_ref()) {
+                    to.needs_named(Kind::Function, &name.items, "handler of a wrapper");
+                }
+            }
+        }
         NodeEnum::AlterFdwStmt(alter) => {
             to.changes(plain(Kind::ForeignDataWrapper, &alter.fdwname), false, "altered");
         }
         NodeEnum::CreateForeignServerStmt(create) => {
             to.creates(plain(Kind::ForeignServer, &create.servername));
-            to.needs(
-                plain(Kind::ForeignDataWrapper, &create.fdwname),
-                "wrapper of a server",
-            );
+            to.needs(plain(Kind::ForeignDataWrapper, &create.fdwname), "wrapper of a server");
         }
         NodeEnum::AlterForeignServerStmt(alter) => {
             to.changes(plain(Kind::ForeignServer, &alter.servername), false, "altered");
         }
         NodeEnum::CreateUserMappingStmt(create) => {
-            to.needs(
-                plain(Kind::ForeignServer, &create.servername),
-                "server of a user mapping",
-            );
+            to.needs(plain(Kind::ForeignServer, &create.servername), "server of a user mapping");
             to.creates(user_mapping(create.user.as_ref(), &create.servername));
         }
         NodeEnum::AlterUserMappingStmt(alter) => {
-            to.changes(
-                user_mapping(alter.user.as_ref(), &alter.servername),
-                false,
-                "altered",
-            );
+            to.changes(user_mapping(alter.user.as_ref(), &alter.servername), false, "altered");
         }
         NodeEnum::DropUserMappingStmt(drop) => {
-            dropped(
-                user_mapping(drop.user.as_ref(), &drop.servername),
-                drop.missing_ok,
-                to,
-            );
+            dropped(user_mapping(drop.user.as_ref(), &drop.servername), drop.missing_ok, to);
         }
         NodeEnum::ImportForeignSchemaStmt(import) => {
             to.needs(plain(Kind::ForeignServer, &import.server_name), "imported from");
@@ -160,12 +148,7 @@ fn foreign(node: &NodeEnum, to: &mut Builder) -> bool {
 
 fn user_mapping(user: Option<&RoleSpec>, server: &str) -> ObjectRef {
     let name = user.map(|user| user.rolename.clone()).unwrap_or_default();
-    ObjectRef {
-        kind: Kind::UserMapping,
-        schema: None,
-        name,
-        table: Some(server.to_owned()),
-    }
+    ObjectRef { kind: Kind::UserMapping, schema: None, name, table: Some(server.to_owned()) }
 }
 
 fn replication(node: &NodeEnum, to: &mut Builder) -> bool {
@@ -209,10 +192,7 @@ fn create_subscription(create: &CreateSubscriptionStmt, to: &mut Builder) {
     let object = plain(Kind::Subscription, &create.subname);
     // With a slot to create on the other server, as is the default.
     if !is_unset(&create.options, "connect") && !is_unset(&create.options, "create_slot") {
-        to.forbidden_checkable(
-            "CREATE SUBSCRIPTION with a replication slot",
-            Check::Exists(object.clone()),
-        );
+        to.forbidden_checkable("CREATE SUBSCRIPTION with a replication slot", Check::Exists(object.clone()));
     }
     to.creates(object);
 }
@@ -242,6 +222,12 @@ fn others(node: &NodeEnum, to: &mut Builder) -> bool {
         NodeEnum::CreateSchemaStmt(create) => schema(create, to),
         NodeEnum::CreateExtensionStmt(create) => {
             to.creates(plain(Kind::Extension, &create.extname));
+            for option in create.options.iter().filter_map(relations::definition) {
+                let schema = option.arg.as_deref().and_then(names::text);
+                if let ("schema", Some(schema)) = (option.defname.as_str(), schema) {
+                    to.needs(plain(Kind::Schema, schema), "schema of an extension");
+                }
+            }
             to.opaque("CREATE EXTENSION creates what its script says");
             to.session_state();
         }
@@ -252,10 +238,7 @@ fn others(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::AlterExtensionContentsStmt(alter) => {
             to.changes(plain(Kind::Extension, &alter.extname), false, "altered");
-            let object = alter
-                .object
-                .as_deref()
-                .and_then(|object| names::addressed(alter.objtype(), object));
+            let object = alter.object.as_deref().and_then(|object| names::addressed(alter.objtype(), object));
             if let Some(object) = object {
                 to.changes(object, false, "member of an extension");
             }

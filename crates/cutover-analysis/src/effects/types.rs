@@ -38,7 +38,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::AlterTsdictionaryStmt(alter) => altered(Kind::TextSearchDictionary, &alter.dictname, to),
         NodeEnum::AlterTsconfigurationStmt(alter) => {
-            altered(Kind::TextSearchConfiguration, &alter.cfgname, to)
+            altered(Kind::TextSearchConfiguration, &alter.cfgname, to);
         }
         _ => return conversions(node, to),
     }
@@ -57,16 +57,9 @@ fn conversions(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::CreateTransformStmt(create) => {
             let of = create.type_name.as_ref().map(type_text).unwrap_or_default();
-            to.creates(ObjectRef::new(
-                Kind::Transform,
-                None,
-                format!("{of} LANGUAGE {}", create.lang),
-            ));
+            to.creates(ObjectRef::new(Kind::Transform, None, format!("{of} LANGUAGE {}", create.lang)));
             to.needs_type(create.type_name.as_ref(), "type of a transform");
-            to.needs(
-                ObjectRef::new(Kind::Language, None, create.lang.as_str()),
-                "language of a transform",
-            );
+            to.needs(ObjectRef::new(Kind::Language, None, create.lang.as_str()), "language of a transform");
             needs_routine(create.fromsql.as_ref(), "function of a transform", to);
             needs_routine(create.tosql.as_ref(), "function of a transform", to);
         }
@@ -76,11 +69,7 @@ fn conversions(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::CreateOpClassStmt(create) => {
             new(Kind::OperatorClass, &create.opclassname, to);
-            to.needs_named(
-                Kind::OperatorFamily,
-                &create.opfamilyname,
-                "family of an operator class",
-            );
+            to.needs_named(Kind::OperatorFamily, &create.opfamilyname, "family of an operator class");
             to.needs_type(create.datatype.as_ref(), "type of an operator class");
             operator_class_items(&create.items, to);
         }
@@ -93,11 +82,7 @@ fn conversions(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::CreateAmStmt(create) => {
             to.creates(ObjectRef::new(Kind::AccessMethod, None, create.amname.as_str()));
-            to.needs_named(
-                Kind::Function,
-                &create.handler_name,
-                "handler of an access method",
-            );
+            to.needs_named(Kind::Function, &create.handler_name, "handler of an access method");
         }
         _ => return false,
     }
@@ -117,11 +102,7 @@ fn altered(kind: Kind, name: &[protobuf::Node], to: &mut Builder) {
 }
 
 fn type_text(name: &protobuf::TypeName) -> String {
-    name.names
-        .iter()
-        .filter_map(names::text)
-        .collect::<Vec<_>>()
-        .join(".")
+    name.names.iter().filter_map(names::text).collect::<Vec<_>>().join(".")
 }
 
 fn needs_routine(name: Option<&ObjectWithArgs>, why: &str, to: &mut Builder) {
@@ -130,12 +111,14 @@ fn needs_routine(name: Option<&ObjectWithArgs>, why: &str, to: &mut Builder) {
     }
 }
 
+/// The number of FUNCTION among the items of an operator class.
+const FUNCTION: i32 = 2;
+
 fn operator_class_items(items: &[protobuf::Node], to: &mut Builder) {
     for node in items {
         if let Some(NodeEnum::CreateOpClassItem(item)) = node.node.as_ref() {
             to.needs_type(item.storedtype.as_ref(), "storage type of an operator class");
             // Operators are mostly PostgreSQL's own; a function has a name that says whose it is.
-            const FUNCTION: i32 = 2;
             if item.itemtype == FUNCTION {
                 needs_routine(item.name.as_ref(), "function of an operator class", to);
             }

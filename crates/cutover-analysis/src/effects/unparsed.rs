@@ -13,9 +13,7 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
     let head = Head::of(sql);
     let transaction = head.transaction();
     let retry = match transaction {
-        TransactionRule::Forbidden {
-            what: "VACUUM" | "ALTER SYSTEM" | "DISCARD ALL",
-        } => Retry::Idempotent,
+        TransactionRule::Forbidden { what: "VACUUM" | "ALTER SYSTEM" | "DISCARD ALL" } => Retry::Idempotent,
         _ => Retry::Unknown,
     };
     Effects {
@@ -57,10 +55,7 @@ impl Head {
             }
             rest = after;
         }
-        Self {
-            words,
-            copy_from_stdin: progress.is_copy_from_stdin(),
-        }
+        Self { words, copy_from_stdin: progress.is_copy_from_stdin() }
     }
 
     fn transaction(&self) -> TransactionRule {
@@ -70,13 +65,13 @@ impl Head {
         let control = TransactionRule::Control;
         match words.as_slice() {
             ["BEGIN", ..] | ["START", "TRANSACTION", ..] => control(Control::Begin),
-            ["COMMIT" | "ROLLBACK", "PREPARED", ..] => control(Control::Other),
+            ["SAVEPOINT" | "RELEASE", ..]
+            | ["PREPARE", "TRANSACTION", ..]
+            | ["COMMIT" | "ROLLBACK", "PREPARED", ..]
+            | ["ROLLBACK", "TO", ..]
+            | ["ROLLBACK", "TRANSACTION" | "WORK", "TO", ..] => control(Control::Other),
             ["COMMIT" | "END", ..] => control(Control::Commit),
-            ["ROLLBACK", "TO", ..] | ["ROLLBACK", "TRANSACTION" | "WORK", "TO", ..] => {
-                control(Control::Other)
-            }
             ["ROLLBACK" | "ABORT", ..] => control(Control::Rollback),
-            ["SAVEPOINT" | "RELEASE", ..] | ["PREPARE", "TRANSACTION", ..] => control(Control::Other),
             ["CREATE", "INDEX", "CONCURRENTLY", ..] | ["CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", ..] => {
                 forbidden("CREATE INDEX CONCURRENTLY")
             }
@@ -103,10 +98,7 @@ impl Head {
     fn may_set_search_path(&self) -> bool {
         let first = self.words.first().map_or("", String::as_str);
         // Plain rows cannot; a query, a block or a procedure can.
-        !matches!(
-            first,
-            "COPY" | "CREATE" | "ALTER" | "DROP" | "INSERT" | "COMMENT" | "GRANT"
-        )
+        !matches!(first, "COPY" | "CREATE" | "ALTER" | "DROP" | "INSERT" | "COMMENT" | "GRANT")
     }
 }
 
@@ -121,9 +113,7 @@ mod tests {
     #[test]
     fn keywords_tell_what_a_transaction_forbids() {
         let forbidden = |sql: &str| matches!(of(sql).transaction, TransactionRule::Forbidden { .. });
-        assert!(forbidden(
-            "/* a */ create -- b\n unique index concurrently i on t (a)"
-        ));
+        assert!(forbidden("/* a */ create -- b\n unique index concurrently i on t (a)"));
         assert!(forbidden("VACUUM (FULL) t"));
         assert!(forbidden("REINDEX TABLE CONCURRENTLY t"));
         assert!(!forbidden("CREATE INDEX \"concurrently\" ON t (a)"));
@@ -134,10 +124,7 @@ mod tests {
     fn keywords_tell_transaction_control() {
         let control = |sql: &str| of(sql).transaction;
         assert_eq!(control("begin"), TransactionRule::Control(Control::Begin));
-        assert_eq!(
-            control("ROLLBACK TO SAVEPOINT a"),
-            TransactionRule::Control(Control::Other)
-        );
+        assert_eq!(control("ROLLBACK TO SAVEPOINT a"), TransactionRule::Control(Control::Other));
         assert_eq!(control("END"), TransactionRule::Control(Control::Commit));
     }
 

@@ -205,9 +205,7 @@ impl Walk for protobuf::FuncCall {
         if matches!(object.name.as_str(), "nextval" | "currval" | "setval")
             && let Some(sequence) = self.args.first().and_then(text_of)
         {
-            found
-                .reads
-                .extend(names::from_text(ObjectKind::Sequence, sequence));
+            found.reads.extend(names::from_text(ObjectKind::Sequence, sequence));
         }
         if object.name == "set_config" {
             let setting = self.args.first().and_then(text_of);
@@ -222,10 +220,7 @@ impl Walk for protobuf::TypeCast {
     fn walk(&self, found: &mut Found) {
         self.arg.walk(found);
         self.type_name.walk(found);
-        let target = self
-            .type_name
-            .as_ref()
-            .and_then(|name| names::text(name.names.last()?));
+        let target = self.type_name.as_ref().and_then(|name| names::text(name.names.last()?));
         let value = self.arg.as_deref().and_then(text_of);
         if let (Some("regclass"), Some(value)) = (target, value) {
             found.reads.extend(names::from_text(ObjectKind::Relation, value));
@@ -255,8 +250,7 @@ impl Found {
                 _ => None,
             });
             if clause.recursive {
-                self.scope
-                    .extend(tables.clone().map(|table| table.ctename.clone()));
+                self.scope.extend(tables.clone().map(|table| table.ctename.clone()));
             }
             for table in tables {
                 table.walk(self);
@@ -268,8 +262,7 @@ impl Found {
     }
 
     fn writes(&mut self, relation: Option<&protobuf::RangeVar>) {
-        self.writes
-            .extend(relation.map(|relation| names::relation(ObjectKind::Relation, relation)));
+        self.writes.extend(relation.map(|relation| names::relation(ObjectKind::Relation, relation)));
     }
 }
 

@@ -17,10 +17,7 @@ mod tests {
         let parse = |text: &str| directive_of(text.as_bytes());
         let some = |name: &str, argument: &str| Some((name.to_owned(), argument.to_owned()));
         assert_eq!(parse("-- cutover: no-transaction"), some("no-transaction", ""));
-        assert_eq!(
-            parse("--cutover:name  a check, in words "),
-            some("name", "a check, in words")
-        );
+        assert_eq!(parse("--cutover:name  a check, in words "), some("name", "a check, in words"));
         assert_eq!(parse("-- cutover:"), None);
         assert_eq!(parse("-- about cutover: x"), None);
         assert_eq!(parse("-- cutovers: x"), None);

@@ -72,11 +72,7 @@ unsafe fn copy(result: &PgQueryProtobufParseResult) -> Result<Vec<u8>, RawError>
         // SAFETY: the strings of the error are null or NUL-terminated, and live as long as it does.
         let (message, function) = unsafe { (text(error.message), text(error.funcname)) };
         let cursor = usize::try_from(error.cursorpos).unwrap_or(0);
-        return Err(RawError {
-            message,
-            cursor,
-            function,
-        });
+        return Err(RawError { message, cursor, function });
     }
     if result.parse_tree.data.is_null() {
         return Ok(Vec::new());

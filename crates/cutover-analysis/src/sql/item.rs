@@ -68,11 +68,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub(crate) const START: Self = Self {
-        offset: 0,
-        line: 1,
-        column: 1,
-    };
+    pub(crate) const START: Self = Self { offset: 0, line: 1, column: 1 };
 
     /// The place after `text`, if `text` begins here.
     pub(crate) fn after(mut self, text: &[u8]) -> Self {
@@ -86,13 +82,8 @@ impl Place {
             }
             None => text,
         };
-        let characters = last_line
-            .iter()
-            .filter(|byte| !is_utf8_continuation(**byte))
-            .count();
-        self.column = self
-            .column
-            .saturating_add(u32::try_from(characters).unwrap_or(u32::MAX));
+        let characters = last_line.iter().filter(|byte| !is_utf8_continuation(**byte)).count();
+        self.column = self.column.saturating_add(u32::try_from(characters).unwrap_or(u32::MAX));
         self
     }
 }

@@ -99,14 +99,8 @@ impl Input<'_> {
     /// A token that ends before the first byte at or after `from` that does not belong to it.
     fn run_from(&self, from: usize, kind: Kind, belongs: impl Fn(u8) -> bool) -> Scan {
         match self.from(from).iter().position(|byte| !belongs(*byte)) {
-            Some(len) => Scan::Token {
-                kind,
-                len: from + len,
-            },
-            None if self.complete => Scan::Token {
-                kind,
-                len: self.text.len(),
-            },
+            Some(len) => Scan::Token { kind, len: from + len },
+            None if self.complete => Scan::Token { kind, len: self.text.len() },
             None => Scan::More,
         }
     }
@@ -116,11 +110,7 @@ impl Input<'_> {
     }
 
     fn end_missing(&self, what: Unterminated) -> Scan {
-        if self.complete {
-            Scan::Unterminated(what)
-        } else {
-            Scan::More
-        }
+        if self.complete { Scan::Unterminated(what) } else { Scan::More }
     }
 
     /// The first byte alone, or what `scan` finds if it is followed by `second`.
@@ -135,14 +125,8 @@ impl Input<'_> {
     /// PostgreSQL ends a `--` comment at a carriage return too.
     fn line_comment(self) -> Scan {
         match memchr2(b'\n', b'\r', self.text) {
-            Some(len) => Scan::Token {
-                kind: Kind::LineComment,
-                len,
-            },
-            None if self.complete => Scan::Token {
-                kind: Kind::LineComment,
-                len: self.text.len(),
-            },
+            Some(len) => Scan::Token { kind: Kind::LineComment, len },
+            None if self.complete => Scan::Token { kind: Kind::LineComment, len: self.text.len() },
             None => Scan::More,
         }
     }
@@ -162,10 +146,7 @@ impl Input<'_> {
             }
             at += 2;
             if depth == 0 {
-                return Scan::Token {
-                    kind: Kind::BlockComment,
-                    len: at,
-                };
+                return Scan::Token { kind: Kind::BlockComment, len: at };
             }
         }
         self.end_missing(Unterminated::Comment)
@@ -200,18 +181,10 @@ impl Input<'_> {
             match self.from(at) {
                 [b'\\', _, ..] | [b'\'', b'\'', ..] => at += 2,
                 [b'\'', rest @ ..] if !rest.is_empty() || self.complete => {
-                    match (Input {
-                        text: rest,
-                        complete: self.complete,
-                    })
-                    .continuation()
-                    {
+                    match (Input { text: rest, complete: self.complete }).continuation() {
                         Continuation::At(next) => at += 1 + next,
                         Continuation::None => {
-                            return Scan::Token {
-                                kind: Kind::String,
-                                len: at + 1,
-                            };
+                            return Scan::Token { kind: Kind::String, len: at + 1 };
                         }
                         Continuation::More => return Scan::More,
                     }
@@ -245,11 +218,7 @@ impl Input<'_> {
     }
 
     fn no_continuation(&self) -> Continuation {
-        if self.complete {
-            Continuation::None
-        } else {
-            Continuation::More
-        }
+        if self.complete { Continuation::None } else { Continuation::More }
     }
 
     /// A dollar-quoted string, a parameter (`$1`) or a lone `$`.
@@ -259,11 +228,7 @@ impl Input<'_> {
             return self.run(Kind::Number, |byte| byte.is_ascii_digit());
         }
         let Some(tag) = rest.iter().position(|byte| !is_tag_part(*byte)) else {
-            return if self.complete {
-                single(Kind::Other)
-            } else {
-                Scan::More
-            };
+            return if self.complete { single(Kind::Other) } else { Scan::More };
         };
         if rest.get(tag) != Some(&b'$') {
             return single(Kind::Other);
@@ -271,10 +236,7 @@ impl Input<'_> {
         let opening = tag + 2;
         let delimiter = self.text.get(..opening).unwrap_or_default();
         match memmem::find(self.from(opening), delimiter) {
-            Some(body) => Scan::Token {
-                kind: Kind::String,
-                len: opening + body + opening,
-            },
+            Some(body) => Scan::Token { kind: Kind::String, len: opening + body + opening },
             None => self.end_missing(Unterminated::DollarString),
         }
     }

@@ -55,10 +55,7 @@ impl Parsed {
     }
 
     pub(crate) fn statements(&self) -> impl Iterator<Item = &NodeEnum> {
-        self.tree
-            .stmts
-            .iter()
-            .filter_map(|raw| raw.stmt.as_ref()?.node.as_ref())
+        self.tree.stmts.iter().filter_map(|raw| raw.stmt.as_ref()?.node.as_ref())
     }
 }
 
@@ -73,10 +70,7 @@ pub fn parse(sql: &str) -> Result<Parsed, ParseError> {
         offset: error.nul_position(),
     })?;
     if sql.len() > LONGEST_ANALYSED {
-        let reason = format!(
-            "the statement has {} bytes, more than {LONGEST_ANALYSED}",
-            sql.len()
-        );
+        let reason = format!("the statement has {} bytes, more than {LONGEST_ANALYSED}", sql.len());
         return Err(ParseError::NotAnalysable(reason));
     }
     let bytes = ffi::parse(&text).map_err(|error| refused(sql, error))?;
@@ -89,10 +83,7 @@ fn refused(sql: &str, error: ffi::RawError) -> ParseError {
         return ParseError::NotAnalysable(error.message);
     }
     let offset = byte_offset(sql, error.cursor);
-    ParseError::Syntax(SyntaxError {
-        message: error.message,
-        offset,
-    })
+    ParseError::Syntax(SyntaxError { message: error.message, offset })
 }
 
 /// The library's own limits; what a server says about the text has a position.
@@ -105,9 +96,7 @@ fn byte_offset(sql: &str, cursor: usize) -> usize {
     let Some(characters) = cursor.checked_sub(1) else {
         return 0;
     };
-    sql.char_indices()
-        .nth(characters)
-        .map_or(sql.len(), |(offset, _)| offset)
+    sql.char_indices().nth(characters).map_or(sql.len(), |(offset, _)| offset)
 }
 
 fn decode(bytes: &[u8]) -> Result<ParseResult, ParseError> {
@@ -128,9 +117,7 @@ fn decode_on_large_stack(bytes: &[u8]) -> Result<ParseResult, String> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .stack_size(DECODING_STACK)
-            .spawn_scoped(scope, || {
-                ParseResult::decode(bytes).map_err(|error| error.to_string())
-            })
+            .spawn_scoped(scope, || ParseResult::decode(bytes).map_err(|error| error.to_string()))
             .map_err(|error| error.to_string())?
             .join()
             .map_err(|_| "the tree cannot be decoded".to_owned())?

@@ -6,11 +6,7 @@ use super::keywords::NOT_FREE;
 ///
 /// A name cannot contain NUL; the server refuses one that does.
 pub fn quote_ident(name: &str) -> String {
-    if is_plain(name) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
+    if is_plain(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 /// `schema.name`, both quoted where needed.
@@ -22,17 +18,12 @@ pub fn quote_qualified(schema: &str, name: &str) -> String {
 /// `standard_conforming_strings`.
 pub fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
+    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
 fn is_plain(name: &str) -> bool {
     let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
-    let goes_on_well = name
-        .bytes()
-        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let goes_on_well =
+        name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     starts_well && goes_on_well && NOT_FREE.binary_search(&name).is_err()
 }

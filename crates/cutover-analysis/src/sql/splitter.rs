@@ -78,18 +78,8 @@ impl<R: Read> Source<R> {
 impl<R: Read> Splitter<R> {
     /// Splits what `reader` gives.
     pub fn new(reader: R) -> Self {
-        let source = Source {
-            reader,
-            buffer: Vec::new(),
-            start: 0,
-            complete: false,
-        };
-        Self {
-            source,
-            place: Place::START,
-            directives: Vec::new(),
-            mode: Mode::Sql,
-        }
+        let source = Source { reader, buffer: Vec::new(), start: 0, complete: false };
+        Self { source, place: Place::START, directives: Vec::new(), mode: Mode::Sql }
     }
 
     /// The directives in comments after the last statement: they belong to nothing, which deserves a warning.
@@ -111,15 +101,12 @@ impl<R: Read> Splitter<R> {
 
     /// Leaves the first `len` bytes of the text behind.
     fn skip(&mut self, len: usize) {
-        self.place = self
-            .place
-            .after(self.source.text().get(..len).unwrap_or_default());
+        self.place = self.place.after(self.source.text().get(..len).unwrap_or_default());
         self.source.skip(len);
     }
 
     fn place_at(&self, offset: usize) -> Place {
-        self.place
-            .after(self.source.text().get(..offset).unwrap_or_default())
+        self.place.after(self.source.text().get(..offset).unwrap_or_default())
     }
 
     /// The token at `offset` of the text; none at the end of the file.
@@ -129,10 +116,7 @@ impl<R: Read> Splitter<R> {
             match lexer::scan(rest, self.source.complete) {
                 Scan::Token { kind, len } => return Ok(Some((kind, len))),
                 Scan::Unterminated(what) => {
-                    return Err(SplitError::Unterminated {
-                        what,
-                        at: self.place_at(offset),
-                    });
+                    return Err(SplitError::Unterminated { what, at: self.place_at(offset) });
                 }
                 Scan::More if self.source.complete => return Ok(None),
                 // As much again as the token has already: scanning it from its beginning each time stays linear.
@@ -156,13 +140,13 @@ impl<R: Read> Splitter<R> {
                 Kind::Semicolon if progress.is_ended_by_semicolon() => {
                     return self.statement(&progress, at + len).map(Some);
                 }
-                Kind::Backslash if !started => match self.psql_command(at)? {
-                    Some(command) => return Ok(Some(command)),
-                    None => {
-                        at = 0;
-                        continue;
+                Kind::Backslash if !started => {
+                    if let Some(command) = self.psql_command(at)? {
+                        return Ok(Some(command));
                     }
-                },
+                    at = 0;
+                    continue;
+                }
                 _ => {
                     let text = self.source.text().get(at..at + len).unwrap_or_default();
                     progress.take(kind, at, text);
@@ -197,28 +181,17 @@ impl<R: Read> Splitter<R> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
             Err(error) => {
-                return Err(SplitError::InvalidUtf8 {
-                    at: self.place_at(error.valid_up_to()),
-                });
+                return Err(SplitError::InvalidUtf8 { at: self.place_at(error.valid_up_to()) });
             }
         };
         let start = self.place;
-        let span = Span {
-            start: start.offset,
-            end: start.offset + text.len(),
-        };
+        let span = Span { start: start.offset, end: start.offset + text.len() };
         self.skip(end - first);
         if progress.is_copy_from_stdin() {
             self.mode = Mode::CopyLineEnd;
         }
         let directives = std::mem::take(&mut self.directives);
-        Ok(Item::Statement(Statement {
-            text,
-            span,
-            line: start.line,
-            column: start.column,
-            directives,
-        }))
+        Ok(Item::Statement(Statement { text, span, line: start.line, column: start.column, directives }))
     }
 
     /// The backslash command `at` bytes from here, to the end of its line; none if it is one without effect.
@@ -243,10 +216,7 @@ impl<R: Read> Splitter<R> {
             match memchr(b'\n', rest) {
                 Some(len) => return Ok(Line { len, ended: true }),
                 None if self.source.complete => {
-                    return Ok(Line {
-                        len: rest.len(),
-                        ended: false,
-                    });
+                    return Ok(Line { len: rest.len(), ended: false });
                 }
                 None => {
                     let wanted = rest.len();
@@ -262,15 +232,10 @@ impl<R: Read> Splitter<R> {
         let rest = self.source.text().get(..len).unwrap_or_default();
         let text = rest.iter().position(|byte| !byte.is_ascii_whitespace());
         if let Some(at) = text.filter(|at| !rest.get(*at..).unwrap_or_default().starts_with(b"--")) {
-            return Err(SplitError::TextAfterCopy {
-                at: self.place_at(at),
-            });
+            return Err(SplitError::TextAfterCopy { at: self.place_at(at) });
         }
         self.skip(len + usize::from(ended));
-        self.mode = Mode::CopyData {
-            from: self.place,
-            in_line: false,
-        };
+        self.mode = Mode::CopyData { from: self.place, in_line: false };
         Ok(())
     }
 
@@ -281,11 +246,7 @@ impl<R: Read> Splitter<R> {
             self.source.read_more(CHUNK + 4)?;
         }
         let text = self.source.text();
-        let data = CopyLines {
-            text,
-            complete: self.source.complete,
-        }
-        .take(in_line);
+        let data = CopyLines { text, complete: self.source.complete }.take(in_line);
         match data {
             CopyPart::End { len } => {
                 self.skip(len);
@@ -294,17 +255,11 @@ impl<R: Read> Splitter<R> {
             }
             CopyPart::Data { len } => {
                 let chunk = text.get(..len).unwrap_or_default().to_vec();
-                self.mode = Mode::CopyData {
-                    from,
-                    in_line: chunk.last() != Some(&b'\n'),
-                };
+                self.mode = Mode::CopyData { from, in_line: chunk.last() != Some(&b'\n') };
                 self.skip(len);
                 Ok(Item::CopyData(chunk))
             }
-            CopyPart::Missing => Err(SplitError::Unterminated {
-                what: Unterminated::CopyData,
-                at: from,
-            }),
+            CopyPart::Missing => Err(SplitError::Unterminated { what: Unterminated::CopyData, at: from }),
         }
     }
 }
@@ -333,26 +288,16 @@ impl CopyLines<'_> {
         while at < self.text.len() {
             let rest = self.text.get(at..).unwrap_or_default();
             if at_line_start && let Some(len) = self.end_marker(rest) {
-                return if at > 0 {
-                    CopyPart::Data { len: at }
-                } else {
-                    CopyPart::End { len }
-                };
+                return if at > 0 { CopyPart::Data { len: at } } else { CopyPart::End { len } };
             }
             let line = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
             if at + line > CHUNK {
-                return CopyPart::Data {
-                    len: if at > 0 { at } else { CHUNK },
-                };
+                return CopyPart::Data { len: if at > 0 { at } else { CHUNK } };
             }
             at += line;
             at_line_start = true;
         }
-        if at > 0 {
-            CopyPart::Data { len: at }
-        } else {
-            CopyPart::Missing
-        }
+        if at > 0 { CopyPart::Data { len: at } } else { CopyPart::Missing }
     }
 
     /// The length of a line that only says `\.`.

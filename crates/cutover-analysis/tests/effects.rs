@@ -1,0 +1,203 @@
+//! The effects of one statement of each kind, as text. `UPDATE_EXPECT=1` writes the expectation anew.
+#![allow(clippy::expect_used, reason = "a test helper")]
+
+use std::fmt::Write as _;
+
+use cutover_analysis::effects::{
+    Check, Control, Effects, ObjectKind, ObjectRef, Retry, TEMPORARY_SCHEMA, TransactionRule, effects_of_text,
+};
+use cutover_analysis::sql::{Item, Splitter};
+
+fn object(object: &ObjectRef) -> String {
+    let mut text = format!("{:?} ", object.kind);
+    for part in [&object.schema, &object.table].into_iter().flatten() {
+        text.push_str(part);
+        text.push('.');
+    }
+    text + &object.name
+}
+
+fn show(effects: &Effects) -> String {
+    let mut text = String::new();
+    for (sign, objects) in [('+', &effects.creates), ('~', &effects.alters), ('-', &effects.drops)] {
+        for one in objects {
+            let _ = writeln!(text, "    {sign} {}", object(one));
+        }
+    }
+    for reference in &effects.references {
+        let _ = writeln!(text, "    ? {}: {}", object(&reference.object), reference.why);
+    }
+    if effects.transaction != TransactionRule::Allowed {
+        let _ = writeln!(text, "    {:?}", effects.transaction);
+    }
+    if effects.retry != Retry::Unknown {
+        let _ = writeln!(text, "    {:?}", effects.retry);
+    }
+    for (name, is_set) in [
+        ("copy data", effects.copy_from_stdin),
+        ("search path", effects.sets_search_path),
+        ("session state", effects.session_state),
+    ] {
+        if is_set {
+            let _ = writeln!(text, "    {name}");
+        }
+    }
+    if let Some(reason) = &effects.opaque {
+        let _ = writeln!(text, "    opaque: {reason}");
+    }
+    text
+}
+
+fn of(sql: &str) -> Effects {
+    effects_of_text(sql).expect(sql)
+}
+
+#[test]
+fn the_corpus() {
+    let mut text = String::new();
+    for item in Splitter::new(include_str!("corpus.sql").as_bytes()) {
+        if let Item::Statement(statement) = item.expect("right") {
+            let _ = write!(text, "{}\n{}", statement.text, show(&of(&statement.text)));
+        }
+    }
+    expect_test::expect_file!["corpus.effects"].assert_eq(&text);
+}
+
+/// The corpus names everything that is a user's own function, type or operator class `own_…`, in every place an
+/// expression can stand in: none may be missed.
+#[test]
+fn nothing_a_statement_mentions_is_missed() {
+    let mut mentioned = 0;
+    for item in Splitter::new(include_str!("corpus.sql").as_bytes()) {
+        let Item::Statement(statement) = item.expect("right") else { continue };
+        // The arguments in a signature only say which function or operator is meant.
+        let signature = ["ALTER FUNCTION", "DROP OPERATOR", "DROP AGGREGATE"];
+        if signature.iter().any(|start| statement.text.starts_with(start)) {
+            continue;
+        }
+        let effects = of(&statement.text);
+        let needed = effects.references.iter().map(|reference| &reference.object);
+        let known: Vec<&str> = [&effects.creates, &effects.alters, &effects.drops]
+            .into_iter()
+            .flatten()
+            .chain(needed)
+            .flat_map(|object| object.name.split(' '))
+            .collect();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        for word in statement.text.split(|c| !is_part(c)).filter(|word| word.starts_with("own_")) {
+            mentioned += 1;
+            assert!(known.contains(&word), "{word} in {}", statement.text);
+        }
+    }
+    assert!(mentioned > 120, "{mentioned}");
+}
+
+#[test]
+fn names_are_those_postgresql_stores() {
+    let long = "N".repeat(70);
+    let created = of(&format!("CREATE TABLE App.\"Users\" (a int); CREATE TABLE {long} (a int)")).creates;
+    assert_eq!(created[0], ObjectRef::new(ObjectKind::Table, Some("app".to_owned()), "Users"));
+    assert_eq!(created[1].name, "n".repeat(63));
+}
+
+#[test]
+fn what_a_statement_creates_is_no_reference() {
+    let effects = of(
+        "CREATE TABLE t (id serial PRIMARY KEY, parent int REFERENCES t, n int DEFAULT nextval('t_id_seq'))",
+    );
+    assert!(effects.references.iter().all(|reference| reference.object.name == "nextval"), "{effects:?}");
+    let effects = of("CREATE TEMP TABLE t (id int); INSERT INTO t VALUES (1)");
+    assert!(effects.references.is_empty(), "{effects:?}");
+    assert_eq!(effects.creates[0].schema.as_deref(), Some(TEMPORARY_SCHEMA));
+    assert!(effects.creates[0].is_temporary() && effects.session_state);
+}
+
+#[test]
+fn plain_statements_leave_nothing_in_the_session() {
+    for sql in [
+        "CREATE TABLE t (a timestamptz DEFAULT now())",
+        "INSERT INTO t SELECT count(*), now(), nextval('s') FROM u",
+        "UPDATE t SET a = lower(b) WHERE c IN (SELECT d FROM u)",
+        "SELECT pg_catalog.setval('s', 1)",
+        "GRANT SELECT ON t TO reader",
+    ] {
+        let effects = of(sql);
+        assert!(!effects.session_state && effects.opaque.is_none(), "{sql}: {effects:?}");
+    }
+    for sql in [
+        "SELECT f()",
+        "SELECT app.lower('x')",
+        "UPDATE t SET a = f(b)",
+        "SET a.b = 1",
+        "SELECT set_config('a.b', '', true)",
+    ] {
+        assert!(of(sql).session_state, "{sql}");
+    }
+}
+
+#[test]
+fn the_search_path_is_noticed() {
+    for sql in [
+        "SET search_path = a",
+        "SET LOCAL search_path TO a",
+        "SET SCHEMA 'a'",
+        "RESET search_path",
+        "RESET ALL",
+        "SELECT pg_catalog.set_config('search_path', '', false)",
+        "SELECT set_config(name, '', false) FROM t",
+        "DISCARD ALL",
+        "SET ROLE boss",
+    ] {
+        assert!(of(sql).sets_search_path, "{sql}");
+    }
+    assert!(!of("SET work_mem = '1MB'").sets_search_path);
+    assert!(!of("SELECT set_config('work_mem', '1MB', false)").sets_search_path);
+}
+
+#[test]
+fn copy_data_from_the_client_is_told_from_files() {
+    assert!(of("COPY t (a) FROM STDIN WITH (FORMAT csv)").copy_from_stdin);
+    assert!(!of("COPY t FROM '/tmp/x'").copy_from_stdin);
+    assert!(!of("COPY t TO STDOUT").copy_from_stdin);
+    assert!(of("COPY t FROM PROGRAM 'x'").opaque.is_some());
+}
+
+#[test]
+fn what_a_transaction_forbids_can_be_checked_or_repeated() {
+    let retry = |sql: &str| {
+        let effects = of(sql);
+        assert!(matches!(effects.transaction, TransactionRule::Forbidden { .. }), "{sql}");
+        effects.retry
+    };
+    let index = ObjectRef { table: Some("t".to_owned()), ..ObjectRef::new(ObjectKind::Index, None, "i") };
+    assert_eq!(
+        retry("CREATE INDEX CONCURRENTLY i ON t (a)"),
+        Retry::Checkable(Check::IndexValid {
+            index,
+            table: Some(ObjectRef::new(ObjectKind::Relation, None, "t"))
+        })
+    );
+    assert_eq!(retry("VACUUM t"), Retry::Idempotent);
+    assert!(matches!(retry("DROP INDEX CONCURRENTLY i"), Retry::Checkable(Check::IndexAbsent { .. })));
+    for sql in [
+        "ALTER TYPE mood ADD VALUE 'x'",
+        "ANALYZE t",
+        "REINDEX TABLE t",
+        "CLUSTER t USING i",
+        "CREATE INDEX i ON t (a)",
+        "REINDEX (CONCURRENTLY false) TABLE t",
+        "REFRESH MATERIALIZED VIEW CONCURRENTLY m",
+        "ALTER TABLE p DETACH PARTITION q FINALIZE",
+        "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (create_slot = off)",
+    ] {
+        assert_eq!(of(sql).transaction, TransactionRule::Allowed, "{sql}");
+    }
+    for (sql, control) in [
+        ("BEGIN", Control::Begin),
+        ("END", Control::Commit),
+        ("ABORT", Control::Rollback),
+        ("ROLLBACK TO a", Control::Other),
+    ] {
+        assert_eq!(of(sql).transaction, TransactionRule::Control(control), "{sql}");
+    }
+}
