@@ -73,7 +73,7 @@ pub struct CheckResult {
     pub elapsed: Duration,
 }
 
-/// Verdict of a check. There is no fourth: what was not measured is said to be so.
+/// Verdict of a check: what was not measured is said to be so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -81,8 +81,10 @@ pub enum Verdict {
     Holds,
     /// Found something else: the claim is false.
     False,
-    /// It could not be measured; `found` says why. Counts as a failure for exit codes unless skipped by name.
+    /// It could not be measured; `found` says why. Counts as a failure for exit codes.
     NotMeasured,
+    /// There was nothing to measure yet: it rests on a migration that waits, named in `found`. No failure.
+    Skipped,
 }
 
 /// Something that happened during a run.
@@ -200,6 +202,15 @@ pub enum EventKind {
         migration: MigrationId,
         /// Why: deferred, optional, above the target.
         why: String,
+    },
+    /// What a table held before the first statement, for the checks that say it stays so.
+    Figures {
+        /// The table, as its check names it.
+        table: String,
+        /// Number of rows.
+        rows: u64,
+        /// Digest of its content, 32 hex digits.
+        digest: String,
     },
     /// A check was measured.
     CheckDone(CheckResult),

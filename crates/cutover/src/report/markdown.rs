@@ -420,6 +420,7 @@ fn verdict(check: &CheckResult) -> &'static str {
         Verdict::Holds => "holds",
         Verdict::False => "false",
         Verdict::NotMeasured => "not measured",
+        Verdict::Skipped => "skipped",
     }
 }
 

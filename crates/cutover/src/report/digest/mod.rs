@@ -104,7 +104,8 @@ impl<'a> Digest<'a> {
         digest.checks.sort_by_key(|check| match check.verdict {
             Verdict::False => 0,
             Verdict::NotMeasured => 1,
-            Verdict::Holds => 2,
+            Verdict::Skipped => 2,
+            Verdict::Holds => 3,
         });
         digest
     }
@@ -278,10 +279,11 @@ impl<'a> Digest<'a> {
 /// Verdicts in words: `24 checks: 23 hold, 1 false`; `None` without checks.
 pub(super) fn verdict_words(checks: &[&CheckResult]) -> Option<String> {
     let number = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
-    let (held, wrong, unknown) = (
+    let (held, wrong, unknown, skipped) = (
         number(Verdict::Holds),
         number(Verdict::False),
         number(Verdict::NotMeasured),
+        number(Verdict::Skipped),
     );
     if checks.is_empty() {
         return None;
@@ -291,7 +293,7 @@ pub(super) fn verdict_words(checks: &[&CheckResult]) -> Option<String> {
         count(checks.len(), "check", "checks"),
         count(held, "holds", "hold")
     );
-    for (n, what) in [(wrong, "false"), (unknown, "not measured")] {
+    for (n, what) in [(wrong, "false"), (unknown, "not measured"), (skipped, "skipped")] {
         if n > 0 {
             words = format!("{words}, {}", count(n, what, what));
         }

@@ -141,6 +141,7 @@ fn tally(digest: &Digest<'_>) -> Vec<(String, String, &'static str)> {
         (Verdict::Holds, "checks hold", "good"),
         (Verdict::False, "checks false", "bad"),
         (Verdict::NotMeasured, "checks not measured", "warn"),
+        (Verdict::Skipped, "checks skipped", ""),
     ];
     for (verdict, what, tone) in verdicts {
         let number = digest.verdicts(verdict);

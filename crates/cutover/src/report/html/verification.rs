@@ -77,6 +77,7 @@ fn badge(check: &CheckResult) -> Markup {
         Verdict::Holds => ("good", "✓", "holds"),
         Verdict::False => ("bad", "✗", "false"),
         Verdict::NotMeasured => ("warn", "?", "not measured"),
+        Verdict::Skipped => ("", "–", "skipped"),
     };
     html! { span class={ "badge " (class) } { (mark) " " (word) } }
 }

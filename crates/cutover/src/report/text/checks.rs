@@ -14,7 +14,7 @@ pub fn verification_table(checks: &[CheckResult], style: TextStyle) -> String {
         return "Verification: nothing was measured\n".to_owned();
     };
     let mut out = format!("{}: {words}\n", style.paint(Tone::Strong, "Verification"));
-    for verdict in [Verdict::False, Verdict::NotMeasured] {
+    for verdict in [Verdict::False, Verdict::NotMeasured, Verdict::Skipped] {
         for check in all.iter().filter(|check| check.verdict == verdict) {
             in_full(&mut out, check, style);
         }
@@ -68,6 +68,7 @@ fn in_full(out: &mut String, check: &CheckResult, style: TextStyle) {
         Verdict::Holds => ("✓", Tone::Good, "holds"),
         Verdict::False => ("✗", Tone::Bad, "false"),
         Verdict::NotMeasured => ("?", Tone::Warn, "not measured"),
+        Verdict::Skipped => ("–", Tone::Dim, "skipped"),
     };
     let name = escape::line(&check.name);
     let took = duration(check.elapsed);
