@@ -84,12 +84,14 @@ choose_manager() {
         command -v "$manager" >/dev/null 2>&1 && break
     done
     refresh=
+    shown=
     compiler_packages=gcc
     libclang_packages=clang-devel
     postgres_packages='postgresql-server postgresql'
     case $manager in
         apt-get)
             refresh='apt-get -qq update'
+            shown='apt-get install'
             install='apt-get -qq -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends'
             compiler_packages='gcc libc6-dev'
             libclang_packages=libclang-dev
@@ -220,7 +222,7 @@ if ! may_install; then
         say 'Installing takes root; run'
         say "    sudo sh $0"
         say 'or, leaving this script out of it,'
-        say "    sudo $install $packages"
+        say "    sudo ${shown:-$install} $packages"
     fi
     exit 1
 fi

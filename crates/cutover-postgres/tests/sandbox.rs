@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,11 +17,7 @@ const CHILD_TEST: &str = "a_server_to_be_abandoned";
 
 fn options() -> SandboxOptions {
     let vars = std::env::vars().collect();
-    SandboxOptions::new(&Environment {
-        vars,
-        home: None,
-        user: None,
-    })
+    SandboxOptions::new(&Environment { vars, home: None, user: None })
 }
 
 /// A folder of this test's own, so that sweeping there disturbs nobody.
@@ -28,28 +25,19 @@ struct Base(PathBuf);
 
 impl Base {
     fn new(name: &str) -> Self {
-        let root = if Path::new("/dev/shm").is_dir() {
-            PathBuf::from("/dev/shm")
-        } else {
-            std::env::temp_dir()
-        };
+        let root =
+            if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
         let path = root.join(format!("cutover-test-{name}-{}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
         Self(path.canonicalize().unwrap())
     }
 
     fn options(&self) -> SandboxOptions {
-        SandboxOptions {
-            base_dir: Some(self.0.clone()),
-            ..options()
-        }
+        SandboxOptions { base_dir: Some(self.0.clone()), ..options() }
     }
 
     fn entries(&self) -> Vec<PathBuf> {
-        std::fs::read_dir(&self.0)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect()
+        std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 }
 
@@ -68,22 +56,13 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn runs(pid: u32) -> bool {
-    let state = Command::new("ps")
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output()
-        .unwrap();
+    let state = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let state = String::from_utf8(state.stdout).unwrap();
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
 fn signal(name: &str, pid: u32) {
-    assert!(
-        Command::new("kill")
-            .args([name, &pid.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -105,16 +84,9 @@ async fn ask(url: &str, sql: &str) -> Result<String, tokio_postgres::Error> {
 #[tokio::test]
 async fn a_server_is_used_and_leaves_nothing_behind() {
     let sandbox = Sandbox::start_in_background(options()).await.unwrap();
-    let (folder, pid, guard) = (
-        sandbox.folder().to_owned(),
-        sandbox.pid().unwrap(),
-        sandbox.guard_pid(),
-    );
+    let (folder, pid, guard) = (sandbox.folder().to_owned(), sandbox.pid().unwrap(), sandbox.guard_pid());
     sandbox.create_database("first one", None).await.unwrap();
-    sandbox
-        .create_database("copy \"of\" it", Some("first one"))
-        .await
-        .unwrap();
+    sandbox.create_database("copy \"of\" it", Some("first one")).await.unwrap();
     let again = sandbox.create_database("first one", None).await.unwrap_err();
     assert!(matches!(again, SandboxError::Sql { .. }), "{again}");
     sandbox.drop_database("first one").await.unwrap();
@@ -135,11 +107,8 @@ async fn a_server_is_used_and_leaves_nothing_behind() {
 fn nobody_gets_in_without_the_password() {
     let sandbox = Sandbox::start(&options()).unwrap();
     let port = sandbox.port();
-    let wrong = ask(
-        &format!("postgresql://postgres:guess@127.0.0.1:{port}/postgres"),
-        "select 1",
-    )
-    .unwrap_err();
+    let wrong =
+        ask(&format!("postgresql://postgres:guess@127.0.0.1:{port}/postgres"), "select 1").unwrap_err();
     assert_eq!(wrong.code().unwrap().code(), "28P01");
     let sockets = sandbox.socket_dir().unwrap().display().to_string();
     let by_socket = |password: &str| {
@@ -167,22 +136,14 @@ fn settings_reach_the_server_and_wrong_ones_are_shown_with_its_log() {
     let mut wrong = base.options();
     wrong.settings = vec![("shared_buffers".to_owned(), "a lot".to_owned())];
     let error = Sandbox::start(&wrong).unwrap_err().to_string();
-    assert!(
-        error.contains("invalid value for parameter \"shared_buffers\": \"a lot\""),
-        "{error}"
-    );
-    assert_eq!(
-        base.entries(),
-        Vec::<PathBuf>::new(),
-        "a failed start leaves nothing"
-    );
+    assert!(error.contains("invalid value for parameter \"shared_buffers\": \"a lot\""), "{error}");
+    assert_eq!(base.entries(), Vec::<PathBuf>::new(), "a failed start leaves nothing");
 }
 
 #[test]
 fn two_are_started_at_the_same_time() {
-    let started: Vec<_> = (0..2)
-        .map(|_| std::thread::spawn(|| Sandbox::start(&options()).unwrap()))
-        .collect();
+    let started: Vec<_> =
+        (0..2).map(|_| std::thread::spawn(|| Sandbox::start(&options()).unwrap())).collect();
     let sandboxes: Vec<_> = started.into_iter().map(|thread| thread.join().unwrap()).collect();
     assert_ne!(sandboxes[0].port(), sandboxes[1].port());
     for sandbox in &sandboxes {
@@ -201,13 +162,7 @@ fn a_crash_keeps_the_files_and_a_restart_the_address() {
     assert!(ask(&url, "select 1").is_err());
     sandbox.restart().unwrap();
     assert_eq!(ask(&url, "select answer from kept").unwrap(), "42");
-    assert!(
-        sandbox
-            .log()
-            .contains("database system was not properly shut down"),
-        "{}",
-        sandbox.log()
-    );
+    assert!(sandbox.log().contains("database system was not properly shut down"), "{}", sandbox.log());
     sandbox.restart().unwrap();
     assert_eq!(ask(&url, "select answer from kept").unwrap(), "42");
 }
@@ -233,10 +188,7 @@ fn dumps_and_restores_without_a_password_in_the_arguments() {
     let file = sandbox.folder().join("backup");
     let mut dump = sandbox.binaries().pg_dump(&sandbox.options("from here")).unwrap();
     run_client("pg_dump", dump.arg("-Fc").arg("-f").arg(&file)).unwrap();
-    let mut restore = sandbox
-        .binaries()
-        .pg_restore(&sandbox.options("to='there'"))
-        .unwrap();
+    let mut restore = sandbox.binaries().pg_restore(&sandbox.options("to='there'")).unwrap();
     run_client("pg_restore", restore.arg(&file)).unwrap();
     assert_eq!(ask(&sandbox.url("to='there'"), "select n from t").unwrap(), "7");
     let mut missing = sandbox.binaries().pg_dump(&sandbox.options("nowhere")).unwrap();
@@ -248,17 +200,9 @@ fn dumps_and_restores_without_a_password_in_the_arguments() {
 #[ignore = "not a test of its own: the owner that other tests start and kill"]
 fn a_server_to_be_abandoned() {
     let base = std::env::var(CHILD).unwrap();
-    let sandbox = Sandbox::start(&SandboxOptions {
-        base_dir: Some(PathBuf::from(base)),
-        ..options()
-    })
-    .unwrap();
-    println!(
-        "started {} {} {}",
-        sandbox.pid().unwrap(),
-        sandbox.guard_pid(),
-        sandbox.folder().display()
-    );
+    let sandbox =
+        Sandbox::start(&SandboxOptions { base_dir: Some(PathBuf::from(base)), ..options() }).unwrap();
+    println!("started {} {} {}", sandbox.pid().unwrap(), sandbox.guard_pid(), sandbox.folder().display());
     // Until it is killed, or the test that asked ends.
     let _ = std::io::stdin().read_line(&mut String::new());
 }
@@ -272,33 +216,20 @@ struct Abandoned {
 
 /// Runs a copy of this program that owns a server in `base`.
 fn owner(base: &Path, prepare: impl FnOnce(&mut Command)) -> Abandoned {
-    use std::io::BufRead;
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", CHILD_TEST, "--ignored", "--nocapture"])
-        .env(CHILD, base);
+    command.args(["--exact", CHILD_TEST, "--ignored", "--nocapture"]).env(CHILD, base);
     prepare(&mut command);
-    let mut owner = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut owner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = std::io::BufReader::new(owner.stdout.take().unwrap()).lines();
-    let mut seen = String::new();
-    for line in lines.map_while(Result::ok) {
-        if let Some((_, facts)) = line.split_once("started ") {
-            let facts: Vec<&str> = facts.split(' ').collect();
-            let number = |at: usize| facts[at].parse().unwrap();
-            return Abandoned {
-                owner,
-                server: number(0),
-                guard: number(1),
-                folder: PathBuf::from(facts[2]),
-            };
-        }
-        seen = seen + &line + "\n";
-    }
-    panic!("the owner did not start a server: {seen}");
+    let mut lines = lines.map_while(Result::ok);
+    let facts = lines.find_map(|line| line.split_once("started ").map(|(_, facts)| facts.to_owned()));
+    let Some(facts) = facts else {
+        kill(&mut owner);
+        panic!("the owner did not start a server")
+    };
+    let facts: Vec<&str> = facts.split(' ').collect();
+    let number = |at: usize| facts[at].parse().unwrap();
+    Abandoned { server: number(0), guard: number(1), folder: PathBuf::from(facts[2]), owner }
 }
 
 fn kill(owner: &mut std::process::Child) {
@@ -312,9 +243,22 @@ fn the_guard_clears_up_after_a_killed_owner() {
     let mut abandoned = owner(&base.0, |_| ());
     assert!(runs(abandoned.server));
     kill(&mut abandoned.owner);
-    eventually("server and guard are gone", || {
-        !runs(abandoned.server) && !runs(abandoned.guard)
+    eventually("server and guard are gone", || !runs(abandoned.server) && !runs(abandoned.guard));
+    assert_eq!(base.entries(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_terminals_interrupt_reaches_the_owner_alone() {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    let base = Base::new("interrupt");
+    // What a terminal does on Ctrl-C: a signal to the whole group of the program in front.
+    let mut abandoned = owner(&base.0, |command| {
+        command.process_group(0);
     });
+    let group = format!("-{}", abandoned.owner.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    assert_eq!(abandoned.owner.wait().unwrap().signal(), Some(2));
+    eventually("server and guard are gone", || !runs(abandoned.server) && !runs(abandoned.guard));
     assert_eq!(base.entries(), Vec::<PathBuf>::new());
 }
 
@@ -323,10 +267,7 @@ fn a_sweep_clears_up_when_the_guard_was_killed_too() {
     let base = Base::new("sweep");
     let mut abandoned = owner(&base.0, |_| ());
     let mut living = Sandbox::start(&base.options()).unwrap();
-    assert!(
-        abandoned.folder.exists(),
-        "starting sweeps, but spares the living"
-    );
+    assert!(abandoned.folder.exists(), "starting sweeps, but spares the living");
     signal("-KILL", abandoned.guard);
     assert_eq!(sweep(&base.options()), Vec::<PathBuf>::new(), "the owner lives");
     kill(&mut abandoned.owner);
@@ -351,16 +292,9 @@ fn the_next_start_sweeps() {
 #[test]
 fn a_server_owned_by_another_process_outlives_its_starter() {
     let base = Base::new("other");
-    let mut other = Command::new("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let sandbox = Sandbox::start(&SandboxOptions {
-        owner: Owner::Process(other.id()),
-        ..base.options()
-    })
-    .unwrap();
+    let mut other = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let sandbox =
+        Sandbox::start(&SandboxOptions { owner: Owner::Process(other.id()), ..base.options() }).unwrap();
     let (url, pid) = (sandbox.url("postgres"), sandbox.pid().unwrap());
     drop(sandbox);
     assert_eq!(sweep(&base.options()), Vec::<PathBuf>::new());
@@ -389,16 +323,8 @@ fn a_sweep_follows_no_link_and_takes_nothing_that_is_not_ours() {
     std::fs::write(elsewhere.0.join("owner"), marker).unwrap();
     symlink(&elsewhere.0, base.0.join("cutover-sandbox-link")).unwrap();
     // A marker that is a link, one with another text, none at all, and a folder others may write to.
-    symlink(
-        elsewhere.0.join("owner"),
-        make("cutover-sandbox-linked-marker").join("owner"),
-    )
-    .unwrap();
-    std::fs::write(
-        make("cutover-sandbox-other-text").join("owner"),
-        "somebody else's\n",
-    )
-    .unwrap();
+    symlink(elsewhere.0.join("owner"), make("cutover-sandbox-linked-marker").join("owner")).unwrap();
+    std::fs::write(make("cutover-sandbox-other-text").join("owner"), "somebody else's\n").unwrap();
     std::fs::write(make("cutover-sandbox-no-marker").join("data"), "").unwrap();
     let open = make("cutover-sandbox-open");
     std::fs::write(open.join("owner"), marker).unwrap();
@@ -417,21 +343,13 @@ fn a_sweep_follows_no_link_and_takes_nothing_that_is_not_ours() {
 #[test]
 fn a_pid_file_that_names_somebody_else_kills_nobody() {
     let base = Base::new("pid");
-    let mut bystander = Command::new("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut bystander = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut abandoned = owner(&base.0, |_| ());
     signal("-KILL", abandoned.guard);
     signal("-QUIT", abandoned.server);
     kill(&mut abandoned.owner);
     eventually("the server is gone", || !runs(abandoned.server));
-    std::fs::write(
-        abandoned.folder.join("data/postmaster.pid"),
-        format!("{}\n", bystander.id()),
-    )
-    .unwrap();
+    std::fs::write(abandoned.folder.join("data/postmaster.pid"), format!("{}\n", bystander.id())).unwrap();
     assert_eq!(sweep(&base.options()), vec![abandoned.folder]);
     assert!(runs(bystander.id()));
     kill(&mut bystander);
@@ -444,11 +362,8 @@ fn a_folder_others_could_exchange_is_refused() {
     std::fs::set_permissions(&base.0, std::fs::Permissions::from_mode(0o777)).unwrap();
     let error = Sandbox::start(&base.options()).unwrap_err().to_string();
     assert!(error.contains("no sticky bit"), "{error}");
-    let error = Sandbox::start(&SandboxOptions {
-        base_dir: Some("/no/such".into()),
-        ..options()
-    })
-    .unwrap_err();
+    let error =
+        Sandbox::start(&SandboxOptions { base_dir: Some("/no/such".into()), ..options() }).unwrap_err();
     assert!(error.to_string().contains("/no/such"), "{error}");
 }
 
@@ -476,11 +391,7 @@ fn an_ordinary_user_starts_one_too() {
         }
     });
     assert!(runs(abandoned.server));
-    assert_eq!(
-        sweep(&base.options()),
-        Vec::<PathBuf>::new(),
-        "a living owner's, whoever asks"
-    );
+    assert_eq!(sweep(&base.options()), Vec::<PathBuf>::new(), "a living owner's, whoever asks");
     signal("-KILL", abandoned.guard);
     kill(&mut abandoned.owner);
     let swept = sweep(&base.options());

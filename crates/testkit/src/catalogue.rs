@@ -17,11 +17,7 @@ pub fn catalogue_dump(target: &ConnectOptions, exclude: &[&str]) -> String {
     let text = run_client("pg_dump", &mut command).expect("a dump");
     let text = String::from_utf8(text).expect("a dump is UTF-8");
     let constant = |line: &&str| {
-        !["-- Dumped ", "\\restrict ", "\\unrestrict "]
-            .iter()
-            .any(|prefix| line.starts_with(prefix))
+        !["-- Dumped ", "\\restrict ", "\\unrestrict "].iter().any(|prefix| line.starts_with(prefix))
     };
-    text.lines()
-        .filter(constant)
-        .fold(String::new(), |text, line| text + line + "\n")
+    text.lines().filter(constant).fold(String::new(), |text, line| text + line + "\n")
 }

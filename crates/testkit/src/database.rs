@@ -44,11 +44,7 @@ fn build_template(shared: &TestServer, name: &str, build: impl FnOnce(&Database)
     let server = shared.server();
     block_on(server.drop_database(name)).expect("what a failed build left behind is dropped");
     block_on(server.create_database(name, None)).expect("a template database");
-    build(&Database {
-        name: name.to_owned(),
-        server: server.clone(),
-        keep: true,
-    });
+    build(&Database { name: name.to_owned(), server: server.clone(), keep: true });
     // Nobody may be connected to a template while it is copied.
     let close = format!(
         "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
@@ -60,11 +56,7 @@ fn build_template(shared: &TestServer, name: &str, build: impl FnOnce(&Database)
 fn create(shared: &TestServer, template: Option<&str>) -> Database {
     let name = unique("test");
     block_on(shared.server().create_database(&name, template)).expect("a test database");
-    Database {
-        name,
-        server: shared.server().clone(),
-        keep: false,
-    }
+    Database { name, server: shared.server().clone(), keep: false }
 }
 
 impl Database {
@@ -105,8 +97,7 @@ impl Database {
 
     /// The rows of all statements in `sql`, each column as text. Panics if one fails.
     pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        self.try_rows(sql)
-            .unwrap_or_else(|error| panic!("{sql}: {}", described(&error)))
+        self.try_rows(sql).unwrap_or_else(|error| panic!("{sql}: {}", described(&error)))
     }
 
     /// As [`Database::rows`], for statements that may fail.
@@ -121,12 +112,8 @@ impl Database {
     /// column.
     pub fn value(&self, sql: &str) -> String {
         let rows = self.rows(sql);
-        let [row] = &rows[..] else {
-            panic!("{sql}: {} rows", rows.len())
-        };
-        let [value] = &row[..] else {
-            panic!("{sql}: {} columns", row.len())
-        };
+        let [row] = &rows[..] else { panic!("{sql}: {} rows", rows.len()) };
+        let [value] = &row[..] else { panic!("{sql}: {} columns", row.len()) };
         value.clone().unwrap_or_default()
     }
 
@@ -138,10 +125,9 @@ impl Database {
 }
 
 fn described(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(
-        || error.to_string(),
-        |db| format!("{} ({})", db.message(), db.code().code()),
-    )
+    error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
 }
 
 impl Drop for Database {

@@ -46,13 +46,6 @@ pub fn sandbox_options() -> SandboxOptions {
 /// A server of the test's own, for what must not disturb others: crashes, server settings, roles with known names.
 /// It takes a second or so to start; everything else uses [`database`].
 pub fn private_server(settings: &[(&str, &str)]) -> Sandbox {
-    let settings = settings
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Sandbox::start(&SandboxOptions {
-        settings,
-        ..sandbox_options()
-    })
-    .expect("a private server")
+    let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Sandbox::start(&SandboxOptions { settings, ..sandbox_options() }).expect("a private server")
 }

@@ -23,11 +23,7 @@ pub fn role(attributes: &str) -> Role {
     let password = format!("secret-of-{name}");
     let sql = format!("CREATE ROLE {name} LOGIN PASSWORD '{password}' {attributes}");
     administer(&server, &sql).expect("a role");
-    Role {
-        name,
-        password,
-        server,
-    }
+    Role { name, password, server }
 }
 
 impl Drop for Role {

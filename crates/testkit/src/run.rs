@@ -89,51 +89,30 @@ fn join(pid: u32, key: &str) -> TestServer {
     }
     let (server, bin) = recall(&facts);
     let binaries = Binaries::find(Some(&bin), "", None).expect("the programs of the run's test server");
-    TestServer {
-        server,
-        binaries,
-        state,
-        _own: None,
-    }
+    TestServer { server, binaries, state, _own: None }
 }
 
 fn options(owner: Owner) -> SandboxOptions {
     let settings = vec![("max_connections".to_owned(), "400".to_owned())];
-    SandboxOptions {
-        owner,
-        settings,
-        ..sandbox_options()
-    }
+    SandboxOptions { owner, settings, ..sandbox_options() }
 }
 
 /// Process id of the run, and a name that no other run ever has. `None` when cargo did not start this process.
 fn cargo_run() -> Option<(u32, String)> {
     let parent = std::os::unix::process::parent_id();
     let shown = |column: &str| {
-        let output = Command::new("ps")
-            .args(["-o", column, "-p", &parent.to_string()])
-            .env("LC_ALL", "C")
-            .output();
-        output
-            .ok()
-            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let output =
+            Command::new("ps").args(["-o", column, "-p", &parent.to_string()]).env("LC_ALL", "C").output();
+        output.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    let program = fs::read_to_string(format!("/proc/{parent}/comm"))
-        .ok()
-        .or_else(|| shown("comm="))?;
+    let program = fs::read_to_string(format!("/proc/{parent}/comm")).ok().or_else(|| shown("comm="))?;
     if !program.rsplit('/').next()?.starts_with("cargo") {
         return None;
     }
     let started = fs::read_to_string(format!("/proc/{parent}/stat")).map_or_else(
         |_| shown("lstart="),
         // The name, in parentheses, may hold spaces; the start is the 20th field after it.
-        |stat| {
-            stat.rsplit(')')
-                .next()?
-                .split_whitespace()
-                .nth(19)
-                .map(str::to_owned)
-        },
+        |stat| stat.rsplit(')').next()?.split_whitespace().nth(19).map(str::to_owned),
     )?;
     let started: String = started.chars().filter(char::is_ascii_alphanumeric).collect();
     Some((parent, format!("run-{parent}-{started}")))
@@ -144,37 +123,24 @@ fn state_root() -> PathBuf {
         return PathBuf::from(given);
     }
     let program = std::env::current_exe().expect("this program's path");
-    let target = program
-        .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists());
+    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
     let target = target.expect("test programs are in cargo's target folder, unless CUTOVER_TEST_DIR is set");
     target.join("testkit")
 }
 
 fn private_folder(path: &Path) {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .expect("a folder for the run's state");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).expect("a folder for the run's state");
 }
 
 fn lock(path: &Path) -> File {
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path);
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
     let file = file.expect("a lock file");
     rustix::fs::flock(&file, FlockOperation::LockExclusive).expect("a lock");
     file
 }
 
 fn record(path: &Path, sandbox: &Sandbox) {
-    let sockets = sandbox
-        .socket_dir()
-        .map_or_else(String::new, |folder| folder.display().to_string());
+    let sockets = sandbox.socket_dir().map_or_else(String::new, |folder| folder.display().to_string());
     let facts = format!(
         "{}\n{}\n{}\n{sockets}\n{}\n{}\n",
         sandbox.folder().display(),
@@ -185,13 +151,8 @@ fn record(path: &Path, sandbox: &Sandbox) {
     );
     let fresh = path.with_extension("new");
     let _ = fs::remove_file(&fresh);
-    let file = fs::OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&fresh);
-    file.and_then(|mut file| file.write_all(facts.as_bytes()))
-        .expect("the run's state");
+    let file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh);
+    file.and_then(|mut file| file.write_all(facts.as_bytes())).expect("the run's state");
     fs::rename(&fresh, path).expect("the run's state");
 }
 
@@ -202,9 +163,7 @@ fn recall(path: &Path) -> (Server, PathBuf) {
     };
     let server = Server {
         port: port.parse().expect("a port"),
-        socket_folder: Some(sockets)
-            .filter(|folder| !folder.is_empty())
-            .map(PathBuf::from),
+        socket_folder: Some(sockets).filter(|folder| !folder.is_empty()).map(PathBuf::from),
         password: Secret::new(password),
         major: major.parse().expect("a major version"),
     };
@@ -216,10 +175,7 @@ fn forget_finished_runs(root: &Path, current: &str) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let facts = fs::read_to_string(entry.path().join("server")).unwrap_or_default();
-        let gone = facts
-            .lines()
-            .next()
-            .is_some_and(|folder| !Path::new(folder).exists());
+        let gone = facts.lines().next().is_some_and(|folder| !Path::new(folder).exists());
         if gone && name != current && name.to_string_lossy().starts_with("run-") {
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -12,19 +12,11 @@ use testkit::{catalogue_dump, database, database_from_template, private_server, 
 fn each_test_has_a_database_that_goes_with_it() {
     let (one, two) = (database(), database());
     one.run("create table t(n int); insert into t values (1), (null)");
-    assert_eq!(
-        one.rows("select n from t order by n"),
-        vec![vec![Some("1".to_owned())], vec![None]]
-    );
+    assert_eq!(one.rows("select n from t order by n"), vec![vec![Some("1".to_owned())], vec![None]]);
     assert!(two.try_rows("select n from t").is_err());
     let name = one.name().to_owned();
     drop(one);
-    assert_eq!(
-        two.value(&format!(
-            "select count(*) from pg_database where datname = '{name}'"
-        )),
-        "0"
-    );
+    assert_eq!(two.value(&format!("select count(*) from pg_database where datname = '{name}'")), "0");
 }
 
 #[tokio::test]
@@ -64,10 +56,7 @@ fn a_template_whose_build_failed_is_built_anew() {
     });
     assert!(failed.is_err());
     let second = database_from_template(&key, |template| template.run("create table whole(n int)"));
-    assert_eq!(
-        second.value("select to_regclass('half') is null and to_regclass('whole') is not null"),
-        "t"
-    );
+    assert_eq!(second.value("select to_regclass('half') is null and to_regclass('whole') is not null"), "t");
 }
 
 #[tokio::test]
@@ -82,14 +71,9 @@ async fn an_ordinary_role_owns_what_it_is_given_and_no_more() {
     assert_eq!(facts, vec![vec![Some("f".to_owned()); 3]]);
     let owner = database.value("select datdba::regrole from pg_database where datname = current_database()");
     assert_eq!(owner, role.name);
-    let (client, connection) = tokio_postgres::connect(&database.url_as(&role), NoTls)
-        .await
-        .unwrap();
+    let (client, connection) = tokio_postgres::connect(&database.url_as(&role), NoTls).await.unwrap();
     tokio::spawn(connection);
-    client
-        .batch_execute("create schema mine; create table public.t(n int)")
-        .await
-        .unwrap();
+    client.batch_execute("create schema mine; create table public.t(n int)").await.unwrap();
     let refused = client.batch_execute("create role another").await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "42501");
 }

@@ -26,21 +26,11 @@ async fn work(proxy: &Proxy, database: &Database) -> Result<(), tokio_postgres::
 
 fn tags(proxy: &Proxy, direction: Direction) -> String {
     let of_direction = |message: &testkit::proxy::Message| message.direction == direction;
-    proxy
-        .messages()
-        .into_iter()
-        .filter(of_direction)
-        .map(|message| char::from(message.tag))
-        .collect()
+    proxy.messages().into_iter().filter(of_direction).map(|message| char::from(message.tag)).collect()
 }
 
 fn point(direction: Direction, message: usize, when: When) -> Point {
-    Point {
-        connection: Some(0),
-        direction,
-        message,
-        when,
-    }
+    Point { connection: Some(0), direction, message, when }
 }
 
 fn with_table() -> Database {
@@ -57,10 +47,7 @@ async fn messages_are_counted_from_the_end_of_the_startup() {
     assert_eq!(&tags(&proxy, Direction::Frontend)[..3], "QQQ");
     assert_eq!(tags(&proxy, Direction::Backend), "CZCZCZ");
     let first = proxy.messages()[0];
-    assert_eq!(
-        (first.connection, first.number, first.length),
-        (0, 1, 5 + "begin\0".len())
-    );
+    assert_eq!((first.connection, first.number, first.length), (0, 1, 5 + "begin\0".len()));
     assert_eq!(proxy.connections(), [ConnectionKind::Session]);
 }
 
@@ -71,21 +58,14 @@ async fn rows_after(direction: Direction, message: usize, when: When, how: How) 
     proxy.cut(point(direction, message, when), how, Scope::One);
     let outcome = work(&proxy, &database).await;
     let told = direction == Direction::Backend && message == 6 && when == When::After;
-    assert_eq!(
-        outcome.is_ok(),
-        told,
-        "{direction:?} {message} {when:?} {how:?}: {outcome:?}"
-    );
+    assert_eq!(outcome.is_ok(), told, "{direction:?} {message} {when:?} {how:?}: {outcome:?}");
     assert_eq!(proxy.cuts(), 1);
     // What the server has received it still works off: wait for its session to end before looking.
     let others = "select count(*) from pg_stat_activity where datname = current_database() \
                   and backend_type = 'client backend' and pid <> pg_backend_pid()";
     let give_up = std::time::Instant::now() + Duration::from_secs(30);
     while database.value(others) != "0" {
-        assert!(
-            std::time::Instant::now() < give_up,
-            "the server's session does not end"
-        );
+        assert!(std::time::Instant::now() < give_up, "the server's session does not end");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     database.value("select count(*) from t")
@@ -104,18 +84,11 @@ async fn a_cut_on_the_way_to_the_server_loses_what_was_not_passed_on() {
             }
         }
         for message in 1..=2 {
-            assert_eq!(
-                rows_after(Direction::Frontend, message, When::After, how).await,
-                "0",
-                "{message}"
-            );
+            assert_eq!(rows_after(Direction::Frontend, message, When::After, how).await, "0", "{message}");
         }
     }
     // COMMIT arrived whole; only its answer is lost. A reset may overtake it, so that is not asked for here.
-    assert_eq!(
-        rows_after(Direction::Frontend, 3, When::After, How::Close).await,
-        "1"
-    );
+    assert_eq!(rows_after(Direction::Frontend, 3, When::After, How::Close).await, "1");
 }
 
 #[tokio::test]
@@ -131,10 +104,7 @@ async fn a_cut_on_the_way_back_loses_answers_only() {
             }
         }
     }
-    assert_eq!(
-        rows_after(Direction::Backend, 6, When::After, How::Close).await,
-        "1"
-    );
+    assert_eq!(rows_after(Direction::Backend, 6, When::After, How::Close).await, "1");
 }
 
 #[tokio::test]
@@ -143,28 +113,17 @@ async fn a_cut_may_take_all_connections() {
     let proxy = Proxy::start(database.server());
     let (first, second) = (connect(&proxy, &database).await, connect(&proxy, &database).await);
     let bystander = connect(&proxy, &database).await;
-    proxy.cut(
-        point(Direction::Frontend, 1, When::Before),
-        How::Reset,
-        Scope::One,
-    );
+    proxy.cut(point(Direction::Frontend, 1, When::Before), How::Reset, Scope::One);
     assert!(first.batch_execute("select 1").await.is_err());
     bystander.batch_execute("select 1").await.unwrap();
     proxy.cut(
-        Point {
-            connection: None,
-            ..point(Direction::Frontend, 1, When::Before)
-        },
+        Point { connection: None, ..point(Direction::Frontend, 1, When::Before) },
         How::Close,
         Scope::All,
     );
     assert!(second.batch_execute("select 1").await.is_err());
     assert!(bystander.batch_execute("select 1").await.is_err());
-    connect(&proxy, &database)
-        .await
-        .batch_execute("select 1")
-        .await
-        .unwrap();
+    connect(&proxy, &database).await.batch_execute("select 1").await.unwrap();
     assert_eq!(proxy.cuts(), 2);
 }
 
@@ -195,27 +154,19 @@ async fn a_held_message_waits_for_the_test() {
 async fn requests_to_cancel_and_to_encrypt_pass() {
     let database = with_table();
     let proxy = Proxy::start(database.server());
-    let url = proxy
-        .server()
-        .url(database.name())
-        .replace("sslmode=disable", "sslmode=prefer");
+    let url = proxy.server().url(database.name()).replace("sslmode=disable", "sslmode=prefer");
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     let cancel = client.cancel_token();
     let hold = proxy.hold(point(Direction::Frontend, 1, When::After));
     let sleeping = tokio::spawn(async move { client.batch_execute("select pg_sleep(60)").await });
-    tokio::task::spawn_blocking(move || hold.wait_reached())
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(move || hold.wait_reached()).await.unwrap();
     while database.value("select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'") == "0" {
     }
     cancel.cancel_query(NoTls).await.unwrap();
     let error = sleeping.await.unwrap().unwrap_err();
     assert_eq!(error.code().unwrap().code(), "57014");
-    assert_eq!(
-        proxy.connections(),
-        [ConnectionKind::Session, ConnectionKind::Cancel]
-    );
+    assert_eq!(proxy.connections(), [ConnectionKind::Session, ConnectionKind::Cancel]);
 }
 
 #[tokio::test]
@@ -224,10 +175,7 @@ async fn large_messages_pass_whole() {
     let proxy = Proxy::start(database.server());
     let client = connect(&proxy, &database).await;
     let text = "x".repeat(3_000_001);
-    let row = client
-        .query_one("select $1::text, length($1::text)", &[&text])
-        .await
-        .unwrap();
+    let row = client.query_one("select $1::text, length($1::text)", &[&text]).await.unwrap();
     assert_eq!(row.get::<_, String>(0), text);
     assert_eq!(row.get::<_, i32>(1), 3_000_001);
 }

@@ -25,25 +25,15 @@ impl Account {
     pub(super) fn choose(wanted: Option<&str>) -> Result<Self, SandboxError> {
         let uid = rustix::process::geteuid().as_raw();
         if uid != 0 {
-            return Ok(Self {
-                uid,
-                gid: rustix::process::getegid().as_raw(),
-                switched: false,
-            });
+            return Ok(Self { uid, gid: rustix::process::getegid().as_raw(), switched: false });
         }
         let tried: Vec<&str> = wanted.map_or_else(|| USUAL.to_vec(), |name| vec![name]);
         let passwd = fs::read_to_string(PASSWD).map_err(SandboxError::io(format!("read {PASSWD}")))?;
         tried
             .iter()
             .find_map(|name| lookup(&passwd, name))
-            .map(|(uid, gid)| Self {
-                uid,
-                gid,
-                switched: true,
-            })
-            .ok_or_else(|| SandboxError::NoAccount {
-                tried: tried.iter().map(ToString::to_string).collect(),
-            })
+            .map(|(uid, gid)| Self { uid, gid, switched: true })
+            .ok_or_else(|| SandboxError::NoAccount { tried: tried.iter().map(ToString::to_string).collect() })
     }
 
     /// Makes `command` run as this user, without the groups of root.
@@ -74,28 +64,26 @@ impl Account {
         }
         std::os::unix::fs::lchown(folder, None, Some(self.gid))
             .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o710)))
-            .map_err(SandboxError::io(format!(
-                "open {} to user {}",
-                folder.display(),
-                self.uid
-            )))
+            .map_err(SandboxError::io(format!("open {} to user {}", folder.display(), self.uid)))
     }
 
-    /// Whether this user may pass through `folder` (a canonical path) and everything above it.
+    /// Whether this user, where it is another than this process's, may pass through `folder` (a canonical path) and
+    /// everything above it.
     pub(super) fn can_reach(self, folder: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
-        folder.ancestors().all(|part| {
-            fs::metadata(part).is_ok_and(|meta| {
-                let bit = if meta.uid() == self.uid {
-                    0o100
-                } else if meta.gid() == self.gid {
-                    0o010
-                } else {
-                    0o001
-                };
-                self.uid == 0 || meta.mode() & bit != 0
+        !self.switched
+            || folder.ancestors().all(|part| {
+                fs::metadata(part).is_ok_and(|meta| {
+                    let bit = if meta.uid() == self.uid {
+                        0o100
+                    } else if meta.gid() == self.gid {
+                        0o010
+                    } else {
+                        0o001
+                    };
+                    meta.mode() & bit != 0
+                })
             })
-        })
     }
 }
 
@@ -111,9 +99,7 @@ fn lookup(passwd: &str, name: &str) -> Option<(u32, u32)> {
 
 /// Some systems write the ids of `nobody` as negative numbers.
 fn id(text: &str) -> Option<u32> {
-    text.parse::<u32>()
-        .ok()
-        .or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
+    text.parse::<u32>().ok().or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
 }
 
 #[cfg(test)]

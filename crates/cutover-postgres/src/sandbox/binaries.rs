@@ -67,10 +67,7 @@ impl Binaries {
                         best = Some(found);
                     }
                 }
-                Err(why) => looked.push(Looked {
-                    place: folder.display().to_string(),
-                    why,
-                }),
+                Err(why) => looked.push(Looked { place: folder.display().to_string(), why }),
             }
         }
         best.ok_or_else(|| SandboxError::NoBinaries(Box::new(NoBinaries { major, looked })))
@@ -89,16 +86,11 @@ impl Binaries {
     /// # Errors
     /// When it is not installed beside the server.
     pub fn require_pg_restore(&self) -> Result<&Path, SandboxError> {
-        self.pg_restore
-            .as_deref()
-            .ok_or_else(|| self.missing("pg_restore"))
+        self.pg_restore.as_deref().ok_or_else(|| self.missing("pg_restore"))
     }
 
     fn missing(&self, program: &'static str) -> SandboxError {
-        SandboxError::NoProgram {
-            program,
-            folder: self.folder.clone(),
-        }
+        SandboxError::NoProgram { program, folder: self.folder.clone() }
     }
 
     fn of_folder(folder: &Path) -> Result<Self, String> {
@@ -131,19 +123,13 @@ fn candidates(search_path: &str, looked: &mut Vec<Looked>) -> Vec<PathBuf> {
         if Path::new(folder).join("initdb").exists() {
             folders.push(PathBuf::from(folder));
         } else {
-            looked.push(Looked {
-                place: folder.to_owned(),
-                why: "no initdb (from PATH)".to_owned(),
-            });
+            looked.push(Looked { place: folder.to_owned(), why: "no initdb (from PATH)".to_owned() });
         }
     }
     for pattern in KNOWN {
         let matched = expand(pattern);
         if matched.is_empty() {
-            looked.push(Looked {
-                place: pattern.to_owned(),
-                why: "does not exist".to_owned(),
-            });
+            looked.push(Looked { place: pattern.to_owned(), why: "does not exist".to_owned() });
         }
         folders.extend(matched);
     }
@@ -153,10 +139,7 @@ fn candidates(search_path: &str, looked: &mut Vec<Looked>) -> Vec<PathBuf> {
 /// Paths that match a pattern with at most one `*`, which stays within one path element.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let Some((head, tail)) = pattern.split_once('*') else {
-        return Some(PathBuf::from(pattern))
-            .filter(|path| path.is_dir())
-            .into_iter()
-            .collect();
+        return Some(PathBuf::from(pattern)).filter(|path| path.is_dir()).into_iter().collect();
     };
     let (parent, prefix) = head.rsplit_once('/').unwrap_or(("", head));
     let Ok(entries) = fs::read_dir(parent) else {
@@ -205,25 +188,17 @@ mod tests {
 
     #[test]
     fn a_star_stays_within_one_path_element() {
-        assert_eq!(
-            expand("/et*/passwd"),
-            Vec::<PathBuf>::new(),
-            "a file is no folder of programs"
-        );
+        assert_eq!(expand("/et*/passwd"), Vec::<PathBuf>::new(), "a file is no folder of programs");
         assert_eq!(expand("/usr/l*cal/bin"), vec![PathBuf::from("/usr/local/bin")]);
         assert_eq!(expand("/no/such/*/bin"), Vec::<PathBuf>::new());
     }
 
     #[test]
     fn what_is_missing_is_named_with_every_place_and_a_cure() {
-        let error = Binaries::find(Some(Path::new("/no/such")), "", None)
-            .unwrap_err()
-            .to_string();
+        let error = Binaries::find(Some(Path::new("/no/such")), "", None).unwrap_err().to_string();
         assert!(error.contains("/no/such: no initdb"), "{error}");
         assert!(error.contains("apt-get install postgresql\n"), "{error}");
-        let error = Binaries::find(None, "/no/path:relative", Some(7))
-            .unwrap_err()
-            .to_string();
+        let error = Binaries::find(None, "/no/path:relative", Some(7)).unwrap_err().to_string();
         assert!(error.contains("no PostgreSQL 7 server programs"), "{error}");
         assert!(error.contains("/no/path: no initdb (from PATH)"), "{error}");
         assert!(error.contains("/Applications/Postgres.app"), "{error}");

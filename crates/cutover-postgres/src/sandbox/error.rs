@@ -109,22 +109,16 @@ pub struct Looked {
 impl fmt::Display for NoBinaries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.major {
-            Some(major) => writeln!(
-                f,
-                "no PostgreSQL {major} server programs (initdb, postgres) found; looked at:"
-            )?,
-            None => writeln!(
-                f,
-                "no PostgreSQL server programs (initdb, postgres) found; looked at:"
-            )?,
+            Some(major) => {
+                writeln!(f, "no PostgreSQL {major} server programs (initdb, postgres) found; looked at:")?;
+            }
+            None => writeln!(f, "no PostgreSQL server programs (initdb, postgres) found; looked at:")?,
         }
         for looked in &self.looked {
             writeln!(f, "  {}: {}", looked.place, looked.why)?;
         }
         let package = self.major.map_or_else(String::new, |major| format!("-{major}"));
-        let formula = self
-            .major
-            .map_or_else(|| "17".to_owned(), |major| major.to_string());
+        let formula = self.major.map_or_else(|| "17".to_owned(), |major| major.to_string());
         write!(
             f,
             "to get them:\n\
@@ -140,7 +134,5 @@ impl fmt::Display for NoBinaries {
 }
 
 fn lines(reasons: &[String]) -> String {
-    reasons
-        .iter()
-        .fold(String::new(), |text, reason| text + "\n  " + reason)
+    reasons.iter().fold(String::new(), |text, reason| text + "\n  " + reason)
 }

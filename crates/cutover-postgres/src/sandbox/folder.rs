@@ -37,10 +37,7 @@ impl Folder {
     pub(super) fn create(base: &Path, account: Account) -> Result<Self, SandboxError> {
         let path = base.join(format!("{PREFIX}{}", random_hex(8)?));
         let create = || format!("create {}", path.display());
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(SandboxError::io(create()))?;
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(SandboxError::io(create()))?;
         // Locked before it gets its name: a sweep never sees a marker that nobody holds while its owner lives.
         let fresh = path.join("owner.new");
         let marker = new_file(&fresh, 0o600)
@@ -76,10 +73,7 @@ impl Folder {
             return None;
         }
         rustix::fs::flock(&marker, FlockOperation::NonBlockingLockExclusive).ok()?;
-        Some(Self {
-            path: path.to_owned(),
-            marker,
-        })
+        Some(Self { path: path.to_owned(), marker })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -156,12 +150,7 @@ fn private(meta: &fs::Metadata) -> bool {
 /// Creates a file that must not exist yet.
 pub(super) fn new_file(path: &Path, mode: u32) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
+    fs::OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
 }
 
 /// `bytes` random bytes from the operating system, as hexadecimal digits.
@@ -199,9 +188,7 @@ pub(super) fn choose_base(
         let base = fs::canonicalize(wanted).map_err(SandboxError::io(format!("use {}", wanted.display())))?;
         return match refusal(&base, account) {
             None => Ok(base),
-            Some(why) => Err(SandboxError::NoFolder {
-                refused: vec![format!("{}: {why}", base.display())],
-            }),
+            Some(why) => Err(SandboxError::NoFolder { refused: vec![format!("{}: {why}", base.display())] }),
         };
     }
     let mut refused = Vec::new();
@@ -233,10 +220,7 @@ fn refusal(base: &Path, account: Account) -> Option<String> {
     } else if meta.uid() != 0 && meta.uid() != me {
         Some(format!("belongs to user {}", meta.uid()))
     } else if !account.can_reach(base) {
-        Some(format!(
-            "user {}, who would run the server, cannot get there",
-            account.uid
-        ))
+        Some(format!("user {}, who would run the server, cannot get there", account.uid))
     } else {
         None
     }

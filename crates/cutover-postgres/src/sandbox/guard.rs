@@ -43,9 +43,7 @@ pub(super) struct Guard {
 impl Guard {
     /// Starts watching over `folder`.
     pub(super) fn start(folder: &Folder, owner: Owner, search_path: &str) -> Result<Self, SandboxError> {
-        let lock = folder
-            .lock_handle()
-            .map_err(SandboxError::io("hand the lock to the guard"))?;
+        let lock = folder.lock_handle().map_err(SandboxError::io("hand the lock to the guard"))?;
         let (process, input) = match owner {
             Owner::ThisProcess => (String::new(), Stdio::piped()),
             Owner::Process(pid) => (pid.to_string(), Stdio::null()),

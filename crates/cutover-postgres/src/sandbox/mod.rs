@@ -151,35 +151,19 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::start`].
     pub async fn start_in_background(options: SandboxOptions) -> Result<Self, SandboxError> {
-        tokio::task::spawn_blocking(move || Self::start(&options))
-            .await
-            .unwrap_or_else(|error| {
-                Err(SandboxError::Io {
-                    doing: "start a throwaway server".to_owned(),
-                    source: error.into(),
-                })
-            })
+        tokio::task::spawn_blocking(move || Self::start(&options)).await.unwrap_or_else(|error| {
+            Err(SandboxError::Io { doing: "start a throwaway server".to_owned(), source: error.into() })
+        })
     }
 
     fn build(&mut self, options: &SandboxOptions) -> Result<(), SandboxError> {
-        process::init(
-            &self.folder,
-            &self.binaries,
-            self.account,
-            options,
-            self.server.password.reveal(),
-        )?;
+        process::init(&self.folder, &self.binaries, self.account, options, self.server.password.reveal())?;
         let sockets = self.folder.make_private("s", self.account)?;
         let longest = sockets.join(".s.PGSQL.65535");
         self.server.socket_folder = (longest.as_os_str().len() <= SOCKET_PATH_LIMIT).then_some(sockets);
         let mut attempts = 0;
         loop {
-            process::configure(
-                &self.folder,
-                self.server.socket_folder(),
-                self.server.port,
-                options,
-            )?;
+            process::configure(&self.folder, self.server.socket_folder(), self.server.port, options)?;
             attempts += 1;
             match self.launch() {
                 Ok(()) => return Ok(()),
@@ -192,12 +176,7 @@ impl Sandbox {
     }
 
     fn launch(&mut self) -> Result<(), StartFailure> {
-        self.child = Some(process::start(
-            &self.folder,
-            &self.binaries,
-            self.account,
-            self.patience,
-        )?);
+        self.child = Some(process::start(&self.folder, &self.binaries, self.account, self.patience)?);
         Ok(())
     }
 
@@ -314,10 +293,7 @@ impl Sandbox {
             process::stop(&mut child, signal);
         }
         let path = self.folder.path();
-        let removed = self
-            .folder
-            .remove()
-            .map_err(SandboxError::io(format!("remove {}", path.display())));
+        let removed = self.folder.remove().map_err(SandboxError::io(format!("remove {}", path.display())));
         self.guard.dismiss();
         self.finished = true;
         removed

@@ -44,10 +44,7 @@ pub(super) fn init(
         .args(["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "-N"])
         .arg(format!("--locale={}", options.locale))
         .arg(format!("--pwfile={}", secret.display()));
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(cannot_run(&binaries.initdb))?;
+    let output = command.stdin(Stdio::null()).output().map_err(cannot_run(&binaries.initdb))?;
     let _ = fs::remove_file(&secret);
     if output.status.success() {
         return Ok(());
@@ -67,23 +64,14 @@ pub(super) fn configure(
     options: &SandboxOptions,
 ) -> Result<(), SandboxError> {
     let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "include {}",
-        quoted(&folder.data().join("postgresql.conf").display().to_string())
-    );
+    let _ =
+        writeln!(text, "include {}", quoted(&folder.data().join("postgresql.conf").display().to_string()));
     let sockets = sockets.map_or_else(String::new, |path| path.display().to_string());
     let port = port.to_string();
     let mut all = vec![
         ("data_directory", folder.data().display().to_string()),
-        (
-            "hba_file",
-            folder.data().join("pg_hba.conf").display().to_string(),
-        ),
-        (
-            "ident_file",
-            folder.data().join("pg_ident.conf").display().to_string(),
-        ),
+        ("hba_file", folder.data().join("pg_hba.conf").display().to_string()),
+        ("ident_file", folder.data().join("pg_ident.conf").display().to_string()),
         ("listen_addresses", Ipv4Addr::LOCALHOST.to_string()),
         ("port", port),
         ("unix_socket_directories", sockets),
@@ -92,17 +80,9 @@ pub(super) fn configure(
         ("log_timezone", "UTC".to_owned()),
     ];
     if !options.durable {
-        all.extend([
-            ("fsync", "off".to_owned()),
-            ("full_page_writes", "off".to_owned()),
-        ]);
+        all.extend([("fsync", "off".to_owned()), ("full_page_writes", "off".to_owned())]);
     }
-    all.extend(
-        options
-            .settings
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.clone())),
-    );
+    all.extend(options.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
     for (name, value) in all {
         let _ = writeln!(text, "{name} = {}", quoted(&value));
     }
@@ -164,11 +144,7 @@ pub(super) fn start(
     let log = log_text(&log_path, offset);
     let taken = log.contains("Address already in use");
     let error = SandboxError::Start { why, log };
-    Err(if taken {
-        StartFailure::PortTaken(error)
-    } else {
-        StartFailure::Other(error)
-    })
+    Err(if taken { StartFailure::PortTaken(error) } else { StartFailure::Other(error) })
 }
 
 fn spawn(folder: &Folder, binaries: &Binaries, account: Account, log: File) -> Result<Child, SandboxError> {
@@ -177,10 +153,7 @@ fn spawn(folder: &Folder, binaries: &Binaries, account: Account, log: File) -> R
         .arg("-D")
         .arg(folder.data())
         .arg("-c")
-        .arg(format!(
-            "config_file={}",
-            folder.path().join("postgresql.conf").display()
-        ))
+        .arg(format!("config_file={}", folder.path().join("postgresql.conf").display()))
         .stdin(Stdio::null())
         .stdout(Stdio::from(log))
         .stderr(Stdio::from(second))
@@ -193,11 +166,7 @@ fn spawn(folder: &Folder, binaries: &Binaries, account: Account, log: File) -> R
 /// One of the server's programs with a clean environment. Its messages are in English: one of them is looked for.
 fn server_command(program: &Path, folder: &Folder, account: Account) -> Command {
     let mut command = Command::new(program);
-    command
-        .env_clear()
-        .env("LC_ALL", "C")
-        .env("PATH", "/usr/bin:/bin")
-        .current_dir(folder.path());
+    command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").current_dir(folder.path());
     account.apply(&mut command);
     command
 }
@@ -276,9 +245,7 @@ fn works_in(pid: i32, data: &Path) -> bool {
     let Ok(owner) = fs::symlink_metadata(data).map(|meta| meta.uid()) else {
         return false;
     };
-    let shown = Command::new("ps")
-        .args(["-o", "uid=", "-o", "args=", "-p", &pid.to_string()])
-        .output();
+    let shown = Command::new("ps").args(["-o", "uid=", "-o", "args=", "-p", &pid.to_string()]).output();
     shown.is_ok_and(|output| {
         let text = String::from_utf8_lossy(&output.stdout);
         let user = text.split_whitespace().next().and_then(|uid| uid.parse().ok());

@@ -26,10 +26,7 @@ impl Binaries {
         let mut command = client(self.require_pg_restore()?, target);
         // Unlike pg_dump, pg_restore does not take the database from the environment. A name with an equals sign would
         // be read as a connection string.
-        command.arg(format!(
-            "--dbname=dbname='{}'",
-            conninfo_escaped(&target.database)
-        ));
+        command.arg(format!("--dbname=dbname='{}'", conninfo_escaped(&target.database)));
         command.arg("--exit-on-error");
         Ok(command)
     }
@@ -40,9 +37,7 @@ impl Binaries {
 /// # Errors
 /// [`SandboxError::Program`] with what it wrote to standard error.
 pub fn run_client(program: &'static str, command: &mut Command) -> Result<Vec<u8>, SandboxError> {
-    let output = command
-        .output()
-        .map_err(SandboxError::io(format!("run {program}")))?;
+    let output = command.output().map_err(SandboxError::io(format!("run {program}")))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
@@ -61,9 +56,7 @@ fn client(program: &Path, target: &ConnectOptions) -> Command {
         .env("PATH", "/usr/bin:/bin")
         .stdin(Stdio::null())
         .arg("--no-password");
-    command
-        .env("PGUSER", &target.user)
-        .env("PGDATABASE", &target.database);
+    command.env("PGUSER", &target.user).env("PGDATABASE", &target.database);
     hosts(&mut command, target);
     tls(&mut command, target);
     if let Some(name) = &target.application_name {
@@ -89,9 +82,7 @@ fn hosts(command: &mut Command, target: &ConnectOptions) {
         addresses.push(address.unwrap_or_default());
         ports.push(host.port.to_string());
     }
-    command
-        .env("PGHOST", names.join(","))
-        .env("PGPORT", ports.join(","));
+    command.env("PGHOST", names.join(",")).env("PGPORT", ports.join(","));
     if addresses.iter().any(|address| !address.is_empty()) {
         command.env("PGHOSTADDR", addresses.join(","));
     }

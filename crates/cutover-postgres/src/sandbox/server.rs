@@ -15,11 +15,7 @@ use crate::connect::{ConnectOptions, Secret, SslMode};
 const STRATEGY_SINCE: u32 = 15;
 
 /// What has a meaning in a URL.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Address and superuser of a running throwaway server.
 #[derive(Debug, Clone)]
@@ -105,14 +101,8 @@ impl Server {
     /// Runs one statement in the maintenance database.
     async fn administer(&self, doing: &str, sql: &str) -> Result<(), SandboxError> {
         let mut config = tokio_postgres::Config::new();
-        config
-            .host("127.0.0.1")
-            .port(self.port)
-            .user(SUPERUSER)
-            .dbname("postgres");
-        config
-            .password(self.password.reveal())
-            .application_name("cutover sandbox");
+        config.host("127.0.0.1").port(self.port).user(SUPERUSER).dbname("postgres");
+        config.password(self.password.reveal()).application_name("cutover sandbox");
         let (client, connection) = config.connect(NoTls).await.map_err(SandboxError::sql(doing))?;
         // The connection is driven here: no task is left behind if the caller gives up.
         let work = async move { client.batch_execute(sql).await };

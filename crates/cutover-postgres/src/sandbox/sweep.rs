@@ -18,12 +18,7 @@ const EMPTY_AFTER: Duration = Duration::from_secs(600);
 /// Returns the folders removed. What cannot be removed is left for the next sweep.
 pub fn sweep(options: &SandboxOptions) -> Vec<PathBuf> {
     let mut bases = usual_bases(&options.temporary);
-    bases.extend(
-        options
-            .base_dir
-            .as_deref()
-            .and_then(|base| fs::canonicalize(base).ok()),
-    );
+    bases.extend(options.base_dir.as_deref().and_then(|base| fs::canonicalize(base).ok()));
     let mut removed = Vec::new();
     for base in bases {
         let Ok(entries) = fs::read_dir(base) else { continue };
@@ -57,11 +52,7 @@ fn clear(path: &Path) -> bool {
 fn clear_empty(path: &Path) -> bool {
     let old = fs::symlink_metadata(path).is_ok_and(|meta| {
         meta.uid() == rustix::process::geteuid().as_raw()
-            && meta
-                .modified()
-                .ok()
-                .and_then(|at| at.elapsed().ok())
-                .is_some_and(|age| age > EMPTY_AFTER)
+            && meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > EMPTY_AFTER)
     });
     old && fs::remove_dir(path).is_ok()
 }

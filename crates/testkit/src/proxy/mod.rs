@@ -43,17 +43,8 @@ impl Proxy {
         let (stop, stopped) = oneshot::channel();
         let state = Arc::clone(&shared);
         let thread = std::thread::spawn(move || serve(listener, upstream, &state, stopped));
-        let server = Server {
-            port,
-            socket_folder: None,
-            ..server.clone()
-        };
-        Self {
-            server,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        let server = Server { port, socket_folder: None, ..server.clone() };
+        Self { server, shared, stop: Some(stop), thread: Some(thread) }
     }
 
     /// The server as seen through the proxy.

@@ -60,12 +60,7 @@ async fn session(
     let ready = AtomicBool::new(false);
     let (client_in, client_out) = client.split();
     let (server_in, server_out) = server.split();
-    let pump = |direction| Pump {
-        connection: number,
-        direction,
-        ready: &ready,
-        shared,
-    };
+    let pump = |direction| Pump { connection: number, direction, ready: &ready, shared };
     tokio::try_join!(
         pump(Direction::Frontend).run(client_in, server_out),
         pump(Direction::Backend).run(server_in, client_out),
@@ -101,7 +96,7 @@ async fn startup(client: &mut TcpStream, server: &mut TcpStream) -> Result<Conne
 struct Pump<'a> {
     connection: usize,
     direction: Direction,
-    /// Whether the startup is over: set by the backend's first ReadyForQuery.
+    /// Whether the startup is over: set by the backend's first `ReadyForQuery`.
     ready: &'a AtomicBool,
     shared: &'a Shared,
 }
@@ -149,9 +144,7 @@ impl Pump<'_> {
         self.shared.saw(message);
         self.shared.pass(message, When::Before).await.map_err(End::Cut)?;
         // Only a message with a rule inside is sent in two halves.
-        frame
-            .pass_halves(from, to, self.shared.pass(message, When::Inside))
-            .await?;
+        frame.pass_halves(from, to, self.shared.pass(message, When::Inside)).await?;
         self.shared.pass(message, When::After).await.map_err(End::Cut)
     }
 }
@@ -186,11 +179,7 @@ impl Frame {
         let half = self.body / 2;
         let mut header = self.header();
         // A message without a body is torn inside its header.
-        let rest = if self.body == 0 {
-            header.split_off(3)
-        } else {
-            Vec::new()
-        };
+        let rest = if self.body == 0 { header.split_off(3) } else { Vec::new() };
         copy(header, half, from, to).await?;
         between.await.map_err(End::Cut)?;
         copy(rest, self.body - half, from, to).await?;

@@ -77,12 +77,7 @@ pub struct Message {
 impl Message {
     /// The place before, inside or after this message.
     pub fn point(&self, when: When) -> Point {
-        Point {
-            connection: Some(self.connection),
-            direction: self.direction,
-            message: self.number,
-            when,
-        }
+        Point { connection: Some(self.connection), direction: self.direction, message: self.number, when }
     }
 }
 
@@ -114,10 +109,7 @@ impl Hold {
     /// Blocks until the message has come and is held. Panics if it does not come within a minute.
     pub fn wait_reached(&self) {
         let reached = guard(&self.0.reached);
-        let waited = self
-            .0
-            .arrived
-            .wait_timeout_while(reached, PATIENCE, |reached| !*reached);
+        let waited = self.0.arrived.wait_timeout_while(reached, PATIENCE, |reached| !*reached);
         let (reached, _) = waited.unwrap_or_else(PoisonError::into_inner);
         assert!(*reached, "the message to be held never came");
     }
@@ -217,10 +209,8 @@ impl Shared {
     fn take(&self, message: Message, when: When) -> Option<Action> {
         let mut rules = guard(&self.rules);
         let at = rules.iter().position(|(point, _)| {
-            let here = Point {
-                connection: point.connection.map(|_| message.connection),
-                ..message.point(when)
-            };
+            let here =
+                Point { connection: point.connection.map(|_| message.connection), ..message.point(when) };
             *point == here
         })?;
         Some(rules.remove(at).1)
