@@ -3,10 +3,24 @@
 //! The library never prints, prompts, or reads the environment, the home folder or the wall clock: its callers
 //! pass an [`Environment`] and a [`Clock`].
 
+pub mod apply;
+pub mod catalog;
 pub mod clock;
+pub mod history;
+pub mod inspect;
+mod jitter;
+pub mod migrate;
 pub mod migration;
 pub mod plan;
+pub mod project;
+pub mod repair;
 pub mod report;
 pub mod run;
+pub mod script;
+pub mod source;
+pub mod stop;
+pub mod text;
 
+pub use migrate::migrate;
+pub use project::Project;
 pub use clock::{Clock, SystemClock};

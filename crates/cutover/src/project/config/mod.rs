@@ -1,0 +1,171 @@
+//! `cutover.toml` as it is written: every key, its type and its default, but nothing of the files it speaks of.
+//! Whether versions, stages and paths exist is settled by the modules above.
+
+mod duration;
+mod settings;
+mod table;
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+pub use duration::{DurationError, format as format_duration, parse as parse_duration};
+pub use settings::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
+pub use table::{SourceText, Table};
+
+pub(super) use settings::apply_config;
+
+use super::problem::Problems;
+
+/// The whole file, decoded.
+#[derive(Debug, Default)]
+pub(super) struct Config {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) lock_timeout: Option<Spanned<(Duration, String)>>,
+    pub(super) lock_wait: Option<Spanned<(Duration, String)>>,
+    pub(super) statement_timeout: Option<Spanned<(Duration, String)>>,
+    pub(super) durable_each: Option<Spanned<bool>>,
+    pub(super) roots: Vec<RootConfig>,
+    pub(super) vars: Vec<(Spanned<String>, Spanned<String>)>,
+    pub(super) ddl: Vec<Spanned<String>>,
+    pub(super) stages: Vec<StageConfig>,
+    pub(super) checks: Vec<CheckConfig>,
+    pub(super) check_sql: Vec<Spanned<String>>,
+}
+
+/// One `[[migrations]]`.
+#[derive(Debug)]
+pub(super) struct RootConfig {
+    pub(super) path: Spanned<String>,
+    pub(super) convention: Option<Spanned<String>>,
+}
+
+/// One `[[stage]]`.
+#[derive(Debug)]
+pub(super) struct StageConfig {
+    pub(super) id: Spanned<String>,
+    pub(super) title: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) notes: Vec<String>,
+    pub(super) uses: Vec<String>,
+    pub(super) require_backup: bool,
+    pub(super) migrations: Vec<MigrationConfig>,
+    pub(super) line: u32,
+}
+
+/// One `[[stage.migration]]`.
+#[derive(Debug)]
+pub(super) struct MigrationConfig {
+    pub(super) version: Spanned<String>,
+    pub(super) creates: Vec<String>,
+    pub(super) alters: Vec<String>,
+    pub(super) uses: Vec<String>,
+    pub(super) source: Vec<Spanned<String>>,
+    pub(super) task: Option<String>,
+    pub(super) deferred: bool,
+    pub(super) optional: bool,
+    pub(super) requires: Vec<Spanned<String>>,
+}
+
+/// One `[[check]]`: the keys that every kind has; the others stay in `params`.
+#[derive(Debug)]
+pub(super) struct CheckConfig {
+    pub(super) name: String,
+    pub(super) kind: Spanned<String>,
+    pub(super) stage: Option<Spanned<String>>,
+    pub(super) when: Option<Spanned<String>>,
+    pub(super) before: Option<Spanned<String>>,
+    pub(super) params: Table,
+    pub(super) line: u32,
+}
+
+/// Decodes a file. Reports everything that is wrong with keys and types.
+pub(super) fn decode(mut file: Table) -> Result<Config, Problems> {
+    let mut config = Config::default();
+    with(&mut file, "project", |table| config.name = table.take_spanned_string("name"));
+    with(&mut file, "database", |table| config.url = table.take_spanned_string("url"));
+    with(&mut file, "apply", |table| {
+        config.lock_timeout = table.take_duration("lock_timeout");
+        config.lock_wait = table.take_duration("lock_wait");
+        config.statement_timeout = table.take_duration("statement_timeout");
+        let span = table.span_of("durable_each");
+        config.durable_each = table.take_bool("durable_each").map(|value| Spanned::new(span, value));
+    });
+    config.roots = each(&mut file, "migrations", |table| RootConfig {
+        path: table.require_spanned_string("path"),
+        convention: table.take_spanned_string("convention"),
+    });
+    with(&mut file, "vars", |table| config.vars = table.take_all_strings());
+    with(&mut file, "design", |table| config.ddl = table.take_strings("ddl"));
+    config.stages = each(&mut file, "stage", stage);
+    config.checks = file.take_tables("check").into_iter().map(check).collect();
+    with(&mut file, "checks", |table| config.check_sql = table.take_strings("sql"));
+    file.finish()?;
+    Ok(config)
+}
+
+/// Reads a table if it is there, and finishes it.
+fn with(file: &mut Table, key: &str, read: impl FnOnce(&mut Table)) {
+    let Some(mut table) = file.take_table(key) else { return };
+    read(&mut table);
+    if let Err(problems) = table.finish() {
+        file.absorb(problems);
+    }
+}
+
+/// Reads each table of a list, and finishes it.
+fn each<T>(parent: &mut Table, key: &str, read: impl Fn(&mut Table) -> T) -> Vec<T> {
+    let mut all = Vec::new();
+    for mut table in parent.take_tables(key) {
+        all.push(read(&mut table));
+        if let Err(problems) = table.finish() {
+            parent.absorb(problems);
+        }
+    }
+    all
+}
+
+fn stage(table: &mut Table) -> StageConfig {
+    StageConfig {
+        line: table.line(),
+        id: table.require_spanned_string("id"),
+        title: table.take_string("title"),
+        kind: table.take_string("kind"),
+        notes: plain(table.take_strings("notes")),
+        uses: plain(table.take_strings("uses")),
+        require_backup: table.take_bool("require_backup").unwrap_or(false),
+        migrations: each(table, "migration", migration),
+    }
+}
+
+fn migration(table: &mut Table) -> MigrationConfig {
+    MigrationConfig {
+        version: table.require_spanned_string("version"),
+        creates: plain(table.take_strings("creates")),
+        alters: plain(table.take_strings("alters")),
+        uses: plain(table.take_strings("uses")),
+        source: table.take_strings("source"),
+        task: table.take_string("task"),
+        deferred: table.take_bool("deferred").unwrap_or(false),
+        optional: table.take_bool("optional").unwrap_or(false),
+        requires: table.take_strings("requires"),
+    }
+}
+
+/// The common keys of a check. The table is not finished here: the kind knows the other keys.
+fn check(mut table: Table) -> CheckConfig {
+    CheckConfig {
+        line: table.line(),
+        name: table.require_string("name"),
+        kind: table.require_spanned_string("kind"),
+        stage: table.take_spanned_string("stage"),
+        when: table.take_spanned_string("when"),
+        before: table.take_spanned_string("before"),
+        params: table,
+    }
+}
+
+fn plain(strings: Vec<Spanned<String>>) -> Vec<String> {
+    strings.into_iter().map(Spanned::into_inner).collect()
+}

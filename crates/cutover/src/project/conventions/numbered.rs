@@ -1,0 +1,109 @@
+//! `0001_create_users.sql`: a number of any width, compared as a number, then `_` and a description.
+
+use super::{Class, Convention, Reading, is_sql, number, read_single_files};
+use crate::migration::{Migration, Version};
+
+/// The convention `numbered`.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbered;
+
+impl Convention for Numbered {
+    fn name(&self) -> &'static str {
+        "numbered"
+    }
+
+    fn example(&self) -> &'static str {
+        "0001_create_users.sql"
+    }
+
+    fn read(&self, paths: &[String]) -> Reading {
+        read_single_files(paths, classify)
+    }
+
+    fn version(&self, text: &str) -> Option<Version> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = digits.then(|| text.parse().ok()).flatten()?;
+        Some(Version::new(vec![number], text))
+    }
+
+    fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<String, String> {
+        let numbers: Vec<u64> =
+            existing.iter().filter_map(|migration| migration.id.version.parts().first().copied()).collect();
+        let Some((last, width)) =
+            numbers.last().zip(existing.last().map(|last| last.id.version.text().len()))
+        else {
+            return Ok(format!("0001_{slug}.sql"));
+        };
+        let step = step(&numbers);
+        let next =
+            if is_timestamp(*last) { now.max(last.saturating_add(1)) } else { last.saturating_add(step) };
+        if next == *last {
+            return Err(format!("there is no number after {last}"));
+        }
+        Ok(format!("{next:0width$}_{slug}.sql"))
+    }
+}
+
+/// A number that is a time, as `YYYYMMDDhhmmss`.
+pub(super) fn is_timestamp(number: u64) -> bool {
+    (19_700_101_000_000..=99_991_231_235_959).contains(&number)
+}
+
+/// The gap between numbers, where the last ones agree on it (010, 020, 030); otherwise 1.
+pub(super) fn step(numbers: &[u64]) -> u64 {
+    let recent = &numbers[numbers.len().saturating_sub(4)..];
+    let mut gaps = recent.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    let Some(first) = gaps.next() else {
+        // A single file: 10 and 100 are the start of a series with gaps.
+        return match recent {
+            [10] => 10,
+            [100] => 100,
+            _ => 1,
+        };
+    };
+    if first > 0 && gaps.all(|gap| gap == first) { first } else { 1 }
+}
+
+fn classify(path: &str) -> Class {
+    if path.contains('/') {
+        return match classify_name(path.rsplit('/').next().unwrap_or(path)) {
+            Class::Migration(..) => {
+                Class::NearMiss("in a folder of its own, and numbered folders are read flat".into())
+            }
+            _ => Class::Other("in a folder of its own".into()),
+        };
+    }
+    classify_name(path)
+}
+
+fn classify_name(file_name: &str) -> Class {
+    let digits = file_name.bytes().take_while(u8::is_ascii_digit).count();
+    let (version, rest) = file_name.split_at(digits);
+    if !is_sql(file_name) {
+        return Class::Other("not a .sql file".into());
+    }
+    if version.is_empty() {
+        return Class::Other("its name does not begin with a number".into());
+    }
+    let stem = &rest[..rest.len() - ".sql".len()];
+    if !rest.ends_with(".sql") {
+        return Class::NearMiss(format!(
+            "its ending must be .sql in lower case, not {}",
+            &rest[stem.len()..]
+        ));
+    }
+    for ending in [".up", ".down", ".undo", ".rollback"] {
+        if stem.ends_with(ending) {
+            return Class::NearMiss(format!(
+                "its name ends in {ending}.sql: pairs of files are another convention"
+            ));
+        }
+    }
+    let Some(name) = stem.strip_prefix('_').filter(|name| !name.is_empty()) else {
+        return Class::NearMiss("between the number and the description there must be one _".into());
+    };
+    match number(version) {
+        Ok(value) => Class::Migration(Version::new(vec![value], version), name.to_owned()),
+        Err(why) => Class::Wrong(why),
+    }
+}

@@ -1,0 +1,139 @@
+//! Making files: the next migration in the project's own convention, and a new project. Nothing that exists is
+//! ever changed.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::conventions::{self, Detected};
+use super::problem::{Problem, ProjectError};
+use super::{CONFIG_FILE, FOLDERS, MigrationRoot, Project, files};
+use crate::migration::Migration;
+
+/// A file that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Path relative to the project, with `/`.
+    pub path: String,
+    /// Its text.
+    pub content: String,
+}
+
+pub(super) fn migration(
+    project: &Project,
+    title: &str,
+    root: Option<&str>,
+    now: u64,
+) -> Result<Created, ProjectError> {
+    let root = choose_root(project, root)?;
+    let slug = slug(title).ok_or_else(|| {
+        ProjectError::Name(format!("{title:?} has no letters or digits to name a file after"))
+    })?;
+    let existing: Vec<&Migration> =
+        project.migrations.iter().filter(|migration| migration.id.root == root.path).collect();
+    let name = root.convention.next(&existing, &slug, now).map_err(ProjectError::Name)?;
+    let path = if root.path == "." { name } else { format!("{}/{name}", root.path) };
+    let content = format!("-- {}\n", crate::text::visible(title.trim()));
+    write_new(&project.root.join(&path), &content)?;
+    Ok(Created { path, content })
+}
+
+fn choose_root<'a>(project: &'a Project, wanted: Option<&str>) -> Result<&'a MigrationRoot, ProjectError> {
+    let named = |path: &str| project.roots.iter().find(|root| root.path == path);
+    let paths: Vec<&str> = project.roots.iter().map(|root| root.path.as_str()).collect();
+    match (wanted, project.roots.as_slice()) {
+        (Some(path), _) => named(path.trim_end_matches('/')).ok_or_else(|| {
+            ProjectError::Name(format!("{path:?} is none of the migration folders: {}", paths.join(", ")))
+        }),
+        (None, [one]) => Ok(one),
+        (None, _) => Err(ProjectError::Name(format!(
+            "there are several migration folders, say which: {}",
+            paths.join(", ")
+        ))),
+    }
+}
+
+/// A title as part of a file name: lower case, `_` for everything but letters and digits. None if nothing is left.
+fn slug(title: &str) -> Option<String> {
+    /// File names are limited to 255 bytes.
+    const LONGEST: usize = 100;
+    let mut slug = String::new();
+    for c in title.chars().flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() {
+            slug.push(c);
+        } else if !slug.is_empty() && !slug.ends_with('_') {
+            slug.push('_');
+        }
+        if slug.len() >= LONGEST {
+            break;
+        }
+    }
+    let slug = slug.trim_end_matches('_');
+    (!slug.is_empty()).then(|| slug.to_owned())
+}
+
+fn write_new(path: &Path, content: &str) -> Result<(), ProjectError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => ProjectError::Exists { path: path.to_owned() },
+        _ => ProjectError::Write { path: path.to_owned(), error },
+    };
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
+    file.write_all(content.as_bytes()).map_err(failed)
+}
+
+/// Makes a project of a folder: `cutover.toml`, and a folder for migrations where none of the usual ones is there.
+/// An existing folder of migrations is kept and named with its convention. Says which files and folders were made.
+///
+/// # Errors
+/// There is a `cutover.toml` already, the migrations found follow no one convention, or a file cannot be written.
+pub fn initialise(folder: &Path, name: Option<&str>) -> Result<Vec<PathBuf>, ProjectError> {
+    let root =
+        fs::canonicalize(folder).map_err(|error| ProjectError::Read { path: folder.to_owned(), error })?;
+    let config = root.join(CONFIG_FILE);
+    if fs::symlink_metadata(&config).is_ok() {
+        return Err(ProjectError::Exists { path: config });
+    }
+    let (migrations, detected) = existing_folder(&root)?;
+    let default =
+        root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
+    let content = config_text(name.unwrap_or(&default), migrations, detected.convention.name());
+    let mut made = Vec::new();
+    let path = root.join(migrations);
+    if !path.is_dir() {
+        fs::create_dir_all(&path).map_err(|error| ProjectError::Write { path: path.clone(), error })?;
+        made.push(path);
+    }
+    write_new(&config, &content)?;
+    made.insert(0, config);
+    Ok(made)
+}
+
+/// The folder of migrations there is, or the one to make.
+fn existing_folder(root: &Path) -> Result<(&'static str, Detected), ProjectError> {
+    for path in FOLDERS.into_iter().chain(["."]) {
+        let absolute = root.join(path);
+        if !absolute.is_dir() {
+            continue;
+        }
+        let listing = files::list(&absolute, root, false)
+            .map_err(|(path, error)| ProjectError::Read { path, error })?;
+        let has_sql = listing.paths.iter().any(|path| conventions::is_sql(path));
+        if path == "." && !has_sql {
+            continue;
+        }
+        let detected = conventions::detect(&listing.paths).map_err(|why| Problem::of_file(path, why))?;
+        return Ok((path, detected));
+    }
+    let detected = conventions::detect(&[]).map_err(ProjectError::Name)?;
+    Ok((FOLDERS[0], detected))
+}
+
+fn config_text(name: &str, migrations: &str, convention: &str) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    format!(
+        "[project]\nname = {}\n\n[[migrations]]\npath = {}\nconvention = {}\n",
+        quoted(name),
+        quoted(migrations),
+        quoted(convention)
+    )
+}

@@ -1,0 +1,208 @@
+//! Finding files below the project folder and reading each once: listing, links, digests.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::conventions::Stray;
+use super::problem::Problem;
+use super::text;
+use crate::migration::Checksums;
+
+/// Files up to this size are read as a whole, larger ones in chunks: 1 MiB.
+const WHOLE: u64 = 1 << 20;
+/// Folders within folders are read to this depth.
+const DEEPEST: usize = 16;
+
+/// The files of a folder.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Paths relative to the folder, with `/`, sorted.
+    pub(super) paths: Vec<String>,
+    /// Those that are links or lie behind one.
+    pub(super) links: BTreeSet<String>,
+    /// Files that cannot be named or followed, paths relative to the folder.
+    pub(super) strays: Vec<Stray>,
+}
+
+/// Lists a folder. Hidden folders are not entered; a linked folder only if it lies within `project`.
+pub(super) fn list(folder: &Path, project: &Path, recursive: bool) -> Result<Listing, (PathBuf, io::Error)> {
+    let mut listing = Listing::default();
+    let mut entered = BTreeSet::new();
+    let walk = Walk { project, recursive };
+    walk.folder(folder, "", 0, false, &mut entered, &mut listing)?;
+    listing.paths.sort_unstable();
+    Ok(listing)
+}
+
+struct Walk<'a> {
+    project: &'a Path,
+    recursive: bool,
+}
+
+impl Walk<'_> {
+    fn folder(
+        &self,
+        folder: &Path,
+        prefix: &str,
+        depth: usize,
+        linked: bool,
+        entered: &mut BTreeSet<PathBuf>,
+        listing: &mut Listing,
+    ) -> Result<(), (PathBuf, io::Error)> {
+        let failed = |error| (folder.to_owned(), error);
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let kind = entry.file_type().map_err(|error| (entry.path(), error))?;
+            let Some(name) = name.to_str() else {
+                let path = format!("{prefix}{}", name.to_string_lossy());
+                listing.strays.push(Stray { path, why: "its name is not UTF-8".into(), near_miss: false });
+                continue;
+            };
+            let path = format!("{prefix}{name}");
+            let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
+            let linked = linked || kind.is_symlink();
+            if !is_folder {
+                if linked {
+                    listing.links.insert(path.clone());
+                }
+                listing.paths.push(path);
+            } else if self.recursive && !name.starts_with('.') {
+                self.enter(&entry.path(), path, depth, linked, entered, listing)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(
+        &self,
+        folder: &Path,
+        path: String,
+        depth: usize,
+        linked: bool,
+        entered: &mut BTreeSet<PathBuf>,
+        listing: &mut Listing,
+    ) -> Result<(), (PathBuf, io::Error)> {
+        let stray = |why: &str| Stray { path: path.clone(), why: why.to_owned(), near_miss: true };
+        if linked {
+            let target = fs::canonicalize(folder).map_err(|error| (folder.to_owned(), error))?;
+            if !target.starts_with(self.project) {
+                listing.strays.push(stray("a link to a folder outside the project is not followed"));
+                return Ok(());
+            }
+            if !entered.insert(target) {
+                return Ok(());
+            }
+        }
+        if depth >= DEEPEST {
+            listing.strays.push(stray("folders are not read deeper than this"));
+            return Ok(());
+        }
+        self.folder(folder, &format!("{path}/"), depth + 1, linked, entered, listing)
+    }
+}
+
+/// A path relative to the project with `/`, or as it is if it lies elsewhere.
+pub(super) fn relative(project: &Path, path: &Path) -> String {
+    let Ok(inner) = path.strip_prefix(project) else { return path.display().to_string() };
+    let parts: Vec<_> = inner.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+}
+
+/// What is wrong with a path that `cutover.toml` names: it must stay within the project.
+pub(super) fn leaves_project(path: &str) -> bool {
+    use std::path::Component;
+    Path::new(path)
+        .components()
+        .any(|part| matches!(part, Component::ParentDir | Component::RootDir | Component::Prefix(_)))
+}
+
+/// One file to read and digest.
+#[derive(Debug)]
+pub(super) struct ToRead {
+    /// Where it is.
+    pub(super) file: PathBuf,
+    /// What problems call it.
+    pub(super) shown: String,
+    /// It must be checked that its target lies within the project.
+    pub(super) link: bool,
+}
+
+/// Reads and digests files, on several threads where there are many. Results are in the order of `files`.
+pub(super) fn digest_all(project: &Path, files: &[ToRead]) -> Vec<Result<Checksums, Problem>> {
+    /// Below this many files a further thread costs more than it saves.
+    const WORTH_A_THREAD: usize = 256;
+    const MOST_THREADS: usize = 8;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = (files.len() / WORTH_A_THREAD).clamp(1, cores.min(MOST_THREADS));
+    if threads == 1 {
+        return digest_each(project, files);
+    }
+    let share = files.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            files.chunks(share).map(|chunk| (chunk, scope.spawn(|| digest_each(project, chunk)))).collect();
+        let join = |(chunk, worker): (&[ToRead], std::thread::ScopedJoinHandle<'_, _>)| {
+            worker.join().unwrap_or_else(|_| digest_each(project, chunk))
+        };
+        workers.into_iter().flat_map(join).collect()
+    })
+}
+
+fn digest_each(project: &Path, files: &[ToRead]) -> Vec<Result<Checksums, Problem>> {
+    let mut buffer = Vec::new();
+    files.iter().map(|file| digest(project, file, &mut buffer)).collect()
+}
+
+fn digest(project: &Path, to_read: &ToRead, buffer: &mut Vec<u8>) -> Result<Checksums, Problem> {
+    let problem = |message: String| Problem::of_file(&to_read.shown, message);
+    let unreadable = |error: io::Error| problem(format!("cannot read the file: {error}"));
+    if to_read.link {
+        let target = fs::canonicalize(&to_read.file).map_err(unreadable)?;
+        if !target.starts_with(project) {
+            return Err(problem("a link to a file outside the project is refused".into()));
+        }
+    }
+    // Opening a named pipe would wait for its other end.
+    let size = fs::metadata(&to_read.file).map_err(unreadable)?;
+    if !size.is_file() {
+        return Err(problem("not a regular file".into()));
+    }
+    let mut file = File::open(&to_read.file).map_err(unreadable)?;
+    buffer.clear();
+    file.by_ref().take(WHOLE).read_to_end(buffer).map_err(unreadable)?;
+    if let Some(tool) = sections_of_another_tool(buffer) {
+        return Err(problem(format!(
+            "the file has sections of {tool}, which cutover would run as one, the way back too"
+        )));
+    }
+    if (buffer.len() as u64) < WHOLE {
+        return text::checksums(buffer).map_err(|error| problem(error.to_string()));
+    }
+    let mut reader = text::normalise(buffer.as_slice().chain(file));
+    match io::copy(&mut reader, &mut io::sink()) {
+        Ok(_) => Ok(reader.checksums()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(problem(error.to_string())),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// Files of other tools that hold the way there and back in one file, named just like ours.
+pub(super) fn sections_of_another_tool(text: &[u8]) -> Option<&'static str> {
+    const MARKS: [(&[u8], &str, &str); 3] = [
+        (b"migrate:", "up", "dbmate (-- migrate:up)"),
+        (b"+goose ", "Up", "goose (-- +goose Up)"),
+        (b"+migrate ", "Up", "sql-migrate (-- +migrate Up)"),
+    ];
+    MARKS.iter().find(|(mark, up, _)| has_section(text, mark, up)).map(|(_, _, tool)| *tool)
+}
+
+/// Whether a line begins with `--`, the mark and the word.
+fn has_section(text: &[u8], mark: &[u8], word: &str) -> bool {
+    memchr::memmem::find_iter(text, mark).any(|at| {
+        let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+        text[line..at].trim_ascii() == b"--" && text[at + mark.len()..].starts_with(word.as_bytes())
+    })
+}

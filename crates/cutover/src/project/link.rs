@@ -1,0 +1,262 @@
+//! What `cutover.toml` says about migrations and stages, tied to the files that are there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Spanned;
+
+use super::config::{CheckConfig, MigrationConfig, StageConfig, Table};
+use super::{CheckSpec, MigrationRoot, Stage, When};
+use crate::migration::{Claims, Migration};
+use crate::text::suggest;
+
+/// Ties stages and claims to migrations. Problems are reported to `file`.
+pub(super) fn stages(
+    configs: Vec<StageConfig>,
+    migrations: &mut [Migration],
+    roots: &[MigrationRoot],
+    file: &mut Table,
+) -> Vec<Stage> {
+    let mut lines_of_ids: BTreeMap<String, u32> = BTreeMap::new();
+    let mut claimed: BTreeMap<usize, (u32, String)> = BTreeMap::new();
+    let mut required: Vec<(usize, Vec<Spanned<String>>)> = Vec::new();
+    let mut stages = Vec::with_capacity(configs.len());
+    for (index, config) in configs.into_iter().enumerate() {
+        let span = config.id.span();
+        let id = config.id.into_inner();
+        if let Some(line) = lines_of_ids.get(&id) {
+            file.report(&span, format!("stage {id:?} is already in line {line}"), None);
+        }
+        lines_of_ids.entry(id.clone()).or_insert(config.line);
+        let mut members = BTreeSet::new();
+        for entry in config.migrations {
+            let Some(at) = resolve(&entry.version, migrations, roots, file) else { continue };
+            let line = file.line_of(&entry.version.span());
+            if let Some((first, stage)) = claimed.get(&at) {
+                let message =
+                    format!("{} already belongs to stage {stage:?} (line {first})", migrations[at].path);
+                file.report(&entry.version.span(), message, None);
+                continue;
+            }
+            claimed.insert(at, (line, id.clone()));
+            members.insert(at);
+            migrations[at].stage = Some(index);
+            required.push((at, entry.requires.clone()));
+            migrations[at].claims = claims(entry);
+        }
+        stages.push(Stage {
+            title: config.title.unwrap_or_else(|| id.clone()),
+            kind: config.kind.unwrap_or_else(|| "stage".to_owned()),
+            id,
+            notes: config.notes,
+            uses: config.uses,
+            require_backup: config.require_backup,
+            migrations: members.into_iter().collect(),
+            line: config.line,
+        });
+    }
+    requirements(&required, migrations, roots, file);
+    stages
+}
+
+fn claims(entry: MigrationConfig) -> Claims {
+    let plain = |strings: Vec<Spanned<String>>| -> Vec<String> {
+        strings.into_iter().map(Spanned::into_inner).collect()
+    };
+    let source = plain(entry.source);
+    Claims {
+        creates: entry.creates,
+        alters: entry.alters,
+        uses: entry.uses,
+        source: (!source.is_empty()).then(|| source.join(", ")),
+        task: entry.task,
+        deferred: entry.deferred,
+        optional: entry.optional,
+        requires: plain(entry.requires),
+    }
+}
+
+/// The migration a text names: a version, a file name, or either after its folder and `/`.
+fn resolve(
+    wanted: &Spanned<String>,
+    migrations: &[Migration],
+    roots: &[MigrationRoot],
+    file: &mut Table,
+) -> Option<usize> {
+    let text = wanted.get_ref().as_str();
+    if text.is_empty() {
+        return None;
+    }
+    let (root, version) = match text.rsplit_once('/') {
+        Some((root, version)) if roots.iter().any(|known| known.path == root) => (Some(root), version),
+        _ => (None, text),
+    };
+    let names = |migration: &Migration| {
+        let conventions = roots.iter().filter(|root| root.path == migration.id.root);
+        let mut versions = conventions.filter_map(|root| root.convention.version(version));
+        migration.file_name() == version || versions.any(|version| version == migration.id.version)
+    };
+    let matching: Vec<usize> = migrations
+        .iter()
+        .enumerate()
+        .filter(|(_, migration)| root.is_none_or(|root| migration.id.root == root) && names(migration))
+        .map(|(index, _)| index)
+        .collect();
+    match matching.as_slice() {
+        [one] => Some(*one),
+        [] => {
+            let known =
+                migrations.iter().flat_map(|migration| [migration.id.version.text(), migration.file_name()]);
+            let hint = match suggest(version, known) {
+                Some(alike) => format!("did you mean {alike:?}?"),
+                None => "a version is written as in the file's name, e.g. \"0001\"".to_owned(),
+            };
+            file.report(&wanted.span(), format!("no migration has the version {text:?}"), Some(hint));
+            None
+        }
+        several => {
+            let paths: Vec<&str> = several.iter().map(|index| migrations[*index].path.as_str()).collect();
+            let root = &migrations[several[0]].id.root;
+            let hint = format!("write the folder too, e.g. \"{root}/{version}\"");
+            file.report(
+                &wanted.span(),
+                format!("{text:?} is in several folders: {}", paths.join(", ")),
+                Some(hint),
+            );
+            None
+        }
+    }
+}
+
+/// Every required version exists, comes earlier unless its dependent waits to be named, and no chain bites its tail.
+fn requirements(
+    required: &[(usize, Vec<Spanned<String>>)],
+    migrations: &[Migration],
+    roots: &[MigrationRoot],
+    file: &mut Table,
+) {
+    let mut edges: BTreeMap<usize, Vec<(usize, std::ops::Range<usize>)>> = BTreeMap::new();
+    for (from, texts) in required {
+        for text in texts {
+            if let Some(to) = resolve(text, migrations, roots, file) {
+                edges.entry(*from).or_default().push((to, text.span()));
+            }
+        }
+    }
+    let mut done = BTreeSet::new();
+    for start in edges.keys() {
+        if let Some((cycle, span)) = find_cycle(*start, &edges, &mut done) {
+            let versions: Vec<&str> =
+                cycle.iter().map(|index| migrations[*index].id.version.text()).collect();
+            file.report(&span, format!("requires goes in a circle: {}", versions.join(" requires ")), None);
+            return;
+        }
+    }
+    for (from, targets) in &edges {
+        let claims = &migrations[*from].claims;
+        for (to, span) in targets.iter().filter(|(to, _)| to > from && !claims.deferred && !claims.optional) {
+            let message = format!(
+                "{} comes before {}, which it requires",
+                migrations[*from].path, migrations[*to].path
+            );
+            let hint = "mark it deferred or optional if it is to be applied later, out of order".to_owned();
+            file.report(span, message, Some(hint));
+        }
+    }
+}
+
+type Edges = BTreeMap<usize, Vec<(usize, std::ops::Range<usize>)>>;
+
+/// A circle that can be reached from `start`, with the place of the edge that closes it. Works without recursion:
+/// a chain may be as long as the project.
+fn find_cycle(
+    start: usize,
+    edges: &Edges,
+    done: &mut BTreeSet<usize>,
+) -> Option<(Vec<usize>, std::ops::Range<usize>)> {
+    let mut path = vec![(start, 0)];
+    while let Some((node, next)) = path.last_mut() {
+        let targets = edges.get(node).map(Vec::as_slice).unwrap_or_default();
+        let Some((target, span)) = targets.get(*next).filter(|_| !done.contains(node)) else {
+            done.insert(*node);
+            path.pop();
+            continue;
+        };
+        *next += 1;
+        if let Some(at) = path.iter().position(|(on_path, _)| on_path == target) {
+            let mut cycle: Vec<usize> = path[at..].iter().map(|(node, _)| *node).collect();
+            cycle.push(*target);
+            return Some((cycle, span.clone()));
+        }
+        if !done.contains(target) {
+            path.push((*target, 0));
+        }
+    }
+    None
+}
+
+/// Ties checks to stages and migrations. Problems are reported to `file`.
+pub(super) fn checks(
+    configs: Vec<CheckConfig>,
+    stages: &[Stage],
+    migrations: &[Migration],
+    roots: &[MigrationRoot],
+    file: &mut Table,
+) -> Vec<CheckSpec> {
+    let mut lines_of_names: BTreeMap<String, u32> = BTreeMap::new();
+    let mut checks = Vec::with_capacity(configs.len());
+    for config in configs {
+        let stage = config.stage.as_ref().and_then(|id| find_stage(id, stages, file));
+        let when = when(&config, migrations, roots, file);
+        if let Some(line) = lines_of_names.get(&config.name).filter(|_| !config.name.is_empty()) {
+            let span = config.kind.span();
+            file.report(&span, format!("a check named {:?} is already in line {line}", config.name), None);
+        }
+        lines_of_names.entry(config.name.clone()).or_insert(config.line);
+        checks.push(CheckSpec {
+            name: config.name,
+            kind_span: config.kind.span(),
+            kind: config.kind.into_inner(),
+            stage,
+            when,
+            file: config.params.file().to_owned(),
+            params: config.params,
+            line: config.line,
+        });
+    }
+    checks
+}
+
+fn find_stage(id: &Spanned<String>, stages: &[Stage], file: &mut Table) -> Option<usize> {
+    let wanted = id.get_ref();
+    let found = stages.iter().position(|stage| &stage.id == wanted);
+    if found.is_none() {
+        let hint = suggest(wanted, stages.iter().map(|stage| stage.id.as_str()));
+        let hint = hint.map(|alike| format!("did you mean {alike:?}?"));
+        file.report(&id.span(), format!("no stage has the id {wanted:?}"), hint);
+    }
+    found
+}
+
+fn when(config: &CheckConfig, migrations: &[Migration], roots: &[MigrationRoot], file: &mut Table) -> When {
+    let word = config.when.as_ref().map(|when| (when.get_ref().as_str(), when.span()));
+    match (word, &config.before) {
+        (None | Some(("before", _)), Some(version)) => {
+            if let Some(index) = resolve(version, migrations, roots, file) {
+                return When::Before(migrations[index].id.clone());
+            }
+        }
+        (None | Some(("after", _)), None) => {}
+        (Some(("before", span)), None) => {
+            let hint = "before = \"0330\", a version".to_owned();
+            file.report(&span, "when = \"before\" needs the migration it comes before", Some(hint));
+        }
+        (Some(("after", span)), Some(_)) => {
+            file.report(&span, "when = \"after\" contradicts before", None);
+        }
+        (Some((other, span)), _) => {
+            let hint = "\"after\" or \"before\"".to_owned();
+            file.report(&span, format!("when cannot be {other:?}"), Some(hint));
+        }
+    }
+    When::After
+}

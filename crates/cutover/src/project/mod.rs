@@ -1,0 +1,194 @@
+//! From a folder to a [`Project`]: `cutover.toml`, the migration files in their convention's order with checksums,
+//! stages, claims, checks and placeholders. Everything that is wrong is said at once, with its place.
+//!
+//! Reads files only. It knows nothing of databases, does not parse SQL, and believes nothing a claim says.
+
+pub mod config;
+pub mod conventions;
+mod create;
+mod files;
+mod globs;
+mod link;
+mod load;
+mod problem;
+pub mod text;
+mod vars;
+
+use std::path::{Path, PathBuf};
+
+pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
+pub use conventions::{Convention, Stray};
+pub use create::{Created, initialise};
+pub use problem::{Place, Problem, Problems, ProjectError};
+pub use vars::{PlaceholderError, VarError, Vars};
+
+use crate::migration::{Migration, MigrationId};
+
+/// The name of the configuration file.
+pub const CONFIG_FILE: &str = "cutover.toml";
+
+/// Folders looked for where no configuration names one.
+pub const FOLDERS: [&str; 3] = ["migrations", "db/migrations", "sql"];
+
+/// A project: what is to be done to a database, and how.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The key under which the database's history knows it.
+    pub name: String,
+    /// The project folder, absolute, without links. Empty for a project compiled into a program.
+    pub root: PathBuf,
+    /// The configuration, absolute; none for a bare folder of migrations.
+    pub config_path: Option<PathBuf>,
+    /// How to reach the database, as far as the file says so.
+    pub database: DatabaseConfig,
+    /// How migrations are applied.
+    pub apply: ApplyConfig,
+    /// The migration folders, in the order of the file.
+    pub roots: Vec<MigrationRoot>,
+    /// Values of placeholders.
+    pub vars: Vars,
+    /// The design source.
+    pub design: Design,
+    /// The stages, in the order of the file.
+    pub stages: Vec<Stage>,
+    /// All migrations: folder by folder, each in its convention's order.
+    pub migrations: Vec<Migration>,
+    /// The checks, in the order of the file.
+    pub checks: Vec<CheckSpec>,
+    /// SQL files whose statements must return no rows: absolute, sorted.
+    pub check_files: Vec<PathBuf>,
+    /// Files in migration folders that are none.
+    pub strays: Vec<Stray>,
+    /// Every effective value with its origin.
+    pub settings: Settings,
+}
+
+/// A folder of migrations.
+#[derive(Debug, Clone)]
+pub struct MigrationRoot {
+    /// Path relative to the project, with `/`; `.` for the project folder itself.
+    pub path: String,
+    /// How its files are named and ordered.
+    pub convention: &'static dyn Convention,
+}
+
+/// Where the wanted shape of the database is written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Design {
+    /// SQL files: absolute, sorted by path, each once.
+    pub ddl: Vec<PathBuf>,
+}
+
+/// A phase, sprint, domain, week …: a part of the plan with the migrations that belong to it, often none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// Its name on the command line, unique.
+    pub id: String,
+    /// What people call it; the id where nothing is said.
+    pub title: String,
+    /// What sort of stage it is, any word; `stage` where nothing is said.
+    pub kind: String,
+    /// Remarks for reports.
+    pub notes: Vec<String>,
+    /// Objects that what is built in it reads, verified once it is reached.
+    pub uses: Vec<String>,
+    /// A backup is taken before its first migration.
+    pub require_backup: bool,
+    /// Indexes into [`Project::migrations`], in the project's order.
+    pub migrations: Vec<usize>,
+    /// Its line in the configuration, counted from 1.
+    pub line: u32,
+}
+
+/// When a check is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// After the run.
+    After,
+    /// Before this migration: a precondition.
+    Before(MigrationId),
+}
+
+/// A `[[check]]` as it is written; what its kind makes of the other keys is the kind's business.
+#[derive(Debug, Clone)]
+pub struct CheckSpec {
+    /// Its name, unique.
+    pub name: String,
+    /// Which kind measures it.
+    pub kind: String,
+    /// Index of the stage from which on it is measured; none means always.
+    pub stage: Option<usize>,
+    /// When it is measured.
+    pub when: When,
+    /// All other keys with their places. Clone it, take what the kind knows and finish it.
+    pub params: config::Table,
+    /// Its line, counted from 1.
+    pub line: u32,
+    /// The file it stands in, as problems call it.
+    pub file: String,
+    kind_span: std::ops::Range<usize>,
+}
+
+impl CheckSpec {
+    /// The problem of a kind that nobody knows, with the known one most alike.
+    pub fn unknown_kind(&self, known: &[&str]) -> Problem {
+        let problem =
+            self.params.problem_at(&self.kind_span, format!("unknown kind of check {:?}", self.kind));
+        match crate::text::suggest(&self.kind, known.iter().copied()) {
+            Some(alike) => problem.with_hint(format!("did you mean {alike:?}?")),
+            None => problem.with_hint(format!("known kinds: {}", known.join(", "))),
+        }
+    }
+}
+
+impl Project {
+    /// Loads the project in a folder: by its `cutover.toml`, or without one as a folder of migrations.
+    ///
+    /// # Errors
+    /// Everything that is wrong, or that there is no project.
+    pub fn load(folder: &Path, overrides: &Overrides) -> Result<Self, ProjectError> {
+        load::load(folder, overrides)
+    }
+
+    /// The folder to load from a place within a project: the nearest one upward with a `cutover.toml`, otherwise
+    /// `start` itself.
+    ///
+    /// # Errors
+    /// `start` cannot be read.
+    pub fn find(start: &Path) -> Result<PathBuf, ProjectError> {
+        load::find(start)
+    }
+
+    /// A project of files compiled into a program: pairs of a file name, which the convention reads, and the text.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn embedded(name: &str, files: &[(&str, &[u8])]) -> Result<Self, ProjectError> {
+        load::embedded(name, files)
+    }
+
+    /// Makes the next migration file in the project's own convention and says what it is. `root` chooses the folder
+    /// where there are several; `now` is UTC as `YYYYMMDDhhmmss`, for conventions that number by time. An existing
+    /// file is never changed.
+    ///
+    /// # Errors
+    /// There is no next name, or the file cannot be made.
+    pub fn create_migration(
+        &self,
+        title: &str,
+        root: Option<&str>,
+        now: u64,
+    ) -> Result<Created, ProjectError> {
+        create::migration(self, title, root, now)
+    }
+
+    /// A path as people would name it: relative to the project where it lies within.
+    pub fn display_path(&self, path: &Path) -> String {
+        files::relative(&self.root, path)
+    }
+
+    /// The stray files that look like migrations, to be shown without being asked for.
+    pub fn near_misses(&self) -> impl Iterator<Item = &Stray> {
+        self.strays.iter().filter(|stray| stray.near_miss)
+    }
+}

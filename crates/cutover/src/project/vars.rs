@@ -1,0 +1,344 @@
+//! Placeholders: `${name}` in a migration's text stands for a value of `[vars]`.
+//!
+//! A name is a letter or `_`, then letters, digits, `_`, `.` and `-`. Placeholders count everywhere in the file, also
+//! in strings and comments, and the value is put in as it is: nothing is quoted. `$${name}` stands for the text
+//! `${name}`. Anything else with a dollar sign is left alone, so `$$`, `$body$`, `$1` and `${"a": 1}` need no care;
+//! nor does the dollar-quoted text `$${a}$$`. Checksums are taken before the replacement.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read};
+
+use std::sync::Arc;
+
+use super::problem::{Place, Problem};
+
+/// Values of placeholders, by name. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vars(Arc<BTreeMap<String, String>>);
+
+/// Why a placeholder cannot be defined.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VarError {
+    /// The name could not be written in a file.
+    #[error("{0:?} cannot be a placeholder's name: a letter or _, then letters, digits, _, . and -")]
+    Name(String),
+    /// PostgreSQL text cannot hold NUL.
+    #[error("the value of {0:?} contains a NUL character")]
+    Nul(String),
+}
+
+/// The longest name of a placeholder, in bytes.
+const LONGEST_NAME: usize = 128;
+
+impl Vars {
+    /// No values.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Defines a placeholder, or changes its value.
+    ///
+    /// # Errors
+    /// The name or the value is unacceptable.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Result<(), VarError> {
+        let (name, value) = (name.into(), value.into());
+        if !is_name(name.as_bytes()) {
+            return Err(VarError::Name(name));
+        }
+        if value.contains('\0') {
+            return Err(VarError::Nul(name));
+        }
+        Arc::make_mut(&mut self.0).insert(name, value);
+        Ok(())
+    }
+
+    /// The value of a placeholder.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Names and values, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+fn is_name(name: &[u8]) -> bool {
+    let first = name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    first && name.len() <= LONGEST_NAME && name.iter().all(|byte| is_name_byte(*byte))
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+}
+
+/// What stands at a dollar sign.
+#[derive(Debug, PartialEq, Eq)]
+enum Token {
+    /// So many bytes without a meaning of ours.
+    Plain(usize),
+    /// Dollar signs to keep, then `${name}` with the name at this range.
+    Placeholder { keep: usize, name: std::ops::Range<usize> },
+    /// Dollar signs to keep, one to drop, then `{name}` up to this length.
+    Escaped { keep: usize, length: usize },
+    /// The text ends before it is clear.
+    Unclear,
+}
+
+/// More dollar signs than this in a row are passed on in pieces; even, so that pairs stay pairs.
+const LONGEST_RUN: usize = 1024;
+
+/// Reads the token at the start of `text`, which begins with a dollar sign.
+fn token(text: &[u8], complete: bool) -> Token {
+    let dollars = text.iter().take_while(|byte| **byte == b'$').count();
+    if dollars > LONGEST_RUN {
+        return Token::Plain(LONGEST_RUN);
+    }
+    let unclear = |plain: usize| if complete { Token::Plain(plain) } else { Token::Unclear };
+    match text.get(dollars) {
+        None => return unclear(dollars),
+        Some(b'{') => {}
+        Some(_) => return Token::Plain(dollars),
+    }
+    let start = dollars + 1;
+    let length = text[start..].iter().take(LONGEST_NAME + 1).take_while(|byte| is_name_byte(**byte)).count();
+    let end = start + length;
+    match text.get(end) {
+        None if length <= LONGEST_NAME => return unclear(dollars),
+        Some(b'}') if is_name(&text[start..end]) => {}
+        _ => return Token::Plain(dollars),
+    }
+    if dollars % 2 == 1 {
+        return Token::Placeholder { keep: dollars - 1, name: start..end };
+    }
+    match text.get(end + 1..end + 3) {
+        // A dollar-quoted `{name}`, most likely an array.
+        Some(b"$$") => Token::Plain(end + 1),
+        Some(_) => Token::Escaped { keep: dollars - 2, length: end + 1 },
+        None if complete => Token::Escaped { keep: dollars - 2, length: end + 1 },
+        None => Token::Unclear,
+    }
+}
+
+/// A placeholder without a value. Reading fails with it within [`io::Error`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceholderError {
+    /// Its name.
+    pub name: String,
+    /// Where its `$` stands in the file.
+    pub place: Place,
+    /// That line.
+    pub source_line: String,
+    /// What to do: the names that are known, and how to write the text itself.
+    pub hint: String,
+}
+
+impl PlaceholderError {
+    /// The error within an error of reading, if it is one.
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// What is wrong, without place and hint.
+    pub fn message(&self) -> String {
+        format!("no value for the placeholder ${{{}}}", self.name)
+    }
+
+    /// The same with the name of the file.
+    pub fn in_file(&self, path: impl Into<String>) -> Problem {
+        Problem {
+            path: path.into(),
+            place: Some(self.place),
+            source_line: self.source_line.clone(),
+            message: self.message(),
+            hint: Some(self.hint.clone()),
+        }
+    }
+}
+
+impl fmt::Display for PlaceholderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { line, column } = self.place;
+        write!(f, "{} at line {line}, column {column}; {}", self.message(), self.hint)
+    }
+}
+
+impl std::error::Error for PlaceholderError {}
+
+/// A reader that replaces placeholders. An unknown one is a [`PlaceholderError`] within [`io::Error`].
+pub struct Substituted<R> {
+    inner: R,
+    vars: Vars,
+    /// Text read from `inner`, not yet replaced.
+    input: Vec<u8>,
+    position: usize,
+    ended: bool,
+    output: Vec<u8>,
+    given: usize,
+    line: LineCounter,
+}
+
+/// Bytes read at once: 64 KiB.
+const CHUNK: usize = 64 << 10;
+
+impl<R: Read> Substituted<R> {
+    /// Replaces placeholders in what `inner` gives.
+    pub fn new(inner: R, vars: Vars) -> Self {
+        Self {
+            inner,
+            vars,
+            input: Vec::new(),
+            position: 0,
+            ended: false,
+            output: Vec::new(),
+            given: 0,
+            line: LineCounter::default(),
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.output.clear();
+        self.given = 0;
+        while self.output.is_empty() && !(self.ended && self.position == self.input.len()) {
+            self.read_more()?;
+            while self.step()? {}
+        }
+        Ok(())
+    }
+
+    fn read_more(&mut self) -> io::Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        self.input.drain(..self.position);
+        self.position = 0;
+        let kept = self.input.len();
+        self.input.resize(kept + CHUNK, 0);
+        let count = loop {
+            match self.inner.read(&mut self.input[kept..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.input.truncate(kept + count.as_ref().copied().unwrap_or(0));
+        self.ended = count? == 0;
+        Ok(())
+    }
+
+    /// Replaces up to and including the next token; false if more input is needed.
+    fn step(&mut self) -> io::Result<bool> {
+        let rest = &self.input[self.position..];
+        if rest.is_empty() {
+            return Ok(false);
+        }
+        let plain = memchr::memchr(b'$', rest).unwrap_or(rest.len());
+        self.output.extend_from_slice(&rest[..plain]);
+        self.line.pass(&rest[..plain]);
+        self.position += plain;
+        let rest = &self.input[self.position..];
+        if rest.is_empty() {
+            return Ok(false);
+        }
+        let consumed = match token(rest, self.ended) {
+            Token::Unclear => return Ok(false),
+            Token::Plain(length) => {
+                self.output.extend_from_slice(&rest[..length]);
+                length
+            }
+            Token::Escaped { keep, length } => {
+                self.output.extend_from_slice(&rest[..keep]);
+                self.output.extend_from_slice(&rest[keep + 1..length]);
+                length
+            }
+            Token::Placeholder { keep, name } => {
+                let end = name.end + 1;
+                let Some(value) =
+                    std::str::from_utf8(&rest[name.clone()]).ok().and_then(|name| self.vars.get(name))
+                else {
+                    return Err(self.unknown(keep, name));
+                };
+                self.output.extend_from_slice(&rest[..keep]);
+                self.output.extend_from_slice(value.as_bytes());
+                end
+            }
+        };
+        let (before, _) = rest.split_at(consumed);
+        self.line.pass(before);
+        self.position += consumed;
+        Ok(true)
+    }
+
+    fn unknown(&mut self, keep: usize, name: std::ops::Range<usize>) -> io::Error {
+        let rest = &self.input[self.position..];
+        let name = String::from_utf8_lossy(&rest[name]).into_owned();
+        self.line.pass(&rest[..keep]);
+        let (place, source_line) = self.line.place(&rest[keep..]);
+        let known: Vec<&str> = self.vars.0.keys().map(String::as_str).collect();
+        let known_list = match known.as_slice() {
+            [] => "no placeholders are defined: add it to [vars] in cutover.toml".to_owned(),
+            some => format!("known placeholders: {}", some.join(", ")),
+        };
+        let advice = match crate::text::suggest(&name, known) {
+            Some(alike) => format!("did you mean ${{{alike}}}? {known_list}"),
+            None => known_list,
+        };
+        let hint = format!("{advice}; $${{{name}}} stands for the text itself");
+        let error = PlaceholderError { name, place, source_line, hint };
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+impl<R: Read> Read for Substituted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given == self.output.len() {
+            self.fill()?;
+        }
+        let count = buffer.len().min(self.output.len() - self.given);
+        buffer[..count].copy_from_slice(&self.output[self.given..self.given + count]);
+        self.given += count;
+        Ok(count)
+    }
+}
+
+/// Where reading has come to, and how its line began.
+#[derive(Debug, Default)]
+struct LineCounter {
+    newlines: u32,
+    /// Characters of the line so far.
+    characters: u32,
+    /// The beginning of the line, for showing it; cut at [`SHOWN`] bytes.
+    shown: Vec<u8>,
+}
+
+/// Bytes of a line kept for showing it.
+const SHOWN: usize = 4096;
+
+impl LineCounter {
+    fn pass(&mut self, text: &[u8]) {
+        let line = match memchr::memrchr(b'\n', text) {
+            Some(at) => {
+                let count = memchr::memchr_iter(b'\n', text).count();
+                self.newlines = self.newlines.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+                self.characters = 0;
+                self.shown.clear();
+                &text[at + 1..]
+            }
+            None => text,
+        };
+        let characters = line.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        self.characters = self.characters.saturating_add(u32::try_from(characters).unwrap_or(u32::MAX));
+        let room = SHOWN.saturating_sub(self.shown.len());
+        self.shown.extend_from_slice(&line[..room.min(line.len())]);
+    }
+
+    fn place(&self, rest: &[u8]) -> (Place, String) {
+        let mut line = self.shown.clone();
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len()).min(SHOWN);
+        line.extend_from_slice(&rest[..end]);
+        let place =
+            Place { line: self.newlines.saturating_add(1), column: self.characters.saturating_add(1) };
+        let whole = line.len() <= SHOWN;
+        (place, if whole { String::from_utf8_lossy(&line).into_owned() } else { String::new() })
+    }
+}
