@@ -6,6 +6,7 @@ mod copy;
 mod establish;
 mod outcome;
 mod pipeline;
+mod problem;
 mod socket;
 
 use std::sync::Arc;
@@ -70,8 +71,7 @@ impl Session {
 
     /// The server's version as a number: 150018 for 15.18, 90624 for 9.6.24. Zero when it cannot be read.
     pub fn server_version_num(&self) -> u32 {
-        self.parameter("server_version")
-            .map_or(0, |version| version_number(&version))
+        self.parameter("server_version").map_or(0, |version| version_number(&version))
     }
 
     /// A parameter the server reports by itself: `server_version`, `TimeZone`, `in_hot_standby` (14+),
@@ -182,11 +182,7 @@ impl Session {
         match error.as_db_error() {
             Some(server) => {
                 let message = ServerMessage::from(server);
-                if message.is_fatal() {
-                    Failure::Lost(message.to_string())
-                } else {
-                    message.into()
-                }
+                if message.is_fatal() { Failure::Lost(message.to_string()) } else { message.into() }
             }
             None if self.is_closed() => self.lost(),
             None => Failure::Invalid(error_chain(error)),
@@ -198,9 +194,7 @@ impl Session {
         let mut recorder = lock(&self.recorder);
         let state = recorder.state();
         let Cycle { error, .. } = state.take_unfinished();
-        let why = error
-            .map(|error| error.to_string())
-            .or_else(|| state.lost.clone());
+        let why = error.map(|error| error.to_string()).or_else(|| state.lost.clone());
         if let Some(why) = &why {
             state.lost = Some(why.clone());
         }
@@ -217,11 +211,7 @@ fn version_number(text: &str) -> u32 {
     let mut parts = text.split('.').map(digits);
     let mut next = || parts.next().unwrap_or(0);
     let major = next();
-    if major >= 10 {
-        major * 10_000 + next()
-    } else {
-        major * 10_000 + next() * 100 + next()
-    }
+    if major >= 10 { major * 10_000 + next() } else { major * 10_000 + next() * 100 + next() }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use cutover_postgres::Environment;
 use cutover_postgres::connect::{
     ConnectError, ConnectOptions, Host, HostAddress, Inputs, Resolved, SslMode, TargetSessionAttrs,
 };
+use cutover_postgres::sandbox::Sandbox;
 use cutover_postgres::session::{Session, Startup};
 
 /// A folder of a test's own.
@@ -179,6 +180,18 @@ fn what_would_weaken_the_connection_is_refused() {
 }
 
 #[test]
+fn files_that_are_named_and_missing_are_told() {
+    let url = "postgres://h?sslmode=require&sslrootcert=/nowhere/root.crt&sslcert=/nowhere/c.crt";
+    let resolved = resolve(Some(url), &[], &[], None).unwrap();
+    assert_eq!(resolved.warnings.len(), 2, "{:?}", resolved.warnings);
+    assert!(
+        resolved.warnings[0]
+            .contains("/nowhere/root.crt does not exist: the server's certificate is not checked")
+    );
+    assert_eq!(resolved.options.tls.client, None);
+}
+
+#[test]
 fn the_password_file_is_looked_up_for_each_server() {
     let home = Home::new("pgpass");
     home.write(".pgpass", "# mine\na:5432:db:me:first\n*:*:db:me:rest\nlocalhost:*:*:*:socket\n");
@@ -315,6 +328,53 @@ async fn servers_of_the_wrong_kind_are_passed_over() {
     options.options = Some("-c default_transaction_read_only=on".to_owned());
     options.target_session_attrs = TargetSessionAttrs::ReadOnly;
     common::connect(&options).await.close().await;
+}
+
+/// A server that is a hot standby: it is told to wait for a log nobody sends.
+async fn standby() -> Sandbox {
+    let mut options = common::sandbox_options();
+    for (name, value) in [("wal_level", "replica"), ("hot_standby", "on")] {
+        options.settings.push((name.to_owned(), value.to_owned()));
+    }
+    let mut server = Sandbox::start_in_background(options).await.unwrap();
+    let mut admin = common::connect(&server.options("postgres")).await;
+    let data = admin.query_text("SHOW data_directory").await.unwrap();
+    admin.execute("CHECKPOINT").await.unwrap();
+    admin.close().await;
+    std::fs::write(Path::new(data.scalar().unwrap()).join("standby.signal"), "").unwrap();
+    tokio::task::spawn_blocking(move || {
+        server.stop_immediately();
+        server.restart().unwrap();
+        server
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_standby_is_known_and_found_in_a_list() {
+    let standby = standby().await;
+    let (primary, standby_options) = (common::server().options("postgres"), standby.options("postgres"));
+    let mut session = common::connect(&standby_options).await;
+    assert!(session.is_standby().await.unwrap());
+    assert_eq!(session.execute("CREATE TABLE t ()").await.unwrap_err().code(), Some("25006"));
+    let mut both = primary.clone();
+    both.hosts.extend(standby_options.hosts);
+    for (wanted, is_standby) in [
+        (TargetSessionAttrs::Any, false),
+        (TargetSessionAttrs::Standby, true),
+        (TargetSessionAttrs::ReadOnly, true),
+        (TargetSessionAttrs::PreferStandby, true),
+        (TargetSessionAttrs::Primary, false),
+        (TargetSessionAttrs::ReadWrite, false),
+    ] {
+        for hosts in [both.hosts.clone(), both.hosts.iter().rev().cloned().collect()] {
+            let any_standby = wanted == TargetSessionAttrs::Any && hosts[0] == both.hosts[1];
+            let options = ConnectOptions { hosts, target_session_attrs: wanted, ..both.clone() };
+            let mut session = common::connect(&options).await;
+            assert_eq!(session.is_standby().await.unwrap(), is_standby || any_standby, "{wanted}");
+        }
+    }
 }
 
 #[tokio::test]

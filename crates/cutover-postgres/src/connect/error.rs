@@ -125,6 +125,10 @@ impl ConnectError {
                 Self::Auth,
                 "check the role's name and that pg_hba.conf has a line for this host, role and database",
             ),
+            _ if message.message.contains("unsupported startup parameter") => (
+                Self::Refused,
+                "a pooler is in between: connect to the server itself, or list the parameter in its ignore_startup_parameters",
+            ),
             _ if sqlstate::is_authorization(code) => (Self::Auth, "check the role and how it may log in"),
             _ => (Self::Refused, message.hint.as_deref().unwrap_or("")),
         };

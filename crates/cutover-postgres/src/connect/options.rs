@@ -393,6 +393,10 @@ impl ConnectOptions {
         add("PGSSLROOTCERT", self.tls.root_certificate.as_deref().map(path));
         add("PGSSLCERT", self.tls.client.as_ref().map(|client| path(&client.certificate)));
         add("PGSSLKEY", self.tls.client.as_ref().map(|client| path(&client.key)));
+        add("PGSSLMINPROTOCOLVERSION", Some(self.tls.min_version.to_string()));
+        add("PGSSLMAXPROTOCOLVERSION", Some(self.tls.max_version.to_string()));
+        let direct = self.tls.negotiation != SslNegotiation::Postgres;
+        add("PGSSLNEGOTIATION", direct.then(|| self.tls.negotiation.to_string()));
         add("PGSSLCRL", self.tls.revocations.as_deref().map(path));
         variables
     }

@@ -7,7 +7,7 @@ use super::keywords::{KEYWORDS, Use};
 use super::origin::{Origin, Setting, Values, shown};
 use super::passfile::Passfile;
 use super::typed::Typed;
-use super::{ConnectError, ConnectOptions, Host, HostAddress, Secret, TlsOptions, service, text};
+use super::{ConnectError, ConnectOptions, Host, HostAddress, Secret, SslMode, TlsOptions, service, text};
 use crate::environment::Environment;
 
 /// Variables that may hold a URL, in order.
@@ -36,7 +36,7 @@ pub struct Inputs<'a> {
 pub struct Resolved {
     /// The options.
     pub options: ConnectOptions,
-    /// Each value with its origin, in libpq's order of parameters.
+    /// Each value with its origin: those every connection has first, then what else was said, by name.
     pub origins: Vec<Setting>,
     /// What the user should know, e.g. a password file that is not used.
     pub warnings: Vec<String>,
@@ -74,8 +74,8 @@ impl Resolver<'_> {
         let hosts = self.hosts()?;
         let options = self.options(hosts)?;
         let origins = self.origins(&options);
-        let Self { warnings, .. } = self;
-        let (mut options, mut origins, mut warnings) = (options, origins, warnings);
+        self.warn_of_missing_files(&options);
+        let (mut options, mut origins, mut warnings) = (options, origins, std::mem::take(&mut self.warnings));
         passwords(&self.inputs, &self.values, &mut options, &mut origins, &mut warnings);
         Ok(Resolved { options, origins, warnings, password_in_argument, password_in_config })
     }
@@ -235,6 +235,27 @@ impl Resolver<'_> {
         Typed(&self.values).tls(self.inputs.env.home.as_deref())
     }
 
+    /// libpq goes on without a file that was named and does not exist; the user should know what that means.
+    fn warn_of_missing_files(&mut self, options: &ConnectOptions) {
+        let missing = |name| {
+            let path = self.values.get(name).filter(|value| *value != "system")?;
+            (!PathBuf::from(path).exists())
+                .then(|| format!("{}: {name} {path} does not exist", self.values.origin(name)))
+        };
+        let uses_tls = options.tls.mode != SslMode::Disable;
+        let consequences = [
+            ("sslrootcert", "the server's certificate is not checked"),
+            ("sslcert", "no client certificate is sent"),
+            ("sslcrl", "revoked certificates are not noticed"),
+        ];
+        let found: Vec<String> = consequences
+            .iter()
+            .filter(|_| uses_tls)
+            .filter_map(|(name, consequence)| missing(name).map(|text| format!("{text}: {consequence}")))
+            .collect();
+        self.warnings.extend(found);
+    }
+
     fn origins(&self, options: &ConnectOptions) -> Vec<Setting> {
         let mut settings = Vec::new();
         let mut add = |name, value: String| {
@@ -306,16 +327,34 @@ fn host_address(
         return Ok(HostAddress::Unix(PathBuf::from(name)));
     }
     if address.is_none() && name.is_empty() {
-        return Ok(default_address(port));
+        return Ok(default_address(&SOCKET_FOLDERS, port));
     }
     Ok(HostAddress::Tcp { name: name.to_owned(), address })
 }
 
 /// The first folder that has a socket of this port, else localhost.
-fn default_address(port: u16) -> HostAddress {
-    SOCKET_FOLDERS
+fn default_address(folders: &[&str], port: u16) -> HostAddress {
+    folders
         .iter()
         .map(PathBuf::from)
         .find(|folder| folder.join(format!(".s.PGSQL.{port}")).exists())
         .map_or_else(|| HostAddress::Tcp { name: "localhost".to_owned(), address: None }, HostAddress::Unix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_host_the_first_socket_counts_else_localhost() {
+        let folder = std::env::temp_dir().join(format!("cutover-sockets-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(folder.join(".s.PGSQL.7001")).unwrap();
+        let folders = ["/nonexistent", folder.to_str().unwrap()];
+        assert_eq!(default_address(&folders, 7001), HostAddress::Unix(folder.clone()));
+        let localhost = HostAddress::Tcp { name: "localhost".to_owned(), address: None };
+        assert_eq!(default_address(&folders, 7002), localhost);
+        drop(socket);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

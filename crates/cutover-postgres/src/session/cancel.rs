@@ -8,7 +8,8 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::socket::{Endpoint, Problem, Wish};
+use super::problem::Problem;
+use super::socket::{Endpoint, Wish};
 
 /// Time limit where the session has no `connect_timeout`.
 const LIMIT: Duration = Duration::from_secs(10);

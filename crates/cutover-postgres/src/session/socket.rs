@@ -11,9 +11,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::problem::Problem;
 use crate::connect::{ConnectOptions, Keepalives, SslNegotiation};
 use crate::message::ServerMessage;
-use crate::tls::{TlsClient, TlsError};
+use crate::tls::TlsClient;
 use crate::wire::Transport;
 
 /// Longest error text read in place of an answer to the request for TLS.
@@ -46,20 +47,6 @@ pub(super) enum Wish {
     IfOffered,
     /// TLS.
     Tls,
-}
-
-/// Why a stream or a session did not come about.
-#[derive(Debug)]
-pub(super) enum Problem {
-    Io(io::Error),
-    Timeout(Duration),
-    Tls(TlsError),
-    /// The server has no TLS.
-    NoTls,
-    /// The server refused.
-    Server(Box<ServerMessage>),
-    /// The login failed on our side: no password, no channel binding, an unknown method.
-    Login(String),
 }
 
 /// A stream of bytes and what is known of it.
