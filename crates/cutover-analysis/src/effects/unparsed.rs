@@ -1,8 +1,10 @@
 //! What the keywords of a statement say, where no tree can be built.
 //!
-//! It knows what the runner must not get wrong: transaction rules and COPY data. Objects are not looked for.
+//! It knows what the runner must not get wrong: transaction rules and COPY data. Of the objects only the table
+//! that INSERT and COPY fill is looked for: such statements are long because of their rows.
 
-use super::model::{Control, Effects, Retry, TransactionRule};
+use super::model::{Control, Effects, ObjectKind, ObjectRef, Reference, Retry, TransactionRule};
+use super::names;
 use crate::sql::lexer::{Kind, Scan, scan};
 use crate::sql::progress::Progress;
 
@@ -16,7 +18,11 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
         TransactionRule::Forbidden { what: "VACUUM" | "ALTER SYSTEM" | "DISCARD ALL" } => Retry::Idempotent,
         _ => Retry::Unknown,
     };
+    let target = head.target();
+    let written = target.clone().map(|object| Reference { object, why: "written".to_owned() });
     Effects {
+        alters: target.into_iter().collect(),
+        references: written.into_iter().collect(),
         opaque: Some(reason),
         transaction,
         retry,
@@ -28,34 +34,54 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
     }
 }
 
-struct Head {
+struct Head<'a> {
+    tokens: Vec<(Kind, &'a str)>,
     words: Vec<String>,
     copy_from_stdin: bool,
 }
 
-impl Head {
-    fn of(sql: &str) -> Self {
+impl<'a> Head<'a> {
+    fn of(sql: &'a str) -> Self {
+        let mut tokens = Vec::new();
         let mut words = Vec::new();
         let mut progress = Progress::default();
-        let mut rest = sql.as_bytes();
+        let mut rest = sql;
         // A COPY statement may name many columns before it says where from.
         while words.len() < DECIDING || words.first().is_some_and(|first| first == "COPY") {
-            let Scan::Token { kind, len } = scan(rest, true) else {
-                break;
-            };
-            let Some((token, after)) = rest.split_at_checked(len) else {
-                break;
-            };
-            match kind {
-                Kind::Space | Kind::LineComment | Kind::BlockComment => {}
-                _ => progress.take(kind, 0, token),
-            }
-            if kind == Kind::Word {
-                words.push(String::from_utf8_lossy(token).to_ascii_uppercase());
-            }
+            let Scan::Token { kind, len } = scan(rest.as_bytes(), true) else { break };
+            let Some((token, after)) = rest.split_at_checked(len) else { break };
             rest = after;
+            if matches!(kind, Kind::Space | Kind::LineComment | Kind::BlockComment) {
+                continue;
+            }
+            progress.take(kind, 0, token.as_bytes());
+            if kind == Kind::Word {
+                words.push(token.to_ascii_uppercase());
+            }
+            tokens.push((kind, token));
         }
-        Self { words, copy_from_stdin: progress.is_copy_from_stdin() }
+        Self { tokens, words, copy_from_stdin: progress.is_copy_from_stdin() }
+    }
+
+    /// The table that INSERT or COPY fills.
+    fn target(&self) -> Option<ObjectRef> {
+        let before_name = match self.words.first()?.as_str() {
+            "COPY" if self.copy_from_stdin => 1,
+            "INSERT" => 2,
+            _ => return None,
+        };
+        let is_name = |kind| matches!(kind, Kind::Word | Kind::QuotedIdentifier);
+        let mut name = String::new();
+        let mut after_dot = true;
+        for (kind, text) in self.tokens.get(before_name..)? {
+            if after_dot && is_name(*kind) || !after_dot && *kind == Kind::Dot {
+                name.push_str(text);
+                after_dot = !after_dot;
+            } else {
+                break;
+            }
+        }
+        names::from_text(ObjectKind::Relation, &name)
     }
 
     fn transaction(&self) -> TransactionRule {
@@ -126,6 +152,16 @@ mod tests {
         assert_eq!(control("begin"), TransactionRule::Control(Control::Begin));
         assert_eq!(control("ROLLBACK TO SAVEPOINT a"), TransactionRule::Control(Control::Other));
         assert_eq!(control("END"), TransactionRule::Control(Control::Commit));
+    }
+
+    #[test]
+    fn the_table_that_is_filled_is_known() {
+        let table = |sql: &str| of(sql).alters.into_iter().next().map(|table| (table.schema, table.name));
+        let name = |schema: Option<&str>, name: &str| Some((schema.map(str::to_owned), name.to_owned()));
+        assert_eq!(table("INSERT INTO App . \"Users\" (id) VALUES (1)"), name(Some("app"), "Users"));
+        assert_eq!(table("insert into /* a */ t values (1)"), name(None, "t"));
+        assert_eq!(table("COPY app.t FROM STDIN"), name(Some("app"), "t"));
+        assert_eq!(table("SELECT 1"), None);
     }
 
     #[test]
