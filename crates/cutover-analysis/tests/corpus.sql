@@ -29,7 +29,7 @@ ALTER TYPE comp ADD ATTRIBUTE c own_other CASCADE;
 ALTER DOMAIN dom ADD CONSTRAINT positive CHECK (own_valid(VALUE)) NOT VALID;
 ALTER DOMAIN dom DROP CONSTRAINT positive;
 CREATE FUNCTION app.f(a int, b own_in DEFAULT own_default(), OUT c own_out) RETURNS SETOF record LANGUAGE plpgsql AS $body$ BEGIN; PERFORM 1; END; $body$;
-CREATE OR REPLACE FUNCTION g(int) RETURNS own_ret LANGUAGE sql AS 'SELECT x FROM body_table; SELECT own_inner(1)';
+CREATE OR REPLACE FUNCTION g(int) RETURNS own_ret LANGUAGE sql AS 'SELECT x FROM body_table; SELECT inner(1)';
 CREATE FUNCTION h(a int) RETURNS TABLE (x own_col) LANGUAGE sql BEGIN ATOMIC INSERT INTO log_table VALUES (a); SELECT CASE WHEN a > 0 THEN own_inner(a) ELSE 0 END; END;
 CREATE FUNCTION ret(a int) RETURNS int RETURN own_inner(a);
 CREATE PROCEDURE proc(INOUT a int) LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;

@@ -113,6 +113,16 @@ fn what_a_statement_creates_is_no_reference() {
 }
 
 #[test]
+fn names_in_a_body_are_needed_only_if_postgresql_binds_them_at_once() {
+    let needed =
+        |sql: &str| of(sql).references.into_iter().map(|reference| reference.object.name).collect::<Vec<_>>();
+    assert_eq!(needed("CREATE FUNCTION f() RETURNS int RETURN (SELECT a FROM t)"), ["t"]);
+    assert!(needed("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT a FROM t'").is_empty());
+    assert!(needed("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN g(); END'").is_empty());
+    assert_eq!(needed("CREATE FUNCTION f() RETURNS int LANGUAGE plperl AS 'x'"), ["plperl"]);
+}
+
+#[test]
 fn plain_statements_leave_nothing_in_the_session() {
     for sql in [
         "CREATE TABLE t (a timestamptz DEFAULT now())",

@@ -1,7 +1,7 @@
 //! What a statement does: objects, rules about transactions, session state.
 //!
 //! From the text alone: names are not resolved and no server is asked, so a function or type without a schema may
-//! be PostgreSQL's own. One file a family of statements; [`statement`] is the one list of them.
+//! be PostgreSQL's own. One file a family of statements; `statement` is the one list of them.
 
 mod alter_table;
 mod builder;

@@ -6,7 +6,6 @@ use pg_query::protobuf::{self, CreateFunctionStmt, CreateTrigStmt, FunctionParam
 use super::builder::Builder;
 use super::model::{ObjectKind as Kind, ObjectRef};
 use super::{names, objects, relations};
-use crate::sql::parse;
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
     match node {
@@ -83,34 +82,18 @@ fn function(create: &CreateFunctionStmt, to: &mut Builder) {
     }
     to.needs_type(create.return_type.as_ref(), "result type");
     to.needs_all_in(&create.sql_body, "in the body of a function");
-    text_body(&create.options, to);
+    language(&create.options, to);
 }
 
-/// PostgreSQL checks the text of a body in SQL when the function is created; other bodies are bound when they run.
-fn text_body(options: &[Node], to: &mut Builder) {
-    let mut language = None;
-    let mut body = None;
-    for option in options.iter().filter_map(relations::definition) {
-        let arg = option.arg.as_deref();
-        match option.defname.as_str() {
-            "language" => language = arg.and_then(names::text),
-            "as" => {
-                body = match arg.and_then(|arg| arg.node.as_ref()) {
-                    Some(NodeEnum::List(parts)) => parts.items.first().and_then(names::text),
-                    _ => None,
-                };
-            }
-            _ => {}
-        }
-    }
-    let Some(language) = language else { return };
-    if !matches!(language, "sql" | "plpgsql" | "c" | "internal") {
-        to.needs(ObjectRef::new(Kind::Language, None, language), "language of a function");
-    }
-    if let ("sql", Some(Ok(parsed))) = (language, body.map(parse)) {
-        for statement in parsed.statements() {
-            to.needs_all_in(statement, "in the body of a function");
-        }
+/// A body given as text is not looked into: names in it are bound when it runs, and even those in SQL, which
+/// PostgreSQL checks when the function is created, need not be there under `check_function_bodies = off`.
+fn language(options: &[Node], to: &mut Builder) {
+    const ALWAYS_THERE: [&str; 4] = ["sql", "plpgsql", "c", "internal"];
+    let language =
+        options.iter().filter_map(relations::definition).find(|option| option.defname == "language");
+    let name = language.and_then(|option| names::text(option.arg.as_deref()?));
+    if let Some(name) = name.filter(|name| !ALWAYS_THERE.contains(name)) {
+        to.needs(ObjectRef::new(Kind::Language, None, name), "language of a function");
     }
 }
 
