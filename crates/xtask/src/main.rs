@@ -1,2 +1,30 @@
-//! Chores.
-fn main() {}
+//! Chores that are not part of the product: `xtask bench` measures beside floors and peers.
+//!
+//! The floors run as processes of their own (`xtask floor …`), like everything they are compared with.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod floor;
+
+use std::process::ExitCode;
+
+/// What any chore may fail with; shown to the person who ran it.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["bench", names @ ..] => bench::run(names),
+        ["floor", name, rest @ ..] => floor::run(name, rest),
+        _ => Err("usage: xtask bench [apply-tables|apply-trivial|no-op|digest|large-file]…".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

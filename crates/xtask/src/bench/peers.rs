@@ -1,0 +1,61 @@
+//! Other tools, where cargo can install them, in `target/peers`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::measure::Contender;
+use crate::Failure;
+
+/// Crate, version, program, features.
+const PEERS: &[(&str, &str, &str, &str)] =
+    &[("refinery_cli", "0.10.0", "refinery", "postgresql"), ("sqlx-cli", "0.9.0", "sqlx", "postgres,rustls")];
+
+fn root() -> Result<PathBuf, Failure> {
+    Ok(super::folder()?.with_file_name("peers"))
+}
+
+/// Installs what is missing. A peer that cannot be had is said and left out; its absence proves nothing.
+fn program(name: &str) -> Result<Option<PathBuf>, Failure> {
+    let root = root()?;
+    let path = root.join("bin").join(name);
+    if path.exists() {
+        return Ok(Some(path));
+    }
+    let Some((package, version, _, features)) = PEERS.iter().find(|(_, _, program, _)| *program == name) else {
+        return Err(format!("no peer is called {name}").into());
+    };
+    println!("installing {package} {version} to compare with (once, some minutes) …");
+    let status = Command::new("cargo")
+        .args(["install", "--locked", "--quiet", "--no-default-features", "--features", features, "--version", version])
+        .arg(package)
+        .arg("--root")
+        .arg(&root)
+        .status()?;
+    if status.success() {
+        return Ok(Some(path));
+    }
+    println!("{package} could not be installed: it is left out of the comparison");
+    Ok(None)
+}
+
+/// refinery on a folder of V files.
+pub(crate) fn refinery(folder: &Path) -> Result<Option<Contender>, Failure> {
+    let Some(program) = program("refinery")? else { return Ok(None) };
+    let folder = folder.to_owned();
+    Ok(Some(Contender::new("refinery_cli 0.10.0", move |url| {
+        let mut command = Command::new(&program);
+        command.args(["migrate", "--env-var", "BENCH_URL", "--path"]).arg(&folder).env("BENCH_URL", url);
+        command
+    })))
+}
+
+/// sqlx on a folder of numbered files.
+pub(crate) fn sqlx(folder: &Path) -> Result<Option<Contender>, Failure> {
+    let Some(program) = program("sqlx")? else { return Ok(None) };
+    let folder = folder.to_owned();
+    Ok(Some(Contender::new("sqlx-cli 0.9.0", move |url| {
+        let mut command = Command::new(&program);
+        command.args(["migrate", "run", "--source"]).arg(&folder).env("DATABASE_URL", url);
+        command
+    })))
+}

@@ -1,0 +1,82 @@
+//! The least that any tool must do, as one process each: what the tool's own work is measured against.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::{Client, NoTls};
+
+use crate::Failure;
+
+const HISTORY: &str = "CREATE TABLE IF NOT EXISTS floor_history (version text PRIMARY KEY, checksum text NOT NULL, \
+                       applied_at timestamptz NOT NULL DEFAULT now())";
+
+/// Runs one floor: `apply FOLDER URL`, `no-op FOLDER URL`, `scan TABLE URL` or `md5 TABLE URL`.
+pub(crate) fn run(name: &str, arguments: &[&str]) -> Result<(), Failure> {
+    let [subject, url] = arguments else { return Err("usage: xtask floor NAME SUBJECT URL".into()) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+        let driver = tokio::spawn(connection);
+        match name {
+            "apply" => apply(&client, Path::new(subject)).await?,
+            "no-op" => no_op(&client, Path::new(subject)).await?,
+            "scan" => one(&client, &format!("SELECT count(*) FROM {subject} AS t WHERE t.ctid IS NOT NULL")).await?,
+            "md5" => one(&client, &format!("SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM {subject} AS t")).await?,
+            other => return Err(format!("no floor is called {other}").into()),
+        }
+        drop(client);
+        driver.await??;
+        Ok(())
+    })
+}
+
+/// `BEGIN; file; history row; COMMIT` as one message a file, on one connection.
+async fn apply(client: &Client, folder: &Path) -> Result<(), Failure> {
+    client.batch_execute(HISTORY).await?;
+    for path in files(folder)? {
+        let text = std::fs::read_to_string(&path)?;
+        let (version, checksum) = (name(&path), checksum(text.as_bytes()));
+        client
+            .batch_execute(&format!(
+                "BEGIN;\n{text};\nINSERT INTO floor_history (version, checksum) VALUES ('{version}', '{checksum}'); COMMIT"
+            ))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Read and hash every file, one query, compare.
+async fn no_op(client: &Client, folder: &Path) -> Result<(), Failure> {
+    let mut here = Vec::new();
+    for path in files(folder)? {
+        here.push((name(&path), checksum(&std::fs::read(&path)?)));
+    }
+    let rows = client.query("SELECT version, checksum FROM floor_history ORDER BY version COLLATE \"C\"", &[]).await?;
+    let there: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    here.sort();
+    if here == there { Ok(()) } else { Err("the history differs from the files".into()) }
+}
+
+/// One connection without parallel workers: what one core can do.
+async fn one(client: &Client, query: &str) -> Result<(), Failure> {
+    client.batch_execute("SET max_parallel_workers_per_gather = 0").await?;
+    client.query_one(query, &[]).await?;
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
