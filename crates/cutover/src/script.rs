@@ -11,6 +11,7 @@ use cutover_analysis::sql::{Item, SplitError, Splitter, Statement};
 
 use crate::migration::Migration;
 use crate::plan::UnitSummary;
+use crate::project::{Place, PlaceholderError};
 use crate::source::{self, Opened, Passed, Vars};
 
 /// Files up to this size keep their statements in memory between analysis and apply: 256 KiB.
@@ -325,12 +326,25 @@ impl<'a> Analysis<'a> {
                 }
                 Ok(item) => self.keep(item),
                 Err(error) => {
-                    let (line, column) = place(&error);
-                    self.error(line, column, error.to_string(), None, String::new(), None);
+                    self.unreadable(&error);
                     return;
                 }
             }
         }
+    }
+
+    /// The text ends here, whatever else may be in the file.
+    fn unreadable(&mut self, error: &SplitError) {
+        if let SplitError::Read(cause) = error
+            && let Some(missing) = PlaceholderError::of(cause)
+        {
+            let Place { line, column } = missing.place;
+            let hint = Some(missing.hint.clone());
+            self.error(line, column, missing.message(), hint, missing.source_line.clone(), None);
+            return;
+        }
+        let (line, column) = error.place().map_or((1, 1), |place| (place.line, place.column));
+        self.error(line, column, error.to_string(), None, String::new(), None);
     }
 
     fn keep(&mut self, item: Item) {
@@ -491,13 +505,6 @@ fn words(control: Control) -> &'static str {
         Control::Commit => "COMMIT",
         Control::Rollback => "ROLLBACK",
         Control::Other => "transaction control",
-    }
-}
-
-fn place(error: &SplitError) -> (u32, u32) {
-    match error.place() {
-        Some(place) => (place.line, place.column),
-        None => (1, 1),
     }
 }
 

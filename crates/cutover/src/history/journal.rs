@@ -183,6 +183,36 @@ pub fn finish_run(run: &str, outcome: Outcome) -> String {
     )
 }
 
+/// Adds events to a run that has ended, e.g. what a later verification found. Several may do so at once.
+///
+/// # Errors
+/// As the server says; nothing is added then.
+pub async fn append_events(session: &mut Session, run: &str, events: &[RunEvent]) -> Result<(), HistoryError> {
+    let values: Vec<String> = events
+        .iter()
+        .enumerate()
+        .map(|(n, event)| format!("({}, {}, {}::jsonb)", n + 1, timestamp(event.at_micros), json(event)))
+        .collect();
+    if values.is_empty() {
+        return Ok(());
+    }
+    // The run's own row is locked so that two appenders number their events one after the other.
+    let append = format!(
+        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; \
+         SELECT FROM cutover.run WHERE id = {run} FOR UPDATE; \
+         INSERT INTO cutover.event (run, seq, at, event) \
+         SELECT {run}, (SELECT coalesce(max(seq), 0) FROM cutover.event WHERE run = {run}) + v.n, v.at, v.event \
+           FROM (VALUES {}) AS v (n, at, event); COMMIT",
+        values.join(", "),
+        run = quote_literal(run),
+    );
+    if let Err(failure) = session.execute(&append).await {
+        let _ = session.execute("ROLLBACK").await;
+        return Err(failure.into());
+    }
+    Ok(())
+}
+
 /// A run as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RunLine {
