@@ -18,10 +18,7 @@ pub struct Environment {
 impl Environment {
     /// A variable that is set and not empty; libpq treats an empty one as unset, and so does this crate.
     pub fn var(&self, name: &str) -> Option<&str> {
-        self.vars
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
 

@@ -148,10 +148,7 @@ mod tests {
 
     #[test]
     fn an_old_server_without_the_english_severity_still_has_one() {
-        assert_eq!(
-            ServerMessage::from_body(b"SFATAL\0C57P01\0Mbye\0\0").severity,
-            "FATAL"
-        );
+        assert_eq!(ServerMessage::from_body(b"SFATAL\0C57P01\0Mbye\0\0").severity, "FATAL");
         assert_eq!(ServerMessage::from_body(b""), ServerMessage::default());
     }
 }

@@ -57,10 +57,7 @@ pub const INTERNAL_ERROR: &str = "XX000";
 
 /// Another session stood in the way and nothing was done: the same transaction may be tried again.
 pub fn is_retryable_lock(code: &str) -> bool {
-    matches!(
-        code,
-        LOCK_NOT_AVAILABLE | DEADLOCK_DETECTED | SERIALIZATION_FAILURE
-    )
+    matches!(code, LOCK_NOT_AVAILABLE | DEADLOCK_DETECTED | SERIALIZATION_FAILURE)
 }
 
 /// The server or an administrator ended the session; a new connection may work.

@@ -26,10 +26,7 @@ pub(crate) struct TlsError {
 
 impl TlsError {
     fn new(message: impl Into<String>, advice: &str) -> Self {
-        Self {
-            message: message.into(),
-            advice: advice.to_owned(),
-        }
+        Self { message: message.into(), advice: advice.to_owned() }
     }
 }
 
@@ -71,9 +68,7 @@ impl TlsClient {
         if options.negotiation == SslNegotiation::Direct {
             config.alpn_protocols = vec![b"postgresql".to_vec()];
         }
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-        })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
     }
 
     /// The handshake, and the `tls-server-end-point` data of the server's certificate.
@@ -84,10 +79,7 @@ impl TlsClient {
     ) -> Result<(TlsStream<TcpStream>, Option<Vec<u8>>), TlsError> {
         let name = server_name(host)?;
         let stream = self.connector.connect(name, stream).await.map_err(|error| {
-            TlsError::new(
-                format!("the TLS handshake failed: {}", explain(&error)),
-                advice(&error),
-            )
+            TlsError::new(format!("the TLS handshake failed: {}", explain(&error)), advice(&error))
         })?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let binding = certificate.and_then(|certificate| binding::server_end_point(certificate));
@@ -128,10 +120,7 @@ pub(crate) fn late_error(error: &(dyn std::error::Error + 'static)) -> Option<Tl
         if let Some(io) = error.downcast_ref::<std::io::Error>()
             && rustls_error(io).is_some()
         {
-            return Some(TlsError::new(
-                format!("TLS broke off: {}", explain(io)),
-                advice(io),
-            ));
+            return Some(TlsError::new(format!("TLS broke off: {}", explain(io)), advice(io)));
         }
         cause = error.source();
     }

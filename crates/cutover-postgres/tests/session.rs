@@ -19,7 +19,7 @@ fn tags(outcome: &StatementOutcome) -> Vec<&str> {
 
 /// Ends on its own only if nothing hangs.
 async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), work).await.expect("it hangs")
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("it hangs")
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn copy_in_takes_data_and_reports_the_tag() {
     let mut session = session().await;
     session.execute("CREATE TABLE t (a int, b text)").await.unwrap();
     session.execute("BEGIN").await.unwrap();
-    let mut copy = session.copy_in("COPY t FROM STDIN").await.unwrap();
+    let mut copy = within(session.copy_in("COPY t FROM STDIN")).await.unwrap();
     for i in 0..10_000 {
         copy.send(Bytes::from(format!("{i}\trow {i}\n"))).await.unwrap();
     }
@@ -229,7 +229,7 @@ async fn copy_in_takes_data_and_reports_the_tag() {
 async fn copy_in_refused_midway_says_why_and_the_session_goes_on() {
     let mut session = session().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
-    let mut copy = session.copy_in("COPY t FROM STDIN").await.unwrap();
+    let mut copy = within(session.copy_in("COPY t FROM STDIN")).await.unwrap();
     copy.send(Bytes::from_static(b"1\nnot a number\n")).await.unwrap();
     // The error may come while still sending, or at the end.
     let mut failure = None;
@@ -252,12 +252,12 @@ async fn copy_in_refused_midway_says_why_and_the_session_goes_on() {
 async fn copy_in_given_up_is_rolled_back() {
     let mut session = session().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
-    let mut copy = session.copy_in("COPY t FROM STDIN").await.unwrap();
+    let mut copy = within(session.copy_in("COPY t FROM STDIN")).await.unwrap();
     copy.send(Bytes::from_static(b"1\n")).await.unwrap();
     drop(copy);
     let done = within(session.query_text("SELECT count(*) FROM t")).await.unwrap();
     assert_eq!(done.scalar(), Some("0"));
-    let mut copy = session.copy_in("COPY t FROM STDIN").await.unwrap();
+    let mut copy = within(session.copy_in("COPY t FROM STDIN")).await.unwrap();
     copy.send(Bytes::from_static(b"1\n")).await.unwrap();
     within(copy.abort("interrupted")).await.unwrap();
     assert_eq!(session.transaction_status(), TransactionStatus::Idle);
@@ -268,8 +268,8 @@ async fn copy_in_given_up_is_rolled_back() {
 #[tokio::test]
 async fn copy_in_of_what_is_no_copy_or_not_allowed_fails() {
     let mut session = session().await;
-    assert!(matches!(session.copy_in("SELECT 1").await, Err(Failure::Invalid(_))));
-    let failure = session.copy_in("COPY missing FROM STDIN").await.unwrap_err();
+    assert!(matches!(within(session.copy_in("SELECT 1")).await, Err(Failure::Invalid(_))));
+    let failure = within(session.copy_in("COPY missing FROM STDIN")).await.unwrap_err();
     assert_eq!(failure.code(), Some("42P01"));
     assert_eq!(session.query_text("SELECT 1").await.unwrap().scalar(), Some("1"));
 }
@@ -347,10 +347,19 @@ async fn what_a_session_knows_of_its_server() {
     assert_eq!(session.parameter("client_encoding").as_deref(), Some("UTF8"));
     session.execute("SET TimeZone = 'Asia/Tokyo'").await.unwrap();
     assert_eq!(session.parameter("TimeZone").as_deref(), Some("Asia/Tokyo"));
-    session.close().await;
+}
+
+#[tokio::test]
+async fn closing_waits_until_the_backend_is_gone() {
+    let options = database().await;
     let mut other = connect(&options).await;
-    let gone = other.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1", &[&pid]).await.unwrap();
-    assert!(gone.is_empty());
+    for _ in 0..50 {
+        let session = connect(&options).await;
+        let pid = session.backend_pid();
+        session.close().await;
+        let left = other.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1", &[&pid]).await.unwrap();
+        assert!(left.is_empty());
+    }
 }
 
 #[tokio::test]

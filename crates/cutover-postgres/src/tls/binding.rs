@@ -65,10 +65,7 @@ fn signature_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<Hash> {
 }
 
 fn look_up(table: &[(ObjectIdentifier, Hash)], wanted: ObjectIdentifier) -> Option<Hash> {
-    table
-        .iter()
-        .find(|(oid, _)| *oid == wanted)
-        .map(|(_, hash)| *hash)
+    table.iter().find(|(oid, _)| *oid == wanted).map(|(_, hash)| *hash)
 }
 
 /// The first parameter of RSASSA-PSS, `[0] hashAlgorithm`; SHA-1 when it is left out.

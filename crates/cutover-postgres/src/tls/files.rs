@@ -34,10 +34,7 @@ pub(super) fn roots(path: &Path, listed: &[CertificateDer<'static>]) -> Result<R
     let mut store = RootCertStore::empty();
     for certificate in listed {
         store.add(certificate.clone()).map_err(|error| {
-            TlsError::new(
-                format!("the root certificate file {}: {error}", path.display()),
-                "",
-            )
+            TlsError::new(format!("the root certificate file {}: {error}", path.display()), "")
         })?;
     }
     Ok(store)
@@ -78,10 +75,7 @@ fn check_key_mode(path: &Path) -> Result<(), TlsError> {
     use std::os::unix::fs::MetadataExt;
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| {
-        TlsError::new(
-            format!("the private key {shown} of the client certificate: {error}"),
-            "set sslkey",
-        )
+        TlsError::new(format!("the private key {shown} of the client certificate: {error}"), "set sslkey")
     })?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & forbidden != 0 {

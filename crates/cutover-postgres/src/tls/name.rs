@@ -39,11 +39,7 @@ pub(super) fn common_name_matches(certificate: &[u8], host: &ServerName<'_>) -> 
     let Ok(Some(name)) = tbs.subject().common_name() else {
         return false;
     };
-    pattern_matches(
-        name.value().as_ref(),
-        &host.to_str(),
-        matches!(host, ServerName::DnsName(_)),
-    )
+    pattern_matches(name.value().as_ref(), &host.to_str(), matches!(host, ServerName::DnsName(_)))
 }
 
 /// Compares without regard to case; `*.` at the start stands for one label of a host name.
@@ -84,11 +80,7 @@ mod tests {
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
-        params
-            .self_signed(&KeyPair::generate().unwrap())
-            .unwrap()
-            .der()
-            .clone()
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
 
     fn matches(common_name: &str, names: &[&str], host: &str) -> bool {
@@ -118,19 +110,10 @@ mod tests {
     fn time_is_checked_at_both_ends() {
         let certificate = certificate("x", &[]);
         let at = |seconds| {
-            check_time(
-                &certificate,
-                UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
-            )
+            check_time(&certificate, UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
         };
         assert!(at(1_600_000_000).is_ok());
-        assert_eq!(
-            at(1_500_000_000),
-            Err(Error::InvalidCertificate(CertificateError::NotValidYet))
-        );
-        assert_eq!(
-            at(1_700_000_000),
-            Err(Error::InvalidCertificate(CertificateError::Expired))
-        );
+        assert_eq!(at(1_500_000_000), Err(Error::InvalidCertificate(CertificateError::NotValidYet)));
+        assert_eq!(at(1_700_000_000), Err(Error::InvalidCertificate(CertificateError::Expired)));
     }
 }

@@ -54,20 +54,11 @@ pub(super) fn verifier(
                     .allow_unknown_revocation_status()
                     .only_check_end_entity_revocation();
             }
-            Some(
-                builder
-                    .build()
-                    .map_err(|error| TlsError::new(error.to_string(), ""))?,
-            )
+            Some(builder.build().map_err(|error| TlsError::new(error.to_string(), ""))?)
         }
     };
     let check_name = options.mode == SslMode::VerifyFull;
-    Ok(Arc::new(Verifier {
-        inner,
-        roots: listed,
-        check_name,
-        provider: Arc::clone(provider),
-    }))
+    Ok(Arc::new(Verifier { inner, roots: listed, check_name, provider: Arc::clone(provider) }))
 }
 
 fn no_root(options: &TlsOptions) -> TlsError {
@@ -140,8 +131,6 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

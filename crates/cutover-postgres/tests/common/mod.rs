@@ -12,11 +12,7 @@ use cutover_postgres::session::{Session, Startup};
 
 pub(crate) fn sandbox_options() -> SandboxOptions {
     let vars = std::env::vars().collect();
-    SandboxOptions::new(&Environment {
-        vars,
-        home: None,
-        user: None,
-    })
+    SandboxOptions::new(&Environment { vars, home: None, user: None })
 }
 
 pub(crate) fn start() -> Sandbox {
@@ -33,17 +29,12 @@ pub(crate) fn server() -> &'static Sandbox {
 pub(crate) async fn database() -> ConnectOptions {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    server()
-        .create_database(&name, None)
-        .await
-        .expect("a database can be created");
+    server().create_database(&name, None).await.expect("a database can be created");
     server().options(&name)
 }
 
 pub(crate) async fn connect(options: &ConnectOptions) -> Session {
-    Session::connect(options, &Startup::default())
-        .await
-        .expect("a session can be had")
+    Session::connect(options, &Startup::default()).await.expect("a session can be had")
 }
 
 /// A session of a database of its own.
