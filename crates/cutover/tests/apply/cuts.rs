@@ -1,0 +1,87 @@
+//! The connection is cut at every message of a run, in both directions.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use cutover_postgres::connect::ConnectOptions;
+use testkit::proxy::{Direction, How, Message, Point, Scope, When};
+use testkit::{Database, Proxy, catalogue_dump, database};
+
+use crate::checked::{agree, checked_project, empty, next_run_completes, told_the_truth, undisturbed};
+use crate::support::{apply, session};
+
+/// Everything that is asked after one cut. Says whether the cut happened: how many questions the monitor asks
+/// depends on how long the worker takes, so a late message of one run may be missing in another.
+fn cut_at(point: Point, how: How, scope: Scope, database: &Database, expected: &str) -> bool {
+    let proxy = Proxy::start(database.server());
+    proxy.cut(point, how, scope);
+    let (direct, through): (ConnectOptions, ConnectOptions) =
+        (database.options(), proxy.server().options(database.name()));
+    let what = format!("{point:?} {how:?} {scope:?}");
+    run_async(async {
+        let result = apply(&checked_project(), &through).await;
+        let mut session = session(&direct).await;
+        let aftermath = agree(&mut session, &what).await;
+        told_the_truth(&result, &aftermath, &what);
+        next_run_completes(&direct, &mut session, expected, &what).await;
+        empty(&mut session).await;
+    });
+    proxy.cuts() == 1
+}
+
+pub(crate) fn run_async<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// The messages of an undisturbed run, and what it leaves.
+fn learn() -> (Vec<Message>, String) {
+    let database = database();
+    let proxy = Proxy::start(database.server());
+    let through = proxy.server().options(database.name());
+    let expected = run_async(async { undisturbed(&through).await });
+    let dump = catalogue_dump(&database.options(), &["cutover"]);
+    let direct = testkit::database();
+    run_async(async { undisturbed(&direct.options()).await });
+    assert_eq!(catalogue_dump(&direct.options(), &["cutover"]), dump);
+    // The last connection is that of the test's own question.
+    let last = proxy.connections().len() - 1;
+    (proxy.messages().into_iter().filter(|message| message.connection != last).collect(), expected)
+}
+
+/// Works off all points on two threads with a database each.
+fn sweep(points: Vec<(Point, How, Scope)>, expected: &str) {
+    let total = points.len();
+    let started = Instant::now();
+    let queue = Mutex::new(points);
+    let hits = Mutex::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let database = database();
+                loop {
+                    let Some((point, how, all)) = queue.lock().unwrap().pop() else { break };
+                    if cut_at(point, how, all, &database, expected) {
+                        *hits.lock().unwrap() += 1;
+                    }
+                }
+            });
+        }
+    });
+    let hits = *hits.lock().unwrap();
+    println!("{hits} of {total} cuts happened, {:.1} s", started.elapsed().as_secs_f64());
+    assert!(hits * 10 >= total * 8, "only {hits} of {total} cuts happened");
+}
+
+#[test]
+fn cut_at_every_message_of_the_client() {
+    let (messages, expected) = learn();
+    let points = messages.iter().filter(|message| message.direction == Direction::Frontend);
+    sweep(points.map(|message| (message.point(When::Before), How::Close, Scope::One)).collect(), &expected);
+}
+
+#[test]
+fn cut_at_every_message_of_the_server() {
+    let (messages, expected) = learn();
+    let points = messages.iter().filter(|message| message.direction == Direction::Backend);
+    sweep(points.map(|message| (message.point(When::Before), How::Close, Scope::One)).collect(), &expected);
+}
