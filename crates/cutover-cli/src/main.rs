@@ -1,2 +1,25 @@
-//! The command.
-fn main() {}
+//! The `cutover` command. Everything that prints, asks, or reads the environment, the home folder or the terminal
+//! lives in this crate; what is done is decided by the library.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this crate is for")]
+
+mod app;
+mod args;
+mod commands;
+mod crash;
+mod database;
+mod error;
+mod output;
+mod running;
+mod signals;
+mod surroundings;
+mod terminal;
+
+#[cfg(test)]
+mod reference;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    app::run()
+}

@@ -25,7 +25,7 @@ pub use backup::BackupSettings;
 pub use crash::CrashPoints;
 pub use error::ApplyError;
 pub use failure::describe as describe_blocker;
-pub use preflight::describe as describe_difference;
+pub use preflight::{describe as describe_difference, may_write};
 
 use self::failure::StepFailure;
 use self::recorder::Recorder;
@@ -152,7 +152,7 @@ pub async fn apply(
     if !has_work(&built, request) {
         return Ok(nothing_to_do(run, recorder));
     }
-    preflight::may_write(&found)?;
+    may_write(&found)?;
     lock::acquire(&mut monitor, request.runner_wait, &stop, |holder| {
         recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
     })

@@ -14,8 +14,11 @@ use crate::source;
 /// The oldest server this works with: 12 (older ones lack what the safety of a run rests on).
 const OLDEST: u32 = 120_000;
 
-/// Names what keeps the run from writing.
-pub(super) fn may_write(found: &Found) -> Result<(), ApplyError> {
+/// Names what keeps a run from writing.
+///
+/// # Errors
+/// [`ApplyError::NotAllowed`] with what is in the way and what to do.
+pub fn may_write(found: &Found) -> Result<(), ApplyError> {
     let database = &found.database;
     let complaint = if found.server_version_num < OLDEST {
         format!("the server is PostgreSQL {}; cutover needs 12 or later", found.server_version)

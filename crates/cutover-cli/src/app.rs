@@ -1,0 +1,144 @@
+//! From the command line to an exit code.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cutover::project::{Origin, Override, Overrides, Project};
+use cutover_postgres::Environment;
+
+use crate::args::{Cli, Command, Format, Global, VarArgs};
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+use crate::signals::Signals;
+use crate::terminal::Styles;
+use crate::{commands, surroundings};
+
+/// What every command is given.
+pub(crate) struct App {
+    pub(crate) global: Global,
+    pub(crate) environment: Environment,
+    pub(crate) output: Output,
+}
+
+/// Runs the command of this process.
+pub(crate) fn run() -> ExitCode {
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too. A reader that went away is no error.
+            let _ = error.print();
+            return exit(if error.use_stderr() { Exit::Usage } else { Exit::Done });
+        }
+    };
+    let environment = surroundings::environment();
+    let styles = Styles::find(global.color, &environment);
+    let output = Output::new(global.format, styles, global.quiet, global.verbose);
+    let app = App { global, environment, output };
+    let result = app.check(&command).and_then(|()| app.dispatch(command));
+    let result = match (result, app.output.failure()) {
+        (Ok(Exit::Done), Some(unwritten)) => Err(unwritten),
+        (result, _) => result,
+    };
+    exit(result.unwrap_or_else(|error| {
+        app.output.error(&error);
+        error.exit
+    }))
+}
+
+fn exit(code: Exit) -> ExitCode {
+    ExitCode::from(code as u8)
+}
+
+impl App {
+    fn check(&self, command: &Command) -> Result<(), CliError> {
+        let document = matches!(self.global.format, Format::Markdown | Format::Html);
+        if document && !matches!(command, Command::Report(_)) {
+            return Err(CliError::usage("--format markdown and --format html are for `cutover report`"));
+        }
+        Ok(())
+    }
+
+    fn dispatch(&self, command: Command) -> Result<Exit, CliError> {
+        match command {
+            Command::Init(arguments) => commands::init::run(self, &arguments),
+            Command::New(arguments) => commands::new::run(self, &arguments),
+            Command::Status(arguments) => commands::status::run(self, &arguments),
+            Command::Plan(arguments) => commands::plan::run(self, &arguments),
+            Command::Apply(arguments) => commands::apply::run(self, &arguments),
+            Command::Report(arguments) => commands::report::run(self, &arguments),
+            Command::Repair(arguments) => commands::repair::run(self, &arguments),
+            Command::Config(arguments) => commands::config::run(self, &arguments),
+            Command::Sandbox(arguments) => commands::sandbox::run(self, &arguments),
+            Command::Completions(arguments) => commands::completions::run(self, &arguments),
+        }
+    }
+
+    /// Runs async work on this thread. Signals are heard from here on.
+    pub(crate) fn block_on<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Signals) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| CliError::usage(format!("cannot start: {error}")))?;
+        runtime.block_on(async {
+            let mut signals = Signals::hear()?;
+            work(&mut signals).await
+        })
+    }
+
+    /// The project of this command.
+    pub(crate) fn project(&self, overrides: &Overrides) -> Result<Project, CliError> {
+        let folder = match &self.global.project {
+            Some(folder) => folder.clone(),
+            None => Project::find(&current_folder()?)?,
+        };
+        let project = Project::load(&folder, overrides)?;
+        for stray in &project.strays {
+            if stray.near_miss {
+                self.output.warn(&format!("{}: left alone: {}", stray.path, stray.why));
+            } else if self.output.is_verbose() {
+                self.output.remark(&format!("{}: left alone: {}", stray.path, stray.why));
+            }
+        }
+        Ok(project)
+    }
+
+    /// Asks on the terminal, unless `--yes` has answered. Without a terminal it fails and names the flag.
+    pub(crate) fn confirm(&self, question: &str) -> Result<(), CliError> {
+        if self.global.yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(CliError::usage(format!(
+                "{question} There is no terminal to ask on: --yes answers yes"
+            )));
+        }
+        self.output.to_stderr(&format!("{question} [y/N] "));
+        let _ = std::io::stderr().flush();
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        read.map_err(|error| CliError::usage(format!("cannot read the answer: {error}")))?;
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(CliError::usage("not confirmed; nothing was changed")),
+        }
+    }
+}
+
+/// The folder this process is in.
+pub(crate) fn current_folder() -> Result<std::path::PathBuf, CliError> {
+    std::env::current_dir()
+        .map_err(|error| CliError::usage(format!("the current folder cannot be read: {error}")))
+}
+
+/// A value that a flag gives in place of the file's.
+pub(crate) fn from_flag<T>(flag: &str, value: T) -> Override<T> {
+    Override { value, origin: Origin::Flag(flag.to_owned()) }
+}
+
+/// What `--var` says.
+pub(crate) fn overrides(vars: &VarArgs) -> Overrides {
+    let vars = vars.vars.iter().map(|(name, value)| (name.clone(), from_flag("--var", value.clone())));
+    Overrides { vars: vars.collect(), ..Overrides::default() }
+}

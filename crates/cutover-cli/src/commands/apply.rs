@@ -1,0 +1,89 @@
+//! `cutover apply`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use cutover::apply::{BackupSettings, Request};
+use cutover::plan::select::Selection;
+use cutover::project::Overrides;
+
+use crate::app::{App, from_flag, overrides};
+use crate::args::{SelectionArgs, VarArgs, duration};
+use crate::commands::dry_run;
+use crate::error::{CliError, Exit};
+use crate::running;
+
+/// Apply what is pending, each migration and its history row in one transaction
+///
+/// Ctrl-C once finishes the migration at hand, twice cancels it and rolls it back. Whatever stops a run, the next one
+/// goes on from there.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cutover apply --dry-run              what would be done, and what would stop it
+  cutover apply --to-stage 2.1 --verify
+  cutover apply 0330                   exactly this one, also when deferred
+  cutover apply --format json          one event a line")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Show the plan and what would stop it, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Accept a hazard by its code, e.g. edited-migration; may be repeated
+    #[arg(long, value_name = "CODE")]
+    pub(crate) allow: Vec<String>,
+    /// Make each migration durable by itself, not all together at the end
+    #[arg(long)]
+    durable_each: bool,
+    /// How long to wait for another runner
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10min")]
+    runner_wait: Duration,
+    /// How long to try for locks that other sessions hold, in all for one migration
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    lock_wait: Option<Duration>,
+    /// Folder for backups, which stages may require
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backup_dir: Option<PathBuf>,
+    #[command(flatten)]
+    vars: VarArgs,
+}
+
+impl Arguments {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            lock_wait: self.lock_wait.map(|wait| from_flag("--lock-wait", wait)),
+            durable_each: self.durable_each.then(|| from_flag("--durable-each", true)),
+            ..overrides(&self.vars)
+        }
+    }
+
+    fn request(&self, app: &App) -> Request {
+        let backup = self
+            .backup_dir
+            .as_ref()
+            .map(|folder| BackupSettings { folder: folder.clone(), sandbox: app.sandbox_options() });
+        Request {
+            selection: Selection::from(&self.selection),
+            allow: self.allow.clone(),
+            durable_each: self.durable_each,
+            wait: app.global.wait,
+            runner_wait: self.runner_wait,
+            backup,
+        }
+    }
+}
+
+pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    let project = app.project(&arguments.overrides())?;
+    app.block_on(async |signals| {
+        let target = signals.or_end(app.target(&project)).await?;
+        if arguments.dry_run {
+            return signals.or_end(dry_run::run(app, &project, &target.options, arguments)).await;
+        }
+        let request = arguments.request(app);
+        let run = running::apply(app, &project, &target.options, &request, signals).await?;
+        Ok(running::tell_end(app, &run))
+    })
+}

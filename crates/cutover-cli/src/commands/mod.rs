@@ -1,0 +1,13 @@
+//! One file a verb.
+
+pub(crate) mod apply;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod dry_run;
+pub(crate) mod init;
+pub(crate) mod new;
+pub(crate) mod plan;
+pub(crate) mod repair;
+pub(crate) mod report;
+pub(crate) mod sandbox;
+pub(crate) mod status;

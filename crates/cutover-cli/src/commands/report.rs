@@ -1,0 +1,161 @@
+//! `cutover report`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cutover::history::{journal, schema};
+use cutover::inspect;
+use cutover::project::{Overrides, Project};
+use cutover::report::format::utc;
+use cutover::report::text::{Progress, TextStyle, summary, verification_table};
+use cutover::report::{html, markdown};
+use cutover::run::{CheckResult, EventKind, Run};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::args::Format;
+use crate::error::{CliError, Exit};
+use crate::output::FORMAT_VERSION;
+
+/// How many runs `--list` shows.
+const LISTED: i64 = 100;
+
+/// Show a run that is stored in the database: the newest, or one by its id
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cutover report                                 the newest run
+  cutover report --list
+  cutover report --format html -o report.html    one page that needs no other file
+  cutover report --run 1a2b3c-4d --format markdown")]
+pub(crate) struct Arguments {
+    /// Id of the run
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
+    /// List the newest runs
+    #[arg(long, conflicts_with_all = ["run", "output"])]
+    list: bool,
+    /// File to write to; `-` is standard output. HTML goes to a file unless told otherwise
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    format_version: u32,
+    runs: Vec<ListedRun<'a>>,
+}
+
+#[derive(Serialize)]
+struct ListedRun<'a> {
+    id: &'a str,
+    started_micros: i64,
+    outcome: Option<&'a str>,
+}
+
+pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    let project = app.project(&Overrides::default())?;
+    if arguments.list {
+        return list(app, &project);
+    }
+    let run = app.block_on(async |signals| {
+        let work = async {
+            let target = app.target(&project).await?;
+            let mut session = inspect::connect(&target.options, app.global.wait).await?;
+            Ok(inspect::stored_run(&mut session, &project.name, arguments.run.as_deref()).await?)
+        };
+        signals.or_end(work).await
+    })?;
+    let Some(run) = run else { return Err(not_found(&project, arguments)) };
+    let default_file = PathBuf::from(format!("cutover-report-{}.html", run.id));
+    let file = match (&arguments.output, app.output.format) {
+        (Some(file), _) => Some(file.as_path()).filter(|file| *file != Path::new("-")),
+        (None, Format::Html) => Some(default_file.as_path()),
+        (None, _) => None,
+    };
+    let style = if file.is_some() { TextStyle::PLAIN } else { app.output.style() };
+    let document = document(&run, app.output.format, style)?;
+    match file {
+        None => app.output.print(&document),
+        Some(file) => {
+            std::fs::write(file, document).map_err(|error| CliError::file(file, &error))?;
+            app.output.remark(&format!("written: {}", file.display()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn not_found(project: &Project, arguments: &Arguments) -> CliError {
+    match &arguments.run {
+        Some(id) => {
+            CliError::usage(format!("no run has id {id}")).hint("cutover report --list shows what there is")
+        }
+        None => CliError::usage(format!("no run of project {} is recorded in this database", project.name))
+            .hint("cutover apply makes one"),
+    }
+}
+
+fn list(app: &App, project: &Project) -> Result<Exit, CliError> {
+    let runs = app.block_on(async |signals| {
+        let work = async {
+            let target = app.target(project).await?;
+            let mut session = inspect::connect(&target.options, app.global.wait).await?;
+            if schema::look(&mut session).await?.version.is_none() {
+                return Ok(Vec::new());
+            }
+            Ok(journal::list_runs(&mut session, &project.name, LISTED).await?)
+        };
+        signals.or_end(work).await
+    })?;
+    if app.output.is_json() {
+        let runs = runs.iter().map(|run| ListedRun {
+            id: &run.id,
+            started_micros: run.started_micros,
+            outcome: run.outcome.as_deref(),
+        });
+        app.output.json(&Listed { format_version: FORMAT_VERSION, runs: runs.collect() })?;
+        return Ok(Exit::Done);
+    }
+    let lines = runs.iter().map(|run| {
+        let outcome = run.outcome.as_deref().unwrap_or("running or killed").replace('_', " ");
+        format!("{}  {}  {outcome}\n", run.id, utc(run.started_micros))
+    });
+    app.output.print(&lines.collect::<String>());
+    Ok(Exit::Done)
+}
+
+fn document(run: &Run, format: Format, style: TextStyle) -> Result<String, CliError> {
+    Ok(match format {
+        Format::Text => text(run, style),
+        Format::Markdown => markdown(run),
+        Format::Html => html(run),
+        Format::Json => {
+            let mut text = serde_json::to_string(run).map_err(CliError::usage)?;
+            text.push('\n');
+            text
+        }
+    })
+}
+
+/// The run as it was seen when it happened, with its checks and its end.
+fn text(run: &Run, style: TextStyle) -> String {
+    let mut out = format!("{} {}  {}\n", run.project, run.id, utc(run.started_micros));
+    let mut progress = Progress::new(&run.plan, style);
+    for line in run.events.iter().filter_map(|event| progress.line(event)) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    let checks: Vec<CheckResult> = run
+        .events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::CheckDone(result) => Some(result.clone()),
+            _ => None,
+        })
+        .collect();
+    if !checks.is_empty() {
+        out.push_str(&verification_table(&checks, style));
+    }
+    out.push_str(&summary(run, style));
+    out
+}

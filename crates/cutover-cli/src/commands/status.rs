@@ -1,0 +1,229 @@
+//! `cutover status`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use cutover::history::records::Difference;
+use cutover::inspect::{self, Inspection};
+use cutover::plan::build::Read;
+use cutover::plan::select::Selection;
+use cutover::plan::{Plan, Step, StepState};
+use cutover::project::Overrides;
+use cutover::report::format::{count, utc};
+use cutover::text::visible;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::error::{CliError, Exit};
+use crate::output::FORMAT_VERSION;
+
+/// Show what is applied, what is pending, and which files differ from what was applied
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With -v every migration is listed, also the applied ones.
+
+Examples:
+  cutover status
+  cutover status --exit-code && echo up to date")]
+pub(crate) struct Arguments {
+    /// End with 1 when something is pending or an applied file was edited or deleted
+    #[arg(long)]
+    exit_code: bool,
+}
+
+pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    let project = app.project(&Overrides::default())?;
+    // A pending version below the highest applied one is shown, not refused.
+    let selection = Selection { out_of_order: true, ..Selection::default() };
+    let inspection = app.block_on(async |signals| {
+        let work = async {
+            let target = app.target(&project).await?;
+            let mut session = inspect::connect(&target.options, app.global.wait).await?;
+            Ok(inspect::database(&project, &mut session, &selection, Read::Pending).await?)
+        };
+        signals.or_end(work).await
+    })?;
+    if app.output.is_json() {
+        app.output.json(&Document::new(&inspection))?;
+    } else {
+        app.output.print(&text(&inspection, app.output.is_verbose()));
+    }
+    let pending = inspection.built.pending().next().is_some();
+    let differs = inspection.differences.iter().any(|difference| difference.code().is_some());
+    Ok(if arguments.exit_code && (pending || differs) { Exit::No } else { Exit::Done })
+}
+
+/// Migrations by state.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+struct Counts {
+    applied: usize,
+    pending: usize,
+    deferred: usize,
+    optional: usize,
+}
+
+impl Counts {
+    fn of<'a>(steps: impl Iterator<Item = &'a Step>) -> Self {
+        let mut counts = Self::default();
+        for step in steps {
+            match step.state {
+                StepState::Applied { .. } => counts.applied += 1,
+                StepState::Deferred => counts.deferred += 1,
+                StepState::Optional => counts.optional += 1,
+                StepState::Pending | StepState::PendingOutOfOrder | StepState::Resume { .. } => {
+                    counts.pending += 1
+                }
+                StepState::AboveTarget => {}
+            }
+        }
+        counts
+    }
+
+    fn words(self) -> String {
+        let parts = [
+            (self.applied, "applied"),
+            (self.pending, "pending"),
+            (self.deferred, "deferred"),
+            (self.optional, "optional"),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{number} {what}"))
+            .collect();
+        if parts.is_empty() { "no migrations".to_owned() } else { parts.join(", ") }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format_version: u32,
+    project: &'a str,
+    database: Option<&'a str>,
+    server_version: Option<&'a str>,
+    counts: Counts,
+    stages: Vec<StageLine<'a>>,
+    migrations: Vec<MigrationLine<'a>>,
+    differences: Vec<DifferenceLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct StageLine<'a> {
+    id: &'a str,
+    title: &'a str,
+    kind: &'a str,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+#[derive(Serialize)]
+struct MigrationLine<'a> {
+    root: &'a str,
+    version: &'a str,
+    path: &'a str,
+    stage: Option<&'a str>,
+    #[serde(flatten)]
+    state: &'a StepState,
+}
+
+#[derive(Serialize)]
+struct DifferenceLine<'a> {
+    kind: &'static str,
+    path: &'a str,
+    described: &'a str,
+}
+
+impl<'a> Document<'a> {
+    fn new(inspection: &'a Inspection) -> Self {
+        let plan = &inspection.built.plan;
+        let stages = plan.stages.iter().map(|stage| StageLine {
+            id: &stage.id,
+            title: &stage.title,
+            kind: &stage.kind,
+            counts: Counts::of(members(plan, Some(&stage.id))),
+        });
+        let migrations = plan.steps.iter().map(|step| MigrationLine {
+            root: &step.migration.root,
+            version: step.migration.version.text(),
+            path: &step.path,
+            stage: step.stage.as_deref(),
+            state: &step.state,
+        });
+        let differences =
+            inspection.differences.iter().zip(&inspection.described).map(|(difference, described)| {
+                let (kind, path) = match difference {
+                    Difference::Edited { path, .. } => ("edited", path),
+                    Difference::Deleted { path, .. } => ("deleted", path),
+                    Difference::Renamed { to, .. } => ("renamed", to),
+                };
+                DifferenceLine { kind, path, described }
+            });
+        Self {
+            format_version: FORMAT_VERSION,
+            project: &plan.project,
+            database: inspection.found.as_ref().map(|found| found.database.as_str()),
+            server_version: inspection.found.as_ref().map(|found| found.server_version.as_str()),
+            counts: Counts::of(plan.steps.iter()),
+            stages: stages.collect(),
+            migrations: migrations.collect(),
+            differences: differences.collect(),
+        }
+    }
+}
+
+fn members<'a>(plan: &'a Plan, stage: Option<&'a str>) -> impl Iterator<Item = &'a Step> {
+    plan.steps.iter().filter(move |step| step.stage.as_deref() == stage)
+}
+
+fn text(inspection: &Inspection, all: bool) -> String {
+    let plan = &inspection.built.plan;
+    let mut out = visible(&plan.project);
+    if let Some(found) = &inspection.found {
+        let _ = write!(
+            out,
+            " on database {} (PostgreSQL {})",
+            visible(&found.database),
+            visible(&found.server_version)
+        );
+    }
+    let _ = writeln!(out, ": {}", Counts::of(plan.steps.iter()).words());
+    let name = |kind: &str, id: &str| visible(format!("{kind} {id}").trim());
+    let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+    let names = width(&mut plan.stages.iter().map(|stage| name(&stage.kind, &stage.id).chars().count()));
+    let titles = width(&mut plan.stages.iter().map(|stage| visible(&stage.title).chars().count())).min(50);
+    for stage in &plan.stages {
+        let id = name(&stage.kind, &stage.id);
+        let counts = Counts::of(members(plan, Some(&stage.id))).words();
+        let _ = writeln!(out, "  {id:names$}  {:titles$}  {counts}", visible(&stage.title));
+        steps(&mut out, members(plan, Some(&stage.id)), all);
+    }
+    if !plan.stages.is_empty() && members(plan, None).next().is_some() {
+        let _ = writeln!(out, "  without a stage: {}", Counts::of(members(plan, None)).words());
+    }
+    steps(&mut out, members(plan, None), all);
+    if !inspection.differences.is_empty() {
+        let _ = writeln!(out, "\n{}:", count(inspection.differences.len(), "file differs", "files differ"));
+        for described in &inspection.described {
+            let _ = writeln!(out, "{described}");
+        }
+    }
+    out
+}
+
+fn steps<'a>(out: &mut String, steps: impl Iterator<Item = &'a Step>, all: bool) {
+    for step in steps {
+        let state = match &step.state {
+            StepState::Applied { at_micros, .. } if all => format!("applied {}", utc(*at_micros)),
+            StepState::Applied { .. } => continue,
+            StepState::Pending => "pending".to_owned(),
+            StepState::PendingOutOfOrder => "pending below the highest applied version".to_owned(),
+            StepState::Resume { done } => {
+                format!("begun: {} of {} done", done, count(step.units.len(), "part", "parts"))
+            }
+            StepState::Deferred => "deferred".to_owned(),
+            StepState::Optional => "optional".to_owned(),
+            StepState::AboveTarget => "above the target".to_owned(),
+        };
+        let _ = writeln!(out, "      {}  {state}", visible(&step.path));
+    }
+}

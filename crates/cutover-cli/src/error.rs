@@ -1,0 +1,156 @@
+//! Errors as the command shows them: a message, hints, and an exit code.
+
+use std::fmt;
+
+use cutover::apply::ApplyError;
+use cutover::history::HistoryError;
+use cutover::project::ProjectError;
+use cutover::repair::RepairError;
+use cutover::run::Outcome;
+use cutover_postgres::connect::ConnectError;
+use cutover_postgres::sandbox::SandboxError;
+use cutover_postgres::session::Failure;
+
+/// Exit codes. They are documented, and scripts rely on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// What was asked for is done.
+    Done = 0,
+    /// A check says no: findings, edited files, a false claim, something pending with `--exit-code`.
+    No = 1,
+    /// The command line, the configuration or the surroundings do not allow it.
+    Usage = 2,
+    /// The server cannot be reached, or the connection was lost.
+    Connection = 3,
+    /// It failed and was rolled back.
+    RolledBack = 4,
+    /// It failed, and a person must decide.
+    NeedsPerson = 5,
+    /// A lock was not obtained; trying again is safe.
+    Lock = 6,
+    /// It was interrupted.
+    Interrupted = 130,
+}
+
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Completed | Outcome::NothingToDo => Self::Done,
+            Outcome::FailedClean => Self::RolledBack,
+            Outcome::NeedsDecision => Self::NeedsPerson,
+            Outcome::Interrupted => Self::Interrupted,
+            Outcome::LockNotObtained => Self::Lock,
+            Outcome::ConnectionLost => Self::Connection,
+        }
+    }
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    /// What the process ends with.
+    pub(crate) exit: Exit,
+    /// What happened, one or more lines, without `error:`.
+    pub(crate) message: String,
+    /// What can be done about it.
+    pub(crate) hints: Vec<String>,
+}
+
+impl CliError {
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: message.to_string(), hints: Vec::new() }
+    }
+
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// A file that could not be read or written.
+    pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::usage(format!("{}: {error}", path.display()))
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        if !hint.is_empty() {
+            self.hints.push(hint);
+        }
+        self
+    }
+}
+
+impl From<ConnectError> for CliError {
+    fn from(error: ConnectError) -> Self {
+        let exit = if matches!(error, ConnectError::Usage { .. }) { Exit::Usage } else { Exit::Connection };
+        Self::new(exit, &error).hint(error.advice())
+    }
+}
+
+impl From<HistoryError> for CliError {
+    fn from(error: HistoryError) -> Self {
+        let exit = match &error {
+            HistoryError::ForeignSchema { .. } | HistoryError::NewerSchema { .. } => Exit::Usage,
+            HistoryError::LockNotObtained { .. } => Exit::Lock,
+            HistoryError::Interrupted => Exit::Interrupted,
+            HistoryError::Failed(failure) => of_failure(failure),
+            HistoryError::Unexpected(_) => Exit::NeedsPerson,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<ApplyError> for CliError {
+    fn from(error: ApplyError) -> Self {
+        let exit = match error {
+            ApplyError::Connect(error) => return error.into(),
+            ApplyError::History(error) => return error.into(),
+            ApplyError::Select(_) | ApplyError::NotAllowed(_) => Exit::Usage,
+            ApplyError::Scripts(_) | ApplyError::Missing(_) | ApplyError::ChangedFiles(_) => Exit::No,
+            ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,
+            ApplyError::Journal(Failure::Lost(_)) => Exit::Connection,
+            ApplyError::Journal(_) => Exit::NeedsPerson,
+            ApplyError::Failed(ref failure) => of_failure(failure),
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<ProjectError> for CliError {
+    fn from(error: ProjectError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<RepairError> for CliError {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Apply(error) => error.into(),
+            RepairError::History(error) => error.into(),
+            RepairError::Failed(failure) => failure.into(),
+            RepairError::Select(_) | RepairError::NothingOpen { .. } => Self::usage(error),
+        }
+    }
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        Self::new(of_failure(&failure), failure)
+    }
+}
+
+impl From<SandboxError> for CliError {
+    fn from(error: SandboxError) -> Self {
+        let hint = match error {
+            SandboxError::NoBinaries(_) => "--pg-bin names the folder that holds initdb and postgres",
+            _ => "",
+        };
+        Self::usage(error).hint(hint)
+    }
+}
+
+fn of_failure(failure: &Failure) -> Exit {
+    match failure {
+        Failure::Lost(_) => Exit::Connection,
+        Failure::Server(_) | Failure::Invalid(_) => Exit::RolledBack,
+    }
+}
