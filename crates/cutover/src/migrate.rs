@@ -82,3 +82,16 @@ fn failure_text(run: &Run) -> String {
     });
     failure.unwrap_or_else(|| "the run ended before everything was applied".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Applications spawn it on a runtime with several threads.
+    #[test]
+    fn the_future_may_move_between_threads() {
+        fn movable<T: Send>(_: T) {}
+        let project = Project::embedded("p", &[("V1__a.sql", b"SELECT 1".as_slice())]).unwrap();
+        movable(migrate(&project, "postgresql://nowhere/none"));
+    }
+}

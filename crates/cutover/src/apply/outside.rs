@@ -10,7 +10,7 @@ use cutover_postgres::session::{Failure, Session};
 use tokio::time::Instant;
 
 use super::failure::{self, StepFailure};
-use super::feed::Feed;
+use super::feed::{Feed, Place};
 use super::step::{OpenUnit, Step, Tools, lock_timeout};
 use super::worker::{Notices, Trouble};
 use crate::history::{journal, lock};
@@ -58,7 +58,10 @@ pub(super) async fn run(
             step.unit_finished(index, start.elapsed(), tools);
             Ok(())
         }
-        Err(trouble) => Err(after_failure(step, index, outside, trouble, feed, tools).await),
+        Err(trouble) => {
+            let place = feed.place_of(&trouble);
+            Err(after_failure(step, index, outside, trouble, place, tools).await)
+        }
     }
 }
 
@@ -92,10 +95,9 @@ async fn after_failure(
     index: usize,
     outside: &Outside,
     trouble: Trouble,
-    feed: &Feed<'_>,
+    place: Option<Place>,
     tools: &mut Tools<'_, '_, '_>,
 ) -> StepFailure {
-    let place = feed.place_of(&trouble);
     let lost = matches!(trouble, Trouble::Lost { .. });
     let mut failed = failure::from_trouble(step, index, trouble, place, tools);
     if lost {
