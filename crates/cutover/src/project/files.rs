@@ -22,6 +22,8 @@ pub(super) struct Listing {
     pub(super) paths: Vec<String>,
     /// Those that are links or lie behind one.
     pub(super) links: BTreeSet<String>,
+    /// Those that are neither files nor links: pipes, sockets, devices.
+    pub(super) special: BTreeSet<String>,
     /// Files that cannot be named or followed, paths relative to the folder.
     pub(super) strays: Vec<Stray>,
 }
@@ -29,7 +31,7 @@ pub(super) struct Listing {
 /// Lists a folder. Hidden folders are not entered; a linked folder only if it lies within `project`.
 pub(super) fn list(folder: &Path, project: &Path, recursive: bool) -> Result<Listing, (PathBuf, io::Error)> {
     let mut listing = Listing::default();
-    let mut entered = BTreeSet::new();
+    let mut entered = BTreeSet::from([folder.to_owned()]);
     let walk = Walk { project, recursive };
     walk.folder(folder, "", 0, false, &mut entered, &mut listing)?;
     listing.paths.sort_unstable();
@@ -67,10 +69,12 @@ impl Walk<'_> {
             if !is_folder {
                 if linked {
                     listing.links.insert(path.clone());
+                } else if !kind.is_file() {
+                    listing.special.insert(path.clone());
                 }
                 listing.paths.push(path);
             } else if self.recursive && !name.starts_with('.') {
-                self.enter(&entry.path(), path, depth, linked, entered, listing)?;
+                self.enter(&entry.path(), &path, depth, linked, entered, listing)?;
             }
         }
         Ok(())
@@ -79,13 +83,13 @@ impl Walk<'_> {
     fn enter(
         &self,
         folder: &Path,
-        path: String,
+        path: &str,
         depth: usize,
         linked: bool,
         entered: &mut BTreeSet<PathBuf>,
         listing: &mut Listing,
     ) -> Result<(), (PathBuf, io::Error)> {
-        let stray = |why: &str| Stray { path: path.clone(), why: why.to_owned(), near_miss: true };
+        let stray = |why: &str| Stray { path: path.to_owned(), why: why.to_owned(), near_miss: true };
         if linked {
             let target = fs::canonicalize(folder).map_err(|error| (folder.to_owned(), error))?;
             if !target.starts_with(self.project) {
@@ -126,8 +130,10 @@ pub(super) struct ToRead {
     pub(super) file: PathBuf,
     /// What problems call it.
     pub(super) shown: String,
-    /// It must be checked that its target lies within the project.
+    /// A link, or behind one: where it leads must be looked at.
     pub(super) link: bool,
+    /// Neither a file nor a link: opening it might wait for ever.
+    pub(super) special: bool,
 }
 
 /// Reads and digests files, on several threads where there are many. Results are in the order of `files`.
@@ -152,7 +158,7 @@ pub(super) fn digest_all(project: &Path, files: &[ToRead]) -> Vec<Result<Checksu
 }
 
 fn digest_each(project: &Path, files: &[ToRead]) -> Vec<Result<Checksums, Problem>> {
-    let mut buffer = Vec::new();
+    let mut buffer = Vec::with_capacity(64 << 10);
     files.iter().map(|file| digest(project, file, &mut buffer)).collect()
 }
 
@@ -165,9 +171,7 @@ fn digest(project: &Path, to_read: &ToRead, buffer: &mut Vec<u8>) -> Result<Chec
             return Err(problem("a link to a file outside the project is refused".into()));
         }
     }
-    // Opening a named pipe would wait for its other end.
-    let size = fs::metadata(&to_read.file).map_err(unreadable)?;
-    if !size.is_file() {
+    if to_read.special || (to_read.link && !fs::metadata(&to_read.file).map_err(unreadable)?.is_file()) {
         return Err(problem("not a regular file".into()));
     }
     let mut file = File::open(&to_read.file).map_err(unreadable)?;

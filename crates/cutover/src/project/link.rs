@@ -23,7 +23,7 @@ pub(super) fn stages(
     for (index, config) in configs.into_iter().enumerate() {
         let span = config.id.span();
         let id = config.id.into_inner();
-        if let Some(line) = lines_of_ids.get(&id) {
+        if let Some(line) = lines_of_ids.get(&id).filter(|_| !id.is_empty()) {
             file.report(&span, format!("stage {id:?} is already in line {line}"), None);
         }
         lines_of_ids.entry(id.clone()).or_insert(config.line);

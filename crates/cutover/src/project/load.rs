@@ -3,16 +3,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::config::{self, Config, Origin, Overrides, RootConfig, Settings, Table};
-use super::conventions::{self, Convention, Detected, Reading};
-use super::files::{self, Listing, ToRead};
+use super::config::{self, Config, Origin, Overrides, Settings, Table};
 use super::problem::{Problem, Problems, ProjectError};
-use super::{CONFIG_FILE, Design, FOLDERS, MigrationRoot, Project, Stray, Vars, globs, link, text};
-use crate::migration::{Checksums, Claims, Migration, MigrationId, Source};
+use super::{
+    CONFIG_FILE, CheckSpec, Design, MigrationRoot, Project, Stage, Stray, Vars, files, globs, link, text,
+};
+use crate::migration::Migration;
 
 pub(super) fn find(start: &Path) -> Result<PathBuf, ProjectError> {
     let absolute = canonical(start)?;
@@ -29,13 +28,8 @@ pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Project, Proj
         Err(error) => return Err(ProjectError::Read { path, error }),
     };
     let mut loader = match bytes {
-        Some(bytes) => {
-            let mut loader = Loader::new(root, decode_text(bytes)?);
-            loader.config = config::decode(loader.file.clone())?;
-            loader.config_path = Some(path);
-            loader
-        }
-        None => Loader::new(root, Table::parse(CONFIG_FILE, "")?),
+        Some(bytes) => Loader::new(root, Some(path), decode_text(&bytes)?),
+        None => Loader::new(root, None, Table::parse(CONFIG_FILE, "")?),
     };
     loader.values(overrides);
     loader.folders()?;
@@ -47,10 +41,10 @@ fn canonical(path: &Path) -> Result<PathBuf, ProjectError> {
 }
 
 /// The configuration's bytes as a table.
-fn decode_text(bytes: Vec<u8>) -> Result<Table, Problems> {
+pub(super) fn decode_text(bytes: &[u8]) -> Result<Table, Problems> {
     let mut content = Vec::with_capacity(bytes.len());
     let mut normaliser = text::Normaliser::new();
-    let result = normaliser.push(&bytes, &mut content).and_then(|()| normaliser.finish(&mut content));
+    let result = normaliser.push(bytes, &mut content).and_then(|()| normaliser.finish(&mut content));
     result.map_err(|error| Problem::of_file(CONFIG_FILE, error.to_string()))?;
     let content =
         String::from_utf8(content).map_err(|error| Problem::of_file(CONFIG_FILE, error.to_string()))?;
@@ -58,39 +52,33 @@ fn decode_text(bytes: Vec<u8>) -> Result<Table, Problems> {
 }
 
 /// What is known so far of a project that is being loaded.
-struct Loader {
-    root: PathBuf,
-    config_path: Option<PathBuf>,
+pub(super) struct Loader {
+    pub(super) root: PathBuf,
+    pub(super) config_path: Option<PathBuf>,
     /// The file as a table, for places; collects the problems that concern it.
-    file: Table,
-    config: Config,
+    pub(super) file: Table,
+    pub(super) config: Config,
     /// Problems of other files.
-    problems: Problems,
-    settings: Settings,
+    pub(super) problems: Problems,
+    pub(super) settings: Settings,
     name: String,
     apply: config::ApplyConfig,
     vars: Vars,
-    roots: Vec<MigrationRoot>,
-    migrations: Vec<Migration>,
-    strays: Vec<Stray>,
-}
-
-/// A migration folder that was looked at.
-struct Folder {
-    path: String,
-    absolute: PathBuf,
-    convention: &'static dyn Convention,
-    origin: Origin,
-    listing: Listing,
+    pub(super) roots: Vec<MigrationRoot>,
+    pub(super) migrations: Vec<Migration>,
+    pub(super) strays: Vec<Stray>,
+    /// Migrations could not be read, so that a version may be missing without being so.
+    pub(super) incomplete: bool,
 }
 
 impl Loader {
-    fn new(root: PathBuf, file: Table) -> Self {
+    fn new(root: PathBuf, config_path: Option<PathBuf>, mut file: Table) -> Self {
+        let config = config::decode(&mut file);
         Self {
             root,
-            config_path: None,
+            config_path,
             file,
-            config: Config::default(),
+            config,
             problems: Problems::default(),
             settings: Settings::default(),
             name: String::new(),
@@ -99,10 +87,11 @@ impl Loader {
             roots: Vec::new(),
             migrations: Vec::new(),
             strays: Vec::new(),
+            incomplete: false,
         }
     }
 
-    fn origin(&self, span: &std::ops::Range<usize>) -> Origin {
+    pub(super) fn origin(&self, span: &std::ops::Range<usize>) -> Origin {
         Origin::File { name: self.file.file().to_owned(), line: self.file.line_of(span) }
     }
 
@@ -181,199 +170,12 @@ impl Loader {
         }
     }
 
-    /// Finds the migration folders and reads them.
-    fn folders(&mut self) -> Result<(), ProjectError> {
-        let folders = match std::mem::take(&mut self.config.roots) {
-            none if none.is_empty() => vec![self.search()?],
-            roots => roots.into_iter().filter_map(|root| self.configured(&root)).collect(),
-        };
-        for folder in folders {
-            self.read(folder);
-        }
-        Ok(())
-    }
-
-    /// A folder that the configuration names.
-    fn configured(&mut self, config: &RootConfig) -> Option<Folder> {
-        let span = config.path.span();
-        let path = normal_path(config.path.get_ref())?;
-        if files::leaves_project(config.path.get_ref()) {
-            let hint = Some("paths are relative to cutover.toml".to_owned());
-            self.file.report(&span, format!("{:?} leaves the project folder", config.path.get_ref()), hint);
-            return None;
-        }
-        if self.roots.iter().any(|root| root.path == path) {
-            self.file.report(&span, format!("the folder {path:?} is named twice"), None);
-            return None;
-        }
-        let absolute = match fs::canonicalize(self.root.join(&path)) {
-            Ok(absolute) if !absolute.starts_with(&self.root) => {
-                self.file.report(
-                    &span,
-                    format!("the folder {path:?} is a link that leaves the project"),
-                    None,
-                );
-                return None;
-            }
-            Ok(absolute) => absolute,
-            Err(error) => {
-                self.file.report(&span, format!("cannot read the folder {path:?}: {error}"), None);
-                return None;
-            }
-        };
-        let named = match &config.convention {
-            Some(name) => Some(self.named_convention(name)?),
-            None => None,
-        };
-        match self.look(&path, &absolute, named) {
-            Ok(folder) => {
-                self.roots.push(MigrationRoot { path, convention: folder.convention });
-                Some(folder)
-            }
-            Err(message) => {
-                let hint =
-                    config.convention.is_none().then(|| "convention = \"…\" says which one it is".to_owned());
-                self.file.report(&span, message, hint);
-                None
-            }
-        }
-    }
-
-    fn named_convention(&mut self, name: &Spanned<String>) -> Option<(&'static dyn Convention, Origin)> {
-        if let Some(convention) = conventions::by_name(name.get_ref()) {
-            return Some((convention, self.origin(&name.span())));
-        }
-        let known = conventions::all().iter().map(|convention| convention.name());
-        let hint = match crate::text::suggest(name.get_ref(), known) {
-            Some(alike) => format!("did you mean {alike:?}?"),
-            None => format!("known: {}", conventions::known()),
-        };
-        self.file.report(&name.span(), format!("unknown convention {:?}", name.get_ref()), Some(hint));
-        None
-    }
-
-    /// Lists a folder and settles its convention.
-    fn look(
-        &self,
-        path: &str,
-        absolute: &Path,
-        named: Option<(&'static dyn Convention, Origin)>,
-    ) -> Result<Folder, String> {
-        let list = |recursive| {
-            files::list(absolute, &self.root, recursive).map_err(|(path, error)| {
-                format!("cannot read {}: {error}", files::relative(&self.root, &path))
-            })
-        };
-        let mut listing = list(false)?;
-        let (convention, origin) = match named {
-            Some(named) => named,
-            None => {
-                let Detected { convention, why } =
-                    conventions::detect(&listing.paths).map_err(|why| format!("{path}: {why}"))?;
-                (convention, Origin::Detected(why))
-            }
-        };
-        if convention.recursive() {
-            listing = list(true)?;
-        }
-        Ok(Folder { path: path.to_owned(), absolute: absolute.to_owned(), convention, origin, listing })
-    }
-
-    /// Without a configured folder: the project folder itself, or one of the usual ones.
-    fn search(&mut self) -> Result<Folder, ProjectError> {
-        let mut empty = None;
-        let mut wrong = None;
-        // With a configuration, files beside it are hardly meant as migrations.
-        let itself = self.config_path.is_none().then_some(".");
-        for path in itself.into_iter().chain(FOLDERS) {
-            let Ok(absolute) = fs::canonicalize(self.root.join(path)) else { continue };
-            if !absolute.is_dir() || !absolute.starts_with(&self.root) {
-                continue;
-            }
-            match self.look(path, &absolute, None) {
-                Ok(folder) if !folder.convention.read(&folder.listing.paths).migrations.is_empty() => {
-                    self.roots.push(MigrationRoot { path: path.to_owned(), convention: folder.convention });
-                    return Ok(folder);
-                }
-                Ok(folder) if path != "." => empty = empty.or(Some(folder)),
-                Ok(_) => {}
-                Err(why) => wrong = wrong.or(Some((path, why))),
-            }
-        }
-        match (wrong, empty) {
-            (None, Some(folder)) => {
-                self.roots.push(MigrationRoot { path: folder.path.clone(), convention: folder.convention });
-                Ok(folder)
-            }
-            (Some((path, why)), _) => Err(Problem::of_file(path, why).into()),
-            (None, None) if self.config_path.is_some() => {
-                let message =
-                    format!("[[migrations]] is missing, and there is no folder {}", FOLDERS.join(", "));
-                Err(Problem::of_file(CONFIG_FILE, message)
-                    .with_hint("[[migrations]] with path = \"…\"")
-                    .into())
-            }
-            (None, None) => Err(ProjectError::NotFound { start: self.root.clone() }),
-        }
-    }
-
-    /// Reads the migrations of a folder.
-    fn read(&mut self, folder: Folder) {
-        let number = self.roots.iter().position(|root| root.path == folder.path).unwrap_or(0);
-        let origin = match &folder.origin {
-            Origin::Detected(_) if self.config_path.is_none() => Origin::Detected("found".into()),
-            _ => Origin::Detected("see its convention".into()),
-        };
-        self.settings.add(format!("migrations[{number}].path"), folder.path.clone(), origin);
-        self.settings.add(
-            format!("migrations[{number}].convention"),
-            folder.convention.name(),
-            folder.origin.clone(),
-        );
-        let prefix = if folder.path == "." { String::new() } else { format!("{}/", folder.path) };
-        let reading = folder.convention.read(&folder.listing.paths);
-        self.strays.extend(strays(&reading, &folder.listing, &prefix));
-        self.problems.absorb(naming_problems(&reading, &prefix));
-        let to_read: Vec<ToRead> = reading
-            .migrations
-            .iter()
-            .map(|found| ToRead {
-                file: folder.absolute.join(&found.path),
-                shown: format!("{prefix}{}", found.path),
-                link: folder.listing.links.contains(&found.path),
-            })
-            .collect();
-        let digests = files::digest_all(&self.root, &to_read);
-        for ((found, file), digest) in reading.migrations.into_iter().zip(to_read).zip(digests) {
-            match digest {
-                Ok(checksums) => {
-                    let id = MigrationId { root: folder.path.clone(), version: found.version };
-                    let source = Source::File(file.file);
-                    self.migrations.push(migration(id, found.name, file.shown, source, checksums));
-                }
-                Err(problem) => self.problems.push(problem),
-            }
-        }
-    }
-
     /// Ties everything together.
     fn finish(mut self) -> Result<Project, ProjectError> {
         let mut config = std::mem::take(&mut self.config);
         self.check_sources(&config);
-        // A file that cannot be read would make every mention of its version a second problem.
-        if !self.problems.is_empty() {
-            self.problems.absorb(self.file.problems());
-            self.problems.into_result()?;
-            return Err(Problems::default().into());
-        }
-        let stages = link::stages(
-            std::mem::take(&mut config.stages),
-            &mut self.migrations,
-            &self.roots,
-            &mut self.file,
-        );
-        let checks = std::mem::take(&mut config.checks);
-        let checks = link::checks(checks, &stages, &self.migrations, &self.roots, &mut self.file);
+        let (stages, checks) =
+            if self.incomplete { (Vec::new(), Vec::new()) } else { self.link(&mut config) };
         let ddl = globs::expand(&self.root, &config.ddl, &mut self.file);
         let check_files = globs::expand(&self.root, &config.check_sql, &mut self.file);
         self.problems.absorb(self.file.problems());
@@ -400,6 +202,14 @@ impl Loader {
         })
     }
 
+    fn link(&mut self, config: &mut Config) -> (Vec<Stage>, Vec<CheckSpec>) {
+        let stages = std::mem::take(&mut config.stages);
+        let stages = link::stages(stages, &mut self.migrations, &self.roots, &mut self.file);
+        let checks = std::mem::take(&mut config.checks);
+        let checks = link::checks(checks, &stages, &self.migrations, &self.roots, &mut self.file);
+        (stages, checks)
+    }
+
     /// The design files that claims name must be there.
     fn check_sources(&mut self, config: &Config) {
         for source in config.stages.iter().flat_map(|stage| &stage.migrations).flat_map(|entry| &entry.source)
@@ -414,53 +224,6 @@ impl Loader {
     }
 }
 
-/// A relative path with `/` and without `.` parts; none if nothing is left to say.
-fn normal_path(path: &str) -> Option<String> {
-    let parts: Vec<&str> = path.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").collect();
-    if path.is_empty() {
-        return None;
-    }
-    Some(if parts.is_empty() { ".".to_owned() } else { parts.join("/") })
-}
-
-fn strays<'a>(
-    reading: &'a Reading,
-    listing: &'a Listing,
-    prefix: &'a str,
-) -> impl Iterator<Item = Stray> + 'a {
-    reading
-        .strays
-        .iter()
-        .chain(&listing.strays)
-        .map(move |stray| Stray { path: format!("{prefix}{}", stray.path), ..stray.clone() })
-}
-
-/// Names that cannot be read, and versions that several files have.
-fn naming_problems(reading: &Reading, prefix: &str) -> Problems {
-    let mut problems = Problems::default();
-    for (path, why) in &reading.problems {
-        problems.push(Problem::of_file(format!("{prefix}{path}"), why.clone()));
-    }
-    let mut by_version: Vec<&conventions::Found> = reading.migrations.iter().collect();
-    by_version.sort_by(|a, b| a.version.cmp(&b.version));
-    for pair in by_version.windows(2).filter(|pair| pair[0].version == pair[1].version) {
-        let (first, second) = (pair[0], pair[1]);
-        let message = format!(
-            "the same version as {prefix}{} ({} and {} are the number {})",
-            first.path,
-            first.version.text(),
-            second.version.text(),
-            second.version.key()
-        );
-        problems.push(Problem::of_file(format!("{prefix}{}", second.path), message));
-    }
-    problems
-}
-
-fn migration(id: MigrationId, name: String, path: String, source: Source, checksums: Checksums) -> Migration {
-    Migration { id, name, path, source, checksums, stage: None, claims: Claims::default() }
-}
-
 /// Whether a connection URL or string holds a password.
 fn has_password(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else {
@@ -470,51 +233,4 @@ fn has_password(url: &str) -> bool {
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
     user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
         || query.split('&').any(|part| part.starts_with("password="))
-}
-
-pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project, ProjectError> {
-    let mut paths: Vec<String> = embedded.iter().map(|(path, _)| (*path).to_owned()).collect();
-    paths.sort_unstable();
-    let Detected { convention, why } =
-        conventions::detect(&paths).map_err(|why| Problem::of_file(name, why))?;
-    let reading = convention.read(&paths);
-    let mut problems = naming_problems(&reading, "");
-    let mut migrations = Vec::with_capacity(reading.migrations.len());
-    for pair in paths.windows(2).filter(|pair| pair[0] == pair[1]) {
-        problems.push(Problem::of_file(pair[0].clone(), "given twice"));
-    }
-    for found in &reading.migrations {
-        let Some((_, bytes)) = embedded.iter().find(|(path, _)| *path == found.path) else { continue };
-        if let Some(tool) = files::sections_of_another_tool(bytes) {
-            problems.push(Problem::of_file(&found.path, format!("the file has sections of {tool}")));
-        }
-        match text::checksums(bytes) {
-            Ok(checksums) => {
-                let id = MigrationId { root: ".".to_owned(), version: found.version.clone() };
-                let source = Source::Embedded(Arc::from(*bytes));
-                migrations.push(migration(id, found.name.clone(), found.path.clone(), source, checksums));
-            }
-            Err(error) => problems.push(Problem::of_file(&found.path, error.to_string())),
-        }
-    }
-    problems.into_result()?;
-    let mut settings = Settings::default();
-    settings.add("project.name", name, Origin::Default);
-    settings.add("migrations[0].convention", convention.name(), Origin::Detected(why));
-    Ok(Project {
-        name: name.to_owned(),
-        root: PathBuf::new(),
-        config_path: None,
-        database: config::DatabaseConfig::default(),
-        apply: config::ApplyConfig::default(),
-        roots: vec![MigrationRoot { path: ".".to_owned(), convention }],
-        vars: Vars::new(),
-        design: Design::default(),
-        stages: Vec::new(),
-        migrations,
-        checks: Vec::new(),
-        check_files: Vec::new(),
-        strays: reading.strays,
-        settings,
-    })
 }

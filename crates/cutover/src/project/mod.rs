@@ -7,10 +7,13 @@ pub mod config;
 pub mod conventions;
 mod create;
 mod files;
+mod folders;
 mod globs;
 mod link;
 mod load;
 mod problem;
+#[cfg(test)]
+mod tests;
 pub mod text;
 mod vars;
 
@@ -164,7 +167,7 @@ impl Project {
     /// # Errors
     /// Everything that is wrong.
     pub fn embedded(name: &str, files: &[(&str, &[u8])]) -> Result<Self, ProjectError> {
-        load::embedded(name, files)
+        folders::embedded(name, files)
     }
 
     /// Makes the next migration file in the project's own convention and says what it is. `root` chooses the folder

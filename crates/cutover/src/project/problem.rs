@@ -95,13 +95,16 @@ impl Problems {
     ///
     /// # Errors
     /// The problems themselves.
-    pub fn into_result(mut self) -> Result<(), Self> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.sorted()) }
+    }
+
+    /// Sorted by file and place, each once.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
         self.0.sort_by(|a, b| (&a.path, a.place).cmp(&(&b.path, b.place)));
         self.0.dedup();
-        Err(self)
+        self
     }
 }
 

@@ -197,6 +197,12 @@ impl<R: Read> Substituted<R> {
         }
     }
 
+    /// Bytes held at the moment.
+    #[cfg(test)]
+    pub(super) fn buffered(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
+    }
+
     fn fill(&mut self) -> io::Result<()> {
         self.output.clear();
         self.given = 0;

@@ -61,7 +61,8 @@ pub fn format(duration: Duration) -> String {
     if milliseconds == 0 {
         return "0".to_owned();
     }
-    let (size, unit) = UNITS.into_iter().find(|(size, _)| milliseconds % size == 0).unwrap_or((1, "ms"));
+    let (size, unit) =
+        UNITS.into_iter().find(|(size, _)| milliseconds.is_multiple_of(*size)).unwrap_or((1, "ms"));
     format!("{}{unit}", milliseconds / size)
 }
 

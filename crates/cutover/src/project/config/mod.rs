@@ -15,8 +15,6 @@ pub use table::{SourceText, Table};
 
 pub(super) use settings::apply_config;
 
-use super::problem::Problems;
-
 /// The whole file, decoded.
 #[derive(Debug, Default)]
 pub(super) struct Config {
@@ -80,29 +78,29 @@ pub(super) struct CheckConfig {
     pub(super) line: u32,
 }
 
-/// Decodes a file. Reports everything that is wrong with keys and types.
-pub(super) fn decode(mut file: Table) -> Result<Config, Problems> {
+/// Decodes a file. Everything that is wrong with keys and types is recorded in the table.
+pub(super) fn decode(file: &mut Table) -> Config {
     let mut config = Config::default();
-    with(&mut file, "project", |table| config.name = table.take_spanned_string("name"));
-    with(&mut file, "database", |table| config.url = table.take_spanned_string("url"));
-    with(&mut file, "apply", |table| {
+    with(file, "project", |table| config.name = table.take_spanned_string("name"));
+    with(file, "database", |table| config.url = table.take_spanned_string("url"));
+    with(file, "apply", |table| {
         config.lock_timeout = table.take_duration("lock_timeout");
         config.lock_wait = table.take_duration("lock_wait");
         config.statement_timeout = table.take_duration("statement_timeout");
         let span = table.span_of("durable_each");
         config.durable_each = table.take_bool("durable_each").map(|value| Spanned::new(span, value));
     });
-    config.roots = each(&mut file, "migrations", |table| RootConfig {
+    config.roots = each(file, "migrations", |table| RootConfig {
         path: table.require_spanned_string("path"),
         convention: table.take_spanned_string("convention"),
     });
-    with(&mut file, "vars", |table| config.vars = table.take_all_strings());
-    with(&mut file, "design", |table| config.ddl = table.take_strings("ddl"));
-    config.stages = each(&mut file, "stage", stage);
+    with(file, "vars", |table| config.vars = table.take_all_strings());
+    with(file, "design", |table| config.ddl = table.take_strings("ddl"));
+    config.stages = each(file, "stage", stage);
     config.checks = file.take_tables("check").into_iter().map(check).collect();
-    with(&mut file, "checks", |table| config.check_sql = table.take_strings("sql"));
-    file.finish()?;
-    Ok(config)
+    with(file, "checks", |table| config.check_sql = table.take_strings("sql"));
+    file.report_unknown();
+    config
 }
 
 /// Reads a table if it is there, and finishes it.

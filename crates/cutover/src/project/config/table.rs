@@ -426,6 +426,12 @@ impl Table {
     /// # Errors
     /// Everything that was wrong, in the order of the file.
     pub fn finish(mut self) -> Result<(), Problems> {
+        self.report_unknown();
+        self.problems.into_result()
+    }
+
+    /// Records every key that nobody asked for.
+    pub(crate) fn report_unknown(&mut self) {
         for entry in std::mem::take(&mut self.entries) {
             let place = if self.what.is_empty() { String::new() } else { format!(" in {}", self.what) };
             let message = format!("unknown key {:?}{place}", entry.key);
@@ -434,9 +440,8 @@ impl Table {
                 None if self.known.is_empty() => None,
                 None => Some(format!("known keys: {}", self.known.join(", "))),
             };
-            self.report(&entry.key_span.clone(), message, hint);
+            self.report(&entry.key_span, message, hint);
         }
-        self.problems.into_result()
     }
 }
 

@@ -50,8 +50,6 @@ impl Convention for Flyway {
         if next == last_number {
             return Err(format!("there is no version after {text}"));
         }
-        let folder = last.path.rfind('/').map_or("", |at| &last.path[..=at]);
-        let _ = folder;
         Ok(format!("V{before}{next:0width$}__{slug}.sql", width = digits.len()))
     }
 }

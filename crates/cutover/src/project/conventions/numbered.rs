@@ -85,12 +85,9 @@ fn classify_name(file_name: &str) -> Class {
     if version.is_empty() {
         return Class::Other("its name does not begin with a number".into());
     }
-    let stem = &rest[..rest.len() - ".sql".len()];
-    if !rest.ends_with(".sql") {
-        return Class::NearMiss(format!(
-            "its ending must be .sql in lower case, not {}",
-            &rest[stem.len()..]
-        ));
+    let (stem, ending) = rest.split_at(rest.len() - ".sql".len());
+    if ending != ".sql" {
+        return Class::NearMiss(format!("its ending must be .sql in lower case, not {ending}"));
     }
     for ending in [".up", ".down", ".undo", ".rollback"] {
         if stem.ends_with(ending) {

@@ -1,0 +1,130 @@
+use proptest::prelude::*;
+
+use super::super::conventions::{self, Convention, Flyway, Numbered};
+use super::{error, folder, load, versions};
+
+fn order(convention: &dyn Convention, names: &[&str]) -> Vec<String> {
+    let paths: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    convention.read(&paths).migrations.into_iter().map(|found| found.path).collect()
+}
+
+#[test]
+fn numbers_are_compared_as_numbers_whatever_their_width() {
+    assert_eq!(
+        order(&Numbered, &["1001_c.sql", "999_b.sql", "00010_a.sql"]),
+        ["00010_a.sql", "999_b.sql", "1001_c.sql"]
+    );
+}
+
+#[test]
+fn flyway_versions_are_compared_part_by_part() {
+    let names = ["V10__d.sql", "V2_10__c.sql", "V2.9__b.sql", "V1__a.sql"];
+    assert_eq!(order(&Flyway, &names), ["V1__a.sql", "V2.9__b.sql", "V2_10__c.sql", "V10__d.sql"]);
+    let reading = Flyway.read(&["V1_2__create_the_users.sql".to_owned()]);
+    assert_eq!(
+        (reading.migrations[0].version.key().as_str(), reading.migrations[0].name.as_str()),
+        ("1.2", "create_the_users")
+    );
+}
+
+#[test]
+fn ties_name_both_files() {
+    let message = error(&[("migrations/V1__a.sql", ""), ("migrations/V1.0__b.sql", "")]);
+    assert!(
+        message.contains("migrations/V1__a.sql: the same version as migrations/V1.0__b.sql (1.0 and 1"),
+        "{message}"
+    );
+    let message = error(&[("001_x.sql", ""), ("1_y.sql", "")]);
+    assert!(
+        message.contains("1_y.sql: the same version as 001_x.sql (001 and 1 are the number 1)"),
+        "{message}"
+    );
+}
+
+#[test]
+fn near_misses_say_why_they_are_none() {
+    let cases: [(&dyn Convention, &str, &str); 14] = [
+        (&Flyway, "V1_create.sql", "two underscores"),
+        (&Flyway, "v1__x.sql", "upper case"),
+        (&Flyway, "R__views.sql", "repeatable"),
+        (&Flyway, "U1__x.sql", "undo"),
+        (&Flyway, "B1__x.sql", "baseline"),
+        (&Flyway, "V1__x.SQL", ".SQL"),
+        (&Flyway, "V1__.sql", "no description"),
+        (&Flyway, "V1a__x.sql", "numbers"),
+        (&Numbered, "001-x.sql", "one _"),
+        (&Numbered, "001.sql", "one _"),
+        (&Numbered, "001_x.up.sql", "pairs of files"),
+        (&Numbered, "001_x.down.sql", "pairs of files"),
+        (&Numbered, "001_x.Sql", ".Sql"),
+        (&Numbered, "old/001_x.sql", "read flat"),
+    ];
+    for (convention, name, why) in cases {
+        let reading = convention.read(&[name.to_owned()]);
+        assert!(reading.migrations.is_empty(), "{name}");
+        assert!(reading.strays[0].near_miss && reading.strays[0].why.contains(why), "{:?}", reading.strays);
+    }
+    for name in ["README.md", ".V1__x.sql", "V1__x.sql~", "schema.sql", "001_x.sql.bak", "Views.sql"] {
+        for convention in [&Flyway as &dyn Convention, &Numbered] {
+            let reading = convention.read(&[name.to_owned()]);
+            assert!(reading.migrations.is_empty() && !reading.strays[0].near_miss, "{name}");
+        }
+    }
+}
+
+#[test]
+fn strays_are_collected_and_left_alone() {
+    let files = [("sql/0001_x.sql", ""), ("sql/README.md", ""), ("sql/0002-y.sql", ""), ("sql/.keep", "")];
+    let folder = folder(&files);
+    let project = load(&folder).unwrap();
+    assert_eq!(versions(&project), ["0001"]);
+    let near: Vec<&str> = project.near_misses().map(|stray| stray.path.as_str()).collect();
+    assert_eq!((project.strays.len(), near), (3, vec!["sql/0002-y.sql"]));
+}
+
+#[test]
+fn detection_gives_its_reason_or_names_the_mixture() {
+    let paths = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let detected = conventions::detect(&paths(&["V1__a.sql", "V2__b.sql", "notes.sql"])).unwrap();
+    assert_eq!((detected.convention.name(), detected.why.starts_with("2 of 3 .sql files")), ("flyway", true));
+    let why = conventions::detect(&paths(&["V1__a.sql", "002_b.sql"])).unwrap_err();
+    assert!(why.contains("002_b.sql is numbered, V1__a.sql is flyway"), "{why}");
+    let why = conventions::detect(&paths(&["1_a.up.sql", "1_a.down.sql"])).unwrap_err();
+    assert!(why.contains("no known convention"), "{why}");
+    assert_eq!(conventions::detect(&[]).unwrap().convention.name(), "numbered");
+}
+
+#[test]
+fn a_number_too_large_is_refused_and_not_left_out() {
+    let message = error(&[("migrations/99999999999999999999_x.sql", "")]);
+    assert!(message.contains("too large"), "{message}");
+}
+
+#[test]
+fn flyway_reads_folders_within() {
+    let folder = folder(&[("sql/V1__a.sql", ""), ("sql/2026/V2__b.sql", ""), ("sql/.git/V3__c.sql", "")]);
+    let project = load(&folder).unwrap();
+    let paths: Vec<&str> = project.migrations.iter().map(|migration| migration.path.as_str()).collect();
+    assert_eq!(paths, ["sql/V1__a.sql", "sql/2026/V2__b.sql"]);
+}
+
+proptest! {
+    #[test]
+    fn no_name_makes_a_convention_panic(names in proptest::collection::vec("\\PC{0,20}|[VvRU]?[0-9._]{0,6}_{0,3}[a-zé]{0,3}\\.(sql|SQL|md)?", 0..8)) {
+        for convention in conventions::all() {
+            let reading = convention.read(&names);
+            prop_assert_eq!(reading.migrations.len() + reading.strays.len() + reading.problems.len(), names.len());
+        }
+        let _ = conventions::detect(&names);
+    }
+
+    #[test]
+    fn the_order_does_not_depend_on_the_listing(mut numbers in proptest::collection::hash_set(any::<u16>(), 1..40), seed in any::<u64>()) {
+        let mut names: Vec<String> = numbers.drain().map(|n| format!("V{n}.{}__x.sql", n % 7)).collect();
+        let first = Flyway.read(&names).migrations;
+        let turn = usize::try_from(seed % names.len() as u64).unwrap();
+        names.rotate_left(turn);
+        prop_assert_eq!(&first, &Flyway.read(&names).migrations);
+        prop_assert!(first.windows(2).all(|pair| pair[0].version < pair[1].version));
+    }
+}
