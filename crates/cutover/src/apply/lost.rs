@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::failure::StepFailure;
 use super::{Request, own_startup};
-use crate::history::{lock, records};
+use crate::history::records::{self, History};
+use crate::history::lock;
 use crate::migration::Migration;
 use crate::project::Project;
 
@@ -44,15 +45,7 @@ pub(super) async fn learn(
         failure.state = unknown;
         return;
     };
-    if history.get(&migration.id).is_some() {
-        failure.state = format!("{} is applied: its commit had reached the server", migration.path);
-    } else {
-        let done = history.units_of(&migration.id).iter().filter(|unit| unit.done).count();
-        failure.state = match done {
-            0 => format!("nothing of {} is in the database", migration.path),
-            done => format!("of {}, {done} part(s) are applied and recorded; the next run goes on from there", migration.path),
-        };
-    }
+    failure.state = state(&history, migration);
     // The journal's last lines go through the session that works.
     if monitor.is_closed() {
         let stop = crate::stop::Stop::new();
@@ -62,14 +55,40 @@ pub(super) async fn learn(
     }
 }
 
+/// What the history says of the migration at hand.
+fn state(history: &History, migration: &Migration) -> String {
+    let path = &migration.path;
+    if history.get(&migration.id).is_some() {
+        return format!("{path} is applied: its commit had reached the server");
+    }
+    let units = history.units_of(&migration.id);
+    if let Some(open) = units.iter().find(|unit| !unit.done) {
+        return format!(
+            "part {} of {path} runs outside a transaction and may still be running or be done; the next run looks and \
+             goes on from there, or asks",
+            open.unit + 1
+        );
+    }
+    match units.len() {
+        0 => format!("nothing of {path} is in the database"),
+        done => format!("of {path}, {done} part(s) are applied and recorded; the next run goes on from there"),
+    }
+}
+
 /// Waits for the transaction that may still hold the fencing row. An exclusive lock on the row is had only when it
 /// has committed or is gone. Says whether that is so.
 async fn decided(session: &mut Session, token: i64) -> bool {
     let start = Instant::now();
     let ask = format!(
-        "BEGIN; SET LOCAL lock_timeout = '200ms'; SELECT FROM cutover.fence WHERE token >= {token} FOR UPDATE; ROLLBACK"
+        "BEGIN; SET LOCAL lock_timeout = '200ms'; SELECT FROM cutover.fence WHERE token = {token} FOR UPDATE; ROLLBACK"
     );
     while start.elapsed() < PATIENCE {
+        match session.execute("SELECT token FROM cutover.fence").await {
+            // Another runner has taken over, which it can only once our transaction was decided.
+            Ok(done) if done.scalar() != Some(token.to_string().as_str()) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
         match session.execute(&ask).await {
             Ok(_) => return true,
             Err(Failure::Server(message)) if message.code == sqlstate::LOCK_NOT_AVAILABLE => {

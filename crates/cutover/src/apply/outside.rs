@@ -14,7 +14,7 @@ use super::feed::{Feed, Place};
 use super::step::{OpenUnit, Step, Tools, lock_timeout};
 use super::worker::{Notices, Trouble};
 use crate::history::{journal, lock};
-use crate::run::EventKind;
+use crate::run::{EventKind, Outcome};
 use crate::script::{Outside, Unit};
 
 /// State of an index in the catalogue.
@@ -115,7 +115,7 @@ async fn after_failure(
     match outside.retry {
         Retry::Unknown => {
             failed.state = format!("{} of {} failed; what it did before it failed is not known", outside.what, step.migration.path);
-            failed.outcome = crate::run::Outcome::NeedsDecision;
+            failed.outcome = Outcome::NeedsDecision;
         }
         _ => {
             // Nothing is left of it, so the journal need not ask about it.
@@ -160,12 +160,14 @@ async fn clear_invalid(step: &Step<'_>, index: usize, outside: &Outside, tools: 
 /// After success: the index is there and valid.
 async fn verify(step: &Step<'_>, index: usize, outside: &Outside, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
     let Some(check) = index_check(&outside.retry) else { return Ok(()) };
-    let state = index_state(&mut tools.worker.session, check).await.map_err(|error| failed_look(step, index, &error))?;
+    let ran = format!("{} of {} ran; the next run looks what became of it", outside.what, step.migration.path);
+    let state = index_state(&mut tools.worker.session, check).await;
+    let state = state.map_err(|error| StepFailure { state: ran.clone(), ..failed_look(step, index, &error) })?;
     if state == IndexState::Valid {
         return Ok(());
     }
     let message = format!("{}: {} succeeded, but the index is {state:?} in the catalogue", step.migration.path, outside.what);
-    Err(StepFailure::clean(message, failure::rolled_back(step, index)))
+    Err(StepFailure::clean(message, ran))
 }
 
 fn index_check(retry: &Retry) -> Option<(&ObjectRef, Option<&ObjectRef>)> {
@@ -207,7 +209,12 @@ async fn index_state(session: &mut Session, (index, table): (&ObjectRef, Option<
 
 fn failed_look(step: &Step<'_>, index: usize, error: &Failure) -> StepFailure {
     let message = format!("{}: the catalogue could not be read: {error}", step.migration.path);
-    StepFailure::clean(message, failure::rolled_back(step, index))
+    let mut failed = StepFailure::clean(message, failure::rolled_back(step, index));
+    if let Failure::Lost(_) = error {
+        failed.outcome = Outcome::ConnectionLost;
+        failed.lost = Some(false);
+    }
+    failed
 }
 
 /// A unit that an earlier run began outside a transaction and whose end it never recorded: says whether it is done.

@@ -255,7 +255,18 @@ pub async fn read_run(session: &mut Session, id: &str) -> Result<Option<Run>, Hi
         let event = with_measured_time(event, row.get(1), run.events.last());
         run.events.push(event);
     }
+    in_order(&mut run.events);
     Ok(Some(run))
+}
+
+/// A transaction is opened in the flush before its step is told to begin, so the server may measure a little more
+/// than lies between the client's readings: nothing ends after what follows it began.
+fn in_order(events: &mut [RunEvent]) {
+    for at in (1..events.len()).rev() {
+        let (before, next) = (events[at - 1].at_micros, events[at].at_micros);
+        events[at - 1].at_micros = before.min(next);
+        events[at - 1].elapsed = events[at - 1].elapsed.min(events[at].elapsed);
+    }
 }
 
 /// The end of a step with the time the server measured. The stored clock readings are the client's throughout, so that

@@ -48,7 +48,7 @@ const PARTS: &[(&str, &[&[Fact]])] = &[
 
 /// Relations, columns and numbers of rows. An index that is not valid counts as 0.
 const FACTS: &str = "
-SELECT c.relkind || ' ' || c.relname, coalesce(i.indisvalid, true)::int::text
+SELECT c.relkind::text || ' ' || c.relname, coalesce(i.indisvalid, true)::int::text
   FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.relnamespace = 'public'::regnamespace
 UNION ALL
 SELECT 'column ' || attname, '1' FROM pg_attribute WHERE attrelid = to_regclass('t') AND attnum > 0";
