@@ -232,6 +232,12 @@ fn owner(base: &Path, prepare: impl FnOnce(&mut Command)) -> Abandoned {
     Abandoned { server: number(0), guard: number(1), folder: PathBuf::from(facts[2]), owner }
 }
 
+/// The guard holds the lock until it is really gone.
+fn kill_guard(abandoned: &Abandoned) {
+    signal("-KILL", abandoned.guard);
+    eventually("the guard is gone", || !runs(abandoned.guard));
+}
+
 fn kill(owner: &mut std::process::Child) {
     owner.kill().unwrap();
     owner.wait().unwrap();
@@ -268,7 +274,7 @@ fn a_sweep_clears_up_when_the_guard_was_killed_too() {
     let mut abandoned = owner(&base.0, |_| ());
     let mut living = Sandbox::start(&base.options()).unwrap();
     assert!(abandoned.folder.exists(), "starting sweeps, but spares the living");
-    signal("-KILL", abandoned.guard);
+    kill_guard(&abandoned);
     assert_eq!(sweep(&base.options()), Vec::<PathBuf>::new(), "the owner lives");
     kill(&mut abandoned.owner);
     assert!(runs(abandoned.server));
@@ -282,7 +288,7 @@ fn a_sweep_clears_up_when_the_guard_was_killed_too() {
 fn the_next_start_sweeps() {
     let base = Base::new("next");
     let mut abandoned = owner(&base.0, |_| ());
-    signal("-KILL", abandoned.guard);
+    kill_guard(&abandoned);
     kill(&mut abandoned.owner);
     let next = Sandbox::start(&base.options()).unwrap();
     assert!(!runs(abandoned.server));
@@ -345,7 +351,7 @@ fn a_pid_file_that_names_somebody_else_kills_nobody() {
     let base = Base::new("pid");
     let mut bystander = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut abandoned = owner(&base.0, |_| ());
-    signal("-KILL", abandoned.guard);
+    kill_guard(&abandoned);
     signal("-QUIT", abandoned.server);
     kill(&mut abandoned.owner);
     eventually("the server is gone", || !runs(abandoned.server));
@@ -392,7 +398,7 @@ fn an_ordinary_user_starts_one_too() {
     });
     assert!(runs(abandoned.server));
     assert_eq!(sweep(&base.options()), Vec::<PathBuf>::new(), "a living owner's, whoever asks");
-    signal("-KILL", abandoned.guard);
+    kill_guard(&abandoned);
     kill(&mut abandoned.owner);
     let swept = sweep(&base.options());
     assert_eq!(swept.is_empty(), root, "root leaves other users' servers alone");

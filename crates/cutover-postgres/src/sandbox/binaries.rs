@@ -136,7 +136,7 @@ fn candidates(search_path: &str, looked: &mut Vec<Looked>) -> Vec<PathBuf> {
     folders
 }
 
-/// Paths that match a pattern with at most one `*`, which stays within one path element.
+/// Folders that match a pattern with at most one `*`, which ends a path element and stays within it.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let Some((head, tail)) = pattern.split_once('*') else {
         return Some(PathBuf::from(pattern)).filter(|path| path.is_dir()).into_iter().collect();
@@ -188,9 +188,23 @@ mod tests {
 
     #[test]
     fn a_star_stays_within_one_path_element() {
-        assert_eq!(expand("/et*/passwd"), Vec::<PathBuf>::new(), "a file is no folder of programs");
-        assert_eq!(expand("/usr/l*cal/bin"), vec![PathBuf::from("/usr/local/bin")]);
-        assert_eq!(expand("/no/such/*/bin"), Vec::<PathBuf>::new());
+        let base = std::env::temp_dir().join(format!("cutover-expand-{}", std::process::id()));
+        for folder in ["pg-15/bin", "pg-16/bin", "pg-17", "other/bin", "pg/deep/er/bin"] {
+            fs::create_dir_all(base.join(folder)).unwrap();
+        }
+        fs::write(base.join("pg-17/bin"), "a file is no folder of programs").unwrap();
+        let found = |pattern: &str| {
+            let found = expand(&format!("{}/{pattern}", base.display()));
+            found
+                .iter()
+                .map(|path| path.strip_prefix(&base).unwrap().display().to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("pg-*/bin"), ["pg-15/bin", "pg-16/bin"]);
+        assert_eq!(found("pg*"), ["pg", "pg-15", "pg-16", "pg-17"]);
+        assert_eq!(found("pg/deep/er/bin"), ["pg/deep/er/bin"]);
+        assert!(found("none/*/bin").is_empty());
+        fs::remove_dir_all(&base).unwrap();
     }
 
     #[test]

@@ -118,13 +118,18 @@ impl Sandbox {
     /// [`SandboxError`]: no programs, no folder, no user to run as, or the server's own reason with its log.
     pub fn start(options: &SandboxOptions) -> Result<Self, SandboxError> {
         sweep(options);
+        Self::start_at(options, process::free_port()?)
+    }
+
+    /// Starts at `port`, or at another one if something else takes it first.
+    fn start_at(options: &SandboxOptions, port: u16) -> Result<Self, SandboxError> {
         let account = Account::choose(options.run_as.as_deref())?;
         let binaries = Binaries::find(options.bin_dir.as_deref(), &options.search_path, options.major)?;
         let base = folder::choose_base(options.base_dir.as_deref(), &options.temporary, account)?;
         let folder = Folder::create(&base, account)?;
         let guard = Guard::start(&folder, options.owner, &options.search_path)?;
         let server = Server {
-            port: process::free_port()?,
+            port,
             socket_folder: None,
             password: Secret::new(folder::random_hex(16)?),
             major: binaries.major,
@@ -308,5 +313,20 @@ impl Drop for Sandbox {
         if let Err(error) = self.end(Signal::QUIT) {
             tracing::warn!(%error, "a throwaway server left files behind");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_meanwhile_is_exchanged_for_another() {
+        let environment = Environment { vars: std::env::vars().collect(), ..Environment::default() };
+        let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let sandbox = Sandbox::start_at(&SandboxOptions::new(&environment), port).unwrap();
+        assert_ne!(sandbox.port(), port);
+        assert!(sandbox.log().contains("Address already in use"), "{}", sandbox.log());
     }
 }

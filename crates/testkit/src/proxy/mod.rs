@@ -72,9 +72,15 @@ impl Proxy {
         self.shared.connections()
     }
 
-    /// How many cuts have happened.
+    /// How many cuts have happened. A client may know of the message before a cut that comes after it: a test that
+    /// relies on one uses [`Proxy::wait_cuts`].
     pub fn cuts(&self) -> usize {
         self.shared.cuts()
+    }
+
+    /// Blocks until that many cuts have happened. Panics if they have not within a minute.
+    pub fn wait_cuts(&self, wanted: usize) {
+        self.shared.wait_cuts(wanted);
     }
 }
 

@@ -139,6 +139,7 @@ pub(super) struct Shared {
     messages: Mutex<Vec<Message>>,
     connections: Mutex<Vec<ConnectionKind>>,
     cuts: Mutex<usize>,
+    cut: Condvar,
     everything: watch::Sender<Option<How>>,
 }
 
@@ -163,6 +164,12 @@ impl Shared {
 
     pub(super) fn cuts(&self) -> usize {
         *guard(&self.cuts)
+    }
+
+    pub(super) fn wait_cuts(&self, wanted: usize) {
+        let waited = self.cut.wait_timeout_while(guard(&self.cuts), PATIENCE, |cuts| *cuts < wanted);
+        let (cuts, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(*cuts >= wanted, "{wanted} cuts were to happen, {cuts} did");
     }
 
     pub(super) fn accepted(&self) -> usize {
@@ -195,6 +202,7 @@ impl Shared {
                 }
                 Action::Cut(how, scope) => {
                     *guard(&self.cuts) += 1;
+                    self.cut.notify_all();
                     if scope == Scope::All {
                         self.everything.send_replace(Some(how));
                     }
