@@ -166,10 +166,10 @@ impl Shared {
         *guard(&self.cuts)
     }
 
-    pub(super) fn wait_cuts(&self, wanted: usize) {
-        let waited = self.cut.wait_timeout_while(guard(&self.cuts), PATIENCE, |cuts| *cuts < wanted);
+    pub(super) fn wait_cuts(&self, least: usize) {
+        let waited = self.cut.wait_timeout_while(guard(&self.cuts), PATIENCE, |cuts| *cuts < least);
         let (cuts, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(*cuts >= wanted, "{wanted} cuts were to happen, {cuts} did");
+        assert!(*cuts >= least, "{least} cuts were to happen, {cuts} did");
     }
 
     pub(super) fn accepted(&self) -> usize {
