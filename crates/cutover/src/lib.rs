@@ -20,6 +20,7 @@ pub mod script;
 pub mod source;
 pub mod stop;
 pub mod text;
+pub mod verify;
 
 pub use migrate::migrate;
 pub use project::Project;

@@ -114,7 +114,7 @@ const KINDS: [(&str, ObjectKind); 20] = [
 ];
 
 /// The word for a kind in claims.
-pub(crate) fn word(kind: ObjectKind) -> &'static str {
+fn word(kind: ObjectKind) -> &'static str {
     KINDS.iter().find(|(_, known)| *known == kind).map_or("object", |(word, _)| word)
 }
 

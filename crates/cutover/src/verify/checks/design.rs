@@ -1,0 +1,289 @@
+//! `design`: tables equal their definition in the design, the SQL files of `[design] ddl`. Key: `table`, one or a
+//! list; without it, or with `all`, every table of the design.
+//!
+//! The design is built in a scratch database in the order its statements need, and each table is compared with the
+//! real one: columns with type, default and nullability, constraints by name and definition, indexes, triggers,
+//! policies. Owners and grants are not compared, nor are comments where the design has none. Two things may differ:
+//!
+//! * An index that an applied migration without `source` creates: it was never cut from the design.
+//! * What a migration that waits would settle. That is measured as well: the migrations are run in scratch databases,
+//!   once the applied ones alone and once with those that wait. Only if the real table is as the applied ones leave
+//!   it, and as designed once the others are in, the difference is explained; the answer is then skipped, with the
+//!   names of the migrations that wait. Anything else is false.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use cutover_analysis::effects::ObjectKind;
+
+use super::{Check, Input};
+use crate::catalog::{self, Aspect, Difference, QualifiedName, Side, Sides, Table};
+use crate::history::records::History;
+use crate::migration::Migration;
+use crate::project::Project;
+use crate::run::Verdict;
+use crate::script::Script;
+use crate::verify::build::{self, Definition};
+use crate::verify::claim::Claim;
+use crate::verify::measure::{Ctx, Measured, Measuring, Trouble};
+use crate::verify::replay::Replay;
+use crate::verify::stages::waiting;
+
+#[derive(Debug)]
+struct Design {
+    /// Tables to compare; empty means all.
+    tables: Vec<Claim>,
+}
+
+pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
+    let table = &mut *input.table;
+    if input.project.design.ddl.is_empty() {
+        let span = table.span_of("kind");
+        table.report(&span, "the project has no design", Some("name its files: [design] ddl = [\"ddl/*.sql\"]".to_owned()));
+    }
+    let mut tables = Vec::new();
+    for name in table.take_strings("table") {
+        if name.get_ref() == "all" {
+            continue;
+        }
+        match Claim::parse(name.get_ref()) {
+            Ok(claim) => tables.push(claim),
+            Err(why) => table.report(&name.span(), why, None),
+        }
+    }
+    Box::new(Design { tables })
+}
+
+type Tables = BTreeMap<QualifiedName, Table>;
+
+/// What is compared, and what differences may be explained by.
+struct Material<'a> {
+    project: &'a Project,
+    history: &'a History,
+    definitions: Vec<Definition>,
+    designed: Tables,
+    live: Tables,
+    /// PostgreSQL's major where the design was built, if it is not the database's.
+    other_major: Option<u32>,
+    /// Indexes of applied migrations that are not cut from the design.
+    own_indexes: BTreeSet<String>,
+}
+
+impl Check for Design {
+    fn describe(&self) -> (String, String) {
+        (
+            "the table as the design builds it in a scratch database, against the one in this database".to_owned(),
+            "no difference".to_owned(),
+        )
+    }
+
+    fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
+        Box::pin(async move {
+            let material = gather(ctx).await?;
+            let chosen: Vec<&QualifiedName> = material.designed.keys().filter(|name| self.is_asked_for(name)).collect();
+            if let Some(claim) = self.tables.iter().find(|claim| !material.designed.keys().any(|name| names(claim, name))) {
+                return Ok(vec![Measured::wrong(format!("the design has no {claim}"))]);
+            }
+            let mut open = Vec::new();
+            let mut answers = Vec::new();
+            for name in chosen {
+                let start = Instant::now();
+                let differences = material.differences(name, &material.live);
+                if differences.is_empty() {
+                    let mut answer = Measured::holds(material.summary(name)).of(name.to_string());
+                    answer.elapsed = Some(start.elapsed());
+                    answers.push(answer);
+                } else {
+                    open.push((name.clone(), differences));
+                }
+            }
+            if !open.is_empty() {
+                let explanations = Explanations::find(ctx, &material, &open).await;
+                for (name, differences) in open {
+                    answers.push(explanations.answer(&material, &name, &differences));
+                }
+            }
+            if answers.is_empty() {
+                answers.push(Measured::unknown("the design defines no table"));
+            }
+            Ok(answers)
+        })
+    }
+}
+
+impl Design {
+    fn is_asked_for(&self, name: &QualifiedName) -> bool {
+        self.tables.is_empty() || self.tables.iter().any(|claim| names(claim, name))
+    }
+}
+
+fn names(claim: &Claim, name: &QualifiedName) -> bool {
+    claim.names(&catalog::Object {
+        kind: ObjectKind::Table,
+        schema: Some(name.schema.clone()),
+        table: None,
+        name: name.name.clone(),
+        arguments: None,
+    })
+}
+
+async fn gather<'a>(ctx: &mut Ctx<'a>) -> Result<Material<'a>, Trouble> {
+    let wider = ctx.wider()?;
+    let definitions = build::read(ctx.project).map_err(Trouble)?;
+    let mut scratch = Replay::open(ctx).await?;
+    let other_major = scratch.other_major;
+    let designed = match build::build(&mut scratch.session, &definitions).await {
+        Ok(()) => all_tables(&mut scratch).await,
+        Err(why) => Err(Trouble(why)),
+    };
+    scratch.finish().await;
+    let designed = designed?;
+    let schemas: BTreeSet<String> = designed.keys().map(|name| name.schema.clone()).collect();
+    let schemas: Vec<String> = schemas.into_iter().collect();
+    let live = by_name(catalog::tables(ctx.session, &schemas).await?);
+    let own_indexes = own_indexes(ctx.project, wider.history);
+    Ok(Material { project: ctx.project, history: wider.history, definitions, designed, live, other_major, own_indexes })
+}
+
+async fn all_tables(scratch: &mut Replay) -> Result<Tables, Trouble> {
+    let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'";
+    let schemas: Vec<String> = scratch.session.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+    Ok(by_name(catalog::tables(&mut scratch.session, &schemas).await?))
+}
+
+fn by_name(tables: Vec<Table>) -> Tables {
+    tables.into_iter().map(|table| (table.name.clone(), table)).collect()
+}
+
+/// Indexes that applied migrations without a source create, by claim or by their text.
+fn own_indexes(project: &Project, history: &History) -> BTreeSet<String> {
+    let mut indexes = BTreeSet::new();
+    let applied = |migration: &&Migration| migration.claims.source.is_none() && history.get(&migration.id).is_some();
+    for migration in project.migrations.iter().filter(applied) {
+        let claims = migration.claims.creates.iter().filter_map(|text| Claim::parse(text).ok());
+        indexes.extend(claims.filter(|claim| claim.kind() == ObjectKind::Index).map(|claim| claim.own_name().to_owned()));
+        let created = Script::analyse(migration, &project.vars).creates;
+        indexes.extend(created.into_iter().filter(|object| object.kind == ObjectKind::Index).map(|object| object.name));
+    }
+    indexes
+}
+
+impl Material<'_> {
+    /// How a table of the design differs from the one of that name in `others`, without what may differ.
+    fn differences(&self, name: &QualifiedName, others: &Tables) -> Vec<Difference> {
+        let Some(designed) = self.designed.get(name) else { return Vec::new() };
+        let Some(other) = others.get(name) else {
+            let text = "there is no such table".to_owned();
+            return vec![Difference { aspect: Aspect::Table, side: Side::First, text }];
+        };
+        let mut differences = catalog::differences(designed, other, Sides("the design", "the database"));
+        differences.retain(|difference| match (&difference.aspect, difference.side) {
+            (Aspect::Index(index), Side::Second) => !self.own_indexes.contains(index),
+            (Aspect::Comment, Side::Second) => false,
+            _ => true,
+        });
+        differences
+    }
+
+    fn summary(&self, name: &QualifiedName) -> String {
+        let Some(table) = self.designed.get(name) else { return String::new() };
+        let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+        format!(
+            "{}, {}, {}: no difference{}",
+            count(table.columns.len(), "column", "columns"),
+            count(table.constraints.len(), "constraint", "constraints"),
+            count(table.indexes.len(), "index", "indexes"),
+            self.remark(),
+        )
+    }
+
+    fn remark(&self) -> String {
+        self.other_major.map(|major| format!(" (the design was built by PostgreSQL {major})")).unwrap_or_default()
+    }
+
+    /// Migrations that are not applied and say they are cut from the file that defines a table.
+    fn waiting_for(&self, name: &QualifiedName) -> Vec<&Migration> {
+        let defines = |definition: &&Definition| {
+            definition.tables().any(|table| table.name == name.name && table.schema.as_ref().is_none_or(|schema| *schema == name.schema))
+        };
+        let files: BTreeSet<&str> = self.definitions.iter().filter(defines).map(|definition| definition.file.as_str()).collect();
+        let cut_from = |migration: &&Migration| sources(migration).any(|source| files.contains(source));
+        let waits = |migration: &&Migration| waiting(migration, self.history).is_some();
+        self.project.migrations.iter().filter(cut_from).filter(waits).collect()
+    }
+}
+
+/// The design files a migration is cut from.
+fn sources(migration: &Migration) -> impl Iterator<Item = &str> {
+    migration.claims.source.iter().flat_map(|list| list.split(", "))
+}
+
+/// What the migrations make of the tables, for differences that waiting ones may explain.
+enum Explanations {
+    /// No migration waits that could explain anything.
+    None,
+    /// It could not be measured, and why.
+    Failed(String),
+    /// Tables as the applied migrations leave them, and as those that wait would.
+    Replayed { applied: Tables, all: Tables },
+}
+
+impl Explanations {
+    async fn find(ctx: &mut Ctx<'_>, material: &Material<'_>, open: &[(QualifiedName, Vec<Difference>)]) -> Self {
+        let waiting: Vec<&Migration> = open.iter().flat_map(|(name, _)| material.waiting_for(name)).collect();
+        if waiting.is_empty() {
+            return Self::None;
+        }
+        let is_applied = |migration: &Migration| material.history.get(&migration.id).is_some();
+        let would_be = |migration: &Migration| is_applied(migration) || migration.claims.source.is_some();
+        let applied = replayed(ctx, material.project, is_applied).await;
+        let all = replayed(ctx, material.project, would_be).await;
+        match (applied, all) {
+            (Ok(applied), Ok(all)) => Self::Replayed { applied, all },
+            (Err(Trouble(why)), _) | (_, Err(Trouble(why))) => Self::Failed(why),
+        }
+    }
+
+    fn answer(&self, material: &Material<'_>, name: &QualifiedName, differences: &[Difference]) -> Measured {
+        let texts: Vec<&str> = differences.iter().map(|difference| difference.text.as_str()).collect();
+        let found = format!("{}{}", texts.join("; "), material.remark());
+        let waiting: Vec<String> =
+            material.waiting_for(name).into_iter().filter_map(|migration| waiting(migration, material.history)).collect();
+        let answer = match self {
+            _ if waiting.is_empty() => Measured::wrong(found),
+            Self::None => Measured::wrong(found),
+            Self::Failed(why) => Measured::unknown(format!(
+                "{found}; {}, and whether that explains it cannot be measured: {why}",
+                waiting.join(", ")
+            )),
+            Self::Replayed { applied, all } => {
+                let as_applied = material.differences(name, applied) == differences;
+                let left = material.differences(name, all);
+                if as_applied && left.is_empty() {
+                    Measured::new(Verdict::Skipped, format!("{}: {found}", waiting.join(", ")))
+                } else {
+                    Measured::wrong(format!("{found} (and {}, which does not explain it)", waiting.join(", ")))
+                }
+            }
+        };
+        answer.of(name.to_string())
+    }
+}
+
+/// The tables that some of the migrations make in a scratch database.
+async fn replayed(ctx: &mut Ctx<'_>, project: &Project, which: impl Fn(&Migration) -> bool) -> Result<Tables, Trouble> {
+    let mut replay = Replay::open(ctx).await?;
+    let mut outcome = Ok(());
+    for migration in project.migrations.iter().filter(|migration| which(migration)) {
+        outcome = replay.run(migration, &project.vars).await.map_err(Trouble);
+        if outcome.is_err() {
+            break;
+        }
+    }
+    let tables = match outcome {
+        Ok(()) => all_tables(&mut replay).await,
+        Err(trouble) => Err(trouble),
+    };
+    replay.finish().await;
+    tables
+}

@@ -1,0 +1,61 @@
+//! `exists`: objects exist in the schemas of the search path, or in the one they are named with. Key: `objects`, as in
+//! claims, e.g. `["table users", "index idx_a"]`.
+
+use super::{Check, Input};
+use crate::catalog::{self, Objects};
+use crate::verify::claim::Claim;
+use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, search_path};
+
+#[derive(Debug)]
+struct Exists {
+    objects: Vec<Claim>,
+}
+
+pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
+    let table = &mut *input.table;
+    if !table.has("objects") {
+        table.missing("objects");
+    }
+    let mut objects = Vec::new();
+    for object in table.take_strings("objects") {
+        match Claim::parse(object.get_ref()) {
+            Ok(claim) => objects.push(claim),
+            Err(why) => table.report(&object.span(), why, None),
+        }
+    }
+    Box::new(Exists { objects })
+}
+
+impl Check for Exists {
+    fn describe(&self) -> (String, String) {
+        (format!("the catalogue, for {}", list(&self.objects)), "all exist".to_owned())
+    }
+
+    fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
+        Box::pin(measure(&self.objects, ctx))
+    }
+}
+
+pub(super) fn list(objects: &[Claim]) -> String {
+    objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) async fn measure(objects: &[Claim], ctx: &mut Ctx<'_>) -> Result<Vec<Measured>, Trouble> {
+    let path = search_path(ctx.session).await?;
+    let live = catalog::objects(ctx.session, &[]).await?;
+    let missing: Vec<String> =
+        objects.iter().filter(|claim| !is_there(claim, &live, &path)).map(ToString::to_string).collect();
+    let answer = if missing.is_empty() {
+        Measured::holds(format!("{} of {} exist", objects.len(), objects.len()))
+    } else {
+        Measured::wrong(format!("missing: {}", missing.join(", ")))
+    };
+    Ok(vec![answer])
+}
+
+/// Whether a claimed object is there: in the schema it is named with, otherwise in one of the search path.
+pub(super) fn is_there(claim: &Claim, live: &Objects, path: &[String]) -> bool {
+    live.0.keys().any(|object| {
+        claim.names(object) && (claim.has_schema(object) || object.schema.as_ref().is_none_or(|schema| path.contains(schema)))
+    })
+}

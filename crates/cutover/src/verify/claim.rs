@@ -1,0 +1,185 @@
+//! Objects as `cutover.toml` names them: `table users`, `index app.idx`, `constraint orders.fk_account`, a bare name
+//! for a table. Names are written as in SQL: folded to lower case unless quoted.
+
+use std::fmt;
+
+use cutover_analysis::effects::ObjectKind;
+
+use crate::catalog::{self, Object};
+use crate::text::suggest;
+
+/// One object named by a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// As it is written, for messages.
+    text: String,
+    kind: ObjectKind,
+    /// The parts of the name; its last one is the object's own.
+    name: Vec<String>,
+}
+
+impl Claim {
+    /// Reads a claim; an error says what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let trimmed = text.trim();
+        // The longest kind word that begins it: `materialized view` before `view`.
+        let kinds = catalog::words().filter(|word| trimmed.strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
+        let kind = kinds.max_by_key(|word| word.len());
+        let (kind, rest) = match kind.and_then(|word| Some((catalog::kind(word)?, &trimmed[word.len()..]))) {
+            Some(found) => found,
+            None => (ObjectKind::Table, trimmed),
+        };
+        let mut rest = rest.trim();
+        if matches!(kind, ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate) {
+            // Arguments may be written and do not count: overloads are one claim.
+            rest = rest.split_once('(').map_or(rest, |(name, _)| name.trim_end());
+        }
+        let name = name(rest).map_err(|why| format!("{text:?}: {why}"))?;
+        let longest = if belongs_to_table(kind) { 3 } else { 2 };
+        if name.len() > longest {
+            return Err(format!("{text:?}: too many parts in the name"));
+        }
+        Ok(Self { text: trimmed.to_owned(), kind, name })
+    }
+
+    /// The object's own name.
+    pub(crate) fn own_name(&self) -> &str {
+        self.name.last().map_or("", String::as_str)
+    }
+
+    pub(crate) fn kind(&self) -> ObjectKind {
+        self.kind
+    }
+
+    /// Whether it names this object. Without a schema any will do.
+    pub(crate) fn names(&self, object: &Object) -> bool {
+        let kind = self.kind == object.kind
+            // What a bare name or `table` says of a foreign table, and `type` of a domain, is close enough.
+            || self.kind == ObjectKind::Table && object.kind == ObjectKind::ForeignTable
+            || self.kind == ObjectKind::Type && object.kind == ObjectKind::Domain;
+        if !kind || self.own_name() != object.name {
+            return false;
+        }
+        let schema = object.schema.as_deref();
+        let table = object.table.as_deref();
+        match (belongs_to_table(self.kind), self.name.as_slice()) {
+            (_, [_]) => true,
+            (false, [first, _]) => Some(first.as_str()) == schema,
+            (true, [first, _]) => Some(first.as_str()) == table,
+            (_, [first, second, _]) => Some(first.as_str()) == schema && Some(second.as_str()) == table,
+            _ => false,
+        }
+    }
+
+    /// Whether it is written with the schema of an object it names.
+    pub(crate) fn has_schema(&self, object: &Object) -> bool {
+        let longest = if belongs_to_table(self.kind) { 3 } else { 2 };
+        object.schema.is_some() && self.name.len() == longest
+    }
+
+    /// Whether it names the table an object belongs to.
+    pub(crate) fn names_table_of(&self, object: &Object) -> bool {
+        let Some(table) = &object.table else { return false };
+        matches!(self.kind, ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView)
+            && self.own_name() == table
+            && (self.name.len() == 1 || self.name.first() == object.schema.as_ref())
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn belongs_to_table(kind: ObjectKind) -> bool {
+    matches!(
+        kind,
+        ObjectKind::Column | ObjectKind::Constraint | ObjectKind::Trigger | ObjectKind::Policy | ObjectKind::Rule
+    )
+}
+
+/// The parts of a name between dots, each folded or unquoted.
+fn name(text: &str) -> Result<Vec<String>, String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = part(rest)?;
+        parts.push(part);
+        if after.is_empty() {
+            return Ok(parts);
+        }
+        rest = after.strip_prefix('.').ok_or_else(|| unexpected(text, after))?;
+    }
+}
+
+fn part(text: &str) -> Result<(String, &str), String> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(|c: char| c == '.' || c == '"' || c.is_whitespace() || c == '(').unwrap_or(text.len());
+        if end == 0 {
+            return Err("a name is missing".to_owned());
+        }
+        return Ok((text[..end].to_lowercase(), &text[end..]));
+    };
+    let mut name = String::new();
+    let mut characters = quoted.char_indices().peekable();
+    while let Some((at, c)) = characters.next() {
+        if c != '"' {
+            name.push(c);
+        } else if characters.next_if(|(_, next)| *next == '"').is_some() {
+            name.push('"');
+        } else {
+            return Ok((name, &quoted[at + 1..]));
+        }
+    }
+    Err("a quoted name is not closed".to_owned())
+}
+
+fn unexpected(text: &str, after: &str) -> String {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    match suggest(first, catalog::words()) {
+        Some(word) if after.starts_with(char::is_whitespace) => format!("{first:?} is no kind of object; did you mean {word:?}?"),
+        _ => format!("{after:?} is not expected after the name"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(kind: ObjectKind, schema: &str, table: Option<&str>, name: &str) -> Object {
+        Object { kind, schema: Some(schema.into()), table: table.map(Into::into), name: name.into(), arguments: None }
+    }
+
+    #[test]
+    fn kinds_and_names_are_read_as_sql_writes_them() {
+        let users = object(ObjectKind::Table, "public", None, "users");
+        for text in ["users", "table users", "table USERS", "public.users", "table \"users\""] {
+            assert!(Claim::parse(text).unwrap().names(&users), "{text}");
+        }
+        for text in ["\"Users\"", "app.users", "view users", "index users"] {
+            assert!(!Claim::parse(text).unwrap().names(&users), "{text}");
+        }
+        let hostile = object(ObjectKind::Table, "public", None, "a \"b\".c\nd");
+        assert!(Claim::parse("table \"a \"\"b\"\".c\nd\"").unwrap().names(&hostile));
+    }
+
+    #[test]
+    fn parts_of_a_table_are_named_with_it() {
+        let key = object(ObjectKind::Constraint, "app", Some("orders"), "fk_account");
+        for text in ["constraint fk_account", "constraint orders.fk_account", "constraint app.orders.fk_account"] {
+            assert!(Claim::parse(text).unwrap().names(&key), "{text}");
+        }
+        assert!(!Claim::parse("constraint runs.fk_account").unwrap().names(&key));
+        assert!(Claim::parse("table app.orders").unwrap().names_table_of(&key));
+        assert!(!Claim::parse("table public.orders").unwrap().names_table_of(&key));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(Claim::parse("tabel users").unwrap_err().contains("did you mean \"table\"?"));
+        for text in ["", "table ", "table \"open", "table a.b.c", "a..b", "table t()"] {
+            assert!(Claim::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Running migrations in a scratch database that resembles the real one: same search path, same role names. It knows
+//! no history and no locks, and nothing of what it does reaches the real database.
+
+use bytes::Bytes;
+use cutover_analysis::sql::quote_ident;
+use cutover_postgres::session::{Failure, Session, Startup};
+
+use super::failure_text;
+use super::measure::{Ctx, Trouble, search_path};
+use super::sandbox::Scratch;
+use crate::migration::Migration;
+use crate::project::Vars;
+use crate::script::{Script, ScriptItem};
+
+/// A scratch database and a session on it.
+pub(crate) struct Replay {
+    pub(crate) session: Session,
+    scratch: Scratch,
+    /// PostgreSQL's major version there, where it is not the real database's.
+    pub(crate) other_major: Option<u32>,
+}
+
+impl Replay {
+    /// Makes a scratch database with the schemas of the session's search path and the names of its server's roles.
+    pub(crate) async fn open(ctx: &mut Ctx<'_>) -> Result<Self, Trouble> {
+        let major = ctx.session.server_version_num() / 10_000;
+        let path = search_path(ctx.session).await?;
+        let roles = role_names(ctx.session).await?;
+        let scratch = ctx.wider()?.sandbox.database(major).await?;
+        match Self::prepare(&scratch, &path, &roles).await {
+            Ok(session) => {
+                let there = session.server_version_num() / 10_000;
+                Ok(Self { session, scratch, other_major: (there != major).then_some(there) })
+            }
+            Err(trouble) => {
+                scratch.finish().await;
+                Err(trouble)
+            }
+        }
+    }
+
+    async fn prepare(scratch: &Scratch, path: &[String], roles: &[String]) -> Result<Session, Trouble> {
+        let names: Vec<String> = path.iter().map(|schema| quote_ident(schema)).collect();
+        // Default privileges, lookups in function bodies and the like are not what is replayed.
+        let settings = vec![("search_path".to_owned(), names.join(", "))];
+        let mut session = Session::connect(&scratch.options, &Startup { settings, ..Startup::default() }).await?;
+        let mut texts: Vec<String> = names.iter().map(|name| format!("CREATE SCHEMA IF NOT EXISTS {name}")).collect();
+        if scratch.own_server {
+            texts.extend(roles.iter().map(|role| format!("CREATE ROLE {}", quote_ident(role))));
+        }
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        for outcome in session.pipeline(&texts).await {
+            match outcome.result {
+                // The superuser's own name, or a role an earlier replay made on this server.
+                Err(failure) if failure.code() != Some("42710") => return Err(failure.into()),
+                _ => {}
+            }
+        }
+        Ok(session)
+    }
+
+    /// Runs a migration, unit by unit; an error says in words what failed, with its line.
+    pub(crate) async fn run(&mut self, migration: &Migration, vars: &Vars) -> Result<(), String> {
+        let script = Script::analyse(migration, vars);
+        if let Some(error) = script.errors.iter().find(|error| error.code.is_none()) {
+            return Err(error.to_string());
+        }
+        let outcome = self.items(&script, migration, vars).await;
+        // Whatever the file left behind: an open transaction after an error, settings, a role.
+        self.session.execute("ROLLBACK").await.map_err(|failure| failure_text(&failure))?;
+        self.session.execute("DISCARD ALL").await.map_err(|failure| failure_text(&failure))?;
+        outcome
+    }
+
+    async fn items(&mut self, script: &Script, migration: &Migration, vars: &Vars) -> Result<(), String> {
+        let mut open: Option<usize> = None;
+        let mut items = script.items(migration, vars);
+        while let Some(item) = items.next() {
+            let ScriptItem::Statement { text, line, copy, unit, .. } = item? else { continue };
+            let at = |failure: Failure| format!("{}:{line}: {}", migration.path, failure_text(&failure));
+            if open != Some(unit) {
+                self.end(open.take()).await?;
+                if script.units.get(unit).is_none_or(|unit| unit.outside.is_none()) {
+                    self.session.execute("BEGIN").await.map_err(at)?;
+                    open = Some(unit);
+                }
+            }
+            if copy {
+                let mut sink = self.session.copy_in(&text).await.map_err(at)?;
+                while let Some(item) = items.next() {
+                    match item? {
+                        ScriptItem::CopyData(data) => sink.send(Bytes::from(data)).await.map_err(at)?,
+                        _ => break,
+                    }
+                }
+                sink.finish().await.map_err(at)?;
+            } else {
+                self.session.execute(&text).await.map_err(at)?;
+            }
+        }
+        self.end(open).await
+    }
+
+    async fn end(&mut self, open: Option<usize>) -> Result<(), String> {
+        if open.is_none() {
+            return Ok(());
+        }
+        let done = self.session.execute("COMMIT").await.map_err(|failure| failure_text(&failure))?;
+        if done.tag() == "COMMIT" { Ok(()) } else { Err(format!("the server answered COMMIT with {}", done.tag())) }
+    }
+
+    /// Closes the session and drops the database.
+    pub(crate) async fn finish(self) {
+        self.session.close().await;
+        self.scratch.finish().await;
+    }
+}
+
+/// Names of the roles of the real server: files may grant to them.
+async fn role_names(session: &mut Session) -> Result<Vec<String>, Failure> {
+    let sql = "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1";
+    Ok(session.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+}

@@ -1,0 +1,79 @@
+//! Choosing checks and turning what they measure into results.
+
+use std::time::Instant;
+
+use super::measure::{Ctx, Measured, bounded_text};
+use super::prepare::Prepared;
+use super::{VerifyError, VerifyRequest, checks, stages};
+use crate::history::records::History;
+use crate::project::{Project, When};
+use crate::run::{CheckResult, Verdict};
+use crate::text::suggest;
+
+/// The checks a request asks for and the stage reached allows.
+pub(super) fn choose<'a>(
+    project: &Project,
+    history: &History,
+    request: &VerifyRequest,
+    prepared: &'a [Prepared],
+) -> Result<Vec<&'a Prepared>, VerifyError> {
+    for name in &request.names {
+        if !prepared.iter().any(|check| check.name == *name) {
+            let suggestion = suggest(name, prepared.iter().map(|check| check.name.as_str())).map(str::to_owned);
+            return Err(VerifyError::UnknownCheck { name: name.clone(), suggestion });
+        }
+    }
+    let known = checks::names();
+    if let Some(kind) = request.kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
+        return Err(VerifyError::UnknownKind { kind: kind.clone(), known: known.join(", ") });
+    }
+    let reached = stages::reached(project, history, request.stage);
+    let chosen = prepared.iter().filter(|check| {
+        let when = match &request.before {
+            Some(migration) => When::Before(migration.clone()),
+            None => When::After,
+        };
+        check.when == when
+            && (request.names.is_empty() || request.names.contains(&check.name))
+            && (request.kinds.is_empty() || request.kinds.iter().any(|kind| kind == check.kind))
+            && (check.kind != "empty" || request.fresh || !request.names.is_empty())
+            // A check asked for by name is measured whatever the stage: silence would look like an answer.
+            && (!request.names.is_empty() || check.stage.is_none_or(|stage| reached.get(stage).copied().unwrap_or(false)))
+    });
+    Ok(chosen.collect())
+}
+
+/// Measures one check. There is always at least one result.
+pub(super) async fn measure(check: &Prepared, ctx: &mut Ctx<'_>, history: &History) -> Vec<CheckResult> {
+    let start = Instant::now();
+    if let Some(timeout) = check.timeout {
+        ctx.limits.statement = timeout;
+    }
+    let waits: Vec<String> = check
+        .requires
+        .iter()
+        .filter_map(|index| stages::waiting(ctx.project.migrations.get(*index)?, history))
+        .collect();
+    let answers = if waits.is_empty() {
+        check.check.measure(ctx).await.unwrap_or_else(|trouble| vec![Measured::unknown(trouble.0)])
+    } else {
+        vec![Measured::new(Verdict::Skipped, waits.join(", "))]
+    };
+    let total = start.elapsed();
+    let (measured, expected) = check.check.describe();
+    let result = |answer: Measured| CheckResult {
+        name: answer.part.map_or_else(|| check.name.clone(), |part| format!("{}: {part}", check.name)),
+        kind: check.kind.to_owned(),
+        migration: answer.migration.or_else(|| match &check.when {
+            When::Before(migration) => Some(migration.clone()),
+            When::After => None,
+        }),
+        stage: check.stage.and_then(|stage| Some(ctx.project.stages.get(stage)?.id.clone())),
+        measured: answer.measured.unwrap_or_else(|| measured.clone()),
+        expected: answer.expected.unwrap_or_else(|| expected.clone()),
+        found: bounded_text(&answer.found),
+        verdict: answer.verdict,
+        elapsed: answer.elapsed.unwrap_or(total),
+    };
+    answers.into_iter().map(result).collect()
+}

@@ -1,0 +1,123 @@
+//! Where designs are built and migrations replayed: one throwaway server for all that a run verifies, or scratch
+//! databases on a server given for it. Where there is none, the checks that need it are not measured and say why.
+
+use cutover_analysis::sql::quote_ident;
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::sandbox::{Sandbox, SandboxError, SandboxOptions};
+use cutover_postgres::session::{Session, Startup};
+use tokio::sync::Mutex;
+
+use super::measure::Trouble;
+
+/// Gives empty databases for measuring. Nothing is started before the first one is asked for; a throwaway server
+/// goes away with the provider.
+#[derive(Debug)]
+pub struct SandboxProvider {
+    source: Source,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Local(Box<SandboxOptions>),
+    Given(Box<ConnectOptions>),
+    None(String),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The server, once it was asked for; or why there is none.
+    started: Option<Result<Sandbox, String>>,
+    databases: u32,
+}
+
+/// An empty database. [`Scratch::finish`] drops it.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    pub(crate) options: ConnectOptions,
+    /// The server is ours alone: roles may be made in it.
+    pub(crate) own_server: bool,
+    /// Where it is to be dropped from.
+    maintenance: ConnectOptions,
+}
+
+impl SandboxProvider {
+    /// A throwaway server from the programs installed here, of the major version of the database if there is one.
+    pub fn local(options: SandboxOptions) -> Self {
+        Self::new(Source::Local(Box::new(options)))
+    }
+
+    /// Scratch databases on another server, made and dropped there; the role must be allowed to create databases.
+    pub fn dev_url(options: ConnectOptions) -> Self {
+        Self::new(Source::Given(Box::new(options)))
+    }
+
+    /// None: whatever needs one is not measured, for this reason.
+    pub fn none(reason: impl Into<String>) -> Self {
+        Self::new(Source::None(reason.into()))
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, state: Mutex::default() }
+    }
+
+    /// A new, empty database, if possible on a server of major version `major`.
+    pub(crate) async fn database(&self, major: u32) -> Result<Scratch, Trouble> {
+        let mut state = self.state.lock().await;
+        state.databases += 1;
+        let name = format!("cutover_scratch_{}_{}", std::process::id(), state.databases);
+        match &self.source {
+            Source::None(reason) => Err(Trouble(reason.clone())),
+            Source::Given(options) => given(options, &name).await,
+            Source::Local(options) => {
+                if state.started.is_none() {
+                    state.started = Some(start(options, major).await);
+                }
+                match &state.started {
+                    Some(Ok(sandbox)) => local(sandbox, &name).await,
+                    Some(Err(why)) => Err(Trouble(why.clone())),
+                    None => Err(Trouble::new("no throwaway server")),
+                }
+            }
+        }
+    }
+}
+
+async fn start(options: &SandboxOptions, major: u32) -> Result<Sandbox, String> {
+    let same = SandboxOptions { major: Some(options.major.unwrap_or(major)), ..options.clone() };
+    let started = match Sandbox::start_in_background(same).await {
+        Err(SandboxError::NoBinaries(_)) if options.major.is_none() => {
+            Sandbox::start_in_background(options.clone()).await
+        }
+        started => started,
+    };
+    started.map_err(|error| format!("no throwaway server: {error}"))
+}
+
+async fn local(sandbox: &Sandbox, name: &str) -> Result<Scratch, Trouble> {
+    sandbox.create_database(name, None).await.map_err(|error| Trouble(error.to_string()))?;
+    Ok(Scratch { options: sandbox.options(name), own_server: true, maintenance: sandbox.options("postgres") })
+}
+
+async fn given(options: &ConnectOptions, name: &str) -> Result<Scratch, Trouble> {
+    let mut session = Session::connect(options, &Startup::default()).await?;
+    session.execute(&format!("CREATE DATABASE {} TEMPLATE template0", quote_ident(name))).await?;
+    session.close().await;
+    Ok(Scratch { options: options.clone().with_database(name), own_server: false, maintenance: options.clone() })
+}
+
+impl Scratch {
+    /// Drops the database. Every session on it must be closed.
+    pub(crate) async fn finish(self) {
+        let name = quote_ident(&self.options.database);
+        let dropped = async {
+            let mut session = Session::connect(&self.maintenance, &Startup::default()).await?;
+            session.execute(&format!("DROP DATABASE IF EXISTS {name}")).await?;
+            session.close().await;
+            Ok::<_, Trouble>(())
+        };
+        if let Err(Trouble(why)) = dropped.await {
+            tracing::warn!(database = %self.options.database, %why, "a scratch database could not be dropped");
+        }
+    }
+}

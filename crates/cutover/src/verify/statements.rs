@@ -1,0 +1,77 @@
+//! SQL in checks: statements taken out of `cutover.toml` and files. Nothing that ends the transaction a check runs in
+//! may be among them, since that transaction is what keeps a check from changing anything.
+
+use cutover_analysis::effects::{TransactionRule, effects_of_text};
+use cutover_analysis::sql::{Item, Splitter, Statement};
+
+use crate::project::config::Table;
+
+/// Splits a text.
+pub(crate) fn split(text: &str) -> Result<Vec<Statement>, String> {
+    let mut statements = Vec::new();
+    for item in Splitter::new(text.as_bytes()) {
+        match item.map_err(|error| error.to_string())? {
+            Item::Statement(statement) => {
+                if let Some(why) = refused(&statement.text) {
+                    return Err(format!("line {}: {why}", statement.line));
+                }
+                statements.push(statement);
+            }
+            Item::CopyData(_) | Item::CopyEnd => return Err("COPY FROM STDIN has no place in a check".to_owned()),
+            Item::PsqlCommand { text, line } => return Err(format!("line {line}: {text}: commands of psql are not SQL")),
+        }
+    }
+    Ok(statements)
+}
+
+/// Why a statement cannot be part of a check. What PostgreSQL's grammar refuses is left to the server.
+fn refused(statement: &str) -> Option<&'static str> {
+    match effects_of_text(statement).ok()?.transaction {
+        TransactionRule::Allowed => None,
+        TransactionRule::Forbidden { .. } => Some("this cannot run in a transaction, and a check must be rolled back"),
+        TransactionRule::Control(_) => Some("a check runs in a transaction of its own, which it cannot end or divide"),
+    }
+}
+
+/// Takes the one statement under a key; `None` when the key is absent or wrong, which is recorded.
+pub(crate) fn take_one(table: &mut Table, key: &str) -> Option<String> {
+    let span = table.span_of(key);
+    let text = table.take_string(key)?;
+    one(table, &span, &text)
+}
+
+/// Takes one statement from under `sql`, or from the file under `file`, which is relative to the project.
+pub(crate) fn require_one(table: &mut Table, key: &str) -> String {
+    if !table.has(key) {
+        table.missing(key);
+    }
+    take_one(table, key).unwrap_or_default()
+}
+
+/// The one statement of a text that stands at `span`.
+pub(crate) fn one(table: &mut Table, span: &std::ops::Range<usize>, text: &str) -> Option<String> {
+    match split(text) {
+        Ok(statements) if statements.len() == 1 => statements.into_iter().next().map(|statement| statement.text),
+        Ok(statements) => {
+            table.report(span, format!("one statement is expected here, not {}", statements.len()), None);
+            None
+        }
+        Err(why) => {
+            table.report(span, why, None);
+            None
+        }
+    }
+}
+
+/// Takes any number of statements under a key.
+pub(crate) fn take_all(table: &mut Table, key: &str) -> Vec<String> {
+    let span = table.span_of(key);
+    let Some(text) = table.take_string(key) else { return Vec::new() };
+    match split(&text) {
+        Ok(statements) => statements.into_iter().map(|statement| statement.text).collect(),
+        Err(why) => {
+            table.report(&span, why, None);
+            Vec::new()
+        }
+    }
+}
