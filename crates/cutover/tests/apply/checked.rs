@@ -167,8 +167,14 @@ pub(crate) fn told_the_truth(result: &Result<Run, ApplyError>, aftermath: &After
 }
 
 /// The next run completes, and the database is as after an undisturbed one.
-pub(crate) async fn next_run_completes(options: &ConnectOptions, session: &mut Session, expected: &str, what: &str) {
-    let run = apply(&checked_project(), options).await.unwrap_or_else(|error| panic!("{what}: next run: {error}"));
+pub(crate) async fn next_run_completes(
+    project: &Project,
+    options: &ConnectOptions,
+    session: &mut Session,
+    expected: &str,
+    what: &str,
+) {
+    let run = apply(project, options).await.unwrap_or_else(|error| panic!("{what}: next run: {error}"));
     let said = crate::support::failure(&run);
     assert!(matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)), "{what}: next run: {said}");
     let aftermath = agree(session, what).await;

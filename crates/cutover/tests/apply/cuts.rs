@@ -23,7 +23,7 @@ fn cut_at(point: Point, how: How, scope: Scope, database: &Database, expected: &
         let mut session = session(&direct).await;
         let aftermath = agree(&mut session, &what).await;
         told_the_truth(&result, &aftermath, &what);
-        next_run_completes(&direct, &mut session, expected, &what).await;
+        next_run_completes(&checked_project(), &direct, &mut session, expected, &what).await;
         empty(&mut session).await;
     });
     proxy.cuts() == 1
@@ -84,4 +84,58 @@ fn cut_at_every_message_of_the_server() {
     let (messages, expected) = learn();
     let points = messages.iter().filter(|message| message.direction == Direction::Backend);
     sweep(points.map(|message| (message.point(When::Before), How::Close, Scope::One)).collect(), &expected);
+}
+
+/// Numbers that differ from run to run; the seed is printed with the failure's output.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let seed = u64::from(now.subsec_nanos()) | 1;
+        println!("seed {seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
+    }
+}
+
+/// Torn messages, resets, and all connections at once: a sample that differs from run to run, for each would take as
+/// long as the two above together.
+#[test]
+fn other_ways_to_lose_connections() {
+    let (messages, expected) = learn();
+    let mut random = Random::new();
+    let points = (0..40).map(|_| {
+        let message = messages[random.below(messages.len())];
+        let when = [When::Before, When::Inside, When::After][random.below(3)];
+        let how = [How::Close, How::Reset][random.below(2)];
+        (message.point(when), how, [Scope::One, Scope::All][random.below(2)])
+    });
+    sweep(points.collect(), &expected);
+}
+
+/// The next run does not wait until the server has noticed that the first one's connections are gone.
+#[test]
+fn the_next_run_may_start_at_once() {
+    let (messages, expected) = learn();
+    let mut random = Random::new();
+    let database = database();
+    for _ in 0..25 {
+        let message = messages[random.below(messages.len())];
+        let proxy = Proxy::start(database.server());
+        proxy.cut(message.point(When::After), How::Close, Scope::All);
+        let what = format!("{message:?}");
+        run_async(async {
+            let _ = apply(&checked_project(), &proxy.server().options(database.name())).await;
+            let mut session = session(&database.options()).await;
+            next_run_completes(&checked_project(), &database.options(), &mut session, &expected, &what).await;
+            empty(&mut session).await;
+        });
+    }
 }

@@ -4,4 +4,5 @@
 mod basics;
 mod checked;
 mod cuts;
+mod kills;
 mod support;

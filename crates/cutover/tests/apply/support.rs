@@ -1,6 +1,6 @@
 //! What the tests of the engine share.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cutover::apply::{self, ApplyError, Context, CrashPoints, Request};
@@ -24,17 +24,13 @@ pub(crate) fn named_project(name: &str, files: &[(&str, &str)]) -> Project {
     Project::embedded(name, &files).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A folder that goes away with the test.
-pub(crate) struct Folder(PathBuf);
+/// A project folder that goes away with the test.
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    /// A project folder with these files, by path relative to it.
+    /// A folder with these files, by path relative to it.
     pub(crate) fn with(files: &[(&str, &str)]) -> Self {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("cutover-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = Self(std::env::temp_dir().join(name));
-        std::fs::create_dir(&folder.0).unwrap();
+        let folder = Self(tempfile::tempdir().unwrap());
         for (path, text) in files {
             folder.write(path, text);
         }
@@ -42,27 +38,21 @@ impl Folder {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) {
-        let path = self.0.join(path);
+        let path = self.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
     pub(crate) fn remove(&self, path: &str) {
-        std::fs::remove_file(self.0.join(path)).unwrap();
+        std::fs::remove_file(self.path().join(path)).unwrap();
     }
 
     pub(crate) fn load(&self) -> Project {
-        Project::load(&self.0, &Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        Project::load(self.path(), &Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 

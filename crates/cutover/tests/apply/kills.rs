@@ -1,0 +1,159 @@
+//! The process is killed: at every point it names itself, and from outside while a statement runs.
+
+use std::process::{Child, Command, Output, Stdio};
+
+use cutover_postgres::connect::ConnectOptions;
+use testkit::{Database, database};
+
+use crate::checked::{self, Aftermath, agree, contents, empty, next_run_completes, undisturbed};
+use crate::support::{APPLIED, Folder, Gate, RUNNERS, WAIT_AT_GATE, completes, session, until, value};
+
+/// A run in a process of its own.
+pub(crate) fn process(folder: &Folder, database: &Database) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_apply-folder"));
+    command.arg(folder.path()).arg(database.url()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The checked project as a folder.
+fn folder() -> Folder {
+    Folder::with(checked::FILES)
+}
+
+async fn reference() -> String {
+    undisturbed(&database().options()).await
+}
+
+#[tokio::test]
+async fn killed_at_every_point() {
+    let expected = reference().await;
+    let database = database();
+    let folder = folder();
+    let mut session = session(&database.options()).await;
+    let mut seen = Vec::new();
+    for point in 1.. {
+        let output = process(&folder, &database).env("CUTOVER_CRASH_AT", point.to_string()).output().unwrap();
+        let what = format!("point {point}");
+        let Aftermath { applied, units } = agree(&mut session, &what).await;
+        let survived = output.status.success();
+        assert!(survived || output.status.code().is_none(), "{what}: {}", said(&output));
+        next_run_completes(&folder.load(), &database.options(), &mut session, &expected, &what).await;
+        empty(&mut session).await;
+        if survived {
+            assert!(said(&output).starts_with("outcome Completed"), "{}", said(&output));
+            break;
+        }
+        seen.push((applied, units));
+    }
+    // The points reach into every migration and between its parts.
+    seen.dedup();
+    assert!(seen.len() > 10, "{seen:?}");
+}
+
+/// A step that blocks, in the middle of others, and what is in the database before it.
+async fn killed_while_blocked(blocked: &str, options: &ConnectOptions, database: &Database) -> Folder {
+    let files = [
+        ("V1__a.sql", "CREATE TABLE log (what text);"),
+        ("V2__b.sql", blocked),
+        ("V3__c.sql", "INSERT INTO log VALUES ('c');"),
+    ];
+    let folder = Folder::with(&files);
+    let mut gate = Gate::closed(options).await;
+    let child = process(&folder, database).spawn().unwrap();
+    gate.reached().await;
+    kill(child);
+    // With the client gone the server gives up by itself, while the gate is still closed.
+    until(gate.session(), RUNNERS, "0").await;
+    assert_eq!(value(gate.session(), APPLIED).await, "1");
+    gate.open().await;
+    assert_eq!(value(gate.session(), APPLIED).await, "1");
+    folder
+}
+
+#[tokio::test]
+async fn killed_inside_a_statement_of_a_transaction() {
+    let database = database();
+    let options = database.options();
+    let blocked = format!("INSERT INTO log VALUES ('b1');\n{WAIT_AT_GATE}\nINSERT INTO log VALUES ('b2');");
+    let folder = killed_while_blocked(&blocked, &options, &database).await;
+    let mut session = session(&options).await;
+    assert_eq!(value(&mut session, "SELECT count(*) FROM log").await, "0");
+    completes(&folder.load(), &options).await;
+    let all = "SELECT string_agg(what, ' ' ORDER BY what) FROM log";
+    assert_eq!(value(&mut session, all).await, "b1 b2 c");
+}
+
+#[tokio::test]
+async fn killed_between_the_parts_of_a_file() {
+    let database = database();
+    let options = database.options();
+    let blocked = format!(
+        "INSERT INTO log VALUES ('b1');\n-- cutover: new-transaction\nINSERT INTO log VALUES ('b2');\n{WAIT_AT_GATE}"
+    );
+    let folder = killed_while_blocked(&blocked, &options, &database).await;
+    let mut session = session(&options).await;
+    let all = "SELECT string_agg(what, ' ' ORDER BY what) FROM log";
+    assert_eq!(value(&mut session, all).await, "b1");
+    assert_eq!(value(&mut session, "SELECT string_agg(unit || state, ' ') FROM cutover.unit").await, "0done");
+    completes(&folder.load(), &options).await;
+    assert_eq!(value(&mut session, all).await, "b1 b2 c");
+}
+
+#[tokio::test]
+async fn killed_inside_a_concurrent_index_build() {
+    let database = database();
+    let options = database.options();
+    database.run("CREATE TABLE big AS SELECT n FROM generate_series(1, 10) n");
+    let mut writer = session(&options).await;
+    writer.execute("BEGIN; INSERT INTO big VALUES (0)").await.unwrap();
+    let files = [("V1__a.sql", "CREATE TABLE log (what text);"), ("V2__b.sql", "CREATE INDEX CONCURRENTLY big_n ON big (n);")];
+    let folder = Folder::with(&files);
+    let child = process(&folder, &database).spawn().unwrap();
+    let mut session = session(&options).await;
+    // The build waits for the writer.
+    until(&mut session, "SELECT count(*) FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted", "1").await;
+    kill(child);
+    until(&mut session, RUNNERS, "0").await;
+    assert_eq!(value(&mut session, "SELECT state FROM cutover.unit").await, "started");
+    assert_eq!(value(&mut session, "SELECT count(*) FROM pg_index WHERE NOT indisvalid").await, "1");
+    writer.execute("COMMIT").await.unwrap();
+    completes(&folder.load(), &options).await;
+    assert_eq!(value(&mut session, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'big_n'::regclass").await, "t");
+    assert_eq!(value(&mut session, "SELECT count(*) FROM pg_index WHERE NOT indisvalid").await, "0");
+    assert_eq!(value(&mut session, APPLIED).await, "1 2");
+}
+
+/// Killed again and again at moments that differ from run to run, until a run gets through.
+#[tokio::test]
+async fn killed_at_any_moment() {
+    let expected = reference().await;
+    let database = database();
+    let folder = folder();
+    let options = database.options();
+    let mut session = session(&options).await;
+    for _ in 0..10 {
+        // Each round ends a run when it has got to a version drawn by lot, wherever it is by then.
+        let lot = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos() % 8;
+        let mut child = process(&folder, &database).spawn().unwrap();
+        let reached = format!(
+            "SELECT CASE WHEN to_regclass('cutover.migration') IS NULL THEN {lot} = 0
+               ELSE (xpath('/row/c/text()', query_to_xml('SELECT count(*) c FROM cutover.migration', true, true, '')))[1]::text::int >= {lot} END"
+        );
+        while value(&mut session, &reached).await == "f" && child.try_wait().unwrap().is_none() {}
+        kill(child);
+        let what = format!("killed after {lot}");
+        agree(&mut session, &what).await;
+        next_run_completes(&folder.load(), &options, &mut session, &expected, &what).await;
+        assert_eq!(contents(&mut session).await, expected);
+        empty(&mut session).await;
+    }
+}
