@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use cutover_analysis::effects::{self, Control, Effects, ObjectRef, Retry, TransactionRule};
+use cutover_analysis::effects::{self, Control, Effects, ObjectKind, ObjectRef, Retry, TransactionRule};
 use cutover_analysis::sql::{Item, SplitError, Splitter, Statement};
 
 use crate::migration::Migration;
@@ -175,6 +175,20 @@ impl Script {
         self.units.iter().map(summary).collect()
     }
 
+    /// Whether the file itself creates an object of this name.
+    pub fn makes(&self, object: &ObjectRef) -> bool {
+        self.creates.iter().any(|made| same_name(made, object) && made.table == object.table)
+    }
+
+    /// Whether an object belongs to a table that the file creates.
+    pub fn is_part(&self, object: &ObjectRef) -> bool {
+        let Some(table) = &object.table else { return false };
+        self.creates.iter().any(|made| {
+            let is_table = matches!(made.kind, ObjectKind::Table | ObjectKind::ForeignTable);
+            is_table && made.name == *table && schemas_agree(made, object)
+        })
+    }
+
     /// Whether the whole file runs in one transaction of ours.
     pub fn is_one_transaction(&self) -> bool {
         matches!(self.units.as_slice(), [] | [Unit { outside: None, .. }])
@@ -277,7 +291,7 @@ struct Analysis<'a> {
     controls: Vec<(u32, Control, u32, u32, String)>,
     count: u32,
     no_transaction: bool,
-    created: BTreeSet<(String, String)>,
+    created: BTreeMap<String, Vec<ObjectRef>>,
     mentioned: BTreeMap<&'static str, BTreeSet<ObjectRef>>,
     kept: Option<Vec<Item>>,
     passed: Option<Passed>,
@@ -292,7 +306,7 @@ impl<'a> Analysis<'a> {
             controls: Vec::new(),
             count: 0,
             no_transaction: false,
-            created: BTreeSet::new(),
+            created: BTreeMap::new(),
             mentioned: BTreeMap::new(),
             kept: (migration.checksums.bytes <= KEPT_IN_MEMORY).then(Vec::new),
             passed: None,
@@ -411,7 +425,7 @@ impl<'a> Analysis<'a> {
             self.need(reference, statement.line);
         }
         for object in effects.creates {
-            self.created.insert(object_key(&object));
+            self.created.entry(object.name.clone()).or_default().push(object.clone());
             self.mention("creates", object);
         }
         for object in effects.alters {
@@ -423,7 +437,8 @@ impl<'a> Analysis<'a> {
     }
 
     fn need(&mut self, reference: effects::Reference, line: u32) {
-        let known = self.created.contains(&object_key(&reference.object));
+        let name = &reference.object.name;
+        let known = self.created.get(name).is_some_and(|made| made.iter().any(|made| schemas_agree(made, &reference.object)));
         if !known && self.mentioned.entry("needs").or_default().insert(reference.object.clone()) {
             self.script.needs.push(Need { object: reference.object, why: reference.why, line });
         }
@@ -508,6 +523,11 @@ fn words(control: Control) -> &'static str {
     }
 }
 
-fn object_key(object: &ObjectRef) -> (String, String) {
-    (object.schema.clone().unwrap_or_default(), object.name.clone())
+/// Without a schema on one side the two may well be one object: what is not certain is not reported.
+fn schemas_agree(one: &ObjectRef, other: &ObjectRef) -> bool {
+    one.schema.is_none() || other.schema.is_none() || one.schema == other.schema
+}
+
+fn same_name(one: &ObjectRef, other: &ObjectRef) -> bool {
+    one.name == other.name && one.kind.family() == other.kind.family() && schemas_agree(one, other)
 }

@@ -124,7 +124,7 @@ pub struct ObjectRef {
     /// Its own name.
     pub name: String,
     /// The table (or view) it belongs to, in the same schema: for columns, constraints, triggers, policies and rules,
-    /// and where known for indexes.
+    /// and where known for indexes and sequences.
     pub table: Option<String>,
 }
 

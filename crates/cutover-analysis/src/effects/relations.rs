@@ -81,7 +81,10 @@ pub(super) fn column(definition: &ColumnDef, table: &ObjectRef, to: &mut Builder
 
 fn owned_sequence(table: &ObjectRef, column: &str, to: &mut Builder) {
     let name = names::made_for_column(&table.name, column, "seq");
-    to.creates(ObjectRef::new(Kind::Sequence, table.schema.clone(), name));
+    to.creates(ObjectRef {
+        table: Some(table.name.clone()),
+        ..ObjectRef::new(Kind::Sequence, table.schema.clone(), name)
+    });
 }
 
 /// A constraint of a table that is new or altered; `column` if it stands behind one.

@@ -65,9 +65,10 @@ pub fn build(
         if let Some(script) = &script {
             notes.extend(script.notes.iter().cloned());
         }
-        let names = |objects: &[ObjectRef]| objects.iter().map(ToString::to_string).collect();
         let empty = Script::default();
         let found = script.as_ref().unwrap_or(&empty);
+        let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) = found.creates.iter().partition(|object| found.is_part(object));
+        let alters: Vec<&ObjectRef> = found.alters.iter().filter(|object| !found.makes(object) && !found.is_part(object)).collect();
         steps.push(Step {
             migration: migration.id.clone(),
             name: migration.name.clone(),
@@ -78,9 +79,10 @@ pub fn build(
             bytes: migration.checksums.bytes,
             statements: found.statements,
             units: found.unit_summaries(),
-            creates: names(&found.creates),
-            alters: names(&found.alters),
-            drops: names(&found.drops),
+            creates: names(&creates),
+            parts: names(&parts),
+            alters: names(&alters),
+            drops: found.drops.iter().map(ToString::to_string).collect(),
             opaque: found.opaque.clone(),
             state,
         });
@@ -108,6 +110,10 @@ pub fn build(
         notes,
     };
     Ok(Built { plan, scripts, history })
+}
+
+fn names(objects: &[&ObjectRef]) -> Vec<String> {
+    objects.iter().map(ToString::to_string).collect()
 }
 
 /// A stage without migrations says so, and what a run up to it comes to.

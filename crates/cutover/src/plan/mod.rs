@@ -78,9 +78,11 @@ pub struct Step {
     pub statements: u32,
     /// The transactions and non-transactional statements it is made of.
     pub units: Vec<UnitSummary>,
-    /// Objects the parser sees created, as `kind name`.
+    /// Objects the parser sees created, as `kind name`, without those in `parts`.
     pub creates: Vec<String>,
-    /// Objects the parser sees altered.
+    /// Objects that belong to a table the migration creates itself: its indexes, constraints, sequences, triggers.
+    pub parts: Vec<String>,
+    /// Objects the parser sees altered; not what the migration creates itself.
     pub alters: Vec<String>,
     /// Objects the parser sees dropped.
     pub drops: Vec<String>,

@@ -37,6 +37,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
             why: None,
         }],
         creates,
+        parts: Vec::new(),
         alters: Vec::new(),
         drops: Vec::new(),
         opaque: None,
