@@ -1,6 +1,7 @@
 //! From the command line to an exit code.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -66,10 +67,12 @@ impl App {
             Command::Status(arguments) => commands::status::run(self, &arguments),
             Command::Plan(arguments) => commands::plan::run(self, &arguments),
             Command::Apply(arguments) => commands::apply::run(self, &arguments),
+            Command::Verify(arguments) => commands::verify::run(self, &arguments),
             Command::Report(arguments) => commands::report::run(self, &arguments),
             Command::Repair(arguments) => commands::repair::run(self, &arguments),
             Command::Config(arguments) => commands::config::run(self, &arguments),
             Command::Sandbox(arguments) => commands::sandbox::run(self, &arguments),
+            Command::Demo(arguments) => commands::demo::run(self, &arguments),
             Command::Completions(arguments) => commands::completions::run(self, &arguments),
         }
     }
@@ -93,7 +96,12 @@ impl App {
             Some(folder) => folder.clone(),
             None => Project::find(&current_folder()?)?,
         };
-        let project = Project::load(&folder, overrides)?;
+        self.project_in(&folder, overrides)
+    }
+
+    /// The project in a folder. Says which files look like migrations and are none.
+    pub(crate) fn project_in(&self, folder: &Path, overrides: &Overrides) -> Result<Project, CliError> {
+        let project = Project::load(folder, overrides)?;
         for stray in &project.strays {
             if stray.near_miss {
                 self.output.warn(&format!("{}: left alone: {}", stray.path, stray.why));
@@ -127,7 +135,7 @@ impl App {
 }
 
 /// The folder this process is in.
-pub(crate) fn current_folder() -> Result<std::path::PathBuf, CliError> {
+pub(crate) fn current_folder() -> Result<PathBuf, CliError> {
     std::env::current_dir()
         .map_err(|error| CliError::usage(format!("the current folder cannot be read: {error}")))
 }

@@ -102,10 +102,12 @@ pub(crate) enum Command {
     Status(commands::status::Arguments),
     Plan(commands::plan::Arguments),
     Apply(commands::apply::Arguments),
+    Verify(commands::verify::Arguments),
     Report(commands::report::Arguments),
     Repair(commands::repair::Arguments),
     Config(commands::config::Arguments),
     Sandbox(commands::sandbox::Arguments),
+    Demo(commands::demo::Arguments),
     Completions(commands::completions::Arguments),
 }
 

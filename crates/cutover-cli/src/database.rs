@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use cutover::project::Project;
+use cutover::verify::SandboxProvider;
 use cutover_postgres::connect::{ConnectOptions, Inputs, Origin, Resolved, parse_dotenv};
 use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
 
@@ -68,16 +69,18 @@ impl App {
         )
     }
 
-    /// The server of `--dev-url`.
-    pub(crate) fn dev_server(&self) -> Result<Option<ConnectOptions>, CliError> {
-        let Some(url) = &self.global.dev_url else { return Ok(None) };
+    /// Where checks build what they compare with: the server of `--dev-url`, else a throwaway one.
+    pub(crate) fn scratch(&self) -> Result<SandboxProvider, CliError> {
+        let Some(url) = &self.global.dev_url else {
+            return Ok(SandboxProvider::local(self.sandbox_options()));
+        };
         let inputs = Inputs {
             url: Some(url),
             dotenv: std::collections::BTreeMap::new(),
             config: None,
             env: &self.environment,
         };
-        Ok(Some(self.resolve_inputs("--dev-url", inputs)?.options))
+        Ok(SandboxProvider::dev_url(self.resolve_inputs("--dev-url", inputs)?.options))
     }
 
     fn resolve_inputs(&self, flag: &str, inputs: Inputs<'_>) -> Result<Resolved, CliError> {
@@ -89,7 +92,19 @@ impl App {
         Ok(resolved)
     }
 
-    async fn sandbox_target(&self) -> Result<Target, CliError> {
+    /// Refuses `--sandbox` for a verb that would find nothing on an empty server.
+    pub(crate) fn not_in_a_sandbox(&self, verb: &str, instead: &str) -> Result<(), CliError> {
+        if self.global.sandbox {
+            return Err(CliError::usage(format!(
+                "{verb} finds nothing on a throwaway server, which begins empty"
+            ))
+            .hint(instead));
+        }
+        Ok(())
+    }
+
+    /// A throwaway server with an empty database.
+    pub(crate) async fn sandbox_target(&self) -> Result<Target, CliError> {
         let sandbox = Sandbox::start_in_background(self.sandbox_options()).await?;
         sandbox.create_database(SANDBOX_DATABASE, None).await?;
         Ok(Target { options: sandbox.options(SANDBOX_DATABASE), sandbox: Some(sandbox) })

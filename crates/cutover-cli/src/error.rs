@@ -7,6 +7,7 @@ use cutover::history::HistoryError;
 use cutover::project::ProjectError;
 use cutover::repair::RepairError;
 use cutover::run::Outcome;
+use cutover::verify::VerifyError;
 use cutover_postgres::connect::ConnectError;
 use cutover_postgres::sandbox::SandboxError;
 use cutover_postgres::session::Failure;
@@ -128,6 +129,18 @@ impl From<RepairError> for CliError {
             RepairError::History(error) => error.into(),
             RepairError::Failed(failure) => failure.into(),
             RepairError::Select(_) | RepairError::NothingOpen { .. } => Self::usage(error),
+        }
+    }
+}
+
+impl From<VerifyError> for CliError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Connect(error) => error.into(),
+            VerifyError::Problems(_) | VerifyError::UnknownCheck { .. } | VerifyError::UnknownKind { .. } => {
+                Self::usage(error)
+            }
+            VerifyError::Figures { .. } => Self::new(Exit::RolledBack, error),
         }
     }
 }

@@ -14,6 +14,7 @@ mod running;
 mod signals;
 mod surroundings;
 mod terminal;
+mod verifying;
 
 #[cfg(test)]
 mod reference;

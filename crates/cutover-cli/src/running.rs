@@ -27,6 +27,12 @@ struct EventLine<'a> {
     event: &'a RunEvent,
 }
 
+/// Prints an event as one line of JSON.
+pub(crate) fn print_event(output: &Output, event: &RunEvent) {
+    // An event is made of text and numbers: there is nothing JSON could not say.
+    let _ = output.json(&EventLine { format_version: FORMAT_VERSION, event });
+}
+
 /// Prints events as they happen.
 pub(crate) struct Reporter<'a> {
     output: &'a Output,
@@ -43,8 +49,7 @@ impl<'a> Reporter<'a> {
 
     pub(crate) fn event(&mut self, event: &RunEvent) {
         if self.output.is_json() {
-            // An event is made of text and numbers: there is nothing JSON could not say.
-            let _ = self.output.json(&EventLine { format_version: FORMAT_VERSION, event });
+            print_event(self.output, event);
             return;
         }
         let style = self.output.style();
@@ -72,6 +77,7 @@ fn outline(project: &Project) -> Plan {
         bytes: 0,
         statements: 0,
         units: Vec::new(),
+        parts: Vec::new(),
         creates: Vec::new(),
         alters: Vec::new(),
         drops: Vec::new(),

@@ -7,8 +7,8 @@ use cutover_postgres::Environment;
 
 use crate::args::Color;
 
-/// Text that goes to a file or a pipe is never wrapped; a terminal of unknown width gets this.
-const ASSUMED_WIDTH: usize = 100;
+/// Width of tables in a file or a pipe, and on a terminal of unknown width.
+const ASSUMED_WIDTH: usize = 120;
 
 /// How standard output and standard error are written to.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ impl Styles {
     pub(crate) fn find(color: Color, environment: &Environment) -> Self {
         let style = |is_terminal: bool| TextStyle {
             color: wants_color(color, is_terminal, environment),
-            width: if is_terminal { width(environment) } else { usize::MAX },
+            width: width(is_terminal, environment),
         };
         Self {
             stdout: style(std::io::stdout().is_terminal()),
@@ -45,11 +45,12 @@ fn wants_color(color: Color, is_terminal: bool, environment: &Environment) -> bo
     }
 }
 
-fn width(environment: &Environment) -> usize {
+fn width(is_terminal: bool, environment: &Environment) -> usize {
     let told =
         environment.var("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
-    told.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)))
-        .unwrap_or(ASSUMED_WIDTH)
+    let measured =
+        || terminal_size::terminal_size().filter(|_| is_terminal).map(|(width, _)| usize::from(width.0));
+    told.or_else(measured).unwrap_or(ASSUMED_WIDTH)
 }
 
 #[cfg(test)]

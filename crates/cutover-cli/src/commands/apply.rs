@@ -6,13 +6,17 @@ use std::time::Duration;
 use clap::Args;
 use cutover::apply::{BackupSettings, Request};
 use cutover::plan::select::Selection;
-use cutover::project::Overrides;
+use cutover::project::{Overrides, Project};
+use cutover::run::Outcome;
+use cutover::verify::{self, VerifyRequest};
 
 use crate::app::{App, from_flag, overrides};
 use crate::args::{SelectionArgs, VarArgs, duration};
 use crate::commands::dry_run;
+use crate::database::Target;
 use crate::error::{CliError, Exit};
-use crate::running;
+use crate::signals::Signals;
+use crate::{running, verifying};
 
 /// Apply what is pending, each migration and its history row in one transaction
 ///
@@ -46,6 +50,9 @@ pub(crate) struct Arguments {
     /// Folder for backups, which stages may require
     #[arg(long, value_name = "DIR")]
     pub(crate) backup_dir: Option<PathBuf>,
+    /// Measure every claim and check afterwards
+    #[arg(long, conflicts_with = "dry_run")]
+    verify: bool,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -82,8 +89,36 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         if arguments.dry_run {
             return signals.or_end(dry_run::run(app, &project, &target.options, arguments)).await;
         }
+        if arguments.verify {
+            return apply_and_verify(app, &project, &target, arguments, signals).await;
+        }
         let request = arguments.request(app);
         let run = running::apply(app, &project, &target.options, &request, signals).await?;
         Ok(running::tell_end(app, &run))
     })
+}
+
+async fn apply_and_verify(
+    app: &App,
+    project: &Project,
+    target: &Target,
+    arguments: &Arguments,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
+    let verification = VerifyRequest {
+        stage: verifying::stage(project, arguments.selection.to_stage.as_deref())?,
+        fresh: target.is_sandbox(),
+        // Content that must not change is measured before, too.
+        figures: signals.or_end(async { Ok(verify::figures(project, &target.options).await?) }).await?,
+        ..VerifyRequest::default()
+    };
+    let request = arguments.request(app);
+    let mut run = running::apply(app, project, &target.options, &request, signals).await?;
+    if !matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) {
+        return Ok(running::tell_end(app, &run));
+    }
+    signals.or_end(verifying::after_run(app, project, &target.options, &verification, &mut run)).await?;
+    let exit = running::tell_end(app, &run);
+    verifying::verdict(&run.events)?;
+    Ok(exit)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod demo;
 pub(crate) mod dry_run;
 pub(crate) mod init;
 pub(crate) mod new;
@@ -11,3 +12,4 @@ pub(crate) mod repair;
 pub(crate) mod report;
 pub(crate) mod sandbox;
 pub(crate) mod status;
+pub(crate) mod verify;

@@ -34,6 +34,7 @@ enum Found {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    app.not_in_a_sandbox("repair", "")?;
     let project = app.project(&Overrides::default())?;
     let (mark, words) = match arguments.mark {
         Found::Done => (Mark::Done, "took effect: it will not be run again"),

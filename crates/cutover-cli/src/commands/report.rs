@@ -9,13 +9,14 @@ use cutover::project::{Overrides, Project};
 use cutover::report::format::utc;
 use cutover::report::text::{Progress, TextStyle, summary, verification_table};
 use cutover::report::{html, markdown};
-use cutover::run::{CheckResult, EventKind, Run};
+use cutover::run::Run;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::args::Format;
 use crate::error::{CliError, Exit};
 use crate::output::FORMAT_VERSION;
+use crate::verifying;
 
 /// How many runs `--list` shows.
 const LISTED: i64 = 100;
@@ -54,6 +55,7 @@ struct ListedRun<'a> {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    app.not_in_a_sandbox("report", "")?;
     let project = app.project(&Overrides::default())?;
     if arguments.list {
         return list(app, &project);
@@ -145,14 +147,7 @@ fn text(run: &Run, style: TextStyle) -> String {
         out.push_str(&line);
         out.push('\n');
     }
-    let checks: Vec<CheckResult> = run
-        .events
-        .iter()
-        .filter_map(|event| match &event.kind {
-            EventKind::CheckDone(result) => Some(result.clone()),
-            _ => None,
-        })
-        .collect();
+    let checks = verifying::checks(&run.events);
     if !checks.is_empty() {
         out.push_str(&verification_table(&checks, style));
     }

@@ -1,0 +1,95 @@
+//! Runs the command in a folder and a database of the test's own, with nothing of the machine's environment.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use testkit::Database;
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Fails the test unless it ended with this code.
+    #[track_caller]
+    pub(crate) fn ends_with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// A project folder with a database, or without one.
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    pub(crate) database: Option<Database>,
+}
+
+impl Place {
+    /// An empty folder and an empty database, which the environment names.
+    pub(crate) fn new() -> Self {
+        Self { folder: empty_folder(), database: Some(testkit::database()) }
+    }
+
+    /// An empty folder and no database.
+    pub(crate) fn without_database() -> Self {
+        Self { folder: empty_folder(), database: None }
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        self.database.as_ref().expect("a database")
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.folder.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+        fs::write(path, text).expect("a file");
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(arguments).current_dir(&self.folder).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
+        // Backtraces are for us, never for users: the variable must make no difference.
+        command.env("RUST_BACKTRACE", "1");
+        if let Some(database) = &self.database {
+            command.env("CUTOVER_URL", database.url());
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        outcome(&self.command(arguments).output().expect("the command runs"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(crate) fn outcome(output: &std::process::Output) -> Outcome {
+    Outcome {
+        code: output.status.code().expect("an exit code, not a signal"),
+        stdout: String::from_utf8(output.stdout.clone()).expect("text"),
+        stderr: String::from_utf8(output.stderr.clone()).expect("text"),
+    }
+}
+
+fn empty_folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("place-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}

@@ -1,0 +1,194 @@
+//! How commands end: exit codes, errors, and being interrupted.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use common::Place;
+use cutover_postgres::session::{Session, Startup};
+use rustix::process::{Pid, Signal, kill_process};
+
+#[test]
+fn usage_and_configuration_end_with_2() {
+    let place = Place::without_database();
+    let unknown = place.run(&["aply"]).ends_with(2);
+    assert!(unknown.stderr.contains("apply"), "{}", unknown.stderr);
+    place.run(&["init"]).ends_with(0);
+    let status = place.run(&["status"]).ends_with(2);
+    assert!(status.stderr.starts_with("error: no database is configured\n  hint: "), "{}", status.stderr);
+    place.run(&["plan"]).ends_with(0);
+    place.run(&["plan", "--format", "html"]).ends_with(2);
+    let again = place.run(&["init"]).ends_with(2);
+    assert!(again.stderr.contains("exists already"), "{}", again.stderr);
+    place.write("cutover.toml", "[project]\nnam = \"x\"\n");
+    let config = place.run(&["plan"]).ends_with(2);
+    assert!(
+        config.stderr.contains("cutover.toml:2:1") && config.stderr.contains("name"),
+        "{}",
+        config.stderr
+    );
+}
+
+#[test]
+fn a_password_in_an_argument_is_refused_and_none_is_shown() {
+    let mut place = Place::new();
+    let database = place.database.take().unwrap();
+    place.run(&["init"]).ends_with(0);
+    let url = database.url();
+    let refused = place.run(&["status", "--url", &url]).ends_with(2);
+    assert!(refused.stderr.contains("--allow-url-password"), "{}", refused.stderr);
+    place.run(&["status", "--url", &url, "--allow-url-password"]).ends_with(0);
+    place.write(".env", &format!("DATABASE_URL={url}\n"));
+    let shown = place.run(&["config", "show"]).ends_with(0);
+    assert!(shown.stdout.contains(".env DATABASE_URL") && shown.stdout.contains("***"), "{}", shown.stdout);
+    let password = database.server().password.reveal();
+    assert!(!(shown.stdout + &shown.stderr + &refused.stderr).contains(password));
+}
+
+#[test]
+fn an_unreachable_server_ends_with_3() {
+    let place = Place::without_database();
+    place.run(&["init"]).ends_with(0);
+    // Nothing can listen on port 1 of a test machine without being root's own service.
+    let outcome = place.run(&["status", "--url", "postgresql://nobody@127.0.0.1:1/none"]).ends_with(3);
+    assert!(outcome.stderr.starts_with("error: cannot connect to "), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_failing_migration_ends_with_4_and_leaves_nothing() {
+    let place = Place::new();
+    place.write("migrations/V1__a.sql", "CREATE TABLE a (n int);\nSELECT 1 / 0;\n");
+    let outcome = place.run(&["apply"]).ends_with(4);
+    for text in
+        ["error: migrations/V1__a.sql:2:", "22012", "^", "nothing of migrations/V1__a.sql is in the database"]
+    {
+        assert!(outcome.stderr.contains(text), "{text}:\n{}", outcome.stderr);
+    }
+    assert_eq!(place.database().value("SELECT to_regclass('a') IS NULL"), "t");
+}
+
+#[test]
+fn a_file_that_cannot_run_ends_with_1_before_anything_is_done() {
+    let place = Place::new();
+    place.write("migrations/V1__a.sql", "CREATE TABLE a (n int);\n");
+    place.write("migrations/V2__b.sql", "CREATE TABEL b (n int);\n");
+    let outcome = place.run(&["apply"]).ends_with(1);
+    assert!(outcome.stderr.contains("error: migrations/V2__b.sql:1:8: "), "{}", outcome.stderr);
+    assert_eq!(place.database().value("SELECT to_regclass('a') IS NULL"), "t");
+    place.run(&["plan"]).ends_with(1);
+}
+
+/// A statement outside a transaction that takes its own session down: what became of it, only a person can say.
+#[test]
+fn an_unknown_outcome_ends_with_5_until_a_person_settles_it() {
+    let place = Place::new();
+    let text = "-- cutover: no-transaction\nSELECT pg_terminate_backend(pg_backend_pid());\nCREATE TABLE a (n int);\n";
+    place.write("migrations/V1__a.sql", text);
+    let first = place.run(&["apply"]);
+    assert!([3, 5].contains(&first.code), "{first:?}");
+    place.run(&["apply"]).ends_with(5);
+    let unasked = place.run(&["repair", "1", "--mark", "done"]).ends_with(2);
+    assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
+    place.run(&["repair", "1", "--mark", "done", "--yes"]).ends_with(0);
+    place.run(&["repair", "1", "--mark", "done", "--yes"]).ends_with(2);
+    place.run(&["apply"]).ends_with(0);
+    assert_eq!(place.database().value("SELECT to_regclass('a') IS NOT NULL"), "t");
+}
+
+#[test]
+fn a_lock_that_is_not_obtained_ends_with_6_and_names_who_holds_it() {
+    let place = Place::new();
+    place.database().run("CREATE TABLE busy (n int)");
+    place.write("migrations/V1__a.sql", "ALTER TABLE busy ADD COLUMN a int;\n");
+    let outcome = with_session(&place, "the-holder", "BEGIN; LOCK TABLE busy", async |_| {
+        tokio::task::block_in_place(|| place.run(&["apply", "--lock-wait", "300ms"]))
+    });
+    let outcome = outcome.ends_with(6);
+    assert!(outcome.stderr.contains("the-holder"), "{}", outcome.stderr);
+    place.run(&["apply"]).ends_with(0);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::without_database();
+    place.write("migrations/V1__a.sql", "CREATE TABLE a (n int);\n");
+    let mut child = place.command(&["plan", "--offline"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn the_first_interrupt_finishes_the_step() {
+    let outcome = interrupted_in_the_first_step(1);
+    assert_eq!(outcome, ("t".to_owned(), "f".to_owned()));
+}
+
+#[test]
+fn the_second_interrupt_cancels_the_step() {
+    let outcome = interrupted_in_the_first_step(2);
+    assert_eq!(outcome, ("f".to_owned(), "f".to_owned()));
+}
+
+/// Interrupts an apply while its first migration waits for an advisory lock that the test holds. Tells whether the
+/// table of the first and of the second migration are there afterwards.
+fn interrupted_in_the_first_step(times: usize) -> (String, String) {
+    let place = Place::new();
+    let waiting =
+        "CREATE TABLE a (n int);\nSET LOCAL lock_timeout = 0;\nSELECT pg_advisory_xact_lock(4711);\n";
+    place.write("migrations/V1__a.sql", waiting);
+    place.write("migrations/V2__b.sql", "CREATE TABLE b (n int);\n");
+    let (code, stderr) = with_session(&place, "the-test", "SELECT pg_advisory_lock(4711)", async |session| {
+        let mut child = place.command(&["apply"]).spawn().unwrap();
+        until_somebody_waits(session).await;
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        for _ in 0..times {
+            interrupt(&child);
+            // The signal has arrived once the command says so.
+            tokio::task::block_in_place(|| stderr.read_line(&mut said)).unwrap();
+        }
+        if times == 1 {
+            session.execute("SELECT pg_advisory_unlock(4711)").await.unwrap();
+        }
+        let status = tokio::task::block_in_place(|| child.wait()).unwrap();
+        tokio::task::block_in_place(|| std::io::Read::read_to_string(&mut stderr, &mut said)).unwrap();
+        (status.code(), said)
+    });
+    assert_eq!(code, Some(130), "{stderr}");
+    let there = |table: &str| place.database().value(&format!("SELECT to_regclass('{table}') IS NOT NULL"));
+    let found = (there("a"), there("b"));
+    place.run(&["apply"]).ends_with(0);
+    assert_eq!((there("a"), there("b")), ("t".to_owned(), "t".to_owned()));
+    found
+}
+
+fn interrupt(child: &Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+}
+
+/// Asks until a session of this database waits for the advisory lock.
+async fn until_somebody_waits(session: &mut Session) {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let begun = Instant::now();
+    while session.execute(waiting).await.unwrap().scalar() != Some("1") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody waits for the lock");
+    }
+}
+
+/// Runs `work` while a session of the test's own, which has run `sql`, is open.
+fn with_session<T>(place: &Place, name: &str, sql: &str, work: impl AsyncFnOnce(&mut Session) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let startup = Startup { application_name: name.to_owned(), ..Startup::default() };
+        let mut session = Session::connect(&place.database().options(), &startup).await.unwrap();
+        session.execute(sql).await.unwrap();
+        let result = work(&mut session).await;
+        session.close().await;
+        result
+    })
+}

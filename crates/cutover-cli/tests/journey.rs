@@ -1,0 +1,146 @@
+//! A project's way from an empty folder to a migrated, verified, reported database.
+
+mod common;
+
+use common::Place;
+
+const ORDERS: &str =
+    "CREATE TABLE orders (id bigint PRIMARY KEY, note text);\nCREATE INDEX orders_note ON orders (note);\n";
+
+/// A project with one migration, a claim of it and a check.
+fn project(place: &Place, migration: &str) {
+    place.run(&["init", "--name", "shop"]).ends_with(0);
+    let made = place.run(&["new", "create orders"]).ends_with(0);
+    place.write(made.stdout.trim(), migration);
+    let config = std::fs::read_to_string(place.folder.join("cutover.toml")).unwrap();
+    let version = made.stdout.trim().trim_start_matches("migrations/").split('_').next().unwrap();
+    let stage = format!(
+        "\n[[stage]]\nid = \"1\"\ntitle = \"Orders\"\nkind = \"sprint\"\n\n[[stage.migration]]\nversion = \"{}\"\n\
+         creates = [\"table orders\"]\n\n[[check]]\nname = \"every claim\"\nkind = \"claims\"\n\n\
+         [[check]]\nname = \"no order without a note\"\nkind = \"no_rows\"\nsql = \"SELECT id FROM orders WHERE note IS NULL\"\n",
+        version.trim_start_matches('V')
+    );
+    place.write("cutover.toml", &(config + &stage));
+}
+
+#[test]
+fn from_an_empty_folder_to_a_report() {
+    let place = Place::new();
+    project(&place, ORDERS);
+
+    let status = place.run(&["status", "--exit-code"]).ends_with(1);
+    assert!(status.stdout.contains("1 pending"), "{}", status.stdout);
+    let plan = place.run(&["plan"]).ends_with(0);
+    assert!(
+        plan.stdout.contains("sprint 1  Orders") && plan.stdout.contains("table orders"),
+        "{}",
+        plan.stdout
+    );
+
+    let apply = place.run(&["apply", "--verify"]).ends_with(0);
+    assert!(apply.stdout.contains("create_orders") && apply.stdout.contains("1 applied"), "{}", apply.stdout);
+    assert_eq!(apply.stderr, "");
+    let again = place.run(&["apply"]).ends_with(0);
+    assert!(again.stdout.contains("Nothing to do"), "{}", again.stdout);
+    let status = place.run(&["status", "--exit-code"]).ends_with(0);
+    assert!(status.stdout.contains("1 applied"), "{}", status.stdout);
+
+    place.run(&["verify"]).ends_with(0);
+    place.database().run("INSERT INTO orders VALUES (7, NULL)");
+    let verify = place.run(&["verify", "--kind", "no_rows"]).ends_with(1);
+    assert!(verify.stdout.contains("false: no order without a note"), "{}", verify.stdout);
+    assert!(verify.stderr.contains("1 check does not hold"), "{}", verify.stderr);
+
+    let id =
+        place.run(&["report", "--list"]).ends_with(0).stdout.split_whitespace().next().unwrap().to_owned();
+    let report = place.run(&["report", "--run", &id]).ends_with(0);
+    assert!(
+        report.stdout.contains("create_orders") && report.stdout.contains("every claim"),
+        "{}",
+        report.stdout
+    );
+    assert!(place.run(&["report", "--format", "markdown"]).ends_with(0).stdout.starts_with('#'));
+    place.run(&["report", "--format", "html", "-o", "report.html"]).ends_with(0);
+    let page = std::fs::read_to_string(place.folder.join("report.html")).unwrap();
+    assert!(page.contains("create_orders") && page.contains("</html>"));
+}
+
+#[test]
+fn json_is_one_versioned_document_a_line_and_nothing_else() {
+    let place = Place::new();
+    project(&place, ORDERS);
+    let documents = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let outcome = place.run(arguments).ends_with(0);
+        assert_eq!(outcome.stderr, "", "{arguments:?}");
+        let documents: Vec<_> =
+            outcome.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        assert!(
+            documents.iter().all(|document: &serde_json::Value| document["format_version"] == 1),
+            "{arguments:?}"
+        );
+        documents
+    };
+    assert_eq!(documents(&["plan", "--format", "json"])[0]["steps"][0]["state"]["state"], "pending");
+    let events = documents(&["apply", "--verify", "--format", "json"]);
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names.first(), Some(&"run_started"));
+    for name in ["step_started", "step_finished", "run_finished", "check_done"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    assert_eq!(documents(&["status", "--format", "json"])[0]["counts"]["applied"], 1);
+    let run = documents(&["report", "--format", "json"]).remove(0);
+    assert_eq!(run["outcome"], "completed");
+    assert!(run["events"].as_array().unwrap().iter().any(|event| event["event"] == "check_done"));
+    assert_eq!(documents(&["report", "--list", "--format", "json"])[0]["runs"][0]["id"], run["id"]);
+    assert!(
+        !documents(&["config", "show", "--format", "json"])[0]["settings"].as_array().unwrap().is_empty()
+    );
+}
+
+#[test]
+fn a_dry_run_touches_nothing_and_names_what_is_missing() {
+    let place = Place::new();
+    project(&place, ORDERS);
+    let before = testkit::catalogue_dump(&place.database().options(), &[]);
+    let outcome = place.run(&["apply", "--dry-run"]).ends_with(0);
+    assert!(outcome.stdout.contains("1 migration would be applied"), "{}", outcome.stdout);
+    place.write("migrations/V900__needs.sql", "ALTER TABLE nowhere ADD COLUMN a int;\n");
+    let outcome = place.run(&["apply", "--dry-run"]).ends_with(1);
+    assert!(outcome.stderr.contains("nowhere"), "{}", outcome.stderr);
+    assert_eq!(before, testkit::catalogue_dump(&place.database().options(), &[]));
+}
+
+#[test]
+fn an_edited_file_is_shown_with_a_diff() {
+    let place = Place::new();
+    project(&place, ORDERS);
+    place.run(&["apply"]).ends_with(0);
+    let file = place.run(&["status", "-v"]).ends_with(0).stdout;
+    let path = file.split_whitespace().find(|word| word.starts_with("migrations/")).unwrap().to_owned();
+    place.write(&path, &ORDERS.replace("note text", "note varchar"));
+    let status = place.run(&["status", "--exit-code"]).ends_with(1);
+    for line in [
+        "-CREATE TABLE orders (id bigint PRIMARY KEY, note text);",
+        "+CREATE TABLE orders (id bigint PRIMARY KEY, note varchar);",
+    ] {
+        assert!(status.stdout.contains(line), "{}", status.stdout);
+    }
+    let apply = place.run(&["apply"]).ends_with(1);
+    assert!(
+        apply.stderr.starts_with("error: ") && apply.stderr.contains("was changed after it was applied"),
+        "{}",
+        apply.stderr
+    );
+    place.run(&["apply", "--allow", "edited-migration"]).ends_with(0);
+}
+
+#[test]
+fn a_demo_ends_with_a_report() {
+    let place = Place::without_database();
+    let system = concat!(env!("CARGO_MANIFEST_DIR"), "/../../systems/bitstockerz");
+    let outcome = place.run(&["demo", "-C", system, "-o", "report.html"]).ends_with(0);
+    for text in ["sprint 0.1", "create_users", "Verification", "Report: report.html"] {
+        assert!(outcome.stdout.contains(text), "{text}:\n{}", outcome.stdout);
+    }
+    assert!(place.folder.join("report.html").is_file());
+}
