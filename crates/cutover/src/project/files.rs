@@ -60,7 +60,8 @@ impl Walk<'_> {
             let kind = entry.file_type().map_err(|error| (entry.path(), error))?;
             let Some(name) = name.to_str() else {
                 let path = format!("{prefix}{}", name.to_string_lossy());
-                listing.strays.push(Stray { path, why: "its name is not UTF-8".into(), near_miss: false });
+                let near_miss = super::conventions::is_sql(&path);
+                listing.strays.push(Stray { path, why: "its name is not UTF-8".into(), near_miss });
                 continue;
             };
             let path = format!("{prefix}{name}");

@@ -193,7 +193,8 @@ impl Loader {
             folder.origin.clone(),
         );
         let prefix = if folder.path == "." { String::new() } else { format!("{}/", folder.path) };
-        let reading = folder.convention.read(&folder.listing.paths);
+        let mut reading = folder.convention.read(&folder.listing.paths);
+        conventions::notice_other_conventions(folder.convention, &mut reading.strays);
         self.strays.extend(strays(&reading, &folder.listing, &prefix));
         let problems = naming_problems(&reading, &prefix);
         self.incomplete |= !problems.is_empty();

@@ -26,7 +26,7 @@ impl Convention for Flyway {
     }
 
     fn version(&self, text: &str) -> Option<Version> {
-        version(text)?.ok()
+        version(text.strip_prefix('V').unwrap_or(text))?.ok()
     }
 
     fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<String, String> {

@@ -47,15 +47,6 @@ pub struct Reading {
     pub problems: Vec<(String, String)>,
 }
 
-/// The file that `new` would make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewFile {
-    /// Path relative to the folder, with `/`.
-    pub path: String,
-    /// Its first text.
-    pub content: String,
-}
-
 /// One convention.
 pub trait Convention: fmt::Debug + Send + Sync {
     /// Its name in `cutover.toml`.
@@ -185,7 +176,8 @@ pub fn detect(paths: &[String]) -> Result<Detected, String> {
                 })
             }
             Some(path) => Err(format!(
-                "the {sql} .sql files, for example {path}, follow no known convention: {}",
+                "the {sql} .sql files, for example {path}{}, follow no known convention: {}",
+                near_miss(paths),
                 known()
             )),
         },
@@ -199,6 +191,27 @@ pub fn detect(paths: &[String]) -> Result<Detected, String> {
                 })
                 .collect();
             Err(format!("files of several conventions in one folder: {}", named.join(", ")))
+        }
+    }
+}
+
+/// The first file that is nearly of a convention, in words to go between commas; else nothing.
+fn near_miss(paths: &[String]) -> String {
+    let mut strays = all().iter().flat_map(|convention| convention.read(paths).strays);
+    let near = strays.find(|stray| stray.near_miss);
+    near.map_or_else(String::new, |stray| format!(" (of {}: {})", stray.path, stray.why))
+}
+
+/// Makes strays that another convention would read as migrations near misses: they are hardly meant to be left out.
+pub(super) fn notice_other_conventions(convention: &dyn Convention, strays: &mut [Stray]) {
+    let paths: Vec<String> = strays.iter().map(|stray| stray.path.clone()).collect();
+    for other in all().iter().filter(|other| other.name() != convention.name()) {
+        for found in other.read(&paths).migrations {
+            for stray in strays.iter_mut().filter(|stray| stray.path == found.path && !stray.near_miss) {
+                let (is, example, this) = (other.name(), other.example(), convention.name());
+                stray.why = format!("named like {is} ({example}), and this folder is {this}");
+                stray.near_miss = true;
+            }
         }
     }
 }

@@ -249,13 +249,13 @@ fn a_migration_belongs_to_one_stage() {
 }
 
 fn requiring(pairs: &[(&str, &str)]) -> String {
-    let mut config = "[[stage]]\nid = \"a\"\n".to_owned();
-    for (version, requires) in pairs {
-        config += &format!(
+    let entry = |(version, requires): &(&str, &str)| {
+        format!(
             "[[stage.migration]]\nversion = \"{version}\"\ndeferred = true\nrequires = [\"{requires}\"]\n"
-        );
-    }
-    config
+        )
+    };
+    let entries: Vec<String> = pairs.iter().map(entry).collect();
+    format!("[[stage]]\nid = \"a\"\n{}", entries.concat())
 }
 
 #[test]
@@ -369,4 +369,32 @@ proptest! {
 fn deep_nesting_is_an_error() {
     let message = error(&with(&format!("x = {}", "[".repeat(100_000))));
     assert!(message.contains("cutover.toml:1:"), "{message}");
+}
+
+const DOCUMENTATION: &str = include_str!("../../../../../docs/project.md");
+
+#[test]
+fn the_documented_example_loads() {
+    let example = DOCUMENTATION.rsplit_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let files = [
+        ("cutover.toml", example),
+        ("migrations/0001_users.sql", ""),
+        ("migrations/0002_orders.sql", ""),
+        ("ddl/core.sql", ""),
+    ];
+    let folder = folder(&files);
+    let project = load(&folder).unwrap();
+    assert_eq!((project.stages.len(), project.checks.len()), (2, 1));
+}
+
+#[test]
+fn every_key_is_documented() {
+    for line in WHOLE.lines().filter(|line| !line.is_empty() && *line != "table = \"users\"") {
+        let shown = match line.split_once(" = ") {
+            Some(("app_role", _)) => "app_role = \"app\"".to_owned(),
+            Some((key, _)) => format!("| `{key}` |"),
+            None => format!("# `{line}`"),
+        };
+        assert!(DOCUMENTATION.contains(&shown), "{shown}");
+    }
 }

@@ -83,6 +83,16 @@ fn strays_are_collected_and_left_alone() {
 }
 
 #[test]
+fn a_file_of_another_convention_is_a_near_miss() {
+    let config = "[[migrations]]\npath = \"sql\"\nconvention = \"numbered\"\n";
+    let folder =
+        folder(&[("cutover.toml", config), ("sql/1_a.sql", ""), ("sql/V2__b.sql", ""), ("sql/c.sql", "")]);
+    let project = load(&folder).unwrap();
+    let near: Vec<&str> = project.near_misses().map(|stray| stray.why.as_str()).collect();
+    assert_eq!(near, ["named like flyway (V1.2__create_users.sql), and this folder is numbered"]);
+}
+
+#[test]
 fn detection_gives_its_reason_or_names_the_mixture() {
     let paths = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let detected = conventions::detect(&paths(&["V1__a.sql", "V2__b.sql", "notes.sql"])).unwrap();
@@ -91,6 +101,8 @@ fn detection_gives_its_reason_or_names_the_mixture() {
     assert!(why.contains("002_b.sql is numbered, V1__a.sql is flyway"), "{why}");
     let why = conventions::detect(&paths(&["1_a.up.sql", "1_a.down.sql"])).unwrap_err();
     assert!(why.contains("no known convention"), "{why}");
+    let why = conventions::detect(&paths(&["V1_create.sql"])).unwrap_err();
+    assert!(why.contains("V1_create.sql") && why.contains("two underscores"), "{why}");
     assert_eq!(conventions::detect(&[]).unwrap().convention.name(), "numbered");
 }
 

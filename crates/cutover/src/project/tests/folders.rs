@@ -113,10 +113,21 @@ fn many_files_come_back_in_order() {
     }
     let project = load(&folder).unwrap();
     assert_eq!(project.migrations.len(), 1_500);
-    for (number, migration) in project.migrations.iter().enumerate() {
+    for (number, migration) in (0..).zip(&project.migrations) {
         let expected = super::super::text::checksums(format!("SELECT {number};\r\n").as_bytes()).unwrap();
-        assert_eq!((migration.id.version.parts()[0] as usize, &migration.checksums), (number, &expected));
+        assert_eq!((migration.id.version.parts(), &migration.checksums), ([number].as_slice(), &expected));
     }
+}
+
+#[test]
+fn a_large_file_has_the_digests_of_a_small_one() {
+    let text = "SELECT 'é';\r\n".repeat(300_000);
+    let folder = folder(&[("migrations/0001_a.sql", &text)]);
+    let expected = super::super::text::checksums(text.as_bytes()).unwrap();
+    assert_eq!(load(&folder).unwrap().migrations[0].checksums, expected);
+    write(folder.path(), "migrations/0001_a.sql", format!("{text}\0").as_bytes());
+    let message = load(&folder).unwrap_err().to_string();
+    assert!(message.contains(&format!("a NUL byte at byte offset {}", text.len())), "{message}");
 }
 
 #[test]
