@@ -9,6 +9,7 @@ mod error;
 mod failure;
 mod feed;
 mod lost;
+mod measured;
 mod outside;
 mod preflight;
 mod recorder;
@@ -161,15 +162,18 @@ pub async fn apply(
     found = schema::look(&mut monitor).await?;
     schema::create_or_upgrade(&mut monitor, found.version).await?;
     found.version = Some(schema::SCHEMA_VERSION);
-    built = read_and_plan(project, &found, request, &mut monitor).await?;
-    run.plan = built.plan.clone();
-    if !has_work(&built, request) {
-        return Ok(nothing_to_do(run, recorder));
-    }
     let token = lock::take_token(&mut monitor, &id, &operator, request.runner_wait, &stop, |holder| {
         recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
     })
     .await?;
+    // Only now nobody else can commit: what a runner that lost its lock had under way is decided.
+    if records::read(&mut monitor, &project.name).await? != built.history {
+        built = read_and_plan(project, &found, request, &mut monitor).await?;
+        run.plan = built.plan.clone();
+        if !has_work(&built, request) {
+            return Ok(nothing_to_do(run, recorder));
+        }
+    }
     let mut worker = preflight::worker(project, options, request, &id, token).await?;
     let absent = prerequisites::missing(project, &built, &mut worker.session).await?;
     if !absent.is_empty() {
@@ -177,10 +181,11 @@ pub async fn apply(
     }
     begin(&mut monitor, &run, project, request, token, &mut recorder).await?;
     backup::take_required(project, &built, options, request.backup.as_ref(), &mut monitor, &mut recorder).await?;
+    measured::take_figures(project, options, &mut monitor, &mut recorder).await?;
     let result = {
         let mut watch = Watch::new(&mut monitor, &stop);
         let mut tools = Tools { worker: &mut worker, watch: &mut watch, recorder: &mut recorder, crash: &crash };
-        run_steps(project, &built, &mut tools).await
+        run_steps(project, options, &built, &mut tools).await
     };
     let outcome = match result {
         Ok(outcome) => outcome,
@@ -284,6 +289,7 @@ async fn store(monitor: &mut Session, record: &str, recorder: &mut Recorder<'_>)
 
 async fn run_steps(
     project: &Project,
+    options: &ConnectOptions,
     built: &Built,
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<Outcome, (usize, StepFailure)> {
@@ -292,8 +298,14 @@ async fn run_steps(
         if tools.watch.stop().is_requested() {
             return Ok(Outcome::Interrupted);
         }
-        let next = pending.get(n + 1).and_then(|next| built.scripts.get(next));
-        let Some(step) = step(project, built, index, next.is_some_and(starts_in_transaction)) else { continue };
+        let next_is_transactional = pending.get(n + 1).is_some_and(|next| {
+            built.scripts.get(next).is_some_and(starts_in_transaction)
+                && !measured::has_preconditions(project, &project.migrations[*next])
+        });
+        let Some(step) = step(project, built, index, next_is_transactional) else { continue };
+        if measured::has_preconditions(project, step.migration) {
+            measured::preconditions(project, options, &step, tools).await.map_err(|failure| (index, failure))?;
+        }
         step.run(tools).await.map_err(|failure| (index, failure))?;
     }
     Ok(Outcome::Completed)
@@ -357,8 +369,9 @@ async fn finish(
     recorder.tell(EventKind::RunFinished { outcome });
     let result = store(monitor, &journal::finish_run(run, outcome), recorder).await;
     match result {
-        // The run is over and its failure is told; a journal that cannot be reached must not hide that.
-        Err(_) if outcome == Outcome::ConnectionLost => Ok(()),
+        // The run is over and its failure is told; a journal that cannot be reached must not hide that. Success, however,
+        // is said only once it is on disk.
+        Err(_) if outcome != Outcome::Completed => Ok(()),
         other => other,
     }
 }

@@ -217,6 +217,9 @@ impl Worker {
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
         self.answered = 0;
+        if self.open {
+            self.roll_back().await;
+        }
         let mut setup = vec!["DISCARD ALL".to_owned(), "SET lock_timeout = 0".to_owned()];
         if self.terms.checks_connection {
             setup.push("SET client_connection_check_interval = 2000".to_owned());

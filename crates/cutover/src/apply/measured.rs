@@ -1,0 +1,70 @@
+//! What is measured around a run: figures taken before its first statement, and preconditions of single migrations.
+
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Session, Startup};
+
+use super::error::ApplyError;
+use super::failure::{self, StepFailure};
+use super::recorder::Recorder;
+use super::step::{Step, Tools};
+use super::{application_name, store};
+use crate::history::records;
+use crate::migration::Migration;
+use crate::project::{Project, When};
+use crate::run::{CheckResult, EventKind, Verdict};
+use crate::text::visible;
+use crate::verify;
+
+/// Whether any check is to be measured before this migration.
+pub(super) fn has_preconditions(project: &Project, migration: &Migration) -> bool {
+    project.checks.iter().any(|check| matches!(&check.when, When::Before(id) if *id == migration.id))
+}
+
+/// Takes and stores the figures that checks of kind `unchanged` compare with later.
+pub(super) async fn take_figures(
+    project: &Project,
+    options: &ConnectOptions,
+    monitor: &mut Session,
+    recorder: &mut Recorder<'_>,
+) -> Result<(), ApplyError> {
+    let figures = verify::figures(project, options).await.map_err(|error| ApplyError::Figures(error.to_string()))?;
+    if figures.is_empty() {
+        return Ok(());
+    }
+    for verify::Figure { table, rows, digest } in figures {
+        recorder.tell(EventKind::Figures { table, rows, digest });
+    }
+    store(monitor, "", recorder).await
+}
+
+/// Measures what must hold before a migration; anything that does not keeps it from starting.
+pub(super) async fn preconditions(
+    project: &Project,
+    options: &ConnectOptions,
+    step: &Step<'_>,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    let refuse = |message: String| StepFailure::clean(message, failure::rolled_back(step, 0));
+    let history = records::read(tools.watch.monitor(), &project.name).await.map_err(|error| refuse(error.to_string()))?;
+    // The checks' names are meant under the user's own search path, which the monitor does not have.
+    let startup = Startup { application_name: application_name(tools.recorder.run()), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await.map_err(|error| refuse(error.to_string()))?;
+    let results = verify::preconditions(project, &mut session, &history, &step.migration.id).await;
+    session.close().await;
+    let results = results.map_err(|error| refuse(error.to_string()))?;
+    let mut complaints = Vec::new();
+    for result in results {
+        if !matches!(result.verdict, Verdict::Holds | Verdict::Skipped) {
+            complaints.push(complaint(&result));
+        }
+        tools.recorder.tell(EventKind::CheckDone(result));
+    }
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    Err(refuse(format!("{}: what must hold before it does not\n{}", step.migration.path, complaints.join("\n"))))
+}
+
+fn complaint(result: &CheckResult) -> String {
+    format!("  {}: expected {}, found {}", visible(&result.name), visible(&result.expected), visible(&result.found))
+}
