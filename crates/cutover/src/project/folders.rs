@@ -154,8 +154,9 @@ impl Loader {
                     return Ok(Some(folder));
                 }
                 Ok(folder) if path != "." => empty = empty.or(Some(folder)),
-                Ok(_) => {}
-                Err(why) => wrong = wrong.or(Some((path, why))),
+                // A folder made for migrations, empty so far, goes before one with SQL files of another sort.
+                Err(why) if empty.is_none() => wrong = wrong.or(Some((path, why))),
+                Ok(_) | Err(_) => {}
             }
         }
         match (wrong, empty) {

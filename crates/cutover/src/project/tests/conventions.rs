@@ -131,6 +131,20 @@ proptest! {
     }
 
     #[test]
+    fn the_order_of_versions_is_total(texts in proptest::collection::vec("[0-2]{1,2}([._][0-2]){0,2}", 3)) {
+        let versions: Vec<_> = texts.iter().map(|text| Flyway.version(text).unwrap()).collect();
+        for a in &versions {
+            for b in &versions {
+                prop_assert_eq!(a.cmp(b), b.cmp(a).reverse());
+                prop_assert_eq!(a == b, a.key() == b.key());
+                for c in versions.iter().filter(|c| a <= b && b <= *c) {
+                    prop_assert!(a <= c);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_order_does_not_depend_on_the_listing(mut numbers in proptest::collection::hash_set(any::<u16>(), 1..40), seed in any::<u64>()) {
         let mut names: Vec<String> = numbers.drain().map(|n| format!("V{n}.{}__x.sql", n % 7)).collect();
         let first = Flyway.read(&names).migrations;

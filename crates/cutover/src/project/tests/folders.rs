@@ -17,6 +17,15 @@ fn a_folder_of_migrations_needs_no_configuration() {
 }
 
 #[test]
+fn an_empty_folder_for_migrations_goes_before_other_sql() {
+    let folder = folder(&[("migrations/.keep", ""), ("sql/queries.sql", "")]);
+    let project = load(&folder).unwrap();
+    assert_eq!((project.roots[0].path.as_str(), project.migrations.len()), ("migrations", 0));
+    let message = error(&[("sql/queries.sql", "")]);
+    assert!(message.starts_with("sql: ") && message.contains("queries.sql, follow no known"), "{message}");
+}
+
+#[test]
 fn no_project_is_said_with_what_was_looked_for() {
     let message = error(&[("README.md", "")]);
     assert!(message.contains("no project in") && message.contains("db/migrations"), "{message}");
