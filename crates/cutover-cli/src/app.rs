@@ -78,6 +78,7 @@ impl App {
     }
 
     /// Runs async work on this thread. Signals are heard from here on.
+    #[allow(clippy::unused_self, reason = "reads as what it is: the command's own runtime")]
     pub(crate) fn block_on<T>(
         &self,
         work: impl AsyncFnOnce(&mut Signals) -> Result<T, CliError>,

@@ -30,6 +30,7 @@ pub(crate) struct Cli {
 
 /// Options of every verb.
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Folder of the project; without it, the folder of the nearest cutover.toml upward, else the current one

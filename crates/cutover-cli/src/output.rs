@@ -1,7 +1,8 @@
 //! Writing to standard output and standard error. A reader that went away (`cutover plan | head`) is no error, and
 //! never stops work that is under way.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cutover::report::text::TextStyle;
@@ -92,12 +93,13 @@ impl Output {
     pub(crate) fn error(&self, error: &CliError) {
         let mut text = format!("{} {}\n", self.paint("1;31", "error:"), error.message.trim_end());
         for hint in &error.hints {
-            text.push_str(&format!("  {} {hint}\n", self.paint("1", "hint:")));
+            let _ = writeln!(text, "  {} {hint}", self.paint("1", "hint:"));
         }
         self.to_stderr(&text);
     }
 
     /// Text on standard error, which nobody may be reading.
+    #[allow(clippy::unused_self, reason = "the way out is through here")]
     pub(crate) fn to_stderr(&self, text: &str) {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }

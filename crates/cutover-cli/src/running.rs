@@ -121,7 +121,7 @@ pub(crate) async fn apply(
         tool: concat!("cutover ", env!("CARGO_PKG_VERSION")).to_owned(),
         crash: crash::points(&app.environment)?,
     };
-    let work = apply::apply(project, options, request, context);
+    let work = Box::pin(apply::apply(project, options, request, context));
     Ok(signals.in_stages(&stop, || !begun.load(Ordering::Relaxed), &app.output, work).await??)
 }
 

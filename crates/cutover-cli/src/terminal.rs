@@ -30,7 +30,7 @@ impl Styles {
     }
 }
 
-/// `--color` decides; then NO_COLOR, CLICOLOR_FORCE and the kind of terminal.
+/// `--color` decides; then `NO_COLOR`, `CLICOLOR_FORCE` and the kind of terminal.
 fn wants_color(color: Color, is_terminal: bool, environment: &Environment) -> bool {
     match color {
         Color::Always => true,

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::error::{CliError, Exit};
 use crate::running::print_event;
 
-/// Measures, prints each answer as a JSON line or all in a table, and returns them as events that follow `after`.
+/// Measures, prints each answer as a JSON line, and returns them as events that follow `after`.
 pub(crate) async fn measure(
     app: &App,
     project: &Project,
@@ -39,10 +39,7 @@ pub(crate) async fn measure(
         }
         events.push(event);
     };
-    let results = verify::verify(project, options, &scratch, &history, request, on_result).await?;
-    if !app.output.is_json() {
-        app.output.print(&verification_table(&results, app.output.style()));
-    }
+    verify::verify(project, options, &scratch, &history, request, on_result).await?;
     Ok(events)
 }
 
@@ -72,7 +69,16 @@ pub(crate) async fn after_run(
         session.close().await;
     }
     run.events.extend(events);
+    // Preconditions, which the run itself measured, are among them.
+    print_table(app, &run.events);
     Ok(())
+}
+
+/// All answers among events in a table, where output is for people.
+pub(crate) fn print_table(app: &App, events: &[RunEvent]) {
+    if !app.output.is_json() {
+        app.output.print(&verification_table(&checks(events), app.output.style()));
+    }
 }
 
 /// The answers among events.
@@ -91,10 +97,10 @@ pub(crate) fn verdict(events: &[RunEvent]) -> Result<(), CliError> {
         return Ok(());
     }
     let bad = results.iter().filter(|result| !verify::succeeded(std::slice::from_ref(result))).count();
+    let verb = if bad == 1 { "does" } else { "do" };
     let message = format!(
-        "verification failed: {} of {}",
-        count(bad, "check does not hold", "checks do not hold"),
-        results.len()
+        "{bad} of {} {verb} not hold or could not be measured",
+        count(results.len(), "check", "checks")
     );
     Err(CliError::new(Exit::No, message))
 }

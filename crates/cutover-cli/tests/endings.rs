@@ -1,5 +1,7 @@
 //! How commands end: exit codes, errors, and being interrupted.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here has failed the test")]
+
 mod common;
 
 use std::io::{BufRead as _, BufReader};
@@ -80,19 +82,26 @@ fn a_file_that_cannot_run_ends_with_1_before_anything_is_done() {
     place.run(&["plan"]).ends_with(1);
 }
 
-/// A statement outside a transaction that takes its own session down: what became of it, only a person can say.
+/// A statement outside a transaction whose session is taken down: what became of it, only a person can say.
 #[test]
 fn an_unknown_outcome_ends_with_5_until_a_person_settles_it() {
     let place = Place::new();
-    let text = "-- cutover: no-transaction\nSELECT pg_terminate_backend(pg_backend_pid());\nCREATE TABLE a (n int);\n";
-    place.write("migrations/V1__a.sql", text);
-    let first = place.run(&["apply"]);
-    assert!([3, 5].contains(&first.code), "{first:?}");
-    place.run(&["apply"]).ends_with(5);
+    place.database().run("CREATE TABLE busy (n int PRIMARY KEY)");
+    place.write("migrations/V1__a.sql", "REINDEX TABLE CONCURRENTLY busy;\nCREATE TABLE a (n int);\n");
+    let first = with_session(&place, "the-holder", "BEGIN; LOCK TABLE busy", async |session| {
+        let child = place.command(&["apply"]).spawn().unwrap();
+        let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks \
+                         WHERE relation = 'busy'::regclass AND NOT granted";
+        until(session, terminate).await;
+        tokio::task::block_in_place(|| common::outcome(&child.wait_with_output().unwrap()))
+    });
+    first.ends_with(3);
+    let again = place.run(&["apply"]).ends_with(5);
+    assert!(again.stderr.contains("cutover repair"), "{}", again.stderr);
     let unasked = place.run(&["repair", "1", "--mark", "done"]).ends_with(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
-    place.run(&["repair", "1", "--mark", "done", "--yes"]).ends_with(0);
-    place.run(&["repair", "1", "--mark", "done", "--yes"]).ends_with(2);
+    place.run(&["repair", "1", "--mark", "not-done", "--yes"]).ends_with(0);
+    place.run(&["repair", "1", "--mark", "not-done", "--yes"]).ends_with(2);
     place.run(&["apply"]).ends_with(0);
     assert_eq!(place.database().value("SELECT to_regclass('a') IS NOT NULL"), "t");
 }
@@ -142,7 +151,10 @@ fn interrupted_in_the_first_step(times: usize) -> (String, String) {
     place.write("migrations/V2__b.sql", "CREATE TABLE b (n int);\n");
     let (code, stderr) = with_session(&place, "the-test", "SELECT pg_advisory_lock(4711)", async |session| {
         let mut child = place.command(&["apply"]).spawn().unwrap();
-        until_somebody_waits(session).await;
+        // Asked until a session of this database waits for the lock.
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        until(session, waiting).await;
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         for _ in 0..times {
@@ -170,13 +182,11 @@ fn interrupt(child: &Child) {
     kill_process(pid, Signal::INT).unwrap();
 }
 
-/// Asks until a session of this database waits for the advisory lock.
-async fn until_somebody_waits(session: &mut Session) {
-    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted \
-                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+/// Asks until the answer is 1.
+async fn until(session: &mut Session, sql: &str) {
     let begun = Instant::now();
-    while session.execute(waiting).await.unwrap().scalar() != Some("1") {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nobody waits for the lock");
+    while session.execute(sql).await.unwrap().scalar() != Some("1") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never 1: {sql}");
     }
 }
 

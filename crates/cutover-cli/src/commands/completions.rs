@@ -19,6 +19,7 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as every verb")]
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "cutover", &mut script);

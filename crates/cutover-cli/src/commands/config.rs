@@ -78,5 +78,7 @@ fn table(lines: &[Line]) -> String {
         lines.iter().map(|line| [visible(&line.key), visible(&line.value), visible(&line.origin)]).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).min(60);
     let (keys, values) = (width(0), width(1));
-    rows.iter().map(|[key, value, origin]| format!("{key:keys$}  {value:values$}  {origin}\n")).collect()
+    rows.iter().fold(String::new(), |out, [key, value, origin]| {
+        out + &format!("{key:keys$}  {value:values$}  {origin}\n")
+    })
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if app.output.is_json() {
         app.output.json(&Made { format_version: FORMAT_VERSION, made })?;
     } else {
-        app.output.print(&made.iter().map(|path| format!("{path}\n")).collect::<String>());
+        app.output.print(&(made.join("\n") + "\n"));
         app.output.remark("next: cutover new \"create users\", then cutover plan");
     }
     Ok(Exit::Done)

@@ -71,7 +71,7 @@ impl Counts {
                 StepState::Deferred => counts.deferred += 1,
                 StepState::Optional => counts.optional += 1,
                 StepState::Pending | StepState::PendingOutOfOrder | StepState::Resume { .. } => {
-                    counts.pending += 1
+                    counts.pending += 1;
                 }
                 StepState::AboveTarget => {}
             }

@@ -52,6 +52,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         };
         signals.or_end(work).await
     })?;
+    verifying::print_table(app, &events);
     verifying::verdict(&events)?;
     Ok(Exit::Done)
 }

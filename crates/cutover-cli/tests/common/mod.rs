@@ -1,6 +1,7 @@
 //! Runs the command in a folder and a database of the test's own, with nothing of the machine's environment.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::expect_used, reason = "a test without its surroundings has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
