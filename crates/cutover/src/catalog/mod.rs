@@ -7,6 +7,8 @@ pub mod digest;
 mod model;
 mod objects;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use cutover_postgres::connect::ConnectError;
 use cutover_postgres::session::{Failure, Session};

@@ -13,7 +13,7 @@ fn wanted(schemas: &[String]) -> String {
     let names: Vec<String> = schemas.iter().map(|schema| quote_literal(schema)).collect();
     format!(
         "wanted AS (
-           SELECT c.oid, c.*, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           SELECT c.*, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
               AND n.nspname = ANY (ARRAY[{}]::text[])
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass

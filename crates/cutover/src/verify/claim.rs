@@ -22,6 +22,9 @@ impl Claim {
     /// Reads a claim; an error says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
+        if catalog::kind(trimmed).is_some() {
+            return Err(format!("{text:?}: a name is missing; an object of that name is written in quotes"));
+        }
         // The longest kind word that begins it: `materialized view` before `view`.
         let kinds = catalog::words().filter(|word| trimmed.strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
         let kind = kinds.max_by_key(|word| word.len());

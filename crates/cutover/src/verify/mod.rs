@@ -15,6 +15,8 @@ mod runner;
 mod sandbox;
 mod stages;
 mod statements;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -59,54 +59,9 @@ impl Replay {
         Ok(session)
     }
 
-    /// Runs a migration, unit by unit; an error says in words what failed, with its line.
+    /// Runs a migration; an error says in words what failed, with its line.
     pub(crate) async fn run(&mut self, migration: &Migration, vars: &Vars) -> Result<(), String> {
-        let script = Script::analyse(migration, vars);
-        if let Some(error) = script.errors.iter().find(|error| error.code.is_none()) {
-            return Err(error.to_string());
-        }
-        let outcome = self.items(&script, migration, vars).await;
-        // Whatever the file left behind: an open transaction after an error, settings, a role.
-        self.session.execute("ROLLBACK").await.map_err(|failure| failure_text(&failure))?;
-        self.session.execute("DISCARD ALL").await.map_err(|failure| failure_text(&failure))?;
-        outcome
-    }
-
-    async fn items(&mut self, script: &Script, migration: &Migration, vars: &Vars) -> Result<(), String> {
-        let mut open: Option<usize> = None;
-        let mut items = script.items(migration, vars);
-        while let Some(item) = items.next() {
-            let ScriptItem::Statement { text, line, copy, unit, .. } = item? else { continue };
-            let at = |failure: Failure| format!("{}:{line}: {}", migration.path, failure_text(&failure));
-            if open != Some(unit) {
-                self.end(open.take()).await?;
-                if script.units.get(unit).is_none_or(|unit| unit.outside.is_none()) {
-                    self.session.execute("BEGIN").await.map_err(at)?;
-                    open = Some(unit);
-                }
-            }
-            if copy {
-                let mut sink = self.session.copy_in(&text).await.map_err(at)?;
-                while let Some(item) = items.next() {
-                    match item? {
-                        ScriptItem::CopyData(data) => sink.send(Bytes::from(data)).await.map_err(at)?,
-                        _ => break,
-                    }
-                }
-                sink.finish().await.map_err(at)?;
-            } else {
-                self.session.execute(&text).await.map_err(at)?;
-            }
-        }
-        self.end(open).await
-    }
-
-    async fn end(&mut self, open: Option<usize>) -> Result<(), String> {
-        if open.is_none() {
-            return Ok(());
-        }
-        let done = self.session.execute("COMMIT").await.map_err(|failure| failure_text(&failure))?;
-        if done.tag() == "COMMIT" { Ok(()) } else { Err(format!("the server answered COMMIT with {}", done.tag())) }
+        run(&mut self.session, migration, vars).await
     }
 
     /// Closes the session and drops the database.
@@ -114,6 +69,56 @@ impl Replay {
         self.session.close().await;
         self.scratch.finish().await;
     }
+}
+
+/// Runs a migration unit by unit, without any record of it.
+pub(crate) async fn run(session: &mut Session, migration: &Migration, vars: &Vars) -> Result<(), String> {
+    let script = Script::analyse(migration, vars);
+    if let Some(error) = script.errors.iter().find(|error| error.code.is_none()) {
+        return Err(error.to_string());
+    }
+    let outcome = items(session, &script, migration, vars).await;
+    // Whatever the file left behind: an open transaction after an error, settings, a role.
+    session.execute("ROLLBACK").await.map_err(|failure| failure_text(&failure))?;
+    session.execute("DISCARD ALL").await.map_err(|failure| failure_text(&failure))?;
+    outcome
+}
+
+async fn items(session: &mut Session, script: &Script, migration: &Migration, vars: &Vars) -> Result<(), String> {
+    let mut open: Option<usize> = None;
+    let mut items = script.items(migration, vars);
+    while let Some(item) = items.next() {
+        let ScriptItem::Statement { text, line, copy, unit, .. } = item? else { continue };
+        let at = |failure: Failure| format!("{}:{line}: {}", migration.path, failure_text(&failure));
+        if open != Some(unit) {
+            end(session, open.take()).await?;
+            if script.units.get(unit).is_none_or(|unit| unit.outside.is_none()) {
+                session.execute("BEGIN").await.map_err(at)?;
+                open = Some(unit);
+            }
+        }
+        if copy {
+            let mut sink = session.copy_in(&text).await.map_err(at)?;
+            while let Some(item) = items.next() {
+                match item? {
+                    ScriptItem::CopyData(data) => sink.send(Bytes::from(data)).await.map_err(at)?,
+                    _ => break,
+                }
+            }
+            sink.finish().await.map_err(at)?;
+        } else {
+            session.execute(&text).await.map_err(at)?;
+        }
+    }
+    end(session, open).await
+}
+
+async fn end(session: &mut Session, open: Option<usize>) -> Result<(), String> {
+    if open.is_none() {
+        return Ok(());
+    }
+    let done = session.execute("COMMIT").await.map_err(|failure| failure_text(&failure))?;
+    if done.tag() == "COMMIT" { Ok(()) } else { Err(format!("the server answered COMMIT with {}", done.tag())) }
 }
 
 /// Names of the roles of the real server: files may grant to them.

@@ -1,6 +1,9 @@
 //! Where designs are built and migrations replayed: one throwaway server for all that a run verifies, or scratch
 //! databases on a server given for it. Where there is none, the checks that need it are not measured and say why.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
 use cutover_analysis::sql::quote_ident;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::{Sandbox, SandboxError, SandboxOptions};
@@ -28,7 +31,6 @@ enum Source {
 struct State {
     /// The server, once it was asked for; or why there is none.
     started: Option<Result<Sandbox, String>>,
-    databases: u32,
 }
 
 /// An empty database. [`Scratch::finish`] drops it.
@@ -64,8 +66,8 @@ impl SandboxProvider {
     /// A new, empty database, if possible on a server of major version `major`.
     pub(crate) async fn database(&self, major: u32) -> Result<Scratch, Trouble> {
         let mut state = self.state.lock().await;
-        state.databases += 1;
-        let name = format!("cutover_scratch_{}_{}", std::process::id(), state.databases);
+        // A given server may serve others at the same time, from other machines too.
+        let name = format!("cutover_scratch_{:016x}", RandomState::new().hash_one(std::process::id()));
         match &self.source {
             Source::None(reason) => Err(Trouble(reason.clone())),
             Source::Given(options) => given(options, &name).await,
@@ -119,5 +121,34 @@ impl Scratch {
         if let Err(Trouble(why)) = dropped.await {
             tracing::warn!(database = %self.options.database, %why, "a scratch database could not be dropped");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn scratch_databases_differ_and_are_dropped() {
+        let server = testkit::server().server();
+        let provider = SandboxProvider::dev_url(server.options("postgres"));
+        let (one, other) = (provider.database(15).await.unwrap(), provider.database(15).await.unwrap());
+        assert_ne!(one.options.database, other.options.database);
+        let gone = one.options.clone();
+        assert!(Session::connect(&gone, &Startup::default()).await.is_ok());
+        one.finish().await;
+        other.finish().await;
+        assert!(Session::connect(&gone, &Startup::default()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_missing_major_is_replaced_by_another_and_missing_programs_are_a_reason() {
+        let provider = SandboxProvider::local(testkit::sandbox_options());
+        let scratch = provider.database(99).await.unwrap();
+        assert!(scratch.own_server);
+        scratch.finish().await;
+        let nowhere = SandboxOptions { bin_dir: Some("/nonexistent".into()), ..testkit::sandbox_options() };
+        let Trouble(why) = SandboxProvider::local(nowhere).database(15).await.unwrap_err();
+        assert!(why.starts_with("no throwaway server: "), "{why}");
     }
 }
