@@ -81,15 +81,19 @@ pub(super) fn lock_not_obtained(
         _ => String::new(),
     };
     let _ = write!(message, "\ngave up after {:.1} s (lock_wait)", waited.as_secs_f64());
-    for blocker in blockers {
-        let _ = write!(message, "\n  in the way: {}", describe(blocker));
-    }
-    message.push_str("\n  hint: it is safe to try again; raise lock_wait, or ask the session in the way to finish");
+    message.push_str(&in_the_way(blockers));
     let mut failure = StepFailure::new(Outcome::LockNotObtained, message, rolled_back(step, index));
     if let Trouble::Refused { message, .. } = trouble {
         failure.code = Some(message.code.clone());
     }
     failure
+}
+
+/// Who was waited for, and what to do about it.
+fn in_the_way(blockers: &[Blocker]) -> String {
+    let mut text: String = blockers.iter().map(|blocker| format!("\n  in the way: {}", describe(blocker))).collect();
+    text.push_str("\n  hint: it is safe to try again; raise lock_wait, or ask the session in the way to finish");
+    text
 }
 
 /// A blocker in words.
@@ -121,7 +125,9 @@ pub(super) fn from_trouble(
             failure
         }
         Trouble::Cancelled if tools.watch.gave_up => {
-            StepFailure::new(Outcome::LockNotObtained, format!("{path}: waited too long for other sessions"), rolled_back(step, index))
+            let mut message = format!("{path}: waited too long for other sessions (lock_wait)");
+            message.push_str(&in_the_way(&tools.watch.blockers));
+            StepFailure::new(Outcome::LockNotObtained, message, rolled_back(step, index))
         }
         Trouble::Cancelled => interrupted(step, index),
         Trouble::Unreadable(why) => StepFailure::clean(format!("{path}: {why}"), rolled_back(step, index)),

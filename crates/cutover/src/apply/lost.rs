@@ -39,15 +39,15 @@ pub(super) async fn learn(
         failure.state = unknown;
         return;
     };
-    let decided = decided(&mut session, token).await;
-    let history = if decided { records::read(&mut session, &project.name).await.ok() } else { None };
+    let fate = fate(&mut session, token).await;
+    let history = if fate != Fate::Unknown { records::read(&mut session, &project.name).await.ok() } else { None };
     let Some(history) = history else {
         failure.state = unknown;
         return;
     };
     failure.state = state(&history, migration);
     // The journal's last lines go through the session that works.
-    if monitor.is_closed() {
+    if monitor.is_closed() && fate == Fate::Decided {
         let stop = crate::stop::Stop::new();
         if lock::acquire(&mut session, Duration::from_secs(5), &stop, |_| {}).await.is_ok() {
             *monitor = session;
@@ -75,29 +75,39 @@ fn state(history: &History, migration: &Migration) -> String {
     }
 }
 
+/// What is known of the transaction at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It has committed or is gone.
+    Decided,
+    /// As before, and another runner has taken over.
+    TakenOver,
+    /// It may still be open, or nobody could be asked.
+    Unknown,
+}
+
 /// Waits for the transaction that may still hold the fencing row. An exclusive lock on the row is had only when it
-/// has committed or is gone. Says whether that is so.
-async fn decided(session: &mut Session, token: i64) -> bool {
+/// has committed or is gone, and so is another token.
+async fn fate(session: &mut Session, token: i64) -> Fate {
     let start = Instant::now();
     let ask = format!(
         "BEGIN; SET LOCAL lock_timeout = '200ms'; SELECT FROM cutover.fence WHERE token = {token} FOR UPDATE; ROLLBACK"
     );
     while start.elapsed() < PATIENCE {
         match session.execute("SELECT token FROM cutover.fence").await {
-            // Another runner has taken over, which it can only once our transaction was decided.
-            Ok(done) if done.scalar() != Some(token.to_string().as_str()) => return true,
+            Ok(done) if done.scalar() != Some(token.to_string().as_str()) => return Fate::TakenOver,
             Ok(_) => {}
-            Err(_) => return false,
+            Err(_) => return Fate::Unknown,
         }
         match session.execute(&ask).await {
-            Ok(_) => return true,
+            Ok(_) => return Fate::Decided,
             Err(Failure::Server(message)) if message.code == sqlstate::LOCK_NOT_AVAILABLE => {
                 if session.execute("ROLLBACK").await.is_err() {
-                    return false;
+                    return Fate::Unknown;
                 }
             }
-            Err(_) => return false,
+            Err(_) => return Fate::Unknown,
         }
     }
-    false
+    Fate::Unknown
 }

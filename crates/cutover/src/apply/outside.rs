@@ -107,10 +107,27 @@ async fn after_failure(
         );
         return failed;
     }
-    tools.watch.gave_up = false;
+    tools.watch.forget();
+    // Whoever asked to cancel wants the database clean all the same; that it is asked again is not heard here.
+    tools.watch.deaf = true;
+    clean_up(step, index, outside, &mut failed, tools).await;
+    tools.watch.deaf = false;
+    failed
+}
+
+/// Removes what a failed statement left behind, and says in `failed` what could not be.
+async fn clean_up(
+    step: &Step<'_>,
+    index: usize,
+    outside: &Outside,
+    failed: &mut StepFailure,
+    tools: &mut Tools<'_, '_, '_>,
+) {
     if let Err(cleaning) = clear_invalid(step, index, outside, tools).await {
-        failed.state = format!("{}\n{}", failed.state, cleaning.message);
-        return failed;
+        // Who was in the way is part of the message already.
+        let first = cleaning.message.lines().next().unwrap_or_default();
+        failed.state = format!("{first}; the next run looks again");
+        return;
     }
     match outside.retry {
         Retry::Unknown => {
@@ -126,7 +143,6 @@ async fn after_failure(
             }
         }
     }
-    failed
 }
 
 /// Removes what a failed concurrent build left behind.

@@ -40,11 +40,13 @@ pub(super) struct Watch<'a> {
     pub(super) longest_block: Option<Duration>,
     /// Set when `longest_block` was the reason of the cancel.
     pub(super) gave_up: bool,
+    /// Requests to cancel are not heard: what is being done undoes what a cancelled statement left.
+    pub(super) deaf: bool,
 }
 
 impl<'a> Watch<'a> {
     pub(super) fn new(monitor: &'a mut Session, stop: &'a Stop) -> Self {
-        Self { monitor, stop, blockers: Vec::new(), longest_block: None, gave_up: false }
+        Self { monitor, stop, blockers: Vec::new(), longest_block: None, gave_up: false, deaf: false }
     }
 
     /// Starts a new count of blockers.
@@ -69,13 +71,19 @@ impl<'a> Watch<'a> {
         let mut pause = FIRST_LOOK;
         let mut blocked_since: Option<Instant> = None;
         let mut cancelled = false;
+        // Not again at once where a cancel cannot be delivered.
+        let mut refused: Option<Instant> = None;
         loop {
+            let hears = !cancelled && !self.deaf && refused.is_none_or(|at| at.elapsed() >= LATER_LOOKS);
             tokio::select! {
                 biased;
                 answer = &mut request => {
                     return if cancelled { Watched::Cancelled(answer) } else { Watched::Done(answer) };
                 }
-                () = self.stop.cancelled(), if !cancelled => cancelled = send_cancel(&cancel).await,
+                () = self.stop.cancelled(), if hears => {
+                    cancelled = send_cancel(&cancel).await;
+                    refused = (!cancelled).then(Instant::now);
+                }
                 () = tokio::time::sleep(pause) => {
                     pause = LATER_LOOKS;
                     let blockers = self.look(pid).await;

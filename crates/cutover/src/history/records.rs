@@ -39,7 +39,7 @@ pub struct UnitRow {
 }
 
 /// Everything the history knows of one project.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     /// Applied migrations, in no particular order.
     pub applied: BTreeMap<(String, String), Applied>,

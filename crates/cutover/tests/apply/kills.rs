@@ -6,7 +6,7 @@ use cutover_postgres::connect::ConnectOptions;
 use testkit::{Database, database};
 
 use crate::checked::{self, Aftermath, agree, contents, empty, next_run_completes, undisturbed};
-use crate::support::{APPLIED, Folder, Gate, RUNNERS, WAIT_AT_GATE, completes, session, until, value};
+use crate::support::{APPLIED, BUILD_WAITS, Folder, Gate, RUNNERS, WAIT_AT_GATE, completes, session, until, value};
 
 /// A run in a process of its own.
 pub(crate) fn process(folder: &Folder, database: &Database) -> Command {
@@ -120,7 +120,7 @@ async fn killed_inside_a_concurrent_index_build() {
     let child = process(&folder, &database).spawn().unwrap();
     let mut session = session(&options).await;
     // The build waits for the writer.
-    until(&mut session, "SELECT count(*) FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted", "1").await;
+    until(&mut session, BUILD_WAITS, "1").await;
     kill(child);
     until(&mut session, RUNNERS, "0").await;
     assert_eq!(value(&mut session, "SELECT state FROM cutover.unit").await, "started");

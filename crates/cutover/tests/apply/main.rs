@@ -4,5 +4,10 @@
 mod basics;
 mod checked;
 mod cuts;
+mod hygiene;
 mod kills;
+mod locks;
+mod runner_lock;
+mod stopping;
 mod support;
+mod together;

@@ -175,6 +175,10 @@ impl Gate {
 pub(crate) const RUNNERS: &str = "SELECT count(*) FROM pg_stat_activity \
     WHERE datname = current_database() AND application_name LIKE 'cutover/%'";
 
+/// Sessions that wait for another's transaction or snapshot, as a concurrent index build does.
+pub(crate) const BUILD_WAITS: &str = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+    WHERE l.locktype = 'virtualxid' AND NOT l.granted AND a.datname = current_database()";
+
 /// Tables, columns, indexes, constraints and functions outside `cutover`, one line each.
 pub(crate) const OBJECTS: &str = "
 SELECT coalesce(string_agg(line, E'\\n' ORDER BY line), '') FROM (

@@ -1,0 +1,118 @@
+//! What one file does to its session is nothing to the next one, and nothing to the records.
+
+use cutover::apply::ApplyError;
+use cutover::run::Outcome;
+use testkit::{database, role};
+
+use crate::support::{APPLIED, OBJECTS, apply, completes, failure, project};
+
+/// Everything of a session that could be seen by the next file.
+const LOOK: &str = "
+INSERT INTO seen SELECT concat_ws('|', current_setting('search_path'), current_user, session_user,
+  current_setting('statement_timeout'), current_setting('session_replication_role'),
+  current_setting('standard_conforming_strings'), current_setting('row_security'), current_setting('DateStyle'),
+  current_setting('default_transaction_read_only'), current_setting('default_transaction_isolation'),
+  coalesce(current_setting('cutover_test.x', true), ''), currval_or_null(),
+  (SELECT count(*) FROM pg_class WHERE relpersistence = 't'), (SELECT count(*) FROM pg_listening_channels()),
+  (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_cursors),
+  (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()));";
+
+const BASE: &str = "
+CREATE TABLE seen (what text);
+CREATE SEQUENCE counter;
+CREATE FUNCTION currval_or_null() RETURNS text LANGUAGE plpgsql AS
+  $$ BEGIN RETURN currval('counter'); EXCEPTION WHEN OTHERS THEN RETURN 'none'; END $$;";
+
+#[tokio::test]
+async fn the_next_file_sees_nothing_of_it() {
+    let database = database();
+    let someone = role("");
+    let meddling = format!(
+        "SELECT nextval('counter');
+         CREATE TEMP TABLE scratch (n int);
+         CREATE TEMP TABLE pg_class (n int);
+         LISTEN news;
+         PREPARE p AS SELECT 1;
+         DECLARE c CURSOR WITH HOLD FOR SELECT 1;
+         SELECT pg_advisory_lock(1), pg_advisory_unlock_all();
+         SELECT pg_advisory_lock(2);
+         SET statement_timeout = '1h'; SET row_security = off; SET DateStyle = 'German'; SET cutover_test.x = 'y';
+         SET session_replication_role = replica;
+         SET standard_conforming_strings = off; SET backslash_quote = on;
+         SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE;
+         SET default_transaction_read_only = on;
+         SET search_path = '';
+         SET ROLE {}",
+        someone.name
+    );
+    let project = project(&[
+        ("V1__base.sql", BASE),
+        ("V2__look.sql", LOOK),
+        ("V3__it's\\a_name.sql", &meddling),
+        ("V4__look.sql", LOOK),
+        ("V5__session_authorization.sql", &format!("SET SESSION AUTHORIZATION {}; SET LOCAL search_path = '';", someone.name)),
+        ("V6__look.sql", LOOK),
+        ("V7__x.sql", "-- cutover: no-transaction\nSET search_path = '';\nSET default_transaction_read_only = on;"),
+        ("V8__look.sql", LOOK),
+    ]);
+    completes(&project, &database.options()).await;
+    assert_eq!(database.value(APPLIED), "1 2 3 4 5 6 7 8");
+    let seen = database.rows("SELECT DISTINCT what FROM seen");
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(database.value("SELECT count(*) FROM seen"), "4");
+    assert_eq!(
+        database.value("SELECT DISTINCT what FROM seen"),
+        "\"$user\", public|postgres|postgres|0|origin|on|on|ISO, MDY|off|read committed||none|0|0|0|0|0"
+    );
+    // The records are the connected role's, with the texts as they are.
+    let row = "SELECT concat_ws('|', role, name, path, statements) FROM cutover.migration WHERE version = '3'";
+    assert_eq!(database.value(row), "postgres|it's\\a_name|V3__it's\\a_name.sql|18");
+    drop(database);
+}
+
+#[tokio::test]
+async fn tables_of_a_file_cannot_take_the_place_of_ours() {
+    let database = database();
+    let evil = "CREATE SCHEMA evil; CREATE TABLE evil.migration (x int); SET search_path = evil, public;
+        CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz';
+        CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz';
+        CREATE TEMP TABLE migration (x int); SET search_path = evil, pg_temp, pg_catalog;";
+    completes(&project(&[("V1__evil.sql", evil), ("V2__b.sql", "CREATE TABLE b ();")]), &database.options()).await;
+    assert_eq!(database.value(APPLIED), "1 2");
+    assert_eq!(database.value("SELECT count(*) FROM cutover.migration WHERE applied_at IS NULL"), "0");
+}
+
+#[tokio::test]
+async fn transaction_control_is_refused_before_the_first_statement() {
+    let cases = [
+        ("CREATE TABLE a ();\nCOMMIT;\nCREATE TABLE b ();", "V1__x.sql:2:1: COMMIT inside a migration", "2 | COMMIT\n  | ^"),
+        ("CREATE TABLE a ();\n  ROLLBACK;", "V1__x.sql:2:3: ROLLBACK inside a migration", "2 | ROLLBACK"),
+        ("CREATE TABLE a ();\nSAVEPOINT s;", "V1__x.sql:2:1: transaction control inside a migration", "2 | SAVEPOINT s"),
+        ("BEGIN;\nCREATE TABLE a ();\nCOMMIT;\nBEGIN;\nCOMMIT;", "V1__x.sql:1:1: BEGIN inside a migration", "1 | BEGIN"),
+        ("CREATE TABLE a ();\nPREPARE TRANSACTION 'x';", "V1__x.sql:2:1: transaction control", "2 | PREPARE TRANSACTION"),
+        ("CREATE TABLE a ();\nEND;", "V1__x.sql:2:1: COMMIT inside a migration", "2 | END"),
+    ];
+    let database = database();
+    for (text, place, shown) in cases {
+        let project = project(&[("V1__x.sql", text)]);
+        let error = apply(&project, &database.options()).await.unwrap_err();
+        assert!(matches!(error, ApplyError::Scripts(_)), "{text}: {error:?}");
+        let said = error.to_string();
+        assert!(said.contains(place) && said.contains(shown) && said.ends_with("nothing was done"), "{text}:\n{said}");
+    }
+    assert_eq!(database.value(OBJECTS), "");
+    assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+}
+
+/// COMMIT inside a procedure or a DO block cannot end our transaction either: the server refuses it there.
+#[tokio::test]
+async fn hidden_transaction_control_fails_and_is_rolled_back() {
+    let database = database();
+    let procedure = "CREATE TABLE a ();\nCREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;\nCALL p();";
+    for text in [procedure, "CREATE TABLE a ();\nDO $$ BEGIN COMMIT; END $$;"] {
+        let run = apply(&project(&[("V1__x.sql", text)]), &database.options()).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::FailedClean));
+        assert!(failure(&run).contains("invalid transaction termination (2D000)"), "{}", failure(&run));
+        assert_eq!(database.value(OBJECTS), "");
+    }
+}

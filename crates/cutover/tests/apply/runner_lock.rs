@@ -1,0 +1,189 @@
+//! One runner at a time: who waits says for whom, and one that lost its lock cannot do harm.
+
+use std::time::Duration;
+
+use cutover::apply::{ApplyError, Request};
+use cutover::history::HistoryError;
+use cutover::run::{EventKind, EventSink, Outcome, RunEvent};
+use cutover::stop::Stop;
+use testkit::database;
+
+use crate::support::{
+    APPLIED, Gate, WAIT_AT_GATE, apply, apply_watched, apply_with, failure, finished, project, session, value,
+};
+
+/// The lock's holder, by `pg_locks`.
+const MONITOR: &str = "SELECT coalesce(max(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid <> 77
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+fn slow() -> cutover::Project {
+    let second = format!("INSERT INTO log VALUES ('2a');\n{WAIT_AT_GATE}\nINSERT INTO log VALUES ('2b');");
+    project(&[
+        ("V1__a.sql", "CREATE TABLE log (what text);"),
+        ("V2__b.sql", &second),
+        ("V3__c.sql", "INSERT INTO log VALUES ('3');"),
+    ])
+}
+
+const LOG: &str = "SELECT string_agg(what, ' ' ORDER BY what) FROM log";
+
+#[tokio::test]
+async fn one_works_and_the_other_waits_and_says_for_whom() {
+    let database = database();
+    let options = database.options();
+    let project = slow();
+    let mut gate = Gate::closed(&options).await;
+    let first = apply(&project, &options);
+    let second = async {
+        gate.reached().await;
+        let monitor = value(gate.session(), MONITOR).await;
+        let (mut sink, heard) = Waiting::new();
+        let (request, stop) = (Request::default(), Stop::new());
+        let waiting = apply_watched(&project, &options, &request, &stop, &mut sink);
+        let opening = async {
+            let holder = heard.await.unwrap();
+            gate.open().await;
+            holder
+        };
+        let (run, holder) = tokio::join!(waiting, opening);
+        (run, holder, monitor)
+    };
+    let (first, (second, holder, monitor)) = tokio::join!(first, second);
+    let first = first.unwrap();
+    assert_eq!(first.outcome, Some(Outcome::Completed));
+    assert_eq!(second.unwrap().outcome, Some(Outcome::NothingToDo));
+    let expected = format!("cutover/{} (pid {monitor}, postgres", first.id);
+    assert!(holder.starts_with(&expected), "{holder:?}, not {expected:?}");
+    assert_eq!(database.value(LOG), "2a 2b 3");
+}
+
+#[tokio::test]
+async fn who_waits_too_long_gives_up_without_doing_anything() {
+    let database = database();
+    let options = database.options();
+    let project = slow();
+    let mut gate = Gate::closed(&options).await;
+    let impatient = async {
+        gate.reached().await;
+        let request = Request { runner_wait: Duration::from_millis(150), ..Request::default() };
+        let result = apply_with(&project, &options, &request).await;
+        let stop = Stop::new();
+        stop.request();
+        let stopped = apply_watched(&project, &options, &Request::default(), &stop, &mut |_: &RunEvent| {}).await;
+        gate.open().await;
+        (result, stopped)
+    };
+    let (first, (result, stopped)) = tokio::join!(apply(&project, &options), impatient);
+    let first = first.unwrap();
+    assert_eq!(first.outcome, Some(Outcome::Completed));
+    match result {
+        Err(ApplyError::History(HistoryError::LockNotObtained { holder, .. })) => {
+            assert!(holder.starts_with(&format!("cutover/{} (pid ", first.id)), "{holder}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(stopped, Err(ApplyError::History(HistoryError::Interrupted))), "{stopped:?}");
+    assert_eq!(database.value("SELECT count(*) FROM cutover.run"), "1");
+}
+
+/// The first runner's lock session is ended by somebody while its worker is inside a step. A second runner gets the
+/// lock, waits until the step is decided, and goes on behind it.
+#[tokio::test]
+async fn a_runner_that_lost_its_lock_inside_a_step_is_waited_for() {
+    let database = database();
+    let options = database.options();
+    let project = slow();
+    let mut gate = Gate::closed(&options).await;
+    let second = async {
+        gate.reached().await;
+        let monitor = value(gate.session(), MONITOR).await;
+        value(gate.session(), &format!("SELECT pg_terminate_backend({monitor})")).await;
+        let (mut sink, heard) = Waiting::new();
+        let (request, stop) = (Request::default(), Stop::new());
+        let waiting = apply_watched(&project, &options, &request, &stop, &mut sink);
+        let opening = async {
+            let holder = heard.await.unwrap();
+            gate.open().await;
+            holder
+        };
+        tokio::join!(waiting, opening)
+    };
+    let (first, (second, holder)) = tokio::join!(apply(&project, &options), second);
+    let second = second.unwrap();
+    assert!(holder.starts_with("a transaction of cutover/"), "{holder}");
+    // How far the first one gets before the second one has its token is a race; nothing is done twice either way.
+    assert!(matches!(second.outcome, Some(Outcome::Completed | Outcome::NothingToDo)), "{}", failure(&second));
+    assert_eq!(database.value(LOG), "2a 2b 3");
+    assert_eq!(database.value(APPLIED), "1 2 3");
+    // Each step is recorded by the run that did it.
+    let of_second = format!("SELECT coalesce(string_agg(version_text, ' ' ORDER BY version), '') FROM cutover.migration WHERE run = '{}'", second.id);
+    assert_eq!(database.value(&of_second), finished(&second).join(" "));
+    match first {
+        Ok(run) => assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run)),
+        // It got to the end of its work, and then had no session to record that with.
+        Err(ApplyError::Journal(_)) => {}
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// As above, but the first runner has no transaction open when the second one takes over: it is between two attempts
+/// to get a lock.
+#[tokio::test]
+async fn a_runner_that_lost_its_lock_between_attempts_commits_nothing() {
+    let database = database();
+    let options = database.options();
+    database.run("CREATE TABLE read (n int); CREATE TABLE log (what text)");
+    let project = project(&[("V1__a.sql", "INSERT INTO log VALUES ('1'); ALTER TABLE read ADD m int;"), ("V2__b.sql", "INSERT INTO log VALUES ('2');")]);
+    let mut reader = session(&options).await;
+    reader.execute("BEGIN; SELECT FROM read").await.unwrap();
+    let mut watcher = session(&options).await;
+    let (request, stop) = (Request::default(), Stop::new());
+    let (mut first_sink, first_waits) = Waiting::new();
+    let first = apply_watched(&project, &options, &request, &stop, &mut first_sink);
+    let second = async {
+        first_waits.await.unwrap();
+        let monitor = value(&mut watcher, MONITOR).await;
+        value(&mut watcher, &format!("SELECT pg_terminate_backend({monitor})")).await;
+        let (mut sink, waits) = Waiting::new();
+        let (request, stop) = (Request::default(), Stop::new());
+        let run = apply_watched(&project, &options, &request, &stop, &mut sink);
+        let release = async {
+            // It has its token now and waits for the table, as the first one does.
+            waits.await.unwrap();
+            reader.execute("COMMIT").await.unwrap();
+        };
+        tokio::join!(run, release).0
+    };
+    let (first, second) = tokio::join!(first, second);
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(second.outcome, Some(Outcome::Completed), "{}", failure(&second));
+    assert_eq!(finished(&second), ["1", "2"]);
+    assert_eq!(first.outcome, Some(Outcome::FailedClean));
+    assert!(failure(&first).contains("V1__a.sql: another runner has taken over"), "{}", failure(&first));
+    assert!(finished(&first).is_empty());
+    assert_eq!(database.value(LOG), "1 2");
+}
+
+/// Hears the first time that a run waits, for the runner's lock or for a table.
+struct Waiting(Option<tokio::sync::oneshot::Sender<String>>);
+
+impl Waiting {
+    fn new() -> (Self, tokio::sync::oneshot::Receiver<String>) {
+        let (told, heard) = tokio::sync::oneshot::channel();
+        (Self(Some(told)), heard)
+    }
+}
+
+impl EventSink for Waiting {
+    fn event(&mut self, event: &RunEvent) {
+        let who = match &event.kind {
+            // Blockers are seen only by a look that comes in time.
+            EventKind::LockWaiting { blockers, .. } => blockers.first().map(|b| b.application.clone()).unwrap_or_default(),
+            EventKind::RunnerWaiting { holder } => holder.clone(),
+            _ => return,
+        };
+        if let Some(told) = self.0.take() {
+            let _ = told.send(who);
+        }
+    }
+}

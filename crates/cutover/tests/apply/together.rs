@@ -1,0 +1,86 @@
+//! Many runners started together.
+
+use cutover::run::Outcome;
+use cutover_postgres::connect::ConnectOptions;
+use futures_util::future::join_all;
+use testkit::{Database, database};
+
+use crate::checked::{self, agree, contents, undisturbed};
+use crate::kills::{process, said};
+use crate::support::{Folder, apply, named_project, session};
+
+const RUNNERS: usize = 20;
+
+/// Statistics reach the others a moment after a session has ended, which `agree` has waited for.
+fn assert_no_deadlock(database: &Database) {
+    database.run("SELECT pg_stat_clear_snapshot()");
+    let deadlocks = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{}'", database.name());
+    assert_eq!(database.value(&deadlocks), "0");
+}
+
+#[tokio::test]
+async fn twenty_runners_in_one_process_apply_everything_once() {
+    let expected = undisturbed(&database().options()).await;
+    let database = database();
+    let options = database.options();
+    let project = checked::checked_project();
+    let runs = join_all((0..RUNNERS).map(|_| apply(&project, &options))).await;
+    let mut worked = 0;
+    for run in runs {
+        let run = run.unwrap_or_else(|error| panic!("{error}"));
+        match run.outcome {
+            Some(Outcome::Completed) => worked += 1,
+            Some(Outcome::NothingToDo) => {}
+            other => panic!("{other:?}: {}", crate::support::failure(&run)),
+        }
+    }
+    assert_eq!(worked, 1, "one works, the others find nothing to do");
+    let mut session = session(&options).await;
+    assert_eq!(agree(&mut session, "together").await.applied.len(), checked::FILES.len());
+    assert_eq!(contents(&mut session).await, expected);
+    assert_no_deadlock(&database);
+}
+
+#[tokio::test]
+async fn twenty_processes_apply_everything_once() {
+    let expected = undisturbed(&database().options()).await;
+    let database = database();
+    let folder = Folder::with(checked::FILES);
+    let children: Vec<_> = (0..RUNNERS).map(|_| process(&folder, &database).spawn().unwrap()).collect();
+    let outputs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    let ended = |how: &str| outputs.iter().filter(|output| said(output).starts_with(how)).count();
+    let all: Vec<_> = outputs.iter().map(said).collect();
+    assert_eq!((ended("outcome Completed"), ended("outcome NothingToDo")), (1, RUNNERS - 1), "{all:?}");
+    let mut session = session(&database.options()).await;
+    agree(&mut session, "processes").await;
+    assert_eq!(contents(&mut session).await, expected);
+    assert_no_deadlock(&database);
+}
+
+#[tokio::test]
+async fn runners_of_two_projects_share_a_database() {
+    let database = database();
+    let options = database.options();
+    let one = named_project(
+        "one",
+        &[("V1__a.sql", "CREATE TABLE one (n int); INSERT INTO one VALUES (1);"), ("V2__i.sql", "CREATE INDEX CONCURRENTLY one_n ON one (n);")],
+    );
+    let two = named_project(
+        "two",
+        &[("V1__a.sql", "CREATE TABLE two (n int); INSERT INTO two VALUES (1);"), ("V2__b.sql", "INSERT INTO two VALUES (2);")],
+    );
+    let run = |n: usize, options: ConnectOptions| {
+        let project = if n % 2 == 0 { &one } else { &two };
+        async move { apply(project, &options).await }
+    };
+    let runs = join_all((0..RUNNERS).map(|n| run(n, options.clone()))).await;
+    let completed = runs.iter().map(|run| run.as_ref().unwrap_or_else(|error| panic!("{error}")).outcome);
+    let completed: Vec<_> = completed.collect();
+    assert!(completed.iter().all(|o| matches!(o, Some(Outcome::Completed | Outcome::NothingToDo))), "{completed:?}");
+    assert_eq!(completed.iter().filter(|o| **o == Some(Outcome::Completed)).count(), 2);
+    assert_eq!(database.value("SELECT count(*) FROM one"), "1");
+    assert_eq!(database.value("SELECT count(*) FROM two"), "2");
+    let rows = "SELECT string_agg(project || version, ' ' ORDER BY project, version) FROM cutover.migration";
+    assert_eq!(database.value(rows), "one1 one2 two1 two2");
+    assert_no_deadlock(&database);
+}
