@@ -66,7 +66,7 @@ async fn the_next_file_sees_nothing_of_it() {
     );
     // The records are the connected role's, with the texts as they are.
     let row = "SELECT concat_ws('|', role, name, path, statements) FROM cutover.migration WHERE version = '3'";
-    assert_eq!(database.value(row), "postgres|it's\\a_name|V3__it's\\a_name.sql|18");
+    assert_eq!(database.value(row), "postgres|it's\\a_name|V3__it's\\a_name.sql|19");
     drop(database);
 }
 

@@ -1,12 +1,17 @@
 //! The apply engine on real servers: what it does, what it says, and that it can be stopped anywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod backups;
 mod basics;
 mod checked;
+mod choosing;
 mod cuts;
+mod durable;
 mod hygiene;
 mod kills;
+mod large;
 mod locks;
+mod privileges;
 mod runner_lock;
 mod stopping;
 mod support;

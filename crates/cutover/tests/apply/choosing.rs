@@ -1,0 +1,239 @@
+//! Which migrations run: changed files, order, targets, deferred and optional ones, and what is missing.
+
+use cutover::Project;
+use cutover::apply::{ApplyError, Request};
+use cutover::plan::select::{SelectError, Selection};
+use cutover::run::{EventKind, Outcome};
+use testkit::{Database, database};
+
+use crate::support::{APPLIED, Folder, OBJECTS, apply, apply_with, completes, finished, project};
+
+async fn select(project: &Project, database: &Database, selection: Selection) -> Result<Vec<String>, ApplyError> {
+    let request = Request { selection, ..Request::default() };
+    let run = apply_with(project, &database.options(), &request).await?;
+    let outcome = run.outcome.unwrap();
+    assert!(matches!(outcome, Outcome::Completed | Outcome::NothingToDo), "{}", crate::support::failure(&run));
+    Ok(finished(&run))
+}
+
+async fn allowing(project: &Project, database: &Database, code: &str) -> Vec<String> {
+    let request = Request { allow: vec![code.into()], ..Request::default() };
+    finished(&apply_with(project, &database.options(), &request).await.unwrap_or_else(|error| panic!("{error}")))
+}
+
+const A: (&str, &str) = ("migrations/V1__a.sql", "CREATE TABLE a (\n  n int,\n  m int\n);\n");
+const B: (&str, &str) = ("migrations/V2__b.sql", "CREATE TABLE b ();\n");
+const C: (&str, &str) = ("migrations/V3__c.sql", "CREATE TABLE c ();\n");
+const NAMED: (&str, &str) = ("cutover.toml", "[project]\nname = \"p\"\n");
+
+#[tokio::test]
+async fn an_edited_file_is_refused_with_a_diff() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A, B]);
+    completes(&folder.load(), &database.options()).await;
+    folder.write(A.0, "CREATE TABLE a (\n  n bigint,\n  m int\n);\n");
+    folder.write(C.0, C.1);
+    let error = apply(&folder.load(), &database.options()).await.unwrap_err();
+    assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");
+    let said = error.to_string();
+    for part in ["migrations/V1__a.sql: was changed after it was applied", "(as applied)", "(now)", "-  n int,", "+  n bigint,", "--allow edited-migration", "nothing was done"] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    assert_eq!(database.value("SELECT to_regclass('c') IS NULL"), "t");
+    assert_eq!(allowing(&folder.load(), &database, "edited-migration").await, ["3"]);
+}
+
+#[tokio::test]
+async fn only_the_text_counts_not_its_line_ends() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A]);
+    completes(&folder.load(), &database.options()).await;
+    folder.write(A.0, &format!("\u{feff}{}", A.1.replace('\n', "\r\n")));
+    assert_eq!(apply(&folder.load(), &database.options()).await.unwrap().outcome, Some(Outcome::NothingToDo));
+}
+
+#[tokio::test]
+async fn a_deleted_file_is_refused() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A, B]);
+    completes(&folder.load(), &database.options()).await;
+    folder.remove(A.0);
+    folder.write(C.0, C.1);
+    let error = apply(&folder.load(), &database.options()).await.unwrap_err();
+    assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");
+    let said = error.to_string();
+    assert!(said.contains("V1__a.sql: version 1 is applied, but no file has it") && said.contains("--allow deleted-migration"), "{said}");
+    assert_eq!(database.value(APPLIED), "1 2");
+    assert_eq!(allowing(&folder.load(), &database, "deleted-migration").await, ["3"]);
+}
+
+#[tokio::test]
+async fn a_renamed_file_is_the_same_migration() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A, B]);
+    completes(&folder.load(), &database.options()).await;
+    folder.remove(A.0);
+    folder.write("migrations/V1__renamed.sql", A.1);
+    folder.write(C.0, C.1);
+    let run = completes(&folder.load(), &database.options()).await;
+    assert_eq!(finished(&run), ["3"]);
+}
+
+#[tokio::test]
+async fn a_begun_file_may_not_be_edited_either() {
+    let database = database();
+    let begun = "CREATE TABLE a ();\n-- cutover: new-transaction\nSELECT 1 / 0;";
+    let run = apply(&project(&[("V1__a.sql", begun)]), &database.options()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    assert!(crate::support::failure(&run).contains("1 of 2 parts are applied and recorded"));
+    let edited = begun.replace("1 / 0", "1");
+    let error = apply(&project(&[("V1__a.sql", &edited)]), &database.options()).await.unwrap_err();
+    assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");
+    assert_eq!(allowing(&project(&[("V1__a.sql", &edited)]), &database, "edited-migration").await, ["1"]);
+}
+
+#[tokio::test]
+async fn below_the_highest_applied_version_is_refused_unless_it_is_meant() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A, C]);
+    completes(&folder.load(), &database.options()).await;
+    folder.write(B.0, B.1);
+    folder.write("migrations/V4__d.sql", "CREATE TABLE d ();");
+    let error = select(&folder.load(), &database, Selection::default()).await.unwrap_err();
+    let ApplyError::Select(SelectError::OutOfOrder { paths, highest }) = &error else { panic!("{error:?}") };
+    assert_eq!((paths.as_slice(), highest.as_str()), (&["migrations/V2__b.sql".to_owned()][..], "3"));
+    assert!(error.to_string().contains("--out-of-order"), "{error}");
+    assert_eq!(database.value(APPLIED), "1 3");
+    let only = Selection { only: vec!["2".into()], ..Selection::default() };
+    assert_eq!(select(&folder.load(), &database, only).await.unwrap(), ["2"]);
+    assert_eq!(select(&folder.load(), &database, Selection::default()).await.unwrap(), ["4"]);
+    folder.write("migrations/V2.5__late.sql", "CREATE TABLE late ();");
+    let meant = Selection { out_of_order: true, ..Selection::default() };
+    assert_eq!(select(&folder.load(), &database, meant).await.unwrap(), ["2.5"]);
+}
+
+const STAGED: &str = r#"
+[project]
+name = "p"
+[[stage]]
+id = "1"
+title = "first"
+[[stage.migration]]
+version = "1"
+[[stage]]
+id = "2"
+title = "nothing"
+[[stage]]
+id = "3"
+title = "third"
+[[stage.migration]]
+version = "3"
+deferred = true
+[[stage.migration]]
+version = "4"
+[[stage]]
+id = "4"
+title = "fourth"
+[[stage.migration]]
+version = "5"
+optional = true
+[[stage.migration]]
+version = "6"
+requires = ["3"]
+"#;
+
+fn staged() -> Folder {
+    let folder = Folder::with(&[("cutover.toml", STAGED)]);
+    for n in 1..=6 {
+        folder.write(&format!("migrations/V{n}__t.sql"), &format!("CREATE TABLE t{n} ();"));
+    }
+    folder
+}
+
+fn to_stage(id: &str) -> Selection {
+    Selection { to_stage: Some(id.into()), ..Selection::default() }
+}
+
+#[tokio::test]
+async fn stages_are_cumulative_and_deferred_ones_go_in_later() {
+    let database = database();
+    let folder = staged();
+    let project = folder.load();
+    assert_eq!(select(&project, &database, to_stage("1")).await.unwrap(), ["1"]);
+    let request = Request { selection: to_stage("2"), ..Request::default() };
+    let run = apply_with(&project, &database.options(), &request).await.unwrap();
+    assert_eq!(finished(&run), [""; 0], "a migration that no stage names goes with the stage after it");
+    assert!(run.plan.notes.iter().any(|note| note.contains("(nothing) has no migrations")), "{:?}", run.plan.notes);
+    assert_eq!(select(&project, &database, to_stage("3")).await.unwrap(), ["2", "4"], "3 is deferred");
+    let error = select(&project, &database, to_stage("4")).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Select(SelectError::Requires { .. })), "{error:?}");
+    assert!(error.to_string().contains("V6__t.sql requires migrations/V3__t.sql"), "{error}");
+    let only = Selection { only: vec!["3".into()], ..Selection::default() };
+    assert_eq!(select(&project, &database, only).await.unwrap(), ["3"], "out of order, for it is declared deferred");
+    assert_eq!(select(&project, &database, to_stage("4")).await.unwrap(), ["6"], "5 is optional");
+    let optional = Selection { optional: true, ..Selection::default() };
+    assert_eq!(select(&project, &database, optional).await.unwrap(), ["5"]);
+    assert_eq!(select(&project, &database, Selection::default()).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_target_version_is_named_by_itself() {
+    let database = database();
+    let folder = staged();
+    let project = folder.load();
+    let to = |version: &str| Selection { to: Some(version.into()), ..Selection::default() };
+    assert_eq!(select(&project, &database, to("3")).await.unwrap(), ["1", "2", "3"], "naming a deferred one includes it");
+    assert_eq!(select(&project, &database, to("V4__t.sql")).await.unwrap(), ["4"]);
+    let error = select(&project, &database, to("44")).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Select(SelectError::UnknownVersion { .. })), "{error:?}");
+    let error = select(&project, &database, to_stage("33")).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Select(SelectError::UnknownStage { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn leaving_one_for_later_is_recorded() {
+    let database = database();
+    let project = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();"), ("V3__c.sql", "CREATE TABLE c ();")]);
+    let defer = Selection { defer: vec!["2".into()], ..Selection::default() };
+    let request = Request { selection: defer, ..Request::default() };
+    let run = apply_with(&project, &database.options(), &request).await.unwrap();
+    assert_eq!(finished(&run), ["1", "3"]);
+    let skipped = run.events.iter().any(|event| matches!(&event.kind, EventKind::StepSkipped { migration, why } if migration.version.text() == "2" && why == "deferred"));
+    assert!(skipped, "{:?}", run.events);
+    assert_eq!(database.value("SELECT version_text || run FROM cutover.deferral"), format!("2{}", run.id));
+    assert_eq!(select(&project, &database, Selection::default()).await.unwrap(), [""; 0], "it stays deferred");
+    let later = Selection { deferred: true, ..Selection::default() };
+    assert_eq!(select(&project, &database, later).await.unwrap(), ["2"]);
+    assert_eq!(database.value("SELECT count(*) FROM cutover.deferral"), "0");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_before_the_first_statement() {
+    let database = database();
+    let project = project(&[
+        ("V1__a.sql", "CREATE TABLE a (id int PRIMARY KEY);"),
+        ("V2__b.sql", "CREATE TABLE b (n int);\n\nALTER TABLE b ADD FOREIGN KEY (n) REFERENCES nowhere;"),
+        ("V3__c.sql", "CREATE INDEX ON later (n);"),
+        ("V4__d.sql", "CREATE TABLE later (n int);"),
+    ]);
+    let error = apply(&project, &database.options()).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Missing(_)), "{error:?}");
+    let said = error.to_string();
+    for part in ["V2__b.sql:3: needs table nowhere", "no migration of this project creates it", "V3__c.sql:1: needs", "V4__d.sql creates it", "nothing was done"] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    assert_eq!(database.value(OBJECTS), "", "not even the first table");
+    assert_eq!(database.value("SELECT count(*) FROM cutover.run"), "0");
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_parse_stops_all_before_the_first_statement() {
+    let database = database();
+    let project = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();\n  CREATE TABEL c ();"), ("V3__c.sql", "\\dt")]);
+    let error = apply(&project, &database.options()).await.unwrap_err();
+    let said = error.to_string();
+    for part in ["V2__b.sql:2:10: syntax error at or near \"TABEL\"", "V3__c.sql:1:1: psql command", "nothing was done"] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    assert_eq!(database.value(OBJECTS), "");
+}

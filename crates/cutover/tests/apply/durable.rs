@@ -1,0 +1,67 @@
+//! What is reported as done is on disk.
+
+use cutover::apply::Request;
+use cutover::run::Outcome;
+use cutover::{Project, apply::ApplyError};
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
+
+use crate::support::{apply, apply_with, project, session, value};
+
+/// A server of the test's own that keeps what it has flushed, and writes nothing in the background that nobody waits
+/// for: what survives is what was made durable.
+fn server() -> Sandbox {
+    let settings = [("fsync", "on"), ("full_page_writes", "on"), ("wal_writer_delay", "10s"), ("autovacuum", "off"), ("bgwriter_lru_maxpages", "0")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    Sandbox::start(&SandboxOptions { durable: true, settings, ..testkit::sandbox_options() }).unwrap()
+}
+
+fn upto(version: usize) -> Project {
+    let files: Vec<(String, String)> = (1..=version)
+        .map(|n| (format!("V{n}__t.sql"), format!("CREATE TABLE t{n} (n int);\nINSERT INTO t{n} SELECT generate_series(1, 10);")))
+        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    project(&files)
+}
+
+/// The server is stopped as a crash would, right after success was reported, again and again.
+#[tokio::test]
+async fn everything_acknowledged_survives_a_crash_of_the_server() {
+    let mut server = server();
+    for round in 1..=15 {
+        let options = server.options("postgres");
+        let run = apply(&upto(round * 2), &options).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::Completed), "{}", crate::support::failure(&run));
+        server.stop_immediately();
+        server.restart().unwrap();
+        let mut session = session(&options).await;
+        let applied = value(&mut session, "SELECT count(*) FROM cutover.migration").await;
+        assert_eq!(applied, (round * 2).to_string(), "round {round}");
+        let last = format!("SELECT count(*) FROM t{}", round * 2);
+        assert_eq!(value(&mut session, &last).await, "10", "round {round}");
+        let open = "SELECT count(*) FROM cutover.run WHERE outcome IS DISTINCT FROM 'completed'";
+        assert_eq!(value(&mut session, open).await, "0", "round {round}");
+    }
+}
+
+/// WAL that is written and not flushed when a run returns.
+async fn unflushed(options: &ConnectOptions, request: &Request, project: &Project) -> Result<bool, ApplyError> {
+    let mut session = session(options).await;
+    apply_with(project, options, request).await?;
+    let sql = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()";
+    Ok(value(&mut session, sql).await == "t")
+}
+
+#[tokio::test]
+async fn a_run_ends_with_a_write_that_waits_for_the_disk() {
+    let server = server();
+    let options = server.options("postgres");
+    assert!(!unflushed(&options, &Request::default(), &upto(3)).await.unwrap());
+    let each = Request { durable_each: true, ..Request::default() };
+    assert!(!unflushed(&options, &each, &upto(6)).await.unwrap());
+    // The question can be answered with yes: a commit that nobody waits for leaves something unflushed.
+    let mut session = session(&options).await;
+    session.execute("SET synchronous_commit = off; CREATE TABLE x ()").await.unwrap();
+    let sql = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()";
+    assert_eq!(value(&mut session, sql).await, "t");
+}
