@@ -20,6 +20,8 @@ pub(crate) struct App {
     pub(crate) global: Global,
     pub(crate) environment: Environment,
     pub(crate) output: Output,
+    /// Interrupting must not just end the process: it changes a database, or a throwaway server runs.
+    hears_signals: bool,
 }
 
 /// Runs the command of this process.
@@ -35,7 +37,10 @@ pub(crate) fn run() -> ExitCode {
     let environment = surroundings::environment();
     let styles = Styles::find(global.color, &environment);
     let output = Output::new(global.format, styles, global.quiet, global.verbose);
-    let app = App { global, environment, output };
+    let leaves_something =
+        matches!(command, Command::Apply(_) | Command::Verify(_) | Command::Demo(_) | Command::Sandbox(_));
+    let hears_signals = leaves_something || global.sandbox;
+    let app = App { global, environment, output, hears_signals };
     let result = app.check(&command).and_then(|()| app.dispatch(command));
     let result = match (result, app.output.failure()) {
         (Ok(Exit::Done), Some(unwritten)) => Err(unwritten),
@@ -77,8 +82,7 @@ impl App {
         }
     }
 
-    /// Runs async work on this thread. Signals are heard from here on.
-    #[allow(clippy::unused_self, reason = "reads as what it is: the command's own runtime")]
+    /// Runs async work on this thread.
     pub(crate) fn block_on<T>(
         &self,
         work: impl AsyncFnOnce(&mut Signals) -> Result<T, CliError>,
@@ -86,7 +90,7 @@ impl App {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| CliError::usage(format!("cannot start: {error}")))?;
         runtime.block_on(async {
-            let mut signals = Signals::hear()?;
+            let mut signals = if self.hears_signals { Signals::hear()? } else { Signals::leave() };
             work(&mut signals).await
         })
     }

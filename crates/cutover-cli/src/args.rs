@@ -112,30 +112,32 @@ pub(crate) enum Command {
     Completions(commands::completions::Arguments),
 }
 
+/// Heading of the options that choose migrations.
+const WHICH: &str = "Which migrations";
+
 /// Which migrations, for verbs that plan.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Which migrations")]
 pub(crate) struct SelectionArgs {
     /// Exactly these versions and no others; also names deferred and optional ones
-    #[arg(value_name = "VERSION", help_heading = "Arguments", conflicts_with_all = ["to", "to_stage", "optional", "deferred"])]
+    #[arg(value_name = "VERSION", conflicts_with_all = ["to", "to_stage", "optional", "deferred"])]
     pub(crate) versions: Vec<String>,
     /// Up to and including this version
-    #[arg(long, value_name = "VERSION", conflicts_with = "to_stage")]
+    #[arg(help_heading = WHICH, long, value_name = "VERSION", conflicts_with = "to_stage")]
     pub(crate) to: Option<String>,
     /// Up to and including this stage
-    #[arg(long, value_name = "STAGE")]
+    #[arg(help_heading = WHICH, long, value_name = "STAGE")]
     pub(crate) to_stage: Option<String>,
     /// Leave this version for later and remember that; may be repeated
-    #[arg(long, value_name = "VERSION")]
+    #[arg(help_heading = WHICH, long, value_name = "VERSION")]
     pub(crate) defer: Vec<String>,
     /// Also those declared optional
-    #[arg(long)]
+    #[arg(help_heading = WHICH, long)]
     pub(crate) optional: bool,
     /// Also those deferred
-    #[arg(long)]
+    #[arg(help_heading = WHICH, long)]
     pub(crate) deferred: bool,
     /// Also those below the highest applied version
-    #[arg(long)]
+    #[arg(help_heading = WHICH, long)]
     pub(crate) out_of_order: bool,
 }
 

@@ -10,11 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 
-/// SIGINT, SIGTERM and SIGHUP, heard from the moment this is made.
+/// SIGINT, SIGTERM and SIGHUP.
 pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    /// None: they end the process by themselves, also while it computes.
+    heard: Option<[Signal; 3]>,
 }
 
 impl Signals {
@@ -23,19 +22,25 @@ impl Signals {
         let hear = |kind| {
             signal(kind).map_err(|error| CliError::usage(format!("cannot listen for signals: {error}")))
         };
-        Ok(Self {
-            interrupt: hear(SignalKind::interrupt())?,
-            terminate: hear(SignalKind::terminate())?,
-            hangup: hear(SignalKind::hangup())?,
-        })
+        let heard =
+            [hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?, hear(SignalKind::hangup())?];
+        Ok(Self { heard: Some(heard) })
+    }
+
+    /// Leaves the signals alone, for verbs that leave nothing behind.
+    pub(crate) fn leave() -> Self {
+        Self { heard: None }
     }
 
     /// Returns at the next one.
     pub(crate) async fn next(&mut self) {
+        let Some([interrupt, terminate, hangup]) = &mut self.heard else {
+            return std::future::pending().await;
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
 

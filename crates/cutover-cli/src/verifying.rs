@@ -9,7 +9,7 @@ use cutover::project::Project;
 use cutover::report::format::count;
 use cutover::report::text::verification_table;
 use cutover::run::{CheckResult, EventKind, Outcome, Run, RunEvent};
-use cutover::verify::{self, VerifyRequest};
+use cutover::verify::{self, Figure, VerifyRequest};
 use cutover_postgres::connect::ConnectOptions;
 
 use crate::app::App;
@@ -62,7 +62,8 @@ pub(crate) async fn after_run(
     run: &mut Run,
 ) -> Result<(), CliError> {
     let after = run.events.last().map(|event| event.elapsed).unwrap_or_default();
-    let events = measure(app, project, options, request, after).await?;
+    let request = VerifyRequest { figures: figures(&run.events), ..request.clone() };
+    let events = measure(app, project, options, &request, after).await?;
     if run.outcome == Some(Outcome::Completed) {
         let mut session = inspect::connect(options, None).await?;
         journal::append_events(&mut session, &run.id, &events).await?;
@@ -72,6 +73,17 @@ pub(crate) async fn after_run(
     // Preconditions, which the run itself measured, are among them.
     print_table(app, &run.events);
     Ok(())
+}
+
+/// The figures among events.
+fn figures(events: &[RunEvent]) -> Vec<Figure> {
+    let figure = |event: &RunEvent| match &event.kind {
+        EventKind::Figures { table, rows, digest } => {
+            Some(Figure { table: table.clone(), rows: *rows, digest: digest.clone() })
+        }
+        _ => None,
+    };
+    events.iter().filter_map(figure).collect()
 }
 
 /// All answers among events in a table, where output is for people.

@@ -8,7 +8,7 @@ use cutover::apply::{BackupSettings, Request};
 use cutover::plan::select::Selection;
 use cutover::project::{Overrides, Project};
 use cutover::run::Outcome;
-use cutover::verify::{self, VerifyRequest};
+use cutover::verify::VerifyRequest;
 
 use crate::app::{App, from_flag, overrides};
 use crate::args::{SelectionArgs, VarArgs, duration};
@@ -108,8 +108,6 @@ async fn apply_and_verify(
     let verification = VerifyRequest {
         stage: verifying::stage(project, arguments.selection.to_stage.as_deref())?,
         fresh: target.is_sandbox(),
-        // Content that must not change is measured before, too.
-        figures: signals.or_end(async { Ok(verify::figures(project, &target.options).await?) }).await?,
         ..VerifyRequest::default()
     };
     let request = arguments.request(app);

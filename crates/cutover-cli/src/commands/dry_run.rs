@@ -1,4 +1,4 @@
-//! `cutover apply --dry-run`: the plan, and everything that would stop a run of it, read in sessions that cannot write.
+//! `cutover apply --dry-run`: the plan, and everything that would stop a run of it, found by reading alone.
 
 use cutover::apply::may_write;
 use cutover::inspect::{self, Inspection};

@@ -58,6 +58,9 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.args(arguments).current_dir(&self.folder).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
+        if let Some(programs) = testkit::environment().var(testkit::BIN_VARIABLE) {
+            command.args(["--pg-bin", programs]);
+        }
         // Backtraces are for us, never for users: the variable must make no difference.
         command.env("RUST_BACKTRACE", "1");
         if let Some(database) = &self.database {
