@@ -116,6 +116,8 @@ impl Step<'_> {
         let start = Instant::now();
         let mut jitter = Jitter::seeded(u64::from(tools.worker.session.backend_pid().unsigned_abs()) << 20 | u64::from(unit.first));
         let mut attempt = 1;
+        // An attempt may end before anybody looked; whoever was seen last is probably still there.
+        let mut seen = Vec::new();
         loop {
             tools.watch.forget();
             feed.seek(unit).map_err(|why| failure::unreadable(self, &why))?;
@@ -134,8 +136,11 @@ impl Step<'_> {
                 return Err(failure::from_trouble(self, index, trouble, place, tools));
             }
             let blockers = std::mem::take(&mut tools.watch.blockers);
+            if !blockers.is_empty() {
+                seen.clone_from(&blockers);
+            }
             if start.elapsed() >= self.config.lock_wait {
-                return Err(failure::lock_not_obtained(self, index, &trouble, place, &blockers, start.elapsed()));
+                return Err(failure::lock_not_obtained(self, index, &trouble, place, &seen, start.elapsed()));
             }
             tools.recorder.mention(EventKind::LockWaiting { migration: self.migration.id.clone(), attempt, blockers });
             if tools.watch.stop().is_requested() {

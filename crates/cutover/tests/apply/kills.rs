@@ -2,11 +2,14 @@
 
 use std::process::{Child, Command, Output, Stdio};
 
+use cutover::apply::Request;
+use cutover::run::{EventKind, Outcome, RunEvent};
+use cutover::stop::Stop;
 use cutover_postgres::connect::ConnectOptions;
 use testkit::{Database, database};
 
 use crate::checked::{self, Aftermath, agree, contents, empty, next_run_completes, undisturbed};
-use crate::support::{APPLIED, BUILD_WAITS, Folder, Gate, RUNNERS, WAIT_AT_GATE, completes, session, until, value};
+use crate::support::{APPLIED, BUILD_WAITS, Folder, Gate, RUNNERS, WAIT_AT_GATE, apply_watched, completes, failure, session, until, value};
 
 /// A run in a process of its own.
 pub(crate) fn process(folder: &Folder, database: &Database) -> Command {
@@ -130,6 +133,42 @@ async fn killed_inside_a_concurrent_index_build() {
     assert_eq!(value(&mut session, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'big_n'::regclass").await, "t");
     assert_eq!(value(&mut session, "SELECT count(*) FROM pg_index WHERE NOT indisvalid").await, "0");
     assert_eq!(value(&mut session, APPLIED).await, "1 2");
+}
+
+/// The server notices a killed client only after a while: until then the build goes on, and the next run waits for it.
+#[tokio::test]
+async fn the_next_run_waits_for_a_build_that_goes_on_without_its_client() {
+    let database = database();
+    let options = database.options();
+    database.run("CREATE TABLE big AS SELECT n FROM generate_series(1, 10) n");
+    let mut writer = session(&options).await;
+    writer.execute("BEGIN; INSERT INTO big VALUES (0)").await.unwrap();
+    let folder = Folder::with(&[("V1__b.sql", "CREATE INDEX CONCURRENTLY big_n ON big (n);")]);
+    let child = process(&folder, &database).spawn().unwrap();
+    let mut session = session(&options).await;
+    until(&mut session, BUILD_WAITS, "1").await;
+    kill(child);
+    let (told, heard) = tokio::sync::oneshot::channel();
+    let mut told = Some(told);
+    let mut sink = |event: &RunEvent| {
+        if let EventKind::RunnerWaiting { holder } = &event.kind
+            && let Some(told) = told.take()
+        {
+            let _ = told.send(holder.clone());
+        }
+    };
+    let (project, request, stop) = (folder.load(), Request::default(), Stop::new());
+    let releasing = async {
+        let holder = heard.await.unwrap();
+        writer.execute("COMMIT").await.unwrap();
+        holder
+    };
+    let (run, holder) = tokio::join!(apply_watched(&project, &options, &request, &stop, &mut sink), releasing);
+    let run = run.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
+    assert!(holder.starts_with("cutover/") && holder.ends_with("active)"), "{holder}");
+    let indexes = "SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ',') FROM pg_index WHERE indrelid = 'big'::regclass";
+    assert_eq!(value(&mut session, indexes).await, "big_n true");
 }
 
 /// Killed again and again at moments that differ from run to run, until a run gets through.

@@ -79,7 +79,7 @@ async fn a_lock_that_is_never_had_is_given_up_on() {
     let options = database.options();
     let mut reader = reader(&options).await;
     let mut project = altering();
-    project.apply.lock_wait = Duration::from_millis(300);
+    project.apply.lock_wait = Duration::from_millis(1200);
     let run = apply(&project, &options).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::LockNotObtained));
     let said = failure(&run);
@@ -167,4 +167,17 @@ async fn a_deadlock_is_tried_again() {
     completes(&project(&[("V1__a.sql", body)]), &options).await;
     assert_eq!(database.value("SELECT count(*) FROM log"), "1");
     assert_eq!(database.value("SELECT last_value FROM tries_n_seq"), "3");
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_ended_and_says_why() {
+    let database = tables();
+    let mut project = project(&[("V1__a.sql", "INSERT INTO log VALUES (1);\nSELECT pg_sleep(60);")]);
+    project.apply.statement_timeout = Duration::from_millis(30);
+    let run = apply(&project, &database.options()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    let said = failure(&run);
+    assert!(said.contains("V1__a.sql:2:1: ERROR: canceling statement due to statement timeout (57014)"), "{said}");
+    assert!(said.contains("hint: a timeout ended the statement: see statement_timeout"), "{said}");
+    assert_eq!(database.value("SELECT count(*) FROM log"), "0");
 }

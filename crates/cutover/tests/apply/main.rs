@@ -16,3 +16,4 @@ mod runner_lock;
 mod stopping;
 mod support;
 mod together;
+mod undecided;

@@ -107,6 +107,18 @@ async fn a_read_only_database_is_refused() {
     assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
 }
 
+#[tokio::test]
+async fn a_replica_is_refused() {
+    let mut server = testkit::private_server(&[]);
+    server.stop_immediately();
+    // It recovers, and then waits for a primary that never comes.
+    std::fs::write(server.folder().join("data/standby.signal"), "").unwrap();
+    server.restart().unwrap();
+    let error = apply(&checked_project(), &server.options("postgres")).await.unwrap_err();
+    assert!(matches!(error, ApplyError::NotAllowed(_)), "{error:?}");
+    assert!(error.to_string().contains("the server is a replica: connect to the primary"), "{error}");
+}
+
 /// A file may do its work as another role; what is missing there is said with the place.
 #[tokio::test]
 async fn a_role_that_lacks_something_is_told_where() {

@@ -1,0 +1,60 @@
+//! What nobody can know is asked about, and never run twice.
+
+use cutover::Project;
+use cutover::repair::{Mark, RepairError, mark};
+use cutover::run::Outcome;
+use testkit::{Database, database};
+
+use crate::support::{APPLIED, apply, completes, failure, finished, project};
+
+/// Parts: an insert, something outside a transaction whose effect cannot be looked up, an insert.
+fn unknowable() -> Project {
+    project(&[("V1__a.sql", "INSERT INTO log VALUES (1);\nREINDEX TABLE CONCURRENTLY log;\nINSERT INTO log VALUES (3);")])
+}
+
+/// The database after a run that was killed while the second part ran.
+async fn killed_in_the_second_part() -> Database {
+    let database = database();
+    database.run("CREATE TABLE log (n int); CREATE INDEX log_n ON log (n)");
+    completes(&unknowable(), &database.options()).await;
+    let checksum = database.value("SELECT checksum FROM cutover.migration");
+    database.run(&format!(
+        "DELETE FROM log WHERE n = 3; DELETE FROM cutover.migration;
+         INSERT INTO cutover.unit VALUES ('p', '.', '1', 0, 'done', '{checksum}', '', 'gone', now()),
+                                         ('p', '.', '1', 1, 'started', '{checksum}', '', 'gone', now())"
+    ));
+    database
+}
+
+#[tokio::test]
+async fn nothing_runs_until_a_person_has_said_what_is_there() {
+    let database = killed_in_the_second_part().await;
+    let options = database.options();
+    for _ in 0..2 {
+        let run = apply(&unknowable(), &options).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::NeedsDecision));
+        let said = failure(&run);
+        for part in ["V1__a.sql: an earlier run began REINDEX TABLE CONCURRENTLY (part 2 of 3)", "nothing was run", "cutover repair 1 --mark done"] {
+            assert!(said.contains(part), "{part:?} is not in\n{said}");
+        }
+    }
+    assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1");
+    mark(&unknowable(), &options, "1", Mark::Done).await.unwrap();
+    let run = completes(&unknowable(), &options).await;
+    assert_eq!(finished(&run), ["1"]);
+    assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1 3");
+    let again = mark(&unknowable(), &options, "1", Mark::Done).await;
+    assert!(matches!(again, Err(RepairError::NothingOpen { .. })), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_a_person_says_is_not_there_is_run() {
+    let database = killed_in_the_second_part().await;
+    let options = database.options();
+    mark(&unknowable(), &options, "1", Mark::NotDone).await.unwrap();
+    let before = database.value("SELECT relfilenode FROM pg_class WHERE relname = 'log_n'");
+    completes(&unknowable(), &options).await;
+    assert_ne!(database.value("SELECT relfilenode FROM pg_class WHERE relname = 'log_n'"), before, "it ran");
+    assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1 3");
+    assert_eq!(database.value(APPLIED), "1");
+}
