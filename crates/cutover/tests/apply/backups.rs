@@ -26,7 +26,10 @@ version = "2"
 
 /// The first stage is applied; the second one is pending and requires a backup.
 async fn prepared(database: &Database) -> (Folder, Project) {
-    let folder = Folder::with(&[("cutover.toml", CONFIG), ("migrations/V1__a.sql", "CREATE TABLE a (n int); INSERT INTO a VALUES (1), (2);")]);
+    let folder = Folder::with(&[
+        ("cutover.toml", CONFIG),
+        ("migrations/V1__a.sql", "CREATE TABLE a (n int); INSERT INTO a VALUES (1), (2);"),
+    ]);
     let first = folder.path().join("cutover.toml");
     let text = std::fs::read_to_string(&first).unwrap();
     folder.write("cutover.toml", text.split("[[stage]]\nid = \"2\"").next().unwrap());
@@ -37,7 +40,11 @@ async fn prepared(database: &Database) -> (Folder, Project) {
     (folder, project)
 }
 
-async fn run(project: &Project, database: &Database, backup: Option<BackupSettings>) -> Result<Run, ApplyError> {
+async fn run(
+    project: &Project,
+    database: &Database,
+    backup: Option<BackupSettings>,
+) -> Result<Run, ApplyError> {
     let request = Request { backup, ..Request::default() };
     apply_with(project, &database.options(), &request).await
 }
@@ -50,22 +57,31 @@ fn settings(folder: &Path, sandbox: SandboxOptions) -> BackupSettings {
 async fn a_required_backup_is_taken_proven_and_recorded_first() {
     let database = database();
     let (folder, project) = prepared(&database).await;
-    let done = run(&project, &database, Some(settings(folder.path(), testkit::sandbox_options()))).await.unwrap();
+    let done =
+        run(&project, &database, Some(settings(folder.path(), testkit::sandbox_options()))).await.unwrap();
     assert_eq!(done.outcome, Some(Outcome::Completed), "{}", failure(&done));
-    let at = done.events.iter().position(|event| matches!(event.kind, EventKind::BackupTaken { .. })).unwrap();
-    let started = done.events.iter().position(|event| matches!(event.kind, EventKind::StepStarted { .. })).unwrap();
+    let at =
+        done.events.iter().position(|event| matches!(event.kind, EventKind::BackupTaken { .. })).unwrap();
+    let started =
+        done.events.iter().position(|event| matches!(event.kind, EventKind::StepStarted { .. })).unwrap();
     assert!(at < started);
     let EventKind::BackupTaken { stage, path, bytes, sha256 } = &done.events[at].kind else { unreachable!() };
     assert_eq!(stage, "2");
     let content = std::fs::read(path).unwrap();
     assert_eq!(content.len() as u64, *bytes);
     assert_eq!(database.value(&format!("SELECT encode(sha256('\\x{}'), 'hex')", hex(&content))), *sha256);
-    let recorded = format!("SELECT at < (SELECT applied_at FROM cutover.migration WHERE version = '2') FROM cutover.event WHERE event->>'sha256' = '{sha256}'");
+    let recorded = format!(
+        "SELECT at < (SELECT applied_at FROM cutover.migration WHERE version = '2') FROM cutover.event WHERE event->>'sha256' = '{sha256}'"
+    );
     assert_eq!(database.value(&recorded), "t");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "nobody else can read it");
+        assert_eq!(
+            std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "nobody else can read it"
+        );
     }
     // It holds what there was before.
     let server = Sandbox::start(&testkit::sandbox_options()).unwrap();
@@ -88,14 +104,18 @@ fn hex(bytes: &[u8]) -> String {
 async fn without_its_backup_nothing_is_applied() {
     let database = database();
     let (folder, project) = prepared(&database).await;
-    let no_programs = SandboxOptions { bin_dir: Some(folder.path().to_owned()), ..testkit::sandbox_options() };
+    let no_programs =
+        SandboxOptions { bin_dir: Some(folder.path().to_owned()), ..testkit::sandbox_options() };
     let unwritable = BackupSettings { folder: "/proc/nowhere".into(), sandbox: testkit::sandbox_options() };
     for backup in [None, Some(settings(folder.path(), no_programs)), Some(unwritable)] {
         let shown = format!("{backup:?}");
         let error = run(&project, &database, backup).await.unwrap_err();
         assert!(matches!(error, ApplyError::Backup(_)), "{shown}: {error:?}");
         let said = error.to_string();
-        assert!(said.contains("2 requires a backup: ") && said.ends_with("no migration was applied"), "{shown}: {said}");
+        assert!(
+            said.contains("2 requires a backup: ") && said.ends_with("no migration was applied"),
+            "{shown}: {said}"
+        );
         assert_eq!(database.value(APPLIED), "1", "{shown}");
         assert_eq!(database.value("SELECT count(*) FROM a"), "2", "{shown}");
     }
@@ -103,7 +123,8 @@ async fn without_its_backup_nothing_is_applied() {
     database.run("CREATE TABLE secret (); ALTER TABLE secret ENABLE ROW LEVEL SECURITY; ALTER TABLE a OWNER TO CURRENT_USER");
     let owner = testkit::role("");
     database.run(&format!("GRANT ALL ON SCHEMA cutover TO {0}; GRANT ALL ON ALL TABLES IN SCHEMA cutover TO {0}; GRANT SELECT ON a TO {0}", owner.name));
-    let request = Request { backup: Some(settings(folder.path(), testkit::sandbox_options())), ..Request::default() };
+    let request =
+        Request { backup: Some(settings(folder.path(), testkit::sandbox_options())), ..Request::default() };
     let error = apply_with(&project, &database.options_as(&owner), &request).await.unwrap_err();
     assert!(matches!(error, ApplyError::Backup(_)), "{error:?}");
     assert!(error.to_string().contains("permission denied for table secret"), "{error}");

@@ -8,7 +8,10 @@ use crate::support::{APPLIED, apply, completes, failure, finished, project, sess
 
 const KINDS: &[(&str, &str)] = &[
     ("V1__a.sql", "CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1);"),
-    ("V2__b.sql", "CREATE TABLE b (id int PRIMARY KEY REFERENCES a);\nDO $$ BEGIN RAISE NOTICE 'hello'; END $$;"),
+    (
+        "V2__b.sql",
+        "CREATE TABLE b (id int PRIMARY KEY REFERENCES a);\nDO $$ BEGIN RAISE NOTICE 'hello'; END $$;",
+    ),
     ("V3__c.sql", "COPY a FROM stdin;\n2\n3\n\\.\nINSERT INTO b SELECT id FROM a;"),
     ("V4__d.sql", "CREATE INDEX CONCURRENTLY b_id ON b (id);"),
     ("V5__e.sql", "BEGIN;\nSET search_path = '';\nCREATE TABLE public.e ();\nCOMMIT;"),
@@ -28,7 +31,8 @@ async fn every_kind_of_file_is_applied_once_and_recorded() {
         "SELECT version_text, name, path, statements, source IS NOT NULL, took > 0, run, role, bytes, checksum_raw
            FROM cutover.migration ORDER BY version",
     );
-    let row = |at: usize| rows[at].iter().map(|column| column.clone().unwrap_or_default()).collect::<Vec<_>>();
+    let row =
+        |at: usize| rows[at].iter().map(|column| column.clone().unwrap_or_default()).collect::<Vec<_>>();
     assert_eq!(row(0)[..6], ["1", "a", "V1__a.sql", "2", "t", "t"]);
     assert_eq!(row(0)[6], run.id);
     assert_eq!(row(0)[7], "postgres");
@@ -36,7 +40,11 @@ async fn every_kind_of_file_is_applied_once_and_recorded() {
     assert_eq!(row(0)[9], database.value(&format!("SELECT encode(sha256($x${}$x$), 'hex')", KINDS[0].1)));
     assert_eq!(row(4)[3], "2", "an outer BEGIN and COMMIT are not sent");
     assert_eq!(row(5)[3], "0");
-    assert_eq!(database.value("SELECT count(*) FROM cutover.unit"), "0", "units of finished migrations are forgotten");
+    assert_eq!(
+        database.value("SELECT count(*) FROM cutover.unit"),
+        "0",
+        "units of finished migrations are forgotten"
+    );
     let again = apply(&project, &database.options()).await.unwrap();
     assert_eq!(again.outcome, Some(Outcome::NothingToDo));
     assert_eq!(database.value("SELECT count(*) FROM cutover.run"), "1", "a run without work leaves no trace");
@@ -62,7 +70,11 @@ async fn the_journal_in_the_database_tells_what_the_caller_heard() {
     assert_eq!(notices(&stored.events), ["2: hello"]);
     let times: Vec<_> = stored.events.iter().map(|event| event.at_micros).collect();
     assert!(times.is_sorted(), "{times:?}");
-    assert!(run.plan.notes.iter().any(|note| note.contains("V5__e.sql") && note.contains("BEGIN … COMMIT")), "{:?}", run.plan.notes);
+    assert!(
+        run.plan.notes.iter().any(|note| note.contains("V5__e.sql") && note.contains("BEGIN … COMMIT")),
+        "{:?}",
+        run.plan.notes
+    );
 }
 
 #[tokio::test]
@@ -77,7 +89,12 @@ async fn a_failing_file_leaves_no_trace_and_says_where() {
     let run = apply(&project, &database.options()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
     let said = failure(&run);
-    for part in ["V2__b.sql:3:10: ERROR: column \"nope\" does not exist (42703)", "3 |   SELECT nope FROM a", "^", "nothing of V2__b.sql is in the database"] {
+    for part in [
+        "V2__b.sql:3:10: ERROR: column \"nope\" does not exist (42703)",
+        "3 |   SELECT nope FROM a",
+        "^",
+        "nothing of V2__b.sql is in the database",
+    ] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     assert_eq!(database.value(APPLIED), "1");
@@ -91,14 +108,20 @@ async fn a_failing_file_leaves_no_trace_and_says_where() {
 async fn a_constraint_that_fails_at_commit_says_so() {
     let database = database();
     let project = project(&[
-        ("V1__a.sql", "CREATE TABLE a (id int PRIMARY KEY, up int REFERENCES a DEFERRABLE INITIALLY DEFERRED);"),
+        (
+            "V1__a.sql",
+            "CREATE TABLE a (id int PRIMARY KEY, up int REFERENCES a DEFERRABLE INITIALLY DEFERRED);",
+        ),
         ("V2__b.sql", "CREATE TABLE b ();\nINSERT INTO a VALUES (1, 2);"),
         ("V3__c.sql", "CREATE TABLE c ();"),
     ]);
     let run = apply(&project, &database.options()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
     let said = failure(&run);
-    assert!(said.starts_with("V2__b.sql: at commit: ERROR: insert or update on table \"a\" violates"), "{said}");
+    assert!(
+        said.starts_with("V2__b.sql: at commit: ERROR: insert or update on table \"a\" violates"),
+        "{said}"
+    );
     assert!(said.contains("nothing of V2__b.sql is in the database"), "{said}");
     assert_eq!(database.value(APPLIED), "1");
     assert_eq!(database.value("SELECT to_regclass('b') IS NULL AND to_regclass('c') IS NULL"), "t");
@@ -115,6 +138,9 @@ async fn a_failure_after_many_windows_names_the_right_line() {
     let run = apply(&project(&[("V1__t.sql", &text)]), &database.options()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
     let said = failure(&run);
-    assert!(said.starts_with("V1__t.sql:152:1: ERROR: new row for relation \"t\" violates check constraint"), "{said}");
+    assert!(
+        said.starts_with("V1__t.sql:152:1: ERROR: new row for relation \"t\" violates check constraint"),
+        "{said}"
+    );
     assert_eq!(database.value("SELECT to_regclass('t') IS NULL"), "t");
 }

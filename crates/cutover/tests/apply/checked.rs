@@ -97,9 +97,14 @@ pub(crate) async fn agree(session: &mut Session, what: &str) -> Aftermath {
     let history = value(session, "SELECT to_regclass('cutover.migration') IS NOT NULL").await == "t";
     let mut aftermath = Aftermath { applied: Vec::new(), units: BTreeMap::new() };
     if history {
-        let rows = session.query_text("SELECT version_text FROM cutover.migration ORDER BY 1").await.unwrap().rows;
+        let rows =
+            session.query_text("SELECT version_text FROM cutover.migration ORDER BY 1").await.unwrap().rows;
         aftermath.applied = rows.into_iter().map(|row| row[0].clone().unwrap()).collect();
-        let rows = session.query_text("SELECT version, unit, state = 'done' FROM cutover.unit ORDER BY 1, 2").await.unwrap().rows;
+        let rows = session
+            .query_text("SELECT version, unit, state = 'done' FROM cutover.unit ORDER BY 1, 2")
+            .await
+            .unwrap()
+            .rows;
         for row in rows {
             let unit = (row[1].as_deref().unwrap().parse().unwrap(), row[2].as_deref() == Some("t"));
             aftermath.units.entry(row[0].clone().unwrap()).or_default().push(unit);
@@ -120,7 +125,10 @@ pub(crate) async fn agree(session: &mut Session, what: &str) -> Aftermath {
                 // Begun outside a transaction and not recorded: there, not there, or left invalid.
                 (false, Some(false)) => true,
             };
-            assert!(right, "{what}: part {number} of {version} (applied {applied}, unit {unit:?}) has {found:?} of {part:?}");
+            assert!(
+                right,
+                "{what}: part {number} of {version} (applied {applied}, unit {unit:?}) has {found:?} of {part:?}"
+            );
         }
     }
     aftermath
@@ -132,7 +140,10 @@ pub(crate) fn told_the_truth(result: &Result<Run, ApplyError>, aftermath: &After
         // It makes no claim but that the history knows.
         Err(ApplyError::Journal(_)) => return,
         Err(error) => {
-            assert!(aftermath.applied.is_empty() && aftermath.units.is_empty(), "{what}: {error}, but something was done");
+            assert!(
+                aftermath.applied.is_empty() && aftermath.units.is_empty(),
+                "{what}: {error}, but something was done"
+            );
             return;
         }
         Ok(run) => run,
@@ -143,10 +154,13 @@ pub(crate) fn told_the_truth(result: &Result<Run, ApplyError>, aftermath: &After
     }
     assert_eq!(run.outcome, Some(Outcome::ConnectionLost), "{what}: {}", crate::support::failure(run));
     let failed = run.events.iter().find_map(|event| match &event.kind {
-        EventKind::StepFailed { migration, state, .. } => Some((migration.version.text().to_owned(), state.clone())),
+        EventKind::StepFailed { migration, state, .. } => {
+            Some((migration.version.text().to_owned(), state.clone()))
+        }
         _ => None,
     });
-    let (version, state) = failed.unwrap_or_else(|| panic!("{what}: a lost connection without a failed step"));
+    let (version, state) =
+        failed.unwrap_or_else(|| panic!("{what}: a lost connection without a failed step"));
     let applied = aftermath.applied.contains(&version);
     let units = aftermath.units.get(&version).map_or(&[][..], Vec::as_slice);
     let open = units.iter().any(|(_, done)| !done);
@@ -176,7 +190,10 @@ pub(crate) async fn next_run_completes(
 ) {
     let run = apply(project, options).await.unwrap_or_else(|error| panic!("{what}: next run: {error}"));
     let said = crate::support::failure(&run);
-    assert!(matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)), "{what}: next run: {said}");
+    assert!(
+        matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)),
+        "{what}: next run: {said}"
+    );
     let aftermath = agree(session, what).await;
     assert_eq!(aftermath.applied.len(), PARTS.len(), "{what}");
     assert_eq!(contents(session).await, expected, "{what}");

@@ -8,17 +8,27 @@ use testkit::{Database, database};
 
 use crate::support::{APPLIED, Folder, OBJECTS, apply, apply_with, completes, finished, project};
 
-async fn select(project: &Project, database: &Database, selection: Selection) -> Result<Vec<String>, ApplyError> {
+async fn select(
+    project: &Project,
+    database: &Database,
+    selection: Selection,
+) -> Result<Vec<String>, ApplyError> {
     let request = Request { selection, ..Request::default() };
     let run = apply_with(project, &database.options(), &request).await?;
     let outcome = run.outcome.unwrap();
-    assert!(matches!(outcome, Outcome::Completed | Outcome::NothingToDo), "{}", crate::support::failure(&run));
+    assert!(
+        matches!(outcome, Outcome::Completed | Outcome::NothingToDo),
+        "{}",
+        crate::support::failure(&run)
+    );
     Ok(finished(&run))
 }
 
 async fn allowing(project: &Project, database: &Database, code: &str) -> Vec<String> {
     let request = Request { allow: vec![code.into()], ..Request::default() };
-    finished(&apply_with(project, &database.options(), &request).await.unwrap_or_else(|error| panic!("{error}")))
+    finished(
+        &apply_with(project, &database.options(), &request).await.unwrap_or_else(|error| panic!("{error}")),
+    )
 }
 
 const A: (&str, &str) = ("migrations/V1__a.sql", "CREATE TABLE a (\n  n int,\n  m int\n);\n");
@@ -36,7 +46,15 @@ async fn an_edited_file_is_refused_with_a_diff() {
     let error = apply(&folder.load(), &database.options()).await.unwrap_err();
     assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");
     let said = error.to_string();
-    for part in ["migrations/V1__a.sql: was changed after it was applied", "(as applied)", "(now)", "-  n int,", "+  n bigint,", "--allow edited-migration", "nothing was done"] {
+    for part in [
+        "migrations/V1__a.sql: was changed after it was applied",
+        "(as applied)",
+        "(now)",
+        "-  n int,",
+        "+  n bigint,",
+        "--allow edited-migration",
+        "nothing was done",
+    ] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     assert_eq!(database.value("SELECT to_regclass('c') IS NULL"), "t");
@@ -62,7 +80,11 @@ async fn a_deleted_file_is_refused() {
     let error = apply(&folder.load(), &database.options()).await.unwrap_err();
     assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");
     let said = error.to_string();
-    assert!(said.contains("V1__a.sql: version 1 is applied, but no file has it") && said.contains("--allow deleted-migration"), "{said}");
+    assert!(
+        said.contains("V1__a.sql: version 1 is applied, but no file has it")
+            && said.contains("--allow deleted-migration"),
+        "{said}"
+    );
     assert_eq!(database.value(APPLIED), "1 2");
     assert_eq!(allowing(&folder.load(), &database, "deleted-migration").await, ["3"]);
 }
@@ -163,13 +185,21 @@ async fn stages_are_cumulative_and_deferred_ones_go_in_later() {
     let request = Request { selection: to_stage("2"), ..Request::default() };
     let run = apply_with(&project, &database.options(), &request).await.unwrap();
     assert_eq!(finished(&run), [""; 0], "a migration that no stage names goes with the stage after it");
-    assert!(run.plan.notes.iter().any(|note| note.contains("(nothing) has no migrations")), "{:?}", run.plan.notes);
+    assert!(
+        run.plan.notes.iter().any(|note| note.contains("(nothing) has no migrations")),
+        "{:?}",
+        run.plan.notes
+    );
     assert_eq!(select(&project, &database, to_stage("3")).await.unwrap(), ["2", "4"], "3 is deferred");
     let error = select(&project, &database, to_stage("4")).await.unwrap_err();
     assert!(matches!(error, ApplyError::Select(SelectError::Requires { .. })), "{error:?}");
     assert!(error.to_string().contains("V6__t.sql requires migrations/V3__t.sql"), "{error}");
     let only = Selection { only: vec!["3".into()], ..Selection::default() };
-    assert_eq!(select(&project, &database, only).await.unwrap(), ["3"], "out of order, for it is declared deferred");
+    assert_eq!(
+        select(&project, &database, only).await.unwrap(),
+        ["3"],
+        "out of order, for it is declared deferred"
+    );
     assert_eq!(select(&project, &database, to_stage("4")).await.unwrap(), ["6"], "5 is optional");
     let optional = Selection { optional: true, ..Selection::default() };
     assert_eq!(select(&project, &database, optional).await.unwrap(), ["5"]);
@@ -182,7 +212,11 @@ async fn a_target_version_is_named_by_itself() {
     let folder = staged();
     let project = folder.load();
     let to = |version: &str| Selection { to: Some(version.into()), ..Selection::default() };
-    assert_eq!(select(&project, &database, to("3")).await.unwrap(), ["1", "2", "3"], "naming a deferred one includes it");
+    assert_eq!(
+        select(&project, &database, to("3")).await.unwrap(),
+        ["1", "2", "3"],
+        "naming a deferred one includes it"
+    );
     assert_eq!(select(&project, &database, to("V4__t.sql")).await.unwrap(), ["4"]);
     let error = select(&project, &database, to("44")).await.unwrap_err();
     assert!(matches!(error, ApplyError::Select(SelectError::UnknownVersion { .. })), "{error:?}");
@@ -193,7 +227,11 @@ async fn a_target_version_is_named_by_itself() {
 #[tokio::test]
 async fn leaving_one_for_later_is_recorded() {
     let database = database();
-    let project = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();"), ("V3__c.sql", "CREATE TABLE c ();")]);
+    let project = project(&[
+        ("V1__a.sql", "CREATE TABLE a ();"),
+        ("V2__b.sql", "CREATE TABLE b ();"),
+        ("V3__c.sql", "CREATE TABLE c ();"),
+    ]);
     let defer = Selection { defer: vec!["2".into()], ..Selection::default() };
     let request = Request { selection: defer, ..Request::default() };
     let run = apply_with(&project, &database.options(), &request).await.unwrap();
@@ -201,7 +239,11 @@ async fn leaving_one_for_later_is_recorded() {
     let skipped = run.events.iter().any(|event| matches!(&event.kind, EventKind::StepSkipped { migration, why } if migration.version.text() == "2" && why == "deferred"));
     assert!(skipped, "{:?}", run.events);
     assert_eq!(database.value("SELECT version_text || run FROM cutover.deferral"), format!("2{}", run.id));
-    assert_eq!(select(&project, &database, Selection::default()).await.unwrap(), [""; 0], "it stays deferred");
+    assert_eq!(
+        select(&project, &database, Selection::default()).await.unwrap(),
+        [""; 0],
+        "it stays deferred"
+    );
     let later = Selection { deferred: true, ..Selection::default() };
     assert_eq!(select(&project, &database, later).await.unwrap(), ["2"]);
     assert_eq!(database.value("SELECT count(*) FROM cutover.deferral"), "0");
@@ -219,7 +261,13 @@ async fn what_is_missing_is_named_before_the_first_statement() {
     let error = apply(&project, &database.options()).await.unwrap_err();
     assert!(matches!(error, ApplyError::Missing(_)), "{error:?}");
     let said = error.to_string();
-    for part in ["V2__b.sql:3: needs table nowhere", "no migration of this project creates it", "V3__c.sql:1: needs", "V4__d.sql creates it", "nothing was done"] {
+    for part in [
+        "V2__b.sql:3: needs table nowhere",
+        "no migration of this project creates it",
+        "V3__c.sql:1: needs",
+        "V4__d.sql creates it",
+        "nothing was done",
+    ] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     assert_eq!(database.value(OBJECTS), "", "not even the first table");
@@ -229,10 +277,18 @@ async fn what_is_missing_is_named_before_the_first_statement() {
 #[tokio::test]
 async fn a_file_that_does_not_parse_stops_all_before_the_first_statement() {
     let database = database();
-    let project = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();\n  CREATE TABEL c ();"), ("V3__c.sql", "\\dt")]);
+    let project = project(&[
+        ("V1__a.sql", "CREATE TABLE a ();"),
+        ("V2__b.sql", "CREATE TABLE b ();\n  CREATE TABEL c ();"),
+        ("V3__c.sql", "\\dt"),
+    ]);
     let error = apply(&project, &database.options()).await.unwrap_err();
     let said = error.to_string();
-    for part in ["V2__b.sql:2:10: syntax error at or near \"TABEL\"", "V3__c.sql:1:1: psql command", "nothing was done"] {
+    for part in [
+        "V2__b.sql:2:10: syntax error at or near \"TABEL\"",
+        "V3__c.sql:1:1: psql command",
+        "nothing was done",
+    ] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     assert_eq!(database.value(OBJECTS), "");

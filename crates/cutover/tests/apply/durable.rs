@@ -11,14 +11,25 @@ use crate::support::{apply, apply_with, project, session, value};
 /// A server of the test's own that keeps what it has flushed, and writes nothing in the background that nobody waits
 /// for: what survives is what was made durable.
 fn server() -> Sandbox {
-    let settings = [("fsync", "on"), ("full_page_writes", "on"), ("wal_writer_delay", "10s"), ("autovacuum", "off"), ("bgwriter_lru_maxpages", "0")];
+    let settings = [
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("wal_writer_delay", "10s"),
+        ("autovacuum", "off"),
+        ("bgwriter_lru_maxpages", "0"),
+    ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     Sandbox::start(&SandboxOptions { durable: true, settings, ..testkit::sandbox_options() }).unwrap()
 }
 
 fn upto(version: usize) -> Project {
     let files: Vec<(String, String)> = (1..=version)
-        .map(|n| (format!("V{n}__t.sql"), format!("CREATE TABLE t{n} (n int);\nINSERT INTO t{n} SELECT generate_series(1, 10);")))
+        .map(|n| {
+            (
+                format!("V{n}__t.sql"),
+                format!("CREATE TABLE t{n} (n int);\nINSERT INTO t{n} SELECT generate_series(1, 10);"),
+            )
+        })
         .collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     project(&files)
@@ -45,7 +56,11 @@ async fn everything_acknowledged_survives_a_crash_of_the_server() {
 }
 
 /// WAL that is written and not flushed when a run returns.
-async fn unflushed(options: &ConnectOptions, request: &Request, project: &Project) -> Result<bool, ApplyError> {
+async fn unflushed(
+    options: &ConnectOptions,
+    request: &Request,
+    project: &Project,
+) -> Result<bool, ApplyError> {
     let mut session = session(options).await;
     apply_with(project, options, request).await?;
     let sql = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()";

@@ -50,9 +50,15 @@ async fn the_next_file_sees_nothing_of_it() {
         ("V2__look.sql", LOOK),
         ("V3__it's\\a_name.sql", &meddling),
         ("V4__look.sql", LOOK),
-        ("V5__session_authorization.sql", &format!("SET SESSION AUTHORIZATION {}; SET LOCAL search_path = '';", someone.name)),
+        (
+            "V5__session_authorization.sql",
+            &format!("SET SESSION AUTHORIZATION {}; SET LOCAL search_path = '';", someone.name),
+        ),
         ("V6__look.sql", LOOK),
-        ("V7__x.sql", "-- cutover: no-transaction\nSET search_path = '';\nSET default_transaction_read_only = on;"),
+        (
+            "V7__x.sql",
+            "-- cutover: no-transaction\nSET search_path = '';\nSET default_transaction_read_only = on;",
+        ),
         ("V8__look.sql", LOOK),
     ]);
     completes(&project, &database.options()).await;
@@ -65,7 +71,8 @@ async fn the_next_file_sees_nothing_of_it() {
         "\"$user\", public|postgres|postgres|0|origin|on|on|ISO, MDY|off|read committed||none|0|0|0|0|0"
     );
     // The records are the connected role's, with the texts as they are.
-    let row = "SELECT concat_ws('|', role, name, path, statements) FROM cutover.migration WHERE version = '3'";
+    let row =
+        "SELECT concat_ws('|', role, name, path, statements) FROM cutover.migration WHERE version = '3'";
     assert_eq!(database.value(row), "postgres|it's\\a_name|V3__it's\\a_name.sql|19");
     drop(database);
 }
@@ -77,7 +84,8 @@ async fn tables_of_a_file_cannot_take_the_place_of_ours() {
         CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz';
         CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz';
         CREATE TEMP TABLE migration (x int); SET search_path = evil, pg_temp, pg_catalog;";
-    completes(&project(&[("V1__evil.sql", evil), ("V2__b.sql", "CREATE TABLE b ();")]), &database.options()).await;
+    completes(&project(&[("V1__evil.sql", evil), ("V2__b.sql", "CREATE TABLE b ();")]), &database.options())
+        .await;
     assert_eq!(database.value(APPLIED), "1 2");
     assert_eq!(database.value("SELECT count(*) FROM cutover.migration WHERE applied_at IS NULL"), "0");
 }
@@ -85,11 +93,27 @@ async fn tables_of_a_file_cannot_take_the_place_of_ours() {
 #[tokio::test]
 async fn transaction_control_is_refused_before_the_first_statement() {
     let cases = [
-        ("CREATE TABLE a ();\nCOMMIT;\nCREATE TABLE b ();", "V1__x.sql:2:1: COMMIT inside a migration", "2 | COMMIT\n  | ^"),
+        (
+            "CREATE TABLE a ();\nCOMMIT;\nCREATE TABLE b ();",
+            "V1__x.sql:2:1: COMMIT inside a migration",
+            "2 | COMMIT\n  | ^",
+        ),
         ("CREATE TABLE a ();\n  ROLLBACK;", "V1__x.sql:2:3: ROLLBACK inside a migration", "2 | ROLLBACK"),
-        ("CREATE TABLE a ();\nSAVEPOINT s;", "V1__x.sql:2:1: transaction control inside a migration", "2 | SAVEPOINT s"),
-        ("BEGIN;\nCREATE TABLE a ();\nCOMMIT;\nBEGIN;\nCOMMIT;", "V1__x.sql:1:1: BEGIN inside a migration", "1 | BEGIN"),
-        ("CREATE TABLE a ();\nPREPARE TRANSACTION 'x';", "V1__x.sql:2:1: transaction control", "2 | PREPARE TRANSACTION"),
+        (
+            "CREATE TABLE a ();\nSAVEPOINT s;",
+            "V1__x.sql:2:1: transaction control inside a migration",
+            "2 | SAVEPOINT s",
+        ),
+        (
+            "BEGIN;\nCREATE TABLE a ();\nCOMMIT;\nBEGIN;\nCOMMIT;",
+            "V1__x.sql:1:1: BEGIN inside a migration",
+            "1 | BEGIN",
+        ),
+        (
+            "CREATE TABLE a ();\nPREPARE TRANSACTION 'x';",
+            "V1__x.sql:2:1: transaction control",
+            "2 | PREPARE TRANSACTION",
+        ),
         ("CREATE TABLE a ();\nEND;", "V1__x.sql:2:1: COMMIT inside a migration", "2 | END"),
     ];
     let database = database();
@@ -98,7 +122,10 @@ async fn transaction_control_is_refused_before_the_first_statement() {
         let error = apply(&project, &database.options()).await.unwrap_err();
         assert!(matches!(error, ApplyError::Scripts(_)), "{text}: {error:?}");
         let said = error.to_string();
-        assert!(said.contains(place) && said.contains(shown) && said.ends_with("nothing was done"), "{text}:\n{said}");
+        assert!(
+            said.contains(place) && said.contains(shown) && said.ends_with("nothing was done"),
+            "{text}:\n{said}"
+        );
     }
     assert_eq!(database.value(OBJECTS), "");
     assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
@@ -108,7 +135,8 @@ async fn transaction_control_is_refused_before_the_first_statement() {
 #[tokio::test]
 async fn hidden_transaction_control_fails_and_is_rolled_back() {
     let database = database();
-    let procedure = "CREATE TABLE a ();\nCREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;\nCALL p();";
+    let procedure =
+        "CREATE TABLE a ();\nCREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;\nCALL p();";
     for text in [procedure, "CREATE TABLE a ();\nDO $$ BEGIN COMMIT; END $$;"] {
         let run = apply(&project(&[("V1__x.sql", text)]), &database.options()).await.unwrap();
         assert_eq!(run.outcome, Some(Outcome::FailedClean));

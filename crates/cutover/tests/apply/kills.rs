@@ -9,12 +9,20 @@ use cutover_postgres::connect::ConnectOptions;
 use testkit::{Database, database};
 
 use crate::checked::{self, Aftermath, agree, contents, empty, next_run_completes, undisturbed};
-use crate::support::{APPLIED, BUILD_WAITS, Folder, Gate, RUNNERS, WAIT_AT_GATE, apply_watched, completes, failure, session, until, value};
+use crate::support::{
+    APPLIED, BUILD_WAITS, Folder, Gate, RUNNERS, WAIT_AT_GATE, apply_watched, completes, failure, session,
+    until, value,
+};
 
 /// A run in a process of its own.
 pub(crate) fn process(folder: &Folder, database: &Database) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_apply-folder"));
-    command.arg(folder.path()).arg(database.url()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg(folder.path())
+        .arg(database.url())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -118,7 +126,10 @@ async fn killed_inside_a_concurrent_index_build() {
     database.run("CREATE TABLE big AS SELECT n FROM generate_series(1, 10) n");
     let mut writer = session(&options).await;
     writer.execute("BEGIN; INSERT INTO big VALUES (0)").await.unwrap();
-    let files = [("V1__a.sql", "CREATE TABLE log (what text);"), ("V2__b.sql", "CREATE INDEX CONCURRENTLY big_n ON big (n);")];
+    let files = [
+        ("V1__a.sql", "CREATE TABLE log (what text);"),
+        ("V2__b.sql", "CREATE INDEX CONCURRENTLY big_n ON big (n);"),
+    ];
     let folder = Folder::with(&files);
     let child = process(&folder, &database).spawn().unwrap();
     let mut session = session(&options).await;
@@ -130,7 +141,10 @@ async fn killed_inside_a_concurrent_index_build() {
     assert_eq!(value(&mut session, "SELECT count(*) FROM pg_index WHERE NOT indisvalid").await, "1");
     writer.execute("COMMIT").await.unwrap();
     completes(&folder.load(), &options).await;
-    assert_eq!(value(&mut session, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'big_n'::regclass").await, "t");
+    assert_eq!(
+        value(&mut session, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'big_n'::regclass").await,
+        "t"
+    );
     assert_eq!(value(&mut session, "SELECT count(*) FROM pg_index WHERE NOT indisvalid").await, "0");
     assert_eq!(value(&mut session, APPLIED).await, "1 2");
 }
@@ -163,7 +177,8 @@ async fn the_next_run_waits_for_a_build_that_goes_on_without_its_client() {
         writer.execute("COMMIT").await.unwrap();
         holder
     };
-    let (run, holder) = tokio::join!(apply_watched(&project, &options, &request, &stop, &mut sink), releasing);
+    let (run, holder) =
+        tokio::join!(apply_watched(&project, &options, &request, &stop, &mut sink), releasing);
     let run = run.unwrap();
     assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
     assert!(holder.starts_with("cutover/") && holder.ends_with("active)"), "{holder}");
@@ -181,7 +196,8 @@ async fn killed_at_any_moment() {
     let mut session = session(&options).await;
     for _ in 0..10 {
         // Each round ends a run when it has got to a version drawn by lot, wherever it is by then.
-        let lot = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos() % 8;
+        let lot =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos() % 8;
         let mut child = process(&folder, &database).spawn().unwrap();
         let reached = format!(
             "SELECT CASE WHEN to_regclass('cutover.migration') IS NULL THEN {lot} = 0

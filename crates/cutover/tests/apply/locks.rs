@@ -11,7 +11,10 @@ use testkit::{Database, database};
 use crate::support::{APPLIED, apply, apply_watched, completes, failure, project, session};
 
 fn altering() -> Project {
-    project(&[("V1__a.sql", "INSERT INTO log VALUES (1);\nALTER TABLE busy ADD m int;"), ("V2__b.sql", "INSERT INTO log VALUES (2);")])
+    project(&[
+        ("V1__a.sql", "INSERT INTO log VALUES (1);\nALTER TABLE busy ADD m int;"),
+        ("V2__b.sql", "INSERT INTO log VALUES (2);"),
+    ])
 }
 
 fn tables() -> Database {
@@ -52,7 +55,8 @@ async fn a_reader_in_the_way_is_named_and_waited_for() {
     let mut reader = reader(&options).await;
     let (enough, heard_enough) = tokio::sync::oneshot::channel();
     let mut sink = Blockers { heard: Vec::new(), enough: Some(enough) };
-    let (project, request, stop) = (altering(), cutover::apply::Request::default(), cutover::stop::Stop::new());
+    let (project, request, stop) =
+        (altering(), cutover::apply::Request::default(), cutover::stop::Stop::new());
     let pid = reader.backend_pid();
     let release = async {
         heard_enough.await.unwrap();
@@ -62,15 +66,25 @@ async fn a_reader_in_the_way_is_named_and_waited_for() {
     let run = run.unwrap();
     assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
     for blocker in &sink.heard {
-        assert_eq!((blocker.pid, blocker.application.as_str(), blocker.user.as_str()), (pid, "tester", "postgres"));
-        assert_eq!((blocker.state.as_str(), blocker.query.as_str()), ("idle in transaction", "BEGIN; SELECT n FROM busy"));
+        assert_eq!(
+            (blocker.pid, blocker.application.as_str(), blocker.user.as_str()),
+            (pid, "tester", "postgres")
+        );
+        assert_eq!(
+            (blocker.state.as_str(), blocker.query.as_str()),
+            ("idle in transaction", "BEGIN; SELECT n FROM busy")
+        );
     }
     let attempts = run.events.iter().find_map(|event| match &event.kind {
         EventKind::StepFinished { attempts, .. } => Some(*attempts),
         _ => None,
     });
     assert!(attempts.unwrap() > 3, "{attempts:?}");
-    assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1 2", "each attempt but the last is undone");
+    assert_eq!(
+        database.value("SELECT string_agg(n::text, ' ') FROM log"),
+        "1 2",
+        "each attempt but the last is undone"
+    );
 }
 
 #[tokio::test]
@@ -84,7 +98,12 @@ async fn a_lock_that_is_never_had_is_given_up_on() {
     assert_eq!(run.outcome, Some(Outcome::LockNotObtained));
     let said = failure(&run);
     let who = format!("in the way: pid {} (postgres, tester), idle in transaction", reader.backend_pid());
-    for part in ["V1__a.sql:2:1: ERROR: canceling statement due to lock timeout (55P03)", "(lock_wait)", &who, "nothing of V1__a.sql"] {
+    for part in [
+        "V1__a.sql:2:1: ERROR: canceling statement due to lock timeout (55P03)",
+        "(lock_wait)",
+        &who,
+        "nothing of V1__a.sql",
+    ] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     assert_eq!(database.value("SELECT count(*) FROM log"), "0");
@@ -96,7 +115,10 @@ async fn a_lock_that_is_never_had_is_given_up_on() {
 }
 
 fn indexing(lock_wait: Duration) -> Project {
-    let mut project = project(&[("V1__i.sql", "CREATE INDEX CONCURRENTLY busy_n ON busy (n);"), ("V2__b.sql", "INSERT INTO log VALUES (2);")]);
+    let mut project = project(&[
+        ("V1__i.sql", "CREATE INDEX CONCURRENTLY busy_n ON busy (n);"),
+        ("V2__b.sql", "INSERT INTO log VALUES (2);"),
+    ]);
     project.apply.lock_wait = lock_wait;
     project
 }
@@ -112,7 +134,10 @@ async fn a_concurrent_build_behind_an_old_snapshot_is_given_up_on_and_cleaned_up
     let run = apply(&indexing(Duration::from_millis(300)), &options).await.unwrap();
     let said = failure(&run);
     assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{said}");
-    assert!(said.contains("waited too long for other sessions") && said.contains("nothing of V1__i.sql"), "{said}");
+    assert!(
+        said.contains("waited too long for other sessions") && said.contains("nothing of V1__i.sql"),
+        "{said}"
+    );
     assert!(said.contains(&format!("pid {} (postgres, tester)", old.backend_pid())), "{said}");
     assert_eq!(database.value(INDEXES), "", "nothing is left of it");
     assert_eq!(database.value("SELECT count(*) FROM cutover.unit"), "0");
@@ -149,7 +174,10 @@ async fn an_index_that_cannot_be_built_leaves_nothing_behind() {
     let run = apply(&project, &options).await.unwrap();
     let said = failure(&run);
     assert_eq!(run.outcome, Some(Outcome::FailedClean), "{said}");
-    assert!(said.contains("V1__i.sql:1:1: ERROR: could not create unique index \"busy_n\" (23505)"), "{said}");
+    assert!(
+        said.contains("V1__i.sql:1:1: ERROR: could not create unique index \"busy_n\" (23505)"),
+        "{said}"
+    );
     assert!(said.contains("Key (n)=(1) is duplicated"), "{said}");
     assert_eq!(database.value(INDEXES), "");
     database.run("DELETE FROM busy");
@@ -177,7 +205,10 @@ async fn a_statement_that_takes_too_long_is_ended_and_says_why() {
     let run = apply(&project, &database.options()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
     let said = failure(&run);
-    assert!(said.contains("V1__a.sql:2:1: ERROR: canceling statement due to statement timeout (57014)"), "{said}");
+    assert!(
+        said.contains("V1__a.sql:2:1: ERROR: canceling statement due to statement timeout (57014)"),
+        "{said}"
+    );
     assert!(said.contains("hint: a timeout ended the statement: see statement_timeout"), "{said}");
     assert_eq!(database.value("SELECT count(*) FROM log"), "0");
 }

@@ -37,7 +37,12 @@ async fn without_create_on_the_database_the_privilege_is_named() {
     assert!(matches!(error, ApplyError::NotAllowed(_)), "{error:?}");
     let said = error.to_string();
     let grant = format!("GRANT CREATE ON DATABASE {} TO {}", database.name(), someone.name);
-    assert!(said.contains("may not create schema \"cutover\"") && said.contains(&grant) && said.ends_with("nothing was done"), "{said}");
+    assert!(
+        said.contains("may not create schema \"cutover\"")
+            && said.contains(&grant)
+            && said.ends_with("nothing was done"),
+        "{said}"
+    );
     assert_eq!(database.value(OBJECTS), "");
     assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
     // What it says helps.
@@ -56,7 +61,9 @@ async fn a_schema_prepared_by_somebody_else_is_refused() {
     database.run(&format!("CREATE SCHEMA cutover AUTHORIZATION {}", stranger.name));
     for options in [database.options(), database.options_as(&owner)] {
         let error = apply(&checked_project(), &options).await.unwrap_err();
-        let ApplyError::History(HistoryError::ForeignSchema { owner, .. }) = &error else { panic!("{error:?}") };
+        let ApplyError::History(HistoryError::ForeignSchema { owner, .. }) = &error else {
+            panic!("{error:?}")
+        };
         assert_eq!(*owner, stranger.name);
         assert!(error.to_string().contains("nothing was written"), "{error}");
     }
@@ -80,7 +87,10 @@ async fn our_tables_with_something_added_are_refused() {
         database.run(addition);
         let more = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();")]);
         let error = apply(&more, &options).await.unwrap_err();
-        assert!(matches!(error, ApplyError::History(HistoryError::ForeignSchema { .. })), "{addition}: {error:?}");
+        assert!(
+            matches!(error, ApplyError::History(HistoryError::ForeignSchema { .. })),
+            "{addition}: {error:?}"
+        );
         assert_eq!(database.value("SELECT to_regclass('b') IS NULL"), "t", "{addition}");
     }
 }
@@ -93,7 +103,10 @@ async fn a_newer_history_is_refused() {
     database.run("UPDATE cutover.meta SET version = 2");
     let more = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();")]);
     let error = apply(&more, &options).await.unwrap_err();
-    assert!(matches!(error, ApplyError::History(HistoryError::NewerSchema { found: 2, known: 1 })), "{error:?}");
+    assert!(
+        matches!(error, ApplyError::History(HistoryError::NewerSchema { found: 2, known: 1 })),
+        "{error:?}"
+    );
     assert_eq!(database.value("SELECT to_regclass('b') IS NULL"), "t");
 }
 
@@ -130,7 +143,11 @@ async fn a_role_that_lacks_something_is_told_where() {
     let run = apply(&project, &database.options_as(&owner)).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
     let said = failure(&run);
-    assert!(said.contains("V1__a.sql:2:1: ERROR: must be owner of table theirs (42501)") && said.contains("SET ROLE"), "{said}");
+    assert!(
+        said.contains("V1__a.sql:2:1: ERROR: must be owner of table theirs (42501)")
+            && said.contains("SET ROLE"),
+        "{said}"
+    );
     let mut session = session(&database.options()).await;
     assert_eq!(value(&mut session, APPLIED).await, "");
     assert_eq!(value(&mut session, "SELECT to_regclass('mine') IS NULL").await, "t");

@@ -13,7 +13,8 @@ use crate::support::{
 };
 
 /// The lock's holder, by `pg_locks`.
-const MONITOR: &str = "SELECT coalesce(max(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid <> 77
+const MONITOR: &str =
+    "SELECT coalesce(max(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid <> 77
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 fn slow() -> cutover::Project {
@@ -69,7 +70,8 @@ async fn who_waits_too_long_gives_up_without_doing_anything() {
         let result = apply_with(&project, &options, &request).await;
         let stop = Stop::new();
         stop.request();
-        let stopped = apply_watched(&project, &options, &Request::default(), &stop, &mut |_: &RunEvent| {}).await;
+        let stopped =
+            apply_watched(&project, &options, &Request::default(), &stop, &mut |_: &RunEvent| {}).await;
         gate.open().await;
         (result, stopped)
     };
@@ -112,11 +114,18 @@ async fn a_runner_that_lost_its_lock_inside_a_step_is_waited_for() {
     let second = second.unwrap();
     assert!(holder.starts_with("a transaction of cutover/"), "{holder}");
     // How far the first one gets before the second one has its token is a race; nothing is done twice either way.
-    assert!(matches!(second.outcome, Some(Outcome::Completed | Outcome::NothingToDo)), "{}", failure(&second));
+    assert!(
+        matches!(second.outcome, Some(Outcome::Completed | Outcome::NothingToDo)),
+        "{}",
+        failure(&second)
+    );
     assert_eq!(database.value(LOG), "2a 2b 3");
     assert_eq!(database.value(APPLIED), "1 2 3");
     // Each step is recorded by the run that did it.
-    let of_second = format!("SELECT coalesce(string_agg(version_text, ' ' ORDER BY version), '') FROM cutover.migration WHERE run = '{}'", second.id);
+    let of_second = format!(
+        "SELECT coalesce(string_agg(version_text, ' ' ORDER BY version), '') FROM cutover.migration WHERE run = '{}'",
+        second.id
+    );
     assert_eq!(database.value(&of_second), finished(&second).join(" "));
     match first {
         Ok(run) => assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run)),
@@ -133,7 +142,10 @@ async fn a_runner_that_lost_its_lock_between_attempts_commits_nothing() {
     let database = database();
     let options = database.options();
     database.run("CREATE TABLE read (n int); CREATE TABLE log (what text)");
-    let project = project(&[("V1__a.sql", "INSERT INTO log VALUES ('1'); ALTER TABLE read ADD m int;"), ("V2__b.sql", "INSERT INTO log VALUES ('2');")]);
+    let project = project(&[
+        ("V1__a.sql", "INSERT INTO log VALUES ('1'); ALTER TABLE read ADD m int;"),
+        ("V2__b.sql", "INSERT INTO log VALUES ('2');"),
+    ]);
     let mut reader = session(&options).await;
     reader.execute("BEGIN; SELECT FROM read").await.unwrap();
     let mut watcher = session(&options).await;
@@ -178,7 +190,9 @@ impl EventSink for Waiting {
     fn event(&mut self, event: &RunEvent) {
         let who = match &event.kind {
             // Blockers are seen only by a look that comes in time.
-            EventKind::LockWaiting { blockers, .. } => blockers.first().map(|b| b.application.clone()).unwrap_or_default(),
+            EventKind::LockWaiting { blockers, .. } => {
+                blockers.first().map(|b| b.application.clone()).unwrap_or_default()
+            }
             EventKind::RunnerWaiting { holder } => holder.clone(),
             _ => return,
         };

@@ -7,14 +7,19 @@ use cutover::stop::Stop;
 use testkit::{Database, database};
 
 use crate::support::{
-    APPLIED, BUILD_WAITS, Gate, WAIT_AT_GATE, apply, apply_watched, completes, failure, project, session, until,
+    APPLIED, BUILD_WAITS, Gate, WAIT_AT_GATE, apply, apply_watched, completes, failure, project, session,
+    until,
 };
 
 const LOG: &str = "SELECT coalesce(string_agg(what, ' ' ORDER BY what), '') FROM log";
 
 fn slow() -> Project {
     let second = format!("INSERT INTO log VALUES ('2a');\n{WAIT_AT_GATE}\nINSERT INTO log VALUES ('2b');");
-    project(&[("V1__a.sql", "CREATE TABLE log (what text);"), ("V2__b.sql", &second), ("V3__c.sql", "INSERT INTO log VALUES ('3');")])
+    project(&[
+        ("V1__a.sql", "CREATE TABLE log (what text);"),
+        ("V2__b.sql", &second),
+        ("V3__c.sql", "INSERT INTO log VALUES ('3');"),
+    ])
 }
 
 /// Asks `times` to stop while the second step is at the gate.
@@ -68,7 +73,8 @@ async fn asked_before_the_first_step_nothing_runs() {
     let stop = Stop::new();
     stop.request();
     let request = Request::default();
-    let run = apply_watched(&slow(), &database.options(), &request, &stop, &mut |_: &RunEvent| {}).await.unwrap();
+    let run =
+        apply_watched(&slow(), &database.options(), &request, &stop, &mut |_: &RunEvent| {}).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::Interrupted));
     assert_eq!(database.value(APPLIED), "");
 }

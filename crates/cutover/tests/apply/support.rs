@@ -199,4 +199,5 @@ SELECT coalesce(string_agg(line, E'\\n' ORDER BY line), '') FROM (
 ) AS all_objects";
 
 /// Versions in the history, in order, joined by spaces.
-pub(crate) const APPLIED: &str = "SELECT coalesce(string_agg(version_text, ' ' ORDER BY version_text), '') FROM cutover.migration";
+pub(crate) const APPLIED: &str =
+    "SELECT coalesce(string_agg(version_text, ' ' ORDER BY version_text), '') FROM cutover.migration";

@@ -63,11 +63,17 @@ async fn runners_of_two_projects_share_a_database() {
     let options = database.options();
     let one = named_project(
         "one",
-        &[("V1__a.sql", "CREATE TABLE one (n int); INSERT INTO one VALUES (1);"), ("V2__i.sql", "CREATE INDEX CONCURRENTLY one_n ON one (n);")],
+        &[
+            ("V1__a.sql", "CREATE TABLE one (n int); INSERT INTO one VALUES (1);"),
+            ("V2__i.sql", "CREATE INDEX CONCURRENTLY one_n ON one (n);"),
+        ],
     );
     let two = named_project(
         "two",
-        &[("V1__a.sql", "CREATE TABLE two (n int); INSERT INTO two VALUES (1);"), ("V2__b.sql", "INSERT INTO two VALUES (2);")],
+        &[
+            ("V1__a.sql", "CREATE TABLE two (n int); INSERT INTO two VALUES (1);"),
+            ("V2__b.sql", "INSERT INTO two VALUES (2);"),
+        ],
     );
     let run = |n: usize, options: ConnectOptions| {
         let project = if n % 2 == 0 { &one } else { &two };
@@ -76,7 +82,10 @@ async fn runners_of_two_projects_share_a_database() {
     let runs = join_all((0..RUNNERS).map(|n| run(n, options.clone()))).await;
     let completed = runs.iter().map(|run| run.as_ref().unwrap_or_else(|error| panic!("{error}")).outcome);
     let completed: Vec<_> = completed.collect();
-    assert!(completed.iter().all(|o| matches!(o, Some(Outcome::Completed | Outcome::NothingToDo))), "{completed:?}");
+    assert!(
+        completed.iter().all(|o| matches!(o, Some(Outcome::Completed | Outcome::NothingToDo))),
+        "{completed:?}"
+    );
     assert_eq!(completed.iter().filter(|o| **o == Some(Outcome::Completed)).count(), 2);
     assert_eq!(database.value("SELECT count(*) FROM one"), "1");
     assert_eq!(database.value("SELECT count(*) FROM two"), "2");

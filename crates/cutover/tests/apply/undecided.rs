@@ -9,7 +9,10 @@ use crate::support::{APPLIED, apply, completes, failure, finished, project};
 
 /// Parts: an insert, something outside a transaction whose effect cannot be looked up, an insert.
 fn unknowable() -> Project {
-    project(&[("V1__a.sql", "INSERT INTO log VALUES (1);\nREINDEX TABLE CONCURRENTLY log;\nINSERT INTO log VALUES (3);")])
+    project(&[(
+        "V1__a.sql",
+        "INSERT INTO log VALUES (1);\nREINDEX TABLE CONCURRENTLY log;\nINSERT INTO log VALUES (3);",
+    )])
 }
 
 /// The database after a run that was killed while the second part ran.
@@ -34,7 +37,11 @@ async fn nothing_runs_until_a_person_has_said_what_is_there() {
         let run = apply(&unknowable(), &options).await.unwrap();
         assert_eq!(run.outcome, Some(Outcome::NeedsDecision));
         let said = failure(&run);
-        for part in ["V1__a.sql: an earlier run began REINDEX TABLE CONCURRENTLY (part 2 of 3)", "nothing was run", "cutover repair 1 --mark done"] {
+        for part in [
+            "V1__a.sql: an earlier run began REINDEX TABLE CONCURRENTLY (part 2 of 3)",
+            "nothing was run",
+            "cutover repair 1 --mark done",
+        ] {
             assert!(said.contains(part), "{part:?} is not in\n{said}");
         }
     }
