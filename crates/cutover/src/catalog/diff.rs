@@ -1,6 +1,7 @@
 //! What differs between two tables, in words that name the thing and both sides.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::model::{Column, Constraint, Identity, Index, Policy, Table, Trigger};
 
@@ -53,7 +54,10 @@ pub struct Sides<'a>(pub &'a str, pub &'a str);
 
 /// What differs, in words; empty when the tables are alike. Names of the tables themselves are not compared.
 pub fn diff_table(first: &Table, second: &Table) -> Vec<String> {
-    differences(first, second, Sides("the first", "the second")).into_iter().map(|difference| difference.text).collect()
+    differences(first, second, Sides("the first", "the second"))
+        .into_iter()
+        .map(|difference| difference.text)
+        .collect()
 }
 
 /// What differs, with what it is about.
@@ -179,9 +183,19 @@ impl Found<'_> {
         self.property(at, "kind of table", &kind(first), &kind(second));
         self.property(at, "unlogged", yes(first.unlogged), yes(second.unlogged));
         self.optional(at, "partition key", first.partition_key.as_deref(), second.partition_key.as_deref());
-        self.optional(at, "partition bound", first.partition_bound.as_deref(), second.partition_bound.as_deref());
+        self.optional(
+            at,
+            "partition bound",
+            first.partition_bound.as_deref(),
+            second.partition_bound.as_deref(),
+        );
         self.optional(at, "parents", list(&first.parents).as_deref(), list(&second.parents).as_deref());
-        self.optional(at, "storage parameters", list(&first.options).as_deref(), list(&second.options).as_deref());
+        self.optional(
+            at,
+            "storage parameters",
+            list(&first.options).as_deref(),
+            list(&second.options).as_deref(),
+        );
         self.property(at, "row-level security", yes(first.row_security), yes(second.row_security));
         let (forced, other) = (first.force_row_security, second.force_row_security);
         self.property(at, "row-level security for the owner", yes(forced), yes(other));
@@ -191,7 +205,8 @@ impl Found<'_> {
 
     fn columns(&mut self, first: &[Column], second: &[Column]) {
         let Sides(a, b) = self.sides;
-        let others: BTreeMap<&str, &Column> = second.iter().map(|column| (column.name.as_str(), column)).collect();
+        let others: BTreeMap<&str, &Column> =
+            second.iter().map(|column| (column.name.as_str(), column)).collect();
         for column in first {
             match others.get(column.name.as_str()) {
                 Some(other) => self.column(column, other),
@@ -228,10 +243,21 @@ impl Found<'_> {
         self.optional(&Aspect::Comment, &comment, first.comment.as_deref(), second.comment.as_deref());
     }
 
-    fn missing(&mut self, kind: &str, name: &str, definition: &str, side: Side, aspect: fn(String) -> Aspect) {
+    fn missing(
+        &mut self,
+        kind: &str,
+        name: &str,
+        definition: &str,
+        side: Side,
+        aspect: fn(String) -> Aspect,
+    ) {
         let Sides(a, b) = self.sides;
         let (has, has_not) = if side == Side::First { (a, b) } else { (b, a) };
-        self.add(aspect(name.to_owned()), side, format!("{kind} {name} is in {has}, not in {has_not}: {definition}"));
+        self.add(
+            aspect(name.to_owned()),
+            side,
+            format!("{kind} {name} is in {has}, not in {has_not}: {definition}"),
+        );
     }
 
     fn named<P: Part>(&mut self, kind: &str, first: &[P], second: &[P], aspect: fn(String) -> Aspect) {
@@ -263,13 +289,15 @@ fn describe(column: &Column) -> String {
     if column.not_null {
         text.push_str(" NOT NULL");
     }
-    for (word, value) in [("DEFAULT", &column.default), ("GENERATED", &column.generated), ("COLLATE", &column.collation)] {
+    for (word, value) in
+        [("DEFAULT", &column.default), ("GENERATED", &column.generated), ("COLLATE", &column.collation)]
+    {
         if let Some(value) = value {
-            text.push_str(&format!(" {word} {value}"));
+            let _ = write!(text, " {word} {value}");
         }
     }
     if let Some(value) = &column.identity {
-        text.push_str(&format!(" IDENTITY {}", identity(value)));
+        let _ = write!(text, " IDENTITY {}", identity(value));
     }
     text
 }

@@ -51,8 +51,8 @@ impl CatalogError {
     }
 }
 
-/// One transaction, one snapshot, names qualified in everything the server prints.
-const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+/// One transaction, one snapshot, names qualified in everything the server prints. Printing a view locks its tables.
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; \
 SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off";
 
 /// Runs queries in one snapshot. The session must not be inside a transaction.

@@ -76,7 +76,11 @@ impl fmt::Display for Object {
         }
         let belongs = matches!(
             self.kind,
-            ObjectKind::Column | ObjectKind::Constraint | ObjectKind::Trigger | ObjectKind::Policy | ObjectKind::Rule
+            ObjectKind::Column
+                | ObjectKind::Constraint
+                | ObjectKind::Trigger
+                | ObjectKind::Policy
+                | ObjectKind::Rule
         );
         if let Some(table) = self.table.as_ref().filter(|_| belongs) {
             write!(f, "{}.", quote_ident(table))?;

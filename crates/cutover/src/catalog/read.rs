@@ -121,7 +121,8 @@ fn by_table<T>(
 }
 
 fn table(fields: &mut Fields) -> Table {
-    let lines = |text: Option<String>| text.map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default();
+    let lines =
+        |text: Option<String>| text.map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default();
     Table {
         name: QualifiedName { schema: fields.text(), name: fields.text() },
         kind: match fields.text().as_str() {

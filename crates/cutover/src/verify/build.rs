@@ -30,7 +30,10 @@ impl Definition {
 
     /// The tables it creates, also partitions.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &ObjectRef> {
-        self.effects.creates.iter().filter(|object| object.kind == ObjectKind::Table && !object.is_temporary())
+        self.effects
+            .creates
+            .iter()
+            .filter(|object| object.kind == ObjectKind::Table && !object.is_temporary())
     }
 }
 
@@ -45,7 +48,8 @@ pub(crate) fn read(project: &Project) -> Result<Vec<Definition>, String> {
 
 fn read_file(project: &Project, path: &Path, vars: &Vars) -> Result<Vec<Definition>, String> {
     let file = project.display_path(path);
-    let opened = text::open(&Source::File(path.to_owned())).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let opened =
+        text::open(&Source::File(path.to_owned())).map_err(|error| format!("cannot read {file}: {error}"))?;
     let reader = text::substitute(opened, vars.clone());
     let mut definitions = Vec::new();
     for item in Splitter::new(reader) {
@@ -53,10 +57,19 @@ fn read_file(project: &Project, path: &Path, vars: &Vars) -> Result<Vec<Definiti
             Item::Statement(statement) => {
                 let effects = effects_of_text(&statement.text)
                     .map_err(|error| format!("{file}:{}: {}", statement.line, error.message))?;
-                definitions.push(Definition { file: file.clone(), line: statement.line, text: statement.text, effects });
+                definitions.push(Definition {
+                    file: file.clone(),
+                    line: statement.line,
+                    text: statement.text,
+                    effects,
+                });
             }
-            Item::CopyData(_) | Item::CopyEnd => return Err(format!("{file}: data has no place in the design")),
-            Item::PsqlCommand { text, line } => return Err(format!("{file}:{line}: {text}: commands of psql are not SQL")),
+            Item::CopyData(_) | Item::CopyEnd => {
+                return Err(format!("{file}: data has no place in the design"));
+            }
+            Item::PsqlCommand { text, line } => {
+                return Err(format!("{file}:{line}: {text}: commands of psql are not SQL"));
+            }
         }
     }
     Ok(definitions)
@@ -89,7 +102,9 @@ fn needs(definitions: &[Definition], index: usize) -> BTreeSet<usize> {
     let needed = own.references.iter().map(|reference| &reference.object).chain(&own.alters);
     let mut found = BTreeSet::new();
     for object in needed.filter(|object| !own.creates.iter().any(|made| same(made, object))) {
-        let makes = |at: &usize| *at != index && definitions[*at].effects.creates.iter().any(|made| same(made, object));
+        let makes = |at: &usize| {
+            *at != index && definitions[*at].effects.creates.iter().any(|made| same(made, object))
+        };
         let before = (0..index).rev().find(makes);
         found.extend(before.or_else(|| (index + 1..definitions.len()).find(makes)));
     }
@@ -99,7 +114,9 @@ fn needs(definitions: &[Definition], index: usize) -> BTreeSet<usize> {
 /// Whether two names mean one object, as far as names without a schema tell.
 fn same(one: &ObjectRef, other: &ObjectRef) -> bool {
     let schema = one.schema.is_none() || other.schema.is_none() || one.schema == other.schema;
-    one.name == other.name && one.kind.family() == other.kind.family() && schema
+    one.name == other.name
+        && one.kind.family() == other.kind.family()
+        && schema
         && (one.table.is_none() || other.table.is_none() || one.table == other.table)
 }
 
@@ -131,7 +148,11 @@ pub(crate) async fn build(session: &mut Session, definitions: &[Definition]) -> 
         let definition = &definitions[index];
         if let Err(failure) = session.execute(&definition.text).await {
             let missing = missing(definitions, index).map(|why| format!("; {why}")).unwrap_or_default();
-            return Err(format!("the design cannot be built: {}: {}{missing}", definition.place(), failure_text(&failure)));
+            return Err(format!(
+                "the design cannot be built: {}: {}{missing}",
+                definition.place(),
+                failure_text(&failure)
+            ));
         }
     }
     Ok(())
@@ -140,11 +161,15 @@ pub(crate) async fn build(session: &mut Session, definitions: &[Definition]) -> 
 /// What a statement needs that no file of the design creates.
 fn missing(definitions: &[Definition], index: usize) -> Option<String> {
     let own = &definitions[index].effects;
-    let made = |object: &ObjectRef| definitions.iter().any(|other| other.effects.creates.iter().any(|made| same(made, object)));
+    let made = |object: &ObjectRef| {
+        definitions.iter().any(|other| other.effects.creates.iter().any(|made| same(made, object)))
+    };
     let missing: Vec<String> = own
         .references
         .iter()
-        .filter(|reference| reference.object.kind.family() == ObjectKind::Relation && !made(&reference.object))
+        .filter(|reference| {
+            reference.object.kind.family() == ObjectKind::Relation && !made(&reference.object)
+        })
         .map(|reference| format!("{} ({})", reference.object, reference.why))
         .collect();
     (!missing.is_empty()).then(|| format!("no file of the design creates {}", missing.join(", ")))
@@ -179,7 +204,8 @@ mod tests {
 
     #[test]
     fn tables_that_need_each_other_are_named() {
-        let all = definitions(&["CREATE TABLE a (b int REFERENCES b)", "CREATE TABLE b (a int REFERENCES a)"]);
+        let all =
+            definitions(&["CREATE TABLE a (b int REFERENCES b)", "CREATE TABLE b (a int REFERENCES a)"]);
         let why = order(&all).unwrap_err();
         assert!(why.contains("a.sql:1, a.sql:2 need each other"), "{why}");
     }

@@ -26,7 +26,8 @@ impl Claim {
             return Err(format!("{text:?}: a name is missing; an object of that name is written in quotes"));
         }
         // The longest kind word that begins it: `materialized view` before `view`.
-        let kinds = catalog::words().filter(|word| trimmed.strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
+        let kinds = catalog::words()
+            .filter(|word| trimmed.strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
         let kind = kinds.max_by_key(|word| word.len());
         let (kind, rest) = match kind.and_then(|word| Some((catalog::kind(word)?, &trimmed[word.len()..]))) {
             Some(found) => found,
@@ -98,7 +99,11 @@ impl fmt::Display for Claim {
 fn belongs_to_table(kind: ObjectKind) -> bool {
     matches!(
         kind,
-        ObjectKind::Column | ObjectKind::Constraint | ObjectKind::Trigger | ObjectKind::Policy | ObjectKind::Rule
+        ObjectKind::Column
+            | ObjectKind::Constraint
+            | ObjectKind::Trigger
+            | ObjectKind::Policy
+            | ObjectKind::Rule
     )
 }
 
@@ -118,7 +123,8 @@ fn name(text: &str) -> Result<Vec<String>, String> {
 
 fn part(text: &str) -> Result<(String, &str), String> {
     let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(|c: char| c == '.' || c == '"' || c.is_whitespace() || c == '(').unwrap_or(text.len());
+        let end =
+            text.find(|c: char| c == '.' || c == '"' || c.is_whitespace() || c == '(').unwrap_or(text.len());
         if end == 0 {
             return Err("a name is missing".to_owned());
         }
@@ -141,7 +147,9 @@ fn part(text: &str) -> Result<(String, &str), String> {
 fn unexpected(text: &str, after: &str) -> String {
     let first = text.split_whitespace().next().unwrap_or_default();
     match suggest(first, catalog::words()) {
-        Some(word) if after.starts_with(char::is_whitespace) => format!("{first:?} is no kind of object; did you mean {word:?}?"),
+        Some(word) if after.starts_with(char::is_whitespace) => {
+            format!("{first:?} is no kind of object; did you mean {word:?}?")
+        }
         _ => format!("{after:?} is not expected after the name"),
     }
 }
@@ -151,7 +159,13 @@ mod tests {
     use super::*;
 
     fn object(kind: ObjectKind, schema: &str, table: Option<&str>, name: &str) -> Object {
-        Object { kind, schema: Some(schema.into()), table: table.map(Into::into), name: name.into(), arguments: None }
+        Object {
+            kind,
+            schema: Some(schema.into()),
+            table: table.map(Into::into),
+            name: name.into(),
+            arguments: None,
+        }
     }
 
     #[test]
@@ -170,7 +184,9 @@ mod tests {
     #[test]
     fn parts_of_a_table_are_named_with_it() {
         let key = object(ObjectKind::Constraint, "app", Some("orders"), "fk_account");
-        for text in ["constraint fk_account", "constraint orders.fk_account", "constraint app.orders.fk_account"] {
+        for text in
+            ["constraint fk_account", "constraint orders.fk_account", "constraint app.orders.fk_account"]
+        {
             assert!(Claim::parse(text).unwrap().names(&key), "{text}");
         }
         assert!(!Claim::parse("constraint runs.fk_account").unwrap().names(&key));

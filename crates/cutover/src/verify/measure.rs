@@ -96,7 +96,7 @@ pub(crate) struct Measured {
     pub(crate) part: Option<String>,
     pub(crate) migration: Option<MigrationId>,
     /// Where it differs from what the check says of itself.
-    pub(crate) measured: Option<String>,
+    pub(crate) what: Option<String>,
     pub(crate) expected: Option<String>,
     pub(crate) found: String,
     pub(crate) verdict: Verdict,
@@ -106,7 +106,15 @@ pub(crate) struct Measured {
 
 impl Measured {
     pub(crate) fn new(verdict: Verdict, found: impl Into<String>) -> Self {
-        Self { part: None, migration: None, measured: None, expected: None, found: found.into(), verdict, elapsed: None }
+        Self {
+            part: None,
+            migration: None,
+            what: None,
+            expected: None,
+            found: found.into(),
+            verdict,
+            elapsed: None,
+        }
     }
 
     pub(crate) fn holds(found: impl Into<String>) -> Self {
@@ -131,8 +139,8 @@ impl Measured {
         self
     }
 
-    pub(crate) fn measuring(mut self, measured: impl Into<String>) -> Self {
-        self.measured = Some(measured.into());
+    pub(crate) fn measuring(mut self, what: impl Into<String>) -> Self {
+        self.what = Some(what.into());
         self
     }
 }
@@ -243,7 +251,10 @@ pub(crate) fn rows_text(done: &Done) -> String {
         many => format!("{many} rows"),
     };
     let line = |row: &Vec<Option<String>>| {
-        let fields = row.iter().zip(&done.columns).map(|(value, column)| format!("{} = {}", visible(column), value_text(value.as_deref())));
+        let fields = row
+            .iter()
+            .zip(&done.columns)
+            .map(|(value, column)| format!("{} = {}", visible(column), value_text(value.as_deref())));
         fields.collect::<Vec<_>>().join(", ")
     };
     let shown: Vec<String> = done.rows.iter().take(ROWS_SHOWN).map(line).collect();

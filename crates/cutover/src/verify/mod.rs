@@ -167,7 +167,8 @@ pub async fn preconditions(
 /// [`VerifyError::Figures`] for the first table that cannot be read as a whole, [`VerifyError::Problems`] when checks
 /// are written wrong.
 pub async fn figures(project: &Project, options: &ConnectOptions) -> Result<Vec<Figure>, VerifyError> {
-    let mut tables: Vec<String> = prepare(project)?.iter().flat_map(|check| check.check.tables_before()).cloned().collect();
+    let mut tables: Vec<String> =
+        prepare(project)?.iter().flat_map(|check| check.check.tables_before()).cloned().collect();
     tables.sort_unstable();
     tables.dedup();
     if tables.is_empty() {
@@ -177,14 +178,20 @@ pub async fn figures(project: &Project, options: &ConnectOptions) -> Result<Vec<
     let mut session = connect(options).await?;
     let mut there = Vec::new();
     for table in tables {
-        let found = measure::resolve(&mut session, &table).await.map_err(|error| failed(&table, error.into()))?;
+        let found =
+            measure::resolve(&mut session, &table).await.map_err(|error| failed(&table, error.into()))?;
         if found.is_some() {
             there.push(table);
         }
     }
     session.close().await;
-    let digests = catalog::digests(options, &there).await.map_err(|error| failed(&there.join(", "), error))?;
-    let figure = |(table, found): (String, catalog::TableDigest)| Figure { table, rows: found.rows, digest: found.digest };
+    let digests =
+        catalog::digests(options, &there).await.map_err(|error| failed(&there.join(", "), error))?;
+    let figure = |(table, found): (String, catalog::TableDigest)| Figure {
+        table,
+        rows: found.rows,
+        digest: found.digest,
+    };
     Ok(there.into_iter().zip(digests).map(figure).collect())
 }
 

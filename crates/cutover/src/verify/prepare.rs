@@ -40,7 +40,8 @@ pub fn prepare(project: &Project) -> Result<Vec<Prepared>, Problems> {
     for path in &project.check_files {
         match std::fs::read_to_string(path) {
             Ok(text) => from_file(&project.display_path(path), &text, &mut prepared, &mut problems),
-            Err(error) => problems.push(Problem::of_file(project.display_path(path), format!("cannot read the file: {error}"))),
+            Err(error) => problems
+                .push(Problem::of_file(project.display_path(path), format!("cannot read the file: {error}"))),
         }
     }
     for (index, stage) in project.stages.iter().enumerate().filter(|(_, stage)| !stage.uses.is_empty()) {
@@ -54,13 +55,19 @@ pub fn prepare(project: &Project) -> Result<Vec<Prepared>, Problems> {
                 timeout: None,
                 check,
             }),
-            Err(why) => problems.push(Problem::of_file(crate::project::CONFIG_FILE, format!("line {}: uses: {why}", stage.line))),
+            Err(why) => problems.push(Problem::of_file(
+                crate::project::CONFIG_FILE,
+                format!("line {}: uses: {why}", stage.line),
+            )),
         }
     }
     let mut names = BTreeSet::new();
     for check in &prepared {
         if !names.insert(&check.name) {
-            problems.push(Problem::of_file(crate::project::CONFIG_FILE, format!("two checks are named {:?}", check.name)));
+            problems.push(Problem::of_file(
+                crate::project::CONFIG_FILE,
+                format!("two checks are named {:?}", check.name),
+            ));
         }
     }
     problems.into_result()?;
@@ -75,13 +82,14 @@ fn read(project: &Project, spec: &CheckSpec, problems: &mut Problems) -> Option<
     };
     let mut table = spec.params.clone();
     let requires = table.take_strings("requires");
-    let requires = requires.into_iter().filter_map(|version| match select::find(project, version.get_ref()) {
-        Ok((index, _)) => Some(index),
-        Err(error) => {
-            table.report(&version.span(), error.to_string(), None);
-            None
-        }
-    });
+    let requires =
+        requires.into_iter().filter_map(|version| match select::find(project, version.get_ref()) {
+            Ok((index, _)) => Some(index),
+            Err(error) => {
+                table.report(&version.span(), error.to_string(), None);
+                None
+            }
+        });
     let requires = requires.collect();
     let timeout = table.take_duration("timeout").map(|spanned| spanned.into_inner().0);
     let check = (kind.read)(&mut Input { table: &mut table, project });
@@ -133,7 +141,9 @@ fn name(statement: &Statement) -> Result<Option<String>, String> {
         match (directive.name.as_str(), directive.argument.as_str()) {
             ("name", "") => return Err(format!("line {}: the name is missing", directive.line)),
             ("name", given) => name = Some(given.to_owned()),
-            (other, _) => return Err(format!("line {}: unknown directive {other:?} (known: name)", directive.line)),
+            (other, _) => {
+                return Err(format!("line {}: unknown directive {other:?} (known: name)", directive.line));
+            }
         }
     }
     Ok(name)

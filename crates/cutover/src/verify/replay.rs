@@ -43,8 +43,10 @@ impl Replay {
         let names: Vec<String> = path.iter().map(|schema| quote_ident(schema)).collect();
         // Default privileges, lookups in function bodies and the like are not what is replayed.
         let settings = vec![("search_path".to_owned(), names.join(", "))];
-        let mut session = Session::connect(&scratch.options, &Startup { settings, ..Startup::default() }).await?;
-        let mut texts: Vec<String> = names.iter().map(|name| format!("CREATE SCHEMA IF NOT EXISTS {name}")).collect();
+        let mut session =
+            Session::connect(&scratch.options, &Startup { settings, ..Startup::default() }).await?;
+        let mut texts: Vec<String> =
+            names.iter().map(|name| format!("CREATE SCHEMA IF NOT EXISTS {name}")).collect();
         if scratch.own_server {
             texts.extend(roles.iter().map(|role| format!("CREATE ROLE {}", quote_ident(role))));
         }
@@ -84,7 +86,12 @@ pub(crate) async fn run(session: &mut Session, migration: &Migration, vars: &Var
     outcome
 }
 
-async fn items(session: &mut Session, script: &Script, migration: &Migration, vars: &Vars) -> Result<(), String> {
+async fn items(
+    session: &mut Session,
+    script: &Script,
+    migration: &Migration,
+    vars: &Vars,
+) -> Result<(), String> {
     let mut open: Option<usize> = None;
     let mut items = script.items(migration, vars);
     while let Some(item) = items.next() {
@@ -99,7 +106,7 @@ async fn items(session: &mut Session, script: &Script, migration: &Migration, va
         }
         if copy {
             let mut sink = session.copy_in(&text).await.map_err(at)?;
-            while let Some(item) = items.next() {
+            for item in items.by_ref() {
                 match item? {
                     ScriptItem::CopyData(data) => sink.send(Bytes::from(data)).await.map_err(at)?,
                     _ => break,
@@ -118,7 +125,11 @@ async fn end(session: &mut Session, open: Option<usize>) -> Result<(), String> {
         return Ok(());
     }
     let done = session.execute("COMMIT").await.map_err(|failure| failure_text(&failure))?;
-    if done.tag() == "COMMIT" { Ok(()) } else { Err(format!("the server answered COMMIT with {}", done.tag())) }
+    if done.tag() == "COMMIT" {
+        Ok(())
+    } else {
+        Err(format!("the server answered COMMIT with {}", done.tag()))
+    }
 }
 
 /// Names of the roles of the real server: files may grant to them.

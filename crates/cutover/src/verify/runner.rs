@@ -19,7 +19,8 @@ pub(super) fn choose<'a>(
 ) -> Result<Vec<&'a Prepared>, VerifyError> {
     for name in &request.names {
         if !prepared.iter().any(|check| check.name == *name) {
-            let suggestion = suggest(name, prepared.iter().map(|check| check.name.as_str())).map(str::to_owned);
+            let suggestion =
+                suggest(name, prepared.iter().map(|check| check.name.as_str())).map(str::to_owned);
             return Err(VerifyError::UnknownCheck { name: name.clone(), suggestion });
         }
     }
@@ -69,7 +70,7 @@ pub(super) async fn measure(check: &Prepared, ctx: &mut Ctx<'_>, history: &Histo
             When::After => None,
         }),
         stage: check.stage.and_then(|stage| Some(ctx.project.stages.get(stage)?.id.clone())),
-        measured: answer.measured.unwrap_or_else(|| measured.clone()),
+        measured: answer.what.unwrap_or_else(|| measured.clone()),
         expected: answer.expected.unwrap_or_else(|| expected.clone()),
         found: bounded_text(&answer.found),
         verdict: answer.verdict,

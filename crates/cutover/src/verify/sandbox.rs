@@ -105,7 +105,11 @@ async fn given(options: &ConnectOptions, name: &str) -> Result<Scratch, Trouble>
     let mut session = Session::connect(options, &Startup::default()).await?;
     session.execute(&format!("CREATE DATABASE {} TEMPLATE template0", quote_ident(name))).await?;
     session.close().await;
-    Ok(Scratch { options: options.clone().with_database(name), own_server: false, maintenance: options.clone() })
+    Ok(Scratch {
+        options: options.clone().with_database(name),
+        own_server: false,
+        maintenance: options.clone(),
+    })
 }
 
 impl Scratch {

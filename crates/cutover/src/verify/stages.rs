@@ -29,7 +29,8 @@ pub fn reached(project: &Project, history: &History, up_to: Option<usize>) -> Ve
 
 fn waits_on_purpose(migration: &Migration, history: &History) -> bool {
     let claims = &migration.claims;
-    history.get(&migration.id).is_none() && (claims.optional || claims.deferred || history.deferred.contains(&migration.id))
+    history.get(&migration.id).is_none()
+        && (claims.optional || claims.deferred || history.deferred.contains(&migration.id))
 }
 
 /// Why a migration is not applied, in words with its name; `None` when it is.

@@ -17,8 +17,12 @@ pub(crate) fn split(text: &str) -> Result<Vec<Statement>, String> {
                 }
                 statements.push(statement);
             }
-            Item::CopyData(_) | Item::CopyEnd => return Err("COPY FROM STDIN has no place in a check".to_owned()),
-            Item::PsqlCommand { text, line } => return Err(format!("line {line}: {text}: commands of psql are not SQL")),
+            Item::CopyData(_) | Item::CopyEnd => {
+                return Err("COPY FROM STDIN has no place in a check".to_owned());
+            }
+            Item::PsqlCommand { text, line } => {
+                return Err(format!("line {line}: {text}: commands of psql are not SQL"));
+            }
         }
     }
     Ok(statements)
@@ -28,8 +32,12 @@ pub(crate) fn split(text: &str) -> Result<Vec<Statement>, String> {
 fn refused(statement: &str) -> Option<&'static str> {
     match effects_of_text(statement).ok()?.transaction {
         TransactionRule::Allowed => None,
-        TransactionRule::Forbidden { .. } => Some("this cannot run in a transaction, and a check must be rolled back"),
-        TransactionRule::Control(_) => Some("a check runs in a transaction of its own, which it cannot end or divide"),
+        TransactionRule::Forbidden { .. } => {
+            Some("this cannot run in a transaction, and a check must be rolled back")
+        }
+        TransactionRule::Control(_) => {
+            Some("a check runs in a transaction of its own, which it cannot end or divide")
+        }
     }
 }
 
@@ -51,7 +59,9 @@ pub(crate) fn require_one(table: &mut Table, key: &str) -> String {
 /// The one statement of a text that stands at `span`.
 pub(crate) fn one(table: &mut Table, span: &std::ops::Range<usize>, text: &str) -> Option<String> {
     match split(text) {
-        Ok(statements) if statements.len() == 1 => statements.into_iter().next().map(|statement| statement.text),
+        Ok(statements) if statements.len() == 1 => {
+            statements.into_iter().next().map(|statement| statement.text)
+        }
         Ok(statements) => {
             table.report(span, format!("one statement is expected here, not {}", statements.len()), None);
             None

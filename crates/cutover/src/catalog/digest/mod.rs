@@ -147,7 +147,9 @@ async fn try_join(options: &ConnectOptions, leader: &mut Session) -> Result<Sess
     let snapshot = leader.query_text("SELECT pg_catalog.pg_export_snapshot()").await?;
     let snapshot = quote_literal(snapshot.scalar().unwrap_or_default());
     session.execute(BEGIN).await?;
-    session.execute(&format!("SET TRANSACTION SNAPSHOT {snapshot}; SET LOCAL search_path = pg_catalog")).await?;
+    session
+        .execute(&format!("SET TRANSACTION SNAPSHOT {snapshot}; SET LOCAL search_path = pg_catalog"))
+        .await?;
     Ok(session)
 }
 

@@ -109,7 +109,9 @@ pub(super) async fn pieces(session: &mut Session, source: &Source) -> Result<Vec
         let blocks = u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);
         match kind.as_str() {
             "p" => {}
-            "r" if ranges && blocks >= SMALL => pieces.extend(conditions(blocks).into_iter().map(|range| copy(&format!("ONLY {name} WHERE {range}")))),
+            "r" if ranges && blocks >= SMALL => pieces.extend(
+                conditions(blocks).into_iter().map(|range| copy(&format!("ONLY {name} WHERE {range}"))),
+            ),
             _ => pieces.push(copy(&format!("ONLY {name}"))),
         }
     }

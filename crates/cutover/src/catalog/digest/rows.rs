@@ -58,21 +58,27 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn new() -> Self {
-        Self { at: At::Header, partial: [0; HEADER], partial_len: 0, row: Xxh3::new(), total: RowSum::default() }
+        Self {
+            at: At::Header,
+            partial: [0; HEADER],
+            partial_len: 0,
+            row: Xxh3::new(),
+            total: RowSum::default(),
+        }
     }
 
     /// Takes the next piece.
     pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<(), &'static str> {
         while !data.is_empty() {
-            if self.at == At::Count && self.partial_len == 0 {
-                if let Some(length) = whole_row(data) {
+            let at_row = self.at == At::Count && self.partial_len == 0;
+            data = match at_row.then(|| whole_row(data)).flatten() {
+                Some(length) => {
                     let (row, rest) = data.split_at(length);
                     self.total.add(xxh3_128(row));
-                    data = rest;
-                    continue;
+                    rest
                 }
-            }
-            data = self.step(data)?;
+                None => self.step(data)?,
+            };
         }
         Ok(())
     }

@@ -21,15 +21,23 @@ async fn change(sql: &str) -> Change {
 
 #[tokio::test]
 async fn nothing_done_is_no_change_and_our_own_schema_does_not_count() {
-    assert_eq!(change("CREATE SCHEMA cutover; CREATE TABLE cutover.migration (id int); INSERT INTO t (a) VALUES (1)").await, Change::default());
+    assert_eq!(
+        change(
+            "CREATE SCHEMA cutover; CREATE TABLE cutover.migration (id int); INSERT INTO t (a) VALUES (1)"
+        )
+        .await,
+        Change::default()
+    );
 }
 
 #[tokio::test]
 async fn created_objects_are_named_and_what_comes_along_is_marked() {
     let change = change("CREATE TABLE u (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int CHECK (n > 0)); CREATE INDEX ON u (n)").await;
-    let own: Vec<String> = change.created.iter().filter(|(_, implied)| !implied).map(|(object, _)| object.to_string()).collect();
+    let own: Vec<String> =
+        change.created.iter().filter(|(_, implied)| !implied).map(|(object, _)| object.to_string()).collect();
     assert_eq!(own, ["table u", "constraint u.u_n_check", "constraint u.u_pkey", "index u_n_idx"]);
-    let implied: Vec<String> = change.created.iter().filter(|(_, implied)| *implied).map(|(object, _)| object.to_string()).collect();
+    let implied: Vec<String> =
+        change.created.iter().filter(|(_, implied)| *implied).map(|(object, _)| object.to_string()).collect();
     assert_eq!(implied, ["column u.id", "column u.n", "index u_pkey", "sequence u_id_seq"]);
     assert!(change.altered.is_empty() && change.dropped.is_empty());
 }
@@ -68,5 +76,8 @@ async fn dropped_objects_and_new_ones_of_other_kinds_are_found() {
     let names = |objects: Vec<String>| objects.join(", ");
     assert_eq!(names(found.dropped.iter().map(ToString::to_string).collect()), "index i, view v");
     let own = found.created.iter().filter(|(_, implied)| !implied).map(|(object, _)| object.to_string());
-    assert_eq!(names(own.collect()), "table other.t, type pair, type span, function f(text), policy t.pol, rule t.r");
+    assert_eq!(
+        names(own.collect()),
+        "table other.t, type pair, type span, function f(text), policy t.pol, rule t.r"
+    );
 }

@@ -39,32 +39,68 @@ async fn equal_tables_do_not_differ() {
 async fn each_planted_difference_is_named_with_both_sides() {
     let base = built("").await;
     let cases = [
-        ("ALTER TABLE s.t ALTER code DROP NOT NULL", "column code, nullability: NOT NULL in the first, NULL in the second"),
-        ("ALTER TABLE s.t ALTER code TYPE varchar(9) COLLATE \"C\"", "column code, type: character varying(8) in the first, character varying(9) in the second"),
-        ("ALTER TABLE s.t ALTER code SET DEFAULT 'y'", "column code, default: 'x'::character varying in the first, 'y'::character varying in the second"),
-        ("ALTER TABLE s.t ALTER code TYPE varchar(8) COLLATE \"default\"", "column code, collation: pg_catalog.\"C\" in the first, none in the second"),
+        (
+            "ALTER TABLE s.t ALTER code DROP NOT NULL",
+            "column code, nullability: NOT NULL in the first, NULL in the second",
+        ),
+        (
+            "ALTER TABLE s.t ALTER code TYPE varchar(9) COLLATE \"C\"",
+            "column code, type: character varying(8) in the first, character varying(9) in the second",
+        ),
+        (
+            "ALTER TABLE s.t ALTER code SET DEFAULT 'y'",
+            "column code, default: 'x'::character varying in the first, 'y'::character varying in the second",
+        ),
+        (
+            "ALTER TABLE s.t ALTER code TYPE varchar(8) COLLATE \"default\"",
+            "column code, collation: pg_catalog.\"C\" in the first, none in the second",
+        ),
         ("ALTER TABLE s.t ALTER id SET GENERATED ALWAYS", "column id, identity: by default"),
         ("ALTER TABLE s.t ALTER id SET INCREMENT 5", "increment 5"),
-        ("ALTER TABLE s.t ALTER twice DROP EXPRESSION", "column twice, generated: (amount * (2)::numeric) STORED in the first, none in the second"),
+        (
+            "ALTER TABLE s.t ALTER twice DROP EXPRESSION",
+            "column twice, generated: (amount * (2)::numeric) STORED in the first, none in the second",
+        ),
         ("ALTER TABLE s.t ADD extra int", "column extra is in the second, not in the first: integer"),
         ("ALTER TABLE s.t DROP CONSTRAINT ck_t", "constraint ck_t is in the first, not in the second: CHECK"),
         ("ALTER TABLE s.t RENAME CONSTRAINT ck_t TO ck_u", "constraint ck_u is in the second"),
-        ("ALTER TABLE s.t DROP CONSTRAINT fk_t, ADD CONSTRAINT fk_t FOREIGN KEY (parent) REFERENCES s.parent NOT VALID", "NOT VALID in the second"),
+        (
+            "ALTER TABLE s.t DROP CONSTRAINT fk_t, ADD CONSTRAINT fk_t FOREIGN KEY (parent) REFERENCES s.parent NOT VALID",
+            "NOT VALID in the second",
+        ),
         ("ALTER TABLE s.t ALTER CONSTRAINT fk_t DEFERRABLE", "DEFERRABLE in the second"),
         ("DROP INDEX s.idx_t", "index idx_t is in the first, not in the second: CREATE INDEX idx_t ON s.t"),
         ("ALTER TABLE s.t DISABLE TRIGGER tr", "(disabled) in the second"),
         ("ALTER POLICY p ON s.t USING (amount > 3)", "policy p:"),
-        ("ALTER TABLE s.t ENABLE ROW LEVEL SECURITY", "row-level security: off in the first, on in the second"),
+        (
+            "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY",
+            "row-level security: off in the first, on in the second",
+        ),
         ("ALTER TABLE s.t SET UNLOGGED", "unlogged: off in the first, on in the second"),
-        ("ALTER TABLE s.t SET (fillfactor = 70)", "storage parameters: none in the first, fillfactor=70 in the second"),
-        ("COMMENT ON COLUMN s.t.code IS 'other'", "column code, comment: a code in the first, other in the second"),
-        ("COMMENT ON CONSTRAINT ck_t ON s.t IS 'why'", "constraint ck_t, comment: none in the first, why in the second"),
+        (
+            "ALTER TABLE s.t SET (fillfactor = 70)",
+            "storage parameters: none in the first, fillfactor=70 in the second",
+        ),
+        (
+            "COMMENT ON COLUMN s.t.code IS 'other'",
+            "column code, comment: a code in the first, other in the second",
+        ),
+        (
+            "COMMENT ON CONSTRAINT ck_t ON s.t IS 'why'",
+            "constraint ck_t, comment: none in the first, why in the second",
+        ),
         ("ALTER TABLE s.t REPLICA IDENTITY FULL", "replica identity: d in the first, f in the second"),
-        ("ALTER TABLE s.t DROP parent, ADD parent int, DROP COLUMN amount CASCADE, ADD amount numeric(10, 2)", "order of columns"),
+        (
+            "ALTER TABLE s.t DROP parent, ADD parent int, DROP COLUMN amount CASCADE, ADD amount numeric(10, 2)",
+            "order of columns",
+        ),
     ];
     for (change, expected) in cases {
         let found = diff_table(&base, &built(change).await);
-        assert!(found.iter().any(|text| text.contains(expected)), "{change}\nexpected {expected}\nfound {found:#?}");
+        assert!(
+            found.iter().any(|text| text.contains(expected)),
+            "{change}\nexpected {expected}\nfound {found:#?}"
+        );
     }
 }
 

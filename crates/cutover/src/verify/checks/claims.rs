@@ -41,7 +41,8 @@ struct Claimed {
 
 impl Claimed {
     fn read(migration: &Migration) -> Result<Self, String> {
-        let read = |texts: &[String]| texts.iter().map(|text| Claim::parse(text)).collect::<Result<Vec<_>, _>>();
+        let read =
+            |texts: &[String]| texts.iter().map(|text| Claim::parse(text)).collect::<Result<Vec<_>, _>>();
         let claims = &migration.claims;
         Ok(Self { creates: read(&claims.creates)?, alters: read(&claims.alters)?, uses: read(&claims.uses)? })
     }
@@ -50,7 +51,10 @@ impl Claimed {
 /// Whether the project says anything of a migration: one that no stage names claims nothing.
 fn is_claimed(migration: &Migration) -> bool {
     let claims = &migration.claims;
-    migration.stage.is_some() || !claims.creates.is_empty() || !claims.alters.is_empty() || !claims.uses.is_empty()
+    migration.stage.is_some()
+        || !claims.creates.is_empty()
+        || !claims.alters.is_empty()
+        || !claims.uses.is_empty()
 }
 
 impl Check for Claims {
@@ -91,7 +95,8 @@ struct Replayed {
 /// The objects that a migration's claims name.
 fn named(migration: &Migration, objects: &Objects) -> Vec<Object> {
     let Ok(claimed) = Claimed::read(migration) else { return Vec::new() };
-    let is_named = |object: &&Object| claimed.creates.iter().chain(&claimed.uses).any(|claim| claim.names(object));
+    let is_named =
+        |object: &&Object| claimed.creates.iter().chain(&claimed.uses).any(|claim| claim.names(object));
     objects.0.keys().filter(is_named).cloned().collect()
 }
 
@@ -113,16 +118,15 @@ async fn replay_all(replay: &mut Replay, project: &Project) -> Result<(Vec<Measu
     let failed = runs.iter().any(|(ran, ..)| ran.is_err());
     let replayed = Replayed { created, last: before, failed };
     let mut answers = Vec::new();
-    for (index, (migration, (ran, change, there, elapsed))) in project.migrations.iter().zip(runs).enumerate() {
+    for (index, (migration, (ran, change, there, elapsed))) in project.migrations.iter().zip(runs).enumerate()
+    {
         if !is_claimed(migration) {
             continue;
         }
+        let claimed = Claimed::read(migration).map_err(Trouble)?;
         let mut answer = match ran {
             Err(why) => Measured::unknown(format!("it cannot be run in the scratch database: {why}")),
-            Ok(()) => {
-                let claimed = Claimed::read(migration).map_err(Trouble)?;
-                compare(project, &replayed, index, &claimed, &change, &there)
-            }
+            Ok(()) => compare(project, &replayed, index, &claimed, &change, &there),
         };
         if let Some(major) = replay.other_major {
             answer.found = format!("{} (measured on PostgreSQL {major})", answer.found);
@@ -136,9 +140,13 @@ async fn replay_all(replay: &mut Replay, project: &Project) -> Result<(Vec<Measu
 
 fn expected(migration: &Migration) -> String {
     let claims = &migration.claims;
-    let part = |word: &str, list: &[String]| (!list.is_empty()).then(|| format!("{word} {}", list.join(", ")));
+    let part =
+        |word: &str, list: &[String]| (!list.is_empty()).then(|| format!("{word} {}", list.join(", ")));
     let parts: Vec<String> =
-        [part("creates", &claims.creates), part("alters", &claims.alters), part("uses", &claims.uses)].into_iter().flatten().collect();
+        [part("creates", &claims.creates), part("alters", &claims.alters), part("uses", &claims.uses)]
+            .into_iter()
+            .flatten()
+            .collect();
     if parts.is_empty() { "creates and alters nothing".to_owned() } else { parts.join("; ") }
 }
 
@@ -158,7 +166,10 @@ fn compare(
         }
     }
     for (object, implied) in &change.created {
-        if !implied && !comes_with_table(object, change) && !claimed.creates.iter().any(|claim| claim.names(object)) {
+        if !implied
+            && !comes_with_table(object, change)
+            && !claimed.creates.iter().any(|claim| claim.names(object))
+        {
             wrong.push(format!("creates {object}, which is not claimed"));
         }
     }
@@ -172,7 +183,14 @@ fn compare(
         let claims = claimed.alters.iter().chain(&claimed.creates);
         let mut claims = claims.filter(|claim| claim.names(&object) || claim.names_table_of(&object));
         if claims.next().is_none() {
-            wrong.push(format!("{}, which is not claimed", if change.dropped.contains(&object) { format!("drops {object}") } else { format!("alters {object}") }));
+            wrong.push(format!(
+                "{}, which is not claimed",
+                if change.dropped.contains(&object) {
+                    format!("drops {object}")
+                } else {
+                    format!("alters {object}")
+                }
+            ));
         }
     }
     for claim in &claimed.uses {
@@ -183,15 +201,25 @@ fn compare(
     if wrong.is_empty() { Measured::holds(done(change)) } else { Measured::wrong(wrong.join("; ")) }
 }
 
-fn not_created(project: &Project, replayed: &Replayed, index: usize, claim: &Claim, before: &[Object]) -> String {
+fn not_created(
+    project: &Project,
+    replayed: &Replayed,
+    index: usize,
+    claim: &Claim,
+    before: &[Object],
+) -> String {
     if before.iter().any(|object| claim.names(object)) {
         return format!("claims to create {claim}, which is there before it");
     }
-    let other = replayed.created.iter().enumerate().find(|(other, created)| {
-        *other != index && created.iter().any(|object| claim.names(object))
-    });
+    let other = replayed
+        .created
+        .iter()
+        .enumerate()
+        .find(|(other, created)| *other != index && created.iter().any(|object| claim.names(object)));
     match other {
-        Some((other, _)) => format!("claims to create {claim}, which {} creates", project.migrations[other].file_name()),
+        Some((other, _)) => {
+            format!("claims to create {claim}, which {} creates", project.migrations[other].file_name())
+        }
         None => format!("claims to create {claim}, which no file creates"),
     }
 }
@@ -200,8 +228,13 @@ fn not_created(project: &Project, replayed: &Replayed, index: usize, claim: &Cla
 fn comes_with_table(object: &Object, change: &Change) -> bool {
     object.table.is_some()
         && change.created.iter().any(|(table, _)| {
-            matches!(table.kind, ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::View | ObjectKind::MaterializedView)
-                && table.schema == object.schema
+            matches!(
+                table.kind,
+                ObjectKind::Table
+                    | ObjectKind::ForeignTable
+                    | ObjectKind::View
+                    | ObjectKind::MaterializedView
+            ) && table.schema == object.schema
                 && Some(&table.name) == object.table.as_ref()
         })
 }
@@ -209,18 +242,34 @@ fn comes_with_table(object: &Object, change: &Change) -> bool {
 /// All objects that are different afterwards, but for those of tables made here: an `alters` claim must find one.
 fn touched(change: &Change) -> Vec<Object> {
     let created = change.created.iter().map(|(object, _)| object).filter(|object| object.table.is_some());
-    created.chain(&change.altered).chain(&change.dropped).filter(|object| !comes_with_table(object, change)).cloned().collect()
+    created
+        .chain(&change.altered)
+        .chain(&change.dropped)
+        .filter(|object| !comes_with_table(object, change))
+        .cloned()
+        .collect()
 }
 
 /// What must be claimed as altered: everything changed or dropped, and new columns. A new constraint, index or trigger
 /// is an object of its own and claimed as created. What goes with a dropped table is not named besides it.
 fn altered(change: &Change) -> Vec<Object> {
-    let columns = change.created.iter().map(|(object, _)| object).filter(|object| object.kind == ObjectKind::Column);
+    let columns =
+        change.created.iter().map(|(object, _)| object).filter(|object| object.kind == ObjectKind::Column);
     let went_along = |object: &Object| {
-        change.dropped.contains(object) && object.table.is_some()
-            && change.dropped.iter().any(|table| table.kind == ObjectKind::Table && table.schema == object.schema && Some(&table.name) == object.table.as_ref())
+        change.dropped.contains(object)
+            && object.table.is_some()
+            && change.dropped.iter().any(|table| {
+                table.kind == ObjectKind::Table
+                    && table.schema == object.schema
+                    && Some(&table.name) == object.table.as_ref()
+            })
     };
-    columns.chain(&change.altered).chain(&change.dropped).filter(|object| !comes_with_table(object, change) && !went_along(object)).cloned().collect()
+    columns
+        .chain(&change.altered)
+        .chain(&change.dropped)
+        .filter(|object| !comes_with_table(object, change) && !went_along(object))
+        .cloned()
+        .collect()
 }
 
 /// What a migration did, in words.
@@ -232,7 +281,11 @@ fn done(change: &Change) -> String {
         .filter(|(object, implied)| !implied && !with_table(object))
         .map(|(object, _)| object.to_string())
         .collect();
-    let along = change.created.iter().filter(|(object, _)| with_table(object) && object.kind != ObjectKind::Column).count();
+    let along = change
+        .created
+        .iter()
+        .filter(|(object, _)| with_table(object) && object.kind != ObjectKind::Column)
+        .count();
     let mut parts = Vec::new();
     if !own.is_empty() {
         let with = if along == 0 { String::new() } else { format!(" and {along} objects of its own") };
@@ -258,7 +311,8 @@ async fn live(ctx: &mut Ctx<'_>, replayed: &Replayed) -> Result<Measured, Troubl
     let path = search_path(ctx.session).await?;
     let live = catalog::objects(ctx.session, &[]).await?;
     let (mut missing, mut count) = (Vec::new(), 0);
-    let applied = ctx.project.migrations.iter().filter(|migration| wider.history.get(&migration.id).is_some());
+    let applied =
+        ctx.project.migrations.iter().filter(|migration| wider.history.get(&migration.id).is_some());
     for migration in applied {
         for claim in Claimed::read(migration).map_err(Trouble)?.creates {
             // A later migration may have dropped it again; and what none creates is said above.
@@ -299,11 +353,15 @@ fn design(project: &Project, replayed: &Replayed) -> Option<Measured> {
                 .filter(|object| object.kind == ObjectKind::Table)
                 .map(|object| (&object.schema, object.name.as_str()))
                 .collect();
-            let tables = definitions.iter().flat_map(|definition| definition.tables().map(move |table| (definition, table)));
+            let tables = definitions
+                .iter()
+                .flat_map(|definition| definition.tables().map(move |table| (definition, table)));
             let (mut missing, mut count) = (Vec::new(), 0);
             for (definition, table) in tables {
                 count += 1;
-                let found = created.iter().any(|(schema, name)| *name == table.name && (table.schema.is_none() || **schema == table.schema));
+                let found = created.iter().any(|(schema, name)| {
+                    *name == table.name && (table.schema.is_none() || **schema == table.schema)
+                });
                 if !found {
                     missing.push(format!("table {} ({})", table.name, definition.file));
                 }
@@ -311,7 +369,10 @@ fn design(project: &Project, replayed: &Replayed) -> Option<Measured> {
             if missing.is_empty() {
                 Measured::holds(format!("{count} tables, each created by a migration"))
             } else if replayed.failed {
-                Measured::unknown(format!("not created by the migrations that could be run: {}", missing.join(", ")))
+                Measured::unknown(format!(
+                    "not created by the migrations that could be run: {}",
+                    missing.join(", ")
+                ))
             } else {
                 Measured::wrong(format!("no migration creates {}", missing.join(", ")))
             }

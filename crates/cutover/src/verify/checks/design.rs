@@ -39,7 +39,11 @@ pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
     let table = &mut *input.table;
     if input.project.design.ddl.is_empty() {
         let span = table.span_of("kind");
-        table.report(&span, "the project has no design", Some("name its files: [design] ddl = [\"ddl/*.sql\"]".to_owned()));
+        table.report(
+            &span,
+            "the project has no design",
+            Some("name its files: [design] ddl = [\"ddl/*.sql\"]".to_owned()),
+        );
     }
     let mut tables = Vec::new();
     for name in table.take_strings("table") {
@@ -72,7 +76,8 @@ struct Material<'a> {
 impl Check for Design {
     fn describe(&self) -> (String, String) {
         (
-            "the table as the design builds it in a scratch database, against the one in this database".to_owned(),
+            "the table as the design builds it in a scratch database, against the one in this database"
+                .to_owned(),
             "no difference".to_owned(),
         )
     }
@@ -80,8 +85,11 @@ impl Check for Design {
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
         Box::pin(async move {
             let material = gather(ctx).await?;
-            let chosen: Vec<&QualifiedName> = material.designed.keys().filter(|name| self.is_asked_for(name)).collect();
-            if let Some(claim) = self.tables.iter().find(|claim| !material.designed.keys().any(|name| names(claim, name))) {
+            let chosen: Vec<&QualifiedName> =
+                material.designed.keys().filter(|name| self.is_asked_for(name)).collect();
+            if let Some(claim) =
+                self.tables.iter().find(|claim| !material.designed.keys().any(|name| names(claim, name)))
+            {
                 return Ok(vec![Measured::wrong(format!("the design has no {claim}"))]);
             }
             let mut open = Vec::new();
@@ -142,7 +150,15 @@ async fn gather<'a>(ctx: &mut Ctx<'a>) -> Result<Material<'a>, Trouble> {
     let schemas: Vec<String> = schemas.into_iter().collect();
     let live = by_name(catalog::tables(ctx.session, &schemas).await?);
     let own_indexes = own_indexes(ctx.project, wider.history);
-    Ok(Material { project: ctx.project, history: wider.history, definitions, designed, live, other_major, own_indexes })
+    Ok(Material {
+        project: ctx.project,
+        history: wider.history,
+        definitions,
+        designed,
+        live,
+        other_major,
+        own_indexes,
+    })
 }
 
 async fn all_tables(scratch: &mut Replay) -> Result<Tables, Trouble> {
@@ -158,12 +174,17 @@ fn by_name(tables: Vec<Table>) -> Tables {
 /// Indexes that applied migrations without a source create, by claim or by their text.
 fn own_indexes(project: &Project, history: &History) -> BTreeSet<String> {
     let mut indexes = BTreeSet::new();
-    let applied = |migration: &&Migration| migration.claims.source.is_none() && history.get(&migration.id).is_some();
+    let applied =
+        |migration: &&Migration| migration.claims.source.is_none() && history.get(&migration.id).is_some();
     for migration in project.migrations.iter().filter(applied) {
         let claims = migration.claims.creates.iter().filter_map(|text| Claim::parse(text).ok());
-        indexes.extend(claims.filter(|claim| claim.kind() == ObjectKind::Index).map(|claim| claim.own_name().to_owned()));
+        indexes.extend(
+            claims.filter(|claim| claim.kind() == ObjectKind::Index).map(|claim| claim.own_name().to_owned()),
+        );
         let created = Script::analyse(migration, &project.vars).creates;
-        indexes.extend(created.into_iter().filter(|object| object.kind == ObjectKind::Index).map(|object| object.name));
+        indexes.extend(
+            created.into_iter().filter(|object| object.kind == ObjectKind::Index).map(|object| object.name),
+        );
     }
     indexes
 }
@@ -187,7 +208,9 @@ impl Material<'_> {
 
     fn summary(&self, name: &QualifiedName) -> String {
         let Some(table) = self.designed.get(name) else { return String::new() };
-        let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+        let count = |number: usize, one: &str, many: &str| {
+            format!("{number} {}", if number == 1 { one } else { many })
+        };
         format!(
             "{}, {}, {}: no difference{}",
             count(table.columns.len(), "column", "columns"),
@@ -198,15 +221,20 @@ impl Material<'_> {
     }
 
     fn remark(&self) -> String {
-        self.other_major.map(|major| format!(" (the design was built by PostgreSQL {major})")).unwrap_or_default()
+        self.other_major
+            .map(|major| format!(" (the design was built by PostgreSQL {major})"))
+            .unwrap_or_default()
     }
 
     /// Migrations that are not applied and say they are cut from the file that defines a table.
     fn waiting_for(&self, name: &QualifiedName) -> Vec<&Migration> {
         let defines = |definition: &&Definition| {
-            definition.tables().any(|table| table.name == name.name && table.schema.as_ref().is_none_or(|schema| *schema == name.schema))
+            definition.tables().any(|table| {
+                table.name == name.name && table.schema.as_ref().is_none_or(|schema| *schema == name.schema)
+            })
         };
-        let files: BTreeSet<&str> = self.definitions.iter().filter(defines).map(|definition| definition.file.as_str()).collect();
+        let files: BTreeSet<&str> =
+            self.definitions.iter().filter(defines).map(|definition| definition.file.as_str()).collect();
         let cut_from = |migration: &&Migration| sources(migration).any(|source| files.contains(source));
         let waits = |migration: &&Migration| waiting(migration, self.history).is_some();
         self.project.migrations.iter().filter(cut_from).filter(waits).collect()
@@ -229,7 +257,11 @@ enum Explanations {
 }
 
 impl Explanations {
-    async fn find(ctx: &mut Ctx<'_>, material: &Material<'_>, open: &[(QualifiedName, Vec<Difference>)]) -> Self {
+    async fn find(
+        ctx: &mut Ctx<'_>,
+        material: &Material<'_>,
+        open: &[(QualifiedName, Vec<Difference>)],
+    ) -> Self {
         let waiting: Vec<&Migration> = open.iter().flat_map(|(name, _)| material.waiting_for(name)).collect();
         if waiting.is_empty() {
             return Self::None;
@@ -247,8 +279,11 @@ impl Explanations {
     fn answer(&self, material: &Material<'_>, name: &QualifiedName, differences: &[Difference]) -> Measured {
         let texts: Vec<&str> = differences.iter().map(|difference| difference.text.as_str()).collect();
         let found = format!("{}{}", texts.join("; "), material.remark());
-        let waiting: Vec<String> =
-            material.waiting_for(name).into_iter().filter_map(|migration| waiting(migration, material.history)).collect();
+        let waiting: Vec<String> = material
+            .waiting_for(name)
+            .into_iter()
+            .filter_map(|migration| waiting(migration, material.history))
+            .collect();
         let answer = match self {
             _ if waiting.is_empty() => Measured::wrong(found),
             Self::None => Measured::wrong(found),
@@ -262,7 +297,10 @@ impl Explanations {
                 if as_applied && left.is_empty() {
                     Measured::new(Verdict::Skipped, format!("{}: {found}", waiting.join(", ")))
                 } else {
-                    Measured::wrong(format!("{found} (and {}, which does not explain it)", waiting.join(", ")))
+                    Measured::wrong(format!(
+                        "{found} (and {}, which does not explain it)",
+                        waiting.join(", ")
+                    ))
                 }
             }
         };
@@ -271,7 +309,11 @@ impl Explanations {
 }
 
 /// The tables that some of the migrations make in a scratch database.
-async fn replayed(ctx: &mut Ctx<'_>, project: &Project, which: impl Fn(&Migration) -> bool) -> Result<Tables, Trouble> {
+async fn replayed(
+    ctx: &mut Ctx<'_>,
+    project: &Project,
+    which: impl Fn(&Migration) -> bool,
+) -> Result<Tables, Trouble> {
     let mut replay = Replay::open(ctx).await?;
     let mut outcome = Ok(());
     for migration in project.migrations.iter().filter(|migration| which(migration)) {

@@ -18,7 +18,8 @@ pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
 pub(super) fn take_tables(input: &mut Input<'_>) -> Vec<String> {
     let table = &mut *input.table;
     let present = table.has("tables");
-    let tables: Vec<String> = table.take_strings("tables").into_iter().map(toml::Spanned::into_inner).collect();
+    let tables: Vec<String> =
+        table.take_strings("tables").into_iter().map(toml::Spanned::into_inner).collect();
     if !present || tables.is_empty() {
         table.missing("tables");
     }
@@ -46,7 +47,8 @@ impl Check for Empty {
             let mut filled = Vec::new();
             for table in &self.tables {
                 let name = qualified(ctx, table).await?;
-                let done = read_rows(ctx.session, ctx.limits, &format!("SELECT EXISTS (SELECT FROM {name})")).await?;
+                let done = read_rows(ctx.session, ctx.limits, &format!("SELECT EXISTS (SELECT FROM {name})"))
+                    .await?;
                 if done.scalar() != Some("f") {
                     filled.push(table.as_str());
                 }

@@ -56,6 +56,7 @@ pub(super) async fn measure(objects: &[Claim], ctx: &mut Ctx<'_>) -> Result<Vec<
 /// Whether a claimed object is there: in the schema it is named with, otherwise in one of the search path.
 pub(super) fn is_there(claim: &Claim, live: &Objects, path: &[String]) -> bool {
     live.0.keys().any(|object| {
-        claim.names(object) && (claim.has_schema(object) || object.schema.as_ref().is_none_or(|schema| path.contains(schema)))
+        claim.names(object)
+            && (claim.has_schema(object) || object.schema.as_ref().is_none_or(|schema| path.contains(schema)))
     })
 }

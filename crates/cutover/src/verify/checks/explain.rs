@@ -58,9 +58,11 @@ impl Check for Explain {
         Box::pin(async move {
             let setup = ["SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off".to_owned()];
             let explain = format!("EXPLAIN (COSTS off, FORMAT JSON) {}", self.sql);
-            let outcome = rolled_back(ctx.session, ctx.limits, Mode::ReadAsRole, &setup, &explain, &[]).await?;
+            let outcome =
+                rolled_back(ctx.session, ctx.limits, Mode::ReadAsRole, &setup, &explain, &[]).await?;
             let done = outcome.result?;
-            let text = done.rows.iter().filter_map(|row| row.first()?.as_deref()).collect::<Vec<_>>().join("\n");
+            let text =
+                done.rows.iter().filter_map(|row| row.first()?.as_deref()).collect::<Vec<_>>().join("\n");
             let plan: Value = serde_json::from_str(&text)
                 .map_err(|error| Trouble(format!("the plan cannot be read: {error}")))?;
             let mut seen = Seen::default();

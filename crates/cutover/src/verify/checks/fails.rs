@@ -23,9 +23,14 @@ pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
     let mut sqlstates = Vec::new();
     for state in table.take_strings("sqlstate") {
         let text = state.get_ref();
-        let right = text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        let right =
+            text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
         if !right {
-            table.report(&state.span(), format!("{text:?} is no SQLSTATE: five digits or capital letters, e.g. 23505"), None);
+            table.report(
+                &state.span(),
+                format!("{text:?} is no SQLSTATE: five digits or capital letters, e.g. 23505"),
+                None,
+            );
         }
         sqlstates.push(state.into_inner());
     }
@@ -43,13 +48,18 @@ impl Check for Fails {
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
         Box::pin(async move {
             let after = ["SET CONSTRAINTS ALL IMMEDIATE"];
-            let outcome = rolled_back(ctx.session, ctx.limits, Mode::Write, &self.setup, &self.sql, &after).await?;
+            let outcome =
+                rolled_back(ctx.session, ctx.limits, Mode::Write, &self.setup, &self.sql, &after).await?;
             if let Some((statement, failure)) = outcome.setup {
                 return Ok(vec![setup_failed(&statement, &failure_text(&failure))]);
             }
             let answer = match outcome.result {
                 Ok(done) => {
-                    let rows = if done.columns.is_empty() { String::new() } else { format!(", {}", rows_text(&done)) };
+                    let rows = if done.columns.is_empty() {
+                        String::new()
+                    } else {
+                        format!(", {}", rows_text(&done))
+                    };
                     Measured::wrong(format!("it was accepted: {}{rows}", done.tag()))
                 }
                 Err(failure) => {

@@ -19,7 +19,8 @@ struct ForeignKeys {
 
 pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
     let table = &mut *input.table;
-    let mut take = |key: &str| table.take_strings(key).into_iter().map(toml::Spanned::into_inner).collect::<Vec<_>>();
+    let mut take =
+        |key: &str| table.take_strings(key).into_iter().map(toml::Spanned::into_inner).collect::<Vec<_>>();
     let (schemas, tables) = (take("schemas"), take("tables"));
     if !schemas.is_empty() && !tables.is_empty() {
         let span = table.span_of("tables");
@@ -39,12 +40,20 @@ struct Key {
 impl ForeignKeys {
     /// A condition on the constraint `k`.
     fn filter(&self) -> String {
-        let list = |values: &[String]| values.iter().map(|value| quote_literal(value)).collect::<Vec<_>>().join(", ");
+        let list = |values: &[String]| {
+            values.iter().map(|value| quote_literal(value)).collect::<Vec<_>>().join(", ")
+        };
         if !self.tables.is_empty() {
-            return format!("k.conrelid IN (SELECT pg_catalog.to_regclass(t)::oid FROM unnest(ARRAY[{}]::text[]) t)", list(&self.tables));
+            return format!(
+                "k.conrelid IN (SELECT pg_catalog.to_regclass(t)::oid FROM unnest(ARRAY[{}]::text[]) t)",
+                list(&self.tables)
+            );
         }
         if !self.schemas.is_empty() {
-            return format!("k.connamespace IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY (ARRAY[{}]::text[]))", list(&self.schemas));
+            return format!(
+                "k.connamespace IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY (ARRAY[{}]::text[]))",
+                list(&self.schemas)
+            );
         }
         "k.connamespace IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY (pg_catalog.current_schemas(false)))".to_owned()
     }
@@ -71,7 +80,8 @@ impl ForeignKeys {
         let key = |row: &Row| {
             let (child, parent): (String, String) = (row.get(0), row.get(4));
             let name: String = row.get(1);
-            let (columns, referenced, operators): (Vec<String>, Vec<String>, Vec<String>) = (row.get(8), row.get(9), row.get(10));
+            let (columns, referenced, operators): (Vec<String>, Vec<String>, Vec<String>) =
+                (row.get(8), row.get(9), row.get(10));
             let pairs: Vec<Pair> = columns
                 .iter()
                 .zip(&referenced)
@@ -83,9 +93,12 @@ impl ForeignKeys {
                 })
                 .collect();
             // Rows of a partitioned table are in its partitions; those of tables that inherit are not bound by the key.
-            let only = |table: &str, partitioned: bool| if partitioned { table.to_owned() } else { format!("ONLY {table}") };
+            let only = |table: &str, partitioned: bool| {
+                if partitioned { table.to_owned() } else { format!("ONLY {table}") }
+            };
             let (child_rows, parent_rows) = (only(&child, row.get(3)), only(&parent, row.get(5)));
-            let orphans = (!row.get::<_, bool>(7)).then(|| orphans(&child_rows, &parent_rows, &pairs, row.get(6)));
+            let orphans =
+                (!row.get::<_, bool>(7)).then(|| orphans(&child_rows, &parent_rows, &pairs, row.get(6)));
             Key { name: format!("{child}.{}", quote_ident(&name)), validated: row.get(2), orphans }
         };
         Ok(rows.iter().map(key).collect())
@@ -123,7 +136,8 @@ struct Pair {
 fn orphans(child: &str, parent: &str, pairs: &[Pair], match_full: bool) -> String {
     let join = |parts: Vec<String>, word: &str| parts.join(word);
     let not_null = pairs.iter().map(|pair| format!("{} IS NOT NULL", pair.column)).collect();
-    let equal = pairs.iter().map(|pair| format!("{} {} {}", pair.referenced, pair.operator, pair.column)).collect();
+    let equal =
+        pairs.iter().map(|pair| format!("{} {} {}", pair.referenced, pair.operator, pair.column)).collect();
     let bound = join(not_null, if match_full { " OR " } else { " AND " });
     format!(
         "SELECT pg_catalog.count(*) FROM {child} c WHERE ({bound}) AND NOT EXISTS (SELECT FROM {parent} r WHERE {})",
@@ -138,7 +152,12 @@ impl Check for ForeignKeys {
             (schemas, []) => format!("schemas {}", schemas.join(", ")),
             (_, tables) => tables.join(", "),
         };
-        (format!("each foreign key of {of}: pg_constraint.convalidated, and rows without a referenced row"), "all validated, no orphans".to_owned())
+        (
+            format!(
+                "each foreign key of {of}: pg_constraint.convalidated, and rows without a referenced row"
+            ),
+            "all validated, no orphans".to_owned(),
+        )
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
@@ -154,10 +173,13 @@ impl Check for ForeignKeys {
                     wrong.push(format!("{} is not validated", key.name));
                 }
                 match &key.orphans {
-                    None => unknown.push(format!("{} is over periods, whose orphans are not looked for", key.name)),
+                    None => unknown
+                        .push(format!("{} is over periods, whose orphans are not looked for", key.name)),
                     Some(query) => match read_rows(ctx.session, ctx.limits, query).await {
                         Ok(done) if done.scalar() == Some("0") => {}
-                        Ok(done) => wrong.push(format!("{} has {} orphans", key.name, done.scalar().unwrap_or("?"))),
+                        Ok(done) => {
+                            wrong.push(format!("{} has {} orphans", key.name, done.scalar().unwrap_or("?")));
+                        }
                         Err(failure) => unknown.push(format!("{}: {}", key.name, failure_text(&failure))),
                     },
                 }

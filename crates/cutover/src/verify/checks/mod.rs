@@ -50,15 +50,45 @@ pub(crate) struct Kind {
 
 /// Every kind that `cutover.toml` can name.
 const KINDS: [Kind; 10] = [
-    Kind { name: "claims", summary: "migrations create and change what they claim, and nothing else", precondition: false, read: claims::read },
-    Kind { name: "design", summary: "tables equal their definition in the design", precondition: false, read: design::read },
+    Kind {
+        name: "claims",
+        summary: "migrations create and change what they claim, and nothing else",
+        precondition: false,
+        read: claims::read,
+    },
+    Kind {
+        name: "design",
+        summary: "tables equal their definition in the design",
+        precondition: false,
+        read: design::read,
+    },
     Kind { name: "no_rows", summary: "a query returns no rows", precondition: true, read: no_rows::read },
     Kind { name: "scalar", summary: "a query returns one value", precondition: true, read: scalar::read },
     Kind { name: "fails", summary: "a statement is refused", precondition: true, read: fails::read },
-    Kind { name: "foreign_keys", summary: "foreign keys are validated and have no orphans", precondition: true, read: foreign_keys::read },
-    Kind { name: "unchanged", summary: "tables hold the same rows as before the run", precondition: false, read: unchanged::read },
-    Kind { name: "explain", summary: "a query is answered from an index, without sorting", precondition: true, read: explain::read },
-    Kind { name: "empty", summary: "tables of a new database hold no rows", precondition: false, read: empty::read },
+    Kind {
+        name: "foreign_keys",
+        summary: "foreign keys are validated and have no orphans",
+        precondition: true,
+        read: foreign_keys::read,
+    },
+    Kind {
+        name: "unchanged",
+        summary: "tables hold the same rows as before the run",
+        precondition: false,
+        read: unchanged::read,
+    },
+    Kind {
+        name: "explain",
+        summary: "a query is answered from an index, without sorting",
+        precondition: true,
+        read: explain::read,
+    },
+    Kind {
+        name: "empty",
+        summary: "tables of a new database hold no rows",
+        precondition: false,
+        read: empty::read,
+    },
     Kind { name: "exists", summary: "objects exist", precondition: true, read: exists::read },
 ];
 

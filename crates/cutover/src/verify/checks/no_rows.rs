@@ -50,7 +50,10 @@ impl Check for NoRows {
         Box::pin(async move {
             let done = read_rows(ctx.session, ctx.limits, &self.sql).await?;
             if done.columns.is_empty() && done.tag().split(' ').next() != Some("SELECT") {
-                return Ok(vec![Measured::unknown(format!("this is no query: the server answered {}", done.tag()))]);
+                return Ok(vec![Measured::unknown(format!(
+                    "this is no query: the server answered {}",
+                    done.tag()
+                ))]);
             }
             let found = rows_text(&done);
             let none = done.rows.is_empty() && done.rows_dropped == 0;

@@ -44,7 +44,10 @@ impl Check for Scalar {
             }
             let done = outcome.result?;
             let [row] = done.rows.as_slice() else {
-                return Ok(vec![Measured::unknown(format!("one row is expected, found {}", rows_text(&done)))]);
+                return Ok(vec![Measured::unknown(format!(
+                    "one row is expected, found {}",
+                    rows_text(&done)
+                ))]);
             };
             let [value] = row.as_slice() else {
                 return Ok(vec![Measured::unknown(format!("one column is expected, found {}", row.len()))]);

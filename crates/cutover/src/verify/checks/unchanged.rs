@@ -31,10 +31,15 @@ impl Check for Unchanged {
                 self.tables.iter().partition(|table| before.iter().any(|figure| figure.table == **table));
             let mut answers = Vec::new();
             if before.is_empty() {
-                return Ok(vec![Measured::new(Verdict::Skipped, "no figures from before: an apply takes them")]);
+                return Ok(vec![Measured::new(
+                    Verdict::Skipped,
+                    "no figures from before: an apply takes them",
+                )]);
             }
             for table in unknown {
-                answers.push(Measured::new(Verdict::Skipped, "it was not there before the run").of(table.as_str()));
+                answers.push(
+                    Measured::new(Verdict::Skipped, "it was not there before the run").of(table.as_str()),
+                );
             }
             // One snapshot for all, so that rows moving between them cannot be missed.
             let names: Vec<String> = known.into_iter().cloned().collect();

@@ -1,5 +1,7 @@
 //! Claims in both directions, measured by running the migrations.
 
+use std::fmt::Write as _;
+
 use super::{World, expect, named};
 use crate::run::Verdict::{False, Holds, NotMeasured};
 use crate::verify::{SandboxProvider, VerifyRequest, verify};
@@ -9,7 +11,7 @@ fn claimed(migrations: &[(&str, &str, &str)]) -> World {
     let mut config = "[[migrations]]\npath = \"migrations\"\n[[check]]\nname = \"it\"\nkind = \"claims\"\n[[stage]]\nid = \"s\"\n".to_owned();
     for (file, claims, _) in migrations {
         let version = file.split("__").next().unwrap().trim_start_matches('V');
-        config += &format!("[[stage.migration]]\nversion = \"{version}\"\n{claims}\n");
+        let _ = write!(config, "[[stage.migration]]\nversion = \"{version}\"\n{claims}\n");
     }
     let world = World::new(&[("cutover.toml", &config)]);
     for (file, _, sql) in migrations {
@@ -44,8 +46,16 @@ async fn true_claims_hold_and_what_belongs_to_a_new_table_needs_none() {
 #[tokio::test]
 async fn false_claims_are_named_in_both_directions() {
     let world = claimed(&[
-        ("V1__a.sql", "creates = ['table claimed']\nalters = ['table other']", "CREATE TABLE made (id int); CREATE SEQUENCE s;"),
-        ("V2__b.sql", "creates = ['index i']\nuses = ['table nowhere']", "ALTER TABLE made ADD x int; CREATE INDEX i ON made (id); CREATE INDEX more ON made (x);"),
+        (
+            "V1__a.sql",
+            "creates = ['table claimed']\nalters = ['table other']",
+            "CREATE TABLE made (id int); CREATE SEQUENCE s;",
+        ),
+        (
+            "V2__b.sql",
+            "creates = ['index i']\nuses = ['table nowhere']",
+            "ALTER TABLE made ADD x int; CREATE INDEX i ON made (id); CREATE INDEX more ON made (x);",
+        ),
         ("V3__c.sql", "creates = ['table later', 'table made']", "SELECT 1;"),
         ("V4__d.sql", "creates = []", "CREATE TABLE later (id int); DROP SEQUENCE s;"),
         ("V5__e.sql", "creates = ['table x']", "CREATE TABLE x (id nosuchtype);"),
@@ -61,19 +71,28 @@ async fn false_claims_are_named_in_both_directions() {
         expect(first, False, text);
     }
     let second = named(&results, "it: V2__b.sql");
-    for text in ["alters column made.x, which is not claimed", "creates index more, which is not claimed", "uses table nowhere, which is not there before it"] {
+    for text in [
+        "alters column made.x, which is not claimed",
+        "creates index more, which is not claimed",
+        "uses table nowhere, which is not there before it",
+    ] {
         expect(second, False, text);
     }
     expect(named(&results, "it: V3__c.sql"), False, "claims to create table later, which V4__d.sql creates");
     expect(named(&results, "it: V3__c.sql"), False, "claims to create table made, which is there before it");
     expect(named(&results, "it: V4__d.sql"), False, "creates table later, which is not claimed");
     expect(named(&results, "it: V4__d.sql"), False, "drops sequence s, which is not claimed");
-    expect(named(&results, "it: V5__e.sql"), NotMeasured, "migrations/V5__e.sql:1: ERROR: type \"nosuchtype\" does not exist");
+    expect(
+        named(&results, "it: V5__e.sql"),
+        NotMeasured,
+        "migrations/V5__e.sql:1: ERROR: type \"nosuchtype\" does not exist",
+    );
 }
 
 #[tokio::test]
 async fn a_claimed_object_that_is_gone_from_the_database_is_missed() {
-    let mut world = claimed(&[("V1__t.sql", "creates = ['t', 'table u']", "CREATE TABLE t (); CREATE TABLE u ();")]);
+    let mut world =
+        claimed(&[("V1__t.sql", "creates = ['t', 'table u']", "CREATE TABLE t (); CREATE TABLE u ();")]);
     world.apply(&["1"]).await;
     world.database.run("DROP TABLE u");
     let results = world.verify(&VerifyRequest::default()).await;
@@ -85,7 +104,11 @@ async fn a_claimed_object_that_is_gone_from_the_database_is_missed() {
 async fn hostile_names_can_be_claimed() {
     let name = "a \"b\".c;--\u{e9}d";
     let quoted = cutover_analysis::sql::quote_ident(name);
-    let mut world = claimed(&[("V1__t.sql", &format!("creates = ['''table {quoted}''']"), &format!("CREATE TABLE {quoted} ({quoted} int);"))]);
+    let mut world = claimed(&[(
+        "V1__t.sql",
+        &format!("creates = ['''table {quoted}''']"),
+        &format!("CREATE TABLE {quoted} ({quoted} int);"),
+    )]);
     world.apply(&["1"]).await;
     for result in world.verify(&VerifyRequest::default()).await {
         expect(&result, Holds, "");
@@ -102,7 +125,11 @@ async fn tables_of_the_design_that_no_migration_creates_are_named() {
     expect(named(&results, "it: tables of the design"), Holds, "1 tables");
     world.write("ddl/b.sql", "CREATE TABLE forgotten ();");
     let results = world.verify(&VerifyRequest::default()).await;
-    expect(named(&results, "it: tables of the design"), False, "no migration creates table forgotten (ddl/b.sql)");
+    expect(
+        named(&results, "it: tables of the design"),
+        False,
+        "no migration creates table forgotten (ddl/b.sql)",
+    );
 }
 
 #[tokio::test]
@@ -110,7 +137,10 @@ async fn without_a_server_to_try_on_nothing_is_said_to_hold() {
     let world = claimed(&[("V1__t.sql", "creates = ['t']", "CREATE TABLE t ();")]);
     let none = SandboxProvider::none("no server programs here");
     let options = world.database.options();
-    let results = verify(&world.project(), &options, &none, &world.history, &VerifyRequest::default(), |_| {}).await.unwrap();
+    let results =
+        verify(&world.project(), &options, &none, &world.history, &VerifyRequest::default(), |_| {})
+            .await
+            .unwrap();
     assert_eq!(results.len(), 1);
     expect(&results[0], NotMeasured, "no server programs here");
 }
@@ -118,12 +148,19 @@ async fn without_a_server_to_try_on_nothing_is_said_to_hold() {
 #[tokio::test]
 async fn a_throwaway_server_serves_all_checks_of_a_run() {
     let role = testkit::role("");
-    let world = claimed(&[("V1__t.sql", "creates = ['t']", &format!("CREATE TABLE t (); GRANT SELECT ON t TO {};", role.name))]);
+    let world = claimed(&[(
+        "V1__t.sql",
+        "creates = ['t']",
+        &format!("CREATE TABLE t (); GRANT SELECT ON t TO {};", role.name),
+    )]);
     let config = std::fs::read_to_string(world.folder.path().join("cutover.toml")).unwrap();
     world.write("cutover.toml", &format!("{config}\n[[check]]\nname = \"again\"\nkind = \"claims\""));
     let local = SandboxProvider::local(testkit::sandbox_options());
     let options = world.database.options();
-    let results = verify(&world.project(), &options, &local, &world.history, &VerifyRequest::default(), |_| {}).await.unwrap();
+    let results =
+        verify(&world.project(), &options, &local, &world.history, &VerifyRequest::default(), |_| {})
+            .await
+            .unwrap();
     expect(named(&results, "it: V1__t.sql"), Holds, "creates table t");
     expect(named(&results, "again: V1__t.sql"), Holds, "creates table t");
 }

@@ -34,11 +34,20 @@ creates = [\"index own\"]
 fn world() -> World {
     World::new(&[
         ("cutover.toml", CONFIG),
-        ("ddl/a_runs.sql", "CREATE TABLE runs (id int NOT NULL, job int, CONSTRAINT pk_runs PRIMARY KEY (id),\n  CONSTRAINT fk_runs_job FOREIGN KEY (job) REFERENCES jobs (id));\nCREATE INDEX idx_runs ON runs (job);"),
+        (
+            "ddl/a_runs.sql",
+            "CREATE TABLE runs (id int NOT NULL, job int, CONSTRAINT pk_runs PRIMARY KEY (id),\n  CONSTRAINT fk_runs_job FOREIGN KEY (job) REFERENCES jobs (id));\nCREATE INDEX idx_runs ON runs (job);",
+        ),
         ("ddl/jobs.sql", "CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT 'new');"),
         ("migrations/V1__jobs.sql", "CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT 'new');"),
-        ("migrations/V2__runs.sql", "CREATE TABLE runs (id int NOT NULL, job int, CONSTRAINT pk_runs PRIMARY KEY (id)); CREATE INDEX idx_runs ON runs (job);"),
-        ("migrations/V3__key.sql", "ALTER TABLE runs ADD CONSTRAINT fk_runs_job FOREIGN KEY (job) REFERENCES jobs (id) NOT VALID;\n-- cutover: new-transaction\nALTER TABLE runs VALIDATE CONSTRAINT fk_runs_job;"),
+        (
+            "migrations/V2__runs.sql",
+            "CREATE TABLE runs (id int NOT NULL, job int, CONSTRAINT pk_runs PRIMARY KEY (id)); CREATE INDEX idx_runs ON runs (job);",
+        ),
+        (
+            "migrations/V3__key.sql",
+            "ALTER TABLE runs ADD CONSTRAINT fk_runs_job FOREIGN KEY (job) REFERENCES jobs (id) NOT VALID;\n-- cutover: new-transaction\nALTER TABLE runs VALIDATE CONSTRAINT fk_runs_job;",
+        ),
         ("migrations/V4__index.sql", "CREATE INDEX CONCURRENTLY own ON runs (id, job);"),
     ])
 }
@@ -63,7 +72,11 @@ async fn each_difference_is_named_with_both_sides() {
         "ALTER TABLE jobs ALTER state TYPE varchar(5); ALTER TABLE runs DROP CONSTRAINT fk_runs_job; CREATE INDEX stray ON runs (job)",
     );
     let results = world.verify(&VerifyRequest::default()).await;
-    expect(named(&results, "it: public.jobs"), False, "column state, type: text in the design, character varying(5) in the database");
+    expect(
+        named(&results, "it: public.jobs"),
+        False,
+        "column state, type: text in the design, character varying(5) in the database",
+    );
     let runs = named(&results, "it: public.runs");
     expect(runs, False, "constraint fk_runs_job is in the design, not in the database");
     expect(runs, False, "index stray is in the database, not in the design");
@@ -74,7 +87,11 @@ async fn what_a_waiting_migration_would_settle_is_skipped_with_its_name() {
     let mut world = world();
     world.apply(&["1", "2"]).await;
     let results = world.verify(&VerifyRequest::default()).await;
-    expect(named(&results, "it: public.runs"), Skipped, "V3__key.sql is deferred: constraint fk_runs_job is in the design, not in the database");
+    expect(
+        named(&results, "it: public.runs"),
+        Skipped,
+        "V3__key.sql is deferred: constraint fk_runs_job is in the design, not in the database",
+    );
     expect(named(&results, "it: public.jobs"), Holds, "");
     assert!(succeeded(&results));
     // The waiting migration is no excuse for anything else.
@@ -88,7 +105,10 @@ async fn what_a_waiting_migration_would_settle_is_skipped_with_its_name() {
 #[tokio::test]
 async fn a_waiting_migration_that_would_not_settle_it_explains_nothing() {
     let mut world = world();
-    world.write("migrations/V3__key.sql", "ALTER TABLE runs ADD CONSTRAINT fk_other FOREIGN KEY (job) REFERENCES jobs (id);");
+    world.write(
+        "migrations/V3__key.sql",
+        "ALTER TABLE runs ADD CONSTRAINT fk_other FOREIGN KEY (job) REFERENCES jobs (id);",
+    );
     world.apply(&["1", "2"]).await;
     let results = world.verify(&VerifyRequest::default()).await;
     expect(named(&results, "it: public.runs"), False, "which does not explain it");
@@ -110,7 +130,11 @@ async fn a_design_that_cannot_be_built_says_what_is_missing_or_cyclic() {
     let world = world();
     world.write("ddl/jobs.sql", "CREATE TABLE other (id int);");
     let results = world.verify(&VerifyRequest::default()).await;
-    expect(&results[0], NotMeasured, "ddl/a_runs.sql:1: ERROR: relation \"jobs\" does not exist (42P01); no file of the design creates");
+    expect(
+        &results[0],
+        NotMeasured,
+        "ddl/a_runs.sql:1: ERROR: relation \"jobs\" does not exist (42P01); no file of the design creates",
+    );
     world.write("ddl/jobs.sql", "CREATE TABLE jobs (id int PRIMARY KEY, run int REFERENCES runs (id));");
     let results = world.verify(&VerifyRequest::default()).await;
     expect(&results[0], NotMeasured, "ddl/a_runs.sql:1, ddl/jobs.sql:1 need each other");

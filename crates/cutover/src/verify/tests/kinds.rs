@@ -29,7 +29,10 @@ async fn no_rows_from_files() {
         "[checks]\nsql = [\"checks/*.sql\"]\n[[check]]\nname = \"file\"\nkind = \"no_rows\"\nfile = \"one.sql\"",
     );
     world.write("one.sql", "-- about it\nSELECT 1 WHERE false;\n");
-    world.write("checks/all.sql", "-- cutover: name it's \"named\"\nSELECT 1 WHERE false;\nSELECT 2 AS two;\n");
+    world.write(
+        "checks/all.sql",
+        "-- cutover: name it's \"named\"\nSELECT 1 WHERE false;\nSELECT 2 AS two;\n",
+    );
     let results = world.verify(&VerifyRequest::default()).await;
     expect(super::named(&results, "file"), Holds, "no rows");
     expect(super::named(&results, "it's \"named\""), Holds, "no rows");
@@ -41,7 +44,10 @@ async fn a_query_cannot_write_and_nothing_is_left_behind() {
     let world = check("no_rows", "sql = 'INSERT INTO t VALUES (1) RETURNING id'");
     world.database.run("CREATE TABLE t (id int)");
     expect(&world.one().await, NotMeasured, "read-only transaction");
-    let world = check("scalar", "setup = 'INSERT INTO t VALUES (7); INSERT INTO t VALUES (8);'\nsql = 'SELECT sum(id) FROM t'\nequals = 15");
+    let world = check(
+        "scalar",
+        "setup = 'INSERT INTO t VALUES (7); INSERT INTO t VALUES (8);'\nsql = 'SELECT sum(id) FROM t'\nequals = 15",
+    );
     world.database.run("CREATE TABLE t (id int)");
     expect(&world.one().await, Holds, "15");
     assert_eq!(world.database.value("SELECT count(*) FROM t"), "0");
@@ -62,7 +68,12 @@ async fn scalar() {
         ("equals = 1", "SELECT 1, 2", NotMeasured, "one column is expected"),
         ("equals = 1", "SELECT 1/0", NotMeasured, "22012"),
         ("equals = 1", "SELEC 1", NotMeasured, "42601"),
-        ("equals = 1\nsetup = \"SELECT 1; SELECT 1/0; SELECT 2\"", "SELECT 1", NotMeasured, "the setup failed: ERROR: division by zero (22012); at: SELECT 1/0"),
+        (
+            "equals = 1\nsetup = \"SELECT 1; SELECT 1/0; SELECT 2\"",
+            "SELECT 1",
+            NotMeasured,
+            "the setup failed: ERROR: division by zero (22012); at: SELECT 1/0",
+        ),
     ] {
         let result = check("scalar", &format!("{equals}\nsql = \"{sql}\"")).one().await;
         expect(&result, verdict, found);
@@ -132,7 +143,8 @@ async fn explain() {
     expect(&world.one().await, False, "Index Scan on by_a");
     world.database.run("CREATE INDEX by_a_b ON t (a, b)");
     expect(&world.one().await, Holds, "Index Scan on by_a_b");
-    let sorted = check("explain", "sql = 'SELECT * FROM t WHERE a = 1 ORDER BY b'\nindex = 'by_a'\nno_sort = false");
+    let sorted =
+        check("explain", "sql = 'SELECT * FROM t WHERE a = 1 ORDER BY b'\nindex = 'by_a'\nno_sort = false");
     sorted.database.run("CREATE TABLE t (a int, b int); CREATE INDEX by_a ON t (a)");
     expect(&sorted.one().await, Holds, "Sort ← Index Scan on by_a");
     let never_run = check("explain", "sql = 'DELETE FROM t WHERE a = 1'\nindex = 'by_a'");
@@ -144,7 +156,10 @@ async fn explain() {
 #[tokio::test]
 async fn empty_only_when_fresh() {
     let world = check("empty", "tables = ['a', '\"b \"\"c\"']");
-    assert!(world.verify(&VerifyRequest::default()).await.is_empty(), "data is no fault of a database in use");
+    assert!(
+        world.verify(&VerifyRequest::default()).await.is_empty(),
+        "data is no fault of a database in use"
+    );
     let fresh = VerifyRequest { fresh: true, ..VerifyRequest::default() };
     expect(&world.verify(&fresh).await[0], NotMeasured, "there is no table a");
     world.database.run("CREATE TABLE a (); CREATE TABLE \"b \"\"c\" ()");
@@ -155,10 +170,17 @@ async fn empty_only_when_fresh() {
 
 #[tokio::test]
 async fn exists() {
-    let world = check("exists", "objects = ['t', 'index i', 'view other.v', 'constraint t.k', 'column t.id', 'function f']");
+    let world = check(
+        "exists",
+        "objects = ['t', 'index i', 'view other.v', 'constraint t.k', 'column t.id', 'function f']",
+    );
     world.database.run("CREATE SCHEMA other; CREATE TABLE other.t (id int); CREATE INDEX i ON other.t (id)");
     // The search path does not lead to schema other.
-    expect(&world.one().await, False, "missing: t, index i, view other.v, constraint t.k, column t.id, function f");
+    expect(
+        &world.one().await,
+        False,
+        "missing: t, index i, view other.v, constraint t.k, column t.id, function f",
+    );
     world.database.run(
         "CREATE TABLE t (id int, CONSTRAINT k CHECK (id > 0)); CREATE INDEX i ON t (id); CREATE VIEW other.v AS SELECT 1;
          CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'select 1'",

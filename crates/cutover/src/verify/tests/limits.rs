@@ -186,7 +186,10 @@ async fn preconditions_are_measured_before_their_migration_and_only_then() {
     let world = staged();
     let project = world.project();
     let mut session = Session::connect(&world.database.options(), &Startup::default()).await.unwrap();
-    let id = |version: u64| MigrationId { root: "migrations".into(), version: Version::new(vec![version], version.to_string()) };
+    let id = |version: u64| MigrationId {
+        root: "migrations".into(),
+        version: Version::new(vec![version], version.to_string()),
+    };
     assert!(preconditions(&project, &mut session, &world.history, &id(1)).await.unwrap().is_empty());
     let results = preconditions(&project, &mut session, &world.history, &id(2)).await.unwrap();
     expect(&results[0], False, "1 row: row = dangling");

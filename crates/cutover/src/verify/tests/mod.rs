@@ -1,5 +1,6 @@
 //! Every kind of check against a real server: what holds, what is false, and what cannot be measured.
 
+mod bitstockerz;
 mod claims;
 mod design;
 mod kinds;
@@ -39,7 +40,10 @@ impl World {
 
     /// A project of one migration that does nothing, with these checks.
     fn with_checks(checks: &str) -> Self {
-        Self::new(&[("migrations/V1__nothing.sql", "SELECT 1;"), ("cutover.toml", &format!("[[migrations]]\npath = \"migrations\"\n{checks}"))])
+        Self::new(&[
+            ("migrations/V1__nothing.sql", "SELECT 1;"),
+            ("cutover.toml", &format!("[[migrations]]\npath = \"migrations\"\n{checks}")),
+        ])
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -79,10 +83,17 @@ impl World {
         self.try_verify(&self.database.options(), request).await.unwrap()
     }
 
-    async fn try_verify(&self, options: &ConnectOptions, request: &VerifyRequest) -> Result<Vec<CheckResult>, VerifyError> {
+    async fn try_verify(
+        &self,
+        options: &ConnectOptions,
+        request: &VerifyRequest,
+    ) -> Result<Vec<CheckResult>, VerifyError> {
         let sandbox = scratch_server();
         let mut told = Vec::new();
-        let results = verify(&self.project(), options, &sandbox, &self.history, request, |result| told.push(result.clone())).await;
+        let results = verify(&self.project(), options, &sandbox, &self.history, request, |result| {
+            told.push(result.clone());
+        })
+        .await;
         if let Ok(results) = &results {
             assert_eq!(*results, told, "every result is told as it comes");
         }

@@ -26,8 +26,16 @@ fn mistakes_in_keys_are_named_with_their_place() {
         ("scalar", "sql = 'SELECT 1'", "needs equals"),
         ("scalar", "sql = 'SELECT 1'\nequals = 1\nnull = true", "either equals or null"),
         ("scalar", "sql = 'SELECT 1'\nequals = [1]", "must be a single value"),
-        ("scalar", "setup = 'SELECT 1; ROLLBACK; DROP TABLE t'\nsql = 'SELECT 1'\nequals = 1", "cannot end or divide"),
-        ("scalar", "setup = \"COPY t FROM STDIN;\\n1\\n\\\\.\\n\"\nsql = 'SELECT 1'\nequals = 1", "COPY FROM STDIN has no place"),
+        (
+            "scalar",
+            "setup = 'SELECT 1; ROLLBACK; DROP TABLE t'\nsql = 'SELECT 1'\nequals = 1",
+            "cannot end or divide",
+        ),
+        (
+            "scalar",
+            "setup = \"COPY t FROM STDIN;\\n1\\n\\\\.\\n\"\nsql = 'SELECT 1'\nequals = 1",
+            "COPY FROM STDIN has no place",
+        ),
         ("fails", "sql = 'SELECT 1'", "needs sqlstate"),
         ("fails", "sql = 'SELECT 1'\nsqlstate = ['2350', '23505']", "\"2350\" is no SQLSTATE"),
         ("explain", "sql = 'SELECT 1'", "needs index"),
@@ -59,5 +67,13 @@ fn check_files_are_checked_too() {
         world.write("checks/a.sql", text);
         let found = prepare(&world.project()).map(|_| ()).unwrap_err().to_string();
         assert!(found.contains(expected) && found.contains("checks/a.sql"), "{text}: {found}");
+    }
+}
+
+#[test]
+fn every_kind_is_documented() {
+    let page = include_str!("../../../../../docs/checks.md");
+    for kind in crate::verify::kinds() {
+        assert!(page.contains(&format!("**`{}`**: ", kind.name)), "{} is missing in docs/checks.md", kind.name);
     }
 }
