@@ -101,6 +101,8 @@ pub struct Script {
     pub opaque: Option<String>,
     /// The file sets the search path: names in it cannot be looked up from outside.
     pub sets_search_path: bool,
+    /// The file may leave something behind in the session, or change what names mean in it.
+    pub session_state: bool,
     /// Remarks, e.g. that an outer transaction was replaced.
     pub notes: Vec<String>,
     /// What stops it.
@@ -417,10 +419,11 @@ impl<'a> Analysis<'a> {
             Some(last) if outside.is_none() && last.outside.is_none() && !new_transaction => last.count += 1,
             _ => self.stretches.push(Stretch { first: number, count: 1, new_transaction, outside }),
         }
+        self.script.sets_search_path |= effects.sets_search_path;
+        self.script.session_state |= effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
         if let Some(why) = effects.opaque {
             self.script.opaque.get_or_insert(format!("line {}: {why}", statement.line));
         }
-        self.script.sets_search_path |= effects.sets_search_path;
         for reference in effects.references {
             self.need(reference, statement.line);
         }

@@ -32,7 +32,6 @@ use self::failure::StepFailure;
 use self::recorder::Recorder;
 use self::step::{OpenUnit, Step, Tools};
 use self::watch::Watch;
-use self::worker::Terms;
 use crate::clock::Clock;
 use crate::history::{journal, lock, records, schema};
 use crate::plan::build::{self, Built, Read};
@@ -174,7 +173,7 @@ pub async fn apply(
             return Ok(nothing_to_do(run, recorder));
         }
     }
-    let mut worker = preflight::worker(project, options, request, &id, token).await?;
+    let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor).await?;
     let absent = prerequisites::missing(project, &built, &mut worker.session).await?;
     if !absent.is_empty() {
         return Err(ApplyError::Missing(absent));
@@ -350,6 +349,7 @@ async fn fail(
     if failure.lost.is_some() || monitor.is_closed() {
         lost::learn(project, migration, &mut failure, options, monitor, token, request, recorder.run().to_owned()).await;
     }
+    recorder.step_failed();
     recorder.tell(EventKind::StepFailed {
         migration: migration.id.clone(),
         message: failure.message,
@@ -374,20 +374,4 @@ async fn finish(
         Err(_) if outcome != Outcome::Completed => Ok(()),
         other => other,
     }
-}
-
-/// Terms of the worker's transactions.
-fn terms(project: &Project, request: &Request, token: i64, checks_connection: bool) -> Terms {
-    Terms {
-        token,
-        statement_timeout: Some(project.apply.statement_timeout).filter(|timeout| !timeout.is_zero()),
-        durable_each: request.durable_each || project.apply.durable_each,
-        checks_connection,
-    }
-}
-
-/// Opens the changing session.
-async fn open_worker(options: &ConnectOptions, run: &str) -> Result<Session, ApplyError> {
-    let startup = Startup { application_name: application_name(run), settings: Vec::new(), wait: None };
-    Ok(Session::connect(options, &startup).await?)
 }

@@ -1,11 +1,11 @@
 //! What is made sure of before anything is written: privileges, a primary server, files that are still what they were.
 
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::Session;
+use cutover_postgres::session::{Session, Startup};
 
 use super::error::ApplyError;
-use super::worker::Worker;
-use super::{Request, terms};
+use super::worker::{Terms, Worker};
+use super::{Request, application_name};
 use crate::history::records::{Difference, History};
 use crate::history::{HistoryError, records, schema::Found};
 use crate::project::Project;
@@ -91,16 +91,22 @@ fn short(checksum: &str) -> &str {
     checksum.get(..12).unwrap_or(checksum)
 }
 
-/// Opens the session that changes the database.
+/// Opens the session that changes the database. What it is told to do is its default from the start, so that nothing
+/// a file does to the session can lose it.
 pub(super) async fn worker(
     project: &Project,
     options: &ConnectOptions,
     request: &Request,
     run: &str,
     token: i64,
+    monitor: &mut Session,
 ) -> Result<Worker, ApplyError> {
-    let mut session = super::open_worker(options, run).await?;
-    // Since 14, and not on every platform: tried once, here, where a refusal costs nothing.
-    let checks_connection = session.execute("SET client_connection_check_interval = 2000").await.is_ok();
-    Ok(Worker::new(session, terms(project, request, token, checks_connection)))
+    let terms = Terms {
+        statement_timeout: Some(project.apply.statement_timeout).filter(|timeout| !timeout.is_zero()),
+        durable_each: request.durable_each || project.apply.durable_each,
+        // Since 14, and not on every platform: tried on the monitor, where it does no harm.
+        checks_connection: monitor.execute("SET client_connection_check_interval = 2000").await.is_ok(),
+    };
+    let startup = Startup { application_name: application_name(run), settings: terms.settings(), wait: None };
+    Ok(Worker::new(Session::connect(options, &startup).await?, token))
 }

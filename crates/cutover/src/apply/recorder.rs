@@ -18,6 +18,8 @@ pub(super) struct Recorder<'w> {
     pending: Vec<Numbered>,
     /// Sent with a transaction whose outcome is not known yet.
     in_flight: Vec<Numbered>,
+    /// The beginning of the step at hand, until its history row is committed.
+    started: Option<Numbered>,
     /// All events of the run, for the document the caller gets.
     all: Vec<RunEvent>,
 }
@@ -25,7 +27,7 @@ pub(super) struct Recorder<'w> {
 impl<'w> Recorder<'w> {
     pub(super) fn new(run: String, clock: &'w dyn Clock, sink: &'w mut dyn EventSink) -> Self {
         let begun = clock.monotonic();
-        Self { clock, sink, run, begun, next: 0, pending: Vec::new(), in_flight: Vec::new(), all: Vec::new() }
+        Self { clock, sink, run, begun, next: 0, pending: Vec::new(), in_flight: Vec::new(), started: None, all: Vec::new() }
     }
 
     pub(super) fn run(&self) -> &str {
@@ -58,32 +60,41 @@ impl<'w> Recorder<'w> {
         self.all.push(event);
     }
 
-    /// The text that stores everything so far and the end of a step. Call [`Self::stored`] once it is committed.
-    pub(super) fn closing_events(&mut self, migration: &MigrationId, statements: u32, attempts: u32) -> String {
-        self.not_stored();
-        let kind = EventKind::StepFinished {
-            migration: migration.clone(),
-            statements,
-            // Replaced by the server's own measurement when it is read.
-            took: Duration::ZERO,
-            attempts,
-        };
+    /// A step begins. Its history row will carry the event; only if the step fails is it stored by itself.
+    pub(super) fn step_started(&mut self, kind: EventKind) {
         let event = self.stamp(kind);
-        let finished = self.number(event);
-        self.in_flight = std::mem::take(&mut self.pending);
-        journal::insert_events(&self.run, &self.in_flight, Some(&finished))
+        self.sink.event(&event);
+        self.all.push(event.clone());
+        self.started = Some(self.number(event));
+    }
+
+    /// What the history row of the step at hand carries: the event of its beginning and the number of that of its end.
+    pub(super) fn closing(&mut self) -> Option<(&Numbered, u64)> {
+        self.next += 1;
+        self.started.as_ref().map(|started| (started, self.next))
+    }
+
+    /// The step failed: its beginning is an event like any other.
+    pub(super) fn step_failed(&mut self) {
+        self.pending.splice(0..0, self.started.take());
     }
 
     /// The text that stores everything so far; empty where there is nothing.
     pub(super) fn flush(&mut self) -> String {
         self.not_stored();
         self.in_flight = std::mem::take(&mut self.pending);
-        journal::insert_events(&self.run, &self.in_flight, None)
+        journal::insert_events(&self.run, &self.in_flight)
     }
 
     /// What was sent is committed.
     pub(super) fn stored(&mut self) {
         self.in_flight.clear();
+    }
+
+    /// The history row is committed, and with it the beginning and the end of the step.
+    pub(super) fn step_stored(&mut self) {
+        self.stored();
+        self.started = None;
     }
 
     /// What was sent did not commit: it goes with the next transaction.

@@ -12,7 +12,7 @@ use super::feed::Feed;
 use super::outside;
 use super::recorder::Recorder;
 use super::watch::Watch;
-use super::worker::{Notices, Trouble, Worker};
+use super::worker::{FIRST_LOCK_TIMEOUT, Notices, Trouble, Worker};
 use crate::history::journal;
 use crate::jitter::Jitter;
 use crate::migration::Migration;
@@ -21,9 +21,6 @@ use crate::run::EventKind;
 use crate::script::{Script, Unit};
 use crate::source::Vars;
 
-/// Lock timeout of the first attempt. Behind a reader of three seconds, waiting 5 ms at a time costs other clients
-/// 10 ms and ends at the same moment as waiting in the queue, which costs them three seconds (measured).
-const FIRST_LOCK_TIMEOUT: Duration = Duration::from_millis(5);
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -53,7 +50,9 @@ pub(super) struct OpenUnit {
     pub(super) run: String,
 }
 
-/// The lock timeout of an attempt: short at first, then longer, so that a busy table is had in the end.
+/// The lock timeout of an attempt: short at first, then longer, so that a busy table is had in the end. Behind a reader
+/// of three seconds, waiting 5 ms at a time costs other clients 10 ms and ends at the same moment as waiting in the
+/// queue, which costs them three seconds (measured).
 pub(super) fn lock_timeout(attempt: u32, cap: Duration) -> Duration {
     let factor = 1.25f64.powi(i32::try_from(attempt.saturating_sub(1).min(40)).unwrap_or(40));
     FIRST_LOCK_TIMEOUT.mul_f64(factor).min(cap).max(Duration::from_millis(1))
@@ -67,13 +66,27 @@ pub(super) struct Tools<'a, 'w, 'r> {
     pub(super) crash: &'a CrashPoints,
 }
 
+/// One transaction of a step.
+#[derive(Clone, Copy)]
+struct Part<'u> {
+    /// Number of the unit, from 0.
+    index: usize,
+    unit: &'u Unit,
+    /// The step ends with it: it writes the history row.
+    closing: bool,
+    /// Attempts so far, the one at hand included; at least what earlier units needed.
+    attempts: u32,
+    /// When the step began.
+    began: Instant,
+}
+
 impl Step<'_> {
     /// Runs what is left of the migration.
     pub(super) async fn run(&self, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
-        let start = Instant::now();
+        let began = Instant::now();
         let mut attempts = 1;
         let mut feed = Feed::new(self.script, self.migration, self.vars);
-        tools.recorder.tell(EventKind::StepStarted {
+        tools.recorder.step_started(EventKind::StepStarted {
             migration: self.migration.id.clone(),
             path: self.migration.path.clone(),
         });
@@ -84,47 +97,49 @@ impl Step<'_> {
             done += 1;
         }
         let units = self.script.units.len();
-        let mut recorded = false;
+        let mut closed = false;
         for (index, unit) in self.script.units.iter().enumerate().skip(done) {
-            let last = index + 1 == units;
+            let closing = index + 1 == units;
             if unit.outside.is_some() {
                 outside::run(self, index, unit, &mut feed, tools).await?;
                 continue;
             }
-            attempts = attempts.max(self.transaction(index, unit, last, &mut feed, tools).await?);
-            recorded |= last;
+            let part = Part { index, unit, closing, attempts, began };
+            attempts = attempts.max(self.transaction(part, &mut feed, tools).await?);
+            closed |= closing;
         }
-        if !recorded {
+        if !closed {
             // Nothing to send, or the last statement ran outside a transaction: the row gets a transaction of its own.
             let nothing = Unit { first: self.script.statements, count: 0, outside: None };
-            self.transaction(units, &nothing, true, &mut feed, tools).await?;
+            let part = Part { index: units, unit: &nothing, closing: true, attempts, began };
+            attempts = attempts.max(self.transaction(part, &mut feed, tools).await?);
         }
-        let took = start.elapsed();
-        tools.recorder.step_finished(&self.migration.id, self.script.statements, took, attempts);
+        tools.recorder.step_finished(&self.migration.id, self.script.statements, began.elapsed(), attempts);
         Ok(())
     }
 
     /// Runs one unit in one transaction, as often as locks make it necessary. Gives the number of attempts.
     async fn transaction(
         &self,
-        index: usize,
-        unit: &Unit,
-        closing: bool,
+        mut part: Part<'_>,
         feed: &mut Feed<'_>,
         tools: &mut Tools<'_, '_, '_>,
     ) -> Result<u32, StepFailure> {
         let start = Instant::now();
-        let mut jitter = Jitter::seeded(u64::from(tools.worker.session.backend_pid().unsigned_abs()) << 20 | u64::from(unit.first));
+        let earlier = part.attempts;
+        let pid = u64::from(tools.worker.session.backend_pid().unsigned_abs());
+        let mut jitter = Jitter::seeded((pid << 20) | u64::from(part.unit.first));
         let mut attempt = 1;
         // An attempt may end before anybody looked; whoever was seen last is probably still there.
         let mut seen = Vec::new();
         loop {
             tools.watch.forget();
-            feed.seek(unit).map_err(|why| failure::unreadable(self, &why))?;
-            let trouble = match self.attempt(index, unit, closing, attempt, feed, tools).await {
+            feed.seek(part.unit).map_err(|why| failure::unreadable(self, &why))?;
+            part.attempts = earlier.max(attempt);
+            let trouble = match self.attempt(part, lock_timeout(attempt, self.config.lock_timeout), feed, tools).await {
                 Ok(()) => {
-                    if !closing {
-                        self.unit_finished(index, start.elapsed(), tools);
+                    if !part.closing {
+                        self.unit_finished(part.index, start.elapsed(), tools);
                     }
                     return Ok(attempt);
                 }
@@ -133,18 +148,18 @@ impl Step<'_> {
             let place = feed.place_of(&trouble);
             tools.worker.roll_back().await;
             if !trouble.is_retryable() {
-                return Err(failure::from_trouble(self, index, trouble, place, tools));
+                return Err(failure::from_trouble(self, part.index, trouble, place, tools));
             }
             let blockers = std::mem::take(&mut tools.watch.blockers);
             if !blockers.is_empty() {
                 seen.clone_from(&blockers);
             }
             if start.elapsed() >= self.config.lock_wait {
-                return Err(failure::lock_not_obtained(self, index, &trouble, place, &seen, start.elapsed()));
+                return Err(failure::lock_not_obtained(self, part.index, &trouble, place, &seen, start.elapsed()));
             }
             tools.recorder.mention(EventKind::LockWaiting { migration: self.migration.id.clone(), attempt, blockers });
             if tools.watch.stop().is_requested() {
-                return Err(failure::interrupted(self, index));
+                return Err(failure::interrupted(self, part.index));
             }
             tokio::time::sleep(jitter.around(PAUSE)).await;
             attempt += 1;
@@ -153,18 +168,16 @@ impl Step<'_> {
 
     async fn attempt(
         &self,
-        index: usize,
-        unit: &Unit,
-        closing: bool,
-        attempt: u32,
+        part: Part<'_>,
+        lock_timeout: Duration,
         feed: &mut Feed<'_>,
         tools: &mut Tools<'_, '_, '_>,
     ) -> Result<(), Trouble> {
-        let cap = self.config.lock_timeout;
         tools.crash.point();
-        tools.worker.begin(lock_timeout(attempt, cap), tools.watch).await?;
+        let before = part.began.elapsed();
+        tools.worker.begin(lock_timeout, tools.watch).await?;
         let mut notices = Notices::new();
-        let result = self.send_all(index, unit, closing, attempt, feed, &mut notices, tools).await;
+        let result = self.send_all(part, before, feed, &mut notices, tools).await;
         for (statement, notice) in notices {
             self.notice(feed.line_of(statement), &notice, tools);
         }
@@ -173,60 +186,70 @@ impl Step<'_> {
 
     async fn send_all(
         &self,
-        index: usize,
-        unit: &Unit,
-        closing: bool,
-        attempt: u32,
+        part: Part<'_>,
+        before: Duration,
         feed: &mut Feed<'_>,
         notices: &mut Notices,
         tools: &mut Tools<'_, '_, '_>,
     ) -> Result<(), Trouble> {
         let statements = feed.all_but_last_window(tools.worker, tools.watch, tools.crash, notices).await?;
-        let record = self.record(index, unit, closing.then_some(attempt), feed, tools.recorder)?;
-        let next = (closing && self.next_is_transactional && !tools.watch.stop().is_requested())
+        let record = if part.closing {
+            self.closing_record(part.attempts, before, feed, tools.recorder)?
+        } else {
+            self.unit_record(part, tools.recorder)
+        };
+        let next = (part.closing && self.next_is_transactional && !tools.watch.stop().is_requested())
             .then(|| lock_timeout(1, self.config.lock_timeout));
         tools.crash.point();
-        let result = tools.worker.commit(&statements, &record, next, notices, tools.watch).await;
+        let result = tools.worker.commit(&statements, &record, self.script.session_state, next, notices, tools.watch).await;
         tools.crash.point();
-        if result.is_ok() && closing {
-            tools.recorder.stored();
+        if result.is_ok() && part.closing {
+            tools.recorder.step_stored();
         }
         result
     }
 
-    /// What is written beside the unit's effects, in the same transaction.
-    fn record(
+    /// What is written beside the effects of a unit that others follow, in the same transaction.
+    fn unit_record(&self, part: Part<'_>, recorder: &Recorder<'_>) -> String {
+        let number = u32::try_from(part.index).unwrap_or(u32::MAX);
+        let shown = format!("statements {} to {}", part.unit.first + 1, part.unit.first + part.unit.count);
+        journal::upsert_unit(self.project, recorder.run(), self.migration, number, true, &shown)
+    }
+
+    /// What is written beside the effects of the last unit, in the same transaction.
+    fn closing_record(
         &self,
-        index: usize,
-        unit: &Unit,
-        closing: Option<u32>,
+        attempts: u32,
+        before: Duration,
         feed: &mut Feed<'_>,
         recorder: &mut Recorder<'_>,
     ) -> Result<String, Trouble> {
-        let number = u32::try_from(index).unwrap_or(u32::MAX);
-        let Some(attempts) = closing else {
-            let shown = format!("statements {} to {}", unit.first + 1, unit.first + unit.count);
-            return Ok(journal::upsert_unit(self.project, recorder.run(), self.migration, number, true, &shown));
-        };
         let source = feed.text_as_read().map_err(Trouble::Unreadable)?;
+        let events = recorder.flush();
+        let run = recorder.run().to_owned();
+        let Some((started, ended)) = recorder.closing() else {
+            return Err(Trouble::Unreadable("the step has ended before".into()));
+        };
         let mut record = journal::insert_migration(&journal::Record {
             project: self.project,
-            run: recorder.run(),
+            run: &run,
             migration: self.migration,
             stage: self.stage,
             statements: self.script.statements,
             source: source.as_deref(),
+            attempts,
+            before,
+            started,
+            ended,
         });
-        let events = recorder.closing_events(&self.migration.id, self.script.statements, attempts);
-        record.push_str("; ");
-        record.push_str(&events);
-        if !self.script.is_one_transaction() {
+        let more = [
+            events,
+            if self.script.is_one_transaction() { String::new() } else { journal::delete_units(self.project, self.migration) },
+            if self.was_deferred { journal::delete_deferral(self.project, self.migration) } else { String::new() },
+        ];
+        for part in more.iter().filter(|part| !part.is_empty()) {
             record.push_str("; ");
-            record.push_str(&journal::delete_units(self.project, self.migration));
-        }
-        if self.was_deferred {
-            record.push_str("; ");
-            record.push_str(&journal::delete_deferral(self.project, self.migration));
+            record.push_str(part);
         }
         Ok(record)
     }

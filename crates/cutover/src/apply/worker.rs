@@ -9,17 +9,33 @@ use cutover_postgres::sqlstate;
 use super::watch::{Watch, Watched};
 use crate::history::journal;
 
-/// How the worker's transactions are set up.
+/// Lock timeout of the session: that of a first attempt, see [`super::step::lock_timeout`].
+pub(super) const FIRST_LOCK_TIMEOUT: Duration = Duration::from_millis(5);
+
+/// How the worker's session is set up. These are its defaults, so that `RESET ALL` brings them back.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
-    /// Fencing token every transaction checks.
-    pub(super) token: i64,
-    /// Zero leaves the server's own setting.
+    /// `None` leaves the server's own setting.
     pub(super) statement_timeout: Option<Duration>,
     /// Each transaction waits for the disk itself.
     pub(super) durable_each: bool,
     /// The server notices a vanished client while it works (14 and later, where the platform can).
     pub(super) checks_connection: bool,
+}
+
+impl Terms {
+    /// The settings to start the session with.
+    pub(super) fn settings(&self) -> Vec<(String, String)> {
+        let mut settings = vec![("lock_timeout", FIRST_LOCK_TIMEOUT.as_millis().to_string())];
+        settings.extend(self.statement_timeout.map(|timeout| ("statement_timeout", timeout.as_millis().to_string())));
+        if !self.durable_each {
+            settings.push(("synchronous_commit", "off".to_owned()));
+        }
+        if self.checks_connection {
+            settings.push(("client_connection_check_interval", "2000".to_owned()));
+        }
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 }
 
 /// Why a transaction did not commit.
@@ -55,7 +71,10 @@ impl Trouble {
 /// The changing session.
 pub(super) struct Worker {
     pub(super) session: Session,
-    terms: Terms,
+    /// Fencing token every transaction checks.
+    token: i64,
+    /// Something may have been left behind in the session.
+    dirty: bool,
     /// A transaction is open and its prelude was checked.
     open: bool,
     /// Statements of the open transaction already answered.
@@ -66,8 +85,8 @@ pub(super) struct Worker {
 pub(super) type Notices = Vec<(usize, ServerMessage)>;
 
 impl Worker {
-    pub(super) fn new(session: Session, terms: Terms) -> Self {
-        Self { session, terms, open: false, answered: 0 }
+    pub(super) fn new(session: Session, token: i64) -> Self {
+        Self { session, token, dirty: false, open: false, answered: 0 }
     }
 
     /// Opens a transaction unless the previous flush already did.
@@ -77,30 +96,33 @@ impl Worker {
             return Ok(());
         }
         let prelude = self.prelude(lock_timeout);
-        let answers = self.send(&[prelude[0].as_str(), prelude[1].as_str()], watch).await;
+        let texts: Vec<&str> = prelude.iter().map(String::as_str).collect();
+        let answers = self.send(&texts, watch).await;
         self.check_prelude(&answers.outcomes, answers.cancelled)
     }
 
-    /// Everything a file may have left in the session is discarded; then a transaction begins under our terms and
-    /// locks the fencing row.
-    fn prelude(&self, lock_timeout: Duration) -> [String; 2] {
-        let mut begin = String::from("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; RESET ROLE; ");
-        begin.push_str(&format!("SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis()));
-        if let Some(timeout) = self.terms.statement_timeout {
-            begin.push_str(&format!("SET LOCAL statement_timeout = {}; ", timeout.as_millis()));
+    /// Everything a file may have left in the session is discarded; then a transaction begins and locks the fencing
+    /// row. Settings are always reset, as a trigger may change them too; the rest only where a statement of the file
+    /// before could have left something.
+    fn prelude(&self, lock_timeout: Duration) -> Vec<String> {
+        let mut prelude = Vec::with_capacity(2);
+        let mut begin = String::from("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ");
+        if self.dirty {
+            prelude.push("DISCARD ALL".to_owned());
+            begin.push_str("RESET ROLE; ");
+        } else {
+            begin.push_str("RESET ALL; ");
         }
-        if !self.terms.durable_each {
-            begin.push_str("SET LOCAL synchronous_commit = off; ");
-        }
-        if self.terms.checks_connection {
-            begin.push_str("SET LOCAL client_connection_check_interval = 2000; ");
+        if lock_timeout != FIRST_LOCK_TIMEOUT {
+            begin.push_str(&format!("SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis()));
         }
         begin.push_str(&self.fence());
-        ["DISCARD ALL".to_owned(), begin]
+        prelude.push(begin);
+        prelude
     }
 
     fn fence(&self) -> String {
-        format!("SELECT token FROM cutover.fence WHERE token OPERATOR(pg_catalog.=) {} FOR SHARE", self.terms.token)
+        format!("SELECT token FROM cutover.fence WHERE token OPERATOR(pg_catalog.=) {} FOR SHARE", self.token)
     }
 
     fn check_prelude(&mut self, outcomes: &[StatementOutcome], cancelled: bool) -> Result<(), Trouble> {
@@ -111,7 +133,10 @@ impl Worker {
             }
         }
         match outcomes.last().and_then(|outcome| outcome.result.as_ref().ok()) {
-            Some(done) if !done.rows.is_empty() => Ok(()),
+            Some(done) if !done.rows.is_empty() => {
+                self.dirty = false;
+                Ok(())
+            }
             _ => Err(Trouble::Fenced),
         }
     }
@@ -123,42 +148,49 @@ impl Worker {
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
+        // Not known here, so assumed.
+        self.dirty = true;
         let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
         let answers = self.send(&texts, watch).await;
         self.take(&answers.outcomes, answers.cancelled, false, notices)
     }
 
-    /// Sends the last statements, our own record of them, and the commit; where a next transaction is sure to follow,
-    /// its prelude goes along, so that a step costs one round trip.
+    /// Sends the last statements, our own record of them with the commit, and, where a next transaction is sure to
+    /// follow, its prelude, so that a step costs one round trip. `session_state` says whether the statements may have
+    /// left something behind in the session.
     pub(super) async fn commit(
         &mut self,
         statements: &[String],
         record: &str,
+        session_state: bool,
         next: Option<Duration>,
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        let own = format!("{}; {record}", journal::OWN_TERMS);
+        self.dirty |= session_state;
+        let own_terms = if self.dirty { journal::OWN_TERMS } else { "" };
+        // In one message: what comes after an error is not run.
+        let own = format!("{own_terms}{record}; COMMIT");
+        let prelude = next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
         let mut texts: Vec<&str> = statements.iter().map(String::as_str).collect();
-        texts.extend([own.as_str(), "COMMIT"]);
-        let prelude = next.map(|lock_timeout| self.prelude(lock_timeout));
-        if let Some(prelude) = &prelude {
-            texts.extend(prelude.iter().map(String::as_str));
-        }
+        texts.push(&own);
+        texts.extend(prelude.iter().map(String::as_str));
         let Answers { outcomes, cancelled } = self.send(&texts, watch).await;
         // Whatever happened to this transaction, the next one may be open by now.
         self.open = outcomes.last().is_some_and(|last| last.status != TransactionStatus::Idle);
-        let (ours, after) = outcomes.split_at(statements.len() + 2);
-        self.take(&ours[..statements.len()], cancelled, true, notices)?;
-        for outcome in &ours[statements.len()..] {
-            if let Err(failure) = &outcome.result {
-                return Err(trouble(failure, None, cancelled, true));
+        let (ours, after) = outcomes.split_at(statements.len() + 1);
+        let (theirs, own) = ours.split_at(statements.len());
+        self.take(theirs, cancelled, true, notices)?;
+        for outcome in own {
+            match &outcome.result {
+                // COMMIT of a failed transaction succeeds too: only its tag tells.
+                Ok(done) if done.tag() == "COMMIT" => {}
+                Ok(done) => {
+                    let why = format!("the server answered COMMIT with {:?}", done.tag());
+                    return Err(Trouble::Lost { why, committing: true });
+                }
+                Err(failure) => return Err(trouble(failure, None, cancelled, true)),
             }
-        }
-        // COMMIT of a failed transaction succeeds too: only its tag tells.
-        let tag = ours.last().and_then(|outcome| outcome.result.as_ref().ok()).map_or("", |done| done.tag());
-        if tag != "COMMIT" {
-            return Err(Trouble::Lost { why: format!("the server answered COMMIT with {tag:?}"), committing: true });
         }
         if !after.is_empty() {
             if let Err(error) = self.check_prelude(after, cancelled) {
@@ -198,6 +230,7 @@ impl Worker {
     /// Ends whatever transaction is open. Trouble here means the connection is gone, which the next use will say.
     pub(super) async fn roll_back(&mut self) {
         self.open = false;
+        self.dirty = true;
         if !self.session.is_closed() {
             let _ = self.session.execute("ROLLBACK").await;
         }
@@ -206,7 +239,7 @@ impl Worker {
     /// A transaction of our own around `record`, checked against the fence.
     pub(super) async fn record(&mut self, record: &str, lock_timeout: Duration, watch: &mut Watch<'_>) -> Result<(), Trouble> {
         self.begin(lock_timeout, watch).await?;
-        self.commit(&[], record, None, &mut Vec::new(), watch).await
+        self.commit(&[], record, false, None, &mut Vec::new(), watch).await
     }
 
     /// Runs one statement outside a transaction, under the session's defaults but without a lock timeout.
@@ -220,12 +253,9 @@ impl Worker {
         if self.open {
             self.roll_back().await;
         }
-        let mut setup = vec!["DISCARD ALL".to_owned(), "SET lock_timeout = 0".to_owned()];
-        if self.terms.checks_connection {
-            setup.push("SET client_connection_check_interval = 2000".to_owned());
-        }
-        let texts: Vec<&str> = setup.iter().map(String::as_str).collect();
-        let answers = self.send(&texts, watch).await;
+        // A short lock timeout would make it fail and leave an invalid index behind.
+        let answers = self.send(&["DISCARD ALL", "SET lock_timeout = 0"], watch).await;
+        self.dirty = true;
         for outcome in &answers.outcomes {
             if let Err(failure) = &outcome.result {
                 return Err(trouble(failure, None, answers.cancelled, false));

@@ -7,14 +7,14 @@ use cutover_analysis::sql::quote_literal;
 use cutover_postgres::session::Session;
 
 use super::HistoryError;
-use crate::migration::Migration;
+use crate::migration::{Migration, MigrationId};
 use crate::plan::Plan;
 use crate::run::{EventKind, Outcome, Run, RunEvent};
 
 /// Brings the session into a state in which our own statements mean what they say, whatever a file did to it: role,
 /// search path and literal syntax. Safe inside a transaction.
 pub const OWN_TERMS: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; SET LOCAL search_path = pg_catalog, pg_temp; \
-SET LOCAL standard_conforming_strings = on; SET LOCAL row_security = on";
+SET LOCAL standard_conforming_strings = on; SET LOCAL row_security = on; ";
 
 /// An event with its place in the run.
 #[derive(Debug, Clone)]
@@ -25,22 +25,16 @@ pub struct Numbered {
     pub event: RunEvent,
 }
 
-/// Inserts events. The time of `finished`, the end of a step, is measured by the server: with everything sent in one
-/// flush the client cannot know before the commit how long it took. Empty input gives empty text.
-pub fn insert_events(run: &str, events: &[Numbered], finished: Option<&Numbered>) -> String {
-    let run = quote_literal(run);
-    let mut rows: Vec<String> = events
-        .iter()
-        .map(|Numbered { seq, event }| format!("({run}, {seq}, {}, NULL, {})", timestamp(event.at_micros), json(event)))
-        .collect();
-    rows.extend(finished.map(|Numbered { seq, event }| {
-        let took = "extract(epoch FROM clock_timestamp() - now())::float8";
-        format!("({run}, {seq}, clock_timestamp(), {took}, {})", json(event))
-    }));
-    if rows.is_empty() {
+/// Inserts events; empty input gives empty text. The beginning and the end of a step that succeeded are not among them:
+/// the step's history row carries both.
+pub fn insert_events(run: &str, events: &[Numbered]) -> String {
+    if events.is_empty() {
         return String::new();
     }
-    format!("INSERT INTO cutover.event (run, seq, at, took, event) VALUES {}", rows.join(", "))
+    let run = quote_literal(run);
+    let row = |Numbered { seq, event }: &Numbered| format!("({run}, {seq}, {}, {})", timestamp(event.at_micros), json(event));
+    let rows: Vec<String> = events.iter().map(row).collect();
+    format!("INSERT INTO cutover.event (run, seq, at, event) VALUES {}", rows.join(", "))
 }
 
 /// JSON as a literal. NUL cannot stand in jsonb, so it is shown as the replacement character.
@@ -49,9 +43,10 @@ fn json<T: serde::Serialize>(value: &T) -> String {
     quote_literal(&text.replace("\\u0000", "\u{fffd}"))
 }
 
+/// A point in time; whole microseconds fit a double until the year 2255.
 fn timestamp(micros: i64) -> String {
-    // Whole microseconds, without a detour over floating point.
-    format!("'epoch'::timestamptz + interval '{micros} microseconds'")
+    let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    format!("pg_catalog.to_timestamp({seconds}.{fraction:06})")
 }
 
 /// What the history keeps of a migration that is being applied.
@@ -68,16 +63,28 @@ pub struct Record<'a> {
     pub statements: u32,
     /// Compressed text.
     pub source: Option<&'a [u8]>,
+    /// Attempts it needed.
+    pub attempts: u32,
+    /// Time spent before the transaction that closes it: earlier attempts and units.
+    pub before: Duration,
+    /// The event of its beginning.
+    pub started: &'a Numbered,
+    /// The number of the event of its end.
+    pub ended: u64,
 }
 
-/// Inserts the history row; `took` is measured by the server from the start of the transaction.
+/// Inserts the history row, which also is the journal's record of the step's beginning and end. How long the closing
+/// transaction took is measured by the server: with everything sent in one flush the client cannot know it before the
+/// commit. Every name is qualified, so that it means the same whatever a file did to the session.
 pub fn insert_migration(record: &Record<'_>) -> String {
-    let Record { project, run, migration, stage, statements, source } = record;
+    let Record { project, run, migration, stage, statements, source, attempts, before, started, ended } = record;
     let source = source.map_or_else(|| "NULL".to_owned(), bytea);
     format!(
         "INSERT INTO cutover.migration (project, root, version, version_text, name, path, stage, checksum, checksum_raw, \
-         bytes, source, run, role, applied_at, took, statements) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, \
-         session_user, clock_timestamp(), extract(epoch FROM clock_timestamp() - now())::float8, {statements})",
+         bytes, source, run, seq, end_seq, began_at, began_after, attempts, statements, role, applied_at, took) VALUES ({}, {}, {}, \
+         {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {attempts}, {statements}, SESSION_USER, \
+         pg_catalog.clock_timestamp(), {} OPERATOR(pg_catalog.+) pg_catalog.date_part('epoch', \
+         pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.now()))",
         quote_literal(project),
         quote_literal(&migration.id.root),
         quote_literal(&migration.id.version.key()),
@@ -90,6 +97,11 @@ pub fn insert_migration(record: &Record<'_>) -> String {
         migration.checksums.bytes,
         source,
         quote_literal(run),
+        started.seq,
+        ended,
+        timestamp(started.event.at_micros),
+        started.event.elapsed.as_secs_f64(),
+        before.as_secs_f64(),
     )
 }
 
@@ -111,7 +123,7 @@ pub fn upsert_unit(project: &str, run: &str, migration: &Migration, unit: u32, d
     let shown: String = statement.chars().take(4000).collect();
     format!(
         "INSERT INTO cutover.unit (project, root, version, unit, state, checksum, statement, run, at) \
-         VALUES ({}, {}, {}, {unit}, '{state}', {}, {}, {}, clock_timestamp()) \
+         VALUES ({}, {}, {}, {unit}, '{state}', {}, {}, {}, pg_catalog.clock_timestamp()) \
          ON CONFLICT (project, root, version, unit) DO UPDATE SET state = excluded.state, run = excluded.run, at = excluded.at",
         quote_literal(project),
         quote_literal(&migration.id.root),
@@ -249,38 +261,58 @@ pub async fn read_run(session: &mut Session, id: &str) -> Result<Option<Run>, Hi
     let mut run: Run = parse(&row.get::<_, String>(0), "run")?;
     let outcome: Option<String> = row.get(1);
     run.outcome = outcome.map(|text| parse(&format!("\"{text}\""), "outcome")).transpose()?;
-    let rows = session.query("SELECT event::text, took FROM cutover.event WHERE run = $1 ORDER BY seq", &[&id]).await?;
+    let mut events = step_events(session, id).await?;
+    let rows = session.query("SELECT seq, event::text FROM cutover.event WHERE run = $1", &[&id]).await?;
     for row in &rows {
-        let event: RunEvent = parse(&row.get::<_, String>(0), "event")?;
-        let event = with_measured_time(event, row.get(1), run.events.last());
+        events.push((row.get(0), parse(&row.get::<_, String>(1), "event")?));
+    }
+    events.sort_by_key(|(seq, _)| *seq);
+    // The server measures from the moment it opened the transaction, some microseconds before the client says so.
+    let mut latest = (i64::MIN, Duration::ZERO);
+    for (_, mut event) in events {
+        event.at_micros = event.at_micros.max(latest.0);
+        event.elapsed = event.elapsed.max(latest.1);
+        latest = (event.at_micros, event.elapsed);
         run.events.push(event);
     }
-    in_order(&mut run.events);
     Ok(Some(run))
 }
 
-/// A transaction is opened in the flush before its step is told to begin, so the server may measure a little more
-/// than lies between the client's readings: nothing ends after what follows it began.
-fn in_order(events: &mut [RunEvent]) {
-    for at in (1..events.len()).rev() {
-        let (before, next) = (events[at - 1].at_micros, events[at].at_micros);
-        events[at - 1].at_micros = before.min(next);
-        events[at - 1].elapsed = events[at - 1].elapsed.min(events[at].elapsed);
+/// The beginnings and ends of the steps that succeeded, from their history rows. Clock readings are the client's
+/// throughout, so that two clocks that differ cannot turn a report upside down; durations are the server's.
+async fn step_events(session: &mut Session, run: &str) -> Result<Vec<(i64, RunEvent)>, HistoryError> {
+    let rows = session
+        .query(
+            "SELECT seq, root, version, version_text, path, (extract(epoch FROM began_at) * 1000000)::int8, began_after, took,
+                    attempts, statements, end_seq FROM cutover.migration WHERE run = $1",
+            &[&run],
+        )
+        .await?;
+    let mut events = Vec::with_capacity(rows.len() * 2);
+    for row in &rows {
+        let id = MigrationId {
+            root: row.get(1),
+            version: super::records::version(&row.get::<_, String>(2), row.get(3))?,
+        };
+        let (at_micros, took): (i64, Duration) = (row.get(5), duration(row.get(7)));
+        let started = EventKind::StepStarted { migration: id.clone(), path: row.get(4) };
+        let finished = EventKind::StepFinished {
+            migration: id,
+            statements: u32::try_from(row.get::<_, i32>(9)).unwrap_or(0),
+            took,
+            attempts: u32::try_from(row.get::<_, i32>(8)).unwrap_or(0),
+        };
+        let (seq, elapsed): (i64, Duration) = (row.get(0), duration(row.get(6)));
+        let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
+        events.push((seq, RunEvent { at_micros, elapsed, kind: started }));
+        let (at_micros, elapsed) = (at_micros.saturating_add(micros), elapsed + took);
+        events.push((row.get::<_, i64>(10), RunEvent { at_micros, elapsed, kind: finished }));
     }
+    Ok(events)
 }
 
-/// The end of a step with the time the server measured. The stored clock readings are the client's throughout, so that
-/// two clocks that differ cannot turn a report upside down.
-fn with_measured_time(mut event: RunEvent, took: Option<f64>, before: Option<&RunEvent>) -> RunEvent {
-    let Some(measured) = took.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else { return event };
-    let EventKind::StepFinished { took, .. } = &mut event.kind else { return event };
-    *took = measured;
-    if let Some(before) = before {
-        let micros = i64::try_from(measured.as_micros()).unwrap_or(i64::MAX);
-        event.at_micros = event.at_micros.max(before.at_micros.saturating_add(micros));
-        event.elapsed = event.elapsed.max(before.elapsed.saturating_add(measured));
-    }
-    event
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, HistoryError> {

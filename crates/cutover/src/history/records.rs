@@ -70,7 +70,7 @@ fn key(id: &MigrationId) -> (String, String) {
     (id.root.clone(), id.version.key())
 }
 
-fn version(key: &str, text: String) -> Result<Version, HistoryError> {
+pub(super) fn version(key: &str, text: String) -> Result<Version, HistoryError> {
     let parts: Result<Vec<u64>, _> = key.split('.').map(str::parse).collect();
     let parts = parts.map_err(|_| HistoryError::Unexpected(format!("version {key:?} is not made of numbers")))?;
     Ok(Version::new(parts, text))

@@ -33,7 +33,6 @@ CREATE TABLE cutover.event (
     run   text NOT NULL,
     seq   bigint NOT NULL,
     at    timestamptz NOT NULL,
-    took  double precision,
     event jsonb NOT NULL,
     PRIMARY KEY (run, seq)
 );
@@ -51,12 +50,19 @@ CREATE TABLE cutover.migration (
     bytes        bigint NOT NULL,
     source       bytea,
     run          text NOT NULL,
+    seq          bigint NOT NULL,
+    end_seq      bigint NOT NULL,
+    began_at     timestamptz NOT NULL,
+    began_after  double precision NOT NULL,
+    attempts     integer NOT NULL,
+    statements   integer NOT NULL,
     role         text NOT NULL,
     applied_at   timestamptz NOT NULL,
     took         double precision NOT NULL,
-    statements   integer NOT NULL,
     PRIMARY KEY (project, root, version)
 );
+-- A row is also the journal's record of the beginning (seq, began_at, began_after) and the end (end_seq, took) of its
+-- step: both are events of the run, written where the effects are.
 COMMENT ON COLUMN cutover.migration.source IS 'The text that was applied, raw DEFLATE; NULL where it was too large to keep.';
 ALTER TABLE cutover.migration ALTER COLUMN source SET STORAGE EXTERNAL;
 
