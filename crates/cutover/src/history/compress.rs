@@ -11,30 +11,64 @@ pub const LARGEST_KEPT: usize = 8 << 20;
 /// A stored text is not unpacked beyond this: 512 MiB. Guards against a planted row.
 const LARGEST_UNPACKED: u64 = 512 << 20;
 
+/// Texts up to this size are stored as they are, within the same format: there is little to gain, and a compressor
+/// takes longer to set up than most migrations take to read.
+const TOO_SMALL: usize = 1 << 10;
+
 /// Compresses text as it streams by, and gives up (keeping nothing) once the result grows too large.
 pub struct Keeper {
-    encoder: Option<DeflateEncoder<Vec<u8>>>,
+    state: State,
+}
+
+enum State {
+    Small(Vec<u8>),
+    Large(DeflateEncoder<Vec<u8>>),
+    TooLarge,
 }
 
 impl Keeper {
     /// An empty keeper.
     pub fn new() -> Self {
-        Self { encoder: Some(DeflateEncoder::new(Vec::new(), Compression::fast())) }
+        Self { state: State::Small(Vec::new()) }
     }
 
     /// Takes the next piece of text.
     pub fn push(&mut self, bytes: &[u8]) {
-        let Some(encoder) = &mut self.encoder else { return };
+        if let State::Small(text) = &mut self.state {
+            text.extend_from_slice(bytes);
+            if text.len() <= TOO_SMALL {
+                return;
+            }
+            let text = std::mem::take(text);
+            self.state = State::Large(DeflateEncoder::new(Vec::new(), Compression::fast()));
+            return self.push(&text);
+        }
+        let State::Large(encoder) = &mut self.state else { return };
         let failed = encoder.write_all(bytes).is_err();
         if failed || encoder.get_ref().len() > LARGEST_KEPT {
-            self.encoder = None;
+            self.state = State::TooLarge;
         }
     }
 
     /// The compressed text, or `None` where it is too large to keep.
     pub fn finish(self) -> Option<Vec<u8>> {
-        self.encoder?.finish().ok().filter(|bytes| bytes.len() <= LARGEST_KEPT)
+        match self.state {
+            State::Small(text) => Some(stored_block(&text)),
+            State::Large(encoder) => encoder.finish().ok().filter(|bytes| bytes.len() <= LARGEST_KEPT),
+            State::TooLarge => None,
+        }
     }
+}
+
+/// One final stored block of DEFLATE (RFC 1951, 3.2.4): a header byte, the length and its complement, the bytes.
+fn stored_block(text: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    let mut block = Vec::with_capacity(text.len() + 5);
+    block.push(1);
+    block.extend(length.to_le_bytes());
+    block.extend((!length).to_le_bytes());
+    block.extend_from_slice(text);
+    block
 }
 
 impl Default for Keeper {
@@ -59,12 +93,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_survives() {
-        let mut keeper = Keeper::new();
-        keeper.push("CREATE TABLE a ();\n".as_bytes());
-        keeper.push("-- ü".as_bytes());
-        let packed = keeper.finish().unwrap();
-        assert_eq!(unpack(&packed).unwrap(), "CREATE TABLE a ();\n-- ü");
+    fn text_survives_at_any_size() {
+        let sizes = [0, 1, TOO_SMALL - 1, TOO_SMALL, TOO_SMALL + 1, 70_000];
+        for size in sizes {
+            let text: String = "CREATE TABLE ü ();\n".chars().cycle().take(size).collect();
+            let mut keeper = Keeper::new();
+            for piece in text.as_bytes().chunks(700) {
+                keeper.push(piece);
+            }
+            assert_eq!(unpack(&keeper.finish().unwrap()).unwrap(), text, "{size} characters");
+        }
     }
 
     #[test]
