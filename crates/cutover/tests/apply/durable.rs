@@ -16,6 +16,8 @@ fn server() -> Sandbox {
         ("full_page_writes", "on"),
         ("wal_writer_delay", "10s"),
         ("autovacuum", "off"),
+        ("wal_level", "minimal"),
+        ("max_wal_senders", "0"),
         ("bgwriter_lru_maxpages", "0"),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -39,7 +41,7 @@ fn upto(version: usize) -> Project {
 #[tokio::test]
 async fn everything_acknowledged_survives_a_crash_of_the_server() {
     let mut server = server();
-    for round in 1..=15 {
+    for round in 1..=20 {
         let options = server.options("postgres");
         let run = apply(&upto(round * 2), &options).await.unwrap();
         assert_eq!(run.outcome, Some(Outcome::Completed), "{}", crate::support::failure(&run));

@@ -11,7 +11,7 @@ use testkit::{Database, database};
 use crate::checked::{self, Aftermath, agree, contents, empty, next_run_completes, undisturbed};
 use crate::support::{
     APPLIED, BUILD_WAITS, Folder, Gate, RUNNERS, WAIT_AT_GATE, apply_watched, completes, failure, session,
-    until, value,
+    soon, until, value,
 };
 
 /// A run in a process of its own.
@@ -173,7 +173,7 @@ async fn the_next_run_waits_for_a_build_that_goes_on_without_its_client() {
     };
     let (project, request, stop) = (folder.load(), Request::default(), Stop::new());
     let releasing = async {
-        let holder = heard.await.unwrap();
+        let holder = soon(heard).await.unwrap();
         writer.execute("COMMIT").await.unwrap();
         holder
     };

@@ -8,7 +8,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 use testkit::{Database, database};
 
-use crate::support::{APPLIED, apply, apply_watched, completes, failure, project, session};
+use crate::support::{APPLIED, apply, apply_watched, completes, failure, project, session, soon};
 
 fn altering() -> Project {
     project(&[
@@ -59,7 +59,7 @@ async fn a_reader_in_the_way_is_named_and_waited_for() {
         (altering(), cutover::apply::Request::default(), cutover::stop::Stop::new());
     let pid = reader.backend_pid();
     let release = async {
-        heard_enough.await.unwrap();
+        soon(heard_enough).await.unwrap();
         reader.execute("COMMIT").await.unwrap();
     };
     let (run, ()) = tokio::join!(apply_watched(&project, &options, &request, &stop, &mut sink), release);

@@ -1,5 +1,5 @@
 //! The apply engine on real servers: what it does, what it says, and that it can be stopped anywhere.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod backups;
 mod basics;

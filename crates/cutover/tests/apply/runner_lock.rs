@@ -9,7 +9,8 @@ use cutover::stop::Stop;
 use testkit::database;
 
 use crate::support::{
-    APPLIED, Gate, WAIT_AT_GATE, apply, apply_watched, apply_with, failure, finished, project, session, value,
+    APPLIED, Gate, WAIT_AT_GATE, apply, apply_watched, apply_with, failure, finished, project, session, soon,
+    value,
 };
 
 /// The lock's holder, by `pg_locks`.
@@ -42,7 +43,7 @@ async fn one_works_and_the_other_waits_and_says_for_whom() {
         let (request, stop) = (Request::default(), Stop::new());
         let waiting = apply_watched(&project, &options, &request, &stop, &mut sink);
         let opening = async {
-            let holder = heard.await.unwrap();
+            let holder = soon(heard).await.unwrap();
             gate.open().await;
             holder
         };
@@ -104,7 +105,7 @@ async fn a_runner_that_lost_its_lock_inside_a_step_is_waited_for() {
         let (request, stop) = (Request::default(), Stop::new());
         let waiting = apply_watched(&project, &options, &request, &stop, &mut sink);
         let opening = async {
-            let holder = heard.await.unwrap();
+            let holder = soon(heard).await.unwrap();
             gate.open().await;
             holder
         };
@@ -153,7 +154,7 @@ async fn a_runner_that_lost_its_lock_between_attempts_commits_nothing() {
     let (mut first_sink, first_waits) = Waiting::new();
     let first = apply_watched(&project, &options, &request, &stop, &mut first_sink);
     let second = async {
-        first_waits.await.unwrap();
+        soon(first_waits).await.unwrap();
         let monitor = value(&mut watcher, MONITOR).await;
         value(&mut watcher, &format!("SELECT pg_terminate_backend({monitor})")).await;
         let (mut sink, waits) = Waiting::new();
@@ -161,7 +162,7 @@ async fn a_runner_that_lost_its_lock_between_attempts_commits_nothing() {
         let run = apply_watched(&project, &options, &request, &stop, &mut sink);
         let release = async {
             // It has its token now and waits for the table, as the first one does.
-            waits.await.unwrap();
+            soon(waits).await.unwrap();
             reader.execute("COMMIT").await.unwrap();
         };
         tokio::join!(run, release).0

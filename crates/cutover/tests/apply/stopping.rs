@@ -8,7 +8,7 @@ use testkit::{Database, database};
 
 use crate::support::{
     APPLIED, BUILD_WAITS, Gate, WAIT_AT_GATE, apply, apply_watched, completes, failure, project, session,
-    until,
+    soon, until,
 };
 
 const LOG: &str = "SELECT coalesce(string_agg(what, ' ' ORDER BY what), '') FROM log";
@@ -37,7 +37,7 @@ async fn stopped(database: &Database, times: u32) -> Run {
     };
     let mut sink = |_: &RunEvent| {};
     let run = apply_watched(&project, &options, &request, &stop, &mut sink);
-    let (run, ()) = tokio::join!(run, asking);
+    let (run, ()) = soon(async { tokio::join!(run, asking) }).await;
     run.unwrap()
 }
 
@@ -97,7 +97,7 @@ async fn a_cancelled_concurrent_build_leaves_nothing() {
     };
     let mut sink = |_: &RunEvent| {};
     let run = apply_watched(&project, &options, &request, &stop, &mut sink);
-    let (run, ()) = tokio::join!(run, asking);
+    let (run, ()) = soon(async { tokio::join!(run, asking) }).await;
     let run = run.unwrap();
     assert_eq!(run.outcome, Some(Outcome::Interrupted));
     assert!(failure(&run).contains("nothing of V1__i.sql is in the database"), "{}", failure(&run));

@@ -12,7 +12,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
 /// Longest wait for something a test expects to happen. Reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A project named `p`, compiled in.
 pub(crate) fn project(files: &[(&str, &str)]) -> Project {
@@ -124,6 +124,11 @@ pub(crate) async fn value(session: &mut Session, sql: &str) -> String {
     let done = session.query_text(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     assert_eq!((done.rows.len(), done.columns.len()), (1, 1), "{sql}");
     done.scalar().unwrap_or_default().to_owned()
+}
+
+/// Waits for something that must come, and fails where it does not.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it comes in time")
 }
 
 /// Returns once a query gives the value that is waited for.

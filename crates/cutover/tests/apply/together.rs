@@ -76,7 +76,7 @@ async fn runners_of_two_projects_share_a_database() {
         ],
     );
     let run = |n: usize, options: ConnectOptions| {
-        let project = if n % 2 == 0 { &one } else { &two };
+        let project = if n.is_multiple_of(2) { &one } else { &two };
         async move { apply(project, &options).await }
     };
     let runs = join_all((0..RUNNERS).map(|n| run(n, options.clone()))).await;
