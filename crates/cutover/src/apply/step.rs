@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cutover_analysis::effects::{ObjectKind, ObjectRef};
 use cutover_postgres::session::ServerMessage;
 use tokio::time::Instant;
 
@@ -201,12 +202,21 @@ impl Step<'_> {
         let next = (part.closing && self.next_is_transactional && !tools.watch.stop().is_requested())
             .then(|| lock_timeout(1, self.config.lock_timeout));
         tools.crash.point();
-        let result = tools.worker.commit(&statements, &record, self.script.session_state, next, notices, tools.watch).await;
+        let result = tools.worker.commit(&statements, &record, self.may_leave_state(), next, notices, tools.watch).await;
         tools.crash.point();
         if result.is_ok() && part.closing {
             tools.recorder.step_stored();
         }
         result
+    }
+
+    /// Whether the session may hold something of the file afterwards: by its own statements, or by triggers of tables
+    /// that it writes to and did not make itself.
+    fn may_leave_state(&self) -> bool {
+        let Script { creates, alters, session_state, .. } = self.script;
+        let own = |altered: &ObjectRef| creates.iter().any(|made| made.schema == altered.schema && made.name == altered.name);
+        let code = |made: &ObjectRef| matches!(made.kind, ObjectKind::Trigger | ObjectKind::Rule);
+        *session_state || creates.iter().any(code) || !alters.iter().all(own)
     }
 
     /// What is written beside the effects of a unit that others follow, in the same transaction.

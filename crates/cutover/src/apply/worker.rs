@@ -102,17 +102,17 @@ impl Worker {
     }
 
     /// Everything a file may have left in the session is discarded; then a transaction begins and locks the fencing
-    /// row. Settings are always reset, as a trigger may change them too; the rest only where a statement of the file
-    /// before could have left something.
+    /// row. Settings and the role are always reset, as an event trigger or the default of a column may change them too;
+    /// the rest only where a statement of the file before could have left something.
     fn prelude(&self, lock_timeout: Duration) -> Vec<String> {
         let mut prelude = Vec::with_capacity(2);
         let mut begin = String::from("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ");
         if self.dirty {
             prelude.push("DISCARD ALL".to_owned());
-            begin.push_str("RESET ROLE; ");
         } else {
-            begin.push_str("RESET ALL; ");
+            begin.push_str("RESET SESSION AUTHORIZATION; RESET ALL; ");
         }
+        begin.push_str("RESET ROLE; ");
         if lock_timeout != FIRST_LOCK_TIMEOUT {
             begin.push_str(&format!("SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis()));
         }
@@ -168,9 +168,8 @@ impl Worker {
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
         self.dirty |= session_state;
-        let own_terms = if self.dirty { journal::OWN_TERMS } else { "" };
         // In one message: what comes after an error is not run.
-        let own = format!("{own_terms}{record}; COMMIT");
+        let own = format!("{}{record}; COMMIT", journal::OWN_TERMS);
         let prelude = next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
         let mut texts: Vec<&str> = statements.iter().map(String::as_str).collect();
         texts.push(&own);

@@ -90,6 +90,48 @@ async fn tables_of_a_file_cannot_take_the_place_of_ours() {
     assert_eq!(database.value("SELECT count(*) FROM cutover.migration WHERE applied_at IS NULL"), "0");
 }
 
+/// Triggers run with the statements that fire them, so a plain INSERT may do anything to the session.
+#[tokio::test]
+async fn what_triggers_do_to_the_session_is_nothing_to_the_records() {
+    let database = database();
+    let someone = role("");
+    let base = format!(
+        "{BASE}
+         CREATE SCHEMA evil;
+         CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz 'epoch' $$;
+         CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz 'epoch' $$;
+         CREATE TABLE t (n int);
+         CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $f$
+         BEGIN
+           PERFORM set_config('search_path', 'evil, pg_catalog', false);
+           PERFORM set_config('standard_conforming_strings', 'off', false);
+           CREATE TEMP TABLE left_by_a_trigger ();
+           PERFORM pg_advisory_lock(3);
+           EXECUTE 'SET ROLE {}';
+           RETURN NULL;
+         END $f$;
+         CREATE TRIGGER meddle AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION meddle();",
+        someone.name
+    );
+    let project = project(&[
+        ("V1__base.sql", &base),
+        ("V2__look.sql", LOOK),
+        ("V3__it's\\a_name.sql", "INSERT INTO t VALUES (1);"),
+        ("V4__look.sql", LOOK),
+    ]);
+    completes(&project, &database.options()).await;
+    assert_eq!(database.value("SELECT count(DISTINCT what) FROM seen"), "1");
+    assert_eq!(
+        database.value("SELECT count(*) FROM cutover.migration WHERE applied_at < now() - interval '1 hour'"),
+        "0"
+    );
+    assert_eq!(
+        database.value("SELECT path || role FROM cutover.migration WHERE version = '3'"),
+        "V3__it's\\a_name.sqlpostgres"
+    );
+    drop(database);
+}
+
 #[tokio::test]
 async fn transaction_control_is_refused_before_the_first_statement() {
     let cases = [
