@@ -74,6 +74,10 @@ fn check_files_are_checked_too() {
 fn every_kind_is_documented() {
     let page = include_str!("../../../../../docs/checks.md");
     for kind in crate::verify::kinds() {
-        assert!(page.contains(&format!("**`{}`**: ", kind.name)), "{} is missing in docs/checks.md", kind.name);
+        assert!(
+            page.contains(&format!("**`{}`**: ", kind.name)),
+            "{} is missing in docs/checks.md",
+            kind.name
+        );
     }
 }
