@@ -144,3 +144,37 @@ async fn a_failure_after_many_windows_names_the_right_line() {
     );
     assert_eq!(database.value("SELECT to_regclass('t') IS NULL"), "t");
 }
+
+#[tokio::test]
+async fn data_that_the_server_refuses_is_named_with_its_line() {
+    let database = database();
+    let text = "CREATE TABLE t (n int);\nCOPY t FROM stdin;\n1\nx\n3\n\\.\nSELECT 1;";
+    let run = apply(&project(&[("V1__t.sql", text)]), &database.options()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    let said = failure(&run);
+    for part in [
+        "V1__t.sql:2:1: ERROR: invalid input syntax for type integer: \"x\" (22P02)",
+        "context: COPY t, line 2, column n",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    assert_eq!(database.value("SELECT to_regclass('t') IS NULL"), "t");
+}
+
+#[tokio::test]
+async fn a_migration_whose_record_cannot_be_written_is_not_applied() {
+    let database = database();
+    let options = database.options();
+    let files = [
+        ("V1__a.sql", "CREATE TABLE a ();"),
+        ("V2__b.sql", "CREATE TABLE b ();"),
+        ("V3__c.sql", "CREATE TABLE c ();"),
+    ];
+    completes(&project(&files[..1]), &options).await;
+    database.run("ALTER TABLE cutover.migration ADD CONSTRAINT not_two CHECK (version <> '2')");
+    let run = apply(&project(&files), &options).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    assert!(failure(&run).contains("violates check constraint \"not_two\""), "{}", failure(&run));
+    assert_eq!(database.value("SELECT to_regclass('b') IS NULL AND to_regclass('c') IS NULL"), "t");
+    assert_eq!(database.value(APPLIED), "1");
+}

@@ -6,7 +6,9 @@ use cutover::plan::select::{SelectError, Selection};
 use cutover::run::{EventKind, Outcome};
 use testkit::{Database, database};
 
-use crate::support::{APPLIED, Folder, OBJECTS, apply, apply_with, completes, finished, project};
+use crate::support::{
+    APPLIED, Folder, Gate, OBJECTS, WAIT_AT_GATE, apply, apply_with, completes, finished, project,
+};
 
 async fn select(
     project: &Project,
@@ -291,5 +293,49 @@ async fn a_file_that_does_not_parse_stops_all_before_the_first_statement() {
     ] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
+    assert_eq!(database.value(OBJECTS), "");
+}
+
+#[tokio::test]
+async fn a_file_that_changes_after_it_was_planned_is_not_applied() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A, B]);
+    let project = folder.load();
+    folder.write(B.0, "CREATE TABLE other ();\n");
+    let error = apply(&project, &database.options()).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Scripts(_)), "{error:?}");
+    assert!(error.to_string().contains("V2__b.sql:1:1: the file changed"), "{error}");
+    assert_eq!(database.value(OBJECTS), "");
+}
+
+/// A large file is read once to plan it and once more to apply it.
+#[tokio::test]
+async fn a_large_file_that_changes_while_others_are_applied_is_rolled_back() {
+    let database = database();
+    let options = database.options();
+    let large = |what: &str| {
+        format!(
+            "CREATE TABLE large (n int);\n-- {}\nINSERT INTO large VALUES ({what});",
+            " ".repeat(300 << 10)
+        )
+    };
+    let folder = Folder::with(&[
+        NAMED,
+        ("migrations/V1__wait.sql", WAIT_AT_GATE),
+        ("migrations/V2__large.sql", &large("1")),
+    ]);
+    let project = folder.load();
+    let mut gate = Gate::closed(&options).await;
+    let editing = async {
+        gate.reached().await;
+        folder.write("migrations/V2__large.sql", &large("2"));
+        gate.open().await;
+    };
+    let (run, ()) = tokio::join!(apply(&project, &options), editing);
+    let run = run.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    let said = crate::support::failure(&run);
+    assert!(said.contains("V2__large.sql: the file changed while it was being applied"), "{said}");
+    assert_eq!(database.value(APPLIED), "1");
     assert_eq!(database.value(OBJECTS), "");
 }

@@ -87,6 +87,34 @@ async fn a_reader_in_the_way_is_named_and_waited_for() {
     );
 }
 
+/// The whole file is read again for each attempt, also where it was too large to be kept.
+#[tokio::test]
+async fn a_file_with_data_is_tried_again_as_a_whole() {
+    for rows in [3, 100_000] {
+        let database = tables();
+        let options = database.options();
+        let mut text = String::from("INSERT INTO log VALUES (-1);\nCOPY log FROM stdin;\n");
+        (0..rows).for_each(|row| text.push_str(&format!("{row}\n")));
+        text.push_str("\\.\nALTER TABLE busy ADD m int;\nINSERT INTO log VALUES (-2);");
+        let project = project(&[("V1__a.sql", &text)]);
+        let mut reader = reader(&options).await;
+        let (enough, heard_enough) = tokio::sync::oneshot::channel();
+        let mut sink = Blockers { heard: Vec::new(), enough: Some(enough) };
+        let release = async {
+            soon(heard_enough).await.unwrap();
+            reader.execute("COMMIT").await.unwrap();
+        };
+        let (request, stop) = (cutover::apply::Request::default(), cutover::stop::Stop::new());
+        let (run, ()) = tokio::join!(apply_watched(&project, &options, &request, &stop, &mut sink), release);
+        let run = run.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
+        assert_eq!(
+            database.value("SELECT count(*) || ' ' || count(DISTINCT n) FROM log"),
+            format!("{0} {0}", rows + 2)
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_lock_that_is_never_had_is_given_up_on() {
     let database = tables();
