@@ -122,7 +122,7 @@ async fn a_lock_that_is_never_had_is_given_up_on() {
     let mut reader = reader(&options).await;
     let mut project = altering();
     project.apply.lock_wait = Duration::from_millis(1200);
-    let run = apply(&project, &options).await.unwrap();
+    let run = soon(apply(&project, &options)).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::LockNotObtained));
     let said = failure(&run);
     let who = format!("in the way: pid {} (postgres, tester), idle in transaction", reader.backend_pid());
@@ -159,7 +159,7 @@ async fn a_concurrent_build_behind_an_old_snapshot_is_given_up_on_and_cleaned_up
     let options = database.options();
     let mut old = session(&options).await;
     old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM other").await.unwrap();
-    let run = apply(&indexing(Duration::from_millis(300)), &options).await.unwrap();
+    let run = soon(apply(&indexing(Duration::from_millis(300)), &options)).await.unwrap();
     let said = failure(&run);
     assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{said}");
     assert!(
@@ -182,7 +182,7 @@ async fn an_invalid_index_that_cannot_be_dropped_is_named_and_dropped_by_the_nex
     let options = database.options();
     let mut old = session(&options).await;
     old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT n FROM busy").await.unwrap();
-    let run = apply(&indexing(Duration::from_millis(300)), &options).await.unwrap();
+    let run = soon(apply(&indexing(Duration::from_millis(300)), &options)).await.unwrap();
     let said = failure(&run);
     assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{said}");
     assert!(said.contains("the invalid index busy_n is still there and could not be dropped"), "{said}");
@@ -199,7 +199,7 @@ async fn an_index_that_cannot_be_built_leaves_nothing_behind() {
     let options = database.options();
     database.run("INSERT INTO busy VALUES (1), (1)");
     let project = project(&[("V1__i.sql", "CREATE UNIQUE INDEX CONCURRENTLY busy_n ON busy (n);")]);
-    let run = apply(&project, &options).await.unwrap();
+    let run = soon(apply(&project, &options)).await.unwrap();
     let said = failure(&run);
     assert_eq!(run.outcome, Some(Outcome::FailedClean), "{said}");
     assert!(

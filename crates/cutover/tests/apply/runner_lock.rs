@@ -68,7 +68,7 @@ async fn who_waits_too_long_gives_up_without_doing_anything() {
     let impatient = async {
         gate.reached().await;
         let request = Request { runner_wait: Duration::from_millis(150), ..Request::default() };
-        let result = apply_with(&project, &options, &request).await;
+        let result = soon(apply_with(&project, &options, &request)).await;
         let stop = Stop::new();
         stop.request();
         let stopped =
