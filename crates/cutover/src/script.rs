@@ -95,6 +95,8 @@ pub struct Script {
     pub alters: Vec<ObjectRef>,
     /// Objects dropped.
     pub drops: Vec<ObjectRef>,
+    /// Tables whose rows are written: their triggers run.
+    pub writes: Vec<ObjectRef>,
     /// Objects needed that the file does not create itself before.
     pub needs: Vec<Need>,
     /// Why the effects are not fully known.
@@ -437,6 +439,9 @@ impl<'a> Analysis<'a> {
         for object in effects.drops {
             self.mention("drops", object);
         }
+        for object in effects.writes {
+            self.mention("writes", object);
+        }
     }
 
     fn need(&mut self, reference: effects::Reference, line: u32) {
@@ -454,6 +459,7 @@ impl<'a> Analysis<'a> {
         match how {
             "creates" => self.script.creates.push(object),
             "alters" => self.script.alters.push(object),
+            "writes" => self.script.writes.push(object),
             _ => self.script.drops.push(object),
         }
     }

@@ -98,6 +98,12 @@ impl Builder {
         self.effects.opaque.get_or_insert_with(|| why.into());
     }
 
+    pub(super) fn writes(&mut self, table: ObjectRef) {
+        if !self.effects.writes.contains(&table) {
+            self.effects.writes.push(table);
+        }
+    }
+
     pub(super) fn session_state(&mut self) {
         self.effects.session_state = true;
     }

@@ -211,6 +211,7 @@ pub(super) fn query(tree: &impl Walk, why: &str, to: &mut Builder) {
     let found = to.needs_all_in(tree, why);
     for relation in &found.writes {
         to.alters(relation.clone());
+        to.writes(relation.clone());
     }
     run_functions(&found, to);
 }
@@ -235,6 +236,7 @@ fn copy(copy: &CopyStmt, to: &mut Builder) {
     if let Some(relation) = &copy.relation {
         let object = names::relation(Kind::Relation, relation);
         if copy.is_from {
+            to.writes(object.clone());
             to.changes(object, false, "copied into");
         } else {
             to.needs(object, "copied from");
@@ -252,7 +254,9 @@ fn copy(copy: &CopyStmt, to: &mut Builder) {
 fn truncate(truncate: &TruncateStmt, to: &mut Builder) {
     for node in &truncate.relations {
         if let Some(NodeEnum::RangeVar(relation)) = node.node.as_ref() {
-            to.changes(names::relation(Kind::Table, relation), false, "emptied");
+            let table = names::relation(Kind::Table, relation);
+            to.writes(table.clone());
+            to.changes(table, false, "emptied");
         }
     }
     if truncate.behavior() == pg_query::protobuf::DropBehavior::DropCascade {

@@ -228,6 +228,8 @@ pub struct Effects {
     pub creates: Vec<ObjectRef>,
     /// Objects that are changed; also what a new index or trigger is put on.
     pub alters: Vec<ObjectRef>,
+    /// Tables (or views) whose rows it writes or empties; they are among `alters` too. Their triggers run.
+    pub writes: Vec<ObjectRef>,
     /// Objects that are gone afterwards, also by renaming.
     pub drops: Vec<ObjectRef>,
     /// Objects that must be there when the statement runs. Not those it creates itself, nor with `IF EXISTS`.

@@ -21,6 +21,7 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
     let target = head.target();
     let written = target.clone().map(|object| Reference { object, why: "written".to_owned() });
     Effects {
+        writes: target.clone().into_iter().collect(),
         alters: target.into_iter().collect(),
         references: written.into_iter().collect(),
         opaque: Some(reason),

@@ -123,7 +123,9 @@ impl CopyIn<'_> {
             None => StatementOutcome {
                 result: Err(Failure::Invalid("the copy has failed before".to_owned())),
                 status: self.session.transaction_status(),
+                tags: Vec::new(),
                 notices: Vec::new(),
+                notices_after: Vec::new(),
                 notices_dropped: 0,
             },
         }

@@ -113,10 +113,14 @@ impl std::error::Error for Failure {}
 pub struct StatementOutcome {
     /// Whether it ran.
     pub result: Result<Done, Failure>,
+    /// Command tags as the server sent them, one a statement; those before the error where one of several failed.
+    pub tags: Vec<String>,
     /// The transaction status after it, from the wire; after [`Failure::Lost`] the last one known.
     pub status: TransactionStatus,
     /// What the server said while it ran, at most 1,000 messages.
     pub notices: Vec<ServerMessage>,
+    /// How many statements of the text had ended before each of the notices.
+    pub notices_after: Vec<usize>,
     /// Messages beyond those.
     pub notices_dropped: usize,
 }

@@ -94,17 +94,19 @@ impl Session {
         StatementOutcome {
             result: Err(failure),
             status: self.transaction_status(),
+            tags: Vec::new(),
             notices: Vec::new(),
+            notices_after: Vec::new(),
             notices_dropped: 0,
         }
     }
 }
 
 fn finished(cycle: Cycle, mut done: Done) -> StatementOutcome {
-    let Cycle { tags, error, notices, notices_dropped, status } = cycle;
-    done.tags = tags;
+    let Cycle { tags, error, notices, notices_after, notices_dropped, status } = cycle;
+    done.tags.clone_from(&tags);
     let result = error.map_or(Ok(done), |error| Err(error.into()));
-    StatementOutcome { result, status, notices, notices_dropped }
+    StatementOutcome { result, tags, status, notices, notices_after, notices_dropped }
 }
 
 fn take_message(done: &mut Done, message: SimpleQueryMessage, keep: usize) {

@@ -32,6 +32,7 @@ pub(crate) struct Cycle {
     pub(crate) tags: Vec<String>,
     pub(crate) error: Option<ServerMessage>,
     pub(crate) notices: Vec<ServerMessage>,
+    pub(crate) notices_after: Vec<usize>,
     pub(crate) notices_dropped: usize,
     pub(crate) status: TransactionStatus,
 }
@@ -195,6 +196,9 @@ impl State {
         let list = if simple { &mut self.cycle.notices } else { &mut self.other_notices };
         if list.len() < NOTICE_LIMIT {
             list.push(notice);
+            if simple {
+                self.cycle.notices_after.push(self.cycle.tags.len());
+            }
         } else if simple {
             self.cycle.notices_dropped += 1;
         }

@@ -228,7 +228,7 @@ async fn read_and_plan(
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
-    let built = build::build(project, history, &request.selection, Some(target), Read::Pending)?;
+    let built = build::build(project, history, &request.selection, Some(target), Read::Work)?;
     let errors: Vec<_> = built.script_errors(&request.allow).cloned().collect();
     if !errors.is_empty() {
         return Err(ApplyError::Scripts(errors));

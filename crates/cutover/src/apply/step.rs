@@ -13,7 +13,7 @@ use super::feed::Feed;
 use super::outside;
 use super::recorder::Recorder;
 use super::watch::Watch;
-use super::worker::{FIRST_LOCK_TIMEOUT, Notices, Trouble, Worker};
+use super::worker::{Closing, FIRST_LOCK_TIMEOUT, Notices, Trouble, Worker};
 use crate::history::journal;
 use crate::jitter::Jitter;
 use crate::migration::Migration;
@@ -202,7 +202,14 @@ impl Step<'_> {
         let next = (part.closing && self.next_is_transactional && !tools.watch.stop().is_requested())
             .then(|| lock_timeout(1, self.config.lock_timeout));
         tools.crash.point();
-        let result = tools.worker.commit(&statements, &record, self.may_leave_state(), next, notices, tools.watch).await;
+        let closing = Closing {
+            statements: &statements,
+            record: &record,
+            session_state: self.may_leave_state(),
+            one_by_one: tools.crash.one_by_one(),
+            next,
+        };
+        let result = tools.worker.commit(&closing, notices, tools.watch).await;
         tools.crash.point();
         if result.is_ok() && part.closing {
             tools.recorder.step_stored();
@@ -213,10 +220,10 @@ impl Step<'_> {
     /// Whether the session may hold something of the file afterwards: by its own statements, or by triggers of tables
     /// that it writes to and did not make itself.
     fn may_leave_state(&self) -> bool {
-        let Script { creates, alters, session_state, .. } = self.script;
-        let own = |altered: &ObjectRef| creates.iter().any(|made| made.schema == altered.schema && made.name == altered.name);
+        let script = self.script;
         let code = |made: &ObjectRef| matches!(made.kind, ObjectKind::Trigger | ObjectKind::Rule);
-        *session_state || creates.iter().any(code) || !alters.iter().all(own)
+        let own = |written: &ObjectRef| script.makes(written);
+        script.session_state || script.creates.iter().any(code) || !script.writes.iter().all(own)
     }
 
     /// What is written beside the effects of a unit that others follow, in the same transaction.

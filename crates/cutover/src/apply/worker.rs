@@ -156,21 +156,79 @@ impl Worker {
     }
 
     /// Sends the last statements, our own record of them with the commit, and, where a next transaction is sure to
-    /// follow, its prelude, so that a step costs one round trip. `session_state` says whether the statements may have
-    /// left something behind in the session.
+    /// follow, its prelude, so that a step costs one round trip.
     pub(super) async fn commit(
         &mut self,
-        statements: &[String],
-        record: &str,
-        session_state: bool,
-        next: Option<Duration>,
+        closing: &Closing<'_>,
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        self.dirty |= session_state;
-        // In one message: what comes after an error is not run.
-        let own = format!("{}{record}; COMMIT", journal::OWN_TERMS);
-        let prelude = next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
+        self.dirty |= closing.session_state;
+        let own_terms = if self.dirty { journal::OWN_TERMS } else { "" };
+        let own = format!("{own_terms}{}; COMMIT", closing.record);
+        let prelude = closing.next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
+        if closing.one_by_one || self.dirty {
+            return self.commit_in_messages(closing.statements, own, prelude, notices, watch).await;
+        }
+        self.commit_in_one(closing.statements, own, prelude, notices, watch).await
+    }
+
+    /// Everything in one message: what comes after an error is not run, and the tags before it tell what ended. Only
+    /// for statements that leave the session alone: the server parses the whole text before it runs any of it.
+    async fn commit_in_one(
+        &mut self,
+        statements: &[String],
+        own: String,
+        prelude: Vec<String>,
+        notices: &mut Notices,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Trouble> {
+        let opens_next = !prelude.is_empty();
+        let text = statements.iter().cloned().chain([own]).chain(prelude).collect::<Vec<_>>().join(SEPARATOR);
+        let Answers { outcomes, cancelled } = self.send(&[&text], watch).await;
+        let Some(StatementOutcome { result, tags, status, notices: said, notices_after, .. }) = outcomes.into_iter().next() else {
+            return Err(Trouble::Lost { why: "the server did not answer".into(), committing: true });
+        };
+        self.open = status != TransactionStatus::Idle;
+        let first = self.answered;
+        self.answered += tags.len().min(statements.len());
+        notices.extend(notices_after.into_iter().zip(said).map(|(after, notice)| (first + after, notice)));
+        let ended_ours = tags.get(statements.len()..).unwrap_or_default();
+        let committed = ended_ours.iter().any(|tag| tag == "COMMIT");
+        match result {
+            Err(failure) if tags.len() < statements.len() => {
+                let failure = within(failure, &statements[..=tags.len()]);
+                Err(trouble(&failure, Some(first + tags.len()), cancelled, true))
+            }
+            Err(failure) if !committed => Err(trouble(&failure, None, cancelled, true)),
+            // This transaction is committed; what is wrong with the next one is found when it begins.
+            Err(error) => {
+                tracing::debug!(%error, "the next transaction did not open");
+                self.roll_back().await;
+                Ok(())
+            }
+            Ok(_) if !committed => {
+                Err(Trouble::Lost { why: format!("the server answered COMMIT with {ended_ours:?}"), committing: true })
+            }
+            Ok(_) => {
+                // The fencing row was not found: the next transaction must not be used.
+                if opens_next && tags.last().is_none_or(|tag| tag != "SELECT 1") {
+                    self.roll_back().await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Each statement in a message of its own, all in one flush.
+    async fn commit_in_messages(
+        &mut self,
+        statements: &[String],
+        own: String,
+        prelude: Vec<String>,
+        notices: &mut Notices,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Trouble> {
         let mut texts: Vec<&str> = statements.iter().map(String::as_str).collect();
         texts.push(&own);
         texts.extend(prelude.iter().map(String::as_str));
@@ -191,12 +249,12 @@ impl Worker {
                 Err(failure) => return Err(trouble(failure, None, cancelled, true)),
             }
         }
-        if !after.is_empty() {
-            if let Err(error) = self.check_prelude(after, cancelled) {
-                // This transaction is committed; what is wrong with the next one is found when it begins.
-                tracing::debug!(?error, "the next transaction did not open");
-                self.roll_back().await;
-            }
+        if !after.is_empty()
+            && let Err(error) = self.check_prelude(after, cancelled)
+        {
+            // This transaction is committed; what is wrong with the next one is found when it begins.
+            tracing::debug!(?error, "the next transaction did not open");
+            self.roll_back().await;
         }
         Ok(())
     }
@@ -238,7 +296,8 @@ impl Worker {
     /// A transaction of our own around `record`, checked against the fence.
     pub(super) async fn record(&mut self, record: &str, lock_timeout: Duration, watch: &mut Watch<'_>) -> Result<(), Trouble> {
         self.begin(lock_timeout, watch).await?;
-        self.commit(&[], record, false, None, &mut Vec::new(), watch).await
+        let closing = Closing { statements: &[], record, session_state: false, one_by_one: false, next: None };
+        self.commit(&closing, &mut Vec::new(), watch).await
     }
 
     /// Runs one statement outside a transaction, under the session's defaults but without a lock timeout.
@@ -272,6 +331,36 @@ impl Worker {
             Watched::Cancelled(outcomes) => Answers { outcomes, cancelled: true },
         }
     }
+}
+
+/// What ends a transaction.
+pub(super) struct Closing<'a> {
+    /// The last statements of the file that belong to it.
+    pub(super) statements: &'a [String],
+    /// Our own record of the transaction.
+    pub(super) record: &'a str,
+    /// The statements may leave something behind in the session, or change what a text means.
+    pub(super) session_state: bool,
+    /// Send every statement in a message of its own.
+    pub(super) one_by_one: bool,
+    /// Open the next transaction with this lock timeout.
+    pub(super) next: Option<Duration>,
+}
+
+/// Between statements of one message.
+const SEPARATOR: &str = ";\n";
+
+/// The error of the last of several statements sent as one text, with its position counted from that statement's start.
+fn within(failure: Failure, statements: &[String]) -> Failure {
+    let Failure::Server(mut message) = failure else { return failure };
+    let Some((last, before)) = statements.split_last() else { return Failure::Server(message) };
+    let skipped: usize = before.iter().map(|text| text.chars().count() + SEPARATOR.len()).sum();
+    let length = last.chars().count();
+    message.position = message.position.and_then(|position| {
+        let position = usize::try_from(position).ok()?.checked_sub(skipped)?;
+        u32::try_from(position).ok().filter(|_| (1..=length + 1).contains(&position))
+    });
+    Failure::Server(message)
 }
 
 /// Answers to one flush; `cancelled` when a cancel was sent meanwhile.

@@ -122,12 +122,13 @@ pub fn upsert_unit(project: &str, run: &str, migration: &Migration, unit: u32, d
     let state = if done { "done" } else { "started" };
     let shown: String = statement.chars().take(4000).collect();
     format!(
-        "INSERT INTO cutover.unit (project, root, version, unit, state, checksum, statement, run, at) \
-         VALUES ({}, {}, {}, {unit}, '{state}', {}, {}, {}, pg_catalog.clock_timestamp()) \
+        "INSERT INTO cutover.unit (project, root, version, version_text, unit, state, checksum, statement, run, at) \
+         VALUES ({}, {}, {}, {}, {unit}, '{state}', {}, {}, {}, pg_catalog.clock_timestamp()) \
          ON CONFLICT (project, root, version, unit) DO UPDATE SET state = excluded.state, run = excluded.run, at = excluded.at",
         quote_literal(project),
         quote_literal(&migration.id.root),
         quote_literal(&migration.id.version.key()),
+        quote_literal(migration.id.version.text()),
         quote_literal(&migration.checksums.normalised),
         quote_literal(&shown),
         quote_literal(run),

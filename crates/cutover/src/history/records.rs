@@ -1,6 +1,6 @@
 //! Applied migrations as rows, and how a project's files compare with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cutover_postgres::session::Session;
 use similar::TextDiff;
@@ -13,8 +13,6 @@ use crate::migration::{Migration, MigrationId, Version};
 pub struct Applied {
     /// Its identity.
     pub id: MigrationId,
-    /// Name part of the file when it was applied.
-    pub name: String,
     /// Path when it was applied.
     pub path: String,
     /// SHA-256 over the normalised text that was applied, hex.
@@ -41,33 +39,47 @@ pub struct UnitRow {
 /// Everything the history knows of one project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
-    /// Applied migrations, in no particular order.
-    pub applied: BTreeMap<(String, String), Applied>,
-    /// Units of unfinished migrations, by (root, version key).
-    pub units: BTreeMap<(String, String), Vec<UnitRow>>,
+    applied: HashMap<MigrationId, Applied>,
+    highest: HashMap<String, Version>,
+    /// Units of unfinished migrations.
+    pub units: HashMap<MigrationId, Vec<UnitRow>>,
     /// Migrations that a run was told to leave for later.
     pub deferred: BTreeSet<MigrationId>,
 }
 
 impl History {
+    /// Adds an applied migration.
+    pub fn insert(&mut self, row: Applied) {
+        let highest = self.highest.get_mut(&row.id.root);
+        match highest {
+            Some(highest) if *highest >= row.id.version => {}
+            Some(highest) => highest.clone_from(&row.id.version),
+            None => {
+                self.highest.insert(row.id.root.clone(), row.id.version.clone());
+            }
+        }
+        self.applied.insert(row.id.clone(), row);
+    }
+
     /// The row of a migration.
     pub fn get(&self, id: &MigrationId) -> Option<&Applied> {
-        self.applied.get(&key(id))
+        self.applied.get(id)
+    }
+
+    /// All applied migrations, in no particular order.
+    pub fn applied(&self) -> impl Iterator<Item = &Applied> {
+        self.applied.values()
     }
 
     /// Units already journaled for a migration, in order.
     pub fn units_of(&self, id: &MigrationId) -> &[UnitRow] {
-        self.units.get(&key(id)).map_or(&[], Vec::as_slice)
+        self.units.get(id).map_or(&[], Vec::as_slice)
     }
 
     /// The highest applied version of a root.
     pub fn highest(&self, root: &str) -> Option<&Version> {
-        self.applied.values().filter(|row| row.id.root == root).map(|row| &row.id.version).max()
+        self.highest.get(root)
     }
-}
-
-fn key(id: &MigrationId) -> (String, String) {
-    (id.root.clone(), id.version.key())
 }
 
 pub(super) fn version(key: &str, text: String) -> Result<Version, HistoryError> {
@@ -84,47 +96,44 @@ pub async fn read(session: &mut Session, project: &str) -> Result<History, Histo
     let mut history = History::default();
     let rows = session
         .query(
-            "SELECT root, version, version_text, name, path, checksum, run,
+            "SELECT root, version, version_text, path, checksum, run,
                     (extract(epoch FROM applied_at) * 1000000)::int8
                FROM cutover.migration WHERE project = $1",
             &[&project],
         )
         .await?;
+    history.applied.reserve(rows.len());
     for row in &rows {
-        let (root, number): (String, String) = (row.get(0), row.get(1));
-        let id = MigrationId { root: root.clone(), version: version(&number, row.get(2))? };
-        let applied = Applied {
-            id,
-            name: row.get(3),
-            path: row.get(4),
-            checksum: row.get(5),
-            run: row.get(6),
-            at_micros: row.get(7),
-        };
-        history.applied.insert((root, number), applied);
+        history.insert(Applied {
+            id: MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? },
+            path: row.get(3),
+            checksum: row.get(4),
+            run: row.get(5),
+            at_micros: row.get(6),
+        });
     }
     let rows = session
         .query(
-            "SELECT root, version, unit, state = 'done', checksum, run
+            "SELECT root, version, version_text, unit, state = 'done', checksum, run
                FROM cutover.unit WHERE project = $1 ORDER BY root, version, unit",
             &[&project],
         )
         .await?;
     for row in &rows {
         let unit = UnitRow {
-            unit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
-            done: row.get(3),
-            checksum: row.get(4),
-            run: row.get(5),
+            unit: u32::try_from(row.get::<_, i32>(3)).unwrap_or(0),
+            done: row.get(4),
+            checksum: row.get(5),
+            run: row.get(6),
         };
-        history.units.entry((row.get(0), row.get(1))).or_default().push(unit);
+        let id = MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? };
+        history.units.entry(id).or_default().push(unit);
     }
     let rows = session
         .query("SELECT root, version, version_text FROM cutover.deferral WHERE project = $1", &[&project])
         .await?;
     for row in &rows {
-        let number: String = row.get(1);
-        history.deferred.insert(MigrationId { root: row.get(0), version: version(&number, row.get(2))? });
+        history.deferred.insert(MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? });
     }
     Ok(history)
 }
@@ -196,12 +205,10 @@ pub fn compare(migrations: &[Migration], history: &History) -> Vec<Difference> {
             });
         }
     }
-    let known: BTreeSet<(String, String)> = migrations.iter().map(|m| key(&m.id)).collect();
-    for (key, row) in &history.applied {
-        if !known.contains(key) {
-            differences.push(Difference::Deleted { id: row.id.clone(), path: row.path.clone() });
-        }
-    }
+    let known: HashSet<&MigrationId> = migrations.iter().map(|migration| &migration.id).collect();
+    let mut gone: Vec<&Applied> = history.applied().filter(|row| !known.contains(&row.id)).collect();
+    gone.sort_by(|a, b| a.id.cmp(&b.id));
+    differences.extend(gone.into_iter().map(|row| Difference::Deleted { id: row.id.clone(), path: row.path.clone() }));
     differences
 }
 

@@ -25,8 +25,10 @@ CREATE TABLE cutover.run (
     started_at  timestamptz NOT NULL,
     finished_at timestamptz,
     outcome     text,
-    head        jsonb NOT NULL
+    head        json NOT NULL
 );
+-- Read back whole or not at all, and a large plan takes longer to compress than to write.
+ALTER TABLE cutover.run ALTER COLUMN head SET STORAGE EXTERNAL;
 CREATE INDEX run_project_started ON cutover.run (project, started_at);
 
 CREATE TABLE cutover.event (
@@ -68,15 +70,16 @@ ALTER TABLE cutover.migration ALTER COLUMN source SET STORAGE EXTERNAL;
 
 -- Units (transactions, or statements outside one) of migrations that have more than one and are not finished yet.
 CREATE TABLE cutover.unit (
-    project   text NOT NULL,
-    root      text NOT NULL,
-    version   text NOT NULL,
-    unit      integer NOT NULL,
-    state     text NOT NULL CHECK (state IN ('started', 'done')),
-    checksum  text NOT NULL,
-    statement text NOT NULL,
-    run       text NOT NULL,
-    at        timestamptz NOT NULL,
+    project      text NOT NULL,
+    root         text NOT NULL,
+    version      text NOT NULL,
+    version_text text NOT NULL,
+    unit         integer NOT NULL,
+    state        text NOT NULL CHECK (state IN ('started', 'done')),
+    checksum     text NOT NULL,
+    statement    text NOT NULL,
+    run          text NOT NULL,
+    at           timestamptz NOT NULL,
     PRIMARY KEY (project, root, version, unit)
 );
 

@@ -7,7 +7,8 @@ use cutover_analysis::effects::ObjectRef;
 use super::select::{self, SelectError, Selection};
 use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target};
 use crate::history::records::History;
-use crate::project::Project;
+use crate::migration::Migration;
+use crate::project::{Project, Stage};
 use crate::script::{Script, ScriptError};
 
 /// A plan and what stands behind it.
@@ -41,6 +42,9 @@ impl Built {
 pub enum Read {
     /// Those that would run.
     Pending,
+    /// Those that would run; where none would, the plan has no steps: ten thousand applied migrations are not described
+    /// to say that there is nothing to do.
+    Work,
     /// All, to show what each creates.
     All,
 }
@@ -57,78 +61,115 @@ pub fn build(
     read: Read,
 ) -> Result<Built, SelectError> {
     let (states, reached) = select::states(project, &history, selection)?;
+    Ok(build_with(project, history, (states, reached), target, read))
+}
+
+/// Plans what can be planned, and says what [`build`] would refuse.
+///
+/// # Errors
+/// [`SelectError`] for versions and stages that do not exist.
+pub fn build_leniently(
+    project: &Project,
+    history: History,
+    selection: &Selection,
+    target: Option<Target>,
+    read: Read,
+) -> Result<(Built, Vec<SelectError>), SelectError> {
+    let (states, reached, refused) = select::states_leniently(project, &history, selection)?;
+    Ok((build_with(project, history, (states, reached), target, read), refused))
+}
+
+fn build_with(
+    project: &Project,
+    history: History,
+    (states, reached): (Vec<StepState>, Option<usize>),
+    target: Option<Target>,
+    read: Read,
+) -> Built {
+    let idle = read == Read::Work && !states.iter().any(StepState::will_run);
     let mut scripts = BTreeMap::new();
     let mut notes = Vec::new();
-    let mut steps = Vec::with_capacity(states.len());
-    for (index, (migration, state)) in project.migrations.iter().zip(states).enumerate() {
+    let mut steps = Vec::new();
+    let described = project.migrations.iter().zip(states).enumerate().filter(|_| !idle);
+    for (index, (migration, state)) in described {
         let script = (read == Read::All || state.will_run()).then(|| Script::analyse(migration, &project.vars));
-        if let Some(script) = &script {
-            notes.extend(script.notes.iter().cloned());
-        }
-        let empty = Script::default();
-        let found = script.as_ref().unwrap_or(&empty);
-        let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) = found.creates.iter().partition(|object| found.is_part(object));
-        let alters: Vec<&ObjectRef> = found.alters.iter().filter(|object| !found.makes(object) && !found.is_part(object)).collect();
-        steps.push(Step {
-            migration: migration.id.clone(),
-            name: migration.name.clone(),
-            path: migration.path.clone(),
-            stage: migration.stage.map(|stage| project.stages[stage].id.clone()),
-            claims: migration.claims.clone(),
-            checksum: migration.checksums.normalised.clone(),
-            bytes: migration.checksums.bytes,
-            statements: found.statements,
-            units: found.unit_summaries(),
-            creates: names(&creates),
-            parts: names(&parts),
-            alters: names(&alters),
-            drops: found.drops.iter().map(ToString::to_string).collect(),
-            opaque: found.opaque.clone(),
-            state,
-        });
+        steps.push(step(project, migration, state, script.as_ref()));
         if let Some(script) = script {
+            notes.extend(script.notes.iter().cloned());
             scripts.insert(index, script);
         }
     }
-    if let Some(stage) = reached {
-        notes.extend(empty_stage_note(project, stage, &steps));
+    notes.extend(reached.and_then(|stage| empty_stage_note(project, stage, &steps)));
+    let plan = Plan {
+        format_version: FORMAT_VERSION,
+        project: project.name.clone(),
+        target,
+        stages: stages(project, reached),
+        steps,
+        notes,
+    };
+    Built { plan, scripts, history }
+}
+
+/// A migration's place in the plan; without its script where it was not read.
+fn step(project: &Project, migration: &Migration, state: StepState, script: Option<&Script>) -> Step {
+    let unread = Script::default();
+    let script = script.unwrap_or(&unread);
+    let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) = script.creates.iter().partition(|object| script.is_part(object));
+    let elsewhere = |object: &&ObjectRef| !script.makes(object) && !script.is_part(object);
+    let alters: Vec<&ObjectRef> = script.alters.iter().filter(elsewhere).collect();
+    Step {
+        migration: migration.id.clone(),
+        name: migration.name.clone(),
+        path: migration.path.clone(),
+        stage: migration.stage.map(|stage| project.stages[stage].id.clone()),
+        claims: migration.claims.clone(),
+        checksum: migration.checksums.normalised.clone(),
+        bytes: migration.checksums.bytes,
+        statements: script.statements,
+        units: script.unit_summaries(),
+        creates: names(&creates),
+        parts: names(&parts),
+        alters: names(&alters),
+        drops: script.drops.iter().map(ToString::to_string).collect(),
+        opaque: script.opaque.clone(),
+        state,
     }
-    let stages = project.stages.iter().enumerate().map(|(index, stage)| StageSummary {
+}
+
+fn stages(project: &Project, reached: Option<usize>) -> Vec<StageSummary> {
+    let summary = |(index, stage): (usize, &Stage)| StageSummary {
         id: stage.id.clone(),
         title: stage.title.clone(),
         kind: stage.kind.clone(),
         notes: stage.notes.clone(),
         uses: stage.uses.clone(),
         within_target: reached.is_none_or(|reached| index <= reached),
-    });
-    let plan = Plan {
-        format_version: FORMAT_VERSION,
-        project: project.name.clone(),
-        target,
-        stages: stages.collect(),
-        steps,
-        notes,
     };
-    Ok(Built { plan, scripts, history })
+    project.stages.iter().enumerate().map(summary).collect()
 }
 
 fn names(objects: &[&ObjectRef]) -> Vec<String> {
     objects.iter().map(ToString::to_string).collect()
 }
 
+/// What is said of a stage without migrations, whatever is pending before it; `None` for other stages.
+pub fn empty_stage(project: &Project, stage: usize) -> Option<String> {
+    let target = project.stages.get(stage)?;
+    let empty = project.migrations.iter().all(|migration| migration.stage != Some(stage));
+    let name = format!("{} {}", target.kind, target.id);
+    empty.then(|| format!("{} ({}) has no migrations of its own", name.trim(), target.title))
+}
+
 /// A stage without migrations says so, and what a run up to it comes to.
 fn empty_stage_note(project: &Project, stage: usize, steps: &[Step]) -> Option<String> {
-    let target = &project.stages[stage];
-    if project.migrations.iter().any(|migration| migration.stage == Some(stage)) {
-        return None;
-    }
-    let pending = steps.iter().filter(|step| step.state.will_run()).count();
-    let before = match pending {
+    let empty = empty_stage(project, stage)?;
+    let before = match steps.iter().filter(|step| step.state.will_run()).count() {
         0 => "nothing is pending up to it".to_owned(),
-        1 => "1 migration of earlier stages is pending".to_owned(),
-        many => format!("{many} migrations of earlier stages are pending"),
+        1 => "1 migration of earlier stages goes with it".to_owned(),
+        many => format!("{many} migrations of earlier stages go with it"),
     };
-    Some(format!("{} {} ({}) has no migrations; {before}", target.kind, target.id, target.title))
+    Some(format!("{empty}; {before}"))
 }
 
 /// Counts of a plan in one line, e.g. for `status`.

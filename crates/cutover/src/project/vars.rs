@@ -180,7 +180,7 @@ pub struct Substituted<R> {
 }
 
 /// Bytes read at once: 64 KiB.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 16 << 10;
 
 impl<R: Read> Substituted<R> {
     /// Replaces placeholders in what `inner` gives.

@@ -44,7 +44,7 @@ pub(crate) fn refinery(folder: &Path) -> Result<Option<Contender>, Failure> {
     let folder = folder.to_owned();
     Ok(Some(Contender::new("refinery_cli 0.10.0", move |url| {
         let mut command = Command::new(&program);
-        command.args(["migrate", "--env-var", "BENCH_URL", "--path"]).arg(&folder).env("BENCH_URL", url);
+        command.args(["migrate", "-e", "BENCH_URL", "-p"]).arg(&folder).env("BENCH_URL", url);
         command
     })))
 }

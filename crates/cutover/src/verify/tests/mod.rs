@@ -70,13 +70,12 @@ impl World {
     fn applied(&mut self, id: &MigrationId) {
         let row = Applied {
             id: id.clone(),
-            name: String::new(),
             path: String::new(),
             checksum: String::new(),
             run: "r".into(),
             at_micros: 0,
         };
-        self.history.applied.insert((id.root.clone(), id.version.key()), row);
+        self.history.insert(row);
     }
 
     async fn verify(&self, request: &VerifyRequest) -> Vec<CheckResult> {
