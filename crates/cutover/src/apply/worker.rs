@@ -164,7 +164,8 @@ impl Worker {
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
         self.dirty |= closing.session_state;
-        let own_terms = if self.dirty { journal::OWN_TERMS } else { "" };
+        // An event trigger may have changed the role; names in our own statements are qualified.
+        let own_terms = if self.dirty { journal::OWN_TERMS } else { "RESET SESSION AUTHORIZATION; RESET ROLE; " };
         let own = format!("{own_terms}{}; COMMIT", closing.record);
         let prelude = closing.next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
         if closing.one_by_one || self.dirty {
