@@ -8,7 +8,8 @@ use testkit::proxy::{Direction, How, Message, Point, Scope, When};
 use testkit::{Database, Proxy, catalogue_dump, database};
 
 use crate::checked::{agree, checked_project, empty, next_run_completes, told_the_truth, undisturbed};
-use crate::support::{apply, session};
+use crate::support::{Gate, apply, completes, failure, project, session, until};
+use cutover::run::Outcome;
 
 /// Everything that is asked after one cut. Says whether the cut happened: how many questions the monitor asks
 /// depends on how long the worker takes, so a late message of one run may be missing in another.
@@ -138,4 +139,46 @@ fn the_next_run_may_start_at_once() {
             empty(&mut session).await;
         });
     }
+}
+
+/// The connection is lost while the server still works on a commit that has reached it: what came of it is waited
+/// for, not guessed.
+#[tokio::test]
+async fn a_commit_on_its_way_is_waited_for() {
+    // Waits at the gate when it commits. The data is answered before the commit is sent, so that nothing but the
+    // commit is on its way when the connection goes.
+    let first = "CREATE TABLE log (n int);
+        CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          PERFORM set_config('lock_timeout', '0', true), pg_advisory_xact_lock_shared(77); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON log DEFERRABLE INITIALLY DEFERRED
+          FOR EACH ROW EXECUTE FUNCTION wait();";
+    let project = project(&[("V1__a.sql", first), ("V2__b.sql", "COPY log FROM stdin;\n2\n\\.\n")]);
+    let last = {
+        let database = database();
+        let proxy = Proxy::start(database.server());
+        completes(&project, &proxy.server().options(database.name())).await;
+        let of_worker = |message: &&Message| {
+            message.connection == 1 && message.direction == Direction::Frontend && message.tag == b'Q'
+        };
+        proxy.messages().iter().filter(of_worker).last().copied().unwrap()
+    };
+    let database = database();
+    let proxy = Proxy::start(database.server());
+    let mut gate = Gate::closed(&database.options()).await;
+    proxy.cut(last.point(When::After), How::Close, Scope::One);
+    let through = proxy.server().options(database.name());
+    let opening = async {
+        let asking = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+            AND query LIKE '%cutover.fence%FOR UPDATE%'";
+        until(gate.session(), asking, "1").await;
+        gate.open().await;
+    };
+    let (run, ()) = tokio::join!(apply(&project, &through), opening);
+    let run = run.unwrap();
+    assert_eq!(proxy.cuts(), 1);
+    assert_eq!(run.outcome, Some(Outcome::ConnectionLost));
+    let said = failure(&run);
+    assert!(said.contains("V2__b.sql is applied: its commit had reached the server"), "{said}");
+    assert_eq!(database.value("SELECT count(*) FROM log"), "1");
+    assert_eq!(database.value("SELECT outcome FROM cutover.run"), "connection_lost");
 }

@@ -113,14 +113,27 @@ async fn what_triggers_do_to_the_session_is_nothing_to_the_records() {
          CREATE TRIGGER meddle AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION meddle();",
         someone.name
     );
+    let on_create_table = format!(
+        "CREATE FUNCTION meddle_too() RETURNS event_trigger LANGUAGE plpgsql AS $f$
+         BEGIN
+           PERFORM set_config('search_path', 'evil, pg_catalog', false);
+           EXECUTE 'SET ROLE {}';
+         END $f$;
+         CREATE EVENT TRIGGER meddle ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION meddle_too();",
+        someone.name
+    );
     let project = project(&[
         ("V1__base.sql", &base),
         ("V2__look.sql", LOOK),
         ("V3__it's\\a_name.sql", "INSERT INTO t VALUES (1);"),
         ("V4__look.sql", LOOK),
+        ("V5__event_trigger.sql", &on_create_table),
+        ("V6__it's\\a_table.sql", "CREATE TABLE fires ();"),
+        ("V7__look.sql", LOOK),
     ]);
     completes(&project, &database.options()).await;
     assert_eq!(database.value("SELECT count(DISTINCT what) FROM seen"), "1");
+    assert_eq!(database.value("SELECT count(*) FROM seen"), "3");
     assert_eq!(
         database.value("SELECT count(*) FROM cutover.migration WHERE applied_at < now() - interval '1 hour'"),
         "0"

@@ -8,8 +8,9 @@ use testkit::database;
 use crate::kills::{process, said};
 use crate::support::Folder;
 
-/// What a run may take at its peak, whatever the size of its files: 256 MiB.
-const LIMIT_KB: u64 = 256 << 10;
+/// What a run may take at its peak, whatever the size of its files. 256 MiB is promised; it is about 25, and a bound
+/// below the size of the files shows when one is held in memory.
+const LIMIT_KB: u64 = 64 << 10;
 const SIZE: usize = 100 << 20;
 
 fn peak(text: &str) -> u64 {

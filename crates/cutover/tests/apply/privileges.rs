@@ -72,6 +72,28 @@ async fn a_schema_prepared_by_somebody_else_is_refused() {
     drop(database);
 }
 
+/// As above, but what was prepared looks exactly like ours.
+#[tokio::test]
+async fn tables_of_somebody_else_are_refused() {
+    let stranger = role("");
+    let database = database();
+    completes(&project(&FILES[..1]), &database.options()).await;
+    database.run(&format!(
+        "DO $$ DECLARE t text; BEGIN
+           FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'cutover'::regnamespace AND relkind = 'r' LOOP
+             EXECUTE 'ALTER TABLE cutover.' || t || ' OWNER TO {0}';
+           END LOOP; END $$;
+         ALTER SCHEMA cutover OWNER TO {0}",
+        stranger.name
+    ));
+    let error = apply(&project(FILES), &database.options()).await.unwrap_err();
+    let ApplyError::History(HistoryError::ForeignSchema { owner, .. }) = &error else { panic!("{error:?}") };
+    assert_eq!(*owner, stranger.name);
+    assert_eq!(database.value("SELECT to_regclass('b') IS NULL"), "t");
+    database.run(&format!("DROP OWNED BY {} CASCADE", stranger.name));
+    drop(database);
+}
+
 #[tokio::test]
 async fn our_tables_with_something_added_are_refused() {
     let additions = [

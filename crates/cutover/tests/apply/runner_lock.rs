@@ -177,6 +177,29 @@ async fn a_runner_that_lost_its_lock_between_attempts_commits_nothing() {
     assert_eq!(database.value(LOG), "1 2");
 }
 
+/// The opening of the next transaction goes along with the commit of the one before; it is checked all the same. The
+/// second migration does what another runner does when it takes over.
+#[tokio::test]
+async fn a_token_that_changes_with_a_commit_stops_the_next_step() {
+    let trigger = "CREATE FUNCTION take_over() RETURNS event_trigger LANGUAGE plpgsql AS
+          $$ BEGIN UPDATE cutover.fence SET token = token + 1; END $$;
+        CREATE EVENT TRIGGER take_over ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION take_over();";
+    // Sent with its record in one message, and in messages of its own.
+    for second in ["CREATE TABLE second ();", "CREATE TABLE second (); SET search_path = public;"] {
+        let database = database();
+        let project = project(&[
+            ("V1__a.sql", trigger),
+            ("V2__b.sql", second),
+            ("V3__c.sql", "CREATE TABLE third ();"),
+        ]);
+        let run = apply(&project, &database.options()).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::FailedClean), "{second}");
+        assert!(failure(&run).contains("V3__c.sql: another runner has taken over"), "{}", failure(&run));
+        assert_eq!(database.value(APPLIED), "1 2");
+        assert_eq!(database.value("SELECT to_regclass('third') IS NULL"), "t");
+    }
+}
+
 /// Hears the first time that a run waits, for the runner's lock or for a table.
 struct Waiting(Option<tokio::sync::oneshot::Sender<String>>);
 

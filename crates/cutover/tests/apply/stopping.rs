@@ -2,13 +2,13 @@
 
 use cutover::Project;
 use cutover::apply::Request;
-use cutover::run::{Outcome, Run, RunEvent};
+use cutover::run::{EventKind, Outcome, Run, RunEvent};
 use cutover::stop::Stop;
 use testkit::{Database, database};
 
 use crate::support::{
-    APPLIED, BUILD_WAITS, Gate, WAIT_AT_GATE, apply, apply_watched, completes, failure, project, session,
-    soon, until,
+    APPLIED, BUILD_WAITS, Gate, WAIT_AT_GATE, apply_watched, completes, failure, project, session, soon,
+    until,
 };
 
 const LOG: &str = "SELECT coalesce(string_agg(what, ' ' ORDER BY what), '') FROM log";
@@ -79,21 +79,49 @@ async fn asked_before_the_first_step_nothing_runs() {
     assert_eq!(database.value(APPLIED), "");
 }
 
-/// A cancelled concurrent build leaves an invalid index, which is removed before the run ends.
+#[tokio::test]
+async fn asked_once_while_it_waits_for_a_lock_it_stops() {
+    let database = database();
+    database.run("CREATE TABLE log (what text)");
+    let options = database.options();
+    let mut reader = session(&options).await;
+    reader.execute("BEGIN; SELECT FROM log").await.unwrap();
+    let (request, stop) = (Request::default(), Stop::new());
+    let asking = stop.clone();
+    let mut sink = |event: &RunEvent| {
+        if matches!(event.kind, EventKind::LockWaiting { .. }) {
+            asking.request();
+        }
+    };
+    let project = project(&[("V1__a.sql", "ALTER TABLE log ADD n int;")]);
+    let run = soon(apply_watched(&project, &options, &request, &stop, &mut sink)).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Interrupted));
+    let waits = run.events.iter().filter(|event| matches!(event.kind, EventKind::LockWaiting { .. }));
+    assert_eq!(waits.count(), 1);
+    assert!(failure(&run).contains("nothing of V1__a.sql is in the database"), "{}", failure(&run));
+}
+
+/// A cancelled concurrent build leaves an invalid index, which is removed before the run ends, also where that takes
+/// a while: the request to cancel is not meant for it.
 #[tokio::test]
 async fn a_cancelled_concurrent_build_leaves_nothing() {
     let database = database();
-    database.run("CREATE TABLE t (n int); CREATE TABLE other ()");
+    database.run("CREATE TABLE t (n int)");
     let options = database.options();
     let project = project(&[("V1__i.sql", "CREATE INDEX CONCURRENTLY t_n ON t (n);")]);
-    let mut old = session(&options).await;
-    old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM other").await.unwrap();
+    let mut reader = session(&options).await;
+    reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM t").await.unwrap();
     let mut watcher = session(&options).await;
     let (request, stop) = (Request::default(), Stop::new());
     let asking = async {
         until(&mut watcher, BUILD_WAITS, "1").await;
         stop.request();
         stop.request();
+        let dropping =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+            AND query LIKE 'DROP INDEX CONCURRENTLY%' AND wait_event = 'virtualxid'";
+        until(&mut watcher, dropping, "1").await;
+        reader.execute("COMMIT").await.unwrap();
     };
     let mut sink = |_: &RunEvent| {};
     let run = apply_watched(&project, &options, &request, &stop, &mut sink);
@@ -103,6 +131,5 @@ async fn a_cancelled_concurrent_build_leaves_nothing() {
     assert!(failure(&run).contains("nothing of V1__i.sql is in the database"), "{}", failure(&run));
     assert_eq!(database.value("SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass"), "0");
     assert_eq!(database.value("SELECT count(*) FROM cutover.unit"), "0");
-    old.execute("COMMIT").await.unwrap();
-    assert_eq!(apply(&project, &options).await.unwrap().outcome, Some(Outcome::Completed));
+    completes(&project, &options).await;
 }
