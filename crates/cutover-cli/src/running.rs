@@ -1,11 +1,11 @@
 //! A run as it is watched from the command line: a line for each event, signals, and how it ended.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cutover::apply::{self, Context, Request};
 use cutover::clock::SystemClock;
-use cutover::plan::{FORMAT_VERSION as PLAN_VERSION, Plan, Step, StepState};
+use cutover::plan::build::empty_stage;
+use cutover::plan::select::{Selection, find_stage};
 use cutover::project::Project;
 use cutover::report::text::{Progress, summary};
 use cutover::run::{EventKind, FORMAT_VERSION, Outcome, Run, RunEvent};
@@ -37,26 +37,27 @@ pub(crate) fn print_event(output: &Output, event: &RunEvent) {
 pub(crate) struct Reporter<'a> {
     output: &'a Output,
     project: &'a Project,
-    names: &'a OnceLock<Plan>,
+    /// Whether what is left out on purpose gets a line.
+    left_out: bool,
+    /// Made at the first event: a run with nothing to do needs none.
     progress: Option<Progress<'a>>,
 }
 
 impl<'a> Reporter<'a> {
-    /// `names` is filled at the first event: a run with nothing to do needs none.
-    pub(crate) fn new(output: &'a Output, project: &'a Project, names: &'a OnceLock<Plan>) -> Self {
-        Self { output, project, names, progress: None }
+    fn new(output: &'a Output, project: &'a Project, left_out: bool) -> Self {
+        Self { output, project, left_out, progress: None }
     }
 
-    pub(crate) fn event(&mut self, event: &RunEvent) {
+    fn event(&mut self, event: &RunEvent) {
         if self.output.is_json() {
             print_event(self.output, event);
             return;
         }
-        let style = self.output.style();
-        let names = self.names;
-        let project = self.project;
-        let progress =
-            self.progress.get_or_insert_with(|| Progress::new(names.get_or_init(|| outline(project)), style));
+        if !self.left_out && matches!(event.kind, EventKind::StepSkipped { .. }) {
+            return;
+        }
+        let (style, project) = (self.output.style(), self.project);
+        let progress = self.progress.get_or_insert_with(|| Progress::of(&project.migrations, style));
         if let Some(line) = progress.line(event) {
             // What failed and why is the error's to say, on standard error.
             let failed = matches!(event.kind, EventKind::StepFailed { .. });
@@ -65,48 +66,28 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// Versions and names of a project's migrations, in the form progress lines take them from.
-fn outline(project: &Project) -> Plan {
-    let step = |migration: &cutover::migration::Migration| Step {
-        migration: migration.id.clone(),
-        name: migration.name.clone(),
-        path: migration.path.clone(),
-        stage: None,
-        claims: cutover::migration::Claims::default(),
-        checksum: String::new(),
-        bytes: 0,
-        statements: 0,
-        units: Vec::new(),
-        parts: Vec::new(),
-        creates: Vec::new(),
-        alters: Vec::new(),
-        drops: Vec::new(),
-        opaque: None,
-        state: StepState::Pending,
-    };
-    Plan {
-        format_version: PLAN_VERSION,
-        project: project.name.clone(),
-        target: None,
-        stages: Vec::new(),
-        steps: project.migrations.iter().map(step).collect(),
-        notes: Vec::new(),
-    }
+/// What is to be said before a run towards a stage that has no migrations.
+fn empty_target(project: &Project, selection: &Selection) -> Option<String> {
+    let stage = find_stage(project, selection.to_stage.as_deref()?).ok()?;
+    empty_stage(project, stage)
 }
 
-/// Applies and tells of it.
+/// Applies and tells of it; `left_out` says whether also of what is left out on purpose.
 pub(crate) async fn apply(
     app: &App,
     project: &Project,
     options: &ConnectOptions,
     request: &Request,
     signals: &mut Signals,
+    left_out: bool,
 ) -> Result<Run, CliError> {
     let clock = SystemClock::new();
     let stop = Stop::new();
-    let names = OnceLock::new();
     let begun = AtomicBool::new(false);
-    let mut reporter = Reporter::new(&app.output, project, &names);
+    if let Some(words) = empty_target(project, &request.selection) {
+        app.output.say(&format!("note: {}", cutover::text::visible(&words)));
+    }
+    let mut reporter = Reporter::new(&app.output, project, left_out);
     let mut sink = |event: &RunEvent| {
         if matches!(event.kind, EventKind::RunStarted { .. }) {
             begun.store(true, Ordering::Relaxed);
@@ -126,10 +107,13 @@ pub(crate) async fn apply(
 }
 
 /// Says how a run ended: what went well on standard output, what did not on standard error.
-pub(crate) fn tell_end(app: &App, run: &Run) -> Exit {
+pub(crate) fn tell_end(app: &App, project: &Project, run: &Run) -> Exit {
     let exit = run.outcome.map_or(Exit::NeedsPerson, Exit::from);
     if !app.output.is_json() {
-        for note in &run.plan.notes {
+        // What the run comes to was said before it began.
+        let empty: Vec<String> =
+            (0..project.stages.len()).filter_map(|stage| empty_stage(project, stage)).collect();
+        for note in run.plan.notes.iter().filter(|note| !empty.iter().any(|said| note.starts_with(said))) {
             app.output.say(&format!("note: {}", cutover::text::visible(note)));
         }
     }

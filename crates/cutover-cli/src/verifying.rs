@@ -6,15 +6,18 @@ use cutover::history::{journal, records, schema};
 use cutover::inspect;
 use cutover::plan::select::find_stage;
 use cutover::project::Project;
+use cutover::report::answers;
 use cutover::report::format::count;
-use cutover::report::text::verification_table;
+use cutover::report::text::{Detail, verification_table};
 use cutover::run::{CheckResult, EventKind, Outcome, Run, RunEvent};
+use cutover::text::visible;
 use cutover::verify::{self, Figure, VerifyRequest};
 use cutover_postgres::connect::ConnectOptions;
 
 use crate::app::App;
 use crate::error::{CliError, Exit};
 use crate::running::print_event;
+use crate::surroundings;
 
 /// Measures, prints each answer as a JSON line, and returns them as events that follow `after`.
 pub(crate) async fn measure(
@@ -28,17 +31,15 @@ pub(crate) async fn measure(
     let history = history(app, project, options).await?;
     let scratch = app.scratch()?;
     let mut events = Vec::new();
-    let on_result = |result: &CheckResult| {
-        let event = RunEvent {
-            at_micros: clock.now_micros(),
-            elapsed: after + clock.monotonic(),
-            kind: EventKind::CheckDone(result.clone()),
-        };
+    let mut tell = |kind: EventKind| {
+        let event = RunEvent { at_micros: clock.now_micros(), elapsed: after + clock.monotonic(), kind };
         if app.output.is_json() {
             print_event(&app.output, &event);
         }
         events.push(event);
     };
+    tell(EventKind::VerificationStarted { operator: surroundings::operator(&app.environment) });
+    let on_result = |result: &CheckResult| tell(EventKind::CheckDone(result.clone()));
     verify::verify(project, options, &scratch, &history, request, on_result).await?;
     Ok(events)
 }
@@ -53,26 +54,97 @@ async fn history(app: &App, project: &Project, options: &ConnectOptions) -> Resu
     Ok(history)
 }
 
-/// Measures after a run, and adds the answers to the run and, where the run is in the journal, to the journal.
+/// Measures after a run, adds the answers to the run and to the journal, and shows them.
 pub(crate) async fn after_run(
     app: &App,
     project: &Project,
     options: &ConnectOptions,
     request: &VerifyRequest,
     run: &mut Run,
+    detail: Option<Detail>,
 ) -> Result<(), CliError> {
     let after = run.events.last().map(|event| event.elapsed).unwrap_or_default();
     let request = VerifyRequest { figures: figures(&run.events), ..request.clone() };
     let events = measure(app, project, options, &request, after).await?;
-    if run.outcome == Some(Outcome::Completed) {
+    let recorded = if run.outcome == Some(Outcome::Completed) {
         let mut session = inspect::connect(options, None).await?;
         journal::append_events(&mut session, &run.id, &events).await?;
         session.close().await;
-    }
+        None
+    } else {
+        // A run that had nothing to do left no trace; the one before it has.
+        Some(record(app, project, options, &events).await)
+    };
     run.events.extend(events);
     // Preconditions, which the run itself measured, are among them.
-    print_table(app, &run.events);
+    print_table(app, &answers(run), detail);
+    if let Some(recorded) = recorded {
+        recorded.tell(app);
+    }
     Ok(())
+}
+
+/// What became of answers that were to be recorded.
+pub(crate) enum Recorded {
+    /// In the journal of this run.
+    InRun(String),
+    /// Nowhere, for this reason.
+    No(String),
+}
+
+impl Recorded {
+    /// Says where the answers are to be found. Only being nowhere is worth a line of its own.
+    pub(crate) fn tell(&self, app: &App) {
+        match self {
+            Self::InRun(run) => app.output.say(&format!("recorded with run {run}")),
+            Self::No(why) => app.output.remark(&format!("not recorded: {}", visible(why))),
+        }
+    }
+}
+
+/// Adds answers to the journal of the project's newest run. That they cannot be recorded is no failure: they were
+/// measured and are shown.
+pub(crate) async fn record(
+    app: &App,
+    project: &Project,
+    options: &ConnectOptions,
+    events: &[RunEvent],
+) -> Recorded {
+    match try_record(app, project, options, events).await {
+        Ok(recorded) => recorded,
+        Err(error) => Recorded::No(error.message),
+    }
+}
+
+async fn try_record(
+    app: &App,
+    project: &Project,
+    options: &ConnectOptions,
+    events: &[RunEvent],
+) -> Result<Recorded, CliError> {
+    if checks(events).is_empty() {
+        return Ok(Recorded::No("there is nothing to record".to_owned()));
+    }
+    let mut session = inspect::connect(options, app.global.wait).await?;
+    let none = || Recorded::No(format!("no run of project {} is in this database", project.name));
+    if schema::look(&mut session).await?.version.is_none() {
+        return Ok(none());
+    }
+    let Some(run) = journal::list_runs(&mut session, &project.name, 1).await?.into_iter().next() else {
+        return Ok(none());
+    };
+    // Its runner numbers its events itself, as long as it is at work.
+    if run.outcome.is_none() {
+        return Ok(Recorded::No(format!("run {} has not ended, or was killed", run.id)));
+    }
+    let first = events.first().map_or(run.started_micros, |event| event.at_micros);
+    let since = u64::try_from(first.saturating_sub(run.started_micros)).unwrap_or(0);
+    let since = std::time::Duration::from_micros(since);
+    let later = |event: &RunEvent| RunEvent { elapsed: since + event.elapsed, ..event.clone() };
+    let events: Vec<RunEvent> = events.iter().map(later).collect();
+    journal::append_events(&mut session, &run.id, &events).await?;
+    session.close().await;
+    Ok(Recorded::InRun(run.id))
 }
 
 /// The figures among events.
@@ -86,11 +158,14 @@ fn figures(events: &[RunEvent]) -> Vec<Figure> {
     events.iter().filter_map(figure).collect()
 }
 
-/// All answers among events in a table, where output is for people.
-pub(crate) fn print_table(app: &App, events: &[RunEvent]) {
-    if !app.output.is_json() {
-        app.output.print(&verification_table(&checks(events), app.output.style()));
+/// All answers in a table, where output is for people.
+pub(crate) fn print_table(app: &App, checks: &[CheckResult], detail: Option<Detail>) {
+    if app.output.is_json() {
+        return;
     }
+    let usual = detail.unwrap_or(Detail::Checks);
+    let detail = if app.output.is_verbose() { Detail::Full } else { usual };
+    app.output.print(&verification_table(checks, detail, app.output.style()));
 }
 
 /// The answers among events.
@@ -103,9 +178,8 @@ pub(crate) fn checks(events: &[RunEvent]) -> Vec<CheckResult> {
 }
 
 /// The verdict on all answers: an error when a claim is false or could not be measured.
-pub(crate) fn verdict(events: &[RunEvent]) -> Result<(), CliError> {
-    let results = checks(events);
-    if verify::succeeded(&results) {
+pub(crate) fn verdict(results: &[CheckResult]) -> Result<(), CliError> {
+    if verify::succeeded(results) {
         return Ok(());
     }
     let bad = results.iter().filter(|result| !verify::succeeded(std::slice::from_ref(result))).count();

@@ -12,7 +12,7 @@ use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
 use crate::plan::Target;
 use crate::plan::build::{self, Built, Read};
-use crate::plan::select::Selection;
+use crate::plan::select::{SelectError, Selection};
 use crate::project::Project;
 use crate::run::Run;
 
@@ -54,14 +54,31 @@ pub fn files_only(project: &Project, selection: &Selection) -> Result<Inspection
 /// Reads the history and plans against it.
 ///
 /// # Errors
-/// When the database cannot be read or the selection makes no sense. Edited and deleted files are not an error here:
-/// they are in the result.
+/// When the database cannot be read or the selection makes no sense or would be refused. Edited and deleted files are
+/// not an error here: they are in the result.
 pub async fn database(
     project: &Project,
     session: &mut Session,
     selection: &Selection,
     read: Read,
 ) -> Result<Inspection, ApplyError> {
+    let (inspection, refused) = leniently(project, session, selection, read).await?;
+    match refused.into_iter().next() {
+        Some(refused) => Err(refused.into()),
+        None => Ok(inspection),
+    }
+}
+
+/// As [`database`], but shows what there is where a run would be refused, with the reasons of the refusal.
+///
+/// # Errors
+/// When the database cannot be read or the selection names what does not exist.
+pub async fn leniently(
+    project: &Project,
+    session: &mut Session,
+    selection: &Selection,
+    read: Read,
+) -> Result<(Inspection, Vec<SelectError>), ApplyError> {
     let found = schema::look(session).await?;
     let history = match found.version {
         Some(_) => records::read(session, &project.name).await?,
@@ -77,8 +94,9 @@ pub async fn database(
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
-    let built = build::build(project, history, selection, Some(target), read)?;
-    Ok(Inspection { found: Some(found), built, differences, described })
+    let (built, refused) = build::build_leniently(project, history, selection, Some(target), read)?;
+    let inspection = Inspection { found: Some(found), built, differences, described };
+    Ok((inspection, refused))
 }
 
 /// A stored run: the one with this id, or the project's newest.

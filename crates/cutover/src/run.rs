@@ -212,6 +212,11 @@ pub enum EventKind {
         /// Digest of its content, 32 hex digits.
         digest: String,
     },
+    /// Checks are measured after the run, directly or later, once or again. The answers follow.
+    VerificationStarted {
+        /// Who asked for it, as [`Run::operator`].
+        operator: String,
+    },
     /// A check was measured.
     CheckDone(CheckResult),
     /// The run ended.

@@ -7,6 +7,7 @@ use clap::Args;
 use cutover::apply::{BackupSettings, Request};
 use cutover::plan::select::Selection;
 use cutover::project::{Overrides, Project};
+use cutover::report::answers;
 use cutover::run::Outcome;
 use cutover::verify::VerifyRequest;
 
@@ -93,8 +94,8 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
             return apply_and_verify(app, &project, &target, arguments, signals).await;
         }
         let request = arguments.request(app);
-        let run = running::apply(app, &project, &target.options, &request, signals).await?;
-        Ok(running::tell_end(app, &run))
+        let run = running::apply(app, &project, &target.options, &request, signals, true).await?;
+        Ok(running::tell_end(app, &project, &run))
     })
 }
 
@@ -111,12 +112,14 @@ async fn apply_and_verify(
         ..VerifyRequest::default()
     };
     let request = arguments.request(app);
-    let mut run = running::apply(app, project, &target.options, &request, signals).await?;
+    let mut run = running::apply(app, project, &target.options, &request, signals, true).await?;
     if !matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) {
-        return Ok(running::tell_end(app, &run));
+        return Ok(running::tell_end(app, project, &run));
     }
-    signals.or_end(verifying::after_run(app, project, &target.options, &verification, &mut run)).await?;
-    let exit = running::tell_end(app, &run);
-    verifying::verdict(&run.events)?;
+    signals
+        .or_end(verifying::after_run(app, project, &target.options, &verification, &mut run, None))
+        .await?;
+    let exit = running::tell_end(app, project, &run);
+    verifying::verdict(&answers(&run))?;
     Ok(exit)
 }

@@ -8,7 +8,8 @@ use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
 use cutover::project::{Overrides, Project};
-use cutover::report::html;
+use cutover::report::text::{Detail, plan_overview};
+use cutover::report::{answers, html};
 use cutover::run::Outcome;
 use cutover::verify::VerifyRequest;
 
@@ -60,7 +61,11 @@ async fn show_all(
         let mut session = inspect::connect(&target.options, None).await?;
         let inspection = inspect::database(project, &mut session, &Selection::default(), Read::All).await?;
         session.close().await;
-        show(app, &inspection)
+        if app.output.is_json() || app.output.is_verbose() {
+            return show(app, &inspection);
+        }
+        app.output.print(&plan_overview(&inspection.built.plan, app.output.style()));
+        Ok(())
     };
     signals.or_end(plan).await?;
     app.output.say("");
@@ -68,18 +73,27 @@ async fn show_all(
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let backups = BackupSettings { folder, sandbox: app.sandbox_options() };
     let request = Request { backup: Some(backups), ..Request::default() };
-    let mut run = running::apply(app, project, &target.options, &request, signals).await?;
+    let mut run = running::apply(app, project, &target.options, &request, signals, false).await?;
     if !matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) {
-        return Ok(running::tell_end(app, &run));
+        return Ok(running::tell_end(app, project, &run));
     }
     app.output.say("");
     let verification = VerifyRequest { fresh: true, ..VerifyRequest::default() };
-    signals.or_end(verifying::after_run(app, project, &target.options, &verification, &mut run)).await?;
+    signals
+        .or_end(verifying::after_run(
+            app,
+            project,
+            &target.options,
+            &verification,
+            &mut run,
+            Some(Detail::Groups),
+        ))
+        .await?;
     app.output.say("");
-    let exit = running::tell_end(app, &run);
+    let exit = running::tell_end(app, project, &run);
     write(file, &html(&run))?;
     app.output.say(&format!("Report: {}", file.display()));
-    verifying::verdict(&run.events)?;
+    verifying::verdict(&answers(&run))?;
     Ok(exit)
 }
 

@@ -7,8 +7,8 @@ use cutover::history::{journal, schema};
 use cutover::inspect;
 use cutover::project::{Overrides, Project};
 use cutover::report::format::utc;
-use cutover::report::text::{Progress, TextStyle, summary, verification_table};
-use cutover::report::{html, markdown};
+use cutover::report::text::{Detail, Progress, TextStyle, summary, verification_table};
+use cutover::report::{answers, html, markdown};
 use cutover::run::Run;
 use serde::Serialize;
 
@@ -16,8 +16,9 @@ use crate::app::App;
 use crate::args::Format;
 use crate::error::{CliError, Exit};
 use crate::output::FORMAT_VERSION;
-use crate::verifying;
 
+/// Columns of text in a file.
+const FILE_WIDTH: usize = 120;
 /// How many runs `--list` shows.
 const LISTED: i64 = 100;
 
@@ -75,8 +76,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         (None, Format::Html) => Some(default_file.as_path()),
         (None, _) => None,
     };
-    let style = if file.is_some() { TextStyle::PLAIN } else { app.output.style() };
-    let document = document(&run, app.output.format, style)?;
+    let style =
+        if file.is_some() { TextStyle { color: false, width: FILE_WIDTH } } else { app.output.style() };
+    let document = document(&run, app.output.format, style, app.output.is_verbose())?;
     match file {
         None => app.output.print(&document),
         Some(file) => {
@@ -126,9 +128,9 @@ fn list(app: &App, project: &Project) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn document(run: &Run, format: Format, style: TextStyle) -> Result<String, CliError> {
+fn document(run: &Run, format: Format, style: TextStyle, verbose: bool) -> Result<String, CliError> {
     Ok(match format {
-        Format::Text => text(run, style),
+        Format::Text => text(run, style, verbose),
         Format::Markdown => markdown(run),
         Format::Html => html(run),
         Format::Json => {
@@ -140,16 +142,19 @@ fn document(run: &Run, format: Format, style: TextStyle) -> Result<String, CliEr
 }
 
 /// The run as it was seen when it happened, with its checks and its end.
-fn text(run: &Run, style: TextStyle) -> String {
+fn text(run: &Run, style: TextStyle, verbose: bool) -> String {
     let mut out = format!("{} {}  {}\n", run.project, run.id, utc(run.started_micros));
     let mut progress = Progress::new(&run.plan, style);
     for line in run.events.iter().filter_map(|event| progress.line(event)) {
         out.push_str(&line);
         out.push('\n');
     }
-    let checks = verifying::checks(&run.events);
+    let checks = answers(run);
     if !checks.is_empty() {
-        out.push_str(&verification_table(&checks, style));
+        let detail = if verbose { Detail::Full } else { Detail::Checks };
+        out.push('\n');
+        out.push_str(&verification_table(&checks, detail, style));
+        out.push('\n');
     }
     out.push_str(&summary(run, style));
     out

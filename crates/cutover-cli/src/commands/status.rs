@@ -6,10 +6,10 @@ use clap::Args;
 use cutover::history::records::Difference;
 use cutover::inspect::{self, Inspection};
 use cutover::plan::build::Read;
-use cutover::plan::select::Selection;
+use cutover::plan::select::{SelectError, Selection};
 use cutover::plan::{Plan, Step, StepState};
 use cutover::project::Overrides;
-use cutover::report::format::{count, utc};
+use cutover::report::format::{count, server_version, utc};
 use cutover::text::visible;
 use serde::Serialize;
 
@@ -33,20 +33,19 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let project = app.project(&Overrides::default())?;
-    // A pending version below the highest applied one is shown, not refused.
-    let selection = Selection { out_of_order: true, ..Selection::default() };
-    let inspection = app.block_on(async |signals| {
+    let selection = Selection::default();
+    let (inspection, refused) = app.block_on(async |signals| {
         let work = async {
             let target = app.target(&project).await?;
             let mut session = inspect::connect(&target.options, app.global.wait).await?;
-            Ok(inspect::database(&project, &mut session, &selection, Read::Pending).await?)
+            Ok(inspect::leniently(&project, &mut session, &selection, Read::Pending).await?)
         };
         signals.or_end(work).await
     })?;
     if app.output.is_json() {
-        app.output.json(&Document::new(&inspection))?;
+        app.output.json(&Document::new(&inspection, &refused))?;
     } else {
-        app.output.print(&text(&inspection, app.output.is_verbose()));
+        app.output.print(&text(&inspection, &refused, app.output.is_verbose()));
     }
     let pending = inspection.built.pending().next().is_some();
     let differs = inspection.differences.iter().any(|difference| difference.code().is_some());
@@ -105,6 +104,8 @@ struct Document<'a> {
     stages: Vec<StageLine<'a>>,
     migrations: Vec<MigrationLine<'a>>,
     differences: Vec<DifferenceLine<'a>>,
+    /// Why an apply of all that is pending would be refused.
+    refused: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -134,7 +135,7 @@ struct DifferenceLine<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn new(inspection: &'a Inspection) -> Self {
+    fn new(inspection: &'a Inspection, refused: &[SelectError]) -> Self {
         let plan = &inspection.built.plan;
         let stages = plan.stages.iter().map(|stage| StageLine {
             id: &stage.id,
@@ -167,6 +168,7 @@ impl<'a> Document<'a> {
             stages: stages.collect(),
             migrations: migrations.collect(),
             differences: differences.collect(),
+            refused: refused.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -175,7 +177,7 @@ fn members<'a>(plan: &'a Plan, stage: Option<&'a str>) -> impl Iterator<Item = &
     plan.steps.iter().filter(move |step| step.stage.as_deref() == stage)
 }
 
-fn text(inspection: &Inspection, all: bool) -> String {
+fn text(inspection: &Inspection, refused: &[SelectError], all: bool) -> String {
     let plan = &inspection.built.plan;
     let mut out = visible(&plan.project);
     if let Some(found) = &inspection.found {
@@ -183,7 +185,7 @@ fn text(inspection: &Inspection, all: bool) -> String {
             out,
             " on database {} (PostgreSQL {})",
             visible(&found.database),
-            visible(&found.server_version)
+            server_version(found.server_version_num)
         );
     }
     let _ = writeln!(out, ": {}", Counts::of(plan.steps.iter()).words());
@@ -207,7 +209,16 @@ fn text(inspection: &Inspection, all: bool) -> String {
             let _ = writeln!(out, "{described}");
         }
     }
+    let scripts = inspection.built.script_errors(&[]).map(ToString::to_string);
+    for refusal in refused.iter().map(ToString::to_string).chain(scripts) {
+        let _ = writeln!(out, "\napply would refuse: {}", visible_lines(&refusal));
+    }
     out
+}
+
+/// Several lines, each made fit to be shown.
+fn visible_lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n  ")
 }
 
 fn steps<'a>(out: &mut String, steps: impl Iterator<Item = &'a Step>, all: bool) {

@@ -12,14 +12,16 @@ use crate::verifying;
 
 /// Measure every claim and check against the database
 ///
-/// Every check runs in a transaction that is rolled back. Ends with 1 when a claim is false or could not be measured.
+/// Every check runs in a transaction that is rolled back. The answers are added to the journal of the project's newest
+/// run, where there is one that has ended. Ends with 1 when a claim is false or could not be measured.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cutover verify
   cutover verify --kind foreign_keys --kind claims
   cutover verify \"no dangling jobs\"
-  cutover verify --stage 3.2")]
+  cutover verify --stage 3.2
+  cutover verify -v                    also what was measured and expected")]
 pub(crate) struct Arguments {
     /// Only the checks of these names
     #[arg(value_name = "CHECK")]
@@ -33,6 +35,9 @@ pub(crate) struct Arguments {
     /// The database holds only what migrations put there: also measure that tables are empty
     #[arg(long)]
     fresh: bool,
+    /// Do not add the answers to the journal of the newest run, where `report` shows them
+    #[arg(long)]
+    no_record: bool,
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
@@ -45,14 +50,27 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         fresh: arguments.fresh,
         ..VerifyRequest::default()
     };
-    let events = app.block_on(async |signals| {
+    let (events, recorded) = app.block_on(async |signals| {
         let work = async {
             let target = app.target(&project).await?;
-            verifying::measure(app, &project, &target.options, &request, Duration::ZERO).await
+            let events = verifying::measure(app, &project, &target.options, &request, Duration::ZERO).await?;
+            let recorded = match arguments.no_record {
+                true => None,
+                false => Some(verifying::record(app, &project, &target.options, &events).await),
+            };
+            Ok((events, recorded))
         };
         signals.or_end(work).await
     })?;
-    verifying::print_table(app, &events);
-    verifying::verdict(&events)?;
+    let checks = verifying::checks(&events);
+    verifying::print_table(app, &checks, None);
+    match recorded {
+        _ if checks.is_empty() => app.output.remark(
+            "cutover.toml claims nothing here: `creates` of a [[stage.migration]], [[check]] and [checks] sql are measured",
+        ),
+        Some(recorded) => recorded.tell(app),
+        None => {}
+    }
+    verifying::verdict(&checks)?;
     Ok(Exit::Done)
 }

@@ -7,7 +7,7 @@ pub mod select;
 
 use serde::{Deserialize, Serialize};
 
-use crate::migration::{Claims, MigrationId};
+use crate::migration::{Claims, MigrationId, Version};
 
 /// Version of the JSON form of [`Plan`].
 pub const FORMAT_VERSION: u32 = 1;
@@ -129,6 +129,26 @@ pub enum StepState {
     Optional,
     /// Behind the target of `--to` or `--to-stage`.
     AboveTarget,
+}
+
+impl Step {
+    /// The version as its file name spells it: see [`label`].
+    pub fn label(&self) -> String {
+        label(&self.path, &self.migration.version)
+    }
+}
+
+/// A version with the letter that stands before it in the file name, as people say it: `V0001` for
+/// `V0001__create_users.sql`, `0330` for `0330_add_jobs.sql`.
+pub fn label(path: &str, version: &Version) -> String {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let mut chars = file.chars();
+    match chars.next() {
+        Some(letter) if letter.is_ascii_alphabetic() && chars.as_str().starts_with(version.text()) => {
+            format!("{letter}{version}")
+        }
+        _ => version.text().to_owned(),
+    }
 }
 
 impl StepState {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::StepState;
+use super::{StepState, label};
 use crate::history::records::History;
 use crate::migration::{Migration, MigrationId};
 use crate::project::Project;
@@ -103,10 +103,12 @@ pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migratio
     match matching.as_slice() {
         [one] => Ok(*one),
         [] => {
-            let known: Vec<&str> = project.migrations.iter().map(|migration| migration.id.version.text()).collect();
+            let known = || project.migrations.iter().map(|migration| migration.id.version.text());
+            let near = suggest(version.strip_prefix(['V', 'v']).unwrap_or(version), known());
+            let near = near.and_then(|near| project.migrations.iter().find(|other| other.id.version.text() == near));
             Err(SelectError::UnknownVersion {
                 version: text.to_owned(),
-                suggestion: suggest(version, known).map(str::to_owned),
+                suggestion: near.map(|near| label(&near.path, &near.id.version)),
             })
         }
         several => Err(SelectError::Ambiguous {
@@ -145,23 +147,45 @@ pub fn states(
     history: &History,
     selection: &Selection,
 ) -> Result<(Vec<StepState>, Option<usize>), SelectError> {
+    let (states, reached, refused) = states_leniently(project, history, selection)?;
+    match refused.into_iter().next() {
+        Some(refused) => Err(refused),
+        None => Ok((states, reached)),
+    }
+}
+
+/// As [`states`], but what would be refused is given beside the states: a look at a project shows what there is.
+///
+/// # Errors
+/// [`SelectError`] for versions and stages that do not exist.
+pub fn states_leniently(
+    project: &Project,
+    history: &History,
+    selection: &Selection,
+) -> Result<(Vec<StepState>, Option<usize>, Vec<SelectError>), SelectError> {
     let target = Target::new(project, selection)?;
     let mut states = Vec::with_capacity(project.migrations.len());
     let mut below = Vec::new();
     for (index, migration) in project.migrations.iter().enumerate() {
         let state = target.state(index, migration, history, selection);
         if state == StepState::PendingOutOfOrder && !target.may_be_out_of_order(index, migration, history, selection) {
-            below.push(migration.path.clone());
+            below.push(migration);
         }
         states.push(state);
     }
-    if !below.is_empty() {
-        let highest = project.migrations.iter().filter_map(|m| history.highest(&m.id.root)).max();
-        let highest = highest.map_or_else(String::new, ToString::to_string);
-        return Err(SelectError::OutOfOrder { paths: below, highest });
+    let mut refused = Vec::new();
+    if let Some(first) = below.first() {
+        let highest = history.highest(&first.id.root);
+        let file = project.migrations.iter().find(|other| other.id.root == first.id.root && Some(&other.id.version) == highest);
+        let highest = match (file, highest) {
+            (Some(file), _) => label(&file.path, &file.id.version),
+            (None, highest) => highest.map_or_else(String::new, ToString::to_string),
+        };
+        let paths = below.iter().map(|migration| migration.path.clone()).collect();
+        refused.push(SelectError::OutOfOrder { paths, highest });
     }
-    check_requirements(project, history, &states)?;
-    Ok((states, target.stage))
+    refused.extend(missing_requirements(project, history, &states)?);
+    Ok((states, target.stage, refused))
 }
 
 struct Target<'a> {
@@ -247,8 +271,14 @@ impl<'a> Target<'a> {
     }
 }
 
-fn check_requirements(project: &Project, history: &History, states: &[StepState]) -> Result<(), SelectError> {
+/// Requirements that are neither applied nor planned before what needs them.
+fn missing_requirements(
+    project: &Project,
+    history: &History,
+    states: &[StepState],
+) -> Result<Vec<SelectError>, SelectError> {
     let mut there: BTreeSet<&MigrationId> = BTreeSet::new();
+    let mut missing = Vec::new();
     for (migration, state) in project.migrations.iter().zip(states) {
         if !state.will_run() {
             continue;
@@ -257,10 +287,10 @@ fn check_requirements(project: &Project, history: &History, states: &[StepState]
             let (_, wanted) = find(project, required)?;
             if history.get(&wanted.id).is_none() && !there.contains(&wanted.id) {
                 let required = wanted.path.clone();
-                return Err(SelectError::Requires { path: migration.path.clone(), required });
+                missing.push(SelectError::Requires { path: migration.path.clone(), required });
             }
         }
         there.insert(&migration.id);
     }
-    Ok(())
+    Ok(missing)
 }

@@ -3,7 +3,7 @@
 //! Names and values stand in code spans; where they hold characters that could end one, they stand in a `<code>`
 //! element as character references, which never take part in Markdown's structure.
 
-use super::digest::{Digest, Fate, Objects, StepView, objects};
+use super::digest::{Digest, Fate, Objects, StepView, grouped_checks, objects, parts_in_words};
 use super::escape;
 use super::format::{bytes, count, duration, grouped, seconds, server_version, utc};
 use crate::run::{CheckResult, Run, Verdict};
@@ -90,7 +90,7 @@ fn false_claims(out: &mut String, digest: &Digest<'_>) {
     let claims: Vec<_> = digest
         .checks
         .iter()
-        .filter(|check| check.verdict != Verdict::Holds)
+        .filter(|check| matches!(check.verdict, Verdict::False | Verdict::NotMeasured))
         .collect();
     if claims.is_empty() {
         return;
@@ -224,10 +224,15 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
     for (view, step) in known {
         let Objects {
             creates,
+            parts,
             alters,
             drops,
             claimed,
         } = objects(step);
+        let parts = match parts_in_words(parts) {
+            none if none.is_empty() => none,
+            words => format!(" with {words}"),
+        };
         let claimed = if claimed && !creates.is_empty() {
             " (claimed, not read)"
         } else {
@@ -239,7 +244,7 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
             .map(|why| format!(" not fully known: {}", code(why)));
         put!(
             out,
-            "| {} | {}{claimed}{} | {} | {} | {} | {} |",
+            "| {} | {}{parts}{claimed}{} | {} | {} | {} | {} |",
             code(&view.label()),
             codes(creates),
             opaque.unwrap_or_default(),
@@ -391,27 +396,30 @@ fn verification(out: &mut String, digest: &Digest<'_>) {
         put!(out, "Nothing was measured in this run.");
         return;
     }
-    put!(
-        out,
-        "| Verdict | Check | Kind | Measured | Expected | Found | Took |\n|---|---|---|---|---|---|--:|"
-    );
-    for check in &digest.checks {
-        let verdict = verdict(check);
-        let verdict = if check.verdict == Verdict::Holds {
-            verdict.to_owned()
-        } else {
-            format!("**{verdict}**")
-        };
-        put!(
-            out,
-            "| {verdict} | {} | {} | {} | {} | {} | {} |",
-            code(&check.name),
-            code(&check.kind),
-            code(&escape::excerpt(&check.measured, CELL)),
-            code(&escape::excerpt(&check.expected, CELL)),
-            code(&escape::excerpt(&check.found, CELL)),
-            duration(check.elapsed),
-        );
+    for pass in &digest.passes {
+        put!(out, "- {} by {}: {}", utc(pass.at_micros), code(pass.operator), pass.words());
+    }
+    if !digest.passes.is_empty() {
+        out.push('\n');
+    }
+    put!(out, "{}.", digest.verdict_words().unwrap_or_default());
+    for group in grouped_checks(&digest.checks) {
+        put!(out, "\n### {}\n", prose(&capital(&group.title)));
+        put!(out, "| Verdict | Check | Found | Expected | Measured | Took |\n|---|---|---|---|---|--:|");
+        for (name, check) in &group.checks {
+            let verdict = verdict(check);
+            let holds = check.verdict == Verdict::Holds;
+            let verdict = if holds { verdict.to_owned() } else { format!("**{verdict}**") };
+            put!(
+                out,
+                "| {verdict} | {} | {} | {} | {} | {} |",
+                code(name),
+                code(&escape::excerpt(&check.found, CELL)),
+                code(&escape::excerpt(&check.expected, CELL)),
+                code(&escape::excerpt(&check.measured, CELL)),
+                duration(check.elapsed),
+            );
+        }
     }
 }
 

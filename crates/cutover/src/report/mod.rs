@@ -29,8 +29,15 @@ mod html;
 mod markdown;
 pub mod text;
 
+use crate::run::{CheckResult, Run};
+
 pub use html::html;
 pub use markdown::markdown;
+
+/// The newest answer of each check of a run, those that do not hold first.
+pub fn answers(run: &Run) -> Vec<CheckResult> {
+    digest::Digest::new(run).checks.into_iter().cloned().collect()
+}
 
 #[cfg(test)]
 mod fixture;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use expect_test::expect_file;
 
 use super::fixture;
-use super::text::{Progress, TextStyle, plan_lines, summary, verification_table};
+use super::text::{Detail, Progress, TextStyle, plan_lines, summary, verification_table};
 use crate::plan::StepState;
 use crate::run::{Blocker, CheckResult, EventKind, Run, RunEvent};
 
@@ -77,7 +77,7 @@ fn printed(run: &Run, style: TextStyle) -> String {
         }
     }
     out.push('\n');
-    out.push_str(&verification_table(&checks(run), style));
+    out.push_str(&verification_table(&checks(run), Detail::Checks, style));
     out.push('\n');
     out.push_str(&summary(run, style));
     out

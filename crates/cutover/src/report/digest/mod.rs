@@ -1,16 +1,21 @@
 //! One reading of a run's events, shared by every form of report: what became of each migration, stage and check.
 
+mod groups;
 mod step;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-pub(super) use step::{Fate, Objects, StepView, label, objects};
+pub(super) use groups::{Group, grouped_checks};
+pub(super) use step::{Fate, Objects, StepView, objects, parts_in_words};
 
-use super::format::count;
+use super::format::{count, duration};
 use crate::migration::MigrationId;
 use crate::plan::{Plan, StageSummary};
 use crate::run::{CheckResult, EventKind, Outcome, Run, Verdict};
+
+/// What is measured within this time after the run is part of its timeline.
+const AT_ONCE: Duration = Duration::from_secs(60);
 
 /// A run, digested.
 pub(super) struct Digest<'a> {
@@ -19,14 +24,18 @@ pub(super) struct Digest<'a> {
     pub(super) steps: Vec<StepView<'a>>,
     /// Indices into `steps` for each stage of the plan, in the plan's order of stages.
     pub(super) stages: Vec<(&'a StageSummary, Vec<usize>)>,
-    /// False claims first, then what was not measured, then what holds.
+    /// The newest answer of each check: false claims first, then what was not measured, then what holds.
     pub(super) checks: Vec<&'a CheckResult>,
+    /// Each time that checks were measured after the run.
+    pub(super) passes: Vec<Pass<'a>>,
     pub(super) backups: Vec<Backup<'a>>,
     /// Times spent waiting for another runner, and whom for.
     pub(super) runner_waits: Vec<Phase<'a>>,
-    /// From just before the first check to the last, where there are checks after the last step.
+    /// From just before the first check to the last, where there are checks after the last step that belong to the run
+    /// or follow it at once.
     pub(super) verification: Option<Phase<'a>>,
-    /// Time from the start to the last event.
+    /// Time from the start to the run's end, or to the last event where no end is recorded. What was measured later has
+    /// its own time, see `verification`.
     pub(super) took: Duration,
     /// Whether migrations come from several folders, so that a version alone does not name one.
     pub(super) several_roots: bool,
@@ -37,6 +46,23 @@ pub(super) struct Phase<'a> {
     pub(super) from: Duration,
     pub(super) to: Duration,
     pub(super) what: &'a str,
+}
+
+/// One time that checks were measured after the run.
+pub(super) struct Pass<'a> {
+    /// Wall clock at its beginning, microseconds since the Unix epoch.
+    pub(super) at_micros: i64,
+    pub(super) operator: &'a str,
+    pub(super) took: Duration,
+    pub(super) checks: Vec<&'a CheckResult>,
+}
+
+impl Pass<'_> {
+    /// Verdicts in words, and how long it took.
+    pub(super) fn words(&self) -> String {
+        let words = verdict_words(&self.checks).unwrap_or_else(|| "no checks".to_owned());
+        format!("{words}, measured in {}", duration(self.took))
+    }
 }
 
 /// A backup that was taken.
@@ -92,12 +118,8 @@ impl<'a> Digest<'a> {
             backups: Vec::new(),
             runner_waits: Vec::new(),
             verification: None,
-            took: run
-                .events
-                .iter()
-                .map(|event| event.elapsed)
-                .max()
-                .unwrap_or_default(),
+            passes: Vec::new(),
+            took: took(run),
             several_roots: several_roots(&run.plan),
         };
         digest.read_events();
@@ -108,6 +130,18 @@ impl<'a> Digest<'a> {
             Verdict::Holds => 3,
         });
         digest
+    }
+
+    /// Adds the answer of a check, in place of an earlier one.
+    fn answer(&mut self, check: &'a CheckResult) {
+        let same = |other: &&CheckResult| {
+            (&other.name, &other.kind, &other.migration, &other.stage)
+                == (&check.name, &check.kind, &check.migration, &check.stage)
+        };
+        match self.checks.iter().position(|other| same(&other)) {
+            Some(place) => self.checks[place] = check,
+            None => self.checks.push(check),
+        }
     }
 
     fn read_events(&mut self) {
@@ -121,6 +155,7 @@ impl<'a> Digest<'a> {
             .collect();
         let mut waiting: Option<(Duration, &'a str)> = None;
         let mut previous = Duration::ZERO;
+        let mut pass_began = Duration::ZERO;
         for event in &run.events {
             let at = event.elapsed;
             if let Some(id) = migration_of(&event.kind) {
@@ -152,14 +187,22 @@ impl<'a> Digest<'a> {
                         sha256,
                     });
                 }
+                EventKind::VerificationStarted { operator } => {
+                    pass_began = at;
+                    let (at_micros, checks) = (event.at_micros, Vec::new());
+                    self.passes.push(Pass { at_micros, operator, took: Duration::ZERO, checks });
+                }
                 EventKind::CheckDone(check) => {
-                    let from = self.verification.as_ref().map_or(previous, |phase| phase.from);
-                    self.verification = Some(Phase {
-                        from,
-                        to: at,
-                        what: "",
-                    });
-                    self.checks.push(check);
+                    if let Some(pass) = self.passes.last_mut() {
+                        pass.checks.push(check);
+                        pass.took = at.saturating_sub(pass_began);
+                    }
+                    if self.passes.len() <= 1 && pass_began.saturating_sub(self.took) < AT_ONCE {
+                        let before = if self.passes.is_empty() { previous } else { pass_began };
+                        let from = self.verification.as_ref().map_or(before, |phase| phase.from);
+                        self.verification = Some(Phase { from, to: at, what: "" });
+                    }
+                    self.answer(check);
                 }
                 EventKind::StepStarted { .. } => self.verification = None,
                 _ => {}
@@ -312,6 +355,13 @@ fn migration_of(kind: &EventKind) -> Option<&MigrationId> {
         | EventKind::StepSkipped { migration, .. } => Some(migration),
         _ => None,
     }
+}
+
+/// Time from the start to the recorded end, else to the last event.
+fn took(run: &Run) -> Duration {
+    let ended = run.events.iter().find(|event| matches!(event.kind, EventKind::RunFinished { .. }));
+    let last = || run.events.iter().map(|event| event.elapsed).max();
+    ended.map(|event| event.elapsed).or_else(last).unwrap_or_default()
 }
 
 /// How a run ended: a short word for a badge, and a sentence.

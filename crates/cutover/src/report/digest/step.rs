@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::migration::MigrationId;
 use crate::plan::{Step, StepState};
+use crate::report::format::count;
 use crate::run::{Blocker, EventKind};
 
 /// What became of one migration.
@@ -74,9 +75,7 @@ impl<'a> Fate<'a> {
     fn planned(state: &StepState) -> Self {
         match state {
             StepState::Pending | StepState::PendingOutOfOrder | StepState::Resume { .. } => Self::NotReached,
-            StepState::Applied { at_micros, .. } => Self::AppliedBefore {
-                at_micros: *at_micros,
-            },
+            StepState::Applied { at_micros, .. } => Self::AppliedBefore { at_micros: *at_micros },
             StepState::Deferred => Self::Deferred { why: None },
             StepState::Optional => Self::Optional { why: None },
             StepState::AboveTarget => Self::AboveTarget { why: None },
@@ -140,7 +139,7 @@ impl<'a> StepView<'a> {
 
     /// The version as its file spells it, e.g. `V0001`.
     pub(in crate::report) fn label(&self) -> String {
-        self.step.map_or_else(|| self.id.version.text().to_owned(), label)
+        self.step.map_or_else(|| self.id.version.text().to_owned(), Step::label)
     }
 
     pub(in crate::report) fn name(&self) -> &'a str {
@@ -158,21 +157,7 @@ impl<'a> StepView<'a> {
 
     /// Statements run, or how many the plan counted.
     pub(in crate::report) fn statements(&self) -> Option<u32> {
-        self.statements
-            .or_else(|| self.step.map(|step| step.statements).filter(|&n| n > 0))
-    }
-}
-
-/// The version with the letter its file name puts before it: `V0001` of `V0001__create_users.sql`.
-pub(in crate::report) fn label(step: &Step) -> String {
-    let file = step.path.rsplit('/').next().unwrap_or_default();
-    let version = step.migration.version.text();
-    let mut chars = file.chars();
-    match chars.next() {
-        Some(letter) if letter.is_ascii_alphabetic() && chars.as_str().starts_with(version) => {
-            format!("{letter}{version}")
-        }
-        _ => version.to_owned(),
+        self.statements.or_else(|| self.step.map(|step| step.statements).filter(|&n| n > 0))
     }
 }
 
@@ -180,9 +165,47 @@ pub(in crate::report) fn label(step: &Step) -> String {
 /// file was not read (`claimed` is then true).
 pub(in crate::report) struct Objects<'a> {
     pub(in crate::report) creates: &'a [String],
+    /// What belongs to a table among `creates`.
+    pub(in crate::report) parts: &'a [String],
     pub(in crate::report) alters: &'a [String],
     pub(in crate::report) drops: &'a [String],
     pub(in crate::report) claimed: bool,
+}
+
+/// Objects that belong to a table in numbers: `2 constraints, 1 index`. An index that a constraint of the same name
+/// keeps is the constraint's.
+pub(in crate::report) fn parts_in_words(parts: &[String]) -> String {
+    let named =
+        |part: &'static str| parts.iter().filter_map(move |text| text.strip_prefix(part)?.strip_prefix(' '));
+    let constraints: std::collections::BTreeSet<&str> =
+        named("constraint").map(|name| name.rsplit('.').next().unwrap_or(name)).collect();
+    let counted = |kind: &str| match kind {
+        "index" => named("index")
+            .filter(|name| !constraints.contains(name.rsplit('.').next().unwrap_or(name)))
+            .count(),
+        kind => parts.iter().filter(|text| text.split(' ').next() == Some(kind)).count(),
+    };
+    let mut words = Vec::new();
+    let mut rest = parts.len();
+    for (kind, many) in [
+        ("constraint", "constraints"),
+        ("index", "indexes"),
+        // Sequences belong to columns, which are not counted either.
+        ("sequence", ""),
+        ("trigger", "triggers"),
+        ("policy", "policies"),
+        ("rule", "rules"),
+    ] {
+        rest -= parts.iter().filter(|text| text.split(' ').next() == Some(kind)).count();
+        let number = counted(kind);
+        if number > 0 && !many.is_empty() {
+            words.push(count(number, kind, many));
+        }
+    }
+    if rest > 0 {
+        words.push(count(rest, "other object", "other objects"));
+    }
+    words.join(", ")
 }
 
 pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
@@ -190,6 +213,7 @@ pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
     if seen || step.statements > 0 {
         Objects {
             creates: &step.creates,
+            parts: &step.parts,
             alters: &step.alters,
             drops: &step.drops,
             claimed: false,
@@ -197,6 +221,7 @@ pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
     } else {
         Objects {
             creates: &step.claims.creates,
+            parts: &[],
             alters: &step.claims.alters,
             drops: &[],
             claimed: true,
@@ -211,51 +236,23 @@ impl<'a> StepView<'a> {
                 self.started = Some(at);
                 self.fate = Fate::Unfinished;
             }
-            EventKind::LockWaiting {
-                attempt, blockers, ..
-            } => {
+            EventKind::LockWaiting { attempt, blockers, .. } => {
                 self.attempts = Some(*attempt);
-                self.waits.push(Wait {
-                    at,
-                    attempt: *attempt,
-                    blockers,
-                });
+                self.waits.push(Wait { at, attempt: *attempt, blockers });
             }
-            EventKind::Notice {
-                severity,
-                code,
-                message,
-                line,
-                ..
-            } => {
-                self.notices.push(Notice {
-                    severity,
-                    code,
-                    message,
-                    line: *line,
-                });
+            EventKind::Notice { severity, code, message, line, .. } => {
+                self.notices.push(Notice { severity, code, message, line: *line });
             }
             EventKind::UnitFinished { .. } => self.units.push(at),
-            EventKind::StepFinished {
-                statements,
-                took,
-                attempts,
-                ..
-            } => {
+            EventKind::StepFinished { statements, took, attempts, .. } => {
                 self.fate = Fate::Applied;
                 self.ended = Some(at);
                 self.statements = Some(*statements);
                 self.took = Some(*took);
                 self.attempts = Some(*attempts);
             }
-            EventKind::StepFailed {
-                message, code, state, ..
-            } => {
-                self.fate = Fate::Failed {
-                    message,
-                    code: code.as_deref(),
-                    state,
-                };
+            EventKind::StepFailed { message, code, state, .. } => {
+                self.fate = Fate::Failed { message, code: code.as_deref(), state };
                 self.ended = Some(at);
                 self.took = self.started.map(|started| at.saturating_sub(started));
             }
@@ -268,13 +265,7 @@ impl<'a> StepView<'a> {
     pub(in crate::report) fn waited(&self) -> Vec<(Duration, Duration)> {
         let mut stretches: Vec<(Duration, Duration)> = Vec::new();
         for wait in &self.waits {
-            let from = self
-                .units
-                .iter()
-                .copied()
-                .filter(|unit| *unit <= wait.at)
-                .max()
-                .or(self.started);
+            let from = self.units.iter().copied().filter(|unit| *unit <= wait.at).max().or(self.started);
             let from = from.unwrap_or(wait.at).min(wait.at);
             match stretches.last_mut() {
                 Some(last) if last.0 == from => last.1 = wait.at,
@@ -286,10 +277,7 @@ impl<'a> StepView<'a> {
 
     /// Total of [`Self::waited`].
     pub(in crate::report) fn waited_total(&self) -> Duration {
-        self.waited()
-            .iter()
-            .map(|(from, to)| to.saturating_sub(*from))
-            .sum()
+        self.waited().iter().map(|(from, to)| to.saturating_sub(*from)).sum()
     }
 
     /// Every session seen in the way, once a process id.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::digest::{Digest, Fate, Objects, StepView, objects};
+use super::super::digest::{Digest, Fate, Objects, StepView, objects, parts_in_words};
 use super::super::format::{count, duration, grouped, utc};
 use super::Shown;
 use super::sections::{class, mark, named};
@@ -16,11 +16,7 @@ const OBJECTS: usize = 12;
 pub(super) fn section(digest: &Digest<'_>) -> Markup {
     let before = |step: &StepView<'_>| matches!(step.fate, Fate::AppliedBefore { .. });
     let folded = digest.steps.len() > LISTED;
-    let hidden = if folded {
-        digest.steps.iter().filter(|step| before(step)).count()
-    } else {
-        0
-    };
+    let hidden = if folded { digest.steps.iter().filter(|step| before(step)).count() } else { 0 };
     html! {
         section #migrations {
             h2 { "Migrations" }
@@ -71,22 +67,11 @@ fn row(digest: &Digest<'_>, order: usize, step: &StepView<'_>) -> Markup {
 }
 
 fn does(step: &Step) -> Markup {
-    let Objects {
-        creates,
-        alters,
-        drops,
-        claimed,
-    } = objects(step);
-    let kinds = [
-        ("+", "creates", creates),
-        ("~", "alters", alters),
-        ("−", "drops", drops),
-    ];
-    let all = || {
-        kinds
-            .iter()
-            .flat_map(|(sign, verb, names)| names.iter().map(move |name| (sign, verb, name)))
-    };
+    let Objects { creates, parts, alters, drops, claimed } = objects(step);
+    let parts = parts_in_words(parts);
+    let kinds = [("+", "creates", creates), ("~", "alters", alters), ("−", "drops", drops)];
+    let all =
+        || kinds.iter().flat_map(|(sign, verb, names)| names.iter().map(move |name| (sign, verb, name)));
     let total = creates.len() + alters.len() + drops.len();
     html! {
         @if total > 0 {
@@ -99,6 +84,11 @@ fn does(step: &Step) -> Markup {
                 details { summary { (grouped(total - OBJECTS)) " more" }
                     ul.objects { @for (sign, verb, name) in all().skip(OBJECTS) { li { i title=(verb) { (sign) } " " (Shown(name)) } } }
                 }
+            }
+        }
+        @if !parts.is_empty() {
+            details { summary { "with " (parts) }
+                ul.objects { @for name in &step.parts { li { i title="creates" { "+" } " " (Shown(name)) } } }
             }
         }
         @if claimed && total > 0 { div.small { "as claimed; the file was not read" } }

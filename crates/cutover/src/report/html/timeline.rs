@@ -82,42 +82,26 @@ fn lanes(digest: &Digest<'_>) -> Vec<Row> {
     let mut groups: Vec<(Option<&str>, Vec<&StepView<'_>>)> = Vec::new();
     for step in digest.steps.iter().filter(|step| step.started.is_some()) {
         let stage = step.stage();
-        match groups
-            .iter_mut()
-            .rev()
-            .find(|(id, members)| *id == stage && members.len() < LANE)
-        {
+        match groups.iter_mut().rev().find(|(id, members)| *id == stage && members.len() < LANE) {
             Some((_, members)) => members.push(step),
             None => groups.push((stage, vec![step])),
         }
     }
     let mut rows = other_phases(digest);
     for (stage, members) in groups {
-        let ends = (
-            members.first().map(|step| step.label()),
-            members.last().map(|step| step.label()),
-        );
+        let ends = (members.first().map(|step| step.label()), members.last().map(|step| step.label()));
         let range = format!("{} – {}", ends.0.unwrap_or_default(), ends.1.unwrap_or_default());
         let label = stage.map_or(range, |id| stage_title(digest, id));
         let note = count(members.len(), "file", "files");
         let bars = members.into_iter().filter_map(|step| bar(digest, step)).collect();
-        rows.push(Row {
-            stage: None,
-            label,
-            note,
-            bars,
-        });
+        rows.push(Row { stage: None, label, note, bars });
     }
     rows.extend(verification(digest));
     rows
 }
 
 fn stage_title(digest: &Digest<'_>, id: &str) -> String {
-    let title = digest
-        .stages
-        .iter()
-        .find(|(stage, _)| stage.id == id)
-        .map_or("", |(stage, _)| &stage.title);
+    let title = digest.stages.iter().find(|(stage, _)| stage.id == id).map_or("", |(stage, _)| &stage.title);
     format!("{id} {title}")
 }
 
@@ -130,10 +114,7 @@ fn bar(digest: &Digest<'_>, step: &StepView<'_>) -> Option<Bar> {
     };
     let mut facts = vec![step.fate.word().to_owned()];
     facts.extend(step.took.map(duration));
-    facts.extend(
-        step.statements
-            .map(|n| count(n as usize, "statement", "statements")),
-    );
+    facts.extend(step.statements.map(|n| count(n as usize, "statement", "statements")));
     facts.push(format!("began at {}", duration(from)));
     if !step.waits.is_empty() {
         facts.push(format!("{} for locks", duration(step.waited_total())));
@@ -199,6 +180,11 @@ fn verification(digest: &Digest<'_>) -> Option<Row> {
     })
 }
 
+/// What the picture spans: the run, and the verification that follows it at once.
+fn whole(digest: &Digest<'_>) -> Duration {
+    digest.verification.as_ref().map_or(digest.took, |phase| phase.to.max(digest.took))
+}
+
 /// Where rows and the bands of their stages lie.
 struct Layout<'a> {
     /// Stage heading, top and height of each band.
@@ -213,10 +199,7 @@ fn layout(rows: &[Row]) -> Layout<'_> {
     let mut y = AXIS;
     for (i, row) in rows.iter().enumerate() {
         let stage = row.stage.as_deref();
-        let begins = i == 0
-            || rows
-                .get(i - 1)
-                .is_none_or(|before| before.stage.as_deref() != stage);
+        let begins = i == 0 || rows.get(i - 1).is_none_or(|before| before.stage.as_deref() != stage);
         if begins {
             bands.push((stage, y, 0.0));
             y += if stage.is_some() { HEADING } else { 0.0 };
@@ -227,16 +210,13 @@ fn layout(rows: &[Row]) -> Layout<'_> {
             band.2 = y - band.1;
         }
     }
-    Layout {
-        bands,
-        tops,
-        height: y + 6.0,
-    }
+    Layout { bands, tops, height: y + 6.0 }
 }
 
 fn picture(digest: &Digest<'_>, rows: &[Row]) -> Markup {
     let layout = layout(rows);
-    let whole = digest.took.as_secs_f64();
+    let span = whole(digest);
+    let whole = span.as_secs_f64();
     let x = |at: Duration| LEFT + (WIDTH - LEFT - RIGHT) * (at.as_secs_f64() / whole).min(1.0);
     let bottom = layout.height - 6.0;
     html! {
@@ -254,7 +234,7 @@ fn picture(digest: &Digest<'_>, rows: &[Row]) -> Markup {
                     text.stage x="8" y=(px(top + 16.5)) { (Shown(&escape::excerpt(stage, 60))) title { (Shown(stage)) } }
                 }
             }
-            @for (at, label) in ticks(digest.took) {
+            @for (at, label) in ticks(span) {
                 line.grid x1=(px(x(at))) x2=(px(x(at))) y1=(AXIS - 6.0) y2=(px(bottom)) {}
                 text.tick x=(px(x(at))) y=(AXIS - 11.0) { (label) }
             }
@@ -302,9 +282,7 @@ fn px(value: f64) -> String {
 fn ticks(whole: Duration) -> Vec<(Duration, String)> {
     let target = whole.as_secs_f64() / 8.0;
     let steps = [1.0, 2.0, 5.0];
-    let minutes = [
-        60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0,
-    ];
+    let minutes = [60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0];
     let decades = (-6..=1).flat_map(|power| steps.map(|step| step * 10_f64.powi(power)));
     let mut sizes = decades.filter(|size| *size < 60.0).chain(minutes);
     let size = sizes.find(|size| *size >= target).unwrap_or(target);
@@ -359,15 +337,8 @@ mod tests {
 
     #[test]
     fn axes_have_a_few_round_marks() {
-        let labels = |millis| {
-            ticks(Duration::from_millis(millis))
-                .into_iter()
-                .map(|(_, label)| label)
-        };
-        assert_eq!(
-            labels(1_100).collect::<Vec<_>>(),
-            ["0", "200 ms", "400 ms", "600 ms", "800 ms", "1 s"]
-        );
+        let labels = |millis| ticks(Duration::from_millis(millis)).into_iter().map(|(_, label)| label);
+        assert_eq!(labels(1_100).collect::<Vec<_>>(), ["0", "200 ms", "400 ms", "600 ms", "800 ms", "1 s"]);
         assert_eq!(
             labels(3).collect::<Vec<_>>(),
             ["0", "0.5 ms", "1 ms", "1.5 ms", "2 ms", "2.5 ms", "3 ms"]

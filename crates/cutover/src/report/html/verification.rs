@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::super::digest::Digest;
+use super::super::digest::{Digest, grouped_checks};
 use super::super::escape;
-use super::super::format::duration;
+use super::super::format::{duration, utc};
 use super::Shown;
 use crate::run::{CheckResult, Verdict};
 
@@ -12,7 +12,7 @@ pub(super) fn false_claims(digest: &Digest<'_>) -> Markup {
     let claims: Vec<_> = digest
         .checks
         .iter()
-        .filter(|check| check.verdict != Verdict::Holds)
+        .filter(|check| matches!(check.verdict, Verdict::False | Verdict::NotMeasured))
         .collect();
     html! {
         @if !claims.is_empty() {
@@ -35,7 +35,20 @@ pub(super) fn section(digest: &Digest<'_>) -> Markup {
             h2 { "Verification" }
             @if let Some(words) = digest.verdict_words() {
                 p.lead { (words) ". Open a line for the query that was measured." }
-                div.checks { @for check in &digest.checks { (entry(check)) } }
+                @if !digest.passes.is_empty() {
+                    ul.passes {
+                        @for pass in &digest.passes {
+                            li {
+                                time datetime=(utc(pass.at_micros)) { (utc(pass.at_micros)) }
+                                " by " (Shown(pass.operator)) ": " (pass.words())
+                            }
+                        }
+                    }
+                }
+                @for group in grouped_checks(&digest.checks) {
+                    h3 { (Shown(&group.title)) }
+                    div.checks { @for (name, check) in &group.checks { (entry(name, check)) } }
+                }
             } @else {
                 p.lead { "Nothing was measured in this run." }
             }
@@ -43,12 +56,12 @@ pub(super) fn section(digest: &Digest<'_>) -> Markup {
     }
 }
 
-fn entry(check: &CheckResult) -> Markup {
+fn entry(name: &str, check: &CheckResult) -> Markup {
     html! {
         details.check {
             summary {
                 (badge(check))
-                span.name { (Shown(&check.name)) }
+                span.name { (Shown(name)) }
                 span.found { (escape::excerpt(&check.found, 90)) }
                 span.took { (duration(check.elapsed)) }
             }

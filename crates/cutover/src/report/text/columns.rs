@@ -41,6 +41,7 @@ pub(super) struct Columns {
     parts: Vec<(Column, usize)>,
     style: TextStyle,
     fits: bool,
+    natural: bool,
 }
 
 impl Columns {
@@ -56,15 +57,12 @@ impl Columns {
         for row in rows {
             for ((width, least), cell) in widths.iter_mut().zip(&mut least).zip(row) {
                 *width = cell.text.width().max(*width);
-                *least = cell
-                    .text
-                    .split(' ')
-                    .map(UnicodeWidthStr::width)
-                    .fold(*least, usize::max);
+                *least = cell.text.split(' ').map(UnicodeWidthStr::width).fold(*least, usize::max);
             }
         }
         let mut columns: Vec<(Column, usize)> = columns.iter().copied().zip(widths).collect();
         let available = style.width.saturating_sub(indent);
+        let natural = total(&columns) <= available;
         while total(&columns) > available {
             let wrapped = columns.iter_mut().zip(&least).filter(|((kind, width), least)| {
                 matches!(kind, Column::Wrapped(_)) && *width > (**least).clamp(NARROWEST.0, NARROWEST.1)
@@ -75,12 +73,12 @@ impl Columns {
             }
         }
         let fits = total(&columns) <= available;
-        Self {
-            indent,
-            parts: columns,
-            style,
-            fits,
-        }
+        Self { indent, parts: columns, style, fits, natural }
+    }
+
+    /// Whether every row stands on one line.
+    pub(super) fn is_natural(&self) -> bool {
+        self.natural
     }
 
     /// Whether the rows fit the style's width without words broken for it.
@@ -124,9 +122,7 @@ impl Columns {
 
 fn total(columns: &[(Column, usize)]) -> usize {
     let used = columns.iter().filter(|(_, width)| *width > 0);
-    used.map(|(_, width)| width + GAP)
-        .sum::<usize>()
-        .saturating_sub(GAP)
+    used.map(|(_, width)| width + GAP).sum::<usize>().saturating_sub(GAP)
 }
 
 /// Lines no wider than `width`, broken at spaces where there are any.
@@ -168,6 +164,23 @@ fn limited(mut lines: Vec<String>, limit: usize, width: usize) -> Vec<String> {
     lines
 }
 
+/// Text in at most `width` columns; where some is left out, it ends in an ellipsis.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 1;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        out.push(c);
+    }
+    format!("{}…", out.trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +193,15 @@ mod tests {
         assert_eq!(wrap("e\u{301}e\u{301}", 1), ["e\u{301}", "e\u{301}"]);
         assert_eq!(wrap("", 5), [""]);
         assert_eq!(wrap("表", 1), ["表"]);
+    }
+
+    #[test]
+    fn cutting_counts_terminal_columns() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdef", 4), "abc…");
+        assert_eq!(cut("ab cdef", 4), "ab…");
+        assert_eq!(cut("表表表", 4), "表…");
+        assert_eq!(cut("abc", 0), "…");
     }
 
     #[test]
@@ -197,14 +219,9 @@ mod tests {
 
     #[test]
     fn the_widest_wrapped_column_gives_way() {
-        let row = [
-            Cell::new(Tone::Plain, "version"),
-            Cell::new(Tone::Plain, "a list of things that is long"),
-        ];
-        let style = TextStyle {
-            color: false,
-            width: 22,
-        };
+        let row =
+            [Cell::new(Tone::Plain, "version"), Cell::new(Tone::Plain, "a list of things that is long")];
+        let style = TextStyle { color: false, width: 22 };
         let kinds = [Column::Left, Column::Wrapped(2)];
         let narrow = TextStyle { width: 14, ..style };
         assert!(!Columns::fit(narrow, 0, &kinds, [row.as_slice()]).fits());

@@ -7,8 +7,8 @@ mod plan;
 mod progress;
 mod summary;
 
-pub use checks::verification_table;
-pub use plan::plan_lines;
+pub use checks::{Detail, verification_table};
+pub use plan::{plan_lines, plan_overview};
 pub use progress::{Progress, event_line};
 pub use summary::summary;
 

@@ -3,12 +3,14 @@
 use super::columns::{Cell, Column, Columns, wrap};
 use super::{TextStyle, Tone};
 use crate::plan::{Plan, StageSummary, Step, StepState};
-use crate::report::digest::{Objects, by_stage, label, objects, several_roots};
+use crate::report::digest::{Objects, by_stage, objects, parts_in_words, several_roots};
 use crate::report::escape;
-use crate::report::format::{count, grouped, server_version, utc};
+use crate::report::format::{count, grouped, server_version};
 
 /// More applied migrations than this in a row are shown as one line.
 const FOLDED: usize = 20;
+/// More objects than this of one migration are counted, not named.
+const NAMED: usize = 8;
 /// Place of text that belongs to the line above.
 const INDENT: usize = 8;
 
@@ -18,50 +20,97 @@ pub fn plan_lines(plan: &Plan, style: TextStyle) -> String {
     let mut out = String::new();
     head(&mut out, plan, style);
     let several = several_roots(plan);
-    let rows: Vec<Vec<Cell>> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(i, step)| row(i + 1, step, several))
-        .collect();
+    let rows: Vec<Vec<Cell>> =
+        plan.steps.iter().enumerate().map(|(i, step)| row(i + 1, step, several)).collect();
     let view = View::fit(plan, &rows, style);
     let (stages, others) = by_stage(plan);
+    let mut roomy = true;
     for (stage, members) in &stages {
+        // Stages that are one line each stand together.
+        let short = members.is_empty() && stage.uses.is_empty() && stage.notes.is_empty();
+        if roomy || !short {
+            out.push('\n');
+        }
         heading(&mut out, stage, members.is_empty(), style);
         view.steps(&mut out, members);
+        roomy = !short;
     }
     if !others.is_empty() {
-        let title = if stages.is_empty() {
-            "Migrations"
-        } else {
-            "Without a stage"
-        };
+        let title = if stages.is_empty() { "Migrations" } else { "Without a stage" };
         put!(&mut out, "\n{}", style.paint(Tone::Strong, title));
         view.steps(&mut out, &others);
     }
-    if !plan.notes.is_empty() {
-        out.push('\n');
-        for note in &plan.notes {
-            remark(
-                &mut out,
-                0,
-                &format!("note: {}", escape::line(note)),
-                Tone::Plain,
-                style,
-            );
-        }
-    }
+    notes(&mut out, plan, style);
     out
+}
+
+/// The plan in one line a stage; of a project without stages, all of it.
+pub fn plan_overview(plan: &Plan, style: TextStyle) -> String {
+    let (stages, others) = by_stage(plan);
+    if stages.is_empty() {
+        return plan_lines(plan, style);
+    }
+    let mut out = String::new();
+    head(&mut out, plan, style);
+    let line = |id: String, title: &str, members: &[usize]| {
+        vec![
+            Cell::new(Tone::Strong, escape::line(id.trim())),
+            Cell::new(Tone::Plain, escape::line(title)),
+            Cell::new(if members.is_empty() { Tone::Dim } else { Tone::Plain }, overview(plan, members)),
+        ]
+    };
+    let mut rows: Vec<Vec<Cell>> = stages
+        .iter()
+        .map(|(stage, members)| line(format!("{} {}", stage.kind, stage.id), &stage.title, members))
+        .collect();
+    if !others.is_empty() {
+        rows.push(line("without a stage".to_owned(), "", &others));
+    }
+    let kinds = [Column::Left, Column::Wrapped(2), Column::Wrapped(3)];
+    let columns = Columns::fit(style, 2, &kinds, rows.iter().map(Vec::as_slice));
+    for row in &rows {
+        columns.put(&mut out, row);
+    }
+    notes(&mut out, plan, style);
+    out
+}
+
+/// The versions of one stage: what would run, then what would not, and why.
+fn overview(plan: &Plan, members: &[usize]) -> String {
+    if members.is_empty() {
+        return "no migrations".to_owned();
+    }
+    let steps: Vec<&Step> = members.iter().filter_map(|&i| plan.steps.get(i)).collect();
+    let mut parts = Vec::new();
+    for of_one in steps.chunk_by(|one, next| state(one).1 == state(next).1) {
+        let words = match of_one {
+            [only] => only.label(),
+            [one, other] => format!("{}, {}", one.label(), other.label()),
+            [first, .., last] => format!("{} – {} ({})", first.label(), last.label(), grouped(of_one.len())),
+            [] => continue,
+        };
+        let (_, state, _) = state(of_one[0]);
+        let state = if state == PENDING { String::new() } else { format!(" {state}") };
+        parts.push(format!("{words}{state}"));
+    }
+    escape::line(&parts.join(", ")).into_owned()
+}
+
+fn notes(out: &mut String, plan: &Plan, style: TextStyle) {
+    if plan.notes.is_empty() {
+        return;
+    }
+    out.push('\n');
+    for note in &plan.notes {
+        remark(out, 0, &format!("note: {}", escape::line(note)), Tone::Plain, style);
+    }
 }
 
 fn head(out: &mut String, plan: &Plan, style: TextStyle) {
     let to_run = plan.steps.iter().filter(|step| step.state.will_run()).count();
     let target = plan.target.as_ref().map_or_else(String::new, |target| {
         let version = server_version(target.server_version_num);
-        format!(
-            " on database {} (PostgreSQL {version})",
-            escape::line(&target.database)
-        )
+        format!(" on database {} (PostgreSQL {version})", escape::line(&target.database))
     });
     out.push_str(&style.paint(Tone::Strong, &escape::line(&plan.project)));
     if plan.steps.is_empty() {
@@ -69,32 +118,21 @@ fn head(out: &mut String, plan: &Plan, style: TextStyle) {
         return;
     }
     let total = count(plan.steps.len(), "migration", "migrations");
-    let to_run = if to_run == 0 {
-        "nothing".to_owned()
-    } else {
-        grouped(to_run)
-    };
+    let to_run = if to_run == 0 { "nothing".to_owned() } else { grouped(to_run) };
     put!(out, ": {to_run} of {total} to apply{target}");
 }
 
 fn heading(out: &mut String, stage: &StageSummary, empty: bool, style: TextStyle) {
     let id = format!("{} {}", stage.kind, stage.id);
     let id = escape::line(id.trim());
-    let beyond = if stage.within_target {
-        ""
-    } else {
-        "  (beyond the target)"
+    let remarks = match (empty, stage.within_target) {
+        (false, true) => "",
+        (true, true) => "  (no migrations)",
+        (false, false) => "  (beyond the target)",
+        (true, false) => "  (no migrations, beyond the target)",
     };
-    put!(
-        out,
-        "\n{}  {}{}",
-        style.paint(Tone::Strong, &id),
-        escape::line(&stage.title),
-        style.paint(Tone::Dim, beyond)
-    );
-    if empty {
-        remark(out, INDENT, "no migrations", Tone::Dim, style);
-    }
+    let title = escape::line(&stage.title);
+    put!(out, "{}  {title}{}", style.paint(Tone::Strong, &id), style.paint(Tone::Dim, remarks));
     if !stage.uses.is_empty() {
         let uses = format!("uses {}", escape::line(&stage.uses.join(", ")));
         remark(out, INDENT, &uses, Tone::Dim, style);
@@ -131,35 +169,26 @@ impl<'a> View<'a> {
             Column::Left,
             Column::Wrapped(4),
             Column::Left,
-            Column::Wrapped(usize::MAX),
+            Column::Wrapped(6),
             Column::Wrapped(3),
         ];
         let short = |length: usize| rows.iter().map(move |row| row.get(..length).unwrap_or(row));
-        let columns = Columns::fit(style, 2, &kinds, short(kinds.len()));
+        let of = |length: usize| Columns::fit(style, 2, kinds.get(..length).unwrap_or(&kinds), short(length));
+        // The source is left out before anything is wrapped for it.
+        let whole = of(kinds.len());
+        let columns = if whole.is_natural() { whole } else { of(kinds.len() - 1) };
         let stacked = !columns.fits();
-        let columns = if stacked {
-            Columns::fit(style, 2, kinds.get(..5).unwrap_or(&kinds), short(5))
-        } else {
-            columns
-        };
-        Self {
-            plan,
-            rows,
-            columns,
-            stacked,
-            style,
-        }
+        let columns = if stacked { of(kinds.len() - 2) } else { columns };
+        Self { plan, rows, columns, stacked, style }
     }
 
     fn steps(&self, out: &mut String, members: &[usize]) {
-        let all: Vec<(&Step, &Vec<Cell>)> = members
-            .iter()
-            .filter_map(|&i| Some((self.plan.steps.get(i)?, self.rows.get(i)?)))
-            .collect();
+        let all: Vec<(&Step, &Vec<Cell>)> =
+            members.iter().filter_map(|&i| Some((self.plan.steps.get(i)?, self.rows.get(i)?))).collect();
         for part in all.chunk_by(|(one, _), (next, _)| applied(one) && applied(next)) {
             match part {
                 [(first, _), .., (last, _)] if part.len() > FOLDED => {
-                    let range = format!("✓ {} – {}", label(first), label(last));
+                    let range = format!("✓ {} – {}", first.label(), last.label());
                     let words = format!("{}: {} applied", escape::line(&range), grouped(part.len()));
                     remark(out, INDENT, &words, Tone::Dim, self.style);
                 }
@@ -173,22 +202,27 @@ impl<'a> View<'a> {
         }
     }
 
+    /// A version that `cutover.toml` names, as its file spells it.
+    fn label_of(&self, version: &str) -> String {
+        let named = self.plan.steps.iter().find(|step| step.migration.version.text() == version);
+        named.map_or_else(|| version.to_owned(), Step::label)
+    }
+
     fn details(&self, out: &mut String, step: &Step) {
         let mut lines = Vec::new();
         if self.stacked {
             lines.push(contents(step));
             lines.extend(step.claims.source.as_ref().map(|source| format!("from {source}")));
         }
-        for why in step.units.iter().filter_map(|unit| unit.why.as_ref()) {
-            lines.push(format!("outside a transaction: {why}"));
+        for unit in step.units.chunk_by(|one, next| one.why == next.why) {
+            let Some(why) = unit.first().and_then(|unit| unit.why.as_ref()) else { continue };
+            let times = if unit.len() > 1 { format!(", {} times", unit.len()) } else { String::new() };
+            lines.push(format!("outside a transaction: {why}{times}"));
         }
-        lines.extend(
-            step.opaque
-                .as_ref()
-                .map(|why| format!("effects not fully known: {why}")),
-        );
+        lines.extend(step.opaque.as_ref().map(|why| format!("effects not fully known: {why}")));
         if !step.claims.requires.is_empty() && !applied(step) {
-            lines.push(format!("requires {}", step.claims.requires.join(", ")));
+            let required: Vec<String> = step.claims.requires.iter().map(|text| self.label_of(text)).collect();
+            lines.push(format!("requires {}", required.join(", ")));
         }
         for line in lines.iter().filter(|line| !line.is_empty()) {
             remark(out, INDENT, &escape::line(line), Tone::Dim, self.style);
@@ -200,38 +234,35 @@ fn applied(step: &Step) -> bool {
     matches!(step.state, StepState::Applied { .. })
 }
 
-fn row(order: usize, step: &Step, several_roots: bool) -> Vec<Cell> {
-    let (mark, tone, state) = match &step.state {
-        StepState::Pending => ("+", Tone::Good, "pending".to_owned()),
-        StepState::PendingOutOfOrder => ("+", Tone::Warn, "pending, out of order".to_owned()),
+/// The word for what would simply run.
+const PENDING: &str = "pending";
+
+/// Mark, words and tone of where a migration stands.
+fn state(step: &Step) -> (&'static str, String, Tone) {
+    match &step.state {
+        StepState::Pending => ("+", PENDING.to_owned(), Tone::Good),
+        StepState::PendingOutOfOrder => ("+", "pending, out of order".to_owned(), Tone::Warn),
         StepState::Resume { done } => {
-            let units = count(step.units.len(), "unit", "units");
-            ("▸", Tone::Warn, format!("to be finished, {done} of {units} done"))
+            let units = count(step.units.len(), "part", "parts");
+            ("▸", format!("to be finished, {done} of {units} done"), Tone::Warn)
         }
-        StepState::Applied { at_micros, .. } => ("✓", Tone::Dim, format!("applied {}", utc(*at_micros))),
-        StepState::Deferred => ("–", Tone::Dim, "deferred".to_owned()),
-        StepState::Optional => ("–", Tone::Dim, "optional".to_owned()),
-        StepState::AboveTarget => ("·", Tone::Dim, "above the target".to_owned()),
-    };
-    let text = if step.state.will_run() {
-        Tone::Plain
-    } else {
-        Tone::Dim
-    };
-    let root = if several_roots {
-        format!("{}/", step.migration.root)
-    } else {
-        String::new()
-    };
-    let version = format!("{root}{}", label(step));
+        StepState::Applied { .. } => ("✓", "applied".to_owned(), Tone::Dim),
+        StepState::Deferred => ("–", "deferred".to_owned(), Tone::Dim),
+        StepState::Optional => ("–", "optional".to_owned(), Tone::Dim),
+        StepState::AboveTarget => ("·", "not chosen".to_owned(), Tone::Dim),
+    }
+}
+
+fn row(order: usize, step: &Step, several_roots: bool) -> Vec<Cell> {
+    let (mark, state, tone) = state(step);
+    let text = if step.state.will_run() { Tone::Plain } else { Tone::Dim };
+    let root = if several_roots { format!("{}/", step.migration.root) } else { String::new() };
+    let version = format!("{root}{}", step.label());
     let source = step.claims.source.as_deref().unwrap_or_default();
     vec![
         Cell::new(Tone::Dim, grouped(order)),
         Cell::new(tone, mark),
-        Cell::new(
-            if text == Tone::Plain { Tone::Strong } else { text },
-            escape::line(&version),
-        ),
+        Cell::new(if text == Tone::Plain { Tone::Strong } else { text }, escape::line(&version)),
         Cell::new(text, escape::line(&step.name)),
         Cell::new(tone, state),
         Cell::new(text, contents(step)),
@@ -239,27 +270,41 @@ fn row(order: usize, step: &Step, several_roots: bool) -> Vec<Cell> {
     ]
 }
 
-/// What the migration creates; what it alters and drops follows in words.
+/// What the migration creates, with what belongs to it in numbers; what it alters and drops follows in words.
 fn contents(step: &Step) -> String {
-    let Objects {
-        creates,
-        alters,
-        drops,
-        claimed,
-    } = objects(step);
-    let mut parts = Vec::new();
-    if !creates.is_empty() {
-        parts.push(creates.join(", "));
+    let Objects { creates, parts, alters, drops, claimed } = objects(step);
+    let mut all = Vec::new();
+    let owned = parts_in_words(parts);
+    match (creates.is_empty(), owned.is_empty()) {
+        (false, true) => all.push(names(creates)),
+        (false, false) => all.push(format!("{} (+{owned})", names(creates))),
+        (true, false) => all.push(owned),
+        (true, true) => {}
     }
-    for (verb, names) in [("alters", alters), ("drops", drops)] {
-        if !names.is_empty() {
-            parts.push(format!("{verb} {}", names.join(", ")));
+    for (verb, objects) in [("alters", alters), ("drops", drops)] {
+        if !objects.is_empty() {
+            let bare: Vec<String> = objects.iter().map(|object| bare(object).to_owned()).collect();
+            all.push(format!("{verb} {}", names(&bare)));
         }
     }
-    let claimed = if claimed && !parts.is_empty() {
-        " (claimed)"
-    } else {
-        ""
-    };
-    format!("{}{claimed}", escape::line(&parts.join("; ")))
+    if all.is_empty() && step.statements == 0 && step.opaque.is_none() && step.state.will_run() {
+        return "no statements".to_owned();
+    }
+    let claimed = if claimed && !all.is_empty() { " (claimed)" } else { "" };
+    format!("{}{claimed}", escape::line(&all.join("; ")))
+}
+
+/// A table without the word for it: what is altered or dropped is one unless something else is said.
+fn bare(object: &str) -> &str {
+    object.strip_prefix("table ").or_else(|| object.strip_prefix("relation ")).unwrap_or(object)
+}
+
+/// The first objects by name, the others in numbers.
+fn names(objects: &[String]) -> String {
+    let shown = objects.get(..NAMED).unwrap_or(objects);
+    let mut words = shown.join(", ");
+    if shown.len() < objects.len() {
+        add!(&mut words, " and {} more", grouped(objects.len() - shown.len()));
+    }
+    words
 }

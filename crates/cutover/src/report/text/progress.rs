@@ -5,15 +5,17 @@ use std::collections::HashMap;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{TextStyle, Tone};
-use crate::migration::MigrationId;
-use crate::plan::Plan;
-use crate::report::digest::label;
+use crate::migration::{Migration, MigrationId};
+use crate::plan::{Plan, label};
 use crate::report::escape;
 use crate::report::format::{bytes, count, duration, seconds};
 use crate::run::{Blocker, EventKind, RunEvent};
 
 /// Longest name the durations are aligned behind; longer ones push them to the right.
 const NAME: usize = 44;
+
+/// Names longer than this are cut in lines of progress.
+const LONGEST: usize = 72;
 
 /// Turns events into lines, with the names and the alignment a plan gives.
 #[derive(Debug)]
@@ -35,29 +37,39 @@ pub fn event_line(event: &RunEvent, style: TextStyle) -> Option<String> {
 impl<'a> Progress<'a> {
     /// For a run of this plan.
     pub fn new(plan: &'a Plan, style: TextStyle) -> Self {
+        let steps = plan.steps.iter();
+        let names = steps.map(|step| (&step.migration, step.label(), &*step.name, step.state.will_run()));
+        Self::named_by(names, style)
+    }
+
+    /// For a run whose plan is not known yet: lines are aligned as if all of these ran.
+    pub fn of(migrations: &'a [Migration], style: TextStyle) -> Self {
+        let names = migrations.iter().map(|migration| {
+            (&migration.id, label(&migration.path, &migration.id.version), &*migration.name, true)
+        });
+        Self::named_by(names, style)
+    }
+
+    /// Id, version and name of each, and whether lines make room for it.
+    fn named_by(
+        names: impl Iterator<Item = (&'a MigrationId, String, &'a str, bool)>,
+        style: TextStyle,
+    ) -> Self {
         let mut progress = Self::without_plan(style);
-        for step in &plan.steps {
-            let names = (
-                escape::line(&label(step)).into_owned(),
-                escape::line(&step.name).into_owned(),
-            );
-            if step.state.will_run() {
-                progress.label_width = progress.label_width.max(names.0.width());
-                progress.name_width = progress.name_width.max(names.1.width()).min(NAME);
+        for (id, label, name, aligned) in names {
+            let label = escape::line(&label).into_owned();
+            let name = escape::excerpt(name, LONGEST);
+            if aligned {
+                progress.label_width = progress.label_width.max(label.width());
+                progress.name_width = progress.name_width.max(name.width()).min(NAME);
             }
-            progress.names.insert(&step.migration, names);
+            progress.names.insert(id, (label, name));
         }
         progress
     }
 
     fn without_plan(style: TextStyle) -> Self {
-        Self {
-            style,
-            names: HashMap::new(),
-            label_width: 0,
-            name_width: 0,
-            told: None,
-        }
+        Self { style, names: HashMap::new(), label_width: 0, name_width: 0, told: None }
     }
 
     /// What to print for the event, without the last line feed; `None` for events that need no line: the start of
@@ -73,30 +85,16 @@ impl<'a> Progress<'a> {
                 let words = format!("waiting for {}", escape::line(holder));
                 Some(self.marked("…", Tone::Warn, &words))
             }
-            EventKind::BackupTaken {
-                stage,
-                path,
-                bytes: size,
-                sha256,
-            } => {
+            EventKind::BackupTaken { stage, path, bytes: size, sha256 } => {
                 let (stage, path) = (escape::line(stage), escape::line(path));
                 let digest = self.dim(&format!("sha256 {}", escape::line(sha256)));
                 let words = format!("backup for {stage}: {path}, {}\n    {digest}", bytes(*size));
                 Some(self.marked("✓", Tone::Good, &words))
             }
-            EventKind::LockWaiting {
-                migration,
-                attempt,
-                blockers,
-            } => self
-                .news(*attempt, blockers)
-                .then(|| self.waiting(migration, *attempt, blockers)),
-            EventKind::StepFinished {
-                migration,
-                took,
-                attempts,
-                ..
-            } => {
+            EventKind::LockWaiting { migration, attempt, blockers } => {
+                self.news(*attempt, blockers).then(|| self.waiting(migration, *attempt, blockers))
+            }
+            EventKind::StepFinished { migration, took, attempts, .. } => {
                 let retried = match attempts {
                     0 | 1 => String::new(),
                     n => self.dim(&format!("  after {n} attempts")),
@@ -110,6 +108,7 @@ impl<'a> Progress<'a> {
             }
             EventKind::RunnerLocked { .. }
             | EventKind::StepStarted { .. }
+            | EventKind::VerificationStarted { .. }
             | EventKind::CheckDone(_)
             | EventKind::RunFinished { .. } => None,
             other => self.within_step(other),
@@ -119,10 +118,7 @@ impl<'a> Progress<'a> {
     /// Whether an attempt is worth a line: a first one, one with others in the way than before, and else ever rarer.
     fn news(&mut self, attempt: u32, blockers: &[Blocker]) -> bool {
         let pids: Vec<i32> = blockers.iter().map(|blocker| blocker.pid).collect();
-        let known = self
-            .told
-            .as_ref()
-            .is_some_and(|(told, before)| *told < attempt && *before == pids);
+        let known = self.told.as_ref().is_some_and(|(told, before)| *told < attempt && *before == pids);
         let news = !known || attempt.is_power_of_two();
         if news {
             self.told = Some((attempt, pids));
@@ -133,13 +129,7 @@ impl<'a> Progress<'a> {
     /// Lines about something within a step.
     fn within_step(&self, kind: &EventKind) -> Option<String> {
         match kind {
-            EventKind::Notice {
-                migration,
-                severity,
-                code,
-                message,
-                line,
-            } => {
+            EventKind::Notice { migration, severity, code, message, line } => {
                 let words = format!(
                     "{}:{line}  {} {}: {}",
                     self.label(migration),
@@ -148,40 +138,19 @@ impl<'a> Progress<'a> {
                     escape::excerpt(message, 500)
                 );
                 let plain = matches!(severity.as_str(), "NOTICE" | "INFO" | "LOG" | "DEBUG");
-                Some(
-                    self.marked(
-                        " ",
-                        Tone::Plain,
-                        &self
-                            .style
-                            .paint(if plain { Tone::Dim } else { Tone::Warn }, &words),
-                    ),
-                )
+                Some(self.marked(
+                    " ",
+                    Tone::Plain,
+                    &self.style.paint(if plain { Tone::Dim } else { Tone::Warn }, &words),
+                ))
             }
-            EventKind::UnitFinished {
-                migration,
-                unit,
-                units,
-                took,
-            } => {
-                let words = format!(
-                    "{}  unit {unit} of {units}  {}",
-                    self.label(migration),
-                    duration(*took)
-                );
+            EventKind::UnitFinished { migration, unit, units, took } => {
+                let words = format!("{}  unit {unit} of {units}  {}", self.label(migration), duration(*took));
                 Some(self.marked(" ", Tone::Plain, &self.dim(&words)))
             }
-            EventKind::StepFailed {
-                migration,
-                message,
-                state,
-                ..
-            } => {
-                let mut words = format!(
-                    "{}  {}\n",
-                    self.named(migration),
-                    self.style.paint(Tone::Bad, "failed")
-                );
+            EventKind::StepFailed { migration, message, state, .. } => {
+                let mut words =
+                    format!("{}  {}\n", self.named(migration), self.style.paint(Tone::Bad, "failed"));
                 for line in escape::block(message).lines() {
                     words.push_str(format!("    {line}").trim_end());
                     words.push('\n');

@@ -3,11 +3,11 @@
 use super::{TextStyle, Tone};
 use crate::report::digest::Digest;
 use crate::report::escape;
-use crate::report::format::duration;
+use crate::report::format::{duration, utc};
 use crate::run::{Outcome, Run, Verdict};
 
-/// How the run ended, in two or three lines: outcome, time and numbers, the sentence that says what is now true, and
-/// the verdicts of the checks.
+/// How the run ended, in a few lines: outcome, time and numbers, the sentence that says what is now true, the verdicts
+/// of the checks, and when they were measured.
 pub fn summary(run: &Run, style: TextStyle) -> String {
     let digest = Digest::new(run);
     let (word, sentence) = digest.headline();
@@ -20,11 +20,7 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
     let mut out = format!(
         "{} {} {}: {}\n{sentence}\n",
         style.paint(tone, word),
-        if matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) {
-            "in"
-        } else {
-            "after"
-        },
+        if matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) { "in" } else { "after" },
         duration(digest.took),
         digest.tally().join(", ")
     );
@@ -32,9 +28,14 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
         out.push_str(&escape::line(state));
         out.push('\n');
     }
-    if let Some(words) = digest.verdict_words() {
-        out.push_str(&words);
-        out.push('\n');
+    // The table of what was measured ends in the same words.
+    if let Some(words) = digest.verdict_words().filter(|_| digest.passes.is_empty()) {
+        put!(&mut out, "{words}");
+    }
+    let later = digest.passes.len() > 1 || digest.verification.is_none();
+    for pass in digest.passes.iter().filter(|_| later) {
+        let by = escape::line(pass.operator);
+        put!(&mut out, "verified {} by {by}: {}", utc(pass.at_micros), pass.words());
     }
     out
 }
