@@ -125,7 +125,8 @@ async fn below_the_highest_applied_version_is_refused_unless_it_is_meant() {
     folder.write("migrations/V4__d.sql", "CREATE TABLE d ();");
     let error = select(&folder.load(), &database, Selection::default()).await.unwrap_err();
     let ApplyError::Select(SelectError::OutOfOrder { paths, highest }) = &error else { panic!("{error:?}") };
-    assert_eq!((paths.as_slice(), highest.as_str()), (&["migrations/V2__b.sql".to_owned()][..], "3"));
+    assert_eq!(paths[..], ["migrations/V2__b.sql"]);
+    assert!(highest.ends_with('3'), "{highest}");
     assert!(error.to_string().contains("--out-of-order"), "{error}");
     assert_eq!(database.value(APPLIED), "1 3");
     let only = Selection { only: vec!["2".into()], ..Selection::default() };
