@@ -1,6 +1,7 @@
 //! A stage that requires a backup gets one, proven, before its first statement; without it nothing is applied.
 
 use std::path::Path;
+use std::process::Command;
 
 use cutover::Project;
 use cutover::apply::{ApplyError, BackupSettings, Request};
@@ -69,7 +70,8 @@ async fn a_required_backup_is_taken_proven_and_recorded_first() {
     assert_eq!(stage, "2");
     let content = std::fs::read(path).unwrap();
     assert_eq!(content.len() as u64, *bytes);
-    assert_eq!(database.value(&format!("SELECT encode(sha256('\\x{}'), 'hex')", hex(&content))), *sha256);
+    let summed = Command::new("sha256sum").arg(path).output().unwrap();
+    assert!(String::from_utf8_lossy(&summed.stdout).starts_with(sha256.as_str()), "{sha256}");
     let recorded = format!(
         "SELECT at < (SELECT applied_at FROM cutover.migration WHERE version = '2') FROM cutover.event WHERE event->>'sha256' = '{sha256}'"
     );
@@ -94,10 +96,6 @@ async fn a_required_backup_is_taken_proven_and_recorded_first() {
     assert_eq!(value(&mut session, "SELECT to_regclass('b') IS NULL").await, "t");
     // The stage is reached: no other backup.
     assert_eq!(run(&project, &database, None).await.unwrap().outcome, Some(Outcome::NothingToDo));
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The main road: every kind of file, the records it leaves, and what a failing one says.
 
+use std::fmt::Write as _;
+
 use cutover::history::journal;
 use cutover::run::{EventKind, Outcome};
 use testkit::{catalogue_dump, database};
@@ -133,7 +135,7 @@ async fn a_failure_after_many_windows_names_the_right_line() {
     let database = database();
     let mut text = String::from("CREATE TABLE t (n int CHECK (n <> 150));\n");
     for n in 0..200 {
-        text.push_str(&format!("INSERT INTO t VALUES ({n});\n"));
+        writeln!(text, "INSERT INTO t VALUES ({n});").unwrap();
     }
     let run = apply(&project(&[("V1__t.sql", &text)]), &database.options()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));

@@ -160,7 +160,7 @@ async fn a_commit_on_its_way_is_waited_for() {
         let of_worker = |message: &&Message| {
             message.connection == 1 && message.direction == Direction::Frontend && message.tag == b'Q'
         };
-        proxy.messages().iter().filter(of_worker).last().copied().unwrap()
+        proxy.messages().iter().rfind(of_worker).copied().unwrap()
     };
     let database = database();
     let proxy = Proxy::start(database.server());

@@ -1,5 +1,6 @@
 //! Other people's locks: waited for in short attempts, named, and given up on in time.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use cutover::Project;
@@ -94,7 +95,7 @@ async fn a_file_with_data_is_tried_again_as_a_whole() {
         let database = tables();
         let options = database.options();
         let mut text = String::from("INSERT INTO log VALUES (-1);\nCOPY log FROM stdin;\n");
-        (0..rows).for_each(|row| text.push_str(&format!("{row}\n")));
+        (0..rows).for_each(|row| writeln!(text, "{row}").unwrap());
         text.push_str("\\.\nALTER TABLE busy ADD m int;\nINSERT INTO log VALUES (-2);");
         let project = project(&[("V1__a.sql", &text)]);
         let mut reader = reader(&options).await;

@@ -1,5 +1,5 @@
 //! The apply engine on real servers: what it does, what it says, and that it can be stopped anywhere.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::large_futures)]
 
 mod backups;
 mod basics;
