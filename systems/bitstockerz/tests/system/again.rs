@@ -9,8 +9,8 @@ use cutover::verify::{Figure, VerifyRequest, succeeded};
 
 use crate::roadmap::{tables, up_to};
 use crate::support::{
-    Copy, applied, applying, digests, dump, everything_kept, failure, finished, measured, not_held, seeded, system,
-    text, versions_without, whole,
+    Copy, applied, applying, digests, dump, everything_kept, failure, finished, measured, not_held, seeded,
+    system, text, versions_without, whole,
 };
 
 #[tokio::test]
@@ -37,11 +37,7 @@ async fn rerun_changes_nothing() {
 async fn edited_file_is_shown_with_a_diff() {
     let (copy, database) = (Copy::new(), whole());
     let before = (everything_kept(&database), dump(&database));
-    copy.replace(
-        "migrations/V0402__create_orders.sql",
-        "reject_reason varchar(255)",
-        "reject_reason text",
-    );
+    copy.replace("migrations/V0402__create_orders.sql", "reject_reason varchar(255)", "reject_reason text");
     let project = copy.load();
     let error = applying(&project, &database.options()).refused().await;
     assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");
@@ -73,7 +69,11 @@ async fn failing_file_leaves_no_trace() {
     let run = applying(&copy.load(), &database.options()).run().await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
     let said = failure(&run);
-    for words in ["V0402__create_orders.sql:28:", "\"requested_when\" does not exist", "nothing of V0402__create_orders.sql is in the database"] {
+    for words in [
+        "V0402__create_orders.sql:28:",
+        "\"requested_when\" does not exist",
+        "nothing of migrations/V0402__create_orders.sql is in the database",
+    ] {
         assert!(said.contains(words), "{words:?} in {said}");
     }
     let until: Vec<String> = up_to("4.1").map(|entry| entry.version.to_owned()).collect();
@@ -81,7 +81,10 @@ async fn failing_file_leaves_no_trace() {
     // The database is as one that never heard of V0402.
     let other = testkit::database();
     applying(&system(), &other.options()).to_stage("4.1").completes().await;
-    assert_eq!(testkit::catalogue_dump(&database.options(), &[]), testkit::catalogue_dump(&other.options(), &[]));
+    assert_eq!(
+        testkit::catalogue_dump(&database.options(), &[]),
+        testkit::catalogue_dump(&other.options(), &[])
+    );
     assert_eq!(database.value("SELECT count(*) FROM cutover.unit"), "0");
     // The right file goes in with the next run.
     let run = applying(&system(), &database.options()).completes().await;
@@ -109,7 +112,7 @@ async fn upgrade_with_data() {
     assert_eq!(old.len(), 14);
     copy.append(
         "cutover.toml",
-        &format!("\n[[check]]\nname = \"old rows stay\"\nkind = \"unchanged\"\ntables = {:?}\n", old),
+        &format!("\n[[check]]\nname = \"old rows stay\"\nkind = \"unchanged\"\ntables = {old:?}\n"),
     );
     let (project, options) = (copy.load(), database.options());
     applying(&project, &options).to_stage("3.2").completes().await;
@@ -133,7 +136,8 @@ async fn upgrade_with_data() {
     let request = VerifyRequest { figures, ..VerifyRequest::default() };
     let results = measured(&project, &options, &request).await;
     assert!(succeeded(&results) && not_held(&results).is_empty(), "{:#?}", not_held(&results));
-    let stays = results.iter().filter(|result| result.kind == "unchanged" && result.verdict == Verdict::Holds);
+    let stays =
+        results.iter().filter(|result| result.kind == "unchanged" && result.verdict == Verdict::Holds);
     assert_eq!(stays.count(), old.len());
     // A row that changes is seen.
     database.run("UPDATE symbols SET name = name || '!' WHERE symbol = 'KO'");

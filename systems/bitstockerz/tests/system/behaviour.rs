@@ -74,7 +74,8 @@ async fn deletions_are_refused_or_followed() {
     assert_eq!(after(&mut session, "DELETE FROM users WHERE id = md5('user 39')::uuid", gone).await, "0");
     let events = "SELECT count(*) FILTER (WHERE user_id IS NULL) || '/' || count(*) FROM audit_events";
     let before = value(&mut session, events).await;
-    let known = value(&mut session, "SELECT count(*) FROM audit_events WHERE user_id = md5('user 40')::uuid").await;
+    let known =
+        value(&mut session, "SELECT count(*) FROM audit_events WHERE user_id = md5('user 40')::uuid").await;
     let now = after(&mut session, "DELETE FROM users WHERE id = md5('user 40')::uuid", events).await;
     let split = |text: &str| -> Vec<u32> { text.split('/').map(|number| number.parse().unwrap()).collect() };
     let (before, now) = (split(&before), split(&now));
@@ -98,7 +99,8 @@ async fn deleting_a_job_leaves_its_runs_and_deleting_a_run_takes_its_results_alo
         let rows = format!("SELECT count(*) FROM {child} WHERE backtest_run_id = '{run_id}'");
         let all = format!("SELECT count(*) FROM {child}");
         let number = |text: String| text.parse::<u64>().unwrap();
-        let (own, total) = (number(value(&mut session, &rows).await), number(value(&mut session, &all).await));
+        let (own, total) =
+            (number(value(&mut session, &rows).await), number(value(&mut session, &all).await));
         assert!(own > 0, "{child}");
         let delete = format!("DELETE FROM backtest_runs WHERE id = '{run_id}'");
         assert_eq!(number(after(&mut session, &delete, &all).await), total - own, "{child}");
@@ -107,7 +109,7 @@ async fn deleting_a_job_leaves_its_runs_and_deleting_a_run_takes_its_results_alo
 
 /// Copies of rows that are there already: the key columns alike, a new id.
 const DUPLICATES: [(&str, &str); 12] = [
-    ("uq_users_email", "INSERT INTO users (id, email) SELECT gen_random_uuid(), upper(email) FROM users LIMIT 1"),
+    ("uq_users_email", "INSERT INTO users (id, email) SELECT md5(random()::text)::uuid, upper(email) FROM users LIMIT 1"),
     (
         "uq_symbols_symbol",
         "INSERT INTO symbols (symbol, name, asset_type, currency) SELECT lower(symbol), name, asset_type, currency FROM symbols LIMIT 1",
@@ -118,7 +120,7 @@ const DUPLICATES: [(&str, &str); 12] = [
     (
         "uq_strategies_user_name",
         "INSERT INTO strategies (id, user_id, name, asset_type, symbol_scope, timeframe)
-         SELECT gen_random_uuid(), user_id, upper(name), asset_type, symbol_scope, timeframe FROM strategies LIMIT 1",
+         SELECT md5(random()::text)::uuid, user_id, upper(name), asset_type, symbol_scope, timeframe FROM strategies LIMIT 1",
     ),
     (
         "uq_strategy_versions_strategy_number",
@@ -144,7 +146,7 @@ const DUPLICATES: [(&str, &str); 12] = [
     (
         "uq_orders_account_client_order",
         "INSERT INTO orders (id, paper_account_id, symbol_id, side, quantity, order_type, status, client_order_id)
-         SELECT gen_random_uuid(), paper_account_id, symbol_id, 'BUY', 1, 'MARKET', 'PENDING', client_order_id
+         SELECT md5(random()::text)::uuid, paper_account_id, symbol_id, 'BUY', 1, 'MARKET', 'PENDING', client_order_id
          FROM orders WHERE client_order_id IS NOT NULL LIMIT 1",
     ),
     (
@@ -176,7 +178,7 @@ async fn orders_without_a_client_order_id_are_not_limited() {
     let database = seeded();
     let mut session = session(&database.options()).await;
     let insert = "INSERT INTO orders (id, paper_account_id, symbol_id, side, quantity, order_type, status)
-         SELECT gen_random_uuid(), a.id, (SELECT min(id) FROM symbols), 'BUY', 1, 'MARKET', 'PENDING'
+         SELECT md5(random()::text)::uuid, a.id, (SELECT min(id) FROM symbols), 'BUY', 1, 'MARKET', 'PENDING'
            FROM (SELECT min(id) AS id FROM paper_accounts) a, generate_series(1, 20)";
     let count = "SELECT count(*) FROM orders WHERE client_order_id IS NULL AND reject_reason IS NULL AND status = 'PENDING'
          AND paper_account_id = (SELECT min(id) FROM paper_accounts)";
@@ -184,7 +186,7 @@ async fn orders_without_a_client_order_id_are_not_limited() {
     assert_eq!(after(&mut session, insert, count).await, (before + 20).to_string());
     // The same client order id of another account is another order.
     let other = "INSERT INTO orders (id, paper_account_id, symbol_id, side, quantity, order_type, status, client_order_id)
-         SELECT gen_random_uuid(), id, (SELECT min(id) FROM symbols), 'BUY', 1, 'MARKET', 'PENDING', 'the-same' FROM paper_accounts";
+         SELECT md5(random()::text)::uuid, id, (SELECT min(id) FROM symbols), 'BUY', 1, 'MARKET', 'PENDING', 'the-same' FROM paper_accounts";
     let count = "SELECT count(*) = (SELECT count(*) FROM paper_accounts) FROM orders WHERE client_order_id = 'the-same'";
     assert_eq!(after(&mut session, other, count).await, "t");
 }

@@ -86,7 +86,7 @@ const DAMAGES: &[(&str, Damage)] = &[
     ("one order for an account and client order id", constraint("orders", "uq_orders_account_client_order")),
     (
         "orders without a client order id are not limited",
-        Damage::Sql("ALTER TABLE orders ALTER client_order_id SET DEFAULT '', ALTER client_order_id SET NOT NULL"),
+        Damage::Sql("CREATE UNIQUE INDEX ON orders (paper_account_id, coalesce(client_order_id, ''))"),
     ),
     ("an order buys or sells", constraint("orders", "ck_orders_side")),
     ("order types are MARKET", constraint("orders", "ck_orders_order_type")),
@@ -152,7 +152,7 @@ const DAMAGES: &[(&str, Damage)] = &[
         "fresh tables are empty: sprint 1.3",
         Damage::Sql(
             "ALTER TABLE jobs DROP CONSTRAINT fk_jobs_user;
-             INSERT INTO jobs (id, job_type, user_id, status) VALUES (gen_random_uuid(), 'import', gen_random_uuid(), 'pending')",
+             INSERT INTO jobs (id, job_type, user_id, status) VALUES (md5(random()::text)::uuid, 'import', md5(random()::text)::uuid, 'pending')",
         ),
     ),
     (
@@ -163,14 +163,14 @@ const DAMAGES: &[(&str, Damage)] = &[
         "fresh tables are empty: sprint 2.1",
         Damage::Sql(
             "ALTER TABLE strategy_versions DROP CONSTRAINT fk_strategy_versions_strategy;
-             INSERT INTO strategy_versions (strategy_id, version_number, definition_json) VALUES (gen_random_uuid(), 1, '{}')",
+             INSERT INTO strategy_versions (strategy_id, version_number, definition_json) VALUES (md5(random()::text)::uuid, 1, '{}')",
         ),
     ),
     (
         "fresh tables are empty: sprint 3.2",
         Damage::Sql(
             "ALTER TABLE backtest_equity_points DROP CONSTRAINT fk_backtest_equity_points_run;
-             INSERT INTO backtest_equity_points (backtest_run_id, ts, equity) VALUES (gen_random_uuid(), now(), 1)",
+             INSERT INTO backtest_equity_points (backtest_run_id, ts, equity) VALUES (md5(random()::text)::uuid, now(), 1)",
         ),
     ),
     (
@@ -178,7 +178,7 @@ const DAMAGES: &[(&str, Damage)] = &[
         Damage::Sql(
             "ALTER TABLE paper_accounts DROP CONSTRAINT fk_paper_accounts_user;
              INSERT INTO paper_accounts (user_id, name, base_currency, starting_balance, cash_balance)
-             VALUES (gen_random_uuid(), 'A', 'USD', 1, 1)",
+             VALUES (md5(random()::text)::uuid, 'A', 'USD', 1, 1)",
         ),
     ),
     (
@@ -187,19 +187,20 @@ const DAMAGES: &[(&str, Damage)] = &[
             "ALTER TABLE executions DROP CONSTRAINT fk_executions_order, DROP CONSTRAINT fk_executions_account,
                  DROP CONSTRAINT fk_executions_symbol;
              INSERT INTO executions (id, order_id, paper_account_id, symbol_id, side, quantity, price)
-             VALUES (gen_random_uuid(), gen_random_uuid(), 1, 1, 'BUY', 1, 1)",
+             VALUES (md5(random()::text)::uuid, md5(random()::text)::uuid, 1, 1, 'BUY', 1, 1)",
         ),
     ),
     (
         "fresh tables are empty: sprint 6.1",
         Damage::Sql(
             "ALTER TABLE ai_usage DROP CONSTRAINT fk_ai_usage_user;
-             INSERT INTO ai_usage (user_id, date, calls) VALUES (gen_random_uuid(), '2024-01-02', 1)",
+             INSERT INTO ai_usage (user_id, date, calls) VALUES (md5(random()::text)::uuid, '2024-01-02', 1)",
         ),
     ),
 ];
 
-const USER: Damage = Damage::Sql("INSERT INTO users (id, email) VALUES (gen_random_uuid(), 'a@example.com')");
+const USER: Damage =
+    Damage::Sql("INSERT INTO users (id, email) VALUES (md5(random()::text)::uuid, 'a@example.com')");
 
 /// The answers of one check: false ones and all.
 async fn answers(database: &Database, name: &str) -> (usize, usize) {

@@ -8,8 +8,8 @@ use cutover::verify::{VerifyRequest, succeeded};
 use testkit::Database;
 
 use crate::support::{
-    Copy, applied, applying, column, dump, everything_kept, failure, finished, history, measured, not_held, run,
-    session, soon, system, text, versions_without, whole,
+    Copy, applied, applying, column, dump, everything_kept, failure, finished, history, measured, not_held,
+    run, session, soon, system, text, versions_without, whole,
 };
 
 const KEY: &str = "SELECT coalesce(string_agg(convalidated::text, ' '), 'none') FROM pg_constraint \
@@ -66,7 +66,10 @@ async fn v0330_before_0130_stops_first() {
     // Nothing at all is there yet: nothing of ours either, afterwards.
     let empty = testkit::catalogue_dump(&database.options(), &[]);
     let error = applying(&project, &database.options()).only("0330").refused().await.to_string();
-    assert!(error.contains("V0330__add_fk_backtest_runs_job.sql requires migrations/V0130__create_jobs.sql"), "{error}");
+    assert!(
+        error.contains("V0330__add_fk_backtest_runs_job.sql requires migrations/V0130__create_jobs.sql"),
+        "{error}"
+    );
     assert!(error.contains("nothing was done"), "{error}");
     assert_eq!(testkit::catalogue_dump(&database.options(), &[]), empty);
     // Everything but jobs is there.
@@ -87,7 +90,7 @@ async fn v0330_before_0130_stops_first() {
     assert!(said.contains("V0130__create_jobs.sql creates it: apply that first"), "{said}");
     assert!(said.ends_with("nothing was done"), "{said}");
     assert_eq!(dump(&database), before);
-    assert_eq!(history(&database), kept.into_iter().filter(is_history).collect::<Vec<_>>());
+    assert_eq!(history(&database), kept.into_iter().filter(|row| is_history(row)).collect::<Vec<_>>());
     // Both in their order are fine.
     let only = vec!["0130".to_owned(), "0330".to_owned()];
     let selection = cutover::plan::select::Selection { only, ..Default::default() };
@@ -95,12 +98,11 @@ async fn v0330_before_0130_stops_first() {
     assert_eq!(finished(&run), ["0130", "0330"]);
 }
 
-fn is_history(row: &Vec<Option<String>>) -> bool {
+fn is_history(row: &[Option<String>]) -> bool {
     matches!(row[0].as_deref(), Some("migration" | "unit" | "deferral"))
 }
 
-const DANGLING: [&str; 2] =
-    ["0330dddd-0000-4000-8000-000000000003", "0330dddd-0000-4000-8000-000000000004"];
+const DANGLING: [&str; 2] = ["0330dddd-0000-4000-8000-000000000003", "0330dddd-0000-4000-8000-000000000004"];
 
 #[tokio::test]
 async fn dangling_jobs_are_reported() {
@@ -201,7 +203,8 @@ async fn v0330_validates_in_second_transaction() {
     let mut sink = |event: &RunEvent| {
         if is_between(event) {
             between.push(database.value(KEY));
-            let refused = database.try_rows("UPDATE backtest_runs SET job_id = gen_random_uuid()").unwrap_err();
+            let refused =
+                database.try_rows("UPDATE backtest_runs SET job_id = md5(random()::text)::uuid").unwrap_err();
             between.push(refused.code().unwrap().code().to_owned());
             client = Some(Client::writing(&database));
         }
@@ -226,16 +229,20 @@ async fn v0330_interrupted_between_its_transactions_is_finished_by_the_next_run(
             stop.request();
         }
     };
-    let run = soon(applying(&project, &options).only("0330").stopped_by(&stop).watched(&mut sink)).await.unwrap();
+    let run =
+        soon(applying(&project, &options).only("0330").stopped_by(&stop).watched(&mut sink)).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::Interrupted), "{}", failure(&run));
     assert_eq!(database.value(KEY), "false");
     assert_eq!(applied(&database), versions_without(&["0330"]));
-    assert_eq!(column(&database, "SELECT version || ' ' || unit || ' ' || state FROM cutover.unit"), ["330 0 done"]);
+    assert_eq!(
+        column(&database, "SELECT version || ' ' || unit || ' ' || state FROM cutover.unit"),
+        ["330 0 done"]
+    );
     // The next run does the second half alone, and reads and writes may go on during all of it.
     let client = Client::writing(&database);
     let run = soon(applying(&project, &options).only("0330").completes()).await;
-    let step = run.plan.steps.iter().find(|step| step.migration.version.text() == "0330").unwrap();
-    assert_eq!(step.state, StepState::Resume { done: 1 });
+    let resumed = run.plan.steps.iter().find(|step| step.migration.version.text() == "0330").unwrap();
+    assert_eq!(resumed.state, StepState::Resume { done: 1 });
     client.finish();
     assert_eq!(database.value(KEY), "true");
     assert_eq!(column(&database, "SELECT version FROM cutover.unit"), [] as [&str; 0]);

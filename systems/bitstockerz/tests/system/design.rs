@@ -3,7 +3,9 @@
 use cutover::run::Verdict;
 
 use crate::roadmap::{TABLES, tables};
-use crate::support::{Copy, applying, dump, measured_kinds, not_held, sorted, system, tables_of, text, whole};
+use crate::support::{
+    Copy, applying, dump, measured_kinds, not_held, sorted, system, tables_of, text, whole,
+};
 
 /// The design's files in an order that can be built, worked out by hand.
 const BUILDABLE: [&str; 7] = [
@@ -22,7 +24,8 @@ async fn design_equals_migrations() {
     let results = measured_kinds(&system(), &database, &["design"]).await;
     assert_eq!(not_held(&results), []);
     let names: Vec<String> = results.iter().map(|result| result.name.clone()).collect();
-    let expected = tables().iter().map(|table| format!("the database equals the design: public.{table}")).collect();
+    let expected =
+        tables().iter().map(|table| format!("the database equals the design: public.{table}")).collect();
     assert_eq!(sorted(names), sorted(expected));
     // pg_dump is of the same opinion.
     let designed = testkit::database();
@@ -52,8 +55,9 @@ async fn ddl_built_in_dependency_order() {
     // The tool builds all of it, also when the files are named in the worst order.
     let copy = Copy::new();
     for (place, file) in BUILDABLE.iter().rev().enumerate() {
-        copy.rename(&format!("ddl/{file}.sql"), &format!("ddl/{place:02}_reversed.sql"));
+        copy.write(&format!("design/{place:02}.sql"), &text(&format!("ddl/{file}.sql")));
     }
+    copy.replace("cutover.toml", "ddl = [\"ddl/*.sql\"]", "ddl = [\"design/*.sql\"]");
     for project in [system(), copy.load()] {
         let results = measured_kinds(&project, &whole(), &["design"]).await;
         assert_eq!(results.len(), TABLES.len());
@@ -77,7 +81,8 @@ async fn mismatches(copy: &Copy) -> Vec<(String, String)> {
 
 #[track_caller]
 fn assert_named(found: &[(String, String)], expected: &[(&str, &str)]) {
-    let found: Vec<(&str, &str)> = found.iter().map(|(name, found)| (name.as_str(), found.as_str())).collect();
+    let found: Vec<(&str, &str)> =
+        found.iter().map(|(name, found)| (name.as_str(), found.as_str())).collect();
     assert_eq!(found, expected);
 }
 
@@ -90,9 +95,12 @@ async fn mismatches_are_named_a_file_creates_something_else() {
         &[
             (
                 "every claim: V0600__create_ai_usage.sql",
-                "claims to create table ai_usage, which no file creates; creates table public.ai_calls, which is not claimed",
+                "claims to create table ai_usage, which no file creates; creates table ai_calls, which is not claimed",
             ),
-            ("every claim: tables of the design", "no migration creates table ai_usage (ddl/05_ai_kernel.sql)"),
+            (
+                "every claim: tables of the design",
+                "no migration creates table ai_usage (ddl/05_ai_kernel.sql)",
+            ),
             ("the database equals the design: public.ai_usage", "there is no such table"),
         ],
     );
@@ -118,7 +126,10 @@ async fn mismatches_are_named_a_table_of_the_design_no_migration_creates() {
     assert_named(
         &mismatches(&copy).await,
         &[
-            ("every claim: tables of the design", "no migration creates table ai_models (ddl/05_ai_kernel.sql)"),
+            (
+                "every claim: tables of the design",
+                "no migration creates table ai_models (ddl/05_ai_kernel.sql)",
+            ),
             ("the database equals the design: public.ai_models", "there is no such table"),
         ],
     );
@@ -128,12 +139,19 @@ async fn mismatches_are_named_a_table_of_the_design_no_migration_creates() {
 async fn mismatches_are_named_a_definition_that_differs() {
     let copy = Copy::new();
     copy.replace("ddl/05_ai_kernel.sql", "calls integer NOT NULL", "calls bigint NOT NULL");
-    copy.replace("ddl/06_infra.sql", "ON UPDATE CASCADE ON DELETE SET NULL", "ON UPDATE CASCADE ON DELETE CASCADE");
+    copy.replace(
+        "ddl/06_infra.sql",
+        "ON UPDATE CASCADE ON DELETE SET NULL",
+        "ON UPDATE CASCADE ON DELETE CASCADE",
+    );
     let found = mismatches(&copy).await;
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
-        ["the database equals the design: public.ai_usage", "the database equals the design: public.audit_events"]
+        [
+            "the database equals the design: public.ai_usage",
+            "the database equals the design: public.audit_events"
+        ]
     );
     for (found, words) in found.iter().map(|(_, found)| found).zip([
         ["calls", "bigint", "integer"],

@@ -23,7 +23,9 @@ const ALL_OWN_INDEXES: [&str; 5] = [
 
 fn left_out(event: &RunEvent) -> Option<String> {
     match &event.kind {
-        EventKind::StepSkipped { migration, why } if why == "optional" => Some(migration.version.text().to_owned()),
+        EventKind::StepSkipped { migration, why } if why == "optional" => {
+            Some(migration.version.text().to_owned())
+        }
         _ => None,
     }
 }

@@ -6,7 +6,8 @@ use cutover_postgres::session::Session;
 use testkit::Database;
 
 use crate::support::{
-    applied, applying, dump, everything_kept, failure, finished, run, seeded, session, soon, system, until, value,
+    applied, applying, dump, everything_kept, failure, finished, run, seeded, session, soon, system, until,
+    value,
 };
 
 /// Sessions of a run that wait for another's transaction or snapshot, as a concurrent index build does.
@@ -20,19 +21,19 @@ const WRITES: [(&str, &str); 3] = [
     (
         "0230",
         "INSERT INTO strategies (id, user_id, name, asset_type, symbol_scope, timeframe)
-         SELECT gen_random_uuid(), id, 'Live ' || clock_timestamp(), 'EQUITY', 'single', '1d' FROM users LIMIT 1",
+         SELECT md5(random()::text)::uuid, id, 'Live ' || clock_timestamp(), 'EQUITY', 'single', '1d' FROM users LIMIT 1",
     ),
     (
         "0331",
         "INSERT INTO backtest_runs (id, user_id, strategy_id, strategy_version_id, symbol_id, timeframe, start_date,
              end_date, initial_equity, status)
-         SELECT gen_random_uuid(), user_id, strategy_id, strategy_version_id, symbol_id, timeframe, start_date,
+         SELECT md5(random()::text)::uuid, user_id, strategy_id, strategy_version_id, symbol_id, timeframe, start_date,
              end_date, initial_equity, 'pending' FROM backtest_runs LIMIT 1",
     ),
     (
         "0404",
         "INSERT INTO executions (id, order_id, paper_account_id, symbol_id, side, quantity, price)
-         SELECT gen_random_uuid(), order_id, paper_account_id, symbol_id, side, quantity, price FROM executions LIMIT 1",
+         SELECT md5(random()::text)::uuid, order_id, paper_account_id, symbol_id, side, quantity, price FROM executions LIMIT 1",
     ),
 ];
 
@@ -65,14 +66,21 @@ async fn indexes_run_on_a_live_database() {
         let applying = applying(&project, &options).only(version).completes();
         let (applied, (built, still)) = soon(async { tokio::join!(applying, writing) }).await;
         assert_eq!(finished(&applied), [version]);
-        assert_eq!((built.as_str(), still.as_str()), ("1", "1"), "{version}: the build was under way all the time");
+        assert_eq!(
+            (built.as_str(), still.as_str()),
+            ("1", "1"),
+            "{version}: the build was under way all the time"
+        );
     }
     assert_eq!(database.value(INVALID), "0");
     // The rows that came during the builds are in the indexes: a count by index and one without agree.
-    for (table, condition) in [("strategies", "user_id IS NOT NULL"), ("executions", "order_id IS NOT NULL")] {
+    for (table, condition) in [("strategies", "user_id IS NOT NULL"), ("executions", "order_id IS NOT NULL")]
+    {
         let count = format!("SELECT count(*) FROM {table} WHERE {condition}");
         let by_index = database.rows(&format!("SET enable_seqscan = off; {count}"));
-        let by_table = database.rows(&format!("SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; {count}"));
+        let by_table = database.rows(&format!(
+            "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; {count}"
+        ));
         assert_eq!(by_index, by_table, "{table}");
     }
 }

@@ -41,12 +41,17 @@ fn plan_is_the_spec_order() {
         assert!(step.claims.optional, "{}", entry.file);
     }
     let text = plan_lines(&plan, TextStyle::PLAIN);
-    let mut rest = text.as_str();
-    for entry in &MIGRATIONS {
-        let at = rest.find(entry.file).unwrap_or_else(|| panic!("{} comes in its place in\n{text}", entry.file));
-        rest = &rest[at..];
-        let line = rest.lines().next().unwrap_or_default();
-        assert!(line.contains(entry.creates) && line.contains(entry.ddl), "{line}");
+    let lines: Vec<&str> = text.lines().collect();
+    let place = |entry: &Entry| {
+        let version = format!("V{}", entry.version);
+        let is_its = |line: &&str| line.contains(&version) && line.contains(entry.name());
+        lines.iter().position(is_its).unwrap_or_else(|| panic!("no line of {version} in\n{text}"))
+    };
+    let places: Vec<usize> = MIGRATIONS.iter().map(place).collect();
+    assert!(places.is_sorted(), "{text}");
+    for (entry, line) in MIGRATIONS.iter().zip(places.iter().map(|place| lines[*place])) {
+        let created = entry.creates.rsplit([' ', '.']).next().unwrap_or_default();
+        assert!(line.contains(created) && line.contains(entry.ddl), "{line}");
     }
 }
 

@@ -10,6 +10,14 @@ pub(crate) struct Entry {
     pub(crate) ddl: &'static str,
 }
 
+impl Entry {
+    /// The name part of the file name.
+    pub(crate) fn name(&self) -> &'static str {
+        let (_, name) = self.file.split_once("__").expect("a file of the flyway convention");
+        name.trim_end_matches(".sql")
+    }
+}
+
 const fn entry(
     version: &'static str,
     file: &'static str,
@@ -316,7 +324,8 @@ pub(crate) fn tables() -> Vec<String> {
 
 /// The migrations of all sprints up to this one, in order.
 pub(crate) fn up_to(sprint: &str) -> impl Iterator<Item = &'static Entry> {
-    let place = |id: &str| SPRINTS.iter().position(|(sprint, _)| *sprint == id).expect("a sprint of the roadmap");
+    let place =
+        |id: &str| SPRINTS.iter().position(|(sprint, _)| *sprint == id).expect("a sprint of the roadmap");
     let last = place(sprint);
     MIGRATIONS.iter().filter(move |entry| place(entry.stage) <= last)
 }

@@ -67,8 +67,10 @@ impl Copy {
         self
     }
 
-    pub(crate) fn rename(&self, from: &str, to: &str) {
-        std::fs::rename(self.0.path().join(from), self.0.path().join(to)).unwrap();
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let file = self.0.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
     }
 
     pub(crate) fn load(&self) -> Project {
@@ -142,7 +144,8 @@ impl Applying<'_> {
             tool: "cutover test".into(),
             crash: CrashPoints::default(),
         };
-        apply::apply(self.project, self.options, &self.request, context).await
+        // It is large, and tests hold several.
+        Box::pin(apply::apply(self.project, self.options, &self.request, context)).await
     }
 
     /// Runs it and expects that it completes.
@@ -173,9 +176,12 @@ pub(crate) fn failure(run: &Run) -> String {
 /// Versions of the steps a run says it finished, in order.
 pub(crate) fn finished(run: &Run) -> Vec<&str> {
     let version = |event: &'_ RunEvent| match &event.kind {
-        EventKind::StepFinished { migration, .. } => {
-            run.plan.steps.iter().find(|step| step.migration == *migration).map(|step| step.migration.version.text())
-        }
+        EventKind::StepFinished { migration, .. } => run
+            .plan
+            .steps
+            .iter()
+            .find(|step| step.migration == *migration)
+            .map(|step| step.migration.version.text()),
         _ => None,
     };
     run.events.iter().filter_map(version).collect()
@@ -194,11 +200,17 @@ pub(crate) async fn measured(
     };
     session.close().await;
     let scratch = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
-    verify(project, options, &scratch, &history, request, |_| {}).await.unwrap_or_else(|error| panic!("{error}"))
+    verify(project, options, &scratch, &history, request, |_| {})
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Measures the checks of these kinds.
-pub(crate) async fn measured_kinds(project: &Project, database: &Database, kinds: &[&str]) -> Vec<CheckResult> {
+pub(crate) async fn measured_kinds(
+    project: &Project,
+    database: &Database,
+    kinds: &[&str],
+) -> Vec<CheckResult> {
     let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
     measured(project, &database.options(), &VerifyRequest { kinds, ..VerifyRequest::default() }).await
 }
@@ -212,7 +224,11 @@ pub(crate) fn not_held(results: &[CheckResult]) -> Vec<(&str, Verdict, &str)> {
 /// Everything that decides what applying the project leads to, for keys of templates.
 fn project_text() -> String {
     let project = system();
-    project.migrations.iter().map(|migration| format!("{} {}\n", migration.path, migration.checksums.raw)).collect()
+    project
+        .migrations
+        .iter()
+        .map(|migration| format!("{} {}\n", migration.path, migration.checksums.raw))
+        .collect()
 }
 
 /// A database with the 20 migrations and no rows.
@@ -272,7 +288,10 @@ pub(crate) async fn digests(database: &Database, tables: &[String]) -> Vec<Table
 
 /// Names of the tables in a database, sorted.
 pub(crate) fn tables_of(database: &Database) -> Vec<String> {
-    column(database, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')")
+    column(
+        database,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')",
+    )
 }
 
 /// The values of the first column of a query, sorted.

@@ -12,7 +12,9 @@ use crate::support::{
 };
 
 fn count(database: &Database, condition: &str) -> String {
-    database.value(&format!("SELECT count(*) FROM pg_constraint WHERE {condition} AND connamespace = 'public'::regnamespace"))
+    database.value(&format!(
+        "SELECT count(*) FROM pg_constraint WHERE {condition} AND connamespace = 'public'::regnamespace"
+    ))
 }
 
 #[test]
@@ -46,11 +48,16 @@ fn columns_are_those_of_the_spec() {
                     || CASE WHEN attnotnull THEN '' ELSE '?' END END, ', ' ORDER BY attnum)
                FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped"
         ));
-        let short = columns.replace("character varying", "varchar").replace("timestamp with time zone", "timestamptz");
+        let short = columns
+            .replace("character varying", "varchar")
+            .replace("timestamp with time zone", "timestamptz");
         assert_eq!(short, expected, "{table}");
         let key = if table == "webauthn_credentials" { "credential_id" } else { "id" };
         let primary = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'p' AND conrelid";
-        assert_eq!(database.value(&format!("{primary} = '{table}'::regclass")), format!("PRIMARY KEY ({key})"));
+        assert_eq!(
+            database.value(&format!("{primary} = '{table}'::regclass")),
+            format!("PRIMARY KEY ({key})")
+        );
     }
 }
 
@@ -118,7 +125,13 @@ async fn ordinary_owner_role() {
     let (project, options) = (system(), database.options_as(&owner));
     let run = applying(&project, &options).with_optional().completes().await;
     assert_eq!(run.role, owner.name);
-    assert_eq!(database.value(&format!("SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = '{}'", owner.name)), "f");
+    assert_eq!(
+        database.value(&format!(
+            "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = '{}'",
+            owner.name
+        )),
+        "f"
+    );
     let owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace \
                   WHERE nspname IN ('public', 'cutover')";
     assert_eq!(column(&database, owners), [owner.name.as_str()]);
