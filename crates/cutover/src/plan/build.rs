@@ -153,18 +153,24 @@ fn names(objects: &[&ObjectRef]) -> Vec<String> {
     objects.iter().map(ToString::to_string).collect()
 }
 
-/// What is said of a stage without migrations, whatever is pending before it; `None` for other stages.
+/// What is said of a stage without migrations, or with optional ones alone, whatever is pending before it; `None` for
+/// other stages.
 pub fn empty_stage(project: &Project, stage: usize) -> Option<String> {
     let target = project.stages.get(stage)?;
-    let empty = project.migrations.iter().all(|migration| migration.stage != Some(stage));
+    let mut own = project.migrations.iter().filter(|migration| migration.stage == Some(stage)).peekable();
+    let besides = if own.peek().is_some() { " but optional ones" } else { "" };
+    let empty = own.all(|migration| migration.claims.optional);
     let name = format!("{} {}", target.kind, target.id);
-    empty.then(|| format!("{} ({}) has no migrations of its own", name.trim(), target.title))
+    empty.then(|| format!("{} ({}) has no migrations of its own{besides}", name.trim(), target.title))
 }
 
 /// A stage without migrations says so, and what a run up to it comes to.
 fn empty_stage_note(project: &Project, stage: usize, steps: &[Step]) -> Option<String> {
     let empty = empty_stage(project, stage)?;
-    let before = match steps.iter().filter(|step| step.state.will_run()).count() {
+    let id = project.stages.get(stage).map(|stage| stage.id.as_str());
+    let will_run = || steps.iter().filter(|step| step.state.will_run());
+    let before = match will_run().filter(|step| step.stage.as_deref() != id).count() {
+        0 if will_run().next().is_some() => "nothing of earlier stages is pending".to_owned(),
         0 => "nothing is pending up to it".to_owned(),
         1 => "1 migration of earlier stages goes with it".to_owned(),
         many => format!("{many} migrations of earlier stages go with it"),
