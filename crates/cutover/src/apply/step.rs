@@ -101,6 +101,10 @@ impl Step<'_> {
         let mut closed = false;
         for (index, unit) in self.script.units.iter().enumerate().skip(done) {
             let closing = index + 1 == units;
+            if tools.watch.stop().is_cancelled() {
+                tools.worker.roll_back().await;
+                return Err(failure::interrupted(self, index));
+            }
             if unit.outside.is_some() {
                 outside::run(self, index, unit, &mut feed, tools).await?;
                 continue;
