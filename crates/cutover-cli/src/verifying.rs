@@ -66,7 +66,9 @@ pub(crate) async fn after_run(
     let after = run.events.last().map(|event| event.elapsed).unwrap_or_default();
     let request = VerifyRequest { figures: figures(&run.events), ..request.clone() };
     let events = measure(app, project, options, &request, after).await?;
-    let recorded = if run.outcome == Some(Outcome::Completed) {
+    let recorded = if checks(&events).is_empty() {
+        None
+    } else if run.outcome == Some(Outcome::Completed) {
         let mut session = inspect::connect(options, None).await?;
         journal::append_events(&mut session, &run.id, &events).await?;
         session.close().await;
@@ -77,7 +79,9 @@ pub(crate) async fn after_run(
     };
     run.events.extend(events);
     // Preconditions, which the run itself measured, are among them.
+    app.output.say("");
     print_table(app, &answers(run), detail);
+    app.output.say("");
     if let Some(recorded) = recorded {
         recorded.tell(app);
     }

@@ -77,7 +77,6 @@ async fn show_all(
     if !matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) {
         return Ok(running::tell_end(app, project, &run));
     }
-    app.output.say("");
     let verification = VerifyRequest { fresh: true, ..VerifyRequest::default() };
     signals
         .or_end(verifying::after_run(

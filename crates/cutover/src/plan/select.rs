@@ -57,6 +57,12 @@ pub enum SelectError {
         /// The nearest one.
         suggestion: Option<String>,
     },
+    /// A stage is named in a project that has none.
+    #[error("no stage has id {id:?}: cutover.toml of this project describes no stages")]
+    NoStages {
+        /// As asked for.
+        id: String,
+    },
     /// Pending below the highest applied version.
     #[error("{} pending below the highest applied version {highest}\napply in that order with --out-of-order, name it to apply just it, or declare it deferred", list(paths))]
     OutOfOrder {
@@ -130,12 +136,17 @@ fn names(migration: &Migration, text: &str) -> bool {
 /// The index of a stage.
 ///
 /// # Errors
-/// [`SelectError::UnknownStage`].
+/// [`SelectError::UnknownStage`] or [`SelectError::NoStages`].
 pub fn find_stage(project: &Project, id: &str) -> Result<usize, SelectError> {
-    project.stages.iter().position(|stage| stage.id == id).ok_or_else(|| SelectError::UnknownStage {
-        id: id.to_owned(),
-        suggestion: suggest(id, project.stages.iter().map(|stage| stage.id.as_str())).map(str::to_owned),
-    })
+    if let Some(index) = project.stages.iter().position(|stage| stage.id == id) {
+        return Ok(index);
+    }
+    let id = id.to_owned();
+    if project.stages.is_empty() {
+        return Err(SelectError::NoStages { id });
+    }
+    let suggestion = suggest(&id, project.stages.iter().map(|stage| stage.id.as_str())).map(str::to_owned);
+    Err(SelectError::UnknownStage { id, suggestion })
 }
 
 /// Where each migration of the project stands, in the project's order, and the stage that is reached.

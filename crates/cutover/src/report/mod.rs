@@ -34,7 +34,7 @@ use crate::run::{CheckResult, Run};
 pub use html::html;
 pub use markdown::markdown;
 
-/// The newest answer of each check of a run, those that do not hold first.
+/// The newest answer of each check of a run, in the order they were first given.
 pub fn answers(run: &Run) -> Vec<CheckResult> {
     digest::Digest::new(run).checks.into_iter().cloned().collect()
 }

@@ -22,7 +22,7 @@ pub(in crate::report) fn grouped_checks<'a>(checks: &[&'a CheckResult]) -> Vec<G
     let mut families: Vec<(&str, Group<'a>)> = Vec::new();
     for &check in checks {
         let (title, name) = match check.name.split_once(": ") {
-            Some((title, name)) if check.kind != USES => (title, name),
+            Some((title, name)) if check.kind != USES => (title, name.strip_suffix(".sql").unwrap_or(name)),
             _ => ("", check.name.as_str()),
         };
         let kind = if title.is_empty() && check.kind != USES { "" } else { check.kind.as_str() };

@@ -24,7 +24,7 @@ pub(super) struct Digest<'a> {
     pub(super) steps: Vec<StepView<'a>>,
     /// Indices into `steps` for each stage of the plan, in the plan's order of stages.
     pub(super) stages: Vec<(&'a StageSummary, Vec<usize>)>,
-    /// The newest answer of each check: false claims first, then what was not measured, then what holds.
+    /// The newest answer of each check, in the order they were first given.
     pub(super) checks: Vec<&'a CheckResult>,
     /// Each time that checks were measured after the run.
     pub(super) passes: Vec<Pass<'a>>,
@@ -123,12 +123,7 @@ impl<'a> Digest<'a> {
             several_roots: several_roots(&run.plan),
         };
         digest.read_events();
-        digest.checks.sort_by_key(|check| match check.verdict {
-            Verdict::False => 0,
-            Verdict::NotMeasured => 1,
-            Verdict::Skipped => 2,
-            Verdict::Holds => 3,
-        });
+        digest.passes.retain(|pass| !pass.checks.is_empty());
         digest
     }
 
@@ -271,7 +266,7 @@ impl<'a> Digest<'a> {
             ),
             (
                 self.number(|fate| matches!(fate, Fate::AboveTarget { .. })),
-                "above the target",
+                "not chosen",
             ),
             (
                 self.number(|fate| matches!(fate, Fate::Skipped { .. })),
@@ -289,28 +284,34 @@ impl<'a> Digest<'a> {
     /// How the run ended: a short word for a badge, and a sentence. Claims that do not hold take the shine off a run
     /// in which everything was applied.
     pub(super) fn headline(&self) -> (&'static str, String) {
-        let (word, sentence) = outcome_words(self.run.outcome);
+        let (word, sentence) = self.outcome();
+        let Some(doubts) = self.doubts() else { return (word, sentence.to_owned()) };
+        let word = match self.run.outcome {
+            Some(Outcome::Completed | Outcome::NothingToDo) if self.verdicts(Verdict::False) > 0 => {
+                "Verification failed"
+            }
+            Some(Outcome::Completed | Outcome::NothingToDo) => "Verification incomplete",
+            _ => word,
+        };
+        (word, format!("{sentence} {}.", doubts))
+    }
+
+    /// How the run itself ended, whatever was measured: a short word, and a sentence.
+    pub(super) fn outcome(&self) -> (&'static str, &'static str) {
+        outcome_words(self.run.outcome)
+    }
+
+    /// Claims that do not hold, in words.
+    pub(super) fn doubts(&self) -> Option<String> {
         let (wrong, unknown) = (self.verdicts(Verdict::False), self.verdicts(Verdict::NotMeasured));
         let mut doubts = Vec::new();
         if wrong > 0 {
             doubts.push(count(wrong, "claim is false", "claims are false"));
         }
         if unknown > 0 {
-            doubts.push(count(
-                unknown,
-                "claim could not be measured",
-                "claims could not be measured",
-            ));
+            doubts.push(count(unknown, "claim could not be measured", "claims could not be measured"));
         }
-        if doubts.is_empty() {
-            return (word, sentence.to_owned());
-        }
-        let word = match self.run.outcome {
-            Some(Outcome::Completed | Outcome::NothingToDo) if wrong > 0 => "Verification failed",
-            Some(Outcome::Completed | Outcome::NothingToDo) => "Verification incomplete",
-            _ => word,
-        };
-        (word, format!("{sentence} {}.", doubts.join(", ")))
+        (!doubts.is_empty()).then(|| doubts.join(", "))
     }
 
     /// Verdicts in words: `24 checks: 23 hold, 1 false`; `None` when nothing was checked.

@@ -102,7 +102,7 @@ impl<'a> Fate<'a> {
             Self::AppliedBefore { .. } => "applied before",
             Self::Deferred { .. } => "deferred",
             Self::Optional { .. } => "optional",
-            Self::AboveTarget { .. } => "above the target",
+            Self::AboveTarget { .. } => "not chosen",
             Self::Skipped { .. } => "skipped",
         }
     }
@@ -112,7 +112,7 @@ impl<'a> Fate<'a> {
         let (why, otherwise) = match self {
             Self::Deferred { why } => (why, "declared deferred; it waits until it is named"),
             Self::Optional { why } => (why, "declared optional; it waits until it is named"),
-            Self::AboveTarget { why } => (why, "lies above the target of this run"),
+            Self::AboveTarget { why } => (why, "was not chosen for this run"),
             Self::Skipped { why } => (why, ""),
             _ => return None,
         };

@@ -17,7 +17,7 @@ const WIDEST: usize = 120;
 /// Mark and gaps of a line.
 const MARGIN: usize = 4;
 /// Room for a time, with the gap before it.
-const TIME: usize = 12;
+const TIME: usize = 10;
 
 /// How much of a verification is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,50 +38,68 @@ pub fn verification_table(checks: &[CheckResult], detail: Detail, style: TextSty
     };
     let mut out = format!("{}\n", style.paint(Tone::Strong, "Verification"));
     let groups = grouped_checks(&all);
-    if detail == Detail::Groups {
-        let wide = groups.iter().map(|group| group.title.width()).max().unwrap_or(0);
-        let lines = Lines::new(style, wide, 2);
-        for group in &groups {
-            let took = group.checks.iter().map(|(_, check)| check.elapsed).sum();
-            let verdict = worst(group);
-            lines.put(
-                &mut out,
-                mark(verdict),
-                &escape::line(&group.title),
-                &words_of(group),
-                Tone::Plain,
-                took,
-            );
-        }
-    } else {
-        let names = groups.iter().flat_map(|group| &group.checks).map(|(name, _)| escape::line(name).width());
-        let lines = Lines::new(style, names.max().unwrap_or(0), 4);
-        for group in &groups {
-            let title = style.paint(Tone::Strong, &escape::line(&group.title));
-            put!(&mut out, "  {title}  {}", style.paint(Tone::Dim, &words_of(group)));
-            for (name, check) in &group.checks {
-                if detail == Detail::Full {
+    match detail {
+        Detail::Groups => group_lines(&mut out, &groups, style),
+        Detail::Checks => check_lines(&mut out, &groups, style),
+        Detail::Full => {
+            for group in &groups {
+                title(&mut out, group, style);
+                for (name, check) in &group.checks {
                     in_full(&mut out, 4, name, check, style);
-                } else {
-                    lines.check(&mut out, name, check);
                 }
             }
         }
     }
+    let doubtful: Vec<&CheckResult> = all
+        .into_iter()
+        .filter(|check| matches!(check.verdict, Verdict::False | Verdict::NotMeasured))
+        .collect();
+    let tone = if doubtful.is_empty() { Tone::Good } else { Tone::Bad };
     if detail != Detail::Full {
-        for check in all.iter().filter(|check| matches!(check.verdict, Verdict::False | Verdict::NotMeasured))
-        {
+        for check in &doubtful {
             out.push('\n');
             in_full(&mut out, 0, &check.name, check, style);
         }
+        if !doubtful.is_empty() {
+            out.push('\n');
+        }
     }
-    let doubtful = all.iter().any(|check| matches!(check.verdict, Verdict::False | Verdict::NotMeasured));
-    if doubtful && detail != Detail::Full {
-        out.push('\n');
-    }
-    let tone = if doubtful { Tone::Bad } else { Tone::Good };
     put!(&mut out, "{}", style.paint(tone, &words));
     out
+}
+
+fn title(out: &mut String, group: &Group<'_>, style: TextStyle) {
+    let title = style.paint(Tone::Strong, &escape::line(&group.title));
+    put!(out, "  {title}  {}", style.paint(Tone::Dim, &words_of(group)));
+}
+
+fn group_lines(out: &mut String, groups: &[Group<'_>], style: TextStyle) {
+    let row = |group: &Group<'_>| Row {
+        verdict: worst(group),
+        name: escape::line(&group.title).into_owned(),
+        found: words_of(group),
+        tone: Tone::Plain,
+        took: group.checks.iter().map(|(_, check)| check.elapsed).sum(),
+    };
+    let rows: Vec<Row> = groups.iter().map(row).collect();
+    let layout = Layout::fit(style, 2, rows.iter());
+    for row in &rows {
+        layout.put(out, row);
+    }
+}
+
+fn check_lines(out: &mut String, groups: &[Group<'_>], style: TextStyle) {
+    let rows: Vec<Vec<Row>> = groups
+        .iter()
+        .map(|group| group.checks.iter().map(|(name, check)| Row::new(name, check)).collect())
+        .collect();
+    let layout = Layout::fit(style, 4, rows.iter().flatten());
+    for (group, rows) in groups.iter().zip(&rows) {
+        title(out, group, style);
+        for row in rows {
+            layout.put(out, row);
+        }
+    }
 }
 
 fn words_of(group: &Group<'_>) -> String {
@@ -106,63 +124,72 @@ fn mark(verdict: Verdict) -> (&'static str, Tone, &'static str) {
     }
 }
 
-/// The layout of lines: mark, name, what was found, time.
-struct Lines {
+/// One line: mark, name, what was found, time.
+struct Row {
+    verdict: Verdict,
+    name: String,
+    found: String,
+    tone: Tone,
+    took: Duration,
+}
+
+impl Row {
+    fn new(name: &str, check: &CheckResult) -> Self {
+        let found = escape::folded(&check.found);
+        let (found, tone) = match check.verdict {
+            // What a refused statement was told is the evidence that it was refused.
+            Verdict::Holds if check.kind == "fails" => (found.replacen("ERROR: ", "refused: ", 1), Tone::Dim),
+            Verdict::Holds => (found, Tone::Dim),
+            Verdict::False => (format!("false: {found}"), Tone::Bad),
+            Verdict::NotMeasured => (format!("not measured: {found}"), Tone::Warn),
+            Verdict::Skipped => (format!("skipped: {found}"), Tone::Dim),
+        };
+        let name = escape::line(name).into_owned();
+        Self { verdict: check.verdict, name, found, tone, took: check.elapsed }
+    }
+}
+
+/// Widths that fit a set of rows.
+struct Layout {
     style: TextStyle,
     indent: usize,
     name: usize,
     found: usize,
 }
 
-impl Lines {
-    /// For names of at most this width.
-    fn new(style: TextStyle, longest: usize, indent: usize) -> Self {
+impl Layout {
+    fn fit<'a>(style: TextStyle, indent: usize, rows: impl Iterator<Item = &'a Row>) -> Self {
+        let widest = rows
+            .fold((0, 0), |(name, found), row| (row.name.width().max(name), row.found.width().max(found)));
         let room = style.width.clamp(40, WIDEST) - indent - MARGIN - TIME;
-        let name = longest.min(room * 11 / 20);
-        Self { style, indent, name, found: room - name }
+        let name = widest.0.min(room * 11 / 20);
+        Self { style, indent, name, found: widest.1.min(room - name) }
     }
 
-    fn check(&self, out: &mut String, name: &str, check: &CheckResult) {
-        let (found, tone) = match check.verdict {
-            // What a refused statement was told is the evidence that it was refused.
-            Verdict::Holds if check.kind == "fails" => {
-                (check.found.replacen("ERROR: ", "refused: ", 1), Tone::Dim)
+    /// One line, and more where the name needs them. What was found is cut; why a check was skipped is all there is to
+    /// say of it and stands below in full.
+    fn put(&self, out: &mut String, row: &Row) {
+        let (mark, tone, _) = mark(row.verdict);
+        let margin = " ".repeat(self.indent);
+        if row.verdict == Verdict::Skipped {
+            put!(out, "{margin}{} {}", self.style.paint(tone, mark), row.name);
+            let width = self.style.width.clamp(40, WIDEST) - self.indent - MARGIN;
+            for line in wrap(&row.found, width) {
+                put!(out, "{margin}    {}", self.style.paint(row.tone, &line));
             }
-            Verdict::Holds => (check.found.clone(), Tone::Dim),
-            Verdict::False => (format!("false: {}", check.found), Tone::Bad),
-            Verdict::NotMeasured => (format!("not measured: {}", check.found), Tone::Warn),
-            Verdict::Skipped => (format!("skipped: {}", check.found), Tone::Dim),
-        };
-        self.put(out, mark(check.verdict), &escape::line(name), &escape::folded(&found), tone, check.elapsed);
-    }
-
-    /// One line, and more where the name needs them; what was found is cut, unless it is all there is to say.
-    fn put(
-        &self,
-        out: &mut String,
-        (mark, tone, word): (&str, Tone, &str),
-        name: &str,
-        found: &str,
-        found_tone: Tone,
-        took: Duration,
-    ) {
-        let names = wrap(name, self.name);
-        let founds = if word == "skipped" { wrap(found, self.found) } else { vec![cut(found, self.found)] };
-        for line in 0..names.len().max(founds.len()) {
-            let part = |texts: &[String]| texts.get(line).cloned().unwrap_or_default();
-            let (name, found) = (part(&names), part(&founds));
-            let spaces = |width: usize, text: &str| " ".repeat(width.saturating_sub(text.width()));
-            let mark = if line == 0 { self.style.paint(tone, mark) } else { " ".to_owned() };
-            let took = if line == 0 { duration(took) } else { String::new() };
-            let text = format!(
-                "{}{mark} {name}{}  {}{}{}",
-                " ".repeat(self.indent),
-                spaces(self.name, &name),
-                self.style.paint(found_tone, &found),
-                spaces(self.found, &found),
-                if took.is_empty() { took } else { self.style.paint(Tone::Dim, &format!("{took:>TIME$}")) },
-            );
-            put!(out, "{}", text.trim_end());
+            return;
+        }
+        let spaces = |width: usize, text: &str| " ".repeat(width.saturating_sub(text.width()));
+        for (line, name) in wrap(&row.name, self.name).iter().enumerate() {
+            if line > 0 {
+                put!(out, "{margin}  {name}");
+                continue;
+            }
+            let found = cut(&row.found, self.found);
+            let (after_name, after_found) = (spaces(self.name, name), spaces(self.found, &found));
+            let (mark, found) = (self.style.paint(tone, mark), self.style.paint(row.tone, &found));
+            let took = self.style.paint(Tone::Dim, &format!("{:>TIME$}", duration(row.took)));
+            put!(out, "{margin}{mark} {name}{after_name}  {found}{after_found}{took}");
         }
     }
 }

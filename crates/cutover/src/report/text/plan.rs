@@ -1,6 +1,6 @@
 //! A plan for people: every stage, also those without migrations, and what each migration would do.
 
-use super::columns::{Cell, Column, Columns, wrap};
+use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
 use crate::plan::{Plan, StageSummary, Step, StepState};
 use crate::report::digest::{Objects, by_stage, objects, parts_in_words, several_roots};
@@ -11,6 +11,8 @@ use crate::report::format::{count, grouped, server_version};
 const FOLDED: usize = 20;
 /// More objects than this of one migration are counted, not named.
 const NAMED: usize = 8;
+/// Longer names are cut: the path has all of it.
+const NAME: usize = 50;
 /// Place of text that belongs to the line above.
 const INDENT: usize = 8;
 
@@ -263,7 +265,7 @@ fn row(order: usize, step: &Step, several_roots: bool) -> Vec<Cell> {
         Cell::new(Tone::Dim, grouped(order)),
         Cell::new(tone, mark),
         Cell::new(if text == Tone::Plain { Tone::Strong } else { text }, escape::line(&version)),
-        Cell::new(text, escape::line(&step.name)),
+        Cell::new(text, cut(&escape::line(&step.name), NAME)),
         Cell::new(tone, state),
         Cell::new(text, contents(step)),
         Cell::new(Tone::Dim, escape::line(source)),

@@ -15,7 +15,7 @@ use crate::run::{Blocker, EventKind, RunEvent};
 const NAME: usize = 44;
 
 /// Names longer than this are cut in lines of progress.
-const LONGEST: usize = 72;
+const LONGEST: usize = 50;
 
 /// Turns events into lines, with the names and the alignment a plan gives.
 #[derive(Debug)]

@@ -10,20 +10,28 @@ use crate::run::{Outcome, Run, Verdict};
 /// of the checks, and when they were measured.
 pub fn summary(run: &Run, style: TextStyle) -> String {
     let digest = Digest::new(run);
-    let (word, sentence) = digest.headline();
-    let doubts = digest.verdicts(Verdict::False) + digest.verdicts(Verdict::NotMeasured);
+    let (word, sentence) = digest.outcome();
+    let done = matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo));
     let tone = match run.outcome {
-        Some(Outcome::Completed | Outcome::NothingToDo) if doubts == 0 => Tone::Good,
+        _ if done => Tone::Good,
         Some(Outcome::Interrupted | Outcome::LockNotObtained) | None => Tone::Warn,
         _ => Tone::Bad,
     };
     let mut out = format!(
         "{} {} {}: {}\n{sentence}\n",
         style.paint(tone, word),
-        if matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) { "in" } else { "after" },
+        if done { "in" } else { "after" },
         duration(digest.took),
         digest.tally().join(", ")
     );
+    if let Some(doubts) = digest.doubts() {
+        let word = if digest.verdicts(Verdict::False) > 0 {
+            "Verification failed"
+        } else {
+            "Verification incomplete"
+        };
+        put!(&mut out, "{}: {doubts}", style.paint(Tone::Bad, word));
+    }
     for (_, _, _, state) in digest.failures() {
         out.push_str(&escape::line(state));
         out.push('\n');
