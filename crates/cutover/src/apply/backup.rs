@@ -4,9 +4,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::sandbox::{Sandbox, SandboxOptions, run_client};
+use cutover_postgres::sandbox::{Sandbox, SandboxError, SandboxOptions};
 use cutover_postgres::session::{Session, Startup};
 use sha2::{Digest, Sha256};
 
@@ -55,7 +57,10 @@ pub(super) async fn take_required(
     // A dump can be restored by the same or a newer major only.
     let server_major = monitor.server_version_num() / 10_000;
     sandbox_options.major = sandbox_options.major.or(Some(server_major));
-    let taken = tokio::task::spawn_blocking(move || take(&dump, &target, &sandbox_options))
+    // Whoever lets go of the run ends the programs at work for it.
+    let work = Arc::new(Work::default());
+    let _end = EndOnDrop(Arc::clone(&work));
+    let taken = tokio::task::spawn_blocking(move || take(&dump, &target, &sandbox_options, &work))
         .await
         .map_err(|error| complain(error.to_string()))?;
     let Taken { sandbox, bytes, sha256 } = taken.map_err(complain)?;
@@ -79,23 +84,112 @@ struct Taken {
     sha256: String,
 }
 
-/// Dumps, hashes and restores. Blocks.
-fn take(path: &Path, target: &ConnectOptions, options: &SandboxOptions) -> Result<Taken, String> {
+/// The program that works on a backup, so that it can be ended from outside.
+#[derive(Default)]
+struct Work {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    ended: bool,
+    child: Option<Child>,
+}
+
+impl Work {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the program at work, and lets no other begin.
+    fn end(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        if let Some(child) = &mut state.child {
+            let _ = child.kill();
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.state().ended { Err("interrupted".to_owned()) } else { Ok(()) }
+    }
+
+    /// Runs a client program to its end. Blocks.
+    fn run(&self, program: &'static str, command: &mut Command) -> Result<(), String> {
+        let failed = |error: io::Error| format!("cannot run {program}: {error}");
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut errors = {
+            let mut state = self.state();
+            if state.ended {
+                return Err("interrupted".to_owned());
+            }
+            let mut child = command.spawn().map_err(failed)?;
+            let errors = child.stderr.take();
+            state.child = Some(child);
+            errors
+        };
+        // Its end closes the pipe; until then others may end it.
+        let mut output = Vec::new();
+        if let Some(errors) = &mut errors {
+            errors.read_to_end(&mut output).map_err(failed)?;
+        }
+        let child = self.state().child.take();
+        let status = child.map(|mut child| child.wait()).transpose().map_err(failed)?;
+        self.check()?;
+        match status {
+            Some(status) if !status.success() => {
+                let output = String::from_utf8_lossy(&output).trim().to_owned();
+                Err(SandboxError::Program { program, status: status.to_string(), output }.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Ends the work when it is dropped.
+struct EndOnDrop(Arc<Work>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Dumps, hashes and restores. Blocks. A dump that was not finished, or not tried because the work was ended, is removed.
+fn take(path: &Path, target: &ConnectOptions, options: &SandboxOptions, work: &Work) -> Result<Taken, String> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
+    work.check()?;
     let sandbox = Sandbox::start(options).map_err(|error| format!("no throwaway server to restore it in: {error}"))?;
+    work.check()?;
     // Made by us before pg_dump writes, so that nobody else can read it at any moment.
     create_private(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut dump = sandbox.binaries().pg_dump(target).map_err(|error| error.to_string())?;
-    dump.arg("--format=custom").arg("--file").arg(path);
-    run_client("pg_dump", &mut dump).map_err(|error| error.to_string())?;
+    if let Err(why) = dump(path, target, &sandbox, work) {
+        let _ = std::fs::remove_file(path);
+        return Err(why);
+    }
     let (bytes, sha256) = hash(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut restore = sandbox.binaries().pg_restore(&sandbox.options("postgres")).map_err(|error| error.to_string())?;
-    // Roles and tablespaces belong to a cluster, not to a database: the throwaway server does not have them.
-    restore.args(["--no-owner", "--no-privileges", "--no-tablespaces"]).arg(path);
-    run_client("pg_restore", &mut restore).map_err(|error| format!("the dump could not be restored: {error}"))?;
+    if let Err(why) = restore(path, &sandbox, work) {
+        if work.check().is_err() {
+            let _ = std::fs::remove_file(path);
+        }
+        return Err(why);
+    }
     Ok(Taken { sandbox, bytes, sha256 })
+}
+
+fn dump(path: &Path, target: &ConnectOptions, sandbox: &Sandbox, work: &Work) -> Result<(), String> {
+    let mut command = sandbox.binaries().pg_dump(target).map_err(|error| error.to_string())?;
+    command.arg("--format=custom").arg("--file").arg(path);
+    work.run("pg_dump", &mut command)
+}
+
+fn restore(path: &Path, sandbox: &Sandbox, work: &Work) -> Result<(), String> {
+    let mut command = sandbox.binaries().pg_restore(&sandbox.options("postgres")).map_err(|error| error.to_string())?;
+    // Roles and tablespaces belong to a cluster, not to a database: the throwaway server does not have them.
+    command.args(["--no-owner", "--no-privileges", "--no-tablespaces"]).arg(path);
+    work.run("pg_restore", &mut command).map_err(|why| format!("the dump could not be restored: {why}"))
 }
 
 fn create_private(path: &Path) -> io::Result<()> {

@@ -13,7 +13,7 @@ use super::feed::Feed;
 use super::outside;
 use super::recorder::Recorder;
 use super::watch::Watch;
-use super::worker::{Closing, FIRST_LOCK_TIMEOUT, Notices, Trouble, Worker};
+use super::worker::{Closing, FIRST_LOCK_TIMEOUT, Notices, Record, Trouble, Worker};
 use crate::history::journal;
 use crate::jitter::Jitter;
 use crate::migration::Migration;
@@ -201,7 +201,7 @@ impl Step<'_> {
         let record = if part.closing {
             self.closing_record(part.attempts, before, feed, tools.recorder)?
         } else {
-            self.unit_record(part, tools.recorder)
+            Record::Text(self.unit_record(part, tools.recorder))
         };
         let next = (part.closing && self.next_is_transactional && !tools.watch.stop().is_requested())
             .then(|| lock_timeout(1, self.config.lock_timeout));
@@ -244,14 +244,14 @@ impl Step<'_> {
         before: Duration,
         feed: &mut Feed<'_>,
         recorder: &mut Recorder<'_>,
-    ) -> Result<String, Trouble> {
+    ) -> Result<Record, Trouble> {
         let source = feed.text_as_read().map_err(Trouble::Unreadable)?;
         let events = recorder.flush();
         let run = recorder.run().to_owned();
         let Some((started, ended)) = recorder.closing() else {
             return Err(Trouble::Unreadable("the step has ended before".into()));
         };
-        let mut record = journal::insert_migration(&journal::Record {
+        let values = journal::step_values(&journal::Record {
             project: self.project,
             run: &run,
             migration: self.migration,
@@ -259,7 +259,6 @@ impl Step<'_> {
             statements: self.script.statements,
             source: source.as_deref(),
             attempts,
-            before,
             started,
             ended,
         });
@@ -268,11 +267,8 @@ impl Step<'_> {
             if self.script.is_one_transaction() { String::new() } else { journal::delete_units(self.project, self.migration) },
             if self.was_deferred { journal::delete_deferral(self.project, self.migration) } else { String::new() },
         ];
-        for part in more.iter().filter(|part| !part.is_empty()) {
-            record.push_str("; ");
-            record.push_str(part);
-        }
-        Ok(record)
+        let more = more.iter().filter(|part| !part.is_empty()).map(|part| format!("; {part}")).collect();
+        Ok(Record::Step { values, before, more })
     }
 
     pub(super) fn notice(&self, line: u32, notice: &ServerMessage, tools: &mut Tools<'_, '_, '_>) {

@@ -86,7 +86,7 @@ pub(super) type Notices = Vec<(usize, ServerMessage)>;
 
 impl Worker {
     pub(super) fn new(session: Session, token: i64) -> Self {
-        Self { session, token, dirty: false, open: false, answered: 0 }
+        Self { session, token, dirty: true, open: false, answered: 0 }
     }
 
     /// Opens a transaction unless the previous flush already did.
@@ -106,13 +106,16 @@ impl Worker {
     /// the rest only where a statement of the file before could have left something.
     fn prelude(&self, lock_timeout: Duration) -> Vec<String> {
         let mut prelude = Vec::with_capacity(2);
-        let mut begin = String::from("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ");
+        let mut begin = String::new();
         if self.dirty {
             prelude.push("DISCARD ALL".to_owned());
+            begin.push_str(&journal::prepare_step());
+            begin.push_str("; ");
+            begin.push_str(PREPARE_FENCE);
+            begin.push_str("; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; RESET ROLE; ");
         } else {
-            begin.push_str("RESET SESSION AUTHORIZATION; RESET ALL; ");
+            begin.push_str("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; ");
         }
-        begin.push_str("RESET ROLE; ");
         if lock_timeout != FIRST_LOCK_TIMEOUT {
             begin.push_str(&format!("SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis()));
         }
@@ -122,7 +125,7 @@ impl Worker {
     }
 
     fn fence(&self) -> String {
-        format!("SELECT token FROM cutover.fence WHERE token OPERATOR(pg_catalog.=) {} FOR SHARE", self.token)
+        format!("EXECUTE cutover_fence ({})", self.token)
     }
 
     fn check_prelude(&mut self, outcomes: &[StatementOutcome], cancelled: bool) -> Result<(), Trouble> {
@@ -166,7 +169,12 @@ impl Worker {
         self.dirty |= closing.session_state;
         // An event trigger may have changed the role; names in our own statements are qualified.
         let own_terms = if self.dirty { journal::OWN_TERMS } else { "RESET SESSION AUTHORIZATION; RESET ROLE; " };
-        let own = format!("{own_terms}{}; COMMIT", closing.record);
+        let record = match closing.record {
+            Record::Text(text) => text.clone(),
+            Record::Step { values, before, more } if self.dirty => journal::insert_step(values, *before) + more,
+            Record::Step { values, before, more } => journal::execute_step(values, *before) + more,
+        };
+        let own = format!("{own_terms}{record}; COMMIT");
         let prelude = closing.next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
         if closing.one_by_one || self.dirty {
             return self.commit_in_messages(closing.statements, own, prelude, notices, watch).await;
@@ -297,7 +305,8 @@ impl Worker {
     /// A transaction of our own around `record`, checked against the fence.
     pub(super) async fn record(&mut self, record: &str, lock_timeout: Duration, watch: &mut Watch<'_>) -> Result<(), Trouble> {
         self.begin(lock_timeout, watch).await?;
-        let closing = Closing { statements: &[], record, session_state: false, one_by_one: false, next: None };
+        let record = Record::Text(record.to_owned());
+        let closing = Closing { statements: &[], record: &record, session_state: false, one_by_one: false, next: None };
         self.commit(&closing, &mut Vec::new(), watch).await
     }
 
@@ -334,12 +343,20 @@ impl Worker {
     }
 }
 
+/// What we write beside the effects of a transaction.
+pub(super) enum Record {
+    /// Statements as they are.
+    Text(String),
+    /// The history row of a step, and statements after it, each with a leading semicolon.
+    Step { values: String, before: Duration, more: String },
+}
+
 /// What ends a transaction.
 pub(super) struct Closing<'a> {
     /// The last statements of the file that belong to it.
     pub(super) statements: &'a [String],
     /// Our own record of the transaction.
-    pub(super) record: &'a str,
+    pub(super) record: &'a Record,
     /// The statements may leave something behind in the session, or change what a text means.
     pub(super) session_state: bool,
     /// Send every statement in a message of its own.
@@ -347,6 +364,9 @@ pub(super) struct Closing<'a> {
     /// Open the next transaction with this lock timeout.
     pub(super) next: Option<Duration>,
 }
+
+const PREPARE_FENCE: &str = "PREPARE cutover_fence (pg_catalog.int8) AS \
+SELECT token FROM cutover.fence WHERE token OPERATOR(pg_catalog.=) $1 FOR SHARE";
 
 /// Between statements of one message.
 const SEPARATOR: &str = ";\n";

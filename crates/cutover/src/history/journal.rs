@@ -65,26 +65,53 @@ pub struct Record<'a> {
     pub source: Option<&'a [u8]>,
     /// Attempts it needed.
     pub attempts: u32,
-    /// Time spent before the transaction that closes it: earlier attempts and units.
-    pub before: Duration,
     /// The event of its beginning.
     pub started: &'a Numbered,
     /// The number of the event of its end.
     pub ended: u64,
 }
 
-/// Inserts the history row, which also is the journal's record of the step's beginning and end. How long the closing
-/// transaction took is measured by the server: with everything sent in one flush the client cannot know it before the
-/// commit. Every name is qualified, so that it means the same whatever a file did to the session.
-pub fn insert_migration(record: &Record<'_>) -> String {
-    let Record { project, run, migration, stage, statements, source, attempts, before, started, ended } = record;
-    let source = source.map_or_else(|| "NULL".to_owned(), bytea);
+/// The columns of a history row that the client knows, in the order of [`step_values`].
+const STEP_COLUMNS: &str = "project, root, version, version_text, name, path, stage, checksum, checksum_raw, bytes, source, \
+run, seq, end_seq, began_at, began_after, attempts, statements";
+
+/// The rest is measured or known by the server. How long the closing transaction took cannot be known to a client that
+/// sends everything in one flush. Every name is qualified, so that it means the same whatever a file did to the session.
+const STEP_MEASURED: &str = "SESSION_USER, pg_catalog.clock_timestamp(), pg_catalog.date_part('epoch', \
+pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.now())";
+
+/// Prepares the statement that [`execute_step`] runs; for sessions that nothing has touched.
+pub fn prepare_step() -> String {
     format!(
-        "INSERT INTO cutover.migration (project, root, version, version_text, name, path, stage, checksum, checksum_raw, \
-         bytes, source, run, seq, end_seq, began_at, began_after, attempts, statements, role, applied_at, took) VALUES ({}, {}, {}, \
-         {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {attempts}, {statements}, SESSION_USER, \
-         pg_catalog.clock_timestamp(), {} OPERATOR(pg_catalog.+) pg_catalog.date_part('epoch', \
-         pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.now()))",
+        "PREPARE cutover_step (pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, \
+         pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.bytea, \
+         pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.timestamptz, pg_catalog.float8, pg_catalog.int4, \
+         pg_catalog.int4, pg_catalog.float8) AS \
+         INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+         $10, $11, $12, $13, $14, $15, $16, $17, $18, {STEP_MEASURED} OPERATOR(pg_catalog.+) $19)"
+    )
+}
+
+/// Inserts the history row, which also is the journal's record of the step's beginning and end, by the prepared
+/// statement. `before` is the time spent before the transaction that closes the step.
+pub fn execute_step(values: &str, before: Duration) -> String {
+    format!("EXECUTE cutover_step ({values}, {})", before.as_secs_f64())
+}
+
+/// As [`execute_step`], in a session that may have lost its prepared statements.
+pub fn insert_step(values: &str, before: Duration) -> String {
+    format!(
+        "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) \
+         VALUES ({values}, {STEP_MEASURED} OPERATOR(pg_catalog.+) {})",
+        before.as_secs_f64()
+    )
+}
+
+/// The values of a history row as literals.
+pub fn step_values(record: &Record<'_>) -> String {
+    let Record { project, run, migration, stage, statements, source, attempts, started, ended } = record;
+    let source = source.map_or_else(|| "NULL".to_owned(), bytea);
+    let values = [
         quote_literal(project),
         quote_literal(&migration.id.root),
         quote_literal(&migration.id.version.key()),
@@ -94,15 +121,17 @@ pub fn insert_migration(record: &Record<'_>) -> String {
         stage.map_or_else(|| "NULL".to_owned(), quote_literal),
         quote_literal(&migration.checksums.normalised),
         quote_literal(&migration.checksums.raw),
-        migration.checksums.bytes,
+        migration.checksums.bytes.to_string(),
         source,
         quote_literal(run),
-        started.seq,
-        ended,
+        started.seq.to_string(),
+        ended.to_string(),
         timestamp(started.event.at_micros),
-        started.event.elapsed.as_secs_f64(),
-        before.as_secs_f64(),
-    )
+        started.event.elapsed.as_secs_f64().to_string(),
+        attempts.to_string(),
+        statements.to_string(),
+    ];
+    values.join(", ")
 }
 
 fn bytea(bytes: &[u8]) -> String {

@@ -14,7 +14,7 @@ INSERT INTO seen SELECT concat_ws('|', current_setting('search_path'), current_u
   current_setting('default_transaction_read_only'), current_setting('default_transaction_isolation'),
   coalesce(current_setting('cutover_test.x', true), ''), currval_or_null(),
   (SELECT count(*) FROM pg_class WHERE relpersistence = 't'), (SELECT count(*) FROM pg_listening_channels()),
-  (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_cursors),
+  (SELECT count(*) FROM pg_prepared_statements WHERE name !~ '^cutover_'), (SELECT count(*) FROM pg_cursors),
   (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()));";
 
 const BASE: &str = "
