@@ -80,7 +80,7 @@ async fn failing_file_leaves_no_trace() {
     assert_eq!(applied(&database), until);
     // The database is as one that never heard of V0402.
     let other = testkit::database();
-    applying(&system(), &other.options()).to_stage("4.1").completes().await;
+    applying(&system(), &other.options()).until_stage("4.1").completes().await;
     assert_eq!(
         testkit::catalogue_dump(&database.options(), &[]),
         testkit::catalogue_dump(&other.options(), &[])
@@ -115,7 +115,7 @@ async fn upgrade_with_data() {
         &format!("\n[[check]]\nname = \"old rows stay\"\nkind = \"unchanged\"\ntables = {old:?}\n"),
     );
     let (project, options) = (copy.load(), database.options());
-    applying(&project, &options).to_stage("3.2").completes().await;
+    applying(&project, &options).until_stage("3.2").completes().await;
     database.run(&rows_until_3_2());
     let before = digests(&database, &old).await;
     assert!(before.iter().all(|table| table.rows > 0), "{before:?}");

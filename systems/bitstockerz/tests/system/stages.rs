@@ -17,7 +17,7 @@ fn table(creates: &str) -> Option<String> {
 
 async fn applies_the_cumulative_set(sprint: &str) {
     let (project, database) = (system(), testkit::database());
-    let run = applying(&project, &database.options()).to_stage(sprint).completes().await;
+    let run = applying(&project, &database.options()).until_stage(sprint).completes().await;
     let versions: Vec<&str> = up_to(sprint).map(|entry| entry.version).collect();
     assert_eq!(finished(&run), versions, "{sprint}");
     let tables: Vec<String> = up_to(sprint).filter_map(|entry| table(entry.creates)).collect();
@@ -27,7 +27,7 @@ async fn applies_the_cumulative_set(sprint: &str) {
     let ahead =
         run.plan.steps.iter().filter(|step| step.state == StepState::AboveTarget && !step.claims.optional);
     assert_eq!(ahead.count(), 20 - versions.len(), "{sprint}");
-    let again = applying(&project, &database.options()).to_stage(sprint).run().await.unwrap();
+    let again = applying(&project, &database.options()).until_stage(sprint).run().await.unwrap();
     assert_eq!(again.outcome, Some(Outcome::NothingToDo), "{sprint}");
 }
 
@@ -68,10 +68,10 @@ fn empty_sprint_says_so() {
 #[tokio::test]
 async fn an_empty_sprint_says_so_in_the_run() {
     let (project, database) = (system(), testkit::database());
-    let run = applying(&project, &database.options()).to_stage("2.2").completes().await;
+    let run = applying(&project, &database.options()).until_stage("2.2").completes().await;
     let note = "sprint 2.2 (Indicators & Rule Schema) has no migrations of its own; 10 migrations of earlier stages go with it";
     assert!(run.plan.notes.iter().any(|said| said == note), "{:?}", run.plan.notes);
-    let run = applying(&project, &database.options()).to_stage("2.2").run().await.unwrap();
+    let run = applying(&project, &database.options()).until_stage("2.2").run().await.unwrap();
     let note =
         "sprint 2.2 (Indicators & Rule Schema) has no migrations of its own; nothing is pending up to it";
     assert!(run.plan.notes.iter().any(|said| said == note), "{:?}", run.plan.notes);
@@ -100,7 +100,7 @@ async fn stage_uses_are_verified() {
         let stage = &project.stages[find_stage(&project, sprint).unwrap()];
         assert_eq!(stage.uses, *tables, "{sprint}");
         let database = testkit::database();
-        applying(&project, &database.options()).to_stage(sprint).completes().await;
+        applying(&project, &database.options()).until_stage(sprint).completes().await;
         assert_eq!(missing(&database, sprint).await, "");
         for (dropped, table) in tables.iter().enumerate() {
             database.run(&format!("DROP TABLE {table} CASCADE"));
@@ -112,7 +112,7 @@ async fn stage_uses_are_verified() {
 #[tokio::test]
 async fn a_missing_table_is_named_by_the_whole_verification_of_its_stage() {
     let (project, database) = (system(), testkit::database());
-    applying(&project, &database.options()).to_stage("4.3").completes().await;
+    applying(&project, &database.options()).until_stage("4.3").completes().await;
     let stage = Some(find_stage(&project, "4.3").unwrap());
     let request = VerifyRequest { stage, fresh: true, ..VerifyRequest::default() };
     let results = measured(&project, &database.options(), &request).await;

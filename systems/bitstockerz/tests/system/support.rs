@@ -113,7 +113,7 @@ impl Applying<'_> {
         self.selecting(Selection { only: vec![version.into()], ..Selection::default() })
     }
 
-    pub(crate) fn to_stage(self, stage: &str) -> Self {
+    pub(crate) fn until_stage(self, stage: &str) -> Self {
         self.selecting(Selection { to_stage: Some(stage.into()), ..Selection::default() })
     }
 
@@ -223,12 +223,12 @@ pub(crate) fn not_held(results: &[CheckResult]) -> Vec<(&str, Verdict, &str)> {
 
 /// Everything that decides what applying the project leads to, for keys of templates.
 fn project_text() -> String {
-    let project = system();
-    project
+    let files: Vec<String> = system()
         .migrations
         .iter()
-        .map(|migration| format!("{} {}\n", migration.path, migration.checksums.raw))
-        .collect()
+        .map(|migration| format!("{} {}", migration.path, migration.checksums.raw))
+        .collect();
+    files.join("\n")
 }
 
 /// A database with the 20 migrations and no rows.
