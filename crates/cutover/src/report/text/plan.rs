@@ -160,6 +160,8 @@ struct View<'a> {
     rows: &'a [Vec<Cell>],
     columns: Columns,
     stacked: bool,
+    /// There is no room for the source in each row: it is said once for the steps of a stage.
+    sources_apart: bool,
     style: TextStyle,
 }
 
@@ -178,13 +180,32 @@ impl<'a> View<'a> {
         let of = |length: usize| Columns::fit(style, 2, kinds.get(..length).unwrap_or(&kinds), short(length));
         // The source is left out before anything is wrapped for it.
         let whole = of(kinds.len());
-        let columns = if whole.is_natural() { whole } else { of(kinds.len() - 1) };
+        let natural = whole.is_natural();
+        let columns = if natural { whole } else { of(kinds.len() - 1) };
         let stacked = !columns.fits();
         let columns = if stacked { of(kinds.len() - 2) } else { columns };
-        Self { plan, rows, columns, stacked, style }
+        Self { plan, rows, columns, stacked, sources_apart: !natural && !stacked, style }
+    }
+
+    /// The design files that steps which are not applied are cut from, with the steps where they differ.
+    fn sources(&self, out: &mut String, members: &[usize]) {
+        let steps: Vec<&Step> = members.iter().filter_map(|&i| self.plan.steps.get(i)).collect();
+        let cut: Vec<&Step> =
+            steps.into_iter().filter(|step| !applied(step) && step.claims.source.is_some()).collect();
+        let parts: Vec<&[&Step]> =
+            cut.chunk_by(|one, next| one.claims.source == next.claims.source).collect();
+        for part in &parts {
+            let Some(source) = part.first().and_then(|step| step.claims.source.as_ref()) else { continue };
+            let labels: Vec<String> = part.iter().map(|step| step.label()).collect();
+            let which = if parts.len() > 1 { format!(": {}", labels.join(", ")) } else { String::new() };
+            remark(out, INDENT, &escape::line(&format!("cut from {source}{which}")), Tone::Dim, self.style);
+        }
     }
 
     fn steps(&self, out: &mut String, members: &[usize]) {
+        if self.sources_apart {
+            self.sources(out, members);
+        }
         let all: Vec<(&Step, &Vec<Cell>)> =
             members.iter().filter_map(|&i| Some((self.plan.steps.get(i)?, self.rows.get(i)?))).collect();
         for part in all.chunk_by(|(one, _), (next, _)| applied(one) && applied(next)) {
