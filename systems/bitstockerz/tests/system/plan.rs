@@ -55,6 +55,18 @@ fn plan_is_the_spec_order() {
     }
 }
 
+/// Also where there is no room for it in each line.
+#[test]
+fn the_design_files_are_said_at_any_width() {
+    let plan = planned();
+    for width in [60, 80, 120, 160, 200] {
+        let text = plan_lines(&plan, TextStyle { color: false, width });
+        for entry in &MIGRATIONS {
+            assert!(text.contains(entry.ddl), "{width}: {} in\n{text}", entry.ddl);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_planned_is_what_runs() {
     let database = testkit::database();
