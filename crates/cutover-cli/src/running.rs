@@ -1,9 +1,11 @@
 //! A run as it is watched from the command line: a line for each event, signals, and how it ended.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use cutover::apply::{self, Context, Request};
-use cutover::clock::SystemClock;
+use cutover::clock::{Clock as _, SystemClock};
+use cutover::history::journal;
+use cutover::inspect;
 use cutover::plan::build::empty_stage;
 use cutover::plan::select::{Selection, find_stage};
 use cutover::project::Project;
@@ -83,14 +85,17 @@ pub(crate) async fn apply(
 ) -> Result<Run, CliError> {
     let clock = SystemClock::new();
     let stop = Stop::new();
-    let begun = AtomicBool::new(false);
+    let begun = signals.guard();
+    let mut id = None;
     if let Some(words) = empty_target(project, &request.selection) {
         app.output.say(&format!("note: {}", cutover::text::visible(&words)));
     }
     let mut reporter = Reporter::new(&app.output, project, left_out);
     let mut sink = |event: &RunEvent| {
-        if matches!(event.kind, EventKind::RunStarted { .. }) {
-            begun.store(true, Ordering::Relaxed);
+        match &event.kind {
+            EventKind::RunStarted { run, .. } => id = Some(run.clone()),
+            EventKind::StepStarted { .. } => begun.store(true, Ordering::Relaxed),
+            _ => {}
         }
         reporter.event(event);
     };
@@ -103,7 +108,26 @@ pub(crate) async fn apply(
         crash: crash::points(&app.environment)?,
     };
     let work = Box::pin(apply::apply(project, options, request, context));
-    Ok(signals.in_stages(&stop, || !begun.load(Ordering::Relaxed), &app.output, work).await??)
+    let result = signals.in_stages(&stop, || !begun.load(Ordering::Relaxed), &app.output, work).await;
+    let left = !begun.swap(false, Ordering::Relaxed) && result.is_err();
+    if let Some(id) = id.filter(|_| left) {
+        note_interruption(options, &id, &clock).await;
+    }
+    Ok(result??)
+}
+
+/// Records that a run was interrupted before its first step. Where that cannot be written, the run has no recorded end,
+/// which is as true.
+async fn note_interruption(options: &ConnectOptions, id: &str, clock: &SystemClock) {
+    let Ok(mut session) = inspect::connect(options, None).await else { return };
+    let outcome = Outcome::Interrupted;
+    let done = session.execute(&journal::finish_run(id, outcome)).await;
+    if done.is_ok_and(|done| done.tags.iter().any(|tag| tag == "UPDATE 1")) {
+        let kind = EventKind::RunFinished { outcome };
+        let event = RunEvent { at_micros: clock.now_micros(), elapsed: clock.monotonic(), kind };
+        let _ = journal::append_events(&mut session, id, &[event]).await;
+    }
+    session.close().await;
 }
 
 /// Says how a run ended: what went well on standard output, what did not on standard error.

@@ -202,3 +202,49 @@ fn with_session<T>(place: &Place, name: &str, sql: &str, work: impl AsyncFnOnce(
         result
     })
 }
+
+/// A dump waits for a lock that another session holds: interrupted there, the command ends, and nothing is left.
+#[test]
+fn an_interrupt_during_a_backup_ends_it_and_removes_the_half_dump() {
+    let place = Place::new();
+    place.write(
+        "cutover.toml",
+        "[project]\nname = \"p\"\n[[stage]]\nid = \"1\"\nrequire_backup = true\n[[stage.migration]]\nversion = \"1\"\n",
+    );
+    place.write("migrations/1_a.sql", "CREATE TABLE a ();");
+    place.database().run("CREATE TABLE held (n int)");
+    let took = with_session(&place, "holder", "BEGIN; LOCK held IN ACCESS EXCLUSIVE MODE", async |session| {
+        let mut child = place.command(&["apply", "--backup-dir", "backups"]).spawn().unwrap();
+        until(session, "SELECT count(*) FROM pg_locks WHERE relation = 'held'::regclass AND NOT granted")
+            .await;
+        let began = Instant::now();
+        interrupt(&child);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        began.elapsed()
+    });
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert_eq!(std::fs::read_dir(place.folder.join("backups")).unwrap().count(), 0);
+    let list = place.run(&["report", "--list"]).ends_with(0);
+    assert!(list.stdout.trim_end().ends_with("interrupted"), "{}", list.stdout);
+}
+
+/// The command is busy with a large file and asks for no signals: it ends all the same.
+#[test]
+fn an_interrupt_during_analysis_ends_the_command() {
+    let place = Place::new();
+    let insert = "INSERT INTO a VALUES (1, 'some text that is not short, and then some more of it');\n";
+    place.write(
+        "migrations/1_a.sql",
+        &format!("CREATE TABLE a (n int, t text);\n{}", insert.repeat(1_000_000)),
+    );
+    let mut child = place.command(&["apply", "--yes"]).spawn().unwrap();
+    with_session(&place, "watcher", "SELECT 1", async |session| {
+        let connected = "SELECT count(*) FROM pg_stat_activity \
+                         WHERE application_name LIKE 'cutover/%' AND datname = current_database()";
+        until(session, connected).await;
+        interrupt(&child);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let rows = session.query("SELECT to_regclass('a') IS NULL", &[]).await.unwrap();
+        assert!(rows[0].get::<_, bool>(0));
+    });
+}

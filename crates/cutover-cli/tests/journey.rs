@@ -47,7 +47,12 @@ fn from_an_empty_folder_to_a_report() {
     let status = place.run(&["status", "--exit-code"]).ends_with(0);
     assert!(status.stdout.contains("1 applied"), "{}", status.stdout);
 
-    place.run(&["verify"]).ends_with(0);
+    let verify = place.run(&["verify"]).ends_with(0);
+    assert!(
+        verify.stdout.contains("✓ no order without a note") && verify.stdout.contains("checks: "),
+        "{}",
+        verify.stdout
+    );
     place.database().run("INSERT INTO orders VALUES (7, NULL)");
     let verify = place.run(&["verify", "--kind", "no_rows"]).ends_with(1);
     assert!(verify.stdout.contains("false: no order without a note"), "{}", verify.stdout);
@@ -145,4 +150,68 @@ fn a_demo_ends_with_a_report() {
         assert!(outcome.stdout.contains(text), "{text}:\n{}", outcome.stdout);
     }
     assert!(place.folder.join("report.html").is_file());
+}
+
+#[test]
+fn later_answers_are_added_to_the_newest_run_and_do_not_lengthen_it() {
+    let place = Place::new();
+    project(&place, ORDERS);
+    let early = place.run(&["verify"]);
+    assert!(early.stderr.contains("not recorded: no run of project shop"), "{}", early.stderr);
+    place.run(&["apply"]).ends_with(0);
+    let document = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&place.run(arguments).ends_with(0).stdout).unwrap()
+    };
+    let checks = |run: &serde_json::Value| {
+        run["events"].as_array().unwrap().iter().filter(|event| event["event"] == "check_done").count()
+    };
+    let report = ["report", "--format", "json"];
+    assert_eq!(checks(&document(&report)), 0);
+    place.run(&["verify", "--no-record"]).ends_with(0);
+    assert_eq!(checks(&document(&report)), 0);
+    let verify = place.run(&["verify"]).ends_with(0);
+    assert!(verify.stdout.contains("recorded with run "), "{}", verify.stdout);
+    let once = checks(&document(&report));
+    assert!(once > 1);
+    // Nothing is left to apply: what `apply --verify` measures belongs to the run before.
+    place.run(&["apply", "--verify"]).ends_with(0);
+    assert_eq!(checks(&document(&report)), 2 * once);
+
+    // As if the second verification had been a day later.
+    place.database().run(
+        "UPDATE cutover.event SET event = jsonb_set(event, '{elapsed}', '86400') \
+         WHERE seq > (SELECT max(seq) FROM cutover.event WHERE event ->> 'event' = 'verification_started') - 1",
+    );
+    let text = place.run(&["report"]).ends_with(0).stdout;
+    let ended = text.lines().find(|line| line.starts_with("Completed in ")).unwrap();
+    assert!(ended.contains(" ms: ") || ended.contains(" s: "), "{ended}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("verified 2")).count(), 2, "{text}");
+    assert_eq!(text.matches("no order without a note").count(), 1, "{text}");
+}
+
+#[test]
+fn status_shows_what_there_is_where_apply_would_refuse() {
+    let place = Place::new();
+    project(&place, ORDERS);
+    let config = std::fs::read_to_string(place.folder.join("cutover.toml")).unwrap();
+    let more = "\n[[stage]]\nid = \"2\"\ntitle = \"Nothing yet\"\nkind = \"sprint\"\n\n[[stage]]\nid = \"3\"\n\
+                title = \"Later\"\nkind = \"sprint\"\n\n[[stage.migration]]\nversion = \"0900\"\ndeferred = true\n\n\
+                [[stage.migration]]\nversion = \"0910\"\nrequires = [\"0900\"]\n";
+    let (stages, checks) = config.split_once("[[check]]").unwrap();
+    place.write("cutover.toml", &format!("{stages}{more}\n[[check]]{checks}"));
+    place.write("migrations/0900_a.sql", "CREATE TABLE a ();");
+    place.write("migrations/0910_b.sql", "CREATE TABLE b ();");
+    let status = place.run(&["status"]).ends_with(0);
+    for text in
+        ["2 pending, 1 deferred", "apply would refuse: migrations/0910_b.sql requires migrations/0900_a.sql"]
+    {
+        assert!(status.stdout.contains(text), "{}", status.stdout);
+    }
+    place.run(&["apply"]).ends_with(2);
+
+    let said = "note: sprint 2 (Nothing yet) has no migrations of its own\n";
+    let apply = place.run(&["apply", "--to-stage", "2"]).ends_with(0);
+    assert!(apply.stdout.starts_with(said) && apply.stdout.contains("1 applied"), "{}", apply.stdout);
+    let again = place.run(&["apply", "--to-stage", "2"]).ends_with(0);
+    assert!(again.stdout.starts_with(said) && again.stdout.contains("Nothing to do"), "{}", again.stdout);
 }

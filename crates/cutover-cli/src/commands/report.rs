@@ -121,7 +121,8 @@ fn list(app: &App, project: &Project) -> Result<Exit, CliError> {
         return Ok(Exit::Done);
     }
     let lines = runs.iter().map(|run| {
-        let outcome = run.outcome.as_deref().unwrap_or("running or killed").replace('_', " ");
+        let outcome =
+            run.outcome.as_deref().unwrap_or("no end recorded: running or killed").replace('_', " ");
         format!("{}  {}  {outcome}\n", run.id, utc(run.started_micros))
     });
     app.output.print(&lines.collect::<String>());

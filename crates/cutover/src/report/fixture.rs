@@ -11,10 +11,7 @@ const START: i64 = 1_795_167_000_000_000;
 
 pub(super) fn id(version: &str) -> MigrationId {
     let number = version.trim_start_matches('0').parse().unwrap_or(0);
-    MigrationId {
-        root: "migrations".into(),
-        version: Version::new(vec![number], version),
-    }
+    MigrationId { root: "migrations".into(), version: Version::new(vec![number], version) }
 }
 
 pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&str]) -> Step {
@@ -24,18 +21,11 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         name: name.into(),
         path: format!("migrations/V{version}__{name}.sql"),
         stage: stage.map(Into::into),
-        claims: Claims {
-            creates: creates.clone(),
-            ..Claims::default()
-        },
+        claims: Claims { creates: creates.clone(), ..Claims::default() },
         checksum: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
         bytes: 612,
         statements: u32::try_from(creates.len()).expect("few"),
-        units: vec![UnitSummary {
-            transactional: true,
-            statements: 2,
-            why: None,
-        }],
+        units: vec![UnitSummary { transactional: true, statements: 2, why: None }],
         creates,
         parts: Vec::new(),
         alters: Vec::new(),
@@ -71,9 +61,7 @@ fn stages() -> Vec<StageSummary> {
     .iter()
     .map(|(id, title)| stage(id, title))
     .collect();
-    all[2].uses = ["symbols", "equity_daily_bars", "crypto_daily_bars"]
-        .map(Into::into)
-        .to_vec();
+    all[2].uses = ["symbols", "equity_daily_bars", "crypto_daily_bars"].map(Into::into).to_vec();
     all[3].notes = vec!["import checkpoints live in jobs.payload_json".into()];
     all[8].notes = vec!["may add cache metadata".into()];
     all[8].within_target = false;
@@ -82,70 +70,20 @@ fn stages() -> Vec<StageSummary> {
 
 /// Version, name, stage and what it creates.
 const STEPS: [(&str, &str, &str, &[&str]); 14] = [
-    (
-        "0001",
-        "create_users",
-        "0.1",
-        &["table users", "index users_email_key"],
-    ),
-    (
-        "0002",
-        "create_webauthn_credentials",
-        "0.1",
-        &["table webauthn_credentials"],
-    ),
-    (
-        "0100",
-        "create_symbols",
-        "1.1",
-        &["table symbols", "index symbols_symbol_key"],
-    ),
-    (
-        "0101",
-        "create_equity_daily_bars",
-        "1.1",
-        &["table equity_daily_bars"],
-    ),
-    (
-        "0102",
-        "create_crypto_daily_bars",
-        "1.1",
-        &["table crypto_daily_bars"],
-    ),
-    (
-        "0130",
-        "create_jobs",
-        "1.3",
-        &["table jobs", "index jobs_user", "index jobs_type"],
-    ),
+    ("0001", "create_users", "0.1", &["table users", "index users_email_key"]),
+    ("0002", "create_webauthn_credentials", "0.1", &["table webauthn_credentials"]),
+    ("0100", "create_symbols", "1.1", &["table symbols", "index symbols_symbol_key"]),
+    ("0101", "create_equity_daily_bars", "1.1", &["table equity_daily_bars"]),
+    ("0102", "create_crypto_daily_bars", "1.1", &["table crypto_daily_bars"]),
+    ("0130", "create_jobs", "1.3", &["table jobs", "index jobs_user", "index jobs_type"]),
     ("0200", "create_strategies", "2.1", &["table strategies"]),
-    (
-        "0201",
-        "create_strategy_versions",
-        "2.1",
-        &["table strategy_versions"],
-    ),
-    (
-        "0230",
-        "add_indexes_strategies",
-        "2.3",
-        &["index idx_strategies_user"],
-    ),
+    ("0201", "create_strategy_versions", "2.1", &["table strategy_versions"]),
+    ("0230", "add_indexes_strategies", "2.3", &["index idx_strategies_user"]),
     ("0300", "create_backtest_runs", "3.2", &["table backtest_runs"]),
-    (
-        "0301",
-        "create_backtest_results",
-        "3.2",
-        &["table backtest_results"],
-    ),
+    ("0301", "create_backtest_results", "3.2", &["table backtest_results"]),
     ("0330", "add_fk_backtest_runs_job", "3.2", &[]),
     ("0400", "create_paper_accounts", "4.1", &["table paper_accounts"]),
-    (
-        "0401",
-        "create_positions",
-        "4.1",
-        &["table positions", "index positions_symbol"],
-    ),
+    ("0401", "create_positions", "4.1", &["table positions", "index positions_symbol"]),
 ];
 
 fn steps() -> Vec<Step> {
@@ -153,14 +91,7 @@ fn steps() -> Vec<Step> {
         .iter()
         .map(|(version, name, stage, creates)| step(version, name, Some(stage), creates))
         .collect();
-    let sources = [
-        "00_core",
-        "00_core",
-        "01_market_data",
-        "01_market_data",
-        "01_market_data",
-        "06_infra",
-    ];
+    let sources = ["00_core", "00_core", "01_market_data", "01_market_data", "01_market_data", "06_infra"];
     for (step, source) in steps.iter_mut().zip(sources) {
         step.claims.source = Some(format!("ddl/{source}.sql"));
     }
@@ -168,11 +99,7 @@ fn steps() -> Vec<Step> {
     steps[8].state = StepState::Optional;
     steps[8].claims.optional = true;
     let why = Some("CREATE INDEX CONCURRENTLY".into());
-    steps[8].units = vec![UnitSummary {
-        transactional: false,
-        statements: 1,
-        why,
-    }];
+    steps[8].units = vec![UnitSummary { transactional: false, statements: 1, why }];
     steps[11].state = StepState::Deferred;
     steps[11].claims.deferred = true;
     steps[11].claims.requires = vec!["0130".into()];
@@ -205,66 +132,33 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new() -> Self {
-        Self {
-            now: 0,
-            events: Vec::new(),
-        }
+        Self { now: 0, events: Vec::new() }
     }
 
     /// Lets `millis` pass, then records.
     pub(super) fn after(&mut self, millis: u64, kind: EventKind) {
         self.now += millis;
         let at_micros = START + i64::try_from(self.now * 1_000).expect("small");
-        self.events.push(RunEvent {
-            at_micros,
-            elapsed: Duration::from_millis(self.now),
-            kind,
-        });
+        self.events.push(RunEvent { at_micros, elapsed: Duration::from_millis(self.now), kind });
     }
 
     pub(super) fn begin(&mut self, steps: usize) {
-        self.after(
-            0,
-            EventKind::RunStarted {
-                run: "01JD4Q7R".into(),
-                steps,
-            },
-        );
+        self.after(0, EventKind::RunStarted { run: "01JD4Q7R".into(), steps });
         self.after(2, EventKind::RunnerLocked { token: 7 });
     }
 
     pub(super) fn start(&mut self, step: &Step) {
-        self.after(
-            1,
-            EventKind::StepStarted {
-                migration: step.migration.clone(),
-                path: step.path.clone(),
-            },
-        );
+        self.after(1, EventKind::StepStarted { migration: step.migration.clone(), path: step.path.clone() });
     }
 
     pub(super) fn finish(&mut self, step: &Step, millis: u64, took: u64, attempts: u32) {
         let took = Duration::from_millis(took);
         let (migration, statements) = (step.migration.clone(), step.statements);
-        self.after(
-            millis,
-            EventKind::StepFinished {
-                migration,
-                statements,
-                took,
-                attempts,
-            },
-        );
+        self.after(millis, EventKind::StepFinished { migration, statements, took, attempts });
     }
 
     fn skip(&mut self, step: &Step, why: &str) {
-        self.after(
-            0,
-            EventKind::StepSkipped {
-                migration: step.migration.clone(),
-                why: why.into(),
-            },
-        );
+        self.after(0, EventKind::StepSkipped { migration: step.migration.clone(), why: why.into() });
     }
 
     pub(super) fn apply(&mut self, step: &Step, millis: u64) {
@@ -319,19 +213,8 @@ pub(super) fn document(plan: Plan, outcome: Option<Outcome>, events: Vec<RunEven
 pub(super) fn eventful() -> Run {
     let plan = plan();
     let mut record = Recorder::new();
-    record.after(
-        0,
-        EventKind::RunStarted {
-            run: "01JD4Q7R".into(),
-            steps: 12,
-        },
-    );
-    record.after(
-        3,
-        EventKind::RunnerWaiting {
-            holder: "run 01JD4Q6X of deploy@build-3".into(),
-        },
-    );
+    record.after(0, EventKind::RunStarted { run: "01JD4Q7R".into(), steps: 12 });
+    record.after(3, EventKind::RunnerWaiting { holder: "run 01JD4Q6X of deploy@build-3".into() });
     record.after(140, EventKind::RunnerLocked { token: 7 });
     for (i, step) in plan.steps.iter().enumerate() {
         match i {
@@ -345,53 +228,41 @@ pub(super) fn eventful() -> Run {
         }
     }
     for (name, kind, expected, found, verdict) in [
-        (
-            "objects as claimed",
-            "claims",
-            "12 tables, 5 indexes",
-            "12 tables, 5 indexes",
-            Verdict::Holds,
-        ),
-        (
-            "no dangling jobs",
-            "no_rows",
-            "no rows",
-            "2 rows, first: (run 41, job 7)",
-            Verdict::False,
-        ),
-        (
-            "every foreign key holds",
-            "foreign_keys",
-            "0 orphans",
-            "0 orphans in 26 keys",
-            Verdict::Holds,
-        ),
-        (
-            "backtests use their index",
-            "explain",
-            "idx_backtests",
-            "permission denied",
-            Verdict::NotMeasured,
-        ),
-        (
-            "ledger unchanged",
-            "unchanged",
-            "digest 81f0…",
-            "digest 81f0…",
-            Verdict::Holds,
-        ),
+        ("objects as claimed", "claims", "12 tables, 5 indexes", "12 tables, 5 indexes", Verdict::Holds),
+        ("no dangling jobs", "no_rows", "no rows", "2 rows, first: (run 41, job 7)", Verdict::False),
+        ("every foreign key holds", "foreign_keys", "0 orphans", "0 orphans in 26 keys", Verdict::Holds),
+        ("backtests use their index", "explain", "idx_backtests", "permission denied", Verdict::NotMeasured),
+        ("ledger unchanged", "unchanged", "digest 81f0…", "digest 81f0…", Verdict::Holds),
     ] {
         let mut result = check(name, kind, expected, found, verdict);
         result.stage = Some("3.2".into());
         record.after(12, EventKind::CheckDone(result));
     }
-    record.after(
-        1,
-        EventKind::RunFinished {
-            outcome: Outcome::Completed,
-        },
-    );
+    record.after(1, EventKind::RunFinished { outcome: Outcome::Completed });
+    verified_later(&mut record);
     document(plan, Some(Outcome::Completed), record.events)
+}
+
+/// A day later one check is measured again, and others for the first time.
+fn verified_later(record: &mut Recorder) {
+    record.after(86_400_000, EventKind::VerificationStarted { operator: "jo@desk-2".into() });
+    let refused = "ERROR: duplicate key value violates unique constraint \"users_email_key\" (23505): \
+                   Key (email)=(a@example.com) already exists.";
+    for (name, kind, expected, found, verdict) in [
+        ("no dangling jobs", "no_rows", "no rows", "1 row, first: (run 41, job 7)", Verdict::False),
+        ("the design: public.users", "design", "no difference", "5 columns: no difference", Verdict::Holds),
+        ("the design: public.jobs", "design", "no difference", "9 columns: no difference", Verdict::Holds),
+        (
+            "the design: public.orders",
+            "design",
+            "no difference",
+            "V0402__create_orders.sql is pending: there is no such table",
+            Verdict::Skipped,
+        ),
+        ("one user for an e-mail address", "fails", "refused with 23505", refused, Verdict::Holds),
+    ] {
+        record.after(12, EventKind::CheckDone(check(name, kind, expected, found, verdict)));
+    }
 }
 
 fn with_notice(record: &mut Recorder, step: &Step) {
@@ -412,14 +283,7 @@ fn with_waits(record: &mut Recorder, step: &Step) {
     for attempt in 1..=3 {
         let blockers = if attempt == 1 { Vec::new() } else { vec![blocker()] };
         let migration = step.migration.clone();
-        record.after(
-            120,
-            EventKind::LockWaiting {
-                migration,
-                attempt,
-                blockers,
-            },
-        );
+        record.after(120, EventKind::LockWaiting { migration, attempt, blockers });
     }
     record.finish(step, 45, 405, 4);
 }
@@ -439,15 +303,7 @@ fn in_units(record: &mut Recorder, step: &Step) {
     record.start(step);
     for unit in 1..=2 {
         let (took, migration) = (Duration::from_millis(20), step.migration.clone());
-        record.after(
-            20,
-            EventKind::UnitFinished {
-                migration,
-                unit,
-                units: 2,
-                took,
-            },
-        );
+        record.after(20, EventKind::UnitFinished { migration, unit, units: 2, took });
     }
     record.finish(step, 1, 41, 1);
 }
@@ -472,12 +328,7 @@ pub(super) fn failed() -> Run {
             state: "V0100 was rolled back. V0001 and V0002 are applied; nothing else changed.".into(),
         },
     );
-    record.after(
-        0,
-        EventKind::RunFinished {
-            outcome: Outcome::FailedClean,
-        },
-    );
+    record.after(0, EventKind::RunFinished { outcome: Outcome::FailedClean });
     document(plan, Some(Outcome::FailedClean), record.events)
 }
 
@@ -490,14 +341,7 @@ pub(super) fn killed() -> Run {
     record.apply(&plan.steps[1], 12);
     record.start(&plan.steps[2]);
     let migration = plan.steps[2].migration.clone();
-    record.after(
-        250,
-        EventKind::LockWaiting {
-            migration,
-            attempt: 1,
-            blockers: vec![blocker()],
-        },
-    );
+    record.after(250, EventKind::LockWaiting { migration, attempt: 1, blockers: vec![blocker()] });
     document(plan, None, record.events)
 }
 
@@ -536,47 +380,19 @@ fn hostile_plan() -> Plan {
         (step.creates, step.alters, step.drops) = (vec![bad(), bad()], vec![bad()], vec![bad()]);
         (step.claims.source, step.claims.task, step.opaque) = (Some(bad()), Some(bad()), Some(bad()));
         step.claims.requires = vec![bad()];
-        step.units = vec![UnitSummary {
-            transactional: false,
-            statements: 1,
-            why: Some(bad()),
-        }];
+        step.units = vec![UnitSummary { transactional: false, statements: 1, why: Some(bad()) }];
     }
     plan
 }
 
 fn hostile_step(record: &mut Recorder, id: &MigrationId) {
-    let blocker = Blocker {
-        user: bad(),
-        application: bad(),
-        state: bad(),
-        query: bad(),
-        ..blocker()
-    };
+    let blocker = Blocker { user: bad(), application: bad(), state: bad(), query: bad(), ..blocker() };
     let migration = || id.clone();
     for kind in [
-        EventKind::StepStarted {
-            migration: migration(),
-            path: bad(),
-        },
-        EventKind::LockWaiting {
-            migration: migration(),
-            attempt: 1,
-            blockers: vec![blocker],
-        },
-        EventKind::Notice {
-            migration: migration(),
-            severity: bad(),
-            code: bad(),
-            message: bad(),
-            line: 1,
-        },
-        EventKind::StepFailed {
-            migration: migration(),
-            message: bad(),
-            code: Some(bad()),
-            state: bad(),
-        },
+        EventKind::StepStarted { migration: migration(), path: bad() },
+        EventKind::LockWaiting { migration: migration(), attempt: 1, blockers: vec![blocker] },
+        EventKind::Notice { migration: migration(), severity: bad(), code: bad(), message: bad(), line: 1 },
+        EventKind::StepFailed { migration: migration(), message: bad(), code: Some(bad()), state: bad() },
     ] {
         record.after(1, kind);
     }
@@ -585,23 +401,12 @@ fn hostile_step(record: &mut Recorder, id: &MigrationId) {
 /// [`HOSTILE`] in every place of a run where a text from outside can be.
 pub(super) fn hostile() -> Run {
     let plan = hostile_plan();
-    let unknown = MigrationId {
-        root: bad(),
-        version: Version::new(vec![5], HOSTILE),
-    };
+    let unknown = MigrationId { root: bad(), version: Version::new(vec![5], HOSTILE) };
     let mut record = Recorder::new();
     record.after(0, EventKind::RunStarted { run: bad(), steps: 1 });
     record.after(1, EventKind::RunnerWaiting { holder: bad() });
     record.after(1, EventKind::RunnerLocked { token: 1 });
-    record.after(
-        1,
-        EventKind::BackupTaken {
-            stage: bad(),
-            path: bad(),
-            bytes: 1,
-            sha256: bad(),
-        },
-    );
+    record.after(1, EventKind::BackupTaken { stage: bad(), path: bad(), bytes: 1, sha256: bad() });
     hostile_step(&mut record, &plan.steps[0].migration);
     hostile_step(&mut record, &unknown);
     record.skip(&plan.steps[3], HOSTILE);
@@ -620,25 +425,15 @@ pub(super) fn hostile() -> Run {
 pub(super) fn thousand(staged: bool) -> Run {
     let mut plan = plan();
     plan.stages = if staged {
-        (0..10)
-            .map(|n| stage(&format!("{n}"), &format!("Domain {n}")))
-            .collect()
+        (0..10).map(|n| stage(&format!("{n}"), &format!("Domain {n}"))).collect()
     } else {
         Vec::new()
     };
     plan.steps = (1..=1000)
         .map(|n| {
             let stage = staged.then(|| ((n - 1) / 100).to_string());
-            let (table, index) = (
-                format!("table orders_{n:04}"),
-                format!("index orders_{n:04}_customer"),
-            );
-            step(
-                &format!("{n:04}"),
-                &format!("create_orders_{n:04}"),
-                stage.as_deref(),
-                &[&table, &index],
-            )
+            let (table, index) = (format!("table orders_{n:04}"), format!("index orders_{n:04}_customer"));
+            step(&format!("{n:04}"), &format!("create_orders_{n:04}"), stage.as_deref(), &[&table, &index])
         })
         .collect();
     let mut record = Recorder::new();
@@ -646,11 +441,6 @@ pub(super) fn thousand(staged: bool) -> Run {
     for (i, step) in plan.steps.iter().enumerate() {
         record.apply(step, 2 + u64::try_from(i * i % 23).expect("small"));
     }
-    record.after(
-        1,
-        EventKind::RunFinished {
-            outcome: Outcome::Completed,
-        },
-    );
+    record.after(1, EventKind::RunFinished { outcome: Outcome::Completed });
     document(plan, Some(Outcome::Completed), record.events)
 }

@@ -36,7 +36,10 @@ fn head(out: &mut String, digest: &Digest<'_>) {
     let (word, sentence) = digest.headline();
     put!(out, "# Migration report: {}\n", prose(&run.project));
     put!(out, "**{word}.** {sentence}\n");
-    put!(out, "{}.", digest.tally().join(", "));
+    let tally = digest.tally().join(", ");
+    if !tally.is_empty() {
+        put!(out, "{tally}.");
+    }
     if let Some(words) = digest.verdict_words() {
         put!(out, "{words}.");
     }
@@ -48,11 +51,7 @@ fn head(out: &mut String, digest: &Digest<'_>) {
         put!(out, "| Run by | {} |", code(&run.operator));
     }
     put!(out, "| Started | {} |", utc(run.started_micros));
-    let open = if run.outcome.is_none() {
-        " until the last event"
-    } else {
-        ""
-    };
+    let open = if run.outcome.is_none() { " until the last event" } else { "" };
     put!(out, "| Duration | {}{open} |", duration(digest.took));
     put!(out, "| Run | {} |", code(&run.id));
     put!(out, "| Tool | {} |", prose(&run.tool));
@@ -77,9 +76,7 @@ fn failures(out: &mut String, digest: &Digest<'_>) {
         if i == 0 {
             put!(out, "\n## Failure");
         }
-        let sqlstate = sqlstate
-            .map(|sqlstate| format!(", SQLSTATE {}", code(sqlstate)))
-            .unwrap_or_default();
+        let sqlstate = sqlstate.map(|sqlstate| format!(", SQLSTATE {}", code(sqlstate))).unwrap_or_default();
         put!(out, "\n{}{sqlstate}:\n", titled(digest, step));
         fence(out, message);
         put!(out, "\n**State of the database:** {}", prose(state));
@@ -98,11 +95,7 @@ fn false_claims(out: &mut String, digest: &Digest<'_>) {
     put!(out, "\n## Claims that do not hold");
     for check in claims {
         put!(out, "\n### {}: {}\n", capital(verdict(check)), code(&check.name));
-        put!(
-            out,
-            "- Expected: {}",
-            code(&escape::excerpt(&check.expected, 2_000))
-        );
+        put!(out, "- Expected: {}", code(&escape::excerpt(&check.expected, 2_000)));
         put!(out, "- Found: {}", code(&escape::excerpt(&check.found, 2_000)));
         if let Some(stage) = &check.stage {
             put!(out, "- Stage: {}", code(stage));
@@ -120,16 +113,10 @@ fn stages(out: &mut String, digest: &Digest<'_>) {
         return;
     }
     put!(out, "\n## Stages\n");
-    put!(
-        out,
-        "| Stage | Title | Migrations | Result | Uses | Notes |\n|---|---|---|---|---|---|"
-    );
+    put!(out, "| Stage | Title | Migrations | Result | Uses | Notes |\n|---|---|---|---|---|---|");
     for (stage, members) in &digest.stages {
-        let versions: Vec<String> = members
-            .iter()
-            .filter_map(|&i| digest.steps.get(i))
-            .map(|step| code(&step.label()))
-            .collect();
+        let versions: Vec<String> =
+            members.iter().filter_map(|&i| digest.steps.get(i)).map(|step| code(&step.label())).collect();
         let versions = match versions.len() {
             0 => "*none*".to_owned(),
             n if n > 12 => count(n, "migration", "migrations"),
@@ -152,12 +139,7 @@ fn stages(out: &mut String, digest: &Digest<'_>) {
 /// What became of a stage's migrations, in words.
 fn stage_result(digest: &Digest<'_>, members: &[usize], within: bool) -> String {
     if members.is_empty() {
-        return if within {
-            "no migrations"
-        } else {
-            "no migrations, beyond the target"
-        }
-        .to_owned();
+        return if within { "no migrations" } else { "no migrations, beyond the target" }.to_owned();
     }
     let mut words: Vec<(&str, usize)> = Vec::new();
     for step in members.iter().filter_map(|&i| digest.steps.get(i)) {
@@ -167,10 +149,7 @@ fn stage_result(digest: &Digest<'_>, members: &[usize], within: bool) -> String 
             None => words.push((word, 1)),
         }
     }
-    let words: Vec<String> = words
-        .iter()
-        .map(|(word, n)| format!("{} {word}", grouped(*n)))
-        .collect();
+    let words: Vec<String> = words.iter().map(|(word, n)| format!("{} {word}", grouped(*n))).collect();
     words.join(", ")
 }
 
@@ -180,10 +159,7 @@ fn migrations(out: &mut String, digest: &Digest<'_>) {
         return;
     }
     put!(out, "\n## Migrations\n");
-    put!(
-        out,
-        "| # | Stage | Version | Name | File | Statements | Took | Attempts | State |"
-    );
+    put!(out, "| # | Stage | Version | Name | File | Statements | Took | Attempts | State |");
     put!(out, "|--:|---|---|---|---|--:|--:|--:|---|");
     for (i, step) in digest.steps.iter().enumerate() {
         let state = match step.fate {
@@ -208,40 +184,20 @@ fn migrations(out: &mut String, digest: &Digest<'_>) {
 }
 
 fn contents(out: &mut String, digest: &Digest<'_>) {
-    let known: Vec<_> = digest
-        .steps
-        .iter()
-        .filter_map(|view| Some((view, view.step?)))
-        .collect();
+    let known: Vec<_> = digest.steps.iter().filter_map(|view| Some((view, view.step?))).collect();
     if known.is_empty() {
         return;
     }
     put!(out, "\n## What each migration does\n");
-    put!(
-        out,
-        "| Version | Creates | Alters | Drops | Source | Task |\n|---|---|---|---|---|---|"
-    );
+    put!(out, "| Version | Creates | Alters | Drops | Source | Task |\n|---|---|---|---|---|---|");
     for (view, step) in known {
-        let Objects {
-            creates,
-            parts,
-            alters,
-            drops,
-            claimed,
-        } = objects(step);
+        let Objects { creates, parts, alters, drops, claimed } = objects(step);
         let parts = match parts_in_words(parts) {
             none if none.is_empty() => none,
             words => format!(" with {words}"),
         };
-        let claimed = if claimed && !creates.is_empty() {
-            " (claimed, not read)"
-        } else {
-            ""
-        };
-        let opaque = step
-            .opaque
-            .as_ref()
-            .map(|why| format!(" not fully known: {}", code(why)));
+        let claimed = if claimed && !creates.is_empty() { " (claimed, not read)" } else { "" };
+        let opaque = step.opaque.as_ref().map(|why| format!(" not fully known: {}", code(why)));
         put!(
             out,
             "| {} | {}{parts}{claimed}{} | {} | {} | {} | {} |",
@@ -257,11 +213,7 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
 }
 
 fn left_out(out: &mut String, digest: &Digest<'_>) {
-    let rows: Vec<_> = digest
-        .steps
-        .iter()
-        .filter_map(|step| Some((step, step.fate.left_out()?)))
-        .collect();
+    let rows: Vec<_> = digest.steps.iter().filter_map(|step| Some((step, step.fate.left_out()?))).collect();
     if rows.is_empty() {
         return;
     }
@@ -280,11 +232,7 @@ fn left_out(out: &mut String, digest: &Digest<'_>) {
 }
 
 fn waits(out: &mut String, digest: &Digest<'_>) {
-    let waited: Vec<_> = digest
-        .steps
-        .iter()
-        .filter(|step| !step.waits.is_empty())
-        .collect();
+    let waited: Vec<_> = digest.steps.iter().filter(|step| !step.waits.is_empty()).collect();
     if waited.is_empty() && digest.runner_waits.is_empty() {
         return;
     }
@@ -314,10 +262,7 @@ fn waits(out: &mut String, digest: &Digest<'_>) {
     if blockers.is_empty() {
         return;
     }
-    put!(
-        out,
-        "\n| Waiting | Process | Role | Application | State | Transaction open | Last query |"
-    );
+    put!(out, "\n| Waiting | Process | Role | Application | State | Transaction open | Last query |");
     put!(out, "|---|--:|---|---|---|--:|---|");
     for (step, blocker) in blockers {
         put!(
@@ -335,19 +280,13 @@ fn waits(out: &mut String, digest: &Digest<'_>) {
 }
 
 fn notices(out: &mut String, digest: &Digest<'_>) {
-    let all: Vec<_> = digest
-        .steps
-        .iter()
-        .flat_map(|step| step.notices.iter().map(move |notice| (step, notice)))
-        .collect();
+    let all: Vec<_> =
+        digest.steps.iter().flat_map(|step| step.notices.iter().map(move |notice| (step, notice))).collect();
     if all.is_empty() {
         return;
     }
     put!(out, "\n## Notices of the server\n");
-    put!(
-        out,
-        "| Version | Line | Severity | SQLSTATE | Message |\n|---|--:|---|---|---|"
-    );
+    put!(out, "| Version | Line | Severity | SQLSTATE | Message |\n|---|--:|---|---|---|");
     for (step, notice) in all.iter().take(NOTICES) {
         put!(
             out,
@@ -360,11 +299,7 @@ fn notices(out: &mut String, digest: &Digest<'_>) {
         );
     }
     if all.len() > NOTICES {
-        put!(
-            out,
-            "\n{} more are in the run's JSON.",
-            grouped(all.len() - NOTICES)
-        );
+        put!(out, "\n{} more are in the run's JSON.", grouped(all.len() - NOTICES));
     }
 }
 
@@ -373,10 +308,7 @@ fn backups(out: &mut String, digest: &Digest<'_>) {
         return;
     }
     put!(out, "\n## Backups\n");
-    put!(
-        out,
-        "| Stage | Path | Size | SHA-256 | Taken after |\n|---|---|--:|---|--:|"
-    );
+    put!(out, "| Stage | Path | Size | SHA-256 | Taken after |\n|---|---|--:|---|--:|");
     for backup in &digest.backups {
         put!(
             out,
@@ -434,27 +366,14 @@ fn verdict(check: &CheckResult) -> &'static str {
 
 fn capital(word: &str) -> String {
     let mut chars = word.chars();
-    chars
-        .next()
-        .map(|first| first.to_ascii_uppercase())
-        .into_iter()
-        .chain(chars)
-        .collect()
+    chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
 }
 
 /// Version and name, with the folder where versions alone do not tell.
 fn titled(digest: &Digest<'_>, step: &StepView<'_>) -> String {
-    let root = if digest.several_roots {
-        format!("{}/", step.id.root)
-    } else {
-        String::new()
-    };
+    let root = if digest.several_roots { format!("{}/", step.id.root) } else { String::new() };
     let name = step.name();
-    code(&format!(
-        "{root}{}{}{name}",
-        step.label(),
-        if name.is_empty() { "" } else { " " }
-    ))
+    code(&format!("{root}{}{}{name}", step.label(), if name.is_empty() { "" } else { " " }))
 }
 
 fn codes(values: &[String]) -> String {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use expect_test::expect_file;
 
 use super::fixture;
-use super::text::{Detail, Progress, TextStyle, plan_lines, summary, verification_table};
+use super::text::{Detail, Progress, TextStyle, plan_lines, plan_overview, summary, verification_table};
 use crate::plan::StepState;
-use crate::run::{Blocker, CheckResult, EventKind, Run, RunEvent};
+use crate::run::{Blocker, EventKind, Run, RunEvent};
 
 #[test]
 fn markdown_of_every_outcome() {
@@ -33,12 +33,7 @@ fn json_is_as_it_was_and_comes_back() {
         let back: Run = serde_json::from_str(&json).expect("its own JSON");
         assert_eq!(back, run);
     }
-    for run in [
-        fixture::failed(),
-        fixture::empty(),
-        fixture::hostile(),
-        fixture::thousand(true),
-    ] {
+    for run in [fixture::failed(), fixture::empty(), fixture::hostile(), fixture::thousand(true)] {
         let json = serde_json::to_string(&run).expect("a run is JSON");
         assert_eq!(serde_json::from_str::<Run>(&json).expect("its own JSON"), run);
     }
@@ -68,7 +63,9 @@ fn a_thousand_migrations_make_a_page_one_can_open() {
 /// Everything the command line prints of a run.
 fn printed(run: &Run, style: TextStyle) -> String {
     let mut progress = Progress::new(&run.plan, style);
-    let mut out = plan_lines(&run.plan, style);
+    let mut out = plan_overview(&run.plan, style);
+    out.push('\n');
+    out.push_str(&plan_lines(&run.plan, style));
     out.push('\n');
     for event in &run.events {
         if let Some(line) = progress.line(event) {
@@ -77,18 +74,13 @@ fn printed(run: &Run, style: TextStyle) -> String {
         }
     }
     out.push('\n');
-    out.push_str(&verification_table(&checks(run), Detail::Checks, style));
+    for detail in [Detail::Groups, Detail::Checks, Detail::Full] {
+        out.push_str(&verification_table(&super::answers(run), detail, style));
+        out.push('\n');
+    }
     out.push('\n');
     out.push_str(&summary(run, style));
     out
-}
-
-fn checks(run: &Run) -> Vec<CheckResult> {
-    let found = run.events.iter().filter_map(|event| match &event.kind {
-        EventKind::CheckDone(check) => Some(check.clone()),
-        _ => None,
-    });
-    found.collect()
 }
 
 #[test]
@@ -106,14 +98,8 @@ fn text_of_every_outcome() {
 #[test]
 fn no_form_lets_text_from_outside_act() {
     let run = fixture::hostile();
-    for text in [
-        super::html(&run),
-        super::markdown(&run),
-        printed(&run, TextStyle::PLAIN),
-    ] {
-        let acting = text
-            .chars()
-            .find(|c| *c != '\n' && (c.is_control() || *c == '\u{202e}'));
+    for text in [super::html(&run), super::markdown(&run), printed(&run, TextStyle::PLAIN)] {
+        let acting = text.chars().find(|c| *c != '\n' && (c.is_control() || *c == '\u{202e}'));
         assert_eq!(acting, None);
     }
 }
@@ -155,16 +141,11 @@ fn html_has_only_its_own_tags_and_fetches_nothing() {
     for run in [fixture::hostile(), fixture::eventful(), fixture::failed()] {
         let page = super::html(&run);
         for tag in page.split('<').skip(1).filter(|tag| !tag.starts_with("!DOCTYPE")) {
-            let name = tag
-                .trim_start_matches('/')
-                .split(|c: char| !c.is_ascii_alphanumeric())
-                .next();
+            let name = tag.trim_start_matches('/').split(|c: char| !c.is_ascii_alphanumeric()).next();
             assert!(TAGS.split_whitespace().any(|known| Some(known) == name), "<{tag}");
         }
         assert_eq!(page.matches("<style>").count(), 1);
-        for fetching in [
-            " href=", " src=", "@import", "<link", " onload", "http://", "https://",
-        ] {
+        for fetching in [" href=", " src=", "@import", "<link", " onload", "http://", "https://"] {
             assert!(!page.contains(fetching), "{fetching}");
         }
         assert_eq!(page.matches("url(").count(), page.matches("url(#hatch)").count());
@@ -177,26 +158,10 @@ fn waiting_is_told_once_until_it_changes() {
     let run = fixture::eventful();
     let mut progress = Progress::new(&run.plan, TextStyle::PLAIN);
     let mut told = |attempt: u32, pids: &[i32]| {
-        let blockers = pids
-            .iter()
-            .map(|&pid| Blocker {
-                pid,
-                ..fixture::blocker()
-            })
-            .collect();
+        let blockers = pids.iter().map(|&pid| Blocker { pid, ..fixture::blocker() }).collect();
         let migration = run.plan.steps[0].migration.clone();
-        let kind = EventKind::LockWaiting {
-            migration,
-            attempt,
-            blockers,
-        };
-        progress
-            .line(&RunEvent {
-                at_micros: 0,
-                elapsed: Duration::ZERO,
-                kind,
-            })
-            .is_some()
+        let kind = EventKind::LockWaiting { migration, attempt, blockers };
+        progress.line(&RunEvent { at_micros: 0, elapsed: Duration::ZERO, kind }).is_some()
     };
     let attempts: Vec<bool> = (1..=8).map(|attempt| told(attempt, &[1])).collect();
     assert_eq!(attempts, [true, true, false, true, false, false, false, true]);
@@ -208,13 +173,7 @@ fn waiting_is_told_once_until_it_changes() {
 #[test]
 fn colour_is_the_styles_decision_alone() {
     let run = fixture::eventful();
-    let colored = printed(
-        &run,
-        TextStyle {
-            color: true,
-            ..TextStyle::PLAIN
-        },
-    );
+    let colored = printed(&run, TextStyle { color: true, ..TextStyle::PLAIN });
     let plain = printed(&run, TextStyle::PLAIN);
     assert!(!plain.contains('\u{1b}'));
     let mut stripped = colored.clone();
@@ -230,10 +189,7 @@ fn colour_is_the_styles_decision_alone() {
 fn long_histories_are_folded_in_plans() {
     let mut plan = fixture::thousand(false).plan;
     for step in plan.steps.iter_mut().rev().skip(1) {
-        step.state = StepState::Applied {
-            at_micros: 0,
-            run: "r".into(),
-        };
+        step.state = StepState::Applied { at_micros: 0, run: "r".into() };
     }
     let text = plan_lines(&plan, TextStyle::PLAIN);
     assert!(text.contains("✓ V0001 – V0999: 999 applied"), "{text}");

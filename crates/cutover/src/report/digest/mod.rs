@@ -4,6 +4,7 @@ mod groups;
 mod step;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 pub(super) use groups::{Group, grouped_checks};
@@ -127,18 +128,6 @@ impl<'a> Digest<'a> {
         digest
     }
 
-    /// Adds the answer of a check, in place of an earlier one.
-    fn answer(&mut self, check: &'a CheckResult) {
-        let same = |other: &&CheckResult| {
-            (&other.name, &other.kind, &other.migration, &other.stage)
-                == (&check.name, &check.kind, &check.migration, &check.stage)
-        };
-        match self.checks.iter().position(|other| same(&other)) {
-            Some(place) => self.checks[place] = check,
-            None => self.checks.push(check),
-        }
-    }
-
     fn read_events(&mut self) {
         let run = self.run;
         let mut places: HashMap<&'a MigrationId, usize> = run
@@ -151,6 +140,7 @@ impl<'a> Digest<'a> {
         let mut waiting: Option<(Duration, &'a str)> = None;
         let mut previous = Duration::ZERO;
         let mut pass_began = Duration::ZERO;
+        let mut answered: HashMap<(&str, &str), usize> = HashMap::new();
         for event in &run.events {
             let at = event.elapsed;
             if let Some(id) = migration_of(&event.kind) {
@@ -197,7 +187,14 @@ impl<'a> Digest<'a> {
                         let from = self.verification.as_ref().map_or(before, |phase| phase.from);
                         self.verification = Some(Phase { from, to: at, what: "" });
                     }
-                    self.answer(check);
+                    // A later answer stands in place of an earlier one.
+                    match answered.entry((check.name.as_str(), check.kind.as_str())) {
+                        Entry::Occupied(place) => self.checks[*place.get()] = check,
+                        Entry::Vacant(place) => {
+                            place.insert(self.checks.len());
+                            self.checks.push(check);
+                        }
+                    }
                 }
                 EventKind::StepStarted { .. } => self.verification = None,
                 _ => {}
@@ -244,7 +241,10 @@ impl<'a> Digest<'a> {
     /// Parts such as `20 applied`, `3 skipped`, without those that are zero.
     pub(super) fn tally(&self) -> Vec<String> {
         let applied = self.number(|fate| fate == Fate::Applied);
-        let mut parts = vec![count(applied, "applied", "applied")];
+        let mut parts = Vec::new();
+        if applied > 0 || self.run.outcome != Some(Outcome::NothingToDo) {
+            parts.push(count(applied, "applied", "applied"));
+        }
         let rest = [
             (self.number(|fate| matches!(fate, Fate::Failed { .. })), "failed"),
             (
@@ -332,17 +332,16 @@ pub(super) fn verdict_words(checks: &[&CheckResult]) -> Option<String> {
     if checks.is_empty() {
         return None;
     }
-    let mut words = format!(
-        "{}: {}",
-        count(checks.len(), "check", "checks"),
-        count(held, "holds", "hold")
-    );
+    let mut words = Vec::new();
+    if held > 0 {
+        words.push(count(held, "holds", "hold"));
+    }
     for (n, what) in [(wrong, "false"), (unknown, "not measured"), (skipped, "skipped")] {
         if n > 0 {
-            words = format!("{words}, {}", count(n, what, what));
+            words.push(count(n, what, what));
         }
     }
-    Some(words)
+    Some(format!("{}: {}", count(checks.len(), "check", "checks"), words.join(", ")))
 }
 
 fn migration_of(kind: &EventKind) -> Option<&MigrationId> {

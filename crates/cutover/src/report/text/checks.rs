@@ -206,10 +206,14 @@ fn in_full(out: &mut String, indent: usize, name: &str, check: &CheckResult, sty
         [("expected", &check.expected), ("found", &check.found), ("measured", &check.measured)]
     {
         let mut what = what;
-        for line in escape::block(text).lines().flat_map(|line| wrap(line, width)) {
-            let line = format!("{margin}    {what:<8}  {line}");
-            put!(out, "{}", line.trim_end());
-            what = "";
+        for line in escape::block(text).lines() {
+            let begins = line.trim_start();
+            let lead = " ".repeat((line.len() - begins.len()).min(width / 2));
+            for part in wrap(begins, width - lead.len()) {
+                let text = format!("{margin}    {what:<8}  {lead}{part}");
+                put!(out, "{}", text.trim_end());
+                what = "";
+            }
         }
     }
 }

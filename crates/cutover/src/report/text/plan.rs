@@ -13,6 +13,8 @@ const FOLDED: usize = 20;
 const NAMED: usize = 8;
 /// Longer names are cut: the path has all of it.
 const NAME: usize = 50;
+/// Longer ids of stages are cut in the overview.
+const STAGE: usize = 24;
 /// Place of text that belongs to the line above.
 const INDENT: usize = 8;
 
@@ -56,7 +58,7 @@ pub fn plan_overview(plan: &Plan, style: TextStyle) -> String {
     head(&mut out, plan, style);
     let line = |id: String, title: &str, members: &[usize]| {
         vec![
-            Cell::new(Tone::Strong, escape::line(id.trim())),
+            Cell::new(Tone::Strong, cut(&escape::line(id.trim()), STAGE)),
             Cell::new(Tone::Plain, escape::line(title)),
             Cell::new(if members.is_empty() { Tone::Dim } else { Tone::Plain }, overview(plan, members)),
         ]

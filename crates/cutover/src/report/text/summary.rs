@@ -17,12 +17,15 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
         Some(Outcome::Interrupted | Outcome::LockNotObtained) | None => Tone::Warn,
         _ => Tone::Bad,
     };
+    let tally = match digest.tally().join(", ") {
+        none if none.is_empty() => none,
+        some => format!(": {some}"),
+    };
     let mut out = format!(
-        "{} {} {}: {}\n{sentence}\n",
+        "{} {} {}{tally}\n{sentence}\n",
         style.paint(tone, word),
         if done { "in" } else { "after" },
         duration(digest.took),
-        digest.tally().join(", ")
     );
     if let Some(doubts) = digest.doubts() {
         let word = if digest.verdicts(Verdict::False) > 0 {
