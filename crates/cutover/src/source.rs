@@ -33,15 +33,11 @@ impl Passed {
             return Err("it was not read to its end".into());
         }
         let State { hasher, keeper, .. } = std::mem::take(&mut *state);
-        if hex(&hasher.finalize()) != checksum {
+        if text::hex(&hasher.finalize()) != checksum {
             return Err("the file changed while it was being applied; run again".into());
         }
         Ok(keeper.finish())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Passes text on and remembers its digest and compressed form.

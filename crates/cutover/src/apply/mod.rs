@@ -134,7 +134,16 @@ pub async fn apply(
     let mut recorder = Recorder::new(id.clone(), clock, sink);
     let mut monitor = Session::connect(options, &own_startup(&id, request.wait)).await?;
     let mut found = schema::look(&mut monitor).await?;
-    let mut built = read_and_plan(project, &found, request, &mut monitor).await?;
+    // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is said to be done before they are.
+    let open_runs = found.version.is_some() && journal::has_open_runs(&mut monitor, &project.name).await?;
+    let idle = found.version.is_some()
+        && request.selection == Selection::default()
+        && !open_runs
+        && records::is_exactly(&mut monitor, &project.name, &project.migrations).await?;
+    let mut built = match idle {
+        true => build::idle(project, &found),
+        false => read_and_plan(project, &found, request, &mut monitor).await?,
+    };
     let mut run = Run {
         format_version: FORMAT_VERSION,
         id: id.clone(),
@@ -149,7 +158,7 @@ pub async fn apply(
         plan: built.plan.clone(),
         events: Vec::new(),
     };
-    if !has_work(&built, request) {
+    if !has_work(&built, request) && !open_runs {
         return Ok(nothing_to_do(run, recorder));
     }
     may_write(&found)?;
@@ -169,9 +178,10 @@ pub async fn apply(
     if records::read(&mut monitor, &project.name).await? != built.history {
         built = read_and_plan(project, &found, request, &mut monitor).await?;
         run.plan = built.plan.clone();
-        if !has_work(&built, request) {
-            return Ok(nothing_to_do(run, recorder));
-        }
+    }
+    if !has_work(&built, request) {
+        store(&mut monitor, &journal::close_open_runs(&project.name), &mut recorder).await?;
+        return Ok(nothing_to_do(run, recorder));
     }
     let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor).await?;
     let absent = prerequisites::missing(project, &built, &mut worker.session).await?;
@@ -256,7 +266,7 @@ async fn begin(
         };
         recorder.tell(EventKind::StepSkipped { migration: step.migration.clone(), why: why.into() });
     }
-    let mut record = journal::insert_run(run);
+    let mut record = format!("{}; {}", journal::close_open_runs(&project.name), journal::insert_run(run));
     for text in &request.selection.defer {
         let (_, migration) = crate::plan::select::find(project, text)?;
         record.push_str("; ");

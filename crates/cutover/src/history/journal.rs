@@ -215,6 +215,26 @@ pub fn insert_run(run: &Run) -> String {
     )
 }
 
+/// Whether a run of the project has not ended: it is under way, or was killed.
+///
+/// # Errors
+/// As the server says.
+pub async fn has_open_runs(session: &mut Session, project: &str) -> Result<bool, HistoryError> {
+    let rows = session
+        .query("SELECT EXISTS (SELECT FROM cutover.run WHERE project = $1 AND finished_at IS NULL)", &[&project])
+        .await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Ends the runs that were killed; they keep no outcome. Only for the holder of the runner's lock: nobody else is at
+/// work then. Committed durably, it makes all they committed durable.
+pub fn close_open_runs(project: &str) -> String {
+    format!(
+        "UPDATE cutover.run SET finished_at = clock_timestamp() WHERE project = {} AND finished_at IS NULL",
+        quote_literal(project)
+    )
+}
+
 /// Records how a run ended.
 pub fn finish_run(run: &str, outcome: Outcome) -> String {
     let outcome = serde_json::to_value(outcome).ok().and_then(|value| value.as_str().map(str::to_owned));

@@ -3,10 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cutover_postgres::session::Session;
+use sha2::{Digest, Sha256};
 use similar::TextDiff;
 
 use super::{HistoryError, compress};
 use crate::migration::{Migration, MigrationId, Version};
+use crate::project::text;
 
 /// One applied migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +138,37 @@ pub async fn read(session: &mut Session, project: &str) -> Result<History, Histo
         history.deferred.insert(MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? });
     }
     Ok(history)
+}
+
+/// Whether the history is exactly these migrations, under their paths and with their texts, and nothing is unfinished.
+/// One digest is compared instead of a row a migration: a run with nothing to do, the most frequent one, reads no rows.
+///
+/// # Errors
+/// As the server says.
+pub async fn is_exactly(session: &mut Session, project: &str, migrations: &[Migration]) -> Result<bool, HistoryError> {
+    let rows = session
+        .query(
+            "SELECT encode(sha256(convert_to(coalesce(string_agg(concat_ws(chr(31), root, version, path, checksum), chr(30)
+                           ORDER BY root COLLATE \"C\", version COLLATE \"C\"), ''), 'UTF8')), 'hex'),
+                    EXISTS (SELECT FROM cutover.unit WHERE project = $1)
+               FROM cutover.migration WHERE project = $1",
+            &[&project],
+        )
+        .await?;
+    let Some(row) = rows.first() else { return Ok(false) };
+    let mut lines: Vec<(&str, String, &str, &str)> = migrations
+        .iter()
+        .map(|m| (m.id.root.as_str(), m.id.version.key(), m.path.as_str(), m.checksums.normalised.as_str()))
+        .collect();
+    lines.sort_unstable();
+    let mut hasher = Sha256::new();
+    for (n, (root, version, path, checksum)) in lines.iter().enumerate() {
+        let separator = if n == 0 { "" } else { "\u{1e}" };
+        for part in [separator, root, "\u{1f}", version, "\u{1f}", path, "\u{1f}", checksum] {
+            hasher.update(part);
+        }
+    }
+    Ok(!row.get::<_, bool>(1) && row.get::<_, String>(0) == text::hex(&hasher.finalize()))
 }
 
 /// How a file and the history disagree.

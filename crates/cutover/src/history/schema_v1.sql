@@ -30,6 +30,7 @@ CREATE TABLE cutover.run (
 -- Read back whole or not at all, and a large plan takes longer to compress than to write.
 ALTER TABLE cutover.run ALTER COLUMN head SET STORAGE EXTERNAL;
 CREATE INDEX run_project_started ON cutover.run (project, started_at);
+CREATE INDEX run_open ON cutover.run (project) WHERE finished_at IS NULL;
 
 CREATE TABLE cutover.event (
     run   text NOT NULL,

@@ -7,6 +7,7 @@ use cutover_analysis::effects::ObjectRef;
 use super::select::{self, SelectError, Selection};
 use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target};
 use crate::history::records::History;
+use crate::history::schema::Found;
 use crate::migration::Migration;
 use crate::project::{Project, Stage};
 use crate::script::{Script, ScriptError};
@@ -109,6 +110,24 @@ fn build_with(
         notes,
     };
     Built { plan, scripts, history }
+}
+
+/// A plan without steps, for a history that is known to be exactly the project.
+pub fn idle(project: &Project, found: &Found) -> Built {
+    let target = Target {
+        system_identifier: found.system_identifier.clone(),
+        database: found.database.clone(),
+        server_version_num: found.server_version_num,
+    };
+    let plan = Plan {
+        format_version: FORMAT_VERSION,
+        project: project.name.clone(),
+        target: Some(target),
+        stages: stages(project, None),
+        steps: Vec::new(),
+        notes: Vec::new(),
+    };
+    Built { plan, scripts: BTreeMap::new(), history: History::default() }
 }
 
 /// A migration's place in the plan; without its script where it was not read.

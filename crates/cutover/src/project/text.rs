@@ -205,7 +205,7 @@ pub fn checksums(bytes: &[u8]) -> Result<Checksums, TextError> {
 }
 
 /// Lower-case hexadecimal digits.
-fn hex(digest: &[u8]) -> String {
+pub(crate) fn hex(digest: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
     digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
