@@ -118,7 +118,7 @@ impl App {
 
 /// Whether anybody said which database is meant. libpq would fall back to a server on this machine; a tool that changes
 /// databases does not guess.
-fn is_configured(resolved: &Resolved) -> bool {
+pub(crate) fn is_configured(resolved: &Resolved) -> bool {
     resolved.origins.iter().any(|setting| NAMING.contains(&setting.name) && setting.origin != Origin::Default)
 }
 

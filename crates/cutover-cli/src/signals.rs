@@ -63,7 +63,7 @@ impl Signals {
         if heard.wait_for(|count| *count > taken).await.is_ok() {
             self.taken.store(taken.saturating_add(1), Ordering::Relaxed);
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -6,6 +6,7 @@ use cutover::text::visible;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::database::is_configured;
 use crate::error::{CliError, Exit};
 use crate::output::FORMAT_VERSION;
 
@@ -66,6 +67,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         app.output.json(&Shown { format_version: FORMAT_VERSION, settings })?;
     } else {
         app.output.print(&table(&settings));
+    }
+    if !is_configured(&resolved) {
+        app.output.remark("no database is configured: defaults of connection.* alone are not used");
     }
     for warning in &resolved.warnings {
         app.output.warn(warning);

@@ -88,7 +88,6 @@ async fn show_all(
             Some(Detail::Groups),
         ))
         .await?;
-    app.output.say("");
     let exit = running::tell_end(app, project, &run);
     write(file, &html(&run))?;
     app.output.say(&format!("Report: {}", file.display()));

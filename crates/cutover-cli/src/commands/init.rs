@@ -39,7 +39,10 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         app.output.json(&Made { format_version: FORMAT_VERSION, made })?;
     } else {
         app.output.print(&(made.join("\n") + "\n"));
-        app.output.remark("next: cutover new \"create users\", then cutover plan");
+        // Without a folder to make there are migrations already.
+        let next =
+            if made.len() > 1 { "cutover new \"create users\", then cutover plan" } else { "cutover plan" };
+        app.output.remark(&format!("next: {next}"));
     }
     Ok(Exit::Done)
 }

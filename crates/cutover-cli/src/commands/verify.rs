@@ -54,9 +54,10 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         let work = async {
             let target = app.target(&project).await?;
             let events = verifying::measure(app, &project, &target.options, &request, Duration::ZERO).await?;
-            let recorded = match arguments.no_record {
-                true => None,
-                false => Some(verifying::record(app, &project, &target.options, &events).await),
+            let recorded = if arguments.no_record {
+                None
+            } else {
+                Some(verifying::record(app, &project, &target.options, &events).await)
             };
             Ok((events, recorded))
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cutover_analysis::effects::ObjectRef;
 
-use super::select::{self, SelectError, Selection};
+use super::select::{self, SelectError, Selection, Standing};
 use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target};
 use crate::history::records::History;
 use crate::history::schema::Found;
@@ -76,7 +76,7 @@ pub fn build_leniently(
     target: Option<Target>,
     read: Read,
 ) -> Result<(Built, Vec<SelectError>), SelectError> {
-    let (states, reached, refused) = select::states_leniently(project, &history, selection)?;
+    let Standing { states, reached, refused } = select::states_leniently(project, &history, selection)?;
     Ok((build_with(project, history, (states, reached), target, read), refused))
 }
 
@@ -93,7 +93,8 @@ fn build_with(
     let mut steps = Vec::new();
     let described = project.migrations.iter().zip(states).enumerate().filter(|_| !idle);
     for (index, (migration, state)) in described {
-        let script = (read == Read::All || state.will_run()).then(|| Script::analyse(migration, &project.vars));
+        let script =
+            (read == Read::All || state.will_run()).then(|| Script::analyse(migration, &project.vars));
         steps.push(step(project, migration, state, script.as_ref()));
         if let Some(script) = script {
             notes.extend(script.notes.iter().cloned());
@@ -134,7 +135,8 @@ pub fn idle(project: &Project, found: &Found) -> Built {
 fn step(project: &Project, migration: &Migration, state: StepState, script: Option<&Script>) -> Step {
     let unread = Script::default();
     let script = script.unwrap_or(&unread);
-    let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) = script.creates.iter().partition(|object| script.is_part(object));
+    let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) =
+        script.creates.iter().partition(|object| script.is_part(object));
     let elsewhere = |object: &&ObjectRef| !script.makes(object) && !script.is_part(object);
     let alters: Vec<&ObjectRef> = script.alters.iter().filter(elsewhere).collect();
     Step {

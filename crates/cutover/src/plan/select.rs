@@ -64,7 +64,10 @@ pub enum SelectError {
         id: String,
     },
     /// Pending below the highest applied version.
-    #[error("{} pending below the highest applied version {highest}\napply in that order with --out-of-order, name it to apply just it, or declare it deferred", list(paths))]
+    #[error(
+        "{} pending below the highest applied version {highest}\napply in that order with --out-of-order, name it to apply just it, or declare it deferred",
+        list(paths)
+    )]
     OutOfOrder {
         /// Paths, in order.
         paths: Vec<String>,
@@ -72,7 +75,9 @@ pub enum SelectError {
         highest: String,
     },
     /// A declared requirement is neither applied nor planned before.
-    #[error("{path} requires {required}, which is neither applied nor planned before it; nothing was done\napply {required} first")]
+    #[error(
+        "{path} requires {required}, which is neither applied nor planned before it; nothing was done\napply {required} first"
+    )]
     Requires {
         /// The migration that requires it.
         path: String,
@@ -111,7 +116,8 @@ pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migratio
         [] => {
             let known = || project.migrations.iter().map(|migration| migration.id.version.text());
             let near = suggest(version.strip_prefix(['V', 'v']).unwrap_or(version), known());
-            let near = near.and_then(|near| project.migrations.iter().find(|other| other.id.version.text() == near));
+            let near =
+                near.and_then(|near| project.migrations.iter().find(|other| other.id.version.text() == near));
             Err(SelectError::UnknownVersion {
                 version: text.to_owned(),
                 suggestion: near.map(|near| label(&near.path, &near.id.version)),
@@ -158,11 +164,22 @@ pub fn states(
     history: &History,
     selection: &Selection,
 ) -> Result<(Vec<StepState>, Option<usize>), SelectError> {
-    let (states, reached, refused) = states_leniently(project, history, selection)?;
+    let Standing { states, reached, refused } = states_leniently(project, history, selection)?;
     match refused.into_iter().next() {
         Some(refused) => Err(refused),
         None => Ok((states, reached)),
     }
+}
+
+/// Where the migrations of a project stand, and what would be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Of each migration, in the project's order.
+    pub states: Vec<StepState>,
+    /// The stage that is reached, where one was asked for.
+    pub reached: Option<usize>,
+    /// Why a run of this selection would be refused.
+    pub refused: Vec<SelectError>,
 }
 
 /// As [`states`], but what would be refused is given beside the states: a look at a project shows what there is.
@@ -173,13 +190,15 @@ pub fn states_leniently(
     project: &Project,
     history: &History,
     selection: &Selection,
-) -> Result<(Vec<StepState>, Option<usize>, Vec<SelectError>), SelectError> {
+) -> Result<Standing, SelectError> {
     let target = Target::new(project, selection)?;
     let mut states = Vec::with_capacity(project.migrations.len());
     let mut below = Vec::new();
     for (index, migration) in project.migrations.iter().enumerate() {
         let state = target.state(index, migration, history, selection);
-        if state == StepState::PendingOutOfOrder && !target.may_be_out_of_order(index, migration, history, selection) {
+        if state == StepState::PendingOutOfOrder
+            && !target.may_be_out_of_order(index, migration, history, selection)
+        {
             below.push(migration);
         }
         states.push(state);
@@ -187,7 +206,10 @@ pub fn states_leniently(
     let mut refused = Vec::new();
     if let Some(first) = below.first() {
         let highest = history.highest(&first.id.root);
-        let file = project.migrations.iter().find(|other| other.id.root == first.id.root && Some(&other.id.version) == highest);
+        let file = project
+            .migrations
+            .iter()
+            .find(|other| other.id.root == first.id.root && Some(&other.id.version) == highest);
         let highest = match (file, highest) {
             (Some(file), _) => label(&file.path, &file.id.version),
             (None, highest) => highest.map_or_else(String::new, ToString::to_string),
@@ -196,7 +218,7 @@ pub fn states_leniently(
         refused.push(SelectError::OutOfOrder { paths, highest });
     }
     refused.extend(missing_requirements(project, history, &states)?);
-    Ok((states, target.stage, refused))
+    Ok(Standing { states, reached: target.stage, refused })
 }
 
 struct Target<'a> {
@@ -221,7 +243,13 @@ impl<'a> Target<'a> {
         })
     }
 
-    fn state(&self, index: usize, migration: &Migration, history: &History, selection: &Selection) -> StepState {
+    fn state(
+        &self,
+        index: usize,
+        migration: &Migration,
+        history: &History,
+        selection: &Selection,
+    ) -> StepState {
         if let Some(row) = history.get(&migration.id) {
             return StepState::Applied { at_micros: row.at_micros, run: row.run.clone() };
         }
@@ -240,7 +268,13 @@ impl<'a> Target<'a> {
     }
 
     /// Why a migration that is not applied stays out of this run.
-    fn left_out(&self, index: usize, migration: &Migration, history: &History, selection: &Selection) -> Option<StepState> {
+    fn left_out(
+        &self,
+        index: usize,
+        migration: &Migration,
+        history: &History,
+        selection: &Selection,
+    ) -> Option<StepState> {
         if self.defer.contains(&index) {
             return Some(StepState::Deferred);
         }
@@ -269,11 +303,19 @@ impl<'a> Target<'a> {
         match migration.stage {
             Some(stage) => stage <= target,
             // A migration no stage names goes along with the last one before the target that a stage does name.
-            None => self.project.migrations[index..].iter().any(|later| later.stage.is_some_and(|stage| stage <= target)),
+            None => self.project.migrations[index..]
+                .iter()
+                .any(|later| later.stage.is_some_and(|stage| stage <= target)),
         }
     }
 
-    fn may_be_out_of_order(&self, index: usize, migration: &Migration, history: &History, selection: &Selection) -> bool {
+    fn may_be_out_of_order(
+        &self,
+        index: usize,
+        migration: &Migration,
+        history: &History,
+        selection: &Selection,
+    ) -> bool {
         selection.out_of_order
             || self.only.contains(&index)
             || migration.claims.deferred

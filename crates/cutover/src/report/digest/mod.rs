@@ -157,20 +157,8 @@ impl<'a> Digest<'a> {
                     let from = waiting.map_or(at, |(from, _)| from);
                     waiting = Some((from, holder));
                 }
-                EventKind::BackupTaken {
-                    stage,
-                    path,
-                    bytes,
-                    sha256,
-                } => {
-                    self.backups.push(Backup {
-                        from: previous,
-                        at,
-                        stage,
-                        path,
-                        bytes: *bytes,
-                        sha256,
-                    });
+                EventKind::BackupTaken { stage, path, bytes, sha256 } => {
+                    self.backups.push(Backup { from: previous, at, stage, path, bytes: *bytes, sha256 });
                 }
                 EventKind::VerificationStarted { operator } => {
                     pass_began = at;
@@ -293,7 +281,7 @@ impl<'a> Digest<'a> {
             Some(Outcome::Completed | Outcome::NothingToDo) => "Verification incomplete",
             _ => word,
         };
-        (word, format!("{sentence} {}.", doubts))
+        (word, format!("{sentence} {doubts}."))
     }
 
     /// How the run itself ended, whatever was measured: a short word, and a sentence.
