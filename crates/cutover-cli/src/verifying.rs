@@ -167,8 +167,8 @@ pub(crate) fn print_table(app: &App, checks: &[CheckResult], detail: Option<Deta
     if app.output.is_json() {
         return;
     }
-    let usual = detail.unwrap_or(Detail::Checks);
-    let detail = if app.output.is_verbose() { Detail::Full } else { usual };
+    let usual = if app.output.is_quiet() { Detail::Groups } else { Detail::Checks };
+    let detail = if app.output.is_verbose() { Detail::Full } else { detail.unwrap_or(usual) };
     app.output.print(&verification_table(checks, detail, app.output.style()));
 }
 

@@ -52,11 +52,7 @@ pub(super) fn block(text: &str) -> String {
     let kept = prefix(text, BLOCK_LIMIT);
     let mut out = escape_where(kept, |c| c != '\n' && acts(c)).into_owned();
     if kept.len() < text.len() {
-        add!(
-            &mut out,
-            "\n… {} more bytes; the run's JSON holds them",
-            text.len() - kept.len()
-        );
+        add!(&mut out, "\n… {} more bytes; the run's JSON holds them", text.len() - kept.len());
     }
     out
 }
@@ -93,10 +89,7 @@ mod tests {
     fn acting_characters_are_shown_and_plain_ones_left_alone() {
         assert_eq!(line("users"), "users");
         assert_eq!(line("größe 表 \"x\""), "größe 表 \"x\"");
-        assert_eq!(
-            line("a\nb\tc\u{1b}[31m\u{202e}d\u{200b}"),
-            "a\\nb\\tc\\u{1b}[31m\\u{202e}d\\u{200b}"
-        );
+        assert_eq!(line("a\nb\tc\u{1b}[31m\u{202e}d\u{200b}"), "a\\nb\\tc\\u{1b}[31m\\u{202e}d\\u{200b}");
         assert_eq!(line("\u{85}\u{2028}\u{7f}"), "\\u{85}\\u{2028}\\u{7f}");
     }
 

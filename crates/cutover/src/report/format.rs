@@ -20,11 +20,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
@@ -58,22 +54,13 @@ pub(super) fn seconds(value: f64) -> String {
 pub fn bytes(value: u64) -> String {
     let mut unit = "B";
     let mut scale = 1_u64;
-    for (next, name) in [
-        (1_u64 << 10, "KiB"),
-        (1 << 20, "MiB"),
-        (1 << 30, "GiB"),
-        (1 << 40, "TiB"),
-    ] {
+    for (next, name) in [(1_u64 << 10, "KiB"), (1 << 20, "MiB"), (1 << 30, "GiB"), (1 << 40, "TiB")] {
         if value >= next {
             (scale, unit) = (next, name);
         }
     }
     let (whole, tenth) = (value / scale, value % scale * 10 / scale);
-    if scale == 1 {
-        format!("{whole} B")
-    } else {
-        format!("{whole}.{tenth} {unit}")
-    }
+    if scale == 1 { format!("{whole} B") } else { format!("{whole}.{tenth} {unit}") }
 }
 
 /// `1 migration`, `2 migrations`, `1,000 migrations`.

@@ -79,12 +79,8 @@ pub(super) struct Backup<'a> {
 /// Indices of `plan.steps` for each of the plan's stages, and of those that belong to none of them.
 pub(super) fn by_stage(plan: &Plan) -> (Vec<(&StageSummary, Vec<usize>)>, Vec<usize>) {
     let mut stages: Vec<_> = plan.stages.iter().map(|stage| (stage, Vec::new())).collect();
-    let places: HashMap<&str, usize> = plan
-        .stages
-        .iter()
-        .enumerate()
-        .map(|(i, stage)| (stage.id.as_str(), i))
-        .collect();
+    let places: HashMap<&str, usize> =
+        plan.stages.iter().enumerate().map(|(i, stage)| (stage.id.as_str(), i)).collect();
     let mut others = Vec::new();
     for (i, step) in plan.steps.iter().enumerate() {
         let place = step.stage.as_deref().and_then(|id| places.get(id));
@@ -105,12 +101,7 @@ pub(super) fn several_roots(plan: &Plan) -> bool {
 
 impl<'a> Digest<'a> {
     pub(super) fn new(run: &'a Run) -> Self {
-        let steps = run
-            .plan
-            .steps
-            .iter()
-            .map(|step| StepView::new(&step.migration, Some(step)))
-            .collect();
+        let steps = run.plan.steps.iter().map(|step| StepView::new(&step.migration, Some(step))).collect();
         let mut digest = Self {
             run,
             steps,
@@ -130,13 +121,8 @@ impl<'a> Digest<'a> {
 
     fn read_events(&mut self) {
         let run = self.run;
-        let mut places: HashMap<&'a MigrationId, usize> = run
-            .plan
-            .steps
-            .iter()
-            .enumerate()
-            .map(|(i, step)| (&step.migration, i))
-            .collect();
+        let mut places: HashMap<&'a MigrationId, usize> =
+            run.plan.steps.iter().enumerate().map(|(i, step)| (&step.migration, i)).collect();
         let mut waiting: Option<(Duration, &'a str)> = None;
         let mut previous = Duration::ZERO;
         let mut pass_began = Duration::ZERO;
@@ -195,11 +181,7 @@ impl<'a> Digest<'a> {
             previous = at;
         }
         if let Some((from, what)) = waiting {
-            self.runner_waits.push(Phase {
-                from,
-                to: previous,
-                what,
-            });
+            self.runner_waits.push(Phase { from, to: previous, what });
         }
     }
 
@@ -210,10 +192,7 @@ impl<'a> Digest<'a> {
 
     /// Number of checks with this verdict.
     pub(super) fn verdicts(&self, verdict: Verdict) -> usize {
-        self.checks
-            .iter()
-            .filter(|check| check.verdict == verdict)
-            .count()
+        self.checks.iter().filter(|check| check.verdict == verdict).count()
     }
 
     /// Migrations of this run that failed.
@@ -235,37 +214,15 @@ impl<'a> Digest<'a> {
         }
         let rest = [
             (self.number(|fate| matches!(fate, Fate::Failed { .. })), "failed"),
-            (
-                self.number(|fate| fate == Fate::Unfinished),
-                "without a recorded end",
-            ),
+            (self.number(|fate| fate == Fate::Unfinished), "without a recorded end"),
             (self.number(|fate| fate == Fate::NotReached), "not reached"),
-            (
-                self.number(|fate| matches!(fate, Fate::AppliedBefore { .. })),
-                "applied before",
-            ),
-            (
-                self.number(|fate| matches!(fate, Fate::Deferred { .. })),
-                "deferred",
-            ),
-            (
-                self.number(|fate| matches!(fate, Fate::Optional { .. })),
-                "optional",
-            ),
-            (
-                self.number(|fate| matches!(fate, Fate::AboveTarget { .. })),
-                "not chosen",
-            ),
-            (
-                self.number(|fate| matches!(fate, Fate::Skipped { .. })),
-                "skipped",
-            ),
+            (self.number(|fate| matches!(fate, Fate::AppliedBefore { .. })), "applied before"),
+            (self.number(|fate| matches!(fate, Fate::Deferred { .. })), "deferred"),
+            (self.number(|fate| matches!(fate, Fate::Optional { .. })), "optional"),
+            (self.number(|fate| matches!(fate, Fate::AboveTarget { .. })), "not chosen"),
+            (self.number(|fate| matches!(fate, Fate::Skipped { .. })), "skipped"),
         ];
-        parts.extend(
-            rest.into_iter()
-                .filter(|(n, _)| *n > 0)
-                .map(|(n, what)| count(n, what, what)),
-        );
+        parts.extend(rest.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(n, what, what)));
         parts
     }
 
@@ -356,10 +313,9 @@ fn took(run: &Run) -> Duration {
 fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {
     match outcome {
         Some(Outcome::Completed) => ("Completed", "Everything planned was applied."),
-        Some(Outcome::NothingToDo) => (
-            "Nothing to do",
-            "Nothing was pending; the database was left as it was.",
-        ),
+        Some(Outcome::NothingToDo) => {
+            ("Nothing to do", "Nothing was pending; the database was left as it was.")
+        }
         Some(Outcome::FailedClean) => (
             "Failed, rolled back",
             "A migration failed; the database is as the last finished migration left it.",
@@ -368,10 +324,9 @@ fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {
             "Needs a decision",
             "The state of a step outside a transaction is not known: a person must decide.",
         ),
-        Some(Outcome::Interrupted) => (
-            "Interrupted",
-            "The run was stopped on request; what is applied is listed below.",
-        ),
+        Some(Outcome::Interrupted) => {
+            ("Interrupted", "The run was stopped on request; what is applied is listed below.")
+        }
         Some(Outcome::LockNotObtained) => (
             "Lock not obtained",
             "A lock could not be had in time; nothing of that migration is applied, and trying again is safe.",
@@ -380,9 +335,6 @@ fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {
             "Connection lost",
             "The connection to the server was lost; each migration's state says what is known of it.",
         ),
-        None => (
-            "No end recorded",
-            "The run was killed, or was still going when this report was made.",
-        ),
+        None => ("No end recorded", "The run was killed, or was still going when this report was made."),
     }
 }

@@ -146,16 +146,8 @@ fn tally(digest: &Digest<'_>) -> Vec<(String, String, &'static str)> {
     for (verdict, what, tone) in verdicts {
         let number = digest.verdicts(verdict);
         if number > 0 {
-            let what = if number == 1 {
-                what.replacen("checks", "check", 1)
-            } else {
-                what.to_owned()
-            };
-            let what = if number == 1 {
-                what.replacen("hold", "holds", 1)
-            } else {
-                what
-            };
+            let what = if number == 1 { what.replacen("checks", "check", 1) } else { what.to_owned() };
+            let what = if number == 1 { what.replacen("hold", "holds", 1) } else { what };
             tiles.push((number.to_string(), what, tone));
         }
     }

@@ -43,11 +43,7 @@ pub(super) fn stages(digest: &Digest<'_>) -> Markup {
     if digest.stages.is_empty() {
         return html! {};
     }
-    let empty = digest
-        .stages
-        .iter()
-        .filter(|(_, members)| members.is_empty())
-        .count();
+    let empty = digest.stages.iter().filter(|(_, members)| members.is_empty()).count();
     html! {
         section #stages {
             h2 { "Stages" }
@@ -117,11 +113,7 @@ pub(super) fn mark(fate: Fate<'_>) -> &'static str {
 }
 
 pub(super) fn left_out(digest: &Digest<'_>) -> Markup {
-    let rows: Vec<_> = digest
-        .steps
-        .iter()
-        .filter_map(|step| Some((step, step.fate.left_out()?)))
-        .collect();
+    let rows: Vec<_> = digest.steps.iter().filter_map(|step| Some((step, step.fate.left_out()?))).collect();
     if rows.is_empty() {
         return html! {};
     }
@@ -138,11 +130,7 @@ pub(super) fn left_out(digest: &Digest<'_>) -> Markup {
 }
 
 pub(super) fn waiting(digest: &Digest<'_>) -> Markup {
-    let waited: Vec<_> = digest
-        .steps
-        .iter()
-        .filter(|step| !step.waits.is_empty())
-        .collect();
+    let waited: Vec<_> = digest.steps.iter().filter(|step| !step.waits.is_empty()).collect();
     if waited.is_empty() && digest.runner_waits.is_empty() {
         return html! {};
     }
@@ -195,11 +183,8 @@ fn blockers(waited: &[&StepView<'_>]) -> Markup {
 }
 
 pub(super) fn notices(digest: &Digest<'_>) -> Markup {
-    let all: Vec<_> = digest
-        .steps
-        .iter()
-        .flat_map(|step| step.notices.iter().map(move |notice| (step, notice)))
-        .collect();
+    let all: Vec<_> =
+        digest.steps.iter().flat_map(|step| step.notices.iter().map(move |notice| (step, notice))).collect();
     if all.is_empty() {
         return html! {};
     }
@@ -215,12 +200,7 @@ pub(super) fn notices(digest: &Digest<'_>) -> Markup {
             tr { td colspan="3" { (grouped(all.len() - NOTICES)) " more are in the run's JSON." } }
         }
     };
-    table(
-        "notices",
-        "Notices of the server",
-        &["Migration", "Severity", "Message"],
-        &body,
-    )
+    table("notices", "Notices of the server", &["Migration", "Severity", "Message"], &body)
 }
 
 pub(super) fn backups(digest: &Digest<'_>) -> Markup {

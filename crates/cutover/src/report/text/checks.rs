@@ -93,9 +93,11 @@ fn check_lines(out: &mut String, groups: &[Group<'_>], style: TextStyle) {
         .iter()
         .map(|group| group.checks.iter().map(|(name, check)| Row::new(name, check)).collect())
         .collect();
-    let layout = Layout::fit(style, 4, rows.iter().flatten());
+    let widest = rows.iter().map(|rows| Layout::fit(style, 4, rows.iter()).width()).max().unwrap_or(0);
     for (group, rows) in groups.iter().zip(&rows) {
         title(out, group, style);
+        // Each group has its own columns, and all have their times in one.
+        let layout = Layout::fit(style, 4, rows.iter()).widened(widest);
         for row in rows {
             layout.put(out, row);
         }
@@ -164,6 +166,15 @@ impl Layout {
         let room = style.width.clamp(40, WIDEST) - indent - MARGIN - TIME;
         let name = widest.0.min(room * 11 / 20);
         Self { style, indent, name, found: widest.1.min(room - name) }
+    }
+
+    /// Columns of a line before its time.
+    fn width(&self) -> usize {
+        self.name + self.found
+    }
+
+    fn widened(self, width: usize) -> Self {
+        Self { found: width.saturating_sub(self.name).max(self.found), ..self }
     }
 
     /// One line, and more where the name needs them. What was found is cut; why a check was skipped is all there is to

@@ -24,10 +24,7 @@ pub struct TextStyle {
 
 impl TextStyle {
     /// Without colour and of any width: for files and pipes.
-    pub const PLAIN: Self = Self {
-        color: false,
-        width: usize::MAX,
-    };
+    pub const PLAIN: Self = Self { color: false, width: usize::MAX };
 
     fn paint(self, tone: Tone, text: &str) -> String {
         let code = match tone {
