@@ -15,7 +15,7 @@ use crate::migration::MigrationId;
 use crate::plan::{Plan, StageSummary};
 use crate::run::{CheckResult, EventKind, Outcome, Run, Verdict};
 
-/// What is measured within this time after the run is part of its timeline.
+/// What is measured within this time after the run is taken for a part of the same command.
 const AT_ONCE: Duration = Duration::from_secs(60);
 
 /// A run, digested.
@@ -32,8 +32,7 @@ pub(super) struct Digest<'a> {
     pub(super) backups: Vec<Backup<'a>>,
     /// Times spent waiting for another runner, and whom for.
     pub(super) runner_waits: Vec<Phase<'a>>,
-    /// From just before the first check to the last, where there are checks after the last step that belong to the run
-    /// or follow it at once.
+    /// From just before the first check to the last, where the run itself measured after its last step.
     pub(super) verification: Option<Phase<'a>>,
     /// Time from the start to the run's end, or to the last event where no end is recorded. What was measured later has
     /// its own time, see `verification`.
@@ -54,6 +53,8 @@ pub(super) struct Pass<'a> {
     /// Wall clock at its beginning, microseconds since the Unix epoch.
     pub(super) at_micros: i64,
     pub(super) operator: &'a str,
+    /// Whether it followed the run as part of the same command, as far as the time tells.
+    pub(super) at_once: bool,
     pub(super) took: Duration,
     pub(super) checks: Vec<&'a CheckResult>,
 }
@@ -149,16 +150,16 @@ impl<'a> Digest<'a> {
                 EventKind::VerificationStarted { operator } => {
                     pass_began = at;
                     let (at_micros, checks) = (event.at_micros, Vec::new());
-                    self.passes.push(Pass { at_micros, operator, took: Duration::ZERO, checks });
+                    let at_once = at.saturating_sub(self.took) < AT_ONCE;
+                    self.passes.push(Pass { at_micros, operator, at_once, took: Duration::ZERO, checks });
                 }
                 EventKind::CheckDone(check) => {
                     if let Some(pass) = self.passes.last_mut() {
                         pass.checks.push(check);
                         pass.took = at.saturating_sub(pass_began);
                     }
-                    if self.passes.len() <= 1 && pass_began.saturating_sub(self.took) < AT_ONCE {
-                        let before = if self.passes.is_empty() { previous } else { pass_began };
-                        let from = self.verification.as_ref().map_or(before, |phase| phase.from);
+                    if self.passes.is_empty() {
+                        let from = self.verification.as_ref().map_or(previous, |phase| phase.from);
                         self.verification = Some(Phase { from, to: at, what: "" });
                     }
                     // A later answer stands in place of an earlier one.

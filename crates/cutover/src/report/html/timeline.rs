@@ -180,11 +180,6 @@ fn verification(digest: &Digest<'_>) -> Option<Row> {
     })
 }
 
-/// What the picture spans: the run, and the verification that follows it at once.
-fn whole(digest: &Digest<'_>) -> Duration {
-    digest.verification.as_ref().map_or(digest.took, |phase| phase.to.max(digest.took))
-}
-
 /// Where rows and the bands of their stages lie.
 struct Layout<'a> {
     /// Stage heading, top and height of each band.
@@ -215,8 +210,7 @@ fn layout(rows: &[Row]) -> Layout<'_> {
 
 fn picture(digest: &Digest<'_>, rows: &[Row]) -> Markup {
     let layout = layout(rows);
-    let span = whole(digest);
-    let whole = span.as_secs_f64();
+    let whole = digest.took.as_secs_f64();
     let x = |at: Duration| LEFT + (WIDTH - LEFT - RIGHT) * (at.as_secs_f64() / whole).min(1.0);
     let bottom = layout.height - 6.0;
     html! {
@@ -234,7 +228,7 @@ fn picture(digest: &Digest<'_>, rows: &[Row]) -> Markup {
                     text.stage x="8" y=(px(top + 16.5)) { (Shown(&escape::excerpt(stage, 60))) title { (Shown(stage)) } }
                 }
             }
-            @for (at, label) in ticks(span) {
+            @for (at, label) in ticks(digest.took) {
                 line.grid x1=(px(x(at))) x2=(px(x(at))) y1=(AXIS - 6.0) y2=(px(bottom)) {}
                 text.tick x=(px(x(at))) y=(AXIS - 11.0) { (label) }
             }

@@ -43,7 +43,7 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
     if let Some(words) = digest.verdict_words().filter(|_| digest.passes.is_empty()) {
         put!(&mut out, "{words}");
     }
-    let later = digest.passes.len() > 1 || digest.verification.is_none();
+    let later = digest.passes.len() > 1 || digest.passes.iter().any(|pass| !pass.at_once);
     for pass in digest.passes.iter().filter(|_| later) {
         let by = escape::line(pass.operator);
         put!(&mut out, "verified {} by {by}: {}", utc(pass.at_micros), pass.words());
