@@ -103,7 +103,11 @@ pub async fn leniently(
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn stored_run(session: &mut Session, project: &str, id: Option<&str>) -> Result<Option<Run>, ApplyError> {
+pub async fn stored_run(
+    session: &mut Session,
+    project: &str,
+    id: Option<&str>,
+) -> Result<Option<Run>, ApplyError> {
     if schema::look(session).await?.version.is_none() {
         return Ok(None);
     }

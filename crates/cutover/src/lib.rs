@@ -22,6 +22,6 @@ pub mod stop;
 pub mod text;
 pub mod verify;
 
+pub use clock::{Clock, SystemClock};
 pub use migrate::migrate;
 pub use project::Project;
-pub use clock::{Clock, SystemClock};

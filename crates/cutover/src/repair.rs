@@ -47,7 +47,12 @@ pub enum RepairError {
 ///
 /// # Errors
 /// See [`RepairError`]; nothing was changed then.
-pub async fn mark(project: &Project, options: &ConnectOptions, version: &str, mark: Mark) -> Result<(), RepairError> {
+pub async fn mark(
+    project: &Project,
+    options: &ConnectOptions,
+    version: &str,
+    mark: Mark,
+) -> Result<(), RepairError> {
     let (_, migration) = select::find(project, version)?;
     let nothing_open = || RepairError::NothingOpen { path: migration.path.clone() };
     let mut session = inspect::connect(options, None).await?;
@@ -59,7 +64,9 @@ pub async fn mark(project: &Project, options: &ConnectOptions, version: &str, ma
     let history = records::read(&mut session, &project.name).await?;
     let open = history.units_of(&migration.id).iter().find(|unit| !unit.done).ok_or_else(nothing_open)?;
     let change = match mark {
-        Mark::Done => journal::upsert_unit(&project.name, &open.run, migration, open.unit, true, "settled by hand"),
+        Mark::Done => {
+            journal::upsert_unit(&project.name, &open.run, migration, open.unit, true, "settled by hand")
+        }
         Mark::NotDone => journal::delete_unit(&project.name, migration, open.unit),
     };
     session.execute(&format!("BEGIN; SET LOCAL synchronous_commit = on; {change}; COMMIT")).await?;

@@ -338,7 +338,8 @@ impl<'a> Analysis<'a> {
                     self.keep(Item::Statement(statement));
                 }
                 Ok(Item::PsqlCommand { text, line }) => {
-                    let message = format!("psql command {text:?} cannot be run: only SQL is sent to the server");
+                    let message =
+                        format!("psql command {text:?} cannot be run: only SQL is sent to the server");
                     let hint = "remove it, or run that part of the file with psql".to_owned();
                     self.error(line, 1, message, Some(hint), text, None);
                 }
@@ -380,7 +381,8 @@ impl<'a> Analysis<'a> {
             Err(error) => {
                 let (line, column, source_line) =
                     crate::text::locate(&statement.text, error.offset, statement.line, statement.column);
-                let hint = "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server";
+                let hint =
+                    "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server";
                 self.error(line, column, error.message, Some(hint.to_owned()), source_line, Some("unparsed"));
                 Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }
             }
@@ -399,7 +401,8 @@ impl<'a> Analysis<'a> {
                 other => {
                     let known = ["new-transaction", "no-transaction", "name"];
                     let message = format!("unknown directive {other:?} (known: {})", known.join(", "));
-                    let hint = crate::text::suggest(other, known).map(|name| format!("did you mean `{name}`?"));
+                    let hint =
+                        crate::text::suggest(other, known).map(|name| format!("did you mean `{name}`?"));
                     self.error(directive.line, 1, message, hint, String::new(), None);
                 }
             }
@@ -410,7 +413,9 @@ impl<'a> Analysis<'a> {
     fn collect(&mut self, statement: &Statement, effects: Effects, number: u32, new_transaction: bool) {
         let outside = match effects.transaction {
             TransactionRule::Allowed => None,
-            TransactionRule::Forbidden { what } => Some(Outside { what: what.to_owned(), retry: effects.retry.clone() }),
+            TransactionRule::Forbidden { what } => {
+                Some(Outside { what: what.to_owned(), retry: effects.retry.clone() })
+            }
             TransactionRule::Control(control) => {
                 let first_line = statement.text.lines().next().unwrap_or_default().to_owned();
                 self.controls.push((number, control, statement.line, statement.column, first_line));
@@ -422,7 +427,8 @@ impl<'a> Analysis<'a> {
             _ => self.stretches.push(Stretch { first: number, count: 1, new_transaction, outside }),
         }
         self.script.sets_search_path |= effects.sets_search_path;
-        self.script.session_state |= effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
+        self.script.session_state |=
+            effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
         if let Some(why) = effects.opaque {
             self.script.opaque.get_or_insert(format!("line {}: {why}", statement.line));
         }
@@ -446,7 +452,10 @@ impl<'a> Analysis<'a> {
 
     fn need(&mut self, reference: effects::Reference, line: u32) {
         let name = &reference.object.name;
-        let known = self.created.get(name).is_some_and(|made| made.iter().any(|made| schemas_agree(made, &reference.object)));
+        let known = self
+            .created
+            .get(name)
+            .is_some_and(|made| made.iter().any(|made| schemas_agree(made, &reference.object)));
         if !known && self.mentioned.entry("needs").or_default().insert(reference.object.clone()) {
             self.script.needs.push(Need { object: reference.object, why: reference.why, line });
         }
@@ -468,7 +477,10 @@ impl<'a> Analysis<'a> {
         self.take_outer_transaction();
         let controls = std::mem::take(&mut self.controls);
         for (_, control, line, column, text) in controls {
-            let message = format!("{} inside a migration: cutover opens and ends the transaction itself", words(control));
+            let message = format!(
+                "{} inside a migration: cutover opens and ends the transaction itself",
+                words(control)
+            );
             let hint = "remove it; one outer BEGIN … COMMIT around the whole file is fine, and `-- cutover: new-transaction` above a statement begins another transaction".to_owned();
             self.error(line, column, message, Some(hint), text, None);
         }
@@ -480,10 +492,13 @@ impl<'a> Analysis<'a> {
     /// Small files stay in memory, so that they are read once.
     fn keep_items(&mut self) {
         let readable = self.script.errors.iter().all(|error| error.code.is_some());
-        let (Some(kept), Some(passed)) = (self.kept.take().filter(|_| readable), self.passed.take()) else { return };
+        let (Some(kept), Some(passed)) = (self.kept.take().filter(|_| readable), self.passed.take()) else {
+            return;
+        };
         match passed.text(&self.migration.checksums.normalised) {
             Ok(text) => {
-                let items: Result<Vec<_>, String> = Numbering::new(&self.script, kept.into_iter().map(Ok)).collect();
+                let items: Result<Vec<_>, String> =
+                    Numbering::new(&self.script, kept.into_iter().map(Ok)).collect();
                 self.script.kept = items.ok().map(|items| (items, text));
             }
             Err(why) => self.error(1, 1, why, None, String::new(), None),
@@ -494,14 +509,18 @@ impl<'a> Analysis<'a> {
     fn take_outer_transaction(&mut self) {
         let outer = matches!(self.controls.as_slice(),
             [(0, Control::Begin, ..), (last, Control::Commit, ..)] if *last + 1 == self.count);
-        if !outer || self.stretches.iter().any(|stretch| stretch.outside.is_some() || stretch.new_transaction) {
+        if !outer || self.stretches.iter().any(|stretch| stretch.outside.is_some() || stretch.new_transaction)
+        {
             self.script.statements = self.count;
             return;
         }
         self.controls.clear();
         self.script.outer_transaction = true;
         self.script.statements = self.count - 2;
-        self.script.notes.push(format!("{}: its outer BEGIN … COMMIT is replaced by cutover's own transaction", self.migration.path));
+        self.script.notes.push(format!(
+            "{}: its outer BEGIN … COMMIT is replaced by cutover's own transaction",
+            self.migration.path
+        ));
         // Without anything outside a transaction there is exactly one stretch.
         if let Some(stretch) = self.stretches.first_mut() {
             stretch.count -= 2;
@@ -514,10 +533,15 @@ impl<'a> Analysis<'a> {
         for stretch in std::mem::take(&mut self.stretches) {
             if alone && stretch.outside.is_none() {
                 // A file with anything outside a transaction runs statement by statement, each one journaled.
-                let each = (0..stretch.count).map(|n| Unit { first: stretch.first + n, count: 1, outside: None });
+                let each =
+                    (0..stretch.count).map(|n| Unit { first: stretch.first + n, count: 1, outside: None });
                 self.script.units.extend(each);
             } else {
-                self.script.units.push(Unit { first: stretch.first, count: stretch.count, outside: stretch.outside });
+                self.script.units.push(Unit {
+                    first: stretch.first,
+                    count: stretch.count,
+                    outside: stretch.outside,
+                });
             }
         }
     }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::history::compress::Keeper;
 use crate::migration::Migration;
-use crate::project::text;
 pub use crate::project::Vars;
+use crate::project::text;
 
 /// What went by, shared between the reader and whoever asks later.
 #[derive(Clone, Default)]

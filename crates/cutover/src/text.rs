@@ -37,7 +37,8 @@ pub fn caret(line: u32, column: u32, source_line: &str) -> String {
     let at = at.min(characters.len());
     let start = at.saturating_sub(BEFORE);
     let end = (at + AFTER).min(characters.len());
-    let shown: String = characters[start..end].iter().map(|c| if c.is_control() { ' ' } else { *c }).collect();
+    let shown: String =
+        characters[start..end].iter().map(|c| if c.is_control() { ' ' } else { *c }).collect();
     let number = line.to_string();
     let margin = " ".repeat(number.len());
     format!("{margin} |\n{number} | {shown}\n{margin} | {}^", " ".repeat(at - start))

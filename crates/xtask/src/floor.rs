@@ -1,7 +1,11 @@
 //! The least that any tool must do, as one process each: what the tool's own work is measured against.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use cutover_postgres::Environment;
+use cutover_postgres::connect::{ConnectOptions, Inputs};
 use sha2::{Digest, Sha256};
 use tokio_postgres::{Client, NoTls};
 
@@ -10,24 +14,46 @@ use crate::Failure;
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS floor_history (version text PRIMARY KEY, checksum text NOT NULL, \
                        applied_at timestamptz NOT NULL DEFAULT now())";
 
-/// Runs one floor: `apply FOLDER URL`, `no-op FOLDER URL`, `scan TABLE URL` or `md5 TABLE URL`.
+/// Runs one floor: `apply FOLDER URL`, `no-op FOLDER URL`, `scan TABLE URL`, `md5 TABLE URL`, or what is
+/// measured against the last two, `digest TABLE URL`.
 pub(crate) fn run(name: &str, arguments: &[&str]) -> Result<(), Failure> {
     let [subject, url] = arguments else { return Err("usage: xtask floor NAME SUBJECT URL".into()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if *name == *"digest" {
+        return runtime.block_on(digest(subject, url));
+    }
     runtime.block_on(async {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         let driver = tokio::spawn(connection);
         match name {
             "apply" => apply(&client, Path::new(subject)).await?,
             "no-op" => no_op(&client, Path::new(subject)).await?,
-            "scan" => one(&client, &format!("SELECT count(*) FROM {subject} AS t WHERE t.ctid IS NOT NULL")).await?,
-            "md5" => one(&client, &format!("SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM {subject} AS t")).await?,
+            "scan" => {
+                one(&client, &format!("SELECT count(*) FROM {subject} AS t WHERE t.ctid IS NOT NULL"))
+                    .await?;
+            }
+            "md5" => {
+                one(
+                    &client,
+                    &format!("SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM {subject} AS t"),
+                )
+                .await?;
+            }
             other => return Err(format!("no floor is called {other}").into()),
         }
         drop(client);
         driver.await??;
         Ok(())
     })
+}
+
+/// Not a floor but what is measured against them: the product's digest, in a process of its own.
+async fn digest(table: &str, url: &str) -> Result<(), Failure> {
+    let environment = Environment::default();
+    let inputs = Inputs { url: Some(url), dotenv: BTreeMap::new(), config: None, env: &environment };
+    let options = ConnectOptions::resolve(inputs)?.options;
+    cutover::catalog::digest(&options, table).await?;
+    Ok(())
 }
 
 /// `BEGIN; file; history row; COMMIT` as one message a file, on one connection.
@@ -51,7 +77,9 @@ async fn no_op(client: &Client, folder: &Path) -> Result<(), Failure> {
     for path in files(folder)? {
         here.push((name(&path), checksum(&std::fs::read(&path)?)));
     }
-    let rows = client.query("SELECT version, checksum FROM floor_history ORDER BY version COLLATE \"C\"", &[]).await?;
+    let rows = client
+        .query("SELECT version, checksum FROM floor_history ORDER BY version COLLATE \"C\"", &[])
+        .await?;
     let there: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     here.sort();
     if here == there { Ok(()) } else { Err("the history differs from the files".into()) }
@@ -78,5 +106,9 @@ fn name(path: &Path) -> String {
 }
 
 fn checksum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -1,5 +1,5 @@
 //! The shape of the workspace that ARCHITECTURE.md promises: who may depend on whom, and how large a file may be.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +33,8 @@ fn root() -> PathBuf {
 }
 
 fn manifests() -> BTreeMap<String, toml::Table> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.extend(fs::read_dir(root().join("systems")).unwrap().map(|entry| entry.unwrap().path()));
     let mut manifests = BTreeMap::new();
     for manifest in folders.iter().map(|folder| folder.join("Cargo.toml")).filter(|path| path.exists()) {
@@ -56,10 +57,15 @@ fn crates_depend_in_one_direction() {
     let manifests = manifests();
     let known: Vec<&str> = OURS.iter().map(|(name, _)| *name).collect();
     for name in manifests.keys() {
-        assert!(known.contains(&name.as_str()), "{name} is new: say here, and in ARCHITECTURE.md, what it may use");
+        assert!(
+            known.contains(&name.as_str()),
+            "{name} is new: say here, and in ARCHITECTURE.md, what it may use"
+        );
     }
     for (name, allowed) in OURS {
-        for dependency in dependencies(&manifests[*name]).iter().filter(|dependency| known.contains(&dependency.as_str())) {
+        for dependency in
+            dependencies(&manifests[*name]).iter().filter(|dependency| known.contains(&dependency.as_str()))
+        {
             assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
         }
     }
@@ -71,9 +77,15 @@ fn heavy_libraries_have_one_home() {
     for (name, manifest) in &manifests {
         for dependency in dependencies(manifest) {
             for (library, homes) in RESERVED {
-                assert!(dependency != *library || homes.contains(&name.as_str()), "{name} must not depend on {library}");
+                assert!(
+                    dependency != *library || homes.contains(&name.as_str()),
+                    "{name} must not depend on {library}"
+                );
             }
-            assert!(name != "cutover-analysis" || !NOT_PURE.contains(&dependency.as_str()), "{name} is pure: no {dependency}");
+            assert!(
+                name != "cutover-analysis" || !NOT_PURE.contains(&dependency.as_str()),
+                "{name} is pure: no {dependency}"
+            );
         }
     }
 }

@@ -16,7 +16,7 @@ use super::error::ApplyError;
 use super::recorder::Recorder;
 use super::store;
 use crate::plan::build::Built;
-use crate::project::Project;
+use crate::project::{Project, text};
 use crate::run::EventKind;
 
 /// Where backups go and how they are proven.
@@ -43,10 +43,12 @@ pub(super) async fn take_required(
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
     let pending_stages = built.pending().filter_map(|index| project.migrations[index].stage);
-    let Some(stage) = pending_stages.map(|stage| &project.stages[stage]).find(|stage| stage.require_backup) else {
+    let Some(stage) = pending_stages.map(|stage| &project.stages[stage]).find(|stage| stage.require_backup)
+    else {
         return Ok(());
     };
-    let complain = |why: String| ApplyError::Backup(format!("{} {} requires a backup: {why}", stage.kind, stage.id));
+    let complain =
+        |why: String| ApplyError::Backup(format!("{} {} requires a backup: {why}", stage.kind, stage.id));
     let settings = settings.ok_or_else(|| complain("no folder for it was given (--backup-dir)".into()))?;
     let tables = count_tables(monitor).await?;
     let name = format!("{}-{}.dump", safe_name(&options.database), recorder.run());
@@ -67,7 +69,10 @@ pub(super) async fn take_required(
     let restored = restored_tables(&sandbox).await.map_err(complain)?;
     drop(sandbox);
     if restored != tables {
-        return Err(complain(format!("the database has {tables} tables, the restored dump {restored}: {}", path.display())));
+        return Err(complain(format!(
+            "the database has {tables} tables, the restored dump {restored}: {}",
+            path.display()
+        )));
     }
     recorder.tell(EventKind::BackupTaken {
         stage: stage.id.clone(),
@@ -156,12 +161,18 @@ impl Drop for EndOnDrop {
 }
 
 /// Dumps, hashes and restores. Blocks. A dump that was not finished, or not tried because the work was ended, is removed.
-fn take(path: &Path, target: &ConnectOptions, options: &SandboxOptions, work: &Work) -> Result<Taken, String> {
+fn take(
+    path: &Path,
+    target: &ConnectOptions,
+    options: &SandboxOptions,
+    work: &Work,
+) -> Result<Taken, String> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     work.check()?;
-    let sandbox = Sandbox::start(options).map_err(|error| format!("no throwaway server to restore it in: {error}"))?;
+    let sandbox =
+        Sandbox::start(options).map_err(|error| format!("no throwaway server to restore it in: {error}"))?;
     work.check()?;
     // Made by us before pg_dump writes, so that nobody else can read it at any moment.
     create_private(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -186,7 +197,8 @@ fn dump(path: &Path, target: &ConnectOptions, sandbox: &Sandbox, work: &Work) ->
 }
 
 fn restore(path: &Path, sandbox: &Sandbox, work: &Work) -> Result<(), String> {
-    let mut command = sandbox.binaries().pg_restore(&sandbox.options("postgres")).map_err(|error| error.to_string())?;
+    let mut command =
+        sandbox.binaries().pg_restore(&sandbox.options("postgres")).map_err(|error| error.to_string())?;
     // Roles and tablespaces belong to a cluster, not to a database: the throwaway server does not have them.
     command.args(["--no-owner", "--no-privileges", "--no-tablespaces"]).arg(path);
     work.run("pg_restore", &mut command).map_err(|why| format!("the dump could not be restored: {why}"))
@@ -218,7 +230,7 @@ fn hash(path: &Path) -> io::Result<(u64, String)> {
         }
     }
     let digest = hasher.finalize();
-    Ok((bytes, digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, text::hex(&digest)))
 }
 
 async fn count_tables(session: &mut Session) -> Result<i64, ApplyError> {

@@ -72,12 +72,12 @@ pub(super) fn lock_not_obtained(
     step: &Step<'_>,
     index: usize,
     trouble: &Trouble,
-    place: Option<Place>,
+    place: Option<&Place>,
     blockers: &[Blocker],
     waited: Duration,
 ) -> StepFailure {
     let mut message = match trouble {
-        Trouble::Refused { message, .. } => refused(step, message, place.as_ref()),
+        Trouble::Refused { message, .. } => refused(step, message, place),
         _ => String::new(),
     };
     let _ = write!(message, "\ngave up after {:.1} s (lock_wait)", waited.as_secs_f64());
@@ -91,8 +91,14 @@ pub(super) fn lock_not_obtained(
 
 /// Who was waited for, and what to do about it.
 fn in_the_way(blockers: &[Blocker]) -> String {
-    let mut text: String = blockers.iter().map(|blocker| format!("\n  in the way: {}", describe(blocker))).collect();
-    text.push_str("\n  hint: it is safe to try again; raise lock_wait, or ask the session in the way to finish");
+    let mut text = String::new();
+    for blocker in blockers {
+        text.push_str("\n  in the way: ");
+        text.push_str(&describe(blocker));
+    }
+    text.push_str(
+        "\n  hint: it is safe to try again; raise lock_wait, or ask the session in the way to finish",
+    );
     text
 }
 
@@ -102,7 +108,11 @@ pub fn describe(blocker: &Blocker) -> String {
         "pid {} ({}, {}), {} for {:.1} s: {}",
         blocker.pid,
         visible(&blocker.user),
-        if blocker.application.is_empty() { "no application name".to_owned() } else { visible(&blocker.application) },
+        if blocker.application.is_empty() {
+            "no application name".to_owned()
+        } else {
+            visible(&blocker.application)
+        },
         visible(&blocker.state),
         blocker.transaction_seconds,
         visible(&blocker.query),
@@ -113,14 +123,14 @@ pub fn describe(blocker: &Blocker) -> String {
 pub(super) fn from_trouble(
     step: &Step<'_>,
     index: usize,
-    trouble: Trouble,
-    place: Option<Place>,
+    trouble: &Trouble,
+    place: Option<&Place>,
     tools: &Tools<'_, '_, '_>,
 ) -> StepFailure {
     let path = &step.migration.path;
     match trouble {
         Trouble::Refused { message, .. } => {
-            let mut failure = StepFailure::clean(refused(step, &message, place.as_ref()), rolled_back(step, index));
+            let mut failure = StepFailure::clean(refused(step, message, place), rolled_back(step, index));
             failure.code = Some(message.code.clone());
             failure
         }
@@ -138,7 +148,7 @@ pub(super) fn from_trouble(
         Trouble::Lost { why, committing } => {
             let message = format!("{path}: the connection to the server was lost: {why}");
             let mut failure = StepFailure::new(Outcome::ConnectionLost, message, rolled_back(step, index));
-            failure.lost = Some(committing);
+            failure.lost = Some(*committing);
             failure
         }
     }
@@ -154,9 +164,11 @@ pub(super) fn refused(step: &Step<'_>, message: &ServerMessage, place: Option<&P
     if let Some(place) = place {
         let _ = write!(text, "\n{}", caret(place.line, place.column, &place.source_line));
     }
-    for (label, part) in [("detail", &message.detail), ("hint", &message.hint), ("context", &message.where_)] {
+    for (label, part) in [("detail", &message.detail), ("hint", &message.hint), ("context", &message.where_)]
+    {
         if let Some(part) = part {
-            let _ = write!(text, "\n  {label}: {}", part.lines().map(visible).collect::<Vec<_>>().join("\n    "));
+            let _ =
+                write!(text, "\n  {label}: {}", part.lines().map(visible).collect::<Vec<_>>().join("\n    "));
         }
     }
     if let Some(advice) = advice(&message.code) {
@@ -168,10 +180,16 @@ pub(super) fn refused(step: &Step<'_>, message: &ServerMessage, place: Option<&P
 /// What to do about states that have more to do with the run than with the SQL.
 fn advice(code: &str) -> Option<&'static str> {
     match code {
-        "57014" => Some("a timeout ended the statement: see statement_timeout in cutover.toml, the role or the database"),
-        "42501" => Some("the connected role lacks a privilege; SET ROLE in the file, or connect as the owner"),
+        "57014" => Some(
+            "a timeout ended the statement: see statement_timeout in cutover.toml, the role or the database",
+        ),
+        "42501" => {
+            Some("the connected role lacks a privilege; SET ROLE in the file, or connect as the owner")
+        }
         "25006" => Some("the server or the session is read-only: is this a replica?"),
-        "55P04" => Some("a new enum value can be used only after it is committed: put `-- cutover: new-transaction` above this statement"),
+        "55P04" => Some(
+            "a new enum value can be used only after it is committed: put `-- cutover: new-transaction` above this statement",
+        ),
         _ => None,
     }
 }

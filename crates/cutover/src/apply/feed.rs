@@ -159,7 +159,12 @@ impl<'a> Feed<'a> {
         Ok(statements)
     }
 
-    async fn copy(&mut self, statement: &str, worker: &mut Worker, watch: &mut Watch<'_>) -> Result<(), Trouble> {
+    async fn copy(
+        &mut self,
+        statement: &str,
+        worker: &mut Worker,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Trouble> {
         let number = worker.answered_elsewhere();
         let pid = worker.session.backend_pid();
         let cancel = worker.session.cancel_token();
@@ -188,11 +193,10 @@ impl<'a> Feed<'a> {
         };
         match result {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(why)) => Err(unreadable(why)),
+            Ok(Err(why)) | Err(Failure::Invalid(why)) => Err(unreadable(why)),
             Err(Failure::Server(_)) if cancelled => Err(Trouble::Cancelled),
             Err(Failure::Server(message)) => Err(Trouble::Refused { message, statement: Some(number) }),
             Err(Failure::Lost(why)) => Err(Trouble::Lost { why, committing: false }),
-            Err(Failure::Invalid(why)) => Err(unreadable(why)),
         }
     }
 
@@ -223,7 +227,11 @@ impl<'a> Feed<'a> {
 
 fn place(sent: &Sent, message: &ServerMessage) -> Place {
     let characters = message.position.unwrap_or(1).saturating_sub(1);
-    let offset = sent.text.char_indices().nth(usize::try_from(characters).unwrap_or(0)).map_or(sent.text.len(), |(at, _)| at);
+    let offset = sent
+        .text
+        .char_indices()
+        .nth(usize::try_from(characters).unwrap_or(0))
+        .map_or(sent.text.len(), |(at, _)| at);
     let (line, column, source_line) = text::locate(&sent.text, offset, sent.line, sent.column);
     Place { line, column, source_line }
 }

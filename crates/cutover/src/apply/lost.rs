@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::failure::StepFailure;
 use super::{Request, own_startup};
-use crate::history::records::{self, History};
 use crate::history::lock;
+use crate::history::records::{self, History};
 use crate::migration::Migration;
 use crate::project::Project;
 
@@ -40,7 +40,8 @@ pub(super) async fn learn(
         return;
     };
     let fate = fate(&mut session, token).await;
-    let history = if fate != Fate::Unknown { records::read(&mut session, &project.name).await.ok() } else { None };
+    let history =
+        if fate == Fate::Unknown { None } else { records::read(&mut session, &project.name).await.ok() };
     let Some(history) = history else {
         failure.state = unknown;
         return;
@@ -71,7 +72,9 @@ fn state(history: &History, migration: &Migration) -> String {
     }
     match units.len() {
         0 => format!("nothing of {path} is in the database"),
-        done => format!("of {path}, {done} part(s) are applied and recorded; the next run goes on from there"),
+        done => {
+            format!("of {path}, {done} part(s) are applied and recorded; the next run goes on from there")
+        }
     }
 }
 

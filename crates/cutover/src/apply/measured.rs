@@ -27,7 +27,8 @@ pub(super) async fn take_figures(
     monitor: &mut Session,
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
-    let figures = verify::figures(project, options).await.map_err(|error| ApplyError::Figures(error.to_string()))?;
+    let figures =
+        verify::figures(project, options).await.map_err(|error| ApplyError::Figures(error.to_string()))?;
     if figures.is_empty() {
         return Ok(());
     }
@@ -45,7 +46,9 @@ pub(super) async fn preconditions(
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<(), StepFailure> {
     let refuse = |message: String| StepFailure::clean(message, failure::rolled_back(step, 0));
-    let history = records::read(tools.watch.monitor(), &project.name).await.map_err(|error| refuse(error.to_string()))?;
+    let history = records::read(tools.watch.monitor(), &project.name)
+        .await
+        .map_err(|error| refuse(error.to_string()))?;
     // The checks' names are meant under the user's own search path, which the monitor does not have.
     let startup = Startup { application_name: application_name(tools.recorder.run()), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await.map_err(|error| refuse(error.to_string()))?;
@@ -62,9 +65,18 @@ pub(super) async fn preconditions(
     if complaints.is_empty() {
         return Ok(());
     }
-    Err(refuse(format!("{}: what must hold before it does not\n{}", step.migration.path, complaints.join("\n"))))
+    Err(refuse(format!(
+        "{}: what must hold before it does not\n{}",
+        step.migration.path,
+        complaints.join("\n")
+    )))
 }
 
 fn complaint(result: &CheckResult) -> String {
-    format!("  {}: expected {}, found {}", visible(&result.name), visible(&result.expected), visible(&result.found))
+    format!(
+        "  {}: expected {}, found {}",
+        visible(&result.name),
+        visible(&result.expected),
+        visible(&result.found)
+    )
 }

@@ -36,7 +36,7 @@ use crate::clock::Clock;
 use crate::history::{journal, lock, records, schema};
 use crate::plan::build::{self, Built, Read};
 use crate::plan::select::Selection;
-use crate::plan::{StepState, Target, prerequisites};
+use crate::plan::{StepState, Target};
 use crate::project::Project;
 use crate::run::{EventKind, EventSink, FORMAT_VERSION, Outcome, Run};
 use crate::stop::Stop;
@@ -133,17 +133,10 @@ pub async fn apply(
     let started_micros = clock.now_micros();
     let mut recorder = Recorder::new(id.clone(), clock, sink);
     let mut monitor = Session::connect(options, &own_startup(&id, request.wait)).await?;
-    let mut found = schema::look(&mut monitor).await?;
-    // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is said to be done before they are.
+    let found = schema::look(&mut monitor).await?;
+    // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is done before they are.
     let open_runs = found.version.is_some() && journal::has_open_runs(&mut monitor, &project.name).await?;
-    let idle = found.version.is_some()
-        && request.selection == Selection::default()
-        && !open_runs
-        && records::is_exactly(&mut monitor, &project.name, &project.migrations).await?;
-    let mut built = match idle {
-        true => build::idle(project, &found),
-        false => read_and_plan(project, &found, request, &mut monitor).await?,
-    };
+    let mut built = first_plan(project, &found, open_runs, request, &mut monitor).await?;
     let mut run = Run {
         format_version: FORMAT_VERSION,
         id: id.clone(),
@@ -162,20 +155,14 @@ pub async fn apply(
         return Ok(nothing_to_do(run, recorder));
     }
     may_write(&found)?;
-    lock::acquire(&mut monitor, request.runner_wait, &stop, |holder| {
-        recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
-    })
-    .await?;
-    // Somebody else may have worked while this runner waited.
-    found = schema::look(&mut monitor).await?;
-    schema::create_or_upgrade(&mut monitor, found.version).await?;
-    found.version = Some(schema::SCHEMA_VERSION);
-    let token = lock::take_token(&mut monitor, &id, &operator, request.runner_wait, &stop, |holder| {
-        recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
-    })
-    .await?;
+    if found.version.is_none() {
+        // A database that cannot be migrated is left without so much as our own schema.
+        preflight::nothing_missing_yet(project, &built, options, &id).await?;
+    }
+    let token = take_over(&mut monitor, &id, &operator, request, &stop, &mut recorder).await?;
     // Only now nobody else can commit: what a runner that lost its lock had under way is decided.
     if records::read(&mut monitor, &project.name).await? != built.history {
+        let found = schema::look(&mut monitor).await?;
         built = read_and_plan(project, &found, request, &mut monitor).await?;
         run.plan = built.plan.clone();
     }
@@ -184,16 +171,15 @@ pub async fn apply(
         return Ok(nothing_to_do(run, recorder));
     }
     let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor).await?;
-    let absent = prerequisites::missing(project, &built, &mut worker.session).await?;
-    if !absent.is_empty() {
-        return Err(ApplyError::Missing(absent));
-    }
+    preflight::nothing_missing(project, &built, &mut worker.session).await?;
     begin(&mut monitor, &run, project, request, token, &mut recorder).await?;
-    backup::take_required(project, &built, options, request.backup.as_ref(), &mut monitor, &mut recorder).await?;
+    backup::take_required(project, &built, options, request.backup.as_ref(), &mut monitor, &mut recorder)
+        .await?;
     measured::take_figures(project, options, &mut monitor, &mut recorder).await?;
     let result = {
         let mut watch = Watch::new(&mut monitor, &stop);
-        let mut tools = Tools { worker: &mut worker, watch: &mut watch, recorder: &mut recorder, crash: &crash };
+        let mut tools =
+            Tools { worker: &mut worker, watch: &mut watch, recorder: &mut recorder, crash: &crash };
         run_steps(project, options, &built, &mut tools).await
     };
     let outcome = match result {
@@ -208,6 +194,38 @@ pub async fn apply(
     run.outcome = Some(outcome);
     run.events = recorder.into_events();
     Ok(run)
+}
+
+/// Plans, by one digest where the history is exactly the project.
+async fn first_plan(
+    project: &Project,
+    found: &schema::Found,
+    open_runs: bool,
+    request: &Request,
+    monitor: &mut Session,
+) -> Result<Built, ApplyError> {
+    let ordinary = found.version.is_some() && !open_runs && request.selection == Selection::default();
+    if ordinary && records::is_exactly(monitor, &project.name, &project.migrations).await? {
+        return Ok(build::idle(project, found));
+    }
+    read_and_plan(project, found, request, monitor).await
+}
+
+/// Becomes the one runner: the lock, our tables, the next fencing token.
+async fn take_over(
+    monitor: &mut Session,
+    run: &str,
+    operator: &str,
+    request: &Request,
+    stop: &Stop,
+    recorder: &mut Recorder<'_>,
+) -> Result<i64, ApplyError> {
+    let mut waiting = |holder: &str| recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
+    lock::acquire(monitor, request.runner_wait, stop, &mut waiting).await?;
+    // Somebody else may have worked while this runner waited.
+    let found = schema::look(monitor).await?;
+    schema::create_or_upgrade(monitor, found.version).await?;
+    Ok(lock::take_token(monitor, run, operator, request.runner_wait, stop, waiting).await?)
 }
 
 /// There is something to apply, or something to record.
@@ -313,7 +331,9 @@ async fn run_steps(
         });
         let Some(step) = step(project, built, index, next_is_transactional) else { continue };
         if measured::has_preconditions(project, step.migration) {
-            measured::preconditions(project, options, &step, tools).await.map_err(|failure| (index, failure))?;
+            measured::preconditions(project, options, &step, tools)
+                .await
+                .map_err(|failure| (index, failure))?;
         }
         step.run(tools).await.map_err(|failure| (index, failure))?;
     }
@@ -324,7 +344,12 @@ fn starts_in_transaction(script: &crate::script::Script) -> bool {
     script.units.first().is_none_or(|unit| unit.outside.is_none())
 }
 
-fn step<'a>(project: &'a Project, built: &'a Built, index: usize, next_is_transactional: bool) -> Option<Step<'a>> {
+fn step<'a>(
+    project: &'a Project,
+    built: &'a Built,
+    index: usize,
+    next_is_transactional: bool,
+) -> Option<Step<'a>> {
     let migration = &project.migrations[index];
     let units = built.history.units_of(&migration.id);
     let done = units.iter().take_while(|unit| unit.done).count();
@@ -357,7 +382,17 @@ async fn fail(
 ) -> Outcome {
     let migration = &project.migrations[index];
     if failure.lost.is_some() || monitor.is_closed() {
-        lost::learn(project, migration, &mut failure, options, monitor, token, request, recorder.run().to_owned()).await;
+        lost::learn(
+            project,
+            migration,
+            &mut failure,
+            options,
+            monitor,
+            token,
+            request,
+            recorder.run().to_owned(),
+        )
+        .await;
     }
     recorder.step_failed();
     recorder.tell(EventKind::StepFailed {

@@ -78,13 +78,18 @@ async fn journal_unit(
     write(step, index, &record, tools).await
 }
 
-async fn write(step: &Step<'_>, index: usize, record: &str, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
+async fn write(
+    step: &Step<'_>,
+    index: usize,
+    record: &str,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
     let timeout = lock_timeout(20, step.config.lock_timeout);
     match tools.worker.record(record, timeout, tools.watch).await {
         Ok(()) => Ok(()),
         Err(trouble) => {
             tools.worker.roll_back().await;
-            Err(failure::from_trouble(step, index, trouble, None, tools))
+            Err(failure::from_trouble(step, index, &trouble, None, tools))
         }
     }
 }
@@ -99,7 +104,7 @@ async fn after_failure(
     tools: &mut Tools<'_, '_, '_>,
 ) -> StepFailure {
     let lost = matches!(trouble, Trouble::Lost { .. });
-    let mut failed = failure::from_trouble(step, index, trouble, place, tools);
+    let mut failed = failure::from_trouble(step, index, &trouble, place.as_ref(), tools);
     if lost {
         failed.state = format!(
             "{} of {} may still be running or be done; the next run looks and finishes it, or asks",
@@ -129,26 +134,33 @@ async fn clean_up(
         failed.state = format!("{first}; the next run looks again");
         return;
     }
-    match outside.retry {
-        Retry::Unknown => {
-            failed.state = format!("{} of {} failed; what it did before it failed is not known", outside.what, step.migration.path);
-            failed.outcome = Outcome::NeedsDecision;
-        }
-        _ => {
-            // Nothing is left of it, so the journal need not ask about it.
-            let number = u32::try_from(index).unwrap_or(u32::MAX);
-            let record = journal::delete_unit(step.project, step.migration, number);
-            if let Err(failure) = write(step, index, &record, tools).await {
-                failed.state = format!("{}\n{}", failed.state, failure.message);
-            }
-        }
+    if outside.retry == Retry::Unknown {
+        failed.state = format!(
+            "{} of {} failed; what it did before it failed is not known",
+            outside.what, step.migration.path
+        );
+        failed.outcome = Outcome::NeedsDecision;
+        return;
+    }
+    // Nothing is left of it, so the journal need not ask about it.
+    let number = u32::try_from(index).unwrap_or(u32::MAX);
+    let record = journal::delete_unit(step.project, step.migration, number);
+    if let Err(failure) = write(step, index, &record, tools).await {
+        failed.state = format!("{}\n{}", failed.state, failure.message);
     }
 }
 
 /// Removes what a failed concurrent build left behind.
-async fn clear_invalid(step: &Step<'_>, index: usize, outside: &Outside, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
+async fn clear_invalid(
+    step: &Step<'_>,
+    index: usize,
+    outside: &Outside,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
     let Some(check) = index_check(&outside.retry) else { return Ok(()) };
-    let state = index_state(&mut tools.worker.session, check).await.map_err(|error| failed_look(step, index, &error))?;
+    let state = index_state(&mut tools.worker.session, check)
+        .await
+        .map_err(|error| failed_look(step, index, &error))?;
     let IndexState::Invalid(schema, name) = state else { return Ok(()) };
     let drop = format!("DROP INDEX CONCURRENTLY {}", quote_qualified(&schema, &name));
     tools.watch.longest_block = Some(step.config.lock_wait);
@@ -160,35 +172,54 @@ async fn clear_invalid(step: &Step<'_>, index: usize, outside: &Outside, tools: 
                 migration: step.migration.id.clone(),
                 severity: "INFO".into(),
                 code: "00000".into(),
-                message: format!("dropped the invalid index {} that a failed build left behind", quote_ident(&name)),
+                message: format!(
+                    "dropped the invalid index {} that a failed build left behind",
+                    quote_ident(&name)
+                ),
                 line: 1,
             });
             Ok(())
         }
         Err(trouble) => {
-            let cause = failure::from_trouble(step, index, trouble, None, tools);
-            let message = format!("the invalid index {} is still there and could not be dropped: {}", quote_ident(&name), cause.message);
+            let cause = failure::from_trouble(step, index, &trouble, None, tools);
+            let message = format!(
+                "the invalid index {} is still there and could not be dropped: {}",
+                quote_ident(&name),
+                cause.message
+            );
             Err(StepFailure { message, ..cause })
         }
     }
 }
 
 /// After success: the index is there and valid.
-async fn verify(step: &Step<'_>, index: usize, outside: &Outside, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
+async fn verify(
+    step: &Step<'_>,
+    index: usize,
+    outside: &Outside,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
     let Some(check) = index_check(&outside.retry) else { return Ok(()) };
-    let ran = format!("{} of {} ran; the next run looks what became of it", outside.what, step.migration.path);
+    let ran =
+        format!("{} of {} ran; the next run looks what became of it", outside.what, step.migration.path);
     let state = index_state(&mut tools.worker.session, check).await;
-    let state = state.map_err(|error| StepFailure { state: ran.clone(), ..failed_look(step, index, &error) })?;
+    let state =
+        state.map_err(|error| StepFailure { state: ran.clone(), ..failed_look(step, index, &error) })?;
     if state == IndexState::Valid {
         return Ok(());
     }
-    let message = format!("{}: {} succeeded, but the index is {state:?} in the catalogue", step.migration.path, outside.what);
+    let message = format!(
+        "{}: {} succeeded, but the index is {state:?} in the catalogue",
+        step.migration.path, outside.what
+    );
     Err(StepFailure::clean(message, ran))
 }
 
 fn index_check(retry: &Retry) -> Option<(&ObjectRef, Option<&ObjectRef>)> {
     match retry {
-        Retry::Checkable(Check::IndexValid { index, table }) if !index.name.is_empty() => Some((index, table.as_ref())),
+        Retry::Checkable(Check::IndexValid { index, table }) if !index.name.is_empty() => {
+            Some((index, table.as_ref()))
+        }
         _ => None,
     }
 }
@@ -201,7 +232,10 @@ fn name_of(object: &ObjectRef) -> String {
 }
 
 /// Asked on the worker itself, which has the user's search path: an unqualified index lives in its table's schema.
-async fn index_state(session: &mut Session, (index, table): (&ObjectRef, Option<&ObjectRef>)) -> Result<IndexState, Failure> {
+async fn index_state(
+    session: &mut Session,
+    (index, table): (&ObjectRef, Option<&ObjectRef>),
+) -> Result<IndexState, Failure> {
     let which = match (&index.schema, table) {
         (None, Some(table)) => format!(
             "i.indrelid = pg_catalog.to_regclass({}) AND c.relname = {}",
@@ -235,7 +269,11 @@ fn failed_look(step: &Step<'_>, index: usize, error: &Failure) -> StepFailure {
 
 /// A unit that an earlier run began outside a transaction and whose end it never recorded: says whether it is done.
 /// What can be looked at is looked at; what cannot is asked about, and nothing runs.
-pub(super) async fn settle(step: &Step<'_>, open: &OpenUnit, tools: &mut Tools<'_, '_, '_>) -> Result<bool, StepFailure> {
+pub(super) async fn settle(
+    step: &Step<'_>,
+    open: &OpenUnit,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<bool, StepFailure> {
     let index = usize::try_from(open.unit).unwrap_or(usize::MAX);
     let Some(Unit { outside: Some(outside), .. }) = step.script.units.get(index) else { return Ok(false) };
     wait_for_owner(step, &open.run, tools).await?;
@@ -249,9 +287,10 @@ pub(super) async fn settle(step: &Step<'_>, open: &OpenUnit, tools: &mut Tools<'
         Retry::Unknown => return Err(undecided(step, index, outside)),
     };
     let run = tools.recorder.run().to_owned();
-    let record = match done {
-        true => journal::upsert_unit(step.project, &run, step.migration, open.unit, true, &outside.what),
-        false => journal::delete_unit(step.project, step.migration, open.unit),
+    let record = if done {
+        journal::upsert_unit(step.project, &run, step.migration, open.unit, true, &outside.what)
+    } else {
+        journal::delete_unit(step.project, step.migration, open.unit)
     };
     write(step, index, &record, tools).await?;
     Ok(done)
@@ -289,12 +328,17 @@ fn undecided(step: &Step<'_>, index: usize, outside: &Outside) -> StepFailure {
 }
 
 /// Waits until the session of the run that began the unit is gone: its statement may still be running.
-async fn wait_for_owner(step: &Step<'_>, run: &str, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
-    let stop = tools.watch.stop().clone();
-    let recorder = &mut *tools.recorder;
-    let result = lock::wait_for_run_to_end(tools.watch.monitor(), run, step.config.lock_wait, &stop, |holder| {
-        recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
-    })
-    .await;
+async fn wait_for_owner(
+    step: &Step<'_>,
+    run: &str,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    let asked = tools.watch.stop().clone();
+    let events = &mut *tools.recorder;
+    let result =
+        lock::wait_for_run_to_end(tools.watch.monitor(), run, step.config.lock_wait, &asked, |holder| {
+            events.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
+        })
+        .await;
     result.map_err(|error| StepFailure::clean(error.to_string(), failure::rolled_back(step, 0)))
 }

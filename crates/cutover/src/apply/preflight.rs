@@ -8,6 +8,8 @@ use super::worker::{Terms, Worker};
 use super::{Request, application_name};
 use crate::history::records::{Difference, History};
 use crate::history::{HistoryError, records, schema::Found};
+use crate::plan::build::Built;
+use crate::plan::prerequisites;
 use crate::project::Project;
 use crate::source;
 
@@ -62,7 +64,11 @@ pub(super) async fn unchanged_files(
 ///
 /// # Errors
 /// As the server says when it is asked for the applied text.
-pub async fn describe(project: &Project, difference: &Difference, session: &mut Session) -> Result<String, HistoryError> {
+pub async fn describe(
+    project: &Project,
+    difference: &Difference,
+    session: &mut Session,
+) -> Result<String, HistoryError> {
     Ok(match difference {
         Difference::Edited { id, path, applied, now } => {
             let mut text = format!(
@@ -74,8 +80,13 @@ pub async fn describe(project: &Project, difference: &Difference, session: &mut 
             let migration = project.migrations.iter().find(|migration| migration.id == *id);
             let now = migration.and_then(|migration| source::read_to_string(migration).ok());
             match (records::applied_text(session, &project.name, id).await?, now) {
-                (Some(then), Some(now)) => text.push_str(&format!("\n{}", records::unified_diff(&then, &now, path))),
-                _ => text.push_str("\n  (the applied text was too large to keep, or the migration is not finished: no diff)"),
+                (Some(then), Some(now)) => {
+                    text.push('\n');
+                    text.push_str(&records::unified_diff(&then, &now, path));
+                }
+                _ => text.push_str(
+                    "\n  (the applied text was too large to keep, or the migration is not finished: no diff)",
+                ),
             }
             text
         }
@@ -83,12 +94,38 @@ pub async fn describe(project: &Project, difference: &Difference, session: &mut 
             "{path}: version {id} is applied, but no file has it any more\n  hint: bring the file back, or accept it with \
              --allow deleted-migration"
         ),
-        Difference::Renamed { from, to, .. } => format!("{to}: was applied under the name {from}; the text is the same"),
+        Difference::Renamed { from, to, .. } => {
+            format!("{to}: was applied under the name {from}; the text is the same")
+        }
     })
 }
 
 fn short(checksum: &str) -> &str {
     checksum.get(..12).unwrap_or(checksum)
+}
+
+/// Names what pending migrations need and nobody provides.
+pub(super) async fn nothing_missing(
+    project: &Project,
+    built: &Built,
+    session: &mut Session,
+) -> Result<(), ApplyError> {
+    let absent = prerequisites::missing(project, built, session).await?;
+    if absent.is_empty() { Ok(()) } else { Err(ApplyError::Missing(absent)) }
+}
+
+/// The same on a session of its own, before anything of ours is in the database.
+pub(super) async fn nothing_missing_yet(
+    project: &Project,
+    built: &Built,
+    options: &ConnectOptions,
+    run: &str,
+) -> Result<(), ApplyError> {
+    let startup = Startup { application_name: application_name(run), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await?;
+    let result = nothing_missing(project, built, &mut session).await;
+    session.close().await;
+    result
 }
 
 /// Opens the session that changes the database. What it is told to do is its default from the start, so that nothing
@@ -108,5 +145,8 @@ pub(super) async fn worker(
         checks_connection: monitor.execute("SET client_connection_check_interval = 2000").await.is_ok(),
     };
     let startup = Startup { application_name: application_name(run), settings: terms.settings(), wait: None };
-    Ok(Worker::new(Session::connect(options, &startup).await?, token))
+    let mut session = Session::connect(options, &startup).await?;
+    let triggers =
+        session.query("SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1", &[]).await?;
+    Ok(Worker::new(session, token, !triggers.is_empty()))
 }

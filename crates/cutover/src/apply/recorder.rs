@@ -27,7 +27,17 @@ pub(super) struct Recorder<'w> {
 impl<'w> Recorder<'w> {
     pub(super) fn new(run: String, clock: &'w dyn Clock, sink: &'w mut dyn EventSink) -> Self {
         let begun = clock.monotonic();
-        Self { clock, sink, run, begun, next: 0, pending: Vec::new(), in_flight: Vec::new(), started: None, all: Vec::new() }
+        Self {
+            clock,
+            sink,
+            run,
+            begun,
+            next: 0,
+            pending: Vec::new(),
+            in_flight: Vec::new(),
+            started: None,
+            all: Vec::new(),
+        }
     }
 
     pub(super) fn run(&self) -> &str {
@@ -107,7 +117,13 @@ impl<'w> Recorder<'w> {
     }
 
     /// The end of a step, for watchers; the journal has it already.
-    pub(super) fn step_finished(&mut self, migration: &MigrationId, statements: u32, took: Duration, attempts: u32) {
+    pub(super) fn step_finished(
+        &mut self,
+        migration: &MigrationId,
+        statements: u32,
+        took: Duration,
+        attempts: u32,
+    ) {
         self.mention(EventKind::StepFinished { migration: migration.clone(), statements, took, attempts });
     }
 

@@ -141,7 +141,10 @@ impl Step<'_> {
             tools.watch.forget();
             feed.seek(part.unit).map_err(|why| failure::unreadable(self, &why))?;
             part.attempts = earlier.max(attempt);
-            let trouble = match self.attempt(part, lock_timeout(attempt, self.config.lock_timeout), feed, tools).await {
+            let trouble = match self
+                .attempt(part, lock_timeout(attempt, self.config.lock_timeout), feed, tools)
+                .await
+            {
                 Ok(()) => {
                     if !part.closing {
                         self.unit_finished(part.index, start.elapsed(), tools);
@@ -153,16 +156,27 @@ impl Step<'_> {
             let place = feed.place_of(&trouble);
             tools.worker.roll_back().await;
             if !trouble.is_retryable() {
-                return Err(failure::from_trouble(self, part.index, trouble, place, tools));
+                return Err(failure::from_trouble(self, part.index, &trouble, place.as_ref(), tools));
             }
             let blockers = std::mem::take(&mut tools.watch.blockers);
             if !blockers.is_empty() {
                 seen.clone_from(&blockers);
             }
             if start.elapsed() >= self.config.lock_wait {
-                return Err(failure::lock_not_obtained(self, part.index, &trouble, place, &seen, start.elapsed()));
+                return Err(failure::lock_not_obtained(
+                    self,
+                    part.index,
+                    &trouble,
+                    place.as_ref(),
+                    &seen,
+                    start.elapsed(),
+                ));
             }
-            tools.recorder.mention(EventKind::LockWaiting { migration: self.migration.id.clone(), attempt, blockers });
+            tools.recorder.mention(EventKind::LockWaiting {
+                migration: self.migration.id.clone(),
+                attempt,
+                blockers,
+            });
             if tools.watch.stop().is_requested() {
                 return Err(failure::interrupted(self, part.index));
             }
@@ -210,11 +224,15 @@ impl Step<'_> {
             statements: &statements,
             record: &record,
             session_state: self.may_leave_state(),
+            runs_code: self.runs_code(),
             one_by_one: tools.crash.one_by_one(),
             next,
         };
         let result = tools.worker.commit(&closing, notices, tools.watch).await;
         tools.crash.point();
+        let makes_triggers = |made: &ObjectRef| made.kind == ObjectKind::EventTrigger;
+        tools.worker.event_triggers |=
+            self.script.opaque.is_some() || self.script.creates.iter().any(makes_triggers);
         if result.is_ok() && part.closing {
             tools.recorder.step_stored();
         }
@@ -228,6 +246,11 @@ impl Step<'_> {
         let code = |made: &ObjectRef| matches!(made.kind, ObjectKind::Trigger | ObjectKind::Rule);
         let own = |written: &ObjectRef| script.makes(written);
         script.session_state || script.creates.iter().any(code) || !script.writes.iter().all(own)
+    }
+
+    /// Whether any function may run: in a default, a condition, an index.
+    fn runs_code(&self) -> bool {
+        self.script.needs.iter().any(|need| need.object.kind.family() == ObjectKind::Routine)
     }
 
     /// What is written beside the effects of a unit that others follow, in the same transaction.
@@ -264,10 +287,18 @@ impl Step<'_> {
         });
         let more = [
             events,
-            if self.script.is_one_transaction() { String::new() } else { journal::delete_units(self.project, self.migration) },
-            if self.was_deferred { journal::delete_deferral(self.project, self.migration) } else { String::new() },
+            if self.script.is_one_transaction() {
+                String::new()
+            } else {
+                journal::delete_units(self.project, self.migration)
+            },
+            if self.was_deferred {
+                journal::delete_deferral(self.project, self.migration)
+            } else {
+                String::new()
+            },
         ];
-        let more = more.iter().filter(|part| !part.is_empty()).map(|part| format!("; {part}")).collect();
+        let more = more.iter().filter(|part| !part.is_empty()).flat_map(|part| ["; ", part]).collect();
         Ok(Record::Step { values, before, more })
     }
 

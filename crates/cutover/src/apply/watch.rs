@@ -66,7 +66,12 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits for `request`, looking now and then.
-    pub(super) async fn during<T>(&mut self, request: impl Future<Output = T>, pid: i32, cancel: CancelToken) -> Watched<T> {
+    pub(super) async fn during<T>(
+        &mut self,
+        request: impl Future<Output = T>,
+        pid: i32,
+        cancel: CancelToken,
+    ) -> Watched<T> {
         let mut request = pin!(request);
         let mut pause = FIRST_LOOK;
         let mut blocked_since: Option<Instant> = None;

@@ -1,6 +1,7 @@
 //! The session that changes the database: its preludes, its transactions sent in few flushes, and what the wire said
 //! of each. It knows nothing of plans or stages.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use cutover_postgres::session::{Failure, ServerMessage, Session, StatementOutcome, TransactionStatus};
@@ -27,7 +28,9 @@ impl Terms {
     /// The settings to start the session with.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         let mut settings = vec![("lock_timeout", FIRST_LOCK_TIMEOUT.as_millis().to_string())];
-        settings.extend(self.statement_timeout.map(|timeout| ("statement_timeout", timeout.as_millis().to_string())));
+        settings.extend(
+            self.statement_timeout.map(|timeout| ("statement_timeout", timeout.as_millis().to_string())),
+        );
         if !self.durable_each {
             settings.push(("synchronous_commit", "off".to_owned()));
         }
@@ -68,13 +71,25 @@ impl Trouble {
     }
 }
 
+/// What statements may have left behind in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    Nothing,
+    /// Code ran that may have changed settings or the role.
+    Settings,
+    /// Prepared statements, temporary tables, locks: anything.
+    Anything,
+}
+
 /// The changing session.
 pub(super) struct Worker {
     pub(super) session: Session,
     /// Fencing token every transaction checks.
     token: i64,
-    /// Something may have been left behind in the session.
-    dirty: bool,
+    /// What may have been left behind in the session.
+    left: Left,
+    /// Event triggers run with every command.
+    pub(super) event_triggers: bool,
     /// A transaction is open and its prelude was checked.
     open: bool,
     /// Statements of the open transaction already answered.
@@ -85,12 +100,16 @@ pub(super) struct Worker {
 pub(super) type Notices = Vec<(usize, ServerMessage)>;
 
 impl Worker {
-    pub(super) fn new(session: Session, token: i64) -> Self {
-        Self { session, token, dirty: true, open: false, answered: 0 }
+    pub(super) fn new(session: Session, token: i64, event_triggers: bool) -> Self {
+        Self { session, token, left: Left::Anything, event_triggers, open: false, answered: 0 }
     }
 
     /// Opens a transaction unless the previous flush already did.
-    pub(super) async fn begin(&mut self, lock_timeout: Duration, watch: &mut Watch<'_>) -> Result<(), Trouble> {
+    pub(super) async fn begin(
+        &mut self,
+        lock_timeout: Duration,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Trouble> {
         self.answered = 0;
         if self.open {
             return Ok(());
@@ -102,22 +121,25 @@ impl Worker {
     }
 
     /// Everything a file may have left in the session is discarded; then a transaction begins and locks the fencing
-    /// row. Settings and the role are always reset, as an event trigger or the default of a column may change them too;
-    /// the rest only where a statement of the file before could have left something.
+    /// row. Settings and the role are reset wherever any code may have run, an event trigger or the default of a column
+    /// too; the rest only where a statement of the file before could have left something.
     fn prelude(&self, lock_timeout: Duration) -> Vec<String> {
         let mut prelude = Vec::with_capacity(2);
         let mut begin = String::new();
-        if self.dirty {
+        if self.left == Left::Anything {
             prelude.push("DISCARD ALL".to_owned());
             begin.push_str(&journal::prepare_step());
             begin.push_str("; ");
             begin.push_str(PREPARE_FENCE);
             begin.push_str("; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; RESET ROLE; ");
         } else {
-            begin.push_str("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; ");
+            begin.push_str("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ");
+            if self.left == Left::Settings {
+                begin.push_str("RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; ");
+            }
         }
         if lock_timeout != FIRST_LOCK_TIMEOUT {
-            begin.push_str(&format!("SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis()));
+            let _ = write!(begin, "SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis());
         }
         begin.push_str(&self.fence());
         prelude.push(begin);
@@ -137,7 +159,7 @@ impl Worker {
         }
         match outcomes.last().and_then(|outcome| outcome.result.as_ref().ok()) {
             Some(done) if !done.rows.is_empty() => {
-                self.dirty = false;
+                self.left = Left::Nothing;
                 Ok(())
             }
             _ => Err(Trouble::Fenced),
@@ -152,7 +174,7 @@ impl Worker {
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
         // Not known here, so assumed.
-        self.dirty = true;
+        self.left = Left::Anything;
         let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
         let answers = self.send(&texts, watch).await;
         self.take(&answers.outcomes, answers.cancelled, false, notices)
@@ -166,17 +188,27 @@ impl Worker {
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        self.dirty |= closing.session_state;
-        // An event trigger may have changed the role; names in our own statements are qualified.
-        let own_terms = if self.dirty { journal::OWN_TERMS } else { "RESET SESSION AUTHORIZATION; RESET ROLE; " };
+        if closing.session_state {
+            self.left = Left::Anything;
+        } else if closing.runs_code || self.event_triggers {
+            self.left = self.left.max(Left::Settings);
+        }
+        let own_terms = match self.left {
+            Left::Nothing => "",
+            // The code may have changed the role; names in our own statements are qualified.
+            Left::Settings => "RESET SESSION AUTHORIZATION; RESET ROLE; ",
+            Left::Anything => journal::OWN_TERMS,
+        };
         let record = match closing.record {
             Record::Text(text) => text.clone(),
-            Record::Step { values, before, more } if self.dirty => journal::insert_step(values, *before) + more,
+            Record::Step { values, before, more } if self.left == Left::Anything => {
+                journal::insert_step(values, *before) + more
+            }
             Record::Step { values, before, more } => journal::execute_step(values, *before) + more,
         };
         let own = format!("{own_terms}{record}; COMMIT");
         let prelude = closing.next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
-        if closing.one_by_one || self.dirty {
+        if closing.one_by_one || self.left == Left::Anything {
             return self.commit_in_messages(closing.statements, own, prelude, notices, watch).await;
         }
         self.commit_in_one(closing.statements, own, prelude, notices, watch).await
@@ -195,7 +227,9 @@ impl Worker {
         let opens_next = !prelude.is_empty();
         let text = statements.iter().cloned().chain([own]).chain(prelude).collect::<Vec<_>>().join(SEPARATOR);
         let Answers { outcomes, cancelled } = self.send(&[&text], watch).await;
-        let Some(StatementOutcome { result, tags, status, notices: said, notices_after, .. }) = outcomes.into_iter().next() else {
+        let Some(StatementOutcome { result, tags, status, notices: said, notices_after, .. }) =
+            outcomes.into_iter().next()
+        else {
             return Err(Trouble::Lost { why: "the server did not answer".into(), committing: true });
         };
         self.open = status != TransactionStatus::Idle;
@@ -216,9 +250,10 @@ impl Worker {
                 self.roll_back().await;
                 Ok(())
             }
-            Ok(_) if !committed => {
-                Err(Trouble::Lost { why: format!("the server answered COMMIT with {ended_ours:?}"), committing: true })
-            }
+            Ok(_) if !committed => Err(Trouble::Lost {
+                why: format!("the server answered COMMIT with {ended_ours:?}"),
+                committing: true,
+            }),
             Ok(_) => {
                 // The fencing row was not found: the next transaction must not be used.
                 if opens_next && tags.last().is_none_or(|tag| tag != "SELECT 1") {
@@ -296,17 +331,29 @@ impl Worker {
     /// Ends whatever transaction is open. Trouble here means the connection is gone, which the next use will say.
     pub(super) async fn roll_back(&mut self) {
         self.open = false;
-        self.dirty = true;
+        self.left = Left::Anything;
         if !self.session.is_closed() {
             let _ = self.session.execute("ROLLBACK").await;
         }
     }
 
     /// A transaction of our own around `record`, checked against the fence.
-    pub(super) async fn record(&mut self, record: &str, lock_timeout: Duration, watch: &mut Watch<'_>) -> Result<(), Trouble> {
+    pub(super) async fn record(
+        &mut self,
+        record: &str,
+        lock_timeout: Duration,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Trouble> {
         self.begin(lock_timeout, watch).await?;
         let record = Record::Text(record.to_owned());
-        let closing = Closing { statements: &[], record: &record, session_state: false, one_by_one: false, next: None };
+        let closing = Closing {
+            statements: &[],
+            record: &record,
+            session_state: false,
+            runs_code: false,
+            one_by_one: false,
+            next: None,
+        };
         self.commit(&closing, &mut Vec::new(), watch).await
     }
 
@@ -323,7 +370,7 @@ impl Worker {
         }
         // A short lock timeout would make it fail and leave an invalid index behind.
         let answers = self.send(&["DISCARD ALL", "SET lock_timeout = 0"], watch).await;
-        self.dirty = true;
+        self.left = Left::Anything;
         for outcome in &answers.outcomes {
             if let Err(failure) = &outcome.result {
                 return Err(trouble(failure, None, answers.cancelled, false));
@@ -359,6 +406,8 @@ pub(super) struct Closing<'a> {
     pub(super) record: &'a Record,
     /// The statements may leave something behind in the session, or change what a text means.
     pub(super) session_state: bool,
+    /// The statements may run functions.
+    pub(super) runs_code: bool,
     /// Send every statement in a message of its own.
     pub(super) one_by_one: bool,
     /// Open the next transaction with this lock timeout.
@@ -392,7 +441,9 @@ struct Answers {
 
 fn trouble(failure: &Failure, statement: Option<usize>, cancelled: bool, committing: bool) -> Trouble {
     match failure {
-        Failure::Server(message) if cancelled && message.code == sqlstate::QUERY_CANCELED => Trouble::Cancelled,
+        Failure::Server(message) if cancelled && message.code == sqlstate::QUERY_CANCELED => {
+            Trouble::Cancelled
+        }
         Failure::Server(message) => Trouble::Refused { message: message.clone(), statement },
         Failure::Lost(why) => Trouble::Lost { why: why.clone(), committing },
         Failure::Invalid(why) => Trouble::Unreadable(why.clone()),

@@ -32,7 +32,9 @@ pub fn insert_events(run: &str, events: &[Numbered]) -> String {
         return String::new();
     }
     let run = quote_literal(run);
-    let row = |Numbered { seq, event }: &Numbered| format!("({run}, {seq}, {}, {})", timestamp(event.at_micros), json(event));
+    let row = |Numbered { seq, event }: &Numbered| {
+        format!("({run}, {seq}, {}, {})", timestamp(event.at_micros), json(event))
+    };
     let rows: Vec<String> = events.iter().map(row).collect();
     format!("INSERT INTO cutover.event (run, seq, at, event) VALUES {}", rows.join(", "))
 }
@@ -147,7 +149,14 @@ fn bytea(bytes: &[u8]) -> String {
 }
 
 /// Journals a unit. `done` is false just before a statement that runs outside a transaction.
-pub fn upsert_unit(project: &str, run: &str, migration: &Migration, unit: u32, done: bool, statement: &str) -> String {
+pub fn upsert_unit(
+    project: &str,
+    run: &str,
+    migration: &Migration,
+    unit: u32,
+    done: bool,
+    statement: &str,
+) -> String {
     let state = if done { "done" } else { "started" };
     let shown: String = statement.chars().take(4000).collect();
     format!(
@@ -221,7 +230,10 @@ pub fn insert_run(run: &Run) -> String {
 /// As the server says.
 pub async fn has_open_runs(session: &mut Session, project: &str) -> Result<bool, HistoryError> {
     let rows = session
-        .query("SELECT EXISTS (SELECT FROM cutover.run WHERE project = $1 AND finished_at IS NULL)", &[&project])
+        .query(
+            "SELECT EXISTS (SELECT FROM cutover.run WHERE project = $1 AND finished_at IS NULL)",
+            &[&project],
+        )
         .await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
@@ -249,7 +261,11 @@ pub fn finish_run(run: &str, outcome: Outcome) -> String {
 ///
 /// # Errors
 /// As the server says; nothing is added then.
-pub async fn append_events(session: &mut Session, run: &str, events: &[RunEvent]) -> Result<(), HistoryError> {
+pub async fn append_events(
+    session: &mut Session,
+    run: &str,
+    events: &[RunEvent],
+) -> Result<(), HistoryError> {
     let values: Vec<String> = events
         .iter()
         .enumerate()
@@ -290,7 +306,11 @@ pub struct RunLine {
 ///
 /// # Errors
 /// As the server says.
-pub async fn list_runs(session: &mut Session, project: &str, limit: i64) -> Result<Vec<RunLine>, HistoryError> {
+pub async fn list_runs(
+    session: &mut Session,
+    project: &str,
+    limit: i64,
+) -> Result<Vec<RunLine>, HistoryError> {
     let rows = session
         .query(
             "SELECT id, (extract(epoch FROM started_at) * 1000000)::int8, outcome FROM cutover.run
@@ -298,7 +318,10 @@ pub async fn list_runs(session: &mut Session, project: &str, limit: i64) -> Resu
             &[&project, &limit],
         )
         .await?;
-    Ok(rows.iter().map(|row| RunLine { id: row.get(0), started_micros: row.get(1), outcome: row.get(2) }).collect())
+    Ok(rows
+        .iter()
+        .map(|row| RunLine { id: row.get(0), started_micros: row.get(1), outcome: row.get(2) })
+        .collect())
 }
 
 /// Reads a whole run from the journal.

@@ -62,7 +62,10 @@ pub async fn acquire(
             told = current;
         }
         if start.elapsed() >= wait {
-            return Err(HistoryError::LockNotObtained { holder: told, waited_seconds: start.elapsed().as_secs() });
+            return Err(HistoryError::LockNotObtained {
+                holder: told,
+                waited_seconds: start.elapsed().as_secs(),
+            });
         }
         tokio::select! {
             () = tokio::time::sleep(jitter.around(Duration::from_millis(60))) => {}
@@ -105,7 +108,10 @@ pub async fn take_token(
                 let who = previous_transaction(session).await?;
                 on_wait(&who);
                 if start.elapsed() >= wait {
-                    return Err(HistoryError::LockNotObtained { holder: who, waited_seconds: start.elapsed().as_secs() });
+                    return Err(HistoryError::LockNotObtained {
+                        holder: who,
+                        waited_seconds: start.elapsed().as_secs(),
+                    });
                 }
             }
             Err(failure) => {
@@ -158,7 +164,10 @@ pub async fn wait_for_run_to_end(
         let who: String = row.get(0);
         on_wait(&who);
         if start.elapsed() >= wait {
-            return Err(HistoryError::LockNotObtained { holder: who, waited_seconds: start.elapsed().as_secs() });
+            return Err(HistoryError::LockNotObtained {
+                holder: who,
+                waited_seconds: start.elapsed().as_secs(),
+            });
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(100)) => {}

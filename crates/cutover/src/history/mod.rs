@@ -15,7 +15,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum HistoryError {
     /// Schema `cutover` exists but is not ours to trust.
-    #[error("schema \"cutover\" (owner {owner}) cannot be trusted: {why}\nnothing was written; look at it, and drop or rename it, or connect as the role that applied the earlier migrations")]
+    #[error(
+        "schema \"cutover\" (owner {owner}) cannot be trusted: {why}\nnothing was written; look at it, and drop or rename it, or connect as the role that applied the earlier migrations"
+    )]
     ForeignSchema {
         /// Its owner.
         owner: String,
@@ -23,7 +25,9 @@ pub enum HistoryError {
         why: String,
     },
     /// A newer build wrote the history.
-    #[error("the history in schema \"cutover\" has version {found}, this build knows {known}: use a newer cutover")]
+    #[error(
+        "the history in schema \"cutover\" has version {found}, this build knows {known}: use a newer cutover"
+    )]
     NewerSchema {
         /// Version found.
         found: i32,
@@ -31,7 +35,9 @@ pub enum HistoryError {
         known: i32,
     },
     /// Another runner kept the lock for longer than the wait allowed.
-    #[error("the runner's lock was not obtained within {waited_seconds} s: it is held by {holder}\nnothing was done; it is safe to try again")]
+    #[error(
+        "the runner's lock was not obtained within {waited_seconds} s: it is held by {holder}\nnothing was done; it is safe to try again"
+    )]
     LockNotObtained {
         /// Who holds it, in words.
         holder: String,

@@ -86,7 +86,8 @@ impl History {
 
 pub(super) fn version(key: &str, text: String) -> Result<Version, HistoryError> {
     let parts: Result<Vec<u64>, _> = key.split('.').map(str::parse).collect();
-    let parts = parts.map_err(|_| HistoryError::Unexpected(format!("version {key:?} is not made of numbers")))?;
+    let parts =
+        parts.map_err(|_| HistoryError::Unexpected(format!("version {key:?} is not made of numbers")))?;
     Ok(Version::new(parts, text))
 }
 
@@ -145,7 +146,11 @@ pub async fn read(session: &mut Session, project: &str) -> Result<History, Histo
 ///
 /// # Errors
 /// As the server says.
-pub async fn is_exactly(session: &mut Session, project: &str, migrations: &[Migration]) -> Result<bool, HistoryError> {
+pub async fn is_exactly(
+    session: &mut Session,
+    project: &str,
+    migrations: &[Migration],
+) -> Result<bool, HistoryError> {
     let rows = session
         .query(
             "SELECT encode(sha256(convert_to(coalesce(string_agg(concat_ws(chr(31), root, version, path, checksum), chr(30)
@@ -241,7 +246,9 @@ pub fn compare(migrations: &[Migration], history: &History) -> Vec<Difference> {
     let known: HashSet<&MigrationId> = migrations.iter().map(|migration| &migration.id).collect();
     let mut gone: Vec<&Applied> = history.applied().filter(|row| !known.contains(&row.id)).collect();
     gone.sort_by(|a, b| a.id.cmp(&b.id));
-    differences.extend(gone.into_iter().map(|row| Difference::Deleted { id: row.id.clone(), path: row.path.clone() }));
+    differences.extend(
+        gone.into_iter().map(|row| Difference::Deleted { id: row.id.clone(), path: row.path.clone() }),
+    );
     differences
 }
 
@@ -249,7 +256,11 @@ pub fn compare(migrations: &[Migration], history: &History) -> Vec<Difference> {
 ///
 /// # Errors
 /// As the server says, or [`HistoryError::Unexpected`] for a stored text that cannot be unpacked.
-pub async fn applied_text(session: &mut Session, project: &str, id: &MigrationId) -> Result<Option<String>, HistoryError> {
+pub async fn applied_text(
+    session: &mut Session,
+    project: &str,
+    id: &MigrationId,
+) -> Result<Option<String>, HistoryError> {
     let rows = session
         .query(
             "SELECT source FROM cutover.migration WHERE project = $1 AND root = $2 AND version = $3",
@@ -257,8 +268,9 @@ pub async fn applied_text(session: &mut Session, project: &str, id: &MigrationId
         )
         .await?;
     let Some(bytes) = rows.first().and_then(|row| row.get::<_, Option<Vec<u8>>>(0)) else { return Ok(None) };
-    let text = compress::unpack(&bytes)
-        .map_err(|error| HistoryError::Unexpected(format!("the stored text of {id} cannot be unpacked: {error}")))?;
+    let text = compress::unpack(&bytes).map_err(|error| {
+        HistoryError::Unexpected(format!("the stored text of {id} cannot be unpacked: {error}"))
+    })?;
     Ok(Some(text))
 }
 

@@ -61,7 +61,9 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
 /// newer build wrote it, [`HistoryError::Failed`] for whatever the server says.
 pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
     let rows = session.query(LOOK, &[]).await?;
-    let row = rows.first().ok_or_else(|| HistoryError::Unexpected("the database did not describe itself".into()))?;
+    let row = rows
+        .first()
+        .ok_or_else(|| HistoryError::Unexpected("the database did not describe itself".into()))?;
     let mut found = Found {
         version: None,
         role: row.get(0),
@@ -114,7 +116,9 @@ pub async fn create_or_upgrade(session: &mut Session, from: Option<i32>) -> Resu
     if from >= SCHEMA_VERSION {
         return Ok(());
     }
-    let mut script = String::from("BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp;\n");
+    let mut script = String::from(
+        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp;\n",
+    );
     for upgrade in UPGRADES.iter().skip(usize::try_from(from).unwrap_or(0)) {
         script.push_str(upgrade);
     }

@@ -47,12 +47,17 @@ struct Candidate<'a> {
 ///
 /// # Errors
 /// As the server says.
-pub async fn missing(project: &Project, built: &Built, session: &mut Session) -> Result<Vec<Missing>, Failure> {
+pub async fn missing(
+    project: &Project,
+    built: &Built,
+    session: &mut Session,
+) -> Result<Vec<Missing>, Failure> {
     let candidates = candidates(project, built);
     if candidates.is_empty() {
         return Ok(Vec::new());
     }
-    let kinds: Vec<&str> = candidates.iter().map(|candidate| lookup(candidate.object.kind).unwrap_or("")).collect();
+    let kinds: Vec<&str> =
+        candidates.iter().map(|candidate| lookup(candidate.object.kind).unwrap_or("")).collect();
     let names: Vec<String> = candidates.iter().map(|candidate| qualified(candidate.object)).collect();
     let plain: Vec<&str> = candidates.iter().map(|candidate| candidate.object.name.as_str()).collect();
     let rows = session
@@ -109,11 +114,15 @@ fn candidates<'a>(project: &'a Project, built: &'a Built) -> Vec<Candidate<'a>> 
 /// The migration that creates an object, by its analysis or its claims.
 fn creator(project: &Project, built: &Built, except: usize, object: &ObjectRef) -> Option<String> {
     let creates = |index: usize| {
-        let by_script = built.scripts.get(&index).is_some_and(|script| script.creates.iter().any(|made| made.name == object.name));
+        let by_script = built
+            .scripts
+            .get(&index)
+            .is_some_and(|script| script.creates.iter().any(|made| made.name == object.name));
         let claims = &project.migrations[index].claims.creates;
         by_script || claims.iter().any(|claim| claim.rsplit([' ', '.']).next() == Some(object.name.as_str()))
     };
-    let index = (0..project.migrations.len()).filter(|index| *index != except).find(|index| creates(*index))?;
+    let index =
+        (0..project.migrations.len()).filter(|index| *index != except).find(|index| creates(*index))?;
     Some(project.migrations[index].path.clone())
 }
 
@@ -128,7 +137,9 @@ fn lookup(kind: ObjectKind) -> Option<&'static str> {
         | ObjectKind::ForeignTable => Some("relation"),
         ObjectKind::Type | ObjectKind::Domain => Some("type"),
         ObjectKind::Schema => Some("schema"),
-        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine | ObjectKind::Aggregate => Some("routine"),
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine | ObjectKind::Aggregate => {
+            Some("routine")
+        }
         _ => None,
     }
 }

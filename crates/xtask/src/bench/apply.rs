@@ -80,11 +80,13 @@ pub(crate) fn no_op() -> Result<(), Failure> {
         let name = format!("applied_{n}");
         runtime.block_on(server.create_database(&name, None))?;
         let url = server.url(&name);
-        let first = if n == 0 { floor("apply", &folder)? } else { Contender::new("", |_| Command::new("true")) };
+        let first =
+            if n == 0 { floor("apply", &folder)? } else { Contender::new("", |_| Command::new("true")) };
         measure::time(if n == 0 { (first.command)(&url) } else { (contender.command)(&url) })?;
         urls.push(url);
     }
-    let mut rows: Vec<(String, Vec<Duration>)> = contenders.iter().map(|c| (c.label.clone(), Vec::new())).collect();
+    let mut rows: Vec<(String, Vec<Duration>)> =
+        contenders.iter().map(|c| (c.label.clone(), Vec::new())).collect();
     for _ in 0..ROUNDS * 2 {
         for ((contender, url), (_, times)) in contenders.iter().zip(&urls).zip(&mut rows) {
             times.push(measure::time((contender.command)(url))?);
@@ -96,9 +98,13 @@ pub(crate) fn no_op() -> Result<(), Failure> {
 }
 
 /// Each contender in turn on a database of its own, round by round; the first round warms up and is not counted.
-fn fresh_databases(server: &Sandbox, contenders: &[Contender]) -> Result<Vec<(String, Vec<Duration>)>, Failure> {
+fn fresh_databases(
+    server: &Sandbox,
+    contenders: &[Contender],
+) -> Result<Vec<(String, Vec<Duration>)>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut rows: Vec<(String, Vec<Duration>)> = contenders.iter().map(|c| (c.label.clone(), Vec::new())).collect();
+    let mut rows: Vec<(String, Vec<Duration>)> =
+        contenders.iter().map(|c| (c.label.clone(), Vec::new())).collect();
     for round in 0..=ROUNDS {
         for (n, (contender, (_, times))) in contenders.iter().zip(&mut rows).enumerate() {
             let name = format!("apply_{round}_{n}");

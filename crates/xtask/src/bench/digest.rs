@@ -25,9 +25,11 @@ pub(crate) fn run() -> Result<(), Failure> {
             command
         })
     };
-    let contenders = [ours("scan", "sequential scan"), ours("digest", "cutover digest"), ours("md5", "md5(string_agg)")];
+    let contenders =
+        [ours("scan", "sequential scan"), ours("digest", "cutover digest"), ours("md5", "md5(string_agg)")];
     let url = server.url("postgres");
-    let mut rows: Vec<(String, Vec<Duration>)> = contenders.iter().map(|c| (c.label.clone(), Vec::new())).collect();
+    let mut rows: Vec<(String, Vec<Duration>)> =
+        contenders.iter().map(|c| (c.label.clone(), Vec::new())).collect();
     for round in 0..=ROUNDS {
         for (contender, (_, times)) in contenders.iter().zip(&mut rows) {
             let took = measure::time((contender.command)(&url))?;
@@ -38,13 +40,17 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
     let bounds = [Bound { label: "cutover digest", at_most: 5.0 }];
     measure::report("content digest of 2,000,000 rows (390 MB, cached)", &mut rows, &bounds);
-    let mut middle = |n: usize| rows.get_mut(n).map_or(Duration::ZERO, |(_, times)| measure::median(times)).as_secs_f64();
+    let mut middle =
+        |n: usize| rows.get_mut(n).map_or(Duration::ZERO, |(_, times)| measure::median(times)).as_secs_f64();
     let faster = middle(2) / middle(1);
     let verdict = if faster >= 7.0 { "holds" } else { "MISSED" };
     println!("  md5(string_agg) takes {faster:.1} times as long   promised >= 7: {verdict}");
     let (peak, _) = measure::memory(&(contenders[1].command)(&url))?;
     let verdict = if peak <= 20 << 10 { "holds" } else { "MISSED" };
-    println!("  peak memory of the digest's process {:.1} MB   promised <= 20: {verdict}", peak as f64 / 1024.0);
+    println!(
+        "  peak memory of the digest's process {:.1} MB   promised <= 20: {verdict}",
+        measure::mebibytes(peak)
+    );
     Ok(())
 }
 

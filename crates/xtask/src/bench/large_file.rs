@@ -11,11 +11,14 @@ use crate::Failure;
 const BYTES: usize = 100 << 20;
 const LIMIT_KIB: u64 = 256 << 10;
 
+/// Writes a file.
+type Writer = fn(&Path) -> Result<(), Failure>;
+
 pub(crate) fn run() -> Result<(), Failure> {
     println!("\na file of 100 MB, peak memory of the whole process (promised < 256 MB)");
     let server = server(false)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let kinds: [(&str, fn(&Path) -> Result<(), Failure>); 3] = [("inserts", inserts), ("copy", copy), ("one statement", one)];
+    let kinds: [(&str, Writer); 3] = [("inserts", inserts), ("copy", copy), ("one statement", one)];
     for (n, (label, write)) in kinds.into_iter().enumerate() {
         let folder = super::folder()?.join(format!("large-{n}"));
         fs::create_dir_all(&folder)?;
@@ -26,7 +29,11 @@ pub(crate) fn run() -> Result<(), Failure> {
         command.arg("-C").arg(&folder).args(["apply", "--quiet"]).env("DATABASE_URL", server.url(&name));
         let (peak, took) = measure::memory(&command)?;
         let verdict = if peak < LIMIT_KIB { "holds" } else { "MISSED" };
-        println!("  {label:<16} {:>6.1} MB   {:>6.2} s   {verdict}", peak as f64 / 1024.0, took.as_secs_f64());
+        println!(
+            "  {label:<16} {:>6.1} MB   {:>6.2} s   {verdict}",
+            measure::mebibytes(peak),
+            took.as_secs_f64()
+        );
         fs::remove_dir_all(&folder)?;
     }
     Ok(())
@@ -45,7 +52,8 @@ fn inserts(path: &Path) -> Result<(), Failure> {
             break;
         }
     }
-    Ok(file.flush()?)
+    file.flush()?;
+    Ok(())
 }
 
 fn copy(path: &Path) -> Result<(), Failure> {
@@ -62,7 +70,8 @@ fn copy(path: &Path) -> Result<(), Failure> {
         }
     }
     writeln!(file, "\\.")?;
-    Ok(file.flush()?)
+    file.flush()?;
+    Ok(())
 }
 
 /// The whole file is one INSERT of 48 MB: a statement has to be in memory at once, and once more to be sent.
@@ -80,5 +89,6 @@ fn one(path: &Path) -> Result<(), Failure> {
         }
     }
     writeln!(file, ";")?;
-    Ok(file.flush()?)
+    file.flush()?;
+    Ok(())
 }

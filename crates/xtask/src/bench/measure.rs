@@ -31,7 +31,8 @@ pub(crate) fn time(mut command: Command) -> Result<Duration, Failure> {
     let output = command.output()?;
     let took = start.elapsed();
     if !output.status.success() {
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         return Err(format!("{command:?} failed: {}", said.chars().take(2000).collect::<String>()).into());
     }
     Ok(took)
@@ -41,7 +42,12 @@ pub(crate) fn time(mut command: Command) -> Result<Duration, Failure> {
 pub(crate) fn memory(command: &Command) -> Result<(u64, Duration), Failure> {
     let report: PathBuf = super::folder()?.join("peak-memory");
     let mut wrapped = Command::new("/usr/bin/time");
-    wrapped.arg("--format=%M").arg("--output").arg(&report).arg(command.get_program()).args(command.get_args());
+    wrapped
+        .arg("--format=%M")
+        .arg("--output")
+        .arg(&report)
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
             wrapped.env(name, value);
@@ -51,6 +57,11 @@ pub(crate) fn memory(command: &Command) -> Result<(u64, Duration), Failure> {
     let text = std::fs::read_to_string(&report)?;
     let last = text.lines().last().unwrap_or_default();
     Ok((last.trim().parse()?, took))
+}
+
+/// KiB as MiB, for people.
+pub(crate) fn mebibytes(kib: u64) -> f64 {
+    u32::try_from(kib).map_or(f64::INFINITY, |kib| f64::from(kib) / 1024.0)
 }
 
 pub(crate) fn median(times: &mut [Duration]) -> Duration {
@@ -64,7 +75,8 @@ pub(crate) fn report(title: &str, rows: &mut [(String, Vec<Duration>)], bounds: 
     let floor = rows.first_mut().map_or(Duration::ZERO, |(_, times)| median(times)).as_secs_f64();
     for (label, times) in rows.iter_mut() {
         let middle = median(times);
-        let (least, most) = (times.first().copied().unwrap_or_default(), times.last().copied().unwrap_or_default());
+        let (least, most) =
+            (times.first().copied().unwrap_or_default(), times.last().copied().unwrap_or_default());
         let ratio = middle.as_secs_f64() / floor;
         let verdict = bounds.iter().find(|bound| bound.label == label).map_or(String::new(), |bound| {
             let word = if ratio <= bound.at_most { "holds" } else { "MISSED" };

@@ -15,6 +15,9 @@ use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
 
 use crate::Failure;
 
+/// A bench prints its own table.
+type Bench = fn() -> Result<(), Failure>;
+
 /// Where everything of a bench run goes: under cargo's target folder.
 pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe()?;
@@ -25,7 +28,11 @@ pub(crate) fn folder() -> Result<PathBuf, Failure> {
 /// A program built beside this one.
 pub(crate) fn beside(name: &str) -> Result<PathBuf, Failure> {
     let path = std::env::current_exe()?.with_file_name(name);
-    if path.exists() { Ok(path) } else { Err(format!("{} is not built: use `make bench`", path.display()).into()) }
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("{} is not built: use `make bench`", path.display()).into())
+    }
 }
 
 /// A server in memory that never waits for the disk, or one on disk that does.
@@ -46,7 +53,7 @@ pub(crate) fn server(on_disk: bool) -> Result<Sandbox, Failure> {
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, fn() -> Result<(), Failure>); 5] = [
+    let all: [(&str, Bench); 5] = [
         ("apply-tables", apply::tables),
         ("apply-trivial", apply::trivial),
         ("no-op", apply::no_op),

@@ -21,12 +21,22 @@ fn program(name: &str) -> Result<Option<PathBuf>, Failure> {
     if path.exists() {
         return Ok(Some(path));
     }
-    let Some((package, version, _, features)) = PEERS.iter().find(|(_, _, program, _)| *program == name) else {
+    let Some((package, version, _, features)) = PEERS.iter().find(|(_, _, program, _)| *program == name)
+    else {
         return Err(format!("no peer is called {name}").into());
     };
     println!("installing {package} {version} to compare with (once, some minutes) …");
     let status = Command::new("cargo")
-        .args(["install", "--locked", "--quiet", "--no-default-features", "--features", features, "--version", version])
+        .args([
+            "install",
+            "--locked",
+            "--quiet",
+            "--no-default-features",
+            "--features",
+            features,
+            "--version",
+            version,
+        ])
         .arg(package)
         .arg("--root")
         .arg(&root)
