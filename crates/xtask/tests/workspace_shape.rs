@@ -19,7 +19,7 @@ const OURS: &[(&str, &[&str])] = &[
 /// Libraries that only these crates may use: the parser, and whatever opens a socket.
 const RESERVED: &[(&str, &[&str])] = &[
     ("pg_query", &["cutover-analysis"]),
-    ("tokio-postgres", &["cutover-postgres", "xtask"]),
+    ("tokio-postgres", &["cutover-postgres", "testkit", "xtask"]),
     ("rustls", &["cutover-postgres"]),
     ("tokio-rustls", &["cutover-postgres"]),
     ("clap", &["cutover-cli"]),

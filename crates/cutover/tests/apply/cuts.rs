@@ -157,8 +157,12 @@ async fn a_commit_on_its_way_is_waited_for() {
         let database = database();
         let proxy = Proxy::start(database.server());
         completes(&project, &proxy.server().options(database.name())).await;
+        // The session that changes the database is the last one opened.
+        let worker = proxy.messages().iter().map(|message| message.connection).max();
         let of_worker = |message: &&Message| {
-            message.connection == 1 && message.direction == Direction::Frontend && message.tag == b'Q'
+            Some(message.connection) == worker
+                && message.direction == Direction::Frontend
+                && message.tag == b'Q'
         };
         proxy.messages().iter().rfind(of_worker).copied().unwrap()
     };
