@@ -1,6 +1,8 @@
 //! Statements of a script in windows that are sent together, streamed with bounded memory, and remembered well
 //! enough to say where one failed.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cutover_postgres::session::{Failure, ServerMessage};
 
@@ -28,7 +30,7 @@ pub(super) struct Place {
 struct Sent {
     line: u32,
     column: u32,
-    text: String,
+    text: Arc<str>,
 }
 
 /// See the module.
@@ -109,11 +111,12 @@ impl<'a> Feed<'a> {
     }
 
     /// The next statement alone, for a unit outside a transaction.
-    pub(super) fn one(&mut self) -> Result<String, String> {
+    pub(super) fn one(&mut self) -> Result<Arc<str>, String> {
         match self.next()? {
             Some(ScriptItem::Statement { text, line, column, .. }) => {
+                let text: Arc<str> = text.into();
                 self.lines.push(line);
-                self.window = vec![Sent { line, column, text: text.clone() }];
+                self.window = vec![Sent { line, column, text: Arc::clone(&text) }];
                 Ok(text)
             }
             _ => Err("it has fewer statements than when it was read before".into()),
@@ -127,9 +130,9 @@ impl<'a> Feed<'a> {
         watch: &mut Watch<'_>,
         crash: &CrashPoints,
         notices: &mut Notices,
-    ) -> Result<Vec<String>, Trouble> {
+    ) -> Result<Vec<Arc<str>>, Trouble> {
         let most = if crash.one_by_one() { 1 } else { WINDOW_STATEMENTS };
-        let mut statements: Vec<String> = Vec::new();
+        let mut statements: Vec<Arc<str>> = Vec::new();
         let mut bytes = 0;
         while self.position < self.end {
             let item = self.next().map_err(unreadable)?;
@@ -146,8 +149,10 @@ impl<'a> Feed<'a> {
                 self.window_start = self.lines.len();
                 self.window.clear();
             }
+            // Shared, not copied: a statement may be a large part of the memory there is.
+            let text: Arc<str> = text.into();
             self.lines.push(line);
-            self.window.push(Sent { line, column, text: text.clone() });
+            self.window.push(Sent { line, column, text: Arc::clone(&text) });
             if copy {
                 crash.point();
                 self.copy(&text, worker, watch).await?;

@@ -2,6 +2,7 @@
 //! of each. It knows nothing of plans or stages.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_postgres::session::{Failure, ServerMessage, Session, StatementOutcome, TransactionStatus};
@@ -169,13 +170,13 @@ impl Worker {
     /// Sends statements of the open transaction and waits for their answers.
     pub(super) async fn run(
         &mut self,
-        statements: &[String],
+        statements: &[Arc<str>],
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
         // Not known here, so assumed.
         self.left = Left::Anything;
-        let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();
         let answers = self.send(&texts, watch).await;
         self.take(&answers.outcomes, answers.cancelled, false, notices)
     }
@@ -218,14 +219,17 @@ impl Worker {
     /// for statements that leave the session alone: the server parses the whole text before it runs any of it.
     async fn commit_in_one(
         &mut self,
-        statements: &[String],
+        statements: &[Arc<str>],
         own: String,
         prelude: Vec<String>,
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
         let opens_next = !prelude.is_empty();
-        let text = statements.iter().cloned().chain([own]).chain(prelude).collect::<Vec<_>>().join(SEPARATOR);
+        let mut parts: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();
+        parts.push(&own);
+        parts.extend(prelude.iter().map(String::as_str));
+        let text = parts.join(SEPARATOR);
         let Answers { outcomes, cancelled } = self.send(&[&text], watch).await;
         let Some(StatementOutcome { result, tags, status, notices: said, notices_after, .. }) =
             outcomes.into_iter().next()
@@ -267,13 +271,13 @@ impl Worker {
     /// Each statement in a message of its own, all in one flush.
     async fn commit_in_messages(
         &mut self,
-        statements: &[String],
+        statements: &[Arc<str>],
         own: String,
         prelude: Vec<String>,
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        let mut texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+        let mut texts: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();
         texts.push(&own);
         texts.extend(prelude.iter().map(String::as_str));
         let Answers { outcomes, cancelled } = self.send(&texts, watch).await;
@@ -401,7 +405,7 @@ pub(super) enum Record {
 /// What ends a transaction.
 pub(super) struct Closing<'a> {
     /// The last statements of the file that belong to it.
-    pub(super) statements: &'a [String],
+    pub(super) statements: &'a [Arc<str>],
     /// Our own record of the transaction.
     pub(super) record: &'a Record,
     /// The statements may leave something behind in the session, or change what a text means.
@@ -421,7 +425,7 @@ SELECT token FROM cutover.fence WHERE token OPERATOR(pg_catalog.=) $1 FOR SHARE"
 const SEPARATOR: &str = ";\n";
 
 /// The error of the last of several statements sent as one text, with its position counted from that statement's start.
-fn within(failure: Failure, statements: &[String]) -> Failure {
+fn within(failure: Failure, statements: &[Arc<str>]) -> Failure {
     let Failure::Server(mut message) = failure else { return failure };
     let Some((last, before)) = statements.split_last() else { return Failure::Server(message) };
     let skipped: usize = before.iter().map(|text| text.chars().count() + SEPARATOR.len()).sum();
