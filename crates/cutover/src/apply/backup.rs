@@ -16,7 +16,7 @@ use super::error::ApplyError;
 use super::recorder::Recorder;
 use super::store;
 use crate::plan::build::Built;
-use crate::project::{Project, text};
+use crate::project::{Project, Stage, text};
 use crate::run::EventKind;
 
 /// Where backups go and how they are proven.
@@ -33,6 +33,23 @@ const CONTENT: &str = "
 SELECT count(*)::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
+/// The first pending stage that requires a backup, with the settings for it; an error where there are none.
+pub(super) fn required<'a>(
+    project: &'a Project,
+    built: &Built,
+    settings: Option<&'a BackupSettings>,
+) -> Result<Option<(&'a Stage, &'a BackupSettings)>, ApplyError> {
+    let pending_stages = built.pending().filter_map(|index| project.migrations[index].stage);
+    let mut stages = pending_stages.map(|stage| &project.stages[stage]);
+    let Some(stage) = stages.find(|stage| stage.require_backup) else { return Ok(None) };
+    let settings = settings.ok_or_else(|| complaint(stage, "no folder for it was given (--backup-dir)"))?;
+    Ok(Some((stage, settings)))
+}
+
+fn complaint(stage: &Stage, why: &str) -> ApplyError {
+    ApplyError::Backup(format!("{} {} requires a backup: {why}", stage.kind, stage.id))
+}
+
 /// Takes one backup if any pending migration belongs to a stage that requires one.
 pub(super) async fn take_required(
     project: &Project,
@@ -42,14 +59,8 @@ pub(super) async fn take_required(
     monitor: &mut Session,
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
-    let pending_stages = built.pending().filter_map(|index| project.migrations[index].stage);
-    let Some(stage) = pending_stages.map(|stage| &project.stages[stage]).find(|stage| stage.require_backup)
-    else {
-        return Ok(());
-    };
-    let complain =
-        |why: String| ApplyError::Backup(format!("{} {} requires a backup: {why}", stage.kind, stage.id));
-    let settings = settings.ok_or_else(|| complain("no folder for it was given (--backup-dir)".into()))?;
+    let Some((stage, settings)) = required(project, built, settings)? else { return Ok(()) };
+    let complain = |why: String| complaint(stage, &why);
     let tables = count_tables(monitor).await?;
     let name = format!("{}-{}.dump", safe_name(&options.database), recorder.run());
     let path = settings.folder.join(name);

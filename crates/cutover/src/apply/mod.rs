@@ -155,6 +155,7 @@ pub async fn apply(
         return Ok(nothing_to_do(run, recorder));
     }
     may_write(&found)?;
+    backup::required(project, &built, request.backup.as_ref())?;
     if found.version.is_none() {
         // A database that cannot be migrated is left without so much as our own schema.
         preflight::nothing_missing_yet(project, &built, options, &id).await?;

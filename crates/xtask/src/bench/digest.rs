@@ -9,8 +9,8 @@ use super::measure::{self, Bound, Contender};
 use super::server;
 use crate::Failure;
 
-const ROWS: u32 = 2_000_000;
-const ROUNDS: usize = 5;
+const ROWS: u32 = 5_000_000;
+const ROUNDS: usize = 3;
 
 pub(crate) fn run() -> Result<(), Failure> {
     let server = server(false)?;
@@ -39,7 +39,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         }
     }
     let bounds = [Bound { label: "cutover digest", at_most: 5.0 }];
-    measure::report("content digest of 2,000,000 rows (390 MB, cached)", &mut rows, &bounds);
+    measure::report("content digest of 5,000,000 rows (970 MB, cached)", &mut rows, &bounds);
     let mut middle =
         |n: usize| rows.get_mut(n).map_or(Duration::ZERO, |(_, times)| measure::median(times)).as_secs_f64();
     let faster = middle(2) / middle(1);
