@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use cutover_analysis::effects::{self, Control, Effects, ObjectKind, ObjectRef, Retry, TransactionRule};
+use cutover_analysis::effects::{
+    self, Check, Control, Effects, ObjectKind, ObjectRef, Retry, TransactionRule,
+};
 use cutover_analysis::sql::{Item, SplitError, Splitter, Statement};
 
 use crate::migration::Migration;
@@ -299,6 +301,7 @@ struct Analysis<'a> {
     mentioned: BTreeMap<&'static str, BTreeSet<ObjectRef>>,
     kept: Option<Vec<Item>>,
     passed: Option<Passed>,
+    first_setting: Option<(u32, u32, String)>,
 }
 
 impl<'a> Analysis<'a> {
@@ -314,6 +317,7 @@ impl<'a> Analysis<'a> {
             mentioned: BTreeMap::new(),
             kept: (migration.checksums.bytes <= KEPT_IN_MEMORY).then(Vec::new),
             passed: None,
+            first_setting: None,
         }
     }
 
@@ -417,15 +421,18 @@ impl<'a> Analysis<'a> {
                 Some(Outside { what: what.to_owned(), retry: effects.retry.clone() })
             }
             TransactionRule::Control(control) => {
-                let first_line = statement.text.lines().next().unwrap_or_default().to_owned();
-                self.controls.push((number, control, statement.line, statement.column, first_line));
+                let (_, _, line_text) =
+                    crate::text::locate(&statement.text, 0, statement.line, statement.column);
+                self.controls.push((number, control, statement.line, statement.column, line_text));
                 None
             }
         };
+        self.refuse_what_would_mislead(statement, &effects, outside.as_ref());
         match self.stretches.last_mut() {
             Some(last) if outside.is_none() && last.outside.is_none() && !new_transaction => last.count += 1,
             _ => self.stretches.push(Stretch { first: number, count: 1, new_transaction, outside }),
         }
+        self.script.session_state |= !leaves_nothing(&statement.text);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
             effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
@@ -447,6 +454,73 @@ impl<'a> Analysis<'a> {
         }
         for object in effects.writes {
             self.mention("writes", object);
+        }
+    }
+
+    /// What the tool could not keep its word about.
+    fn refuse_what_would_mislead(
+        &mut self,
+        statement: &Statement,
+        effects: &Effects,
+        outside: Option<&Outside>,
+    ) {
+        let words = first_words(&statement.text);
+        let mut refuse = |message: &str, hint: &str, code| {
+            let (line, column, source_line) =
+                crate::text::locate(&statement.text, 0, statement.line, statement.column);
+            self.error(line, column, message.to_owned(), Some(hint.to_owned()), source_line, code);
+        };
+        if words.starts_with("SET ")
+            && words.contains("STANDARD_CONFORMING_STRINGS")
+            && !is_switched_on(&words)
+        {
+            refuse(
+                "standard_conforming_strings must stay on: the file was read under that rule",
+                "write E'…' where backslashes are meant as escapes",
+                None,
+            );
+        }
+        let ours = |object: &ObjectRef| {
+            object.schema.as_deref() == Some("cutover")
+                || (object.kind == ObjectKind::Schema && object.name == "cutover")
+        };
+        let touched = [&effects.creates, &effects.alters, &effects.drops, &effects.writes];
+        if touched.into_iter().flatten().any(ours) {
+            refuse(
+                "schema cutover holds the history and is not for migrations to change",
+                "leave it out; `--allow own-schema` lets it pass",
+                Some("own-schema"),
+            );
+        }
+        if let Some(Outside { retry: Retry::Checkable(Check::IndexValid { index, .. }), .. }) = outside
+            && index.name.is_empty()
+        {
+            refuse(
+                "an index built concurrently needs a name: what a failed build leaves behind could not be found",
+                "write CREATE INDEX CONCURRENTLY name ON …",
+                None,
+            );
+        }
+        let session_wide = words.starts_with("SET ")
+            && !["SET LOCAL ", "SET CONSTRAINTS ", "SET TRANSACTION "]
+                .iter()
+                .any(|start| words.starts_with(start));
+        if session_wide && self.first_setting.is_none() {
+            self.first_setting =
+                Some(crate::text::locate(&statement.text, 0, statement.line, statement.column));
+        }
+    }
+
+    /// Each transaction, and each statement outside one, starts from the session's defaults: a SET would be lost.
+    fn refuse_lost_settings(&mut self) {
+        let Some((line, column, source_line)) = self.first_setting.take() else { return };
+        if self.script.units.len() > 1 {
+            let message =
+                "a SET does not reach the other transactions and statements of this file".to_owned();
+            let hint = "qualify the names, use SET LOCAL within one transaction, or split the file; \
+                        `--allow lost-settings` lets it pass"
+                .to_owned();
+            self.error(line, column, message, Some(hint), source_line, Some("lost-settings"));
         }
     }
 
@@ -485,6 +559,7 @@ impl<'a> Analysis<'a> {
             self.error(line, column, message, Some(hint), text, None);
         }
         self.build_units();
+        self.refuse_lost_settings();
         self.keep_items();
         self.script
     }
@@ -508,7 +583,8 @@ impl<'a> Analysis<'a> {
     /// One BEGIN at the start and one COMMIT at the end, and nothing else of the kind, is replaced by ours.
     fn take_outer_transaction(&mut self) {
         let outer = matches!(self.controls.as_slice(),
-            [(0, Control::Begin, ..), (last, Control::Commit, ..)] if *last + 1 == self.count);
+            [(0, Control::Begin, .., begin), (last, Control::Commit, ..)]
+                if *last + 1 == self.count && is_plain_begin(begin));
         if !outer || self.stretches.iter().any(|stretch| stretch.outside.is_some() || stretch.new_transaction)
         {
             self.script.statements = self.count;
@@ -545,6 +621,42 @@ impl<'a> Analysis<'a> {
             }
         }
     }
+}
+
+/// The beginning of a statement in upper case with single blanks: enough to tell what it is.
+fn first_words(text: &str) -> String {
+    let start: String = text.chars().take(200).collect();
+    start.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase()
+}
+
+/// A BEGIN that asks for nothing special (an isolation level, read only): ours can stand in for it.
+fn is_plain_begin(text: &str) -> bool {
+    ["BEGIN", "BEGIN TRANSACTION", "BEGIN WORK", "START TRANSACTION"].contains(&first_words(text).as_str())
+}
+
+fn is_switched_on(words: &str) -> bool {
+    let value = words.rsplit(['=', ' ']).next().unwrap_or_default();
+    ["ON", "TRUE", "YES", "1"].contains(&value.trim_matches('\''))
+}
+
+/// Statements that run no code of anybody's and leave nothing in the session. Whatever else a file holds (queries may
+/// reach functions through views, operators and domains), the session is washed after it.
+fn leaves_nothing(text: &str) -> bool {
+    const PLAIN: [&str; 7] = [
+        "CREATE TABLE ",
+        "CREATE INDEX ",
+        "CREATE UNIQUE INDEX ",
+        "CREATE SCHEMA ",
+        "CREATE SEQUENCE ",
+        "CREATE TYPE ",
+        "COMMENT ON ",
+    ];
+    const QUERY: [&str; 5] = ["SELECT", "EXECUTE", "AS TABLE", "AS VALUES", "AS WITH"];
+    if !PLAIN.iter().any(|start| first_words(text).starts_with(start)) {
+        return false;
+    }
+    let all = text.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
+    !QUERY.iter().any(|word| all.contains(word))
 }
 
 fn words(control: Control) -> &'static str {

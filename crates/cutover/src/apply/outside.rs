@@ -24,6 +24,8 @@ enum IndexState {
     Valid,
     /// Left behind by a failed build; schema and name.
     Invalid(String, String),
+    /// Not valid, and another session is at work on its table: it may be a build under way.
+    Building(String),
 }
 
 /// Runs one statement outside a transaction.
@@ -40,6 +42,7 @@ pub(super) async fn run(
     let statement = feed.one().map_err(|why| failure::unreadable(step, &why))?;
     // A build that failed long ago would make IF NOT EXISTS succeed without an index that works.
     clear_invalid(step, index, outside, tools).await?;
+    name_is_free(step, index, outside, &statement, tools).await?;
     journal_unit(step, index, &statement, false, tools).await?;
     tools.watch.forget();
     tools.watch.longest_block = Some(step.config.lock_wait);
@@ -142,12 +145,53 @@ async fn clean_up(
         failed.outcome = Outcome::NeedsDecision;
         return;
     }
-    // Nothing is left of it, so the journal need not ask about it.
+    if index_check(&outside.retry).is_none() {
+        failed.state = format!(
+            "{} of {} did not finish and can be run again; it may have left an invalid index behind (pg_index.indisvalid)",
+            outside.what, step.migration.path
+        );
+    }
+    // Nothing of it stands in the way, so the journal need not ask about it.
     let number = u32::try_from(index).unwrap_or(u32::MAX);
     let record = journal::delete_unit(step.project, step.migration, number);
     if let Err(failure) = write(step, index, &record, tools).await {
         failed.state = format!("{}\n{}", failed.state, failure.message);
     }
+}
+
+/// An index that is not valid and whose table another session is working on may be that session's: it is not ours to drop.
+fn at_work(step: &Step<'_>, index: usize, name: &str) -> StepFailure {
+    let message = format!(
+        "{}: index {} is not valid, and another session is at work on its table: it may be building it\n  \
+         hint: try again when it is done; if nobody is, drop the index",
+        step.migration.path,
+        quote_ident(name)
+    );
+    StepFailure::clean(message, failure::rolled_back(step, index))
+}
+
+/// A name that is taken is refused before the statement is journaled: after a crash, an index of that name would
+/// otherwise be taken for ours.
+async fn name_is_free(
+    step: &Step<'_>,
+    index: usize,
+    outside: &Outside,
+    statement: &str,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    let Some(check) = index_check(&outside.retry) else { return Ok(()) };
+    let words = statement.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
+    if words.contains(" IF NOT EXISTS ") {
+        return Ok(());
+    }
+    let state = index_state(&mut tools.worker.session, check)
+        .await
+        .map_err(|error| failed_look(step, index, &error))?;
+    if state != IndexState::Valid {
+        return Ok(());
+    }
+    let message = format!("{}: index {} exists already", step.migration.path, quote_ident(&check.0.name));
+    Err(StepFailure::clean(message, failure::rolled_back(step, index)))
 }
 
 /// Removes what a failed concurrent build left behind.
@@ -161,7 +205,11 @@ async fn clear_invalid(
     let state = index_state(&mut tools.worker.session, check)
         .await
         .map_err(|error| failed_look(step, index, &error))?;
-    let IndexState::Invalid(schema, name) = state else { return Ok(()) };
+    let (schema, name) = match state {
+        IndexState::Invalid(schema, name) => (schema, name),
+        IndexState::Building(name) => return Err(at_work(step, index, &name)),
+        IndexState::Missing | IndexState::Valid => return Ok(()),
+    };
     let drop = format!("DROP INDEX CONCURRENTLY {}", quote_qualified(&schema, &name));
     tools.watch.longest_block = Some(step.config.lock_wait);
     let result = tools.worker.outside(&drop, &mut Notices::new(), tools.watch).await;
@@ -245,7 +293,11 @@ async fn index_state(
         _ => format!("c.oid = pg_catalog.to_regclass({})", quote_literal(&name_of(index))),
     };
     let look = format!(
-        "SELECT i.indisvalid, n.nspname::text, c.relname::text FROM pg_catalog.pg_index i
+        "SELECT i.indisvalid, n.nspname::text, c.relname::text,
+                EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.relation = i.indrelid AND l.granted
+                           AND l.mode = 'ShareUpdateExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
+                           AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+           FROM pg_catalog.pg_index i
            JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           WHERE {which}"
     );
@@ -253,6 +305,7 @@ async fn index_state(
     Ok(match rows.first() {
         None => IndexState::Missing,
         Some(row) if row.get::<_, bool>(0) => IndexState::Valid,
+        Some(row) if row.get::<_, bool>(3) => IndexState::Building(row.get(2)),
         Some(row) => IndexState::Invalid(row.get(1), row.get(2)),
     })
 }
@@ -320,8 +373,8 @@ fn undecided(step: &Step<'_>, index: usize, outside: &Outside) -> StepFailure {
             index + 1,
         ),
         format!(
-            "nothing was run; look whether its effect is there, then say so with\n  \
-             cutover repair {} --mark done    (or --mark not-done)",
+            "nothing was run; look whether its effect is there, then say so with \
+             `cutover repair {} --mark done` or `--mark not-done`",
             step.migration.id.version
         ),
     )

@@ -70,7 +70,11 @@ pub async fn describe(
     session: &mut Session,
 ) -> Result<String, HistoryError> {
     Ok(match difference {
-        Difference::Edited { id, path, applied, now } => {
+        Difference::Edited { path, unfinished: true, .. } => format!(
+            "{path}: was changed after a part of it was applied\n  hint: put it back and finish it; where a later part was wrong, --allow edited-unfinished goes on after the parts that \
+             are done, with the rest as it is in the file now"
+        ),
+        Difference::Edited { id, path, applied, now, .. } => {
             let mut text = format!(
                 "{path}: was changed after it was applied (checksum {} then, {} now)\n  hint: put it back and write a new \
                  migration, or accept it with --allow edited-migration",

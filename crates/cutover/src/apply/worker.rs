@@ -28,7 +28,11 @@ pub(super) struct Terms {
 impl Terms {
     /// The settings to start the session with.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
-        let mut settings = vec![("lock_timeout", FIRST_LOCK_TIMEOUT.as_millis().to_string())];
+        let mut settings = vec![
+            ("lock_timeout", FIRST_LOCK_TIMEOUT.as_millis().to_string()),
+            // The text was split under this rule; under the other one a string could hide a COMMIT.
+            ("standard_conforming_strings", "on".to_owned()),
+        ];
         settings.extend(
             self.statement_timeout.map(|timeout| ("statement_timeout", timeout.as_millis().to_string())),
         );

@@ -12,8 +12,9 @@ use crate::plan::Plan;
 use crate::run::{EventKind, Outcome, Run, RunEvent};
 
 /// Brings the session into a state in which our own statements mean what they say, whatever a file did to it: role,
-/// search path and literal syntax. Safe inside a transaction.
-pub const OWN_TERMS: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; SET LOCAL search_path = pg_catalog, pg_temp; \
+/// search path and literal syntax. Begins with a command that the server refuses outside a transaction block: should
+/// a file have ended our transaction in a way nobody foresaw, its record is refused with the rest of the message.
+pub const OWN_TERMS: &str = "SAVEPOINT cutover; RELEASE SAVEPOINT cutover; RESET SESSION AUTHORIZATION; RESET ROLE; SET LOCAL search_path = pg_catalog, pg_temp; \
 SET LOCAL standard_conforming_strings = on; SET LOCAL row_security = on; ";
 
 /// An event with its place in the run.

@@ -189,6 +189,8 @@ pub enum Difference {
         applied: String,
         /// Checksum now.
         now: String,
+        /// Parts of it are applied: the rest of another text must not follow them.
+        unfinished: bool,
     },
     /// Applied, but no file has that version any more.
     Deleted {
@@ -212,6 +214,7 @@ impl Difference {
     /// The code by which `--allow` accepts it; renames need none.
     pub fn code(&self) -> Option<&'static str> {
         match self {
+            Self::Edited { unfinished: true, .. } => Some("edited-unfinished"),
             Self::Edited { .. } => Some("edited-migration"),
             Self::Deleted { .. } => Some("deleted-migration"),
             Self::Renamed { .. } => None,
@@ -234,6 +237,7 @@ pub fn compare(migrations: &[Migration], history: &History) -> Vec<Difference> {
                 path: migration.path.clone(),
                 applied: applied.clone(),
                 now: now.clone(),
+                unfinished: row.is_none(),
             });
         } else if let Some(row) = row.filter(|row| row.path != migration.path) {
             differences.push(Difference::Renamed {

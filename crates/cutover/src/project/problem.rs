@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::text::{caret, visible};
+use crate::text::{caret, visible, without_passwords};
 
 /// A place in a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +60,7 @@ impl fmt::Display for Problem {
         if let Some(place) = self.place
             && !self.source_line.is_empty()
         {
-            write!(f, "\n{}", caret(place.line, place.column, &self.source_line))?;
+            write!(f, "\n{}", caret(place.line, place.column, &without_passwords(&self.source_line)))?;
         }
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),

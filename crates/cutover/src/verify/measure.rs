@@ -213,7 +213,7 @@ fn begin(limits: Limits, mode: Mode) -> String {
     let access = if mode == Mode::Write { "READ WRITE" } else { "READ ONLY" };
     let security = if mode == Mode::Read { "; SET LOCAL row_security = off" } else { "" };
     format!(
-        "BEGIN {access}; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}{security}",
+        "BEGIN {access}; SET LOCAL standard_conforming_strings = on; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}{security}",
         milliseconds(limits.statement),
         milliseconds(limits.lock),
     )

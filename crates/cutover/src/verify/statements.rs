@@ -30,6 +30,9 @@ pub(crate) fn split(text: &str) -> Result<Vec<Statement>, String> {
 
 /// Why a statement cannot be part of a check. What PostgreSQL's grammar refuses is left to the server.
 fn refused(statement: &str) -> Option<&'static str> {
+    if statement.to_ascii_lowercase().contains("standard_conforming_strings") {
+        return Some("standard_conforming_strings decides what the text of a check means, and stays on");
+    }
     match effects_of_text(statement).ok()?.transaction {
         TransactionRule::Allowed => None,
         TransactionRule::Forbidden { .. } => {

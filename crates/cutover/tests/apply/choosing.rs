@@ -113,7 +113,7 @@ async fn a_begun_file_may_not_be_edited_either() {
     let edited = begun.replace("1 / 0", "1");
     let error = apply(&project(&[("V1__a.sql", &edited)]), &database.options()).await.unwrap_err();
     assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");
-    assert_eq!(allowing(&project(&[("V1__a.sql", &edited)]), &database, "edited-migration").await, ["1"]);
+    assert_eq!(allowing(&project(&[("V1__a.sql", &edited)]), &database, "edited-unfinished").await, ["1"]);
 }
 
 #[tokio::test]

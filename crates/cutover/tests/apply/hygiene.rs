@@ -38,7 +38,7 @@ async fn the_next_file_sees_nothing_of_it() {
          SELECT pg_advisory_lock(2);
          SET statement_timeout = '1h'; SET row_security = off; SET DateStyle = 'German'; SET cutover_test.x = 'y';
          SET session_replication_role = replica;
-         SET standard_conforming_strings = off; SET backslash_quote = on;
+         SET backslash_quote = on;
          SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE;
          SET default_transaction_read_only = on;
          SET search_path = '';
@@ -57,7 +57,8 @@ async fn the_next_file_sees_nothing_of_it() {
         ("V6__look.sql", LOOK),
         (
             "V7__x.sql",
-            "-- cutover: no-transaction\nSET search_path = '';\nSET default_transaction_read_only = on;",
+            "-- cutover: no-transaction\nSELECT set_config('search_path', '', false);\n\
+             SELECT set_config('default_transaction_read_only', 'on', false);",
         ),
         ("V8__look.sql", LOOK),
     ]);
@@ -73,7 +74,7 @@ async fn the_next_file_sees_nothing_of_it() {
     // The records are the connected role's, with the texts as they are.
     let row =
         "SELECT concat_ws('|', role, name, path, statements) FROM cutover.migration WHERE version = '3'";
-    assert_eq!(database.value(row), "postgres|it's\\a_name|V3__it's\\a_name.sql|19");
+    assert_eq!(database.value(row), "postgres|it's\\a_name|V3__it's\\a_name.sql|18");
     drop(database);
 }
 
@@ -153,7 +154,7 @@ async fn transaction_control_is_refused_before_the_first_statement() {
             "V1__x.sql:2:1: COMMIT inside a migration",
             "2 | COMMIT\n  | ^",
         ),
-        ("CREATE TABLE a ();\n  ROLLBACK;", "V1__x.sql:2:3: ROLLBACK inside a migration", "2 | ROLLBACK"),
+        ("CREATE TABLE a ();\n  ROLLBACK;", "V1__x.sql:2:3: ROLLBACK inside a migration", "2 |   ROLLBACK"),
         (
             "CREATE TABLE a ();\nSAVEPOINT s;",
             "V1__x.sql:2:1: transaction control inside a migration",
@@ -198,4 +199,68 @@ async fn hidden_transaction_control_fails_and_is_rolled_back() {
         assert!(failure(&run).contains("invalid transaction termination (2D000)"), "{}", failure(&run));
         assert_eq!(database.value(OBJECTS), "");
     }
+}
+
+/// The text is split under one rule for strings. Whatever the database says, the server reads it under the same.
+#[tokio::test]
+async fn a_string_cannot_hide_a_commit() {
+    let database = database();
+    let name = database.value("SELECT quote_ident(current_database())");
+    database.run(&format!("ALTER DATABASE {name} SET standard_conforming_strings = off"));
+    let text = "CREATE TABLE t (x text);\nINSERT INTO t VALUES ('a\\''); commit; create table sneaked (i int); --');\nSELECT 1 / 0;";
+    let run = apply(&project(&[("V1__a.sql", text)]), &database.options()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run));
+    assert_eq!(database.value(OBJECTS), "", "nothing of it is there");
+    assert_eq!(database.value("SELECT count(*) FROM cutover.migration"), "0");
+}
+
+/// A view may run anything; the next file must not see what it did.
+#[tokio::test]
+async fn code_behind_a_view_does_not_reach_the_next_file() {
+    let database = database();
+    database.run(
+        "CREATE TABLE orders (n int);
+         CREATE SCHEMA evil;
+         CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+           PERFORM set_config('search_path', 'evil', false);
+           CREATE TEMP TABLE orders (n int); RETURN 1; END $$;
+         CREATE VIEW v AS SELECT f() AS x",
+    );
+    let files = [
+        ("V1__a.sql", "CREATE TABLE copied AS SELECT x FROM v;"),
+        ("V2__b.sql", "CREATE TABLE kept (n int);\nINSERT INTO orders VALUES (1), (2);"),
+    ];
+    completes(&project(&files), &database.options()).await;
+    assert_eq!(database.value("SELECT count(*) FROM public.orders"), "2");
+    assert_eq!(database.value("SELECT to_regclass('public.kept') IS NOT NULL"), "t");
+}
+
+#[tokio::test]
+async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
+    let cases = [
+        ("SET standard_conforming_strings = off;", "1:1: standard_conforming_strings must stay on"),
+        ("CREATE TABLE a ();\n DROP SCHEMA cutover CASCADE;", "2:2: schema cutover holds the history"),
+        (
+            "CREATE TRIGGER t BEFORE INSERT ON cutover.migration EXECUTE FUNCTION f();",
+            "1:1: schema cutover holds",
+        ),
+        ("CREATE INDEX CONCURRENTLY ON a (n);", "1:1: an index built concurrently needs a name"),
+        (
+            "SET search_path = app;\nCREATE INDEX CONCURRENTLY i ON a (n);",
+            "1:1: a SET does not reach the other",
+        ),
+        (
+            "CREATE TABLE a ();\nSET ROLE x;\n-- cutover: new-transaction\nCREATE TABLE b ();",
+            "2:1: a SET does not reach the other",
+        ),
+        ("BEGIN ISOLATION LEVEL SERIALIZABLE;\nCREATE TABLE a ();\nCOMMIT;", "1:1: BEGIN inside a migration"),
+    ];
+    let database = database();
+    for (text, said) in cases {
+        let error =
+            apply(&project(&[("V1__x.sql", text)]), &database.options()).await.unwrap_err().to_string();
+        assert!(error.contains(said), "{text}:\n{error}");
+    }
+    let on = "SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\nCREATE TABLE dumped ();";
+    completes(&project(&[("V1__x.sql", on)]), &database.options()).await;
 }
