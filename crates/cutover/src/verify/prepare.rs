@@ -9,7 +9,8 @@ use cutover_analysis::sql::Statement;
 use super::checks::{self, Check, Input};
 use super::statements;
 use crate::plan::select;
-use crate::project::{CheckSpec, Problem, Problems, Project, When};
+use crate::project::config::Table;
+use crate::project::{CONFIG_FILE, CheckSpec, Problem, Problems, Project, When};
 
 /// A check that can be measured.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub fn prepare(project: &Project) -> Result<Vec<Prepared>, Problems> {
     let mut problems = Problems::default();
     let mut prepared: Vec<Prepared> =
         project.checks.iter().filter_map(|spec| read(project, spec, &mut problems)).collect();
+    imply(project, &mut prepared, &mut problems);
     for path in &project.check_files {
         match std::fs::read_to_string(path) {
             Ok(text) => from_file(&project.display_path(path), &text, &mut prepared, &mut problems),
@@ -55,23 +57,53 @@ pub fn prepare(project: &Project) -> Result<Vec<Prepared>, Problems> {
                 timeout: None,
                 check,
             }),
-            Err(why) => problems.push(Problem::of_file(
-                crate::project::CONFIG_FILE,
-                format!("line {}: uses: {why}", stage.line),
-            )),
+            Err(why) => {
+                problems.push(Problem::of_file(CONFIG_FILE, format!("line {}: uses: {why}", stage.line)))
+            }
         }
     }
     let mut names = BTreeSet::new();
     for check in &prepared {
         if !names.insert(&check.name) {
-            problems.push(Problem::of_file(
-                crate::project::CONFIG_FILE,
-                format!("two checks are named {:?}", check.name),
-            ));
+            problems.push(Problem::of_file(CONFIG_FILE, format!("two checks are named {:?}", check.name)));
         }
     }
     problems.into_result()?;
     Ok(prepared)
+}
+
+/// What is claimed is measured, also where no `[[check]]` says so.
+fn imply(project: &Project, prepared: &mut Vec<Prepared>, problems: &mut Problems) {
+    let claims = project.migrations.iter().any(|migration| {
+        let claims = &migration.claims;
+        !(claims.creates.is_empty() && claims.alters.is_empty() && claims.uses.is_empty())
+    });
+    let implied = [
+        ("claims", "every claim", claims),
+        ("design", "the database equals the design", !project.design.ddl.is_empty()),
+    ];
+    for (kind, name, is_said) in implied {
+        let Some(kind) = checks::find(kind).filter(|_| is_said) else { continue };
+        if prepared.iter().any(|check| check.kind == kind.name) {
+            continue;
+        }
+        let read = Table::parse(CONFIG_FILE, "").map(|mut table| {
+            let check = (kind.read)(&mut Input { table: &mut table, project });
+            (check, table.finish())
+        });
+        match read {
+            Ok((check, Ok(()))) => prepared.push(Prepared {
+                name: name.to_owned(),
+                kind: kind.name,
+                stage: None,
+                when: When::After,
+                requires: Vec::new(),
+                timeout: None,
+                check,
+            }),
+            Ok((_, Err(wrong))) | Err(wrong) => problems.absorb(wrong),
+        }
+    }
 }
 
 /// Reads one `[[check]]`.

@@ -164,3 +164,22 @@ async fn a_throwaway_server_serves_all_checks_of_a_run() {
     expect(named(&results, "it: V1__t.sql"), Holds, "creates table t");
     expect(named(&results, "again: V1__t.sql"), Holds, "creates table t");
 }
+
+/// A claim is a claim: nobody has to ask for its measurement.
+#[tokio::test]
+async fn claims_and_design_are_measured_without_being_asked_for() {
+    let mut world = World::new(&[
+        (
+            "cutover.toml",
+            "[[migrations]]\npath = \"migrations\"\n[design]\nddl = [\"ddl/*.sql\"]\n[[stage]]\nid = \"s\"\n\
+             [[stage.migration]]\nversion = \"1\"\ncreates = [\"table userz\"]\nsource = \"ddl/a.sql\"\n",
+        ),
+        ("migrations/V1__a.sql", "CREATE TABLE users (id int PRIMARY KEY);"),
+        ("ddl/a.sql", "CREATE TABLE users (id bigint PRIMARY KEY);"),
+    ]);
+    world.apply(&["1"]).await;
+    let results = world.verify(&VerifyRequest::default()).await;
+    for kind in ["claims", "design"] {
+        assert!(results.iter().any(|result| result.kind == kind && result.verdict == False), "{results:#?}");
+    }
+}

@@ -89,7 +89,14 @@ impl World {
     ) -> Result<Vec<CheckResult>, VerifyError> {
         let sandbox = scratch_server();
         let mut told = Vec::new();
-        let results = verify(&self.project(), options, &sandbox, &self.history, request, |result| {
+        let project = self.project();
+        let mut request = request.clone();
+        if request.kinds.is_empty() && !project.checks.is_empty() {
+            // What is implied beside the checks at hand has a test of its own.
+            request.kinds = project.checks.iter().map(|check| check.kind.clone()).collect();
+            request.kinds.push("uses".into());
+        }
+        let results = verify(&project, options, &sandbox, &self.history, &request, |result| {
             told.push(result.clone());
         })
         .await;
