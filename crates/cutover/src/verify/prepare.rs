@@ -58,7 +58,7 @@ pub fn prepare(project: &Project) -> Result<Vec<Prepared>, Problems> {
                 check,
             }),
             Err(why) => {
-                problems.push(Problem::of_file(CONFIG_FILE, format!("line {}: uses: {why}", stage.line)))
+                problems.push(Problem::of_file(CONFIG_FILE, format!("line {}: uses: {why}", stage.line)));
             }
         }
     }
