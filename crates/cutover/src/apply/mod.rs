@@ -156,6 +156,8 @@ pub async fn apply(
     }
     may_write(&found)?;
     backup::required(project, &built, request.backup.as_ref())?;
+    // A check that is written wrong is found now, not when it is its turn.
+    crate::verify::prepare(project).map_err(|problems| ApplyError::NotAllowed(problems.to_string()))?;
     if found.version.is_none() {
         // A database that cannot be migrated is left without so much as our own schema.
         preflight::nothing_missing_yet(project, &built, options, &id).await?;

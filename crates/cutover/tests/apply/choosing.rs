@@ -340,3 +340,19 @@ async fn a_large_file_that_changes_while_others_are_applied_is_rolled_back() {
     assert_eq!(database.value(APPLIED), "1");
     assert_eq!(database.value(OBJECTS), "");
 }
+
+#[tokio::test]
+async fn a_check_written_wrong_stops_before_the_first_statement() {
+    let database = database();
+    let folder = crate::support::Folder::with(&[
+        (
+            "cutover.toml",
+            "[[migrations]]\npath = \"m\"\n[[check]]\nname = \"x\"\nkind = \"no_rowz\"\nsql = \"SELECT 1\"\n",
+        ),
+        ("m/V1__a.sql", "CREATE TABLE a ();"),
+    ]);
+    let error = apply(&folder.load(), &database.options()).await.unwrap_err();
+    assert!(matches!(error, ApplyError::NotAllowed(_)), "{error:?}");
+    assert!(error.to_string().contains("no_rows"), "{error}");
+    assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+}
