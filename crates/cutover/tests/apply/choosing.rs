@@ -344,7 +344,7 @@ async fn a_large_file_that_changes_while_others_are_applied_is_rolled_back() {
 #[tokio::test]
 async fn a_check_written_wrong_stops_before_the_first_statement() {
     let database = database();
-    let folder = crate::support::Folder::with(&[
+    let folder = Folder::with(&[
         (
             "cutover.toml",
             "[[migrations]]\npath = \"m\"\n[[check]]\nname = \"x\"\nkind = \"no_rowz\"\nsql = \"SELECT 1\"\n",
