@@ -264,3 +264,17 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
     let on = "SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\nCREATE TABLE dumped ();";
     completes(&project(&[("V1__x.sql", on)]), &database.options()).await;
 }
+
+/// An index of that name would otherwise be taken for ours after a crash.
+#[tokio::test]
+async fn a_taken_index_name_is_refused_and_leaves_no_open_statement() {
+    let database = database();
+    database.run("CREATE TABLE a (n int, m int)");
+    database.run("CREATE INDEX i ON a (m)");
+    let build = project(&[("V1__x.sql", "CREATE INDEX CONCURRENTLY i ON a (n);")]);
+    let run = apply(&build, &database.options()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    assert!(failure(&run).contains("index i exists already"), "{}", failure(&run));
+    assert_eq!(database.value("SELECT count(*) FROM cutover.unit"), "0");
+    assert_eq!(database.value("SELECT count(*) FROM cutover.migration"), "0");
+}
