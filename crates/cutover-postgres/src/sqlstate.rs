@@ -54,6 +54,8 @@ pub const DUPLICATE_OBJECT: &str = "42710";
 pub const DUPLICATE_TABLE: &str = "42P07";
 /// `internal_error`: also "tuple concurrently updated" of two catalogue changes at once.
 pub const INTERNAL_ERROR: &str = "XX000";
+/// A number was divided by zero.
+pub const DIVISION_BY_ZERO: &str = "22012";
 
 /// Another session stood in the way and nothing was done: the same transaction may be tried again.
 pub fn is_retryable_lock(code: &str) -> bool {

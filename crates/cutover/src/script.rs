@@ -195,6 +195,14 @@ impl Script {
         })
     }
 
+    /// Whether the file is in memory, runs in one transaction of at most so many statements, and brings no data to copy.
+    pub fn is_small(&self, statements: usize) -> bool {
+        let plain = |item: &ScriptItem| matches!(item, ScriptItem::Statement { copy: false, .. });
+        self.is_one_transaction()
+            && usize::try_from(self.statements).is_ok_and(|count| count <= statements)
+            && self.kept.as_ref().is_some_and(|(items, _)| items.iter().all(plain))
+    }
+
     /// Whether the whole file runs in one transaction of ours.
     pub fn is_one_transaction(&self) -> bool {
         matches!(self.units.as_slice(), [] | [Unit { outside: None, .. }])

@@ -17,6 +17,10 @@ pub(super) struct Sent {
     pub(super) answers: Pin<Box<SimpleQueryStream>>,
 }
 
+/// A text that was sent and whose outcome is not known yet. Dropped, its answer is read and thrown away.
+#[derive(Debug)]
+pub struct InFlight(Result<Sent, Failure>);
+
 impl Session {
     /// Sends each text as a simple query, all of them before the first answer is awaited, and gives each one's
     /// outcome. A failure does not keep the server from running the rest: within a transaction they are refused
@@ -27,16 +31,28 @@ impl Session {
     pub async fn pipeline(&mut self, texts: &[&str]) -> Vec<StatementOutcome> {
         let mut sent = Vec::with_capacity(texts.len());
         for text in texts {
-            sent.push(self.send(text).await);
+            sent.push(self.launch(text).await);
         }
         let mut outcomes = Vec::with_capacity(sent.len());
-        for request in sent {
-            outcomes.push(match request {
-                Ok(request) => self.outcome(request, ROWS_KEPT).await,
-                Err(failure) => self.without_answer(failure),
-            });
+        for flight in sent {
+            outcomes.push(self.land(flight).await);
         }
         outcomes
+    }
+
+    /// Sends one text and does not wait: its outcome is asked for with [`land`](Self::land), in the order of sending.
+    /// What [`pipeline`](Self::pipeline) says of failures holds between texts in flight too: the server goes on with
+    /// the later ones, and only the transaction they are in keeps them from running.
+    pub async fn launch(&mut self, text: &str) -> InFlight {
+        InFlight(self.send(text).await)
+    }
+
+    /// Waits for the outcome of a text in flight. Of a result the first 100 rows are kept.
+    pub async fn land(&mut self, flight: InFlight) -> StatementOutcome {
+        match flight.0 {
+            Ok(request) => self.outcome(request, ROWS_KEPT).await,
+            Err(failure) => self.without_answer(failure),
+        }
     }
 
     /// Runs one text, keeping at most 100 rows.

@@ -24,11 +24,13 @@ pub(super) struct StepFailure {
     pub(super) state: String,
     /// The connection was lost; set to whether a commit may have been on its way.
     pub(super) lost: Option<bool>,
+    /// The migration (by its place in the project) that was sent behind this one when the connection was lost.
+    pub(super) behind: Option<usize>,
 }
 
 impl StepFailure {
     fn new(outcome: Outcome, message: String, state: String) -> Self {
-        Self { outcome, message, code: None, state, lost: None }
+        Self { outcome, message, code: None, state, lost: None, behind: None }
     }
 
     /// A failure outside a transaction whose effect nobody knows.
@@ -140,6 +142,9 @@ pub(super) fn from_trouble(
             StepFailure::new(Outcome::LockNotObtained, message, rolled_back(step, index))
         }
         Trouble::Cancelled => interrupted(step, index),
+        Trouble::NotReached => {
+            StepFailure::clean(format!("{path}: was not reached"), rolled_back(step, index))
+        }
         Trouble::Unreadable(why) => StepFailure::clean(format!("{path}: {why}"), rolled_back(step, index)),
         Trouble::Fenced => StepFailure::clean(
             format!("{path}: another runner has taken over (the fencing token changed), so this one stops"),

@@ -15,7 +15,7 @@ use crate::source::Vars;
 use crate::text;
 
 /// Statements sent in one flush at most.
-const WINDOW_STATEMENTS: usize = 64;
+pub(super) const WINDOW_STATEMENTS: usize = 64;
 /// Bytes of statements sent in one flush, unless a single one is larger: 256 KiB.
 const WINDOW_BYTES: usize = 256 << 10;
 
@@ -159,6 +159,26 @@ impl<'a> Feed<'a> {
             } else {
                 bytes += text.len();
                 statements.push(text);
+            }
+        }
+        Ok(statements)
+    }
+
+    /// All statements of the unit, where they are few enough for one window and none takes data.
+    pub(super) fn only_window(&mut self) -> Result<Vec<Arc<str>>, String> {
+        let mut statements = Vec::new();
+        while self.position < self.end {
+            match self.next()? {
+                Some(ScriptItem::Statement { copy: false, .. }) if statements.len() >= WINDOW_STATEMENTS => {
+                    return Err("it has more statements than when it was read before".into());
+                }
+                Some(ScriptItem::Statement { text, line, column, copy: false, .. }) => {
+                    let text: Arc<str> = text.into();
+                    self.lines.push(line);
+                    self.window.push(Sent { line, column, text: Arc::clone(&text) });
+                    statements.push(text);
+                }
+                _ => return Err("it has fewer statements than when it was read before".into()),
             }
         }
         Ok(statements)

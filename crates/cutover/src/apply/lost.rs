@@ -47,6 +47,11 @@ pub(super) async fn learn(
         return;
     };
     failure.state = state(&history, migration);
+    let behind = failure.behind.and_then(|index| project.migrations.get(index));
+    if let Some(behind) = behind.filter(|behind| history.get(&behind.id).is_some()) {
+        let also = format!("; {} was on its way behind it and is applied too", behind.path);
+        failure.state.push_str(&also);
+    }
     // The journal's last lines go through the session that works.
     if monitor.is_closed() && fate == Fate::Decided {
         let stop = crate::stop::Stop::new();

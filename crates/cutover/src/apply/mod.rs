@@ -11,6 +11,7 @@ mod feed;
 mod lost;
 mod measured;
 mod outside;
+mod pipelined;
 mod preflight;
 mod recorder;
 mod step;
@@ -324,21 +325,38 @@ async fn run_steps(
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<Outcome, (usize, StepFailure)> {
     let pending: Vec<usize> = built.pending().collect();
-    for (n, &index) in pending.iter().enumerate() {
+    let checked = |index: usize| measured::has_preconditions(project, &project.migrations[index]);
+    let steps: Vec<Step<'_>> = pending
+        .iter()
+        .enumerate()
+        .filter_map(|(n, &index)| {
+            let next_is_transactional = pending.get(n + 1).is_some_and(|next| {
+                built.scripts.get(next).is_some_and(starts_in_transaction) && !checked(*next)
+            });
+            step(project, built, index, next_is_transactional)
+        })
+        .collect();
+    let mut rest = steps.as_slice();
+    while let Some((first, others)) = rest.split_first() {
         if tools.watch.stop().is_requested() {
             return Ok(Outcome::Interrupted);
         }
-        let next_is_transactional = pending.get(n + 1).is_some_and(|next| {
-            built.scripts.get(next).is_some_and(starts_in_transaction)
-                && !measured::has_preconditions(project, &project.migrations[*next])
-        });
-        let Some(step) = step(project, built, index, next_is_transactional) else { continue };
-        if measured::has_preconditions(project, step.migration) {
-            measured::preconditions(project, options, &step, tools)
+        if checked(first.index) {
+            measured::preconditions(project, options, first, tools)
                 .await
-                .map_err(|failure| (index, failure))?;
+                .map_err(|failure| (first.index, failure))?;
         }
-        step.run(tools).await.map_err(|failure| (index, failure))?;
+        // Its own preconditions are measured; those of the others are not yet.
+        let together = others.iter().take_while(|next| next.may_be_pipelined() && !checked(next.index)).count();
+        if together > 0 && first.may_be_pipelined() {
+            let done = pipelined::run(&rest[..=together], tools)
+                .await
+                .map_err(|(place, failure)| (rest[place].index, failure))?;
+            rest = &rest[done..];
+        } else {
+            first.run(tools).await.map_err(|failure| (first.index, failure))?;
+            rest = others;
+        }
     }
     Ok(Outcome::Completed)
 }
@@ -358,6 +376,7 @@ fn step<'a>(
     let done = units.iter().take_while(|unit| unit.done).count();
     let open_unit = units.iter().find(|unit| !unit.done);
     Some(Step {
+        index,
         project: &project.name,
         migration,
         script: built.scripts.get(&index)?,

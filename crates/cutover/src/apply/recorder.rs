@@ -1,11 +1,19 @@
 //! Events on their way: to whoever watches at once, and to the journal with the next transaction that commits.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::history::journal::{self, Numbered};
 use crate::migration::MigrationId;
 use crate::run::{EventKind, EventSink, RunEvent};
+
+/// The places of a step's beginning and end in the journal.
+#[derive(Debug, Clone)]
+pub(super) struct Reserved {
+    pub(super) started: Numbered,
+    pub(super) ended: u64,
+}
 
 /// Gives events their time and number.
 pub(super) struct Recorder<'w> {
@@ -16,8 +24,8 @@ pub(super) struct Recorder<'w> {
     next: u64,
     /// Not yet in the journal.
     pending: Vec<Numbered>,
-    /// Sent with a transaction whose outcome is not known yet.
-    in_flight: Vec<Numbered>,
+    /// Sent with transactions whose outcome is not known yet, one list a transaction, in the order of sending.
+    in_flight: VecDeque<Vec<Numbered>>,
     /// The beginning of the step at hand, until its history row is committed.
     started: Option<Numbered>,
     /// All events of the run, for the document the caller gets.
@@ -34,7 +42,7 @@ impl<'w> Recorder<'w> {
             begun,
             next: 0,
             pending: Vec::new(),
-            in_flight: Vec::new(),
+            in_flight: VecDeque::new(),
             started: None,
             all: Vec::new(),
         }
@@ -79,9 +87,9 @@ impl<'w> Recorder<'w> {
     }
 
     /// What the history row of the step at hand carries: the event of its beginning and the number of that of its end.
-    pub(super) fn closing(&mut self) -> Option<(&Numbered, u64)> {
+    pub(super) fn closing(&mut self) -> Option<Reserved> {
         self.next += 1;
-        self.started.as_ref().map(|started| (started, self.next))
+        self.started.clone().map(|started| Reserved { started, ended: self.next })
     }
 
     /// The step failed: its beginning is an event like any other.
@@ -89,16 +97,22 @@ impl<'w> Recorder<'w> {
         self.pending.splice(0..0, self.started.take());
     }
 
-    /// The text that stores everything so far; empty where there is nothing.
+    /// The text that stores everything so far; empty where there is nothing. What was sent before and never heard of
+    /// again goes along.
     pub(super) fn flush(&mut self) -> String {
         self.not_stored();
-        self.in_flight = std::mem::take(&mut self.pending);
-        journal::insert_events(&self.run, &self.in_flight)
+        self.flush_behind()
     }
 
-    /// What was sent is committed.
+    /// As [`flush`](Self::flush), for a transaction that is sent behind others whose outcome is not known yet.
+    pub(super) fn flush_behind(&mut self) -> String {
+        self.in_flight.push_back(std::mem::take(&mut self.pending));
+        self.in_flight.back().map_or_else(String::new, |events| journal::insert_events(&self.run, events))
+    }
+
+    /// What was sent first is committed.
     pub(super) fn stored(&mut self) {
-        self.in_flight.clear();
+        self.in_flight.pop_front();
     }
 
     /// The history row is committed, and with it the beginning and the end of the step.
@@ -109,11 +123,26 @@ impl<'w> Recorder<'w> {
 
     /// What was sent did not commit: it goes with the next transaction.
     fn not_stored(&mut self) {
-        if !self.in_flight.is_empty() {
-            let later = std::mem::take(&mut self.pending);
-            self.pending = std::mem::take(&mut self.in_flight);
-            self.pending.extend(later);
-        }
+        let later = std::mem::take(&mut self.pending);
+        self.pending = std::mem::take(&mut self.in_flight).into_iter().flatten().collect();
+        self.pending.extend(later);
+    }
+
+    /// A step that is sent while another one is under way: its beginning, which its history row will carry, and the
+    /// number of its end. Nobody hears of it before [`step_begins`](Self::step_begins).
+    pub(super) fn reserve_step(&mut self, kind: EventKind) -> Reserved {
+        let event = self.stamp(kind);
+        let started = self.number(event);
+        self.next += 1;
+        Reserved { started, ended: self.next }
+    }
+
+    /// The reserved step is the one at hand.
+    pub(super) fn step_begins(&mut self, reserved: &Reserved) {
+        let event = self.stamp(reserved.started.event.kind.clone());
+        self.sink.event(&event);
+        self.all.push(event);
+        self.started = Some(reserved.started.clone());
     }
 
     /// The end of a step, for watchers; the journal has it already.

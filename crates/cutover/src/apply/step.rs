@@ -11,7 +11,7 @@ use super::crash::CrashPoints;
 use super::failure::{self, StepFailure};
 use super::feed::Feed;
 use super::outside;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Reserved};
 use super::watch::Watch;
 use super::worker::{Closing, FIRST_LOCK_TIMEOUT, Notices, Record, Trouble, Worker};
 use crate::history::journal;
@@ -23,10 +23,12 @@ use crate::script::{Script, Unit};
 use crate::source::Vars;
 
 /// Pause between attempts.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Everything a step needs to know.
 pub(super) struct Step<'a> {
+    /// Its migration's place in the project.
+    pub(super) index: usize,
     pub(super) project: &'a str,
     pub(super) migration: &'a Migration,
     pub(super) script: &'a Script,
@@ -84,13 +86,27 @@ struct Part<'u> {
 impl Step<'_> {
     /// Runs what is left of the migration.
     pub(super) async fn run(&self, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
-        let began = Instant::now();
-        let mut attempts = 1;
-        let mut feed = Feed::new(self.script, self.migration, self.vars);
-        tools.recorder.step_started(EventKind::StepStarted {
+        tools.recorder.step_started(self.started());
+        self.run_after(0, tools).await
+    }
+
+    /// The event of its beginning.
+    pub(super) fn started(&self) -> EventKind {
+        EventKind::StepStarted {
             migration: self.migration.id.clone(),
             path: self.migration.path.clone(),
-        });
+        }
+    }
+
+    /// Runs what is left of the migration, whose beginning was told, after so many attempts that did not get a lock.
+    pub(super) async fn run_after(
+        &self,
+        attempted: u32,
+        tools: &mut Tools<'_, '_, '_>,
+    ) -> Result<(), StepFailure> {
+        let began = Instant::now();
+        let mut attempts = attempted + 1;
+        let mut feed = Feed::new(self.script, self.migration, self.vars);
         let mut done = usize::try_from(self.done).unwrap_or(usize::MAX);
         if let Some(open) = &self.open_unit
             && outside::settle(self, open, tools).await?
@@ -213,12 +229,14 @@ impl Step<'_> {
     ) -> Result<(), Trouble> {
         let statements = feed.all_but_last_window(tools.worker, tools.watch, tools.crash, notices).await?;
         let record = if part.closing {
-            self.closing_record(part.attempts, before, feed, tools.recorder)?
+            let events = tools.recorder.flush();
+            let reserved = tools.recorder.closing();
+            let reserved = reserved.ok_or_else(|| Trouble::Unreadable("the step has ended before".into()))?;
+            self.closing_record(part.attempts, before, feed, tools.recorder.run(), events, &reserved)?
         } else {
             Record::Text(self.unit_record(part, tools.recorder))
         };
-        let next = (part.closing && self.next_is_transactional && !tools.watch.stop().is_requested())
-            .then(|| lock_timeout(1, self.config.lock_timeout));
+        let next = self.opens_next(tools).filter(|_| part.closing);
         tools.crash.point();
         let closing = Closing {
             statements: &statements,
@@ -230,26 +248,35 @@ impl Step<'_> {
         };
         let result = tools.worker.commit(&closing, notices, tools.watch).await;
         tools.crash.point();
-        let makes_triggers = |made: &ObjectRef| made.kind == ObjectKind::EventTrigger;
-        tools.worker.event_triggers |=
-            self.script.opaque.is_some() || self.script.creates.iter().any(makes_triggers);
+        tools.worker.event_triggers |= self.script.opaque.is_some() || self.makes_event_triggers();
         if result.is_ok() && part.closing {
             tools.recorder.step_stored();
         }
         result
     }
 
+    /// The lock timeout of the transaction of the next step, where one is sure to follow.
+    pub(super) fn opens_next(&self, tools: &Tools<'_, '_, '_>) -> Option<Duration> {
+        (self.next_is_transactional && !tools.watch.stop().is_requested())
+            .then(|| lock_timeout(1, self.config.lock_timeout))
+    }
+
     /// Whether the session may hold something of the file afterwards: by its own statements, or by triggers of tables
     /// that it writes to and did not make itself.
-    fn may_leave_state(&self) -> bool {
+    pub(super) fn may_leave_state(&self) -> bool {
         let script = self.script;
         let code = |made: &ObjectRef| matches!(made.kind, ObjectKind::Trigger | ObjectKind::Rule);
         let own = |written: &ObjectRef| script.makes(written);
         script.session_state || script.creates.iter().any(code) || !script.writes.iter().all(own)
     }
 
+    /// Whether every command after it may run code.
+    pub(super) fn makes_event_triggers(&self) -> bool {
+        self.script.creates.iter().any(|made| made.kind == ObjectKind::EventTrigger)
+    }
+
     /// Whether any function may run: in a default, a condition, an index.
-    fn runs_code(&self) -> bool {
+    pub(super) fn runs_code(&self) -> bool {
         self.script.needs.iter().any(|need| need.object.kind.family() == ObjectKind::Routine)
     }
 
@@ -260,30 +287,27 @@ impl Step<'_> {
         journal::upsert_unit(self.project, recorder.run(), self.migration, number, true, &shown)
     }
 
-    /// What is written beside the effects of the last unit, in the same transaction.
-    fn closing_record(
+    /// What is written beside the effects of the last unit, in the same transaction; `events` go with it.
+    pub(super) fn closing_record(
         &self,
         attempts: u32,
         before: Duration,
         feed: &mut Feed<'_>,
-        recorder: &mut Recorder<'_>,
+        run: &str,
+        events: String,
+        reserved: &Reserved,
     ) -> Result<Record, Trouble> {
         let source = feed.text_as_read().map_err(Trouble::Unreadable)?;
-        let events = recorder.flush();
-        let run = recorder.run().to_owned();
-        let Some((started, ended)) = recorder.closing() else {
-            return Err(Trouble::Unreadable("the step has ended before".into()));
-        };
         let values = journal::step_values(&journal::Record {
             project: self.project,
-            run: &run,
+            run,
             migration: self.migration,
             stage: self.stage,
             statements: self.script.statements,
             source: source.as_deref(),
             attempts,
-            started,
-            ended,
+            started: &reserved.started,
+            ended: reserved.ended,
         });
         let more = [
             events,

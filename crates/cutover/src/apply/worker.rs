@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover_postgres::session::{Failure, ServerMessage, Session, StatementOutcome, TransactionStatus};
+use cutover_postgres::session::{Failure, InFlight, ServerMessage, Session, StatementOutcome, TransactionStatus};
 use cutover_postgres::sqlstate;
 
 use super::watch::{Watch, Watched};
@@ -32,6 +32,10 @@ impl Terms {
             ("lock_timeout", FIRST_LOCK_TIMEOUT.as_millis().to_string()),
             // The text was split under this rule; under the other one a string could hide a COMMIT.
             ("standard_conforming_strings", "on".to_owned()),
+            // So that a plain BEGIN begins what is meant, whatever the role or the database have set.
+            ("default_transaction_isolation", "read committed".to_owned()),
+            ("default_transaction_read_only", "off".to_owned()),
+            ("default_transaction_deferrable", "off".to_owned()),
         ];
         settings.extend(
             self.statement_timeout.map(|timeout| ("statement_timeout", timeout.as_millis().to_string())),
@@ -64,6 +68,8 @@ pub(super) enum Trouble {
     Cancelled,
     /// The file could not be read (again), or is not what was planned.
     Unreadable(String),
+    /// What was sent before it did not end as it should, so nothing of this transaction ran.
+    NotReached,
 }
 
 impl Trouble {
@@ -119,6 +125,9 @@ impl Worker {
         if self.open {
             return Ok(());
         }
+        if self.session.transaction_status() != TransactionStatus::Idle {
+            self.roll_back().await;
+        }
         let prelude = self.prelude(lock_timeout);
         let texts: Vec<&str> = prelude.iter().map(String::as_str).collect();
         let answers = self.send(&texts, watch).await;
@@ -136,9 +145,9 @@ impl Worker {
             begin.push_str(&journal::prepare_step());
             begin.push_str("; ");
             begin.push_str(PREPARE_FENCE);
-            begin.push_str("; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; RESET ROLE; ");
+            begin.push_str("; BEGIN; RESET ROLE; ");
         } else {
-            begin.push_str("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ");
+            begin.push_str("BEGIN; ");
             if self.left == Left::Settings {
                 begin.push_str("RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; ");
             }
@@ -158,17 +167,14 @@ impl Worker {
     fn check_prelude(&mut self, outcomes: &[StatementOutcome], cancelled: bool) -> Result<(), Trouble> {
         for outcome in outcomes {
             self.open = outcome.status != TransactionStatus::Idle;
-            if let Err(failure) = &outcome.result {
-                return Err(trouble(failure, None, cancelled, false));
+            match &outcome.result {
+                Ok(_) => {}
+                Err(failure) if failure.code() == Some(sqlstate::DIVISION_BY_ZERO) => return Err(Trouble::Fenced),
+                Err(failure) => return Err(trouble(failure, None, cancelled, false)),
             }
         }
-        match outcomes.last().and_then(|outcome| outcome.result.as_ref().ok()) {
-            Some(done) if !done.rows.is_empty() => {
-                self.left = Left::Nothing;
-                Ok(())
-            }
-            _ => Err(Trouble::Fenced),
-        }
+        self.left = Left::Nothing;
+        Ok(())
     }
 
     /// Sends statements of the open transaction and waits for their answers.
@@ -198,6 +204,21 @@ impl Worker {
         } else if closing.runs_code || self.event_triggers {
             self.left = self.left.max(Left::Settings);
         }
+        let own = self.own_part(closing);
+        let prelude = closing.next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
+        if closing.one_by_one || self.left == Left::Anything {
+            return self.commit_in_messages(closing.statements, own, prelude, notices, watch).await;
+        }
+        let message = Message::new(None, closing.statements, own, &prelude);
+        let Answers { outcomes, cancelled } = self.send(&[&message.text], watch).await;
+        let Some(outcome) = outcomes.into_iter().next() else {
+            return Err(Trouble::Lost { why: "the server did not answer".into(), committing: true });
+        };
+        self.judge(closing.statements, &message, outcome, cancelled, notices)
+    }
+
+    /// Our record and the commit, under terms that nothing the statements left behind can bend.
+    fn own_part(&self, closing: &Closing<'_>) -> String {
         let own_terms = match self.left {
             Left::Nothing => "",
             // The code may have changed the role; names in our own statements are qualified.
@@ -211,64 +232,91 @@ impl Worker {
             }
             Record::Step { values, before, more } => journal::execute_step(values, *before) + more,
         };
-        let own = format!("{own_terms}{record}; COMMIT");
-        let prelude = closing.next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
-        if closing.one_by_one || self.left == Left::Anything {
-            return self.commit_in_messages(closing.statements, own, prelude, notices, watch).await;
-        }
-        self.commit_in_one(closing.statements, own, prelude, notices, watch).await
+        format!("{own_terms}{record}; COMMIT")
     }
 
-    /// Everything in one message: what comes after an error is not run, and the tags before it tell what ended. Only
-    /// for statements that leave the session alone: the server parses the whole text before it runs any of it.
-    async fn commit_in_one(
+    /// Sends a whole transaction that leaves the session alone, without waiting for its outcome. `behind` says that
+    /// the outcome of the one before is not known yet; its message must have opened this transaction.
+    pub(super) async fn launch(&mut self, closing: &Closing<'_>, behind: bool) -> Launched {
+        self.answered = 0;
+        if closing.runs_code || self.event_triggers {
+            self.left = self.left.max(Left::Settings);
+        }
+        let own = self.own_part(closing);
+        let prelude = closing.next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
+        let message = Message::new(behind.then_some(GUARD), closing.statements, own, &prelude);
+        if closing.next.is_some() {
+            // Should the prelude fail, the transaction is not open, and whatever is sent for it is refused.
+            self.left = Left::Nothing;
+        }
+        let flight = self.session.launch(&message.text).await;
+        Launched { flight, message, statements: closing.statements.to_vec() }
+    }
+
+    /// Waits for the outcome of a transaction sent with [`launch`](Self::launch).
+    pub(super) async fn land(
         &mut self,
-        statements: &[Arc<str>],
-        own: String,
-        prelude: Vec<String>,
+        launched: Launched,
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        let opens_next = !prelude.is_empty();
-        let mut parts: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();
-        parts.push(&own);
-        parts.extend(prelude.iter().map(String::as_str));
-        let text = parts.join(SEPARATOR);
-        let Answers { outcomes, cancelled } = self.send(&[&text], watch).await;
-        let Some(StatementOutcome { result, tags, status, notices: said, notices_after, .. }) =
-            outcomes.into_iter().next()
-        else {
-            return Err(Trouble::Lost { why: "the server did not answer".into(), committing: true });
+        let Launched { flight, message, statements } = launched;
+        self.answered = 0;
+        let pid = self.session.backend_pid();
+        let cancel = self.session.cancel_token();
+        let (outcome, cancelled) = match watch.during(self.session.land(flight), pid, cancel).await {
+            Watched::Done(outcome) => (outcome, watch.stop().is_cancelled()),
+            Watched::Cancelled(outcome) => (outcome, true),
         };
+        self.judge(&statements, &message, outcome, cancelled, notices)
+    }
+
+    /// What became of a transaction in one message: what comes after an error is not run, and the tags before it tell
+    /// what ended. Only for statements that leave the session alone: the server parses the whole text before it runs
+    /// any of it.
+    fn judge(
+        &mut self,
+        statements: &[Arc<str>],
+        message: &Message,
+        outcome: StatementOutcome,
+        cancelled: bool,
+        notices: &mut Notices,
+    ) -> Result<(), Trouble> {
+        let StatementOutcome { result, tags, status, notices: said, notices_after, .. } = outcome;
         self.open = status != TransactionStatus::Idle;
+        if let Err(failure) = &result
+            && tags.len() < message.guard_tags
+        {
+            return Err(match failure {
+                Failure::Server(_) => Trouble::NotReached,
+                _ => trouble(failure, None, cancelled, true),
+            });
+        }
+        let tags = tags.get(message.guard_tags..).unwrap_or_default();
         let first = self.answered;
         self.answered += tags.len().min(statements.len());
-        notices.extend(notices_after.into_iter().zip(said).map(|(after, notice)| (first + after, notice)));
+        let of_statement = |after: usize| first + after.saturating_sub(message.guard_tags);
+        notices.extend(notices_after.into_iter().zip(said).map(|(after, notice)| (of_statement(after), notice)));
         let ended_ours = tags.get(statements.len()..).unwrap_or_default();
         let committed = ended_ours.iter().any(|tag| tag == "COMMIT");
         match result {
             Err(failure) if tags.len() < statements.len() => {
-                let failure = within(failure, &statements[..=tags.len()]);
+                let failure = message.within(failure, &statements[..=tags.len()]);
                 Err(trouble(&failure, Some(first + tags.len()), cancelled, true))
             }
             Err(failure) if !committed => Err(trouble(&failure, None, cancelled, true)),
-            // This transaction is committed; what is wrong with the next one is found when it begins.
+            // This transaction is committed; what is wrong with the next one is found when it begins. It cannot be
+            // rolled back here: something may have been sent behind it.
             Err(error) => {
                 tracing::debug!(%error, "the next transaction did not open");
-                self.roll_back().await;
+                (self.open, self.left) = (false, Left::Anything);
                 Ok(())
             }
             Ok(_) if !committed => Err(Trouble::Lost {
                 why: format!("the server answered COMMIT with {ended_ours:?}"),
                 committing: true,
             }),
-            Ok(_) => {
-                // The fencing row was not found: the next transaction must not be used.
-                if opens_next && tags.last().is_none_or(|tag| tag != "SELECT 1") {
-                    self.roll_back().await;
-                }
-                Ok(())
-            }
+            Ok(_) => Ok(()),
         }
     }
 
@@ -403,7 +451,7 @@ pub(super) enum Record {
     /// Statements as they are.
     Text(String),
     /// The history row of a step, and statements after it, each with a leading semicolon.
-    Step { values: String, before: Duration, more: String },
+    Step { values: journal::StepValues, before: Duration, more: String },
 }
 
 /// What ends a transaction.
@@ -422,23 +470,60 @@ pub(super) struct Closing<'a> {
     pub(super) next: Option<Duration>,
 }
 
+/// Locks the fencing row if it still has our token, and fails (division by zero) if it has another one: what is sent
+/// behind it then does not run.
 const PREPARE_FENCE: &str = "PREPARE cutover_fence (pg_catalog.int8) AS \
-SELECT token FROM cutover.fence WHERE token OPERATOR(pg_catalog.=) $1 FOR SHARE";
+SELECT 1 OPERATOR(pg_catalog./) pg_catalog.count(*) FROM (SELECT FROM cutover.fence WHERE token OPERATOR(pg_catalog.=) $1 \
+FOR SHARE) AS held";
+
+/// Fails outside a transaction block and changes nothing inside one. A transaction that fails while it commits leaves
+/// no transaction open: without this, the statements sent behind it would run in one of their own.
+const GUARD: &str = "SAVEPOINT cutover; RELEASE SAVEPOINT cutover";
 
 /// Between statements of one message.
 const SEPARATOR: &str = ";\n";
 
-/// The error of the last of several statements sent as one text, with its position counted from that statement's start.
-fn within(failure: Failure, statements: &[Arc<str>]) -> Failure {
-    let Failure::Server(mut message) = failure else { return failure };
-    let Some((last, before)) = statements.split_last() else { return Failure::Server(message) };
-    let skipped: usize = before.iter().map(|text| text.chars().count() + SEPARATOR.len()).sum();
-    let length = last.chars().count();
-    message.position = message.position.and_then(|position| {
-        let position = usize::try_from(position).ok()?.checked_sub(skipped)?;
-        u32::try_from(position).ok().filter(|_| (1..=length + 1).contains(&position))
-    });
-    Failure::Server(message)
+/// A transaction, from its first statement to the beginning of the next one, as one text.
+struct Message {
+    text: String,
+    /// Command tags of the guard at its beginning.
+    guard_tags: usize,
+    /// Characters before the first statement.
+    skipped: usize,
+}
+
+impl Message {
+    fn new(guard: Option<&str>, statements: &[Arc<str>], own: String, prelude: &[String]) -> Self {
+        let mut parts: Vec<&str> = guard.into_iter().collect();
+        parts.extend(statements.iter().map(AsRef::<str>::as_ref));
+        parts.push(&own);
+        parts.extend(prelude.iter().map(String::as_str));
+        Self {
+            text: parts.join(SEPARATOR),
+            guard_tags: if guard.is_some() { 2 } else { 0 },
+            skipped: guard.map_or(0, |guard| guard.chars().count() + SEPARATOR.len()),
+        }
+    }
+
+    /// The error of the last of several statements of the text, with its position counted from that statement's start.
+    fn within(&self, failure: Failure, statements: &[Arc<str>]) -> Failure {
+        let Failure::Server(mut message) = failure else { return failure };
+        let Some((last, before)) = statements.split_last() else { return Failure::Server(message) };
+        let before: usize = before.iter().map(|text| text.chars().count() + SEPARATOR.len()).sum();
+        let length = last.chars().count();
+        message.position = message.position.and_then(|position| {
+            let position = usize::try_from(position).ok()?.checked_sub(self.skipped + before)?;
+            u32::try_from(position).ok().filter(|_| (1..=length + 1).contains(&position))
+        });
+        Failure::Server(message)
+    }
+}
+
+/// A transaction on its way.
+pub(super) struct Launched {
+    flight: InFlight,
+    message: Message,
+    statements: Vec<Arc<str>>,
 }
 
 /// Answers to one flush; `cancelled` when a cancel was sent meanwhile.

@@ -48,8 +48,13 @@ fn json<T: serde::Serialize>(value: &T) -> String {
 
 /// A point in time; whole microseconds fit a double until the year 2255.
 fn timestamp(micros: i64) -> String {
+    format!("pg_catalog.to_timestamp({})", seconds(micros))
+}
+
+/// Microseconds as seconds with a fraction.
+fn seconds(micros: i64) -> String {
     let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
-    format!("pg_catalog.to_timestamp({seconds}.{fraction:06})")
+    format!("{seconds}.{fraction:06}")
 }
 
 /// What the history keeps of a migration that is being applied.
@@ -88,33 +93,43 @@ pub fn prepare_step() -> String {
     format!(
         "PREPARE cutover_step (pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, \
          pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.bytea, \
-         pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.timestamptz, pg_catalog.float8, pg_catalog.int4, \
+         pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.float8, pg_catalog.float8, pg_catalog.int4, \
          pg_catalog.int4, pg_catalog.float8) AS \
          INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-         $10, $11, $12, $13, $14, $15, $16, $17, $18, {STEP_MEASURED} OPERATOR(pg_catalog.+) $19)"
+         $10, $11, $12, $13, $14, pg_catalog.to_timestamp($15), $16, $17, $18, {STEP_MEASURED} OPERATOR(pg_catalog.+) $19)"
     )
 }
 
 /// Inserts the history row, which also is the journal's record of the step's beginning and end, by the prepared
-/// statement. `before` is the time spent before the transaction that closes the step.
-pub fn execute_step(values: &str, before: Duration) -> String {
-    format!("EXECUTE cutover_step ({values}, {})", before.as_secs_f64())
+/// statement. `before` is the time spent before the transaction that closes the step. All values are plain literals:
+/// the server evaluates none of them.
+pub fn execute_step(values: &StepValues, before: Duration) -> String {
+    let StepValues { head, began, tail } = values;
+    format!("EXECUTE cutover_step ({head}, '{began}', {tail}, '{}')", before.as_secs_f64())
 }
 
 /// As [`execute_step`], in a session that may have lost its prepared statements.
-pub fn insert_step(values: &str, before: Duration) -> String {
+pub fn insert_step(values: &StepValues, before: Duration) -> String {
+    let StepValues { head, began, tail } = values;
     format!(
         "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) \
-         VALUES ({values}, {STEP_MEASURED} OPERATOR(pg_catalog.+) {})",
+         VALUES ({head}, pg_catalog.to_timestamp({began}), {tail}, {STEP_MEASURED} OPERATOR(pg_catalog.+) {})",
         before.as_secs_f64()
     )
 }
 
-/// The values of a history row as literals.
-pub fn step_values(record: &Record<'_>) -> String {
+/// The values of a history row as literals, in the order of its columns.
+pub struct StepValues {
+    head: String,
+    /// When the step began, in seconds since the Unix epoch.
+    began: String,
+    tail: String,
+}
+
+/// The values of a history row.
+pub fn step_values(record: &Record<'_>) -> StepValues {
     let Record { project, run, migration, stage, statements, source, attempts, started, ended } = record;
-    let source = source.map_or_else(|| "NULL".to_owned(), bytea);
-    let values = [
+    let head = [
         quote_literal(project),
         quote_literal(&migration.id.root),
         quote_literal(&migration.id.version.key()),
@@ -125,27 +140,29 @@ pub fn step_values(record: &Record<'_>) -> String {
         quote_literal(&migration.checksums.normalised),
         quote_literal(&migration.checksums.raw),
         migration.checksums.bytes.to_string(),
-        source,
+        source.map_or_else(|| "NULL".to_owned(), bytea),
         quote_literal(run),
         started.seq.to_string(),
         ended.to_string(),
-        timestamp(started.event.at_micros),
-        started.event.elapsed.as_secs_f64().to_string(),
+    ];
+    let tail = [
+        format!("'{}'", started.event.elapsed.as_secs_f64()),
         attempts.to_string(),
         statements.to_string(),
     ];
-    values.join(", ")
+    StepValues { head: head.join(", "), began: seconds(started.event.at_micros), tail: tail.join(", ") }
 }
 
+/// Bytes as a literal that means the same under every setting.
 fn bytea(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2 + 24);
-    text.push_str("pg_catalog.decode('");
+    let mut text = String::with_capacity(bytes.len() * 2 + 8);
+    text.push_str("E'\\\\x");
     for byte in bytes {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         text.push(char::from(HEX[usize::from(byte >> 4)]));
         text.push(char::from(HEX[usize::from(byte & 15)]));
     }
-    text.push_str("', 'hex')");
+    text.push('\'');
     text
 }
 

@@ -41,9 +41,9 @@ CREATE TABLE cutover.event (
 );
 
 CREATE TABLE cutover.migration (
-    project      text NOT NULL,
-    root         text NOT NULL,
-    version      text NOT NULL,
+    project      text COLLATE "C" NOT NULL,
+    root         text COLLATE "C" NOT NULL,
+    version      text COLLATE "C" NOT NULL,
     version_text text NOT NULL,
     name         text NOT NULL,
     path         text NOT NULL,
@@ -64,6 +64,7 @@ CREATE TABLE cutover.migration (
     took         double precision NOT NULL,
     PRIMARY KEY (project, root, version)
 );
+-- Keys are compared byte by byte: it is faster, and no change of the system's collations can corrupt their index.
 -- A row is also the journal's record of the beginning (seq, began_at, began_after) and the end (end_seq, took) of its
 -- step: both are events of the run, written where the effects are.
 COMMENT ON COLUMN cutover.migration.source IS 'The text that was applied, raw DEFLATE; NULL where it was too large to keep.';
@@ -71,9 +72,9 @@ ALTER TABLE cutover.migration ALTER COLUMN source SET STORAGE EXTERNAL;
 
 -- Units (transactions, or statements outside one) of migrations that have more than one and are not finished yet.
 CREATE TABLE cutover.unit (
-    project      text NOT NULL,
-    root         text NOT NULL,
-    version      text NOT NULL,
+    project      text COLLATE "C" NOT NULL,
+    root         text COLLATE "C" NOT NULL,
+    version      text COLLATE "C" NOT NULL,
     version_text text NOT NULL,
     unit         integer NOT NULL,
     state        text NOT NULL CHECK (state IN ('started', 'done')),
@@ -86,9 +87,9 @@ CREATE TABLE cutover.unit (
 
 -- Migrations that a run was told to leave for later; they may go in out of order.
 CREATE TABLE cutover.deferral (
-    project      text NOT NULL,
-    root         text NOT NULL,
-    version      text NOT NULL,
+    project      text COLLATE "C" NOT NULL,
+    root         text COLLATE "C" NOT NULL,
+    version      text COLLATE "C" NOT NULL,
     version_text text NOT NULL,
     run          text NOT NULL,
     at           timestamptz NOT NULL,

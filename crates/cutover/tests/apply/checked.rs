@@ -31,6 +31,10 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         "INSERT INTO log VALUES ('6a', 1);\nCREATE INDEX CONCURRENTLY t_c ON t (c);\nINSERT INTO log VALUES ('6b', 1);",
     ),
     ("V7__data.sql", "INSERT INTO log SELECT '7', n FROM generate_series(1, 5) n;"),
+    // These three leave the session alone, so each is sent before the one before it is answered.
+    ("V8__plain.sql", "CREATE TABLE p8 (id int);"),
+    ("V9__plain.sql", "CREATE TABLE p9 (id int);\nCREATE INDEX p9_id ON p9 (id);"),
+    ("V10__plain.sql", "CREATE TABLE p10 (id int, at timestamptz DEFAULT now());"),
 ];
 
 type Fact = (&'static str, &'static str);
@@ -44,6 +48,9 @@ const PARTS: &[(&str, &[&[Fact]])] = &[
     ("5", &[&[("i t_id", "1")]]),
     ("6", &[&[("rows 6a", "1")], &[("i t_c", "1")], &[("rows 6b", "1")]]),
     ("7", &[&[("rows 7", "5")]]),
+    ("8", &[&[("r p8", "1")]]),
+    ("9", &[&[("r p9", "1"), ("i p9_id", "1")]]),
+    ("10", &[&[("r p10", "1")]]),
 ];
 
 /// Relations, columns and numbers of rows. An index that is not valid counts as 0.
@@ -175,8 +182,13 @@ pub(crate) fn told_the_truth(result: &Result<Run, ApplyError>, aftermath: &After
         state.contains("nothing of")
     };
     assert!(right, "{what}: {version} is applied: {applied}, units {units:?}, but it said {state:?}");
-    for finished in crate::support::finished(run) {
-        assert!(aftermath.applied.contains(&finished), "{what}: {finished} was told as finished");
+    let finished = crate::support::finished(run);
+    for told in &finished {
+        assert!(aftermath.applied.contains(told), "{what}: {told} was told as finished");
+    }
+    for unheard in aftermath.applied.iter().filter(|other| **other != version && !finished.contains(other)) {
+        let told = state.contains(&format!("V{unheard}__")) && state.contains("is applied too");
+        assert!(told, "{what}: {unheard} is applied, but it said {state:?}");
     }
 }
 
