@@ -18,8 +18,8 @@ use tokio_postgres::types::{ToSql, Type};
 
 pub use cancel::{CancelError, CancelToken};
 pub use copy::{CopyIn, CopyOut};
-pub use pipeline::InFlight;
 pub use outcome::{Done, Failure, StatementOutcome, TransactionStatus};
+pub use pipeline::InFlight;
 pub use tokio_postgres::Row;
 
 pub use crate::message::ServerMessage;

@@ -9,19 +9,27 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct CrashPoints {
     #[cfg(feature = "crash-points")]
     left: Option<AtomicU32>,
+    #[cfg(feature = "crash-points")]
+    together: bool,
 }
 
 impl CrashPoints {
-    /// The process aborts at the `n`-th point, counted from 1.
+    /// The process aborts at the `n`-th point, counted from 1. Statements are sent one by one.
     #[cfg(feature = "crash-points")]
     pub fn at(n: u32) -> Self {
-        Self { left: Some(AtomicU32::new(n)) }
+        Self { left: Some(AtomicU32::new(n)), together: false }
+    }
+
+    /// As [`at`](Self::at), with statements and small migrations sent as in an ordinary run.
+    #[cfg(feature = "crash-points")]
+    pub fn together_at(n: u32) -> Self {
+        Self { left: Some(AtomicU32::new(n)), together: true }
     }
 
     /// Statements are to be sent one by one, so that there is a point between any two.
     pub(super) fn one_by_one(&self) -> bool {
         #[cfg(feature = "crash-points")]
-        return self.left.is_some();
+        return self.left.is_some() && !self.together;
         #[cfg(not(feature = "crash-points"))]
         false
     }

@@ -347,7 +347,8 @@ async fn run_steps(
                 .map_err(|failure| (first.index, failure))?;
         }
         // Its own preconditions are measured; those of the others are not yet.
-        let together = others.iter().take_while(|next| next.may_be_pipelined() && !checked(next.index)).count();
+        let together =
+            others.iter().take_while(|next| next.may_be_pipelined() && !checked(next.index)).count();
         if together > 0 && first.may_be_pipelined() {
             let done = pipelined::run(&rest[..=together], tools)
                 .await

@@ -92,10 +92,7 @@ impl Step<'_> {
 
     /// The event of its beginning.
     pub(super) fn started(&self) -> EventKind {
-        EventKind::StepStarted {
-            migration: self.migration.id.clone(),
-            path: self.migration.path.clone(),
-        }
+        EventKind::StepStarted { migration: self.migration.id.clone(), path: self.migration.path.clone() }
     }
 
     /// Runs what is left of the migration, whose beginning was told, after so many attempts that did not get a lock.

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover_postgres::session::{Failure, InFlight, ServerMessage, Session, StatementOutcome, TransactionStatus};
+use cutover_postgres::session::{
+    Failure, InFlight, ServerMessage, Session, StatementOutcome, TransactionStatus,
+};
 use cutover_postgres::sqlstate;
 
 use super::watch::{Watch, Watched};
@@ -169,7 +171,9 @@ impl Worker {
             self.open = outcome.status != TransactionStatus::Idle;
             match &outcome.result {
                 Ok(_) => {}
-                Err(failure) if failure.code() == Some(sqlstate::DIVISION_BY_ZERO) => return Err(Trouble::Fenced),
+                Err(failure) if failure.code() == Some(sqlstate::DIVISION_BY_ZERO) => {
+                    return Err(Trouble::Fenced);
+                }
                 Err(failure) => return Err(trouble(failure, None, cancelled, false)),
             }
         }
@@ -296,7 +300,8 @@ impl Worker {
         let first = self.answered;
         self.answered += tags.len().min(statements.len());
         let of_statement = |after: usize| first + after.saturating_sub(message.guard_tags);
-        notices.extend(notices_after.into_iter().zip(said).map(|(after, notice)| (of_statement(after), notice)));
+        notices
+            .extend(notices_after.into_iter().zip(said).map(|(after, notice)| (of_statement(after), notice)));
         let ended_ours = tags.get(statements.len()..).unwrap_or_default();
         let committed = ended_ours.iter().any(|tag| tag == "COMMIT");
         match result {

@@ -145,11 +145,8 @@ pub fn step_values(record: &Record<'_>) -> StepValues {
         started.seq.to_string(),
         ended.to_string(),
     ];
-    let tail = [
-        format!("'{}'", started.event.elapsed.as_secs_f64()),
-        attempts.to_string(),
-        statements.to_string(),
-    ];
+    let tail =
+        [format!("'{}'", started.event.elapsed.as_secs_f64()), attempts.to_string(), statements.to_string()];
     StepValues { head: head.join(", "), began: seconds(started.event.at_micros), tail: tail.join(", ") }
 }
 

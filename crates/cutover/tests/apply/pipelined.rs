@@ -174,7 +174,9 @@ async fn the_journal_has_every_step_once_and_in_order() {
     assert_eq!(finished(&stored), ["1", "2", "3", "4"]);
     let notices = |run: &cutover::run::Run| {
         let said = run.events.iter().filter_map(|event| match &event.kind {
-            EventKind::Notice { migration, message, line, .. } => Some(format!("{migration} {line} {message}")),
+            EventKind::Notice { migration, message, line, .. } => {
+                Some(format!("{migration} {line} {message}"))
+            }
             _ => None,
         });
         said.collect::<Vec<_>>()

@@ -1,5 +1,5 @@
 //! `apply-folder FOLDER URL`: applies a project in a process of its own, for tests that kill it or measure it.
-//! With `CUTOVER_CRASH_AT=n` it ends itself at the n-th point. At the end it says its outcome and its peak memory.
+//! With `CUTOVER_CRASH_AT=n` it ends itself at the n-th point, with `CUTOVER_CRASH_TOGETHER` without sending one by one. At the end it says its outcome and its peak memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -20,7 +20,12 @@ async fn main() {
     let env = Environment::default();
     let inputs = Inputs { url: Some(&arguments[2]), dotenv: BTreeMap::new(), config: None, env: &env };
     let options = ConnectOptions::resolve(inputs).unwrap().options;
-    let crash = std::env::var("CUTOVER_CRASH_AT").ok();
+    let crash = std::env::var("CUTOVER_CRASH_AT").ok().map(|point| point.parse().unwrap());
+    let at = if std::env::var_os("CUTOVER_CRASH_TOGETHER").is_some() {
+        CrashPoints::together_at
+    } else {
+        CrashPoints::at
+    };
     let clock = SystemClock::new();
     let mut sink = |_: &RunEvent| {};
     let context = Context {
@@ -29,7 +34,7 @@ async fn main() {
         stop: Stop::new(),
         operator: "apply-folder".into(),
         tool: "apply-folder".into(),
-        crash: crash.map_or_else(CrashPoints::default, |point| CrashPoints::at(point.parse().unwrap())),
+        crash: crash.map_or_else(CrashPoints::default, at),
     };
     match apply(&project, &options, &Request::default(), context).await {
         Ok(run) => println!("outcome {:?}", run.outcome.unwrap()),
