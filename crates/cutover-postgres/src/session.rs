@@ -23,6 +23,7 @@ pub use pipeline::InFlight;
 pub use tokio_postgres::Row;
 
 pub use crate::message::ServerMessage;
+pub use crate::wire::CopySink;
 
 use crate::connect::{ConnectError, ConnectOptions};
 use crate::message::error_chain;

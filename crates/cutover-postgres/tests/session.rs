@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{connect, database, session};
-use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome, TransactionStatus};
+use cutover_postgres::session::{CopySink, Failure, Session, Startup, StatementOutcome, TransactionStatus};
 
 fn tags(outcome: &StatementOutcome) -> Vec<&str> {
     match &outcome.result {
@@ -314,6 +314,55 @@ async fn copy_out_gives_the_rows() {
     };
     assert_eq!(failure.code(), Some("22012"));
     assert_eq!(tags(&session.pipeline(&["SELECT 1"]).await[0]), ["SELECT 1"]);
+}
+
+/// Keeps what it takes.
+#[derive(Default)]
+struct Kept(Vec<u8>);
+
+impl CopySink for Kept {
+    fn take(&mut self, data: &[u8]) {
+        self.0.extend_from_slice(data);
+    }
+}
+
+#[tokio::test]
+async fn copy_into_gives_the_sink_the_same_bytes() {
+    const ROWS: &str =
+        "COPY (SELECT i, repeat('x', i % 90000) FROM generate_series(1, 20000, 97) AS i) TO STDOUT";
+    let mut session = session().await;
+    let mut whole = Vec::new();
+    let mut copy = session.copy_out(ROWS).await.unwrap();
+    while let Some(data) = copy.next().await.unwrap() {
+        whole.extend_from_slice(&data);
+    }
+    let kept = session.copy_into(ROWS, Kept::default()).await.unwrap();
+    assert!(kept.0 == whole, "{} and {} bytes", kept.0.len(), whole.len());
+    // Nothing of it is left for what comes after.
+    assert_eq!(session.execute("SELECT 7").await.unwrap().scalar(), Some("7"));
+    let empty = session.copy_into("COPY (SELECT 1 WHERE false) TO STDOUT", Kept::default()).await.unwrap();
+    assert_eq!(empty.0, b"");
+}
+
+#[tokio::test]
+async fn a_copy_into_that_fails_leaves_a_session_that_works() {
+    let mut session = session().await;
+    for (copy, code) in [
+        ("COPY missing TO STDOUT", "42P01"),
+        ("COPY (SELECT 1 / (3 - i) FROM generate_series(1, 3) AS i) TO STDOUT", "22012"),
+    ] {
+        let failure = session.copy_into(copy, Kept::default()).await.err().unwrap();
+        assert_eq!(failure.code(), Some(code));
+        // The sink of the failed one takes nothing of the next.
+        let mut copy = session.copy_out("COPY (SELECT 5) TO STDOUT").await.unwrap();
+        assert_eq!(copy.next().await.unwrap().as_deref(), Some(b"5\n".as_slice()));
+        assert!(copy.next().await.unwrap().is_none());
+    }
+    let endless = "COPY (SELECT i FROM generate_series(1, 3000000) AS i) TO STDOUT";
+    let started = tokio::time::timeout(Duration::from_millis(5), session.copy_into(endless, Kept::default()));
+    assert!(started.await.is_err(), "3,000,000 rows take longer than that");
+    let kept = session.copy_into("COPY (SELECT 8) TO STDOUT", Kept::default()).await.unwrap();
+    assert_eq!(kept.0, b"8\n");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! COPY: data into a table and out of it, with bounded memory in both directions.
 
+use std::any::Any;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use tokio_postgres::CopyOutStream;
 
 use super::pipeline::Sent;
 use super::{Done, Failure, Session, StatementOutcome};
-use crate::wire::{CopyPart, lock};
+use crate::wire::{CopyPart, CopySink, lock};
 
 /// Pieces that wait to be written.
 const QUEUE: usize = 2;
@@ -54,6 +55,25 @@ impl Session {
         }
         self.outcome(sent, 0).await.result?;
         Err(Failure::Invalid("this statement ran, and is no COPY FROM STDIN".to_owned()))
+    }
+
+    /// Runs a `COPY … TO STDOUT` and hands its data to `sink` where it lies in the buffer, cut anywhere; several times
+    /// faster than [`copy_out`](Self::copy_out) where rows are short. Gives the sink back. The caller's future may be
+    /// dropped: the rest of the data is thrown away.
+    ///
+    /// # Errors
+    /// As [`copy_out`](Self::copy_out); what the sink took by then is lost.
+    pub async fn copy_into<S: CopySink>(&mut self, sql: &str, sink: S) -> Result<S, Failure> {
+        let number = self.simple_sent;
+        lock(&self.recorder).state().sink_waiting = Some((number, Box::new(sink)));
+        let sent = self.send(sql).await?;
+        self.outcome(sent, 0).await.result?;
+        let done = lock(&self.recorder).state().sink_done.take();
+        let sink = done.filter(|(of, _)| *of == number).map(|(_, sink)| -> Box<dyn Any> { sink });
+        match sink.map(|sink| sink.downcast::<S>()) {
+            Some(Ok(sink)) => Ok(*sink),
+            _ => Err(Failure::Invalid("this statement ran, and is no COPY TO STDOUT".to_owned())),
+        }
     }
 
     /// Starts a `COPY … TO STDOUT`.

@@ -1,12 +1,14 @@
 //! What passed by on one connection: outcomes per request, parameters, the transaction status.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 use super::frames::Frames;
+use super::sieve::{CopySink, Sieve};
 use crate::message::ServerMessage;
 use crate::session::TransactionStatus;
 
@@ -57,7 +59,7 @@ pub(crate) struct Recorder {
 }
 
 /// See [`Recorder`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     requests: VecDeque<Request>,
     simple_sent: u64,
@@ -75,6 +77,10 @@ pub(crate) struct State {
     pub(crate) copy_active: bool,
     /// Where the COPY data of a simple query (by its number) comes from.
     pub(crate) copy_source: Option<(u64, mpsc::Receiver<CopyPart>)>,
+    /// What takes the data of the `COPY TO` that is simple query `.0`.
+    pub(crate) sink_waiting: Option<(u64, Box<dyn CopySink>)>,
+    /// The sink of simple query `.0`, which has ended.
+    pub(crate) sink_done: Option<(u64, Box<dyn CopySink>)>,
     /// Why the connection ended, once it has.
     pub(crate) lost: Option<String>,
     /// Wakes whoever waits for [`State::is_settled`].
@@ -93,7 +99,30 @@ pub(crate) fn lock(recorder: &SharedRecorder) -> MutexGuard<'_, Recorder> {
     recorder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("requests", &self.requests)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Recorder {
+    /// A sieve for the sink that waits, where one does and no frame from the server is half read.
+    pub(super) fn begin_sieve(&mut self) -> Option<Sieve> {
+        if !self.from_server.at_boundary() {
+            return None;
+        }
+        let (query, sink) = self.state.sink_waiting.take()?;
+        Some(Sieve::new(query, sink))
+    }
+
+    /// Whether what comes from the server now answers this simple query.
+    pub(super) fn answers(&self, query: u64) -> bool {
+        self.state.requests.front() == Some(&Request::Simple(query))
+    }
+
     /// The session is established: from now on the client's frames have types.
     pub(crate) fn start_listening(&mut self) {
         self.listening = true;

@@ -12,6 +12,12 @@ use tokio::sync::mpsc;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 use super::recorder::{CopyPart, SharedRecorder, lock};
+use super::sieve::Sieve;
+
+/// Bytes of COPY data read at once: 32 KiB.
+const SIEVED_AT_ONCE: usize = 32 << 10;
+/// How often in a row.
+const SIEVED_IN_A_ROW: usize = 32;
 
 /// How the bytes travel.
 #[derive(Debug)]
@@ -79,6 +85,10 @@ pub(crate) struct Wire {
     pending: BytesMut,
     /// Body of the COPY data whose head is in `pending`; kept apart so that it is not copied.
     pending_data: Bytes,
+    /// COPY data on its way to a sink.
+    sieve: Option<Sieve>,
+    /// What came through the sieve, or behind it, and was not read yet.
+    through: Vec<u8>,
     /// Our side of the connection is closed.
     shut: bool,
 }
@@ -96,7 +106,59 @@ impl Wire {
             copy: None,
             pending: BytesMut::new(),
             pending_data: Bytes::new(),
+            sieve: None,
+            through: Vec::new(),
             shut: false,
+        }
+    }
+
+    /// Reads with the data of a COPY taken out.
+    fn poll_sieved(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut piece = [0; SIEVED_AT_ONCE];
+        // Whoever else runs on this thread is to have a turn now and then.
+        for _ in 0..SIEVED_IN_A_ROW {
+            if !self.through.is_empty() {
+                let count = self.through.len().min(buffer.remaining());
+                buffer.put_slice(&self.through[..count]);
+                self.through.drain(..count);
+                return Poll::Ready(Ok(()));
+            }
+            if self.sieve.is_none() {
+                break;
+            }
+            let mut read = ReadBuf::new(&mut piece);
+            poll_ready!(Pin::new(&mut self.transport).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.sift(read.filled());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Parts the data of the COPY from what goes through, answer by answer.
+    fn sift(&mut self, mut bytes: &[u8]) {
+        let mut recorder = lock(&self.recorder);
+        while !bytes.is_empty() {
+            if self.sieve.is_none() {
+                self.sieve = recorder.begin_sieve();
+            }
+            let Some(sieve) = &mut self.sieve else {
+                recorder.received(bytes);
+                self.through.extend_from_slice(bytes);
+                return;
+            };
+            if !sieve.is_active() && recorder.answers(sieve.query()) {
+                sieve.activate();
+            }
+            let begin = self.through.len();
+            bytes = sieve.feed(bytes, &mut self.through);
+            recorder.received(&self.through[begin..]);
+            let ended = sieve.is_active() && !recorder.answers(sieve.query());
+            if let Some(sieve) = self.sieve.take_if(|_| ended) {
+                recorder.state().sink_done = Some((sieve.query(), sieve.into_sink()));
+            }
         }
     }
 
@@ -184,6 +246,12 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.sieve.is_none() && this.through.is_empty() {
+            this.sieve = lock(&this.recorder).begin_sieve();
+        }
+        if this.sieve.is_some() || !this.through.is_empty() {
+            return this.poll_sieved(cx, buffer);
+        }
         let before = buffer.filled().len();
         poll_ready!(Pin::new(&mut this.transport).poll_read(cx, buffer))?;
         let received = &buffer.filled()[before..];

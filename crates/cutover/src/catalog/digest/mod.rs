@@ -159,11 +159,7 @@ async fn drain(session: &mut Session, queue: &Mutex<VecDeque<String>>) -> Result
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some(copy) = next else { return Ok(total) };
-        let mut rows = Rows::new();
-        let mut stream = session.copy_out(&copy).await?;
-        while let Some(data) = stream.next().await? {
-            rows.feed(&data).map_err(CatalogError::Stream)?;
-        }
+        let rows = session.copy_into(&copy, Rows::new()).await?;
         total.merge(rows.finish().map_err(CatalogError::Stream)?);
     }
 }

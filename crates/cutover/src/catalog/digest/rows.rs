@@ -3,6 +3,7 @@
 //! A row is hashed with its field lengths, so that NULL, the empty string and any delimiter inside a value cannot be
 //! mistaken for each other. Nothing is kept of a row but the state of its hash.
 
+use cutover_postgres::session::CopySink;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// What every such stream begins with.
@@ -54,6 +55,16 @@ pub(super) struct Rows {
     partial_len: usize,
     row: Xxh3,
     total: RowSum,
+    /// What is wrong with the stream; the rest of it is not looked at.
+    wrong: Option<&'static str>,
+}
+
+impl CopySink for Rows {
+    fn take(&mut self, data: &[u8]) {
+        if self.wrong.is_none() {
+            self.wrong = self.feed(data).err();
+        }
+    }
 }
 
 impl Rows {
@@ -64,11 +75,12 @@ impl Rows {
             partial_len: 0,
             row: Xxh3::new(),
             total: RowSum::default(),
+            wrong: None,
         }
     }
 
     /// Takes the next piece.
-    pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<(), &'static str> {
+    fn feed(&mut self, mut data: &[u8]) -> Result<(), &'static str> {
         while !data.is_empty() {
             let at_row = self.at == At::Count && self.partial_len == 0;
             data = match at_row.then(|| whole_row(data)).flatten() {
@@ -85,6 +97,9 @@ impl Rows {
 
     /// The rows of the stream, once all of it was fed.
     pub(super) fn finish(self) -> Result<RowSum, &'static str> {
+        if let Some(wrong) = self.wrong {
+            return Err(wrong);
+        }
         if self.at == At::End { Ok(self.total) } else { Err("it ends before its trailer") }
     }
 
