@@ -21,8 +21,8 @@ use crate::{running, verifying};
 
 /// Apply what is pending, each migration and its history row in one transaction
 ///
-/// Ctrl-C once finishes the migration at hand, twice cancels it and rolls it back. Whatever stops a run, the next one
-/// goes on from there.
+/// Ctrl-C once finishes the migration at hand (and a small one already sent behind it), twice cancels it and rolls it
+/// back. Whatever stops a run, the next one goes on from there.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
