@@ -86,6 +86,11 @@ impl Binaries {
         best.ok_or_else(|| SandboxError::NoBinaries(Box::new(NoBinaries { need: Need::Dump(major), looked })))
     }
 
+    /// Every installation found in the folders of `search_path` and in the usual places of distributions.
+    pub fn all(search_path: &str) -> Vec<Self> {
+        Self::installed(None, search_path).0
+    }
+
     /// Every installation, with the places looked at in vain.
     fn installed(bin_dir: Option<&Path>, search_path: &str) -> (Vec<Self>, Vec<Looked>) {
         let mut looked = Vec::new();
