@@ -29,6 +29,10 @@ test: prerequisites lint ## Lint, then run every test, also those in documentati
 	fi
 	$(CARGO) test --workspace --all-features --doc
 
+.PHONY: test-majors
+test-majors: prerequisites ## Run the tests that need a server on every PostgreSQL named in CUTOVER_TEST_PG_BINS, or installed
+	$(CARGO) run --package xtask -- test-majors
+
 .PHONY: lint
 lint: prerequisites ## Check formatting and run clippy; any warning fails
 	$(CARGO) fmt --all --check

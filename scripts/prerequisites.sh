@@ -10,8 +10,19 @@ set -eu
 
 exists() { [ -e "$1" ]; }
 
-have_cargo() {
-    command -v cargo >/dev/null 2>&1 || [ -x "${CARGO_HOME:-${HOME:-/root}/.cargo}/bin/cargo" ]
+# The oldest minor version of cargo 1 that builds the workspace (rust-version in Cargo.toml).
+oldest_cargo=88
+
+find_cargo() { command -v cargo 2>/dev/null || command -v "${CARGO_HOME:-${HOME:-/root}/.cargo}/bin/cargo" 2>/dev/null; }
+
+# Empty if it serves, else what is wrong with it. One that runs and says something else than usual is trusted.
+cargo_problem() {
+    cargo=$(find_cargo) || { printf 'cargo is not there'; return; }
+    version=$("$cargo" --version 2>/dev/null) || { printf '%s does not run' "$cargo"; return; }
+    minor=$(printf '%s\n' "$version" | sed -n 's/^cargo 1\.\([0-9][0-9]*\).*/\1/p')
+    if [ -n "$minor" ] && [ "$minor" -lt "$oldest_cargo" ]; then
+        printf '%s is version 1.%s' "$cargo" "$minor"
+    fi
 }
 
 have_compiler() {
@@ -195,9 +206,17 @@ install_missing() {
 
 # ---- the check itself -------------------------------------------------------------------------------------------
 
-if ! have_cargo && [ -z "${SUDO_USER:-}" ]; then
-    say 'cutover needs cargo 1.88 or newer; get it with'
+# With sudo, the user's own cargo is out of sight.
+problem=
+[ -n "${SUDO_USER:-}" ] || problem=$(cargo_problem)
+if [ -n "$problem" ]; then
+    say "cutover needs cargo 1.$oldest_cargo or newer, and $problem; get it with"
     say "    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+    say 'or, where rustup is there already, with'
+    say '    rustup update stable && rustup default stable'
+    choose_manager
+    look
+    [ -z "$missing" ] || say "Also missing: $missing. Running this again with cargo there installs them."
     exit 1
 fi
 if have_compiler && have_libclang && have_postgres; then

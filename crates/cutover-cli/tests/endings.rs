@@ -214,7 +214,9 @@ fn an_interrupt_during_a_backup_ends_it_and_removes_the_half_dump() {
     place.write("migrations/1_a.sql", "CREATE TABLE a ();");
     place.database().run("CREATE TABLE held (n int)");
     let took = with_session(&place, "holder", "BEGIN; LOCK held IN ACCESS EXCLUSIVE MODE", async |session| {
-        let mut child = place.command(&["apply", "--backup-dir", "backups"]).spawn().unwrap();
+        let programs = testkit::clients().folder;
+        let mut child =
+            place.command_with(Some(programs), &["apply", "--backup-dir", "backups"]).spawn().unwrap();
         until(session, "SELECT count(*) FROM pg_locks WHERE relation = 'held'::regclass AND NOT granted")
             .await;
         let began = Instant::now();

@@ -24,6 +24,8 @@ pub const IDLE_IN_TRANSACTION_TIMEOUT: &str = "25P03";
 pub const IN_FAILED_TRANSACTION: &str = "25P02";
 /// `read_only_sql_transaction`: a standby, or a read-only session.
 pub const READ_ONLY_TRANSACTION: &str = "25006";
+/// `protocol_violation`.
+pub const PROTOCOL_VIOLATION: &str = "08P01";
 /// `too_many_connections`.
 pub const TOO_MANY_CONNECTIONS: &str = "53300";
 /// `invalid_password`.

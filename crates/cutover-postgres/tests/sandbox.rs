@@ -1,6 +1,6 @@
 //! Throwaway servers, for real: started, used, crashed, abandoned, and cleared up.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,32 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cutover_postgres::Environment;
-use cutover_postgres::sandbox::{Owner, Sandbox, SandboxError, SandboxOptions, run_client, sweep};
+use cutover_postgres::sandbox::{Binaries, Owner, Sandbox, SandboxError, SandboxOptions, run_client, sweep};
 use tokio_postgres::NoTls;
 
 /// Tells a copy of this test program where to start the server that it is killed over.
 const CHILD: &str = "CUTOVER_SANDBOX_TEST_BASE";
 const CHILD_TEST: &str = "a_server_to_be_abandoned";
 
+fn environment() -> Environment {
+    Environment { vars: std::env::vars().collect(), home: None, user: None }
+}
+
 fn options() -> SandboxOptions {
-    let vars = std::env::vars().collect();
-    SandboxOptions::new(&Environment { vars, home: None, user: None })
+    let environment = environment();
+    let bin_dir = environment.var("CUTOVER_TEST_PG_BIN").map(PathBuf::from);
+    SandboxOptions { bin_dir, ..SandboxOptions::new(&environment) }
+}
+
+/// For what needs `pg_dump`: the programs under test where they have it, else others that could dump such a server.
+fn options_with_clients() -> SandboxOptions {
+    let options = options();
+    let path = &options.search_path;
+    let major = Binaries::find(options.bin_dir.as_deref(), path, None).unwrap().major;
+    let named = environment().var("CUTOVER_TEST_PG_CLIENT_BIN").map(PathBuf::from);
+    let tried = [named, options.bin_dir.clone(), None];
+    let found = tried.iter().find_map(|folder| Binaries::find_for_dump(folder.as_deref(), path, major).ok());
+    SandboxOptions { bin_dir: Some(found.expect("pg_dump and pg_restore").folder), ..options }
 }
 
 /// A folder of this test's own, so that sweeping there disturbs nobody.
@@ -89,7 +105,10 @@ async fn a_server_is_used_and_leaves_nothing_behind() {
     sandbox.create_database("copy \"of\" it", Some("first one")).await.unwrap();
     let again = sandbox.create_database("first one", None).await.unwrap_err();
     assert!(matches!(again, SandboxError::Sql { .. }), "{again}");
+    let (client, connection) = tokio_postgres::connect(&sandbox.url("first one"), NoTls).await.unwrap();
+    let connected = tokio::spawn(connection);
     sandbox.drop_database("first one").await.unwrap();
+    assert!(connected.await.unwrap().is_err() && client.is_closed(), "whoever is connected is sent away");
     sandbox.drop_database("first one").await.unwrap();
     let url = sandbox.url("copy \"of\" it");
     let answer = tokio::task::spawn_blocking(move || {
@@ -180,7 +199,7 @@ fn a_panic_of_the_owner_ends_the_server() {
 
 #[test]
 fn dumps_and_restores_without_a_password_in_the_arguments() {
-    let sandbox = Sandbox::start(&options()).unwrap();
+    let sandbox = Sandbox::start(&options_with_clients()).unwrap();
     for name in ["from here", "to='there'"] {
         ask(&sandbox.url("postgres"), &format!("create database \"{name}\"")).unwrap();
     }

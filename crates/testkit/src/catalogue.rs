@@ -3,7 +3,7 @@
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::run_client;
 
-use crate::run::server;
+use crate::clients;
 
 /// The schema of a database on the shared server as `pg_dump` writes it, without what differs between two dumps of
 /// the same thing (versions, the random key of `\restrict`). Two databases with equal texts have equal catalogues as
@@ -11,7 +11,7 @@ use crate::run::server;
 ///
 /// `exclude` names schemas to leave out, as patterns of `pg_dump -N`.
 pub fn catalogue_dump(target: &ConnectOptions, exclude: &[&str]) -> String {
-    let mut command = server().binaries().pg_dump(target).expect("pg_dump");
+    let mut command = clients().pg_dump(target).expect("pg_dump");
     command.arg("--schema-only");
     command.args(exclude.iter().map(|schema| format!("--exclude-schema={schema}")));
     let text = run_client("pg_dump", &mut command).expect("a dump");

@@ -19,11 +19,18 @@ pub use proxy::Proxy;
 pub use role::{Role, role};
 pub use run::{STATE_VARIABLE, TestServer, server};
 
+use std::path::Path;
+
 use cutover_postgres::Environment;
-use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
+use cutover_postgres::sandbox::{Binaries, Sandbox, SandboxOptions};
 
 /// Variable that names the folder of the server programs to test with; without it the newest installed are taken.
 pub const BIN_VARIABLE: &str = "CUTOVER_TEST_PG_BIN";
+
+/// Variable that names a folder with `pg_dump` and `pg_restore` beside a server, for tests that need them. Without it
+/// the folder of [`BIN_VARIABLE`] serves where it has them, else the installed programs of the same major or the next
+/// newer one.
+pub const CLIENT_BIN_VARIABLE: &str = "CUTOVER_TEST_PG_CLIENT_BIN";
 
 /// This process's surroundings.
 pub fn environment() -> Environment {
@@ -41,6 +48,35 @@ pub fn sandbox_options() -> SandboxOptions {
         bin_dir: environment.var(BIN_VARIABLE).map(Into::into),
         ..SandboxOptions::new(&environment)
     }
+}
+
+/// PostgreSQL's client programs that fit the servers of this run, with the server programs beside them. Those need not
+/// be the ones under test: some ways to get a server bring no client programs along.
+///
+/// Panics where there are none: what a test dumps is its proof.
+pub fn clients() -> Binaries {
+    let environment = environment();
+    let search_path = environment.var("PATH").unwrap_or_default();
+    let tested = sandbox_options().bin_dir;
+    let major = Binaries::find(tested.as_deref(), search_path, None).expect("server programs").major;
+    if let Some(named) = environment.var(CLIENT_BIN_VARIABLE) {
+        return Binaries::find_for_dump(Some(Path::new(named)), search_path, major)
+            .expect(CLIENT_BIN_VARIABLE);
+    }
+    tested
+        .and_then(|tested| Binaries::find_for_dump(Some(&tested), search_path, major).ok())
+        .or_else(|| Binaries::find_for_dump(None, search_path, major).ok())
+        .unwrap_or_else(|| {
+            panic!(
+                "this test needs pg_dump and pg_restore of PostgreSQL {major} or newer: \
+                 {CLIENT_BIN_VARIABLE} names the folder that has them, beside a server"
+            )
+        })
+}
+
+/// Options of a server whose programs have `pg_dump` and `pg_restore` beside them; see [`clients`].
+pub fn client_sandbox_options() -> SandboxOptions {
+    SandboxOptions { bin_dir: Some(clients().folder), ..sandbox_options() }
 }
 
 /// A server of the test's own, for what must not disturb others: crashes, server settings, roles with known names.

@@ -1,4 +1,5 @@
-//! Chores that are not part of the product: `xtask bench` measures beside floors and peers.
+//! Chores that are not part of the product: `xtask bench` measures beside floors and peers, `xtask test-majors` runs
+//! the tests on every major version of the server.
 //!
 //! The floors run as processes of their own (`xtask floor …`), like everything they are compared with.
 
@@ -6,6 +7,7 @@
 
 mod bench;
 mod floor;
+mod majors;
 
 use std::process::ExitCode;
 
@@ -18,7 +20,10 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["bench", names @ ..] => bench::run(names),
         ["floor", name, rest @ ..] => floor::run(name, rest),
-        _ => Err("usage: xtask bench [apply-tables|apply-trivial|no-op|digest|large-file]…".into()),
+        ["test-majors", arguments @ ..] => majors::run(arguments),
+        _ => Err("usage: xtask bench [apply-tables|apply-trivial|no-op|digest|large-file]…\n\
+                  \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…"
+            .into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

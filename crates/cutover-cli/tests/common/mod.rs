@@ -55,11 +55,16 @@ impl Place {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_with(testkit::sandbox_options().bin_dir, arguments)
+    }
+
+    /// A command that uses the programs of this folder, or looks for some.
+    pub(crate) fn command_with(&self, programs: Option<PathBuf>, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.args(arguments).current_dir(&self.folder).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
-        if let Some(programs) = testkit::environment().var(testkit::BIN_VARIABLE) {
-            command.args(["--pg-bin", programs]);
+        if let Some(programs) = programs {
+            command.arg("--pg-bin").arg(programs);
         }
         // Backtraces are for us, never for users: the variable must make no difference.
         command.env("RUST_BACKTRACE", "1");

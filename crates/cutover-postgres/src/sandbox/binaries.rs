@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::error::{Looked, NoBinaries, SandboxError};
+use super::error::{Looked, Need, NoBinaries, SandboxError};
 
 /// Folders in which distributions and installers put the programs of each major version; `*` is one path element.
 const KNOWN: [&str; 10] = [
@@ -48,29 +48,64 @@ impl Binaries {
     /// # Errors
     /// [`SandboxError::NoBinaries`], which lists everything looked at.
     pub fn find(bin_dir: Option<&Path>, search_path: &str, major: Option<u32>) -> Result<Self, SandboxError> {
+        let (mut found, mut looked) = Self::installed(bin_dir, search_path);
+        looked.extend(take_out(&mut found, |binaries| {
+            major
+                .is_some_and(|wanted| wanted != binaries.major)
+                .then(|| format!("has PostgreSQL {}", binaries.version))
+        }));
+        // The first of the newest: what comes first in the path is what the user wants.
+        let best = found.into_iter().rev().max_by_key(|binaries| binaries.major);
+        best.ok_or_else(|| {
+            SandboxError::NoBinaries(Box::new(NoBinaries { need: Need::Server(major), looked }))
+        })
+    }
+
+    /// Finds an installation that dumps a database of a server of `major` and restores the dump: one with `pg_dump`
+    /// and `pg_restore`, of that major or else of the next newer one there is. `pg_dump` refuses newer servers, and an
+    /// older server may not understand what a newer `pg_dump` writes.
+    ///
+    /// # Errors
+    /// [`SandboxError::NoBinaries`], which lists everything looked at.
+    pub fn find_for_dump(
+        bin_dir: Option<&Path>,
+        search_path: &str,
+        major: u32,
+    ) -> Result<Self, SandboxError> {
+        let (mut found, mut looked) = Self::installed(bin_dir, search_path);
+        looked.extend(take_out(&mut found, |binaries| {
+            let missing = [("pg_dump", &binaries.pg_dump), ("pg_restore", &binaries.pg_restore)]
+                .into_iter()
+                .find_map(|(name, path)| path.is_none().then_some(name));
+            if let Some(name) = missing {
+                return Some(format!("has PostgreSQL {}, without {name}", binaries.version));
+            }
+            (binaries.major < major).then(|| format!("has PostgreSQL {}, which is older", binaries.version))
+        }));
+        let best = found.into_iter().min_by_key(|binaries| binaries.major);
+        best.ok_or_else(|| SandboxError::NoBinaries(Box::new(NoBinaries { need: Need::Dump(major), looked })))
+    }
+
+    /// Every installation found in the folders of `search_path` and in the usual places of distributions.
+    pub fn all(search_path: &str) -> Vec<Self> {
+        Self::installed(None, search_path).0
+    }
+
+    /// Every installation, with the places looked at in vain.
+    fn installed(bin_dir: Option<&Path>, search_path: &str) -> (Vec<Self>, Vec<Looked>) {
         let mut looked = Vec::new();
         let folders = match bin_dir {
             Some(folder) => vec![folder.to_owned()],
             None => candidates(search_path, &mut looked),
         };
-        let mut best: Option<Self> = None;
+        let mut found = Vec::new();
         for folder in folders {
             match Self::of_folder(&folder) {
-                Ok(found) if major.is_some_and(|wanted| wanted != found.major) => {
-                    looked.push(Looked {
-                        place: folder.display().to_string(),
-                        why: format!("has PostgreSQL {}", found.version),
-                    });
-                }
-                Ok(found) => {
-                    if best.as_ref().is_none_or(|best| found.major > best.major) {
-                        best = Some(found);
-                    }
-                }
+                Ok(binaries) => found.push(binaries),
                 Err(why) => looked.push(Looked { place: folder.display().to_string(), why }),
             }
         }
-        best.ok_or_else(|| SandboxError::NoBinaries(Box::new(NoBinaries { major, looked })))
+        (found, looked)
     }
 
     /// The path of `pg_dump`.
@@ -115,6 +150,18 @@ impl Binaries {
             folder,
         })
     }
+}
+
+/// Removes the installations that do not serve and says why not.
+fn take_out(found: &mut Vec<Binaries>, why: impl Fn(&Binaries) -> Option<String>) -> Vec<Looked> {
+    let mut looked = Vec::new();
+    found.retain(|binaries| {
+        let why = why(binaries);
+        let serves = why.is_none();
+        looked.extend(why.map(|why| Looked { place: binaries.folder.display().to_string(), why }));
+        serves
+    });
+    looked
 }
 
 fn candidates(search_path: &str, looked: &mut Vec<Looked>) -> Vec<PathBuf> {
@@ -217,5 +264,83 @@ mod tests {
         assert!(error.contains("/no/path: no initdb (from PATH)"), "{error}");
         assert!(error.contains("/Applications/Postgres.app"), "{error}");
         assert!(!error.contains("relative"), "{error}");
+    }
+
+    /// Folders of programs that only say their version, on a path of their own.
+    struct Installed(PathBuf);
+
+    impl Installed {
+        fn new(name: &str, installations: &[(&str, &str, &[&str])]) -> Self {
+            use std::os::unix::fs::PermissionsExt;
+            let base = std::env::temp_dir().join(format!("cutover-installed-{name}-{}", std::process::id()));
+            for (folder, version, others) in installations {
+                fs::create_dir_all(base.join(folder)).unwrap();
+                let script = format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n");
+                for program in ["initdb", "postgres"].iter().chain(*others) {
+                    let path = base.join(folder).join(program);
+                    fs::write(&path, &script).unwrap();
+                    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+                }
+            }
+            Self(fs::canonicalize(base).unwrap())
+        }
+
+        /// What `choose` takes of them, by the name of its folder.
+        fn chosen(
+            &self,
+            folders: &[&str],
+            choose: impl Fn(&str) -> Result<Binaries, SandboxError>,
+        ) -> Result<String, String> {
+            let path: Vec<String> =
+                folders.iter().map(|folder| self.0.join(folder).display().to_string()).collect();
+            let found = choose(&path.join(":")).map_err(|error| error.to_string())?;
+            // Installations of the machine itself are found too; only ours are in majors nobody has.
+            Ok(found.folder.strip_prefix(&self.0).map_err(|error| error.to_string())?.display().to_string())
+        }
+    }
+
+    impl Drop for Installed {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_first_of_the_newest_major_is_taken() {
+        let installed =
+            Installed::new("newest", &[("a", "1000.1", &[]), ("b", "1001.1", &[]), ("c", "1001.9", &[])]);
+        let newest = |path: &str| Binaries::find(None, path, None);
+        assert_eq!(installed.chosen(&["a", "b", "c"], newest).unwrap(), "b");
+        assert_eq!(installed.chosen(&["c", "a", "b"], newest).unwrap(), "c");
+        let exactly = |path: &str| Binaries::find(None, path, Some(1000));
+        assert_eq!(installed.chosen(&["c", "a", "b"], exactly).unwrap(), "a");
+        let error = installed.chosen(&["a"], |path| Binaries::find(None, path, Some(1002))).unwrap_err();
+        assert!(error.contains("/a: has PostgreSQL 1000.1\n"), "{error}");
+    }
+
+    #[test]
+    fn a_dump_takes_the_same_major_or_the_next_newer_one_that_has_the_programs() {
+        const BOTH: &[&str] = &["pg_dump", "pg_restore"];
+        let installed = Installed::new(
+            "dump",
+            &[
+                ("server only", "1000.1", &[]),
+                ("old", "1000.2", BOTH),
+                ("next", "1002.1", BOTH),
+                ("newest", "1003.1", BOTH),
+            ],
+        );
+        let all = ["newest", "server only", "next", "old"];
+        let chosen = |folders: &[&str], major| {
+            installed.chosen(folders, |path| Binaries::find_for_dump(None, path, major))
+        };
+        assert_eq!(chosen(&all, 1000).unwrap(), "old");
+        assert_eq!(chosen(&all, 1001).unwrap(), "next");
+        assert_eq!(chosen(&all, 1003).unwrap(), "newest");
+        let error = chosen(&["server only", "old"], 1001).unwrap_err();
+        let expected = "no programs for a dump of PostgreSQL 1001 (pg_dump and pg_restore beside a server, of 1001 or newer)";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(error.contains("/server only: has PostgreSQL 1000.1, without pg_dump\n"), "{error}");
+        assert!(error.contains("/old: has PostgreSQL 1000.2, which is older\n"), "{error}");
     }
 }

@@ -91,10 +91,19 @@ impl SandboxError {
 /// What was looked at in vain, and how to get what is missing.
 #[derive(Debug)]
 pub struct NoBinaries {
-    /// The major version that was asked for.
-    pub major: Option<u32>,
+    /// What was looked for.
+    pub need: Need,
     /// Each place looked at, with why it does not serve.
     pub looked: Vec<Looked>,
+}
+
+/// What an installation was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// To start a server, of this major version if one was asked for.
+    Server(Option<u32>),
+    /// To dump a database of a server of this major version, and to restore the dump.
+    Dump(u32),
 }
 
 /// One place without usable server programs.
@@ -108,17 +117,26 @@ pub struct Looked {
 
 impl fmt::Display for NoBinaries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.major {
-            Some(major) => {
-                writeln!(f, "no PostgreSQL {major} server programs (initdb, postgres) found; looked at:")?;
+        let major = match self.need {
+            Need::Server(major) => {
+                let version = major.map_or_else(String::new, |major| format!(" {major}"));
+                writeln!(f, "no PostgreSQL{version} server programs (initdb, postgres) found; looked at:")?;
+                major
             }
-            None => writeln!(f, "no PostgreSQL server programs (initdb, postgres) found; looked at:")?,
-        }
+            Need::Dump(major) => {
+                writeln!(
+                    f,
+                    "no programs for a dump of PostgreSQL {major} (pg_dump and pg_restore beside a server, \
+                     of {major} or newer) found; looked at:"
+                )?;
+                Some(major)
+            }
+        };
         for looked in &self.looked {
             writeln!(f, "  {}: {}", looked.place, looked.why)?;
         }
-        let package = self.major.map_or_else(String::new, |major| format!("-{major}"));
-        let formula = self.major.map_or_else(|| "17".to_owned(), |major| major.to_string());
+        let package = major.map_or_else(String::new, |major| format!("-{major}"));
+        let formula = major.map_or_else(|| "17".to_owned(), |major| major.to_string());
         write!(
             f,
             "to get them:\n\

@@ -24,7 +24,7 @@ use rustix::process::Signal;
 
 use self::account::Account;
 pub use self::binaries::Binaries;
-pub use self::error::{Looked, NoBinaries, SandboxError};
+pub use self::error::{Looked, Need, NoBinaries, SandboxError};
 use self::folder::Folder;
 use self::guard::Guard;
 use self::process::StartFailure;
@@ -325,7 +325,9 @@ mod tests {
         let environment = Environment { vars: std::env::vars().collect(), ..Environment::default() };
         let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let sandbox = Sandbox::start_at(&SandboxOptions::new(&environment), port).unwrap();
+        let bin_dir = environment.var("CUTOVER_TEST_PG_BIN").map(PathBuf::from);
+        let options = SandboxOptions { bin_dir, ..SandboxOptions::new(&environment) };
+        let sandbox = Sandbox::start_at(&options, port).unwrap();
         assert_ne!(sandbox.port(), port);
         assert!(sandbox.log().contains("Address already in use"), "{}", sandbox.log());
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use postgres_protocol::escape::escape_identifier;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
 use tokio_postgres::NoTls;
 
 use super::SUPERUSER;
@@ -13,6 +13,9 @@ use crate::connect::{ConnectOptions, Secret, SslMode};
 
 /// First major whose CREATE DATABASE knows STRATEGY; before it, copying files was the only way.
 const STRATEGY_SINCE: u32 = 15;
+
+/// First major whose DROP DATABASE ends the connections of others.
+const FORCE_SINCE: u32 = 13;
 
 /// What has a meaning in a URL.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -94,11 +97,22 @@ impl Server {
     /// # Errors
     /// [`SandboxError::Sql`] with the server's reason.
     pub async fn drop_database(&self, name: &str) -> Result<(), SandboxError> {
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", escape_identifier(name));
-        self.administer(&format!("drop database {name}"), &sql).await
+        let doing = format!("drop database {name}");
+        let quoted = escape_identifier(name);
+        if self.major >= FORCE_SINCE {
+            return self.administer(&doing, &format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")).await;
+        }
+        // Not all at once: DROP DATABASE runs in no transaction, and several statements of one text are one.
+        let end = format!(
+            "UPDATE pg_database SET datallowconn = false WHERE datname = {0}; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {0}",
+            escape_literal(name)
+        );
+        self.administer(&doing, &end).await?;
+        self.administer(&doing, &format!("DROP DATABASE IF EXISTS {quoted}")).await
     }
 
-    /// Runs one statement in the maintenance database.
+    /// Runs statements in the maintenance database, as one transaction where it is more than one.
     async fn administer(&self, doing: &str, sql: &str) -> Result<(), SandboxError> {
         let mut config = tokio_postgres::Config::new();
         config.host("127.0.0.1").port(self.port).user(SUPERUSER).dbname("postgres");

@@ -11,6 +11,7 @@ use super::frames::Frames;
 use super::sieve::{CopySink, Sieve};
 use crate::message::ServerMessage;
 use crate::session::TransactionStatus;
+use crate::sqlstate;
 
 /// Bytes of an error or notice that are read; the rest of a longer one is cut off.
 const MESSAGE_LIMIT: usize = 256 << 10;
@@ -75,6 +76,10 @@ pub(crate) struct State {
     pub(crate) other_notices: Vec<ServerMessage>,
     /// The server waits for COPY data.
     pub(crate) copy_active: bool,
+    /// Nobody has data for the COPY that the server asks it for.
+    copy_by_mistake: bool,
+    /// Why the answers to come cannot be told apart any more: the connection must end.
+    pub(crate) out_of_step: Option<String>,
     /// Where the COPY data of a simple query (by its number) comes from.
     pub(crate) copy_source: Option<(u64, mpsc::Receiver<CopyPart>)>,
     /// What takes the data of the `COPY TO` that is simple query `.0`.
@@ -204,10 +209,13 @@ impl State {
     fn received(&mut self, tag: u8, body: &[u8]) {
         match tag {
             b'C' => self.cycle.tags.push(text(body)),
-            b'E' => self.cycle.error = Some(ServerMessage::from_body(body)),
+            b'E' => self.error(ServerMessage::from_body(body)),
             b'N' => self.notice(ServerMessage::from_body(body)),
             b'Z' => self.ready(body),
-            b'G' => self.copy_active = true,
+            b'G' => {
+                self.copy_active = true;
+                self.copy_by_mistake = !self.has_copy_source();
+            }
             b'S' => {
                 let mut parts = body.split(|byte| *byte == 0);
                 if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
@@ -218,6 +226,20 @@ impl State {
             b'R' if body == [0; 4] => self.authenticated = true,
             _ => {}
         }
+    }
+
+    fn has_copy_source(&self) -> bool {
+        let asking = self.requests.front();
+        self.copy_source.as_ref().is_some_and(|(of, _)| asking == Some(&Request::Simple(*of)))
+    }
+
+    /// Servers before 14 take a query for bad COPY data, swallow it, and never answer it. Newer ones end the connection.
+    fn error(&mut self, error: ServerMessage) {
+        let swallowed = self.copy_by_mistake && self.requests.len() > 1;
+        if swallowed && error.code == sqlstate::PROTOCOL_VIOLATION {
+            self.out_of_step = Some(error.to_string());
+        }
+        self.cycle.error = Some(error);
     }
 
     fn notice(&mut self, notice: ServerMessage) {
@@ -236,6 +258,7 @@ impl State {
     fn ready(&mut self, body: &[u8]) {
         self.status = TransactionStatus::from_wire(body.first().copied());
         self.copy_active = false;
+        self.copy_by_mistake = false;
         let mut cycle = std::mem::take(&mut self.cycle);
         cycle.status = self.status;
         if let Some(Request::Simple(number)) = self.requests.pop_front() {
@@ -312,6 +335,25 @@ mod tests {
         assert!(recorder.state().take(1).is_none());
         recorder.received(&[frame(b'C', b"SELECT 2\0"), frame(b'Z', b"I")].concat());
         assert_eq!(recorder.state().take(1).unwrap().tags, ["SELECT 2"]);
+    }
+
+    #[test]
+    fn a_query_taken_for_copy_data_is_noticed() {
+        let refusal = frame(b'E', b"VERROR\0C08P01\0Munexpected message type 0x51\0\0");
+        let queries = [frame(b'Q', b"COPY t FROM STDIN\0"), frame(b'Q', b"SELECT 1\0")];
+        let mut recorder = listening();
+        recorder.sent(&queries.concat());
+        recorder.received(&[frame(b'G', b""), refusal.clone()].concat());
+        assert!(recorder.state().out_of_step.as_ref().unwrap().contains("unexpected message"));
+        // With nothing behind the COPY, nothing was swallowed.
+        let mut recorder = listening();
+        recorder.sent(&queries[0]);
+        recorder.received(&[frame(b'G', b""), refusal.clone(), frame(b'Z', b"I")].concat());
+        assert_eq!(recorder.state().out_of_step, None);
+        // Nor where the error belongs to another query.
+        recorder.sent(&[queries[1].clone(), queries[1].clone()].concat());
+        recorder.received(&refusal);
+        assert_eq!(recorder.state().out_of_step, None);
     }
 
     #[test]

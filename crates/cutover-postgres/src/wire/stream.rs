@@ -256,7 +256,11 @@ impl AsyncRead for Wire {
         poll_ready!(Pin::new(&mut this.transport).poll_read(cx, buffer))?;
         let received = &buffer.filled()[before..];
         if !received.is_empty() {
-            lock(&this.recorder).received(received);
+            let mut recorder = lock(&this.recorder);
+            recorder.received(received);
+            if let Some(why) = &recorder.state().out_of_step {
+                return Poll::Ready(Err(io::Error::other(why.clone())));
+            }
         }
         Poll::Ready(Ok(()))
     }

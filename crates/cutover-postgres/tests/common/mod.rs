@@ -11,8 +11,9 @@ use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
 use cutover_postgres::session::{Session, Startup};
 
 pub(crate) fn sandbox_options() -> SandboxOptions {
-    let vars = std::env::vars().collect();
-    SandboxOptions::new(&Environment { vars, home: None, user: None })
+    let environment = Environment { vars: std::env::vars().collect(), home: None, user: None };
+    let bin_dir = environment.var("CUTOVER_TEST_PG_BIN").map(Into::into);
+    SandboxOptions { bin_dir, ..SandboxOptions::new(&environment) }
 }
 
 pub(crate) fn start() -> Sandbox {

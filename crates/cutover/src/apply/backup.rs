@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::sandbox::{Sandbox, SandboxError, SandboxOptions};
+use cutover_postgres::sandbox::{Binaries, Sandbox, SandboxError, SandboxOptions};
 use cutover_postgres::session::{Session, Startup};
 use sha2::{Digest, Sha256};
 
@@ -24,7 +24,8 @@ use crate::run::EventKind;
 pub struct BackupSettings {
     /// Folder for the dumps; created where missing.
     pub folder: PathBuf,
-    /// The throwaway server a dump is restored in. Its programs also take the dump.
+    /// The throwaway server a dump is restored in. Its programs also take the dump: those of the database's major, or
+    /// of the next newer one that is installed.
     pub sandbox: SandboxOptions,
 }
 
@@ -67,9 +68,14 @@ pub(super) async fn take_required(
     let mut sandbox_options = settings.sandbox.clone();
     let target = options.clone();
     let dump = path.clone();
-    // A dump can be restored by the same or a newer major only.
     let server_major = monitor.server_version_num() / 10_000;
-    sandbox_options.major = sandbox_options.major.or(Some(server_major));
+    let programs = Binaries::find_for_dump(
+        sandbox_options.bin_dir.as_deref(),
+        &sandbox_options.search_path,
+        sandbox_options.major.unwrap_or(server_major),
+    );
+    sandbox_options.bin_dir = Some(programs.map_err(|error| complain(error.to_string()))?.folder);
+    sandbox_options.major = None;
     // Whoever lets go of the run ends the programs at work for it.
     let work = Arc::new(Work::default());
     let _end = EndOnDrop(Arc::clone(&work));

@@ -58,8 +58,9 @@ fn settings(folder: &Path, sandbox: SandboxOptions) -> BackupSettings {
 async fn a_required_backup_is_taken_proven_and_recorded_first() {
     let database = database();
     let (folder, project) = prepared(&database).await;
-    let done =
-        run(&project, &database, Some(settings(folder.path(), testkit::sandbox_options()))).await.unwrap();
+    let done = run(&project, &database, Some(settings(folder.path(), testkit::client_sandbox_options())))
+        .await
+        .unwrap();
     assert_eq!(done.outcome, Some(Outcome::Completed), "{}", failure(&done));
     let at =
         done.events.iter().position(|event| matches!(event.kind, EventKind::BackupTaken { .. })).unwrap();
@@ -86,7 +87,7 @@ async fn a_required_backup_is_taken_proven_and_recorded_first() {
         );
     }
     // It holds what there was before.
-    let server = Sandbox::start(&testkit::sandbox_options()).unwrap();
+    let server = Sandbox::start(&testkit::client_sandbox_options()).unwrap();
     let options = server.options("postgres");
     let mut restore = server.binaries().pg_restore(&options).unwrap();
     restore.args(["--no-owner", path]);
@@ -104,7 +105,8 @@ async fn without_its_backup_nothing_is_applied() {
     let (folder, project) = prepared(&database).await;
     let no_programs =
         SandboxOptions { bin_dir: Some(folder.path().to_owned()), ..testkit::sandbox_options() };
-    let unwritable = BackupSettings { folder: "/proc/nowhere".into(), sandbox: testkit::sandbox_options() };
+    let unwritable =
+        BackupSettings { folder: "/proc/nowhere".into(), sandbox: testkit::client_sandbox_options() };
     for backup in [None, Some(settings(folder.path(), no_programs)), Some(unwritable)] {
         let shown = format!("{backup:?}");
         let error = run(&project, &database, backup).await.unwrap_err();
@@ -121,8 +123,10 @@ async fn without_its_backup_nothing_is_applied() {
     database.run("CREATE TABLE secret (); ALTER TABLE secret ENABLE ROW LEVEL SECURITY; ALTER TABLE a OWNER TO CURRENT_USER");
     let owner = testkit::role("");
     database.run(&format!("GRANT ALL ON SCHEMA cutover TO {0}; GRANT ALL ON ALL TABLES IN SCHEMA cutover TO {0}; GRANT SELECT ON a TO {0}", owner.name));
-    let request =
-        Request { backup: Some(settings(folder.path(), testkit::sandbox_options())), ..Request::default() };
+    let request = Request {
+        backup: Some(settings(folder.path(), testkit::client_sandbox_options())),
+        ..Request::default()
+    };
     let error = apply_with(&project, &database.options_as(&owner), &request).await.unwrap_err();
     assert!(matches!(error, ApplyError::Backup(_)), "{error:?}");
     assert!(error.to_string().contains("permission denied for table secret"), "{error}");

@@ -98,13 +98,20 @@ async fn connect(options: &ConnectOptions) -> Result<Session, CatalogError> {
     Ok(Session::connect(options, &startup).await?)
 }
 
+/// First server version on which whoever may lock a table may lock its partitions with it.
+const LOCKS_AS_IT_READS: u32 = 130_000;
+
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Opens the snapshot. Tables are locked before it is taken: TRUNCATE or a rewrite in between would show them empty.
 async fn begin(leader: &mut Session, sources: &[Source]) -> Result<(), CatalogError> {
     leader.execute(BEGIN).await?;
     for source in sources.iter().filter(|source| source.lockable) {
-        leader.execute(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", source.name)).await?;
+        // Before 13 the right to lock a table is not enough for its partitions, which a query may read all the same.
+        let alone =
+            leader.server_version_num() < LOCKS_AS_IT_READS && !pieces::all_readable(leader, source).await?;
+        let only = if alone { "ONLY " } else { "" };
+        leader.execute(&format!("LOCK TABLE {only}{} IN ACCESS SHARE MODE", source.name)).await?;
     }
     Ok(())
 }

@@ -79,6 +79,21 @@ SELECT n.nspname::text, c.relname::text, c.relkind::text,
   FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace
  ORDER BY 4 DESC, 1, 2";
 
+/// Whether the role may read each of the tables that inherit from this one by itself. The session's search path may be
+/// anything.
+pub(super) async fn all_readable(session: &mut Session, source: &Source) -> Result<bool, CatalogError> {
+    let rows = session
+        .query(
+            "WITH RECURSIVE tree (oid) AS (
+               SELECT $1::pg_catalog.oid
+               UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid)
+             SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(oid, 'SELECT')) FROM tree",
+            &[&source.oid],
+        )
+        .await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
 /// The COPY statements that together read every row once. The session's search path must be `pg_catalog`.
 pub(super) async fn pieces(session: &mut Session, source: &Source) -> Result<Vec<String>, CatalogError> {
     let columns = session.query(COLUMNS, &[&source.oid]).await?;

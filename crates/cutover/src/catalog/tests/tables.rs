@@ -58,7 +58,7 @@ async fn each_planted_difference_is_named_with_both_sides() {
         ("ALTER TABLE s.t ALTER id SET GENERATED ALWAYS", "column id, identity: by default"),
         ("ALTER TABLE s.t ALTER id SET INCREMENT 5", "increment 5"),
         (
-            "ALTER TABLE s.t ALTER twice DROP EXPRESSION",
+            "ALTER TABLE s.t DROP twice, ADD twice numeric",
             "column twice, generated: (amount * (2)::numeric) STORED in the first, none in the second",
         ),
         ("ALTER TABLE s.t ADD extra int", "column extra is in the second, not in the first: integer"),
