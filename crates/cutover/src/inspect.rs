@@ -6,8 +6,9 @@ use std::time::Duration;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
-use crate::apply::{ApplyError, describe_difference};
-use crate::history::records::{Difference, History};
+use crate::apply::ApplyError;
+use crate::history::differences::{self, Difference};
+use crate::history::records::History;
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
 use crate::plan::Target;
@@ -84,17 +85,21 @@ pub async fn leniently(
         Some(_) => records::read(session, &project.name).await?,
         None => History::default(),
     };
-    let differences = records::compare(&project.migrations, &history);
+    let differences = differences::compare(project, &history);
     let mut described = Vec::with_capacity(differences.len());
     for difference in &differences {
-        described.push(describe_difference(project, difference, session).await?);
+        described.push(differences::describe(project, difference, session).await?);
     }
+    // What a run would do if these were accepted: it would not run a file again that only has another number now.
+    let renumbered = differences::renumberings(&differences);
+    let history = history.renumbered(&renumbered);
     let target = Target {
         system_identifier: found.system_identifier.clone(),
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read)?;
+    let built = built.renumbering(renumbered);
     let inspection = Inspection { found: Some(found), built, differences, described };
     Ok((inspection, refused))
 }

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use cutover::history::records::Difference;
+use cutover::history::differences::Difference;
 use cutover::inspect::{self, Inspection};
 use cutover::plan::build::Read;
 use cutover::plan::select::{SelectError, Selection};
-use cutover::plan::{Plan, Step, StepState};
+use cutover::plan::{Plan, Step, StepState, UnitState, UnitSummary};
 use cutover::project::Overrides;
 use cutover::report::format::{count, server_version, utc};
+use cutover::report::parts_lines;
 use cutover::text::visible;
 use serde::Serialize;
 
@@ -48,7 +49,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         app.output.print(&text(&inspection, &refused, app.output.is_verbose()));
     }
     let pending = inspection.built.pending().next().is_some();
-    let differs = inspection.differences.iter().any(|difference| difference.code().is_some());
+    let differs = inspection.differences.iter().any(|difference| difference.is_refused(&[]));
     Ok(if arguments.exit_code && (pending || differs) { Exit::No } else { Exit::Done })
 }
 
@@ -125,6 +126,8 @@ struct MigrationLine<'a> {
     stage: Option<&'a str>,
     #[serde(flatten)]
     state: &'a StepState,
+    /// The transactions and statements outside one of a migration that is not applied.
+    units: &'a [UnitSummary],
 }
 
 #[derive(Serialize)]
@@ -149,13 +152,22 @@ impl<'a> Document<'a> {
             path: &step.path,
             stage: step.stage.as_deref(),
             state: &step.state,
+            units: &step.units,
         });
         let differences =
             inspection.differences.iter().zip(&inspection.described).map(|(difference, described)| {
                 let (kind, path) = match difference {
-                    Difference::Edited { path, .. } => ("edited", path),
-                    Difference::Deleted { path, .. } => ("deleted", path),
-                    Difference::Renamed { to, .. } => ("renamed", to),
+                    Difference::Edited { path, .. } => ("edited", path.as_str()),
+                    Difference::EditedUnfinished { path, .. } => ("edited_unfinished", path.as_str()),
+                    Difference::Deleted { path, unfinished: false, .. } => ("deleted", path.as_str()),
+                    Difference::Deleted { path, unfinished: true, .. } => {
+                        ("deleted_unfinished", path.as_str())
+                    }
+                    Difference::Renamed { to, .. } => ("renamed", to.as_str()),
+                    Difference::Renumbered(renumbering) => ("renumbered", renumbering.to_path.as_str()),
+                    Difference::SameText { files, .. } => {
+                        ("same_text", files.first().map_or("", String::as_str))
+                    }
                 };
                 DifferenceLine { kind, path, described }
             });
@@ -228,13 +240,28 @@ fn steps<'a>(out: &mut String, steps: impl Iterator<Item = &'a Step>, all: bool)
             StepState::Applied { .. } => continue,
             StepState::Pending => "pending".to_owned(),
             StepState::PendingOutOfOrder => "pending below the highest applied version".to_owned(),
-            StepState::Resume { done } => {
-                format!("begun: {} of {} done", done, count(step.units.len(), "part", "parts"))
-            }
+            StepState::Resume { .. } => begun(step),
+            StepState::Deferred if is_begun(step) => format!("deferred, {}", begun(step)),
+            StepState::Optional if is_begun(step) => format!("optional, {}", begun(step)),
             StepState::Deferred => "deferred".to_owned(),
             StepState::Optional => "optional".to_owned(),
             StepState::AboveTarget => "above the target".to_owned(),
         };
         let _ = writeln!(out, "      {}  {state}", visible(&step.path));
+        if !matches!(step.state, StepState::Applied { .. }) {
+            for line in parts_lines(step) {
+                let _ = writeln!(out, "        {}", visible(&line));
+            }
+        }
     }
+}
+
+/// Whether an earlier run began it and did not finish it.
+fn is_begun(step: &Step) -> bool {
+    step.units.iter().any(|unit| !unit.state.is_pending())
+}
+
+fn begun(step: &Step) -> String {
+    let done = step.units.iter().filter(|unit| unit.state == UnitState::Done).count();
+    format!("begun: {done} of {} done", count(step.units.len(), "part", "parts"))
 }

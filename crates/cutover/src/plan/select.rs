@@ -256,10 +256,8 @@ impl<'a> Target<'a> {
         if let Some(left_out) = self.left_out(index, migration, history, selection) {
             return left_out;
         }
-        let units = history.units_of(&migration.id);
-        if !units.is_empty() {
-            let done = units.iter().filter(|unit| unit.done).count();
-            return StepState::Resume { done: u32::try_from(done).unwrap_or(u32::MAX) };
+        if let Some(begun) = history.begun(&migration.id) {
+            return StepState::Resume { done: u32::try_from(begun.done()).unwrap_or(u32::MAX) };
         }
         match history.highest(&migration.id.root) {
             Some(highest) if migration.id.version < *highest => StepState::PendingOutOfOrder,
