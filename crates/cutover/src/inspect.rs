@@ -8,12 +8,12 @@ use cutover_postgres::session::{Session, Startup};
 
 use crate::apply::ApplyError;
 use crate::history::differences::{self, Difference};
-use crate::history::records::History;
+use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
 use crate::plan::Target;
 use crate::plan::build::{self, Built, Read};
-use crate::plan::select::{SelectError, Selection};
+use crate::plan::select::{SelectError, Selection, find_in_history};
 use crate::project::Project;
 use crate::run::Run;
 
@@ -124,4 +124,19 @@ pub async fn stored_run(
         Some(id) => Ok(journal::read_run(session, &id).await?),
         None => Ok(None),
     }
+}
+
+/// The text of a migration that is applied or begun, by its version as [`find_in_history`] takes it; its file need not
+/// be there any more.
+///
+/// # Errors
+/// When the database cannot be read, or the history knows no such migration, or several.
+pub async fn kept_text(session: &mut Session, project: &str, version: &str) -> Result<Kept, ApplyError> {
+    let unknown = || SelectError::NotApplied { version: version.to_owned() };
+    if schema::look(session).await?.version.is_none() {
+        return Err(unknown().into());
+    }
+    let history = records::read(session, project).await?;
+    let id = find_in_history(&history, version)?;
+    Ok(records::kept(session, project, id).await?.ok_or_else(unknown)?)
 }

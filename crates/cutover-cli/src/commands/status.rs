@@ -8,7 +8,7 @@ use cutover::inspect::{self, Inspection};
 use cutover::plan::build::Read;
 use cutover::plan::select::{SelectError, Selection};
 use cutover::plan::{Plan, Step, StepState, UnitState, UnitSummary};
-use cutover::project::Overrides;
+use cutover::project::{Overrides, Project};
 use cutover::report::format::{count, server_version, utc};
 use cutover::report::parts_lines;
 use cutover::text::visible;
@@ -25,15 +25,25 @@ With -v every migration is listed, also the applied ones.
 
 Examples:
   cutover status
-  cutover status --exit-code && echo up to date")]
+  cutover status --exit-code && echo up to date
+  cutover status --show 0005 > migrations/0005_add_orders.sql    bring back a file that was deleted")]
 pub(crate) struct Arguments {
     /// End with 1 when something is pending or an applied file was edited or deleted
     #[arg(long)]
     exit_code: bool,
+    /// Print the text of this migration as it was applied (or begun), also when its file was edited or deleted since
+    ///
+    /// Exactly that text, as the checksums in the history are taken of it: LF line ends, no byte order mark,
+    /// placeholders not replaced.
+    #[arg(long, value_name = "VERSION", conflicts_with = "exit_code")]
+    show: Option<String>,
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let project = app.project(&Overrides::default())?;
+    if let Some(version) = &arguments.show {
+        return show(app, &project, version);
+    }
     let selection = Selection::default();
     let (inspection, refused) = app.block_on(async |signals| {
         let work = async {
@@ -51,6 +61,52 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let pending = inspection.built.pending().next().is_some();
     let differs = inspection.differences.iter().any(|difference| difference.is_refused(&[]));
     Ok(if arguments.exit_code && (pending || differs) { Exit::No } else { Exit::Done })
+}
+
+/// Prints the kept text of a migration.
+fn show(app: &App, project: &Project, version: &str) -> Result<Exit, CliError> {
+    let kept = app.block_on(async |signals| {
+        let work = async {
+            let target = app.target(project).await?;
+            let mut session = inspect::connect(&target.options, app.global.wait).await?;
+            Ok(inspect::kept_text(&mut session, &project.name, version).await?)
+        };
+        signals.or_end(work).await
+    })?;
+    if app.output.is_json() {
+        app.output.json(&Shown {
+            format_version: FORMAT_VERSION,
+            path: &kept.path,
+            checksum: &kept.checksum,
+            run: &kept.run,
+            at_micros: kept.at_micros,
+            unfinished: kept.unfinished,
+            text: kept.text.as_deref(),
+        })?;
+        return Ok(Exit::Done);
+    }
+    let Some(text) = &kept.text else {
+        let message = format!(
+            "{}: its text was too large to be kept; its SHA-256 is {}",
+            visible(&kept.path),
+            visible(&kept.checksum)
+        );
+        return Err(CliError::new(Exit::No, message));
+    };
+    app.output.print(text);
+    Ok(Exit::Done)
+}
+
+/// The kept text of a migration.
+#[derive(Serialize)]
+struct Shown<'a> {
+    format_version: u32,
+    path: &'a str,
+    checksum: &'a str,
+    run: &'a str,
+    at_micros: i64,
+    unfinished: bool,
+    text: Option<&'a str>,
 }
 
 /// Migrations by state.

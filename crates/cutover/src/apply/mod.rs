@@ -153,7 +153,7 @@ pub async fn apply(
         plan: built.plan.clone(),
         events: Vec::new(),
     };
-    if !has_work(&built, request) && !open_runs {
+    if !has_work(project, &built, request) && !open_runs {
         return Ok(nothing_to_do(run, recorder));
     }
     may_write(&found)?;
@@ -172,7 +172,7 @@ pub async fn apply(
         built = read_and_plan(project, &found, request, &mut monitor).await?;
         run.plan = built.plan.clone();
     }
-    if !has_work(&built, request) {
+    if !has_work(project, &built, request) {
         store(&mut monitor, &journal::close_open_runs(&project.name), &mut recorder).await?;
         return Ok(nothing_to_do(run, recorder));
     }
@@ -235,8 +235,14 @@ async fn take_over(
 }
 
 /// There is something to apply, or something to record.
-fn has_work(built: &Built, request: &Request) -> bool {
-    built.pending().next().is_some() || !built.renumbered.is_empty() || !request.selection.defer.is_empty()
+fn has_work(project: &Project, built: &Built, request: &Request) -> bool {
+    let unheard = |text: &String| {
+        crate::plan::select::find(project, text)
+            .is_ok_and(|(_, migration)| !built.history.deferred.contains(&migration.id))
+    };
+    built.pending().next().is_some()
+        || !built.renumbered.is_empty()
+        || request.selection.defer.iter().any(unheard)
 }
 
 fn nothing_to_do(mut run: Run, mut recorder: Recorder<'_>) -> Run {

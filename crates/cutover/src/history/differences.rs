@@ -12,7 +12,7 @@ use similar::TextDiff;
 use super::HistoryError;
 use super::records::{self, Begun, History};
 use crate::migration::{Migration, MigrationId};
-use crate::plan::{Lines, label};
+use crate::plan::Lines;
 use crate::project::Project;
 use crate::report::format::count;
 use crate::script::Script;
@@ -337,7 +337,8 @@ pub async fn describe(
     let mut text = words(project, difference);
     let migration = project.migrations.iter().find(|migration| migration.id == *id);
     let now = migration.and_then(|migration| source::read_to_string(migration).ok());
-    match (records::kept_text(session, &project.name, id).await?, now) {
+    let then = records::kept(session, &project.name, id).await?.and_then(|kept| kept.text);
+    match (then, now) {
         (Some(then), Some(now)) => {
             text.push('\n');
             text.push_str(&unified_diff(&then, &now, path, when));
@@ -351,14 +352,16 @@ pub async fn describe(
 /// A difference in words.
 fn words(project: &Project, difference: &Difference) -> String {
     match difference {
-        Difference::Edited { path, applied, now, .. } => format!(
+        Difference::Edited { id, path, applied, now } => format!(
             "{path}: was changed after it was applied (checksum {} then, {} now)\n  hint: put it back and write a new \
-             migration, or accept it with --allow edited-migration",
+             migration (`cutover status --show {}` prints the text that was applied), or accept it with --allow \
+             edited-migration",
             short(applied),
-            short(now)
+            short(now),
+            shown(project, id)
         ),
         Difference::EditedUnfinished { id, path, done, edited, changed } => {
-            unfinished(&label(path, &id.version), path, *done, *edited, changed)
+            unfinished(&shown(project, id), path, *done, *edited, changed)
         }
         Difference::Deleted { id, path, unfinished } => {
             let (what, code) = if *unfinished {
@@ -387,7 +390,7 @@ fn words(project: &Project, difference: &Difference) -> String {
     }
 }
 
-fn unfinished(label: &str, path: &str, done: usize, edited: bool, changed: &[ChangedPart]) -> String {
+fn unfinished(version: &str, path: &str, done: usize, edited: bool, changed: &[ChangedPart]) -> String {
     let parts =
         format!("{} of it {} applied", count(done, "part", "parts"), if done == 1 { "was" } else { "were" });
     if changed.is_empty() {
@@ -411,11 +414,11 @@ fn unfinished(label: &str, path: &str, done: usize, edited: bool, changed: &[Cha
         "\n  hint: what is applied is not changed by editing it: put these parts back as they were and in their order, and \
          write what should be otherwise below them or in a new migration",
     );
-    let _ = write!(text, "; `cutover status --show {label}` prints the text as it was");
+    let _ = write!(text, "; `cutover status --show {version}` prints the text as it was");
     if changed.iter().any(|part| !part.done) {
         let _ = write!(
             text,
-            "\n  hint: if nothing of the part whose end is not known is there, `cutover repair {label} --mark not-done` \
+            "\n  hint: if nothing of the part whose end is not known is there, `cutover repair {version} --mark not-done` \
              settles that"
         );
     }

@@ -256,27 +256,53 @@ pub async fn is_exactly(
     Ok(!row.get::<_, bool>(1) && row.get::<_, String>(0) == text::hex(&hasher.finalize()))
 }
 
-/// The text that was applied, or, of a migration that is begun and not finished, the text it was begun with; where it
-/// was small enough to keep.
+/// The text that was applied, or with which a migration was begun that is not finished, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Path then, or the one that it was given since.
+    pub path: String,
+    /// SHA-256 over the normalised text, hex.
+    pub checksum: String,
+    /// Run that applied it, or last went on with it.
+    pub run: String,
+    /// When, microseconds since the Unix epoch.
+    pub at_micros: i64,
+    /// Only parts of it are applied.
+    pub unfinished: bool,
+    /// The normalised text, placeholders not replaced; `None` where it was too large to keep.
+    pub text: Option<String>,
+}
+
+/// What is kept of a migration; `None` where the history does not know it.
 ///
 /// # Errors
 /// As the server says, or [`HistoryError::Unexpected`] for a stored text that cannot be unpacked.
-pub async fn kept_text(
+pub async fn kept(
     session: &mut Session,
     project: &str,
     id: &MigrationId,
-) -> Result<Option<String>, HistoryError> {
+) -> Result<Option<Kept>, HistoryError> {
     let rows = session
         .query(
-            "SELECT source FROM cutover.migration WHERE project = $1 AND root = $2 AND version = $3
+            "SELECT path, checksum, run, (extract(epoch FROM applied_at) * 1000000)::int8, false, source
+               FROM cutover.migration WHERE project = $1 AND root = $2 AND version = $3
              UNION ALL
-             SELECT source FROM cutover.begun WHERE project = $1 AND root = $2 AND version = $3",
+             SELECT path, checksum, run, (extract(epoch FROM at) * 1000000)::int8, true, source
+               FROM cutover.begun WHERE project = $1 AND root = $2 AND version = $3",
             &[&project, &id.root, &id.version.key()],
         )
         .await?;
-    let Some(bytes) = rows.first().and_then(|row| row.get::<_, Option<Vec<u8>>>(0)) else { return Ok(None) };
-    let text = compress::unpack(&bytes).map_err(|error| {
+    let Some(row) = rows.first() else { return Ok(None) };
+    let source: Option<Vec<u8>> = row.get(5);
+    let text = source.map(|bytes| compress::unpack(&bytes)).transpose().map_err(|error| {
         HistoryError::Unexpected(format!("the stored text of {id} cannot be unpacked: {error}"))
     })?;
-    Ok(Some(text))
+    Ok(Some(Kept {
+        path: row.get(0),
+        checksum: row.get(1),
+        run: row.get(2),
+        at_micros: row.get(3),
+        unfinished: row.get(4),
+        text,
+    }))
 }

@@ -13,6 +13,7 @@ mod large;
 mod locks;
 mod parts;
 mod privileges;
+mod renumbered;
 mod runner_lock;
 mod stopping;
 mod support;

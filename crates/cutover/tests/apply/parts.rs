@@ -87,7 +87,7 @@ async fn what_is_applied_must_be_as_it_was_whatever_is_allowed() {
             &[
                 "2 parts of it were applied, and with it what was begun:\n  part 2 (applied; lines 4–5 then) reads otherwise now, lines 4–5\n",
                 "-  VALUES (2);\n+  VALUES (22);",
-                "`cutover status --show V1` prints the text as it was",
+                "`cutover status --show 1` prints the text as it was",
             ],
         ),
         (
@@ -220,7 +220,7 @@ async fn a_part_whose_end_is_not_known_must_be_as_it_was() {
         &[
             "was changed after 1 part of it was applied, and with it what was begun:",
             "part 2 (begun, its end not known; line 2 then) reads otherwise now, line 2",
-            "`cutover repair V1 --mark not-done` settles that",
+            "`cutover repair 1 --mark not-done` settles that",
         ],
     );
     mark(&file(&edited), &database.options(), "1", Mark::NotDone).await.unwrap();
