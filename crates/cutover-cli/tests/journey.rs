@@ -215,3 +215,73 @@ fn status_shows_what_there_is_where_apply_would_refuse() {
     let again = place.run(&["apply", "--to-stage", "2"]).ends_with(0);
     assert!(again.stdout.starts_with(said) && again.stdout.contains("Nothing to do"), "{}", again.stdout);
 }
+
+#[test]
+fn the_applied_text_of_a_deleted_file_is_printed_as_it_was() {
+    let place = Place::new();
+    let text = "-- ü\nCREATE TABLE a (t text DEFAULT '${v}');\n\n";
+    place.write("cutover.toml", "[project]\nname = \"p\"\n[vars]\nv = \"secret\"\n");
+    place.write("migrations/0005_a.sql", &format!("\u{feff}{}", text.replace('\n', "\r\n")));
+    place.run(&["apply"]).ends_with(0);
+    std::fs::remove_file(place.folder.join("migrations/0005_a.sql")).unwrap();
+    place.write("migrations/0006_b.sql", "CREATE TABLE b ();\n-- cutover: new-transaction\nSELECT 1 / 0;\n");
+    let apply = place.run(&["apply"]).ends_with(1);
+    assert!(apply.stderr.contains("`cutover status --show 0005` prints its text"), "{}", apply.stderr);
+    for name in ["0005", "5", "0005_a.sql", "migrations/0005_a.sql", "migrations/5"] {
+        let shown = place.run(&["status", "--show", name]).ends_with(0);
+        assert_eq!((shown.stdout.as_str(), shown.stderr.as_str()), (text, ""), "{name}");
+    }
+    let json = place.run(&["status", "--show", "5", "--format", "json"]).ends_with(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["text"], &json["unfinished"]), (&text.into(), &false.into()));
+    let unknown = place.run(&["status", "--show", "6"]).ends_with(2);
+    assert!(unknown.stderr.contains("no migration of version 6 is applied or begun"), "{}", unknown.stderr);
+    place.write("migrations/0005_a.sql", text);
+    let apply = place.run(&["apply"]).ends_with(4);
+    assert!(apply.stderr.contains("1 of 2 parts of migrations/0006_b.sql is applied"), "{}", apply.stderr);
+    let begun = place.run(&["status", "--show", "6"]).ends_with(0);
+    assert!(begun.stdout.ends_with("SELECT 1 / 0;\n"), "{}", begun.stdout);
+
+    // What is done of it, what remains, and what is outside a transaction.
+    place.write(
+        "migrations/0007_c.sql",
+        "CREATE TABLE c (n int);\nCREATE INDEX CONCURRENTLY c_n\n  ON c (n);\n",
+    );
+    for command in ["status", "plan"] {
+        let said = place.run(&[command]).ends_with(0).stdout;
+        for line in [
+            "part 1 (line 1): a transaction of 1 statement – done\n",
+            "part 2 (line 3): a transaction of 1 statement\n",
+            "part 2 (lines 2–3): outside a transaction: CREATE INDEX CONCURRENTLY\n",
+        ] {
+            assert!(said.contains(line), "{command}: {line:?} is not in\n{said}");
+        }
+    }
+    let status = place.run(&["status"]).ends_with(0).stdout;
+    assert!(status.contains("migrations/0006_b.sql  begun: 1 of 2 parts done\n"), "{status}");
+}
+
+#[test]
+fn a_renumbered_file_is_named_and_accepted_by_its_code() {
+    let place = Place::new();
+    place.write("cutover.toml", "[project]\nname = \"p\"\n");
+    place.write("migrations/0005_a.sql", "CREATE TABLE a ();\n");
+    place.run(&["apply"]).ends_with(0);
+    std::fs::rename(place.folder.join("migrations/0005_a.sql"), place.folder.join("migrations/0007_a.sql"))
+        .unwrap();
+    let status = place.run(&["status", "--exit-code"]).ends_with(1).stdout;
+    assert!(status.contains("1 applied") && status.contains("under another number"), "{status}");
+    let plan = place.run(&["plan"]).ends_with(1);
+    assert!(plan.stdout.contains("nothing of 1 migration to apply"), "{}", plan.stdout);
+    assert!(plan.stderr.contains("--allow renumbered-migration"), "{}", plan.stderr);
+    place.run(&["apply"]).ends_with(1);
+    place.run(&["apply", "--dry-run", "--allow", "renumbered-migration"]).ends_with(0);
+    let apply = place.run(&["apply", "--allow", "renumbered-migration"]).ends_with(0);
+    assert!(
+        apply.stdout.contains("was 0005 (migrations/0005_a.sql): the history follows its file"),
+        "{}",
+        apply.stdout
+    );
+    place.run(&["status", "--exit-code"]).ends_with(0);
+    assert_eq!(place.run(&["status", "--show", "7"]).ends_with(0).stdout, "CREATE TABLE a ();\n");
+}

@@ -6,13 +6,14 @@ use std::time::Duration;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
-use crate::apply::{ApplyError, describe_difference};
-use crate::history::records::{Difference, History};
+use crate::apply::ApplyError;
+use crate::history::differences::{self, Difference};
+use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
 use crate::plan::Target;
 use crate::plan::build::{self, Built, Read};
-use crate::plan::select::{SelectError, Selection};
+use crate::plan::select::{SelectError, Selection, find_in_history};
 use crate::project::Project;
 use crate::run::Run;
 
@@ -84,17 +85,21 @@ pub async fn leniently(
         Some(_) => records::read(session, &project.name).await?,
         None => History::default(),
     };
-    let differences = records::compare(&project.migrations, &history);
+    let differences = differences::compare(project, &history);
     let mut described = Vec::with_capacity(differences.len());
     for difference in &differences {
-        described.push(describe_difference(project, difference, session).await?);
+        described.push(differences::describe(project, difference, session).await?);
     }
+    // What a run would do if these were accepted: it would not run a file again that only has another number now.
+    let renumbered = differences::renumberings(&differences);
+    let history = history.renumbered(&renumbered);
     let target = Target {
         system_identifier: found.system_identifier.clone(),
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read)?;
+    let built = built.renumbering(renumbered);
     let inspection = Inspection { found: Some(found), built, differences, described };
     Ok((inspection, refused))
 }
@@ -119,4 +124,19 @@ pub async fn stored_run(
         Some(id) => Ok(journal::read_run(session, &id).await?),
         None => Ok(None),
     }
+}
+
+/// The text of a migration that is applied or begun, by its version as [`find_in_history`] takes it; its file need not
+/// be there any more.
+///
+/// # Errors
+/// When the database cannot be read, or the history knows no such migration, or several.
+pub async fn kept_text(session: &mut Session, project: &str, version: &str) -> Result<Kept, ApplyError> {
+    let unknown = || SelectError::NotApplied { version: version.to_owned() };
+    if schema::look(session).await?.version.is_none() {
+        return Err(unknown().into());
+    }
+    let history = records::read(session, project).await?;
+    let id = find_in_history(&history, version)?;
+    Ok(records::kept(session, project, id).await?.ok_or_else(unknown)?)
 }

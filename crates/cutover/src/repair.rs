@@ -5,7 +5,8 @@ use cutover_postgres::session::Failure;
 use thiserror::Error;
 
 use crate::apply::ApplyError;
-use crate::history::{HistoryError, journal, lock, records, schema};
+use crate::history::records::Begun;
+use crate::history::{HistoryError, lock, records, schema, units};
 use crate::inspect;
 use crate::plan::select::{self, SelectError};
 use crate::project::Project;
@@ -62,12 +63,10 @@ pub async fn mark(
     // A runner at work may be just about to settle it itself.
     lock::acquire(&mut session, std::time::Duration::from_secs(5), &Stop::new(), |_| {}).await?;
     let history = records::read(&mut session, &project.name).await?;
-    let open = history.units_of(&migration.id).iter().find(|unit| !unit.done).ok_or_else(nothing_open)?;
+    let open = history.begun(&migration.id).and_then(Begun::open).ok_or_else(nothing_open)?;
     let change = match mark {
-        Mark::Done => {
-            journal::upsert_unit(&project.name, &open.run, migration, open.unit, true, "settled by hand")
-        }
-        Mark::NotDone => journal::delete_unit(&project.name, migration, open.unit),
+        Mark::Done => units::mark_done(&project.name, &open.run, &migration.id, open.unit),
+        Mark::NotDone => units::forget(&project.name, &migration.id, open.unit),
     };
     session.execute(&format!("BEGIN; SET LOCAL synchronous_commit = on; {change}; COMMIT")).await?;
     session.close().await;

@@ -31,6 +31,15 @@ pub enum Outcome {
     ConnectionLost,
 }
 
+/// How many parts of a migration are applied and recorded. A file that is one transaction has one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartsDone {
+    /// That many, of this run and earlier ones.
+    pub done: u32,
+    /// Of so many.
+    pub of: u32,
+}
+
 /// A session that stands in the way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Blocker {
@@ -121,6 +130,17 @@ pub enum EventKind {
         /// The fencing token that every writing transaction checks.
         token: i64,
     },
+    /// The history row of a migration followed its file to another number.
+    Renumbered {
+        /// Which migration it is now.
+        migration: MigrationId,
+        /// Its path now.
+        path: String,
+        /// Which it was when it was applied.
+        from: MigrationId,
+        /// Its path then.
+        from_path: String,
+    },
     /// A backup was taken, restored in a sandbox and recorded.
     BackupTaken {
         /// Stage that asked for it.
@@ -195,6 +215,9 @@ pub enum EventKind {
         code: Option<String>,
         /// What is now true of the database.
         state: String,
+        /// What of it is applied all the same.
+        #[serde(default)]
+        parts: PartsDone,
     },
     /// A migration was left out on purpose.
     StepSkipped {

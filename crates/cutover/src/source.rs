@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::history::compress::Keeper;
 use crate::migration::Migration;
-pub use crate::project::Vars;
-use crate::project::text;
+pub use crate::project::{Replaced, Vars};
+use crate::project::{Substituted, text};
 
 /// What went by, shared between the reader and whoever asks later.
 #[derive(Clone, Default)]
@@ -65,6 +65,8 @@ pub struct Opened {
     pub reader: Box<dyn Read + Send>,
     /// The text before placeholders were filled in.
     pub passed: Passed,
+    /// Where placeholders were filled in. Noted only by [`open_noting`].
+    pub replaced: Replaced,
 }
 
 /// Opens a migration.
@@ -72,10 +74,26 @@ pub struct Opened {
 /// # Errors
 /// As the file system says; what is wrong with the text comes while it is read.
 pub fn open(migration: &Migration, vars: &Vars) -> io::Result<Opened> {
+    let (substituted, passed) = substituted(migration, vars)?;
+    Ok(Opened { reader: Box::new(substituted), passed, replaced: Replaced::default() })
+}
+
+/// As [`open`], noting where placeholders were filled in.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_noting(migration: &Migration, vars: &Vars) -> io::Result<Opened> {
+    let (substituted, passed) = substituted(migration, vars)?;
+    let replaced = Replaced::default();
+    Ok(Opened { reader: Box::new(substituted.noting(replaced.clone())), passed, replaced })
+}
+
+type Text = Substituted<Tee<text::NormalisedReader<Box<dyn Read + Send>>>>;
+
+fn substituted(migration: &Migration, vars: &Vars) -> io::Result<(Text, Passed)> {
     let passed = Passed::default();
     let tee = Tee { inner: text::open(&migration.source)?, passed: passed.clone() };
-    let reader = Box::new(text::substitute(tee, vars.clone()));
-    Ok(Opened { reader, passed })
+    Ok((text::substitute(tee, vars.clone()), passed))
 }
 
 /// The normalised text, without placeholders filled in.

@@ -88,6 +88,11 @@ impl<R: Read> Splitter<R> {
         &self.directives
     }
 
+    /// Offset in bytes of the text behind the last item. A chunk of COPY data ends exactly here.
+    pub fn offset(&self) -> usize {
+        self.place.offset
+    }
+
     fn next_item(&mut self) -> Result<Option<Item>, SplitError> {
         loop {
             match self.mode {

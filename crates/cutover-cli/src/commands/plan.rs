@@ -77,10 +77,9 @@ pub(crate) fn show(app: &App, inspection: &Inspection) -> Result<(), CliError> {
 
 /// What would stop a run of this plan before its first statement.
 pub(crate) fn complaints(inspection: &Inspection, allowed: &[String]) -> Vec<String> {
-    let accepted = |code: &str| allowed.iter().any(|name| name == code);
     let differences = inspection.differences.iter().zip(&inspection.described);
     let files = differences
-        .filter(|(difference, _)| difference.code().is_some_and(|code| !accepted(code)))
+        .filter(|(difference, _)| difference.is_refused(allowed))
         .map(|(_, described)| described.clone());
     files.chain(inspection.built.script_errors(allowed).map(ToString::to_string)).collect()
 }

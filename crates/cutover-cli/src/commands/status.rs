@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use cutover::history::records::Difference;
+use cutover::history::differences::Difference;
 use cutover::inspect::{self, Inspection};
 use cutover::plan::build::Read;
 use cutover::plan::select::{SelectError, Selection};
-use cutover::plan::{Plan, Step, StepState};
-use cutover::project::Overrides;
+use cutover::plan::{Plan, Step, StepState, UnitState, UnitSummary};
+use cutover::project::{Overrides, Project};
 use cutover::report::format::{count, server_version, utc};
+use cutover::report::parts_lines;
 use cutover::text::visible;
 use serde::Serialize;
 
@@ -24,15 +25,25 @@ With -v every migration is listed, also the applied ones.
 
 Examples:
   cutover status
-  cutover status --exit-code && echo up to date")]
+  cutover status --exit-code && echo up to date
+  cutover status --show 0005 > migrations/0005_add_orders.sql    bring back a file that was deleted")]
 pub(crate) struct Arguments {
     /// End with 1 when something is pending or an applied file was edited or deleted
     #[arg(long)]
     exit_code: bool,
+    /// Print the text of this migration as it was applied (or begun), also when its file was edited or deleted since
+    ///
+    /// Exactly that text, as the checksums in the history are taken of it: LF line ends, no byte order mark,
+    /// placeholders not replaced.
+    #[arg(long, value_name = "VERSION", conflicts_with = "exit_code")]
+    show: Option<String>,
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let project = app.project(&Overrides::default())?;
+    if let Some(version) = &arguments.show {
+        return show(app, &project, version);
+    }
     let selection = Selection::default();
     let (inspection, refused) = app.block_on(async |signals| {
         let work = async {
@@ -48,8 +59,54 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         app.output.print(&text(&inspection, &refused, app.output.is_verbose()));
     }
     let pending = inspection.built.pending().next().is_some();
-    let differs = inspection.differences.iter().any(|difference| difference.code().is_some());
+    let differs = inspection.differences.iter().any(|difference| difference.is_refused(&[]));
     Ok(if arguments.exit_code && (pending || differs) { Exit::No } else { Exit::Done })
+}
+
+/// Prints the kept text of a migration.
+fn show(app: &App, project: &Project, version: &str) -> Result<Exit, CliError> {
+    let kept = app.block_on(async |signals| {
+        let work = async {
+            let target = app.target(project).await?;
+            let mut session = inspect::connect(&target.options, app.global.wait).await?;
+            Ok(inspect::kept_text(&mut session, &project.name, version).await?)
+        };
+        signals.or_end(work).await
+    })?;
+    if app.output.is_json() {
+        app.output.json(&Shown {
+            format_version: FORMAT_VERSION,
+            path: &kept.path,
+            checksum: &kept.checksum,
+            run: &kept.run,
+            at_micros: kept.at_micros,
+            unfinished: kept.unfinished,
+            text: kept.text.as_deref(),
+        })?;
+        return Ok(Exit::Done);
+    }
+    let Some(text) = &kept.text else {
+        let message = format!(
+            "{}: its text was too large to be kept; its SHA-256 is {}",
+            visible(&kept.path),
+            visible(&kept.checksum)
+        );
+        return Err(CliError::new(Exit::No, message));
+    };
+    app.output.print(text);
+    Ok(Exit::Done)
+}
+
+/// The kept text of a migration.
+#[derive(Serialize)]
+struct Shown<'a> {
+    format_version: u32,
+    path: &'a str,
+    checksum: &'a str,
+    run: &'a str,
+    at_micros: i64,
+    unfinished: bool,
+    text: Option<&'a str>,
 }
 
 /// Migrations by state.
@@ -125,6 +182,8 @@ struct MigrationLine<'a> {
     stage: Option<&'a str>,
     #[serde(flatten)]
     state: &'a StepState,
+    /// The transactions and statements outside one of a migration that is not applied.
+    units: &'a [UnitSummary],
 }
 
 #[derive(Serialize)]
@@ -149,13 +208,22 @@ impl<'a> Document<'a> {
             path: &step.path,
             stage: step.stage.as_deref(),
             state: &step.state,
+            units: &step.units,
         });
         let differences =
             inspection.differences.iter().zip(&inspection.described).map(|(difference, described)| {
                 let (kind, path) = match difference {
-                    Difference::Edited { path, .. } => ("edited", path),
-                    Difference::Deleted { path, .. } => ("deleted", path),
-                    Difference::Renamed { to, .. } => ("renamed", to),
+                    Difference::Edited { path, .. } => ("edited", path.as_str()),
+                    Difference::EditedUnfinished { path, .. } => ("edited_unfinished", path.as_str()),
+                    Difference::Deleted { path, unfinished: false, .. } => ("deleted", path.as_str()),
+                    Difference::Deleted { path, unfinished: true, .. } => {
+                        ("deleted_unfinished", path.as_str())
+                    }
+                    Difference::Renamed { to, .. } => ("renamed", to.as_str()),
+                    Difference::Renumbered(renumbering) => ("renumbered", renumbering.to_path.as_str()),
+                    Difference::SameText { files, .. } => {
+                        ("same_text", files.first().map_or("", String::as_str))
+                    }
                 };
                 DifferenceLine { kind, path, described }
             });
@@ -228,13 +296,28 @@ fn steps<'a>(out: &mut String, steps: impl Iterator<Item = &'a Step>, all: bool)
             StepState::Applied { .. } => continue,
             StepState::Pending => "pending".to_owned(),
             StepState::PendingOutOfOrder => "pending below the highest applied version".to_owned(),
-            StepState::Resume { done } => {
-                format!("begun: {} of {} done", done, count(step.units.len(), "part", "parts"))
-            }
+            StepState::Resume { .. } => begun(step),
+            StepState::Deferred if is_begun(step) => format!("deferred, {}", begun(step)),
+            StepState::Optional if is_begun(step) => format!("optional, {}", begun(step)),
             StepState::Deferred => "deferred".to_owned(),
             StepState::Optional => "optional".to_owned(),
             StepState::AboveTarget => "above the target".to_owned(),
         };
         let _ = writeln!(out, "      {}  {state}", visible(&step.path));
+        if !matches!(step.state, StepState::Applied { .. }) {
+            for line in parts_lines(step) {
+                let _ = writeln!(out, "        {}", visible(&line));
+            }
+        }
     }
+}
+
+/// Whether an earlier run began it and did not finish it.
+fn is_begun(step: &Step) -> bool {
+    step.units.iter().any(|unit| !unit.state.is_pending())
+}
+
+fn begun(step: &Step) -> String {
+    let done = step.units.iter().filter(|unit| unit.state == UnitState::Done).count();
+    format!("begun: {done} of {} done", count(step.units.len(), "part", "parts"))
 }

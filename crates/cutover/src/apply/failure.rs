@@ -8,7 +8,8 @@ use cutover_postgres::session::ServerMessage;
 use super::feed::Place;
 use super::step::{Step, Tools};
 use super::worker::Trouble;
-use crate::run::{Blocker, Outcome};
+use crate::history::journal;
+use crate::run::{Blocker, Outcome, PartsDone};
 use crate::text::{caret, visible};
 
 /// A step that did not finish.
@@ -22,6 +23,8 @@ pub(super) struct StepFailure {
     pub(super) code: Option<String>,
     /// What is now true of the database.
     pub(super) state: String,
+    /// What of the migration is applied all the same.
+    pub(super) parts: PartsDone,
     /// The connection was lost; set to whether a commit may have been on its way.
     pub(super) lost: Option<bool>,
     /// The migration (by its place in the project) that was sent behind this one when the connection was lost.
@@ -30,7 +33,12 @@ pub(super) struct StepFailure {
 
 impl StepFailure {
     fn new(outcome: Outcome, message: String, state: String) -> Self {
-        Self { outcome, message, code: None, state, lost: None, behind: None }
+        Self { outcome, message, code: None, state, parts: PartsDone::default(), lost: None, behind: None }
+    }
+
+    /// The same, with what is applied all the same.
+    pub(super) fn after(self, parts: PartsDone) -> Self {
+        Self { parts, ..self }
     }
 
     /// A failure outside a transaction whose effect nobody knows.
@@ -59,8 +67,8 @@ pub(super) fn rolled_back(step: &Step<'_>, index: usize) -> String {
 }
 
 /// The file changed or vanished while it was applied.
-pub(super) fn unreadable(step: &Step<'_>, why: &str) -> StepFailure {
-    StepFailure::clean(format!("{}: {why}", step.migration.path), rolled_back(step, 0))
+pub(super) fn unreadable(step: &Step<'_>, index: usize, why: &str) -> StepFailure {
+    StepFailure::clean(format!("{}: {why}", step.migration.path), rolled_back(step, index))
 }
 
 /// The run is to end before the step is done.
@@ -131,6 +139,14 @@ pub(super) fn from_trouble(
 ) -> StepFailure {
     let path = &step.migration.path;
     match trouble {
+        Trouble::Refused { message, statement: None } if message.message.contains(journal::NOT_WRITTEN) => {
+            let message = format!(
+                "{path}: its record in schema cutover was not written: a trigger there, of this file or an earlier one, takes \
+                 rows away\n  hint: leave cutover's tables alone; pg_trigger lists the triggers of cutover.migration and \
+                 cutover.unit"
+            );
+            StepFailure::clean(message, rolled_back(step, index))
+        }
         Trouble::Refused { message, .. } => {
             let mut failure = StepFailure::clean(refused(step, message, place), rolled_back(step, index));
             failure.code = Some(message.code.clone());

@@ -52,6 +52,10 @@ pub(super) async fn learn(
         let also = format!("; {} was on its way behind it and is applied too", behind.path);
         failure.state.push_str(&also);
     }
+    failure.parts.done = match history.begun(&migration.id) {
+        _ if history.get(&migration.id).is_some() => failure.parts.of,
+        begun => begun.map_or(0, |begun| u32::try_from(begun.done()).unwrap_or(u32::MAX)),
+    };
     // The journal's last lines go through the session that works.
     if monitor.is_closed() && fate == Fate::Decided {
         let stop = crate::stop::Stop::new();
@@ -67,20 +71,19 @@ fn state(history: &History, migration: &Migration) -> String {
     if history.get(&migration.id).is_some() {
         return format!("{path} is applied: its commit had reached the server");
     }
-    let units = history.units_of(&migration.id);
-    if let Some(open) = units.iter().find(|unit| !unit.done) {
+    let Some(begun) = history.begun(&migration.id) else {
+        return format!("nothing of {path} is in the database");
+    };
+    if let Some(open) = begun.open() {
         return format!(
             "part {} of {path} runs outside a transaction and may still be running or be done; the next run looks and \
              goes on from there, or asks",
             open.unit + 1
         );
     }
-    match units.len() {
-        0 => format!("nothing of {path} is in the database"),
-        done => {
-            format!("of {path}, {done} part(s) are applied and recorded; the next run goes on from there")
-        }
-    }
+    let done = begun.done();
+    let (parts, are) = if done == 1 { ("part", "is") } else { ("parts", "are") };
+    format!("of {path}, {done} {parts} {are} applied and recorded; the next run goes on from there")
 }
 
 /// What is known of the transaction at hand.

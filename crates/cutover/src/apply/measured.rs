@@ -45,7 +45,10 @@ pub(super) async fn preconditions(
     step: &Step<'_>,
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<(), StepFailure> {
-    let refuse = |message: String| StepFailure::clean(message, failure::rolled_back(step, 0));
+    let done = usize::try_from(step.done).unwrap_or(usize::MAX);
+    let refuse = |message: String| {
+        StepFailure::clean(message, failure::rolled_back(step, done)).after(step.parts(done))
+    };
     let history = records::read(tools.watch.monitor(), &project.name)
         .await
         .map_err(|error| refuse(error.to_string()))?;

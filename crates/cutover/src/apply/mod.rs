@@ -27,13 +27,15 @@ pub use backup::BackupSettings;
 pub use crash::CrashPoints;
 pub use error::ApplyError;
 pub use failure::describe as describe_blocker;
-pub use preflight::{describe as describe_difference, may_write};
+pub use preflight::may_write;
 
 use self::failure::StepFailure;
 use self::recorder::Recorder;
 use self::step::{OpenUnit, Step, Tools};
 use self::watch::Watch;
 use crate::clock::Clock;
+use crate::history::differences::Renumbering;
+use crate::history::records::Begun;
 use crate::history::{journal, lock, records, schema};
 use crate::plan::build::{self, Built, Read};
 use crate::plan::select::Selection;
@@ -152,7 +154,7 @@ pub async fn apply(
         plan: built.plan.clone(),
         events: Vec::new(),
     };
-    if !has_work(&built, request) && !open_runs {
+    if !has_work(project, &built, request) && !open_runs {
         return Ok(nothing_to_do(run, recorder));
     }
     may_write(&found)?;
@@ -165,18 +167,19 @@ pub async fn apply(
     }
     let token = take_over(&mut monitor, &id, &operator, request, &stop, &mut recorder).await?;
     // Only now nobody else can commit: what a runner that lost its lock had under way is decided.
-    if records::read(&mut monitor, &project.name).await? != built.history {
+    let now = records::read(&mut monitor, &project.name).await?;
+    if now.renumbered(&built.renumbered) != built.history {
         let found = schema::look(&mut monitor).await?;
         built = read_and_plan(project, &found, request, &mut monitor).await?;
         run.plan = built.plan.clone();
     }
-    if !has_work(&built, request) {
+    if !has_work(project, &built, request) {
         store(&mut monitor, &journal::close_open_runs(&project.name), &mut recorder).await?;
         return Ok(nothing_to_do(run, recorder));
     }
     let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor).await?;
     preflight::nothing_missing(project, &built, &mut worker.session).await?;
-    begin(&mut monitor, &run, project, request, token, &mut recorder).await?;
+    begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
     backup::take_required(project, &built, options, request.backup.as_ref(), &mut monitor, &mut recorder)
         .await?;
     measured::take_figures(project, options, &mut monitor, &mut recorder).await?;
@@ -233,8 +236,14 @@ async fn take_over(
 }
 
 /// There is something to apply, or something to record.
-fn has_work(built: &Built, request: &Request) -> bool {
-    built.pending().next().is_some() || !request.selection.defer.is_empty()
+fn has_work(project: &Project, built: &Built, request: &Request) -> bool {
+    let unheard = |text: &String| {
+        crate::plan::select::find(project, text)
+            .is_ok_and(|(_, migration)| !built.history.deferred.contains(&migration.id))
+    };
+    built.pending().next().is_some()
+        || !built.renumbered.is_empty()
+        || request.selection.defer.iter().any(unheard)
 }
 
 fn nothing_to_do(mut run: Run, mut recorder: Recorder<'_>) -> Run {
@@ -254,13 +263,14 @@ async fn read_and_plan(
         Some(_) => records::read(monitor, &project.name).await?,
         None => records::History::default(),
     };
-    preflight::unchanged_files(project, &history, &request.allow, monitor).await?;
+    let (history, renumbered) = preflight::agreed_history(project, history, &request.allow, monitor).await?;
     let target = Target {
         system_identifier: found.system_identifier.clone(),
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
-    let built = build::build(project, history, &request.selection, Some(target), Read::Work)?;
+    let built =
+        build::build(project, history, &request.selection, Some(target), Read::Work)?.renumbering(renumbered);
     let errors: Vec<_> = built.script_errors(&request.allow).cloned().collect();
     if !errors.is_empty() {
         return Err(ApplyError::Scripts(errors));
@@ -274,6 +284,7 @@ async fn begin(
     run: &Run,
     project: &Project,
     request: &Request,
+    renumbered: &[Renumbering],
     token: i64,
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
@@ -289,6 +300,18 @@ async fn begin(
         recorder.tell(EventKind::StepSkipped { migration: step.migration.clone(), why: why.into() });
     }
     let mut record = format!("{}; {}", journal::close_open_runs(&project.name), journal::insert_run(run));
+    if !renumbered.is_empty() {
+        record.push_str("; ");
+        record.push_str(&journal::renumber(&project.name, renumbered));
+    }
+    for Renumbering { from, from_path, to, to_path, .. } in renumbered {
+        recorder.tell(EventKind::Renumbered {
+            migration: to.clone(),
+            path: to_path.clone(),
+            from: from.clone(),
+            from_path: from_path.clone(),
+        });
+    }
     for text in &request.selection.defer {
         let (_, migration) = crate::plan::select::find(project, text)?;
         record.push_str("; ");
@@ -373,9 +396,9 @@ fn step<'a>(
     next_is_transactional: bool,
 ) -> Option<Step<'a>> {
     let migration = &project.migrations[index];
-    let units = built.history.units_of(&migration.id);
-    let done = units.iter().take_while(|unit| unit.done).count();
-    let open_unit = units.iter().find(|unit| !unit.done);
+    let begun = built.history.begun(&migration.id);
+    let done = begun.map_or(0, Begun::done);
+    let open_unit = begun.and_then(Begun::open);
     Some(Step {
         index,
         project: &project.name,
@@ -386,6 +409,7 @@ fn step<'a>(
         config: &project.apply,
         done: u32::try_from(done).unwrap_or(u32::MAX),
         open_unit: open_unit.map(|unit| OpenUnit { unit: unit.unit, run: unit.run.clone() }),
+        text_is_kept: begun.is_some_and(|begun| begun.checksum == migration.checksums.normalised),
         was_deferred: built.history.deferred.contains(&migration.id),
         next_is_transactional,
     })
@@ -423,6 +447,7 @@ async fn fail(
         message: failure.message,
         code: failure.code,
         state: failure.state,
+        parts: failure.parts,
     });
     failure.outcome
 }

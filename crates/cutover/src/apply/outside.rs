@@ -13,7 +13,7 @@ use super::failure::{self, StepFailure};
 use super::feed::{Feed, Place};
 use super::step::{OpenUnit, Step, Tools, lock_timeout};
 use super::worker::{Notices, Trouble};
-use crate::history::{journal, lock};
+use crate::history::{lock, units};
 use crate::run::{EventKind, Outcome};
 use crate::script::{Outside, Unit};
 
@@ -38,12 +38,12 @@ pub(super) async fn run(
 ) -> Result<(), StepFailure> {
     let Some(outside) = &unit.outside else { return Ok(()) };
     let start = Instant::now();
-    feed.seek(unit).map_err(|why| failure::unreadable(step, &why))?;
-    let statement = feed.one().map_err(|why| failure::unreadable(step, &why))?;
+    feed.seek(unit).map_err(|why| failure::unreadable(step, index, &why))?;
+    let statement = feed.one().map_err(|why| failure::unreadable(step, index, &why))?;
     // A build that failed long ago would make IF NOT EXISTS succeed without an index that works.
     clear_invalid(step, index, outside, tools).await?;
     name_is_free(step, index, outside, &statement, tools).await?;
-    journal_unit(step, index, &statement, false, tools).await?;
+    journal_unit(step, index, false, tools).await?;
     tools.watch.forget();
     tools.watch.longest_block = Some(step.config.lock_wait);
     let mut notices = Notices::new();
@@ -57,7 +57,7 @@ pub(super) async fn run(
     match result {
         Ok(()) => {
             verify(step, index, outside, tools).await?;
-            journal_unit(step, index, &statement, true, tools).await?;
+            journal_unit(step, index, true, tools).await?;
             step.unit_finished(index, start.elapsed(), tools);
             Ok(())
         }
@@ -71,13 +71,12 @@ pub(super) async fn run(
 async fn journal_unit(
     step: &Step<'_>,
     index: usize,
-    statement: &str,
     done: bool,
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<(), StepFailure> {
-    let number = u32::try_from(index).unwrap_or(u32::MAX);
-    let run = tools.recorder.run().to_owned();
-    let record = journal::upsert_unit(step.project, &run, step.migration, number, done, statement);
+    let record = step
+        .unit_record(index, done, tools.recorder.run())
+        .map_err(|trouble| failure::from_trouble(step, index, &trouble, None, tools))?;
     write(step, index, &record, tools).await
 }
 
@@ -153,7 +152,7 @@ async fn clean_up(
     }
     // Nothing of it stands in the way, so the journal need not ask about it.
     let number = u32::try_from(index).unwrap_or(u32::MAX);
-    let record = journal::delete_unit(step.project, step.migration, number);
+    let record = units::forget(step.project, &step.migration.id, number);
     if let Err(failure) = write(step, index, &record, tools).await {
         failed.state = format!("{}\n{}", failed.state, failure.message);
     }
@@ -341,9 +340,9 @@ pub(super) async fn settle(
     };
     let run = tools.recorder.run().to_owned();
     let record = if done {
-        journal::upsert_unit(step.project, &run, step.migration, open.unit, true, &outside.what)
+        units::mark_done(step.project, &run, &step.migration.id, open.unit)
     } else {
-        journal::delete_unit(step.project, step.migration, open.unit)
+        units::forget_attempt(step.project, &step.migration.id, open.unit)
     };
     write(step, index, &record, tools).await?;
     Ok(done)
@@ -393,5 +392,6 @@ async fn wait_for_owner(
             events.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
         })
         .await;
-    result.map_err(|error| StepFailure::clean(error.to_string(), failure::rolled_back(step, 0)))
+    let done = usize::try_from(step.done).unwrap_or(usize::MAX);
+    result.map_err(|error| StepFailure::clean(error.to_string(), failure::rolled_back(step, done)))
 }

@@ -6,12 +6,12 @@ use cutover_postgres::session::{Session, Startup};
 use super::error::ApplyError;
 use super::worker::{Terms, Worker};
 use super::{Request, application_name};
-use crate::history::records::{Difference, History};
-use crate::history::{HistoryError, records, schema::Found};
+use crate::history::differences::{self, Renumbering};
+use crate::history::records::History;
+use crate::history::schema::Found;
 use crate::plan::build::Built;
 use crate::plan::prerequisites;
 use crate::project::Project;
-use crate::source;
 
 /// The oldest server this works with: 12 (older ones lack what the safety of a run rests on).
 const OLDEST: u32 = 120_000;
@@ -42,70 +42,24 @@ pub fn may_write(found: &Found) -> Result<(), ApplyError> {
     Err(ApplyError::NotAllowed(complaint))
 }
 
-/// Refuses edited and deleted applied files, with a diff against what was applied, unless that is allowed by name.
-pub(super) async fn unchanged_files(
+/// Refuses files that are not what the history knows, unless that is allowed by name. Gives the history as the run will
+/// make it, and what that takes: rows that follow their files to other numbers.
+pub(super) async fn agreed_history(
     project: &Project,
-    history: &History,
+    history: History,
     allow: &[String],
     session: &mut Session,
-) -> Result<(), ApplyError> {
-    let differences = records::compare(&project.migrations, history);
-    let refused = differences.iter().filter(|difference| {
-        difference.code().is_some_and(|code| !allow.iter().any(|allowed| allowed == code))
-    });
+) -> Result<(History, Vec<Renumbering>), ApplyError> {
+    let differences = differences::compare(project, &history);
     let mut complaints = Vec::new();
-    for difference in refused {
-        complaints.push(describe(project, difference, session).await?);
+    for difference in differences.iter().filter(|difference| difference.is_refused(allow)) {
+        complaints.push(differences::describe(project, difference, session).await?);
     }
-    if complaints.is_empty() { Ok(()) } else { Err(ApplyError::ChangedFiles(complaints)) }
-}
-
-/// A difference in words, an edited file with a diff.
-///
-/// # Errors
-/// As the server says when it is asked for the applied text.
-pub async fn describe(
-    project: &Project,
-    difference: &Difference,
-    session: &mut Session,
-) -> Result<String, HistoryError> {
-    Ok(match difference {
-        Difference::Edited { path, unfinished: true, .. } => format!(
-            "{path}: was changed after a part of it was applied\n  hint: put it back and finish it; where a later part was wrong, --allow edited-unfinished goes on after the parts that \
-             are done, with the rest as it is in the file now"
-        ),
-        Difference::Edited { id, path, applied, now, .. } => {
-            let mut text = format!(
-                "{path}: was changed after it was applied (checksum {} then, {} now)\n  hint: put it back and write a new \
-                 migration, or accept it with --allow edited-migration",
-                short(applied),
-                short(now)
-            );
-            let migration = project.migrations.iter().find(|migration| migration.id == *id);
-            let now = migration.and_then(|migration| source::read_to_string(migration).ok());
-            match (records::applied_text(session, &project.name, id).await?, now) {
-                (Some(then), Some(now)) => {
-                    text.push('\n');
-                    text.push_str(&records::unified_diff(&then, &now, path));
-                }
-                _ => text.push_str(
-                    "\n  (the applied text was too large to keep, or the migration is not finished: no diff)",
-                ),
-            }
-            text
-        }
-        Difference::Deleted { id, path } => format!(
-            "{path}: version {id} is applied, but no file has it any more\n  hint: bring the file back, or accept it with \
-             --allow deleted-migration"
-        ),
-        Difference::Renamed { from, to, .. } => {
-            format!("{to}: was applied under the name {from}; the text is the same")
-        }
-    })
-}
-
-fn short(checksum: &str) -> &str {
-    checksum.get(..12).unwrap_or(checksum)
+    if !complaints.is_empty() {
+        return Err(ApplyError::ChangedFiles(complaints));
+    }
+    let moves = differences::renumberings(&differences);
+    Ok((history.renumbered(&moves), moves))
 }
 
 /// Names what pending migrations need and nobody provides.

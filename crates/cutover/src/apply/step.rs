@@ -14,11 +14,11 @@ use super::outside;
 use super::recorder::{Recorder, Reserved};
 use super::watch::Watch;
 use super::worker::{Closing, FIRST_LOCK_TIMEOUT, Notices, Record, Trouble, Worker};
-use crate::history::journal;
+use crate::history::{journal, units};
 use crate::jitter::Jitter;
 use crate::migration::Migration;
 use crate::project::ApplyConfig;
-use crate::run::EventKind;
+use crate::run::{EventKind, PartsDone};
 use crate::script::{Script, Unit};
 use crate::source::Vars;
 
@@ -39,6 +39,8 @@ pub(super) struct Step<'a> {
     pub(super) done: u32,
     /// A unit that an earlier run began outside a transaction, with an outcome nobody knows.
     pub(super) open_unit: Option<OpenUnit>,
+    /// The journal has the text of the file as it is now.
+    pub(super) text_is_kept: bool,
     /// An earlier run recorded that it is left for later.
     pub(super) was_deferred: bool,
     /// The next step begins with a transaction: its prelude may go along with our commit.
@@ -101,18 +103,30 @@ impl Step<'_> {
         attempted: u32,
         tools: &mut Tools<'_, '_, '_>,
     ) -> Result<(), StepFailure> {
+        let mut done = usize::try_from(self.done).unwrap_or(usize::MAX);
+        let result = self.run_units(attempted, &mut done, tools).await;
+        result.map_err(|failure| failure.after(self.parts(done)))
+    }
+
+    /// As [`Step::run_after`]; counts in `done` the units that are.
+    async fn run_units(
+        &self,
+        attempted: u32,
+        done: &mut usize,
+        tools: &mut Tools<'_, '_, '_>,
+    ) -> Result<(), StepFailure> {
         let began = Instant::now();
         let mut attempts = attempted + 1;
         let mut feed = Feed::new(self.script, self.migration, self.vars);
-        let mut done = usize::try_from(self.done).unwrap_or(usize::MAX);
         if let Some(open) = &self.open_unit
             && outside::settle(self, open, tools).await?
         {
-            done += 1;
+            *done += 1;
         }
         let units = self.script.units.len();
         let mut closed = false;
-        for (index, unit) in self.script.units.iter().enumerate().skip(done) {
+        for (index, unit) in self.script.units.iter().enumerate().skip(*done) {
+            *done = index;
             let closing = index + 1 == units;
             if tools.watch.stop().is_cancelled() {
                 tools.worker.roll_back().await;
@@ -127,6 +141,7 @@ impl Step<'_> {
             closed |= closing;
         }
         if !closed {
+            *done = units;
             // Nothing to send, or the last statement ran outside a transaction: the row gets a transaction of its own.
             let nothing = Unit { first: self.script.statements, count: 0, outside: None };
             let part = Part { index: units, unit: &nothing, closing: true, attempts, began };
@@ -152,7 +167,7 @@ impl Step<'_> {
         let mut seen = Vec::new();
         loop {
             tools.watch.forget();
-            feed.seek(part.unit).map_err(|why| failure::unreadable(self, &why))?;
+            feed.seek(part.unit).map_err(|why| failure::unreadable(self, part.index, &why))?;
             part.attempts = earlier.max(attempt);
             let trouble = match self
                 .attempt(part, lock_timeout(attempt, self.config.lock_timeout), feed, tools)
@@ -231,7 +246,7 @@ impl Step<'_> {
             let reserved = reserved.ok_or_else(|| Trouble::Unreadable("the step has ended before".into()))?;
             self.closing_record(part.attempts, before, feed, tools.recorder.run(), events, &reserved)?
         } else {
-            Record::Text(self.unit_record(part, tools.recorder))
+            Record::Text(self.unit_record(part.index, true, tools.recorder.run())?)
         };
         let next = self.opens_next(tools).filter(|_| part.closing);
         tools.crash.point();
@@ -277,11 +292,28 @@ impl Step<'_> {
         self.script.needs.iter().any(|need| need.object.kind.family() == ObjectKind::Routine)
     }
 
-    /// What is written beside the effects of a unit that others follow, in the same transaction.
-    fn unit_record(&self, part: Part<'_>, recorder: &Recorder<'_>) -> String {
-        let number = u32::try_from(part.index).unwrap_or(u32::MAX);
-        let shown = format!("statements {} to {}", part.unit.first + 1, part.unit.first + part.unit.count);
-        journal::upsert_unit(self.project, recorder.run(), self.migration, number, true, &shown)
+    /// What is written beside the effects of a unit that others follow, in the same transaction; for a unit outside a
+    /// transaction, what is written before (`done` is false then) and after it.
+    pub(super) fn unit_record(&self, index: usize, done: bool, run: &str) -> Result<String, Trouble> {
+        let parts = &self.script.parts;
+        let Some(part) = parts.list.get(index) else {
+            return Err(Trouble::Unreadable("it has fewer statements than when it was read before".into()));
+        };
+        let unit = u32::try_from(index).unwrap_or(u32::MAX);
+        let (project, migration) = (self.project, self.migration);
+        let mut record = units::upsert(&units::UnitRecord { project, run, migration, unit, part, done });
+        // Once a run: with the first unit it goes on with, which is the next one where the open one turned out to be done.
+        if !self.text_is_kept && (self.done..=self.done.saturating_add(1)).contains(&unit) {
+            record.push_str("; ");
+            record.push_str(&units::keep_text(project, run, migration, parts.text.as_deref()));
+        }
+        Ok(record)
+    }
+
+    /// What of the migration is applied when that many of its units are done.
+    pub(super) fn parts(&self, done: usize) -> PartsDone {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        PartsDone { done: number(done), of: number(self.script.units.len().max(1)) }
     }
 
     /// What is written beside the effects of the last unit, in the same transaction; `events` go with it.
@@ -308,13 +340,13 @@ impl Step<'_> {
         });
         let more = [
             events,
-            if self.script.is_one_transaction() {
+            if self.script.is_one_transaction() && self.done == 0 && self.open_unit.is_none() {
                 String::new()
             } else {
-                journal::delete_units(self.project, self.migration)
+                units::forget_all(self.project, &self.migration.id)
             },
             if self.was_deferred {
-                journal::delete_deferral(self.project, self.migration)
+                journal::delete_deferral(self.project, &self.migration.id)
             } else {
                 String::new()
             },

@@ -231,7 +231,8 @@ impl Worker {
         };
         let record = match closing.record {
             Record::Text(text) => text.clone(),
-            Record::Step { values, before, more } if self.left == Left::Anything => {
+            // Where code may have run, the row itself is in doubt.
+            Record::Step { values, before, more } if self.left == Left::Anything || self.event_triggers => {
                 journal::insert_step(values, *before) + more
             }
             Record::Step { values, before, more } => journal::execute_step(values, *before) + more,

@@ -7,6 +7,7 @@ use cutover_analysis::sql::quote_literal;
 use cutover_postgres::session::Session;
 
 use super::HistoryError;
+use super::differences::Renumbering;
 use crate::migration::{Migration, MigrationId};
 use crate::plan::Plan;
 use crate::run::{EventKind, Outcome, Run, RunEvent};
@@ -108,13 +109,29 @@ pub fn execute_step(values: &StepValues, before: Duration) -> String {
     format!("EXECUTE cutover_step ({head}, '{began}', {tail}, '{}')", before.as_secs_f64())
 }
 
-/// As [`execute_step`], in a session that may have lost its prepared statements.
+/// As [`execute_step`], in a session that may have lost its prepared statements and where code may have run that took
+/// the row away: it fails then, and with it the transaction.
 pub fn insert_step(values: &StepValues, before: Duration) -> String {
     let StepValues { head, began, tail } = values;
-    format!(
+    must_write(&format!(
         "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) \
          VALUES ({head}, pg_catalog.to_timestamp({began}), {tail}, {STEP_MEASURED} OPERATOR(pg_catalog.+) {})",
         before.as_secs_f64()
+    ))
+}
+
+/// What the server is made to say where a row of ours was not written.
+pub const NOT_WRITTEN: &str = "cutover: its own record was not written";
+
+/// An INSERT of one row that fails where it writes none: a trigger may swallow a row, and the command tag that would
+/// tell comes with that of the COMMIT, too late. Costs the server about 25 µs.
+pub(super) fn must_write(insert: &str) -> String {
+    // Not a constant, so that it is not evaluated when the statement is planned.
+    format!(
+        "WITH written AS ({insert} RETURNING 1) \
+         SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 1 THEN 1 \
+         ELSE ({} OPERATOR(pg_catalog.||) pg_catalog.repeat(' ', pg_catalog.count(*)::pg_catalog.int4))::pg_catalog.int4 END FROM written",
+        quote_literal(NOT_WRITTEN)
     )
 }
 
@@ -151,7 +168,7 @@ pub fn step_values(record: &Record<'_>) -> StepValues {
 }
 
 /// Bytes as a literal that means the same under every setting.
-fn bytea(bytes: &[u8]) -> String {
+pub(super) fn bytea(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2 + 8);
     text.push_str("E'\\\\x");
     for byte in bytes {
@@ -163,54 +180,9 @@ fn bytea(bytes: &[u8]) -> String {
     text
 }
 
-/// Journals a unit. `done` is false just before a statement that runs outside a transaction.
-pub fn upsert_unit(
-    project: &str,
-    run: &str,
-    migration: &Migration,
-    unit: u32,
-    done: bool,
-    statement: &str,
-) -> String {
-    let state = if done { "done" } else { "started" };
-    let shown: String = statement.chars().take(4000).collect();
-    format!(
-        "INSERT INTO cutover.unit (project, root, version, version_text, unit, state, checksum, statement, run, at) \
-         VALUES ({}, {}, {}, {}, {unit}, '{state}', {}, {}, {}, pg_catalog.clock_timestamp()) \
-         ON CONFLICT (project, root, version, unit) DO UPDATE SET state = excluded.state, run = excluded.run, at = excluded.at",
-        quote_literal(project),
-        quote_literal(&migration.id.root),
-        quote_literal(&migration.id.version.key()),
-        quote_literal(migration.id.version.text()),
-        quote_literal(&migration.checksums.normalised),
-        quote_literal(&shown),
-        quote_literal(run),
-    )
-}
-
-/// Forgets one unit: nothing of it is in the database.
-pub fn delete_unit(project: &str, migration: &Migration, unit: u32) -> String {
-    format!("{} AND unit = {unit}", delete_units(project, migration))
-}
-
-/// Forgets the units of a migration that is finished (its history row says more), or that never happened.
-pub fn delete_units(project: &str, migration: &Migration) -> String {
-    format!(
-        "DELETE FROM cutover.unit WHERE project = {} AND root = {} AND version = {}",
-        quote_literal(project),
-        quote_literal(&migration.id.root),
-        quote_literal(&migration.id.version.key()),
-    )
-}
-
 /// A migration that is applied is no longer deferred.
-pub fn delete_deferral(project: &str, migration: &Migration) -> String {
-    format!(
-        "DELETE FROM cutover.deferral WHERE project = {} AND root = {} AND version = {}",
-        quote_literal(project),
-        quote_literal(&migration.id.root),
-        quote_literal(&migration.id.version.key()),
-    )
+pub fn delete_deferral(project: &str, id: &MigrationId) -> String {
+    format!("DELETE FROM cutover.deferral WHERE {}", super::units::of(project, id))
 }
 
 /// Records that a migration is left for later.
@@ -372,7 +344,7 @@ async fn step_events(session: &mut Session, run: &str) -> Result<Vec<(i64, RunEv
     let rows = session
         .query(
             "SELECT seq, root, version, version_text, path, (extract(epoch FROM began_at) * 1000000)::int8, began_after, took,
-                    attempts, statements, end_seq FROM cutover.migration WHERE run = $1",
+                    attempts, statements, end_seq, ran_as::text FROM cutover.migration WHERE run = $1",
             &[&run],
         )
         .await?;
@@ -382,8 +354,16 @@ async fn step_events(session: &mut Session, run: &str) -> Result<Vec<(i64, RunEv
             root: row.get(1),
             version: super::records::version(&row.get::<_, String>(2), row.get(3))?,
         };
+        // What the run did, it did under the number the file had then.
+        let (id, path) = match row.get::<_, Option<String>>(11) {
+            None => (id, row.get(4)),
+            Some(then) => {
+                let RanAs { migration, path } = parse(&then, "identity")?;
+                (migration, path)
+            }
+        };
         let (at_micros, took): (i64, Duration) = (row.get(5), duration(row.get(7)));
-        let started = EventKind::StepStarted { migration: id.clone(), path: row.get(4) };
+        let started = EventKind::StepStarted { migration: id.clone(), path };
         let finished = EventKind::StepFinished {
             migration: id,
             statements: u32::try_from(row.get::<_, i32>(9)).unwrap_or(0),
@@ -397,6 +377,52 @@ async fn step_events(session: &mut Session, run: &str) -> Result<Vec<(i64, RunEv
         events.push((row.get::<_, i64>(10), RunEvent { at_micros, elapsed, kind: finished }));
     }
     Ok(events)
+}
+
+/// Under which number a migration ran whose file has another one now.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct RanAs {
+    migration: MigrationId,
+    path: String,
+}
+
+/// Lets the rows of migrations follow their files to other numbers. All of them at once: two may have changed places.
+pub fn renumber(project: &str, moves: &[Renumbering]) -> String {
+    let mut text = Vec::new();
+    for Renumbering { from, from_path, .. } in moves {
+        let ran_as = RanAs { migration: from.clone(), path: from_path.clone() };
+        let of = super::units::of(project, from);
+        text.push(format!(
+            "UPDATE cutover.migration SET version = 'moving ' || version, ran_as = coalesce(ran_as, {}) WHERE {of}",
+            json(&ran_as)
+        ));
+        for table in ["unit", "begun"] {
+            text.push(format!("UPDATE cutover.{table} SET version = 'moving ' || version WHERE {of}"));
+        }
+    }
+    for Renumbering { from, to, to_name, to_path, .. } in moves {
+        let of = |version: &str| {
+            format!(
+                "WHERE project = {} AND root = {} AND version = {}",
+                quote_literal(project),
+                quote_literal(&from.root),
+                quote_literal(version)
+            )
+        };
+        let moving = of(&format!("moving {}", from.version.key()));
+        let identity = format!(
+            "root = {}, version = {}, version_text = {}",
+            quote_literal(&to.root),
+            quote_literal(&to.version.key()),
+            quote_literal(to.version.text())
+        );
+        let (name, path) = (quote_literal(to_name), quote_literal(to_path));
+        text.push(format!("UPDATE cutover.migration SET {identity}, name = {name}, path = {path} {moving}"));
+        text.push(format!("UPDATE cutover.unit SET {identity} {moving}"));
+        text.push(format!("UPDATE cutover.begun SET {identity}, path = {path} {moving}"));
+        text.push(delete_deferral(project, to));
+    }
+    text.join("; ")
 }
 
 fn duration(seconds: f64) -> Duration {

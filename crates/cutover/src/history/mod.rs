@@ -3,10 +3,12 @@
 //! It must not decide what to run: that is `plan`'s and `apply`'s work.
 
 pub mod compress;
+pub mod differences;
 pub mod journal;
 pub mod lock;
 pub mod records;
 pub mod schema;
+pub mod units;
 
 use cutover_postgres::session::Failure;
 use thiserror::Error;

@@ -1,13 +1,14 @@
-//! Applied migrations as rows, and how a project's files compare with them.
+//! Applied and begun migrations as rows, and their kept texts.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use cutover_postgres::session::Session;
 use sha2::{Digest, Sha256};
-use similar::TextDiff;
 
+use super::differences::Renumbering;
 use super::{HistoryError, compress};
 use crate::migration::{Migration, MigrationId, Version};
+use crate::plan::{Lines, UnitState};
 use crate::project::text;
 
 /// One applied migration.
@@ -32,10 +33,45 @@ pub struct UnitRow {
     pub unit: u32,
     /// Committed; otherwise it was begun and its outcome is open.
     pub done: bool,
-    /// Checksum of the file it was taken from.
-    pub checksum: String,
+    /// What its text is known by, see [`crate::script::Part::digest`].
+    pub digest: String,
+    /// Where it stood in the file.
+    pub lines: Lines,
     /// Run that began it.
     pub run: String,
+}
+
+/// A migration that is begun but not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Path when a run last went on with it.
+    pub path: String,
+    /// SHA-256 over its normalised text then, hex.
+    pub checksum: String,
+    /// The units that are done or were begun, in order.
+    pub units: Vec<UnitRow>,
+}
+
+impl Begun {
+    /// How many units are done.
+    pub fn done(&self) -> usize {
+        self.units.iter().take_while(|unit| unit.done).count()
+    }
+
+    /// The unit that was begun outside a transaction and whose end nobody recorded.
+    pub fn open(&self) -> Option<&UnitRow> {
+        self.units.iter().find(|unit| !unit.done)
+    }
+
+    /// Where a unit stands.
+    pub fn state(&self, unit: usize) -> UnitState {
+        let row = self.units.iter().find(|row| usize::try_from(row.unit) == Ok(unit));
+        match row {
+            None => UnitState::Pending,
+            Some(row) if row.done => UnitState::Done,
+            Some(_) => UnitState::Begun,
+        }
+    }
 }
 
 /// Everything the history knows of one project.
@@ -43,8 +79,7 @@ pub struct UnitRow {
 pub struct History {
     applied: HashMap<MigrationId, Applied>,
     highest: HashMap<String, Version>,
-    /// Units of unfinished migrations.
-    pub units: HashMap<MigrationId, Vec<UnitRow>>,
+    begun: HashMap<MigrationId, Begun>,
     /// Migrations that a run was told to leave for later.
     pub deferred: BTreeSet<MigrationId>,
 }
@@ -73,14 +108,44 @@ impl History {
         self.applied.values()
     }
 
-    /// Units already journaled for a migration, in order.
-    pub fn units_of(&self, id: &MigrationId) -> &[UnitRow] {
-        self.units.get(id).map_or(&[], Vec::as_slice)
+    /// What is known of a migration that is begun but not finished.
+    pub fn begun(&self, id: &MigrationId) -> Option<&Begun> {
+        self.begun.get(id)
+    }
+
+    /// All migrations that are begun but not finished, in no particular order.
+    pub fn all_begun(&self) -> impl Iterator<Item = (&MigrationId, &Begun)> {
+        self.begun.iter()
     }
 
     /// The highest applied version of a root.
     pub fn highest(&self, root: &str) -> Option<&Version> {
         self.highest.get(root)
+    }
+
+    /// The history as it is once the rows have followed their files to other numbers.
+    #[must_use]
+    pub fn renumbered(mut self, moves: &[Renumbering]) -> Self {
+        if moves.is_empty() {
+            return self;
+        }
+        let taken: Vec<_> = moves
+            .iter()
+            .map(|one| (one, self.applied.remove(&one.from), self.begun.remove(&one.from)))
+            .collect();
+        for (Renumbering { to, to_path, .. }, applied, begun) in taken {
+            if let Some(row) = applied {
+                self.applied.insert(to.clone(), Applied { id: to.clone(), path: to_path.clone(), ..row });
+            }
+            if let Some(begun) = begun {
+                self.begun.insert(to.clone(), Begun { path: to_path.clone(), ..begun });
+            }
+            self.deferred.remove(to);
+        }
+        let applied = std::mem::take(&mut self.applied);
+        self.highest.clear();
+        applied.into_values().for_each(|row| self.insert(row));
+        self
     }
 }
 
@@ -115,23 +180,7 @@ pub async fn read(session: &mut Session, project: &str) -> Result<History, Histo
             at_micros: row.get(6),
         });
     }
-    let rows = session
-        .query(
-            "SELECT root, version, version_text, unit, state = 'done', checksum, run
-               FROM cutover.unit WHERE project = $1 ORDER BY root, version, unit",
-            &[&project],
-        )
-        .await?;
-    for row in &rows {
-        let unit = UnitRow {
-            unit: u32::try_from(row.get::<_, i32>(3)).unwrap_or(0),
-            done: row.get(4),
-            checksum: row.get(5),
-            run: row.get(6),
-        };
-        let id = MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? };
-        history.units.entry(id).or_default().push(unit);
-    }
+    read_begun(session, project, &mut history).await?;
     let rows = session
         .query("SELECT root, version, version_text FROM cutover.deferral WHERE project = $1", &[&project])
         .await?;
@@ -139,6 +188,37 @@ pub async fn read(session: &mut Session, project: &str) -> Result<History, Histo
         history.deferred.insert(MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? });
     }
     Ok(history)
+}
+
+/// Reads what is begun and not finished.
+async fn read_begun(session: &mut Session, project: &str, history: &mut History) -> Result<(), HistoryError> {
+    let rows = session
+        .query(
+            "SELECT u.root, u.version, u.version_text, u.unit, u.state = 'done', u.digest, u.first_line, u.last_line, u.run,
+                    coalesce(b.path, ''), coalesce(b.checksum, '')
+               FROM cutover.unit u LEFT JOIN cutover.begun b USING (project, root, version)
+              WHERE u.project = $1 ORDER BY u.root, u.version, u.unit",
+            &[&project],
+        )
+        .await?;
+    for row in &rows {
+        let number = |column: usize| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
+        let unit = UnitRow {
+            unit: number(3),
+            done: row.get(4),
+            digest: row.get(5),
+            lines: Lines { first: number(6), last: number(7) },
+            run: row.get(8),
+        };
+        let id = MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? };
+        let begun = history.begun.entry(id).or_insert_with(|| Begun {
+            path: row.get(9),
+            checksum: row.get(10),
+            units: Vec::new(),
+        });
+        begun.units.push(unit);
+    }
+    Ok(())
 }
 
 /// Whether the history is exactly these migrations, under their paths and with their texts, and nothing is unfinished.
@@ -176,113 +256,53 @@ pub async fn is_exactly(
     Ok(!row.get::<_, bool>(1) && row.get::<_, String>(0) == text::hex(&hasher.finalize()))
 }
 
-/// How a file and the history disagree.
+/// The text that was applied, or with which a migration was begun that is not finished, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Difference {
-    /// The file's text changed after it was applied (or begun).
-    Edited {
-        /// Which migration.
-        id: MigrationId,
-        /// Its path now.
-        path: String,
-        /// Checksum applied.
-        applied: String,
-        /// Checksum now.
-        now: String,
-        /// Parts of it are applied: the rest of another text must not follow them.
-        unfinished: bool,
-    },
-    /// Applied, but no file has that version any more.
-    Deleted {
-        /// Which migration.
-        id: MigrationId,
-        /// Path when it was applied.
-        path: String,
-    },
-    /// Same version and text under another name.
-    Renamed {
-        /// Which migration.
-        id: MigrationId,
-        /// Path when it was applied.
-        from: String,
-        /// Path now.
-        to: String,
-    },
+pub struct Kept {
+    /// Path then, or the one that it was given since.
+    pub path: String,
+    /// SHA-256 over the normalised text, hex.
+    pub checksum: String,
+    /// Run that applied it, or last went on with it.
+    pub run: String,
+    /// When, microseconds since the Unix epoch.
+    pub at_micros: i64,
+    /// Only parts of it are applied.
+    pub unfinished: bool,
+    /// The normalised text, placeholders not replaced; `None` where it was too large to keep.
+    pub text: Option<String>,
 }
 
-impl Difference {
-    /// The code by which `--allow` accepts it; renames need none.
-    pub fn code(&self) -> Option<&'static str> {
-        match self {
-            Self::Edited { unfinished: true, .. } => Some("edited-unfinished"),
-            Self::Edited { .. } => Some("edited-migration"),
-            Self::Deleted { .. } => Some("deleted-migration"),
-            Self::Renamed { .. } => None,
-        }
-    }
-}
-
-/// Compares files with the history; in the order of the files, deleted ones last.
-pub fn compare(migrations: &[Migration], history: &History) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    for migration in migrations {
-        let now = &migration.checksums.normalised;
-        let begun = history.units_of(&migration.id).iter().find(|unit| unit.checksum != *now);
-        let row = history.get(&migration.id);
-        let stale = row.filter(|row| row.checksum != *now).map(|row| &row.checksum);
-        let stale = stale.or(begun.filter(|_| row.is_none()).map(|unit| &unit.checksum));
-        if let Some(applied) = stale {
-            differences.push(Difference::Edited {
-                id: migration.id.clone(),
-                path: migration.path.clone(),
-                applied: applied.clone(),
-                now: now.clone(),
-                unfinished: row.is_none(),
-            });
-        } else if let Some(row) = row.filter(|row| row.path != migration.path) {
-            differences.push(Difference::Renamed {
-                id: migration.id.clone(),
-                from: row.path.clone(),
-                to: migration.path.clone(),
-            });
-        }
-    }
-    let known: HashSet<&MigrationId> = migrations.iter().map(|migration| &migration.id).collect();
-    let mut gone: Vec<&Applied> = history.applied().filter(|row| !known.contains(&row.id)).collect();
-    gone.sort_by(|a, b| a.id.cmp(&b.id));
-    differences.extend(
-        gone.into_iter().map(|row| Difference::Deleted { id: row.id.clone(), path: row.path.clone() }),
-    );
-    differences
-}
-
-/// The text that was applied, where it was small enough to keep.
+/// What is kept of a migration; `None` where the history does not know it.
 ///
 /// # Errors
 /// As the server says, or [`HistoryError::Unexpected`] for a stored text that cannot be unpacked.
-pub async fn applied_text(
+pub async fn kept(
     session: &mut Session,
     project: &str,
     id: &MigrationId,
-) -> Result<Option<String>, HistoryError> {
+) -> Result<Option<Kept>, HistoryError> {
     let rows = session
         .query(
-            "SELECT source FROM cutover.migration WHERE project = $1 AND root = $2 AND version = $3",
+            "SELECT path, checksum, run, (extract(epoch FROM applied_at) * 1000000)::int8, false, source
+               FROM cutover.migration WHERE project = $1 AND root = $2 AND version = $3
+             UNION ALL
+             SELECT path, checksum, run, (extract(epoch FROM at) * 1000000)::int8, true, source
+               FROM cutover.begun WHERE project = $1 AND root = $2 AND version = $3",
             &[&project, &id.root, &id.version.key()],
         )
         .await?;
-    let Some(bytes) = rows.first().and_then(|row| row.get::<_, Option<Vec<u8>>>(0)) else { return Ok(None) };
-    let text = compress::unpack(&bytes).map_err(|error| {
+    let Some(row) = rows.first() else { return Ok(None) };
+    let source: Option<Vec<u8>> = row.get(5);
+    let text = source.map(|bytes| compress::unpack(&bytes)).transpose().map_err(|error| {
         HistoryError::Unexpected(format!("the stored text of {id} cannot be unpacked: {error}"))
     })?;
-    Ok(Some(text))
-}
-
-/// A unified diff of what was applied against the file as it is now.
-pub fn unified_diff(applied: &str, now: &str, path: &str) -> String {
-    TextDiff::from_lines(applied, now)
-        .unified_diff()
-        .context_radius(3)
-        .header(&format!("{path} (as applied)"), &format!("{path} (now)"))
-        .to_string()
+    Ok(Some(Kept {
+        path: row.get(0),
+        checksum: row.get(1),
+        run: row.get(2),
+        at_micros: row.get(3),
+        unfinished: row.get(4),
+        text,
+    }))
 }

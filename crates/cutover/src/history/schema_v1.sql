@@ -62,12 +62,14 @@ CREATE TABLE cutover.migration (
     role         text NOT NULL,
     applied_at   timestamptz NOT NULL,
     took         double precision NOT NULL,
+    ran_as       json,
     PRIMARY KEY (project, root, version)
 );
 -- Keys are compared byte by byte: it is faster, and no change of the system's collations can corrupt their index.
 -- A row is also the journal's record of the beginning (seq, began_at, began_after) and the end (end_seq, took) of its
 -- step: both are events of the run, written where the effects are.
 COMMENT ON COLUMN cutover.migration.source IS 'The text that was applied, raw DEFLATE; NULL where it was too large to keep.';
+COMMENT ON COLUMN cutover.migration.ran_as IS 'Identity and path it ran under, where its file has been given another number since.';
 ALTER TABLE cutover.migration ALTER COLUMN source SET STORAGE EXTERNAL;
 
 -- Units (transactions, or statements outside one) of migrations that have more than one and are not finished yet.
@@ -78,12 +80,32 @@ CREATE TABLE cutover.unit (
     version_text text NOT NULL,
     unit         integer NOT NULL,
     state        text NOT NULL CHECK (state IN ('started', 'done')),
-    checksum     text NOT NULL,
+    digest       text NOT NULL,
+    first_line   integer NOT NULL,
+    last_line    integer NOT NULL,
     statement    text NOT NULL,
     run          text NOT NULL,
     at           timestamptz NOT NULL,
     PRIMARY KEY (project, root, version, unit)
 );
+COMMENT ON COLUMN cutover.unit.digest IS 'SHA-256 over its statements and COPY data as the file writes them: what is done must stay as it was.';
+COMMENT ON COLUMN cutover.unit.statement IS 'How it begins, placeholders not replaced.';
+
+-- The texts of the migrations that have units: what a run that went on with them found in the file.
+CREATE TABLE cutover.begun (
+    project      text NOT NULL,
+    root         text NOT NULL,
+    version      text NOT NULL,
+    version_text text NOT NULL,
+    path         text NOT NULL,
+    checksum     text NOT NULL,
+    source       bytea,
+    run          text NOT NULL,
+    at           timestamptz NOT NULL,
+    PRIMARY KEY (project, root, version)
+);
+COMMENT ON COLUMN cutover.begun.source IS 'Raw DEFLATE; NULL where it was too large to keep.';
+ALTER TABLE cutover.begun ALTER COLUMN source SET STORAGE EXTERNAL;
 
 -- Migrations that a run was told to leave for later; they may go in out of order.
 CREATE TABLE cutover.deferral (

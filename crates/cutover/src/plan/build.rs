@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use cutover_analysis::effects::ObjectRef;
 
 use super::select::{self, SelectError, Selection, Standing};
-use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target};
-use crate::history::records::History;
+use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, UnitState};
+use crate::history::differences::Renumbering;
+use crate::history::records::{Begun, History};
 use crate::history::schema::Found;
 use crate::migration::Migration;
 use crate::project::{Project, Stage};
@@ -19,11 +20,26 @@ pub struct Built {
     pub plan: Plan,
     /// Scripts by index of the migration in the project, for those that were read.
     pub scripts: BTreeMap<usize, Script>,
-    /// The history it was made from.
+    /// The history it was made from; its rows have followed their files to other numbers.
     pub history: History,
+    /// The rows that have done so here and not yet in the database.
+    pub renumbered: Vec<Renumbering>,
 }
 
 impl Built {
+    /// Says of what follows its file to another number that it does.
+    #[must_use]
+    pub fn renumbering(mut self, renumbered: Vec<Renumbering>) -> Self {
+        let note = |Renumbering { from, to, from_path, to_path, .. }: &Renumbering| {
+            format!(
+                "{to_path}: is {from_path} under another number; the history follows it from {from} to {to}"
+            )
+        };
+        self.plan.notes.extend(renumbered.iter().map(note));
+        self.renumbered = renumbered;
+        self
+    }
+
     /// Indexes (into the project's migrations and the plan's steps) of what would run, in order.
     pub fn pending(&self) -> impl Iterator<Item = usize> + '_ {
         self.plan.steps.iter().enumerate().filter(|(_, step)| step.state.will_run()).map(|(index, _)| index)
@@ -93,9 +109,13 @@ fn build_with(
     let mut steps = Vec::new();
     let described = project.migrations.iter().zip(states).enumerate().filter(|_| !idle);
     for (index, (migration, state)) in described {
-        let script =
-            (read == Read::All || state.will_run()).then(|| Script::analyse(migration, &project.vars));
-        steps.push(step(project, migration, state, script.as_ref()));
+        let begun = history.begun(&migration.id);
+        let wanted = read == Read::All || state.will_run() || begun.is_some();
+        let mut script = wanted.then(|| Script::analyse(migration, &project.vars));
+        if let Some(script) = script.as_mut().filter(|_| begun.is_some()) {
+            script.take_parts(migration, &project.vars);
+        }
+        steps.push(step(project, migration, state, script.as_ref(), begun));
         if let Some(script) = script {
             notes.extend(script.notes.iter().cloned());
             scripts.insert(index, script);
@@ -110,7 +130,7 @@ fn build_with(
         steps,
         notes,
     };
-    Built { plan, scripts, history }
+    Built { plan, scripts, history, renumbered: Vec::new() }
 }
 
 /// A plan without steps, for a history that is known to be exactly the project.
@@ -128,11 +148,17 @@ pub fn idle(project: &Project, found: &Found) -> Built {
         steps: Vec::new(),
         notes: Vec::new(),
     };
-    Built { plan, scripts: BTreeMap::new(), history: History::default() }
+    Built { plan, scripts: BTreeMap::new(), history: History::default(), renumbered: Vec::new() }
 }
 
 /// A migration's place in the plan; without its script where it was not read.
-fn step(project: &Project, migration: &Migration, state: StepState, script: Option<&Script>) -> Step {
+fn step(
+    project: &Project,
+    migration: &Migration,
+    state: StepState,
+    script: Option<&Script>,
+    begun: Option<&Begun>,
+) -> Step {
     let unread = Script::default();
     let script = script.unwrap_or(&unread);
     let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) =
@@ -148,7 +174,7 @@ fn step(project: &Project, migration: &Migration, state: StepState, script: Opti
         checksum: migration.checksums.normalised.clone(),
         bytes: migration.checksums.bytes,
         statements: script.statements,
-        units: script.unit_summaries(),
+        units: script.unit_summaries(|unit| begun.map_or(UnitState::Pending, |begun| begun.state(unit))),
         creates: names(&creates),
         parts: names(&parts),
         alters: names(&alters),

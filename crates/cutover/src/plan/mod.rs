@@ -5,6 +5,8 @@ pub mod build;
 pub mod prerequisites;
 pub mod select;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::migration::{Claims, MigrationId, Version};
@@ -99,8 +101,50 @@ pub struct UnitSummary {
     pub transactional: bool,
     /// Statements in it.
     pub statements: u32,
+    /// Where they stand; `None` where the whole file is one transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Lines>,
     /// For a unit outside a transaction: what makes it so.
     pub why: Option<String>,
+    /// What an earlier run made of it.
+    #[serde(default, skip_serializing_if = "UnitState::is_pending")]
+    pub state: UnitState,
+}
+
+/// What earlier runs made of one unit of a migration that is not applied as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitState {
+    /// Nothing.
+    #[default]
+    Pending,
+    /// It was begun outside a transaction, and nobody recorded how it ended.
+    Begun,
+    /// It is applied and recorded.
+    Done,
+}
+
+impl UnitState {
+    /// Whether no earlier run came to it.
+    pub fn is_pending(&self) -> bool {
+        *self == Self::Pending
+    }
+}
+
+/// Lines of a file, from 1, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines {
+    /// The first.
+    pub first: u32,
+    /// The last.
+    pub last: u32,
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last } = self;
+        if first == last { write!(f, "line {first}") } else { write!(f, "lines {first}–{last}") }
+    }
 }
 
 /// Where a migration stands.

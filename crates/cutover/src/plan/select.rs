@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{StepState, label};
 use crate::history::records::History;
-use crate::migration::{Migration, MigrationId};
+use crate::migration::{Migration, MigrationId, Version};
 use crate::project::Project;
 use crate::text::suggest;
 
@@ -41,6 +41,12 @@ pub enum SelectError {
         /// The nearest one.
         suggestion: Option<String>,
     },
+    /// The history knows no migration of this version.
+    #[error("no migration of version {version} is applied or begun")]
+    NotApplied {
+        /// As asked for.
+        version: String,
+    },
     /// The same version stands in several folders.
     #[error("version {version} is ambiguous: {}; write it as folder/version", paths.join(", "))]
     Ambiguous {
@@ -73,6 +79,38 @@ pub enum SelectError {
         paths: Vec<String>,
         /// The highest applied version.
         highest: String,
+    },
+    /// What is to be left for later is applied.
+    #[error("{path} is applied already: it cannot be left for later (--defer); nothing was done")]
+    DeferApplied {
+        /// Its path.
+        path: String,
+    },
+    /// What is to be left for later is begun.
+    #[error(
+        "parts of {path} are applied already: it cannot be left for later (--defer); nothing was done\nlet it be finished, \
+         or leave out the rest of the run with --to"
+    )]
+    DeferBegun {
+        /// Its path.
+        path: String,
+    },
+    /// What is to be left for later is named to be applied.
+    #[error("{path} is named to be applied and to be left for later (--defer) at once; nothing was done")]
+    DeferNamed {
+        /// Its path.
+        path: String,
+    },
+    /// What is to be left for later would not be applied anyway.
+    #[error(
+        "{path} is not among what is asked for ({asked}), so it is not to be left out of it (--defer); nothing was done\nleave \
+         --defer to the run that would apply it"
+    )]
+    DeferOutside {
+        /// Its path.
+        path: String,
+        /// The options that leave it out already.
+        asked: String,
     },
     /// A declared requirement is neither applied nor planned before.
     #[error(
@@ -131,12 +169,41 @@ pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migratio
 }
 
 fn names(migration: &Migration, text: &str) -> bool {
-    if migration.file_name() == text || migration.id.version.text() == text {
+    migration.file_name() == text || names_version(&migration.id.version, text)
+}
+
+fn names_version(version: &Version, text: &str) -> bool {
+    if version.text() == text {
         return true;
     }
     let digits = text.strip_prefix(['V', 'v']).unwrap_or(text);
     let parts: Result<Vec<u64>, _> = digits.split(['.', '_']).map(str::parse).collect();
-    parts.is_ok_and(|parts| crate::migration::Version::new(parts, "") == migration.id.version)
+    parts.is_ok_and(|parts| Version::new(parts, "") == *version)
+}
+
+/// Finds a migration that is applied or begun, also one without a file, by its version or `folder/version` as [`find`]
+/// takes them, by the path it was applied under or the name of that file.
+///
+/// # Errors
+/// [`SelectError::NotApplied`] or [`SelectError::Ambiguous`].
+pub fn find_in_history<'a>(history: &'a History, text: &str) -> Result<&'a MigrationId, SelectError> {
+    let (root, version) = text.rsplit_once('/').map_or((None, text), |(root, version)| (Some(root), version));
+    let applied = history.applied().map(|row| (&row.id, row.path.as_str()));
+    let begun = history.all_begun().map(|(id, begun)| (id, begun.path.as_str()));
+    let is_meant = |(id, path): &(&MigrationId, &str)| {
+        let of_version = root.is_none_or(|root| id.root == root) && names_version(&id.version, version);
+        of_version || *path == text || path.rsplit('/').next() == Some(text)
+    };
+    let mut matching: Vec<(&MigrationId, &str)> = applied.chain(begun).filter(is_meant).collect();
+    match matching.as_slice() {
+        [(only, _)] => Ok(only),
+        [] => Err(SelectError::NotApplied { version: text.to_owned() }),
+        _ => {
+            matching.sort_unstable();
+            let paths = matching.into_iter().map(|(_, path)| path.to_owned()).collect();
+            Err(SelectError::Ambiguous { version: text.to_owned(), paths })
+        }
+    }
 }
 
 /// The index of a stage.
@@ -203,7 +270,7 @@ pub fn states_leniently(
         }
         states.push(state);
     }
-    let mut refused = Vec::new();
+    let mut refused = target.senseless_deferrals(history, selection);
     if let Some(first) = below.first() {
         let highest = history.highest(&first.id.root);
         let file = project
@@ -256,15 +323,39 @@ impl<'a> Target<'a> {
         if let Some(left_out) = self.left_out(index, migration, history, selection) {
             return left_out;
         }
-        let units = history.units_of(&migration.id);
-        if !units.is_empty() {
-            let done = units.iter().filter(|unit| unit.done).count();
-            return StepState::Resume { done: u32::try_from(done).unwrap_or(u32::MAX) };
+        if let Some(begun) = history.begun(&migration.id) {
+            return StepState::Resume { done: u32::try_from(begun.done()).unwrap_or(u32::MAX) };
         }
         match history.highest(&migration.id.root) {
             Some(highest) if migration.id.version < *highest => StepState::PendingOutOfOrder,
             _ => StepState::Pending,
         }
+    }
+
+    /// Migrations that cannot be left for later: what a run remembers of them would be wrong, or never be heard of.
+    fn senseless_deferrals(&self, history: &History, selection: &Selection) -> Vec<SelectError> {
+        let migrations =
+            self.defer.iter().filter_map(|index| Some((*index, self.project.migrations.get(*index)?)));
+        let refuse = |(index, migration): (usize, &Migration)| {
+            let path = migration.path.clone();
+            if history.get(&migration.id).is_some() {
+                Some(SelectError::DeferApplied { path })
+            } else if history.begun(&migration.id).is_some() {
+                Some(SelectError::DeferBegun { path })
+            } else if self.only.contains(&index) {
+                Some(SelectError::DeferNamed { path })
+            } else if !self.only.is_empty() {
+                Some(SelectError::DeferOutside { path, asked: selection.only.join(" ") })
+            } else {
+                let asked = match (&selection.to, &selection.to_stage) {
+                    (Some(version), _) => format!("--to {version}"),
+                    (None, Some(stage)) => format!("--to-stage {stage}"),
+                    (None, None) => return None,
+                };
+                (!self.within(index, migration)).then_some(SelectError::DeferOutside { path, asked })
+            }
+        };
+        migrations.filter_map(refuse).collect()
     }
 
     /// Why a migration that is not applied stays out of this run.

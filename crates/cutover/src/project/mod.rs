@@ -23,7 +23,8 @@ pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setti
 pub use conventions::{Convention, Stray};
 pub use create::{Created, initialise};
 pub use problem::{Place, Problem, Problems, ProjectError};
-pub use vars::{PlaceholderError, VarError, Vars};
+pub(crate) use vars::Substituted;
+pub use vars::{PlaceholderError, Replaced, VarError, Vars};
 
 use crate::migration::{Migration, MigrationId};
 

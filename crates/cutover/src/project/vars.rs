@@ -5,11 +5,11 @@
 //! `${name}`. Anything else with a dollar sign is left alone, so `$$`, `$body$`, `$1` and `${"a": 1}` need no care;
 //! nor does the dollar-quoted text `$${a}$$`. Checksums are taken before the replacement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::{self, Read};
-
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::problem::{Place, Problem};
 
@@ -79,7 +79,7 @@ enum Token {
     /// So many bytes without a meaning of ours.
     Plain(usize),
     /// Dollar signs to keep, then `${name}` with the name at this range.
-    Placeholder { keep: usize, name: std::ops::Range<usize> },
+    Placeholder { keep: usize, name: Range<usize> },
     /// Dollar signs to keep, one to drop, then `{name}` up to this length.
     Escaped { keep: usize, length: usize },
     /// The text ends before it is clear.
@@ -166,10 +166,62 @@ impl fmt::Display for PlaceholderError {
 
 impl std::error::Error for PlaceholderError {}
 
+/// What was replaced while a text was read, so that pieces of it can be shown as they were written: the values of
+/// placeholders may be secrets, and mean nothing to a comparison of texts. Shared between the reader that replaces
+/// and whoever asks. Offsets count bytes of the replaced text; pieces are asked for in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Replaced(Arc<Mutex<VecDeque<Replacement>>>);
+
+#[derive(Debug)]
+struct Replacement {
+    /// Where it stands in the replaced text.
+    at: Range<usize>,
+    /// What the file says there.
+    written: Vec<u8>,
+}
+
+impl Replaced {
+    fn note(&self, at: Range<usize>, written: &[u8]) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(Replacement { at, written: written.to_vec() });
+    }
+
+    /// The piece of the text that begins at this offset as the file writes it; `None` where nothing in it was
+    /// replaced. A placeholder whose value reaches over several pieces stands in the one it begins in.
+    pub fn as_written(&self, start: usize, piece: &[u8]) -> Option<Vec<u8>> {
+        let mut replacements = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while replacements.front().is_some_and(|first| first.at.end.max(first.at.start + 1) <= start) {
+            replacements.pop_front();
+        }
+        let end = start + piece.len();
+        let mut written = Vec::new();
+        let mut copied = start;
+        for Replacement { at, written: name } in replacements.iter().take_while(|other| other.at.start < end)
+        {
+            if at.start >= start {
+                written.extend_from_slice(piece.get(copied - start..at.start - start).unwrap_or_default());
+                written.extend_from_slice(name);
+            }
+            copied = at.end.clamp(copied, end);
+        }
+        if copied == start && written.is_empty() {
+            return None;
+        }
+        written.extend_from_slice(piece.get(copied - start..).unwrap_or_default());
+        Some(written)
+    }
+}
+
 /// A reader that replaces placeholders. An unknown one is a [`PlaceholderError`] within [`io::Error`].
 pub struct Substituted<R> {
     inner: R,
     vars: Vars,
+    /// Hears of every replacement.
+    replaced: Option<Replaced>,
+    /// Bytes given out before `output`.
+    before: usize,
     /// Text read from `inner`, not yet replaced.
     input: Vec<u8>,
     position: usize,
@@ -188,6 +240,8 @@ impl<R: Read> Substituted<R> {
         Self {
             inner,
             vars,
+            replaced: None,
+            before: 0,
             input: Vec::new(),
             position: 0,
             ended: false,
@@ -197,6 +251,13 @@ impl<R: Read> Substituted<R> {
         }
     }
 
+    /// Notes what is replaced.
+    #[must_use]
+    pub fn noting(mut self, replaced: Replaced) -> Self {
+        self.replaced = Some(replaced);
+        self
+    }
+
     /// Bytes held at the moment.
     #[cfg(test)]
     pub(super) fn buffered(&self) -> usize {
@@ -204,6 +265,7 @@ impl<R: Read> Substituted<R> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
+        self.before += self.output.len();
         self.output.clear();
         self.given = 0;
         while self.output.is_empty() && !(self.ended && self.position == self.input.len()) {
@@ -254,7 +316,11 @@ impl<R: Read> Substituted<R> {
             }
             Token::Escaped { keep, length } => {
                 self.output.extend_from_slice(&rest[..keep]);
+                let start = self.before + self.output.len();
                 self.output.extend_from_slice(&rest[keep + 1..length]);
+                if let Some(replaced) = &self.replaced {
+                    replaced.note(start..self.before + self.output.len(), &rest[keep..length]);
+                }
                 length
             }
             Token::Placeholder { keep, name } => {
@@ -265,7 +331,11 @@ impl<R: Read> Substituted<R> {
                     return Err(self.unknown(keep, name));
                 };
                 self.output.extend_from_slice(&rest[..keep]);
+                let start = self.before + self.output.len();
                 self.output.extend_from_slice(value.as_bytes());
+                if let Some(replaced) = &self.replaced {
+                    replaced.note(start..start + value.len(), &rest[keep..end]);
+                }
                 end
             }
         };
@@ -275,7 +345,7 @@ impl<R: Read> Substituted<R> {
         Ok(true)
     }
 
-    fn unknown(&mut self, keep: usize, name: std::ops::Range<usize>) -> io::Error {
+    fn unknown(&mut self, keep: usize, name: Range<usize>) -> io::Error {
         let rest = &self.input[self.position..];
         let name = String::from_utf8_lossy(&rest[name]).into_owned();
         self.line.pass(&rest[..keep]);

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use crate::migration::{Claims, MigrationId, Version};
-use crate::plan::{FORMAT_VERSION as PLAN_FORMAT, Plan, StageSummary, Step, StepState, Target, UnitSummary};
-use crate::run::{Blocker, CheckResult, EventKind, FORMAT_VERSION, Outcome, Run, RunEvent, Verdict};
+use crate::plan::{
+    FORMAT_VERSION as PLAN_FORMAT, Lines, Plan, StageSummary, Step, StepState, Target, UnitState, UnitSummary,
+};
+use crate::run::{
+    Blocker, CheckResult, EventKind, FORMAT_VERSION, Outcome, PartsDone, Run, RunEvent, Verdict,
+};
 
 /// 2026-11-20T09:30:00Z.
 const START: i64 = 1_795_167_000_000_000;
@@ -25,7 +29,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         checksum: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
         bytes: 612,
         statements: u32::try_from(creates.len()).expect("few"),
-        units: vec![UnitSummary { transactional: true, statements: 2, why: None }],
+        units: vec![unit(2, None)],
         creates,
         parts: Vec::new(),
         alters: Vec::new(),
@@ -33,6 +37,11 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         opaque: None,
         state: StepState::Pending,
     }
+}
+
+/// A unit of so many statements; `why` it is outside a transaction, where it is.
+fn unit(statements: u32, why: Option<String>) -> UnitSummary {
+    UnitSummary { transactional: why.is_none(), statements, lines: None, why, state: UnitState::Pending }
 }
 
 fn stage(id: &str, title: &str) -> StageSummary {
@@ -99,7 +108,7 @@ fn steps() -> Vec<Step> {
     steps[8].state = StepState::Optional;
     steps[8].claims.optional = true;
     let why = Some("CREATE INDEX CONCURRENTLY".into());
-    steps[8].units = vec![UnitSummary { transactional: false, statements: 1, why }];
+    steps[8].units = vec![unit(1, why)];
     steps[11].state = StepState::Deferred;
     steps[11].claims.deferred = true;
     steps[11].claims.requires = vec!["0130".into()];
@@ -326,6 +335,42 @@ pub(super) fn failed() -> Run {
             message: message.into(),
             code: Some("42P07".into()),
             state: "V0100 was rolled back. V0001 and V0002 are applied; nothing else changed.".into(),
+            parts: PartsDone { done: 0, of: 1 },
+        },
+    );
+    record.after(0, EventKind::RunFinished { outcome: Outcome::FailedClean });
+    document(plan, Some(Outcome::FailedClean), record.events)
+}
+
+/// A run that goes on with the second of three parts of its first migration, outside a transaction, and fails in the
+/// third.
+pub(super) fn partly() -> Run {
+    let mut plan = plan();
+    let step = &mut plan.steps[0];
+    let lines = |first, last| Some(Lines { first, last });
+    let why = Some("CREATE INDEX CONCURRENTLY".into());
+    step.units = vec![
+        UnitSummary { lines: lines(1, 4), state: UnitState::Done, ..unit(2, None) },
+        UnitSummary { lines: lines(6, 6), ..unit(1, why) },
+        UnitSummary { lines: lines(8, 11), ..unit(2, None) },
+    ];
+    (step.statements, step.state) = (5, StepState::Resume { done: 1 });
+    let mut record = Recorder::new();
+    record.begin(12);
+    record.start(&plan.steps[0]);
+    let (took, migration) = (Duration::from_millis(20), plan.steps[0].migration.clone());
+    record.after(20, EventKind::UnitFinished { migration: migration.clone(), unit: 2, units: 3, took });
+    let message = "migrations/V0001__create_users.sql:9:1: ERROR: division by zero (22012)";
+    let state = "of migrations/V0001__create_users.sql, 2 of 3 parts are applied and recorded, the rest is not; the next run \
+                 goes on with part 3";
+    record.after(
+        8,
+        EventKind::StepFailed {
+            migration,
+            message: message.into(),
+            code: Some("22012".into()),
+            state: state.into(),
+            parts: PartsDone { done: 2, of: 3 },
         },
     );
     record.after(0, EventKind::RunFinished { outcome: Outcome::FailedClean });
@@ -380,7 +425,7 @@ fn hostile_plan() -> Plan {
         (step.creates, step.alters, step.drops) = (vec![bad(), bad()], vec![bad()], vec![bad()]);
         (step.claims.source, step.claims.task, step.opaque) = (Some(bad()), Some(bad()), Some(bad()));
         step.claims.requires = vec![bad()];
-        step.units = vec![UnitSummary { transactional: false, statements: 1, why: Some(bad()) }];
+        step.units = vec![unit(1, Some(bad()))];
     }
     plan
 }
@@ -392,7 +437,13 @@ fn hostile_step(record: &mut Recorder, id: &MigrationId) {
         EventKind::StepStarted { migration: migration(), path: bad() },
         EventKind::LockWaiting { migration: migration(), attempt: 1, blockers: vec![blocker] },
         EventKind::Notice { migration: migration(), severity: bad(), code: bad(), message: bad(), line: 1 },
-        EventKind::StepFailed { migration: migration(), message: bad(), code: Some(bad()), state: bad() },
+        EventKind::StepFailed {
+            migration: migration(),
+            message: bad(),
+            code: Some(bad()),
+            state: bad(),
+            parts: PartsDone { done: 1, of: 2 },
+        },
     ] {
         record.after(1, kind);
     }

@@ -23,6 +23,7 @@ pub fn markdown(run: &Run) -> String {
     stages(&mut out, &digest);
     migrations(&mut out, &digest);
     contents(&mut out, &digest);
+    parts(&mut out, &digest);
     left_out(&mut out, &digest);
     waits(&mut out, &digest);
     notices(&mut out, &digest);
@@ -35,7 +36,7 @@ fn head(out: &mut String, digest: &Digest<'_>) {
     let run = digest.run;
     let (word, sentence) = digest.headline();
     put!(out, "# Migration report: {}\n", prose(&run.project));
-    put!(out, "**{word}.** {sentence}\n");
+    put!(out, "**{word}.** {}\n", prose(&sentence));
     let tally = digest.tally().join(", ");
     if !tally.is_empty() {
         put!(out, "{tally}.");
@@ -209,6 +210,24 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
             step.claims.source.as_deref().map(code).unwrap_or_default(),
             step.claims.task.as_deref().map(prose).unwrap_or_default(),
         );
+    }
+}
+
+/// Migrations that are more than one transaction.
+fn parts(out: &mut String, digest: &Digest<'_>) {
+    let mut first = true;
+    for step in &digest.steps {
+        let lines = step.parts_lines();
+        if lines.is_empty() {
+            continue;
+        }
+        if std::mem::take(&mut first) {
+            put!(out, "\n## In parts\n");
+        }
+        put!(out, "- {}", titled(digest, step));
+        for line in lines {
+            put!(out, "  - {}", prose(&line));
+        }
     }
 }
 

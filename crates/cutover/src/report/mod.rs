@@ -31,6 +31,7 @@ pub mod text;
 
 use crate::run::{CheckResult, Run};
 
+pub use digest::parts_lines;
 pub use html::html;
 pub use markdown::markdown;
 

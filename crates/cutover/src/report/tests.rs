@@ -15,6 +15,7 @@ fn markdown_of_every_outcome() {
     use super::markdown;
     expect_file!["testdata/eventful.md"].assert_eq(&markdown(&fixture::eventful()));
     expect_file!["testdata/failed.md"].assert_eq(&markdown(&fixture::failed()));
+    expect_file!["testdata/partly.md"].assert_eq(&markdown(&fixture::partly()));
     expect_file!["testdata/killed.md"].assert_eq(&markdown(&fixture::killed()));
     expect_file!["testdata/empty.md"].assert_eq(&markdown(&fixture::empty()));
     expect_file!["testdata/hostile.md"].assert_eq(&markdown(&fixture::hostile()));
@@ -33,7 +34,9 @@ fn json_is_as_it_was_and_comes_back() {
         let back: Run = serde_json::from_str(&json).expect("its own JSON");
         assert_eq!(back, run);
     }
-    for run in [fixture::failed(), fixture::empty(), fixture::hostile(), fixture::thousand(true)] {
+    for run in
+        [fixture::failed(), fixture::partly(), fixture::empty(), fixture::hostile(), fixture::thousand(true)]
+    {
         let json = serde_json::to_string(&run).expect("a run is JSON");
         assert_eq!(serde_json::from_str::<Run>(&json).expect("its own JSON"), run);
     }
@@ -44,6 +47,7 @@ fn html_of_every_outcome() {
     use super::html;
     expect_file!["testdata/eventful.html"].assert_eq(&html(&fixture::eventful()));
     expect_file!["testdata/failed.html"].assert_eq(&html(&fixture::failed()));
+    expect_file!["testdata/partly.html"].assert_eq(&html(&fixture::partly()));
     expect_file!["testdata/killed.html"].assert_eq(&html(&fixture::killed()));
     expect_file!["testdata/empty.html"].assert_eq(&html(&fixture::empty()));
     expect_file!["testdata/hostile.html"].assert_eq(&html(&fixture::hostile()));
@@ -89,6 +93,7 @@ fn text_of_every_outcome() {
     expect_file!["testdata/eventful.txt"].assert_eq(&printed(&fixture::eventful(), at(120)));
     expect_file!["testdata/eventful_narrow.txt"].assert_eq(&printed(&fixture::eventful(), at(70)));
     expect_file!["testdata/failed.txt"].assert_eq(&printed(&fixture::failed(), at(100)));
+    expect_file!["testdata/partly.txt"].assert_eq(&printed(&fixture::partly(), at(100)));
     expect_file!["testdata/killed.txt"].assert_eq(&printed(&fixture::killed(), TextStyle::PLAIN));
     expect_file!["testdata/empty.txt"].assert_eq(&printed(&fixture::empty(), at(80)));
     expect_file!["testdata/hostile.txt"].assert_eq(&printed(&fixture::hostile(), at(100)));

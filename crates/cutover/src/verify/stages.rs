@@ -39,7 +39,7 @@ pub(crate) fn waiting(migration: &Migration, history: &History) -> Option<String
         return None;
     }
     let claims = &migration.claims;
-    let why = if !history.units_of(&migration.id).is_empty() {
+    let why = if history.begun(&migration.id).is_some() {
         "begun and not finished"
     } else if claims.deferred || history.deferred.contains(&migration.id) {
         "deferred"

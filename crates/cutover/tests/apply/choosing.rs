@@ -2,6 +2,7 @@
 
 use cutover::Project;
 use cutover::apply::{ApplyError, Request};
+use cutover::plan::build::Read;
 use cutover::plan::select::{SelectError, Selection};
 use cutover::run::{EventKind, Outcome};
 use testkit::{Database, database};
@@ -250,6 +251,58 @@ async fn leaving_one_for_later_is_recorded() {
     let later = Selection { deferred: true, ..Selection::default() };
     assert_eq!(select(&project, &database, later).await.unwrap(), ["2"]);
     assert_eq!(database.value("SELECT count(*) FROM cutover.deferral"), "0");
+}
+
+#[tokio::test]
+async fn only_what_would_be_applied_can_be_left_for_later() {
+    let database = database();
+    let project = project(&[
+        ("V1__a.sql", "CREATE TABLE a ();"),
+        ("V2__b.sql", "CREATE TABLE b ();\n-- cutover: new-transaction\nSELECT 1 / 0;"),
+        ("V3__c.sql", "CREATE TABLE c ();"),
+        ("V4__d.sql", "CREATE TABLE d ();"),
+    ]);
+    apply(&project, &database.options()).await.unwrap();
+    let to_2 = Selection { to: Some("2".into()), ..Selection::default() };
+    let only_3 = Selection { only: vec!["3".into()], ..Selection::default() };
+    let none = Selection::default();
+    let cases = [
+        ("1", &none, "V1__a.sql is applied already: it cannot be left for later (--defer)"),
+        ("2", &none, "parts of V2__b.sql are applied already: it cannot be left for later"),
+        ("3", &to_2, "V3__c.sql is not among what is asked for (--to 2), so it is not to be left out of it"),
+        ("3", &only_3, "V3__c.sql is named to be applied and to be left for later (--defer) at once"),
+        ("4", &only_3, "V4__d.sql is not among what is asked for (3)"),
+    ];
+    let runs = database.value("SELECT count(*) FROM cutover.run");
+    for (version, selection, words) in cases {
+        let selection = Selection { defer: vec![version.into()], ..selection.clone() };
+        let error = select(&project, &database, selection.clone()).await.unwrap_err();
+        assert!(matches!(error, ApplyError::Select(_)), "{error:?}");
+        assert!(error.to_string().contains(words), "{version}: {error}");
+        let mut session = crate::support::session(&database.options()).await;
+        let planned = cutover::inspect::database(&project, &mut session, &selection, Read::Pending).await;
+        assert_eq!(planned.unwrap_err().to_string(), error.to_string(), "a plan says the same");
+    }
+    assert_eq!(database.value("SELECT count(*) FROM cutover.run"), runs);
+    assert_eq!(database.value("SELECT count(*) FROM cutover.deferral"), "0");
+
+    let staged = staged().load();
+    let selection = Selection { defer: vec!["4".into()], ..to_stage("2") };
+    let error = select(&staged, &testkit::database(), selection).await.unwrap_err().to_string();
+    assert!(error.contains("(--to-stage 2)"), "{error}");
+}
+
+/// What is remembered already is no work for a run.
+#[tokio::test]
+async fn leaving_the_same_for_later_again_is_nothing_to_do() {
+    let database = database();
+    let project = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();")]);
+    let selection = Selection { defer: vec!["2".into()], ..Selection::default() };
+    assert_eq!(select(&project, &database, selection.clone()).await.unwrap(), ["1"]);
+    let request = Request { selection, ..Request::default() };
+    let again = apply_with(&project, &database.options(), &request).await.unwrap();
+    assert_eq!(again.outcome, Some(Outcome::NothingToDo));
+    assert_eq!(database.value("SELECT count(*) FROM cutover.run"), "1");
 }
 
 #[tokio::test]

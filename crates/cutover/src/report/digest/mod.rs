@@ -1,6 +1,7 @@
 //! One reading of a run's events, shared by every form of report: what became of each migration, stage and check.
 
 mod groups;
+mod parts;
 mod step;
 
 use std::collections::HashMap;
@@ -8,12 +9,13 @@ use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 pub(super) use groups::{Group, grouped_checks};
+pub use parts::parts_lines;
 pub(super) use step::{Fate, Objects, StepView, objects, parts_in_words};
 
 use super::format::{count, duration};
 use crate::migration::MigrationId;
 use crate::plan::{Plan, StageSummary};
-use crate::run::{CheckResult, EventKind, Outcome, Run, Verdict};
+use crate::run::{CheckResult, EventKind, Outcome, PartsDone, Run, Verdict};
 
 /// What is measured within this time after the run is taken for a part of the same command.
 const AT_ONCE: Duration = Duration::from_secs(60);
@@ -201,7 +203,7 @@ impl<'a> Digest<'a> {
         &self,
     ) -> impl Iterator<Item = (&StepView<'a>, &'a str, Option<&'a str>, &'a str)> {
         self.steps.iter().filter_map(|step| match step.fate {
-            Fate::Failed { message, code, state } => Some((step, message, code, state)),
+            Fate::Failed { message, code, state, .. } => Some((step, message, code, state)),
             _ => None,
         })
     }
@@ -231,7 +233,7 @@ impl<'a> Digest<'a> {
     /// in which everything was applied.
     pub(super) fn headline(&self) -> (&'static str, String) {
         let (word, sentence) = self.outcome();
-        let Some(doubts) = self.doubts() else { return (word, sentence.to_owned()) };
+        let Some(doubts) = self.doubts() else { return (word, sentence) };
         let word = match self.run.outcome {
             Some(Outcome::Completed | Outcome::NothingToDo) if self.verdicts(Verdict::False) > 0 => {
                 "Verification failed"
@@ -242,9 +244,25 @@ impl<'a> Digest<'a> {
         (word, format!("{sentence} {doubts}."))
     }
 
-    /// How the run itself ended, whatever was measured: a short word, and a sentence.
-    pub(super) fn outcome(&self) -> (&'static str, &'static str) {
-        outcome_words(self.run.outcome)
+    /// How the run itself ended, whatever was measured: a short word, and a sentence. The sentence may name a file.
+    pub(super) fn outcome(&self) -> (&'static str, String) {
+        let (word, sentence) = outcome_words(self.run.outcome);
+        match self.partly() {
+            None => (word, sentence.to_owned()),
+            Some(applied) => partly_words(self.run.outcome, word, &applied),
+        }
+    }
+
+    /// What is applied of the migration that failed, in words: `1 of 3 parts of a.sql is applied and recorded`.
+    fn partly(&self) -> Option<String> {
+        self.steps.iter().find_map(|step| match step.fate {
+            Fate::Failed { parts: PartsDone { done, of }, .. } if done > 0 => {
+                let are = if done == 1 { "is" } else { "are" };
+                let (parts, path) = (count(of as usize, "part", "parts"), step.path());
+                Some(format!("{done} of {parts} of {path} {are} applied and recorded"))
+            }
+            _ => None,
+        })
     }
 
     /// Claims that do not hold, in words.
@@ -308,6 +326,26 @@ fn took(run: &Run) -> Duration {
     let ended = run.events.iter().find(|event| matches!(event.kind, EventKind::RunFinished { .. }));
     let last = || run.events.iter().map(|event| event.elapsed).max();
     ended.map(|event| event.elapsed).or_else(last).unwrap_or_default()
+}
+
+/// How a run ended that left a migration applied in part.
+fn partly_words(outcome: Option<Outcome>, word: &'static str, applied: &str) -> (&'static str, String) {
+    match outcome {
+        Some(Outcome::FailedClean) => (
+            "Failed, partly applied",
+            format!("A migration failed: {applied}, the rest of it was rolled back."),
+        ),
+        Some(Outcome::LockNotObtained) => (
+            word,
+            format!(
+                "A lock could not be had in time: {applied}, nothing of the rest is, and trying again is safe."
+            ),
+        ),
+        other => {
+            let (_, sentence) = outcome_words(other);
+            (word, format!("{} {applied}.", sentence))
+        }
+    }
 }
 
 /// How a run ended: a short word for a badge, and a sentence.

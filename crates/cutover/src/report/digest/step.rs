@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::migration::MigrationId;
 use crate::plan::{Step, StepState};
 use crate::report::format::count;
-use crate::run::{Blocker, EventKind};
+use crate::run::{Blocker, EventKind, PartsDone};
 
 /// What became of one migration.
 pub(in crate::report) struct StepView<'a> {
@@ -49,6 +49,7 @@ pub(in crate::report) enum Fate<'a> {
         message: &'a str,
         code: Option<&'a str>,
         state: &'a str,
+        parts: PartsDone,
     },
     /// It began, and no event tells of its end.
     Unfinished,
@@ -96,7 +97,8 @@ impl<'a> Fate<'a> {
     pub(in crate::report) fn word(self) -> &'static str {
         match self {
             Self::Applied => "applied",
-            Self::Failed { .. } => "failed",
+            Self::Failed { parts: PartsDone { done: 0, .. }, .. } => "failed",
+            Self::Failed { .. } => "partly applied",
             Self::Unfinished => "end not recorded",
             Self::NotReached => "not reached",
             Self::AppliedBefore { .. } => "applied before",
@@ -251,8 +253,8 @@ impl<'a> StepView<'a> {
                 self.took = Some(*took);
                 self.attempts = Some(*attempts);
             }
-            EventKind::StepFailed { message, code, state, .. } => {
-                self.fate = Fate::Failed { message, code: code.as_deref(), state };
+            EventKind::StepFailed { message, code, state, parts, .. } => {
+                self.fate = Fate::Failed { message, code: code.as_deref(), state, parts: *parts };
                 self.ended = Some(at);
                 self.took = self.started.map(|started| at.saturating_sub(started));
             }

@@ -54,7 +54,7 @@ fn row(digest: &Digest<'_>, order: usize, step: &StepView<'_>) -> Markup {
                 div.small.path { @if digest.several_roots && step.step.is_none() { (Shown(&step.id.root)) } (Shown(step.path())) }
             }
             @if !digest.stages.is_empty() { td data-label="Stage" { (Shown(step.stage().unwrap_or_default())) } }
-            td data-label="Does" { @if let Some(step) = step.step { (does(step)) } }
+            td data-label="Does" { @if let Some(planned) = step.step { (does(planned, &step.parts_lines())) } }
             td.number data-label="Statements" { @if let Some(n) = step.statements() { (n) } }
             td.number data-label="Took" { @if let Some(took) = step.took { (duration(took)) } }
             td.number data-label="Attempts" { @if let Some(n) = step.attempts { (n) } }
@@ -66,7 +66,7 @@ fn row(digest: &Digest<'_>, order: usize, step: &StepView<'_>) -> Markup {
     }
 }
 
-fn does(step: &Step) -> Markup {
+fn does(step: &Step, units: &[String]) -> Markup {
     let Objects { creates, parts, alters, drops, claimed } = objects(step);
     let parts = parts_in_words(parts);
     let kinds = [("+", "creates", creates), ("~", "alters", alters), ("−", "drops", drops)];
@@ -93,9 +93,7 @@ fn does(step: &Step) -> Markup {
         }
         @if claimed && total > 0 { div.small { "as claimed; the file was not read" } }
         @if let Some(why) = &step.opaque { div.small { "not fully known: " (Shown(why)) } }
-        @for why in step.units.iter().filter_map(|unit| unit.why.as_ref()) {
-            div.small { "outside a transaction: " (Shown(why)) }
-        }
+        @for unit in units { div.small { (Shown(unit)) } }
         @if let Some(source) = &step.claims.source { div.small { "from " code { (Shown(source)) } } }
         @if let Some(task) = &step.claims.task { div.small { (Shown(task)) } }
     }

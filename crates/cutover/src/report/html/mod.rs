@@ -95,7 +95,7 @@ fn header(digest: &Digest<'_>) -> Markup {
                 h1 { (Shown(&run.project)) }
                 span.outcome { (word) }
             }
-            p.sentence { (sentence) }
+            p.sentence { (Shown(&sentence)) }
             dl.facts {
                 (fact("Database", &html! { code { (Shown(&run.database)) } }))
                 (fact("Server", &html! { "PostgreSQL " (Shown(&run.server_version)) }))

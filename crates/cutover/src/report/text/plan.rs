@@ -3,7 +3,7 @@
 use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
 use crate::plan::{Plan, StageSummary, Step, StepState};
-use crate::report::digest::{Objects, by_stage, objects, parts_in_words, several_roots};
+use crate::report::digest::{Objects, by_stage, objects, parts_in_words, parts_lines, several_roots};
 use crate::report::escape;
 use crate::report::format::{count, grouped, server_version};
 
@@ -239,11 +239,7 @@ impl<'a> View<'a> {
             lines.push(contents(step));
             lines.extend(step.claims.source.as_ref().map(|source| format!("from {source}")));
         }
-        for unit in step.units.chunk_by(|one, next| one.why == next.why) {
-            let Some(why) = unit.first().and_then(|unit| unit.why.as_ref()) else { continue };
-            let times = if unit.len() > 1 { format!(", {} times", unit.len()) } else { String::new() };
-            lines.push(format!("outside a transaction: {why}{times}"));
-        }
+        lines.extend(parts_lines(step));
         lines.extend(step.opaque.as_ref().map(|why| format!("effects not fully known: {why}")));
         if !step.claims.requires.is_empty() && !applied(step) {
             let required: Vec<String> = step.claims.requires.iter().map(|text| self.label_of(text)).collect();

@@ -85,6 +85,11 @@ impl<'a> Progress<'a> {
                 let words = format!("waiting for {}", escape::line(holder));
                 Some(self.marked("…", Tone::Warn, &words))
             }
+            EventKind::Renumbered { migration, from, from_path, .. } => {
+                let was = format!("was {} ({})", escape::line(from.version.text()), escape::line(from_path));
+                let words = format!("{}  {was}: the history follows its file", self.named(migration));
+                Some(self.marked("→", Tone::Plain, &words))
+            }
             EventKind::BackupTaken { stage, path, bytes: size, sha256 } => {
                 let (stage, path) = (escape::line(stage), escape::line(path));
                 let digest = self.dim(&format!("sha256 {}", escape::line(sha256)));

@@ -22,10 +22,11 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
         some => format!(": {some}"),
     };
     let mut out = format!(
-        "{} {} {}{tally}\n{sentence}\n",
+        "{} {} {}{tally}\n{}\n",
         style.paint(tone, word),
         if done { "in" } else { "after" },
         duration(digest.took),
+        escape::line(&sentence),
     );
     if let Some(doubts) = digest.doubts() {
         let word = if digest.verdicts(Verdict::False) > 0 {

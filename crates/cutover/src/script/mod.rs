@@ -3,6 +3,8 @@
 //! [`Script::analyse`] reads the file once and says what it would do; [`Script::items`] streams it again for the apply.
 //! Small files are kept in memory between the two. This module must not talk to a database.
 
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -11,8 +13,9 @@ use cutover_analysis::effects::{
 };
 use cutover_analysis::sql::{Item, SplitError, Splitter, Statement};
 
+pub use self::parts::{Part, Parts};
 use crate::migration::Migration;
-use crate::plan::UnitSummary;
+use crate::plan::{UnitState, UnitSummary};
 use crate::project::{Place, PlaceholderError};
 use crate::source::{self, Opened, Passed, Vars};
 
@@ -91,6 +94,8 @@ pub struct Script {
     pub statements: u32,
     /// Transactions and statements outside one, in order.
     pub units: Vec<Unit>,
+    /// The text of each unit; empty where the whole file is one transaction, see [`Script::take_parts`].
+    pub parts: Parts,
     /// Objects created, in order of first mention.
     pub creates: Vec<ObjectRef>,
     /// Objects altered.
@@ -142,13 +147,42 @@ impl Script {
     pub fn analyse(migration: &Migration, vars: &Vars) -> Self {
         let mut analysis = Analysis::new(migration);
         match source::open(migration, vars) {
-            Ok(Opened { reader, passed }) => {
+            Ok(Opened { reader, passed, .. }) => {
                 analysis.read(Splitter::new(reader));
                 analysis.passed = Some(passed);
             }
             Err(error) => analysis.error(1, 1, error.to_string(), None, String::new(), None),
         }
-        analysis.finish()
+        let mut script = analysis.finish();
+        if !script.is_one_transaction() {
+            script.take_parts(migration, vars);
+        }
+        script
+    }
+
+    /// Reads the text of the units. Only needed for a file that is one transaction now and was several when it was
+    /// begun: the others have it from the start.
+    pub fn take_parts(&mut self, migration: &Migration, vars: &Vars) {
+        let readable = self.errors.iter().all(|error| error.code.is_some());
+        if !readable || self.parts.list.len() == self.units.len() {
+            return;
+        }
+        match Parts::read(self, migration, vars) {
+            Ok(parts) => self.parts = parts,
+            Err(why) => {
+                let (path, source_line) = (migration.path.clone(), String::new());
+                let error = ScriptError {
+                    path,
+                    line: 1,
+                    column: 1,
+                    message: why,
+                    hint: None,
+                    source_line,
+                    code: None,
+                };
+                self.errors.push(error);
+            }
+        }
     }
 
     /// Streams the statements again, in order, with their units.
@@ -157,7 +191,7 @@ impl Script {
             return Items { items: Box::new(kept.iter().cloned().map(Ok)), passed: None };
         }
         match source::open(migration, vars) {
-            Ok(Opened { reader, passed }) => {
+            Ok(Opened { reader, passed, .. }) => {
                 let items = Numbering::new(self, Splitter::new(reader).map(readable));
                 Items { items: Box::new(items), passed: Some(passed) }
             }
@@ -171,14 +205,16 @@ impl Script {
         self.kept.as_ref().map(|(_, text)| text.clone())
     }
 
-    /// The units as plans show them.
-    pub fn unit_summaries(&self) -> Vec<UnitSummary> {
-        let summary = |unit: &Unit| UnitSummary {
+    /// The units as plans show them, each with where it stands as `state` says.
+    pub fn unit_summaries(&self, state: impl Fn(usize) -> UnitState) -> Vec<UnitSummary> {
+        let summary = |(index, unit): (usize, &Unit)| UnitSummary {
             transactional: unit.outside.is_none(),
             statements: unit.count,
+            lines: self.parts.list.get(index).map(|part| part.lines),
             why: unit.outside.as_ref().map(|outside| outside.what.clone()),
+            state: state(index),
         };
-        self.units.iter().map(summary).collect()
+        self.units.iter().enumerate().map(summary).collect()
     }
 
     /// Whether the file itself creates an object of this name.

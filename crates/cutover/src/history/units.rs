@@ -1,0 +1,107 @@
+//! The SQL that records the parts of a migration that is applied in several: which are done, which was begun outside a
+//! transaction, and the text they were taken from. Each function gives text that is sent in the transaction it belongs to.
+
+use cutover_analysis::sql::quote_literal;
+
+use super::journal::{bytea, must_write};
+use crate::migration::{Migration, MigrationId};
+use crate::script::Part;
+
+/// A unit to be journaled.
+#[derive(Debug, Clone, Copy)]
+pub struct UnitRecord<'a> {
+    /// Project name.
+    pub project: &'a str,
+    /// Run id.
+    pub run: &'a str,
+    /// The migration.
+    pub migration: &'a Migration,
+    /// Number of the unit, from 0.
+    pub unit: u32,
+    /// Its text.
+    pub part: &'a Part,
+    /// False just before a statement that runs outside a transaction.
+    pub done: bool,
+}
+
+/// Journals a unit. Fails where no row is written.
+pub fn upsert(record: &UnitRecord<'_>) -> String {
+    let UnitRecord { project, run, migration, unit, part, done } = record;
+    let state = if *done { "done" } else { "started" };
+    must_write(&format!(
+        "INSERT INTO cutover.unit (project, root, version, version_text, unit, state, digest, first_line, last_line, statement, \
+         run, at) \
+         VALUES ({}, {}, {unit}, '{state}', {}, {}, {}, {}, {}, pg_catalog.clock_timestamp()) \
+         ON CONFLICT (project, root, version, unit) DO UPDATE SET state = excluded.state, digest = excluded.digest, \
+         first_line = excluded.first_line, last_line = excluded.last_line, statement = excluded.statement, run = excluded.run, \
+         at = excluded.at",
+        quote_literal(project),
+        identity(&migration.id),
+        quote_literal(&part.digest),
+        part.lines.first,
+        part.lines.last,
+        quote_literal(&part.excerpt),
+        quote_literal(run),
+    ))
+}
+
+/// Keeps the text that units are taken from; `None` for one that is too large to keep.
+pub fn keep_text(project: &str, run: &str, migration: &Migration, text: Option<&[u8]>) -> String {
+    format!(
+        "INSERT INTO cutover.begun (project, root, version, version_text, path, checksum, source, run, at) \
+         VALUES ({}, {}, {}, {}, {}, {}, pg_catalog.clock_timestamp()) \
+         ON CONFLICT (project, root, version) DO UPDATE SET path = excluded.path, checksum = excluded.checksum, \
+         source = excluded.source, run = excluded.run, at = excluded.at",
+        quote_literal(project),
+        identity(&migration.id),
+        quote_literal(&migration.path),
+        quote_literal(&migration.checksums.normalised),
+        text.map_or_else(|| "NULL".to_owned(), bytea),
+        quote_literal(run),
+    )
+}
+
+/// A unit that was begun outside a transaction is known to be done.
+pub fn mark_done(project: &str, run: &str, id: &MigrationId, unit: u32) -> String {
+    format!(
+        "UPDATE cutover.unit SET state = 'done', run = {}, at = pg_catalog.clock_timestamp() WHERE {} AND unit OPERATOR(pg_catalog.=) {unit}",
+        quote_literal(run),
+        of(project, id),
+    )
+}
+
+/// Forgets one unit that is about to be run again.
+pub fn forget_attempt(project: &str, id: &MigrationId, unit: u32) -> String {
+    format!("DELETE FROM cutover.unit WHERE {} AND unit OPERATOR(pg_catalog.=) {unit}", of(project, id))
+}
+
+/// Forgets one unit: nothing of it is in the database. With the last one the text is forgotten too.
+pub fn forget(project: &str, id: &MigrationId, unit: u32) -> String {
+    let of = of(project, id);
+    format!(
+        "DELETE FROM cutover.unit WHERE {of} AND unit OPERATOR(pg_catalog.=) {unit}; \
+         DELETE FROM cutover.begun WHERE {of} AND NOT EXISTS (SELECT FROM cutover.unit WHERE {of})"
+    )
+}
+
+/// Forgets all units of a migration that is finished: its history row says more.
+pub fn forget_all(project: &str, id: &MigrationId) -> String {
+    let of = of(project, id);
+    format!("DELETE FROM cutover.unit WHERE {of}; DELETE FROM cutover.begun WHERE {of}")
+}
+
+/// Root, version and its spelling, as values.
+fn identity(id: &MigrationId) -> String {
+    let (root, key, text) = (&id.root, id.version.key(), id.version.text());
+    format!("{}, {}, {}", quote_literal(root), quote_literal(&key), quote_literal(text))
+}
+
+/// The rows of one migration.
+pub(super) fn of(project: &str, id: &MigrationId) -> String {
+    format!(
+        "project OPERATOR(pg_catalog.=) {} AND root OPERATOR(pg_catalog.=) {} AND version OPERATOR(pg_catalog.=) {}",
+        quote_literal(project),
+        quote_literal(&id.root),
+        quote_literal(&id.version.key()),
+    )
+}
