@@ -11,6 +11,7 @@ mod hygiene;
 mod kills;
 mod large;
 mod locks;
+mod outside;
 mod parts;
 mod privileges;
 mod renumbered;
