@@ -207,6 +207,10 @@ fn advice(code: &str) -> Option<&'static str> {
         "42501" => {
             Some("the connected role lacks a privilege; SET ROLE in the file, or connect as the owner")
         }
+        "2D000" => Some(
+            "a procedure that commits cannot run inside cutover's transaction: `-- cutover: no-transaction` above the statement \
+             runs it outside one",
+        ),
         "25006" => Some("the server or the session is read-only: is this a replica?"),
         "55P04" => Some(
             "a new enum value can be used only after it is committed: put `-- cutover: new-transaction` above this statement",

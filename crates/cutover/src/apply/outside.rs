@@ -136,15 +136,18 @@ async fn clean_up(
         failed.state = format!("{first}; the next run looks again");
         return;
     }
-    if outside.retry == Retry::Unknown {
+    if outside.retry == Retry::Unknown && !outside.atomic {
         failed.state = format!(
-            "{} of {} failed; what it did before it failed is not known",
-            outside.what, step.migration.path
+            "{} of {} failed; what it did before it failed is not known: look what is there, then say so with \
+             `cutover repair {version} --mark done` or `--mark not-done`",
+            outside.what,
+            step.migration.path,
+            version = step.migration.id.version
         );
         failed.outcome = Outcome::NeedsDecision;
         return;
     }
-    if index_check(&outside.retry).is_none() {
+    if index_check(&outside.retry).is_none() && !outside.atomic {
         failed.state = format!(
             "{} of {} did not finish and can be run again; it may have left an invalid index behind (pg_index.indisvalid)",
             outside.what, step.migration.path
@@ -345,7 +348,43 @@ pub(super) async fn settle(
         units::forget_attempt(step.project, &step.migration.id, open.unit)
     };
     write(step, index, &record, tools).await?;
+    if !done {
+        name_remains(step, index, outside, tools).await?;
+    }
     Ok(done)
+}
+
+/// A REINDEX that was cut off is run again from its beginning; what it had built so far stays behind under another
+/// name. It may be somebody else's as well, so it is named and not dropped.
+async fn name_remains(
+    step: &Step<'_>,
+    index: usize,
+    outside: &Outside,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    const REMAINS: &str = "SELECT coalesce(pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.relname), ', ' ORDER BY 1), '')
+           FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$'";
+    if !outside.what.starts_with("REINDEX") {
+        return Ok(());
+    }
+    let rows = tools.watch.monitor().query(REMAINS, &[]).await;
+    let rows = rows.map_err(|error| failed_look(step, index, &error))?;
+    let names: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
+    if !names.is_empty() {
+        tools.recorder.tell(EventKind::Notice {
+            migration: step.migration.id.clone(),
+            severity: "WARNING".into(),
+            code: "01000".into(),
+            message: format!(
+                "an earlier attempt of {} was cut off; these invalid indexes may be what it left behind: {names}",
+                outside.what
+            ),
+            line: 1,
+        });
+    }
+    Ok(())
 }
 
 /// What the catalogue says of a statement whose end nobody saw; `None` where it cannot say.

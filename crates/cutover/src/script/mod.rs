@@ -11,7 +11,7 @@ use std::fmt;
 use cutover_analysis::effects::{
     self, Check, Control, Effects, ObjectKind, ObjectRef, Retry, TransactionRule,
 };
-use cutover_analysis::sql::{Item, SplitError, Splitter, Statement};
+use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, Statement};
 
 pub use self::parts::{Part, Parts};
 use crate::migration::Migration;
@@ -74,6 +74,8 @@ pub struct Outside {
     pub what: String,
     /// What may be done after an unknown outcome.
     pub retry: Retry,
+    /// An error it ends with means that nothing of it is there.
+    pub atomic: bool,
 }
 
 /// An object the file needs while it runs, with the line that needs it.
@@ -324,6 +326,15 @@ impl<I: Iterator<Item = Result<Item, String>>> Iterator for Numbering<'_, I> {
     }
 }
 
+/// What directives say of a statement.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    /// It begins another transaction.
+    new_transaction: bool,
+    /// It runs outside a transaction.
+    no_transaction: bool,
+}
+
 /// What is remembered of each statement until the whole file is read. One small value a statement would be 100 MB
 /// for a file of millions of INSERTs, so runs of statements alike are kept as one.
 #[derive(Debug)]
@@ -340,7 +351,6 @@ struct Analysis<'a> {
     stretches: Vec<Stretch>,
     controls: Vec<(u32, Control, u32, u32, String)>,
     count: u32,
-    no_transaction: bool,
     created: BTreeMap<String, Vec<ObjectRef>>,
     mentioned: BTreeMap<&'static str, BTreeSet<ObjectRef>>,
     kept: Option<Vec<Item>>,
@@ -356,7 +366,6 @@ impl<'a> Analysis<'a> {
             stretches: Vec::new(),
             controls: Vec::new(),
             count: 0,
-            no_transaction: false,
             created: BTreeMap::new(),
             mentioned: BTreeMap::new(),
             kept: (migration.checksums.bytes <= KEPT_IN_MEMORY).then(Vec::new),
@@ -378,8 +387,8 @@ impl<'a> Analysis<'a> {
         self.script.errors.push(ScriptError { path, line, column, message, hint, source_line, code });
     }
 
-    fn read<R: std::io::Read>(&mut self, splitter: Splitter<R>) {
-        for item in splitter {
+    fn read<R: std::io::Read>(&mut self, mut splitter: Splitter<R>) {
+        for item in splitter.by_ref() {
             match item {
                 Ok(Item::Statement(statement)) => {
                     self.statement(&statement);
@@ -397,6 +406,13 @@ impl<'a> Analysis<'a> {
                     return;
                 }
             }
+        }
+        let trailing = splitter.trailing_directives().to_vec();
+        self.directives(&trailing);
+        for Directive { name, line, .. } in trailing.iter().filter(|directive| directive.name != "name") {
+            let message = format!("`-- cutover: {name}` stands below the last statement and is about none");
+            let hint = Some("put it above the statement it is meant for".to_owned());
+            self.error(*line, 1, message, hint, String::new(), None);
         }
     }
 
@@ -423,7 +439,7 @@ impl<'a> Analysis<'a> {
     fn statement(&mut self, statement: &Statement) {
         let number = self.count;
         self.count += 1;
-        let new_transaction = self.directives(statement);
+        let told = self.directives(&statement.directives);
         let effects = match effects::effects_of_text(&statement.text) {
             Ok(effects) => effects,
             Err(error) => {
@@ -435,16 +451,16 @@ impl<'a> Analysis<'a> {
                 Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }
             }
         };
-        self.collect(statement, effects, number, new_transaction);
+        self.collect(statement, effects, number, told);
     }
 
-    /// Takes the directives of a statement; says whether it begins a new transaction.
-    fn directives(&mut self, statement: &Statement) -> bool {
-        let mut new_transaction = false;
-        for directive in &statement.directives {
+    /// What the directives of a statement say.
+    fn directives(&mut self, directives: &[Directive]) -> Told {
+        let mut told = Told::default();
+        for directive in directives {
             match directive.name.as_str() {
-                "new-transaction" => new_transaction = true,
-                "no-transaction" => self.no_transaction = true,
+                "new-transaction" => told.new_transaction = true,
+                "no-transaction" => told.no_transaction = true,
                 "name" => {}
                 other => {
                     let known = ["new-transaction", "no-transaction", "name"];
@@ -455,26 +471,39 @@ impl<'a> Analysis<'a> {
                 }
             }
         }
-        new_transaction
+        told
     }
 
-    fn collect(&mut self, statement: &Statement, effects: Effects, number: u32, new_transaction: bool) {
+    fn collect(&mut self, statement: &Statement, effects: Effects, number: u32, told: Told) {
         let outside = match effects.transaction {
-            TransactionRule::Allowed => None,
+            TransactionRule::Allowed => told.no_transaction.then(|| self.taken_outside(statement, &effects)),
             TransactionRule::Forbidden { what } => {
-                Some(Outside { what: what.to_owned(), retry: effects.retry.clone() })
+                Some(Outside { what: what.to_owned(), retry: effects.retry.clone(), atomic: false })
             }
             TransactionRule::Control(control) => {
                 let (_, _, line_text) =
                     crate::text::locate(&statement.text, 0, statement.line, statement.column);
+                if told.no_transaction {
+                    let message = format!("{} under `-- cutover: no-transaction`", words(control));
+                    let hint = "the directive is about the statement below it: put it above the one that is to run outside \
+                                a transaction, and leave out BEGIN and COMMIT"
+                        .to_owned();
+                    let (line, column) = (statement.line, statement.column);
+                    self.error(line, column, message, Some(hint), line_text.clone(), None);
+                }
                 self.controls.push((number, control, statement.line, statement.column, line_text));
                 None
             }
         };
         self.refuse_what_would_mislead(statement, &effects, outside.as_ref());
         match self.stretches.last_mut() {
-            Some(last) if outside.is_none() && last.outside.is_none() && !new_transaction => last.count += 1,
-            _ => self.stretches.push(Stretch { first: number, count: 1, new_transaction, outside }),
+            Some(last) if outside.is_none() && last.outside.is_none() && !told.new_transaction => {
+                last.count += 1
+            }
+            _ => {
+                let new_transaction = told.new_transaction;
+                self.stretches.push(Stretch { first: number, count: 1, new_transaction, outside });
+            }
         }
         self.script.session_state |= !leaves_nothing(&statement.text);
         self.script.sets_search_path |= effects.sets_search_path;
@@ -499,6 +528,23 @@ impl<'a> Analysis<'a> {
         for object in effects.writes {
             self.mention("writes", object);
         }
+    }
+
+    /// A statement that is outside a transaction because the file says so.
+    fn taken_outside(&mut self, statement: &Statement, effects: &Effects) -> Outside {
+        let words = first_words(&statement.text);
+        let first =
+            words.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or_default();
+        if effects.copy_from_stdin {
+            let message = "COPY with data in the file cannot run outside a transaction".to_owned();
+            let hint =
+                Some("leave out `-- cutover: no-transaction`: COPY is one transaction by itself".to_owned());
+            let (line, column) = (statement.line, statement.column);
+            self.error(line, column, message, hint, String::new(), None);
+        }
+        // A procedure, and a block of code, may have committed before it failed; any other statement commits as a whole.
+        let atomic = !matches!(first, "CALL" | "DO");
+        Outside { what: format!("{first} (no-transaction)"), retry: Retry::Unknown, atomic }
     }
 
     /// What the tool could not keep its word about.
@@ -649,7 +695,7 @@ impl<'a> Analysis<'a> {
     }
 
     fn build_units(&mut self) {
-        let alone = self.no_transaction || self.stretches.iter().any(|stretch| stretch.outside.is_some());
+        let alone = self.stretches.iter().any(|stretch| stretch.outside.is_some());
         for stretch in std::mem::take(&mut self.stretches) {
             if alone && stretch.outside.is_none() {
                 // A file with anything outside a transaction runs statement by statement, each one journaled.

@@ -12,6 +12,7 @@ mod kills;
 mod large;
 mod locks;
 mod pipelined;
+mod outside;
 mod parts;
 mod privileges;
 mod renumbered;
