@@ -104,8 +104,14 @@ fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 
 /// Whether a process works for the server in `folder`.
 fn at_work(folder: &Path) -> bool {
+    let folder = folder.display().to_string();
+    if Path::new("/proc/self").exists() {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        return lines.any(|line| String::from_utf8_lossy(&line).contains(&folder));
+    }
     let processes = Command::new("ps").args(["-e", "-o", "args="]).output().unwrap();
-    String::from_utf8_lossy(&processes.stdout).contains(&folder.display().to_string())
+    String::from_utf8_lossy(&processes.stdout).contains(&folder)
 }
 
 fn send(signal: Signal, child: &Child) {
