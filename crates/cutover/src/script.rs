@@ -14,6 +14,7 @@ use cutover_analysis::sql::{Item, SplitError, Splitter, Statement};
 use crate::migration::Migration;
 use crate::plan::UnitSummary;
 use crate::project::{Place, PlaceholderError};
+use crate::secrets::Secrets;
 use crate::source::{self, Opened, Passed, Vars};
 
 /// Files up to this size keep their statements in memory between analysis and apply: 256 KiB.
@@ -140,7 +141,7 @@ pub enum ScriptItem {
 impl Script {
     /// Reads a migration and says what it would do. Everything that stops it is in [`Script::errors`].
     pub fn analyse(migration: &Migration, vars: &Vars) -> Self {
-        let mut analysis = Analysis::new(migration);
+        let mut analysis = Analysis::new(migration, Secrets::of(vars));
         match source::open(migration, vars) {
             Ok(Opened { reader, passed }) => {
                 analysis.read(Splitter::new(reader));
@@ -292,6 +293,7 @@ struct Stretch {
 
 struct Analysis<'a> {
     migration: &'a Migration,
+    secrets: Secrets,
     script: Script,
     stretches: Vec<Stretch>,
     controls: Vec<(u32, Control, u32, u32, String)>,
@@ -305,9 +307,10 @@ struct Analysis<'a> {
 }
 
 impl<'a> Analysis<'a> {
-    fn new(migration: &'a Migration) -> Self {
+    fn new(migration: &'a Migration, secrets: Secrets) -> Self {
         Self {
             migration,
+            secrets,
             script: Script::default(),
             stretches: Vec::new(),
             controls: Vec::new(),
@@ -331,6 +334,7 @@ impl<'a> Analysis<'a> {
         code: Option<&'static str>,
     ) {
         let path = self.migration.path.clone();
+        let (message, source_line) = (self.secrets.star(&message), self.secrets.star(&source_line));
         self.script.errors.push(ScriptError { path, line, column, message, hint, source_line, code });
     }
 
@@ -384,7 +388,7 @@ impl<'a> Analysis<'a> {
             Ok(effects) => effects,
             Err(error) => {
                 let (line, column, source_line) =
-                    crate::text::locate(&statement.text, error.offset, statement.line, statement.column);
+                    self.secrets.locate(&statement.text, error.offset, statement.line, statement.column);
                 let hint =
                     "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server";
                 self.error(line, column, error.message, Some(hint.to_owned()), source_line, Some("unparsed"));
@@ -422,7 +426,7 @@ impl<'a> Analysis<'a> {
             }
             TransactionRule::Control(control) => {
                 let (_, _, line_text) =
-                    crate::text::locate(&statement.text, 0, statement.line, statement.column);
+                    self.secrets.locate(&statement.text, 0, statement.line, statement.column);
                 self.controls.push((number, control, statement.line, statement.column, line_text));
                 None
             }
@@ -467,7 +471,7 @@ impl<'a> Analysis<'a> {
         let words = first_words(&statement.text);
         let mut refuse = |message: &str, hint: &str, code| {
             let (line, column, source_line) =
-                crate::text::locate(&statement.text, 0, statement.line, statement.column);
+                self.secrets.locate(&statement.text, 0, statement.line, statement.column);
             self.error(line, column, message.to_owned(), Some(hint.to_owned()), source_line, code);
         };
         if words.starts_with("SET ")
@@ -507,7 +511,7 @@ impl<'a> Analysis<'a> {
                 .any(|start| words.starts_with(start));
         if session_wide && self.first_setting.is_none() {
             self.first_setting =
-                Some(crate::text::locate(&statement.text, 0, statement.line, statement.column));
+                Some(self.secrets.locate(&statement.text, 0, statement.line, statement.column));
         }
     }
 

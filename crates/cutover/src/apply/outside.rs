@@ -62,7 +62,7 @@ pub(super) async fn run(
             Ok(())
         }
         Err(trouble) => {
-            let place = feed.place_of(&trouble);
+            let place = feed.place_of(&trouble, tools.recorder.secrets());
             Err(after_failure(step, index, outside, trouble, place, tools).await)
         }
     }
@@ -77,7 +77,8 @@ async fn journal_unit(
 ) -> Result<(), StepFailure> {
     let number = u32::try_from(index).unwrap_or(u32::MAX);
     let run = tools.recorder.run().to_owned();
-    let record = journal::upsert_unit(step.project, &run, step.migration, number, done, statement);
+    let shown = tools.recorder.secrets().star(statement);
+    let record = journal::upsert_unit(step.project, &run, step.migration, number, done, &shown);
     write(step, index, &record, tools).await
 }
 

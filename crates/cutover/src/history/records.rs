@@ -1,14 +1,17 @@
 //! Applied migrations as rows, and how a project's files compare with them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
 
 use cutover_postgres::session::Session;
 use sha2::{Digest, Sha256};
-use similar::TextDiff;
+use similar::udiff::UnifiedHunkHeader;
+use similar::{ChangeTag, DiffableStr as _, TextDiff};
 
 use super::{HistoryError, compress};
 use crate::migration::{Migration, MigrationId, Version};
 use crate::project::text;
+use crate::secrets::without_passwords;
 
 /// One applied migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,11 +281,46 @@ pub async fn applied_text(
     Ok(Some(text))
 }
 
-/// A unified diff of what was applied against the file as it is now.
+/// A unified diff of what was applied against the file as it is now. A password that changed shows as a changed line of
+/// stars.
 pub fn unified_diff(applied: &str, now: &str, path: &str) -> String {
-    TextDiff::from_lines(applied, now)
-        .unified_diff()
-        .context_radius(3)
-        .header(&format!("{path} (as applied)"), &format!("{path} (now)"))
-        .to_string()
+    let diff = TextDiff::from_lines(applied, now);
+    let (then_shown, now_shown) = (without_passwords(applied), without_passwords(now));
+    let (then_shown, now_shown) = (then_shown.tokenize_lines(), now_shown.tokenize_lines());
+    let mut out = format!("--- {path} (as applied)\n+++ {path} (now)\n");
+    for group in diff.grouped_ops(3) {
+        let _ = writeln!(out, "{}", UnifiedHunkHeader::new(&group));
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let line = match (change.tag(), change.old_index(), change.new_index()) {
+                (ChangeTag::Insert, _, Some(at)) => now_shown.get(at),
+                (_, Some(at), _) => then_shown.get(at),
+                _ => None,
+            };
+            let end = if change.missing_newline() { "\n\\ No newline at end of file\n" } else { "" };
+            let _ = write!(out, "{}{}{end}", change.tag(), line.copied().unwrap_or_default());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diff_is_unified_and_shows_no_password() {
+        let then = "a;\nb;\nCREATE ROLE r\n  PASSWORD\n  'S3cret1';\nc;\nd;\ne;\nf;\ng;\nh";
+        let now = "a;\nb2;\nCREATE ROLE r\n  PASSWORD\n  'S3cret2';\nc;\nd;\ne;\nf;\ng;\nh";
+        let expected = "--- V1.sql (as applied)\n+++ V1.sql (now)\n@@ -1,8 +1,8 @@\n a;\n-b;\n+b2;\n CREATE ROLE r\n   PASSWORD\n-  '*******';\n+  '*******';\n c;\n d;\n e;\n";
+        assert_eq!(unified_diff(then, now, "V1.sql"), expected);
+        let longer = format!("{then}\ni");
+        let end = unified_diff(then, &longer, "V1.sql");
+        assert!(end.ends_with("-h\n\\ No newline at end of file\n+h\n+i\n\\ No newline at end of file\n"), "{end}");
+        let plain = TextDiff::from_lines(then, &longer)
+            .unified_diff()
+            .context_radius(3)
+            .header("V1.sql (as applied)", "V1.sql (now)")
+            .to_string();
+        assert_eq!(end, plain);
+    }
 }
