@@ -482,3 +482,44 @@ async fn a_server_that_is_starting_is_waited_for() {
     let _server = server.await.unwrap();
     assert_eq!(session.query_text("SELECT 1").await.unwrap().scalar(), Some("1"));
 }
+
+/// The folder of a socket that is not there: connecting fails at once, without the network, so that the paused clock
+/// decides alone.
+fn no_server(folder: &Path) -> ConnectOptions {
+    ConnectOptions::unix(folder, 5432, "me", "db")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_waited_for_until_the_time_is_up() {
+    let home = Home::new("wait");
+    for wait in [0, 20, 1_700, 2_000, 10_000].map(Duration::from_millis) {
+        let begun = tokio::time::Instant::now();
+        let startup = Startup { wait: Some(wait), ..Startup::default() };
+        let error = Session::connect(&no_server(&home.0), &startup).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
+        let waited = begun.elapsed();
+        assert!(waited >= wait && waited < wait + Duration::from_millis(5), "{waited:?} for {wait:?}");
+    }
+    let begun = tokio::time::Instant::now();
+    Session::connect(&no_server(&home.0), &Startup::default()).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::ZERO, "without a wait there is one try");
+}
+
+/// Between the pauses, which grow, and the end there is room for a server to come: the last try finds it.
+#[tokio::test(start_paused = true)]
+async fn the_last_try_is_made_when_the_wait_is_over() {
+    let home = Home::new("last");
+    let path = home.0.join(".s.PGSQL.5432");
+    let listening = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1_990)).await;
+        let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
+    });
+    let begun = tokio::time::Instant::now();
+    let startup = Startup { wait: Some(Duration::from_secs(2)), ..Startup::default() };
+    let error = Session::connect(&no_server(&home.0), &startup).await.unwrap_err();
+    assert!(error.to_string().contains("no answer within 2s"), "{error}");
+    assert!(begun.elapsed() < Duration::from_millis(3_010), "{:?}", begun.elapsed());
+    assert!(listening.await.unwrap().accept().is_ok(), "it was tried once more");
+}
