@@ -87,8 +87,7 @@ impl Secrets {
         }
         for script in scripts {
             let needs = script.needs.iter().map(|need| &need.object);
-            let objects =
-                script.creates.iter().chain(&script.alters).chain(&script.drops).chain(needs);
+            let objects = script.creates.iter().chain(&script.alters).chain(&script.drops).chain(needs);
             let names = objects.flat_map(|object| {
                 [Some(object.name.as_str()), object.schema.as_deref(), object.table.as_deref()]
             });
@@ -132,7 +131,9 @@ impl Secrets {
                 continue;
             }
             shown.push_str(&text[at..start]);
-            shown.extend(text[start..span.end].chars().map(|c| if matches!(c, '\n' | '\r') { c } else { '*' }));
+            shown.extend(
+                text[start..span.end].chars().map(|c| if matches!(c, '\n' | '\r') { c } else { '*' }),
+            );
             at = span.end;
         }
         shown.push_str(&text[at..]);
@@ -244,7 +245,10 @@ mod tests {
     #[test]
     fn a_value_that_breaks_out_of_its_literal_is_hidden_in_pieces() {
         let secrets = secrets(&[("a", "it's-topsecret")]);
-        assert_eq!(secrets.star("syntax error at or near \"topsecret\""), "syntax error at or near \"*********\"");
+        assert_eq!(
+            secrets.star("syntax error at or near \"topsecret\""),
+            "syntax error at or near \"*********\""
+        );
     }
 
     #[test]

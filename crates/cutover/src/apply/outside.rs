@@ -389,10 +389,11 @@ async fn wait_for_owner(
 ) -> Result<(), StepFailure> {
     let asked = tools.watch.stop().clone();
     let events = &mut *tools.recorder;
-    let result =
-        lock::wait_for_run_to_end(tools.watch.monitor(), run, step.config.lock_wait, &asked, |holder| {
-            events.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
-        })
-        .await;
+    let monitor = tools.watch.monitor().answering().await;
+    let monitor = monitor.map_err(|lost| failure::lock_lost(step, &lost))?;
+    let result = lock::wait_for_run_to_end(monitor, run, step.config.lock_wait, &asked, |holder| {
+        events.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
+    })
+    .await;
     result.map_err(|error| StepFailure::clean(error.to_string(), failure::rolled_back(step, 0)))
 }

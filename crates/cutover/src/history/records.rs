@@ -315,7 +315,10 @@ mod tests {
         assert_eq!(unified_diff(then, now, "V1.sql"), expected);
         let longer = format!("{then}\ni");
         let end = unified_diff(then, &longer, "V1.sql");
-        assert!(end.ends_with("-h\n\\ No newline at end of file\n+h\n+i\n\\ No newline at end of file\n"), "{end}");
+        assert!(
+            end.ends_with("-h\n\\ No newline at end of file\n+h\n+i\n\\ No newline at end of file\n"),
+            "{end}"
+        );
         let plain = TextDiff::from_lines(then, &longer)
             .unified_diff()
             .context_radius(3)
