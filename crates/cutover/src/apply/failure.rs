@@ -183,7 +183,7 @@ pub(super) fn refused(step: &Step<'_>, message: &ServerMessage, place: Option<&P
                 write!(text, "\n  {label}: {}", part.lines().map(visible).collect::<Vec<_>>().join("\n    "));
         }
     }
-    if let Some(advice) = advice(&message.code) {
+    if let Some(advice) = advice(message) {
         let _ = write!(text, "\n  hint: {advice}");
     }
     text
@@ -198,18 +198,20 @@ pub(super) fn explain(failure: &Failure) -> String {
             let _ = write!(text, "\n  {label}: {}", visible(part));
         }
     }
-    if let Some(advice) = advice(&message.code) {
+    if let Some(advice) = advice(message) {
         let _ = write!(text, "\n  hint: {advice}");
     }
     without_passwords(&text)
 }
 
 /// What to do about states that have more to do with the run than with the SQL.
-fn advice(code: &str) -> Option<&'static str> {
-    match code {
+fn advice(message: &ServerMessage) -> Option<&'static str> {
+    match message.code.as_str() {
+        "57014" if message.message.contains("user request") => {
+            Some("somebody cancelled the statement (pg_cancel_backend)")
+        }
         "57014" => Some(
-            "a timeout ended the statement, or somebody cancelled it: see statement_timeout in cutover.toml, the role or \
-             the database",
+            "a timeout ended the statement: see statement_timeout in cutover.toml, the role or the database",
         ),
         "42501" => {
             Some("the connected role lacks a privilege; SET ROLE in the file, or connect as the owner")

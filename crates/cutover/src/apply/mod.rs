@@ -485,13 +485,15 @@ async fn finish(
     outcome: Outcome,
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
+    let reached = monitor.for_journal().await.map(drop);
     for news in monitor.news() {
         recorder.tell(news);
     }
     recorder.tell(EventKind::RunFinished { outcome });
-    let stored = match monitor.for_journal().await {
-        Ok(session) => store(session, &journal::finish_run(run, outcome), recorder).await,
-        Err(failure) => Err(failure),
+    let stored = match (reached, monitor.session()) {
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Some(session)) => store(session, &journal::finish_run(run, outcome), recorder).await,
+        (Ok(()), None) => Err(Failure::Lost("it ended again".to_owned())),
     };
     match stored {
         // The run is over and its failure is told; a journal that cannot be reached must not hide that. Success, however,

@@ -120,13 +120,14 @@ impl Monitor {
         self.ready().await
     }
 
-    /// A session for the journal of this run, which needs no lock: the one there is, or else a new one.
+    /// A session for the journal of this run, which needs no lock: the one there is, or else a new one, with the lock
+    /// where it can be had.
     ///
     /// # Errors
     /// As connecting.
     pub(super) async fn for_journal(&mut self) -> Result<&mut Session, Failure> {
         self.ping().await;
-        if self.session.is_none() {
+        if self.session.is_none() && self.take_again().await.is_err() {
             let startup = own_startup(&self.run, Some(CONNECT_LIMIT));
             let connecting = Session::connect(&self.options, &startup);
             let session = tokio::time::timeout(CONNECT_LIMIT * 2, connecting).await;
@@ -134,6 +135,11 @@ impl Monitor {
             self.session = Some(session.map_err(|error| Failure::Lost(error.to_string()))?);
         }
         self.session.as_mut().ok_or_else(|| Failure::Lost(self.lost.clone()))
+    }
+
+    /// The session as it is, without asking whether it lives.
+    pub(super) fn session(&mut self) -> Option<&mut Session> {
+        self.session.as_mut()
     }
 
     /// Says goodbye.

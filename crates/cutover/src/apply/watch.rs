@@ -115,7 +115,7 @@ impl<'a> Watch<'a> {
             let too_long = |since: Instant| self.longest_block.is_some_and(|most| since.elapsed() > most);
             if blocked_since.is_some_and(too_long) && !cancelled.load(Ordering::Relaxed) {
                 self.gave_up = true;
-                cancelled.store(send_cancel(cancel).await, Ordering::Relaxed);
+                send_cancel(cancel, cancelled).await;
             }
         }
     }
@@ -144,14 +144,13 @@ impl<'a> Watch<'a> {
 async fn hear(stop: &Stop, cancel: &CancelToken, cancelled: &AtomicBool) {
     stop.cancelled().await;
     while !cancelled.load(Ordering::Relaxed) {
-        if send_cancel(cancel).await {
-            cancelled.store(true, Ordering::Relaxed);
-        } else {
-            tokio::time::sleep(LATER_LOOKS).await;
-        }
+        send_cancel(cancel, cancelled).await;
+        tokio::time::sleep(LATER_LOOKS).await;
     }
 }
 
-async fn send_cancel(cancel: &CancelToken) -> bool {
-    cancel.cancel().await.is_ok()
+/// Says so first: the request may be answered before the server has let go of the one to cancel it.
+async fn send_cancel(cancel: &CancelToken, cancelled: &AtomicBool) {
+    cancelled.store(true, Ordering::Relaxed);
+    cancelled.store(cancel.cancel().await.is_ok(), Ordering::Relaxed);
 }
