@@ -110,9 +110,13 @@ impl From<ApplyError> for CliError {
             ApplyError::Select(_) | ApplyError::NotAllowed(_) => Exit::Usage,
             ApplyError::Scripts(_) | ApplyError::Missing(_) | ApplyError::ChangedFiles(_) => Exit::No,
             ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,
-            ApplyError::Journal(Failure::Lost(_)) => Exit::Connection,
-            ApplyError::Journal(_) => Exit::NeedsPerson,
-            ApplyError::Failed(ref failure) => of_failure(failure),
+            ApplyError::Journal { failure: Failure::Lost(_), .. } | ApplyError::Connection { .. } => {
+                Exit::Connection
+            }
+            ApplyError::Journal { .. } => Exit::NeedsPerson,
+            ApplyError::Failed(ref failure) | ApplyError::Refused { ref failure, .. } => of_failure(failure),
+            ApplyError::LockLost { taken_over: true, .. } => Exit::Lock,
+            ApplyError::LockLost { taken_over: false, .. } => Exit::Connection,
         };
         Self::new(exit, error)
     }

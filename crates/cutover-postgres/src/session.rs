@@ -41,7 +41,8 @@ pub struct Startup {
     /// Settings that are the session's defaults (`RESET ALL` returns to them), e.g. `("lock_timeout", "250ms")`.
     /// Sent while connecting, so they cost no round trip.
     pub settings: Vec<(String, String)>,
-    /// How long to go on trying while nothing answers or the server is starting. `None`: try once.
+    /// How long to go on trying while nothing answers or the server is starting; the last try is made when it is over,
+    /// and may take a second. `None`: try once.
     pub wait: Option<Duration>,
 }
 

@@ -16,6 +16,7 @@ use cutover_postgres::connect::{
 };
 use cutover_postgres::sandbox::Sandbox;
 use cutover_postgres::session::{Session, Startup};
+use proptest::prelude::*;
 
 /// A folder of a test's own.
 struct Home(PathBuf);
@@ -125,6 +126,93 @@ fn passwords_are_flagged_and_never_shown() {
     assert!(variables.contains(&("PGPASSWORD", "hunter2".to_owned())));
 }
 
+/// A password as people choose them, with whatever means something in a URL; `MARK` is what must not be seen.
+fn password_with_mark() -> impl Strategy<Value = String> {
+    let piece = "[a-z0-9@:/?#%&='\"\\\\+,;!\\[\\] .\u{e9}-]{0,6}";
+    (piece, piece).prop_map(|(before, after)| format!("{before}MARK{after}"))
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Parameters whose values are words, numbers or names of things that must exist.
+const CHECKED: [&str; 16] = [
+    "sslmode",
+    "port",
+    "hostaddr",
+    "connect_timeout",
+    "channel_binding",
+    "target_session_attrs",
+    "load_balance_hosts",
+    "keepalives",
+    "tcp_user_timeout",
+    "sslnegotiation",
+    "sslcertmode",
+    "ssl_min_protocol_version",
+    "sslpassword",
+    "service",
+    "sslsni",
+    "nosuchparameter",
+];
+
+/// Ways to write a connection with a password in it, right and wrong.
+fn with_password() -> impl Strategy<Value = String> {
+    let shapes =
+        (password_with_mark(), 0_usize..12, proptest::sample::select(CHECKED.as_slice()), "[a-z0-9]{0,3}");
+    shapes.prop_map(|(password, shape, name, word)| {
+        let quoted = password.replace('\\', "\\\\").replace('\'', "\\'");
+        match shape {
+            0 => format!("postgres://u:{password}@h/db"),
+            1 => format!("postgres://u:{}@h:1/db?{name}={word}", encoded(&password)),
+            2 => format!("postgresql://u@h/db?password={password}"),
+            3 => format!("postgresql://u@h/db?password={}&{name}={word}", encoded(&password)),
+            4 => format!("postgresql://u:x@h/db?{name}={}", encoded(&password)),
+            5 => format!("postgresql://u:x@h/db?{name}={password}"),
+            6 => format!("host=h user=u password={password} {name}={word}"),
+            7 => format!("host=h password='{quoted}' {name}={word}"),
+            8 => format!("host=h password={word} {name}='{quoted}'"),
+            9 => format!("{word}://u:{password}@h/db"),
+            10 => format!("postgres://u:{password}@h:{word}/db"),
+            _ => format!("postgres://{word}:{password}@"),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn no_password_is_ever_shown(text in with_password(), place in 0_usize..4) {
+        let (vars, dotenv) = ([("DATABASE_URL", text.as_str())], [("CUTOVER_URL", text.as_str())]);
+        let resolved = match place {
+            0 => resolve(Some(&text), &[], &[], None),
+            1 => resolve(None, &vars, &[], None),
+            2 => resolve(None, &[], &dotenv, None),
+            _ => resolve(None, &[], &[], Some(&text)),
+        };
+        let shown = match &resolved {
+            Ok(resolved) => format!("{resolved:?} {}", resolved.options),
+            Err(error) => format!("{error} {error:?} {}", error.advice()),
+        };
+        prop_assert!(!shown.contains("MARK"), "{}\n{}", text, shown);
+        let env = environment(&vars, None);
+        let inputs = Inputs { url: Some(&text), dotenv: map(&dotenv), config: Some(&text), env: &env };
+        let inputs = format!("{inputs:?}");
+        prop_assert!(!inputs.contains("MARK"), "{}", inputs);
+    }
+
+    /// A value in its variable is no more to be shown than one in a URL.
+    #[test]
+    fn no_variable_is_repeated_where_it_is_wrong(password in password_with_mark(), at in 0_usize..7) {
+        let name = ["PGSSLMODE", "PGPORT", "PGHOSTADDR", "PGCONNECT_TIMEOUT", "PGCHANNELBINDING", "PGSERVICE", "PGTARGETSESSIONATTRS"][at];
+        let error = resolve(Some("postgres://u@h/db"), &[(name, &password), ("PGSYSCONFDIR", "/nowhere")], &[], None).unwrap_err();
+        let shown = format!("{error} {error:?} {}", error.advice());
+        prop_assert!(!shown.contains("MARK"), "{}", shown);
+        prop_assert!(error.to_string().starts_with(name), "{}", error);
+    }
+}
+
 #[test]
 fn several_servers() {
     let options = |url| resolve(Some(url), &[], &[], None).map(|resolved| resolved.options);
@@ -179,7 +267,7 @@ fn what_would_weaken_the_connection_is_refused() {
         assert!(matches!(error, ConnectError::Usage { .. }), "{url}: {error:?}");
     }
     let error = resolve(None, &[("PGSSLMODE", "verify-al")], &[], None).unwrap_err();
-    assert!(error.to_string().starts_with("PGSSLMODE: sslmode \"verify-al\""), "{error}");
+    assert!(error.to_string().starts_with("PGSSLMODE: the value of sslmode is not known"), "{error}");
     assert!(error.advice().contains("verify-ca"), "{}", error.advice());
 }
 
@@ -190,7 +278,7 @@ fn files_that_are_named_and_missing_are_told() {
     assert_eq!(resolved.warnings.len(), 2, "{:?}", resolved.warnings);
     assert!(
         resolved.warnings[0]
-            .contains("/nowhere/root.crt does not exist: the server's certificate is not checked")
+            .contains("the file of sslrootcert does not exist: the server's certificate is not checked")
     );
     assert_eq!(resolved.options.tls.client, None);
 }
@@ -236,7 +324,7 @@ fn services_stand_between_the_url_and_the_variables() {
     let vars = [("PGSERVICE", "machine"), ("PGSYSCONFDIR", folder.as_str())];
     assert_eq!(with_home("postgres://", &vars, &home).unwrap().options.hosts[0].name(), "machine");
     let error = with_home("postgres://", &[("PGSERVICE", "nowhere")], &home).unwrap_err();
-    assert!(error.to_string().contains("nowhere"), "{error}");
+    assert_eq!(error.to_string(), "PGSERVICE: the service it names is not defined");
     assert!(error.advice().contains(".pg_service.conf"), "{}", error.advice());
 }
 
@@ -447,4 +535,45 @@ async fn a_server_that_is_starting_is_waited_for() {
     let mut session = waiting.await.unwrap().unwrap();
     let _server = server.await.unwrap();
     assert_eq!(session.query_text("SELECT 1").await.unwrap().scalar(), Some("1"));
+}
+
+/// The folder of a socket that is not there: connecting fails at once, without the network, so that the paused clock
+/// decides alone.
+fn no_server(folder: &Path) -> ConnectOptions {
+    ConnectOptions::unix(folder, 5432, "me", "db")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_waited_for_until_the_time_is_up() {
+    let home = Home::new("wait");
+    for wait in [0, 20, 1_700, 2_000, 10_000].map(Duration::from_millis) {
+        let begun = tokio::time::Instant::now();
+        let startup = Startup { wait: Some(wait), ..Startup::default() };
+        let error = Session::connect(&no_server(&home.0), &startup).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
+        let waited = begun.elapsed();
+        assert!(waited >= wait && waited < wait + Duration::from_millis(5), "{waited:?} for {wait:?}");
+    }
+    let begun = tokio::time::Instant::now();
+    Session::connect(&no_server(&home.0), &Startup::default()).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::ZERO, "without a wait there is one try");
+}
+
+/// Between the pauses, which grow, and the end there is room for a server to come: the last try finds it.
+#[tokio::test(start_paused = true)]
+async fn the_last_try_is_made_when_the_wait_is_over() {
+    let home = Home::new("last");
+    let path = home.0.join(".s.PGSQL.5432");
+    let listening = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1_990)).await;
+        let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
+    });
+    let begun = tokio::time::Instant::now();
+    let startup = Startup { wait: Some(Duration::from_secs(2)), ..Startup::default() };
+    let error = Session::connect(&no_server(&home.0), &startup).await.unwrap_err();
+    assert!(error.to_string().contains("no answer within 2s"), "{error}");
+    assert!(begun.elapsed() < Duration::from_millis(3_010), "{:?}", begun.elapsed());
+    assert!(listening.await.unwrap().accept().is_ok(), "it was tried once more");
 }

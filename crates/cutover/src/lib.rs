@@ -17,6 +17,7 @@ pub mod repair;
 pub mod report;
 pub mod run;
 pub mod script;
+pub mod secrets;
 pub mod source;
 pub mod stop;
 pub mod text;

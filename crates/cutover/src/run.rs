@@ -141,7 +141,25 @@ pub enum EventKind {
         /// Its path then.
         from_path: String,
     },
-    /// A backup was taken, restored in a sandbox and recorded.
+    /// The session that holds the runner's lock was lost while the run was under way. The fencing token still keeps
+    /// others from committing at the same time.
+    RunnerLockLost {
+        /// Why, as far as is known.
+        why: String,
+    },
+    /// The runner's lock is held again, by a new session; nobody has taken over in between.
+    RunnerLockRegained {
+        /// The fencing token, which is the same.
+        token: i64,
+    },
+    /// A backup that a stage requires is begun: dumped, hashed, then restored in a throwaway server.
+    BackupStarted {
+        /// Stage that asks for it.
+        stage: String,
+        /// Path of the dump.
+        path: String,
+    },
+    /// The dump is complete. It is not proven yet: see [`EventKind::BackupRestored`].
     BackupTaken {
         /// Stage that asked for it.
         stage: String,
@@ -151,6 +169,21 @@ pub enum EventKind {
         bytes: u64,
         /// SHA-256 of the dump, hex.
         sha256: String,
+    },
+    /// The dump was restored in a throwaway server, and there has every table with as many rows as the database had in
+    /// the dump's own snapshot.
+    BackupRestored {
+        /// Stage that asked for it.
+        stage: String,
+        /// Path of the dump.
+        path: String,
+        /// Tables compared.
+        tables: u64,
+        /// Rows in all of them.
+        rows: u64,
+        /// Time from the start of the backup to here.
+        #[serde(with = "seconds")]
+        took: Duration,
     },
     /// A step began.
     StepStarted {

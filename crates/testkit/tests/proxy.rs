@@ -179,3 +179,32 @@ async fn large_messages_pass_whole() {
     assert_eq!(row.get::<_, String>(0), text);
     assert_eq!(row.get::<_, i32>(1), 3_000_001);
 }
+
+/// As behind a firewall that has forgotten the connection: the server does not even learn that the client is gone.
+#[tokio::test]
+async fn nothing_gets_through_a_stalled_connection() {
+    let database = with_table();
+    let proxy = Proxy::start(database.server());
+    let stalled = connect(&proxy, &database).await;
+    let other = connect(&proxy, &database).await;
+    let stall = proxy.stall(0);
+    let asked = tokio::spawn(async move { stalled.batch_execute("insert into t values (1)").await });
+    let reached = tokio::task::spawn_blocking(move || {
+        stall.wait_reached();
+        stall
+    });
+    let stall = reached.await.unwrap();
+    other.batch_execute("select").await.unwrap();
+    asked.abort();
+    assert!(asked.await.unwrap_err().is_cancelled());
+    let backends = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    for _ in 0..3 {
+        assert_eq!(database.value(backends), "2");
+    }
+    assert_eq!(database.value("select count(*) from t"), "0");
+    drop(stall);
+    while database.value(backends) != "1" {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(database.value("select count(*) from t"), "1");
+}

@@ -1,4 +1,4 @@
-//! SQL text: splitting a file into statements, PostgreSQL's own parser, quoting.
+//! SQL text: splitting a file into statements, PostgreSQL's own parser, quoting, where passwords stand.
 //!
 //! The only user of `pg_query`. Everything here is about text; what a statement does is for `effects`.
 
@@ -9,11 +9,13 @@ mod item;
 mod keywords;
 pub(crate) mod lexer;
 mod parse;
+mod passwords;
 pub(crate) mod progress;
 mod quote;
 mod splitter;
 
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};
+pub use passwords::{names_a_secret, password_spans};
 pub use quote::{quote_ident, quote_literal, quote_qualified};
 pub use splitter::Splitter;

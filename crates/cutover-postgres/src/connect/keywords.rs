@@ -99,11 +99,12 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     refused("oauth_scope", None, "logins by OAuth are not supported"),
 ];
 
-/// Finds a parameter by the name a user wrote.
-pub(super) fn keyword(name: &str) -> Result<&'static Keyword, ConnectError> {
+/// Finds a parameter by the name a user wrote, the `number`-th of its text, from 1. An unknown name is not repeated: it
+/// may be a piece of a password that was not quoted.
+pub(super) fn keyword(name: &str, number: usize) -> Result<&'static Keyword, ConnectError> {
     KEYWORDS.iter().find(|keyword| keyword.name == name).ok_or_else(|| {
         let advice = suggestion(name).map_or_else(String::new, |near| format!("did you mean {near}?"));
-        ConnectError::usage(format!("unknown connection parameter {name:?}"), advice)
+        ConnectError::usage(format!("parameter {number} is no connection parameter"), advice)
     })
 }
 
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_slip_is_answered_with_the_right_name() {
-        let advice = |name: &str| keyword(name).unwrap_err().advice().to_owned();
+        let advice = |name: &str| keyword(name, 1).unwrap_err().advice().to_owned();
         assert_eq!(advice("ssl_mode"), "did you mean sslmode?");
         assert_eq!(advice("sslrootcrt"), "did you mean sslrootcert?");
         assert_eq!(advice("aplication_name"), "did you mean application_name?");

@@ -72,7 +72,7 @@ pub(super) fn shown(path: &Path, home: Option<&Path>) -> String {
 }
 
 /// Values of parameters with their origins; the first who says something is believed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Values {
     values: BTreeMap<&'static str, (String, Origin)>,
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// A password file that may be used.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Passfile {
     text: String,
 }
@@ -58,7 +58,7 @@ impl Passfile {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Field {
     text: String,
     /// Written as a bare `*`.

@@ -18,8 +18,8 @@ const DEFAULT_PORT: u16 = 5432;
 /// Where Debian's libpq looks for the service file of the machine.
 const SYSTEM_CONFIGURATION: &str = "/etc/postgresql-common";
 
-/// Everything that may say where to connect to.
-#[derive(Debug, Clone)]
+/// Everything that may say where to connect to. `Debug` shows names alone: any value may hold a password.
+#[derive(Clone)]
 pub struct Inputs<'a> {
     /// The `--url` argument: a URL or a list of `key=value`.
     pub url: Option<&'a str>,
@@ -29,6 +29,17 @@ pub struct Inputs<'a> {
     pub config: Option<&'a str>,
     /// Environment, home and user.
     pub env: &'a Environment,
+}
+
+impl std::fmt::Debug for Inputs<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inputs")
+            .field("url", &self.url.is_some())
+            .field("dotenv", &self.dotenv.keys().collect::<Vec<_>>())
+            .field("config", &self.config.is_some())
+            .field("env", self.env)
+            .finish()
+    }
 }
 
 /// Options and how they came about.
@@ -114,24 +125,28 @@ impl Resolver<'_> {
     }
 
     /// A parameter that decides where others are found: from the text, else its variable.
-    fn early(&self, name: &str, variable: &str) -> Option<String> {
-        let value = self.values.get(name).or_else(|| self.inputs.env.var(variable));
-        value.or_else(|| self.inputs.dotenv.get(variable).map(String::as_str)).map(str::to_owned)
+    fn early(&self, name: &str, variable: &str) -> Option<(String, Origin)> {
+        let named = |origin: fn(String) -> Origin| origin(variable.to_owned());
+        let value = self.values.get(name).map(|value| (value, self.values.origin(name)));
+        let value = value.or_else(|| Some((self.inputs.env.var(variable)?, named(Origin::Variable))));
+        let dotenv = || Some((self.inputs.dotenv.get(variable)?.as_str(), named(Origin::DotenvVariable)));
+        value.or_else(dotenv).map(|(value, origin)| (value.to_owned(), origin))
     }
 
     fn take_service(&mut self) -> Result<(), ConnectError> {
-        let Some(name) = self.early("service", "PGSERVICE").filter(|name| !name.is_empty()) else {
+        let service = self.early("service", "PGSERVICE").filter(|(name, _)| !name.is_empty());
+        let Some((name, named_by)) = service else {
             return Ok(());
         };
         let env = self.inputs.env;
         let user_file = self
             .early("servicefile", "PGSERVICEFILE")
-            .map(PathBuf::from)
+            .map(|(file, _)| PathBuf::from(file))
             .or_else(|| env.home.as_ref().map(|home| home.join(".pg_service.conf")));
         let system = env.var("PGSYSCONFDIR").unwrap_or(SYSTEM_CONFIGURATION);
         let files: Vec<PathBuf> =
             user_file.into_iter().chain([PathBuf::from(system).join("pg_service.conf")]).collect();
-        let (pairs, file) = service::look_up(&name, &files)?;
+        let (pairs, file) = service::look_up(&name, &named_by, &files)?;
         let origin = Origin::Service { file: shown(&file, env.home.as_deref()), name };
         for (keyword, value) in pairs {
             self.values.offer(keyword.name, value, origin.clone());
@@ -240,7 +255,7 @@ impl Resolver<'_> {
         let missing = |name| {
             let path = self.values.get(name).filter(|value| *value != "system")?;
             (!PathBuf::from(path).exists())
-                .then(|| format!("{}: {name} {path} does not exist", self.values.origin(name)))
+                .then(|| format!("{}: the file of {name} does not exist", self.values.origin(name)))
         };
         let uses_tls = options.tls.mode != SslMode::Disable;
         let consequences = [

@@ -4,10 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::ConnectError;
 use super::keywords::keyword;
+use super::origin::Origin;
 use super::text::Pairs;
 
-/// The parameters of a service and the file they are from: the first file that has it.
-pub(super) fn look_up(name: &str, files: &[PathBuf]) -> Result<(Pairs, PathBuf), ConnectError> {
+/// The parameters of a service and the file they are from: the first file that has it. `origin` is who names it.
+pub(super) fn look_up(
+    name: &str,
+    origin: &Origin,
+    files: &[PathBuf],
+) -> Result<(Pairs, PathBuf), ConnectError> {
     for path in files {
         match std::fs::read_to_string(path) {
             Ok(text) => {
@@ -23,7 +28,7 @@ pub(super) fn look_up(name: &str, files: &[PathBuf]) -> Result<(Pairs, PathBuf),
     }
     let places: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     Err(ConnectError::usage(
-        format!("the service {name:?} is not defined"),
+        format!("{origin}: the service it names is not defined"),
         format!("looked in {}", places.join(" and ")),
     ))
 }
@@ -52,8 +57,9 @@ fn section(text: &str, name: &str, path: &Path) -> Result<Option<Pairs>, Connect
         if key == "service" {
             return Err(ConnectError::usage(format!("{place}: a service cannot name another"), ""));
         }
-        let keyword =
-            keyword(key).map_err(|error| ConnectError::usage(format!("{place}: {error}"), error.advice()))?;
+        let keyword = keyword(key, 1).map_err(|error| {
+            ConnectError::usage(format!("{place}: this is no connection parameter"), error.advice())
+        })?;
         pairs.push((keyword, value.to_owned()));
     }
     Ok(found)
@@ -82,7 +88,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_line() {
         let error = read("[a]\nhots=1\n", "a").unwrap_err();
-        assert_eq!(error.to_string(), "service file f:2: unknown connection parameter \"hots\"");
+        assert_eq!(error.to_string(), "service file f:2: this is no connection parameter");
         assert!(read("[a]\nservice=b\n", "a").is_err());
         assert!(read("[a]\nhost\n", "a").is_err());
     }

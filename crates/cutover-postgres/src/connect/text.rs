@@ -15,12 +15,8 @@ pub(super) fn parse(text: &str, source: &str) -> Result<Pairs, ConnectError> {
     let text = text.trim();
     let parsed = if let Some(rest) = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) {
         url(rest)
-    } else if let Some((scheme, _)) = text.split_once("://") {
-        let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
-        Err(ConnectError::usage(
-            format!("{scheme}:// is no PostgreSQL URL"),
-            "it must begin with postgresql://",
-        ))
+    } else if is_url(text) {
+        Err(ConnectError::usage("this is no PostgreSQL URL", "it must begin with postgresql://"))
     } else if text.contains('=') {
         conninfo(text)
     } else {
@@ -35,6 +31,12 @@ pub(super) fn parse(text: &str, source: &str) -> Result<Pairs, ConnectError> {
         }
         other => other,
     })
+}
+
+/// Whether a text begins like a URL. A list may well hold one, say in a quoted password.
+fn is_url(text: &str) -> bool {
+    let in_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    text.split_once("://").is_some_and(|(scheme, _)| scheme.chars().all(in_scheme))
 }
 
 /// A URL behind its scheme.
@@ -56,6 +58,13 @@ fn url(text: &str) -> Result<Pairs, ConnectError> {
     rest = hosts(rest, &mut pairs)?;
     if let Some(path) = rest.strip_prefix('/') {
         let end = path.find('?').unwrap_or(path.len());
+        if path[..end].contains('@') {
+            // libpq takes it for a part of the name. Shown as one, half a password would be.
+            return Err(ConnectError::usage(
+                "the URL has an @ behind its first /",
+                "a / in a user name or password is written %2F, an @ in the name of a database %40",
+            ));
+        }
         push(&mut pairs, "dbname", decode(&path[..end], "database name")?)?;
         rest = &path[end..];
     }
@@ -124,7 +133,7 @@ fn hosts<'a>(text: &'a str, pairs: &mut Pairs) -> Result<&'a str, ConnectError> 
 }
 
 fn parameters(query: &str, pairs: &mut Pairs) -> Result<(), ConnectError> {
-    for part in query.split('&').filter(|part| !part.is_empty()) {
+    for (index, part) in query.split('&').filter(|part| !part.is_empty()).enumerate() {
         let Some((name, value)) = part.split_once('=') else {
             return Err(ConnectError::usage(
                 "a URL parameter has no =",
@@ -132,19 +141,19 @@ fn parameters(query: &str, pairs: &mut Pairs) -> Result<(), ConnectError> {
             ));
         };
         let name = decode(name, "parameter name")?;
-        let value = decode(value, &name)?;
         // The spelling of JDBC, which libpq takes too.
         if name == "ssl" && value == "true" {
             push(pairs, "sslmode", "require".to_owned())?;
         } else {
-            push(pairs, &name, value)?;
+            let keyword = keyword(&name, index + 1)?;
+            pairs.push((keyword, decode(value, keyword.name)?));
         }
     }
     Ok(())
 }
 
 fn push(pairs: &mut Pairs, name: &str, value: String) -> Result<(), ConnectError> {
-    pairs.push((keyword(name)?, value));
+    pairs.push((keyword(name, 1)?, value));
     Ok(())
 }
 
@@ -180,7 +189,7 @@ fn conninfo(text: &str) -> Result<Pairs, ConnectError> {
                 "a value with blanks is written in single quotes",
             ));
         };
-        let keyword = keyword(name)?;
+        let keyword = keyword(name, pairs.len() + 1)?;
         let (value, after) = conninfo_value(value.trim_start())?;
         pairs.push((keyword, value));
         rest = after.trim_start();

@@ -1,4 +1,5 @@
-//! Values of parameters as types, with errors that name where the value was written.
+//! Values of parameters as types, with errors that name where the value was written. The value itself is never
+//! repeated: where parameters are mixed up, it may be the password.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,14 @@ use super::{ClientCertificate, ConnectError, Keepalives, SslMode, SslNegotiation
 pub(super) struct Typed<'a>(pub(super) &'a Values);
 
 impl Typed<'_> {
+    /// A value that cannot be read.
     fn wrong(&self, name: &str, what: &str, advice: impl Into<String>) -> ConnectError {
-        let value = self.0.get(name).unwrap_or_default();
-        ConnectError::usage(format!("{}: {name} {value:?} {what}", self.0.origin(name)), advice)
+        ConnectError::usage(format!("{}: the value of {name} {what}", self.0.origin(name)), advice)
+    }
+
+    /// A parameter that cannot be as it is said.
+    fn contradiction(&self, name: &str, what: &str, advice: impl Into<String>) -> ConnectError {
+        ConnectError::usage(format!("{}: {name} {what}", self.0.origin(name)), advice)
     }
 
     /// A list at commas; empty when nothing was said.
@@ -88,7 +94,7 @@ impl Typed<'_> {
         let mode: SslMode = self.word("sslmode")?;
         let system_roots = self.0.get("sslrootcert") == Some("system");
         if system_roots && mode != SslMode::VerifyFull {
-            return Err(self.wrong(
+            return Err(self.contradiction(
                 "sslmode",
                 "is too weak for sslrootcert=system",
                 "anyone can get a certificate of a public authority: use sslmode=verify-full",
@@ -97,13 +103,13 @@ impl Typed<'_> {
         let negotiation: SslNegotiation = self.word("sslnegotiation")?;
         let firm = matches!(mode, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull);
         if negotiation == SslNegotiation::Direct && !firm {
-            return Err(self.wrong("sslnegotiation", "needs TLS", "use sslmode=require or stronger"));
+            return Err(self.contradiction("sslnegotiation", "needs TLS", "use sslmode=require or stronger"));
         }
         if self.0.get("min_protocol_version").is_some_and(|version| version != "3.0") {
             return Err(self.wrong("min_protocol_version", "cannot be had: only version 3.0 is spoken", ""));
         }
         if self.0.get("gssencmode") == Some("require") {
-            return Err(self.wrong("gssencmode", "cannot be had: GSSAPI is not supported", ""));
+            return Err(self.contradiction("gssencmode", "cannot be had: GSSAPI is not supported", ""));
         }
         let file = |name: &str, usual: &str| {
             let usual = || home.map(|home| home.join(".postgresql").join(usual));
@@ -140,7 +146,11 @@ impl Typed<'_> {
             _ => None,
         };
         if mode == "require" && client.is_none() {
-            return Err(self.wrong("sslcertmode", "needs a client certificate", "set sslcert and sslkey"));
+            return Err(self.contradiction(
+                "sslcertmode",
+                "needs a client certificate",
+                "set sslcert and sslkey",
+            ));
         }
         Ok(client)
     }

@@ -64,6 +64,9 @@ pub enum SandboxError {
         /// What it wrote to standard error.
         output: String,
     },
+    /// A program was ended on request, or not begun after the request.
+    #[error("interrupted")]
+    Interrupted,
     /// The server refused a connection or a statement.
     #[error("the throwaway server refused to {doing}: {source}")]
     Sql {

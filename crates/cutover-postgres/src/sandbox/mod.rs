@@ -28,7 +28,7 @@ pub use self::error::{Looked, Need, NoBinaries, SandboxError};
 use self::folder::Folder;
 use self::guard::Guard;
 use self::process::StartFailure;
-pub use self::programs::run_client;
+pub use self::programs::{Interruptible, run_client};
 pub use self::server::Server;
 pub use self::sweep::sweep;
 use crate::Environment;

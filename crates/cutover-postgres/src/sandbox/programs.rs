@@ -1,8 +1,13 @@
 //! PostgreSQL's client programs, run against any server. What they need to connect goes through the environment of
 //! the child alone: arguments can be read by every user of the machine.
 
+use std::io::{self, Read as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::binaries::Binaries;
 use super::error::SandboxError;
@@ -47,6 +52,101 @@ pub fn run_client(program: &'static str, command: &mut Command) -> Result<Vec<u8
     })
 }
 
+/// How long a program that was asked to end may take: it cancels what it runs on the server first.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often is looked whether a program has ended.
+const LOOKS: Duration = Duration::from_millis(10);
+
+/// Client programs run one after the other on one thread, which another thread can end.
+#[derive(Debug, Default)]
+pub struct Interruptible {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When it was asked to end.
+    ended: Option<Instant>,
+    child: Option<Child>,
+}
+
+impl Interruptible {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves a child that can be ended all the same.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the program at work to end, and lets no other begin. It cancels its statement on the server first; one that
+    /// does not end within five seconds is killed.
+    pub fn end(&self) {
+        let mut state = self.state();
+        state.ended.get_or_insert_with(Instant::now);
+        if let Some(child) = &state.child {
+            // Its id is its own until it is waited for, which happens under the same lock.
+            let _ = kill_process(Pid::from_child(child), Signal::TERM);
+        }
+    }
+
+    /// Whether it was asked to end.
+    pub fn is_ended(&self) -> bool {
+        self.state().ended.is_some()
+    }
+
+    /// Runs a client program to its end. Blocks.
+    ///
+    /// # Errors
+    /// [`SandboxError::Interrupted`] after [`end`](Self::end), [`SandboxError::Program`] with what it wrote to standard
+    /// error.
+    pub fn run(&self, program: &'static str, command: &mut Command) -> Result<(), SandboxError> {
+        let failed = || SandboxError::io(format!("run {program}"));
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let errors = {
+            let mut state = self.state();
+            if state.ended.is_some() {
+                return Err(SandboxError::Interrupted);
+            }
+            let child = state.child.insert(command.spawn().map_err(failed())?);
+            child.stderr.take()
+        };
+        // Read on the side, so that a full pipe does not keep it from ending.
+        let reader = std::thread::spawn(move || {
+            let mut output = Vec::new();
+            let _ = errors.map(|mut errors| errors.read_to_end(&mut output));
+            output
+        });
+        let status = loop {
+            if let Some(status) = self.look().map_err(failed())? {
+                break status;
+            }
+            std::thread::sleep(LOOKS);
+        };
+        let output = reader.join().unwrap_or_default();
+        if self.is_ended() {
+            return Err(SandboxError::Interrupted);
+        }
+        if status.success() {
+            return Ok(());
+        }
+        let output = String::from_utf8_lossy(&output).trim().to_owned();
+        Err(SandboxError::Program { program, status: status.to_string(), output })
+    }
+
+    /// The status of the program at work, once it has ended.
+    fn look(&self) -> io::Result<Option<ExitStatus>> {
+        let mut state = self.state();
+        let overdue = state.ended.is_some_and(|at| at.elapsed() > GRACE);
+        let Some(child) = &mut state.child else { return Ok(None) };
+        if overdue {
+            let _ = child.kill();
+        }
+        let status = child.try_wait()?;
+        if status.is_some() {
+            state.child = None;
+        }
+        Ok(status)
+    }
+}
+
 fn client(program: &Path, target: &ConnectOptions) -> Command {
     let mut command = Command::new(program);
     command
@@ -85,5 +185,49 @@ mod tests {
         assert_eq!(value("PGHOST").as_deref(), Some("db.example"));
         assert_eq!(value("PGPORT").as_deref(), Some("6432"));
         assert_eq!(conninfo_escaped("o'b\\"), "o\\'b\\\\");
+    }
+
+    /// Returns once the program has written the file, so that it is known to be at work.
+    fn wait_for(path: &Path) {
+        let begun = Instant::now();
+        while !path.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the program never began");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn a_program_is_ended_from_another_thread_also_one_that_does_not_want_to() {
+        let folder = std::env::temp_dir().join(format!("cutover-ended-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, script) in [
+            ("willing", "touch \"$0\"; exec sleep 600"),
+            ("deaf", "trap '' TERM; touch \"$0\"; while :; do sleep 0.1; done"),
+        ] {
+            let begun = folder.join(name);
+            let work = std::sync::Arc::new(Interruptible::default());
+            let (working, path) = (std::sync::Arc::clone(&work), begun.clone());
+            let thread = std::thread::spawn(move || {
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", script]).arg(path).stdin(Stdio::null());
+                working.run("sh", &mut command)
+            });
+            wait_for(&begun);
+            work.end();
+            assert!(matches!(thread.join().unwrap(), Err(SandboxError::Interrupted)), "{name}");
+            let next = work.run("sh", Command::new("/bin/sh").args(["-c", "true"]));
+            assert!(matches!(next, Err(SandboxError::Interrupted)), "no other begins");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_fails_says_why_however_much_it_writes() {
+        let work = Interruptible::default();
+        let script = "i=0; while [ $i -lt 20000 ]; do echo 'a line of words' >&2; i=$((i+1)); done; exit 3";
+        let error = work.run("sh", Command::new("/bin/sh").args(["-c", script])).unwrap_err();
+        let SandboxError::Program { status, output, .. } = error else { panic!("{error}") };
+        assert!(status.contains('3') && output.lines().count() == 20_000, "{status}");
+        work.run("sh", Command::new("/bin/sh").args(["-c", "true"])).unwrap();
     }
 }

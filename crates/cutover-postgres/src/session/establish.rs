@@ -22,6 +22,9 @@ use crate::wire::{Passthrough, Wire, lock, share};
 /// Pauses between tries while waiting for a server: doubled up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// How long a try may take that begins when the wait is all but over: 1 s.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
 /// `application_name` where nothing else is asked for.
 const DEFAULT_APPLICATION: &str = "cutover";
 
@@ -32,21 +35,23 @@ pub(super) async fn connect(options: &ConnectOptions, startup: &Startup) -> Resu
     loop {
         let attempt = plan.try_all();
         let error = match deadline {
-            // A server that hangs must not outlast the wait, except in the first try, which has its own limit.
-            Some(deadline) => match tokio::time::timeout_at(deadline, attempt).await {
-                Ok(Ok(session)) => return Ok(session),
-                Ok(Err(error)) => error,
-                Err(_) => return Err(plan.waited_too_long(startup.wait)),
-            },
+            // A server that hangs must not outlast the wait. The last try, made when it is over, gets a moment.
+            Some(deadline) => {
+                match tokio::time::timeout_at(deadline.max(Instant::now() + LAST_TRY), attempt).await {
+                    Ok(Ok(session)) => return Ok(session),
+                    Ok(Err(error)) => error,
+                    Err(_) => return Err(plan.waited_too_long(startup.wait)),
+                }
+            }
             None => match attempt.await {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             },
         };
         match deadline {
-            Some(deadline) if error.is_transient() && Instant::now() + pause < deadline => {
+            Some(deadline) if error.is_transient() && Instant::now() < deadline => {
                 tracing::debug!(%error, "waiting for the server");
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
                 pause = (pause * 2).min(PAUSE.1);
             }
             _ => return Err(error),

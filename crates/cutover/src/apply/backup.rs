@@ -1,23 +1,32 @@
-//! Backups that stages require: taken, restored in a throwaway server, counted and recorded before the first
+//! Backups that stages require: taken, restored in a throwaway server, compared and recorded before the first
 //! statement. A backup that was never restored is a hope, not a backup.
+//!
+//! The dump is made of a snapshot that stays open until its rows are counted: the restored copy must have every table
+//! with exactly as many rows, however busy the database is.
+
+mod content;
 
 use std::fs::File;
+use std::future::Future;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::sandbox::{Binaries, Sandbox, SandboxError, SandboxOptions};
-use cutover_postgres::session::{Session, Startup};
+use cutover_postgres::sandbox::{Binaries, Interruptible, Sandbox, SandboxError, SandboxOptions};
+use cutover_postgres::session::{Failure, Session, Startup};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::error::ApplyError;
+use super::monitor::Monitor;
 use super::recorder::Recorder;
-use super::store;
+use super::{own_startup, store};
 use crate::plan::build::Built;
 use crate::project::{Project, Stage, text};
 use crate::run::EventKind;
+use crate::stop::Stop;
 
 /// Where backups go and how they are proven.
 #[derive(Debug, Clone)]
@@ -28,11 +37,6 @@ pub struct BackupSettings {
     /// of the next newer one that is installed.
     pub sandbox: SandboxOptions,
 }
-
-/// Tables, and rows in all of them together: what a restored dump must have as well.
-const CONTENT: &str = "
-SELECT count(*)::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
 /// The first pending stage that requires a backup, with the settings for it; an error where there are none.
 pub(super) fn required<'a>(
@@ -51,119 +55,187 @@ fn complaint(stage: &Stage, why: &str) -> ApplyError {
     ApplyError::Backup(format!("{} {} requires a backup: {why}", stage.kind, stage.id))
 }
 
-/// Takes one backup if any pending migration belongs to a stage that requires one.
+/// Takes one backup if any pending migration belongs to a stage that requires one. Gives `false` where the run was asked
+/// to stop meanwhile: then nothing of it is left.
 pub(super) async fn take_required(
     project: &Project,
     built: &Built,
     options: &ConnectOptions,
     settings: Option<&BackupSettings>,
-    monitor: &mut Session,
+    stop: &Stop,
+    monitor: &mut Monitor,
     recorder: &mut Recorder<'_>,
-) -> Result<(), ApplyError> {
-    let Some((stage, settings)) = required(project, built, settings)? else { return Ok(()) };
-    let complain = |why: String| complaint(stage, &why);
-    let tables = count_tables(monitor).await?;
+) -> Result<bool, ApplyError> {
+    let Some((stage, settings)) = required(project, built, settings)? else { return Ok(true) };
     let name = format!("{}-{}.dump", safe_name(&options.database), recorder.run());
     let path = settings.folder.join(name);
-    let mut sandbox_options = settings.sandbox.clone();
-    let target = options.clone();
-    let dump = path.clone();
-    let server_major = monitor.server_version_num() / 10_000;
-    let programs = Binaries::find_for_dump(
-        sandbox_options.bin_dir.as_deref(),
-        &sandbox_options.search_path,
-        sandbox_options.major.unwrap_or(server_major),
-    );
-    sandbox_options.bin_dir = Some(programs.map_err(|error| complain(error.to_string()))?.folder);
-    sandbox_options.major = None;
+    let work = Arc::new(Work::new(path));
     // Whoever lets go of the run ends the programs at work for it.
-    let work = Arc::new(Work::default());
     let _end = EndOnDrop(Arc::clone(&work));
-    let taken = tokio::task::spawn_blocking(move || take(&dump, &target, &sandbox_options, &work))
-        .await
-        .map_err(|error| complain(error.to_string()))?;
-    let Taken { sandbox, bytes, sha256 } = taken.map_err(complain)?;
-    let restored = restored_tables(&sandbox).await.map_err(complain)?;
-    drop(sandbox);
-    if restored != tables {
-        return Err(complain(format!(
-            "the database has {tables} tables, the restored dump {restored}: {}",
-            path.display()
-        )));
+    let taking = Taking { stage, settings, options, stop, work };
+    match taking.take(recorder).await {
+        Ok(()) => {}
+        Err(Why::Interrupted) => return Ok(false),
+        // pg_restore shows the command that failed, and a dump may hold passwords.
+        Err(Why::Failed(why)) => return Err(complaint(stage, &recorder.secrets().star(&why))),
     }
-    recorder.tell(EventKind::BackupTaken {
-        stage: stage.id.clone(),
-        path: path.display().to_string(),
-        bytes,
-        sha256,
-    });
-    store(monitor, "", recorder).await
+    store(monitor.for_journal().await?, "", recorder).await?;
+    Ok(true)
 }
 
-struct Taken {
-    sandbox: Sandbox,
-    bytes: u64,
-    sha256: String,
+/// Why there is no backup.
+enum Why {
+    Interrupted,
+    Failed(String),
 }
 
-/// The program that works on a backup, so that it can be ended from outside.
-#[derive(Default)]
+impl From<String> for Why {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl From<SandboxError> for Why {
+    fn from(error: SandboxError) -> Self {
+        match error {
+            SandboxError::Interrupted => Self::Interrupted,
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for Why {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure.to_string())
+    }
+}
+
+/// One backup on its way.
+struct Taking<'a> {
+    stage: &'a Stage,
+    settings: &'a BackupSettings,
+    options: &'a ConnectOptions,
+    stop: &'a Stop,
+    work: Arc<Work>,
+}
+
+impl Taking<'_> {
+    /// Dumps, hashes, restores and compares, and tells of each.
+    async fn take(&self, recorder: &mut Recorder<'_>) -> Result<(), Why> {
+        let began = Instant::now();
+        let (stage, path) = (self.stage.id.clone(), self.work.path.display().to_string());
+        recorder.tell(EventKind::BackupStarted { stage: stage.clone(), path: path.clone() });
+        let startup = own_startup(recorder.run(), None);
+        let connected = self.unless_stopped(Session::connect(self.options, &startup)).await?;
+        let mut source = connected.map_err(|error| error.to_string())?;
+        let snapshot = content::export_snapshot(&mut source).await?;
+        let mut sandbox_options = self.settings.sandbox.clone();
+        let server_major = source.server_version_num() / 10_000;
+        let programs = Binaries::find_for_dump(
+            sandbox_options.bin_dir.as_deref(),
+            &sandbox_options.search_path,
+            sandbox_options.major.unwrap_or(server_major),
+        )?;
+        sandbox_options.bin_dir = Some(programs.folder);
+        sandbox_options.major = None;
+        let sandbox = self.blocking(move |_| start(&sandbox_options)).await?;
+        let target = self.options.clone();
+        let dumping = move |work: &Work| dump(&target, &snapshot, sandbox, work);
+        let (sandbox, bytes, sha256) = self.blocking(dumping).await?;
+        recorder.tell(EventKind::BackupTaken { stage: stage.clone(), path: path.clone(), bytes, sha256 });
+        let proven = self.prove(source, sandbox).await;
+        let (tables, rows) = match proven {
+            Err(Why::Failed(why)) => {
+                self.work.keep();
+                return Err(Why::Failed(format!("{why}\n  the dump stays, unproven: {path}")));
+            }
+            other => other?,
+        };
+        self.work.keep();
+        recorder.tell(EventKind::BackupRestored { stage, path, tables, rows, took: began.elapsed() });
+        Ok(())
+    }
+
+    /// Restores the dump and compares it with what its own snapshot holds. Gives the numbers of tables and rows.
+    async fn prove(&self, mut source: Session, sandbox: Sandbox) -> Result<(u64, u64), Why> {
+        let original = self.unless_stopped(content::of(&mut source)).await??;
+        let roles = self.unless_stopped(content::roles(&mut source)).await??;
+        source.close().await;
+        let restored = sandbox.options(RESTORED);
+        content::create_roles(&restored, &roles).await?;
+        let sandbox = self.blocking(move |work| restore(sandbox, work)).await?;
+        let copy = async {
+            let startup = Startup::default();
+            let mut session =
+                Session::connect(&restored, &startup).await.map_err(|error| error.to_string())?;
+            content::of(&mut session).await.map_err(|failure| failure.to_string())
+        };
+        let copy = self.unless_stopped(copy).await??;
+        // Stopping a server takes a moment.
+        self.blocking(move |_| {
+            drop(sandbox);
+            Ok(())
+        })
+        .await?;
+        content::compare(&original, &copy)?;
+        Ok(original.numbers())
+    }
+
+    /// Blocking work on a thread of its own. A request to stop ends the program it runs, and is waited for.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Work) -> Result<T, Why> + Send + 'static,
+    ) -> Result<T, Why> {
+        let shared = Arc::clone(&self.work);
+        let mut thread = tokio::task::spawn_blocking(move || work(&shared));
+        let result = tokio::select! {
+            biased;
+            result = &mut thread => result,
+            () = self.stop.requested() => {
+                self.work.programs.end();
+                thread.await
+            }
+        };
+        let result = result.map_err(|error| error.to_string())?;
+        if self.work.programs.is_ended() { Err(Why::Interrupted) } else { result }
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Why> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = self.stop.requested() => {
+                self.work.programs.end();
+                Err(Why::Interrupted)
+            }
+        }
+    }
+}
+
+/// The programs that work on a dump, and its file, which goes with the last of its users unless it is kept.
 struct Work {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    ended: bool,
-    child: Option<Child>,
+    programs: Interruptible,
+    path: PathBuf,
+    /// The file was made by us.
+    made: AtomicBool,
+    kept: AtomicBool,
 }
 
 impl Work {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new(path: PathBuf) -> Self {
+        let programs = Interruptible::default();
+        Self { programs, path, made: AtomicBool::new(false), kept: AtomicBool::new(false) }
     }
 
-    /// Ends the program at work, and lets no other begin.
-    fn end(&self) {
-        let mut state = self.state();
-        state.ended = true;
-        if let Some(child) = &mut state.child {
-            let _ = child.kill();
-        }
+    fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
     }
+}
 
-    fn check(&self) -> Result<(), String> {
-        if self.state().ended { Err("interrupted".to_owned()) } else { Ok(()) }
-    }
-
-    /// Runs a client program to its end. Blocks.
-    fn run(&self, program: &'static str, command: &mut Command) -> Result<(), String> {
-        let failed = |error: io::Error| format!("cannot run {program}: {error}");
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut errors = {
-            let mut state = self.state();
-            if state.ended {
-                return Err("interrupted".to_owned());
-            }
-            let mut child = command.spawn().map_err(failed)?;
-            let errors = child.stderr.take();
-            state.child = Some(child);
-            errors
-        };
-        // Its end closes the pipe; until then others may end it.
-        let mut output = Vec::new();
-        if let Some(errors) = &mut errors {
-            errors.read_to_end(&mut output).map_err(failed)?;
-        }
-        let child = self.state().child.take();
-        let status = child.map(|mut child| child.wait()).transpose().map_err(failed)?;
-        self.check()?;
-        match status {
-            Some(status) if !status.success() => {
-                let output = String::from_utf8_lossy(&output).trim().to_owned();
-                Err(SandboxError::Program { program, status: status.to_string(), output }.to_string())
-            }
-            _ => Ok(()),
+impl Drop for Work {
+    fn drop(&mut self) {
+        if *self.made.get_mut() && !*self.kept.get_mut() {
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
@@ -173,52 +245,52 @@ struct EndOnDrop(Arc<Work>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.programs.end();
     }
 }
 
-/// Dumps, hashes and restores. Blocks. A dump that was not finished, or not tried because the work was ended, is removed.
-fn take(
-    path: &Path,
+/// Database of the throwaway server that the dump is restored into.
+const RESTORED: &str = "postgres";
+
+/// Started before the dump: where none can be had, nothing is dumped in vain. Blocks.
+fn start(options: &SandboxOptions) -> Result<Sandbox, Why> {
+    Sandbox::start(options)
+        .map_err(|error| Why::Failed(format!("no throwaway server to restore it in: {error}")))
+}
+
+/// Dumps what the snapshot holds, and hashes the file. Blocks.
+fn dump(
     target: &ConnectOptions,
-    options: &SandboxOptions,
+    snapshot: &str,
+    sandbox: Sandbox,
     work: &Work,
-) -> Result<Taken, String> {
+) -> Result<(Sandbox, u64, String), Why> {
+    let path = &work.path;
+    let failed = |error: io::Error| Why::Failed(format!("{}: {error}", path.display()));
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Why::Failed(format!("{}: {error}", folder.display())))?;
     }
-    work.check()?;
-    let sandbox =
-        Sandbox::start(options).map_err(|error| format!("no throwaway server to restore it in: {error}"))?;
-    work.check()?;
     // Made by us before pg_dump writes, so that nobody else can read it at any moment.
-    create_private(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if let Err(why) = dump(path, target, &sandbox, work) {
-        let _ = std::fs::remove_file(path);
-        return Err(why);
-    }
-    let (bytes, sha256) = hash(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if let Err(why) = restore(path, &sandbox, work) {
-        if work.check().is_err() {
-            let _ = std::fs::remove_file(path);
-        }
-        return Err(why);
-    }
-    Ok(Taken { sandbox, bytes, sha256 })
+    create_private(path).map_err(failed)?;
+    work.made.store(true, Ordering::Relaxed);
+    let mut command = sandbox.binaries().pg_dump(target)?;
+    command.arg("--format=custom").arg(format!("--snapshot={snapshot}")).arg("--file").arg(path);
+    work.programs.run("pg_dump", &mut command)?;
+    let (bytes, sha256) = hash(path).map_err(failed)?;
+    Ok((sandbox, bytes, sha256))
 }
 
-fn dump(path: &Path, target: &ConnectOptions, sandbox: &Sandbox, work: &Work) -> Result<(), String> {
-    let mut command = sandbox.binaries().pg_dump(target).map_err(|error| error.to_string())?;
-    command.arg("--format=custom").arg("--file").arg(path);
-    work.run("pg_dump", &mut command)
-}
-
-fn restore(path: &Path, sandbox: &Sandbox, work: &Work) -> Result<(), String> {
-    let mut command =
-        sandbox.binaries().pg_restore(&sandbox.options("postgres")).map_err(|error| error.to_string())?;
-    // Roles and tablespaces belong to a cluster, not to a database: the throwaway server does not have them.
-    command.args(["--no-owner", "--no-privileges", "--no-tablespaces"]).arg(path);
-    work.run("pg_restore", &mut command).map_err(|why| format!("the dump could not be restored: {why}"))
+/// Restores the dump. Blocks.
+fn restore(sandbox: Sandbox, work: &Work) -> Result<Sandbox, Why> {
+    let mut command = sandbox.binaries().pg_restore(&sandbox.options(RESTORED))?;
+    // Roles' rights and tablespaces belong to a cluster, not to a database.
+    command.args(["--no-owner", "--no-privileges", "--no-tablespaces"]).arg(&work.path);
+    match work.programs.run("pg_restore", &mut command) {
+        Ok(()) => Ok(sandbox),
+        Err(SandboxError::Interrupted) => Err(Why::Interrupted),
+        Err(error) => Err(Why::Failed(format!("the dump could not be restored: {error}"))),
+    }
 }
 
 fn create_private(path: &Path) -> io::Result<()> {
@@ -248,18 +320,6 @@ fn hash(path: &Path) -> io::Result<(u64, String)> {
     }
     let digest = hasher.finalize();
     Ok((bytes, text::hex(&digest)))
-}
-
-async fn count_tables(session: &mut Session) -> Result<i64, ApplyError> {
-    let rows = session.query(CONTENT, &[]).await?;
-    Ok(rows.first().map_or(0, |row| row.get(0)))
-}
-
-async fn restored_tables(sandbox: &Sandbox) -> Result<i64, String> {
-    let mut session = Session::connect(&sandbox.options("postgres"), &Startup::default())
-        .await
-        .map_err(|error| error.to_string())?;
-    count_tables(&mut session).await.map_err(|error| error.to_string())
 }
 
 /// A database name as part of a file name.

@@ -4,6 +4,8 @@ use cutover_postgres::connect::ConnectError;
 use cutover_postgres::session::Failure;
 use thiserror::Error;
 
+use super::failure::explain;
+use super::monitor::{LockLost, Now};
 use crate::history::HistoryError;
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::SelectError;
@@ -39,12 +41,115 @@ pub enum ApplyError {
     /// Figures to compare with later could not be taken. No migration was applied.
     #[error("{0}\nno migration was applied")]
     Figures(String),
-    /// The journal could not be written. What was applied before stands; the history says what.
-    #[error("the run could not be recorded: {0}\nsee `cutover status` for what is applied")]
-    Journal(Failure),
+    /// The journal could not be written.
+    #[error("the run could not be recorded: {}\n{state}", explain(failure))]
+    Journal {
+        /// What went wrong.
+        failure: Failure,
+        /// What is now true of the database.
+        state: String,
+    },
     /// A question to the database failed.
-    #[error("{0}\nnothing was done")]
+    #[error("{}\nnothing was done", explain(.0))]
     Failed(#[from] Failure),
+    /// The server refused something before the first step, or the connection was lost there.
+    #[error("{doing}: {}\n{state}", explain(failure))]
+    Refused {
+        /// What was being done, e.g. `creating schema cutover`.
+        doing: &'static str,
+        /// What went wrong.
+        failure: Failure,
+        /// What is now true of the database.
+        state: String,
+    },
+    /// A further connection, that of the session which changes the database, did not come about. No migration was applied.
+    #[error("{error}\n{state}")]
+    Connection {
+        /// Why.
+        error: ConnectError,
+        /// What is now true of the database.
+        state: String,
+    },
+    /// The runner's lock was lost before the first step. No migration was applied.
+    #[error("{message}\n{state}")]
+    LockLost {
+        /// What happened.
+        message: String,
+        /// Another runner has it; otherwise nobody could be asked.
+        taken_over: bool,
+        /// What is now true of the database.
+        state: String,
+    },
+}
+
+/// How far a run has come, for errors that end it: what was being done, and what is true of the database then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing is written yet.
+    Looking,
+    /// Waiting for the runner's lock.
+    Locking,
+    /// Our own tables are made, in one transaction.
+    Creating,
+    /// The lock is held and the tables are there; whether this run made them.
+    Holding { created: bool },
+    /// The run is about to be recorded.
+    Recording { created: bool },
+    /// The run is recorded.
+    Begun,
+}
+
+impl Phase {
+    /// What is next is the record of the run.
+    pub(super) fn recording(&mut self) {
+        if let Self::Holding { created } = *self {
+            *self = Self::Recording { created };
+        }
+    }
+
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Looking => "looking at the database",
+            Self::Locking => "taking the runner's lock",
+            Self::Creating => "creating or upgrading the tables in schema cutover",
+            Self::Holding { .. } => "preparing the run",
+            Self::Recording { .. } => "recording that the run begins",
+            Self::Begun => "before the first migration",
+        }
+    }
+
+    pub(super) fn state(self) -> String {
+        let state = match self {
+            Self::Looking | Self::Locking | Self::Creating => "nothing was done",
+            Self::Holding { created: true } | Self::Recording { created: true } => {
+                "schema cutover was created; no migration was applied"
+            }
+            Self::Holding { created: false } | Self::Recording { created: false } | Self::Begun => {
+                "no migration was applied"
+            }
+        };
+        state.to_owned()
+    }
+}
+
+impl ApplyError {
+    /// The error with what was being done and what is now true, where it does not say so itself.
+    pub(super) fn at(self, phase: Phase) -> Self {
+        let (doing, state) = (phase.doing(), phase.state());
+        match self {
+            Self::Failed(failure) | Self::History(HistoryError::Failed(failure)) => {
+                Self::Refused { doing, failure, state }
+            }
+            Self::Connect(error) if phase != Phase::Looking => Self::Connection { error, state },
+            other => other,
+        }
+    }
+
+    /// The lock was lost before the first step.
+    pub(super) fn lock_lost(lost: &LockLost, phase: Phase) -> Self {
+        let taken_over = matches!(lost.now, Now::TakenOver(_));
+        Self::LockLost { message: lost.to_string(), taken_over, state: phase.state() }
+    }
 }
 
 fn join<T: ToString>(items: &[T]) -> String {

@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cutover_postgres::session::ServerMessage;
+use cutover_postgres::session::{Failure, ServerMessage};
 
 use super::feed::Place;
+use super::monitor::{LockLost, Now};
 use super::step::{Step, Tools};
 use super::worker::Trouble;
 use crate::history::journal;
 use crate::run::{Blocker, Outcome, PartsDone};
+use crate::secrets::without_passwords;
 use crate::text::{caret, visible};
 
 /// A step that did not finish.
@@ -69,6 +71,16 @@ pub(super) fn rolled_back(step: &Step<'_>, index: usize) -> String {
 /// The file changed or vanished while it was applied.
 pub(super) fn unreadable(step: &Step<'_>, index: usize, why: &str) -> StepFailure {
     StepFailure::clean(format!("{}: {why}", step.migration.path), rolled_back(step, index))
+}
+
+/// The runner's lock is not held any more when a step is to begin.
+pub(super) fn lock_lost(step: &Step<'_>, lost: &LockLost) -> StepFailure {
+    let outcome = match lost.now {
+        Now::TakenOver(_) => Outcome::FailedClean,
+        Now::Unreachable(_) => Outcome::ConnectionLost,
+    };
+    let done = usize::try_from(step.done).unwrap_or(usize::MAX);
+    StepFailure::new(outcome, format!("{}: {lost}", step.migration.path), rolled_back(step, done))
 }
 
 /// The run is to end before the step is done.
@@ -192,15 +204,33 @@ pub(super) fn refused(step: &Step<'_>, message: &ServerMessage, place: Option<&P
                 write!(text, "\n  {label}: {}", part.lines().map(visible).collect::<Vec<_>>().join("\n    "));
         }
     }
-    if let Some(advice) = advice(&message.code) {
+    if let Some(advice) = advice(message) {
         let _ = write!(text, "\n  hint: {advice}");
     }
     text
 }
 
+/// What went wrong with a question or statement of our own: the server's words and what to do about it.
+pub(super) fn explain(failure: &Failure) -> String {
+    let Failure::Server(message) = failure else { return without_passwords(&failure.to_string()) };
+    let mut text = format!("{}: {} ({})", message.severity, visible(&message.message), message.code);
+    for (label, part) in [("detail", &message.detail), ("hint", &message.hint)] {
+        if let Some(part) = part {
+            let _ = write!(text, "\n  {label}: {}", visible(part));
+        }
+    }
+    if let Some(advice) = advice(message) {
+        let _ = write!(text, "\n  hint: {advice}");
+    }
+    without_passwords(&text)
+}
+
 /// What to do about states that have more to do with the run than with the SQL.
-fn advice(code: &str) -> Option<&'static str> {
-    match code {
+fn advice(message: &ServerMessage) -> Option<&'static str> {
+    match message.code.as_str() {
+        "57014" if message.message.contains("user request") => {
+            Some("somebody cancelled the statement (pg_cancel_backend)")
+        }
         "57014" => Some(
             "a timeout ended the statement: see statement_timeout in cutover.toml, the role or the database",
         ),
@@ -212,6 +242,17 @@ fn advice(code: &str) -> Option<&'static str> {
              runs it outside one",
         ),
         "25006" => Some("the server or the session is read-only: is this a replica?"),
+        "53100" => Some("the server's disk is full: make room there, then run again"),
+        "53200" => Some("the server is out of memory: see its log, then run again"),
+        "53300" => Some("the server has no connection left: close others, or raise max_connections"),
+        "53400" => {
+            Some("a limit of the server was reached, e.g. temp_file_limit of the role or the database")
+        }
+        "55P03" => Some("another session holds a lock: run again when it is done"),
+        "57P01" | "57P02" | "57P03" => {
+            Some("the server is stopping or restarting: run again when it is back")
+        }
+        "58030" | "XX001" | "XX002" => Some("the server cannot read or write its files: see its log first"),
         "55P04" => Some(
             "a new enum value can be used only after it is committed: put `-- cutover: new-transaction` above this statement",
         ),

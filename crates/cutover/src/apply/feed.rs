@@ -11,8 +11,8 @@ use super::watch::{Watch, Watched};
 use super::worker::{Notices, Trouble, Worker};
 use crate::migration::Migration;
 use crate::script::{Items, Script, ScriptItem, Unit};
+use crate::secrets::Secrets;
 use crate::source::Vars;
-use crate::text;
 
 /// Statements sent in one flush at most.
 pub(super) const WINDOW_STATEMENTS: usize = 64;
@@ -242,22 +242,22 @@ impl<'a> Feed<'a> {
         self.lines.get(statement).copied().unwrap_or(1)
     }
 
-    /// Where trouble came from.
-    pub(super) fn place_of(&self, trouble: &Trouble) -> Option<Place> {
+    /// Where trouble came from, with what may be shown of it.
+    pub(super) fn place_of(&self, trouble: &Trouble, secrets: &Secrets) -> Option<Place> {
         let Trouble::Refused { message, statement: Some(number) } = trouble else { return None };
         let sent = number.checked_sub(self.window_start).and_then(|index| self.window.get(index))?;
-        Some(place(sent, message))
+        Some(place(sent, message, secrets))
     }
 }
 
-fn place(sent: &Sent, message: &ServerMessage) -> Place {
+fn place(sent: &Sent, message: &ServerMessage, secrets: &Secrets) -> Place {
     let characters = message.position.unwrap_or(1).saturating_sub(1);
     let offset = sent
         .text
         .char_indices()
         .nth(usize::try_from(characters).unwrap_or(0))
         .map_or(sent.text.len(), |(at, _)| at);
-    let (line, column, source_line) = text::locate(&sent.text, offset, sent.line, sent.column);
+    let (line, column, source_line) = secrets.locate(&sent.text, offset, sent.line, sent.column);
     Place { line, column, source_line }
 }
 

@@ -8,8 +8,7 @@ use cutover_postgres::sqlstate;
 use tokio::time::Instant;
 
 use super::failure::StepFailure;
-use super::{Request, own_startup};
-use crate::history::lock;
+use super::own_startup;
 use crate::history::records::{self, History};
 use crate::migration::Migration;
 use crate::project::Project;
@@ -18,51 +17,38 @@ use crate::project::Project;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Connects again, waits until the old transaction is decided, and reads what it came to.
-#[allow(clippy::too_many_arguments, reason = "one call, at the end of a run")]
 pub(super) async fn learn(
     project: &Project,
     migration: &Migration,
     failure: &mut StepFailure,
     options: &ConnectOptions,
-    monitor: &mut Session,
-    token: i64,
-    request: &Request,
-    run: String,
+    (run, token): (&str, i64),
+    wait: Option<Duration>,
 ) {
-    let unknown = format!(
+    failure.state = format!(
         "whether {} is applied could not be learned: the server did not answer in time; the next run (or `cutover status`) \
          reads it from the history",
         migration.path
     );
-    let wait = Some(request.wait.unwrap_or(PATIENCE).min(PATIENCE));
-    let Ok(mut session) = Session::connect(options, &own_startup(&run, wait)).await else {
-        failure.state = unknown;
-        return;
-    };
-    let fate = fate(&mut session, token).await;
-    let history =
-        if fate == Fate::Unknown { None } else { records::read(&mut session, &project.name).await.ok() };
-    let Some(history) = history else {
-        failure.state = unknown;
-        return;
-    };
-    failure.state = state(&history, migration);
-    let behind = failure.behind.and_then(|index| project.migrations.get(index));
-    if let Some(behind) = behind.filter(|behind| history.get(&behind.id).is_some()) {
-        let also = format!("; {} was on its way behind it and is applied too", behind.path);
-        failure.state.push_str(&also);
-    }
-    failure.parts.done = match history.begun(&migration.id) {
-        _ if history.get(&migration.id).is_some() => failure.parts.of,
-        begun => begun.map_or(0, |begun| u32::try_from(begun.done()).unwrap_or(u32::MAX)),
-    };
-    // The journal's last lines go through the session that works.
-    if monitor.is_closed() && fate == Fate::Decided {
-        let stop = crate::stop::Stop::new();
-        if lock::acquire(&mut session, Duration::from_secs(5), &stop, |_| {}).await.is_ok() {
-            *monitor = session;
+    let wait = Some(wait.unwrap_or(PATIENCE).min(PATIENCE));
+    let startup = own_startup(run, wait);
+    let connecting = tokio::time::timeout(PATIENCE * 2, Session::connect(options, &startup)).await;
+    let Ok(Ok(mut session)) = connecting else { return };
+    if fate(&mut session, token).await != Fate::Unknown
+        && let Ok(history) = records::read(&mut session, &project.name).await
+    {
+        failure.state = state(&history, migration);
+        let behind = failure.behind.and_then(|index| project.migrations.get(index));
+        if let Some(behind) = behind.filter(|behind| history.get(&behind.id).is_some()) {
+            let also = format!("; {} was on its way behind it and is applied too", behind.path);
+            failure.state.push_str(&also);
         }
+        failure.parts.done = match history.begun(&migration.id) {
+            _ if history.get(&migration.id).is_some() => failure.parts.of,
+            begun => begun.map_or(0, |begun| u32::try_from(begun.done()).unwrap_or(u32::MAX)),
+        };
     }
+    session.close().await;
 }
 
 /// What the history says of the migration at hand.
@@ -91,8 +77,6 @@ fn state(history: &History, migration: &Migration) -> String {
 enum Fate {
     /// It has committed or is gone.
     Decided,
-    /// As before, and another runner has taken over.
-    TakenOver,
     /// It may still be open, or nobody could be asked.
     Unknown,
 }
@@ -106,7 +90,7 @@ async fn fate(session: &mut Session, token: i64) -> Fate {
     );
     while start.elapsed() < PATIENCE {
         match session.execute("SELECT token FROM cutover.fence").await {
-            Ok(done) if done.scalar() != Some(token.to_string().as_str()) => return Fate::TakenOver,
+            Ok(done) if done.scalar() != Some(token.to_string().as_str()) => return Fate::Decided,
             Ok(_) => {}
             Err(_) => return Fate::Unknown,
         }

@@ -5,6 +5,7 @@ use cutover_postgres::session::{Session, Startup};
 
 use super::error::ApplyError;
 use super::failure::{self, StepFailure};
+use super::monitor::Monitor;
 use super::recorder::Recorder;
 use super::step::{Step, Tools};
 use super::{application_name, store};
@@ -24,7 +25,7 @@ pub(super) fn has_preconditions(project: &Project, migration: &Migration) -> boo
 pub(super) async fn take_figures(
     project: &Project,
     options: &ConnectOptions,
-    monitor: &mut Session,
+    monitor: &mut Monitor,
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
     let figures =
@@ -35,7 +36,8 @@ pub(super) async fn take_figures(
     for verify::Figure { table, rows, digest } in figures {
         recorder.tell(EventKind::Figures { table, rows, digest });
     }
-    store(monitor, "", recorder).await
+    store(monitor.for_journal().await?, "", recorder).await?;
+    Ok(())
 }
 
 /// Measures what must hold before a migration; anything that does not keeps it from starting.
@@ -49,9 +51,9 @@ pub(super) async fn preconditions(
     let refuse = |message: String| {
         StepFailure::clean(message, failure::rolled_back(step, done)).after(step.parts(done))
     };
-    let history = records::read(tools.watch.monitor(), &project.name)
-        .await
-        .map_err(|error| refuse(error.to_string()))?;
+    let monitor = tools.watch.monitor().answering().await;
+    let monitor = monitor.map_err(|lost| failure::lock_lost(step, &lost))?;
+    let history = records::read(monitor, &project.name).await.map_err(|error| refuse(error.to_string()))?;
     // The checks' names are meant under the user's own search path, which the monitor does not have.
     let startup = Startup { application_name: application_name(tools.recorder.run()), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await.map_err(|error| refuse(error.to_string()))?;

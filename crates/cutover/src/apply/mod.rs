@@ -10,6 +10,7 @@ mod failure;
 mod feed;
 mod lost;
 mod measured;
+mod monitor;
 mod outside;
 mod pipelined;
 pub(crate) mod pooler;
@@ -22,7 +23,7 @@ mod worker;
 use std::time::Duration;
 
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Session, Startup};
+use cutover_postgres::session::{Failure, Session, Startup};
 
 pub use backup::BackupSettings;
 pub use crash::CrashPoints;
@@ -30,7 +31,9 @@ pub use error::ApplyError;
 pub use failure::describe as describe_blocker;
 pub use preflight::may_write;
 
+use self::error::Phase;
 use self::failure::StepFailure;
+use self::monitor::Monitor;
 use self::recorder::Recorder;
 use self::step::{OpenUnit, Step, Tools};
 use self::watch::Watch;
@@ -38,11 +41,13 @@ use crate::clock::Clock;
 use crate::history::differences::Renumbering;
 use crate::history::records::Begun;
 use crate::history::{journal, lock, records, schema};
+use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::select::Selection;
 use crate::plan::{StepState, Target};
 use crate::project::Project;
 use crate::run::{EventKind, EventSink, FORMAT_VERSION, Outcome, Run};
+use crate::secrets::Secrets;
 use crate::stop::Stop;
 
 /// What is to be done.
@@ -132,15 +137,28 @@ pub async fn apply(
     request: &Request,
     context: Context<'_>,
 ) -> Result<Run, ApplyError> {
+    let mut phase = Phase::Looking;
+    let result = Box::pin(apply_to_its_end(project, options, request, context, &mut phase)).await;
+    result.map_err(|error| error.at(phase))
+}
+
+/// `phase` says how far it came.
+async fn apply_to_its_end(
+    project: &Project,
+    options: &ConnectOptions,
+    request: &Request,
+    context: Context<'_>,
+    phase: &mut Phase,
+) -> Result<Run, ApplyError> {
     let Context { clock, sink, stop, operator, tool, crash } = context;
     let id = run_id(clock);
     let started_micros = clock.now_micros();
     let mut recorder = Recorder::new(id.clone(), clock, sink);
-    let mut monitor = Session::connect(options, &own_startup(&id, request.wait)).await?;
-    let found = schema::look(&mut monitor).await?;
+    let mut session = Session::connect(options, &own_startup(&id, request.wait)).await?;
+    let found = schema::look(&mut session).await?;
     // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is done before they are.
-    let open_runs = found.version.is_some() && journal::has_open_runs(&mut monitor, &project.name).await?;
-    let mut built = first_plan(project, &found, open_runs, request, &mut monitor).await?;
+    let open_runs = found.version.is_some() && journal::has_open_runs(&mut session, &project.name).await?;
+    let mut built = first_plan(project, &found, open_runs, request, &mut session).await?;
     let mut run = Run {
         format_version: FORMAT_VERSION,
         id: id.clone(),
@@ -159,7 +177,7 @@ pub async fn apply(
         return Ok(nothing_to_do(run, recorder));
     }
     may_write(&found)?;
-    pooler::refuse(&found, &mut monitor, options, &id).await?;
+    pooler::refuse(&found, &mut session, options, &id).await?;
     backup::required(project, &built, request.backup.as_ref())?;
     // A check that is written wrong is found now, not when it is its turn.
     crate::verify::prepare(project).map_err(|problems| ApplyError::NotAllowed(problems.to_string()))?;
@@ -167,42 +185,89 @@ pub async fn apply(
         // A database that cannot be migrated is left without so much as our own schema.
         preflight::nothing_missing_yet(project, &built, options, &id).await?;
     }
-    let token = take_over(&mut monitor, &id, &operator, request, &stop, &mut recorder).await?;
+    let token = take_over(&mut session, &id, &operator, request, &stop, &mut recorder, phase).await?;
     // Only now nobody else can commit: what a runner that lost its lock had under way is decided.
-    let now = records::read(&mut monitor, &project.name).await?;
+    let now = records::read(&mut session, &project.name).await?;
     if now.renumbered(&built.renumbered) != built.history {
-        let found = schema::look(&mut monitor).await?;
-        built = read_and_plan(project, &found, request, &mut monitor).await?;
+        let found = schema::look(&mut session).await?;
+        built = read_and_plan(project, &found, request, &mut session).await?;
         run.plan = built.plan.clone();
     }
+    recorder.hide(secrets(project, &built, &mut session).await?);
+    let mut monitor = Monitor::new(session, options, &id, token);
     if !has_work(project, &built, request) {
-        store(&mut monitor, &journal::close_open_runs(&project.name), &mut recorder).await?;
+        let held = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
+        store(held, &journal::close_open_runs(&project.name), &mut recorder)
+            .await
+            .map_err(|failure| ApplyError::Journal { failure, state: phase.state() })?;
         return Ok(nothing_to_do(run, recorder));
     }
-    let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor).await?;
+    let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor, *phase).await?;
     preflight::nothing_missing(project, &built, &mut worker.session).await?;
-    begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
-    backup::take_required(project, &built, options, request.backup.as_ref(), &mut monitor, &mut recorder)
-        .await?;
-    measured::take_figures(project, options, &mut monitor, &mut recorder).await?;
-    let result = {
-        let mut watch = Watch::new(&mut monitor, &stop);
-        let mut tools =
-            Tools { worker: &mut worker, watch: &mut watch, recorder: &mut recorder, crash: &crash };
-        run_steps(project, options, &built, &mut tools).await
-    };
-    let outcome = match result {
-        Ok(outcome) => outcome,
-        Err((index, failure)) => {
-            fail(project, index, failure, options, &mut monitor, token, request, &mut recorder).await
+    phase.recording();
+    let held = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
+    begin(held, &run, project, request, &built.renumbered, token, &mut recorder).await?;
+    *phase = Phase::Begun;
+    let mut prepared = prepare(project, &built, options, request, &stop, &mut monitor, &mut recorder).await;
+    let outcome = match &mut prepared {
+        Ok(Prepared::Interrupted) => Outcome::Interrupted,
+        Ok(Prepared::Ready) => {
+            let mut watch = Watch::new(&mut monitor, &stop, recorder.secrets().clone());
+            let mut tools =
+                Tools { worker: &mut worker, watch: &mut watch, recorder: &mut recorder, crash: &crash };
+            match run_steps(project, options, &built, &mut tools).await {
+                Ok(outcome) => outcome,
+                Err((index, failure)) => {
+                    let migration = &project.migrations[index];
+                    fail(project, migration, failure, options, (&id, token), request, &mut recorder).await
+                }
+            }
         }
+        // The error itself is the caller's; the journal says that the run is over.
+        Err(_) => Outcome::FailedClean,
     };
     worker.session.close().await;
-    finish(&mut monitor, &id, outcome, &mut recorder).await?;
+    let recorded = finish(&mut monitor, &id, outcome, &mut recorder).await;
     monitor.close().await;
+    prepared?;
+    recorded?;
     run.outcome = Some(outcome);
     run.events = recorder.into_events();
     Ok(run)
+}
+
+/// What no event of the run shows.
+async fn secrets(project: &Project, built: &Built, session: &mut Session) -> Result<Secrets, ApplyError> {
+    let mut secrets = Secrets::of(&project.vars);
+    secrets.spare_objects(built.scripts.values());
+    secrets.spare_known(session).await?;
+    Ok(secrets)
+}
+
+/// Whether the first step may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prepared {
+    Ready,
+    /// Asked to stop before the first step.
+    Interrupted,
+}
+
+/// What comes between the record of the run and its first step: backups and figures.
+async fn prepare(
+    project: &Project,
+    built: &Built,
+    options: &ConnectOptions,
+    request: &Request,
+    stop: &Stop,
+    monitor: &mut Monitor,
+    recorder: &mut Recorder<'_>,
+) -> Result<Prepared, ApplyError> {
+    let settings = request.backup.as_ref();
+    if !backup::take_required(project, built, options, settings, stop, monitor, recorder).await? {
+        return Ok(Prepared::Interrupted);
+    }
+    measured::take_figures(project, options, monitor, recorder).await?;
+    Ok(Prepared::Ready)
 }
 
 /// Plans, by one digest where the history is exactly the project.
@@ -228,12 +293,16 @@ async fn take_over(
     request: &Request,
     stop: &Stop,
     recorder: &mut Recorder<'_>,
+    phase: &mut Phase,
 ) -> Result<i64, ApplyError> {
+    *phase = Phase::Locking;
     let mut waiting = |holder: &str| recorder.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
     lock::acquire(monitor, request.runner_wait, stop, &mut waiting).await?;
     // Somebody else may have worked while this runner waited.
     let found = schema::look(monitor).await?;
+    *phase = Phase::Creating;
     schema::create_or_upgrade(monitor, found.version).await?;
+    *phase = Phase::Holding { created: found.version.is_none() };
     Ok(lock::take_token(monitor, run, operator, request.runner_wait, stop, waiting).await?)
 }
 
@@ -324,21 +393,21 @@ async fn begin(
 }
 
 /// Writes a record and all events so far, durably. Everything the worker committed before is durable with it.
-async fn store(monitor: &mut Session, record: &str, recorder: &mut Recorder<'_>) -> Result<(), ApplyError> {
+async fn store(session: &mut Session, record: &str, recorder: &mut Recorder<'_>) -> Result<(), Failure> {
     let events = recorder.flush();
     let text = format!(
         "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; {record}; {events}; COMMIT"
     );
-    match monitor.execute(&text).await {
+    match session.execute(&text).await {
         Ok(_) => {
             recorder.stored();
             Ok(())
         }
         Err(failure) => {
-            if !monitor.is_closed() {
-                let _ = monitor.execute("ROLLBACK").await;
+            if !session.is_closed() {
+                let _ = session.execute("ROLLBACK").await;
             }
-            Err(ApplyError::Journal(failure))
+            Err(failure)
         }
     }
 }
@@ -366,6 +435,7 @@ async fn run_steps(
         if tools.watch.stop().is_requested() {
             return Ok(Outcome::Interrupted);
         }
+        keep_lock(first, tools).await.map_err(|failure| (first.index, failure))?;
         if checked(first.index) {
             measured::preconditions(project, options, first, tools)
                 .await
@@ -385,6 +455,20 @@ async fn run_steps(
         }
     }
     Ok(Outcome::Completed)
+}
+
+/// No step begins without the runner's lock: where its session was lost, it is taken again, or the run ends.
+async fn keep_lock(step: &Step<'_>, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
+    let kept = tools.watch.monitor().ready().await.map(drop);
+    for news in tools.watch.monitor().news() {
+        tools.recorder.tell(news);
+    }
+    if let Err(lost) = kept {
+        // The transaction that the last flush opened would keep the other runner waiting.
+        tools.worker.roll_back().await;
+        return Err(failure::lock_lost(step, &lost));
+    }
+    Ok(())
 }
 
 fn starts_in_transaction(script: &crate::script::Script) -> bool {
@@ -418,30 +502,17 @@ fn step<'a>(
 }
 
 /// Tells of a step that failed, after learning what a lost connection left behind.
-#[allow(clippy::too_many_arguments, reason = "one call, at the end of a run")]
 async fn fail(
     project: &Project,
-    index: usize,
+    migration: &Migration,
     mut failure: StepFailure,
     options: &ConnectOptions,
-    monitor: &mut Session,
-    token: i64,
+    run: (&str, i64),
     request: &Request,
     recorder: &mut Recorder<'_>,
 ) -> Outcome {
-    let migration = &project.migrations[index];
-    if failure.lost.is_some() || monitor.is_closed() {
-        lost::learn(
-            project,
-            migration,
-            &mut failure,
-            options,
-            monitor,
-            token,
-            request,
-            recorder.run().to_owned(),
-        )
-        .await;
+    if failure.lost.is_some() {
+        lost::learn(project, migration, &mut failure, options, run, request.wait).await;
     }
     recorder.step_failed();
     recorder.tell(EventKind::StepFailed {
@@ -456,17 +527,30 @@ async fn fail(
 
 /// The run's last transaction: it writes and waits for the disk, and with it all before it are durable.
 async fn finish(
-    monitor: &mut Session,
+    monitor: &mut Monitor,
     run: &str,
     outcome: Outcome,
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
+    let reached = monitor.for_journal().await.map(drop);
+    for news in monitor.news() {
+        recorder.tell(news);
+    }
     recorder.tell(EventKind::RunFinished { outcome });
-    let result = store(monitor, &journal::finish_run(run, outcome), recorder).await;
-    match result {
+    let stored = match (reached, monitor.session()) {
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Some(session)) => store(session, &journal::finish_run(run, outcome), recorder).await,
+        (Ok(()), None) => Err(Failure::Lost("it ended again".to_owned())),
+    };
+    match stored {
         // The run is over and its failure is told; a journal that cannot be reached must not hide that. Success, however,
         // is said only once it is on disk.
-        Err(_) if outcome != Outcome::Completed => Ok(()),
-        other => other,
+        Err(failure) if outcome == Outcome::Completed => {
+            let state = "every migration was committed, but it is not known whether all of them are on disk: a crash of the \
+                         server could undo the last ones together with their records\n\
+                         the next run looks, and waits for the disk; `cutover status` says what is applied";
+            Err(ApplyError::Journal { failure, state: state.to_owned() })
+        }
+        _ => Ok(()),
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn run(
             Ok(())
         }
         Err(trouble) => {
-            let place = feed.place_of(&trouble);
+            let place = feed.place_of(&trouble, tools.recorder.secrets());
             Err(after_failure(step, index, outside, trouble, place, tools).await)
         }
     }
@@ -369,7 +369,9 @@ async fn name_remains(
     if !outside.what.starts_with("REINDEX") {
         return Ok(());
     }
-    let rows = tools.watch.monitor().query(REMAINS, &[]).await;
+    let monitor = tools.watch.monitor().answering().await;
+    let monitor = monitor.map_err(|lost| failure::lock_lost(step, &lost))?;
+    let rows = monitor.query(REMAINS, &[]).await;
     let rows = rows.map_err(|error| failed_look(step, index, &error))?;
     let names: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
     if !names.is_empty() {
@@ -426,11 +428,12 @@ async fn wait_for_owner(
 ) -> Result<(), StepFailure> {
     let asked = tools.watch.stop().clone();
     let events = &mut *tools.recorder;
-    let result =
-        lock::wait_for_run_to_end(tools.watch.monitor(), run, step.config.lock_wait, &asked, |holder| {
-            events.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
-        })
-        .await;
+    let monitor = tools.watch.monitor().answering().await;
+    let monitor = monitor.map_err(|lost| failure::lock_lost(step, &lost))?;
+    let result = lock::wait_for_run_to_end(monitor, run, step.config.lock_wait, &asked, |holder| {
+        events.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
+    })
+    .await;
     let done = usize::try_from(step.done).unwrap_or(usize::MAX);
     result.map_err(|error| StepFailure::clean(error.to_string(), failure::rolled_back(step, done)))
 }

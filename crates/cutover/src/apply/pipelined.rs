@@ -51,7 +51,7 @@ pub(super) async fn run(
     let mut flying: VecDeque<Flying<'_, '_>> = VecDeque::with_capacity(IN_FLIGHT);
     let mut waiting = steps.iter();
     for done in 0..steps.len() {
-        while flying.len() < IN_FLIGHT && !tools.watch.stop().is_requested() {
+        while flying.len() < IN_FLIGHT && may_go_on(tools) {
             let Some(step) = waiting.next() else { break };
             tools.crash.point();
             let behind = !flying.is_empty();
@@ -83,7 +83,7 @@ pub(super) async fn run(
             Ok(()) => finished(current.step, began.elapsed(), tools),
             Err(trouble) => {
                 let behind = ground(flying, tools).await;
-                let place = current.feed.place_of(&trouble);
+                let place = current.feed.place_of(&trouble, tools.recorder.secrets());
                 let result = again_or_fail(current.step, place, &trouble, tools).await;
                 return result.map(|()| done + 1).map_err(|failure| {
                     let behind = failure.lost.and(behind);
@@ -93,6 +93,12 @@ pub(super) async fn run(
         }
     }
     Ok(steps.len())
+}
+
+/// No stop is asked for, and the session that holds the runner's lock is there; where it is not, the caller takes the
+/// lock again or ends the run.
+fn may_go_on(tools: &mut Tools<'_, '_, '_>) -> bool {
+    !tools.watch.stop().is_requested() && tools.watch.monitor().is_there()
 }
 
 /// Sends a step.

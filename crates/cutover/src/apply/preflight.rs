@@ -3,7 +3,8 @@
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
-use super::error::ApplyError;
+use super::error::{ApplyError, Phase};
+use super::monitor::Monitor;
 use super::worker::{Terms, Worker};
 use super::{Request, application_name};
 use crate::history::differences::{self, Renumbering};
@@ -94,8 +95,10 @@ pub(super) async fn worker(
     request: &Request,
     run: &str,
     token: i64,
-    monitor: &mut Session,
+    monitor: &mut Monitor,
+    phase: Phase,
 ) -> Result<Worker, ApplyError> {
+    let monitor = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, phase))?;
     let terms = Terms {
         statement_timeout: Some(project.apply.statement_timeout).filter(|timeout| !timeout.is_zero()),
         durable_each: request.durable_each || project.apply.durable_each,

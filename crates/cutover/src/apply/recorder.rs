@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::history::journal::{self, Numbered};
 use crate::migration::MigrationId;
 use crate::run::{EventKind, EventSink, RunEvent};
+use crate::secrets::Secrets;
 
 /// The places of a step's beginning and end in the journal.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub(super) struct Recorder<'w> {
     clock: &'w dyn Clock,
     sink: &'w mut dyn EventSink,
     run: String,
+    secrets: Secrets,
     begun: Duration,
     next: u64,
     /// Not yet in the journal.
@@ -39,6 +41,7 @@ impl<'w> Recorder<'w> {
             clock,
             sink,
             run,
+            secrets: Secrets::default(),
             begun,
             next: 0,
             pending: Vec::new(),
@@ -52,7 +55,19 @@ impl<'w> Recorder<'w> {
         &self.run
     }
 
-    fn stamp(&self, kind: EventKind) -> RunEvent {
+    /// From now on events do not show these.
+    pub(super) fn hide(&mut self, secrets: Secrets) {
+        self.secrets = secrets;
+    }
+
+    /// What no event shows.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Every event comes by here, whoever will see it: what is secret in it is starred.
+    fn stamp(&self, mut kind: EventKind) -> RunEvent {
+        self.secrets.star_event(&mut kind);
         let elapsed = self.clock.monotonic().saturating_sub(self.begun);
         RunEvent { at_micros: self.clock.now_micros(), elapsed, kind }
     }

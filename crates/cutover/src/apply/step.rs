@@ -181,7 +181,7 @@ impl Step<'_> {
                 }
                 Err(trouble) => trouble,
             };
-            let place = feed.place_of(&trouble);
+            let place = feed.place_of(&trouble, tools.recorder.secrets());
             tools.worker.roll_back().await;
             if !trouble.is_retryable() {
                 return Err(failure::from_trouble(self, part.index, &trouble, place.as_ref(), tools));

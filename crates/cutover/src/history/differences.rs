@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use cutover_postgres::session::Session;
-use similar::TextDiff;
+use similar::udiff::UnifiedHunkHeader;
+use similar::{ChangeTag, DiffableStr as _, TextDiff};
 
 use super::HistoryError;
 use super::records::{self, Begun, History};
@@ -16,6 +17,7 @@ use crate::plan::Lines;
 use crate::project::Project;
 use crate::report::format::count;
 use crate::script::Script;
+use crate::secrets::without_passwords;
 use crate::source;
 
 /// How a file and the history disagree.
@@ -463,11 +465,49 @@ fn short(checksum: &str) -> &str {
     checksum.get(..12).unwrap_or(checksum)
 }
 
-/// A unified diff of a kept text against the file as it is now.
+/// A unified diff of a kept text against the file as it is now. A password that changed shows as a changed line of
+/// stars.
 fn unified_diff(then: &str, now: &str, path: &str, when: &str) -> String {
-    TextDiff::from_lines(then, now)
-        .unified_diff()
-        .context_radius(3)
-        .header(&format!("{path} ({when})"), &format!("{path} (now)"))
-        .to_string()
+    let diff = TextDiff::from_lines(then, now);
+    let (then_shown, now_shown) = (without_passwords(then), without_passwords(now));
+    let (then_shown, now_shown) = (then_shown.tokenize_lines(), now_shown.tokenize_lines());
+    let mut out = format!("--- {path} ({when})\n+++ {path} (now)\n");
+    for group in diff.grouped_ops(3) {
+        let _ = writeln!(out, "{}", UnifiedHunkHeader::new(&group));
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let line = match (change.tag(), change.old_index(), change.new_index()) {
+                (ChangeTag::Insert, _, Some(at)) => now_shown.get(at),
+                (_, Some(at), _) => then_shown.get(at),
+                _ => None,
+            };
+            let end = if change.missing_newline() { "\n\\ No newline at end of file\n" } else { "" };
+            let _ = write!(out, "{}{}{end}", change.tag(), line.copied().unwrap_or_default());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diff_is_unified_and_shows_no_password() {
+        let then = "a;\nb;\nCREATE ROLE r\n  PASSWORD\n  'S3cret1';\nc;\nd;\ne;\nf;\ng;\nh";
+        let now = "a;\nb2;\nCREATE ROLE r\n  PASSWORD\n  'S3cret2';\nc;\nd;\ne;\nf;\ng;\nh";
+        let expected = "--- V1.sql (as applied)\n+++ V1.sql (now)\n@@ -1,8 +1,8 @@\n a;\n-b;\n+b2;\n CREATE ROLE r\n   PASSWORD\n-  '*******';\n+  '*******';\n c;\n d;\n e;\n";
+        assert_eq!(unified_diff(then, now, "V1.sql", "as applied"), expected);
+        let longer = format!("{then}\ni");
+        let end = unified_diff(then, &longer, "V1.sql", "as applied");
+        assert!(
+            end.ends_with("-h\n\\ No newline at end of file\n+h\n+i\n\\ No newline at end of file\n"),
+            "{end}"
+        );
+        let plain = TextDiff::from_lines(then, &longer)
+            .unified_diff()
+            .context_radius(3)
+            .header("V1.sql (as applied)", "V1.sql (now)")
+            .to_string();
+        assert_eq!(end, plain);
+    }
 }

@@ -15,11 +15,9 @@ use crate::stop::Stop;
 /// Key of the advisory lock: the bytes of "cutover" and a format number.
 const LOCK_KEY: i64 = 0x6375_746f_7665_7201;
 
-const HOLDER: &str = "
-SELECT format('%s (pid %s, %s%s) since %s', a.application_name, a.pid, a.usename,
-              CASE WHEN a.client_addr IS NULL THEN '' ELSE ' from ' || host(a.client_addr) END,
-              to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'))
-  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+/// The sessions that hold the lock: at most one.
+const HOLDERS: &str = "
+SELECT a.* FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND l.classid = ($1::int8 >> 32)::int8::oid AND l.objid = ($1::int8 & 4294967295)::oid";
@@ -35,7 +33,13 @@ async fn try_lock(session: &mut Session) -> Result<bool, HistoryError> {
 
 /// Who holds the lock, in words; empty where nobody does (any more).
 async fn holder(session: &mut Session) -> Result<String, HistoryError> {
-    let rows = session.query(HOLDER, &[&LOCK_KEY]).await?;
+    let who = format!(
+        "SELECT format('%s (pid %s, %s%s) since %s', h.application_name, h.pid, h.usename,
+                       CASE WHEN h.client_addr IS NULL THEN '' ELSE ' from ' || host(h.client_addr) END,
+                       to_char(h.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'))
+           FROM ({HOLDERS}) AS h"
+    );
+    let rows = session.query(&who, &[&LOCK_KEY]).await?;
     Ok(rows.first().and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default())
 }
 
@@ -70,6 +74,52 @@ pub async fn acquire(
         tokio::select! {
             () = tokio::time::sleep(jitter.around(Duration::from_millis(60))) => {}
             () = stop.requested() => return Err(HistoryError::Interrupted),
+        }
+    }
+}
+
+/// What became of an attempt to get the lock back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Regained {
+    /// It is held, and nobody has taken over in between.
+    Held,
+    /// Another runner has it, or has had it; says who, in words.
+    TakenOver(String),
+}
+
+/// Takes the lock on a new session after the one that held it was lost, if nobody has taken over since: the fencing
+/// token must still be `token`. A server that has not noticed the loss keeps the lock for the old session; that session,
+/// known by its `application` name, is ended.
+///
+/// # Errors
+/// As the server says; the lock is not held then.
+pub async fn regain(
+    session: &mut Session,
+    application: &str,
+    token: i64,
+    wait: Duration,
+) -> Result<Regained, HistoryError> {
+    let start = tokio::time::Instant::now();
+    let mut jitter = Jitter::seeded(u64::from(session.backend_pid().unsigned_abs()));
+    let end_own = format!(
+        "SELECT pg_terminate_backend(h.pid) FROM ({HOLDERS}) AS h
+          WHERE h.application_name = $2 AND h.pid <> pg_backend_pid()"
+    );
+    while !try_lock(session).await? {
+        session.query(&end_own, &[&LOCK_KEY, &application]).await?;
+        if start.elapsed() >= wait {
+            return Ok(Regained::TakenOver(holder(session).await?));
+        }
+        tokio::time::sleep(jitter.around(Duration::from_millis(20))).await;
+    }
+    let rows = session.query("SELECT token, coalesce(run, '') FROM cutover.fence", &[]).await?;
+    let found: Option<(i64, String)> = rows.first().map(|row| (row.get(0), row.get(1)));
+    match found {
+        Some((found, _)) if found == token => Ok(Regained::Held),
+        other => {
+            session.query("SELECT pg_advisory_unlock($1)", &[&LOCK_KEY]).await?;
+            let run = other.map(|(_, run)| crate::apply::application_name(&run)).unwrap_or_default();
+            Ok(Regained::TakenOver(format!("{run}, which has let go of the lock again")))
         }
     }
 }

@@ -6,6 +6,7 @@ use cutover_analysis::sql::quote_literal;
 use super::journal::{bytea, must_write};
 use crate::migration::{Migration, MigrationId};
 use crate::script::Part;
+use crate::secrets::without_passwords;
 
 /// A unit to be journaled.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,7 @@ pub fn upsert(record: &UnitRecord<'_>) -> String {
         quote_literal(&part.digest),
         part.lines.first,
         part.lines.last,
-        quote_literal(&part.excerpt),
+        quote_literal(&without_passwords(&part.excerpt)),
         quote_literal(run),
     ))
 }

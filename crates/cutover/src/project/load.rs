@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cutover_analysis::sql::password_spans;
 use toml::Spanned;
 
 use super::config::{self, Config, Origin, Overrides, Settings, Table};
@@ -12,6 +13,7 @@ use super::{
     CONFIG_FILE, CheckSpec, Design, MigrationRoot, Project, Stage, Stray, Vars, files, globs, link, text,
 };
 use crate::migration::Migration;
+use crate::secrets::is_hidden;
 
 pub(super) fn find(start: &Path) -> Result<PathBuf, ProjectError> {
     let absolute = canonical(start)?;
@@ -158,14 +160,16 @@ impl Loader {
                 self.file.report(&span, error.to_string(), None);
             } else if !overrides.vars.iter().any(|(over, _)| *over == name) {
                 let origin = self.origin(&value.span());
-                self.settings.add(format!("vars.{name}"), value.into_inner(), origin);
+                let shown = shown(&name, value.into_inner(), false);
+                self.settings.add(format!("vars.{name}"), shown, origin);
             }
         }
         for (name, over) in &overrides.vars {
-            if let Err(error) = self.vars.insert(name.clone(), over.value.clone()) {
+            if let Err(error) = self.vars.insert_hidden(name.clone(), over.value.clone()) {
                 self.problems.push(Problem::of_file(over.origin.to_string(), error.to_string()));
             } else {
-                self.settings.add(format!("vars.{name}"), over.value.clone(), over.origin.clone());
+                let shown = shown(name, over.value.clone(), true);
+                self.settings.add(format!("vars.{name}"), shown, over.origin.clone());
             }
         }
     }
@@ -224,13 +228,12 @@ impl Loader {
     }
 }
 
+/// The value of a placeholder as settings show it.
+fn shown(name: &str, value: String, from_outside: bool) -> String {
+    if is_hidden(name, &value, from_outside) { "***".to_owned() } else { value }
+}
+
 /// Whether a connection URL or string holds a password.
 fn has_password(url: &str) -> bool {
-    let Some((_, rest)) = url.split_once("://") else {
-        return url.split_whitespace().any(|part| part.starts_with("password="));
-    };
-    let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
-        || query.split('&').any(|part| part.starts_with("password="))
+    !password_spans(url).is_empty()
 }

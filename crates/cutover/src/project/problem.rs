@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::text::{caret, visible, without_passwords};
+use crate::secrets::without_passwords;
+use crate::text::{caret, visible};
 
 /// A place in a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

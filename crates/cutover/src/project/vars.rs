@@ -12,10 +12,24 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::problem::{Place, Problem};
+use crate::secrets::is_hidden;
 
-/// Values of placeholders, by name. Cheap to clone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Vars(Arc<BTreeMap<String, String>>);
+/// Values of placeholders, by name. Cheap to clone. `Debug` shows the names alone.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Vars(Arc<BTreeMap<String, Value>>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Value {
+    text: String,
+    /// It is not from a file of the project, which everybody may read.
+    from_outside: bool,
+}
+
+impl fmt::Debug for Vars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 /// Why a placeholder cannot be defined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,25 +56,47 @@ impl Vars {
     /// # Errors
     /// The name or the value is unacceptable.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Result<(), VarError> {
-        let (name, value) = (name.into(), value.into());
+        self.define(name.into(), value.into(), false)
+    }
+
+    /// As [`insert`](Self::insert), for a value that may be a secret: from a flag, the environment, a store of secrets.
+    /// It is starred wherever a statement or a message would show it, see [`crate::secrets`].
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn insert_hidden(
+        &mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<(), VarError> {
+        self.define(name.into(), value.into(), true)
+    }
+
+    fn define(&mut self, name: String, text: String, from_outside: bool) -> Result<(), VarError> {
         if !is_name(name.as_bytes()) {
             return Err(VarError::Name(name));
         }
-        if value.contains('\0') {
+        if text.contains('\0') {
             return Err(VarError::Nul(name));
         }
-        Arc::make_mut(&mut self.0).insert(name, value);
+        Arc::make_mut(&mut self.0).insert(name, Value { text, from_outside });
         Ok(())
     }
 
     /// The value of a placeholder.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(|value| value.text.as_str())
     }
 
     /// Names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.text.as_str()))
+    }
+
+    /// Names and values of those that are not to be shown, sorted by name.
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = (&str, &str)> {
+        let hidden = |(name, value): &(&String, &Value)| is_hidden(name, &value.text, value.from_outside);
+        self.0.iter().filter(hidden).map(|(name, value)| (name.as_str(), value.text.as_str()))
     }
 }
 

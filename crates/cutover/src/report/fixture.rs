@@ -298,13 +298,20 @@ fn with_waits(record: &mut Recorder, step: &Step) {
 }
 
 fn with_backup(record: &mut Recorder, step: &Step) {
+    let (stage, path) = ("3.2".to_owned(), "backups/bitstockerz-3.2.dump".to_owned());
+    record.after(5, EventKind::BackupStarted { stage: stage.clone(), path: path.clone() });
     let backup = EventKind::BackupTaken {
-        stage: "3.2".into(),
-        path: "backups/bitstockerz-3.2.dump".into(),
+        stage: stage.clone(),
+        path: path.clone(),
         bytes: 1_834_112,
         sha256: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".into(),
     };
-    record.after(210, backup);
+    record.after(120, backup);
+    let took = Duration::from_millis(205);
+    record.after(85, EventKind::BackupRestored { stage, path, tables: 9, rows: 12_345, took });
+    let why = "FATAL: terminating connection due to administrator command (57P01)".to_owned();
+    record.after(0, EventKind::RunnerLockLost { why });
+    record.after(0, EventKind::RunnerLockRegained { token: 7 });
     record.apply(step, 31);
 }
 
@@ -457,7 +464,9 @@ pub(super) fn hostile() -> Run {
     record.after(0, EventKind::RunStarted { run: bad(), steps: 1 });
     record.after(1, EventKind::RunnerWaiting { holder: bad() });
     record.after(1, EventKind::RunnerLocked { token: 1 });
+    record.after(1, EventKind::BackupStarted { stage: bad(), path: bad() });
     record.after(1, EventKind::BackupTaken { stage: bad(), path: bad(), bytes: 1, sha256: bad() });
+    record.after(1, EventKind::RunnerLockLost { why: bad() });
     hostile_step(&mut record, &plan.steps[0].migration);
     hostile_step(&mut record, &unknown);
     record.skip(&plan.steps[3], HOSTILE);

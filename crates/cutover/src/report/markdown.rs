@@ -70,6 +70,12 @@ fn head(out: &mut String, digest: &Digest<'_>) {
             put!(out, "- {}", prose(note));
         }
     }
+    if !digest.remarks.is_empty() {
+        put!(out, "\nRemarks of the run:\n");
+        for remark in &digest.remarks {
+            put!(out, "- {}", prose(remark));
+        }
+    }
 }
 
 fn failures(out: &mut String, digest: &Digest<'_>) {
@@ -327,15 +333,16 @@ fn backups(out: &mut String, digest: &Digest<'_>) {
         return;
     }
     put!(out, "\n## Backups\n");
-    put!(out, "| Stage | Path | Size | SHA-256 | Taken after |\n|---|---|--:|---|--:|");
+    put!(out, "| Stage | Path | Size | SHA-256 | Proof | Done after |\n|---|---|--:|---|---|--:|");
     for backup in &digest.backups {
         put!(
             out,
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             prose(backup.stage),
             code(backup.path),
-            bytes(backup.bytes),
-            code(backup.sha256),
+            backup.dump.map(|(size, _)| bytes(size)).unwrap_or_default(),
+            backup.dump.map(|(_, sha256)| code(sha256)).unwrap_or_default(),
+            prose(&backup.proof()),
             duration(backup.at),
         );
     }

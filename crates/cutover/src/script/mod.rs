@@ -17,6 +17,7 @@ pub use self::parts::{Part, Parts};
 use crate::migration::Migration;
 use crate::plan::{UnitState, UnitSummary};
 use crate::project::{Place, PlaceholderError};
+use crate::secrets::Secrets;
 use crate::source::{self, Opened, Passed, Vars};
 
 /// Files up to this size keep their statements in memory between analysis and apply: 256 KiB.
@@ -147,7 +148,7 @@ pub enum ScriptItem {
 impl Script {
     /// Reads a migration and says what it would do. Everything that stops it is in [`Script::errors`].
     pub fn analyse(migration: &Migration, vars: &Vars) -> Self {
-        let mut analysis = Analysis::new(migration);
+        let mut analysis = Analysis::new(migration, Secrets::of(vars));
         match source::open(migration, vars) {
             Ok(Opened { reader, passed, .. }) => {
                 analysis.read(Splitter::new(reader));
@@ -347,6 +348,7 @@ struct Stretch {
 
 struct Analysis<'a> {
     migration: &'a Migration,
+    secrets: Secrets,
     script: Script,
     stretches: Vec<Stretch>,
     controls: Vec<(u32, Control, u32, u32, String)>,
@@ -359,9 +361,10 @@ struct Analysis<'a> {
 }
 
 impl<'a> Analysis<'a> {
-    fn new(migration: &'a Migration) -> Self {
+    fn new(migration: &'a Migration, secrets: Secrets) -> Self {
         Self {
             migration,
+            secrets,
             script: Script::default(),
             stretches: Vec::new(),
             controls: Vec::new(),
@@ -384,6 +387,7 @@ impl<'a> Analysis<'a> {
         code: Option<&'static str>,
     ) {
         let path = self.migration.path.clone();
+        let (message, source_line) = (self.secrets.star(&message), self.secrets.star(&source_line));
         self.script.errors.push(ScriptError { path, line, column, message, hint, source_line, code });
     }
 
@@ -444,7 +448,7 @@ impl<'a> Analysis<'a> {
             Ok(effects) => effects,
             Err(error) => {
                 let (line, column, source_line) =
-                    crate::text::locate(&statement.text, error.offset, statement.line, statement.column);
+                    self.secrets.locate(&statement.text, error.offset, statement.line, statement.column);
                 let hint =
                     "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server";
                 self.error(line, column, error.message, Some(hint.to_owned()), source_line, Some("unparsed"));
@@ -482,7 +486,7 @@ impl<'a> Analysis<'a> {
             }
             TransactionRule::Control(control) => {
                 let (_, _, line_text) =
-                    crate::text::locate(&statement.text, 0, statement.line, statement.column);
+                    self.secrets.locate(&statement.text, 0, statement.line, statement.column);
                 if told.no_transaction {
                     let message = format!("{} under `-- cutover: no-transaction`", words(control));
                     let hint = "the directive is about the statement below it: put it above the one that is to run outside \
@@ -557,7 +561,7 @@ impl<'a> Analysis<'a> {
         let words = first_words(&statement.text);
         let mut refuse = |message: &str, hint: &str, code| {
             let (line, column, source_line) =
-                crate::text::locate(&statement.text, 0, statement.line, statement.column);
+                self.secrets.locate(&statement.text, 0, statement.line, statement.column);
             self.error(line, column, message.to_owned(), Some(hint.to_owned()), source_line, code);
         };
         if words.starts_with("SET ")
@@ -597,7 +601,7 @@ impl<'a> Analysis<'a> {
                 .any(|start| words.starts_with(start));
         if session_wide && self.first_setting.is_none() {
             self.first_setting =
-                Some(crate::text::locate(&statement.text, 0, statement.line, statement.column));
+                Some(self.secrets.locate(&statement.text, 0, statement.line, statement.column));
         }
     }
 

@@ -8,6 +8,7 @@ use super::{VerifyError, VerifyRequest, checks, stages};
 use crate::history::records::History;
 use crate::project::{Project, When};
 use crate::run::{CheckResult, Verdict};
+use crate::secrets::Secrets;
 use crate::text::suggest;
 
 /// The checks a request asks for and the stage reached allows.
@@ -76,5 +77,12 @@ pub(super) async fn measure(check: &Prepared, ctx: &mut Ctx<'_>, history: &Histo
         verdict: answer.verdict,
         elapsed: answer.elapsed.unwrap_or(total),
     };
-    answers.into_iter().map(result).collect()
+    let mut results: Vec<CheckResult> = answers.into_iter().map(result).collect();
+    let mut secrets = Secrets::of(&ctx.project.vars);
+    if let Err(error) = secrets.spare_known(ctx.session).await {
+        // Names may be starred then, which hides too much and not too little.
+        tracing::debug!(%error, "which values of placeholders are names of objects is not known");
+    }
+    results.iter_mut().for_each(|result| secrets.star_answer(result));
+    results
 }

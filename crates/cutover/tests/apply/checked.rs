@@ -145,7 +145,7 @@ pub(crate) async fn agree(session: &mut Session, what: &str) -> Aftermath {
 pub(crate) fn told_the_truth(result: &Result<Run, ApplyError>, aftermath: &Aftermath, what: &str) {
     let run = match result {
         // It makes no claim but that the history knows.
-        Err(ApplyError::Journal(_)) => return,
+        Err(ApplyError::Journal { .. }) => return,
         Err(error) => {
             assert!(
                 aftermath.applied.is_empty() && aftermath.units.is_empty(),

@@ -10,6 +10,7 @@ mod durable;
 mod hygiene;
 mod kills;
 mod large;
+mod lock_lost;
 mod locks;
 mod outside;
 mod parts;

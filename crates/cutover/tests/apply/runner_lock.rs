@@ -131,7 +131,7 @@ async fn a_runner_that_lost_its_lock_inside_a_step_is_waited_for() {
     match first {
         Ok(run) => assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run)),
         // It got to the end of its work, and then had no session to record that with.
-        Err(ApplyError::Journal(_)) => {}
+        Err(ApplyError::Journal { .. }) => {}
         Err(other) => panic!("{other}"),
     }
 }

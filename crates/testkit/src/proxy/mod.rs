@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use rules::Shared;
-pub use rules::{ConnectionKind, Direction, Hold, How, Message, Point, Scope, When};
+pub use rules::{ConnectionKind, Direction, Hold, How, Message, Point, Scope, Stall, When};
 
 /// A running proxy; dropping it ends all its connections.
 #[derive(Debug)]
@@ -60,6 +60,12 @@ impl Proxy {
     /// Holds the message at `point`, once, until the returned value is told to release it or is dropped.
     pub fn hold(&self, point: Point) -> Hold {
         self.shared.add_hold(point)
+    }
+
+    /// From now on nothing gets through a connection, in either direction: neither messages nor its end, as where a
+    /// firewall has forgotten it. Lasts until the returned value is dropped.
+    pub fn stall(&self, connection: usize) -> Stall {
+        self.shared.add_stall(connection)
     }
 
     /// Every message seen so far, in the order in which they arrived here.

@@ -106,7 +106,9 @@ impl Pump<'_> {
         let mut from = BufReader::with_capacity(PIECE, from);
         let mut number = 0;
         loop {
-            let Ok(tag) = from.read_u8().await else {
+            let tag = from.read_u8().await;
+            self.shared.unstalled(self.connection).await;
+            let Ok(tag) = tag else {
                 to.shutdown().await?;
                 return Ok(());
             };

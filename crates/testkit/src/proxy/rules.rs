@@ -98,6 +98,34 @@ pub enum ConnectionKind {
 #[derive(Debug)]
 pub struct Hold(Arc<HoldState>);
 
+/// A connection that nothing passes through, not even its end. Dropping this lets everything through.
+#[derive(Debug)]
+pub struct Stall {
+    released: watch::Sender<bool>,
+    hold: Hold,
+}
+
+impl Stall {
+    /// Blocks until something has come that does not get through. Panics if nothing does within a minute.
+    pub fn wait_reached(&self) {
+        self.hold.wait_reached();
+    }
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.released.send_replace(true);
+    }
+}
+
+/// What the relays of a stalled connection wait at.
+#[derive(Debug, Clone)]
+struct Stalled {
+    connection: usize,
+    released: watch::Receiver<bool>,
+    reached: Arc<HoldState>,
+}
+
 #[derive(Debug, Default)]
 struct HoldState {
     reached: Mutex<bool>,
@@ -136,6 +164,7 @@ enum Action {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     rules: Mutex<Vec<(Point, Action)>>,
+    stalls: Mutex<Vec<Stalled>>,
     messages: Mutex<Vec<Message>>,
     connections: Mutex<Vec<ConnectionKind>>,
     cuts: Mutex<usize>,
@@ -152,6 +181,26 @@ impl Shared {
         let state = Arc::new(HoldState::default());
         guard(&self.rules).push((point, Action::Hold(Arc::clone(&state))));
         Hold(state)
+    }
+
+    pub(super) fn add_stall(&self, connection: usize) -> Stall {
+        let (released, receiver) = watch::channel(false);
+        let reached = Arc::new(HoldState::default());
+        let stalled = Stalled { connection, released: receiver, reached: Arc::clone(&reached) };
+        guard(&self.stalls).push(stalled);
+        Stall { released, hold: Hold(reached) }
+    }
+
+    /// Waits where the connection is stalled. A message and the end of the connection come by here.
+    pub(super) async fn unstalled(&self, connection: usize) {
+        let find = || guard(&self.stalls).iter().find(|stalled| stalled.connection == connection).cloned();
+        while let Some(mut stalled) = find() {
+            *guard(&stalled.reached.reached) = true;
+            stalled.reached.arrived.notify_all();
+            // Its end, in whatever way, lets everything through.
+            let _ = stalled.released.wait_for(|released| *released).await;
+            guard(&self.stalls).retain(|other| !Arc::ptr_eq(&other.reached, &stalled.reached));
+        }
     }
 
     pub(super) fn messages(&self) -> Vec<Message> {

@@ -12,7 +12,7 @@ pub(super) use groups::{Group, grouped_checks};
 pub use parts::parts_lines;
 pub(super) use step::{Fate, Objects, StepView, objects, parts_in_words};
 
-use super::format::{count, duration};
+use super::format::{count, duration, grouped};
 use crate::migration::MigrationId;
 use crate::plan::{Plan, StageSummary};
 use crate::run::{CheckResult, EventKind, Outcome, PartsDone, Run, Verdict};
@@ -32,6 +32,8 @@ pub(super) struct Digest<'a> {
     /// Each time that checks were measured after the run.
     pub(super) passes: Vec<Pass<'a>>,
     pub(super) backups: Vec<Backup<'a>>,
+    /// What went on around the migrations and is worth a line, e.g. that the lock's session was lost.
+    pub(super) remarks: Vec<String>,
     /// Times spent waiting for another runner, and whom for.
     pub(super) runner_waits: Vec<Phase<'a>>,
     /// From just before the first check to the last, where the run itself measured after its last step.
@@ -69,14 +71,36 @@ impl Pass<'_> {
     }
 }
 
-/// A backup that was taken.
+/// A backup, as far as it came.
 pub(super) struct Backup<'a> {
     pub(super) from: Duration,
     pub(super) at: Duration,
     pub(super) stage: &'a str,
     pub(super) path: &'a str,
-    pub(super) bytes: u64,
-    pub(super) sha256: &'a str,
+    /// Size in bytes and SHA-256, once the dump was complete.
+    pub(super) dump: Option<(u64, &'a str)>,
+    /// Tables and rows compared, once it was restored.
+    pub(super) restored: Option<(u64, u64)>,
+}
+
+impl Backup<'_> {
+    /// Whether it is proven, and how, in words.
+    pub(super) fn proof(&self) -> String {
+        match (self.restored, self.dump) {
+            (Some((tables, rows)), _) => format!(
+                "restored in a throwaway server: {}, {} in all, as in the database",
+                grouped_count(tables, "table", "tables"),
+                grouped_count(rows, "row", "rows")
+            ),
+            (None, Some(_)) => "not proven: it was not restored".to_owned(),
+            (None, None) => "not complete".to_owned(),
+        }
+    }
+}
+
+fn grouped_count(number: u64, one: &str, many: &str) -> String {
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
 /// Indices of `plan.steps` for each of the plan's stages, and of those that belong to none of them.
@@ -111,6 +135,7 @@ impl<'a> Digest<'a> {
             stages: by_stage(&run.plan).0,
             checks: Vec::new(),
             backups: Vec::new(),
+            remarks: Vec::new(),
             runner_waits: Vec::new(),
             verification: None,
             passes: Vec::new(),
@@ -120,6 +145,27 @@ impl<'a> Digest<'a> {
         digest.read_events();
         digest.passes.retain(|pass| !pass.checks.is_empty());
         digest
+    }
+
+    fn read_backup(
+        &mut self,
+        from: Duration,
+        at: Duration,
+        (stage, path): (&'a str, &'a str),
+        kind: &'a EventKind,
+    ) {
+        let place = self.backups.iter().position(|backup| backup.path == path);
+        let place = place.unwrap_or_else(|| {
+            self.backups.push(Backup { from, at, stage, path, dump: None, restored: None });
+            self.backups.len() - 1
+        });
+        let Some(backup) = self.backups.get_mut(place) else { return };
+        backup.at = at;
+        match kind {
+            EventKind::BackupTaken { bytes, sha256, .. } => backup.dump = Some((*bytes, sha256)),
+            EventKind::BackupRestored { tables, rows, .. } => backup.restored = Some((*tables, *rows)),
+            _ => {}
+        }
     }
 
     fn read_events(&mut self) {
@@ -146,9 +192,18 @@ impl<'a> Digest<'a> {
                     let from = waiting.map_or(at, |(from, _)| from);
                     waiting = Some((from, holder));
                 }
-                EventKind::BackupTaken { stage, path, bytes, sha256 } => {
-                    self.backups.push(Backup { from: previous, at, stage, path, bytes: *bytes, sha256 });
+                kind @ (EventKind::BackupStarted { stage, path }
+                | EventKind::BackupTaken { stage, path, .. }
+                | EventKind::BackupRestored { stage, path, .. }) => {
+                    let from = if matches!(kind, EventKind::BackupStarted { .. }) { at } else { previous };
+                    self.read_backup(from, at, (stage, path), kind);
                 }
+                EventKind::RunnerLockLost { why } => {
+                    self.remarks.push(format!("the session that holds the runner's lock was lost: {why}"));
+                }
+                EventKind::RunnerLockRegained { .. } => self
+                    .remarks
+                    .push("the runner's lock was taken again; no other runner had it in between".to_owned()),
                 EventKind::VerificationStarted { operator } => {
                     pass_began = at;
                     let (at_micros, checks) = (event.at_micros, Vec::new());

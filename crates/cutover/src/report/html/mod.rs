@@ -109,6 +109,12 @@ fn header(digest: &Digest<'_>) -> Markup {
                     li class=[(!tone.is_empty()).then_some(tone)] { b { (number) } " " (what) }
                 }
             }
+            @if !digest.remarks.is_empty() {
+                details.remarks open {
+                    summary { "Remarks of the run" }
+                    ul { @for remark in &digest.remarks { li { (Shown(remark)) } } }
+                }
+            }
             @if !run.plan.notes.is_empty() {
                 details.remarks open[run.plan.notes.len() <= 3] {
                     summary { "Remarks of the plan" }

@@ -212,10 +212,13 @@ pub(super) fn backups(digest: &Digest<'_>) -> Markup {
             tr {
                 td data-label="Stage" { (Shown(backup.stage)) }
                 td data-label="Path" { code { (Shown(backup.path)) } }
-                td data-label="Size" { (bytes(backup.bytes)) }
-                td data-label="SHA-256" { code.hash { (Shown(backup.sha256)) } }
+                td data-label="Size" { @if let Some((size, _)) = backup.dump { (bytes(size)) } }
+                td data-label="SHA-256" {
+                    @if let Some((_, sha256)) = backup.dump { code.hash { (Shown(sha256)) } }
+                }
+                td data-label="Proof" { (backup.proof()) }
             }
         }
     };
-    table("backups", "Backups", &["Stage", "Path", "Size", "SHA-256"], &body)
+    table("backups", "Backups", &["Stage", "Path", "Size", "SHA-256", "Proof"], &body)
 }

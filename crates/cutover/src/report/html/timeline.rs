@@ -153,7 +153,10 @@ fn other_phases(digest: &Digest<'_>) -> Vec<Row> {
             from: backup.from,
             to: backup.at,
             class: "backup",
-            tooltip: format!("backup of {}: {}", bytes(backup.bytes), backup.path),
+            tooltip: match backup.dump {
+                Some((size, _)) => format!("backup of {}: {}", bytes(size), backup.path),
+                None => format!("backup, not complete: {}", backup.path),
+            },
             waits: Vec::new(),
             units: Vec::new(),
         }],

@@ -8,7 +8,7 @@ use super::{TextStyle, Tone};
 use crate::migration::{Migration, MigrationId};
 use crate::plan::{Plan, label};
 use crate::report::escape;
-use crate::report::format::{bytes, count, duration, seconds};
+use crate::report::format::{bytes, count, duration, grouped, seconds};
 use crate::run::{Blocker, EventKind, RunEvent};
 
 /// Longest name the durations are aligned behind; longer ones push them to the right.
@@ -90,12 +90,18 @@ impl<'a> Progress<'a> {
                 let words = format!("{}  {was}: the history follows its file", self.named(migration));
                 Some(self.marked("→", Tone::Plain, &words))
             }
-            EventKind::BackupTaken { stage, path, bytes: size, sha256 } => {
-                let (stage, path) = (escape::line(stage), escape::line(path));
-                let digest = self.dim(&format!("sha256 {}", escape::line(sha256)));
-                let words = format!("backup for {stage}: {path}, {}\n    {digest}", bytes(*size));
-                Some(self.marked("✓", Tone::Good, &words))
+            EventKind::RunnerLockLost { why } => {
+                let why = escape::line(why);
+                let words = format!("the session that holds the runner's lock was lost: {why}");
+                Some(self.marked("…", Tone::Warn, &words))
             }
+            EventKind::RunnerLockRegained { .. } => {
+                let words = "the runner's lock is held again; no other runner had it in between";
+                Some(self.marked("✓", Tone::Good, words))
+            }
+            kind @ (EventKind::BackupStarted { .. }
+            | EventKind::BackupTaken { .. }
+            | EventKind::BackupRestored { .. }) => self.backup(kind),
             EventKind::LockWaiting { migration, attempt, blockers } => {
                 self.news(*attempt, blockers).then(|| self.waiting(migration, *attempt, blockers))
             }
@@ -117,6 +123,36 @@ impl<'a> Progress<'a> {
             | EventKind::CheckDone(_)
             | EventKind::RunFinished { .. } => None,
             other => self.within_step(other),
+        }
+    }
+
+    fn backup(&self, kind: &EventKind) -> Option<String> {
+        match kind {
+            EventKind::BackupStarted { stage, path } => {
+                let (stage, path) = (escape::line(stage), escape::line(path));
+                Some(self.marked("…", Tone::Dim, &format!("backup for {stage}: dumping to {path}")))
+            }
+            EventKind::BackupTaken { stage, bytes: size, sha256, .. } => {
+                let digest = self.dim(&format!("sha256 {}", escape::line(sha256)));
+                let words = format!(
+                    "backup for {}: {}, restoring it\n    {digest}",
+                    escape::line(stage),
+                    bytes(*size)
+                );
+                Some(self.marked("…", Tone::Dim, &words))
+            }
+            EventKind::BackupRestored { stage, tables, rows, took, .. } => {
+                let number = |number: u64| grouped(usize::try_from(number).unwrap_or(usize::MAX));
+                let words = format!(
+                    "backup for {}: restored and compared, {} tables with {} rows  {:>7}",
+                    escape::line(stage),
+                    number(*tables),
+                    number(*rows),
+                    duration(*took)
+                );
+                Some(self.marked("✓", Tone::Good, &words))
+            }
+            _ => None,
         }
     }
 

@@ -1,0 +1,456 @@
+//! Where a text shows a password: literals after PASSWORD and its like, `password=` in connection strings, URLs with
+//! one, at any depth of quotes. Works on whole statements, on pieces of them, and on what a server says about them.
+//!
+//! It finds places and changes nothing. Where it cannot tell, it says yes: a harmless word is lost then, not a secret.
+
+use std::ops::Range;
+
+use super::lexer::{Kind, Scan, scan};
+
+/// Strings within strings are followed to this depth.
+const DEPTH: usize = 6;
+
+/// Parts of names that hold a secret.
+const PARTS: [&str; 6] = ["passw", "pwd", "passphrase", "secret", "credential", "pgpass"];
+/// Ends of names that hold a secret.
+const ENDS: [&str; 5] = ["token", "api_key", "apikey", "access_key", "private_key"];
+
+/// Whether a name (of an option, a column, a placeholder) says that its value is secret.
+pub fn names_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    PARTS.iter().any(|part| name.contains(part)) || ENDS.iter().any(|end| name.ends_with(end))
+}
+
+/// The passwords a text shows, as ranges of bytes: in order, apart from each other, on character boundaries.
+pub fn password_spans(text: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    if mentions(text) {
+        code(text, DEPTH, &mut spans);
+        prose(text, Bare::Attached, &mut spans);
+    }
+    merge(spans)
+}
+
+fn merge(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.retain(|span| !span.is_empty());
+    spans.sort_by_key(|span| (span.start, span.end));
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match merged.last_mut() {
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            _ => merged.push(span),
+        }
+    }
+    merged
+}
+
+/// Whether there can be anything to find: most texts are left alone at once.
+fn mentions(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    lower.contains("://")
+        || PARTS.iter().any(|part| lower.contains(part))
+        || ENDS.iter().any(|end| lower.contains(end) || lower.contains(&end.replace('_', "-")))
+}
+
+/// A name that holds a secret came by; what follows decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Armed {
+    No,
+    /// The next literal is the secret.
+    Next,
+    /// The literal was one, and goes on on the next line.
+    Continues,
+}
+
+/// Goes through a text as SQL. Says whether it ends in the middle of things, so that a secret follows in another
+/// literal: `'… PASSWORD ' || quote_literal('…')`.
+fn code(text: &str, depth: usize, spans: &mut Vec<Range<usize>>) -> bool {
+    let mut armed = Armed::No;
+    // All literals up to the end of the statement are arguments of something that makes a password's text.
+    let mut spilled = false;
+    let mut at = 0;
+    while at < text.len() {
+        let (kind, token) = token(text, at);
+        match kind {
+            Kind::Space | Kind::LineComment | Kind::BlockComment => {}
+            Kind::Word => armed = after_word(token, armed),
+            Kind::QuotedIdentifier => {
+                let inner = content(token);
+                if armed == Armed::Next {
+                    spans.push(shift(inner.clone(), at));
+                    armed = Armed::No;
+                } else if names_a_secret(&token[inner.clone()]) && is_name(&token[inner.clone()]) {
+                    armed = Armed::Next;
+                } else {
+                    spilled |= nested(token, at, depth, spans);
+                    armed = Armed::No;
+                }
+            }
+            Kind::String => {
+                if armed == Armed::No && !spilled {
+                    spilled |= nested(token, at, depth, spans);
+                } else {
+                    spans.push(shift(content(token), at));
+                    armed = Armed::Continues;
+                }
+            }
+            Kind::Semicolon => (armed, spilled) = (Armed::No, false),
+            Kind::Open if armed == Armed::Next => {}
+            Kind::Other if armed == Armed::Next && token == "%" => (armed, spilled) = (Armed::No, true),
+            Kind::Other if armed == Armed::Next && matches!(token, "=" | ":" | ">" | "&") => {}
+            _ => armed = Armed::No,
+        }
+        at += token.len();
+    }
+    armed == Armed::Next || spilled
+}
+
+/// The token at a place; what never ends counts as a string.
+fn token(text: &str, at: usize) -> (Kind, &str) {
+    let rest = &text[at..];
+    let (kind, mut length) = match scan(rest.as_bytes(), true) {
+        Scan::Token { kind, len } => (kind, len.max(1)),
+        Scan::More | Scan::Unterminated(_) => (Kind::String, rest.len()),
+    };
+    while !rest.is_char_boundary(length) {
+        length += 1;
+    }
+    (kind, &rest[..length])
+}
+
+fn after_word(word: &str, armed: Armed) -> Armed {
+    // E'…', U&'…', N'…' and TO stand between a name and its value.
+    let between = word.len() == 1 || word.eq_ignore_ascii_case("to");
+    if names_a_secret(word) {
+        Armed::Next
+    } else if between && armed == Armed::Next {
+        armed
+    } else {
+        Armed::No
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
+fn shift(range: Range<usize>, by: usize) -> Range<usize> {
+    range.start + by..range.end + by
+}
+
+/// What stands between the quotes of a string or a quoted name, also where the closing ones are missing.
+fn content(token: &str) -> Range<usize> {
+    let start = token.find(['\'', '"', '$']).unwrap_or(0);
+    match token.as_bytes().get(start) {
+        Some(b'$') => {
+            let tag = token[start + 1..].find('$').map_or(token.len(), |end| start + end + 2);
+            let delimiter = &token[start..tag];
+            let closed = token.len() >= tag + delimiter.len() && token.ends_with(delimiter);
+            tag..if closed { token.len() - delimiter.len() } else { token.len() }
+        }
+        Some(quote) => {
+            let closed = token.len() > start + 1 && token.as_bytes().last() == Some(quote);
+            start + 1..if closed { token.len() - 1 } else { token.len() }
+        }
+        None => 0..token.len(),
+    }
+}
+
+/// Looks into a string: it may be a statement, the body of a function, a connection string.
+fn nested(token: &str, at: usize, depth: usize, spans: &mut Vec<Range<usize>>) -> bool {
+    let inner = content(token);
+    let text = &token[inner.clone()];
+    if depth == 0 || !mentions(text) {
+        return false;
+    }
+    let quote = token[..inner.start].chars().next_back();
+    let plain = Unquoted::new(text, quote, token.starts_with(['e', 'E']));
+    let mut found = Vec::new();
+    let spilled = code(&plain.text, depth - 1, &mut found);
+    prose(&plain.text, Bare::Spaced, &mut found);
+    spans.extend(found.into_iter().map(|span| shift(plain.origin(span), at + inner.start)));
+    spilled
+}
+
+/// The text of a string as it is meant, with the place where each byte of it came from.
+struct Unquoted {
+    text: String,
+    /// Offsets of the bytes, and the end; empty where nothing was changed.
+    places: Vec<usize>,
+}
+
+impl Unquoted {
+    fn new(text: &str, quote: Option<char>, escapes: bool) -> Self {
+        let Some(quote) = quote.filter(|quote| matches!(quote, '\'' | '"')) else {
+            return Self { text: text.to_owned(), places: Vec::new() };
+        };
+        let mut plain = String::with_capacity(text.len());
+        let mut places = Vec::with_capacity(text.len() + 1);
+        let mut chars = text.char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            let pair = (c == quote && chars.peek().is_some_and(|(_, next)| *next == quote))
+                || (escapes && c == '\\' && chars.peek().is_some());
+            let (at, c) = if pair { chars.next().unwrap_or((at, c)) } else { (at, c) };
+            plain.push(c);
+            places.extend((0..c.len_utf8()).map(|byte| at + byte));
+        }
+        places.push(text.len());
+        Self { text: plain, places }
+    }
+
+    fn origin(&self, span: Range<usize>) -> Range<usize> {
+        let place = |at: usize| self.places.get(at).copied().unwrap_or(at);
+        // The end is that of the last byte: of a doubled quote behind it neither half belongs to it.
+        place(span.start)..place(span.end.saturating_sub(1)) + usize::from(span.end > 0)
+    }
+}
+
+/// How far a value without quotes may stand from its `=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bare {
+    /// Not at all: with a blank it is more likely an expression.
+    Attached,
+    /// As connection strings allow: blanks around the `=`.
+    Spaced,
+}
+
+/// Goes through a text as whatever it is: connection strings, URLs, JSON, messages, pieces of SQL.
+fn prose(text: &str, bare: Bare, spans: &mut Vec<Range<usize>>) {
+    urls(text, spans);
+    let lower = text.to_ascii_lowercase();
+    for part in PARTS.iter().chain(&ENDS) {
+        for (start, _) in lower.match_indices(part) {
+            let rest = &text[start..];
+            let name = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            if let Some(span) = value(text, start + name, bare) {
+                spans.push(span);
+            }
+        }
+    }
+}
+
+/// The value behind a name that ends at `at`.
+fn value(text: &str, at: usize, bare: Bare) -> Option<Range<usize>> {
+    let blanks = |at: usize| at + text[at..].len() - text[at..].trim_start().len();
+    // The name itself may stand in quotes, as in JSON.
+    let mut here =
+        at + usize::from(text[at..].starts_with(['"', '\'']) && !text[at + 1..].starts_with(['"', '\'']));
+    let mut sign = None;
+    let after_blanks = blanks(here);
+    for word in ["=>", ":=", "=", ":"] {
+        if text[after_blanks..].starts_with(word) {
+            sign = Some((word, after_blanks == here));
+            here = after_blanks + word.len();
+            break;
+        }
+    }
+    let start = blanks(here);
+    let rest = &text[start..];
+    let prefix = ["E'", "e'", "U&'", "u&'", "\\\""].iter().find(|prefix| rest.starts_with(**prefix));
+    let start = start + prefix.map_or(0, |prefix| prefix.len() - 1);
+    match text[start..].chars().next() {
+        // Where the quotes of the name were taken for those of a value, nothing may stand between.
+        Some(quote @ ('\'' | '"')) if sign.is_some() || here == at => Some(quoted(text, start, quote)),
+        Some(_) => {
+            let (sign, before) = sign?;
+            let attached = before && start == here;
+            let allowed = sign == "=" && (attached || bare == Bare::Spaced);
+            allowed.then(|| start..start + bare_length(&text[start..], in_url(&text[..at]), bare))
+        }
+        None => None,
+    }
+}
+
+/// A value in quotes, from the first of them at `start`. Two in a row are those of a string within a string, unless
+/// nothing stands between.
+fn quoted(text: &str, start: usize, quote: char) -> Range<usize> {
+    let twice = text[start + 1..].starts_with(quote)
+        && text[start + 2..].chars().next().is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '$'));
+    let begin = start + if twice { 2 } else { 1 };
+    let mut chars = text[begin..].char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' {
+            chars.next();
+        } else if c == quote {
+            match chars.peek() {
+                // A doubled quote is part of a value in single ones.
+                Some((_, next)) if *next == quote && !twice => drop(chars.next()),
+                _ => return begin..begin + at,
+            }
+        }
+    }
+    begin..text.len()
+}
+
+fn bare_length(text: &str, in_url: bool, bare: Bare) -> usize {
+    let ends = |c: char| {
+        c.is_whitespace() || (c == '&' && in_url) || (bare == Bare::Attached && matches!(c, '"' | '\''))
+    };
+    text.find(ends).unwrap_or(text.len())
+}
+
+/// Whether a text ends inside a URL.
+fn in_url(text: &str) -> bool {
+    let word = text.rfind(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).map_or(0, |at| at + 1);
+    text[word..].contains("://")
+}
+
+/// `scheme://user:password@host`; the last @ counts, for a password may hold one.
+fn urls(text: &str, spans: &mut Vec<Range<usize>>) {
+    for (at, mark) in text.match_indices("://") {
+        let start = at + mark.len();
+        let rest = &text[start..];
+        let word = &rest[..rest.find(char::is_whitespace).unwrap_or(rest.len())];
+        let short = &word[..word.find(['"', '\'']).unwrap_or(word.len())];
+        let authority = if short.contains('@') { short } else { word };
+        if let Some(host) = authority.rfind('@')
+            && let Some(colon) = authority[..host].find(':')
+        {
+            spans.push(start + colon + 1..start + host);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn starred(text: &str) -> String {
+        let mut shown = String::new();
+        let mut at = 0;
+        for span in password_spans(text) {
+            shown.push_str(&text[at..span.start]);
+            shown.push('*');
+            at = span.end;
+        }
+        shown + &text[at..]
+    }
+
+    #[test]
+    fn literals_behind_their_names() {
+        let cases = [
+            (
+                "CREATE ROLE a PASSWORD 'S3' VALID UNTIL '2030-01-01'",
+                "CREATE ROLE a PASSWORD '*' VALID UNTIL '2030-01-01'",
+            ),
+            (
+                "ALTER USER a WITH ENCRYPTED PASSWORD\n  E'S\\'3'",
+                "ALTER USER a WITH ENCRYPTED PASSWORD\n  E'*'",
+            ),
+            ("ALTER ROLE a PASSWORD U&'S3' LOGIN", "ALTER ROLE a PASSWORD U&'*' LOGIN"),
+            ("ALTER ROLE a PASSWORD $x$S3$x$", "ALTER ROLE a PASSWORD $x$*$x$"),
+            ("ALTER ROLE a PASSWORD /* its */ 'S3'\n 'S4'", "ALTER ROLE a PASSWORD /* its */ '*'\n '*'"),
+            ("ALTER ROLE a PASSWORD 'S''3'", "ALTER ROLE a PASSWORD '*'"),
+            ("ALTER ROLE a PASSWORD NULL", "ALTER ROLE a PASSWORD NULL"),
+            ("ALTER ROLE a PASSWORD 'never closed", "ALTER ROLE a PASSWORD '*"),
+            (
+                "CREATE USER MAPPING FOR a SERVER s OPTIONS (user 'u', password 'S3')",
+                "CREATE USER MAPPING FOR a SERVER s OPTIONS (user 'u', password '*')",
+            ),
+            (
+                "ALTER USER MAPPING FOR a SERVER s OPTIONS (SET \"password\" 'S3', ADD sslpassword 'S4')",
+                "ALTER USER MAPPING FOR a SERVER s OPTIONS (SET \"password\" '*', ADD sslpassword '*')",
+            ),
+            ("SET app.api_token TO 'S3'", "SET app.api_token TO '*'"),
+            ("SELECT f(password => 'S3', a => 'b')", "SELECT f(password => '*', a => 'b')"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(starred(text), shown);
+        }
+    }
+
+    #[test]
+    fn connection_strings_and_urls() {
+        let cases = [
+            (
+                "CREATE SUBSCRIPTION s CONNECTION 'host=h password=S3&4 user=u' PUBLICATION p",
+                "CREATE SUBSCRIPTION s CONNECTION 'host=h password=* user=u' PUBLICATION p",
+            ),
+            (
+                "SELECT dblink_connect('c', 'host=h password=''S3 and more'' user=u')",
+                "SELECT dblink_connect('c', 'host=h password=''*'' user=u')",
+            ),
+            (
+                "SELECT dblink('postgres://u:S3@CRET@h:1/db', 'SELECT 1')",
+                "SELECT dblink('postgres://u:*@h:1/db', 'SELECT 1')",
+            ),
+            ("url = \"postgres://u:S3@h:1/db\" # x", "url = \"postgres://u:*@h:1/db\" # x"),
+            ("url = \"host=h password=S3 user=u\"", "url = \"host=h password=* user=u\""),
+            ("a = \"postgres://h/db?password=S3&x=1\"", "a = \"postgres://h/db?password=*&x=1\""),
+            ("PASSWORD = \"S3\"", "PASSWORD = \"*\""),
+            ("postgres://host/db", "postgres://host/db"),
+            ("postgres://u@host:5432/db", "postgres://u@host:5432/db"),
+            (
+                "INSERT INTO c VALUES ('{\"password\": \"S\\\"3\", \"a\": \"b\"}')",
+                "INSERT INTO c VALUES ('{\"password\": \"*\", \"a\": \"b\"}')",
+            ),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(starred(text), shown);
+        }
+    }
+
+    #[test]
+    fn statements_within_strings() {
+        for text in [
+            "DO $$ BEGIN EXECUTE 'CREATE ROLE a PASSWORD ''S3'''; END $$",
+            "DO 'BEGIN EXECUTE ''CREATE ROLE a PASSWORD ''''S3''''''; END'",
+            "DO $$ BEGIN EXECUTE format('ALTER ROLE %I PASSWORD %L', 'a', 'S3'); END $$",
+            "DO $$ BEGIN EXECUTE 'ALTER ROLE a PASSWORD ' || quote_literal('S3'); END $$",
+            "SQL statement \"CREATE ROLE a PASSWORD 'S3'\"\nPL/pgSQL function f() line 3 at EXECUTE",
+            "it can't run: ALTER ROLE a PASSWORD 'S3'",
+            "  PASSWORD\n  'S3'",
+            "invalid connection option in \"host=h password=S3\"",
+        ] {
+            assert!(!starred(text).contains("S3"), "{}", starred(text));
+        }
+    }
+
+    #[test]
+    fn ordinary_sql_is_left_alone() {
+        for text in [
+            "CREATE TABLE users (name text, password text NOT NULL DEFAULT '', CHECK (password <> 'x'))",
+            "COMMENT ON COLUMN users.password IS 'never in clear'",
+            "UPDATE users SET password = crypt(given, gen_salt('bf')) WHERE id = 1",
+            "SELECT token, secret FROM sessions WHERE name = 'a'",
+            "FATAL: password authentication failed for user \"u\"",
+            "SELECT 'https://example.org/a:b'",
+        ] {
+            assert_eq!(starred(text), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn spans_lie_in_the_text_in_order(text in "(password|PASSWORD |://|=|'|\"|\\$\\$|\\\\|@|:|%L|E'|[a-z ]|\u{e9}|;|\\||--|/\\*){0,24}") {
+            let mut end = 0;
+            for span in password_spans(&text) {
+                prop_assert!(span.start >= end && span.start < span.end && span.end <= text.len());
+                prop_assert!(text.is_char_boundary(span.start) && text.is_char_boundary(span.end));
+                end = span.end;
+            }
+        }
+
+        #[test]
+        fn no_password_of_a_statement_is_missed(password in "S3[a-zA-Z0-9 ,;:@/&=?#%$()\\-\u{e9}]{0,12}3S", depth in 0_u32..4) {
+            let mut literal = format!("'{password}'");
+            let mut text = format!("ALTER ROLE a PASSWORD {literal}");
+            for _ in 0..depth {
+                literal = text.replace('\'', "''");
+                text = format!("SELECT exec('{literal}')");
+            }
+            prop_assert!(!starred(&text).contains("S3"), "{}", text);
+            let conninfo = format!("host=h password=''{password}'' user=u").replace('\'', if depth == 0 { "\"" } else { "'" });
+            let text = format!("CREATE SUBSCRIPTION s CONNECTION '{conninfo}' PUBLICATION p");
+            prop_assert!(!starred(&text).contains("S3"), "{}", text);
+        }
+
+        #[test]
+        fn a_cut_text_shows_no_password(before in 0_usize..30, after in 0_usize..20) {
+            let text = "CREATE ROLE a LOGIN PASSWORD 'S3S3S3S3S3' VALID UNTIL 'infinity'";
+            let cut = &text[before.min(20)..(text.len() - after).max(30)];
+            prop_assert!(!starred(cut).contains("S3"), "{}", cut);
+        }
+    }
+}
