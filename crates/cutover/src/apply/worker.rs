@@ -140,19 +140,15 @@ impl Worker {
     /// row. Settings and the role are reset wherever any code may have run, an event trigger or the default of a column
     /// too; the rest only where a statement of the file before could have left something.
     fn prelude(&self, lock_timeout: Duration) -> Vec<String> {
-        let mut prelude = Vec::with_capacity(2);
-        let mut begin = String::new();
+        let mut prelude = Vec::with_capacity(3);
+        let mut begin = String::from("BEGIN; ");
         if self.left == Left::Anything {
             prelude.push("DISCARD ALL".to_owned());
-            begin.push_str(&journal::prepare_step());
-            begin.push_str("; ");
-            begin.push_str(PREPARE_FENCE);
-            begin.push_str("; BEGIN; RESET ROLE; ");
-        } else {
-            begin.push_str("BEGIN; ");
-            if self.left == Left::Settings {
-                begin.push_str("RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; ");
-            }
+            // Not in the transaction: preparing locks our tables.
+            prelude.push(format!("{}; {PREPARE_FENCE}", journal::prepare_step()));
+            begin.push_str("RESET ROLE; ");
+        } else if self.left == Left::Settings {
+            begin.push_str("RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; ");
         }
         if lock_timeout != FIRST_LOCK_TIMEOUT {
             let _ = write!(begin, "SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis());

@@ -279,7 +279,7 @@ async fn only_what_would_be_applied_can_be_left_for_later() {
         let error = select(&project, &database, selection.clone()).await.unwrap_err();
         assert!(matches!(error, ApplyError::Select(_)), "{error:?}");
         assert!(error.to_string().contains(words), "{version}: {error}");
-        let mut session = crate::support::session(&database.options()).await;
+        let mut session = crate::support::looking(&database.options()).await;
         let planned = cutover::inspect::database(&project, &mut session, &selection, Read::Pending).await;
         assert_eq!(planned.unwrap_err().to_string(), error.to_string(), "a plan says the same");
     }

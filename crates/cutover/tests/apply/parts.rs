@@ -267,7 +267,7 @@ async fn a_failure_says_how_many_parts_are_applied() {
         ],
     );
     let stored =
-        cutover::inspect::stored_run(&mut crate::support::session(&database.options()).await, "p", None)
+        cutover::inspect::stored_run(&mut crate::support::looking(&database.options()).await, "p", None)
             .await;
     let report = cutover::report::markdown(&stored.unwrap().unwrap());
     says(

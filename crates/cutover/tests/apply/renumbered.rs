@@ -11,7 +11,7 @@ use cutover::run::{EventKind, Outcome, Run};
 use cutover::{Project, report};
 use testkit::{Database, database};
 
-use crate::support::{APPLIED, Folder, apply, apply_with, completes, failure, finished, project, session};
+use crate::support::{APPLIED, Folder, apply, apply_with, completes, failure, finished, looking, project};
 
 /// Each run of one of them leaves a row.
 fn row(what: &str) -> String {
@@ -61,7 +61,7 @@ async fn it_is_named_refused_and_never_run_again() {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     assert!(!said.contains("deleted"), "{said}");
-    let mut session = session(&database.options()).await;
+    let mut session = looking(&database.options()).await;
     let found = inspect::database(&after, &mut session, &Selection::default(), Read::Pending).await.unwrap();
     assert!(matches!(found.differences[..], [Difference::Renumbered(_)]), "{:?}", found.differences);
     let states: Vec<_> =
@@ -104,7 +104,7 @@ async fn numbers_may_change_again() {
     }
     assert_eq!(database.value(APPLIED), "3");
     assert_eq!(database.value(LOG), "x");
-    let then = inspect::stored_run(&mut session(&database.options()).await, "p", Some(&first)).await;
+    let then = inspect::stored_run(&mut looking(&database.options()).await, "p", Some(&first)).await;
     assert_eq!(finished(&then.unwrap().unwrap()), ["1"]);
 }
 

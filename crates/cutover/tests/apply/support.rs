@@ -119,6 +119,11 @@ pub(crate) async fn session(options: &ConnectOptions) -> Session {
     Session::connect(options, &startup).await.unwrap()
 }
 
+/// A session as `status` and `plan` look with.
+pub(crate) async fn looking(options: &ConnectOptions) -> Session {
+    cutover::inspect::connect(options, None).await.unwrap()
+}
+
 /// The one value a query gives, as text; empty for NULL.
 pub(crate) async fn value(session: &mut Session, sql: &str) -> String {
     let done = session.query_text(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
