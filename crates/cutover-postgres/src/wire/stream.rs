@@ -87,6 +87,8 @@ pub(crate) struct Wire {
     pending_data: Bytes,
     /// COPY data on its way to a sink.
     sieve: Option<Sieve>,
+    /// Where it is read to, while there is a sieve.
+    piece: Vec<u8>,
     /// What came through the sieve, or behind it, and was not read yet.
     through: Vec<u8>,
     /// Our side of the connection is closed.
@@ -107,6 +109,7 @@ impl Wire {
             pending: BytesMut::new(),
             pending_data: Bytes::new(),
             sieve: None,
+            piece: Vec::new(),
             through: Vec::new(),
             shut: false,
         }
@@ -114,7 +117,21 @@ impl Wire {
 
     /// Reads with the data of a COPY taken out.
     fn poll_sieved(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut piece = [0; SIEVED_AT_ONCE];
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.resize(SIEVED_AT_ONCE, 0);
+        let result = self.poll_sieved_by(&mut piece, cx, buffer);
+        if self.sieve.is_some() {
+            self.piece = piece;
+        }
+        result
+    }
+
+    fn poll_sieved_by(
+        &mut self,
+        piece: &mut [u8],
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         // Whoever else runs on this thread is to have a turn now and then.
         for _ in 0..SIEVED_IN_A_ROW {
             if !self.through.is_empty() {
@@ -126,7 +143,7 @@ impl Wire {
             if self.sieve.is_none() {
                 break;
             }
-            let mut read = ReadBuf::new(&mut piece);
+            let mut read = ReadBuf::new(piece);
             poll_ready!(Pin::new(&mut self.transport).poll_read(cx, &mut read))?;
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(()));
