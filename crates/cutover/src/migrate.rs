@@ -51,8 +51,8 @@ pub enum MigrateError {
 /// ```
 ///
 /// # Errors
-/// See [`MigrateError`]. After an error the database is as the last finished migration left it; calling again goes on
-/// from there.
+/// See [`MigrateError`]. After an error the database is as the last finished migration left it, or, of a file that is
+/// applied in parts, its last finished part; calling again goes on from there.
 pub async fn migrate(project: &Project, url: &str) -> Result<Run, MigrateError> {
     let environment = Environment::default();
     let inputs = Inputs { url: Some(url), dotenv: BTreeMap::new(), config: None, env: &environment };

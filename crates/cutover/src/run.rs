@@ -19,13 +19,13 @@ pub enum Outcome {
     Completed,
     /// Nothing was pending.
     NothingToDo,
-    /// Something failed and was rolled back; the database is as the last finished step left it.
+    /// Something failed and was rolled back; the database is as the last finished step, or part of one, left it.
     FailedClean,
     /// The state of a non-transactional step is not known: a person must decide.
     NeedsDecision,
     /// Stopped on request after or within a step.
     Interrupted,
-    /// A lock could not be had in time; nothing of the step is applied, and trying again is safe.
+    /// A lock could not be had in time; nothing of the step's part at hand is applied, and trying again is safe.
     LockNotObtained,
     /// The connection was lost; what became of the step at hand was learned from the history where that was possible.
     ConnectionLost,

@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     /// Accept a hazard by its code, e.g. edited-migration; may be repeated
+    ///
+    /// About files and history: edited-migration, deleted-migration, renumbered-migration, edited-unfinished,
+    /// deleted-unfinished. About SQL: unparsed, lost-settings, own-schema. docs/project.md says what each accepts.
     #[arg(long, value_name = "CODE")]
     pub(crate) allow: Vec<String>,
     /// Make each migration durable by itself, not all together at the end

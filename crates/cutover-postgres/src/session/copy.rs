@@ -70,7 +70,7 @@ impl Session {
         self.outcome(sent, 0).await.result?;
         let done = lock(&self.recorder).state().sink_done.take();
         let sink = done.filter(|(of, _)| *of == number).map(|(_, sink)| -> Box<dyn Any> { sink });
-        match sink.map(Box::downcast::<S>) {
+        match sink.map(<Box<dyn Any>>::downcast::<S>) {
             Some(Ok(sink)) => Ok(*sink),
             _ => Err(Failure::Invalid("this statement ran, and is no COPY TO STDOUT".to_owned())),
         }

@@ -61,8 +61,9 @@ pub(super) fn rolled_back(step: &Step<'_>, index: usize) -> String {
         return format!("nothing of {path} is in the database; everything reported as applied before it is");
     }
     let units = step.script.units.len();
+    let are = if index == 1 { "is" } else { "are" };
     format!(
-        "of {path}, {index} of {units} parts are applied and recorded, the rest is not; \
+        "of {path}, {index} of {units} parts {are} applied and recorded, the rest is not; \
          the next run goes on with part {}",
         index + 1
     )

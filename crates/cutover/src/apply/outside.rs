@@ -330,16 +330,19 @@ pub(super) async fn settle(
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<bool, StepFailure> {
     let index = usize::try_from(open.unit).unwrap_or(usize::MAX);
-    let Some(Unit { outside: Some(outside), .. }) = step.script.units.get(index) else { return Ok(false) };
+    // The same statement, which the file has put into a transaction since: what became of it is as open as before.
+    let Some(Unit { outside: Some(outside), .. }) = step.script.units.get(index) else {
+        return Err(undecided(step, index, "a statement outside a transaction"));
+    };
     wait_for_owner(step, &open.run, tools).await?;
     let done = match &outside.retry {
         Retry::Idempotent => false,
         Retry::Checkable(check) => match is_done(check, &mut tools.worker.session).await {
             Ok(Some(done)) => done,
-            Ok(None) => return Err(undecided(step, index, outside)),
+            Ok(None) => return Err(undecided(step, index, &outside.what)),
             Err(error) => return Err(failed_look(step, index, &error)),
         },
-        Retry::Unknown => return Err(undecided(step, index, outside)),
+        Retry::Unknown => return Err(undecided(step, index, &outside.what)),
     };
     let run = tools.recorder.run().to_owned();
     let record = if done {
@@ -369,9 +372,7 @@ async fn name_remains(
     if !outside.what.starts_with("REINDEX") {
         return Ok(());
     }
-    let monitor = tools.watch.monitor().answering().await;
-    let monitor = monitor.map_err(|lost| failure::lock_lost(step, &lost))?;
-    let rows = monitor.query(REMAINS, &[]).await;
+    let rows = tools.worker.session.query(REMAINS, &[]).await;
     let rows = rows.map_err(|error| failed_look(step, index, &error))?;
     let names: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
     if !names.is_empty() {
@@ -404,12 +405,11 @@ async fn is_done(check: &Check, session: &mut Session) -> Result<Option<bool>, F
     }
 }
 
-fn undecided(step: &Step<'_>, index: usize, outside: &Outside) -> StepFailure {
+fn undecided(step: &Step<'_>, index: usize, what: &str) -> StepFailure {
     let (path, units) = (&step.migration.path, step.script.units.len());
     StepFailure::undecided(
         format!(
-            "{path}: an earlier run began {} (part {} of {units}) and never learned how it ended",
-            outside.what,
+            "{path}: an earlier run began {what} (part {} of {units}) and never learned how it ended",
             index + 1,
         ),
         format!(

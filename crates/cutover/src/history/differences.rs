@@ -511,3 +511,34 @@ mod tests {
         assert_eq!(end, plain);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::Version;
+
+    /// What `--allow` accepts is in the reference and in `--help`.
+    #[test]
+    fn every_code_is_documented() {
+        let id = || MigrationId { root: ".".into(), version: Version::new(vec![1], "1") };
+        let path = String::new;
+        let deleted = |unfinished| Difference::Deleted { id: id(), path: path(), unfinished };
+        let unfinished = Difference::EditedUnfinished {
+            id: id(),
+            path: path(),
+            done: 1,
+            edited: true,
+            changed: Vec::new(),
+        };
+        let edited = Difference::Edited { id: id(), path: path(), applied: path(), now: path() };
+        let all = [edited, deleted(false), deleted(true), unfinished];
+        let of_files = all.iter().filter_map(Difference::code).chain([RENUMBERED]);
+        let codes: Vec<&str> = of_files.chain(["unparsed", "lost-settings", "own-schema"]).collect();
+        assert_eq!(codes.len(), 8);
+        for code in codes {
+            let reference = include_str!("../../../../docs/project.md");
+            assert!(reference.contains(&format!("| `{code}` |")), "{code}");
+            assert!(include_str!("../../../../docs/cli.md").contains(code), "{code}");
+        }
+    }
+}

@@ -144,7 +144,9 @@ impl History {
         }
         let applied = std::mem::take(&mut self.applied);
         self.highest.clear();
-        applied.into_values().for_each(|row| self.insert(row));
+        for row in applied.into_values() {
+            self.insert(row);
+        }
         self
     }
 }

@@ -502,7 +502,7 @@ impl<'a> Analysis<'a> {
         self.refuse_what_would_mislead(statement, &effects, outside.as_ref());
         match self.stretches.last_mut() {
             Some(last) if outside.is_none() && last.outside.is_none() && !told.new_transaction => {
-                last.count += 1
+                last.count += 1;
             }
             _ => {
                 let new_transaction = told.new_transaction;

@@ -110,7 +110,7 @@ async fn a_begun_file_may_not_be_edited_either() {
     let begun = "CREATE TABLE a ();\n-- cutover: new-transaction\nSELECT 1 / 0;";
     let run = apply(&project(&[("V1__a.sql", begun)]), &database.options()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
-    assert!(crate::support::failure(&run).contains("1 of 2 parts are applied and recorded"));
+    assert!(crate::support::failure(&run).contains("1 of 2 parts is applied and recorded"));
     let edited = begun.replace("1 / 0", "1");
     let error = apply(&project(&[("V1__a.sql", &edited)]), &database.options()).await.unwrap_err();
     assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");

@@ -278,3 +278,54 @@ async fn a_taken_index_name_is_refused_and_leaves_no_open_statement() {
     assert_eq!(database.value("SELECT count(*) FROM cutover.unit"), "0");
     assert_eq!(database.value("SELECT count(*) FROM cutover.migration"), "0");
 }
+
+/// A trigger that a file makes where nobody sees it takes away the record of that very file: it fails with its file.
+#[tokio::test]
+async fn a_record_that_is_taken_away_takes_the_migration_with_it() {
+    let eat = "CREATE FUNCTION eat() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';";
+    let hidden = |table: &str| {
+        format!(
+            "CREATE TABLE b ();\nDO $$ BEGIN EXECUTE 'CREATE TRIGGER eat BEFORE INSERT ON cut' || 'over.{table} FOR EACH ROW \
+             EXECUTE FUNCTION eat()'; END $$;\n"
+        )
+    };
+    let by_event_trigger = format!(
+        "{eat} CREATE FUNCTION meddle() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN
+           IF to_regclass('b') IS NOT NULL THEN
+             EXECUTE 'CREATE TRIGGER eat BEFORE INSERT ON cut' || 'over.migration FOR EACH ROW EXECUTE FUNCTION eat()';
+           END IF; END $f$;
+         CREATE EVENT TRIGGER meddle ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION meddle();"
+    );
+    let cases = [
+        (eat.to_owned(), hidden("migration")),
+        (eat.to_owned(), hidden("unit") + "-- cutover: new-transaction\nCREATE TABLE c ();"),
+        (eat.to_owned(), hidden("migration") + "-- cutover: new-transaction\nCREATE TABLE c ();"),
+        (by_event_trigger, "CREATE TABLE b ();".to_owned()),
+    ];
+    for (n, (base, text)) in cases.iter().enumerate() {
+        let database = database();
+        let files = [("V1__a.sql", base.as_str()), ("V2__b.sql", text), ("V3__d.sql", "CREATE TABLE d ();")];
+        let run = apply(&project(&files), &database.options()).await;
+        if n == 2 {
+            // The first part stands, recorded where the trigger is not; the file is never said to be applied.
+            let said = failure(&run.unwrap());
+            assert!(said.contains("its record in schema cutover was not written"), "{said}");
+            assert!(said.contains("1 of 2 parts is applied and recorded"), "{said}");
+            assert_eq!(database.value("SELECT to_regclass('c') IS NULL"), "t");
+            continue;
+        }
+        let run = run.unwrap();
+        let said = failure(&run);
+        assert_eq!(run.outcome, Some(Outcome::FailedClean), "{said}");
+        for part in [
+            "V2__b.sql: its record in schema cutover was not written: a trigger there",
+            "nothing of V2__b.sql is in the database",
+        ] {
+            assert!(said.contains(part), "{part:?} is not in\n{said}");
+        }
+        assert_eq!(database.value(APPLIED), "1");
+        assert_eq!(database.value("SELECT to_regclass('b') IS NULL"), "t");
+        let triggers = "SELECT count(*) FROM pg_trigger WHERE tgname = 'eat'";
+        assert_eq!(database.value(triggers), "0", "it went with the file");
+    }
+}

@@ -2,6 +2,7 @@
 //! says so.
 
 use cutover::Project;
+use cutover::apply::Request;
 use cutover::repair::{Mark, mark};
 use cutover::run::{EventKind, Outcome};
 use cutover_postgres::connect::ConnectOptions;
@@ -9,8 +10,8 @@ use testkit::{Database, database};
 
 use crate::kills::process;
 use crate::support::{
-    APPLIED, BUILD_WAITS, Folder, Gate, OBJECTS, RUNNERS, apply, completes, failure, finished, project,
-    session, soon, until, value,
+    APPLIED, BUILD_WAITS, Folder, Gate, OBJECTS, RUNNERS, apply, apply_with, completes, failure, finished,
+    project, session, soon, until, value,
 };
 
 const INDEXES: &str = "SELECT coalesce(string_agg(indexrelid::regclass || ' ' || indisvalid, ', ' ORDER BY 1), '') \
@@ -200,6 +201,30 @@ async fn an_error_within_a_procedure_leaves_a_question_and_one_within_a_statemen
     completes(&plain, &other.options()).await;
     assert_eq!(other.value("SELECT count(*) FROM log"), "2");
     assert_eq!(other.value(APPLIED), "1");
+}
+
+/// The statement is the same, so the file may be gone on with; what became of it is asked all the same.
+#[tokio::test]
+async fn a_directive_that_is_taken_away_answers_no_question() {
+    let database = database();
+    let options = database.options();
+    database.run("CREATE TABLE log (n int)");
+    database.run("CREATE PROCEDURE once() LANGUAGE sql AS 'INSERT INTO log VALUES (1)'");
+    let text = "-- cutover: no-transaction\nCALL once();\n-- cutover: new-transaction\nSELECT 1 / 0;";
+    apply(&project(&[("V1__a.sql", text)]), &options).await.unwrap();
+    database.run("UPDATE cutover.unit SET state = 'started', run = 'gone' WHERE unit = 0");
+    let edited = project(&[("V1__a.sql", &text[text.find("CALL").unwrap()..].replace("/ 0", "/ 1"))]);
+    let request = Request { allow: vec!["edited-unfinished".into()], ..Request::default() };
+    let run = apply_with(&edited, &options, &request).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::NeedsDecision), "{}", failure(&run));
+    assert!(
+        failure(&run).contains("began a statement outside a transaction (part 1 of 2)"),
+        "{}",
+        failure(&run)
+    );
+    mark(&edited, &options, "1", Mark::Done).await.unwrap();
+    assert_eq!(apply_with(&edited, &options, &request).await.unwrap().outcome, Some(Outcome::Completed));
+    assert_eq!(database.value(LOG), "1");
 }
 
 #[tokio::test]

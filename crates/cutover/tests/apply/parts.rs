@@ -229,6 +229,21 @@ async fn a_part_whose_end_is_not_known_must_be_as_it_was() {
     assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1");
 }
 
+/// A part that is run again after a crash is still one of the text that is kept.
+#[tokio::test]
+async fn the_text_stays_while_a_part_is_run_again() {
+    let database = database();
+    database.run("CREATE TABLE log (n int); CREATE INDEX log_n ON log (n)");
+    let text = "REINDEX INDEX CONCURRENTLY log_n;\nSELECT 1 / 0;";
+    apply(&file(text), &database.options()).await.unwrap();
+    database.run("UPDATE cutover.unit SET state = 'started', run = 'gone'");
+    let run = apply(&file(text), &database.options()).await.unwrap();
+    assert!(failure(&run).contains("1 of 2 parts is applied and recorded"), "{}", failure(&run));
+    assert_eq!(database.value("SELECT count(*) FROM cutover.begun"), "1");
+    let error = apply(&file(&text.replace("/ 0", "/ 1")), &database.options()).await.unwrap_err().to_string();
+    says(&error, &["only the rest was edited", "-SELECT 1 / 0;\n"]);
+}
+
 #[tokio::test]
 async fn a_begun_file_that_is_gone_is_missed() {
     let (database, _) = begun(BEGUN).await;

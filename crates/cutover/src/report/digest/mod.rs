@@ -398,7 +398,7 @@ fn partly_words(outcome: Option<Outcome>, word: &'static str, applied: &str) -> 
         ),
         other => {
             let (_, sentence) = outcome_words(other);
-            (word, format!("{} {applied}.", sentence))
+            (word, format!("{sentence} {applied}."))
         }
     }
 }

@@ -26,7 +26,9 @@ impl StepView<'_> {
             }
             // That all of them are done is said of the migration.
             Fate::Applied | Fate::AppliedBefore { .. } => {
-                units.iter_mut().for_each(|unit| unit.state = UnitState::Pending);
+                for unit in &mut units {
+                    unit.state = UnitState::Pending;
+                }
             }
             _ => {}
         }
