@@ -256,6 +256,7 @@ fn what_would_weaken_the_connection_is_refused() {
         ("postgres://h?sslpassword=x", &[]),
         ("postgres://h?sslnegotiation=direct", &[]),
         ("postgres://h?sslcertmode=require", &[]),
+        ("postgres://h?sslmode=require&sslcertmode=require", &[]),
         ("postgres://h?min_protocol_version=3.2", &[]),
         ("postgres://h?sslcrldir=/etc", &[]),
         ("postgres://h?requirepeer=postgres", &[]),

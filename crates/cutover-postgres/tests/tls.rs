@@ -476,6 +476,11 @@ async fn a_server_that_asks_for_no_certificate_is_refused_where_it_must() {
     assert!(error.to_string().contains("did not ask for a client certificate"), "{error}");
     options.tls.certificate_required = false;
     assert_eq!(outcome(&options).await, "tls");
+    // Over a socket nobody could ask.
+    let mut local = ConnectOptions::unix(server.socket_dir().unwrap(), server.port(), "postgres", "postgres");
+    local.tls.certificate_required = true;
+    let error = Session::connect(&local, &Startup::default()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Usage { .. }), "{error:?}");
 }
 
 /// Tells a copy of this test program which authority is the system's.

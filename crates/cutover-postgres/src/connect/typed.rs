@@ -105,6 +105,9 @@ impl Typed<'_> {
         if negotiation == SslNegotiation::Direct && !firm {
             return Err(self.contradiction("sslnegotiation", "needs TLS", "use sslmode=require or stronger"));
         }
+        if self.0.get("sslcertmode") == Some("require") && !firm {
+            return Err(self.wrong("sslcertmode", "needs TLS", "use sslmode=require or stronger"));
+        }
         if self.0.get("min_protocol_version").is_some_and(|version| version != "3.0") {
             return Err(self.wrong("min_protocol_version", "cannot be had: only version 3.0 is spoken", ""));
         }

@@ -166,7 +166,7 @@ fn conninfo_escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connect::Secret;
+    use crate::connect::{ChannelBinding, Secret, SslMode, SslNegotiation, TargetSessionAttrs, TlsVersion};
 
     #[test]
     fn the_password_is_in_the_environment_and_not_in_the_arguments() {
@@ -184,6 +184,23 @@ mod tests {
         assert_eq!(value("PGPASSWORD").as_deref(), Some("hush"));
         assert_eq!(value("PGHOST").as_deref(), Some("db.example"));
         assert_eq!(value("PGPORT").as_deref(), Some("6432"));
+        // A dump is no less safe than the connection it is made for.
+        target.channel_binding = ChannelBinding::Require;
+        target.target_session_attrs = TargetSessionAttrs::Primary;
+        (target.tls.mode, target.tls.negotiation) = (SslMode::VerifyFull, SslNegotiation::Direct);
+        target.tls.min_version = TlsVersion::V13;
+        let command = client(Path::new("pg_dump"), &target);
+        for (name, expected) in [
+            ("PGCHANNELBINDING", "require"),
+            ("PGTARGETSESSIONATTRS", "primary"),
+            ("PGSSLMODE", "verify-full"),
+            ("PGSSLNEGOTIATION", "direct"),
+            ("PGSSLMINPROTOCOLVERSION", "TLSv1.3"),
+            ("PGSSLCERTMODE", "disable"),
+        ] {
+            let set = command.get_envs().find(|(key, _)| *key == name).and_then(|(_, value)| value);
+            assert_eq!(set.and_then(|value| value.to_str()), Some(expected), "{name}");
+        }
         assert_eq!(conninfo_escaped("o'b\\"), "o\\'b\\\\");
     }
 
