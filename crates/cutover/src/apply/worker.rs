@@ -209,7 +209,7 @@ impl Worker {
         if closing.one_by_one || self.left == Left::Anything {
             return self.commit_in_messages(closing.statements, own, prelude, notices, watch).await;
         }
-        let message = Message::new(None, closing.statements, own, &prelude);
+        let message = Message::new(None, closing.statements, &own, &prelude);
         let Answers { outcomes, cancelled } = self.send(&[&message.text], watch).await;
         let Some(outcome) = outcomes.into_iter().next() else {
             return Err(Trouble::Lost { why: "the server did not answer".into(), committing: true });
@@ -245,7 +245,7 @@ impl Worker {
         }
         let own = self.own_part(closing);
         let prelude = closing.next.map_or_else(Vec::new, |lock_timeout| self.prelude(lock_timeout));
-        let message = Message::new(behind.then_some(GUARD), closing.statements, own, &prelude);
+        let message = Message::new(behind.then_some(GUARD), closing.statements, &own, &prelude);
         if closing.next.is_some() {
             // Should the prelude fail, the transaction is not open, and whatever is sent for it is refused.
             self.left = Left::Nothing;
@@ -495,10 +495,10 @@ struct Message {
 }
 
 impl Message {
-    fn new(guard: Option<&str>, statements: &[Arc<str>], own: String, prelude: &[String]) -> Self {
+    fn new(guard: Option<&str>, statements: &[Arc<str>], own: &str, prelude: &[String]) -> Self {
         let mut parts: Vec<&str> = guard.into_iter().collect();
         parts.extend(statements.iter().map(AsRef::<str>::as_ref));
-        parts.push(&own);
+        parts.push(own);
         parts.extend(prelude.iter().map(String::as_str));
         Self {
             text: parts.join(SEPARATOR),
