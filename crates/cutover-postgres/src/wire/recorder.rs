@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) copy_active: bool,
     /// Where the COPY data of a simple query (by its number) comes from.
     pub(crate) copy_source: Option<(u64, mpsc::Receiver<CopyPart>)>,
+    /// The server has said that it ends the session: nothing but the end of the connection follows.
+    pub(crate) dismissed: bool,
     /// Why the connection ended, once it has.
     pub(crate) lost: Option<String>,
     /// Wakes whoever waits for [`State::is_settled`].
@@ -175,7 +177,11 @@ impl State {
     fn received(&mut self, tag: u8, body: &[u8]) {
         match tag {
             b'C' => self.cycle.tags.push(text(body)),
-            b'E' => self.cycle.error = Some(ServerMessage::from_body(body)),
+            b'E' => {
+                let message = ServerMessage::from_body(body);
+                self.dismissed |= message.is_fatal();
+                self.cycle.error = Some(message);
+            }
             b'N' => self.notice(ServerMessage::from_body(body)),
             b'Z' => self.ready(body),
             b'G' => self.copy_active = true,
@@ -283,6 +289,15 @@ mod tests {
         assert!(recorder.state().take(1).is_none());
         recorder.received(&[frame(b'C', b"SELECT 2\0"), frame(b'Z', b"I")].concat());
         assert_eq!(recorder.state().take(1).unwrap().tags, ["SELECT 2"]);
+    }
+
+    #[test]
+    fn a_fatal_error_is_the_end_also_when_nobody_asked() {
+        let mut recorder = listening();
+        recorder.received(&frame(b'E', b"VERROR\0C42P01\0Mmissing\0\0"));
+        assert!(!recorder.state().dismissed);
+        recorder.received(&frame(b'E', b"VFATAL\0C57P01\0Mbye\0\0"));
+        assert!(recorder.state().dismissed);
     }
 
     #[test]
