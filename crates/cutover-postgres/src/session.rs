@@ -83,9 +83,10 @@ impl Session {
         lock(&self.recorder).state().parameters.get(name).cloned()
     }
 
-    /// Whether the connection is over.
+    /// Whether the connection is over, or the server has said that it ends it. Known as soon as this process has read
+    /// it; nobody is asked.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.driver.is_finished()
+        self.client.is_closed() || self.driver.is_finished() || lock(&self.recorder).state().dismissed
     }
 
     /// Whether the connection is encrypted.

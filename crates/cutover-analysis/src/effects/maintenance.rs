@@ -4,7 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{ClusterStmt, Node, ReindexObjectType, ReindexStmt, VacuumStmt};
 
 use super::builder::Builder;
-use super::model::{ObjectKind as Kind, ObjectRef, Retry};
+use super::model::{ObjectKind as Kind, ObjectRef, Reindexed, Retry};
 use super::{names, relations};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
@@ -50,16 +50,25 @@ fn cluster(cluster: &ClusterStmt, to: &mut Builder) {
 
 fn reindex(reindex: &ReindexStmt, to: &mut Builder) {
     let concurrently = is_set(&reindex.params, "concurrently");
+    let mut whole = |plain, concurrent, reindexed| {
+        if concurrently {
+            to.forbidden(concurrent, Retry::Reindex(reindexed));
+        } else {
+            to.forbidden(plain, Retry::Idempotent);
+        }
+    };
     let kind = match reindex.kind() {
         ReindexObjectType::ReindexObjectIndex => Kind::Index,
         ReindexObjectType::ReindexObjectTable => Kind::Table,
         ReindexObjectType::ReindexObjectSchema => {
-            to.needs(ObjectRef::new(Kind::Schema, None, reindex.name.as_str()), "reindexed");
-            to.forbidden("REINDEX SCHEMA", Retry::Idempotent);
+            let schema = reindex.name.clone();
+            whole("REINDEX SCHEMA", "REINDEX SCHEMA CONCURRENTLY", Reindexed::Schema(schema.clone()));
+            to.needs(ObjectRef::new(Kind::Schema, None, schema), "reindexed");
             return;
         }
         _ => {
-            to.forbidden("REINDEX of a database", Retry::Idempotent);
+            let concurrent = "REINDEX of a database CONCURRENTLY";
+            whole("REINDEX of a database", concurrent, Reindexed::Database);
             return;
         }
     };
@@ -68,11 +77,9 @@ fn reindex(reindex: &ReindexStmt, to: &mut Builder) {
     to.changes(object.clone(), false, "reindexed");
     match (concurrently, kind) {
         (true, Kind::Index) => {
-            // The index was valid before: that it is now says nothing. Running it again does no harm.
-            to.forbidden("REINDEX INDEX CONCURRENTLY", Retry::Idempotent);
+            to.forbidden("REINDEX INDEX CONCURRENTLY", Retry::Reindex(Reindexed::Index(object)));
         }
-        // Indexes it has not finished stay behind under other names.
-        (true, _) => to.forbidden("REINDEX TABLE CONCURRENTLY", Retry::Unknown),
+        (true, _) => to.forbidden("REINDEX TABLE CONCURRENTLY", Retry::Reindex(Reindexed::Table(object))),
         _ => {}
     }
 }

@@ -22,7 +22,8 @@ mod walk;
 use pg_query::NodeEnum;
 
 pub use model::{
-    Check, Control, Effects, ObjectKind, ObjectRef, Reference, Retry, TEMPORARY_SCHEMA, TransactionRule,
+    Check, Control, Effects, ObjectKind, ObjectRef, Reference, Reindexed, Retry, TEMPORARY_SCHEMA,
+    TransactionRule,
 };
 
 use crate::sql::{ParseError, Parsed, SyntaxError, parse};

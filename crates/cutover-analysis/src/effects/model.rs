@@ -183,7 +183,7 @@ pub enum TransactionRule {
 /// How it can be found out whether a statement that was cut off has taken effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// `CREATE INDEX CONCURRENTLY`, `REINDEX INDEX CONCURRENTLY`: done if the index is there and valid.
+    /// `CREATE INDEX CONCURRENTLY`: done if the index is there and valid.
     IndexValid {
         /// The index; an empty name means that PostgreSQL chose it.
         index: ObjectRef,
@@ -208,11 +208,27 @@ pub enum Check {
     Absent(ObjectRef),
 }
 
+/// What a `REINDEX … CONCURRENTLY` builds anew, and so where it may leave invalid indexes when it is cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reindexed {
+    /// One index, or those of its partitions.
+    Index(ObjectRef),
+    /// All indexes of a table, of its partitions and of what it stores out of line.
+    Table(ObjectRef),
+    /// Those of all tables of a schema.
+    Schema(String),
+    /// Those of all tables of the database that are no system catalogues.
+    Database,
+}
+
 /// What may be done about a statement outside a transaction that was cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Retry {
     /// It can simply run again.
     Idempotent,
+    /// A `REINDEX … CONCURRENTLY`: it can run again once the invalid indexes it left (`…_ccnew`, `…_ccold`) are removed.
+    /// Whether it is done cannot be seen: the indexes were valid before.
+    Reindex(Reindexed),
     /// The catalogue tells whether it is done.
     Checkable(Check),
     /// Nobody can tell: a person decides.

@@ -86,6 +86,8 @@ pub(crate) struct State {
     pub(crate) sink_waiting: Option<(u64, Box<dyn CopySink>)>,
     /// The sink of simple query `.0`, which has ended.
     pub(crate) sink_done: Option<(u64, Box<dyn CopySink>)>,
+    /// The server has said that it ends the session: nothing but the end of the connection follows.
+    pub(crate) dismissed: bool,
     /// Why the connection ended, once it has.
     pub(crate) lost: Option<String>,
     /// Wakes whoever waits for [`State::is_settled`].
@@ -239,6 +241,7 @@ impl State {
         if swallowed && error.code == sqlstate::PROTOCOL_VIOLATION {
             self.out_of_step = Some(error.to_string());
         }
+        self.dismissed |= error.is_fatal();
         self.cycle.error = Some(error);
     }
 
@@ -354,6 +357,15 @@ mod tests {
         recorder.sent(&[queries[1].clone(), queries[1].clone()].concat());
         recorder.received(&refusal);
         assert_eq!(recorder.state().out_of_step, None);
+    }
+
+    #[test]
+    fn a_fatal_error_is_the_end_also_when_nobody_asked() {
+        let mut recorder = listening();
+        recorder.received(&frame(b'E', b"VERROR\0C42P01\0Mmissing\0\0"));
+        assert!(!recorder.state().dismissed);
+        recorder.received(&frame(b'E', b"VFATAL\0C57P01\0Mbye\0\0"));
+        assert!(recorder.state().dismissed);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod crash;
 mod error;
 mod failure;
 mod feed;
+mod indexes;
 mod lost;
 mod measured;
 mod monitor;

@@ -101,6 +101,8 @@ impl Monitor {
     /// # Errors
     /// The lock is lost for good, or for now.
     pub(super) async fn ready(&mut self) -> Result<&mut Session, LockLost> {
+        // What has arrived from the server already, a goodbye too, is read first.
+        tokio::task::yield_now().await;
         self.notice().await;
         if self.session.is_none() {
             self.take_again().await?;

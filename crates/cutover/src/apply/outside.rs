@@ -4,29 +4,19 @@
 //! The fencing row is checked when the statement is journaled, just before it runs. A runner that loses its lock
 //! between the two cannot be stopped: these statements cannot hold the row.
 
-use cutover_analysis::effects::{Check, ObjectRef, Retry};
-use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
+use cutover_analysis::effects::{Check, ObjectRef, Reindexed, Retry};
+use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 use tokio::time::Instant;
 
 use super::failure::{self, StepFailure};
 use super::feed::{Feed, Place};
+use super::indexes::{self, IndexState, Named};
 use super::step::{OpenUnit, Step, Tools, lock_timeout};
 use super::worker::{Notices, Trouble};
 use crate::history::{lock, units};
 use crate::run::{EventKind, Outcome};
 use crate::script::{Outside, Unit};
-
-/// State of an index in the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum IndexState {
-    Missing,
-    Valid,
-    /// Left behind by a failed build; schema and name.
-    Invalid(String, String),
-    /// Not valid, and another session is at work on its table: it may be a build under way.
-    Building(String),
-}
 
 /// Runs one statement outside a transaction.
 pub(super) async fn run(
@@ -114,10 +104,18 @@ async fn after_failure(
         );
         return failed;
     }
+    let never_there = matches!(&trouble, Trouble::Refused { message, .. } if message.code == "42704");
     tools.watch.forget();
     // Whoever asked to cancel wants the database clean all the same; that it is asked again is not heard here.
     tools.watch.deaf = true;
-    clean_up(step, index, outside, &mut failed, tools).await;
+    // The server signals a cancel twice, and the second signal may come late: it must hit nothing that matters.
+    let _ = tools.worker.session.execute("SELECT 1").await;
+    match &outside.retry {
+        Retry::Checkable(Check::IndexAbsent { index: gone }) if !never_there => {
+            finish_drop(step, index, (outside, gone), &mut failed, tools).await;
+        }
+        _ => clean_up(step, index, outside, &mut failed, tools).await,
+    }
     tools.watch.deaf = false;
     failed
 }
@@ -130,7 +128,11 @@ async fn clean_up(
     failed: &mut StepFailure,
     tools: &mut Tools<'_, '_, '_>,
 ) {
-    if let Err(cleaning) = clear_invalid(step, index, outside, tools).await {
+    let cleaned = match &outside.retry {
+        Retry::Reindex(reindexed) => clear_leftovers(step, index, reindexed, tools).await,
+        _ => clear_invalid(step, index, outside, tools).await,
+    };
+    if let Err(cleaning) = cleaned {
         // Who was in the way is part of the message already.
         let first = cleaning.message.lines().next().unwrap_or_default();
         failed.state = format!("{first}; the next run looks again");
@@ -147,11 +149,14 @@ async fn clean_up(
         failed.outcome = Outcome::NeedsDecision;
         return;
     }
-    if index_check(&outside.retry).is_none() && !outside.atomic {
-        failed.state = format!(
-            "{} of {} did not finish and can be run again; it may have left an invalid index behind (pg_index.indisvalid)",
-            outside.what, step.migration.path
-        );
+    if let Retry::Reindex(reindexed) = &outside.retry {
+        let works = match reindexed {
+            Reindexed::Index(_) => "the index works",
+            _ => "every index works, some may be built anew already",
+        };
+        let path = &step.migration.path;
+        failed.state =
+            format!("{works}; nothing is left behind, and the next run of {path} begins the rebuild again");
     }
     // Nothing of it stands in the way, so the journal need not ask about it.
     let number = u32::try_from(index).unwrap_or(u32::MAX);
@@ -159,6 +164,58 @@ async fn clean_up(
     if let Err(failure) = write(step, index, &record, tools).await {
         failed.state = format!("{}\n{}", failed.state, failure.message);
     }
+}
+
+/// A `DROP INDEX CONCURRENTLY` that failed has either done nothing yet, or has made the index invalid for good: nobody
+/// uses it any more, and only its removal is left to do. Then that is done.
+async fn finish_drop(
+    step: &Step<'_>,
+    index: usize,
+    (outside, gone): (&Outside, &ObjectRef),
+    failed: &mut StepFailure,
+    tools: &mut Tools<'_, '_, '_>,
+) {
+    let path = &step.migration.path;
+    let name = quote_ident(&gone.name);
+    let again = format!("index {name} may be invalid now; the next run of {path} removes it");
+    let state = match indexes::state(&mut tools.worker.session, (gone, None)).await {
+        Ok(state) => state,
+        Err(error) => {
+            failed.state = format!("{again} (the catalogue could not be read: {error})");
+            return;
+        }
+    };
+    let number = u32::try_from(index).unwrap_or(u32::MAX);
+    let record = match state {
+        IndexState::Valid => units::forget(step.project, &step.migration.id, number),
+        // Removed by its last transaction, whatever was said after it.
+        IndexState::Missing => done_unit(step, number, tools),
+        IndexState::Building(_) => {
+            failed.state = format!("{again}; another session is at work on its table");
+            return;
+        }
+        IndexState::Invalid(schema, index_name) => {
+            if let Err(dropping) = drop_invalid(step, index, (&schema, &index_name), tools).await {
+                let first = dropping.message.lines().next().unwrap_or_default();
+                failed.state = format!("{first}; the next run of {path} removes it");
+                return;
+            }
+            failed.state = format!(
+                "{} had begun and could not be taken back: index {name} is removed, and the next run goes on behind it",
+                outside.what
+            );
+            done_unit(step, number, tools)
+        }
+    };
+    if let Err(failure) = write(step, index, &record, tools).await {
+        failed.state = format!("{}\n{}", failed.state, failure.message);
+    }
+}
+
+/// The record of a begun unit that turned out to be done.
+fn done_unit(step: &Step<'_>, number: u32, tools: &Tools<'_, '_, '_>) -> String {
+    let run = tools.recorder.run();
+    units::mark_done(step.project, run, &step.migration.id, number)
 }
 
 /// An index that is not valid and whose table another session is working on may be that session's: it is not ours to drop.
@@ -186,7 +243,7 @@ async fn name_is_free(
     if words.contains(" IF NOT EXISTS ") {
         return Ok(());
     }
-    let state = index_state(&mut tools.worker.session, check)
+    let state = indexes::state(&mut tools.worker.session, check)
         .await
         .map_err(|error| failed_look(step, index, &error))?;
     if state != IndexState::Valid {
@@ -204,42 +261,79 @@ async fn clear_invalid(
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<(), StepFailure> {
     let Some(check) = index_check(&outside.retry) else { return Ok(()) };
-    let state = index_state(&mut tools.worker.session, check)
+    let state = indexes::state(&mut tools.worker.session, check)
         .await
         .map_err(|error| failed_look(step, index, &error))?;
-    let (schema, name) = match state {
-        IndexState::Invalid(schema, name) => (schema, name),
-        IndexState::Building(name) => return Err(at_work(step, index, &name)),
-        IndexState::Missing | IndexState::Valid => return Ok(()),
-    };
-    let drop = format!("DROP INDEX CONCURRENTLY {}", quote_qualified(&schema, &name));
+    match state {
+        IndexState::Invalid(schema, name) => drop_invalid(step, index, (&schema, &name), tools).await,
+        IndexState::Building(name) => Err(at_work(step, index, &name)),
+        IndexState::Missing | IndexState::Valid => Ok(()),
+    }
+}
+
+/// Removes what a `REINDEX … CONCURRENTLY` that was cut off left behind. The indexes themselves are as they were.
+async fn clear_leftovers(
+    step: &Step<'_>,
+    index: usize,
+    reindexed: &Reindexed,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    let found = indexes::leftovers(&mut tools.worker.session, reindexed)
+        .await
+        .map_err(|error| failed_look(step, index, &error))?;
+    for (schema, name) in &found {
+        match drop_invalid(step, index, (schema, name), tools).await {
+            // Those of out-of-line storage are for superusers to drop. They are in nobody's way.
+            Err(failed) if schema == TOAST && failed.code.as_deref() == Some("42501") => {
+                let message = format!(
+                    "the invalid index {} is still there: only a superuser can drop it",
+                    quote_qualified(schema, name)
+                );
+                remark(step, message, tools);
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// The schema of what tables store out of line.
+const TOAST: &str = "pg_toast";
+
+/// Drops an invalid index and tells of it. What it waits for is limited as for any statement outside a transaction.
+async fn drop_invalid(
+    step: &Step<'_>,
+    index: usize,
+    (schema, name): (&str, &str),
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    let drop = format!("DROP INDEX CONCURRENTLY {}", quote_qualified(schema, name));
     tools.watch.longest_block = Some(step.config.lock_wait);
     let result = tools.worker.outside(&drop, &mut Notices::new(), tools.watch).await;
     tools.watch.longest_block = None;
-    match result {
-        Ok(()) => {
-            tools.recorder.tell(EventKind::Notice {
-                migration: step.migration.id.clone(),
-                severity: "INFO".into(),
-                code: "00000".into(),
-                message: format!(
-                    "dropped the invalid index {} that a failed build left behind",
-                    quote_ident(&name)
-                ),
-                line: 1,
-            });
-            Ok(())
-        }
-        Err(trouble) => {
-            let cause = failure::from_trouble(step, index, &trouble, None, tools);
-            let message = format!(
-                "the invalid index {} is still there and could not be dropped: {}",
-                quote_ident(&name),
-                cause.message
-            );
-            Err(StepFailure { message, ..cause })
-        }
+    if let Err(trouble) = result {
+        let cause = failure::from_trouble(step, index, &trouble, None, tools);
+        let message = format!(
+            "the invalid index {} is still there and could not be dropped: {}",
+            quote_ident(name),
+            cause.message
+        );
+        return Err(StepFailure { message, ..cause });
     }
+    let message = format!("dropped the invalid index {} that a failed build left behind", quote_ident(name));
+    remark(step, message, tools);
+    Ok(())
+}
+
+/// Tells of something that was done beside the migration.
+fn remark(step: &Step<'_>, message: String, tools: &mut Tools<'_, '_, '_>) {
+    tools.recorder.tell(EventKind::Notice {
+        migration: step.migration.id.clone(),
+        severity: "INFO".into(),
+        code: "00000".into(),
+        message,
+        line: 1,
+    });
 }
 
 /// After success: the index is there and valid.
@@ -252,7 +346,7 @@ async fn verify(
     let Some(check) = index_check(&outside.retry) else { return Ok(()) };
     let ran =
         format!("{} of {} ran; the next run looks what became of it", outside.what, step.migration.path);
-    let state = index_state(&mut tools.worker.session, check).await;
+    let state = indexes::state(&mut tools.worker.session, check).await;
     let state =
         state.map_err(|error| StepFailure { state: ran.clone(), ..failed_look(step, index, &error) })?;
     if state == IndexState::Valid {
@@ -265,51 +359,13 @@ async fn verify(
     Err(StepFailure::clean(message, ran))
 }
 
-fn index_check(retry: &Retry) -> Option<(&ObjectRef, Option<&ObjectRef>)> {
+fn index_check(retry: &Retry) -> Option<Named<'_>> {
     match retry {
         Retry::Checkable(Check::IndexValid { index, table }) if !index.name.is_empty() => {
             Some((index, table.as_ref()))
         }
         _ => None,
     }
-}
-
-fn name_of(object: &ObjectRef) -> String {
-    match &object.schema {
-        Some(schema) => quote_qualified(schema, &object.name),
-        None => quote_ident(&object.name),
-    }
-}
-
-/// Asked on the worker itself, which has the user's search path: an unqualified index lives in its table's schema.
-async fn index_state(
-    session: &mut Session,
-    (index, table): (&ObjectRef, Option<&ObjectRef>),
-) -> Result<IndexState, Failure> {
-    let which = match (&index.schema, table) {
-        (None, Some(table)) => format!(
-            "i.indrelid = pg_catalog.to_regclass({}) AND c.relname = {}",
-            quote_literal(&name_of(table)),
-            quote_literal(&index.name)
-        ),
-        _ => format!("c.oid = pg_catalog.to_regclass({})", quote_literal(&name_of(index))),
-    };
-    let look = format!(
-        "SELECT i.indisvalid, n.nspname::text, c.relname::text,
-                EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.relation = i.indrelid AND l.granted
-                           AND l.mode = 'ShareUpdateExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
-                           AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
-           FROM pg_catalog.pg_index i
-           JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-          WHERE {which}"
-    );
-    let rows = session.query(&look, &[]).await?;
-    Ok(match rows.first() {
-        None => IndexState::Missing,
-        Some(row) if row.get::<_, bool>(0) => IndexState::Valid,
-        Some(row) if row.get::<_, bool>(3) => IndexState::Building(row.get(2)),
-        Some(row) => IndexState::Invalid(row.get(1), row.get(2)),
-    })
 }
 
 fn failed_look(step: &Step<'_>, index: usize, error: &Failure) -> StepFailure {
@@ -337,6 +393,10 @@ pub(super) async fn settle(
     wait_for_owner(step, &open.run, tools).await?;
     let done = match &outside.retry {
         Retry::Idempotent => false,
+        Retry::Reindex(reindexed) => {
+            clear_leftovers(step, index, reindexed, tools).await?;
+            false
+        }
         Retry::Checkable(check) => match is_done(check, &mut tools.worker.session).await {
             Ok(Some(done)) => done,
             Ok(None) => return Err(undecided(step, index, &outside.what)),
@@ -351,54 +411,18 @@ pub(super) async fn settle(
         units::forget_attempt(step.project, &step.migration.id, open.unit)
     };
     write(step, index, &record, tools).await?;
-    if !done {
-        name_remains(step, index, outside, tools).await?;
-    }
     Ok(done)
-}
-
-/// A REINDEX that was cut off is run again from its beginning; what it had built so far stays behind under another
-/// name. It may be somebody else's as well, so it is named and not dropped.
-async fn name_remains(
-    step: &Step<'_>,
-    index: usize,
-    outside: &Outside,
-    tools: &mut Tools<'_, '_, '_>,
-) -> Result<(), StepFailure> {
-    const REMAINS: &str = "SELECT coalesce(pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.relname), ', ' ORDER BY 1), '')
-           FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-          WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$'";
-    if !outside.what.starts_with("REINDEX") {
-        return Ok(());
-    }
-    let rows = tools.worker.session.query(REMAINS, &[]).await;
-    let rows = rows.map_err(|error| failed_look(step, index, &error))?;
-    let names: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
-    if !names.is_empty() {
-        tools.recorder.tell(EventKind::Notice {
-            migration: step.migration.id.clone(),
-            severity: "WARNING".into(),
-            code: "01000".into(),
-            message: format!(
-                "an earlier attempt of {} was cut off; these invalid indexes may be what it left behind: {names}",
-                outside.what
-            ),
-            line: 1,
-        });
-    }
-    Ok(())
 }
 
 /// What the catalogue says of a statement whose end nobody saw; `None` where it cannot say.
 async fn is_done(check: &Check, session: &mut Session) -> Result<Option<bool>, Failure> {
     match check {
         Check::IndexValid { index, table } if !index.name.is_empty() => {
-            let state = index_state(session, (index, table.as_ref())).await?;
+            let state = indexes::state(session, (index, table.as_ref())).await?;
             Ok(Some(state == IndexState::Valid))
         }
         Check::IndexAbsent { index } => {
-            let state = index_state(session, (index, None)).await?;
+            let state = indexes::state(session, (index, None)).await?;
             Ok(Some(state == IndexState::Missing))
         }
         _ => Ok(None),

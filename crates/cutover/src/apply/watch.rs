@@ -3,10 +3,12 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use cutover_postgres::session::{CancelToken, Row};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::monitor::Monitor;
@@ -75,29 +77,42 @@ impl<'a> Watch<'a> {
         pid: i32,
         cancel: CancelToken,
     ) -> Watched<T> {
-        let cancelled = AtomicBool::new(false);
         let (stop, deaf) = (self.stop, self.deaf);
-        let answer = {
-            let hearing = async {
-                if !deaf {
-                    hear(stop, &cancel, &cancelled).await;
-                }
-                std::future::pending::<Infallible>().await
-            };
-            let looking = self.look_on(pid, &cancel, &cancelled);
-            // A look that is under way when the answer comes is let go of: its own answer is read by nobody.
+        let wish = Wish::default();
+        let mut request = pin!(request);
+        let mut hearing = pin!(async {
+            if !deaf {
+                stop.cancelled().await;
+                wish.cancel();
+            }
+            std::future::pending::<Infallible>().await
+        });
+        let mut delivering = pin!(wish.deliver(&cancel));
+        let mut looking = pin!(self.look_on(pid, &wish));
+        let mut delivered = false;
+        // A look that is under way when the answer comes is let go of: its own answer is read by nobody.
+        let answer = loop {
             tokio::select! {
                 biased;
-                answer = request => answer,
-                never = hearing => match never {},
-                never = looking => match never {},
+                answer = &mut request => break answer,
+                () = &mut delivering, if !delivered => delivered = true,
+                never = &mut hearing => match never {},
+                never = &mut looking => match never {},
             }
         };
-        if cancelled.into_inner() { Watched::Cancelled(answer) } else { Watched::Done(answer) }
+        let cancelled = wish.was_sent();
+        // What is on its way to the server must not hit the next request.
+        while wish.is_on_its_way() {
+            tokio::select! {
+                () = &mut delivering => {}
+                () = wish.settled.notified() => {}
+            }
+        }
+        if cancelled { Watched::Cancelled(answer) } else { Watched::Done(answer) }
     }
 
     /// Looks until it is dropped.
-    async fn look_on(&mut self, pid: i32, cancel: &CancelToken, cancelled: &AtomicBool) -> Infallible {
+    async fn look_on(&mut self, pid: i32, wish: &Wish) -> Infallible {
         let mut pause = FIRST_LOOK;
         let mut blocked_since: Option<Instant> = None;
         loop {
@@ -113,9 +128,9 @@ impl<'a> Watch<'a> {
                 None => {}
             }
             let too_long = |since: Instant| self.longest_block.is_some_and(|most| since.elapsed() > most);
-            if blocked_since.is_some_and(too_long) && !cancelled.load(Ordering::Relaxed) {
+            if blocked_since.is_some_and(too_long) && !self.gave_up && !wish.was_sent() {
                 self.gave_up = true;
-                send_cancel(cancel, cancelled).await;
+                wish.cancel();
             }
         }
     }
@@ -140,17 +155,47 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Waits for the request to cancel and sends it. One that cannot be delivered is tried again.
-async fn hear(stop: &Stop, cancel: &CancelToken, cancelled: &AtomicBool) {
-    stop.cancelled().await;
-    while !cancelled.load(Ordering::Relaxed) {
-        send_cancel(cancel, cancelled).await;
-        tokio::time::sleep(LATER_LOOKS).await;
-    }
+/// The wish to cancel a request, and how far it has come.
+#[derive(Default)]
+struct Wish {
+    wanted: Notify,
+    state: AtomicU8,
+    /// A delivery has ended, in whatever way.
+    settled: Notify,
 }
 
-/// Says so first: the request may be answered before the server has let go of the one to cancel it.
-async fn send_cancel(cancel: &CancelToken, cancelled: &AtomicBool) {
-    cancelled.store(true, Ordering::Relaxed);
-    cancelled.store(cancel.cancel().await.is_ok(), Ordering::Relaxed);
+/// Nothing was sent, or it did not reach the server.
+const IDLE: u8 = 0;
+const ON_ITS_WAY: u8 = 1;
+/// The server has taken it.
+const TAKEN: u8 = 2;
+
+impl Wish {
+    fn cancel(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// The request may be answered before the server has let go of the one to cancel it: that counts too.
+    fn was_sent(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != IDLE
+    }
+
+    fn is_on_its_way(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == ON_ITS_WAY
+    }
+
+    /// Sends it once it is wanted. One that cannot be delivered is tried again.
+    async fn deliver(&self, cancel: &CancelToken) {
+        self.wanted.notified().await;
+        loop {
+            self.state.store(ON_ITS_WAY, Ordering::Relaxed);
+            let taken = cancel.cancel().await.is_ok();
+            self.state.store(if taken { TAKEN } else { IDLE }, Ordering::Relaxed);
+            self.settled.notify_one();
+            if taken {
+                return;
+            }
+            tokio::time::sleep(LATER_LOOKS).await;
+        }
+    }
 }

@@ -490,6 +490,7 @@ fn unified_diff(then: &str, now: &str, path: &str, when: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migration::Version;
 
     #[test]
     fn a_diff_is_unified_and_shows_no_password() {
@@ -510,12 +511,6 @@ mod tests {
             .to_string();
         assert_eq!(end, plain);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::migration::Version;
 
     /// What `--allow` accepts is in the reference and in `--help`.
     #[test]

@@ -86,7 +86,9 @@ fn candidates<'a>(project: &'a Project, built: &'a Built) -> Vec<Candidate<'a>> 
         if script.sets_search_path {
             break;
         }
-        for need in &script.needs {
+        // What a migration needed before its first part may be gone with one that is done.
+        let begun = built.history.begun(&project.migrations[index].id).is_some();
+        for need in script.needs.iter().filter(|_| !begun) {
             let there = created.contains(&(need.object.schema.as_deref(), need.object.name.as_str()))
                 || created.iter().any(|(schema, name)| {
                     *name == need.object.name && (schema.is_none() || need.object.schema.is_none())

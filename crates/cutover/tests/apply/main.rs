@@ -8,6 +8,7 @@ mod choosing;
 mod cuts;
 mod durable;
 mod hygiene;
+mod indexes;
 mod kills;
 mod large;
 mod lock_lost;

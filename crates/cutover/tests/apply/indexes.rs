@@ -1,0 +1,314 @@
+//! What a concurrent rebuild or removal of an index leaves behind when it fails, is cancelled or killed is removed, and
+//! the statement runs again.
+
+use std::time::Duration;
+
+use cutover::Project;
+use cutover::apply::Request;
+use cutover::run::{Outcome, Run, RunEvent};
+use cutover::stop::Stop;
+use testkit::{Database, database};
+
+use crate::kills::{kill, process};
+use crate::support::{
+    APPLIED, BUILD_WAITS, Folder, RUNNERS, apply, apply_watched, completes, failure, project, session, soon,
+    until, value,
+};
+
+/// Indexes of the table, with whether they are valid.
+const INDEXES: &str =
+    "SELECT coalesce(string_agg(format('%s %s', indexrelid::regclass, indisvalid), ', ' ORDER BY indexrelid::regclass::text), '')
+    FROM pg_index WHERE indrelid = 'busy'::regclass";
+/// Invalid indexes anywhere, also of what tables store out of line.
+const INVALID: &str = "SELECT coalesce(string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid::regclass::text), '') FROM pg_index WHERE NOT indisvalid";
+const UNITS: &str = "SELECT coalesce(string_agg(unit || state, ' '), '') FROM cutover.unit";
+/// A DROP INDEX that waits for a reader.
+const DROP_WAITS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+    AND query LIKE 'DROP INDEX CONCURRENTLY%' AND wait_event = 'virtualxid'";
+
+fn tables() -> Database {
+    let database = database();
+    database.run(
+        "CREATE TABLE busy (n int, t text); CREATE INDEX busy_n ON busy (n); INSERT INTO busy VALUES (1, 'a');
+         CREATE TABLE other (n int)",
+    );
+    database
+}
+
+/// The file behind an index: another one once it was built anew.
+fn file(database: &Database, index: &str) -> String {
+    database.value(&format!("SELECT relfilenode FROM pg_class WHERE oid = '{index}'::regclass"))
+}
+
+fn one(statement: &str, lock_wait: Duration) -> Project {
+    let mut project = project(&[("V1__i.sql", statement)]);
+    project.apply.lock_wait = lock_wait;
+    project
+}
+
+const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_rebuild_that_is_given_up_on_leaves_nothing_and_runs_again() {
+    let database = tables();
+    let options = database.options();
+    // Its name says what it is not: no index stands beside it.
+    database.run("CREATE INDEX lonely_ccnew ON busy (t); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'lonely_ccnew'::regclass");
+    let name = database.value("SELECT quote_ident(current_database())");
+    for (what, said) in [
+        ("REINDEX INDEX CONCURRENTLY busy_n".to_owned(), "the index works"),
+        ("REINDEX TABLE CONCURRENTLY busy".to_owned(), "every index works"),
+        ("REINDEX SCHEMA CONCURRENTLY public".to_owned(), "every index works"),
+        (format!("REINDEX DATABASE CONCURRENTLY {name}"), "every index works"),
+    ] {
+        let before = file(&database, "busy_n");
+        let mut old = session(&options).await;
+        old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM other").await.unwrap();
+        let run = soon(apply(&one(&what, SHORT), &options)).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{what}: {}", failure(&run));
+        assert!(failure(&run).contains(said), "{what}: {}", failure(&run));
+        assert_eq!(database.value(INDEXES), "busy_n t, lonely_ccnew f", "{what}");
+        assert_eq!(database.value(INVALID), "lonely_ccnew", "{what}");
+        assert_eq!(database.value(UNITS), "", "{what}");
+        old.execute("COMMIT").await.unwrap();
+        completes(&one(&what, LONG), &options).await;
+        assert_eq!(database.value(INVALID), "lonely_ccnew", "{what}");
+        assert_ne!(file(&database, "busy_n"), before, "{what}: it was built anew");
+        database.run("DROP SCHEMA cutover CASCADE");
+    }
+}
+
+/// Asks twice to stop once the statement waits for a reader, and lets the reader go once the clean-up waits for it too.
+async fn cancelled_behind_a_reader(database: &Database, statement: &str) -> Run {
+    let options = database.options();
+    let (request, stop) = (Request::default(), Stop::new());
+    let mut reader = session(&options).await;
+    // It holds a lock and no snapshot: a rebuild gets as far as to the removal of the old index.
+    reader.execute("BEGIN; SELECT FROM busy").await.unwrap();
+    let mut watcher = session(&options).await;
+    let project = one(statement, LONG);
+    let mut sink = |_: &RunEvent| {};
+    let run = apply_watched(&project, &options, &request, &stop, &mut sink);
+    let asking = async {
+        until(&mut watcher, BUILD_WAITS, "1").await;
+        stop.request();
+        stop.request();
+        if !statement.starts_with("DROP") {
+            until(&mut watcher, DROP_WAITS, "1").await;
+        } else {
+            // The same words: the second one is another statement.
+            let again = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+                AND query = 'DROP INDEX CONCURRENTLY public.busy_n' AND wait_event = 'virtualxid'";
+            until(&mut watcher, again, "1").await;
+        }
+        reader.execute("COMMIT").await.unwrap();
+    };
+    let (run, ()) = soon(async { tokio::join!(run, asking) }).await;
+    let run = run.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Interrupted), "{}", failure(&run));
+    run
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_cancelled_after_the_swap_leaves_no_old_index() {
+    for what in ["REINDEX INDEX CONCURRENTLY busy_n", "REINDEX TABLE CONCURRENTLY busy"] {
+        let database = tables();
+        let before = file(&database, "busy_n");
+        let run = cancelled_behind_a_reader(&database, what).await;
+        let heard = run
+            .events
+            .iter()
+            .any(|event| format!("{event:?}").contains("dropped the invalid index busy_n_ccold"));
+        assert!(heard, "{what}: {:?}", run.events);
+        assert_eq!(
+            (database.value(INDEXES), database.value(INVALID)),
+            ("busy_n t".into(), String::new()),
+            "{what}"
+        );
+        assert_ne!(file(&database, "busy_n"), before, "{what}: it was built anew");
+        assert_eq!(database.value(UNITS), "", "{what}");
+        completes(&one(what, LONG), &database.options()).await;
+        assert_eq!(database.value(INVALID), "", "{what}");
+    }
+}
+
+/// Once begun, a removal cannot be taken back: the index is of no use any more.
+#[tokio::test]
+async fn a_removal_that_is_cancelled_is_finished() {
+    let database = tables();
+    let run = cancelled_behind_a_reader(&database, "DROP INDEX CONCURRENTLY busy_n").await;
+    let said = failure(&run);
+    assert!(said.contains("index busy_n is removed, and the next run goes on behind it"), "{said}");
+    assert_eq!((database.value(INDEXES), database.value(UNITS)), (String::new(), "0done".into()));
+    completes(&one("DROP INDEX CONCURRENTLY busy_n", LONG), &database.options()).await;
+    assert_eq!(database.value(APPLIED), "1");
+}
+
+#[tokio::test]
+async fn a_removal_that_cannot_be_finished_is_said_and_finished_by_the_next_run() {
+    let database = tables();
+    let options = database.options();
+    let mut reader = session(&options).await;
+    reader.execute("BEGIN; SELECT FROM busy").await.unwrap();
+    let drop = "DROP INDEX CONCURRENTLY busy_n";
+    let run = soon(apply(&one(drop, SHORT), &options)).await.unwrap();
+    let said = failure(&run);
+    assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{said}");
+    assert!(
+        said.contains("the invalid index busy_n is still there and could not be dropped")
+            && said.ends_with("the next run of V1__i.sql removes it"),
+        "{said}"
+    );
+    assert_eq!(database.value(INDEXES), "busy_n f");
+    reader.execute("COMMIT").await.unwrap();
+    completes(&one(drop, LONG), &options).await;
+    assert_eq!((database.value(INDEXES), database.value(UNITS)), (String::new(), String::new()));
+}
+
+#[tokio::test]
+async fn a_removal_of_what_is_not_there_leaves_no_open_statement() {
+    let database = tables();
+    let options = database.options();
+    let files = [(
+        "V1__i.sql",
+        "CREATE TABLE made (n int);\nDROP INDEX CONCURRENTLY IF EXISTS nowhere;\nDROP INDEX CONCURRENTLY nowhere;",
+    )];
+    let mut project = project(&files);
+    // What it needs is looked for before the run; here it is the server that says so.
+    database.run("CREATE INDEX nowhere ON busy (t)");
+    project.apply.lock_wait = LONG;
+    let run = apply(&project, &options).await.unwrap();
+    assert!(failure(&run).contains("index \"nowhere\" does not exist (42704)"), "{}", failure(&run));
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    assert_eq!(database.value(UNITS), "0done 1done");
+}
+
+/// Kills a run of its own once its statement waits, and waits until the server has noticed.
+async fn killed_while_it_waits(database: &Database, statement: &str) -> Folder {
+    let mut watcher = session(&database.options()).await;
+    let folder = Folder::with(&[("V1__a.sql", "CREATE TABLE log (what text);"), ("V2__i.sql", statement)]);
+    let child = process(&folder, database).spawn().unwrap();
+    until(&mut watcher, BUILD_WAITS, "1").await;
+    kill(child);
+    until(&mut watcher, RUNNERS, "0").await;
+    assert_eq!(value(&mut watcher, UNITS).await, "0started");
+    folder
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_killed_is_cleaned_up_and_run_again() {
+    let long = "i".repeat(63);
+    let cut = format!("{}_ccnew", "i".repeat(57));
+    for (statement, index, left) in [
+        ("REINDEX INDEX CONCURRENTLY busy_n", "busy_n", "busy_n_ccnew"),
+        ("REINDEX TABLE CONCURRENTLY busy", "busy_n", "busy_n_ccnew pg_toast.pg_toast_TOAST_index_ccnew"),
+        ("REINDEX INDEX CONCURRENTLY LONG", &long, &cut),
+    ] {
+        let database = tables();
+        if index == long {
+            database.run(&format!("CREATE INDEX {long} ON busy (t)"));
+        }
+        let toast = database.value("SELECT 'busy'::regclass::oid");
+        let before = file(&database, index);
+        let mut writer = session(&database.options()).await;
+        writer.execute("BEGIN; INSERT INTO busy VALUES (0)").await.unwrap();
+        let folder = killed_while_it_waits(&database, &statement.replace("LONG", &long)).await;
+        assert_eq!(database.value(INVALID), left.replace("TOAST", &toast), "{statement}");
+        writer.execute("COMMIT").await.unwrap();
+        completes(&folder.load(), &database.options()).await;
+        assert_eq!(
+            (database.value(INVALID), database.value(UNITS)),
+            (String::new(), String::new()),
+            "{statement}"
+        );
+        assert_ne!(file(&database, index), before, "{statement}: it was built anew");
+        assert_eq!(database.value(APPLIED), "1 2", "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_removal_that_is_killed_is_finished_by_the_next_run() {
+    let database = tables();
+    let mut reader = session(&database.options()).await;
+    reader.execute("BEGIN; SELECT FROM busy").await.unwrap();
+    let folder = killed_while_it_waits(&database, "DROP INDEX CONCURRENTLY busy_n").await;
+    assert_eq!(database.value(INDEXES), "busy_n f");
+    reader.execute("COMMIT").await.unwrap();
+    completes(&folder.load(), &database.options()).await;
+    assert_eq!((database.value(INDEXES), database.value(UNITS)), (String::new(), String::new()));
+    assert_eq!(database.value(APPLIED), "1 2");
+}
+
+/// Killed between the end of the removal and its record: what the file needed before is gone, and that is right.
+#[tokio::test]
+async fn a_removal_that_is_done_and_not_recorded_is_recorded_by_the_next_run() {
+    let database = tables();
+    let mut reader = session(&database.options()).await;
+    reader.execute("BEGIN; SELECT FROM busy").await.unwrap();
+    let folder = killed_while_it_waits(&database, "DROP INDEX CONCURRENTLY busy_n").await;
+    reader.execute("COMMIT").await.unwrap();
+    database.run("DROP INDEX busy_n");
+    completes(&folder.load(), &database.options()).await;
+    assert_eq!(database.value(APPLIED), "1 2");
+    assert_eq!(database.value(UNITS), "");
+}
+
+/// The unfinished index of another session's rebuild of the same table is not ours to drop.
+#[tokio::test]
+async fn what_another_session_is_building_is_left_alone() {
+    let database = tables();
+    let options = database.options();
+    database.run("CREATE INDEX busy_t ON busy (t)");
+    let mut writer = session(&options).await;
+    writer.execute("BEGIN; INSERT INTO busy VALUES (0)").await.unwrap();
+    let mut other = session(&options).await;
+    let building = async { other.execute("REINDEX INDEX CONCURRENTLY busy_t").await };
+    let mut watcher = session(&options).await;
+    let ours = async {
+        until(&mut watcher, BUILD_WAITS, "1").await;
+        assert_eq!(value(&mut watcher, INVALID).await, "busy_t_ccnew");
+        let run = soon(apply(&one("REINDEX TABLE CONCURRENTLY busy", SHORT), &options)).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{}", failure(&run));
+        // As after a crash: what it would have left is looked for before it runs again.
+        let begun = "INSERT INTO cutover.unit SELECT 'p', '.', '1', '1', 0, 'started', encode(sha256('REINDEX TABLE CONCURRENTLY busy'), 'hex'), '', 'gone', now()";
+        value(&mut watcher, &format!("WITH i AS ({begun} RETURNING 1) SELECT count(*) FROM i")).await;
+        let run = soon(apply(&one("REINDEX TABLE CONCURRENTLY busy", SHORT), &options)).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{}", failure(&run));
+        assert_eq!(value(&mut watcher, INVALID).await, "busy_t_ccnew");
+        writer.execute("COMMIT").await.unwrap();
+    };
+    let (built, ()) = soon(async { tokio::join!(building, ours) }).await;
+    built.unwrap();
+    assert_eq!(database.value(INDEXES), "busy_n t, busy_t t");
+    completes(&one("REINDEX TABLE CONCURRENTLY busy", LONG), &options).await;
+}
+
+#[tokio::test]
+async fn what_is_left_in_partitions_is_found() {
+    let database = tables();
+    let options = database.options();
+    let version: u32 = database.value("SHOW server_version_num").parse().unwrap();
+    if version < 140_000 {
+        return; // REINDEX of a partitioned table came with 14.
+    }
+    database.run(
+        "CREATE TABLE parted (n int) PARTITION BY RANGE (n); CREATE INDEX parted_n ON parted (n);
+         CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10)",
+    );
+    for what in ["REINDEX TABLE CONCURRENTLY parted", "REINDEX INDEX CONCURRENTLY parted_n"] {
+        let mut old = session(&options).await;
+        old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM other").await.unwrap();
+        let run = soon(apply(&one(what, SHORT), &options)).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{what}: {}", failure(&run));
+        assert_eq!(
+            (database.value(INVALID), database.value(UNITS)),
+            (String::new(), String::new()),
+            "{what}"
+        );
+        old.execute("COMMIT").await.unwrap();
+        completes(&one(what, LONG), &options).await;
+        database.run("DROP SCHEMA cutover CASCADE");
+    }
+}
