@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use cutover::Project;
 use cutover::apply::Request;
+use cutover::history::units::{self, UnitRecord};
 use cutover::run::{Outcome, Run, RunEvent};
+use cutover::script::Script;
 use cutover::stop::Stop;
 use testkit::{Database, database};
 
@@ -87,12 +89,18 @@ async fn cancelled_behind_a_reader(database: &Database, statement: &str) -> Run 
     let mut reader = session(&options).await;
     // It holds a lock and no snapshot: a rebuild gets as far as to the removal of the old index.
     reader.execute("BEGIN; SELECT FROM busy").await.unwrap();
+    // Behind the reader itself: the statement also waits a moment for whoever looks.
+    let behind_reader = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'cutover/%'
+          AND {} = ANY (pg_blocking_pids(pid))",
+        reader.backend_pid()
+    );
     let mut watcher = session(&options).await;
     let project = one(statement, LONG);
     let mut sink = |_: &RunEvent| {};
     let run = apply_watched(&project, &options, &request, &stop, &mut sink);
     let asking = async {
-        until(&mut watcher, BUILD_WAITS, "1").await;
+        until(&mut watcher, &behind_reader, "1").await;
         stop.request();
         stop.request();
         if !statement.starts_with("DROP") {
@@ -272,9 +280,14 @@ async fn what_another_session_is_building_is_left_alone() {
         let run = soon(apply(&one("REINDEX TABLE CONCURRENTLY busy", SHORT), &options)).await.unwrap();
         assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{}", failure(&run));
         // As after a crash: what it would have left is looked for before it runs again.
-        let begun = "INSERT INTO cutover.unit SELECT 'p', '.', '1', '1', 0, 'started', encode(sha256('REINDEX TABLE CONCURRENTLY busy'), 'hex'), '', 'gone', now()";
-        value(&mut watcher, &format!("WITH i AS ({begun} RETURNING 1) SELECT count(*) FROM i")).await;
-        let run = soon(apply(&one("REINDEX TABLE CONCURRENTLY busy", SHORT), &options)).await.unwrap();
+        let text = "REINDEX TABLE CONCURRENTLY busy";
+        let project = one(text, SHORT);
+        let script = Script::analyse(&project.migrations[0], &project.vars);
+        let (migration, part) = (&project.migrations[0], &script.parts.list[0]);
+        let begun = UnitRecord { project: "p", run: "gone", migration, unit: 0, part, done: false };
+        let kept = units::keep_text("p", "gone", migration, script.parts.text.as_deref());
+        watcher.execute(&format!("{}; {kept}", units::upsert(&begun))).await.unwrap();
+        let run = soon(apply(&project, &options)).await.unwrap();
         assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{}", failure(&run));
         assert_eq!(value(&mut watcher, INVALID).await, "busy_t_ccnew");
         writer.execute("COMMIT").await.unwrap();
