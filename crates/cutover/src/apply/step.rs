@@ -91,6 +91,10 @@ impl Step<'_> {
             migration: self.migration.id.clone(),
             path: self.migration.path.clone(),
         });
+        for note in &self.script.notes {
+            let migration = self.migration.id.clone();
+            tools.recorder.mention(EventKind::StepNote { migration, note: note.clone() });
+        }
         let mut done = usize::try_from(self.done).unwrap_or(usize::MAX);
         if let Some(open) = &self.open_unit
             && outside::settle(self, open, tools).await?

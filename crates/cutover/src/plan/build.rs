@@ -97,7 +97,6 @@ fn build_with(
             (read == Read::All || state.will_run()).then(|| Script::analyse(migration, &project.vars));
         steps.push(step(project, migration, state, script.as_ref()));
         if let Some(script) = script {
-            notes.extend(script.notes.iter().cloned());
             scripts.insert(index, script);
         }
     }
@@ -154,6 +153,7 @@ fn step(project: &Project, migration: &Migration, state: StepState, script: Opti
         alters: names(&alters),
         drops: script.drops.iter().map(ToString::to_string).collect(),
         opaque: script.opaque.clone(),
+        notes: script.notes.clone(),
         state,
     }
 }

@@ -14,6 +14,7 @@ mod large;
 mod lock_lost;
 mod locks;
 mod privileges;
+mod refused;
 mod runner_lock;
 mod stopping;
 mod support;
