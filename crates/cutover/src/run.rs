@@ -192,6 +192,13 @@ pub enum EventKind {
         /// Its path.
         path: String,
     },
+    /// How a step is run, where that is not as its file says; told before its first statement. The plan has it too.
+    StepNote {
+        /// Which migration.
+        migration: MigrationId,
+        /// In words, e.g. that its outer BEGIN … COMMIT is replaced.
+        note: String,
+    },
     /// A lock was not had at once; the step is tried again.
     LockWaiting {
         /// Which migration.

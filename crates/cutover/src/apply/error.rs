@@ -62,7 +62,7 @@ pub enum ApplyError {
         /// What is now true of the database.
         state: String,
     },
-    /// A further connection, that of the session which changes the database, did not come about. No migration was applied.
+    /// A further connection, e.g. that of the session which changes the database, did not come about.
     #[error("{error}\n{state}")]
     Connection {
         /// Why.
@@ -85,6 +85,8 @@ pub enum ApplyError {
 /// How far a run has come, for errors that end it: what was being done, and what is true of the database then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The first connection is made.
+    Connecting,
     /// Nothing is written yet.
     Looking,
     /// Waiting for the runner's lock.
@@ -109,7 +111,7 @@ impl Phase {
 
     fn doing(self) -> &'static str {
         match self {
-            Self::Looking => "looking at the database",
+            Self::Connecting | Self::Looking => "looking at the database",
             Self::Locking => "taking the runner's lock",
             Self::Creating => "creating or upgrading the tables in schema cutover",
             Self::Holding { .. } => "preparing the run",
@@ -120,7 +122,7 @@ impl Phase {
 
     pub(super) fn state(self) -> String {
         let state = match self {
-            Self::Looking | Self::Locking | Self::Creating => "nothing was done",
+            Self::Connecting | Self::Looking | Self::Locking | Self::Creating => "nothing was done",
             Self::Holding { created: true } | Self::Recording { created: true } => {
                 "schema cutover was created; no migration was applied"
             }
@@ -140,7 +142,7 @@ impl ApplyError {
             Self::Failed(failure) | Self::History(HistoryError::Failed(failure)) => {
                 Self::Refused { doing, failure, state }
             }
-            Self::Connect(error) if phase != Phase::Looking => Self::Connection { error, state },
+            Self::Connect(error) if phase != Phase::Connecting => Self::Connection { error, state },
             other => other,
         }
     }

@@ -138,7 +138,7 @@ pub async fn apply(
     request: &Request,
     context: Context<'_>,
 ) -> Result<Run, ApplyError> {
-    let mut phase = Phase::Looking;
+    let mut phase = Phase::Connecting;
     let result = Box::pin(apply_to_its_end(project, options, request, context, &mut phase)).await;
     result.map_err(|error| error.at(phase))
 }
@@ -156,6 +156,7 @@ async fn apply_to_its_end(
     let started_micros = clock.now_micros();
     let mut recorder = Recorder::new(id.clone(), clock, sink);
     let mut session = Session::connect(options, &own_startup(&id, request.wait)).await?;
+    *phase = Phase::Looking;
     let found = schema::look(&mut session).await?;
     // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is done before they are.
     let open_runs = found.version.is_some() && journal::has_open_runs(&mut session, &project.name).await?;

@@ -71,6 +71,7 @@ pub(super) async fn run(
         }
         let Some(current) = flying.pop_front() else { return Ok(done) };
         tools.recorder.step_begins(&current.reserved);
+        current.step.tell_notes(tools.recorder);
         let began = Instant::now();
         let mut notices = Notices::new();
         tools.watch.forget();

@@ -89,7 +89,16 @@ impl Step<'_> {
     /// Runs what is left of the migration.
     pub(super) async fn run(&self, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
         tools.recorder.step_started(self.started());
+        self.tell_notes(tools.recorder);
         self.run_after(0, tools).await
+    }
+
+    /// What is to be said of it before it runs, e.g. that its outer transaction is replaced.
+    pub(super) fn tell_notes(&self, recorder: &mut Recorder<'_>) {
+        for note in &self.script.notes {
+            let migration = self.migration.id.clone();
+            recorder.mention(EventKind::StepNote { migration, note: note.clone() });
+        }
     }
 
     /// The event of its beginning.

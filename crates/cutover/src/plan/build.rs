@@ -117,7 +117,6 @@ fn build_with(
         }
         steps.push(step(project, migration, state, script.as_ref(), begun));
         if let Some(script) = script {
-            notes.extend(script.notes.iter().cloned());
             scripts.insert(index, script);
         }
     }
@@ -180,6 +179,7 @@ fn step(
         alters: names(&alters),
         drops: script.drops.iter().map(ToString::to_string).collect(),
         opaque: script.opaque.clone(),
+        notes: script.notes.clone(),
         state,
     }
 }

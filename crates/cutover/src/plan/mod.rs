@@ -27,7 +27,7 @@ pub struct Plan {
     pub stages: Vec<StageSummary>,
     /// All migrations of the project in the convention's order; [`Step::state`] says which ones would run.
     pub steps: Vec<Step>,
-    /// Remarks: an empty target stage, an outer BEGIN replaced, files left out.
+    /// Remarks on the plan as a whole, e.g. that the target stage is empty. Those on one migration are [`Step::notes`].
     pub notes: Vec<String>,
 }
 
@@ -90,6 +90,9 @@ pub struct Step {
     pub drops: Vec<String>,
     /// Why the effects are not fully known, where they are not.
     pub opaque: Option<String>,
+    /// Remarks on how it is run, e.g. that its outer BEGIN … COMMIT is replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Where it stands.
     pub state: StepState,
 }

@@ -35,6 +35,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         alters: Vec::new(),
         drops: Vec::new(),
         opaque: None,
+        notes: Vec::new(),
         state: StepState::Pending,
     }
 }
@@ -105,6 +106,7 @@ fn steps() -> Vec<Step> {
         step.claims.source = Some(format!("ddl/{source}.sql"));
     }
     steps[0].claims.task = Some("users exist before anything refers to them".into());
+    steps[0].notes = vec!["its outer BEGIN … COMMIT is replaced by cutover's own transaction".into()];
     steps[8].state = StepState::Optional;
     steps[8].claims.optional = true;
     let why = Some("CREATE INDEX CONCURRENTLY".into());
@@ -129,7 +131,7 @@ pub(super) fn plan() -> Plan {
         }),
         stages: stages(),
         steps: steps(),
-        notes: vec!["V0001: the outer BEGIN … COMMIT is replaced by cutover's own transaction".into()],
+        notes: vec!["2 files are left out".into()],
     }
 }
 
@@ -276,6 +278,9 @@ fn verified_later(record: &mut Recorder) {
 
 fn with_notice(record: &mut Recorder, step: &Step) {
     record.start(step);
+    for note in &step.notes {
+        record.after(0, EventKind::StepNote { migration: step.migration.clone(), note: note.clone() });
+    }
     let notice = EventKind::Notice {
         migration: step.migration.clone(),
         severity: "NOTICE".into(),
@@ -432,6 +437,7 @@ fn hostile_plan() -> Plan {
         (step.creates, step.alters, step.drops) = (vec![bad(), bad()], vec![bad()], vec![bad()]);
         (step.claims.source, step.claims.task, step.opaque) = (Some(bad()), Some(bad()), Some(bad()));
         step.claims.requires = vec![bad()];
+        step.notes = vec![bad()];
         step.units = vec![unit(1, Some(bad()))];
     }
     plan

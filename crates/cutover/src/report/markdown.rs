@@ -3,7 +3,7 @@
 //! Names and values stand in code spans; where they hold characters that could end one, they stand in a `<code>`
 //! element as character references, which never take part in Markdown's structure.
 
-use super::digest::{Digest, Fate, Objects, StepView, grouped_checks, objects, parts_in_words};
+use super::digest::{Digest, Fate, Objects, StepView, grouped_checks, objects, parts_in_words, remarks};
 use super::escape;
 use super::format::{bytes, count, duration, grouped, seconds, server_version, utc};
 use crate::run::{CheckResult, Run, Verdict};
@@ -64,9 +64,10 @@ fn head(out: &mut String, digest: &Digest<'_>) {
             server_version(target.server_version_num)
         );
     }
-    if !run.plan.notes.is_empty() {
+    let notes = remarks(&run.plan);
+    if !notes.is_empty() {
         put!(out, "\nRemarks of the plan:\n");
-        for note in &run.plan.notes {
+        for note in &notes {
             put!(out, "- {}", prose(note));
         }
     }

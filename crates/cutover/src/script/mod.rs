@@ -115,7 +115,7 @@ pub struct Script {
     pub sets_search_path: bool,
     /// The file may leave something behind in the session, or change what names mean in it.
     pub session_state: bool,
-    /// Remarks, e.g. that an outer transaction was replaced.
+    /// Remarks on how it is run, e.g. that its outer transaction is replaced.
     pub notes: Vec<String>,
     /// What stops it.
     pub errors: Vec<ScriptError>,
@@ -687,10 +687,8 @@ impl<'a> Analysis<'a> {
         self.controls.clear();
         self.script.outer_transaction = true;
         self.script.statements = self.count - 2;
-        self.script.notes.push(format!(
-            "{}: its outer BEGIN … COMMIT is replaced by cutover's own transaction",
-            self.migration.path
-        ));
+        let note = "its outer BEGIN … COMMIT is replaced by cutover's own transaction";
+        self.script.notes.push(note.to_owned());
         // Without anything outside a transaction there is exactly one stretch.
         if let Some(stretch) = self.stretches.first_mut() {
             stretch.count -= 2;

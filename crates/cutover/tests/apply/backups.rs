@@ -5,11 +5,14 @@ use std::process::Command;
 
 use cutover::Project;
 use cutover::apply::{ApplyError, BackupSettings, Request};
-use cutover::run::{EventKind, Outcome, Run};
+use cutover::run::{EventKind, Outcome, Run, RunEvent};
+use cutover::stop::Stop;
 use cutover_postgres::sandbox::{Sandbox, SandboxOptions, run_client};
 use testkit::{Database, database};
 
-use crate::support::{APPLIED, Folder, apply_with, completes, failure, session, value};
+use crate::support::{
+    APPLIED, Folder, RUNNERS, apply_watched, apply_with, completes, failure, session, soon, until, value,
+};
 
 const CONFIG: &str = r#"
 [project]
@@ -50,6 +53,21 @@ async fn run(
     apply_with(project, &database.options(), &request).await
 }
 
+fn backup_event(event: &RunEvent) -> Option<String> {
+    let word = match &event.kind {
+        EventKind::BackupStarted { .. } => "started",
+        EventKind::BackupTaken { .. } => "taken",
+        EventKind::BackupRestored { .. } => "restored",
+        _ => return None,
+    };
+    Some(word.to_owned())
+}
+
+/// Files in the folder for backups.
+fn dumps(folder: &Path) -> usize {
+    std::fs::read_dir(folder.join("backups")).map_or(0, Iterator::count)
+}
+
 fn settings(folder: &Path, sandbox: SandboxOptions) -> BackupSettings {
     BackupSettings { folder: folder.join("backups"), sandbox }
 }
@@ -69,6 +87,26 @@ async fn a_required_backup_is_taken_proven_and_recorded_first() {
     assert!(at < started);
     let EventKind::BackupTaken { stage, path, bytes, sha256 } = &done.events[at].kind else { unreachable!() };
     assert_eq!(stage, "2");
+    // What it went through, in order, and what the restored copy has.
+    let told: Vec<String> = done.events.iter().filter_map(backup_event).collect();
+    let tables: u64 = database
+        .value("SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'cutover')")
+        .parse()
+        .unwrap();
+    let rows = done.events.iter().find_map(|event| match &event.kind {
+        // The table b is made by the run itself.
+        EventKind::BackupRestored { tables: compared, rows, .. } => {
+            assert_eq!(*compared, tables - 1);
+            Some(*rows)
+        }
+        _ => None,
+    });
+    assert_eq!(told, ["started", "taken", "restored"]);
+    assert!(rows >= Some(2), "{rows:?}");
+    assert_eq!(
+        database.value("SELECT string_agg(event->>'event', ' ' ORDER BY seq) FROM cutover.event WHERE event->>'event' LIKE 'backup%'"),
+        "backup_started backup_taken backup_restored"
+    );
     let content = std::fs::read(path).unwrap();
     assert_eq!(content.len() as u64, *bytes);
     let summed = Command::new("sha256sum").arg(path).output().unwrap();
@@ -132,5 +170,105 @@ async fn without_its_backup_nothing_is_applied() {
     assert!(error.to_string().contains("permission denied for table secret"), "{error}");
     assert_eq!(database.value(APPLIED), "1");
     database.run(&format!("DROP OWNED BY {}", owner.name));
+    drop(database);
+}
+
+/// The dump and the numbers it is compared with are of one snapshot, however busy the database is.
+#[tokio::test]
+async fn rows_that_come_while_a_backup_is_taken_make_no_difference() {
+    let database = database();
+    let (folder, project) = prepared(&database).await;
+    let mut rows = None;
+    let mut sink = |event: &RunEvent| match &event.kind {
+        EventKind::BackupTaken { .. } => {
+            database.run("INSERT INTO a SELECT generate_series(3, 1000); CREATE TABLE late (n int)");
+        }
+        EventKind::BackupRestored { rows: found, .. } => rows = Some(*found),
+        _ => {}
+    };
+    let before: u64 = database.value("SELECT count(*) FROM a").parse().unwrap();
+    let request =
+        Request { backup: Some(settings(folder.path(), testkit::sandbox_options())), ..Request::default() };
+    let run = apply_watched(&project, &database.options(), &request, &Stop::new(), &mut sink).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
+    // Besides, the history has rows of its own.
+    assert!(rows.is_some_and(|rows| rows >= before && rows < 500), "{rows:?}");
+}
+
+/// A dump waits for a lock: asked to stop there, its program is ended, and with it what it does on the server.
+#[tokio::test]
+async fn asked_to_stop_while_a_dump_is_taken_nothing_is_left_of_it() {
+    let database = database();
+    let (folder, project) = prepared(&database).await;
+    let options = database.options();
+    let mut holder = session(&options).await;
+    holder.execute("BEGIN; LOCK a IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut watcher = session(&options).await;
+    let stop = Stop::new();
+    let request =
+        Request { backup: Some(settings(folder.path(), testkit::sandbox_options())), ..Request::default() };
+    let mut sink = |_: &RunEvent| {};
+    let run = apply_watched(&project, &options, &request, &stop, &mut sink);
+    let dumping = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pg_dump'";
+    let asking = async {
+        let waits = format!("{dumping} AND wait_event_type = 'Lock'");
+        until(&mut watcher, &waits, "1").await;
+        stop.request();
+        until(&mut watcher, dumping, "0").await;
+    };
+    let (run, ()) = soon(async { tokio::join!(run, asking) }).await;
+    let run = run.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Interrupted));
+    assert_eq!(dumps(folder.path()), 0);
+    assert_eq!(database.value(APPLIED), "1");
+    let newest = "SELECT outcome FROM cutover.run ORDER BY started_at DESC LIMIT 1";
+    assert_eq!(database.value(newest), "interrupted");
+    assert_eq!(value(&mut watcher, RUNNERS).await, "0");
+    holder.execute("ROLLBACK").await.unwrap();
+}
+
+/// What cannot be restored is no backup; what pg_restore says of it is shown without passwords.
+#[tokio::test]
+async fn a_dump_that_cannot_be_restored_refuses_the_run() {
+    let database = database();
+    let (folder, project) = prepared(&database).await;
+    database.run(
+        "CREATE FUNCTION boom(n int, t text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+         BEGIN IF current_database() = 'postgres' THEN RAISE 'boom'; END IF; RETURN n; END $$;
+         CREATE INDEX booms ON a (boom(n, 'host=h password=S3cretWord user=u'))",
+    );
+    let request =
+        Request { backup: Some(settings(folder.path(), testkit::sandbox_options())), ..Request::default() };
+    let error = apply_with(&project, &database.options(), &request).await.unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, ApplyError::Backup(_)), "{error:?}");
+    for part in
+        ["the dump could not be restored", "boom", "password=**********", "the dump stays, unproven: "]
+    {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    assert!(!said.contains("S3cretWord") && said.ends_with("no migration was applied"), "{said}");
+    assert_eq!(dumps(folder.path()), 1);
+    assert_eq!(database.value(APPLIED), "1");
+    // The run is over, and its journal says how far the backup came.
+    let newest = "SELECT outcome FROM cutover.run ORDER BY started_at DESC LIMIT 1";
+    assert_eq!(database.value(newest), "failed_clean");
+    assert_eq!(
+        database.value("SELECT string_agg(event->>'event', ' ' ORDER BY seq) FROM cutover.event WHERE event->>'event' LIKE 'backup%'"),
+        "backup_started backup_taken"
+    );
+}
+
+/// Policies name roles, which a throwaway server does not have of itself.
+#[tokio::test]
+async fn policies_of_roles_are_restored_too() {
+    let database = database();
+    let (folder, project) = prepared(&database).await;
+    let reader = testkit::role("");
+    database.run(&format!("CREATE POLICY readers ON a FOR SELECT TO {} USING (n > 0)", reader.name));
+    let done =
+        run(&project, &database, Some(settings(folder.path(), testkit::sandbox_options()))).await.unwrap();
+    assert_eq!(done.outcome, Some(Outcome::Completed), "{}", failure(&done));
+    database.run(&format!("DROP OWNED BY {}", reader.name));
     drop(database);
 }

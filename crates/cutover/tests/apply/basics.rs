@@ -72,11 +72,17 @@ async fn the_journal_in_the_database_tells_what_the_caller_heard() {
     assert_eq!(notices(&stored.events), ["2: hello"]);
     let times: Vec<_> = stored.events.iter().map(|event| event.at_micros).collect();
     assert!(times.is_sorted(), "{times:?}");
-    assert!(
-        run.plan.notes.iter().any(|note| note.contains("V5__e.sql") && note.contains("BEGIN … COMMIT")),
-        "{:?}",
-        run.plan.notes
-    );
+    // What is done otherwise than the file says is said where the file is, and before it is done.
+    let note = "its outer BEGIN … COMMIT is replaced by cutover's own transaction";
+    let noted: Vec<_> = run.plan.steps.iter().filter(|step| !step.notes.is_empty()).collect();
+    assert!(matches!(&noted[..], [step] if step.path == "V5__e.sql" && step.notes == [note]), "{noted:?}");
+    let told = |event: &cutover::run::RunEvent| match &event.kind {
+        EventKind::StepStarted { path, .. } if path == "V5__e.sql" => Some("started"),
+        EventKind::StepNote { note: told, .. } if told == note => Some("note"),
+        EventKind::StepFinished { migration, .. } if migration.version.text() == "5" => Some("finished"),
+        _ => None,
+    };
+    assert_eq!(run.events.iter().filter_map(told).collect::<Vec<_>>(), ["started", "note", "finished"]);
 }
 
 #[tokio::test]

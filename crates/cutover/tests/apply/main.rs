@@ -18,6 +18,7 @@ mod parts;
 mod pipelined;
 mod poolers;
 mod privileges;
+mod refused;
 mod renumbered;
 mod runner_lock;
 mod stopping;

@@ -14,7 +14,7 @@ pub(super) use step::{Fate, Objects, StepView, objects, parts_in_words};
 
 use super::format::{count, duration, grouped};
 use crate::migration::MigrationId;
-use crate::plan::{Plan, StageSummary};
+use crate::plan::{Plan, StageSummary, Step};
 use crate::run::{CheckResult, EventKind, Outcome, PartsDone, Run, Verdict};
 
 /// What is measured within this time after the run is taken for a part of the same command.
@@ -124,6 +124,14 @@ pub(super) fn several_roots(plan: &Plan) -> bool {
     let mut roots = plan.steps.iter().map(|step| step.migration.root.as_str());
     let first = roots.next();
     roots.any(|root| Some(root) != first)
+}
+
+/// Remarks on a plan and on its migrations, each of those with its label.
+pub(super) fn remarks(plan: &Plan) -> Vec<String> {
+    let of_step = |step: &Step| -> Vec<String> {
+        step.notes.iter().map(|note| format!("{}: {note}", step.label())).collect()
+    };
+    plan.steps.iter().flat_map(of_step).chain(plan.notes.iter().cloned()).collect()
 }
 
 impl<'a> Digest<'a> {

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use maud::{DOCTYPE, Escaper, Markup, PreEscaped, Render, html};
 
-use super::digest::Digest;
+use super::digest::{Digest, remarks};
 use super::escape;
 use super::format::{duration, utc};
 use crate::run::{Outcome, Run, Verdict};
@@ -115,10 +115,11 @@ fn header(digest: &Digest<'_>) -> Markup {
                     ul { @for remark in &digest.remarks { li { (Shown(remark)) } } }
                 }
             }
-            @if !run.plan.notes.is_empty() {
-                details.remarks open[run.plan.notes.len() <= 3] {
+            @let notes = remarks(&run.plan);
+            @if !notes.is_empty() {
+                details.remarks open[notes.len() <= 3] {
                     summary { "Remarks of the plan" }
-                    ul { @for note in &run.plan.notes { li { (Shown(note)) } } }
+                    ul { @for note in &notes { li { (Shown(note)) } } }
                 }
             }
         }

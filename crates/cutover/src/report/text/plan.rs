@@ -3,7 +3,9 @@
 use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
 use crate::plan::{Plan, StageSummary, Step, StepState};
-use crate::report::digest::{Objects, by_stage, objects, parts_in_words, parts_lines, several_roots};
+use crate::report::digest::{
+    Objects, by_stage, objects, parts_in_words, parts_lines, remarks, several_roots,
+};
 use crate::report::escape;
 use crate::report::format::{count, grouped, server_version};
 
@@ -44,7 +46,7 @@ pub fn plan_lines(plan: &Plan, style: TextStyle) -> String {
         put!(&mut out, "\n{}", style.paint(Tone::Strong, title));
         view.steps(&mut out, &others);
     }
-    notes(&mut out, plan, style);
+    notes(&mut out, &plan.notes, style);
     out
 }
 
@@ -75,7 +77,7 @@ pub fn plan_overview(plan: &Plan, style: TextStyle) -> String {
     for row in &rows {
         columns.put(&mut out, row);
     }
-    notes(&mut out, plan, style);
+    notes(&mut out, &remarks(plan), style);
     out
 }
 
@@ -100,12 +102,12 @@ fn overview(plan: &Plan, members: &[usize]) -> String {
     escape::line(&parts.join(", ")).into_owned()
 }
 
-fn notes(out: &mut String, plan: &Plan, style: TextStyle) {
-    if plan.notes.is_empty() {
+fn notes(out: &mut String, notes: &[String], style: TextStyle) {
+    if notes.is_empty() {
         return;
     }
     out.push('\n');
-    for note in &plan.notes {
+    for note in notes {
         remark(out, 0, &format!("note: {}", escape::line(note)), Tone::Plain, style);
     }
 }
@@ -234,7 +236,7 @@ impl<'a> View<'a> {
     }
 
     fn details(&self, out: &mut String, step: &Step) {
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = step.notes.iter().map(|note| format!("note: {note}")).collect();
         if self.stacked {
             lines.push(contents(step));
             lines.extend(step.claims.source.as_ref().map(|source| format!("from {source}")));

@@ -185,6 +185,10 @@ impl<'a> Progress<'a> {
                     &self.style.paint(if plain { Tone::Dim } else { Tone::Warn }, &words),
                 ))
             }
+            EventKind::StepNote { migration, note } => {
+                let words = format!("{}  note: {}", self.label(migration), escape::line(note));
+                Some(self.marked(" ", Tone::Plain, &self.dim(&words)))
+            }
             EventKind::UnitFinished { migration, unit, units, took } => {
                 let words = format!("{}  unit {unit} of {units}  {}", self.label(migration), duration(*took));
                 Some(self.marked(" ", Tone::Plain, &self.dim(&words)))
