@@ -11,6 +11,7 @@ pub mod inspect;
 mod jitter;
 pub mod migrate;
 pub mod migration;
+mod places;
 pub mod plan;
 pub mod project;
 pub mod repair;

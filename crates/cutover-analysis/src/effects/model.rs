@@ -230,6 +230,9 @@ pub struct Effects {
     pub alters: Vec<ObjectRef>,
     /// Tables (or views) whose rows it writes or empties; they are among `alters` too. Their triggers run.
     pub writes: Vec<ObjectRef>,
+    /// Tables that a new foreign key points to: locked against writes while it is made, and given the triggers that keep
+    /// it. They are not among `alters`: what they are stays as it was.
+    pub refers: Vec<ObjectRef>,
     /// Objects that are gone afterwards, also by renaming.
     pub drops: Vec<ObjectRef>,
     /// Objects that must be there when the statement runs. Not those it creates itself, nor with `IF EXISTS`.

@@ -8,6 +8,7 @@ mod crash;
 mod error;
 mod failure;
 mod feed;
+mod locate;
 mod lost;
 mod measured;
 mod outside;

@@ -139,6 +139,7 @@ fn step(project: &Project, migration: &Migration, state: StepState, script: Opti
         script.creates.iter().partition(|object| script.is_part(object));
     let elsewhere = |object: &&ObjectRef| !script.makes(object) && !script.is_part(object);
     let alters: Vec<&ObjectRef> = script.alters.iter().filter(elsewhere).collect();
+    let references: Vec<&ObjectRef> = script.refers.iter().filter(elsewhere).collect();
     Step {
         migration: migration.id.clone(),
         name: migration.name.clone(),
@@ -152,6 +153,7 @@ fn step(project: &Project, migration: &Migration, state: StepState, script: Opti
         creates: names(&creates),
         parts: names(&parts),
         alters: names(&alters),
+        references: names(&references),
         drops: script.drops.iter().map(ToString::to_string).collect(),
         opaque: script.opaque.clone(),
         state,

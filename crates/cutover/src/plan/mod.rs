@@ -84,6 +84,10 @@ pub struct Step {
     pub parts: Vec<String>,
     /// Objects the parser sees altered; not what the migration creates itself.
     pub alters: Vec<String>,
+    /// Tables that its new foreign keys point to, as `kind name`: locked for the moment, not changed. Not those that it
+    /// creates itself.
+    #[serde(default)]
+    pub references: Vec<String>,
     /// Objects the parser sees dropped.
     pub drops: Vec<String>,
     /// Why the effects are not fully known, where they are not.

@@ -15,7 +15,7 @@ mod problem;
 #[cfg(test)]
 mod tests;
 pub mod text;
-mod vars;
+pub(crate) mod vars;
 
 use std::path::{Path, PathBuf};
 

@@ -67,8 +67,8 @@ fn read_file(project: &Project, path: &Path, vars: &Vars) -> Result<Vec<Definiti
             Item::CopyData(_) | Item::CopyEnd => {
                 return Err(format!("{file}: data has no place in the design"));
             }
-            Item::PsqlCommand { text, line } => {
-                return Err(format!("{file}:{line}: {text}: commands of psql are not SQL"));
+            Item::PsqlCommand { text, line, column } => {
+                return Err(format!("{file}:{line}:{column}: {text}: commands of psql are not SQL"));
             }
         }
     }

@@ -20,7 +20,7 @@ pub(crate) fn split(text: &str) -> Result<Vec<Statement>, String> {
             Item::CopyData(_) | Item::CopyEnd => {
                 return Err("COPY FROM STDIN has no place in a check".to_owned());
             }
-            Item::PsqlCommand { text, line } => {
+            Item::PsqlCommand { text, line, .. } => {
                 return Err(format!("line {line}: {text}: commands of psql are not SQL"));
             }
         }
