@@ -102,17 +102,24 @@ impl From<HistoryError> for CliError {
 
 impl From<ApplyError> for CliError {
     fn from(error: ApplyError) -> Self {
-        let exit = match error {
-            ApplyError::Connect(error) => return error.into(),
-            ApplyError::History(error) => return error.into(),
-            ApplyError::Select(_) | ApplyError::NotAllowed(_) => Exit::Usage,
-            ApplyError::Scripts(_) | ApplyError::Missing(_) | ApplyError::ChangedFiles(_) => Exit::No,
-            ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,
-            ApplyError::Journal(Failure::Lost(_)) => Exit::Connection,
-            ApplyError::Journal(_) => Exit::NeedsPerson,
-            ApplyError::Failed(ref failure) => of_failure(failure),
-        };
-        Self::new(exit, error)
+        match error {
+            ApplyError::Connect(error) => error.into(),
+            ApplyError::History(error) => error.into(),
+            error => Self::new(of_apply(&error), error),
+        }
+    }
+}
+
+fn of_apply(error: &ApplyError) -> Exit {
+    match error {
+        ApplyError::Select(_) | ApplyError::NotAllowed(_) | ApplyError::Checks(_) => Exit::Usage,
+        ApplyError::Scripts(_) | ApplyError::Missing(_) | ApplyError::ChangedFiles(_) => Exit::No,
+        ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,
+        ApplyError::Several(all) if all.iter().any(|one| of_apply(one) == Exit::Usage) => Exit::Usage,
+        ApplyError::Several(all) => all.first().map_or(Exit::No, of_apply),
+        ApplyError::Connect(_) | ApplyError::Journal(Failure::Lost(_)) => Exit::Connection,
+        ApplyError::History(_) | ApplyError::Journal(_) => Exit::NeedsPerson,
+        ApplyError::Failed(failure) => of_failure(failure),
     }
 }
 

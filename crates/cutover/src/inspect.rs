@@ -10,11 +10,13 @@ use crate::apply::{ApplyError, describe_difference};
 use crate::history::records::{Difference, History};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
-use crate::plan::Target;
 use crate::plan::build::{self, Built, Read};
+use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection};
-use crate::project::Project;
+use crate::plan::{Target, prerequisites};
+use crate::project::{Problem, Problems, Project};
 use crate::run::Run;
+use crate::verify::{self, Precondition};
 
 /// What was found.
 #[derive(Debug)]
@@ -27,6 +29,62 @@ pub struct Inspection {
     pub differences: Vec<Difference>,
     /// The same in words, edited files with a diff.
     pub described: Vec<String>,
+    /// Why a run of the selection would be refused.
+    pub refused: Vec<SelectError>,
+    /// What is wrong with checks and claims: a run would not start.
+    pub checks: Problems,
+    /// What is probably wrong, and is for the server to say: see [`verify::doubts`].
+    pub doubts: Vec<Problem>,
+    /// What pending migrations need and nobody provides, where [`look_closer`] was asked.
+    pub missing: Vec<Missing>,
+    /// Their preconditions, where [`look_closer`] was asked.
+    pub preconditions: Vec<Precondition>,
+}
+
+/// Something that would stop a run before its first statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// In words, with its place, one or more lines.
+    pub text: String,
+    /// The configuration or what was asked for is wrong; otherwise it is the files and the database that say no.
+    pub configuration: bool,
+}
+
+impl Inspection {
+    fn new(project: &Project, found: Option<Found>, built: Built, refused: Vec<SelectError>) -> Self {
+        let (checks, doubts) = match verify::prepare(project) {
+            Ok(checks) => (Problems::default(), verify::doubts(project, &checks)),
+            Err(problems) => (problems, Vec::new()),
+        };
+        Self {
+            found,
+            built,
+            differences: Vec::new(),
+            described: Vec::new(),
+            refused,
+            checks,
+            doubts,
+            missing: Vec::new(),
+            preconditions: Vec::new(),
+        }
+    }
+
+    /// Everything that would stop a run of this plan before its first statement, but for what `allowed` accepts.
+    pub fn stops<'a>(&'a self, allowed: &'a [String]) -> impl Iterator<Item = Stop> + 'a {
+        let accepted = |code: &str| allowed.iter().any(|name| name == code);
+        let differences = self.differences.iter().zip(&self.described);
+        let changed = differences
+            .filter(move |(difference, _)| difference.code().is_some_and(|code| !accepted(code)))
+            .map(|(_, described)| described.clone());
+        let scripts = self.built.script_errors(allowed).map(ToString::to_string);
+        let missing = self.missing.iter().map(ToString::to_string);
+        let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
+        let of_configuration = self.checks.0.iter().map(ToString::to_string);
+        let of_configuration = of_configuration.chain(self.refused.iter().map(ToString::to_string));
+        let stop = |configuration: bool| move |text: String| Stop { text, configuration };
+        let others = changed.chain(scripts).chain(missing).chain(preconditions);
+        of_configuration.map(stop(true)).chain(others.map(stop(false)))
+    }
 }
 
 /// A session for reading our own tables.
@@ -45,40 +103,32 @@ pub async fn connect(options: &ConnectOptions, wait: Option<Duration>) -> Result
 /// Plans without a database: everything is pending.
 ///
 /// # Errors
-/// When the selection makes no sense.
+/// When the selection names what does not exist.
 pub fn files_only(project: &Project, selection: &Selection) -> Result<Inspection, ApplyError> {
-    let built = build::build(project, History::default(), selection, None, Read::All)?;
-    Ok(Inspection { found: None, built, differences: Vec::new(), described: Vec::new() })
+    let (mut built, refused) =
+        build::build_leniently(project, History::default(), selection, None, Read::All)?;
+    for missing in prerequisites::created_too_late(project, &built) {
+        built.plan.notes.push(format!(
+            "{}:{}: needs {}, which {} creates, and that comes later: it must be in the database before",
+            missing.path,
+            missing.line,
+            missing.object,
+            missing.created_by.unwrap_or_default()
+        ));
+    }
+    Ok(Inspection::new(project, None, built, refused))
 }
 
-/// Reads the history and plans against it.
+/// Reads the history and plans against it. What a run would refuse is no error here: it is in the result.
 ///
 /// # Errors
-/// When the database cannot be read or the selection makes no sense or would be refused. Edited and deleted files are
-/// not an error here: they are in the result.
+/// When the database cannot be read or the selection names what does not exist.
 pub async fn database(
     project: &Project,
     session: &mut Session,
     selection: &Selection,
     read: Read,
 ) -> Result<Inspection, ApplyError> {
-    let (inspection, refused) = leniently(project, session, selection, read).await?;
-    match refused.into_iter().next() {
-        Some(refused) => Err(refused.into()),
-        None => Ok(inspection),
-    }
-}
-
-/// As [`database`], but shows what there is where a run would be refused, with the reasons of the refusal.
-///
-/// # Errors
-/// When the database cannot be read or the selection names what does not exist.
-pub async fn leniently(
-    project: &Project,
-    session: &mut Session,
-    selection: &Selection,
-    read: Read,
-) -> Result<(Inspection, Vec<SelectError>), ApplyError> {
     let found = schema::look(session).await?;
     let history = match found.version {
         Some(_) => records::read(session, &project.name).await?,
@@ -95,8 +145,32 @@ pub async fn leniently(
         server_version_num: found.server_version_num,
     };
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read)?;
-    let inspection = Inspection { found: Some(found), built, differences, described };
-    Ok((inspection, refused))
+    let inspection = Inspection::new(project, Some(found), built, refused);
+    Ok(Inspection { differences, described, ..inspection })
+}
+
+/// Looks up what pending migrations need, and measures their preconditions as far as that can be done now. Reads alone,
+/// on a session of its own that has the search path migrations run with.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn look_closer(
+    project: &Project,
+    options: &ConnectOptions,
+    inspection: &mut Inspection,
+) -> Result<(), ApplyError> {
+    if inspection.built.pending().next().is_none() {
+        return Ok(());
+    }
+    let settings = vec![("default_transaction_read_only".to_owned(), "on".to_owned())];
+    let startup = Startup { application_name: "cutover".to_owned(), settings, wait: None };
+    let mut session = Session::connect(options, &startup).await?;
+    inspection.missing = prerequisites::missing(project, &inspection.built, &mut session).await?;
+    // Checks that are written wrong are said already.
+    inspection.preconditions =
+        verify::preview(project, &inspection.built, &mut session).await.unwrap_or_default();
+    session.close().await;
+    Ok(())
 }
 
 /// A stored run: the one with this id, or the project's newest.

@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod catalog;
 pub mod clock;
+pub mod hazard;
 pub mod history;
 pub mod inspect;
 mod jitter;

@@ -102,8 +102,8 @@ pub(crate) fn of_name(
     object: &ObjectRef,
 ) -> FilePlace {
     let mut place = FilePlace { line, column, source_line: String::new() };
-    let statement = statements(migration, vars)
-        .find(|statement| (statement.line, statement.column) == (line, column));
+    let statement =
+        statements(migration, vars).find(|statement| (statement.line, statement.column) == (line, column));
     if let Some(statement) = statement {
         let offset = place_of(&statement.text, object).unwrap_or(0);
         (place.line, place.column, place.source_line) =

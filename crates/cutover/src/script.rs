@@ -11,6 +11,7 @@ use cutover_analysis::effects::{
 };
 use cutover_analysis::sql::{Item, SplitError, Splitter, Statement};
 
+use crate::hazard;
 use crate::migration::Migration;
 use crate::places::{self, FilePlace};
 use crate::plan::UnitSummary;
@@ -412,7 +413,14 @@ impl<'a> Analysis<'a> {
                     crate::text::locate(&statement.text, error.offset, statement.line, statement.column);
                 let hint =
                     "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server";
-                self.error(line, column, error.message, Some(hint.to_owned()), source_line, Some("unparsed"));
+                self.error(
+                    line,
+                    column,
+                    error.message,
+                    Some(hint.to_owned()),
+                    source_line,
+                    Some(hazard::UNPARSED),
+                );
                 Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }
             }
         };
@@ -512,13 +520,12 @@ impl<'a> Analysis<'a> {
             object.schema.as_deref() == Some("cutover")
                 || (object.kind == ObjectKind::Schema && object.name == "cutover")
         };
-        let touched =
-            [&effects.creates, &effects.alters, &effects.refers, &effects.drops, &effects.writes];
+        let touched = [&effects.creates, &effects.alters, &effects.refers, &effects.drops, &effects.writes];
         if touched.into_iter().flatten().any(ours) {
             refuse(
                 "schema cutover holds the history and is not for migrations to change",
                 "leave it out; `--allow own-schema` lets it pass",
-                Some("own-schema"),
+                Some(hazard::OWN_SCHEMA),
             );
         }
         if let Some(Outside { retry: Retry::Checkable(Check::IndexValid { index, .. }), .. }) = outside
@@ -549,7 +556,7 @@ impl<'a> Analysis<'a> {
             let hint = "qualify the names, use SET LOCAL within one transaction, or split the file; \
                         `--allow lost-settings` lets it pass"
                 .to_owned();
-            self.error(line, column, message, Some(hint), source_line, Some("lost-settings"));
+            self.error(line, column, message, Some(hint), source_line, Some(hazard::LOST_SETTINGS));
         }
     }
 
@@ -726,6 +733,6 @@ fn schemas_agree(one: &ObjectRef, other: &ObjectRef) -> bool {
     one.schema.is_none() || other.schema.is_none() || one.schema == other.schema
 }
 
-fn same_name(one: &ObjectRef, other: &ObjectRef) -> bool {
+pub(crate) fn same_name(one: &ObjectRef, other: &ObjectRef) -> bool {
     one.name == other.name && one.kind.family() == other.kind.family() && schemas_agree(one, other)
 }

@@ -26,8 +26,9 @@ pub(super) fn in_statement(sent: &Sent, message: &ServerMessage) -> Place {
 
 /// Where a statement failed: in its text, in its data, or in a function that the file itself makes.
 pub(super) fn in_file(migration: &Migration, vars: &Vars, sent: &Sent, message: &ServerMessage) -> Place {
-    let elsewhere = copy_line(migration, vars, sent, message)
-        .or_else(|| message.position.is_none().then(|| routine_line(migration, vars, sent, message)).flatten());
+    let elsewhere = copy_line(migration, vars, sent, message).or_else(|| {
+        message.position.is_none().then(|| routine_line(migration, vars, sent, message)).flatten()
+    });
     let mut place = match internal_offset(sent, message) {
         Some(offset) => statement_place(sent, offset),
         None => in_statement(sent, message),
@@ -175,10 +176,7 @@ mod tests {
         );
         assert_eq!(read("PL/pgSQL-Funktion f(integer) Zeile 3 bei RAISE"), some("f", 1, 3));
         assert_eq!(read("fonction PL/pgSQL f(), ligne 3 à RAISE"), some("f", 0, 3));
-        assert_eq!(
-            read("PL/pgSQL function inline_code_block line 2 at SQL statement"),
-            Some((None, 0, 2))
-        );
+        assert_eq!(read("PL/pgSQL function inline_code_block line 2 at SQL statement"), Some((None, 0, 2)));
         assert_eq!(read("SQL statement \"SELECT f(1) line 3\""), None);
         assert_eq!(read("PL/pgSQL function f() while casting return value"), None);
     }

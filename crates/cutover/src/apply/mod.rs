@@ -14,6 +14,7 @@ mod measured;
 mod outside;
 mod preflight;
 mod recorder;
+mod refusals;
 mod step;
 mod watch;
 mod worker;
@@ -31,9 +32,11 @@ pub use preflight::{describe as describe_difference, may_write};
 
 use self::failure::StepFailure;
 use self::recorder::Recorder;
+use self::refusals::Refusals;
 use self::step::{OpenUnit, Step, Tools};
 use self::watch::Watch;
 use crate::clock::Clock;
+use crate::hazard;
 use crate::history::{journal, lock, records, schema};
 use crate::plan::build::{self, Built, Read};
 use crate::plan::select::Selection;
@@ -130,6 +133,7 @@ pub async fn apply(
     context: Context<'_>,
 ) -> Result<Run, ApplyError> {
     let Context { clock, sink, stop, operator, tool, crash } = context;
+    hazard::all_known(&request.allow).map_err(ApplyError::NotAllowed)?;
     let id = run_id(clock);
     let started_micros = clock.now_micros();
     let mut recorder = Recorder::new(id.clone(), clock, sink);
@@ -137,7 +141,7 @@ pub async fn apply(
     let found = schema::look(&mut monitor).await?;
     // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is done before they are.
     let open_runs = found.version.is_some() && journal::has_open_runs(&mut monitor, &project.name).await?;
-    let mut built = first_plan(project, &found, open_runs, request, &mut monitor).await?;
+    let (mut built, refusals) = first_plan(project, &found, open_runs, request, &mut monitor).await?;
     let mut run = Run {
         format_version: FORMAT_VERSION,
         id: id.clone(),
@@ -153,21 +157,18 @@ pub async fn apply(
         events: Vec::new(),
     };
     if !has_work(&built, request) && !open_runs {
+        refusals.into_result()?;
         return Ok(nothing_to_do(run, recorder));
     }
-    may_write(&found)?;
-    backup::required(project, &built, request.backup.as_ref())?;
-    // A check that is written wrong is found now, not when it is its turn.
-    crate::verify::prepare(project).map_err(|problems| ApplyError::NotAllowed(problems.to_string()))?;
-    if found.version.is_none() {
-        // A database that cannot be migrated is left without so much as our own schema.
-        preflight::nothing_missing_yet(project, &built, options, &id).await?;
-    }
+    // A database that cannot be migrated is left without so much as our own schema.
+    refusals.complete(project, &built, &found, request, (options, &id)).await?;
     let token = take_over(&mut monitor, &id, &operator, request, &stop, &mut recorder).await?;
     // Only now nobody else can commit: what a runner that lost its lock had under way is decided.
     if records::read(&mut monitor, &project.name).await? != built.history {
         let found = schema::look(&mut monitor).await?;
-        built = read_and_plan(project, &found, request, &mut monitor).await?;
+        let (planned, refusals) = read_and_plan(project, &found, request, &mut monitor).await?;
+        refusals.into_result()?;
+        built = planned;
         run.plan = built.plan.clone();
     }
     if !has_work(&built, request) {
@@ -207,10 +208,10 @@ async fn first_plan(
     open_runs: bool,
     request: &Request,
     monitor: &mut Session,
-) -> Result<Built, ApplyError> {
+) -> Result<(Built, Refusals), ApplyError> {
     let ordinary = found.version.is_some() && !open_runs && request.selection == Selection::default();
     if ordinary && records::is_exactly(monitor, &project.name, &project.migrations).await? {
-        return Ok(build::idle(project, found));
+        return Ok((build::idle(project, found), Refusals::default()));
     }
     read_and_plan(project, found, request, monitor).await
 }
@@ -249,23 +250,25 @@ async fn read_and_plan(
     found: &schema::Found,
     request: &Request,
     monitor: &mut Session,
-) -> Result<Built, ApplyError> {
+) -> Result<(Built, Refusals), ApplyError> {
     let history = match found.version {
         Some(_) => records::read(monitor, &project.name).await?,
         None => records::History::default(),
     };
-    preflight::unchanged_files(project, &history, &request.allow, monitor).await?;
+    let mut refusals = Refusals::default();
+    match preflight::unchanged_files(project, &history, &request.allow, monitor).await {
+        Err(changed @ ApplyError::ChangedFiles(_)) => refusals.note(Err(changed)),
+        other => other?,
+    }
     let target = Target {
         system_identifier: found.system_identifier.clone(),
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
-    let built = build::build(project, history, &request.selection, Some(target), Read::Work)?;
-    let errors: Vec<_> = built.script_errors(&request.allow).cloned().collect();
-    if !errors.is_empty() {
-        return Err(ApplyError::Scripts(errors));
-    }
-    Ok(built)
+    let (built, refused) =
+        build::build_leniently(project, history, &request.selection, Some(target), Read::Work)?;
+    refusals.note_plan(&built, refused, request);
+    Ok((built, refusals))
 }
 
 /// Records the run before its first step, durably: its id must be known to whoever finds a half-done step.

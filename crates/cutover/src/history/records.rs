@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use similar::TextDiff;
 
 use super::{HistoryError, compress};
+use crate::hazard;
 use crate::migration::{Migration, MigrationId, Version};
 use crate::project::text;
 
@@ -214,9 +215,9 @@ impl Difference {
     /// The code by which `--allow` accepts it; renames need none.
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::Edited { unfinished: true, .. } => Some("edited-unfinished"),
-            Self::Edited { .. } => Some("edited-migration"),
-            Self::Deleted { .. } => Some("deleted-migration"),
+            Self::Edited { unfinished: true, .. } => Some(hazard::EDITED_UNFINISHED),
+            Self::Edited { .. } => Some(hazard::EDITED_MIGRATION),
+            Self::Deleted { .. } => Some(hazard::DELETED_MIGRATION),
             Self::Renamed { .. } => None,
         }
     }

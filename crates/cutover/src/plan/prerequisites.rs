@@ -45,7 +45,10 @@ impl fmt::Display for Missing {
         }
         match &self.created_by {
             Some(path) if self.created_later => {
-                write!(f, "\n  hint: {path} creates it, but comes after this one: the numbers must be the other way round")
+                write!(
+                    f,
+                    "\n  hint: {path} creates it, but comes after this one: the numbers must be the other way round"
+                )
             }
             Some(path) => write!(f, "\n  hint: {path} creates it: apply that first"),
             None => write!(f, "\n  hint: no migration of this project creates it"),

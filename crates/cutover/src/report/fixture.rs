@@ -29,6 +29,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         creates,
         parts: Vec::new(),
         alters: Vec::new(),
+        references: Vec::new(),
         drops: Vec::new(),
         opaque: None,
         state: StepState::Pending,
@@ -104,6 +105,7 @@ fn steps() -> Vec<Step> {
     steps[11].claims.deferred = true;
     steps[11].claims.requires = vec!["0130".into()];
     steps[11].alters = vec!["table backtest_runs".into()];
+    steps[11].references = vec!["table jobs".into()];
     steps[11].statements = 2;
     steps
 }

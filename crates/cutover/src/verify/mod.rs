@@ -10,6 +10,7 @@ mod checks;
 mod claim;
 mod measure;
 mod prepare;
+mod preview;
 mod replay;
 mod runner;
 mod sandbox;
@@ -27,12 +28,13 @@ use thiserror::Error;
 use crate::catalog::{self, CatalogError};
 use crate::history::records::History;
 use crate::migration::MigrationId;
-use crate::project::{Problems, Project, When};
+use crate::project::{Problem, Problems, Project, When};
 use crate::run::{CheckResult, Verdict};
 
 pub use checks::{KindInfo, kinds};
 pub use measure::Limits;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, prepare, problems_of};
+pub use preview::{Precondition, preview};
 pub use sandbox::SandboxProvider;
 pub use stages::reached;
 
@@ -193,6 +195,14 @@ pub async fn figures(project: &Project, options: &ConnectOptions) -> Result<Vec<
         digest: found.digest,
     };
     Ok(there.into_iter().zip(digests).map(figure).collect())
+}
+
+/// What is probably wrong with checks and the design, but is for the server to say: SQL that the grammar of PostgreSQL 18
+/// refuses, a design that cannot be put in order. Nothing of it keeps a run from starting.
+pub fn doubts(project: &Project, checks: &[Prepared]) -> Vec<Problem> {
+    let mut doubts: Vec<Problem> = checks.iter().flat_map(|check| check.doubts.iter().cloned()).collect();
+    doubts.extend(build::problems(project));
+    doubts
 }
 
 /// Whether answers let a run succeed: false and not measured do not, skipped does.

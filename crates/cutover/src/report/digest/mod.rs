@@ -326,7 +326,7 @@ fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {
             "The state of a step outside a transaction is not known: a person must decide.",
         ),
         Some(Outcome::Interrupted) => {
-            ("Interrupted", "The run was stopped on request; what is applied is listed below.")
+            ("Interrupted", "The run was stopped on request; the next one goes on from there.")
         }
         Some(Outcome::LockNotObtained) => (
             "Lock not obtained",

@@ -168,6 +168,8 @@ pub(in crate::report) struct Objects<'a> {
     /// What belongs to a table among `creates`.
     pub(in crate::report) parts: &'a [String],
     pub(in crate::report) alters: &'a [String],
+    /// Tables its foreign keys point to.
+    pub(in crate::report) references: &'a [String],
     pub(in crate::report) drops: &'a [String],
     pub(in crate::report) claimed: bool,
 }
@@ -209,12 +211,14 @@ pub(in crate::report) fn parts_in_words(parts: &[String]) -> String {
 }
 
 pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
-    let seen = !(step.creates.is_empty() && step.alters.is_empty() && step.drops.is_empty());
+    let lists = [&step.creates, &step.alters, &step.references, &step.drops];
+    let seen = lists.iter().any(|list| !list.is_empty());
     if seen || step.statements > 0 {
         Objects {
             creates: &step.creates,
             parts: &step.parts,
             alters: &step.alters,
+            references: &step.references,
             drops: &step.drops,
             claimed: false,
         }
@@ -223,6 +227,7 @@ pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
             creates: &step.claims.creates,
             parts: &[],
             alters: &step.claims.alters,
+            references: &[],
             drops: &[],
             claimed: true,
         }

@@ -67,12 +67,17 @@ fn row(digest: &Digest<'_>, order: usize, step: &StepView<'_>) -> Markup {
 }
 
 fn does(step: &Step) -> Markup {
-    let Objects { creates, parts, alters, drops, claimed } = objects(step);
+    let Objects { creates, parts, alters, references, drops, claimed } = objects(step);
     let parts = parts_in_words(parts);
-    let kinds = [("+", "creates", creates), ("~", "alters", alters), ("−", "drops", drops)];
+    let kinds = [
+        ("+", "creates", creates),
+        ("~", "alters", alters),
+        ("→", "references", references),
+        ("−", "drops", drops),
+    ];
     let all =
         || kinds.iter().flat_map(|(sign, verb, names)| names.iter().map(move |name| (sign, verb, name)));
-    let total = creates.len() + alters.len() + drops.len();
+    let total: usize = kinds.iter().map(|(_, _, names)| names.len()).sum();
     html! {
         @if total > 0 {
             ul.objects {

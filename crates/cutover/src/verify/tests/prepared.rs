@@ -57,7 +57,7 @@ fn mistakes_in_keys_are_named_with_their_place() {
 #[test]
 fn check_files_are_checked_too() {
     for (text, expected) in [
-        ("SELECT 1; COMMIT;", "line 1: a check runs in a transaction of its own"),
+        ("SELECT 1; COMMIT;", "checks/a.sql:1:11: a check runs in a transaction of its own"),
         ("-- cutover: nam x\nSELECT 1;", "unknown directive \"nam\""),
         ("-- cutover: name\nSELECT 1;", "the name is missing"),
         ("\\copy t from 'x'\n", "commands of psql"),
