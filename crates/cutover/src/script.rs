@@ -366,8 +366,9 @@ impl<'a> Analysis<'a> {
                     self.keep(Item::Statement(statement));
                 }
                 Ok(Item::PsqlCommand { text, line, column }) => {
+                    let text = crate::text::visible(&text);
                     let message =
-                        format!("psql command {text:?} cannot be run: only SQL is sent to the server");
+                        format!("psql command `{text}` cannot be run: only SQL is sent to the server");
                     let hint = "remove it, or run that part of the file with psql".to_owned();
                     self.error(line, column, message, Some(hint), String::new(), None);
                 }

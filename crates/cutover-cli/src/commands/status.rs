@@ -217,8 +217,18 @@ fn text(inspection: &Inspection, all: bool) -> String {
             let _ = writeln!(out, "{described}");
         }
     }
-    for refusal in refusals(inspection) {
-        let _ = writeln!(out, "\napply would refuse: {}", visible_lines(&refusal));
+    let refusals: Vec<String> = refusals(inspection).collect();
+    match refusals.as_slice() {
+        [] => {}
+        [one] => {
+            let _ = writeln!(out, "\napply would refuse: {}", visible_lines(one));
+        }
+        several => {
+            let _ = writeln!(out, "\napply would refuse, for {}:", count(several.len(), "reason", "reasons"));
+            for refusal in several {
+                let _ = writeln!(out, "\n  {}", visible_lines(refusal));
+            }
+        }
     }
     out
 }

@@ -40,9 +40,12 @@ impl Refusals {
         request: &Request,
         (options, run): (&ConnectOptions, &str),
     ) -> Result<(), ApplyError> {
+        // The configuration comes first, as in all other lists.
+        if let Err(problems) = verify::prepare(project) {
+            self.0.insert(0, ApplyError::Checks(problems));
+        }
         self.note(preflight::may_write(found));
         self.note(backup::required(project, built, request.backup.as_ref()).map(drop));
-        self.note(verify::prepare(project).map(drop).map_err(ApplyError::Checks));
         if found.version.is_none() || !self.0.is_empty() {
             match preflight::nothing_missing_yet(project, built, options, run).await {
                 missing @ Err(ApplyError::Missing(_)) => self.note(missing),

@@ -139,6 +139,7 @@ fn step(project: &Project, migration: &Migration, state: StepState, script: Opti
         script.creates.iter().partition(|object| script.is_part(object));
     let elsewhere = |object: &&ObjectRef| !script.makes(object) && !script.is_part(object);
     let alters: Vec<&ObjectRef> = script.alters.iter().filter(elsewhere).collect();
+    let writes: Vec<&ObjectRef> = script.writes.iter().filter(elsewhere).collect();
     let references: Vec<&ObjectRef> = script.refers.iter().filter(elsewhere).collect();
     Step {
         migration: migration.id.clone(),
@@ -154,6 +155,7 @@ fn step(project: &Project, migration: &Migration, state: StepState, script: Opti
         parts: names(&parts),
         alters: names(&alters),
         references: names(&references),
+        writes: names(&writes),
         drops: script.drops.iter().map(ToString::to_string).collect(),
         opaque: script.opaque.clone(),
         state,
@@ -172,8 +174,13 @@ fn stages(project: &Project, reached: Option<usize>) -> Vec<StageSummary> {
     project.stages.iter().enumerate().map(summary).collect()
 }
 
+/// Objects as `kind name`; by name alone where the statement does not say what kind of relation it is.
 fn names(objects: &[&ObjectRef]) -> Vec<String> {
-    objects.iter().map(ToString::to_string).collect()
+    let name = |object: &&ObjectRef| {
+        let text = object.to_string();
+        text.strip_prefix("relation ").map_or(text.clone(), str::to_owned)
+    };
+    objects.iter().map(name).collect()
 }
 
 /// What is said of a stage without migrations, or with optional ones alone, whatever is pending before it; `None` for

@@ -88,6 +88,9 @@ pub struct Step {
     /// creates itself.
     #[serde(default)]
     pub references: Vec<String>,
+    /// Tables whose rows it writes or empties, as `kind name`. Not those that it creates itself.
+    #[serde(default)]
+    pub writes: Vec<String>,
     /// Objects the parser sees dropped.
     pub drops: Vec<String>,
     /// Why the effects are not fully known, where they are not.

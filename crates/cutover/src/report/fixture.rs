@@ -30,6 +30,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         parts: Vec::new(),
         alters: Vec::new(),
         references: Vec::new(),
+        writes: Vec::new(),
         drops: Vec::new(),
         opaque: None,
         state: StepState::Pending,
@@ -106,6 +107,7 @@ fn steps() -> Vec<Step> {
     steps[11].claims.requires = vec!["0130".into()];
     steps[11].alters = vec!["table backtest_runs".into()];
     steps[11].references = vec!["table jobs".into()];
+    steps[9].writes = vec!["strategies".into()];
     steps[11].statements = 2;
     steps
 }

@@ -30,6 +30,7 @@ use crate::history::records::History;
 use crate::migration::MigrationId;
 use crate::project::{Problem, Problems, Project, When};
 use crate::run::{CheckResult, Verdict};
+use crate::text::visible;
 
 pub use checks::{KindInfo, kinds};
 pub use measure::Limits;
@@ -203,6 +204,17 @@ pub fn doubts(project: &Project, checks: &[Prepared]) -> Vec<Problem> {
     let mut doubts: Vec<Problem> = checks.iter().flat_map(|check| check.doubts.iter().cloned()).collect();
     doubts.extend(build::problems(project));
     doubts
+}
+
+/// An answer that is not what was expected, in one line.
+pub(crate) fn complaint(answer: &CheckResult) -> String {
+    let verb = if answer.verdict == Verdict::NotMeasured { "could not be measured:" } else { "found" };
+    format!(
+        "{}: expected {}, {verb} {}",
+        visible(&answer.name),
+        visible(&answer.expected),
+        visible(&answer.found)
+    )
 }
 
 /// Whether answers let a run succeed: false and not measured do not, skipped does.

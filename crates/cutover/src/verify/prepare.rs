@@ -131,6 +131,7 @@ fn read(project: &Project, spec: &CheckSpec, complete: bool, problems: &mut Prob
         return None;
     };
     let mut table = spec.params.clone();
+    table.call(format!("check {:?}", spec.name));
     let requires = table.take_strings("requires");
     let requires =
         requires.into_iter().filter_map(|version| match select::find(project, version.get_ref()) {

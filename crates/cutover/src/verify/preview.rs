@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::measure::Ctx;
 use super::prepare::{Prepared, prepare};
-use super::{Limits, runner, succeeded};
+use super::{Limits, complaint, runner, succeeded};
 use crate::migration::MigrationId;
 use crate::plan::build::Built;
 use crate::plan::{label, prerequisites};
 use crate::project::{Problems, Project, When};
-use crate::run::{CheckResult, Verdict};
+use crate::run::CheckResult;
 use crate::script::{Script, same_name};
 use crate::text::visible;
 
@@ -63,11 +63,8 @@ impl Precondition {
 impl fmt::Display for Precondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: what must hold before it does not", visible(&self.path))?;
-        self.answers.iter().filter(|answer| !succeeded(std::slice::from_ref(answer))).try_for_each(|answer| {
-            let verb = if answer.verdict == Verdict::NotMeasured { "could not be measured" } else { "found" };
-            let (name, found) = (visible(&answer.name), visible(&answer.found));
-            write!(f, "\n  {name}: expected {}, {verb}: {found}", visible(&answer.expected))
-        })
+        let bad = self.answers.iter().filter(|answer| !succeeded(std::slice::from_ref(answer)));
+        bad.into_iter().try_for_each(|answer| write!(f, "\n  {}", complaint(answer)))
     }
 }
 
@@ -160,11 +157,12 @@ impl Earlier<'_> {
         for object in absent {
             let made = |script: &Script| script.creates.iter().any(|made| same_name(made, object));
             if let Some((index, _)) = self.scripts().find(|(_, script)| made(script)) {
-                return Some(format!("it reads {object}, which {} creates first", self.label(index)));
+                return Some(format!("it reads {}, which {} creates first", object.name, self.label(index)));
             }
             if let Some((index, _)) = self.scripts().find(|(_, script)| script.opaque.is_some()) {
                 return Some(format!(
-                    "it reads {object}, which is not there yet; what {} creates is not known",
+                    "it reads {}, which is not there yet; what {} creates is not known",
+                    object.name,
                     self.label(index)
                 ));
             }

@@ -265,7 +265,7 @@ async fn what_is_missing_is_named_before_the_first_statement() {
     assert!(matches!(error, ApplyError::Missing(_)), "{error:?}");
     let said = error.to_string();
     for part in [
-        "V2__b.sql:3:44: needs table nowhere",
+        "V2__b.sql:3:46: needs table nowhere",
         "no migration of this project creates it",
         "V3__c.sql:1:17: needs",
         "V4__d.sql creates it, but comes after this one",

@@ -206,6 +206,22 @@ impl<'a> Digest<'a> {
         })
     }
 
+    /// Whether a check is a precondition that kept its migration from starting: what is said of the failure says it.
+    pub(super) fn is_said_by_failure(&self, check: &CheckResult) -> bool {
+        let measured_later =
+            self.passes.iter().any(|pass| pass.checks.iter().any(|other| std::ptr::eq(*other, check)));
+        let failed = self.failures().any(|(step, ..)| check.migration.as_ref() == Some(step.id));
+        failed && !measured_later && matches!(check.verdict, Verdict::False | Verdict::NotMeasured)
+    }
+
+    /// Checks that are false or could not be measured, but for preconditions that a failure tells of.
+    pub(super) fn doubtful(&self) -> Vec<&'a CheckResult> {
+        let doubtful = self.checks.iter().copied().filter(|check| {
+            matches!(check.verdict, Verdict::False | Verdict::NotMeasured) && !self.is_said_by_failure(check)
+        });
+        doubtful.collect()
+    }
+
     /// Parts such as `20 applied`, `3 skipped`, without those that are zero.
     pub(super) fn tally(&self) -> Vec<String> {
         let applied = self.number(|fate| fate == Fate::Applied);
@@ -249,7 +265,9 @@ impl<'a> Digest<'a> {
 
     /// Claims that do not hold, in words.
     pub(super) fn doubts(&self) -> Option<String> {
-        let (wrong, unknown) = (self.verdicts(Verdict::False), self.verdicts(Verdict::NotMeasured));
+        let doubtful = self.doubtful();
+        let number = |verdict| doubtful.iter().filter(|check| check.verdict == verdict).count();
+        let (wrong, unknown) = (number(Verdict::False), number(Verdict::NotMeasured));
         let mut doubts = Vec::new();
         if wrong > 0 {
             doubts.push(count(wrong, "claim is false", "claims are false"));

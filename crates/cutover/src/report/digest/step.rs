@@ -170,6 +170,8 @@ pub(in crate::report) struct Objects<'a> {
     pub(in crate::report) alters: &'a [String],
     /// Tables its foreign keys point to.
     pub(in crate::report) references: &'a [String],
+    /// Tables whose rows it writes.
+    pub(in crate::report) writes: &'a [String],
     pub(in crate::report) drops: &'a [String],
     pub(in crate::report) claimed: bool,
 }
@@ -211,7 +213,7 @@ pub(in crate::report) fn parts_in_words(parts: &[String]) -> String {
 }
 
 pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
-    let lists = [&step.creates, &step.alters, &step.references, &step.drops];
+    let lists = [&step.creates, &step.alters, &step.references, &step.writes, &step.drops];
     let seen = lists.iter().any(|list| !list.is_empty());
     if seen || step.statements > 0 {
         Objects {
@@ -219,6 +221,7 @@ pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
             parts: &step.parts,
             alters: &step.alters,
             references: &step.references,
+            writes: &step.writes,
             drops: &step.drops,
             claimed: false,
         }
@@ -228,6 +231,7 @@ pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
             parts: &[],
             alters: &step.claims.alters,
             references: &[],
+            writes: &[],
             drops: &[],
             claimed: true,
         }

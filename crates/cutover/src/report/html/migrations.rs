@@ -67,12 +67,13 @@ fn row(digest: &Digest<'_>, order: usize, step: &StepView<'_>) -> Markup {
 }
 
 fn does(step: &Step) -> Markup {
-    let Objects { creates, parts, alters, references, drops, claimed } = objects(step);
+    let Objects { creates, parts, alters, references, writes, drops, claimed } = objects(step);
     let parts = parts_in_words(parts);
     let kinds = [
         ("+", "creates", creates),
         ("~", "alters", alters),
         ("→", "references", references),
+        ("✎", "writes", writes),
         ("−", "drops", drops),
     ];
     let all =

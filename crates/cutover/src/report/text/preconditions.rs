@@ -52,7 +52,11 @@ fn rows(precondition: &Precondition) -> Vec<Vec<Cell>> {
         };
         let (mark, tone, words) = match &precondition.later {
             // What holds or not can change before it counts.
-            Some(why) => ("·", Tone::Dim, format!("{words}; {}", later(why))),
+            Some(why) => (
+                "·",
+                Tone::Dim,
+                escape::line(&format!("{words}; is measured again then: {why}")).into_owned(),
+            ),
             None => (mark, tone, words),
         };
         row(mark, tone, &answer.name, words, duration(answer.elapsed))
