@@ -383,6 +383,7 @@ impl<'a> Analysis<'a> {
 
     /// The text ends here, whatever else may be in the file.
     fn unreadable(&mut self, error: &SplitError) {
+        self.script.opaque.get_or_insert_with(|| "it cannot be read to its end".to_owned());
         if let SplitError::Read(cause) = error
             && let Some(missing) = PlaceholderError::of(cause)
         {

@@ -167,5 +167,13 @@ pub(crate) fn refuse_draft(
     let stops = inspection.iter().flat_map(|inspection| inspection.stops(allowed));
     // What is wrong with checks is among the problems, as far as it can be known.
     let others = stops.filter(|stop| !stop.configuration).map(|stop| stop.text);
-    CliError::usage(all(problems.chain(others)))
+    let texts: Vec<String> = problems.chain(others).collect();
+    match texts.as_slice() {
+        [one] => CliError::usage(one),
+        many => CliError::usage(format!(
+            "{} in this project:\n\n{}",
+            count(many.len(), "problem", "problems"),
+            many.join("\n\n")
+        )),
+    }
 }

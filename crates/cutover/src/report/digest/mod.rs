@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 pub(super) use groups::{Group, grouped_checks};
-pub(super) use step::{Fate, Objects, StepView, objects, parts_in_words};
+pub(super) use step::{Fate, Objects, StepView, bare, objects, parts_in_words};
 
 use super::format::{count, duration};
 use crate::migration::MigrationId;
@@ -32,8 +32,10 @@ pub(super) struct Digest<'a> {
     pub(super) backups: Vec<Backup<'a>>,
     /// Times spent waiting for another runner, and whom for.
     pub(super) runner_waits: Vec<Phase<'a>>,
-    /// From just before the first check to the last, where the run itself measured after its last step.
-    pub(super) verification: Option<Phase<'a>>,
+    /// Stretches in which the run itself measured: preconditions of a migration, with its id, or figures of tables.
+    pub(super) measured: Vec<(Option<&'a MigrationId>, Phase<'a>)>,
+    /// Time until the run had its plan and began, where it did.
+    pub(super) planned: Option<Duration>,
     /// Time from the start to the run's end, or to the last event where no end is recorded. What was measured later has
     /// its own time, see `verification`.
     pub(super) took: Duration,
@@ -110,7 +112,8 @@ impl<'a> Digest<'a> {
             checks: Vec::new(),
             backups: Vec::new(),
             runner_waits: Vec::new(),
-            verification: None,
+            measured: Vec::new(),
+            planned: None,
             passes: Vec::new(),
             took: took(run),
             several_roots: several_roots(&run.plan),
@@ -159,8 +162,7 @@ impl<'a> Digest<'a> {
                         pass.took = at.saturating_sub(pass_began);
                     }
                     if self.passes.is_empty() {
-                        let from = self.verification.as_ref().map_or(previous, |phase| phase.from);
-                        self.verification = Some(Phase { from, to: at, what: "" });
+                        self.note_measured(check.migration.as_ref(), previous, at, "preconditions");
                     }
                     // A later answer stands in place of an earlier one.
                     match answered.entry((check.name.as_str(), check.kind.as_str())) {
@@ -171,7 +173,8 @@ impl<'a> Digest<'a> {
                         }
                     }
                 }
-                EventKind::StepStarted { .. } => self.verification = None,
+                EventKind::RunStarted { .. } => self.planned = Some(at),
+                EventKind::Figures { .. } => self.note_measured(None, previous, at, "figures of tables"),
                 _ => {}
             }
             if !matches!(event.kind, EventKind::RunnerWaiting { .. })
@@ -183,6 +186,14 @@ impl<'a> Digest<'a> {
         }
         if let Some((from, what)) = waiting {
             self.runner_waits.push(Phase { from, to: previous, what });
+        }
+    }
+
+    /// Something was measured by the run itself: a stretch of its own, or the one before goes on.
+    fn note_measured(&mut self, of: Option<&'a MigrationId>, from: Duration, to: Duration, what: &'a str) {
+        match self.measured.last_mut() {
+            Some((id, phase)) if *id == of && phase.to == from => phase.to = to,
+            _ => self.measured.push((of, Phase { from, to, what })),
         }
     }
 

@@ -116,7 +116,8 @@ impl<'a> Fate<'a> {
             Self::Skipped { why } => (why, ""),
             _ => return None,
         };
-        Some(why.unwrap_or(otherwise))
+        // The state is said already: what is of interest is what can be done about it.
+        Some(why.filter(|why| *why != self.word()).unwrap_or(otherwise))
     }
 }
 
@@ -210,6 +211,11 @@ pub(in crate::report) fn parts_in_words(parts: &[String]) -> String {
         words.push(count(rest, "other object", "other objects"));
     }
     words.join(", ")
+}
+
+/// A table without the word for it: what is altered, referred to or dropped is one unless something else is said.
+pub(in crate::report) fn bare(object: &str) -> &str {
+    object.strip_prefix("table ").unwrap_or(object)
 }
 
 pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
 use crate::plan::{Plan, StageSummary, Step, StepState};
-use crate::report::digest::{Objects, objects, parts_in_words, several_roots};
+use crate::report::digest::{Objects, bare, objects, parts_in_words, several_roots};
 use crate::report::escape;
 use crate::report::format::{count, grouped, server_version};
 
@@ -159,7 +159,7 @@ fn head(out: &mut String, plan: &Plan, style: TextStyle) {
         return;
     }
     let total = count(plan.steps.len(), "migration", "migrations");
-    let to_run = if to_run == 0 { "nothing".to_owned() } else { grouped(to_run) };
+    let to_run = if to_run == 0 { "none".to_owned() } else { grouped(to_run) };
     put!(out, ": {to_run} of {total} to apply{target}");
 }
 
@@ -360,11 +360,6 @@ fn contents(step: &Step) -> String {
     }
     let claimed = if claimed && !all.is_empty() { " (claimed)" } else { "" };
     format!("{}{claimed}", escape::line(&all.join("; ")))
-}
-
-/// A table without the word for it: what is altered or dropped is one unless something else is said.
-fn bare(object: &str) -> &str {
-    object.strip_prefix("table ").or_else(|| object.strip_prefix("relation ")).unwrap_or(object)
 }
 
 /// The first objects by name, the others in numbers.

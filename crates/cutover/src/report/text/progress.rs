@@ -155,7 +155,7 @@ impl<'a> Progress<'a> {
                 ))
             }
             EventKind::UnitFinished { migration, unit, units, took } => {
-                let words = format!("{}  unit {unit} of {units}  {}", self.label(migration), duration(*took));
+                let words = format!("{}  part {unit} of {units}  {}", self.label(migration), duration(*took));
                 Some(self.marked(" ", Tone::Plain, &self.dim(&words)))
             }
             EventKind::StepFailed { migration, message, state, .. } => {
