@@ -174,3 +174,26 @@ fn of_failure(failure: &Failure) -> Exit {
         Failure::Server(_) | Failure::Invalid(_) => Exit::RolledBack,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_exit_codes_has_each_once() {
+        let all = [
+            Exit::Done,
+            Exit::No,
+            Exit::Usage,
+            Exit::Connection,
+            Exit::RolledBack,
+            Exit::NeedsPerson,
+            Exit::Lock,
+            Exit::Interrupted,
+        ];
+        let page = include_str!("../../../docs/exit-codes.md");
+        let lines = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |")?.0.parse().ok());
+        let documented: Vec<u8> = lines.collect();
+        assert_eq!(documented, all.map(|exit| exit as u8));
+    }
+}

@@ -63,7 +63,7 @@ async fn show_all(
         let inspection = inspect::database(project, &mut session, &Selection::default(), Read::All).await?;
         session.close().await;
         if app.output.is_json() || app.output.is_verbose() {
-            return show(app, &inspection);
+            return show(app, &inspection, &[]);
         }
         app.output.print(&plan_overview(&inspection.built.plan, app.output.style()));
         Ok(())

@@ -21,7 +21,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let selection = Selection::from(&arguments.selection);
     let inspection = look(app, project, options, &selection, Read::Pending).await?;
-    show(app, &inspection)?;
+    show(app, &inspection, &arguments.allow)?;
     let mut others = Vec::new();
     if inspection.built.pending().next().is_some() {
         let may_not = inspection.found.as_ref().and_then(|found| may_write(found).err());

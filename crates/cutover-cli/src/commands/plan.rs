@@ -43,7 +43,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         return Err(refuse_draft(app, &draft, &selection, arguments.offline, &[]));
     }
     let inspection = inspection(app, &draft.project, &selection, arguments.offline)?;
-    show(app, &inspection)?;
+    show(app, &inspection, &[])?;
     refuse(&inspection, &[], Vec::new())?;
     Ok(Exit::Done)
 }
@@ -100,13 +100,13 @@ struct Document<'a> {
 }
 
 /// The plan itself, what is known of preconditions, and what is doubtful.
-pub(crate) fn show(app: &App, inspection: &Inspection) -> Result<(), CliError> {
+pub(crate) fn show(app: &App, inspection: &Inspection, allowed: &[String]) -> Result<(), CliError> {
     let doubts = || inspection.doubts.iter().map(ToString::to_string);
     if app.output.is_json() {
         return app.output.json(&Document {
             plan: &inspection.built.plan,
             preconditions: &inspection.preconditions,
-            stops: inspection.stops(&[]).map(|stop| stop.text).collect(),
+            stops: inspection.stops(allowed).map(|stop| stop.text).collect(),
             doubts: doubts().collect(),
         });
     }

@@ -53,4 +53,6 @@ pub fn answers_besides_failures(run: &Run) -> Vec<CheckResult> {
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod json_docs;
+#[cfg(test)]
 mod tests;

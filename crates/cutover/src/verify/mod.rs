@@ -87,10 +87,12 @@ pub enum VerifyError {
         suggestion: Option<String>,
     },
     /// No such kind of check.
-    #[error("there is no kind of check {kind:?}; known kinds: {known}")]
+    #[error("there is no kind of check {kind:?}{}; known kinds: {known}", suggestion.as_ref().map(|kind| format!(" (did you mean {kind}?)")).unwrap_or_default())]
     UnknownKind {
         /// The kind asked for.
         kind: String,
+        /// One that is alike.
+        suggestion: Option<String>,
         /// All of them.
         known: String,
     },
