@@ -109,9 +109,11 @@ mod tests {
                         apply --dry-run` show what would be refused, with the code.\n"
             .to_owned();
         for Hazard { code, meaning, accepted, when } in HAZARDS {
-            page.push_str(&format!(
-                "\n## `{code}`\n\n{meaning}\n\n**Accepted:** {accepted}\n\n**Right to use:** {when}\n"
-            ));
+            page += &[
+                format!("\n## `{code}`\n\n{meaning}\n"),
+                format!("\n**Accepted:** {accepted}\n\n**Right to use:** {when}\n"),
+            ]
+            .concat();
         }
         expect_test::expect_file!["../../../docs/allow.md"].assert_eq(&page);
     }

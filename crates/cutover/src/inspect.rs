@@ -194,3 +194,78 @@ pub async fn stored_run(
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(files: &[(&str, &str)]) -> Inspection {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
+        files_only(&Project::embedded("p", &files).unwrap(), &Selection::default()).unwrap()
+    }
+
+    #[test]
+    fn a_reference_and_a_row_are_no_alterations() {
+        let inspection = look(&[
+            ("V1__a.sql", "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE log (n int);"),
+            (
+                "V2__b.sql",
+                "CREATE TABLE orders (u int REFERENCES users, o int);\nINSERT INTO orders SELECT 1, 2;\n\
+                 ALTER TABLE orders ADD FOREIGN KEY (o) REFERENCES orders;\nINSERT INTO log VALUES (1);",
+            ),
+            ("V3__c.sql", "ALTER TABLE users ADD boss int REFERENCES users; TRUNCATE log;"),
+        ]);
+        let step = |at: usize| {
+            let step = &inspection.built.plan.steps[at];
+            [&step.alters, &step.references, &step.writes].map(|list| list.join(", "))
+        };
+        assert_eq!(step(0), ["", "", ""]);
+        assert_eq!(step(1), ["", "table users", "log"]);
+        assert_eq!(step(2), ["table users", "", "table log"]);
+    }
+
+    #[test]
+    fn files_without_statements_and_needs_that_come_later_are_noted() {
+        let inspection = look(&[
+            ("V1__a.sql", "-- to come\n"),
+            ("V2__b.sql", "BEGIN;\nCOMMIT;\n"),
+            ("V3__c.sql", "CREATE TABLE c (n int\n  REFERENCES d);"),
+            ("V4__d.sql", "CREATE TABLE d (n int PRIMARY KEY);"),
+        ]);
+        let notes = &inspection.built.plan.notes;
+        let expected = [
+            "V1__a.sql has no statements: it is only recorded as applied",
+            "V2__b.sql: its outer BEGIN … COMMIT is replaced by cutover's own transaction",
+            "V2__b.sql has no statements: it is only recorded as applied",
+            "V3__c.sql:2: needs table d, which V4__d.sql creates, and that comes later: it must be in the database before",
+        ];
+        assert_eq!(notes.as_slice(), expected);
+        assert_eq!(inspection.stops(&[]).count(), 0);
+    }
+
+    #[test]
+    fn errors_in_files_have_their_column_and_their_whole_line() {
+        let inspection = look(&[
+            ("V1__a.sql", "SELECT 1;\n  \\echo 'x'\nSELECT 2; SELEC 3; SELECT 4;\n"),
+            ("V2__b.sql", "-- cutover: new-transacton\nSELECT 1;\nSELECT 'open;\n"),
+        ]);
+        let said: Vec<String> = inspection.stops(&[]).map(|stop| stop.text).collect();
+        let begin = |at: usize, expected: &str| assert!(said[at].starts_with(expected), "{}", said[at]);
+        begin(
+            0,
+            "V1__a.sql:2:3: psql command `\\echo 'x'` cannot be run: only SQL is sent to the server\n  |\n2 |   \\echo 'x'\n  |   ^\n",
+        );
+        begin(
+            1,
+            "V1__a.sql:3:11: syntax error at or near \"SELEC\"\n  |\n3 | SELECT 2; SELEC 3; SELECT 4;\n  |           ^\n",
+        );
+        begin(2, "V2__b.sql:1:1: unknown directive \"new-transacton\"");
+        assert!(said[2].contains("1 | -- cutover: new-transacton\n  | ^"), "{}", said[2]);
+        begin(3, "V2__b.sql:3:8: a string that is not terminated");
+        assert!(said[3].contains("3 | SELECT 'open;\n  |        ^"), "{}", said[3]);
+        assert_eq!(said.len(), 4, "{said:#?}");
+        // What is allowed by its code is no stop.
+        let allowed = ["unparsed".to_owned()];
+        assert_eq!(inspection.stops(&allowed).count(), 3);
+    }
+}

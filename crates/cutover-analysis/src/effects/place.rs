@@ -79,11 +79,7 @@ fn candidate(tokens: &[Token<'_>], at: usize, object: &ObjectRef) -> Option<(u8,
                 score += 3;
             }
         }
-        ObjectKind::Routine => {
-            if tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Open) {
-                score += 3;
-            }
-        }
+        ObjectKind::Routine if tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Open) => score += 3,
         ObjectKind::Type => {
             // A column's name, AS or :: stands before a type, but a comma or parenthesis before a column.
             let before = start.checked_sub(1).and_then(|before| tokens.get(before));

@@ -109,14 +109,12 @@ async fn look(
     };
     let earlier = Earlier { project, built, before };
     let reads = check.check.reads();
-    precondition.later = match earlier.keeps_from_measuring(check, &reads, session).await {
-        Some(why) => Some(why),
-        None => {
-            let mut ctx = Ctx { session, project, limits: Limits::default(), wider: None };
-            precondition.answers = runner::measure(check, &mut ctx, &built.history).await;
-            earlier.changes(&reads)
-        }
-    };
+    precondition.later = earlier.keeps_from_measuring(check, &reads, session).await;
+    if precondition.later.is_none() {
+        let mut ctx = Ctx { session, project, limits: Limits::default(), wider: None };
+        precondition.answers = runner::measure(check, &mut ctx, &built.history).await;
+        precondition.later = earlier.changes(&reads);
+    }
     precondition
 }
 

@@ -37,12 +37,11 @@ pub fn plan_lines(plan: &Plan, style: TextStyle) -> String {
         if roomy || !short {
             out.push('\n');
         }
-        match stage {
-            Some(stage) => heading(&mut out, stage, members.is_empty(), again, style),
-            None => {
-                let title = if plan.stages.is_empty() { "Migrations" } else { "Without a stage" };
-                put!(&mut out, "{}", style.paint(Tone::Strong, title));
-            }
+        if let Some(stage) = stage {
+            heading(&mut out, stage, members.is_empty(), again, style);
+        } else {
+            let title = if plan.stages.is_empty() { "Migrations" } else { "Without a stage" };
+            put!(&mut out, "{}", style.paint(Tone::Strong, title));
         }
         view.steps(&mut out, &members);
         roomy = !short;
