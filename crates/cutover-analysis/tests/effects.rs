@@ -19,7 +19,13 @@ fn object(object: &ObjectRef) -> String {
 
 fn show(effects: &Effects) -> String {
     let mut text = String::new();
-    for (sign, objects) in [('+', &effects.creates), ('~', &effects.alters), ('-', &effects.drops)] {
+    for (sign, objects) in [
+        ('+', &effects.creates),
+        ('~', &effects.alters),
+        ('-', &effects.drops),
+        ('>', &effects.refers),
+        ('w', &effects.writes),
+    ] {
         for one in objects {
             let _ = writeln!(text, "    {sign} {}", object(one));
         }

@@ -216,11 +216,11 @@ fn psql_commands_are_told_apart() {
     let commands: Vec<_> = items
         .iter()
         .filter_map(|item| match item {
-            Item::PsqlCommand { text, line } => Some((text.as_str(), *line)),
+            Item::PsqlCommand { text, line, column } => Some((text.as_str(), *line, *column)),
             _ => None,
         })
         .collect();
-    assert_eq!(commands, [("\\connect db", 3), ("\\i x.sql", 6)]);
+    assert_eq!(commands, [("\\connect db", 3, 3), ("\\i x.sql", 6, 1)]);
     assert_eq!(items.len(), 4);
     assert_eq!(statements("SELECT 1 \\gset\n; SELECT 2"), ["SELECT 1 \\gset", "SELECT 2"]);
 }
@@ -360,6 +360,8 @@ proptest! {
                 .map(|item| match item {
                     Ok(Item::Statement(s)) => format!("{} {} {}", s.span.start - shift, s.line, s.text),
                     Err(error) => format!("error at {:?}", error.place().map(|place| place.offset - shift)),
+                    // What stands before it on its line is longer in one of the two.
+                    Ok(Item::PsqlCommand { text, line, .. }) => format!("{line} {text}"),
                     Ok(other) => format!("{other:?}"),
                 })
                 .collect()

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cutover::project::{Origin, Override, Overrides, Project};
+use cutover::project::{Draft, Origin, Override, Overrides, Project};
+use cutover::verify;
 use cutover_postgres::Environment;
 
 use crate::args::{Cli, Command, Format, Global, VarArgs};
@@ -95,26 +96,46 @@ impl App {
         })
     }
 
-    /// The project of this command.
+    /// The project of this command. Where something is wrong with it, everything that can be seen without its database.
     pub(crate) fn project(&self, overrides: &Overrides) -> Result<Project, CliError> {
+        let draft = self.draft(overrides)?;
+        if draft.problems.is_empty() {
+            return Ok(draft.project);
+        }
+        let mut problems = verify::problems_of(&draft);
+        problems.absorb(draft.problems);
+        Err(CliError::usage(problems.sorted()))
+    }
+
+    /// The project of this command as far as it can be read.
+    pub(crate) fn draft(&self, overrides: &Overrides) -> Result<Draft, CliError> {
         let folder = match &self.global.project {
             Some(folder) => folder.clone(),
             None => Project::find(&current_folder()?)?,
         };
-        self.project_in(&folder, overrides)
+        self.draft_in(&folder, overrides)
     }
 
-    /// The project in a folder. Says which files look like migrations and are none.
-    pub(crate) fn project_in(&self, folder: &Path, overrides: &Overrides) -> Result<Project, CliError> {
-        let project = Project::load(folder, overrides)?;
-        for stray in &project.strays {
+    /// The project in a folder as far as it can be read. Says which files look like migrations and are none, and which
+    /// values nobody asks for.
+    pub(crate) fn draft_in(&self, folder: &Path, overrides: &Overrides) -> Result<Draft, CliError> {
+        let draft = Project::draft(folder, overrides)?;
+        for stray in &draft.project.strays {
             if stray.near_miss {
                 self.output.warn(&format!("{}: left alone: {}", stray.path, stray.why));
             } else if self.output.is_verbose() {
                 self.output.remark(&format!("{}: left alone: {}", stray.path, stray.why));
             }
         }
-        Ok(project)
+        if !overrides.vars.is_empty() {
+            let names = overrides.vars.iter().map(|(name, _)| name.as_str());
+            // A file that cannot be read is complained about when it is its turn.
+            for (name, meant) in draft.project.unused_placeholders(names).unwrap_or_default() {
+                let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+                self.output.warn(&format!("--var {name}: no file has the placeholder ${{{name}}}{meant}"));
+            }
+        }
+        Ok(draft)
     }
 
     /// Asks on the terminal, unless `--yes` has answered. Without a terminal it fails and names the flag.

@@ -20,7 +20,8 @@ Examples:
 
 Exit codes:
   0 done   1 the check says no   2 usage or configuration   3 cannot connect or connection lost
-  4 failed and rolled back   5 failed and needs a person   6 lock not obtained   130 interrupted")]
+  4 failed and rolled back   5 failed and needs a person   6 lock not obtained   130 interrupted
+  docs/exit-codes.md says what to do after each.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -104,21 +104,28 @@ impl From<HistoryError> for CliError {
 
 impl From<ApplyError> for CliError {
     fn from(error: ApplyError) -> Self {
-        let exit = match error {
-            ApplyError::Connect(error) => return error.into(),
-            ApplyError::History(error) => return error.into(),
-            ApplyError::Select(_) | ApplyError::NotAllowed(_) => Exit::Usage,
-            ApplyError::Scripts(_) | ApplyError::Missing(_) | ApplyError::ChangedFiles(_) => Exit::No,
-            ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,
-            ApplyError::Journal { failure: Failure::Lost(_), .. } | ApplyError::Connection { .. } => {
-                Exit::Connection
-            }
-            ApplyError::Journal { .. } => Exit::NeedsPerson,
-            ApplyError::Failed(ref failure) | ApplyError::Refused { ref failure, .. } => of_failure(failure),
-            ApplyError::LockLost { taken_over: true, .. } => Exit::Lock,
-            ApplyError::LockLost { taken_over: false, .. } => Exit::Connection,
-        };
-        Self::new(exit, error)
+        match error {
+            ApplyError::Connect(error) => error.into(),
+            ApplyError::History(error) => error.into(),
+            error => Self::new(of_apply(&error), error),
+        }
+    }
+}
+
+fn of_apply(error: &ApplyError) -> Exit {
+    match error {
+        ApplyError::Select(_) | ApplyError::NotAllowed(_) | ApplyError::Checks(_) => Exit::Usage,
+        ApplyError::Scripts(_) | ApplyError::Missing(_) | ApplyError::ChangedFiles(_) => Exit::No,
+        ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,
+        ApplyError::Several(all) if all.iter().any(|one| of_apply(one) == Exit::Usage) => Exit::Usage,
+        ApplyError::Several(all) => all.first().map_or(Exit::No, of_apply),
+        ApplyError::Connect(_)
+        | ApplyError::Connection { .. }
+        | ApplyError::Journal { failure: Failure::Lost(_), .. }
+        | ApplyError::LockLost { taken_over: false, .. } => Exit::Connection,
+        ApplyError::LockLost { taken_over: true, .. } => Exit::Lock,
+        ApplyError::History(_) | ApplyError::Journal { .. } => Exit::NeedsPerson,
+        ApplyError::Failed(failure) | ApplyError::Refused { failure, .. } => of_failure(failure),
     }
 }
 
@@ -171,5 +178,28 @@ fn of_failure(failure: &Failure) -> Exit {
     match failure {
         Failure::Lost(_) => Exit::Connection,
         Failure::Server(_) | Failure::Invalid(_) => Exit::RolledBack,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_exit_codes_has_each_once() {
+        let all = [
+            Exit::Done,
+            Exit::No,
+            Exit::Usage,
+            Exit::Connection,
+            Exit::RolledBack,
+            Exit::NeedsPerson,
+            Exit::Lock,
+            Exit::Interrupted,
+        ];
+        let page = include_str!("../../../docs/exit-codes.md");
+        let lines = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |")?.0.parse().ok());
+        let documented: Vec<u8> = lines.collect();
+        assert_eq!(documented, all.map(|exit| exit as u8));
     }
 }

@@ -1,5 +1,7 @@
 //! Measuring and telling of it, for the verbs that verify.
 
+use std::time::Duration;
+
 use cutover::clock::{Clock as _, SystemClock};
 use cutover::history::records::History;
 use cutover::history::{journal, records, schema};
@@ -7,7 +9,7 @@ use cutover::inspect;
 use cutover::plan::select::find_stage;
 use cutover::project::Project;
 use cutover::report::answers;
-use cutover::report::format::count;
+use cutover::report::format::{count, duration};
 use cutover::report::text::{Detail, verification_table};
 use cutover::run::{CheckResult, EventKind, Outcome, Run, RunEvent};
 use cutover::text::visible;
@@ -25,7 +27,7 @@ pub(crate) async fn measure(
     project: &Project,
     options: &ConnectOptions,
     request: &VerifyRequest,
-    after: std::time::Duration,
+    after: Duration,
 ) -> Result<Vec<RunEvent>, CliError> {
     let clock = SystemClock::new();
     let history = history(app, project, options).await?;
@@ -77,10 +79,11 @@ pub(crate) async fn after_run(
         // A run that had nothing to do left no trace; the one before it has.
         Some(record(app, project, options, &events).await)
     };
+    let took = elapsed(&events);
     run.events.extend(events);
     // Preconditions, which the run itself measured, are among them.
     app.output.say("");
-    print_table(app, &answers(run), detail);
+    print_table(app, &answers(run), took, detail);
     app.output.say("");
     if let Some(recorded) = recorded {
         recorded.tell(app);
@@ -143,7 +146,7 @@ async fn try_record(
     }
     let first = events.first().map_or(run.started_micros, |event| event.at_micros);
     let since = u64::try_from(first.saturating_sub(run.started_micros)).unwrap_or(0);
-    let since = std::time::Duration::from_micros(since);
+    let since = Duration::from_micros(since);
     let later = |event: &RunEvent| RunEvent { elapsed: since + event.elapsed, ..event.clone() };
     let events: Vec<RunEvent> = events.iter().map(later).collect();
     journal::append_events(&mut session, &run.id, &events).await?;
@@ -162,14 +165,24 @@ fn figures(events: &[RunEvent]) -> Vec<Figure> {
     events.iter().filter_map(figure).collect()
 }
 
-/// All answers in a table, where output is for people.
-pub(crate) fn print_table(app: &App, checks: &[CheckResult], detail: Option<Detail>) {
+/// Time from the first to the last of these events.
+pub(crate) fn elapsed(events: &[RunEvent]) -> Duration {
+    let ends = events.first().zip(events.last());
+    ends.map(|(first, last)| last.elapsed.saturating_sub(first.elapsed)).unwrap_or_default()
+}
+
+/// All answers in a table with the time that measuring took as a whole, where output is for people. What it took besides
+/// the checks themselves, to start a server or build the design, is part of it.
+pub(crate) fn print_table(app: &App, checks: &[CheckResult], took: Duration, detail: Option<Detail>) {
     if app.output.is_json() {
         return;
     }
     let usual = if app.output.is_quiet() { Detail::Groups } else { Detail::Checks };
     let detail = if app.output.is_verbose() { Detail::Full } else { detail.unwrap_or(usual) };
     app.output.print(&verification_table(checks, detail, app.output.style()));
+    if !checks.is_empty() {
+        app.output.say(&format!("measured in {}", duration(took)));
+    }
 }
 
 /// The answers among events.

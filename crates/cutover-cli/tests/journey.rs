@@ -99,9 +99,36 @@ fn json_is_one_versioned_document_a_line_and_nothing_else() {
     assert_eq!(run["outcome"], "completed");
     assert!(run["events"].as_array().unwrap().iter().any(|event| event["event"] == "check_done"));
     assert_eq!(documents(&["report", "--list", "--format", "json"])[0]["runs"][0]["id"], run["id"]);
-    assert!(
-        !documents(&["config", "show", "--format", "json"])[0]["settings"].as_array().unwrap().is_empty()
-    );
+    for (heading, arguments, nested) in [
+        ("status", &["status"][..], Some("migrations")),
+        ("report --list", &["report", "--list"], Some("runs")),
+        ("config show", &["config", "show"], Some("settings")),
+        ("new", &["new", "more"], None),
+    ] {
+        let document = documents(&[arguments, &["--format", "json"]].concat()).remove(0);
+        is_documented(heading, &document, nested);
+    }
+    let empty = Place::without_database();
+    let made = empty.run(&["init", "--format", "json"]).ends_with(0);
+    is_documented("init", &serde_json::from_str(&made.stdout).unwrap(), None);
+}
+
+/// Fails the test unless `docs/json.md` lists exactly the fields of a document, and those of the elements of one list.
+#[track_caller]
+fn is_documented(heading: &str, document: &serde_json::Value, nested: Option<&str>) {
+    let page = include_str!("../../../docs/json.md");
+    let (_, section) = page.split_once(&format!("\n### {heading}\n")).expect(heading);
+    let section = section.split("\n### ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let rows: std::collections::BTreeMap<&str, &str> = rows.collect();
+    let fields: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), fields, "{heading}");
+    let Some(list) = nested else { return };
+    for field in document[list][0].as_object().unwrap().keys() {
+        let of_state =
+            ["state", "at_micros", "run"].contains(&field.as_str()) && rows[list].contains("[state]");
+        assert!(of_state || rows[list].contains(&format!("`{field}`")), "{heading} {list} {field}");
+    }
 }
 
 #[test]

@@ -11,11 +11,13 @@ use crate::history::differences::{self, Difference};
 use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
-use crate::plan::Target;
 use crate::plan::build::{self, Built, Read};
+use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
-use crate::project::Project;
+use crate::plan::{Target, prerequisites};
+use crate::project::{Problem, Problems, Project};
 use crate::run::Run;
+use crate::verify::{self, Precondition};
 
 /// What was found.
 #[derive(Debug)]
@@ -28,6 +30,61 @@ pub struct Inspection {
     pub differences: Vec<Difference>,
     /// The same in words, edited files with a diff.
     pub described: Vec<String>,
+    /// Why a run of the selection would be refused.
+    pub refused: Vec<SelectError>,
+    /// What is wrong with checks and claims: a run would not start.
+    pub checks: Problems,
+    /// What is probably wrong, and is for the server to say: see [`verify::doubts`].
+    pub doubts: Vec<Problem>,
+    /// What pending migrations need and nobody provides, where [`look_closer`] was asked.
+    pub missing: Vec<Missing>,
+    /// Their preconditions, where [`look_closer`] was asked.
+    pub preconditions: Vec<Precondition>,
+}
+
+/// Something that would stop a run before its first statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// In words, with its place, one or more lines.
+    pub text: String,
+    /// The configuration or what was asked for is wrong; otherwise it is the files and the database that say no.
+    pub configuration: bool,
+}
+
+impl Inspection {
+    fn new(project: &Project, found: Option<Found>, built: Built, refused: Vec<SelectError>) -> Self {
+        let (checks, doubts) = match verify::prepare(project) {
+            Ok(checks) => (Problems::default(), verify::doubts(project, &checks)),
+            Err(problems) => (problems, Vec::new()),
+        };
+        Self {
+            found,
+            built,
+            differences: Vec::new(),
+            described: Vec::new(),
+            refused,
+            checks,
+            doubts,
+            missing: Vec::new(),
+            preconditions: Vec::new(),
+        }
+    }
+
+    /// Everything that would stop a run of this plan before its first statement, but for what `allowed` accepts.
+    pub fn stops<'a>(&'a self, allowed: &'a [String]) -> impl Iterator<Item = Stop> + 'a {
+        let differences = self.differences.iter().zip(&self.described);
+        let changed = differences
+            .filter(move |(difference, _)| difference.is_refused(allowed))
+            .map(|(_, described)| described.clone());
+        let scripts = self.built.script_errors(allowed).map(ToString::to_string);
+        let missing = self.missing.iter().map(ToString::to_string);
+        let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
+        let of_configuration = self.checks.0.iter().map(ToString::to_string);
+        let of_configuration = of_configuration.chain(self.refused.iter().map(ToString::to_string));
+        let stop = |configuration: bool| move |text: String| Stop { text, configuration };
+        let others = changed.chain(scripts).chain(missing).chain(preconditions);
+        of_configuration.map(stop(true)).chain(others.map(stop(false)))
+    }
 }
 
 /// A session for reading our own tables.
@@ -46,40 +103,32 @@ pub async fn connect(options: &ConnectOptions, wait: Option<Duration>) -> Result
 /// Plans without a database: everything is pending.
 ///
 /// # Errors
-/// When the selection makes no sense.
+/// When the selection names what does not exist.
 pub fn files_only(project: &Project, selection: &Selection) -> Result<Inspection, ApplyError> {
-    let built = build::build(project, History::default(), selection, None, Read::All)?;
-    Ok(Inspection { found: None, built, differences: Vec::new(), described: Vec::new() })
+    let (mut built, refused) =
+        build::build_leniently(project, History::default(), selection, None, Read::All)?;
+    for missing in prerequisites::created_too_late(project, &built) {
+        built.plan.notes.push(format!(
+            "{}:{}: needs {}, which {} creates, and that comes later: it must be in the database before",
+            missing.path,
+            missing.line,
+            missing.object,
+            missing.created_by.unwrap_or_default()
+        ));
+    }
+    Ok(Inspection::new(project, None, built, refused))
 }
 
-/// Reads the history and plans against it.
+/// Reads the history and plans against it. What a run would refuse is no error here: it is in the result.
 ///
 /// # Errors
-/// When the database cannot be read or the selection makes no sense or would be refused. Edited and deleted files are
-/// not an error here: they are in the result.
+/// When the database cannot be read or the selection names what does not exist.
 pub async fn database(
     project: &Project,
     session: &mut Session,
     selection: &Selection,
     read: Read,
 ) -> Result<Inspection, ApplyError> {
-    let (inspection, refused) = leniently(project, session, selection, read).await?;
-    match refused.into_iter().next() {
-        Some(refused) => Err(refused.into()),
-        None => Ok(inspection),
-    }
-}
-
-/// As [`database`], but shows what there is where a run would be refused, with the reasons of the refusal.
-///
-/// # Errors
-/// When the database cannot be read or the selection names what does not exist.
-pub async fn leniently(
-    project: &Project,
-    session: &mut Session,
-    selection: &Selection,
-    read: Read,
-) -> Result<(Inspection, Vec<SelectError>), ApplyError> {
     let found = schema::look(session).await?;
     let history = match found.version {
         Some(_) => records::read(session, &project.name).await?,
@@ -100,8 +149,32 @@ pub async fn leniently(
     };
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read)?;
     let built = built.renumbering(renumbered);
-    let inspection = Inspection { found: Some(found), built, differences, described };
-    Ok((inspection, refused))
+    let inspection = Inspection::new(project, Some(found), built, refused);
+    Ok(Inspection { differences, described, ..inspection })
+}
+
+/// Looks up what pending migrations need, and measures their preconditions as far as that can be done now. Reads alone,
+/// on a session of its own that has the search path migrations run with.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn look_closer(
+    project: &Project,
+    options: &ConnectOptions,
+    inspection: &mut Inspection,
+) -> Result<(), ApplyError> {
+    if inspection.built.pending().next().is_none() {
+        return Ok(());
+    }
+    let settings = vec![("default_transaction_read_only".to_owned(), "on".to_owned())];
+    let startup = Startup { application_name: "cutover".to_owned(), settings, wait: None };
+    let mut session = Session::connect(options, &startup).await?;
+    inspection.missing = prerequisites::missing(project, &inspection.built, &mut session).await?;
+    // Checks that are written wrong are said already.
+    inspection.preconditions =
+        verify::preview(project, &inspection.built, &mut session).await.unwrap_or_default();
+    session.close().await;
+    Ok(())
 }
 
 /// A stored run: the one with this id, or the project's newest.
@@ -139,4 +212,79 @@ pub async fn kept_text(session: &mut Session, project: &str, version: &str) -> R
     let history = records::read(session, project).await?;
     let id = find_in_history(&history, version)?;
     Ok(records::kept(session, project, id).await?.ok_or_else(unknown)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(files: &[(&str, &str)]) -> Inspection {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
+        files_only(&Project::embedded("p", &files).unwrap(), &Selection::default()).unwrap()
+    }
+
+    #[test]
+    fn a_reference_and_a_row_are_no_alterations() {
+        let inspection = look(&[
+            ("V1__a.sql", "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE log (n int);"),
+            (
+                "V2__b.sql",
+                "CREATE TABLE orders (u int REFERENCES users, o int);\nINSERT INTO orders SELECT 1, 2;\n\
+                 ALTER TABLE orders ADD FOREIGN KEY (o) REFERENCES orders;\nINSERT INTO log VALUES (1);",
+            ),
+            ("V3__c.sql", "ALTER TABLE users ADD boss int REFERENCES users; TRUNCATE log;"),
+        ]);
+        let step = |at: usize| {
+            let step = &inspection.built.plan.steps[at];
+            [&step.alters, &step.references, &step.writes].map(|list| list.join(", "))
+        };
+        assert_eq!(step(0), ["", "", ""]);
+        assert_eq!(step(1), ["", "table users", "log"]);
+        assert_eq!(step(2), ["table users", "", "table log"]);
+    }
+
+    #[test]
+    fn files_without_statements_and_needs_that_come_later_are_noted() {
+        let inspection = look(&[
+            ("V1__a.sql", "-- to come\n"),
+            ("V2__b.sql", "BEGIN;\nCOMMIT;\n"),
+            ("V3__c.sql", "CREATE TABLE c (n int\n  REFERENCES d);"),
+            ("V4__d.sql", "CREATE TABLE d (n int PRIMARY KEY);"),
+        ]);
+        let notes = &inspection.built.plan.notes;
+        let expected = [
+            "V1__a.sql has no statements: it is only recorded as applied",
+            "V2__b.sql: its outer BEGIN … COMMIT is replaced by cutover's own transaction",
+            "V2__b.sql has no statements: it is only recorded as applied",
+            "V3__c.sql:2: needs table d, which V4__d.sql creates, and that comes later: it must be in the database before",
+        ];
+        assert_eq!(notes.as_slice(), expected);
+        assert_eq!(inspection.stops(&[]).count(), 0);
+    }
+
+    #[test]
+    fn errors_in_files_have_their_column_and_their_whole_line() {
+        let inspection = look(&[
+            ("V1__a.sql", "SELECT 1;\n  \\echo 'x'\nSELECT 2; SELEC 3; SELECT 4;\n"),
+            ("V2__b.sql", "-- cutover: new-transacton\nSELECT 1;\nSELECT 'open;\n"),
+        ]);
+        let said: Vec<String> = inspection.stops(&[]).map(|stop| stop.text).collect();
+        let begin = |at: usize, expected: &str| assert!(said[at].starts_with(expected), "{}", said[at]);
+        begin(
+            0,
+            "V1__a.sql:2:3: psql command `\\echo 'x'` cannot be run: only SQL is sent to the server\n  |\n2 |   \\echo 'x'\n  |   ^\n",
+        );
+        begin(
+            1,
+            "V1__a.sql:3:11: syntax error at or near \"SELEC\"\n  |\n3 | SELECT 2; SELEC 3; SELECT 4;\n  |           ^\n",
+        );
+        begin(2, "V2__b.sql:1:1: unknown directive \"new-transacton\"");
+        assert!(said[2].contains("1 | -- cutover: new-transacton\n  | ^"), "{}", said[2]);
+        begin(3, "V2__b.sql:3:8: a string that is not terminated");
+        assert!(said[3].contains("3 | SELECT 'open;\n  |        ^"), "{}", said[3]);
+        assert_eq!(said.len(), 4, "{said:#?}");
+        // What is allowed by its code is no stop.
+        let allowed = ["unparsed".to_owned()];
+        assert_eq!(inspection.stops(&allowed).count(), 3);
+    }
 }

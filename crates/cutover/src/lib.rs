@@ -6,11 +6,13 @@
 pub mod apply;
 pub mod catalog;
 pub mod clock;
+pub mod hazard;
 pub mod history;
 pub mod inspect;
 mod jitter;
 pub mod migrate;
 pub mod migration;
+mod places;
 pub mod plan;
 pub mod project;
 pub mod repair;

@@ -28,17 +28,31 @@ fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A source line with a caret under `column` (characters, counted from 1). Long lines are cut around it.
+/// A source line with a caret under `column` (characters, counted from 1). Of lines longer than 120 characters a part
+/// around it is shown.
 pub fn caret(line: u32, column: u32, source_line: &str) -> String {
-    const BEFORE: usize = 60;
-    const AFTER: usize = 60;
+    const SHOWN: usize = 120;
     let at = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
-    let characters: Vec<char> = source_line.chars().collect();
+    let characters: Vec<char> = source_line.trim_end().chars().collect();
     let at = at.min(characters.len());
-    let start = at.saturating_sub(BEFORE);
-    let end = (at + AFTER).min(characters.len());
-    let shown: String =
-        characters[start..end].iter().map(|c| if c.is_control() { ' ' } else { *c }).collect();
+    let (start, end) = if characters.len() <= SHOWN {
+        (0, characters.len())
+    } else {
+        let start = at.saturating_sub(SHOWN / 2).min(characters.len() - SHOWN);
+        (start, start + SHOWN)
+    };
+    let mut shown: Vec<char> = characters[start..end]
+        .iter()
+        .map(|c| if c.is_control() || is_bidi_control(*c) { ' ' } else { *c })
+        .collect();
+    // What is left out is seen to be left out.
+    if let Some(first) = shown.first_mut().filter(|_| start > 0) {
+        *first = '…';
+    }
+    if let Some(last) = shown.last_mut().filter(|_| end < characters.len()) {
+        *last = '…';
+    }
+    let shown: String = shown.into_iter().collect();
     let number = line.to_string();
     let margin = " ".repeat(number.len());
     format!("{margin} |\n{number} | {shown}\n{margin} | {}^", " ".repeat(at - start))
@@ -86,9 +100,10 @@ mod tests {
     #[test]
     fn long_lines_are_cut_around_the_caret() {
         let text = "x".repeat(500);
+        assert_eq!(caret(7, 3, &text[..120]), format!("  |\n7 | {}\n  |   ^", &text[..120]));
         let shown = caret(1, 300, &text);
-        assert!(shown.lines().all(|line| line.len() < 140), "{shown}");
-        assert!(shown.ends_with('^'));
+        assert!(shown.lines().all(|line| line.chars().count() < 140), "{shown}");
+        assert!(shown.contains("| …x") && shown.contains("x…\n") && shown.ends_with('^'), "{shown}");
     }
 
     #[test]

@@ -25,6 +25,7 @@ impl Builder {
             }
         }
         self.effects.references = seen;
+        self.effects.refers.retain(|table| !created.iter().any(|own| is_same(own, table)));
         self.effects.creates = created;
         self.effects
     }
@@ -37,6 +38,12 @@ impl Builder {
     pub(super) fn alters(&mut self, object: ObjectRef) {
         if !self.effects.alters.contains(&object) {
             self.effects.alters.push(object);
+        }
+    }
+
+    pub(super) fn refers(&mut self, table: ObjectRef) {
+        if !self.effects.refers.contains(&table) {
+            self.effects.refers.push(table);
         }
     }
 
@@ -145,6 +152,10 @@ impl Builder {
             reference.object.schema.is_none() && self.effects.creates.iter().any(|own| is_same(own, &within))
         };
         effects.references.retain(|reference| !made(reference));
+        effects.refers.retain(|table| effects.references.iter().any(|reference| reference.object == *table));
+        for table in std::mem::take(&mut effects.refers) {
+            self.refers(table);
+        }
         self.effects.references.append(&mut effects.references);
     }
 

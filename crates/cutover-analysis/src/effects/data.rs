@@ -210,7 +210,6 @@ fn into_clause(select: &SelectStmt) -> Option<&pg_query::protobuf::IntoClause> {
 pub(super) fn query(tree: &impl Walk, why: &str, to: &mut Builder) {
     let found = to.needs_all_in(tree, why);
     for relation in &found.writes {
-        to.alters(relation.clone());
         to.writes(relation.clone());
     }
     run_functions(&found, to);
@@ -237,7 +236,7 @@ fn copy(copy: &CopyStmt, to: &mut Builder) {
         let object = names::relation(Kind::Relation, relation);
         if copy.is_from {
             to.writes(object.clone());
-            to.changes(object, false, "copied into");
+            to.needs(object, "copied into");
         } else {
             to.needs(object, "copied from");
         }
@@ -256,7 +255,7 @@ fn truncate(truncate: &TruncateStmt, to: &mut Builder) {
         if let Some(NodeEnum::RangeVar(relation)) = node.node.as_ref() {
             let table = names::relation(Kind::Table, relation);
             to.writes(table.clone());
-            to.changes(table, false, "emptied");
+            to.needs(table, "emptied");
         }
     }
     if truncate.behavior() == pg_query::protobuf::DropBehavior::DropCascade {

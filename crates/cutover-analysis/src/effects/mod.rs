@@ -11,6 +11,7 @@ mod maintenance;
 mod model;
 mod names;
 mod objects;
+mod place;
 mod relations;
 mod routines;
 mod server;
@@ -25,6 +26,8 @@ pub use model::{
     Check, Control, Effects, ObjectKind, ObjectRef, Reference, Reindexed, Retry, TEMPORARY_SCHEMA,
     TransactionRule,
 };
+
+pub use place::place_of;
 
 use crate::sql::{ParseError, Parsed, SyntaxError, parse};
 use builder::Builder;

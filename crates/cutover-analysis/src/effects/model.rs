@@ -244,8 +244,11 @@ pub struct Effects {
     pub creates: Vec<ObjectRef>,
     /// Objects that are changed; also what a new index or trigger is put on.
     pub alters: Vec<ObjectRef>,
-    /// Tables (or views) whose rows it writes or empties; they are among `alters` too. Their triggers run.
+    /// Tables (or views) whose rows it writes or empties: other rows, the same table. Their triggers run.
     pub writes: Vec<ObjectRef>,
+    /// Tables that a new foreign key points to: locked against writes while it is made, and given the triggers that keep
+    /// it. They are not among `alters`: what they are stays as it was.
+    pub refers: Vec<ObjectRef>,
     /// Objects that are gone afterwards, also by renaming.
     pub drops: Vec<ObjectRef>,
     /// Objects that must be there when the statement runs. Not those it creates itself, nor with `IF EXISTS`.

@@ -6,7 +6,7 @@ use pg_query::protobuf::{Node, ObjectType, RangeVar, RoleSpec, TypeName};
 use super::model::{ObjectKind, ObjectRef, TEMPORARY_SCHEMA};
 
 /// The longest name PostgreSQL stores, in bytes.
-const LONGEST: usize = 63;
+pub(super) const LONGEST: usize = 63;
 
 /// Types of the schema `pg_catalog` that SQL text names without it. They cannot be meant to be anyone's own: that
 /// schema is searched first.

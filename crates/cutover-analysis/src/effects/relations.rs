@@ -105,7 +105,11 @@ pub(super) fn constraint(definition: &Constraint, table: &ObjectRef, column: Opt
         }
         ConstrType::ConstrForeign => {
             if let Some(parent) = &definition.pktable {
-                to.changes(names::relation(Kind::Table, parent), false, "foreign key to it");
+                let parent = names::relation(Kind::Table, parent);
+                to.needs(parent.clone(), "foreign key to it");
+                if parent != *table {
+                    to.refers(parent);
+                }
             }
         }
         ConstrType::ConstrCheck => {

@@ -21,8 +21,7 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
     let target = head.target();
     let written = target.clone().map(|object| Reference { object, why: "written".to_owned() });
     Effects {
-        writes: target.clone().into_iter().collect(),
-        alters: target.into_iter().collect(),
+        writes: target.into_iter().collect(),
         references: written.into_iter().collect(),
         opaque: Some(reason),
         transaction,
@@ -157,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_table_that_is_filled_is_known() {
-        let table = |sql: &str| of(sql).alters.into_iter().next().map(|table| (table.schema, table.name));
+        let table = |sql: &str| of(sql).writes.into_iter().next().map(|table| (table.schema, table.name));
         let name = |schema: Option<&str>, name: &str| Some((schema.map(str::to_owned), name.to_owned()));
         assert_eq!(table("INSERT INTO App . \"Users\" (id) VALUES (1)"), name(Some("app"), "Users"));
         assert_eq!(table("insert into /* a */ t values (1)"), name(None, "t"));

@@ -51,8 +51,10 @@ pub enum Item {
     PsqlCommand {
         /// The command to the end of its line.
         text: String,
-        /// Its line, from 1.
+        /// Line of the backslash, from 1.
         line: u32,
+        /// Column of the backslash in characters, from 1.
+        column: u32,
     },
 }
 

@@ -12,10 +12,13 @@ mod parse;
 mod passwords;
 pub(crate) mod progress;
 mod quote;
+mod routine;
 mod splitter;
+pub(crate) mod tokens;
 
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};
 pub use passwords::{names_a_secret, password_spans};
 pub use quote::{quote_ident, quote_literal, quote_qualified};
+pub use routine::{RoutineBody, routine_body};
 pub use splitter::Splitter;

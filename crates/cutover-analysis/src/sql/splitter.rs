@@ -93,6 +93,14 @@ impl<R: Read> Splitter<R> {
         self.place.offset
     }
 
+    /// Where the COPY data at hand began: known from its first chunk to its end.
+    pub fn copy_data_began(&self) -> Option<Place> {
+        match self.mode {
+            Mode::CopyData { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
     fn next_item(&mut self) -> Result<Option<Item>, SplitError> {
         loop {
             match self.mode {
@@ -205,13 +213,13 @@ impl<R: Read> Splitter<R> {
         let len = self.line(0)?.len;
         let text = String::from_utf8_lossy(self.source.text().get(..len).unwrap_or_default());
         let text = text.trim_end().to_owned();
-        let line = self.place.line;
+        let Place { line, column, .. } = self.place;
         self.skip(len);
         let name = text.split_whitespace().next().unwrap_or_default();
         if matches!(name, "\\restrict" | "\\unrestrict") {
             return Ok(None);
         }
-        Ok(Some(Item::PsqlCommand { text, line }))
+        Ok(Some(Item::PsqlCommand { text, line, column }))
     }
 
     /// The line `offset` bytes from here.

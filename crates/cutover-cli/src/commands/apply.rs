@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use cutover::apply::{BackupSettings, Request};
+use cutover::hazard::{HAZARDS, Hazard};
 use cutover::plan::select::Selection;
 use cutover::project::{Overrides, Project};
 use cutover::report::answers;
@@ -14,6 +16,7 @@ use cutover::verify::VerifyRequest;
 use crate::app::{App, from_flag, overrides};
 use crate::args::{SelectionArgs, VarArgs, duration};
 use crate::commands::dry_run;
+use crate::commands::plan::refuse_draft;
 use crate::database::Target;
 use crate::error::{CliError, Exit};
 use crate::signals::Signals;
@@ -36,11 +39,8 @@ pub(crate) struct Arguments {
     /// Show the plan and what would stop it, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Accept a hazard by its code, e.g. edited-migration; may be repeated
-    ///
-    /// About files and history: edited-migration, deleted-migration, renumbered-migration, edited-unfinished,
-    /// deleted-unfinished. About SQL: unparsed, lost-settings, own-schema. docs/project.md says what each accepts.
-    #[arg(long, value_name = "CODE")]
+    /// Accept a hazard by its code; may be repeated. See docs/allow.md for when that is right
+    #[arg(long, value_name = "CODE", value_parser = hazards())]
     pub(crate) allow: Vec<String>,
     /// Make each migration durable by itself, not all together at the end
     #[arg(long)]
@@ -59,6 +59,12 @@ pub(crate) struct Arguments {
     verify: bool,
     #[command(flatten)]
     vars: VarArgs,
+}
+
+/// The codes that `--allow` knows.
+fn hazards() -> PossibleValuesParser {
+    let known = |hazard: &Hazard| PossibleValue::new(hazard.code).help(hazard.meaning.trim_end_matches('.'));
+    PossibleValuesParser::new(HAZARDS.iter().map(known).collect::<Vec<_>>())
 }
 
 impl Arguments {
@@ -87,7 +93,12 @@ impl Arguments {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
-    let project = app.project(&arguments.overrides())?;
+    let draft = app.draft(&arguments.overrides())?;
+    if !draft.problems.is_empty() {
+        let selection = Selection::from(&arguments.selection);
+        return Err(refuse_draft(app, &draft, &selection, false, &arguments.allow));
+    }
+    let project = draft.project;
     app.block_on(async |signals| {
         let target = signals.or_end(app.target(&project)).await?;
         if arguments.dry_run {

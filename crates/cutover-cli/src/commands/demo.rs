@@ -7,7 +7,7 @@ use cutover::apply::{BackupSettings, Request};
 use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
-use cutover::project::{Overrides, Project};
+use cutover::project::{Draft, Overrides, Project};
 use cutover::report::text::{Detail, plan_overview};
 use cutover::report::{answers, html};
 use cutover::run::Outcome;
@@ -45,7 +45,8 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         Some(folder) => folder.clone(),
         None => example()?,
     };
-    let project = app.project_in(&folder, &Overrides::default())?;
+    let Draft { project, problems, .. } = app.draft_in(&folder, &Overrides::default())?;
+    problems.into_result().map_err(CliError::usage)?;
     let file = arguments.output.clone().unwrap_or_else(|| report_file(&folder));
     app.block_on(async |signals| show_all(app, &project, &file, signals).await)
 }
@@ -62,7 +63,7 @@ async fn show_all(
         let inspection = inspect::database(project, &mut session, &Selection::default(), Read::All).await?;
         session.close().await;
         if app.output.is_json() || app.output.is_verbose() {
-            return show(app, &inspection);
+            return show(app, &inspection, &[]);
         }
         app.output.print(&plan_overview(&inspection.built.plan, app.output.style()));
         Ok(())

@@ -1,11 +1,16 @@
 //! `cutover plan`.
 
 use clap::Args;
-use cutover::inspect::{self, Inspection};
+use cutover::inspect::{self, Inspection, Stop};
+use cutover::plan::Plan;
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
-use cutover::project::Project;
-use cutover::report::text::plan_lines;
+use cutover::project::{Draft, Project};
+use cutover::report::format::count;
+use cutover::report::text::{plan_lines, precondition_lines};
+use cutover::verify::{self, Precondition};
+use cutover_postgres::connect::ConnectOptions;
+use serde::Serialize;
 
 use crate::app::{App, overrides};
 use crate::args::{SelectionArgs, VarArgs};
@@ -14,7 +19,8 @@ use crate::error::{CliError, Exit};
 /// Show what would be done, in order, and why
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads the files and, where a database is configured, its history. Writes nothing and takes no lock.
+Reads the files and, where a database is configured, its history. Measures the preconditions of what is pending where
+what they read is there already. Writes nothing. Ends with 1 or 2 where a run would stop before its first statement.
 
 Examples:
   cutover plan
@@ -31,15 +37,15 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
-    let project = app.project(&overrides(&arguments.vars))?;
+    let draft = app.draft(&overrides(&arguments.vars))?;
     let selection = Selection::from(&arguments.selection);
-    let inspection = inspection(app, &project, &selection, arguments.offline)?;
-    show(app, &inspection)?;
-    let complaints = complaints(&inspection, &[]);
-    if complaints.is_empty() {
-        return Ok(Exit::Done);
+    if !draft.problems.is_empty() {
+        return Err(refuse_draft(app, &draft, &selection, arguments.offline, &[]));
     }
-    Err(CliError::new(Exit::No, complaints.join("\n")))
+    let inspection = inspection(app, &draft.project, &selection, arguments.offline)?;
+    show(app, &inspection, &[])?;
+    refuse(&inspection, &[], Vec::new())?;
+    Ok(Exit::Done)
 }
 
 fn inspection(
@@ -59,27 +65,115 @@ fn inspection(
     app.block_on(async |signals| {
         let work = async {
             let target = app.target(project).await?;
-            let mut session = inspect::connect(&target.options, app.global.wait).await?;
-            Ok(inspect::database(project, &mut session, selection, read).await?)
+            look(app, project, &target.options, selection, read).await
         };
         signals.or_end(work).await
     })
 }
 
-/// The plan itself.
-pub(crate) fn show(app: &App, inspection: &Inspection) -> Result<(), CliError> {
+/// Looks at a database, as closely as can be done by reading alone.
+pub(crate) async fn look(
+    app: &App,
+    project: &Project,
+    options: &ConnectOptions,
+    selection: &Selection,
+    read: Read,
+) -> Result<Inspection, CliError> {
+    let mut session = inspect::connect(options, app.global.wait).await?;
+    let mut inspection = inspect::database(project, &mut session, selection, read).await?;
+    session.close().await;
+    inspect::look_closer(project, options, &mut inspection).await?;
+    Ok(inspection)
+}
+
+/// A plan as JSON: the plan itself, and what is known besides.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    /// Preconditions of what would run.
+    preconditions: &'a [Precondition],
+    /// What would stop a run before its first statement, in words.
+    stops: Vec<String>,
+    /// What is probably wrong and does not stop a run.
+    doubts: Vec<String>,
+}
+
+/// The plan itself, what is known of preconditions, and what is doubtful.
+pub(crate) fn show(app: &App, inspection: &Inspection, allowed: &[String]) -> Result<(), CliError> {
+    let doubts = || inspection.doubts.iter().map(ToString::to_string);
     if app.output.is_json() {
-        return app.output.json(&inspection.built.plan);
+        return app.output.json(&Document {
+            plan: &inspection.built.plan,
+            preconditions: &inspection.preconditions,
+            stops: inspection.stops(allowed).map(|stop| stop.text).collect(),
+            doubts: doubts().collect(),
+        });
     }
-    app.output.print(&plan_lines(&inspection.built.plan, app.output.style()));
+    let style = app.output.style();
+    app.output.print(&plan_lines(&inspection.built.plan, style));
+    app.output.print(&precondition_lines(&inspection.preconditions, style));
+    for doubt in doubts() {
+        app.output.warn(&doubt);
+    }
     Ok(())
 }
 
-/// What would stop a run of this plan before its first statement.
-pub(crate) fn complaints(inspection: &Inspection, allowed: &[String]) -> Vec<String> {
-    let differences = inspection.differences.iter().zip(&inspection.described);
-    let files = differences
-        .filter(|(difference, _)| difference.is_refused(allowed))
-        .map(|(_, described)| described.clone());
-    files.chain(inspection.built.script_errors(allowed).map(ToString::to_string)).collect()
+/// Ends with everything that would stop a run of this plan before its first statement, if anything would.
+pub(crate) fn refuse(
+    inspection: &Inspection,
+    allowed: &[String],
+    others: Vec<String>,
+) -> Result<(), CliError> {
+    let mut stops: Vec<Stop> = inspection.stops(allowed).collect();
+    stops.extend(others.into_iter().map(|text| Stop { text, configuration: false }));
+    if stops.is_empty() {
+        return Ok(());
+    }
+    let configuration = stops.iter().any(|stop| stop.configuration);
+    let exit = if configuration { Exit::Usage } else { Exit::No };
+    Err(CliError::new(exit, all(stops.into_iter().map(|stop| stop.text))))
+}
+
+/// Several complaints as one text.
+fn all(texts: impl Iterator<Item = String>) -> String {
+    let texts: Vec<String> = texts.collect();
+    match texts.as_slice() {
+        [one] => format!("a run would stop before its first statement:\n{one}"),
+        many => format!(
+            "{} would stop a run before its first statement:\n\n{}",
+            count(many.len(), "problem", "problems"),
+            many.join("\n\n")
+        ),
+    }
+}
+
+/// Everything that is wrong with a project that cannot be read as a whole: also what its migrations and checks say, as
+/// far as they can be read. The database is asked only for what is pending, and is no reason to say less.
+pub(crate) fn refuse_draft(
+    app: &App,
+    draft: &Draft,
+    selection: &Selection,
+    offline: bool,
+    allowed: &[String],
+) -> CliError {
+    let project = &draft.project;
+    let from_files = || inspect::files_only(project, selection).ok();
+    let from_database = || inspection(app, project, selection, false).ok();
+    let inspection = if offline { from_files() } else { from_database().or_else(from_files) };
+    let mut problems = verify::problems_of(draft);
+    problems.absorb(draft.problems.clone());
+    let problems = problems.sorted().0.into_iter().map(|problem| problem.to_string());
+    let stops = inspection.iter().flat_map(|inspection| inspection.stops(allowed));
+    // What is wrong with checks is among the problems, as far as it can be known.
+    let others = stops.filter(|stop| !stop.configuration).map(|stop| stop.text);
+    let texts: Vec<String> = problems.chain(others).collect();
+    match texts.as_slice() {
+        [one] => CliError::usage(one),
+        many => CliError::usage(format!(
+            "{} in this project:\n\n{}",
+            count(many.len(), "problem", "problems"),
+            many.join("\n\n")
+        )),
+    }
 }

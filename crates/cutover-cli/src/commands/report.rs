@@ -8,7 +8,7 @@ use cutover::inspect;
 use cutover::project::{Overrides, Project};
 use cutover::report::format::utc;
 use cutover::report::text::{Detail, Progress, TextStyle, summary, verification_table};
-use cutover::report::{answers, html, markdown};
+use cutover::report::{answers, answers_besides_failures, html, markdown};
 use cutover::run::Run;
 use serde::Serialize;
 
@@ -150,7 +150,7 @@ fn text(run: &Run, style: TextStyle, verbose: bool) -> String {
         out.push_str(&line);
         out.push('\n');
     }
-    let checks = answers(run);
+    let checks = if verbose { answers(run) } else { answers_besides_failures(run) };
     if !checks.is_empty() {
         let detail = if verbose { Detail::Full } else { Detail::Checks };
         out.push('\n');

@@ -6,7 +6,7 @@ use clap::Args;
 use cutover::history::differences::Difference;
 use cutover::inspect::{self, Inspection};
 use cutover::plan::build::Read;
-use cutover::plan::select::{SelectError, Selection};
+use cutover::plan::select::Selection;
 use cutover::plan::{Plan, Step, StepState, UnitState, UnitSummary};
 use cutover::project::{Overrides, Project};
 use cutover::report::format::{count, server_version, utc};
@@ -45,18 +45,18 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         return show(app, &project, version);
     }
     let selection = Selection::default();
-    let (inspection, refused) = app.block_on(async |signals| {
+    let inspection = app.block_on(async |signals| {
         let work = async {
             let target = app.target(&project).await?;
             let mut session = inspect::connect(&target.options, app.global.wait).await?;
-            Ok(inspect::leniently(&project, &mut session, &selection, Read::Pending).await?)
+            Ok(inspect::database(&project, &mut session, &selection, Read::Pending).await?)
         };
         signals.or_end(work).await
     })?;
     if app.output.is_json() {
-        app.output.json(&Document::new(&inspection, &refused))?;
+        app.output.json(&Document::new(&inspection))?;
     } else {
-        app.output.print(&text(&inspection, &refused, app.output.is_verbose()));
+        app.output.print(&text(&inspection, app.output.is_verbose()));
     }
     let pending = inspection.built.pending().next().is_some();
     let differs = inspection.differences.iter().any(|difference| difference.is_refused(&[]));
@@ -194,7 +194,7 @@ struct DifferenceLine<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn new(inspection: &'a Inspection, refused: &[SelectError]) -> Self {
+    fn new(inspection: &'a Inspection) -> Self {
         let plan = &inspection.built.plan;
         let stages = plan.stages.iter().map(|stage| StageLine {
             id: &stage.id,
@@ -236,16 +236,24 @@ impl<'a> Document<'a> {
             stages: stages.collect(),
             migrations: migrations.collect(),
             differences: differences.collect(),
-            refused: refused.iter().map(ToString::to_string).collect(),
+            refused: refusals(inspection).collect(),
         }
     }
+}
+
+/// Why an apply of all that is pending would be refused, but for files that differ: these are said by themselves.
+fn refusals(inspection: &Inspection) -> impl Iterator<Item = String> {
+    let checks = inspection.checks.0.iter().map(ToString::to_string);
+    let refused = inspection.refused.iter().map(ToString::to_string);
+    let scripts = inspection.built.script_errors(&[]).map(ToString::to_string);
+    checks.chain(refused).chain(scripts)
 }
 
 fn members<'a>(plan: &'a Plan, stage: Option<&'a str>) -> impl Iterator<Item = &'a Step> {
     plan.steps.iter().filter(move |step| step.stage.as_deref() == stage)
 }
 
-fn text(inspection: &Inspection, refused: &[SelectError], all: bool) -> String {
+fn text(inspection: &Inspection, all: bool) -> String {
     let plan = &inspection.built.plan;
     let mut out = visible(&plan.project);
     if let Some(found) = &inspection.found {
@@ -277,9 +285,18 @@ fn text(inspection: &Inspection, refused: &[SelectError], all: bool) -> String {
             let _ = writeln!(out, "{described}");
         }
     }
-    let scripts = inspection.built.script_errors(&[]).map(ToString::to_string);
-    for refusal in refused.iter().map(ToString::to_string).chain(scripts) {
-        let _ = writeln!(out, "\napply would refuse: {}", visible_lines(&refusal));
+    let refusals: Vec<String> = refusals(inspection).collect();
+    match refusals.as_slice() {
+        [] => {}
+        [one] => {
+            let _ = writeln!(out, "\napply would refuse: {}", visible_lines(one));
+        }
+        several => {
+            let _ = writeln!(out, "\napply would refuse, for {}:", count(several.len(), "reason", "reasons"));
+            for refusal in several {
+                let _ = writeln!(out, "\n  {}", visible_lines(refusal));
+            }
+        }
     }
     out
 }

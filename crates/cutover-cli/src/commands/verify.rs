@@ -64,7 +64,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         signals.or_end(work).await
     })?;
     let checks = verifying::checks(&events);
-    verifying::print_table(app, &checks, None);
+    verifying::print_table(app, &checks, verifying::elapsed(&events), None);
     match recorded {
         _ if checks.is_empty() => app.output.remark(
             "cutover.toml claims nothing here: `creates` of a [[stage.migration]], [[check]] and [checks] sql are measured",

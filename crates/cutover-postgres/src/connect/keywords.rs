@@ -141,6 +141,25 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_connecting_says_what_becomes_of_each() {
+        let page = include_str!("../../../../docs/connection.md");
+        let (read, differs) = page.split_once("## What differs from libpq").unwrap();
+        let (_, read) = read.split_once("## All parameters").unwrap();
+        let (ignored, refused) = differs.split_once("Refused, because").unwrap();
+        for Keyword { name, variable, usage } in KEYWORDS {
+            let (place, cell) = match usage {
+                Use::Honoured => {
+                    let variable = variable.map_or_else(String::new, |variable| format!("`{variable}` "));
+                    (read, format!("| `{name}` | {variable}|"))
+                }
+                Use::Ignored => (ignored, format!("`{name}`")),
+                Use::Refused(_) => (refused, format!("`{name}`")),
+            };
+            assert!(place.contains(&cell), "{cell}");
+        }
+    }
+
+    #[test]
     fn names_and_variables_are_unique() {
         let mut names: Vec<_> = KEYWORDS.iter().map(|keyword| keyword.name).collect();
         let mut variables: Vec<_> = KEYWORDS.iter().filter_map(|keyword| keyword.variable).collect();

@@ -9,6 +9,7 @@ use super::monitor::{LockLost, Now};
 use crate::history::HistoryError;
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::SelectError;
+use crate::project::Problems;
 use crate::script::ScriptError;
 
 /// Why a run did not start, or could not be recorded. Unless a variant says otherwise, nothing was done.
@@ -32,6 +33,12 @@ pub enum ApplyError {
     /// Applied files were edited or deleted.
     #[error("{}\nnothing was done", .0.join("\n"))]
     ChangedFiles(Vec<String>),
+    /// Checks or claims are written wrong.
+    #[error("{0}\nnothing was done")]
+    Checks(Problems),
+    /// Several of these at once.
+    #[error("{}\nnothing was done", all(.0))]
+    Several(Vec<ApplyError>),
     /// The role or the server does not allow what the run needs.
     #[error("{0}\nnothing was done")]
     NotAllowed(String),
@@ -154,6 +161,19 @@ impl ApplyError {
     }
 }
 
+/// Each reason as it is said alone, but for the line that they have in common.
+fn all(errors: &[ApplyError]) -> String {
+    let text = |error: &ApplyError| {
+        let text = error.to_string();
+        let without = text.rsplit_once('\n').filter(|(_, last)| LAST_LINES.contains(last));
+        without.map_or(text.clone(), |(reason, _)| reason.to_owned())
+    };
+    errors.iter().map(text).collect::<Vec<_>>().join("\n\n")
+}
+
+/// How reasons not to start end when they are said alone.
+const LAST_LINES: [&str; 2] = ["nothing was done", "no migration was applied"];
+
 fn join<T: ToString>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use cutover_postgres::session::{Failure, ServerMessage};
 
-use super::feed::Place;
+use super::locate::Place;
 use super::monitor::{LockLost, Now};
 use super::step::{Step, Tools};
 use super::worker::Trouble;
 use crate::history::journal;
 use crate::run::{Blocker, Outcome, PartsDone};
 use crate::secrets::without_passwords;
-use crate::text::{caret, visible};
+use crate::text::visible;
 
 /// A step that did not finish.
 #[derive(Debug, Clone)]
@@ -191,12 +191,15 @@ pub(super) fn from_trouble(
 /// `file:line:column: message`, source line with caret, and everything else the server said.
 pub(super) fn refused(step: &Step<'_>, message: &ServerMessage, place: Option<&Place>) -> String {
     let mut text = match place {
-        Some(place) => format!("{}:{}:{}: ", step.migration.path, place.line, place.column),
+        Some(Place { at, .. }) => format!("{}:{}:{}: ", step.migration.path, at.line, at.column),
         None => format!("{}: at commit: ", step.migration.path),
     };
     let _ = write!(text, "{}: {} ({})", message.severity, visible(&message.message), message.code);
     if let Some(place) = place {
-        let _ = write!(text, "\n{}", caret(place.line, place.column, &place.source_line));
+        text.push_str(&place.at.excerpt());
+        if let Some((line, column)) = place.called_at {
+            let _ = write!(text, "\n  in the statement at {}:{line}:{column}", step.migration.path);
+        }
     }
     for (label, part) in [("detail", &message.detail), ("hint", &message.hint), ("context", &message.where_)]
     {

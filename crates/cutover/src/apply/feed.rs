@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cutover_postgres::session::{Failure, ServerMessage};
+use cutover_postgres::session::Failure;
 
 use super::crash::CrashPoints;
+use super::locate::{self, Place};
 use super::watch::{Watch, Watched};
 use super::worker::{Notices, Trouble, Worker};
 use crate::migration::Migration;
@@ -19,18 +20,14 @@ pub(super) const WINDOW_STATEMENTS: usize = 64;
 /// Bytes of statements sent in one flush, unless a single one is larger: 256 KiB.
 const WINDOW_BYTES: usize = 256 << 10;
 
-/// Where in a file something went wrong.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
+/// A file up to this size is read again for each attempt that fails, to point at the line: 1 MiB.
+const READ_AGAIN: u64 = 1 << 20;
+
+/// A statement that was sent.
+pub(super) struct Sent {
     pub(super) line: u32,
     pub(super) column: u32,
-    pub(super) source_line: String,
-}
-
-struct Sent {
-    line: u32,
-    column: u32,
-    text: Arc<str>,
+    pub(super) text: Arc<str>,
 }
 
 /// See the module.
@@ -246,19 +243,12 @@ impl<'a> Feed<'a> {
     pub(super) fn place_of(&self, trouble: &Trouble, secrets: &Secrets) -> Option<Place> {
         let Trouble::Refused { message, statement: Some(number) } = trouble else { return None };
         let sent = number.checked_sub(self.window_start).and_then(|index| self.window.get(index))?;
-        Some(place(sent, message, secrets))
+        // An attempt that fails for a lock is made again many times.
+        if trouble.is_retryable() && self.migration.checksums.bytes > READ_AGAIN {
+            return Some(locate::in_statement(sent, message, secrets));
+        }
+        Some(locate::in_file(self.migration, self.vars, sent, message, secrets))
     }
-}
-
-fn place(sent: &Sent, message: &ServerMessage, secrets: &Secrets) -> Place {
-    let characters = message.position.unwrap_or(1).saturating_sub(1);
-    let offset = sent
-        .text
-        .char_indices()
-        .nth(usize::try_from(characters).unwrap_or(0))
-        .map_or(sent.text.len(), |(at, _)| at);
-    let (line, column, source_line) = secrets.locate(&sent.text, offset, sent.line, sent.column);
-    Place { line, column, source_line }
 }
 
 fn unreadable(why: String) -> Trouble {

@@ -12,8 +12,7 @@ use super::{application_name, store};
 use crate::history::records;
 use crate::migration::Migration;
 use crate::project::{Project, When};
-use crate::run::{CheckResult, EventKind, Verdict};
-use crate::text::visible;
+use crate::run::{EventKind, Verdict};
 use crate::verify;
 
 /// Whether any check is to be measured before this migration.
@@ -63,7 +62,7 @@ pub(super) async fn preconditions(
     let mut complaints = Vec::new();
     for result in results {
         if !matches!(result.verdict, Verdict::Holds | Verdict::Skipped) {
-            complaints.push(complaint(&result));
+            complaints.push(format!("  {}", verify::complaint(&result)));
         }
         tools.recorder.tell(EventKind::CheckDone(result));
     }
@@ -75,13 +74,4 @@ pub(super) async fn preconditions(
         step.migration.path,
         complaints.join("\n")
     )))
-}
-
-fn complaint(result: &CheckResult) -> String {
-    format!(
-        "  {}: expected {}, found {}",
-        visible(&result.name),
-        visible(&result.expected),
-        visible(&result.found)
-    )
 }

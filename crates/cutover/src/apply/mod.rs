@@ -9,6 +9,7 @@ mod error;
 mod failure;
 mod feed;
 mod indexes;
+mod locate;
 mod lost;
 mod measured;
 mod monitor;
@@ -17,6 +18,7 @@ mod pipelined;
 pub(crate) mod pooler;
 mod preflight;
 mod recorder;
+mod refusals;
 mod step;
 mod watch;
 mod worker;
@@ -36,9 +38,11 @@ use self::error::Phase;
 use self::failure::StepFailure;
 use self::monitor::Monitor;
 use self::recorder::Recorder;
+use self::refusals::Refusals;
 use self::step::{OpenUnit, Step, Tools};
 use self::watch::Watch;
 use crate::clock::Clock;
+use crate::hazard;
 use crate::history::differences::Renumbering;
 use crate::history::records::Begun;
 use crate::history::{journal, lock, records, schema};
@@ -152,6 +156,7 @@ async fn apply_to_its_end(
     phase: &mut Phase,
 ) -> Result<Run, ApplyError> {
     let Context { clock, sink, stop, operator, tool, crash } = context;
+    hazard::all_known(&request.allow).map_err(ApplyError::NotAllowed)?;
     let id = run_id(clock);
     let started_micros = clock.now_micros();
     let mut recorder = Recorder::new(id.clone(), clock, sink);
@@ -160,7 +165,7 @@ async fn apply_to_its_end(
     let found = schema::look(&mut session).await?;
     // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is done before they are.
     let open_runs = found.version.is_some() && journal::has_open_runs(&mut session, &project.name).await?;
-    let mut built = first_plan(project, &found, open_runs, request, &mut session).await?;
+    let (mut built, refusals) = first_plan(project, &found, open_runs, request, &mut session).await?;
     let mut run = Run {
         format_version: FORMAT_VERSION,
         id: id.clone(),
@@ -176,23 +181,20 @@ async fn apply_to_its_end(
         events: Vec::new(),
     };
     if !has_work(project, &built, request) && !open_runs {
+        refusals.into_result()?;
         return Ok(nothing_to_do(run, recorder));
     }
-    may_write(&found)?;
     pooler::refuse(&found, &mut session, options, &id).await?;
-    backup::required(project, &built, request.backup.as_ref())?;
-    // A check that is written wrong is found now, not when it is its turn.
-    crate::verify::prepare(project).map_err(|problems| ApplyError::NotAllowed(problems.to_string()))?;
-    if found.version.is_none() {
-        // A database that cannot be migrated is left without so much as our own schema.
-        preflight::nothing_missing_yet(project, &built, options, &id).await?;
-    }
+    // A database that cannot be migrated is left without so much as our own schema.
+    refusals.complete(project, &built, &found, request, (options, &id)).await?;
     let token = take_over(&mut session, &id, &operator, request, &stop, &mut recorder, phase).await?;
     // Only now nobody else can commit: what a runner that lost its lock had under way is decided.
     let now = records::read(&mut session, &project.name).await?;
     if now.renumbered(&built.renumbered) != built.history {
         let found = schema::look(&mut session).await?;
-        built = read_and_plan(project, &found, request, &mut session).await?;
+        let (planned, refusals) = read_and_plan(project, &found, request, &mut session).await?;
+        refusals.into_result()?;
+        built = planned;
         run.plan = built.plan.clone();
     }
     recorder.hide(secrets(project, &built, &mut session).await?);
@@ -279,10 +281,10 @@ async fn first_plan(
     open_runs: bool,
     request: &Request,
     monitor: &mut Session,
-) -> Result<Built, ApplyError> {
+) -> Result<(Built, Refusals), ApplyError> {
     let ordinary = found.version.is_some() && !open_runs && request.selection == Selection::default();
     if ordinary && records::is_exactly(monitor, &project.name, &project.migrations).await? {
-        return Ok(build::idle(project, found));
+        return Ok((build::idle(project, found), Refusals::default()));
     }
     read_and_plan(project, found, request, monitor).await
 }
@@ -331,24 +333,25 @@ async fn read_and_plan(
     found: &schema::Found,
     request: &Request,
     monitor: &mut Session,
-) -> Result<Built, ApplyError> {
+) -> Result<(Built, Refusals), ApplyError> {
     let history = match found.version {
         Some(_) => records::read(monitor, &project.name).await?,
         None => records::History::default(),
     };
-    let (history, renumbered) = preflight::agreed_history(project, history, &request.allow, monitor).await?;
+    let mut refusals = Refusals::default();
+    let (history, renumbered, changed) =
+        preflight::agreed_history(project, history, &request.allow, monitor).await?;
+    refusals.note(changed);
     let target = Target {
         system_identifier: found.system_identifier.clone(),
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
-    let built =
-        build::build(project, history, &request.selection, Some(target), Read::Work)?.renumbering(renumbered);
-    let errors: Vec<_> = built.script_errors(&request.allow).cloned().collect();
-    if !errors.is_empty() {
-        return Err(ApplyError::Scripts(errors));
-    }
-    Ok(built)
+    let (built, refused) =
+        build::build_leniently(project, history, &request.selection, Some(target), Read::Work)?;
+    let built = built.renumbering(renumbered);
+    refusals.note_plan(&built, refused, request);
+    Ok((built, refusals))
 }
 
 /// Records the run before its first step, durably: its id must be known to whoever finds a half-done step.

@@ -10,8 +10,9 @@ use cutover_postgres::session::{Failure, Session};
 use tokio::time::Instant;
 
 use super::failure::{self, StepFailure};
-use super::feed::{Feed, Place};
+use super::feed::Feed;
 use super::indexes::{self, IndexState, Named};
+use super::locate::Place;
 use super::step::{OpenUnit, Step, Tools, lock_timeout};
 use super::worker::{Notices, Trouble};
 use crate::history::{lock, units};

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::failure::{self, StepFailure};
-use super::feed::{Feed, Place, WINDOW_STATEMENTS};
+use super::feed::{Feed, WINDOW_STATEMENTS};
+use super::locate::Place;
 use super::recorder::Reserved;
 use super::step::{PAUSE, Step, Tools, lock_timeout};
 use super::worker::{Closing, Launched, Notices, Trouble};

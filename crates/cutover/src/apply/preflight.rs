@@ -43,24 +43,22 @@ pub fn may_write(found: &Found) -> Result<(), ApplyError> {
     Err(ApplyError::NotAllowed(complaint))
 }
 
-/// Refuses files that are not what the history knows, unless that is allowed by name. Gives the history as the run will
-/// make it, and what that takes: rows that follow their files to other numbers.
+/// The history as the run will make it, what that takes (rows that follow their files to other numbers), and whether
+/// there are files that are not what the history knows and that is not allowed by name.
 pub(super) async fn agreed_history(
     project: &Project,
     history: History,
     allow: &[String],
     session: &mut Session,
-) -> Result<(History, Vec<Renumbering>), ApplyError> {
+) -> Result<(History, Vec<Renumbering>, Result<(), ApplyError>), ApplyError> {
     let differences = differences::compare(project, &history);
     let mut complaints = Vec::new();
     for difference in differences.iter().filter(|difference| difference.is_refused(allow)) {
         complaints.push(differences::describe(project, difference, session).await?);
     }
-    if !complaints.is_empty() {
-        return Err(ApplyError::ChangedFiles(complaints));
-    }
+    let changed = if complaints.is_empty() { Ok(()) } else { Err(ApplyError::ChangedFiles(complaints)) };
     let moves = differences::renumberings(&differences);
-    Ok((history.renumbered(&moves), moves))
+    Ok((history.renumbered(&moves), moves, changed))
 }
 
 /// Names what pending migrations need and nobody provides.

@@ -12,6 +12,7 @@ use similar::{ChangeTag, DiffableStr as _, TextDiff};
 
 use super::HistoryError;
 use super::records::{self, Begun, History};
+use crate::hazard;
 use crate::migration::{Migration, MigrationId};
 use crate::plan::Lines;
 use crate::project::Project;
@@ -113,11 +114,11 @@ impl Difference {
     /// The code by which `--allow` accepts it; `None` for what needs no acceptance or cannot be accepted.
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::Edited { .. } => Some("edited-migration"),
-            Self::EditedUnfinished { changed, .. } => changed.is_empty().then_some("edited-unfinished"),
-            Self::Deleted { unfinished: false, .. } => Some("deleted-migration"),
-            Self::Deleted { unfinished: true, .. } => Some("deleted-unfinished"),
-            Self::Renumbered(_) => Some(RENUMBERED),
+            Self::Edited { .. } => Some(hazard::EDITED_MIGRATION),
+            Self::EditedUnfinished { changed, .. } => changed.is_empty().then_some(hazard::EDITED_UNFINISHED),
+            Self::Deleted { unfinished: false, .. } => Some(hazard::DELETED_MIGRATION),
+            Self::Deleted { unfinished: true, .. } => Some(hazard::DELETED_UNFINISHED),
+            Self::Renumbered(_) => Some(hazard::RENUMBERED_MIGRATION),
             Self::Renamed { .. } | Self::SameText { .. } => None,
         }
     }
@@ -131,9 +132,6 @@ impl Difference {
         }
     }
 }
-
-/// The code that lets the history follow files to other numbers.
-pub const RENUMBERED: &str = "renumbered-migration";
 
 /// The migrations that were given other numbers.
 pub fn renumberings(differences: &[Difference]) -> Vec<Renumbering> {
@@ -440,6 +438,7 @@ fn changed_words(part: &ChangedPart) -> String {
 
 fn renumbered(project: &Project, renumbering: &Renumbering) -> String {
     let Renumbering { from, from_path, to, to_path, unfinished, .. } = renumbering;
+    let renumbered = hazard::RENUMBERED_MIGRATION;
     let state = if *unfinished { "of which parts are applied" } else { "which is applied" };
     let taken = project.migrations.iter().find(|migration| migration.id == *from);
     let old = match taken {
@@ -450,7 +449,7 @@ fn renumbered(project: &Project, renumbering: &Renumbering) -> String {
         if *unfinished { ("begun again", "goes on with it") } else { ("run again", "counts it as applied") };
     format!(
         "{to_path}: is {from_path}, {state} as version {from}, under another number ({old})\n  hint: give it its number back, or \
-         accept {from} → {to} with --allow {RENUMBERED}: the history follows the file and {stays}, and it is not {again}; if it \
+         accept {from} → {to} with --allow {renumbered}: the history follows the file and {stays}, and it is not {again}; if it \
          is to be, let its text differ, if only by a comment"
     )
 }
@@ -490,7 +489,6 @@ fn unified_diff(then: &str, now: &str, path: &str, when: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::Version;
 
     #[test]
     fn a_diff_is_unified_and_shows_no_password() {
@@ -510,30 +508,5 @@ mod tests {
             .header("V1.sql (as applied)", "V1.sql (now)")
             .to_string();
         assert_eq!(end, plain);
-    }
-
-    /// What `--allow` accepts is in the reference and in `--help`.
-    #[test]
-    fn every_code_is_documented() {
-        let id = || MigrationId { root: ".".into(), version: Version::new(vec![1], "1") };
-        let path = String::new;
-        let deleted = |unfinished| Difference::Deleted { id: id(), path: path(), unfinished };
-        let unfinished = Difference::EditedUnfinished {
-            id: id(),
-            path: path(),
-            done: 1,
-            edited: true,
-            changed: Vec::new(),
-        };
-        let edited = Difference::Edited { id: id(), path: path(), applied: path(), now: path() };
-        let all = [edited, deleted(false), deleted(true), unfinished];
-        let of_files = all.iter().filter_map(Difference::code).chain([RENUMBERED]);
-        let codes: Vec<&str> = of_files.chain(["unparsed", "lost-settings", "own-schema"]).collect();
-        assert_eq!(codes.len(), 8);
-        for code in codes {
-            let reference = include_str!("../../../../docs/project.md");
-            assert!(reference.contains(&format!("| `{code}` |")), "{code}");
-            assert!(include_str!("../../../../docs/cli.md").contains(code), "{code}");
-        }
     }
 }

@@ -164,6 +164,8 @@ fn step(
         script.creates.iter().partition(|object| script.is_part(object));
     let elsewhere = |object: &&ObjectRef| !script.makes(object) && !script.is_part(object);
     let alters: Vec<&ObjectRef> = script.alters.iter().filter(elsewhere).collect();
+    let writes: Vec<&ObjectRef> = script.writes.iter().filter(elsewhere).collect();
+    let references: Vec<&ObjectRef> = script.refers.iter().filter(elsewhere).collect();
     Step {
         migration: migration.id.clone(),
         name: migration.name.clone(),
@@ -177,6 +179,8 @@ fn step(
         creates: names(&creates),
         parts: names(&parts),
         alters: names(&alters),
+        references: names(&references),
+        writes: names(&writes),
         drops: script.drops.iter().map(ToString::to_string).collect(),
         opaque: script.opaque.clone(),
         notes: script.notes.clone(),
@@ -196,8 +200,13 @@ fn stages(project: &Project, reached: Option<usize>) -> Vec<StageSummary> {
     project.stages.iter().enumerate().map(summary).collect()
 }
 
+/// Objects as `kind name`; by name alone where the statement does not say what kind of relation it is.
 fn names(objects: &[&ObjectRef]) -> Vec<String> {
-    objects.iter().map(ToString::to_string).collect()
+    let name = |object: &&ObjectRef| {
+        let text = object.to_string();
+        text.strip_prefix("relation ").map_or(text.clone(), str::to_owned)
+    };
+    objects.iter().map(name).collect()
 }
 
 /// What is said of a stage without migrations, or with optional ones alone, whatever is pending before it; `None` for

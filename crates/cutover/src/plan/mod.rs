@@ -86,6 +86,13 @@ pub struct Step {
     pub parts: Vec<String>,
     /// Objects the parser sees altered; not what the migration creates itself.
     pub alters: Vec<String>,
+    /// Tables that its new foreign keys point to, as `kind name`: locked for the moment, not changed. Not those that it
+    /// creates itself.
+    #[serde(default)]
+    pub references: Vec<String>,
+    /// Tables whose rows it writes or empties, as `kind name`. Not those that it creates itself.
+    #[serde(default)]
+    pub writes: Vec<String>,
     /// Objects the parser sees dropped.
     pub drops: Vec<String>,
     /// Why the effects are not fully known, where they are not.

@@ -11,36 +11,56 @@ use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 
 use super::build::Built;
+use crate::places;
 use crate::project::Project;
+use crate::script::Need;
 
 /// An object that a pending migration needs and that neither the database nor an earlier migration has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
     /// Path of the migration.
     pub path: String,
-    /// Line that needs it.
+    /// Line of its name, counted from 1; of the statement where it is not written out.
     pub line: u32,
+    /// Column there, in characters, counted from 1.
+    pub column: u32,
+    /// That line, for the caret; empty where there is none to show.
+    pub source_line: String,
     /// The object, as `kind name`.
     pub object: String,
     /// Why it is needed.
     pub why: String,
     /// A migration of the project that creates it, where one does.
     pub created_by: Option<String>,
+    /// That migration comes after this one.
+    pub created_later: bool,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: needs {} ({}), which does not exist", self.path, self.line, self.object, self.why)?;
+        let Self { path, line, column, object, why, .. } = self;
+        write!(f, "{path}:{line}:{column}: needs {object} ({why}), which does not exist")?;
+        if !self.source_line.is_empty() {
+            write!(f, "\n{}", crate::text::caret(*line, *column, &self.source_line))?;
+        }
         match &self.created_by {
+            Some(path) if self.created_later => {
+                write!(
+                    f,
+                    "\n  hint: {path} creates it, but comes after this one: the numbers must be the other way round"
+                )
+            }
             Some(path) => write!(f, "\n  hint: {path} creates it: apply that first"),
             None => write!(f, "\n  hint: no migration of this project creates it"),
         }
     }
 }
 
+/// Something that is needed and that no migration before provides.
 struct Candidate<'a> {
-    missing: Missing,
-    object: &'a ObjectRef,
+    /// Index of the migration in the project.
+    index: usize,
+    need: &'a Need,
 }
 
 /// Looks up what pending migrations need. `session` must have the search path the migrations will run with.
@@ -52,14 +72,50 @@ pub async fn missing(
     built: &Built,
     session: &mut Session,
 ) -> Result<Vec<Missing>, Failure> {
-    let candidates = candidates(project, built);
-    if candidates.is_empty() {
+    let candidates = candidates(built);
+    let objects: Vec<&ObjectRef> = candidates.iter().map(|candidate| &candidate.need.object).collect();
+    let there = exist(session, &objects).await?;
+    let absent = candidates.iter().zip(there).filter(|(_, there)| !there);
+    Ok(absent.map(|(candidate, _)| describe(project, built, candidate)).collect())
+}
+
+/// What a run of the migrations alone, from an empty database on, would find missing although a later migration creates
+/// it. From the files alone: what a real database has besides is not known.
+pub fn created_too_late(project: &Project, built: &Built) -> Vec<Missing> {
+    let candidates = candidates(built);
+    let missing = candidates.iter().map(|candidate| describe(project, built, candidate));
+    missing.filter(|missing| missing.created_later).collect()
+}
+
+fn describe(project: &Project, built: &Built, candidate: &Candidate<'_>) -> Missing {
+    let Candidate { index, need } = *candidate;
+    let migration = &project.migrations[index];
+    let creator = creator(project, built, index, &need.object);
+    let place = places::of_name(migration, &project.vars, (need.line, need.column), &need.object);
+    Missing {
+        path: migration.path.clone(),
+        line: place.line,
+        column: place.column,
+        source_line: place.source_line,
+        object: need.object.to_string(),
+        why: need.why.clone(),
+        created_by: creator.map(|creator| project.migrations[creator].path.clone()),
+        created_later: creator.is_some_and(|creator| creator > index),
+    }
+}
+
+/// Which of these objects exist, as far as their kinds can be looked up; others count as there. `session` must have the
+/// search path that the names are meant under.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn exist(session: &mut Session, objects: &[&ObjectRef]) -> Result<Vec<bool>, Failure> {
+    if objects.is_empty() {
         return Ok(Vec::new());
     }
-    let kinds: Vec<&str> =
-        candidates.iter().map(|candidate| lookup(candidate.object.kind).unwrap_or("")).collect();
-    let names: Vec<String> = candidates.iter().map(|candidate| qualified(candidate.object)).collect();
-    let plain: Vec<&str> = candidates.iter().map(|candidate| candidate.object.name.as_str()).collect();
+    let kinds: Vec<&str> = objects.iter().map(|object| lookup(object.kind).unwrap_or("")).collect();
+    let names: Vec<String> = objects.iter().map(|object| qualified(object)).collect();
+    let plain: Vec<&str> = objects.iter().map(|object| object.name.as_str()).collect();
     let rows = session
         .query(
             "SELECT CASE w.kind
@@ -73,11 +129,10 @@ pub async fn missing(
             &[&kinds, &names, &plain],
         )
         .await?;
-    let absent = candidates.into_iter().zip(&rows).filter(|(_, row)| !row.get::<_, bool>(0));
-    Ok(absent.map(|(candidate, _)| candidate.missing).collect())
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-fn candidates<'a>(project: &'a Project, built: &'a Built) -> Vec<Candidate<'a>> {
+fn candidates(built: &Built) -> Vec<Candidate<'_>> {
     let mut created: BTreeSet<(Option<&str>, &str)> = BTreeSet::new();
     let mut candidates = Vec::new();
     for index in built.pending() {
@@ -87,23 +142,16 @@ fn candidates<'a>(project: &'a Project, built: &'a Built) -> Vec<Candidate<'a>> 
             break;
         }
         // What a migration needed before its first part may be gone with one that is done.
-        let begun = built.history.begun(&project.migrations[index].id).is_some();
+        let begun =
+            built.plan.steps.get(index).is_some_and(|step| built.history.begun(&step.migration).is_some());
         for need in script.needs.iter().filter(|_| !begun) {
             let there = created.contains(&(need.object.schema.as_deref(), need.object.name.as_str()))
                 || created.iter().any(|(schema, name)| {
                     *name == need.object.name && (schema.is_none() || need.object.schema.is_none())
                 });
-            if there || need.object.is_temporary() || lookup(need.object.kind).is_none() {
-                continue;
+            if !there && !need.object.is_temporary() && lookup(need.object.kind).is_some() {
+                candidates.push(Candidate { index, need });
             }
-            let missing = Missing {
-                path: project.migrations[index].path.clone(),
-                line: need.line,
-                object: need.object.to_string(),
-                why: need.why.clone(),
-                created_by: creator(project, built, index, &need.object),
-            };
-            candidates.push(Candidate { missing, object: &need.object });
         }
         created.extend(script.creates.iter().map(|object| (object.schema.as_deref(), object.name.as_str())));
         if script.opaque.is_some() {
@@ -114,7 +162,7 @@ fn candidates<'a>(project: &'a Project, built: &'a Built) -> Vec<Candidate<'a>> 
 }
 
 /// The migration that creates an object, by its analysis or its claims.
-fn creator(project: &Project, built: &Built, except: usize, object: &ObjectRef) -> Option<String> {
+fn creator(project: &Project, built: &Built, except: usize, object: &ObjectRef) -> Option<usize> {
     let creates = |index: usize| {
         let by_script = built
             .scripts
@@ -123,9 +171,7 @@ fn creator(project: &Project, built: &Built, except: usize, object: &ObjectRef) 
         let claims = &project.migrations[index].claims.creates;
         by_script || claims.iter().any(|claim| claim.rsplit([' ', '.']).next() == Some(object.name.as_str()))
     };
-    let index =
-        (0..project.migrations.len()).filter(|index| *index != except).find(|index| creates(*index))?;
-    Some(project.migrations[index].path.clone())
+    (0..project.migrations.len()).filter(|index| *index != except).find(|index| creates(*index))
 }
 
 fn lookup(kind: ObjectKind) -> Option<&'static str> {

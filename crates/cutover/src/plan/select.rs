@@ -71,7 +71,7 @@ pub enum SelectError {
     },
     /// Pending below the highest applied version.
     #[error(
-        "{} pending below the highest applied version {highest}\napply in that order with --out-of-order, name it to apply just it, or declare it deferred",
+        "{} pending below the highest applied version {highest}\n  hint: apply in that order with --out-of-order, name it to apply just it, or declare it deferred",
         list(paths)
     )]
     OutOfOrder {
@@ -114,7 +114,7 @@ pub enum SelectError {
     },
     /// A declared requirement is neither applied nor planned before.
     #[error(
-        "{path} requires {required}, which is neither applied nor planned before it; nothing was done\napply {required} first"
+        "{path} requires {required}, which is neither applied nor planned before it\n  hint: apply {required} first"
     )]
     Requires {
         /// The migration that requires it.

@@ -121,7 +121,8 @@ fn existing_folder(root: &Path) -> Result<(&'static str, Detected), ProjectError
         if path == "." && !has_sql {
             continue;
         }
-        let detected = conventions::detect(&listing.paths).map_err(|why| Problem::of_file(path, why))?;
+        let detected = conventions::detect(&listing.paths)
+            .map_err(|why| Problem::of_file(path, why).with_hint(conventions::which(path)))?;
         return Ok((path, detected));
     }
     let detected = conventions::detect(&[]).map_err(ProjectError::Name)?;

@@ -141,9 +141,13 @@ impl Loader {
     fn search(&mut self) -> Result<Option<Folder>, ProjectError> {
         let mut empty = None;
         let mut wrong = None;
-        // With a configuration, files beside it are hardly meant as migrations.
-        let itself = self.config_path.is_none().then_some(".");
-        for path in itself.into_iter().chain(FOLDERS) {
+        // With a configuration, files beside it are meant as migrations only where no usual folder has any.
+        let bare = self.config_path.is_none();
+        let first = bare.then_some(".").into_iter();
+        for path in first.chain(FOLDERS).chain((!bare).then_some(".")) {
+            if !bare && path == "." && empty.is_some() {
+                continue;
+            }
             let Ok(absolute) = fs::canonicalize(self.root.join(path)) else { continue };
             if !absolute.is_dir() || !absolute.starts_with(&self.root) {
                 continue;
@@ -165,14 +169,16 @@ impl Loader {
                 Ok(Some(folder))
             }
             (Some((path, why)), _) => {
-                self.problem_of_folders(Problem::of_file(path, why));
+                let hint = conventions::which(path);
+                self.problem_of_folders(Problem::of_file(path, why).with_hint(hint));
                 Ok(None)
             }
             (None, None) if self.config_path.is_some() => {
                 let message =
-                    format!("[[migrations]] is missing, and there is no folder {}", FOLDERS.join(", "));
-                let problem = Problem::of_file(CONFIG_FILE, message);
-                self.problem_of_folders(problem.with_hint("add [[migrations]] with path = \"…\""));
+                    format!("no migrations are named, and there are none here or in {}", FOLDERS.join(", "));
+                let hint = "make a folder migrations, or write which folder has them:\n    [[migrations]]\n    \
+                            path = \"folder\"";
+                self.problem_of_folders(Problem::of_file(CONFIG_FILE, message).with_hint(hint));
                 Ok(None)
             }
             (None, None) => Err(ProjectError::NotFound { start: self.root.clone() }),
@@ -311,6 +317,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         design: Design::default(),
         stages: Vec::new(),
         migrations,
+        claim_places: Vec::new(),
         checks: Vec::new(),
         check_files: Vec::new(),
         strays: reading.strays,

@@ -5,15 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::config::{CheckConfig, MigrationConfig, StageConfig, Table};
-use super::{CheckSpec, MigrationRoot, Stage, When};
+use super::{CheckSpec, ClaimPlace, MigrationRoot, Stage, When};
 use crate::migration::{Claims, Migration};
 use crate::text::suggest;
+
+/// What is known of the migration folders.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) roots: &'a [MigrationRoot],
+    /// All their migrations could be read.
+    pub(super) complete: bool,
+}
 
 /// Ties stages and claims to migrations. Problems are reported to `file`.
 pub(super) fn stages(
     configs: Vec<StageConfig>,
     migrations: &mut [Migration],
-    roots: &[MigrationRoot],
+    known: Known<'_>,
     file: &mut Table,
 ) -> Vec<Stage> {
     let mut lines_of_ids: BTreeMap<String, u32> = BTreeMap::new();
@@ -29,7 +37,7 @@ pub(super) fn stages(
         lines_of_ids.entry(id.clone()).or_insert(config.line);
         let mut members = BTreeSet::new();
         for entry in config.migrations {
-            let Some(at) = resolve(&entry.version, migrations, roots, file) else { continue };
+            let Some(at) = resolve(&entry.version, migrations, known, file) else { continue };
             let line = file.line_of(&entry.version.span());
             if let Some((first, stage)) = claimed.get(&at) {
                 let message =
@@ -48,25 +56,38 @@ pub(super) fn stages(
             kind: config.kind.unwrap_or_else(|| "stage".to_owned()),
             id,
             notes: config.notes,
-            uses: config.uses,
+            uses: plain(config.uses),
             require_backup: config.require_backup,
             migrations: members.into_iter().collect(),
             line: config.line,
         });
     }
-    requirements(&required, migrations, roots, file);
+    requirements(&required, migrations, known, file);
     stages
 }
 
-fn claims(entry: MigrationConfig) -> Claims {
-    let plain = |strings: Vec<Spanned<String>>| -> Vec<String> {
-        strings.into_iter().map(Spanned::into_inner).collect()
+fn plain(strings: Vec<Spanned<String>>) -> Vec<String> {
+    strings.into_iter().map(Spanned::into_inner).collect()
+}
+
+/// Every object that stages name, as it is written, with its place.
+pub(super) fn claim_places(configs: &[StageConfig], file: &Table) -> Vec<ClaimPlace> {
+    let of_stage = |stage: &'_ StageConfig| {
+        let of_migrations =
+            stage.migrations.iter().flat_map(|entry| [&entry.creates, &entry.alters, &entry.uses]);
+        let all = of_migrations.chain([&stage.uses]).flatten();
+        all.map(|text| ClaimPlace { text: text.get_ref().clone(), place: file.problem_at(&text.span(), "") })
+            .collect::<Vec<_>>()
     };
+    configs.iter().flat_map(of_stage).collect()
+}
+
+fn claims(entry: MigrationConfig) -> Claims {
     let source = plain(entry.source);
     Claims {
-        creates: entry.creates,
-        alters: entry.alters,
-        uses: entry.uses,
+        creates: plain(entry.creates),
+        alters: plain(entry.alters),
+        uses: plain(entry.uses),
         source: (!source.is_empty()).then(|| source.join(", ")),
         task: entry.task,
         deferred: entry.deferred,
@@ -79,7 +100,7 @@ fn claims(entry: MigrationConfig) -> Claims {
 fn resolve(
     wanted: &Spanned<String>,
     migrations: &[Migration],
-    roots: &[MigrationRoot],
+    known: Known<'_>,
     file: &mut Table,
 ) -> Option<usize> {
     let text = wanted.get_ref().as_str();
@@ -87,11 +108,11 @@ fn resolve(
         return None;
     }
     let (root, version) = match text.rsplit_once('/') {
-        Some((root, version)) if roots.iter().any(|known| known.path == root) => (Some(root), version),
+        Some((root, version)) if known.roots.iter().any(|known| known.path == root) => (Some(root), version),
         _ => (None, text),
     };
     let names = |migration: &Migration| {
-        let conventions = roots.iter().filter(|root| root.path == migration.id.root);
+        let conventions = known.roots.iter().filter(|root| root.path == migration.id.root);
         let mut versions = conventions.filter_map(|root| root.convention.version(version));
         migration.file_name() == version || versions.any(|version| version == migration.id.version)
     };
@@ -103,6 +124,8 @@ fn resolve(
         .collect();
     match matching.as_slice() {
         [one] => Some(*one),
+        // It may be in what could not be read, and that is said already.
+        _ if !known.complete => None,
         [] => {
             let known =
                 migrations.iter().flat_map(|migration| [migration.id.version.text(), migration.file_name()]);
@@ -131,13 +154,13 @@ fn resolve(
 fn requirements(
     required: &[(usize, Vec<Spanned<String>>)],
     migrations: &[Migration],
-    roots: &[MigrationRoot],
+    known: Known<'_>,
     file: &mut Table,
 ) {
     let mut edges: BTreeMap<usize, Vec<(usize, std::ops::Range<usize>)>> = BTreeMap::new();
     for (from, texts) in required {
         for text in texts {
-            if let Some(to) = resolve(text, migrations, roots, file) {
+            if let Some(to) = resolve(text, migrations, known, file) {
                 edges.entry(*from).or_default().push((to, text.span()));
             }
         }
@@ -199,14 +222,14 @@ pub(super) fn checks(
     configs: Vec<CheckConfig>,
     stages: &[Stage],
     migrations: &[Migration],
-    roots: &[MigrationRoot],
+    known: Known<'_>,
     file: &mut Table,
 ) -> Vec<CheckSpec> {
     let mut lines_of_names: BTreeMap<String, u32> = BTreeMap::new();
     let mut checks = Vec::with_capacity(configs.len());
     for config in configs {
         let stage = config.stage.as_ref().and_then(|id| find_stage(id, stages, file));
-        let when = when(&config, migrations, roots, file);
+        let when = when(&config, migrations, known, file);
         if let Some(line) = lines_of_names.get(&config.name).filter(|_| !config.name.is_empty()) {
             let span = config.kind.span();
             file.report(&span, format!("a check named {:?} is already in line {line}", config.name), None);
@@ -237,11 +260,11 @@ fn find_stage(id: &Spanned<String>, stages: &[Stage], file: &mut Table) -> Optio
     found
 }
 
-fn when(config: &CheckConfig, migrations: &[Migration], roots: &[MigrationRoot], file: &mut Table) -> When {
+fn when(config: &CheckConfig, migrations: &[Migration], known: Known<'_>, file: &mut Table) -> When {
     let word = config.when.as_ref().map(|when| (when.get_ref().as_str(), when.span()));
     match (word, &config.before) {
         (None | Some(("before", _)), Some(version)) => {
-            if let Some(index) = resolve(version, migrations, roots, file) {
+            if let Some(index) = resolve(version, migrations, known, file) {
                 return When::Before(migrations[index].id.clone());
             }
         }

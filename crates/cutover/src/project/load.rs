@@ -8,9 +8,11 @@ use cutover_analysis::sql::password_spans;
 use toml::Spanned;
 
 use super::config::{self, Config, Origin, Overrides, Settings, Table};
+use super::link::Known;
 use super::problem::{Problem, Problems, ProjectError};
 use super::{
-    CONFIG_FILE, CheckSpec, Design, MigrationRoot, Project, Stage, Stray, Vars, files, globs, link, text,
+    CONFIG_FILE, CheckSpec, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files, globs, link,
+    text,
 };
 use crate::migration::Migration;
 use crate::secrets::is_hidden;
@@ -22,6 +24,12 @@ pub(super) fn find(start: &Path) -> Result<PathBuf, ProjectError> {
 }
 
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Project, ProjectError> {
+    let Draft { project, problems, .. } = draft(folder, overrides)?;
+    problems.into_result()?;
+    Ok(project)
+}
+
+pub(super) fn draft(folder: &Path, overrides: &Overrides) -> Result<Draft, ProjectError> {
     let root = canonical(folder)?;
     let path = root.join(CONFIG_FILE);
     let bytes = match fs::read(&path) {
@@ -35,7 +43,7 @@ pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Project, Proj
     };
     loader.values(overrides);
     loader.folders()?;
-    loader.finish()
+    Ok(loader.finish())
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, ProjectError> {
@@ -175,20 +183,19 @@ impl Loader {
     }
 
     /// Ties everything together.
-    fn finish(mut self) -> Result<Project, ProjectError> {
+    fn finish(mut self) -> Draft {
         let mut config = std::mem::take(&mut self.config);
         self.check_sources(&config);
-        let (stages, checks) =
-            if self.incomplete { (Vec::new(), Vec::new()) } else { self.link(&mut config) };
+        let claim_places = link::claim_places(&config.stages, &self.file);
+        let (stages, checks) = self.link(&mut config);
         let ddl = globs::expand(&self.root, &config.ddl, &mut self.file);
         let check_files = globs::expand(&self.root, &config.check_sql, &mut self.file);
         self.problems.absorb(self.file.problems());
-        self.problems.into_result()?;
         let url_origin = config.url.as_ref().map(|url| Origin::File {
             name: self.file.file().to_owned(),
             line: self.file.line_of(&url.span()),
         });
-        Ok(Project {
+        let project = Project {
             name: self.name,
             root: self.root,
             config_path: self.config_path,
@@ -199,18 +206,21 @@ impl Loader {
             design: Design { ddl },
             stages,
             migrations: self.migrations,
+            claim_places,
             checks,
             check_files,
             strays: self.strays,
             settings: self.settings,
-        })
+        };
+        Draft { project, problems: self.problems.sorted(), complete: !self.incomplete }
     }
 
     fn link(&mut self, config: &mut Config) -> (Vec<Stage>, Vec<CheckSpec>) {
         let stages = std::mem::take(&mut config.stages);
-        let stages = link::stages(stages, &mut self.migrations, &self.roots, &mut self.file);
+        let known = Known { roots: &self.roots, complete: !self.incomplete };
+        let stages = link::stages(stages, &mut self.migrations, known, &mut self.file);
         let checks = std::mem::take(&mut config.checks);
-        let checks = link::checks(checks, &stages, &self.migrations, &self.roots, &mut self.file);
+        let checks = link::checks(checks, &stages, &self.migrations, known, &mut self.file);
         (stages, checks)
     }
 

@@ -15,8 +15,10 @@ mod problem;
 #[cfg(test)]
 mod tests;
 pub mod text;
-mod vars;
+pub(crate) mod vars;
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
@@ -26,7 +28,8 @@ pub use problem::{Place, Problem, Problems, ProjectError};
 pub(crate) use vars::Substituted;
 pub use vars::{PlaceholderError, Replaced, VarError, Vars};
 
-use crate::migration::{Migration, MigrationId};
+use crate::migration::{Migration, MigrationId, Source};
+use crate::text::suggest;
 
 /// The name of the configuration file.
 pub const CONFIG_FILE: &str = "cutover.toml";
@@ -57,6 +60,8 @@ pub struct Project {
     pub stages: Vec<Stage>,
     /// All migrations: folder by folder, each in its convention's order.
     pub migrations: Vec<Migration>,
+    /// Every object that stages and their claims name, with its place in the configuration.
+    pub claim_places: Vec<ClaimPlace>,
     /// The checks, in the order of the file.
     pub checks: Vec<CheckSpec>,
     /// SQL files whose statements must return no rows: absolute, sorted.
@@ -65,6 +70,17 @@ pub struct Project {
     pub strays: Vec<Stray>,
     /// Every effective value with its origin.
     pub settings: Settings,
+}
+
+/// A project as far as it can be read, with everything that is wrong with it.
+#[derive(Debug)]
+pub struct Draft {
+    /// The project. Where something is wrong it is not what its files say, and only good for finding what else is.
+    pub project: Project,
+    /// What is wrong, sorted by place; nothing for a project that may be used.
+    pub problems: Problems,
+    /// All migration files could be read: one that is not among the migrations does not exist.
+    pub complete: bool,
 }
 
 /// A folder of migrations.
@@ -104,6 +120,15 @@ pub struct Stage {
     pub line: u32,
 }
 
+/// An object as a claim names it, and where it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimPlace {
+    /// As it is written, e.g. `table users`.
+    pub text: String,
+    /// Its place, as a problem that says nothing yet.
+    pub place: Problem,
+}
+
 /// When a check is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {
@@ -138,7 +163,7 @@ impl CheckSpec {
     pub fn unknown_kind(&self, known: &[&str]) -> Problem {
         let problem =
             self.params.problem_at(&self.kind_span, format!("unknown kind of check {:?}", self.kind));
-        match crate::text::suggest(&self.kind, known.iter().copied()) {
+        match suggest(&self.kind, known.iter().copied()) {
             Some(alike) => problem.with_hint(format!("did you mean {alike:?}?")),
             None => problem.with_hint(format!("known kinds: {}", known.join(", "))),
         }
@@ -152,6 +177,14 @@ impl Project {
     /// Everything that is wrong, or that there is no project.
     pub fn load(folder: &Path, overrides: &Overrides) -> Result<Self, ProjectError> {
         load::load(folder, overrides)
+    }
+
+    /// As [`Project::load`], but gives what can be read where something is wrong, so that all of it can be said at once.
+    ///
+    /// # Errors
+    /// There is no project, or no part of it can be read.
+    pub fn draft(folder: &Path, overrides: &Overrides) -> Result<Draft, ProjectError> {
+        load::draft(folder, overrides)
     }
 
     /// The folder to load from a place within a project: the nearest one upward with a `cutover.toml`, otherwise
@@ -184,6 +217,26 @@ impl Project {
         now: u64,
     ) -> Result<Created, ProjectError> {
         create::migration(self, title, root, now)
+    }
+
+    /// Names of placeholders that stand in none of its migration and design files, of those given, with the placeholder
+    /// that was probably meant. Reads all these files.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn unused_placeholders<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> io::Result<Vec<(&'a str, Option<String>)>> {
+        let mut used = BTreeSet::new();
+        let designs = self.design.ddl.iter().map(|path| Source::File(path.clone()));
+        let sources = self.migrations.iter().map(|migration| migration.source.clone()).chain(designs);
+        for source in sources {
+            used.extend(vars::names_in(text::open(&source)?)?);
+        }
+        let unused = names.into_iter().filter(|name| !used.contains(*name));
+        let meant = |name: &str| suggest(name, used.iter().map(String::as_str)).map(str::to_owned);
+        Ok(unused.map(|name| (name, meant(name))).collect())
     }
 
     /// A path as people would name it: relative to the project where it lies within.

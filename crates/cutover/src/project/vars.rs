@@ -5,7 +5,7 @@
 //! `${name}`. Anything else with a dollar sign is left alone, so `$$`, `$body$`, `$1` and `${"a": 1}` need no care;
 //! nor does the dollar-quoted text `$${a}$$`. Checksums are taken before the replacement.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -157,6 +157,10 @@ fn token(text: &[u8], complete: bool) -> Token {
     }
 }
 
+fn value<'v>(vars: &'v Vars, text: &[u8], name: &Range<usize>) -> Option<&'v str> {
+    vars.get(std::str::from_utf8(text.get(name.clone())?).ok()?)
+}
+
 /// A placeholder without a value. Reading fails with it within [`io::Error`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceholderError {
@@ -265,6 +269,116 @@ pub struct Substituted<R> {
     output: Vec<u8>,
     given: usize,
     line: LineCounter,
+    /// Set where text is looked through and not sent: unknown placeholders stay, and what is asked for is noted.
+    look: Option<Look>,
+}
+
+/// What is noted while a text is looked through.
+#[derive(Debug, Default)]
+struct Look {
+    /// Names of the placeholders seen.
+    names: BTreeSet<String>,
+    /// Places of the replaced text that are wanted, with their number, the next one last.
+    wanted: Vec<(Place, usize)>,
+    /// Where they are in the text itself, by number.
+    found: Vec<Option<Place>>,
+    /// Where the replaced text has come to.
+    sent: LineCounter,
+}
+
+impl Look {
+    /// A token with what was made of it.
+    fn take(&mut self, token: &[u8], made: &[u8], at: &LineCounter) {
+        if token == made {
+            self.note_name(token);
+            return self.same(token, at);
+        }
+        self.note_name(token);
+        self.other(made, at);
+    }
+
+    /// Notes the name of a token that is a placeholder.
+    fn note_name(&mut self, text: &[u8]) {
+        if let Token::Placeholder { name, .. } = token(text, true)
+            && let Some(name) = text.get(name).and_then(|name| std::str::from_utf8(name).ok())
+        {
+            self.names.insert(name.to_owned());
+        }
+    }
+
+    /// Text that is replaced by itself, and begins at `at`.
+    fn same(&mut self, text: &[u8], at: &LineCounter) {
+        while let Some((place, number)) = self.next_within(text) {
+            let within = text.get(..offset_of(text, self.sent.next_place(), place)).unwrap_or(text);
+            let mut source = at.position();
+            source.pass(within);
+            self.found[number] = Some(source.next_place());
+            self.wanted.pop();
+        }
+        self.sent.pass(text);
+    }
+
+    /// Text that stands in place of something at `at`.
+    fn other(&mut self, text: &[u8], at: &LineCounter) {
+        while let Some((_, number)) = self.next_within(text) {
+            self.found[number] = Some(at.next_place());
+            self.wanted.pop();
+        }
+        self.sent.pass(text);
+    }
+
+    /// The next place that is wanted, if it is in this text.
+    fn next_within(&self, text: &[u8]) -> Option<(Place, usize)> {
+        let (place, number) = *self.wanted.last()?;
+        let mut end = self.sent.position();
+        end.pass(text);
+        (place < end.next_place()).then_some((place, number))
+    }
+}
+
+/// The byte offset of a place in a text that begins at `start`.
+fn offset_of(text: &[u8], start: Place, wanted: Place) -> usize {
+    let mut at = 0;
+    let mut column = start.column;
+    if wanted.line > start.line {
+        let skipped = usize::try_from(wanted.line - start.line - 1).unwrap_or(usize::MAX);
+        at = memchr::memchr_iter(b'\n', text).nth(skipped).map_or(text.len(), |newline| newline + 1);
+        column = 1;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    let starts = rest.iter().enumerate().filter(|(_, byte)| **byte & 0xC0 != 0x80).map(|(index, _)| index);
+    let characters = usize::try_from(wanted.column.saturating_sub(column)).unwrap_or(0);
+    at + starts.chain([rest.len()]).nth(characters).unwrap_or(rest.len())
+}
+
+/// Where places of the replaced text are in the text itself, which `inner` gives; none for places behind its end. What
+/// a placeholder stands for is at the placeholder.
+///
+/// # Errors
+/// As `inner` has them.
+pub(crate) fn places_in_source<R: Read>(
+    inner: R,
+    vars: &Vars,
+    wanted: &[Place],
+) -> io::Result<Vec<Option<Place>>> {
+    let mut sorted: Vec<(Place, usize)> =
+        wanted.iter().copied().enumerate().map(|(number, at)| (at, number)).collect();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    let look = Look { wanted: sorted, found: vec![None; wanted.len()], ..Look::default() };
+    let mut reader = Substituted { look: Some(look), ..Substituted::new(inner, vars.clone()) };
+    let mut sink = vec![0; CHUNK];
+    while reader.look.as_ref().is_some_and(|look| !look.wanted.is_empty()) && reader.read(&mut sink)? > 0 {}
+    Ok(reader.look.take().map(|look| look.found).unwrap_or_default())
+}
+
+/// Names of the placeholders in a text, whether they have a value or not.
+///
+/// # Errors
+/// As `inner` has them.
+pub(crate) fn names_in<R: Read>(inner: R) -> io::Result<BTreeSet<String>> {
+    let mut reader = Substituted { look: Some(Look::default()), ..Substituted::new(inner, Vars::new()) };
+    io::copy(&mut reader, &mut io::sink())?;
+    Ok(reader.look.take().map(|look| look.names).unwrap_or_default())
 }
 
 /// Bytes read at once: 64 KiB.
@@ -284,6 +398,7 @@ impl<R: Read> Substituted<R> {
             output: Vec::new(),
             given: 0,
             line: LineCounter::default(),
+            look: None,
         }
     }
 
@@ -338,17 +453,27 @@ impl<R: Read> Substituted<R> {
         }
         let plain = memchr::memchr(b'$', rest).unwrap_or(rest.len());
         self.output.extend_from_slice(&rest[..plain]);
+        if let Some(look) = &mut self.look {
+            look.same(&rest[..plain], &self.line);
+        }
         self.line.pass(&rest[..plain]);
         self.position += plain;
         let rest = &self.input[self.position..];
         if rest.is_empty() {
             return Ok(false);
         }
+        let sent = self.output.len();
         let consumed = match token(rest, self.ended) {
             Token::Unclear => return Ok(false),
             Token::Plain(length) => {
                 self.output.extend_from_slice(&rest[..length]);
                 length
+            }
+            Token::Placeholder { name, .. }
+                if self.look.is_some() && value(&self.vars, rest, &name).is_none() =>
+            {
+                self.output.extend_from_slice(&rest[..=name.end]);
+                name.end + 1
             }
             Token::Escaped { keep, length } => {
                 self.output.extend_from_slice(&rest[..keep]);
@@ -361,9 +486,7 @@ impl<R: Read> Substituted<R> {
             }
             Token::Placeholder { keep, name } => {
                 let end = name.end + 1;
-                let Some(value) =
-                    std::str::from_utf8(&rest[name.clone()]).ok().and_then(|name| self.vars.get(name))
-                else {
+                let Some(value) = value(&self.vars, rest, &name) else {
                     return Err(self.unknown(keep, name));
                 };
                 self.output.extend_from_slice(&rest[..keep]);
@@ -376,6 +499,9 @@ impl<R: Read> Substituted<R> {
             }
         };
         let (before, _) = rest.split_at(consumed);
+        if let Some(look) = &mut self.look {
+            look.take(before, &self.output[sent..], &self.line);
+        }
         self.line.pass(before);
         self.position += consumed;
         Ok(true)
@@ -444,12 +570,21 @@ impl LineCounter {
         self.shown.extend_from_slice(&line[..room.min(line.len())]);
     }
 
+    /// The place that what comes next will have.
+    fn next_place(&self) -> Place {
+        Place { line: self.newlines.saturating_add(1), column: self.characters.saturating_add(1) }
+    }
+
+    /// The same place, without the text of its line.
+    fn position(&self) -> Self {
+        Self { shown: Vec::new(), ..*self }
+    }
+
     fn place(&self, rest: &[u8]) -> (Place, String) {
         let mut line = self.shown.clone();
         let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len()).min(SHOWN);
         line.extend_from_slice(&rest[..end]);
-        let place =
-            Place { line: self.newlines.saturating_add(1), column: self.characters.saturating_add(1) };
+        let place = self.next_place();
         let whole = line.len() <= SHOWN;
         (place, if whole { String::from_utf8_lossy(&line).into_owned() } else { String::new() })
     }

@@ -33,6 +33,8 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         creates,
         parts: Vec::new(),
         alters: Vec::new(),
+        references: Vec::new(),
+        writes: Vec::new(),
         drops: Vec::new(),
         opaque: None,
         notes: Vec::new(),
@@ -115,6 +117,8 @@ fn steps() -> Vec<Step> {
     steps[11].claims.deferred = true;
     steps[11].claims.requires = vec!["0130".into()];
     steps[11].alters = vec!["table backtest_runs".into()];
+    steps[11].references = vec!["table jobs".into()];
+    steps[9].writes = vec!["strategies".into()];
     steps[11].statements = 2;
     steps
 }

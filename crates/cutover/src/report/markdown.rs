@@ -92,11 +92,7 @@ fn failures(out: &mut String, digest: &Digest<'_>) {
 }
 
 fn false_claims(out: &mut String, digest: &Digest<'_>) {
-    let claims: Vec<_> = digest
-        .checks
-        .iter()
-        .filter(|check| matches!(check.verdict, Verdict::False | Verdict::NotMeasured))
-        .collect();
+    let claims = digest.doubtful();
     if claims.is_empty() {
         return;
     }
@@ -197,9 +193,12 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
         return;
     }
     put!(out, "\n## What each migration does\n");
-    put!(out, "| Version | Creates | Alters | Drops | Source | Task |\n|---|---|---|---|---|---|");
+    put!(
+        out,
+        "| Version | Creates | Alters | References | Writes | Drops | Source | Task |\n|---|---|---|---|---|---|---|---|"
+    );
     for (view, step) in known {
-        let Objects { creates, parts, alters, drops, claimed } = objects(step);
+        let Objects { creates, parts, alters, references, writes, drops, claimed } = objects(step);
         let parts = match parts_in_words(parts) {
             none if none.is_empty() => none,
             words => format!(" with {words}"),
@@ -208,11 +207,13 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
         let opaque = step.opaque.as_ref().map(|why| format!(" not fully known: {}", code(why)));
         put!(
             out,
-            "| {} | {}{parts}{claimed}{} | {} | {} | {} | {} |",
+            "| {} | {}{parts}{claimed}{} | {} | {} | {} | {} | {} | {} |",
             code(&view.label()),
             codes(creates),
             opaque.unwrap_or_default(),
             codes(alters),
+            codes(references),
+            codes(writes),
             codes(drops),
             step.claims.source.as_deref().map(code).unwrap_or_default(),
             step.claims.task.as_deref().map(prose).unwrap_or_default(),

@@ -8,7 +8,7 @@ use expect_test::expect_file;
 use super::fixture;
 use super::text::{Detail, Progress, TextStyle, plan_lines, plan_overview, summary, verification_table};
 use crate::plan::StepState;
-use crate::run::{Blocker, EventKind, Run, RunEvent};
+use crate::run::{Blocker, EventKind, Run, RunEvent, Verdict};
 
 #[test]
 fn markdown_of_every_outcome() {
@@ -200,4 +200,75 @@ fn long_histories_are_folded_in_plans() {
     assert!(text.contains("✓ V0001 – V0999: 999 applied"), "{text}");
     assert!(text.contains("1,000  +  V1000"), "{text}");
     assert_eq!(text.lines().count(), 7, "{text}");
+}
+
+/// The order is that of execution, whatever stages say.
+#[test]
+fn a_plan_is_listed_in_the_order_in_which_it_runs() {
+    let mut plan = fixture::plan();
+    plan.stages.truncate(3);
+    let (a, empty, b) = (&plan.stages[0].id, &plan.stages[1].id, &plan.stages[2].id);
+    let stages = [Some(a), Some(b), Some(a), None, Some(b), None];
+    plan.steps = stages
+        .iter()
+        .zip(1..)
+        .map(|(stage, n)| fixture::step(&n.to_string(), "x", stage.map(String::as_str), &[]))
+        .collect();
+    let expected: Vec<String> = [
+        format!("sprint {a}"),
+        "1".into(),
+        format!("sprint {empty}"),
+        format!("sprint {b}"),
+        "2".into(),
+        format!("sprint {a} (continued)"),
+        "3".into(),
+        "Without a stage".into(),
+        "4".into(),
+        format!("sprint {b} (continued)"),
+        "5".into(),
+        "Without a stage".into(),
+        "6".into(),
+    ]
+    .into();
+    let text = plan_lines(&plan, TextStyle::PLAIN);
+    let seen: Vec<String> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["sprint", id, ..] if line.ends_with("(continued)") => {
+                    Some(format!("sprint {id} (continued)"))
+                }
+                ["sprint", id, ..] => Some(format!("sprint {id}")),
+                ["Without", ..] => Some("Without a stage".to_owned()),
+                [number, "+", ..] => Some((*number).to_owned()),
+                _ => None,
+            }
+        })
+        .collect();
+    assert_eq!(seen, expected, "{text}");
+    let overview = plan_overview(&plan, TextStyle::PLAIN);
+    assert_eq!(overview.matches("continued").count(), 2, "{overview}");
+}
+
+/// A precondition that keeps its migration from starting is told by the failure, and not again beside it.
+#[test]
+fn a_failed_precondition_is_said_once() {
+    let mut run = fixture::failed();
+    let place =
+        run.events.iter().position(|event| matches!(event.kind, EventKind::StepFailed { .. })).unwrap();
+    let EventKind::StepFailed { migration, message, .. } = &mut run.events[place].kind else { panic!() };
+    *message = "V1: what must hold before it does not\n  no orphans: expected no rows, found 3 rows".into();
+    let mut check = fixture::check("no orphans", "no_rows", "no rows", "3 rows", Verdict::False);
+    check.migration = Some(migration.clone());
+    let event = RunEvent { kind: EventKind::CheckDone(check), ..run.events[place].clone() };
+    run.events.insert(place, event);
+    let text = summary(&run, TextStyle::PLAIN);
+    assert!(!text.contains("claim") && !text.contains("1 false"), "{text}");
+    assert_eq!(super::answers_besides_failures(&run), []);
+    assert_eq!(super::answers(&run).len(), 1);
+    for page in [super::html(&run), super::markdown(&run)] {
+        assert!(!page.contains("Claims that do not hold"), "{page}");
+    }
 }

@@ -14,7 +14,9 @@ use cutover_analysis::effects::{
 use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, Statement};
 
 pub use self::parts::{Part, Parts};
+use crate::hazard;
 use crate::migration::Migration;
+use crate::places::{self, FilePlace};
 use crate::plan::{UnitState, UnitSummary};
 use crate::project::{Place, PlaceholderError};
 use crate::secrets::Secrets;
@@ -86,8 +88,10 @@ pub struct Need {
     pub object: ObjectRef,
     /// Why, in words.
     pub why: String,
-    /// Line, counted from 1.
+    /// Line of the statement in the text as it is sent, counted from 1.
     pub line: u32,
+    /// Its column there, in characters, counted from 1.
+    pub column: u32,
 }
 
 /// What a file does, found without running it.
@@ -103,6 +107,8 @@ pub struct Script {
     pub creates: Vec<ObjectRef>,
     /// Objects altered.
     pub alters: Vec<ObjectRef>,
+    /// Tables that new foreign keys of it point to: locked for the moment, and otherwise left as they are.
+    pub refers: Vec<ObjectRef>,
     /// Objects dropped.
     pub drops: Vec<ObjectRef>,
     /// Tables whose rows are written: their triggers run.
@@ -154,9 +160,9 @@ impl Script {
                 analysis.read(Splitter::new(reader));
                 analysis.passed = Some(passed);
             }
-            Err(error) => analysis.error(1, 1, error.to_string(), None, String::new(), None),
+            Err(error) => analysis.error_in_file(1, 1, error.to_string(), None, String::new(), None),
         }
-        let mut script = analysis.finish();
+        let mut script = analysis.finish(vars);
         if !script.is_one_transaction() {
             script.take_parts(migration, vars);
         }
@@ -358,6 +364,8 @@ struct Analysis<'a> {
     kept: Option<Vec<Item>>,
     passed: Option<Passed>,
     first_setting: Option<(u32, u32, String)>,
+    /// Which of the errors have their places in the text as it is sent.
+    as_sent: Vec<usize>,
 }
 
 impl<'a> Analysis<'a> {
@@ -374,10 +382,26 @@ impl<'a> Analysis<'a> {
             kept: (migration.checksums.bytes <= KEPT_IN_MEMORY).then(Vec::new),
             passed: None,
             first_setting: None,
+            as_sent: Vec::new(),
         }
     }
 
+    /// An error at a place of the text as it is sent.
     fn error(
+        &mut self,
+        line: u32,
+        column: u32,
+        message: String,
+        hint: Option<String>,
+        source_line: String,
+        code: Option<&'static str>,
+    ) {
+        self.as_sent.push(self.script.errors.len());
+        self.error_in_file(line, column, message, hint, source_line, code);
+    }
+
+    /// An error at a place of the file.
+    fn error_in_file(
         &mut self,
         line: u32,
         column: u32,
@@ -398,11 +422,12 @@ impl<'a> Analysis<'a> {
                     self.statement(&statement);
                     self.keep(Item::Statement(statement));
                 }
-                Ok(Item::PsqlCommand { text, line }) => {
+                Ok(Item::PsqlCommand { text, line, column }) => {
+                    let text = crate::text::visible(&text);
                     let message =
-                        format!("psql command {text:?} cannot be run: only SQL is sent to the server");
+                        format!("psql command `{text}` cannot be run: only SQL is sent to the server");
                     let hint = "remove it, or run that part of the file with psql".to_owned();
-                    self.error(line, 1, message, Some(hint), text, None);
+                    self.error(line, column, message, Some(hint), String::new(), None);
                 }
                 Ok(item) => self.keep(item),
                 Err(error) => {
@@ -422,16 +447,19 @@ impl<'a> Analysis<'a> {
 
     /// The text ends here, whatever else may be in the file.
     fn unreadable(&mut self, error: &SplitError) {
+        self.script.opaque.get_or_insert_with(|| "it cannot be read to its end".to_owned());
         if let SplitError::Read(cause) = error
             && let Some(missing) = PlaceholderError::of(cause)
         {
             let Place { line, column } = missing.place;
             let hint = Some(missing.hint.clone());
-            self.error(line, column, missing.message(), hint, missing.source_line.clone(), None);
+            self.error_in_file(line, column, missing.message(), hint, missing.source_line.clone(), None);
             return;
         }
-        let (line, column) = error.place().map_or((1, 1), |place| (place.line, place.column));
-        self.error(line, column, error.to_string(), None, String::new(), None);
+        match error.place() {
+            Some(at) => self.error(at.line, at.column, error.to_string(), None, String::new(), None),
+            None => self.error_in_file(1, 1, error.to_string(), None, String::new(), None),
+        }
     }
 
     fn keep(&mut self, item: Item) {
@@ -451,7 +479,14 @@ impl<'a> Analysis<'a> {
                     self.secrets.locate(&statement.text, error.offset, statement.line, statement.column);
                 let hint =
                     "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server";
-                self.error(line, column, error.message, Some(hint.to_owned()), source_line, Some("unparsed"));
+                self.error(
+                    line,
+                    column,
+                    error.message,
+                    Some(hint.to_owned()),
+                    source_line,
+                    Some(hazard::UNPARSED),
+                );
                 Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }
             }
         };
@@ -517,7 +552,7 @@ impl<'a> Analysis<'a> {
             self.script.opaque.get_or_insert(format!("line {}: {why}", statement.line));
         }
         for reference in effects.references {
-            self.need(reference, statement.line);
+            self.need(reference, statement);
         }
         for object in effects.creates {
             self.created.entry(object.name.clone()).or_default().push(object.clone());
@@ -525,6 +560,9 @@ impl<'a> Analysis<'a> {
         }
         for object in effects.alters {
             self.mention("alters", object);
+        }
+        for object in effects.refers {
+            self.mention("refers", object);
         }
         for object in effects.drops {
             self.mention("drops", object);
@@ -578,12 +616,12 @@ impl<'a> Analysis<'a> {
             object.schema.as_deref() == Some("cutover")
                 || (object.kind == ObjectKind::Schema && object.name == "cutover")
         };
-        let touched = [&effects.creates, &effects.alters, &effects.drops, &effects.writes];
+        let touched = [&effects.creates, &effects.alters, &effects.refers, &effects.drops, &effects.writes];
         if touched.into_iter().flatten().any(ours) {
             refuse(
                 "schema cutover holds the history and is not for migrations to change",
                 "leave it out; `--allow own-schema` lets it pass",
-                Some("own-schema"),
+                Some(hazard::OWN_SCHEMA),
             );
         }
         if let Some(Outside { retry: Retry::Checkable(Check::IndexValid { index, .. }), .. }) = outside
@@ -614,18 +652,19 @@ impl<'a> Analysis<'a> {
             let hint = "qualify the names, use SET LOCAL within one transaction, or split the file; \
                         `--allow lost-settings` lets it pass"
                 .to_owned();
-            self.error(line, column, message, Some(hint), source_line, Some("lost-settings"));
+            self.error(line, column, message, Some(hint), source_line, Some(hazard::LOST_SETTINGS));
         }
     }
 
-    fn need(&mut self, reference: effects::Reference, line: u32) {
+    fn need(&mut self, reference: effects::Reference, statement: &Statement) {
         let name = &reference.object.name;
         let known = self
             .created
             .get(name)
             .is_some_and(|made| made.iter().any(|made| schemas_agree(made, &reference.object)));
         if !known && self.mentioned.entry("needs").or_default().insert(reference.object.clone()) {
-            self.script.needs.push(Need { object: reference.object, why: reference.why, line });
+            let Statement { line, column, .. } = *statement;
+            self.script.needs.push(Need { object: reference.object, why: reference.why, line, column });
         }
     }
 
@@ -636,12 +675,13 @@ impl<'a> Analysis<'a> {
         match how {
             "creates" => self.script.creates.push(object),
             "alters" => self.script.alters.push(object),
+            "refers" => self.script.refers.push(object),
             "writes" => self.script.writes.push(object),
             _ => self.script.drops.push(object),
         }
     }
 
-    fn finish(mut self) -> Script {
+    fn finish(mut self, vars: &Vars) -> Script {
         self.take_outer_transaction();
         let controls = std::mem::take(&mut self.controls);
         for (_, control, line, column, text) in controls {
@@ -655,7 +695,29 @@ impl<'a> Analysis<'a> {
         self.build_units();
         self.refuse_lost_settings();
         self.keep_items();
+        if self.script.statements == 0 && self.script.errors.is_empty() {
+            let path = &self.migration.path;
+            self.script.notes.push(format!("{path} has no statements: it is only recorded as applied"));
+        }
+        self.show_places(vars);
         self.script
+    }
+
+    /// Errors are shown where they are in the file, each with its whole line.
+    fn show_places(&mut self, vars: &Vars) {
+        let place = |index: &usize| {
+            let ScriptError { line, column, source_line, .. } = &self.script.errors[*index];
+            FilePlace { line: *line, column: *column, source_line: source_line.clone() }
+        };
+        let mut shown: Vec<FilePlace> = self.as_sent.iter().map(place).collect();
+        if shown.is_empty() {
+            return;
+        }
+        places::into_file(self.migration, vars, &mut shown.iter_mut().collect::<Vec<_>>());
+        for (index, place) in self.as_sent.iter().zip(shown) {
+            let error = &mut self.script.errors[*index];
+            (error.line, error.column, error.source_line) = (place.line, place.column, place.source_line);
+        }
     }
 
     /// Small files stay in memory, so that they are read once.
@@ -670,7 +732,7 @@ impl<'a> Analysis<'a> {
                     Numbering::new(&self.script, kept.into_iter().map(Ok)).collect();
                 self.script.kept = items.ok().map(|items| (items, text));
             }
-            Err(why) => self.error(1, 1, why, None, String::new(), None),
+            Err(why) => self.error_in_file(1, 1, why, None, String::new(), None),
         }
     }
 
@@ -765,6 +827,6 @@ fn schemas_agree(one: &ObjectRef, other: &ObjectRef) -> bool {
     one.schema.is_none() || other.schema.is_none() || one.schema == other.schema
 }
 
-fn same_name(one: &ObjectRef, other: &ObjectRef) -> bool {
+pub(crate) fn same_name(one: &ObjectRef, other: &ObjectRef) -> bool {
     one.name == other.name && one.kind.family() == other.kind.family() && schemas_agree(one, other)
 }

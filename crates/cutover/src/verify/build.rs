@@ -6,12 +6,13 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::path::Path;
 
 use cutover_analysis::effects::{Effects, ObjectKind, ObjectRef, effects_of_text};
-use cutover_analysis::sql::{Item, Splitter};
+use cutover_analysis::sql::{Item, SplitError, Splitter};
 use cutover_postgres::session::Session;
 
 use super::failure_text;
 use crate::migration::Source;
-use crate::project::{Project, Vars, text};
+use crate::project::{CONFIG_FILE, Place, PlaceholderError, Problem, Project, text};
+use crate::text::locate;
 
 /// A statement of the design with where it comes from.
 #[derive(Debug)]
@@ -41,22 +42,53 @@ impl Definition {
 pub(crate) fn read(project: &Project) -> Result<Vec<Definition>, String> {
     let mut definitions = Vec::new();
     for path in &project.design.ddl {
-        definitions.extend(read_file(project, path, &project.vars)?);
+        definitions.extend(read_file(project, path).map_err(|problem| in_one_line(&problem))?);
     }
     Ok(definitions)
 }
 
-fn read_file(project: &Project, path: &Path, vars: &Vars) -> Result<Vec<Definition>, String> {
-    let file = project.display_path(path);
-    let opened =
-        text::open(&Source::File(path.to_owned())).map_err(|error| format!("cannot read {file}: {error}"))?;
-    let reader = text::substitute(opened, vars.clone());
+/// What keeps the design from being read or ordered, as far as its text says.
+pub(crate) fn problems(project: &Project) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let mut definitions = Vec::new();
+    for path in &project.design.ddl {
+        match read_file(project, path) {
+            Ok(of_file) => definitions.extend(of_file),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty()
+        && let Err(why) = order(&definitions)
+    {
+        problems.push(Problem::of_file(CONFIG_FILE, why));
+    }
+    problems
+}
+
+fn in_one_line(problem: &Problem) -> String {
+    let place = problem.place.map_or_else(String::new, |Place { line, column }| format!(":{line}:{column}"));
+    format!("{}{place}: {}", problem.path, problem.message)
+}
+
+fn read_file(project: &Project, path: &Path) -> Result<Vec<Definition>, Problem> {
+    let file = project.display_path(path);
+    let at = |line: u32, column: u32, source_line: &str, message: &str| Problem {
+        place: Some(Place { line, column }),
+        source_line: source_line.to_owned(),
+        ..Problem::of_file(&file, message)
+    };
+    let opened = text::open(&Source::File(path.to_owned()))
+        .map_err(|error| Problem::of_file(&file, format!("cannot read the file: {error}")))?;
+    let reader = text::substitute(opened, project.vars.clone());
+    let mut definitions: Vec<Definition> = Vec::new();
     for item in Splitter::new(reader) {
-        match item.map_err(|error| format!("{file}: {error}"))? {
-            Item::Statement(statement) => {
-                let effects = effects_of_text(&statement.text)
-                    .map_err(|error| format!("{file}:{}: {}", statement.line, error.message))?;
+        match item {
+            Ok(Item::Statement(statement)) => {
+                let effects = effects_of_text(&statement.text).map_err(|error| {
+                    let (line, column, source_line) =
+                        locate(&statement.text, error.offset, statement.line, statement.column);
+                    at(line, column, &source_line, &error.message)
+                })?;
                 definitions.push(Definition {
                     file: file.clone(),
                     line: statement.line,
@@ -64,11 +96,22 @@ fn read_file(project: &Project, path: &Path, vars: &Vars) -> Result<Vec<Definiti
                     effects,
                 });
             }
-            Item::CopyData(_) | Item::CopyEnd => {
-                return Err(format!("{file}: data has no place in the design"));
+            Ok(Item::CopyData(_) | Item::CopyEnd) => {
+                let line = definitions.last().map_or(1, |copy| copy.line);
+                return Err(at(line, 1, "", "data has no place in the design"));
             }
-            Item::PsqlCommand { text, line } => {
-                return Err(format!("{file}:{line}: {text}: commands of psql are not SQL"));
+            Ok(Item::PsqlCommand { text, line, column }) => {
+                return Err(at(line, column, "", &format!("{text}: commands of psql are not SQL")));
+            }
+            Err(SplitError::Read(cause)) => {
+                return Err(match PlaceholderError::of(&cause) {
+                    Some(missing) => missing.in_file(&file),
+                    None => Problem::of_file(&file, format!("cannot read the file: {cause}")),
+                });
+            }
+            Err(error) => {
+                let (line, column) = error.place().map_or((1, 1), |place| (place.line, place.column));
+                return Err(at(line, column, "", &error.to_string()));
             }
         }
     }

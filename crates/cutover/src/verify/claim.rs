@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::effects::{ObjectKind, ObjectRef};
 
 use crate::catalog::{self, Object};
 use crate::text::suggest;
@@ -53,6 +53,14 @@ impl Claim {
 
     pub(crate) fn kind(&self) -> ObjectKind {
         self.kind
+    }
+
+    /// What it names, as statements name it.
+    pub(crate) fn reference(&self) -> ObjectRef {
+        let mut before = self.name.iter().rev().skip(1);
+        let table = if belongs_to_table(self.kind) { before.next().cloned() } else { None };
+        let schema = before.next().cloned();
+        ObjectRef { table, ..ObjectRef::new(self.kind, schema, self.own_name()) }
     }
 
     /// Whether it names this object. Without a schema any will do.

@@ -10,6 +10,7 @@ mod checks;
 mod claim;
 mod measure;
 mod prepare;
+mod preview;
 mod replay;
 mod runner;
 mod sandbox;
@@ -27,12 +28,14 @@ use thiserror::Error;
 use crate::catalog::{self, CatalogError};
 use crate::history::records::History;
 use crate::migration::MigrationId;
-use crate::project::{Problems, Project, When};
+use crate::project::{Problem, Problems, Project, When};
 use crate::run::{CheckResult, Verdict};
+use crate::text::visible;
 
 pub use checks::{KindInfo, kinds};
 pub use measure::Limits;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, prepare, problems_of};
+pub use preview::{Precondition, preview};
 pub use sandbox::SandboxProvider;
 pub use stages::reached;
 
@@ -84,10 +87,12 @@ pub enum VerifyError {
         suggestion: Option<String>,
     },
     /// No such kind of check.
-    #[error("there is no kind of check {kind:?}; known kinds: {known}")]
+    #[error("there is no kind of check {kind:?}{}; known kinds: {known}", suggestion.as_ref().map(|kind| format!(" (did you mean {kind}?)")).unwrap_or_default())]
     UnknownKind {
         /// The kind asked for.
         kind: String,
+        /// One that is alike.
+        suggestion: Option<String>,
         /// All of them.
         known: String,
     },
@@ -193,6 +198,25 @@ pub async fn figures(project: &Project, options: &ConnectOptions) -> Result<Vec<
         digest: found.digest,
     };
     Ok(there.into_iter().zip(digests).map(figure).collect())
+}
+
+/// What is probably wrong with checks and the design, but is for the server to say: SQL that the grammar of PostgreSQL 18
+/// refuses, a design that cannot be put in order. Nothing of it keeps a run from starting.
+pub fn doubts(project: &Project, checks: &[Prepared]) -> Vec<Problem> {
+    let mut doubts: Vec<Problem> = checks.iter().flat_map(|check| check.doubts.iter().cloned()).collect();
+    doubts.extend(build::problems(project));
+    doubts
+}
+
+/// An answer that is not what was expected, in one line.
+pub(crate) fn complaint(answer: &CheckResult) -> String {
+    let verb = if answer.verdict == Verdict::NotMeasured { "could not be measured:" } else { "found" };
+    format!(
+        "{}: expected {}, {verb} {}",
+        visible(&answer.name),
+        visible(&answer.expected),
+        visible(&answer.found)
+    )
 }
 
 /// Whether answers let a run succeed: false and not measured do not, skipped does.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use cutover_analysis::sql::Statement;
 
 use super::checks::{self, Check, Input};
-use super::statements;
+use super::claim::Claim;
+use super::statements::{self, Wrong};
 use crate::plan::select;
 use crate::project::config::Table;
-use crate::project::{CONFIG_FILE, CheckSpec, Problem, Problems, Project, When};
+use crate::project::{CONFIG_FILE, CheckSpec, ClaimPlace, Draft, Place, Problem, Problems, Project, When};
 
 /// A check that can be measured.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Prepared {
     pub requires: Vec<usize>,
     /// Its own limit for a statement.
     pub timeout: Option<Duration>,
+    /// What the grammar says against its SQL, which may be wrong on a newer server than the grammar's: for a warning.
+    pub doubts: Vec<Problem>,
     pub(crate) check: Box<dyn Check>,
 }
 
@@ -35,9 +38,25 @@ pub struct Prepared {
 /// # Errors
 /// Everything that is wrong with them, each with its place.
 pub fn prepare(project: &Project) -> Result<Vec<Prepared>, Problems> {
+    let (prepared, problems) = read_all(project, true);
+    problems.into_result()?;
+    Ok(prepared)
+}
+
+/// What is wrong with the checks and claims of a project of which something else is wrong as well.
+pub fn problems_of(draft: &Draft) -> Problems {
+    read_all(&draft.project, draft.complete).1.sorted()
+}
+
+fn read_all(project: &Project, complete: bool) -> (Vec<Prepared>, Problems) {
     let mut problems = Problems::default();
+    for ClaimPlace { text, place } in &project.claim_places {
+        if let Err(why) = Claim::parse(text) {
+            problems.push(Problem { message: why, ..place.clone() });
+        }
+    }
     let mut prepared: Vec<Prepared> =
-        project.checks.iter().filter_map(|spec| read(project, spec, &mut problems)).collect();
+        project.checks.iter().filter_map(|spec| read(project, spec, complete, &mut problems)).collect();
     imply(project, &mut prepared, &mut problems);
     for path in &project.check_files {
         match std::fs::read_to_string(path) {
@@ -47,20 +66,12 @@ pub fn prepare(project: &Project) -> Result<Vec<Prepared>, Problems> {
         }
     }
     for (index, stage) in project.stages.iter().enumerate().filter(|(_, stage)| !stage.uses.is_empty()) {
-        match checks::uses(&stage.uses) {
-            Ok(check) => prepared.push(Prepared {
-                name: format!("{} {} finds what it uses", stage.kind, stage.id),
-                kind: "uses",
-                stage: Some(index),
-                when: When::After,
-                requires: Vec::new(),
-                timeout: None,
-                check,
-            }),
-            Err(why) => {
-                problems.push(Problem::of_file(CONFIG_FILE, format!("line {}: uses: {why}", stage.line)));
-            }
-        }
+        // What is written wrong is said above, with its place.
+        let Ok(check) = checks::uses(&stage.uses) else { continue };
+        prepared.push(Prepared {
+            stage: Some(index),
+            ..Prepared::new(format!("{} {} finds what it uses", stage.kind, stage.id), "uses", check)
+        });
     }
     let mut names = BTreeSet::new();
     for check in &prepared {
@@ -68,8 +79,23 @@ pub fn prepare(project: &Project) -> Result<Vec<Prepared>, Problems> {
             problems.push(Problem::of_file(CONFIG_FILE, format!("two checks are named {:?}", check.name)));
         }
     }
-    problems.into_result()?;
-    Ok(prepared)
+    (prepared, problems)
+}
+
+impl Prepared {
+    /// One that is measured after every run.
+    fn new(name: String, kind: &'static str, check: Box<dyn Check>) -> Self {
+        Self {
+            name,
+            kind,
+            stage: None,
+            when: When::After,
+            requires: Vec::new(),
+            timeout: None,
+            doubts: Vec::new(),
+            check,
+        }
+    }
 }
 
 /// What is claimed is measured, also where no `[[check]]` says so.
@@ -92,37 +118,33 @@ fn imply(project: &Project, prepared: &mut Vec<Prepared>, problems: &mut Problem
             (check, table.finish())
         });
         match read {
-            Ok((check, Ok(()))) => prepared.push(Prepared {
-                name: name.to_owned(),
-                kind: kind.name,
-                stage: None,
-                when: When::After,
-                requires: Vec::new(),
-                timeout: None,
-                check,
-            }),
+            Ok((check, Ok(()))) => prepared.push(Prepared::new(name.to_owned(), kind.name, check)),
             Ok((_, Err(wrong))) | Err(wrong) => problems.absorb(wrong),
         }
     }
 }
 
 /// Reads one `[[check]]`.
-fn read(project: &Project, spec: &CheckSpec, problems: &mut Problems) -> Option<Prepared> {
+fn read(project: &Project, spec: &CheckSpec, complete: bool, problems: &mut Problems) -> Option<Prepared> {
     let Some(kind) = checks::find(&spec.kind) else {
         problems.push(spec.unknown_kind(&checks::names()));
         return None;
     };
     let mut table = spec.params.clone();
+    table.call(format!("check {:?}", spec.name));
     let requires = table.take_strings("requires");
     let requires =
         requires.into_iter().filter_map(|version| match select::find(project, version.get_ref()) {
             Ok((index, _)) => Some(index),
             Err(error) => {
-                table.report(&version.span(), error.to_string(), None);
+                if complete {
+                    table.report(&version.span(), error.to_string(), None);
+                }
                 None
             }
         });
     let requires = requires.collect();
+    let doubts = doubts(spec);
     let timeout = table.take_duration("timeout").map(|spanned| spanned.into_inner().0);
     let check = (kind.read)(&mut Input { table: &mut table, project });
     if spec.when != When::After && !kind.precondition {
@@ -139,43 +161,64 @@ fn read(project: &Project, spec: &CheckSpec, problems: &mut Problems) -> Option<
         when: spec.when.clone(),
         requires,
         timeout,
+        doubts,
         check,
     })
 }
 
+/// What the grammar says against the SQL of a check. Where a statement is to be refused, a wrong one may be meant.
+fn doubts(spec: &CheckSpec) -> Vec<Problem> {
+    let mut table = spec.params.clone();
+    let span = table.span_of("sql");
+    let Some(text) = table.take_string("sql").filter(|_| spec.kind != "fails") else { return Vec::new() };
+    let Ok(statements) = statements::split(&text) else { return Vec::new() };
+    let doubts = statements.iter().filter_map(statements::doubt);
+    doubts.map(|wrong| doubtful(table.problem_at(&span, wrong.to_string()))).collect()
+}
+
+fn doubtful(problem: Problem) -> Problem {
+    problem.with_hint("this is PostgreSQL 18's grammar; a newer server may know better")
+}
+
+/// A problem at a place of a text.
+fn problem_in(path: &str, text: &str, wrong: Wrong) -> Problem {
+    let line = usize::try_from(wrong.line).unwrap_or(usize::MAX);
+    Problem {
+        place: Some(Place { line: wrong.line, column: wrong.column }),
+        source_line: text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned(),
+        ..Problem::of_file(path, wrong.message)
+    }
+}
+
 /// Reads a file of statements that must return no rows.
 fn from_file(path: &str, text: &str, prepared: &mut Vec<Prepared>, problems: &mut Problems) {
-    match statements::split(text) {
-        Err(why) => problems.push(Problem::of_file(path, why)),
-        Ok(statements) => {
-            for statement in statements {
-                match name(&statement) {
-                    Ok(given) => prepared.push(Prepared {
-                        name: given.unwrap_or_else(|| format!("{path}:{}", statement.line)),
-                        kind: "no_rows",
-                        stage: None,
-                        when: When::After,
-                        requires: Vec::new(),
-                        timeout: None,
-                        check: checks::no_rows(statement.text),
-                    }),
-                    Err(why) => problems.push(Problem::of_file(path, why)),
-                }
+    let statements = match statements::split(text) {
+        Ok(statements) => statements,
+        Err(wrong) => return problems.push(problem_in(path, text, wrong)),
+    };
+    for statement in statements {
+        let doubts = statements::doubt(&statement).map(|wrong| doubtful(problem_in(path, text, wrong)));
+        match name(&statement) {
+            Ok(given) => {
+                let name = given.unwrap_or_else(|| format!("{path}:{}", statement.line));
+                let check = checks::no_rows(statement.text);
+                let doubts = doubts.into_iter().collect();
+                prepared.push(Prepared { doubts, ..Prepared::new(name, "no_rows", check) });
             }
+            Err(wrong) => problems.push(problem_in(path, text, wrong)),
         }
     }
 }
 
 /// The name a statement has from its directive.
-fn name(statement: &Statement) -> Result<Option<String>, String> {
+fn name(statement: &Statement) -> Result<Option<String>, Wrong> {
     let mut name = None;
     for directive in &statement.directives {
+        let wrong = |message: String| Wrong { line: directive.line, column: 1, message };
         match (directive.name.as_str(), directive.argument.as_str()) {
-            ("name", "") => return Err(format!("line {}: the name is missing", directive.line)),
+            ("name", "") => return Err(wrong("the name is missing".to_owned())),
             ("name", given) => name = Some(given.to_owned()),
-            (other, _) => {
-                return Err(format!("line {}: unknown directive {other:?} (known: name)", directive.line));
-            }
+            (other, _) => return Err(wrong(format!("unknown directive {other:?} (known: name)"))),
         }
     }
     Ok(name)

@@ -27,7 +27,8 @@ pub(super) fn choose<'a>(
     }
     let known = checks::names();
     if let Some(kind) = request.kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
-        return Err(VerifyError::UnknownKind { kind: kind.clone(), known: known.join(", ") });
+        let suggestion = suggest(kind, known.iter().copied()).map(str::to_owned);
+        return Err(VerifyError::UnknownKind { kind: kind.clone(), suggestion, known: known.join(", ") });
     }
     let reached = stages::reached(project, history, request.stage);
     let chosen = prepared.iter().filter(|check| {

@@ -1,31 +1,65 @@
 //! SQL in checks: statements taken out of `cutover.toml` and files. Nothing that ends the transaction a check runs in
 //! may be among them, since that transaction is what keeps a check from changing anything.
 
+use std::fmt;
+
 use cutover_analysis::effects::{TransactionRule, effects_of_text};
 use cutover_analysis::sql::{Item, Splitter, Statement};
 
 use crate::project::config::Table;
+use crate::text::locate;
+
+/// What is wrong with a text, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 1 {
+            write!(f, "line {} of it: ", self.line)?;
+        }
+        f.write_str(&self.message)
+    }
+}
 
 /// Splits a text.
-pub(crate) fn split(text: &str) -> Result<Vec<Statement>, String> {
-    let mut statements = Vec::new();
+pub(crate) fn split(text: &str) -> Result<Vec<Statement>, Wrong> {
+    let wrong = |line, column, message: &str| Wrong { line, column, message: message.to_owned() };
+    let mut statements: Vec<Statement> = Vec::new();
     for item in Splitter::new(text.as_bytes()) {
-        match item.map_err(|error| error.to_string())? {
-            Item::Statement(statement) => {
+        match item {
+            Ok(Item::Statement(statement)) => {
                 if let Some(why) = refused(&statement.text) {
-                    return Err(format!("line {}: {why}", statement.line));
+                    return Err(wrong(statement.line, statement.column, why));
                 }
                 statements.push(statement);
             }
-            Item::CopyData(_) | Item::CopyEnd => {
-                return Err("COPY FROM STDIN has no place in a check".to_owned());
+            Ok(Item::CopyData(_) | Item::CopyEnd) => {
+                let (line, column) = statements.last().map_or((1, 1), |copy| (copy.line, copy.column));
+                return Err(wrong(line, column, "COPY FROM STDIN has no place in a check"));
             }
-            Item::PsqlCommand { text, line } => {
-                return Err(format!("line {line}: {text}: commands of psql are not SQL"));
+            Ok(Item::PsqlCommand { text, line, column }) => {
+                return Err(wrong(line, column, &format!("{text}: commands of psql are not SQL")));
+            }
+            Err(error) => {
+                let (line, column) = error.place().map_or((1, 1), |place| (place.line, place.column));
+                return Err(wrong(line, column, &error.to_string()));
             }
         }
     }
     Ok(statements)
+}
+
+/// What the grammar of PostgreSQL 18 says against a statement, if anything. The server has the last word: it may be a
+/// newer one.
+pub(crate) fn doubt(statement: &Statement) -> Option<Wrong> {
+    let error = effects_of_text(&statement.text).err()?;
+    let (line, column, _) = locate(&statement.text, error.offset, statement.line, statement.column);
+    Some(Wrong { line, column, message: error.message })
 }
 
 /// Why a statement cannot be part of a check. What PostgreSQL's grammar refuses is left to the server.
@@ -70,7 +104,7 @@ pub(crate) fn one(table: &mut Table, span: &std::ops::Range<usize>, text: &str) 
             None
         }
         Err(why) => {
-            table.report(span, why, None);
+            table.report(span, why.to_string(), None);
             None
         }
     }
@@ -83,7 +117,7 @@ pub(crate) fn take_all(table: &mut Table, key: &str) -> Vec<String> {
     match split(&text) {
         Ok(statements) => statements.into_iter().map(|statement| statement.text).collect(),
         Err(why) => {
-            table.report(&span, why, None);
+            table.report(&span, why.to_string(), None);
             Vec::new()
         }
     }

@@ -161,7 +161,8 @@ async fn data_that_the_server_refuses_is_named_with_its_line() {
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
     let said = failure(&run);
     for part in [
-        "V1__t.sql:2:1: ERROR: invalid input syntax for type integer: \"x\" (22P02)",
+        "V1__t.sql:4:1: ERROR: invalid input syntax for type integer: \"x\" (22P02)\n  |\n4 | x\n  | ^",
+        "in the statement at V1__t.sql:2:1",
         "context: COPY t, line 2, column n",
     ] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");

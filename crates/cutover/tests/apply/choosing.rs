@@ -318,10 +318,11 @@ async fn what_is_missing_is_named_before_the_first_statement() {
     assert!(matches!(error, ApplyError::Missing(_)), "{error:?}");
     let said = error.to_string();
     for part in [
-        "V2__b.sql:3: needs table nowhere",
+        "V2__b.sql:3:46: needs table nowhere",
         "no migration of this project creates it",
-        "V3__c.sql:1: needs",
-        "V4__d.sql creates it",
+        "V3__c.sql:1:17: needs",
+        "V4__d.sql creates it, but comes after this one",
+        "3 | ALTER TABLE b ADD FOREIGN KEY (n) REFERENCES nowhere;\n  |                                              ^",
         "nothing was done",
     ] {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
@@ -405,7 +406,54 @@ async fn a_check_written_wrong_stops_before_the_first_statement() {
         ("m/V1__a.sql", "CREATE TABLE a ();"),
     ]);
     let error = apply(&folder.load(), &database.options()).await.unwrap_err();
-    assert!(matches!(error, ApplyError::NotAllowed(_)), "{error:?}");
+    assert!(matches!(error, ApplyError::Checks(_)), "{error:?}");
     assert!(error.to_string().contains("no_rows"), "{error}");
+    assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+}
+
+#[tokio::test]
+async fn all_that_stops_a_run_is_said_at_once() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A, B]);
+    completes(&folder.load(), &database.options()).await;
+    folder.write(A.0, "CREATE TABLE a (other int);");
+    folder.write("migrations/V3__c.sql", "CREATE TABEL c ();");
+    folder.write("migrations/V4__d.sql", "CREATE TABLE d (n int REFERENCES b, m int REFERENCES nowhere);");
+    let config = "\n[[check]]\nname = \"x\"\nkind = \"no_rowz\"\nsql = \"SELECT 1\"\n\
+                  [[stage]]\nid = \"1\"\n[[stage.migration]]\nversion = \"3\"\nrequires = [\"4\"]\ndeferred = true\n";
+    folder.write(NAMED.0, &format!("{}{config}", NAMED.1));
+    let request = Request {
+        selection: Selection { only: vec!["3".into()], ..Selection::default() },
+        ..Request::default()
+    };
+    let error = apply_with(&folder.load(), &database.options(), &request).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Several(_)), "{error:?}");
+    let said = error.to_string();
+    for part in [
+        "unknown kind of check \"no_rowz\"",
+        "migrations/V1__a.sql: was changed after it was applied",
+        "migrations/V3__c.sql requires migrations/V4__d.sql",
+        "migrations/V3__c.sql:1:8: syntax error",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    let all = apply(&folder.load(), &database.options()).await.unwrap_err().to_string();
+    assert!(all.contains("migrations/V4__d.sql:1:54: needs table nowhere"), "{all}");
+    for text in [&said, &all] {
+        assert!(
+            text.ends_with("\nnothing was done") && text.matches("nothing was done").count() == 1,
+            "{text}"
+        );
+    }
+    assert_eq!(database.value(APPLIED), "1 2");
+}
+
+#[tokio::test]
+async fn a_hazard_that_nobody_knows_is_refused() {
+    let database = database();
+    let request = Request { allow: vec!["edited".into()], ..Request::default() };
+    let error = apply_with(&project(&[("V1__a.sql", "SELECT 1;")]), &database.options(), &request).await;
+    let said = error.unwrap_err().to_string();
+    assert!(said.contains("no hazard \"edited\"") && said.contains("edited-migration"), "{said}");
     assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
 }

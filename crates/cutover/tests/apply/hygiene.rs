@@ -152,7 +152,7 @@ async fn transaction_control_is_refused_before_the_first_statement() {
         (
             "CREATE TABLE a ();\nCOMMIT;\nCREATE TABLE b ();",
             "V1__x.sql:2:1: COMMIT inside a migration",
-            "2 | COMMIT\n  | ^",
+            "2 | COMMIT;\n  | ^",
         ),
         ("CREATE TABLE a ();\n  ROLLBACK;", "V1__x.sql:2:3: ROLLBACK inside a migration", "2 |   ROLLBACK"),
         (

@@ -16,6 +16,7 @@ mod locks;
 mod outside;
 mod parts;
 mod pipelined;
+mod places;
 mod poolers;
 mod privileges;
 mod refused;

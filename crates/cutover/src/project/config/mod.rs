@@ -46,7 +46,7 @@ pub(super) struct StageConfig {
     pub(super) title: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) notes: Vec<String>,
-    pub(super) uses: Vec<String>,
+    pub(super) uses: Vec<Spanned<String>>,
     pub(super) require_backup: bool,
     pub(super) migrations: Vec<MigrationConfig>,
     pub(super) line: u32,
@@ -56,9 +56,9 @@ pub(super) struct StageConfig {
 #[derive(Debug)]
 pub(super) struct MigrationConfig {
     pub(super) version: Spanned<String>,
-    pub(super) creates: Vec<String>,
-    pub(super) alters: Vec<String>,
-    pub(super) uses: Vec<String>,
+    pub(super) creates: Vec<Spanned<String>>,
+    pub(super) alters: Vec<Spanned<String>>,
+    pub(super) uses: Vec<Spanned<String>>,
     pub(super) source: Vec<Spanned<String>>,
     pub(super) task: Option<String>,
     pub(super) deferred: bool,
@@ -131,7 +131,7 @@ fn stage(table: &mut Table) -> StageConfig {
         title: table.take_string("title"),
         kind: table.take_string("kind"),
         notes: plain(table.take_strings("notes")),
-        uses: plain(table.take_strings("uses")),
+        uses: table.take_strings("uses"),
         require_backup: table.take_bool("require_backup").unwrap_or(false),
         migrations: each(table, "migration", migration),
     }
@@ -140,9 +140,9 @@ fn stage(table: &mut Table) -> StageConfig {
 fn migration(table: &mut Table) -> MigrationConfig {
     MigrationConfig {
         version: table.require_spanned_string("version"),
-        creates: plain(table.take_strings("creates")),
-        alters: plain(table.take_strings("alters")),
-        uses: plain(table.take_strings("uses")),
+        creates: table.take_strings("creates"),
+        alters: table.take_strings("alters"),
+        uses: table.take_strings("uses"),
         source: table.take_strings("source"),
         task: table.take_string("task"),
         deferred: table.take_bool("deferred").unwrap_or(false),

@@ -165,6 +165,11 @@ impl Table {
         &self.what
     }
 
+    /// Gives it a name of its own in messages, e.g. `check "no dangling jobs"`.
+    pub(crate) fn call(&mut self, what: impl Into<String>) {
+        self.what = what.into();
+    }
+
     /// The file it stands in, as problems call it.
     pub fn file(&self) -> &str {
         self.source.name()

@@ -44,6 +44,9 @@ impl Convention for Flyway {
             .collect();
         let next = if before.is_empty() && numbered::is_timestamp(last_number) {
             now.max(last_number.saturating_add(1))
+        } else if !before.is_empty() && series.len() < 2 {
+            // V1.10 is what comes after V1.9, and no series of tens.
+            last_number.saturating_add(1)
         } else {
             last_number.saturating_add(numbered::step(&series))
         };

@@ -195,6 +195,16 @@ pub fn detect(paths: &[String]) -> Result<Detected, String> {
     }
 }
 
+/// What to do about a folder whose convention cannot be seen.
+pub(super) fn which(folder: &str) -> String {
+    let names: Vec<&str> = all().iter().map(|convention| convention.name()).collect();
+    format!(
+        "move what is no migration elsewhere, or say in cutover.toml which files count:\n    [[migrations]]\n    \
+         path = {folder:?}\n    convention = \"{}\"",
+        names.join("\" or \"")
+    )
+}
+
 /// The first file that is nearly of a convention, in words to go between commas; else nothing.
 fn near_miss(paths: &[String]) -> String {
     let mut strays = all().iter().flat_map(|convention| convention.read(paths).strays);

@@ -49,19 +49,33 @@ pub(super) fn is_timestamp(number: u64) -> bool {
     (19_700_101_000_000..=99_991_231_235_959).contains(&number)
 }
 
-/// The gap between numbers, where the last ones agree on it (010, 020, 030); otherwise 1.
+/// The gap between numbers, where the last ones agree on it (010, 020, 030); otherwise 1. Two numbers agree on a gap
+/// only if it is a round one: after 1 and 9 comes 10.
 pub(super) fn step(numbers: &[u64]) -> u64 {
     let recent = &numbers[numbers.len().saturating_sub(4)..];
-    let mut gaps = recent.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-    let Some(first) = gaps.next() else {
+    let gaps: Vec<u64> = recent.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    match gaps.as_slice() {
         // A single file: 10 and 100 are the start of a series with gaps.
-        return match recent {
+        [] => match recent {
             [10] => 10,
             [100] => 100,
             _ => 1,
-        };
-    };
-    if first > 0 && gaps.all(|gap| gap == first) { first } else { 1 }
+        },
+        [gap] => {
+            if *gap > 0 && gap.is_multiple_of(10) {
+                *gap
+            } else {
+                1
+            }
+        }
+        [first, rest @ ..] => {
+            if *first > 0 && rest.iter().all(|gap| gap == first) {
+                *first
+            } else {
+                1
+            }
+        }
+    }
 }
 
 fn classify(path: &str) -> Class {

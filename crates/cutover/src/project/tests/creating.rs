@@ -21,13 +21,21 @@ fn next(files: &[&str]) -> String {
 fn the_next_file_follows_the_style_of_the_others() {
     assert_eq!(next(&[]), "migrations/0001_add_orders.sql");
     assert_eq!(next(&["001_a.sql"]), "migrations/002_add_orders.sql");
-    assert_eq!(next(&["1_a.sql", "9_b.sql"]), "migrations/17_add_orders.sql");
+    assert_eq!(next(&["1_a.sql", "9_b.sql"]), "migrations/10_add_orders.sql");
+    assert_eq!(next(&["0100_a.sql"]), "migrations/0200_add_orders.sql");
+    assert_eq!(next(&["005_a.sql", "010_b.sql", "015_c.sql"]), "migrations/020_add_orders.sql");
+    assert_eq!(next(&["0999_a.sql"]), "migrations/1000_add_orders.sql");
     assert_eq!(next(&["1_a.sql", "2_b.sql", "9_c.sql"]), "migrations/10_add_orders.sql");
     assert_eq!(next(&["010_a.sql", "020_b.sql"]), "migrations/030_add_orders.sql");
     assert_eq!(next(&["20250101120000_a.sql"]), "migrations/20261120114700_add_orders.sql");
     assert_eq!(next(&["20990101120000_a.sql"]), "migrations/20990101120001_add_orders.sql");
     assert_eq!(next(&["V0001__a.sql", "V0002__b.sql"]), "migrations/V0003__add_orders.sql");
     assert_eq!(next(&["V1.9__a.sql"]), "migrations/V1.10__add_orders.sql");
+    assert_eq!(next(&["V1.10__a.sql"]), "migrations/V1.11__add_orders.sql");
+    assert_eq!(next(&["V1.2__a.sql", "V1.10__b.sql"]), "migrations/V1.11__add_orders.sql");
+    assert_eq!(next(&["V1.09__a.sql"]), "migrations/V1.10__add_orders.sql");
+    assert_eq!(next(&["V1.10__a.sql", "V1.20__b.sql"]), "migrations/V1.30__add_orders.sql");
+    assert_eq!(next(&["V10__a.sql"]), "migrations/V20__add_orders.sql");
     assert_eq!(next(&["V1_1__a.sql", "V1_2__b.sql"]), "migrations/V1_3__add_orders.sql");
 }
 

@@ -26,6 +26,55 @@ fn an_empty_folder_for_migrations_goes_before_other_sql() {
 }
 
 #[test]
+fn a_configuration_may_leave_the_folder_to_be_found() {
+    let database = ("cutover.toml", "[database]\nurl = \"postgresql://localhost/x\"\n");
+    let project = load(&folder(&[database, ("V1__a.sql", ""), ("notes.sql", "")])).unwrap();
+    assert_eq!((project.roots[0].path.as_str(), versions(&project)), (".", vec!["1"]));
+    // A folder made for migrations goes first, also an empty one.
+    let project = load(&folder(&[database, ("V1__a.sql", ""), ("sql/V2__b.sql", "")])).unwrap();
+    assert_eq!((project.roots[0].path.as_str(), versions(&project)), ("sql", vec!["2"]));
+    let project = load(&folder(&[database, ("V1__a.sql", ""), ("migrations/.keep", "")])).unwrap();
+    assert_eq!((project.roots[0].path.as_str(), project.migrations.len()), ("migrations", 0));
+    let message = error(&[database, ("README.md", "")]);
+    assert!(message.contains("[[migrations]]\n    path = \"folder\""), "{message}");
+}
+
+#[test]
+fn a_folder_of_two_conventions_says_what_to_write() {
+    for files in [
+        vec![("migrations/V1__a.sql", ""), ("migrations/0002_b.sql", "")],
+        vec![("migrations/V1__a.sql", ""), ("migrations/0002_b.sql", ""), ("cutover.toml", "[apply]\n")],
+    ] {
+        let message = error(&files);
+        for part in [
+            "migrations: files of several conventions",
+            "[[migrations]]\n    path = \"migrations\"\n    convention = \"numbered\" or \"flyway\"",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
+
+/// What is wrong with one part does not hide the others, and is no reason to complain of what hangs on it.
+#[test]
+fn a_draft_has_what_can_be_read_and_all_that_is_wrong() {
+    let config = "[projct]\n[[stage]]\nid = \"1\"\n[[stage.migration]]\nversion = \"2\"\n\
+                  creates = [\"tabel t\"]\n[[check]]\nname = \"c\"\nkind = \"no_row\"\nsql = \"SELECT 1\"\nrequires = [\"2\"]\n";
+    let folder =
+        folder(&[("cutover.toml", config), ("migrations/1_a.sql", ""), ("migrations/2_b.sql", "\0")]);
+    let draft = Project::draft(folder.path(), &super::Overrides::default()).unwrap();
+    assert_eq!((versions(&draft.project), draft.complete), (vec!["1"], false));
+    let said = |problems: &super::super::Problems| problems.to_string();
+    let own = said(&draft.problems);
+    assert!(own.contains("unknown key \"projct\"") && own.contains("2_b.sql: a NUL byte"), "{own}");
+    assert!(!own.contains("no migration has the version"), "{own}");
+    let checks = said(&crate::verify::problems_of(&draft));
+    assert!(checks.contains("cutover.toml:6:12: \"tabel t\"") && checks.contains("\"no_row\""), "{checks}");
+    assert!(!checks.contains("no migration has version"), "{checks}");
+    assert!(matches!(load(&folder), Err(ProjectError::Problems(problems)) if problems == draft.problems));
+}
+
+#[test]
 fn no_project_is_said_with_what_was_looked_for() {
     let message = error(&[("README.md", "")]);
     assert!(message.contains("no project in") && message.contains("db/migrations"), "{message}");

@@ -3,6 +3,7 @@ use std::io::{self, Read};
 use proptest::prelude::*;
 
 use super::super::text::{Normaliser, TextError, checksums, normalise, substitute};
+use super::super::vars::{names_in, places_in_source};
 use super::super::{Place, PlaceholderError, Vars};
 
 /// Gives at most so many bytes at a time.
@@ -192,5 +193,45 @@ proptest! {
     fn nor_do_they_for_placeholders(text in "([${}]|role|a|\n|é){0,24}", cuts in 1..9_usize) {
         let outcome = |cuts| substituted(&text, cuts).map_err(|error| error.to_string());
         prop_assert_eq!(outcome(cuts), outcome(1000));
+    }
+}
+
+#[test]
+fn places_of_the_sent_text_are_found_in_the_file() {
+    let mut vars = Vars::new();
+    vars.insert("long", "a value\nof two lines").unwrap();
+    vars.insert("s", "x").unwrap();
+    let text = "é ${s} ${long} b\nc $${s} d ${unknown}";
+    // As it is sent: "é x a value\nof two lines b\nc ${s} d ${unknown}".
+    let cases = [
+        ((1, 1), Some((1, 1))),
+        ((1, 2), Some((1, 2))),
+        ((1, 3), Some((1, 3))),
+        ((1, 4), Some((1, 7))),
+        ((1, 5), Some((1, 8))),
+        ((2, 3), Some((1, 8))),
+        ((2, 13), Some((1, 15))),
+        ((2, 14), Some((1, 16))),
+        ((3, 1), Some((2, 1))),
+        ((3, 3), Some((2, 3))),
+        ((3, 8), Some((2, 9))),
+        ((3, 10), Some((2, 11))),
+        ((9, 1), None),
+    ];
+    let at = |(line, column): (u32, u32)| Place { line, column };
+    let wanted: Vec<Place> = cases.iter().map(|(sent, _)| at(*sent)).collect();
+    for size in [1, 3, 1000] {
+        let found = places_in_source(Pieces(text.as_bytes(), size), &vars, &wanted).unwrap();
+        let expected: Vec<Option<Place>> = cases.iter().map(|(_, file)| file.map(at)).collect();
+        assert_eq!(found, expected, "{size}");
+    }
+}
+
+#[test]
+fn names_of_placeholders_are_collected_with_and_without_a_value() {
+    let text = "${a} $${b} $$${c} $x$ ${a-b.c} ${\"d\": 1} ${a}";
+    for size in [1, 4, 100] {
+        let names = names_in(Pieces(text.as_bytes(), size)).unwrap();
+        assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "a-b.c", "c"], "{size}");
     }
 }

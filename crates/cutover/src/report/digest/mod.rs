@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(super) use groups::{Group, grouped_checks};
 pub use parts::parts_lines;
-pub(super) use step::{Fate, Objects, StepView, objects, parts_in_words};
+pub(super) use step::{Fate, Objects, StepView, bare, objects, parts_in_words};
 
 use super::format::{count, duration, grouped};
 use crate::migration::MigrationId;
@@ -36,8 +36,10 @@ pub(super) struct Digest<'a> {
     pub(super) remarks: Vec<String>,
     /// Times spent waiting for another runner, and whom for.
     pub(super) runner_waits: Vec<Phase<'a>>,
-    /// From just before the first check to the last, where the run itself measured after its last step.
-    pub(super) verification: Option<Phase<'a>>,
+    /// Stretches in which the run itself measured: preconditions of a migration, with its id, or figures of tables.
+    pub(super) measured: Vec<(Option<&'a MigrationId>, Phase<'a>)>,
+    /// Time until the run had its plan and began, where it did.
+    pub(super) planned: Option<Duration>,
     /// Time from the start to the run's end, or to the last event where no end is recorded. What was measured later has
     /// its own time, see `verification`.
     pub(super) took: Duration,
@@ -145,7 +147,8 @@ impl<'a> Digest<'a> {
             backups: Vec::new(),
             remarks: Vec::new(),
             runner_waits: Vec::new(),
-            verification: None,
+            measured: Vec::new(),
+            planned: None,
             passes: Vec::new(),
             took: took(run),
             several_roots: several_roots(&run.plan),
@@ -224,8 +227,7 @@ impl<'a> Digest<'a> {
                         pass.took = at.saturating_sub(pass_began);
                     }
                     if self.passes.is_empty() {
-                        let from = self.verification.as_ref().map_or(previous, |phase| phase.from);
-                        self.verification = Some(Phase { from, to: at, what: "" });
+                        self.note_measured(check.migration.as_ref(), previous, at, "preconditions");
                     }
                     // A later answer stands in place of an earlier one.
                     match answered.entry((check.name.as_str(), check.kind.as_str())) {
@@ -236,7 +238,8 @@ impl<'a> Digest<'a> {
                         }
                     }
                 }
-                EventKind::StepStarted { .. } => self.verification = None,
+                EventKind::RunStarted { .. } => self.planned = Some(at),
+                EventKind::Figures { .. } => self.note_measured(None, previous, at, "figures of tables"),
                 _ => {}
             }
             if !matches!(event.kind, EventKind::RunnerWaiting { .. })
@@ -248,6 +251,14 @@ impl<'a> Digest<'a> {
         }
         if let Some((from, what)) = waiting {
             self.runner_waits.push(Phase { from, to: previous, what });
+        }
+    }
+
+    /// Something was measured by the run itself: a stretch of its own, or the one before goes on.
+    fn note_measured(&mut self, of: Option<&'a MigrationId>, from: Duration, to: Duration, what: &'a str) {
+        match self.measured.last_mut() {
+            Some((id, phase)) if *id == of && phase.to == from => phase.to = to,
+            _ => self.measured.push((of, Phase { from, to, what })),
         }
     }
 
@@ -269,6 +280,22 @@ impl<'a> Digest<'a> {
             Fate::Failed { message, code, state, .. } => Some((step, message, code, state)),
             _ => None,
         })
+    }
+
+    /// Whether a check is a precondition that kept its migration from starting: what is said of the failure says it.
+    pub(super) fn is_said_by_failure(&self, check: &CheckResult) -> bool {
+        let measured_later =
+            self.passes.iter().any(|pass| pass.checks.iter().any(|other| std::ptr::eq(*other, check)));
+        let failed = self.failures().any(|(step, ..)| check.migration.as_ref() == Some(step.id));
+        failed && !measured_later && matches!(check.verdict, Verdict::False | Verdict::NotMeasured)
+    }
+
+    /// Checks that are false or could not be measured, but for preconditions that a failure tells of.
+    pub(super) fn doubtful(&self) -> Vec<&'a CheckResult> {
+        let doubtful = self.checks.iter().copied().filter(|check| {
+            matches!(check.verdict, Verdict::False | Verdict::NotMeasured) && !self.is_said_by_failure(check)
+        });
+        doubtful.collect()
     }
 
     /// Parts such as `20 applied`, `3 skipped`, without those that are zero.
@@ -330,7 +357,9 @@ impl<'a> Digest<'a> {
 
     /// Claims that do not hold, in words.
     pub(super) fn doubts(&self) -> Option<String> {
-        let (wrong, unknown) = (self.verdicts(Verdict::False), self.verdicts(Verdict::NotMeasured));
+        let doubtful = self.doubtful();
+        let number = |verdict| doubtful.iter().filter(|check| check.verdict == verdict).count();
+        let (wrong, unknown) = (number(Verdict::False), number(Verdict::NotMeasured));
         let mut doubts = Vec::new();
         if wrong > 0 {
             doubts.push(count(wrong, "claim is false", "claims are false"));
@@ -427,7 +456,7 @@ fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {
             "The state of a step outside a transaction is not known: a person must decide.",
         ),
         Some(Outcome::Interrupted) => {
-            ("Interrupted", "The run was stopped on request; what is applied is listed below.")
+            ("Interrupted", "The run was stopped on request; the next one goes on from there.")
         }
         Some(Outcome::LockNotObtained) => (
             "Lock not obtained",

@@ -118,7 +118,8 @@ impl<'a> Fate<'a> {
             Self::Skipped { why } => (why, ""),
             _ => return None,
         };
-        Some(why.unwrap_or(otherwise))
+        // The state is said already: what is of interest is what can be done about it.
+        Some(why.filter(|why| *why != self.word()).unwrap_or(otherwise))
     }
 }
 
@@ -170,6 +171,10 @@ pub(in crate::report) struct Objects<'a> {
     /// What belongs to a table among `creates`.
     pub(in crate::report) parts: &'a [String],
     pub(in crate::report) alters: &'a [String],
+    /// Tables its foreign keys point to.
+    pub(in crate::report) references: &'a [String],
+    /// Tables whose rows it writes.
+    pub(in crate::report) writes: &'a [String],
     pub(in crate::report) drops: &'a [String],
     pub(in crate::report) claimed: bool,
 }
@@ -210,13 +215,21 @@ pub(in crate::report) fn parts_in_words(parts: &[String]) -> String {
     words.join(", ")
 }
 
+/// A table without the word for it: what is altered, referred to or dropped is one unless something else is said.
+pub(in crate::report) fn bare(object: &str) -> &str {
+    object.strip_prefix("table ").unwrap_or(object)
+}
+
 pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
-    let seen = !(step.creates.is_empty() && step.alters.is_empty() && step.drops.is_empty());
+    let lists = [&step.creates, &step.alters, &step.references, &step.writes, &step.drops];
+    let seen = lists.iter().any(|list| !list.is_empty());
     if seen || step.statements > 0 {
         Objects {
             creates: &step.creates,
             parts: &step.parts,
             alters: &step.alters,
+            references: &step.references,
+            writes: &step.writes,
             drops: &step.drops,
             claimed: false,
         }
@@ -225,6 +238,8 @@ pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
             creates: &step.claims.creates,
             parts: &[],
             alters: &step.claims.alters,
+            references: &[],
+            writes: &[],
             drops: &[],
             claimed: true,
         }

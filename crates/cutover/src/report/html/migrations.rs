@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::digest::{Digest, Fate, Objects, StepView, objects, parts_in_words};
+use super::super::digest::{Digest, Fate, Objects, StepView, bare, objects, parts_in_words};
 use super::super::format::{count, duration, grouped, utc};
 use super::Shown;
 use super::sections::{class, mark, named};
@@ -67,12 +67,13 @@ fn row(digest: &Digest<'_>, order: usize, step: &StepView<'_>) -> Markup {
 }
 
 fn does(step: &Step, units: &[String]) -> Markup {
-    let Objects { creates, parts, alters, drops, claimed } = objects(step);
+    let Objects { creates, parts, alters, references, writes, drops, claimed } = objects(step);
     let parts = parts_in_words(parts);
     let kinds = [("+", "creates", creates), ("~", "alters", alters), ("−", "drops", drops)];
     let all =
         || kinds.iter().flat_map(|(sign, verb, names)| names.iter().map(move |name| (sign, verb, name)));
-    let total = creates.len() + alters.len() + drops.len();
+    let named = |names: &[String]| names.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", ");
+    let total: usize = kinds.iter().map(|(_, _, names)| names.len()).sum();
     html! {
         @if total > 0 {
             ul.objects {
@@ -91,6 +92,8 @@ fn does(step: &Step, units: &[String]) -> Markup {
                 ul.objects { @for name in &step.parts { li { i title="creates" { "+" } " " (Shown(name)) } } }
             }
         }
+        @if !references.is_empty() { div.small { "references " (Shown(&named(references))) } }
+        @if !writes.is_empty() { div.small { "writes " (Shown(&named(writes))) } }
         @if claimed && total > 0 { div.small { "as claimed; the file was not read" } }
         @if let Some(why) = &step.opaque { div.small { "not fully known: " (Shown(why)) } }
         @for unit in units { div.small { (Shown(unit)) } }

@@ -64,6 +64,7 @@ pub(super) fn section(digest: &Digest<'_>) -> Markup {
 
 fn rows(digest: &Digest<'_>) -> Vec<Row> {
     let mut rows: Vec<Row> = other_phases(digest);
+    rows.extend(work_around(digest));
     for step in &digest.steps {
         let Some(bar) = bar(digest, step) else { continue };
         rows.push(Row {
@@ -74,7 +75,6 @@ fn rows(digest: &Digest<'_>) -> Vec<Row> {
         });
     }
     rows.sort_by_key(|row| row.bars.first().map(|bar| bar.from));
-    rows.extend(verification(digest));
     rows
 }
 
@@ -88,6 +88,7 @@ fn lanes(digest: &Digest<'_>) -> Vec<Row> {
         }
     }
     let mut rows = other_phases(digest);
+    rows.extend(work_around(digest));
     for (stage, members) in groups {
         let ends = (members.first().map(|step| step.label()), members.last().map(|step| step.label()));
         let range = format!("{} – {}", ends.0.unwrap_or_default(), ends.1.unwrap_or_default());
@@ -96,7 +97,6 @@ fn lanes(digest: &Digest<'_>) -> Vec<Row> {
         let bars = members.into_iter().filter_map(|step| bar(digest, step)).collect();
         rows.push(Row { stage: None, label, note, bars });
     }
-    rows.extend(verification(digest));
     rows
 }
 
@@ -164,23 +164,25 @@ fn other_phases(digest: &Digest<'_>) -> Vec<Row> {
     waits.chain(backups).collect()
 }
 
-fn verification(digest: &Digest<'_>) -> Option<Row> {
-    let phase = digest.verification.as_ref()?;
-    let took = duration(phase.to.saturating_sub(phase.from));
-    let words = digest.verdict_words().unwrap_or_default();
-    Some(Row {
-        stage: None,
-        label: "verification".to_owned(),
-        note: took.clone(),
-        bars: vec![Bar {
-            from: phase.from,
-            to: phase.to,
-            class: "verify",
-            tooltip: format!("{words}; {took}"),
-            waits: Vec::new(),
-            units: Vec::new(),
-        }],
-    })
+/// What the run did besides migrating: reading and planning, figures, preconditions.
+fn work_around(digest: &Digest<'_>) -> Vec<Row> {
+    let row = |stage: Option<String>, label: String, class: &'static str, from: Duration, to: Duration| {
+        let took = duration(to.saturating_sub(from));
+        let tooltip = format!("{label}: {took}");
+        let bars = vec![Bar { from, to, class, tooltip, waits: Vec::new(), units: Vec::new() }];
+        Row { stage, label, note: took, bars }
+    };
+    let mut rows = Vec::new();
+    // Waiting for another runner is shown by itself, and comes before the run begins.
+    let planned = digest.planned.filter(|_| digest.runner_waits.is_empty());
+    rows.extend(planned.map(|at| row(None, "reading and planning".to_owned(), "plan", Duration::ZERO, at)));
+    for (id, phase) in &digest.measured {
+        let step = digest.steps.iter().find(|step| Some(step.id) == *id);
+        let stage = step.and_then(StepView::stage).map(|id| stage_title(digest, id));
+        let before = step.map_or_else(String::new, |step| format!(" of {}", step.label()));
+        rows.push(row(stage, format!("{}{before}", phase.what), "verify", phase.from, phase.to));
+    }
+    rows
 }
 
 /// Where rows and the bands of their stages lie.
@@ -315,7 +317,8 @@ fn legend(rows: &[Row]) -> Markup {
         ("failed", "failed"),
         ("open", "end not recorded"),
         ("backup", "backup"),
-        ("verify", "verification"),
+        ("plan", "reading and planning"),
+        ("verify", "measuring"),
     ];
     html! {
         ul.legend {
@@ -323,7 +326,7 @@ fn legend(rows: &[Row]) -> Markup {
                 @if bars().any(|bar| bar.class == class) { li { i class=(class) {} (words) } }
             }
             @if bars().any(|bar| !bar.waits.is_empty()) { li { i.wait {} "waiting for a lock" } }
-            @if bars().any(|bar| bar.units.len() > 1) { li { i.unit {} "end of a unit" } }
+            @if bars().any(|bar| bar.units.len() > 1) { li { i.unit {} "end of a part" } }
         }
     }
 }

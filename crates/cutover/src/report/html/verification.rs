@@ -9,14 +9,10 @@ use super::Shown;
 use crate::run::{CheckResult, Verdict};
 
 pub(super) fn false_claims(digest: &Digest<'_>) -> Markup {
-    let claims: Vec<_> = digest
-        .checks
-        .iter()
-        .filter(|check| matches!(check.verdict, Verdict::False | Verdict::NotMeasured))
-        .collect();
+    let claims = digest.doubtful();
     html! {
         @if !claims.is_empty() {
-            section.panel.claims class=(if digest.verdicts(Verdict::False) > 0 { "bad" } else { "warn" }) {
+            section.panel.claims class=(if claims.iter().any(|check| check.verdict == Verdict::False) { "bad" } else { "warn" }) {
                 h2 { "Claims that do not hold" }
                 @for check in claims {
                     article {

@@ -4,11 +4,13 @@
 mod checks;
 mod columns;
 mod plan;
+mod preconditions;
 mod progress;
 mod summary;
 
 pub use checks::{Detail, verification_table};
 pub use plan::{plan_lines, plan_overview};
+pub use preconditions::precondition_lines;
 pub use progress::{Progress, event_line};
 pub use summary::summary;
 

@@ -1,11 +1,11 @@
 //! A plan for people: every stage, also those without migrations, and what each migration would do.
 
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
 use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
 use crate::plan::{Plan, StageSummary, Step, StepState};
-use crate::report::digest::{
-    Objects, by_stage, objects, parts_in_words, parts_lines, remarks, several_roots,
-};
+use crate::report::digest::{Objects, bare, objects, parts_in_words, parts_lines, remarks, several_roots};
 use crate::report::escape;
 use crate::report::format::{count, grouped, server_version};
 
@@ -20,8 +20,8 @@ const STAGE: usize = 24;
 /// Place of text that belongs to the line above.
 const INDENT: usize = 8;
 
-/// The plan's steps in order, grouped by stage. The number before each is its place in the order of execution, also
-/// where stages interleave.
+/// The plan's steps in the order in which they run, under the stages they belong to. A stage that others come between
+/// has several headings.
 pub fn plan_lines(plan: &Plan, style: TextStyle) -> String {
     let mut out = String::new();
     head(&mut out, plan, style);
@@ -29,49 +29,83 @@ pub fn plan_lines(plan: &Plan, style: TextStyle) -> String {
     let rows: Vec<Vec<Cell>> =
         plan.steps.iter().enumerate().map(|(i, step)| row(i + 1, step, several)).collect();
     let view = View::fit(plan, &rows, style);
-    let (stages, others) = by_stage(plan);
     let mut roomy = true;
-    for (stage, members) in &stages {
+    for Part { stage, members, again } in parts(plan) {
         // Stages that are one line each stand together.
-        let short = members.is_empty() && stage.uses.is_empty() && stage.notes.is_empty();
+        let short =
+            members.is_empty() && stage.is_some_and(|stage| stage.uses.is_empty() && stage.notes.is_empty());
         if roomy || !short {
             out.push('\n');
         }
-        heading(&mut out, stage, members.is_empty(), style);
-        view.steps(&mut out, members);
+        if let Some(stage) = stage {
+            heading(&mut out, stage, members.is_empty(), again, style);
+        } else {
+            let title = if plan.stages.is_empty() { "Migrations" } else { "Without a stage" };
+            put!(&mut out, "{}", style.paint(Tone::Strong, title));
+        }
+        view.steps(&mut out, &members);
         roomy = !short;
-    }
-    if !others.is_empty() {
-        let title = if stages.is_empty() { "Migrations" } else { "Without a stage" };
-        put!(&mut out, "\n{}", style.paint(Tone::Strong, title));
-        view.steps(&mut out, &others);
     }
     notes(&mut out, &plan.notes, style);
     out
 }
 
-/// The plan in one line a stage; of a project without stages, all of it.
+/// Migrations that run one after the other and belong to one stage, or to none.
+struct Part<'a> {
+    stage: Option<&'a StageSummary>,
+    /// Indices of steps.
+    members: Vec<usize>,
+    /// The stage had migrations before.
+    again: bool,
+}
+
+/// The plan in the order of execution. Stages without migrations stand where the file has them.
+fn parts(plan: &Plan) -> Vec<Part<'_>> {
+    let place: HashMap<&str, usize> =
+        plan.stages.iter().enumerate().map(|(i, stage)| (stage.id.as_str(), i)).collect();
+    let stage_of = |step: &Step| step.stage.as_deref().and_then(|id| place.get(id).copied());
+    let used: BTreeSet<usize> = plan.steps.iter().filter_map(stage_of).collect();
+    let mut empty: VecDeque<usize> = (0..plan.stages.len()).filter(|i| !used.contains(i)).collect();
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    let mut seen = BTreeSet::new();
+    let without = |i: usize| Part { stage: plan.stages.get(i), members: Vec::new(), again: false };
+    let mut first = 0;
+    for steps in plan.steps.chunk_by(|one, next| stage_of(one) == stage_of(next)) {
+        let stage = steps.first().and_then(stage_of);
+        while let Some(&i) = empty.front().filter(|i| stage.is_some_and(|stage| **i < stage)) {
+            parts.push(without(i));
+            empty.pop_front();
+        }
+        let members = (first..first + steps.len()).collect();
+        first += steps.len();
+        let again = stage.is_some_and(|stage| !seen.insert(stage));
+        parts.push(Part { stage: stage.and_then(|stage| plan.stages.get(stage)), members, again });
+    }
+    parts.extend(empty.into_iter().map(without));
+    parts
+}
+
+/// The plan in one line a stage, in the order of execution; of a project without stages, all of it.
 pub fn plan_overview(plan: &Plan, style: TextStyle) -> String {
-    let (stages, others) = by_stage(plan);
-    if stages.is_empty() {
+    if plan.stages.is_empty() {
         return plan_lines(plan, style);
     }
     let mut out = String::new();
     head(&mut out, plan, style);
-    let line = |id: String, title: &str, members: &[usize]| {
+    let line = |Part { stage, members, again }: &Part<'_>| {
+        let id = stage.map_or_else(
+            || "without a stage".to_owned(),
+            |stage| cut(&escape::line(format!("{} {}", stage.kind, stage.id).trim()), STAGE),
+        );
+        let title = stage.map_or("", |stage| &stage.title);
+        let title = if *again { format!("{title}, continued") } else { title.to_owned() };
         vec![
-            Cell::new(Tone::Strong, cut(&escape::line(id.trim()), STAGE)),
-            Cell::new(Tone::Plain, escape::line(title)),
+            Cell::new(Tone::Strong, id),
+            Cell::new(Tone::Plain, escape::line(&title)),
             Cell::new(if members.is_empty() { Tone::Dim } else { Tone::Plain }, overview(plan, members)),
         ]
     };
-    let mut rows: Vec<Vec<Cell>> = stages
-        .iter()
-        .map(|(stage, members)| line(format!("{} {}", stage.kind, stage.id), &stage.title, members))
-        .collect();
-    if !others.is_empty() {
-        rows.push(line("without a stage".to_owned(), "", &others));
-    }
+    let rows: Vec<Vec<Cell>> = parts(plan).iter().map(line).collect();
     let kinds = [Column::Left, Column::Wrapped(2), Column::Wrapped(3)];
     let columns = Columns::fit(style, 2, &kinds, rows.iter().map(Vec::as_slice));
     for row in &rows {
@@ -124,14 +158,15 @@ fn head(out: &mut String, plan: &Plan, style: TextStyle) {
         return;
     }
     let total = count(plan.steps.len(), "migration", "migrations");
-    let to_run = if to_run == 0 { "nothing".to_owned() } else { grouped(to_run) };
+    let to_run = if to_run == 0 { "none".to_owned() } else { grouped(to_run) };
     put!(out, ": {to_run} of {total} to apply{target}");
 }
 
-fn heading(out: &mut String, stage: &StageSummary, empty: bool, style: TextStyle) {
+fn heading(out: &mut String, stage: &StageSummary, empty: bool, again: bool, style: TextStyle) {
     let id = format!("{} {}", stage.kind, stage.id);
     let id = escape::line(id.trim());
     let remarks = match (empty, stage.within_target) {
+        (false, true) if again => "  (continued)",
         (false, true) => "",
         (true, true) => "  (no migrations)",
         (false, false) => "  (beyond the target)",
@@ -139,6 +174,9 @@ fn heading(out: &mut String, stage: &StageSummary, empty: bool, style: TextStyle
     };
     let title = escape::line(&stage.title);
     put!(out, "{}  {title}{}", style.paint(Tone::Strong, &id), style.paint(Tone::Dim, remarks));
+    if again {
+        return;
+    }
     if !stage.uses.is_empty() {
         let uses = format!("uses {}", escape::line(&stage.uses.join(", ")));
         remark(out, INDENT, &uses, Tone::Dim, style);
@@ -295,7 +333,7 @@ fn row(order: usize, step: &Step, several_roots: bool) -> Vec<Cell> {
 
 /// What the migration creates, with what belongs to it in numbers; what it alters and drops follows in words.
 fn contents(step: &Step) -> String {
-    let Objects { creates, parts, alters, drops, claimed } = objects(step);
+    let Objects { creates, parts, alters, references, writes, drops, claimed } = objects(step);
     let mut all = Vec::new();
     let owned = parts_in_words(parts);
     match (creates.is_empty(), owned.is_empty()) {
@@ -304,7 +342,9 @@ fn contents(step: &Step) -> String {
         (true, false) => all.push(owned),
         (true, true) => {}
     }
-    for (verb, objects) in [("alters", alters), ("drops", drops)] {
+    for (verb, objects) in
+        [("alters", alters), ("references", references), ("writes", writes), ("drops", drops)]
+    {
         if !objects.is_empty() {
             let bare: Vec<String> = objects.iter().map(|object| bare(object).to_owned()).collect();
             all.push(format!("{verb} {}", names(&bare)));
@@ -315,11 +355,6 @@ fn contents(step: &Step) -> String {
     }
     let claimed = if claimed && !all.is_empty() { " (claimed)" } else { "" };
     format!("{}{claimed}", escape::line(&all.join("; ")))
-}
-
-/// A table without the word for it: what is altered or dropped is one unless something else is said.
-fn bare(object: &str) -> &str {
-    object.strip_prefix("table ").or_else(|| object.strip_prefix("relation ")).unwrap_or(object)
 }
 
 /// The first objects by name, the others in numbers.

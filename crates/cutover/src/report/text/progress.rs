@@ -23,6 +23,7 @@ pub struct Progress<'a> {
     style: TextStyle,
     /// Version as its file spells it, and name.
     names: HashMap<&'a MigrationId, (String, String)>,
+    paths: HashMap<&'a MigrationId, &'a str>,
     label_width: usize,
     name_width: usize,
     /// The attempt and the processes in the way that were last told of.
@@ -39,7 +40,8 @@ impl<'a> Progress<'a> {
     pub fn new(plan: &'a Plan, style: TextStyle) -> Self {
         let steps = plan.steps.iter();
         let names = steps.map(|step| (&step.migration, step.label(), &*step.name, step.state.will_run()));
-        Self::named_by(names, style)
+        let paths = plan.steps.iter().map(|step| (&step.migration, step.path.as_str())).collect();
+        Self { paths, ..Self::named_by(names, style) }
     }
 
     /// For a run whose plan is not known yet: lines are aligned as if all of these ran.
@@ -47,7 +49,8 @@ impl<'a> Progress<'a> {
         let names = migrations.iter().map(|migration| {
             (&migration.id, label(&migration.path, &migration.id.version), &*migration.name, true)
         });
-        Self::named_by(names, style)
+        let paths = migrations.iter().map(|migration| (&migration.id, migration.path.as_str())).collect();
+        Self { paths, ..Self::named_by(names, style) }
     }
 
     /// Id, version and name of each, and whether lines make room for it.
@@ -69,7 +72,14 @@ impl<'a> Progress<'a> {
     }
 
     fn without_plan(style: TextStyle) -> Self {
-        Self { style, names: HashMap::new(), label_width: 0, name_width: 0, told: None }
+        Self {
+            style,
+            names: HashMap::new(),
+            paths: HashMap::new(),
+            label_width: 0,
+            name_width: 0,
+            told: None,
+        }
     }
 
     /// What to print for the event, without the last line feed; `None` for events that need no line: the start of
@@ -173,7 +183,7 @@ impl<'a> Progress<'a> {
             EventKind::Notice { migration, severity, code, message, line } => {
                 let words = format!(
                     "{}:{line}  {} {}: {}",
-                    self.label(migration),
+                    self.path(migration),
                     escape::line(severity).to_lowercase(),
                     escape::line(code),
                     escape::excerpt(message, 500)
@@ -190,7 +200,7 @@ impl<'a> Progress<'a> {
                 Some(self.marked(" ", Tone::Plain, &self.dim(&words)))
             }
             EventKind::UnitFinished { migration, unit, units, took } => {
-                let words = format!("{}  unit {unit} of {units}  {}", self.label(migration), duration(*took));
+                let words = format!("{}  part {unit} of {units}  {}", self.label(migration), duration(*took));
                 Some(self.marked(" ", Tone::Plain, &self.dim(&words)))
             }
             EventKind::StepFailed { migration, message, state, .. } => {
@@ -237,6 +247,12 @@ impl<'a> Progress<'a> {
             None => escape::line(migration.version.text()).into_owned(),
         };
         pad(text, self.label_width)
+    }
+
+    /// The file as errors name it; its version where that is not known.
+    fn path(&self, migration: &MigrationId) -> String {
+        let path = self.paths.get(migration).copied();
+        escape::line(path.unwrap_or(migration.version.text())).into_owned()
     }
 
     /// Version and name in their columns.

@@ -1,10 +1,19 @@
 //! The last lines of a run.
 
 use super::{TextStyle, Tone};
-use crate::report::digest::Digest;
+use crate::report::digest::{Digest, verdict_words};
 use crate::report::escape;
-use crate::report::format::{duration, utc};
+use crate::report::format::{count, duration, utc};
 use crate::run::{Outcome, Run, Verdict};
+
+/// Verdicts of what was measured before migrations, where that is not why one failed.
+fn preconditions(digest: &Digest<'_>) -> Option<String> {
+    let told: Vec<_> =
+        digest.checks.iter().copied().filter(|check| !digest.is_said_by_failure(check)).collect();
+    let words = verdict_words(&told)?;
+    let (_, verdicts) = words.split_once(": ")?;
+    Some(format!("{}: {verdicts}", count(told.len(), "precondition", "preconditions")))
+}
 
 /// How the run ended, in a few lines: outcome, time and numbers, the sentence that says what is now true, the verdicts
 /// of the checks, and when they were measured.
@@ -28,6 +37,10 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
         duration(digest.took),
         escape::line(&sentence),
     );
+    // What a failure says of the database says more.
+    if digest.failures().next().is_none() {
+        put!(&mut out, "{sentence}");
+    }
     if let Some(doubts) = digest.doubts() {
         let word = if digest.verdicts(Verdict::False) > 0 {
             "Verification failed"
@@ -41,7 +54,9 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
         out.push('\n');
     }
     // The table of what was measured ends in the same words.
-    if let Some(words) = digest.verdict_words().filter(|_| digest.passes.is_empty()) {
+    if digest.passes.is_empty()
+        && let Some(words) = preconditions(&digest)
+    {
         put!(&mut out, "{words}");
     }
     let later = digest.passes.len() > 1 || digest.passes.iter().any(|pass| !pass.at_once);

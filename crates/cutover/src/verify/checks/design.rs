@@ -12,7 +12,7 @@
 //!   names of the migrations that wait. Anything else is false.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cutover_analysis::effects::ObjectKind;
 
@@ -21,6 +21,7 @@ use crate::catalog::{self, Aspect, Difference, QualifiedName, Side, Sides, Table
 use crate::history::records::History;
 use crate::migration::Migration;
 use crate::project::Project;
+use crate::report::format::count;
 use crate::run::Verdict;
 use crate::script::Script;
 use crate::verify::build::{self, Definition};
@@ -84,7 +85,9 @@ impl Check for Design {
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
         Box::pin(async move {
+            let start = Instant::now();
             let material = gather(ctx).await?;
+            let mut answers = vec![material.built(start.elapsed())];
             let chosen: Vec<&QualifiedName> =
                 material.designed.keys().filter(|name| self.is_asked_for(name)).collect();
             if let Some(claim) =
@@ -93,7 +96,7 @@ impl Check for Design {
                 return Ok(vec![Measured::wrong(format!("the design has no {claim}"))]);
             }
             let mut open = Vec::new();
-            let mut answers = Vec::new();
+            let none = chosen.is_empty();
             for name in chosen {
                 let start = Instant::now();
                 let differences = material.differences(name, &material.live);
@@ -102,16 +105,21 @@ impl Check for Design {
                     answer.elapsed = Some(start.elapsed());
                     answers.push(answer);
                 } else {
-                    open.push((name.clone(), differences));
+                    open.push((name.clone(), differences, start.elapsed()));
                 }
             }
             if !open.is_empty() {
+                let start = Instant::now();
                 let explanations = Explanations::find(ctx, &material, &open).await;
-                for (name, differences) in open {
-                    answers.push(explanations.answer(&material, &name, &differences));
+                // What explains one explains all: its time is said once.
+                let mut explaining = start.elapsed();
+                for (name, differences, compared) in open {
+                    let mut answer = explanations.answer(&material, &name, &differences);
+                    answer.elapsed = Some(compared + std::mem::take(&mut explaining));
+                    answers.push(answer);
                 }
             }
-            if answers.is_empty() {
+            if none {
                 answers.push(Measured::unknown("the design defines no table"));
             }
             Ok(answers)
@@ -206,11 +214,27 @@ impl Material<'_> {
         differences
     }
 
+    /// That the design can be built, and the time that took, which belongs to no table.
+    fn built(&self, took: Duration) -> Measured {
+        let files: BTreeSet<&str> =
+            self.definitions.iter().map(|definition| definition.file.as_str()).collect();
+        let found = format!(
+            "{} of {}: {}{}",
+            count(self.definitions.len(), "statement", "statements"),
+            count(files.len(), "file", "files"),
+            count(self.designed.len(), "table", "tables"),
+            self.remark()
+        );
+        let mut answer = Measured::holds(found)
+            .of("the design itself")
+            .measuring("the statements of the design's files, run in a scratch database")
+            .expecting("all run, in an order that gives each what it needs");
+        answer.elapsed = Some(took);
+        answer
+    }
+
     fn summary(&self, name: &QualifiedName) -> String {
         let Some(table) = self.designed.get(name) else { return String::new() };
-        let count = |number: usize, one: &str, many: &str| {
-            format!("{number} {}", if number == 1 { one } else { many })
-        };
         format!(
             "{}, {}, {}: no difference{}",
             count(table.columns.len(), "column", "columns"),
@@ -260,9 +284,10 @@ impl Explanations {
     async fn find(
         ctx: &mut Ctx<'_>,
         material: &Material<'_>,
-        open: &[(QualifiedName, Vec<Difference>)],
+        open: &[(QualifiedName, Vec<Difference>, Duration)],
     ) -> Self {
-        let waiting: Vec<&Migration> = open.iter().flat_map(|(name, _)| material.waiting_for(name)).collect();
+        let waiting: Vec<&Migration> =
+            open.iter().flat_map(|(name, ..)| material.waiting_for(name)).collect();
         if waiting.is_empty() {
             return Self::None;
         }

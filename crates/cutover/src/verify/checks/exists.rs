@@ -5,6 +5,7 @@ use super::{Check, Input};
 use crate::catalog::{self, Objects};
 use crate::verify::claim::Claim;
 use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, search_path};
+use crate::verify::preview::Reads;
 
 #[derive(Debug)]
 struct Exists {
@@ -29,6 +30,10 @@ pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
 impl Check for Exists {
     fn describe(&self) -> (String, String) {
         (format!("the catalogue, for {}", list(&self.objects)), "all exist".to_owned())
+    }
+
+    fn reads(&self) -> Reads {
+        Reads { objects: self.objects.iter().map(Claim::reference).collect(), all: true }
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

@@ -4,10 +4,12 @@
 //! With few rows every planner prefers to read the whole table, so sequential and bitmap scans are made unattractive:
 //! what is measured is whether the index *can* answer the query in order.
 
+use cutover_analysis::effects::{ObjectKind, ObjectRef};
 use serde_json::Value;
 
 use super::{Check, Input};
 use crate::verify::measure::{Ctx, Measured, Measuring, Mode, Trouble, rolled_back};
+use crate::verify::preview::Reads;
 use crate::verify::statements;
 
 #[derive(Debug)]
@@ -52,6 +54,12 @@ impl Check for Explain {
     fn describe(&self) -> (String, String) {
         let sort = if self.no_sort { ", no sort" } else { "" };
         (format!("EXPLAIN {}", self.sql), format!("uses {}{sort}", self.index))
+    }
+
+    fn reads(&self) -> Reads {
+        let mut reads = Reads::of(&self.sql);
+        reads.objects.push(ObjectRef::new(ObjectKind::Index, None, self.index.as_str()));
+        reads
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

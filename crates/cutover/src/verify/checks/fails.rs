@@ -45,6 +45,10 @@ impl Check for Fails {
         (with_setup(&self.setup, &self.sql), format!("refused with {}", self.sqlstates.join(" or ")))
     }
 
+    fn writes(&self) -> bool {
+        true
+    }
+
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
         Box::pin(async move {
             let after = ["SET CONSTRAINTS ALL IMMEDIATE"];

@@ -8,8 +8,11 @@ use cutover_analysis::sql::{quote_ident, quote_literal};
 use cutover_postgres::Row;
 
 use super::{Check, Input};
+use crate::report::format::count;
+use crate::verify::claim::Claim;
 use crate::verify::failure_text;
 use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, read as read_rows};
+use crate::verify::preview::Reads;
 
 #[derive(Debug)]
 struct ForeignKeys {
@@ -160,6 +163,11 @@ impl Check for ForeignKeys {
         )
     }
 
+    fn reads(&self) -> Reads {
+        let tables = self.tables.iter().filter_map(|table| Claim::parse(table).ok());
+        Reads { objects: tables.map(|table| table.reference()).collect(), all: false }
+    }
+
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
         Box::pin(async move {
             let unknown = self.unknown_names(ctx).await?;
@@ -178,13 +186,17 @@ impl Check for ForeignKeys {
                     Some(query) => match read_rows(ctx.session, ctx.limits, query).await {
                         Ok(done) if done.scalar() == Some("0") => {}
                         Ok(done) => {
-                            wrong.push(format!("{} has {} orphans", key.name, done.scalar().unwrap_or("?")));
+                            let orphans = match done.scalar().unwrap_or("?") {
+                                "1" => "1 orphan".to_owned(),
+                                many => format!("{many} orphans"),
+                            };
+                            wrong.push(format!("{} has {orphans}", key.name));
                         }
                         Err(failure) => unknown.push(format!("{}: {}", key.name, failure_text(&failure))),
                     },
                 }
             }
-            let number = format!("{} foreign keys", keys.len());
+            let number = count(keys.len(), "foreign key", "foreign keys");
             let answer = match (wrong.is_empty(), unknown.is_empty()) {
                 (true, true) => Measured::holds(format!("{number}, all validated, no orphans")),
                 (true, false) => Measured::unknown(format!("{number}: {}", unknown.join("; "))),

@@ -15,6 +15,7 @@ mod uses;
 use std::fmt::Debug;
 
 use super::measure::{Ctx, Measuring};
+use super::preview::Reads;
 use crate::project::Project;
 use crate::project::config::Table;
 
@@ -25,6 +26,16 @@ pub(crate) trait Check: Debug + Send + Sync {
 
     /// Measures. Answers are never empty; what keeps the whole from being measured is an error.
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a>;
+
+    /// What it reads, as far as it says. Of interest for preconditions alone.
+    fn reads(&self) -> Reads {
+        Reads::default()
+    }
+
+    /// It brings rows of its own, which are rolled back.
+    fn writes(&self) -> bool {
+        false
+    }
 
     /// Tables whose figures are to be taken before a run.
     fn tables_before(&self) -> &[String] {

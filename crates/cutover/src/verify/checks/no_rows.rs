@@ -2,6 +2,7 @@
 
 use super::{Check, Input};
 use crate::verify::measure::{Ctx, Measured, Measuring, read as read_rows, rows_text};
+use crate::verify::preview::Reads;
 use crate::verify::statements;
 
 #[derive(Debug)]
@@ -44,6 +45,10 @@ fn read_file(input: &Input<'_>, file: &str) -> Result<String, String> {
 impl Check for NoRows {
     fn describe(&self) -> (String, String) {
         (self.sql.clone(), "no rows".to_owned())
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::of(&self.sql)
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

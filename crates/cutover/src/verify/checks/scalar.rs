@@ -3,6 +3,7 @@
 
 use super::{Check, Input};
 use crate::verify::measure::{Ctx, Measured, Measuring, Mode, bounded, rolled_back, rows_text, value_text};
+use crate::verify::preview::Reads;
 use crate::verify::{failure_text, statements};
 
 #[derive(Debug)]
@@ -33,6 +34,14 @@ pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
 impl Check for Scalar {
     fn describe(&self) -> (String, String) {
         (with_setup(&self.setup, &self.sql), value_text(self.equals.as_deref()))
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::of(&self.sql)
+    }
+
+    fn writes(&self) -> bool {
+        !self.setup.is_empty()
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

@@ -46,7 +46,9 @@ impl Check for Unchanged {
             let now = catalog::digests(wider.options, &names).await?;
             for (table, now) in names.iter().zip(now) {
                 let Some(was) = before.iter().find(|figure| figure.table == *table) else { continue };
-                let text = |rows: u64, digest: &str| format!("{rows} rows, digest {digest}");
+                let text = |rows: u64, digest: &str| {
+                    format!("{rows} {}, digest {digest}", if rows == 1 { "row" } else { "rows" })
+                };
                 let found = text(now.rows, &now.digest);
                 let same = was.rows == now.rows && was.digest == now.digest;
                 let answer = if same { Measured::holds(found) } else { Measured::wrong(found) };

@@ -122,7 +122,7 @@ async fn tables_of_the_design_that_no_migration_creates_are_named() {
     world.write("cutover.toml", &format!("{config}\n[design]\nddl = [\"ddl/*.sql\"]"));
     world.write("ddl/a.sql", "CREATE TABLE t ();");
     let results = world.verify(&VerifyRequest::default()).await;
-    expect(named(&results, "it: tables of the design"), Holds, "1 tables");
+    expect(named(&results, "it: tables of the design"), Holds, "1 table, each");
     world.write("ddl/b.sql", "CREATE TABLE forgotten ();");
     let results = world.verify(&VerifyRequest::default()).await;
     expect(

@@ -124,8 +124,8 @@ async fn foreign_keys() {
          INSERT INTO child VALUES (2), (3)",
     );
     let wrong = world.one().await;
-    expect(&wrong, False, "public.simple.\"k;1\" has 1 orphans");
-    expect(&wrong, False, "public.full_match.k2 has 1 orphans");
+    expect(&wrong, False, "public.simple.\"k;1\" has 1 orphan");
+    expect(&wrong, False, "public.full_match.k2 has 1 orphan");
     expect(&wrong, False, "public.child.child_a_fkey has 2 orphans");
     let world = check("foreign_keys", "tables = [\"t\"]");
     expect(&world.one().await, NotMeasured, "there is no t");

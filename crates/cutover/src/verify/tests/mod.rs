@@ -6,6 +6,7 @@ mod design;
 mod kinds;
 mod limits;
 mod prepared;
+mod preview;
 
 use std::path::Path;
 

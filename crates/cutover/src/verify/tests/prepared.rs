@@ -57,7 +57,7 @@ fn mistakes_in_keys_are_named_with_their_place() {
 #[test]
 fn check_files_are_checked_too() {
     for (text, expected) in [
-        ("SELECT 1; COMMIT;", "line 1: a check runs in a transaction of its own"),
+        ("SELECT 1; COMMIT;", "checks/a.sql:1:11: a check runs in a transaction of its own"),
         ("-- cutover: nam x\nSELECT 1;", "unknown directive \"nam\""),
         ("-- cutover: name\nSELECT 1;", "the name is missing"),
         ("\\copy t from 'x'\n", "commands of psql"),
@@ -68,6 +68,42 @@ fn check_files_are_checked_too() {
         let found = prepare(&world.project()).map(|_| ()).unwrap_err().to_string();
         assert!(found.contains(expected) && found.contains("checks/a.sql"), "{text}: {found}");
     }
+}
+
+#[test]
+fn claims_that_are_written_wrong_have_their_place() {
+    let stage = "[[stage]]\nid = \"s\"\nuses = [\"table a b\"]\n[[stage.migration]]\nversion = \"1\"\n\
+                 creates = [\"table t\", \"tabel u\"]\nalters = \"\\\"open\"\n";
+    let found = problems(stage);
+    for part in [
+        "cutover.toml:5:9: \"table a b\": \" b\" is not expected after the name",
+        "cutover.toml:8:23: \"tabel u\": \"tabel\" is no kind of object; did you mean \"table\"?",
+        "8 | creates = [\"table t\", \"tabel u\"]\n  |                       ^",
+        "cutover.toml:9:10: \"\\\"open\": a quoted name is not closed",
+    ] {
+        assert!(found.contains(part), "{part}\n{found}");
+    }
+}
+
+/// PostgreSQL's grammar grows: what ours refuses is a warning, and what is to be refused is none.
+#[test]
+fn sql_that_does_not_parse_is_doubtful() {
+    let world = World::with_checks(
+        "[checks]\nsql = [\"checks/*.sql\"]\n[[check]]\nname = \"a\"\nkind = \"no_rows\"\nsql = \"SELEC 1\"\n\
+         [[check]]\nname = \"b\"\nkind = \"fails\"\nsql = \"SELEC 1\"\nsqlstate = \"42601\"\n\
+         [design]\nddl = [\"ddl/*.sql\"]\n",
+    );
+    world.write("checks/a.sql", "SELECT 1\nWHERE false;\nSELECT 1\n  FROM FROM x;");
+    world.write("ddl/a.sql", "CREATE TABLE a (n inte ger);");
+    let project = world.project();
+    let checks = prepare(&project).unwrap();
+    let doubts: Vec<String> =
+        crate::verify::doubts(&project, &checks).iter().map(ToString::to_string).collect();
+    let begin = |at: usize, expected: &str| assert!(doubts[at].starts_with(expected), "{doubts:#?}");
+    begin(0, "cutover.toml:8:7: syntax error at or near \"SELEC\"");
+    begin(1, "checks/a.sql:4:8: syntax error at or near \"FROM\"\n  |\n4 |   FROM FROM x;\n");
+    begin(2, "ddl/a.sql:1:24: syntax error at or near \"ger\"");
+    assert_eq!(doubts.len(), 3, "{doubts:#?}");
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! What is wrong is said early, all at once and with its place, by whichever command is asked first.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here has failed the test")]
+
+mod common;
+
+use common::{Outcome, Place};
+
+const CONFIG: &str = "[project]\nname = \"shop\"\n\n[[migrations]]\npath = \"migrations\"\n\n";
+
+/// Fails the test unless all of these are said, in this order.
+#[track_caller]
+fn says(outcome: &Outcome, parts: &[&str]) {
+    let mut rest = outcome.stderr.as_str();
+    for part in parts {
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part:?} is not in\n{}", outcome.stderr));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+/// A check of a kind nobody knows, and files that cannot run.
+fn wrong_everywhere(place: &Place, config: &str) {
+    place.write(
+        "cutover.toml",
+        &format!("{CONFIG}{config}[[check]]\nname = \"x\"\nkind = \"no_row\"\nsql = \"SELECT 1\"\n"),
+    );
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);\nCREATE TABEL b (n int);\n");
+    place.write("migrations/0002_b.sql", "SELECT 1; \\echo hello\n");
+}
+
+#[test]
+fn checks_and_files_are_read_by_every_command_that_plans() {
+    let place = Place::new();
+    wrong_everywhere(&place, "");
+    let parts = [
+        "3 problems",
+        "cutover.toml:9:8: unknown kind of check \"no_row\"",
+        "did you mean \"no_rows\"?",
+        "migrations/0001_a.sql:2:8: syntax error",
+        "migrations/0002_b.sql:1:11: psql command `\\echo hello`",
+        "1 | SELECT 1; \\echo hello",
+    ];
+    for arguments in [&["plan"][..], &["plan", "--offline"], &["apply", "--dry-run"]] {
+        let outcome = place.run(arguments).ends_with(2);
+        says(&outcome, &parts);
+        assert!(outcome.stdout.contains("2 of 2 migrations to apply"), "{}", outcome.stdout);
+    }
+    says(&place.run(&["apply"]).ends_with(2), &parts[1..]);
+    let status = place.run(&["status"]).ends_with(0);
+    assert!(status.stdout.contains("apply would refuse, for 3 reasons:"), "{}", status.stdout);
+    assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_does_not_hide_the_rest() {
+    let place = Place::new();
+    wrong_everywhere(&place, "[aply]\nlock_wait = \"1s\"\n");
+    place.write("migrations/0002_c.sql", "SELECT 1;");
+    for arguments in [&["plan"][..], &["plan", "--offline"], &["apply"], &["apply", "--dry-run"]] {
+        let outcome = place.run(arguments).ends_with(2);
+        says(
+            &outcome,
+            &[
+                "5 problems in this project",
+                "cutover.toml:7:2: unknown key \"aply\"",
+                "unknown kind of check \"no_row\"",
+                "migrations/0002_c.sql: the same version as migrations/0002_b.sql",
+                "migrations/0001_a.sql:2:8: syntax error",
+                "psql command",
+            ],
+        );
+        assert_eq!(outcome.stdout, "");
+    }
+    says(&place.run(&["status"]).ends_with(2), &["unknown key \"aply\"", "unknown kind of check"]);
+}
+
+#[test]
+fn preconditions_are_measured_before_the_run_where_that_can_be_done() {
+    let place = Place::new();
+    let check = |name: &str, table: &str, version: &str| {
+        format!(
+            "[[check]]\nname = \"{name}\"\nkind = \"no_rows\"\nbefore = \"{version}\"\nsql = \"SELECT n FROM {table} WHERE n < 0\"\n"
+        )
+    };
+    let checks = check("no debts", "a", "0002") + &check("later", "b", "0003");
+    place.write("cutover.toml", CONFIG);
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.run(&["apply"]).ends_with(0);
+    place.write("cutover.toml", &format!("{CONFIG}{checks}"));
+    place.write("migrations/0002_b.sql", "CREATE TABLE b (n int);");
+    place.write("migrations/0003_c.sql", "CREATE TABLE c (n int);");
+    let plan = place.run(&["plan"]).ends_with(0).stdout;
+    for part in [
+        "no debts",
+        "holds now: no rows",
+        "would be measured before 0003: it reads b, which 0002 creates first",
+    ] {
+        assert!(plan.contains(part), "{part}:\n{plan}");
+    }
+    place.database().run("INSERT INTO a VALUES (-1)");
+    for arguments in [&["plan"][..], &["apply", "--dry-run"]] {
+        let outcome = place.run(arguments).ends_with(1);
+        says(
+            &outcome,
+            &[
+                "migrations/0002_b.sql: what must hold before it does not",
+                "no debts: expected no rows, found 1 row: n = -1",
+            ],
+        );
+        assert!(outcome.stdout.contains("false now: 1 row: n = -1"), "{}", outcome.stdout);
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&place.run(&["plan", "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["preconditions"][0]["answers"][0]["verdict"], "false");
+    assert_eq!(json["preconditions"][1]["answers"], serde_json::json!([]));
+    assert_eq!(json["stops"].as_array().unwrap().len(), 1);
+    // The run says it once.
+    let apply = place.run(&["apply"]).ends_with(4);
+    let said = apply.stdout + &apply.stderr;
+    assert_eq!(said.matches("n = -1").count(), 1, "{said}");
+    assert!(!said.contains("claim") && !said.contains("1 false"), "{said}");
+}
+
+#[test]
+fn flags_that_mean_nothing_are_refused_or_warned_of() {
+    let place = Place::without_database();
+    place.write("migrations/0001_a.sql", "CREATE ROLE ${app_role};");
+    let refused = place.run(&["apply", "--allow", "edited_migration"]).ends_with(2);
+    says(&refused, &["edited-migration", "lost-settings", "similar value exists: 'edited-migration'"]);
+    let plan = ["plan", "--offline", "--var", "app_role=x"];
+    assert_eq!(place.run(&plan).ends_with(0).stderr, "");
+    let unused = place.run(&[&plan[..], &["--var", "aap_role=y", "--var", "other=z"]].concat()).ends_with(0);
+    says(
+        &unused,
+        &[
+            "warning: --var aap_role: no file has the placeholder ${aap_role}; did you mean app_role?",
+            "warning: --var other: no file has the placeholder ${other}\n",
+        ],
+    );
+}

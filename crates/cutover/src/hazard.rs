@@ -1,0 +1,182 @@
+//! What a run refuses unless it is accepted by name (`--allow CODE`): one list of codes, with what each means and when it
+//! is right to use it. `docs/allow.md` is made from it.
+
+use crate::text::suggest;
+
+/// An applied file was edited.
+pub const EDITED_MIGRATION: &str = "edited-migration";
+/// A file was edited after some of its parts were applied.
+pub const EDITED_UNFINISHED: &str = "edited-unfinished";
+/// An applied file is gone.
+pub const DELETED_MIGRATION: &str = "deleted-migration";
+/// A begun file is gone.
+pub const DELETED_UNFINISHED: &str = "deleted-unfinished";
+/// An applied file has another number now.
+pub const RENUMBERED_MIGRATION: &str = "renumbered-migration";
+/// A statement does not parse.
+pub const UNPARSED: &str = "unparsed";
+/// A statement touches the schema of the history.
+pub const OWN_SCHEMA: &str = "own-schema";
+/// A SET in a file of several transactions.
+pub const LOST_SETTINGS: &str = "lost-settings";
+
+/// Something that is refused unless it is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hazard {
+    /// What `--allow` calls it.
+    pub code: &'static str,
+    /// What was found, in one sentence.
+    pub meaning: &'static str,
+    /// What happens when it is accepted.
+    pub accepted: &'static str,
+    /// When it is right to accept it, and what to do otherwise.
+    pub when: &'static str,
+}
+
+/// Every code there is, in the order of the page.
+pub const HAZARDS: [Hazard; 8] = [
+    Hazard {
+        code: EDITED_MIGRATION,
+        meaning: "A file was changed after it was applied.",
+        accepted: "The file is taken as it is. Nothing of it is run again; the history keeps the text that was applied, \
+                   and every later run asks again.",
+        when: "When the change cannot matter to a database that is made from the files: a comment, a corrected typing \
+               mistake in a comment, other white space. Otherwise put the file back and write a new migration.",
+    },
+    Hazard {
+        code: EDITED_UNFINISHED,
+        meaning: "A file of several parts was changed after some of its parts were applied.",
+        accepted: "The run goes on behind the parts that are done, with the rest as it is in the file now.",
+        when: "When a later part was wrong and had to be mended. The parts that are done must be as they were: if one of \
+               them was changed too, no code helps; put it back.",
+    },
+    Hazard {
+        code: DELETED_MIGRATION,
+        meaning: "A version is applied that no file has any more.",
+        accepted: "The run goes on; the history keeps the version.",
+        when: "When old migrations were removed on purpose, for example after they were put together into one. Not \
+               when another branch is checked out, whose files are merely elsewhere: get them first.",
+    },
+    Hazard {
+        code: DELETED_UNFINISHED,
+        meaning: "Parts of a migration are applied, and no file has it any more.",
+        accepted: "The run goes on; what is applied of it stays, and so does its record.",
+        when: "When the rest is not wanted any more. Otherwise bring the file back (`cutover status --show VERSION` \
+               prints its text) and finish it.",
+    },
+    Hazard {
+        code: RENUMBERED_MIGRATION,
+        meaning: "A file has the text of an applied migration, whose own number no file, or another file, has now.",
+        accepted: "The history row follows the file to its new number and keeps what it ran as. The file counts as \
+                   applied and is not run again; one of which parts are applied goes on under its new number.",
+        when: "When the file was given another number on purpose. Where its text is to run once more, let it differ, if \
+               only by a comment. Files that have the text of several applied migrations, of which some have no file, \
+               are refused whatever is allowed: nobody can tell which is which.",
+    },
+    Hazard {
+        code: UNPARSED,
+        meaning: "A statement is not in the grammar of PostgreSQL 18, which cutover reads SQL with.",
+        accepted: "The statement is sent as it is and the server decides. What it does is not known: plans say so, and \
+                   the session is cleaned behind it.",
+        when: "When the server is newer than 18 or a fork with a grammar of its own, and the statement is right there. \
+               A typing mistake looks just the same: read the message first.",
+    },
+    Hazard {
+        code: OWN_SCHEMA,
+        meaning: "A statement creates, changes, drops or writes something in schema cutover, which holds the history.",
+        accepted: "The statement is run. What it does to the history is not looked at.",
+        when: "For a repair that cutover itself has no verb for, best on a copy of the database first; also where \
+               GRANTs on the schema are migrations.",
+    },
+    Hazard {
+        code: LOST_SETTINGS,
+        meaning: "A SET stands in a file of several transactions or with a statement outside one: each part starts from \
+                  the session's defaults, so that the SET does not reach the parts after it.",
+        accepted: "The file is run, and each SET holds in its own part alone.",
+        when: "When only the part that the SET stands in needs it. Otherwise qualify the names, set it in each part \
+               with SET LOCAL, or split the file.",
+    },
+];
+
+/// The hazard of a code.
+pub fn find(code: &str) -> Option<&'static Hazard> {
+    HAZARDS.iter().find(|hazard| hazard.code == code)
+}
+
+/// A code that nobody knows, in words: what is known, and which one was probably meant.
+///
+/// # Errors
+/// The complaint about the first unknown code.
+pub fn all_known(codes: &[String]) -> Result<(), String> {
+    let Some(unknown) = codes.iter().find(|code| find(code).is_none()) else { return Ok(()) };
+    let known: Vec<&str> = HAZARDS.iter().map(|hazard| hazard.code).collect();
+    let meant = suggest(unknown, known.iter().copied())
+        .map_or_else(String::new, |code| format!("; did you mean {code}?"));
+    Err(format!("there is no hazard {unknown:?} to allow{meant}\n  known: {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_page_says_what_the_list_says() {
+        let mut page = "# What `--allow` accepts\n\nSome things stop a run before its first statement because they \
+                        are more often a mistake than meant. `cutover apply --allow CODE` accepts one of them, for \
+                        that run; the flag may be repeated. Unknown codes are refused. `cutover plan` and `cutover \
+                        apply --dry-run` show what would be refused, with the code.\n"
+            .to_owned();
+        for Hazard { code, meaning, accepted, when } in HAZARDS {
+            page += &[
+                format!("\n## `{code}`\n\n{meaning}\n"),
+                format!("\n**Accepted:** {accepted}\n\n**Right to use:** {when}\n"),
+            ]
+            .concat();
+        }
+        expect_test::expect_file!["../../../docs/allow.md"].assert_eq(&page);
+    }
+
+    #[test]
+    fn unknown_codes_are_refused_with_the_one_that_was_meant() {
+        let codes = |codes: &[&str]| all_known(&codes.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(codes(&["unparsed", "own-schema"]), Ok(()));
+        let complaint = codes(&["unparsed", "edited-migrations"]).unwrap_err();
+        assert!(complaint.contains("did you mean edited-migration?"), "{complaint}");
+        assert!(complaint.contains("known: edited-migration, edited-unfinished"), "{complaint}");
+    }
+
+    /// Whatever is said to be allowed by a code, anywhere in the sources and pages, is in the list.
+    #[test]
+    fn every_code_that_is_spoken_of_is_in_the_list() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut found = 0;
+        let mut folders = vec![root.join("crates"), root.join("docs"), root.join("systems")];
+        let mut files = vec![root.join("README.md"), root.join("ARCHITECTURE.md"), root.join("CHANGELOG.md")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.extension().and_then(|ending| ending.to_str()) {
+                    _ if path.is_dir() => folders.push(path),
+                    Some("rs" | "md") => files.push(path),
+                    _ => {}
+                }
+            }
+        }
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for (at, _) in text.match_indices("--allow") {
+                let after = text[at + "--allow".len()..].trim_start_matches([' ', '"', ',', '\\', '\n', '`']);
+                let code: String =
+                    after.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                // A word with a dash is a code; anything else is a sentence that goes on.
+                if code.contains('-') && !code.starts_with('-') {
+                    assert!(find(&code).is_some(), "{}: --allow {code}", file.display());
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 8, "{found}");
+    }
+}

@@ -1,0 +1,259 @@
+//! `docs/json.md` against the documents themselves: each list of fields is what serde writes, and the examples are
+//! documents that can be read.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::fixture;
+use crate::plan::{Lines, Plan, StepState, UnitState, UnitSummary};
+use crate::run::{EventKind, Outcome, PartsDone, Run, RunEvent, Verdict};
+use crate::verify::Precondition;
+
+const PAGE: &str = include_str!("../../../../docs/json.md");
+
+/// The text under a heading, up to the next one.
+fn section(heading: &str) -> &'static str {
+    let (_, after) =
+        PAGE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading} is missing"));
+    after.split("\n## ").next().unwrap().split("\n### ").next().unwrap()
+}
+
+/// Names in backticks in a cell.
+fn names(cell: &str) -> BTreeSet<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The rows of the table under a heading, as cells.
+fn rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let lines = section(heading).lines().filter(|line| line.starts_with('|')).skip(2);
+    lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+fn documented(heading: &str) -> BTreeSet<String> {
+    rows(heading).iter().flat_map(|cells| names(cells[0])).collect()
+}
+
+fn fields(value: &impl Serialize) -> BTreeSet<String> {
+    let Value::Object(fields) = serde_json::to_value(value).unwrap() else { panic!("no object") };
+    fields.keys().cloned().collect()
+}
+
+#[test]
+fn every_object_has_the_fields_that_the_page_lists() {
+    let run = fixture::eventful();
+    let mut step = run.plan.steps[0].clone();
+    // What is left out where there is none of it.
+    step.notes = vec![String::new()];
+    let unit = UnitSummary {
+        lines: Some(Lines { first: 1, last: 2 }),
+        state: UnitState::Done,
+        ..step.units[0].clone()
+    };
+    let step = &step;
+    let event = &run.events[0];
+    let check = fixture::check("a", "no_rows", "", "", Verdict::Holds);
+    let precondition = Precondition {
+        migration: fixture::id("1"),
+        path: String::new(),
+        name: String::new(),
+        answers: vec![check.clone()],
+        later: None,
+    };
+    for (heading, found) in [
+        ("### The plan", fields(&run.plan)),
+        ("### Target", fields(&run.plan.target)),
+        ("### Stage", fields(&run.plan.stages[0])),
+        ("### Step", fields(step)),
+        ("### Migration", fields(&step.migration)),
+        ("### Claims", fields(&step.claims)),
+        ("### Unit", fields(&unit)),
+        ("### Precondition", fields(&precondition)),
+        ("### Blocker", fields(&fixture::blocker())),
+        ("### Answer", fields(&check)),
+        ("### The run", fields(&run)),
+    ] {
+        assert_eq!(documented(heading), found, "{heading}");
+    }
+    let common = documented("### Every event");
+    assert!(common.is_subset(&fields(event)), "{common:?}");
+    assert_eq!(fields(&step.migration.version), BTreeSet::from(["parts".to_owned(), "text".to_owned()]));
+}
+
+#[test]
+fn every_kind_of_event_has_the_fields_that_the_page_lists() {
+    let common = documented("### Every event");
+    let table = rows("### Kinds of events");
+    let mut seen = BTreeSet::new();
+    for kind in kinds() {
+        let event = RunEvent { at_micros: 1, elapsed: Duration::ZERO, kind };
+        let found = fields(&event);
+        let value = serde_json::to_value(&event).unwrap();
+        let name = value["event"].as_str().unwrap();
+        let row = table.iter().find(|row| row[0] == format!("`{name}`")).unwrap_or_else(|| panic!("{name}"));
+        let listed = if name == "check_done" { documented("### Answer") } else { names(row[1]) };
+        assert_eq!(listed.union(&common).cloned().collect::<BTreeSet<_>>(), found, "{name}");
+        seen.insert(name.to_owned());
+    }
+    assert_eq!(seen.len(), table.len(), "{seen:?}");
+}
+
+#[test]
+fn every_state_outcome_and_verdict_is_on_the_page() {
+    let states = [
+        StepState::Pending,
+        StepState::PendingOutOfOrder,
+        StepState::Resume { done: 1 },
+        StepState::Applied { at_micros: 1, run: String::new() },
+        StepState::Deferred,
+        StepState::Optional,
+        StepState::AboveTarget,
+    ];
+    let table = rows("### State");
+    assert_eq!(states.len(), table.len());
+    for state in &states {
+        // A new state needs a line here, above and on the page.
+        match state {
+            StepState::Pending
+            | StepState::PendingOutOfOrder
+            | StepState::Resume { .. }
+            | StepState::Applied { .. }
+            | StepState::Deferred
+            | StepState::Optional
+            | StepState::AboveTarget => {}
+        }
+        let value = serde_json::to_value(state).unwrap();
+        let name = value["state"].as_str().unwrap();
+        let row = table.iter().find(|row| row[0] == format!("`{name}`")).unwrap_or_else(|| panic!("{name}"));
+        let mut found = fields(state);
+        found.remove("state");
+        assert_eq!(names(row[1]), found, "{name}");
+    }
+    let outcomes = [
+        Outcome::Completed,
+        Outcome::NothingToDo,
+        Outcome::FailedClean,
+        Outcome::NeedsDecision,
+        Outcome::Interrupted,
+        Outcome::LockNotObtained,
+        Outcome::ConnectionLost,
+    ];
+    let found: BTreeSet<String> = outcomes.iter().map(text).collect();
+    assert_eq!(documented("### Outcome"), found);
+    let verdicts = [Verdict::Holds, Verdict::False, Verdict::NotMeasured, Verdict::Skipped];
+    let answer = rows("### Answer");
+    let row = answer.iter().find(|row| row[0] == "`verdict`").unwrap();
+    assert_eq!(names(row[1]), verdicts.iter().map(text).collect());
+}
+
+/// What is a string in JSON.
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_examples_can_be_read_and_lack_nothing() {
+    let examples: Vec<&str> = PAGE
+        .split("```json\n")
+        .skip(1)
+        .flat_map(|after| after.split("\n```").next().unwrap().lines())
+        .collect();
+    let value: Value = serde_json::from_str(examples[0]).unwrap();
+    let plan: Plan = serde_json::from_value(value.clone()).unwrap();
+    let Value::Object(mut keys) = value else { panic!("no object") };
+    for beside in documented("### Beside the plan") {
+        keys.remove(&beside).unwrap_or_else(|| panic!("{beside}"));
+    }
+    assert_eq!(serde_json::to_value(plan).unwrap(), Value::Object(keys));
+    for line in &examples[1..] {
+        let Value::Object(mut keys) = serde_json::from_str(line).unwrap() else { panic!("no object") };
+        assert_eq!(keys.remove("format_version"), Some(Value::from(1)));
+        let event: RunEvent = serde_json::from_value(Value::Object(keys.clone())).unwrap();
+        assert_eq!(serde_json::to_value(event).unwrap(), Value::Object(keys), "{line}");
+    }
+    assert_eq!(examples.len(), 5);
+}
+
+/// A run of the first version that has none of the fields added since is still read.
+#[test]
+fn a_run_without_later_fields_is_read() {
+    let mut value = serde_json::to_value(fixture::eventful()).unwrap();
+    for step in value["plan"]["steps"].as_array_mut().unwrap() {
+        for added in ["references", "writes"] {
+            step.as_object_mut().unwrap().remove(added).unwrap();
+        }
+    }
+    let run: Run = serde_json::from_value(value).unwrap();
+    assert!(run.plan.steps.iter().all(|step| step.references.is_empty() && step.writes.is_empty()));
+}
+
+/// One of each kind.
+fn kinds() -> Vec<EventKind> {
+    let migration = || fixture::id("1");
+    let text = String::new;
+    let took = Duration::ZERO;
+    let all = vec![
+        EventKind::RunStarted { run: text(), steps: 1 },
+        EventKind::RunnerWaiting { holder: text() },
+        EventKind::RunnerLocked { token: 1 },
+        EventKind::RunnerLockLost { why: text() },
+        EventKind::RunnerLockRegained { token: 1 },
+        EventKind::Renumbered { migration: migration(), path: text(), from: migration(), from_path: text() },
+        EventKind::BackupStarted { stage: text(), path: text() },
+        EventKind::BackupTaken { stage: text(), path: text(), bytes: 1, sha256: text() },
+        EventKind::BackupRestored { stage: text(), path: text(), tables: 1, rows: 1, took },
+        EventKind::StepStarted { migration: migration(), path: text() },
+        EventKind::StepNote { migration: migration(), note: text() },
+        EventKind::LockWaiting { migration: migration(), attempt: 1, blockers: Vec::new() },
+        EventKind::Notice {
+            migration: migration(),
+            severity: text(),
+            code: text(),
+            message: text(),
+            line: 1,
+        },
+        EventKind::UnitFinished { migration: migration(), unit: 1, units: 2, took },
+        EventKind::StepFinished { migration: migration(), statements: 1, took, attempts: 1 },
+        EventKind::StepFailed {
+            migration: migration(),
+            message: text(),
+            code: None,
+            state: text(),
+            parts: PartsDone { done: 1, of: 2 },
+        },
+        EventKind::StepSkipped { migration: migration(), why: text() },
+        EventKind::Figures { table: text(), rows: 1, digest: text() },
+        EventKind::VerificationStarted { operator: text() },
+        EventKind::CheckDone(fixture::check("", "", "", "", Verdict::Holds)),
+        EventKind::RunFinished { outcome: Outcome::Completed },
+    ];
+    for kind in &all {
+        // A new kind needs a line here, above and on the page.
+        match kind {
+            EventKind::RunStarted { .. }
+            | EventKind::RunnerWaiting { .. }
+            | EventKind::RunnerLocked { .. }
+            | EventKind::RunnerLockLost { .. }
+            | EventKind::RunnerLockRegained { .. }
+            | EventKind::Renumbered { .. }
+            | EventKind::BackupStarted { .. }
+            | EventKind::BackupTaken { .. }
+            | EventKind::BackupRestored { .. }
+            | EventKind::StepNote { .. }
+            | EventKind::StepStarted { .. }
+            | EventKind::LockWaiting { .. }
+            | EventKind::Notice { .. }
+            | EventKind::UnitFinished { .. }
+            | EventKind::StepFinished { .. }
+            | EventKind::StepFailed { .. }
+            | EventKind::StepSkipped { .. }
+            | EventKind::Figures { .. }
+            | EventKind::VerificationStarted { .. }
+            | EventKind::CheckDone(_)
+            | EventKind::RunFinished { .. } => {}
+        }
+    }
+    all
+}
