@@ -696,8 +696,7 @@ impl<'a> Analysis<'a> {
         self.refuse_lost_settings();
         self.keep_items();
         if self.script.statements == 0 && self.script.errors.is_empty() {
-            let path = &self.migration.path;
-            self.script.notes.push(format!("{path} has no statements: it is only recorded as applied"));
+            self.script.notes.push("it has no statements: it is only recorded as applied".to_owned());
         }
         self.show_places(vars);
         self.script

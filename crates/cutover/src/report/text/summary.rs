@@ -31,15 +31,14 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
         some => format!(": {some}"),
     };
     let mut out = format!(
-        "{} {} {}{tally}\n{}\n",
+        "{} {} {}{tally}\n",
         style.paint(tone, word),
         if done { "in" } else { "after" },
         duration(digest.took),
-        escape::line(&sentence),
     );
-    // What a failure says of the database says more.
-    if digest.failures().next().is_none() {
-        put!(&mut out, "{sentence}");
+    // What a failure says of the database says more, but for what of a file is applied.
+    if digest.failures().next().is_none() || digest.is_partly_applied() {
+        put!(&mut out, "{}", escape::line(&sentence));
     }
     if let Some(doubts) = digest.doubts() {
         let word = if digest.verdicts(Verdict::False) > 0 {
