@@ -148,18 +148,14 @@ async fn clean_up(
         failed.outcome = Outcome::NeedsDecision;
         return;
     }
-    match &outside.retry {
-        Retry::Reindex(reindexed) => {
-            let works = match reindexed {
-                Reindexed::Index(_) => "the index works",
-                _ => "every index works, some may be built anew already",
-            };
-            let path = &step.migration.path;
-            failed.state = format!(
-                "{works}; nothing is left behind, and the next run of {path} begins the rebuild again"
-            );
-        }
-        _ => {}
+    if let Retry::Reindex(reindexed) = &outside.retry {
+        let works = match reindexed {
+            Reindexed::Index(_) => "the index works",
+            _ => "every index works, some may be built anew already",
+        };
+        let path = &step.migration.path;
+        failed.state =
+            format!("{works}; nothing is left behind, and the next run of {path} begins the rebuild again");
     }
     // Nothing of it stands in the way, so the journal need not ask about it.
     let number = u32::try_from(index).unwrap_or(u32::MAX);
