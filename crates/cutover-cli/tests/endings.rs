@@ -86,14 +86,20 @@ fn a_file_that_cannot_run_ends_with_1_before_anything_is_done() {
 #[test]
 fn an_unknown_outcome_ends_with_5_until_a_person_settles_it() {
     let place = Place::new();
-    place.database().run("CREATE TABLE busy (n int PRIMARY KEY)");
-    place.write("migrations/V1__a.sql", "REINDEX TABLE CONCURRENTLY busy;\nCREATE TABLE a (n int);\n");
-    let first = with_session(&place, "the-holder", "BEGIN; LOCK TABLE busy", async |session| {
+    let other = format!("{}_other", place.database().name());
+    place.database().run(&format!("CREATE DATABASE {other}"));
+    place.write("migrations/V1__a.sql", &format!("DROP DATABASE {other};\nCREATE TABLE a (n int);\n"));
+    let first = with_session(&place, "watcher", "SELECT 1", async |session| {
+        // The server waits some seconds for who is still connected.
+        let options = place.database().options().with_database(&other);
+        let holder = Session::connect(&options, &Startup::default()).await.unwrap();
         let child = place.command(&["apply"]).spawn().unwrap();
-        let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks \
-                         WHERE relation = 'busy'::regclass AND NOT granted";
+        let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                         WHERE datname = current_database() AND query LIKE 'DROP DATABASE%' AND state = 'active'";
         until(session, terminate).await;
-        tokio::task::block_in_place(|| common::outcome(&child.wait_with_output().unwrap()))
+        let first = tokio::task::block_in_place(|| common::outcome(&child.wait_with_output().unwrap()));
+        holder.close().await;
+        first
     });
     first.ends_with(3);
     let again = place.run(&["apply"]).ends_with(5);
@@ -228,6 +234,72 @@ fn an_interrupt_during_a_backup_ends_it_and_removes_the_half_dump() {
     assert_eq!(std::fs::read_dir(place.folder.join("backups")).unwrap().count(), 0);
     let list = place.run(&["report", "--list"]).ends_with(0);
     assert!(list.stdout.trim_end().ends_with("interrupted"), "{}", list.stdout);
+}
+
+/// Processes whose arguments name a folder.
+fn at_work_in(folder: &std::path::Path) -> Vec<String> {
+    let folder = folder.display().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let words = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let words = words.map(|words| String::from_utf8_lossy(&words).replace('\0', " "));
+    words.filter(|words| words.contains(&folder)).collect()
+}
+
+/// The dump is complete and its restoration hangs: what is not proven is not kept.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_during_a_restoration_ends_it_and_removes_the_dump() {
+    let place = Place::new();
+    place.write(
+        "cutover.toml",
+        "[project]\nname = \"p\"\n[[stage]]\nid = \"1\"\nrequire_backup = true\n[[stage.migration]]\nversion = \"1\"\n",
+    );
+    place.write("migrations/1_a.sql", "CREATE TABLE a ();");
+    // Restored databases are called postgres.
+    place.database().run(
+        "CREATE FUNCTION slow(n int) RETURNS boolean LANGUAGE plpgsql AS $$
+         BEGIN IF current_database() = 'postgres' THEN PERFORM pg_sleep(600); END IF; RETURN true; END $$;
+         CREATE TABLE held (n int CHECK (slow(n))); INSERT INTO held VALUES (1)",
+    );
+    let backups = place.folder.join("backups");
+    let folder = backups.display().to_string();
+    let mut child = place.command(&["apply", "--backup-dir", &folder]).spawn().unwrap();
+    let mut said = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    while !said.contains("restoring it") {
+        assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    assert!(said.contains("backup for 1: dumping to "), "{said}");
+    let begun = Instant::now();
+    while !at_work_in(&backups).iter().any(|words| words.contains("pg_restore")) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the restoration never began");
+    }
+    assert_eq!(std::fs::read_dir(&backups).unwrap().count(), 1);
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(std::fs::read_dir(&backups).unwrap().count(), 0);
+    assert_eq!(at_work_in(&backups), [""; 0]);
+    let list = place.run(&["report", "--list"]).ends_with(0);
+    assert!(list.stdout.trim_end().ends_with("interrupted"), "{}", list.stdout);
+}
+
+/// What is done otherwise than a file says is said where the file is, in the plan and while it is done.
+#[test]
+fn a_note_stands_with_its_step() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE a ();");
+    place.write("migrations/2_b.sql", "BEGIN;\nCREATE TABLE b ();\nCOMMIT;");
+    place.write("migrations/3_c.sql", "CREATE TABLE c ();");
+    let note = "note: its outer BEGIN … COMMIT is replaced by cutover's own transaction";
+    let order = |text: &str, parts: [&str; 3]| {
+        let places: Vec<_> = parts.iter().map(|part| text.find(part)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}:\n{text}");
+        assert_eq!(text.matches(note).count(), 1, "{text}");
+    };
+    order(&place.run(&["plan"]).ends_with(0).stdout, ["2  b", note, "3  c"]);
+    let applied = place.run(&["apply"]).ends_with(0);
+    assert_eq!(applied.stderr, "");
+    order(&applied.stdout, ["✓ 1", note, "✓ 2"]);
 }
 
 /// The command is busy with a large file and asks for no signals: it ends all the same.

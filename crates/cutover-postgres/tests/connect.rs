@@ -133,7 +133,7 @@ fn password_with_mark() -> impl Strategy<Value = String> {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    percent_encoding::percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// Parameters whose values are words, numbers or names of things that must exist.

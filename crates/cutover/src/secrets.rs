@@ -158,7 +158,8 @@ impl Secrets {
         spans
     }
 
-    fn star_in(&self, text: &mut String) {
+    /// As [`star`](Self::star), in place.
+    pub fn star_in(&self, text: &mut String) {
         if !self.spans(text).is_empty() {
             *text = self.star(text);
         }
@@ -187,7 +188,9 @@ impl Secrets {
                 self.star_in(state);
             }
             EventKind::LockWaiting { blockers, .. } => {
-                blockers.iter_mut().for_each(|blocker| self.star_blocker(blocker));
+                for blocker in blockers {
+                    self.star_blocker(blocker);
+                }
             }
             EventKind::CheckDone(result) => self.star_answer(result),
             _ => {}

@@ -231,10 +231,10 @@ async fn apply_to_its_end(
         Err(_) => Outcome::FailedClean,
     };
     worker.session.close().await;
-    let recorded = finish(&mut monitor, &id, outcome, &mut recorder).await;
+    let ended = finish(&mut monitor, &id, outcome, &mut recorder).await;
     monitor.close().await;
     prepared?;
-    recorded?;
+    ended?;
     run.outcome = Some(outcome);
     run.events = recorder.into_events();
     Ok(run)

@@ -391,9 +391,9 @@ impl<'a> Analysis<'a> {
         &mut self,
         line: u32,
         column: u32,
-        message: String,
+        mut message: String,
         hint: Option<String>,
-        source_line: String,
+        mut source_line: String,
         code: Option<&'static str>,
     ) {
         self.as_sent.push(self.script.errors.len());
@@ -411,7 +411,8 @@ impl<'a> Analysis<'a> {
         code: Option<&'static str>,
     ) {
         let path = self.migration.path.clone();
-        let (message, source_line) = (self.secrets.star(&message), self.secrets.star(&source_line));
+        self.secrets.star_in(&mut message);
+        self.secrets.star_in(&mut source_line);
         self.script.errors.push(ScriptError { path, line, column, message, hint, source_line, code });
     }
 

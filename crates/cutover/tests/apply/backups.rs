@@ -227,7 +227,7 @@ async fn asked_to_stop_while_a_dump_is_taken_nothing_is_left_of_it() {
     holder.execute("ROLLBACK").await.unwrap();
 }
 
-/// What cannot be restored is no backup; what pg_restore says of it is shown without passwords.
+/// What cannot be restored is no backup; what `pg_restore` says of it is shown without passwords.
 #[tokio::test]
 async fn a_dump_that_cannot_be_restored_refuses_the_run() {
     let database = database();

@@ -103,13 +103,13 @@ async fn cancelled_behind_a_reader(database: &Database, statement: &str) -> Run 
         until(&mut watcher, &behind_reader, "1").await;
         stop.request();
         stop.request();
-        if !statement.starts_with("DROP") {
-            until(&mut watcher, DROP_WAITS, "1").await;
-        } else {
+        if statement.starts_with("DROP") {
             // The same words: the second one is another statement.
             let again = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
                 AND query = 'DROP INDEX CONCURRENTLY public.busy_n' AND wait_event = 'virtualxid'";
             until(&mut watcher, again, "1").await;
+        } else {
+            until(&mut watcher, DROP_WAITS, "1").await;
         }
         reader.execute("COMMIT").await.unwrap();
     };

@@ -97,8 +97,8 @@ pub(super) fn compare(original: &Content, copy: &Content) -> Result<(), String> 
     }
     let more = different.len().saturating_sub(NAMED);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    let named: Vec<&str> = different.iter().take(NAMED).map(String::as_str).collect();
-    Err(format!("the restored dump is not what the database was:\n  {}{more}", named.join("\n  ")))
+    let first: Vec<&str> = different.iter().take(NAMED).map(String::as_str).collect();
+    Err(format!("the restored dump is not what the database was:\n  {}{more}", first.join("\n  ")))
 }
 
 /// Names of the roles of the server: policies and user mappings of a dump name them.

@@ -1,0 +1,277 @@
+//! No output of any command and no row of the history shows a password or a value that was given from outside. Every
+//! secret in these tests has `S3CRET` in it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here has failed the test")]
+
+mod common;
+
+use common::{Outcome, Place};
+
+/// The value of a placeholder that is given on the command line.
+const GIVEN: &str = "given=gave-S3CRET-value";
+/// One whose name says what it is, in the file.
+const VARS: &str = "[vars]\nadmin_password = \"file-S3CRET\"\nregion = \"frankfurt\"\n";
+
+/// Everything a place has said so far.
+struct Said<'a> {
+    place: &'a Place,
+    texts: Vec<(String, String)>,
+}
+
+impl<'a> Said<'a> {
+    fn new(place: &'a Place) -> Self {
+        Self { place, texts: Vec::new() }
+    }
+
+    /// Runs a command as text and as JSON lines; the last one's outcome.
+    fn run(&mut self, arguments: &[&str]) -> Outcome {
+        self.one(&[arguments, &["--format", "json"]].concat());
+        self.one(arguments)
+    }
+
+    fn one(&mut self, arguments: &[&str]) -> Outcome {
+        let outcome = self.place.run(arguments);
+        self.texts.push((arguments.join(" "), format!("{}\n{}", outcome.stdout, outcome.stderr)));
+        outcome
+    }
+
+    /// Everything that shows a project and its runs.
+    fn everything(&mut self) {
+        for arguments in [
+            &["plan", "--var", GIVEN, "-v"][..],
+            &["plan", "--offline", "--var", GIVEN],
+            &["status", "-v"],
+            &["apply", "--dry-run", "--var", GIVEN],
+            &["apply", "--var", GIVEN, "--lock-wait", "100ms", "--verify"],
+            &["apply", "--var", GIVEN, "--lock-wait", "100ms"],
+            &["verify", "-v"],
+            &["config", "show"],
+            &["report", "-v"],
+        ] {
+            self.run(arguments);
+        }
+        for format in ["markdown", "html"] {
+            self.one(&["report", "--format", format, "-o", "-"]);
+        }
+    }
+
+    /// Fails where any text or any row of the history shows a secret.
+    fn shows_no_secret(&mut self, what: &str) {
+        let database = self.place.database();
+        let tables = database.rows("SELECT c.relname FROM pg_class c WHERE c.relnamespace = to_regnamespace('cutover') AND c.relkind = 'r'");
+        for table in tables.iter().filter_map(|row| row[0].as_deref()) {
+            let rows = database
+                .value(&format!("SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM cutover.{table} t"));
+            self.texts.push((format!("table cutover.{table}"), rows));
+        }
+        for (source, text) in &self.texts {
+            let line = text.lines().find(|line| line.contains("S3CRET"));
+            assert!(line.is_none(), "{what}: {source} shows a secret:\n{line:?}");
+        }
+    }
+
+    /// Whether any text has these words: what was looked for in vain must have had a chance to be there.
+    fn says(&self, words: &str) -> bool {
+        self.texts.iter().any(|(_, text)| text.contains(words))
+    }
+}
+
+/// A project whose last migration has this text, after one that makes tables.
+fn project(text: &str) -> Place {
+    let place = Place::new();
+    place.write("cutover.toml", &format!("[project]\nname = \"p\"\n{VARS}"));
+    let tables = "CREATE TABLE vault (id int PRIMARY KEY, secret text NOT NULL);\n";
+    place.write("migrations/1_tables.sql", tables);
+    place.write("migrations/2_last.sql", text);
+    place
+}
+
+#[test]
+fn failing_statements_and_what_the_server_says_of_them() {
+    for (what, text, said) in [
+        (
+            "a literal",
+            "SELECT nowhere\n  FROM vault WHERE secret = '${given}';\n",
+            "column \"nowhere\" does not exist",
+        ),
+        (
+            "the line itself",
+            "SELECT nowhere, '${given}', '${admin_password}';\n",
+            "column \"nowhere\" does not exist",
+        ),
+        ("a value that is no name", "SELECT \"${given}\" FROM vault;\n", "does not exist (42703)"),
+        ("a row", "INSERT INTO vault VALUES (NULL, '${given}');\n", "null value in column"),
+        (
+            "a key",
+            "ALTER TABLE vault ADD UNIQUE (secret);\nINSERT INTO vault VALUES (1, '${given}'), (2, '${given}');\n",
+            "Key (secret)=(",
+        ),
+        (
+            "a notice",
+            "DO $$ BEGIN RAISE NOTICE 'it is ${given}'; RAISE WARNING 'ALTER ROLE a PASSWORD ''warned-S3CRET'''; END $$;\n",
+            "it is ****",
+        ),
+        (
+            "a role",
+            "CREATE ROLE mine LOGIN\n  PASSWORD\n  'role-S3CRET' BOGUS;\n",
+            "unrecognized role option",
+        ),
+        (
+            "a context",
+            "DO $$ BEGIN EXECUTE 'ALTER ROLE nobody_of_this_name PASSWORD ''context-S3CRET'''; END $$;\n",
+            "ALTER ROLE nobody_of_this_name PASSWORD",
+        ),
+        (
+            "a user mapping",
+            "CREATE USER MAPPING FOR CURRENT_USER SERVER nowhere OPTIONS (user 'u', password 'mapped-S3CRET') BOGUS;\n",
+            "syntax error",
+        ),
+        (
+            "a connection string",
+            "CREATE TABLE link AS SELECT nowhere, concat('host=h password=linked-S3CRET user=u', 'postgres://u:url-S3CRET@h/db');\n",
+            "column \"nowhere\" does not exist",
+        ),
+        (
+            "a statement outside a transaction",
+            "VACUUM /* ${given}, password = 'vacuumed-S3CRET' */ vault;\nSELECT nowhere, '${given}';\n",
+            "column \"nowhere\" does not exist",
+        ),
+        ("a syntax error", "CREATE TABL t (a text DEFAULT '${given}');\n", "syntax error"),
+        ("a piece of a value", "SELECT 'it''s ${given}' '${given}' nonsense here;\n", "syntax error"),
+        ("a psql command", "\\connect \"host=h password=psql-S3CRET\"\n", "psql command"),
+        ("transaction control", "CREATE TABLE t ();\nSAVEPOINT \"${given}\";\n", "transaction control"),
+        (
+            "an unknown placeholder",
+            "ALTER ROLE a PASSWORD 'typed-S3CRET' ${unknown};\n",
+            "no value for the placeholder",
+        ),
+    ] {
+        let place = project(text);
+        let mut said_so_far = Said::new(&place);
+        said_so_far.everything();
+        assert!(said_so_far.says(said), "{what}: nobody said {said:?}: {:#?}", said_so_far.texts);
+        assert!(said_so_far.says("****"), "{what}: nothing was starred");
+        said_so_far.shows_no_secret(what);
+    }
+}
+
+#[test]
+fn what_is_applied_keeps_its_values_in_the_database_alone() {
+    let text = "INSERT INTO vault VALUES (1, '${given}'), (2, '${admin_password}'), (3, '${region}');\nVACUUM /* ${given} */ vault;\n";
+    let place = project(text);
+    let mut said = Said::new(&place);
+    said.everything();
+    said.shows_no_secret("a run that went well");
+    let stored = place.database().value("SELECT string_agg(secret, ' ' ORDER BY id) FROM vault");
+    assert_eq!(stored, "gave-S3CRET-value file-S3CRET frankfurt");
+    assert!(said.says("vars.region") && said.says("frankfurt"), "what is no secret is shown");
+    // The text of the file is kept as it is, without values.
+    let project = cutover::Project::load(&place.folder, &cutover::project::Overrides::default()).unwrap();
+    let id = &project.migrations[1].id;
+    let options = place.database().options();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let kept = runtime.block_on(async {
+        let mut session = cutover::inspect::connect(&options, None).await.unwrap();
+        cutover::history::records::applied_text(&mut session, "p", id).await.unwrap()
+    });
+    assert_eq!(kept.as_deref(), Some(text));
+}
+
+/// Names of objects that are given from outside are no secrets: they are in the catalogue.
+#[test]
+fn the_name_of_a_schema_is_shown() {
+    let place = project("CREATE TABLE ${schema}.t (n int);\nSELECT nowhere FROM ${schema}.t;\n");
+    place.database().run("CREATE SCHEMA tenant_of_mine");
+    let apply = place.run(&["apply", "--var", "schema=tenant_of_mine"]).ends_with(4);
+    assert!(apply.stderr.contains("FROM tenant_of_mine.t"), "{}", apply.stderr);
+}
+
+#[test]
+fn edited_files_and_sessions_in_the_way() {
+    let place = project("SELECT 'fine';\n-- PASSWORD 'old-S3CRET'\n");
+    place.run(&["apply"]).ends_with(0);
+    place.write("migrations/2_last.sql", "SELECT 'fine!';\n-- PASSWORD 'new-S3CRET'\n");
+    let mut said = Said::new(&place);
+    said.everything();
+    assert!(said.says("-- PASSWORD '**********'") && said.says("+SELECT 'fine!'"), "{:#?}", said.texts);
+    said.shows_no_secret("a diff");
+
+    let place = project("ALTER TABLE vault ADD more text;\n");
+    place.run(&["apply", "--to", "1"]).ends_with(0);
+    let holds = "BEGIN; LOCK public.vault; SELECT 1 /* ALTER ROLE a PASSWORD 'in-the-way-S3CRET', given: gave-S3CRET-value */";
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let holder = runtime.block_on(async {
+        let mut session = cutover::inspect::connect(&place.database().options(), None).await.unwrap();
+        // The session's own settings keep it from writing, not from locking.
+        session.execute(holds).await.unwrap();
+        session
+    });
+    let mut said = Said::new(&place);
+    said.everything();
+    assert!(said.says("ALTER ROLE a PASSWORD '****"), "{:#?}", said.texts);
+    said.shows_no_secret("a blocker");
+    runtime.block_on(holder.close());
+}
+
+#[test]
+fn checks_and_the_design() {
+    let place = project("SELECT 'fine';\n");
+    place.write(
+        "cutover.toml",
+        &format!(
+            "[project]\nname = \"p\"\n{VARS}\n[design]\nddl = [\"ddl/*.sql\"]\n\n[[check]]\nname = \"linked\"\nkind = \"no_rows\"\n\
+             sql = \"SELECT n FROM nosuchfunction('host=h password=checked-S3CRET', 'SELECT 1') AS t (n)\"\n\n\
+             [[check]]\nname = \"refused\"\nkind = \"fails\"\nsqlstate = \"42P01\"\n\
+             sql = \"ALTER USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (SET password 'measured-S3CRET')\"\n"
+        ),
+    );
+    let design =
+        "CREATE TABLE vault (id int PRIMARY KEY, secret text NOT NULL DEFAULT '${admin_password}');\n";
+    place.write("ddl/all.sql", design);
+    let mut said = Said::new(&place);
+    said.everything();
+    assert!(said.says("password=**************"), "{:#?}", said.texts);
+    said.shows_no_secret("checks");
+}
+
+#[test]
+fn connections_that_are_written_wrong() {
+    let place = Place::without_database();
+    place.write("migrations/1_a.sql", "SELECT 1;");
+    for url in [
+        "postgres://u:p-S3CRET@h/db?sslmode=on",
+        "postgres://u@h/db?password=p-S3CRET&sslmode=S3CRET",
+        "postgres://u:p/S3CRET@h/db",
+        "postgres://u:p@S3CRET@h/db",
+        "postgres://u:p?S3CRET@h:x/db",
+        "S3CRET",
+        "mysql://u:S3CRET@h/db",
+        "host=h password=p S3CRET",
+        "host=h port=S3CRET",
+        "host=h service=S3CRET",
+    ] {
+        for arguments in
+            [&["config", "show"][..], &["config", "show", "--format", "json"], &["status"], &["apply"]]
+        {
+            for variable in ["CUTOVER_URL", "DATABASE_URL"] {
+                let output = place.command(arguments).env(variable, url).output().unwrap();
+                let said = format!(
+                    "{}{}",
+                    String::from_utf8_lossy(&output.stdout),
+                    String::from_utf8_lossy(&output.stderr)
+                );
+                assert_eq!(output.status.code(), Some(2), "{url}: {said}");
+                assert!(!said.contains("S3CRET"), "{url}: {arguments:?}:\n{said}");
+            }
+        }
+    }
+    // Right ones are shown without their password, also where no server answers.
+    for arguments in [&["config", "show"][..], &["status"], &["apply"]] {
+        let mut command = place.command(arguments);
+        command.env("CUTOVER_URL", "postgres://u:p-S3CRET@127.0.0.1:1/db?connect_timeout=2");
+        let output = command.output().unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains("127.0.0.1") && !said.contains("S3CRET"), "{arguments:?}:\n{said}");
+    }
+}
