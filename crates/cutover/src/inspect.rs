@@ -54,7 +54,7 @@ pub struct Stop {
 impl Inspection {
     fn new(project: &Project, found: Option<Found>, built: Built, refused: Vec<SelectError>) -> Self {
         let (checks, doubts) = match verify::prepare(project) {
-            Ok(checks) => (Problems::default(), verify::doubts(project, &checks)),
+            Ok(_) => (Problems::default(), verify::doubts(project)),
             Err(problems) => (problems, Vec::new()),
         };
         Self {

@@ -202,8 +202,8 @@ pub async fn figures(project: &Project, options: &ConnectOptions) -> Result<Vec<
 
 /// What is probably wrong with checks and the design, but is for the server to say: SQL that the grammar of PostgreSQL 18
 /// refuses, a design that cannot be put in order. Nothing of it keeps a run from starting.
-pub fn doubts(project: &Project, checks: &[Prepared]) -> Vec<Problem> {
-    let mut doubts: Vec<Problem> = checks.iter().flat_map(|check| check.doubts.iter().cloned()).collect();
+pub fn doubts(project: &Project) -> Vec<Problem> {
+    let mut doubts = prepare::doubts(project);
     doubts.extend(build::problems(project));
     doubts
 }

@@ -28,8 +28,6 @@ pub struct Prepared {
     pub requires: Vec<usize>,
     /// Its own limit for a statement.
     pub timeout: Option<Duration>,
-    /// What the grammar says against its SQL, which may be wrong on a newer server than the grammar's: for a warning.
-    pub doubts: Vec<Problem>,
     pub(crate) check: Box<dyn Check>,
 }
 
@@ -85,16 +83,7 @@ fn read_all(project: &Project, complete: bool) -> (Vec<Prepared>, Problems) {
 impl Prepared {
     /// One that is measured after every run.
     fn new(name: String, kind: &'static str, check: Box<dyn Check>) -> Self {
-        Self {
-            name,
-            kind,
-            stage: None,
-            when: When::After,
-            requires: Vec::new(),
-            timeout: None,
-            doubts: Vec::new(),
-            check,
-        }
+        Self { name, kind, stage: None, when: When::After, requires: Vec::new(), timeout: None, check }
     }
 }
 
@@ -144,7 +133,6 @@ fn read(project: &Project, spec: &CheckSpec, complete: bool, problems: &mut Prob
             }
         });
     let requires = requires.collect();
-    let doubts = doubts(spec);
     let timeout = table.take_duration("timeout").map(|spanned| spanned.into_inner().0);
     let check = (kind.read)(&mut Input { table: &mut table, project });
     if spec.when != When::After && !kind.precondition {
@@ -161,13 +149,25 @@ fn read(project: &Project, spec: &CheckSpec, complete: bool, problems: &mut Prob
         when: spec.when.clone(),
         requires,
         timeout,
-        doubts,
         check,
     })
 }
 
-/// What the grammar says against the SQL of a check. Where a statement is to be refused, a wrong one may be meant.
-fn doubts(spec: &CheckSpec) -> Vec<Problem> {
+/// What the grammar says against the SQL of checks. Not part of reading them, which is done often: parsing takes time.
+pub(super) fn doubts(project: &Project) -> Vec<Problem> {
+    let mut doubts: Vec<Problem> = project.checks.iter().flat_map(doubts_of).collect();
+    for path in &project.check_files {
+        let shown = project.display_path(path);
+        let Ok(text) = std::fs::read_to_string(path) else { continue };
+        let statements = statements::split(&text).unwrap_or_default();
+        let wrong = statements.iter().filter_map(statements::doubt);
+        doubts.extend(wrong.map(|wrong| doubtful(problem_in(&shown, &text, wrong))));
+    }
+    doubts
+}
+
+/// Where a statement is to be refused, a wrong one may be meant.
+fn doubts_of(spec: &CheckSpec) -> Vec<Problem> {
     let mut table = spec.params.clone();
     let span = table.span_of("sql");
     let Some(text) = table.take_string("sql").filter(|_| spec.kind != "fails") else { return Vec::new() };
@@ -197,13 +197,10 @@ fn from_file(path: &str, text: &str, prepared: &mut Vec<Prepared>, problems: &mu
         Err(wrong) => return problems.push(problem_in(path, text, wrong)),
     };
     for statement in statements {
-        let doubts = statements::doubt(&statement).map(|wrong| doubtful(problem_in(path, text, wrong)));
         match name(&statement) {
             Ok(given) => {
                 let name = given.unwrap_or_else(|| format!("{path}:{}", statement.line));
-                let check = checks::no_rows(statement.text);
-                let doubts = doubts.into_iter().collect();
-                prepared.push(Prepared { doubts, ..Prepared::new(name, "no_rows", check) });
+                prepared.push(Prepared::new(name, "no_rows", checks::no_rows(statement.text)));
             }
             Err(wrong) => problems.push(problem_in(path, text, wrong)),
         }
