@@ -391,9 +391,9 @@ impl<'a> Analysis<'a> {
         &mut self,
         line: u32,
         column: u32,
-        mut message: String,
+        message: String,
         hint: Option<String>,
-        mut source_line: String,
+        source_line: String,
         code: Option<&'static str>,
     ) {
         self.as_sent.push(self.script.errors.len());
@@ -405,9 +405,9 @@ impl<'a> Analysis<'a> {
         &mut self,
         line: u32,
         column: u32,
-        message: String,
+        mut message: String,
         hint: Option<String>,
-        source_line: String,
+        mut source_line: String,
         code: Option<&'static str>,
     ) {
         let path = self.migration.path.clone();
