@@ -172,9 +172,9 @@ fn what_is_applied_keeps_its_values_in_the_database_alone() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let kept = runtime.block_on(async {
         let mut session = cutover::inspect::connect(&options, None).await.unwrap();
-        cutover::history::records::applied_text(&mut session, "p", id).await.unwrap()
+        cutover::history::records::kept(&mut session, "p", id).await.unwrap().unwrap()
     });
-    assert_eq!(kept.as_deref(), Some(text));
+    assert_eq!(kept.text.as_deref(), Some(text));
 }
 
 /// Names of objects that are given from outside are no secrets: they are in the catalogue.

@@ -78,7 +78,9 @@ fn shown_lines(migration: &Migration, wanted: BTreeMap<u32, String>) -> io::Resu
         return lines(without_passwords(&whole).as_bytes(), wanted);
     }
     let mut found = lines(BufReader::new(reader), wanted)?;
-    found.values_mut().for_each(|line| *line = without_passwords(line));
+    for line in found.values_mut() {
+        *line = without_passwords(line);
+    }
     Ok(found)
 }
 

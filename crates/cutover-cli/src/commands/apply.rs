@@ -105,7 +105,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
             return signals.or_end(dry_run::run(app, &project, &target.options, arguments)).await;
         }
         if arguments.verify {
-            return apply_and_verify(app, &project, &target, arguments, signals).await;
+            return Box::pin(apply_and_verify(app, &project, &target, arguments, signals)).await;
         }
         let request = arguments.request(app);
         let run = running::apply(app, &project, &target.options, &request, signals, true).await?;

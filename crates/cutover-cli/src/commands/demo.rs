@@ -48,7 +48,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let Draft { project, problems, .. } = app.draft_in(&folder, &Overrides::default())?;
     problems.into_result().map_err(CliError::usage)?;
     let file = arguments.output.clone().unwrap_or_else(|| report_file(&folder));
-    app.block_on(async |signals| show_all(app, &project, &file, signals).await)
+    app.block_on(async |signals| Box::pin(show_all(app, &project, &file, signals)).await)
 }
 
 async fn show_all(

@@ -61,7 +61,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
             };
             Ok((events, recorded))
         };
-        signals.or_end(work).await
+        Box::pin(signals.or_end(work)).await
     })?;
     let checks = verifying::checks(&events);
     verifying::print_table(app, &checks, verifying::elapsed(&events), None);

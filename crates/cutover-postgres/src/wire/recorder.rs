@@ -61,6 +61,7 @@ pub(crate) struct Recorder {
 
 /// See [`Recorder`].
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts about one connection, not a state")]
 pub(crate) struct State {
     requests: VecDeque<Request>,
     simple_sent: u64,

@@ -188,12 +188,7 @@ async fn apply_to_its_end(
     // A database that cannot be migrated is left without so much as our own schema.
     refusals.complete(project, &built, &found, request, (options, &id)).await?;
     let token = take_over(&mut session, &id, &operator, request, &stop, &mut recorder, phase).await?;
-    // Only now nobody else can commit: what a runner that lost its lock had under way is decided.
-    let now = records::read(&mut session, &project.name).await?;
-    if now.renumbered(&built.renumbered) != built.history {
-        let found = schema::look(&mut session).await?;
-        let (planned, refusals) = read_and_plan(project, &found, request, &mut session).await?;
-        refusals.into_result()?;
+    if let Some(planned) = plan_again(project, &built, request, &mut session).await? {
         built = planned;
         run.plan = built.plan.clone();
     }
@@ -238,6 +233,24 @@ async fn apply_to_its_end(
     run.outcome = Some(outcome);
     run.events = recorder.into_events();
     Ok(run)
+}
+
+/// The plan anew, where the history has changed since. Only for the holder of the lock and the token: nobody else can
+/// commit any more, so what a runner that lost its lock had under way is decided.
+async fn plan_again(
+    project: &Project,
+    built: &Built,
+    request: &Request,
+    session: &mut Session,
+) -> Result<Option<Built>, ApplyError> {
+    let now = records::read(session, &project.name).await?;
+    if now.renumbered(&built.renumbered) == built.history {
+        return Ok(None);
+    }
+    let found = schema::look(session).await?;
+    let (planned, refusals) = read_and_plan(project, &found, request, session).await?;
+    refusals.into_result()?;
+    Ok(Some(planned))
 }
 
 /// What no event of the run shows.
