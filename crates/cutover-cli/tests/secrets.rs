@@ -268,7 +268,9 @@ fn connections_that_are_written_wrong() {
     // Right ones are shown without their password, also where no server answers.
     for arguments in [&["config", "show"][..], &["status"], &["apply"]] {
         let mut command = place.command(arguments);
-        command.env("CUTOVER_URL", "postgres://u:p-S3CRET@127.0.0.1:1/db?connect_timeout=2");
+        let options = "options=-c%20app.password%3Dset-S3CRET";
+        let url = format!("postgres://u:p-S3CRET@127.0.0.1:1/db?connect_timeout=2&{options}");
+        command.env("CUTOVER_URL", url);
         let output = command.output().unwrap();
         let said =
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

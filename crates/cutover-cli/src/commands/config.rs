@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use cutover::project::Overrides;
+use cutover::secrets::without_passwords;
 use cutover::text::visible;
 use serde::Serialize;
 
@@ -54,13 +55,14 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         .filter(|setting| setting.key != "database.url")
         .map(|setting| Line {
             key: setting.key.clone(),
-            value: setting.value.clone(),
+            value: without_passwords(&setting.value),
             origin: setting.origin.to_string(),
         })
         .collect();
     settings.extend(resolved.origins.iter().map(|setting| Line {
         key: format!("connection.{}", setting.name),
-        value: setting.value.clone(),
+        // `options` may set one.
+        value: without_passwords(&setting.value),
         origin: setting.origin.to_string(),
     }));
     if app.output.is_json() {
