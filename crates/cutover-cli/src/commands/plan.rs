@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::app::{App, overrides};
 use crate::args::{SelectionArgs, VarArgs};
+use crate::database::is_configured;
 use crate::error::{CliError, Exit};
 
 /// Show what would be done, in order, and why
@@ -54,7 +55,7 @@ fn inspection(
     selection: &Selection,
     offline: bool,
 ) -> Result<Inspection, CliError> {
-    let configured = app.global.sandbox || (!offline && app.configured(project)?.is_some());
+    let configured = app.global.sandbox || (!offline && is_configured(&app.resolve(project)?));
     if !configured {
         if !offline {
             app.output.remark("no database is configured: everything counts as pending");
