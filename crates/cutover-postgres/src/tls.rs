@@ -7,9 +7,12 @@ mod name;
 mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{IpAddr, ServerName};
-use rustls::{ClientConfig, SupportedProtocolVersion};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -30,10 +33,36 @@ impl TlsError {
     }
 }
 
+/// The name of PostgreSQL's protocol within TLS. A server that confirms it cannot be one of another protocol to which
+/// somebody has led the connection.
+const PROTOCOL: &[u8] = b"postgresql";
+
 /// Makes TLS connections by one set of options. The files they name are read once, when it is made.
 #[derive(Clone)]
 pub(crate) struct TlsClient {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
+    /// Begins with the handshake: the server must confirm the protocol.
+    direct: bool,
+    /// The server must ask for the client's certificate.
+    certificate_required: bool,
+}
+
+/// Notes whether the server asks for a certificate.
+#[derive(Debug)]
+struct Noting {
+    inner: Arc<dyn ResolvesClientCert>,
+    asked: AtomicBool,
+}
+
+impl ResolvesClientCert for Noting {
+    fn resolve(&self, root_hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.inner.resolve(root_hints, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.inner.has_certs()
+    }
 }
 
 impl std::fmt::Debug for TlsClient {
@@ -65,10 +94,14 @@ impl TlsClient {
             }
         };
         config.enable_sni = options.server_name_indication;
-        if options.negotiation == SslNegotiation::Direct {
-            config.alpn_protocols = vec![b"postgresql".to_vec()];
-        }
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
+        config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        // A resumed session would skip what is asked and checked in a full handshake.
+        config.resumption = Resumption::disabled();
+        Ok(Self {
+            config: Arc::new(config),
+            direct: options.negotiation == SslNegotiation::Direct,
+            certificate_required: options.certificate_required,
+        })
     }
 
     /// The handshake, and the `tls-server-end-point` data of the server's certificate.
@@ -78,14 +111,44 @@ impl TlsClient {
         host: &str,
     ) -> Result<(TlsStream<TcpStream>, Option<Vec<u8>>), TlsError> {
         let name = server_name(host)?;
-        let stream = self.connector.connect(name, stream).await.map_err(|error| {
-            TlsError::new(format!("the TLS handshake failed: {}", explain(&error)), advice(&error))
-        })?;
+        let noting = Arc::new(Noting {
+            inner: Arc::clone(&self.config.client_auth_cert_resolver),
+            asked: AtomicBool::new(false),
+        });
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::clone(&noting) as Arc<dyn ResolvesClientCert>;
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = connector.connect(name, stream).await.map_err(|error| self.failed(&error))?;
+        if self.direct && stream.get_ref().1.alpn_protocol() != Some(PROTOCOL) {
+            return Err(TlsError::new(
+                "the server speaks TLS at once and does not confirm that it is PostgreSQL",
+                DIRECT_ADVICE,
+            ));
+        }
+        if self.certificate_required && !noting.asked.load(Ordering::Relaxed) {
+            return Err(TlsError::new(
+                "the server did not ask for a client certificate, and sslcertmode=require wants it to",
+                "set ssl_ca_file in the server's configuration, or use sslcertmode=allow",
+            ));
+        }
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let binding = certificate.and_then(|certificate| binding::server_end_point(certificate));
         Ok((stream, binding))
     }
+
+    fn failed(&self, error: &std::io::Error) -> TlsError {
+        let rustls = rustls_error(error);
+        let refused = matches!(
+            rustls,
+            Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol))
+        );
+        let advice = if self.direct && (rustls.is_none() || refused) { DIRECT_ADVICE } else { advice(error) };
+        TlsError::new(format!("the TLS handshake failed: {}", explain(error)), advice)
+    }
 }
+
+const DIRECT_ADVICE: &str =
+    "sslnegotiation=direct is for servers from 17 on, or a proxy that knows it: leave it out for others";
 
 fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     // A trailing dot marks a full name; certificates are written without it.
@@ -139,6 +202,15 @@ fn advice(error: &std::io::Error) -> &'static str {
                 "use the host name the certificate is for, or sslmode=verify-ca where names do not matter"
             }
             Certificate::Expired | Certificate::ExpiredContext { .. } => "renew the server's certificate",
+            Certificate::Revoked => {
+                "the server must have another certificate: its authority has called this one back"
+            }
+            Certificate::UnknownRevocationStatus => {
+                "sslcrl (by default ~/.postgresql/root.crl) needs a list of every authority in the chain"
+            }
+            Certificate::ExpiredRevocationList | Certificate::ExpiredRevocationListContext { .. } => {
+                "get the authority's current list and put it where sslcrl says"
+            }
             Certificate::UnknownIssuer => {
                 "check that sslrootcert (by default ~/.postgresql/root.crt) holds the authority of the server's certificate"
             }

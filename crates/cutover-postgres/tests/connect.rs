@@ -167,6 +167,11 @@ fn what_would_weaken_the_connection_is_refused() {
         ("postgres://h?gssencmode=require", &[]),
         ("postgres://h?sslpassword=x", &[]),
         ("postgres://h?sslnegotiation=direct", &[]),
+        ("postgres://h?sslcertmode=require", &[]),
+        ("postgres://h?sslmode=require&sslcertmode=require", &[]),
+        ("postgres://h?min_protocol_version=3.2", &[]),
+        ("postgres://h?sslcrldir=/etc", &[]),
+        ("postgres://h?requirepeer=postgres", &[]),
         ("postgres://h", &[("PGREQUIREAUTH", "scram-sha-256")]),
         ("postgres://h", &[("PGSSLMODE", "on")]),
         ("postgres://h?connect_timeout=soon", &[]),
@@ -234,6 +239,56 @@ fn services_stand_between_the_url_and_the_variables() {
     let error = with_home("postgres://", &[("PGSERVICE", "nowhere")], &home).unwrap_err();
     assert!(error.to_string().contains("nowhere"), "{error}");
     assert!(error.advice().contains(".pg_service.conf"), "{}", error.advice());
+}
+
+/// Names, addresses and passwords from the files of a home folder, over each way to a server on this machine.
+#[tokio::test]
+async fn files_of_the_home_folder_lead_to_a_server() {
+    let mut wanted = common::sandbox_options();
+    wanted.settings.push(("listen_addresses".to_owned(), "127.0.0.1,::1".to_owned()));
+    let server = Sandbox::start_in_background(wanted).await.unwrap();
+    let (port, sockets) = (server.port(), server.socket_dir().unwrap().display().to_string());
+    let mut admin = common::connect(&server.options("postgres")).await;
+    // Each way has a password of its own: whoever takes another line does not get in.
+    let ways = [("four", "127.0.0.1"), ("named", "localhost"), ("six", "::1"), ("socket", sockets.as_str())];
+    let (mut passfile, mut services) = (String::new(), String::new());
+    for (role, host) in ways {
+        admin.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'p:{role}\\'")).await.unwrap();
+        passfile += &format!("{}:{port}:*:{role}:p\\:{role}\\\\\n", host.replace(':', "\\:"));
+        services += &format!("[{role}]\nhost={host}\nport={port}\ndbname=postgres\nuser={role}\n");
+    }
+    admin.close().await;
+    let home = Home::new("whole");
+    home.write(".pgpass", &format!("# all of them\n{passfile}*:*:*:*:wrong\n"));
+    home.write(".pg_service.conf", &services);
+    let has_six = TcpListener::bind("[::1]:0").is_ok();
+    for (role, host) in ways {
+        let resolved = with_home("postgres://", &[("PGSERVICE", role)], &home).unwrap();
+        assert!(origin(&resolved, "password").starts_with("*** from pgpass"), "{role}");
+        match Session::connect(&resolved.options, &Startup::default()).await {
+            Ok(mut session) => {
+                let who = session.query_text("SELECT current_user").await.unwrap();
+                assert_eq!(who.scalar(), Some(role));
+                session.close().await;
+            }
+            // Such a machine cannot show more.
+            Err(error) => assert!(
+                role == "six" && !has_six && matches!(error, ConnectError::Unreachable(_)),
+                "{role}: {error}"
+            ),
+        }
+        let url = format!("postgres://{role}@/postgres?host={host}&port={port}");
+        std::fs::set_permissions(home.0.join(".pgpass"), PermissionsExt::from_mode(0o644)).unwrap();
+        let without = with_home(&url, &[], &home).unwrap();
+        std::fs::set_permissions(home.0.join(".pgpass"), PermissionsExt::from_mode(0o600)).unwrap();
+        let error = Session::connect(&without.options, &Startup::default()).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Auth(_)) || role == "six", "{role}: {error}");
+    }
+    // Over a socket there is no TLS to bind the login to.
+    let url = format!("postgres://socket@/postgres?host={sockets}&port={port}&channel_binding=require");
+    let bound = with_home(&url, &[], &home).unwrap();
+    let error = Session::connect(&bound.options, &Startup::default()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Auth(_)) && error.advice().contains("TLS"), "{error}");
 }
 
 async fn error_of(options: &ConnectOptions) -> ConnectError {

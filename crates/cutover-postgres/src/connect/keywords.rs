@@ -76,7 +76,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     ignored("krbsrvname", Some("PGKRBSRVNAME")),
     ignored("gsslib", Some("PGGSSLIB")),
     ignored("gssdelegation", Some("PGGSSDELEGATION")),
-    ignored("min_protocol_version", Some("PGMINPROTOCOLVERSION")),
+    honoured("min_protocol_version", "PGMINPROTOCOLVERSION"),
     ignored("max_protocol_version", Some("PGMAXPROTOCOLVERSION")),
     refused("sslpassword", None, "encrypted client keys cannot be read: decrypt the key first"),
     refused(

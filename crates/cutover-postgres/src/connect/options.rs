@@ -239,7 +239,10 @@ pub struct TlsOptions {
     pub system_roots: bool,
     /// The client's certificate, where there is one.
     pub client: Option<ClientCertificate>,
-    /// `sslcrl`: revoked certificates, a PEM file.
+    /// `sslcertmode=require`: the server must ask for that certificate.
+    pub certificate_required: bool,
+    /// `sslcrl`: revoked certificates, a PEM file. Where it exists, every authority in the server's chain needs a list
+    /// in it that is still valid.
     pub revocations: Option<PathBuf>,
     /// `sslsni`: whether the host name is sent in clear at the start of the handshake.
     pub server_name_indication: bool,
@@ -257,6 +260,7 @@ impl Default for TlsOptions {
             root_certificate: None,
             system_roots: false,
             client: None,
+            certificate_required: false,
             revocations: None,
             server_name_indication: true,
             min_version: TlsVersion::V12,
@@ -363,8 +367,8 @@ impl ConnectOptions {
         self
     }
 
-    /// The variables under which a libpq program (`pg_dump`, `psql`) connects to the same place. They hold the
-    /// password of the first server, so they are for a child's environment only.
+    /// The variables under which a libpq program (`pg_dump`, `psql`) connects to the same place, no less safely. They
+    /// hold the password of the first server that has one, so they are for a child's environment only.
     pub fn libpq_variables(&self) -> Vec<(&'static str, String)> {
         let list =
             |value: &dyn Fn(&Host) -> String| self.hosts.iter().map(value).collect::<Vec<_>>().join(",");
@@ -384,15 +388,25 @@ impl ConnectOptions {
         let path = |path: &Path| path.display().to_string();
         add(
             "PGPASSWORD",
-            self.hosts.first().and_then(|host| host.password.as_ref()).map(|password| password.0.clone()),
+            self.hosts.iter().find_map(|host| host.password.as_ref()).map(|password| password.0.clone()),
         );
         add("PGOPTIONS", self.options.clone());
         add("PGAPPNAME", self.application_name.clone());
-        add("PGCONNECT_TIMEOUT", self.connect_timeout.map(|timeout| timeout.as_secs().to_string()));
+        // Zero would mean for ever.
+        add("PGCONNECT_TIMEOUT", self.connect_timeout.map(|timeout| timeout.as_secs().max(1).to_string()));
         add("PGSSLROOTCERT", self.tls.system_roots.then(|| "system".to_owned()));
         add("PGSSLROOTCERT", self.tls.root_certificate.as_deref().map(path));
         add("PGSSLCERT", self.tls.client.as_ref().map(|client| path(&client.certificate)));
         add("PGSSLKEY", self.tls.client.as_ref().map(|client| path(&client.key)));
+        let certificate = if self.tls.certificate_required {
+            "require"
+        } else if self.tls.client.is_some() {
+            "allow"
+        } else {
+            "disable"
+        };
+        add("PGSSLCERTMODE", Some(certificate.to_owned()));
+        add("PGSSLSNI", Some(u8::from(self.tls.server_name_indication).to_string()));
         add("PGSSLMINPROTOCOLVERSION", Some(self.tls.min_version.to_string()));
         add("PGSSLMAXPROTOCOLVERSION", Some(self.tls.max_version.to_string()));
         let direct = self.tls.negotiation != SslNegotiation::Postgres;

@@ -99,6 +99,12 @@ impl Typed<'_> {
         if negotiation == SslNegotiation::Direct && !firm {
             return Err(self.wrong("sslnegotiation", "needs TLS", "use sslmode=require or stronger"));
         }
+        if self.0.get("sslcertmode") == Some("require") && !firm {
+            return Err(self.wrong("sslcertmode", "needs TLS", "use sslmode=require or stronger"));
+        }
+        if self.0.get("min_protocol_version").is_some_and(|version| version != "3.0") {
+            return Err(self.wrong("min_protocol_version", "cannot be had: only version 3.0 is spoken", ""));
+        }
         if self.0.get("gssencmode") == Some("require") {
             return Err(self.wrong("gssencmode", "cannot be had: GSSAPI is not supported", ""));
         }
@@ -112,6 +118,7 @@ impl Typed<'_> {
             root_certificate: file("sslrootcert", "root.crt").filter(|_| !system_roots),
             system_roots,
             client: self.client(file("sslcert", "postgresql.crt"), file("sslkey", "postgresql.key"))?,
+            certificate_required: self.0.get("sslcertmode") == Some("require"),
             revocations: file("sslcrl", "root.crl"),
             server_name_indication: self.integer("sslsni")? != Some(0),
             min_version: self.version("ssl_min_protocol_version", TlsVersion::V12)?,

@@ -1,13 +1,12 @@
 //! PostgreSQL's client programs, run against any server. What they need to connect goes through the environment of
 //! the child alone: arguments can be read by every user of the machine.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::binaries::Binaries;
 use super::error::SandboxError;
-use crate::connect::{ConnectOptions, HostAddress};
+use crate::connect::ConnectOptions;
 
 impl Binaries {
     /// `pg_dump` of the database that `target` names, without further arguments.
@@ -56,58 +55,8 @@ fn client(program: &Path, target: &ConnectOptions) -> Command {
         .env("PATH", "/usr/bin:/bin")
         .stdin(Stdio::null())
         .arg("--no-password");
-    command.env("PGUSER", &target.user).env("PGDATABASE", &target.database);
-    hosts(&mut command, target);
-    tls(&mut command, target);
-    if let Some(name) = &target.application_name {
-        command.env("PGAPPNAME", name);
-    }
-    if let Some(options) = &target.options {
-        command.env("PGOPTIONS", options);
-    }
-    if let Some(timeout) = target.connect_timeout {
-        command.env("PGCONNECT_TIMEOUT", timeout.as_secs().max(2).to_string());
-    }
+    command.envs(target.libpq_variables());
     command
-}
-
-fn hosts(command: &mut Command, target: &ConnectOptions) {
-    let (mut names, mut addresses, mut ports) = (Vec::new(), Vec::new(), Vec::new());
-    for host in &target.hosts {
-        let (name, address) = match &host.address {
-            HostAddress::Tcp { name, address } => (name.clone(), address.map(|ip| ip.to_string())),
-            HostAddress::Unix(folder) => (folder.display().to_string(), None),
-        };
-        names.push(name);
-        addresses.push(address.unwrap_or_default());
-        ports.push(host.port.to_string());
-    }
-    command.env("PGHOST", names.join(",")).env("PGPORT", ports.join(","));
-    if addresses.iter().any(|address| !address.is_empty()) {
-        command.env("PGHOSTADDR", addresses.join(","));
-    }
-    if let Some(password) = target.hosts.iter().find_map(|host| host.password.as_ref()) {
-        command.env("PGPASSWORD", password.reveal());
-    }
-}
-
-fn tls(command: &mut Command, target: &ConnectOptions) {
-    let tls = &target.tls;
-    command.env("PGSSLMODE", tls.mode.as_str());
-    let mut path = |name: &str, path: Option<&Path>| {
-        if let Some(path) = path {
-            command.env(name, path);
-        }
-    };
-    path("PGSSLROOTCERT", tls.root_certificate.as_deref());
-    path("PGSSLCRL", tls.revocations.as_deref());
-    if let Some(client) = &tls.client {
-        path("PGSSLCERT", Some(&client.certificate));
-        path("PGSSLKEY", Some(&client.key));
-    }
-    if tls.system_roots {
-        command.env("PGSSLROOTCERT", OsStr::new("system"));
-    }
 }
 
 fn conninfo_escaped(value: &str) -> String {
@@ -117,7 +66,7 @@ fn conninfo_escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connect::Secret;
+    use crate::connect::{ChannelBinding, Secret, SslMode, SslNegotiation, TargetSessionAttrs, TlsVersion};
 
     #[test]
     fn the_password_is_in_the_environment_and_not_in_the_arguments() {
@@ -135,6 +84,23 @@ mod tests {
         assert_eq!(value("PGPASSWORD").as_deref(), Some("hush"));
         assert_eq!(value("PGHOST").as_deref(), Some("db.example"));
         assert_eq!(value("PGPORT").as_deref(), Some("6432"));
+        // A dump is no less safe than the connection it is made for.
+        target.channel_binding = ChannelBinding::Require;
+        target.target_session_attrs = TargetSessionAttrs::Primary;
+        (target.tls.mode, target.tls.negotiation) = (SslMode::VerifyFull, SslNegotiation::Direct);
+        target.tls.min_version = TlsVersion::V13;
+        let command = client(Path::new("pg_dump"), &target);
+        for (name, expected) in [
+            ("PGCHANNELBINDING", "require"),
+            ("PGTARGETSESSIONATTRS", "primary"),
+            ("PGSSLMODE", "verify-full"),
+            ("PGSSLNEGOTIATION", "direct"),
+            ("PGSSLMINPROTOCOLVERSION", "TLSv1.3"),
+            ("PGSSLCERTMODE", "disable"),
+        ] {
+            let set = command.get_envs().find(|(key, _)| *key == name).and_then(|(_, value)| value);
+            assert_eq!(set.and_then(|value| value.to_str()), Some(expected), "{name}");
+        }
         assert_eq!(conninfo_escaped("o'b\\"), "o\\'b\\\\");
     }
 }

@@ -66,6 +66,13 @@ impl<'a> Plan<'a> {
         if options.hosts.is_empty() {
             return Err(ConnectError::usage("no server to connect to", ""));
         }
+        let socket = options.hosts.iter().find(|host| matches!(host.address, HostAddress::Unix(_)));
+        if let Some(socket) = socket.filter(|_| options.tls.certificate_required) {
+            return Err(ConnectError::usage(
+                format!("{socket}: no certificate is asked for there, and sslcertmode=require wants one"),
+                "leave sslcertmode out, or connect over TCP",
+            ));
+        }
         let local = options.hosts.iter().all(|host| matches!(host.address, HostAddress::Unix(_)));
         let tls = if local || options.tls.mode == SslMode::Disable {
             None

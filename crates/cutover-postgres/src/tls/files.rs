@@ -22,11 +22,17 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-/// The revocation lists of a PEM file.
+/// The revocation lists of a PEM file; at least one.
 pub(super) fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    CertificateRevocationListDer::pem_file_iter(path)
+    let unreadable =
+        |why: String| TlsError::new(format!("the revocation list {}: {why}", path.display()), "");
+    let found: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|error| TlsError::new(format!("the revocation list {}: {error}", path.display()), ""))
+        .map_err(|error| unreadable(error.to_string()))?;
+    if found.is_empty() {
+        return Err(unreadable("holds no revocation list".to_owned()));
+    }
+    Ok(found)
 }
 
 /// The authorities of a PEM file, as a store.

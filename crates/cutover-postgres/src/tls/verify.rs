@@ -43,22 +43,23 @@ pub(super) fn verifier(
     if roots.is_none() && verifying {
         return Err(no_root(options));
     }
+    let revocations = options.revocations.as_ref().filter(|path| path.exists());
     let inner = match roots {
         None => None,
         Some(roots) => {
             let mut builder =
                 WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-            if let Some(path) = options.revocations.as_ref().filter(|path| path.exists()) {
-                builder = builder
-                    .with_crls(files::revocations(path)?)
-                    .allow_unknown_revocation_status()
-                    .only_check_end_entity_revocation();
+            if let Some(path) = revocations {
+                // As libpq: every certificate of the chain needs a list that is still valid.
+                builder = builder.with_crls(files::revocations(path)?).enforce_revocation_expiration();
             }
             Some(builder.build().map_err(|error| TlsError::new(error.to_string(), ""))?)
         }
     };
     let check_name = options.mode == SslMode::VerifyFull;
-    Ok(Arc::new(Verifier { inner, roots: listed, check_name, provider: Arc::clone(provider) }))
+    // A certificate that speaks for itself is in nobody's list: where lists count, it does not.
+    let roots = if revocations.is_some() { Vec::new() } else { listed };
+    Ok(Arc::new(Verifier { inner, roots, check_name, provider: Arc::clone(provider) }))
 }
 
 fn no_root(options: &TlsOptions) -> TlsError {
