@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use cutover_postgres::Environment;
 use cutover_postgres::sandbox::{Binaries, Owner, Sandbox, SandboxError, SandboxOptions, run_client, sweep};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio_postgres::NoTls;
 
 /// Tells a copy of this test program where to start the server that it is killed over.
@@ -71,14 +72,38 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// What `/proc` says of a process, where there is one; `ps` is not on every machine.
 fn runs(pid: u32) -> bool {
+    if Path::new("/proc/self").exists() {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name, in parentheses, may hold anything; the state follows.
+        return stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| !matches!(rest.trim_start().chars().next(), None | Some('Z' | 'X')));
+    }
     let state = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let state = String::from_utf8(state.stdout).unwrap();
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
-fn signal(name: &str, pid: u32) {
-    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+/// The arguments of every process that may be looked at.
+fn command_lines() -> String {
+    if Path::new("/proc/self").exists() {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        return lines.map(|line| String::from_utf8_lossy(&line).into_owned() + "\n").collect();
+    }
+    let arguments = Command::new("ps").args(["-o", "args=", "-e"]).output().unwrap();
+    String::from_utf8_lossy(&arguments.stdout).into_owned()
+}
+
+fn process(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+}
+
+fn signal(signal: Signal, pid: u32) {
+    kill_process(process(pid), signal).unwrap();
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -138,8 +163,9 @@ fn nobody_gets_in_without_the_password() {
     };
     assert_eq!(by_socket("guess").unwrap_err().code().unwrap().code(), "28P01");
     assert_eq!(by_socket(sandbox.password()).unwrap(), "1");
-    let arguments = Command::new("ps").args(["-o", "args=", "-e"]).output().unwrap();
-    assert!(!String::from_utf8_lossy(&arguments.stdout).contains(sandbox.password()));
+    let arguments = command_lines();
+    assert!(arguments.contains(&sandbox.folder().display().to_string()), "{arguments}");
+    assert!(!arguments.contains(sandbox.password()));
 }
 
 #[test]
@@ -253,7 +279,7 @@ fn owner(base: &Path, prepare: impl FnOnce(&mut Command)) -> Abandoned {
 
 /// The guard holds the lock until it is really gone.
 fn kill_guard(abandoned: &Abandoned) {
-    signal("-KILL", abandoned.guard);
+    signal(Signal::KILL, abandoned.guard);
     eventually("the guard is gone", || !runs(abandoned.guard));
 }
 
@@ -280,8 +306,7 @@ fn the_terminals_interrupt_reaches_the_owner_alone() {
     let mut abandoned = owner(&base.0, |command| {
         command.process_group(0);
     });
-    let group = format!("-{}", abandoned.owner.id());
-    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    kill_process_group(process(abandoned.owner.id()), Signal::INT).unwrap();
     assert_eq!(abandoned.owner.wait().unwrap().signal(), Some(2));
     eventually("server and guard are gone", || !runs(abandoned.server) && !runs(abandoned.guard));
     assert_eq!(base.entries(), Vec::<PathBuf>::new());
@@ -371,7 +396,7 @@ fn a_pid_file_that_names_somebody_else_kills_nobody() {
     let mut bystander = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut abandoned = owner(&base.0, |_| ());
     kill_guard(&abandoned);
-    signal("-QUIT", abandoned.server);
+    signal(Signal::QUIT, abandoned.server);
     kill(&mut abandoned.owner);
     eventually("the server is gone", || !runs(abandoned.server));
     std::fs::write(abandoned.folder.join("data/postmaster.pid"), format!("{}\n", bystander.id())).unwrap();
@@ -422,7 +447,7 @@ fn an_ordinary_user_starts_one_too() {
     let swept = sweep(&base.options());
     assert_eq!(swept.is_empty(), root, "root leaves other users' servers alone");
     if root {
-        signal("-QUIT", abandoned.server);
+        signal(Signal::QUIT, abandoned.server);
         eventually("the server is gone", || !runs(abandoned.server));
     }
 }
