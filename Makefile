@@ -38,6 +38,20 @@ lint: prerequisites ## Check formatting and run clippy; any warning fails
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-features --all-targets -- --deny warnings
 
+FUZZ_TARGETS ?= splitter effects text configuration conventions connection
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: prerequisites ## Run each of FUZZ_TARGETS for FUZZ_SECONDS
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo 'make fuzz needs cargo-fuzz: cargo install cargo-fuzz' >&2; exit 1; }
+	@command -v c++ >/dev/null 2>&1 || { echo 'make fuzz needs a C++ compiler (g++ or clang++)' >&2; exit 1; }
+	@set -e; for target in $(FUZZ_TARGETS); do \
+	    echo "fuzzing $$target"; \
+	    mkdir -p fuzz/corpus/$$target; \
+	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -close_fd_mask=0; \
+	done
+
 .PHONY: bench
 bench: prerequisites ## Measure against the floors and the other tools
 	$(CARGO) run --release --package xtask -- bench

@@ -1,0 +1,2 @@
+﻿GRANT ${role} TO $${role};
+SELECT $$${a}$$, ${x.y-z}, $1, ${"a": 1};
