@@ -90,7 +90,9 @@ impl From<ConnectError> for CliError {
 impl From<HistoryError> for CliError {
     fn from(error: HistoryError) -> Self {
         let exit = match &error {
-            HistoryError::ForeignSchema { .. } | HistoryError::NewerSchema { .. } => Exit::Usage,
+            HistoryError::ForeignSchema { .. }
+            | HistoryError::NewerSchema { .. }
+            | HistoryError::Pooler(_) => Exit::Usage,
             HistoryError::LockNotObtained { .. } => Exit::Lock,
             HistoryError::Interrupted => Exit::Interrupted,
             HistoryError::Failed(failure) => of_failure(failure),

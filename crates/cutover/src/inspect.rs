@@ -36,7 +36,7 @@ pub struct Inspection {
 pub async fn connect(options: &ConnectOptions, wait: Option<Duration>) -> Result<Session, ApplyError> {
     let startup = Startup {
         application_name: "cutover".into(),
-        settings: vec![("search_path".into(), "pg_catalog, pg_temp".into())],
+        settings: vec![("search_path".into(), schema::SEARCH_PATH.into())],
         wait,
     };
     Ok(Session::connect(options, &startup).await?)

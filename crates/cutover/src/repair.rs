@@ -5,6 +5,7 @@ use cutover_postgres::session::Failure;
 use thiserror::Error;
 
 use crate::apply::ApplyError;
+use crate::apply::pooler;
 use crate::history::{HistoryError, journal, lock, records, schema};
 use crate::inspect;
 use crate::plan::select::{self, SelectError};
@@ -56,9 +57,11 @@ pub async fn mark(
     let (_, migration) = select::find(project, version)?;
     let nothing_open = || RepairError::NothingOpen { path: migration.path.clone() };
     let mut session = inspect::connect(options, None).await?;
-    if schema::look(&mut session).await?.version.is_none() {
+    let found = schema::look(&mut session).await?;
+    if found.version.is_none() {
         return Err(nothing_open());
     }
+    pooler::refuse(&found, &mut session, options, "repair").await?;
     // A runner at work may be just about to settle it itself.
     lock::acquire(&mut session, std::time::Duration::from_secs(5), &Stop::new(), |_| {}).await?;
     let history = records::read(&mut session, &project.name).await?;

@@ -127,7 +127,7 @@ impl ConnectError {
             ),
             _ if message.message.contains("unsupported startup parameter") => (
                 Self::Refused,
-                "a pooler is in between: connect to the server itself, or list the parameter in its ignore_startup_parameters",
+                "a connection pooler is in between: connect to the server itself, past the pooler",
             ),
             _ if sqlstate::is_authorization(code) => (Self::Auth, "check the role and how it may log in"),
             _ => (Self::Refused, message.hint.as_deref().unwrap_or("")),

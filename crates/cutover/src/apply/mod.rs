@@ -11,6 +11,7 @@ mod feed;
 mod lost;
 mod measured;
 mod outside;
+pub(crate) mod pooler;
 mod preflight;
 mod recorder;
 mod step;
@@ -110,7 +111,7 @@ pub fn run_id(clock: &dyn Clock) -> String {
 fn own_startup(run: &str, wait: Option<Duration>) -> Startup {
     Startup {
         application_name: application_name(run),
-        settings: vec![("search_path".into(), "pg_catalog, pg_temp".into())],
+        settings: vec![("search_path".into(), schema::SEARCH_PATH.into())],
         wait,
     }
 }
@@ -155,6 +156,7 @@ pub async fn apply(
         return Ok(nothing_to_do(run, recorder));
     }
     may_write(&found)?;
+    pooler::refuse(&found, &mut monitor, options, &id).await?;
     backup::required(project, &built, request.backup.as_ref())?;
     // A check that is written wrong is found now, not when it is its turn.
     crate::verify::prepare(project).map_err(|problems| ApplyError::NotAllowed(problems.to_string()))?;

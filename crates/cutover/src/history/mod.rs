@@ -34,6 +34,12 @@ pub enum HistoryError {
         /// Version known.
         known: i32,
     },
+    /// What is between here and the server does not keep sessions apart.
+    #[error(
+        "a connection pooler is between here and the server, and {0}: locks and settings of a session cannot be relied on\n\
+         nothing was written; connect to the server itself, past the pooler"
+    )]
+    Pooler(String),
     /// Another runner kept the lock for longer than the wait allowed.
     #[error(
         "the runner's lock was not obtained within {waited_seconds} s: it is held by {holder}\nnothing was done; it is safe to try again"

@@ -33,7 +33,12 @@ pub struct Found {
     pub may_create_schema: bool,
     /// Identifier of the cluster, empty where the role may not read it.
     pub system_identifier: String,
+    /// The process that answered is not the one that let the session in: a connection pooler is in between.
+    pub pooled: bool,
 }
+
+/// The search path that every session for our own statements begins with.
+pub const SEARCH_PATH: &str = "pg_catalog, pg_temp";
 
 const LOOK: &str = "
 SELECT current_user::text, current_database()::text, current_setting('server_version_num')::int4,
@@ -47,17 +52,19 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
        coalesce((SELECT string_agg(c.relname::text, ', ') FROM pg_class c WHERE c.relnamespace = n.oid
                  AND (c.relowner <> n.nspowner OR c.relhasrules OR c.relrowsecurity
                       OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal))), ''),
-       EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta' AND c.relkind = 'r')
+       EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta' AND c.relkind = 'r'),
+       pg_backend_pid(), current_setting('search_path')
   FROM pg_database d
   JOIN pg_roles me ON me.rolname = current_user
   LEFT JOIN pg_namespace n ON n.nspname = 'cutover'
   LEFT JOIN pg_roles o ON o.oid = n.nspowner
  WHERE d.datname = current_database()";
 
-/// Looks at the database without writing, and refuses a schema that somebody else prepared.
+/// Looks at the database without writing, and refuses a schema that somebody else prepared. The session has begun with
+/// [`SEARCH_PATH`].
 ///
 /// # Errors
-/// [`HistoryError::ForeignSchema`] when schema `cutover` is not ours to trust, [`HistoryError::NewerSchema`] when a
+/// [`HistoryError::Pooler`] when what the session was to begin with did not reach the server, [`HistoryError::ForeignSchema`] when schema `cutover` is not ours to trust, [`HistoryError::NewerSchema`] when a
 /// newer build wrote it, [`HistoryError::Failed`] for whatever the server says.
 pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
     let rows = session.query(LOOK, &[]).await?;
@@ -74,7 +81,13 @@ pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
         read_only: row.get(5),
         may_create_schema: row.get(6),
         system_identifier: row.get(7),
+        pooled: row.get::<_, i32>(16) != session.backend_pid(),
     };
+    if row.get::<_, &str>(17) != SEARCH_PATH {
+        return Err(HistoryError::Pooler(
+            "drops the settings (startup options) that a session begins with".into(),
+        ));
+    }
     if !row.get::<_, bool>(9) {
         return Ok(found);
     }

@@ -11,6 +11,7 @@ mod hygiene;
 mod kills;
 mod large;
 mod locks;
+mod poolers;
 mod privileges;
 mod runner_lock;
 mod stopping;
