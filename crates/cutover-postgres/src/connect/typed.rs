@@ -111,6 +111,12 @@ impl Typed<'_> {
         if self.0.get("min_protocol_version").is_some_and(|version| version != "3.0") {
             return Err(self.wrong("min_protocol_version", "cannot be had: only version 3.0 is spoken", ""));
         }
+        if self.0.get("sslcertmode") == Some("require") && !firm {
+            return Err(self.wrong("sslcertmode", "needs TLS", "use sslmode=require or stronger"));
+        }
+        if self.0.get("min_protocol_version").is_some_and(|version| version != "3.0") {
+            return Err(self.wrong("min_protocol_version", "cannot be had: only version 3.0 is spoken", ""));
+        }
         if self.0.get("gssencmode") == Some("require") {
             return Err(self.contradiction("gssencmode", "cannot be had: GSSAPI is not supported", ""));
         }
