@@ -299,7 +299,7 @@ fn a_renumbered_file_is_named_and_accepted_by_its_code() {
     let status = place.run(&["status", "--exit-code"]).ends_with(1).stdout;
     assert!(status.contains("1 applied") && status.contains("under another number"), "{status}");
     let plan = place.run(&["plan"]).ends_with(1);
-    assert!(plan.stdout.contains("nothing of 1 migration to apply"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("none of 1 migration to apply"), "{}", plan.stdout);
     assert!(plan.stderr.contains("--allow renumbered-migration"), "{}", plan.stderr);
     place.run(&["apply"]).ends_with(1);
     place.run(&["apply", "--dry-run", "--allow", "renumbered-migration"]).ends_with(0);

@@ -292,7 +292,7 @@ async fn a_failure_says_how_many_parts_are_applied() {
     let (_, run) = begun("CREATE TABLE a ();\nSELECT 1 / 0;").await;
     assert_eq!(parts(&run), Some(PartsDone { done: 0, of: 1 }));
     let said = cutover::report::text::summary(&run, cutover::report::text::TextStyle::PLAIN);
-    says(&said, &["Failed, rolled back after", "the database is as the last finished migration left it"]);
+    says(&said, &["Failed, rolled back after", "nothing of V1__a.sql is in the database"]);
     assert_eq!(database.value(APPLIED), "");
     assert_ne!(database.value(OBJECTS), "");
 }
