@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -254,8 +255,8 @@ async fn files_of_the_home_folder_lead_to_a_server() {
     let (mut passfile, mut services) = (String::new(), String::new());
     for (role, host) in ways {
         admin.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'p:{role}\\'")).await.unwrap();
-        passfile += &format!("{}:{port}:*:{role}:p\\:{role}\\\\\n", host.replace(':', "\\:"));
-        services += &format!("[{role}]\nhost={host}\nport={port}\ndbname=postgres\nuser={role}\n");
+        writeln!(passfile, "{}:{port}:*:{role}:p\\:{role}\\\\", host.replace(':', "\\:")).unwrap();
+        writeln!(services, "[{role}]\nhost={host}\nport={port}\ndbname=postgres\nuser={role}").unwrap();
     }
     admin.close().await;
     let home = Home::new("whole");

@@ -14,6 +14,7 @@ const UPGRADES: &[&str] = &[include_str!("schema_v1.sql")];
 
 /// What is found in a database before anything is written.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each as the server tells it")]
 pub struct Found {
     /// Version of our tables, `None` where schema `cutover` does not exist.
     pub version: Option<i32>,
