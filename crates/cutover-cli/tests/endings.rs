@@ -118,7 +118,7 @@ fn a_lock_that_is_not_obtained_ends_with_6_and_names_who_holds_it() {
     place.database().run("CREATE TABLE busy (n int)");
     place.write("migrations/V1__a.sql", "ALTER TABLE busy ADD COLUMN a int;\n");
     let outcome = with_session(&place, "the-holder", "BEGIN; LOCK TABLE busy", async |_| {
-        tokio::task::block_in_place(|| place.run(&["apply", "--lock-wait", "300ms"]))
+        tokio::task::block_in_place(|| place.run(&["apply", "--lock-wait", "3s"]))
     });
     let outcome = outcome.ends_with(6);
     assert!(outcome.stderr.contains("the-holder"), "{}", outcome.stderr);

@@ -111,13 +111,7 @@ impl TlsClient {
         host: &str,
     ) -> Result<(TlsStream<TcpStream>, Option<Vec<u8>>), TlsError> {
         let name = server_name(host)?;
-        let noting = Arc::new(Noting {
-            inner: Arc::clone(&self.config.client_auth_cert_resolver),
-            asked: AtomicBool::new(false),
-        });
-        let mut config = ClientConfig::clone(&self.config);
-        config.client_auth_cert_resolver = Arc::clone(&noting) as Arc<dyn ResolvesClientCert>;
-        let connector = TlsConnector::from(Arc::new(config));
+        let (connector, noting) = self.connector();
         let stream = connector.connect(name, stream).await.map_err(|error| self.failed(&error))?;
         if self.direct && stream.get_ref().1.alpn_protocol() != Some(PROTOCOL) {
             return Err(TlsError::new(
@@ -134,6 +128,17 @@ impl TlsClient {
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let binding = certificate.and_then(|certificate| binding::server_end_point(certificate));
         Ok((stream, binding))
+    }
+
+    /// Makes one connection, and notes what the server asks for.
+    fn connector(&self) -> (TlsConnector, Arc<Noting>) {
+        let noting = Arc::new(Noting {
+            inner: Arc::clone(&self.config.client_auth_cert_resolver),
+            asked: AtomicBool::new(false),
+        });
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::clone(&noting) as Arc<dyn ResolvesClientCert>;
+        (TlsConnector::from(Arc::new(config)), noting)
     }
 
     fn failed(&self, error: &std::io::Error) -> TlsError {

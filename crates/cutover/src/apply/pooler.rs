@@ -22,7 +22,8 @@ pub(crate) async fn refuse(
     options: &ConnectOptions,
     run: &str,
 ) -> Result<(), ApplyError> {
-    if found.pooled && shares(session, options, run).await? {
+    // Boxed: it is rare, and connecting makes for a large future.
+    if found.pooled && Box::pin(shares(session, options, run)).await? {
         let what = "gives every transaction another session of the server (transaction mode)";
         return Err(HistoryError::Pooler(what.into()).into());
     }
