@@ -82,7 +82,8 @@ pub(super) async fn run(
             current.step.notice(current.feed.line_of(statement), &notice, tools);
         }
         match result {
-            Ok(()) => finished(current.step, began.elapsed(), tools),
+            // The client's own clock began when the answer may already have been there.
+            Ok(took) => finished(current.step, took.unwrap_or_else(|| began.elapsed()), tools),
             Err(trouble) => {
                 let behind = ground(flying, tools).await;
                 let place = current.feed.place_of(&trouble, tools.recorder.secrets());

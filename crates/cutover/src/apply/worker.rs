@@ -214,7 +214,7 @@ impl Worker {
         let Some(outcome) = outcomes.into_iter().next() else {
             return Err(Trouble::Lost { why: "the server did not answer".into(), committing: true });
         };
-        self.judge(closing.statements, &message, outcome, cancelled, notices)
+        self.judge(closing.statements, &message, outcome, cancelled, notices).map(drop)
     }
 
     /// Our record and the commit, under terms that nothing the statements left behind can bend.
@@ -254,13 +254,14 @@ impl Worker {
         Launched { flight, message, statements: closing.statements.to_vec() }
     }
 
-    /// Waits for the outcome of a transaction sent with [`launch`](Self::launch).
+    /// Waits for the outcome of a transaction sent with [`launch`](Self::launch). Gives the time it took the server, where
+    /// that is known.
     pub(super) async fn land(
         &mut self,
         launched: Launched,
         notices: &mut Notices,
         watch: &mut Watch<'_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Duration>, Trouble> {
         let Launched { flight, message, statements } = launched;
         self.answered = 0;
         let pid = self.session.backend_pid();
@@ -282,7 +283,7 @@ impl Worker {
         outcome: StatementOutcome,
         cancelled: bool,
         notices: &mut Notices,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Duration>, Trouble> {
         let StatementOutcome { result, tags, status, notices: said, notices_after, .. } = outcome;
         self.open = status != TransactionStatus::Idle;
         if let Err(failure) = &result
@@ -312,13 +313,14 @@ impl Worker {
             Err(error) => {
                 tracing::debug!(%error, "the next transaction did not open");
                 (self.open, self.left) = (false, Left::Anything);
-                Ok(())
+                Ok(None)
             }
             Ok(_) if !committed => Err(Trouble::Lost {
                 why: format!("the server answered COMMIT with {ended_ours:?}"),
                 committing: true,
             }),
-            Ok(_) => Ok(()),
+            // Statements that leave the session alone give no rows: the first one is that of our record.
+            Ok(done) => Ok(done.scalar().and_then(|took| took.parse().ok()).and_then(seconds)),
         }
     }
 
@@ -526,6 +528,10 @@ pub(super) struct Launched {
     flight: InFlight,
     message: Message,
     statements: Vec<Arc<str>>,
+}
+
+fn seconds(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// Answers to one flush; `cancelled` when a cancel was sent meanwhile.

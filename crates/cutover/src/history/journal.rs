@@ -89,7 +89,8 @@ run, seq, end_seq, began_at, began_after, attempts, statements";
 const STEP_MEASURED: &str = "SESSION_USER, pg_catalog.clock_timestamp(), pg_catalog.date_part('epoch', \
 pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.now())";
 
-/// Prepares the statement that [`execute_step`] runs; for sessions that nothing has touched.
+/// Prepares the statement that [`execute_step`] runs, which gives the time the step took; for sessions that nothing has
+/// touched.
 pub fn prepare_step() -> String {
     format!(
         "PREPARE cutover_step (pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, \
@@ -97,7 +98,8 @@ pub fn prepare_step() -> String {
          pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.float8, pg_catalog.float8, pg_catalog.int4, \
          pg_catalog.int4, pg_catalog.float8) AS \
          INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-         $10, $11, $12, $13, $14, pg_catalog.to_timestamp($15), $16, $17, $18, {STEP_MEASURED} OPERATOR(pg_catalog.+) $19)"
+         $10, $11, $12, $13, $14, pg_catalog.to_timestamp($15), $16, $17, $18, {STEP_MEASURED} OPERATOR(pg_catalog.+) $19) \
+         RETURNING took"
     )
 }
 
