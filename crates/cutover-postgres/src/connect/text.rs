@@ -10,13 +10,21 @@ pub(super) type Pairs = Vec<(&'static Keyword, String)>;
 
 const SCHEMES: [&str; 2] = ["postgresql://", "postgres://"];
 
+/// What a URL of another kind begins with. Anything else before `://` may be a password, and is not shown.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once("://")?;
+    let word = scheme.strip_prefix("jdbc:").unwrap_or(scheme);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    (word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.len() <= 20 && word.chars().all(plain))
+        .then_some(scheme)
+}
+
 /// Reads either form. `source` names where the text was found, for errors.
 pub(super) fn parse(text: &str, source: &str) -> Result<Pairs, ConnectError> {
     let text = text.trim();
     let parsed = if let Some(rest) = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) {
         url(rest)
-    } else if let Some((scheme, _)) = text.split_once("://") {
-        let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+    } else if let Some(scheme) = scheme(text) {
         Err(ConnectError::usage(
             format!("{scheme}:// is no PostgreSQL URL"),
             "it must begin with postgresql://",
@@ -294,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn urls_of_other_kinds_are_named_and_values_may_hold_one() {
+        for text in ["mysql://h/db", "jdbc:postgresql://h/db", "postgresql+psycopg://h/db"] {
+            let error = parse(text, "here").unwrap_err().to_string();
+            assert_eq!(error, format!("here: {}:// is no PostgreSQL URL", text.split_once("://").unwrap().0));
+        }
+        assert_eq!(
+            pairs("password=hunter2 application_name=http://h"),
+            owned(&[("password", "hunter2"), ("application_name", "http://h")])
+        );
+    }
+
+    #[test]
     fn errors_say_where_and_never_show_the_password() {
         for text in [
             "postgresql://u:hunter2%@h/db",
@@ -303,6 +323,8 @@ mod tests {
             "postgresql://u:hunter2@[::1/db",
             "mysql://u:hunter2@h/db",
             "password=x hunter2",
+            "password=hunter2 # see http://h",
+            "me:hunter2@h://db",
             "password='hunter2",
             "hunter2",
         ] {
