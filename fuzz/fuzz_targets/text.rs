@@ -25,25 +25,22 @@ fn vars() -> Vars {
     vars
 }
 
-/// What comes out, and how it ends.
-fn outcome(mut reader: impl Read) -> (Vec<u8>, Option<String>) {
+/// What comes out, or why it is refused. How much came out before does not count.
+fn outcome(mut reader: impl Read) -> Result<Vec<u8>, String> {
     let mut text = Vec::new();
-    let ended = reader.read_to_end(&mut text);
-    (text, ended.err().map(|error| error.to_string()))
+    reader.read_to_end(&mut text).map_err(|error| error.to_string())?;
+    Ok(text)
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let whole = outcome(normalise(bytes));
     assert_eq!(whole, outcome(normalise(Bytes(bytes))));
-    assert_eq!(whole.1.is_none(), checksums(bytes).is_ok());
-    let filled = outcome(substitute(bytes, vars()));
-    let piecewise = outcome(substitute(Bytes(bytes), vars()));
-    assert_eq!(filled.1, piecewise.1);
-    if filled.1.is_none() {
-        assert_eq!(filled.0, piecewise.0);
-    }
-    if whole.1.is_none() {
-        // Normalised text is normal.
-        assert_eq!(outcome(normalise(&*whole.0)), whole);
+    assert_eq!(whole.is_ok(), checksums(bytes).is_ok());
+    assert_eq!(outcome(substitute(bytes, vars())), outcome(substitute(Bytes(bytes), vars())));
+    // Normalised text is normal, but for a mark that stood behind another one.
+    if let Ok(text) = &whole
+        && !text.starts_with("\u{feff}".as_bytes())
+    {
+        assert_eq!(outcome(normalise(&**text)), whole);
     }
 });
