@@ -145,7 +145,7 @@ impl App {
         }
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return Err(CliError::usage(format!(
-                "{question} There is no terminal to ask on: --yes answers yes"
+                "this has to be confirmed, and there is no terminal to ask on: {question}\n  hint: --yes answers yes"
             )));
         }
         self.output.to_stderr(&format!("{question} [y/N] "));

@@ -13,6 +13,8 @@ pub const DELETED_MIGRATION: &str = "deleted-migration";
 pub const DELETED_UNFINISHED: &str = "deleted-unfinished";
 /// An applied file has another number now.
 pub const RENUMBERED_MIGRATION: &str = "renumbered-migration";
+/// Another project of the database has applied the same files.
+pub const APPLIED_ELSEWHERE: &str = "applied-elsewhere";
 /// A statement does not parse.
 pub const UNPARSED: &str = "unparsed";
 /// A statement touches the schema of the history.
@@ -34,7 +36,7 @@ pub struct Hazard {
 }
 
 /// Every code there is, in the order of the page.
-pub const HAZARDS: [Hazard; 8] = [
+pub const HAZARDS: [Hazard; 9] = [
     Hazard {
         code: EDITED_MIGRATION,
         meaning: "A file was changed after it was applied.",
@@ -72,6 +74,13 @@ pub const HAZARDS: [Hazard; 8] = [
         when: "When the file was given another number on purpose. Where its text is to run once more, let it differ, if \
                only by a comment. Files that have the text of several applied migrations, of which some have no file, \
                are refused whatever is allowed: nobody can tell which is which.",
+    },
+    Hazard {
+        code: APPLIED_ELSEWHERE,
+        meaning: "Nothing of this project is applied, but most of its files are, under the name of another project.",
+        accepted: "The files are run as those of a project of its own.",
+        when: "When two projects really have files in common. More often the folder, which gives a project without a \
+               `name` its name, is called otherwise than when its files were applied: set `name` in `[project]`.",
     },
     Hazard {
         code: UNPARSED,

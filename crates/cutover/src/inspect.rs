@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cutover_analysis::effects::Retry;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
@@ -70,6 +71,24 @@ impl Inspection {
         }
     }
 
+    /// Statements outside a transaction that an earlier run began, whose end nobody saw and the catalogue cannot tell.
+    fn undecided(&self) -> impl Iterator<Item = String> + '_ {
+        self.built.pending().filter_map(|index| {
+            let step = self.built.plan.steps.get(index)?;
+            let open = self.built.history.begun(&step.migration)?.open()?;
+            let unit = self.built.scripts.get(&index)?.units.get(usize::try_from(open.unit).ok()?)?;
+            let outside = unit.outside.as_ref().filter(|outside| outside.retry == Retry::Unknown)?;
+            Some(format!(
+                "{}: an earlier run began {} (part {}) and nobody saw how it ended\n  hint: look whether its effect is there, \
+                 then say so with `cutover repair {version} --mark done` or `--mark not-done`",
+                step.path,
+                outside.what,
+                open.unit + 1,
+                version = step.migration.version
+            ))
+        })
+    }
+
     /// Everything that would stop a run of this plan before its first statement, but for what `allowed` accepts.
     pub fn stops<'a>(&'a self, allowed: &'a [String]) -> impl Iterator<Item = Stop> + 'a {
         let differences = self.differences.iter().zip(&self.described);
@@ -82,7 +101,7 @@ impl Inspection {
         let of_configuration = self.checks.0.iter().map(ToString::to_string);
         let of_configuration = of_configuration.chain(self.refused.iter().map(ToString::to_string));
         let stop = |configuration: bool| move |text: String| Stop { text, configuration };
-        let others = changed.chain(scripts).chain(missing).chain(preconditions);
+        let others = changed.chain(self.undecided()).chain(scripts).chain(missing).chain(preconditions);
         of_configuration.map(stop(true)).chain(others.map(stop(false)))
     }
 }
@@ -134,7 +153,10 @@ pub async fn database(
         Some(_) => records::read(session, &project.name).await?,
         None => History::default(),
     };
-    let differences = differences::compare(project, &history);
+    let mut differences = differences::compare(project, &history);
+    if found.version.is_some() {
+        differences::look_elsewhere(project, &history, session, &mut differences).await?;
+    }
     let mut described = Vec::with_capacity(differences.len());
     for difference in &differences {
         described.push(differences::describe(project, difference, session).await?);

@@ -161,7 +161,12 @@ pub(crate) fn refuse_draft(
     let project = &draft.project;
     let from_files = || inspect::files_only(project, selection).ok();
     let from_database = || inspection(app, project, selection, false).ok();
-    let inspection = if offline { from_files() } else { from_database().or_else(from_files) };
+    let mut inspection = if offline { from_files() } else { from_database().or_else(from_files) };
+    if let Some(inspection) = &mut inspection {
+        // Files that are left out, or stand twice, would be taken for deleted or edited ones.
+        inspection.differences.clear();
+        inspection.described.clear();
+    }
     let mut problems = verify::problems_of(draft);
     problems.absorb(draft.problems.clone());
     let problems = problems.sorted().0.into_iter().map(|problem| problem.to_string());

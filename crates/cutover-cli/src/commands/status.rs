@@ -221,6 +221,7 @@ impl<'a> Document<'a> {
                     }
                     Difference::Renamed { to, .. } => ("renamed", to.as_str()),
                     Difference::Renumbered(renumbering) => ("renumbered", renumbering.to_path.as_str()),
+                    Difference::AppliedElsewhere { .. } => ("applied_elsewhere", ""),
                     Difference::SameText { files, .. } => {
                         ("same_text", files.first().map_or("", String::as_str))
                     }

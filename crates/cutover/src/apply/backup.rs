@@ -47,7 +47,13 @@ pub(super) fn required<'a>(
     let pending_stages = built.pending().filter_map(|index| project.migrations[index].stage);
     let mut stages = pending_stages.map(|stage| &project.stages[stage]);
     let Some(stage) = stages.find(|stage| stage.require_backup) else { return Ok(None) };
-    let settings = settings.ok_or_else(|| complaint(stage, "no folder for it was given (--backup-dir)"))?;
+    let settings = settings.ok_or_else(|| {
+        ApplyError::NotAllowed(format!(
+            "{} {} requires a backup, and no folder for it was given\n  hint: name one with --backup-dir, e.g. --backup-dir \
+             backups",
+            stage.kind, stage.id
+        ))
+    })?;
     Ok(Some((stage, settings)))
 }
 

@@ -70,7 +70,8 @@ pub(super) async fn preconditions(
         return Ok(());
     }
     Err(refuse(format!(
-        "{}: what must hold before it does not\n{}",
+        "{}: what must hold before it does not\n{}\n  hint: mend what was found, or the check, and run again; nothing of the \
+         file was run",
         step.migration.path,
         complaints.join("\n")
     )))

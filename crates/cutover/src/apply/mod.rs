@@ -353,7 +353,7 @@ async fn read_and_plan(
     };
     let mut refusals = Refusals::default();
     let (history, renumbered, changed) =
-        preflight::agreed_history(project, history, &request.allow, monitor).await?;
+        preflight::agreed_history(project, history, found.version.is_some(), &request.allow, monitor).await?;
     refusals.note(changed);
     let target = Target {
         system_identifier: found.system_identifier.clone(),

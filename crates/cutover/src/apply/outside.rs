@@ -290,7 +290,7 @@ async fn clear_leftovers(
                     "the invalid index {} is still there: only a superuser can drop it",
                     quote_qualified(schema, name)
                 );
-                remark(step, message, tools);
+                remark(step, index, message, tools);
             }
             other => other?,
         }
@@ -322,18 +322,18 @@ async fn drop_invalid(
         return Err(StepFailure { message, ..cause });
     }
     let message = format!("dropped the invalid index {} that a failed build left behind", quote_ident(name));
-    remark(step, message, tools);
+    remark(step, index, message, tools);
     Ok(())
 }
 
 /// Tells of something that was done beside the migration.
-fn remark(step: &Step<'_>, message: String, tools: &mut Tools<'_, '_, '_>) {
+fn remark(step: &Step<'_>, index: usize, message: String, tools: &mut Tools<'_, '_, '_>) {
     tools.recorder.tell(EventKind::Notice {
         migration: step.migration.id.clone(),
         severity: "INFO".into(),
         code: "00000".into(),
         message,
-        line: 1,
+        line: step.script.parts.list.get(index).map_or(1, |part| part.lines.first),
     });
 }
 

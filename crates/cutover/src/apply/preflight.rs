@@ -48,10 +48,14 @@ pub fn may_write(found: &Found) -> Result<(), ApplyError> {
 pub(super) async fn agreed_history(
     project: &Project,
     history: History,
+    has_tables: bool,
     allow: &[String],
     session: &mut Session,
 ) -> Result<(History, Vec<Renumbering>, Result<(), ApplyError>), ApplyError> {
-    let differences = differences::compare(project, &history);
+    let mut differences = differences::compare(project, &history);
+    if has_tables {
+        differences::look_elsewhere(project, &history, session, &mut differences).await?;
+    }
     let mut complaints = Vec::new();
     for difference in differences.iter().filter(|difference| difference.is_refused(allow)) {
         complaints.push(differences::describe(project, difference, session).await?);

@@ -68,6 +68,13 @@ pub enum Difference {
     },
     /// Same text under another version.
     Renumbered(Renumbering),
+    /// Nothing of the project is applied, but its files are, by another one: it has probably lost its name.
+    AppliedElsewhere {
+        /// Name of the other project.
+        project: String,
+        /// How many of the files it has applied.
+        files: usize,
+    },
     /// Files that are not applied have the text of applied migrations whose files are gone, and it cannot be told which
     /// is which, or whether they are the same at all.
     SameText {
@@ -119,6 +126,7 @@ impl Difference {
             Self::Deleted { unfinished: false, .. } => Some(hazard::DELETED_MIGRATION),
             Self::Deleted { unfinished: true, .. } => Some(hazard::DELETED_UNFINISHED),
             Self::Renumbered(_) => Some(hazard::RENUMBERED_MIGRATION),
+            Self::AppliedElsewhere { .. } => Some(hazard::APPLIED_ELSEWHERE),
             Self::Renamed { .. } | Self::SameText { .. } => None,
         }
     }
@@ -131,6 +139,27 @@ impl Difference {
             (_, None) => true,
         }
     }
+}
+
+/// Adds to the differences that another project has applied these files, where nothing of this one is applied: at least
+/// half of them, for two projects may well have a file in common.
+///
+/// # Errors
+/// As the server says.
+pub async fn look_elsewhere(
+    project: &Project,
+    history: &History,
+    session: &mut Session,
+    differences: &mut Vec<Difference>,
+) -> Result<(), HistoryError> {
+    if !history.is_empty() || project.migrations.is_empty() {
+        return Ok(());
+    }
+    let Some((other, files)) = records::applied_elsewhere(session, project).await? else { return Ok(()) };
+    if files * 2 >= project.migrations.len() {
+        differences.push(Difference::AppliedElsewhere { project: other, files });
+    }
+    Ok(())
 }
 
 /// The migrations that were given other numbers.
@@ -380,6 +409,14 @@ fn words(project: &Project, difference: &Difference) -> String {
             format!("{to}: was applied under the name {from}; the text is the same")
         }
         Difference::Renumbered(renumbering) => renumbered(project, renumbering),
+        Difference::AppliedElsewhere { project: other, files } => format!(
+            "{} of {} are applied already, as project {other:?}; nothing is applied as {:?}\n  hint: write name = {other:?} \
+             in [project] of cutover.toml; where it is another project that shares these files, accept it with --allow {}",
+            count(*files, "file", "files"),
+            project.migrations.len(),
+            project.name,
+            hazard::APPLIED_ELSEWHERE
+        ),
         Difference::SameText { files, applied } => format!(
             "{}: the text is that of {}; whether it is the same migration under another number cannot be told\n  \
              hint: give the files that are applied their old numbers back; where one is to run all the same, let its text \

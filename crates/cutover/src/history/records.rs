@@ -9,6 +9,7 @@ use super::differences::Renumbering;
 use super::{HistoryError, compress};
 use crate::migration::{Migration, MigrationId, Version};
 use crate::plan::{Lines, UnitState};
+use crate::project::Project;
 use crate::project::text;
 
 /// One applied migration.
@@ -101,6 +102,11 @@ impl History {
     /// The row of a migration.
     pub fn get(&self, id: &MigrationId) -> Option<&Applied> {
         self.applied.get(id)
+    }
+
+    /// Nothing of the project is applied or begun.
+    pub fn is_empty(&self) -> bool {
+        self.applied.is_empty() && self.begun.is_empty()
     }
 
     /// All applied migrations, in no particular order.
@@ -273,6 +279,26 @@ pub struct Kept {
     pub unfinished: bool,
     /// The normalised text, placeholders not replaced; `None` where it was too large to keep.
     pub text: Option<String>,
+}
+
+/// The other project of this database that has applied most of these files, and how many of them.
+///
+/// # Errors
+/// As the server says.
+pub async fn applied_elsewhere(
+    session: &mut Session,
+    project: &Project,
+) -> Result<Option<(String, usize)>, HistoryError> {
+    let texts: Vec<&str> =
+        project.migrations.iter().map(|migration| migration.checksums.normalised.as_str()).collect();
+    let rows = session
+        .query(
+            "SELECT project, count(DISTINCT checksum) FROM cutover.migration
+              WHERE project <> $1 AND checksum = ANY ($2) GROUP BY project ORDER BY 2 DESC, 1 LIMIT 1",
+            &[&project.name, &texts],
+        )
+        .await?;
+    Ok(rows.first().map(|row| (row.get(0), usize::try_from(row.get::<_, i64>(1)).unwrap_or(0))))
 }
 
 /// What is kept of a migration; `None` where the history does not know it.

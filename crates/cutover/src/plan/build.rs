@@ -121,6 +121,7 @@ fn build_with(
         }
     }
     notes.extend(reached.and_then(|stage| empty_stage_note(project, stage, &steps)));
+    notes.extend(backup_note(project, &steps));
     let plan = Plan {
         format_version: FORMAT_VERSION,
         project: project.name.clone(),
@@ -218,6 +219,14 @@ pub fn empty_stage(project: &Project, stage: usize) -> Option<String> {
     let empty = own.all(|migration| migration.claims.optional);
     let name = format!("{} {}", target.kind, target.id);
     empty.then(|| format!("{} ({}) has no migrations of its own{besides}", name.trim(), target.title))
+}
+
+/// A backup comes before the first statement of the run.
+fn backup_note(project: &Project, steps: &[Step]) -> Option<String> {
+    let pending = steps.iter().filter(|step| step.state.will_run()).filter_map(|step| step.stage.as_deref());
+    let mut stages = pending.filter_map(|id| project.stages.iter().find(|stage| stage.id == id));
+    let stage = stages.find(|stage| stage.require_backup)?;
+    Some(format!("{} {} requires a backup: `apply` needs --backup-dir", stage.kind, stage.id))
 }
 
 /// A stage without migrations says so, and what a run up to it comes to.

@@ -227,3 +227,31 @@ async fn a_begun_file_goes_on_under_its_new_number() {
         "0"
     );
 }
+
+/// A project without a name is called as its folder is: under another one, the files must not run again.
+#[tokio::test]
+async fn a_project_that_lost_its_name_does_not_run_its_files_again() {
+    let files = [("V1__x.sql", row("x")), ("V2__y.sql", row("y"))];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let database = with_log(&crate::support::named_project("release-1", &files)).await;
+    let again = crate::support::named_project("release-2", &files);
+    let said = refused(&again, &database, &[]).await;
+    assert!(said.contains("2 files of 2 are applied already, as project \"release-1\""), "{said}");
+    assert!(said.contains("write name = \"release-1\" in [project]"), "{said}");
+    assert_eq!(database.value(LOG), "x y");
+    let mut looking = looking(&database.options()).await;
+    let found = inspect::database(&again, &mut looking, &Selection::default(), Read::Pending).await.unwrap();
+    assert!(
+        matches!(found.differences[..], [Difference::AppliedElsewhere { .. }]),
+        "{:?}",
+        found.differences
+    );
+    let request = Request { allow: vec!["applied-elsewhere".into()], ..Request::default() };
+    apply_with(&again, &database.options(), &request).await.unwrap();
+    assert_eq!(database.value(LOG), "x x y y");
+    // One file in common with a larger project is nothing strange.
+    let mut larger = files[..1].to_vec();
+    let (a, b, c) = (row("a"), row("b"), row("c"));
+    larger.extend([("V2__a.sql", a.as_str()), ("V3__b.sql", b.as_str()), ("V4__c.sql", c.as_str())]);
+    completes(&crate::support::named_project("another", &larger), &database.options()).await;
+}
