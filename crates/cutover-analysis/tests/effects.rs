@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use cutover_analysis::effects::{
-    Check, Control, Effects, ObjectKind, ObjectRef, Retry, TEMPORARY_SCHEMA, TransactionRule, effects_of_text,
+    Check, Control, Effects, IndexShape, ObjectKind, ObjectRef, Retry, TEMPORARY_SCHEMA, TransactionRule,
+    effects_of_text,
 };
 use cutover_analysis::sql::{Item, Splitter};
 
@@ -190,7 +191,14 @@ fn what_a_transaction_forbids_can_be_checked_or_repeated() {
         retry("CREATE INDEX CONCURRENTLY i ON t (a)"),
         Retry::Checkable(Check::IndexValid {
             index,
-            table: Some(ObjectRef::new(ObjectKind::Relation, None, "t"))
+            table: Some(ObjectRef::new(ObjectKind::Relation, None, "t")),
+            shape: IndexShape {
+                unique: false,
+                method: "btree".to_owned(),
+                keys: vec![Some("a".to_owned())],
+                included: Vec::new(),
+                partial: false,
+            },
         })
     );
     assert_eq!(retry("VACUUM t"), Retry::Idempotent);

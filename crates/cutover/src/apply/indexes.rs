@@ -4,7 +4,7 @@
 //! Asked on the worker, which has the user's search path. An index that is not valid and whose table another session is
 //! working on may be that session's: it is told apart.
 
-use cutover_analysis::effects::{ObjectRef, Reindexed};
+use cutover_analysis::effects::{IndexShape, ObjectRef, Reindexed};
 use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 
@@ -36,16 +36,47 @@ fn name_of(object: &ObjectRef) -> String {
     }
 }
 
-/// What is known of one index.
-pub(super) async fn state(session: &mut Session, (index, table): Named<'_>) -> Result<IndexState, Failure> {
-    let which = match (&index.schema, table) {
+/// The condition that finds an index by its name.
+fn is_named((index, table): Named<'_>) -> String {
+    match (&index.schema, table) {
         (None, Some(table)) => format!(
             "i.indrelid = pg_catalog.to_regclass({}) AND c.relname = {}",
             quote_literal(&name_of(table)),
             quote_literal(&index.name)
         ),
         _ => format!("c.oid = pg_catalog.to_regclass({})", quote_literal(&name_of(index))),
-    };
+    }
+}
+
+/// Whether an index is what a statement makes, as far as names of columns tell: expressions and conditions are not
+/// compared.
+pub(super) async fn has_shape(
+    session: &mut Session,
+    named: Named<'_>,
+    shape: &IndexShape,
+) -> Result<bool, Failure> {
+    let look = format!(
+        "SELECT i.indisunique, m.amname::text, i.indpred IS NOT NULL, i.indnkeyatts::int4,
+                ARRAY(SELECT coalesce(a.attname::text, '') FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (n, ord)
+                        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n ORDER BY k.ord)
+           FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+           JOIN pg_catalog.pg_am m ON m.oid = c.relam JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE {}",
+        is_named(named)
+    );
+    let rows = session.query(&look, &[]).await?;
+    let Some(row) = rows.first() else { return Ok(false) };
+    let keys = shape.keys.iter().map(|key| key.clone().unwrap_or_default());
+    let columns: Vec<String> = keys.chain(shape.included.iter().cloned()).collect();
+    let found: (bool, String, bool, i32, Vec<String>) =
+        (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
+    let key_count = i32::try_from(shape.keys.len()).unwrap_or(i32::MAX);
+    Ok(found == (shape.unique, shape.method.clone(), shape.partial, key_count, columns))
+}
+
+/// What is known of one index.
+pub(super) async fn state(session: &mut Session, named: Named<'_>) -> Result<IndexState, Failure> {
+    let which = is_named(named);
     let look = format!(
         "SELECT i.indisvalid, n.nspname::text, c.relname::text, {AT_WORK}
            FROM pg_catalog.pg_index i

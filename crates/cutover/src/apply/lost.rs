@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::failure::StepFailure;
 use super::own_startup;
 use crate::history::records::{self, History};
-use crate::migration::Migration;
+use crate::migration::{Migration, MigrationId};
 use crate::project::Project;
 
 /// How long to try to learn: the server notices a vanished client within two seconds where it can.
@@ -24,6 +24,7 @@ pub(super) async fn learn(
     options: &ConnectOptions,
     (run, token): (&str, i64),
     wait: Option<Duration>,
+    finished: &[MigrationId],
 ) {
     failure.state = format!(
         "whether {} is applied could not be learned: the server did not answer in time; the next run (or `cutover status`) \
@@ -42,6 +43,16 @@ pub(super) async fn learn(
         if let Some(behind) = behind.filter(|behind| history.get(&behind.id).is_some()) {
             let also = format!("; {} was on its way behind it and is applied too", behind.path);
             failure.state.push_str(&also);
+        }
+        // A server that went down may have taken with it what was not on disk yet.
+        let undone = finished.iter().filter(|id| history.get(id).is_none()).count();
+        if undone > 0 {
+            let (migrations, are) = if undone == 1 { ("migration", "is") } else { ("migrations", "are") };
+            let gone = format!(
+                "; the server went down before all was on disk: the last {undone} {migrations} told as applied {are} not in \
+                 the database any more, and the next run applies them again (--durable-each waits for each)"
+            );
+            failure.state.push_str(&gone);
         }
         failure.parts.done = match history.begun(&migration.id) {
             _ if history.get(&migration.id).is_some() => failure.parts.of,

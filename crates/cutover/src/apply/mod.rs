@@ -530,7 +530,8 @@ async fn fail(
     recorder: &mut Recorder<'_>,
 ) -> Outcome {
     if failure.lost.is_some() {
-        lost::learn(project, migration, &mut failure, options, run, request.wait).await;
+        let finished = recorder.finished();
+        lost::learn(project, migration, &mut failure, options, run, request.wait, &finished).await;
     }
     recorder.step_failed();
     recorder.tell(EventKind::StepFailed {

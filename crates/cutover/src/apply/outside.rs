@@ -362,7 +362,7 @@ async fn verify(
 
 fn index_check(retry: &Retry) -> Option<Named<'_>> {
     match retry {
-        Retry::Checkable(Check::IndexValid { index, table }) if !index.name.is_empty() => {
+        Retry::Checkable(Check::IndexValid { index, table, .. }) if !index.name.is_empty() => {
             Some((index, table.as_ref()))
         }
         _ => None,
@@ -418,9 +418,13 @@ pub(super) async fn settle(
 /// What the catalogue says of a statement whose end nobody saw; `None` where it cannot say.
 async fn is_done(check: &Check, session: &mut Session) -> Result<Option<bool>, Failure> {
     match check {
-        Check::IndexValid { index, table } if !index.name.is_empty() => {
-            let state = indexes::state(session, (index, table.as_ref())).await?;
-            Ok(Some(state == IndexState::Valid))
+        Check::IndexValid { index, table, shape } if !index.name.is_empty() => {
+            let named = (index, table.as_ref());
+            if indexes::state(session, named).await? != IndexState::Valid {
+                return Ok(Some(false));
+            }
+            // Somebody else may have made another one of that name since.
+            Ok(indexes::has_shape(session, named, shape).await?.then_some(true))
         }
         Check::IndexAbsent { index } => {
             let state = indexes::state(session, (index, None)).await?;

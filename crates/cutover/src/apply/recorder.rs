@@ -171,6 +171,15 @@ impl<'w> Recorder<'w> {
         self.mention(EventKind::StepFinished { migration: migration.clone(), statements, took, attempts });
     }
 
+    /// The migrations that were told as finished.
+    pub(super) fn finished(&self) -> Vec<MigrationId> {
+        let finished = |event: &RunEvent| match &event.kind {
+            EventKind::StepFinished { migration, .. } => Some(migration.clone()),
+            _ => None,
+        };
+        self.all.iter().filter_map(finished).collect()
+    }
+
     /// Everything that happened.
     pub(super) fn into_events(self) -> Vec<RunEvent> {
         self.all

@@ -325,3 +325,41 @@ async fn what_is_left_in_partitions_is_found() {
         database.run("DROP SCHEMA cutover CASCADE");
     }
 }
+
+/// After a crash an index of the right name is not enough: somebody else may have made another one meanwhile.
+#[tokio::test]
+async fn another_index_of_that_name_is_not_taken_for_ours() {
+    let database = database();
+    let options = database.options();
+    let text = "CREATE UNIQUE INDEX CONCURRENTLY ix ON t (n) INCLUDE (m) WHERE n > 0;";
+    let project =
+        project(&[("V1__t.sql", "CREATE TABLE t (n int, m int);"), ("V2__i.sql", text)]);
+    let first = Request {
+        selection: cutover::plan::select::Selection { to: Some("1".into()), ..Default::default() },
+        ..Request::default()
+    };
+    crate::support::apply_with(&project, &options, &first).await.unwrap();
+    let script = Script::analyse(&project.migrations[1], &project.vars);
+    let (migration, part) = (&project.migrations[1], &script.parts.list[0]);
+    let begun = UnitRecord { project: "p", run: "gone", migration, unit: 0, part, done: false };
+    let kept = units::keep_text("p", "gone", migration, script.parts.text.as_deref());
+    database.run(&format!("{}; {kept}", units::upsert(&begun)));
+    for other in [
+        "INDEX ix ON t (n) INCLUDE (m) WHERE n > 0",
+        "UNIQUE INDEX ix ON t (m) INCLUDE (n) WHERE n > 0",
+        "UNIQUE INDEX ix ON t (n, m) WHERE n > 0",
+        "UNIQUE INDEX ix ON t (n) INCLUDE (m)",
+        "INDEX ix ON t USING hash (n) WHERE n > 0",
+    ] {
+        database.run(&format!("CREATE {other}"));
+        let run = apply(&project, &options).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::NeedsDecision), "{other}: {}", failure(&run));
+        database.run("DROP INDEX ix");
+    }
+    database.run(&text.replace("CONCURRENTLY ", ""));
+    completes(&project, &options).await;
+    assert_eq!(
+        database.value("SELECT string_agg(version, ' ' ORDER BY version) FROM cutover.migration"),
+        "1 2"
+    );
+}
