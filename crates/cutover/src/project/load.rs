@@ -32,6 +32,7 @@ pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Project, Proj
 pub(super) fn draft(folder: &Path, overrides: &Overrides) -> Result<Draft, ProjectError> {
     let root = canonical(folder)?;
     let path = root.join(CONFIG_FILE);
+    is_own_file(&root, &path)?;
     let bytes = match fs::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -44,6 +45,19 @@ pub(super) fn draft(folder: &Path, overrides: &Overrides) -> Result<Draft, Proje
     loader.values(overrides);
     loader.folders()?;
     Ok(loader.finish())
+}
+
+/// A configuration that is a pipe would be waited for, and a link out of the folder would be quoted in complaints.
+fn is_own_file(root: &Path, path: &Path) -> Result<(), ProjectError> {
+    let Ok(target) = fs::canonicalize(path) else { return Ok(()) };
+    let complaint = if !target.starts_with(root) {
+        "is a link that leaves the folder: refused"
+    } else if !target.is_file() {
+        "is not a regular file"
+    } else {
+        return Ok(());
+    };
+    Err(Problems::from(Problem::of_file(CONFIG_FILE, complaint.to_owned())).into())
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, ProjectError> {

@@ -6,7 +6,7 @@ use cutover::{Project, apply::ApplyError};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
 
-use crate::support::{apply, apply_with, project, session, value};
+use crate::support::{Gate, WAIT_AT_GATE, apply, apply_with, finished, project, session, value};
 
 /// A server of the test's own that keeps what it has flushed, and writes nothing in the background that nobody waits
 /// for: what survives is what was made durable.
@@ -81,4 +81,32 @@ async fn a_run_ends_with_a_write_that_waits_for_the_disk() {
     session.execute("SET synchronous_commit = off; CREATE TABLE x ()").await.unwrap();
     let sql = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()";
     assert_eq!(value(&mut session, sql).await, "t");
+}
+
+/// What was told as applied and was not on disk when the server went down is named as undone.
+#[tokio::test]
+async fn what_a_crash_of_the_server_undid_is_said() {
+    let mut server = server();
+    let options = server.options("postgres");
+    let mut files: Vec<(String, String)> =
+        (1..=5).map(|n| (format!("V{n}__t.sql"), format!("CREATE TABLE t{n} (n int);"))).collect();
+    files.push(("V6__gate.sql".to_owned(), WAIT_AT_GATE.to_owned()));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let project = project(&files);
+    let mut gate = Gate::closed(&options).await;
+    let crashing = async {
+        gate.reached().await;
+        server.stop_immediately();
+        server.restart().unwrap();
+    };
+    let (run, ()) = tokio::join!(apply(&project, &options), crashing);
+    let run = run.unwrap();
+    let said = crate::support::failure(&run);
+    assert_eq!(run.outcome, Some(Outcome::ConnectionLost), "{said}");
+    let mut session = session(&options).await;
+    let there: usize = value(&mut session, "SELECT count(*) FROM cutover.migration").await.parse().unwrap();
+    let undone = finished(&run).len() - there;
+    assert!(undone > 0, "{there} of {}", finished(&run).len());
+    assert!(said.contains(&format!("the last {undone} migration")), "{said}");
+    assert_eq!(apply(&project, &options).await.unwrap().outcome, Some(Outcome::Completed));
 }

@@ -332,8 +332,7 @@ async fn another_index_of_that_name_is_not_taken_for_ours() {
     let database = database();
     let options = database.options();
     let text = "CREATE UNIQUE INDEX CONCURRENTLY ix ON t (n) INCLUDE (m) WHERE n > 0;";
-    let project =
-        project(&[("V1__t.sql", "CREATE TABLE t (n int, m int);"), ("V2__i.sql", text)]);
+    let project = project(&[("V1__t.sql", "CREATE TABLE t (n int, m int);"), ("V2__i.sql", text)]);
     let first = Request {
         selection: cutover::plan::select::Selection { to: Some("1".into()), ..Default::default() },
         ..Request::default()

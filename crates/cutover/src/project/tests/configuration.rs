@@ -398,3 +398,17 @@ fn every_key_is_documented() {
         assert!(DOCUMENTATION.contains(&shown), "{shown}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn the_file_itself_is_one_of_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+    let path = folder.path().join("cutover.toml");
+    let said = || Project::load(folder.path(), &Overrides::default()).unwrap_err().to_string();
+    std::os::unix::fs::symlink(elsewhere.path(), &path).unwrap();
+    assert!(said().contains("a link that leaves the folder"), "{}", said());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(said().contains("not a regular file"), "{}", said());
+}
