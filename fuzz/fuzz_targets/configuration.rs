@@ -8,13 +8,12 @@ use std::sync::OnceLock;
 use cutover::project::{Overrides, Project, ProjectError};
 use libfuzzer_sys::fuzz_target;
 
-/// A project folder of this process, in memory where that is possible.
+/// A project folder of this process, where no other tool looks.
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let memory = PathBuf::from("/dev/shm");
-        let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
-        let folder = base.join(format!("cutover-fuzz-{}", std::process::id()));
+        let target = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target"));
+        let folder = target.join(format!("project-{}", std::process::id()));
         for (path, text) in [
             ("migrations/1_users.sql", "CREATE TABLE users ();"),
             ("migrations/2_jobs.sql", "CREATE TABLE jobs ();"),

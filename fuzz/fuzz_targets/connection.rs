@@ -10,16 +10,20 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     let env = Environment { user: Some("me".to_owned()), ..Environment::default() };
     let dotenv = parse_dotenv(text).unwrap_or_default();
-    let resolve = |url: Option<&str>, dotenv: BTreeMap<String, String>| {
-        match ConnectOptions::resolve(Inputs { url, dotenv, config: None, env: &env }) {
+    let resolve =
+        |url: Option<&str>, dotenv: BTreeMap<String, String>| match ConnectOptions::resolve(Inputs {
+            url,
+            dotenv,
+            config: None,
+            env: &env,
+        }) {
             Ok(resolved) => {
                 assert!(!resolved.options.hosts.is_empty());
                 let _ = resolved.options.libpq_variables();
                 format!("{resolved:?} {}", resolved.options)
             }
             Err(error) => format!("{error} {error:?} {}", error.advice()),
-        }
-    };
+        };
     resolve(None, dotenv);
     resolve(Some(text), BTreeMap::new());
     // A password between the two: nothing else holds this word.

@@ -27,7 +27,8 @@ fuzz_target!(|text: &str| {
             let _ = convention.version(path);
         }
     }
-    let files: Vec<(&str, &[u8])> = paths.iter().map(|path| (path.as_str(), b"SELECT 1;".as_slice())).collect();
+    let files: Vec<(&str, &[u8])> =
+        paths.iter().map(|path| (path.as_str(), b"SELECT 1;".as_slice())).collect();
     let Ok(project) = Project::embedded("fuzz", &files) else { return };
     for convention in all() {
         let existing: Vec<_> = project.migrations.iter().collect();

@@ -37,9 +37,10 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(whole, outcome(normalise(Bytes(bytes))));
     assert_eq!(whole.is_ok(), checksums(bytes).is_ok());
     assert_eq!(outcome(substitute(bytes, vars())), outcome(substitute(Bytes(bytes), vars())));
-    // Normalised text is normal, but for a mark that stood behind another one.
+    // Normalised text is normal, but for a mark behind another one, and what stood before a line end of two characters.
     if let Ok(text) = &whole
         && !text.starts_with("\u{feff}".as_bytes())
+        && !text.contains(&b'\r')
     {
         assert_eq!(outcome(normalise(&**text)), whole);
     }
