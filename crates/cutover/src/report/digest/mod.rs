@@ -343,12 +343,12 @@ impl<'a> Digest<'a> {
         }
     }
 
-    /// What is applied of the migration that failed, in words: `1 of 3 parts of a.sql is applied and recorded`.
     /// Whether parts of a migration are applied that did not come to its end.
     pub(super) fn is_partly_applied(&self) -> bool {
         self.partly().is_some()
     }
 
+    /// What is applied of the migration that failed, in words: `1 of 3 parts of a.sql is applied and recorded`.
     fn partly(&self) -> Option<String> {
         self.steps.iter().find_map(|step| match step.fate {
             Fate::Failed { parts: PartsDone { done, of }, .. } if done > 0 => {
