@@ -4,4 +4,5 @@
 //! that uses `pg_query`, whose types never leave it.
 
 pub mod effects;
+pub mod graph;
 pub mod sql;

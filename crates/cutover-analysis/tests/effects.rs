@@ -26,6 +26,7 @@ fn show(effects: &Effects) -> String {
         ('-', &effects.drops),
         ('>', &effects.refers),
         ('w', &effects.writes),
+        ('r', &effects.reads),
     ] {
         for one in objects {
             let _ = writeln!(text, "    {sign} {}", object(one));
@@ -33,6 +34,22 @@ fn show(effects: &Effects) -> String {
     }
     for reference in &effects.references {
         let _ = writeln!(text, "    ? {}: {}", object(&reference.object), reference.why);
+    }
+    for reference in &effects.late {
+        let _ = writeln!(text, "    later ? {}: {}", object(&reference.object), reference.why);
+    }
+    if let Some(reason) = &effects.late_opaque {
+        let _ = writeln!(text, "    later opaque: {reason}");
+    }
+    for lock in &effects.locks {
+        let _ = writeln!(text, "    {} {}", lock.mode.short(), object(&lock.relation));
+    }
+    for more in &effects.more_locks {
+        let _ = writeln!(text, "    locks {more}");
+    }
+    for work in &effects.work {
+        let sure = if work.sure { "" } else { "perhaps " };
+        let _ = writeln!(text, "    {sure}{:?} {}: {}", work.kind, object(&work.relation), work.why);
     }
     if effects.transaction != TransactionRule::Allowed {
         let _ = writeln!(text, "    {:?}", effects.transaction);

@@ -1,5 +1,5 @@
 //! Chores that are not part of the product: `xtask bench` measures beside floors and peers, `xtask test-majors` runs
-//! the tests on every major version of the server.
+//! the tests on every major version of the server, `xtask locks` measures what commands lock.
 //!
 //! The floors run as processes of their own (`xtask floor …`), like everything they are compared with.
 
@@ -7,6 +7,7 @@
 
 mod bench;
 mod floor;
+mod locks;
 mod majors;
 
 use std::process::ExitCode;
@@ -21,8 +22,10 @@ fn main() -> ExitCode {
         ["bench", names @ ..] => bench::run(names),
         ["floor", name, rest @ ..] => floor::run(name, rest),
         ["test-majors", arguments @ ..] => majors::run(arguments),
+        ["locks", names @ ..] => locks::run(names),
         _ => Err("usage: xtask bench [apply-tables|apply-trivial|no-op|digest|large-file]…\n\
-                  \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…"
+                  \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…\n\
+                  \x20      xtask locks [PART OF A COMMAND'S NAME]…"
             .into()),
     };
     match result {

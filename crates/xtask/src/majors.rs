@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
 }
 
 /// The installations to test with: those named, else one of each major that is installed; oldest first.
-fn installations(search_path: &str) -> Result<Vec<Binaries>, Failure> {
+pub(crate) fn installations(search_path: &str) -> Result<Vec<Binaries>, Failure> {
     let named = std::env::var(FOLDERS).unwrap_or_default();
     let folders = std::env::split_paths(&named).filter(|folder| !folder.as_os_str().is_empty());
     let mut found =

@@ -2,9 +2,15 @@
 
 use pg_query::protobuf::{Node, RangeVar, TypeName};
 
-use super::model::{Check, Control, Effects, ObjectKind, ObjectRef, Reference, Retry, TransactionRule};
+use super::lock_mode::LockMode;
+use super::model::{
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Retry, TransactionRule, Work, WorkKind,
+};
 use super::names;
 use super::walk::{Found, Walk, find};
+
+/// What the other table of a foreign key is needed for.
+const FOREIGN_KEY: &str = "foreign key to it";
 
 #[derive(Debug, Default)]
 pub(super) struct Builder {
@@ -25,7 +31,16 @@ impl Builder {
             }
         }
         self.effects.references = seen;
+        // CREATE OR REPLACE creates and alters: it may have been there.
+        let altered = std::mem::take(&mut self.effects.alters);
+        let is_own =
+            |relation: &ObjectRef| created.iter().any(|own| is_same(own, relation) && !altered.contains(own));
+        let was_there = |relation: &ObjectRef| !relation.is_temporary() && !is_own(relation);
         self.effects.refers.retain(|table| !created.iter().any(|own| is_same(own, table)));
+        self.effects.locks.retain(|lock| was_there(&lock.relation));
+        self.effects.work.retain(|work| was_there(&work.relation));
+        self.effects.reads.retain(was_there);
+        self.effects.alters = altered;
         self.effects.creates = created;
         self.effects
     }
@@ -52,7 +67,27 @@ impl Builder {
     }
 
     pub(super) fn needs(&mut self, object: ObjectRef, why: &str) {
-        self.effects.references.push(Reference { object, why: why.to_owned() });
+        self.effects.references.push(Reference { object, why: why.to_owned(), by: None });
+    }
+
+    /// The other table of a foreign key over some columns.
+    pub(super) fn needs_parent(&mut self, parent: ObjectRef, table: &ObjectRef, columns: &[&str]) {
+        let by = match columns {
+            [column] => format!("{}.{column}", table.name),
+            columns => format!("{}.({})", table.name, columns.join(", ")),
+        };
+        self.effects.references.push(Reference { object: parent, why: FOREIGN_KEY.to_owned(), by: Some(by) });
+    }
+
+    /// An object that a body mentions.
+    pub(super) fn needs_late(&mut self, object: ObjectRef, why: &str) {
+        if !is_catalogue(&object) && !self.effects.late.iter().any(|known| known.object == object) {
+            self.effects.late.push(Reference { object, why: why.to_owned(), by: None });
+        }
+    }
+
+    pub(super) fn late_opaque(&mut self, why: impl Into<String>) {
+        self.effects.late_opaque.get_or_insert_with(|| why.into());
     }
 
     /// An object that is changed and has to be there.
@@ -108,6 +143,39 @@ impl Builder {
     pub(super) fn writes(&mut self, table: ObjectRef) {
         if !self.effects.writes.contains(&table) {
             self.effects.writes.push(table);
+        }
+    }
+
+    pub(super) fn reads(&mut self, relation: ObjectRef) {
+        if !is_catalogue(&relation) && !self.effects.reads.contains(&relation) {
+            self.effects.reads.push(relation);
+        }
+    }
+
+    /// A lock on a relation; of several the strongest counts.
+    pub(super) fn locks(&mut self, relation: ObjectRef, mode: LockMode) {
+        if is_catalogue(&relation) {
+            return;
+        }
+        let relation = ObjectRef { kind: ObjectKind::Relation, table: None, ..relation };
+        match self.effects.locks.iter_mut().find(|lock| lock.relation == relation) {
+            Some(lock) => lock.mode = lock.mode.max(mode),
+            None => self.effects.locks.push(Lock { relation, mode }),
+        }
+    }
+
+    pub(super) fn locks_more(&mut self, which: String) {
+        if !self.effects.more_locks.contains(&which) {
+            self.effects.more_locks.push(which);
+        }
+    }
+
+    pub(super) fn works(&mut self, relation: ObjectRef, kind: WorkKind, sure: bool, why: String) {
+        let relation = ObjectRef { kind: ObjectKind::Relation, table: None, ..relation };
+        match self.effects.work.iter_mut().find(|work| work.relation == relation && work.kind == kind) {
+            Some(known) if sure && !known.sure => (known.sure, known.why) = (sure, why),
+            Some(_) => {}
+            None => self.effects.work.push(Work { relation, kind, sure, why }),
         }
     }
 

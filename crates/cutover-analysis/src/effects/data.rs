@@ -226,9 +226,13 @@ fn run_functions(found: &Found, to: &mut Builder) {
     }
 }
 
-fn is_harmless(routine: &ObjectRef) -> bool {
+/// Whether a routine may be PostgreSQL's own by its schema.
+pub(super) fn is_builtin_name(routine: &ObjectRef) -> bool {
     matches!(routine.schema.as_deref(), None | Some("pg_catalog"))
-        && HARMLESS.binary_search(&routine.name.as_str()).is_ok()
+}
+
+pub(super) fn is_harmless(routine: &ObjectRef) -> bool {
+    is_builtin_name(routine) && HARMLESS.binary_search(&routine.name.as_str()).is_ok()
 }
 
 fn copy(copy: &CopyStmt, to: &mut Builder) {

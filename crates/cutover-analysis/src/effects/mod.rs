@@ -4,9 +4,13 @@
 //! be PostgreSQL's own. One file a family of statements; `statement` is the one list of them.
 
 mod alter_table;
+mod bodies;
 mod builder;
+mod context;
 mod data;
 mod display;
+mod lock_mode;
+mod locks;
 mod maintenance;
 mod model;
 mod names;
@@ -22,9 +26,11 @@ mod walk;
 
 use pg_query::NodeEnum;
 
+pub use context::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation};
+pub use lock_mode::LockMode;
 pub use model::{
-    Check, Control, Effects, IndexShape, ObjectKind, ObjectRef, Reference, Reindexed, Retry,
-    TEMPORARY_SCHEMA, TransactionRule,
+    Check, Control, Effects, IndexShape, Lock, ObjectKind, ObjectRef, Reference, Reindexed, Retry,
+    TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 
 pub use place::place_of;
@@ -32,11 +38,18 @@ pub use place::place_of;
 use crate::sql::{ParseError, Parsed, SyntaxError, parse};
 use builder::Builder;
 
-/// What the statement does. If the text has several, what they do together.
+/// What the statement does, if nothing is known of what it finds. If the text has several, what they do together.
 pub fn effects(parsed: &Parsed) -> Effects {
+    effects_in(parsed, &Context::EMPTY)
+}
+
+/// What the statement does to a database of which this is known. If the text has several statements, each finds what is
+/// known before the first.
+pub fn effects_in(parsed: &Parsed, known: &Context) -> Effects {
     let mut builder = Builder::default();
     for node in parsed.statements() {
         statement(node, &mut builder);
+        locks::add(node, known, &mut builder);
     }
     builder.finish()
 }

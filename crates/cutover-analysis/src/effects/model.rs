@@ -1,5 +1,7 @@
 //! What is known about a statement's effects, as values.
 
+use super::lock_mode::LockMode;
+
 /// The kinds of objects a statement can create, change or need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectKind {
@@ -150,6 +152,23 @@ pub struct Reference {
     pub object: ObjectRef,
     /// What it is needed for, as in "foreign key to it".
     pub why: String,
+    /// The part of the statement that needs it, where there are several of a kind: `messages.conversation_id`.
+    pub by: Option<String>,
+}
+
+impl Reference {
+    /// The reason as an edge of a graph says it: `foreign key messages.conversation_id → conversations`,
+    /// `table users (indexed)`.
+    pub fn words(&self) -> String {
+        match &self.by {
+            Some(by) => {
+                let Self { object: ObjectRef { schema, name, .. }, .. } = self;
+                let schema = schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+                format!("foreign key {by} → {schema}{name}")
+            }
+            None => format!("{} ({})", self.object, self.why),
+        }
+    }
 }
 
 /// Statements that control transactions.
@@ -253,6 +272,41 @@ pub enum Retry {
     Unknown,
 }
 
+/// A lock that a statement takes on a table, view or other relation and keeps to the end of its transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// The relation.
+    pub relation: ObjectRef,
+    /// The strongest mode it takes there.
+    pub mode: LockMode,
+}
+
+/// What takes time in proportion to the size of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WorkKind {
+    /// All rows are read.
+    Scan,
+    /// Its indexes, or one of them, are built anew.
+    Reindex,
+    /// All rows are written into a new file, and all indexes built anew.
+    Rewrite,
+    /// All rows are thrown away: new, empty files, whatever the size was.
+    Empty,
+}
+
+/// Work on a table that is done while its lock is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// The table.
+    pub relation: ObjectRef,
+    /// What is done.
+    pub kind: WorkKind,
+    /// It is certain; otherwise it depends on something that is not known here, see `why`.
+    pub sure: bool,
+    /// What it is for, or what it depends on: `if the new type is not binary compatible with the old one`.
+    pub why: String,
+}
+
 /// What one statement does, as far as its text says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
@@ -270,6 +324,19 @@ pub struct Effects {
     pub drops: Vec<ObjectRef>,
     /// Objects that must be there when the statement runs. Not those it creates itself, nor with `IF EXISTS`.
     pub references: Vec<Reference>,
+    /// Tables and views whose rows it reads.
+    pub reads: Vec<ObjectRef>,
+    /// Locks on relations that were there before, one a relation. Not those of system catalogues, nor what rows that are
+    /// written lock through foreign keys.
+    pub locks: Vec<Lock>,
+    /// What else is locked that cannot be named, in words: `the tables its foreign keys point to`.
+    pub more_locks: Vec<String>,
+    /// Work in proportion to the size of tables that were there before.
+    pub work: Vec<Work>,
+    /// Objects that the bodies of new functions mention: needed when they run, not when they are made.
+    pub late: Vec<Reference>,
+    /// Why `late` may not be all, e.g. that a body builds statements from text.
+    pub late_opaque: Option<String>,
     /// Why the lists above may not be all; none if they are.
     pub opaque: Option<String>,
     /// Whether it may run inside a transaction.

@@ -106,7 +106,11 @@ pub(super) fn constraint(definition: &Constraint, table: &ObjectRef, column: Opt
         ConstrType::ConstrForeign => {
             if let Some(parent) = &definition.pktable {
                 let parent = names::relation(Kind::Table, parent);
-                to.needs(parent.clone(), "foreign key to it");
+                let mut columns: Vec<&str> = definition.fk_attrs.iter().filter_map(names::text).collect();
+                if columns.is_empty() {
+                    columns.extend(column);
+                }
+                to.needs_parent(parent.clone(), table, &columns);
                 if parent != *table {
                     to.refers(parent);
                 }

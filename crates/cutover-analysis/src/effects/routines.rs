@@ -5,7 +5,7 @@ use pg_query::protobuf::{self, CreateFunctionStmt, CreateTrigStmt, FunctionParam
 
 use super::builder::Builder;
 use super::model::{ObjectKind as Kind, ObjectRef};
-use super::{names, objects, relations};
+use super::{bodies, names, objects, relations};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
     match node {
@@ -44,7 +44,8 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
                 to.needs_named(Kind::Function, handler, "handler of a language");
             }
         }
-        NodeEnum::DoStmt(_) => {
+        NodeEnum::DoStmt(block) => {
+            bodies::block(block, to);
             to.opaque("DO runs code");
             to.session_state();
         }
@@ -83,10 +84,11 @@ fn function(create: &CreateFunctionStmt, to: &mut Builder) {
     to.needs_type(create.return_type.as_ref(), "result type");
     to.needs_all_in(&create.sql_body, "in the body of a function");
     language(&create.options, to);
+    bodies::function(create, to);
 }
 
-/// A body given as text is not looked into: names in it are bound when it runs, and even those in SQL, which
-/// PostgreSQL checks when the function is created, need not be there under `check_function_bodies = off`.
+/// Names in a body given as text are bound when it runs (see `bodies`): even those in SQL, which PostgreSQL checks when
+/// the function is created, need not be there under `check_function_bodies = off`.
 fn language(options: &[Node], to: &mut Builder) {
     const ALWAYS_THERE: [&str; 4] = ["sql", "plpgsql", "c", "internal"];
     let language =

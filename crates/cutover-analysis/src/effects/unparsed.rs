@@ -19,7 +19,7 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
         _ => Retry::Unknown,
     };
     let target = head.target();
-    let written = target.clone().map(|object| Reference { object, why: "written".to_owned() });
+    let written = target.clone().map(|object| Reference { object, why: "written".to_owned(), by: None });
     Effects {
         writes: target.into_iter().collect(),
         references: written.into_iter().collect(),

@@ -19,6 +19,10 @@ pub(super) struct Found {
     /// The same with those of `pg_catalog`.
     pub(super) called: Vec<ObjectRef>,
     pub(super) types: Vec<ObjectRef>,
+    /// Relations among `writes` whose rows are looked for.
+    pub(super) searched: Vec<ObjectRef>,
+    /// Rows that are read are locked too (`FOR UPDATE` and the like).
+    pub(super) locks_rows: bool,
     /// `set_config` on `search_path`, or on a setting that the text does not name.
     pub(super) sets_search_path: bool,
     /// Names of common table expressions that hide relations here.
@@ -261,6 +265,11 @@ impl Found {
         self.scope.truncate(known);
     }
 
+    fn searches(&mut self, relation: Option<&protobuf::RangeVar>) {
+        self.searched.extend(relation.map(|relation| names::relation(ObjectKind::Relation, relation)));
+        self.writes(relation);
+    }
+
     fn writes(&mut self, relation: Option<&protobuf::RangeVar>) {
         self.writes.extend(relation.map(|relation| names::relation(ObjectKind::Relation, relation)));
     }
@@ -268,6 +277,7 @@ impl Found {
 
 impl Walk for protobuf::SelectStmt {
     fn walk(&self, found: &mut Found) {
+        found.locks_rows |= !self.locking_clause.is_empty();
         found.with(self.with_clause.as_ref(), |found| {
             self.larg.walk(found);
             self.rarg.walk(found);
@@ -301,7 +311,7 @@ impl Walk for protobuf::InsertStmt {
 impl Walk for protobuf::UpdateStmt {
     fn walk(&self, found: &mut Found) {
         found.with(self.with_clause.as_ref(), |found| {
-            found.writes(self.relation.as_ref());
+            found.searches(self.relation.as_ref());
             self.target_list.walk(found);
             self.from_clause.walk(found);
             self.where_clause.walk(found);
@@ -313,7 +323,7 @@ impl Walk for protobuf::UpdateStmt {
 impl Walk for protobuf::DeleteStmt {
     fn walk(&self, found: &mut Found) {
         found.with(self.with_clause.as_ref(), |found| {
-            found.writes(self.relation.as_ref());
+            found.searches(self.relation.as_ref());
             self.using_clause.walk(found);
             self.where_clause.walk(found);
             self.returning_clause.walk(found);
@@ -324,7 +334,7 @@ impl Walk for protobuf::DeleteStmt {
 impl Walk for protobuf::MergeStmt {
     fn walk(&self, found: &mut Found) {
         found.with(self.with_clause.as_ref(), |found| {
-            found.writes(self.relation.as_ref());
+            found.searches(self.relation.as_ref());
             self.source_relation.walk(found);
             self.join_condition.walk(found);
             self.merge_when_clauses.walk(found);

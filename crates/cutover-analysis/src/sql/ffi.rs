@@ -1,7 +1,8 @@
-//! The one place with unsafe code: PostgreSQL's raw parser in the library that `pg_query` links.
+//! The one place with unsafe code: PostgreSQL's parsers in the library that `pg_query` links.
 //!
-//! `pg_query::parse` answers an error without its position, so the C function behind it is called here once more
-//! with its real result type. Nothing but the call, copying its answer and freeing it may be done here.
+//! `pg_query::parse` answers an error without its position, and `pg_query::parse_plpgsql` refuses what the library
+//! prints wrongly for triggers, so the C functions behind them are called here once more with their real result
+//! types. Nothing but the calls, copying their answers and freeing them may be done here.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -16,7 +17,7 @@ pub(super) struct RawError {
     pub(super) function: String,
 }
 
-// The layout of these three is that of `pg_query.h` of libpg_query 18. A test calls both outcomes, so that a changed
+// The layout of these four is that of `pg_query.h` of libpg_query 18. A test calls both outcomes, so that a changed
 // layout does not go unnoticed with a new version.
 
 #[repr(C)]
@@ -42,7 +43,15 @@ struct PgQueryProtobufParseResult {
     error: *mut PgQueryError,
 }
 
+#[repr(C)]
+struct PgQueryPlpgsqlParseResult {
+    plpgsql_funcs: *mut c_char,
+    error: *mut PgQueryError,
+}
+
 unsafe extern "C" {
+    fn pg_query_parse_plpgsql(input: *const c_char) -> PgQueryPlpgsqlParseResult;
+    fn pg_query_free_plpgsql_parse_result(result: PgQueryPlpgsqlParseResult);
     fn pg_query_parse_protobuf(input: *const c_char) -> PgQueryProtobufParseResult;
     fn pg_query_free_protobuf_parse_result(result: PgQueryProtobufParseResult);
 }
@@ -64,15 +73,40 @@ pub(super) fn parse(sql: &CString) -> Result<Vec<u8>, RawError> {
     answer
 }
 
+/// The trees of the PL/pgSQL bodies in `sql` (`CREATE FUNCTION`, `DO`), as the JSON the library prints.
+pub(super) fn parse_plpgsql(sql: &CString) -> Result<String, RawError> {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: as in `parse`.
+    let result = unsafe { pg_query_parse_plpgsql(sql.as_ptr()) };
+    // SAFETY: `result` was just returned and has not been freed; its strings live until it is.
+    let answer = unsafe {
+        match error_of(result.error) {
+            Some(error) => Err(error),
+            None => Ok(text(result.plpgsql_funcs)),
+        }
+    };
+    // SAFETY: `result` comes from the matching parse function, is freed once, and nothing borrowed from it is left.
+    unsafe { pg_query_free_plpgsql_parse_result(result) };
+    answer
+}
+
+/// # Safety
+/// `error` is null or points to an error of a result that has not been freed.
+unsafe fn error_of(error: *const PgQueryError) -> Option<RawError> {
+    // SAFETY: as the caller promises.
+    let error = unsafe { error.as_ref() }?;
+    // SAFETY: the strings of the error are null or NUL-terminated, and live as long as it does.
+    let (message, function) = unsafe { (text(error.message), text(error.funcname)) };
+    let cursor = usize::try_from(error.cursorpos).unwrap_or(0);
+    Some(RawError { message, cursor, function })
+}
+
 /// # Safety
 /// `result` comes from `pg_query_parse_protobuf` and has not been freed.
 unsafe fn copy(result: &PgQueryProtobufParseResult) -> Result<Vec<u8>, RawError> {
     // SAFETY: the error is null or points to a struct that lives until the result is freed.
-    if let Some(error) = unsafe { result.error.as_ref() } {
-        // SAFETY: the strings of the error are null or NUL-terminated, and live as long as it does.
-        let (message, function) = unsafe { (text(error.message), text(error.funcname)) };
-        let cursor = usize::try_from(error.cursorpos).unwrap_or(0);
-        return Err(RawError { message, cursor, function });
+    if let Some(error) = unsafe { error_of(result.error) } {
+        return Err(error);
     }
     if result.parse_tree.data.is_null() {
         return Ok(Vec::new());

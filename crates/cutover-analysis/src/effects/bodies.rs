@@ -1,0 +1,157 @@
+//! What the bodies of functions and DO blocks mention: needed when they run, not when they are made.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{CreateFunctionStmt, DoStmt, FunctionParameterMode as Mode, Node, TypeName};
+
+use super::builder::Builder;
+use super::lock_mode::LockMode;
+use super::names;
+use super::relations;
+use super::walk::{self, Found};
+use crate::sql::{Piece, parse, plpgsql_body};
+
+/// A longer body is not looked into.
+const LONGEST: usize = 256 * 1024;
+
+pub(super) fn function(create: &CreateFunctionStmt, to: &mut Builder) {
+    if let Some(body) = create.sql_body.as_deref() {
+        // Bound now: the rest of the builder has it as needed; it is locked as by reading it.
+        locks_of(&walk::find(body), to);
+        return;
+    }
+    let Some(body) = text_of(&create.options, "as") else { return };
+    match language(&create.options).as_deref() {
+        Some("plpgsql") => plpgsql(&head(create), body, "in a function", to),
+        // PostgreSQL reads such a body when the function is made, and locks what it names.
+        Some("sql") => sql(body, to),
+        Some("c" | "internal") | None => {}
+        Some(other) => to.late_opaque(format!("a body in {other} is not looked into")),
+    }
+}
+
+pub(super) fn block(block: &DoStmt, to: &mut Builder) {
+    let Some(body) = text_of(&block.args, "as") else { return };
+    if language(&block.args).is_some_and(|language| language != "plpgsql") {
+        return;
+    }
+    plpgsql("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql", body, "in a DO block", to);
+}
+
+/// The first text of an option: a body is a list of one.
+fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
+    let option = options.iter().filter_map(relations::definition).find(|option| option.defname == name)?;
+    match option.arg.as_deref()?.node.as_ref()? {
+        NodeEnum::List(list) => names::text(list.items.first()?),
+        NodeEnum::String(text) => Some(&text.sval),
+        _ => None,
+    }
+}
+
+fn language(options: &[Node]) -> Option<String> {
+    text_of(options, "language").map(str::to_lowercase)
+}
+
+fn sql(body: &str, to: &mut Builder) {
+    match parse(body) {
+        Ok(parsed) => {
+            for node in parsed.statements() {
+                let found = walk::find(&node);
+                locks_of(&found, to);
+                late(&found, "in a function", to);
+            }
+        }
+        Err(error) => to.late_opaque(format!("a body in SQL does not parse: {error}")),
+    }
+}
+
+fn locks_of(found: &Found, to: &mut Builder) {
+    for relation in &found.reads {
+        to.locks(relation.clone(), LockMode::AccessShare);
+    }
+    for relation in &found.writes {
+        to.locks(relation.clone(), LockMode::RowExclusive);
+    }
+}
+
+fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
+    if body.len() > LONGEST {
+        to.late_opaque(format!("a body of {} bytes is not looked into", body.len()));
+        return;
+    }
+    let found = match plpgsql_body(head, body) {
+        Ok(found) => found,
+        Err(error) => {
+            to.late_opaque(format!("a body in PL/pgSQL cannot be analysed: {error}"));
+            return;
+        }
+    };
+    if found.dynamic {
+        to.late_opaque("a body runs statements that it makes at run time (EXECUTE)");
+    }
+    for (piece, text) in &found.pieces {
+        let text = match piece {
+            Piece::Statement => text.clone(),
+            Piece::Expression => format!("SELECT {text}"),
+            Piece::Assignment => match text.split_once(":=").or_else(|| text.split_once('=')) {
+                Some((_, value)) => format!("SELECT {value}"),
+                None => continue,
+            },
+        };
+        match parse(&text) {
+            Ok(parsed) => parsed.statements().for_each(|node| late(&walk::find(&node), why, to)),
+            Err(error) => to.late_opaque(format!("a part of a body cannot be analysed: {error}")),
+        }
+    }
+}
+
+fn late(found: &Found, why: &str, to: &mut Builder) {
+    for (objects, what) in [
+        (&found.writes, "written"),
+        (&found.reads, "read"),
+        (&found.routines, "called"),
+        (&found.types, "type"),
+    ] {
+        for object in objects {
+            to.needs_late(object.clone(), &format!("{what} {why}"));
+        }
+    }
+}
+
+/// The signature with types of PostgreSQL's own: the parser of bodies needs the names and which of them are results.
+fn head(create: &CreateFunctionStmt) -> String {
+    let mut inputs = Vec::new();
+    let mut columns = Vec::new();
+    for node in &create.parameters {
+        let Some(NodeEnum::FunctionParameter(parameter)) = node.node.as_ref() else { continue };
+        let name = crate::sql::quote_ident(&parameter.name);
+        let name = if parameter.name.is_empty() { String::new() } else { name };
+        let data_type = known_type(parameter.arg_type.as_ref());
+        match parameter.mode() {
+            Mode::FuncParamTable => columns.push(format!("{name} {data_type}")),
+            Mode::FuncParamOut => inputs.push(format!("OUT {name} {data_type}")),
+            Mode::FuncParamInout => inputs.push(format!("INOUT {name} {data_type}")),
+            _ => inputs.push(format!("{name} {data_type}")),
+        }
+    }
+    let inputs = inputs.join(", ");
+    if create.is_procedure {
+        return format!("CREATE PROCEDURE f({inputs}) LANGUAGE plpgsql");
+    }
+    let result = match &create.return_type {
+        _ if !columns.is_empty() => format!(" RETURNS TABLE ({})", columns.join(", ")),
+        Some(name) if name.setof => format!(" RETURNS SETOF {}", known_type(Some(name))),
+        Some(name) => format!(" RETURNS {}", known_type(Some(name))),
+        None => String::new(),
+    };
+    format!("CREATE FUNCTION f({inputs}){result} LANGUAGE plpgsql")
+}
+
+/// The type itself where it is PostgreSQL's own, else a row of whatever.
+fn known_type(name: Option<&TypeName>) -> String {
+    let Some(name) = name.filter(|name| names::type_object(name).is_none()) else {
+        return "record".to_owned();
+    };
+    let last = name.names.last().and_then(names::text).unwrap_or("text");
+    let array = if name.array_bounds.is_empty() { "" } else { "[]" };
+    format!("{last}{array}")
+}

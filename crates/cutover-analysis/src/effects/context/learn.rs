@@ -1,0 +1,462 @@
+//! What statements leave behind, as far as locks and work of later ones depend on it.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    self, AlterTableCmd, AlterTableStmt, AlterTableType as Type, BoolExprType, ColumnDef, ConstrType,
+    Constraint, CreateStmt, IndexStmt, Node, NullTestType, ObjectType, RenameStmt,
+};
+
+use super::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation};
+use crate::effects::model::ObjectKind as Kind;
+use crate::effects::names;
+use crate::effects::walk::{self, Walk};
+use crate::sql::Parsed;
+
+impl Context {
+    /// Adds what the statements leave behind.
+    pub fn learn(&mut self, parsed: &Parsed) {
+        for node in parsed.statements() {
+            self.statement(node);
+        }
+    }
+
+    fn statement(&mut self, node: &NodeEnum) {
+        match node {
+            NodeEnum::CreateStmt(create) => self.create_table(create),
+            NodeEnum::CreateTableAsStmt(create) => {
+                if let Some(relation) = create.into.as_ref().and_then(|into| into.rel.as_ref()) {
+                    let name = self.new_name(&names::relation(Kind::Table, relation));
+                    let reads = self.read_by(&create.query);
+                    self.relations.entry(name).or_insert(Relation { reads, ..Relation::default() });
+                }
+            }
+            NodeEnum::ViewStmt(create) => {
+                if let Some(relation) = &create.view {
+                    let name = self.new_name(&names::relation(Kind::View, relation));
+                    let reads = self.read_by(&create.query);
+                    self.relations.insert(name, Relation { reads, ..Relation::default() });
+                }
+            }
+            NodeEnum::IndexStmt(create) => self.create_index(create),
+            NodeEnum::AlterTableStmt(alter) => self.alter_table(alter),
+            NodeEnum::CreateStatsStmt(create) => self.create_statistics(create),
+            NodeEnum::CreateDomainStmt(create) => {
+                if let Some(object) = names::object(Kind::Domain, &create.domainname) {
+                    let name = self.new_name(&object);
+                    self.domains.insert(name, !create.constraints.is_empty());
+                }
+            }
+            NodeEnum::AlterDomainStmt(alter) if alter.subtype == "C" || alter.subtype == "O" => {
+                if let Some(object) = names::object(Kind::Domain, &alter.type_name) {
+                    let name = self.resolve(&object);
+                    self.domains.insert(name, true);
+                }
+            }
+            NodeEnum::VariableSetStmt(set) if set.name.eq_ignore_ascii_case("timezone") => {
+                self.utc =
+                    set.args.first().and_then(constant_text).map(|zone| zone.eq_ignore_ascii_case("utc"));
+            }
+            NodeEnum::DropStmt(drop) => self.drop(drop),
+            NodeEnum::RenameStmt(rename) => self.rename(rename),
+            NodeEnum::AlterObjectSchemaStmt(alter) => {
+                if let Some(relation) = &alter.relation {
+                    let old = self.resolve(&names::relation(Kind::Relation, relation));
+                    let new = Name { schema: alter.newschema.clone(), name: old.name.clone() };
+                    self.move_relation(&old, new);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn read_by(&self, query: &impl Walk) -> Vec<Name> {
+        walk::find(query).reads.iter().map(|relation| self.resolve(relation)).collect()
+    }
+
+    fn create_table(&mut self, create: &CreateStmt) {
+        let Some(relation) = &create.relation else { return };
+        let own = names::relation(Kind::Table, relation);
+        let name = self.new_name(&own);
+        if self.relations.contains_key(&name) {
+            return;
+        }
+        let mut table = Relation {
+            columns_known: true,
+            is_default: create.partbound.as_ref().is_some_and(|bound| bound.is_default),
+            unlogged: relation.relpersistence == "u",
+            partitioned: create.partspec.is_some(),
+            ..Relation::default()
+        };
+        for node in &create.inh_relations {
+            if let Some(NodeEnum::RangeVar(parent)) = node.node.as_ref() {
+                let parent = self.resolve(&names::relation(Kind::Table, parent));
+                if let Some(known) = self.relations.get(&parent) {
+                    table.columns.extend(known.columns.clone());
+                    table.checks.extend(known.checks.clone());
+                } else {
+                    table.columns_known = false;
+                }
+                table.parents.push(parent);
+            }
+        }
+        self.relations.insert(name.clone(), table);
+        for node in &create.table_elts {
+            match node.node.as_ref() {
+                Some(NodeEnum::ColumnDef(definition)) => self.add_column(&name, definition),
+                Some(NodeEnum::Constraint(definition)) => self.add_constraint(&name, definition, None),
+                Some(NodeEnum::TableLikeClause(_)) => {
+                    if let Some(table) = self.relations.get_mut(&name) {
+                        table.columns_known = false;
+                    }
+                }
+                _ => {}
+            }
+        }
+        for node in &create.constraints {
+            if let Some(NodeEnum::Constraint(definition)) = node.node.as_ref() {
+                self.add_constraint(&name, definition, None);
+            }
+        }
+        // A new table has no rows that NOT VALID could be about.
+        if let Some(table) = self.relations.get_mut(&name) {
+            table.checks.iter_mut().for_each(|check| check.valid = true);
+        }
+    }
+
+    fn add_column(&mut self, table: &Name, definition: &ColumnDef) {
+        let column = definition.colname.as_str();
+        let has = |wanted: ConstrType| {
+            definition.constraints.iter().any(|node| {
+                matches!(node.node.as_ref(), Some(NodeEnum::Constraint(one)) if one.contype() == wanted)
+            })
+        };
+        let data_type = definition.type_name.as_ref().map(DataType::of).unwrap_or_default();
+        let serial = data_type.schema.is_none() && names::SERIAL_TYPES.contains(&data_type.name.as_str());
+        let not_null = serial
+            || has(ConstrType::ConstrNotnull)
+            || has(ConstrType::ConstrPrimary)
+            || has(ConstrType::ConstrIdentity);
+        let collation = definition.coll_clause.as_ref().map(|clause| last_text(&clause.collname));
+        if let Some(known) = self.relations.get_mut(table) {
+            known.columns.push(Column { name: column.to_owned(), data_type, not_null, collation });
+        }
+        for node in &definition.constraints {
+            if let Some(NodeEnum::Constraint(definition)) = node.node.as_ref() {
+                self.add_constraint(table, definition, Some(column));
+            }
+        }
+    }
+
+    fn add_constraint(&mut self, table: &Name, definition: &Constraint, column: Option<&str>) {
+        let listed = |nodes: &[Node]| -> Vec<String> {
+            let named: Vec<String> = nodes.iter().filter_map(names::text).map(str::to_owned).collect();
+            if named.is_empty() { column.map(str::to_owned).into_iter().collect() } else { named }
+        };
+        let named = |columns: &[String], label: &str| {
+            if definition.conname.is_empty() {
+                names::made_for_column(&table.name, &columns.join("_"), label)
+            } else {
+                definition.conname.clone()
+            }
+        };
+        let parent =
+            definition.pktable.as_ref().map(|parent| self.resolve(&names::relation(Kind::Table, parent)));
+        let Some(known) = self.relations.get_mut(table) else { return };
+        match definition.contype() {
+            ConstrType::ConstrForeign => {
+                if let Some(parent) = parent {
+                    let columns = listed(&definition.fk_attrs);
+                    let name = named(&columns, "fkey");
+                    known.foreign_keys.push(ForeignKey { name, parent, columns });
+                }
+            }
+            ConstrType::ConstrCheck => {
+                let not_null = definition.raw_expr.as_deref().map(kept_from_null).unwrap_or_default();
+                let name = named(&listed(&[]), "check");
+                let valid = !definition.skip_validation && definition.is_enforced;
+                known.checks.push(CheckConstraint { name, valid, not_null });
+            }
+            ConstrType::ConstrNotnull => {
+                let valid = !definition.skip_validation;
+                for column in listed(&definition.keys) {
+                    let found = known.columns.iter_mut().find(|known| known.name == column);
+                    if let Some(found) = found.filter(|_| valid) {
+                        found.not_null = true;
+                    }
+                }
+            }
+            kind @ (ConstrType::ConstrPrimary | ConstrType::ConstrUnique | ConstrType::ConstrExclusion) => {
+                let columns = listed(&definition.keys);
+                if kind == ConstrType::ConstrPrimary {
+                    for column in known.columns.iter_mut().filter(|known| columns.contains(&known.name)) {
+                        column.not_null = true;
+                    }
+                }
+                let name = match kind {
+                    ConstrType::ConstrPrimary if definition.conname.is_empty() => {
+                        format!("{}_pkey", table.name)
+                    }
+                    ConstrType::ConstrExclusion => named(&columns, "excl"),
+                    _ => named(&columns, "key"),
+                };
+                if !definition.indexname.is_empty() {
+                    known.indexes.retain(|index| index.name != definition.indexname);
+                }
+                known.indexes.push(Index { name, columns: columns.into_iter().map(Some).collect() });
+            }
+            _ => {}
+        }
+    }
+
+    fn create_index(&mut self, create: &IndexStmt) {
+        let Some(relation) = &create.relation else { return };
+        let table = self.resolve(&names::relation(Kind::Relation, relation));
+        let elements = create.index_params.iter().filter_map(|node| match node.node.as_ref() {
+            Some(NodeEnum::IndexElem(element)) => Some(element),
+            _ => None,
+        });
+        let columns: Vec<Option<String>> =
+            elements.map(|element| element.expr.is_none().then(|| element.name.clone())).collect();
+        let mut name = create.idxname.clone();
+        if name.is_empty() {
+            let parts: Vec<&str> = columns.iter().map(|column| column.as_deref().unwrap_or("expr")).collect();
+            name = names::made_for_column(&table.name, &parts.join("_"), "idx");
+        }
+        self.relations.entry(table).or_default().indexes.push(Index { name, columns });
+    }
+
+    fn create_statistics(&mut self, create: &protobuf::CreateStatsStmt) {
+        let Some(object) = names::object(Kind::Statistics, &create.defnames) else { return };
+        let name = self.new_name(&object);
+        for node in &create.relations {
+            if let Some(NodeEnum::RangeVar(relation)) = node.node.as_ref() {
+                let table = self.resolve(&names::relation(Kind::Relation, relation));
+                self.relations.entry(table).or_default().statistics.push(name.clone());
+            }
+        }
+    }
+
+    fn alter_table(&mut self, alter: &AlterTableStmt) {
+        let Some(relation) = &alter.relation else { return };
+        let table = self.resolve(&names::relation(Kind::Relation, relation));
+        for node in &alter.cmds {
+            if let Some(NodeEnum::AlterTableCmd(command)) = node.node.as_ref() {
+                self.subcommand(&table, command);
+            }
+        }
+    }
+
+    fn subcommand(&mut self, table: &Name, command: &AlterTableCmd) {
+        let definition = command.def.as_deref().and_then(|definition| definition.node.as_ref());
+        let other = |context: &Self, node: Option<&NodeEnum>| match node {
+            Some(NodeEnum::PartitionCmd(partition)) => {
+                partition.name.as_ref().map(|name| context.resolve(&names::relation(Kind::Table, name)))
+            }
+            _ => None,
+        };
+        match (command.subtype(), definition) {
+            (Type::AtAddColumn, Some(NodeEnum::ColumnDef(definition))) => self.add_column(table, definition),
+            (Type::AtAddConstraint, Some(NodeEnum::Constraint(definition))) => {
+                self.add_constraint(table, definition, None);
+            }
+            (Type::AtAttachPartition, node @ Some(NodeEnum::PartitionCmd(partition))) => {
+                if let Some(child) = other(self, node) {
+                    let child = self.relations.entry(child).or_default();
+                    child.parents.push(table.clone());
+                    child.is_default = partition.bound.as_ref().is_some_and(|bound| bound.is_default);
+                }
+            }
+            (Type::AtDetachPartition | Type::AtDetachPartitionFinalize, node) => {
+                if let Some(child) = other(self, node).and_then(|child| self.relations.get_mut(&child)) {
+                    child.parents.retain(|parent| parent != table);
+                    child.is_default = false;
+                }
+            }
+            (subtype, definition) => {
+                if let Some(known) = self.relations.get_mut(table) {
+                    change(known, subtype, &command.name, definition);
+                }
+            }
+        }
+    }
+
+    fn drop(&mut self, drop: &protobuf::DropStmt) {
+        let object_type = drop.remove_type();
+        for object in drop.objects.iter().filter_map(|node| names::addressed(object_type, node)) {
+            let name = self.resolve(&object);
+            match object_type {
+                ObjectType::ObjectIndex => {
+                    if let Some(table) = self.indexed(&name).cloned()
+                        && let Some(known) = self.relations.get_mut(&table)
+                    {
+                        known.indexes.retain(|index| index.name != name.name);
+                    }
+                }
+                ObjectType::ObjectDomain => {
+                    self.domains.remove(&name);
+                }
+                ObjectType::ObjectSchema => self.relations.retain(|known, _| known.schema != object.name),
+                ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectMatview => {
+                    self.relations.remove(&name);
+                    for known in self.relations.values_mut() {
+                        known.foreign_keys.retain(|key| key.parent != name);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn rename(&mut self, rename: &RenameStmt) {
+        let Some(relation) = &rename.relation else { return };
+        let old = self.resolve(&names::relation(Kind::Relation, relation));
+        match rename.rename_type() {
+            ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectMatview => {
+                let new = Name { schema: old.schema.clone(), name: rename.newname.clone() };
+                self.move_relation(&old, new);
+            }
+            ObjectType::ObjectIndex => {
+                if let Some(table) = self.indexed(&old).cloned()
+                    && let Some(known) = self.relations.get_mut(&table)
+                {
+                    for index in known.indexes.iter_mut().filter(|index| index.name == old.name) {
+                        index.name.clone_from(&rename.newname);
+                    }
+                }
+            }
+            ObjectType::ObjectColumn => {
+                if let Some(known) = self.relations.get_mut(&old) {
+                    rename_column(known, &rename.subname, &rename.newname);
+                }
+            }
+            ObjectType::ObjectTabconstraint => {
+                let Some(known) = self.relations.get_mut(&old) else { return };
+                let keys = known.foreign_keys.iter_mut().map(|key| &mut key.name);
+                let names = keys
+                    .chain(known.checks.iter_mut().map(|check| &mut check.name))
+                    .chain(known.indexes.iter_mut().map(|index| &mut index.name));
+                for name in names.filter(|name| **name == rename.subname) {
+                    name.clone_from(&rename.newname);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn move_relation(&mut self, old: &Name, new: Name) {
+        let Some(known) = self.relations.remove(old) else { return };
+        for other in self.relations.values_mut() {
+            let parents = other.foreign_keys.iter_mut().map(|key| &mut key.parent);
+            for name in
+                parents.chain(&mut other.parents).chain(&mut other.reads).filter(|name| **name == *old)
+            {
+                *name = new.clone();
+            }
+        }
+        self.relations.insert(new, known);
+    }
+}
+
+fn rename_column(known: &mut Relation, old: &str, new: &str) {
+    for column in known.columns.iter_mut().filter(|column| column.name == old) {
+        new.clone_into(&mut column.name);
+    }
+    let indexed = known.indexes.iter_mut().flat_map(|index| index.columns.iter_mut().flatten());
+    let checked = known.checks.iter_mut().flat_map(|check| &mut check.not_null);
+    let keys = known.foreign_keys.iter_mut().flat_map(|key| &mut key.columns);
+    for name in indexed.chain(checked).chain(keys).filter(|name| *name == old) {
+        new.clone_into(name);
+    }
+}
+
+/// A subcommand that concerns the table alone.
+fn change(known: &mut Relation, subtype: Type, name: &str, definition: Option<&NodeEnum>) {
+    let column = known.columns.iter_mut().find(|column| column.name == name);
+    match (subtype, definition) {
+        (Type::AtDropColumn, _) => {
+            known.foreign_keys.retain(|key| !key.columns.iter().any(|column| column == name));
+            known.columns.retain(|column| column.name != name);
+            known.indexes.retain(|index| !index.columns.iter().flatten().any(|column| column == name));
+        }
+        (Type::AtAlterColumnType, Some(NodeEnum::ColumnDef(definition))) => {
+            if let (Some(column), Some(type_name)) = (column, &definition.type_name) {
+                column.data_type = DataType::of(type_name);
+                column.collation = definition.coll_clause.as_ref().map(|clause| last_text(&clause.collname));
+            }
+        }
+        (Type::AtSetNotNull | Type::AtDropNotNull, _) => {
+            if let Some(column) = column {
+                column.not_null = subtype == Type::AtSetNotNull;
+            }
+        }
+        (Type::AtDropConstraint, _) => {
+            known.foreign_keys.retain(|key| key.name != name);
+            known.checks.retain(|check| check.name != name);
+            known.indexes.retain(|index| index.name != name);
+        }
+        (Type::AtValidateConstraint, _) => {
+            for check in known.checks.iter_mut().filter(|check| check.name == name) {
+                check.valid = true;
+            }
+        }
+        (Type::AtSetLogged | Type::AtSetUnLogged, _) => known.unlogged = subtype == Type::AtSetUnLogged,
+        _ => {}
+    }
+}
+
+impl DataType {
+    /// As the parser names it: `int` is `int4`, `varchar(10)` has the modifier 10.
+    pub(in crate::effects) fn of(name: &protobuf::TypeName) -> Self {
+        let mut parts: Vec<&str> = name.names.iter().filter_map(names::text).collect();
+        let last = parts.pop().unwrap_or_default().to_owned();
+        let schema = parts.pop().filter(|schema| *schema != "pg_catalog").map(str::to_owned);
+        let modifiers = name.typmods.iter().filter_map(integer).collect();
+        Self { schema, name: last, modifiers, array: !name.array_bounds.is_empty() }
+    }
+}
+
+fn integer(node: &Node) -> Option<i32> {
+    match node.node.as_ref()? {
+        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+            protobuf::a_const::Val::Ival(value) => Some(value.ival),
+            _ => None,
+        },
+        NodeEnum::Integer(value) => Some(value.ival),
+        _ => None,
+    }
+}
+
+fn constant_text(node: &Node) -> Option<&str> {
+    match node.node.as_ref()? {
+        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+            protobuf::a_const::Val::Sval(text) => Some(&text.sval),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn last_text(names: &[Node]) -> String {
+    names.last().and_then(names::text).unwrap_or_default().to_owned()
+}
+
+/// The columns that cannot be NULL where a condition holds: `a IS NOT NULL`, alone or in a conjunction. PostgreSQL
+/// takes such a constraint as the proof that SET NOT NULL asks for.
+fn kept_from_null(condition: &Node) -> Vec<String> {
+    match condition.node.as_ref() {
+        Some(NodeEnum::NullTest(test)) if test.nulltesttype() == NullTestType::IsNotNull => {
+            test.arg.as_deref().and_then(column_name).into_iter().collect()
+        }
+        Some(NodeEnum::BoolExpr(all)) if all.boolop() == BoolExprType::AndExpr => {
+            all.args.iter().flat_map(kept_from_null).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn column_name(node: &Node) -> Option<String> {
+    match node.node.as_ref()? {
+        NodeEnum::ColumnRef(column) => column.fields.last().and_then(names::text).map(str::to_owned),
+        _ => None,
+    }
+}

@@ -1,0 +1,218 @@
+//! What is known of the tables a statement finds: what it locks and how long it works depends on them.
+//!
+//! Filled from the statements before it ([`Context::learn`]) or from a catalogue (by whoever can ask one). Nothing here
+//! guesses: what is not known is missing, and the rules say then what it depends on.
+
+mod learn;
+
+use std::collections::BTreeMap;
+
+use super::model::ObjectRef;
+
+/// Schema and name of a relation or domain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub data_type: DataType,
+    /// It takes no NULL.
+    pub not_null: bool,
+    /// The collation it was given, if any.
+    pub collation: Option<String>,
+}
+
+/// A type with its modifiers, as the parser names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DataType {
+    /// Schema, where one is named that is not PostgreSQL's own.
+    pub schema: Option<String>,
+    /// Internal name, e.g. `int4`, `varchar`, `timestamptz`.
+    pub name: String,
+    /// Modifiers, e.g. 10 and 2 of `numeric(10, 2)`.
+    pub modifiers: Vec<i32>,
+    /// It is an array of it.
+    pub array: bool,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// Name of the constraint.
+    pub name: String,
+    /// The table it points to.
+    pub parent: Name,
+    /// Its columns.
+    pub columns: Vec<String>,
+}
+
+/// A check constraint that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckConstraint {
+    /// Its name.
+    pub name: String,
+    /// All rows are known to satisfy it.
+    pub valid: bool,
+    /// Columns that it keeps from being NULL.
+    pub not_null: Vec<String>,
+}
+
+/// An index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// Its name, in the table's schema.
+    pub name: String,
+    /// Its key columns; `None` for an expression.
+    pub columns: Vec<Option<String>>,
+}
+
+/// A table, view or other relation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
+pub struct Relation {
+    /// Its columns, as far as known; see `columns_known`.
+    pub columns: Vec<Column>,
+    /// `columns` are all there are.
+    pub columns_known: bool,
+    /// Its foreign keys.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Its check constraints.
+    pub checks: Vec<CheckConstraint>,
+    /// Its indexes, with those of its constraints.
+    pub indexes: Vec<Index>,
+    /// Tables it inherits from, or whose partition it is.
+    pub parents: Vec<Name>,
+    /// It is the default partition of its parent.
+    pub is_default: bool,
+    /// A view: what it reads.
+    pub reads: Vec<Name>,
+    /// It is partitioned, and holds no rows itself.
+    pub partitioned: bool,
+    /// Extended statistics on it.
+    pub statistics: Vec<Name>,
+    /// It is not logged.
+    pub unlogged: bool,
+}
+
+/// What is known before a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Context {
+    /// Relations.
+    pub relations: BTreeMap<Name, Relation>,
+    /// Domains, and whether they have constraints.
+    pub domains: BTreeMap<Name, bool>,
+    /// Where unqualified names are looked for, in this order; `public` where empty.
+    pub search_path: Vec<String>,
+    /// Relations that are not here do not exist: an empty database was the beginning.
+    pub complete: bool,
+    /// Major version of the server; 0 where it is not known.
+    pub server_major: u32,
+    /// Sessions run in UTC; `None` where it is not known.
+    pub utc: Option<bool>,
+}
+
+impl Context {
+    /// Nothing is known.
+    pub const EMPTY: Self = Self {
+        relations: BTreeMap::new(),
+        domains: BTreeMap::new(),
+        search_path: Vec::new(),
+        complete: false,
+        server_major: 0,
+        utc: None,
+    };
+
+    /// An empty database of a major version: what is not learnt is not there.
+    #[must_use]
+    pub fn of_empty_database(server_major: u32) -> Self {
+        Self { complete: true, server_major, ..Self::EMPTY }
+    }
+
+    fn path(&self) -> impl Iterator<Item = &str> {
+        let fallback = self.search_path.is_empty().then_some("public");
+        self.search_path.iter().map(String::as_str).chain(fallback)
+    }
+
+    /// The name under which something new is made.
+    pub(super) fn new_name(&self, object: &ObjectRef) -> Name {
+        let schema =
+            object.schema.clone().or_else(|| self.path().next().map(str::to_owned)).unwrap_or_default();
+        Name { schema, name: object.name.clone() }
+    }
+
+    /// The name of what is there already; the first place it would be looked for where it is not known.
+    pub fn resolve(&self, object: &ObjectRef) -> Name {
+        let named = |schema: &str| Name { schema: schema.to_owned(), name: object.name.clone() };
+        if object.schema.is_none() {
+            let found = self
+                .path()
+                .map(named)
+                .find(|n| self.relations.contains_key(n) || self.domains.contains_key(n));
+            if let Some(name) = found {
+                return name;
+            }
+        }
+        self.new_name(object)
+    }
+
+    /// What is known of a relation.
+    pub fn relation(&self, object: &ObjectRef) -> Option<&Relation> {
+        self.relations.get(&self.resolve(object))
+    }
+
+    /// What is known of a column.
+    pub(super) fn column(&self, table: &ObjectRef, column: &str) -> Option<&Column> {
+        self.relation(table)?.columns.iter().find(|known| known.name == column)
+    }
+
+    /// Tables with a foreign key to this one.
+    pub(super) fn referring(&self, parent: &Name) -> impl Iterator<Item = &Name> {
+        self.relations
+            .iter()
+            .filter(move |(_, table)| table.foreign_keys.iter().any(|key| key.parent == *parent))
+            .map(|(name, _)| name)
+    }
+
+    /// Tables that inherit from this one, its partitions among them; only the next level.
+    pub(super) fn children(&self, parent: &Name) -> impl Iterator<Item = (&Name, &Relation)> {
+        self.relations.iter().filter(move |(_, table)| table.parents.contains(parent))
+    }
+
+    /// The table an index is on.
+    pub(super) fn indexed(&self, index: &Name) -> Option<&Name> {
+        self.relations
+            .iter()
+            .find(|(table, known)| {
+                table.schema == index.schema && known.indexes.iter().any(|i| i.name == index.name)
+            })
+            .map(|(table, _)| table)
+    }
+
+    /// Tables with a column of a domain.
+    pub(super) fn using(&self, domain: &Name) -> impl Iterator<Item = &Name> {
+        let uses = move |column: &Column| {
+            column.data_type.name == domain.name
+                && column.data_type.schema.as_ref().is_none_or(|schema| *schema == domain.schema)
+        };
+        self.relations.iter().filter(move |(_, table)| table.columns.iter().any(uses)).map(|(name, _)| name)
+    }
+
+    /// Whether a type is a domain with constraints; `None` where that is not known.
+    pub(super) fn is_constrained_domain(&self, data_type: &DataType) -> Option<bool> {
+        let object =
+            ObjectRef::new(super::ObjectKind::Domain, data_type.schema.clone(), data_type.name.as_str());
+        match self.domains.get(&self.resolve(&object)) {
+            Some(constrained) => Some(*constrained),
+            None => self.complete.then_some(false),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! ALTER COLUMN … TYPE: whether the values stay as they are stored.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::ColumnDef;
+
+use super::super::context::{Column, DataType};
+use super::super::model::{ObjectRef, WorkKind};
+use super::super::names;
+use super::Site;
+
+/// What a change of type makes of what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// Nothing.
+    Kept,
+    /// The same bytes; they are looked at, or sorted differently, all the same.
+    Resorted,
+    /// Every row is written anew.
+    Rewritten,
+    /// The same bytes if sessions run in UTC.
+    KeptInUtc,
+    /// It depends on a type that is not known here.
+    Unknown,
+}
+
+pub(super) fn change(name: &str, column: &ColumnDef, table: &ObjectRef, site: &mut Site<'_>) {
+    let Some(new) = column.type_name.as_ref().map(DataType::of) else { return };
+    let collation = column
+        .coll_clause
+        .as_ref()
+        .and_then(|clause| clause.collname.last())
+        .and_then(names::text)
+        .map(str::to_owned);
+    let is_own = column.type_name.as_ref().and_then(names::type_object).is_some();
+    let Some(old) = site.known.column(table, name).cloned() else {
+        site.work_if(table, WorkKind::Rewrite, "unless values of the old type are stored in the same way");
+        return;
+    };
+    let using = column.raw_default.as_deref().and_then(|node| node.node.as_ref());
+    let change = if using.is_some_and(|using| !is_column(using, name)) {
+        Change::Rewritten
+    } else {
+        change_of(&old, &new, is_own, collation.as_ref(), site)
+    };
+    match change {
+        Change::Kept => {}
+        Change::Rewritten => {
+            site.work(table, WorkKind::Rewrite, "values of the new type are stored differently");
+        }
+        Change::KeptInUtc if site.known.utc == Some(true) => rebuild(name, table, site),
+        Change::KeptInUtc if site.known.utc == Some(false) => {
+            site.work(table, WorkKind::Rewrite, "the time zone is not UTC");
+        }
+        Change::KeptInUtc => site.work_if(table, WorkKind::Rewrite, "unless the time zone is UTC"),
+        Change::Resorted => rebuild(name, table, site),
+        Change::Unknown => {
+            site.work_if(
+                table,
+                WorkKind::Rewrite,
+                "unless values of the old type are stored in the same way",
+            );
+        }
+    }
+}
+
+/// Indexes on the column are built anew.
+fn rebuild(column: &str, table: &ObjectRef, site: &mut Site<'_>) {
+    let indexed = site.relation(table).is_some_and(|known| {
+        known.indexes.iter().any(|index| index.columns.iter().flatten().any(|c| c == column))
+    });
+    if indexed {
+        site.work(table, WorkKind::Reindex, "the indexes on the column are built anew");
+    }
+}
+
+fn is_column(node: &NodeEnum, name: &str) -> bool {
+    match node {
+        NodeEnum::ColumnRef(column) => column.fields.last().and_then(names::text) == Some(name),
+        _ => false,
+    }
+}
+
+fn change_of(
+    old: &Column,
+    new: &DataType,
+    is_own: bool,
+    collation: Option<&String>,
+    site: &Site<'_>,
+) -> Change {
+    if is_own {
+        return match site.known.is_constrained_domain(new) {
+            Some(true) => Change::Rewritten,
+            Some(false) if site.known.complete => Change::Kept,
+            _ => Change::Unknown,
+        };
+    }
+    let stored = stored(&old.data_type, new);
+    if stored == Change::Kept && old.collation.as_ref() != collation { Change::Resorted } else { stored }
+}
+
+/// Source: `ATColumnChangeRequiresRewrite`, the binary coercible casts of `pg_cast`, and the support functions of length
+/// coercions; measured.
+fn stored(old: &DataType, new: &DataType) -> Change {
+    let kept = |is: bool| if is { Change::Kept } else { Change::Rewritten };
+    if old.array != new.array || old.schema.is_some() {
+        return Change::Unknown;
+    }
+    let (from, to) = (old.name.as_str(), new.name.as_str());
+    let shorter = || !new.modifiers.is_empty() && new.modifiers.first() < old.modifiers.first();
+    let bounded = |old: &DataType| !old.modifiers.is_empty();
+    match (from, to) {
+        // A longer limit, or none, lets every value stay.
+        ("varchar", "varchar") | ("varbit", "varbit") => kept(!bounded(new) || bounded(old) && !shorter()),
+        ("text", "varchar") => kept(!bounded(new)),
+        ("varchar" | "text" | "xml", "text") | ("cidr", "inet") => Change::Kept,
+        ("numeric", "numeric") => kept(!bounded(new) || bounded(old) && wider_numeric(old, new)),
+        ("timestamp", "timestamp")
+        | ("timestamptz", "timestamptz")
+        | ("time", "time")
+        | ("timetz", "timetz") => {
+            // Six digits are all there are.
+            kept(!bounded(new) || new.modifiers.first() >= Some(&6) || bounded(old) && !shorter())
+        }
+        ("timestamp", "timestamptz") | ("timestamptz", "timestamp") => Change::KeptInUtc,
+        ("bpchar", "bpchar") | ("bit", "bit") => kept(old.modifiers == new.modifiers),
+        ("interval", "interval") if old.modifiers != new.modifiers => Change::Unknown,
+        (from, to) if from == to => Change::Kept,
+        ("oid", "regclass" | "regproc" | "regtype" | "regrole" | "regnamespace" | "int4")
+        | ("int4" | "regclass" | "regproc" | "regtype" | "regrole" | "regnamespace", "oid") => Change::Kept,
+        _ => Change::Rewritten,
+    }
+}
+
+/// The same scale and no fewer digits.
+fn wider_numeric(old: &DataType, new: &DataType) -> bool {
+    let parts = |data_type: &DataType| {
+        (data_type.modifiers.first().copied(), data_type.modifiers.get(1).copied().unwrap_or(0))
+    };
+    let ((old_precision, old_scale), (new_precision, new_scale)) = (parts(old), parts(new));
+    old_scale == new_scale && new_precision >= old_precision
+}

@@ -1,0 +1,53 @@
+//! Whether an expression must be computed for each row anew.
+
+use super::super::data;
+use super::super::walk::{self, Walk};
+
+/// PostgreSQL's own volatile functions that stand in defaults.
+///
+/// Source: `SELECT proname FROM pg_proc WHERE provolatile = 'v'`, those that are among the known harmless ones or are
+/// made for it.
+const VOLATILE: &[&str] = &[
+    "clock_timestamp",
+    "currval",
+    "gen_random_uuid",
+    "lastval",
+    "nextval",
+    "random",
+    "random_normal",
+    "setval",
+    "timeofday",
+    "uuidv4",
+    "uuidv7",
+];
+
+pub(super) enum Volatility {
+    /// One value does for all rows.
+    None,
+    /// This function gives each row its own.
+    Volatile(String),
+    /// Nothing is known of this function.
+    Unknown(String),
+}
+
+pub(super) fn volatility(expression: &impl Walk) -> Volatility {
+    let found = walk::find(expression);
+    let mut unknown = None;
+    for routine in &found.called {
+        if data::is_builtin_name(routine) && VOLATILE.binary_search(&routine.name.as_str()).is_ok() {
+            return Volatility::Volatile(routine.name.clone());
+        }
+        if !data::is_harmless(routine) {
+            unknown.get_or_insert_with(|| routine.name.clone());
+        }
+    }
+    unknown.map_or(Volatility::None, Volatility::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn volatile_functions_are_sorted() {
+        assert!(super::VOLATILE.is_sorted());
+    }
+}

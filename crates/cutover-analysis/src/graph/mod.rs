@@ -1,0 +1,266 @@
+//! What depends on what among migrations, with the reason of each edge; which may run side by side.
+//!
+//! Pure: vertices come from whoever analysed the migrations, in the order they are applied in. The graph explains and
+//! checks that order; it never changes it.
+
+mod conflicts;
+mod cycles;
+mod index;
+mod render;
+
+use std::collections::BTreeSet;
+
+use crate::effects::{Effects, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule};
+
+pub use conflicts::{Conflict, Conflicts};
+
+/// What is known of one migration; all its statements together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vertex {
+    /// What people call it, e.g. `003`.
+    pub label: String,
+    /// Objects it creates and that are there after it.
+    pub creates: Vec<ObjectRef>,
+    /// Objects it drops, also by renaming.
+    pub drops: Vec<ObjectRef>,
+    /// Objects it changes, as far as they are not its own.
+    pub alters: Vec<ObjectRef>,
+    /// Objects that must be there when it runs.
+    pub needs: Vec<Reference>,
+    /// Objects that its functions will need when they run.
+    pub late: Vec<Reference>,
+    /// Relations whose rows it reads.
+    pub reads: Vec<ObjectRef>,
+    /// Relations whose rows it writes.
+    pub writes: Vec<ObjectRef>,
+    /// Locks on relations that are not its own.
+    pub locks: Vec<VertexLock>,
+    /// It takes locks that cannot be named, or does what is not fully known: nothing runs beside it.
+    pub alone: Option<String>,
+    /// Vertices it declares to need.
+    pub requires: Vec<usize>,
+}
+
+impl Vertex {
+    /// Adds what the next statement of the migration does.
+    pub fn add(&mut self, effects: Effects) {
+        let Effects { creates, alters, writes, refers, drops, references, reads, locks, .. } = effects;
+        let own: Vec<ObjectRef> = self.creates.clone();
+        let is_own = |object: &ObjectRef| own.iter().any(|made| is_same(made, object));
+        for reference in references.into_iter().filter(|reference| !is_own(&reference.object)) {
+            if !self.needs.iter().any(|known| known.object == reference.object && known.by == reference.by) {
+                self.needs.push(reference);
+            }
+        }
+        for lock in locks.into_iter().filter(|lock| !is_own(&lock.relation)) {
+            let referred = refers.iter().any(|table| is_same(table, &lock.relation))
+                && lock.mode == LockMode::ShareRowExclusive;
+            match self.locks.iter_mut().find(|known| known.relation == lock.relation) {
+                Some(known) => {
+                    known.mode = known.mode.max(lock.mode);
+                    known.referred &= referred;
+                }
+                None => self.locks.push(VertexLock {
+                    relation: lock.relation,
+                    mode: lock.mode,
+                    first: lock.mode,
+                    referred,
+                }),
+            }
+        }
+        for (from, to) in [
+            (creates, &mut self.creates),
+            (reads, &mut self.reads),
+            (writes, &mut self.writes),
+            (drops, &mut self.drops),
+        ] {
+            extend(to, from);
+        }
+        extend(&mut self.alters, alters.into_iter().filter(|object| !is_own(object)).collect());
+        for reference in effects.late {
+            if !self.late.contains(&reference) {
+                self.late.push(reference);
+            }
+        }
+        let alone = effects.opaque.or_else(|| match effects.transaction {
+            TransactionRule::Forbidden { what } => Some(format!("{what} runs alone")),
+            _ => effects.more_locks.first().map(|more| format!("it also locks {more}")),
+        });
+        if let Some(why) = alone {
+            self.alone.get_or_insert(why);
+        }
+    }
+}
+
+fn extend(list: &mut Vec<ObjectRef>, more: Vec<ObjectRef>) {
+    for object in more {
+        if !list.contains(&object) {
+            list.push(object);
+        }
+    }
+}
+
+/// Whether two references certainly mean one object of a migration.
+fn is_same(made: &ObjectRef, other: &ObjectRef) -> bool {
+    made.kind.family() == other.kind.family()
+        && made.name == other.name
+        && (made.schema == other.schema || made.schema.is_none() || other.schema.is_none())
+        && (made.kind.family() == ObjectKind::Relation || made.table == other.table)
+}
+
+/// A lock of a migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VertexLock {
+    /// The relation.
+    pub relation: ObjectRef,
+    /// The strongest mode it is taken in.
+    pub mode: LockMode,
+    /// The mode it is first taken in.
+    pub first: LockMode,
+    /// It is taken only because a new foreign key points there: the relation stays what it is.
+    pub referred: bool,
+}
+
+/// Why a migration comes after another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Why {
+    /// It needs what the other creates.
+    Object {
+        /// What it is needed for, in words: `foreign key messages.conversation_id → conversations`.
+        words: String,
+        /// The object.
+        object: ObjectRef,
+    },
+    /// `requires` says so.
+    Declared,
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Object { words, .. } => f.write_str(words),
+            Self::Declared => f.write_str("declared by requires"),
+        }
+    }
+}
+
+/// `from` needs `to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// Index of the migration that needs.
+    pub from: usize,
+    /// Index of the one that is needed. It is larger where what is needed comes too late.
+    pub to: usize,
+    /// All reasons, without repetitions.
+    pub why: Vec<Why>,
+}
+
+/// Whether what a function will need is there when it may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LateFate {
+    /// A later migration creates it.
+    Later(usize),
+    /// No migration creates it: the database has it already, or calls will fail.
+    NoMigration,
+}
+
+/// A name in a function's body that no earlier migration provides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// The migration that makes the function.
+    pub from: usize,
+    /// What is named, and where.
+    pub reference: Reference,
+    /// What becomes of it.
+    pub fate: LateFate,
+}
+
+/// What depends on what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Graph {
+    /// Edges, by `from`, then `to`.
+    pub edges: Vec<Edge>,
+    /// Names in bodies that nothing before satisfies.
+    pub late: Vec<Late>,
+    /// Needs that no migration satisfies: the database must have them.
+    pub outside: Vec<(usize, Reference)>,
+    /// Cycles, each as the vertices along it; an edge leads from each to the next, and from the last to the first.
+    pub cycles: Vec<Vec<usize>>,
+}
+
+impl Graph {
+    /// Finds the edges. Time is about proportional to the number of names.
+    pub fn of(vertices: &[Vertex]) -> Self {
+        let makers = index::Makers::of(vertices);
+        let mut graph = Self::default();
+        for (from, vertex) in vertices.iter().enumerate() {
+            let mut found: std::collections::BTreeMap<usize, Vec<Why>> = std::collections::BTreeMap::new();
+            for reference in &vertex.needs {
+                match makers.maker_for(from, &reference.object) {
+                    Some(to) if to != from => {
+                        let why = Why::Object { words: reference.words(), object: reference.object.clone() };
+                        push_new(found.entry(to).or_default(), why);
+                    }
+                    None if is_worth_naming(&reference.object) => {
+                        graph.outside.push((from, reference.clone()));
+                    }
+                    _ => {}
+                }
+            }
+            for &to in vertex.requires.iter().filter(|to| **to != from) {
+                push_new(found.entry(to).or_default(), Why::Declared);
+            }
+            graph.edges.extend(found.into_iter().map(|(to, why)| Edge { from, to, why }));
+            graph.late.extend(late_of(from, vertex, &makers));
+        }
+        graph.cycles = cycles::find(vertices.len(), &graph.edges);
+        graph
+    }
+
+    /// What a migration needs directly.
+    pub fn needed_by(&self, from: usize) -> impl Iterator<Item = &Edge> {
+        let start = self.edges.partition_point(|edge| edge.from < from);
+        self.edges.get(start..).unwrap_or_default().iter().take_while(move |edge| edge.from == from)
+    }
+
+    /// Migrations in waves: each needs only what earlier waves have, and within a wave the order of the migrations is
+    /// kept. What is in a cycle, or needs what comes too late, is put where the order has it.
+    pub fn waves(&self, vertices: usize) -> Vec<Vec<usize>> {
+        let mut wave = vec![0_usize; vertices];
+        for from in 0..vertices {
+            let before = self.needed_by(from).filter(|edge| edge.to < from);
+            wave[from] = before.map(|edge| wave[edge.to] + 1).max().unwrap_or(0);
+        }
+        let mut waves = vec![Vec::new(); wave.iter().max().map_or(0, |last| last + 1)];
+        for (vertex, wave) in wave.into_iter().enumerate() {
+            waves[wave].push(vertex);
+        }
+        waves
+    }
+}
+
+fn late_of(from: usize, vertex: &Vertex, makers: &index::Makers<'_>) -> Vec<Late> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for reference in vertex.late.iter().filter(|reference| seen.insert(reference.object.clone())) {
+        let fate = match makers.maker_for(from, &reference.object) {
+            Some(to) if to > from => LateFate::Later(to),
+            Some(_) => continue,
+            None => LateFate::NoMigration,
+        };
+        found.push(Late { from, reference: reference.clone(), fate });
+    }
+    found
+}
+
+fn push_new(list: &mut Vec<Why>, why: Why) {
+    if !list.contains(&why) {
+        list.push(why);
+    }
+}
+
+/// A function or type without a schema may be PostgreSQL's own, and roles are the cluster's.
+fn is_worth_naming(object: &ObjectRef) -> bool {
+    matches!(object.kind.family(), ObjectKind::Relation | ObjectKind::ForeignTable | ObjectKind::Schema)
+        || object.schema.is_some()
+}
