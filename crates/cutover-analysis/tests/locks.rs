@@ -142,8 +142,8 @@ fn work_is_that_measured() {
             let kinds: &[&str] = match work.kind {
                 WorkKind::Scan => &["scan"],
                 WorkKind::Reindex => &["reindex", "scan"],
-                WorkKind::Rewrite => &["rewrite", "reindex", "scan"],
-                WorkKind::Empty => &["rewrite", "reindex", "scan"],
+
+                WorkKind::Rewrite | WorkKind::Empty => &["rewrite", "reindex", "scan"],
             };
             for kind in kinds {
                 let (sure, possible) = derived.entry(kind).or_default();

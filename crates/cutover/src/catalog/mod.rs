@@ -2,6 +2,7 @@
 //!
 //! It reads and compares; it must not change anything, nor know of migrations, stages or claims.
 
+mod context;
 mod diff;
 pub mod digest;
 mod model;
@@ -14,6 +15,7 @@ use cutover_postgres::connect::ConnectError;
 use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
+pub use context::context;
 pub use diff::{Aspect, Difference, Side, Sides, diff_table, differences};
 pub use digest::{TableDigest, digest, digests};
 pub use model::{Column, Constraint, Identity, Index, Policy, QualifiedName, Table, TableKind, Trigger};

@@ -10,7 +10,7 @@ use super::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name,
 use crate::effects::model::ObjectKind as Kind;
 use crate::effects::names;
 use crate::effects::walk::{self, Walk};
-use crate::sql::Parsed;
+use crate::sql::{Parsed, parse};
 
 impl Context {
     /// Adds what the statements leave behind.
@@ -354,6 +354,29 @@ impl Context {
             }
         }
         self.relations.insert(new, known);
+    }
+}
+
+impl CheckConstraint {
+    /// From its definition as `pg_get_constraintdef` prints it, `CHECK (…)`. What does not parse proves nothing.
+    pub fn of_definition(name: String, definition: &str, valid: bool) -> Self {
+        let mut not_null = Vec::new();
+        if let Ok(parsed) = parse(&format!("ALTER TABLE t ADD {definition}")) {
+            for node in parsed.statements() {
+                let NodeEnum::AlterTableStmt(alter) = node else { continue };
+                let commands = alter.cmds.iter().filter_map(|node| match node.node.as_ref()? {
+                    NodeEnum::AlterTableCmd(command) => command.def.as_deref()?.node.as_ref(),
+                    _ => None,
+                });
+                for definition in commands {
+                    if let NodeEnum::Constraint(constraint) = definition {
+                        not_null
+                            .extend(constraint.raw_expr.as_deref().map(kept_from_null).unwrap_or_default());
+                    }
+                }
+            }
+        }
+        Self { name, valid, not_null }
     }
 }
 

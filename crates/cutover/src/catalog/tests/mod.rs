@@ -1,5 +1,6 @@
 //! The catalogue against a real server.
 
+mod context;
 mod digests;
 mod objects;
 mod tables;

@@ -1,0 +1,199 @@
+//! What the analysis of statements can use of a database: tables with what decides about locks and work.
+//!
+//! A few plain queries in one snapshot, without expressions being printed but those of check constraints.
+
+use std::collections::BTreeMap;
+
+use cutover_analysis::effects::{
+    CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation,
+};
+use cutover_postgres::session::Session;
+
+use super::{CatalogError, Fields, read_all};
+
+const RELATIONS: &str = "
+SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
+       c.relispartition AND pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT'
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't'
+   AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'cutover')";
+
+const COLUMNS: &str = "
+SELECT a.attrelid, a.attname, nullif(n.nspname, 'pg_catalog'), coalesce(e.typname, t.typname), a.atttypmod,
+       e.oid IS NOT NULL, a.attnotnull,
+       CASE WHEN a.attcollation <> t.typcollation THEN (SELECT collname FROM pg_collation WHERE oid = a.attcollation) END
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+  JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+  JOIN pg_namespace n ON n.oid = coalesce(e.typnamespace, t.typnamespace)
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relnamespace NOT IN ('pg_catalog'::regnamespace,
+       (SELECT oid FROM pg_namespace WHERE nspname = 'information_schema'))
+ ORDER BY a.attrelid, a.attnum";
+
+const CONSTRAINTS: &str = "
+SELECT k.conrelid, k.conname, k.contype, k.convalidated, k.confrelid,
+       CASE k.contype WHEN 'c' THEN pg_get_constraintdef(k.oid) END,
+       (SELECT string_agg(a.attname, E'\\n' ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (attnum, n)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum)
+  FROM pg_constraint k WHERE k.conrelid <> 0 AND k.contype IN ('c', 'f') ORDER BY k.conrelid, k.conname";
+
+const INDEXES: &str = "
+SELECT i.indrelid, c.relname,
+       (SELECT string_agg(coalesce(a.attname, ''), E'\\n' ORDER BY u.n)
+          FROM unnest(i.indkey) WITH ORDINALITY u (attnum, n)
+          LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum > 0
+         WHERE u.n <= i.indnkeyatts)
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid ORDER BY i.indrelid, c.relname";
+
+const PARENTS: &str = "SELECT inhrelid, inhparent FROM pg_inherits ORDER BY inhrelid, inhseqno";
+
+const READ: &str = "
+SELECT DISTINCT r.ev_class, d.refobjid FROM pg_rewrite r
+  JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+  JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
+ WHERE d.refobjid <> r.ev_class ORDER BY 1, 2";
+
+const STATISTICS: &str = "
+SELECT s.stxrelid, n.nspname, s.stxname FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace ORDER BY 1, 2, 3";
+
+const DOMAINS: &str = "
+SELECT n.nspname, t.typname, t.typnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = t.oid)
+  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+ WHERE t.typtype = 'd' AND n.nspname NOT IN ('pg_catalog', 'information_schema')";
+
+const SESSION: &str = "
+SELECT current_setting('server_version_num')::int / 10000, current_setting('TimeZone') IN ('UTC', 'Etc/UTC', 'GMT')";
+
+/// What is known of the database's tables. `search_path`: where the migrations' unqualified names are looked for.
+///
+/// # Errors
+/// As the server says.
+pub async fn context(session: &mut Session, search_path: Vec<String>) -> Result<Context, CatalogError> {
+    let [relations, columns, constraints, indexes, parents, read, statistics, domains, own] = read_all(
+        session,
+        [RELATIONS, COLUMNS, CONSTRAINTS, INDEXES, PARENTS, READ, STATISTICS, DOMAINS, SESSION],
+    )
+    .await?;
+    let mut found = Found::default();
+    for row in relations {
+        let mut row = Fields::new(row);
+        let oid = row.text();
+        found.names.insert(oid.clone(), Name { schema: row.text(), name: row.text() });
+        let (partitioned, unlogged, is_default) = (row.flag(), row.flag(), row.flag());
+        let relation =
+            Relation { columns_known: true, partitioned, unlogged, is_default, ..Relation::default() };
+        found.relations.insert(oid, relation);
+    }
+    found.columns(columns);
+    found.constraints(constraints);
+    for row in indexes {
+        let mut row = Fields::new(row);
+        let Some(relation) = found.relations.get_mut(&row.text()) else { continue };
+        let name = row.text();
+        let columns = row.text();
+        let columns = columns.split('\n').map(|column| (!column.is_empty()).then(|| column.to_owned()));
+        relation.indexes.push(Index { name, columns: columns.collect() });
+    }
+    found.links(parents, |relation, other| relation.parents.push(other));
+    found.links(read, |relation, other| relation.reads.push(other));
+    for row in statistics {
+        let mut row = Fields::new(row);
+        let Some(relation) = found.relations.get_mut(&row.text()) else { continue };
+        relation.statistics.push(Name { schema: row.text(), name: row.text() });
+    }
+    let mut context = found.into_context();
+    for row in domains {
+        let mut row = Fields::new(row);
+        context.domains.insert(Name { schema: row.text(), name: row.text() }, row.flag());
+    }
+    for row in own {
+        let mut row = Fields::new(row);
+        context.server_major = row.text().parse().unwrap_or(0);
+        context.utc = Some(row.flag());
+    }
+    context.search_path = search_path;
+    context.complete = true;
+    Ok(context)
+}
+
+/// Relations by object id, while they are put together.
+#[derive(Default)]
+struct Found {
+    names: BTreeMap<String, Name>,
+    relations: BTreeMap<String, Relation>,
+}
+
+impl Found {
+    fn columns(&mut self, rows: Vec<Vec<Option<String>>>) {
+        for row in rows {
+            let mut row = Fields::new(row);
+            let Some(relation) = self.relations.get_mut(&row.text()) else { continue };
+            let name = row.text();
+            let (schema, type_name, modifier) =
+                (row.optional(), row.text(), row.text().parse().unwrap_or(-1));
+            let data_type = DataType {
+                schema,
+                modifiers: modifiers(&type_name, modifier),
+                name: type_name,
+                array: row.flag(),
+            };
+            relation.columns.push(Column {
+                name,
+                data_type,
+                not_null: row.flag(),
+                collation: row.optional(),
+            });
+        }
+    }
+
+    fn constraints(&mut self, rows: Vec<Vec<Option<String>>>) {
+        for row in rows {
+            let mut row = Fields::new(row);
+            let (oid, name, kind) = (row.text(), row.text(), row.text());
+            let (valid, parent, definition) = (row.flag(), row.text(), row.text());
+            let parent = self.names.get(&parent).cloned();
+            let Some(relation) = self.relations.get_mut(&oid) else { continue };
+            if kind == "c" {
+                relation.checks.push(CheckConstraint::of_definition(name, &definition, valid));
+            } else if let Some(parent) = parent {
+                let columns = row.text().split('\n').map(str::to_owned).collect();
+                relation.foreign_keys.push(ForeignKey { name, parent, columns });
+            }
+        }
+    }
+
+    fn links(&mut self, rows: Vec<Vec<Option<String>>>, add: impl Fn(&mut Relation, Name)) {
+        for row in rows {
+            let mut row = Fields::new(row);
+            let (oid, other) = (row.text(), row.text());
+            if let (Some(relation), Some(other)) = (self.relations.get_mut(&oid), self.names.get(&other)) {
+                add(relation, other.clone());
+            }
+        }
+    }
+
+    fn into_context(self) -> Context {
+        let Self { names, mut relations } = self;
+        let named = names.into_iter().filter_map(|(oid, name)| Some((name, relations.remove(&oid)?)));
+        Context { relations: named.collect(), ..Context::EMPTY }
+    }
+}
+
+/// A type's modifiers as they are written, from the one number that stores them; empty where there are none.
+///
+/// Source: `typmodout` functions of PostgreSQL's types.
+fn modifiers(type_name: &str, stored: i32) -> Vec<i32> {
+    if stored < 0 {
+        return Vec::new();
+    }
+    match type_name {
+        "varchar" | "bpchar" => vec![stored - 4],
+        "numeric" => {
+            let stored = stored - 4;
+            // The scale has eleven bits, and a sign since version 15.
+            let scale = ((stored & 0x7ff) ^ 1024) - 1024;
+            vec![(stored >> 16) & 0xffff, scale]
+        }
+        _ => vec![stored],
+    }
+}
