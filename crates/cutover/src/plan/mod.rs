@@ -97,11 +97,64 @@ pub struct Step {
     pub drops: Vec<String>,
     /// Why the effects are not fully known, where they are not.
     pub opaque: Option<String>,
+    /// Migrations it needs, in their order. One that comes later is needed too late.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Dependency>,
+    /// Migrations before it that it must not run beside, without those that follow from others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Dependency>,
+    /// Names in the bodies of its functions that nothing before it provides, and what becomes of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<String>,
+    /// Locks on what others use, strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LockSummary>,
+    /// What else it locks, where that cannot be named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_locks: Vec<String>,
+    /// Work in proportion to the size of tables that are there before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub work: Vec<WorkSummary>,
     /// Remarks on how it is run, e.g. that its outer BEGIN … COMMIT is replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Where it stands.
     pub state: StepState,
+}
+
+/// Another migration, and why this one comes after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The other one.
+    pub migration: MigrationId,
+    /// Reasons in words, e.g. `foreign key messages.conversation_id → conversations`.
+    pub why: Vec<String>,
+}
+
+/// A lock that a migration holds from a statement to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockSummary {
+    /// The relation, as the file names it.
+    pub relation: String,
+    /// The mode as SQL spells it, e.g. `ACCESS EXCLUSIVE`.
+    pub mode: String,
+    /// Line of the statement that takes it, counted from 1.
+    pub line: u32,
+}
+
+/// What takes time in proportion to the size of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkSummary {
+    /// The table, as the file names it.
+    pub relation: String,
+    /// `scan`, `reindex`, `rewrite` or `empty`.
+    pub kind: String,
+    /// It is certain; otherwise `why` is the condition.
+    pub sure: bool,
+    /// What it is for, or what it depends on.
+    pub why: String,
+    /// Line of the statement, counted from 1.
+    pub line: u32,
 }
 
 /// A transaction, or one statement outside a transaction.

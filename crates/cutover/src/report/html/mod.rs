@@ -3,6 +3,7 @@
 //! Markup is written with `maud`, which escapes every value it is given: a forgotten escape is not a mistake one can
 //! make here. [`Shown`] adds what markup escaping does not cover: control and direction characters.
 
+mod graph;
 mod migrations;
 mod sections;
 mod timeline;
@@ -54,6 +55,7 @@ pub fn html(run: &Run) -> String {
                     (verification::false_claims(&digest))
                     (timeline::section(&digest))
                     (sections::stages(&digest))
+                    (graph::section(&digest))
                     (migrations::section(&digest))
                     (sections::left_out(&digest))
                     (sections::waiting(&digest))
