@@ -136,6 +136,28 @@ fn failing_statements_and_what_the_server_says_of_them() {
             "VACUUM /* ${given}, password = 'vacuumed-S3CRET' */ vault;\nSELECT nowhere, '${given}';\n",
             "column \"nowhere\" does not exist",
         ),
+        (
+            "a password that stands again",
+            "DO $$ BEGIN RAISE NOTICE 'before: again-S3CRET'; END $$;\nCREATE ROLE again_of_mine PASSWORD 'again-S3CRET';\n\
+             DROP ROLE again_of_mine;\nCOMMENT ON TABLE vault IS 'again-S3CRET';\n\
+             DO $$ BEGIN RAISE WARNING 'it is again-S3CRET'; RAISE 'not again-S3CRET'; END $$;\n",
+            "before: ****",
+        ),
+        (
+            "a password that stands again on the line of an error",
+            "COMMENT ON TABLE nowhere IS 'twice-S3CRET'; ALTER ROLE nobody_of_mine PASSWORD 'twice-S3CRET';\n",
+            "COMMENT ON TABLE nowhere IS '****",
+        ),
+        (
+            "YAML, and a key",
+            "SELECT nowhere, 'a: b\n  password: yaml-S3CRET\n', set_config('app.signing_key', 'k', true), '{signing_key: key-S3CRET}';\n",
+            "column \"nowhere\" does not exist",
+        ),
+        (
+            "parts of a file",
+            "VACUUM /* parts-S3CRET */ vault;\nALTER ROLE nobody_of_mine PASSWORD 'parts-S3CRET';\n",
+            "nobody_of_mine",
+        ),
         ("a syntax error", "CREATE TABL t (a text DEFAULT '${given}');\n", "syntax error"),
         ("a piece of a value", "SELECT 'it''s ${given}' '${given}' nonsense here;\n", "syntax error"),
         ("a psql command", "\\connect \"host=h password=psql-S3CRET\"\n", "psql command"),

@@ -18,7 +18,7 @@ pub(crate) mod tokens;
 
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};
-pub use passwords::{names_a_secret, password_spans};
+pub use passwords::{names_a_secret, password_spans, passwords};
 pub use quote::{quote_ident, quote_literal, quote_qualified};
 pub use routine::{RoutineBody, routine_body};
 pub use splitter::Splitter;

@@ -18,7 +18,7 @@ use crate::plan::Lines;
 use crate::project::Project;
 use crate::report::format::count;
 use crate::script::Script;
-use crate::secrets::without_passwords;
+use crate::secrets::Secrets;
 use crate::source;
 
 /// How a file and the history disagree.
@@ -505,7 +505,10 @@ fn short(checksum: &str) -> &str {
 /// stars.
 fn unified_diff(then: &str, now: &str, path: &str, when: &str) -> String {
     let diff = TextDiff::from_lines(then, now);
-    let (then_shown, now_shown) = (without_passwords(then), without_passwords(now));
+    let mut secrets = Secrets::default();
+    secrets.learn(then);
+    secrets.learn(now);
+    let (then_shown, now_shown) = (secrets.star(then), secrets.star(now));
     let (then_shown, now_shown) = (then_shown.tokenize_lines(), now_shown.tokenize_lines());
     let mut out = format!("--- {path} ({when})\n+++ {path} (now)\n");
     for group in diff.grouped_ops(3) {
@@ -533,6 +536,8 @@ mod tests {
         let now = "a;\nb2;\nCREATE ROLE r\n  PASSWORD\n  'S3cret2';\nc;\nd;\ne;\nf;\ng;\nh";
         let expected = "--- V1.sql (as applied)\n+++ V1.sql (now)\n@@ -1,8 +1,8 @@\n a;\n-b;\n+b2;\n CREATE ROLE r\n   PASSWORD\n-  '*******';\n+  '*******';\n c;\n d;\n e;\n";
         assert_eq!(unified_diff(then, now, "V1.sql", "as applied"), expected);
+        let again = format!("{then}\n-- S3cret1 again");
+        assert!(!unified_diff(then, &again, "V1.sql", "as applied").contains("S3cret1"));
         let longer = format!("{then}\ni");
         let end = unified_diff(then, &longer, "V1.sql", "as applied");
         assert!(

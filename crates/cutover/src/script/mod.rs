@@ -125,6 +125,8 @@ pub struct Script {
     pub notes: Vec<String>,
     /// What stops it.
     pub errors: Vec<ScriptError>,
+    /// The passwords it sets, to be hidden wherever they stand.
+    pub passwords: Secrets,
     outer_transaction: bool,
     kept: Option<(Vec<ScriptItem>, Option<Vec<u8>>)>,
 }
@@ -177,7 +179,13 @@ impl Script {
             return;
         }
         match Parts::read(self, migration, vars) {
-            Ok(parts) => self.parts = parts,
+            Ok(mut parts) => {
+                // A later statement may say of a text in an earlier one that it is a password.
+                for part in &mut parts.list {
+                    self.passwords.star_in(&mut part.excerpt);
+                }
+                self.parts = parts;
+            }
             Err(why) => {
                 let (path, source_line) = (migration.path.clone(), String::new());
                 let error = ScriptError {
@@ -472,6 +480,7 @@ impl<'a> Analysis<'a> {
     fn statement(&mut self, statement: &Statement) {
         let number = self.count;
         self.count += 1;
+        self.script.passwords.learn(&statement.text);
         let told = self.directives(&statement.directives);
         let effects = match effects::effects_of_text(&statement.text) {
             Ok(effects) => effects,
@@ -700,7 +709,19 @@ impl<'a> Analysis<'a> {
             self.script.notes.push("it has no statements: it is only recorded as applied".to_owned());
         }
         self.show_places(vars);
+        self.hide_passwords();
         self.script
+    }
+
+    /// Only now all of them are known.
+    fn hide_passwords(&mut self) {
+        let mut passwords = std::mem::take(&mut self.script.passwords);
+        passwords.spare_objects([&self.script]);
+        for error in &mut self.script.errors {
+            passwords.star_in(&mut error.message);
+            passwords.star_in(&mut error.source_line);
+        }
+        self.script.passwords = passwords;
     }
 
     /// Errors are shown where they are in the file, each with its whole line.
