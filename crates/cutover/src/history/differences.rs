@@ -57,10 +57,12 @@ pub enum Difference {
         /// Only parts of it are applied.
         unfinished: bool,
     },
-    /// Same version and text under another name.
+    /// Same version and text under another name. The next run records the new one.
     Renamed {
         /// Which migration.
         id: MigrationId,
+        /// What the file name says after the version, now.
+        name: String,
         /// Path when it was applied.
         from: String,
         /// Path now.
@@ -85,7 +87,7 @@ pub enum Difference {
     },
 }
 
-/// A migration whose file has another number than when it was applied.
+/// A migration whose file has another number than when it was applied, or only another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renumbering {
     /// Identity in the history.
@@ -162,10 +164,18 @@ pub async fn look_elsewhere(
     Ok(())
 }
 
-/// The migrations that were given other numbers.
+/// The migrations that were given other numbers, or other names.
 pub fn renumberings(differences: &[Difference]) -> Vec<Renumbering> {
     let moved = |difference: &Difference| match difference {
         Difference::Renumbered(renumbering) => Some(renumbering.clone()),
+        Difference::Renamed { id, name, from, to } => Some(Renumbering {
+            from: id.clone(),
+            from_path: from.clone(),
+            to: id.clone(),
+            to_name: name.clone(),
+            to_path: to.clone(),
+            unfinished: false,
+        }),
         _ => None,
     };
     differences.iter().filter_map(moved).collect()
@@ -201,7 +211,8 @@ fn compare_one(project: &Project, migration: &Migration, history: &History) -> O
             Some(Difference::Edited { id, path, applied: row.checksum.clone(), now: now.clone() })
         }
         (Some(row), _) if row.path != path => {
-            Some(Difference::Renamed { id, from: row.path.clone(), to: path })
+            let name = migration.name.clone();
+            Some(Difference::Renamed { id, name, from: row.path.clone(), to: path })
         }
         (None, Some(begun)) => {
             let changed = changed_parts(project, migration, begun);
@@ -406,7 +417,9 @@ fn words(project: &Project, difference: &Difference) -> String {
             )
         }
         Difference::Renamed { from, to, .. } => {
-            format!("{to}: was applied under the name {from}; the text is the same")
+            format!(
+                "{to}: was applied under the name {from}; the text is the same, and the next apply records the new name"
+            )
         }
         Difference::Renumbered(renumbering) => renumbered(project, renumbering),
         Difference::AppliedElsewhere { project: other, files } => format!(

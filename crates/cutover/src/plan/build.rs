@@ -27,10 +27,13 @@ pub struct Built {
 }
 
 impl Built {
-    /// Says of what follows its file to another number that it does.
+    /// Says of what follows its file to another number or name that it does.
     #[must_use]
     pub fn renumbering(mut self, renumbered: Vec<Renumbering>) -> Self {
         let note = |Renumbering { from, to, from_path, to_path, .. }: &Renumbering| {
+            if from == to {
+                return format!("{to_path}: was applied as {from_path}; the history follows its new name");
+            }
             format!(
                 "{to_path}: is {from_path} under another number; the history follows it from {from} to {to}"
             )

@@ -2,13 +2,14 @@
 
 use cutover::Project;
 use cutover::apply::{ApplyError, Request};
+use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::{SelectError, Selection};
 use cutover::run::{EventKind, Outcome};
 use testkit::{Database, database};
 
 use crate::support::{
-    APPLIED, Folder, Gate, OBJECTS, WAIT_AT_GATE, apply, apply_with, completes, finished, project,
+    APPLIED, Folder, Gate, OBJECTS, WAIT_AT_GATE, apply, apply_with, completes, finished, looking, project,
 };
 
 async fn select(
@@ -102,6 +103,35 @@ async fn a_renamed_file_is_the_same_migration() {
     folder.write(C.0, C.1);
     let run = completes(&folder.load(), &database.options()).await;
     assert_eq!(finished(&run), ["3"]);
+}
+
+#[tokio::test]
+async fn a_new_name_is_recorded_once() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A]);
+    completes(&folder.load(), &database.options()).await;
+    let first = database.value("SELECT id FROM cutover.run");
+    folder.remove(A.0);
+    folder.write("migrations/V1__renamed.sql", A.1);
+    let renamed = folder.load();
+    let mut session = looking(&database.options()).await;
+    let found =
+        inspect::database(&renamed, &mut session, &Selection::default(), Read::Pending).await.unwrap();
+    assert!(found.described[0].contains("the next apply records the new name"), "{:?}", found.described);
+    let run = completes(&renamed, &database.options()).await;
+    assert!(finished(&run).is_empty());
+    let told = run.events.iter().filter(|event| matches!(event.kind, EventKind::Renumbered { .. }));
+    assert_eq!(told.count(), 1);
+    assert!(cutover::report::markdown(&run).contains("the history follows its new name"));
+    let row = "SELECT concat_ws(' ', version, name, path, run) FROM cutover.migration";
+    assert_eq!(database.value(row), format!("1 renamed migrations/V1__renamed.sql {first}"));
+    let found =
+        inspect::database(&renamed, &mut session, &Selection::default(), Read::Pending).await.unwrap();
+    assert!(found.differences.is_empty(), "{:?}", found.differences);
+    assert_eq!(apply(&renamed, &database.options()).await.unwrap().outcome, Some(Outcome::NothingToDo));
+    // What the first run did, it did under the old name.
+    let then = inspect::stored_run(&mut session, "p", Some(&first)).await.unwrap().unwrap();
+    assert_eq!(finished(&then), ["1"]);
 }
 
 #[tokio::test]
@@ -279,8 +309,8 @@ async fn only_what_would_be_applied_can_be_left_for_later() {
         let error = select(&project, &database, selection.clone()).await.unwrap_err();
         assert!(matches!(error, ApplyError::Select(_)), "{error:?}");
         assert!(error.to_string().contains(words), "{version}: {error}");
-        let mut session = crate::support::looking(&database.options()).await;
-        let planned = cutover::inspect::database(&project, &mut session, &selection, Read::Pending).await;
+        let mut session = looking(&database.options()).await;
+        let planned = inspect::database(&project, &mut session, &selection, Read::Pending).await;
         let refused: Vec<_> = planned.unwrap().refused.iter().map(ToString::to_string).collect();
         assert_eq!(refused, [error.to_string()], "a plan says the same");
     }
