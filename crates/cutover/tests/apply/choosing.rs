@@ -105,6 +105,29 @@ async fn a_renamed_file_is_the_same_migration() {
     assert_eq!(finished(&run), ["3"]);
 }
 
+/// A run that says nothing of what was left for later lets it be forgotten.
+#[tokio::test]
+async fn what_is_deferred_is_told_of_by_every_later_run() {
+    let database = database();
+    let project = project(&[A, B]);
+    let defer = Selection { defer: vec!["1".into()], ..Selection::default() };
+    assert_eq!(select(&project, &database, defer).await.unwrap(), ["2"]);
+    let run = apply(&project, &database.options()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::NothingToDo));
+    let note = "1 deferred: V1; `cutover apply V1` applies it";
+    assert_eq!(run.plan.notes, [note]);
+    let mut session = looking(&database.options()).await;
+    let found =
+        inspect::database(&project, &mut session, &Selection::default(), Read::Pending).await.unwrap();
+    assert!(
+        cutover::report::text::plan_lines(&found.built.plan, cutover::report::text::TextStyle::PLAIN)
+            .contains(note)
+    );
+    let named = Selection { only: vec!["V1".into()], ..Selection::default() };
+    assert_eq!(select(&project, &database, named).await.unwrap(), ["1"]);
+    assert!(apply(&project, &database.options()).await.unwrap().plan.notes.is_empty());
+}
+
 #[tokio::test]
 async fn a_new_name_is_recorded_once() {
     let database = database();
