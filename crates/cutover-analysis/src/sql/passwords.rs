@@ -67,7 +67,7 @@ fn found(text: &str) -> Vec<Found> {
 }
 
 /// The passwords a text shows, as they are written and as they are meant (`it''s`, `it's`): to be looked for where
-/// nothing says what they are. Left out are values under [`SHORTEST_ALONE`] bytes, those that are words of the SQL itself
+/// nothing says what they are. Left out are values under 4 bytes, those that are words of the SQL itself
 /// (`CREATE ROLE app_user PASSWORD 'app_user'`: the name is shown anyway), and plain words where it is not certain that
 /// they are values at all (`the password: must be longer`, `format('… PASSWORD %L', 'a_role', …)`).
 pub fn passwords(text: &str) -> BTreeSet<String> {
