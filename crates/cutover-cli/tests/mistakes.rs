@@ -159,6 +159,35 @@ fn quiet_says_errors_alone() {
     assert!(!failed.stderr.contains("left alone"), "{}", failed.stderr);
 }
 
+/// The session of a migration is the same whoever runs it.
+#[test]
+fn settings_of_the_operators_profile_are_not_heard() {
+    let place = Place::new();
+    place.write(
+        "migrations/0001_a.sql",
+        "CREATE TABLE a AS SELECT current_setting('TimeZone') AS zone, '01/02/2026'::date AS day;",
+    );
+    place.database().run("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$");
+    let in_a_profile = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.env("PGTZ", "America/New_York").env("PGDATESTYLE", "DMY").env("PGGEQO", "off");
+        common::outcome(&command.output().unwrap()).ends_with(0)
+    };
+    let plan = in_a_profile(&["plan"]);
+    assert_eq!(plan.stderr, "");
+    for arguments in [&["plan", "-v"][..], &["config", "show"]] {
+        says(
+            &in_a_profile(arguments),
+            &["PGTZ is not heard", "PGDATESTYLE is not heard", "PGGEQO is not heard"],
+        );
+    }
+    in_a_profile(&["apply"]);
+    assert_eq!(
+        place.database().value("SELECT zone || ' ' || to_char(day, 'YYYY-MM-DD') FROM a"),
+        "Asia/Tokyo 2026-01-02"
+    );
+}
+
 #[test]
 fn what_is_not_there_is_told_what_there_is() {
     let place = Place::new();
