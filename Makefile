@@ -34,9 +34,10 @@ test-majors: prerequisites ## Run the tests that need a server on every PostgreS
 	$(CARGO) run --package xtask -- test-majors
 
 .PHONY: lint
-lint: prerequisites ## Check formatting and run clippy; any warning fails
+lint: prerequisites ## Check formatting, run clippy and build the documentation; any warning fails
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-features --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --all-features --no-deps
 
 FUZZ_TARGETS ?= splitter effects text configuration conventions connection
 FUZZ_SECONDS ?= 60

@@ -64,7 +64,7 @@ pub(crate) struct Global {
     /// When to use colours; `NO_COLOR` and `CLICOLOR_FORCE` are heard
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     pub(crate) color: Color,
-    /// Say only what was asked for, and errors
+    /// Say only what was asked for, and errors: no progress, no remarks, no warnings
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Say more, e.g. which files are left alone

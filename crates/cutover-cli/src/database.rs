@@ -53,6 +53,9 @@ impl App {
         for warning in &resolved.warnings {
             self.output.warn(warning);
         }
+        for remark in resolved.not_heard.iter().filter(|_| self.output.is_verbose()) {
+            self.output.remark(remark);
+        }
         Ok(Some(resolved.options))
     }
 

@@ -81,9 +81,11 @@ impl Output {
         Ok(())
     }
 
-    /// Something the user should know, on standard error.
+    /// Something the user should know, on standard error, unless quiet.
     pub(crate) fn warn(&self, message: &str) {
-        self.to_stderr(&format!("{} {message}\n", self.paint("33", "warning:")));
+        if !self.quiet {
+            self.to_stderr(&format!("{} {message}\n", self.paint("33", "warning:")));
+        }
     }
 
     /// A remark on standard error, unless quiet.

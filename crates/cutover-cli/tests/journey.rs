@@ -40,6 +40,7 @@ fn from_an_empty_folder_to_a_report() {
     );
 
     let apply = place.run(&["apply", "--verify"]).ends_with(0);
+    assert!(apply.stdout.contains("s, verified in "), "{}", apply.stdout);
     assert!(apply.stdout.contains("create_orders") && apply.stdout.contains("1 applied"), "{}", apply.stdout);
     assert_eq!(apply.stderr, "");
     let again = place.run(&["apply"]).ends_with(0);

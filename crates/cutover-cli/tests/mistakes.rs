@@ -138,3 +138,93 @@ fn flags_that_mean_nothing_are_refused_or_warned_of() {
         ],
     );
 }
+
+#[test]
+fn quiet_says_errors_alone() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/0002-b.sql", "SELECT 1;");
+    let plan = ["plan", "--var", "other=z"];
+    says(
+        &place.run(&plan).ends_with(0),
+        &["warning: migrations/0002-b.sql: left alone", "warning: --var other"],
+    );
+    assert_eq!(place.run(&[&plan[..], &["-q"]].concat()).ends_with(0).stderr, "");
+    let apply = place.run(&["apply", "-q"]).ends_with(0);
+    assert_eq!((apply.stdout.as_str(), apply.stderr.as_str()), ("", ""));
+    place.write("migrations/0003_c.sql", "CREATE TABLE a (n int);");
+    let failed = place.run(&["apply", "-q"]).ends_with(4);
+    assert_eq!(failed.stdout, "");
+    says(&failed, &["error: ", "migrations/0003_c.sql:1:"]);
+    assert!(!failed.stderr.contains("left alone"), "{}", failed.stderr);
+}
+
+/// The session of a migration is the same whoever runs it.
+#[test]
+fn settings_of_the_operators_profile_are_not_heard() {
+    let place = Place::new();
+    place.write(
+        "migrations/0001_a.sql",
+        "CREATE TABLE a AS SELECT current_setting('TimeZone') AS zone, '01/02/2026'::date AS day;",
+    );
+    place.database().run("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$");
+    let in_a_profile = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.env("PGTZ", "America/New_York").env("PGDATESTYLE", "DMY").env("PGGEQO", "off");
+        common::outcome(&command.output().unwrap()).ends_with(0)
+    };
+    let plan = in_a_profile(&["plan"]);
+    assert_eq!(plan.stderr, "");
+    for arguments in [&["plan", "-v"][..], &["config", "show"]] {
+        says(
+            &in_a_profile(arguments),
+            &["PGTZ is not heard", "PGDATESTYLE is not heard", "PGGEQO is not heard"],
+        );
+    }
+    in_a_profile(&["apply"]);
+    assert_eq!(
+        place.database().value("SELECT zone || ' ' || to_char(day, 'YYYY-MM-DD') FROM a"),
+        "Asia/Tokyo 2026-01-02"
+    );
+}
+
+#[test]
+fn what_is_not_there_is_told_what_there_is() {
+    let place = Place::new();
+    let stages: Vec<String> =
+        (1..=12).map(|n| format!("[[stage]]\nid = \"{n}.1\"\ntitle = \"t\"\n")).collect();
+    let stages = stages.concat();
+    let check = "[[check]]\nname = \"a fine one\"\nkind = \"no_rows\"\nsql = \"SELECT 1 LIMIT 0\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{stages}{check}"));
+    place.write("migrations/0001_a.sql", "SELECT 1;");
+    let of_stage = place.run(&["plan", "--offline", "--to-stage", "99"]).ends_with(2);
+    says(&of_stage, &["no stage has id \"99\"", "hint: there are: 1.1, 2.1, ", "10.1 … and 2 more"]);
+    let alike = place.run(&["plan", "--offline", "--to-stage", "11-1"]).ends_with(2);
+    says(&alike, &["(did you mean 11.1?)"]);
+    let of_version = place.run(&["plan", "--offline", "--to", "7"]).ends_with(2);
+    says(&of_version, &["no migration has version 7", "hint: there are: 0001\n"]);
+    place.run(&["apply"]).ends_with(0);
+    let of_check = place.run(&["verify", "a fin one"]).ends_with(2);
+    says(
+        &of_check,
+        &[
+            "there is no check named \"a fin one\"; did you mean \"a fine one\"?",
+            "hint: there are: a fine one",
+        ],
+    );
+    let of_text = place.run(&["status", "--show", "002"]).ends_with(2);
+    says(&of_text, &["no migration of version 002 is applied", "applied or begun are: 0001"]);
+}
+
+#[test]
+fn thousands_of_problems_are_counted() {
+    let place = Place::without_database();
+    for number in 1..=60 {
+        place.write(&format!("migrations/{number:04}_a.sql"), "CREATE TABEL b (n int);\n");
+    }
+    let plan = place.run(&["plan", "--offline"]).ends_with(1);
+    says(&plan, &["60 problems would stop a run", "0050_a.sql", "… and 10 more\n"]);
+    assert!(!plan.stderr.contains("0051_a.sql"), "{}", plan.stderr);
+    let json = place.run(&["plan", "--offline", "--format", "json"]);
+    assert!(json.stdout.contains("0060_a.sql:1:8: syntax error"), "all of them are in the document");
+}

@@ -18,6 +18,7 @@ use crate::plan::select::{SelectError, Selection, find_in_history};
 use crate::plan::{Target, prerequisites};
 use crate::project::{Problem, Problems, Project};
 use crate::run::Run;
+use crate::text;
 use crate::verify::{self, Precondition};
 
 /// What was found.
@@ -227,7 +228,11 @@ pub async fn stored_run(
 /// # Errors
 /// When the database cannot be read, or the history knows no such migration, or several.
 pub async fn kept_text(session: &mut Session, project: &str, version: &str) -> Result<Kept, ApplyError> {
-    let unknown = || SelectError::NotApplied { version: version.to_owned() };
+    let unknown = || SelectError::NotApplied {
+        version: version.to_owned(),
+        suggestion: None,
+        known: text::known_list([]),
+    };
     if schema::look(session).await?.version.is_none() {
         return Err(unknown().into());
     }

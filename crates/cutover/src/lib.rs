@@ -1,7 +1,7 @@
 //! cutover takes a PostgreSQL database from one shape to another while it is in use, and proves each step.
 //!
 //! The library never prints, prompts, or reads the environment, the home folder or the wall clock: its callers
-//! pass an [`Environment`] and a [`Clock`].
+//! pass an [`Environment`](cutover_postgres::Environment) and a [`Clock`].
 
 pub mod apply;
 pub mod catalog;

@@ -130,7 +130,8 @@ pub enum EventKind {
         /// The fencing token that every writing transaction checks.
         token: i64,
     },
-    /// The history row of a migration followed its file to another number.
+    /// The history row of a migration followed its file to another number, or to another name (`from` is then the
+    /// migration itself).
     Renumbered {
         /// Which migration it is now.
         migration: MigrationId,

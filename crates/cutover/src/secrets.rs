@@ -7,6 +7,10 @@
 //!   environment), from [`SHORTEST`] characters on: shorter ones (`dev`, `eu`) hide nothing and would star words
 //!   everywhere. Where a placeholder's *name* says that it is secret, its value is hidden wherever it comes from.
 //!
+//! - **Passwords that stand again** elsewhere in the file, or in what the server says of it, without their keyword: what
+//!   the first rule finds in a file is looked for in everything shown or stored of that file and its run
+//!   ([`Secrets::learn`]), up to [`MOST_LEARNED`] different ones.
+//!
 //! A value that is the name of an object (a schema, a table, a role) is no secret: the catalogue shows it to everybody.
 //!
 //! A hidden text becomes as many stars as it has characters, line ends stay: places and carets stay true. What is left
@@ -15,7 +19,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use cutover_analysis::sql::{names_a_secret, password_spans};
+use cutover_analysis::sql::{names_a_secret, password_spans, passwords};
 use cutover_postgres::session::{Failure, Session};
 
 use crate::project::Vars;
@@ -30,8 +34,12 @@ const SHORTEST_NAMED: usize = 3;
 /// A text that was cut may end within a secret: this many characters of one at its end are hidden too.
 const SHORTEST_CUT: usize = 4;
 
+/// So many passwords of files are looked for where nothing says that they are ones: each text that is shown is searched
+/// for each of them, and a file may set millions of them.
+pub const MOST_LEARNED: usize = 1_000;
+
 /// Values that are shown nowhere. Empty ones still hide the passwords in SQL.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     /// In lower case: an identifier may come back folded. Longest first.
     values: Vec<String>,
@@ -69,6 +77,27 @@ impl Secrets {
         let mut values: Vec<String> = values.into_iter().collect();
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self { values }
+    }
+
+    /// Passwords that a text (a statement, a whole file) shows: from now on they are hidden wherever they stand.
+    pub fn learn(&mut self, text: &str) {
+        for password in passwords(text) {
+            self.add(password.to_ascii_lowercase());
+        }
+    }
+
+    /// Everything that is hidden there is hidden here too.
+    pub fn learn_from(&mut self, other: &Self) {
+        for value in &other.values {
+            self.add(value.clone());
+        }
+    }
+
+    fn add(&mut self, value: String) {
+        if self.values.len() < MOST_LEARNED && !self.values.contains(&value) {
+            let at = self.values.partition_point(|known| known.len() >= value.len());
+            self.values.insert(at, value);
+        }
     }
 
     /// Takes back what names objects.
@@ -235,6 +264,21 @@ mod tests {
         assert_eq!(secrets(&[("env", "prod")]).star("in production"), "in production");
         assert_eq!(secrets(&[("db_password", "abc")]).star("'abc'"), "'***'");
         assert_eq!(secrets(&[("db_password", "a")]).star("a b"), "a b");
+    }
+
+    #[test]
+    fn a_password_of_a_file_is_starred_wherever_it_stands_again() {
+        let mut secrets = Secrets::default();
+        secrets.learn("CREATE ROLE a PASSWORD 'Hunter2x'");
+        assert_eq!(
+            secrets.star("COMMENT ON ROLE a IS 'has hunter2x'"),
+            "COMMENT ON ROLE a IS 'has ********'"
+        );
+        let mut more = Secrets::default();
+        more.learn("ALTER ROLE a PASSWORD 'tenant'");
+        more.learn_from(&secrets);
+        more.spare(["tenant_a"]);
+        assert_eq!(more.star("tenant_a Hunter2x"), "tenant_a ********");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Small helpers for messages: carets under source lines, suggestions, places in statements, safe display.
 
+use std::fmt::Write as _;
+
 /// The most alike of `known`, if it is alike enough to be a typing mistake.
 pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -8,6 +10,31 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .filter(|(score, _)| *score > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// What there is, for whoever named something that is not there: the first ten, and how many more.
+pub fn known_list<'a>(known: impl IntoIterator<Item = &'a str>) -> String {
+    const LISTED: usize = 10;
+    let mut known = known.into_iter();
+    let listed: Vec<String> = known.by_ref().take(LISTED).map(visible).collect();
+    match (listed.is_empty(), known.count()) {
+        (true, _) => "none".to_owned(),
+        (false, 0) => listed.join(", "),
+        (false, more) => format!("{} … and {more} more", listed.join(", ")),
+    }
+}
+
+/// How many complaints are shown at once: nobody reads more before mending the first ones.
+pub const MOST_COMPLAINTS: usize = 50;
+
+/// Complaints one below the other: the first [`MOST_COMPLAINTS`], and how many more there are.
+pub fn complaints<T: std::fmt::Display>(all: &[T], between: &str) -> String {
+    let shown: Vec<String> = all.iter().take(MOST_COMPLAINTS).map(ToString::to_string).collect();
+    let mut text = shown.join(between);
+    if let Some(more) = all.len().checked_sub(MOST_COMPLAINTS).filter(|more| *more > 0) {
+        let _ = write!(text, "{between}… and {more} more");
+    }
+    text
 }
 
 /// Control characters, among them newlines and right-to-left marks, shown as escapes: a name from a file or a server
@@ -104,6 +131,20 @@ mod tests {
         let shown = caret(1, 300, &text);
         assert!(shown.lines().all(|line| line.chars().count() < 140), "{shown}");
         assert!(shown.contains("| …x") && shown.contains("x…\n") && shown.ends_with('^'), "{shown}");
+    }
+
+    #[test]
+    fn lists_end_somewhere() {
+        let names: Vec<String> = (1..=17).map(|n| n.to_string()).collect();
+        assert_eq!(
+            known_list(names.iter().map(String::as_str)),
+            "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 … and 7 more"
+        );
+        assert_eq!(known_list(["a", "b"]), "a, b");
+        assert_eq!(known_list([]), "none");
+        let many: Vec<usize> = (1..=52).collect();
+        assert!(complaints(&many, "\n").ends_with("\n50\n… and 2 more"));
+        assert_eq!(complaints(&many[..2], "; "), "1; 2");
     }
 
     #[test]

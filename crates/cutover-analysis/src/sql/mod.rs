@@ -9,7 +9,6 @@ mod item;
 mod keywords;
 pub(crate) mod lexer;
 mod parse;
-
 mod passwords;
 mod plpgsql;
 pub(crate) mod progress;
@@ -20,7 +19,7 @@ pub(crate) mod tokens;
 
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};
-pub use passwords::{names_a_secret, password_spans};
+pub use passwords::{names_a_secret, password_spans, passwords};
 pub(crate) use plpgsql::{Piece, plpgsql_body};
 pub use quote::{quote_ident, quote_literal, quote_qualified};
 pub use routine::{RoutineBody, routine_body};

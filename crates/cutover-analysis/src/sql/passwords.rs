@@ -3,6 +3,7 @@
 //!
 //! It finds places and changes nothing. Where it cannot tell, it says yes: a harmless word is lost then, not a secret.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::lexer::{Kind, Scan, scan};
@@ -12,23 +13,114 @@ const DEPTH: usize = 6;
 
 /// Parts of names that hold a secret.
 const PARTS: [&str; 6] = ["passw", "pwd", "passphrase", "secret", "credential", "pgpass"];
-/// Ends of names that hold a secret.
-const ENDS: [&str; 5] = ["token", "api_key", "apikey", "access_key", "private_key"];
+/// Ends of names that hold a secret, in words with a blank between: written with `_`, `-` or nothing there.
+const ENDS: [&str; 16] = [
+    "token",
+    "access key",
+    "account key",
+    "api key",
+    "auth key",
+    "cipher key",
+    "decryption key",
+    "encryption key",
+    "hmac key",
+    "master key",
+    "private key",
+    "service key",
+    "shared key",
+    "signing key",
+    "ssh key",
+    "webhook key",
+];
+/// What joins the words of [`ENDS`].
+const JOINTS: [&str; 3] = ["_", "-", ""];
+/// Shorter values are not looked for where nothing says that they are secrets: at 3 bytes (`dev`, `abc`) they would be
+/// found within half the words of every message, and a secret of that length is guessed sooner than read.
+const SHORTEST_ALONE: usize = 4;
+/// Values that options with such names have, and that are no secrets.
+const HARMLESS: [&str; 9] =
+    ["true", "false", "null", "none", "infinity", "scram-sha-256", "password", "secret", "token"];
 
 /// Whether a name (of an option, a column, a placeholder) says that its value is secret.
 pub fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    PARTS.iter().any(|part| name.contains(part)) || ENDS.iter().any(|end| name.ends_with(end))
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part)) || ends().any(|end| name.ends_with(&end))
+}
+
+/// [`ENDS`] in all their spellings.
+fn ends() -> impl Iterator<Item = String> {
+    ENDS.iter().flat_map(|end| JOINTS.iter().map(|joint| end.replace(' ', joint)))
 }
 
 /// The passwords a text shows, as ranges of bytes: in order, apart from each other, on character boundaries.
 pub fn password_spans(text: &str) -> Vec<Range<usize>> {
+    merge(found(text).into_iter().map(|found| found.at).collect())
+}
+
+fn found(text: &str) -> Vec<Found> {
     let mut spans = Vec::new();
     if mentions(text) {
         code(text, DEPTH, &mut spans);
         prose(text, Bare::Attached, &mut spans);
     }
-    merge(spans)
+    spans
+}
+
+/// The passwords a text shows, as they are written and as they are meant (`it''s`, `it's`): to be looked for where
+/// nothing says what they are. Left out are values under 4 bytes, those that are words of the SQL itself
+/// (`CREATE ROLE app_user PASSWORD 'app_user'`: the name is shown anyway), and plain words where it is not certain that
+/// they are values at all (`the password: must be longer`, `format('… PASSWORD %L', 'a_role', …)`).
+pub fn passwords(text: &str) -> BTreeSet<String> {
+    let spans = found(text);
+    if spans.is_empty() {
+        return BTreeSet::new();
+    }
+    let words = words(text);
+    let mut values = BTreeSet::new();
+    for Found { at, certain } in spans {
+        let written = &text[at];
+        if !certain && is_plain(written) {
+            continue;
+        }
+        let unescaped = Unquoted::new(written, Some('\''), true).text;
+        for value in [written, written.trim_end_matches([',', ';', ')', '}', ']']), &unescaped] {
+            let lower = value.to_ascii_lowercase();
+            let harmless = HARMLESS.contains(&lower.as_str()) || words.contains(&lower);
+            if value.len() >= SHORTEST_ALONE && !harmless {
+                values.insert(value.to_owned());
+            }
+        }
+    }
+    values
+}
+
+/// The words of a text as SQL that stand outside its strings, in lower case.
+fn words(text: &str) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let mut at = 0;
+    while at < text.len() {
+        let (kind, token) = token(text, at);
+        match kind {
+            Kind::Word => drop(words.insert(token.to_ascii_lowercase())),
+            Kind::QuotedIdentifier => drop(words.insert(token[content(token)].to_ascii_lowercase())),
+            _ => {}
+        }
+        at += token.len();
+    }
+    words
+}
+
+/// Words that may be prose, or a name.
+fn is_plain(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | ' ' | '.' | ',' | ':' | '%'))
+}
+
+/// A place that is to be starred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    at: Range<usize>,
+    /// That it is a secret is not only likely.
+    certain: bool,
 }
 
 fn merge(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
@@ -46,10 +138,30 @@ fn merge(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
 
 /// Whether there can be anything to find: most texts are left alone at once.
 fn mentions(text: &str) -> bool {
+    if !may_mention(text.as_bytes()) {
+        return false;
+    }
     let lower = text.to_ascii_lowercase();
     lower.contains("://")
         || PARTS.iter().any(|part| lower.contains(part))
-        || ENDS.iter().any(|end| lower.contains(end) || lower.contains(&end.replace('_', "-")))
+        || ends().any(|end| lower.contains(&end))
+}
+
+/// One look at each byte, for texts of many megabytes: false where [`mentions`] would find nothing.
+fn may_mention(text: &[u8]) -> bool {
+    let begins = |at: usize, word: &[u8]| {
+        text.get(at..at + word.len()).is_some_and(|here| here.eq_ignore_ascii_case(word))
+    };
+    text.iter().enumerate().any(|(at, byte)| match byte {
+        b'p' | b'P' => [&b"pass"[..], b"pwd", b"pgpass"].iter().any(|word| begins(at, word)),
+        b's' | b'S' => begins(at, b"secret"),
+        b'c' | b'C' => begins(at, b"credential"),
+        b't' | b'T' => begins(at, b"token"),
+        b':' => begins(at, b"://"),
+        // The word before the key is joined to it: PRIMARY KEY is none.
+        b'k' | b'K' => at > 0 && !text[at - 1].is_ascii_whitespace() && begins(at, b"key"),
+        _ => false,
+    })
 }
 
 /// A name that holds a secret came by; what follows decides.
@@ -64,7 +176,7 @@ enum Armed {
 
 /// Goes through a text as SQL. Says whether it ends in the middle of things, so that a secret follows in another
 /// literal: `'… PASSWORD ' || quote_literal('…')`.
-fn code(text: &str, depth: usize, spans: &mut Vec<Range<usize>>) -> bool {
+fn code(text: &str, depth: usize, spans: &mut Vec<Found>) -> bool {
     let mut armed = Armed::No;
     // All literals up to the end of the statement are arguments of something that makes a password's text.
     let mut spilled = false;
@@ -77,7 +189,7 @@ fn code(text: &str, depth: usize, spans: &mut Vec<Range<usize>>) -> bool {
             Kind::QuotedIdentifier => {
                 let inner = content(token);
                 if armed == Armed::Next {
-                    spans.push(shift(inner.clone(), at));
+                    spans.push(Found { at: shift(inner.clone(), at), certain: !spilled });
                     armed = Armed::No;
                 } else if names_a_secret(&token[inner.clone()]) && is_name(&token[inner.clone()]) {
                     armed = Armed::Next;
@@ -90,7 +202,7 @@ fn code(text: &str, depth: usize, spans: &mut Vec<Range<usize>>) -> bool {
                 if armed == Armed::No && !spilled {
                     spilled |= nested(token, at, depth, spans);
                 } else {
-                    spans.push(shift(content(token), at));
+                    spans.push(Found { at: shift(content(token), at), certain: armed != Armed::No });
                     armed = Armed::Continues;
                 }
             }
@@ -157,7 +269,7 @@ fn content(token: &str) -> Range<usize> {
 }
 
 /// Looks into a string: it may be a statement, the body of a function, a connection string.
-fn nested(token: &str, at: usize, depth: usize, spans: &mut Vec<Range<usize>>) -> bool {
+fn nested(token: &str, at: usize, depth: usize, spans: &mut Vec<Found>) -> bool {
     let inner = content(token);
     let text = &token[inner.clone()];
     if depth == 0 || !mentions(text) {
@@ -168,7 +280,10 @@ fn nested(token: &str, at: usize, depth: usize, spans: &mut Vec<Range<usize>>) -
     let mut found = Vec::new();
     let spilled = code(&plain.text, depth - 1, &mut found);
     prose(&plain.text, Bare::Spaced, &mut found);
-    spans.extend(found.into_iter().map(|span| shift(plain.origin(span), at + inner.start)));
+    spans.extend(found.into_iter().map(|Found { at: span, certain }| Found {
+        at: shift(plain.origin(span), at + inner.start),
+        certain,
+    }));
     spilled
 }
 
@@ -215,31 +330,31 @@ enum Bare {
 }
 
 /// Goes through a text as whatever it is: connection strings, URLs, JSON, messages, pieces of SQL.
-fn prose(text: &str, bare: Bare, spans: &mut Vec<Range<usize>>) {
+fn prose(text: &str, bare: Bare, spans: &mut Vec<Found>) {
     urls(text, spans);
     let lower = text.to_ascii_lowercase();
-    for part in PARTS.iter().chain(&ENDS) {
-        for (start, _) in lower.match_indices(part) {
-            let rest = &text[start..];
-            let name = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-            if let Some(span) = value(text, start + name, bare) {
-                spans.push(span);
-            }
+    for part in PARTS.iter().map(|part| (*part).to_owned()).chain(ends()) {
+        for (start, _) in lower.match_indices(&part) {
+            let rest = &text[start + part.len()..];
+            let more = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            spans.extend(value(text, start, start + part.len() + more, bare));
         }
     }
 }
 
-/// The value behind a name that ends at `at`.
-fn value(text: &str, at: usize, bare: Bare) -> Option<Range<usize>> {
+/// The value behind a name that ends at `at`; the telling part of it begins at `name`.
+fn value(text: &str, name: usize, at: usize, bare: Bare) -> Option<Found> {
     let blanks = |at: usize| at + text[at..].len() - text[at..].trim_start().len();
     // The name itself may stand in quotes, as in JSON.
     let mut here =
         at + usize::from(text[at..].starts_with(['"', '\'']) && !text[at + 1..].starts_with(['"', '\'']));
     let mut sign = None;
     let after_blanks = blanks(here);
-    for word in ["=>", ":=", "=", ":"] {
+    // A cast is none of them.
+    let signs = if text[after_blanks..].starts_with("::") { &[][..] } else { &["=>", ":=", "=", ":"] };
+    for word in signs {
         if text[after_blanks..].starts_with(word) {
-            sign = Some((word, after_blanks == here));
+            sign = Some((*word, after_blanks == here));
             here = after_blanks + word.len();
             break;
         }
@@ -250,12 +365,19 @@ fn value(text: &str, at: usize, bare: Bare) -> Option<Range<usize>> {
     let start = start + prefix.map_or(0, |prefix| prefix.len() - 1);
     match text[start..].chars().next() {
         // Where the quotes of the name were taken for those of a value, nothing may stand between.
-        Some(quote @ ('\'' | '"')) if sign.is_some() || here == at => Some(quoted(text, start, quote)),
+        Some(quote @ ('\'' | '"')) if sign.is_some() || here == at => {
+            Some(Found { at: quoted(text, start, quote), certain: sign.is_some() })
+        }
         Some(_) => {
             let (sign, before) = sign?;
+            if sign == ":" {
+                let length = before.then(|| after_colon(text, name, start))?;
+                return Some(Found { at: start..start + length, certain: false });
+            }
             let attached = before && start == here;
             let allowed = sign == "=" && (attached || bare == Bare::Spaced);
-            allowed.then(|| start..start + bare_length(&text[start..], in_url(&text[..at]), bare))
+            let length = || bare_length(&text[start..], in_url(&text[..at]), bare);
+            allowed.then(|| Found { at: start..start + length(), certain: true })
         }
         None => None,
     }
@@ -282,6 +404,23 @@ fn quoted(text: &str, start: usize, quote: char) -> Range<usize> {
     begin..text.len()
 }
 
+/// The length of a value without quotes behind a colon, as in YAML and in messages. Where the name is the first word of
+/// its line, the rest of the line is the value, but for a remark; elsewhere one word is. On the next line there is none.
+fn after_colon(text: &str, name: usize, start: usize) -> usize {
+    let rest = &text[start..];
+    let line = &rest[..rest.find(['\n', '\r']).unwrap_or(rest.len())];
+    let begins = text[..name].rfind('\n').map_or(0, |at| at + 1);
+    let before = text[begins..name].trim_start_matches([' ', '\t', '-', '"', '\'', '#', '*', '/']);
+    let key = before.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if text[name..start].contains('\n') {
+        return 0;
+    }
+    if key && !line.contains(['"', '\'']) {
+        return line[..line.find(" #").unwrap_or(line.len())].trim_end().len();
+    }
+    line.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '}' | ']')).unwrap_or(line.len())
+}
+
 fn bare_length(text: &str, in_url: bool, bare: Bare) -> usize {
     let ends = |c: char| {
         c.is_whitespace() || (c == '&' && in_url) || (bare == Bare::Attached && matches!(c, '"' | '\''))
@@ -296,7 +435,7 @@ fn in_url(text: &str) -> bool {
 }
 
 /// `scheme://user:password@host`; the last @ counts, for a password may hold one.
-fn urls(text: &str, spans: &mut Vec<Range<usize>>) {
+fn urls(text: &str, spans: &mut Vec<Found>) {
     for (at, mark) in text.match_indices("://") {
         let start = at + mark.len();
         let rest = &text[start..];
@@ -306,7 +445,7 @@ fn urls(text: &str, spans: &mut Vec<Range<usize>>) {
         if let Some(host) = authority.rfind('@')
             && let Some(colon) = authority[..host].find(':')
         {
-            spans.push(start + colon + 1..start + host);
+            spans.push(Found { at: start + colon + 1..start + host, certain: true });
         }
     }
 }
@@ -388,6 +527,77 @@ mod tests {
         ];
         for (text, shown) in cases {
             assert_eq!(starred(text), shown);
+        }
+    }
+
+    #[test]
+    fn values_behind_a_colon() {
+        let cases = [
+            ("password: S3 cret # its", "password: * # its"),
+            ("a: b\n  - db_password:  S3\nb: c", "a: b\n  - db_password:  *\nb: c"),
+            ("{user: u, password: S3, a: b}", "{user: u, password: *, a: b}"),
+            ("{\"password\": 12345}", "{\"password\": *}"),
+            (
+                "INSERT INTO c VALUES ('a: b\n  password: S3\n')",
+                "INSERT INTO c VALUES ('a: b\n  password: *\n')",
+            ),
+            ("password:\n  nested: a", "password:\n  nested: a"),
+            ("SELECT password::text, a.secret :: bytea", "SELECT password::text, a.secret :: bytea"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(starred(text), shown);
+        }
+    }
+
+    #[test]
+    fn the_first_look_misses_nothing() {
+        for part in PARTS.iter().map(|part| (*part).to_owned()).chain(ends()) {
+            assert!(may_mention(format!("a {} b", part.to_ascii_uppercase()).as_bytes()), "{part}");
+        }
+        assert!(!may_mention(b"CREATE TABLE t (id int PRIMARY KEY, key int, n int CHECK (n > 0))"));
+    }
+
+    #[test]
+    fn names_of_keys() {
+        for name in [
+            "signing_key",
+            "signing-key",
+            "signingKey",
+            "PRIVATE_KEY",
+            "app.encryption_key",
+            "client_secret",
+            "clientSecret",
+            "accessToken",
+            "stripe_api_key",
+            "hmac_key",
+        ] {
+            assert!(names_a_secret(name), "{name}");
+            assert!(!starred(&format!("a {name} => 'S3'")).contains("S3"), "{name}");
+        }
+        for name in ["primary_key", "foreign_key", "key", "keys", "signing_key_id", "monkey"] {
+            assert!(!names_a_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_looked_for_elsewhere() {
+        let cases: [(&str, &[&str]); 9] = [
+            ("CREATE ROLE a PASSWORD 'hunter' VALID UNTIL 'infinity'", &["hunter"]),
+            ("CREATE ROLE a PASSWORD 'it''s-S3'", &["it''s-S3", "it's-S3"]),
+            ("CREATE ROLE app_user PASSWORD 'app_user'", &[]),
+            ("CREATE ROLE a PASSWORD 'abc'", &[]),
+            ("CREATE SERVER s OPTIONS (password_required 'false')", &[]),
+            ("SELECT 'host=h password=S3CRET user=u'", &["S3CRET"]),
+            ("-- invalid password: must be longer", &[]),
+            (
+                "DO $$ BEGIN EXECUTE format('ALTER ROLE %I PASSWORD %L', 'some_role', 'S3-x'); END $$",
+                &["S3-x"],
+            ),
+            ("SELECT 1", &[]),
+        ];
+        for (text, expected) in cases {
+            let found = passwords(text);
+            assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 

@@ -76,6 +76,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     for warning in &resolved.warnings {
         app.output.warn(warning);
     }
+    for remark in &resolved.not_heard {
+        app.output.remark(remark);
+    }
     Ok(Exit::Done)
 }
 

@@ -8,6 +8,7 @@ use cutover::plan::select::Selection;
 use cutover::project::{Draft, Project};
 use cutover::report::format::count;
 use cutover::report::text::{plan_lines, precondition_lines};
+use cutover::text::complaints;
 use cutover::verify::{self, Precondition};
 use cutover_postgres::connect::ConnectOptions;
 use serde::Serialize;
@@ -144,7 +145,7 @@ fn all(texts: impl Iterator<Item = String>) -> String {
         many => format!(
             "{} would stop a run before its first statement:\n\n{}",
             count(many.len(), "problem", "problems"),
-            many.join("\n\n")
+            complaints(many, "\n\n")
         ),
     }
 }
@@ -179,7 +180,7 @@ pub(crate) fn refuse_draft(
         many => CliError::usage(format!(
             "{} in this project:\n\n{}",
             count(many.len(), "problem", "problems"),
-            many.join("\n\n")
+            complaints(many, "\n\n")
         )),
     }
 }

@@ -11,7 +11,7 @@ use cutover::plan::{Plan, Step, StepState, UnitState, UnitSummary};
 use cutover::project::{Overrides, Project};
 use cutover::report::format::{count, server_version, utc};
 use cutover::report::parts_lines;
-use cutover::text::visible;
+use cutover::text::{complaints, visible};
 use serde::Serialize;
 
 use crate::app::App;
@@ -282,9 +282,7 @@ fn text(inspection: &Inspection, all: bool) -> String {
     steps(&mut out, members(plan, None), all);
     if !inspection.differences.is_empty() {
         let _ = writeln!(out, "\n{}:", count(inspection.differences.len(), "file differs", "files differ"));
-        for described in &inspection.described {
-            let _ = writeln!(out, "{described}");
-        }
+        let _ = writeln!(out, "{}", complaints(&inspection.described, "\n"));
     }
     let refusals: Vec<String> = refusals(inspection).collect();
     match refusals.as_slice() {
@@ -294,9 +292,8 @@ fn text(inspection: &Inspection, all: bool) -> String {
         }
         several => {
             let _ = writeln!(out, "\napply would refuse, for {}:", count(several.len(), "reason", "reasons"));
-            for refusal in several {
-                let _ = writeln!(out, "\n  {}", visible_lines(refusal));
-            }
+            let several: Vec<String> = several.iter().map(|refusal| visible_lines(refusal)).collect();
+            let _ = writeln!(out, "\n  {}", complaints(&several, "\n\n  "));
         }
     }
     out

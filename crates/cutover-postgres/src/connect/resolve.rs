@@ -15,6 +15,9 @@ const URL_VARIABLES: [&str; 2] = ["CUTOVER_URL", "DATABASE_URL"];
 /// Where Debian's and the project's own builds put the socket.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 const DEFAULT_PORT: u16 = 5432;
+/// Variables with which libpq sets something in every session it opens. They are not heard: what a migration does must
+/// not depend on who runs it, and these stand in a profile and are forgotten. `PGOPTIONS` is asked for on purpose.
+const NOT_HEARD: [(&str, &str); 3] = [("PGTZ", "TimeZone"), ("PGDATESTYLE", "DateStyle"), ("PGGEQO", "geqo")];
 /// Where Debian's libpq looks for the service file of the machine.
 const SYSTEM_CONFIGURATION: &str = "/etc/postgresql-common";
 
@@ -51,6 +54,9 @@ pub struct Resolved {
     pub origins: Vec<Setting>,
     /// What the user should know, e.g. a password file that is not used.
     pub warnings: Vec<String>,
+    /// Variables that libpq would heed and that are not heeded here, each in a sentence. Worth saying where more is asked
+    /// for.
+    pub not_heard: Vec<String>,
     /// The `--url` argument holds a password, where other users of the machine can read it.
     pub password_in_argument: bool,
     /// The URL of the configuration file holds a password, which would be committed.
@@ -67,6 +73,20 @@ impl ConnectOptions {
     pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, ConnectError> {
         Resolver { inputs, values: Values::default(), warnings: Vec::new() }.run()
     }
+}
+
+/// Variables that are set and not heard.
+fn not_heard(inputs: &Inputs<'_>) -> Vec<String> {
+    let is_set = |name: &str| {
+        inputs.env.var(name).is_some() || inputs.dotenv.get(name).is_some_and(|value| !value.is_empty())
+    };
+    let words = |(name, setting): &(&str, &str)| {
+        format!(
+            "{name} is not heard: what a migration does must not depend on who runs it; options=-c {setting}=… sets it for a \
+             connection, ALTER DATABASE … SET {setting} for everybody"
+        )
+    };
+    NOT_HEARD.iter().filter(|(name, _)| is_set(name)).map(words).collect()
 }
 
 struct Resolver<'a> {
@@ -88,7 +108,8 @@ impl Resolver<'_> {
         self.warn_of_missing_files(&options);
         let (mut options, mut origins, mut warnings) = (options, origins, std::mem::take(&mut self.warnings));
         passwords(&self.inputs, &self.values, &mut options, &mut origins, &mut warnings);
-        Ok(Resolved { options, origins, warnings, password_in_argument, password_in_config })
+        let not_heard = not_heard(&self.inputs);
+        Ok(Resolved { options, origins, warnings, not_heard, password_in_argument, password_in_config })
     }
 
     /// The URL or list that counts; says whether it holds a password where none belongs.

@@ -11,6 +11,7 @@ use crate::plan::prerequisites::Missing;
 use crate::plan::select::SelectError;
 use crate::project::Problems;
 use crate::script::ScriptError;
+use crate::text::complaints;
 
 /// Why a run did not start, or could not be recorded. Unless a variant says otherwise, nothing was done.
 #[derive(Debug, Error)]
@@ -25,13 +26,13 @@ pub enum ApplyError {
     #[error(transparent)]
     Select(#[from] SelectError),
     /// Files that cannot run.
-    #[error("{}\nnothing was done", join(.0))]
+    #[error("{}\nnothing was done", complaints(.0, "\n\n"))]
     Scripts(Vec<ScriptError>),
     /// Something that pending migrations need is not there.
-    #[error("{}\nnothing was done", join(.0))]
+    #[error("{}\nnothing was done", complaints(.0, "\n\n"))]
     Missing(Vec<Missing>),
     /// Applied files were edited or deleted.
-    #[error("{}\nnothing was done", .0.join("\n"))]
+    #[error("{}\nnothing was done", complaints(.0, "\n"))]
     ChangedFiles(Vec<String>),
     /// Checks or claims are written wrong.
     #[error("{0}\nnothing was done")]
@@ -168,12 +169,8 @@ fn all(errors: &[ApplyError]) -> String {
         let without = text.rsplit_once('\n').filter(|(_, last)| LAST_LINES.contains(last));
         without.map_or(text.clone(), |(reason, _)| reason.to_owned())
     };
-    errors.iter().map(text).collect::<Vec<_>>().join("\n\n")
+    complaints(&errors.iter().map(text).collect::<Vec<_>>(), "\n\n")
 }
 
 /// How reasons not to start end when they are said alone.
 const LAST_LINES: [&str; 2] = ["nothing was done", "no migration was applied"];
-
-fn join<T: ToString>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
-}

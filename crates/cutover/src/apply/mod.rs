@@ -256,6 +256,9 @@ async fn plan_again(
 /// What no event of the run shows.
 async fn secrets(project: &Project, built: &Built, session: &mut Session) -> Result<Secrets, ApplyError> {
     let mut secrets = Secrets::of(&project.vars);
+    for script in built.scripts.values() {
+        secrets.learn_from(&script.passwords);
+    }
     secrets.spare_objects(built.scripts.values());
     secrets.spare_known(session).await?;
     Ok(secrets)

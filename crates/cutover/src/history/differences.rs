@@ -18,7 +18,7 @@ use crate::plan::Lines;
 use crate::project::Project;
 use crate::report::format::count;
 use crate::script::Script;
-use crate::secrets::without_passwords;
+use crate::secrets::Secrets;
 use crate::source;
 
 /// How a file and the history disagree.
@@ -57,10 +57,12 @@ pub enum Difference {
         /// Only parts of it are applied.
         unfinished: bool,
     },
-    /// Same version and text under another name.
+    /// Same version and text under another name. The next run records the new one.
     Renamed {
         /// Which migration.
         id: MigrationId,
+        /// What the file name says after the version, now.
+        name: String,
         /// Path when it was applied.
         from: String,
         /// Path now.
@@ -85,7 +87,7 @@ pub enum Difference {
     },
 }
 
-/// A migration whose file has another number than when it was applied.
+/// A migration whose file has another number than when it was applied, or only another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renumbering {
     /// Identity in the history.
@@ -162,10 +164,18 @@ pub async fn look_elsewhere(
     Ok(())
 }
 
-/// The migrations that were given other numbers.
+/// The migrations that were given other numbers, or other names.
 pub fn renumberings(differences: &[Difference]) -> Vec<Renumbering> {
     let moved = |difference: &Difference| match difference {
         Difference::Renumbered(renumbering) => Some(renumbering.clone()),
+        Difference::Renamed { id, name, from, to } => Some(Renumbering {
+            from: id.clone(),
+            from_path: from.clone(),
+            to: id.clone(),
+            to_name: name.clone(),
+            to_path: to.clone(),
+            unfinished: false,
+        }),
         _ => None,
     };
     differences.iter().filter_map(moved).collect()
@@ -201,7 +211,8 @@ fn compare_one(project: &Project, migration: &Migration, history: &History) -> O
             Some(Difference::Edited { id, path, applied: row.checksum.clone(), now: now.clone() })
         }
         (Some(row), _) if row.path != path => {
-            Some(Difference::Renamed { id, from: row.path.clone(), to: path })
+            let name = migration.name.clone();
+            Some(Difference::Renamed { id, name, from: row.path.clone(), to: path })
         }
         (None, Some(begun)) => {
             let changed = changed_parts(project, migration, begun);
@@ -406,7 +417,9 @@ fn words(project: &Project, difference: &Difference) -> String {
             )
         }
         Difference::Renamed { from, to, .. } => {
-            format!("{to}: was applied under the name {from}; the text is the same")
+            format!(
+                "{to}: was applied under the name {from}; the text is the same, and the next apply records the new name"
+            )
         }
         Difference::Renumbered(renumbering) => renumbered(project, renumbering),
         Difference::AppliedElsewhere { project: other, files } => format!(
@@ -505,7 +518,10 @@ fn short(checksum: &str) -> &str {
 /// stars.
 fn unified_diff(then: &str, now: &str, path: &str, when: &str) -> String {
     let diff = TextDiff::from_lines(then, now);
-    let (then_shown, now_shown) = (without_passwords(then), without_passwords(now));
+    let mut secrets = Secrets::default();
+    secrets.learn(then);
+    secrets.learn(now);
+    let (then_shown, now_shown) = (secrets.star(then), secrets.star(now));
     let (then_shown, now_shown) = (then_shown.tokenize_lines(), now_shown.tokenize_lines());
     let mut out = format!("--- {path} ({when})\n+++ {path} (now)\n");
     for group in diff.grouped_ops(3) {
@@ -533,6 +549,8 @@ mod tests {
         let now = "a;\nb2;\nCREATE ROLE r\n  PASSWORD\n  'S3cret2';\nc;\nd;\ne;\nf;\ng;\nh";
         let expected = "--- V1.sql (as applied)\n+++ V1.sql (now)\n@@ -1,8 +1,8 @@\n a;\n-b;\n+b2;\n CREATE ROLE r\n   PASSWORD\n-  '*******';\n+  '*******';\n c;\n d;\n e;\n";
         assert_eq!(unified_diff(then, now, "V1.sql", "as applied"), expected);
+        let again = format!("{then}\n-- S3cret1 again");
+        assert!(!unified_diff(then, &again, "V1.sql", "as applied").contains("S3cret1"));
         let longer = format!("{then}\ni");
         let end = unified_diff(then, &longer, "V1.sql", "as applied");
         assert!(

@@ -2,6 +2,7 @@
 //! waiter would hold a snapshot, which is what CREATE INDEX CONCURRENTLY waits for), and a fencing token that every
 //! writing transaction checks, for the case that the lock is lost unnoticed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cutover_analysis::sql::quote_literal;
@@ -14,6 +15,28 @@ use crate::stop::Stop;
 
 /// Key of the advisory lock: the bytes of "cutover" and a format number.
 const LOCK_KEY: i64 = 0x6375_746f_7665_7201;
+
+/// While one wait goes on it is told of again after this time: a minute, so that a log shows that the run is alive.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+/// Whom a run was told to wait for already. Everybody is named once; then whoever is in the way once a minute.
+#[derive(Debug, Default)]
+struct Told {
+    holders: BTreeSet<String>,
+    last: Option<tokio::time::Instant>,
+}
+
+impl Told {
+    /// Whether it is worth telling that `holder`, which does not change while it is the same one, is in the way.
+    fn is_news(&mut self, holder: &str, now: tokio::time::Instant) -> bool {
+        let again = self.last.is_some_and(|last| now.duration_since(last) >= TOLD_AGAIN);
+        let news = self.holders.insert(holder.to_owned()) || again;
+        if news {
+            self.last = Some(now);
+        }
+        news
+    }
+}
 
 /// The sessions that hold the lock: at most one.
 const HOLDERS: &str = "
@@ -43,7 +66,8 @@ async fn holder(session: &mut Session) -> Result<String, HistoryError> {
     Ok(rows.first().and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default())
 }
 
-/// Polls for the lock until it is had, the wait is over, or a stop is asked for. `on_wait` hears once of each holder.
+/// Polls for the lock until it is had, the wait is over, or a stop is asked for. `on_wait` hears once of each holder, and
+/// again once a minute.
 ///
 /// # Errors
 /// [`HistoryError::LockNotObtained`], [`HistoryError::Interrupted`], or as the server says.
@@ -55,19 +79,21 @@ pub async fn acquire(
 ) -> Result<(), HistoryError> {
     let start = tokio::time::Instant::now();
     let mut jitter = Jitter::seeded(u64::from(session.backend_pid().unsigned_abs()));
-    let mut told = String::new();
+    let (mut last, mut told) = (String::new(), Told::default());
     loop {
         if try_lock(session).await? {
             return Ok(());
         }
         let current = holder(session).await?;
-        if !current.is_empty() && current != told {
-            on_wait(&current);
-            told = current;
+        if !current.is_empty() {
+            if told.is_news(&current, tokio::time::Instant::now()) {
+                on_wait(&current);
+            }
+            last = current;
         }
         if start.elapsed() >= wait {
             return Err(HistoryError::LockNotObtained {
-                holder: told,
+                holder: last,
                 waited_seconds: start.elapsed().as_secs(),
             });
         }
@@ -145,6 +171,7 @@ pub async fn take_token(
         quote_literal(run),
         quote_literal(operator),
     );
+    let mut told = Told::default();
     loop {
         match session.execute(&update).await {
             Ok(done) => {
@@ -155,8 +182,10 @@ pub async fn take_token(
             }
             Err(Failure::Server(message)) if message.code == sqlstate::LOCK_NOT_AVAILABLE => {
                 session.execute("ROLLBACK").await?;
-                let who = previous_transaction(session).await?;
-                on_wait(&who);
+                let (pids, who) = previous_transaction(session).await?;
+                if told.is_news(&pids, tokio::time::Instant::now()) {
+                    on_wait(&who);
+                }
                 if start.elapsed() >= wait {
                     return Err(HistoryError::LockNotObtained {
                         holder: who,
@@ -176,17 +205,20 @@ pub async fn take_token(
     }
 }
 
-async fn previous_transaction(session: &mut Session) -> Result<String, HistoryError> {
+/// Whose transaction is in the way: their processes, and in words.
+async fn previous_transaction(session: &mut Session) -> Result<(String, String), HistoryError> {
     let rows = session
         .query(
-            "SELECT coalesce(string_agg(format('a transaction of %s (pid %s, %s)', a.application_name, a.pid, a.state), ', '),
+            "SELECT coalesce(string_agg(a.pid::text, ' ' ORDER BY a.pid), ''),
+                    coalesce(string_agg(format('a transaction of %s (pid %s, %s)', a.application_name, a.pid, a.state), ', '
+                                        ORDER BY a.pid),
                              'a transaction that an earlier run left behind')
                FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
               WHERE l.relation = 'cutover.fence'::regclass AND l.granted AND a.pid <> pg_backend_pid()",
             &[],
         )
         .await?;
-    Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+    Ok(rows.first().map(|row| (row.get(0), row.get(1))).unwrap_or_default())
 }
 
 /// Waits until no session of an earlier run is left: a statement outside a transaction may still be running there.
@@ -202,17 +234,21 @@ pub async fn wait_for_run_to_end(
 ) -> Result<(), HistoryError> {
     let start = tokio::time::Instant::now();
     let application = crate::apply::application_name(run);
+    let mut told = Told::default();
     loop {
         let rows = session
             .query(
-                "SELECT format('%s (pid %s, %s)', application_name, pid, coalesce(state, 'unknown')) FROM pg_stat_activity
-                  WHERE application_name = $1 AND datname = current_database() LIMIT 1",
+                "SELECT format('%s (pid %s, %s)', application_name, pid, coalesce(state, 'unknown')), pid::text
+                   FROM pg_stat_activity
+                  WHERE application_name = $1 AND datname = current_database() ORDER BY pid LIMIT 1",
                 &[&application],
             )
             .await?;
         let Some(row) = rows.first() else { return Ok(()) };
         let who: String = row.get(0);
-        on_wait(&who);
+        if told.is_news(row.get(1), tokio::time::Instant::now()) {
+            on_wait(&who);
+        }
         if start.elapsed() >= wait {
             return Err(HistoryError::LockNotObtained {
                 holder: who,
@@ -223,5 +259,22 @@ pub async fn wait_for_run_to_end(
             () = tokio::time::sleep(Duration::from_millis(100)) => {}
             () = stop.requested() => return Err(HistoryError::Interrupted),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_holder_is_told_of_once_and_then_once_a_minute() {
+        let (mut told, start) = (Told::default(), tokio::time::Instant::now());
+        let heard: Vec<u64> = (0..150)
+            .filter(|second| {
+                let holder = if second % 2 == 0 { "a" } else { "b" };
+                told.is_news(holder, start + Duration::from_secs(*second))
+            })
+            .collect();
+        assert_eq!(heard, [0, 1, 61, 121]);
     }
 }

@@ -12,6 +12,9 @@ pub const SCHEMA_VERSION: i32 = 1;
 /// Upgrades in order: entry `n` takes version `n` to `n + 1`. All pending ones run in one transaction.
 const UPGRADES: &[&str] = &[include_str!("schema_v1.sql")];
 
+/// The tables that are ours, as a list of SQL. Other relations there are nobody's harm: everything of ours is qualified.
+const OURS: &str = "'meta', 'fence', 'run', 'event', 'migration', 'unit', 'begun', 'deferral'";
+
 /// What is found in a database before anything is written.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts about a database, not a state")]
@@ -41,7 +44,9 @@ pub struct Found {
 /// The search path that every session for our own statements begins with.
 pub const SEARCH_PATH: &str = "pg_catalog, pg_temp";
 
-const LOOK: &str = "
+fn look_query() -> String {
+    format!(
+        "
 SELECT current_user::text, current_database()::text, current_setting('server_version_num')::int4,
        current_setting('server_version'), pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
        has_database_privilege(current_database(), 'CREATE'),
@@ -51,7 +56,7 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
        coalesce(n.nspowner = d.datdba, false),
        CASE WHEN n.oid IS NULL THEN false ELSE pg_has_role(current_user, n.nspowner, 'MEMBER') END,
        coalesce((SELECT string_agg(c.relname::text, ', ') FROM pg_class c WHERE c.relnamespace = n.oid
-                 AND (c.relowner <> n.nspowner OR c.relhasrules OR c.relrowsecurity
+                 AND c.relname IN ({OURS}) AND (c.relowner <> n.nspowner OR c.relhasrules OR c.relrowsecurity
                       OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal))), ''),
        EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta' AND c.relkind = 'r'),
        pg_backend_pid(), current_setting('search_path')
@@ -59,7 +64,9 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
   JOIN pg_roles me ON me.rolname = current_user
   LEFT JOIN pg_namespace n ON n.nspname = 'cutover'
   LEFT JOIN pg_roles o ON o.oid = n.nspowner
- WHERE d.datname = current_database()";
+ WHERE d.datname = current_database()"
+    )
+}
 
 /// Looks at the database without writing, and refuses a schema that somebody else prepared. The session has begun with
 /// [`SEARCH_PATH`].
@@ -68,7 +75,7 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
 /// [`HistoryError::Pooler`] when what the session was to begin with did not reach the server, [`HistoryError::ForeignSchema`] when schema `cutover` is not ours to trust, [`HistoryError::NewerSchema`] when a
 /// newer build wrote it, [`HistoryError::Failed`] for whatever the server says.
 pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
-    let rows = session.query(LOOK, &[]).await?;
+    let rows = session.query(&look_query(), &[]).await?;
     let row = rows
         .first()
         .ok_or_else(|| HistoryError::Unexpected("the database did not describe itself".into()))?;
@@ -144,5 +151,21 @@ pub async fn create_or_upgrade(session: &mut Session, from: Option<i32>) -> Resu
             let _ = session.execute("ROLLBACK").await;
             Err(failure.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_tables_that_are_made_are_ours() {
+        let made: Vec<String> = UPGRADES
+            .iter()
+            .flat_map(|script| script.lines())
+            .filter_map(|line| line.strip_prefix("CREATE TABLE cutover."))
+            .map(|rest| format!("'{}'", rest.trim_end_matches(" (")))
+            .collect();
+        assert_eq!(made.join(", "), OURS);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cutover_analysis::effects::ObjectRef;
 
 use super::select::{self, SelectError, Selection, Standing};
-use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, UnitState};
+use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, UnitState, label};
 use crate::history::differences::Renumbering;
 use crate::history::records::{Begun, History};
 use crate::history::schema::Found;
@@ -27,10 +27,13 @@ pub struct Built {
 }
 
 impl Built {
-    /// Says of what follows its file to another number that it does.
+    /// Says of what follows its file to another number or name that it does.
     #[must_use]
     pub fn renumbering(mut self, renumbered: Vec<Renumbering>) -> Self {
         let note = |Renumbering { from, to, from_path, to_path, .. }: &Renumbering| {
+            if from == to {
+                return format!("{to_path}: was applied as {from_path}; the history follows its new name");
+            }
             format!(
                 "{to_path}: is {from_path} under another number; the history follows it from {from} to {to}"
             )
@@ -105,6 +108,7 @@ fn build_with(
 ) -> Built {
     let idle = read == Read::Work && !states.iter().any(StepState::will_run);
     let mut scripts = BTreeMap::new();
+    let deferred = deferred_note(project, &states);
     let mut notes = Vec::new();
     let mut steps = Vec::new();
     let described = project.migrations.iter().zip(states).enumerate().filter(|_| !idle);
@@ -122,6 +126,7 @@ fn build_with(
     }
     notes.extend(reached.and_then(|stage| empty_stage_note(project, stage, &steps)));
     notes.extend(backup_note(project, &steps));
+    notes.extend(deferred);
     let plan = Plan {
         format_version: FORMAT_VERSION,
         project: project.name.clone(),
@@ -227,6 +232,36 @@ fn backup_note(project: &Project, steps: &[Step]) -> Option<String> {
     let mut stages = pending.filter_map(|id| project.stages.iter().find(|stage| stage.id == id));
     let stage = stages.find(|stage| stage.require_backup)?;
     Some(format!("{} {} requires a backup: `apply` needs --backup-dir", stage.kind, stage.id))
+}
+
+/// Whatever a run left for later is said by each later one: it would be forgotten otherwise.
+fn deferred_note(project: &Project, states: &[StepState]) -> Option<String> {
+    /// More of them are not named one by one.
+    const NAMED: usize = 10;
+    let deferred: Vec<&Migration> = (project.migrations.iter().zip(states))
+        .filter(|(_, state)| **state == StepState::Deferred)
+        .map(|(migration, _)| migration)
+        .collect();
+    let several = project.migrations.iter().any(|other| other.id.root != project.migrations[0].id.root);
+    let name = |migration: &&Migration| {
+        let label = label(&migration.path, &migration.id.version);
+        if several { format!("{}/{label}", migration.id.root) } else { label }
+    };
+    let names: Vec<String> = deferred.iter().take(NAMED).map(name).collect();
+    match deferred.len() {
+        0 => None,
+        many if many > NAMED => Some(format!(
+            "{many} deferred: {} … and {} more; `cutover apply --deferred` applies them",
+            names.join(", "),
+            many - NAMED
+        )),
+        many => Some(format!(
+            "{many} deferred: {}; `cutover apply {}` applies {}",
+            names.join(", "),
+            names.join(" "),
+            if many == 1 { "it" } else { "them" }
+        )),
+    }
 }
 
 /// A stage without migrations says so, and what a run up to it comes to.

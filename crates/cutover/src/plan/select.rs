@@ -9,7 +9,7 @@ use super::{StepState, label};
 use crate::history::records::History;
 use crate::migration::{Migration, MigrationId, Version};
 use crate::project::Project;
-use crate::text::suggest;
+use crate::text::{known_list, suggest};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,18 +34,27 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SelectError {
     /// No migration has this version.
-    #[error("no migration has version {version}{}", hint(suggestion.as_deref()))]
+    #[error("no migration has version {version}{}\n  hint: there are: {known}", hint(suggestion.as_deref()))]
     UnknownVersion {
         /// As asked for.
         version: String,
         /// The nearest one.
         suggestion: Option<String>,
+        /// The first of those that there are.
+        known: String,
     },
     /// The history knows no migration of this version.
-    #[error("no migration of version {version} is applied or begun")]
+    #[error(
+        "no migration of version {version} is applied or begun{}\n  hint: applied or begun are: {known}",
+        hint(suggestion.as_deref())
+    )]
     NotApplied {
         /// As asked for.
         version: String,
+        /// The nearest one.
+        suggestion: Option<String>,
+        /// The first of those that are.
+        known: String,
     },
     /// The same version stands in several folders.
     #[error("version {version} is ambiguous: {}; write it as folder/version", paths.join(", "))]
@@ -56,12 +65,14 @@ pub enum SelectError {
         paths: Vec<String>,
     },
     /// No stage has this id.
-    #[error("no stage has id {id:?}{}", hint(suggestion.as_deref()))]
+    #[error("no stage has id {id:?}{}\n  hint: there are: {known}", hint(suggestion.as_deref()))]
     UnknownStage {
         /// As asked for.
         id: String,
         /// The nearest one.
         suggestion: Option<String>,
+        /// The first of those that there are.
+        known: String,
     },
     /// A stage is named in a project that has none.
     #[error("no stage has id {id:?}: cutover.toml of this project describes no stages")]
@@ -159,6 +170,7 @@ pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migratio
             Err(SelectError::UnknownVersion {
                 version: text.to_owned(),
                 suggestion: near.map(|near| label(&near.path, &near.id.version)),
+                known: known_list(known()),
             })
         }
         several => Err(SelectError::Ambiguous {
@@ -197,13 +209,22 @@ pub fn find_in_history<'a>(history: &'a History, text: &str) -> Result<&'a Migra
     let mut matching: Vec<(&MigrationId, &str)> = applied.chain(begun).filter(is_meant).collect();
     match matching.as_slice() {
         [(only, _)] => Ok(only),
-        [] => Err(SelectError::NotApplied { version: text.to_owned() }),
+        [] => Err(not_applied(history, text)),
         _ => {
             matching.sort_unstable();
             let paths = matching.into_iter().map(|(_, path)| path.to_owned()).collect();
             Err(SelectError::Ambiguous { version: text.to_owned(), paths })
         }
     }
+}
+
+fn not_applied(history: &History, text: &str) -> SelectError {
+    let begun = history.all_begun().map(|(id, _)| id);
+    let mut ids: Vec<&MigrationId> = history.applied().map(|row| &row.id).chain(begun).collect();
+    ids.sort_unstable();
+    let known = || ids.iter().map(|id| id.version.text());
+    let suggestion = suggest(text.strip_prefix(['V', 'v']).unwrap_or(text), known()).map(str::to_owned);
+    SelectError::NotApplied { version: text.to_owned(), suggestion, known: known_list(known()) }
 }
 
 /// The index of a stage.
@@ -218,8 +239,10 @@ pub fn find_stage(project: &Project, id: &str) -> Result<usize, SelectError> {
     if project.stages.is_empty() {
         return Err(SelectError::NoStages { id });
     }
-    let suggestion = suggest(&id, project.stages.iter().map(|stage| stage.id.as_str())).map(str::to_owned);
-    Err(SelectError::UnknownStage { id, suggestion })
+    let known = || project.stages.iter().map(|stage| stage.id.as_str());
+    let suggestion = suggest(&id, known()).map(str::to_owned);
+    let known = known_list(known());
+    Err(SelectError::UnknownStage { id, suggestion, known })
 }
 
 /// Where each migration of the project stands, in the project's order, and the stage that is reached.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::secrets::without_passwords;
-use crate::text::{caret, visible};
+use crate::text::{caret, complaints, visible};
 
 /// A place in a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,13 +111,7 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n\n")?;
-            }
-            write!(f, "{problem}")?;
-        }
-        Ok(())
+        f.write_str(&complaints(&self.0, "\n\n"))
     }
 }
 

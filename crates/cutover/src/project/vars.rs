@@ -514,14 +514,17 @@ impl<R: Read> Substituted<R> {
         let (place, source_line) = self.line.place(&rest[keep..]);
         let known: Vec<&str> = self.vars.0.keys().map(String::as_str).collect();
         let known_list = match known.as_slice() {
-            [] => "no placeholders are defined: add it to [vars] in cutover.toml".to_owned(),
-            some => format!("known placeholders: {}", some.join(", ")),
+            [] => "no placeholders have one".to_owned(),
+            some => format!("known placeholders: {}", crate::text::known_list(some.iter().copied())),
         };
         let advice = match crate::text::suggest(&name, known) {
             Some(alike) => format!("did you mean ${{{alike}}}? {known_list}"),
             None => known_list,
         };
-        let hint = format!("{advice}; $${{{name}}} stands for the text itself");
+        let hint = format!(
+            "{advice}; `--var {name}=…`, or {name} in [vars] of cutover.toml, gives it a value, and $${{{name}}} stands for \
+             the text itself"
+        );
         let error = PlaceholderError { name, place, source_line, hint };
         io::Error::new(io::ErrorKind::InvalidData, error)
     }

@@ -53,7 +53,7 @@ fn head(out: &mut String, digest: &Digest<'_>) {
     }
     put!(out, "| Started | {} |", utc(run.started_micros));
     let open = if run.outcome.is_none() { " until the last event" } else { "" };
-    put!(out, "| Duration | {}{open} |", duration(digest.took));
+    put!(out, "| Duration | {}{open} |", digest.took_in_words());
     put!(out, "| Run | {} |", code(&run.id));
     put!(out, "| Tool | {} |", prose(&run.tool));
     if let Some(target) = &run.plan.target {

@@ -1,4 +1,4 @@
-//! Reports: pure functions from a [`Run`](crate::run::Run) or a [`Plan`](crate::plan::Plan) to text.
+//! Reports: pure functions from a [`Run`] or a [`Plan`](crate::plan::Plan) to text.
 //!
 //! Every form is made from the same digest of the run's events, so that the terminal, Markdown and HTML cannot
 //! disagree. Nothing here reads the environment, the clock or the terminal, and nothing here measures: a mark stands

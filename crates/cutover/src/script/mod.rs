@@ -3,6 +3,7 @@
 //! [`Script::analyse`] reads the file once and says what it would do; [`Script::items`] streams it again for the apply.
 //! Small files are kept in memory between the two. This module must not talk to a database.
 
+mod control;
 mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,6 +126,8 @@ pub struct Script {
     pub notes: Vec<String>,
     /// What stops it.
     pub errors: Vec<ScriptError>,
+    /// The passwords it sets, to be hidden wherever they stand.
+    pub passwords: Secrets,
     outer_transaction: bool,
     kept: Option<(Vec<ScriptItem>, Option<Vec<u8>>)>,
 }
@@ -177,7 +180,13 @@ impl Script {
             return;
         }
         match Parts::read(self, migration, vars) {
-            Ok(parts) => self.parts = parts,
+            Ok(mut parts) => {
+                // A later statement may say of a text in an earlier one that it is a password.
+                for part in &mut parts.list {
+                    self.passwords.star_in(&mut part.excerpt);
+                }
+                self.parts = parts;
+            }
             Err(why) => {
                 let (path, source_line) = (migration.path.clone(), String::new());
                 let error = ScriptError {
@@ -357,7 +366,7 @@ struct Analysis<'a> {
     secrets: Secrets,
     script: Script,
     stretches: Vec<Stretch>,
-    controls: Vec<(u32, Control, u32, u32, String)>,
+    controls: Vec<control::Statement>,
     count: u32,
     created: BTreeMap<String, Vec<ObjectRef>>,
     mentioned: BTreeMap<&'static str, BTreeSet<ObjectRef>>,
@@ -427,7 +436,7 @@ impl<'a> Analysis<'a> {
                     let text = crate::text::visible(&text);
                     let message =
                         format!("psql command `{text}` cannot be run: only SQL is sent to the server");
-                    let hint = "remove it, or run that part of the file with psql".to_owned();
+                    let hint = control::psql_hint(&text).to_owned();
                     self.error(line, column, message, Some(hint), String::new(), None);
                 }
                 Ok(item) => self.keep(item),
@@ -472,22 +481,26 @@ impl<'a> Analysis<'a> {
     fn statement(&mut self, statement: &Statement) {
         let number = self.count;
         self.count += 1;
+        self.script.passwords.learn(&statement.text);
         let told = self.directives(&statement.directives);
         let effects = match effects::effects_of_text(&statement.text) {
             Ok(effects) => effects,
             Err(error) => {
                 let (line, column, source_line) =
                     self.secrets.locate(&statement.text, error.offset, statement.line, statement.column);
-                let hint =
-                    "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server";
-                self.error(
-                    line,
-                    column,
-                    error.message,
-                    Some(hint.to_owned()),
-                    source_line,
-                    Some(hazard::UNPARSED),
-                );
+                let (message, hint, code) = match control::psql_command(&statement.text, error.offset) {
+                    Some(command) => (
+                        format!("psql command `{command}` cannot be run: only SQL is sent to the server"),
+                        control::psql_hint(command),
+                        None,
+                    ),
+                    None => (
+                        error.message,
+                        "this is PostgreSQL 18's grammar; `--allow unparsed` leaves the verdict to the server",
+                        Some(hazard::UNPARSED),
+                    ),
+                };
+                self.error(line, column, message, Some(hint.to_owned()), source_line, code);
                 Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }
             }
         };
@@ -521,17 +534,24 @@ impl<'a> Analysis<'a> {
                 Some(Outside { what: what.to_owned(), retry: effects.retry.clone(), atomic: false })
             }
             TransactionRule::Control(control) => {
-                let (_, _, line_text) =
+                let (_, _, source_line) =
                     self.secrets.locate(&statement.text, 0, statement.line, statement.column);
                 if told.no_transaction {
-                    let message = format!("{} under `-- cutover: no-transaction`", words(control));
+                    let message = format!("{} under `-- cutover: no-transaction`", control::words(control));
                     let hint = "the directive is about the statement below it: put it above the one that is to run outside \
                                 a transaction, and leave out BEGIN and COMMIT"
                         .to_owned();
                     let (line, column) = (statement.line, statement.column);
-                    self.error(line, column, message, Some(hint), line_text.clone(), None);
+                    self.error(line, column, message, Some(hint), source_line.clone(), None);
                 }
-                self.controls.push((number, control, statement.line, statement.column, line_text));
+                self.controls.push(control::Statement {
+                    number,
+                    control,
+                    plain: control::is_plain(control, &statement.text),
+                    line: statement.line,
+                    column: statement.column,
+                    source_line,
+                });
                 None
             }
         };
@@ -618,10 +638,15 @@ impl<'a> Analysis<'a> {
                 || (object.kind == ObjectKind::Schema && object.name == "cutover")
         };
         let touched = [&effects.creates, &effects.alters, &effects.refers, &effects.drops, &effects.writes];
-        if touched.into_iter().flatten().any(ours) {
+        if let Some(object) = touched.into_iter().flatten().find(|object| ours(object)) {
+            let message = if effects.creates.contains(object) {
+                format!("{object}: schema cutover holds the history, and nothing else belongs there")
+            } else {
+                format!("{object}: schema cutover holds the history and is not for migrations to change")
+            };
             refuse(
-                "schema cutover holds the history and is not for migrations to change",
-                "leave it out; `--allow own-schema` lets it pass",
+                &message,
+                "put it into another schema, or leave it out; `--allow own-schema` lets it pass",
                 Some(hazard::OWN_SCHEMA),
             );
         }
@@ -685,13 +710,14 @@ impl<'a> Analysis<'a> {
     fn finish(mut self, vars: &Vars) -> Script {
         self.take_outer_transaction();
         let controls = std::mem::take(&mut self.controls);
-        for (_, control, line, column, text) in controls {
-            let message = format!(
-                "{} inside a migration: cutover opens and ends the transaction itself",
-                words(control)
-            );
-            let hint = "remove it; one outer BEGIN … COMMIT around the whole file is fine, and `-- cutover: new-transaction` above a statement begins another transaction".to_owned();
-            self.error(line, column, message, Some(hint), text, None);
+        let special = controls.iter().any(|found| !found.plain);
+        for found in controls {
+            // The other half of an outer transaction is fine where the special half is mended.
+            if special && found.plain && (found.number == 0 || found.number + 1 == self.count) {
+                continue;
+            }
+            let (message, hint) = control::refusal(&found);
+            self.error(found.line, found.column, message, Some(hint), found.source_line, None);
         }
         self.build_units();
         self.refuse_lost_settings();
@@ -700,7 +726,19 @@ impl<'a> Analysis<'a> {
             self.script.notes.push("it has no statements: it is only recorded as applied".to_owned());
         }
         self.show_places(vars);
+        self.hide_passwords();
         self.script
+    }
+
+    /// Only now all of them are known.
+    fn hide_passwords(&mut self) {
+        let mut passwords = std::mem::take(&mut self.script.passwords);
+        passwords.spare_objects([&self.script]);
+        for error in &mut self.script.errors {
+            passwords.star_in(&mut error.message);
+            passwords.star_in(&mut error.source_line);
+        }
+        self.script.passwords = passwords;
     }
 
     /// Errors are shown where they are in the file, each with its whole line.
@@ -739,8 +777,8 @@ impl<'a> Analysis<'a> {
     /// One BEGIN at the start and one COMMIT at the end, and nothing else of the kind, is replaced by ours.
     fn take_outer_transaction(&mut self) {
         let outer = matches!(self.controls.as_slice(),
-            [(0, Control::Begin, .., begin), (last, Control::Commit, ..)]
-                if *last + 1 == self.count && is_plain_begin(begin));
+            [begin, commit] if begin.number == 0 && begin.control == Control::Begin && begin.plain
+                && commit.number + 1 == self.count && commit.control == Control::Commit && commit.plain);
         if !outer || self.stretches.iter().any(|stretch| stretch.outside.is_some() || stretch.new_transaction)
         {
             self.script.statements = self.count;
@@ -783,11 +821,6 @@ fn first_words(text: &str) -> String {
     start.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase()
 }
 
-/// A BEGIN that asks for nothing special (an isolation level, read only): ours can stand in for it.
-fn is_plain_begin(text: &str) -> bool {
-    ["BEGIN", "BEGIN TRANSACTION", "BEGIN WORK", "START TRANSACTION"].contains(&first_words(text).as_str())
-}
-
 fn is_switched_on(words: &str) -> bool {
     let value = words.rsplit(['=', ' ']).next().unwrap_or_default();
     ["ON", "TRUE", "YES", "1"].contains(&value.trim_matches('\''))
@@ -811,15 +844,6 @@ fn leaves_nothing(text: &str) -> bool {
     }
     let all = text.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
     !QUERY.iter().any(|word| all.contains(word))
-}
-
-fn words(control: Control) -> &'static str {
-    match control {
-        Control::Begin => "BEGIN",
-        Control::Commit => "COMMIT",
-        Control::Rollback => "ROLLBACK",
-        Control::Other => "transaction control",
-    }
 }
 
 /// Without a schema on one side the two may well be one object: what is not certain is not reported.

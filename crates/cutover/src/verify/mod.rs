@@ -79,12 +79,14 @@ pub enum VerifyError {
     #[error(transparent)]
     Problems(#[from] Problems),
     /// No such check.
-    #[error("there is no check named {name:?}{}", suggestion.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default())]
+    #[error("there is no check named {name:?}{}\n  hint: there are: {known}", suggestion.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default())]
     UnknownCheck {
         /// The name asked for.
         name: String,
         /// One that is alike.
         suggestion: Option<String>,
+        /// The first of those that there are.
+        known: String,
     },
     /// No such kind of check.
     #[error("there is no kind of check {kind:?}{}; known kinds: {known}", suggestion.as_ref().map(|kind| format!(" (did you mean {kind}?)")).unwrap_or_default())]

@@ -9,7 +9,7 @@ use crate::history::records::History;
 use crate::project::{Project, When};
 use crate::run::{CheckResult, Verdict};
 use crate::secrets::Secrets;
-use crate::text::suggest;
+use crate::text::{known_list, suggest};
 
 /// The checks a request asks for and the stage reached allows.
 pub(super) fn choose<'a>(
@@ -20,9 +20,13 @@ pub(super) fn choose<'a>(
 ) -> Result<Vec<&'a Prepared>, VerifyError> {
     for name in &request.names {
         if !prepared.iter().any(|check| check.name == *name) {
-            let suggestion =
-                suggest(name, prepared.iter().map(|check| check.name.as_str())).map(str::to_owned);
-            return Err(VerifyError::UnknownCheck { name: name.clone(), suggestion });
+            let known = || prepared.iter().map(|check| check.name.as_str());
+            let suggestion = suggest(name, known()).map(str::to_owned);
+            return Err(VerifyError::UnknownCheck {
+                name: name.clone(),
+                suggestion,
+                known: known_list(known()),
+            });
         }
     }
     let known = checks::names();

@@ -2,13 +2,14 @@
 
 use cutover::Project;
 use cutover::apply::{ApplyError, Request};
+use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::{SelectError, Selection};
 use cutover::run::{EventKind, Outcome};
 use testkit::{Database, database};
 
 use crate::support::{
-    APPLIED, Folder, Gate, OBJECTS, WAIT_AT_GATE, apply, apply_with, completes, finished, project,
+    APPLIED, Folder, Gate, OBJECTS, WAIT_AT_GATE, apply, apply_with, completes, finished, looking, project,
 };
 
 async fn select(
@@ -102,6 +103,58 @@ async fn a_renamed_file_is_the_same_migration() {
     folder.write(C.0, C.1);
     let run = completes(&folder.load(), &database.options()).await;
     assert_eq!(finished(&run), ["3"]);
+}
+
+/// A run that says nothing of what was left for later lets it be forgotten.
+#[tokio::test]
+async fn what_is_deferred_is_told_of_by_every_later_run() {
+    let database = database();
+    let project = project(&[A, B]);
+    let defer = Selection { defer: vec!["1".into()], ..Selection::default() };
+    assert_eq!(select(&project, &database, defer).await.unwrap(), ["2"]);
+    let run = apply(&project, &database.options()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::NothingToDo));
+    let note = "1 deferred: V1; `cutover apply V1` applies it";
+    assert_eq!(run.plan.notes, [note]);
+    let mut session = looking(&database.options()).await;
+    let found =
+        inspect::database(&project, &mut session, &Selection::default(), Read::Pending).await.unwrap();
+    assert!(
+        cutover::report::text::plan_lines(&found.built.plan, cutover::report::text::TextStyle::PLAIN)
+            .contains(note)
+    );
+    let named = Selection { only: vec!["V1".into()], ..Selection::default() };
+    assert_eq!(select(&project, &database, named).await.unwrap(), ["1"]);
+    assert!(apply(&project, &database.options()).await.unwrap().plan.notes.is_empty());
+}
+
+#[tokio::test]
+async fn a_new_name_is_recorded_once() {
+    let database = database();
+    let folder = Folder::with(&[NAMED, A]);
+    completes(&folder.load(), &database.options()).await;
+    let first = database.value("SELECT id FROM cutover.run");
+    folder.remove(A.0);
+    folder.write("migrations/V1__renamed.sql", A.1);
+    let renamed = folder.load();
+    let mut session = looking(&database.options()).await;
+    let found =
+        inspect::database(&renamed, &mut session, &Selection::default(), Read::Pending).await.unwrap();
+    assert!(found.described[0].contains("the next apply records the new name"), "{:?}", found.described);
+    let run = completes(&renamed, &database.options()).await;
+    assert!(finished(&run).is_empty());
+    let told = run.events.iter().filter(|event| matches!(event.kind, EventKind::Renumbered { .. }));
+    assert_eq!(told.count(), 1);
+    assert!(cutover::report::markdown(&run).contains("the history follows its new name"));
+    let row = "SELECT concat_ws(' ', version, name, path, run) FROM cutover.migration";
+    assert_eq!(database.value(row), format!("1 renamed migrations/V1__renamed.sql {first}"));
+    let found =
+        inspect::database(&renamed, &mut session, &Selection::default(), Read::Pending).await.unwrap();
+    assert!(found.differences.is_empty(), "{:?}", found.differences);
+    assert_eq!(apply(&renamed, &database.options()).await.unwrap().outcome, Some(Outcome::NothingToDo));
+    // What the first run did, it did under the old name.
+    let then = inspect::stored_run(&mut session, "p", Some(&first)).await.unwrap().unwrap();
+    assert_eq!(finished(&then), ["1"]);
 }
 
 #[tokio::test]
@@ -279,8 +332,8 @@ async fn only_what_would_be_applied_can_be_left_for_later() {
         let error = select(&project, &database, selection.clone()).await.unwrap_err();
         assert!(matches!(error, ApplyError::Select(_)), "{error:?}");
         assert!(error.to_string().contains(words), "{version}: {error}");
-        let mut session = crate::support::looking(&database.options()).await;
-        let planned = cutover::inspect::database(&project, &mut session, &selection, Read::Pending).await;
+        let mut session = looking(&database.options()).await;
+        let planned = inspect::database(&project, &mut session, &selection, Read::Pending).await;
         let refused: Vec<_> = planned.unwrap().refused.iter().map(ToString::to_string).collect();
         assert_eq!(refused, [error.to_string()], "a plan says the same");
     }

@@ -239,10 +239,13 @@ async fn code_behind_a_view_does_not_reach_the_next_file() {
 async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
     let cases = [
         ("SET standard_conforming_strings = off;", "1:1: standard_conforming_strings must stay on"),
-        ("CREATE TABLE a ();\n DROP SCHEMA cutover CASCADE;", "2:2: schema cutover holds the history"),
+        (
+            "CREATE TABLE a ();\n DROP SCHEMA cutover CASCADE;",
+            "2:2: schema cutover: schema cutover holds the history and is not for",
+        ),
         (
             "CREATE TRIGGER t BEFORE INSERT ON cutover.migration EXECUTE FUNCTION f();",
-            "1:1: schema cutover holds",
+            "1:1: trigger cutover.migration.t: schema cutover holds",
         ),
         ("CREATE INDEX CONCURRENTLY ON a (n);", "1:1: an index built concurrently needs a name"),
         (
@@ -253,7 +256,18 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
             "CREATE TABLE a ();\nSET ROLE x;\n-- cutover: new-transaction\nCREATE TABLE b ();",
             "2:1: a SET does not reach the other",
         ),
-        ("BEGIN ISOLATION LEVEL SERIALIZABLE;\nCREATE TABLE a ();\nCOMMIT;", "1:1: BEGIN inside a migration"),
+        (
+            "BEGIN ISOLATION LEVEL SERIALIZABLE;\nCREATE TABLE a ();\nCOMMIT;",
+            "1:1: BEGIN with options inside a migration",
+        ),
+        ("BEGIN\n  ISOLATION LEVEL SERIALIZABLE;\nSELECT 1;\nCOMMIT;", "hint: write BEGIN alone"),
+        ("BEGIN;\nSELECT 1;\nCOMMIT AND CHAIN;", "3:1: COMMIT with AND CHAIN"),
+        ("BEGIN;\nSELECT 1;\nCOMMIT;\nSELECT 2;", "1:1: BEGIN inside a migration"),
+        ("SELECT 'SELECT 1'\n  \\gexec\nSELECT 2;", "2:3: psql command `\\gexec` cannot be run"),
+        (
+            "CREATE VIEW cutover.v AS SELECT 1;",
+            "1:1: view cutover.v: schema cutover holds the history, and nothing else",
+        ),
     ];
     let database = database();
     for (text, said) in cases {

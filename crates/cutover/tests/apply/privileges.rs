@@ -117,6 +117,21 @@ async fn our_tables_with_something_added_are_refused() {
     }
 }
 
+/// A view there, e.g. for a dashboard, has a rule of its own and is nobody's harm.
+#[tokio::test]
+async fn a_view_beside_our_tables_is_left_alone() {
+    let database = database();
+    let options = database.options();
+    completes(&project(&[("V1__a.sql", "CREATE TABLE a ();")]), &options).await;
+    database.run("CREATE VIEW cutover.applied AS SELECT version_text FROM cutover.migration");
+    completes(
+        &project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();")]),
+        &options,
+    )
+    .await;
+    assert_eq!(database.value("SELECT count(*) FROM cutover.applied"), "2");
+}
+
 #[tokio::test]
 async fn a_newer_history_is_refused() {
     let database = database();

@@ -9,8 +9,8 @@ use cutover::stop::Stop;
 use testkit::database;
 
 use crate::support::{
-    APPLIED, Gate, WAIT_AT_GATE, apply, apply_watched, apply_with, failure, finished, project, session, soon,
-    value,
+    APPLIED, Gate, WAIT_AT_GATE, apply, apply_watched, apply_with, completes, failure, finished, project,
+    session, soon, value,
 };
 
 /// The lock's holder, by `pg_locks`.
@@ -198,6 +198,25 @@ async fn a_token_that_changes_with_a_commit_stops_the_next_step() {
         assert_eq!(database.value(APPLIED), "1 2");
         assert_eq!(database.value("SELECT to_regclass('third') IS NULL"), "t");
     }
+}
+
+/// It looks many times a second who is in the way, and says so once.
+#[tokio::test]
+async fn a_wait_is_told_of_once() {
+    let database = database();
+    let first = project(&[("V1__a.sql", "CREATE TABLE first ();")]);
+    completes(&first, &database.options()).await;
+    let mut in_the_way = session(&database.options()).await;
+    in_the_way.execute("BEGIN; SELECT FROM cutover.fence FOR SHARE").await.unwrap();
+    let more = project(&[("V1__a.sql", "CREATE TABLE first ();"), ("V2__b.sql", "SELECT 1;")]);
+    let request = Request { runner_wait: Duration::from_millis(700), ..Request::default() };
+    let mut told = 0;
+    let mut sink =
+        |event: &RunEvent| told += usize::from(matches!(event.kind, EventKind::RunnerWaiting { .. }));
+    let result = apply_watched(&more, &database.options(), &request, &Stop::new(), &mut sink).await;
+    assert!(result.unwrap_err().to_string().contains("a transaction of"));
+    assert_eq!(told, 1);
+    in_the_way.close().await;
 }
 
 /// Hears the first time that a run waits, for the runner's lock or for a table.

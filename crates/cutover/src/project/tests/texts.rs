@@ -107,6 +107,7 @@ fn an_unknown_placeholder_is_shown_with_its_place_and_the_known_ones() {
         let shown = error.in_file("a.sql").to_string();
         assert!(shown.starts_with("a.sql:2:14: no value for the placeholder ${rol}"), "{shown}");
         assert!(shown.contains("did you mean ${role}? known placeholders: a.b-c, role"), "{shown}");
+        assert!(shown.contains("`--var rol=…`, or rol in [vars] of cutover.toml"), "{shown}");
     }
 }
 

@@ -298,6 +298,24 @@ impl<'a> Digest<'a> {
         doubtful.collect()
     }
 
+    /// Whether these steps (places in [`steps`](Self::steps)) are some, and each is declared optional.
+    pub(super) fn are_all_optional(&self, members: &[usize]) -> bool {
+        let is_optional = |place: &usize| {
+            self.steps.get(*place).and_then(|view| view.step).is_some_and(|step| step.claims.optional)
+        };
+        !members.is_empty() && members.iter().all(is_optional)
+    }
+
+    /// How long it took. What was verified in the same go was verified after the end of the run, and is not part of it.
+    pub(super) fn took_in_words(&self) -> String {
+        let took = duration(self.took);
+        let at_once = self.passes.iter().filter(|pass| pass.at_once).map(|pass| pass.took).max();
+        match at_once {
+            Some(verified) => format!("{took}, verified in {}", duration(verified)),
+            None => took,
+        }
+    }
+
     /// Parts such as `20 applied`, `3 skipped`, without those that are zero.
     pub(super) fn tally(&self) -> Vec<String> {
         let applied = self.number(|fate| fate == Fate::Applied);

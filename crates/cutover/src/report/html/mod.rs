@@ -15,7 +15,7 @@ use maud::{DOCTYPE, Escaper, Markup, PreEscaped, Render, html};
 
 use super::digest::{Digest, remarks};
 use super::escape;
-use super::format::{duration, utc};
+use super::format::utc;
 use crate::run::{Outcome, Run, Verdict};
 
 const STYLE: &str = include_str!("style.css");
@@ -104,7 +104,7 @@ fn header(digest: &Digest<'_>) -> Markup {
                 (fact("Role", &html! { code { (Shown(&run.role)) } }))
                 @if !run.operator.is_empty() { (fact("Run by", &html! { (Shown(&run.operator)) })) }
                 (fact("Started", &html! { time datetime=(utc(run.started_micros)) { (utc(run.started_micros)) } }))
-                (fact("Duration", &html! { (duration(digest.took)) @if open { " until the last event" } }))
+                (fact("Duration", &html! { (digest.took_in_words()) @if open { " until the last event" } }))
             }
             ul.tally {
                 @for (number, what, tone) in tally(digest) {

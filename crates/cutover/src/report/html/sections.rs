@@ -44,12 +44,14 @@ pub(super) fn stages(digest: &Digest<'_>) -> Markup {
         return html! {};
     }
     let empty = digest.stages.iter().filter(|(_, members)| members.is_empty()).count();
+    let optional = digest.stages.iter().filter(|(_, members)| digest.are_all_optional(members)).count();
     html! {
         section #stages {
             h2 { "Stages" }
             p.lead {
                 (count(digest.stages.len(), "stage", "stages"))
                 @if empty > 0 { ", " (grouped(empty)) " without migrations" }
+                @if optional > 0 { ", " (grouped(optional)) " with optional ones alone" }
                 "."
             }
             div.cards {

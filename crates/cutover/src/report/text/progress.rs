@@ -96,7 +96,11 @@ impl<'a> Progress<'a> {
                 Some(self.marked("…", Tone::Warn, &words))
             }
             EventKind::Renumbered { migration, from, from_path, .. } => {
-                let was = format!("was {} ({})", escape::line(from.version.text()), escape::line(from_path));
+                let was = if from == migration {
+                    format!("was {}", escape::line(from_path))
+                } else {
+                    format!("was {} ({})", escape::line(from.version.text()), escape::line(from_path))
+                };
                 let words = format!("{}  {was}: the history follows its file", self.named(migration));
                 Some(self.marked("→", Tone::Plain, &words))
             }

@@ -3,7 +3,7 @@
 use super::{TextStyle, Tone};
 use crate::report::digest::{Digest, verdict_words};
 use crate::report::escape;
-use crate::report::format::{count, duration, utc};
+use crate::report::format::{count, utc};
 use crate::run::{Outcome, Run, Verdict};
 
 /// Verdicts of what was measured before migrations, where that is not why one failed.
@@ -34,7 +34,7 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
         "{} {} {}{tally}\n",
         style.paint(tone, word),
         if done { "in" } else { "after" },
-        duration(digest.took),
+        digest.took_in_words(),
     );
     // What a failure says of the database says more, but for what of a file is applied.
     if digest.failures().next().is_none() || digest.is_partly_applied() {

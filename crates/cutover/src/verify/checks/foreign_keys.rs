@@ -2,16 +2,19 @@
 //! referring side); without either the schemas of the search path.
 //!
 //! Orphans are looked for even where the catalogue says a key is validated: a restore, a disabled trigger or
-//! `session_replication_role` can leave some behind.
+//! `session_replication_role` can leave some behind. The first of their keys are named; values of columns whose names say
+//! that they are secret are stars.
 
-use cutover_analysis::sql::{quote_ident, quote_literal};
+use cutover_analysis::sql::{names_a_secret, quote_ident, quote_literal};
 use cutover_postgres::Row;
+use cutover_postgres::session::Failure;
 
 use super::{Check, Input};
 use crate::report::format::count;
+use crate::text::visible;
 use crate::verify::claim::Claim;
 use crate::verify::failure_text;
-use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, read as read_rows};
+use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, read as read_rows, value_text};
 use crate::verify::preview::Reads;
 
 #[derive(Debug)]
@@ -37,8 +40,21 @@ struct Key {
     name: String,
     validated: bool,
     /// `None` for keys over periods, whose rule is no equality.
-    orphans: Option<String>,
+    orphans: Option<Orphans>,
 }
+
+/// The queries that find the orphans of a key.
+struct Orphans {
+    /// Counts them.
+    count: String,
+    /// Gives the first [`NAMED`] of their keys, each once.
+    keys: String,
+    /// The columns of a key.
+    columns: Vec<String>,
+}
+
+/// How many keys without a referenced row are named.
+const NAMED: usize = 3;
 
 impl ForeignKeys {
     /// A condition on the constraint `k`.
@@ -100,8 +116,8 @@ impl ForeignKeys {
                 if partitioned { table.to_owned() } else { format!("ONLY {table}") }
             };
             let (child_rows, parent_rows) = (only(&child, row.get(3)), only(&parent, row.get(5)));
-            let orphans =
-                (!row.get::<_, bool>(7)).then(|| orphans(&child_rows, &parent_rows, &pairs, row.get(6)));
+            let of_key = || orphans(&child_rows, &parent_rows, &pairs, row.get(6), columns.clone());
+            let orphans = (!row.get::<_, bool>(7)).then(of_key);
             Key { name: format!("{child}.{}", quote_ident(&name)), validated: row.get(2), orphans }
         };
         Ok(rows.iter().map(key).collect())
@@ -135,17 +151,54 @@ struct Pair {
     operator: String,
 }
 
-/// The query that counts orphans. MATCH SIMPLE leaves rows with any NULL alone, MATCH FULL only those with nothing but.
-fn orphans(child: &str, parent: &str, pairs: &[Pair], match_full: bool) -> String {
+/// The queries that find orphans. MATCH SIMPLE leaves rows with any NULL alone, MATCH FULL only those with nothing but.
+fn orphans(child: &str, parent: &str, pairs: &[Pair], match_full: bool, columns: Vec<String>) -> Orphans {
     let join = |parts: Vec<String>, word: &str| parts.join(word);
     let not_null = pairs.iter().map(|pair| format!("{} IS NOT NULL", pair.column)).collect();
     let equal =
         pairs.iter().map(|pair| format!("{} {} {}", pair.referenced, pair.operator, pair.column)).collect();
     let bound = join(not_null, if match_full { " OR " } else { " AND " });
-    format!(
-        "SELECT pg_catalog.count(*) FROM {child} c WHERE ({bound}) AND NOT EXISTS (SELECT FROM {parent} r WHERE {})",
+    let rows = format!(
+        "FROM {child} c WHERE ({bound}) AND NOT EXISTS (SELECT FROM {parent} r WHERE {})",
         join(equal, " AND ")
-    )
+    );
+    let names = || pairs.iter().map(|pair| pair.column.clone()).collect::<Vec<_>>().join(", ");
+    let texts = pairs.iter().map(|pair| format!("{}::pg_catalog.text", pair.column)).collect();
+    Orphans {
+        count: format!("SELECT pg_catalog.count(*) {rows}"),
+        keys: format!(
+            "SELECT {} {rows} GROUP BY {names} ORDER BY {names} LIMIT {NAMED}",
+            join(texts, ", "),
+            names = names()
+        ),
+        columns,
+    }
+}
+
+impl Orphans {
+    /// How many there are, and the first of their keys; `None` where there is none.
+    async fn find(&self, ctx: &mut Ctx<'_>) -> Result<Option<String>, Failure> {
+        let done = read_rows(ctx.session, ctx.limits, &self.count).await?;
+        let number = match done.scalar().unwrap_or("?") {
+            "0" => return Ok(None),
+            "1" => "1 orphan".to_owned(),
+            many => format!("{many} orphans"),
+        };
+        // That some are there is known: what they are is told where the server says it in time.
+        let Ok(done) = read_rows(ctx.session, ctx.limits, &self.keys).await else { return Ok(Some(number)) };
+        let keys: Vec<String> = done.rows.iter().map(|row| self.key_text(row)).collect();
+        Ok(Some(if keys.is_empty() { number } else { format!("{number}, with {}", keys.join(" / ")) }))
+    }
+
+    fn key_text(&self, row: &[Option<String>]) -> String {
+        let value = |(column, value): (&String, &Option<String>)| {
+            let shown = value_text(value.as_deref());
+            let secret = value.is_some() && names_a_secret(column);
+            let shown = if secret { "*".repeat(shown.chars().count()) } else { shown };
+            format!("{} = {shown}", visible(column))
+        };
+        self.columns.iter().zip(row).map(value).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Check for ForeignKeys {
@@ -183,15 +236,9 @@ impl Check for ForeignKeys {
                 match &key.orphans {
                     None => unknown
                         .push(format!("{} is over periods, whose orphans are not looked for", key.name)),
-                    Some(query) => match read_rows(ctx.session, ctx.limits, query).await {
-                        Ok(done) if done.scalar() == Some("0") => {}
-                        Ok(done) => {
-                            let orphans = match done.scalar().unwrap_or("?") {
-                                "1" => "1 orphan".to_owned(),
-                                many => format!("{many} orphans"),
-                            };
-                            wrong.push(format!("{} has {orphans}", key.name));
-                        }
+                    Some(orphans) => match orphans.find(ctx).await {
+                        Ok(None) => {}
+                        Ok(Some(found)) => wrong.push(format!("{} has {found}", key.name)),
                         Err(failure) => unknown.push(format!("{}: {}", key.name, failure_text(&failure))),
                     },
                 }

@@ -124,9 +124,21 @@ async fn foreign_keys() {
          INSERT INTO child VALUES (2), (3)",
     );
     let wrong = world.one().await;
-    expect(&wrong, False, "public.simple.\"k;1\" has 1 orphan");
-    expect(&wrong, False, "public.full_match.k2 has 1 orphan");
-    expect(&wrong, False, "public.child.child_a_fkey has 2 orphans");
+    expect(&wrong, False, "public.simple.\"k;1\" has 1 orphan, with a = 9, b c = z");
+    expect(&wrong, False, "public.full_match.k2 has 1 orphan, with a = NULL, b = x");
+    expect(&wrong, False, "public.child.child_a_fkey has 2 orphans, with a = 2 / a = 3");
+    world.database.run(
+        "CREATE TABLE keys (api_key text PRIMARY KEY); CREATE TABLE uses (n int, api_key text REFERENCES keys);
+         SET session_replication_role = replica;
+         INSERT INTO uses SELECT n, 'sk' || n / 2 FROM generate_series(1, 10) n",
+    );
+    let wrong = world.one().await;
+    expect(
+        &wrong,
+        False,
+        "public.uses.uses_api_key_fkey has 10 orphans, with api_key = *** / api_key = *** / api_key = ***",
+    );
+    assert!(!wrong.found.contains("sk"), "{}", wrong.found);
     let world = check("foreign_keys", "tables = [\"t\"]");
     expect(&world.one().await, NotMeasured, "there is no t");
     world.database.run("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (p int); ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES p NOT VALID");
