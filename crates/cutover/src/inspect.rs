@@ -15,7 +15,7 @@ use crate::history::{journal, records};
 use crate::plan::build::{self, Built, Read};
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
-use crate::plan::{Target, prerequisites};
+use crate::plan::{Target, failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
 use crate::run::Run;
 use crate::verify::{self, Precondition};
@@ -78,14 +78,9 @@ impl Inspection {
             let open = self.built.history.begun(&step.migration)?.open()?;
             let unit = self.built.scripts.get(&index)?.units.get(usize::try_from(open.unit).ok()?)?;
             let outside = unit.outside.as_ref().filter(|outside| outside.retry == Retry::Unknown)?;
-            Some(format!(
-                "{}: an earlier run began {} (part {}) and nobody saw how it ended\n  hint: look whether its effect is there, \
-                 then say so with `cutover repair {version} --mark done` or `--mark not-done`",
-                step.path,
-                outside.what,
-                open.unit + 1,
-                version = step.migration.version
-            ))
+            let open =
+                failures::open(&outside.what, &format!("part {}", open.unit + 1), open.failure.as_ref());
+            Some(format!("{}: {open}\n  hint: {}", step.path, failures::decide(&step.migration)))
         })
     }
 

@@ -23,8 +23,8 @@ mod walk;
 use pg_query::NodeEnum;
 
 pub use model::{
-    Check, Control, Effects, IndexShape, ObjectKind, ObjectRef, Reference, Reindexed, Retry,
-    TEMPORARY_SCHEMA, TransactionRule,
+    Check, Control, Effects, ObjectKind, ObjectRef, Reference, Reindexed, Retry, TEMPORARY_SCHEMA,
+    TransactionRule,
 };
 
 pub use place::place_of;

@@ -17,7 +17,7 @@ pub use self::parts::{Part, Parts};
 use crate::hazard;
 use crate::migration::Migration;
 use crate::places::{self, FilePlace};
-use crate::plan::{UnitState, UnitSummary};
+use crate::plan::{UnitFailure, UnitState, UnitSummary};
 use crate::project::{Place, PlaceholderError};
 use crate::secrets::Secrets;
 use crate::source::{self, Opened, Passed, Vars};
@@ -214,14 +214,21 @@ impl Script {
         self.kept.as_ref().map(|(_, text)| text.clone())
     }
 
-    /// The units as plans show them, each with where it stands as `state` says.
-    pub fn unit_summaries(&self, state: impl Fn(usize) -> UnitState) -> Vec<UnitSummary> {
-        let summary = |(index, unit): (usize, &Unit)| UnitSummary {
-            transactional: unit.outside.is_none(),
-            statements: unit.count,
-            lines: self.parts.list.get(index).map(|part| part.lines),
-            why: unit.outside.as_ref().map(|outside| outside.what.clone()),
-            state: state(index),
+    /// The units as plans show them, each with what earlier runs made of it as `earlier` says.
+    pub fn unit_summaries(
+        &self,
+        earlier: impl Fn(usize) -> (UnitState, Option<UnitFailure>),
+    ) -> Vec<UnitSummary> {
+        let summary = |(index, unit): (usize, &Unit)| {
+            let (state, failure) = earlier(index);
+            UnitSummary {
+                transactional: unit.outside.is_none(),
+                statements: unit.count,
+                lines: self.parts.list.get(index).map(|part| part.lines),
+                why: unit.outside.as_ref().map(|outside| outside.what.clone()),
+                state,
+                failure,
+            }
         };
         self.units.iter().enumerate().map(summary).collect()
     }
