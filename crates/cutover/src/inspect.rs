@@ -279,7 +279,16 @@ mod tests {
         assert_eq!([&plan.steps[0].notes, &plan.steps[1].notes], [&expected[0], &expected[1]]);
         let later = "V3__c.sql:2: needs table d, which V4__d.sql creates, and that comes later: it must be in the database before";
         assert_eq!(plan.notes, [later]);
-        assert_eq!(inspection.stops(&[]).count(), 0);
+        let stops: Vec<String> = inspection.stops(&[]).map(|stop| stop.text).collect();
+        assert_eq!(stops.len(), 2, "{stops:?}");
+        for (stop, path) in stops.iter().zip(["V1__a.sql", "V2__b.sql"]) {
+            assert!(
+                stop.starts_with(&format!("{path}:1:1: it has no statements\n  hint: write its")),
+                "{stop}"
+            );
+            assert!(stop.contains("`--allow empty-migration` records it as applied"), "{stop}");
+        }
+        assert_eq!(inspection.stops(&["empty-migration".to_owned()]).count(), 0);
     }
 
     #[test]

@@ -705,6 +705,11 @@ impl<'a> Analysis<'a> {
         self.keep_items();
         if self.script.statements == 0 && self.script.errors.is_empty() {
             self.script.notes.push("it has no statements: it is only recorded as applied".to_owned());
+            let hint = "write its statements, delete the file, or declare it deferred in cutover.toml until it is written; \
+                        `--allow empty-migration` records it as applied"
+                .to_owned();
+            let message = "it has no statements".to_owned();
+            self.error(1, 1, message, Some(hint), String::new(), Some(hazard::EMPTY_MIGRATION));
         }
         self.show_places(vars);
         self.script
