@@ -48,7 +48,8 @@ pub struct Inspection {
 pub struct Stop {
     /// In words, with its place, one or more lines.
     pub text: String,
-    /// The configuration or what was asked for is wrong; otherwise it is the files and the database that say no.
+    /// What was asked for, the configuration, or the role and the server it is asked of are wrong; otherwise it is the
+    /// files, the history and the objects in the database that say no.
     pub configuration: bool,
 }
 
@@ -93,11 +94,14 @@ impl Inspection {
         let scripts = self.built.script_errors(allowed).map(ToString::to_string);
         let missing = self.missing.iter().map(ToString::to_string);
         let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
-        let of_configuration = self.checks.0.iter().map(ToString::to_string);
-        let of_configuration = of_configuration.chain(self.refused.iter().map(ToString::to_string));
+        let checks = self.checks.0.iter().map(ToString::to_string);
+        let refused = self
+            .refused
+            .iter()
+            .map(|error| Stop { text: error.to_string(), configuration: error.is_of_the_request() });
         let stop = |configuration: bool| move |text: String| Stop { text, configuration };
         let others = changed.chain(self.undecided()).chain(scripts).chain(missing).chain(preconditions);
-        of_configuration.map(stop(true)).chain(others.map(stop(false)))
+        checks.map(stop(true)).chain(refused).chain(others.map(stop(false)))
     }
 }
 
@@ -282,10 +286,8 @@ mod tests {
         let stops: Vec<String> = inspection.stops(&[]).map(|stop| stop.text).collect();
         assert_eq!(stops.len(), 2, "{stops:?}");
         for (stop, path) in stops.iter().zip(["V1__a.sql", "V2__b.sql"]) {
-            assert!(
-                stop.starts_with(&format!("{path}:1:1: it has no statements\n  hint: write its")),
-                "{stop}"
-            );
+            assert!(stop.starts_with(&format!("{path}:1:1: it has no statements\n")), "{stop}");
+            assert!(stop.contains("hint: write its statements, delete the file, or"), "{stop}");
             assert!(stop.contains("`--allow empty-migration` records it as applied"), "{stop}");
         }
         assert_eq!(inspection.stops(&["empty-migration".to_owned()]).count(), 0);
