@@ -12,18 +12,21 @@ use cutover_postgres::connect::ConnectError;
 use cutover_postgres::sandbox::SandboxError;
 use cutover_postgres::session::Failure;
 
-/// Exit codes. They are documented, and scripts rely on them.
+/// Exit codes. They are documented, and scripts rely on them. Before the first statement it is [`Exit::Usage`] where
+/// what was asked, the configuration or the surroundings must change, and [`Exit::No`] where the files, the history or
+/// the database must, whichever of them names what is amiss; once a run has begun, neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// What was asked for is done.
     Done = 0,
-    /// A check says no: findings, edited files, a false claim, something pending with `--exit-code`.
+    /// A check says no: files, history and database do not go together, a claim is false, something is pending with
+    /// `--exit-code`.
     No = 1,
     /// The command line, the configuration or the surroundings do not allow it.
     Usage = 2,
     /// The server cannot be reached, or the connection was lost.
     Connection = 3,
-    /// It failed and was rolled back.
+    /// A run that had begun stopped: a migration failed and was rolled back, or what must hold before it does not.
     RolledBack = 4,
     /// It failed, and a person must decide.
     NeedsPerson = 5,
@@ -114,6 +117,7 @@ impl From<ApplyError> for CliError {
 
 fn of_apply(error: &ApplyError) -> Exit {
     match error {
+        ApplyError::Select(error) if !error.is_of_the_request() => Exit::No,
         ApplyError::Select(_) | ApplyError::NotAllowed(_) | ApplyError::Checks(_) => Exit::Usage,
         ApplyError::Scripts(_) | ApplyError::Missing(_) | ApplyError::ChangedFiles(_) => Exit::No,
         ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,

@@ -228,3 +228,40 @@ fn thousands_of_problems_are_counted() {
     let json = place.run(&["plan", "--offline", "--format", "json"]);
     assert!(json.stdout.contains("0060_a.sql:1:8: syntax error"), "all of them are in the document");
 }
+
+/// Something is missing, whoever names it: the answer is no. What was asked is wrong: it must be asked otherwise.
+#[test]
+fn one_mistake_has_one_exit_code_whoever_finds_it() {
+    let all = [&["plan"][..], &["apply", "--dry-run"], &["apply"]];
+    let place = Place::new();
+    place.write("migrations/0002_b.sql", "CREATE INDEX ON missing (n);");
+    for arguments in all {
+        says(&place.run(arguments).ends_with(1), &["needs ", "missing", "which does not exist"]);
+    }
+    place.write("migrations/0002_b.sql", "CREATE TABLE b (n int);");
+    place.write("migrations/0003_c.sql", "CREATE TABLE c (n int);");
+    let stage = "[[stage]]\nid = \"1\"\ntitle = \"One\"\n\n[[stage.migration]]\nversion = \"0002\"\ndeferred = true\n\n\
+                 [[stage.migration]]\nversion = \"0003\"\nrequires = [\"0002\"]\n";
+    place.write("cutover.toml", &format!("{CONFIG}{stage}"));
+    for arguments in all {
+        says(&place.run(arguments).ends_with(1), &["migrations/0003_c.sql requires migrations/0002_b.sql"]);
+    }
+    place.write("cutover.toml", CONFIG);
+    for arguments in all {
+        let asked = [arguments, &["--to", "0009"]].concat();
+        says(&place.run(&asked).ends_with(2), &["no migration has version 0009"]);
+    }
+    place.run(&["apply"]).ends_with(0);
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    for arguments in all {
+        says(&place.run(arguments).ends_with(1), &["migrations/0001_a.sql is pending below"]);
+    }
+    let stage = "[[stage]]\nid = \"1\"\ntitle = \"One\"\nrequire_backup = true\n\n[[stage.migration]]\nversion = \"0004\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{stage}"));
+    place.write("migrations/0004_d.sql", "CREATE TABLE d (n int);");
+    std::fs::remove_file(place.folder.join("migrations/0001_a.sql")).unwrap();
+    for arguments in &all[1..] {
+        says(&place.run(arguments).ends_with(2), &["requires a backup", "--backup-dir"]);
+    }
+    assert_eq!(place.database().value("SELECT to_regclass('a') IS NULL AND to_regclass('d') IS NULL"), "t");
+}

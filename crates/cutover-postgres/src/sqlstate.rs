@@ -6,6 +6,10 @@ pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub const DEADLOCK_DETECTED: &str = "40P01";
 /// `serialization_failure`.
 pub const SERIALIZATION_FAILURE: &str = "40001";
+/// `statement_completion_unknown`.
+pub const STATEMENT_COMPLETION_UNKNOWN: &str = "40003";
+/// `transaction_resolution_unknown`.
+pub const TRANSACTION_RESOLUTION_UNKNOWN: &str = "08007";
 /// `query_canceled`: a cancel request or `statement_timeout`.
 pub const QUERY_CANCELED: &str = "57014";
 /// `admin_shutdown`: the server stops or the session was terminated.
@@ -77,6 +81,11 @@ pub fn is_shutdown(code: &str) -> bool {
     )
 }
 
+/// The server itself does not know what became of the statement or its transaction.
+pub fn leaves_outcome_open(code: &str) -> bool {
+    matches!(code, STATEMENT_COMPLETION_UNKNOWN | TRANSACTION_RESOLUTION_UNKNOWN)
+}
+
 /// The login was refused (class 28).
 pub fn is_authorization(code: &str) -> bool {
     code.starts_with("28")
@@ -110,5 +119,6 @@ mod tests {
     fn a_cancelled_query_is_no_shutdown() {
         assert!(is_shutdown(ADMIN_SHUTDOWN));
         assert!(!is_shutdown(QUERY_CANCELED));
+        assert!(leaves_outcome_open("08007") && !leaves_outcome_open(QUERY_CANCELED));
     }
 }

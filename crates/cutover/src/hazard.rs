@@ -22,6 +22,9 @@ pub const OWN_SCHEMA: &str = "own-schema";
 /// A SET in a file of several transactions.
 pub const LOST_SETTINGS: &str = "lost-settings";
 
+/// A file without a statement.
+pub const EMPTY_MIGRATION: &str = "empty-migration";
+
 /// Something that is refused unless it is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hazard {
@@ -36,7 +39,7 @@ pub struct Hazard {
 }
 
 /// Every code there is, in the order of the page.
-pub const HAZARDS: [Hazard; 9] = [
+pub const HAZARDS: [Hazard; 10] = [
     Hazard {
         code: EDITED_MIGRATION,
         meaning: "A file was changed after it was applied.",
@@ -104,6 +107,15 @@ pub const HAZARDS: [Hazard; 9] = [
         accepted: "The file is run, and each SET holds in its own part alone.",
         when: "When only the part that the SET stands in needs it. Otherwise qualify the names, set it in each part \
                with SET LOCAL, or split the file.",
+    },
+    Hazard {
+        code: EMPTY_MIGRATION,
+        meaning: "A file has no statement: nothing, or only comments, as `cutover new` makes it.",
+        accepted: "The file is recorded as applied. What is written into it later is an edit of an applied file and is not \
+                   run.",
+        when: "When the number is to be taken up without anything to do, for example where a change was found not to be \
+               needed. Otherwise write the statements, delete the file, or declare it `deferred` in `cutover.toml` until \
+               it is written.",
     },
 ];
 

@@ -15,7 +15,7 @@ use crate::history::{journal, records};
 use crate::plan::build::{self, Built, Read};
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
-use crate::plan::{Target, prerequisites};
+use crate::plan::{Target, failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
 use crate::run::Run;
 use crate::text;
@@ -49,7 +49,8 @@ pub struct Inspection {
 pub struct Stop {
     /// In words, with its place, one or more lines.
     pub text: String,
-    /// The configuration or what was asked for is wrong; otherwise it is the files and the database that say no.
+    /// What was asked for, the configuration, or the role and the server it is asked of are wrong; otherwise it is the
+    /// files, the history and the objects in the database that say no.
     pub configuration: bool,
 }
 
@@ -79,14 +80,9 @@ impl Inspection {
             let open = self.built.history.begun(&step.migration)?.open()?;
             let unit = self.built.scripts.get(&index)?.units.get(usize::try_from(open.unit).ok()?)?;
             let outside = unit.outside.as_ref().filter(|outside| outside.retry == Retry::Unknown)?;
-            Some(format!(
-                "{}: an earlier run began {} (part {}) and nobody saw how it ended\n  hint: look whether its effect is there, \
-                 then say so with `cutover repair {version} --mark done` or `--mark not-done`",
-                step.path,
-                outside.what,
-                open.unit + 1,
-                version = step.migration.version
-            ))
+            let open =
+                failures::open(&outside.what, &format!("part {}", open.unit + 1), open.failure.as_ref());
+            Some(format!("{}: {open}\n  hint: {}", step.path, failures::decide(&step.migration)))
         })
     }
 
@@ -99,11 +95,14 @@ impl Inspection {
         let scripts = self.built.script_errors(allowed).map(ToString::to_string);
         let missing = self.missing.iter().map(ToString::to_string);
         let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
-        let of_configuration = self.checks.0.iter().map(ToString::to_string);
-        let of_configuration = of_configuration.chain(self.refused.iter().map(ToString::to_string));
+        let checks = self.checks.0.iter().map(ToString::to_string);
+        let refused = self
+            .refused
+            .iter()
+            .map(|error| Stop { text: error.to_string(), configuration: error.is_of_the_request() });
         let stop = |configuration: bool| move |text: String| Stop { text, configuration };
         let others = changed.chain(self.undecided()).chain(scripts).chain(missing).chain(preconditions);
-        of_configuration.map(stop(true)).chain(others.map(stop(false)))
+        checks.map(stop(true)).chain(refused).chain(others.map(stop(false)))
     }
 }
 
@@ -289,7 +288,14 @@ mod tests {
         assert_eq!([&plan.steps[0].notes, &plan.steps[1].notes], [&expected[0], &expected[1]]);
         let later = "V3__c.sql:2: needs table d, which V4__d.sql creates, and that comes later: it must be in the database before";
         assert_eq!(plan.notes, [later]);
-        assert_eq!(inspection.stops(&[]).count(), 0);
+        let stops: Vec<String> = inspection.stops(&[]).map(|stop| stop.text).collect();
+        assert_eq!(stops.len(), 2, "{stops:?}");
+        for (stop, path) in stops.iter().zip(["V1__a.sql", "V2__b.sql"]) {
+            assert!(stop.starts_with(&format!("{path}:1:1: it has no statements\n")), "{stop}");
+            assert!(stop.contains("hint: write its statements, delete the file, or"), "{stop}");
+            assert!(stop.contains("`--allow empty-migration` records it as applied"), "{stop}");
+        }
+        assert_eq!(inspection.stops(&["empty-migration".to_owned()]).count(), 0);
     }
 
     #[test]

@@ -29,8 +29,8 @@ use pg_query::NodeEnum;
 pub use context::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation};
 pub use lock_mode::LockMode;
 pub use model::{
-    Check, Control, Effects, IndexShape, Lock, ObjectKind, ObjectRef, Reference, Reindexed, Retry,
-    TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Reindexed, Retry, TEMPORARY_SCHEMA,
+    TransactionRule, Work, WorkKind,
 };
 
 pub use place::place_of;

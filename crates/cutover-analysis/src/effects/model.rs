@@ -199,21 +199,6 @@ pub enum TransactionRule {
     Control(Control),
 }
 
-/// What can be told of an index without asking a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexShape {
-    /// It allows no two equal rows.
-    pub unique: bool,
-    /// Its access method, e.g. `btree`.
-    pub method: String,
-    /// Its key columns; `None` for an expression.
-    pub keys: Vec<Option<String>>,
-    /// Columns it carries besides.
-    pub included: Vec<String>,
-    /// It holds some of the rows only.
-    pub partial: bool,
-}
-
 /// How it can be found out whether a statement that was cut off has taken effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
@@ -223,8 +208,8 @@ pub enum Check {
         index: ObjectRef,
         /// Its table, if the statement names it.
         table: Option<ObjectRef>,
-        /// What the statement makes: an index of that name may be somebody else's.
-        shape: IndexShape,
+        /// Whether it allows no two equal rows.
+        unique: bool,
     },
     /// `DROP INDEX CONCURRENTLY`: done if the index is gone.
     IndexAbsent {

@@ -7,7 +7,7 @@ use pg_query::protobuf::{
 };
 
 use super::builder::Builder;
-use super::model::{Check, IndexShape, ObjectKind as Kind, ObjectRef};
+use super::model::{Check, ObjectKind as Kind, ObjectRef};
 use super::names;
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
@@ -191,25 +191,8 @@ fn index(create: &IndexStmt, to: &mut Builder) {
     }
     to.needs_all_in(&create.where_clause, "in the condition of an index");
     if create.concurrent {
-        let check = Check::IndexValid { index, table: Some(table), shape: shape(create) };
+        let check = Check::IndexValid { index, table: Some(table), unique: create.unique };
         to.forbidden_checkable("CREATE INDEX CONCURRENTLY", check);
-    }
-}
-
-fn shape(create: &IndexStmt) -> IndexShape {
-    let columns = |nodes: &[Node]| -> Vec<Option<String>> {
-        let elements = nodes.iter().filter_map(|node| match node.node.as_ref() {
-            Some(NodeEnum::IndexElem(element)) => Some(element),
-            _ => None,
-        });
-        elements.map(|element| element.expr.is_none().then(|| element.name.clone())).collect()
-    };
-    IndexShape {
-        unique: create.unique,
-        method: if create.access_method.is_empty() { "btree" } else { &create.access_method }.to_owned(),
-        keys: columns(&create.index_params),
-        included: columns(&create.index_including_params).into_iter().flatten().collect(),
-        partial: create.where_clause.is_some(),
     }
 }
 

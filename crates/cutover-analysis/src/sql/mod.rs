@@ -5,6 +5,7 @@
 mod depth;
 mod directive;
 mod ffi;
+mod index_text;
 mod item;
 mod keywords;
 pub(crate) mod lexer;
@@ -17,6 +18,7 @@ mod routine;
 mod splitter;
 pub(crate) mod tokens;
 
+pub use index_text::index_definition;
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};
 pub use passwords::{names_a_secret, password_spans, passwords};

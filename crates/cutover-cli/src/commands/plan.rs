@@ -121,14 +121,15 @@ pub(crate) fn show(app: &App, inspection: &Inspection, allowed: &[String]) -> Re
     Ok(())
 }
 
-/// Ends with everything that would stop a run of this plan before its first statement, if anything would.
+/// Ends with everything that would stop a run of this plan before its first statement, if anything would. `others` are
+/// about what was asked for, the role or the server.
 pub(crate) fn refuse(
     inspection: &Inspection,
     allowed: &[String],
     others: Vec<String>,
 ) -> Result<(), CliError> {
     let mut stops: Vec<Stop> = inspection.stops(allowed).collect();
-    stops.extend(others.into_iter().map(|text| Stop { text, configuration: false }));
+    stops.extend(others.into_iter().map(|text| Stop { text, configuration: true }));
     if stops.is_empty() {
         return Ok(());
     }

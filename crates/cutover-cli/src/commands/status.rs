@@ -329,7 +329,7 @@ fn steps<'a>(out: &mut String, steps: impl Iterator<Item = &'a Step>, all: bool)
 
 /// Whether an earlier run began it and did not finish it.
 fn is_begun(step: &Step) -> bool {
-    step.units.iter().any(|unit| !unit.state.is_pending())
+    step.units.iter().any(|unit| matches!(unit.state, UnitState::Begun | UnitState::Done))
 }
 
 fn begun(step: &Step) -> String {

@@ -1,12 +1,17 @@
 //! What the catalogue says of indexes that are built, rebuilt or dropped concurrently, and of what is left of them when
-//! that is cut off. It only looks.
+//! that is cut off. It changes nothing.
 //!
 //! Asked on the worker, which has the user's search path. An index that is not valid and whose table another session is
 //! working on may be that session's: it is told apart.
 
-use cutover_analysis::effects::{IndexShape, ObjectRef, Reindexed};
-use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
-use cutover_postgres::session::{Failure, Session};
+use std::time::Duration;
+
+use cutover_analysis::effects::{ObjectRef, Reindexed};
+use cutover_analysis::sql::{index_definition, quote_ident, quote_literal, quote_qualified};
+use cutover_postgres::session::{Failure, ServerMessage, Session};
+use cutover_postgres::sqlstate;
+
+use crate::secrets::without_passwords;
 
 /// State of an index in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,30 +53,98 @@ fn is_named((index, table): Named<'_>) -> String {
     }
 }
 
-/// Whether an index is what a statement makes, as far as names of columns tell: expressions and conditions are not
-/// compared.
-pub(super) async fn has_shape(
+/// Whether an index is what a statement makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Likeness {
+    Same,
+    /// What the index is, and what the statement makes.
+    Different(String, String),
+    /// Why it could not be found out.
+    Unknown(String),
+}
+
+/// What is asked of an index: everything that decides which rows it finds, and how; not its name, table and tablespace.
+/// Expressions and conditions are shown as the server understood them, so that spelling does not matter.
+const WHAT_IT_IS: &str = "SELECT pg_catalog.jsonb_build_array(i.indisunique, pg_catalog.to_jsonb(i) -> 'indnullsnotdistinct',
+           i.indisprimary, i.indisexclusion, m.amname, i.indnkeyatts, i.indclass::text, i.indcollation::text, i.indoption::text,
+           c.reloptions, ARRAY(SELECT a.attoptions::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid ORDER BY a.attnum),
+           columns, condition)::text,
+       pg_catalog.concat(CASE WHEN i.indisunique THEN 'UNIQUE ' END,
+           pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), 'USING .*'))
+  FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = c.relam
+  CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_expr(i.indpred, i.indrelid),
+           ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, n, false) FROM pg_catalog.generate_series(1, i.indnatts) AS n))
+       AS texts (condition, columns)";
+
+/// Whether a valid index is what a statement makes: the statement makes one on an empty copy of the table, in a
+/// transaction that is rolled back, and the two are compared. The copy has the table's name, which a condition may repeat.
+///
+/// # Errors
+/// As the server says where the answer may be another one later: a lock or a connection. What it refuses otherwise (no
+/// right to make temporary tables) is [`Likeness::Unknown`].
+pub(super) async fn likeness(
     session: &mut Session,
     named: Named<'_>,
-    shape: &IndexShape,
-) -> Result<bool, Failure> {
+    unique: bool,
+    statement: &str,
+    lock_timeout: Duration,
+) -> Result<Likeness, Failure> {
+    let (Some(table), Some(definition)) = (named.1, index_definition(statement)) else {
+        return Ok(Likeness::Unknown("the statement is not spelled in a way that is understood".to_owned()));
+    };
+    let copy = quote_qualified("pg_temp", &table.name);
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout = {}; CREATE TEMPORARY TABLE {copy} (LIKE {})",
+        lock_timeout.as_millis(),
+        name_of(table)
+    );
+    // Before the copy is there: its name comes first on any search path.
     let look = format!(
-        "SELECT i.indisunique, m.amname::text, i.indpred IS NOT NULL, i.indnkeyatts::int4,
-                ARRAY(SELECT coalesce(a.attname::text, '') FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (n, ord)
-                        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n ORDER BY k.ord)
-           FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-           JOIN pg_catalog.pg_am m ON m.oid = c.relam JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-          WHERE {}",
+        "{WHAT_IT_IS} JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {}",
         is_named(named)
     );
-    let rows = session.query(&look, &[]).await?;
-    let Some(row) = rows.first() else { return Ok(false) };
-    let keys = shape.keys.iter().map(|key| key.clone().unwrap_or_default());
-    let columns: Vec<String> = keys.chain(shape.included.iter().cloned()).collect();
-    let found: (bool, String, bool, i32, Vec<String>) =
-        (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
-    let key_count = i32::try_from(shape.keys.len()).unwrap_or(i32::MAX);
-    Ok(found == (shape.unique, shape.method.clone(), shape.partial, key_count, columns))
+    let unique = if unique { "UNIQUE " } else { "" };
+    let create = format!("CREATE {unique}INDEX ON {copy} {definition}");
+    let look_at_made =
+        format!("{WHAT_IT_IS} WHERE i.indrelid = {}::pg_catalog.regclass", quote_literal(&copy));
+    let result = compare(session, [&look, &begin, &create, &look_at_made]).await;
+    if !session.is_closed() {
+        let _ = session.execute("ROLLBACK").await;
+    }
+    match result {
+        Err(Failure::Server(message)) if !may_pass(&message) => {
+            Ok(Likeness::Unknown(without_passwords(&message.message)))
+        }
+        other => other,
+    }
+}
+
+/// An error that says nothing of the statement.
+fn may_pass(message: &ServerMessage) -> bool {
+    message.is_fatal()
+        || sqlstate::is_retryable_lock(&message.code)
+        || sqlstate::is_out_of_resources(&message.code)
+        || message.code == sqlstate::QUERY_CANCELED
+}
+
+async fn compare(
+    session: &mut Session,
+    [look, begin, create, look_at_made]: [&str; 4],
+) -> Result<Likeness, Failure> {
+    let there = what_it_is(session, look).await?;
+    session.execute(begin).await?;
+    session.execute(create).await?;
+    let made = what_it_is(session, look_at_made).await?;
+    Ok(match (there, made) {
+        (Some(there), Some(made)) if there.0 == made.0 => Likeness::Same,
+        (Some(there), Some(made)) => Likeness::Different(there.1, made.1),
+        _ => Likeness::Unknown("it is gone".to_owned()),
+    })
+}
+
+async fn what_it_is(session: &mut Session, look: &str) -> Result<Option<(String, String)>, Failure> {
+    let rows = session.query(look, &[]).await?;
+    Ok(rows.first().map(|row| (row.get(0), row.get(1))))
 }
 
 /// What is known of one index.

@@ -49,7 +49,7 @@ use crate::history::{journal, lock, records, schema};
 use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::select::Selection;
-use crate::plan::{StepState, Target};
+use crate::plan::{StepState, Target, failures};
 use crate::project::Project;
 use crate::run::{EventKind, EventSink, FORMAT_VERSION, Outcome, Run};
 use crate::secrets::Secrets;
@@ -515,7 +515,13 @@ fn step<'a>(
         vars: &project.vars,
         config: &project.apply,
         done: u32::try_from(done).unwrap_or(u32::MAX),
-        open_unit: open_unit.map(|unit| OpenUnit { unit: unit.unit, run: unit.run.clone() }),
+        open_unit: open_unit.map(|unit| OpenUnit {
+            unit: unit.unit,
+            run: unit.run.clone(),
+            failure: unit.failure.clone(),
+        }),
+        has_failed: built.history.failed(&migration.id).is_some(),
+        failed_before: built.plan.steps.get(index).and_then(failures::of_step),
         text_is_kept: begun.is_some_and(|begun| begun.checksum == migration.checksums.normalised),
         was_deferred: built.history.deferred.contains(&migration.id),
         next_is_transactional,

@@ -7,17 +7,21 @@
 use cutover_analysis::effects::{Check, ObjectRef, Reindexed, Retry};
 use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::sqlstate;
 use tokio::time::Instant;
 
 use super::failure::{self, StepFailure};
 use super::feed::Feed;
-use super::indexes::{self, IndexState, Named};
+use super::indexes::{self, IndexState, Likeness, Named};
 use super::locate::Place;
 use super::step::{OpenUnit, Step, Tools, lock_timeout};
 use super::worker::{Notices, Trouble};
+use crate::history::units::Ending;
 use crate::history::{lock, units};
+use crate::plan::failures;
 use crate::run::{EventKind, Outcome};
 use crate::script::{Outside, Unit};
+use crate::text::visible;
 
 /// Runs one statement outside a transaction.
 pub(super) async fn run(
@@ -31,8 +35,10 @@ pub(super) async fn run(
     let start = Instant::now();
     feed.seek(unit).map_err(|why| failure::unreadable(step, index, &why))?;
     let statement = feed.one().map_err(|why| failure::unreadable(step, index, &why))?;
-    // A build that failed long ago would make IF NOT EXISTS succeed without an index that works.
-    clear_invalid(step, index, outside, tools).await?;
+    // What is left of it is ours only where the journal says that it was begun.
+    if step.open_unit.as_ref().is_some_and(|open| usize::try_from(open.unit) == Ok(index)) {
+        clear_invalid(step, index, outside, tools).await?;
+    }
     name_is_free(step, index, outside, &statement, tools).await?;
     journal_unit(step, index, false, tools).await?;
     tools.watch.forget();
@@ -96,15 +102,15 @@ async fn after_failure(
     place: Option<Place>,
     tools: &mut Tools<'_, '_, '_>,
 ) -> StepFailure {
-    let lost = matches!(trouble, Trouble::Lost { .. });
     let mut failed = failure::from_trouble(step, index, &trouble, place.as_ref(), tools);
-    if lost {
+    if is_open(&trouble, &mut failed) {
         failed.state = format!(
             "{} of {} may still be running or be done; the next run looks and finishes it, or asks",
             outside.what, step.migration.path
         );
         return failed;
     }
+    let ending = ending(&trouble, tools);
     let never_there = matches!(&trouble, Trouble::Refused { message, .. } if message.code == "42704");
     tools.watch.forget();
     // Whoever asked to cancel wants the database clean all the same; that it is asked again is not heard here.
@@ -113,12 +119,65 @@ async fn after_failure(
     let _ = tools.worker.session.execute("SELECT 1").await;
     match &outside.retry {
         Retry::Checkable(Check::IndexAbsent { index: gone }) if !never_there => {
-            finish_drop(step, index, (outside, gone), &mut failed, tools).await;
+            finish_drop(step, index, (outside, gone), ending.as_ref(), &mut failed, tools).await;
         }
-        _ => clean_up(step, index, outside, &mut failed, tools).await,
+        _ => clean_up(step, index, outside, ending.as_ref(), &mut failed, tools).await,
     }
     tools.watch.deaf = false;
     failed
+}
+
+/// Whether it is open what became of a statement that did not succeed; says in `failed` where the session is gone.
+///
+/// Before the server sends an ERROR it has rolled back the transaction that the statement was in, whatever the code: a
+/// cancel request or a timeout (57014) that comes after the commit cancels nothing, and the statement succeeds. So the
+/// end is known; what earlier transactions of the same statement did (VACUUM, CALL, … CONCURRENTLY) is not the code's to
+/// tell, but [`Retry`]'s. It is open
+/// - where the session ends with it (FATAL, PANIC, 57P01 and its like): that may happen after a commit and before the
+///   answer, and nothing can be looked at or recorded on it;
+/// - where the code says that nobody knows (40003, 08007): functions and foreign servers may raise these.
+fn is_open(trouble: &Trouble, failed: &mut StepFailure) -> bool {
+    let Trouble::Refused { message, .. } = trouble else { return matches!(trouble, Trouble::Lost { .. }) };
+    if message.is_fatal() || sqlstate::is_shutdown(&message.code) {
+        failed.outcome = Outcome::ConnectionLost;
+        failed.lost = Some(true);
+        return true;
+    }
+    sqlstate::leaves_outcome_open(&message.code)
+}
+
+/// The error that a statement ended with, as the journal keeps it; `None` where it was not run at all.
+fn ending(trouble: &Trouble, tools: &Tools<'_, '_, '_>) -> Option<Ending> {
+    let (code, message) = match trouble {
+        Trouble::Refused { message, .. } => (message.code.as_str(), message.message.as_str()),
+        Trouble::Cancelled if tools.watch.gave_up => {
+            (sqlstate::QUERY_CANCELED, "waited too long for other sessions (lock_wait)")
+        }
+        Trouble::Cancelled => (sqlstate::QUERY_CANCELED, "interrupted"),
+        _ => return None,
+    };
+    let message = tools.recorder.secrets().star(message);
+    Some(Ending { code: code.to_owned(), message: visible(&message) })
+}
+
+/// Keeps the error of a statement of which something may be left.
+async fn keep_ending(step: &Step<'_>, index: usize, ending: Option<&Ending>, tools: &mut Tools<'_, '_, '_>) {
+    let Some(ending) = ending else { return };
+    let number = u32::try_from(index).unwrap_or(u32::MAX);
+    let record = units::ended_with(step.project, &step.migration.id, number, ending);
+    // Without it the next run says less; what it does is the same.
+    if let Err(failure) = write(step, index, &record, tools).await {
+        tracing::debug!(why = failure.message, "the error of the statement is not in the journal");
+    }
+}
+
+/// The record of a begun unit of which nothing is there.
+fn failed_unit(step: &Step<'_>, number: u32, ending: Option<&Ending>) -> String {
+    let (project, id) = (step.project, &step.migration.id);
+    ending.map_or_else(
+        || units::forget(project, id, number),
+        |ending| units::failed(project, id, number, ending),
+    )
 }
 
 /// Removes what a failed statement left behind, and says in `failed` what could not be.
@@ -126,6 +185,7 @@ async fn clean_up(
     step: &Step<'_>,
     index: usize,
     outside: &Outside,
+    ending: Option<&Ending>,
     failed: &mut StepFailure,
     tools: &mut Tools<'_, '_, '_>,
 ) {
@@ -137,17 +197,18 @@ async fn clean_up(
         // Who was in the way is part of the message already.
         let first = cleaning.message.lines().next().unwrap_or_default();
         failed.state = format!("{first}; the next run looks again");
+        keep_ending(step, index, ending, tools).await;
         return;
     }
     if outside.retry == Retry::Unknown && !outside.atomic {
         failed.state = format!(
-            "{} of {} failed; what it did before it failed is not known: look what is there, then say so with \
-             `cutover repair {version} --mark done` or `--mark not-done`",
+            "{} of {} failed; what it did before it failed is not known: {}",
             outside.what,
             step.migration.path,
-            version = step.migration.id.version
+            failures::decide(&step.migration.id)
         );
         failed.outcome = Outcome::NeedsDecision;
+        keep_ending(step, index, ending, tools).await;
         return;
     }
     if let Retry::Reindex(reindexed) = &outside.retry {
@@ -161,7 +222,7 @@ async fn clean_up(
     }
     // Nothing of it stands in the way, so the journal need not ask about it.
     let number = u32::try_from(index).unwrap_or(u32::MAX);
-    let record = units::forget(step.project, &step.migration.id, number);
+    let record = failed_unit(step, number, ending);
     if let Err(failure) = write(step, index, &record, tools).await {
         failed.state = format!("{}\n{}", failed.state, failure.message);
     }
@@ -173,6 +234,7 @@ async fn finish_drop(
     step: &Step<'_>,
     index: usize,
     (outside, gone): (&Outside, &ObjectRef),
+    ending: Option<&Ending>,
     failed: &mut StepFailure,
     tools: &mut Tools<'_, '_, '_>,
 ) {
@@ -183,22 +245,25 @@ async fn finish_drop(
         Ok(state) => state,
         Err(error) => {
             failed.state = format!("{again} (the catalogue could not be read: {error})");
+            keep_ending(step, index, ending, tools).await;
             return;
         }
     };
     let number = u32::try_from(index).unwrap_or(u32::MAX);
     let record = match state {
-        IndexState::Valid => units::forget(step.project, &step.migration.id, number),
+        IndexState::Valid => failed_unit(step, number, ending),
         // Removed by its last transaction, whatever was said after it.
         IndexState::Missing => done_unit(step, number, tools),
         IndexState::Building(_) => {
             failed.state = format!("{again}; another session is at work on its table");
+            keep_ending(step, index, ending, tools).await;
             return;
         }
         IndexState::Invalid(schema, index_name) => {
             if let Err(dropping) = drop_invalid(step, index, (&schema, &index_name), tools).await {
                 let first = dropping.message.lines().next().unwrap_or_default();
                 failed.state = format!("{first}; the next run of {path} removes it");
+                keep_ending(step, index, ending, tools).await;
                 return;
             }
             failed.state = format!(
@@ -231,7 +296,8 @@ fn at_work(step: &Step<'_>, index: usize, name: &str) -> StepFailure {
 }
 
 /// A name that is taken is refused before the statement is journaled: after a crash, an index of that name would
-/// otherwise be taken for ours.
+/// otherwise be taken for ours. One that is not valid is nothing we left, or the journal would know: it is not ours to
+/// drop, and IF NOT EXISTS would pass over it and leave an index that nobody can use.
 async fn name_is_free(
     step: &Step<'_>,
     index: usize,
@@ -241,16 +307,27 @@ async fn name_is_free(
 ) -> Result<(), StepFailure> {
     let Some(check) = index_check(&outside.retry) else { return Ok(()) };
     let words = statement.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
-    if words.contains(" IF NOT EXISTS ") {
-        return Ok(());
-    }
+    let may_exist = words.contains(" IF NOT EXISTS ");
     let state = indexes::state(&mut tools.worker.session, check)
         .await
         .map_err(|error| failed_look(step, index, &error))?;
-    if state != IndexState::Valid {
-        return Ok(());
-    }
-    let message = format!("{}: index {} exists already", step.migration.path, quote_ident(&check.0.name));
+    let path = &step.migration.path;
+    let message = match state {
+        IndexState::Missing => return Ok(()),
+        IndexState::Valid if may_exist => return Ok(()),
+        IndexState::Valid => format!("{path}: index {} exists already", quote_ident(&check.0.name)),
+        IndexState::Building(name) => return Err(at_work(step, index, &name)),
+        IndexState::Invalid(schema, name) => {
+            let skipped = if may_exist { ", and IF NOT EXISTS would leave it so" } else { "" };
+            let full = quote_qualified(&schema, &name);
+            format!(
+                "{path}: index {full} exists already and is not valid{skipped}; it is not this project's work: no run of it \
+                 has begun this statement and left anything\n  \
+                 hint: DROP INDEX CONCURRENTLY {full}, and this statement builds it; or keep it: REINDEX INDEX CONCURRENTLY \
+                 {full} makes it valid, ALTER INDEX {full} RENAME TO … takes it out of the way"
+            )
+        }
+    };
     Err(StepFailure::clean(message, failure::rolled_back(step, index)))
 }
 
@@ -384,12 +461,13 @@ fn failed_look(step: &Step<'_>, index: usize, error: &Failure) -> StepFailure {
 pub(super) async fn settle(
     step: &Step<'_>,
     open: &OpenUnit,
+    feed: &mut Feed<'_>,
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<bool, StepFailure> {
     let index = usize::try_from(open.unit).unwrap_or(usize::MAX);
     // The same statement, which the file has put into a transaction since: what became of it is as open as before.
-    let Some(Unit { outside: Some(outside), .. }) = step.script.units.get(index) else {
-        return Err(undecided(step, index, "a statement outside a transaction"));
+    let Some(unit @ Unit { outside: Some(outside), .. }) = step.script.units.get(index) else {
+        return Err(undecided(step, open, "a statement outside a transaction", None));
     };
     wait_for_owner(step, &open.run, tools).await?;
     let done = match &outside.retry {
@@ -398,55 +476,77 @@ pub(super) async fn settle(
             clear_leftovers(step, index, reindexed, tools).await?;
             false
         }
-        Retry::Checkable(check) => match is_done(check, &mut tools.worker.session).await {
-            Ok(Some(done)) => done,
-            Ok(None) => return Err(undecided(step, index, &outside.what)),
-            Err(error) => return Err(failed_look(step, index, &error)),
-        },
-        Retry::Unknown => return Err(undecided(step, index, &outside.what)),
+        Retry::Checkable(check) => {
+            feed.seek(unit).map_err(|why| failure::unreadable(step, index, &why))?;
+            let statement = feed.one().map_err(|why| failure::unreadable(step, index, &why))?;
+            match is_done(step, check, &statement, &mut tools.worker.session).await {
+                Ok(Settled::Done) => true,
+                Ok(Settled::NotDone) => false,
+                Ok(Settled::Open(why)) => return Err(undecided(step, open, &outside.what, why)),
+                Err(error) => return Err(failed_look(step, index, &error)),
+            }
+        }
+        Retry::Unknown => return Err(undecided(step, open, &outside.what, None)),
     };
-    let run = tools.recorder.run().to_owned();
-    let record = if done {
-        units::mark_done(step.project, &run, &step.migration.id, open.unit)
-    } else {
-        units::forget_attempt(step.project, &step.migration.id, open.unit)
-    };
-    write(step, index, &record, tools).await?;
+    // One that is not done stays in the journal until it is begun again: what is left of it is known to be ours by that.
+    if done {
+        let record = done_unit(step, open.unit, tools);
+        write(step, index, &record, tools).await?;
+    }
     Ok(done)
 }
 
-/// What the catalogue says of a statement whose end nobody saw; `None` where it cannot say.
-async fn is_done(check: &Check, session: &mut Session) -> Result<Option<bool>, Failure> {
+/// What the catalogue says of a statement whose end nobody saw.
+enum Settled {
+    Done,
+    NotDone,
+    /// It cannot say; why, where there is something to tell.
+    Open(Option<String>),
+}
+
+async fn is_done(
+    step: &Step<'_>,
+    check: &Check,
+    statement: &str,
+    session: &mut Session,
+) -> Result<Settled, Failure> {
+    let settled = |done: bool| if done { Settled::Done } else { Settled::NotDone };
     match check {
-        Check::IndexValid { index, table, shape } if !index.name.is_empty() => {
+        Check::IndexValid { index, table, unique } if !index.name.is_empty() => {
             let named = (index, table.as_ref());
             if indexes::state(session, named).await? != IndexState::Valid {
-                return Ok(Some(false));
+                return Ok(Settled::NotDone);
             }
             // Somebody else may have made another one of that name since.
-            Ok(indexes::has_shape(session, named, shape).await?.then_some(true))
+            let name = quote_ident(&index.name);
+            let limit = step.config.lock_timeout;
+            Ok(match indexes::likeness(session, named, *unique, statement, limit).await? {
+                Likeness::Same => Settled::Done,
+                Likeness::Different(here, made) => Settled::Open(Some(format!(
+                    "index {name} is there, but it is not what the statement makes\n  there:     {here}\n  statement: {made}"
+                ))),
+                Likeness::Unknown(why) => Settled::Open(Some(format!(
+                    "index {name} is there, and whether it is what the statement makes could not be found out: {why}"
+                ))),
+            })
         }
         Check::IndexAbsent { index } => {
             let state = indexes::state(session, (index, None)).await?;
-            Ok(Some(state == IndexState::Missing))
+            Ok(settled(state == IndexState::Missing))
         }
-        _ => Ok(None),
+        _ => Ok(Settled::Open(None)),
     }
 }
 
-fn undecided(step: &Step<'_>, index: usize, what: &str) -> StepFailure {
-    let (path, units) = (&step.migration.path, step.script.units.len());
-    StepFailure::undecided(
-        format!(
-            "{path}: an earlier run began {what} (part {} of {units}) and never learned how it ended",
-            index + 1,
-        ),
-        format!(
-            "nothing was run; look whether its effect is there, then say so with \
-             `cutover repair {} --mark done` or `--mark not-done`",
-            step.migration.id.version
-        ),
-    )
+fn undecided(step: &Step<'_>, open: &OpenUnit, what: &str, why: Option<String>) -> StepFailure {
+    let part = format!("part {} of {}", open.unit.saturating_add(1), step.script.units.len());
+    let mut message =
+        format!("{}: {}", step.migration.path, failures::open(what, &part, open.failure.as_ref()));
+    if let Some(why) = why {
+        message.push_str("\n  ");
+        message.push_str(&why);
+    }
+    StepFailure::undecided(message, format!("nothing was run; {}", failures::decide(&step.migration.id)))
 }
 
 /// Waits until the session of the run that began the unit is gone: its statement may still be running.

@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = 2;
 impl Step<'_> {
     /// Whether it may be sent before the step before it has ended.
     pub(super) fn may_be_pipelined(&self) -> bool {
-        let fresh = self.done == 0 && self.open_unit.is_none();
+        let fresh = self.has_no_units();
         fresh
             && self.script.is_small(WINDOW_STATEMENTS)
             && self.script.opaque.is_none()

@@ -17,6 +17,7 @@ use super::worker::{Closing, FIRST_LOCK_TIMEOUT, Notices, Record, Trouble, Worke
 use crate::history::{journal, units};
 use crate::jitter::Jitter;
 use crate::migration::Migration;
+use crate::plan::UnitFailure;
 use crate::project::ApplyConfig;
 use crate::run::{EventKind, PartsDone};
 use crate::script::{Script, Unit};
@@ -26,6 +27,7 @@ use crate::source::Vars;
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Everything a step needs to know.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Step<'a> {
     /// Its migration's place in the project.
     pub(super) index: usize,
@@ -39,6 +41,10 @@ pub(super) struct Step<'a> {
     pub(super) done: u32,
     /// A unit that an earlier run began outside a transaction, with an outcome nobody knows.
     pub(super) open_unit: Option<OpenUnit>,
+    /// The journal has an attempt that left nothing behind.
+    pub(super) has_failed: bool,
+    /// What is to be said of a statement that failed in an earlier run.
+    pub(super) failed_before: Option<String>,
     /// The journal has the text of the file as it is now.
     pub(super) text_is_kept: bool,
     /// An earlier run recorded that it is left for later.
@@ -53,6 +59,8 @@ pub(super) struct OpenUnit {
     pub(super) unit: u32,
     /// The run that began it.
     pub(super) run: String,
+    /// The error it ended with, where that was seen.
+    pub(super) failure: Option<UnitFailure>,
 }
 
 /// The lock timeout of an attempt: short at first, then longer, so that a busy table is had in the end. Behind a reader
@@ -95,7 +103,7 @@ impl Step<'_> {
 
     /// What is to be said of it before it runs, e.g. that its outer transaction is replaced.
     pub(super) fn tell_notes(&self, recorder: &mut Recorder<'_>) {
-        for note in &self.script.notes {
+        for note in self.script.notes.iter().chain(&self.failed_before) {
             let migration = self.migration.id.clone();
             recorder.mention(EventKind::StepNote { migration, note: note.clone() });
         }
@@ -128,7 +136,7 @@ impl Step<'_> {
         let mut attempts = attempted + 1;
         let mut feed = Feed::new(self.script, self.migration, self.vars);
         if let Some(open) = &self.open_unit
-            && outside::settle(self, open, tools).await?
+            && outside::settle(self, open, &mut feed, tools).await?
         {
             *done += 1;
         }
@@ -319,6 +327,11 @@ impl Step<'_> {
         Ok(record)
     }
 
+    /// Whether the journal has none of its units.
+    pub(super) fn has_no_units(&self) -> bool {
+        self.done == 0 && self.open_unit.is_none() && !self.has_failed
+    }
+
     /// What of the migration is applied when that many of its units are done.
     pub(super) fn parts(&self, done: usize) -> PartsDone {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -349,7 +362,7 @@ impl Step<'_> {
         });
         let more = [
             events,
-            if self.script.is_one_transaction() && self.done == 0 && self.open_unit.is_none() {
+            if self.script.is_one_transaction() && self.has_no_units() {
                 String::new()
             } else {
                 units::forget_all(self.project, &self.migration.id)

@@ -420,6 +420,9 @@ pub fn renumber(project: &str, moves: &[Renumbering]) -> String {
         );
         let (name, path) = (quote_literal(to_name), quote_literal(to_path));
         text.push(format!("UPDATE cutover.migration SET {identity}, name = {name}, path = {path} {moving}"));
+        // An attempt under the number that it gets now, of a file that has left it.
+        let failed = super::units::of(project, to);
+        text.push(format!("DELETE FROM cutover.unit WHERE {failed} AND state = 'failed'"));
         text.push(format!("UPDATE cutover.unit SET {identity} {moving}"));
         text.push(format!("UPDATE cutover.begun SET {identity}, path = {path} {moving}"));
         text.push(delete_deferral(project, to));

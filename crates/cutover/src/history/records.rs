@@ -7,7 +7,7 @@ use cutover_postgres::session::Session;
 use super::differences::Renumbering;
 use super::{HistoryError, compress};
 use crate::migration::{Migration, MigrationId, Version};
-use crate::plan::{Lines, UnitState};
+use crate::plan::{Lines, UnitFailure, UnitState};
 use crate::project::Project;
 
 /// One applied migration.
@@ -38,6 +38,19 @@ pub struct UnitRow {
     pub lines: Lines,
     /// Run that began it.
     pub run: String,
+    /// The error it ended with, where that was seen; what it left behind is open all the same.
+    pub failure: Option<UnitFailure>,
+}
+
+/// A unit that ended with an error outside a transaction, and of which nothing is in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedUnit {
+    /// Number of the unit, from 0.
+    pub unit: u32,
+    /// What its text was known by then, see [`crate::script::Part::digest`].
+    pub digest: String,
+    /// The error.
+    pub failure: UnitFailure,
 }
 
 /// A migration that is begun but not finished.
@@ -57,7 +70,7 @@ impl Begun {
         self.units.iter().take_while(|unit| unit.done).count()
     }
 
-    /// The unit that was begun outside a transaction and whose end nobody recorded.
+    /// The unit that was begun outside a transaction and of which it is not known what is there.
     pub fn open(&self) -> Option<&UnitRow> {
         self.units.iter().find(|unit| !unit.done)
     }
@@ -79,6 +92,7 @@ pub struct History {
     applied: HashMap<MigrationId, Applied>,
     highest: HashMap<String, Version>,
     begun: HashMap<MigrationId, Begun>,
+    failed: HashMap<MigrationId, FailedUnit>,
     /// Migrations that a run was told to leave for later.
     pub deferred: BTreeSet<MigrationId>,
 }
@@ -117,6 +131,11 @@ impl History {
         self.begun.get(id)
     }
 
+    /// The unit of a migration that is not applied which a run tried last, where it left nothing but its error.
+    pub fn failed(&self, id: &MigrationId) -> Option<&FailedUnit> {
+        self.failed.get(id)
+    }
+
     /// All migrations that are begun but not finished, in no particular order.
     pub fn all_begun(&self) -> impl Iterator<Item = (&MigrationId, &Begun)> {
         self.begun.iter()
@@ -135,9 +154,16 @@ impl History {
         }
         let taken: Vec<_> = moves
             .iter()
-            .map(|one| (one, self.applied.remove(&one.from), self.begun.remove(&one.from)))
+            .map(|one| {
+                let from = &one.from;
+                (one, self.applied.remove(from), self.begun.remove(from), self.failed.remove(from))
+            })
             .collect();
-        for (Renumbering { to, to_path, .. }, applied, begun) in taken {
+        for (Renumbering { to, to_path, .. }, applied, begun, failed) in taken {
+            self.failed.remove(to);
+            if let Some(failed) = failed {
+                self.failed.insert(to.clone(), failed);
+            }
             if let Some(row) = applied {
                 self.applied.insert(to.clone(), Applied { id: to.clone(), path: to_path.clone(), ..row });
             }
@@ -200,8 +226,9 @@ pub async fn read(session: &mut Session, project: &str) -> Result<History, Histo
 async fn read_begun(session: &mut Session, project: &str, history: &mut History) -> Result<(), HistoryError> {
     let rows = session
         .query(
-            "SELECT u.root, u.version, u.version_text, u.unit, u.state = 'done', u.digest, u.first_line, u.last_line, u.run,
-                    coalesce(b.path, ''), coalesce(b.checksum, '')
+            "SELECT u.root, u.version, u.version_text, u.unit, u.state, u.digest, u.first_line, u.last_line, u.run,
+                    coalesce(b.path, ''), coalesce(b.checksum, ''), (extract(epoch FROM u.at) * 1000000)::int8,
+                    coalesce(u.code, ''), u.error
                FROM cutover.unit u LEFT JOIN cutover.begun b USING (project, root, version)
               WHERE u.project = $1 ORDER BY u.root, u.version, u.unit",
             &[&project],
@@ -209,14 +236,29 @@ async fn read_begun(session: &mut Session, project: &str, history: &mut History)
         .await?;
     for row in &rows {
         let number = |column: usize| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
+        let id = MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? };
+        let error: Option<String> = row.get(13);
+        let failure = error.map(|message| UnitFailure {
+            at_micros: row.get(11),
+            code: row.get(12),
+            message,
+            next: String::new(),
+        });
+        let state: &str = row.get(4);
+        if state == "failed" {
+            if let Some(failure) = failure {
+                history.failed.insert(id, FailedUnit { unit: number(3), digest: row.get(5), failure });
+            }
+            continue;
+        }
         let unit = UnitRow {
             unit: number(3),
-            done: row.get(4),
+            done: state == "done",
             digest: row.get(5),
             lines: Lines { first: number(6), last: number(7) },
             run: row.get(8),
+            failure,
         };
-        let id = MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? };
         let begun = history.begun.entry(id).or_insert_with(|| Begun {
             path: row.get(9),
             checksum: row.get(10),
@@ -241,7 +283,7 @@ pub async fn is_exactly(
     let rows = session
         .query(
             "SELECT coalesce(string_agg(concat_ws(chr(31), root, version, path, checksum), chr(30)), ''),
-                    EXISTS (SELECT FROM cutover.unit WHERE project = $1)
+                    EXISTS (SELECT FROM cutover.unit WHERE project = $1 AND state <> 'failed')
                FROM cutover.migration WHERE project = $1",
             &[&project],
         )

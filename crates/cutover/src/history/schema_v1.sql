@@ -79,15 +79,20 @@ CREATE TABLE cutover.unit (
     version      text COLLATE "C" NOT NULL,
     version_text text NOT NULL,
     unit         integer NOT NULL,
-    state        text NOT NULL CHECK (state IN ('started', 'done')),
+    state        text NOT NULL CHECK (state IN ('started', 'failed', 'done')),
     digest       text NOT NULL,
     first_line   integer NOT NULL,
     last_line    integer NOT NULL,
     statement    text NOT NULL,
     run          text NOT NULL,
     at           timestamptz NOT NULL,
+    code         text,
+    error        text,
     PRIMARY KEY (project, root, version, unit)
 );
+COMMENT ON COLUMN cutover.unit.state IS 'started: what is there of it is not known; failed: nothing of it is there; done: all of it is.';
+COMMENT ON COLUMN cutover.unit.code IS 'SQLSTATE of the error it ended with; NULL where it ended otherwise, or nobody saw its end.';
+COMMENT ON COLUMN cutover.unit.error IS 'That error, secrets starred.';
 COMMENT ON COLUMN cutover.unit.digest IS 'SHA-256 over its statements and COPY data as the file writes them: what is done must stay as it was.';
 COMMENT ON COLUMN cutover.unit.statement IS 'How it begins, placeholders not replaced.';
 

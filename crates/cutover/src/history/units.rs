@@ -25,6 +25,15 @@ pub struct UnitRecord<'a> {
     pub done: bool,
 }
 
+/// The error that a statement outside a transaction ended with. What is secret in it is starred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// SQLSTATE.
+    pub code: String,
+    /// The message, one line.
+    pub message: String,
+}
+
 /// Journals a unit. Fails where no row is written.
 pub fn upsert(record: &UnitRecord<'_>) -> String {
     let UnitRecord { project, run, migration, unit, part, done } = record;
@@ -35,7 +44,7 @@ pub fn upsert(record: &UnitRecord<'_>) -> String {
          VALUES ({}, {}, {unit}, '{state}', {}, {}, {}, {}, {}, pg_catalog.clock_timestamp()) \
          ON CONFLICT (project, root, version, unit) DO UPDATE SET state = excluded.state, digest = excluded.digest, \
          first_line = excluded.first_line, last_line = excluded.last_line, statement = excluded.statement, run = excluded.run, \
-         at = excluded.at",
+         at = excluded.at, code = NULL, error = NULL",
         quote_literal(project),
         identity(&migration.id),
         quote_literal(&part.digest),
@@ -65,23 +74,51 @@ pub fn keep_text(project: &str, run: &str, migration: &Migration, text: Option<&
 /// A unit that was begun outside a transaction is known to be done.
 pub fn mark_done(project: &str, run: &str, id: &MigrationId, unit: u32) -> String {
     format!(
-        "UPDATE cutover.unit SET state = 'done', run = {}, at = pg_catalog.clock_timestamp() WHERE {} AND unit OPERATOR(pg_catalog.=) {unit}",
+        "UPDATE cutover.unit SET state = 'done', run = {}, at = pg_catalog.clock_timestamp(), code = NULL, error = NULL \
+         WHERE {} AND unit OPERATOR(pg_catalog.=) {unit}",
         quote_literal(run),
         of(project, id),
     )
 }
 
-/// Forgets one unit that is about to be run again.
-pub fn forget_attempt(project: &str, id: &MigrationId, unit: u32) -> String {
-    format!("DELETE FROM cutover.unit WHERE {} AND unit OPERATOR(pg_catalog.=) {unit}", of(project, id))
+/// A unit that was begun outside a transaction ended with this error; what it left behind is not known, or still there.
+pub fn ended_with(project: &str, id: &MigrationId, unit: u32, ending: &Ending) -> String {
+    set_ending("started", project, id, unit, ending)
+}
+
+/// A unit that was begun outside a transaction ended with this error, and nothing of it is in the database. Where
+/// nothing else of its migration is either, the text is forgotten: the file may be mended.
+pub fn failed(project: &str, id: &MigrationId, unit: u32, ending: &Ending) -> String {
+    format!(
+        "{}; {}",
+        set_ending("failed", project, id, unit, ending),
+        forget_text_of_nothing(&of(project, id))
+    )
+}
+
+fn set_ending(state: &str, project: &str, id: &MigrationId, unit: u32, ending: &Ending) -> String {
+    format!(
+        "UPDATE cutover.unit SET state = '{state}', at = pg_catalog.clock_timestamp(), code = {}, error = {} \
+         WHERE {} AND unit OPERATOR(pg_catalog.=) {unit}",
+        quote_literal(&ending.code),
+        quote_literal(&ending.message),
+        of(project, id),
+    )
 }
 
 /// Forgets one unit: nothing of it is in the database. With the last one the text is forgotten too.
 pub fn forget(project: &str, id: &MigrationId, unit: u32) -> String {
     let of = of(project, id);
     format!(
-        "DELETE FROM cutover.unit WHERE {of} AND unit OPERATOR(pg_catalog.=) {unit}; \
-         DELETE FROM cutover.begun WHERE {of} AND NOT EXISTS (SELECT FROM cutover.unit WHERE {of})"
+        "DELETE FROM cutover.unit WHERE {of} AND unit OPERATOR(pg_catalog.=) {unit}; {}",
+        forget_text_of_nothing(&of)
+    )
+}
+
+fn forget_text_of_nothing(of: &str) -> String {
+    format!(
+        "DELETE FROM cutover.begun WHERE {of} AND NOT EXISTS \
+         (SELECT FROM cutover.unit WHERE {of} AND state OPERATOR(pg_catalog.<>) 'failed')"
     )
 }
 

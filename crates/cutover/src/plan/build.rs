@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use cutover_analysis::effects::ObjectRef;
 
 use super::select::{self, SelectError, Selection, Standing};
-use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, UnitState, label};
+use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, failures, label};
 use crate::history::differences::Renumbering;
-use crate::history::records::{Begun, History};
+use crate::history::records::History;
 use crate::history::schema::Found;
 use crate::migration::Migration;
 use crate::project::{Project, Stage};
@@ -114,12 +114,13 @@ fn build_with(
     let described = project.migrations.iter().zip(states).enumerate().filter(|_| !idle);
     for (index, (migration, state)) in described {
         let begun = history.begun(&migration.id);
+        let failed = history.failed(&migration.id);
         let wanted = read == Read::All || state.will_run() || begun.is_some();
         let mut script = wanted.then(|| Script::analyse(migration, &project.vars));
-        if let Some(script) = script.as_mut().filter(|_| begun.is_some()) {
+        if let Some(script) = script.as_mut().filter(|_| begun.is_some() || failed.is_some()) {
             script.take_parts(migration, &project.vars);
         }
-        steps.push(step(project, migration, state, script.as_ref(), begun));
+        steps.push(step(project, migration, state, script.as_ref(), &history));
         if let Some(script) = script {
             scripts.insert(index, script);
         }
@@ -162,8 +163,9 @@ fn step(
     migration: &Migration,
     state: StepState,
     script: Option<&Script>,
-    begun: Option<&Begun>,
+    history: &History,
 ) -> Step {
+    let earlier = |unit| failures::earlier(history, &migration.id, script, unit);
     let unread = Script::default();
     let script = script.unwrap_or(&unread);
     let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) =
@@ -181,7 +183,7 @@ fn step(
         checksum: migration.checksums.normalised.clone(),
         bytes: migration.checksums.bytes,
         statements: script.statements,
-        units: script.unit_summaries(|unit| begun.map_or(UnitState::Pending, |begun| begun.state(unit))),
+        units: script.unit_summaries(earlier),
         creates: names(&creates),
         parts: names(&parts),
         alters: names(&alters),

@@ -2,6 +2,7 @@
 //! reports. Making one reads files and (where there is one) the history; it never writes.
 
 pub mod build;
+pub mod failures;
 pub mod prerequisites;
 pub mod select;
 
@@ -10,6 +11,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::migration::{Claims, MigrationId, Version};
+use crate::report::format::utc;
+use crate::text::visible;
 
 /// Version of the JSON form of [`Plan`].
 pub const FORMAT_VERSION: u32 = 1;
@@ -172,6 +175,36 @@ pub struct UnitSummary {
     /// What an earlier run made of it.
     #[serde(default, skip_serializing_if = "UnitState::is_pending")]
     pub state: UnitState,
+    /// The error it ended with when it was last run, outside a transaction; where that was seen and it is not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<UnitFailure>,
+}
+
+/// An error that a statement outside a transaction ended with in an earlier run. What is secret in it is starred.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitFailure {
+    /// When, microseconds since the Unix epoch.
+    pub at_micros: i64,
+    /// SQLSTATE.
+    pub code: String,
+    /// The message, one line.
+    pub message: String,
+    /// What the next run does about it, in words.
+    pub next: String,
+}
+
+impl UnitFailure {
+    /// When it failed, and with what.
+    pub fn happened(&self) -> String {
+        let Self { at_micros, code, message, .. } = self;
+        format!("failed at {}: {} ({code})", utc(*at_micros), visible(message))
+    }
+}
+
+impl fmt::Display for UnitFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.happened(), self.next)
+    }
 }
 
 /// What earlier runs made of one unit of a migration that is not applied as a whole.
@@ -181,8 +214,10 @@ pub enum UnitState {
     /// Nothing.
     #[default]
     Pending,
-    /// It was begun outside a transaction, and nobody recorded how it ended.
+    /// It was begun outside a transaction, and what is there of it is not known.
     Begun,
+    /// It failed outside a transaction, and nothing of it is there.
+    Failed,
     /// It is applied and recorded.
     Done,
 }

@@ -135,6 +135,13 @@ pub enum SelectError {
     },
 }
 
+impl SelectError {
+    /// What was asked for is wrong; otherwise it is in order, and files and history do not allow it yet.
+    pub fn is_of_the_request(&self) -> bool {
+        !matches!(self, Self::OutOfOrder { .. } | Self::Requires { .. })
+    }
+}
+
 fn hint(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
 }

@@ -44,7 +44,14 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
 
 /// A unit of so many statements; `why` it is outside a transaction, where it is.
 fn unit(statements: u32, why: Option<String>) -> UnitSummary {
-    UnitSummary { transactional: why.is_none(), statements, lines: None, why, state: UnitState::Pending }
+    UnitSummary {
+        transactional: why.is_none(),
+        statements,
+        lines: None,
+        why,
+        state: UnitState::Pending,
+        failure: None,
+    }
 }
 
 fn stage(id: &str, title: &str) -> StageSummary {

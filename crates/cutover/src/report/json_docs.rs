@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fixture;
-use crate::plan::{Lines, Plan, StepState, UnitState, UnitSummary};
+use crate::plan::{Lines, Plan, StepState, UnitFailure, UnitState, UnitSummary};
 use crate::run::{EventKind, Outcome, PartsDone, Run, RunEvent, Verdict};
 use crate::verify::Precondition;
 
@@ -47,9 +47,12 @@ fn every_object_has_the_fields_that_the_page_lists() {
     let mut step = run.plan.steps[0].clone();
     // What is left out where there is none of it.
     step.notes = vec![String::new()];
+    let failure =
+        UnitFailure { at_micros: 0, code: String::new(), message: String::new(), next: String::new() };
     let unit = UnitSummary {
         lines: Some(Lines { first: 1, last: 2 }),
         state: UnitState::Done,
+        failure: Some(failure.clone()),
         ..step.units[0].clone()
     };
     let step = &step;
@@ -70,6 +73,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
         ("### Migration", fields(&step.migration)),
         ("### Claims", fields(&step.claims)),
         ("### Unit", fields(&unit)),
+        ("### Failure of a unit", fields(&failure)),
         ("### Precondition", fields(&precondition)),
         ("### Blocker", fields(&fixture::blocker())),
         ("### Answer", fields(&check)),

@@ -18,7 +18,7 @@ pub use self::parts::{Part, Parts};
 use crate::hazard;
 use crate::migration::Migration;
 use crate::places::{self, FilePlace};
-use crate::plan::{UnitState, UnitSummary};
+use crate::plan::{UnitFailure, UnitState, UnitSummary};
 use crate::project::{Place, PlaceholderError};
 use crate::secrets::Secrets;
 use crate::source::{self, Opened, Passed, Vars};
@@ -223,14 +223,21 @@ impl Script {
         self.kept.as_ref().map(|(_, text)| text.clone())
     }
 
-    /// The units as plans show them, each with where it stands as `state` says.
-    pub fn unit_summaries(&self, state: impl Fn(usize) -> UnitState) -> Vec<UnitSummary> {
-        let summary = |(index, unit): (usize, &Unit)| UnitSummary {
-            transactional: unit.outside.is_none(),
-            statements: unit.count,
-            lines: self.parts.list.get(index).map(|part| part.lines),
-            why: unit.outside.as_ref().map(|outside| outside.what.clone()),
-            state: state(index),
+    /// The units as plans show them, each with what earlier runs made of it as `earlier` says.
+    pub fn unit_summaries(
+        &self,
+        earlier: impl Fn(usize) -> (UnitState, Option<UnitFailure>),
+    ) -> Vec<UnitSummary> {
+        let summary = |(index, unit): (usize, &Unit)| {
+            let (state, failure) = earlier(index);
+            UnitSummary {
+                transactional: unit.outside.is_none(),
+                statements: unit.count,
+                lines: self.parts.list.get(index).map(|part| part.lines),
+                why: unit.outside.as_ref().map(|outside| outside.what.clone()),
+                state,
+                failure,
+            }
         };
         self.units.iter().enumerate().map(summary).collect()
     }
@@ -724,6 +731,11 @@ impl<'a> Analysis<'a> {
         self.keep_items();
         if self.script.statements == 0 && self.script.errors.is_empty() {
             self.script.notes.push("it has no statements: it is only recorded as applied".to_owned());
+            let hint = "write its statements, delete the file, or declare it deferred in cutover.toml until it is written; \
+                        `--allow empty-migration` records it as applied"
+                .to_owned();
+            let message = "it has no statements".to_owned();
+            self.error(1, 1, message, Some(hint), String::new(), Some(hazard::EMPTY_MIGRATION));
         }
         self.show_places(vars);
         self.hide_passwords();

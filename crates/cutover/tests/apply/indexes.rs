@@ -13,8 +13,8 @@ use testkit::{Database, database};
 
 use crate::kills::{kill, process};
 use crate::support::{
-    APPLIED, BUILD_WAITS, Folder, RUNNERS, apply, apply_watched, completes, failure, project, session, soon,
-    until, value,
+    APPLIED, BUILD_WAITS, Folder, RUNNERS, apply, apply_watched, apply_with, completes, failure, project,
+    session, soon, until, value,
 };
 
 /// Indexes of the table, with whether they are valid.
@@ -23,7 +23,8 @@ const INDEXES: &str =
     FROM pg_index WHERE indrelid = 'busy'::regclass";
 /// Invalid indexes anywhere, also of what tables store out of line.
 const INVALID: &str = "SELECT coalesce(string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid::regclass::text), '') FROM pg_index WHERE NOT indisvalid";
-const UNITS: &str = "SELECT coalesce(string_agg(unit || state, ' '), '') FROM cutover.unit";
+const UNITS: &str =
+    "SELECT coalesce(string_agg(unit || state, ' '), '') FROM cutover.unit WHERE state <> 'failed'";
 /// A DROP INDEX that waits for a reader.
 const DROP_WAITS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
@@ -331,34 +332,117 @@ async fn what_is_left_in_partitions_is_found() {
 async fn another_index_of_that_name_is_not_taken_for_ours() {
     let database = database();
     let options = database.options();
-    let text = "CREATE UNIQUE INDEX CONCURRENTLY ix ON t (n) INCLUDE (m) WHERE n > 0;";
-    let project = project(&[("V1__t.sql", "CREATE TABLE t (n int, m int);"), ("V2__i.sql", text)]);
+    let text = "CREATE UNIQUE INDEX CONCURRENTLY ix ON public.t (n, (lower(s) || 'x')) INCLUDE (m) WHERE t.n > 0 AND s <> 'a';";
+    let project = begun(&database, text).await;
+    for other in [
+        "INDEX ix ON t (n, (lower(s) || 'x')) INCLUDE (m) WHERE n > 0 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (m, (lower(s) || 'x')) INCLUDE (n) WHERE n > 0 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (n, (lower(s) || 'x'), m) WHERE n > 0 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (n, (lower(s) || 'x')) INCLUDE (m)",
+        "UNIQUE INDEX ix ON t (n, (lower(s) || 'x')) INCLUDE (m) WHERE n > 1 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (n, (upper(s) || 'x')) INCLUDE (m) WHERE n > 0 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (n, lower(s)) INCLUDE (m) WHERE n > 0 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (n DESC, (lower(s) || 'x')) INCLUDE (m) WHERE n > 0 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (n, (lower(s) || 'x') COLLATE \"C\") INCLUDE (m) WHERE n > 0 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (n, (lower(s) || 'x') text_pattern_ops) INCLUDE (m) WHERE n > 0 AND s <> 'a'",
+        "UNIQUE INDEX ix ON t (n, (lower(s) || 'x')) INCLUDE (m) WITH (fillfactor = 50) WHERE n > 0 AND s <> 'a'",
+        "INDEX ix ON t USING hash (n) WHERE n > 0",
+    ] {
+        database.run(&format!("CREATE {other}"));
+        let run = apply(&project, &options).await.unwrap();
+        let said = failure(&run);
+        assert_eq!(run.outcome, Some(Outcome::NeedsDecision), "{other}: {said}");
+        assert!(
+            said.contains("index ix is there, but it is not what the statement makes\n  there:     "),
+            "{said}"
+        );
+        assert!(said.contains("\n  statement: UNIQUE USING btree (n, ((lower(s) || 'x'::text)))"), "{said}");
+        database.run("DROP INDEX ix");
+    }
+    database.run("CREATE UNIQUE INDEX ix ON t (n, ((lower((s)) || 'x'::text))) INCLUDE (m) WHERE ((n) > 0::int) AND ((s <> 'a'::text))");
+    completes(&project, &options).await;
+    assert_eq!(database.value(APPLIED), "1 2");
+    assert_eq!(database.value("SELECT count(*) FROM pg_class WHERE relname = 't'"), "1", "the copy is gone");
+}
+
+/// The table is made, and the second file was begun by a run that is gone.
+async fn begun(database: &Database, text: &str) -> Project {
+    let project = project(&[
+        ("V1__t.sql", "CREATE TABLE t (gone int, n int, m int, s text); ALTER TABLE t DROP COLUMN gone;"),
+        ("V2__i.sql", text),
+    ]);
     let first = Request {
         selection: cutover::plan::select::Selection { to: Some("1".into()), ..Default::default() },
         ..Request::default()
     };
-    crate::support::apply_with(&project, &options, &first).await.unwrap();
+    apply_with(&project, &database.options(), &first).await.unwrap();
     let script = Script::analyse(&project.migrations[1], &project.vars);
     let (migration, part) = (&project.migrations[1], &script.parts.list[0]);
     let begun = UnitRecord { project: "p", run: "gone", migration, unit: 0, part, done: false };
     let kept = units::keep_text("p", "gone", migration, script.parts.text.as_deref());
     database.run(&format!("{}; {kept}", units::upsert(&begun)));
-    for other in [
-        "INDEX ix ON t (n) INCLUDE (m) WHERE n > 0",
-        "UNIQUE INDEX ix ON t (m) INCLUDE (n) WHERE n > 0",
-        "UNIQUE INDEX ix ON t (n, m) WHERE n > 0",
-        "UNIQUE INDEX ix ON t (n) INCLUDE (m)",
-        "INDEX ix ON t USING hash (n) WHERE n > 0",
-    ] {
-        database.run(&format!("CREATE {other}"));
-        let run = apply(&project, &options).await.unwrap();
-        assert_eq!(run.outcome, Some(Outcome::NeedsDecision), "{other}: {}", failure(&run));
-        database.run("DROP INDEX ix");
-    }
+    project
+}
+
+#[tokio::test]
+async fn what_cannot_be_compared_is_asked_about() {
+    let database = database();
+    let options = database.options();
+    // The condition names the schema too, which the copy is not in.
+    let text = "CREATE INDEX CONCURRENTLY ix ON public.t (n) WHERE public.t.n > 0;";
+    let project = begun(&database, text).await;
     database.run(&text.replace("CONCURRENTLY ", ""));
-    completes(&project, &options).await;
-    assert_eq!(
-        database.value("SELECT string_agg(version, ' ' ORDER BY version) FROM cutover.migration"),
-        "1 2"
+    let run = apply(&project, &options).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::NeedsDecision), "{}", failure(&run));
+    assert!(
+        failure(&run).contains("whether it is what the statement makes could not be found out: "),
+        "{}",
+        failure(&run)
     );
+}
+
+/// Only what the journal knows to be begun by this project may be removed.
+#[tokio::test]
+async fn an_invalid_index_that_is_not_ours_is_refused() {
+    let database = tables();
+    let options = database.options();
+    database.run("INSERT INTO busy VALUES (1, 'b')");
+    let mut other = session(&options).await;
+    other.execute("CREATE UNIQUE INDEX CONCURRENTLY mine ON busy (n)").await.unwrap_err();
+    assert_eq!(database.value(INVALID), "mine");
+    for exists in ["", "IF NOT EXISTS "] {
+        let text = format!("CREATE INDEX CONCURRENTLY {exists}mine ON busy (n)");
+        let run = apply(&one(&text, LONG), &options).await.unwrap();
+        let said = failure(&run);
+        assert_eq!(run.outcome, Some(Outcome::FailedClean), "{said}");
+        assert!(said.contains("V1__i.sql: index public.mine exists already and is not valid"), "{said}");
+        assert_eq!(said.contains("IF NOT EXISTS would leave it so"), !exists.is_empty(), "{said}");
+        assert!(said.contains("hint: DROP INDEX CONCURRENTLY public.mine, and"), "{said}");
+        assert_eq!(database.value(INVALID), "mine", "{text}");
+        assert_eq!(database.value("SELECT count(*) FROM cutover.unit"), "0");
+    }
+    database.run("DROP INDEX mine");
+    completes(&one("CREATE INDEX CONCURRENTLY mine ON busy (n)", LONG), &options).await;
+    assert_eq!(database.value(INDEXES), "busy_n t, mine t");
+}
+
+/// What is left of ours stays ours until it is gone, however often its removal fails.
+#[tokio::test]
+async fn an_invalid_index_of_ours_is_removed_in_the_end() {
+    let database = tables();
+    let options = database.options();
+    let build = "CREATE INDEX CONCURRENTLY mine ON busy (t)";
+    let mut writer = session(&options).await;
+    writer.execute("BEGIN; INSERT INTO busy VALUES (0)").await.unwrap();
+    let folder = killed_while_it_waits(&database, build).await;
+    for _ in 0..2 {
+        let mut project = folder.load();
+        project.apply.lock_wait = SHORT;
+        let run = soon(apply(&project, &options)).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{}", failure(&run));
+        assert_eq!((database.value(INVALID), database.value(UNITS)), ("mine".into(), "0started".into()));
+    }
+    writer.execute("COMMIT").await.unwrap();
+    completes(&folder.load(), &options).await;
+    assert_eq!((database.value(INDEXES), database.value(UNITS)), ("busy_n t, mine t".into(), String::new()));
 }

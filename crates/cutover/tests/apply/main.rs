@@ -7,6 +7,7 @@ mod checked;
 mod choosing;
 mod cuts;
 mod durable;
+mod failed_outside;
 mod hygiene;
 mod indexes;
 mod kills;

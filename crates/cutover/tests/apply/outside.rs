@@ -192,7 +192,7 @@ async fn an_error_within_a_procedure_leaves_a_question_and_one_within_a_statemen
     let run = apply(&plain, &other.options()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run));
     assert!(failure(&run).contains("nothing of V1__a.sql is in the database"), "{}", failure(&run));
-    assert_eq!(other.value("SELECT count(*) FROM cutover.unit"), "0");
+    assert_eq!(other.value("SELECT state FROM cutover.unit"), "failed");
     other.run("DELETE FROM log");
     completes(&plain, &other.options()).await;
     assert_eq!(other.value("SELECT count(*) FROM log"), "2");

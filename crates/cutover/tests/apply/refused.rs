@@ -159,3 +159,25 @@ async fn an_end_that_cannot_be_recorded_is_no_success() {
     assert_eq!(run.outcome, Some(Outcome::NothingToDo), "{}", failure(&run));
     assert_eq!(database.value(APPLIED), "1 2");
 }
+
+/// A file that nobody has written yet would otherwise count as applied for good.
+#[tokio::test]
+async fn a_file_without_a_statement_stops_the_run_before_its_first_statement() {
+    let database = database();
+    let options = database.options();
+    let mut files = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "-- to be written\n")]);
+    let error = apply(&files, &options).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Scripts(_)), "{error:?}");
+    assert!(error.to_string().contains("V2__b.sql:1:1: it has no statements"), "{error}");
+    assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL AND to_regclass('a') IS NULL"), "t");
+    // Left for later, it is in nobody's way.
+    files.migrations[1].claims.deferred = true;
+    completes(&files, &options).await;
+    files.migrations[1].claims.deferred = false;
+    assert!(apply(&files, &options).await.is_err());
+    let request = Request { allow: vec!["empty-migration".into()], ..Request::default() };
+    let run = apply_with(&files, &options, &request).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
+    assert_eq!(database.value("SELECT statements FROM cutover.migration WHERE version = '2'"), "0");
+    assert_eq!(database.value(APPLIED), "1 2");
+}

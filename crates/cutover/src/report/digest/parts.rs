@@ -21,13 +21,17 @@ impl StepView<'_> {
         match self.fate {
             Fate::Failed { parts, .. } => {
                 for unit in units.iter_mut().take(parts.done as usize) {
-                    unit.state = UnitState::Done;
+                    (unit.state, unit.failure) = (UnitState::Done, None);
+                }
+                // What it failed with before says nothing of this run.
+                for unit in units.iter_mut().filter(|unit| unit.state == UnitState::Failed) {
+                    (unit.state, unit.failure) = (UnitState::Pending, None);
                 }
             }
             // That all of them are done is said of the migration.
             Fate::Applied | Fate::AppliedBefore { .. } => {
                 for unit in &mut units {
-                    unit.state = UnitState::Pending;
+                    (unit.state, unit.failure) = (UnitState::Pending, None);
                 }
             }
             _ => {}
@@ -38,12 +42,15 @@ impl StepView<'_> {
 
 fn lines_of(units: &[UnitSummary]) -> Vec<String> {
     if let [only] = units {
-        return only.why.iter().map(|why| format!("outside a transaction: {why}")).collect();
+        let line = |why| format!("outside a transaction: {why}{}", state_words(only));
+        return only.why.as_ref().map(line).into_iter().collect();
     }
     let numbered: Vec<(usize, &UnitSummary)> =
         units.iter().enumerate().map(|(index, unit)| (index + 1, unit)).collect();
     let alike = |(_, one): &(usize, &UnitSummary), (_, next): &(usize, &UnitSummary)| {
-        one.why == next.why && one.state == next.state && one.statements == 1 && next.statements == 1
+        one.why == next.why
+            && (one.state, &one.failure) == (next.state, &next.failure)
+            && (one.statements, next.statements) == (1, 1)
     };
     let mut lines: Vec<String> = numbered.chunk_by(alike).filter_map(line).collect();
     if lines.len() > SHOWN {
@@ -70,12 +77,16 @@ fn line(parts: &[(usize, &UnitSummary)]) -> Option<String> {
         }
         (None, _) => "a transaction each".to_owned(),
     };
-    let state = match first.state {
-        UnitState::Pending => "",
-        UnitState::Done => " – done",
-        UnitState::Begun => " – begun, its end not known",
-    };
-    Some(format!("{numbers}{place}: {kind}{state}"))
+    Some(format!("{numbers}{place}: {kind}{}", state_words(first)))
+}
+
+fn state_words(unit: &UnitSummary) -> String {
+    match (unit.state, &unit.failure) {
+        (UnitState::Done, _) => " – done".to_owned(),
+        (_, Some(failure)) => format!(" – {failure}"),
+        (UnitState::Begun, None) => " – begun, its end not known".to_owned(),
+        (UnitState::Pending | UnitState::Failed, None) => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +118,7 @@ mod tests {
             lines: Some(Lines { first: line, last: line }),
             why: why.map(str::to_owned),
             state: UnitState::Pending,
+            failure: None,
         };
         step.units = (1..=1000).map(|line| one(line, None)).collect();
         assert_eq!(parts_lines(&step), ["parts 1–1000 (lines 1–1000): a transaction each"]);
