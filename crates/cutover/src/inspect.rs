@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use cutover_analysis::effects::Retry;
+use cutover_analysis::effects::{Context, Retry};
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Session, Startup};
+use cutover_postgres::session::{Failure, Session, Startup};
 
 use crate::apply::ApplyError;
+use crate::catalog;
 use crate::history::differences::{self, Difference};
 use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
@@ -125,7 +126,7 @@ pub async fn connect(options: &ConnectOptions, wait: Option<Duration>) -> Result
 /// When the selection names what does not exist.
 pub fn files_only(project: &Project, selection: &Selection) -> Result<Inspection, ApplyError> {
     let (mut built, refused) =
-        build::build_leniently(project, History::default(), selection, None, Read::All)?;
+        build::build_leniently(project, History::default(), selection, None, Read::All, Context::EMPTY)?;
     for missing in prerequisites::created_too_late(project, &built) {
         built.plan.notes.push(format!(
             "{}:{}: needs {}, which {} creates, and that comes later: it must be in the database before",
@@ -169,10 +170,26 @@ pub async fn database(
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
-    let (built, refused) = build::build_leniently(project, history, selection, Some(target), read)?;
+    let known = known(project, &history, session).await?;
+    let (built, refused) = build::build_leniently(project, history, selection, Some(target), read, known)?;
     let built = built.renumbering(renumbered);
     let inspection = Inspection::new(project, Some(found), built, refused);
     Ok(Inspection { differences, described, ..inspection })
+}
+
+/// What the database has, where any migration may be pending: what those lock and work on depends on it.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub(crate) async fn known(
+    project: &Project,
+    history: &History,
+    session: &mut Session,
+) -> Result<Context, Failure> {
+    if project.migrations.iter().all(|migration| history.get(&migration.id).is_some()) {
+        return Ok(Context::EMPTY);
+    }
+    catalog::context(session, Vec::new()).await
 }
 
 /// Looks up what pending migrations need, and measures their preconditions as far as that can be done now. Reads alone,

@@ -60,8 +60,21 @@ pub fn effects_in(parsed: &Parsed, known: &Context) -> Effects {
 /// # Errors
 /// Only for text that a server would refuse too.
 pub fn effects_of_text(sql: &str) -> Result<Effects, SyntaxError> {
+    effects_and_after(sql, &mut Context::default())
+}
+
+/// What the statement `sql` does to a database of which this is known, as [`effects_of_text`] says; what it leaves behind
+/// is known from then on.
+///
+/// # Errors
+/// Only for text that a server would refuse too.
+pub fn effects_and_after(sql: &str, known: &mut Context) -> Result<Effects, SyntaxError> {
     match parse(sql) {
-        Ok(parsed) => Ok(effects(&parsed)),
+        Ok(parsed) => {
+            let effects = effects_in(&parsed, known);
+            known.learn(&parsed);
+            Ok(effects)
+        }
         Err(ParseError::Syntax(error)) => Err(error),
         Err(ParseError::NotAnalysable(reason)) => Ok(unparsed::effects(sql, reason)),
     }

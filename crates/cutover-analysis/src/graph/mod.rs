@@ -10,7 +10,7 @@ mod render;
 
 use std::collections::BTreeSet;
 
-use crate::effects::{Effects, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule};
+use crate::effects::{Effects, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule, Work};
 
 pub use conflicts::{Conflict, Conflicts};
 
@@ -35,6 +35,10 @@ pub struct Vertex {
     pub writes: Vec<ObjectRef>,
     /// Locks on relations that are not its own.
     pub locks: Vec<VertexLock>,
+    /// What else it locks that cannot be named.
+    pub more_locks: Vec<String>,
+    /// Work on relations that are not its own, each with the line of its statement.
+    pub work: Vec<(Work, u32)>,
     /// It takes locks that cannot be named, or does what is not fully known: nothing runs beside it.
     pub alone: Option<String>,
     /// Vertices it declares to need.
@@ -42,9 +46,9 @@ pub struct Vertex {
 }
 
 impl Vertex {
-    /// Adds what the next statement of the migration does.
-    pub fn add(&mut self, effects: Effects) {
-        let Effects { creates, alters, writes, refers, drops, references, reads, locks, .. } = effects;
+    /// Adds what the next statement of the migration does; it stands on this line of the file.
+    pub fn add(&mut self, effects: Effects, line: u32) {
+        let Effects { creates, alters, writes, refers, drops, references, reads, locks, work, .. } = effects;
         let own: Vec<ObjectRef> = self.creates.clone();
         let is_own = |object: &ObjectRef| own.iter().any(|made| is_same(made, object));
         for reference in references.into_iter().filter(|reference| !is_own(&reference.object)) {
@@ -57,13 +61,16 @@ impl Vertex {
                 && lock.mode == LockMode::ShareRowExclusive;
             match self.locks.iter_mut().find(|known| known.relation == lock.relation) {
                 Some(known) => {
-                    known.mode = known.mode.max(lock.mode);
+                    if lock.mode > known.mode {
+                        (known.mode, known.line) = (lock.mode, line);
+                    }
                     known.referred &= referred;
                 }
                 None => self.locks.push(VertexLock {
                     relation: lock.relation,
                     mode: lock.mode,
                     first: lock.mode,
+                    line,
                     referred,
                 }),
             }
@@ -82,10 +89,24 @@ impl Vertex {
                 self.late.push(reference);
             }
         }
+        for work in work.into_iter().filter(|work| !is_own(&work.relation)) {
+            let same =
+                |(known, _): &&mut (Work, u32)| known.relation == work.relation && known.kind == work.kind;
+            match self.work.iter_mut().find(same) {
+                Some(known) if work.sure && !known.0.sure => *known = (work, line),
+                Some(_) => {}
+                None => self.work.push((work, line)),
+            }
+        }
         let alone = effects.opaque.or_else(|| match effects.transaction {
             TransactionRule::Forbidden { what } => Some(format!("{what} runs alone")),
             _ => effects.more_locks.first().map(|more| format!("it also locks {more}")),
         });
+        for more in effects.more_locks {
+            if !self.more_locks.contains(&more) {
+                self.more_locks.push(more);
+            }
+        }
         if let Some(why) = alone {
             self.alone.get_or_insert(why);
         }
@@ -117,6 +138,8 @@ pub struct VertexLock {
     pub mode: LockMode,
     /// The mode it is first taken in.
     pub first: LockMode,
+    /// Line of the statement that takes it in the strongest mode.
+    pub line: u32,
     /// It is taken only because a new foreign key points there: the relation stays what it is.
     pub referred: bool,
 }
@@ -245,8 +268,8 @@ fn late_of(from: usize, vertex: &Vertex, makers: &index::Makers<'_>) -> Vec<Late
     for reference in vertex.late.iter().filter(|reference| seen.insert(reference.object.clone())) {
         let fate = match makers.maker_for(from, &reference.object) {
             Some(to) if to > from => LateFate::Later(to),
-            Some(_) => continue,
-            None => LateFate::NoMigration,
+            None if is_worth_naming(&reference.object) => LateFate::NoMigration,
+            _ => continue,
         };
         found.push(Late { from, reference: reference.clone(), fate });
     }

@@ -46,6 +46,7 @@ use crate::hazard;
 use crate::history::differences::Renumbering;
 use crate::history::records::Begun;
 use crate::history::{journal, lock, records, schema};
+use crate::inspect;
 use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::select::Selection;
@@ -363,8 +364,9 @@ async fn read_and_plan(
         database: found.database.clone(),
         server_version_num: found.server_version_num,
     };
+    let known = inspect::known(project, &history, monitor).await?;
     let (built, refused) =
-        build::build_leniently(project, history, &request.selection, Some(target), Read::Work)?;
+        build::build_leniently(project, history, &request.selection, Some(target), Read::Work, known)?;
     let built = built.renumbering(renumbered);
     refusals.note_plan(&built, refused, request);
     Ok((built, refusals))

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use cutover_analysis::effects::{
     CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation,
 };
-use cutover_postgres::session::Session;
+use cutover_postgres::session::{Failure, Session};
 
-use super::{CatalogError, Fields, read_all};
+use super::{Fields, read_all};
 
 const RELATIONS: &str = "
 SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
@@ -68,7 +68,7 @@ SELECT current_setting('server_version_num')::int / 10000, current_setting('Time
 ///
 /// # Errors
 /// As the server says.
-pub async fn context(session: &mut Session, search_path: Vec<String>) -> Result<Context, CatalogError> {
+pub async fn context(session: &mut Session, search_path: Vec<String>) -> Result<Context, Failure> {
     let [relations, columns, constraints, indexes, parents, read, statistics, domains, own] = read_all(
         session,
         [RELATIONS, COLUMNS, CONSTRAINTS, INDEXES, PARENTS, READ, STATISTICS, DOMAINS, SESSION],

@@ -61,7 +61,7 @@ SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off";
 async fn read_all<const N: usize>(
     session: &mut Session,
     queries: [&str; N],
-) -> Result<[Vec<Vec<Option<String>>>; N], CatalogError> {
+) -> Result<[Vec<Vec<Option<String>>>; N], Failure> {
     session.execute(BEGIN_READING).await?;
     let mut results = [const { Vec::new() }; N];
     let mut outcome = Ok(());

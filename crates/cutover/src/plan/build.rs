@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cutover_analysis::effects::ObjectRef;
+use cutover_analysis::effects::{Context, ObjectRef};
 
+use super::graph;
 use super::select::{self, SelectError, Selection, Standing};
 use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, failures, label};
 use crate::history::differences::Renumbering;
@@ -69,7 +70,7 @@ pub enum Read {
     All,
 }
 
-/// Plans.
+/// Plans. `known` is what the database has, as far as anybody asked it.
 ///
 /// # Errors
 /// [`SelectError`]. Files that cannot run are not an error here: see [`Built::script_errors`].
@@ -79,9 +80,10 @@ pub fn build(
     selection: &Selection,
     target: Option<Target>,
     read: Read,
+    known: Context,
 ) -> Result<Built, SelectError> {
     let (states, reached) = select::states(project, &history, selection)?;
-    Ok(build_with(project, history, (states, reached), target, read))
+    Ok(build_with(project, history, (states, reached), target, read, known))
 }
 
 /// Plans what can be planned, and says what [`build`] would refuse.
@@ -94,9 +96,10 @@ pub fn build_leniently(
     selection: &Selection,
     target: Option<Target>,
     read: Read,
+    known: Context,
 ) -> Result<(Built, Vec<SelectError>), SelectError> {
     let Standing { states, reached, refused } = select::states_leniently(project, &history, selection)?;
-    Ok((build_with(project, history, (states, reached), target, read), refused))
+    Ok((build_with(project, history, (states, reached), target, read, known), refused))
 }
 
 fn build_with(
@@ -105,18 +108,22 @@ fn build_with(
     (states, reached): (Vec<StepState>, Option<usize>),
     target: Option<Target>,
     read: Read,
+    mut known: Context,
 ) -> Built {
     let idle = read == Read::Work && !states.iter().any(StepState::will_run);
     let mut scripts = BTreeMap::new();
     let deferred = deferred_note(project, &states);
     let mut notes = Vec::new();
     let mut steps = Vec::new();
+    // What is applied finds what the files before it made; what would run finds the database.
+    let mut by_files = Context::EMPTY;
     let described = project.migrations.iter().zip(states).enumerate().filter(|_| !idle);
     for (index, (migration, state)) in described {
         let begun = history.begun(&migration.id);
         let failed = history.failed(&migration.id);
         let wanted = read == Read::All || state.will_run() || begun.is_some();
-        let mut script = wanted.then(|| Script::analyse(migration, &project.vars));
+        let context = if state.will_run() { &mut known } else { &mut by_files };
+        let mut script = wanted.then(|| Script::analyse_in(migration, &project.vars, context));
         if let Some(script) = script.as_mut().filter(|_| begun.is_some() || failed.is_some()) {
             script.take_parts(migration, &project.vars);
         }
@@ -125,6 +132,7 @@ fn build_with(
             scripts.insert(index, script);
         }
     }
+    graph::describe(project, &mut steps, &scripts);
     notes.extend(reached.and_then(|stage| empty_stage_note(project, stage, &steps)));
     notes.extend(backup_note(project, &steps));
     notes.extend(deferred);
@@ -191,6 +199,12 @@ fn step(
         writes: names(&writes),
         drops: script.drops.iter().map(ToString::to_string).collect(),
         opaque: script.opaque.clone(),
+        needs: Vec::new(),
+        conflicts: Vec::new(),
+        late: Vec::new(),
+        locks: graph::locks(script),
+        more_locks: script.vertex.more_locks.clone(),
+        work: graph::work(script),
         notes: script.notes.clone(),
         state,
     }

@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod failures;
+pub mod graph;
 pub mod prerequisites;
 pub mod select;
 
@@ -143,6 +144,9 @@ pub struct LockSummary {
     pub mode: String,
     /// Line of the statement that takes it, counted from 1.
     pub line: u32,
+    /// A migration of this plan makes the relation: nobody uses it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub new: bool,
 }
 
 /// What takes time in proportion to the size of a table.
@@ -158,6 +162,9 @@ pub struct WorkSummary {
     pub why: String,
     /// Line of the statement, counted from 1.
     pub line: u32,
+    /// A migration of this plan makes the table: how much is in it then is for the plan's migrations to say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub new: bool,
 }
 
 /// A transaction, or one statement outside a transaction.

@@ -37,6 +37,12 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         writes: Vec::new(),
         drops: Vec::new(),
         opaque: None,
+        needs: Vec::new(),
+        conflicts: Vec::new(),
+        late: Vec::new(),
+        locks: Vec::new(),
+        more_locks: Vec::new(),
+        work: Vec::new(),
         notes: Vec::new(),
         state: StepState::Pending,
     }

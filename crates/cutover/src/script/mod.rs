@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cutover_analysis::effects::{
-    self, Check, Control, Effects, ObjectKind, ObjectRef, Retry, TransactionRule,
+    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, TransactionRule,
 };
+use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, Statement};
 
 pub use self::parts::{Part, Parts};
@@ -116,6 +117,8 @@ pub struct Script {
     pub writes: Vec<ObjectRef>,
     /// Objects needed that the file does not create itself before.
     pub needs: Vec<Need>,
+    /// The same as the graph takes it, with locks and work, each with its line in the text as it is sent.
+    pub vertex: Vertex,
     /// Why the effects are not fully known.
     pub opaque: Option<String>,
     /// The file sets the search path: names in it cannot be looked up from outside.
@@ -155,9 +158,16 @@ pub enum ScriptItem {
 }
 
 impl Script {
-    /// Reads a migration and says what it would do. Everything that stops it is in [`Script::errors`].
+    /// Reads a migration and says what it would do to a database of which nothing is known. Everything that stops it is
+    /// in [`Script::errors`].
     pub fn analyse(migration: &Migration, vars: &Vars) -> Self {
-        let mut analysis = Analysis::new(migration, Secrets::of(vars));
+        Self::analyse_in(migration, vars, &mut Context::default())
+    }
+
+    /// Reads a migration and says what it would do to a database of which this is known; what it leaves behind is known
+    /// from then on.
+    pub fn analyse_in(migration: &Migration, vars: &Vars, known: &mut Context) -> Self {
+        let mut analysis = Analysis::new(migration, Secrets::of(vars), known);
         match source::open(migration, vars) {
             Ok(Opened { reader, passed, .. }) => {
                 analysis.read(Splitter::new(reader));
@@ -370,6 +380,8 @@ struct Stretch {
 
 struct Analysis<'a> {
     migration: &'a Migration,
+    /// What is known of the database before the next statement.
+    known: &'a mut Context,
     secrets: Secrets,
     script: Script,
     stretches: Vec<Stretch>,
@@ -385,9 +397,10 @@ struct Analysis<'a> {
 }
 
 impl<'a> Analysis<'a> {
-    fn new(migration: &'a Migration, secrets: Secrets) -> Self {
+    fn new(migration: &'a Migration, secrets: Secrets, known: &'a mut Context) -> Self {
         Self {
             migration,
+            known,
             secrets,
             script: Script::default(),
             stretches: Vec::new(),
@@ -490,7 +503,7 @@ impl<'a> Analysis<'a> {
         self.count += 1;
         self.script.passwords.learn(&statement.text);
         let told = self.directives(&statement.directives);
-        let effects = match effects::effects_of_text(&statement.text) {
+        let effects = match effects::effects_and_after(&statement.text, self.known) {
             Ok(effects) => effects,
             Err(error) => {
                 let (line, column, source_line) =
@@ -572,6 +585,7 @@ impl<'a> Analysis<'a> {
                 self.stretches.push(Stretch { first: number, count: 1, new_transaction, outside });
             }
         }
+        self.script.vertex.add(effects.clone(), statement.line);
         self.script.session_state |= !leaves_nothing(&statement.text);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=

@@ -109,7 +109,8 @@ fn stages(plan: &Plan) -> (Vec<Node>, Vec<Arrow>) {
     let mut reasons: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
     for step in &plan.steps {
         for need in &step.needs {
-            let (Some(&from), Some(&to)) = (group_of.get(&step.migration), group_of.get(&need.migration)) else {
+            let (Some(&from), Some(&to)) = (group_of.get(&step.migration), group_of.get(&need.migration))
+            else {
                 continue;
             };
             if from != to {
@@ -117,7 +118,8 @@ fn stages(plan: &Plan) -> (Vec<Node>, Vec<Arrow>) {
             }
         }
     }
-    let name = |stage: Option<&str>| stage.map_or_else(|| "without a stage".to_owned(), |id| heading(plan, id));
+    let name =
+        |stage: Option<&str>| stage.map_or_else(|| "without a stage".to_owned(), |id| heading(plan, id));
     let nodes = members.iter().map(|(stage, number)| Node {
         label: name(*stage),
         tooltip: format!("{}: {}", name(*stage), count(*number, "migration", "migrations")),
@@ -153,11 +155,13 @@ fn layout(nodes: &[Node], arrows: &[Arrow]) -> Layout {
         column[arrow.from] = column[arrow.from].max(column[arrow.to].saturating_add(1));
     }
     let mut places = vec![(0.0, 0.0); nodes.len()];
-    let (mut bands, mut y, mut width): (Vec<(Option<String>, f64, f64)>, f64, f64) = (Vec::new(), MARGIN, 0.0);
+    let (mut bands, mut y, mut width): (Vec<(Option<String>, f64, f64)>, f64, f64) =
+        (Vec::new(), MARGIN, 0.0);
     let mut start = 0;
     while start < nodes.len() {
         let band = &nodes[start].band;
-        let end = nodes[start..].iter().position(|node| node.band != *band).map_or(nodes.len(), |n| start + n);
+        let end =
+            nodes[start..].iter().position(|node| node.band != *band).map_or(nodes.len(), |n| start + n);
         let top = y;
         y += if band.is_some() { HEADING } else { GAP.1 };
         let mut filled: BTreeMap<u16, f64> = BTreeMap::new();

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
+use crate::plan::graph::who_waits;
 use crate::plan::{Plan, StageSummary, Step, StepState};
 use crate::report::digest::{Objects, bare, objects, parts_in_words, parts_lines, remarks, several_roots};
 use crate::report::escape;
@@ -280,6 +281,11 @@ impl<'a> View<'a> {
             lines.extend(step.claims.source.as_ref().map(|source| format!("from {source}")));
         }
         lines.extend(parts_lines(step));
+        if !applied(step) {
+            lines.extend(locks(step));
+            lines.extend(work(step));
+            lines.extend(step.late.iter().map(|late| format!("a body names {late}")));
+        }
         lines.extend(step.opaque.as_ref().map(|why| format!("effects not fully known: {why}")));
         if !step.claims.requires.is_empty() && !applied(step) {
             let required: Vec<String> = step.claims.requires.iter().map(|text| self.label_of(text)).collect();
@@ -289,6 +295,49 @@ impl<'a> View<'a> {
             remark(out, INDENT, &escape::line(line), Tone::Dim, self.style);
         }
     }
+}
+
+/// More of a kind are counted.
+const LISTED: usize = 4;
+
+/// Locks that others would notice, on what is there before the run.
+fn locks(step: &Step) -> Vec<String> {
+    let felt = step.locks.iter().filter(|lock| !lock.new && !who_waits(lock).is_empty());
+    let words = felt.map(|lock| {
+        format!("{} in {} mode (line {}: {})", lock.relation, lock.mode, lock.line, who_waits(lock))
+    });
+    let mut lines = Vec::new();
+    lines.extend(listed("locks ", words.collect()));
+    lines.extend(step.more_locks.iter().map(|more| format!("locks {more}")));
+    lines
+}
+
+/// Work in proportion to a table's size, on what is there before the run.
+fn work(step: &Step) -> Option<String> {
+    // A query that may read a table is what queries do.
+    let felt = step.work.iter().filter(|work| !work.new && (work.sure || work.kind != "scan"));
+    let words = felt.map(|work| {
+        let may = if work.sure { "" } else { "may " };
+        let what = match (work.kind.as_str(), work.sure) {
+            ("scan", true) => "reads all of",
+            ("scan", false) => "read all of",
+            ("reindex", true) => "builds indexes anew of",
+            ("reindex", false) => "build indexes anew of",
+            ("rewrite", true) => "rewrites",
+            ("rewrite", false) => "rewrite",
+            _ => "empties",
+        };
+        let joint = if work.sure { ": " } else { " " };
+        format!("{may}{what} {}{joint}{}", work.relation, work.why)
+    });
+    listed("", words.collect())
+}
+
+fn listed(start: &str, words: Vec<String>) -> Option<String> {
+    let more = words.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let shown: Vec<String> = words.into_iter().take(LISTED).collect();
+    (!shown.is_empty()).then(|| format!("{start}{}{more}", shown.join("; ")))
 }
 
 fn applied(step: &Step) -> bool {

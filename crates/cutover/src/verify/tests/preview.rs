@@ -31,6 +31,7 @@ async fn look(migrations: &[(&str, &str)], checks: &[String]) -> (World, Inspect
         &Selection::default(),
         None,
         crate::plan::build::Read::Pending,
+        cutover_analysis::effects::Context::EMPTY,
     );
     let mut inspection = inspect::files_only(&project, &Selection::default()).unwrap();
     inspection.built = built.unwrap();

@@ -1,0 +1,119 @@
+//! What migrations need, lock and work on, as plans carry it: the graph of the analysis in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover_analysis::effects::{LockMode, ObjectKind, ObjectRef, Work, WorkKind};
+use cutover_analysis::graph::{Conflicts, Graph, LateFate, Vertex};
+
+use super::{Dependency, LockSummary, Step, WorkSummary};
+use crate::migration::Migration;
+use crate::plan::select;
+use crate::project::Project;
+use crate::script::Script;
+
+/// The vertices of a project's migrations, in their order; those whose files were not read have only their label.
+pub fn vertices(project: &Project, scripts: &BTreeMap<usize, Script>) -> Vec<Vertex> {
+    let vertex = |(place, migration): (usize, &Migration)| {
+        let mut vertex = scripts.get(&place).map(|script| script.vertex.clone()).unwrap_or_default();
+        vertex.label = super::label(&migration.path, &migration.id.version);
+        let required = migration.claims.requires.iter();
+        vertex.requires =
+            required.filter_map(|text| select::find(project, text).ok()).map(|(place, _)| place).collect();
+        vertex
+    };
+    project.migrations.iter().enumerate().map(vertex).collect()
+}
+
+/// Fills in what each step needs, and what it must not run beside.
+pub(super) fn describe(project: &Project, steps: &mut [Step], scripts: &BTreeMap<usize, Script>) {
+    // The steps are all migrations, or none where there is nothing to do.
+    if steps.len() != project.migrations.len() {
+        return;
+    }
+    let vertices = vertices(project, scripts);
+    let graph = Graph::of(&vertices);
+    let id = |place: usize| project.migrations[place].id.clone();
+    for edge in &graph.edges {
+        let why = edge.why.iter().map(ToString::to_string).collect();
+        steps[edge.from].needs.push(Dependency { migration: id(edge.to), why });
+    }
+    for late in &graph.late {
+        let object = &late.reference.object;
+        let fate = match late.fate {
+            LateFate::Later(to) => format!("{} creates it later", vertices[to].label),
+            LateFate::NoMigration => "no migration creates it".to_owned(),
+        };
+        steps[late.from].late.push(format!("{object} ({}): {fate}", late.reference.why));
+    }
+    mark_new(steps, scripts);
+    for conflict in Conflicts::of(&vertices).before.into_iter().flatten() {
+        let dependency = Dependency { migration: id(conflict.to), why: vec![conflict.why] };
+        steps[conflict.from].conflicts.push(dependency);
+    }
+}
+
+/// Marks what concerns relations that a migration of the same run makes.
+fn mark_new(steps: &mut [Step], scripts: &BTreeMap<usize, Script>) {
+    let mut made: BTreeSet<String> = BTreeSet::new();
+    for (place, step) in steps.iter_mut().enumerate().filter(|(_, step)| step.state.will_run()) {
+        for lock in &mut step.locks {
+            lock.new = made.contains(&lock.relation);
+        }
+        for work in &mut step.work {
+            work.new = made.contains(&work.relation);
+        }
+        let Some(script) = scripts.get(&place) else { continue };
+        for object in script.creates.iter().filter(|object| object.kind.family() == ObjectKind::Relation) {
+            made.insert(name(object));
+            // Later files may name it by the search path.
+            made.insert(object.name.clone());
+        }
+    }
+}
+
+/// The name of a relation as people write it.
+fn name(relation: &ObjectRef) -> String {
+    let schema = relation.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+    format!("{schema}{}", relation.name)
+}
+
+/// The locks of a script on what others use, strongest first.
+pub(super) fn locks(script: &Script) -> Vec<LockSummary> {
+    let mut locks: Vec<_> = script.vertex.locks.iter().collect();
+    locks.sort_by_key(|lock| std::cmp::Reverse(lock.mode));
+    let summary = |lock: &&cutover_analysis::graph::VertexLock| LockSummary {
+        relation: name(&lock.relation),
+        mode: lock.mode.sql().to_owned(),
+        line: lock.line,
+        new: false,
+    };
+    locks.iter().map(summary).collect()
+}
+
+/// The work of a script on tables that were there before it.
+pub(super) fn work(script: &Script) -> Vec<WorkSummary> {
+    let summary = |(work, line): &(Work, u32)| WorkSummary {
+        relation: name(&work.relation),
+        kind: match work.kind {
+            WorkKind::Scan => "scan",
+            WorkKind::Reindex => "reindex",
+            WorkKind::Rewrite => "rewrite",
+            WorkKind::Empty => "empty",
+        }
+        .to_owned(),
+        sure: work.sure,
+        why: work.why.clone(),
+        line: *line,
+        new: false,
+    };
+    script.vertex.work.iter().map(summary).collect()
+}
+
+/// What clients of the relation wait for while it is held; empty where nobody who reads or writes rows does.
+pub fn who_waits(lock: &LockSummary) -> &'static str {
+    match LockMode::ALL.into_iter().find(|mode| mode.sql() == lock.mode) {
+        Some(mode) if mode.blocks_reads() => "reads and writes wait",
+        Some(mode) if mode.blocks_writes() => "writes wait",
+        _ => "",
+    }
+}
