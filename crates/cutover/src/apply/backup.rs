@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::error::ApplyError;
 use super::monitor::Monitor;
 use super::recorder::Recorder;
-use super::{own_startup, store};
+use super::{own_startup, store_early};
 use crate::plan::build::Built;
 use crate::project::{Project, Stage, text};
 use crate::run::EventKind;
@@ -85,7 +85,8 @@ pub(super) async fn take_required(
         // pg_restore shows the command that failed, and a dump may hold passwords.
         Err(Why::Failed(why)) => return Err(complaint(stage, &recorder.secrets().star(&why))),
     }
-    store(monitor.for_journal().await?, "", recorder).await?;
+    monitor.for_journal().await?;
+    store_early(monitor, "", recorder).await?;
     Ok(true)
 }
 

@@ -8,7 +8,7 @@ use super::failure::{self, StepFailure};
 use super::monitor::Monitor;
 use super::recorder::Recorder;
 use super::step::{Step, Tools};
-use super::{application_name, store};
+use super::{application_name, store_early};
 use crate::history::records;
 use crate::migration::Migration;
 use crate::project::{Project, When};
@@ -35,7 +35,8 @@ pub(super) async fn take_figures(
     for verify::Figure { table, rows, digest } in figures {
         recorder.tell(EventKind::Figures { table, rows, digest });
     }
-    store(monitor.for_journal().await?, "", recorder).await?;
+    monitor.for_journal().await?;
+    store_early(monitor, "", recorder).await?;
     Ok(())
 }
 

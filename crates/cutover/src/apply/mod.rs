@@ -36,7 +36,7 @@ pub use preflight::may_write;
 
 use self::error::Phase;
 use self::failure::StepFailure;
-use self::monitor::Monitor;
+use self::monitor::{Monitor, STORE_LIMIT};
 use self::recorder::Recorder;
 use self::refusals::Refusals;
 use self::step::{OpenUnit, Step, Tools};
@@ -196,8 +196,8 @@ async fn apply_to_its_end(
     recorder.hide(secrets(project, &built, &mut session).await?);
     let mut monitor = Monitor::new(session, options, &id, token);
     if !has_work(project, &built, request) {
-        let held = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
-        store(held, &journal::close_open_runs(&project.name), &mut recorder)
+        monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
+        store_early(&mut monitor, &journal::close_open_runs(&project.name), &mut recorder)
             .await
             .map_err(|failure| ApplyError::Journal { failure, state: phase.state() })?;
         return Ok(nothing_to_do(run, recorder));
@@ -205,8 +205,8 @@ async fn apply_to_its_end(
     let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor, *phase).await?;
     preflight::nothing_missing(project, &built, &mut worker.session).await?;
     phase.recording();
-    let held = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
-    begin(held, &run, project, request, &built.renumbered, token, &mut recorder).await?;
+    monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
+    begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
     *phase = Phase::Begun;
     let mut prepared = prepare(project, &built, options, request, &stop, &mut monitor, &mut recorder).await;
     let outcome = match &mut prepared {
@@ -374,7 +374,7 @@ async fn read_and_plan(
 
 /// Records the run before its first step, durably: its id must be known to whoever finds a half-done step.
 async fn begin(
-    monitor: &mut Session,
+    monitor: &mut Monitor,
     run: &Run,
     project: &Project,
     request: &Request,
@@ -411,8 +411,21 @@ async fn begin(
         record.push_str("; ");
         record.push_str(&journal::insert_deferral(&project.name, &run.id, migration));
     }
-    store(monitor, &record, recorder).await?;
+    store_early(monitor, &record, recorder).await?;
     Ok(())
+}
+
+/// As [`store`], before the first step: a session that does not answer is given up.
+async fn store_early(
+    monitor: &mut Monitor,
+    record: &str,
+    recorder: &mut Recorder<'_>,
+) -> Result<(), Failure> {
+    let Some(session) = monitor.session() else { return Err(Failure::Lost("it ended again".to_owned())) };
+    match tokio::time::timeout(STORE_LIMIT, store(session, record, recorder)).await {
+        Ok(stored) => stored,
+        Err(_) => Err(monitor.give_up(STORE_LIMIT)),
+    }
 }
 
 /// Writes a record and all events so far, durably. Everything the worker committed before is durable with it.

@@ -16,6 +16,9 @@ use crate::run::EventKind;
 
 /// A session that does not answer within this time counts as lost: 5 s. What it is asked takes milliseconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// The same where it writes the journal before the first step: 15 s. It waits for the disk then, and perhaps for a
+/// standby; but a network that swallows everything must not hold up a run for good, and nothing is applied yet.
+pub(super) const STORE_LIMIT: Duration = Duration::from_secs(15);
 /// How long to try to connect again.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait for a holder of the lock that may be the old session, or somebody who needs it for a moment.
@@ -178,10 +181,16 @@ impl Monitor {
                 None
             }
             Err(_) => {
-                self.lose(silent());
+                self.lose(silent(ANSWER_LIMIT));
                 None
             }
         }
+    }
+
+    /// Gives up the session, which did not answer within this time.
+    pub(super) fn give_up(&mut self, limit: Duration) -> Failure {
+        self.lose(silent(limit));
+        Failure::Lost(self.lost.clone())
     }
 
     async fn ping(&mut self) {
@@ -190,7 +199,7 @@ impl Monitor {
         match tokio::time::timeout(ANSWER_LIMIT, session.query("SELECT 1", &[])).await {
             Ok(Err(Failure::Lost(why))) => self.lose(why),
             Ok(_) => {}
-            Err(_) => self.lose(silent()),
+            Err(_) => self.lose(silent(ANSWER_LIMIT)),
         }
     }
 
@@ -244,6 +253,6 @@ impl Monitor {
     }
 }
 
-fn silent() -> String {
-    format!("it did not answer within {} s", ANSWER_LIMIT.as_secs())
+fn silent(limit: Duration) -> String {
+    format!("it did not answer within {} s", limit.as_secs())
 }

@@ -38,7 +38,11 @@ pub fn insert_events(run: &str, events: &[Numbered]) -> String {
         format!("({run}, {seq}, {}, {})", timestamp(event.at_micros), json(event))
     };
     let rows: Vec<String> = events.iter().map(row).collect();
-    format!("INSERT INTO cutover.event (run, seq, at, event) VALUES {}", rows.join(", "))
+    // What was sent and never heard of again goes along with the next text, and may be there.
+    format!(
+        "INSERT INTO cutover.event (run, seq, at, event) VALUES {} ON CONFLICT DO NOTHING",
+        rows.join(", ")
+    )
 }
 
 /// JSON as a literal. NUL cannot stand in jsonb, so it is shown as the replacement character.

@@ -2,6 +2,7 @@
 
 use cutover::Project;
 use cutover::apply::{ApplyError, Request};
+use cutover::history::journal::{Numbered, insert_events};
 use cutover::run::{EventKind, Outcome, Run, RunEvent};
 use cutover::stop::Stop;
 use cutover_postgres::connect::ConnectOptions;
@@ -320,4 +321,36 @@ async fn a_request_to_cancel_is_heard_while_a_look_hangs() {
     assert_eq!((database.value(APPLIED), database.value(LOG)), ("1".into(), String::new()));
     assert_eq!(database.value("SELECT outcome FROM cutover.run"), "interrupted");
     drop(stall);
+}
+
+/// What is told is stored right after it: here on a session whose traffic is swallowed from then on.
+#[tokio::test]
+async fn a_record_of_the_beginning_that_is_never_answered_ends_the_run() {
+    let database = database();
+    let proxy = Proxy::start(database.server());
+    let through: ConnectOptions = proxy.server().options(database.name());
+    let mut stall = None;
+    let mut sink = |event: &RunEvent| {
+        if let EventKind::RunStarted { .. } = event.kind {
+            stall = Some(proxy.stall(0));
+        }
+    };
+    let (project, request, stop) = (slow(), Request::default(), Stop::new());
+    let run = soon(apply_watched(&project, &through, &request, &stop, &mut sink)).await;
+    let said = run.unwrap_err().to_string();
+    assert!(stall.is_some());
+    assert!(said.starts_with("recording that the run begins: ") && said.contains("within 15 s"), "{said}");
+    assert!(said.ends_with("no migration was applied"), "{said}");
+    assert_eq!(database.value("SELECT to_regclass('log') IS NULL"), "t");
+}
+
+/// What was sent and never answered is sent again, and may be there.
+#[tokio::test]
+async fn an_event_that_is_stored_twice_is_there_once() {
+    let database = database();
+    let run = completes(&project(&[("V1__a.sql", "CREATE TABLE a ();")]), &database.options()).await;
+    let again = insert_events("other", &[Numbered { seq: 1, event: run.events[0].clone() }]);
+    database.run(&again);
+    database.run(&again);
+    assert_eq!(database.value("SELECT count(*) FROM cutover.event WHERE run = 'other'"), "1");
 }
