@@ -103,6 +103,7 @@ pub(crate) enum Command {
     New(commands::new::Arguments),
     Status(commands::status::Arguments),
     Plan(commands::plan::Arguments),
+    Graph(commands::graph::Arguments),
     Apply(commands::apply::Arguments),
     Verify(commands::verify::Arguments),
     Report(commands::report::Arguments),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cutover_analysis::effects::{LockMode, ObjectKind, ObjectRef, Work, WorkKind};
 use cutover_analysis::graph::{Conflicts, Graph, LateFate, Vertex};
 
-use super::{Dependency, LockSummary, Step, WorkSummary};
+use super::{Dependency, LockSummary, Step, StepState, WorkSummary};
 use crate::migration::Migration;
 use crate::plan::select;
 use crate::project::Project;
@@ -55,7 +55,9 @@ pub(super) fn describe(project: &Project, steps: &mut [Step], scripts: &BTreeMap
 /// Marks what concerns relations that a migration of the same run makes.
 fn mark_new(steps: &mut [Step], scripts: &BTreeMap<usize, Script>) {
     let mut made: BTreeSet<String> = BTreeSet::new();
-    for (place, step) in steps.iter_mut().enumerate().filter(|(_, step)| step.state.will_run()) {
+    for (place, step) in
+        steps.iter_mut().enumerate().filter(|(_, step)| !matches!(step.state, StepState::Applied { .. }))
+    {
         for lock in &mut step.locks {
             lock.new = made.contains(&lock.relation);
         }

@@ -25,6 +25,7 @@ macro_rules! put {
 mod digest;
 mod escape;
 pub mod format;
+pub mod graph;
 mod html;
 mod markdown;
 pub mod text;
