@@ -12,7 +12,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("cutover", &["cutover-analysis", "cutover-postgres"]),
     ("cutover-cli", &["cutover", "cutover-postgres"]),
     ("testkit", &["cutover-postgres"]),
-    ("xtask", &["cutover", "cutover-postgres"]),
+    ("xtask", &["cutover", "cutover-analysis", "cutover-postgres"]),
     ("bitstockerz", &[]),
 ];
 
