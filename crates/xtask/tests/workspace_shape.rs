@@ -14,6 +14,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("testkit", &["cutover-postgres"]),
     ("xtask", &["cutover", "cutover-analysis", "cutover-postgres"]),
     ("bitstockerz", &[]),
+    ("todo", &[]),
 ];
 
 /// Libraries that only these crates may use: the parser, and whatever opens a socket.

@@ -1,6 +1,7 @@
 //! The kinds of checks, one file each. A new kind is a file here and a line in [`KINDS`].
 
 mod claims;
+mod columns;
 mod design;
 mod empty;
 mod exists;
@@ -60,7 +61,7 @@ pub(crate) struct Kind {
 }
 
 /// Every kind that `cutover.toml` can name.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind {
         name: "claims",
         summary: "migrations create and change what they claim, and nothing else",
@@ -99,6 +100,12 @@ const KINDS: [Kind; 10] = [
         summary: "tables of a new database hold no rows",
         precondition: false,
         read: empty::read,
+    },
+    Kind {
+        name: "columns",
+        summary: "a table has so many columns, or these",
+        precondition: true,
+        read: columns::read,
     },
     Kind { name: "exists", summary: "objects exist", precondition: true, read: exists::read },
 ];

@@ -81,6 +81,24 @@ async fn scalar() {
 }
 
 #[tokio::test]
+async fn columns() {
+    for (keys, verdict, found) in [
+        ("table = 't'\ncount = 2", Holds, "2 columns: id, the name"),
+        ("table = 't'\ncount = 3", False, "2 columns: id, the name"),
+        ("table = 't'\nnames = ['id', 'the name']", Holds, "2 columns: id, the name"),
+        ("table = 't'\nnames = ['the name', 'id']", False, "2 columns: id, the name"),
+        ("table = 't'\ncount = 3\nnames = ['id', 'the name']", False, "2 columns: id, the name"),
+        ("table = 'none'\ncount = 0", Holds, "0 columns: "),
+        ("table = 'missing'\ncount = 2", NotMeasured, "there is no table missing"),
+    ] {
+        let world = check("columns", keys);
+        world.database.run("CREATE TABLE t (gone int, id int, \"the name\" text); ALTER TABLE t DROP gone; CREATE TABLE none ()");
+        let result = world.one().await;
+        expect(&result, verdict, found);
+    }
+}
+
+#[tokio::test]
 async fn fails() {
     const SETUP: &str = "setup = 'INSERT INTO p VALUES (1); INSERT INTO c VALUES (1);'";
     for (keys, verdict, found) in [
