@@ -120,7 +120,8 @@ const WHICH: &str = "Which migrations";
 /// Which migrations, for verbs that plan.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SelectionArgs {
-    /// Exactly these versions and no others; also names deferred and optional ones
+    /// Exactly these versions and no others; also names deferred and optional ones. `apply` also takes a plan of
+    /// `plan --out`, a file named .json
     #[arg(value_name = "VERSION", conflicts_with_all = ["to", "to_stage", "optional", "deferred"])]
     pub(crate) versions: Vec<String>,
     /// Up to and including this version

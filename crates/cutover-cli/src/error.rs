@@ -119,7 +119,10 @@ fn of_apply(error: &ApplyError) -> Exit {
     match error {
         ApplyError::Select(error) if !error.is_of_the_request() => Exit::No,
         ApplyError::Select(_) | ApplyError::NotAllowed(_) | ApplyError::Checks(_) => Exit::Usage,
-        ApplyError::Scripts(_) | ApplyError::Missing(_) | ApplyError::ChangedFiles(_) => Exit::No,
+        ApplyError::Scripts(_)
+        | ApplyError::Missing(_)
+        | ApplyError::ChangedFiles(_)
+        | ApplyError::Moved(_) => Exit::No,
         ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,
         ApplyError::Several(all) if all.iter().any(|one| of_apply(one) == Exit::Usage) => Exit::Usage,
         ApplyError::Several(all) => all.first().map_or(Exit::No, of_apply),

@@ -4,19 +4,9 @@
 
 mod common;
 
-use common::{Outcome, Place};
+use common::{Place, says};
 
 const CONFIG: &str = "[project]\nname = \"shop\"\n\n[[migrations]]\npath = \"migrations\"\n\n";
-
-/// Fails the test unless all of these are said, in this order.
-#[track_caller]
-fn says(outcome: &Outcome, parts: &[&str]) {
-    let mut rest = outcome.stderr.as_str();
-    for part in parts {
-        let at = rest.find(part).unwrap_or_else(|| panic!("{part:?} is not in\n{}", outcome.stderr));
-        rest = &rest[at + part.len()..];
-    }
-}
 
 /// A check of a kind nobody knows, and files that cannot run.
 fn wrong_everywhere(place: &Place, config: &str) {

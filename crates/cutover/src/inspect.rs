@@ -8,7 +8,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 
 use crate::apply::ApplyError;
-use crate::catalog;
+use crate::catalog::{self, Objects};
 use crate::history::differences::{self, Difference};
 use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
@@ -190,6 +190,15 @@ pub(crate) async fn known(
         return Ok(Context::EMPTY);
     }
     catalog::context(session, Vec::new()).await
+}
+
+/// All objects of the database but the system's and our own, for a plan that is kept: what changes after this moment is
+/// found when the plan is applied.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn objects(session: &mut Session) -> Result<Objects, ApplyError> {
+    Ok(catalog::objects(session, &[]).await?)
 }
 
 /// Looks up what pending migrations need, and measures their preconditions as far as that can be done now. Reads alone,

@@ -1,12 +1,13 @@
 //! `cutover apply`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use cutover::apply::{BackupSettings, Request};
 use cutover::hazard::{HAZARDS, Hazard};
+use cutover::plan::file::PlanFile;
 use cutover::plan::select::Selection;
 use cutover::project::{Overrides, Project};
 use cutover::report::answers;
@@ -32,6 +33,7 @@ Examples:
   cutover apply --dry-run              what would be done, and what would stop it
   cutover apply --to-stage 2.1 --verify
   cutover apply 0330                   exactly this one, also when deferred
+  cutover apply plan.json              what `cutover plan --out plan.json` wrote, if nothing has moved since
   cutover apply --format json          one event a line")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -76,26 +78,53 @@ impl Arguments {
         }
     }
 
-    fn request(&self, app: &App) -> Request {
+    /// Which migrations: by the plan that is named, else by the flags.
+    pub(crate) fn chosen(&self) -> Result<(Selection, Option<Box<PlanFile>>), CliError> {
+        let plan = self.plan()?.map(Box::new);
+        let selection =
+            plan.as_ref().map_or_else(|| Selection::from(&self.selection), |plan| plan.selection.clone());
+        Ok((selection, plan))
+    }
+
+    fn request(&self, app: &App) -> Result<Request, CliError> {
+        let (selection, plan) = self.chosen()?;
         let backup = self
             .backup_dir
             .as_ref()
             .map(|folder| BackupSettings { folder: folder.clone(), sandbox: app.sandbox_options() });
-        Request {
-            selection: Selection::from(&self.selection),
+        Ok(Request {
+            selection,
             allow: self.allow.clone(),
             durable_each: self.durable_each,
             wait: app.global.wait,
             runner_wait: self.runner_wait,
             backup,
+            plan,
+        })
+    }
+
+    /// The plan to apply, where one is named in place of versions.
+    fn plan(&self) -> Result<Option<PlanFile>, CliError> {
+        let [only] = self.selection.versions.as_slice() else { return Ok(None) };
+        if !Path::new(only).extension().is_some_and(|extension| extension == "json") {
+            return Ok(None);
         }
+        if !self.selection.defer.is_empty() || self.selection.out_of_order {
+            return Err(CliError::usage(
+                "a plan has its own selection: --defer and --out-of-order are for `cutover plan`",
+            ));
+        }
+        let text = std::fs::read_to_string(only)
+            .map_err(|error| CliError::usage(format!("cannot read the plan {only}: {error}")))?;
+        let plan = PlanFile::read(&text).map_err(|error| CliError::usage(format!("{only}: {error}")))?;
+        Ok(Some(plan))
     }
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let draft = app.draft(&arguments.overrides())?;
     if !draft.problems.is_empty() {
-        let selection = Selection::from(&arguments.selection);
+        let (selection, _) = arguments.chosen()?;
         return Err(refuse_draft(app, &draft, &selection, false, &arguments.allow));
     }
     let project = draft.project;
@@ -107,7 +136,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         if arguments.verify {
             return Box::pin(apply_and_verify(app, &project, &target, arguments, signals)).await;
         }
-        let request = arguments.request(app);
+        let request = arguments.request(app)?;
         let run = running::apply(app, &project, &target.options, &request, signals, true).await?;
         Ok(running::tell_end(app, &project, &run))
     })
@@ -120,12 +149,12 @@ async fn apply_and_verify(
     arguments: &Arguments,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
+    let request = arguments.request(app)?;
     let verification = VerifyRequest {
-        stage: verifying::stage(project, arguments.selection.to_stage.as_deref())?,
+        stage: verifying::stage(project, request.selection.to_stage.as_deref())?,
         fresh: target.is_sandbox(),
         ..VerifyRequest::default()
     };
-    let request = arguments.request(app);
     let mut run = running::apply(app, project, &target.options, &request, signals, true).await?;
     if !matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) {
         return Ok(running::tell_end(app, project, &run));

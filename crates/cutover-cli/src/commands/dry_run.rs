@@ -1,9 +1,8 @@
 //! `cutover apply --dry-run`: the plan, and everything that would stop a run of it, found by reading alone.
 
-use cutover::apply::may_write;
-use cutover::inspect::Inspection;
+use cutover::apply::{ApplyError, may_write};
+use cutover::inspect::{self, Inspection, Stop};
 use cutover::plan::build::Read;
-use cutover::plan::select::Selection;
 use cutover::project::Project;
 use cutover::report::format::count;
 use cutover_postgres::connect::ConnectOptions;
@@ -19,14 +18,25 @@ pub(crate) async fn run(
     options: &ConnectOptions,
     arguments: &Arguments,
 ) -> Result<Exit, CliError> {
-    let selection = Selection::from(&arguments.selection);
+    let (selection, plan) = arguments.chosen()?;
     let inspection = look(app, project, options, &selection, Read::Pending).await?;
     show(app, &inspection, &arguments.allow)?;
     let mut others = Vec::new();
+    if let Some(plan) = plan {
+        let mut session = inspect::connect(options, app.global.wait).await?;
+        let objects = inspect::objects(&mut session).await?;
+        session.close().await;
+        let moved = plan.moved(project, &inspection.built.plan, &objects);
+        others.extend((!moved.is_empty()).then(|| Stop {
+            text: without_end(&ApplyError::Moved(moved).to_string()),
+            configuration: false,
+        }));
+    }
     if inspection.built.pending().next().is_some() {
         let may_not = inspection.found.as_ref().and_then(|found| may_write(found).err());
-        others.extend(may_not.map(|error| without_end(&error.to_string())));
-        others.extend(backup_missing(project, &inspection, arguments));
+        let of_request = |text: String| Stop { text, configuration: true };
+        others.extend(may_not.map(|error| of_request(without_end(&error.to_string()))));
+        others.extend(backup_missing(project, &inspection, arguments).map(of_request));
     }
     refuse(&inspection, &arguments.allow, others)?;
     let pending = inspection.built.pending().count();

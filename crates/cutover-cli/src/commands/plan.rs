@@ -1,15 +1,20 @@
 //! `cutover plan`.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
+use cutover::catalog::Objects;
 use cutover::inspect::{self, Inspection, Stop};
 use cutover::plan::Plan;
 use cutover::plan::build::Read;
+use cutover::plan::file::PlanFile;
 use cutover::plan::select::Selection;
 use cutover::project::{Draft, Project};
 use cutover::report::format::count;
 use cutover::report::text::{plan_lines, precondition_lines};
 use cutover::text::complaints;
 use cutover::verify::{self, Precondition};
+use cutover::{Clock, SystemClock};
 use cutover_postgres::connect::ConnectOptions;
 use serde::Serialize;
 
@@ -27,6 +32,7 @@ what they read is there already. Writes nothing. Ends with 1 or 2 where a run wo
 Examples:
   cutover plan
   cutover plan --to-stage 3.2
+  cutover plan --out plan.json         then, once reviewed: cutover apply plan.json
   cutover plan --offline --format json")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -34,6 +40,10 @@ pub(crate) struct Arguments {
     /// From the files alone: everything counts as pending
     #[arg(long, conflicts_with_all = ["url", "sandbox"])]
     offline: bool,
+    /// Also write the plan to this file, for `cutover apply FILE`: it is applied to this database alone, and only while
+    /// nothing has moved there or among the files
+    #[arg(long, value_name = "FILE.json", conflicts_with = "offline")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -44,10 +54,58 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if !draft.problems.is_empty() {
         return Err(refuse_draft(app, &draft, &selection, arguments.offline, &[]));
     }
+    let objects = match &arguments.out {
+        Some(file) => Some(objects(app, &draft.project, file)?),
+        None => None,
+    };
     let inspection = inspection(app, &draft.project, &selection, arguments.offline)?;
     show(app, &inspection, &[])?;
     refuse(&inspection, &[], Vec::new())?;
+    if let (Some(file), Some(objects)) = (&arguments.out, objects) {
+        write(app, file, &draft.project, inspection.built.plan, selection, &objects)?;
+    }
     Ok(Exit::Done)
+}
+
+/// The objects before the plan is made: what changes in between must be found later.
+fn objects(app: &App, project: &Project, file: &Path) -> Result<Objects, CliError> {
+    if file.extension().is_none_or(|extension| extension != "json") {
+        return Err(CliError::usage(
+            "--out names a file that ends in .json: `cutover apply` knows a plan by that",
+        ));
+    }
+    if app.global.sandbox || !is_configured(&app.resolve(project)?) {
+        return Err(CliError::usage(
+            "a plan to be applied later is made for a database: name one, e.g. with --url",
+        ));
+    }
+    app.block_on(async |signals| {
+        let work = async {
+            let target = app.target(project).await?;
+            let mut session = inspect::connect(&target.options, app.global.wait).await?;
+            let objects = inspect::objects(&mut session).await?;
+            session.close().await;
+            Ok(objects)
+        };
+        signals.or_end(work).await
+    })
+}
+
+fn write(
+    app: &App,
+    file: &Path,
+    project: &Project,
+    plan: Plan,
+    selection: Selection,
+    objects: &Objects,
+) -> Result<(), CliError> {
+    let tool = concat!("cutover ", env!("CARGO_PKG_VERSION")).to_owned();
+    let plan = PlanFile::new(project, plan, selection, objects, (tool, SystemClock::new().now_micros()));
+    let text = serde_json::to_string_pretty(&plan).map_err(|error| CliError::usage(error.to_string()))?;
+    std::fs::write(file, text + "\n")
+        .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
+    app.output.say(&format!("written to {0}; to apply it: cutover apply {0}", file.display()));
+    Ok(())
 }
 
 fn inspection(
@@ -121,15 +179,11 @@ pub(crate) fn show(app: &App, inspection: &Inspection, allowed: &[String]) -> Re
     Ok(())
 }
 
-/// Ends with everything that would stop a run of this plan before its first statement, if anything would. `others` are
-/// about what was asked for, the role or the server.
-pub(crate) fn refuse(
-    inspection: &Inspection,
-    allowed: &[String],
-    others: Vec<String>,
-) -> Result<(), CliError> {
+/// Ends with everything that would stop a run of this plan before its first statement, if anything would; `others` is
+/// what the caller found.
+pub(crate) fn refuse(inspection: &Inspection, allowed: &[String], others: Vec<Stop>) -> Result<(), CliError> {
     let mut stops: Vec<Stop> = inspection.stops(allowed).collect();
-    stops.extend(others.into_iter().map(|text| Stop { text, configuration: true }));
+    stops.extend(others);
     if stops.is_empty() {
         return Ok(());
     }

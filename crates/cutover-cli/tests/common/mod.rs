@@ -27,6 +27,16 @@ impl Outcome {
     }
 }
 
+/// Fails the test unless all of these are said, in this order.
+#[track_caller]
+pub(crate) fn says(outcome: &Outcome, parts: &[&str]) {
+    let mut rest = outcome.stderr.as_str();
+    for part in parts {
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part:?} is not in\n{}", outcome.stderr));
+        rest = &rest[at + part.len()..];
+    }
+}
+
 /// A project folder with a database, or without one.
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,

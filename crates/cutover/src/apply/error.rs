@@ -34,6 +34,9 @@ pub enum ApplyError {
     /// Applied files were edited or deleted.
     #[error("{}\nnothing was done", complaints(.0, "\n"))]
     ChangedFiles(Vec<String>),
+    /// The plan that was to be applied was made for another state of the database or the files.
+    #[error("the plan does not hold any more, since it was made:\n{}\n  hint: plan again\nnothing was done", complaints(.0, "\n"))]
+    Moved(Vec<String>),
     /// Checks or claims are written wrong.
     #[error("{0}\nnothing was done")]
     Checks(Problems),

@@ -41,6 +41,7 @@ use self::recorder::Recorder;
 use self::refusals::Refusals;
 use self::step::{OpenUnit, Step, Tools};
 use self::watch::Watch;
+use crate::catalog;
 use crate::clock::Clock;
 use crate::hazard;
 use crate::history::differences::Renumbering;
@@ -49,6 +50,7 @@ use crate::history::{journal, lock, records, schema};
 use crate::inspect;
 use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
+use crate::plan::file::PlanFile;
 use crate::plan::select::Selection;
 use crate::plan::{StepState, Target, failures};
 use crate::project::Project;
@@ -71,6 +73,8 @@ pub struct Request {
     pub runner_wait: Duration,
     /// Where and how backups are taken, for stages that require one.
     pub backup: Option<BackupSettings>,
+    /// The plan to apply: the run is refused where anything has moved since it was made. The selection is its own.
+    pub plan: Option<Box<PlanFile>>,
 }
 
 impl Default for Request {
@@ -82,6 +86,7 @@ impl Default for Request {
             wait: None,
             runner_wait: Duration::from_secs(600),
             backup: None,
+            plan: None,
         }
     }
 }
@@ -193,6 +198,8 @@ async fn apply_to_its_end(
         built = planned;
         run.plan = built.plan.clone();
     }
+    // Nobody else migrates from here on; what somebody did by hand meanwhile is found.
+    still_holds(project, &built, request, &mut session).await??;
     recorder.hide(secrets(project, &built, &mut session).await?);
     let mut monitor = Monitor::new(session, options, &id, token);
     if !has_work(project, &built, request) {
@@ -299,7 +306,10 @@ async fn first_plan(
     request: &Request,
     monitor: &mut Session,
 ) -> Result<(Built, Refusals), ApplyError> {
-    let ordinary = found.version.is_some() && !open_runs && request.selection == Selection::default();
+    let ordinary = found.version.is_some()
+        && !open_runs
+        && request.plan.is_none()
+        && request.selection == Selection::default();
     if ordinary && records::is_exactly(monitor, &project.name, &project.migrations).await? {
         return Ok((build::idle(project, found), Refusals::default()));
     }
@@ -365,11 +375,27 @@ async fn read_and_plan(
         server_version_num: found.server_version_num,
     };
     let known = inspect::known(project, &history, monitor).await?;
+    // A plan that is to be applied describes all migrations, also where nothing is to be done any more.
+    let read = if request.plan.is_some() { Read::Pending } else { Read::Work };
     let (built, refused) =
-        build::build_leniently(project, history, &request.selection, Some(target), Read::Work, known)?;
+        build::build_leniently(project, history, &request.selection, Some(target), read, known)?;
     let built = built.renumbering(renumbered);
     refusals.note_plan(&built, refused, request);
+    refusals.note(still_holds(project, &built, request, monitor).await?);
     Ok((built, refusals))
+}
+
+/// Whether the plan that is to be applied is the one that would be made now; the outer error is the server's.
+async fn still_holds(
+    project: &Project,
+    built: &Built,
+    request: &Request,
+    session: &mut Session,
+) -> Result<Result<(), ApplyError>, ApplyError> {
+    let Some(file) = &request.plan else { return Ok(Ok(())) };
+    let objects = catalog::objects(session, &[]).await?;
+    let moved = file.moved(project, &built.plan, &objects);
+    Ok(if moved.is_empty() { Ok(()) } else { Err(ApplyError::Moved(moved)) })
 }
 
 /// Records the run before its first step, durably: its id must be known to whoever finds a half-done step.

@@ -6,9 +6,9 @@ use std::fmt;
 
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::sql::{quote_ident, quote_literal};
-use cutover_postgres::session::Session;
+use cutover_postgres::session::{Failure, Session};
 
-use super::{CatalogError, Fields, read_all};
+use super::{Fields, read_all};
 
 /// Which object. Names are as stored, not quoted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -221,7 +221,7 @@ SELECT 'publication', NULL, NULL, p.pubname, NULL,
 ///
 /// # Errors
 /// As the server says.
-pub async fn objects(session: &mut Session, schemas: &[String]) -> Result<Objects, CatalogError> {
+pub async fn objects(session: &mut Session, schemas: &[String]) -> Result<Objects, Failure> {
     let filter = if schemas.is_empty() {
         "nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'cutover')".to_owned()
     } else {

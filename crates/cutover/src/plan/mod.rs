@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod failures;
+pub mod file;
 pub mod graph;
 pub mod prerequisites;
 pub mod select;

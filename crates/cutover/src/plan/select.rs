@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{StepState, label};
@@ -12,7 +13,8 @@ use crate::project::Project;
 use crate::text::{known_list, suggest};
 
 /// What the user asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Selection {
     /// Up to and including this version.
     pub to: Option<String>,

@@ -1,0 +1,179 @@
+//! A plan as a file: reviewed by people, applied later, only to the database it was made for and only while nothing has
+//! moved there or among the files.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::select::Selection;
+use super::{Plan, Step, StepState};
+use crate::catalog::Objects;
+use crate::migration::MigrationId;
+use crate::project::Project;
+use crate::project::text::hex;
+
+/// Version of the JSON form of [`PlanFile`].
+pub const FILE_VERSION: u32 = 1;
+
+/// A plan with what it depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanFile {
+    /// [`FILE_VERSION`].
+    pub format_version: u32,
+    /// Name and version of the program that made it.
+    pub tool: String,
+    /// When, microseconds since the Unix epoch.
+    pub made_micros: i64,
+    /// Which migrations were asked for.
+    pub selection: Selection,
+    /// Values of placeholders, as far as they may be shown; those given from outside are stars.
+    pub values: BTreeMap<String, String>,
+    /// Tables, views and other objects of the database, each with a digest of all that belongs to it.
+    pub objects: BTreeMap<String, String>,
+    /// The plan itself.
+    pub plan: Plan,
+}
+
+/// Why a text is no plan that can be applied.
+#[derive(Debug, Error)]
+pub enum PlanFileError {
+    /// It is not JSON, or not that of a plan.
+    #[error("it is no plan written by `cutover plan --out`: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A newer program wrote it.
+    #[error("its format is {0}, this program knows {FILE_VERSION}: use the program that wrote it")]
+    Version(u32),
+}
+
+impl PlanFile {
+    /// A plan made for a database that has these objects.
+    pub fn new(
+        project: &Project,
+        plan: Plan,
+        selection: Selection,
+        objects: &Objects,
+        (tool, made_micros): (String, i64),
+    ) -> Self {
+        let (values, objects) = (values(project), digests(objects));
+        Self { format_version: FILE_VERSION, tool, made_micros, selection, values, objects, plan }
+    }
+
+    /// Reads it back.
+    ///
+    /// # Errors
+    /// [`PlanFileError`]
+    pub fn read(text: &str) -> Result<Self, PlanFileError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format_version: u32,
+        }
+        let Head { format_version } = serde_json::from_str(text)?;
+        if format_version != FILE_VERSION {
+            return Err(PlanFileError::Version(format_version));
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// What has moved since it was made, in words; empty where nothing has. `now` is planned with the same selection.
+    pub fn moved(&self, project: &Project, now: &Plan, objects: &Objects) -> Vec<String> {
+        let mut moved = Vec::new();
+        if self.plan.project != now.project {
+            moved.push(format!("it was made for project {}, this is {}", self.plan.project, now.project));
+        }
+        if self.plan.target != now.target {
+            moved.push(self.other_target(now));
+        }
+        if self.values != values(project) {
+            moved.push("values of placeholders differ".to_owned());
+        }
+        let known: HashMap<&MigrationId, &Step> =
+            self.plan.steps.iter().map(|step| (&step.migration, step)).collect();
+        for step in &now.steps {
+            match known.get(&step.migration) {
+                None => moved.push(format!("{} is new", step.path)),
+                Some(planned) => moved.extend(step_moved(planned, step)),
+            }
+        }
+        let here: HashMap<&MigrationId, ()> = now.steps.iter().map(|step| (&step.migration, ())).collect();
+        let gone = self.plan.steps.iter().filter(|step| !here.contains_key(&step.migration));
+        moved.extend(gone.map(|step| format!("{} is gone", step.path)));
+        let found = digests(objects);
+        for (name, digest) in &found {
+            match self.objects.get(name) {
+                None => moved.push(format!("{name} was created in the database")),
+                Some(planned) if planned != digest => {
+                    moved.push(format!("{name} was changed in the database"))
+                }
+                Some(_) => {}
+            }
+        }
+        let dropped = self.objects.keys().filter(|name| !found.contains_key(*name));
+        moved.extend(dropped.map(|name| format!("{name} was dropped from the database")));
+        moved
+    }
+
+    fn other_target(&self, now: &Plan) -> String {
+        let words = |plan: &Plan| {
+            plan.target.as_ref().map_or_else(
+                || "no database".to_owned(),
+                |target| {
+                    format!(
+                        "database {} of server {} (version {})",
+                        target.database, target.system_identifier, target.server_version_num
+                    )
+                },
+            )
+        };
+        format!("it was made for {}, this is {}", words(&self.plan), words(now))
+    }
+}
+
+/// The values of placeholders as settings show them.
+fn values(project: &Project) -> BTreeMap<String, String> {
+    let settings = project.settings.0.iter();
+    settings
+        .filter_map(|setting| Some((setting.key.strip_prefix("vars.")?.to_owned(), setting.value.clone())))
+        .collect()
+}
+
+/// How a migration stands otherwise than planned.
+fn step_moved(planned: &Step, now: &Step) -> Option<String> {
+    if planned.checksum != now.checksum {
+        return Some(format!("{} was edited", now.path));
+    }
+    if planned.path != now.path {
+        return Some(format!("{} was renamed to {}", planned.path, now.path));
+    }
+    if planned.state == now.state && planned.units == now.units {
+        return None;
+    }
+    Some(match (&planned.state, &now.state) {
+        (StepState::Applied { .. }, StepState::Applied { run, .. }) => {
+            format!("{} was applied again, by run {run}", now.path)
+        }
+        (_, StepState::Applied { run, .. }) => format!("{} was applied by run {run}", now.path),
+        (StepState::Applied { .. }, _) => format!("{} is not applied any more", now.path),
+        _ => format!("{} stands otherwise than planned", now.path),
+    })
+}
+
+/// A digest for each object that stands by itself, over all that belongs to it.
+fn digests(objects: &Objects) -> BTreeMap<String, String> {
+    let mut hashers: BTreeMap<String, Sha256> = BTreeMap::new();
+    for (object, known) in &objects.0 {
+        let name = match &object.table {
+            Some(table) => {
+                let schema = object.schema.as_deref().filter(|schema| *schema != "public");
+                format!("table {}{table}", schema.map(|schema| format!("{schema}.")).unwrap_or_default())
+            }
+            None => object.to_string(),
+        };
+        let hasher = hashers.entry(name).or_default();
+        for part in [object.to_string().as_str(), "\u{1f}", &known.definition, "\u{1e}"] {
+            hasher.update(part);
+        }
+    }
+    hashers.into_iter().map(|(name, hasher)| (name, hex(&hasher.finalize()))).collect()
+}
