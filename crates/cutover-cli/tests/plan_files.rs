@@ -91,3 +91,71 @@ fn what_is_no_plan_is_refused() {
     says(&place.run(&["apply", "plan.json"]).ends_with(2), &["its format is 99, this program knows 1"]);
     says(&place.run(&["plan", "--out", "plan.txt"]).ends_with(2), &["--out names a file that ends in .json"]);
 }
+
+/// Runs a script as somebody who has nothing but psql.
+fn psql(place: &Place, script: &str) -> std::process::Output {
+    std::process::Command::new(testkit::clients().folder.join("psql"))
+        .args(["--no-psqlrc", "--file", script])
+        .arg(place.database().url())
+        .current_dir(&place.folder)
+        .output()
+        .unwrap()
+}
+
+const SEVERAL: &str = "CREATE TABLE c (n int, t text);\nCOPY c FROM stdin;\n1\ta\\\\b\n2\t\\N\n\\.\n-- cutover: new-transaction\n\
+     CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; -- not the end $$;\n\
+     CREATE INDEX CONCURRENTLY c_n ON c (n) -- the end";
+
+#[test]
+fn a_script_for_psql_does_what_a_run_does() {
+    let (by_hand, by_run) = (place(), place());
+    for place in [&by_hand, &by_run] {
+        place.write(
+            "cutover.toml",
+            "[project]\nname = \"it's: mine\"\n[[migrations]]\npath = \"migrations\"\n",
+        );
+        place.write("migrations/0003_c.sql", SEVERAL);
+        place.write("migrations/0004_d.sql", "SET search_path = ''; CREATE TABLE public.d (n int DEFAULT 7)");
+        place.write("migrations/0005_e.sql", "CREATE TABLE e (n int)");
+    }
+    let plan = by_hand.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    assert!(plan.stdout.contains("to run it: psql --no-psqlrc --file plan.sql"), "{}", plan.stdout);
+    let ran = psql(&by_hand, "plan.sql");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    by_run.run(&["apply"]).ends_with(0);
+    let dump = |place: &Place| testkit::catalogue_dump(&place.database().options(), &["cutover"]);
+    assert_eq!(dump(&by_hand), dump(&by_run));
+    let history = "SELECT string_agg(concat_ws(' ', project, version_text, path, checksum, statements, source), ',' ORDER BY version)
+                     FROM cutover.migration";
+    assert_eq!(by_hand.database().value(history), by_run.database().value(history));
+    let rows = "SELECT string_agg(concat_ws(' ', n, t), ',' ORDER BY n) FROM c";
+    assert_eq!(by_hand.database().value(rows), "1 a\\b,2");
+    for place in [&by_hand, &by_run] {
+        assert_eq!(place.database().value("SELECT count(*) FROM cutover.unit"), "0");
+        assert_eq!(place.database().value("SELECT outcome FROM cutover.run"), "completed");
+        place.run(&["status", "--exit-code"]).ends_with(0);
+    }
+    by_hand.run(&["report"]).ends_with(0);
+    let again = psql(&by_hand, "plan.sql");
+    assert_eq!(again.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(said.contains("migrations were applied since this script was made"), "{said}");
+}
+
+#[test]
+fn a_script_stops_at_the_first_error_and_is_for_one_database() {
+    let place = place();
+    place.write("migrations/0002_b.sql", "CREATE TABLE b (n int); SELECT 1 / 0;");
+    place.write("migrations/0003_c.sql", "CREATE TABLE c (n int);");
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    let other = self::place();
+    std::fs::copy(place.folder.join("plan.sql"), other.folder.join("plan.sql")).unwrap();
+    let elsewhere = psql(&other, "plan.sql");
+    assert!(String::from_utf8_lossy(&elsewhere.stderr).contains("this script is for another database"));
+    assert_eq!(other.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    let stopped = psql(&place, "plan.sql");
+    assert_eq!(stopped.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&stopped.stderr).contains("division by zero"));
+    assert_eq!(place.database().value("SELECT string_agg(version_text, ',') FROM cutover.migration"), "0001");
+    assert_eq!(place.database().value("SELECT to_regclass('b') IS NULL AND to_regclass('c') IS NULL"), "t");
+}

@@ -1,17 +1,22 @@
 //! `cutover plan`.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cutover::apply::run_id;
 use cutover::catalog::Objects;
 use cutover::inspect::{self, Inspection, Stop};
 use cutover::plan::Plan;
 use cutover::plan::build::Read;
 use cutover::plan::file::PlanFile;
+use cutover::plan::handover;
 use cutover::plan::select::Selection;
 use cutover::project::{Draft, Project};
 use cutover::report::format::count;
 use cutover::report::text::{plan_lines, precondition_lines};
+use cutover::run::{self, Run};
 use cutover::text::complaints;
 use cutover::verify::{self, Precondition};
 use cutover::{Clock, SystemClock};
@@ -33,6 +38,7 @@ Examples:
   cutover plan
   cutover plan --to-stage 3.2
   cutover plan --out plan.json         then, once reviewed: cutover apply plan.json
+  cutover plan --sql plan.sql          a script for whoever may change the database
   cutover plan --offline --format json")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -44,6 +50,10 @@ pub(crate) struct Arguments {
     /// nothing has moved there or among the files
     #[arg(long, value_name = "FILE.json", conflicts_with = "offline")]
     out: Option<PathBuf>,
+    /// Also write it to this file as a script for psql, for somebody else to run on this database; the history it leaves
+    /// is that of a run
+    #[arg(long, value_name = "FILE.sql", conflicts_with = "offline")]
+    sql: Option<PathBuf>,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -54,6 +64,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if !draft.problems.is_empty() {
         return Err(refuse_draft(app, &draft, &selection, arguments.offline, &[]));
     }
+    if arguments.out.is_some() || arguments.sql.is_some() {
+        needs_database(app, &draft.project)?;
+    }
     let objects = match &arguments.out {
         Some(file) => Some(objects(app, &draft.project, file)?),
         None => None,
@@ -61,6 +74,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let inspection = inspection(app, &draft.project, &selection, arguments.offline)?;
     show(app, &inspection, &[])?;
     refuse(&inspection, &[], Vec::new())?;
+    if let Some(file) = &arguments.sql {
+        write_sql(app, file, &draft.project, &inspection)?;
+    }
     if let (Some(file), Some(objects)) = (&arguments.out, objects) {
         write(app, file, &draft.project, inspection.built.plan, selection, &objects)?;
     }
@@ -74,11 +90,6 @@ fn objects(app: &App, project: &Project, file: &Path) -> Result<Objects, CliErro
             "--out names a file that ends in .json: `cutover apply` knows a plan by that",
         ));
     }
-    if app.global.sandbox || !is_configured(&app.resolve(project)?) {
-        return Err(CliError::usage(
-            "a plan to be applied later is made for a database: name one, e.g. with --url",
-        ));
-    }
     app.block_on(async |signals| {
         let work = async {
             let target = app.target(project).await?;
@@ -89,6 +100,54 @@ fn objects(app: &App, project: &Project, file: &Path) -> Result<Objects, CliErro
         };
         signals.or_end(work).await
     })
+}
+
+fn needs_database(app: &App, project: &Project) -> Result<(), CliError> {
+    if app.global.sandbox || !is_configured(&app.resolve(project)?) {
+        return Err(CliError::usage(
+            "a plan to be applied later is made for a database that stays: name one, e.g. with --url",
+        ));
+    }
+    Ok(())
+}
+
+/// Nobody else may read it: values of placeholders and passwords stand in it as the files have them.
+fn write_sql(app: &App, file: &Path, project: &Project, inspection: &Inspection) -> Result<(), CliError> {
+    let Some(found) = &inspection.found else {
+        return Err(CliError::usage("there is no database to look at"));
+    };
+    let clock = SystemClock::new();
+    let run = Run {
+        format_version: run::FORMAT_VERSION,
+        id: run_id(&clock),
+        project: project.name.clone(),
+        tool: format!("cutover {} (script for psql)", env!("CARGO_PKG_VERSION")),
+        role: found.role.clone(),
+        operator: String::new(),
+        started_micros: clock.now_micros(),
+        server_version: found.server_version.clone(),
+        database: found.database.clone(),
+        outcome: None,
+        plan: inspection.built.plan.clone(),
+        events: Vec::new(),
+    };
+    let mut text = Vec::new();
+    handover::write(project, &inspection.built, found.version, &run, &mut text)
+        .map_err(|error| CliError::new(Exit::No, error.to_string()))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(file)
+        .and_then(|mut file| file.write_all(&text))
+        .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
+    app.output.say(&format!(
+        "written to {0}; to run it: psql --no-psqlrc --file {0} {1}",
+        file.display(),
+        found.database
+    ));
+    Ok(())
 }
 
 fn write(

@@ -126,6 +126,13 @@ pub fn insert_step(values: &StepValues, before: Duration) -> String {
     ))
 }
 
+/// As [`insert_step`], for a step whose transaction begins when it is run and not when the text is written.
+pub fn insert_step_now(record: &Record<'_>) -> String {
+    let values = step_values(record);
+    let began = "pg_catalog.date_part('epoch', pg_catalog.now())".to_owned();
+    insert_step(&StepValues { began, ..values }, Duration::ZERO)
+}
+
 /// What the server is made to say where a row of ours was not written.
 pub const NOT_WRITTEN: &str = "cutover: its own record was not written";
 

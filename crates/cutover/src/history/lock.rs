@@ -14,7 +14,7 @@ use crate::jitter::Jitter;
 use crate::stop::Stop;
 
 /// Key of the advisory lock: the bytes of "cutover" and a format number.
-const LOCK_KEY: i64 = 0x6375_746f_7665_7201;
+pub const LOCK_KEY: i64 = 0x6375_746f_7665_7201;
 
 /// While one wait goes on it is told of again after this time: a minute, so that a log shows that the run is alive.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);

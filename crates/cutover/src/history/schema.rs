@@ -128,6 +128,14 @@ pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
     Ok(found)
 }
 
+/// The statements that make our tables, or bring those of an older version to this one; none where they are as they
+/// should be.
+pub(crate) fn upgrade_from(from: Option<i32>) -> Option<String> {
+    let from = usize::try_from(from.unwrap_or(0)).unwrap_or(0);
+    let script: String = UPGRADES.iter().skip(from).copied().collect();
+    (!script.is_empty()).then_some(script)
+}
+
 /// Creates or upgrades our tables, in one transaction. The caller holds the runner's lock.
 ///
 /// # Errors
@@ -140,9 +148,7 @@ pub async fn create_or_upgrade(session: &mut Session, from: Option<i32>) -> Resu
     let mut script = String::from(
         "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp;\n",
     );
-    for upgrade in UPGRADES.iter().skip(usize::try_from(from).unwrap_or(0)) {
-        script.push_str(upgrade);
-    }
+    script.extend(upgrade_from(Some(from)));
     script.push_str("\nCOMMIT");
     match session.execute(&script).await {
         Ok(_) => Ok(()),

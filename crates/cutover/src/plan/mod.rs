@@ -5,6 +5,7 @@ pub mod build;
 pub mod failures;
 pub mod file;
 pub mod graph;
+pub mod handover;
 pub mod prerequisites;
 pub mod select;
 
