@@ -77,6 +77,7 @@ impl App {
             Command::Verify(arguments) => commands::verify::run(self, &arguments),
             Command::Report(arguments) => commands::report::run(self, &arguments),
             Command::Repair(arguments) => commands::repair::run(self, &arguments),
+            Command::Baseline(arguments) => commands::baseline::run(self, &arguments),
             Command::Config(arguments) => commands::config::run(self, &arguments),
             Command::Sandbox(arguments) => commands::sandbox::run(self, &arguments),
             Command::Demo(arguments) => commands::demo::run(self, &arguments),

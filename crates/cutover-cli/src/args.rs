@@ -108,6 +108,7 @@ pub(crate) enum Command {
     Verify(commands::verify::Arguments),
     Report(commands::report::Arguments),
     Repair(commands::repair::Arguments),
+    Baseline(commands::baseline::Arguments),
     Config(commands::config::Arguments),
     Sandbox(commands::sandbox::Arguments),
     Demo(commands::demo::Arguments),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cutover::apply::ApplyError;
+use cutover::baseline::BaselineError;
 use cutover::history::HistoryError;
 use cutover::project::ProjectError;
 use cutover::repair::RepairError;
@@ -149,6 +150,20 @@ impl From<RepairError> for CliError {
             RepairError::History(error) => error.into(),
             RepairError::Failed(failure) => failure.into(),
             RepairError::Select(_) | RepairError::NothingOpen { .. } => Self::usage(error),
+        }
+    }
+}
+
+impl From<BaselineError> for CliError {
+    fn from(error: BaselineError) -> Self {
+        match error {
+            BaselineError::Apply(error) => error.into(),
+            BaselineError::History(error) => error.into(),
+            BaselineError::Failed(failure) => failure.into(),
+            BaselineError::Select(_) | BaselineError::NotAllowed(_) => Self::usage(error),
+            BaselineError::Begun(_) | BaselineError::Unreadable(..) | BaselineError::Missing(_) => {
+                Self::new(Exit::No, error)
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ pub const OWN_SCHEMA: &str = "own-schema";
 /// A SET in a file of several transactions.
 pub const LOST_SETTINGS: &str = "lost-settings";
 
+/// What a baseline records as applied is not there.
+pub const BASELINE_MISSING: &str = "baseline-missing";
 /// A file without a statement.
 pub const EMPTY_MIGRATION: &str = "empty-migration";
 
@@ -39,7 +41,7 @@ pub struct Hazard {
 }
 
 /// Every code there is, in the order of the page.
-pub const HAZARDS: [Hazard; 10] = [
+pub const HAZARDS: [Hazard; 11] = [
     Hazard {
         code: EDITED_MIGRATION,
         meaning: "A file was changed after it was applied.",
@@ -107,6 +109,13 @@ pub const HAZARDS: [Hazard; 10] = [
         accepted: "The file is run, and each SET holds in its own part alone.",
         when: "When only the part that the SET stands in needs it. Otherwise qualify the names, set it in each part \
                with SET LOCAL, or split the file.",
+    },
+    Hazard {
+        code: BASELINE_MISSING,
+        meaning: "`cutover baseline` would record migrations as applied of which something is not in the database.",
+        accepted: "They are recorded as applied all the same; what is missing stays missing.",
+        when: "When what they made was removed or replaced by hand since, and later migrations do without it. Otherwise \
+               name the last version whose effects are there, and apply the rest.",
     },
     Hazard {
         code: EMPTY_MIGRATION,

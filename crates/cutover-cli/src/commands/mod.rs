@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub(crate) mod apply;
+pub(crate) mod baseline;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;

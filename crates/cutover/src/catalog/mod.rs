@@ -20,7 +20,7 @@ pub use diff::{Aspect, Difference, Side, Sides, diff_table, differences};
 pub use digest::{TableDigest, digest, digests};
 pub use model::{Column, Constraint, Identity, Index, Policy, QualifiedName, Table, TableKind, Trigger};
 pub use objects::{Change, Known, Object, Objects, objects};
-pub(crate) use objects::{kind, words};
+pub(crate) use objects::{is_read, kind, words};
 pub use read::tables;
 
 /// Why the catalogue could not be read.

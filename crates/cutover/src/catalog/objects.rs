@@ -127,6 +127,11 @@ pub(crate) fn kind(word: &str) -> Option<ObjectKind> {
     KINDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind)
 }
 
+/// Whether objects of a kind are among those that are read.
+pub(crate) fn is_read(kind: ObjectKind) -> bool {
+    KINDS.iter().any(|(_, known)| known.family() == kind.family())
+}
+
 /// The words for kinds, for messages.
 pub(crate) fn words() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|(word, _)| *word)
