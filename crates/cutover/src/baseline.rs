@@ -94,7 +94,7 @@ pub async fn baseline(
     let found = schema::look(&mut session).await?;
     pooler::refuse(&found, &mut session, options, "baseline").await?;
     may_write(&found)?;
-    let scripts = read_all(project, last)?;
+    let scripts = read_all(project, last);
     let objects = catalog::objects(&mut session, &[]).await?;
     let missing = missing(project, &scripts, &objects);
     if !missing.is_empty() && !request.allow.iter().any(|code| code == hazard::BASELINE_MISSING) {
@@ -120,10 +120,10 @@ pub async fn baseline(
 }
 
 /// The files in order, each with what it finds from those before it.
-fn read_all(project: &Project, last: usize) -> Result<Vec<Script>, BaselineError> {
+fn read_all(project: &Project, last: usize) -> Vec<Script> {
     let mut known = Context::EMPTY;
     let migrations = project.migrations.iter().take(last + 1);
-    Ok(migrations.map(|migration| Script::analyse_in(migration, &project.vars, &mut known)).collect())
+    migrations.map(|migration| Script::analyse_in(migration, &project.vars, &mut known)).collect()
 }
 
 /// What migrations create, and no later one of them drops, and is not in the database.
@@ -184,7 +184,7 @@ fn run(project: &Project, found: &schema::Found, history: &records::History, req
         Read::Pending,
         Context::EMPTY,
     );
-    let mut plan = built.map(|(built, _)| built.plan).unwrap_or_else(|_| build::idle(project, found).plan);
+    let mut plan = built.map_or_else(|_| build::idle(project, found).plan, |(built, _)| built.plan);
     for step in plan.steps.iter_mut().filter(|step| !matches!(step.state, StepState::Applied { .. })) {
         step.notes.clear();
     }

@@ -106,7 +106,7 @@ impl Arguments {
     /// The plan to apply, where one is named in place of versions.
     fn plan(&self) -> Result<Option<PlanFile>, CliError> {
         let [only] = self.selection.versions.as_slice() else { return Ok(None) };
-        if !Path::new(only).extension().is_some_and(|extension| extension == "json") {
+        if Path::new(only).extension().is_none_or(|extension| extension != "json") {
             return Ok(None);
         }
         if !self.selection.defer.is_empty() || self.selection.out_of_order {
@@ -131,7 +131,8 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     app.block_on(async |signals| {
         let target = signals.or_end(app.target(&project)).await?;
         if arguments.dry_run {
-            return signals.or_end(dry_run::run(app, &project, &target.options, arguments)).await;
+            let looking = Box::pin(dry_run::run(app, &project, &target.options, arguments));
+            return signals.or_end(looking).await;
         }
         if arguments.verify {
             return Box::pin(apply_and_verify(app, &project, &target, arguments, signals)).await;

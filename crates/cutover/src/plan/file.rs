@@ -1,7 +1,7 @@
 //! A plan as a file: reviewed by people, applied later, only to the database it was made for and only while nothing has
 //! moved there or among the files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -96,15 +96,15 @@ impl PlanFile {
                 Some(planned) => moved.extend(step_moved(planned, step)),
             }
         }
-        let here: HashMap<&MigrationId, ()> = now.steps.iter().map(|step| (&step.migration, ())).collect();
-        let gone = self.plan.steps.iter().filter(|step| !here.contains_key(&step.migration));
+        let here: HashSet<&MigrationId> = now.steps.iter().map(|step| &step.migration).collect();
+        let gone = self.plan.steps.iter().filter(|step| !here.contains(&step.migration));
         moved.extend(gone.map(|step| format!("{} is gone", step.path)));
         let found = digests(objects);
         for (name, digest) in &found {
             match self.objects.get(name) {
                 None => moved.push(format!("{name} was created in the database")),
                 Some(planned) if planned != digest => {
-                    moved.push(format!("{name} was changed in the database"))
+                    moved.push(format!("{name} was changed in the database"));
                 }
                 Some(_) => {}
             }

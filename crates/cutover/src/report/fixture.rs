@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::migration::{Claims, MigrationId, Version};
 use crate::plan::{
-    FORMAT_VERSION as PLAN_FORMAT, Lines, Plan, StageSummary, Step, StepState, Target, UnitState, UnitSummary,
+    Dependency, FORMAT_VERSION as PLAN_FORMAT, Lines, LockSummary, Plan, StageSummary, Step, StepState,
+    Target, UnitState, UnitSummary,
 };
 use crate::run::{
     Blocker, CheckResult, EventKind, FORMAT_VERSION, Outcome, PartsDone, Run, RunEvent, Verdict,
@@ -131,6 +132,15 @@ fn steps() -> Vec<Step> {
     steps[11].claims.requires = vec!["0130".into()];
     steps[11].alters = vec!["table backtest_runs".into()];
     steps[11].references = vec!["table jobs".into()];
+    let need = |version: &str, why: &str| Dependency { migration: id(version), why: vec![why.into()] };
+    steps[1].needs = vec![need("0001", "foreign key webauthn_credentials.user_id → users")];
+    steps[11].needs = vec![need("0130", "foreign key backtest_runs.job_id → jobs")];
+    steps[11].locks = vec![LockSummary {
+        relation: "jobs".into(),
+        mode: "SHARE ROW EXCLUSIVE".into(),
+        line: 7,
+        new: false,
+    }];
     steps[9].writes = vec!["strategies".into()];
     steps[11].statements = 2;
     steps

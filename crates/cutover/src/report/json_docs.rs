@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fixture;
-use crate::plan::{Lines, Plan, StepState, UnitFailure, UnitState, UnitSummary};
+use crate::plan::{
+    Dependency, Lines, LockSummary, Plan, StepState, UnitFailure, UnitState, UnitSummary, WorkSummary,
+};
 use crate::run::{EventKind, Outcome, PartsDone, Run, RunEvent, Verdict};
 use crate::verify::Precondition;
 
@@ -47,6 +49,19 @@ fn every_object_has_the_fields_that_the_page_lists() {
     let mut step = run.plan.steps[0].clone();
     // What is left out where there is none of it.
     step.notes = vec![String::new()];
+    let dependency = Dependency { migration: fixture::id("1"), why: Vec::new() };
+    let lock = LockSummary { relation: String::new(), mode: String::new(), line: 1, new: true };
+    let work = WorkSummary {
+        relation: String::new(),
+        kind: String::new(),
+        sure: true,
+        why: String::new(),
+        line: 1,
+        new: true,
+    };
+    (step.needs, step.conflicts) = (vec![dependency.clone()], vec![dependency.clone()]);
+    (step.locks, step.work) = (vec![lock.clone()], vec![work.clone()]);
+    (step.late, step.more_locks) = (vec![String::new()], vec![String::new()]);
     let failure =
         UnitFailure { at_micros: 0, code: String::new(), message: String::new(), next: String::new() };
     let unit = UnitSummary {
@@ -74,6 +89,9 @@ fn every_object_has_the_fields_that_the_page_lists() {
         ("### Claims", fields(&step.claims)),
         ("### Unit", fields(&unit)),
         ("### Failure of a unit", fields(&failure)),
+        ("### Dependency", fields(&dependency)),
+        ("### Lock", fields(&lock)),
+        ("### Work", fields(&work)),
         ("### Precondition", fields(&precondition)),
         ("### Blocker", fields(&fixture::blocker())),
         ("### Answer", fields(&check)),

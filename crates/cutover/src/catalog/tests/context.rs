@@ -17,7 +17,9 @@ fn comparable(mut context: Context) -> Context {
         indexes.sort_by(|a, b| a.name.cmp(&b.name));
         reads.sort();
         // The statement names a type without its schema.
-        columns.iter_mut().for_each(|column| column.data_type.schema = None);
+        for column in columns.iter_mut() {
+            column.data_type.schema = None;
+        }
         // The columns of a view are not looked for in its query.
         if !reads.is_empty() {
             columns.clear();

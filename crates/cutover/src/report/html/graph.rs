@@ -3,6 +3,7 @@
 //! More migrations than one can tell apart are drawn as their stages.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
@@ -16,7 +17,7 @@ use crate::plan::{Plan, Step};
 /// Above this number of migrations their stages are drawn.
 const MOST: usize = 200;
 
-const BOX: (f64, f64) = (150.0, 24.0);
+const BOX: (f64, f64) = (176.0, 24.0);
 const GAP: (f64, f64) = (46.0, 8.0);
 const HEADING: f64 = 24.0;
 const MARGIN: f64 = 10.0;
@@ -79,7 +80,7 @@ fn node(plan: &Plan, step: &Step) -> Node {
     let band = step.stage.as_deref().map(|id| heading(plan, id));
     let mut tooltip = format!("{} {}", step.label(), step.name);
     for lock in &step.locks {
-        tooltip.push_str(&format!("\nlocks {} in {} mode (line {})", lock.relation, lock.mode, lock.line));
+        let _ = write!(tooltip, "\nlocks {} in {} mode (line {})", lock.relation, lock.mode, lock.line);
     }
     tooltip.extend(step.late.iter().map(|late| format!("\n{late}")));
     let class = if step.opaque.is_some() { "opaque" } else { "known" };
@@ -136,12 +137,14 @@ fn stages(plan: &Plan) -> (Vec<Node>, Vec<Arrow>) {
     (nodes.collect(), arrows.collect())
 }
 
+/// A band: heading, top and height.
+type Band = (Option<String>, f64, f64);
+
 /// Where boxes and bands lie.
 struct Layout {
     /// Left and top of each node.
     places: Vec<(f64, f64)>,
-    /// Heading, top and height.
-    bands: Vec<(Option<String>, f64, f64)>,
+    bands: Vec<Band>,
     width: f64,
     height: f64,
 }
@@ -155,8 +158,7 @@ fn layout(nodes: &[Node], arrows: &[Arrow]) -> Layout {
         column[arrow.from] = column[arrow.from].max(column[arrow.to].saturating_add(1));
     }
     let mut places = vec![(0.0, 0.0); nodes.len()];
-    let (mut bands, mut y, mut width): (Vec<(Option<String>, f64, f64)>, f64, f64) =
-        (Vec::new(), MARGIN, 0.0);
+    let (mut bands, mut y, mut width): (Vec<Band>, f64, f64) = (Vec::new(), MARGIN, 0.0);
     let mut start = 0;
     while start < nodes.len() {
         let band = &nodes[start].band;
@@ -201,7 +203,7 @@ fn picture(nodes: &[Node], arrows: &[Arrow]) -> Markup {
                 g {
                     title { (Shown(&node.tooltip)) }
                     rect class={ "node " (node.class) } x=(px(*x)) y=(px(*y)) rx="5" width=(px(BOX.0)) height=(px(BOX.1)) {}
-                    text.label x=(px(x + 8.0)) y=(px(y + 16.0)) { (Shown(&escape::excerpt(&node.label, 22))) }
+                    text.label x=(px(x + 8.0)) y=(px(y + 16.0)) { (Shown(&escape::excerpt(&node.label, 24))) }
                 }
             }
         }
