@@ -13,6 +13,7 @@ mod locate;
 mod lost;
 mod measured;
 mod monitor;
+mod objects;
 mod outside;
 mod pipelined;
 pub(crate) mod pooler;

@@ -14,6 +14,7 @@ use super::failure::{self, StepFailure};
 use super::feed::Feed;
 use super::indexes::{self, IndexState, Likeness, Named};
 use super::locate::Place;
+use super::objects::{self, Detach};
 use super::step::{OpenUnit, Step, Tools, lock_timeout};
 use super::worker::{Notices, Trouble};
 use crate::history::units::Ending;
@@ -121,10 +122,25 @@ async fn after_failure(
         Retry::Checkable(Check::IndexAbsent { index: gone }) if !never_there => {
             finish_drop(step, index, (outside, gone), ending.as_ref(), &mut failed, tools).await;
         }
+        Retry::Checkable(Check::PartitionDetached { parent, partition })
+            if is_pending(parent, partition, tools).await =>
+        {
+            failed.state = format!(
+                "the detach has begun and is pending; the next run of {} finishes it",
+                step.migration.path
+            );
+            keep_ending(step, index, ending.as_ref(), tools).await;
+        }
         _ => clean_up(step, index, outside, ending.as_ref(), &mut failed, tools).await,
     }
     tools.watch.deaf = false;
     failed
+}
+
+/// Whether a detach that failed has begun. Where that cannot be seen, the next run looks.
+async fn is_pending(parent: &ObjectRef, partition: &ObjectRef, tools: &mut Tools<'_, '_, '_>) -> bool {
+    let state = objects::detach(&mut tools.worker.session, parent, partition).await;
+    !matches!(state, Ok(Detach::Attached | Detach::Missing))
 }
 
 /// Whether it is open what became of a statement that did not succeed; says in `failed` where the session is gone.
@@ -482,6 +498,10 @@ pub(super) async fn settle(
             match is_done(step, check, &statement, &mut tools.worker.session).await {
                 Ok(Settled::Done) => true,
                 Ok(Settled::NotDone) => false,
+                Ok(Settled::Finish(statement)) => {
+                    finish(step, index, &statement, tools).await?;
+                    true
+                }
                 Ok(Settled::Open(why)) => return Err(undecided(step, open, &outside.what, why)),
                 Err(error) => return Err(failed_look(step, index, &error)),
             }
@@ -500,6 +520,8 @@ pub(super) async fn settle(
 enum Settled {
     Done,
     NotDone,
+    /// It has begun, and this statement finishes it.
+    Finish(String),
     /// It cannot say; why, where there is something to tell.
     Open(Option<String>),
 }
@@ -534,8 +556,40 @@ async fn is_done(
             let state = indexes::state(session, (index, None)).await?;
             Ok(settled(state == IndexState::Missing))
         }
-        _ => Ok(Settled::Open(None)),
+        Check::PartitionDetached { parent, partition } => {
+            Ok(match objects::detach(session, parent, partition).await? {
+                Detach::Attached => Settled::NotDone,
+                Detach::Pending => Settled::Finish(objects::finalize(parent, partition)),
+                Detach::Detached => Settled::Done,
+                Detach::Missing => Settled::Open(Some(format!("there is no {partition} any more"))),
+            })
+        }
+        Check::Exists(object) | Check::Absent(object) => {
+            let wanted = matches!(check, Check::Exists(_));
+            let there = objects::exists(session, object).await?;
+            Ok(there.map_or(Settled::Open(None), |there| settled(there == wanted)))
+        }
+        Check::IndexValid { .. } => Ok(Settled::Open(None)),
     }
+}
+
+/// Finishes what was begun, by a statement of its own.
+async fn finish(
+    step: &Step<'_>,
+    index: usize,
+    statement: &str,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), StepFailure> {
+    tools.watch.longest_block = Some(step.config.lock_wait);
+    let result = tools.worker.outside(statement, &mut Notices::new(), tools.watch).await;
+    tools.watch.longest_block = None;
+    if let Err(trouble) = result {
+        let cause = failure::from_trouble(step, index, &trouble, None, tools);
+        let message = format!("what was begun could not be finished ({statement}): {}", cause.message);
+        return Err(StepFailure { message, ..cause });
+    }
+    remark(step, index, format!("finished what was begun: {statement}"), tools);
+    Ok(())
 }
 
 fn undecided(step: &Step<'_>, open: &OpenUnit, what: &str, why: Option<String>) -> StepFailure {

@@ -42,6 +42,7 @@ fn after(outside: Option<&Outside>, id: &MigrationId) -> String {
         Some(Retry::Reindex(_) | Retry::Checkable(Check::IndexValid { .. })) => {
             "what it left behind is removed first, then it is run again".to_owned()
         }
+        Some(Retry::Checkable(Check::PartitionDetached { .. })) => "it is finished".to_owned(),
         Some(Retry::Checkable(Check::IndexAbsent { .. })) => "what is left of it to do is done".to_owned(),
         _ => decide(id),
     }

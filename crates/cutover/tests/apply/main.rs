@@ -6,6 +6,7 @@ mod basics;
 mod checked;
 mod choosing;
 mod cuts;
+mod detach;
 mod durable;
 mod failed_outside;
 mod hygiene;
