@@ -157,4 +157,15 @@ mod tests {
         assert!(!plpgsql_body(HEAD, "BEGIN RETURN NEW; END").unwrap().dynamic);
         assert!(plpgsql_body(HEAD, "BEGIN RETURN").is_err());
     }
+
+    /// Neither the library's recursion nor ours ends the process; what is too deep is said.
+    #[test]
+    fn deep_bodies_break_nothing() {
+        for levels in [20, 1_000, 5_000, 9_000, 20_000] {
+            let body =
+                format!("BEGIN {} NULL; {} END", "IF true THEN ".repeat(levels), "END IF; ".repeat(levels));
+            let found = plpgsql_body(HEAD, &body);
+            assert_eq!(found.is_ok(), levels < 30, "{levels}");
+        }
+    }
 }
