@@ -174,8 +174,13 @@ impl Found {
 
     fn into_context(self) -> Context {
         let Self { names, mut relations } = self;
-        let named = names.into_iter().filter_map(|(oid, name)| Some((name, relations.remove(&oid)?)));
-        Context { relations: named.collect(), ..Context::EMPTY }
+        let mut context = Context::EMPTY;
+        for (oid, name) in names {
+            if let Some(relation) = relations.remove(&oid) {
+                context.insert(name, relation);
+            }
+        }
+        context
     }
 }
 

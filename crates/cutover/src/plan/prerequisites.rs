@@ -3,7 +3,7 @@
 //! Only what is certain is reported. Where names cannot be looked up from outside (a search path set in a file) or an
 //! earlier file may create anything (DO, CALL, extensions), the server has the last word.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use cutover_analysis::effects::{ObjectKind, ObjectRef};
@@ -76,21 +76,28 @@ pub async fn missing(
     let objects: Vec<&ObjectRef> = candidates.iter().map(|candidate| &candidate.need.object).collect();
     let there = exist(session, &objects).await?;
     let absent = candidates.iter().zip(there).filter(|(_, there)| !there);
-    Ok(absent.map(|(candidate, _)| describe(project, built, candidate)).collect())
+    let creators = Creators::of(project, built);
+    Ok(absent.map(|(candidate, _)| describe(project, &creators, candidate)).collect())
 }
 
 /// What a run of the migrations alone, from an empty database on, would find missing although a later migration creates
 /// it. From the files alone: what a real database has besides is not known.
 pub fn created_too_late(project: &Project, built: &Built) -> Vec<Missing> {
+    let creators = Creators::of(project, built);
+    let too_late = |candidate: &Candidate<'_>| {
+        creators
+            .of_object(candidate.index, &candidate.need.object)
+            .is_some_and(|creator| creator > candidate.index)
+    };
     let candidates = candidates(built);
-    let missing = candidates.iter().map(|candidate| describe(project, built, candidate));
-    missing.filter(|missing| missing.created_later).collect()
+    let late = candidates.iter().filter(|candidate| too_late(candidate));
+    late.map(|candidate| describe(project, &creators, candidate)).collect()
 }
 
-fn describe(project: &Project, built: &Built, candidate: &Candidate<'_>) -> Missing {
+fn describe(project: &Project, creators: &Creators<'_>, candidate: &Candidate<'_>) -> Missing {
     let Candidate { index, need } = *candidate;
     let migration = &project.migrations[index];
-    let creator = creator(project, built, index, &need.object);
+    let creator = creators.of_object(index, &need.object);
     let place = places::of_name(migration, &project.vars, (need.line, need.column), &need.object);
     Missing {
         path: migration.path.clone(),
@@ -133,7 +140,7 @@ pub(crate) async fn exist(session: &mut Session, objects: &[&ObjectRef]) -> Resu
 }
 
 fn candidates(built: &Built) -> Vec<Candidate<'_>> {
-    let mut created: BTreeSet<(Option<&str>, &str)> = BTreeSet::new();
+    let mut created: HashMap<&str, BTreeSet<Option<&str>>> = HashMap::new();
     let mut candidates = Vec::new();
     for index in built.pending() {
         let Some(script) = built.scripts.get(&index) else { continue };
@@ -145,15 +152,17 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
         let begun =
             built.plan.steps.get(index).is_some_and(|step| built.history.begun(&step.migration).is_some());
         for need in script.needs.iter().filter(|_| !begun) {
-            let there = created.contains(&(need.object.schema.as_deref(), need.object.name.as_str()))
-                || created.iter().any(|(schema, name)| {
-                    *name == need.object.name && (schema.is_none() || need.object.schema.is_none())
-                });
+            let schema = need.object.schema.as_deref();
+            let there = created.get(need.object.name.as_str()).is_some_and(|schemas| {
+                schema.is_none() || schemas.contains(&None) || schemas.contains(&schema)
+            });
             if !there && !need.object.is_temporary() && lookup(need.object.kind).is_some() {
                 candidates.push(Candidate { index, need });
             }
         }
-        created.extend(script.creates.iter().map(|object| (object.schema.as_deref(), object.name.as_str())));
+        for object in &script.creates {
+            created.entry(object.name.as_str()).or_default().insert(object.schema.as_deref());
+        }
         if script.opaque.is_some() {
             break;
         }
@@ -161,17 +170,30 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
     candidates
 }
 
-/// The migration that creates an object, by its analysis or its claims.
-fn creator(project: &Project, built: &Built, except: usize, object: &ObjectRef) -> Option<usize> {
-    let creates = |index: usize| {
-        let by_script = built
-            .scripts
-            .get(&index)
-            .is_some_and(|script| script.creates.iter().any(|made| made.name == object.name));
-        let claims = &project.migrations[index].claims.creates;
-        by_script || claims.iter().any(|claim| claim.rsplit([' ', '.']).next() == Some(object.name.as_str()))
-    };
-    (0..project.migrations.len()).filter(|index| *index != except).find(|index| creates(*index))
+/// The migrations that create something of a name, by their analysis or their claims.
+struct Creators<'a>(HashMap<&'a str, Vec<usize>>);
+
+impl<'a> Creators<'a> {
+    fn of(project: &'a Project, built: &'a Built) -> Self {
+        let mut creators: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, migration) in project.migrations.iter().enumerate() {
+            let script = built.scripts.get(&index).into_iter();
+            let found = script.flat_map(|script| &script.creates).map(|object| object.name.as_str());
+            let claimed = migration.claims.creates.iter().filter_map(|claim| claim.rsplit([' ', '.']).next());
+            for name in found.chain(claimed) {
+                let creators = creators.entry(name).or_default();
+                if creators.last() != Some(&index) {
+                    creators.push(index);
+                }
+            }
+        }
+        Self(creators)
+    }
+
+    /// The first migration, other than this one, that creates the object.
+    fn of_object(&self, except: usize, object: &ObjectRef) -> Option<usize> {
+        self.0.get(object.name.as_str())?.iter().copied().find(|index| *index != except)
+    }
 }
 
 fn lookup(kind: ObjectKind) -> Option<&'static str> {

@@ -27,14 +27,16 @@ impl Context {
                 if let Some(relation) = create.into.as_ref().and_then(|into| into.rel.as_ref()) {
                     let name = self.new_name(&names::relation(Kind::Table, relation));
                     let reads = self.read_by(&create.query);
-                    self.relations.entry(name).or_insert(Relation { reads, ..Relation::default() });
+                    if !self.relations.contains_key(&name) {
+                        self.insert(name, Relation { reads, ..Relation::default() });
+                    }
                 }
             }
             NodeEnum::ViewStmt(create) => {
                 if let Some(relation) = &create.view {
                     let name = self.new_name(&names::relation(Kind::View, relation));
                     let reads = self.read_by(&create.query);
-                    self.relations.insert(name, Relation { reads, ..Relation::default() });
+                    self.insert(name, Relation { reads, ..Relation::default() });
                 }
             }
             NodeEnum::IndexStmt(create) => self.create_index(create),
@@ -99,7 +101,7 @@ impl Context {
                 table.parents.push(parent);
             }
         }
-        self.relations.insert(name.clone(), table);
+        self.insert(name.clone(), table);
         for node in &create.table_elts {
             match node.node.as_ref() {
                 Some(NodeEnum::ColumnDef(definition)) => self.add_column(&name, definition),
@@ -206,6 +208,7 @@ impl Context {
             }
             _ => {}
         }
+        self.link(table);
     }
 
     fn create_index(&mut self, create: &IndexStmt) {
@@ -222,7 +225,8 @@ impl Context {
             let parts: Vec<&str> = columns.iter().map(|column| column.as_deref().unwrap_or("expr")).collect();
             name = names::made_for_column(&table.name, &parts.join("_"), "idx");
         }
-        self.relations.entry(table).or_default().indexes.push(Index { name, columns });
+        self.relations.entry(table.clone()).or_default().indexes.push(Index { name, columns });
+        self.link(&table);
     }
 
     fn create_statistics(&mut self, create: &protobuf::CreateStatsStmt) {
@@ -261,9 +265,10 @@ impl Context {
             }
             (Type::AtAttachPartition, node @ Some(NodeEnum::PartitionCmd(partition))) => {
                 if let Some(child) = other(self, node) {
-                    let child = self.relations.entry(child).or_default();
-                    child.parents.push(table.clone());
-                    child.is_default = partition.bound.as_ref().is_some_and(|bound| bound.is_default);
+                    let known = self.relations.entry(child.clone()).or_default();
+                    known.parents.push(table.clone());
+                    known.is_default = partition.bound.as_ref().is_some_and(|bound| bound.is_default);
+                    self.link(&child);
                 }
             }
             (Type::AtDetachPartition | Type::AtDetachPartitionFinalize, node) => {
@@ -298,8 +303,11 @@ impl Context {
                 ObjectType::ObjectSchema => self.relations.retain(|known, _| known.schema != object.name),
                 ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectMatview => {
                     self.relations.remove(&name);
-                    for known in self.relations.values_mut() {
-                        known.foreign_keys.retain(|key| key.parent != name);
+                    let referring: Vec<Name> = self.referring(&name).cloned().collect();
+                    for other in referring {
+                        if let Some(known) = self.relations.get_mut(&other) {
+                            known.foreign_keys.retain(|key| key.parent != name);
+                        }
                     }
                 }
                 _ => {}
@@ -322,6 +330,7 @@ impl Context {
                     for index in known.indexes.iter_mut().filter(|index| index.name == old.name) {
                         index.name.clone_from(&rename.newname);
                     }
+                    self.link(&table);
                 }
             }
             ObjectType::ObjectColumn => {
@@ -338,6 +347,7 @@ impl Context {
                 for name in names.filter(|name| **name == rename.subname) {
                     name.clone_from(&rename.newname);
                 }
+                self.link(&old);
             }
             _ => {}
         }
@@ -345,15 +355,18 @@ impl Context {
 
     fn move_relation(&mut self, old: &Name, new: Name) {
         let Some(known) = self.relations.remove(old) else { return };
-        for other in self.relations.values_mut() {
+        let mentioning: Vec<Name> = self.mentioning(old).map(|(name, _)| name.clone()).collect();
+        for name in mentioning {
+            let Some(other) = self.relations.get_mut(&name) else { continue };
             let parents = other.foreign_keys.iter_mut().map(|key| &mut key.parent);
             for name in
                 parents.chain(&mut other.parents).chain(&mut other.reads).filter(|name| **name == *old)
             {
                 *name = new.clone();
             }
+            self.link(&name);
         }
-        self.relations.insert(new, known);
+        self.insert(new, known);
     }
 }
 

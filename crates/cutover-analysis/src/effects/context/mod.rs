@@ -5,7 +5,7 @@
 
 mod learn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::ObjectRef;
 
@@ -118,7 +118,26 @@ pub struct Context {
     pub server_major: u32,
     /// Sessions run in UTC; `None` where it is not known.
     pub utc: Option<bool>,
+    /// Who mentions whom, so that nobody has to look through all relations.
+    links: Links,
 }
+
+/// For each name the relations that mention it as parent, foreign key or view, and for each index its table. A link that
+/// is no more true does no harm: whoever follows it looks at the relation itself.
+#[derive(Debug, Clone, Default)]
+struct Links {
+    mentioned: BTreeMap<Name, BTreeSet<Name>>,
+    indexed: BTreeMap<Name, Name>,
+}
+
+/// Links follow from the rest.
+impl PartialEq for Links {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Links {}
 
 impl Context {
     /// Nothing is known.
@@ -129,7 +148,40 @@ impl Context {
         complete: false,
         server_major: 0,
         utc: None,
+        links: Links { mentioned: BTreeMap::new(), indexed: BTreeMap::new() },
     };
+
+    /// Makes a relation known.
+    pub fn insert(&mut self, name: Name, relation: Relation) {
+        self.relations.insert(name.clone(), relation);
+        self.link(&name);
+    }
+
+    /// Notes whom a relation mentions by now.
+    fn link(&mut self, name: &Name) {
+        let Some(relation) = self.relations.get(name) else { return };
+        let parents = relation.foreign_keys.iter().map(|key| &key.parent);
+        for other in parents.chain(&relation.parents).chain(&relation.reads) {
+            self.links.mentioned.entry(other.clone()).or_default().insert(name.clone());
+        }
+        for index in &relation.indexes {
+            let index = Name { schema: name.schema.clone(), name: index.name.clone() };
+            self.links.indexed.insert(index, name.clone());
+        }
+    }
+
+    /// Relations that may mention this one.
+    fn mentioning(&self, name: &Name) -> impl Iterator<Item = (&Name, &Relation)> {
+        let names = self.links.mentioned.get(name).into_iter().flatten();
+        names.filter_map(|name| self.relations.get_key_value(name))
+    }
+
+    /// Views that read this relation.
+    pub(super) fn reading(&self, relation: &Name) -> impl Iterator<Item = &Name> {
+        self.mentioning(relation)
+            .filter(move |(_, known)| known.reads.contains(relation))
+            .map(|(name, _)| name)
+    }
 
     /// An empty database of a major version: what is not learnt is not there.
     #[must_use]
@@ -176,25 +228,20 @@ impl Context {
 
     /// Tables with a foreign key to this one.
     pub(super) fn referring(&self, parent: &Name) -> impl Iterator<Item = &Name> {
-        self.relations
-            .iter()
+        self.mentioning(parent)
             .filter(move |(_, table)| table.foreign_keys.iter().any(|key| key.parent == *parent))
             .map(|(name, _)| name)
     }
 
     /// Tables that inherit from this one, its partitions among them; only the next level.
     pub(super) fn children(&self, parent: &Name) -> impl Iterator<Item = (&Name, &Relation)> {
-        self.relations.iter().filter(move |(_, table)| table.parents.contains(parent))
+        self.mentioning(parent).filter(move |(_, table)| table.parents.contains(parent))
     }
 
     /// The table an index is on.
     pub(super) fn indexed(&self, index: &Name) -> Option<&Name> {
-        self.relations
-            .iter()
-            .find(|(table, known)| {
-                table.schema == index.schema && known.indexes.iter().any(|i| i.name == index.name)
-            })
-            .map(|(table, _)| table)
+        let (name, table) = self.relations.get_key_value(self.links.indexed.get(index)?)?;
+        table.indexes.iter().any(|known| known.name == index.name).then_some(name)
     }
 
     /// Tables with a column of a domain.

@@ -81,13 +81,7 @@ fn dependents(object: &ObjectRef, site: &mut Site<'_>) {
     let mut seen = pending.clone();
     while let Some(name) = pending.pop() {
         let referring: Vec<Name> = site.known.referring(&name).cloned().collect();
-        let reading: Vec<Name> = site
-            .known
-            .relations
-            .iter()
-            .filter(|(_, known)| known.reads.contains(&name))
-            .map(|(reader, _)| reader.clone())
-            .collect();
+        let reading: Vec<Name> = site.known.reading(&name).cloned().collect();
         for other in referring {
             site.lock_named(&other, Mode::AccessExclusive);
         }
