@@ -16,6 +16,7 @@ pub mod migration;
 mod places;
 pub mod plan;
 pub mod project;
+mod reading;
 pub mod repair;
 pub mod report;
 pub mod run;

@@ -4,7 +4,8 @@ use pg_query::protobuf::{Node, RangeVar, TypeName};
 
 use super::lock_mode::LockMode;
 use super::model::{
-    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Retry, TransactionRule, Work, WorkKind,
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Retry, Setting, TransactionRule, Work,
+    WorkKind,
 };
 use super::names;
 use super::walk::{Found, Walk, find};
@@ -186,6 +187,13 @@ impl Builder {
     pub(super) fn search_path(&mut self) {
         self.effects.sets_search_path = true;
         self.effects.session_state = true;
+    }
+
+    /// A setting gets a value.
+    pub(super) fn sets(&mut self, setting: Setting) {
+        if !self.effects.settings.contains(&setting) {
+            self.effects.settings.push(setting);
+        }
     }
 
     pub(super) fn copy_from_stdin(&mut self) {

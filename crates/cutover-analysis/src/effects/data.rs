@@ -219,6 +219,9 @@ fn run_functions(found: &Found, to: &mut Builder) {
     if found.sets_search_path {
         to.search_path();
     }
+    for setting in &found.settings {
+        to.sets(setting.clone());
+    }
     let unknown = found.called.iter().find(|routine| !is_harmless(routine));
     if let Some(routine) = unknown {
         to.opaque(format!("it runs the function {}", routine.name));

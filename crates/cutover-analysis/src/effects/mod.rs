@@ -29,8 +29,8 @@ use pg_query::NodeEnum;
 pub use context::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation};
 pub use lock_mode::LockMode;
 pub use model::{
-    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Reindexed, Retry, TEMPORARY_SCHEMA,
-    TransactionRule, Work, WorkKind,
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Reindexed, Retry, Setting,
+    TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 
 pub use place::place_of;
@@ -51,7 +51,7 @@ pub fn effects_in(parsed: &Parsed, known: &Context) -> Effects {
         statement(node, &mut builder);
         locks::add(node, known, &mut builder);
     }
-    builder.finish()
+    Effects { statements: parsed.statement_count(), ..builder.finish() }
 }
 
 /// What the statement `sql` does. Where no tree can be built ([`ParseError::NotAnalysable`]), as much as its keywords

@@ -334,4 +334,17 @@ pub struct Effects {
     pub sets_search_path: bool,
     /// The statement may leave something behind in the session.
     pub session_state: bool,
+    /// Settings that it gives a value, as far as the text says which.
+    pub settings: Vec<Setting>,
+    /// How many statements the text really is, where it was parsed: more than one where it was cut wrongly.
+    pub statements: usize,
+}
+
+/// A setting that a statement gives a value, by `SET` or `set_config`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name in lower case.
+    pub name: String,
+    /// The value, a list in its parts; none where the text does not say it.
+    pub values: Option<Vec<String>>,
 }

@@ -164,6 +164,8 @@ fn table_as(create: &CreateTableAsStmt, to: &mut Builder) {
     if let Some(into) = &create.into {
         self::into(into, kind, to);
     }
+    // What it reads may be a view, behind which is code.
+    to.session_state();
     match create.query.as_deref().and_then(|query| query.node.as_ref()) {
         Some(execute @ NodeEnum::ExecuteStmt(_)) => super::statement(execute, to),
         _ => super::data::query(&create.query, "read by its query", to),

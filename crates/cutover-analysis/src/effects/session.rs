@@ -6,7 +6,8 @@ use pg_query::protobuf::{
 };
 
 use super::builder::Builder;
-use super::model::{Control, Retry};
+use super::model::{Control, Retry, Setting};
+use super::walk;
 
 /// Settings that decide what an unqualified name means; `"$user"` in the search path follows the role.
 const SEARCHED: [&str; 3] = ["search_path", "role", "session_authorization"];
@@ -23,7 +24,10 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
             }
         }
         NodeEnum::PrepareStmt(prepare) => {
-            to.needs_all_in(&prepare.query, "in a prepared statement");
+            let found = to.needs_all_in(&prepare.query, "in a prepared statement");
+            for relation in found.writes {
+                to.writes(relation);
+            }
             to.session_state();
         }
         NodeEnum::ExecuteStmt(execute) => {
@@ -58,6 +62,10 @@ fn transaction(statement: &TransactionStmt, to: &mut Builder) {
 
 fn variable(set: &VariableSetStmt, to: &mut Builder) {
     to.session_state();
+    if set.kind() == VariableSetKind::VarSetValue {
+        let values: Option<Vec<String>> = set.args.iter().map(walk::value_of).collect();
+        to.sets(Setting { name: set.name.to_ascii_lowercase(), values });
+    }
     let all = set.kind() == VariableSetKind::VarResetAll;
     if all || SEARCHED.iter().any(|name| set.name.eq_ignore_ascii_case(name)) {
         to.search_path();

@@ -3,7 +3,7 @@
 //! It knows what the runner must not get wrong: transaction rules and COPY data. Of the objects only the table
 //! that INSERT and COPY fill is looked for: such statements are long because of their rows.
 
-use super::model::{Control, Effects, ObjectKind, ObjectRef, Reference, Retry, TransactionRule};
+use super::model::{Control, Effects, ObjectKind, ObjectRef, Reference, Retry, Setting, TransactionRule};
 use super::names;
 use crate::sql::lexer::{Kind, Scan, scan};
 use crate::sql::progress::Progress;
@@ -27,6 +27,7 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
         transaction,
         retry,
         copy_from_stdin: head.copy_from_stdin,
+        settings: head.setting().into_iter().collect(),
         sets_search_path: head.may_set_search_path(),
         // Rows may come from functions; only COPY is known not to call any.
         session_state: !head.copy_from_stdin,
@@ -121,6 +122,17 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// What SET sets; to which value is not looked for.
+    fn setting(&self) -> Option<Setting> {
+        let mut names = self.tokens.iter().map(|(_, text)| text.trim_matches('"').to_ascii_lowercase());
+        if names.next()? != "set" {
+            return None;
+        }
+        let name = names.find(|name| !matches!(name.as_str(), "local" | "session"))?;
+        let name = if name == "names" { "client_encoding".to_owned() } else { name };
+        Some(Setting { name, values: None })
+    }
+
     fn may_set_search_path(&self) -> bool {
         let first = self.words.first().map_or("", String::as_str);
         // Plain rows cannot; a query, a block or a procedure can.
@@ -162,6 +174,17 @@ mod tests {
         assert_eq!(table("insert into /* a */ t values (1)"), name(None, "t"));
         assert_eq!(table("COPY app.t FROM STDIN"), name(Some("app"), "t"));
         assert_eq!(table("SELECT 1"), None);
+    }
+
+    #[test]
+    fn keywords_tell_what_is_set() {
+        let set = |sql: &str| of(sql).settings.into_iter().map(|setting| setting.name).collect::<Vec<_>>();
+        assert_eq!(
+            set("SET /* a */ LOCAL standard_conforming_strings = on"),
+            ["standard_conforming_strings"]
+        );
+        assert_eq!(set("set names 'utf8'"), ["client_encoding"]);
+        assert!(set("SELECT 1").is_empty());
     }
 
     #[test]

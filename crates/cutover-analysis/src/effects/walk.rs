@@ -5,7 +5,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self, Node, a_const};
 
-use super::model::{ObjectKind, ObjectRef};
+use super::model::{ObjectKind, ObjectRef, Setting};
 use super::names;
 
 /// What was found, in the order of the text, with repetitions.
@@ -25,6 +25,8 @@ pub(super) struct Found {
     pub(super) locks_rows: bool,
     /// `set_config` on `search_path`, or on a setting that the text does not name.
     pub(super) sets_search_path: bool,
+    /// What `set_config` sets, as far as the text names it.
+    pub(super) settings: Vec<Setting>,
     /// Names of common table expressions that hide relations here.
     scope: Vec<String>,
 }
@@ -214,6 +216,11 @@ impl Walk for protobuf::FuncCall {
         if object.name == "set_config" {
             let setting = self.args.first().and_then(text_of);
             found.sets_search_path |= setting.is_none_or(|name| name.eq_ignore_ascii_case("search_path"));
+            if let Some(name) = setting {
+                let value = self.args.get(1).and_then(text_of);
+                let values = value.map(|value| value.split(',').map(|part| unquoted(part.trim())).collect());
+                found.settings.push(Setting { name: name.to_ascii_lowercase(), values });
+            }
         }
         found.called.push(object.clone());
         found.routines.push(object);
@@ -241,6 +248,26 @@ fn text_of(node: &Node) -> Option<&str> {
         },
         NodeEnum::TypeCast(cast) => text_of(cast.arg.as_deref()?),
         _ => None,
+    }
+}
+
+/// A part of a list in a setting, as PostgreSQL reads it.
+fn unquoted(part: &str) -> String {
+    match part.strip_prefix('"').and_then(|part| part.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => part.to_ascii_lowercase(),
+    }
+}
+
+/// The value that `SET` gives, as text.
+pub(super) fn value_of(node: &Node) -> Option<String> {
+    let NodeEnum::AConst(constant) = node.node.as_ref()? else { return text_of(node).map(str::to_owned) };
+    match constant.val.as_ref()? {
+        a_const::Val::Sval(text) => Some(text.sval.clone()),
+        a_const::Val::Ival(number) => Some(number.ival.to_string()),
+        a_const::Val::Boolval(value) => Some(value.boolval.to_string()),
+        a_const::Val::Fval(number) => Some(number.fval.clone()),
+        a_const::Val::Bsval(_) => None,
     }
 }
 

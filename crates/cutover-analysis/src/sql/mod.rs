@@ -26,3 +26,4 @@ pub(crate) use plpgsql::{Piece, plpgsql_body};
 pub use quote::{quote_ident, quote_literal, quote_qualified};
 pub use routine::{RoutineBody, routine_body};
 pub use splitter::Splitter;
+pub use tokens::without_comments;

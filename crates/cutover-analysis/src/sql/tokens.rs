@@ -35,6 +35,27 @@ impl Token<'_> {
     }
 }
 
+/// A statement without its comments: each of them, and all space between tokens, is one blank, so that what stands
+/// between two words does not matter to whoever looks at the words. Ends with the token that reaches `most` bytes, cut
+/// where it is a long one.
+pub fn without_comments(statement: &str, most: usize) -> String {
+    let mut text = String::with_capacity(statement.len().min(most));
+    let mut end = 0;
+    for token in Tokens::new(statement) {
+        if text.len() >= most {
+            break;
+        }
+        if token.at > end && !text.is_empty() {
+            text.push(' ');
+        }
+        let room = most.saturating_sub(text.len()).min(token.text.len());
+        let fits = (0..=room).rev().find(|at| token.text.is_char_boundary(*at)).unwrap_or(0);
+        text.push_str(token.text.get(..fits).unwrap_or_default());
+        end = token.at + token.text.len();
+    }
+    text
+}
+
 /// The tokens of a statement.
 pub(crate) struct Tokens<'a> {
     text: &'a str,
@@ -60,5 +81,18 @@ impl<'a> Iterator for Tokens<'a> {
                 return Some(Token { kind, text: rest.get(..len)?, at });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_comments;
+
+    #[test]
+    fn comments_are_blanks() {
+        let sql = "SET/* a */x  =-- b\n 'a -- b' /* c */";
+        assert_eq!(without_comments(sql, usize::MAX), "SET x = 'a -- b'");
+        assert_eq!(without_comments("/* é */ a.b", usize::MAX), "a.b");
+        assert_eq!(without_comments("ab 'éé'", 5), "ab '");
     }
 }

@@ -11,6 +11,7 @@ use super::locate::{self, Place};
 use super::watch::{Watch, Watched};
 use super::worker::{Notices, Trouble, Worker};
 use crate::migration::Migration;
+use crate::reading;
 use crate::script::{Items, Script, ScriptItem, Unit};
 use crate::secrets::Secrets;
 use crate::source::Vars;
@@ -191,6 +192,9 @@ impl<'a> Feed<'a> {
         let pid = worker.session.backend_pid();
         let cancel = worker.session.cancel_token();
         let transfer = async {
+            if reading::is_ambiguous(statement) {
+                worker.session.execute(reading::TERMS).await?;
+            }
             let mut copy = worker.session.copy_in(statement).await?;
             loop {
                 match self.next() {

@@ -12,6 +12,7 @@ use cutover_postgres::sqlstate;
 
 use super::watch::{Watch, Watched};
 use crate::history::journal;
+use crate::reading::{self, Flush};
 
 /// Lock timeout of the session: that of a first attempt, see [`super::step::lock_timeout`].
 pub(super) const FIRST_LOCK_TIMEOUT: Duration = Duration::from_millis(5);
@@ -186,9 +187,12 @@ impl Worker {
     ) -> Result<(), Trouble> {
         // Not known here, so assumed.
         self.left = Left::Anything;
-        let texts: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();
-        let answers = self.send(&texts, watch).await;
-        self.take(&answers.outcomes, answers.cancelled, false, notices)
+        let mut flush = Flush::default();
+        for statement in statements {
+            flush.push(statement, reading::is_ambiguous(statement));
+        }
+        let answers = self.send(flush.texts(), watch).await;
+        self.take(&flush.outcomes(answers.outcomes), answers.cancelled, false, notices)
     }
 
     /// Sends the last statements, our own record of them with the commit, and, where a next transaction is sure to
@@ -333,10 +337,16 @@ impl Worker {
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        let mut texts: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();
-        texts.push(&own);
-        texts.extend(prelude.iter().map(String::as_str));
-        let Answers { outcomes, cancelled } = self.send(&texts, watch).await;
+        let mut flush = Flush::default();
+        for statement in statements {
+            flush.push(statement, reading::is_ambiguous(statement));
+        }
+        flush.push(&own, reading::depends_on_encoding(&own));
+        for text in &prelude {
+            flush.push(text, false);
+        }
+        let Answers { outcomes, cancelled } = self.send(flush.texts(), watch).await;
+        let outcomes = flush.outcomes(outcomes);
         // Whatever happened to this transaction, the next one may be open by now.
         self.open = outcomes.last().is_some_and(|last| last.status != TransactionStatus::Idle);
         let (ours, after) = outcomes.split_at(statements.len() + 1);

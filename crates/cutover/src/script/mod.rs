@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cutover_analysis::effects::{
-    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, TransactionRule,
+    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, TransactionRule,
 };
 use cutover_analysis::graph::Vertex;
-use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, Statement};
+use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, Statement, without_comments};
 
 pub use self::parts::{Part, Parts};
 use crate::hazard;
@@ -644,14 +644,36 @@ impl<'a> Analysis<'a> {
                 self.secrets.locate(&statement.text, 0, statement.line, statement.column);
             self.error(line, column, message.to_owned(), Some(hint.to_owned()), source_line, code);
         };
-        if words.starts_with("SET ")
-            && words.contains("STANDARD_CONFORMING_STRINGS")
-            && !is_switched_on(&words)
-        {
+        if let Some(setting) = effects.settings.iter().find(|setting| !keeps_the_reading(setting)) {
+            let (message, hint) = match setting.name.as_str() {
+                "client_encoding" => (
+                    "client_encoding must stay UTF8: the file is read as UTF-8 and sent as it is",
+                    "save the file as UTF-8 and leave the setting out",
+                ),
+                _ => (
+                    "standard_conforming_strings must stay on: the file was read under that rule",
+                    "write E'…' where backslashes are meant as escapes",
+                ),
+            };
+            refuse(message, hint, None);
+        }
+        if effects.statements > 1 {
+            let message = format!(
+                "the server reads {} statements here, where cutover reads one and would send them together",
+                effects.statements
+            );
+            let hint =
+                "in a body between BEGIN ATOMIC and END a column called `case` or `end` needs AS or quotes";
+            refuse(&message, hint, None);
+        }
+        let in_path = |setting: &Setting| {
+            setting.name == "search_path" && setting.values.iter().flatten().any(|schema| schema == "cutover")
+        };
+        if effects.settings.iter().any(in_path) {
             refuse(
-                "standard_conforming_strings must stay on: the file was read under that rule",
-                "write E'…' where backslashes are meant as escapes",
-                None,
+                "schema cutover in search_path: it holds the history, and nothing is to be found or made there",
+                "leave it out of the list; `--allow own-schema` lets it pass",
+                Some(hazard::OWN_SCHEMA),
             );
         }
         let ours = |object: &ObjectRef| {
@@ -841,15 +863,26 @@ impl<'a> Analysis<'a> {
     }
 }
 
-/// The beginning of a statement in upper case with single blanks: enough to tell what it is.
+/// So many bytes are enough to tell what a statement is.
+const FIRST_WORDS: usize = 200;
+
+/// The beginning of a statement in upper case, without comments and with single blanks: enough to tell what it is.
 fn first_words(text: &str) -> String {
-    let start: String = text.chars().take(200).collect();
-    start.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase()
+    without_comments(text, FIRST_WORDS).split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase()
 }
 
-fn is_switched_on(words: &str) -> bool {
-    let value = words.rsplit(['=', ' ']).next().unwrap_or_default();
-    ["ON", "TRUE", "YES", "1"].contains(&value.trim_matches('\''))
+/// Whether a setting may be given this value by a file: another one, or one that is not known, would have the server
+/// read the rest of the file otherwise than it was read here.
+fn keeps_the_reading(setting: &Setting) -> bool {
+    let is = |meant: &[&str]| match setting.values.as_deref() {
+        Some([value]) => meant.contains(&value.to_ascii_lowercase().replace(['-', '_', ' '], "").as_str()),
+        _ => false,
+    };
+    match setting.name.as_str() {
+        "standard_conforming_strings" => is(&["on", "true", "yes", "1", "t", "y"]),
+        "client_encoding" => is(&["utf8", "unicode"]),
+        _ => true,
+    }
 }
 
 /// Statements that run no code of anybody's and leave nothing in the session. Whatever else a file holds (queries may
@@ -868,7 +901,7 @@ fn leaves_nothing(text: &str) -> bool {
     if !PLAIN.iter().any(|start| first_words(text).starts_with(start)) {
         return false;
     }
-    let all = text.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
+    let all = without_comments(text, usize::MAX).to_ascii_uppercase();
     !QUERY.iter().any(|word| all.contains(word))
 }
 

@@ -14,6 +14,7 @@ use crate::catalog::CatalogError;
 use crate::history::records::History;
 use crate::migration::MigrationId;
 use crate::project::Project;
+use crate::reading::{self, Flush};
 use crate::run::Verdict;
 use crate::text::visible;
 
@@ -178,12 +179,15 @@ pub(crate) async fn rolled_back(
     after: &[&str],
 ) -> Result<Outcome, Failure> {
     let begin = begin(limits, mode);
-    let mut texts = vec![begin.as_str()];
-    texts.extend(setup.iter().map(String::as_str));
-    texts.push(statement);
-    texts.extend(after);
-    texts.push("ROLLBACK");
-    let mut outcomes = session.pipeline(&texts).await.into_iter().map(|outcome| outcome.result);
+    let mut flush = Flush::default();
+    flush.push(&begin, false);
+    for text in setup.iter().map(String::as_str).chain([statement]).chain(after.iter().copied()) {
+        // What ran before it must not make it end the transaction that is to be rolled back.
+        flush.push(text, reading::is_ambiguous(text));
+    }
+    flush.push("ROLLBACK", false);
+    let outcomes = session.pipeline(flush.texts()).await;
+    let mut outcomes = flush.outcomes(outcomes).into_iter().map(|outcome| outcome.result);
     let ended = || Failure::Invalid("fewer answers than statements".to_owned());
     outcomes.next().unwrap_or_else(|| Err(ended()))?;
     let mut first_failure = None;

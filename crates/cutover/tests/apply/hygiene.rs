@@ -214,6 +214,63 @@ async fn a_string_cannot_hide_a_commit() {
     assert_eq!(database.value("SELECT count(*) FROM cutover.migration"), "0");
 }
 
+/// Nor can it where code that ran before, in the same file, has changed what a text means: a trigger, a function, or a
+/// SET that nobody recognised.
+#[tokio::test]
+async fn code_that_changes_how_text_is_read_cannot_bring_out_a_commit() {
+    let setup = |setting: &str| {
+        format!(
+            "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM {setting}; RETURN NULL; END $f$;
+             CREATE TABLE t (x text, y text);
+             CREATE TRIGGER meddle AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION meddle()"
+        )
+    };
+    let backslash = setup("set_config('standard_conforming_strings', 'off', false)");
+    // The last byte of the letter and the backslash behind it are one character there.
+    let encoding = setup("set_config('client_encoding', 'SJIS', false)");
+    let hidden = "'); COMMIT; CREATE TABLE sneaked (i int); --')";
+    let cases = [
+        (&backslash, format!("INSERT INTO t VALUES ('', '');\nINSERT INTO t VALUES ('\\', {hidden};")),
+        (
+            &backslash,
+            format!(
+                "INSERT INTO t VALUES ('', '');\nCOPY t FROM STDIN (NULL '\\', DELIMITER ';');\n1;2\n\\.\n"
+            ),
+        ),
+        (&encoding, format!("INSERT INTO t VALUES ('', '');\nINSERT INTO t VALUES (E'\u{3049}\\{hidden};")),
+    ];
+    for (n, (base, text)) in cases.iter().enumerate() {
+        let database = database();
+        database.run(base);
+        // In the flush with the commit, and in one before it.
+        for more in ["", &"SELECT 1;\n".repeat(70)] {
+            let text = format!("{text}\n{more}SELECT 1 / 0;");
+            let run = apply(&project(&[("V1__a.sql", &text)]), &database.options()).await.unwrap();
+            assert_eq!(run.outcome, Some(Outcome::FailedClean), "{n}: {}", failure(&run));
+            assert!(failure(&run).contains("division by zero"), "{n}: {}", failure(&run));
+            assert_eq!(
+                database.value("SELECT to_regclass('sneaked') IS NULL AND NOT EXISTS (SELECT FROM t)"),
+                "t"
+            );
+            assert_eq!(database.value("SELECT count(*) FROM cutover.migration"), "0");
+        }
+    }
+}
+
+/// What a file does to the encoding of the client reaches neither its own record nor the next file.
+#[tokio::test]
+async fn a_changed_encoding_does_not_reach_the_record() {
+    let database = database();
+    database.run(
+        "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT set_config('client_encoding', 'LATIN1', false) $$;
+         CREATE TABLE t (x text)",
+    );
+    let files = [("V1__größe.sql", "SELECT f();"), ("V2__b.sql", "INSERT INTO t VALUES ('größe');")];
+    completes(&project(&files), &database.options()).await;
+    assert_eq!(database.value("SELECT path FROM cutover.migration WHERE version = '1'"), "V1__größe.sql");
+    assert_eq!(database.value("SELECT x FROM t"), "größe");
+}
+
 /// A view may run anything; the next file must not see what it did.
 #[tokio::test]
 async fn code_behind_a_view_does_not_reach_the_next_file() {
@@ -229,16 +286,44 @@ async fn code_behind_a_view_does_not_reach_the_next_file() {
     let files = [
         ("V1__a.sql", "CREATE TABLE copied AS SELECT x FROM v;"),
         ("V2__b.sql", "CREATE TABLE kept (n int);\nINSERT INTO orders VALUES (1), (2);"),
+        ("V3__c.sql", "CREATE TABLE too AS (TABLE v);"),
+        ("V4__d.sql", "CREATE TABLE here (n int);"),
     ];
     completes(&project(&files), &database.options()).await;
     assert_eq!(database.value("SELECT count(*) FROM public.orders"), "2");
+    assert_eq!(database.value("SELECT to_regclass('public.here') IS NOT NULL"), "t");
     assert_eq!(database.value("SELECT to_regclass('public.kept') IS NOT NULL"), "t");
 }
 
 #[tokio::test]
 async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
+    let far = format!("BEGIN{}READ ONLY;\nSELECT 1;\nCOMMIT;", " ".repeat(300));
     let cases = [
         ("SET standard_conforming_strings = off;", "1:1: standard_conforming_strings must stay on"),
+        ("SET/**/standard_conforming_strings = off;", "1:1: standard_conforming_strings must stay on"),
+        (
+            "SELECT set_config('standard_conforming_strings', 'off', false);",
+            "1:1: standard_conforming_strings must stay on",
+        ),
+        ("SET NAMES 'LATIN1';", "1:1: client_encoding must stay UTF8"),
+        (
+            "SELECT pg_catalog.set_config('client_encoding', 'sjis', true);",
+            "1:1: client_encoding must stay UTF8",
+        ),
+        ("SET search_path = cutover, public;", "1:1: schema cutover in search_path"),
+        ("SELECT set_config('search_path', 'a, \"cutover\"', false);", "1:1: schema cutover in search_path"),
+        (
+            "PREPARE p AS DELETE FROM cutover.migration;",
+            "1:1: relation cutover.migration: schema cutover holds",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 case; END; CREATE TABLE b (); SELECT 1 end;",
+            "1:1: the server reads 3 statements here",
+        ),
+        (
+            "SET/**/search_path = app;\nCREATE INDEX CONCURRENTLY i ON a (n);",
+            "1:1: a SET does not reach the other",
+        ),
         (
             "CREATE TABLE a ();\n DROP SCHEMA cutover CASCADE;",
             "2:2: schema cutover: schema cutover holds the history and is not for",
@@ -261,6 +346,7 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
             "1:1: BEGIN with options inside a migration",
         ),
         ("BEGIN\n  ISOLATION LEVEL SERIALIZABLE;\nSELECT 1;\nCOMMIT;", "hint: write BEGIN alone"),
+        (&far, "1:1: BEGIN with options inside a migration"),
         ("BEGIN;\nSELECT 1;\nCOMMIT AND CHAIN;", "3:1: COMMIT with AND CHAIN"),
         ("BEGIN;\nSELECT 1;\nCOMMIT;\nSELECT 2;", "1:1: BEGIN inside a migration"),
         ("SELECT 'SELECT 1'\n  \\gexec\nSELECT 2;", "2:3: psql command `\\gexec` cannot be run"),
@@ -275,7 +361,8 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
             apply(&project(&[("V1__x.sql", text)]), &database.options()).await.unwrap_err().to_string();
         assert!(error.contains(said), "{text}:\n{error}");
     }
-    let on = "SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\nCREATE TABLE dumped ();";
+    let on = "SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\nSET NAMES 'utf8';\n\
+              SELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE public.dumped ();";
     completes(&project(&[("V1__x.sql", on)]), &database.options()).await;
 }
 

@@ -28,6 +28,21 @@ async fn a_role_without_privileges_measures_nothing_and_says_so() {
     }
 }
 
+/// A check is rolled back, also where code that it runs changes how the server reads the rest of it.
+#[tokio::test]
+async fn a_check_cannot_bring_out_a_commit() {
+    let hidden = r"SELECT '\', '; COMMIT; CREATE TABLE sneaked (i int); --'";
+    let world = check(
+        "scalar",
+        &format!("setup = 'SELECT f()'\nsql = \"\"\"{}\"\"\"\nequals = 1", hidden.replace('\\', r"\\")),
+    );
+    world.database.run(
+        "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT set_config('standard_conforming_strings', 'off', true) $$",
+    );
+    world.one().await;
+    assert_eq!(world.database.value("SELECT to_regclass('sneaked') IS NULL"), "t");
+}
+
 #[tokio::test]
 async fn rows_hidden_by_a_policy_do_not_make_a_claim_true() {
     let role = testkit::role("");
