@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Outcome, Place};
+use common::{Outcome, Place, outcome};
 
 const CONFIG: &str = "[project]\nname = \"shop\"\n\n[[migrations]]\npath = \"migrations\"\n\n";
 
@@ -171,7 +171,7 @@ fn settings_of_the_operators_profile_are_not_heard() {
     let in_a_profile = |arguments: &[&str]| {
         let mut command = place.command(arguments);
         command.env("PGTZ", "America/New_York").env("PGDATESTYLE", "DMY").env("PGGEQO", "off");
-        common::outcome(&command.output().unwrap()).ends_with(0)
+        outcome(&command.output().unwrap()).ends_with(0)
     };
     let plan = in_a_profile(&["plan"]);
     assert_eq!(plan.stderr, "");
@@ -264,4 +264,36 @@ fn one_mistake_has_one_exit_code_whoever_finds_it() {
         says(&place.run(arguments).ends_with(2), &["requires a backup", "--backup-dir"]);
     }
     assert_eq!(place.database().value("SELECT to_regclass('a') IS NULL AND to_regclass('d') IS NULL"), "t");
+}
+
+/// Somebody else's history, and one that may be read but not written: the role is at fault, and nothing has begun.
+#[test]
+fn a_role_without_the_privileges_is_the_callers_to_change() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.run(&["apply"]).ends_with(0);
+    place.write("migrations/0002_b.sql", "CREATE TABLE b (n int);");
+    let someone = testkit::role("");
+    let url = place.database().url_as(&someone);
+    let ask = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        outcome(&command.env("CUTOVER_URL", &url).output().unwrap())
+    };
+    for verb in [&["status"][..], &["plan"], &["apply"], &["apply", "--dry-run"], &["report"], &["verify"]] {
+        let parts = [
+            "may not read the history in schema \"cutover\" (owner ",
+            "hint: connect as the role that applied the earlier migrations",
+            "GRANT USAGE ON SCHEMA cutover TO ",
+        ];
+        says(&ask(verb).ends_with(2), &parts);
+    }
+    place.database().run(&format!(
+        "GRANT USAGE ON SCHEMA cutover TO {0}; GRANT SELECT ON ALL TABLES IN SCHEMA cutover TO {0}",
+        someone.name
+    ));
+    ask(&["status"]).ends_with(0);
+    let parts =
+        ["ERROR: permission denied for table ", "hint: the connected role lacks a privilege; connect as"];
+    says(&ask(&["apply"]).ends_with(2), &parts);
+    place.database().run(&format!("DROP OWNED BY {}", someone.name));
 }
