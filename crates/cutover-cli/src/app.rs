@@ -37,7 +37,7 @@ pub(crate) fn run() -> ExitCode {
     };
     let environment = surroundings::environment();
     let styles = Styles::find(global.color, &environment);
-    let output = Output::new(global.format, styles, global.quiet, global.verbose);
+    let output = Output::new(global.format.unwrap_or(Format::Text), styles, global.quiet, global.verbose);
     let leaves_something =
         matches!(command, Command::Apply(_) | Command::Verify(_) | Command::Demo(_) | Command::Sandbox(_));
     let hears_signals = leaves_something || global.sandbox;
@@ -59,7 +59,7 @@ fn exit(code: Exit) -> ExitCode {
 
 impl App {
     fn check(&self, command: &Command) -> Result<(), CliError> {
-        let document = matches!(self.global.format, Format::Markdown | Format::Html);
+        let document = matches!(self.global.format, Some(Format::Markdown | Format::Html));
         if document && !matches!(command, Command::Report(_)) {
             return Err(CliError::usage("--format markdown and --format html are for `cutover report`"));
         }
