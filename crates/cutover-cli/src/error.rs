@@ -156,9 +156,10 @@ impl From<VerifyError> for CliError {
     fn from(error: VerifyError) -> Self {
         match error {
             VerifyError::Connect(error) => error.into(),
-            VerifyError::Problems(_) | VerifyError::UnknownCheck { .. } | VerifyError::UnknownKind { .. } => {
-                Self::usage(error)
-            }
+            VerifyError::Problems(_)
+            | VerifyError::UnknownCheck { .. }
+            | VerifyError::Precondition { .. }
+            | VerifyError::UnknownKind { .. } => Self::usage(error),
             VerifyError::Figures { .. } => Self::new(Exit::RolledBack, error),
         }
     }

@@ -238,6 +238,14 @@ fn one_mistake_has_one_exit_code_whoever_finds_it() {
     for arguments in all {
         says(&place.run(arguments).ends_with(1), &["needs ", "missing", "which does not exist"]);
     }
+    place.write("migrations/0002_b.sql", "CREATE TABLE ${b} (n int);");
+    for arguments in all {
+        says(&place.run(arguments).ends_with(1), &["0002_b.sql:1:14: no value for the placeholder ${b}"]);
+    }
+    place.write("migrations/0002_b.sql", "SELECT 1; \0");
+    for arguments in all {
+        says(&place.run(arguments).ends_with(2), &["0002_b.sql: a NUL byte at byte offset 10"]);
+    }
     place.write("migrations/0002_b.sql", "CREATE TABLE b (n int);");
     place.write("migrations/0003_c.sql", "CREATE TABLE c (n int);");
     let stage = "[[stage]]\nid = \"1\"\ntitle = \"One\"\n\n[[stage.migration]]\nversion = \"0002\"\ndeferred = true\n\n\
@@ -296,4 +304,35 @@ fn a_role_without_the_privileges_is_the_callers_to_change() {
         ["ERROR: permission denied for table ", "hint: the connected role lacks a privilege; connect as"];
     says(&ask(&["apply"]).ends_with(2), &parts);
     place.database().run(&format!("DROP OWNED BY {}", someone.name));
+}
+
+/// What is asked for by name and cannot be answered is no success.
+#[test]
+fn a_precondition_is_not_measured_by_its_name() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/0002_b.sql", "ALTER TABLE a ALTER n SET NOT NULL;");
+    let check = "[[check]]\nname = \"no NULL\"\nkind = \"no_rows\"\nbefore = \"0002\"\nsql = \"SELECT FROM a WHERE n IS NULL\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{check}"));
+    place.run(&["apply"]).ends_with(0);
+    let parts =
+        ["check \"no NULL\" is a precondition of migrations/0002_b.sql", "hint: `cutover plan` measures it"];
+    says(&place.run(&["verify", "no NULL"]).ends_with(2), &parts);
+    // There is a check, though nothing to measure now: it is not said that there is none.
+    says(&place.run(&["verify"]).ends_with(0), &["nothing here is to be measured now: ", "no precondition"]);
+}
+
+/// The server decides, and may know better; but whoever applies is told before, not after.
+#[test]
+fn a_check_that_does_not_parse_is_named_before_the_run() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    let check = "[[check]]\nname = \"x\"\nkind = \"no_rows\"\nsql = \"SELEC 1\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{check}"));
+    let warning = "warning: cutover.toml:10:7: syntax error at or near \"SELEC\"";
+    for arguments in [&["apply", "--dry-run"][..], &["apply"]] {
+        let outcome = place.run(arguments).ends_with(0);
+        says(&outcome, &[warning]);
+        assert_eq!(outcome.stderr.matches("warning: ").count(), 1, "{}", outcome.stderr);
+    }
 }
