@@ -329,6 +329,13 @@ fn the_name_of_a_report_says_its_form() {
         place.run(&["report", "-o", file]).ends_with(0);
         assert!(read(file).starts_with(begins), "{file}: {}", read(file));
     }
+    place.write("migrations/0009-x.sql", "");
+    assert!(place.run(&["status"]).ends_with(0).stderr.contains("left alone"));
+    assert_eq!(
+        place.run(&["report", "--list"]).ends_with(0).stderr,
+        "",
+        "a record is no place for remarks on files"
+    );
     place.run(&["report", "--format", "text", "-o", "r.html"]).ends_with(0);
     assert!(read("r.html").starts_with("shop "), "what is asked for goes before the name");
 }

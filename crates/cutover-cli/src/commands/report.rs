@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cutover::history::{journal, schema};
 use cutover::inspect;
-use cutover::project::{Overrides, Project};
+use cutover::project::Project;
 use cutover::report::format::utc;
 use cutover::report::text::{Detail, Progress, TextStyle, summary, verification_table};
 use cutover::report::{answers, answers_besides_failures, html, markdown};
@@ -58,7 +58,7 @@ struct ListedRun<'a> {
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     app.not_in_a_sandbox("report", "")?;
-    let project = app.project(&Overrides::default())?;
+    let project = app.project_of_records()?;
     if arguments.list {
         return list(app, &project);
     }
