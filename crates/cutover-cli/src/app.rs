@@ -37,7 +37,7 @@ pub(crate) fn run() -> ExitCode {
     };
     let environment = surroundings::environment();
     let styles = Styles::find(global.color, &environment);
-    let output = Output::new(global.format, styles, global.quiet, global.verbose);
+    let output = Output::new(global.format.unwrap_or(Format::Text), styles, global.quiet, global.verbose);
     let leaves_something =
         matches!(command, Command::Apply(_) | Command::Verify(_) | Command::Demo(_) | Command::Sandbox(_));
     let hears_signals = leaves_something || global.sandbox;
@@ -59,7 +59,7 @@ fn exit(code: Exit) -> ExitCode {
 
 impl App {
     fn check(&self, command: &Command) -> Result<(), CliError> {
-        let document = matches!(self.global.format, Format::Markdown | Format::Html);
+        let document = matches!(self.global.format, Some(Format::Markdown | Format::Html));
         if document && !matches!(command, Command::Report(_)) {
             return Err(CliError::usage("--format markdown and --format html are for `cutover report`"));
         }
@@ -109,13 +109,26 @@ impl App {
         Err(CliError::usage(problems.sorted()))
     }
 
+    /// The project of a command that looks at records alone: what is to be said of its files is not.
+    pub(crate) fn project_of_records(&self) -> Result<Project, CliError> {
+        let draft = Project::draft(&self.folder()?, &Overrides::default())?;
+        if draft.problems.is_empty() {
+            Ok(draft.project)
+        } else {
+            Err(CliError::usage(draft.problems.sorted()))
+        }
+    }
+
+    fn folder(&self) -> Result<PathBuf, CliError> {
+        match &self.global.project {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(Project::find(&current_folder()?)?),
+        }
+    }
+
     /// The project of this command as far as it can be read.
     pub(crate) fn draft(&self, overrides: &Overrides) -> Result<Draft, CliError> {
-        let folder = match &self.global.project {
-            Some(folder) => folder.clone(),
-            None => Project::find(&current_folder()?)?,
-        };
-        self.draft_in(&folder, overrides)
+        self.draft_in(&self.folder()?, overrides)
     }
 
     /// The project in a folder as far as it can be read. Says which files look like migrations and are none, and which

@@ -58,9 +58,9 @@ pub(crate) struct Global {
     /// Answer yes where a terminal would ask
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
-    /// Form of standard output
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    /// Form of standard output, text where nothing else is said
+    #[arg(long, global = true, value_enum)]
+    pub(crate) format: Option<Format>,
     /// When to use colours; `NO_COLOR` and `CLICOLOR_FORCE` are heard
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     pub(crate) color: Color,

@@ -12,6 +12,7 @@ use cutover::verify::VerifyError;
 use cutover_postgres::connect::ConnectError;
 use cutover_postgres::sandbox::SandboxError;
 use cutover_postgres::session::Failure;
+use cutover_postgres::sqlstate::INSUFFICIENT_PRIVILEGE;
 
 /// Exit codes. They are documented, and scripts rely on them. Before the first statement it is [`Exit::Usage`] where
 /// what was asked, the configuration or the surroundings must change, and [`Exit::No`] where the files, the history or
@@ -96,6 +97,7 @@ impl From<HistoryError> for CliError {
         let exit = match &error {
             HistoryError::ForeignSchema { .. }
             | HistoryError::NewerSchema { .. }
+            | HistoryError::Unreadable { .. }
             | HistoryError::Pooler(_) => Exit::Usage,
             HistoryError::LockNotObtained { .. } => Exit::Lock,
             HistoryError::Interrupted => Exit::Interrupted,
@@ -172,9 +174,10 @@ impl From<VerifyError> for CliError {
     fn from(error: VerifyError) -> Self {
         match error {
             VerifyError::Connect(error) => error.into(),
-            VerifyError::Problems(_) | VerifyError::UnknownCheck { .. } | VerifyError::UnknownKind { .. } => {
-                Self::usage(error)
-            }
+            VerifyError::Problems(_)
+            | VerifyError::UnknownCheck { .. }
+            | VerifyError::Precondition { .. }
+            | VerifyError::UnknownKind { .. } => Self::usage(error),
             VerifyError::Figures { .. } => Self::new(Exit::RolledBack, error),
         }
     }
@@ -199,6 +202,8 @@ impl From<SandboxError> for CliError {
 fn of_failure(failure: &Failure) -> Exit {
     match failure {
         Failure::Lost(_) => Exit::Connection,
+        // A question of our own that the role may not ask.
+        Failure::Server(message) if message.code == INSUFFICIENT_PRIVILEGE => Exit::Usage,
         Failure::Server(_) | Failure::Invalid(_) => Exit::RolledBack,
     }
 }

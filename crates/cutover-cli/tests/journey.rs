@@ -313,3 +313,43 @@ fn a_renumbered_file_is_named_and_accepted_by_its_code() {
     place.run(&["status", "--exit-code"]).ends_with(0);
     assert_eq!(place.run(&["status", "--show", "7"]).ends_with(0).stdout, "CREATE TABLE a ();\n");
 }
+
+#[test]
+fn the_name_of_a_report_says_its_form() {
+    let place = Place::new();
+    project(&place, "CREATE TABLE a (n int);");
+    place.run(&["apply"]).ends_with(0);
+    let read = |file: &str| std::fs::read_to_string(place.folder.join(file)).unwrap();
+    for (file, begins) in [
+        ("r.html", "<!DOCTYPE html>"),
+        ("r.md", "# Migration report: "),
+        ("r.json", "{\"format_version\":"),
+        ("r.txt", "shop "),
+    ] {
+        place.run(&["report", "-o", file]).ends_with(0);
+        assert!(read(file).starts_with(begins), "{file}: {}", read(file));
+    }
+    place.write("migrations/0009-x.sql", "");
+    assert!(place.run(&["status"]).ends_with(0).stderr.contains("left alone"));
+    assert_eq!(
+        place.run(&["report", "--list"]).ends_with(0).stderr,
+        "",
+        "a record is no place for remarks on files"
+    );
+    place.run(&["report", "--format", "text", "-o", "r.html"]).ends_with(0);
+    assert!(read("r.html").starts_with("shop "), "what is asked for goes before the name");
+}
+
+/// Without a title of its own a stage is called by its id, once.
+#[test]
+fn a_stage_without_a_title_is_named_once() {
+    let place = Place::new();
+    project(&place, "CREATE TABLE a (n int);");
+    let config = std::fs::read_to_string(place.folder.join("cutover.toml")).unwrap();
+    place.write("cutover.toml", &format!("{config}\n[[stage]]\nid = \"w1\"\nkind = \"week\"\n"));
+    for verb in [&["plan"][..], &["status"], &["apply", "--to-stage", "w1"]] {
+        let said = place.run(verb).ends_with(0).stdout;
+        assert!(said.contains("week w1"), "{said}");
+        assert_eq!(said.matches("w1").count(), said.matches("week w1").count(), "{said}");
+    }
+}

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Place, says};
+use common::{Place, outcome, says};
 
 const CONFIG: &str = "[project]\nname = \"shop\"\n\n[[migrations]]\npath = \"migrations\"\n\n";
 
@@ -161,7 +161,7 @@ fn settings_of_the_operators_profile_are_not_heard() {
     let in_a_profile = |arguments: &[&str]| {
         let mut command = place.command(arguments);
         command.env("PGTZ", "America/New_York").env("PGDATESTYLE", "DMY").env("PGGEQO", "off");
-        common::outcome(&command.output().unwrap()).ends_with(0)
+        outcome(&command.output().unwrap()).ends_with(0)
     };
     let plan = in_a_profile(&["plan"]);
     assert_eq!(plan.stderr, "");
@@ -228,6 +228,14 @@ fn one_mistake_has_one_exit_code_whoever_finds_it() {
     for arguments in all {
         says(&place.run(arguments).ends_with(1), &["needs ", "missing", "which does not exist"]);
     }
+    place.write("migrations/0002_b.sql", "CREATE TABLE ${b} (n int);");
+    for arguments in all {
+        says(&place.run(arguments).ends_with(1), &["0002_b.sql:1:14: no value for the placeholder ${b}"]);
+    }
+    place.write("migrations/0002_b.sql", "SELECT 1; \0");
+    for arguments in all {
+        says(&place.run(arguments).ends_with(2), &["0002_b.sql: a NUL byte at byte offset 10"]);
+    }
     place.write("migrations/0002_b.sql", "CREATE TABLE b (n int);");
     place.write("migrations/0003_c.sql", "CREATE TABLE c (n int);");
     let stage = "[[stage]]\nid = \"1\"\ntitle = \"One\"\n\n[[stage.migration]]\nversion = \"0002\"\ndeferred = true\n\n\
@@ -254,4 +262,67 @@ fn one_mistake_has_one_exit_code_whoever_finds_it() {
         says(&place.run(arguments).ends_with(2), &["requires a backup", "--backup-dir"]);
     }
     assert_eq!(place.database().value("SELECT to_regclass('a') IS NULL AND to_regclass('d') IS NULL"), "t");
+}
+
+/// Somebody else's history, and one that may be read but not written: the role is at fault, and nothing has begun.
+#[test]
+fn a_role_without_the_privileges_is_the_callers_to_change() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.run(&["apply"]).ends_with(0);
+    place.write("migrations/0002_b.sql", "CREATE TABLE b (n int);");
+    let someone = testkit::role("");
+    let url = place.database().url_as(&someone);
+    let ask = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        outcome(&command.env("CUTOVER_URL", &url).output().unwrap())
+    };
+    for verb in [&["status"][..], &["plan"], &["apply"], &["apply", "--dry-run"], &["report"], &["verify"]] {
+        let parts = [
+            "may not read the history in schema \"cutover\" (owner ",
+            "hint: connect as the role that applied the earlier migrations",
+            "GRANT USAGE ON SCHEMA cutover TO ",
+        ];
+        says(&ask(verb).ends_with(2), &parts);
+    }
+    place.database().run(&format!(
+        "GRANT USAGE ON SCHEMA cutover TO {0}; GRANT SELECT ON ALL TABLES IN SCHEMA cutover TO {0}",
+        someone.name
+    ));
+    ask(&["status"]).ends_with(0);
+    let parts =
+        ["ERROR: permission denied for table ", "hint: the connected role lacks a privilege; connect as"];
+    says(&ask(&["apply"]).ends_with(2), &parts);
+    place.database().run(&format!("DROP OWNED BY {}", someone.name));
+}
+
+/// What is asked for by name and cannot be answered is no success.
+#[test]
+fn a_precondition_is_not_measured_by_its_name() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/0002_b.sql", "ALTER TABLE a ALTER n SET NOT NULL;");
+    let check = "[[check]]\nname = \"no NULL\"\nkind = \"no_rows\"\nbefore = \"0002\"\nsql = \"SELECT FROM a WHERE n IS NULL\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{check}"));
+    place.run(&["apply"]).ends_with(0);
+    let parts =
+        ["check \"no NULL\" is a precondition of migrations/0002_b.sql", "hint: `cutover plan` measures it"];
+    says(&place.run(&["verify", "no NULL"]).ends_with(2), &parts);
+    // There is a check, though nothing to measure now: it is not said that there is none.
+    says(&place.run(&["verify"]).ends_with(0), &["nothing here is to be measured now: ", "no precondition"]);
+}
+
+/// The server decides, and may know better; but whoever applies is told before, not after.
+#[test]
+fn a_check_that_does_not_parse_is_named_before_the_run() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    let check = "[[check]]\nname = \"x\"\nkind = \"no_rows\"\nsql = \"SELEC 1\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{check}"));
+    let warning = "warning: cutover.toml:10:7: syntax error at or near \"SELEC\"";
+    for arguments in [&["apply", "--dry-run"][..], &["apply"]] {
+        let outcome = place.run(arguments).ends_with(0);
+        says(&outcome, &[warning]);
+        assert_eq!(outcome.stderr.matches("warning: ").count(), 1, "{}", outcome.stderr);
+    }
 }

@@ -305,10 +305,10 @@ mod tests {
         ]);
         let plan = &inspection.built.plan;
         let expected = [
-            vec!["it has no statements: it is only recorded as applied"],
+            vec!["it has no statements: a run that accepts it only records it as applied"],
             vec![
                 "its outer BEGIN … COMMIT is replaced by cutover's own transaction",
-                "it has no statements: it is only recorded as applied",
+                "it has no statements: a run that accepts it only records it as applied",
             ],
         ];
         assert_eq!([&plan.steps[0].notes, &plan.steps[1].notes], [&expected[0], &expected[1]]);

@@ -12,7 +12,7 @@ use cutover::plan::select::Selection;
 use cutover::project::{Overrides, Project};
 use cutover::report::answers;
 use cutover::run::Outcome;
-use cutover::verify::VerifyRequest;
+use cutover::verify::{self, VerifyRequest};
 
 use crate::app::{App, from_flag, overrides};
 use crate::args::{SelectionArgs, VarArgs, duration};
@@ -128,6 +128,12 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         return Err(refuse_draft(app, &draft, &selection, false, &arguments.allow));
     }
     let project = draft.project;
+    // A dry run says them behind the plan. Where checks are written wrong, that is said instead.
+    if !arguments.dry_run && verify::prepare(&project).is_ok() {
+        for doubt in verify::doubts(&project) {
+            app.output.warn(&doubt.to_string());
+        }
+    }
     app.block_on(async |signals| {
         let target = signals.or_end(app.target(&project)).await?;
         if arguments.dry_run {

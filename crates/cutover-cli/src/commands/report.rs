@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cutover::history::{journal, schema};
 use cutover::inspect;
-use cutover::project::{Overrides, Project};
+use cutover::project::Project;
 use cutover::report::format::utc;
 use cutover::report::text::{Detail, Progress, TextStyle, summary, verification_table};
 use cutover::report::{answers, answers_besides_failures, html, markdown};
@@ -28,7 +28,7 @@ const LISTED: i64 = 100;
 Examples:
   cutover report                                 the newest run
   cutover report --list
-  cutover report --format html -o report.html    one page that needs no other file
+  cutover report -o report.html                  one page that needs no other file
   cutover report --run 1a2b3c-4d --format markdown")]
 pub(crate) struct Arguments {
     /// Id of the run
@@ -37,7 +37,8 @@ pub(crate) struct Arguments {
     /// List the newest runs
     #[arg(long, conflicts_with_all = ["run", "output"])]
     list: bool,
-    /// File to write to; `-` is standard output. HTML goes to a file unless told otherwise
+    /// File to write to; `-` is standard output. HTML goes to a file unless told otherwise. Without --format the name
+    /// says the form: .html, .md or .json
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -57,7 +58,7 @@ struct ListedRun<'a> {
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     app.not_in_a_sandbox("report", "")?;
-    let project = app.project(&Overrides::default())?;
+    let project = app.project_of_records()?;
     if arguments.list {
         return list(app, &project);
     }
@@ -71,14 +72,15 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     })?;
     let Some(run) = run else { return Err(not_found(&project, arguments)) };
     let default_file = PathBuf::from(format!("cutover-report-{}.html", run.id));
-    let file = match (&arguments.output, app.output.format) {
+    let format = format(app.global.format, arguments.output.as_deref());
+    let file = match (&arguments.output, format) {
         (Some(file), _) => Some(file.as_path()).filter(|file| *file != Path::new("-")),
         (None, Format::Html) => Some(default_file.as_path()),
         (None, _) => None,
     };
     let style =
         if file.is_some() { TextStyle { color: false, width: FILE_WIDTH } } else { app.output.style() };
-    let document = document(&run, app.output.format, style, app.output.is_verbose())?;
+    let document = document(&run, format, style, app.output.is_verbose())?;
     match file {
         None => app.output.print(&document),
         Some(file) => {
@@ -87,6 +89,17 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The form that is asked for, or that the name of the file says.
+fn format(asked: Option<Format>, output: Option<&Path>) -> Format {
+    let ending = output.and_then(Path::extension).map(|ending| ending.to_string_lossy().to_lowercase());
+    asked.unwrap_or(match ending.as_deref() {
+        Some("html" | "htm") => Format::Html,
+        Some("md" | "markdown") => Format::Markdown,
+        Some("json") => Format::Json,
+        _ => Format::Text,
+    })
 }
 
 fn not_found(project: &Project, arguments: &Arguments) -> CliError {

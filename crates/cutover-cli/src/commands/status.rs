@@ -269,11 +269,12 @@ fn text(inspection: &Inspection, all: bool) -> String {
     let name = |kind: &str, id: &str| visible(format!("{kind} {id}").trim());
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
     let names = width(&mut plan.stages.iter().map(|stage| name(&stage.kind, &stage.id).chars().count()));
-    let titles = width(&mut plan.stages.iter().map(|stage| visible(&stage.title).chars().count())).min(50);
+    let titles =
+        width(&mut plan.stages.iter().map(|stage| visible(stage.own_title()).chars().count())).min(50);
     for stage in &plan.stages {
         let id = name(&stage.kind, &stage.id);
         let counts = Counts::of(members(plan, Some(&stage.id))).words();
-        let _ = writeln!(out, "  {id:names$}  {:titles$}  {counts}", visible(&stage.title));
+        let _ = writeln!(out, "  {id:names$}  {:titles$}  {counts}", visible(stage.own_title()));
         steps(&mut out, members(plan, Some(&stage.id)), all);
     }
     if !plan.stages.is_empty() && members(plan, None).next().is_some() {

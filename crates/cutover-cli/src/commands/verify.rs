@@ -67,7 +67,8 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     verifying::print_table(app, &checks, verifying::elapsed(&events), None);
     match recorded {
         _ if checks.is_empty() => app.output.remark(
-            "cutover.toml claims nothing here: `creates` of a [[stage.migration]], [[check]] and [checks] sql are measured",
+            "nothing here is to be measured now: `creates` of a [[stage.migration]], [checks] sql, and each [[check]] that is \
+             no precondition and whose stage is reached are",
         ),
         Some(recorded) => recorded.tell(app),
         None => {}

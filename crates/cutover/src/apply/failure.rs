@@ -223,7 +223,9 @@ pub(super) fn explain(failure: &Failure) -> String {
             let _ = write!(text, "\n  {label}: {}", visible(part));
         }
     }
-    if let Some(advice) = advice(message) {
+    let lacking = "the connected role lacks a privilege; connect as the role that applied the earlier migrations, or as the owner";
+    let advice = if message.code == "42501" { Some(lacking) } else { advice(message) };
+    if let Some(advice) = advice {
         let _ = write!(text, "\n  hint: {advice}");
     }
     without_passwords(&text)

@@ -53,7 +53,7 @@ use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::file::PlanFile;
 use crate::plan::select::Selection;
-use crate::plan::{StepState, Target, failures};
+use crate::plan::{Plan, StepState, Target, failures};
 use crate::project::Project;
 use crate::run::{EventKind, EventSink, FORMAT_VERSION, Outcome, Run};
 use crate::secrets::Secrets;
@@ -194,10 +194,11 @@ async fn apply_to_its_end(
     pooler::refuse(&found, &mut session, options, &id).await?;
     // A database that cannot be migrated is left without so much as our own schema.
     refusals.complete(project, &built, &found, request, (options, &id)).await?;
+    run.plan = plan_of_run(project, &built);
     let token = take_over(&mut session, &id, &operator, request, &stop, &mut recorder, phase).await?;
     if let Some(planned) = plan_again(project, &built, request, &mut session).await? {
         built = planned;
-        run.plan = built.plan.clone();
+        run.plan = plan_of_run(project, &built);
     }
     // Nobody else migrates from here on; what somebody did by hand meanwhile is found.
     still_holds(project, &built, request, &mut session).await??;
@@ -242,6 +243,14 @@ async fn apply_to_its_end(
     run.outcome = Some(outcome);
     run.events = recorder.into_events();
     Ok(run)
+}
+
+/// The plan as the run keeps it: that a backup is required is settled by then.
+fn plan_of_run(project: &Project, built: &Built) -> Plan {
+    let mut plan = built.plan.clone();
+    let settled = build::backup_note(project, &plan.steps);
+    plan.notes.retain(|note| Some(note) != settled.as_ref());
+    plan
 }
 
 /// The plan anew, where the history has changed since. Only for the holder of the lock and the token: nobody else can

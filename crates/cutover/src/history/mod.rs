@@ -26,6 +26,19 @@ pub enum HistoryError {
         /// What is wrong with it.
         why: String,
     },
+    /// The role may not read the history.
+    #[error(
+        "role {role} may not read the history in schema \"cutover\" (owner {owner})\n  hint: connect as the role that applied the \
+         earlier migrations, or as a member of it; to look only: GRANT USAGE ON SCHEMA cutover TO {quoted}; \
+         GRANT SELECT ON ALL TABLES IN SCHEMA cutover TO {quoted}\nnothing was written",
+        quoted = cutover_analysis::sql::quote_ident(role)
+    )]
+    Unreadable {
+        /// Owner of the schema.
+        owner: String,
+        /// The role.
+        role: String,
+    },
     /// A newer build wrote the history.
     #[error(
         "the history in schema \"cutover\" has version {found}, this build knows {known}: use a newer cutover"

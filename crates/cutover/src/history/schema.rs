@@ -59,7 +59,10 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
                  AND c.relname IN ({OURS}) AND (c.relowner <> n.nspowner OR c.relhasrules OR c.relrowsecurity
                       OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal))), ''),
        EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta' AND c.relkind = 'r'),
-       pg_backend_pid(), current_setting('search_path')
+       pg_backend_pid(), current_setting('search_path'),
+       CASE WHEN n.oid IS NULL THEN true ELSE has_schema_privilege(n.oid, 'USAGE') AND NOT EXISTS (
+            SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind = 'r' AND c.relname IN ({OURS})
+               AND NOT has_table_privilege(c.oid, 'SELECT')) END
   FROM pg_database d
   JOIN pg_roles me ON me.rolname = current_user
   LEFT JOIN pg_namespace n ON n.nspname = 'cutover'
@@ -72,8 +75,8 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
 /// [`SEARCH_PATH`].
 ///
 /// # Errors
-/// [`HistoryError::Pooler`] when what the session was to begin with did not reach the server, [`HistoryError::ForeignSchema`] when schema `cutover` is not ours to trust, [`HistoryError::NewerSchema`] when a
-/// newer build wrote it, [`HistoryError::Failed`] for whatever the server says.
+/// [`HistoryError::Pooler`] when what the session was to begin with did not reach the server, [`HistoryError::ForeignSchema`] when schema `cutover` is not ours to trust, [`HistoryError::Unreadable`] when the role may
+/// not read it, [`HistoryError::NewerSchema`] when a newer build wrote it, [`HistoryError::Failed`] for whatever the server says.
 pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
     let rows = session.query(&look_query(), &[]).await?;
     let row = rows
@@ -116,6 +119,9 @@ pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
         });
     }
     if row.get::<_, bool>(15) {
+        if !row.get::<_, bool>(18) {
+            return Err(HistoryError::Unreadable { owner, role: found.role });
+        }
         let rows = session.query("SELECT version FROM cutover.meta", &[]).await?;
         found.version = rows.first().map(|row| row.get(0));
     }

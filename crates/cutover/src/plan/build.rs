@@ -239,11 +239,12 @@ pub fn empty_stage(project: &Project, stage: usize) -> Option<String> {
     let besides = if own.peek().is_some() { " but optional ones" } else { "" };
     let empty = own.all(|migration| migration.claims.optional);
     let name = format!("{} {}", target.kind, target.id);
-    empty.then(|| format!("{} ({}) has no migrations of its own{besides}", name.trim(), target.title))
+    let title = if target.title == target.id { String::new() } else { format!(" ({})", target.title) };
+    empty.then(|| format!("{}{title} has no migrations of its own{besides}", name.trim()))
 }
 
-/// A backup comes before the first statement of the run.
-fn backup_note(project: &Project, steps: &[Step]) -> Option<String> {
+/// A backup comes before the first statement of the run. Not a note of the run itself: it has one, or does not begin.
+pub(crate) fn backup_note(project: &Project, steps: &[Step]) -> Option<String> {
     let pending = steps.iter().filter(|step| step.state.will_run()).filter_map(|step| step.stage.as_deref());
     let mut stages = pending.filter_map(|id| project.stages.iter().find(|stage| stage.id == id));
     let stage = stages.find(|stage| stage.require_backup)?;

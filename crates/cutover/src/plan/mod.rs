@@ -65,6 +65,13 @@ pub struct StageSummary {
     pub within_target: bool,
 }
 
+impl StageSummary {
+    /// The title where it says more than the id beside it: without one of its own a stage is called by its id.
+    pub fn own_title(&self) -> &str {
+        if self.title == self.id { "" } else { &self.title }
+    }
+}
+
 /// One migration's place in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::conventions::{self, Detected};
 use super::problem::{Problem, ProjectError};
-use super::{CONFIG_FILE, FOLDERS, MigrationRoot, Project, files};
+use super::{CONFIG_FILE, FOLDERS, MigrationRoot, Project, files, load};
 use crate::migration::Migration;
 
 /// A file that was made.
@@ -85,7 +85,7 @@ fn write_new(path: &Path, content: &str) -> Result<(), ProjectError> {
 /// An existing folder of migrations is kept and named with its convention. Says which files and folders were made.
 ///
 /// # Errors
-/// There is a `cutover.toml` already, the migrations found follow no one convention, or a file cannot be written.
+/// There is a `cutover.toml` already, the name is none, the migrations found follow no one convention, or a file cannot be written.
 pub fn initialise(folder: &Path, name: Option<&str>) -> Result<Vec<PathBuf>, ProjectError> {
     let root =
         fs::canonicalize(folder).map_err(|error| ProjectError::Read { path: folder.to_owned(), error })?;
@@ -96,7 +96,11 @@ pub fn initialise(folder: &Path, name: Option<&str>) -> Result<Vec<PathBuf>, Pro
     let (migrations, detected) = existing_folder(&root)?;
     let default =
         root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
-    let content = config_text(name.unwrap_or(&default), migrations, detected.convention.name());
+    let name = name.unwrap_or(&default);
+    if let Some(why) = load::wrong_name(name) {
+        return Err(ProjectError::Name(why));
+    }
+    let content = config_text(name, migrations, detected.convention.name());
     let mut made = Vec::new();
     let path = root.join(migrations);
     if !path.is_dir() {

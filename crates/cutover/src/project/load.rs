@@ -150,9 +150,7 @@ impl Loader {
             (None, Some(name)) => (name.get_ref().clone(), self.origin(&name.span()), Some(name.span())),
             (None, None) => (folder, Origin::Detected("the folder's name".into()), None),
         };
-        if name.trim().is_empty() || name.chars().any(char::is_control) {
-            let message =
-                format!("the project's name cannot be {name:?}: it must be visible text in one line");
+        if let Some(message) = wrong_name(&name) {
             match span {
                 Some(span) => self.file.report(&span, message, None),
                 None => self.problems.push(Problem::of_file(origin.to_string(), message)),
@@ -260,4 +258,10 @@ fn shown(name: &str, value: String, from_outside: bool) -> String {
 /// Whether a connection URL or string holds a password.
 fn has_password(url: &str) -> bool {
     !password_spans(url).is_empty()
+}
+
+/// What is wrong with a project's name, if anything.
+pub(super) fn wrong_name(name: &str) -> Option<String> {
+    let wrong = name.trim().is_empty() || name.chars().any(char::is_control);
+    wrong.then(|| format!("the project's name cannot be {name:?}: it must be visible text in one line"))
 }

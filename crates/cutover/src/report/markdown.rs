@@ -132,7 +132,7 @@ fn stages(out: &mut String, digest: &Digest<'_>) {
             out,
             "| {kind} {} | {} | {versions} | {} | {} | {} |",
             prose(&stage.id),
-            prose(&stage.title),
+            prose(stage.own_title()),
             stage_result(digest, members, stage.within_target),
             codes(&stage.uses),
             notes.join("; ")
@@ -203,7 +203,11 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
             none if none.is_empty() => none,
             words => format!(" with {words}"),
         };
-        let claimed = if claimed && !creates.is_empty() { " (claimed, not read)" } else { "" };
+        let claimed = match claimed {
+            true if creates.is_empty() && alters.is_empty() && !step.state.will_run() => "not read",
+            true if !creates.is_empty() => " (claimed, not read)",
+            _ => "",
+        };
         let opaque = step.opaque.as_ref().map(|why| format!(" not fully known: {}", code(why)));
         put!(
             out,

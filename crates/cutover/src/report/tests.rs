@@ -275,3 +275,34 @@ fn a_failed_precondition_is_said_once() {
         assert!(!page.contains("Claims that do not hold"), "{page}");
     }
 }
+
+/// An empty cell would say that it does nothing.
+#[test]
+fn a_migration_that_was_not_read_is_said_not_to_be() {
+    let mut before = fixture::step("0001", "a", None, &[]);
+    before.state = StepState::Applied { at_micros: 0, run: "r".into() };
+    before.statements = 0;
+    let mut empty = fixture::step("0002", "b", None, &[]);
+    empty.statements = 0;
+    let plan = crate::plan::Plan { stages: Vec::new(), steps: vec![before, empty], ..fixture::plan() };
+    let run = fixture::document(plan, None, Vec::new());
+    let markdown = super::markdown(&run);
+    let contents = markdown.split("## What each migration does").nth(1).unwrap_or_default();
+    assert!(contents.contains("| `V0001` | not read |"), "{contents}");
+    assert_eq!(contents.matches("not read").count(), 1, "{contents}");
+    assert_eq!(super::html(&run).matches("the file was not read").count(), 1);
+}
+
+#[test]
+fn the_only_part_of_a_migration_has_no_line_of_its_own() {
+    let step = fixture::step("0001", "a", None, &[]);
+    let plan = crate::plan::Plan { steps: vec![step.clone()], ..fixture::plan() };
+    let mut progress = Progress::new(&plan, TextStyle { color: false, width: 80 });
+    let mut line = |units| {
+        let took = Duration::from_millis(2);
+        let kind = EventKind::UnitFinished { migration: step.migration.clone(), unit: 1, units, took };
+        progress.line(&RunEvent { at_micros: 0, elapsed: took, kind })
+    };
+    assert_eq!(line(1), None);
+    assert_eq!(line(2).as_deref(), Some("    V0001  part 1 of 2  2.0 ms"));
+}

@@ -766,7 +766,9 @@ impl<'a> Analysis<'a> {
         self.refuse_lost_settings();
         self.keep_items();
         if self.script.statements == 0 && self.script.errors.is_empty() {
-            self.script.notes.push("it has no statements: it is only recorded as applied".to_owned());
+            self.script
+                .notes
+                .push("it has no statements: a run that accepts it only records it as applied".to_owned());
             let hint = "write its statements, delete the file, or declare it deferred in cutover.toml until it is written; \
                         `--allow empty-migration` records it as applied"
                 .to_owned();

@@ -88,6 +88,16 @@ pub enum VerifyError {
         /// The first of those that there are.
         known: String,
     },
+    /// A check asked for by name is the precondition of a migration, which is measured before that alone.
+    #[error(
+        "check {name:?} is a precondition of {path}: it is measured before that migration, and at no other time\n  hint: `cutover plan` measures it while the migration is pending, and `cutover apply` before it runs"
+    )]
+    Precondition {
+        /// The name asked for.
+        name: String,
+        /// Path of the migration.
+        path: String,
+    },
     /// No such kind of check.
     #[error("there is no kind of check {kind:?}{}; known kinds: {known}", suggestion.as_ref().map(|kind| format!(" (did you mean {kind}?)")).unwrap_or_default())]
     UnknownKind {

@@ -19,7 +19,14 @@ pub(super) fn choose<'a>(
     prepared: &'a [Prepared],
 ) -> Result<Vec<&'a Prepared>, VerifyError> {
     for name in &request.names {
-        if !prepared.iter().any(|check| check.name == *name) {
+        let asked = prepared.iter().find(|check| check.name == *name);
+        // Silence would look like an answer.
+        if let (Some(When::Before(migration)), None) = (asked.map(|check| &check.when), &request.before) {
+            let migration = project.migrations.iter().find(|other| other.id == *migration);
+            let path = migration.map(|migration| migration.path.clone()).unwrap_or_default();
+            return Err(VerifyError::Precondition { name: name.clone(), path });
+        }
+        if asked.is_none() {
             let known = || prepared.iter().map(|check| check.name.as_str());
             let suggestion = suggest(name, known()).map(str::to_owned);
             return Err(VerifyError::UnknownCheck {

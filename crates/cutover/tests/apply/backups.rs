@@ -133,6 +133,8 @@ async fn a_required_backup_is_taken_proven_and_recorded_first() {
     let mut session = session(&options).await;
     assert_eq!(value(&mut session, "SELECT count(*) FROM a").await, "2");
     assert_eq!(value(&mut session, "SELECT to_regclass('b') IS NULL").await, "t");
+    let notes = done.plan.notes.join("\n");
+    assert!(!notes.contains("requires a backup"), "a run that has its backup asks for none: {notes}");
     // The stage is reached: no other backup.
     assert_eq!(run(&project, &database, None).await.unwrap().outcome, Some(Outcome::NothingToDo));
 }

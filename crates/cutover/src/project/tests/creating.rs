@@ -61,6 +61,11 @@ fn titles_cannot_leave_the_folder() {
 #[test]
 fn init_makes_a_project_that_loads() {
     let folder = folder(&[]);
+    for none in ["", " ", "a\nb"] {
+        let error = initialise(folder.path(), Some(none)).unwrap_err();
+        assert!(error.to_string().contains("it must be visible text in one line"), "{error}");
+    }
+    assert!(!folder.path().join(CONFIG_FILE).exists(), "a name that no command would accept is not written");
     let made = initialise(folder.path(), Some("a \"shop\"")).unwrap();
     assert_eq!(made.len(), 2);
     let project = load(&folder).unwrap();

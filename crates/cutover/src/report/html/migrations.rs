@@ -94,7 +94,7 @@ fn does(step: &Step, units: &[String]) -> Markup {
         }
         @if !references.is_empty() { div.small { "references " (Shown(&named(references))) } }
         @if !writes.is_empty() { div.small { "writes " (Shown(&named(writes))) } }
-        @if claimed && total > 0 { div.small { "as claimed; the file was not read" } }
+        @if claimed && (total > 0 || !step.state.will_run()) { div.small { @if total > 0 { "as claimed; " } "the file was not read" } }
         @if let Some(why) = &step.opaque { div.small { "not fully known: " (Shown(why)) } }
         @for unit in units { div.small { (Shown(unit)) } }
         @if let Some(source) = &step.claims.source { div.small { "from " code { (Shown(source)) } } }

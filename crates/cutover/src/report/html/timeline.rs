@@ -101,8 +101,9 @@ fn lanes(digest: &Digest<'_>) -> Vec<Row> {
 }
 
 fn stage_title(digest: &Digest<'_>, id: &str) -> String {
-    let title = digest.stages.iter().find(|(stage, _)| stage.id == id).map_or("", |(stage, _)| &stage.title);
-    format!("{id} {title}")
+    let title =
+        digest.stages.iter().find(|(stage, _)| stage.id == id).map_or("", |(stage, _)| stage.own_title());
+    format!("{id} {title}").trim_end().to_owned()
 }
 
 fn bar(digest: &Digest<'_>, step: &StepView<'_>) -> Option<Bar> {

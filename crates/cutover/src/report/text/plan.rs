@@ -98,8 +98,12 @@ pub fn plan_overview(plan: &Plan, style: TextStyle) -> String {
             || "without a stage".to_owned(),
             |stage| cut(&escape::line(format!("{} {}", stage.kind, stage.id).trim()), STAGE),
         );
-        let title = stage.map_or("", |stage| &stage.title);
-        let title = if *again { format!("{title}, continued") } else { title.to_owned() };
+        let title = stage.map_or("", |stage| stage.own_title());
+        let title = match (*again, title) {
+            (false, title) => title.to_owned(),
+            (true, "") => "continued".to_owned(),
+            (true, title) => format!("{title}, continued"),
+        };
         vec![
             Cell::new(Tone::Strong, id),
             Cell::new(Tone::Plain, escape::line(&title)),
@@ -173,8 +177,11 @@ fn heading(out: &mut String, stage: &StageSummary, empty: bool, again: bool, sty
         (false, false) => "  (beyond the target)",
         (true, false) => "  (no migrations, beyond the target)",
     };
-    let title = escape::line(&stage.title);
-    put!(out, "{}  {title}{}", style.paint(Tone::Strong, &id), style.paint(Tone::Dim, remarks));
+    let title = match stage.own_title() {
+        "" => String::new(),
+        title => format!("  {}", escape::line(title)),
+    };
+    put!(out, "{}{title}{}", style.paint(Tone::Strong, &id), style.paint(Tone::Dim, remarks));
     if again {
         return;
     }

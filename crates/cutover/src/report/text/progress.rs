@@ -203,6 +203,8 @@ impl<'a> Progress<'a> {
                 let words = format!("{}  note: {}", self.label(migration), escape::line(note));
                 Some(self.marked(" ", Tone::Plain, &self.dim(&words)))
             }
+            // The only part there is says nothing that the end of the migration does not say.
+            EventKind::UnitFinished { units: 1, .. } => None,
             EventKind::UnitFinished { migration, unit, units, took } => {
                 let words = format!("{}  part {unit} of {units}  {}", self.label(migration), duration(*took));
                 Some(self.marked(" ", Tone::Plain, &self.dim(&words)))

@@ -25,7 +25,7 @@ pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
             let span = table.span_of("null");
             table.report(&span, "either equals or null, not both", None);
         }
-        (false, false) => table.missing("equals"),
+        (false, false) => table.missing("equals, or null = true"),
         _ => {}
     }
     Box::new(Scalar { setup, sql, equals })

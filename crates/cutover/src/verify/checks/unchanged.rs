@@ -33,7 +33,7 @@ impl Check for Unchanged {
             if before.is_empty() {
                 return Ok(vec![Measured::new(
                     Verdict::Skipped,
-                    "no figures from before: an apply takes them",
+                    "nothing to compare with: a run takes figures of tables that are there before its first statement",
                 )]);
             }
             for table in unknown {

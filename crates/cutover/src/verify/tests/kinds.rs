@@ -221,7 +221,7 @@ async fn exists() {
 #[tokio::test]
 async fn unchanged() {
     let world = check("unchanged", "tables = ['t', '\"late\"']");
-    expect(&world.one().await, Skipped, "no figures");
+    expect(&world.one().await, Skipped, "nothing to compare with");
     world.database.run("CREATE TABLE t (id int, note text); INSERT INTO t VALUES (1, NULL), (2, 'x')");
     let before = figures(&world.project(), &world.database.options()).await.unwrap();
     assert_eq!(before.len(), 1, "a table that is not there yet has no figures");

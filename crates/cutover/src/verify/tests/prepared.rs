@@ -23,7 +23,7 @@ fn mistakes_in_keys_are_named_with_their_place() {
         ("no_rows", "file = '../../../../../../../../etc/passwd'", "outside the project"),
         ("no_rows", "sql = 'COMMIT'", "cannot end or divide"),
         ("no_rows", "sql = 'VACUUM'", "cannot run in a transaction"),
-        ("scalar", "sql = 'SELECT 1'", "needs equals"),
+        ("scalar", "sql = 'SELECT 1'", "needs equals, or null = true"),
         ("scalar", "sql = 'SELECT 1'\nequals = 1\nnull = true", "either equals or null"),
         ("scalar", "sql = 'SELECT 1'\nequals = [1]", "must be a single value"),
         (
