@@ -86,20 +86,16 @@ fn a_file_that_cannot_run_ends_with_1_before_anything_is_done() {
 #[test]
 fn an_unknown_outcome_ends_with_5_until_a_person_settles_it() {
     let place = Place::new();
-    let other = format!("{}_other", place.database().name());
-    place.database().run(&format!("CREATE DATABASE {other}"));
-    place.write("migrations/V1__a.sql", &format!("DROP DATABASE {other};\nCREATE TABLE a (n int);\n"));
-    let first = with_session(&place, "watcher", "SELECT 1", async |session| {
-        // The server waits some seconds for who is still connected.
-        let options = place.database().options().with_database(&other);
-        let holder = Session::connect(&options, &Startup::default()).await.unwrap();
+    place.write(
+        "migrations/V1__a.sql",
+        "-- cutover: no-transaction\nDO $$ BEGIN PERFORM pg_advisory_xact_lock(78); END $$;\nCREATE TABLE a (n int);\n",
+    );
+    let first = with_session(&place, "watcher", "SELECT pg_advisory_lock(78)", async |session| {
         let child = place.command(&["apply"]).spawn().unwrap();
         let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-                         WHERE datname = current_database() AND query LIKE 'DROP DATABASE%' AND state = 'active'";
+                         WHERE datname = current_database() AND query LIKE 'DO %' AND wait_event_type = 'Lock'";
         until(session, terminate).await;
-        let first = tokio::task::block_in_place(|| common::outcome(&child.wait_with_output().unwrap()));
-        holder.close().await;
-        first
+        tokio::task::block_in_place(|| common::outcome(&child.wait_with_output().unwrap()))
     });
     first.ends_with(3);
     let again = place.run(&["apply"]).ends_with(5);

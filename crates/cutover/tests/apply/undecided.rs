@@ -7,29 +7,23 @@ use testkit::{Database, database};
 
 use crate::support::{APPLIED, apply, completes, failure, finished, project};
 
-/// A database that the project drops.
-fn other(database: &Database) -> String {
-    format!("{}_other", database.name())
-}
-
 /// Parts: an insert, something outside a transaction whose effect is not looked up, an insert that fails as long as
 /// `switch` holds a zero.
-fn unknowable(database: &Database) -> Project {
-    let text = format!(
-        "INSERT INTO log VALUES (1);\nDROP DATABASE IF EXISTS {};\nINSERT INTO log SELECT 3 / n FROM switch;",
-        other(database)
-    );
-    project(&[("V1__a.sql", &text)])
+fn unknowable() -> Project {
+    let text = "INSERT INTO log VALUES (1);\n-- cutover: no-transaction\nDO $$ BEGIN INSERT INTO effects VALUES (2); END $$;\n\
+                INSERT INTO log SELECT 3 / n FROM switch;";
+    project(&[("V1__a.sql", text)])
 }
 
 /// The database after a run that was killed while the second part ran.
 async fn killed_in_the_second_part() -> Database {
     let database = database();
-    database.run("CREATE TABLE log (n int); CREATE TABLE switch AS SELECT 0 AS n");
-    let run = apply(&unknowable(&database), &database.options()).await.unwrap();
+    database
+        .run("CREATE TABLE log (n int); CREATE TABLE effects (n int); CREATE TABLE switch AS SELECT 0 AS n");
+    let run = apply(&unknowable(), &database.options()).await.unwrap();
     assert!(failure(&run).contains("2 of 3 parts are applied and recorded"), "{}", failure(&run));
     database.run(
-        "UPDATE switch SET n = 1; UPDATE cutover.unit SET state = 'started', run = 'gone' WHERE unit = 1",
+        "TRUNCATE effects; UPDATE switch SET n = 1; UPDATE cutover.unit SET state = 'started', run = 'gone' WHERE unit = 1",
     );
     database
 }
@@ -39,11 +33,11 @@ async fn nothing_runs_until_a_person_has_said_what_is_there() {
     let database = killed_in_the_second_part().await;
     let options = database.options();
     for _ in 0..2 {
-        let run = apply(&unknowable(&database), &options).await.unwrap();
+        let run = apply(&unknowable(), &options).await.unwrap();
         assert_eq!(run.outcome, Some(Outcome::NeedsDecision));
         let said = failure(&run);
         for part in [
-            "V1__a.sql: an earlier run began DROP DATABASE (part 2 of 3)",
+            "V1__a.sql: an earlier run began DO (no-transaction) (part 2 of 3)",
             "nothing was run",
             "cutover repair 1 --mark done",
         ] {
@@ -51,11 +45,11 @@ async fn nothing_runs_until_a_person_has_said_what_is_there() {
         }
     }
     assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1");
-    mark(&unknowable(&database), &options, "1", Mark::Done).await.unwrap();
-    let run = completes(&unknowable(&database), &options).await;
+    mark(&unknowable(), &options, "1", Mark::Done).await.unwrap();
+    let run = completes(&unknowable(), &options).await;
     assert_eq!(finished(&run), ["1"]);
     assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1 3");
-    let again = mark(&unknowable(&database), &options, "1", Mark::Done).await;
+    let again = mark(&unknowable(), &options, "1", Mark::Done).await;
     assert!(matches!(again, Err(RepairError::NothingOpen { .. })), "{again:?}");
 }
 
@@ -63,11 +57,34 @@ async fn nothing_runs_until_a_person_has_said_what_is_there() {
 async fn what_a_person_says_is_not_there_is_run() {
     let database = killed_in_the_second_part().await;
     let options = database.options();
-    mark(&unknowable(&database), &options, "1", Mark::NotDone).await.unwrap();
-    database.run(&format!("CREATE DATABASE {}", other(&database)));
-    completes(&unknowable(&database), &options).await;
-    let there = format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", other(&database));
-    assert_eq!(database.value(&there), "0", "it ran");
+    mark(&unknowable(), &options, "1", Mark::NotDone).await.unwrap();
+    completes(&unknowable(), &options).await;
+    assert_eq!(database.value("SELECT count(*) FROM effects"), "1", "it ran");
     assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1 3");
     assert_eq!(database.value(APPLIED), "1");
+}
+
+/// Databases are looked up: a drop that was cut off is run again if it is not done, and not if it is.
+#[tokio::test]
+async fn a_database_that_was_being_dropped_is_looked_for() {
+    for there in [true, false] {
+        let database = database();
+        let other = format!("{}_other", database.name());
+        let text = format!("DROP DATABASE {other};\nSELECT 1 / n FROM switch;");
+        let files = project(&[("V1__a.sql", &text)]);
+        database.run("CREATE TABLE switch AS SELECT 0 AS n");
+        database.run(&format!("CREATE DATABASE {other}"));
+        let run = apply(&files, &database.options()).await.unwrap();
+        assert!(failure(&run).contains("1 of 2 parts is applied and recorded"), "{}", failure(&run));
+        database.run(
+            "UPDATE switch SET n = 1; UPDATE cutover.unit SET state = 'started', run = 'gone' WHERE unit = 0",
+        );
+        if there {
+            database.run(&format!("CREATE DATABASE {other}"));
+        }
+        // Run again where it is gone, it would fail: there is no IF EXISTS.
+        completes(&files, &database.options()).await;
+        let found = format!("SELECT count(*) FROM pg_database WHERE datname = '{other}'");
+        assert_eq!((database.value(&found), database.value(APPLIED)), ("0".into(), "1".into()));
+    }
 }
