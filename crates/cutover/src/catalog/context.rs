@@ -177,7 +177,7 @@ impl Found {
         let mut context = Context::EMPTY;
         for (oid, name) in names {
             if let Some(relation) = relations.remove(&oid) {
-                context.insert(name, relation);
+                context.insert(&name, relation);
             }
         }
         context

@@ -28,7 +28,7 @@ impl Context {
                     let name = self.new_name(&names::relation(Kind::Table, relation));
                     let reads = self.read_by(&create.query);
                     if !self.relations.contains_key(&name) {
-                        self.insert(name, Relation { reads, ..Relation::default() });
+                        self.insert(&name, Relation { reads, ..Relation::default() });
                     }
                 }
             }
@@ -36,7 +36,7 @@ impl Context {
                 if let Some(relation) = &create.view {
                     let name = self.new_name(&names::relation(Kind::View, relation));
                     let reads = self.read_by(&create.query);
-                    self.insert(name, Relation { reads, ..Relation::default() });
+                    self.insert(&name, Relation { reads, ..Relation::default() });
                 }
             }
             NodeEnum::IndexStmt(create) => self.create_index(create),
@@ -64,7 +64,7 @@ impl Context {
                 if let Some(relation) = &alter.relation {
                     let old = self.resolve(&names::relation(Kind::Relation, relation));
                     let new = Name { schema: alter.newschema.clone(), name: old.name.clone() };
-                    self.move_relation(&old, new);
+                    self.move_relation(&old, &new);
                 }
             }
             _ => {}
@@ -101,7 +101,7 @@ impl Context {
                 table.parents.push(parent);
             }
         }
-        self.insert(name.clone(), table);
+        self.insert(&name, table);
         for node in &create.table_elts {
             match node.node.as_ref() {
                 Some(NodeEnum::ColumnDef(definition)) => self.add_column(&name, definition),
@@ -321,7 +321,7 @@ impl Context {
         match rename.rename_type() {
             ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectMatview => {
                 let new = Name { schema: old.schema.clone(), name: rename.newname.clone() };
-                self.move_relation(&old, new);
+                self.move_relation(&old, &new);
             }
             ObjectType::ObjectIndex => {
                 if let Some(table) = self.indexed(&old).cloned()
@@ -353,7 +353,7 @@ impl Context {
         }
     }
 
-    fn move_relation(&mut self, old: &Name, new: Name) {
+    fn move_relation(&mut self, old: &Name, new: &Name) {
         let Some(known) = self.relations.remove(old) else { return };
         let mentioning: Vec<Name> = self.mentioning(old).map(|(name, _)| name.clone()).collect();
         for name in mentioning {

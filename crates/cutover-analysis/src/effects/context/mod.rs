@@ -152,9 +152,9 @@ impl Context {
     };
 
     /// Makes a relation known.
-    pub fn insert(&mut self, name: Name, relation: Relation) {
+    pub fn insert(&mut self, name: &Name, relation: Relation) {
         self.relations.insert(name.clone(), relation);
-        self.link(&name);
+        self.link(name);
     }
 
     /// Notes whom a relation mentions by now.
