@@ -12,7 +12,7 @@ use cutover::verify::VerifyError;
 use cutover_postgres::connect::ConnectError;
 use cutover_postgres::sandbox::SandboxError;
 use cutover_postgres::session::Failure;
-use cutover_postgres::sqlstate::INSUFFICIENT_PRIVILEGE;
+use cutover_postgres::sqlstate;
 
 /// Exit codes. They are documented, and scripts rely on them. Before the first statement it is [`Exit::Usage`] where
 /// what was asked, the configuration or the surroundings must change, and [`Exit::No`] where the files, the history or
@@ -202,8 +202,13 @@ impl From<SandboxError> for CliError {
 fn of_failure(failure: &Failure) -> Exit {
     match failure {
         Failure::Lost(_) => Exit::Connection,
-        // A question of our own that the role may not ask.
-        Failure::Server(message) if message.code == INSUFFICIENT_PRIVILEGE => Exit::Usage,
+        // The role or the session may not: of the surroundings.
+        Failure::Server(message)
+            if [sqlstate::INSUFFICIENT_PRIVILEGE, sqlstate::READ_ONLY_TRANSACTION]
+                .contains(&message.code.as_str()) =>
+        {
+            Exit::Usage
+        }
         Failure::Server(_) | Failure::Invalid(_) => Exit::RolledBack,
     }
 }

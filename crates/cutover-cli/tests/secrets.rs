@@ -130,6 +130,39 @@ fn passwords_that_stand_again() {
 }
 
 #[test]
+fn values_of_columns_that_hold_secrets() {
+    let table = "CREATE TABLE logins (name text PRIMARY KEY, password text UNIQUE);\n";
+    show_no_secret(&[
+        (
+            "rows of an INSERT",
+            &format!(
+                "{table}INSERT INTO logins (name, password) VALUES ('a', 'first-S3CRET'), ('b', 'other-S3CRET' || nowhere);\n"
+            ),
+            "column \"nowhere\" does not exist",
+        ),
+        (
+            "a key that is there already",
+            &format!(
+                "{table}INSERT INTO logins (name, password) VALUES ('a', 'twice-S3CRET'), ('b', 'twice-S3CRET');\n"
+            ),
+            "Key (password)=(****",
+        ),
+        (
+            "a line of data",
+            &format!("{table}COPY logins (name, password) FROM STDIN;\na\tcopied-S3CRET\tmore\n\\.\n"),
+            "extra data after last expected column",
+        ),
+        (
+            "a key among data",
+            &format!(
+                "{table}COPY logins (name, password) FROM STDIN (FORMAT csv);\na,\"csv-S3CRET\"\nb,csv-S3CRET\n\\.\n"
+            ),
+            "duplicate key value",
+        ),
+    ]);
+}
+
+#[test]
 fn failing_statements_and_what_the_server_says_of_them() {
     show_no_secret(&[
         (

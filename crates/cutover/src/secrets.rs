@@ -19,7 +19,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use cutover_analysis::sql::{names_a_secret, password_spans, passwords};
+use cutover_analysis::sql::{copied_secrets, names_a_secret, password_spans, passwords};
 use cutover_postgres::session::{Failure, Session};
 
 use crate::project::Vars;
@@ -83,6 +83,18 @@ impl Secrets {
     pub fn learn(&mut self, text: &str) {
         for password in passwords(text) {
             self.add(password.to_ascii_lowercase());
+        }
+    }
+
+    /// What lines of COPY data put into columns that hold secrets, as the statement names them.
+    pub fn learn_copied(&mut self, copy: &str, data: &[u8]) {
+        for line in String::from_utf8_lossy(data).lines() {
+            if self.values.len() >= MOST_LEARNED {
+                return;
+            }
+            for field in copied_secrets(copy, line).into_iter().filter(|field| field.len() >= SHORTEST_CUT) {
+                self.add(field.to_ascii_lowercase());
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::columns;
 use super::lexer::{Kind, Scan, scan};
 
 /// Strings within strings are followed to this depth.
@@ -61,6 +62,10 @@ fn found(text: &str) -> Vec<Found> {
     let mut spans = Vec::new();
     if mentions(text) {
         code(text, DEPTH, &mut spans);
+        spans.extend(columns::secret_values(text).into_iter().map(|literal| Found {
+            at: shift(content(&text[literal.clone()]), literal.start),
+            certain: true,
+        }));
         prose(text, Bare::Attached, &mut spans);
     }
     spans

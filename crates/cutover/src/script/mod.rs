@@ -13,7 +13,9 @@ use cutover_analysis::effects::{
     self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, TransactionRule,
 };
 use cutover_analysis::graph::Vertex;
-use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, Statement, without_comments};
+use cutover_analysis::sql::{
+    Directive, Item, SplitError, Splitter, Statement, copies_secrets, without_comments,
+};
 
 pub use self::parts::{Part, Parts};
 use crate::hazard;
@@ -446,11 +448,20 @@ impl<'a> Analysis<'a> {
     }
 
     fn read<R: std::io::Read>(&mut self, mut splitter: Splitter<R>) {
+        // A COPY whose data has secrets in it.
+        let mut copied = None;
         for item in splitter.by_ref() {
             match item {
                 Ok(Item::Statement(statement)) => {
                     self.statement(&statement);
+                    copied = copies_secrets(&statement.text).then(|| statement.text.clone());
                     self.keep(Item::Statement(statement));
+                }
+                Ok(Item::CopyData(data)) => {
+                    if let Some(copy) = &copied {
+                        self.script.passwords.learn_copied(copy, &data);
+                    }
+                    self.keep(Item::CopyData(data));
                 }
                 Ok(Item::PsqlCommand { text, line, column }) => {
                     let text = crate::text::visible(&text);
