@@ -233,9 +233,8 @@ async fn code_that_changes_how_text_is_read_cannot_bring_out_a_commit() {
         (&backslash, format!("INSERT INTO t VALUES ('', '');\nINSERT INTO t VALUES ('\\', {hidden};")),
         (
             &backslash,
-            format!(
-                "INSERT INTO t VALUES ('', '');\nCOPY t FROM STDIN (NULL '\\', DELIMITER ';');\n1;2\n\\.\n"
-            ),
+            "INSERT INTO t VALUES ('', '');\nCOPY t FROM STDIN (NULL '\\', DELIMITER ';');\n1;2\n\\.\n"
+                .to_owned(),
         ),
         (&encoding, format!("INSERT INTO t VALUES ('', '');\nINSERT INTO t VALUES (E'\u{3049}\\{hidden};")),
     ];
