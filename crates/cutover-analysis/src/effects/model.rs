@@ -336,7 +336,8 @@ pub struct Effects {
     pub session_state: bool,
     /// Settings that it gives a value, as far as the text says which.
     pub settings: Vec<Setting>,
-    /// How many statements the text really is, where it was parsed: more than one where it was cut wrongly.
+    /// How many statements the text really is, or may be where it was too long to be parsed: more than one where it was cut
+    /// wrongly.
     pub statements: usize,
 }
 

@@ -5,8 +5,10 @@
 
 use super::model::{Control, Effects, ObjectKind, ObjectRef, Reference, Retry, Setting, TransactionRule};
 use super::names;
+use crate::sql::LONGEST_ANALYSED;
 use crate::sql::lexer::{Kind, Scan, scan};
 use crate::sql::progress::Progress;
+use crate::sql::tokens::Tokens;
 
 /// So many keywords at the beginning decide; a longer statement has its data or its body behind them.
 const DECIDING: usize = 32;
@@ -28,11 +30,28 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
         retry,
         copy_from_stdin: head.copy_from_stdin,
         settings: head.setting().into_iter().collect(),
+        statements: if sql.len() > LONGEST_ANALYSED { possible_statements(sql) } else { 1 },
         sets_search_path: head.may_set_search_path(),
         // Rows may come from functions; only COPY is known not to call any.
         session_state: !head.copy_from_stdin,
         ..Effects::default()
     }
+}
+
+/// How many statements a text may be that was not parsed. Only within a body between BEGIN ATOMIC and END does a
+/// semicolon stand in what was cut as one, and only the parser knows where such a body really ends.
+fn possible_statements(sql: &str) -> usize {
+    let mut parentheses = 0_usize;
+    let mut semicolons = 0;
+    for token in Tokens::new(sql) {
+        match token.kind {
+            Kind::Open => parentheses += 1,
+            Kind::Close => parentheses = parentheses.saturating_sub(1),
+            Kind::Semicolon if parentheses == 0 => semicolons += 1,
+            _ => {}
+        }
+    }
+    semicolons + 1
 }
 
 struct Head<'a> {
@@ -143,6 +162,7 @@ impl<'a> Head<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effects::effects_of_text;
 
     fn of(sql: &str) -> Effects {
         effects(sql, "too long".to_owned())
@@ -174,6 +194,17 @@ mod tests {
         assert_eq!(table("insert into /* a */ t values (1)"), name(None, "t"));
         assert_eq!(table("COPY app.t FROM STDIN"), name(Some("app"), "t"));
         assert_eq!(table("SELECT 1"), None);
+    }
+
+    #[test]
+    fn a_long_text_that_may_be_several_statements_is_told() {
+        let long = format!(
+            "CREATE FUNCTION f() BEGIN ATOMIC /*{}*/ SELECT 1 case; END; COMMIT; SELECT 1 end",
+            " ".repeat(LONGEST_ANALYSED)
+        );
+        assert_eq!(effects_of_text(&long).unwrap().statements, 4);
+        let rows = format!("INSERT INTO t VALUES ('{};')", ";".repeat(LONGEST_ANALYSED));
+        assert_eq!(effects_of_text(&rows).unwrap().statements, 1);
     }
 
     #[test]

@@ -115,15 +115,18 @@ pub fn execute_step(values: &StepValues, before: Duration) -> String {
     format!("EXECUTE cutover_step ({head}, '{began}', {tail}, '{}')", before.as_secs_f64())
 }
 
-/// As [`execute_step`], in a session that may have lost its prepared statements and where code may have run that took
+/// As [`execute_step`] (it gives the time too), in a session that may have lost its prepared statements and where code may have run that took
 /// the row away: it fails then, and with it the transaction.
 pub fn insert_step(values: &StepValues, before: Duration) -> String {
     let StepValues { head, began, tail } = values;
-    must_write(&format!(
-        "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) \
+    must_write_giving(
+        "took",
+        &format!(
+            "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) \
          VALUES ({head}, pg_catalog.to_timestamp({began}), {tail}, {STEP_MEASURED} OPERATOR(pg_catalog.+) {})",
-        before.as_secs_f64()
-    ))
+            before.as_secs_f64()
+        ),
+    )
 }
 
 /// As [`insert_step`], for a step whose transaction begins when it is run and not when the text is written.
@@ -139,10 +142,15 @@ pub const NOT_WRITTEN: &str = "cutover: its own record was not written";
 /// An INSERT of one row that fails where it writes none: a trigger may swallow a row, and the command tag that would
 /// tell comes with that of the COMMIT, too late. Costs the server about 25 µs.
 pub(super) fn must_write(insert: &str) -> String {
+    must_write_giving("1", insert)
+}
+
+/// The same, giving a value of the row: a number.
+fn must_write_giving(value: &str, insert: &str) -> String {
     // Not a constant, so that it is not evaluated when the statement is planned.
     format!(
-        "WITH written AS ({insert} RETURNING 1) \
-         SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 1 THEN 1 \
+        "WITH written AS ({insert} RETURNING {value} AS given) \
+         SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 1 THEN pg_catalog.max(given) \
          ELSE ({} OPERATOR(pg_catalog.||) pg_catalog.repeat(' ', pg_catalog.count(*)::pg_catalog.int4))::pg_catalog.int4 END FROM written",
         quote_literal(NOT_WRITTEN)
     )

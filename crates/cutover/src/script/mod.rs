@@ -14,7 +14,7 @@ use cutover_analysis::effects::{
 };
 use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::{
-    Directive, Item, SplitError, Splitter, Statement, copies_secrets, without_comments,
+    Directive, Item, LONGEST_ANALYSED, SplitError, Splitter, Statement, copies_secrets, without_comments,
 };
 
 pub use self::parts::{Part, Parts};
@@ -669,12 +669,7 @@ impl<'a> Analysis<'a> {
             refuse(message, hint, None);
         }
         if effects.statements > 1 {
-            let message = format!(
-                "the server reads {} statements here, where cutover reads one and would send them together",
-                effects.statements
-            );
-            let hint =
-                "in a body between BEGIN ATOMIC and END a column called `case` or `end` needs AS or quotes";
+            let (message, hint) = cut_wrongly(effects.statements, &statement.text);
             refuse(&message, hint, None);
         }
         let in_path = |setting: &Setting| {
@@ -874,6 +869,19 @@ impl<'a> Analysis<'a> {
             }
         }
     }
+}
+
+/// What is said of a text that is not the one statement it was cut as.
+fn cut_wrongly(statements: usize, text: &str) -> (String, &'static str) {
+    let (verb, hint) = if text.len() > LONGEST_ANALYSED {
+        ("may read", "write a body of more than 1 MiB as AS $$ … $$: where this one ends cannot be checked")
+    } else {
+        ("reads", "in a body between BEGIN ATOMIC and END a column called `case` or `end` needs AS or quotes")
+    };
+    let message = format!(
+        "the server {verb} {statements} statements here, where cutover reads one and would send them together"
+    );
+    (message, hint)
 }
 
 /// So many bytes are enough to tell what a statement is.

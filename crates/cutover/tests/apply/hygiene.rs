@@ -233,9 +233,8 @@ async fn code_that_changes_how_text_is_read_cannot_bring_out_a_commit() {
         (&backslash, format!("INSERT INTO t VALUES ('', '');\nINSERT INTO t VALUES ('\\', {hidden};")),
         (
             &backslash,
-            format!(
-                "INSERT INTO t VALUES ('', '');\nCOPY t FROM STDIN (NULL '\\', DELIMITER ';');\n1;2\n\\.\n"
-            ),
+            "INSERT INTO t VALUES ('', '');\nCOPY t FROM STDIN (NULL '\\', DELIMITER ';');\n1;2\n\\.\n"
+                .to_owned(),
         ),
         (&encoding, format!("INSERT INTO t VALUES ('', '');\nINSERT INTO t VALUES (E'\u{3049}\\{hidden};")),
     ];
@@ -297,6 +296,10 @@ async fn code_behind_a_view_does_not_reach_the_next_file() {
 
 #[tokio::test]
 async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
+    let long = format!(
+        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC {}SELECT 1 case; END; COMMIT; SELECT 1 end;",
+        "-- a line of a body that is too long to be parsed\n".repeat(25_000)
+    );
     let far = format!("BEGIN{}READ ONLY;\nSELECT 1;\nCOMMIT;", " ".repeat(300));
     let cases = [
         ("SET standard_conforming_strings = off;", "1:1: standard_conforming_strings must stay on"),
@@ -346,6 +349,7 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
             "1:1: BEGIN with options inside a migration",
         ),
         ("BEGIN\n  ISOLATION LEVEL SERIALIZABLE;\nSELECT 1;\nCOMMIT;", "hint: write BEGIN alone"),
+        (&long, "1:1: the server may read 4 statements here"),
         (&far, "1:1: BEGIN with options inside a migration"),
         ("BEGIN;\nSELECT 1;\nCOMMIT AND CHAIN;", "3:1: COMMIT with AND CHAIN"),
         ("BEGIN;\nSELECT 1;\nCOMMIT;\nSELECT 2;", "1:1: BEGIN inside a migration"),

@@ -44,6 +44,33 @@ async fn with_commit_of_the_third(database: &Database, body: &str) -> cutover::r
     run.unwrap()
 }
 
+/// Behind a file that may have made event triggers, records are written another way. The time a step took is that of its
+/// row there too.
+#[tokio::test]
+async fn the_time_of_a_step_is_what_its_row_says() {
+    let database = database();
+    let files = [
+        ("V1__opaque.sql", "SELECT pg_sleep(0);"),
+        ("V2__a.sql", "CREATE TABLE a (n int);"),
+        ("V3__b.sql", "CREATE TABLE b (n int);"),
+    ];
+    let run = apply(&project(&files), &database.options()).await.unwrap();
+    for version in ["2", "3"] {
+        let took = run.events.iter().find_map(|event| match &event.kind {
+            EventKind::StepFinished { migration, took, .. } if migration.version.text() == version => {
+                Some(*took)
+            }
+            _ => None,
+        });
+        let written: f64 = database
+            .value(&format!("SELECT took FROM cutover.migration WHERE version = '{version}'"))
+            .parse()
+            .unwrap();
+        let difference = (took.unwrap().as_secs_f64() - written).abs();
+        assert!(difference < 1e-6, "{version}: {took:?} is not {written}");
+    }
+}
+
 /// A transaction that fails while it commits leaves none open, so what was sent behind it would run in one of its own.
 #[tokio::test]
 async fn nothing_runs_behind_a_commit_that_failed() {
