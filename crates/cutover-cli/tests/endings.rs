@@ -72,22 +72,6 @@ fn a_failing_migration_ends_with_4_and_leaves_nothing() {
 }
 
 #[test]
-fn a_role_that_may_not_read_the_history_ends_with_2() {
-    let place = Place::new();
-    place.write("migrations/V1__a.sql", "CREATE TABLE a (n int);\n");
-    place.run(&["apply"]).ends_with(0);
-    let role = testkit::role("");
-    let database = place.database();
-    database.run(&format!("GRANT USAGE ON SCHEMA cutover TO {}", role.name));
-    for verb in ["apply", "status", "plan"] {
-        let mut command = place.command(&[verb]);
-        let output = command.env("PGOPTIONS", format!("-c role={}", role.name)).output().unwrap();
-        let outcome = common::outcome(&output).ends_with(2);
-        assert!(outcome.stderr.contains("permission denied"), "{}", outcome.stderr);
-    }
-}
-
-#[test]
 fn a_file_that_cannot_run_ends_with_1_before_anything_is_done() {
     let place = Place::new();
     place.write("migrations/V1__a.sql", "CREATE TABLE a (n int);\n");
