@@ -159,3 +159,48 @@ fn a_script_stops_at_the_first_error_and_is_for_one_database() {
     assert_eq!(place.database().value("SELECT string_agg(version_text, ',') FROM cutover.migration"), "0001");
     assert_eq!(place.database().value("SELECT to_regclass('b') IS NULL AND to_regclass('c') IS NULL"), "t");
 }
+
+/// What the database's defaults say of text must not change what is run, nor a name end the block it stands in.
+#[test]
+fn a_script_is_read_as_it_was_written() {
+    let place = Place::new();
+    place.write(
+        "cutover.toml",
+        "[project]\nname = \"a$cutover$; DROP\"\n[[migrations]]\npath = \"migrations\"\n",
+    );
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (t text);");
+    place.write(
+        "migrations/0002_b.sql",
+        "INSERT INTO a VALUES ('größe\\'), ('; COMMIT; CREATE TABLE escaped (); --');",
+    );
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    place.database().run(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET standard_conforming_strings = off', current_database());
+                     EXECUTE format('ALTER DATABASE %I SET client_encoding = LATIN1', current_database()); END $$",
+    );
+    let ran = psql(&place, "plan.sql");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(place.database().value("SELECT count(*) FROM a"), "2");
+    assert_eq!(place.database().value("SELECT octet_length(t) FROM a WHERE t LIKE 'gr%'"), "8");
+    assert_eq!(place.database().value("SELECT to_regclass('escaped') IS NULL"), "t");
+}
+
+#[test]
+fn what_only_a_run_does_is_not_handed_over() {
+    let place = place();
+    place.write(
+        "cutover.toml",
+        "[project]\nname = \"p\"\n[[migrations]]\npath = \"migrations\"\n[[stage]]\nid = \"1\"\ntitle = \"t\"\n\
+         require_backup = true\n[[stage.migration]]\nversion = \"0002\"\n",
+    );
+    let refused = place.run(&["plan", "--sql", "plan.sql"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "migrations/0002_b.sql belongs to a stage that requires a backup",
+            "only `cutover apply` does that",
+        ],
+    );
+    assert!(!place.folder.join("plan.sql").exists());
+    place.run(&["plan", "--to", "0001", "--sql", "plan.sql"]).ends_with(0);
+}

@@ -16,7 +16,7 @@ use crate::run::{EventKind, Verdict};
 use crate::verify;
 
 /// Whether any check is to be measured before this migration.
-pub(super) fn has_preconditions(project: &Project, migration: &Migration) -> bool {
+pub(crate) fn has_preconditions(project: &Project, migration: &Migration) -> bool {
     project.checks.iter().any(|check| matches!(&check.when, When::Before(id) if *id == migration.id))
 }
 

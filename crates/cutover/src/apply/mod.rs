@@ -11,7 +11,7 @@ mod feed;
 mod indexes;
 mod locate;
 mod lost;
-mod measured;
+pub(crate) mod measured;
 mod monitor;
 mod objects;
 mod outside;

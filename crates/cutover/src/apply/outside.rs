@@ -139,8 +139,9 @@ async fn after_failure(
 
 /// Whether a detach that failed has begun. Where that cannot be seen, the next run looks.
 async fn is_pending(parent: &ObjectRef, partition: &ObjectRef, tools: &mut Tools<'_, '_, '_>) -> bool {
+    // One that failed and finds no partition of that parent has found none before: nothing of it is there.
     let state = objects::detach(&mut tools.worker.session, parent, partition).await;
-    !matches!(state, Ok(Detach::Attached | Detach::Missing))
+    matches!(state, Ok(Detach::Pending) | Err(_))
 }
 
 /// Whether it is open what became of a statement that did not succeed; says in `failed` where the session is gone.

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::StepState;
 use super::build::Built;
+use crate::apply::measured;
 use crate::history::units::{self, UnitRecord};
 use crate::history::{journal, lock, schema};
 use crate::migration::Migration;
@@ -24,6 +25,9 @@ pub enum HandoverError {
     /// A migration is half applied: what is left of it is for a run to find out.
     #[error("{0} is applied in part: only `cutover apply` can go on with it")]
     Begun(String),
+    /// Something that only a run does comes before a migration.
+    #[error("{0} {1}: only `cutover apply` does that; choose others, e.g. with --to")]
+    OnlyByRun(String, &'static str),
     /// A file is not what it was, or cannot be read again.
     #[error("{0}: {1}")]
     Unreadable(String, String),
@@ -32,9 +36,10 @@ pub enum HandoverError {
     Write(#[from] io::Error),
 }
 
-/// What makes a session as good as new, but for the runner's lock (`DISCARD ALL` would let go of it).
+/// What makes a session as good as new, but for the runner's lock (`DISCARD ALL` would let go of it). How text is read is
+/// not left to the defaults of the role and the database: `psql` and the server must cut it as it was cut here.
 const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; \
-                      DISCARD SEQUENCES; DISCARD PLANS;";
+                      DISCARD SEQUENCES; DISCARD PLANS; SET standard_conforming_strings = on; SET client_encoding = 'UTF8';";
 
 /// Fails unless nobody has taken over since the script began.
 const FENCE: &str = "SELECT 1 / pg_catalog.count(*) AS the_runner_s_token_is_ours FROM (SELECT FROM cutover.fence \
@@ -57,6 +62,7 @@ pub fn write(
     if let Some(path) = started.map(|step| &step.path).or(open.map(|index| &project.migrations[index].path)) {
         return Err(HandoverError::Begun(path.clone()));
     }
+    only_by_run(project, built)?;
     head(project, built, version, run, out)?;
     for (number, index) in (1_u64..).zip(built.pending()) {
         let migration = &project.migrations[index];
@@ -71,6 +77,23 @@ pub fn write(
         lock::LOCK_KEY
     )?;
     Ok(())
+}
+
+/// Refuses what a script cannot do.
+fn only_by_run(project: &Project, built: &Built) -> Result<(), HandoverError> {
+    let refuse = |path: &str, why| Err(HandoverError::OnlyByRun(path.to_owned(), why));
+    for migration in built.pending().map(|index| &project.migrations[index]) {
+        if migration.stage.is_some_and(|stage| project.stages[stage].require_backup) {
+            return refuse(&migration.path, "belongs to a stage that requires a backup");
+        }
+        if measured::has_preconditions(project, migration) {
+            return refuse(&migration.path, "has preconditions, which are measured just before it");
+        }
+    }
+    match built.renumbered.first() {
+        Some(moved) => refuse(&moved.to_path, "is an applied file under another number or name"),
+        None => Ok(()),
+    }
 }
 
 fn head(
@@ -92,20 +115,25 @@ fn head(
         ),
         None => "to_regnamespace('cutover') IS NOT NULL".to_owned(),
     };
+    // No name may end the block it stands in.
+    let mut tag = String::from("$cutover$");
+    while project.name.contains(&tag) || database.contains(&tag) {
+        tag.insert(1, 'x');
+    }
     writeln!(
         out,
         "-- Migrations of project {}, for database {}: run it once, as the role that owns what they change, with\n\
          --   psql --no-psqlrc --file THIS-FILE DATABASE\n\
          -- It stops at the first error; what is finished by then is recorded. Then look (cutover status) and plan again.\n\
          \\set ON_ERROR_STOP on\n\\set AUTOCOMMIT on\n\\set QUIET on\n\\encoding UTF8\n\
-         SET standard_conforming_strings = on;\n\
-         DO $cutover$ BEGIN\n  \
+         SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\n\
+         DO {tag} BEGIN\n  \
            IF current_database() <> {} THEN RAISE EXCEPTION 'this script is for another database'; END IF;\n  \
+           IF NOT pg_try_advisory_lock({}) THEN RAISE EXCEPTION 'another runner is at work in this database'; END IF;\n  \
            IF {found} THEN\n    \
              RAISE EXCEPTION 'migrations were applied since this script was made' USING HINT = 'plan again';\n  \
-           END IF;\n  \
-           IF NOT pg_try_advisory_lock({}) THEN RAISE EXCEPTION 'another runner is at work in this database'; END IF;\n\
-         END $cutover$;",
+           END IF;\n\
+         END {tag};",
         comment(&project.name),
         comment(database),
         quote_literal(database),

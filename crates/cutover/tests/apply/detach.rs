@@ -83,3 +83,19 @@ async fn what_somebody_finished_or_undid_meanwhile_is_seen() {
         assert_eq!((database.value(PENDING), database.value(JOURNAL)), ("none".into(), String::new()));
     }
 }
+
+/// A table that is no partition of that parent: the statement fails, and its failure is not taken for its effect.
+#[tokio::test]
+async fn a_detach_that_cannot_be_is_not_taken_for_done() {
+    let database = database();
+    if session(&database.options()).await.server_version_num() < 140_000 {
+        return;
+    }
+    database.run("CREATE TABLE pt (a int) PARTITION BY RANGE (a); CREATE TABLE pt1 (a int)");
+    let files = project(&[("V1__detach.sql", DETACH)]);
+    for _ in 0..2 {
+        let run = crate::support::apply(&files, &database.options()).await.unwrap();
+        assert!(failure(&run).contains("is not a partition of"), "{}", failure(&run));
+        assert!(database.value(JOURNAL).starts_with("0 failed"), "{}", database.value(JOURNAL));
+    }
+}
