@@ -45,6 +45,8 @@ fn what_is_there_is_recorded_and_the_rest_is_applied() {
     place.run(&["status", "--exit-code"]).ends_with(1);
     place.run(&["apply"]).ends_with(0);
     assert_eq!(place.database().value(HISTORY), "0001 0,0002 0,0003 1");
+    // What was applied and has gone since is not the baseline's concern.
+    place.database().run("DROP TABLE c");
     let again = place.run(&["baseline", "0003", "-y"]).ends_with(0);
     assert_eq!(again.stdout, "nothing to record: everything up to 0003 is applied\n");
     let text = place.run(&["status", "--show", "0003"]).ends_with(0);

@@ -96,7 +96,11 @@ pub async fn baseline(
     may_write(&found)?;
     let scripts = read_all(project, last);
     let objects = catalog::objects(&mut session, &[]).await?;
-    let missing = missing(project, &scripts, &objects);
+    let history = match found.version {
+        Some(_) => records::read(&mut session, &project.name).await?,
+        None => records::History::default(),
+    };
+    let missing = missing(project, &scripts, &objects, &history);
     if !missing.is_empty() && !request.allow.iter().any(|code| code == hazard::BASELINE_MISSING) {
         return Err(BaselineError::Missing(missing));
     }
@@ -126,15 +130,21 @@ fn read_all(project: &Project, last: usize) -> Vec<Script> {
     migrations.map(|migration| Script::analyse_in(migration, &project.vars, &mut known)).collect()
 }
 
-/// What migrations create, and no later one of them drops, and is not in the database.
-fn missing(project: &Project, scripts: &[Script], objects: &Objects) -> Vec<String> {
+/// What the migrations that are not applied yet create, and no later one of them drops, and is not in the database.
+fn missing(
+    project: &Project,
+    scripts: &[Script],
+    objects: &Objects,
+    history: &records::History,
+) -> Vec<String> {
     let mut made: Vec<(usize, &ObjectRef)> = Vec::new();
     for (index, script) in scripts.iter().enumerate() {
         let drops = &script.drops;
         made.retain(|(_, object)| !drops.iter().any(|dropped| takes_along(dropped, object)));
         made.extend(script.creates.iter().filter(|object| is_lasting(object)).map(|object| (index, object)));
     }
-    let absent = made.into_iter().filter(|(_, object)| !is_there(object, objects));
+    let is_new = |index: usize| history.get(&project.migrations[index].id).is_none();
+    let absent = made.into_iter().filter(|(index, object)| is_new(*index) && !is_there(object, objects));
     absent
         .map(|(index, object)| {
             format!("{} creates {object}, which is not in the database", project.migrations[index].path)
