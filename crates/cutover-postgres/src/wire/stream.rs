@@ -4,6 +4,7 @@ use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready as poll_ready};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,6 +29,19 @@ pub(crate) enum Transport {
     Unix(UnixStream),
     /// TCP under TLS.
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    /// How long a reader in no hurry leaves the server alone: the buffers between the two must not fill meanwhile. Those
+    /// of TCP grow to some megabytes, those of a local socket hold 200 KB, overhead included. Measured with a server on
+    /// the same machine: reading two streams at once takes 15 % less time over TCP, 7 % over a local socket; with 500 µs
+    /// over a local socket it takes twice as long.
+    fn rest(&self) -> Duration {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => Duration::from_micros(500),
+            Self::Unix(_) => Duration::from_micros(50),
+        }
+    }
 }
 
 macro_rules! each_transport {
@@ -144,7 +158,14 @@ impl Wire {
                 break;
             }
             let mut read = ReadBuf::new(piece);
-            poll_ready!(Pin::new(&mut self.transport).poll_read(cx, &mut read))?;
+            let Poll::Ready(result) = Pin::new(&mut self.transport).poll_read(cx, &mut read) else {
+                if self.sieve.as_ref().is_some_and(Sieve::may_rest) {
+                    // What comes meanwhile is there when the runtime looks next.
+                    std::thread::sleep(self.transport.rest());
+                }
+                return Poll::Pending;
+            };
+            result?;
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }

@@ -41,6 +41,9 @@ pub enum CatalogError {
     /// The binary stream of a COPY is not as documented.
     #[error("the server's binary copy cannot be read: {0}")]
     Stream(&'static str),
+    /// Long reading is done on a thread of its own.
+    #[error("a thread to read tables on cannot be had: {0}")]
+    Thread(std::io::Error),
 }
 
 impl CatalogError {

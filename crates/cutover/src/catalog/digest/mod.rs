@@ -6,6 +6,7 @@
 //!
 //! Memory is bounded by the longest row, not by the table. Time is a small multiple of a sequential scan.
 
+mod apart;
 mod pieces;
 mod rows;
 
@@ -53,6 +54,11 @@ pub async fn digest(options: &ConnectOptions, table: &str) -> Result<TableDigest
 /// # Errors
 /// As [`digest`], for the first table that fails.
 pub async fn digests(options: &ConnectOptions, tables: &[String]) -> Result<Vec<TableDigest>, CatalogError> {
+    let (options, tables) = (options.clone(), tables.to_vec());
+    apart::run(move || async move { read_all(&options, &tables).await }).await
+}
+
+async fn read_all(options: &ConnectOptions, tables: &[String]) -> Result<Vec<TableDigest>, CatalogError> {
     let mut leader = connect(options).await?;
     let mut sources = Vec::with_capacity(tables.len());
     for table in tables {

@@ -65,6 +65,10 @@ impl CopySink for Rows {
             self.wrong = self.feed(data).err();
         }
     }
+
+    fn may_rest(&self) -> bool {
+        true
+    }
 }
 
 impl Rows {
