@@ -205,6 +205,7 @@ fn run(project: &Project, found: &schema::Found, history: &records::History, req
         tool: request.tool.clone(),
         role: found.role.clone(),
         operator: request.operator.clone(),
+        jobs: 1,
         started_micros: request.clock.now_micros(),
         server_version: found.server_version.clone(),
         database: found.database.clone(),

@@ -319,6 +319,9 @@ pub struct Run {
     pub operator: String,
     /// Started, microseconds since the Unix epoch.
     pub started_micros: i64,
+    /// How many migrations were allowed to run side by side.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub jobs: u32,
     /// Server version as `server_version` says it.
     pub server_version: String,
     /// Database name.
@@ -329,6 +332,15 @@ pub struct Run {
     pub plan: Plan,
     /// Events, in order.
     pub events: Vec<RunEvent>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_one(jobs: &u32) -> bool {
+    *jobs == 1
 }
 
 /// Durations as seconds with a fraction in JSON.

@@ -47,6 +47,10 @@ pub(crate) struct Arguments {
     /// Make each migration durable by itself, not all together at the end
     #[arg(long)]
     durable_each: bool,
+    /// How many migrations may run side by side, each on a connection of its own, where neither needs nor excludes the
+    /// other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
     /// How long to wait for another runner
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10min")]
     runner_wait: Duration,
@@ -95,6 +99,7 @@ impl Arguments {
         Ok(Request {
             selection,
             allow: self.allow.clone(),
+            jobs: usize::from(self.jobs),
             durable_each: self.durable_each,
             wait: app.global.wait,
             runner_wait: self.runner_wait,

@@ -118,6 +118,7 @@ fn write_sql(app: &App, file: &Path, project: &Project, inspection: &Inspection)
     };
     let clock = SystemClock::new();
     let run = Run {
+        jobs: 1,
         format_version: run::FORMAT_VERSION,
         id: run_id(&clock),
         project: project.name.clone(),

@@ -51,8 +51,8 @@ pub(super) async fn preconditions(
     let refuse = |message: String| {
         StepFailure::clean(message, failure::rolled_back(step, done)).after(step.parts(done))
     };
-    let monitor = tools.watch.monitor().answering().await;
-    let monitor = monitor.map_err(|lost| failure::lock_lost(step, &lost))?;
+    let mut monitor = tools.watch.monitor().await;
+    let monitor = monitor.answering().await.map_err(|lost| failure::lock_lost(step, &lost))?;
     let history = records::read(monitor, &project.name).await.map_err(|error| refuse(error.to_string()))?;
     // The checks' names are meant under the user's own search path, which the monitor does not have.
     let startup = Startup { application_name: application_name(tools.recorder.run()), ..Startup::default() };

@@ -4,10 +4,12 @@
 //! This module decides nothing about which migrations there are (`plan`) and prints nothing.
 
 mod backup;
+mod beside;
 mod crash;
 mod error;
 mod failure;
 mod feed;
+mod in_order;
 mod indexes;
 mod locate;
 mod lost;
@@ -26,6 +28,8 @@ mod worker;
 
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 
@@ -35,25 +39,27 @@ pub use error::ApplyError;
 pub use failure::describe as describe_blocker;
 pub use preflight::may_write;
 
+use self::beside::Lanes;
 use self::error::Phase;
 use self::failure::StepFailure;
+use self::in_order::Work;
 use self::monitor::{Monitor, STORE_LIMIT};
 use self::recorder::Recorder;
 use self::refusals::Refusals;
-use self::step::{OpenUnit, Step, Tools};
+use self::step::Tools;
 use self::watch::Watch;
+use self::worker::Worker;
 use crate::catalog;
 use crate::clock::Clock;
 use crate::hazard;
 use crate::history::differences::Renumbering;
-use crate::history::records::Begun;
 use crate::history::{journal, lock, records, schema};
 use crate::inspect;
 use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::file::PlanFile;
 use crate::plan::select::Selection;
-use crate::plan::{Plan, StepState, Target, failures};
+use crate::plan::{Plan, StepState, Target};
 use crate::project::Project;
 use crate::run::{EventKind, EventSink, FORMAT_VERSION, Outcome, Run};
 use crate::secrets::Secrets;
@@ -66,6 +72,8 @@ pub struct Request {
     pub selection: Selection,
     /// Codes of hazards that are accepted, e.g. `edited-migration`.
     pub allow: Vec<String>,
+    /// How many migrations may run side by side, each on a connection of its own; 0 and 1: one after the other.
+    pub jobs: usize,
     /// Make each migration durable by itself instead of all together at the end of the run.
     pub durable_each: bool,
     /// How long to wait for a server that is starting; `None`: try once.
@@ -83,6 +91,7 @@ impl Default for Request {
         Self {
             selection: Selection::default(),
             allow: Vec::new(),
+            jobs: 1,
             durable_each: false,
             wait: None,
             runner_wait: Duration::from_secs(600),
@@ -181,6 +190,7 @@ async fn apply_to_its_end(
         role: found.role.clone(),
         operator: operator.clone(),
         started_micros,
+        jobs: u32::try_from(request.jobs.max(1)).unwrap_or(u32::MAX),
         server_version: found.server_version.clone(),
         database: found.database.clone(),
         outcome: None,
@@ -211,8 +221,12 @@ async fn apply_to_its_end(
             .map_err(|failure| ApplyError::Journal { failure, state: phase.state() })?;
         return Ok(nothing_to_do(run, recorder));
     }
-    let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor, *phase).await?;
-    preflight::nothing_missing(project, &built, &mut worker.session).await?;
+    let lanes = request.jobs.clamp(1, built.pending().count().max(1));
+    let mut workers =
+        preflight::workers(project, options, request, &id, token, &mut monitor, lanes, *phase).await?;
+    preflight::nothing_missing(project, &built, &mut workers[0].session).await?;
+    let work = Work { project, options, built: &built, crash: &crash };
+    let tasks = if lanes > 1 { Some(beside::tasks(&work, &mut workers[0]).await?) } else { None };
     phase.recording();
     monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
     begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
@@ -221,21 +235,24 @@ async fn apply_to_its_end(
     let outcome = match &mut prepared {
         Ok(Prepared::Interrupted) => Outcome::Interrupted,
         Ok(Prepared::Ready) => {
-            let mut watch = Watch::new(&mut monitor, &stop, recorder.secrets().clone());
-            let mut tools =
-                Tools { worker: &mut worker, watch: &mut watch, recorder: &mut recorder, crash: &crash };
-            match run_steps(project, options, &built, &mut tools).await {
+            let shared = Mutex::new(monitor);
+            let lanes = Lanes { workers, monitor: &shared, stop: &stop, recorder: &mut recorder };
+            let ended;
+            (workers, ended) = run_steps(&work, lanes, tasks).await;
+            monitor = shared.into_inner();
+            match ended {
                 Ok(outcome) => outcome,
-                Err((index, failure)) => {
-                    let migration = &project.migrations[index];
-                    fail(project, migration, failure, options, (&id, token), request, &mut recorder).await
+                Err(failures) => {
+                    fail_all(project, failures, options, (&id, token), request, &mut recorder).await
                 }
             }
         }
         // The error itself is the caller's; the journal says that the run is over.
         Err(_) => Outcome::FailedClean,
     };
-    worker.session.close().await;
+    for worker in workers {
+        worker.session.close().await;
+    }
     let ended = finish(&mut monitor, &id, outcome, &mut recorder).await;
     monitor.close().await;
     prepared?;
@@ -484,99 +501,49 @@ async fn store(session: &mut Session, record: &str, recorder: &mut Recorder<'_>)
     }
 }
 
+/// Runs the steps, one after the other or, with tasks, side by side. Gives the sessions back.
 async fn run_steps(
+    work: &Work<'_>,
+    lanes: Lanes<'_, '_>,
+    tasks: Option<Vec<beside::Task>>,
+) -> (Vec<Worker>, Result<Outcome, Vec<(usize, StepFailure)>>) {
+    let Some(tasks) = tasks else {
+        let Lanes { mut workers, monitor, stop, recorder } = lanes;
+        let mut watch = Watch::new(monitor, stop, recorder.secrets().clone());
+        let worker = &mut workers[0];
+        let mut tools = Tools { worker, watch: &mut watch, recorder, crash: work.crash };
+        let ended = in_order::run(work, &in_order::steps(work), &mut tools).await;
+        return (workers, ended.map_err(|failed| vec![failed]));
+    };
+    beside::run(work, lanes, tasks).await
+}
+
+/// Tells of the steps that failed. Several do where several ran side by side: how the run ended is what weighs most.
+async fn fail_all(
     project: &Project,
+    mut failures: Vec<(usize, StepFailure)>,
     options: &ConnectOptions,
-    built: &Built,
-    tools: &mut Tools<'_, '_, '_>,
-) -> Result<Outcome, (usize, StepFailure)> {
-    let pending: Vec<usize> = built.pending().collect();
-    let checked = |index: usize| measured::has_preconditions(project, &project.migrations[index]);
-    let steps: Vec<Step<'_>> = pending
-        .iter()
-        .enumerate()
-        .filter_map(|(n, &index)| {
-            let next_is_transactional = pending.get(n + 1).is_some_and(|next| {
-                built.scripts.get(next).is_some_and(starts_in_transaction) && !checked(*next)
-            });
-            step(project, built, index, next_is_transactional)
-        })
-        .collect();
-    let mut rest = steps.as_slice();
-    while let Some((first, others)) = rest.split_first() {
-        if tools.watch.stop().is_requested() {
-            return Ok(Outcome::Interrupted);
-        }
-        keep_lock(first, tools).await.map_err(|failure| (first.index, failure))?;
-        if checked(first.index) {
-            measured::preconditions(project, options, first, tools)
-                .await
-                .map_err(|failure| (first.index, failure))?;
-        }
-        // Its own preconditions are measured; those of the others are not yet.
-        let together =
-            others.iter().take_while(|next| next.may_be_pipelined() && !checked(next.index)).count();
-        if together > 0 && first.may_be_pipelined() {
-            let done = pipelined::run(&rest[..=together], tools)
-                .await
-                .map_err(|(place, failure)| (rest[place].index, failure))?;
-            rest = &rest[done..];
-        } else {
-            first.run(tools).await.map_err(|failure| (first.index, failure))?;
-            rest = others;
+    run: (&str, i64),
+    request: &Request,
+    recorder: &mut Recorder<'_>,
+) -> Outcome {
+    failures.sort_by_key(|(index, _)| *index);
+    let weight = |outcome: Outcome| match outcome {
+        Outcome::NeedsDecision => 4,
+        Outcome::ConnectionLost => 3,
+        Outcome::FailedClean => 2,
+        Outcome::LockNotObtained => 1,
+        _ => 0,
+    };
+    let mut worst = Outcome::Interrupted;
+    for (index, failure) in failures {
+        let migration = &project.migrations[index];
+        let outcome = fail(project, migration, failure, options, run, request, recorder).await;
+        if weight(outcome) > weight(worst) {
+            worst = outcome;
         }
     }
-    Ok(Outcome::Completed)
-}
-
-/// No step begins without the runner's lock: where its session was lost, it is taken again, or the run ends.
-async fn keep_lock(step: &Step<'_>, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
-    let kept = tools.watch.monitor().ready().await.map(drop);
-    for news in tools.watch.monitor().news() {
-        tools.recorder.tell(news);
-    }
-    if let Err(lost) = kept {
-        // The transaction that the last flush opened would keep the other runner waiting.
-        tools.worker.roll_back().await;
-        return Err(failure::lock_lost(step, &lost));
-    }
-    Ok(())
-}
-
-fn starts_in_transaction(script: &crate::script::Script) -> bool {
-    script.units.first().is_none_or(|unit| unit.outside.is_none())
-}
-
-fn step<'a>(
-    project: &'a Project,
-    built: &'a Built,
-    index: usize,
-    next_is_transactional: bool,
-) -> Option<Step<'a>> {
-    let migration = &project.migrations[index];
-    let begun = built.history.begun(&migration.id);
-    let done = begun.map_or(0, Begun::done);
-    let open_unit = begun.and_then(Begun::open);
-    Some(Step {
-        index,
-        project: &project.name,
-        migration,
-        script: built.scripts.get(&index)?,
-        stage: migration.stage.map(|stage| project.stages[stage].id.as_str()),
-        vars: &project.vars,
-        config: &project.apply,
-        done: u32::try_from(done).unwrap_or(u32::MAX),
-        open_unit: open_unit.map(|unit| OpenUnit {
-            unit: unit.unit,
-            run: unit.run.clone(),
-            failure: unit.failure.clone(),
-        }),
-        has_failed: built.history.failed(&migration.id).is_some(),
-        failed_before: built.plan.steps.get(index).and_then(failures::of_step),
-        text_is_kept: begun.is_some_and(|begun| begun.checksum == migration.checksums.normalised),
-        was_deferred: built.history.deferred.contains(&migration.id),
-        next_is_transactional,
-    })
+    worst
 }
 
 /// Tells of a step that failed, after learning what a lost connection left behind.

@@ -612,8 +612,8 @@ async fn wait_for_owner(
 ) -> Result<(), StepFailure> {
     let asked = tools.watch.stop().clone();
     let events = &mut *tools.recorder;
-    let monitor = tools.watch.monitor().answering().await;
-    let monitor = monitor.map_err(|lost| failure::lock_lost(step, &lost))?;
+    let mut monitor = tools.watch.monitor().await;
+    let monitor = monitor.answering().await.map_err(|lost| failure::lock_lost(step, &lost))?;
     let result = lock::wait_for_run_to_end(monitor, run, step.config.lock_wait, &asked, |holder| {
         events.mention(EventKind::RunnerWaiting { holder: holder.to_owned() });
     })

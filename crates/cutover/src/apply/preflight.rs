@@ -89,17 +89,19 @@ pub(super) async fn nothing_missing_yet(
     result
 }
 
-/// Opens the session that changes the database. What it is told to do is its default from the start, so that nothing
-/// a file does to the session can lose it.
-pub(super) async fn worker(
+/// Opens the sessions that change the database, at least one. What they are told to do is their default from the start,
+/// so that nothing a file does to a session can lose it.
+#[allow(clippy::too_many_arguments, reason = "each is a fact of its own")]
+pub(super) async fn workers(
     project: &Project,
     options: &ConnectOptions,
     request: &Request,
     run: &str,
     token: i64,
     monitor: &mut Monitor,
+    lanes: usize,
     phase: Phase,
-) -> Result<Worker, ApplyError> {
+) -> Result<Vec<Worker>, ApplyError> {
     let monitor = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, phase))?;
     let terms = Terms {
         statement_timeout: Some(project.apply.statement_timeout).filter(|timeout| !timeout.is_zero()),
@@ -111,5 +113,16 @@ pub(super) async fn worker(
     let mut session = Session::connect(options, &startup).await?;
     let triggers =
         session.query("SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1", &[]).await?;
-    Ok(Worker::new(session, token, !triggers.is_empty()))
+    let mut workers = vec![Worker::new(session, token, !triggers.is_empty())];
+    while workers.len() < lanes {
+        let session = Session::connect(options, &startup).await.map_err(|error| {
+            ApplyError::NotAllowed(format!(
+                "of the {lanes} connections that --jobs {} asks for, the server gave {}: {error}\n  hint: ask for fewer",
+                request.jobs,
+                workers.len()
+            ))
+        })?;
+        workers.push(Worker::new(session, token, !triggers.is_empty()));
+    }
+    Ok(workers)
 }

@@ -1,6 +1,8 @@
-//! Events on their way: to whoever watches at once, and to the journal with the next transaction that commits.
+//! Events on their way: to whoever watches at once, and to the journal with the next transaction that commits. Migrations
+//! that run side by side have a recorder each, with one numbering and one audience for all.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -16,22 +18,40 @@ pub(super) struct Reserved {
     pub(super) ended: u64,
 }
 
+/// What all recorders of a run share.
+struct Shared<'w> {
+    sink: &'w mut dyn EventSink,
+    next: u64,
+    /// All events of the run, for the document the caller gets.
+    all: Vec<RunEvent>,
+}
+
+impl Shared<'_> {
+    /// Tells whoever watches.
+    fn show(&mut self, event: &RunEvent) {
+        self.sink.event(event);
+        self.all.push(event.clone());
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
 /// Gives events their time and number.
 pub(super) struct Recorder<'w> {
     clock: &'w dyn Clock,
-    sink: &'w mut dyn EventSink,
+    shared: Arc<Mutex<Shared<'w>>>,
     run: String,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     begun: Duration,
-    next: u64,
     /// Not yet in the journal.
     pending: Vec<Numbered>,
     /// Sent with transactions whose outcome is not known yet, one list a transaction, in the order of sending.
     in_flight: VecDeque<Vec<Numbered>>,
     /// The beginning of the step at hand, until its history row is committed.
     started: Option<Numbered>,
-    /// All events of the run, for the document the caller gets.
-    all: Vec<RunEvent>,
 }
 
 impl<'w> Recorder<'w> {
@@ -39,16 +59,40 @@ impl<'w> Recorder<'w> {
         let begun = clock.monotonic();
         Self {
             clock,
-            sink,
+            shared: Arc::new(Mutex::new(Shared { sink, next: 0, all: Vec::new() })),
             run,
-            secrets: Secrets::default(),
+            secrets: Arc::default(),
             begun,
-            next: 0,
             pending: Vec::new(),
             in_flight: VecDeque::new(),
             started: None,
-            all: Vec::new(),
         }
+    }
+
+    /// A recorder for migrations that run beside those of this one. What it has not stored when it ends is to be
+    /// [taken over](Self::absorb).
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            clock: self.clock,
+            shared: Arc::clone(&self.shared),
+            run: self.run.clone(),
+            secrets: Arc::clone(&self.secrets),
+            begun: self.begun,
+            pending: Vec::new(),
+            in_flight: VecDeque::new(),
+            started: None,
+        }
+    }
+
+    /// Takes over what another recorder of the run has not stored.
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        other.step_failed();
+        other.not_stored();
+        self.pending.append(&mut other.pending);
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared<'w>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn run(&self) -> &str {
@@ -57,7 +101,7 @@ impl<'w> Recorder<'w> {
 
     /// From now on events do not show these.
     pub(super) fn hide(&mut self, secrets: Secrets) {
-        self.secrets = secrets;
+        self.secrets = Arc::new(secrets);
     }
 
     /// What no event shows.
@@ -72,16 +116,14 @@ impl<'w> Recorder<'w> {
         RunEvent { at_micros: self.clock.now_micros(), elapsed, kind }
     }
 
-    fn number(&mut self, event: RunEvent) -> Numbered {
-        self.next += 1;
-        Numbered { seq: self.next, event }
+    fn number(&self, event: RunEvent) -> Numbered {
+        Numbered { seq: self.shared().number(), event }
     }
 
     /// Something happened that belongs into the journal.
     pub(super) fn tell(&mut self, kind: EventKind) {
         let event = self.stamp(kind);
-        self.sink.event(&event);
-        self.all.push(event.clone());
+        self.shared().show(&event);
         let numbered = self.number(event);
         self.pending.push(numbered);
     }
@@ -89,22 +131,20 @@ impl<'w> Recorder<'w> {
     /// Something that only watchers and JSON lines need: waiting, which is over once anything can be written.
     pub(super) fn mention(&mut self, kind: EventKind) {
         let event = self.stamp(kind);
-        self.sink.event(&event);
-        self.all.push(event);
+        self.shared().show(&event);
     }
 
     /// A step begins. Its history row will carry the event; only if the step fails is it stored by itself.
     pub(super) fn step_started(&mut self, kind: EventKind) {
         let event = self.stamp(kind);
-        self.sink.event(&event);
-        self.all.push(event.clone());
+        self.shared().show(&event);
         self.started = Some(self.number(event));
     }
 
     /// What the history row of the step at hand carries: the event of its beginning and the number of that of its end.
     pub(super) fn closing(&mut self) -> Option<Reserved> {
-        self.next += 1;
-        self.started.clone().map(|started| Reserved { started, ended: self.next })
+        let ended = self.shared().number();
+        self.started.clone().map(|started| Reserved { started, ended })
     }
 
     /// The step failed: its beginning is an event like any other.
@@ -148,15 +188,13 @@ impl<'w> Recorder<'w> {
     pub(super) fn reserve_step(&mut self, kind: EventKind) -> Reserved {
         let event = self.stamp(kind);
         let started = self.number(event);
-        self.next += 1;
-        Reserved { started, ended: self.next }
+        Reserved { started, ended: self.shared().number() }
     }
 
     /// The reserved step is the one at hand.
     pub(super) fn step_begins(&mut self, reserved: &Reserved) {
         let event = self.stamp(reserved.started.event.kind.clone());
-        self.sink.event(&event);
-        self.all.push(event);
+        self.shared().show(&event);
         self.started = Some(reserved.started.clone());
     }
 
@@ -177,11 +215,11 @@ impl<'w> Recorder<'w> {
             EventKind::StepFinished { migration, .. } => Some(migration.clone()),
             _ => None,
         };
-        self.all.iter().filter_map(finished).collect()
+        self.shared().all.iter().filter_map(finished).collect()
     }
 
     /// Everything that happened.
     pub(super) fn into_events(self) -> Vec<RunEvent> {
-        self.all
+        std::mem::take(&mut self.shared().all)
     }
 }

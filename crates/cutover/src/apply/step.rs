@@ -7,6 +7,7 @@ use cutover_analysis::effects::{ObjectKind, ObjectRef};
 use cutover_postgres::session::ServerMessage;
 use tokio::time::Instant;
 
+use super::application_name;
 use super::crash::CrashPoints;
 use super::failure::{self, StepFailure};
 use super::feed::Feed;
@@ -27,6 +28,7 @@ use crate::source::Vars;
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Everything a step needs to know.
+#[derive(Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Step<'a> {
     /// Its migration's place in the project.
@@ -54,6 +56,7 @@ pub(super) struct Step<'a> {
 }
 
 /// A unit with an unknown outcome.
+#[derive(Clone)]
 pub(super) struct OpenUnit {
     /// Its number, from 0.
     pub(super) unit: u32,
@@ -176,6 +179,9 @@ impl Step<'_> {
         tools: &mut Tools<'_, '_, '_>,
     ) -> Result<u32, StepFailure> {
         let start = Instant::now();
+        // Since when it waits for somebody who is not of this run.
+        let mut waiting_since = start;
+        let own = application_name(tools.recorder.run());
         let earlier = part.attempts;
         let pid = u64::from(tools.worker.session.backend_pid().unsigned_abs());
         let mut jitter = Jitter::seeded((pid << 20) | u64::from(part.unit.first));
@@ -207,7 +213,11 @@ impl Step<'_> {
             if !blockers.is_empty() {
                 seen.clone_from(&blockers);
             }
-            if start.elapsed() >= self.config.lock_wait {
+            // A migration that runs beside it will end; whoever else holds the lock may not.
+            if !blockers.is_empty() && blockers.iter().all(|blocker| blocker.application == own) {
+                waiting_since = Instant::now();
+            }
+            if waiting_since.elapsed() >= self.config.lock_wait {
                 return Err(failure::lock_not_obtained(
                     self,
                     part.index,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use cutover_postgres::session::{CancelToken, Row};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::Instant;
 
 use super::monitor::Monitor;
@@ -33,7 +33,7 @@ pub(super) enum Watched<T> {
 
 /// The watching side: another session, and what it has seen.
 pub(super) struct Watch<'a> {
-    monitor: &'a mut Monitor,
+    monitor: &'a Mutex<Monitor>,
     stop: &'a Stop,
     secrets: Secrets,
     /// Sessions seen in the way since [`Watch::forget`].
@@ -48,7 +48,7 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// `secrets` are starred in the queries of sessions in the way.
-    pub(super) fn new(monitor: &'a mut Monitor, stop: &'a Stop, secrets: Secrets) -> Self {
+    pub(super) fn new(monitor: &'a Mutex<Monitor>, stop: &'a Stop, secrets: Secrets) -> Self {
         let blockers = Vec::new();
         Self { monitor, stop, secrets, blockers, longest_block: None, gave_up: false, deaf: false }
     }
@@ -64,9 +64,15 @@ impl<'a> Watch<'a> {
         self.stop
     }
 
-    /// The session that holds the runner's lock, for questions while the worker is idle.
-    pub(super) fn monitor(&mut self) -> &mut Monitor {
-        self.monitor
+    /// The session that holds the runner's lock, for questions while the worker is idle; waits while somebody else asks.
+    pub(super) async fn monitor(&self) -> MutexGuard<'a, Monitor> {
+        self.monitor.lock().await
+    }
+
+    /// Whether the session that holds the runner's lock lives, as far as is known without asking. Who asks it something
+    /// just now finds out.
+    pub(super) fn monitor_is_there(&self) -> bool {
+        self.monitor.try_lock().map_or(true, |monitor| monitor.is_there())
     }
 
     /// Waits for `request`, looking now and then. The request is waited for whatever becomes of the looks, and a request
@@ -136,7 +142,7 @@ impl<'a> Watch<'a> {
     }
 
     async fn look(&mut self, pid: i32) -> Option<Vec<Blocker>> {
-        let rows = self.monitor.blockers(pid).await?;
+        let rows = self.monitor.lock().await.blockers(pid).await?;
         let blocker = |row: &Row| {
             let mut blocker = Blocker {
                 pid: row.get(0),

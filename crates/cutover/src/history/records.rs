@@ -95,6 +95,8 @@ pub struct History {
     failed: HashMap<MigrationId, FailedUnit>,
     /// Migrations that a run was told to leave for later.
     pub deferred: BTreeSet<MigrationId>,
+    /// Migrations that a run meant to apply and did not, while it applied later ones beside them: they are in nobody's way.
+    pub overtaken: BTreeSet<MigrationId>,
 }
 
 impl History {
@@ -219,7 +221,35 @@ pub async fn read(session: &mut Session, project: &str) -> Result<History, Histo
     for row in &rows {
         history.deferred.insert(MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? });
     }
+    read_overtaken(session, project, &mut history).await?;
     Ok(history)
+}
+
+/// Reads what runs that work side by side left undone. Only those that did not complete, and applied something.
+async fn read_overtaken(
+    session: &mut Session,
+    project: &str,
+    history: &mut History,
+) -> Result<(), HistoryError> {
+    let rows = session
+        .query(
+            "SELECT (step->'migration')::text
+               FROM cutover.run r CROSS JOIN LATERAL json_array_elements(r.head->'plan'->'steps') AS step
+              WHERE r.project = $1 AND r.outcome IS DISTINCT FROM 'completed' AND r.head->>'jobs' IS NOT NULL
+                AND EXISTS (SELECT FROM cutover.migration m WHERE m.project = $1 AND m.run = r.id)
+                AND step->'state'->>'state' IN ('pending', 'pending_out_of_order', 'resume')",
+            &[&project],
+        )
+        .await?;
+    for row in &rows {
+        let id = serde_json::from_str::<MigrationId>(row.get(0)).map_err(|error| {
+            HistoryError::Unexpected(format!("the plan of a run cannot be read: {error}"))
+        })?;
+        if history.get(&id).is_none() {
+            history.overtaken.insert(id);
+        }
+    }
+    Ok(())
 }
 
 /// Reads what is begun and not finished.

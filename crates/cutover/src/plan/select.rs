@@ -359,7 +359,11 @@ impl<'a> Target<'a> {
             return StepState::Resume { done: u32::try_from(begun.done()).unwrap_or(u32::MAX) };
         }
         match history.highest(&migration.id.root) {
-            Some(highest) if migration.id.version < *highest => StepState::PendingOutOfOrder,
+            Some(highest)
+                if migration.id.version < *highest && !history.overtaken.contains(&migration.id) =>
+            {
+                StepState::PendingOutOfOrder
+            }
             _ => StepState::Pending,
         }
     }

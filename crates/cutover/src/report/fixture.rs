@@ -232,6 +232,7 @@ pub(super) fn blocker() -> Blocker {
 
 pub(super) fn document(plan: Plan, outcome: Option<Outcome>, events: Vec<RunEvent>) -> Run {
     Run {
+        jobs: 1,
         format_version: FORMAT_VERSION,
         id: "01JD4Q7R".into(),
         project: plan.project.clone(),

@@ -1,0 +1,119 @@
+//! Migrations side by side, each session with one after the other. What may overlap is decided by the `schedule`, from
+//! what the `tasks` say; a step is run as ever (`in_order`), with a recorder and a watch of its own.
+//!
+//! When one fails, nothing new begins, and what is running ends as it would have.
+
+mod schedule;
+mod tasks;
+
+use cutover_postgres::session::Failure;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Mutex;
+
+pub(super) use self::schedule::Task;
+use self::schedule::{Batch, Schedule};
+use self::tasks::Server;
+use super::failure::StepFailure;
+use super::in_order::{self, Work};
+use super::monitor::Monitor;
+use super::recorder::Recorder;
+use super::step::{Step, Tools};
+use super::watch::Watch;
+use super::worker::Worker;
+use crate::run::Outcome;
+use crate::stop::Stop;
+
+/// What a run works with.
+pub(super) struct Lanes<'a, 'w> {
+    /// Sessions that change the database, at least one.
+    pub(super) workers: Vec<Worker>,
+    /// The session that holds the runner's lock.
+    pub(super) monitor: &'a Mutex<Monitor>,
+    pub(super) stop: &'a Stop,
+    pub(super) recorder: &'a mut Recorder<'w>,
+}
+
+/// A session with what it needs to run steps.
+struct Lane<'a, 'w> {
+    worker: Worker,
+    watch: Watch<'a>,
+    recorder: Recorder<'w>,
+}
+
+/// What may run beside what, for the steps of the run.
+///
+/// # Errors
+/// As the server says.
+pub(super) async fn tasks(work: &Work<'_>, worker: &mut Worker) -> Result<Vec<Task>, Failure> {
+    let server = Server::look(&mut worker.session).await?;
+    Ok(tasks::of(work, &in_order::steps(work), &server))
+}
+
+/// Runs the steps. Gives the sessions back, and every step that failed.
+pub(super) async fn run(
+    work: &Work<'_>,
+    lanes: Lanes<'_, '_>,
+    tasks: Vec<Task>,
+) -> (Vec<Worker>, Result<Outcome, Vec<(usize, StepFailure)>>) {
+    let Lanes { workers, monitor, stop, recorder } = lanes;
+    let steps = in_order::steps(work);
+    let mut schedule = Schedule::new(tasks, workers.len());
+    let lane = |worker| Lane {
+        worker,
+        watch: Watch::new(monitor, stop, recorder.secrets().clone()),
+        recorder: recorder.beside(),
+    };
+    let mut idle: Vec<Lane<'_, '_>> = workers.into_iter().map(lane).collect();
+    let mut running = FuturesUnordered::new();
+    let mut failures = Vec::new();
+    let mut outcome = Outcome::Completed;
+    let mut event_triggers = false;
+    loop {
+        while failures.is_empty() && outcome == Outcome::Completed {
+            let Some(mut lane) = idle.pop() else { break };
+            let Some(batch) = schedule.take() else {
+                idle.push(lane);
+                break;
+            };
+            lane.worker.event_triggers |= event_triggers;
+            running.push(run_batch(work, &steps, batch, lane));
+        }
+        let Some((lane, batch, ended)) = running.next().await else { break };
+        event_triggers |= lane.worker.event_triggers;
+        idle.push(lane);
+        match ended {
+            Ok(Outcome::Completed) => schedule.done(&batch),
+            Ok(other) => outcome = other,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    drop(running);
+    let workers = idle
+        .into_iter()
+        .map(|lane| {
+            recorder.absorb(lane.recorder);
+            lane.worker
+        })
+        .collect();
+    (workers, if failures.is_empty() { Ok(outcome) } else { Err(failures) })
+}
+
+/// Runs the steps of a batch, as far as all goes well.
+async fn run_batch<'a, 'w>(
+    work: &Work<'_>,
+    steps: &[Step<'_>],
+    batch: Batch,
+    mut lane: Lane<'a, 'w>,
+) -> (Lane<'a, 'w>, Batch, Result<Outcome, (usize, StepFailure)>) {
+    let mut steps: Vec<Step<'_>> = batch.tasks.iter().map(|task| steps[*task].clone()).collect();
+    in_order::chain(work, &mut steps);
+    let mut tools = Tools {
+        worker: &mut lane.worker,
+        watch: &mut lane.watch,
+        recorder: &mut lane.recorder,
+        crash: work.crash,
+    };
+    let ended = in_order::run(work, &steps, &mut tools).await;
+    (lane, batch, ended)
+}

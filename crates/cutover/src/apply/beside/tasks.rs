@@ -1,0 +1,128 @@
+//! From the steps of a run to tasks of a schedule: what each needs and excludes, from the graph of the analysis, and
+//! what only the server knows: tables with triggers, large tables, its parallel workers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::graph::{Conflicts, Graph, Vertex};
+use cutover_postgres::session::{Failure, Session};
+
+use super::super::in_order::Work;
+use super::super::step::Step;
+use super::schedule::Task;
+use crate::plan::graph;
+
+/// What the server says.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    /// Workers it may give to the building of an index.
+    maintenance: usize,
+    /// Workers it may give to a query.
+    query: usize,
+    /// Names of tables that are large enough for it to use workers.
+    large: BTreeSet<String>,
+    /// Names of tables with triggers or rules: to write to them may do anything.
+    triggers: BTreeSet<String>,
+}
+
+const WORKERS: &str = "
+SELECT least(current_setting('max_parallel_maintenance_workers')::int, current_setting('max_parallel_workers')::int),
+       least(current_setting('max_parallel_workers_per_gather')::int, current_setting('max_parallel_workers')::int)";
+
+/// Partitioned tables count as their largest partition.
+const LARGE: &str = "
+WITH RECURSIVE large (oid) AS (
+  SELECT oid FROM pg_catalog.pg_class
+   WHERE relkind IN ('r', 'm')
+     AND pg_catalog.pg_relation_size(oid) >= pg_catalog.pg_size_bytes(current_setting('min_parallel_table_scan_size'))
+  UNION SELECT i.inhparent FROM large JOIN pg_catalog.pg_inherits i ON i.inhrelid = large.oid)
+SELECT c.relname::text FROM large JOIN pg_catalog.pg_class c USING (oid)";
+
+const TRIGGERS: &str = "
+SELECT c.relname::text FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
+UNION
+SELECT c.relname::text FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class WHERE r.ev_type <> '1'";
+
+impl Server {
+    /// # Errors
+    /// As the server says.
+    pub(super) async fn look(session: &mut Session) -> Result<Self, Failure> {
+        let workers = session.query(WORKERS, &[]).await?;
+        let number = |column: usize| {
+            workers.first().map_or(0, |row| usize::try_from(row.get::<_, i32>(column)).unwrap_or(0))
+        };
+        let (maintenance, query) = (number(0), number(1));
+        let large = session.query(LARGE, &[]).await?.iter().map(|row| row.get(0)).collect();
+        let triggers = session.query(TRIGGERS, &[]).await?.iter().map(|row| row.get(0)).collect();
+        Ok(Self { maintenance, query, large, triggers })
+    }
+
+    /// Processes it may put to work on a migration: one, and the parallel workers of what can use them.
+    fn weight(&self, vertex: &Vertex) -> usize {
+        let is_large = |object: &ObjectRef| self.large.contains(&object.name);
+        let builds = vertex.work.iter().any(|(work, _)| is_large(&work.relation));
+        let reads = vertex.reads.iter().any(is_large);
+        let workers = [(builds, self.maintenance), (reads, self.query)];
+        1 + workers.into_iter().filter(|(used, _)| *used).map(|(_, workers)| workers).max().unwrap_or(0)
+    }
+}
+
+/// The tasks of steps, in their order.
+pub(super) fn of(work: &Work<'_>, steps: &[Step<'_>], server: &Server) -> Vec<Task> {
+    let place: BTreeMap<usize, usize> =
+        steps.iter().enumerate().map(|(number, step)| (step.index, number)).collect();
+    let mut vertices = graph::vertices(work.project, &work.built.scripts);
+    for (index, vertex) in vertices.iter_mut().enumerate() {
+        if !place.contains_key(&index) {
+            *vertex = Vertex::default();
+        }
+    }
+    mark_alone(work, steps, server, &mut vertices);
+    let Conflicts { before, mut waits } = Conflicts::of(&vertices);
+    let mut tasks: Vec<Task> = steps
+        .iter()
+        .map(|step| Task {
+            before: BTreeSet::new(),
+            waits: std::mem::take(&mut waits[step.index]),
+            alone: vertices[step.index].alone.is_some(),
+            small: step.may_be_pipelined() && !work.has_preconditions(step.index),
+            weight: server.weight(&vertices[step.index]),
+        })
+        .collect();
+    let needed = Graph::of(&vertices).edges.into_iter().map(|edge| (edge.from, edge.to));
+    let excluded = before.into_iter().flatten().map(|conflict| (conflict.from, conflict.to));
+    for (from, to) in needed.chain(excluded) {
+        // What comes too late, or is not part of the run, is waited for by nobody.
+        if let (Some(&from), Some(&to)) = (place.get(&from), place.get(&to))
+            && to < from
+        {
+            tasks[from].before.insert(to);
+        }
+    }
+    tasks
+}
+
+/// What the text of a migration does not show, and nothing is to run beside.
+fn mark_alone(work: &Work<'_>, steps: &[Step<'_>], server: &Server, vertices: &mut [Vertex]) {
+    let mut triggers = server.triggers.clone();
+    for step in steps {
+        let made = step.script.creates.iter();
+        let code = made.filter(|made| matches!(made.kind, ObjectKind::Trigger | ObjectKind::Rule));
+        triggers.extend(code.filter_map(|made| made.table.clone()));
+    }
+    for step in steps {
+        let vertex = &mut vertices[step.index];
+        let why = if step.open_unit.is_some() || !step.has_no_units() {
+            "an earlier run began it"
+        } else if work.has_preconditions(step.index) {
+            "what must hold before it is measured"
+        } else if step.makes_event_triggers() {
+            "event triggers run with every command"
+        } else if vertex.writes.iter().any(|table| triggers.contains(&table.name)) {
+            "triggers of a table it writes to may do anything"
+        } else {
+            continue;
+        };
+        vertex.alone.get_or_insert_with(|| why.to_owned());
+    }
+}
