@@ -57,6 +57,12 @@ async fn killed_at_every_point_of_an_ordinary_run() {
     assert!(killed_at_points(&[("CUTOVER_CRASH_TOGETHER", "1")]).await > 8);
 }
 
+/// The next run goes on with what was overtaken, without being told to.
+#[tokio::test]
+async fn killed_at_every_point_of_a_run_side_by_side() {
+    assert!(killed_at_points(&[("CUTOVER_CRASH_TOGETHER", "1"), ("CUTOVER_JOBS", "3")]).await > 8);
+}
+
 /// Gives how many different states of history and units were left behind.
 async fn killed_at_points(env: &[(&str, &str)]) -> usize {
     let expected = reference().await;

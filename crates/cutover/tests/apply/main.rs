@@ -24,6 +24,7 @@ mod privileges;
 mod refused;
 mod renumbered;
 mod runner_lock;
+mod side_by_side;
 mod stopping;
 mod support;
 mod together;

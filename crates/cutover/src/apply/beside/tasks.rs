@@ -29,12 +29,16 @@ const WORKERS: &str = "
 SELECT least(current_setting('max_parallel_maintenance_workers')::int, current_setting('max_parallel_workers')::int),
        least(current_setting('max_parallel_workers_per_gather')::int, current_setting('max_parallel_workers')::int)";
 
-/// Partitioned tables count as their largest partition.
+/// By what is known of tables without asking for a lock on them, as `pg_relation_size` would: pages by the last ANALYZE or
+/// index build, rows by the statistics (8 MB, from which workers are used, hold some 50,000 and more of them). Partitioned
+/// tables count as their largest partition.
 const LARGE: &str = "
 WITH RECURSIVE large (oid) AS (
   SELECT oid FROM pg_catalog.pg_class
    WHERE relkind IN ('r', 'm')
-     AND pg_catalog.pg_relation_size(oid) >= pg_catalog.pg_size_bytes(current_setting('min_parallel_table_scan_size'))
+     AND (relpages >= pg_catalog.pg_size_bytes(current_setting('min_parallel_table_scan_size'))
+                      / current_setting('block_size')::int8
+          OR pg_catalog.pg_stat_get_live_tuples(oid) >= 50000)
   UNION SELECT i.inhparent FROM large JOIN pg_catalog.pg_inherits i ON i.inhrelid = large.oid)
 SELECT c.relname::text FROM large JOIN pg_catalog.pg_class c USING (oid)";
 

@@ -1,5 +1,6 @@
 //! `apply-folder FOLDER URL`: applies a project in a process of its own, for tests that kill it or measure it.
-//! With `CUTOVER_CRASH_AT=n` it ends itself at the n-th point, with `CUTOVER_CRASH_TOGETHER` without sending one by one. At the end it says its outcome and its peak memory.
+//! With `CUTOVER_CRASH_AT=n` it ends itself at the n-th point, with `CUTOVER_CRASH_TOGETHER` without sending one by one,
+//! with `CUTOVER_JOBS=n` side by side. At the end it says its outcome and its peak memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -36,7 +37,8 @@ async fn main() {
         tool: "apply-folder".into(),
         crash: crash.map_or_else(CrashPoints::default, at),
     };
-    match apply(&project, &options, &Request::default(), context).await {
+    let jobs = std::env::var("CUTOVER_JOBS").ok().map_or(1, |jobs| jobs.parse().unwrap());
+    match apply(&project, &options, &Request { jobs, ..Request::default() }, context).await {
         Ok(run) => println!("outcome {:?}", run.outcome.unwrap()),
         Err(error) => println!("error {error}"),
     }

@@ -1,0 +1,345 @@
+//! Migrations that run side by side: what overlaps, what does not, and that nothing else is different.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use cutover::Project;
+use cutover::apply::Request;
+use cutover::run::{EventKind, EventSink, Outcome, Run, RunEvent};
+use cutover::stop::Stop;
+use cutover_postgres::connect::ConnectOptions;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use testkit::{Database, catalogue_dump, database, role};
+use tokio::sync::mpsc;
+
+use crate::support::{
+    APPLIED, RUNNERS, apply, apply_watched, apply_with, failure, finished, project, session, soon, until,
+    value,
+};
+
+fn jobs(jobs: usize) -> Request {
+    Request { jobs, ..Request::default() }
+}
+
+async fn completes_with(project: &Project, options: &ConnectOptions, request: &Request) -> Run {
+    let run = apply_with(project, options, request).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
+    run
+}
+
+/// Passes on what happens, in words: `waits 2`, `done 3`.
+struct Told(mpsc::UnboundedSender<String>);
+
+impl EventSink for Told {
+    fn event(&mut self, event: &RunEvent) {
+        let (word, migration) = match &event.kind {
+            EventKind::LockWaiting { migration, .. } => ("waits", migration),
+            EventKind::StepFinished { migration, .. } => ("done", migration),
+            EventKind::StepFailed { migration, .. } => ("failed", migration),
+            _ => return,
+        };
+        let _ = self.0.send(format!("{word} {}", migration.version.text()));
+    }
+}
+
+/// Returns once all of these were told, whatever comes between.
+async fn hears(told: &mut mpsc::UnboundedReceiver<String>, wanted: &[&str]) {
+    let mut missing: BTreeSet<&str> = wanted.iter().copied().collect();
+    while !missing.is_empty() {
+        let heard = told.recv().await.expect("the run goes on");
+        missing.remove(heard.as_str());
+    }
+}
+
+fn two_tables() -> Database {
+    let database = database();
+    database.run("CREATE TABLE a (n int); CREATE TABLE b (n int)");
+    database
+}
+
+/// Applies while `meddling` goes on, with what is told.
+async fn apply_and<T>(
+    project: &Project,
+    options: &ConnectOptions,
+    request: &Request,
+    meddling: impl AsyncFnOnce(mpsc::UnboundedReceiver<String>) -> T,
+) -> (Run, T) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let mut sink = Told(tell);
+    let stop = Stop::new();
+    let (run, more) = soon(async {
+        tokio::join!(apply_watched(project, options, request, &stop, &mut sink), meddling(told))
+    })
+    .await;
+    (run.unwrap_or_else(|error| panic!("{error}")), more)
+}
+
+#[tokio::test]
+async fn what_has_nothing_to_do_with_one_another_overlaps() {
+    let database = two_tables();
+    let options = database.options();
+    let project = project(&[
+        ("V1__a.sql", "ALTER TABLE a ADD m int;"),
+        ("V2__b.sql", "ALTER TABLE b ADD m int;"),
+        ("V3__a.sql", "ALTER TABLE a ADD o int;"),
+    ]);
+    let mut holder = session(&options).await;
+    holder.execute("BEGIN; SELECT FROM a; SELECT FROM b").await.unwrap();
+    let (run, ()) = apply_and(&project, &options, &jobs(3), async |mut told| {
+        hears(&mut told, &["waits 1", "waits 2"]).await;
+        holder.execute("COMMIT").await.unwrap();
+    })
+    .await;
+    assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
+    let done = finished(&run);
+    let place = |version: &str| done.iter().position(|done| done == version).unwrap();
+    assert!(place("1") < place("3"), "{done:?}: both change table a");
+    let columns = "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'a'::regclass AND attnum > 0";
+    assert_eq!(database.value(columns), "n m o");
+    // The journal has the same story.
+    let stored = database.value("SELECT count(*) FROM cutover.migration WHERE seq < end_seq");
+    assert_eq!(stored, "3");
+}
+
+#[tokio::test]
+async fn one_after_the_other_only_one_waits() {
+    let database = two_tables();
+    let options = database.options();
+    let project =
+        project(&[("V1__a.sql", "ALTER TABLE a ADD m int;"), ("V2__b.sql", "ALTER TABLE b ADD m int;")]);
+    let mut holder = session(&options).await;
+    holder.execute("BEGIN; SELECT FROM a; SELECT FROM b").await.unwrap();
+    let (run, heard) = apply_and(&project, &options, &jobs(1), async |mut told| {
+        let mut heard = vec![told.recv().await.unwrap(), told.recv().await.unwrap()];
+        holder.execute("COMMIT").await.unwrap();
+        heard.dedup();
+        heard
+    })
+    .await;
+    assert_eq!(run.outcome, Some(Outcome::Completed));
+    assert_eq!(heard, ["waits 1"]);
+}
+
+/// A migration that fails does not undo those beside it, and they do not stand in its way afterwards.
+#[tokio::test]
+async fn what_was_overtaken_is_applied_by_the_next_run() {
+    let database = two_tables();
+    let options = database.options();
+    let project = project(&[
+        ("V1__a.sql", "ALTER TABLE a ADD m int;"),
+        ("V2__b.sql", "ALTER TABLE b ADD m int;"),
+        ("V3__a.sql", "ALTER TABLE a ADD o int;"),
+    ]);
+    let mut holder = session(&options).await;
+    holder.execute("BEGIN; ALTER TABLE a ADD m int").await.unwrap();
+    let (run, ()) = apply_and(&project, &options, &jobs(2), async |mut told| {
+        hears(&mut told, &["waits 1", "done 2"]).await;
+        holder.execute("COMMIT").await.unwrap();
+    })
+    .await;
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    assert!(failure(&run).contains("column \"m\" of relation \"a\" already exists"), "{}", failure(&run));
+    assert_eq!(database.value(APPLIED), "2");
+    database.run("ALTER TABLE a DROP COLUMN m");
+    let run = apply(&project, &options).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
+    assert_eq!(finished(&run), ["1", "3"]);
+}
+
+/// A file that comes later below what is applied is as out of order as ever.
+#[tokio::test]
+async fn only_what_the_run_had_planned_counts_as_overtaken() {
+    let database = two_tables();
+    let options = database.options();
+    let files = [("V1__a.sql", "ALTER TABLE a ADD n int;"), ("V3__b.sql", "ALTER TABLE b ADD m int;")];
+    let run = apply_with(&project(&files), &options, &jobs(2)).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    database.run("ALTER TABLE a DROP COLUMN n");
+    let more = [files[0], ("V2__c.sql", "CREATE TABLE c ();"), files[1]];
+    if database.value(APPLIED) != "3" {
+        // The first failed before the other one began.
+        completes_with(&project(&files[1..]), &options, &jobs(1)).await;
+    }
+    let refused = apply(&project(&more), &options).await.unwrap_err().to_string();
+    assert!(refused.contains("V2__c.sql") && refused.contains("pending below"), "{refused}");
+}
+
+/// Two that refer to the same two tables, in opposite order: on two sessions they would wait in a circle.
+#[tokio::test]
+async fn keys_to_the_same_tables_do_not_deadlock() {
+    let database = database();
+    let options = database.options();
+    let mut files = vec![(
+        "V1__parents.sql".to_owned(),
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE q (id int PRIMARY KEY);".to_owned(),
+    )];
+    for n in 2..20 {
+        let (first, second) = if n % 2 == 0 { ("p", "q") } else { ("q", "p") };
+        let text = format!(
+            "CREATE TABLE c{n} (a int REFERENCES {first});\nCREATE TABLE d{n} (a int REFERENCES {second});"
+        );
+        files.push((format!("V{n}__c.sql"), text));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    completes_with(&project(&files), &options, &jobs(4)).await;
+    let mut session = session(&options).await;
+    until(&mut session, RUNNERS, "0").await;
+    let deadlocks = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{}'", database.name());
+    assert_eq!(value(&mut session, &deadlocks).await, "0");
+}
+
+/// What runs outside a transaction, and what is not fully known, has the database for itself.
+#[tokio::test]
+async fn some_run_alone() {
+    let database = two_tables();
+    let options = database.options();
+    let project = project(&[
+        ("V1__a.sql", "ALTER TABLE a ADD m int;"),
+        ("V2__index.sql", "CREATE INDEX CONCURRENTLY b_n ON b (n);"),
+        ("V3__code.sql", "DO $$ BEGIN EXECUTE 'CREATE TABLE c ()'; END $$;"),
+        ("V4__b.sql", "ALTER TABLE b ADD m int;"),
+    ]);
+    let run = completes_with(&project, &options, &jobs(4)).await;
+    assert_eq!(finished(&run), ["1", "2", "3", "4"]);
+    let mut open = 0;
+    for event in &run.events {
+        match event.kind {
+            EventKind::StepStarted { .. } => open += 1,
+            EventKind::StepFinished { .. } => open -= 1,
+            _ => {}
+        }
+        assert!(open <= 1, "{:?}", run.events);
+    }
+}
+
+/// Nothing begins beside or behind a stop.
+#[tokio::test]
+async fn a_stop_ends_all_sessions() {
+    let database = two_tables();
+    let options = database.options();
+    let project = project(&[
+        ("V1__a.sql", "ALTER TABLE a ADD m int;"),
+        ("V2__b.sql", "ALTER TABLE b ADD m int;"),
+        ("V3__c.sql", "ALTER TABLE a ADD o int;"),
+    ]);
+    let mut holder = session(&options).await;
+    holder.execute("BEGIN; SELECT FROM a; SELECT FROM b").await.unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (mut sink, stop, request) = (Told(tell), Stop::new(), jobs(2));
+    let run = soon(async {
+        let stopping = async {
+            hears(&mut told, &["waits 1", "waits 2"]).await;
+            stop.request();
+        };
+        tokio::join!(apply_watched(&project, &options, &request, &stop, &mut sink), stopping).0
+    })
+    .await
+    .unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Interrupted));
+    assert_eq!(database.value(APPLIED), "");
+    until(&mut session(&options).await, RUNNERS, "0").await;
+}
+
+#[tokio::test]
+async fn too_many_connections_are_refused_before_anything_is_done() {
+    let database = database();
+    let role = role("CONNECTION LIMIT 3");
+    database.give_to(&role);
+    let options = database.options_as(&role);
+    let project = project(&[
+        ("V1__a.sql", "CREATE TABLE b (n int);"),
+        ("V2__b.sql", "CREATE TABLE c (n int);"),
+        ("V3__b.sql", "CREATE TABLE d (n int);"),
+    ]);
+    let refused = apply_with(&project, &options, &jobs(3)).await.unwrap_err().to_string();
+    assert!(refused.contains("--jobs 3") && refused.contains("ask for fewer"), "{refused}");
+    assert_eq!(database.value("SELECT to_regclass('b') IS NULL"), "t");
+}
+
+/// A project as a chain of choices: each number decides what a migration does to what is there.
+fn random_project(choices: &[(u8, u8, u8)]) -> Vec<(String, String)> {
+    let mut tables: Vec<usize> = Vec::new();
+    let mut files = Vec::new();
+    for (n, &(what, one, other)) in choices.iter().enumerate() {
+        let pick = |by: u8| tables.get(usize::from(by) % tables.len().max(1)).copied();
+        let (Some(a), Some(b)) = (pick(one), pick(other)) else {
+            tables.push(n);
+            files.push((format!("V{n}__t.sql"), format!("CREATE TABLE t{n} (id int PRIMARY KEY, v int);")));
+            continue;
+        };
+        let mut text = String::new();
+        match what % 14 {
+            0..=2 => {
+                tables.push(n);
+                let _ = write!(
+                    text,
+                    "CREATE TABLE t{n} (id int PRIMARY KEY, v int REFERENCES t{a}, w int REFERENCES t{b});"
+                );
+            }
+            3 => text = format!("ALTER TABLE t{a} ADD c{n} int DEFAULT {n};"),
+            4 => text = format!("CREATE INDEX i{n} ON t{a} (v);\nCREATE INDEX j{n} ON t{b} (v, id);"),
+            5 => {
+                text = format!(
+                    "CREATE VIEW v{n} AS SELECT x.*, y.id AS other FROM t{a} x JOIN t{b} y ON y.id = x.v;"
+                )
+            }
+            6 => {
+                text = format!(
+                    "CREATE FUNCTION f{n}() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM t{a}';"
+                )
+            }
+            7 => text = format!("INSERT INTO t{a} SELECT {n}, NULL;\nUPDATE t{b} SET v = NULL;"),
+            8 => {
+                tables.push(n);
+                text = format!(
+                    "CREATE TYPE e{n} AS ENUM ('x', 'y');\nCREATE TABLE t{n} (id int PRIMARY KEY, v int, e e{n});"
+                );
+            }
+            9 => text = format!("ALTER TABLE t{a} ADD CONSTRAINT k{n} FOREIGN KEY (v) REFERENCES t{b};"),
+            10 => text = format!("GRANT SELECT ON t{a}, t{b} TO PUBLIC;\nCOMMENT ON TABLE t{a} IS '{n}';"),
+            11 => text = format!("CREATE INDEX CONCURRENTLY x{n} ON t{a} (v);"),
+            12 => {
+                text = format!(
+                    "CREATE FUNCTION g{n}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;\n\
+                 CREATE TRIGGER g{n} BEFORE INSERT ON t{a} FOR EACH ROW EXECUTE FUNCTION g{n}();"
+                )
+            }
+            _ => {
+                text = format!(
+                    "CREATE TABLE s{n} AS SELECT id, v FROM t{a};\nALTER TABLE s{n} ADD PRIMARY KEY (id);"
+                )
+            }
+        }
+        files.push((format!("V{n}__m.sql"), text));
+    }
+    files
+}
+
+fn everything(database: &Database) -> String {
+    let rows = "SELECT coalesce(string_agg(xml, E'\\n' ORDER BY relname), '') FROM (
+        SELECT relname, query_to_xml(format('SELECT * FROM %I ORDER BY id', relname), true, true, '')::text AS xml
+          FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace) AS t";
+    catalogue_dump(&database.options(), &["cutover"]) + &database.value(rows)
+}
+
+/// The oracle is PostgreSQL's own dump: whatever ran beside what, it is as after one another.
+#[test]
+fn the_catalogue_is_that_of_one_after_the_other() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = Config { cases: 12, max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
+    let choices = proptest::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 4..24);
+    TestRunner::new(config)
+        .run(&choices, |choices| {
+            let files = random_project(&choices);
+            let files: Vec<(&str, &str)> =
+                files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+            let project = project(&files);
+            let (serial, beside) = (database(), database());
+            runtime.block_on(completes_with(&project, &serial.options(), &jobs(1)));
+            runtime.block_on(completes_with(&project, &beside.options(), &jobs(4)));
+            prop_assert_eq!(everything(&serial), everything(&beside), "{:?}", files);
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+}
