@@ -3,13 +3,15 @@
 
 use std::path::Path;
 
+use cutover::apply::{self, Context, CrashPoints, Request};
 use cutover::history::records;
 use cutover::plan::select::Selection;
 use cutover::project::Overrides;
 use cutover::report::graph::ProjectGraph;
-use cutover::run::{CheckResult, Outcome, Verdict};
+use cutover::run::{CheckResult, EventKind, Outcome, RunEvent, Verdict};
+use cutover::stop::Stop;
 use cutover::verify::{SandboxProvider, VerifyRequest, verify};
-use cutover::{Project, catalog, inspect, migrate};
+use cutover::{Project, SystemClock, catalog, inspect, migrate};
 use testkit::Database;
 
 const TABLES: [&str; 4] = ["users", "tasks", "conversations", "messages"];
@@ -88,6 +90,41 @@ async fn a_fresh_install_is_what_the_summary_says_but_for_two_claims() {
     for table in TABLES {
         assert_eq!(database.value(&format!("SELECT count(*) FROM {table}")), "0");
     }
+}
+
+/// 001 and 002 both refer to users and have nothing else in common.
+#[tokio::test]
+async fn two_migrations_run_side_by_side_and_leave_the_same_catalogue() {
+    let (serial, beside) = (fresh().await, testkit::database());
+    let clock = SystemClock::new();
+    let context = Context {
+        clock: &clock,
+        sink: &mut |_: &RunEvent| {},
+        stop: Stop::new(),
+        operator: "test".into(),
+        tool: "test".into(),
+        crash: CrashPoints::default(),
+    };
+    let request = Request { jobs: 2, ..Request::default() };
+    let run = apply::apply(&system(), &beside.options(), &request, context).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Completed));
+    let steps: Vec<String> = run
+        .events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::StepStarted { migration, .. } => Some(format!("+{}", migration.version.text())),
+            EventKind::StepFinished { migration, .. } => Some(format!("-{}", migration.version.text())),
+            _ => None,
+        })
+        .collect();
+    let (both, rest) = steps[2..].split_at(4);
+    assert_eq!(steps[..2], ["+000", "-000"]);
+    let mut begun = [both[0].as_str(), both[1].as_str()];
+    begun.sort_unstable();
+    assert_eq!(begun, ["+001", "+002"]);
+    assert_eq!(rest, ["+003", "-003"]);
+    let dump = |database: &Database| testkit::catalogue_dump(&database.options(), &["cutover"]);
+    assert_eq!(dump(&serial), dump(&beside));
 }
 
 #[tokio::test]

@@ -213,6 +213,32 @@ async fn some_run_alone() {
     }
 }
 
+/// Steps that began before the first one ended.
+fn begun_together(run: &Run) -> usize {
+    let ends = |event: &RunEvent| matches!(event.kind, EventKind::StepFinished { .. });
+    let before = run.events.iter().take_while(|event| !ends(event));
+    before.filter(|event| matches!(event.kind, EventKind::StepStarted { .. })).count()
+}
+
+/// Where the server puts several processes on one index, two at once would only be in each other's way.
+#[tokio::test]
+async fn the_parallel_workers_of_the_server_count() {
+    let project =
+        project(&[("V1__a.sql", "CREATE INDEX a_n ON a (n);"), ("V2__b.sql", "CREATE INDEX b_n ON b (n);")]);
+    for (workers, rows, together) in [(2, 60_000, 1), (0, 60_000, 2), (2, 10, 2)] {
+        let database = two_tables();
+        database.run(&format!(
+            "INSERT INTO a SELECT generate_series(1, {rows}); INSERT INTO b SELECT generate_series(1, {rows});
+             SET max_parallel_maintenance_workers = 0; ANALYZE a; ANALYZE b;
+             UPDATE pg_class SET relpages = 2000 WHERE relname IN ('a', 'b') AND {rows} > 10;
+             ALTER DATABASE {} SET max_parallel_maintenance_workers = {workers}",
+            database.name()
+        ));
+        let run = completes_with(&project, &database.options(), &jobs(2)).await;
+        assert_eq!(begun_together(&run), together, "{workers} workers, {rows} rows");
+    }
+}
+
 /// Nothing begins beside or behind a stop.
 #[tokio::test]
 async fn a_stop_ends_all_sessions() {

@@ -13,7 +13,7 @@ use crate::Failure;
 
 const ROUNDS: usize = 7;
 
-fn cutover(label: &str, folder: &Path, flags: &[&'static str]) -> Result<Contender, Failure> {
+pub(super) fn cutover(label: &str, folder: &Path, flags: &[&'static str]) -> Result<Contender, Failure> {
     let program = beside("cutover")?;
     let (folder, flags) = (folder.to_owned(), flags.to_vec());
     Ok(Contender::new(label, move |url| {
@@ -37,7 +37,11 @@ fn floor(name: &'static str, folder: &Path) -> Result<Contender, Failure> {
 pub(crate) fn tables() -> Result<(), Failure> {
     let folder = corpus::folder("tables", Kind::Tables, 1000)?;
     let sqlx = corpus::sqlx_folder("tables", Kind::Tables, 1000)?;
-    let mut contenders = vec![floor("apply", &folder)?, cutover("cutover", &folder, &[])?];
+    let mut contenders = vec![
+        floor("apply", &folder)?,
+        cutover("cutover", &folder, &[])?,
+        cutover("cutover --jobs 2", &folder, &["--jobs", "2"])?,
+    ];
     contenders.extend(peers::refinery(&folder)?);
     contenders.extend(peers::sqlx(&sqlx)?);
     let server = server(false)?;
@@ -55,6 +59,7 @@ pub(crate) fn trivial() -> Result<(), Failure> {
         floor("apply", &folder)?,
         cutover("cutover", &folder, &[])?,
         cutover("cutover --durable-each", &folder, &["--durable-each"])?,
+        cutover("cutover --jobs 2", &folder, &["--jobs", "2"])?,
     ];
     contenders.extend(peers::refinery(&folder)?);
     contenders.extend(peers::sqlx(&sqlx)?);

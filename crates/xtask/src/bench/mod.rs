@@ -4,6 +4,7 @@
 mod apply;
 mod corpus;
 mod digest;
+mod jobs;
 mod large_file;
 mod measure;
 mod peers;
@@ -53,11 +54,12 @@ pub(crate) fn server(on_disk: bool) -> Result<Sandbox, Failure> {
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, Bench); 5] = [
+    let all: [(&str, Bench); 6] = [
         ("apply-tables", apply::tables),
         ("apply-trivial", apply::trivial),
         ("no-op", apply::no_op),
         ("digest", digest::run),
+        ("jobs", jobs::run),
         ("large-file", large_file::run),
     ];
     for name in names {
