@@ -23,10 +23,12 @@ fn main() -> ExitCode {
         ["floor", name, rest @ ..] => floor::run(name, rest),
         ["test-majors", arguments @ ..] => majors::run(arguments),
         ["locks", names @ ..] => locks::run(names),
-        _ => Err("usage: xtask bench [apply-tables|apply-trivial|no-op|digest|jobs|large-file]…\n\
+        _ => Err(
+            "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|digest|jobs|large-file]…\n\
                   \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…\n\
                   \x20      xtask locks [PART OF A COMMAND'S NAME]…"
-            .into()),
+                .into(),
+        ),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use cutover::Project;
-use cutover::apply::ApplyError;
+use cutover::apply::{ApplyError, Request};
 use cutover::run::{EventKind, Outcome, Run};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 
-use crate::support::{OBJECTS, RUNNERS, apply, project, session, until, value};
+use crate::support::{OBJECTS, RUNNERS, apply, apply_with, project, session, until, value};
 
 /// Inserts go into a table without any key, so that a second run of one would show.
 pub(crate) const FILES: &[(&str, &str)] = &[
@@ -73,7 +73,11 @@ pub(crate) async fn contents(session: &mut Session) -> String {
 
 /// What an undisturbed run leaves.
 pub(crate) async fn undisturbed(options: &ConnectOptions) -> String {
-    let run = apply(&checked_project(), options).await.unwrap();
+    undisturbed_with(options, &Request::default()).await
+}
+
+pub(crate) async fn undisturbed_with(options: &ConnectOptions, request: &Request) -> String {
+    let run = apply_with(&checked_project(), options, request).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::Completed));
     contents(&mut session(options).await).await
 }

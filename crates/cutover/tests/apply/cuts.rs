@@ -7,20 +7,27 @@ use cutover_postgres::connect::ConnectOptions;
 use testkit::proxy::{Direction, How, Message, Point, Scope, When};
 use testkit::{Database, Proxy, catalogue_dump, database};
 
-use crate::checked::{agree, checked_project, empty, next_run_completes, told_the_truth, undisturbed};
-use crate::support::{Gate, apply, completes, failure, project, session, until};
+use crate::checked::{
+    agree, checked_project, empty, next_run_completes, told_the_truth, undisturbed, undisturbed_with,
+};
+use crate::support::{Gate, apply, apply_with, completes, failure, project, session, until};
+use cutover::apply::Request;
 use cutover::run::Outcome;
+
+/// Where, how, and which connections.
+type Cut = (Point, How, Scope);
 
 /// Everything that is asked after one cut. Says whether the cut happened: how many questions the monitor asks
 /// depends on how long the worker takes, so a late message of one run may be missing in another.
-fn cut_at(point: Point, how: How, scope: Scope, database: &Database, expected: &str) -> bool {
+fn cut_at((point, how, scope): Cut, jobs: usize, database: &Database, expected: &str) -> bool {
     let proxy = Proxy::start(database.server());
     proxy.cut(point, how, scope);
     let (direct, through): (ConnectOptions, ConnectOptions) =
         (database.options(), proxy.server().options(database.name()));
     let what = format!("{point:?} {how:?} {scope:?}");
     run_async(async {
-        let result = apply(&checked_project(), &through).await;
+        let request = Request { jobs, ..Request::default() };
+        let result = apply_with(&checked_project(), &through, &request).await;
         let mut session = session(&direct).await;
         let aftermath = agree(&mut session, &what).await;
         told_the_truth(&result, &aftermath, &what);
@@ -36,10 +43,15 @@ pub(crate) fn run_async<T>(work: impl Future<Output = T>) -> T {
 
 /// The messages of an undisturbed run, and what it leaves.
 fn learn() -> (Vec<Message>, String) {
+    learn_of(1)
+}
+
+fn learn_of(jobs: usize) -> (Vec<Message>, String) {
     let database = database();
     let proxy = Proxy::start(database.server());
     let through = proxy.server().options(database.name());
-    let expected = run_async(async { undisturbed(&through).await });
+    let request = Request { jobs, ..Request::default() };
+    let expected = run_async(async { undisturbed_with(&through, &request).await });
     let dump = catalogue_dump(&database.options(), &["cutover"]);
     let direct = testkit::database();
     run_async(async { undisturbed(&direct.options()).await });
@@ -50,7 +62,11 @@ fn learn() -> (Vec<Message>, String) {
 }
 
 /// Works off all points on two threads with a database each.
-fn sweep(points: Vec<(Point, How, Scope)>, expected: &str) {
+fn sweep(points: Vec<Cut>, expected: &str) {
+    sweep_with(1, points, expected);
+}
+
+fn sweep_with(jobs: usize, points: Vec<Cut>, expected: &str) {
     let total = points.len();
     let started = Instant::now();
     let queue = Mutex::new(points);
@@ -60,8 +76,8 @@ fn sweep(points: Vec<(Point, How, Scope)>, expected: &str) {
             scope.spawn(|| {
                 let database = database();
                 loop {
-                    let Some((point, how, all)) = queue.lock().unwrap().pop() else { break };
-                    if cut_at(point, how, all, &database, expected) {
+                    let Some(cut) = queue.lock().unwrap().pop() else { break };
+                    if cut_at(cut, jobs, &database, expected) {
                         *hits.lock().unwrap() += 1;
                     }
                 }
@@ -70,7 +86,9 @@ fn sweep(points: Vec<(Point, How, Scope)>, expected: &str) {
     });
     let hits = *hits.lock().unwrap();
     println!("{hits} of {total} cuts happened, {:.1} s", started.elapsed().as_secs_f64());
-    assert!(hits * 10 >= total * 8, "only {hits} of {total} cuts happened");
+    // On several sessions, who does what differs from run to run.
+    let fewest = if jobs == 1 { 8 } else { 5 };
+    assert!(hits * 10 >= total * fewest, "only {hits} of {total} cuts happened");
 }
 
 #[test]
@@ -111,14 +129,25 @@ impl Random {
 #[test]
 fn other_ways_to_lose_connections() {
     let (messages, expected) = learn();
+    sweep(sample(&messages, 40), &expected);
+}
+
+/// Some of the connections are lost while others work on.
+#[test]
+fn connections_lost_side_by_side() {
+    let (messages, expected) = learn_of(3);
+    sweep_with(3, sample(&messages, 60), &expected);
+}
+
+fn sample(messages: &[Message], count: usize) -> Vec<Cut> {
     let mut random = Random::new();
-    let points = (0..40).map(|_| {
+    let points = (0..count).map(|_| {
         let message = messages[random.below(messages.len())];
         let when = [When::Before, When::Inside, When::After][random.below(3)];
         let how = [How::Close, How::Reset][random.below(2)];
         (message.point(when), how, [Scope::One, Scope::All][random.below(2)])
     });
-    sweep(points.collect(), &expected);
+    points.collect()
 }
 
 /// The next run does not wait until the server has noticed that the first one's connections are gone.

@@ -37,13 +37,19 @@ fn upto(version: usize) -> Project {
     project(&files)
 }
 
+/// How often the server is stopped: `CUTOVER_TEST_STOPS` times, or 20.
+fn rounds() -> usize {
+    std::env::var("CUTOVER_TEST_STOPS").map_or(20, |stops| stops.parse().unwrap())
+}
+
 /// The server is stopped as a crash would, right after success was reported, again and again.
 #[tokio::test]
 async fn everything_acknowledged_survives_a_crash_of_the_server() {
     let mut server = server();
-    for round in 1..=20 {
+    for round in 1..=rounds() {
         let options = server.options("postgres");
-        let run = apply(&upto(round * 2), &options).await.unwrap();
+        let request = Request { jobs: 1 + round % 2, ..Request::default() };
+        let run = apply_with(&upto(round * 2), &options, &request).await.unwrap();
         assert_eq!(run.outcome, Some(Outcome::Completed), "{}", crate::support::failure(&run));
         server.stop_immediately();
         server.restart().unwrap();

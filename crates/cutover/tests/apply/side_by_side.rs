@@ -9,10 +9,11 @@ use cutover::run::{EventKind, EventSink, Outcome, Run, RunEvent};
 use cutover::stop::Stop;
 use cutover_postgres::connect::ConnectOptions;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use testkit::{Database, catalogue_dump, database, role};
 use tokio::sync::mpsc;
 
+use crate::cuts::run_async;
 use crate::support::{
     APPLIED, RUNNERS, apply, apply_watched, apply_with, failure, finished, project, session, soon, until,
     value,
@@ -350,22 +351,31 @@ fn everything(database: &Database) -> String {
 }
 
 /// The oracle is PostgreSQL's own dump: whatever ran beside what, it is as after one another.
+fn check(choices: &[(u8, u8, u8)]) -> Result<(), TestCaseError> {
+    let files = random_project(choices);
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let project = project(&files);
+    let (serial, beside) = (database(), database());
+    run_async(completes_with(&project, &serial.options(), &jobs(1)));
+    run_async(completes_with(&project, &beside.options(), &jobs(4)));
+    prop_assert_eq!(everything(&serial), everything(&beside), "{:?}", files);
+    Ok(())
+}
+
+fn random_projects(cases: u32, size: std::ops::Range<usize>) {
+    let config = Config { cases, max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
+    let choices = proptest::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), size);
+    TestRunner::new(config)
+        .run(&choices, |choices| check(&choices))
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
 #[test]
 fn the_catalogue_is_that_of_one_after_the_other() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let config = Config { cases: 12, max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
-    let choices = proptest::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 4..24);
-    TestRunner::new(config)
-        .run(&choices, |choices| {
-            let files = random_project(&choices);
-            let files: Vec<(&str, &str)> =
-                files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-            let project = project(&files);
-            let (serial, beside) = (database(), database());
-            runtime.block_on(completes_with(&project, &serial.options(), &jobs(1)));
-            runtime.block_on(completes_with(&project, &beside.options(), &jobs(4)));
-            prop_assert_eq!(everything(&serial), everything(&beside), "{:?}", files);
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    random_projects(12, 4..24);
+}
+
+#[test]
+fn so_it_is_for_five_hundred_migrations() {
+    random_projects(1, 500..501);
 }

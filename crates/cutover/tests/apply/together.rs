@@ -1,5 +1,6 @@
 //! Many runners started together.
 
+use cutover::apply::Request;
 use cutover::run::Outcome;
 use cutover_postgres::connect::ConnectOptions;
 use futures_util::future::join_all;
@@ -7,7 +8,7 @@ use testkit::{Database, database};
 
 use crate::checked::{self, agree, contents, undisturbed};
 use crate::kills::{process, said};
-use crate::support::{Folder, apply, named_project, session};
+use crate::support::{APPLIED, BUILD_WAITS, Folder, apply, apply_with, named_project, session, soon, until};
 
 const RUNNERS: usize = 20;
 
@@ -38,6 +39,41 @@ async fn twenty_runners_in_one_process_apply_everything_once() {
     let mut session = session(&options).await;
     assert_eq!(agree(&mut session, "together").await.applied.len(), checked::FILES.len());
     assert_eq!(contents(&mut session).await, expected);
+    assert_no_deadlock(&database);
+}
+
+/// A concurrent build waits for everybody's old snapshot, while nineteen others wait for the runner.
+#[tokio::test]
+async fn twenty_runners_behind_an_old_snapshot() {
+    let database = database();
+    let options = database.options();
+    let project = named_project(
+        "p",
+        &[
+            ("V1__t.sql", "CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 100);"),
+            ("V2__i.sql", "CREATE INDEX CONCURRENTLY t_n ON t (n);"),
+            ("V3__t.sql", "ALTER TABLE t ADD m int;"),
+            ("V4__i.sql", "CREATE UNIQUE INDEX CONCURRENTLY t_nm ON t (n, m);"),
+        ],
+    );
+    let mut old = session(&options).await;
+    old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").await.unwrap();
+    let request = |n: usize| Request { jobs: 1 + n % 2, ..Request::default() };
+    let requests: Vec<Request> = (0..RUNNERS).map(request).collect();
+    let all = join_all(requests.iter().map(|request| apply_with(&project, &options, request)));
+    let releasing = async {
+        until(&mut session(&options).await, BUILD_WAITS, "1").await;
+        old.execute("COMMIT").await.unwrap();
+    };
+    let (runs, ()) = soon(async { tokio::join!(all, releasing) }).await;
+    let outcomes: Vec<_> = runs.into_iter().map(|run| run.unwrap().outcome.unwrap()).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Completed).count(), 1, "{outcomes:?}");
+    assert!(outcomes.iter().all(|o| matches!(o, Outcome::Completed | Outcome::NothingToDo)), "{outcomes:?}");
+    assert_eq!(database.value(APPLIED), "1 2 3 4");
+    let indexes = "SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ', ' ORDER BY 1) FROM (
+        SELECT indexrelid::regclass::text::regclass, indisvalid FROM pg_index WHERE indrelid = 't'::regclass) AS i";
+    let indexes = indexes.replace("ORDER BY 1", "ORDER BY indexrelid::text");
+    assert_eq!(database.value(&indexes), "t_n true, t_nm true");
     assert_no_deadlock(&database);
 }
 

@@ -51,6 +51,25 @@ pub(crate) fn tables() -> Result<(), Failure> {
     Ok(())
 }
 
+/// 1,000 files with a table and an index each in ten chains of foreign keys, in memory.
+pub(crate) fn chains() -> Result<(), Failure> {
+    let folder = corpus::folder("chains", Kind::Chains, 1000)?;
+    let contenders = [
+        floor("apply", &folder)?,
+        cutover("cutover", &folder, &[])?,
+        cutover("cutover --jobs 2", &folder, &["--jobs", "2"])?,
+    ];
+    let server = server(false)?;
+    let mut rows = fresh_databases(&server, &contenders)?;
+    let bounds = [Bound { label: "cutover --jobs 2", at_most: 0.9 }];
+    measure::report(
+        "apply 1,000 files, a table and an index each, in ten chains (in memory)",
+        &mut rows,
+        &bounds,
+    );
+    Ok(())
+}
+
 /// 1,000 files without relation files, on a disk that is waited for.
 pub(crate) fn trivial() -> Result<(), Failure> {
     let folder = corpus::folder("trivial", Kind::Trivial, 1000)?;

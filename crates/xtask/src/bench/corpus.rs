@@ -10,6 +10,8 @@ use crate::Failure;
 pub(crate) enum Kind {
     /// A table and an index each.
     Tables,
+    /// A table and an index each, each table with a key to the one ten files before: ten chains.
+    Chains,
     /// A statement that touches no relation file.
     Trivial,
 }
@@ -48,6 +50,16 @@ fn text(kind: Kind, n: usize) -> String {
             "CREATE TABLE step_{n} (\n    id bigint PRIMARY KEY,\n    name text NOT NULL,\n    made_at timestamptz NOT NULL DEFAULT now()\n);\n\
              CREATE INDEX step_{n}_name ON step_{n} (name);\n"
         ),
+        Kind::Chains => {
+            let parent = match n.checked_sub(10) {
+                Some(parent) if parent > 0 => format!(" REFERENCES step_{parent}"),
+                _ => String::new(),
+            };
+            format!(
+                "CREATE TABLE step_{n} (\n    id bigint PRIMARY KEY,\n    before bigint{parent},\n    name text NOT NULL\n);\n\
+                 CREATE INDEX step_{n}_name ON step_{n} (name);\n"
+            )
+        }
         Kind::Trivial => format!("COMMENT ON SCHEMA public IS 'step {n}';\n"),
     }
 }

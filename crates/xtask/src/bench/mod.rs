@@ -54,8 +54,9 @@ pub(crate) fn server(on_disk: bool) -> Result<Sandbox, Failure> {
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, Bench); 6] = [
+    let all: [(&str, Bench); 7] = [
         ("apply-tables", apply::tables),
+        ("apply-chains", apply::chains),
         ("apply-trivial", apply::trivial),
         ("no-op", apply::no_op),
         ("digest", digest::run),
