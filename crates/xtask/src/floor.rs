@@ -15,9 +15,12 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS floor_history (version text PR
                        applied_at timestamptz NOT NULL DEFAULT now())";
 
 /// Runs one floor: `apply FOLDER URL`, `no-op FOLDER URL`, `scan TABLE URL`, `md5 TABLE URL`, or what is
-/// measured against the last two, `digest TABLE URL`.
+/// measured against the last two, `digest TABLE URL`; `parse FOLDER -` needs no server.
 pub(crate) fn run(name: &str, arguments: &[&str]) -> Result<(), Failure> {
     let [subject, url] = arguments else { return Err("usage: xtask floor NAME SUBJECT URL".into()) };
+    if *name == *"parse" {
+        return parse(Path::new(subject));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if *name == *"digest" {
         return runtime.block_on(digest(subject, url));
@@ -45,6 +48,30 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Result<(), Failure> {
         driver.await??;
         Ok(())
     })
+}
+
+/// Parses every file of a folder, on two threads.
+fn parse(folder: &Path) -> Result<(), Failure> {
+    let files: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    let failed = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for half in files.chunks(files.len().div_ceil(2).max(1)) {
+            let failed = &failed;
+            scope.spawn(move || {
+                for path in half {
+                    let text = std::fs::read_to_string(path).unwrap_or_default();
+                    if cutover_analysis::sql::parse(&text).is_err() {
+                        failed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    match failed.into_inner() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} files cannot be parsed").into()),
+    }
 }
 
 /// Not a floor but what is measured against them: the product's digest, in a process of its own.

@@ -1,11 +1,13 @@
 //! Chores that are not part of the product: `xtask bench` measures beside floors and peers, `xtask test-majors` runs
-//! the tests on every major version of the server, `xtask locks` measures what commands lock.
+//! the tests on every major version of the server, `xtask locks` measures what commands lock, `xtask corpus` generates a large
+//! project.
 //!
 //! The floors run as processes of their own (`xtask floor …`), like everything they are compared with.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod corpus;
 mod floor;
 mod locks;
 mod majors;
@@ -20,11 +22,13 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["bench", names @ ..] => bench::run(names),
+        ["corpus", arguments @ ..] => corpus::run(arguments),
         ["floor", name, rest @ ..] => floor::run(name, rest),
         ["test-majors", arguments @ ..] => majors::run(arguments),
         ["locks", names @ ..] => locks::run(names),
         _ => Err(
-            "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|digest|jobs|large-file]…\n\
+            "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|analysis|digest|jobs|large-file]…\n\
+                  \x20      xtask corpus FOLDER [MEGABYTES [SEED]]\n\
                   \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…\n\
                   \x20      xtask locks [PART OF A COMMAND'S NAME]…"
                 .into(),

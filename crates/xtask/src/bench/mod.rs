@@ -1,6 +1,7 @@
 //! Whole processes measured in turn on one server, round by round, so that a machine that gets slower meanwhile slows
 //! them all; medians, and ratios to the first one, the floor.
 
+mod analysis;
 mod apply;
 mod corpus;
 mod digest;
@@ -54,11 +55,12 @@ pub(crate) fn server(on_disk: bool) -> Result<Sandbox, Failure> {
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, Bench); 7] = [
+    let all: [(&str, Bench); 8] = [
         ("apply-tables", apply::tables),
         ("apply-chains", apply::chains),
         ("apply-trivial", apply::trivial),
         ("no-op", apply::no_op),
+        ("analysis", analysis::run),
         ("digest", digest::run),
         ("jobs", jobs::run),
         ("large-file", large_file::run),
