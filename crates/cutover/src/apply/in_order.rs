@@ -53,7 +53,7 @@ pub(super) async fn run(
     let checked = |index: usize| work.has_preconditions(index);
     let mut rest = steps;
     while let Some((first, others)) = rest.split_first() {
-        if tools.watch.stop().is_requested() {
+        if !tools.watch.may_begin() {
             return Ok(Outcome::Interrupted);
         }
         keep_lock(first, tools).await.map_err(|failure| (first.index, failure))?;

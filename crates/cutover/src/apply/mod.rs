@@ -224,15 +224,14 @@ async fn apply_to_its_end(
     let lanes = request.jobs.clamp(1, built.pending().count().max(1));
     let mut workers =
         preflight::workers(project, options, request, &id, token, &mut monitor, lanes, *phase).await?;
-    preflight::nothing_missing(project, &built, &mut workers[0].session).await?;
     let work = Work { project, options, built: &built, crash: &crash };
-    let tasks = if lanes > 1 { Some(beside::tasks(&work, &mut workers[0]).await?) } else { None };
+    let tasks = tasks(&work, &mut workers).await?;
     phase.recording();
     monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
     begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
     *phase = Phase::Begun;
-    let mut prepared = prepare(project, &built, options, request, &stop, &mut monitor, &mut recorder).await;
-    let outcome = match &mut prepared {
+    let prepared = prepare(project, &built, options, request, &stop, &mut monitor, &mut recorder).await;
+    let outcome = match &prepared {
         Ok(Prepared::Interrupted) => Outcome::Interrupted,
         Ok(Prepared::Ready) => {
             let shared = Mutex::new(monitor);
@@ -240,19 +239,12 @@ async fn apply_to_its_end(
             let ended;
             (workers, ended) = run_steps(&work, lanes, tasks).await;
             monitor = shared.into_inner();
-            match ended {
-                Ok(outcome) => outcome,
-                Err(failures) => {
-                    fail_all(project, failures, options, (&id, token), request, &mut recorder).await
-                }
-            }
+            outcome_of(ended, &work, (&id, token), request, &mut recorder).await
         }
         // The error itself is the caller's; the journal says that the run is over.
         Err(_) => Outcome::FailedClean,
     };
-    for worker in workers {
-        worker.session.close().await;
-    }
+    close(workers).await;
     let ended = finish(&mut monitor, &id, outcome, &mut recorder).await;
     monitor.close().await;
     prepared?;
@@ -501,6 +493,18 @@ async fn store(session: &mut Session, record: &str, recorder: &mut Recorder<'_>)
     }
 }
 
+async fn close(workers: Vec<Worker>) {
+    for worker in workers {
+        worker.session.close().await;
+    }
+}
+
+/// What may run beside what, where there are several sessions. Nothing that is needed is missing.
+async fn tasks(work: &Work<'_>, workers: &mut [Worker]) -> Result<Option<Vec<beside::Task>>, ApplyError> {
+    preflight::nothing_missing(work.project, work.built, &mut workers[0].session).await?;
+    Ok(if workers.len() > 1 { Some(beside::tasks(work, &mut workers[0]).await?) } else { None })
+}
+
 /// Runs the steps, one after the other or, with tasks, side by side. Gives the sessions back.
 async fn run_steps(
     work: &Work<'_>,
@@ -518,15 +522,18 @@ async fn run_steps(
     beside::run(work, lanes, tasks).await
 }
 
-/// Tells of the steps that failed. Several do where several ran side by side: how the run ended is what weighs most.
-async fn fail_all(
-    project: &Project,
-    mut failures: Vec<(usize, StepFailure)>,
-    options: &ConnectOptions,
+/// How the run ended; tells of the steps that failed. Several do where several ran side by side: what weighs most counts.
+async fn outcome_of(
+    ended: Result<Outcome, Vec<(usize, StepFailure)>>,
+    work: &Work<'_>,
     run: (&str, i64),
     request: &Request,
     recorder: &mut Recorder<'_>,
 ) -> Outcome {
+    let mut failures = match ended {
+        Ok(outcome) => return outcome,
+        Err(failures) => failures,
+    };
     failures.sort_by_key(|(index, _)| *index);
     let weight = |outcome: Outcome| match outcome {
         Outcome::NeedsDecision => 4,
@@ -537,8 +544,8 @@ async fn fail_all(
     };
     let mut worst = Outcome::Interrupted;
     for (index, failure) in failures {
-        let migration = &project.migrations[index];
-        let outcome = fail(project, migration, failure, options, run, request, recorder).await;
+        let migration = &work.project.migrations[index];
+        let outcome = fail(work.project, migration, failure, work.options, run, request, recorder).await;
         if weight(outcome) > weight(worst) {
             worst = outcome;
         }

@@ -101,7 +101,7 @@ pub(super) async fn run(
 /// No stop is asked for, and the session that holds the runner's lock is there; where it is not, the caller takes the
 /// lock again or ends the run.
 fn may_go_on(tools: &mut Tools<'_, '_, '_>) -> bool {
-    !tools.watch.stop().is_requested() && tools.watch.monitor_is_there()
+    tools.watch.may_begin() && tools.watch.monitor_is_there()
 }
 
 /// Sends a step.

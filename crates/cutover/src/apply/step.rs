@@ -296,7 +296,7 @@ impl Step<'_> {
 
     /// The lock timeout of the transaction of the next step, where one is sure to follow.
     pub(super) fn opens_next(&self, tools: &Tools<'_, '_, '_>) -> Option<Duration> {
-        (self.next_is_transactional && !tools.watch.stop().is_requested())
+        (self.next_is_transactional && tools.watch.may_begin())
             .then(|| lock_timeout(1, self.config.lock_timeout))
     }
 

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use cutover_postgres::session::{CancelToken, Row};
@@ -42,6 +42,8 @@ pub(super) struct Watch<'a> {
     pub(super) longest_block: Option<Duration>,
     /// Set when `longest_block` was the reason of the cancel.
     pub(super) gave_up: bool,
+    /// Set when a step that ran beside this one has failed: nothing new is to begin.
+    halt: Option<&'a AtomicBool>,
     /// Requests to cancel are not heard: what is being done undoes what a cancelled statement left.
     pub(super) deaf: bool,
 }
@@ -50,7 +52,26 @@ impl<'a> Watch<'a> {
     /// `secrets` are starred in the queries of sessions in the way.
     pub(super) fn new(monitor: &'a Mutex<Monitor>, stop: &'a Stop, secrets: Secrets) -> Self {
         let blockers = Vec::new();
-        Self { monitor, stop, secrets, blockers, longest_block: None, gave_up: false, deaf: false }
+        Self {
+            monitor,
+            stop,
+            secrets,
+            blockers,
+            longest_block: None,
+            gave_up: false,
+            halt: None,
+            deaf: false,
+        }
+    }
+
+    /// Lets steps that run beside these keep a next one from beginning.
+    pub(super) fn halted_by(self, halt: &'a AtomicBool) -> Self {
+        Self { halt: Some(halt), ..self }
+    }
+
+    /// Whether another step may begin.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.stop.is_requested() && !self.halt.is_some_and(|halt| halt.load(Ordering::Relaxed))
     }
 
     /// Starts a new count of blockers.

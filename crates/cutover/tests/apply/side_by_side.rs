@@ -148,6 +148,31 @@ async fn what_was_overtaken_is_applied_by_the_next_run() {
     assert_eq!(finished(&run), ["1", "3"]);
 }
 
+/// What a session was given to do after the step at hand is not begun once another one has failed.
+#[tokio::test]
+async fn nothing_begins_after_a_failure() {
+    let database = two_tables();
+    let options = database.options();
+    let project = project(&[
+        ("V1__a.sql", "ALTER TABLE a ADD n int;"),
+        ("V2__b.sql", "COMMENT ON TABLE b IS 'm';"),
+        ("V3__b.sql", "COMMENT ON TABLE b IS 'o';"),
+        ("V4__b.sql", "COMMENT ON TABLE b IS 'p';"),
+    ]);
+    let mut holder = session(&options).await;
+    holder.execute("BEGIN; LOCK TABLE b IN SHARE MODE").await.unwrap();
+    let (run, ()) = apply_and(&project, &options, &jobs(2), async |mut told| {
+        // The first one fails at once.
+        for _ in 0..5 {
+            hears(&mut told, &["waits 2"]).await;
+        }
+        holder.execute("COMMIT").await.unwrap();
+    })
+    .await;
+    assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run));
+    assert_eq!(database.value(APPLIED), "2");
+}
+
 /// A file that comes later below what is applied is as out of order as ever.
 #[tokio::test]
 async fn only_what_the_run_had_planned_counts_as_overtaken() {

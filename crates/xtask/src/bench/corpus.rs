@@ -36,7 +36,7 @@ pub(crate) fn sqlx_folder(name: &str, kind: Kind, count: usize) -> Result<PathBu
     Ok(folder)
 }
 
-fn rewrite(folder: &Path) -> Result<(), Failure> {
+pub(super) fn rewrite(folder: &Path) -> Result<(), Failure> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }

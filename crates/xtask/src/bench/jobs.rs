@@ -16,7 +16,7 @@ const ROWS: u32 = 2_000_000;
 
 pub(crate) fn run() -> Result<(), Failure> {
     let files = folder()?.join("indexes");
-    std::fs::create_dir_all(&files)?;
+    super::corpus::rewrite(&files)?;
     for n in 1..=TABLES {
         let name = format!("V{n}__index.sql");
         std::fs::write(files.join(name), format!("CREATE INDEX t{n}_name ON t{n} (name);\n"))?;

@@ -6,6 +6,8 @@
 mod schedule;
 mod tasks;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cutover_postgres::session::Failure;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -59,9 +61,10 @@ pub(super) async fn run(
     let Lanes { workers, monitor, stop, recorder } = lanes;
     let steps = in_order::steps(work);
     let mut schedule = Schedule::new(tasks, workers.len());
+    let halt = AtomicBool::new(false);
     let lane = |worker| Lane {
         worker,
-        watch: Watch::new(monitor, stop, recorder.secrets().clone()),
+        watch: Watch::new(monitor, stop, recorder.secrets().clone()).halted_by(&halt),
         recorder: recorder.beside(),
     };
     let mut idle: Vec<Lane<'_, '_>> = workers.into_iter().map(lane).collect();
@@ -85,7 +88,10 @@ pub(super) async fn run(
         match ended {
             Ok(Outcome::Completed) => schedule.done(&batch),
             Ok(other) => outcome = other,
-            Err(failure) => failures.push(failure),
+            Err(failure) => {
+                halt.store(true, Ordering::Relaxed);
+                failures.push(failure);
+            }
         }
     }
     drop(running);
