@@ -20,6 +20,7 @@ pub(crate) mod pooler;
 mod preflight;
 mod recorder;
 mod refusals;
+pub(crate) mod search_path;
 mod step;
 mod watch;
 mod worker;
@@ -212,7 +213,7 @@ async fn apply_to_its_end(
         return Ok(nothing_to_do(run, recorder));
     }
     let mut worker = preflight::worker(project, options, request, &id, token, &mut monitor, *phase).await?;
-    preflight::nothing_missing(project, &built, &mut worker.session).await?;
+    preflight::ready(project, &built, &mut worker.session).await?.into_result()?;
     phase.recording();
     monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
     begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
@@ -389,7 +390,7 @@ async fn read_and_plan(
     let read = if request.plan.is_some() { Read::Pending } else { Read::Work };
     let (built, refused) =
         build::build_leniently(project, history, &request.selection, Some(target), read, known)?;
-    let built = built.renumbering(renumbered);
+    let built = built.renumbering(renumbered).guarding(found);
     refusals.note_plan(&built, refused, request);
     refusals.note(still_holds(project, &built, request, monitor).await?);
     Ok((built, refusals))
