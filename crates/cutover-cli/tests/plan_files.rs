@@ -185,6 +185,30 @@ fn a_script_is_read_as_it_was_written() {
     assert_eq!(place.database().value("SELECT to_regclass('escaped') IS NULL"), "t");
 }
 
+/// Names without a schema must not lead to the history, whoever runs what was planned.
+#[test]
+fn a_search_path_that_leads_to_the_history_is_refused_by_all() {
+    let place = place();
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    place.database().run(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = \"Mine\", cutover', current_database()); END $$",
+    );
+    let why = "schema cutover, which holds the history, is in the search path";
+    let words =
+        [why, "\"Mine\", cutover, set for database ", "hint: ALTER DATABASE ", "SET search_path = \"Mine\""];
+    for arguments in [&["plan"][..], &["apply", "--dry-run"], &["apply"]] {
+        says(&place.run(arguments).ends_with(2), &words);
+    }
+    let ran = psql(&place, "plan.sql");
+    assert_eq!(ran.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&ran.stderr).contains(why));
+    assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    place
+        .database()
+        .run("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET search_path', current_database()); END $$");
+    assert!(psql(&place, "plan.sql").status.success());
+}
+
 #[test]
 fn what_only_a_run_does_is_not_handed_over() {
     let place = place();

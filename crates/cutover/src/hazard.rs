@@ -97,7 +97,9 @@ pub const HAZARDS: [Hazard; 11] = [
     },
     Hazard {
         code: OWN_SCHEMA,
-        meaning: "A statement creates, changes, drops or writes something in schema cutover, which holds the history.",
+        meaning: "A statement creates, changes, drops, writes, locks, grants on or builds on something in schema cutover, \
+                  which holds the history, puts that schema into a search path, or drops or gives away all that its owner \
+                  owns. Reading it is allowed.",
         accepted: "The statement is run. What it does to the history is not looked at.",
         when: "For a repair that cutover itself has no verb for, best on a copy of the database first; also where \
                GRANTs on the schema are migrations.",

@@ -7,7 +7,7 @@ use cutover_analysis::effects::{Context, Retry};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 
-use crate::apply::ApplyError;
+use crate::apply::{ApplyError, search_path};
 use crate::catalog::{self, Objects};
 use crate::history::differences::{self, Difference};
 use crate::history::records::{History, Kept};
@@ -39,6 +39,8 @@ pub struct Inspection {
     pub checks: Problems,
     /// What is probably wrong, and is for the server to say: see [`verify::doubts`].
     pub doubts: Vec<Problem>,
+    /// That their search path leads to our own tables, where [`look_closer`] was asked.
+    pub search_path: Option<String>,
     /// What pending migrations need and nobody provides, where [`look_closer`] was asked.
     pub missing: Vec<Missing>,
     /// Their preconditions, where [`look_closer`] was asked.
@@ -69,6 +71,7 @@ impl Inspection {
             refused,
             checks,
             doubts,
+            search_path: None,
             missing: Vec::new(),
             preconditions: Vec::new(),
         }
@@ -103,7 +106,8 @@ impl Inspection {
             .map(|error| Stop { text: error.to_string(), configuration: error.is_of_the_request() });
         let stop = |configuration: bool| move |text: String| Stop { text, configuration };
         let others = changed.chain(self.undecided()).chain(scripts).chain(missing).chain(preconditions);
-        checks.map(stop(true)).chain(refused).chain(others.map(stop(false)))
+        let path = self.search_path.iter().cloned();
+        checks.chain(path).map(stop(true)).chain(refused).chain(others.map(stop(false)))
     }
 }
 
@@ -172,7 +176,7 @@ pub async fn database(
     };
     let known = known(project, &history, session).await?;
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read, known)?;
-    let built = built.renumbering(renumbered);
+    let built = built.renumbering(renumbered).guarding(&found);
     let inspection = Inspection::new(project, Some(found), built, refused);
     Ok(Inspection { differences, described, ..inspection })
 }
@@ -217,6 +221,7 @@ pub async fn look_closer(
     let settings = vec![("default_transaction_read_only".to_owned(), "on".to_owned())];
     let startup = Startup { application_name: "cutover".to_owned(), settings, wait: None };
     let mut session = Session::connect(options, &startup).await?;
+    inspection.search_path = search_path::complaint(&mut session).await?;
     inspection.missing = prerequisites::missing(project, &inspection.built, &mut session).await?;
     // Checks that are written wrong are said already.
     inspection.preconditions =

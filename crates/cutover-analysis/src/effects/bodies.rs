@@ -7,6 +7,7 @@ use super::builder::Builder;
 use super::lock_mode::LockMode;
 use super::names;
 use super::relations;
+use super::unparsed;
 use super::walk::{self, Found};
 use crate::sql::{Piece, parse, plpgsql_body};
 
@@ -58,9 +59,13 @@ fn sql(body: &str, to: &mut Builder) {
                 let found = walk::find(&node);
                 locks_of(&found, to);
                 late(&found, "in a function", to);
+                touched(node, to);
             }
         }
-        Err(error) => to.late_opaque(format!("a body in SQL does not parse: {error}")),
+        Err(error) => {
+            to.late_opaque(format!("a body in SQL does not parse: {error}"));
+            touched_perhaps(body, to);
+        }
     }
 }
 
@@ -76,12 +81,14 @@ fn locks_of(found: &Found, to: &mut Builder) {
 fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
     if body.len() > LONGEST {
         to.late_opaque(format!("a body of {} bytes is not looked into", body.len()));
+        touched_perhaps(body, to);
         return;
     }
     let found = match plpgsql_body(head, body) {
         Ok(found) => found,
         Err(error) => {
             to.late_opaque(format!("a body in PL/pgSQL cannot be analysed: {error}"));
+            touched_perhaps(body, to);
             return;
         }
     };
@@ -90,6 +97,10 @@ fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
     }
     for (piece, text) in &found.pieces {
         let text = match piece {
+            Piece::Executed => {
+                executed(text, to);
+                continue;
+            }
             Piece::Statement => text.clone(),
             Piece::Expression => format!("SELECT {text}"),
             Piece::Assignment => match text.split_once(":=").or_else(|| text.split_once('=')) {
@@ -98,8 +109,43 @@ fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
             },
         };
         match parse(&text) {
-            Ok(parsed) => parsed.statements().for_each(|node| late(&walk::find(&node), why, to)),
-            Err(error) => to.late_opaque(format!("a part of a body cannot be analysed: {error}")),
+            Ok(parsed) => {
+                for node in parsed.statements() {
+                    late(&walk::find(&node), why, to);
+                    touched(node, to);
+                }
+            }
+            Err(error) => {
+                to.late_opaque(format!("a part of a body cannot be analysed: {error}"));
+                touched_perhaps(&text, to);
+            }
+        }
+    }
+}
+
+/// What a statement of a body will touch. As for the rest, a body is no statement that is run now.
+fn touched(node: &NodeEnum, to: &mut Builder) {
+    let mut within = Builder::default();
+    super::statement(node, &mut within);
+    to.handles_as(within);
+}
+
+/// The same of a text that cannot be read: all that it names with a schema.
+fn touched_perhaps(text: &str, to: &mut Builder) {
+    for object in unparsed::qualified(text) {
+        to.handles(&object);
+    }
+}
+
+/// What `EXECUTE` of one constant text will touch. A text that is put together is not known before it runs.
+fn executed(expression: &str, to: &mut Builder) {
+    let Some(text) = parse(&format!("SELECT {expression}")).ok().and_then(|parsed| walk::constant(&parsed))
+    else {
+        return;
+    };
+    if let Ok(parsed) = parse(&text) {
+        for node in parsed.statements() {
+            touched(node, to);
         }
     }
 }

@@ -67,7 +67,42 @@ impl Builder {
         self.effects.drops.push(object);
     }
 
+    /// An object that has to be there, and that is not only read.
     pub(super) fn needs(&mut self, object: ObjectRef, why: &str) {
+        self.handles(&object);
+        self.needs_to_read(object, why);
+    }
+
+    /// Something is done to the object, or it is built on.
+    pub(super) fn handles(&mut self, object: &ObjectRef) {
+        let placed = object.schema.is_some() || object.kind == ObjectKind::Schema;
+        if placed && !is_catalogue(object) && !self.effects.handles.contains(object) {
+            self.effects.handles.push(object.clone());
+        }
+    }
+
+    /// What a statement of a body touches when it runs.
+    pub(super) fn handles_as(&mut self, body: Self) {
+        let effects = body.effects;
+        for object in effects.touches() {
+            self.handles(object);
+        }
+        self.searches_in(effects.searched_schemas);
+        self.effects.disowns.extend(effects.disowns);
+    }
+
+    /// The objects of a role are dropped or given away.
+    pub(super) fn disowns(&mut self, role: ObjectRef) {
+        self.effects.disowns.push(role);
+    }
+
+    /// A search path gets these schemas.
+    pub(super) fn searches_in(&mut self, schemas: Vec<String>) {
+        self.effects.searched_schemas.extend(schemas);
+    }
+
+    /// An object that has to be there for being read, or for a signature: nothing comes to depend on it.
+    pub(super) fn needs_to_read(&mut self, object: ObjectRef, why: &str) {
         self.effects.references.push(Reference { object, why: why.to_owned(), by: None });
     }
 
@@ -77,6 +112,7 @@ impl Builder {
             [column] => format!("{}.{column}", table.name),
             columns => format!("{}.({})", table.name, columns.join(", ")),
         };
+        self.handles(&parent);
         self.effects.references.push(Reference { object: parent, why: FOREIGN_KEY.to_owned(), by: Some(by) });
     }
 
@@ -117,6 +153,13 @@ impl Builder {
         }
     }
 
+    /// As [`needs_to_read`](Self::needs_to_read), of a type.
+    pub(super) fn needs_type_to_read(&mut self, name: Option<&TypeName>, why: &str) {
+        if let Some(object) = name.and_then(names::type_object) {
+            self.needs_to_read(object, why);
+        }
+    }
+
     /// Everything a part of the statement mentions has to be there.
     pub(super) fn needs_all_in(&mut self, tree: &impl Walk, why: &str) -> Found {
         let mut found = find(tree);
@@ -130,8 +173,11 @@ impl Builder {
         for (objects, why) in lists {
             objects.retain(|object| !is_catalogue(object));
             for object in objects.iter() {
-                self.needs(object.clone(), why);
+                self.needs_to_read(object.clone(), why);
             }
+        }
+        for object in found.writes.iter().chain(&found.held) {
+            self.handles(object);
         }
         found
     }
@@ -191,6 +237,9 @@ impl Builder {
 
     /// A setting gets a value.
     pub(super) fn sets(&mut self, setting: Setting) {
+        if setting.name == "search_path" {
+            self.searches_in(setting.values.clone().unwrap_or_default());
+        }
         if !self.effects.settings.contains(&setting) {
             self.effects.settings.push(setting);
         }
@@ -233,6 +282,9 @@ impl Builder {
             self.refers(table);
         }
         self.effects.references.append(&mut effects.references);
+        for object in effects.handles {
+            self.handles(&object);
+        }
     }
 
     pub(super) fn control(&mut self, control: Control) {

@@ -245,7 +245,7 @@ fn copy(copy: &CopyStmt, to: &mut Builder) {
             to.writes(object.clone());
             to.needs(object, "copied into");
         } else {
-            to.needs(object, "copied from");
+            to.needs_to_read(object, "copied from");
         }
     }
     query(&copy.query, "read", to);

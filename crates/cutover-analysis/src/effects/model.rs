@@ -311,6 +311,13 @@ pub struct Effects {
     pub references: Vec<Reference>,
     /// Tables and views whose rows it reads.
     pub reads: Vec<ObjectRef>,
+    /// What else it names with its schema, and schemas it names, other than to read: what is locked, granted on, built on, moved
+    /// to. With what the bodies of new functions and blocks name so. See [`Effects::touches`].
+    pub handles: Vec<ObjectRef>,
+    /// Schemas that it puts into a search path: of the session, a function, a role, a database or the server.
+    pub searched_schemas: Vec<String>,
+    /// Roles whose objects, whichever these are, it drops or gives away; the name is empty for the role that runs it.
+    pub disowns: Vec<ObjectRef>,
     /// Locks on relations that were there before, one a relation. Not those of system catalogues, nor what rows that are
     /// written lock through foreign keys.
     pub locks: Vec<Lock>,
@@ -339,6 +346,16 @@ pub struct Effects {
     /// How many statements the text really is, or may be where it was too long to be parsed: more than one where it was cut
     /// wrongly.
     pub statements: usize,
+}
+
+impl Effects {
+    /// Every object with a schema, and every schema, that the statement names other than to read it: what it makes, changes,
+    /// writes, locks, refers to or builds on. What it only reads is not among them, nor is what names alone do not say
+    /// (`EXECUTE` of a text, CASCADE, views).
+    pub fn touches(&self) -> impl Iterator<Item = &ObjectRef> {
+        let Self { creates, alters, refers, drops, writes, handles, .. } = self;
+        [creates, alters, refers, drops, writes, handles].into_iter().flatten()
+    }
 }
 
 /// A setting that a statement gives a value, by `SET` or `set_config`.

@@ -273,8 +273,15 @@ fn addressed_by_list(object_type: ObjectType, kind: ObjectKind, items: &[Node]) 
             Some(ObjectRef::new(kind, None, format!("{} LANGUAGE {}", type_text(of)?, text(language)?)))
         }
         T::ObjectDomconstraint => {
-            let [_, name] = items else { return None };
-            Some(ObjectRef::new(kind, None, text(name)?))
+            // The domain as a type and the constraint's name, or (to rename one) the domain's name alone.
+            match items {
+                [domain, name] if text(domain).is_none() => {
+                    let NodeEnum::TypeName(domain) = domain.node.as_ref()? else { return None };
+                    let schema = object(ObjectKind::Domain, &domain.names)?.schema;
+                    Some(ObjectRef::new(kind, schema, text(name)?))
+                }
+                domain => object(kind, domain),
+            }
         }
         _ => object(kind, items),
     }

@@ -7,7 +7,7 @@ use pg_query::protobuf::{
 
 use super::builder::Builder;
 use super::model::{Check, ObjectKind as Kind, ObjectRef};
-use super::names;
+use super::{names, relations};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
     match node {
@@ -37,6 +37,14 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         NodeEnum::GrantStmt(grant) => self::grant(grant, to),
         NodeEnum::GrantRoleStmt(grant) => grant_role(grant, to),
         NodeEnum::AlterDefaultPrivilegesStmt(alter) => {
+            let schemas = alter.options.iter().filter_map(relations::definition);
+            for option in schemas.filter(|option| option.defname == "schemas") {
+                if let Some(NodeEnum::List(list)) = option.arg.as_deref().and_then(|arg| arg.node.as_ref()) {
+                    for schema in list.items.iter().filter_map(names::text) {
+                        to.needs(ObjectRef::new(Kind::Schema, None, schema), "default privileges in it");
+                    }
+                }
+            }
             if let Some(grant) = &alter.action {
                 roles(&grant.grantees, "grantee", to);
             }

@@ -51,7 +51,9 @@ fn table(create: &CreateStmt, kind: Kind, to: &mut Builder) {
             Some(NodeEnum::ColumnDef(definition)) => column(definition, &own, to),
             Some(NodeEnum::Constraint(definition)) => constraint(definition, &own, None, to),
             Some(NodeEnum::TableLikeClause(like)) => {
-                to.needs_relation(Kind::Relation, like.relation.as_ref(), "copied by LIKE");
+                if let Some(relation) = &like.relation {
+                    to.needs_to_read(names::relation(Kind::Relation, relation), "copied by LIKE");
+                }
             }
             _ => {}
         }
@@ -101,6 +103,7 @@ pub(super) fn constraint(definition: &Constraint, table: &ObjectRef, column: Opt
         }
         ConstrType::ConstrIdentity => {
             owned_sequence(table, column.unwrap_or_default(), to);
+            sequence_options(&definition.options, to);
             return;
         }
         ConstrType::ConstrForeign => {
@@ -235,6 +238,12 @@ pub(super) fn sequence_options(options: &[Node], to: &mut Builder) {
                 let table = name.items.split_last().and_then(|(_, table)| names::object(Kind::Table, table));
                 if let Some(table) = table {
                     to.needs(table, "owner of a sequence");
+                }
+            }
+            // Of an identity column, for pg_dump.
+            ("sequence_name", Some(NodeEnum::List(name))) => {
+                if let Some(sequence) = names::object(Kind::Sequence, &name.items) {
+                    to.handles(&sequence);
                 }
             }
             ("as", Some(NodeEnum::TypeName(name))) => to.needs_type(Some(name), "type of a sequence"),

@@ -5,7 +5,7 @@ use pg_query::protobuf::{self, CreateFunctionStmt, CreateTrigStmt, FunctionParam
 
 use super::builder::Builder;
 use super::model::{ObjectKind as Kind, ObjectRef};
-use super::{bodies, names, objects, relations};
+use super::{bodies, names, objects, relations, session};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
     match node {
@@ -16,6 +16,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
             if let Some(own) = own {
                 to.changes(own, false, "altered");
             }
+            settings(&alter.actions, to);
         }
         NodeEnum::CreateTrigStmt(create) => trigger(create, to),
         NodeEnum::CreateEventTrigStmt(create) => {
@@ -78,13 +79,24 @@ fn function(create: &CreateFunctionStmt, to: &mut Builder) {
             FunctionParameterMode::FuncParamTable => "type of a result column",
             _ => "type of a parameter",
         };
-        to.needs_type(parameter.arg_type.as_ref(), why);
+        to.needs_type_to_read(parameter.arg_type.as_ref(), why);
         to.needs_all_in(&parameter.defexpr, "in the default of a parameter");
     }
-    to.needs_type(create.return_type.as_ref(), "result type");
+    to.needs_type_to_read(create.return_type.as_ref(), "result type");
     to.needs_all_in(&create.sql_body, "in the body of a function");
     language(&create.options, to);
+    settings(&create.options, to);
     bodies::function(create, to);
+}
+
+/// The search path that a function runs with.
+fn settings(options: &[Node], to: &mut Builder) {
+    for option in options.iter().filter_map(relations::definition) {
+        if let Some(NodeEnum::VariableSetStmt(set)) = option.arg.as_deref().and_then(|arg| arg.node.as_ref())
+        {
+            session::search_path(set, to);
+        }
+    }
 }
 
 /// Names in a body given as text are bound when it runs (see `bodies`): even those in SQL, which PostgreSQL checks when

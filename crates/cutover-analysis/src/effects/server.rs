@@ -4,13 +4,13 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterSubscriptionStmt, AlterSubscriptionType, CreateSchemaStmt, CreateSubscriptionStmt, Node,
-    PublicationObjSpecType, RoleSpec,
+    PublicationObjSpecType, RoleSpec, VariableSetStmt,
 };
 
 use super::builder::Builder;
 use super::maintenance::{is_set, is_unset};
 use super::model::{Check, ObjectKind as Kind, ObjectRef, Retry};
-use super::{names, objects, relations};
+use super::{names, objects, relations, session};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
     databases(node, to) || roles(node, to) || foreign(node, to) || replication(node, to) || others(node, to)
@@ -40,6 +40,7 @@ fn databases(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::AlterDatabaseSetStmt(alter) => {
             to.changes(plain(Kind::Database, &alter.dbname), false, "altered");
+            set(alter.setstmt.as_ref(), to);
         }
         NodeEnum::AlterDatabaseRefreshCollStmt(alter) => {
             to.changes(plain(Kind::Database, &alter.dbname), false, "altered");
@@ -57,10 +58,20 @@ fn databases(node: &NodeEnum, to: &mut Builder) -> bool {
         NodeEnum::AlterTableSpaceOptionsStmt(alter) => {
             to.changes(plain(Kind::Tablespace, &alter.tablespacename), false, "altered");
         }
-        NodeEnum::AlterSystemStmt(_) => to.forbidden("ALTER SYSTEM", Retry::Idempotent),
+        NodeEnum::AlterSystemStmt(alter) => {
+            set(alter.setstmt.as_ref(), to);
+            to.forbidden("ALTER SYSTEM", Retry::Idempotent);
+        }
         _ => return false,
     }
     true
+}
+
+/// A default of the sessions to come.
+fn set(setting: Option<&VariableSetStmt>, to: &mut Builder) {
+    if let Some(setting) = setting {
+        session::search_path(setting, to);
+    }
 }
 
 fn dropped(object: ObjectRef, missing_ok: bool, to: &mut Builder) {
@@ -74,7 +85,10 @@ fn roles(node: &NodeEnum, to: &mut Builder) -> bool {
     match node {
         NodeEnum::CreateRoleStmt(create) => to.creates(plain(Kind::Role, &create.role)),
         NodeEnum::AlterRoleStmt(alter) => altered_role(alter.role.as_ref(), to),
-        NodeEnum::AlterRoleSetStmt(alter) => altered_role(alter.role.as_ref(), to),
+        NodeEnum::AlterRoleSetStmt(alter) => {
+            altered_role(alter.role.as_ref(), to);
+            set(alter.setstmt.as_ref(), to);
+        }
         NodeEnum::DropRoleStmt(drop) => {
             for node in &drop.roles {
                 if let Some(NodeEnum::RoleSpec(spec)) = node.node.as_ref()
@@ -86,10 +100,12 @@ fn roles(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::DropOwnedStmt(drop) => {
             objects::roles(&drop.roles, "owner", to);
+            disowned(&drop.roles, to);
             to.opaque("DROP OWNED drops what a role owns");
         }
         NodeEnum::ReassignOwnedStmt(reassign) => {
             objects::roles(&reassign.roles, "owner", to);
+            disowned(&reassign.roles, to);
             if let Some(role) = reassign.newrole.as_ref().and_then(names::role) {
                 to.needs(role, "new owner");
             }
@@ -98,6 +114,14 @@ fn roles(node: &NodeEnum, to: &mut Builder) -> bool {
         _ => return false,
     }
     true
+}
+
+fn disowned(owners: &[Node], to: &mut Builder) {
+    for node in owners {
+        if let Some(NodeEnum::RoleSpec(spec)) = node.node.as_ref() {
+            to.disowns(plain(Kind::Role, &spec.rolename));
+        }
+    }
 }
 
 fn altered_role(role: Option<&RoleSpec>, to: &mut Builder) {

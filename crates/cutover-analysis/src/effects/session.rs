@@ -60,6 +60,13 @@ fn transaction(statement: &TransactionStmt, to: &mut Builder) {
     });
 }
 
+/// The schemas that a setting of something else than this session puts into its search path.
+pub(super) fn search_path(set: &VariableSetStmt, to: &mut Builder) {
+    if set.kind() == VariableSetKind::VarSetValue && set.name.eq_ignore_ascii_case("search_path") {
+        to.searches_in(set.args.iter().filter_map(walk::value_of).collect());
+    }
+}
+
 fn variable(set: &VariableSetStmt, to: &mut Builder) {
     to.session_state();
     if set.kind() == VariableSetKind::VarSetValue {

@@ -16,11 +16,15 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
             if let Some(relation) = &create.typevar {
                 to.creates(names::relation(Kind::Type, relation));
             }
-            to.needs_all_in(&create.coldeflist, "type of an attribute");
+            for found in to.needs_all_in(&create.coldeflist, "type of an attribute").types {
+                to.handles(&found);
+            }
         }
         NodeEnum::CreateRangeStmt(create) => {
             new(Kind::Type, &create.type_name, to);
-            to.needs_all_in(&create.params, "in a range type");
+            for found in to.needs_all_in(&create.params, "in a range type").types {
+                to.handles(&found);
+            }
         }
         NodeEnum::CreateDomainStmt(create) => domain(create, to),
         NodeEnum::AlterDomainStmt(alter) => alter_domain(alter, to),

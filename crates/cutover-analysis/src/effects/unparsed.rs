@@ -8,7 +8,7 @@ use super::names;
 use crate::sql::LONGEST_ANALYSED;
 use crate::sql::lexer::{Kind, Scan, scan};
 use crate::sql::progress::Progress;
-use crate::sql::tokens::Tokens;
+use crate::sql::tokens::{Token, Tokens};
 
 /// So many keywords at the beginning decide; a longer statement has its data or its body behind them.
 const DECIDING: usize = 32;
@@ -25,6 +25,7 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
     Effects {
         writes: target.into_iter().collect(),
         references: written.into_iter().collect(),
+        handles: qualified(sql),
         opaque: Some(reason),
         transaction,
         retry,
@@ -36,6 +37,27 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
         session_state: !head.copy_from_stdin,
         ..Effects::default()
     }
+}
+
+/// What stands behind a name and a dot, one for each such name: a schema's object, a table's column, nobody can tell.
+pub(super) fn qualified(sql: &str) -> Vec<ObjectRef> {
+    let mut found: Vec<ObjectRef> = Vec::new();
+    let mut before: Option<Token<'_>> = None;
+    let mut tokens = Tokens::new(sql).peekable();
+    while let Some(token) = tokens.next() {
+        let is_name = |token: &Token<'_>| matches!(token.kind, Kind::Word | Kind::QuotedIdentifier);
+        if token.kind == Kind::Dot
+            && let Some(first) = before.filter(is_name)
+            && let Some(second) = tokens.peek().filter(|token| is_name(token))
+        {
+            let known = |known: &ObjectRef| known.schema.as_deref().is_some_and(|name| name == first.name());
+            if !found.iter().any(known) {
+                found.push(ObjectRef::new(ObjectKind::Relation, Some(first.name()), second.name()));
+            }
+        }
+        before = Some(token);
+    }
+    found
 }
 
 /// How many statements a text may be that was not parsed. Only within a body between BEGIN ATOMIC and END does a
@@ -194,6 +216,17 @@ mod tests {
         assert_eq!(table("insert into /* a */ t values (1)"), name(None, "t"));
         assert_eq!(table("COPY app.t FROM STDIN"), name(Some("app"), "t"));
         assert_eq!(table("SELECT 1"), None);
+    }
+
+    #[test]
+    fn what_a_text_without_a_tree_may_touch() {
+        let touched = |sql: &str| -> Vec<String> { of(sql).touches().map(ToString::to_string).collect() };
+        assert_eq!(
+            touched("GRANT ALL ON app . a, App.b, \"X\".\"y\" TO c"),
+            ["relation app.a", "relation X.y"]
+        );
+        assert!(touched("COMMENT ON x IS 'app.a' -- app.b").is_empty());
+        assert!(touched("VALUES (1.5, '.', a)").is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use pg_query::protobuf::{self, Node, a_const};
 
 use super::model::{ObjectKind, ObjectRef, Setting};
 use super::names;
+use crate::sql::{Parsed, identifier_list};
 
 /// What was found, in the order of the text, with repetitions.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Found {
     pub(super) searched: Vec<ObjectRef>,
     /// Rows that are read are locked too (`FOR UPDATE` and the like).
     pub(super) locks_rows: bool,
+    /// Relations among `reads` whose rows are locked, as far as the text says, and sequences that are moved on.
+    pub(super) held: Vec<ObjectRef>,
     /// `set_config` on `search_path`, or on a setting that the text does not name.
     pub(super) sets_search_path: bool,
     /// What `set_config` sets, as far as the text names it.
@@ -211,14 +214,16 @@ impl Walk for protobuf::FuncCall {
         if matches!(object.name.as_str(), "nextval" | "currval" | "setval")
             && let Some(sequence) = self.args.first().and_then(text_of)
         {
-            found.reads.extend(names::from_text(ObjectKind::Sequence, sequence));
+            let sequence = names::from_text(ObjectKind::Sequence, sequence);
+            found.held.extend(sequence.clone().filter(|_| object.name != "currval"));
+            found.reads.extend(sequence);
         }
         if object.name == "set_config" {
             let setting = self.args.first().and_then(text_of);
             found.sets_search_path |= setting.is_none_or(|name| name.eq_ignore_ascii_case("search_path"));
             if let Some(name) = setting {
                 let value = self.args.get(1).and_then(text_of);
-                let values = value.map(|value| value.split(',').map(|part| unquoted(part.trim())).collect());
+                let values = value.map(identifier_list);
                 found.settings.push(Setting { name: name.to_ascii_lowercase(), values });
             }
         }
@@ -251,11 +256,16 @@ fn text_of(node: &Node) -> Option<&str> {
     }
 }
 
-/// A part of a list in a setting, as PostgreSQL reads it.
-fn unquoted(part: &str) -> String {
-    match part.strip_prefix('"').and_then(|part| part.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => part.to_ascii_lowercase(),
+/// The text, where all that is selected is one constant.
+pub(super) fn constant(parsed: &Parsed) -> Option<String> {
+    let mut statements = parsed.statements();
+    let (Some(NodeEnum::SelectStmt(select)), None) = (statements.next(), statements.next()) else {
+        return None;
+    };
+    let [target] = select.target_list.as_slice() else { return None };
+    match target.node.as_ref()? {
+        NodeEnum::ResTarget(target) => text_of(target.val.as_deref()?).map(str::to_owned),
+        _ => None,
     }
 }
 
@@ -292,6 +302,28 @@ impl Found {
         self.scope.truncate(known);
     }
 
+    /// What `FOR UPDATE` and the like lock: the entries of FROM that are named, or all; of a query among them everything.
+    fn holds(&mut self, clause: &protobuf::LockingClause, from: &[Node]) {
+        let mut all = Vec::new();
+        entries(from, &mut all);
+        let named: Vec<&str> = clause
+            .locked_rels
+            .iter()
+            .filter_map(|node| match node.node.as_ref()? {
+                NodeEnum::RangeVar(relation) => Some(relation.relname.as_str()),
+                _ => None,
+            })
+            .collect();
+        let mut locked = Self { scope: std::mem::take(&mut self.scope), ..Self::default() };
+        for entry in all {
+            if named.is_empty() || named.iter().any(|name| is_called(entry, name)) {
+                entry.walk(&mut locked);
+            }
+        }
+        self.scope = locked.scope;
+        self.held.append(&mut locked.reads);
+    }
+
     fn searches(&mut self, relation: Option<&protobuf::RangeVar>) {
         self.searched.extend(relation.map(|relation| names::relation(ObjectKind::Relation, relation)));
         self.writes(relation);
@@ -319,7 +351,41 @@ impl Walk for protobuf::SelectStmt {
             self.sort_clause.walk(found);
             self.limit_offset.walk(found);
             self.limit_count.walk(found);
+            for clause in &self.locking_clause {
+                if let Some(NodeEnum::LockingClause(clause)) = clause.node.as_ref() {
+                    found.holds(clause, &self.from_clause);
+                }
+            }
         });
+    }
+}
+
+/// Whether an entry of FROM, or one it is joined of, has a name: its alias, else its own.
+fn is_called(entry: &Node, name: &str) -> bool {
+    let called = |alias: Option<&protobuf::Alias>, own: &str| {
+        alias.map_or(own == name, |alias| alias.aliasname == name)
+    };
+    match entry.node.as_ref() {
+        Some(NodeEnum::RangeVar(relation)) => called(relation.alias.as_ref(), &relation.relname),
+        Some(NodeEnum::RangeSubselect(query)) => called(query.alias.as_ref(), ""),
+        Some(NodeEnum::RangeTableSample(sample)) => {
+            sample.relation.as_deref().is_some_and(|relation| is_called(relation, name))
+        }
+        _ => false,
+    }
+}
+
+/// The entries of FROM, joins taken apart.
+fn entries<'a>(from: &'a [Node], into: &mut Vec<&'a Node>) {
+    for entry in from {
+        match entry.node.as_ref() {
+            Some(NodeEnum::JoinExpr(join)) => {
+                for side in [&join.larg, &join.rarg].into_iter().flatten() {
+                    entries(std::slice::from_ref(&**side), into);
+                }
+            }
+            _ => into.push(entry),
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum Piece {
     Expression,
     /// `target := expression`
     Assignment,
+    /// An expression whose text is run as a statement (`EXECUTE`).
+    Executed,
 }
 
 /// What a body consists of, as far as it is SQL.
@@ -74,8 +76,16 @@ fn collect(value: &Value, found: &mut Body) {
                 found.pieces.push((piece, query.clone()));
             }
             for (key, inner) in fields {
-                found.dynamic |=
-                    matches!(key.as_str(), "PLpgSQL_stmt_dynexecute" | "PLpgSQL_stmt_dynfors" | "dynquery");
+                let executed = match key.as_str() {
+                    "PLpgSQL_stmt_dynexecute" | "PLpgSQL_stmt_dynfors" => Some(&inner["query"]),
+                    "dynquery" => Some(inner),
+                    _ => None,
+                };
+                if let Some(executed) = executed {
+                    found.dynamic = true;
+                    let query = &executed["PLpgSQL_expr"]["query"];
+                    found.pieces.extend(query.as_str().map(|query| (Piece::Executed, query.to_owned())));
+                }
                 collect(inner, found);
             }
         }
@@ -155,6 +165,18 @@ mod tests {
     fn dynamic_statements_are_seen() {
         assert!(plpgsql_body(HEAD, "BEGIN EXECUTE 'DROP TABLE x'; RETURN NEW; END").unwrap().dynamic);
         assert!(!plpgsql_body(HEAD, "BEGIN RETURN NEW; END").unwrap().dynamic);
+        for body in [
+            "BEGIN EXECUTE 'SELECT 1' USING 2; RETURN NEW; END",
+            "DECLARE r record; BEGIN FOR r IN EXECUTE 'SELECT 1' LOOP NULL; END LOOP; RETURN NEW; END",
+            "DECLARE c refcursor; BEGIN OPEN c FOR EXECUTE 'SELECT 1'; RETURN NEW; END",
+        ] {
+            assert!(pieces(body).contains(&(Piece::Executed, "'SELECT 1'".to_owned())), "{body}");
+        }
+        let rows = plpgsql_body(
+            "CREATE FUNCTION f() RETURNS SETOF int LANGUAGE plpgsql",
+            "BEGIN RETURN QUERY EXECUTE 'SELECT 1'; END",
+        );
+        assert!(rows.unwrap().pieces.contains(&(Piece::Executed, "'SELECT 1'".to_owned())));
         assert!(plpgsql_body(HEAD, "BEGIN RETURN").is_err());
     }
 

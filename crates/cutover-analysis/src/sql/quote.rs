@@ -27,3 +27,38 @@ fn is_plain(name: &str) -> bool {
         name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     starts_well && goes_on_well && NOT_FREE.binary_search(&name).is_err()
 }
+
+/// The names in a list as settings hold it (`"$user", public`): unquoted ones in lower case, without the space around them.
+pub fn identifier_list(list: &str) -> Vec<String> {
+    let mut names = vec![String::new()];
+    let (mut quoted, mut was_quoted) = (false, false);
+    let mut chars = list.chars().peekable();
+    while let Some(c) = chars.next() {
+        let Some(name) = names.last_mut() else { break };
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => name.extend(chars.next()),
+            '"' => (quoted, was_quoted) = (!quoted, true),
+            ',' if !quoted => {
+                was_quoted = false;
+                names.push(String::new());
+            }
+            _ if quoted => name.push(c),
+            _ if c.is_whitespace() && (name.is_empty() || was_quoted) => {}
+            _ => name.push(c.to_ascii_lowercase()),
+        }
+    }
+    let names = names.into_iter().map(|name| name.trim_end().to_owned());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::identifier_list;
+
+    #[test]
+    fn lists_are_read_as_settings_are() {
+        assert_eq!(identifier_list("\"$user\", Public"), ["$user", "public"]);
+        assert_eq!(identifier_list(" $user ,\n\"A, \"\"b\"\"\" , c"), ["$user", "A, \"b\"", "c"]);
+        assert!(identifier_list("").is_empty() && identifier_list(" \"\" ").is_empty());
+    }
+}

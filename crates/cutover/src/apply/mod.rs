@@ -22,6 +22,7 @@ pub(crate) mod pooler;
 mod preflight;
 mod recorder;
 mod refusals;
+pub(crate) mod search_path;
 mod step;
 mod watch;
 mod worker;
@@ -398,7 +399,7 @@ async fn read_and_plan(
     let read = if request.plan.is_some() { Read::Pending } else { Read::Work };
     let (built, refused) =
         build::build_leniently(project, history, &request.selection, Some(target), read, known)?;
-    let built = built.renumbering(renumbered);
+    let built = built.renumbering(renumbered).guarding(found);
     refusals.note_plan(&built, refused, request);
     refusals.note(still_holds(project, &built, request, monitor).await?);
     Ok((built, refusals))
@@ -501,7 +502,7 @@ async fn close(workers: Vec<Worker>) {
 
 /// What may run beside what, where there are several sessions. Nothing that is needed is missing.
 async fn tasks(work: &Work<'_>, workers: &mut [Worker]) -> Result<Option<Vec<beside::Task>>, ApplyError> {
-    preflight::nothing_missing(work.project, work.built, &mut workers[0].session).await?;
+    preflight::ready(work.project, work.built, &mut workers[0].session).await?.into_result()?;
     Ok(if workers.len() > 1 { Some(beside::tasks(work, &mut workers[0]).await?) } else { None })
 }
 

@@ -5,8 +5,9 @@ use cutover_postgres::session::{Session, Startup};
 
 use super::error::{ApplyError, Phase};
 use super::monitor::Monitor;
+use super::refusals::Refusals;
 use super::worker::{Terms, Worker};
-use super::{Request, application_name};
+use super::{Request, application_name, search_path};
 use crate::history::differences::{self, Renumbering};
 use crate::history::records::History;
 use crate::history::schema::Found;
@@ -65,26 +66,34 @@ pub(super) async fn agreed_history(
     Ok((history.renumbered(&moves), moves, changed))
 }
 
-/// Names what pending migrations need and nobody provides.
-pub(super) async fn nothing_missing(
+/// What pending migrations would find: a search path that leads to our own tables, and what they need and nobody
+/// provides. `session` must have begun as the one that runs them.
+pub(super) async fn ready(
     project: &Project,
     built: &Built,
     session: &mut Session,
-) -> Result<(), ApplyError> {
+) -> Result<Refusals, ApplyError> {
+    let mut refusals = Refusals::default();
+    if let Some(complaint) = search_path::complaint(session).await? {
+        refusals.note(Err(ApplyError::NotAllowed(complaint)));
+    }
     let absent = prerequisites::missing(project, built, session).await?;
-    if absent.is_empty() { Ok(()) } else { Err(ApplyError::Missing(absent)) }
+    if !absent.is_empty() {
+        refusals.note(Err(ApplyError::Missing(absent)));
+    }
+    Ok(refusals)
 }
 
 /// The same on a session of its own, before anything of ours is in the database.
-pub(super) async fn nothing_missing_yet(
+pub(super) async fn ready_yet(
     project: &Project,
     built: &Built,
     options: &ConnectOptions,
     run: &str,
-) -> Result<(), ApplyError> {
+) -> Result<Refusals, ApplyError> {
     let startup = Startup { application_name: application_name(run), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
-    let result = nothing_missing(project, built, &mut session).await;
+    let result = ready(project, built, &mut session).await;
     session.close().await;
     result
 }

@@ -30,7 +30,7 @@ impl Refusals {
 
     /// Adds what the server, the request and the checks say against it, and ends the run where anything does.
     ///
-    /// What pending migrations lack is looked up where nothing else would look (our own schema is not there yet) or
+    /// What pending migrations lack, and where their names lead, is looked up where nothing else would look (our own schema is not there yet) or
     /// where the run ends anyway.
     pub(super) async fn complete(
         mut self,
@@ -47,10 +47,7 @@ impl Refusals {
         self.note(preflight::may_write(found));
         self.note(backup::required(project, built, request.backup.as_ref()).map(drop));
         if found.version.is_none() || !self.0.is_empty() {
-            match preflight::nothing_missing_yet(project, built, options, run).await {
-                missing @ Err(ApplyError::Missing(_)) => self.note(missing),
-                other => other?,
-            }
+            self.0.extend(preflight::ready_yet(project, built, options, run).await?.0);
         }
         self.into_result()
     }

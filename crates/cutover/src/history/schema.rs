@@ -6,6 +6,9 @@ use cutover_postgres::session::Session;
 
 use super::HistoryError;
 
+/// The schema that holds our tables and nothing else.
+pub const SCHEMA: &str = "cutover";
+
 /// Version of the tables this build writes. A database with a higher one is refused, a lower one is upgraded.
 pub const SCHEMA_VERSION: i32 = 1;
 
@@ -21,6 +24,8 @@ const OURS: &str = "'meta', 'fence', 'run', 'event', 'migration', 'unit', 'begun
 pub struct Found {
     /// Version of our tables, `None` where schema `cutover` does not exist.
     pub version: Option<i32>,
+    /// Owner of schema `cutover`, where it exists.
+    pub owner: Option<String>,
     /// Current role.
     pub role: String,
     /// Name of the database.
@@ -84,6 +89,7 @@ pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
         .ok_or_else(|| HistoryError::Unexpected("the database did not describe itself".into()))?;
     let mut found = Found {
         version: None,
+        owner: None,
         role: row.get(0),
         database: row.get(1),
         server_version_num: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
@@ -103,6 +109,7 @@ pub async fn look(session: &mut Session) -> Result<Found, HistoryError> {
         return Ok(found);
     }
     let owner: String = row.get(10);
+    found.owner = Some(owner.clone());
     let (superuser, owner_superuser, owned_by_database_owner, member): (bool, bool, bool, bool) =
         (row.get(8), row.get(11), row.get(12), row.get(13));
     // For a superuser pg_has_role is always true, so it proves nothing: any role that may create schemas could have

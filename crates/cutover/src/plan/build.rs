@@ -44,6 +44,17 @@ impl Built {
         self
     }
 
+    /// Refuses what would take schema `cutover` from its owner in this database, who will be the current role where it is not
+    /// there yet.
+    #[must_use]
+    pub fn guarding(mut self, found: &Found) -> Self {
+        let owner = found.owner.as_ref().unwrap_or(&found.role);
+        for script in self.scripts.values_mut() {
+            script.refuse_for_owner(owner);
+        }
+        self
+    }
+
     /// Indexes (into the project's migrations and the plan's steps) of what would run, in order.
     pub fn pending(&self) -> impl Iterator<Item = usize> + '_ {
         self.plan.steps.iter().enumerate().filter(|(_, step)| step.state.will_run()).map(|(index, _)| index)

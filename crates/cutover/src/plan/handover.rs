@@ -130,6 +130,12 @@ fn head(
          DO {tag} BEGIN\n  \
            IF current_database() <> {} THEN RAISE EXCEPTION 'this script is for another database'; END IF;\n  \
            IF NOT pg_try_advisory_lock({}) THEN RAISE EXCEPTION 'another runner is at work in this database'; END IF;\n  \
+           IF EXISTS (SELECT FROM unnest(string_to_array(current_setting('search_path'), ',')) AS s (name)\n             \
+                       WHERE lower(btrim(name, E' \"\\t\\n')) = 'cutover'\n                \
+                          OR current_user = 'cutover' AND btrim(name, E' \"\\t\\n') = '$user') THEN\n    \
+             RAISE EXCEPTION 'schema cutover, which holds the history, is in the search path'\n      \
+               USING HINT = 'set another one for the role or the database';\n  \
+           END IF;\n  \
            IF {found} THEN\n    \
              RAISE EXCEPTION 'migrations were applied since this script was made' USING HINT = 'plan again';\n  \
            END IF;\n\

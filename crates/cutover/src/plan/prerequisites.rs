@@ -11,6 +11,7 @@ use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 
 use super::build::Built;
+use crate::history::schema::SCHEMA;
 use crate::places;
 use crate::project::Project;
 use crate::script::Need;
@@ -156,6 +157,8 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
             let there = created.get(need.object.name.as_str()).is_some_and(|schemas| {
                 schema.is_none() || schemas.contains(&None) || schemas.contains(&schema)
             });
+            // Our own tables are there when it runs, if not yet.
+            let there = there || schema == Some(SCHEMA);
             if !there && !need.object.is_temporary() && lookup(need.object.kind).is_some() {
                 candidates.push(Candidate { index, need });
             }

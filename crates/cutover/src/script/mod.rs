@@ -4,6 +4,7 @@
 //! Small files are kept in memory between the two. This module must not talk to a database.
 
 mod control;
+mod own_schema;
 mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +134,8 @@ pub struct Script {
     pub errors: Vec<ScriptError>,
     /// The passwords it sets, to be hidden wherever they stand.
     pub passwords: Secrets,
+    /// What stops it where this role owns schema `cutover`.
+    owned: Vec<(String, ScriptError)>,
     outer_transaction: bool,
     kept: Option<(Vec<ScriptItem>, Option<Vec<u8>>)>,
 }
@@ -213,6 +216,12 @@ impl Script {
                 self.errors.push(error);
             }
         }
+    }
+
+    /// What the owner of schema `cutover` makes an error of the file: it drops, or gives away, all that this role owns.
+    pub fn refuse_for_owner(&mut self, owner: &str) {
+        let errors = self.owned.iter().filter(|(role, _)| role == owner).map(|(_, error)| error.clone());
+        self.errors.extend(errors);
     }
 
     /// Streams the statements again, in order, with their units.
@@ -396,6 +405,8 @@ struct Analysis<'a> {
     first_setting: Option<(u32, u32, String)>,
     /// Which of the errors have their places in the text as it is sent.
     as_sent: Vec<usize>,
+    /// Which of them are errors only where this role owns schema `cutover`.
+    owned: Vec<(String, usize)>,
 }
 
 impl<'a> Analysis<'a> {
@@ -414,6 +425,7 @@ impl<'a> Analysis<'a> {
             passed: None,
             first_setting: None,
             as_sent: Vec::new(),
+            owned: Vec::new(),
         }
     }
 
@@ -587,6 +599,7 @@ impl<'a> Analysis<'a> {
             }
         };
         self.refuse_what_would_mislead(statement, &effects, outside.as_ref());
+        self.guard_own_schema(statement, &effects);
         match self.stretches.last_mut() {
             Some(last) if outside.is_none() && last.outside.is_none() && !told.new_transaction => {
                 last.count += 1;
@@ -642,6 +655,36 @@ impl<'a> Analysis<'a> {
         Outside { what: format!("{first} (no-transaction)"), retry: Retry::Unknown, atomic }
     }
 
+    /// Nothing is done to the history but by the tool itself.
+    fn guard_own_schema(&mut self, statement: &Statement, effects: &Effects) {
+        if let Some(refusal) = own_schema::refusal(effects) {
+            self.refuse_own_schema(statement, refusal);
+            return;
+        }
+        for role in &effects.disowns {
+            self.owned.push((role.name.clone(), self.script.errors.len()));
+            self.refuse_own_schema(statement, own_schema::disowned(role));
+        }
+    }
+
+    fn refuse_own_schema(&mut self, statement: &Statement, refusal: own_schema::Refusal) {
+        let object = refusal.object.as_ref();
+        let offset = object.and_then(|object| effects::place_of(&statement.text, object)).unwrap_or(0);
+        let (line, column, source_line) =
+            self.secrets.locate(&statement.text, offset, statement.line, statement.column);
+        let hint = Some(refusal.hint.to_owned());
+        self.error(line, column, refusal.message, hint, source_line, Some(hazard::OWN_SCHEMA));
+    }
+
+    /// What only the owner of the schema makes an error waits for who that is.
+    fn set_owned_aside(&mut self) {
+        for (role, at) in std::mem::take(&mut self.owned).into_iter().rev() {
+            let error = self.script.errors.remove(at);
+            self.script.owned.push((role, error));
+        }
+        self.script.owned.reverse();
+    }
+
     /// What the tool could not keep its word about.
     fn refuse_what_would_mislead(
         &mut self,
@@ -671,33 +714,6 @@ impl<'a> Analysis<'a> {
         if effects.statements > 1 {
             let (message, hint) = cut_wrongly(effects.statements, &statement.text);
             refuse(&message, hint, None);
-        }
-        let in_path = |setting: &Setting| {
-            setting.name == "search_path" && setting.values.iter().flatten().any(|schema| schema == "cutover")
-        };
-        if effects.settings.iter().any(in_path) {
-            refuse(
-                "schema cutover in search_path: it holds the history, and nothing is to be found or made there",
-                "leave it out of the list; `--allow own-schema` lets it pass",
-                Some(hazard::OWN_SCHEMA),
-            );
-        }
-        let ours = |object: &ObjectRef| {
-            object.schema.as_deref() == Some("cutover")
-                || (object.kind == ObjectKind::Schema && object.name == "cutover")
-        };
-        let touched = [&effects.creates, &effects.alters, &effects.refers, &effects.drops, &effects.writes];
-        if let Some(object) = touched.into_iter().flatten().find(|object| ours(object)) {
-            let message = if effects.creates.contains(object) {
-                format!("{object}: schema cutover holds the history, and nothing else belongs there")
-            } else {
-                format!("{object}: schema cutover holds the history and is not for migrations to change")
-            };
-            refuse(
-                &message,
-                "put it into another schema, or leave it out; `--allow own-schema` lets it pass",
-                Some(hazard::OWN_SCHEMA),
-            );
         }
         if let Some(Outside { retry: Retry::Checkable(Check::IndexValid { index, .. }), .. }) = outside
             && index.name.is_empty()
@@ -783,6 +799,7 @@ impl<'a> Analysis<'a> {
         }
         self.show_places(vars);
         self.hide_passwords();
+        self.set_owned_aside();
         self.script
     }
 

@@ -313,11 +313,11 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
             "SELECT pg_catalog.set_config('client_encoding', 'sjis', true);",
             "1:1: client_encoding must stay UTF8",
         ),
-        ("SET search_path = cutover, public;", "1:1: schema cutover in search_path"),
+        ("SET search_path = cutover, public;", "1:19: schema cutover in search_path"),
         ("SELECT set_config('search_path', 'a, \"cutover\"', false);", "1:1: schema cutover in search_path"),
         (
             "PREPARE p AS DELETE FROM cutover.migration;",
-            "1:1: relation cutover.migration: schema cutover holds",
+            "1:26: relation cutover.migration: schema cutover holds",
         ),
         (
             "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 case; END; CREATE TABLE b (); SELECT 1 end;",
@@ -329,11 +329,11 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
         ),
         (
             "CREATE TABLE a ();\n DROP SCHEMA cutover CASCADE;",
-            "2:2: schema cutover: schema cutover holds the history and is not for",
+            "2:14: schema cutover holds the history and is not for",
         ),
         (
             "CREATE TRIGGER t BEFORE INSERT ON cutover.migration EXECUTE FUNCTION f();",
-            "1:1: trigger cutover.migration.t: schema cutover holds",
+            "1:35: trigger cutover.migration.t: schema cutover holds",
         ),
         ("CREATE INDEX CONCURRENTLY ON a (n);", "1:1: an index built concurrently needs a name"),
         (
@@ -356,7 +356,7 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
         ("SELECT 'SELECT 1'\n  \\gexec\nSELECT 2;", "2:3: psql command `\\gexec` cannot be run"),
         (
             "CREATE VIEW cutover.v AS SELECT 1;",
-            "1:1: view cutover.v: schema cutover holds the history, and nothing else",
+            "1:13: view cutover.v: schema cutover holds the history, and nothing else",
         ),
     ];
     let database = database();

@@ -16,6 +16,7 @@ mod large;
 mod lock_lost;
 mod locks;
 mod outside;
+mod own_schema;
 mod parts;
 mod pipelined;
 mod places;

@@ -334,12 +334,12 @@ fn random_project(choices: &[(u8, u8, u8)]) -> Vec<(String, String)> {
             5 => {
                 text = format!(
                     "CREATE VIEW v{n} AS SELECT x.*, y.id AS other FROM t{a} x JOIN t{b} y ON y.id = x.v;"
-                )
+                );
             }
             6 => {
                 text = format!(
                     "CREATE FUNCTION f{n}() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM t{a}';"
-                )
+                );
             }
             7 => text = format!("INSERT INTO t{a} SELECT {n}, NULL;\nUPDATE t{b} SET v = NULL;"),
             8 => {
@@ -355,12 +355,12 @@ fn random_project(choices: &[(u8, u8, u8)]) -> Vec<(String, String)> {
                 text = format!(
                     "CREATE FUNCTION g{n}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;\n\
                  CREATE TRIGGER g{n} BEFORE INSERT ON t{a} FOR EACH ROW EXECUTE FUNCTION g{n}();"
-                )
+                );
             }
             _ => {
                 text = format!(
                     "CREATE TABLE s{n} AS SELECT id, v FROM t{a};\nALTER TABLE s{n} ADD PRIMARY KEY (id);"
-                )
+                );
             }
         }
         files.push((format!("V{n}__m.sql"), text));
