@@ -312,17 +312,38 @@ fn a_precondition_is_not_measured_by_its_name() {
     says(&place.run(&["verify"]).ends_with(0), &["nothing here is to be measured now: ", "no precondition"]);
 }
 
-/// The server decides, and may know better; but whoever applies is told before, not after.
+/// It stops the run before it begins, as any other check that is written wrong; unless the server is to decide.
 #[test]
-fn a_check_that_does_not_parse_is_named_before_the_run() {
+fn a_check_that_does_not_parse_stops_the_run_before_it_begins() {
     let place = Place::new();
     place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
-    let check = "[[check]]\nname = \"x\"\nkind = \"no_rows\"\nsql = \"SELEC 1\"\n";
-    place.write("cutover.toml", &format!("{CONFIG}{check}"));
-    let warning = "warning: cutover.toml:10:7: syntax error at or near \"SELEC\"";
+    let check = |name: &str, more: &str| {
+        format!("[[check]]\nname = \"{name}\"\nkind = \"no_rows\"\nsql = \"SELEC 1\"\n{more}")
+    };
+    let checks = check("x", "") + &check("y", "before = \"0001\"\n");
+    place.write("cutover.toml", &format!("{CONFIG}{checks}"));
+    let (first, second) = (
+        "cutover.toml:10:7: syntax error at or near \"SELEC\"",
+        "cutover.toml:14:7: syntax error at or near \"SELEC\"",
+    );
+    let hint = "`apply --allow unparsed` leaves the verdict to the server";
+    for arguments in [&["apply", "--dry-run"][..], &["apply"], &["plan"], &["plan", "--offline"]] {
+        let outcome = place.run(arguments).ends_with(2);
+        says(&outcome, &[first, hint, second, hint]);
+        assert_eq!(outcome.stderr.matches("SELEC 1").count(), 2, "{}", outcome.stderr);
+    }
+    assert!(place.run(&["status"]).ends_with(0).stdout.contains("apply would refuse, for 2 reasons"));
+    assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    // Beside something else that is wrong, it is named too.
+    place.write("cutover.toml", &format!("{CONFIG}{checks}[aply]\n"));
+    says(&place.run(&["apply"]).ends_with(2), &["3 problems", first, second, "unknown key \"aply\""]);
+    place.write("cutover.toml", &format!("{CONFIG}{}", check("x", "")));
     for arguments in [&["apply", "--dry-run"][..], &["apply"]] {
-        let outcome = place.run(arguments).ends_with(0);
-        says(&outcome, &[warning]);
+        let outcome = place.run(&[arguments, &["--allow", "unparsed"]].concat()).ends_with(0);
+        says(&outcome, &[&format!("warning: {first}")]);
         assert_eq!(outcome.stderr.matches("warning: ").count(), 1, "{}", outcome.stderr);
     }
+    // `verify` asks the server, whose answer it is that counts.
+    let verify = place.run(&["verify"]).ends_with(1);
+    assert!(verify.stdout.contains("42601"), "{}", verify.stdout);
 }
