@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Place, outcome, says};
+use common::{Place, outcome, says, with_session};
 
 const CONFIG: &str = "[project]\nname = \"shop\"\n\n[[migrations]]\npath = \"migrations\"\n\n";
 
@@ -294,6 +294,85 @@ fn a_role_without_the_privileges_is_the_callers_to_change() {
         ["ERROR: permission denied for table ", "hint: the connected role lacks a privilege; connect as"];
     says(&ask(&["apply"]).ends_with(2), &parts);
     place.database().run(&format!("DROP OWNED BY {}", someone.name));
+}
+
+/// Nothing has begun, so nothing was rolled back: the server's refusal of a question is no failed run.
+#[test]
+fn a_server_that_refuses_to_be_looked_at_is_no_failed_run() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.run(&["apply"]).ends_with(0);
+    place.write("migrations/0002_b.sql", "CREATE TABLE b (n int);");
+    let all = [
+        &["status"][..],
+        &["status", "--show", "0001"],
+        &["plan"],
+        &["apply"],
+        &["apply", "--dry-run"],
+        &["verify"],
+        &["repair", "0002", "--mark", "done", "--yes"],
+        &["baseline", "0002", "--yes"],
+    ];
+    let database = place.database();
+    let name = database.name();
+    with_session(&place, "the-holder", "BEGIN; LOCK TABLE cutover.migration", async |_| {
+        for (setting, value, code, said) in [
+            (
+                "lock_timeout",
+                "20ms",
+                6,
+                ["canceling statement due to lock timeout (55P03)", "hint: another session holds a lock"],
+            ),
+            (
+                "statement_timeout",
+                "100ms",
+                2,
+                [
+                    "canceling statement due to statement timeout (57014)",
+                    "hint: a timeout ended the statement",
+                ],
+            ),
+        ] {
+            database.run(&format!("ALTER DATABASE {name} SET {setting} = '{value}'"));
+            for verb in all {
+                let outcome = tokio::task::block_in_place(|| place.run(verb));
+                says(&outcome.ends_with(code), &said);
+            }
+            database.run(&format!("ALTER DATABASE {name} RESET {setting}"));
+        }
+    });
+    database.run("ALTER TABLE cutover.unit RENAME TO elsewhere");
+    for verb in all {
+        says(&place.run(verb).ends_with(1), &["ERROR: relation \"cutover.unit\" does not exist (42P01)"]);
+    }
+    database.run("ALTER TABLE cutover.elsewhere RENAME TO unit; UPDATE cutover.migration SET version = 'x'");
+    for verb in all {
+        says(&place.run(verb).ends_with(1), &["the history is not as expected: version \"x\""]);
+    }
+    assert_eq!(database.value("SELECT to_regclass('b') IS NULL"), "t");
+}
+
+/// The run is over and recorded; that its answers are not is no failure of it, and they are shown all the same.
+#[test]
+fn answers_that_cannot_be_recorded_are_shown() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    let check = "[[check]]\nname = \"x\"\nkind = \"no_rows\"\nsql = \"SELECT FROM a\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{check}"));
+    place.run(&["apply"]).ends_with(0);
+    place.database().run(
+        "ALTER TABLE cutover.event ADD CONSTRAINT no_answers CHECK (event::text NOT LIKE '%SELECT FROM a%') NOT VALID",
+    );
+    place.write("migrations/0002_b.sql", "ALTER TABLE a ADD m int;");
+    for arguments in [&["apply", "--verify"][..], &["verify"]] {
+        let outcome = place.run(arguments).ends_with(0);
+        says(
+            &outcome,
+            &["not recorded: ERROR: new row for relation \"event\" violates check constraint \"no_answers\""],
+        );
+        assert!(outcome.stdout.contains("no rows"), "{}", outcome.stdout);
+    }
+    assert_eq!(place.database().value("SELECT count(*) FROM cutover.migration"), "2");
 }
 
 /// What is asked for by name and cannot be answered is no success.

@@ -237,12 +237,17 @@ pub(super) fn explain(failure: &Failure) -> String {
             let _ = write!(text, "\n  {label}: {}", visible(part));
         }
     }
-    let lacking = "the connected role lacks a privilege; connect as the role that applied the earlier migrations, or as the owner";
-    let advice = if message.code == "42501" { Some(lacking) } else { advice(message) };
-    if let Some(advice) = advice {
+    if let Some(advice) = advice_about(failure) {
         let _ = write!(text, "\n  hint: {advice}");
     }
     without_passwords(&text)
+}
+
+/// What to do about a question or statement of our own that failed, where there is something to say.
+pub fn advice_about(failure: &Failure) -> Option<&'static str> {
+    let Failure::Server(message) = failure else { return None };
+    let lacking = "the connected role lacks a privilege; connect as the role that applied the earlier migrations, or as the owner";
+    if message.code == "42501" { Some(lacking) } else { advice(message) }
 }
 
 /// What to do about states that have more to do with the run than with the SQL.
