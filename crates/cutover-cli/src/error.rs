@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cutover::apply::ApplyError;
+use cutover::apply::{ApplyError, advice_about};
 use cutover::baseline::BaselineError;
 use cutover::history::HistoryError;
 use cutover::project::ProjectError;
@@ -102,9 +102,13 @@ impl From<HistoryError> for CliError {
             HistoryError::LockNotObtained { .. } => Exit::Lock,
             HistoryError::Interrupted => Exit::Interrupted,
             HistoryError::Failed(failure) => of_failure(failure),
-            HistoryError::Unexpected(_) => Exit::NeedsPerson,
+            HistoryError::Unexpected(_) => Exit::No,
         };
-        Self::new(exit, error)
+        let advice = match &error {
+            HistoryError::Failed(failure) => advice_about(failure),
+            _ => None,
+        };
+        Self::new(exit, error).hint(advice.unwrap_or_default())
     }
 }
 
@@ -134,7 +138,12 @@ fn of_apply(error: &ApplyError) -> Exit {
         | ApplyError::Journal { failure: Failure::Lost(_), .. }
         | ApplyError::LockLost { taken_over: false, .. } => Exit::Connection,
         ApplyError::LockLost { taken_over: true, .. } => Exit::Lock,
-        ApplyError::History(_) | ApplyError::Journal { .. } => Exit::NeedsPerson,
+        ApplyError::Journal { .. } => Exit::NeedsPerson,
+        ApplyError::History(_) => Exit::No,
+        // The run had begun, and ends before its first migration.
+        ApplyError::Refused { failure: Failure::Server(_) | Failure::Invalid(_), begun: true, .. } => {
+            Exit::RolledBack
+        }
         ApplyError::Failed(failure) | ApplyError::Refused { failure, .. } => of_failure(failure),
     }
 }
@@ -185,7 +194,8 @@ impl From<VerifyError> for CliError {
 
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        Self::new(of_failure(&failure), failure)
+        let advice = advice_about(&failure).unwrap_or_default();
+        Self::new(of_failure(&failure), failure).hint(advice)
     }
 }
 
@@ -199,23 +209,53 @@ impl From<SandboxError> for CliError {
     }
 }
 
+/// What a question or statement of our own failed with, outside a run and before one has begun.
 fn of_failure(failure: &Failure) -> Exit {
     match failure {
         Failure::Lost(_) => Exit::Connection,
-        // The role or the session may not: of the surroundings.
-        Failure::Server(message)
-            if [sqlstate::INSUFFICIENT_PRIVILEGE, sqlstate::READ_ONLY_TRANSACTION]
-                .contains(&message.code.as_str()) =>
-        {
-            Exit::Usage
-        }
-        Failure::Server(_) | Failure::Invalid(_) => Exit::RolledBack,
+        Failure::Server(message) => of_code(&message.code),
+        Failure::Invalid(_) => Exit::Usage,
+    }
+}
+
+fn of_code(code: &str) -> Exit {
+    // Not supported, the session's state, limits of the server, an operator: of the surroundings.
+    const SURROUNDINGS: [&str; 6] = ["0A", "25", "53", "54", "55", "57"];
+    if sqlstate::is_retryable_lock(code) {
+        Exit::Lock
+    } else if sqlstate::is_shutdown(code) {
+        Exit::Connection
+    } else if code == sqlstate::INSUFFICIENT_PRIVILEGE
+        || SURROUNDINGS.iter().any(|class| code.starts_with(class))
+    {
+        Exit::Usage
+    } else {
+        // What is there is not what cutover keeps there: a table is missing, a row has another form.
+        Exit::No
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The server refuses to be looked at: whether the role and the server or what is in the database must change.
+    #[test]
+    fn what_a_question_fails_with_is_no_failed_run() {
+        for (code, exit) in [
+            ("42501", Exit::Usage),
+            ("25006", Exit::Usage),
+            ("57014", Exit::Usage),
+            ("53200", Exit::Usage),
+            ("55P03", Exit::Lock),
+            ("40P01", Exit::Lock),
+            ("57P01", Exit::Connection),
+            ("42P01", Exit::No),
+            ("XX001", Exit::No),
+        ] {
+            assert_eq!(of_code(code), exit, "{code}");
+        }
+    }
 
     #[test]
     fn the_page_about_exit_codes_has_each_once() {

@@ -71,10 +71,7 @@ pub(crate) async fn after_run(
     let recorded = if checks(&events).is_empty() {
         None
     } else if run.outcome == Some(Outcome::Completed) {
-        let mut session = inspect::connect(options, None).await?;
-        journal::append_events(&mut session, &run.id, &events).await?;
-        session.close().await;
-        None
+        append(options, &run.id, &events).await.err().map(|error| Recorded::No(error.message))
     } else {
         // A run that had nothing to do left no trace; the one before it has.
         Some(record(app, project, options, &events).await)
@@ -88,6 +85,14 @@ pub(crate) async fn after_run(
     if let Some(recorded) = recorded {
         recorded.tell(app);
     }
+    Ok(())
+}
+
+/// Adds answers to the journal of this run.
+async fn append(options: &ConnectOptions, run: &str, events: &[RunEvent]) -> Result<(), CliError> {
+    let mut session = inspect::connect(options, None).await?;
+    journal::append_events(&mut session, run, events).await?;
+    session.close().await;
     Ok(())
 }
 
@@ -149,8 +154,8 @@ async fn try_record(
     let since = Duration::from_micros(since);
     let later = |event: &RunEvent| RunEvent { elapsed: since + event.elapsed, ..event.clone() };
     let events: Vec<RunEvent> = events.iter().map(later).collect();
-    journal::append_events(&mut session, &run.id, &events).await?;
     session.close().await;
+    append(options, &run.id, &events).await?;
     Ok(Recorded::InRun(run.id))
 }
 

@@ -8,8 +8,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use common::Place;
-use cutover_postgres::session::{Session, Startup};
+use common::{Place, with_session};
+use cutover_postgres::session::Session;
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
@@ -102,8 +102,16 @@ fn an_unknown_outcome_ends_with_5_until_a_person_settles_it() {
     assert!(again.stderr.contains("cutover repair"), "{}", again.stderr);
     let unasked = place.run(&["repair", "1", "--mark", "done"]).ends_with(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
+    assert!(
+        unasked.stderr.contains("part 1 of migrations/V1__a.sql (line 2), which run "),
+        "{}",
+        unasked.stderr
+    );
     place.run(&["repair", "1", "--mark", "not-done", "--yes"]).ends_with(0);
-    place.run(&["repair", "1", "--mark", "not-done", "--yes"]).ends_with(2);
+    // Nothing to settle any more: that is said, and nothing is asked.
+    let again = place.run(&["repair", "1", "--mark", "not-done"]).ends_with(2);
+    assert!(again.stderr.contains("no statement of it waits for a decision"), "{}", again.stderr);
+    assert!(!again.stderr.contains("--yes"), "{}", again.stderr);
     place.run(&["apply"]).ends_with(0);
     assert_eq!(place.database().value("SELECT to_regclass('a') IS NOT NULL"), "t");
 }
@@ -191,20 +199,6 @@ async fn until(session: &mut Session, sql: &str) {
         assert!(begun.elapsed() < Duration::from_secs(60), "never 1: {sql}");
     }
 }
-
-/// Runs `work` while a session of the test's own, which has run `sql`, is open.
-fn with_session<T>(place: &Place, name: &str, sql: &str, work: impl AsyncFnOnce(&mut Session) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let startup = Startup { application_name: name.to_owned(), ..Startup::default() };
-        let mut session = Session::connect(&place.database().options(), &startup).await.unwrap();
-        session.execute(sql).await.unwrap();
-        let result = work(&mut session).await;
-        session.close().await;
-        result
-    })
-}
-
 /// A dump waits for a lock that another session holds: interrupted there, the command ends, and nothing is left.
 #[test]
 fn an_interrupt_during_a_backup_ends_it_and_removes_the_half_dump() {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Place, outcome, says};
+use common::{Place, outcome, says, with_session};
 
 const CONFIG: &str = "[project]\nname = \"shop\"\n\n[[migrations]]\npath = \"migrations\"\n\n";
 
@@ -296,6 +296,85 @@ fn a_role_without_the_privileges_is_the_callers_to_change() {
     place.database().run(&format!("DROP OWNED BY {}", someone.name));
 }
 
+/// Nothing has begun, so nothing was rolled back: the server's refusal of a question is no failed run.
+#[test]
+fn a_server_that_refuses_to_be_looked_at_is_no_failed_run() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.run(&["apply"]).ends_with(0);
+    place.write("migrations/0002_b.sql", "CREATE TABLE b (n int);");
+    let all = [
+        &["status"][..],
+        &["status", "--show", "0001"],
+        &["plan"],
+        &["apply"],
+        &["apply", "--dry-run"],
+        &["verify"],
+        &["repair", "0002", "--mark", "done", "--yes"],
+        &["baseline", "0002", "--yes"],
+    ];
+    let database = place.database();
+    let name = database.name();
+    with_session(&place, "the-holder", "BEGIN; LOCK TABLE cutover.migration", async |_| {
+        for (setting, value, code, said) in [
+            (
+                "lock_timeout",
+                "20ms",
+                6,
+                ["canceling statement due to lock timeout (55P03)", "hint: another session holds a lock"],
+            ),
+            (
+                "statement_timeout",
+                "100ms",
+                2,
+                [
+                    "canceling statement due to statement timeout (57014)",
+                    "hint: a timeout ended the statement",
+                ],
+            ),
+        ] {
+            database.run(&format!("ALTER DATABASE {name} SET {setting} = '{value}'"));
+            for verb in all {
+                let outcome = tokio::task::block_in_place(|| place.run(verb));
+                says(&outcome.ends_with(code), &said);
+            }
+            database.run(&format!("ALTER DATABASE {name} RESET {setting}"));
+        }
+    });
+    database.run("ALTER TABLE cutover.unit RENAME TO elsewhere");
+    for verb in all {
+        says(&place.run(verb).ends_with(1), &["ERROR: relation \"cutover.unit\" does not exist (42P01)"]);
+    }
+    database.run("ALTER TABLE cutover.elsewhere RENAME TO unit; UPDATE cutover.migration SET version = 'x'");
+    for verb in all {
+        says(&place.run(verb).ends_with(1), &["the history is not as expected: version \"x\""]);
+    }
+    assert_eq!(database.value("SELECT to_regclass('b') IS NULL"), "t");
+}
+
+/// The run is over and recorded; that its answers are not is no failure of it, and they are shown all the same.
+#[test]
+fn answers_that_cannot_be_recorded_are_shown() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    let check = "[[check]]\nname = \"x\"\nkind = \"no_rows\"\nsql = \"SELECT FROM a\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{check}"));
+    place.run(&["apply"]).ends_with(0);
+    place.database().run(
+        "ALTER TABLE cutover.event ADD CONSTRAINT no_answers CHECK (event::text NOT LIKE '%SELECT FROM a%') NOT VALID",
+    );
+    place.write("migrations/0002_b.sql", "ALTER TABLE a ADD m int;");
+    for arguments in [&["apply", "--verify"][..], &["verify"]] {
+        let outcome = place.run(arguments).ends_with(0);
+        says(
+            &outcome,
+            &["not recorded: ERROR: new row for relation \"event\" violates check constraint \"no_answers\""],
+        );
+        assert!(outcome.stdout.contains("no rows"), "{}", outcome.stdout);
+    }
+    assert_eq!(place.database().value("SELECT count(*) FROM cutover.migration"), "2");
+}
+
 /// What is asked for by name and cannot be answered is no success.
 #[test]
 fn a_precondition_is_not_measured_by_its_name() {
@@ -312,17 +391,38 @@ fn a_precondition_is_not_measured_by_its_name() {
     says(&place.run(&["verify"]).ends_with(0), &["nothing here is to be measured now: ", "no precondition"]);
 }
 
-/// The server decides, and may know better; but whoever applies is told before, not after.
+/// It stops the run before it begins, as any other check that is written wrong; unless the server is to decide.
 #[test]
-fn a_check_that_does_not_parse_is_named_before_the_run() {
+fn a_check_that_does_not_parse_stops_the_run_before_it_begins() {
     let place = Place::new();
     place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
-    let check = "[[check]]\nname = \"x\"\nkind = \"no_rows\"\nsql = \"SELEC 1\"\n";
-    place.write("cutover.toml", &format!("{CONFIG}{check}"));
-    let warning = "warning: cutover.toml:10:7: syntax error at or near \"SELEC\"";
+    let check = |name: &str, more: &str| {
+        format!("[[check]]\nname = \"{name}\"\nkind = \"no_rows\"\nsql = \"SELEC 1\"\n{more}")
+    };
+    let checks = check("x", "") + &check("y", "before = \"0001\"\n");
+    place.write("cutover.toml", &format!("{CONFIG}{checks}"));
+    let (first, second) = (
+        "cutover.toml:10:7: syntax error at or near \"SELEC\"",
+        "cutover.toml:14:7: syntax error at or near \"SELEC\"",
+    );
+    let hint = "`apply --allow unparsed` leaves the verdict to the server";
+    for arguments in [&["apply", "--dry-run"][..], &["apply"], &["plan"], &["plan", "--offline"]] {
+        let outcome = place.run(arguments).ends_with(2);
+        says(&outcome, &[first, hint, second, hint]);
+        assert_eq!(outcome.stderr.matches("SELEC 1").count(), 2, "{}", outcome.stderr);
+    }
+    assert!(place.run(&["status"]).ends_with(0).stdout.contains("apply would refuse, for 2 reasons"));
+    assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    // Beside something else that is wrong, it is named too.
+    place.write("cutover.toml", &format!("{CONFIG}{checks}[aply]\n"));
+    says(&place.run(&["apply"]).ends_with(2), &["3 problems", first, second, "unknown key \"aply\""]);
+    place.write("cutover.toml", &format!("{CONFIG}{}", check("x", "")));
     for arguments in [&["apply", "--dry-run"][..], &["apply"]] {
-        let outcome = place.run(arguments).ends_with(0);
-        says(&outcome, &[warning]);
+        let outcome = place.run(&[arguments, &["--allow", "unparsed"]].concat()).ends_with(0);
+        says(&outcome, &[&format!("warning: {first}")]);
         assert_eq!(outcome.stderr.matches("warning: ").count(), 1, "{}", outcome.stderr);
     }
+    // `verify` asks the server, whose answer it is that counts.
+    let verify = place.run(&["verify"]).ends_with(1);
+    assert!(verify.stdout.contains("42601"), "{}", verify.stdout);
 }

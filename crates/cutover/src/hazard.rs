@@ -89,9 +89,9 @@ pub const HAZARDS: [Hazard; 11] = [
     },
     Hazard {
         code: UNPARSED,
-        meaning: "A statement is not in the grammar of PostgreSQL 18, which cutover reads SQL with.",
+        meaning: "A statement, of a file or a check, is not in the grammar of PostgreSQL 18, which cutover reads SQL with.",
         accepted: "The statement is sent as it is and the server decides. What it does is not known: plans say so, and \
-                   the session is cleaned behind it.",
+                   the session is cleaned behind it. The same goes for the SQL of checks, which is measured then.",
         when: "When the server is newer than 18 or a fork with a grammar of its own, and the statement is right there. \
                A typing mistake looks just the same: read the message first.",
     },

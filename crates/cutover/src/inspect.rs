@@ -9,6 +9,7 @@ use cutover_postgres::session::{Failure, Session, Startup};
 
 use crate::apply::{ApplyError, search_path};
 use crate::catalog::{self, Objects};
+use crate::hazard;
 use crate::history::differences::{self, Difference};
 use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
@@ -36,9 +37,11 @@ pub struct Inspection {
     /// Why a run of the selection would be refused.
     pub refused: Vec<SelectError>,
     /// What is wrong with checks and claims: a run would not start.
-    pub checks: Problems,
+    checks: Problems,
+    /// SQL of checks that does not parse: a run would not start unless that is allowed, see [`verify::unparsed`].
+    unparsed: Problems,
     /// What is probably wrong, and is for the server to say: see [`verify::doubts`].
-    pub doubts: Vec<Problem>,
+    doubts: Vec<Problem>,
     /// That their search path leads to our own tables, where [`look_closer`] was asked.
     pub search_path: Option<String>,
     /// What pending migrations need and nobody provides, where [`look_closer`] was asked.
@@ -59,10 +62,8 @@ pub struct Stop {
 
 impl Inspection {
     fn new(project: &Project, found: Option<Found>, built: Built, refused: Vec<SelectError>) -> Self {
-        let (checks, doubts) = match verify::prepare(project) {
-            Ok(_) => (Problems::default(), verify::doubts(project)),
-            Err(problems) => (problems, Vec::new()),
-        };
+        let checks = verify::prepare(project).err().unwrap_or_default();
+        let doubts = if checks.0.is_empty() { verify::doubts(project) } else { Vec::new() };
         Self {
             found,
             built,
@@ -70,6 +71,7 @@ impl Inspection {
             described: Vec::new(),
             refused,
             checks,
+            unparsed: verify::unparsed(project),
             doubts,
             search_path: None,
             missing: Vec::new(),
@@ -90,6 +92,19 @@ impl Inspection {
         })
     }
 
+    /// What is probably wrong and does not stop a run, also what is `allowed`.
+    pub fn doubts<'a>(&'a self, allowed: &'a [String]) -> impl Iterator<Item = &'a Problem> + 'a {
+        let unparsed = self.unparsed.0.iter().filter(|_| allowed.iter().any(|code| code == hazard::UNPARSED));
+        unparsed.chain(&self.doubts)
+    }
+
+    /// What is wrong with checks and claims and would stop a run, but for what `allowed` accepts.
+    pub fn wrong_checks<'a>(&'a self, allowed: &'a [String]) -> impl Iterator<Item = &'a Problem> + 'a {
+        let unparsed =
+            self.unparsed.0.iter().filter(|_| !allowed.iter().any(|code| code == hazard::UNPARSED));
+        self.checks.0.iter().chain(unparsed)
+    }
+
     /// Everything that would stop a run of this plan before its first statement, but for what `allowed` accepts.
     pub fn stops<'a>(&'a self, allowed: &'a [String]) -> impl Iterator<Item = Stop> + 'a {
         let differences = self.differences.iter().zip(&self.described);
@@ -99,7 +114,7 @@ impl Inspection {
         let scripts = self.built.script_errors(allowed).map(ToString::to_string);
         let missing = self.missing.iter().map(ToString::to_string);
         let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
-        let checks = self.checks.0.iter().map(ToString::to_string);
+        let checks = self.wrong_checks(allowed).map(ToString::to_string);
         let refused = self
             .refused
             .iter()

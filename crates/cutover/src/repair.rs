@@ -1,7 +1,9 @@
 //! Settling by a person what the tool cannot know: whether a statement that ran outside a transaction took effect.
 
+use std::fmt;
+
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::Failure;
+use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
 use crate::apply::ApplyError;
@@ -9,6 +11,8 @@ use crate::apply::pooler;
 use crate::history::records::Begun;
 use crate::history::{HistoryError, lock, records, schema, units};
 use crate::inspect;
+use crate::migration::Migration;
+use crate::plan::Lines;
 use crate::plan::select::{self, SelectError};
 use crate::project::Project;
 use crate::stop::Stop;
@@ -53,7 +57,42 @@ fn because(failed: Option<&str>) -> String {
     })
 }
 
-/// Records what a person found about the open statement of a migration. The next run goes on from there.
+/// A statement of a migration that waits for a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// Path of the migration.
+    pub path: String,
+    /// Number of its part, counted from 1.
+    pub part: u32,
+    /// Where the part stands in the file, as it was begun.
+    pub lines: Lines,
+    /// Id of the run that began it.
+    pub run: String,
+}
+
+impl fmt::Display for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "part {} of {} ({}), which run {} began,", self.part, self.path, self.lines, self.run)
+    }
+}
+
+/// Looks which statement of a migration waits for a decision. Writes nothing and takes no lock.
+///
+/// # Errors
+/// See [`RepairError`]: where there is nothing to settle too.
+pub async fn look(project: &Project, options: &ConnectOptions, version: &str) -> Result<Open, RepairError> {
+    let (_, migration) = select::find(project, version)?;
+    let mut session = inspect::connect(options, None).await?;
+    let found = schema::look(&mut session).await?;
+    if found.version.is_none() {
+        return Err(RepairError::NothingOpen { path: migration.path.clone(), failed: None });
+    }
+    let open = open(project, migration, &mut session).await?;
+    session.close().await;
+    Ok(open)
+}
+
+/// Records what a person found about a statement, which must be the one that is open. The next run goes on from there.
 ///
 /// # Errors
 /// See [`RepairError`]; nothing was changed then.
@@ -61,27 +100,40 @@ pub async fn mark(
     project: &Project,
     options: &ConnectOptions,
     version: &str,
+    asked: &Open,
     mark: Mark,
 ) -> Result<(), RepairError> {
     let (_, migration) = select::find(project, version)?;
-    let nothing_open = |failed| RepairError::NothingOpen { path: migration.path.clone(), failed };
     let mut session = inspect::connect(options, None).await?;
     let found = schema::look(&mut session).await?;
-    if found.version.is_none() {
-        return Err(nothing_open(None));
-    }
     pooler::refuse(&found, &mut session, options, "repair").await?;
     // A runner at work may be just about to settle it itself.
     lock::acquire(&mut session, std::time::Duration::from_secs(5), &Stop::new(), |_| {}).await?;
-    let history = records::read(&mut session, &project.name).await?;
-    let failed = history.failed(&migration.id);
-    let failed = failed.map(|unit| format!("part {} {}", unit.unit + 1, unit.failure.happened()));
-    let open = history.begun(&migration.id).and_then(Begun::open).ok_or_else(|| nothing_open(failed))?;
+    // Between the question and the answer somebody else may have settled it, and a run may have come to another one.
+    if open(project, migration, &mut session).await? != *asked {
+        return Err(RepairError::NothingOpen { path: migration.path.clone(), failed: None });
+    }
+    let unit = asked.part - 1;
     let change = match mark {
-        Mark::Done => units::mark_done(&project.name, &open.run, &migration.id, open.unit),
-        Mark::NotDone => units::forget(&project.name, &migration.id, open.unit),
+        Mark::Done => units::mark_done(&project.name, &asked.run, &migration.id, unit),
+        Mark::NotDone => units::forget(&project.name, &migration.id, unit),
     };
     session.execute(&format!("BEGIN; SET LOCAL synchronous_commit = on; {change}; COMMIT")).await?;
     session.close().await;
     Ok(())
+}
+
+async fn open(project: &Project, migration: &Migration, session: &mut Session) -> Result<Open, RepairError> {
+    let history = records::read(session, &project.name).await?;
+    let Some(unit) = history.begun(&migration.id).and_then(Begun::open) else {
+        let failed = history.failed(&migration.id);
+        let failed = failed.map(|unit| format!("part {} {}", unit.unit + 1, unit.failure.happened()));
+        return Err(RepairError::NothingOpen { path: migration.path.clone(), failed });
+    };
+    Ok(Open {
+        path: migration.path.clone(),
+        part: unit.unit.saturating_add(1),
+        lines: unit.lines,
+        run: unit.run.clone(),
+    })
 }

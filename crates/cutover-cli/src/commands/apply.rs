@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use cutover::apply::{BackupSettings, Request};
-use cutover::hazard::{HAZARDS, Hazard};
+use cutover::hazard::{self, HAZARDS, Hazard};
 use cutover::plan::file::PlanFile;
 use cutover::plan::select::Selection;
 use cutover::project::{Overrides, Project};
@@ -135,7 +135,10 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let project = draft.project;
     // A dry run says them behind the plan. Where checks are written wrong, that is said instead.
     if !arguments.dry_run && verify::prepare(&project).is_ok() {
-        for doubt in verify::doubts(&project) {
+        // What does not parse stops the run where it is not allowed.
+        let allowed = arguments.allow.iter().any(|code| code == hazard::UNPARSED);
+        let unparsed = if allowed { verify::unparsed(&project).0 } else { Vec::new() };
+        for doubt in unparsed.into_iter().chain(verify::doubts(&project)) {
             app.output.warn(&doubt.to_string());
         }
     }

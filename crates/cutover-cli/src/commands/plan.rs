@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cutover::apply::run_id;
 use cutover::catalog::Objects;
+use cutover::hazard;
 use cutover::inspect::{self, Inspection, Stop};
 use cutover::plan::Plan;
 use cutover::plan::build::Read;
@@ -221,7 +222,7 @@ struct Document<'a> {
 
 /// The plan itself, what is known of preconditions, and what is doubtful.
 pub(crate) fn show(app: &App, inspection: &Inspection, allowed: &[String]) -> Result<(), CliError> {
-    let doubts = || inspection.doubts.iter().map(ToString::to_string);
+    let doubts = || inspection.doubts(allowed).map(ToString::to_string);
     if app.output.is_json() {
         return app.output.json(&Document {
             plan: &inspection.built.plan,
@@ -284,6 +285,9 @@ pub(crate) fn refuse_draft(
         inspection.described.clear();
     }
     let mut problems = verify::problems_of(draft);
+    if !allowed.iter().any(|code| code == hazard::UNPARSED) {
+        problems.absorb(verify::unparsed(project));
+    }
     problems.absorb(draft.problems.clone());
     let problems = problems.sorted().0.into_iter().map(|problem| problem.to_string());
     let stops = inspection.iter().flat_map(|inspection| inspection.stops(allowed));

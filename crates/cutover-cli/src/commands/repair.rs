@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use cutover::project::Overrides;
 use cutover::repair::{self, Mark};
+use cutover::text::visible;
 
 use crate::app::App;
 use crate::error::{CliError, Exit};
@@ -41,11 +42,17 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         Found::NotDone => (Mark::NotDone, "did not take effect: it will be run again"),
     };
     app.block_on(async |signals| {
-        let target = app.target(&project).await?;
-        app.confirm(&format!("Record that the open statement of {} {words}?", arguments.version))?;
-        signals
-            .or_end(async { Ok(repair::mark(&project, &target.options, &arguments.version, mark).await?) })
-            .await
+        let (target, open) = signals
+            .or_end(async {
+                let target = app.target(&project).await?;
+                let open = repair::look(&project, &target.options, &arguments.version).await?;
+                Ok((target, open))
+            })
+            .await?;
+        app.confirm(&format!("Record that {} {words}?", visible(&open.to_string())))?;
+        let marking =
+            async { Ok(repair::mark(&project, &target.options, &arguments.version, &open, mark).await?) };
+        signals.or_end(marking).await
     })?;
     app.output.say(&format!("recorded: the open statement of {} {words}", arguments.version));
     Ok(Exit::Done)

@@ -244,7 +244,7 @@ impl<'a> Document<'a> {
 
 /// Why an apply of all that is pending would be refused, but for files that differ: these are said by themselves.
 fn refusals(inspection: &Inspection) -> impl Iterator<Item = String> {
-    let checks = inspection.checks.0.iter().map(ToString::to_string);
+    let checks = inspection.wrong_checks(&[]).map(ToString::to_string);
     let refused = inspection.refused.iter().map(ToString::to_string);
     let scripts = inspection.built.script_errors(&[]).map(ToString::to_string);
     checks.chain(refused).chain(scripts)

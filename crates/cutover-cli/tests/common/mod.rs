@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use cutover_postgres::session::{Session, Startup};
 use testkit::Database;
 
 /// What a command came to.
@@ -102,6 +103,24 @@ pub(crate) fn outcome(output: &std::process::Output) -> Outcome {
         stdout: String::from_utf8(output.stdout.clone()).expect("text"),
         stderr: String::from_utf8(output.stderr.clone()).expect("text"),
     }
+}
+
+/// Runs `work` while a session of the test's own, which has run `sql`, is open.
+pub(crate) fn with_session<T>(
+    place: &Place,
+    name: &str,
+    sql: &str,
+    work: impl AsyncFnOnce(&mut Session) -> T,
+) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let startup = Startup { application_name: name.to_owned(), ..Startup::default() };
+        let mut session = Session::connect(&place.database().options(), &startup).await.unwrap();
+        session.execute(sql).await.unwrap();
+        let result = work(&mut session).await;
+        session.close().await;
+        result
+    })
 }
 
 fn empty_folder() -> PathBuf {

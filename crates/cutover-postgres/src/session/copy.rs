@@ -147,6 +147,7 @@ impl CopyIn<'_> {
                 notices: Vec::new(),
                 notices_after: Vec::new(),
                 notices_dropped: 0,
+                parameters: Vec::new(),
             },
         }
     }

@@ -123,4 +123,7 @@ pub struct StatementOutcome {
     pub notices_after: Vec<usize>,
     /// Messages beyond those.
     pub notices_dropped: usize,
+    /// Parameters that the server reported to have changed by its end (`client_encoding`, `TimeZone`, …), each with the
+    /// value it has then.
+    pub parameters: Vec<(String, String)>,
 }

@@ -114,15 +114,16 @@ impl Session {
             notices: Vec::new(),
             notices_after: Vec::new(),
             notices_dropped: 0,
+            parameters: Vec::new(),
         }
     }
 }
 
 fn finished(cycle: Cycle, mut done: Done) -> StatementOutcome {
-    let Cycle { tags, error, notices, notices_after, notices_dropped, status } = cycle;
+    let Cycle { tags, error, notices, notices_after, notices_dropped, parameters, status } = cycle;
     done.tags.clone_from(&tags);
     let result = error.map_or(Ok(done), |error| Err(error.into()));
-    StatementOutcome { result, tags, status, notices, notices_after, notices_dropped }
+    StatementOutcome { result, tags, status, notices, notices_after, notices_dropped, parameters }
 }
 
 fn take_message(done: &mut Done, message: SimpleQueryMessage, keep: usize) {

@@ -17,6 +17,8 @@ use crate::sqlstate;
 const MESSAGE_LIMIT: usize = 256 << 10;
 /// Notices kept for one request; further ones are counted.
 const NOTICE_LIMIT: usize = 1_000;
+/// Parameters kept for one request. A server reports about fifteen; an extension or a pooler may have some of its own.
+const PARAMETER_LIMIT: usize = 100;
 
 /// One piece on its way into a `COPY FROM STDIN`.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct Cycle {
     pub(crate) notices: Vec<ServerMessage>,
     pub(crate) notices_after: Vec<usize>,
     pub(crate) notices_dropped: usize,
+    /// Parameters reported to have changed meanwhile, each with its last value.
+    pub(crate) parameters: Vec<(String, String)>,
     pub(crate) status: TransactionStatus,
 }
 
@@ -222,7 +226,7 @@ impl State {
             b'S' => {
                 let mut parts = body.split(|byte| *byte == 0);
                 if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-                    self.parameters.insert(text(name), text(value));
+                    self.parameter(text(name), text(value));
                 }
             }
             b'K' => self.backend = backend_key(body),
@@ -257,6 +261,17 @@ impl State {
         } else if simple {
             self.cycle.notices_dropped += 1;
         }
+    }
+
+    /// Servers before 14 report every change at once, later ones the last of each before they are ready again.
+    fn parameter(&mut self, name: String, value: String) {
+        let changed = &mut self.cycle.parameters;
+        match changed.iter().position(|(known, _)| *known == name) {
+            Some(at) => changed[at].1.clone_from(&value),
+            None if changed.len() < PARAMETER_LIMIT => changed.push((name.clone(), value.clone())),
+            None => {}
+        }
+        self.parameters.insert(name, value);
     }
 
     fn ready(&mut self, body: &[u8]) {
@@ -367,6 +382,27 @@ mod tests {
         assert!(!recorder.state().dismissed);
         recorder.received(&frame(b'E', b"VFATAL\0C57P01\0Mbye\0\0"));
         assert!(recorder.state().dismissed);
+    }
+
+    #[test]
+    fn a_changed_parameter_belongs_to_the_query_that_changed_it() {
+        let mut recorder = listening();
+        recorder.sent(&[frame(b'Q', b"SELECT f()\0"), frame(b'Q', b"SELECT 1\0")].concat());
+        let report = |value: &str| frame(b'S', format!("client_encoding\0{value}\0").as_bytes());
+        let answer = [
+            report("SQL_ASCII"),
+            report("LATIN1"),
+            frame(b'C', b"SELECT 1\0"),
+            frame(b'Z', b"T"),
+            frame(b'C', b"SELECT 1\0"),
+            frame(b'Z', b"T"),
+        ];
+        recorder.received(&answer.concat());
+        let state = recorder.state();
+        let changed = state.take(0).unwrap().parameters;
+        assert_eq!(changed, [("client_encoding".to_owned(), "LATIN1".to_owned())]);
+        assert_eq!(state.take(1).unwrap().parameters, []);
+        assert_eq!(state.parameters["client_encoding"], "LATIN1");
     }
 
     #[test]

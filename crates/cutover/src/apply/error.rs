@@ -72,6 +72,8 @@ pub enum ApplyError {
         failure: Failure,
         /// What is now true of the database.
         state: String,
+        /// The run was recorded as begun.
+        begun: bool,
     },
     /// A further connection, e.g. that of the session which changes the database, did not come about.
     #[error("{error}\n{state}")]
@@ -151,7 +153,7 @@ impl ApplyError {
         let (doing, state) = (phase.doing(), phase.state());
         match self {
             Self::Failed(failure) | Self::History(HistoryError::Failed(failure)) => {
-                Self::Refused { doing, failure, state }
+                Self::Refused { doing, failure, state, begun: phase == Phase::Begun }
             }
             Self::Connect(error) if phase != Phase::Connecting => Self::Connection { error, state },
             other => other,

@@ -10,6 +10,7 @@ use super::monitor::{LockLost, Now};
 use super::step::{Step, Tools};
 use super::worker::Trouble;
 use crate::history::journal;
+use crate::reading::Bent;
 use crate::run::{Blocker, Outcome, PartsDone};
 use crate::secrets::without_passwords;
 use crate::text::visible;
@@ -175,6 +176,7 @@ pub(super) fn from_trouble(
             StepFailure::clean(format!("{path}: was not reached"), rolled_back(step, index))
         }
         Trouble::Unreadable(why) => StepFailure::clean(format!("{path}: {why}"), rolled_back(step, index)),
+        Trouble::Misread(bent) => StepFailure::clean(misread(step, bent, place), rolled_back(step, index)),
         Trouble::Fenced => StepFailure::clean(
             format!("{path}: another runner has taken over (the fencing token changed), so this one stops"),
             rolled_back(step, index),
@@ -186,6 +188,18 @@ pub(super) fn from_trouble(
             failure
         }
     }
+}
+
+/// Code of the file has bent the terms under which the rest of it would be read.
+fn misread(step: &Step<'_>, bent: &Bent, place: Option<&Place>) -> String {
+    let at = place.map_or_else(String::new, |place| format!("{}:{}:", place.at.line, place.at.column));
+    let excerpt = place.map_or_else(String::new, |place| place.at.excerpt());
+    format!(
+        "{}:{at} {}{excerpt}\n  hint: have that code set it back before it ends, or put `-- cutover: new-transaction` above what \
+         follows: each part of a file begins with the session's own settings",
+        step.migration.path,
+        bent.because()
+    )
 }
 
 /// `file:line:column: message`, source line with caret, and everything else the server said.
@@ -223,12 +237,17 @@ pub(super) fn explain(failure: &Failure) -> String {
             let _ = write!(text, "\n  {label}: {}", visible(part));
         }
     }
-    let lacking = "the connected role lacks a privilege; connect as the role that applied the earlier migrations, or as the owner";
-    let advice = if message.code == "42501" { Some(lacking) } else { advice(message) };
-    if let Some(advice) = advice {
+    if let Some(advice) = advice_about(failure) {
         let _ = write!(text, "\n  hint: {advice}");
     }
     without_passwords(&text)
+}
+
+/// What to do about a question or statement of our own that failed, where there is something to say.
+pub fn advice_about(failure: &Failure) -> Option<&'static str> {
+    let Failure::Server(message) = failure else { return None };
+    let lacking = "the connected role lacks a privilege; connect as the role that applied the earlier migrations, or as the owner";
+    if message.code == "42501" { Some(lacking) } else { advice(message) }
 }
 
 /// What to do about states that have more to do with the run than with the SQL.

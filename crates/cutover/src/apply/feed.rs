@@ -188,7 +188,7 @@ impl<'a> Feed<'a> {
         worker: &mut Worker,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        let number = worker.answered_elsewhere();
+        let number = worker.begin_copy(statement)?;
         let pid = worker.session.backend_pid();
         let cancel = worker.session.cancel_token();
         let transfer = async {
@@ -211,14 +211,18 @@ impl<'a> Feed<'a> {
                     }
                 }
             }
-            copy.finish().await.map(|_| Ok(()))
+            let outcome = copy.finish_outcome().await;
+            outcome.result.clone().map(|_| Ok(outcome))
         };
         let (result, cancelled) = match watch.during(transfer, pid, cancel).await {
             Watched::Done(result) => (result, false),
             Watched::Cancelled(result) => (result, true),
         };
         match result {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(outcome)) => {
+                worker.end_copy(number, &outcome);
+                Ok(())
+            }
             Ok(Err(why)) | Err(Failure::Invalid(why)) => Err(unreadable(why)),
             Err(Failure::Server(_)) if cancelled => Err(Trouble::Cancelled),
             Err(Failure::Server(message)) => Err(Trouble::Refused { message, statement: Some(number) }),
@@ -245,8 +249,19 @@ impl<'a> Feed<'a> {
 
     /// Where trouble came from, with what may be shown of it.
     pub(super) fn place_of(&self, trouble: &Trouble, secrets: &Secrets) -> Option<Place> {
-        let Trouble::Refused { message, statement: Some(number) } = trouble else { return None };
-        let sent = number.checked_sub(self.window_start).and_then(|index| self.window.get(index))?;
+        let sent =
+            |number: usize| number.checked_sub(self.window_start).and_then(|index| self.window.get(index));
+        let (message, number) = match trouble {
+            Trouble::Refused { message, statement: Some(number) } => (message, *number),
+            Trouble::Misread(bent) => {
+                return Some(match sent(bent.by) {
+                    Some(sent) => locate::of_statement(self.migration, self.vars, sent, secrets),
+                    None => locate::of_line(self.migration, self.vars, self.line_of(bent.by)),
+                });
+            }
+            _ => return None,
+        };
+        let sent = sent(number)?;
         // An attempt that fails for a lock is made again many times.
         if trouble.is_retryable() && self.migration.checksums.bytes > READ_AGAIN {
             return Some(locate::in_statement(sent, message, secrets));

@@ -24,6 +24,22 @@ pub(super) fn in_statement(sent: &Sent, message: &ServerMessage, secrets: &Secre
     statement_place(sent, offset, secrets)
 }
 
+/// Where a statement begins.
+pub(super) fn of_statement(migration: &Migration, vars: &Vars, sent: &Sent, secrets: &Secrets) -> Place {
+    let mut place = statement_place(sent, 0, secrets);
+    places::into_file(migration, vars, &mut [&mut place.at]);
+    place
+}
+
+/// Where a statement begins of which only the line is known: with the first word there.
+pub(super) fn of_line(migration: &Migration, vars: &Vars, line: u32) -> Place {
+    let mut at = FilePlace { line, column: 1, source_line: String::new() };
+    places::into_file(migration, vars, &mut [&mut at]);
+    let blanks = at.source_line.chars().take_while(|c| c.is_whitespace()).count();
+    at.column = u32::try_from(blanks + 1).unwrap_or(1);
+    Place { at, called_at: None }
+}
+
 /// Where a statement failed: in its text, in its data, or in a function that the file itself makes.
 pub(super) fn in_file(
     migration: &Migration,

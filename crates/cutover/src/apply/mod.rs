@@ -37,7 +37,7 @@ use cutover_postgres::session::{Failure, Session, Startup};
 pub use backup::BackupSettings;
 pub use crash::CrashPoints;
 pub use error::ApplyError;
-pub use failure::describe as describe_blocker;
+pub use failure::{advice_about, describe as describe_blocker};
 pub use preflight::may_write;
 
 use self::beside::Lanes;

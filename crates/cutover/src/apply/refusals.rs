@@ -4,6 +4,7 @@ use cutover_postgres::connect::ConnectOptions;
 
 use super::error::ApplyError;
 use super::{Request, backup, preflight};
+use crate::hazard;
 use crate::history::schema::Found;
 use crate::plan::build::Built;
 use crate::plan::select::SelectError;
@@ -40,8 +41,12 @@ impl Refusals {
         request: &Request,
         (options, run): (&ConnectOptions, &str),
     ) -> Result<(), ApplyError> {
+        let mut checks = verify::prepare(project).err().unwrap_or_default();
+        if !request.allow.iter().any(|code| code == hazard::UNPARSED) {
+            checks.absorb(verify::unparsed(project));
+        }
         // The configuration comes first, as in all other lists.
-        if let Err(problems) = verify::prepare(project) {
+        if let Err(problems) = checks.into_result() {
             self.0.insert(0, ApplyError::Checks(problems));
         }
         self.note(preflight::may_write(found));

@@ -12,7 +12,7 @@ use cutover_postgres::sqlstate;
 
 use super::watch::{Watch, Watched};
 use crate::history::journal;
-use crate::reading::{self, Flush};
+use crate::reading::{self, Bent, Flush, Reported};
 
 /// Lock timeout of the session: that of a first attempt, see [`super::step::lock_timeout`].
 pub(super) const FIRST_LOCK_TIMEOUT: Duration = Duration::from_millis(5);
@@ -73,6 +73,8 @@ pub(super) enum Trouble {
     Unreadable(String),
     /// What was sent before it did not end as it should, so nothing of this transaction ran.
     NotReached,
+    /// Code of the transaction has bent the terms under which the rest of it would be read.
+    Misread(Bent),
 }
 
 impl Trouble {
@@ -108,6 +110,10 @@ pub(super) struct Worker {
     open: bool,
     /// Statements of the open transaction already answered.
     answered: usize,
+    /// What its code has done to the terms under which texts are read.
+    reported: Reported,
+    /// Statements that may run code were sent in it.
+    noisy: bool,
 }
 
 /// A server message with the number of the statement it came from.
@@ -115,7 +121,9 @@ pub(super) type Notices = Vec<(usize, ServerMessage)>;
 
 impl Worker {
     pub(super) fn new(session: Session, token: i64, event_triggers: bool) -> Self {
-        Self { session, token, left: Left::Anything, event_triggers, open: false, answered: 0 }
+        let reported = Reported::default();
+        let left = Left::Anything;
+        Self { session, token, left, event_triggers, open: false, answered: 0, reported, noisy: false }
     }
 
     /// Opens a transaction unless the previous flush already did.
@@ -124,7 +132,7 @@ impl Worker {
         lock_timeout: Duration,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        self.answered = 0;
+        self.begin_count();
         if self.open {
             return Ok(());
         }
@@ -135,6 +143,13 @@ impl Worker {
         let texts: Vec<&str> = prelude.iter().map(String::as_str).collect();
         let answers = self.send(&texts, watch).await;
         self.check_prelude(&answers.outcomes, answers.cancelled)
+    }
+
+    /// Nothing of the transaction has run yet: every term is as the prelude sets it.
+    fn begin_count(&mut self) {
+        self.answered = 0;
+        self.reported = Reported::default();
+        self.noisy = self.event_triggers;
     }
 
     /// Everything a file may have left in the session is discarded; then a transaction begins and locks the fencing
@@ -150,6 +165,11 @@ impl Worker {
             begin.push_str("RESET ROLE; ");
         } else if self.left == Left::Settings {
             begin.push_str("RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; ");
+        } else {
+            // What seems to run no code may do so all the same (a domain, in the bounds of a partition); the text of the
+            // next file is read as it stands there.
+            begin.push_str(reading::TERMS);
+            begin.push_str("; ");
         }
         if lock_timeout != FIRST_LOCK_TIMEOUT {
             let _ = write!(begin, "SET LOCAL lock_timeout = {}; ", lock_timeout.as_millis());
@@ -187,12 +207,32 @@ impl Worker {
     ) -> Result<(), Trouble> {
         // Not known here, so assumed.
         self.left = Left::Anything;
+        if let Some(first) = statements.first() {
+            self.is_read_as_written(first)?;
+        }
+        self.noisy |= !statements.iter().all(|statement| reading::is_quiet(statement));
         let mut flush = Flush::default();
         for statement in statements {
             flush.push(statement, reading::is_ambiguous(statement));
         }
         let answers = self.send(flush.texts(), watch).await;
-        self.take(&flush.outcomes(answers.outcomes), answers.cancelled, false, notices)
+        let texts = statements.iter().map(AsRef::as_ref);
+        self.take(texts, &flush.outcomes(answers.outcomes), answers.cancelled, false, notices)
+    }
+
+    /// Whether the server reads a text as it stands in the file, after what has run in the transaction.
+    fn is_read_as_written(&self, text: &str) -> Result<(), Trouble> {
+        self.reported.misreads(text).map_or(Ok(()), |bent| Err(Trouble::Misread(bent.clone())))
+    }
+
+    /// Whether a text of the flush could be misread by what runs in the flush before it: only its answers tell.
+    fn may_be_misread(&self, statements: &[Arc<str>]) -> bool {
+        let mut noisy = self.noisy;
+        statements.iter().enumerate().any(|(index, text)| {
+            let misread = index > 0 && noisy && reading::depends_on_terms(text);
+            noisy |= !reading::is_quiet(text);
+            misread
+        })
     }
 
     /// Sends the last statements, our own record of them with the commit, and, where a next transaction is sure to
@@ -337,6 +377,16 @@ impl Worker {
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
+        // What has run must be known before the commit is sent.
+        let statements = if self.may_be_misread(statements) {
+            self.run(statements, notices, watch).await?;
+            &[]
+        } else {
+            statements
+        };
+        if let Some(first) = statements.first() {
+            self.is_read_as_written(first)?;
+        }
         let mut flush = Flush::default();
         for statement in statements {
             flush.push(statement, reading::is_ambiguous(statement));
@@ -351,7 +401,7 @@ impl Worker {
         self.open = outcomes.last().is_some_and(|last| last.status != TransactionStatus::Idle);
         let (ours, after) = outcomes.split_at(statements.len() + 1);
         let (theirs, own) = ours.split_at(statements.len());
-        self.take(theirs, cancelled, true, notices)?;
+        self.take(statements.iter().map(AsRef::as_ref), theirs, cancelled, true, notices)?;
         for outcome in own {
             match &outcome.result {
                 // COMMIT of a failed transaction succeeds too: only its tag tells.
@@ -373,29 +423,41 @@ impl Worker {
         Ok(())
     }
 
-    /// Goes through the answers to statements of a file.
-    fn take(
+    /// Goes through the answers to statements of a file. One that was misread is not believed, whatever its answer.
+    fn take<'t>(
         &mut self,
+        texts: impl Iterator<Item = &'t str>,
         outcomes: &[StatementOutcome],
         cancelled: bool,
         committing: bool,
         notices: &mut Notices,
     ) -> Result<(), Trouble> {
-        for outcome in outcomes {
+        for (text, outcome) in texts.zip(outcomes) {
             let number = self.answered;
+            self.is_read_as_written(text)?;
             self.answered += 1;
             notices.extend(outcome.notices.iter().map(|notice| (number, notice.clone())));
             if let Err(failure) = &outcome.result {
                 return Err(trouble(failure, Some(number), cancelled, committing));
             }
+            self.reported.take(number, &outcome.parameters);
         }
         Ok(())
     }
 
-    /// Counts a statement whose answer came another way (COPY).
-    pub(super) fn answered_elsewhere(&mut self) -> usize {
+    /// Counts a COPY, whose answer comes another way; its data is read as it stands in the file.
+    pub(super) fn begin_copy(&mut self, statement: &str) -> Result<usize, Trouble> {
+        if let Some(bent) = self.reported.misreads_copy(statement) {
+            return Err(Trouble::Misread(bent.clone()));
+        }
+        self.noisy = true;
         self.answered += 1;
-        self.answered - 1
+        Ok(self.answered - 1)
+    }
+
+    /// What changed while the COPY of this number ran: triggers run with it.
+    pub(super) fn end_copy(&mut self, number: usize, outcome: &StatementOutcome) {
+        self.reported.take(number, &outcome.parameters);
     }
 
     /// Ends whatever transaction is open. Trouble here means the connection is gone, which the next use will say.
@@ -434,7 +496,7 @@ impl Worker {
         notices: &mut Notices,
         watch: &mut Watch<'_>,
     ) -> Result<(), Trouble> {
-        self.answered = 0;
+        self.begin_count();
         if self.open {
             self.roll_back().await;
         }
@@ -447,7 +509,7 @@ impl Worker {
             }
         }
         let answers = self.send(&[statement], watch).await;
-        self.take(&answers.outcomes, answers.cancelled, true, notices)
+        self.take(std::iter::once(statement), &answers.outcomes, answers.cancelled, true, notices)
     }
 
     async fn send(&mut self, texts: &[&str], watch: &mut Watch<'_>) -> Answers {

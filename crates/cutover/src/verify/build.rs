@@ -12,6 +12,7 @@ use cutover_postgres::session::Session;
 use super::failure_text;
 use crate::migration::Source;
 use crate::project::{CONFIG_FILE, Place, PlaceholderError, Problem, Project, text};
+use crate::reading::Reported;
 use crate::text::locate;
 
 /// A statement of the design with where it comes from.
@@ -187,9 +188,17 @@ fn cycle(definitions: &[Definition], needs: &[BTreeSet<usize>], done: &[usize]) 
 pub(crate) async fn build(session: &mut Session, definitions: &[Definition]) -> Result<(), String> {
     // Bodies of functions may name what comes later.
     session.execute("SET check_function_bodies = off").await.map_err(|failure| failure_text(&failure))?;
+    let mut reported = Reported::default();
     for index in order(definitions)? {
         let definition = &definitions[index];
-        if let Err(failure) = session.execute(&definition.text).await {
+        if let Some(bent) = reported.misreads(&definition.text) {
+            let by = definitions.get(bent.by).map_or_else(String::new, Definition::place);
+            return Err(format!("the design cannot be built: {by}: {}", bent.because()));
+        }
+        let flight = session.launch(&definition.text).await;
+        let outcome = session.land(flight).await;
+        reported.take(index, &outcome.parameters);
+        if let Err(failure) = outcome.result {
             let missing = missing(definitions, index).map(|why| format!("; {why}")).unwrap_or_default();
             return Err(format!(
                 "the design cannot be built: {}: {}{missing}",

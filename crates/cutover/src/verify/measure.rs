@@ -182,8 +182,8 @@ pub(crate) async fn rolled_back(
     let mut flush = Flush::default();
     flush.push(&begin, false);
     for text in setup.iter().map(String::as_str).chain([statement]).chain(after.iter().copied()) {
-        // What ran before it must not make it end the transaction that is to be rolled back.
-        flush.push(text, reading::is_ambiguous(text));
+        // What ran before it must not make it end the transaction that is to be rolled back, nor mean something else.
+        flush.push(text, reading::depends_on_terms(text));
     }
     flush.push("ROLLBACK", false);
     let outcomes = session.pipeline(flush.texts()).await;

@@ -34,7 +34,7 @@ use crate::text::visible;
 
 pub use checks::{KindInfo, kinds};
 pub use measure::Limits;
-pub use prepare::{Prepared, prepare, problems_of};
+pub use prepare::{Prepared, prepare, problems_of, unparsed};
 pub use preview::{Precondition, preview};
 pub use sandbox::SandboxProvider;
 pub use stages::reached;
@@ -212,12 +212,10 @@ pub async fn figures(project: &Project, options: &ConnectOptions) -> Result<Vec<
     Ok(there.into_iter().zip(digests).map(figure).collect())
 }
 
-/// What is probably wrong with checks and the design, but is for the server to say: SQL that the grammar of PostgreSQL 18
-/// refuses, a design that cannot be put in order. Nothing of it keeps a run from starting.
+/// What is probably wrong with the design, but is for the server to say: SQL that the grammar of PostgreSQL 18 refuses, a
+/// design that cannot be put in order. Nothing of it keeps a run from starting.
 pub fn doubts(project: &Project) -> Vec<Problem> {
-    let mut doubts = prepare::doubts(project);
-    doubts.extend(build::problems(project));
-    doubts
+    build::problems(project)
 }
 
 /// An answer that is not what was expected, in one line.

@@ -153,31 +153,51 @@ fn read(project: &Project, spec: &CheckSpec, complete: bool, problems: &mut Prob
     })
 }
 
-/// What the grammar says against the SQL of checks. Not part of reading them, which is done often: parsing takes time.
-pub(super) fn doubts(project: &Project) -> Vec<Problem> {
-    let mut doubts: Vec<Problem> = project.checks.iter().flat_map(doubts_of).collect();
+/// What the grammar says against the SQL of checks, which stops a run unless `--allow unparsed` lets it pass. Not part of
+/// reading them, which is done often: parsing takes time.
+pub fn unparsed(project: &Project) -> Problems {
+    let mut unparsed: Vec<Problem> =
+        project.checks.iter().flat_map(|spec| unparsed_of(project, spec)).collect();
     for path in &project.check_files {
-        let shown = project.display_path(path);
         let Ok(text) = std::fs::read_to_string(path) else { continue };
-        let statements = statements::split(&text).unwrap_or_default();
-        let wrong = statements.iter().filter_map(statements::doubt);
-        doubts.extend(wrong.map(|wrong| doubtful(problem_in(&shown, &text, wrong))));
+        unparsed.extend(unparsed_in(&project.display_path(path), &text));
     }
-    doubts
+    Problems(unparsed)
 }
 
 /// Where a statement is to be refused, a wrong one may be meant.
-fn doubts_of(spec: &CheckSpec) -> Vec<Problem> {
+fn unparsed_of(project: &Project, spec: &CheckSpec) -> Vec<Problem> {
     let mut table = spec.params.clone();
-    let span = table.span_of("sql");
-    let Some(text) = table.take_string("sql").filter(|_| spec.kind != "fails") else { return Vec::new() };
-    let Ok(statements) = statements::split(&text) else { return Vec::new() };
-    let doubts = statements.iter().filter_map(statements::doubt);
-    doubts.map(|wrong| doubtful(table.problem_at(&span, wrong.to_string()))).collect()
+    let mut unparsed = Vec::new();
+    for key in ["setup", "sql"] {
+        let span = table.span_of(key);
+        let Some(text) = table.take_string(key).filter(|_| (spec.kind.as_str(), key) != ("fails", "sql"))
+        else {
+            continue;
+        };
+        let statements = statements::split(&text).unwrap_or_default();
+        let wrong = statements.iter().filter_map(statements::unparsed);
+        unparsed.extend(wrong.map(|wrong| by_our_grammar(table.problem_at(&span, wrong.to_string()))));
+    }
+    if let Some(file) = table.take_string("file")
+        && let Ok(text) = std::fs::read_to_string(project.root.join(&file))
+    {
+        unparsed.extend(unparsed_in(&file, &text));
+    }
+    unparsed
 }
 
-fn doubtful(problem: Problem) -> Problem {
-    problem.with_hint("this is PostgreSQL 18's grammar; a newer server may know better")
+/// The same for a file of statements.
+fn unparsed_in(path: &str, text: &str) -> Vec<Problem> {
+    let statements = statements::split(text).unwrap_or_default();
+    let wrong = statements.iter().filter_map(statements::unparsed);
+    wrong.map(|wrong| by_our_grammar(problem_in(path, text, wrong))).collect()
+}
+
+fn by_our_grammar(problem: Problem) -> Problem {
+    problem.with_hint(
+        "this is PostgreSQL 18's grammar; `apply --allow unparsed` leaves the verdict to the server",
+    )
 }
 
 /// A problem at a place of a text.

@@ -25,15 +25,17 @@ pub(crate) struct Reads {
     pub(crate) objects: Vec<ObjectRef>,
     /// It reads nothing else that could be named.
     pub(crate) all: bool,
+    /// It is not in our grammar.
+    pub(crate) unparsed: bool,
 }
 
 impl Reads {
     /// What a statement reads.
     pub(crate) fn of(sql: &str) -> Self {
         // What our grammar does not know the server may.
-        let Ok(effects) = effects_of_text(sql) else { return Self::default() };
+        let Ok(effects) = effects_of_text(sql) else { return Self { unparsed: true, ..Self::default() } };
         let objects = effects.references.into_iter().map(|reference| reference.object).collect();
-        Self { objects, all: effects.opaque.is_none() }
+        Self { objects, all: effects.opaque.is_none(), unparsed: false }
     }
 }
 
@@ -142,6 +144,11 @@ impl Earlier<'_> {
         reads: &Reads,
         session: &mut Session,
     ) -> Option<String> {
+        if reads.unparsed {
+            return Some(
+                "it is not in the grammar of PostgreSQL 18, so what it reads is not known".to_owned(),
+            );
+        }
         if check.check.writes() {
             return Some("it tries rows of its own, which only a run does".to_owned());
         }

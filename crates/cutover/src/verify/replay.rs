@@ -10,6 +10,7 @@ use super::measure::{Ctx, Trouble, search_path};
 use super::sandbox::Scratch;
 use crate::migration::Migration;
 use crate::project::Vars;
+use crate::reading::{self, Reported};
 use crate::script::{Script, ScriptItem};
 
 /// A scratch database and a session on it.
@@ -42,7 +43,7 @@ impl Replay {
     async fn prepare(scratch: &Scratch, path: &[String], roles: &[String]) -> Result<Session, Trouble> {
         let names: Vec<String> = path.iter().map(|schema| quote_ident(schema)).collect();
         // Default privileges, lookups in function bodies and the like are not what is replayed.
-        let settings = vec![("search_path".to_owned(), names.join(", "))];
+        let settings = vec![("search_path".to_owned(), names.join(", ")), reading::given()];
         let mut session =
             Session::connect(&scratch.options, &Startup { settings, ..Startup::default() }).await?;
         let mut texts: Vec<String> =
@@ -94,17 +95,29 @@ async fn items(
 ) -> Result<(), String> {
     let mut open: Option<usize> = None;
     let mut items = script.items(migration, vars);
+    let mut reported = Reported::default();
+    let mut lines: Vec<u32> = Vec::new();
     while let Some(item) = items.next() {
         let ScriptItem::Statement { text, line, copy, unit, .. } = item? else { continue };
         let at = |failure: Failure| format!("{}:{line}: {}", migration.path, failure_text(&failure));
         if open != Some(unit) {
             end(session, open.take()).await?;
+            if !lines.is_empty() {
+                // As in a run: each part begins with the session's own settings.
+                session.execute("DISCARD ALL").await.map_err(at)?;
+                reported = Reported::default();
+            }
             if script.units.get(unit).is_none_or(|unit| unit.outside.is_none()) {
                 session.execute("BEGIN").await.map_err(at)?;
                 open = Some(unit);
             }
         }
-        if copy {
+        let misread = if copy { reported.misreads_copy(&text) } else { reported.misreads(&text) };
+        if let Some(bent) = misread {
+            let line = lines.get(bent.by).copied().unwrap_or(line);
+            return Err(format!("{}:{line}: {}", migration.path, bent.because()));
+        }
+        let outcome = if copy {
             let mut sink = session.copy_in(&text).await.map_err(at)?;
             for item in items.by_ref() {
                 match item? {
@@ -112,10 +125,14 @@ async fn items(
                     _ => break,
                 }
             }
-            sink.finish().await.map_err(at)?;
+            sink.finish_outcome().await
         } else {
-            session.execute(&text).await.map_err(at)?;
-        }
+            let flight = session.launch(&text).await;
+            session.land(flight).await
+        };
+        outcome.result.map_err(at)?;
+        reported.take(lines.len(), &outcome.parameters);
+        lines.push(line);
     }
     end(session, open).await
 }

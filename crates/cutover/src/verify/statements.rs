@@ -54,9 +54,8 @@ pub(crate) fn split(text: &str) -> Result<Vec<Statement>, Wrong> {
     Ok(statements)
 }
 
-/// What the grammar of PostgreSQL 18 says against a statement, if anything. The server has the last word: it may be a
-/// newer one.
-pub(crate) fn doubt(statement: &Statement) -> Option<Wrong> {
+/// What the grammar of PostgreSQL 18 says against a statement, if anything. A server may be a newer one.
+pub(crate) fn unparsed(statement: &Statement) -> Option<Wrong> {
     let error = effects_of_text(&statement.text).err()?;
     let (line, column, _) = locate(&statement.text, error.offset, statement.line, statement.column);
     Some(Wrong { line, column, message: error.message })

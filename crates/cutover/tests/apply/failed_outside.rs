@@ -8,14 +8,14 @@ use cutover::inspect::{self, Inspection};
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
 use cutover::plan::{StepState, UnitState};
-use cutover::repair::{Mark, mark};
+use cutover::repair::Mark;
 use cutover::report::parts_lines;
 use cutover::run::{EventKind, Outcome};
 use cutover_postgres::connect::ConnectOptions;
 use testkit::database;
 
 use crate::support::{
-    APPLIED, BUILD_WAITS, apply, completes, failure, looking, project, session, soon, until,
+    APPLIED, BUILD_WAITS, apply, completes, failure, looking, project, session, settle, soon, until,
 };
 
 const JOURNAL: &str = "SELECT coalesce(string_agg(concat_ws(' ', unit, state, code, error), ', ' ORDER BY unit), '') FROM cutover.unit";
@@ -48,7 +48,7 @@ async fn what_failed_and_left_nothing_is_told_and_run_again() {
     let step = &seen.built.plan.steps[0];
     assert_eq!((&step.state, step.units[0].state), (&StepState::Pending, UnitState::Failed));
     assert_eq!(seen.stops(&[]).count(), 0);
-    let nothing = mark(&files, &options, "1", Mark::Done).await.unwrap_err().to_string();
+    let nothing = settle(&files, &options, "1", Mark::Done).await.unwrap_err().to_string();
     assert!(
         nothing.contains("\npart 1 failed at 20") && nothing.ends_with("runs it again as it is"),
         "{nothing}"
@@ -109,7 +109,7 @@ async fn what_failed_and_may_have_done_something_is_asked_about_with_its_error()
         "{}",
         lines(&seen, 0)
     );
-    mark(&files, &options, "1", Mark::Done).await.unwrap();
+    settle(&files, &options, "1", Mark::Done).await.unwrap();
     completes(&files, &options).await;
 }
 

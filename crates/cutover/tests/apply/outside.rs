@@ -3,7 +3,7 @@
 
 use cutover::Project;
 use cutover::apply::Request;
-use cutover::repair::{Mark, mark};
+use cutover::repair::Mark;
 use cutover::run::Outcome;
 use cutover_postgres::connect::ConnectOptions;
 use testkit::{Database, database};
@@ -11,7 +11,7 @@ use testkit::{Database, database};
 use crate::kills::process;
 use crate::support::{
     APPLIED, BUILD_WAITS, Folder, Gate, OBJECTS, RUNNERS, apply, apply_with, completes, failure, finished,
-    project, session, soon, until, value,
+    project, session, settle, soon, until, value,
 };
 
 const INDEXES: &str = "SELECT coalesce(string_agg(indexrelid::regclass || ' ' || indisvalid, ', ' ORDER BY 1), '') \
@@ -164,7 +164,7 @@ async fn a_procedure_that_was_killed_is_asked_about() {
             );
             assert_eq!(database.value(LOG), "0 1");
         }
-        mark(&project, &options, "2", found).await.unwrap();
+        settle(&project, &options, "2", found).await.unwrap();
         completes(&project, &options).await;
         assert_eq!(database.value(LOG), log);
     }
@@ -218,7 +218,7 @@ async fn a_directive_that_is_taken_away_answers_no_question() {
         "{}",
         failure(&run)
     );
-    mark(&edited, &options, "1", Mark::Done).await.unwrap();
+    settle(&edited, &options, "1", Mark::Done).await.unwrap();
     assert_eq!(apply_with(&edited, &options, &request).await.unwrap().outcome, Some(Outcome::Completed));
     assert_eq!(database.value(LOG), "1");
 }

@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 
 use cutover::Project;
 use cutover::apply::{ApplyError, Request};
-use cutover::repair::{Mark, mark};
+use cutover::repair::Mark;
 use cutover::run::{EventKind, Outcome, PartsDone, Run};
 use testkit::{Database, database};
 
-use crate::support::{APPLIED, Folder, OBJECTS, apply, apply_with, completes, failure, finished, project};
+use crate::support::{
+    APPLIED, Folder, OBJECTS, apply, apply_with, completes, failure, finished, project, settle,
+};
 
 const NEXT: &str = "-- cutover: new-transaction\n";
 
@@ -223,7 +225,7 @@ async fn a_part_whose_end_is_not_known_must_be_as_it_was() {
             "`cutover repair 1 --mark not-done` settles that",
         ],
     );
-    mark(&file(&edited), &database.options(), "1", Mark::NotDone).await.unwrap();
+    settle(&file(&edited), &database.options(), "1", Mark::NotDone).await.unwrap();
     let run = apply_with(&file(&edited), &database.options(), &allow("edited-unfinished")).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
     assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1");

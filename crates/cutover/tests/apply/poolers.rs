@@ -3,9 +3,10 @@
 use cutover::apply::ApplyError;
 use cutover::history::HistoryError;
 use cutover::inspect;
+use cutover::plan::Lines;
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
-use cutover::repair::{self, Mark, RepairError};
+use cutover::repair::{self, Mark, Open, RepairError};
 use cutover::run::Outcome;
 use cutover_postgres::connect::ConnectOptions;
 use testkit::{Database, PoolMode, Pooler, PoolerOptions, database};
@@ -83,7 +84,8 @@ async fn a_repair_past_a_pooler_that_shares_sessions_is_refused() {
     let database = database();
     completes(&project(FILES), &database.options()).await;
     let (_pooler, options) = through(&database, PoolMode::Transaction, true);
-    let error = repair::mark(&project(FILES), &options, "3", Mark::Done).await.unwrap_err();
+    let open = Open { path: String::new(), part: 1, lines: Lines { first: 1, last: 1 }, run: String::new() };
+    let error = repair::mark(&project(FILES), &options, "3", &open, Mark::Done).await.unwrap_err();
     let RepairError::Apply(error) = error else { panic!("{error:?}") };
     refusal(&error);
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use cutover::apply::{self, ApplyError, Context, CrashPoints, Request};
 use cutover::project::Overrides;
+use cutover::repair::{self, Mark, RepairError};
 use cutover::run::{EventKind, EventSink, Outcome, Run, RunEvent};
 use cutover::stop::Stop;
 use cutover::{Project, SystemClock};
@@ -93,6 +94,17 @@ pub(crate) async fn completes(project: &Project, options: &ConnectOptions) -> Ru
     let run = apply(project, options).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
     run
+}
+
+/// Settles the open statement of a migration, as a person does.
+pub(crate) async fn settle(
+    project: &Project,
+    options: &ConnectOptions,
+    version: &str,
+    found: Mark,
+) -> Result<(), RepairError> {
+    let open = repair::look(project, options, version).await?;
+    repair::mark(project, options, version, &open, found).await
 }
 
 /// What a run says of the step that failed: message and state, one after the other; empty when none did.

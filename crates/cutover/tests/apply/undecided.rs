@@ -1,11 +1,11 @@
 //! What nobody can know is asked about, and never run twice.
 
 use cutover::Project;
-use cutover::repair::{Mark, RepairError, mark};
+use cutover::repair::{self, Mark, RepairError};
 use cutover::run::Outcome;
 use testkit::{Database, database};
 
-use crate::support::{APPLIED, apply, completes, failure, finished, project};
+use crate::support::{APPLIED, apply, completes, failure, finished, project, settle};
 
 /// Parts: an insert, something outside a transaction whose effect is not looked up, an insert that fails as long as
 /// `switch` holds a zero.
@@ -45,19 +45,33 @@ async fn nothing_runs_until_a_person_has_said_what_is_there() {
         }
     }
     assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1");
-    mark(&unknowable(), &options, "1", Mark::Done).await.unwrap();
+    settle(&unknowable(), &options, "1", Mark::Done).await.unwrap();
     let run = completes(&unknowable(), &options).await;
     assert_eq!(finished(&run), ["1"]);
     assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1 3");
-    let again = mark(&unknowable(), &options, "1", Mark::Done).await;
+    let again = settle(&unknowable(), &options, "1", Mark::Done).await;
     assert!(matches!(again, Err(RepairError::NothingOpen { .. })), "{again:?}");
+}
+
+/// The answer is about what was asked. Between the two somebody else settled it, and a run came to another statement.
+#[tokio::test]
+async fn an_answer_about_another_statement_settles_nothing() {
+    let database = killed_in_the_second_part().await;
+    let options = database.options();
+    let asked = repair::look(&unknowable(), &options, "1").await.unwrap();
+    assert_eq!((asked.part, asked.lines.first, asked.run.as_str()), (2, 3, "gone"));
+    assert_eq!(asked.to_string(), "part 2 of V1__a.sql (line 3), which run gone began,");
+    database.run("UPDATE cutover.unit SET run = 'another' WHERE unit = 1");
+    let settled = repair::mark(&unknowable(), &options, "1", &asked, Mark::Done).await;
+    assert!(matches!(settled, Err(RepairError::NothingOpen { .. })), "{settled:?}");
+    assert_eq!(database.value("SELECT state FROM cutover.unit WHERE unit = 1"), "started");
 }
 
 #[tokio::test]
 async fn what_a_person_says_is_not_there_is_run() {
     let database = killed_in_the_second_part().await;
     let options = database.options();
-    mark(&unknowable(), &options, "1", Mark::NotDone).await.unwrap();
+    settle(&unknowable(), &options, "1", Mark::NotDone).await.unwrap();
     completes(&unknowable(), &options).await;
     assert_eq!(database.value("SELECT count(*) FROM effects"), "1", "it ran");
     assert_eq!(database.value("SELECT string_agg(n::text, ' ') FROM log"), "1 3");

@@ -33,7 +33,7 @@ impl Check for Exists {
     }
 
     fn reads(&self) -> Reads {
-        Reads { objects: self.objects.iter().map(Claim::reference).collect(), all: true }
+        Reads { objects: self.objects.iter().map(Claim::reference).collect(), all: true, unparsed: false }
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

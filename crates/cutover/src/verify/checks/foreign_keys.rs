@@ -218,7 +218,7 @@ impl Check for ForeignKeys {
 
     fn reads(&self) -> Reads {
         let tables = self.tables.iter().filter_map(|table| Claim::parse(table).ok());
-        Reads { objects: tables.map(|table| table.reference()).collect(), all: false }
+        Reads { objects: tables.map(|table| table.reference()).collect(), ..Reads::default() }
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

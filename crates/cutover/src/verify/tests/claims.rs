@@ -89,6 +89,41 @@ async fn false_claims_are_named_in_both_directions() {
     );
 }
 
+/// A replay reads files as a run does: under the same terms, and not at all where code of a file has changed them.
+#[tokio::test]
+async fn a_file_that_is_read_otherwise_is_not_measured() {
+    let bend = "DO $$ BEGIN EXECUTE 'SET client_' || 'encoding = LATIN1'; END $$;\n";
+    let strings = "DO $$ BEGIN EXECUTE 'SET standard_' || 'conforming_strings = off'; END $$;\n";
+    let named_so = "CREATE TABLE größe ();";
+    for (text, said) in [
+        (
+            format!("SELECT 1;\n{bend}{named_so}"),
+            "V1__t.sql:2: code that this statement runs has set client_encoding to LATIN1",
+        ),
+        (
+            format!("CREATE TABLE größe (x text);\n{bend}COPY größe FROM STDIN;\nö\n\\.\n"),
+            "V1__t.sql:2: code that",
+        ),
+        (
+            format!("CREATE TABLE c (x text);\n{bend}COPY c FROM STDIN;\nö\n\\.\n{named_so}"),
+            "V1__t.sql:2: code that",
+        ),
+        (format!("{named_so}\n{strings}SELECT '\\';"), "V1__t.sql:2: code that"),
+    ] {
+        let world = claimed(&[("V1__t.sql", "creates = ['table größe']", &text)]);
+        let results = world.verify(&VerifyRequest::default()).await;
+        expect(named(&results, "it: V1__t.sql"), NotMeasured, said);
+    }
+    // Each part begins with the session's own settings, as in a run.
+    let parts = format!("{bend}-- cutover: new-transaction\n{named_so}");
+    let world = claimed(&[("V1__t.sql", "creates = ['table größe']", &parts)]);
+    expect(
+        named(&world.verify(&VerifyRequest::default()).await, "it: V1__t.sql"),
+        Holds,
+        "creates table \"größe\"",
+    );
+}
+
 #[tokio::test]
 async fn a_claimed_object_that_is_gone_from_the_database_is_missed() {
     let mut world =

@@ -142,6 +142,24 @@ async fn a_design_that_cannot_be_built_says_what_is_missing_or_cyclic() {
 }
 
 #[tokio::test]
+async fn a_design_that_is_read_otherwise_is_not_built() {
+    let world = world();
+    let bend = "\nDO $$ BEGIN EXECUTE 'SET client_' || 'encoding = LATIN1'; END $$;";
+    world.write(
+        "ddl/jobs.sql",
+        &format!(
+            "CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT 'new');{bend}\nCREATE TABLE größe ();"
+        ),
+    );
+    let results = world.verify(&VerifyRequest::default()).await;
+    expect(
+        &results[0],
+        NotMeasured,
+        "the design cannot be built: ddl/jobs.sql:2: code that this statement runs has set client_encoding to LATIN1",
+    );
+}
+
+#[tokio::test]
 async fn one_table_can_be_asked_for_and_a_wrong_name_is_no_pass() {
     let mut world = world();
     world.apply(&["1", "2", "3"]).await;

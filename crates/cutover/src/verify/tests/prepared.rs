@@ -85,24 +85,35 @@ fn claims_that_are_written_wrong_have_their_place() {
     }
 }
 
-/// PostgreSQL's grammar grows: what ours refuses is a warning, and what is to be refused is none.
+/// What is to be refused may be written wrong; of the design the server is the judge.
 #[test]
-fn sql_that_does_not_parse_is_doubtful() {
+fn sql_that_does_not_parse_is_named_with_its_place() {
     let world = World::with_checks(
         "[checks]\nsql = [\"checks/*.sql\"]\n[[check]]\nname = \"a\"\nkind = \"no_rows\"\nsql = \"SELEC 1\"\n\
-         [[check]]\nname = \"b\"\nkind = \"fails\"\nsql = \"SELEC 1\"\nsqlstate = \"42601\"\n\
+         [[check]]\nname = \"b\"\nkind = \"fails\"\nsql = \"SELEC 1\"\nsqlstate = \"42601\"\nsetup = \"INSRT\"\n\
+         [[check]]\nname = \"c\"\nkind = \"no_rows\"\nfile = \"c.sql\"\n\
          [design]\nddl = [\"ddl/*.sql\"]\n",
     );
     world.write("checks/a.sql", "SELECT 1\nWHERE false;\nSELECT 1\n  FROM FROM x;");
     world.write("ddl/a.sql", "CREATE TABLE a (n inte ger);");
+    world.write("c.sql", "SELECT 1\n WHERE;");
     let project = world.project();
     prepare(&project).unwrap();
-    let doubts: Vec<String> = crate::verify::doubts(&project).iter().map(ToString::to_string).collect();
-    let begin = |at: usize, expected: &str| assert!(doubts[at].starts_with(expected), "{doubts:#?}");
+    let unparsed = crate::verify::unparsed(&project).0;
+    let unparsed: Vec<String> = unparsed.iter().map(ToString::to_string).collect();
+    let begin = |at: usize, expected: &str| assert!(unparsed[at].starts_with(expected), "{unparsed:#?}");
     begin(0, "cutover.toml:8:7: syntax error at or near \"SELEC\"");
-    begin(1, "checks/a.sql:4:8: syntax error at or near \"FROM\"\n  |\n4 |   FROM FROM x;\n");
-    begin(2, "ddl/a.sql:1:24: syntax error at or near \"ger\"");
-    assert_eq!(doubts.len(), 3, "{doubts:#?}");
+    begin(1, "cutover.toml:14:9: syntax error at or near \"INSRT\"");
+    begin(2, "c.sql:2:7: syntax error at end of input");
+    begin(3, "checks/a.sql:4:8: syntax error at or near \"FROM\"\n  |\n4 |   FROM FROM x;\n");
+    assert_eq!(unparsed.len(), 4, "{unparsed:#?}");
+    assert!(
+        unparsed[0].contains("`apply --allow unparsed` leaves the verdict to the server"),
+        "{unparsed:#?}"
+    );
+    let doubts = crate::verify::doubts(&project);
+    assert!(doubts[0].to_string().starts_with("ddl/a.sql:1:24: syntax error at or near \"ger\""));
+    assert_eq!(doubts.len(), 1, "{doubts:#?}");
 }
 
 #[test]
