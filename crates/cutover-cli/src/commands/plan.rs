@@ -99,7 +99,7 @@ fn objects(app: &App, project: &Project, file: &Path) -> Result<Objects, CliErro
             session.close().await;
             Ok(objects)
         };
-        signals.or_end(work).await
+        signals.or_end(Box::pin(work)).await
     })
 }
 
