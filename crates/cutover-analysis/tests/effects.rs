@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use cutover_analysis::effects::{
-    Check, Control, Effects, ObjectKind, ObjectRef, Retry, TEMPORARY_SCHEMA, TransactionRule, effects_of_text,
+    Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, TEMPORARY_SCHEMA, TransactionRule,
+    effects_and_after, effects_of_text,
 };
 use cutover_analysis::sql::{Item, Splitter};
 
@@ -185,6 +186,35 @@ fn the_search_path_is_noticed() {
     }
     assert!(!of("SET work_mem = '1MB'").sets_search_path);
     assert!(!of("SELECT set_config('work_mem', '1MB', false)").sets_search_path);
+}
+
+#[test]
+fn the_columns_of_a_table_are_known_in_their_order() {
+    let mut known = Context::EMPTY;
+    for sql in [
+        "CREATE TABLE app.t (a int, b int GENERATED ALWAYS AS (a + 1) STORED, c int GENERATED ALWAYS AS (a) STORED)",
+        "ALTER TABLE app.t ADD d int, DROP COLUMN a, ALTER c DROP EXPRESSION",
+        "CREATE TABLE u (LIKE app.t)",
+        "CREATE TABLE one.twice (a int)",
+        "CREATE TABLE other.twice (b int)",
+    ] {
+        effects_and_after(sql, &mut known).expect(sql);
+    }
+    let columns = |schema: Option<&str>, name: &str| {
+        let columns = known.table_columns(schema, name)?;
+        Some(
+            columns
+                .into_iter()
+                .map(|c| format!("{}{}", c.name, if c.generated { "*" } else { "" }))
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(columns(Some("app"), "t").expect("known"), ["b*", "c", "d"]);
+    // The search path of the file may lead to the only one of that name.
+    assert_eq!(columns(None, "t"), columns(Some("app"), "t"));
+    for (schema, name) in [(None, "u"), (None, "twice"), (Some("public"), "t"), (None, "nowhere")] {
+        assert_eq!(columns(schema, name), None, "{name}");
+    }
 }
 
 #[test]

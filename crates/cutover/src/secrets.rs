@@ -2,7 +2,9 @@
 //! and record in the journal goes through here:
 //!
 //! - **Passwords in SQL**: literals after PASSWORD and its like (`OPTIONS (password '…')`), `password=` in connection
-//!   strings, URLs with one — see [`cutover_analysis::sql::password_spans`].
+//!   strings, URLs with one, keys given to functions of `pgcrypto`, credentials in headers of HTTP, what commands of COPY …
+//!   PROGRAM are given — see [`cutover_analysis::sql::password_spans`]; values for columns that hold secrets, also where
+//!   only the table says which these are ([`Secrets::learn_knowing`], [`Secrets::learn_copied`]).
 //! - **Values of placeholders** that come from outside the project's files ([`Vars::insert_hidden`]: a flag, the
 //!   environment), from [`SHORTEST`] characters on: shorter ones (`dev`, `eu`) hide nothing and would star words
 //!   everywhere. Where a placeholder's *name* says that it is secret, its value is hidden wherever it comes from.
@@ -19,7 +21,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use cutover_analysis::sql::{copied_secrets, names_a_secret, password_spans, passwords};
+use cutover_analysis::sql::{CopiedSecrets, KnownColumns, names_a_secret, password_spans, passwords};
 use cutover_postgres::session::{Failure, Session};
 
 use crate::project::Vars;
@@ -81,18 +83,23 @@ impl Secrets {
 
     /// Passwords that a text (a statement, a whole file) shows: from now on they are hidden wherever they stand.
     pub fn learn(&mut self, text: &str) {
-        for password in passwords(text) {
+        self.learn_knowing(text, &|_, _| None);
+    }
+
+    /// The same, with what is known of the tables that it fills without listing their columns.
+    pub fn learn_knowing(&mut self, text: &str, known: &KnownColumns<'_>) {
+        for password in passwords(text, known) {
             self.add(password.to_ascii_lowercase());
         }
     }
 
-    /// What lines of COPY data put into columns that hold secrets, as the statement names them.
-    pub fn learn_copied(&mut self, copy: &str, data: &[u8]) {
+    /// What lines of COPY data put into columns that hold secrets.
+    pub fn learn_copied(&mut self, copied: &CopiedSecrets, data: &[u8]) {
         for line in String::from_utf8_lossy(data).lines() {
             if self.values.len() >= MOST_LEARNED {
                 return;
             }
-            for field in copied_secrets(copy, line).into_iter().filter(|field| field.len() >= SHORTEST_CUT) {
+            for field in copied.in_line(line).into_iter().filter(|field| field.len() >= SHORTEST_CUT) {
                 self.add(field.to_ascii_lowercase());
             }
         }

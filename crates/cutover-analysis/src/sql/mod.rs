@@ -2,10 +2,12 @@
 //!
 //! The only user of `pg_query`. Everything here is about text; what a statement does is for `effects`.
 
+mod arguments;
 mod columns;
 mod depth;
 mod directive;
 mod ffi;
+mod headers;
 mod index_text;
 mod item;
 mod keywords;
@@ -19,7 +21,7 @@ mod routine;
 mod splitter;
 pub(crate) mod tokens;
 
-pub use columns::{copied_secrets, copies_secrets};
+pub use columns::{CopiedSecrets, KnownColumns, TableColumn};
 pub use index_text::index_definition;
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};

@@ -1,13 +1,15 @@
 //! Where a text shows a password: literals after PASSWORD and its like, `password=` in connection strings, URLs with
-//! one, at any depth of quotes. Works on whole statements, on pieces of them, and on what a server says about them.
+//! one, headers of HTTP with credentials, arguments of functions that are keys, commands of COPY … PROGRAM, at any depth of
+//! quotes. Works on whole statements, on pieces of them, and on what a server says about them.
 //!
 //! It finds places and changes nothing. Where it cannot tell, it says yes: a harmless word is lost then, not a secret.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::columns;
+use super::columns::{self, KnownColumns};
 use super::lexer::{Kind, Scan, scan};
+use super::{arguments, headers};
 
 /// Strings within strings are followed to this depth.
 const DEPTH: usize = 6;
@@ -39,8 +41,26 @@ const JOINTS: [&str; 3] = ["_", "-", ""];
 /// found within half the words of every message, and a secret of that length is guessed sooner than read.
 const SHORTEST_ALONE: usize = 4;
 /// Values that options with such names have, and that are no secrets.
-const HARMLESS: [&str; 9] =
-    ["true", "false", "null", "none", "infinity", "scram-sha-256", "password", "secret", "token"];
+const HARMLESS: [&str; 11] = [
+    "true",
+    "false",
+    "null",
+    "none",
+    "infinity",
+    "scram-sha-256",
+    "password",
+    "secret",
+    "token",
+    "base64",
+    "utf8",
+];
+/// What a command that runs on the server stands behind, in COPY and in what the server says of it.
+const PROGRAM: &str = "program";
+
+/// Whether a value is too common to be looked for elsewhere.
+pub(super) fn is_harmless(value: &str) -> bool {
+    HARMLESS.contains(&value.to_ascii_lowercase().as_str())
+}
 
 /// Whether a name (of an option, a column, a placeholder) says that its value is secret.
 pub fn names_a_secret(name: &str) -> bool {
@@ -62,21 +82,35 @@ fn found(text: &str) -> Vec<Found> {
     let mut spans = Vec::new();
     if mentions(text) {
         code(text, DEPTH, &mut spans);
-        spans.extend(columns::secret_values(text).into_iter().map(|literal| Found {
-            at: shift(content(&text[literal.clone()]), literal.start),
-            certain: true,
-        }));
+        literals(text, &mut spans);
         prose(text, Bare::Attached, &mut spans);
     }
     spans
 }
 
+/// Literals that are secret by the column or the argument they stand for.
+fn literals(text: &str, spans: &mut Vec<Found>) {
+    let within = |literal: Range<usize>| shift(content(&text[literal.clone()]), literal.start);
+    let columns = columns::secret_values(text).into_iter();
+    spans.extend(columns.map(|literal| Found { at: within(literal), certain: true }));
+    let arguments = arguments::secret_arguments(text).into_iter();
+    spans.extend(arguments.map(|literal| Found { at: within(literal.at), certain: literal.certain }));
+}
+
 /// The passwords a text shows, as they are written and as they are meant (`it''s`, `it's`): to be looked for where
 /// nothing says what they are. Left out are values under 4 bytes, those that are words of the SQL itself
 /// (`CREATE ROLE app_user PASSWORD 'app_user'`: the name is shown anyway), and plain words where it is not certain that
-/// they are values at all (`the password: must be longer`, `format('… PASSWORD %L', 'a_role', …)`).
-pub fn passwords(text: &str) -> BTreeSet<String> {
-    let spans = found(text);
+/// they are values at all (`the password: must be longer`, `format('… PASSWORD %L', 'a_role', …)`). Also those that an INSERT puts into a
+/// table whose columns are known, where it does not list them.
+pub fn passwords(text: &str, known: &KnownColumns<'_>) -> BTreeSet<String> {
+    let mut spans = found(text);
+    let unlisted = columns::secret_values_of_known(text, known).into_iter();
+    spans.extend(
+        unlisted.map(|literal| Found {
+            at: shift(content(&text[literal.clone()]), literal.start),
+            certain: true,
+        }),
+    );
     if spans.is_empty() {
         return BTreeSet::new();
     }
@@ -87,10 +121,10 @@ pub fn passwords(text: &str) -> BTreeSet<String> {
         if !certain && is_plain(written) {
             continue;
         }
-        let unescaped = Unquoted::new(written, Some('\''), true).text;
-        for value in [written, written.trim_end_matches([',', ';', ')', '}', ']']), &unescaped] {
-            let lower = value.to_ascii_lowercase();
-            let harmless = HARMLESS.contains(&lower.as_str()) || words.contains(&lower);
+        let unescaped = [true, false].map(|escapes| Unquoted::new(written, Some('\''), escapes).text);
+        let bare = written.trim_end_matches([',', ';', ')', '}', ']']);
+        for value in [written, bare, &unescaped[0], &unescaped[1]] {
+            let harmless = is_harmless(value) || words.contains(&value.to_ascii_lowercase());
             if value.len() >= SHORTEST_ALONE && !harmless {
                 values.insert(value.to_owned());
             }
@@ -147,7 +181,9 @@ fn mentions(text: &str) -> bool {
         return false;
     }
     let lower = text.to_ascii_lowercase();
+    let others = [PROGRAM, headers::NAME, headers::SCHEME, arguments::PART, arguments::OTHER_PART];
     lower.contains("://")
+        || others.iter().any(|part| lower.contains(part))
         || PARTS.iter().any(|part| lower.contains(part))
         || ends().any(|end| lower.contains(&end))
 }
@@ -158,9 +194,12 @@ fn may_mention(text: &[u8]) -> bool {
         text.get(at..at + word.len()).is_some_and(|here| here.eq_ignore_ascii_case(word))
     };
     text.iter().enumerate().any(|(at, byte)| match byte {
-        b'p' | b'P' => [&b"pass"[..], b"pwd", b"pgpass"].iter().any(|word| begins(at, word)),
+        b'p' | b'P' => [&b"pass"[..], b"pwd", b"pgpass", b"program"].iter().any(|word| begins(at, word)),
         b's' | b'S' => begins(at, b"secret"),
-        b'c' | b'C' => begins(at, b"credential"),
+        b'c' | b'C' => begins(at, b"credential") || begins(at, arguments::PART.as_bytes()),
+        b'h' | b'H' => begins(at, arguments::OTHER_PART.as_bytes()),
+        b'a' | b'A' => begins(at, headers::NAME.as_bytes()),
+        b'b' | b'B' => begins(at, headers::SCHEME.as_bytes()),
         b't' | b'T' => begins(at, b"token"),
         b':' => begins(at, b"://"),
         // The word before the key is joined to it: PRIMARY KEY is none.
@@ -177,6 +216,8 @@ enum Armed {
     Next,
     /// The literal was one, and goes on on the next line.
     Continues,
+    /// The next literal is a command with whatever it is given.
+    Command,
 }
 
 /// Goes through a text as SQL. Says whether it ends in the middle of things, so that a secret follows in another
@@ -196,6 +237,9 @@ fn code(text: &str, depth: usize, spans: &mut Vec<Found>) -> bool {
                 if armed == Armed::Next {
                     spans.push(Found { at: shift(inner.clone(), at), certain: !spilled });
                     armed = Armed::No;
+                } else if armed == Armed::Command {
+                    spans.push(Found { at: given(token, at), certain: false });
+                    armed = Armed::No;
                 } else if names_a_secret(&token[inner.clone()]) && is_name(&token[inner.clone()]) {
                     armed = Armed::Next;
                 } else {
@@ -204,7 +248,10 @@ fn code(text: &str, depth: usize, spans: &mut Vec<Found>) -> bool {
                 }
             }
             Kind::String => {
-                if armed == Armed::No && !spilled {
+                if armed == Armed::Command {
+                    spans.push(Found { at: given(token, at), certain: false });
+                    armed = Armed::No;
+                } else if armed == Armed::No && !spilled {
                     spilled |= nested(token, at, depth, spans);
                 } else {
                     spans.push(Found { at: shift(content(token), at), certain: armed != Armed::No });
@@ -220,6 +267,22 @@ fn code(text: &str, depth: usize, spans: &mut Vec<Found>) -> bool {
         at += token.len();
     }
     armed == Armed::Next || spilled
+}
+
+/// All that a command in quotes is given: what of it is secret is for the command to know.
+fn given(token: &str, at: usize) -> Range<usize> {
+    let inner = content(token);
+    let command = &token[inner.clone()];
+    let start = command.len() - command.trim_start().len();
+    let name = start + command[start..].find(char::is_whitespace).unwrap_or(command.len() - start);
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+');
+    let behind = if command[start..name].chars().all(is_name) {
+        command.len() - command[name..].trim_start().len()
+    } else {
+        // NAME=value before it.
+        start
+    };
+    at + inner.start + behind..at + inner.end
 }
 
 /// The token at a place; what never ends counts as a string.
@@ -238,7 +301,11 @@ fn token(text: &str, at: usize) -> (Kind, &str) {
 fn after_word(word: &str, armed: Armed) -> Armed {
     // E'…', U&'…', N'…' and TO stand between a name and its value.
     let between = word.len() == 1 || word.eq_ignore_ascii_case("to");
-    if names_a_secret(word) {
+    if word.eq_ignore_ascii_case(PROGRAM) {
+        Armed::Command
+    } else if armed == Armed::Command && word.len() == 1 {
+        armed
+    } else if names_a_secret(word) {
         Armed::Next
     } else if between && armed == Armed::Next {
         armed
@@ -283,7 +350,8 @@ fn nested(token: &str, at: usize, depth: usize, spans: &mut Vec<Found>) -> bool 
     let quote = token[..inner.start].chars().next_back();
     let plain = Unquoted::new(text, quote, token.starts_with(['e', 'E']));
     let mut found = Vec::new();
-    let spilled = code(&plain.text, depth - 1, &mut found);
+    let spilled = code(&plain.text, depth - 1, &mut found) || headers::ends_before_credentials(&plain.text);
+    literals(&plain.text, &mut found);
     prose(&plain.text, Bare::Spaced, &mut found);
     spans.extend(found.into_iter().map(|Found { at: span, certain }| Found {
         at: shift(plain.origin(span), at + inner.start),
@@ -337,6 +405,7 @@ enum Bare {
 /// Goes through a text as whatever it is: connection strings, URLs, JSON, messages, pieces of SQL.
 fn prose(text: &str, bare: Bare, spans: &mut Vec<Found>) {
     urls(text, spans);
+    spans.extend(headers::credentials(text).into_iter().map(|at| Found { at, certain: false }));
     let lower = text.to_ascii_lowercase();
     for part in PARTS.iter().map(|part| (*part).to_owned()).chain(ends()) {
         for (start, _) in lower.match_indices(&part) {
@@ -460,6 +529,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn learnable(text: &str) -> BTreeSet<String> {
+        passwords(text, &|_, _| None)
+    }
+
     fn starred(text: &str) -> String {
         let mut shown = String::new();
         let mut at = 0;
@@ -556,7 +629,9 @@ mod tests {
 
     #[test]
     fn the_first_look_misses_nothing() {
-        for part in PARTS.iter().map(|part| (*part).to_owned()).chain(ends()) {
+        let others = [PROGRAM, headers::NAME, headers::SCHEME, arguments::PART, arguments::OTHER_PART];
+        let parts = PARTS.iter().chain(&others).map(|part| (*part).to_owned());
+        for part in parts.chain(ends()) {
             assert!(may_mention(format!("a {} b", part.to_ascii_uppercase()).as_bytes()), "{part}");
         }
         assert!(!may_mention(b"CREATE TABLE t (id int PRIMARY KEY, key int, n int CHECK (n > 0))"));
@@ -601,7 +676,7 @@ mod tests {
             ("SELECT 1", &[]),
         ];
         for (text, expected) in cases {
-            let found = passwords(text);
+            let found = learnable(text);
             assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
         }
     }
@@ -620,6 +695,52 @@ mod tests {
         ] {
             assert!(!starred(text).contains("S3"), "{}", starred(text));
         }
+    }
+
+    #[test]
+    fn what_a_command_is_given() {
+        let cases = [
+            (
+                "COPY t FROM PROGRAM 'curl -u u:S3 https://h/' WITH (FORMAT csv)",
+                "COPY t FROM PROGRAM 'curl *' WITH (FORMAT csv)",
+            ),
+            ("COPY (SELECT 1) TO PROGRAM E'PGPASS\\'S3 psql'", "COPY (SELECT 1) TO PROGRAM E'*'"),
+            (
+                "DO $$ BEGIN EXECUTE 'COPY t FROM PROGRAM ''x -p''''S3'''''''; END $$",
+                "DO $$ BEGIN EXECUTE 'COPY t FROM PROGRAM ''x *'''; END $$",
+            ),
+            ("program \"mysql -pS3\" failed", "program \"mysql *\" failed"),
+            ("COPY t FROM PROGRAM 'cat'", "COPY t FROM PROGRAM 'cat'"),
+            (
+                "SELECT program, 'a b' FROM t WHERE program = 'a b'",
+                "SELECT program, 'a b' FROM t WHERE program = 'a b'",
+            ),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(starred(text), shown);
+        }
+        let learnt = learnable("COPY t FROM PROGRAM 'mysql -p''S3'' db'");
+        assert!(learnt.contains("-p''S3'' db") && learnt.contains("-p'S3' db"), "{learnt:?}");
+        assert!(learnable("COPY t FROM PROGRAM 'cat users.csv'").is_empty());
+    }
+
+    #[test]
+    fn arguments_and_headers_at_any_depth() {
+        for text in [
+            "SELECT pgp_sym_encrypt(a, 'S3')",
+            "DO $$ BEGIN PERFORM crypt('S3', gen_salt('bf')); END $$",
+            "DO $$ BEGIN EXECUTE 'SELECT hmac(a, ''S3'', ''sha256'')'; END $$",
+            "DO $$ BEGIN INSERT INTO u (n, password) VALUES ('a', 'S3'); END $$",
+            "SELECT http(('GET', 'https://h', ARRAY[http_header('Authorization', 'Bearer S3')], NULL, NULL))",
+            "SELECT net.http_post('https://h', headers := '{\"Authorization\": \"Basic S3\"}'::jsonb)",
+            "DO $$ BEGIN PERFORM f('Authorization: Bearer ' || 'S3'); END $$",
+        ] {
+            assert!(!starred(text).contains("S3"), "{}", starred(text));
+        }
+        let learnt = learnable("SELECT f('Authorization: Bearer eyJS3.x'), pgp_sym_decrypt(a, 'key to it')");
+        assert!(learnt.contains("eyJS3.x") && learnt.contains("key to it"), "{learnt:?}");
+        let words = learnable("SELECT pgp_sym_encrypt('users', k), f('the bearer of this')");
+        assert!(words.is_empty(), "{words:?}");
     }
 
     #[test]

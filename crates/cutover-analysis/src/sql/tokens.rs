@@ -57,14 +57,22 @@ pub fn without_comments(statement: &str, most: usize) -> String {
 }
 
 /// The tokens of a statement.
+#[derive(Clone)]
 pub(crate) struct Tokens<'a> {
     text: &'a str,
     at: usize,
+    /// What never ends counts as a string.
+    cut: bool,
 }
 
 impl<'a> Tokens<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, cut: false }
+    }
+
+    /// Of a text that may end anywhere: what never ends counts as a string.
+    pub(crate) fn of_cut(text: &'a str) -> Self {
+        Self { text, at: 0, cut: true }
     }
 }
 
@@ -74,7 +82,11 @@ impl<'a> Iterator for Tokens<'a> {
     fn next(&mut self) -> Option<Token<'a>> {
         loop {
             let rest = self.text.get(self.at..)?;
-            let Scan::Token { kind, len } = lexer::scan(rest.as_bytes(), true) else { return None };
+            let (kind, len) = match lexer::scan(rest.as_bytes(), true) {
+                Scan::Token { kind, len } => (kind, len),
+                _ if self.cut && !rest.is_empty() => (Kind::String, rest.len()),
+                _ => return None,
+            };
             let at = self.at;
             self.at += len;
             if !matches!(kind, Kind::Space | Kind::LineComment | Kind::BlockComment) {

@@ -21,7 +21,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
 const COLUMNS: &str = "
 SELECT a.attrelid, a.attname, nullif(n.nspname, 'pg_catalog'), coalesce(e.typname, t.typname), a.atttypmod,
        e.oid IS NOT NULL, a.attnotnull,
-       CASE WHEN a.attcollation <> t.typcollation THEN (SELECT collname FROM pg_collation WHERE oid = a.attcollation) END
+       CASE WHEN a.attcollation <> t.typcollation THEN (SELECT collname FROM pg_collation WHERE oid = a.attcollation) END,
+       a.attgenerated <> ''
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
   JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
@@ -142,6 +143,7 @@ impl Found {
                 data_type,
                 not_null: row.flag(),
                 collation: row.optional(),
+                generated: row.flag(),
             });
         }
     }

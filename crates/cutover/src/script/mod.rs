@@ -15,7 +15,7 @@ use cutover_analysis::effects::{
 };
 use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::{
-    Directive, Item, LONGEST_ANALYSED, SplitError, Splitter, Statement, copies_secrets, without_comments,
+    CopiedSecrets, Directive, Item, LONGEST_ANALYSED, SplitError, Splitter, Statement, without_comments,
 };
 
 pub use self::parts::{Part, Parts};
@@ -465,13 +465,15 @@ impl<'a> Analysis<'a> {
         for item in splitter.by_ref() {
             match item {
                 Ok(Item::Statement(statement)) => {
+                    copied = CopiedSecrets::of(&statement.text, &|schema, name| {
+                        self.known.table_columns(schema, name)
+                    });
                     self.statement(&statement);
-                    copied = copies_secrets(&statement.text).then(|| statement.text.clone());
                     self.keep(Item::Statement(statement));
                 }
                 Ok(Item::CopyData(data)) => {
-                    if let Some(copy) = &copied {
-                        self.script.passwords.learn_copied(copy, &data);
+                    if let Some(copied) = &copied {
+                        self.script.passwords.learn_copied(copied, &data);
                     }
                     self.keep(Item::CopyData(data));
                 }
@@ -524,7 +526,10 @@ impl<'a> Analysis<'a> {
     fn statement(&mut self, statement: &Statement) {
         let number = self.count;
         self.count += 1;
-        self.script.passwords.learn(&statement.text);
+        let known = &self.known;
+        self.script
+            .passwords
+            .learn_knowing(&statement.text, &|schema, name| known.table_columns(schema, name));
         let told = self.directives(&statement.directives);
         let effects = match effects::effects_and_after(&statement.text, self.known) {
             Ok(effects) => effects,

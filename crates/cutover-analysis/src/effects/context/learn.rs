@@ -140,7 +140,8 @@ impl Context {
             || has(ConstrType::ConstrIdentity);
         let collation = definition.coll_clause.as_ref().map(|clause| last_text(&clause.collname));
         if let Some(known) = self.relations.get_mut(table) {
-            known.columns.push(Column { name: column.to_owned(), data_type, not_null, collation });
+            let (name, generated) = (column.to_owned(), has(ConstrType::ConstrGenerated));
+            known.columns.push(Column { name, data_type, not_null, collation, generated });
         }
         for node in &definition.constraints {
             if let Some(NodeEnum::Constraint(definition)) = node.node.as_ref() {
@@ -423,6 +424,11 @@ fn change(known: &mut Relation, subtype: Type, name: &str, definition: Option<&N
         (Type::AtSetNotNull | Type::AtDropNotNull, _) => {
             if let Some(column) = column {
                 column.not_null = subtype == Type::AtSetNotNull;
+            }
+        }
+        (Type::AtDropExpression, _) => {
+            if let Some(column) = column {
+                column.generated = false;
             }
         }
         (Type::AtDropConstraint, _) => {

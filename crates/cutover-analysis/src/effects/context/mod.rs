@@ -8,6 +8,7 @@ mod learn;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::ObjectRef;
+use crate::sql::TableColumn;
 
 /// Schema and name of a relation or domain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +30,8 @@ pub struct Column {
     pub not_null: bool,
     /// The collation it was given, if any.
     pub collation: Option<String>,
+    /// It is computed from others.
+    pub generated: bool,
 }
 
 /// A type with its modifiers, as the parser names it.
@@ -122,12 +125,14 @@ pub struct Context {
     links: Links,
 }
 
-/// For each name the relations that mention it as parent, foreign key or view, and for each index its table. A link that
+/// For each name the relations that are called so, or mention it as parent, foreign key or view, and for each index its table. A link that
 /// is no more true does no harm: whoever follows it looks at the relation itself.
 #[derive(Debug, Clone, Default)]
 struct Links {
     mentioned: BTreeMap<Name, BTreeSet<Name>>,
     indexed: BTreeMap<Name, Name>,
+    /// Relations by their name alone.
+    named: BTreeMap<String, BTreeSet<Name>>,
 }
 
 /// Links follow from the rest.
@@ -148,7 +153,7 @@ impl Context {
         complete: false,
         server_major: 0,
         utc: None,
-        links: Links { mentioned: BTreeMap::new(), indexed: BTreeMap::new() },
+        links: Links { mentioned: BTreeMap::new(), indexed: BTreeMap::new(), named: BTreeMap::new() },
     };
 
     /// Makes a relation known.
@@ -160,6 +165,7 @@ impl Context {
     /// Notes whom a relation mentions by now.
     fn link(&mut self, name: &Name) {
         let Some(relation) = self.relations.get(name) else { return };
+        self.links.named.entry(name.name.clone()).or_default().insert(name.clone());
         let parents = relation.foreign_keys.iter().map(|key| &key.parent);
         for other in parents.chain(&relation.parents).chain(&relation.reads) {
             self.links.mentioned.entry(other.clone()).or_default().insert(name.clone());
@@ -219,6 +225,23 @@ impl Context {
     /// What is known of a relation.
     pub fn relation(&self, object: &ObjectRef) -> Option<&Relation> {
         self.relations.get(&self.resolve(object))
+    }
+
+    /// The columns of a table in their order, where all of them are known. A name without a schema that is not found where
+    /// such names are looked for may be that of the only table so called: the search path of a file is not known here.
+    pub fn table_columns(&self, schema: Option<&str>, name: &str) -> Option<Vec<TableColumn>> {
+        let object = ObjectRef::new(super::ObjectKind::Relation, schema.map(str::to_owned), name);
+        let relation = self.relation(&object).or_else(|| {
+            let named = self.links.named.get(name).filter(|_| schema.is_none())?;
+            let mut called = named.iter().filter_map(|name| self.relations.get(name));
+            called.next().filter(|_| called.next().is_none())
+        })?;
+        let columns = relation.columns.iter();
+        relation.columns_known.then(|| {
+            columns
+                .map(|column| TableColumn { name: column.name.clone(), generated: column.generated })
+                .collect()
+        })
     }
 
     /// What is known of a column.
