@@ -188,7 +188,7 @@ fn inspection(
             let target = app.target(project).await?;
             look(app, project, &target.options, selection, read).await
         };
-        signals.or_end(work).await
+        signals.or_end(Box::pin(work)).await
     })
 }
 
