@@ -129,7 +129,8 @@ fn of_apply(error: &ApplyError) -> Exit {
         ApplyError::Scripts(_)
         | ApplyError::Missing(_)
         | ApplyError::ChangedFiles(_)
-        | ApplyError::Moved(_) => Exit::No,
+        | ApplyError::Moved(_)
+        | ApplyError::History(_) => Exit::No,
         ApplyError::Backup(_) | ApplyError::Figures(_) => Exit::RolledBack,
         ApplyError::Several(all) if all.iter().any(|one| of_apply(one) == Exit::Usage) => Exit::Usage,
         ApplyError::Several(all) => all.first().map_or(Exit::No, of_apply),
@@ -139,7 +140,6 @@ fn of_apply(error: &ApplyError) -> Exit {
         | ApplyError::LockLost { taken_over: false, .. } => Exit::Connection,
         ApplyError::LockLost { taken_over: true, .. } => Exit::Lock,
         ApplyError::Journal { .. } => Exit::NeedsPerson,
-        ApplyError::History(_) => Exit::No,
         // The run had begun, and ends before its first migration.
         ApplyError::Refused { failure: Failure::Server(_) | Failure::Invalid(_), begun: true, .. } => {
             Exit::RolledBack
