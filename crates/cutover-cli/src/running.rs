@@ -60,10 +60,15 @@ impl<'a> Reporter<'a> {
         }
         let (style, project) = (self.output.style(), self.project);
         let progress = self.progress.get_or_insert_with(|| Progress::of(&project.migrations, style));
-        if let Some(line) = progress.line(event) {
+        let mut lines = progress.lines(event);
+        if matches!(event.kind, EventKind::StepFailed { .. })
+            && let Some(last) = lines.last_mut()
+        {
             // What failed and why is the error's to say, on standard error.
-            let failed = matches!(event.kind, EventKind::StepFailed { .. });
-            self.output.say(if failed { line.lines().next().unwrap_or_default() } else { &line });
+            last.truncate(last.find('\n').unwrap_or(last.len()));
+        }
+        for line in lines {
+            self.output.say(&line);
         }
     }
 }

@@ -159,7 +159,7 @@ fn document(run: &Run, format: Format, style: TextStyle, verbose: bool) -> Resul
 fn text(run: &Run, style: TextStyle, verbose: bool) -> String {
     let mut out = format!("{} {}  {}\n", run.project, run.id, utc(run.started_micros));
     let mut progress = Progress::new(&run.plan, style);
-    for line in run.events.iter().filter_map(|event| progress.line(event)) {
+    for line in run.events.iter().flat_map(|event| progress.lines(event)) {
         out.push_str(&line);
         out.push('\n');
     }

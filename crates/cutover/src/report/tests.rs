@@ -8,7 +8,7 @@ use expect_test::expect_file;
 use super::fixture;
 use super::text::{Detail, Progress, TextStyle, plan_lines, plan_overview, summary, verification_table};
 use crate::plan::StepState;
-use crate::run::{Blocker, EventKind, Run, RunEvent, Verdict};
+use crate::run::{Blocker, EventKind, Outcome, Run, RunEvent, Verdict};
 
 #[test]
 fn markdown_of_every_outcome() {
@@ -72,7 +72,7 @@ fn printed(run: &Run, style: TextStyle) -> String {
     out.push_str(&plan_lines(&run.plan, style));
     out.push('\n');
     for event in &run.events {
-        if let Some(line) = progress.line(event) {
+        for line in progress.lines(event) {
             out.push_str(&line);
             out.push('\n');
         }
@@ -169,7 +169,7 @@ fn waiting_is_told_once_until_it_changes() {
         let blockers = pids.iter().map(|&pid| Blocker { pid, ..fixture::blocker() }).collect();
         let migration = run.plan.steps[0].migration.clone();
         let kind = EventKind::LockWaiting { migration, attempt, blockers };
-        progress.line(&RunEvent { at_micros: 0, elapsed: Duration::ZERO, kind }).is_some()
+        !progress.lines(&RunEvent { at_micros: 0, elapsed: Duration::ZERO, kind }).is_empty()
     };
     let attempts: Vec<bool> = (1..=8).map(|attempt| told(attempt, &[1])).collect();
     assert_eq!(attempts, [true, true, false, true, false, false, false, true]);
@@ -301,8 +301,52 @@ fn the_only_part_of_a_migration_has_no_line_of_its_own() {
     let mut line = |units| {
         let took = Duration::from_millis(2);
         let kind = EventKind::UnitFinished { migration: step.migration.clone(), unit: 1, units, took };
-        progress.line(&RunEvent { at_micros: 0, elapsed: took, kind })
+        progress.lines(&RunEvent { at_micros: 0, elapsed: took, kind })
     };
-    assert_eq!(line(1), None);
-    assert_eq!(line(2).as_deref(), Some("    V0001  part 1 of 2  2.0 ms"));
+    assert_eq!(line(1), [""; 0]);
+    assert_eq!(line(2), ["    V0001  part 1 of 2  2.0 ms"]);
+}
+
+/// A run says what it leaves out before its first step; whoever reads along finds it where it stands in the order.
+#[test]
+fn what_is_left_out_has_its_line_where_it_stands_in_the_order() {
+    let step = |version: &str| fixture::step(version, "a", None, &[]);
+    let steps: Vec<_> = ["0001", "0002", "0003", "0004", "0005"].map(step).into();
+    let plan = crate::plan::Plan { steps, ..fixture::plan() };
+    let migration = |at: usize| plan.steps[at].migration.clone();
+    let told = |outcome: Outcome, also: Option<EventKind>| {
+        let mut progress = Progress::new(&plan, TextStyle { color: false, width: 80 });
+        let mut kinds: Vec<EventKind> = [0, 2, 4]
+            .map(|at| EventKind::StepSkipped { migration: migration(at), why: "deferred".into() })
+            .into();
+        for at in [1, 3] {
+            let path = plan.steps[at].path.clone();
+            kinds.push(EventKind::StepStarted { migration: migration(at), path });
+            let took = Duration::from_millis(2);
+            kinds.push(EventKind::StepFinished {
+                migration: migration(at),
+                statements: 1,
+                took,
+                attempts: 1,
+            });
+        }
+        kinds.extend(also);
+        kinds.push(EventKind::RunFinished { outcome });
+        let event = |kind| RunEvent { at_micros: 0, elapsed: Duration::ZERO, kind };
+        let lines: Vec<String> = kinds.into_iter().flat_map(|kind| progress.lines(&event(kind))).collect();
+        lines.iter().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Outcome::Completed, None), ["V0001", "V0002", "V0003", "V0004", "V0005"]);
+    // What comes behind the end of a run that did not get there was not reached.
+    assert_eq!(told(Outcome::Interrupted, None), ["V0001", "V0002", "V0003", "V0004"]);
+    // What comes from outside is made fit to be shown there too.
+    let hostile = fixture::hostile();
+    let mut progress = Progress::new(&hostile.plan, TextStyle { color: false, width: 80 });
+    let end = EventKind::RunFinished { outcome: Outcome::Completed };
+    let end = RunEvent { at_micros: 0, elapsed: Duration::ZERO, kind: end };
+    let last = hostile.events.iter().chain([&end]).flat_map(|event| progress.lines(event)).last().unwrap();
+    assert!(last.starts_with("  – V0101  ") && !last.contains(char::is_control), "{last:?}");
+    // One that is told late is not held back.
+    let late = EventKind::StepSkipped { migration: migration(2), why: "deferred".into() };
+    assert_eq!(told(Outcome::Interrupted, Some(late)), ["V0001", "V0002", "V0003", "V0004", "V0003"]);
 }

@@ -1,6 +1,6 @@
 //! A line for an event, as it happens.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -9,7 +9,7 @@ use crate::migration::{Migration, MigrationId};
 use crate::plan::{Plan, label};
 use crate::report::escape;
 use crate::report::format::{bytes, count, duration, grouped, seconds};
-use crate::run::{Blocker, EventKind, RunEvent};
+use crate::run::{Blocker, EventKind, Outcome, RunEvent};
 
 /// Longest name the durations are aligned behind; longer ones push them to the right.
 const NAME: usize = 44;
@@ -23,6 +23,12 @@ pub struct Progress<'a> {
     style: TextStyle,
     /// Version as its file spells it, and name.
     names: HashMap<&'a MigrationId, (String, String)>,
+    /// The place of each in the order of the run.
+    places: HashMap<&'a MigrationId, usize>,
+    /// The next place that lines have not come to yet.
+    reached: usize,
+    /// Lines about what is left out, by place: a run says all of it when it begins.
+    left_out: BTreeMap<usize, String>,
     paths: HashMap<&'a MigrationId, &'a str>,
     label_width: usize,
     name_width: usize,
@@ -30,7 +36,7 @@ pub struct Progress<'a> {
     told: Option<(u32, Vec<i32>)>,
 }
 
-/// A line for the event without a plan at hand: migrations are named by their version alone. See [`Progress::line`].
+/// A line for the event without a plan at hand: migrations are named by their version alone. See [`Progress::lines`].
 pub fn event_line(event: &RunEvent, style: TextStyle) -> Option<String> {
     Progress::without_plan(style).line(event)
 }
@@ -59,7 +65,8 @@ impl<'a> Progress<'a> {
         style: TextStyle,
     ) -> Self {
         let mut progress = Self::without_plan(style);
-        for (id, label, name, aligned) in names {
+        for (place, (id, label, name, aligned)) in names.enumerate() {
+            progress.places.insert(id, place);
             let label = escape::line(&label).into_owned();
             let name = escape::excerpt(name, LONGEST);
             if aligned {
@@ -75,6 +82,9 @@ impl<'a> Progress<'a> {
         Self {
             style,
             names: HashMap::new(),
+            places: HashMap::new(),
+            reached: 0,
+            left_out: BTreeMap::new(),
             paths: HashMap::new(),
             label_width: 0,
             name_width: 0,
@@ -82,10 +92,39 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What to print for the event, without the last line feed; `None` for events that need no line: the start of
+    /// What to print for the event, each without the last line feed: nothing for events that need no line (the start of
     /// a step, and what [`verification_table`](super::verification_table) and [`summary`](super::summary) show at
-    /// the end.
-    pub fn line(&mut self, event: &RunEvent) -> Option<String> {
+    /// the end), and before its own line those about migrations left out whose place in the order comes now.
+    pub fn lines(&mut self, event: &RunEvent) -> Vec<String> {
+        let mut lines = self.left_out_before(&event.kind);
+        match (self.line(event), &event.kind) {
+            (Some(line), EventKind::StepSkipped { migration, .. }) => match self.places.get(migration) {
+                Some(place) if *place >= self.reached => {
+                    self.left_out.insert(*place, line);
+                }
+                _ => lines.push(line),
+            },
+            (line, _) => lines.extend(line),
+        }
+        lines
+    }
+
+    /// Lines about migrations left out that come before what this event is about; at a good end, all that there are.
+    fn left_out_before(&mut self, kind: &EventKind) -> Vec<String> {
+        let place = match kind {
+            EventKind::RunFinished { outcome: Outcome::Completed } => Some(usize::MAX),
+            EventKind::StepStarted { migration, .. }
+            | EventKind::StepFinished { migration, .. }
+            | EventKind::StepFailed { migration, .. } => self.places.get(migration).copied(),
+            _ => None,
+        };
+        let Some(place) = place else { return Vec::new() };
+        self.reached = self.reached.max(place);
+        let later = self.left_out.split_off(&place);
+        std::mem::replace(&mut self.left_out, later).into_values().collect()
+    }
+
+    fn line(&mut self, event: &RunEvent) -> Option<String> {
         match &event.kind {
             EventKind::RunStarted { run, steps } => {
                 let steps = count(*steps, "migration", "migrations");
