@@ -93,6 +93,14 @@ struct Part<'u> {
     began: Instant,
 }
 
+/// A unit that was committed.
+struct Committed {
+    /// Attempts it needed.
+    attempts: u32,
+    /// The time of the step as its history row has it, where the unit closed the step.
+    took: Option<Duration>,
+}
+
 impl Step<'_> {
     /// Runs what is left of the migration.
     pub(super) async fn run(&self, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
@@ -141,6 +149,7 @@ impl Step<'_> {
             *done += 1;
         }
         let units = self.script.units.len();
+        let mut took = None;
         let mut closed = false;
         for (index, unit) in self.script.units.iter().enumerate().skip(*done) {
             *done = index;
@@ -154,7 +163,8 @@ impl Step<'_> {
                 continue;
             }
             let part = Part { index, unit, closing, attempts, began };
-            attempts = attempts.max(self.transaction(part, &mut feed, tools).await?);
+            let done = self.transaction(part, &mut feed, tools).await?;
+            (attempts, took) = (attempts.max(done.attempts), done.took);
             closed |= closing;
         }
         if !closed {
@@ -162,19 +172,22 @@ impl Step<'_> {
             // Nothing to send, or the last statement ran outside a transaction: the row gets a transaction of its own.
             let nothing = Unit { first: self.script.statements, count: 0, outside: None };
             let part = Part { index: units, unit: &nothing, closing: true, attempts, began };
-            attempts = attempts.max(self.transaction(part, &mut feed, tools).await?);
+            let done = self.transaction(part, &mut feed, tools).await?;
+            (attempts, took) = (attempts.max(done.attempts), done.took);
         }
-        tools.recorder.step_finished(&self.migration.id, self.script.statements, began.elapsed(), attempts);
+        // The time of a step is that of its history row, whoever tells of it.
+        let took = took.unwrap_or_else(|| began.elapsed());
+        tools.recorder.step_finished(&self.migration.id, self.script.statements, took, attempts);
         Ok(())
     }
 
-    /// Runs one unit in one transaction, as often as locks make it necessary. Gives the number of attempts.
+    /// Runs one unit in one transaction, as often as locks make it necessary.
     async fn transaction(
         &self,
         mut part: Part<'_>,
         feed: &mut Feed<'_>,
         tools: &mut Tools<'_, '_, '_>,
-    ) -> Result<u32, StepFailure> {
+    ) -> Result<Committed, StepFailure> {
         let start = Instant::now();
         let earlier = part.attempts;
         let pid = u64::from(tools.worker.session.backend_pid().unsigned_abs());
@@ -190,11 +203,11 @@ impl Step<'_> {
                 .attempt(part, lock_timeout(attempt, self.config.lock_timeout), feed, tools)
                 .await
             {
-                Ok(()) => {
+                Ok(took) => {
                     if !part.closing {
                         self.unit_finished(part.index, start.elapsed(), tools);
                     }
-                    return Ok(attempt);
+                    return Ok(Committed { attempts: attempt, took });
                 }
                 Err(trouble) => trouble,
             };
@@ -236,7 +249,7 @@ impl Step<'_> {
         lock_timeout: Duration,
         feed: &mut Feed<'_>,
         tools: &mut Tools<'_, '_, '_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Duration>, Trouble> {
         tools.crash.point();
         let before = part.began.elapsed();
         tools.worker.begin(lock_timeout, tools.watch).await?;
@@ -255,7 +268,7 @@ impl Step<'_> {
         feed: &mut Feed<'_>,
         notices: &mut Notices,
         tools: &mut Tools<'_, '_, '_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Duration>, Trouble> {
         let statements = feed.all_but_last_window(tools.worker, tools.watch, tools.crash, notices).await?;
         let record = if part.closing {
             let events = tools.recorder.flush();
