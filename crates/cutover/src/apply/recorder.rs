@@ -195,7 +195,8 @@ impl<'w> Recorder<'w> {
     pub(super) fn step_begins(&mut self, reserved: &Reserved) {
         let event = self.stamp(reserved.started.event.kind.clone());
         self.shared().show(&event);
-        self.started = Some(reserved.started.clone());
+        // Should it fail, the journal says what was told: that it began when it was its turn.
+        self.started = Some(Numbered { seq: reserved.started.seq, event });
     }
 
     /// The end of a step, for watchers; the journal has it already.

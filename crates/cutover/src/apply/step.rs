@@ -96,6 +96,14 @@ struct Part<'u> {
     began: Instant,
 }
 
+/// A unit that was committed.
+struct Committed {
+    /// Attempts it needed.
+    attempts: u32,
+    /// The time of the step as its history row has it, where the unit closed the step.
+    took: Option<Duration>,
+}
+
 impl Step<'_> {
     /// Runs what is left of the migration.
     pub(super) async fn run(&self, tools: &mut Tools<'_, '_, '_>) -> Result<(), StepFailure> {
@@ -144,6 +152,7 @@ impl Step<'_> {
             *done += 1;
         }
         let units = self.script.units.len();
+        let mut took = None;
         let mut closed = false;
         for (index, unit) in self.script.units.iter().enumerate().skip(*done) {
             *done = index;
@@ -157,7 +166,8 @@ impl Step<'_> {
                 continue;
             }
             let part = Part { index, unit, closing, attempts, began };
-            attempts = attempts.max(self.transaction(part, &mut feed, tools).await?);
+            let done = self.transaction(part, &mut feed, tools).await?;
+            (attempts, took) = (attempts.max(done.attempts), done.took);
             closed |= closing;
         }
         if !closed {
@@ -165,19 +175,22 @@ impl Step<'_> {
             // Nothing to send, or the last statement ran outside a transaction: the row gets a transaction of its own.
             let nothing = Unit { first: self.script.statements, count: 0, outside: None };
             let part = Part { index: units, unit: &nothing, closing: true, attempts, began };
-            attempts = attempts.max(self.transaction(part, &mut feed, tools).await?);
+            let done = self.transaction(part, &mut feed, tools).await?;
+            (attempts, took) = (attempts.max(done.attempts), done.took);
         }
-        tools.recorder.step_finished(&self.migration.id, self.script.statements, began.elapsed(), attempts);
+        // The time of a step is that of its history row, whoever tells of it.
+        let took = took.unwrap_or_else(|| began.elapsed());
+        tools.recorder.step_finished(&self.migration.id, self.script.statements, took, attempts);
         Ok(())
     }
 
-    /// Runs one unit in one transaction, as often as locks make it necessary. Gives the number of attempts.
+    /// Runs one unit in one transaction, as often as locks make it necessary.
     async fn transaction(
         &self,
         mut part: Part<'_>,
         feed: &mut Feed<'_>,
         tools: &mut Tools<'_, '_, '_>,
-    ) -> Result<u32, StepFailure> {
+    ) -> Result<Committed, StepFailure> {
         let start = Instant::now();
         // Since when it waits for somebody who is not of this run.
         let mut waiting_since = start;
@@ -196,11 +209,11 @@ impl Step<'_> {
                 .attempt(part, lock_timeout(attempt, self.config.lock_timeout), feed, tools)
                 .await
             {
-                Ok(()) => {
+                Ok(took) => {
                     if !part.closing {
                         self.unit_finished(part.index, start.elapsed(), tools);
                     }
-                    return Ok(attempt);
+                    return Ok(Committed { attempts: attempt, took });
                 }
                 Err(trouble) => trouble,
             };
@@ -246,7 +259,7 @@ impl Step<'_> {
         lock_timeout: Duration,
         feed: &mut Feed<'_>,
         tools: &mut Tools<'_, '_, '_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Duration>, Trouble> {
         tools.crash.point();
         let before = part.began.elapsed();
         tools.worker.begin(lock_timeout, tools.watch).await?;
@@ -265,7 +278,7 @@ impl Step<'_> {
         feed: &mut Feed<'_>,
         notices: &mut Notices,
         tools: &mut Tools<'_, '_, '_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Duration>, Trouble> {
         let statements = feed.all_but_last_window(tools.worker, tools.watch, tools.crash, notices).await?;
         let record = if part.closing {
             let events = tools.recorder.flush();

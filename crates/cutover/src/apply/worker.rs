@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_postgres::session::{
-    Failure, InFlight, ServerMessage, Session, StatementOutcome, TransactionStatus,
+    Done, Failure, InFlight, ServerMessage, Session, StatementOutcome, TransactionStatus,
 };
 use cutover_postgres::sqlstate;
 
@@ -236,13 +236,14 @@ impl Worker {
     }
 
     /// Sends the last statements, our own record of them with the commit, and, where a next transaction is sure to
-    /// follow, its prelude, so that a step costs one round trip.
+    /// follow, its prelude, so that a step costs one round trip. Gives the time of the step as its history row has it,
+    /// where that is known.
     pub(super) async fn commit(
         &mut self,
         closing: &Closing<'_>,
         notices: &mut Notices,
         watch: &mut Watch<'_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Duration>, Trouble> {
         if closing.session_state {
             self.left = Left::Anything;
         } else if closing.runs_code || self.event_triggers {
@@ -258,7 +259,7 @@ impl Worker {
         let Some(outcome) = outcomes.into_iter().next() else {
             return Err(Trouble::Lost { why: "the server did not answer".into(), committing: true });
         };
-        self.judge(closing.statements, &message, outcome, cancelled, notices).map(drop)
+        self.judge(closing.statements, &message, outcome, cancelled, notices)
     }
 
     /// Our record and the commit, under terms that nothing the statements left behind can bend.
@@ -298,8 +299,8 @@ impl Worker {
         Launched { flight, message, statements: closing.statements.to_vec() }
     }
 
-    /// Waits for the outcome of a transaction sent with [`launch`](Self::launch). Gives the time it took the server, where
-    /// that is known.
+    /// Waits for the outcome of a transaction sent with [`launch`](Self::launch). Gives the time of the step as its history
+    /// row has it, where that is known.
     pub(super) async fn land(
         &mut self,
         launched: Launched,
@@ -364,7 +365,7 @@ impl Worker {
                 committing: true,
             }),
             // Statements that leave the session alone give no rows: the first one is that of our record.
-            Ok(done) => Ok(done.scalar().and_then(|took| took.parse().ok()).and_then(seconds)),
+            Ok(done) => Ok(time_of_row(&done)),
         }
     }
 
@@ -376,7 +377,7 @@ impl Worker {
         prelude: Vec<String>,
         notices: &mut Notices,
         watch: &mut Watch<'_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Duration>, Trouble> {
         // What has run must be known before the commit is sent.
         let statements = if self.may_be_misread(statements) {
             self.run(statements, notices, watch).await?;
@@ -402,10 +403,11 @@ impl Worker {
         let (ours, after) = outcomes.split_at(statements.len() + 1);
         let (theirs, own) = ours.split_at(statements.len());
         self.take(statements.iter().map(AsRef::as_ref), theirs, cancelled, true, notices)?;
+        let mut took = None;
         for outcome in own {
             match &outcome.result {
                 // COMMIT of a failed transaction succeeds too: only its tag tells.
-                Ok(done) if done.tag() == "COMMIT" => {}
+                Ok(done) if done.tag() == "COMMIT" => took = time_of_row(done),
                 Ok(done) => {
                     let why = format!("the server answered COMMIT with {:?}", done.tag());
                     return Err(Trouble::Lost { why, committing: true });
@@ -420,7 +422,7 @@ impl Worker {
             tracing::debug!(?error, "the next transaction did not open");
             self.roll_back().await;
         }
-        Ok(())
+        Ok(took)
     }
 
     /// Goes through the answers to statements of a file. One that was misread is not believed, whatever its answer.
@@ -486,7 +488,7 @@ impl Worker {
             one_by_one: false,
             next: None,
         };
-        self.commit(&closing, &mut Vec::new(), watch).await
+        self.commit(&closing, &mut Vec::new(), watch).await.map(drop)
     }
 
     /// Runs one statement outside a transaction, under the session's defaults but without a lock timeout.
@@ -602,8 +604,9 @@ pub(super) struct Launched {
     statements: Vec<Arc<str>>,
 }
 
-fn seconds(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok()
+/// The time that the history row just written gives of its step.
+fn time_of_row(done: &Done) -> Option<Duration> {
+    Duration::try_from_secs_f64(done.scalar()?.parse().ok()?).ok()
 }
 
 /// Answers to one flush; `cancelled` when a cancel was sent meanwhile.
