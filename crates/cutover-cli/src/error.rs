@@ -186,6 +186,8 @@ impl From<VerifyError> for CliError {
             VerifyError::Problems(_)
             | VerifyError::UnknownCheck { .. }
             | VerifyError::Precondition { .. }
+            | VerifyError::OtherKind { .. }
+            | VerifyError::NoneOfKind { .. }
             | VerifyError::UnknownKind { .. } => Self::usage(error),
             VerifyError::Figures { .. } => Self::new(Exit::RolledBack, error),
         }

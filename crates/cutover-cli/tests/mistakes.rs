@@ -202,6 +202,10 @@ fn what_is_not_there_is_told_what_there_is() {
             "hint: there are: a fine one",
         ],
     );
+    let of_kind = place.run(&["verify", "a fine one", "--kind", "scalar"]).ends_with(2);
+    says(&of_kind, &["check \"a fine one\" is of kind no_rows, and only scalar is asked for"]);
+    let none = place.run(&["verify", "--kind", "scalar"]).ends_with(2);
+    says(&none, &["no check is of kind scalar", "hint: there are: a fine one (no_rows)"]);
     let of_text = place.run(&["status", "--show", "002"]).ends_with(2);
     says(&of_text, &["no migration of version 002 is applied", "applied or begun are: 0001"]);
 }
@@ -389,6 +393,23 @@ fn a_precondition_is_not_measured_by_its_name() {
     says(&place.run(&["verify", "no NULL"]).ends_with(2), &parts);
     // There is a check, though nothing to measure now: it is not said that there is none.
     says(&place.run(&["verify"]).ends_with(0), &["nothing here is to be measured now: ", "no precondition"]);
+}
+
+/// A stage without checks is no mistake, and no success in silence either.
+#[test]
+fn a_stage_without_checks_says_so() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    let stages = "[[stage]]\nid = \"1\"\ntitle = \"One\"\n[[stage]]\nid = \"2\"\ntitle = \"Two\"\n\
+                  [[check]]\nname = \"x\"\nkind = \"no_rows\"\nstage = \"2\"\nsql = \"SELECT FROM a\"\n";
+    place.write("cutover.toml", &format!("{CONFIG}{stages}"));
+    place.run(&["apply"]).ends_with(0);
+    let first = place.run(&["verify", "--stage", "1"]).ends_with(0);
+    says(&first, &["up to stage 1 nothing is to be measured: ", "whose stage is reached"]);
+    let kind = place.run(&["verify", "--stage", "1", "--kind", "no_rows"]).ends_with(0);
+    says(&kind, &["up to stage 1 nothing of kind no_rows is to be measured: "]);
+    let second = place.run(&["verify", "--stage", "2"]).ends_with(0);
+    assert!(second.stdout.contains("no rows") && !second.stderr.contains("nothing"), "{}", second.stdout);
 }
 
 /// It stops the run before it begins, as any other check that is written wrong; unless the server is to decide.

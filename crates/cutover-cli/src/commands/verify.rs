@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use cutover::project::Overrides;
+use cutover::text::visible;
 use cutover::verify::VerifyRequest;
 
 use crate::app::App;
@@ -66,13 +67,27 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let checks = verifying::checks(&events);
     verifying::print_table(app, &checks, verifying::elapsed(&events), None);
     match recorded {
-        _ if checks.is_empty() => app.output.remark(
-            "nothing here is to be measured now: `creates` of a [[stage.migration]], [checks] sql, and each [[check]] that is \
-             no precondition and whose stage is reached are",
-        ),
+        _ if checks.is_empty() => app.output.remark(&nothing(arguments)),
         Some(recorded) => recorded.tell(app),
         None => {}
     }
     verifying::verdict(&checks)?;
     Ok(Exit::Done)
+}
+
+/// Why nothing was measured.
+fn nothing(arguments: &Arguments) -> String {
+    let here = match (arguments.kind.as_slice(), &arguments.stage) {
+        ([], None) => "nothing here is to be measured now".to_owned(),
+        ([], Some(stage)) => format!("up to stage {stage} nothing is to be measured"),
+        (kinds, None) => format!("nothing of kind {} is to be measured now", kinds.join(", ")),
+        (kinds, Some(stage)) => {
+            format!("up to stage {stage} nothing of kind {} is to be measured", kinds.join(", "))
+        }
+    };
+    format!(
+        "{}: `creates` of a [[stage.migration]], [checks] sql, and each [[check]] that is no precondition and whose stage is \
+         reached are",
+        visible(&here)
+    )
 }

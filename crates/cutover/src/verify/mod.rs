@@ -108,6 +108,26 @@ pub enum VerifyError {
         /// All of them.
         known: String,
     },
+    /// A check asked for by name is of another kind than those asked for.
+    #[error(
+        "check {name:?} is of kind {kind}, and only {asked} is asked for\n  hint: leave out the kind: a name says enough"
+    )]
+    OtherKind {
+        /// The name asked for.
+        name: String,
+        /// Its kind.
+        kind: &'static str,
+        /// The kinds asked for.
+        asked: String,
+    },
+    /// No check of this kind can be measured as it is asked for.
+    #[error("{why}\n  hint: there are: {known}")]
+    NoneOfKind {
+        /// Why not, in words.
+        why: String,
+        /// The first of the checks that there are, each with its kind.
+        known: String,
+    },
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),

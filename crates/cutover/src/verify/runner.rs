@@ -41,6 +41,7 @@ pub(super) fn choose<'a>(
         let suggestion = suggest(kind, known.iter().copied()).map(str::to_owned);
         return Err(VerifyError::UnknownKind { kind: kind.clone(), suggestion, known: known.join(", ") });
     }
+    kinds_match(request, prepared)?;
     let reached = stages::reached(project, history, request.stage);
     let chosen = prepared.iter().filter(|check| {
         let when = match &request.before {
@@ -55,6 +56,43 @@ pub(super) fn choose<'a>(
             && (!request.names.is_empty() || check.stage.is_none_or(|stage| reached.get(stage).copied().unwrap_or(false)))
     });
     Ok(chosen.collect())
+}
+
+/// Whether each kind that is asked for can select something, and leaves nothing out that is asked for by name: silence
+/// would look like an answer.
+fn kinds_match(request: &VerifyRequest, prepared: &[Prepared]) -> Result<(), VerifyError> {
+    let asked = |check: &&Prepared| request.kinds.iter().any(|kind| kind == check.kind);
+    if request.kinds.is_empty() || request.before.is_some() {
+        return Ok(());
+    }
+    let named = |check: &&Prepared| request.names.contains(&check.name);
+    if let Some(other) = prepared.iter().find(|check| named(check) && !asked(check)) {
+        let (name, asked) = (other.name.clone(), request.kinds.join(", "));
+        return Err(VerifyError::OtherKind { name, kind: other.kind, asked });
+    }
+    if !request.names.is_empty() {
+        return Ok(());
+    }
+    for kind in &request.kinds {
+        let mut of_kind = prepared.iter().filter(|check| kind == check.kind).peekable();
+        let why = if of_kind.peek().is_none() {
+            format!("no check is of kind {kind}")
+        } else if of_kind.all(|check| check.when != When::After) {
+            format!(
+                "each check of kind {kind} is a precondition, which is measured before its migration alone"
+            )
+        } else if kind == "empty" && !request.fresh {
+            "checks of kind empty are measured in a database that holds only what migrations put there (--fresh), or by \
+             their names"
+                .to_owned()
+        } else {
+            continue;
+        };
+        let known: Vec<String> =
+            prepared.iter().map(|check| format!("{} ({})", check.name, check.kind)).collect();
+        return Err(VerifyError::NoneOfKind { why, known: known_list(known.iter().map(String::as_str)) });
+    }
+    Ok(())
 }
 
 /// Measures one check. There is always at least one result.

@@ -194,6 +194,49 @@ async fn checks_are_chosen_by_name_and_kind_and_mistakes_are_named() {
     assert!(error.to_string().contains("did you mean \"of b\"?"), "{error}");
     let wrong = VerifyRequest { kinds: vec!["scalars".into()], ..VerifyRequest::default() };
     assert!(matches!(world.try_verify(&options, &wrong).await, Err(VerifyError::UnknownKind { .. })));
+    // A kind beside names, and a kind of which there is none, or none now: nothing is left out in silence.
+    let ask = async |names: &[&str], kinds: &[&str]| {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let request = VerifyRequest { names: own(names), kinds: own(kinds), ..VerifyRequest::default() };
+        world.try_verify(&options, &request).await
+    };
+    assert_eq!(names(&ask(&["of b"], &["no_rows", "scalar"]).await.unwrap()), ["of b"]);
+    for (names, kinds, said) in [
+        (
+            &["of b"][..],
+            &["no_rows"][..],
+            "check \"of b\" is of kind scalar, and only no_rows is asked for\n  hint: ",
+        ),
+        (&[], &["scalar", "columns"], "no check is of kind columns\n  hint: there are: "),
+        (&[], &["columns"], "of b (scalar)"),
+    ] {
+        let error = ask(names, kinds).await.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_kind_of_which_nothing_is_measured_now_says_why() {
+    let check = |name: &str, kind: &str, keys: &str| {
+        format!("[[check]]\nname = \"{name}\"\nkind = \"{kind}\"\n{keys}\n")
+    };
+    let checks = check("first", "no_rows", "sql = 'SELECT 1'\nbefore = '1'")
+        + &check("bare", "empty", "tables = ['t']");
+    let world = World::with_checks(&checks);
+    world.database.run("CREATE TABLE t ()");
+    let options = world.database.options();
+    let ask = async |kind: &str, fresh: bool| {
+        let request = VerifyRequest { kinds: vec![kind.to_owned()], fresh, ..VerifyRequest::default() };
+        world.try_verify(&options, &request).await
+    };
+    let precondition = ask("no_rows", false).await.unwrap_err().to_string();
+    assert!(precondition.contains("each check of kind no_rows is a precondition"), "{precondition}");
+    let bare = ask("empty", false).await.unwrap_err().to_string();
+    assert!(
+        bare.contains("(--fresh), or by their names\n  hint: there are: first (no_rows), bare (empty)"),
+        "{bare}"
+    );
+    assert_eq!(names(&ask("empty", true).await.unwrap()), ["bare"]);
 }
 
 #[tokio::test]

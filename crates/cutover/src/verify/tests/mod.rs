@@ -17,7 +17,7 @@ use testkit::Database;
 use super::{SandboxProvider, VerifyError, VerifyRequest, verify};
 use crate::history::records::{Applied, History};
 use crate::migration::MigrationId;
-use crate::project::{Overrides, Project, Vars};
+use crate::project::{Overrides, Project, Vars, When};
 use crate::run::{CheckResult, Verdict};
 use crate::verify::replay;
 
@@ -92,10 +92,16 @@ impl World {
         let mut told = Vec::new();
         let project = self.project();
         let mut request = request.clone();
-        if request.kinds.is_empty() && !project.checks.is_empty() {
+        if request.kinds.is_empty() && request.names.is_empty() && !project.checks.is_empty() {
             // What is implied beside the checks at hand has a test of its own.
-            request.kinds = project.checks.iter().map(|check| check.kind.clone()).collect();
-            request.kinds.push("uses".into());
+            let measured = project.checks.iter().filter(|check| {
+                (check.when == When::After || request.before.is_some())
+                    && (check.kind != "empty" || request.fresh)
+            });
+            request.kinds = measured.map(|check| check.kind.clone()).collect();
+            if project.stages.iter().any(|stage| !stage.uses.is_empty()) {
+                request.kinds.push("uses".into());
+            }
         }
         let results = verify(&project, options, &sandbox, &self.history, &request, |result| {
             told.push(result.clone());
