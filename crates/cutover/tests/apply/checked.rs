@@ -164,16 +164,32 @@ pub(crate) fn told_the_truth(result: &Result<Run, ApplyError>, aftermath: &After
         return;
     }
     assert_eq!(run.outcome, Some(Outcome::ConnectionLost), "{what}: {}", crate::support::failure(run));
-    let failed = run.events.iter().find_map(|event| match &event.kind {
-        EventKind::StepFailed { migration, state, .. } => {
-            Some((migration.version.text().to_owned(), state.clone()))
-        }
+    // Several, where several ran side by side.
+    let failed = run.events.iter().filter_map(|event| match &event.kind {
+        EventKind::StepFailed { migration, state, .. } => Some((migration.version.text(), state.as_str())),
         _ => None,
     });
-    let (version, state) =
-        failed.unwrap_or_else(|| panic!("{what}: a lost connection without a failed step"));
-    let applied = aftermath.applied.contains(&version);
-    let units = aftermath.units.get(&version).map_or(&[][..], Vec::as_slice);
+    let failed: Vec<(&str, &str)> = failed.collect();
+    assert!(!failed.is_empty(), "{what}: a lost connection without a failed step");
+    for (version, state) in &failed {
+        is_true_of(version, state, aftermath, what);
+    }
+    let finished = crate::support::finished(run);
+    for told in &finished {
+        assert!(aftermath.applied.contains(told), "{what}: {told} was told as finished");
+    }
+    for unheard in aftermath.applied.iter().filter(|other| !finished.contains(other)) {
+        let told = failed.iter().any(|(version, state)| {
+            version == unheard || state.contains(&format!("V{unheard}__")) && state.contains("is applied too")
+        });
+        assert!(told, "{what}: {unheard} is applied, but it said {failed:?}");
+    }
+}
+
+/// Whether what was said of a step that failed is what is there of it.
+fn is_true_of(version: &str, state: &str, aftermath: &Aftermath, what: &str) {
+    let applied = aftermath.applied.iter().any(|other| other == version);
+    let units = aftermath.units.get(version).map_or(&[][..], Vec::as_slice);
     let open = units.iter().any(|(_, done)| !done);
     let done = units.iter().filter(|(_, done)| *done).count();
     let right = if applied {
@@ -186,14 +202,6 @@ pub(crate) fn told_the_truth(result: &Result<Run, ApplyError>, aftermath: &After
         state.contains("nothing of")
     };
     assert!(right, "{what}: {version} is applied: {applied}, units {units:?}, but it said {state:?}");
-    let finished = crate::support::finished(run);
-    for told in &finished {
-        assert!(aftermath.applied.contains(told), "{what}: {told} was told as finished");
-    }
-    for unheard in aftermath.applied.iter().filter(|other| **other != version && !finished.contains(other)) {
-        let told = state.contains(&format!("V{unheard}__")) && state.contains("is applied too");
-        assert!(told, "{what}: {unheard} is applied, but it said {state:?}");
-    }
 }
 
 /// The next run completes, and the database is as after an undisturbed one.
