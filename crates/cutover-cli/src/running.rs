@@ -1,6 +1,7 @@
 //! A run as it is watched from the command line: a line for each event, signals, and how it ended.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use cutover::apply::{self, Context, Request};
 use cutover::clock::{Clock as _, SystemClock};
@@ -116,10 +117,13 @@ pub(crate) async fn apply(
     let result = signals.in_stages(&stop, || !begun.load(Ordering::Relaxed), &app.output, work).await;
     let left = !begun.swap(false, Ordering::Relaxed) && result.is_err();
     if let Some(id) = id.filter(|_| left) {
-        note_interruption(options, &id, &clock).await;
+        let _ = tokio::time::timeout(NOTE_LIMIT, note_interruption(options, &id, &clock)).await;
     }
     Ok(result??)
 }
+
+/// How long to try to record an interruption: 10 s. Whoever interrupts does not want to wait for a network that swallows it.
+const NOTE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Records that a run was interrupted before its first step. Where that cannot be written, the run has no recorded end,
 /// which is as true.

@@ -133,6 +133,21 @@ impl Phase {
         }
     }
 
+    /// What is true where the connection was lost: what was sent last may be there.
+    fn state_after_loss(self) -> String {
+        let state = match self {
+            Self::Creating => {
+                "no migration was applied; whether schema cutover was created or upgraded is not known, and the next run looks"
+            }
+            Self::Recording { .. } => {
+                "no migration was applied; whether the run is recorded is not known, and the next run begins anew"
+            }
+            Self::Begun => "no migration was applied; the next run begins anew",
+            _ => return self.state(),
+        };
+        state.to_owned()
+    }
+
     pub(super) fn state(self) -> String {
         let state = match self {
             Self::Connecting | Self::Looking | Self::Locking | Self::Creating => "nothing was done",
@@ -153,6 +168,8 @@ impl ApplyError {
         let (doing, state) = (phase.doing(), phase.state());
         match self {
             Self::Failed(failure) | Self::History(HistoryError::Failed(failure)) => {
+                let state =
+                    if matches!(failure, Failure::Lost(_)) { phase.state_after_loss() } else { state };
                 Self::Refused { doing, failure, state, begun: phase == Phase::Begun }
             }
             Self::Connect(error) if phase != Phase::Connecting => Self::Connection { error, state },

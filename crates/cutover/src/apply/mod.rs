@@ -6,6 +6,7 @@
 mod backup;
 mod beside;
 mod crash;
+mod ending;
 mod error;
 mod failure;
 mod feed;
@@ -219,7 +220,7 @@ async fn apply_to_its_end(
         monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
         store_early(&mut monitor, &journal::close_open_runs(&project.name), &mut recorder)
             .await
-            .map_err(|failure| ApplyError::Journal { failure, state: phase.state() })?;
+            .map_err(|failure| ApplyError::Journal { failure, state: NOTHING_PENDING.to_owned() })?;
         return Ok(nothing_to_do(run, recorder));
     }
     let lanes = request.jobs.clamp(1, built.pending().count().max(1));
@@ -246,7 +247,7 @@ async fn apply_to_its_end(
         Err(_) => Outcome::FailedClean,
     };
     close(workers).await;
-    let ended = finish(&mut monitor, &id, outcome, &mut recorder).await;
+    let ended = ending::finish(&mut monitor, &id, outcome, &mut recorder).await;
     monitor.close().await;
     prepared?;
     ended?;
@@ -254,6 +255,11 @@ async fn apply_to_its_end(
     run.events = recorder.into_events();
     Ok(run)
 }
+
+/// What is true where an earlier run could not be closed.
+const NOTHING_PENDING: &str = "nothing is pending, but it is not known whether all that an earlier run committed is on disk: a \
+                               crash of the server could undo the last migrations together with their records\n\
+                               the next run looks, and waits for the disk";
 
 /// The plan as the run keeps it: that a backup is required is settled by then.
 fn plan_of_run(project: &Project, built: &Built) -> Plan {
@@ -577,34 +583,4 @@ async fn fail(
         parts: failure.parts,
     });
     failure.outcome
-}
-
-/// The run's last transaction: it writes and waits for the disk, and with it all before it are durable.
-async fn finish(
-    monitor: &mut Monitor,
-    run: &str,
-    outcome: Outcome,
-    recorder: &mut Recorder<'_>,
-) -> Result<(), ApplyError> {
-    let reached = monitor.for_journal().await.map(drop);
-    for news in monitor.news() {
-        recorder.tell(news);
-    }
-    recorder.tell(EventKind::RunFinished { outcome });
-    let stored = match (reached, monitor.session()) {
-        (Err(failure), _) => Err(failure),
-        (Ok(()), Some(session)) => store(session, &journal::finish_run(run, outcome), recorder).await,
-        (Ok(()), None) => Err(Failure::Lost("it ended again".to_owned())),
-    };
-    match stored {
-        // The run is over and its failure is told; a journal that cannot be reached must not hide that. Success, however,
-        // is said only once it is on disk.
-        Err(failure) if outcome == Outcome::Completed => {
-            let state = "every migration was committed, but it is not known whether all of them are on disk: a crash of the \
-                         server could undo the last ones together with their records\n\
-                         the next run looks, and waits for the disk; `cutover status` says what is applied";
-            Err(ApplyError::Journal { failure, state: state.to_owned() })
-        }
-        _ => Ok(()),
-    }
 }

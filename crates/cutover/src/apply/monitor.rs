@@ -15,7 +15,7 @@ use crate::history::lock::{self, Regained};
 use crate::run::EventKind;
 
 /// A session that does not answer within this time counts as lost: 5 s. What it is asked takes milliseconds.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// The same where it writes the journal before the first step: 15 s. It waits for the disk then, and perhaps for a
 /// standby; but a network that swallows everything must not hold up a run for good, and nothing is applied yet.
 pub(super) const STORE_LIMIT: Duration = Duration::from_secs(15);
@@ -39,6 +39,21 @@ pub(super) struct LockLost {
     pub(super) why: String,
     /// Why it could not be had again.
     pub(super) now: Now,
+}
+
+/// How to come to another session of this run, without what the first one holds.
+pub(super) struct Way {
+    options: ConnectOptions,
+    run: String,
+}
+
+impl Way {
+    /// A new session, where one comes about in time.
+    pub(super) async fn connect(&self) -> Option<Session> {
+        let startup = own_startup(&self.run, None);
+        let connecting = Session::connect(&self.options, &startup);
+        tokio::time::timeout(CONNECT_LIMIT, connecting).await.ok()?.ok()
+    }
 }
 
 /// Who has the lock now.
@@ -150,6 +165,21 @@ impl Monitor {
     /// The session as it is, without asking whether it lives.
     pub(super) fn session(&mut self) -> Option<&mut Session> {
         self.session.as_mut()
+    }
+
+    /// The way to another session.
+    pub(super) fn way(&self) -> Way {
+        Way { options: self.options.clone(), run: self.run.clone() }
+    }
+
+    /// Goes on with this session for the journal, which needs no lock. The silent one is ended, so that its lock keeps
+    /// nobody waiting.
+    pub(super) async fn go_on_with(&mut self, mut session: Session) {
+        let application = application_name(&self.run);
+        let regaining = lock::regain(&mut session, &application, self.token, HOLDER_LIMIT);
+        let regained = tokio::time::timeout(HOLDER_LIMIT + ANSWER_LIMIT, regaining).await;
+        tracing::debug!(?regained, "another session goes on");
+        self.session = Some(session);
     }
 
     /// Says goodbye.

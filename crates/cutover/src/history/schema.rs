@@ -2,9 +2,10 @@
 //!
 //! Everything here is qualified and runs with `search_path = pg_catalog, pg_temp`. Nothing of a user's is touched.
 
-use cutover_postgres::session::Session;
+use cutover_postgres::session::{Failure, Session};
 
 use super::HistoryError;
+use super::lock::answered;
 
 /// The schema that holds our tables and nothing else.
 pub const SCHEMA: &str = "cutover";
@@ -163,11 +164,12 @@ pub async fn create_or_upgrade(session: &mut Session, from: Option<i32>) -> Resu
     );
     script.extend(upgrade_from(Some(from)));
     script.push_str("\nCOMMIT");
-    match session.execute(&script).await {
+    match answered(session.execute(&script)).await {
         Ok(_) => Ok(()),
+        Err(failure @ Failure::Lost(_)) => Err(failure.into()),
         Err(failure) => {
             // The batch stops at the first error and leaves the transaction open in its failed state.
-            let _ = session.execute("ROLLBACK").await;
+            let _ = answered(session.execute("ROLLBACK")).await;
             Err(failure.into())
         }
     }

@@ -1,5 +1,7 @@
 //! The session that holds the runner's lock is lost while the worker lives: ended, cut off, or silent.
 
+use std::time::Duration;
+
 use cutover::Project;
 use cutover::apply::{ApplyError, Request};
 use cutover::history::journal::{Numbered, insert_events};
@@ -7,7 +9,7 @@ use cutover::run::{EventKind, Outcome, Run, RunEvent};
 use cutover::stop::Stop;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
-use testkit::proxy::{ConnectionKind, Stall};
+use testkit::proxy::{ConnectionKind, Direction, Message, Stall, When};
 use testkit::{Database, Proxy, database, role};
 
 use crate::support::{
@@ -340,8 +342,137 @@ async fn a_record_of_the_beginning_that_is_never_answered_ends_the_run() {
     let said = run.unwrap_err().to_string();
     assert!(stall.is_some());
     assert!(said.starts_with("recording that the run begins: ") && said.contains("within 15 s"), "{said}");
-    assert!(said.ends_with("no migration was applied"), "{said}");
+    assert!(
+        said.ends_with("whether the run is recorded is not known, and the next run begins anew"),
+        "{said}"
+    );
     assert_eq!(database.value("SELECT to_regclass('log') IS NULL"), "t");
+    drop(stall);
+    let run = completes(&slow_without_gate(), &database.options()).await;
+    assert_eq!(finished(&run), ["1"]);
+}
+
+fn slow_without_gate() -> Project {
+    project(&[("V1__a.sql", "CREATE TABLE log (what text);")])
+}
+
+/// Applies through a proxy that swallows these connections from this event on.
+async fn swallowed_from(
+    database: &Database,
+    connections: std::ops::Range<usize>,
+    from: fn(&EventKind) -> bool,
+) -> (Result<Run, ApplyError>, Vec<Stall>) {
+    let proxy = Proxy::start(database.server());
+    let through: ConnectOptions = proxy.server().options(database.name());
+    let mut stalls = Vec::new();
+    let mut sink = |event: &RunEvent| {
+        if from(&event.kind) {
+            stalls.extend(connections.clone().map(|connection| proxy.stall(connection)));
+        }
+    };
+    let (project, request, stop) = (slow_without_gate(), Request::default(), Stop::new());
+    let run = apply_watched(&project, &through, &request, &stop, &mut sink);
+    let run = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends");
+    (run, stalls)
+}
+
+/// The answer to the last record of a run is swallowed: it is stored once more on another session, and is there once.
+#[tokio::test]
+async fn a_record_of_the_end_that_is_never_answered_is_stored_on_another_session() {
+    let database = database();
+    let (run, stalls) =
+        swallowed_from(&database, 0..1, |kind| matches!(kind, EventKind::RunFinished { .. })).await;
+    assert_eq!(stalls.len(), 1);
+    assert_eq!(run.unwrap().outcome, Some(Outcome::Completed));
+    assert_eq!(database.value("SELECT string_agg(outcome, ' ') FROM cutover.run"), "completed");
+    let ends = "SELECT count(*) FROM cutover.event WHERE event->>'event' = 'run_finished'";
+    assert_eq!(database.value(ends), "1");
+    assert_eq!(database.value(RUNNERS), "0", "the old session does not keep its lock");
+}
+
+/// A network that swallows everything, also what is tried anew: the run ends, and says what is known.
+#[tokio::test]
+async fn a_run_whose_end_nobody_hears_of_ends_and_says_what_is_known() {
+    let database = database();
+    let (run, stalls) =
+        swallowed_from(&database, 0..20, |kind| matches!(kind, EventKind::RunFinished { .. })).await;
+    let error = run.unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, ApplyError::Journal { .. }), "{error:?}");
+    for part in [
+        "the run could not be recorded: the connection to the server was lost: it did not answer within 15 s\n",
+        "every migration was committed, but it is not known whether all of them are on disk",
+        "the next run looks, and waits for the disk; `cutover status` says what is applied",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    drop(stalls);
+    assert_eq!(database.value(APPLIED), "1");
+    // The server finds out that the session is gone, and the next run waits for that.
+    let run = apply(&slow_without_gate(), &database.options()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::NothingToDo), "{}", failure(&run));
+}
+
+/// What waits for the disk is waited for: the server is at work on it.
+#[tokio::test]
+async fn a_record_of_the_end_that_takes_long_is_waited_for() {
+    let database = database();
+    let slow_commit = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM pg_sleep(17); RETURN NULL; END $f$;
+         CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON cutover.run DEFERRABLE INITIALLY DEFERRED
+           FOR EACH ROW EXECUTE FUNCTION slow()";
+    let (options, project) = (database.options(), slow_without_gate());
+    let mut sink = |event: &RunEvent| {
+        if matches!(event.kind, EventKind::StepFinished { .. }) {
+            database.run(slow_commit);
+        }
+    };
+    let (request, stop) = (Request::default(), Stop::new());
+    let run = apply_watched(&project, &options, &request, &stop, &mut sink);
+    let run = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends").unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Completed));
+    assert_eq!(told(&run).0, "", "on the session that it was sent on");
+    assert_eq!(database.value("SELECT outcome FROM cutover.run"), "completed");
+}
+
+/// What is written before there is a run: our tables, the fencing token.
+#[tokio::test]
+async fn tables_and_a_token_that_are_never_answered_end_the_run() {
+    let (seen, project) = (database(), slow_without_gate());
+    let proxy = Proxy::start(seen.server());
+    completes(&project, &proxy.server().options(seen.name())).await;
+    let messages = proxy.messages().into_iter();
+    let queries: Vec<_> = messages
+        .filter(|message| {
+            (message.connection, message.direction, message.tag) == (0, Direction::Frontend, b'Q')
+        })
+        .collect();
+    // By far the largest text on that session creates the tables; the one behind it takes the token.
+    let create = queries.iter().position(|query| query.length > 2000).unwrap();
+    let swallowed = async |query: Message, doing: &str, state: &str| {
+        let database = database();
+        let proxy = Proxy::start(database.server());
+        let hold = proxy.hold(query.point(When::Before));
+        let through: ConnectOptions = proxy.server().options(database.name());
+        let run = apply(&project, &through);
+        let run = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends");
+        hold.wait_reached();
+        let said = run.unwrap_err().to_string();
+        assert!(said.starts_with(doing) && said.contains("the server did not answer within 15 s"), "{said}");
+        assert!(said.ends_with(state), "{said}");
+        drop((hold, proxy));
+        completes(&project, &database.options()).await;
+    };
+    let creating = swallowed(
+        queries[create],
+        "creating or upgrading the tables in schema cutover: ",
+        "no migration was applied; whether schema cutover was created or upgraded is not known, and the next run looks",
+    );
+    let token = swallowed(
+        queries[create + 1],
+        "preparing the run: ",
+        "schema cutover was created; no migration was applied",
+    );
+    tokio::join!(creating, token);
 }
 
 /// What was sent and never answered is sent again, and may be there.
