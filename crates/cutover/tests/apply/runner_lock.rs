@@ -192,7 +192,8 @@ async fn a_token_that_changes_with_a_commit_stops_the_next_step() {
             ("V2__b.sql", second),
             ("V3__c.sql", "CREATE TABLE third ();"),
         ]);
-        let run = apply(&project, &database.options()).await.unwrap();
+        let request = Request { allow: vec!["own-schema".into()], ..Request::default() };
+        let run = apply_with(&project, &database.options(), &request).await.unwrap();
         assert_eq!(run.outcome, Some(Outcome::FailedClean), "{second}");
         assert!(failure(&run).contains("V3__c.sql: another runner has taken over"), "{}", failure(&run));
         assert_eq!(database.value(APPLIED), "1 2");
