@@ -674,7 +674,8 @@ impl<'a> Analysis<'a> {
 
     fn refuse_own_schema(&mut self, statement: &Statement, refusal: own_schema::Refusal) {
         let object = refusal.object.as_ref();
-        let offset = object.and_then(|object| effects::place_of(&statement.text, object)).unwrap_or(0);
+        let place = |object| own_schema::place_of(&statement.text, object);
+        let offset = object.and_then(place).unwrap_or(0);
         let (line, column, source_line) =
             self.secrets.locate(&statement.text, offset, statement.line, statement.column);
         let hint = Some(refusal.hint.to_owned());

@@ -4,7 +4,7 @@
 //! It decides by [`Effects::touches`] alone, for all kinds of statements alike; what a text does not say (`EXECUTE` of
 //! a text that is put together, views over our tables, CASCADE) it cannot see.
 
-use cutover_analysis::effects::{Effects, ObjectKind, ObjectRef, Setting};
+use cutover_analysis::effects::{self, Effects, ObjectKind, ObjectRef, Setting};
 use cutover_analysis::sql::quote_ident;
 
 use crate::history::schema::SCHEMA;
@@ -71,6 +71,17 @@ pub(super) fn disowned(role: &ObjectRef) -> Refusal {
         hint: DISOWNED,
         object: Some(role.clone()),
     }
+}
+
+/// Where a statement names the object: also within a body, where it is looked for as a text.
+pub(super) fn place_of(statement: &str, object: &ObjectRef) -> Option<usize> {
+    effects::place_of(statement, object).or_else(|| {
+        let name = match &object.schema {
+            Some(schema) => format!("{schema}.{}", object.name),
+            None => object.name.clone(),
+        };
+        statement.to_ascii_lowercase().find(&name.to_ascii_lowercase())
+    })
 }
 
 fn is_ours(object: &ObjectRef) -> bool {

@@ -412,7 +412,7 @@ async fn what_could_not_be_kept_is_refused_before_the_first_statement() {
             "1:1: client_encoding must stay UTF8",
         ),
         ("SET search_path = cutover, public;", "1:19: schema cutover in search_path"),
-        ("SELECT set_config('search_path', 'a, \"cutover\"', false);", "1:1: schema cutover in search_path"),
+        ("SELECT set_config('search_path', 'a, \"cutover\"', false);", "1:39: schema cutover in search_path"),
         (
             "PREPARE p AS DELETE FROM cutover.migration;",
             "1:26: relation cutover.migration: schema cutover holds",
