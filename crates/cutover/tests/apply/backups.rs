@@ -271,6 +271,37 @@ async fn a_dump_that_cannot_be_restored_refuses_the_run() {
     );
 }
 
+/// A dump that can be restored and lacks rows is no backup: what comes out is compared with what went in.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_dump_that_lacks_rows_refuses_the_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let database = database();
+    let (folder, project) = prepared(&database).await;
+    // The programs as they are, but for a pg_dump that leaves out the rows of one table.
+    let sandbox = testkit::client_sandbox_options();
+    let real = sandbox.bin_dir.clone().unwrap();
+    let programs = tempfile::tempdir().unwrap();
+    let everybody =
+        |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    everybody(programs.path());
+    for name in std::fs::read_dir(&real).unwrap().map(|entry| entry.unwrap().file_name()) {
+        let more = if name == "pg_dump" { "--exclude-table-data=public.a" } else { "" };
+        let program = programs.path().join(&name);
+        let text = format!("#!/bin/sh\nexec '{}' \"$@\" {more}\n", real.join(&name).display());
+        std::fs::write(&program, text).unwrap();
+        everybody(&program);
+    }
+    let sandbox = SandboxOptions { bin_dir: Some(programs.path().to_owned()), ..sandbox };
+    let error = run(&project, &database, Some(settings(folder.path(), sandbox))).await.unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, ApplyError::Backup(_)), "{error:?}");
+    for part in ["stage 2 requires a backup: ", "public.a", "the dump stays, unproven: "] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    assert_eq!((database.value(APPLIED), database.value("SELECT count(*) FROM a")), ("1".into(), "2".into()));
+}
+
 /// Policies name roles, which a throwaway server does not have of itself.
 #[tokio::test]
 async fn policies_of_roles_are_restored_too() {

@@ -1,12 +1,12 @@
 //! What is reported as done is on disk.
 
 use cutover::apply::Request;
-use cutover::run::Outcome;
+use cutover::run::{Outcome, Run};
 use cutover::{Project, apply::ApplyError};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
 
-use crate::support::{Gate, WAIT_AT_GATE, apply, apply_with, finished, project, session, value};
+use crate::support::{Gate, WAIT_AT_GATE, apply, apply_with, failure, finished, project, session, value};
 
 /// A server of the test's own that keeps what it has flushed, and writes nothing in the background that nobody waits
 /// for: what survives is what was made durable.
@@ -50,7 +50,7 @@ async fn everything_acknowledged_survives_a_crash_of_the_server() {
         let options = server.options("postgres");
         let request = Request { jobs: 1 + round % 2, ..Request::default() };
         let run = apply_with(&upto(round * 2), &options, &request).await.unwrap();
-        assert_eq!(run.outcome, Some(Outcome::Completed), "{}", crate::support::failure(&run));
+        assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
         server.stop_immediately();
         server.restart().unwrap();
         let mut session = session(&options).await;
@@ -89,10 +89,8 @@ async fn a_run_ends_with_a_write_that_waits_for_the_disk() {
     assert_eq!(value(&mut session, sql).await, "t");
 }
 
-/// What was told as applied and was not on disk when the server went down is named as undone.
-#[tokio::test]
-async fn what_a_crash_of_the_server_undid_is_said() {
-    let mut server = server();
+/// Five migrations and one that the server's crash takes down; gives the run, what was told as applied and what is there.
+async fn crashed(server: &mut Sandbox, request: &Request) -> (Run, usize, usize) {
     let options = server.options("postgres");
     let mut files: Vec<(String, String)> =
         (1..=5).map(|n| (format!("V{n}__t.sql"), format!("CREATE TABLE t{n} (n int);"))).collect();
@@ -105,14 +103,30 @@ async fn what_a_crash_of_the_server_undid_is_said() {
         server.stop_immediately();
         server.restart().unwrap();
     };
-    let (run, ()) = tokio::join!(apply(&project, &options), crashing);
+    let (run, ()) = tokio::join!(apply_with(&project, &options, request), crashing);
     let run = run.unwrap();
-    let said = crate::support::failure(&run);
-    assert_eq!(run.outcome, Some(Outcome::ConnectionLost), "{said}");
+    assert_eq!(run.outcome, Some(Outcome::ConnectionLost), "{}", failure(&run));
     let mut session = session(&options).await;
     let there: usize = value(&mut session, "SELECT count(*) FROM cutover.migration").await.parse().unwrap();
-    let undone = finished(&run).len() - there;
-    assert!(undone > 0, "{there} of {}", finished(&run).len());
-    assert!(said.contains(&format!("the last {undone} migration")), "{said}");
+    let told = finished(&run).len();
     assert_eq!(apply(&project, &options).await.unwrap().outcome, Some(Outcome::Completed));
+    (run, told, there)
+}
+
+/// What was told as applied and was not on disk when the server went down is named as undone.
+#[tokio::test]
+async fn what_a_crash_of_the_server_undid_is_said() {
+    let (run, told, there) = crashed(&mut server(), &Request::default()).await;
+    let (undone, said) = (told - there, failure(&run));
+    assert!(undone > 0, "{there} of {told}");
+    assert!(said.contains(&format!("the last {undone} migration")), "{said}");
+}
+
+/// Made durable each by itself, nothing that was told is undone.
+#[tokio::test]
+async fn what_waits_for_the_disk_each_time_survives_a_crash_in_the_middle() {
+    let each = Request { durable_each: true, ..Request::default() };
+    let (run, told, there) = crashed(&mut server(), &each).await;
+    assert_eq!((told, there), (5, 5), "{}", failure(&run));
+    assert!(!failure(&run).contains("not in the database any more"), "{}", failure(&run));
 }

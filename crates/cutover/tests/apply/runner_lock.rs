@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use cutover::apply::{ApplyError, Request};
-use cutover::history::HistoryError;
+use cutover::history::{HistoryError, lock};
+use cutover::inspect;
+use cutover::plan::build::Read;
+use cutover::plan::file::PlanFile;
+use cutover::plan::select::Selection;
 use cutover::run::{EventKind, EventSink, Outcome, RunEvent};
 use cutover::stop::Stop;
 use testkit::database;
 
 use crate::support::{
-    APPLIED, Gate, WAIT_AT_GATE, apply, apply_watched, apply_with, completes, failure, finished, project,
-    session, soon, value,
+    APPLIED, Gate, WAIT_AT_GATE, apply, apply_watched, apply_with, completes, failure, finished, looking,
+    project, session, soon, value,
 };
 
 /// The lock's holder, by `pg_locks`.
@@ -57,6 +61,43 @@ async fn one_works_and_the_other_waits_and_says_for_whom() {
     let expected = format!("cutover/{} (pid {monitor}, postgres", first.id);
     assert!(holder.starts_with(&expected), "{holder:?}, not {expected:?}");
     assert_eq!(database.value(LOG), "2a 2b 3");
+}
+
+/// A kept plan holds as long as nothing has moved, also while the run waits for another: it is looked at once more when
+/// the lock is had.
+#[tokio::test]
+async fn what_moves_while_a_planned_run_waits_is_named_and_nothing_is_done() {
+    let database = database();
+    let options = database.options();
+    completes(&project(&[("V1__a.sql", "CREATE TABLE a ();")]), &options).await;
+    let project = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();")]);
+    let plan = async || {
+        let mut session = looking(&options).await;
+        let objects = inspect::objects(&mut session).await.unwrap();
+        let selection = Selection::default();
+        let found = inspect::database(&project, &mut session, &selection, Read::Pending).await.unwrap();
+        let made = ("cutover test".to_owned(), 0);
+        let plan = PlanFile::new(&project, found.built.plan, selection, &objects, made);
+        Request { plan: Some(Box::new(plan)), ..Request::default() }
+    };
+    let stop = Stop::new();
+    let request = plan().await;
+    let mut other = session(&options).await;
+    other.execute(&format!("SELECT pg_advisory_lock({})", lock::LOCK_KEY)).await.unwrap();
+    let (mut sink, heard) = Waiting::new();
+    let waiting = apply_watched(&project, &options, &request, &stop, &mut sink);
+    let moving = async {
+        soon(heard).await.unwrap();
+        other.execute("ALTER TABLE a ADD n int; SELECT pg_advisory_unlock_all()").await.unwrap();
+    };
+    let (run, ()) = tokio::join!(waiting, moving);
+    let error = run.unwrap_err();
+    let names = |moved: &[String]| moved.iter().any(|line| line.contains("table a"));
+    assert!(matches!(&error, ApplyError::Moved(moved) if names(moved)), "{error}");
+    assert_eq!(database.value(APPLIED), "1");
+    // Planned again, it holds.
+    let run = apply_with(&project, &options, &plan().await).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
 }
 
 #[tokio::test]
