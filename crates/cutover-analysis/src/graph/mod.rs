@@ -41,6 +41,8 @@ pub struct Vertex {
     pub work: Vec<(Work, u32)>,
     /// It takes locks that cannot be named, or does what is not fully known: nothing runs beside it.
     pub alone: Option<String>,
+    /// One of its statements names nothing that it works on, and is no setting: what it is good for is not known by name.
+    pub unnamed: bool,
     /// Vertices it declares to need.
     pub requires: Vec<usize>,
 }
@@ -48,6 +50,7 @@ pub struct Vertex {
 impl Vertex {
     /// Adds what the next statement of the migration does; it stands on this line of the file.
     pub fn add(&mut self, effects: Effects, line: u32) {
+        self.unnamed |= names_nothing(&effects);
         let Effects { creates, alters, writes, refers, drops, references, reads, locks, work, .. } = effects;
         let own: Vec<ObjectRef> = self.creates.clone();
         let is_own = |object: &ObjectRef| own.iter().any(|made| is_same(made, object));
@@ -111,6 +114,14 @@ impl Vertex {
             self.alone.get_or_insert(why);
         }
     }
+}
+
+fn names_nothing(effects: &Effects) -> bool {
+    let Effects { creates, alters, refers, drops, writes, reads, references, locks, settings, .. } = effects;
+    [creates, alters, refers, drops, writes, reads].into_iter().all(Vec::is_empty)
+        && references.is_empty()
+        && locks.is_empty()
+        && settings.is_empty()
 }
 
 fn extend(list: &mut Vec<ObjectRef>, more: Vec<ObjectRef>) {

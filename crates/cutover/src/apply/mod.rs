@@ -30,10 +30,9 @@ mod worker;
 
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
+use tokio::sync::Mutex;
 
 pub use backup::BackupSettings;
 pub use crash::CrashPoints;
@@ -227,7 +226,8 @@ async fn apply_to_its_end(
     let mut workers =
         preflight::workers(project, options, request, &id, token, &mut monitor, lanes, *phase).await?;
     let work = Work { project, options, built: &built, crash: &crash };
-    let tasks = tasks(&work, &mut workers).await?;
+    let own = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
+    let tasks = tasks(&work, &mut workers, own).await?;
     phase.recording();
     monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
     begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
@@ -507,9 +507,13 @@ async fn close(workers: Vec<Worker>) {
 }
 
 /// What may run beside what, where there are several sessions. Nothing that is needed is missing.
-async fn tasks(work: &Work<'_>, workers: &mut [Worker]) -> Result<Option<Vec<beside::Task>>, ApplyError> {
+async fn tasks(
+    work: &Work<'_>,
+    workers: &mut [Worker],
+    own: &mut Session,
+) -> Result<Option<Vec<beside::Task>>, ApplyError> {
     preflight::ready(work.project, work.built, &mut workers[0].session).await?.into_result()?;
-    Ok(if workers.len() > 1 { Some(beside::tasks(work, &mut workers[0]).await?) } else { None })
+    Ok(if workers.len() > 1 { Some(beside::tasks(work, own).await?) } else { None })
 }
 
 /// Runs the steps, one after the other or, with tasks, side by side. Gives the sessions back.

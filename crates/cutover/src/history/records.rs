@@ -95,7 +95,8 @@ pub struct History {
     failed: HashMap<MigrationId, FailedUnit>,
     /// Migrations that a run was told to leave for later.
     pub deferred: BTreeSet<MigrationId>,
-    /// Migrations that a run meant to apply and did not, while it applied later ones beside them: they are in nobody's way.
+    /// Migrations that a run meant to apply and did not, while it applied later ones beside them: they may go in behind
+    /// those.
     pub overtaken: BTreeSet<MigrationId>,
 }
 

@@ -267,7 +267,8 @@ impl fmt::Display for Lines {
 pub enum StepState {
     /// Would run.
     Pending,
-    /// Would run, although later versions are applied (deferred, optional, or allowed by `--out-of-order`).
+    /// Would run, although later versions are applied (deferred, optional, overtaken in a run side by side, or allowed by
+    /// `--out-of-order`).
     PendingOutOfOrder,
     /// Some of its units are done; it would be finished.
     Resume {

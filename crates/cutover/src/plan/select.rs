@@ -359,11 +359,7 @@ impl<'a> Target<'a> {
             return StepState::Resume { done: u32::try_from(begun.done()).unwrap_or(u32::MAX) };
         }
         match history.highest(&migration.id.root) {
-            Some(highest)
-                if migration.id.version < *highest && !history.overtaken.contains(&migration.id) =>
-            {
-                StepState::PendingOutOfOrder
-            }
+            Some(highest) if migration.id.version < *highest => StepState::PendingOutOfOrder,
             _ => StepState::Pending,
         }
     }
@@ -448,6 +444,7 @@ impl<'a> Target<'a> {
             || migration.claims.deferred
             || migration.claims.optional
             || history.deferred.contains(&migration.id)
+            || history.overtaken.contains(&migration.id)
     }
 }
 

@@ -26,6 +26,7 @@ mod refused;
 mod renumbered;
 mod runner_lock;
 mod side_by_side;
+mod side_by_side_order;
 mod stopping;
 mod support;
 mod together;

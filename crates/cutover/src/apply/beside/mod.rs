@@ -8,7 +8,7 @@ mod tasks;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cutover_postgres::session::Failure;
+use cutover_postgres::session::{Failure, Session};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Mutex;
@@ -43,12 +43,12 @@ struct Lane<'a, 'w> {
     recorder: Recorder<'w>,
 }
 
-/// What may run beside what, for the steps of the run.
+/// What may run beside what, for the steps of the run. `own` is a session that carries only statements of ours.
 ///
 /// # Errors
 /// As the server says.
-pub(super) async fn tasks(work: &Work<'_>, worker: &mut Worker) -> Result<Vec<Task>, Failure> {
-    let server = Server::look(&mut worker.session).await?;
+pub(super) async fn tasks(work: &Work<'_>, own: &mut Session) -> Result<Vec<Task>, Failure> {
+    let server = Server::look(own).await?;
     Ok(tasks::of(work, &in_order::steps(work), &server))
 }
 

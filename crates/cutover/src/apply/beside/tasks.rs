@@ -21,8 +21,10 @@ pub(super) struct Server {
     query: usize,
     /// Names of tables that are large enough for it to use workers.
     large: BTreeSet<String>,
-    /// Names of tables with triggers or rules: to write to them may do anything.
-    triggers: BTreeSet<String>,
+    /// Names of views.
+    views: BTreeSet<String>,
+    /// Names of routines that are not the server's own.
+    routines: BTreeSet<String>,
 }
 
 const WORKERS: &str = "
@@ -42,12 +44,14 @@ WITH RECURSIVE large (oid) AS (
   UNION SELECT i.inhparent FROM large JOIN pg_catalog.pg_inherits i ON i.inhrelid = large.oid)
 SELECT c.relname::text FROM large JOIN pg_catalog.pg_class c USING (oid)";
 
-const TRIGGERS: &str = "
-SELECT c.relname::text FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
-UNION
-SELECT c.relname::text FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class WHERE r.ev_type <> '1'";
+const VIEWS: &str =
+    "SELECT relname::text FROM pg_catalog.pg_class WHERE relkind IN ('v', 'm') AND oid >= 16384";
+
+const ROUTINES: &str = "SELECT proname::text FROM pg_catalog.pg_proc WHERE oid >= 16384";
 
 impl Server {
+    /// Asks on a session of our own, with its search path.
+    ///
     /// # Errors
     /// As the server says.
     pub(super) async fn look(session: &mut Session) -> Result<Self, Failure> {
@@ -56,9 +60,9 @@ impl Server {
             workers.first().map_or(0, |row| usize::try_from(row.get::<_, i32>(column)).unwrap_or(0))
         };
         let (maintenance, query) = (number(0), number(1));
-        let large = session.query(LARGE, &[]).await?.iter().map(|row| row.get(0)).collect();
-        let triggers = session.query(TRIGGERS, &[]).await?.iter().map(|row| row.get(0)).collect();
-        Ok(Self { maintenance, query, large, triggers })
+        let (large, views, routines) =
+            (names(session, LARGE).await?, names(session, VIEWS).await?, names(session, ROUTINES).await?);
+        Ok(Self { maintenance, query, large, views, routines })
     }
 
     /// Processes it may put to work on a migration: one, and the parallel workers of what can use them.
@@ -69,6 +73,10 @@ impl Server {
         let workers = [(builds, self.maintenance), (reads, self.query)];
         1 + workers.into_iter().filter(|(used, _)| *used).map(|(_, workers)| workers).max().unwrap_or(0)
     }
+}
+
+async fn names(session: &mut Session, sql: &str) -> Result<BTreeSet<String>, Failure> {
+    Ok(session.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// The tasks of steps, in their order.
@@ -82,6 +90,10 @@ pub(super) fn of(work: &Work<'_>, steps: &[Step<'_>], server: &Server) -> Vec<Ta
         }
     }
     mark_alone(work, steps, server, &mut vertices);
+    for vertex in &mut vertices {
+        // A body may be looked through when its function is made.
+        vertex.needs.append(&mut vertex.late);
+    }
     let Conflicts { before, mut waits } = Conflicts::of(&vertices);
     let mut tasks: Vec<Task> = steps
         .iter()
@@ -106,27 +118,95 @@ pub(super) fn of(work: &Work<'_>, steps: &[Step<'_>], server: &Server) -> Vec<Ta
     tasks
 }
 
-/// What the text of a migration does not show, and nothing is to run beside.
+/// Says what is to have the database for itself. What may run beside others is listed, not what may not: it makes new
+/// things, or changes tables by name. All else may matter to a migration that does not name it.
 fn mark_alone(work: &Work<'_>, steps: &[Step<'_>], server: &Server, vertices: &mut [Vertex]) {
-    let mut triggers = server.triggers.clone();
-    for step in steps {
-        let made = step.script.creates.iter();
-        let code = made.filter(|made| matches!(made.kind, ObjectKind::Trigger | ObjectKind::Rule));
-        triggers.extend(code.filter_map(|made| made.table.clone()));
-    }
+    let made = Made::by(steps, server);
     for step in steps {
         let vertex = &mut vertices[step.index];
         let why = if step.open_unit.is_some() || !step.has_no_units() {
-            "an earlier run began it"
+            Some("an earlier run began it")
         } else if work.has_preconditions(step.index) {
-            "what must hold before it is measured"
-        } else if step.makes_event_triggers() {
-            "event triggers run with every command"
-        } else if vertex.writes.iter().any(|table| triggers.contains(&table.name)) {
-            "triggers of a table it writes to may do anything"
+            Some("what must hold before it is measured")
         } else {
-            continue;
+            made.why_alone(step, vertex)
         };
-        vertex.alone.get_or_insert_with(|| why.to_owned());
+        if let Some(why) = why {
+            vertex.alone.get_or_insert_with(|| why.to_owned());
+        }
     }
+}
+
+/// What is there, or comes to be there in the run.
+struct Made<'a> {
+    /// Views, those of the run too.
+    views: BTreeSet<&'a str>,
+    /// Views and routines that are there before the migration that makes them, or are made by several.
+    replaced: BTreeSet<&'a str>,
+}
+
+impl<'a> Made<'a> {
+    fn by(steps: &'a [Step<'_>], server: &'a Server) -> Self {
+        let mut views: BTreeSet<&str> = server.views.iter().map(String::as_str).collect();
+        let mut known: BTreeSet<&str> = views.iter().copied().collect();
+        known.extend(server.routines.iter().map(String::as_str));
+        let mut replaced = BTreeSet::new();
+        for object in steps.iter().flat_map(|step| &step.script.creates) {
+            let is_view = matches!(object.kind, ObjectKind::View | ObjectKind::MaterializedView);
+            if is_view {
+                views.insert(&object.name);
+            }
+            if (is_view || object.kind.family() == ObjectKind::Routine) && !known.insert(&object.name) {
+                replaced.insert(object.name.as_str());
+            }
+        }
+        Self { views, replaced }
+    }
+
+    fn why_alone(&self, step: &Step<'_>, vertex: &Vertex) -> Option<&'static str> {
+        let by_view = |read: &ObjectRef| self.views.contains(read.name.as_str());
+        if vertex.unnamed {
+            Some("a statement does not name what it works on")
+        } else if !vertex.drops.is_empty() {
+            Some("what it drops may have been in the way of others")
+        } else if !vertex.writes.iter().all(|table| step.script.makes(table)) {
+            Some("keys, triggers and checks may tie the rows that it writes to others")
+        } else if vertex.reads.iter().any(by_view) {
+            Some("it reads what a view shows")
+        } else if !vertex.creates.iter().all(|object| self.is_new_and_plain(object)) {
+            Some("what it makes may matter to those that do not name it")
+        } else if !vertex.alters.iter().all(is_part_of_a_table) {
+            Some("what it changes may matter to those that do not name it")
+        } else {
+            None
+        }
+    }
+
+    /// Whoever needs it names it.
+    fn is_new_and_plain(&self, object: &ObjectRef) -> bool {
+        match object.kind {
+            ObjectKind::Schema | ObjectKind::Type | ObjectKind::Domain | ObjectKind::Sequence => true,
+            ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Function
+            | ObjectKind::Procedure
+            | ObjectKind::Aggregate => !self.replaced.contains(object.name.as_str()),
+            _ => is_part_of_a_table(object),
+        }
+    }
+}
+
+/// A table, or what belongs to one by name.
+fn is_part_of_a_table(object: &ObjectRef) -> bool {
+    matches!(
+        object.kind,
+        ObjectKind::Table
+            | ObjectKind::Relation
+            | ObjectKind::Column
+            | ObjectKind::Constraint
+            | ObjectKind::Index
+            | ObjectKind::Statistics
+            | ObjectKind::Trigger
+            | ObjectKind::Policy
+    )
 }
