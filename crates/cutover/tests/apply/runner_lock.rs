@@ -10,11 +10,11 @@ use cutover::plan::file::PlanFile;
 use cutover::plan::select::Selection;
 use cutover::run::{EventKind, EventSink, Outcome, RunEvent};
 use cutover::stop::Stop;
-use testkit::database;
+use testkit::{database, role};
 
 use crate::support::{
     APPLIED, Gate, WAIT_AT_GATE, apply, apply_watched, apply_with, completes, failure, finished, looking,
-    project, session, soon, value,
+    project, session, soon, until, value,
 };
 
 /// The lock's holder, by `pg_locks`.
@@ -136,23 +136,32 @@ async fn who_waits_too_long_gives_up_without_doing_anything() {
 async fn a_runner_that_lost_its_lock_inside_a_step_is_waited_for() {
     let database = database();
     let options = database.options();
+    // The first one's own role, so that it can be kept from coming back for the lock before the second one has it.
+    let role = role("");
+    database.give_to(&role);
+    let first_options = database.options_as(&role);
     let project = slow();
     let mut gate = Gate::closed(&options).await;
     let second = async {
         gate.reached().await;
         let monitor = value(gate.session(), MONITOR).await;
+        gate.session().execute(&format!("ALTER ROLE {} NOLOGIN", role.name)).await.unwrap();
         value(gate.session(), &format!("SELECT pg_terminate_backend({monitor})")).await;
+        let there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {monitor}");
+        until(gate.session(), &there, "0").await;
         let (mut sink, heard) = Waiting::new();
         let (request, stop) = (Request::default(), Stop::new());
         let waiting = apply_watched(&project, &options, &request, &stop, &mut sink);
         let opening = async {
             let holder = soon(heard).await.unwrap();
+            // The second one has the lock; the first one may look for it again.
+            gate.session().execute(&format!("ALTER ROLE {} LOGIN", role.name)).await.unwrap();
             gate.open().await;
             holder
         };
         tokio::join!(waiting, opening)
     };
-    let (first, (second, holder)) = tokio::join!(apply(&project, &options), second);
+    let (first, (second, holder)) = tokio::join!(apply(&project, &first_options), second);
     let second = second.unwrap();
     assert!(holder.starts_with("a transaction of cutover/"), "{holder}");
     // How far the first one gets before the second one has its token is a race; nothing is done twice either way.
