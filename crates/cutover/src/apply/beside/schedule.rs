@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-/// Longest row of small migrations given to one session at once.
+/// Longest row of small migrations given to one session at once, where others could do some of them.
 const LONGEST: usize = 16;
+/// The same where nobody else could.
+const LONGEST_CHAIN: usize = 64;
 
 /// A migration, as far as the schedule is concerned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +72,7 @@ impl Schedule {
             alone: self.tasks[first].alone,
         };
         self.ready.remove(&first);
-        if self.tasks[first].small && !batch.alone {
+        if self.tasks[first].small {
             self.extend(&mut batch);
         }
         self.running.push(batch.clone());
@@ -112,11 +114,6 @@ impl Schedule {
 
     /// Adds small tasks to a batch: a fair share of what is ready, and what only follows the batch in a chain.
     fn extend(&mut self, batch: &mut Batch) {
-        let fits = |schedule: &Self, batch: &Batch, number: usize| {
-            let task = &schedule.tasks[number];
-            let all: Vec<usize> = batch.tasks.iter().copied().chain([number]).collect();
-            task.small && !task.alone && task.weight <= 1 && !schedule.waits_in_circle(&all)
-        };
         let small = self.ready.iter().filter(|number| self.tasks[**number].small).count() + 1;
         let share = (small / self.jobs).clamp(1, LONGEST);
         let candidates: Vec<usize> = self.ready.iter().copied().collect();
@@ -124,15 +121,27 @@ impl Schedule {
             if batch.tasks.len() >= share {
                 break;
             }
-            if fits(self, batch, number) {
+            if !batch.alone && !self.tasks[number].alone && self.fits(batch, number) {
                 self.ready.remove(&number);
                 batch.tasks.push(number);
             }
         }
-        while batch.tasks.len() < LONGEST {
-            let Some(next) = self.only_follower(batch).filter(|next| fits(self, batch, *next)) else { break };
+        while batch.tasks.len() < LONGEST_CHAIN {
+            let Some(next) = self.only_follower(batch).filter(|next| self.fits(batch, *next)) else { break };
+            batch.alone |= self.tasks[next].alone;
             batch.tasks.push(next);
         }
+    }
+
+    /// Whether the session of the batch may go on with this task, close behind the others.
+    fn fits(&self, batch: &Batch, number: usize) -> bool {
+        let task = &self.tasks[number];
+        let all: Vec<usize> = batch.tasks.iter().copied().chain([number]).collect();
+        let may_be_alone = batch.alone || self.running.is_empty();
+        task.small
+            && task.weight <= 1
+            && (may_be_alone || !task.alone)
+            && (batch.alone || !self.waits_in_circle(&all))
     }
 
     /// The task that could begin once the batch is done, where that is one alone: no other session could begin it sooner.
@@ -280,6 +289,20 @@ mod tests {
         assert_eq!(take(&mut Schedule::new(chain, 2)), [0, 1, 2, 3, 4]);
         let fork = vec![small(&[]), small(&[0]), small(&[0]), small(&[1, 2])];
         assert_eq!(take(&mut Schedule::new(fork, 2)), [0], "what could run beside is not taken along");
+    }
+
+    #[test]
+    fn what_runs_alone_stays_together_too() {
+        let alone = |before: &[usize]| Task { alone: true, ..small(before) };
+        let mut schedule =
+            Schedule::new(vec![small(&[]), alone(&[0]), alone(&[1]), small(&[2]), small(&[2])], 2);
+        assert_eq!(take(&mut schedule), [0, 1, 2], "what could run beside one another is not taken along");
+        assert_eq!(take(&mut schedule), [0; 0]);
+        done(&mut schedule, &[0, 1, 2]);
+        assert_eq!((take(&mut schedule), take(&mut schedule)), (vec![3], vec![4]));
+        // Not while another session is at work.
+        let mut schedule = Schedule::new(vec![task(&[]), small(&[]), alone(&[1])], 2);
+        assert_eq!((take(&mut schedule), take(&mut schedule)), (vec![0], vec![1]));
     }
 
     #[test]
