@@ -347,16 +347,34 @@ pub async fn read_run(session: &mut Session, id: &str) -> Result<Option<Run>, Hi
     for row in &rows {
         events.push((row.get(0), parse(&row.get::<_, String>(1), "event")?));
     }
-    events.sort_by_key(|(seq, _)| *seq);
-    // The server measures from the moment it opened the transaction, some microseconds before the client says so.
+    run.events = in_order(events, run.jobs > 1);
+    Ok(Some(run))
+}
+
+/// Events in the order in which they happened, from those with their numbers. The server measures a step from the moment it
+/// opened the transaction, some microseconds before the client says so: times are moved that far, so that none goes back.
+fn in_order(mut events: Vec<(i64, RunEvent)>, side_by_side: bool) -> Vec<RunEvent> {
+    if side_by_side {
+        // Of steps that overlap, the number of an end does not say when it came.
+        let is_end = |event: &RunEvent| matches!(event.kind, EventKind::RunFinished { .. });
+        let is_step = |event: &RunEvent| matches!(event.kind, EventKind::StepFinished { .. });
+        let last_step =
+            events.iter().filter(|(_, event)| is_step(event)).map(|(_, event)| event.elapsed).max();
+        events.sort_by_key(|(seq, event)| {
+            let after = last_step.filter(|_| is_end(event)).unwrap_or_default();
+            (event.elapsed.max(after), is_end(event), *seq)
+        });
+    } else {
+        events.sort_by_key(|(seq, _)| *seq);
+    }
     let mut latest = (i64::MIN, Duration::ZERO);
-    for (_, mut event) in events {
+    let moved = |(_, mut event): (i64, RunEvent)| {
         event.at_micros = event.at_micros.max(latest.0);
         event.elapsed = event.elapsed.max(latest.1);
         latest = (event.at_micros, event.elapsed);
-        run.events.push(event);
-    }
-    Ok(Some(run))
+        event
+    };
+    events.into_iter().map(moved).collect()
 }
 
 /// The beginnings and ends of the steps that succeeded, from their history rows. Clock readings are the client's
@@ -465,4 +483,55 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, Hi
 pub async fn last_plan(session: &mut Session, project: &str) -> Result<Option<Plan>, HistoryError> {
     let Some(line) = list_runs(session, project, 1).await?.into_iter().next() else { return Ok(None) };
     Ok(read_run(session, &line.id).await?.map(|run| run.plan))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::Version;
+
+    fn step(number: u64, seqs: (i64, i64), from: u64, to: u64) -> [(i64, RunEvent); 2] {
+        let migration =
+            MigrationId { root: ".".to_owned(), version: Version::new(vec![number], number.to_string()) };
+        let at = |seq: i64, ms: u64, kind: EventKind| {
+            let at_micros = i64::try_from(ms * 1000).unwrap();
+            (seq, RunEvent { at_micros, elapsed: Duration::from_millis(ms), kind })
+        };
+        let started = EventKind::StepStarted { migration: migration.clone(), path: String::new() };
+        let took = Duration::from_millis(to - from);
+        let finished = EventKind::StepFinished { migration, statements: 1, took, attempts: 1 };
+        [at(seqs.0, from, started), at(seqs.1, to, finished)]
+    }
+
+    fn told(events: Vec<(i64, RunEvent)>, side_by_side: bool) -> Vec<String> {
+        let word = |event: RunEvent| match event.kind {
+            EventKind::StepStarted { migration, .. } => {
+                format!("+{migration} {}", event.elapsed.as_millis())
+            }
+            EventKind::StepFinished { migration, .. } => {
+                format!("-{migration} {}", event.elapsed.as_millis())
+            }
+            _ => format!("end {}", event.elapsed.as_millis()),
+        };
+        in_order(events, side_by_side).into_iter().map(word).collect()
+    }
+
+    fn end(seq: i64, ms: u64) -> (i64, RunEvent) {
+        let kind = EventKind::RunFinished { outcome: Outcome::Completed };
+        (seq, RunEvent { at_micros: 0, elapsed: Duration::from_millis(ms), kind })
+    }
+
+    #[test]
+    fn steps_that_overlap_keep_their_times() {
+        // The number of the first one's end was given when it was sent.
+        let events = [step(1, (1, 2), 0, 90), step(2, (3, 4), 1, 5), step(3, (5, 6), 6, 9)].concat();
+        let told = told([events, vec![end(7, 89)]].concat(), true);
+        assert_eq!(told, ["+1 0", "+2 1", "-2 5", "+3 6", "-3 9", "-1 90", "end 90"]);
+    }
+
+    #[test]
+    fn one_after_the_other_no_time_goes_back() {
+        let events = [step(1, (1, 2), 0, 10), step(2, (3, 4), 8, 20)].concat();
+        assert_eq!(told(events, false), ["+1 0", "-1 10", "+2 10", "-2 20"]);
+    }
 }
