@@ -126,8 +126,10 @@ pub async fn baseline(
 /// The files in order, each with what it finds from those before it.
 fn read_all(project: &Project, last: usize) -> Vec<Script> {
     let mut known = Context::EMPTY;
-    let migrations = project.migrations.iter().take(last + 1);
-    migrations.map(|migration| Script::analyse_in(migration, &project.vars, &mut known)).collect()
+    let mut scripts = Vec::new();
+    let migrations = project.migrations.iter().take(last + 1).collect();
+    Script::analyse_all(migrations, &project.vars, |_, analyse| scripts.push(analyse(&mut known)));
+    scripts
 }
 
 /// What the migrations that are not applied yet create, and no later one of them drops, and is not in the database.

@@ -46,12 +46,69 @@ pub fn effects(parsed: &Parsed) -> Effects {
 /// What the statement does to a database of which this is known. If the text has several statements, each finds what is
 /// known before the first.
 pub fn effects_in(parsed: &Parsed, known: &Context) -> Effects {
+    placed(parsed, by_itself(parsed), known)
+}
+
+/// What statements do whatever they find.
+fn by_itself(parsed: &Parsed) -> Builder {
     let mut builder = Builder::default();
     for node in parsed.statements() {
         statement(node, &mut builder);
+    }
+    builder
+}
+
+/// With what depends on what they find.
+fn placed(parsed: &Parsed, mut builder: Builder, known: &Context) -> Effects {
+    for node in parsed.statements() {
         locks::add(node, known, &mut builder);
     }
     Effects { statements: parsed.statement_count(), ..builder.finish() }
+}
+
+/// What the text of a statement says by itself, whatever is known of the database: most of the work, which any thread
+/// can do ahead of whoever knows what the statements before it left behind.
+#[derive(Debug)]
+pub struct Prepared(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tree(Parsed, Builder),
+    /// No tree can be built.
+    Keywords(Box<Effects>),
+    Wrong(SyntaxError),
+}
+
+impl Prepared {
+    /// Reads the statement `sql`.
+    pub fn of(sql: &str) -> Self {
+        Self(match parse(sql) {
+            Ok(parsed) => {
+                let builder = by_itself(&parsed);
+                Kind::Tree(parsed, builder)
+            }
+            Err(ParseError::Syntax(error)) => Kind::Wrong(error),
+            Err(ParseError::NotAnalysable(reason)) => {
+                Kind::Keywords(Box::new(unparsed::effects(sql, reason)))
+            }
+        })
+    }
+
+    /// What the statement does to a database of which this is known; what it leaves behind is known from then on.
+    ///
+    /// # Errors
+    /// Only for text that a server would refuse too.
+    pub fn effects(self, known: &mut Context) -> Result<Effects, SyntaxError> {
+        match self.0 {
+            Kind::Tree(parsed, builder) => {
+                let effects = placed(&parsed, builder, known);
+                known.learn(&parsed);
+                Ok(effects)
+            }
+            Kind::Keywords(effects) => Ok(*effects),
+            Kind::Wrong(error) => Err(error),
+        }
+    }
 }
 
 /// What the statement `sql` does. Where no tree can be built ([`ParseError::NotAnalysable`]), as much as its keywords
@@ -69,15 +126,7 @@ pub fn effects_of_text(sql: &str) -> Result<Effects, SyntaxError> {
 /// # Errors
 /// Only for text that a server would refuse too.
 pub fn effects_and_after(sql: &str, known: &mut Context) -> Result<Effects, SyntaxError> {
-    match parse(sql) {
-        Ok(parsed) => {
-            let effects = effects_in(&parsed, known);
-            known.learn(&parsed);
-            Ok(effects)
-        }
-        Err(ParseError::Syntax(error)) => Err(error),
-        Err(ParseError::NotAnalysable(reason)) => Ok(unparsed::effects(sql, reason)),
-    }
+    Prepared::of(sql).effects(known)
 }
 
 /// Adds what one statement does.

@@ -3,10 +3,12 @@
 //! `pg_query::parse` answers an error without its position, and `pg_query::parse_plpgsql` refuses what the library
 //! prints wrongly for triggers, so the C functions behind them are called here once more with their real result
 //! types. Nothing but the calls, copying their answers and freeing them may be done here.
+//!
+//! The library keeps its state per thread, so that several threads may parse at once. Built without its own `DEBUG`
+//! it would point the process's standard error elsewhere meanwhile; a test holds that it is not.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::sync::{Mutex, PoisonError};
 
 /// What the parser says about wrong text.
 pub(super) struct RawError {
@@ -56,13 +58,8 @@ unsafe extern "C" {
     fn pg_query_free_protobuf_parse_result(result: PgQueryProtobufParseResult);
 }
 
-/// The library points the process's standard error elsewhere while it parses: two calls at a time would mix up whose
-/// it was and leave it pointing nowhere.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 /// The tree of `sql` as protobuf bytes.
 pub(super) fn parse(sql: &CString) -> Result<Vec<u8>, RawError> {
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: the argument is NUL-terminated and outlives the call, which keeps no pointer to it. The library catches
     // its own errors (it never unwinds into this frame) and keeps its state per thread.
     let result = unsafe { pg_query_parse_protobuf(sql.as_ptr()) };
@@ -75,7 +72,6 @@ pub(super) fn parse(sql: &CString) -> Result<Vec<u8>, RawError> {
 
 /// The trees of the PL/pgSQL bodies in `sql` (`CREATE FUNCTION`, `DO`), as the JSON the library prints.
 pub(super) fn parse_plpgsql(sql: &CString) -> Result<String, RawError> {
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: as in `parse`.
     let result = unsafe { pg_query_parse_plpgsql(sql.as_ptr()) };
     // SAFETY: `result` was just returned and has not been freed; its strings live until it is.

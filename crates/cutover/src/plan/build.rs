@@ -128,20 +128,30 @@ fn build_with(
     let mut steps = Vec::new();
     // What is applied finds what the files before it made; what would run finds the database.
     let mut by_files = Context::EMPTY;
-    let described = project.migrations.iter().zip(states).enumerate().filter(|_| !idle);
-    for (index, (migration, state)) in described {
-        let begun = history.begun(&migration.id);
-        let failed = history.failed(&migration.id);
-        let wanted = read == Read::All || state.will_run() || begun.is_some();
-        let context = if state.will_run() { &mut known } else { &mut by_files };
-        let mut script = wanted.then(|| Script::analyse_in(migration, &project.vars, context));
-        if let Some(script) = script.as_mut().filter(|_| begun.is_some() || failed.is_some()) {
-            script.take_parts(migration, &project.vars);
-        }
-        steps.push(step(project, migration, state, script.as_ref(), &history));
-        if let Some(script) = script {
+    let is_wanted = |migration: &Migration, state: &StepState| {
+        read == Read::All || state.will_run() || history.begun(&migration.id).is_some()
+    };
+    if !idle {
+        let all = project.migrations.iter().zip(&states);
+        let wanted: Vec<usize> = all
+            .enumerate()
+            .filter(|(_, (migration, state))| is_wanted(migration, state))
+            .map(|(index, _)| index)
+            .collect();
+        let migrations = wanted.iter().map(|index| &project.migrations[*index]).collect();
+        Script::analyse_all(migrations, &project.vars, |place, analyse| {
+            let index = wanted[place];
+            let (migration, state) = (&project.migrations[index], &states[index]);
+            let mut script = analyse(if state.will_run() { &mut known } else { &mut by_files });
+            if history.begun(&migration.id).is_some() || history.failed(&migration.id).is_some() {
+                script.take_parts(migration, &project.vars);
+            }
             scripts.insert(index, script);
-        }
+        });
+        let all = project.migrations.iter().zip(states).enumerate();
+        steps.extend(all.map(|(index, (migration, state))| {
+            step(project, migration, state, scripts.get(&index), &history)
+        }));
     }
     graph::describe(project, &mut steps, &scripts);
     notes.extend(reached.and_then(|stage| empty_stage_note(project, stage, &steps)));

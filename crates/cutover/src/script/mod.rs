@@ -3,22 +3,27 @@
 //! [`Script::analyse`] reads the file once and says what it would do; [`Script::items`] streams it again for the apply.
 //! Small files are kept in memory between the two. This module must not talk to a database.
 
+mod ahead;
 mod control;
 mod own_schema;
 mod parts;
+mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 
 use cutover_analysis::effects::{
     self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, TransactionRule,
 };
 use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::{
-    CopiedSecrets, Directive, Item, LONGEST_ANALYSED, SplitError, Splitter, Statement, without_comments,
+    CopiedSecrets, Directive, Item, LONGEST_ANALYSED, SplitError, Splitter, Statement,
 };
 
+use self::ahead::Ahead;
 pub use self::parts::{Part, Parts};
+use self::reading::{Facts, Reading, first_words};
 use crate::hazard;
 use crate::migration::Migration;
 use crate::places::{self, FilePlace};
@@ -172,11 +177,38 @@ impl Script {
     /// Reads a migration and says what it would do to a database of which this is known; what it leaves behind is known
     /// from then on.
     pub fn analyse_in(migration: &Migration, vars: &Vars, known: &mut Context) -> Self {
+        Self::analyse_read(migration, vars, known, Reading::open(migration, vars))
+    }
+
+    /// As [`analyse_in`](Self::analyse_in), of several migrations in their order: `each` gets the place of one in the list
+    /// and a function that analyses it, and must call that once.
+    pub fn analyse_all<'a>(
+        migrations: Vec<&'a Migration>,
+        vars: &'a Vars,
+        mut each: impl FnMut(usize, &mut dyn FnMut(&mut Context) -> Self),
+    ) {
+        Ahead::of(migrations.clone(), vars, |next| {
+            for (place, migration) in migrations.iter().enumerate() {
+                let mut reading = Some(next());
+                each(place, &mut |known| {
+                    let reading = reading.take().unwrap_or_else(|| Reading::open(migration, vars));
+                    Self::analyse_read(migration, vars, known, reading)
+                });
+            }
+        });
+    }
+
+    fn analyse_read(
+        migration: &Migration,
+        vars: &Vars,
+        known: &mut Context,
+        reading: io::Result<Reading>,
+    ) -> Self {
         let mut analysis = Analysis::new(migration, Secrets::of(vars), known);
-        match source::open(migration, vars) {
-            Ok(Opened { reader, passed, .. }) => {
-                analysis.read(Splitter::new(reader));
-                analysis.passed = Some(passed);
+        match reading {
+            Ok(reading) => {
+                analysis.passed = Some(reading.passed());
+                analysis.read(reading);
             }
             Err(error) => analysis.error_in_file(1, 1, error.to_string(), None, String::new(), None),
         }
@@ -459,39 +491,39 @@ impl<'a> Analysis<'a> {
         self.script.errors.push(ScriptError { path, line, column, message, hint, source_line, code });
     }
 
-    fn read<R: std::io::Read>(&mut self, mut splitter: Splitter<R>) {
+    fn read(&mut self, mut reading: Reading) {
         // A COPY whose data has secrets in it.
         let mut copied = None;
-        for item in splitter.by_ref() {
-            match item {
-                Ok(Item::Statement(statement)) => {
+        for piece in reading.by_ref() {
+            match piece {
+                Ok((Item::Statement(statement), Some(facts))) => {
                     copied = CopiedSecrets::of(&statement.text, &|schema, name| {
                         self.known.table_columns(schema, name)
                     });
-                    self.statement(&statement);
+                    self.statement(&statement, facts);
                     self.keep(Item::Statement(statement));
                 }
-                Ok(Item::CopyData(data)) => {
+                Ok((Item::CopyData(data), _)) => {
                     if let Some(copied) = &copied {
                         self.script.passwords.learn_copied(copied, &data);
                     }
                     self.keep(Item::CopyData(data));
                 }
-                Ok(Item::PsqlCommand { text, line, column }) => {
+                Ok((Item::PsqlCommand { text, line, column }, _)) => {
                     let text = crate::text::visible(&text);
                     let message =
                         format!("psql command `{text}` cannot be run: only SQL is sent to the server");
                     let hint = control::psql_hint(&text).to_owned();
                     self.error(line, column, message, Some(hint), String::new(), None);
                 }
-                Ok(item) => self.keep(item),
+                Ok((item, _)) => self.keep(item),
                 Err(error) => {
                     self.unreadable(&error);
                     return;
                 }
             }
         }
-        let trailing = splitter.trailing_directives().to_vec();
+        let trailing = reading.trailing_directives();
         self.directives(&trailing);
         for Directive { name, line, .. } in trailing.iter().filter(|directive| directive.name != "name") {
             let message = format!("`-- cutover: {name}` stands below the last statement and is about none");
@@ -523,7 +555,8 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn statement(&mut self, statement: &Statement) {
+    fn statement(&mut self, statement: &Statement, facts: Facts) {
+        let Facts { prepared, words, leaves_nothing } = facts;
         let number = self.count;
         self.count += 1;
         let known = &self.known;
@@ -531,7 +564,7 @@ impl<'a> Analysis<'a> {
             .passwords
             .learn_knowing(&statement.text, &|schema, name| known.table_columns(schema, name));
         let told = self.directives(&statement.directives);
-        let effects = match effects::effects_and_after(&statement.text, self.known) {
+        let effects = match prepared.effects(self.known) {
             Ok(effects) => effects,
             Err(error) => {
                 let (line, column, source_line) =
@@ -552,7 +585,8 @@ impl<'a> Analysis<'a> {
                 Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }
             }
         };
-        self.collect(statement, effects, number, told);
+        self.script.session_state |= !leaves_nothing;
+        self.collect((statement, &words), effects, number, told);
     }
 
     /// What the directives of a statement say.
@@ -575,7 +609,7 @@ impl<'a> Analysis<'a> {
         told
     }
 
-    fn collect(&mut self, statement: &Statement, effects: Effects, number: u32, told: Told) {
+    fn collect(&mut self, (statement, words): (&Statement, &str), effects: Effects, number: u32, told: Told) {
         let outside = match effects.transaction {
             TransactionRule::Allowed => told.no_transaction.then(|| self.taken_outside(statement, &effects)),
             TransactionRule::Forbidden { what } => {
@@ -603,7 +637,7 @@ impl<'a> Analysis<'a> {
                 None
             }
         };
-        self.refuse_what_would_mislead(statement, &effects, outside.as_ref());
+        self.refuse_what_would_mislead((statement, words), &effects, outside.as_ref());
         self.guard_own_schema(statement, &effects);
         match self.stretches.last_mut() {
             Some(last) if outside.is_none() && last.outside.is_none() && !told.new_transaction => {
@@ -615,7 +649,6 @@ impl<'a> Analysis<'a> {
             }
         }
         self.script.vertex.add(effects.clone(), statement.line);
-        self.script.session_state |= !leaves_nothing(&statement.text);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
             effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
@@ -694,11 +727,10 @@ impl<'a> Analysis<'a> {
     /// What the tool could not keep its word about.
     fn refuse_what_would_mislead(
         &mut self,
-        statement: &Statement,
+        (statement, words): (&Statement, &str),
         effects: &Effects,
         outside: Option<&Outside>,
     ) {
-        let words = first_words(&statement.text);
         let mut refuse = |message: &str, hint: &str, code| {
             let (line, column, source_line) =
                 self.secrets.locate(&statement.text, 0, statement.line, statement.column);
@@ -907,14 +939,6 @@ fn cut_wrongly(statements: usize, text: &str) -> (String, &'static str) {
     (message, hint)
 }
 
-/// So many bytes are enough to tell what a statement is.
-const FIRST_WORDS: usize = 200;
-
-/// The beginning of a statement in upper case, without comments and with single blanks: enough to tell what it is.
-fn first_words(text: &str) -> String {
-    without_comments(text, FIRST_WORDS).split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase()
-}
-
 /// Whether a setting may be given this value by a file: another one, or one that is not known, would have the server
 /// read the rest of the file otherwise than it was read here.
 fn keeps_the_reading(setting: &Setting) -> bool {
@@ -927,26 +951,6 @@ fn keeps_the_reading(setting: &Setting) -> bool {
         "client_encoding" => is(&["utf8", "unicode"]),
         _ => true,
     }
-}
-
-/// Statements that run no code of anybody's and leave nothing in the session. Whatever else a file holds (queries may
-/// reach functions through views, operators and domains), the session is washed after it.
-fn leaves_nothing(text: &str) -> bool {
-    const PLAIN: [&str; 7] = [
-        "CREATE TABLE ",
-        "CREATE INDEX ",
-        "CREATE UNIQUE INDEX ",
-        "CREATE SCHEMA ",
-        "CREATE SEQUENCE ",
-        "CREATE TYPE ",
-        "COMMENT ON ",
-    ];
-    const QUERY: [&str; 5] = ["SELECT", "EXECUTE", "AS TABLE", "AS VALUES", "AS WITH"];
-    if !PLAIN.iter().any(|start| first_words(text).starts_with(start)) {
-        return false;
-    }
-    let all = without_comments(text, usize::MAX).to_ascii_uppercase();
-    !QUERY.iter().any(|word| all.contains(word))
 }
 
 /// Without a schema on one side the two may well be one object: what is not certain is not reported.

@@ -119,12 +119,14 @@ impl Context {
                 self.add_constraint(&name, definition, None);
             }
         }
+        self.link(&name);
         // A new table has no rows that NOT VALID could be about.
         if let Some(table) = self.relations.get_mut(&name) {
             table.checks.iter_mut().for_each(|check| check.valid = true);
         }
     }
 
+    /// Whom it mentions is for the caller to note, see [`Context::link`].
     fn add_column(&mut self, table: &Name, definition: &ColumnDef) {
         let column = definition.colname.as_str();
         let has = |wanted: ConstrType| {
@@ -150,6 +152,7 @@ impl Context {
         }
     }
 
+    /// Whom it mentions is for the caller to note, see [`Context::link`].
     fn add_constraint(&mut self, table: &Name, definition: &Constraint, column: Option<&str>) {
         let listed = |nodes: &[Node]| -> Vec<String> {
             let named: Vec<String> = nodes.iter().filter_map(names::text).map(str::to_owned).collect();
@@ -209,7 +212,6 @@ impl Context {
             }
             _ => {}
         }
-        self.link(table);
     }
 
     fn create_index(&mut self, create: &IndexStmt) {
@@ -260,9 +262,13 @@ impl Context {
             _ => None,
         };
         match (command.subtype(), definition) {
-            (Type::AtAddColumn, Some(NodeEnum::ColumnDef(definition))) => self.add_column(table, definition),
+            (Type::AtAddColumn, Some(NodeEnum::ColumnDef(definition))) => {
+                self.add_column(table, definition);
+                self.link(table);
+            }
             (Type::AtAddConstraint, Some(NodeEnum::Constraint(definition))) => {
                 self.add_constraint(table, definition, None);
+                self.link(table);
             }
             (Type::AtAttachPartition, node @ Some(NodeEnum::PartitionCmd(partition))) => {
                 if let Some(child) = other(self, node) {

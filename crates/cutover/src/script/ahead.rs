@@ -1,0 +1,138 @@
+//! Small migration files read ahead of their analysis by other threads.
+//!
+//! The analysis itself goes file by file: each finds what those before it left behind. What is read ahead and not
+//! analysed yet is bounded by the size of its text, since a tree takes a hundred times as much.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::reading::Reading;
+use crate::migration::Migration;
+use crate::source::Vars;
+
+/// Larger files are read while they are analysed: 64 KiB.
+const LARGEST: u64 = 64 << 10;
+/// Text that is read ahead, in bytes, but for one file a thread: 64 KiB.
+const MOST_AHEAD: u64 = 64 << 10;
+/// Fewer files are not worth starting threads.
+const FEW: usize = 16;
+/// As much as a process has by itself: how deep the parser goes must not depend on who asks it. 8 MiB.
+const STACK: usize = 8 << 20;
+/// More threads would only wait: the analysis behind them is one.
+const MOST_THREADS: usize = 4;
+
+/// Files in the order of their analysis.
+pub(crate) struct Ahead<'a> {
+    vars: &'a Vars,
+    migrations: Vec<&'a Migration>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The next file for a thread to take.
+    next: usize,
+    /// The next one to be analysed.
+    wanted: usize,
+    /// Bytes of text that are read, or being read, and not analysed yet.
+    ahead: u64,
+    read: BTreeMap<usize, io::Result<Reading>>,
+    /// Nobody will analyse the rest.
+    given_up: bool,
+}
+
+impl<'a> Ahead<'a> {
+    /// Analyses these migrations with `analyse`, which takes the reading of each with [`next`](Self::next), in this order.
+    pub(crate) fn of<T>(
+        migrations: Vec<&'a Migration>,
+        vars: &'a Vars,
+        analyse: impl FnOnce(&mut dyn FnMut() -> io::Result<Reading>) -> T,
+    ) -> T {
+        let threads = match thread::available_parallelism().map(NonZero::get) {
+            Ok(cores) if cores > 1 && migrations.len() >= FEW => cores.min(MOST_THREADS),
+            _ => 0,
+        };
+        let ahead = Self { vars, migrations, state: Mutex::default(), changed: Condvar::new() };
+        thread::scope(|scope| {
+            // Where none can be started, whoever analyses reads.
+            for _ in 0..threads {
+                let _ = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || ahead.work());
+            }
+            let _end = GiveUp(&ahead);
+            analyse(&mut || ahead.next())
+        })
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            // The first of all may always be read: somebody waits for it.
+            while !state.given_up && state.next > state.wanted && state.ahead >= MOST_AHEAD {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            let at = state.next;
+            let Some(migration) = self.migrations.get(at).filter(|_| !state.given_up) else { return };
+            state.next += 1;
+            if !is_small(migration) {
+                continue;
+            }
+            state.ahead += migration.checksums.bytes;
+            drop(state);
+            // Whoever waits for it must not wait for ever.
+            let reading = catch_unwind(AssertUnwindSafe(|| Reading::ready(migration, self.vars)))
+                .unwrap_or_else(|_| Err(io::Error::other("reading it ended in a fault of cutover")));
+            state = self.lock();
+            state.read.insert(at, reading);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The reading of the next file.
+    fn next(&self) -> io::Result<Reading> {
+        let mut state = self.lock();
+        let at = state.wanted;
+        state.wanted += 1;
+        let Some(migration) = self.migrations.get(at) else {
+            return Err(io::Error::other("no file is left"));
+        };
+        // Nobody has begun with it: threads may not keep up, or there are none.
+        if state.next <= at || !is_small(migration) {
+            state.next = state.next.max(at + 1);
+            drop(state);
+            self.changed.notify_all();
+            return Reading::open(migration, self.vars);
+        }
+        loop {
+            if let Some(reading) = state.read.remove(&at) {
+                state.ahead -= migration.checksums.bytes;
+                drop(state);
+                self.changed.notify_all();
+                return reading;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_small(migration: &Migration) -> bool {
+    migration.checksums.bytes <= LARGEST
+}
+
+/// Sends the threads home however the analysis ends.
+struct GiveUp<'a, 'b>(&'a Ahead<'b>);
+
+impl Drop for GiveUp<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().given_up = true;
+        self.0.changed.notify_all();
+    }
+}

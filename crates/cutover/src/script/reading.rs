@@ -1,0 +1,126 @@
+//! A migration file taken apart: its items, and what each statement says by itself. Most of the work of an analysis, and
+//! none of it depends on other files, so that [`Ahead`](super::ahead::Ahead) can have it done by other threads.
+
+use std::io;
+
+use cutover_analysis::effects::Prepared;
+use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, without_comments};
+
+use crate::migration::Migration;
+use crate::source::{self, Opened, Passed, Vars};
+
+/// So many bytes are enough to tell what a statement is.
+const FIRST_WORDS: usize = 200;
+
+/// One item of a file, with what its text says by itself where it is a statement.
+pub(super) type Piece = Result<(Item, Option<Facts>), SplitError>;
+
+/// What the text of a statement says whatever is known of the database.
+pub(super) struct Facts {
+    pub(super) prepared: Prepared,
+    /// See [`first_words`].
+    pub(super) words: String,
+    /// See [`leaves_nothing`].
+    pub(super) leaves_nothing: bool,
+}
+
+impl Facts {
+    fn of(text: &str) -> Self {
+        let words = first_words(text);
+        let leaves_nothing = leaves_nothing(&words, text);
+        Self { prepared: Prepared::of(text), words, leaves_nothing }
+    }
+}
+
+/// The items of a file, as they are read.
+pub(super) struct Reading {
+    pieces: Pieces,
+    passed: Passed,
+}
+
+enum Pieces {
+    /// One by one: the file may be of any size.
+    Streamed(Splitter<Box<dyn io::Read + Send>>),
+    /// All of them, and the directives behind the last one.
+    Ready(std::vec::IntoIter<Piece>, Vec<Directive>),
+}
+
+impl Reading {
+    /// Opens a file to be read while it is analysed.
+    pub(super) fn open(migration: &Migration, vars: &Vars) -> io::Result<Self> {
+        let Opened { reader, passed, .. } = source::open(migration, vars)?;
+        Ok(Self { pieces: Pieces::Streamed(Splitter::new(reader)), passed })
+    }
+
+    /// Reads all of a file now.
+    pub(super) fn ready(migration: &Migration, vars: &Vars) -> io::Result<Self> {
+        let mut reading = Self::open(migration, vars)?;
+        let pieces: Vec<Piece> = reading.by_ref().collect();
+        let trailing = reading.trailing_directives();
+        Ok(Self { pieces: Pieces::Ready(pieces.into_iter(), trailing), ..reading })
+    }
+
+    /// The directives behind the last statement. Meaningful once all items were read.
+    pub(super) fn trailing_directives(&self) -> Vec<Directive> {
+        match &self.pieces {
+            Pieces::Streamed(splitter) => splitter.trailing_directives().to_vec(),
+            Pieces::Ready(_, trailing) => trailing.clone(),
+        }
+    }
+
+    /// What was read.
+    pub(super) fn passed(&self) -> Passed {
+        self.passed.clone()
+    }
+}
+
+impl Iterator for Reading {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        match &mut self.pieces {
+            Pieces::Streamed(splitter) => Some(splitter.next()?.map(|item| {
+                let facts = match &item {
+                    Item::Statement(statement) => Some(Facts::of(&statement.text)),
+                    _ => None,
+                };
+                (item, facts)
+            })),
+            Pieces::Ready(pieces, _) => pieces.next(),
+        }
+    }
+}
+
+/// The beginning of a statement in upper case, without comments and with single blanks: enough to tell what it is.
+pub(super) fn first_words(text: &str) -> String {
+    let plain = without_comments(text, FIRST_WORDS);
+    let mut words = String::with_capacity(plain.len());
+    for word in plain.split_ascii_whitespace() {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.push_str(word);
+    }
+    words.make_ascii_uppercase();
+    words
+}
+
+/// Statements that run no code of anybody's and leave nothing in the session. Whatever else a file holds (queries may
+/// reach functions through views, operators and domains), the session is washed after it.
+fn leaves_nothing(words: &str, text: &str) -> bool {
+    const PLAIN: [&str; 7] = [
+        "CREATE TABLE ",
+        "CREATE INDEX ",
+        "CREATE UNIQUE INDEX ",
+        "CREATE SCHEMA ",
+        "CREATE SEQUENCE ",
+        "CREATE TYPE ",
+        "COMMENT ON ",
+    ];
+    const QUERY: [&str; 5] = ["SELECT", "EXECUTE", "AS TABLE", "AS VALUES", "AS WITH"];
+    if !PLAIN.iter().any(|start| words.starts_with(start)) {
+        return false;
+    }
+    let all = without_comments(text, usize::MAX).to_ascii_uppercase();
+    !QUERY.iter().any(|word| all.contains(word))
+}
