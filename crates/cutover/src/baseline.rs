@@ -21,7 +21,7 @@ use crate::plan::select::{self, SelectError, Selection};
 use crate::plan::{StepState, Target};
 use crate::project::Project;
 use crate::run::{EventKind, FORMAT_VERSION, Outcome, Run, RunEvent};
-use crate::script::Script;
+use crate::script::{Script, Texts};
 use crate::stop::Stop;
 use crate::text::complaints;
 
@@ -128,7 +128,9 @@ fn read_all(project: &Project, last: usize) -> Vec<Script> {
     let mut known = Context::EMPTY;
     let mut scripts = Vec::new();
     let migrations = project.migrations.iter().take(last + 1).collect();
-    Script::analyse_all(migrations, &project.vars, |_, analyse| scripts.push(analyse(&mut known)));
+    Script::analyse_all(migrations, &project.vars, Texts::Kept, |_, analyse| {
+        scripts.push(analyse(&mut known))
+    });
     scripts
 }
 

@@ -78,6 +78,14 @@ pub fn open(migration: &Migration, vars: &Vars) -> io::Result<Opened> {
     Ok(Opened { reader: Box::new(substituted), passed, replaced: Replaced::default() })
 }
 
+/// As [`open`] for whoever will not apply it: nothing is remembered of what was read.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for_looking(migration: &Migration, vars: &Vars) -> io::Result<Box<dyn Read + Send>> {
+    Ok(Box::new(text::substitute(text::open(&migration.source)?, vars.clone())))
+}
+
 /// As [`open`], noting where placeholders were filled in.
 ///
 /// # Errors

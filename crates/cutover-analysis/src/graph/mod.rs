@@ -8,7 +8,8 @@ mod cycles;
 mod index;
 mod render;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::effects::{Effects, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule, Work};
 
@@ -45,6 +46,7 @@ pub struct Vertex {
     pub unnamed: bool,
     /// Vertices it declares to need.
     pub requires: Vec<usize>,
+    seen: Seen,
 }
 
 impl Vertex {
@@ -52,55 +54,65 @@ impl Vertex {
     pub fn add(&mut self, effects: Effects, line: u32) {
         self.unnamed |= names_nothing(&effects);
         let Effects { creates, alters, writes, refers, drops, references, reads, locks, work, .. } = effects;
-        let own: Vec<ObjectRef> = self.creates.clone();
-        let is_own = |object: &ObjectRef| own.iter().any(|made| is_same(made, object));
-        for reference in references.into_iter().filter(|reference| !is_own(&reference.object)) {
-            if !self.needs.iter().any(|known| known.object == reference.object && known.by == reference.by) {
-                self.needs.push(reference);
+        let own = std::mem::take(&mut self.creates);
+        let mut seen = std::mem::take(&mut self.seen);
+        let is_own = |seen: &Seen, object: &ObjectRef| {
+            seen.find(List::Creates, object, None, &own, |made| is_same(made, object)).is_some()
+        };
+        for reference in references {
+            if is_own(&seen, &reference.object) {
+                continue;
             }
+            let (object, by) = (reference.object.clone(), reference.by.clone());
+            seen.push_new(List::Needs, &object, by.as_deref(), &mut self.needs, reference, |known| {
+                known.object == object && known.by == by
+            });
         }
-        for lock in locks.into_iter().filter(|lock| !is_own(&lock.relation)) {
+        for lock in locks {
+            if is_own(&seen, &lock.relation) {
+                continue;
+            }
             let referred = refers.iter().any(|table| is_same(table, &lock.relation))
                 && lock.mode == LockMode::ShareRowExclusive;
-            match self.locks.iter_mut().find(|known| known.relation == lock.relation) {
-                Some(known) => {
-                    if lock.mode > known.mode {
-                        (known.mode, known.line) = (lock.mode, line);
-                    }
-                    known.referred &= referred;
+            let relation = lock.relation.clone();
+            let new =
+                VertexLock { relation: lock.relation, mode: lock.mode, first: lock.mode, line, referred };
+            let same = |known: &VertexLock| known.relation == relation;
+            if let Some(at) = seen.push_new(List::Locks, &relation, None, &mut self.locks, new, same) {
+                let known = &mut self.locks[at];
+                if lock.mode > known.mode {
+                    (known.mode, known.line) = (lock.mode, line);
                 }
-                None => self.locks.push(VertexLock {
-                    relation: lock.relation,
-                    mode: lock.mode,
-                    first: lock.mode,
-                    line,
-                    referred,
-                }),
+                known.referred &= referred;
             }
         }
-        for (from, to) in [
-            (creates, &mut self.creates),
-            (reads, &mut self.reads),
-            (writes, &mut self.writes),
-            (drops, &mut self.drops),
+        for object in alters {
+            if !is_own(&seen, &object) {
+                seen.push_object(List::Alters, &mut self.alters, object);
+            }
+        }
+        for work in work {
+            if !is_own(&seen, &work.relation) {
+                self.add_work(&mut seen, work, line);
+            }
+        }
+        self.creates = own;
+        for (list, from, to) in [
+            (List::Creates, creates, &mut self.creates),
+            (List::Reads, reads, &mut self.reads),
+            (List::Writes, writes, &mut self.writes),
+            (List::Drops, drops, &mut self.drops),
         ] {
-            extend(to, from);
+            for object in from {
+                seen.push_object(list, to, object);
+            }
         }
-        extend(&mut self.alters, alters.into_iter().filter(|object| !is_own(object)).collect());
         for reference in effects.late {
-            if !self.late.contains(&reference) {
-                self.late.push(reference);
-            }
+            let object = reference.object.clone();
+            let same = reference.clone();
+            seen.push_new(List::Late, &object, None, &mut self.late, reference, |known| *known == same);
         }
-        for work in work.into_iter().filter(|work| !is_own(&work.relation)) {
-            let same =
-                |(known, _): &&mut (Work, u32)| known.relation == work.relation && known.kind == work.kind;
-            match self.work.iter_mut().find(same) {
-                Some(known) if work.sure && !known.0.sure => *known = (work, line),
-                Some(_) => {}
-                None => self.work.push((work, line)),
-            }
-        }
+        self.seen = seen;
         let alone = effects.opaque.or_else(|| match effects.transaction {
             TransactionRule::Forbidden { what } => Some(format!("{what} runs alone")),
             _ => effects.more_locks.first().map(|more| format!("it also locks {more}")),
@@ -114,6 +126,103 @@ impl Vertex {
             self.alone.get_or_insert(why);
         }
     }
+
+    fn add_work(&mut self, seen: &mut Seen, work: Work, line: u32) {
+        let (relation, kind) = (work.relation.clone(), work.kind);
+        let same = |(known, _): &(Work, u32)| known.relation == relation && known.kind == kind;
+        let new = (work.clone(), line);
+        let known = seen.push_new(List::Work, &relation, None, &mut self.work, new, same);
+        if let Some(known) = known.map(|at| &mut self.work[at])
+            && work.sure
+            && !known.0.sure
+        {
+            *known = (work, line);
+        }
+    }
+
+    /// No statement of the migration comes any more: frees what was kept to see repetitions at once.
+    pub fn complete(&mut self) {
+        self.seen = Seen::default();
+    }
+}
+
+/// Where in the lists of a vertex an object first stands, so that nobody looks through all of them for each statement of a
+/// long file.
+#[derive(Debug, Clone, Default)]
+struct Seen(HashMap<u64, u32>);
+
+/// What is seen follows from the lists.
+impl PartialEq for Seen {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Seen {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum List {
+    Creates,
+    Needs,
+    Locks,
+    Alters,
+    Work,
+    Reads,
+    Writes,
+    Drops,
+    Late,
+}
+
+impl Seen {
+    /// Equal for objects that may be one, see [`is_same`], within a list.
+    fn key(list: List, object: &ObjectRef, by: Option<&str>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let family = object.kind.family();
+        let table = object.table.as_deref().filter(|_| family != ObjectKind::Relation);
+        (list, family, object.name.as_str(), table, by).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn find<T>(
+        &self,
+        list: List,
+        object: &ObjectRef,
+        by: Option<&str>,
+        all: &[T],
+        same: impl Fn(&T) -> bool,
+    ) -> Option<usize> {
+        let first = usize::try_from(*self.0.get(&Self::key(list, object, by))?).ok()?;
+        Some(first + all.get(first..)?.iter().position(same)?)
+    }
+
+    /// Adds what is not there yet; gives the place of what is.
+    fn push_new<T>(
+        &mut self,
+        list: List,
+        object: &ObjectRef,
+        by: Option<&str>,
+        all: &mut Vec<T>,
+        new: T,
+        same: impl Fn(&T) -> bool,
+    ) -> Option<usize> {
+        let key = Self::key(list, object, by);
+        let first = *self.0.entry(key).or_insert(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        let known = all.get(first..).and_then(|rest| rest.iter().position(same));
+        if known.is_none() {
+            all.push(new);
+        }
+        known.map(|at| first + at)
+    }
+
+    fn push_object(&mut self, list: List, all: &mut Vec<ObjectRef>, object: ObjectRef) {
+        let key = Self::key(list, &object, None);
+        let first = *self.0.entry(key).or_insert(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        if !all.get(first..).is_some_and(|rest| rest.contains(&object)) {
+            all.push(object);
+        }
+    }
 }
 
 fn names_nothing(effects: &Effects) -> bool {
@@ -122,14 +231,6 @@ fn names_nothing(effects: &Effects) -> bool {
         && references.is_empty()
         && locks.is_empty()
         && settings.is_empty()
-}
-
-fn extend(list: &mut Vec<ObjectRef>, more: Vec<ObjectRef>) {
-    for object in more {
-        if !list.contains(&object) {
-            list.push(object);
-        }
-    }
 }
 
 /// Whether two references certainly mean one object of a migration.

@@ -12,7 +12,7 @@ use crate::history::records::History;
 use crate::history::schema::Found;
 use crate::migration::Migration;
 use crate::project::{Project, Stage};
-use crate::script::{Script, ScriptError};
+use crate::script::{Script, ScriptError, Texts};
 
 /// A plan and what stands behind it.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub enum Read {
     /// Those that would run; where none would, the plan has no steps: ten thousand applied migrations are not described
     /// to say that there is nothing to do.
     Work,
-    /// All, to show what each creates.
+    /// All, to show what each creates. Their texts are not kept: no run reads what is applied already.
     All,
 }
 
@@ -139,7 +139,8 @@ fn build_with(
             .map(|(index, _)| index)
             .collect();
         let migrations = wanted.iter().map(|index| &project.migrations[*index]).collect();
-        Script::analyse_all(migrations, &project.vars, |place, analyse| {
+        let texts = if read == Read::All { Texts::Dropped } else { Texts::Kept };
+        Script::analyse_all(migrations, &project.vars, texts, |place, analyse| {
             let index = wanted[place];
             let (migration, state) = (&project.migrations[index], &states[index]);
             let mut script = analyse(if state.will_run() { &mut known } else { &mut by_files });
@@ -197,9 +198,10 @@ fn step(
     let earlier = |unit| failures::earlier(history, &migration.id, script, unit);
     let unread = Script::default();
     let script = script.unwrap_or(&unread);
+    let made = script.made();
     let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) =
-        script.creates.iter().partition(|object| script.is_part(object));
-    let elsewhere = |object: &&ObjectRef| !script.makes(object) && !script.is_part(object);
+        script.creates.iter().partition(|object| made.has_whole_of(object));
+    let elsewhere = |object: &&ObjectRef| !made.has(object) && !made.has_whole_of(object);
     let alters: Vec<&ObjectRef> = script.alters.iter().filter(elsewhere).collect();
     let writes: Vec<&ObjectRef> = script.writes.iter().filter(elsewhere).collect();
     let references: Vec<&ObjectRef> = script.refers.iter().filter(elsewhere).collect();

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::reading::Reading;
+use super::reading::{Reading, Texts};
 use crate::migration::Migration;
 use crate::source::Vars;
 
@@ -28,6 +28,7 @@ const MOST_THREADS: usize = 4;
 /// Files in the order of their analysis.
 pub(crate) struct Ahead<'a> {
     vars: &'a Vars,
+    texts: Texts,
     migrations: Vec<&'a Migration>,
     state: Mutex<State>,
     changed: Condvar,
@@ -51,13 +52,14 @@ impl<'a> Ahead<'a> {
     pub(crate) fn of<T>(
         migrations: Vec<&'a Migration>,
         vars: &'a Vars,
+        texts: Texts,
         analyse: impl FnOnce(&mut dyn FnMut() -> io::Result<Reading>) -> T,
     ) -> T {
         let threads = match thread::available_parallelism().map(NonZero::get) {
             Ok(cores) if cores > 1 && migrations.len() >= FEW => cores.min(MOST_THREADS),
             _ => 0,
         };
-        let ahead = Self { vars, migrations, state: Mutex::default(), changed: Condvar::new() };
+        let ahead = Self { vars, texts, migrations, state: Mutex::default(), changed: Condvar::new() };
         thread::scope(|scope| {
             // Where none can be started, whoever analyses reads.
             for _ in 0..threads {
@@ -84,7 +86,7 @@ impl<'a> Ahead<'a> {
             state.ahead += migration.checksums.bytes;
             drop(state);
             // Whoever waits for it must not wait for ever.
-            let reading = catch_unwind(AssertUnwindSafe(|| Reading::ready(migration, self.vars)))
+            let reading = catch_unwind(AssertUnwindSafe(|| Reading::ready(migration, self.vars, self.texts)))
                 .unwrap_or_else(|_| Err(io::Error::other("reading it ended in a fault of cutover")));
             state = self.lock();
             state.read.insert(at, reading);
@@ -105,7 +107,7 @@ impl<'a> Ahead<'a> {
             state.next = state.next.max(at + 1);
             drop(state);
             self.changed.notify_all();
-            return Reading::open(migration, self.vars);
+            return Reading::open(migration, self.vars, self.texts);
         }
         loop {
             if let Some(reading) = state.read.remove(&at) {

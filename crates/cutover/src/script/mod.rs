@@ -9,7 +9,7 @@ mod own_schema;
 mod parts;
 mod reading;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 
@@ -23,6 +23,7 @@ use cutover_analysis::sql::{
 
 use self::ahead::Ahead;
 pub use self::parts::{Part, Parts};
+pub use self::reading::Texts;
 use self::reading::{Facts, Reading, first_words};
 use crate::hazard;
 use crate::migration::Migration;
@@ -177,7 +178,7 @@ impl Script {
     /// Reads a migration and says what it would do to a database of which this is known; what it leaves behind is known
     /// from then on.
     pub fn analyse_in(migration: &Migration, vars: &Vars, known: &mut Context) -> Self {
-        Self::analyse_read(migration, vars, known, Reading::open(migration, vars))
+        Self::analyse_read(migration, vars, known, Reading::open(migration, vars, Texts::Kept))
     }
 
     /// As [`analyse_in`](Self::analyse_in), of several migrations in their order: `each` gets the place of one in the list
@@ -185,13 +186,14 @@ impl Script {
     pub fn analyse_all<'a>(
         migrations: Vec<&'a Migration>,
         vars: &'a Vars,
+        texts: Texts,
         mut each: impl FnMut(usize, &mut dyn FnMut(&mut Context) -> Self),
     ) {
-        Ahead::of(migrations.clone(), vars, |next| {
+        Ahead::of(migrations.clone(), vars, texts, |next| {
             for (place, migration) in migrations.iter().enumerate() {
                 let mut reading = Some(next());
                 each(place, &mut |known| {
-                    let reading = reading.take().unwrap_or_else(|| Reading::open(migration, vars));
+                    let reading = reading.take().unwrap_or_else(|| Reading::open(migration, vars, texts));
                     Self::analyse_read(migration, vars, known, reading)
                 });
             }
@@ -207,7 +209,10 @@ impl Script {
         let mut analysis = Analysis::new(migration, Secrets::of(vars), known);
         match reading {
             Ok(reading) => {
-                analysis.passed = Some(reading.passed());
+                analysis.passed = reading.passed();
+                if analysis.passed.is_none() {
+                    analysis.kept = None;
+                }
                 analysis.read(reading);
             }
             Err(error) => analysis.error_in_file(1, 1, error.to_string(), None, String::new(), None),
@@ -297,16 +302,16 @@ impl Script {
 
     /// Whether the file itself creates an object of this name.
     pub fn makes(&self, object: &ObjectRef) -> bool {
-        self.creates.iter().any(|made| same_name(made, object) && made.table == object.table)
+        self.creates.iter().any(|made| is_made(made, object))
     }
 
-    /// Whether an object belongs to a table that the file creates.
-    pub fn is_part(&self, object: &ObjectRef) -> bool {
-        let Some(table) = &object.table else { return false };
-        self.creates.iter().any(|made| {
-            let is_table = matches!(made.kind, ObjectKind::Table | ObjectKind::ForeignTable);
-            is_table && made.name == *table && schemas_agree(made, object)
-        })
+    /// What the file creates, by name.
+    pub fn made(&self) -> Made<'_> {
+        let mut made = Made::default();
+        for object in &self.creates {
+            made.0.entry(object.name.as_str()).or_default().push(object);
+        }
+        made
     }
 
     /// Whether the file is in memory, runs in one transaction of at most so many statements, and brings no data to copy.
@@ -320,6 +325,33 @@ impl Script {
     /// Whether the whole file runs in one transaction of ours.
     pub fn is_one_transaction(&self) -> bool {
         matches!(self.units.as_slice(), [] | [Unit { outside: None, .. }])
+    }
+}
+
+fn is_made(made: &ObjectRef, object: &ObjectRef) -> bool {
+    same_name(made, object) && made.table == object.table
+}
+
+/// What a file creates, by name.
+#[derive(Debug, Default)]
+pub struct Made<'a>(HashMap<&'a str, Vec<&'a ObjectRef>>);
+
+impl Made<'_> {
+    /// Whether an object of this name is among it.
+    pub fn has(&self, object: &ObjectRef) -> bool {
+        self.called(&object.name).any(|made| is_made(made, object))
+    }
+
+    /// Whether an object belongs to a table that is among it.
+    pub fn has_whole_of(&self, object: &ObjectRef) -> bool {
+        let Some(table) = &object.table else { return false };
+        self.called(table).any(|made| {
+            matches!(made.kind, ObjectKind::Table | ObjectKind::ForeignTable) && schemas_agree(made, object)
+        })
+    }
+
+    fn called(&self, name: &str) -> impl Iterator<Item = &ObjectRef> {
+        self.0.get(name).into_iter().flatten().copied()
     }
 }
 
@@ -811,6 +843,7 @@ impl<'a> Analysis<'a> {
     }
 
     fn finish(mut self, vars: &Vars) -> Script {
+        self.script.vertex.complete();
         self.take_outer_transaction();
         let controls = std::mem::take(&mut self.controls);
         let special = controls.iter().any(|found| !found.plain);

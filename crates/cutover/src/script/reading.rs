@@ -12,6 +12,15 @@ use crate::source::{self, Opened, Passed, Vars};
 /// So many bytes are enough to tell what a statement is.
 const FIRST_WORDS: usize = 200;
 
+/// Whether the texts of small files are kept for their apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Texts {
+    /// They are: each file is read once.
+    Kept,
+    /// They are not: nobody will apply them.
+    Dropped,
+}
+
 /// One item of a file, with what its text says by itself where it is a statement.
 pub(super) type Piece = Result<(Item, Option<Facts>), SplitError>;
 
@@ -35,7 +44,7 @@ impl Facts {
 /// The items of a file, as they are read.
 pub(super) struct Reading {
     pieces: Pieces,
-    passed: Passed,
+    passed: Option<Passed>,
 }
 
 enum Pieces {
@@ -47,14 +56,20 @@ enum Pieces {
 
 impl Reading {
     /// Opens a file to be read while it is analysed.
-    pub(super) fn open(migration: &Migration, vars: &Vars) -> io::Result<Self> {
-        let Opened { reader, passed, .. } = source::open(migration, vars)?;
+    pub(super) fn open(migration: &Migration, vars: &Vars, texts: Texts) -> io::Result<Self> {
+        let (reader, passed) = match texts {
+            Texts::Kept => {
+                let Opened { reader, passed, .. } = source::open(migration, vars)?;
+                (reader, Some(passed))
+            }
+            Texts::Dropped => (source::open_for_looking(migration, vars)?, None),
+        };
         Ok(Self { pieces: Pieces::Streamed(Splitter::new(reader)), passed })
     }
 
     /// Reads all of a file now.
-    pub(super) fn ready(migration: &Migration, vars: &Vars) -> io::Result<Self> {
-        let mut reading = Self::open(migration, vars)?;
+    pub(super) fn ready(migration: &Migration, vars: &Vars, texts: Texts) -> io::Result<Self> {
+        let mut reading = Self::open(migration, vars, texts)?;
         let pieces: Vec<Piece> = reading.by_ref().collect();
         let trailing = reading.trailing_directives();
         Ok(Self { pieces: Pieces::Ready(pieces.into_iter(), trailing), ..reading })
@@ -68,8 +83,8 @@ impl Reading {
         }
     }
 
-    /// What was read.
-    pub(super) fn passed(&self) -> Passed {
+    /// What was read, where it is kept.
+    pub(super) fn passed(&self) -> Option<Passed> {
         self.passed.clone()
     }
 }

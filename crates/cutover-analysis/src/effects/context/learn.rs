@@ -119,14 +119,12 @@ impl Context {
                 self.add_constraint(&name, definition, None);
             }
         }
-        self.link(&name);
         // A new table has no rows that NOT VALID could be about.
         if let Some(table) = self.relations.get_mut(&name) {
             table.checks.iter_mut().for_each(|check| check.valid = true);
         }
     }
 
-    /// Whom it mentions is for the caller to note, see [`Context::link`].
     fn add_column(&mut self, table: &Name, definition: &ColumnDef) {
         let column = definition.colname.as_str();
         let has = |wanted: ConstrType| {
@@ -152,7 +150,6 @@ impl Context {
         }
     }
 
-    /// Whom it mentions is for the caller to note, see [`Context::link`].
     fn add_constraint(&mut self, table: &Name, definition: &Constraint, column: Option<&str>) {
         let listed = |nodes: &[Node]| -> Vec<String> {
             let named: Vec<String> = nodes.iter().filter_map(names::text).map(str::to_owned).collect();
@@ -173,7 +170,8 @@ impl Context {
                 if let Some(parent) = parent {
                     let columns = listed(&definition.fk_attrs);
                     let name = named(&columns, "fkey");
-                    known.foreign_keys.push(ForeignKey { name, parent, columns });
+                    known.foreign_keys.push(ForeignKey { name, parent: parent.clone(), columns });
+                    self.link_mention(&parent, table);
                 }
             }
             ConstrType::ConstrCheck => {
@@ -208,7 +206,10 @@ impl Context {
                 if !definition.indexname.is_empty() {
                     known.indexes.retain(|index| index.name != definition.indexname);
                 }
-                known.indexes.push(Index { name, columns: columns.into_iter().map(Some).collect() });
+                let index = Index { name, columns: columns.into_iter().map(Some).collect() };
+                let name = index.name.clone();
+                known.indexes.push(index);
+                self.link_index(&name, table);
             }
             _ => {}
         }
@@ -228,8 +229,12 @@ impl Context {
             let parts: Vec<&str> = columns.iter().map(|column| column.as_deref().unwrap_or("expr")).collect();
             name = names::made_for_column(&table.name, &parts.join("_"), "idx");
         }
-        self.relations.entry(table.clone()).or_default().indexes.push(Index { name, columns });
-        self.link(&table);
+        self.link_index(&name, &table);
+        match self.relations.get_mut(&table) {
+            Some(known) => known.indexes.push(Index { name, columns }),
+            None => self
+                .insert(&table, Relation { indexes: vec![Index { name, columns }], ..Relation::default() }),
+        }
     }
 
     fn create_statistics(&mut self, create: &protobuf::CreateStatsStmt) {
@@ -264,11 +269,9 @@ impl Context {
         match (command.subtype(), definition) {
             (Type::AtAddColumn, Some(NodeEnum::ColumnDef(definition))) => {
                 self.add_column(table, definition);
-                self.link(table);
             }
             (Type::AtAddConstraint, Some(NodeEnum::Constraint(definition))) => {
                 self.add_constraint(table, definition, None);
-                self.link(table);
             }
             (Type::AtAttachPartition, node @ Some(NodeEnum::PartitionCmd(partition))) => {
                 if let Some(child) = other(self, node) {

@@ -176,6 +176,17 @@ impl Context {
         }
     }
 
+    /// Notes a new mention of a relation by another.
+    fn link_mention(&mut self, of: &Name, by: &Name) {
+        self.links.mentioned.entry(of.clone()).or_default().insert(by.clone());
+    }
+
+    /// Notes a new index of a relation.
+    fn link_index(&mut self, index: &str, table: &Name) {
+        let index = Name { schema: table.schema.clone(), name: index.to_owned() };
+        self.links.indexed.insert(index, table.clone());
+    }
+
     /// Relations that may mention this one.
     fn mentioning(&self, name: &Name) -> impl Iterator<Item = (&Name, &Relation)> {
         let names = self.links.mentioned.get(name).into_iter().flatten();
