@@ -5,6 +5,7 @@
 //! may overlap, as long as what is running could not wait in a circle: that is for the one who starts them to keep, with
 //! [`Conflicts::waits`].
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::Vertex;
@@ -61,16 +62,17 @@ impl Use {
 
 impl Conflicts {
     /// Finds them. Time is about proportional to the number of names.
-    pub fn of(vertices: &[Vertex]) -> Self {
+    pub fn of<V: Borrow<Vertex>>(vertices: &[V]) -> Self {
         let mut found = Self::default();
         // By thing and use: the last migration that used it so.
         let mut last: HashMap<String, BTreeMap<Use, Vec<usize>>> = HashMap::new();
         let mut barrier: Option<usize> = None;
-        for (from, vertex) in vertices.iter().enumerate() {
+        for (from, vertex) in vertices.iter().map(Borrow::borrow).enumerate() {
             let mut before: BTreeMap<usize, String> = BTreeMap::new();
             if let Some(to) = barrier {
-                let why = vertices[to].alone.as_deref().unwrap_or_default();
-                before.insert(to, format!("{}: {why}", vertices[to].label));
+                let other: &Vertex = vertices[to].borrow();
+                let why = other.alone.as_deref().unwrap_or_default();
+                before.insert(to, format!("{}: {why}", other.label));
             }
             if let Some(why) = &vertex.alone {
                 for to in barrier.map_or(0, |to| to + 1)..from {

@@ -1,5 +1,6 @@
 //! Which migration makes an object, by its name.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use super::Vertex;
@@ -22,9 +23,9 @@ pub(super) struct Makers<'a> {
 }
 
 impl<'a> Makers<'a> {
-    pub(super) fn of(vertices: &'a [Vertex]) -> Self {
+    pub(super) fn of<V: Borrow<Vertex>>(vertices: &'a [V]) -> Self {
         let mut made: HashMap<Key<'a>, Vec<_>> = HashMap::new();
-        for (index, vertex) in vertices.iter().enumerate() {
+        for (index, vertex) in vertices.iter().map(Borrow::borrow).enumerate() {
             for object in vertex.creates.iter().filter(|object| !object.name.is_empty()) {
                 let makers = made.entry(key(object)).or_default();
                 if makers.last() != Some(&(object.schema.as_deref(), index)) {

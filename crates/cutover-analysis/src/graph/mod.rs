@@ -8,6 +8,7 @@ mod cycles;
 mod index;
 mod render;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -140,9 +141,17 @@ impl Vertex {
         }
     }
 
-    /// No statement of the migration comes any more: frees what was kept to see repetitions at once.
+    /// No statement of the migration comes any more: frees what was kept for more of them.
     pub fn complete(&mut self) {
         self.seen = Seen::default();
+        for list in [&mut self.creates, &mut self.drops, &mut self.alters, &mut self.reads, &mut self.writes]
+        {
+            list.shrink_to_fit();
+        }
+        self.needs.shrink_to_fit();
+        self.late.shrink_to_fit();
+        self.locks.shrink_to_fit();
+        self.work.shrink_to_fit();
     }
 }
 
@@ -325,16 +334,16 @@ pub struct Graph {
 
 impl Graph {
     /// Finds the edges. Time is about proportional to the number of names.
-    pub fn of(vertices: &[Vertex]) -> Self {
+    pub fn of<V: Borrow<Vertex>>(vertices: &[V]) -> Self {
         let makers = index::Makers::of(vertices);
         let mut graph = Self::default();
-        for (from, vertex) in vertices.iter().enumerate() {
+        for (from, vertex) in vertices.iter().map(Borrow::borrow).enumerate() {
             let mut found: std::collections::BTreeMap<usize, Vec<Why>> = std::collections::BTreeMap::new();
             for reference in &vertex.needs {
                 match makers.maker_for(from, &reference.object) {
                     Some(to) if to != from => {
                         let why = Why::Object { words: reference.words(), object: reference.object.clone() };
-                        push_new(found.entry(to).or_default(), why);
+                        push_new(found.entry(to).or_insert_with(|| Vec::with_capacity(1)), why);
                     }
                     None if is_worth_naming(&reference.object) => {
                         graph.outside.push((from, reference.clone()));

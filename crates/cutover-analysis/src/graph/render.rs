@@ -1,5 +1,6 @@
 //! The graph as Mermaid.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use super::{Graph, Vertex};
@@ -8,7 +9,8 @@ impl Graph {
     /// A Mermaid flowchart: `groups` are stages with the migrations in them; what is in none stands by itself.
     ///
     /// Labels are quoted and escaped, so that no name of a file or object ends the text it stands in.
-    pub fn mermaid(&self, vertices: &[Vertex], groups: &[(String, Vec<usize>)]) -> String {
+    pub fn mermaid(&self, vertices: &[impl Borrow<Vertex>], groups: &[(String, Vec<usize>)]) -> String {
+        let vertices: Vec<&Vertex> = vertices.iter().map(Borrow::borrow).collect();
         let mut text = String::from("flowchart LR\n");
         let mut grouped = vec![false; vertices.len()];
         for (number, (title, members)) in

@@ -147,6 +147,7 @@ fn build_with(
             if history.begun(&migration.id).is_some() || history.failed(&migration.id).is_some() {
                 script.take_parts(migration, &project.vars);
             }
+            graph::label(project, index, &mut script.vertex);
             scripts.insert(index, script);
         });
         let all = project.migrations.iter().zip(states).enumerate();
@@ -154,6 +155,8 @@ fn build_with(
             step(project, migration, state, scripts.get(&index), &history)
         }));
     }
+    // All that is known by now is of no use any more, and is much.
+    drop((known, by_files));
     graph::describe(project, &mut steps, &scripts);
     notes.extend(reached.and_then(|stage| empty_stage_note(project, stage, &steps)));
     notes.extend(backup_note(project, &steps));

@@ -1,27 +1,37 @@
 //! What migrations need, lock and work on, as plans carry it: the graph of the analysis in words.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::{LockMode, ObjectKind, ObjectRef, Work, WorkKind};
 use cutover_analysis::graph::{Conflicts, Graph, LateFate, Vertex};
 
 use super::{Dependency, LockSummary, Step, StepState, WorkSummary};
-use crate::migration::Migration;
 use crate::plan::select;
 use crate::project::Project;
 use crate::script::Script;
 
-/// The vertices of a project's migrations, in their order; those whose files were not read have only their label.
-pub fn vertices(project: &Project, scripts: &BTreeMap<usize, Script>) -> Vec<Vertex> {
-    let vertex = |(place, migration): (usize, &Migration)| {
-        let mut vertex = scripts.get(&place).map(|script| script.vertex.clone()).unwrap_or_default();
-        vertex.label = super::label(&migration.path, &migration.id.version);
-        let required = migration.claims.requires.iter();
-        vertex.requires =
-            required.filter_map(|text| select::find(project, text).ok()).map(|(place, _)| place).collect();
-        vertex
+/// The vertices of a project's migrations, in their order; those whose files were not read have only their label and
+/// what they declare.
+pub fn vertices<'a>(project: &Project, scripts: &'a BTreeMap<usize, Script>) -> Vec<Cow<'a, Vertex>> {
+    let vertex = |place: usize| match scripts.get(&place) {
+        Some(script) => Cow::Borrowed(&script.vertex),
+        None => {
+            let mut vertex = Vertex::default();
+            label(project, place, &mut vertex);
+            Cow::Owned(vertex)
+        }
     };
-    project.migrations.iter().enumerate().map(vertex).collect()
+    (0..project.migrations.len()).map(vertex).collect()
+}
+
+/// What a vertex has from the project: what it is called, and what it is declared to need.
+pub(super) fn label(project: &Project, place: usize, vertex: &mut Vertex) {
+    let migration = &project.migrations[place];
+    vertex.label = super::label(&migration.path, &migration.id.version);
+    let required = migration.claims.requires.iter();
+    vertex.requires =
+        required.filter_map(|text| select::find(project, text).ok()).map(|(place, _)| place).collect();
 }
 
 /// Fills in what each step needs, and what it must not run beside.

@@ -1,12 +1,12 @@
 //! What `cutover.toml` says about migrations and stages, tied to the files that are there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use toml::Spanned;
 
 use super::config::{CheckConfig, MigrationConfig, StageConfig, Table};
 use super::{CheckSpec, ClaimPlace, MigrationRoot, Stage, When};
-use crate::migration::{Claims, Migration};
+use crate::migration::{Claims, Migration, MigrationId};
 use crate::text::suggest;
 
 /// What is known of the migration folders.
@@ -15,6 +15,24 @@ pub(super) struct Known<'a> {
     pub(super) roots: &'a [MigrationRoot],
     /// All their migrations could be read.
     pub(super) complete: bool,
+    pub(super) names: &'a Names,
+}
+
+/// Migrations by what they may be called, so that nobody looks through all of them for each entry of a long plan.
+pub(super) struct Names {
+    versions: BTreeMap<MigrationId, Vec<usize>>,
+    files: HashMap<String, Vec<usize>>,
+}
+
+impl Names {
+    pub(super) fn of(migrations: &[Migration]) -> Self {
+        let mut names = Self { versions: BTreeMap::new(), files: HashMap::new() };
+        for (index, migration) in migrations.iter().enumerate() {
+            names.versions.entry(migration.id.clone()).or_default().push(index);
+            names.files.entry(migration.file_name().to_owned()).or_default().push(index);
+        }
+        names
+    }
 }
 
 /// Ties stages and claims to migrations. Problems are reported to `file`.
@@ -111,17 +129,15 @@ fn resolve(
         Some((root, version)) if known.roots.iter().any(|known| known.path == root) => (Some(root), version),
         _ => (None, text),
     };
-    let names = |migration: &Migration| {
-        let conventions = known.roots.iter().filter(|root| root.path == migration.id.root);
-        let mut versions = conventions.filter_map(|root| root.convention.version(version));
-        migration.file_name() == version || versions.any(|version| version == migration.id.version)
-    };
-    let matching: Vec<usize> = migrations
-        .iter()
-        .enumerate()
-        .filter(|(_, migration)| root.is_none_or(|root| migration.id.root == root) && names(migration))
-        .map(|(index, _)| index)
-        .collect();
+    let mut matching: BTreeSet<usize> =
+        known.names.files.get(version).into_iter().flatten().copied().collect();
+    matching.retain(|index| root.is_none_or(|root| migrations[*index].id.root == root));
+    for place in known.roots.iter().filter(|place| root.is_none_or(|root| place.path == root)) {
+        let id = place.convention.version(version);
+        let id = id.map(|version| MigrationId { root: place.path.clone(), version });
+        matching.extend(id.and_then(|id| known.names.versions.get(&id)).into_iter().flatten());
+    }
+    let matching: Vec<usize> = matching.into_iter().collect();
     match matching.as_slice() {
         [one] => Some(*one),
         // It may be in what could not be read, and that is said already.

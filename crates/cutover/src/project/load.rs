@@ -8,7 +8,7 @@ use cutover_analysis::sql::password_spans;
 use toml::Spanned;
 
 use super::config::{self, Config, Origin, Overrides, Settings, Table};
-use super::link::Known;
+use super::link::{Known, Names};
 use super::problem::{Problem, Problems, ProjectError};
 use super::{
     CONFIG_FILE, CheckSpec, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files, globs, link,
@@ -229,7 +229,8 @@ impl Loader {
 
     fn link(&mut self, config: &mut Config) -> (Vec<Stage>, Vec<CheckSpec>) {
         let stages = std::mem::take(&mut config.stages);
-        let known = Known { roots: &self.roots, complete: !self.incomplete };
+        let names = Names::of(&self.migrations);
+        let known = Known { roots: &self.roots, complete: !self.incomplete, names: &names };
         let stages = link::stages(stages, &mut self.migrations, known, &mut self.file);
         let checks = std::mem::take(&mut config.checks);
         let checks = link::checks(checks, &stages, &self.migrations, known, &mut self.file);

@@ -1,5 +1,7 @@
 //! What needs what, for people, for programs, and as a Mermaid flowchart.
 
+use std::borrow::Cow;
+
 use cutover_analysis::graph::{Graph, LateFate, Vertex};
 use serde::Serialize;
 
@@ -14,7 +16,7 @@ use crate::project::Project;
 pub struct ProjectGraph<'a> {
     project: &'a Project,
     built: &'a Built,
-    vertices: Vec<Vertex>,
+    vertices: Vec<Cow<'a, Vertex>>,
     graph: Graph,
 }
 
@@ -62,7 +64,7 @@ fn groups(project: &Project) -> Vec<(String, Vec<usize>)> {
     groups
 }
 
-fn text(built: &Built, vertices: &[Vertex], graph: &Graph) -> String {
+fn text(built: &Built, vertices: &[Cow<'_, Vertex>], graph: &Graph) -> String {
     let mut out = String::new();
     let mut line = |text: &str| {
         out.push_str(&escape::line(text));
@@ -142,7 +144,7 @@ struct OutsideDocument<'a> {
     why: &'a str,
 }
 
-fn document<'a>(vertices: &'a [Vertex], graph: &'a Graph) -> Document<'a> {
+fn document<'a>(vertices: &'a [Cow<'_, Vertex>], graph: &'a Graph) -> Document<'a> {
     let label = |place: &usize| vertices[*place].label.as_str();
     Document {
         format_version: 1,

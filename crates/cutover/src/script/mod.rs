@@ -300,6 +300,16 @@ impl Script {
         self.units.iter().enumerate().map(summary).collect()
     }
 
+    /// Gives back the room that lists have for more.
+    fn shrink(&mut self) {
+        let Self { creates, alters, refers, drops, writes, needs, units, .. } = self;
+        for list in [creates, alters, refers, drops, writes] {
+            list.shrink_to_fit();
+        }
+        needs.shrink_to_fit();
+        units.shrink_to_fit();
+    }
+
     /// Whether the file itself creates an object of this name.
     pub fn makes(&self, object: &ObjectRef) -> bool {
         self.creates.iter().any(|made| is_made(made, object))
@@ -871,6 +881,7 @@ impl<'a> Analysis<'a> {
         self.show_places(vars);
         self.hide_passwords();
         self.set_owned_aside();
+        self.script.shrink();
         self.script
     }
 

@@ -83,6 +83,7 @@ impl Context {
             return;
         }
         let mut table = Relation {
+            columns: Vec::with_capacity(create.table_elts.len()),
             columns_known: true,
             is_default: create.partbound.as_ref().is_some_and(|bound| bound.is_default),
             unlogged: relation.relpersistence == "u",

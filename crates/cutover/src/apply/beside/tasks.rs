@@ -1,6 +1,7 @@
 //! From the steps of a run to tasks of a schedule: what each needs and excludes, from the graph of the analysis, and
 //! what only the server knows: tables with triggers, large tables, its parallel workers.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::{ObjectKind, ObjectRef};
@@ -83,7 +84,8 @@ async fn names(session: &mut Session, sql: &str) -> Result<BTreeSet<String>, Fai
 pub(super) fn of(work: &Work<'_>, steps: &[Step<'_>], server: &Server) -> Vec<Task> {
     let place: BTreeMap<usize, usize> =
         steps.iter().enumerate().map(|(number, step)| (step.index, number)).collect();
-    let mut vertices = graph::vertices(work.project, &work.built.scripts);
+    let vertices = graph::vertices(work.project, &work.built.scripts);
+    let mut vertices: Vec<Vertex> = vertices.into_iter().map(Cow::into_owned).collect();
     for (index, vertex) in vertices.iter_mut().enumerate() {
         if !place.contains_key(&index) {
             *vertex = Vertex::default();

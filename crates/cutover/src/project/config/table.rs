@@ -18,12 +18,16 @@ use crate::text::{suggest, visible};
 pub struct SourceText {
     name: String,
     text: String,
+    /// Where lines begin, in bytes: a place is looked up for every entry of a file.
+    lines: Vec<usize>,
 }
 
 impl SourceText {
     /// A text with the name it is reported under.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        let text = text.into();
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { name: name.into(), text, lines }
     }
 
     /// The name it is reported under.
@@ -42,12 +46,13 @@ impl SourceText {
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let (before, after) = self.text.split_at(offset);
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let end = after.find('\n').map_or(self.text.len(), |at| offset + at);
+        // The first line begins at 0, at or before any offset.
+        let line = self.lines.partition_point(|start| *start <= offset).saturating_sub(1);
+        let start = self.lines.get(line).copied().unwrap_or_default();
+        let end = self.lines.get(line + 1).map_or(self.text.len(), |next| next - 1);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
-        let line = count(before.matches('\n').count());
-        let column = count(before[start..].chars().count());
+        let column = count(self.text[start..offset].chars().count());
+        let line = count(line);
         (Place { line, column }, self.text[start..end].trim_end_matches('\r'))
     }
 
