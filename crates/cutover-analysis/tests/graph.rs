@@ -10,7 +10,7 @@ fn vertices(migrations: &[&str]) -> Vec<Vertex> {
     let mut context = Context::of_empty_database(15);
     let mut all = Vec::new();
     for (number, text) in migrations.iter().enumerate() {
-        let mut vertex = Vertex { label: format!("{number:03}"), ..Vertex::default() };
+        let mut vertex = Vertex::called(format!("{number:03}"));
         for item in Splitter::new(text.as_bytes()) {
             let Item::Statement(statement) = item.expect("splits") else { continue };
             let parsed = parse(&statement.text).expect("parses");

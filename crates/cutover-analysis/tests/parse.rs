@@ -133,3 +133,36 @@ fn many_truncated_names_do_not_block() {
     let names = vec![long.as_str(); 5_000].join(", ");
     parse(&format!("SELECT {names}")).expect("right");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn several_threads_parse_at_once_and_standard_error_stays_where_it_is() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let there = || std::fs::read_link("/proc/self/fd/2").expect("standard error");
+    let (before, done) = (there(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let parsing: Vec<_> = (0..3)
+            .map(|thread| {
+                scope.spawn(move || {
+                    for n in 0..500 {
+                        let sql = format!("CREATE TABLE t{thread} (c{n} int CHECK (c{n} > {n}))");
+                        assert_eq!(parse(&sql).expect("right").statement_count(), 1);
+                        let wrong = format!("SELECT {n} FRM t{thread}");
+                        assert_eq!(syntax_error(&wrong).offset, wrong.len() - 2);
+                    }
+                })
+            })
+            .collect();
+        let watching = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(there(), before);
+            }
+        });
+        for thread in parsing {
+            thread.join().expect("no panic");
+        }
+        done.store(true, Ordering::Relaxed);
+        watching.join().expect("standard error stays");
+    });
+}

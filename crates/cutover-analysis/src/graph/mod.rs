@@ -51,6 +51,11 @@ pub struct Vertex {
 }
 
 impl Vertex {
+    /// A migration that does nothing yet.
+    pub fn called(label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..Self::default() }
+    }
+
     /// Adds what the next statement of the migration does; it stands on this line of the file.
     pub fn add(&mut self, effects: Effects, line: u32) {
         self.unnamed |= names_nothing(&effects);

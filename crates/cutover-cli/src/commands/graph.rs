@@ -1,5 +1,7 @@
 //! `cutover graph`.
 
+use std::mem::ManuallyDrop;
+
 use clap::{Args, ValueEnum};
 use cutover::inspect;
 use cutover::plan::select::Selection;
@@ -36,8 +38,9 @@ enum Form {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
-    let project = app.project(&overrides(&arguments.vars))?;
-    let built = inspect::files_only(&project, &Selection::default())?.built;
+    // The process ends with this command: to free a large graph piece by piece would only take time.
+    let project = ManuallyDrop::new(app.project(&overrides(&arguments.vars))?);
+    let built = ManuallyDrop::new(inspect::files_only(&project, &Selection::default())?.built);
     let graph = ProjectGraph::of(&project, &built);
     if app.output.is_json() {
         app.output.json(&graph.document())?;
@@ -46,8 +49,5 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     } else {
         app.output.print(&graph.text());
     }
-    let exit = if graph.is_in_order() { Exit::Done } else { Exit::No };
-    // The process ends here: to free a large graph piece by piece would only take time.
-    std::mem::forget((graph, built, project));
-    Ok(exit)
+    Ok(if graph.is_in_order() { Exit::Done } else { Exit::No })
 }

@@ -47,6 +47,13 @@ struct State {
     given_up: bool,
 }
 
+impl State {
+    /// Nothing more may be read ahead. The first of all always may: somebody waits for it.
+    fn is_full(&self) -> bool {
+        self.next > self.wanted && self.ahead >= MOST_AHEAD
+    }
+}
+
 impl<'a> Ahead<'a> {
     /// Analyses these migrations with `analyse`, which takes the reading of each with [`next`](Self::next), in this order.
     pub(crate) fn of<T>(
@@ -73,8 +80,7 @@ impl<'a> Ahead<'a> {
     fn work(&self) {
         let mut state = self.lock();
         loop {
-            // The first of all may always be read: somebody waits for it.
-            while !state.given_up && state.next > state.wanted && state.ahead >= MOST_AHEAD {
+            while !state.given_up && state.is_full() {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             let at = state.next;
@@ -136,5 +142,79 @@ impl Drop for GiveUp<'_, '_> {
     fn drop(&mut self) {
         self.0.lock().given_up = true;
         self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cutover_analysis::effects::Context;
+
+    use super::*;
+    use crate::project::Project;
+    use crate::script::Script;
+
+    fn project(files: usize) -> Project {
+        let large = format!("-- {}\nCREATE TABLE big (n int);", "x".repeat(LARGEST as usize));
+        let files: Vec<(String, String)> = (1..=files)
+            .map(|n| {
+                let text = match n {
+                    7 => large.clone(),
+                    9 => "CREATE TABLE wrong (".to_owned(),
+                    _ => format!(
+                        "CREATE TABLE t{n} (id int PRIMARY KEY);\nALTER TABLE t{} ADD c{n} int;",
+                        n.max(2) - 1
+                    ),
+                };
+                (format!("V{n}__step.sql"), text)
+            })
+            .collect();
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())).collect();
+        Project::embedded("p", &files).unwrap()
+    }
+
+    fn shown(script: &Script) -> String {
+        format!("{:?} {:?} {:?} {:?}", script.vertex, script.errors, script.units, script.needs)
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_analysed_as_what_is_read_in_its_turn() {
+        let project = project(200);
+        let (mut one_by_one, mut ahead) = (Context::EMPTY, Context::EMPTY);
+        let mut expected = Vec::new();
+        for migration in &project.migrations {
+            expected.push(shown(&Script::analyse_in(migration, &project.vars, &mut one_by_one)));
+        }
+        let mut found = Vec::new();
+        Script::analyse_all(
+            project.migrations.iter().collect(),
+            &project.vars,
+            Texts::Kept,
+            |place, analyse| {
+                assert_eq!(place, found.len());
+                found.push(shown(&analyse(&mut ahead)));
+            },
+        );
+        assert_eq!(found, expected);
+        assert_eq!(ahead, one_by_one);
+        assert!(found[8].contains("syntax error"), "{}", found[8]);
+    }
+
+    #[test]
+    fn threads_end_where_the_analysis_gives_up() {
+        let project = project(100);
+        let taken = Ahead::of(project.migrations.iter().collect(), &project.vars, Texts::Dropped, |next| {
+            (next().is_ok(), next().is_ok())
+        });
+        assert_eq!(taken, (true, true));
+    }
+
+    #[test]
+    fn no_more_is_read_ahead_than_there_is_room_for() {
+        let state = |next, wanted, ahead| State { next, wanted, ahead, ..State::default() };
+        assert!(state(5, 4, MOST_AHEAD).is_full());
+        assert!(!state(5, 4, MOST_AHEAD - 1).is_full());
+        // Somebody waits for it.
+        assert!(!state(4, 4, MOST_AHEAD).is_full());
     }
 }
