@@ -135,6 +135,7 @@ pub async fn connect(options: &ConnectOptions, wait: Option<Duration>) -> Result
         application_name: "cutover".into(),
         settings: vec![("search_path".into(), schema::SEARCH_PATH.into())],
         wait,
+        ..Startup::default()
     };
     Ok(Session::connect(options, &startup).await?)
 }
@@ -234,7 +235,7 @@ pub async fn look_closer(
         return Ok(());
     }
     let settings = vec![("default_transaction_read_only".to_owned(), "on".to_owned())];
-    let startup = Startup { application_name: "cutover".to_owned(), settings, wait: None };
+    let startup = Startup { application_name: "cutover".to_owned(), settings, ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
     inspection.search_path = search_path::complaint(&mut session).await?;
     inspection.missing = prerequisites::missing(project, &inspection.built, &mut session).await?;

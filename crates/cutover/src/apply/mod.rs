@@ -44,7 +44,7 @@ use self::beside::Lanes;
 use self::error::Phase;
 use self::failure::StepFailure;
 use self::in_order::Work;
-use self::monitor::{Monitor, STORE_LIMIT};
+use self::monitor::Monitor;
 use self::recorder::Recorder;
 use self::refusals::Refusals;
 use self::step::Tools;
@@ -143,6 +143,7 @@ fn own_startup(run: &str, wait: Option<Duration>) -> Startup {
         application_name: application_name(run),
         settings: vec![("search_path".into(), schema::SEARCH_PATH.into())],
         wait,
+        ..Startup::default()
     }
 }
 
@@ -467,17 +468,14 @@ async fn begin(
     Ok(())
 }
 
-/// As [`store`], before the first step: a session that does not answer is given up.
+/// As [`store`], on the session that the monitor has.
 async fn store_early(
     monitor: &mut Monitor,
     record: &str,
     recorder: &mut Recorder<'_>,
 ) -> Result<(), Failure> {
     let Some(session) = monitor.session() else { return Err(Failure::Lost("it ended again".to_owned())) };
-    match tokio::time::timeout(STORE_LIMIT, store(session, record, recorder)).await {
-        Ok(stored) => stored,
-        Err(_) => Err(monitor.give_up(STORE_LIMIT)),
-    }
+    store(session, record, recorder).await
 }
 
 /// Writes a record and all events so far, durably. Everything the worker committed before is durable with it.

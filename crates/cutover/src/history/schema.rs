@@ -5,7 +5,6 @@
 use cutover_postgres::session::{Failure, Session};
 
 use super::HistoryError;
-use super::lock::answered;
 
 /// The schema that holds our tables and nothing else.
 pub const SCHEMA: &str = "cutover";
@@ -164,12 +163,12 @@ pub async fn create_or_upgrade(session: &mut Session, from: Option<i32>) -> Resu
     );
     script.extend(upgrade_from(Some(from)));
     script.push_str("\nCOMMIT");
-    match answered(session.execute(&script)).await {
+    match session.execute(&script).await {
         Ok(_) => Ok(()),
         Err(failure @ Failure::Lost(_)) => Err(failure.into()),
         Err(failure) => {
             // The batch stops at the first error and leaves the transaction open in its failed state.
-            let _ = answered(session.execute("ROLLBACK")).await;
+            let _ = session.execute("ROLLBACK").await;
             Err(failure.into())
         }
     }
