@@ -17,7 +17,7 @@ use crate::history::{journal, records};
 use crate::plan::build::{self, Built, Read};
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
-use crate::plan::{Target, failures, prerequisites};
+use crate::plan::{failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
 use crate::run::Run;
 use crate::text;
@@ -185,11 +185,7 @@ pub async fn database(
     // What a run would do if these were accepted: it would not run a file again that only has another number now.
     let renumbered = differences::renumberings(&differences);
     let history = history.renumbered(&renumbered);
-    let target = Target {
-        system_identifier: found.system_identifier.clone(),
-        database: found.database.clone(),
-        server_version_num: found.server_version_num,
-    };
+    let target = found.target();
     let known = known(project, &history, session).await?;
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read, known)?;
     let built = built.renumbering(renumbered).guarding(&found);

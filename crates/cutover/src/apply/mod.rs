@@ -60,9 +60,9 @@ use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::file::PlanFile;
 use crate::plan::select::Selection;
-use crate::plan::{Plan, StepState, Target};
+use crate::plan::{Plan, StepState};
 use crate::project::Project;
-use crate::run::{EventKind, EventSink, FORMAT_VERSION, Outcome, Run};
+use crate::run::{EventKind, EventSink, Outcome, Run, Runner};
 use crate::secrets::Secrets;
 use crate::stop::Stop;
 
@@ -138,7 +138,7 @@ pub fn run_id(clock: &dyn Clock) -> String {
 }
 
 /// Settings of the sessions that only carry our own statements.
-fn own_startup(run: &str, wait: Option<Duration>) -> Startup {
+pub(crate) fn own_startup(run: &str, wait: Option<Duration>) -> Startup {
     Startup {
         application_name: application_name(run),
         settings: vec![("search_path".into(), schema::SEARCH_PATH.into())],
@@ -184,21 +184,9 @@ async fn apply_to_its_end(
     // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is done before they are.
     let open_runs = found.version.is_some() && journal::has_open_runs(&mut session, &project.name).await?;
     let (mut built, refusals) = first_plan(project, &found, open_runs, request, &mut session).await?;
-    let mut run = Run {
-        format_version: FORMAT_VERSION,
-        id: id.clone(),
-        project: project.name.clone(),
-        tool,
-        role: found.role.clone(),
-        operator: operator.clone(),
-        started_micros,
-        jobs: u32::try_from(request.jobs.max(1)).unwrap_or(u32::MAX),
-        server_version: found.server_version.clone(),
-        database: found.database.clone(),
-        outcome: None,
-        plan: built.plan.clone(),
-        events: Vec::new(),
-    };
+    let runner = Runner { id: id.clone(), operator: operator.clone(), tool, started_micros };
+    let mut run = Run::begun_by(runner, &project.name, &found, built.plan.clone());
+    run.jobs = u32::try_from(request.jobs.max(1)).unwrap_or(u32::MAX);
     if !has_work(project, &built, request) && !open_runs {
         refusals.into_result()?;
         return Ok(nothing_to_do(run, recorder));
@@ -396,16 +384,11 @@ async fn read_and_plan(
     let (history, renumbered, changed) =
         preflight::agreed_history(project, history, found.version.is_some(), &request.allow, monitor).await?;
     refusals.note(changed);
-    let target = Target {
-        system_identifier: found.system_identifier.clone(),
-        database: found.database.clone(),
-        server_version_num: found.server_version_num,
-    };
     let known = inspect::known(project, &history, monitor).await?;
     // A plan that is to be applied describes all migrations, also where nothing is to be done any more.
     let read = if request.plan.is_some() { Read::Pending } else { Read::Work };
     let (built, refused) =
-        build::build_leniently(project, history, &request.selection, Some(target), read, known)?;
+        build::build_leniently(project, history, &request.selection, Some(found.target()), read, known)?;
     let built = built.renumbering(renumbered).guarding(found);
     refusals.note_plan(&built, refused, request);
     refusals.note(still_holds(project, &built, request, monitor).await?);

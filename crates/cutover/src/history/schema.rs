@@ -5,6 +5,7 @@
 use cutover_postgres::session::{Failure, Session};
 
 use super::HistoryError;
+use crate::plan::Target;
 
 /// The schema that holds our tables and nothing else.
 pub const SCHEMA: &str = "cutover";
@@ -44,6 +45,17 @@ pub struct Found {
     pub system_identifier: String,
     /// The process that answered is not the one that let the session in: a connection pooler is in between.
     pub pooled: bool,
+}
+
+impl Found {
+    /// What a plan made here is for.
+    pub fn target(&self) -> Target {
+        Target {
+            system_identifier: self.system_identifier.clone(),
+            database: self.database.clone(),
+            server_version_num: self.server_version_num,
+        }
+    }
 }
 
 /// The search path that every session for our own statements begins with.
