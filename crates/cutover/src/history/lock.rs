@@ -150,6 +150,31 @@ pub async fn regain(
     }
 }
 
+/// Ends other sessions of this `application` in this database: the connection to them was lost, and the server may not know.
+/// Says whether none is left: then what they had under way is decided.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn end_own(
+    session: &mut Session,
+    application: &str,
+    wait: Duration,
+) -> Result<bool, HistoryError> {
+    let start = tokio::time::Instant::now();
+    let mut jitter = Jitter::seeded(u64::from(session.backend_pid().unsigned_abs()));
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()";
+    loop {
+        if session.query(end, &[&application]).await?.is_empty() {
+            return Ok(true);
+        }
+        if start.elapsed() >= wait {
+            return Ok(false);
+        }
+        tokio::time::sleep(jitter.around(Duration::from_millis(20))).await;
+    }
+}
+
 /// Takes the next fencing token. Waits (polling) for a transaction that an earlier runner may have left behind: once
 /// this returns, that transaction has committed or is gone for good.
 ///
