@@ -502,63 +502,63 @@ async fn run_steps(
     work: &Work<'_>,
     lanes: Lanes<'_, '_>,
     tasks: Option<Vec<beside::Task>>,
-) -> (Vec<Worker>, Result<Outcome, Vec<(usize, StepFailure)>>) {
+) -> (Vec<Worker>, Result<Outcome, Failures>) {
     let Some(tasks) = tasks else {
         let Lanes { mut workers, monitor, stop, recorder } = lanes;
         let mut watch = Watch::new(monitor, stop, recorder.secrets().clone());
         let worker = &mut workers[0];
         let mut tools = Tools { worker, watch: &mut watch, recorder, crash: work.crash };
         let ended = in_order::run(work, &in_order::steps(work), &mut tools).await;
-        return (workers, ended.map_err(|failed| vec![failed]));
+        return (workers, ended.map_err(|failed| Failures { untold: vec![failed], ..Failures::default() }));
     };
     beside::run(work, lanes, tasks).await
 }
 
+/// Steps that failed.
+#[derive(Default)]
+struct Failures {
+    /// How the run ends because of those that were told.
+    told: Vec<Outcome>,
+    /// The others, by their place in the project. Those that a lost connection ended are told last: what became of them is
+    /// known when nothing runs any more.
+    untold: Vec<(usize, StepFailure)>,
+}
+
 /// How the run ended; tells of the steps that failed. Several do where several ran side by side: what weighs most counts.
 async fn outcome_of(
-    ended: Result<Outcome, Vec<(usize, StepFailure)>>,
+    ended: Result<Outcome, Failures>,
     work: &Work<'_>,
     run: (&str, i64),
     request: &Request,
     recorder: &mut Recorder<'_>,
 ) -> Outcome {
-    let mut failures = match ended {
+    let Failures { mut told, mut untold } = match ended {
         Ok(outcome) => return outcome,
         Err(failures) => failures,
     };
-    failures.sort_by_key(|(index, _)| *index);
-    let weight = |outcome: Outcome| match outcome {
+    untold.sort_by_key(|(index, _)| *index);
+    for (index, mut failure) in untold {
+        let migration = &work.project.migrations[index];
+        if failure.lost.is_some() {
+            let finished = recorder.finished();
+            let (options, wait) = (work.options, request.wait);
+            lost::learn(work.project, migration, &mut failure, options, run, wait, &finished).await;
+        }
+        told.push(tell_failure(migration, failure, recorder));
+    }
+    let weight = |outcome: &Outcome| match outcome {
         Outcome::NeedsDecision => 4,
         Outcome::ConnectionLost => 3,
         Outcome::FailedClean => 2,
         Outcome::LockNotObtained => 1,
         _ => 0,
     };
-    let mut worst = Outcome::Interrupted;
-    for (index, failure) in failures {
-        let migration = &work.project.migrations[index];
-        let outcome = fail(work.project, migration, failure, work.options, run, request, recorder).await;
-        if weight(outcome) > weight(worst) {
-            worst = outcome;
-        }
-    }
-    worst
+    // Of those that weigh the same, any.
+    told.into_iter().max_by_key(weight).unwrap_or(Outcome::Interrupted)
 }
 
-/// Tells of a step that failed, after learning what a lost connection left behind.
-async fn fail(
-    project: &Project,
-    migration: &Migration,
-    mut failure: StepFailure,
-    options: &ConnectOptions,
-    run: (&str, i64),
-    request: &Request,
-    recorder: &mut Recorder<'_>,
-) -> Outcome {
-    if failure.lost.is_some() {
-        let finished = recorder.finished();
-        lost::learn(project, migration, &mut failure, options, run, request.wait, &finished).await;
-    }
+/// Tells of a step that failed, and says how the run ends because of it.
+fn tell_failure(migration: &Migration, failure: StepFailure, recorder: &mut Recorder<'_>) -> Outcome {
     recorder.step_failed();
     recorder.tell(EventKind::StepFailed {
         migration: migration.id.clone(),
