@@ -159,7 +159,9 @@ impl From<RepairError> for CliError {
         match error {
             RepairError::Apply(error) => error.into(),
             RepairError::History(error) => error.into(),
-            RepairError::Failed(failure) => failure.into(),
+            RepairError::Failed(ref failure) | RepairError::Unheard(ref failure) => {
+                of_failed_write(failure, &error)
+            }
             RepairError::Select(_) | RepairError::NothingOpen { .. } => Self::usage(error),
         }
     }
@@ -170,11 +172,14 @@ impl From<BaselineError> for CliError {
         match error {
             BaselineError::Apply(error) => error.into(),
             BaselineError::History(error) => error.into(),
-            BaselineError::Failed(failure) => failure.into(),
-            BaselineError::Select(_) | BaselineError::NotAllowed(_) => Self::usage(error),
-            BaselineError::Begun(_) | BaselineError::Unreadable(..) | BaselineError::Missing(_) => {
-                Self::new(Exit::No, error)
+            BaselineError::Failed(ref failure) | BaselineError::Unheard(ref failure) => {
+                of_failed_write(failure, &error)
             }
+            BaselineError::Select(_) | BaselineError::NotAllowed(_) => Self::usage(error),
+            BaselineError::Begun(_)
+            | BaselineError::Unreadable(..)
+            | BaselineError::Missing(_)
+            | BaselineError::Moved => Self::new(Exit::No, error),
         }
     }
 }
@@ -199,6 +204,11 @@ impl From<Failure> for CliError {
         let advice = advice_about(&failure).unwrap_or_default();
         Self::new(of_failure(&failure), failure).hint(advice)
     }
+}
+
+/// A failure that is told with what is true then.
+fn of_failed_write(failure: &Failure, told: &impl fmt::Display) -> CliError {
+    CliError::new(of_failure(failure), told).hint(advice_about(failure).unwrap_or_default())
 }
 
 impl From<SandboxError> for CliError {

@@ -54,8 +54,16 @@ impl<'a> Reporter<'a> {
     fn event(&mut self, event: &RunEvent) {
         if self.output.is_json() {
             print_event(self.output, event);
-            return;
+        } else {
+            self.line(event);
         }
+        if let EventKind::StepFailed { message, .. } = &event.kind {
+            // At once: what runs beside it may take its time.
+            self.output.error(&CliError::new(Exit::RolledBack, message));
+        }
+    }
+
+    fn line(&mut self, event: &RunEvent) {
         if !self.left_out && matches!(event.kind, EventKind::StepSkipped { .. }) {
             return;
         }
@@ -139,7 +147,8 @@ async fn note_interruption(options: &ConnectOptions, id: &str, clock: &SystemClo
     session.close().await;
 }
 
-/// Says how a run ended: what went well on standard output, what did not on standard error.
+/// Says how a run ended: what went well on standard output, what did not on standard error. Which steps failed, and why,
+/// was said as it happened.
 pub(crate) fn tell_end(app: &App, project: &Project, run: &Run) -> Exit {
     let exit = run.outcome.map_or(Exit::NeedsPerson, Exit::from);
     if !app.output.is_json() {
@@ -153,13 +162,6 @@ pub(crate) fn tell_end(app: &App, project: &Project, run: &Run) -> Exit {
     if matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) {
         app.output.say(summary(run, app.output.style()).trim_end());
         return exit;
-    }
-    let failures = run.events.iter().filter_map(|event| match &event.kind {
-        EventKind::StepFailed { message, .. } => Some(message),
-        _ => None,
-    });
-    for message in failures {
-        app.output.error(&CliError::new(exit, message));
     }
     app.output.to_stderr(&summary(run, app.output.error_style()));
     exit

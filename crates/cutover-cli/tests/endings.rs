@@ -312,3 +312,33 @@ fn an_interrupt_during_analysis_ends_the_command() {
         assert!(rows[0].get::<_, bool>(0));
     });
 }
+
+/// With several jobs a failure is said when it happens: the other migration still waits for a lock then.
+#[test]
+fn a_failure_is_said_while_others_run() {
+    let place = Place::new();
+    place.database().run("CREATE TABLE busy (n int)");
+    place.write("migrations/V1__a.sql", "ALTER TABLE busy ADD COLUMN a int;\n");
+    place.write("migrations/V2__b.sql", "CREATE TABLE b (n int);\nCREATE TABLE b (n int);\n");
+    with_session(&place, "the-holder", "BEGIN; LOCK TABLE busy", async |session| {
+        let (stderr, code) = tokio::task::block_in_place(|| {
+            let mut child = place.command(&["apply", "--jobs", "2", "--lock-wait", "20s"]).spawn().unwrap();
+            let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+            let first = lines.next().unwrap();
+            assert!(first.starts_with("error: migrations/V2__b.sql:2:"), "{first}");
+            let journal = "SELECT event->'migration'->'version'->>'text' FROM cutover.event WHERE event->>'event' = 'step_failed'";
+            let stored = || place.database().value(&format!("SELECT coalesce(({journal}), '')"));
+            let give_up = Instant::now() + Duration::from_secs(10);
+            while stored() != "2" {
+                assert!(Instant::now() < give_up, "{:?} is in the journal", stored());
+            }
+            assert!(child.try_wait().unwrap().is_none(), "the other one waits");
+            tokio::runtime::Handle::current().block_on(session.execute("COMMIT")).unwrap();
+            let rest: Vec<String> = lines.collect();
+            (rest, child.wait().unwrap().code())
+        });
+        assert_eq!(code, Some(4));
+        assert!(!stderr.iter().any(|line| line.starts_with("error:")), "it is said once: {stderr:?}");
+    });
+    assert_eq!(place.database().value("SELECT string_agg(version_text, ' ') FROM cutover.migration"), "1");
+}

@@ -7,8 +7,10 @@ mod establish;
 mod outcome;
 mod pipeline;
 mod problem;
+mod silence;
 mod socket;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ pub use cancel::{CancelError, CancelToken};
 pub use copy::{CopyIn, CopyOut};
 pub use outcome::{Done, Failure, StatementOutcome, TransactionStatus};
 pub use pipeline::InFlight;
+pub use silence::SILENCE;
 pub use tokio_postgres::Row;
 
 pub use crate::message::ServerMessage;
@@ -28,13 +31,14 @@ pub use crate::wire::CopySink;
 use crate::connect::{ConnectError, ConnectOptions};
 use crate::message::error_chain;
 use crate::wire::{Cycle, SharedRecorder, lock};
+use silence::{Ear, Lookout};
 use socket::Endpoint;
 
 /// How long [`Session::close`] waits for the server to end the connection.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a session starts with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Startup {
     /// `application_name`; when empty, the one of the options, else `cutover`.
     pub application_name: String,
@@ -44,6 +48,17 @@ pub struct Startup {
     /// How long to go on trying while nothing answers or the server is starting; the last try is made when it is over,
     /// and may take a second. `None`: try once.
     pub wait: Option<Duration>,
+    /// What is asked is waited for as long as the server is at work on it. Where nothing comes or goes for so long, another
+    /// session looks; where the server has nothing to do, or cannot be reached anew, the connection counts as lost, and is
+    /// ended. The same time limits connecting to an address where the options have no `connect_timeout`. `None`: both are
+    /// waited for without end.
+    pub silence: Option<Duration>,
+}
+
+impl Default for Startup {
+    fn default() -> Self {
+        Self { application_name: String::new(), settings: Vec::new(), wait: None, silence: Some(SILENCE) }
+    }
 }
 
 /// One connection.
@@ -56,6 +71,8 @@ pub struct Session {
     simple_sent: u64,
     endpoint: Arc<Endpoint>,
     encrypted: bool,
+    /// Who looks where the server says nothing.
+    lookout: Option<Arc<Lookout>>,
 }
 
 impl Session {
@@ -87,6 +104,11 @@ impl Session {
     /// it; nobody is asked.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed() || self.driver.is_finished() || lock(&self.recorder).state().dismissed
+    }
+
+    /// Whether the connection was given up because the server said nothing and was not at work, see [`Startup::silence`].
+    pub fn fell_silent(&self) -> bool {
+        lock(&self.recorder).state().silent
     }
 
     /// Whether the connection is encrypted.
@@ -128,12 +150,19 @@ impl Session {
     /// # Errors
     /// [`Failure::Invalid`] when a parameter does not fit its type.
     pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
-        let answer = if params.is_empty() {
-            self.client.query_typed(sql, &[]).await
-        } else {
-            self.client.query(sql, params).await
-        };
-        self.settle(answer).await
+        let ear = self.ear();
+        let answer = pin!(async {
+            let answer = if params.is_empty() {
+                self.client.query_typed(sql, &[]).await
+            } else {
+                self.client.query(sql, params).await
+            };
+            self.settle(answer).await
+        });
+        match ear.hear(answer).await {
+            Ok(answer) => answer,
+            Err(why) => Err(self.give_up(why)),
+        }
     }
 
     /// As [`query`](Self::query) with the parameters' types given, which saves the second round trip.
@@ -145,8 +174,15 @@ impl Session {
         sql: &str,
         params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, Failure> {
-        let answer = self.client.query_typed(sql, params).await;
-        self.settle(answer).await
+        let ear = self.ear();
+        let answer = pin!(async {
+            let answer = self.client.query_typed(sql, params).await;
+            self.settle(answer).await
+        });
+        match ear.hear(answer).await {
+            Ok(answer) => answer,
+            Err(why) => Err(self.give_up(why)),
+        }
     }
 
     /// Says goodbye and waits until the server has let go of the session.
@@ -159,8 +195,29 @@ impl Session {
         }
     }
 
+    /// What it takes to wait for an answer.
+    fn ear(&self) -> Ear {
+        Ear { lookout: self.lookout.clone(), recorder: Arc::clone(&self.recorder) }
+    }
+
+    /// Ends the connection of a server that says nothing.
+    fn give_up(&self, why: String) -> Failure {
+        {
+            let mut recorder = lock(&self.recorder);
+            let state = recorder.state();
+            state.silent = true;
+            state.dismissed = true;
+            state.status = TransactionStatus::Idle;
+            state.lost = Some(why);
+            state.settled.notify_waiters();
+        }
+        // The socket goes with it: should the network come back, the server learns that nobody waits any more.
+        self.driver.abort();
+        self.lost()
+    }
+
     /// Turns tokio-postgres' error into ours, after the server is ready again (so that the status is true).
-    async fn settle<T>(&mut self, answer: Result<T, tokio_postgres::Error>) -> Result<T, Failure> {
+    async fn settle<T>(&self, answer: Result<T, tokio_postgres::Error>) -> Result<T, Failure> {
         match answer {
             Ok(value) => Ok(value),
             Err(error) => {

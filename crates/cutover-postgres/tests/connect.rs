@@ -433,9 +433,14 @@ async fn a_server_that_says_nothing_is_given_up() {
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
     assert!(error.to_string().contains("connect_timeout"), "{error}");
     options.connect_timeout = None;
-    let startup = Startup { wait: Some(Duration::from_millis(50)), ..Startup::default() };
-    let error = Session::connect(&options, &startup).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
+    let brief = Some(Duration::from_millis(50));
+    for startup in [
+        Startup { wait: brief, silence: None, ..Startup::default() },
+        Startup { silence: brief, ..Startup::default() },
+    ] {
+        let error = Session::connect(&options, &startup).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -373,7 +373,7 @@ async fn startup_settings_are_what_reset_returns_to() {
             ("lock_timeout".to_owned(), "250ms".to_owned()),
             ("search_path".to_owned(), r#"pg_catalog, "a b\c""#.to_owned()),
         ],
-        wait: None,
+        ..Startup::default()
     };
     let mut session = Session::connect(&database().await, &startup).await.unwrap();
     session.execute("SET lock_timeout = 0; SET search_path = public; RESET ALL").await.unwrap();

@@ -1,5 +1,5 @@
 //! Taking over a database that was made without the tool: migrations up to a version are recorded as applied without
-//! being run, once what they create is seen to be there.
+//! being run, once what they create is seen to be there. It is looked first, so that a person can be asked.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
-use crate::apply::{ApplyError, may_write, pooler, run_id};
+use crate::apply::{ApplyError, may_write, own_startup, pooler, run_id};
 use crate::catalog::{self, Objects};
 use crate::clock::Clock;
 use crate::hazard;
@@ -16,14 +16,15 @@ use crate::history::journal::Numbered;
 use crate::history::{HistoryError, journal, lock, records, schema};
 use crate::inspect;
 use crate::migration::{Migration, MigrationId};
+use crate::plan::StepState;
 use crate::plan::build::{self, Read};
 use crate::plan::select::{self, SelectError, Selection};
-use crate::plan::{StepState, Target};
 use crate::project::Project;
-use crate::run::{EventKind, FORMAT_VERSION, Outcome, Run, RunEvent};
+use crate::run::{EventKind, Outcome, Run, RunEvent, Runner};
 use crate::script::{Script, Texts};
 use crate::stop::Stop;
 use crate::text::complaints;
+use crate::unheard;
 
 /// Longest wait for another runner: a baseline is set where nobody migrates yet.
 const RUNNER_WAIT: Duration = Duration::from_secs(5);
@@ -37,9 +38,9 @@ pub enum BaselineError {
     /// The database could not be read or may not be written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    /// The history could not be read, or the runner's lock not obtained.
+    /// The history cannot be trusted, or the runner's lock was not obtained.
     #[error(transparent)]
-    History(#[from] HistoryError),
+    History(HistoryError),
     /// No such version.
     #[error(transparent)]
     Select(#[from] SelectError),
@@ -60,9 +61,34 @@ pub enum BaselineError {
     /// A code that is not known.
     #[error("{0}")]
     NotAllowed(String),
-    /// The server refused.
-    #[error(transparent)]
-    Failed(#[from] Failure),
+    /// Something has changed since it was [looked at](look).
+    #[error(
+        "what would be recorded has changed meanwhile: somebody else is at work here\nnothing was recorded; look again"
+    )]
+    Moved,
+    /// The server refused, or the connection was lost.
+    #[error("{0}\nnothing was recorded")]
+    Failed(Failure),
+    /// The connection was lost at the end, and what was sent last may be there.
+    #[error(
+        "{0}\nwhether anything was recorded is not known: all of it is, or nothing; `cutover status` says which"
+    )]
+    Unheard(Failure),
+}
+
+impl From<Failure> for BaselineError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<HistoryError> for BaselineError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Failed(failure) => Self::Failed(failure),
+            other => Self::History(other),
+        }
+    }
 }
 
 /// What is recorded by whom.
@@ -79,15 +105,31 @@ pub struct Request<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// Records the migrations up to a version as applied, but for those that are applied already, and says which.
+/// What a baseline would record, as it was looked at.
+#[derive(Debug)]
+pub struct Outlook {
+    /// Name of the database.
+    pub database: String,
+    /// Paths of the migrations that would be recorded, in order; none where all are applied.
+    pub recorded: Vec<String>,
+    /// Number of migrations up to the version that are applied already.
+    pub applied: usize,
+    /// What they create and is not in the database, in words: accepted by [`hazard::BASELINE_MISSING`].
+    pub missing: Vec<String>,
+    /// Places in the project of those that would be recorded, each with its text as it would be kept.
+    chosen: Vec<(usize, Option<Vec<u8>>)>,
+    scripts: Vec<Script>,
+}
+
+/// Looks at what would be recorded. Writes nothing and takes no lock.
 ///
 /// # Errors
-/// See [`BaselineError`]; nothing was recorded then.
-pub async fn baseline(
+/// See [`BaselineError`]: whatever can be known to keep it from being recorded.
+pub async fn look(
     project: &Project,
     options: &ConnectOptions,
     request: &Request<'_>,
-) -> Result<Vec<MigrationId>, BaselineError> {
+) -> Result<Outlook, BaselineError> {
     hazard::all_known(request.allow).map_err(BaselineError::NotAllowed)?;
     let (last, _) = select::find(project, request.to)?;
     let mut session = inspect::connect(options, None).await?;
@@ -95,32 +137,107 @@ pub async fn baseline(
     pooler::refuse(&found, &mut session, options, "baseline").await?;
     may_write(&found)?;
     let scripts = read_all(project, last);
-    let objects = catalog::objects(&mut session, &[]).await?;
+    let seen = see(project, &scripts, &found, &mut session).await?;
+    session.close().await;
+    let accepted = request.allow.iter().any(|code| code == hazard::BASELINE_MISSING);
+    if !seen.missing.is_empty() && !accepted {
+        return Err(BaselineError::Missing(seen.missing));
+    }
+    let with_text =
+        |index: usize| Ok((index, text_of(project, &project.migrations[index], &scripts[index])?));
+    let chosen = seen.chosen.into_iter().map(with_text).collect::<Result<Vec<_>, BaselineError>>()?;
+    Ok(Outlook {
+        database: found.database,
+        recorded: chosen.iter().map(|(index, _)| project.migrations[*index].path.clone()).collect(),
+        applied: last + 1 - chosen.len(),
+        missing: seen.missing,
+        chosen,
+        scripts,
+    })
+}
+
+/// What the database says of the migrations up to a version.
+struct Seen {
+    history: records::History,
+    /// Places of those that are not applied.
+    chosen: Vec<usize>,
+    missing: Vec<String>,
+}
+
+async fn see(
+    project: &Project,
+    scripts: &[Script],
+    found: &schema::Found,
+    session: &mut Session,
+) -> Result<Seen, BaselineError> {
+    let objects = catalog::objects(session, &[]).await?;
     let history = match found.version {
-        Some(_) => records::read(&mut session, &project.name).await?,
+        Some(_) => records::read(session, &project.name).await?,
         None => records::History::default(),
     };
-    let missing = missing(project, &scripts, &objects, &history);
-    if !missing.is_empty() && !request.allow.iter().any(|code| code == hazard::BASELINE_MISSING) {
-        return Err(BaselineError::Missing(missing));
-    }
-    lock::acquire(&mut session, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
-    let found = schema::look(&mut session).await?;
-    schema::create_or_upgrade(&mut session, found.version).await?;
-    let history = records::read(&mut session, &project.name).await?;
-    let chosen: Vec<usize> =
-        (0..=last).filter(|index| history.get(&project.migrations[*index].id).is_none()).collect();
+    let is_new = |index: &usize| history.get(&project.migrations[*index].id).is_none();
+    let chosen: Vec<usize> = (0..scripts.len()).filter(is_new).collect();
     if let Some(begun) = chosen.iter().find(|index| history.begun(&project.migrations[**index].id).is_some())
     {
         return Err(BaselineError::Begun(project.migrations[*begun].path.clone()));
     }
-    if !chosen.is_empty() {
-        let run = run(project, &found, &history, request);
-        lock::take_token(&mut session, &run.id, &request.operator, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
-        store(project, &run, &scripts, &chosen, &mut session).await?;
+    let missing = missing(project, scripts, &objects, &history);
+    Ok(Seen { history, chosen, missing })
+}
+
+/// Records the migrations up to a version as applied, but for those that are applied already, and says which: exactly
+/// what was [looked at](look).
+///
+/// # Errors
+/// See [`BaselineError`]; nothing was recorded then, unless it says otherwise.
+pub async fn record(
+    project: &Project,
+    options: &ConnectOptions,
+    request: &Request<'_>,
+    outlook: &Outlook,
+) -> Result<Vec<MigrationId>, BaselineError> {
+    let ids = || outlook.chosen.iter().map(|(index, _)| project.migrations[*index].id.clone()).collect();
+    if outlook.chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let id = run_id(request.clock);
+    let mut session =
+        Session::connect(options, &own_startup(&id, None)).await.map_err(ApplyError::Connect)?;
+    lock::acquire(&mut session, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
+    // Between the question and the answer somebody else may have been at work.
+    let found = schema::look(&mut session).await?;
+    let seen = see(project, &outlook.scripts, &found, &mut session).await?;
+    let same = seen.chosen.iter().eq(outlook.chosen.iter().map(|(index, _)| index));
+    if !same || seen.missing != outlook.missing {
+        return Err(BaselineError::Moved);
+    }
+    schema::create_or_upgrade(&mut session, found.version).await?;
+    let run = run(project, &found, &seen.history, request, id);
+    lock::take_token(&mut session, &run.id, &request.operator, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
+    match session.execute(&record_text(project, &run, outlook)).await {
+        Ok(_) => {}
+        Err(lost @ Failure::Lost(_)) => was_recorded(options, &run.id, lost).await?,
+        Err(failure) => {
+            let _ = session.execute("ROLLBACK").await;
+            return Err(failure.into());
+        }
     }
     session.close().await;
-    Ok(chosen.into_iter().map(|index| project.migrations[index].id.clone()).collect())
+    Ok(ids())
+}
+
+/// The connection was lost before it was said that all is recorded: the history is asked.
+async fn was_recorded(options: &ConnectOptions, run: &str, lost: Failure) -> Result<(), BaselineError> {
+    let Some(mut session) = unheard::look_again(options, run).await else {
+        return Err(BaselineError::Unheard(lost));
+    };
+    let rows = session.query("SELECT FROM cutover.run WHERE id = $1", &[&run]).await;
+    session.close().await;
+    match rows {
+        Ok(rows) if rows.is_empty() => Err(BaselineError::Failed(lost)),
+        Ok(_) => Ok(()),
+        Err(_) => Err(BaselineError::Unheard(lost)),
+    }
 }
 
 /// The files in order, each with what it finds from those before it.
@@ -183,18 +300,19 @@ fn is_there(object: &ObjectRef, objects: &Objects) -> bool {
 }
 
 /// What stands for it in the journal.
-fn run(project: &Project, found: &schema::Found, history: &records::History, request: &Request<'_>) -> Run {
-    let target = Target {
-        system_identifier: found.system_identifier.clone(),
-        database: found.database.clone(),
-        server_version_num: found.server_version_num,
-    };
+fn run(
+    project: &Project,
+    found: &schema::Found,
+    history: &records::History,
+    request: &Request<'_>,
+    id: String,
+) -> Run {
     let selection = Selection { to: Some(request.to.to_owned()), ..Selection::default() };
     let built = build::build_leniently(
         project,
         history.clone(),
         &selection,
-        Some(target),
+        Some(found.target()),
         Read::Pending,
         Context::EMPTY,
     );
@@ -202,41 +320,27 @@ fn run(project: &Project, found: &schema::Found, history: &records::History, req
     for step in plan.steps.iter_mut().filter(|step| !matches!(step.state, StepState::Applied { .. })) {
         step.notes.clear();
     }
-    Run {
-        format_version: FORMAT_VERSION,
-        id: run_id(request.clock),
-        project: project.name.clone(),
-        tool: request.tool.clone(),
-        role: found.role.clone(),
+    let runner = Runner {
+        id,
         operator: request.operator.clone(),
-        jobs: 1,
+        tool: request.tool.clone(),
         started_micros: request.clock.now_micros(),
-        server_version: found.server_version.clone(),
-        database: found.database.clone(),
-        outcome: None,
-        plan,
-        events: Vec::new(),
-    }
+    };
+    Run::begun_by(runner, &project.name, found, plan)
 }
 
 /// Everything in one transaction.
-async fn store(
-    project: &Project,
-    run: &Run,
-    scripts: &[Script],
-    chosen: &[usize],
-    session: &mut Session,
-) -> Result<(), BaselineError> {
+fn record_text(project: &Project, run: &Run, outlook: &Outlook) -> String {
+    let chosen = &outlook.chosen;
     let event = |seq: u64, kind: EventKind| Numbered {
         seq,
         event: RunEvent { at_micros: run.started_micros, elapsed: Duration::ZERO, kind },
     };
     let mut events = vec![event(0, EventKind::RunStarted { run: run.id.clone(), steps: chosen.len() })];
     let mut rows = Vec::with_capacity(chosen.len());
-    for (number, &index) in (0_u64..).zip(chosen) {
-        let (migration, script) = (&project.migrations[index], &scripts[index]);
+    for (number, (index, source)) in (0_u64..).zip(chosen) {
+        let (migration, script) = (&project.migrations[*index], &outlook.scripts[*index]);
         let id = migration.id.clone();
-        let source = text_of(project, migration, script)?;
         let started = event(
             number * 3 + 1,
             EventKind::StepStarted { migration: id.clone(), path: migration.path.clone() },
@@ -257,21 +361,14 @@ async fn store(
     }
     let end = u64::try_from(chosen.len()).unwrap_or(u64::MAX).saturating_mul(3).saturating_add(1);
     events.push(event(end, EventKind::RunFinished { outcome: Outcome::Completed }));
-    let text = format!(
+    format!(
         "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; {}; {}; {}; {}; {}; COMMIT",
         journal::close_open_runs(&project.name),
         journal::insert_run(run),
         rows.join("; "),
         journal::insert_events(&run.id, &events),
         journal::finish_run(&run.id, Outcome::Completed),
-    );
-    if let Err(failure) = session.execute(&text).await {
-        if !session.is_closed() {
-            let _ = session.execute("ROLLBACK").await;
-        }
-        return Err(failure.into());
-    }
-    Ok(())
+    )
 }
 
 /// The text, compressed, as a run would keep it.

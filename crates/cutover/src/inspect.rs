@@ -17,7 +17,7 @@ use crate::history::{journal, records};
 use crate::plan::build::{self, Built, Read};
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
-use crate::plan::{Target, failures, prerequisites};
+use crate::plan::{failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
 use crate::run::Run;
 use crate::text;
@@ -135,6 +135,7 @@ pub async fn connect(options: &ConnectOptions, wait: Option<Duration>) -> Result
         application_name: "cutover".into(),
         settings: vec![("search_path".into(), schema::SEARCH_PATH.into())],
         wait,
+        ..Startup::default()
     };
     Ok(Session::connect(options, &startup).await?)
 }
@@ -184,11 +185,7 @@ pub async fn database(
     // What a run would do if these were accepted: it would not run a file again that only has another number now.
     let renumbered = differences::renumberings(&differences);
     let history = history.renumbered(&renumbered);
-    let target = Target {
-        system_identifier: found.system_identifier.clone(),
-        database: found.database.clone(),
-        server_version_num: found.server_version_num,
-    };
+    let target = found.target();
     let known = known(project, &history, session).await?;
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read, known)?;
     let built = built.renumbering(renumbered).guarding(&found);
@@ -234,7 +231,7 @@ pub async fn look_closer(
         return Ok(());
     }
     let settings = vec![("default_transaction_read_only".to_owned(), "on".to_owned())];
-    let startup = Startup { application_name: "cutover".to_owned(), settings, wait: None };
+    let startup = Startup { application_name: "cutover".to_owned(), settings, ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
     inspection.search_path = search_path::complaint(&mut session).await?;
     inspection.missing = prerequisites::missing(project, &inspection.built, &mut session).await?;

@@ -25,6 +25,7 @@ pub mod secrets;
 pub mod source;
 pub mod stop;
 pub mod text;
+mod unheard;
 pub mod verify;
 
 pub use clock::{Clock, SystemClock};

@@ -1,13 +1,13 @@
 //! Settling by a person what the tool cannot know: whether a statement that ran outside a transaction took effect.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
-use crate::apply::ApplyError;
-use crate::apply::pooler;
+use crate::apply::{ApplyError, own_startup, pooler};
 use crate::history::records::Begun;
 use crate::history::{HistoryError, lock, records, schema, units};
 use crate::inspect;
@@ -16,6 +16,7 @@ use crate::plan::Lines;
 use crate::plan::select::{self, SelectError};
 use crate::project::Project;
 use crate::stop::Stop;
+use crate::unheard;
 
 /// What a person found when looking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +33,9 @@ pub enum RepairError {
     /// The database could not be read.
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    /// The history could not be read, or the runner's lock not obtained.
+    /// The history cannot be trusted, or the runner's lock was not obtained.
     #[error(transparent)]
-    History(#[from] HistoryError),
+    History(HistoryError),
     /// No such migration.
     #[error(transparent)]
     Select(#[from] SelectError),
@@ -46,9 +47,29 @@ pub enum RepairError {
         /// What is known of a statement of it that failed and left nothing behind, in words.
         failed: Option<String>,
     },
-    /// The server refused.
-    #[error(transparent)]
-    Failed(#[from] Failure),
+    /// The server refused, or the connection was lost.
+    #[error("{0}\nnothing was changed")]
+    Failed(Failure),
+    /// The connection was lost at the end, and what was sent last may be there.
+    #[error(
+        "{0}\nwhether that was recorded is not known: repair again, it says whether anything is left to settle"
+    )]
+    Unheard(Failure),
+}
+
+impl From<Failure> for RepairError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<HistoryError> for RepairError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Failed(failure) => Self::Failed(failure),
+            other => Self::History(other),
+        }
+    }
 }
 
 fn because(failed: Option<&str>) -> String {
@@ -95,7 +116,7 @@ pub async fn look(project: &Project, options: &ConnectOptions, version: &str) ->
 /// Records what a person found about a statement, which must be the one that is open. The next run goes on from there.
 ///
 /// # Errors
-/// See [`RepairError`]; nothing was changed then.
+/// See [`RepairError`]; nothing was changed then, unless it says otherwise.
 pub async fn mark(
     project: &Project,
     options: &ConnectOptions,
@@ -104,7 +125,9 @@ pub async fn mark(
     mark: Mark,
 ) -> Result<(), RepairError> {
     let (_, migration) = select::find(project, version)?;
-    let mut session = inspect::connect(options, None).await?;
+    let id = session_id(asked);
+    let mut session =
+        Session::connect(options, &own_startup(&id, None)).await.map_err(ApplyError::Connect)?;
     let found = schema::look(&mut session).await?;
     pooler::refuse(&found, &mut session, options, "repair").await?;
     // A runner at work may be just about to settle it itself.
@@ -118,9 +141,40 @@ pub async fn mark(
         Mark::Done => units::mark_done(&project.name, &asked.run, &migration.id, unit),
         Mark::NotDone => units::forget(&project.name, &migration.id, unit),
     };
-    session.execute(&format!("BEGIN; SET LOCAL synchronous_commit = on; {change}; COMMIT")).await?;
+    match session.execute(&format!("BEGIN; SET LOCAL synchronous_commit = on; {change}; COMMIT")).await {
+        Ok(_) => {}
+        Err(lost @ Failure::Lost(_)) => was_settled(project, migration, options, asked, (&id, lost)).await?,
+        Err(failure) => return Err(failure.into()),
+    }
     session.close().await;
     Ok(())
+}
+
+/// What the session that settles is known by, in place of a run's id: it belongs to no run.
+fn session_id(asked: &Open) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("repair-{}-{}-{number}", asked.run, std::process::id())
+}
+
+/// The connection was lost before it was said that it is recorded: the history is asked.
+async fn was_settled(
+    project: &Project,
+    migration: &Migration,
+    options: &ConnectOptions,
+    asked: &Open,
+    (id, lost): (&str, Failure),
+) -> Result<(), RepairError> {
+    let Some(mut session) = unheard::look_again(options, id).await else {
+        return Err(RepairError::Unheard(lost));
+    };
+    let now = open(project, migration, &mut session).await;
+    session.close().await;
+    match now {
+        Ok(now) if now == *asked => Err(RepairError::Failed(lost)),
+        Ok(_) | Err(RepairError::NothingOpen { .. }) => Ok(()),
+        Err(_) => Err(RepairError::Unheard(lost)),
+    }
 }
 
 async fn open(project: &Project, migration: &Migration, session: &mut Session) -> Result<Open, RepairError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::schema::Found;
 use crate::migration::MigrationId;
 use crate::plan::Plan;
 
@@ -332,6 +333,41 @@ pub struct Run {
     pub plan: Plan,
     /// Events, in order.
     pub events: Vec<RunEvent>,
+}
+
+/// Who begins a run, when, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runner {
+    /// See [`Run::id`].
+    pub id: String,
+    /// See [`Run::operator`].
+    pub operator: String,
+    /// See [`Run::tool`].
+    pub tool: String,
+    /// See [`Run::started_micros`].
+    pub started_micros: i64,
+}
+
+impl Run {
+    /// A run as it begins, one migration after the other: nothing has happened yet.
+    pub fn begun_by(runner: Runner, project: &str, found: &Found, plan: Plan) -> Self {
+        let Runner { id, operator, tool, started_micros } = runner;
+        Self {
+            format_version: FORMAT_VERSION,
+            id,
+            project: project.to_owned(),
+            tool,
+            role: found.role.clone(),
+            operator,
+            started_micros,
+            jobs: one(),
+            server_version: found.server_version.clone(),
+            database: found.database.clone(),
+            outcome: None,
+            plan,
+            events: Vec::new(),
+        }
+    }
 }
 
 fn one() -> u32 {

@@ -9,7 +9,9 @@ use crate::blocking::{administer, block_on, query, unique};
 use crate::role::Role;
 use crate::run::{TestServer, server};
 
-/// A database on the shared server, dropped at the end of the test.
+/// A database on the shared server, dropped at the end of the test. DROP DATABASE waits for every login that is under way
+/// on the server: where several futures share a thread, it is dropped when all of them are done, or it may wait, and keep
+/// the thread, for a login that one of them has begun.
 #[derive(Debug)]
 pub struct Database {
     name: String,

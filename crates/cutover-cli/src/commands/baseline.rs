@@ -3,9 +3,10 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use cutover::SystemClock;
-use cutover::baseline::{self, Request};
+use cutover::baseline::{self, Outlook, Request};
 use cutover::hazard::BASELINE_MISSING;
 use cutover::report::format::count;
+use cutover::text::{complaints, visible};
 
 use crate::app::{App, overrides};
 use crate::args::VarArgs;
@@ -14,7 +15,7 @@ use crate::surroundings;
 
 /// Record migrations as applied without running them, for a database that has their effects already
 ///
-/// What they create is looked for in the database first. Everything behind the version stays pending.
+/// What they create is looked for in the database first, then it is asked. Everything behind the version stays pending.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,30 +34,58 @@ pub(crate) struct Arguments {
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     app.not_in_a_sandbox("baseline", "")?;
     let project = app.project(&overrides(&arguments.vars))?;
+    let clock = SystemClock::new();
+    let request = Request {
+        to: &arguments.version,
+        allow: &arguments.allow,
+        operator: surroundings::operator(&app.environment),
+        tool: concat!("cutover ", env!("CARGO_PKG_VERSION")).to_owned(),
+        clock: &clock,
+    };
     let recorded = app.block_on(async |signals| {
-        let target = app.target(&project).await?;
-        app.confirm(&format!(
-            "Record everything up to {} as applied without running it?",
-            arguments.version
-        ))?;
-        let clock = SystemClock::new();
-        let request = Request {
-            to: &arguments.version,
-            allow: &arguments.allow,
-            operator: surroundings::operator(&app.environment),
-            tool: concat!("cutover ", env!("CARGO_PKG_VERSION")).to_owned(),
-            clock: &clock,
+        let looking = async {
+            let target = app.target(&project).await?;
+            let outlook = baseline::look(&project, &target.options, &request).await?;
+            Ok((target, outlook))
         };
-        signals.or_end(async { Ok(baseline::baseline(&project, &target.options, &request).await?) }).await
+        let (target, outlook) = signals.or_end(Box::pin(looking)).await?;
+        if outlook.recorded.is_empty() {
+            return Ok(0);
+        }
+        for missing in &outlook.missing {
+            app.output.warn(&visible(missing));
+        }
+        app.confirm(&question(&outlook, &arguments.version))?;
+        let recording =
+            async { Ok(baseline::record(&project, &target.options, &request, &outlook).await?.len()) };
+        signals.or_end(Box::pin(recording)).await
     })?;
-    let words = match recorded.as_slice() {
-        [] => format!("nothing to record: everything up to {} is applied", arguments.version),
+    let words = match recorded {
+        0 => format!("nothing to record: everything up to {} is applied", arguments.version),
         recorded => format!(
             "recorded as applied, and not run: {}, up to {}",
-            count(recorded.len(), "migration", "migrations"),
+            count(recorded, "migration", "migrations"),
             arguments.version
         ),
     };
     app.output.say(&words);
     Ok(Exit::Done)
+}
+
+/// What is asked: which migrations, where, and what is there already.
+fn question(outlook: &Outlook, version: &str) -> String {
+    let paths: Vec<String> = outlook.recorded.iter().map(|path| format!("  {}", visible(path))).collect();
+    let applied = match outlook.applied {
+        0 => String::new(),
+        applied => format!(" ({} up to there {} applied)", applied, if applied == 1 { "is" } else { "are" }),
+    };
+    let (all, them) = match outlook.recorded.len() {
+        1 => ("this migration".to_owned(), "it"),
+        several => (format!("these {several} migrations"), "them"),
+    };
+    format!(
+        "in database {}, up to {version}{applied}:\n{}\nRecord {all} as applied without running {them}?",
+        visible(&outlook.database),
+        complaints(&paths, "\n"),
+    )
 }

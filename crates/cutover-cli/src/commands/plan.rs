@@ -17,7 +17,7 @@ use cutover::plan::select::Selection;
 use cutover::project::{Draft, Project};
 use cutover::report::format::count;
 use cutover::report::text::{plan_lines, precondition_lines};
-use cutover::run::{self, Run};
+use cutover::run::{Run, Runner};
 use cutover::text::complaints;
 use cutover::verify::{self, Precondition};
 use cutover::{Clock, SystemClock};
@@ -118,21 +118,13 @@ fn write_sql(app: &App, file: &Path, project: &Project, inspection: &Inspection)
         return Err(CliError::usage("there is no database to look at"));
     };
     let clock = SystemClock::new();
-    let run = Run {
-        jobs: 1,
-        format_version: run::FORMAT_VERSION,
+    let runner = Runner {
         id: run_id(&clock),
-        project: project.name.clone(),
-        tool: format!("cutover {} (script for psql)", env!("CARGO_PKG_VERSION")),
-        role: found.role.clone(),
         operator: String::new(),
+        tool: format!("cutover {} (script for psql)", env!("CARGO_PKG_VERSION")),
         started_micros: clock.now_micros(),
-        server_version: found.server_version.clone(),
-        database: found.database.clone(),
-        outcome: None,
-        plan: inspection.built.plan.clone(),
-        events: Vec::new(),
     };
+    let run = Run::begun_by(runner, &project.name, found, inspection.built.plan.clone());
     let mut text = Vec::new();
     handover::write(project, &inspection.built, found.version, &run, &mut text)
         .map_err(|error| CliError::new(Exit::No, error.to_string()))?;

@@ -303,7 +303,7 @@ pub struct ConnectOptions {
     pub application_name: Option<String>,
     /// `options`: command-line options for the backend, e.g. `-c geqo=off`.
     pub options: Option<String>,
-    /// `connect_timeout` for each address; `None` waits for ever.
+    /// `connect_timeout` for each address; `None`: see [`Startup::silence`](crate::session::Startup::silence).
     pub connect_timeout: Option<Duration>,
     /// TCP keepalives.
     pub keepalives: Keepalives,

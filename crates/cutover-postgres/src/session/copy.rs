@@ -1,7 +1,7 @@
 //! COPY: data into a table and out of it, with bounded memory in both directions.
 
 use std::any::Any;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -48,7 +48,10 @@ impl Session {
             }
         };
         // tokio-postgres calls the server's request for data unexpected; the wire knows better.
-        let first = sent.answers.next().await;
+        let first = match self.ear().hear(pin!(sent.answers.next())).await {
+            Ok(first) => first,
+            Err(why) => return Err(self.give_up(why)),
+        };
         let waiting = lock(&self.recorder).state().copy_active;
         if matches!(first, Some(Err(_))) && waiting {
             return Ok(CopyIn { session: self, sent: Some(sent), source: Some(sender) });
@@ -81,7 +84,11 @@ impl Session {
     /// # Errors
     /// As the server says; [`Failure::Invalid`] when the statement is not such a COPY.
     pub async fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>, Failure> {
-        match self.client.copy_out(sql).await {
+        let answer = match self.ear().hear(pin!(self.client.copy_out(sql))).await {
+            Ok(answer) => answer,
+            Err(why) => return Err(self.give_up(why)),
+        };
+        match answer {
             Ok(stream) => Ok(CopyOut { session: self, stream: Box::pin(stream) }),
             Err(error) => {
                 self.settled().await;
@@ -176,7 +183,11 @@ impl CopyOut<'_> {
     /// # Errors
     /// As the server says.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        match self.stream.next().await {
+        let answer = match self.session.ear().hear(pin!(self.stream.next())).await {
+            Ok(answer) => answer,
+            Err(why) => return Err(self.session.give_up(why)),
+        };
+        match answer {
             None => Ok(None),
             Some(Ok(data)) => Ok(Some(data)),
             Some(Err(error)) => {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_postgres::config::{self, Config};
 
 use super::problem::{Problem, combine, goes_on, login_problem, summary};
+use super::silence::Lookout;
 use super::socket::{Address, Endpoint, Opened, Wish};
 use super::{Session, Startup, TransactionStatus};
 use crate::connect::{
@@ -64,6 +65,8 @@ struct Plan<'a> {
     options: &'a ConnectOptions,
     config: Config,
     tls: Option<TlsClient>,
+    /// See [`Startup::silence`].
+    silence: Option<Duration>,
 }
 
 impl<'a> Plan<'a> {
@@ -91,7 +94,7 @@ impl<'a> Plan<'a> {
                 }))
             })?)
         };
-        Ok(Self { options, config: config(options, startup)?, tls })
+        Ok(Self { options, config: config(options, startup)?, tls, silence: startup.silence })
     }
 
     async fn try_all(&self) -> Result<Session, ConnectError> {
@@ -159,7 +162,7 @@ impl<'a> Plan<'a> {
     }
 
     async fn limited<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-        match self.options.connect_timeout {
+        match self.options.connect_timeout.or(self.silence) {
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or(Err(Problem::Timeout(limit))),
             None => work.await,
         }
@@ -190,7 +193,10 @@ impl<'a> Plan<'a> {
             Ok(Some(session))
         };
         match self.limited(work).await {
-            Ok(Some(session)) => Ok(session),
+            Ok(Some(mut session)) => {
+                session.lookout = self.lookout(host, &endpoint.address);
+                Ok(session)
+            }
             Ok(None) => Err(ConnectError::WrongServer(Box::new(Attempt {
                 target: self.target(host),
                 happened: format!(
@@ -201,6 +207,20 @@ impl<'a> Plan<'a> {
             }))),
             Err(problem) => Err(problem.into_error(self.target(host))),
         }
+    }
+
+    /// Who looks where this server says nothing: another session there, and on no other server of the list.
+    fn lookout(&self, host: &Host, address: &Address) -> Option<Arc<Lookout>> {
+        let silence = self.silence?;
+        let mut host = host.clone();
+        if let (HostAddress::Tcp { address: wanted, .. }, Address::Tcp(there)) = (&mut host.address, address)
+        {
+            *wanted = Some(there.ip());
+        }
+        let mut options = self.options.clone();
+        options.hosts = vec![host];
+        options.target_session_attrs = TargetSessionAttrs::Any;
+        Some(Arc::new(Lookout::new(options, silence)))
     }
 
     /// The tries of one sslmode, in libpq's order.
@@ -301,7 +321,15 @@ async fn establish(endpoint: &Arc<Endpoint>, config: &Config, wish: Wish) -> Res
         // Only now: whoever waits for an answer learns of the end by this, and then asks why.
         drop(connection);
     });
-    Ok(Session { client, recorder, driver, simple_sent: 0, endpoint: Arc::clone(endpoint), encrypted })
+    Ok(Session {
+        client,
+        recorder,
+        driver,
+        simple_sent: 0,
+        endpoint: Arc::clone(endpoint),
+        encrypted,
+        lookout: None,
+    })
 }
 
 async fn suits(session: &mut Session, wanted: TargetSessionAttrs) -> bool {

@@ -1,6 +1,6 @@
 //! Simple queries: several sent in one flush, answered in order, each outcome read from the wire.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use futures_util::StreamExt;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
@@ -91,13 +91,19 @@ impl Session {
     /// Reads all answers to a query, up to the server being ready again or the connection being over.
     pub(super) async fn outcome(&mut self, mut sent: Sent, keep: usize) -> StatementOutcome {
         let mut done = Done::default();
-        while let Some(answer) = sent.answers.next().await {
-            match answer {
-                Ok(message) => take_message(&mut done, message, keep),
-                Err(error) if error.is_closed() => break,
-                // The server's errors are read from the wire; the rest is COPY, which tokio-postgres does not expect.
-                Err(_) => {}
+        let answers = pin!(async {
+            while let Some(answer) = sent.answers.next().await {
+                match answer {
+                    Ok(message) => take_message(&mut done, message, keep),
+                    Err(error) if error.is_closed() => break,
+                    // The server's errors are read from the wire; the rest is COPY, which tokio-postgres does not expect.
+                    Err(_) => {}
+                }
             }
+        });
+        if let Err(why) = self.ear().hear(answers).await {
+            let failure = self.give_up(why);
+            return self.without_answer(failure);
         }
         let cycle = lock(&self.recorder).state().take(sent.number);
         match cycle {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use super::frames::Frames;
 use super::sieve::{CopySink, Sieve};
@@ -67,6 +68,8 @@ pub(crate) struct Recorder {
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts about one connection, not a state")]
 pub(crate) struct State {
+    /// When bytes last came or went.
+    pub(crate) moved: Option<Instant>,
     requests: VecDeque<Request>,
     simple_sent: u64,
     cycle: Cycle,
@@ -93,6 +96,8 @@ pub(crate) struct State {
     pub(crate) sink_done: Option<(u64, Box<dyn CopySink>)>,
     /// The server has said that it ends the session: nothing but the end of the connection follows.
     pub(crate) dismissed: bool,
+    /// The server said nothing for so long that the connection was given up.
+    pub(crate) silent: bool,
     /// Why the connection ended, once it has.
     pub(crate) lost: Option<String>,
     /// Wakes whoever waits for [`State::is_settled`].
@@ -149,8 +154,14 @@ impl Recorder {
         self.to_server.at_boundary()
     }
 
+    /// Bytes came or went.
+    pub(super) fn moved(&mut self) {
+        self.state.moved = Some(Instant::now());
+    }
+
     /// Bytes that came from the server.
     pub(super) fn received(&mut self, bytes: &[u8]) {
+        self.moved();
         self.from_server.feed(bytes, wanted_from_server, |tag, body| {
             self.state.received(tag, body);
         });
@@ -158,6 +169,7 @@ impl Recorder {
 
     /// Bytes that went to the server.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
+        self.moved();
         if self.listening {
             self.to_server.feed(bytes, |_| 0, |tag, _| self.state.sent(tag));
         }

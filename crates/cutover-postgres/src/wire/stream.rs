@@ -178,6 +178,7 @@ impl Wire {
     /// Parts the data of the COPY from what goes through, answer by answer.
     fn sift(&mut self, mut bytes: &[u8]) {
         let mut recorder = lock(&self.recorder);
+        recorder.moved();
         while !bytes.is_empty() {
             if self.sieve.is_none() {
                 self.sieve = recorder.begin_sieve();
@@ -214,6 +215,7 @@ impl Wire {
             } else {
                 self.pending_data.advance(written);
             }
+            lock(&self.recorder).moved();
         }
         Poll::Ready(Ok(()))
     }

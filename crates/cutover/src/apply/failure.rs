@@ -32,11 +32,14 @@ pub(super) struct StepFailure {
     pub(super) lost: Option<bool>,
     /// The migration (by its place in the project) that was sent behind this one when the connection was lost.
     pub(super) behind: Option<usize>,
+    /// Process of the session that was lost because the server said nothing: it may not know, and keep its transaction open.
+    pub(super) silent: Option<i32>,
 }
 
 impl StepFailure {
     fn new(outcome: Outcome, message: String, state: String) -> Self {
-        Self { outcome, message, code: None, state, parts: PartsDone::default(), lost: None, behind: None }
+        let parts = PartsDone::default();
+        Self { outcome, message, code: None, state, parts, lost: None, behind: None, silent: None }
     }
 
     /// The same, with what is applied all the same.

@@ -50,6 +50,18 @@ pub(super) async fn run(
     steps: &[Step<'_>],
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<Outcome, (usize, StepFailure)> {
+    run_all(work, steps, tools).await.map_err(|(index, failure)| {
+        let session = &tools.worker.session;
+        let silent = session.fell_silent().then(|| session.backend_pid());
+        (index, StepFailure { silent, ..failure })
+    })
+}
+
+async fn run_all(
+    work: &Work<'_>,
+    steps: &[Step<'_>],
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<Outcome, (usize, StepFailure)> {
     let checked = |index: usize| work.has_preconditions(index);
     let mut rest = steps;
     while let Some((first, others)) = rest.split_first() {

@@ -8,7 +8,7 @@ use cutover_postgres::sqlstate;
 use tokio::time::Instant;
 
 use super::failure::StepFailure;
-use super::own_startup;
+use super::{application_name, own_startup};
 use crate::history::records::{self, History};
 use crate::migration::{Migration, MigrationId};
 use crate::project::Project;
@@ -35,6 +35,7 @@ pub(super) async fn learn(
     let startup = own_startup(run, wait);
     let connecting = tokio::time::timeout(PATIENCE * 2, Session::connect(options, &startup)).await;
     let Ok(Ok(mut session)) = connecting else { return };
+    end_silent(&mut session, failure.silent, run).await;
     if fate(&mut session, token).await != Fate::Unknown
         && let Ok(history) = records::read(&mut session, &project.name).await
     {
@@ -60,6 +61,16 @@ pub(super) async fn learn(
         };
     }
     session.close().await;
+}
+
+/// Ends the lost session where the server knows nothing of its loss: it would keep its transaction open, and what was on
+/// its way could still arrive. One that is at work is left to it.
+async fn end_silent(session: &mut Session, process: Option<i32>, run: &str) {
+    let Some(process) = process else { return };
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE pid = $1 AND application_name = $2 AND state LIKE 'idle%'";
+    let ended = session.query(end, &[&process, &application_name(run)]).await;
+    tracing::debug!(?ended, process, "the session that fell silent");
 }
 
 /// What the history says of the migration at hand.

@@ -44,7 +44,7 @@ use self::beside::Lanes;
 use self::error::Phase;
 use self::failure::StepFailure;
 use self::in_order::Work;
-use self::monitor::{Monitor, STORE_LIMIT};
+use self::monitor::Monitor;
 use self::recorder::Recorder;
 use self::refusals::Refusals;
 use self::step::Tools;
@@ -60,9 +60,9 @@ use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::file::PlanFile;
 use crate::plan::select::Selection;
-use crate::plan::{Plan, StepState, Target};
+use crate::plan::{Plan, StepState};
 use crate::project::Project;
-use crate::run::{EventKind, EventSink, FORMAT_VERSION, Outcome, Run};
+use crate::run::{EventKind, EventSink, Outcome, Run, Runner};
 use crate::secrets::Secrets;
 use crate::stop::Stop;
 
@@ -138,11 +138,12 @@ pub fn run_id(clock: &dyn Clock) -> String {
 }
 
 /// Settings of the sessions that only carry our own statements.
-fn own_startup(run: &str, wait: Option<Duration>) -> Startup {
+pub(crate) fn own_startup(run: &str, wait: Option<Duration>) -> Startup {
     Startup {
         application_name: application_name(run),
         settings: vec![("search_path".into(), schema::SEARCH_PATH.into())],
         wait,
+        ..Startup::default()
     }
 }
 
@@ -183,21 +184,9 @@ async fn apply_to_its_end(
     // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is done before they are.
     let open_runs = found.version.is_some() && journal::has_open_runs(&mut session, &project.name).await?;
     let (mut built, refusals) = first_plan(project, &found, open_runs, request, &mut session).await?;
-    let mut run = Run {
-        format_version: FORMAT_VERSION,
-        id: id.clone(),
-        project: project.name.clone(),
-        tool,
-        role: found.role.clone(),
-        operator: operator.clone(),
-        started_micros,
-        jobs: u32::try_from(request.jobs.max(1)).unwrap_or(u32::MAX),
-        server_version: found.server_version.clone(),
-        database: found.database.clone(),
-        outcome: None,
-        plan: built.plan.clone(),
-        events: Vec::new(),
-    };
+    let runner = Runner { id: id.clone(), operator: operator.clone(), tool, started_micros };
+    let mut run = Run::begun_by(runner, &project.name, &found, built.plan.clone());
+    run.jobs = u32::try_from(request.jobs.max(1)).unwrap_or(u32::MAX);
     if !has_work(project, &built, request) && !open_runs {
         refusals.into_result()?;
         return Ok(nothing_to_do(run, recorder));
@@ -395,16 +384,11 @@ async fn read_and_plan(
     let (history, renumbered, changed) =
         preflight::agreed_history(project, history, found.version.is_some(), &request.allow, monitor).await?;
     refusals.note(changed);
-    let target = Target {
-        system_identifier: found.system_identifier.clone(),
-        database: found.database.clone(),
-        server_version_num: found.server_version_num,
-    };
     let known = inspect::known(project, &history, monitor).await?;
     // A plan that is to be applied describes all migrations, also where nothing is to be done any more.
     let read = if request.plan.is_some() { Read::Pending } else { Read::Work };
     let (built, refused) =
-        build::build_leniently(project, history, &request.selection, Some(target), read, known)?;
+        build::build_leniently(project, history, &request.selection, Some(found.target()), read, known)?;
     let built = built.renumbering(renumbered).guarding(found);
     refusals.note_plan(&built, refused, request);
     refusals.note(still_holds(project, &built, request, monitor).await?);
@@ -467,17 +451,14 @@ async fn begin(
     Ok(())
 }
 
-/// As [`store`], before the first step: a session that does not answer is given up.
+/// As [`store`], on the session that the monitor has.
 async fn store_early(
     monitor: &mut Monitor,
     record: &str,
     recorder: &mut Recorder<'_>,
 ) -> Result<(), Failure> {
     let Some(session) = monitor.session() else { return Err(Failure::Lost("it ended again".to_owned())) };
-    match tokio::time::timeout(STORE_LIMIT, store(session, record, recorder)).await {
-        Ok(stored) => stored,
-        Err(_) => Err(monitor.give_up(STORE_LIMIT)),
-    }
+    store(session, record, recorder).await
 }
 
 /// Writes a record and all events so far, durably. Everything the worker committed before is durable with it.
@@ -521,63 +502,63 @@ async fn run_steps(
     work: &Work<'_>,
     lanes: Lanes<'_, '_>,
     tasks: Option<Vec<beside::Task>>,
-) -> (Vec<Worker>, Result<Outcome, Vec<(usize, StepFailure)>>) {
+) -> (Vec<Worker>, Result<Outcome, Failures>) {
     let Some(tasks) = tasks else {
         let Lanes { mut workers, monitor, stop, recorder } = lanes;
         let mut watch = Watch::new(monitor, stop, recorder.secrets().clone());
         let worker = &mut workers[0];
         let mut tools = Tools { worker, watch: &mut watch, recorder, crash: work.crash };
         let ended = in_order::run(work, &in_order::steps(work), &mut tools).await;
-        return (workers, ended.map_err(|failed| vec![failed]));
+        return (workers, ended.map_err(|failed| Failures { untold: vec![failed], ..Failures::default() }));
     };
     beside::run(work, lanes, tasks).await
 }
 
+/// Steps that failed.
+#[derive(Default)]
+struct Failures {
+    /// How the run ends because of those that were told.
+    told: Vec<Outcome>,
+    /// The others, by their place in the project. Those that a lost connection ended are told last: what became of them is
+    /// known when nothing runs any more.
+    untold: Vec<(usize, StepFailure)>,
+}
+
 /// How the run ended; tells of the steps that failed. Several do where several ran side by side: what weighs most counts.
 async fn outcome_of(
-    ended: Result<Outcome, Vec<(usize, StepFailure)>>,
+    ended: Result<Outcome, Failures>,
     work: &Work<'_>,
     run: (&str, i64),
     request: &Request,
     recorder: &mut Recorder<'_>,
 ) -> Outcome {
-    let mut failures = match ended {
+    let Failures { mut told, mut untold } = match ended {
         Ok(outcome) => return outcome,
         Err(failures) => failures,
     };
-    failures.sort_by_key(|(index, _)| *index);
-    let weight = |outcome: Outcome| match outcome {
+    untold.sort_by_key(|(index, _)| *index);
+    for (index, mut failure) in untold {
+        let migration = &work.project.migrations[index];
+        if failure.lost.is_some() {
+            let finished = recorder.finished();
+            let (options, wait) = (work.options, request.wait);
+            lost::learn(work.project, migration, &mut failure, options, run, wait, &finished).await;
+        }
+        told.push(tell_failure(migration, failure, recorder));
+    }
+    let weight = |outcome: &Outcome| match outcome {
         Outcome::NeedsDecision => 4,
         Outcome::ConnectionLost => 3,
         Outcome::FailedClean => 2,
         Outcome::LockNotObtained => 1,
         _ => 0,
     };
-    let mut worst = Outcome::Interrupted;
-    for (index, failure) in failures {
-        let migration = &work.project.migrations[index];
-        let outcome = fail(work.project, migration, failure, work.options, run, request, recorder).await;
-        if weight(outcome) > weight(worst) {
-            worst = outcome;
-        }
-    }
-    worst
+    // Of those that weigh the same, any.
+    told.into_iter().max_by_key(weight).unwrap_or(Outcome::Interrupted)
 }
 
-/// Tells of a step that failed, after learning what a lost connection left behind.
-async fn fail(
-    project: &Project,
-    migration: &Migration,
-    mut failure: StepFailure,
-    options: &ConnectOptions,
-    run: (&str, i64),
-    request: &Request,
-    recorder: &mut Recorder<'_>,
-) -> Outcome {
-    if failure.lost.is_some() {
-        let finished = recorder.finished();
-        lost::learn(project, migration, &mut failure, options, run, request.wait, &finished).await;
-    }
+/// Tells of a step that failed, and says how the run ends because of it.
+fn tell_failure(migration: &Migration, failure: StepFailure, recorder: &mut Recorder<'_>) -> Outcome {
     recorder.step_failed();
     recorder.tell(EventKind::StepFailed {
         migration: migration.id.clone(),

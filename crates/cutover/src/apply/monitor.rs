@@ -14,11 +14,9 @@ use super::{application_name, own_startup};
 use crate::history::lock::{self, Regained};
 use crate::run::EventKind;
 
-/// A session that does not answer within this time counts as lost: 5 s. What it is asked takes milliseconds.
-pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// The same where it writes the journal before the first step: 15 s. It waits for the disk then, and perhaps for a
-/// standby; but a network that swallows everything must not hold up a run for good, and nothing is applied yet.
-pub(super) const STORE_LIMIT: Duration = Duration::from_secs(15);
+/// A session that does not answer within this time counts as lost: 5 s. What it is asked takes milliseconds. What it writes
+/// may wait for the disk or a standby, and is waited for as any answer: see [`Startup::silence`](cutover_postgres::session::Startup).
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How long to try to connect again.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait for a holder of the lock that may be the old session, or somebody who needs it for a moment.
@@ -211,16 +209,10 @@ impl Monitor {
                 None
             }
             Err(_) => {
-                self.lose(silent(ANSWER_LIMIT));
+                self.lose(silent());
                 None
             }
         }
-    }
-
-    /// Gives up the session, which did not answer within this time.
-    pub(super) fn give_up(&mut self, limit: Duration) -> Failure {
-        self.lose(silent(limit));
-        Failure::Lost(self.lost.clone())
     }
 
     async fn ping(&mut self) {
@@ -229,7 +221,7 @@ impl Monitor {
         match tokio::time::timeout(ANSWER_LIMIT, session.query("SELECT 1", &[])).await {
             Ok(Err(Failure::Lost(why))) => self.lose(why),
             Ok(_) => {}
-            Err(_) => self.lose(silent(ANSWER_LIMIT)),
+            Err(_) => self.lose(silent()),
         }
     }
 
@@ -283,6 +275,6 @@ impl Monitor {
     }
 }
 
-fn silent(limit: Duration) -> String {
-    format!("it did not answer within {} s", limit.as_secs())
+fn silent() -> String {
+    format!("it did not answer within {} s", ANSWER_LIMIT.as_secs())
 }

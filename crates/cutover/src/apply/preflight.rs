@@ -118,7 +118,8 @@ pub(super) async fn workers(
         // Since 14, and not on every platform: tried on the monitor, where it does no harm.
         checks_connection: monitor.execute("SET client_connection_check_interval = 2000").await.is_ok(),
     };
-    let startup = Startup { application_name: application_name(run), settings: terms.settings(), wait: None };
+    let startup =
+        Startup { application_name: application_name(run), settings: terms.settings(), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
     let triggers =
         session.query("SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1", &[]).await?;

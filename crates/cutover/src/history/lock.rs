@@ -19,25 +19,6 @@ pub const LOCK_KEY: i64 = 0x6375_746f_7665_7201;
 /// While one wait goes on it is told of again after this time: a minute, so that a log shows that the run is alive.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
-/// What is asked takes milliseconds, and what is written may wait for the disk or a standby; after this time the network
-/// has swallowed it: 15 s.
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);
-
-/// Waits for an answer as long as one can be expected.
-///
-/// # Errors
-/// [`Failure::Lost`] where none comes.
-pub(super) async fn answered<T, E: From<Failure>>(
-    answer: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    if let Ok(answer) = tokio::time::timeout(ANSWER_LIMIT, answer).await {
-        answer
-    } else {
-        let limit = ANSWER_LIMIT.as_secs();
-        Err(Failure::Lost(format!("the server did not answer within {limit} s")).into())
-    }
-}
-
 /// Whom a run was told to wait for already. Everybody is named once; then whoever is in the way once a minute.
 #[derive(Debug, Default)]
 struct Told {
@@ -100,10 +81,10 @@ pub async fn acquire(
     let mut jitter = Jitter::seeded(u64::from(session.backend_pid().unsigned_abs()));
     let (mut last, mut told) = (String::new(), Told::default());
     loop {
-        if answered(try_lock(session)).await? {
+        if try_lock(session).await? {
             return Ok(());
         }
-        let current = answered(holder(session)).await?;
+        let current = holder(session).await?;
         if !current.is_empty() {
             if told.is_news(&current, tokio::time::Instant::now()) {
                 on_wait(&current);
@@ -169,6 +150,31 @@ pub async fn regain(
     }
 }
 
+/// Ends other sessions of this `application` in this database: the connection to them was lost, and the server may not know.
+/// Says whether none is left: then what they had under way is decided.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn end_own(
+    session: &mut Session,
+    application: &str,
+    wait: Duration,
+) -> Result<bool, HistoryError> {
+    let start = tokio::time::Instant::now();
+    let mut jitter = Jitter::seeded(u64::from(session.backend_pid().unsigned_abs()));
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()";
+    loop {
+        if session.query(end, &[&application]).await?.is_empty() {
+            return Ok(true);
+        }
+        if start.elapsed() >= wait {
+            return Ok(false);
+        }
+        tokio::time::sleep(jitter.around(Duration::from_millis(20))).await;
+    }
+}
+
 /// Takes the next fencing token. Waits (polling) for a transaction that an earlier runner may have left behind: once
 /// this returns, that transaction has committed or is gone for good.
 ///
@@ -192,7 +198,7 @@ pub async fn take_token(
     );
     let mut told = Told::default();
     loop {
-        match answered(session.execute(&update)).await {
+        match session.execute(&update).await {
             Ok(done) => {
                 let token = done.rows.first().and_then(|row| row.first().cloned().flatten());
                 return token.and_then(|text| text.parse().ok()).ok_or_else(|| {
@@ -200,8 +206,8 @@ pub async fn take_token(
                 });
             }
             Err(Failure::Server(message)) if message.code == sqlstate::LOCK_NOT_AVAILABLE => {
-                answered(session.execute("ROLLBACK")).await?;
-                let (pids, who) = answered(previous_transaction(session)).await?;
+                session.execute("ROLLBACK").await?;
+                let (pids, who) = previous_transaction(session).await?;
                 if told.is_news(&pids, tokio::time::Instant::now()) {
                     on_wait(&who);
                 }
@@ -214,7 +220,7 @@ pub async fn take_token(
             }
             Err(failure @ Failure::Lost(_)) => return Err(failure.into()),
             Err(failure) => {
-                let _ = answered(session.execute("ROLLBACK")).await;
+                let _ = session.execute("ROLLBACK").await;
                 return Err(failure.into());
             }
         }

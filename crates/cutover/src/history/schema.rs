@@ -5,7 +5,7 @@
 use cutover_postgres::session::{Failure, Session};
 
 use super::HistoryError;
-use super::lock::answered;
+use crate::plan::Target;
 
 /// The schema that holds our tables and nothing else.
 pub const SCHEMA: &str = "cutover";
@@ -45,6 +45,17 @@ pub struct Found {
     pub system_identifier: String,
     /// The process that answered is not the one that let the session in: a connection pooler is in between.
     pub pooled: bool,
+}
+
+impl Found {
+    /// What a plan made here is for.
+    pub fn target(&self) -> Target {
+        Target {
+            system_identifier: self.system_identifier.clone(),
+            database: self.database.clone(),
+            server_version_num: self.server_version_num,
+        }
+    }
 }
 
 /// The search path that every session for our own statements begins with.
@@ -164,12 +175,12 @@ pub async fn create_or_upgrade(session: &mut Session, from: Option<i32>) -> Resu
     );
     script.extend(upgrade_from(Some(from)));
     script.push_str("\nCOMMIT");
-    match answered(session.execute(&script)).await {
+    match session.execute(&script).await {
         Ok(_) => Ok(()),
         Err(failure @ Failure::Lost(_)) => Err(failure.into()),
         Err(failure) => {
             // The batch stops at the first error and leaves the transaction open in its failed state.
-            let _ = answered(session.execute("ROLLBACK")).await;
+            let _ = session.execute("ROLLBACK").await;
             Err(failure.into())
         }
     }

@@ -54,6 +54,9 @@ fn head(out: &mut String, digest: &Digest<'_>) {
     put!(out, "| Started | {} |", utc(run.started_micros));
     let open = if run.outcome.is_none() { " until the last event" } else { "" };
     put!(out, "| Duration | {}{open} |", digest.took_in_words());
+    if let Some(most) = digest.side_by_side() {
+        put!(out, "| Side by side | {most} migrations |");
+    }
     put!(out, "| Run | {} |", code(&run.id));
     put!(out, "| Tool | {} |", prose(&run.tool));
     if let Some(target) = &run.plan.target {

@@ -99,6 +99,20 @@ fn text_of_every_outcome() {
     expect_file!["testdata/hostile.txt"].assert_eq(&printed(&fixture::hostile(), at(100)));
 }
 
+#[test]
+fn how_many_migrations_were_worked_on_at_once_is_shown_where_it_is_more_than_one() {
+    let mut run = fixture::eventful();
+    let said = |run: &Run| [super::markdown(run), super::html(run), summary(run, TextStyle::PLAIN)];
+    assert!(said(&run).iter().all(|text| !text.to_lowercase().contains("side by side")));
+    run.jobs = 4;
+    let [markdown, html, text] = said(&run);
+    assert!(markdown.contains("\n| Side by side | up to 4 migrations |\n"), "{markdown}");
+    assert!(html.contains("<dt>Side by side</dt><dd>up to 4 migrations</dd>"), "{html}");
+    assert!(text.lines().next().unwrap().contains(", up to 4 side by side: "), "{text}");
+    run.outcome = Some(Outcome::NothingToDo);
+    assert!(!summary(&run, TextStyle::PLAIN).contains("side by side"));
+}
+
 /// Runs of text that would act if they were not escaped.
 #[test]
 fn no_form_lets_text_from_outside_act() {

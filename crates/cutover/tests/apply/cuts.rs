@@ -42,7 +42,7 @@ pub(crate) fn run_async<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// The messages of an undisturbed run, and what it leaves.
-fn learn() -> (Vec<Message>, String) {
+pub(crate) fn learn() -> (Vec<Message>, String) {
     learn_of(1)
 }
 

@@ -29,5 +29,6 @@ mod side_by_side;
 mod side_by_side_order;
 mod stopping;
 mod support;
+mod swallowed;
 mod together;
 mod undecided;

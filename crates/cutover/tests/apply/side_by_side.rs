@@ -104,6 +104,32 @@ async fn what_has_nothing_to_do_with_one_another_overlaps() {
     assert_eq!(stored, "3");
 }
 
+/// A failure is told, and in the journal, while the others go on.
+#[tokio::test]
+async fn a_failure_is_told_at_once() {
+    let database = two_tables();
+    let options = database.options();
+    let project = project(&[
+        ("V1__a.sql", "ALTER TABLE a ADD m int;"),
+        ("V2__c.sql", "CREATE TABLE c (n int);\nCREATE TABLE c (n int);"),
+    ]);
+    let mut holder = session(&options).await;
+    holder.execute("BEGIN; SELECT FROM a").await.unwrap();
+    let (run, ()) = apply_and(&project, &options, &jobs(2), async |mut told| {
+        hears(&mut told, &["waits 1", "failed 2"]).await;
+        let mut reader = session(&options).await;
+        let stored = "SELECT count(*) FROM cutover.event WHERE event->>'event' = 'step_failed'";
+        until(&mut reader, stored, "1").await;
+        assert_eq!(value(&mut reader, APPLIED).await, "");
+        holder.execute("COMMIT").await.unwrap();
+    })
+    .await;
+    assert_eq!(run.outcome, Some(Outcome::FailedClean));
+    assert_eq!(finished(&run), ["1"], "it ended as it would have");
+    let ends = "SELECT count(*) FROM cutover.event WHERE event->>'event' IN ('step_failed', 'step_started')";
+    assert_eq!(database.value(ends), "2", "each once");
+}
+
 #[tokio::test]
 async fn one_after_the_other_only_one_waits() {
     let database = two_tables();

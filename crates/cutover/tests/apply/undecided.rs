@@ -9,14 +9,14 @@ use crate::support::{APPLIED, apply, completes, failure, finished, project, sett
 
 /// Parts: an insert, something outside a transaction whose effect is not looked up, an insert that fails as long as
 /// `switch` holds a zero.
-fn unknowable() -> Project {
+pub(crate) fn unknowable() -> Project {
     let text = "INSERT INTO log VALUES (1);\n-- cutover: no-transaction\nDO $$ BEGIN INSERT INTO effects VALUES (2); END $$;\n\
                 INSERT INTO log SELECT 3 / n FROM switch;";
     project(&[("V1__a.sql", text)])
 }
 
 /// The database after a run that was killed while the second part ran.
-async fn killed_in_the_second_part() -> Database {
+pub(crate) async fn killed_in_the_second_part() -> Database {
     let database = database();
     database
         .run("CREATE TABLE log (n int); CREATE TABLE effects (n int); CREATE TABLE switch AS SELECT 0 AS n");

@@ -1,7 +1,7 @@
 //! Migrations side by side, each session with one after the other. What may overlap is decided by the `schedule`, from
 //! what the `tasks` say; a step is run as ever (`in_order`), with a recorder and a watch of its own.
 //!
-//! When one fails, nothing new begins, and what is running ends as it would have.
+//! When one fails, that is told at once, nothing new begins, and what is running ends as it would have.
 
 mod schedule;
 mod tasks;
@@ -23,6 +23,7 @@ use super::recorder::Recorder;
 use super::step::{Step, Tools};
 use super::watch::Watch;
 use super::worker::Worker;
+use super::{Failures, store, tell_failure};
 use crate::run::Outcome;
 use crate::stop::Stop;
 
@@ -52,12 +53,22 @@ pub(super) async fn tasks(work: &Work<'_>, own: &mut Session) -> Result<Vec<Task
     Ok(tasks::of(work, &in_order::steps(work), &server))
 }
 
-/// Runs the steps. Gives the sessions back, and every step that failed.
+/// How a batch ended.
+enum End {
+    /// All its steps are done, or the run is to stop.
+    Ended(Outcome),
+    /// A step failed, which was told; how the run ends because of it.
+    Told(Outcome),
+    /// The connection was lost during the step at this place of the project.
+    Lost(usize, StepFailure),
+}
+
+/// Runs the steps. Gives the sessions back, and what failed.
 pub(super) async fn run(
     work: &Work<'_>,
     lanes: Lanes<'_, '_>,
     tasks: Vec<Task>,
-) -> (Vec<Worker>, Result<Outcome, Vec<(usize, StepFailure)>>) {
+) -> (Vec<Worker>, Result<Outcome, Failures>) {
     let Lanes { workers, monitor, stop, recorder } = lanes;
     let steps = in_order::steps(work);
     let mut schedule = Schedule::new(tasks, workers.len());
@@ -69,29 +80,27 @@ pub(super) async fn run(
     };
     let mut idle: Vec<Lane<'_, '_>> = workers.into_iter().map(lane).collect();
     let mut running = FuturesUnordered::new();
-    let mut failures = Vec::new();
+    let mut failures = Failures::default();
     let mut outcome = Outcome::Completed;
     let mut event_triggers = false;
     loop {
-        while failures.is_empty() && outcome == Outcome::Completed {
+        while !halt.load(Ordering::Relaxed) && outcome == Outcome::Completed {
             let Some(mut lane) = idle.pop() else { break };
             let Some(batch) = schedule.take() else {
                 idle.push(lane);
                 break;
             };
             lane.worker.event_triggers |= event_triggers;
-            running.push(run_batch(work, &steps, batch, lane));
+            running.push(run_batch(work, &steps, batch, lane, &halt));
         }
         let Some((lane, batch, ended)) = running.next().await else { break };
         event_triggers |= lane.worker.event_triggers;
         idle.push(lane);
         match ended {
-            Ok(Outcome::Completed) => schedule.done(&batch),
-            Ok(other) => outcome = other,
-            Err(failure) => {
-                halt.store(true, Ordering::Relaxed);
-                failures.push(failure);
-            }
+            End::Ended(Outcome::Completed) => schedule.done(&batch),
+            End::Ended(other) => outcome = other,
+            End::Told(because) => failures.told.push(because),
+            End::Lost(index, failure) => failures.untold.push((index, failure)),
         }
     }
     drop(running);
@@ -102,16 +111,18 @@ pub(super) async fn run(
             lane.worker
         })
         .collect();
-    (workers, if failures.is_empty() { Ok(outcome) } else { Err(failures) })
+    (workers, if halt.load(Ordering::Relaxed) { Err(failures) } else { Ok(outcome) })
 }
 
-/// Runs the steps of a batch, as far as all goes well.
+/// Runs the steps of a batch, as far as all goes well. A failure keeps new steps from beginning, and is told while the
+/// others run.
 async fn run_batch<'a, 'w>(
     work: &Work<'_>,
     steps: &[Step<'_>],
     batch: Batch,
     mut lane: Lane<'a, 'w>,
-) -> (Lane<'a, 'w>, Batch, Result<Outcome, (usize, StepFailure)>) {
+    halt: &AtomicBool,
+) -> (Lane<'a, 'w>, Batch, End) {
     let mut steps: Vec<Step<'_>> = batch.tasks.iter().map(|task| steps[*task].clone()).collect();
     in_order::chain(work, &mut steps);
     let mut tools = Tools {
@@ -120,6 +131,27 @@ async fn run_batch<'a, 'w>(
         recorder: &mut lane.recorder,
         crash: work.crash,
     };
-    let ended = in_order::run(work, &steps, &mut tools).await;
-    (lane, batch, ended)
+    let end = match in_order::run(work, &steps, &mut tools).await {
+        Ok(outcome) => End::Ended(outcome),
+        Err((index, failure)) => {
+            halt.store(true, Ordering::Relaxed);
+            if failure.lost.is_some() {
+                End::Lost(index, failure)
+            } else {
+                let outcome = tell_failure(&work.project.migrations[index], failure, tools.recorder);
+                store_told(&mut tools).await;
+                End::Told(outcome)
+            }
+        }
+    };
+    (lane, batch, end)
+}
+
+/// Stores what was told, for whoever looks while the others run. What cannot be stored goes with the end of the run.
+async fn store_told(tools: &mut Tools<'_, '_, '_>) {
+    let mut monitor = tools.watch.monitor().await;
+    let Some(session) = monitor.session() else { return };
+    if let Err(error) = store(session, "", tools.recorder).await {
+        tracing::debug!(%error, "a failure is stored later");
+    }
 }

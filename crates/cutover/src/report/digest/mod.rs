@@ -316,6 +316,12 @@ impl<'a> Digest<'a> {
         }
     }
 
+    /// How many migrations the run might work on at once, where that is more than one and there was work.
+    pub(super) fn side_by_side(&self) -> Option<String> {
+        let several = self.run.jobs > 1 && self.run.outcome != Some(Outcome::NothingToDo);
+        several.then(|| format!("up to {}", grouped(usize::try_from(self.run.jobs).unwrap_or(usize::MAX))))
+    }
+
     /// Parts such as `20 applied`, `3 skipped`, without those that are zero.
     pub(super) fn tally(&self) -> Vec<String> {
         let applied = self.number(|fate| fate == Fate::Applied);

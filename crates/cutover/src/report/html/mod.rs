@@ -105,6 +105,7 @@ fn header(digest: &Digest<'_>) -> Markup {
                 @if !run.operator.is_empty() { (fact("Run by", &html! { (Shown(&run.operator)) })) }
                 (fact("Started", &html! { time datetime=(utc(run.started_micros)) { (utc(run.started_micros)) } }))
                 (fact("Duration", &html! { (digest.took_in_words()) @if open { " until the last event" } }))
+                @if let Some(most) = digest.side_by_side() { (fact("Side by side", &html! { (most) " migrations" })) }
             }
             ul.tally {
                 @for (number, what, tone) in tally(digest) {

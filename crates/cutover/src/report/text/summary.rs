@@ -31,10 +31,11 @@ pub fn summary(run: &Run, style: TextStyle) -> String {
         some => format!(": {some}"),
     };
     let mut out = format!(
-        "{} {} {}{tally}\n",
+        "{} {} {}{}{tally}\n",
         style.paint(tone, word),
         if done { "in" } else { "after" },
         digest.took_in_words(),
+        digest.side_by_side().map_or_else(String::new, |most| format!(", {most} side by side")),
     );
     // What a failure says of the database says more, but for what of a file is applied.
     if digest.failures().next().is_none() || digest.is_partly_applied() {
