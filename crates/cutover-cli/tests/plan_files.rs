@@ -38,7 +38,7 @@ fn a_plan_is_applied_as_it_was_reviewed() {
 #[test]
 fn what_has_moved_is_named_and_nothing_is_done() {
     type Move = fn(&Place);
-    let moves: [(Move, &str); 6] = [
+    let moves: [(Move, &str); 9] = [
         (
             |place| place.write("migrations/0002_b.sql", "CREATE TABLE b (m int);"),
             "migrations/0002_b.sql was edited",
@@ -51,6 +51,23 @@ fn what_has_moved_is_named_and_nothing_is_done() {
         (|place| place.database().run("ALTER TABLE old ADD m int"), "table old was changed in the database"),
         (|place| place.database().run("CREATE VIEW v AS SELECT 1"), "view v was created in the database"),
         (|place| place.database().run("DROP TABLE old"), "table old was dropped from the database"),
+        (
+            |place| place.database().run("GRANT SELECT ON old TO PUBLIC"),
+            "table old was changed in the database",
+        ),
+        (
+            |place| place.database().run("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC"),
+            "default privileges for role ",
+        ),
+        (
+            |place| {
+                place.database().run(
+                    "CREATE SCHEMA other; \
+                     DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = other', current_database()); END $$",
+                );
+            },
+            "search_path",
+        ),
     ];
     for (moved, words) in moves {
         let place = place();
@@ -65,6 +82,27 @@ fn what_has_moved_is_named_and_nothing_is_done() {
             "t"
         );
     }
+}
+
+/// What a migration means depends on who runs it, and under which settings, wherever these come from.
+#[test]
+fn a_plan_is_for_one_role_and_its_settings() {
+    let place = place();
+    place.run(&["plan", "--out", "plan.json"]).ends_with(0);
+    let refused = |command: &mut std::process::Command, words: &[&str]| {
+        says(&common::outcome(&command.output().unwrap()).ends_with(1), words);
+        assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    };
+    let role = testkit::role("SUPERUSER");
+    let made = "it was made where role is ";
+    for arguments in [&["apply", "plan.json"][..], &["apply", "plan.json", "--dry-run"]] {
+        let mut command = place.command(arguments);
+        refused(command.env("CUTOVER_URL", place.database().url_as(&role)), &[made, &role.name]);
+        let mut command = place.command(arguments);
+        let words = ["it was made where search_path is \"\\\"$user\\\", public\", here it is \"pg_catalog\""];
+        refused(command.env("PGOPTIONS", "-c search_path=pg_catalog"), &words);
+    }
+    place.run(&["apply", "plan.json"]).ends_with(0);
 }
 
 #[test]
@@ -88,7 +126,7 @@ fn what_is_no_plan_is_refused() {
         &["it is no plan written by `cutover plan --out`"],
     );
     place.write("plan.json", "{\"format_version\": 99}");
-    says(&place.run(&["apply", "plan.json"]).ends_with(2), &["its format is 99, this program knows 1"]);
+    says(&place.run(&["apply", "plan.json"]).ends_with(2), &["its format is 99, this program knows 2"]);
     says(&place.run(&["plan", "--out", "plan.txt"]).ends_with(2), &["--out names a file that ends in .json"]);
 }
 
