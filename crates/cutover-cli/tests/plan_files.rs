@@ -84,6 +84,52 @@ fn what_has_moved_is_named_and_nothing_is_done() {
     }
 }
 
+/// Values are not shown, and decide all the same what is run.
+#[test]
+fn a_plan_is_for_the_values_it_was_made_with() {
+    let place = place();
+    place.write("migrations/0003_c.sql", "CREATE TABLE c_${NAME} (n int DEFAULT ${SECRET});");
+    let given = |name: &'static str, secret: &'static str| ["--var", name, "--var", secret];
+    let (planned, other) = (given("NAME=x", "SECRET=4711"), given("NAME=x", "SECRET=4712"));
+    place.run(&[&["plan", "--out", "plan.json"], &planned[..]].concat()).ends_with(0);
+    let text = std::fs::read_to_string(place.folder.join("plan.json")).unwrap();
+    assert!(!text.contains("4711"), "{text}");
+    for arguments in [&["apply", "plan.json"][..], &["apply", "plan.json", "--dry-run"]] {
+        let refused = place.run(&[arguments, &other[..]].concat()).ends_with(1);
+        says(&refused, &["the plan does not hold any more", "placeholder SECRET has another value"]);
+        assert!(!refused.stderr.contains("NAME"), "{}", refused.stderr);
+    }
+    place.run(&[&["apply", "plan.json"], &planned[..]].concat()).ends_with(0);
+    assert_eq!(place.database().value("SELECT to_regclass('c_x') IS NOT NULL"), "t");
+}
+
+/// What was asked for around the migrations was reviewed with them.
+#[test]
+fn a_plan_keeps_its_backups_checks_and_claims() {
+    const CONFIG: &str = "[project]\nname = \"p\"\n[[migrations]]\npath = \"migrations\"\n\
+        [[stage]]\nid = \"1\"\ntitle = \"t\"\nrequire_backup = true\n\
+        [[stage.migration]]\nversion = \"0002\"\ncreates = [\"table b\"]\n\
+        [[check]]\nname = \"small\"\nkind = \"no_rows\"\nwhen = \"before\"\nbefore = \"0002\"\n\
+        sql = \"SELECT WHERE false\"\n";
+    let edits = [
+        ("require_backup = true\n", "", "the backup that stage 1 requires is gone"),
+        ("when = \"before\"\nbefore = \"0002\"\n", "", "check \"small\" was changed"),
+        ("WHERE false", "WHERE 1 = 2", "check \"small\" was changed"),
+        ("[\"table b\"]", "[]", "what is claimed of migrations/0002_b.sql was changed"),
+    ];
+    let place = place();
+    place.write("cutover.toml", CONFIG);
+    place.run(&["plan", "--out", "plan.json"]).ends_with(0);
+    for (from, to, words) in edits {
+        assert!(CONFIG.contains(from));
+        place.write("cutover.toml", &CONFIG.replace(from, to));
+        says(&place.run(&["apply", "plan.json", "--backup-dir", "."]).ends_with(1), &[words]);
+    }
+    // How it is written makes no difference.
+    place.write("cutover.toml", &CONFIG.replace("kind = \"no_rows\"", "# a check\n\nkind = 'no_rows'"));
+    place.run(&["apply", "plan.json", "--dry-run", "--backup-dir", "."]).ends_with(0);
+}
+
 /// What a migration means depends on who runs it, and under which settings, wherever these come from.
 #[test]
 fn a_plan_is_for_one_role_and_its_settings() {

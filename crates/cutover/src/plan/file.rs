@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::select::Selection;
-use super::{Plan, Step, StepState};
+use super::{Plan, Step, StepState, kept};
 use crate::catalog::State;
 use crate::migration::MigrationId;
 use crate::project::Project;
@@ -28,6 +28,13 @@ pub struct PlanFile {
     pub selection: Selection,
     /// Values of placeholders, as far as they may be shown; those given from outside are stars.
     pub values: BTreeMap<String, String>,
+    /// What [`value_digests`](Self::value_digests) are salted with, made for this plan alone.
+    pub salt: String,
+    /// A digest of each placeholder's value, also of those that are not shown. Neither the digest nor the salt keeps
+    /// anybody who can read the plan from trying whether a short value is the one he guesses.
+    pub value_digests: BTreeMap<String, String>,
+    /// Required backups, claims and checks, each with a digest.
+    pub requirements: BTreeMap<String, String>,
     /// Roles and settings of the sessions that migrations would run in, see [`crate::catalog::terms`].
     pub terms: BTreeMap<String, String>,
     /// Everything the database is made of, each with a digest of all that belongs to it, see [`crate::catalog::state`].
@@ -65,9 +72,21 @@ impl PlanFile {
         found: Surroundings,
         (tool, made_micros): (String, i64),
     ) -> Self {
-        let values = values(project);
+        let salt = kept::new_salt();
         let Surroundings { terms, objects } = found;
-        Self { format_version: FILE_VERSION, tool, made_micros, selection, values, terms, objects, plan }
+        Self {
+            format_version: FILE_VERSION,
+            tool,
+            made_micros,
+            selection,
+            values: values(project),
+            value_digests: kept::values(project, &salt),
+            salt,
+            requirements: kept::requirements(project),
+            terms,
+            objects,
+            plan,
+        }
     }
 
     /// Reads it back.
@@ -95,9 +114,12 @@ impl PlanFile {
         if self.plan.target != now.target {
             moved.push(self.other_target(now));
         }
-        if self.values != values(project) {
-            moved.push("values of placeholders differ".to_owned());
-        }
+        let values = kept::values(project, &self.salt);
+        let words = ["has a value now", "has another value", "has no value any more"];
+        let names = kept::differ(&self.value_digests, &values, words);
+        moved.extend(names.into_iter().map(|name| format!("placeholder {name}")));
+        let words = ["is new", "was changed", "is gone"];
+        moved.extend(kept::differ(&self.requirements, &kept::requirements(project), words));
         let known: HashMap<&MigrationId, &Step> =
             self.plan.steps.iter().map(|step| (&step.migration, step)).collect();
         for step in &now.steps {
