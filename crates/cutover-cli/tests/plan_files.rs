@@ -226,6 +226,62 @@ fn a_script_for_psql_does_what_a_run_does() {
     assert!(said.contains("migrations were applied since this script was made"), "{said}");
 }
 
+/// Of a script that stopped within a file, parts are done: they must not be run twice.
+#[test]
+fn a_script_does_not_run_a_finished_part_again() {
+    let place = place();
+    place.run(&["apply", "--to", "0002"]).ends_with(0);
+    place.database().run("CREATE TABLE old (n int)");
+    place.write(
+        "migrations/0003_c.sql",
+        "INSERT INTO a VALUES (1);\n-- cutover: new-transaction\nINSERT INTO b SELECT 1 / n - 1 FROM a;\n\
+         -- cutover: new-transaction\nSELECT 1 / (SELECT count(*) FROM old)",
+    );
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    let stopped = psql(&place, "plan.sql");
+    assert!(String::from_utf8_lossy(&stopped.stderr).contains("division by zero"));
+    place.database().run("INSERT INTO old VALUES (1)");
+    let again = psql(&place, "plan.sql");
+    assert_eq!(again.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(said.contains("a migration of this script was begun since it was made"), "{said}");
+    assert_eq!(place.database().value("SELECT count(*) FROM a"), "1");
+    place.run(&["apply"]).ends_with(0);
+    assert_eq!(place.database().value("SELECT count(*) FROM a"), "1");
+    // As many are applied as before, and others.
+    place.write("migrations/0004_d.sql", "INSERT INTO a VALUES (2);");
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    place.run(&["apply"]).ends_with(0);
+    place.database().run("DELETE FROM cutover.migration WHERE version = '1'");
+    let other = psql(&place, "plan.sql");
+    assert!(
+        String::from_utf8_lossy(&other.stderr).contains("migrations were applied since this script was made")
+    );
+    assert_eq!(place.database().value("SELECT count(*) FROM a"), "2");
+}
+
+/// What psql would put its own variables into reaches the server as the file has it.
+#[test]
+fn psql_replaces_nothing_in_a_migration() {
+    let place = Place::new();
+    place.write(
+        "migrations/0001_a.sql",
+        "CREATE TABLE a AS SELECT l[1:PORT] AS l, l[:ERROR] AS m, ':PORT' AS t, $$:'PORT'$$ AS d /* :PORT */\n\
+         FROM (SELECT ARRAY[1, 2, 3] AS l, 2 AS port, 1 AS error) AS s -- :PORT\n;\n\
+         CREATE TABLE b AS SELECT l[1::int:given] AS l FROM (SELECT ARRAY[1, 2, 3] AS l, 2 AS given) AS s;",
+    );
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    let ran = std::process::Command::new(testkit::clients().folder.join("psql"))
+        .args(["--no-psqlrc", "-v", "given=3", "--file", "plan.sql"])
+        .arg(place.database().url())
+        .current_dir(&place.folder)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(place.database().value("SELECT (l, m, t, d)::text FROM a"), "(\"{1,2}\",{1},:PORT,:'PORT')");
+    assert_eq!(place.database().value("SELECT l::text FROM b"), "{1,2}");
+}
+
 #[test]
 fn a_script_stops_at_the_first_error_and_is_for_one_database() {
     let place = place();

@@ -143,9 +143,9 @@ async fn whatever_else_is_done_is_a_move() {
         let after = state(&mut session).await.unwrap();
         let changed = after.iter().filter(|(name, digest)| before.get(*name) != Some(*digest));
         let gone = before.iter().filter(|(name, _)| !after.contains_key(*name));
-        let moved: Vec<String> = changed.chain(gone).map(|(name, _)| name.clone()).collect();
-        if !moved.iter().any(|moved| moved.starts_with(object)) {
-            missed.push(format!("{sql}: {moved:?}"));
+        let told: Vec<String> = changed.chain(gone).map(|(name, _)| name.clone()).collect();
+        if !told.iter().any(|told| told.starts_with(object)) {
+            missed.push(format!("{sql}: {told:?}"));
         }
         before = after;
     }
