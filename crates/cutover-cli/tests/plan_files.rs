@@ -349,6 +349,37 @@ fn a_search_path_that_leads_to_the_history_is_refused_by_all() {
     assert!(psql(&place, "plan.sql").status.success());
 }
 
+/// A slip of the finger must not cost a migration.
+#[test]
+fn plans_and_scripts_are_written_over_nothing_but_their_like() {
+    let place = place();
+    let config =
+        "[project]\nname = \"p\"\n[[migrations]]\npath = \"migrations\"\n[checks]\nsql = [\"checks.sql\"]\n";
+    place.write("cutover.toml", config);
+    place.write("checks.sql", "SELECT 1 WHERE false;");
+    place.write("notes.sql", "mine");
+    place.write("notes.json", "{}");
+    let read = |file: &str| std::fs::read_to_string(place.folder.join(file)).unwrap_or_default();
+    let refused = [
+        (&["--sql", "migrations/0001_a.sql"][..], "migrations/0001_a.sql is a file of the project"),
+        (&["--sql", "migrations/0001_a.sql", "--force"], "migrations/0001_a.sql is a file of the project"),
+        (&["--sql", "cutover.toml", "--force"], "cutover.toml is a file of the project"),
+        (&["--sql", "checks.sql", "--force"], "checks.sql is a file of the project"),
+        (&["--sql", "migrations/0003_c.sql"], "is in a folder of migrations"),
+        (&["--sql", "notes.sql"], "notes.sql is there already"),
+        (&["--out", "notes.json"], "notes.json is there already"),
+    ];
+    for (arguments, words) in refused {
+        let files = ["migrations/0001_a.sql", "cutover.toml", "checks.sql", "notes.sql", "notes.json"];
+        let before = files.map(read);
+        says(&place.run(&[&["plan"], arguments].concat()).ends_with(2), &[words, "nothing was written"]);
+        assert_eq!(files.map(read), before);
+        assert!(!place.folder.join("migrations/0003_c.sql").exists());
+    }
+    place.run(&["plan", "--sql", "notes.sql", "--out", "notes.json", "--force"]).ends_with(0);
+    place.run(&["plan", "--sql", "notes.sql", "--out", "notes.json"]).ends_with(0);
+}
+
 #[test]
 fn what_only_a_run_does_is_not_handed_over() {
     let place = place();

@@ -23,6 +23,7 @@ use cutover::{Clock, SystemClock};
 use cutover_postgres::connect::ConnectOptions;
 use serde::Serialize;
 
+use super::written;
 use crate::app::{App, overrides};
 use crate::args::{SelectionArgs, VarArgs};
 use crate::database::is_configured;
@@ -54,6 +55,9 @@ pub(crate) struct Arguments {
     /// is that of a run
     #[arg(long, value_name = "FILE.sql", conflicts_with = "offline")]
     sql: Option<PathBuf>,
+    /// Let --out and --sql write over a file that is no earlier plan or script; never over a file of the project
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -66,6 +70,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     }
     if arguments.out.is_some() || arguments.sql.is_some() {
         needs_database(app, &draft.project)?;
+    }
+    for file in arguments.out.iter().chain(&arguments.sql) {
+        written::may_write(&draft.project, file, arguments.force)?;
     }
     let around = match &arguments.out {
         Some(file) => Some(surroundings(app, &draft.project, file)?),

@@ -59,7 +59,7 @@ pub(super) fn requirements(project: &Project) -> BTreeMap<String, String> {
             When::After => "after".to_owned(),
             When::Before(id) => format!("before {} of {}", id.version.key(), id.root),
         };
-        let file = check.params.peek_string("file").map(|file| project.root.join(file));
+        let file = check.file_path(project);
         let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
         let params = check.params.canonical();
         let words = [check.kind.as_str(), stage.unwrap_or_default(), &when, &params, &text];
