@@ -161,6 +161,8 @@ impl From<RepairError> for CliError {
             RepairError::History(error) => error.into(),
             RepairError::Failed(failure) => failure.into(),
             RepairError::Select(_) | RepairError::NothingOpen { .. } => Self::usage(error),
+            RepairError::StillRunning { .. } => Self::new(Exit::Lock, error),
+            RepairError::Contradicted { .. } => Self::new(Exit::No, error),
         }
     }
 }
