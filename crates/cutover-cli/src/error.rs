@@ -163,6 +163,8 @@ impl From<RepairError> for CliError {
                 of_failed_write(failure, &error)
             }
             RepairError::Select(_) | RepairError::NothingOpen { .. } => Self::usage(error),
+            RepairError::StillRunning { .. } => Self::new(Exit::Lock, error),
+            RepairError::Contradicted { .. } => Self::new(Exit::No, error),
         }
     }
 }

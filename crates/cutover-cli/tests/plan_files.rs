@@ -38,7 +38,7 @@ fn a_plan_is_applied_as_it_was_reviewed() {
 #[test]
 fn what_has_moved_is_named_and_nothing_is_done() {
     type Move = fn(&Place);
-    let moves: [(Move, &str); 6] = [
+    let moves: [(Move, &str); 9] = [
         (
             |place| place.write("migrations/0002_b.sql", "CREATE TABLE b (m int);"),
             "migrations/0002_b.sql was edited",
@@ -51,6 +51,23 @@ fn what_has_moved_is_named_and_nothing_is_done() {
         (|place| place.database().run("ALTER TABLE old ADD m int"), "table old was changed in the database"),
         (|place| place.database().run("CREATE VIEW v AS SELECT 1"), "view v was created in the database"),
         (|place| place.database().run("DROP TABLE old"), "table old was dropped from the database"),
+        (
+            |place| place.database().run("GRANT SELECT ON old TO PUBLIC"),
+            "table old was changed in the database",
+        ),
+        (
+            |place| place.database().run("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC"),
+            "default privileges for role ",
+        ),
+        (
+            |place| {
+                place.database().run(
+                    "CREATE SCHEMA other; \
+                     DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = other', current_database()); END $$",
+                );
+            },
+            "search_path",
+        ),
     ];
     for (moved, words) in moves {
         let place = place();
@@ -65,6 +82,73 @@ fn what_has_moved_is_named_and_nothing_is_done() {
             "t"
         );
     }
+}
+
+/// Values are not shown, and decide all the same what is run.
+#[test]
+fn a_plan_is_for_the_values_it_was_made_with() {
+    let place = place();
+    place.write("migrations/0003_c.sql", "CREATE TABLE c_${NAME} (n int DEFAULT ${SECRET});");
+    let given = |name: &'static str, secret: &'static str| ["--var", name, "--var", secret];
+    let (planned, other) = (given("NAME=x", "SECRET=4711"), given("NAME=x", "SECRET=4712"));
+    place.run(&[&["plan", "--out", "plan.json"], &planned[..]].concat()).ends_with(0);
+    let text = std::fs::read_to_string(place.folder.join("plan.json")).unwrap();
+    assert!(!text.contains("4711"), "{text}");
+    for arguments in [&["apply", "plan.json"][..], &["apply", "plan.json", "--dry-run"]] {
+        let refused = place.run(&[arguments, &other[..]].concat()).ends_with(1);
+        says(&refused, &["the plan does not hold any more", "placeholder SECRET has another value"]);
+        assert!(!refused.stderr.contains("NAME"), "{}", refused.stderr);
+    }
+    place.run(&[&["apply", "plan.json"], &planned[..]].concat()).ends_with(0);
+    assert_eq!(place.database().value("SELECT to_regclass('c_x') IS NOT NULL"), "t");
+}
+
+/// What was asked for around the migrations was reviewed with them.
+#[test]
+fn a_plan_keeps_its_backups_checks_and_claims() {
+    const CONFIG: &str = "[project]\nname = \"p\"\n[[migrations]]\npath = \"migrations\"\n\
+        [[stage]]\nid = \"1\"\ntitle = \"t\"\nrequire_backup = true\n\
+        [[stage.migration]]\nversion = \"0002\"\ncreates = [\"table b\"]\n\
+        [[check]]\nname = \"small\"\nkind = \"no_rows\"\nwhen = \"before\"\nbefore = \"0002\"\n\
+        sql = \"SELECT WHERE false\"\n";
+    let edits = [
+        ("require_backup = true\n", "", "the backup that stage 1 requires is gone"),
+        ("when = \"before\"\nbefore = \"0002\"\n", "", "check \"small\" was changed"),
+        ("WHERE false", "WHERE 1 = 2", "check \"small\" was changed"),
+        ("[\"table b\"]", "[]", "what is claimed of migrations/0002_b.sql was changed"),
+    ];
+    let place = place();
+    place.write("cutover.toml", CONFIG);
+    place.run(&["plan", "--out", "plan.json"]).ends_with(0);
+    for (from, to, words) in edits {
+        assert!(CONFIG.contains(from));
+        place.write("cutover.toml", &CONFIG.replace(from, to));
+        says(&place.run(&["apply", "plan.json", "--backup-dir", "."]).ends_with(1), &[words]);
+    }
+    // How it is written makes no difference.
+    place.write("cutover.toml", &CONFIG.replace("kind = \"no_rows\"", "# a check\n\nkind = 'no_rows'"));
+    place.run(&["apply", "plan.json", "--dry-run", "--backup-dir", "."]).ends_with(0);
+}
+
+/// What a migration means depends on who runs it, and under which settings, wherever these come from.
+#[test]
+fn a_plan_is_for_one_role_and_its_settings() {
+    let place = place();
+    place.run(&["plan", "--out", "plan.json"]).ends_with(0);
+    let refused = |command: &mut std::process::Command, words: &[&str]| {
+        says(&common::outcome(&command.output().unwrap()).ends_with(1), words);
+        assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    };
+    let role = testkit::role("SUPERUSER");
+    let made = "it was made where role is ";
+    for arguments in [&["apply", "plan.json"][..], &["apply", "plan.json", "--dry-run"]] {
+        let mut command = place.command(arguments);
+        refused(command.env("CUTOVER_URL", place.database().url_as(&role)), &[made, &role.name]);
+        let mut command = place.command(arguments);
+        let words = ["it was made where search_path is \"\\\"$user\\\", public\", here it is \"pg_catalog\""];
+        refused(command.env("PGOPTIONS", "-c search_path=pg_catalog"), &words);
+    }
+    place.run(&["apply", "plan.json"]).ends_with(0);
 }
 
 #[test]
@@ -88,7 +172,7 @@ fn what_is_no_plan_is_refused() {
         &["it is no plan written by `cutover plan --out`"],
     );
     place.write("plan.json", "{\"format_version\": 99}");
-    says(&place.run(&["apply", "plan.json"]).ends_with(2), &["its format is 99, this program knows 1"]);
+    says(&place.run(&["apply", "plan.json"]).ends_with(2), &["its format is 99, this program knows 2"]);
     says(&place.run(&["plan", "--out", "plan.txt"]).ends_with(2), &["--out names a file that ends in .json"]);
 }
 
@@ -140,6 +224,62 @@ fn a_script_for_psql_does_what_a_run_does() {
     assert_eq!(again.status.code(), Some(3));
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(said.contains("migrations were applied since this script was made"), "{said}");
+}
+
+/// Of a script that stopped within a file, parts are done: they must not be run twice.
+#[test]
+fn a_script_does_not_run_a_finished_part_again() {
+    let place = place();
+    place.run(&["apply", "--to", "0002"]).ends_with(0);
+    place.database().run("CREATE TABLE old (n int)");
+    place.write(
+        "migrations/0003_c.sql",
+        "INSERT INTO a VALUES (1);\n-- cutover: new-transaction\nINSERT INTO b SELECT 1 / n - 1 FROM a;\n\
+         -- cutover: new-transaction\nSELECT 1 / (SELECT count(*) FROM old)",
+    );
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    let stopped = psql(&place, "plan.sql");
+    assert!(String::from_utf8_lossy(&stopped.stderr).contains("division by zero"));
+    place.database().run("INSERT INTO old VALUES (1)");
+    let again = psql(&place, "plan.sql");
+    assert_eq!(again.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(said.contains("a migration of this script was begun since it was made"), "{said}");
+    assert_eq!(place.database().value("SELECT count(*) FROM a"), "1");
+    place.run(&["apply"]).ends_with(0);
+    assert_eq!(place.database().value("SELECT count(*) FROM a"), "1");
+    // As many are applied as before, and others.
+    place.write("migrations/0004_d.sql", "INSERT INTO a VALUES (2);");
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    place.run(&["apply"]).ends_with(0);
+    place.database().run("DELETE FROM cutover.migration WHERE version = '1'");
+    let other = psql(&place, "plan.sql");
+    assert!(
+        String::from_utf8_lossy(&other.stderr).contains("migrations were applied since this script was made")
+    );
+    assert_eq!(place.database().value("SELECT count(*) FROM a"), "2");
+}
+
+/// What psql would put its own variables into reaches the server as the file has it.
+#[test]
+fn psql_replaces_nothing_in_a_migration() {
+    let place = Place::new();
+    place.write(
+        "migrations/0001_a.sql",
+        "CREATE TABLE a AS SELECT l[1:PORT] AS l, l[:ERROR] AS m, ':PORT' AS t, $$:'PORT'$$ AS d /* :PORT */\n\
+         FROM (SELECT ARRAY[1, 2, 3] AS l, 2 AS port, 1 AS error) AS s -- :PORT\n;\n\
+         CREATE TABLE b AS SELECT l[1::int:given] AS l FROM (SELECT ARRAY[1, 2, 3] AS l, 2 AS given) AS s;",
+    );
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    let ran = std::process::Command::new(testkit::clients().folder.join("psql"))
+        .args(["--no-psqlrc", "-v", "given=3", "--file", "plan.sql"])
+        .arg(place.database().url())
+        .current_dir(&place.folder)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(place.database().value("SELECT (l, m, t, d)::text FROM a"), "(\"{1,2}\",{1},:PORT,:'PORT')");
+    assert_eq!(place.database().value("SELECT l::text FROM b"), "{1,2}");
 }
 
 #[test]
@@ -207,6 +347,37 @@ fn a_search_path_that_leads_to_the_history_is_refused_by_all() {
         .database()
         .run("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET search_path', current_database()); END $$");
     assert!(psql(&place, "plan.sql").status.success());
+}
+
+/// A slip of the finger must not cost a migration.
+#[test]
+fn plans_and_scripts_are_written_over_nothing_but_their_like() {
+    let place = place();
+    let config =
+        "[project]\nname = \"p\"\n[[migrations]]\npath = \"migrations\"\n[checks]\nsql = [\"checks.sql\"]\n";
+    place.write("cutover.toml", config);
+    place.write("checks.sql", "SELECT 1 WHERE false;");
+    place.write("notes.sql", "mine");
+    place.write("notes.json", "{}");
+    let read = |file: &str| std::fs::read_to_string(place.folder.join(file)).unwrap_or_default();
+    let refused = [
+        (&["--sql", "migrations/0001_a.sql"][..], "migrations/0001_a.sql is a file of the project"),
+        (&["--sql", "migrations/0001_a.sql", "--force"], "migrations/0001_a.sql is a file of the project"),
+        (&["--sql", "cutover.toml", "--force"], "cutover.toml is a file of the project"),
+        (&["--sql", "checks.sql", "--force"], "checks.sql is a file of the project"),
+        (&["--sql", "migrations/0003_c.sql"], "is in a folder of migrations"),
+        (&["--sql", "notes.sql"], "notes.sql is there already"),
+        (&["--out", "notes.json"], "notes.json is there already"),
+    ];
+    for (arguments, words) in refused {
+        let files = ["migrations/0001_a.sql", "cutover.toml", "checks.sql", "notes.sql", "notes.json"];
+        let before = files.map(read);
+        says(&place.run(&[&["plan"], arguments].concat()).ends_with(2), &[words, "nothing was written"]);
+        assert_eq!(files.map(read), before);
+        assert!(!place.folder.join("migrations/0003_c.sql").exists());
+    }
+    place.run(&["plan", "--sql", "notes.sql", "--out", "notes.json", "--force"]).ends_with(0);
+    place.run(&["plan", "--sql", "notes.sql", "--out", "notes.json"]).ends_with(0);
 }
 
 #[test]

@@ -8,13 +8,14 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 
 use crate::apply::{ApplyError, search_path};
-use crate::catalog::{self, Objects};
+use crate::catalog;
 use crate::hazard;
 use crate::history::differences::{self, Difference};
 use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
 use crate::plan::build::{self, Built, Read};
+use crate::plan::file::Surroundings;
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
 use crate::plan::{failures, prerequisites};
@@ -208,13 +209,21 @@ pub(crate) async fn known(
     catalog::context(session, Vec::new()).await
 }
 
-/// All objects of the database but the system's and our own, for a plan that is kept: what changes after this moment is
-/// found when the plan is applied.
+/// What the database is, and how sessions begin in it, for a plan that is kept: what changes after this moment is found
+/// when the plan is applied. Looked at on a session that begins as those of migrations do.
 ///
 /// # Errors
-/// When the catalogue cannot be read.
-pub async fn objects(session: &mut Session) -> Result<Objects, ApplyError> {
-    Ok(catalog::objects(session, &[]).await?)
+/// When the database cannot be read.
+pub async fn surroundings(
+    options: &ConnectOptions,
+    wait: Option<Duration>,
+) -> Result<Surroundings, ApplyError> {
+    let startup = Startup { application_name: "cutover".to_owned(), settings: Vec::new(), wait, ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await?;
+    let terms = catalog::terms(&mut session).await?;
+    let objects = catalog::state(&mut session).await?;
+    session.close().await;
+    Ok(Surroundings { terms, objects })
 }
 
 /// Looks up what pending migrations need, and measures their preconditions as far as that can be done now. Reads alone,

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::session::{Failure, Session, Startup};
 use thiserror::Error;
 
-use crate::apply::{ApplyError, own_startup, pooler};
+use crate::apply::{self, ApplyError, Settled, application_name, own_startup, pooler};
 use crate::history::records::Begun;
 use crate::history::{HistoryError, lock, records, schema, units};
 use crate::inspect;
@@ -15,6 +15,7 @@ use crate::migration::Migration;
 use crate::plan::Lines;
 use crate::plan::select::{self, SelectError};
 use crate::project::Project;
+use crate::script::{Script, ScriptItem};
 use crate::stop::Stop;
 use crate::unheard;
 
@@ -46,6 +47,29 @@ pub enum RepairError {
         path: String,
         /// What is known of a statement of it that failed and left nothing behind, in words.
         failed: Option<String>,
+    },
+    /// It is running.
+    #[error(
+        "{path}: the run that began it is still there: {holder}; nothing was changed\n  hint: wait for it, or end it with \
+             SELECT pg_terminate_backend({pid}), and look again"
+    )]
+    StillRunning {
+        /// Path of the migration.
+        path: String,
+        /// The session, in words.
+        holder: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// The catalogue says otherwise.
+    #[error(
+        "{path}: {says}; nothing was changed\n  hint: the next `cutover apply` sees that for itself and goes on"
+    )]
+    Contradicted {
+        /// Path of the migration.
+        path: String,
+        /// What it says.
+        says: &'static str,
     },
     /// The server refused, or the connection was lost.
     #[error("{0}\nnothing was changed")]
@@ -108,7 +132,8 @@ pub async fn look(project: &Project, options: &ConnectOptions, version: &str) ->
     if found.version.is_none() {
         return Err(RepairError::NothingOpen { path: migration.path.clone(), failed: None });
     }
-    let open = open(project, migration, &mut session).await?;
+    let (open, _) = open(project, migration, &mut session).await?;
+    owner_is_gone(migration, &open.run, &mut session).await?;
     session.close().await;
     Ok(open)
 }
@@ -133,13 +158,23 @@ pub async fn mark(
     // A runner at work may be just about to settle it itself.
     lock::acquire(&mut session, std::time::Duration::from_secs(5), &Stop::new(), |_| {}).await?;
     // Between the question and the answer somebody else may have settled it, and a run may have come to another one.
-    if open(project, migration, &mut session).await? != *asked {
+    let (found, digest) = open(project, migration, &mut session).await?;
+    if found != *asked {
         return Err(RepairError::NothingOpen { path: migration.path.clone(), failed: None });
     }
     let unit = asked.part - 1;
-    let change = match mark {
-        Mark::Done => units::mark_done(&project.name, &asked.run, &migration.id, unit),
-        Mark::NotDone => units::forget(&project.name, &migration.id, unit),
+    owner_is_gone(migration, &asked.run, &mut session).await?;
+    let contradicted = |says| Err(RepairError::Contradicted { path: migration.path.clone(), says });
+    let change = match (mark, catalogue(project, migration, options, unit, &digest).await?) {
+        (Mark::Done, Settled::NotDone) => return contradicted("the catalogue says that it is not done"),
+        (Mark::Done, Settled::Finish(_)) => {
+            return contradicted("the catalogue says that it has begun and is not finished");
+        }
+        (Mark::NotDone, Settled::Done) => return contradicted("the catalogue says that it is done"),
+        (Mark::Done, _) => units::mark_done(&project.name, &asked.run, &migration.id, unit),
+        // The record stays: by it the next run knows that what is left of it is ours, removes it and runs it again.
+        (Mark::NotDone, Settled::NotDone | Settled::Finish(_)) => "SELECT".to_owned(),
+        (Mark::NotDone, Settled::Open(_)) => units::forget(&project.name, &migration.id, unit),
     };
     match session.execute(&format!("BEGIN; SET LOCAL synchronous_commit = on; {change}; COMMIT")).await {
         Ok(_) => {}
@@ -171,23 +206,71 @@ async fn was_settled(
     let now = open(project, migration, &mut session).await;
     session.close().await;
     match now {
-        Ok(now) if now == *asked => Err(RepairError::Failed(lost)),
+        Ok((now, _)) if now == *asked => Err(RepairError::Failed(lost)),
         Ok(_) | Err(RepairError::NothingOpen { .. }) => Ok(()),
         Err(_) => Err(RepairError::Unheard(lost)),
     }
 }
 
-async fn open(project: &Project, migration: &Migration, session: &mut Session) -> Result<Open, RepairError> {
+/// Refuses as long as a session of the run that began the statement lives: the statement may be running there.
+async fn owner_is_gone(migration: &Migration, run: &str, session: &mut Session) -> Result<(), RepairError> {
+    let rows = session
+        .query(
+            "SELECT pg_catalog.format('%s (pid %s, %s)', application_name, pid, coalesce(state, 'unknown')), pid
+               FROM pg_catalog.pg_stat_activity
+              WHERE application_name = $1 AND datname = pg_catalog.current_database() ORDER BY state = 'active' DESC, pid LIMIT 1",
+            &[&application_name(run)],
+        )
+        .await?;
+    rows.first().map_or(Ok(()), |row| {
+        Err(RepairError::StillRunning { path: migration.path.clone(), holder: row.get(0), pid: row.get(1) })
+    })
+}
+
+/// What the catalogue says of the open statement, where it is still the one that was begun.
+async fn catalogue(
+    project: &Project,
+    migration: &Migration,
+    options: &ConnectOptions,
+    unit: u32,
+    digest: &str,
+) -> Result<Settled, RepairError> {
+    let mut script = Script::analyse(migration, &project.vars);
+    script.take_parts(migration, &project.vars);
+    let index = usize::try_from(unit).unwrap_or(usize::MAX);
+    let same = script.parts.list.get(index).is_some_and(|part| part.digest == digest);
+    let outside = script.units.get(index).and_then(|unit| unit.outside.as_ref());
+    let Some(outside) = outside.filter(|_| same) else { return Ok(Settled::Open(None)) };
+    let statement = script.items(migration, &project.vars).find_map(|item| match item {
+        Ok(ScriptItem::Statement { text, unit, .. }) if unit == index => Some(text),
+        _ => None,
+    });
+    let Some(statement) = statement else { return Ok(Settled::Open(None)) };
+    // With the search path that it ran with.
+    let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await.map_err(ApplyError::from)?;
+    let says = apply::look(&outside.retry, &statement, project.apply.lock_timeout, &mut session).await?;
+    session.close().await;
+    Ok(says)
+}
+
+/// The open statement, and the digest of its text.
+async fn open(
+    project: &Project,
+    migration: &Migration,
+    session: &mut Session,
+) -> Result<(Open, String), RepairError> {
     let history = records::read(session, &project.name).await?;
     let Some(unit) = history.begun(&migration.id).and_then(Begun::open) else {
         let failed = history.failed(&migration.id);
         let failed = failed.map(|unit| format!("part {} {}", unit.unit + 1, unit.failure.happened()));
         return Err(RepairError::NothingOpen { path: migration.path.clone(), failed });
     };
-    Ok(Open {
+    let open = Open {
         path: migration.path.clone(),
         part: unit.unit.saturating_add(1),
         lines: unit.lines,
         run: unit.run.clone(),
-    })
+    };
+    Ok((open, unit.digest.clone()))
 }

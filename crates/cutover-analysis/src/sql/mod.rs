@@ -16,6 +16,7 @@ mod parse;
 mod passwords;
 mod plpgsql;
 pub(crate) mod progress;
+mod psql;
 mod quote;
 mod routine;
 mod splitter;
@@ -27,6 +28,7 @@ pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};
 pub use passwords::{names_a_secret, password_spans, passwords};
 pub(crate) use plpgsql::{Piece, plpgsql_body};
+pub use psql::without_psql_variables;
 pub use quote::{identifier_list, quote_ident, quote_literal, quote_qualified};
 pub use routine::{RoutineBody, routine_body};
 pub use splitter::Splitter;

@@ -23,10 +23,9 @@ pub(crate) async fn run(
     show(app, &inspection, &arguments.allow)?;
     let mut others = Vec::new();
     if let Some(plan) = plan {
-        let mut session = inspect::connect(options, app.global.wait).await?;
-        let objects = inspect::objects(&mut session).await?;
-        session.close().await;
-        let moved = plan.moved(project, &inspection.built.plan, &objects);
+        let now = inspect::surroundings(options, app.global.wait).await?;
+        let mut moved = plan.moved(project, &inspection.built.plan, &now.objects);
+        moved.extend(plan.terms_moved(&now.terms));
         others.extend((!moved.is_empty()).then(|| Stop {
             text: without_end(&ApplyError::Moved(moved).to_string()),
             configuration: false,

@@ -15,3 +15,4 @@ pub(crate) mod report;
 pub(crate) mod sandbox;
 pub(crate) mod status;
 pub(crate) mod verify;
+mod written;

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cutover::apply::run_id;
-use cutover::catalog::Objects;
 use cutover::hazard;
 use cutover::inspect::{self, Inspection, Stop};
 use cutover::plan::Plan;
 use cutover::plan::build::Read;
-use cutover::plan::file::PlanFile;
+use cutover::plan::file::{PlanFile, Surroundings};
 use cutover::plan::handover;
 use cutover::plan::select::Selection;
 use cutover::project::{Draft, Project};
@@ -24,6 +23,7 @@ use cutover::{Clock, SystemClock};
 use cutover_postgres::connect::ConnectOptions;
 use serde::Serialize;
 
+use super::written;
 use crate::app::{App, overrides};
 use crate::args::{SelectionArgs, VarArgs};
 use crate::database::is_configured;
@@ -55,6 +55,9 @@ pub(crate) struct Arguments {
     /// is that of a run
     #[arg(long, value_name = "FILE.sql", conflicts_with = "offline")]
     sql: Option<PathBuf>,
+    /// Let --out and --sql write over a file that is no earlier plan or script; never over a file of the project
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -68,8 +71,11 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if arguments.out.is_some() || arguments.sql.is_some() {
         needs_database(app, &draft.project)?;
     }
-    let objects = match &arguments.out {
-        Some(file) => Some(objects(app, &draft.project, file)?),
+    for file in arguments.out.iter().chain(&arguments.sql) {
+        written::may_write(&draft.project, file, arguments.force)?;
+    }
+    let around = match &arguments.out {
+        Some(file) => Some(surroundings(app, &draft.project, file)?),
         None => None,
     };
     let inspection = inspection(app, &draft.project, &selection, arguments.offline)?;
@@ -78,14 +84,14 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if let Some(file) = &arguments.sql {
         write_sql(app, file, &draft.project, &inspection)?;
     }
-    if let (Some(file), Some(objects)) = (&arguments.out, objects) {
-        write(app, file, &draft.project, inspection.built.plan, selection, &objects)?;
+    if let (Some(file), Some(around)) = (&arguments.out, around) {
+        write(app, file, &draft.project, inspection.built.plan, selection, around)?;
     }
     Ok(Exit::Done)
 }
 
-/// The objects before the plan is made: what changes in between must be found later.
-fn objects(app: &App, project: &Project, file: &Path) -> Result<Objects, CliError> {
+/// The database before the plan is made: what changes in between must be found later.
+fn surroundings(app: &App, project: &Project, file: &Path) -> Result<Surroundings, CliError> {
     if file.extension().is_none_or(|extension| extension != "json") {
         return Err(CliError::usage(
             "--out names a file that ends in .json: `cutover apply` knows a plan by that",
@@ -94,10 +100,7 @@ fn objects(app: &App, project: &Project, file: &Path) -> Result<Objects, CliErro
     app.block_on(async |signals| {
         let work = async {
             let target = app.target(project).await?;
-            let mut session = inspect::connect(&target.options, app.global.wait).await?;
-            let objects = inspect::objects(&mut session).await?;
-            session.close().await;
-            Ok(objects)
+            Ok(inspect::surroundings(&target.options, app.global.wait).await?)
         };
         signals.or_end(Box::pin(work)).await
     })
@@ -150,10 +153,10 @@ fn write(
     project: &Project,
     plan: Plan,
     selection: Selection,
-    objects: &Objects,
+    found: Surroundings,
 ) -> Result<(), CliError> {
     let tool = concat!("cutover ", env!("CARGO_PKG_VERSION")).to_owned();
-    let plan = PlanFile::new(project, plan, selection, objects, (tool, SystemClock::new().now_micros()));
+    let plan = PlanFile::new(project, plan, selection, found, (tool, SystemClock::new().now_micros()));
     let text = serde_json::to_string_pretty(&plan).map_err(|error| CliError::usage(error.to_string()))?;
     std::fs::write(file, text + "\n")
         .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;

@@ -12,7 +12,8 @@ use crate::error::{CliError, Exit};
 ///
 /// A statement such as CREATE INDEX CONCURRENTLY commits by itself. When the connection is lost while one runs, and
 /// its effect cannot be looked up, nobody but you can say what became of it: look, then mark it. The next `apply`
-/// goes on from there.
+/// goes on from there. A mark is refused while a session of the run that began it lives, and where the catalogue says
+/// otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -38,6 +38,7 @@ pub use backup::BackupSettings;
 pub use crash::CrashPoints;
 pub use error::ApplyError;
 pub use failure::{advice_about, describe as describe_blocker};
+pub(crate) use outside::{Settled, look};
 pub use preflight::may_write;
 
 use self::beside::Lanes;
@@ -216,7 +217,7 @@ async fn apply_to_its_end(
         preflight::workers(project, options, request, &id, token, &mut monitor, lanes, *phase).await?;
     let work = Work { project, options, built: &built, crash: &crash };
     let own = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
-    let tasks = tasks(&work, &mut workers, own).await?;
+    let tasks = tasks(&work, request, &mut workers, own).await?;
     phase.recording();
     monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
     begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
@@ -403,7 +404,7 @@ async fn still_holds(
     session: &mut Session,
 ) -> Result<Result<(), ApplyError>, ApplyError> {
     let Some(file) = &request.plan else { return Ok(Ok(())) };
-    let objects = catalog::objects(session, &[]).await?;
+    let objects = catalog::state(session).await?;
     let moved = file.moved(project, &built.plan, &objects);
     Ok(if moved.is_empty() { Ok(()) } else { Err(ApplyError::Moved(moved)) })
 }
@@ -490,10 +491,11 @@ async fn close(workers: Vec<Worker>) {
 /// What may run beside what, where there are several sessions. Nothing that is needed is missing.
 async fn tasks(
     work: &Work<'_>,
+    request: &Request,
     workers: &mut [Worker],
     own: &mut Session,
 ) -> Result<Option<Vec<beside::Task>>, ApplyError> {
-    preflight::ready(work.project, work.built, &mut workers[0].session).await?.into_result()?;
+    preflight::ready(work.project, work.built, request, &mut workers[0].session).await?.into_result()?;
     Ok(if workers.len() > 1 { Some(beside::tasks(work, own).await?) } else { None })
 }
 

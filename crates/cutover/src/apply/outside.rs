@@ -4,6 +4,8 @@
 //! The fencing row is checked when the statement is journaled, just before it runs. A runner that loses its lock
 //! between the two cannot be stopped: these statements cannot hold the row.
 
+use std::time::Duration;
+
 use cutover_analysis::effects::{Check, ObjectRef, Reindexed, Retry};
 use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
@@ -496,7 +498,8 @@ pub(super) async fn settle(
         Retry::Checkable(check) => {
             feed.seek(unit).map_err(|why| failure::unreadable(step, index, &why))?;
             let statement = feed.one().map_err(|why| failure::unreadable(step, index, &why))?;
-            match is_done(step, check, &statement, &mut tools.worker.session).await {
+            let limit = step.config.lock_timeout;
+            match is_done(check, &statement, limit, &mut tools.worker.session).await {
                 Ok(Settled::Done) => true,
                 Ok(Settled::NotDone) => false,
                 Ok(Settled::Finish(statement)) => {
@@ -518,7 +521,8 @@ pub(super) async fn settle(
 }
 
 /// What the catalogue says of a statement whose end nobody saw.
-enum Settled {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settled {
     Done,
     NotDone,
     /// It has begun, and this statement finishes it.
@@ -527,10 +531,31 @@ enum Settled {
     Open(Option<String>),
 }
 
+/// What the catalogue says of a statement that was begun, on a session that has the search path of migrations.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn look(
+    retry: &Retry,
+    statement: &str,
+    limit: Duration,
+    session: &mut Session,
+) -> Result<Settled, Failure> {
+    match retry {
+        Retry::Checkable(check) => is_done(check, statement, limit, session).await,
+        // Without such leftovers it may have been done or not have begun.
+        Retry::Reindex(reindexed) => {
+            let left = indexes::leftovers(session, reindexed).await?;
+            Ok(if left.is_empty() { Settled::Open(None) } else { Settled::NotDone })
+        }
+        Retry::Idempotent | Retry::Unknown => Ok(Settled::Open(None)),
+    }
+}
+
 async fn is_done(
-    step: &Step<'_>,
     check: &Check,
     statement: &str,
+    limit: Duration,
     session: &mut Session,
 ) -> Result<Settled, Failure> {
     let settled = |done: bool| if done { Settled::Done } else { Settled::NotDone };
@@ -542,7 +567,6 @@ async fn is_done(
             }
             // Somebody else may have made another one of that name since.
             let name = quote_ident(&index.name);
-            let limit = step.config.lock_timeout;
             Ok(match indexes::likeness(session, named, *unique, statement, limit).await? {
                 Likeness::Same => Settled::Done,
                 Likeness::Different(here, made) => Settled::Open(Some(format!(

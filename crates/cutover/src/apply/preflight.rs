@@ -8,6 +8,7 @@ use super::monitor::Monitor;
 use super::refusals::Refusals;
 use super::worker::{Terms, Worker};
 use super::{Request, application_name, search_path};
+use crate::catalog;
 use crate::history::differences::{self, Renumbering};
 use crate::history::records::History;
 use crate::history::schema::Found;
@@ -66,16 +67,21 @@ pub(super) async fn agreed_history(
     Ok((history.renumbered(&moves), moves, changed))
 }
 
-/// What pending migrations would find: a search path that leads to our own tables, and what they need and nobody
-/// provides. `session` must have begun as the one that runs them.
+/// What pending migrations would find: a search path that leads to our own tables, other terms than the plan that is applied was
+/// made under, and what they need and nobody provides. `session` must have begun as the one that runs them.
 pub(super) async fn ready(
     project: &Project,
     built: &Built,
+    request: &Request,
     session: &mut Session,
 ) -> Result<Refusals, ApplyError> {
     let mut refusals = Refusals::default();
     if let Some(complaint) = search_path::complaint(session).await? {
         refusals.note(Err(ApplyError::NotAllowed(complaint)));
+    }
+    if let Some(file) = &request.plan {
+        let moved = file.terms_moved(&catalog::terms(session).await?);
+        refusals.note(if moved.is_empty() { Ok(()) } else { Err(ApplyError::Moved(moved)) });
     }
     let absent = prerequisites::missing(project, built, session).await?;
     if !absent.is_empty() {
@@ -88,12 +94,13 @@ pub(super) async fn ready(
 pub(super) async fn ready_yet(
     project: &Project,
     built: &Built,
+    request: &Request,
     options: &ConnectOptions,
     run: &str,
 ) -> Result<Refusals, ApplyError> {
     let startup = Startup { application_name: application_name(run), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
-    let result = ready(project, built, &mut session).await;
+    let result = ready(project, built, request, &mut session).await;
     session.close().await;
     result
 }

@@ -31,8 +31,8 @@ impl Refusals {
 
     /// Adds what the server, the request and the checks say against it, and ends the run where anything does.
     ///
-    /// What pending migrations lack, and where their names lead, is looked up where nothing else would look (our own schema is not there yet) or
-    /// where the run ends anyway.
+    /// What pending migrations lack, and where their names lead, is looked up where nothing else would look (our own schema is not there yet), where
+    /// the run ends anyway, or where a kept plan says what must be found.
     pub(super) async fn complete(
         mut self,
         project: &Project,
@@ -51,8 +51,8 @@ impl Refusals {
         }
         self.note(preflight::may_write(found));
         self.note(backup::required(project, built, request.backup.as_ref()).map(drop));
-        if found.version.is_none() || !self.0.is_empty() {
-            self.0.extend(preflight::ready_yet(project, built, options, run).await?.0);
+        if found.version.is_none() || request.plan.is_some() || !self.0.is_empty() {
+            self.0.extend(preflight::ready_yet(project, built, request, options, run).await?.0);
         }
         self.into_result()
     }

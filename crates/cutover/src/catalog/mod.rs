@@ -8,6 +8,7 @@ pub mod digest;
 mod model;
 mod objects;
 mod read;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use model::{Column, Constraint, Identity, Index, Policy, QualifiedName, Tabl
 pub use objects::{Change, Known, Object, Objects, objects};
 pub(crate) use objects::{is_read, kind, words};
 pub use read::tables;
+pub use state::{State, state, terms};
 
 /// Why the catalogue could not be read.
 #[derive(Debug, Error)]

@@ -1,21 +1,19 @@
 //! A plan as a file: reviewed by people, applied later, only to the database it was made for and only while nothing has
 //! moved there or among the files.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::select::Selection;
-use super::{Plan, Step, StepState};
-use crate::catalog::Objects;
+use super::{Plan, Step, StepState, kept};
+use crate::catalog::State;
 use crate::migration::MigrationId;
 use crate::project::Project;
-use crate::project::text::hex;
 
 /// Version of the JSON form of [`PlanFile`].
-pub const FILE_VERSION: u32 = 1;
+pub const FILE_VERSION: u32 = 2;
 
 /// A plan with what it depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,10 +28,28 @@ pub struct PlanFile {
     pub selection: Selection,
     /// Values of placeholders, as far as they may be shown; those given from outside are stars.
     pub values: BTreeMap<String, String>,
-    /// Tables, views and other objects of the database, each with a digest of all that belongs to it.
-    pub objects: BTreeMap<String, String>,
+    /// What [`value_digests`](Self::value_digests) are salted with, made for this plan alone.
+    pub salt: String,
+    /// A digest of each placeholder's value, also of those that are not shown. Neither the digest nor the salt keeps
+    /// anybody who can read the plan from trying whether a short value is the one he guesses.
+    pub value_digests: BTreeMap<String, String>,
+    /// Required backups, claims and checks, each with a digest.
+    pub requirements: BTreeMap<String, String>,
+    /// Roles and settings of the sessions that migrations would run in, see [`crate::catalog::terms`].
+    pub terms: BTreeMap<String, String>,
+    /// Everything the database is made of, each with a digest of all that belongs to it, see [`crate::catalog::state`].
+    pub objects: State,
     /// The plan itself.
     pub plan: Plan,
+}
+
+/// What a plan finds around it in the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// See [`PlanFile::terms`].
+    pub terms: BTreeMap<String, String>,
+    /// See [`PlanFile::objects`].
+    pub objects: State,
 }
 
 /// Why a text is no plan that can be applied.
@@ -48,16 +64,29 @@ pub enum PlanFileError {
 }
 
 impl PlanFile {
-    /// A plan made for a database that has these objects.
+    /// A plan made for a database as it was found.
     pub fn new(
         project: &Project,
         plan: Plan,
         selection: Selection,
-        objects: &Objects,
+        found: Surroundings,
         (tool, made_micros): (String, i64),
     ) -> Self {
-        let (values, objects) = (values(project), digests(objects));
-        Self { format_version: FILE_VERSION, tool, made_micros, selection, values, objects, plan }
+        let salt = kept::new_salt();
+        let Surroundings { terms, objects } = found;
+        Self {
+            format_version: FILE_VERSION,
+            tool,
+            made_micros,
+            selection,
+            values: values(project),
+            value_digests: kept::values(project, &salt),
+            salt,
+            requirements: kept::requirements(project),
+            terms,
+            objects,
+            plan,
+        }
     }
 
     /// Reads it back.
@@ -77,7 +106,7 @@ impl PlanFile {
     }
 
     /// What has moved since it was made, in words; empty where nothing has. `now` is planned with the same selection.
-    pub fn moved(&self, project: &Project, now: &Plan, objects: &Objects) -> Vec<String> {
+    pub fn moved(&self, project: &Project, now: &Plan, found: &State) -> Vec<String> {
         let mut moved = Vec::new();
         if self.plan.project != now.project {
             moved.push(format!("it was made for project {}, this is {}", self.plan.project, now.project));
@@ -85,9 +114,12 @@ impl PlanFile {
         if self.plan.target != now.target {
             moved.push(self.other_target(now));
         }
-        if self.values != values(project) {
-            moved.push("values of placeholders differ".to_owned());
-        }
+        let values = kept::values(project, &self.salt);
+        let words = ["has a value now", "has another value", "has no value any more"];
+        let names = kept::differ(&self.value_digests, &values, words);
+        moved.extend(names.into_iter().map(|name| format!("placeholder {name}")));
+        let words = ["is new", "was changed", "is gone"];
+        moved.extend(kept::differ(&self.requirements, &kept::requirements(project), words));
         let known: HashMap<&MigrationId, &Step> =
             self.plan.steps.iter().map(|step| (&step.migration, step)).collect();
         for step in &now.steps {
@@ -99,8 +131,28 @@ impl PlanFile {
         let here: HashSet<&MigrationId> = now.steps.iter().map(|step| &step.migration).collect();
         let gone = self.plan.steps.iter().filter(|step| !here.contains(&step.migration));
         moved.extend(gone.map(|step| format!("{} is gone", step.path)));
-        let found = digests(objects);
-        for (name, digest) in &found {
+        moved.extend(at_most(self.objects_moved(found)));
+        moved
+    }
+
+    /// How roles and settings of the sessions that migrations run in are others than when it was made, in words.
+    pub fn terms_moved(&self, now: &BTreeMap<String, String>) -> Vec<String> {
+        let names: BTreeSet<&String> = self.terms.keys().chain(now.keys()).collect();
+        let value = |terms: &BTreeMap<String, String>, name: &String| {
+            terms.get(name).map_or_else(|| "unknown".to_owned(), |value| format!("{value:?}"))
+        };
+        let other = names.into_iter().filter(|name| self.terms.get(*name) != now.get(*name));
+        other
+            .map(|name| {
+                let (then, now) = (value(&self.terms, name), value(now, name));
+                format!("it was made where {name} is {then}, here it is {now}")
+            })
+            .collect()
+    }
+
+    fn objects_moved(&self, found: &State) -> Vec<String> {
+        let mut moved = Vec::new();
+        for (name, digest) in found {
             match self.objects.get(name) {
                 None => moved.push(format!("{name} was created in the database")),
                 Some(planned) if planned != digest => {
@@ -138,6 +190,18 @@ fn values(project: &Project) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// So many are told; the rest is counted.
+fn at_most(mut moved: Vec<String>) -> Vec<String> {
+    /// More say nothing more: most likely another database has taken the place of this one.
+    const TOLD: usize = 50;
+    if moved.len() > TOLD {
+        let more = moved.len() - TOLD;
+        moved.truncate(TOLD);
+        moved.push(format!("and {more} more"));
+    }
+    moved
+}
+
 /// How a migration stands otherwise than planned.
 fn step_moved(planned: &Step, now: &Step) -> Option<String> {
     if planned.checksum != now.checksum {
@@ -157,23 +221,4 @@ fn step_moved(planned: &Step, now: &Step) -> Option<String> {
         (StepState::Applied { .. }, _) => format!("{} is not applied any more", now.path),
         _ => format!("{} stands otherwise than planned", now.path),
     })
-}
-
-/// A digest for each object that stands by itself, over all that belongs to it.
-fn digests(objects: &Objects) -> BTreeMap<String, String> {
-    let mut hashers: BTreeMap<String, Sha256> = BTreeMap::new();
-    for (object, known) in &objects.0 {
-        let name = match &object.table {
-            Some(table) => {
-                let schema = object.schema.as_deref().filter(|schema| *schema != "public");
-                format!("table {}{table}", schema.map(|schema| format!("{schema}.")).unwrap_or_default())
-            }
-            None => object.to_string(),
-        };
-        let hasher = hashers.entry(name).or_default();
-        for part in [object.to_string().as_str(), "\u{1f}", &known.definition, "\u{1e}"] {
-            hasher.update(part);
-        }
-    }
-    hashers.into_iter().map(|(name, hasher)| (name, hex(&hasher.finalize()))).collect()
 }

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use cutover_analysis::sql::quote_literal;
+use cutover_analysis::sql::{quote_literal, without_psql_variables};
 use thiserror::Error;
 
 use super::StepState;
@@ -108,12 +108,9 @@ fn head(
     let system = target.map(|target| target.system_identifier.as_str()).unwrap_or_default();
     let applied =
         built.plan.steps.iter().filter(|step| matches!(step.state, StepState::Applied { .. })).count();
-    let found = match version {
-        Some(_) => format!(
-            "(SELECT count(*) FROM cutover.migration WHERE project = {}) <> {applied}",
-            quote_literal(&project.name)
-        ),
-        None => "to_regnamespace('cutover') IS NOT NULL".to_owned(),
+    let (found, begun) = match version {
+        Some(_) => moved(project, built, applied),
+        None => ("to_regnamespace('cutover') IS NOT NULL".to_owned(), "false".to_owned()),
     };
     // No name may end the block it stands in.
     let mut tag = String::from("$cutover$");
@@ -138,6 +135,10 @@ fn head(
            END IF;\n  \
            IF {found} THEN\n    \
              RAISE EXCEPTION 'migrations were applied since this script was made' USING HINT = 'plan again';\n  \
+           END IF;\n  \
+           IF {begun} THEN\n    \
+             RAISE EXCEPTION 'a migration of this script was begun since it was made, and parts of it are done or open'\n      \
+               USING HINT = 'what is left of it is for cutover apply to go on with';\n  \
            END IF;\n\
          END {tag};",
         comment(&project.name),
@@ -168,6 +169,27 @@ fn head(
         quote_literal(&run.id)
     )?;
     Ok(())
+}
+
+/// Two conditions under which the history is not the one that the script was made for: something was applied, or parts of
+/// what it would run were begun. None was when it was made.
+fn moved(project: &Project, built: &Built, applied: usize) -> (String, String) {
+    let project_is = format!("project = {}", quote_literal(&project.name));
+    let ids = built.pending().map(|index| &project.migrations[index].id);
+    let ids: Vec<String> = ids
+        .map(|id| format!("({}, {})", quote_literal(&id.root), quote_literal(&id.version.key())))
+        .collect();
+    let count = format!("(SELECT count(*) FROM cutover.migration WHERE {project_is}) <> {applied}");
+    if ids.is_empty() {
+        return (count, "false".to_owned());
+    }
+    let ours = format!("{project_is} AND (root, version) IN ({})", ids.join(", "));
+    (
+        format!("{count} OR EXISTS (SELECT FROM cutover.migration WHERE {ours})"),
+        format!(
+            "EXISTS (SELECT FROM cutover.unit WHERE {ours} AND state <> 'failed') OR EXISTS (SELECT FROM cutover.begun WHERE {ours})"
+        ),
+    )
 }
 
 /// Text in a comment or after `\echo`: one line, nothing that psql would take for its own.
@@ -209,7 +231,7 @@ impl Writer<'_> {
                         self.begin_unit(unit)?;
                         open = Some(unit);
                     }
-                    self.out.write_all(text.as_bytes())?;
+                    self.out.write_all(without_psql_variables(&text).as_bytes())?;
                     // A comment at its end would swallow the semicolon.
                     self.out.write_all(b"\n;\n")?;
                 }

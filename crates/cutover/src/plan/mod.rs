@@ -6,6 +6,7 @@ pub mod failures;
 pub mod file;
 pub mod graph;
 pub mod handover;
+mod kept;
 pub mod prerequisites;
 pub mod select;
 

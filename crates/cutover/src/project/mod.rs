@@ -159,6 +159,11 @@ pub struct CheckSpec {
 }
 
 impl CheckSpec {
+    /// The file that its SQL is read from, where it names one.
+    pub fn file_path(&self, project: &Project) -> Option<PathBuf> {
+        self.params.peek_string("file").map(|file| project.root.join(file))
+    }
+
     /// The problem of a kind that nobody knows, with the known one most alike.
     pub fn unknown_kind(&self, known: &[&str]) -> Problem {
         let problem =

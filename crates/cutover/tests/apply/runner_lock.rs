@@ -73,11 +73,11 @@ async fn what_moves_while_a_planned_run_waits_is_named_and_nothing_is_done() {
     let project = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();")]);
     let plan = async || {
         let mut session = looking(&options).await;
-        let objects = inspect::objects(&mut session).await.unwrap();
+        let around = inspect::surroundings(&options, None).await.unwrap();
         let selection = Selection::default();
         let found = inspect::database(&project, &mut session, &selection, Read::Pending).await.unwrap();
         let made = ("cutover test".to_owned(), 0);
-        let plan = PlanFile::new(&project, found.built.plan, selection, &objects, made);
+        let plan = PlanFile::new(&project, found.built.plan, selection, around, made);
         Request { plan: Some(Box::new(plan)), ..Request::default() }
     };
     let stop = Stop::new();

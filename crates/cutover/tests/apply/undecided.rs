@@ -3,9 +3,10 @@
 use cutover::Project;
 use cutover::repair::{self, Mark, RepairError};
 use cutover::run::Outcome;
+use cutover_postgres::session::{Session, Startup};
 use testkit::{Database, database};
 
-use crate::support::{APPLIED, apply, completes, failure, finished, project, settle};
+use crate::support::{APPLIED, apply, completes, failure, finished, project, session, settle, until};
 
 /// Parts: an insert, something outside a transaction whose effect is not looked up, an insert that fails as long as
 /// `switch` holds a zero.
@@ -101,4 +102,58 @@ async fn a_database_that_was_being_dropped_is_looked_for() {
         let found = format!("SELECT count(*) FROM pg_database WHERE datname = '{other}'");
         assert_eq!((database.value(&found), database.value(APPLIED)), ("0".into(), "1".into()));
     }
+}
+
+/// Whoever looks at the database finds nothing of a statement that is still at work there.
+#[tokio::test]
+async fn a_statement_that_is_still_running_is_not_settled() {
+    let database = killed_in_the_second_part().await;
+    let options = database.options();
+    let asked = repair::look(&unknowable(), &options, "1").await.unwrap();
+    let startup = Startup { application_name: "cutover/gone".to_owned(), ..Startup::default() };
+    let owner = Session::connect(&options, &startup).await.unwrap();
+    for mark in [Mark::Done, Mark::NotDone] {
+        let refused = [
+            settle(&unknowable(), &options, "1", mark).await,
+            repair::mark(&unknowable(), &options, "1", &asked, mark).await,
+        ];
+        for error in refused.map(Result::unwrap_err) {
+            let pid = owner.backend_pid();
+            assert!(
+                matches!(&error, RepairError::StillRunning { pid: named, .. } if *named == pid),
+                "{error}"
+            );
+            assert!(error.to_string().contains(&format!("cutover/gone (pid {pid}, idle)")), "{error}");
+        }
+    }
+    assert_eq!(database.value("SELECT state FROM cutover.unit WHERE unit = 1"), "started");
+    owner.close().await;
+    let mut watcher = session(&options).await;
+    until(&mut watcher, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cutover/gone'", "0")
+        .await;
+    settle(&unknowable(), &options, "1", Mark::Done).await.unwrap();
+}
+
+/// What the catalogue can tell is not a person's to say otherwise; what is left stays known to be ours.
+#[tokio::test]
+async fn an_index_is_looked_at_whatever_a_person_says() {
+    let files = project(&[(
+        "V1__a.sql",
+        "CREATE INDEX CONCURRENTLY busy_n ON busy (n);\nINSERT INTO busy SELECT 1 / n FROM busy;",
+    )]);
+    let database = database();
+    let options = database.options();
+    database.run("CREATE TABLE busy AS SELECT 0 AS n");
+    apply(&files, &options).await.unwrap();
+    database
+        .run("UPDATE busy SET n = 1; UPDATE cutover.unit SET state = 'started', run = 'gone' WHERE unit = 0");
+    let refused = settle(&files, &options, "1", Mark::NotDone).await;
+    assert!(matches!(refused, Err(RepairError::Contradicted { .. })), "{refused:?}");
+    database.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'busy_n'::regclass");
+    let refused = settle(&files, &options, "1", Mark::Done).await;
+    assert!(matches!(refused, Err(RepairError::Contradicted { .. })), "{refused:?}");
+    assert_eq!(database.value("SELECT state FROM cutover.unit WHERE unit = 0"), "started");
+    settle(&files, &options, "1", Mark::NotDone).await.unwrap();
+    completes(&files, &options).await;
+    assert_eq!(database.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'busy_n'::regclass"), "t");
 }

@@ -3,6 +3,7 @@
 mod context;
 mod digests;
 mod objects;
+mod state;
 mod tables;
 
 use cutover_postgres::session::{Session, Startup};

@@ -130,6 +130,20 @@ impl From<DeValue<'_>> for Value {
 }
 
 impl Value {
+    fn canonical(&self) -> String {
+        match self {
+            Self::String(text) => format!("{text:?}"),
+            Self::Integer(Ok(number)) => number.to_string(),
+            Self::Integer(Err(text)) | Self::Float(text) | Self::Datetime(text) => text.clone(),
+            Self::Boolean(value) => value.to_string(),
+            Self::Array(values) => {
+                let values: Vec<String> = values.iter().map(|(_, value)| value.canonical()).collect();
+                format!("[{}]", values.join(","))
+            }
+            Self::Table(entries) => canonical(entries),
+        }
+    }
+
     fn type_name(&self) -> &'static str {
         match self {
             Self::String(_) => "a string",
@@ -143,7 +157,27 @@ impl Value {
     }
 }
 
+/// Keys and values in the order of the keys, without their places: the same however they are written.
+fn canonical(entries: &[Entry]) -> String {
+    let mut sorted: Vec<&Entry> = entries.iter().collect();
+    sorted.sort_by(|a, b| a.key.cmp(&b.key));
+    let words: Vec<String> =
+        sorted.into_iter().map(|entry| format!("{:?}={}", entry.key, entry.value.canonical())).collect();
+    format!("{{{}}}", words.join(","))
+}
+
 impl Table {
+    /// All that is left in it as one text that does not depend on where it stands; only for comparing.
+    pub(crate) fn canonical(&self) -> String {
+        canonical(&self.entries)
+    }
+
+    /// The text at a key, which stays to be taken.
+    pub(crate) fn peek_string(&self, key: &str) -> Option<&str> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        if let Value::String(text) = &entry.value { Some(text) } else { None }
+    }
+
     /// Parses a whole file. `name` is what problems call it.
     ///
     /// # Errors

@@ -1,0 +1,63 @@
+//! Where `plan --out` and `plan --sql` may write: over what they wrote themselves, and nothing else that is there.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use cutover::migration::Source;
+use cutover::project::Project;
+
+use crate::error::CliError;
+
+/// Refuses a file that is part of the project, or would be, and one that is there and is neither an earlier plan nor an
+/// earlier script unless that is `forced`.
+pub(crate) fn may_write(project: &Project, file: &Path, forced: bool) -> Result<(), CliError> {
+    let refuse = |why: &str, hint: &str| {
+        Err(CliError::usage(format!("{} {why}; nothing was written\n  hint: {hint}", file.display())))
+    };
+    let another = "name another file";
+    if let Ok(there) = file.canonicalize() {
+        if parts(project).iter().any(|part| part.canonicalize().is_ok_and(|part| part == there)) {
+            return refuse("is a file of the project", another);
+        }
+        if !there.is_file() || forced || is_ours(&there) {
+            return Ok(());
+        }
+        return refuse(
+            "is there already, and no earlier plan or script of cutover",
+            "name another file, or write over it with --force",
+        );
+    }
+    // A script among the migrations would be taken for one of them.
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(folder) = folder.canonicalize() else { return Ok(()) };
+    let mut folders = project.roots.iter().filter(|root| root.path != ".");
+    if folders
+        .any(|root| project.root.join(&root.path).canonicalize().is_ok_and(|root| folder.starts_with(root)))
+    {
+        return refuse("is in a folder of migrations and would be taken for one", another);
+    }
+    Ok(())
+}
+
+/// The files that a project is read from.
+fn parts(project: &Project) -> Vec<PathBuf> {
+    let migrations = project.migrations.iter().filter_map(|migration| match &migration.source {
+        Source::File(path) => Some(path.clone()),
+        Source::Embedded(_) => None,
+    });
+    let others = project.config_path.iter().chain(&project.check_files).chain(&project.design.ddl).cloned();
+    let read_by_checks = project.checks.iter().filter_map(|check| check.file_path(project));
+    migrations.chain(others).chain(read_by_checks).collect()
+}
+
+/// Whether a file begins as those that are written here do, or is empty.
+fn is_ours(file: &Path) -> bool {
+    /// A plan says by then who made it.
+    const HEAD: u64 = 1024;
+    let mut head = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let text = String::from_utf8_lossy(&head);
+    let plan = text.starts_with("{\n  \"format_version\": ") && text.contains("\n  \"tool\": \"cutover ");
+    read.is_ok() && (head.is_empty() || plan || text.starts_with("-- Migrations of project "))
+}
