@@ -22,6 +22,7 @@ fn show(effects: &Effects) -> String {
     let mut text = String::new();
     for (sign, objects) in [
         ('+', &effects.creates),
+        ('*', &effects.chosen),
         ('~', &effects.alters),
         ('-', &effects.drops),
         ('>', &effects.refers),
@@ -37,6 +38,12 @@ fn show(effects: &Effects) -> String {
     }
     for reference in &effects.late {
         let _ = writeln!(text, "    later ? {}: {}", object(&reference.object), reference.why);
+    }
+    for reference in &effects.checked {
+        let _ = writeln!(text, "    checked ? {}: {}", object(&reference.object), reference.why);
+    }
+    for one in &effects.late_creates {
+        let _ = writeln!(text, "    later + {}", object(one));
     }
     if let Some(reason) = &effects.late_opaque {
         let _ = writeln!(text, "    later opaque: {reason}");

@@ -6,9 +6,11 @@
 mod alter_table;
 mod bodies;
 mod builder;
+mod chosen;
 mod context;
 mod data;
 mod display;
+pub mod implied;
 mod lock_mode;
 mod locks;
 mod maintenance;

@@ -8,7 +8,7 @@ mod cycles;
 mod index;
 mod render;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effects::{Effects, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule, Work};
 
@@ -21,6 +21,8 @@ pub struct Vertex {
     pub label: String,
     /// Objects it creates and that are there after it.
     pub creates: Vec<ObjectRef>,
+    /// What it makes under names that PostgreSQL chooses, as [`Effects::chosen`] has them.
+    pub chosen: Vec<ObjectRef>,
     /// Objects it drops, also by renaming.
     pub drops: Vec<ObjectRef>,
     /// Objects it changes, as far as they are not its own.
@@ -29,6 +31,14 @@ pub struct Vertex {
     pub needs: Vec<Reference>,
     /// Objects that its functions will need when they run.
     pub late: Vec<Reference>,
+    /// What its functions make when they run.
+    pub late_creates: Vec<ObjectRef>,
+    /// Why `late` may not be all, each with the line of its statement.
+    pub unseen: Vec<(String, u32)>,
+    /// Schemas that it looks for unqualified names in.
+    pub searched: Vec<String>,
+    /// Bodies of the functions to come are not looked into by the server: it has set `check_function_bodies`.
+    pub unchecked: bool,
     /// Relations whose rows it reads.
     pub reads: Vec<ObjectRef>,
     /// Relations whose rows it writes.
@@ -51,10 +61,34 @@ impl Vertex {
     /// Adds what the next statement of the migration does; it stands on this line of the file.
     pub fn add(&mut self, effects: Effects, line: u32) {
         self.unnamed |= names_nothing(&effects);
-        let Effects { creates, alters, writes, refers, drops, references, reads, locks, work, .. } = effects;
+        for setting in effects.settings.iter().filter(|setting| setting.name == "check_function_bodies") {
+            let on = ["on", "true", "yes", "1"];
+            let value = setting.values.as_deref().unwrap_or_default().first();
+            self.unchecked = !value.is_some_and(|value| on.contains(&value.to_ascii_lowercase().as_str()));
+        }
+        let Effects {
+            creates,
+            chosen,
+            alters,
+            writes,
+            refers,
+            drops,
+            references,
+            checked,
+            late,
+            late_creates,
+            late_opaque,
+            searched_schemas,
+            reads,
+            locks,
+            work,
+            ..
+        } = effects;
+        let (checked, unchecked) = if self.unchecked { (Vec::new(), checked) } else { (checked, Vec::new()) };
         let own: Vec<ObjectRef> = self.creates.clone();
         let is_own = |object: &ObjectRef| own.iter().any(|made| is_same(made, object));
-        for reference in references.into_iter().filter(|reference| !is_own(&reference.object)) {
+        let needed = references.into_iter().chain(checked);
+        for reference in needed.filter(|reference| !is_own(&reference.object)) {
             if !self.needs.iter().any(|known| known.object == reference.object && known.by == reference.by) {
                 self.needs.push(reference);
             }
@@ -80,6 +114,8 @@ impl Vertex {
         }
         for (from, to) in [
             (creates, &mut self.creates),
+            (chosen, &mut self.chosen),
+            (late_creates, &mut self.late_creates),
             (reads, &mut self.reads),
             (writes, &mut self.writes),
             (drops, &mut self.drops),
@@ -87,7 +123,17 @@ impl Vertex {
             extend(to, from);
         }
         extend(&mut self.alters, alters.into_iter().filter(|object| !is_own(object)).collect());
-        for reference in effects.late {
+        for schema in searched_schemas {
+            if !self.searched.contains(&schema) {
+                self.searched.push(schema);
+            }
+        }
+        if let Some(why) = late_opaque
+            && !self.unseen.iter().any(|(known, _)| *known == why)
+        {
+            self.unseen.push((why, line));
+        }
+        for reference in late.into_iter().chain(unchecked) {
             if !self.late.contains(&reference) {
                 self.late.push(reference);
             }
@@ -226,26 +272,53 @@ impl Graph {
     /// Finds the edges. Time is about proportional to the number of names.
     pub fn of(vertices: &[Vertex]) -> Self {
         let makers = index::Makers::of(vertices);
+        // What a name that PostgreSQL chose is in the end is not always known.
+        let chooses = vertices.iter().any(|vertex| !vertex.chosen.is_empty());
+        let made_by_bodies: BTreeSet<(ObjectKind, &String)> = vertices
+            .iter()
+            .flat_map(|vertex| &vertex.late_creates)
+            .map(|object| (object.kind.family(), &object.name))
+            .collect();
         let mut graph = Self::default();
         for (from, vertex) in vertices.iter().enumerate() {
-            let mut found: std::collections::BTreeMap<usize, Vec<Why>> = std::collections::BTreeMap::new();
+            let mut found: BTreeMap<usize, Vec<Why>> = BTreeMap::new();
+            let mut outside = Vec::new();
             for reference in &vertex.needs {
-                match makers.maker_for(from, &reference.object) {
-                    Some(to) if to != from => {
-                        let why = Why::Object { words: reference.words(), object: reference.object.clone() };
-                        push_new(found.entry(to).or_default(), why);
-                    }
-                    None if is_worth_naming(&reference.object) => {
-                        graph.outside.push((from, reference.clone()));
-                    }
-                    _ => {}
+                let Some(to) = makers.maker_for(from, &reference.object) else {
+                    outside.push(reference);
+                    continue;
+                };
+                // That a column of a table is meant adds nothing to that the table is.
+                let is_part = reference.object.kind == ObjectKind::Column && found.contains_key(&to);
+                if to != from && (!is_part || makers.makes(to, &reference.object)) {
+                    let why = Why::Object { words: reference.words(), object: reference.object.clone() };
+                    push_new(found.entry(to).or_default(), why);
+                }
+            }
+            for (schema, why) in schemas_of(vertex, &outside) {
+                if let Some(to) = makers.maker_for(from, &schema).filter(|to| *to != from) {
+                    found.entry(to).or_insert_with(|| vec![why]);
+                }
+            }
+            for (schema, why) in searched(vertex) {
+                if let Some(to) = makers.maker_for(from, &schema).filter(|to| *to < from) {
+                    found.entry(to).or_insert_with(|| vec![why]);
                 }
             }
             for &to in vertex.requires.iter().filter(|to| **to != from) {
                 push_new(found.entry(to).or_default(), Why::Declared);
             }
+            let unknown = |object: &ObjectRef| {
+                chooses && may_be_chosen(object) || is_in_renamed_schema(object, from, vertices, &makers)
+            };
+            let outside = outside
+                .into_iter()
+                .filter(|reference| is_worth_naming(&reference.object) && !unknown(&reference.object));
+            graph.outside.extend(outside.map(|reference| (from, reference.clone())));
             graph.edges.extend(found.into_iter().map(|(to, why)| Edge { from, to, why }));
-            graph.late.extend(late_of(from, vertex, &makers));
+            let of_bodies =
+                |object: &ObjectRef| made_by_bodies.contains(&(object.kind.family(), &object.name));
+            graph.late.extend(late_of(from, vertex, &makers, &of_bodies));
         }
         graph.cycles = cycles::find(vertices.len(), &graph.edges);
         graph
@@ -273,18 +346,71 @@ impl Graph {
     }
 }
 
-fn late_of(from: usize, vertex: &Vertex, makers: &index::Makers<'_>) -> Vec<Late> {
+fn late_of(
+    from: usize,
+    vertex: &Vertex,
+    makers: &index::Makers<'_>,
+    made_by_bodies: &dyn Fn(&ObjectRef) -> bool,
+) -> Vec<Late> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for reference in vertex.late.iter().filter(|reference| seen.insert(reference.object.clone())) {
         let fate = match makers.maker_for(from, &reference.object) {
             Some(to) if to > from => LateFate::Later(to),
-            None if is_worth_naming(&reference.object) => LateFate::NoMigration,
+            None if is_worth_naming(&reference.object) && !made_by_bodies(&reference.object) => {
+                LateFate::NoMigration
+            }
             _ => continue,
         };
         found.push(Late { from, reference: reference.clone(), fate });
     }
     found
+}
+
+/// Schemas that what a migration makes, changes, or has from no migration is in, each once.
+fn schemas_of(vertex: &Vertex, outside: &[&Reference]) -> Vec<(ObjectRef, Why)> {
+    let objects = vertex
+        .creates
+        .iter()
+        .map(|object| (object, "made in it"))
+        .chain(vertex.alters.iter().map(|object| (object, "in it")))
+        .chain(outside.iter().map(|reference| (&reference.object, "in it")));
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for (object, how) in objects.filter(|(object, _)| !object.is_temporary() && !object.name.is_empty()) {
+        let Some(schema) = object.schema.as_deref().filter(|schema| seen.insert(*schema)) else { continue };
+        found.push(schema_for(schema, &format!("{object} {how}")));
+    }
+    found
+}
+
+/// Schemas that a migration looks for unqualified names in. They need not be there.
+fn searched(vertex: &Vertex) -> impl Iterator<Item = (ObjectRef, Why)> + '_ {
+    vertex.searched.iter().map(|schema| schema_for(schema, "in the search path"))
+}
+
+fn schema_for(schema: &str, why: &str) -> (ObjectRef, Why) {
+    let object = ObjectRef::new(ObjectKind::Schema, None, schema);
+    let words = format!("{object} ({why})");
+    (object.clone(), Why::Object { words, object })
+}
+
+/// PostgreSQL may have chosen the name.
+fn may_be_chosen(object: &ObjectRef) -> bool {
+    matches!(object.kind, ObjectKind::Index | ObjectKind::Sequence | ObjectKind::Statistics)
+}
+
+/// What was in a schema before it got its name is not looked for under that name.
+fn is_in_renamed_schema(
+    object: &ObjectRef,
+    from: usize,
+    vertices: &[Vertex],
+    makers: &index::Makers<'_>,
+) -> bool {
+    let Some(schema) = &object.schema else { return false };
+    let schema = ObjectRef::new(ObjectKind::Schema, None, schema.as_str());
+    let maker = makers.maker_for(from, &schema);
+    maker.is_some_and(|maker| vertices[maker].drops.iter().any(|object| object.kind == ObjectKind::Schema))
 }
 
 fn push_new(list: &mut Vec<Why>, why: Why) {
