@@ -7,6 +7,8 @@ use pg_query::protobuf::{
     AExprKind, ConstrType, Constraint, CreateStatsStmt, IndexElem, IndexStmt, MinMaxOp, Node, TypeCast,
 };
 
+use super::builder::Builder;
+use super::context::Context;
 use super::model::{ObjectKind as Kind, ObjectRef};
 use super::names;
 
@@ -49,6 +51,38 @@ pub(super) fn statistics(create: &CreateStatsStmt) -> Option<ObjectRef> {
     });
     let name = made_plainly(&table.name, columns, "stat");
     Some(ObjectRef::new(Kind::Statistics, table.schema, name))
+}
+
+/// An index of a partitioned table has one in each partition, under names of their own.
+pub(super) fn of_partitions(node: &NodeEnum, known: &Context, to: &mut Builder) {
+    let table = match node {
+        NodeEnum::IndexStmt(create) => create.relation.as_ref().filter(|relation| relation.inh),
+        NodeEnum::AlterTableStmt(alter) if alter.cmds.iter().any(makes_an_index) => alter.relation.as_ref(),
+        _ => None,
+    };
+    let Some(table) = table.map(|table| names::relation(Kind::Relation, table)) else { return };
+    if known.relation(&table).is_none_or(|table| table.partitioned) {
+        to.chooses(names::part_of(Kind::Index, &table, ""));
+    }
+}
+
+/// A subcommand of ALTER TABLE that gives the table an index.
+fn makes_an_index(node: &Node) -> bool {
+    let Some(NodeEnum::AlterTableCmd(command)) = node.node.as_ref() else { return false };
+    let has_index = |constraint: &Constraint| {
+        matches!(
+            constraint.contype(),
+            ConstrType::ConstrPrimary | ConstrType::ConstrUnique | ConstrType::ConstrExclusion
+        )
+    };
+    match command.def.as_deref().and_then(|definition| definition.node.as_ref()) {
+        Some(NodeEnum::Constraint(constraint)) => has_index(constraint),
+        Some(NodeEnum::ColumnDef(column)) => column
+            .constraints
+            .iter()
+            .any(|node| matches!(node.node.as_ref(), Some(NodeEnum::Constraint(one)) if has_index(one))),
+        _ => false,
+    }
 }
 
 fn element(node: &Node) -> Option<&IndexElem> {

@@ -64,6 +64,7 @@ fn by_itself(parsed: &Parsed) -> Builder {
 fn placed(parsed: &Parsed, mut builder: Builder, known: &Context) -> Effects {
     for node in parsed.statements() {
         locks::add(node, known, &mut builder);
+        chosen::of_partitions(node, known, &mut builder);
     }
     Effects { statements: parsed.statement_count(), ..builder.finish() }
 }

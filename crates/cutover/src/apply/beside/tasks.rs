@@ -143,6 +143,8 @@ struct Made<'a> {
     views: BTreeSet<&'a str>,
     /// Views and routines that are there before the migration that makes them, or are made by several.
     replaced: BTreeSet<&'a str>,
+    /// Places of the steps that make something without saying in which schema: at most two, to tell one from several.
+    unqualified: Vec<usize>,
 }
 
 impl<'a> Made<'a> {
@@ -160,12 +162,17 @@ impl<'a> Made<'a> {
                 replaced.insert(object.name.as_str());
             }
         }
-        Self { views, replaced }
+        let unqualified = steps.iter().filter(|step| step.script.creates.iter().any(follows_the_path));
+        Self { views, replaced, unqualified: unqualified.map(|step| step.index).take(2).collect() }
     }
 
     fn why_alone(&self, step: &Step<'_>, vertex: &Vertex) -> Option<&'static str> {
         let by_view = |read: &ObjectRef| self.views.contains(read.name.as_str());
-        if vertex.unnamed {
+        let makes_a_schema = vertex.creates.iter().any(|object| object.kind == ObjectKind::Schema);
+        if makes_a_schema && self.unqualified.iter().any(|index| *index != step.index) {
+            // One may be called as the role is, or stand in a search path of anybody's making.
+            Some("others may make in its schema what they name without one")
+        } else if vertex.unnamed {
             Some("a statement does not name what it works on")
         } else if !vertex.drops.is_empty() {
             Some("what it drops may have been in the way of others")
@@ -194,6 +201,25 @@ impl<'a> Made<'a> {
             _ => is_part_of_a_table(object),
         }
     }
+}
+
+/// Where it is made depends on which schemas of the search path there are.
+fn follows_the_path(object: &ObjectRef) -> bool {
+    let is_placed = matches!(
+        object.kind,
+        ObjectKind::Table
+            | ObjectKind::Relation
+            | ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Sequence
+            | ObjectKind::ForeignTable
+            | ObjectKind::Type
+            | ObjectKind::Domain
+            | ObjectKind::Function
+            | ObjectKind::Procedure
+            | ObjectKind::Aggregate
+    );
+    is_placed && object.schema.is_none()
 }
 
 /// A table, or what belongs to one by name.
