@@ -223,6 +223,7 @@ fn step(
         needs: Vec::new(),
         conflicts: Vec::new(),
         late: Vec::new(),
+        unseen: graph::unseen(script),
         locks: graph::locks(script),
         more_locks: script.vertex.more_locks.clone(),
         work: graph::work(script),

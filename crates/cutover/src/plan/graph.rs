@@ -11,11 +11,14 @@ use crate::plan::select;
 use crate::project::Project;
 use crate::script::Script;
 
-/// The vertices of a project's migrations, in their order; those whose files were not read have only their label.
+/// The vertices of a project's migrations, in their order; those whose files were not read have only their label. Where
+/// there are several folders, each label has its own in front: `core/0001`.
 pub fn vertices(project: &Project, scripts: &BTreeMap<usize, Script>) -> Vec<Vertex> {
+    let several = project.migrations.iter().any(|other| other.id.root != project.migrations[0].id.root);
     let vertex = |(place, migration): (usize, &Migration)| {
         let mut vertex = scripts.get(&place).map(|script| script.vertex.clone()).unwrap_or_default();
-        vertex.label = super::label(&migration.path, &migration.id.version);
+        let label = super::label(&migration.path, &migration.id.version);
+        vertex.label = if several { format!("{}/{label}", migration.id.root) } else { label };
         let required = migration.claims.requires.iter();
         vertex.requires =
             required.filter_map(|text| select::find(project, text).ok()).map(|(place, _)| place).collect();
@@ -37,7 +40,10 @@ pub(super) fn describe(project: &Project, steps: &mut [Step], scripts: &BTreeMap
         let why = edge.why.iter().map(ToString::to_string).collect();
         steps[edge.from].needs.push(Dependency { migration: id(edge.to), why });
     }
-    for late in &graph.late {
+    // What a file that was not read creates, nobody knows.
+    let all_read = scripts.len() == project.migrations.len();
+    let known = |fate: LateFate| all_read || fate != LateFate::NoMigration;
+    for late in graph.late.iter().filter(|late| known(late.fate)) {
         let object = &late.reference.object;
         let fate = match late.fate {
             LateFate::Later(to) => format!("{} creates it later", vertices[to].label),
@@ -77,6 +83,11 @@ fn mark_new(steps: &mut [Step], scripts: &BTreeMap<usize, Script>) {
 fn name(relation: &ObjectRef) -> String {
     let schema = relation.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
     format!("{schema}{}", relation.name)
+}
+
+/// What of the bodies of a script's functions is not known.
+pub(super) fn unseen(script: &Script) -> Vec<String> {
+    script.vertex.unseen.iter().map(|(why, line)| format!("line {line}: {why}")).collect()
 }
 
 /// The locks of a script on what others use, strongest first.

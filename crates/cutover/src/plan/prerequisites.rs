@@ -36,6 +36,8 @@ pub struct Missing {
     pub created_by: Option<String>,
     /// That migration comes after this one.
     pub created_later: bool,
+    /// The files of all migrations were read to look for one; otherwise those that would run.
+    pub all_read: bool,
 }
 
 impl fmt::Display for Missing {
@@ -53,7 +55,8 @@ impl fmt::Display for Missing {
                 )
             }
             Some(path) => write!(f, "\n  hint: {path} creates it: apply that first"),
-            None => write!(f, "\n  hint: no migration of this project creates it"),
+            None if self.all_read => write!(f, "\n  hint: no migration of this project creates it"),
+            None => write!(f, "\n  hint: no pending migration creates it"),
         }
     }
 }
@@ -110,6 +113,7 @@ fn describe(project: &Project, creators: &Creators<'_>, candidate: &Candidate<'_
         why: need.why.clone(),
         created_by: creator.map(|creator| project.migrations[creator].path.clone()),
         created_later: creator.is_some_and(|creator| creator > index),
+        all_read: creators.all_read,
     }
 }
 
@@ -235,7 +239,11 @@ impl<'a> Made<'a> {
 }
 
 /// The migrations that create something of a name, by their analysis or their claims.
-struct Creators<'a>(HashMap<&'a str, Vec<usize>>);
+struct Creators<'a> {
+    by_name: HashMap<&'a str, Vec<usize>>,
+    /// The analysis of all migrations is there.
+    all_read: bool,
+}
 
 impl<'a> Creators<'a> {
     fn of(project: &'a Project, built: &'a Built) -> Self {
@@ -251,12 +259,12 @@ impl<'a> Creators<'a> {
                 }
             }
         }
-        Self(creators)
+        Self { by_name: creators, all_read: built.scripts.len() == project.migrations.len() }
     }
 
     /// The first migration, other than this one, that creates the object.
     fn of_object(&self, except: usize, object: &ObjectRef) -> Option<usize> {
-        self.0.get(object.name.as_str())?.iter().copied().find(|index| *index != except)
+        self.by_name.get(object.name.as_str())?.iter().copied().find(|index| *index != except)
     }
 }
 

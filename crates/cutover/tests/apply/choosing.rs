@@ -5,6 +5,7 @@ use cutover::apply::{ApplyError, Request};
 use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::{SelectError, Selection};
+use cutover::report::text::{TextStyle, plan_lines};
 use cutover::run::{EventKind, Outcome};
 use testkit::{Database, database};
 
@@ -116,10 +117,7 @@ async fn what_is_deferred_is_told_of_by_every_later_run() {
     let mut session = looking(&database.options()).await;
     let found =
         inspect::database(&project, &mut session, &Selection::default(), Read::Pending).await.unwrap();
-    assert!(
-        cutover::report::text::plan_lines(&found.built.plan, cutover::report::text::TextStyle::PLAIN)
-            .contains(note)
-    );
+    assert!(plan_lines(&found.built.plan, TextStyle::PLAIN).contains(note));
     let named = Selection { only: vec!["V1".into()], ..Selection::default() };
     assert_eq!(select(&project, &database, named).await.unwrap(), ["1"]);
     assert!(apply(&project, &database.options()).await.unwrap().plan.notes.is_empty());
@@ -442,6 +440,37 @@ async fn what_is_not_certainly_missing_is_left_to_the_server() {
         let error = apply(&project, &database().options()).await.unwrap_err();
         assert!(matches!(error, ApplyError::Missing(_)), "{second}: {error:?}");
     }
+}
+
+/// Files of applied migrations are not read for a plan: what they create is not denied.
+#[tokio::test]
+async fn a_plan_claims_nothing_of_files_that_it_did_not_read() {
+    let database = database();
+    let first = ("V1__a.sql", "CREATE TABLE orders (n int);");
+    completes(&project(&[first]), &database.options()).await;
+    let function = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+        DELETE FROM orders; EXECUTE 'x'; END $$; CREATE TABLE c (n int);";
+    let two = project(&[first, ("V2__f.sql", function), ("V3__c.sql", "CREATE VIEW v AS SELECT n FROM c;")]);
+    let mut session = inspect::connect(&database.options(), None).await.unwrap();
+    for read in [Read::Work, Read::Pending, Read::All] {
+        let found = inspect::database(&two, &mut session, &Selection::default(), read).await.unwrap();
+        let steps = &found.built.plan.steps;
+        assert!(steps[1].late.is_empty(), "{read:?}: {:?}", steps[1].late);
+        assert_eq!(steps[1].unseen, ["line 1: a body runs statements that it makes at run time (EXECUTE)"]);
+        let text = plan_lines(&found.built.plan, TextStyle::PLAIN);
+        assert!(text.contains("needs V2 (relation c (read by a view))"), "{text}");
+        assert!(text.contains("line 1: a body runs statements that it makes at run time"), "{text}");
+    }
+    let other = project(&[first, ("V2__f.sql", "CREATE VIEW v AS SELECT 1 FROM nowhere;")]);
+    let error = apply(&other, &database.options()).await.unwrap_err().to_string();
+    assert!(error.contains("no pending migration creates it"), "{error}");
+    // Where all are read it is said.
+    let never = project(&[(
+        "V1__a.sql",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'SELECT 1 FROM nowhere';",
+    )]);
+    let plan = inspect::files_only(&never, &Selection::default()).unwrap().built.plan;
+    assert_eq!(plan.steps[0].late, ["relation nowhere (read in a function): no migration creates it"]);
 }
 
 #[tokio::test]
