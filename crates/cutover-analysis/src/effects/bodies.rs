@@ -53,13 +53,16 @@ fn variables(create: &CreateFunctionStmt, body: &str, to: &mut Builder) {
             Declared::Type(name) => {
                 if let Ok(parsed) = parse(&format!("SELECT NULL::{name}")) {
                     for node in parsed.statements() {
-                        walk::find(&node).types.into_iter().for_each(|object| to.checks(object, WHY));
+                        for object in walk::find(&node).types {
+                            to.checks(object, WHY);
+                        }
                     }
                 }
             }
             Declared::Rows(relation) => {
-                let relation = names::from_text(ObjectKind::Relation, &relation);
-                relation.into_iter().for_each(|relation| to.checks(relation, WHY));
+                if let Some(relation) = names::from_text(ObjectKind::Relation, &relation) {
+                    to.checks(relation, WHY);
+                }
             }
             Declared::Column(relation, column) => {
                 let relation = names::from_text(ObjectKind::Relation, &relation);

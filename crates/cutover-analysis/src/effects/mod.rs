@@ -76,7 +76,7 @@ pub struct Prepared(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Tree(Parsed, Builder),
+    Tree(Parsed, Box<Builder>),
     /// No tree can be built.
     Keywords(Box<Effects>),
     Wrong(SyntaxError),
@@ -88,7 +88,7 @@ impl Prepared {
         Self(match parse(sql) {
             Ok(parsed) => {
                 let builder = by_itself(&parsed);
-                Kind::Tree(parsed, builder)
+                Kind::Tree(parsed, Box::new(builder))
             }
             Err(ParseError::Syntax(error)) => Kind::Wrong(error),
             Err(ParseError::NotAnalysable(reason)) => {
@@ -104,7 +104,7 @@ impl Prepared {
     pub fn effects(self, known: &mut Context) -> Result<Effects, SyntaxError> {
         match self.0 {
             Kind::Tree(parsed, builder) => {
-                let effects = placed(&parsed, builder, known);
+                let effects = placed(&parsed, *builder, known);
                 known.learn(&parsed);
                 Ok(effects)
             }

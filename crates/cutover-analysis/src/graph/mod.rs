@@ -10,7 +10,7 @@ mod render;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::effects::{Effects, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule, Work};
+use crate::effects::{Effects, Lock, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule, Work};
 
 pub use conflicts::{Conflict, Conflicts};
 
@@ -59,36 +59,15 @@ pub struct Vertex {
 
 impl Vertex {
     /// Adds what the next statement of the migration does; it stands on this line of the file.
-    pub fn add(&mut self, effects: Effects, line: u32) {
+    pub fn add(&mut self, mut effects: Effects, line: u32) {
         self.unnamed |= names_nothing(&effects);
-        for setting in effects.settings.iter().filter(|setting| setting.name == "check_function_bodies") {
-            let on = ["on", "true", "yes", "1"];
-            let value = setting.values.as_deref().unwrap_or_default().first();
-            self.unchecked = !value.is_some_and(|value| on.contains(&value.to_ascii_lowercase().as_str()));
-        }
+        self.add_bodies(&mut effects, line);
         let Effects {
-            creates,
-            chosen,
-            alters,
-            writes,
-            refers,
-            drops,
-            references,
-            checked,
-            late,
-            late_creates,
-            late_opaque,
-            searched_schemas,
-            reads,
-            locks,
-            work,
-            ..
+            creates, chosen, alters, writes, refers, drops, references, reads, locks, work, ..
         } = effects;
-        let (checked, unchecked) = if self.unchecked { (Vec::new(), checked) } else { (checked, Vec::new()) };
         let own: Vec<ObjectRef> = self.creates.clone();
         let is_own = |object: &ObjectRef| own.iter().any(|made| is_same(made, object));
-        let needed = references.into_iter().chain(checked);
-        for reference in needed.filter(|reference| !is_own(&reference.object)) {
+        for reference in references.into_iter().filter(|reference| !is_own(&reference.object)) {
             if !self.needs.iter().any(|known| known.object == reference.object && known.by == reference.by) {
                 self.needs.push(reference);
             }
@@ -96,26 +75,11 @@ impl Vertex {
         for lock in locks.into_iter().filter(|lock| !is_own(&lock.relation)) {
             let referred = refers.iter().any(|table| is_same(table, &lock.relation))
                 && lock.mode == LockMode::ShareRowExclusive;
-            match self.locks.iter_mut().find(|known| known.relation == lock.relation) {
-                Some(known) => {
-                    if lock.mode > known.mode {
-                        (known.mode, known.line) = (lock.mode, line);
-                    }
-                    known.referred &= referred;
-                }
-                None => self.locks.push(VertexLock {
-                    relation: lock.relation,
-                    mode: lock.mode,
-                    first: lock.mode,
-                    line,
-                    referred,
-                }),
-            }
+            self.add_lock(lock, referred, line);
         }
         for (from, to) in [
             (creates, &mut self.creates),
             (chosen, &mut self.chosen),
-            (late_creates, &mut self.late_creates),
             (reads, &mut self.reads),
             (writes, &mut self.writes),
             (drops, &mut self.drops),
@@ -123,29 +87,13 @@ impl Vertex {
             extend(to, from);
         }
         extend(&mut self.alters, alters.into_iter().filter(|object| !is_own(object)).collect());
-        for schema in searched_schemas {
+        for schema in effects.searched_schemas {
             if !self.searched.contains(&schema) {
                 self.searched.push(schema);
             }
         }
-        if let Some(why) = late_opaque
-            && !self.unseen.iter().any(|(known, _)| *known == why)
-        {
-            self.unseen.push((why, line));
-        }
-        for reference in late.into_iter().chain(unchecked) {
-            if !self.late.contains(&reference) {
-                self.late.push(reference);
-            }
-        }
         for work in work.into_iter().filter(|work| !is_own(&work.relation)) {
-            let same =
-                |(known, _): &&mut (Work, u32)| known.relation == work.relation && known.kind == work.kind;
-            match self.work.iter_mut().find(same) {
-                Some(known) if work.sure && !known.0.sure => *known = (work, line),
-                Some(_) => {}
-                None => self.work.push((work, line)),
-            }
+            self.add_work(work, line);
         }
         let alone = effects.opaque.or_else(|| match effects.transaction {
             TransactionRule::Forbidden { what } => Some(format!("{what} runs alone")),
@@ -158,6 +106,55 @@ impl Vertex {
         }
         if let Some(why) = alone {
             self.alone.get_or_insert(why);
+        }
+    }
+
+    /// What the bodies of its functions need, and what the server looks for when it checks them.
+    fn add_bodies(&mut self, effects: &mut Effects, line: u32) {
+        for setting in effects.settings.iter().filter(|setting| setting.name == "check_function_bodies") {
+            let on = ["on", "true", "yes", "1"];
+            let value = setting.values.as_deref().unwrap_or_default().first();
+            self.unchecked = !value.is_some_and(|value| on.contains(&value.to_ascii_lowercase().as_str()));
+        }
+        let looked_for = if self.unchecked { &mut effects.late } else { &mut effects.references };
+        looked_for.append(&mut effects.checked);
+        extend(&mut self.late_creates, std::mem::take(&mut effects.late_creates));
+        if let Some(why) = effects.late_opaque.take()
+            && !self.unseen.iter().any(|(known, _)| *known == why)
+        {
+            self.unseen.push((why, line));
+        }
+        for reference in effects.late.drain(..) {
+            if !self.late.contains(&reference) {
+                self.late.push(reference);
+            }
+        }
+    }
+
+    fn add_lock(&mut self, lock: Lock, referred: bool, line: u32) {
+        match self.locks.iter_mut().find(|known| known.relation == lock.relation) {
+            Some(known) => {
+                if lock.mode > known.mode {
+                    (known.mode, known.line) = (lock.mode, line);
+                }
+                known.referred &= referred;
+            }
+            None => self.locks.push(VertexLock {
+                relation: lock.relation,
+                mode: lock.mode,
+                first: lock.mode,
+                line,
+                referred,
+            }),
+        }
+    }
+
+    fn add_work(&mut self, work: Work, line: u32) {
+        let same = |(known, _): &&mut (Work, u32)| known.relation == work.relation && known.kind == work.kind;
+        match self.work.iter_mut().find(same) {
+            Some(known) if work.sure && !known.0.sure => *known = (work, line),
+            Some(_) => {}
+            None => self.work.push((work, line)),
         }
     }
 }

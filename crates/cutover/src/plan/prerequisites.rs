@@ -175,6 +175,7 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
 
 /// What pending migrations make, or may make without saying so.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 struct Made<'a> {
     /// Schemas by name.
     created: HashMap<&'a str, BTreeSet<Option<&'a str>>>,

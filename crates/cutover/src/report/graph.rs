@@ -127,6 +127,7 @@ fn text(of: &ProjectGraph<'_>) -> String {
     for (place, vertex) in vertices.iter().enumerate() {
         if let Some(why) = &vertex.alone {
             apart += 1;
+            let why = why.strip_suffix(" runs alone").unwrap_or(why);
             line(&format!("{} runs alone: {why}", label(place)));
         }
     }
