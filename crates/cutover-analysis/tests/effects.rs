@@ -22,6 +22,7 @@ fn show(effects: &Effects) -> String {
     let mut text = String::new();
     for (sign, objects) in [
         ('+', &effects.creates),
+        ('*', &effects.chosen),
         ('~', &effects.alters),
         ('-', &effects.drops),
         ('>', &effects.refers),
@@ -37,6 +38,12 @@ fn show(effects: &Effects) -> String {
     }
     for reference in &effects.late {
         let _ = writeln!(text, "    later ? {}: {}", object(&reference.object), reference.why);
+    }
+    for reference in &effects.checked {
+        let _ = writeln!(text, "    checked ? {}: {}", object(&reference.object), reference.why);
+    }
+    for one in &effects.late_creates {
+        let _ = writeln!(text, "    later + {}", object(one));
     }
     if let Some(reason) = &effects.late_opaque {
         let _ = writeln!(text, "    later opaque: {reason}");
@@ -144,6 +151,36 @@ fn names_in_a_body_are_needed_only_if_postgresql_binds_them_at_once() {
     assert!(needed("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT a FROM t'").is_empty());
     assert!(needed("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN g(); END'").is_empty());
     assert_eq!(needed("CREATE FUNCTION f() RETURNS int LANGUAGE plperl AS 'x'"), ["plperl"]);
+}
+
+#[test]
+fn statements_of_bodies_name_what_they_need_and_make() {
+    let function = |body: &str| {
+        let effects =
+            of(&format!("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {body} END $$"));
+        let late = effects.late.iter().map(|late| format!("{} ({})", late.object, late.why));
+        let made = effects.late_creates.iter().map(|made| format!("makes {made}"));
+        late.chain(made).collect::<Vec<_>>()
+    };
+    for (body, found) in [
+        ("TRUNCATE t;", "table t (emptied in a function)"),
+        ("LOCK TABLE t;", "relation t (locked in a function)"),
+        ("COPY t FROM '/x';", "relation t (copied into in a function)"),
+        ("CREATE INDEX i ON t (a);", "relation t (indexed in a function) makes index i"),
+        ("ALTER TABLE t ADD a int;", "table t (altered in a function) makes column t.a"),
+        ("DROP TABLE t;", "table t (dropped in a function)"),
+        ("DROP TABLE IF EXISTS t;", ""),
+        ("REFRESH MATERIALIZED VIEW m;", "materialized view m (refreshed in a function)"),
+        (
+            "CREATE TEMP TABLE x (a int); INSERT INTO x VALUES (1); INSERT INTO t SELECT a FROM x;",
+            "relation t (written in a function)",
+        ),
+        ("CREATE TABLE made (a int); INSERT INTO made VALUES (1);", "makes table made"),
+    ] {
+        assert_eq!(function(body).join(" "), found, "{body}");
+    }
+    let deep = format!("{} DELETE FROM t; {}", "IF true THEN ".repeat(60), "END IF; ".repeat(60));
+    assert_eq!(function(&deep), ["relation t (written in a function)"]);
 }
 
 #[test]

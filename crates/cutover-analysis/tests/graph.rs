@@ -92,11 +92,110 @@ fn schemas_tell_names_apart_and_search_paths_do_not() {
 }
 
 #[test]
+fn what_is_in_a_schema_needs_it() {
+    let schema = "CREATE SCHEMA ss";
+    for (made, why) in [
+        ("CREATE TABLE ss.x (id int)", "table ss.x made in it"),
+        ("CREATE FUNCTION ss.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "function ss.f made in it"),
+        ("CREATE TYPE ss.e AS ENUM ('a')", "type ss.e made in it"),
+        ("CREATE SEQUENCE ss.s", "sequence ss.s made in it"),
+        ("CREATE VIEW ss.v AS SELECT 1", "view ss.v made in it"),
+        ("ALTER TABLE IF EXISTS ss.x ADD a int", "column ss.x.a made in it"),
+        ("CREATE VIEW v AS SELECT * FROM ss.x", "relation ss.x in it"),
+        ("SET search_path = ss; CREATE TABLE x (id int)", "in the search path"),
+    ] {
+        assert_eq!(edges(&[schema, made]), [format!("001 needs 000: schema ss ({why})")], "{made}");
+    }
+    assert_eq!(
+        edges(&["CREATE TABLE ss.x (id int)", schema]),
+        ["000 needs 001: schema ss (table ss.x made in it)"]
+    );
+    // Another reason says it already; a search path may name what is not there yet.
+    assert_eq!(
+        edges(&["CREATE SCHEMA ss; CREATE TABLE ss.t (id int)", "CREATE INDEX i ON ss.t (id)"]),
+        ["001 needs 000: relation ss.t (indexed)"]
+    );
+    assert!(edges(&["SET search_path = ss; CREATE TABLE x (id int)", schema]).is_empty());
+    // What no migration makes is as unnamed as before.
+    let graph = Graph::of(&vertices(&["CREATE TABLE elsewhere.x (id int)"]));
+    assert!(graph.outside.is_empty(), "{:?}", graph.outside);
+}
+
+#[test]
+fn a_renamed_schema_has_what_it_had() {
+    let all = vertices(&[
+        "CREATE SCHEMA a; CREATE TABLE a.t (id int)",
+        "ALTER SCHEMA a RENAME TO b",
+        "CREATE VIEW v AS SELECT * FROM b.t",
+    ]);
+    let graph = Graph::of(&all);
+    let pairs: Vec<_> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
+    assert_eq!(pairs, [(1, 0), (2, 1)]);
+    assert!(graph.outside.is_empty(), "{:?}", graph.outside);
+}
+
+#[test]
+fn a_relation_is_a_type_and_types_come_with_others() {
+    let b = "CREATE TABLE b (id int)";
+    let declare = |what: &str| {
+        format!(
+            "CREATE FUNCTION f(p int) RETURNS int LANGUAGE plpgsql AS $$ DECLARE {what}; BEGIN RETURN 1; END $$"
+        )
+    };
+    let (range, mood) = ("CREATE TYPE rt AS RANGE (subtype = int)", "CREATE TYPE mood AS ENUM ('a')");
+    for (made, user) in [
+        (b, "CREATE TABLE x (v b)"),
+        (b, "CREATE TABLE x (v b[])"),
+        (b, "CREATE TABLE x (v _b)"),
+        (b, "CREATE FUNCTION f(x b) RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+        (b, "CREATE FUNCTION f() RETURNS SETOF b LANGUAGE plpgsql AS 'BEGIN END'"),
+        (b, "CREATE FUNCTION f() RETURNS TABLE (z b) LANGUAGE plpgsql AS 'BEGIN END'"),
+        (b, "CREATE VIEW v AS SELECT NULL::b AS z"),
+        (b, &declare("r b%ROWTYPE")),
+        (b, &declare("i b.id%TYPE")),
+        (b, &declare("i b := NULL")),
+        (mood, &declare("i mood")),
+        (mood, &declare("i mood[]")),
+        ("CREATE TYPE c AS (a int)", &declare("i CONSTANT c DEFAULT NULL")),
+        (range, "CREATE VIEW v AS SELECT rt(1, 2) AS z"),
+        (range, "CREATE TABLE x (r rt_multirange)"),
+        ("CREATE TYPE textrange AS RANGE (subtype = text)", "CREATE TABLE x (r textmultirange)"),
+        ("CREATE TYPE r AS RANGE (subtype = int, multirange_type_name = own)", "CREATE TABLE x (r own)"),
+        ("ALTER TABLE b ADD z int", &declare("i b.z%TYPE")),
+        (
+            "CREATE TABLE t (a int PRIMARY KEY, b int UNIQUE)",
+            "CREATE VIEW v AS SELECT 1; REINDEX INDEX t_b_key",
+        ),
+    ] {
+        let found = edges(&[made, user]);
+        assert!(
+            matches!(found.as_slice(), [edge] if edge.starts_with("001 needs 000: ")),
+            "{user}: {found:?}"
+        );
+    }
+    for plain in
+        ["i int", "i double precision", "i p%TYPE", "t timestamp with time zone", "n numeric(10, 2) := 1"]
+    {
+        let all = vertices(&[&declare(plain)]);
+        assert!(all[0].needs.is_empty(), "{plain}: {:?}", all[0].needs);
+    }
+    // Unless the server is told not to look.
+    let unchecked = format!("SET check_function_bodies = off; {}", declare("r b%ROWTYPE"));
+    assert!(edges(&[&unchecked, b]).is_empty());
+    assert_eq!(edges(&[&declare("r b%ROWTYPE"), b]), ["000 needs 001: relation b (type of a variable)"]);
+}
+
+#[test]
 fn what_nobody_makes_is_the_databases() {
     let vertices = vertices(&["CREATE VIEW v AS SELECT now(), lower(name) FROM elsewhere"]);
     let graph = Graph::of(&vertices);
     let names: Vec<_> = graph.outside.iter().map(|(_, reference)| reference.object.to_string()).collect();
     assert_eq!(names, ["relation elsewhere"]);
+    // Which names PostgreSQL chose is not always known.
+    let numbered =
+        ["CREATE TABLE t (a int); CREATE INDEX ON t (a); CREATE INDEX ON t (a)", "DROP INDEX t_a_idx1"];
+    assert!(Graph::of(&self::vertices(&numbered)).outside.is_empty());
+    assert_eq!(Graph::of(&self::vertices(&["DROP INDEX i"])).outside.len(), 1);
 }
 
 #[test]
@@ -145,6 +244,35 @@ fn what_one_changes_the_other_may_not_touch() {
     assert_eq!(conflicts(&[t, "DO $$ BEGIN END $$", "CREATE TABLE y (a int)"]), [(1, 0), (2, 1)]);
     assert_eq!(conflicts(&["GRANT a TO b", "GRANT a TO c"]), [(1, 0)]);
     assert_eq!(conflicts(&["CREATE TABLE x (a int)", "CREATE TABLE y (a int)"]), []);
+}
+
+#[test]
+fn names_that_postgresql_chooses_are_made_in_order() {
+    for (first, second) in [
+        // Whoever comes second gets another name.
+        (
+            "CREATE TABLE a (b_c int); CREATE INDEX ON a (b_c)",
+            "CREATE TABLE a_b (c int); CREATE INDEX ON a_b (c)",
+        ),
+        ("CREATE TABLE a (b_c int UNIQUE)", "CREATE TABLE a_b (c int); ALTER TABLE a_b ADD UNIQUE (c)"),
+        ("CREATE TABLE a (b_c serial)", "CREATE TABLE a_b (c int GENERATED ALWAYS AS IDENTITY)"),
+        ("CREATE TABLE t1 (id int UNIQUE)", "CREATE TABLE t1_id_key (id int)"),
+        ("CREATE TABLE t1_pkey (id int)", "CREATE TABLE t1 (id int PRIMARY KEY)"),
+        ("CREATE TABLE t (a int); CREATE INDEX x ON t (a)", "CREATE TABLE x (a int)"),
+        ("CREATE TABLE t (a text); CREATE INDEX ON t (lower(a))", "CREATE SEQUENCE t_lower_idx"),
+        ("CREATE TABLE t (a text); CREATE INDEX ON t ((a || a))", "CREATE SEQUENCE t_expr_idx"),
+        (
+            "CREATE TABLE t (a text); CREATE INDEX ON t (a, (a::int), (a || 'x')) INCLUDE (a)",
+            "CREATE SEQUENCE t_a_a1_expr_a2_idx",
+        ),
+        ("CREATE TABLE t (a int, EXCLUDE USING btree (a WITH =))", "CREATE TABLE t_a_excl (a int)"),
+        ("CREATE TYPE t9 AS (a int)", "CREATE TABLE t9 (id int)"),
+        ("CREATE SCHEMA ss", "SET search_path = ss, public; CREATE TABLE x (a int)"),
+    ] {
+        assert_eq!(conflicts(&[first, second]), [(1, 0)], "{first} | {second}");
+        assert_eq!(conflicts(&[second, first]), [(1, 0)], "{second} | {first}");
+    }
+    assert_eq!(conflicts(&["CREATE TABLE x (a int UNIQUE)", "CREATE TABLE y (a int UNIQUE)"]), []);
 }
 
 #[test]

@@ -110,6 +110,15 @@ fn a_text_over_the_limit_gets_no_tree() {
     assert!(effects_of_text(&text).expect("no error").opaque.is_some());
 }
 
+#[test]
+fn a_chain_that_is_too_long_for_a_tree_says_so_in_our_words() {
+    let text = format!("CREATE VIEW v AS SELECT 1{}", "+1".repeat(3_000));
+    let effects = effects_of_text(&text).expect("no error");
+    let reason = effects.opaque.expect("said");
+    assert!(reason.contains("nested") && !reason.contains("protobuf"), "{reason}");
+    assert_eq!(effects.creates.iter().map(ToString::to_string).collect::<Vec<_>>(), ["view v"]);
+}
+
 /// The library redirects the standard error of the process while it parses.
 #[test]
 fn threads_do_not_disturb_each_other() {

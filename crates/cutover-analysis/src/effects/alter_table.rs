@@ -147,6 +147,10 @@ fn partition_command(subtype: Type, command: &PartitionCmd, parent: &ObjectRef, 
     let partition = names::relation(parent.kind, relation);
     let why = if subtype == Type::AtAttachPartition { "attached" } else { "detached" };
     to.changes(partition.clone(), false, why);
+    if subtype == Type::AtAttachPartition {
+        // As many as the parent has and the partition lacks.
+        to.chooses(names::part_of(Kind::Index, &partition, ""));
+    }
     if subtype == Type::AtDetachPartition && command.concurrent {
         let parent = parent.clone();
         let check = Check::PartitionDetached { parent, partition };

@@ -5,11 +5,12 @@ use pg_query::protobuf::{CreateFunctionStmt, DoStmt, FunctionParameterMode as Mo
 
 use super::builder::Builder;
 use super::lock_mode::LockMode;
+use super::model::ObjectKind;
 use super::names;
 use super::relations;
 use super::unparsed;
 use super::walk::{self, Found};
-use crate::sql::{Piece, parse, plpgsql_body};
+use crate::sql::{Declared, Piece, declared_types, parse, plpgsql_body};
 
 /// A longer body is not looked into.
 const LONGEST: usize = 256 * 1024;
@@ -22,11 +23,56 @@ pub(super) fn function(create: &CreateFunctionStmt, to: &mut Builder) {
     }
     let Some(body) = text_of(&create.options, "as") else { return };
     match language(&create.options).as_deref() {
-        Some("plpgsql") => plpgsql(&head(create), body, "in a function", to),
+        Some("plpgsql") => {
+            variables(create, body, to);
+            plpgsql(&head(create), body, "in a function", to);
+        }
         // PostgreSQL reads such a body when the function is made, and locks what it names.
         Some("sql") => sql(body, to),
         Some("c" | "internal") | None => {}
         Some(other) => to.late_opaque(format!("a body in {other} is not looked into")),
+    }
+}
+
+/// The types of variables. PostgreSQL looks for them when it checks the body, which it does when the function is made.
+fn variables(create: &CreateFunctionStmt, body: &str, to: &mut Builder) {
+    const WHY: &str = "type of a variable";
+    if body.len() > LONGEST {
+        return;
+    }
+    let parameters: Vec<String> = create
+        .parameters
+        .iter()
+        .filter_map(|node| match node.node.as_ref()? {
+            NodeEnum::FunctionParameter(parameter) => Some(parameter.name.clone()),
+            _ => None,
+        })
+        .collect();
+    for declared in declared_types(body, &parameters) {
+        match declared {
+            Declared::Type(name) => {
+                if let Ok(parsed) = parse(&format!("SELECT NULL::{name}")) {
+                    for node in parsed.statements() {
+                        for object in walk::find(&node).types {
+                            to.checks(object, WHY);
+                        }
+                    }
+                }
+            }
+            Declared::Rows(relation) => {
+                if let Some(relation) = names::from_text(ObjectKind::Relation, &relation) {
+                    to.checks(relation, WHY);
+                }
+            }
+            Declared::Column(relation, column) => {
+                let relation = names::from_text(ObjectKind::Relation, &relation);
+                let column = names::from_text(ObjectKind::Column, &column);
+                if let (Some(relation), Some(column)) = (relation, column) {
+                    to.checks(names::part_of(ObjectKind::Column, &relation, column.name), WHY);
+                    to.checks(relation, WHY);
+                }
+            }
+        }
     }
 }
 
@@ -59,7 +105,7 @@ fn sql(body: &str, to: &mut Builder) {
                 let found = walk::find(&node);
                 locks_of(&found, to);
                 late(&found, "in a function", to);
-                touched(node, to);
+                touched(node, Some("in a function"), to);
             }
         }
         Err(error) => {
@@ -112,7 +158,7 @@ fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
             Ok(parsed) => {
                 for node in parsed.statements() {
                     late(&walk::find(&node), why, to);
-                    touched(node, to);
+                    touched(node, Some(why), to);
                 }
             }
             Err(error) => {
@@ -123,11 +169,12 @@ fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
     }
 }
 
-/// What a statement of a body will touch. As for the rest, a body is no statement that is run now.
-fn touched(node: &NodeEnum, to: &mut Builder) {
+/// What a statement of a body will touch and make, and (if it is said where it stands) what it will need. As for the rest,
+/// a body is no statement that is run now.
+fn touched(node: &NodeEnum, needs: Option<&str>, to: &mut Builder) {
     let mut within = Builder::default();
     super::statement(node, &mut within);
-    to.handles_as(within);
+    to.handles_as(within, needs);
 }
 
 /// The same of a text that cannot be read: all that it names with a schema.
@@ -145,7 +192,7 @@ fn executed(expression: &str, to: &mut Builder) {
     };
     if let Ok(parsed) = parse(&text) {
         for node in parsed.statements() {
-            touched(node, to);
+            touched(node, None, to);
         }
     }
 }

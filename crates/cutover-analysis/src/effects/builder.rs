@@ -43,12 +43,27 @@ impl Builder {
         self.effects.reads.retain(was_there);
         self.effects.alters = altered;
         self.effects.creates = created;
+        self.forget_what_bodies_make();
         self.effects
+    }
+
+    /// What a body makes itself it does not need; what it makes for the session alone nobody else has.
+    fn forget_what_bodies_make(&mut self) {
+        let made = std::mem::take(&mut self.effects.late_creates);
+        self.effects.late.retain(|reference| !made.iter().any(|own| is_same(own, &reference.object)));
+        self.effects.late_creates = made.into_iter().filter(|object| !object.is_temporary()).collect();
     }
 
     pub(super) fn creates(&mut self, object: ObjectRef) {
         self.effects.session_state |= object.is_temporary();
         self.effects.creates.push(object);
+    }
+
+    /// PostgreSQL chooses the name.
+    pub(super) fn chooses(&mut self, object: ObjectRef) {
+        if !object.is_temporary() {
+            self.effects.chosen.push(object);
+        }
     }
 
     pub(super) fn alters(&mut self, object: ObjectRef) {
@@ -81,14 +96,27 @@ impl Builder {
         }
     }
 
-    /// What a statement of a body touches when it runs.
-    pub(super) fn handles_as(&mut self, body: Self) {
-        let effects = body.effects;
+    /// What a statement of a body touches and makes when it runs, and what it needs then, if it is said where it stands.
+    pub(super) fn handles_as(&mut self, body: Self, needs: Option<&str>) {
+        let effects = body.finish();
         for object in effects.touches() {
             self.handles(object);
         }
         self.searches_in(effects.searched_schemas);
         self.effects.disowns.extend(effects.disowns);
+        if let Some(place) = needs {
+            for Reference { object, why, .. } in effects.references {
+                self.needs_late(object, &format!("{why} {place}"));
+            }
+        }
+        self.effects.late_creates.extend(effects.creates);
+    }
+
+    /// An object that PostgreSQL looks for when it checks a body.
+    pub(super) fn checks(&mut self, object: ObjectRef, why: &str) {
+        if !is_catalogue(&object) && !self.effects.checked.iter().any(|known| known.object == object) {
+            self.effects.checked.push(Reference { object, why: why.to_owned(), by: None });
+        }
     }
 
     /// The objects of a role are dropped or given away.
@@ -262,7 +290,7 @@ impl Builder {
     /// so may be what it needs.
     pub(super) fn take_in_schema(&mut self, element: Self, schema: &str) {
         let mut effects = element.finish();
-        let lists = [&mut effects.creates, &mut effects.alters];
+        let lists = [&mut effects.creates, &mut effects.alters, &mut effects.chosen];
         for object in lists.into_iter().flatten().filter(|object| object.schema.is_none()) {
             object.schema = Some(schema.to_owned());
         }
@@ -272,6 +300,7 @@ impl Builder {
         for object in effects.alters {
             self.alters(object);
         }
+        self.effects.chosen.append(&mut effects.chosen);
         let made = |reference: &Reference| {
             let within = ObjectRef { schema: Some(schema.to_owned()), ..reference.object.clone() };
             reference.object.schema.is_none() && self.effects.creates.iter().any(|own| is_same(own, &within))

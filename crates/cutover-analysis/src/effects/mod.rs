@@ -6,9 +6,11 @@
 mod alter_table;
 mod bodies;
 mod builder;
+mod chosen;
 mod context;
 mod data;
 mod display;
+pub mod implied;
 mod lock_mode;
 mod locks;
 mod maintenance;
@@ -62,6 +64,7 @@ fn by_itself(parsed: &Parsed) -> Builder {
 fn placed(parsed: &Parsed, mut builder: Builder, known: &Context) -> Effects {
     for node in parsed.statements() {
         locks::add(node, known, &mut builder);
+        chosen::of_partitions(node, known, &mut builder);
     }
     Effects { statements: parsed.statement_count(), ..builder.finish() }
 }
@@ -73,7 +76,7 @@ pub struct Prepared(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Tree(Parsed, Builder),
+    Tree(Parsed, Box<Builder>),
     /// No tree can be built.
     Keywords(Box<Effects>),
     Wrong(SyntaxError),
@@ -85,7 +88,7 @@ impl Prepared {
         Self(match parse(sql) {
             Ok(parsed) => {
                 let builder = by_itself(&parsed);
-                Kind::Tree(parsed, builder)
+                Kind::Tree(parsed, Box::new(builder))
             }
             Err(ParseError::Syntax(error)) => Kind::Wrong(error),
             Err(ParseError::NotAnalysable(reason)) => {
@@ -101,7 +104,7 @@ impl Prepared {
     pub fn effects(self, known: &mut Context) -> Result<Effects, SyntaxError> {
         match self.0 {
             Kind::Tree(parsed, builder) => {
-                let effects = placed(&parsed, builder, known);
+                let effects = placed(&parsed, *builder, known);
                 known.learn(&parsed);
                 Ok(effects)
             }

@@ -298,6 +298,9 @@ pub struct Work {
 pub struct Effects {
     /// Objects that are there afterwards and were not before.
     pub creates: Vec<ObjectRef>,
+    /// Indexes, sequences and statistics whose names PostgreSQL chooses: the name it takes where that is free (else it
+    /// appends a number), and an empty one where the text does not say how many there will be.
+    pub chosen: Vec<ObjectRef>,
     /// Objects that are changed; also what a new index or trigger is put on.
     pub alters: Vec<ObjectRef>,
     /// Tables (or views) whose rows it writes or empties: other rows, the same table. Their triggers run.
@@ -327,6 +330,11 @@ pub struct Effects {
     pub work: Vec<Work>,
     /// Objects that the bodies of new functions mention: needed when they run, not when they are made.
     pub late: Vec<Reference>,
+    /// Types of variables in the bodies of new functions: PostgreSQL looks for them when it checks the body, unless
+    /// `check_function_bodies` is off.
+    pub checked: Vec<Reference>,
+    /// What the bodies of new functions make when they run, as far as they are no temporary objects.
+    pub late_creates: Vec<ObjectRef>,
     /// Why `late` may not be all, e.g. that a body builds statements from text.
     pub late_opaque: Option<String>,
     /// Why the lists above may not be all; none if they are.

@@ -236,6 +236,11 @@ pub(super) fn made_for_column(table: &str, column: &str, label: &str) -> String 
     format!("{}_{}_{label}", cut_to(table, first), cut_to(column, second))
 }
 
+/// The name PostgreSQL gives to what it makes for a table: `table_label`, cut in the table's name.
+pub(super) fn made_for_table(table: &str, label: &str) -> String {
+    format!("{}_{label}", cut_to(table, LONGEST.saturating_sub(label.len() + 1)))
+}
+
 /// A role that is named; none for `CURRENT_USER`, `PUBLIC` and the like.
 pub(super) fn role(role: &RoleSpec) -> Option<ObjectRef> {
     own(&role.rolename).map(|name| ObjectRef::new(ObjectKind::Role, None, name))

@@ -8,7 +8,7 @@ use pg_query::protobuf::{
 
 use super::builder::Builder;
 use super::model::{Check, ObjectKind as Kind, ObjectRef};
-use super::names;
+use super::{chosen, names};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
     match node {
@@ -42,6 +42,10 @@ fn table(create: &CreateStmt, kind: Kind, to: &mut Builder) {
         let why = if create.partbound.is_some() { "partitioned table of it" } else { "inherited table" };
         to.changes(parent, false, why);
     }
+    if create.partbound.is_some() {
+        // As many as its parent has.
+        to.chooses(names::part_of(Kind::Index, &own, ""));
+    }
     to.needs_type(create.of_typename.as_ref(), "type of it");
     if let Some(spec) = &create.partspec {
         to.needs_all_in(&spec.part_params, "in the partition key");
@@ -53,6 +57,7 @@ fn table(create: &CreateStmt, kind: Kind, to: &mut Builder) {
             Some(NodeEnum::TableLikeClause(like)) => {
                 if let Some(relation) = &like.relation {
                     to.needs_to_read(names::relation(Kind::Relation, relation), "copied by LIKE");
+                    to.chooses(names::part_of(Kind::Index, &own, ""));
                 }
             }
             _ => {}
@@ -83,10 +88,12 @@ pub(super) fn column(definition: &ColumnDef, table: &ObjectRef, to: &mut Builder
 
 fn owned_sequence(table: &ObjectRef, column: &str, to: &mut Builder) {
     let name = names::made_for_column(&table.name, column, "seq");
-    to.creates(ObjectRef {
+    let sequence = ObjectRef {
         table: Some(table.name.clone()),
         ..ObjectRef::new(Kind::Sequence, table.schema.clone(), name)
-    });
+    };
+    to.chooses(sequence.clone());
+    to.creates(sequence);
 }
 
 /// A constraint of a table that is new or altered; `column` if it stands behind one.
@@ -123,7 +130,7 @@ pub(super) fn constraint(definition: &Constraint, table: &ObjectRef, column: Opt
             to.needs_all_in(&definition.raw_expr, "in a check constraint");
         }
         ConstrType::ConstrPrimary | ConstrType::ConstrUnique | ConstrType::ConstrExclusion => {
-            index_constraint(definition, table, to);
+            index_constraint(definition, table, column, to);
         }
         _ => {}
     }
@@ -132,11 +139,15 @@ pub(super) fn constraint(definition: &Constraint, table: &ObjectRef, column: Opt
     }
 }
 
-fn index_constraint(definition: &Constraint, table: &ObjectRef, to: &mut Builder) {
+fn index_constraint(definition: &Constraint, table: &ObjectRef, column: Option<&str>, to: &mut Builder) {
     to.needs_all_in(&definition.exclusions, "in an exclusion constraint");
     to.needs_all_in(&definition.where_clause, "in an exclusion constraint");
     tablespace(&definition.indexspace, to);
     if definition.indexname.is_empty() {
+        if definition.conname.is_empty() {
+            let name = chosen::constraint_index(definition, &table.name, column).unwrap_or_default();
+            to.chooses(names::part_of(Kind::Index, table, name));
+        }
         if !definition.conname.is_empty() {
             to.creates(names::part_of(Kind::Index, table, definition.conname.as_str()));
         }
@@ -189,6 +200,9 @@ fn index(create: &IndexStmt, to: &mut Builder) {
     let index = names::part_of(Kind::Index, &table, create.idxname.as_str());
     to.changes(table.clone(), false, "indexed");
     to.creates(index.clone());
+    if index.name.is_empty() {
+        to.chooses(names::part_of(Kind::Index, &table, chosen::index(create, &table.name)));
+    }
     tablespace(&create.table_space, to);
     access_method(&create.access_method, to);
     for part in [&create.index_params, &create.index_including_params] {
@@ -262,6 +276,9 @@ pub(super) fn definition(node: &Node) -> Option<&DefElem> {
 
 fn statistics(create: &protobuf::CreateStatsStmt, to: &mut Builder) {
     let object = names::object(Kind::Statistics, &create.defnames);
+    if let Some(chosen) = chosen::statistics(create).filter(|_| object.is_none()) {
+        to.chooses(chosen);
+    }
     to.creates(object.unwrap_or_else(|| ObjectRef::new(Kind::Statistics, None, "")));
     to.needs_all_in(&create.exprs, "in extended statistics");
     for node in &create.relations {

@@ -22,8 +22,8 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::CreateRangeStmt(create) => {
             new(Kind::Type, &create.type_name, to);
-            for found in to.needs_all_in(&create.params, "in a range type").types {
-                to.handles(&found);
+            for option in create.params.iter().filter_map(relations::definition) {
+                range_option(option, to);
             }
         }
         NodeEnum::CreateDomainStmt(create) => domain(create, to),
@@ -91,6 +91,21 @@ fn conversions(node: &NodeEnum, to: &mut Builder) -> bool {
         _ => return false,
     }
     true
+}
+
+/// An option of a range type: a bare name is parsed as a type, whatever it means.
+fn range_option(option: &protobuf::DefElem, to: &mut Builder) {
+    let Some(NodeEnum::TypeName(name)) = option.arg.as_deref().and_then(|arg| arg.node.as_ref()) else {
+        return;
+    };
+    match option.defname.as_str() {
+        "subtype" => to.needs_type(Some(name), "type of the bounds of a range"),
+        "subtype_opclass" => to.needs_named(Kind::OperatorClass, &name.names, "operator class of a range"),
+        "collation" => to.needs_named(Kind::Collation, &name.names, "collation of a range"),
+        "canonical" | "subtype_diff" => to.needs_named(Kind::Function, &name.names, "function of a range"),
+        "multirange_type_name" => new(Kind::Type, &name.names, to),
+        _ => {}
+    }
 }
 
 fn new(kind: Kind, name: &[protobuf::Node], to: &mut Builder) {

@@ -1,9 +1,11 @@
 //! What the keywords of a statement say, where no tree can be built.
 //!
-//! It knows what the runner must not get wrong: transaction rules and COPY data. Of the objects only the table
-//! that INSERT and COPY fill is looked for: such statements are long because of their rows.
+//! It knows what the runner must not get wrong: transaction rules and COPY data. Of the objects only those are looked for
+//! that stand at the beginning: the table that INSERT and COPY fill, what CREATE, ALTER and DROP are about.
 
-use super::model::{Control, Effects, ObjectKind, ObjectRef, Reference, Retry, Setting, TransactionRule};
+use super::model::{
+    Control, Effects, ObjectKind, ObjectRef, Reference, Retry, Setting, TEMPORARY_SCHEMA, TransactionRule,
+};
 use super::names;
 use crate::sql::LONGEST_ANALYSED;
 use crate::sql::lexer::{Kind, Scan, scan};
@@ -22,9 +24,14 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
     };
     let target = head.target();
     let written = target.clone().map(|object| Reference { object, why: "written".to_owned(), by: None });
+    let Subject { creates, alters, drops, mut references } = head.subject();
+    references.extend(written);
     Effects {
+        creates,
+        alters,
+        drops,
         writes: target.into_iter().collect(),
-        references: written.into_iter().collect(),
+        references,
         handles: qualified(sql),
         opaque: Some(reason),
         transaction,
@@ -76,6 +83,78 @@ fn possible_statements(sql: &str) -> usize {
     semicolons + 1
 }
 
+/// What a statement is about by its first words.
+#[derive(Default)]
+struct Subject {
+    creates: Vec<ObjectRef>,
+    alters: Vec<ObjectRef>,
+    drops: Vec<ObjectRef>,
+    references: Vec<Reference>,
+}
+
+impl Subject {
+    fn needs(&mut self, object: ObjectRef, why: &str) {
+        self.references.push(Reference { object, why: why.to_owned(), by: None });
+    }
+}
+
+/// The tokens of a head that are still to be looked at.
+struct Rest<'h, 'a>(&'h [(Kind, &'a str)]);
+
+impl Rest<'_, '_> {
+    /// Takes the words if they come next.
+    fn takes(&mut self, words: &[&str]) -> bool {
+        let is = |((kind, text), word): (&(Kind, &str), &&str)| {
+            *kind == Kind::Word && text.eq_ignore_ascii_case(word)
+        };
+        let next = self.0.get(..words.len()).is_some_and(|next| next.iter().zip(words).all(is));
+        if next {
+            self.0 = self.0.get(words.len()..).unwrap_or_default();
+        }
+        next
+    }
+
+    fn takes_any(&mut self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.takes(&[word]))
+    }
+
+    /// Takes the word for a kind of objects.
+    fn kind(&mut self) -> Option<ObjectKind> {
+        use ObjectKind as K;
+        let kinds: [(&[&str], K); 13] = [
+            (&["MATERIALIZED", "VIEW"], K::MaterializedView),
+            (&["FOREIGN", "TABLE"], K::ForeignTable),
+            (&["TABLE"], K::Table),
+            (&["VIEW"], K::View),
+            (&["INDEX"], K::Index),
+            (&["SEQUENCE"], K::Sequence),
+            (&["TYPE"], K::Type),
+            (&["DOMAIN"], K::Domain),
+            (&["FUNCTION"], K::Function),
+            (&["PROCEDURE"], K::Procedure),
+            (&["AGGREGATE"], K::Aggregate),
+            (&["ROUTINE"], K::Routine),
+            (&["SCHEMA"], K::Schema),
+        ];
+        kinds.into_iter().find(|(words, _)| self.takes(words)).map(|(_, kind)| kind)
+    }
+
+    /// Takes a name with or without a schema.
+    fn name(&mut self, kind: ObjectKind) -> Option<ObjectRef> {
+        let is_name = |kind| matches!(kind, Kind::Word | Kind::QuotedIdentifier);
+        let mut name = String::new();
+        let mut after_dot = true;
+        while let Some((token, text)) = self.0.first().copied()
+            && (after_dot && is_name(token) || !after_dot && token == Kind::Dot)
+        {
+            name.push_str(text);
+            after_dot = !after_dot;
+            self.0 = self.0.get(1..).unwrap_or_default();
+        }
+        names::from_text(kind, &name)
+    }
+}
+
 struct Head<'a> {
     tokens: Vec<(Kind, &'a str)>,
     words: Vec<String>,
@@ -112,18 +191,75 @@ impl<'a> Head<'a> {
             "INSERT" => 2,
             _ => return None,
         };
-        let is_name = |kind| matches!(kind, Kind::Word | Kind::QuotedIdentifier);
-        let mut name = String::new();
-        let mut after_dot = true;
-        for (kind, text) in self.tokens.get(before_name..)? {
-            if after_dot && is_name(*kind) || !after_dot && *kind == Kind::Dot {
-                name.push_str(text);
-                after_dot = !after_dot;
-            } else {
-                break;
+        Rest(self.tokens.get(before_name..)?).name(ObjectKind::Relation)
+    }
+
+    /// What CREATE, ALTER and DROP are about.
+    fn subject(&self) -> Subject {
+        let mut subject = Subject::default();
+        let mut rest = Rest(&self.tokens);
+        if rest.takes(&["CREATE"]) {
+            Self::created(&mut rest, &mut subject);
+        } else if rest.takes(&["ALTER"]) {
+            if let Some(kind) = rest.kind() {
+                let missing_ok = rest.takes(&["IF", "EXISTS"]);
+                rest.takes(&["ONLY"]);
+                if let Some(object) = rest.name(kind) {
+                    if !missing_ok {
+                        subject.needs(object.clone(), "altered");
+                    }
+                    subject.alters.push(object);
+                }
+            }
+        } else if rest.takes(&["DROP"])
+            && let Some(kind) = rest.kind()
+        {
+            rest.takes(&["CONCURRENTLY"]);
+            let missing_ok = rest.takes(&["IF", "EXISTS"]);
+            while let Some(object) = rest.name(kind) {
+                if !missing_ok {
+                    subject.needs(object.clone(), "dropped");
+                }
+                subject.drops.push(object);
+                if rest.0.first().is_none_or(|(kind, _)| *kind != Kind::Comma) {
+                    break;
+                }
+                rest.0 = rest.0.get(1..).unwrap_or_default();
             }
         }
-        names::from_text(ObjectKind::Relation, &name)
+        subject
+    }
+
+    fn created(rest: &mut Rest<'_, '_>, subject: &mut Subject) {
+        let replaced = rest.takes(&["OR", "REPLACE"]);
+        rest.takes_any(&["GLOBAL", "LOCAL"]);
+        let temporary = rest.takes_any(&["TEMPORARY", "TEMP"]);
+        while rest.takes_any(&["UNLOGGED", "RECURSIVE", "UNIQUE"]) {}
+        let Some(kind) = rest.kind() else { return };
+        rest.takes(&["CONCURRENTLY"]);
+        rest.takes(&["IF", "NOT", "EXISTS"]);
+        if kind == ObjectKind::Index {
+            let named = !rest.takes(&["ON"]);
+            let index = if named { rest.name(kind) } else { None };
+            if named && !rest.takes(&["ON"]) {
+                return;
+            }
+            rest.takes(&["ONLY"]);
+            let Some(table) = rest.name(ObjectKind::Relation) else { return };
+            let index = index.map_or_else(String::new, |index| index.name);
+            subject.creates.push(names::part_of(kind, &table, index));
+            subject.needs(table.clone(), "indexed");
+            subject.alters.push(table);
+            return;
+        }
+        let Some(mut object) = rest.name(kind) else { return };
+        if temporary && object.schema.is_none() {
+            object.schema = Some(TEMPORARY_SCHEMA.to_owned());
+        }
+        if replaced {
+            subject.alters.push(object.clone());
+        }
+        subject.creates.push(object);
     }
 
     fn transaction(&self) -> TransactionRule {
@@ -216,6 +352,39 @@ mod tests {
         assert_eq!(table("insert into /* a */ t values (1)"), name(None, "t"));
         assert_eq!(table("COPY app.t FROM STDIN"), name(Some("app"), "t"));
         assert_eq!(table("SELECT 1"), None);
+    }
+
+    #[test]
+    fn what_a_statement_is_about_stands_at_its_beginning() {
+        let about = |sql: &str| {
+            let effects = of(sql);
+            let words = |sign: char, objects: &[ObjectRef]| {
+                objects.iter().map(|object| format!("{sign}{object}")).collect::<Vec<_>>()
+            };
+            [words('+', &effects.creates), words('~', &effects.alters), words('-', &effects.drops)]
+                .concat()
+                .join(" ")
+        };
+        for (sql, found) in [
+            ("CREATE VIEW v AS SELECT 1+1", "+view v"),
+            ("create or replace recursive view App.\"V\" as select 1", "+view app.V ~view app.V"),
+            ("CREATE MATERIALIZED VIEW IF NOT EXISTS a.m AS SELECT 1", "+materialized view a.m"),
+            ("CREATE UNLOGGED TABLE t (a int)", "+table t"),
+            ("CREATE TEMP TABLE t (a int)", "+table pg_temp.t"),
+            ("CREATE UNIQUE INDEX i ON ONLY a.t (b)", "+index a.i ~relation a.t"),
+            ("CREATE INDEX ON t (b)", "+index (named by PostgreSQL) ~relation t"),
+            ("CREATE FUNCTION f(a int) RETURNS int", "+function f"),
+            ("ALTER TABLE IF EXISTS ONLY a.t ADD b int", "~table a.t"),
+            ("DROP TABLE IF EXISTS a, b.c CASCADE", "-table a -table b.c"),
+            ("CREATE ROLE r", ""),
+            ("CREATE", ""),
+            ("SELECT 'CREATE TABLE t'", ""),
+        ] {
+            assert_eq!(about(sql), found, "{sql}");
+        }
+        let needed = of("DROP INDEX a.i").references;
+        assert_eq!(needed.len(), 1);
+        assert!(of("DROP INDEX IF EXISTS a.i").references.is_empty());
     }
 
     #[test]

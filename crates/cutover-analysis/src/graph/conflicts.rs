@@ -123,7 +123,9 @@ fn thing(object: &ObjectRef) -> String {
         | ObjectKind::Constraint
         | ObjectKind::Trigger
         | ObjectKind::Policy
-        | ObjectKind::Rule => name.to_owned(),
+        | ObjectKind::Rule
+        // A relation is a type too.
+        | ObjectKind::Type => name.to_owned(),
         other => format!("{} {name}", other.word()),
     }
 }
@@ -142,6 +144,14 @@ fn uses(vertex: &Vertex) -> BTreeMap<String, Use> {
     for object in vertex.creates.iter().chain(&vertex.drops).chain(&vertex.alters) {
         // To make a table in a schema does not change the schema.
         add(object, Use::Change);
+    }
+    // An index has its table's namespace too, as what PostgreSQL chooses names for: whoever comes second gets another one.
+    let named = vertex.creates.iter().filter(|object| object.kind == ObjectKind::Index);
+    for object in named.chain(&vertex.chosen).filter(|object| !object.name.is_empty()) {
+        add(&ObjectRef { table: None, ..object.clone() }, Use::Change);
+    }
+    for schema in &vertex.searched {
+        add(&ObjectRef::new(ObjectKind::Schema, None, schema.as_str()), Use::Read);
     }
     for object in &vertex.writes {
         add(object, Use::Write);

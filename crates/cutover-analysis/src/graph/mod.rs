@@ -9,10 +9,10 @@ mod index;
 mod render;
 
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::effects::{Effects, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule, Work};
+use crate::effects::{Effects, Lock, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule, Work};
 
 pub use conflicts::{Conflict, Conflicts};
 
@@ -23,6 +23,8 @@ pub struct Vertex {
     pub label: String,
     /// Objects it creates and that are there after it.
     pub creates: Vec<ObjectRef>,
+    /// What it makes under names that PostgreSQL chooses, as [`Effects::chosen`] has them.
+    pub chosen: Vec<ObjectRef>,
     /// Objects it drops, also by renaming.
     pub drops: Vec<ObjectRef>,
     /// Objects it changes, as far as they are not its own.
@@ -31,6 +33,14 @@ pub struct Vertex {
     pub needs: Vec<Reference>,
     /// Objects that its functions will need when they run.
     pub late: Vec<Reference>,
+    /// What its functions make when they run.
+    pub late_creates: Vec<ObjectRef>,
+    /// Why `late` may not be all, each with the line of its statement.
+    pub unseen: Vec<(String, u32)>,
+    /// Schemas that it looks for unqualified names in.
+    pub searched: Vec<String>,
+    /// Bodies of the functions to come are not looked into by the server: it has set `check_function_bodies`.
+    pub unchecked: bool,
     /// Relations whose rows it reads.
     pub reads: Vec<ObjectRef>,
     /// Relations whose rows it writes.
@@ -57,11 +67,14 @@ impl Vertex {
     }
 
     /// Adds what the next statement of the migration does; it stands on this line of the file.
-    pub fn add(&mut self, effects: Effects, line: u32) {
+    pub fn add(&mut self, mut effects: Effects, line: u32) {
         self.unnamed |= names_nothing(&effects);
-        let Effects { creates, alters, writes, refers, drops, references, reads, locks, work, .. } = effects;
-        let own = std::mem::take(&mut self.creates);
         let mut seen = std::mem::take(&mut self.seen);
+        self.add_bodies(&mut effects, &mut seen, line);
+        let Effects {
+            creates, chosen, alters, writes, refers, drops, references, reads, locks, work, ..
+        } = effects;
+        let own = std::mem::take(&mut self.creates);
         let is_own = |seen: &Seen, object: &ObjectRef| {
             seen.find(List::Creates, object, None, &own, |made| is_same(made, object)).is_some()
         };
@@ -80,17 +93,7 @@ impl Vertex {
             }
             let referred = refers.iter().any(|table| is_same(table, &lock.relation))
                 && lock.mode == LockMode::ShareRowExclusive;
-            let relation = lock.relation.clone();
-            let new =
-                VertexLock { relation: lock.relation, mode: lock.mode, first: lock.mode, line, referred };
-            let same = |known: &VertexLock| known.relation == relation;
-            if let Some(at) = seen.push_new(List::Locks, &relation, None, &mut self.locks, new, same) {
-                let known = &mut self.locks[at];
-                if lock.mode > known.mode {
-                    (known.mode, known.line) = (lock.mode, line);
-                }
-                known.referred &= referred;
-            }
+            self.add_lock(&mut seen, lock, referred, line);
         }
         for object in alters {
             if !is_own(&seen, &object) {
@@ -105,6 +108,7 @@ impl Vertex {
         self.creates = own;
         for (list, from, to) in [
             (List::Creates, creates, &mut self.creates),
+            (List::Chosen, chosen, &mut self.chosen),
             (List::Reads, reads, &mut self.reads),
             (List::Writes, writes, &mut self.writes),
             (List::Drops, drops, &mut self.drops),
@@ -113,10 +117,10 @@ impl Vertex {
                 seen.push_object(list, to, object);
             }
         }
-        for reference in effects.late {
-            let object = reference.object.clone();
-            let same = reference.clone();
-            seen.push_new(List::Late, &object, None, &mut self.late, reference, |known| *known == same);
+        for schema in effects.searched_schemas {
+            if !self.searched.contains(&schema) {
+                self.searched.push(schema);
+            }
         }
         self.seen = seen;
         let alone = effects.opaque.or_else(|| match effects.transaction {
@@ -130,6 +134,42 @@ impl Vertex {
         }
         if let Some(why) = alone {
             self.alone.get_or_insert(why);
+        }
+    }
+
+    /// What the bodies of its functions need, and what the server looks for when it checks them.
+    fn add_bodies(&mut self, effects: &mut Effects, seen: &mut Seen, line: u32) {
+        for setting in effects.settings.iter().filter(|setting| setting.name == "check_function_bodies") {
+            let on = ["on", "true", "yes", "1"];
+            let value = setting.values.as_deref().unwrap_or_default().first();
+            self.unchecked = !value.is_some_and(|value| on.contains(&value.to_ascii_lowercase().as_str()));
+        }
+        let looked_for = if self.unchecked { &mut effects.late } else { &mut effects.references };
+        looked_for.append(&mut effects.checked);
+        for object in effects.late_creates.drain(..) {
+            seen.push_object(List::LateCreates, &mut self.late_creates, object);
+        }
+        if let Some(why) = effects.late_opaque.take()
+            && !self.unseen.iter().any(|(known, _)| *known == why)
+        {
+            self.unseen.push((why, line));
+        }
+        for reference in effects.late.drain(..) {
+            let (object, new) = (reference.object.clone(), reference.clone());
+            seen.push_new(List::Late, &object, None, &mut self.late, new, |known| *known == reference);
+        }
+    }
+
+    fn add_lock(&mut self, seen: &mut Seen, lock: Lock, referred: bool, line: u32) {
+        let Lock { relation, mode } = lock;
+        let new = VertexLock { relation: relation.clone(), mode, first: mode, line, referred };
+        let same = |known: &VertexLock| known.relation == relation;
+        if let Some(at) = seen.push_new(List::Locks, &relation, None, &mut self.locks, new, same) {
+            let known = &mut self.locks[at];
+            if mode > known.mode {
+                (known.mode, known.line) = (mode, line);
+            }
+            known.referred &= referred;
         }
     }
 
@@ -149,7 +189,15 @@ impl Vertex {
     /// No statement of the migration comes any more: frees what was kept for more of them.
     pub fn complete(&mut self) {
         self.seen = Seen::default();
-        for list in [&mut self.creates, &mut self.drops, &mut self.alters, &mut self.reads, &mut self.writes]
+        for list in [
+            &mut self.creates,
+            &mut self.chosen,
+            &mut self.late_creates,
+            &mut self.drops,
+            &mut self.alters,
+            &mut self.reads,
+            &mut self.writes,
+        ]
         {
             list.shrink_to_fit();
         }
@@ -185,6 +233,8 @@ enum List {
     Writes,
     Drops,
     Late,
+    Chosen,
+    LateCreates,
 }
 
 impl Seen {
@@ -340,27 +390,55 @@ pub struct Graph {
 impl Graph {
     /// Finds the edges. Time is about proportional to the number of names.
     pub fn of<V: Borrow<Vertex>>(vertices: &[V]) -> Self {
-        let makers = index::Makers::of(vertices);
+        let vertices: Vec<&Vertex> = vertices.iter().map(Borrow::borrow).collect();
+        let makers = index::Makers::of(&vertices);
+        // What a name that PostgreSQL chose is in the end is not always known.
+        let chooses = vertices.iter().any(|vertex| !vertex.chosen.is_empty());
+        let made_by_bodies: BTreeSet<(ObjectKind, &String)> = vertices
+            .iter()
+            .flat_map(|vertex| &vertex.late_creates)
+            .map(|object| (object.kind.family(), &object.name))
+            .collect();
         let mut graph = Self::default();
-        for (from, vertex) in vertices.iter().map(Borrow::borrow).enumerate() {
-            let mut found: std::collections::BTreeMap<usize, Vec<Why>> = std::collections::BTreeMap::new();
+        for (from, vertex) in vertices.iter().copied().enumerate() {
+            let mut found: BTreeMap<usize, Vec<Why>> = BTreeMap::new();
+            let mut outside = Vec::new();
             for reference in &vertex.needs {
-                match makers.maker_for(from, &reference.object) {
-                    Some(to) if to != from => {
-                        let why = Why::Object { words: reference.words(), object: reference.object.clone() };
-                        push_new(found.entry(to).or_insert_with(|| Vec::with_capacity(1)), why);
-                    }
-                    None if is_worth_naming(&reference.object) => {
-                        graph.outside.push((from, reference.clone()));
-                    }
-                    _ => {}
+                let Some(to) = makers.maker_for(from, &reference.object) else {
+                    outside.push(reference);
+                    continue;
+                };
+                // That a column of a table is meant adds nothing to that the table is.
+                let is_part = reference.object.kind == ObjectKind::Column && found.contains_key(&to);
+                if to != from && (!is_part || makers.makes(to, &reference.object)) {
+                    let why = Why::Object { words: reference.words(), object: reference.object.clone() };
+                    push_new(found.entry(to).or_insert_with(|| Vec::with_capacity(1)), why);
+                }
+            }
+            for (schema, why) in schemas_of(vertex, &outside) {
+                if let Some(to) = makers.maker_for(from, &schema).filter(|to| *to != from) {
+                    found.entry(to).or_insert_with(|| vec![why]);
+                }
+            }
+            for (schema, why) in searched(vertex) {
+                if let Some(to) = makers.maker_for(from, &schema).filter(|to| *to < from) {
+                    found.entry(to).or_insert_with(|| vec![why]);
                 }
             }
             for &to in vertex.requires.iter().filter(|to| **to != from) {
                 push_new(found.entry(to).or_default(), Why::Declared);
             }
+            let unknown = |object: &ObjectRef| {
+                chooses && may_be_chosen(object) || is_in_renamed_schema(object, from, &vertices, &makers)
+            };
+            let outside = outside
+                .into_iter()
+                .filter(|reference| is_worth_naming(&reference.object) && !unknown(&reference.object));
+            graph.outside.extend(outside.map(|reference| (from, reference.clone())));
             graph.edges.extend(found.into_iter().map(|(to, why)| Edge { from, to, why }));
-            graph.late.extend(late_of(from, vertex, &makers));
+            let of_bodies =
+                |object: &ObjectRef| made_by_bodies.contains(&(object.kind.family(), &object.name));
+            graph.late.extend(late_of(from, vertex, &makers, &of_bodies));
         }
         graph.cycles = cycles::find(vertices.len(), &graph.edges);
         graph
@@ -388,18 +466,71 @@ impl Graph {
     }
 }
 
-fn late_of(from: usize, vertex: &Vertex, makers: &index::Makers<'_>) -> Vec<Late> {
+fn late_of(
+    from: usize,
+    vertex: &Vertex,
+    makers: &index::Makers<'_>,
+    made_by_bodies: &dyn Fn(&ObjectRef) -> bool,
+) -> Vec<Late> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for reference in vertex.late.iter().filter(|reference| seen.insert(reference.object.clone())) {
         let fate = match makers.maker_for(from, &reference.object) {
             Some(to) if to > from => LateFate::Later(to),
-            None if is_worth_naming(&reference.object) => LateFate::NoMigration,
+            None if is_worth_naming(&reference.object) && !made_by_bodies(&reference.object) => {
+                LateFate::NoMigration
+            }
             _ => continue,
         };
         found.push(Late { from, reference: reference.clone(), fate });
     }
     found
+}
+
+/// Schemas that what a migration makes, changes, or has from no migration is in, each once.
+fn schemas_of(vertex: &Vertex, outside: &[&Reference]) -> Vec<(ObjectRef, Why)> {
+    let objects = vertex
+        .creates
+        .iter()
+        .map(|object| (object, "made in it"))
+        .chain(vertex.alters.iter().map(|object| (object, "in it")))
+        .chain(outside.iter().map(|reference| (&reference.object, "in it")));
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for (object, how) in objects.filter(|(object, _)| !object.is_temporary() && !object.name.is_empty()) {
+        let Some(schema) = object.schema.as_deref().filter(|schema| seen.insert(*schema)) else { continue };
+        found.push(schema_for(schema, &format!("{object} {how}")));
+    }
+    found
+}
+
+/// Schemas that a migration looks for unqualified names in. They need not be there.
+fn searched(vertex: &Vertex) -> impl Iterator<Item = (ObjectRef, Why)> + '_ {
+    vertex.searched.iter().map(|schema| schema_for(schema, "in the search path"))
+}
+
+fn schema_for(schema: &str, why: &str) -> (ObjectRef, Why) {
+    let object = ObjectRef::new(ObjectKind::Schema, None, schema);
+    let words = format!("{object} ({why})");
+    (object.clone(), Why::Object { words, object })
+}
+
+/// PostgreSQL may have chosen the name.
+fn may_be_chosen(object: &ObjectRef) -> bool {
+    matches!(object.kind, ObjectKind::Index | ObjectKind::Sequence | ObjectKind::Statistics)
+}
+
+/// What was in a schema before it got its name is not looked for under that name.
+fn is_in_renamed_schema(
+    object: &ObjectRef,
+    from: usize,
+    vertices: &[&Vertex],
+    makers: &index::Makers<'_>,
+) -> bool {
+    let Some(schema) = &object.schema else { return false };
+    let schema = ObjectRef::new(ObjectKind::Schema, None, schema.as_str());
+    let maker = makers.maker_for(from, &schema);
+    maker.is_some_and(|maker| vertices[maker].drops.iter().any(|object| object.kind == ObjectKind::Schema))
 }
 
 fn push_new(list: &mut Vec<Why>, why: Why) {

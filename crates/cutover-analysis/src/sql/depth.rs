@@ -17,6 +17,26 @@ pub(super) fn nesting(bytes: &[u8]) -> usize {
     deepest
 }
 
+/// How deeply arrays and objects of a JSON text are nested.
+pub(super) fn json_nesting(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Appends the length-delimited fields of `message`; false if it is no message.
 fn push_children<'a>(message: &'a [u8], depth: usize, children: &mut Vec<(&'a [u8], usize)>) -> bool {
     let mut rest = message;
@@ -58,7 +78,13 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::nesting;
+    use super::{json_nesting, nesting};
+
+    #[test]
+    fn braces_in_strings_do_not_count() {
+        assert_eq!(json_nesting(r#"{"a\"{{":[{"b":"]["}],"c":{}}"#), 3);
+        assert_eq!(json_nesting("1"), 0);
+    }
 
     /// A message with `inner` as its only field.
     fn message(inner: &[u8]) -> Vec<u8> {

@@ -80,10 +80,20 @@ pub fn parse(sql: &str) -> Result<Parsed, ParseError> {
 
 fn refused(sql: &str, error: ffi::RawError) -> ParseError {
     if error.cursor == 0 && is_limit(&error) {
-        return ParseError::NotAnalysable(error.message);
+        return ParseError::NotAnalysable(limit_in_words(error.message));
     }
     let offset = byte_offset(sql, error.cursor);
     ParseError::Syntax(SyntaxError { message: error.message, offset })
+}
+
+/// What a limit of the library means to whoever wrote the statement.
+fn limit_in_words(message: String) -> String {
+    if message.contains("nested too deeply") || message.contains("stack depth") {
+        "its expressions are nested too deeply (a long chain of operators counts as one level each)"
+            .to_owned()
+    } else {
+        message
+    }
 }
 
 /// The library's own limits; what a server says about the text has a position.

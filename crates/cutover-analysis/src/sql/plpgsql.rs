@@ -8,9 +8,19 @@ use std::ffi::CString;
 
 use serde_json::Value;
 
+use super::depth::json_nesting;
 use super::ffi;
 use super::lexer::Kind;
-use super::tokens::Tokens;
+use super::tokens::{Token, Tokens};
+
+/// The deepest tree of a body that is decoded, in nested arrays and objects (an IF makes four).
+const DEEPEST: usize = 8_000;
+
+/// A tree up to this depth is decoded on the caller's stack.
+const SHALLOW: usize = 100;
+
+/// Enough stack to decode the deepest tree in an unoptimised build.
+const DECODING_STACK: usize = 64 * 1024 * 1024;
 
 /// How a piece of SQL stands in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +54,38 @@ pub(crate) fn plpgsql_body(head: &str, body: &str) -> Result<Body, String> {
         // Types with a schema are not known to the library.
         Err(_) => tree(head, &with_known_types(body))?,
     };
+    match json_nesting(&json) {
+        deep if deep > DEEPEST => {
+            Err(format!("its statements are nested {deep} levels deep, more than {DEEPEST}"))
+        }
+        deep if deep > SHALLOW => decoded_on_large_stack(&json),
+        _ => decoded(&json),
+    }
+}
+
+/// The tree is dropped where it was made: that recurses too.
+fn decoded(json: &str) -> Result<Body, String> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.disable_recursion_limit();
+    let tree = deserializer.into_iter::<Value>().next().transpose().map_err(|error| error.to_string())?;
     let mut found = Body::default();
-    collect(&json, &mut found);
+    collect(&tree.unwrap_or_default(), &mut found);
     Ok(found)
 }
 
-fn tree(head: &str, body: &str) -> Result<Value, String> {
+fn decoded_on_large_stack(json: &str) -> Result<Body, String> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(DECODING_STACK)
+            .spawn_scoped(scope, || decoded(json))
+            .map_err(|error| error.to_string())?
+            .join()
+            .map_err(|_| "its tree cannot be decoded".to_owned())?
+    })
+}
+
+/// The tree of a body as the library prints it, mended.
+fn tree(head: &str, body: &str) -> Result<String, String> {
     let mut tag = String::from("$body$");
     while body.contains(&tag) {
         tag.insert(1, 'x');
@@ -57,9 +93,7 @@ fn tree(head: &str, body: &str) -> Result<Value, String> {
     let text = CString::new(format!("{head} AS {tag}{body}{tag}")).map_err(|error| error.to_string())?;
     let json = ffi::parse_plpgsql(&text).map_err(|error| error.message)?;
     // The library prints an object's end once too often for what it has no words for.
-    let mended = json.replace(",{}}", ",{}").replace("[{}}", "[{}");
-    // Nested more than 128 levels deep it is refused, which is said.
-    serde_json::from_str(&mended).map_err(|error| error.to_string())
+    Ok(json.replace(",{}}", ",{}").replace("[{}}", "[{}"))
 }
 
 /// Everything under an expression's key is SQL; how it is to be read stands beside it.
@@ -91,6 +125,81 @@ fn collect(value: &Value, found: &mut Body) {
         }
         _ => {}
     }
+}
+
+/// What a variable is declared with, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Declared {
+    /// A type, with or without a schema.
+    Type(String),
+    /// The relation of `relation%ROWTYPE`.
+    Rows(String),
+    /// Relation and column of `relation.column%TYPE`.
+    Column(String, String),
+}
+
+/// The types that variables of a body are declared with, found by its tokens: what the library makes of them has lost
+/// their names. What is declared like another variable (`known` ones are those of the signature) names no type.
+pub(crate) fn declared_types(body: &str, known: &[String]) -> Vec<Declared> {
+    let tokens: Vec<_> = Tokens::new(body).collect();
+    let mut variables: Vec<String> = known.to_vec();
+    let mut found = Vec::new();
+    let mut declaring = false;
+    for (at, token) in tokens.iter().enumerate() {
+        // A label may stand before a variable, as in `outer.n%TYPE`.
+        if token.text == "<" && tokens.get(at + 1).is_some_and(|next| next.text == "<") {
+            variables.extend(tokens.get(at + 2).map(Token::name));
+        }
+        let begins = token.is("declare") || declaring && token.kind == Kind::Semicolon;
+        declaring = (declaring || token.is("declare")) && !token.is("begin");
+        let (true, Some(declaration)) = (begins && declaring, tokens.get(at + 1..)) else { continue };
+        let Some((name, rest)) = declaration.split_first().filter(|(name, _)| is_name(name)) else {
+            continue;
+        };
+        if name.is("begin") {
+            continue;
+        }
+        found.extend(declared_type(rest, &variables));
+        variables.push(name.name());
+    }
+    found
+}
+
+fn is_name(token: &Token<'_>) -> bool {
+    matches!(token.kind, Kind::Word | Kind::QuotedIdentifier)
+}
+
+/// The type behind the name of a variable; none where it is that of another variable.
+fn declared_type(tokens: &[Token<'_>], variables: &[String]) -> Option<Declared> {
+    let (first, rest) = tokens.split_first()?;
+    if first.is("constant") {
+        return declared_type(rest, variables);
+    }
+    // `name ALIAS FOR …`, `name [NO SCROLL] CURSOR FOR …`
+    let other = ["alias", "cursor", "no", "scroll"].iter().any(|word| first.is(word));
+    let double = first.is("double") && rest.first().is_some_and(|next| next.is("precision"));
+    if other || double || !is_name(first) {
+        return None;
+    }
+    let mut parts = vec![first.text];
+    let mut rest = rest;
+    while let [dot, name, after @ ..] = rest
+        && dot.kind == Kind::Dot
+        && is_name(name)
+    {
+        parts.push(name.text);
+        rest = after;
+    }
+    let [percent, word, ..] = rest else { return None };
+    if percent.text != "%" {
+        return Some(Declared::Type(parts.join(".")));
+    }
+    if word.is("rowtype") {
+        return Some(Declared::Rows(parts.join(".")));
+    }
+    let (column, relation) = parts.split_last()?;
+    let is_variable = relation.is_empty() || variables.contains(&first.name());
+    (word.is("type") && !is_variable).then(|| Declared::Column(relation.join("."), (*column).to_owned()))
 }
 
 /// The body with types that have a schema, or are taken from a table, replaced by ones that need no looking up.
@@ -180,14 +289,30 @@ mod tests {
         assert!(plpgsql_body(HEAD, "BEGIN RETURN").is_err());
     }
 
+    #[test]
+    fn the_types_of_variables_are_found() {
+        let body = "<<outer>> DECLARE i b; j CONSTANT int := 1; r b%ROWTYPE; c app.b.id%TYPE NOT NULL DEFAULT 1;
+            k i%TYPE; l r.x%TYPE; p arg.x%TYPE; o outer.i%TYPE; cur CURSOR FOR SELECT 1; a ALIAS FOR $1; q app.e[];
+            BEGIN i := 1; DECLARE z zz; BEGIN NULL; END; x := y; END";
+        let found: Vec<String> = declared_types(body, &["arg".to_owned()])
+            .into_iter()
+            .map(|declared| match declared {
+                Declared::Type(text) => text,
+                Declared::Rows(relation) => relation + "%rowtype",
+                Declared::Column(relation, column) => format!("{relation}.{column}%type"),
+            })
+            .collect();
+        assert_eq!(found, ["b", "int", "b%rowtype", "app.b.id%type", "app.e", "zz"]);
+    }
+
     /// Neither the library's recursion nor ours ends the process; what is too deep is said.
     #[test]
     fn deep_bodies_break_nothing() {
-        for levels in [20, 1_000, 5_000, 9_000, 20_000] {
+        for levels in [20, 50, 200, 1_000, 5_000, 9_000, 20_000] {
             let body =
                 format!("BEGIN {} NULL; {} END", "IF true THEN ".repeat(levels), "END IF; ".repeat(levels));
             let found = plpgsql_body(HEAD, &body);
-            assert_eq!(found.is_ok(), levels < 30, "{levels}");
+            assert_eq!(found.is_ok(), levels <= 1_000, "{levels}: {:?}", found.err());
         }
     }
 }

@@ -17,6 +17,10 @@ use crate::error::{CliError, Exit};
 Reads the files alone, all of them, whatever is applied. Ends with 1 where migrations need one another in a circle, or
 something that comes later.
 
+A wave needs only what earlier waves have: it says what could run at the same time by needs alone. What `runs alone` or
+`waits for` another one has a line that says why, and `apply --jobs` keeps its order. Without a database it is not known
+which views, functions and large tables there are: some more may run alone.
+
 Examples:
   cutover graph
   cutover graph --as mermaid > graph.mmd

@@ -228,6 +228,7 @@ fn step(
         needs: Vec::new(),
         conflicts: Vec::new(),
         late: Vec::new(),
+        unseen: graph::unseen(script),
         locks: graph::locks(script),
         more_locks: script.vertex.more_locks.clone(),
         work: graph::work(script),
@@ -285,7 +286,7 @@ fn deferred_note(project: &Project, states: &[StepState]) -> Option<String> {
         .filter(|(_, state)| **state == StepState::Deferred)
         .map(|(migration, _)| migration)
         .collect();
-    let several = project.migrations.iter().any(|other| other.id.root != project.migrations[0].id.root);
+    let several = project.has_several_folders();
     let name = |migration: &&Migration| {
         let label = label(&migration.path, &migration.id.version);
         if several { format!("{}/{label}", migration.id.root) } else { label }

@@ -25,10 +25,13 @@ pub fn vertices<'a>(project: &Project, scripts: &'a BTreeMap<usize, Script>) -> 
     (0..project.migrations.len()).map(vertex).collect()
 }
 
-/// What a vertex has from the project: what it is called, and what it is declared to need.
+/// What a vertex has from the project: what it is called, with its folder where there are several (`core/0001`), and what
+/// it is declared to need.
 pub(super) fn label(project: &Project, place: usize, vertex: &mut Vertex) {
     let migration = &project.migrations[place];
-    vertex.label = super::label(&migration.path, &migration.id.version);
+    let label = super::label(&migration.path, &migration.id.version);
+    vertex.label =
+        if project.has_several_folders() { format!("{}/{label}", migration.id.root) } else { label };
     let required = migration.claims.requires.iter();
     vertex.requires =
         required.filter_map(|text| select::find(project, text).ok()).map(|(place, _)| place).collect();
@@ -47,7 +50,10 @@ pub(super) fn describe(project: &Project, steps: &mut [Step], scripts: &BTreeMap
         let why = edge.why.iter().map(ToString::to_string).collect();
         steps[edge.from].needs.push(Dependency { migration: id(edge.to), why });
     }
-    for late in &graph.late {
+    // What a file that was not read creates, nobody knows.
+    let all_read = scripts.len() == project.migrations.len();
+    let known = |fate: LateFate| all_read || fate != LateFate::NoMigration;
+    for late in graph.late.iter().filter(|late| known(late.fate)) {
         let object = &late.reference.object;
         let fate = match late.fate {
             LateFate::Later(to) => format!("{} creates it later", vertices[to].label),
@@ -87,6 +93,11 @@ fn mark_new(steps: &mut [Step], scripts: &BTreeMap<usize, Script>) {
 fn name(relation: &ObjectRef) -> String {
     let schema = relation.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
     format!("{schema}{}", relation.name)
+}
+
+/// What of the bodies of a script's functions is not known.
+pub(super) fn unseen(script: &Script) -> Vec<String> {
+    script.vertex.unseen.iter().map(|(why, line)| format!("line {line}: {why}")).collect()
 }
 
 /// The locks of a script on what others use, strongest first.

@@ -1,6 +1,7 @@
 //! A plan: what would be done, in order, and why. Plans are data: they are shown, stored with the run and read by
 //! reports. Making one reads files and (where there is one) the history; it never writes.
 
+pub(crate) mod alone;
 pub mod build;
 pub mod failures;
 pub mod file;
@@ -120,6 +121,10 @@ pub struct Step {
     /// Names in the bodies of its functions that nothing before it provides, and what becomes of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<String>,
+    /// What of the bodies of its functions is not known, in words: `line 4: a body runs statements that it makes at run
+    /// time (EXECUTE)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
     /// Locks on what others use, strongest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<LockSummary>,

@@ -1,12 +1,13 @@
 //! What pending migrations need and nobody provides: found before the first statement.
 //!
-//! Only what is certain is reported. Where names cannot be looked up from outside (a search path set in a file) or an
-//! earlier file may create anything (DO, CALL, extensions), the server has the last word.
+//! Only what is certain is reported. Where names cannot be looked up from outside (a search path set in a file), where an
+//! earlier statement may create anything (DO, CALL, functions, extensions), and where PostgreSQL chooses names that the
+//! text does not say (the indexes of partitions and of copied tables), the server has the last word.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::effects::{ObjectKind, ObjectRef, implied};
 use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 
@@ -14,7 +15,7 @@ use super::build::Built;
 use crate::history::schema::SCHEMA;
 use crate::places;
 use crate::project::Project;
-use crate::script::Need;
+use crate::script::{Need, Script};
 
 /// An object that a pending migration needs and that neither the database nor an earlier migration has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Missing {
     pub created_by: Option<String>,
     /// That migration comes after this one.
     pub created_later: bool,
+    /// The files of all migrations were read to look for one; otherwise those that would run.
+    pub all_read: bool,
 }
 
 impl fmt::Display for Missing {
@@ -52,7 +55,8 @@ impl fmt::Display for Missing {
                 )
             }
             Some(path) => write!(f, "\n  hint: {path} creates it: apply that first"),
-            None => write!(f, "\n  hint: no migration of this project creates it"),
+            None if self.all_read => write!(f, "\n  hint: no migration of this project creates it"),
+            None => write!(f, "\n  hint: no pending migration creates it"),
         }
     }
 }
@@ -109,6 +113,7 @@ fn describe(project: &Project, creators: &Creators<'_>, candidate: &Candidate<'_
         why: need.why.clone(),
         created_by: creator.map(|creator| project.migrations[creator].path.clone()),
         created_later: creator.is_some_and(|creator| creator > index),
+        all_read: creators.all_read,
     }
 }
 
@@ -141,31 +146,26 @@ pub(crate) async fn exist(session: &mut Session, objects: &[&ObjectRef]) -> Resu
 }
 
 fn candidates(built: &Built) -> Vec<Candidate<'_>> {
-    let mut created: HashMap<&str, BTreeSet<Option<&str>>> = HashMap::new();
+    let mut made = Made::default();
     let mut candidates = Vec::new();
     for index in built.pending() {
         let Some(script) = built.scripts.get(&index) else { continue };
+        made.look_ahead(script);
         // From here on a name may mean, or be, anything.
-        if script.sets_search_path {
+        if script.sets_search_path || made.by_triggers(script) {
             break;
         }
         // What a migration needed before its first part may be gone with one that is done.
         let begun =
             built.plan.steps.get(index).is_some_and(|step| built.history.begun(&step.migration).is_some());
-        for need in script.needs.iter().filter(|_| !begun) {
-            let schema = need.object.schema.as_deref();
-            let there = created.get(need.object.name.as_str()).is_some_and(|schemas| {
-                schema.is_none() || schemas.contains(&None) || schemas.contains(&schema)
-            });
+        for need in script.needs.iter().filter(|need| !begun && need.certain) {
             // Our own tables are there when it runs, if not yet.
-            let there = there || schema == Some(SCHEMA);
+            let there = need.object.schema.as_deref() == Some(SCHEMA) || made.has(&need.object);
             if !there && !need.object.is_temporary() && lookup(need.object.kind).is_some() {
                 candidates.push(Candidate { index, need });
             }
         }
-        for object in &script.creates {
-            created.entry(object.name.as_str()).or_default().insert(object.schema.as_deref());
-        }
+        made.add(script);
         if script.opaque.is_some() {
             break;
         }
@@ -173,8 +173,78 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
     candidates
 }
 
+/// What pending migrations make, or may make without saying so.
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
+struct Made<'a> {
+    /// Schemas by name.
+    created: HashMap<&'a str, BTreeSet<Option<&'a str>>>,
+    /// Schemas that had another name: what is in them is not known under this one.
+    renamed: BTreeSet<&'a str>,
+    /// There are names that PostgreSQL chooses.
+    unnamed: bool,
+    /// A function makes things when it runs, or may do so.
+    bodies: bool,
+    /// A trigger or rule calls functions when rows are written.
+    triggers: bool,
+    /// An event trigger calls functions when things are made.
+    event_triggers: bool,
+}
+
+impl<'a> Made<'a> {
+    /// What of a script matters already to itself.
+    fn look_ahead(&mut self, script: &'a Script) {
+        let makes = |kind| script.creates.iter().any(move |object| object.kind == kind);
+        self.unnamed |= script.vertex.chosen.iter().any(|object| object.name.is_empty());
+        self.bodies |= !script.vertex.late_creates.is_empty() || !script.vertex.unseen.is_empty();
+        self.triggers |= makes(ObjectKind::Trigger) || makes(ObjectKind::Rule);
+        self.event_triggers |= makes(ObjectKind::EventTrigger);
+        let is_schema = |object: &&ObjectRef| object.kind == ObjectKind::Schema;
+        if script.drops.iter().any(|object| is_schema(&object)) {
+            self.renamed.extend(script.creates.iter().filter(is_schema).map(|object| object.name.as_str()));
+        }
+    }
+
+    /// A function that a trigger calls may make things when the script runs.
+    fn by_triggers(&self, script: &Script) -> bool {
+        self.bodies && (self.event_triggers || self.triggers && !script.writes.is_empty())
+    }
+
+    fn add(&mut self, script: &'a Script) {
+        for object in script.creates.iter().chain(&script.vertex.chosen) {
+            self.created.entry(object.name.as_str()).or_default().insert(object.schema.as_deref());
+        }
+    }
+
+    /// Whether an object is made, or may be.
+    fn has(&self, object: &ObjectRef) -> bool {
+        let schema = object.schema.as_deref();
+        let made = |name: &str| {
+            self.created.get(name).is_some_and(|schemas| {
+                schema.is_none() || schemas.contains(&None) || schemas.contains(&schema)
+            })
+        };
+        let implied = || match object.kind.family() {
+            ObjectKind::Type => implied::bases_of_type(&object.name).iter().any(|base| made(base)),
+            ObjectKind::Routine => implied::range_of(&object.name).iter().any(|range| made(range)),
+            _ => false,
+        };
+        // PostgreSQL appends a number where the name it chooses is taken.
+        let chosen = || {
+            let base = object.name.trim_end_matches(|c: char| c.is_ascii_digit());
+            matches!(object.kind, ObjectKind::Index | ObjectKind::Sequence) && (self.unnamed || made(base))
+        };
+        let renamed = schema.is_some_and(|schema| self.renamed.contains(schema));
+        renamed || made(&object.name) || implied() || chosen()
+    }
+}
+
 /// The migrations that create something of a name, by their analysis or their claims.
-struct Creators<'a>(HashMap<&'a str, Vec<usize>>);
+struct Creators<'a> {
+    by_name: HashMap<&'a str, Vec<usize>>,
+    /// The analysis of all migrations is there.
+    all_read: bool,
+}
 
 impl<'a> Creators<'a> {
     fn of(project: &'a Project, built: &'a Built) -> Self {
@@ -190,12 +260,12 @@ impl<'a> Creators<'a> {
                 }
             }
         }
-        Self(creators)
+        Self { by_name: creators, all_read: built.scripts.len() == project.migrations.len() }
     }
 
     /// The first migration, other than this one, that creates the object.
     fn of_object(&self, except: usize, object: &ObjectRef) -> Option<usize> {
-        self.0.get(object.name.as_str())?.iter().copied().find(|index| *index != except)
+        self.by_name.get(object.name.as_str())?.iter().copied().find(|index| *index != except)
     }
 }
 

@@ -176,6 +176,11 @@ impl CheckSpec {
 }
 
 impl Project {
+    /// Whether its migrations are in several folders: a version alone may then name more than one.
+    pub fn has_several_folders(&self) -> bool {
+        self.migrations.windows(2).any(|two| two[0].id.root != two[1].id.root)
+    }
+
     /// Loads the project in a folder: by its `cutover.toml`, or without one as a folder of migrations.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         needs: Vec::new(),
         conflicts: Vec::new(),
         late: Vec::new(),
+        unseen: Vec::new(),
         locks: Vec::new(),
         more_locks: Vec::new(),
         work: Vec::new(),

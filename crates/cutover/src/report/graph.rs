@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use cutover_analysis::graph::{Graph, LateFate, Vertex};
+use cutover_analysis::graph::{Conflict, Conflicts, Graph, LateFate, Vertex};
 use serde::Serialize;
 
 use super::escape;
 use super::format::count;
+use crate::migration::MigrationId;
+use crate::plan::alone::Made;
 use crate::plan::build::Built;
 use crate::plan::graph;
 use crate::project::Project;
@@ -18,14 +20,24 @@ pub struct ProjectGraph<'a> {
     built: &'a Built,
     vertices: Vec<Cow<'a, Vertex>>,
     graph: Graph,
+    conflicts: Conflicts,
 }
 
 impl<'a> ProjectGraph<'a> {
     /// From a plan in which all files were read.
     pub fn of(project: &'a Project, built: &'a Built) -> Self {
-        let vertices = graph::vertices(project, &built.scripts);
+        let mut vertices = graph::vertices(project, &built.scripts);
+        let scripts = built.scripts.iter().map(|(index, script)| (*index, script));
+        let made = Made::by(scripts, std::iter::empty(), std::iter::empty());
+        for (index, script) in &built.scripts {
+            let why = made.why_alone(*index, script, &vertices[*index]).map(str::to_owned);
+            if let Some(why) = why.filter(|_| vertices[*index].alone.is_none()) {
+                vertices[*index].to_mut().alone = Some(why);
+            }
+        }
         let graph = Graph::of(&vertices);
-        Self { project, built, vertices, graph }
+        let conflicts = Conflicts::of(&vertices);
+        Self { project, built, vertices, graph, conflicts }
     }
 
     /// Whether migrations can run in their order: none needs another in a circle, or one that comes later.
@@ -38,14 +50,27 @@ impl<'a> ProjectGraph<'a> {
         self.graph.mermaid(&self.vertices, &groups(self.project))
     }
 
-    /// A line an edge, then what is outside and in circles, and the waves.
+    /// A line an edge, then what is outside, what is not known and what is in circles, what does not run side by side
+    /// although it could by what it needs, and the waves.
     pub fn text(&self) -> String {
-        text(self.built, &self.vertices, &self.graph)
+        text(self)
+    }
+
+    /// What excludes another migration: pairs that neither an edge nor that one of them runs alone explains.
+    fn exclusions(&self) -> impl Iterator<Item = &Conflict> {
+        let alone = |place: usize| self.vertices[place].alone.is_some();
+        let needed =
+            |conflict: &Conflict| self.graph.needed_by(conflict.from).any(|edge| edge.to == conflict.to);
+        self.conflicts
+            .before
+            .iter()
+            .flatten()
+            .filter(move |conflict| !alone(conflict.from) && !alone(conflict.to) && !needed(conflict))
     }
 
     /// The JSON document.
     pub fn document(&self) -> impl Serialize + '_ {
-        document(&self.vertices, &self.graph)
+        document(self)
     }
 }
 
@@ -64,7 +89,8 @@ fn groups(project: &Project) -> Vec<(String, Vec<usize>)> {
     groups
 }
 
-fn text(built: &Built, vertices: &[Cow<'_, Vertex>], graph: &Graph) -> String {
+fn text(of: &ProjectGraph<'_>) -> String {
+    let ProjectGraph { built, vertices, graph, .. } = of;
     let mut out = String::new();
     let mut line = |text: &str| {
         out.push_str(&escape::line(text));
@@ -92,13 +118,32 @@ fn text(built: &Built, vertices: &[Cow<'_, Vertex>], graph: &Graph) -> String {
             line(&format!("{} is not fully known: {why}", label(*place)));
         }
     }
+    for (place, vertex) in vertices.iter().enumerate() {
+        for (why, at) in &vertex.unseen {
+            line(&format!("{} line {at}: {why}", label(place)));
+        }
+    }
     for cycle in &graph.cycles {
         let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(|place| label(*place)).collect();
         line(&format!("a circle: {}", names.join(" needs ")));
     }
+    let mut apart = 0;
+    for (place, vertex) in vertices.iter().enumerate() {
+        if let Some(why) = &vertex.alone {
+            apart += 1;
+            let why = why.strip_suffix(" runs alone").unwrap_or(why);
+            line(&format!("{} runs alone: {why}", label(place)));
+        }
+    }
+    for conflict in of.exclusions() {
+        apart += 1;
+        line(&format!("{} waits for {}: {}", label(conflict.from), label(conflict.to), conflict.why));
+    }
     let waves = graph.waves(vertices.len());
+    let besides =
+        if apart > 0 { ", by what they need; the lines above keep their order besides" } else { "" };
     line(&format!(
-        "{} in {}",
+        "{} in {}{besides}",
         count(vertices.len(), "migration", "migrations"),
         count(waves.len(), "wave", "waves")
     ));
@@ -114,9 +159,13 @@ fn text(built: &Built, vertices: &[Cow<'_, Vertex>], graph: &Graph) -> String {
 struct Document<'a> {
     format_version: u32,
     migrations: Vec<&'a str>,
+    ids: Vec<&'a MigrationId>,
     edges: Vec<EdgeDocument<'a>>,
     late: Vec<LateDocument<'a>>,
     outside: Vec<OutsideDocument<'a>>,
+    unseen: Vec<UnseenDocument<'a>>,
+    alone: Vec<AloneDocument<'a>>,
+    conflicts: Vec<ConflictDocument<'a>>,
     cycles: Vec<Vec<&'a str>>,
     waves: Vec<Vec<&'a str>>,
 }
@@ -144,11 +193,33 @@ struct OutsideDocument<'a> {
     why: &'a str,
 }
 
-fn document<'a>(vertices: &'a [Cow<'_, Vertex>], graph: &'a Graph) -> Document<'a> {
+#[derive(Serialize)]
+struct UnseenDocument<'a> {
+    from: &'a str,
+    line: u32,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+struct AloneDocument<'a> {
+    migration: &'a str,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+struct ConflictDocument<'a> {
+    from: &'a str,
+    to: &'a str,
+    why: &'a str,
+}
+
+fn document<'a>(of: &'a ProjectGraph<'_>) -> Document<'a> {
+    let ProjectGraph { project, vertices, graph, .. } = of;
     let label = |place: &usize| vertices[*place].label.as_str();
     Document {
         format_version: 1,
         migrations: vertices.iter().map(|vertex| vertex.label.as_str()).collect(),
+        ids: project.migrations.iter().map(|migration| &migration.id).collect(),
         edges: graph
             .edges
             .iter()
@@ -181,7 +252,91 @@ fn document<'a>(vertices: &'a [Cow<'_, Vertex>], graph: &'a Graph) -> Document<'
                 why: &reference.why,
             })
             .collect(),
+        unseen: vertices
+            .iter()
+            .flat_map(|vertex| vertex.unseen.iter().map(move |unseen| (vertex, unseen)))
+            .map(|(vertex, (why, line))| UnseenDocument { from: &vertex.label, line: *line, why })
+            .collect(),
+        alone: vertices
+            .iter()
+            .filter_map(|vertex| {
+                Some(AloneDocument { migration: &vertex.label, why: vertex.alone.as_deref()? })
+            })
+            .collect(),
+        conflicts: of
+            .exclusions()
+            .map(|conflict| ConflictDocument {
+                from: label(&conflict.from),
+                to: label(&conflict.to),
+                why: &conflict.why,
+            })
+            .collect(),
         cycles: graph.cycles.iter().map(|cycle| cycle.iter().map(label).collect()).collect(),
         waves: graph.waves(vertices.len()).iter().map(|wave| wave.iter().map(label).collect()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::inspect;
+    use crate::plan::select::Selection;
+    use crate::project::Overrides;
+
+    /// The graph of a project with these files, in text, Mermaid and JSON.
+    fn graph_of(files: &[(&str, &str)]) -> (String, String, Value) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let project = Project::load(folder.path(), &Overrides::default()).unwrap();
+        let built = inspect::files_only(&project, &Selection::default()).unwrap().built;
+        let graph = ProjectGraph::of(&project, &built);
+        (graph.text(), graph.mermaid(), serde_json::to_value(graph.document()).unwrap())
+    }
+
+    #[test]
+    fn a_graph_of_two_folders_tells_them_apart() {
+        let config =
+            "[project]\nname = \"two\"\n[[migrations]]\npath = \"core\"\n[[migrations]]\npath = \"app\"\n";
+        let (text, mermaid, json) = graph_of(&[
+            ("cutover.toml", config),
+            ("core/0001_a.sql", "CREATE TABLE a (n int PRIMARY KEY);"),
+            ("app/0001_b.sql", "CREATE TABLE b (n int REFERENCES a);"),
+        ]);
+        assert!(text.starts_with("app/0001 needs core/0001: foreign key b.n → a\n"), "{text}");
+        assert!(mermaid.contains("m0[\"core/0001\"]"), "{mermaid}");
+        assert_eq!(json["edges"][0]["from"], "app/0001");
+        assert_eq!(json["ids"][1]["root"], "app");
+        assert_eq!(json["ids"][1]["version"]["text"], "0001");
+    }
+
+    #[test]
+    fn a_graph_says_what_waves_leave_out() {
+        let (text, _, json) = graph_of(&[
+            ("0001_a.sql", "CREATE TABLE t (n int);"),
+            ("0002_b.sql", "CREATE TABLE u (n int); ALTER TABLE t ADD a int;"),
+            ("0003_c.sql", "ALTER TABLE t ADD b int;"),
+            (
+                "0004_d.sql",
+                "\nCREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE g(); END $$;",
+            ),
+            ("0005_e.sql", "DROP TABLE u;"),
+        ]);
+        for line in [
+            "0004 line 2: a body runs statements that it makes at run time (EXECUTE)\n",
+            "0005 runs alone: what it drops may have been in the way of others\n",
+            "0003 waits for 0002: both change t\n",
+            "5 migrations in 3 waves, by what they need; the lines above keep their order besides\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert_eq!(json["unseen"][0]["line"], 2);
+        assert_eq!(json["alone"][0]["migration"], "0005");
+        assert_eq!(json["conflicts"][0]["to"], "0002");
     }
 }

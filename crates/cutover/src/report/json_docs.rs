@@ -8,9 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fixture;
+use super::graph::ProjectGraph;
+use crate::inspect;
+use crate::plan::select::Selection;
 use crate::plan::{
     Dependency, Lines, LockSummary, Plan, StepState, UnitFailure, UnitState, UnitSummary, WorkSummary,
 };
+use crate::project::{Overrides, Project};
 use crate::run::{EventKind, Outcome, PartsDone, Run, RunEvent, Verdict};
 use crate::verify::Precondition;
 
@@ -62,6 +66,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
     (step.needs, step.conflicts) = (vec![dependency.clone()], vec![dependency.clone()]);
     (step.locks, step.work) = (vec![lock.clone()], vec![work.clone()]);
     (step.late, step.more_locks) = (vec![String::new()], vec![String::new()]);
+    step.unseen = vec![String::new()];
     let failure =
         UnitFailure { at_micros: 0, code: String::new(), message: String::new(), next: String::new() };
     let unit = UnitSummary {
@@ -70,6 +75,11 @@ fn every_object_has_the_fields_that_the_page_lists() {
         failure: Some(failure.clone()),
         ..step.units[0].clone()
     };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("0001_a.sql"), "CREATE TABLE a (n int);").unwrap();
+    let project = Project::load(folder.path(), &Overrides::default()).unwrap();
+    let built = inspect::files_only(&project, &Selection::default()).unwrap().built;
+    let graph = serde_json::to_value(ProjectGraph::of(&project, &built).document()).unwrap();
     let step = &step;
     let event = &run.events[0];
     let check = fixture::check("a", "no_rows", "", "", Verdict::Holds);
@@ -95,6 +105,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
         ("### Precondition", fields(&precondition)),
         ("### Blocker", fields(&fixture::blocker())),
         ("### Answer", fields(&check)),
+        ("## Graph", fields(&graph)),
         ("### The run", fields(&Run { jobs: 2, ..run.clone() })),
     ] {
         assert_eq!(documented(heading), found, "{heading}");

@@ -103,6 +103,8 @@ pub struct Need {
     pub line: u32,
     /// Its column there, in characters, counted from 1.
     pub column: u32,
+    /// No statement before it in the file runs code that may make it.
+    pub certain: bool,
 }
 
 /// What a file does, found without running it.
@@ -694,11 +696,15 @@ impl<'a> Analysis<'a> {
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
             effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
+        let certain = self.script.opaque.is_none();
         if let Some(why) = effects.opaque {
             self.script.opaque.get_or_insert(format!("line {}: {why}", statement.line));
         }
         for reference in effects.references {
-            self.need(reference, statement);
+            self.need(reference, statement, certain);
+        }
+        for object in effects.chosen {
+            self.created.entry(object.name.clone()).or_default().push(object);
         }
         for object in effects.creates {
             self.created.entry(object.name.clone()).or_default().push(object.clone());
@@ -827,7 +833,7 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn need(&mut self, reference: effects::Reference, statement: &Statement) {
+    fn need(&mut self, reference: effects::Reference, statement: &Statement, certain: bool) {
         let name = &reference.object.name;
         let known = self
             .created
@@ -835,7 +841,8 @@ impl<'a> Analysis<'a> {
             .is_some_and(|made| made.iter().any(|made| schemas_agree(made, &reference.object)));
         if !known && self.mentioned.entry("needs").or_default().insert(reference.object.clone()) {
             let Statement { line, column, .. } = *statement;
-            self.script.needs.push(Need { object: reference.object, why: reference.why, line, column });
+            let effects::Reference { object, why, .. } = reference;
+            self.script.needs.push(Need { object, why, line, column, certain });
         }
     }
 

@@ -5,11 +5,13 @@ use cutover::apply::{ApplyError, Request};
 use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::{SelectError, Selection};
+use cutover::report::text::{TextStyle, plan_lines};
 use cutover::run::{EventKind, Outcome};
 use testkit::{Database, database};
 
 use crate::support::{
-    APPLIED, Folder, Gate, OBJECTS, WAIT_AT_GATE, apply, apply_with, completes, finished, looking, project,
+    APPLIED, Folder, Gate, OBJECTS, WAIT_AT_GATE, apply, apply_with, completes, failure, finished, looking,
+    project,
 };
 
 async fn select(
@@ -20,11 +22,7 @@ async fn select(
     let request = Request { selection, ..Request::default() };
     let run = apply_with(project, &database.options(), &request).await?;
     let outcome = run.outcome.unwrap();
-    assert!(
-        matches!(outcome, Outcome::Completed | Outcome::NothingToDo),
-        "{}",
-        crate::support::failure(&run)
-    );
+    assert!(matches!(outcome, Outcome::Completed | Outcome::NothingToDo), "{}", failure(&run));
     Ok(finished(&run))
 }
 
@@ -119,10 +117,7 @@ async fn what_is_deferred_is_told_of_by_every_later_run() {
     let mut session = looking(&database.options()).await;
     let found =
         inspect::database(&project, &mut session, &Selection::default(), Read::Pending).await.unwrap();
-    assert!(
-        cutover::report::text::plan_lines(&found.built.plan, cutover::report::text::TextStyle::PLAIN)
-            .contains(note)
-    );
+    assert!(plan_lines(&found.built.plan, TextStyle::PLAIN).contains(note));
     let named = Selection { only: vec!["V1".into()], ..Selection::default() };
     assert_eq!(select(&project, &database, named).await.unwrap(), ["1"]);
     assert!(apply(&project, &database.options()).await.unwrap().plan.notes.is_empty());
@@ -163,7 +158,7 @@ async fn a_begun_file_may_not_be_edited_either() {
     let begun = "CREATE TABLE a ();\n-- cutover: new-transaction\nSELECT 1 / 0;";
     let run = apply(&project(&[("V1__a.sql", begun)]), &database.options()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
-    assert!(crate::support::failure(&run).contains("1 of 2 parts is applied and recorded"));
+    assert!(failure(&run).contains("1 of 2 parts is applied and recorded"));
     let edited = begun.replace("1 / 0", "1");
     let error = apply(&project(&[("V1__a.sql", &edited)]), &database.options()).await.unwrap_err();
     assert!(matches!(error, ApplyError::ChangedFiles(_)), "{error:?}");
@@ -385,6 +380,99 @@ async fn what_is_missing_is_named_before_the_first_statement() {
     assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t", "nor anything of ours");
 }
 
+/// Names that no file writes: chosen by PostgreSQL, made along with something else, by code, or carried over.
+#[tokio::test]
+async fn what_is_not_certainly_missing_is_left_to_the_server() {
+    const B: &str = "CREATE TABLE b (id int PRIMARY KEY, e text UNIQUE, k int); CREATE INDEX ON b (k);";
+    const PARTS: &str = "CREATE TABLE p (id int PRIMARY KEY, k int) PARTITION BY RANGE (id);
+        CREATE TABLE p1 PARTITION OF p DEFAULT; CREATE INDEX pk ON p (k);";
+    const MAKES: &str = "CREATE FUNCTION mk() RETURNS void LANGUAGE plpgsql AS $$
+        BEGIN CREATE TABLE made (id int); END $$;";
+    const TRIGGER: &str = "CREATE TABLE t (id int);
+        CREATE FUNCTION mk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        EXECUTE 'CREATE TABLE made (id int)'; RETURN NEW; END $$;
+        CREATE TRIGGER tg BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION mk();
+        INSERT INTO t VALUES (1);";
+    const IN_SCHEMA: &str =
+        "CREATE SCHEMA sch; CREATE TABLE sch.t (id int); ALTER SCHEMA sch RENAME TO sch2;";
+    const DIFFERENCE: &str = "CREATE TYPE r AS RANGE (subtype = float8, subtype_diff = float8mi);";
+    for (first, second) in [
+        (B, "REINDEX INDEX b_pkey;"),
+        (B, "CLUSTER b USING b_pkey;"),
+        (B, "ALTER TABLE b REPLICA IDENTITY USING INDEX b_pkey;"),
+        (B, "ALTER INDEX b_e_key SET (fillfactor = 70);"),
+        (B, "ALTER INDEX b_k_idx RENAME TO b_k;"),
+        (B, "CREATE TABLE c (LIKE b INCLUDING ALL); ALTER INDEX c_pkey RENAME TO c_pk;"),
+        (B, "CREATE INDEX ON b (lower(e)); DROP INDEX b_lower_idx;"),
+        (B, "CREATE INDEX ON b (k); DROP INDEX b_k_idx1;"),
+        (B, "CREATE INDEX ON b (e, (k::text), (k + 1)) INCLUDE (k); DROP INDEX b_e_k_expr_k1_idx;"),
+        (B, "CREATE TABLE x (v _b);"),
+        ("CREATE TABLE b (id int, EXCLUDE USING btree (id WITH =));", "COMMENT ON INDEX b_id_excl IS 'x';"),
+        (
+            "CREATE TABLE b (n int, n_seq serial); CREATE SEQUENCE b_s_seq;",
+            "ALTER TABLE b ADD s serial; SELECT nextval('b_s_seq1');",
+        ),
+        (PARTS, "ALTER INDEX p1_pkey RENAME TO p1_pk;"),
+        (PARTS, "DROP INDEX pk; CREATE INDEX named ON p (k); ALTER INDEX p1_k_idx RENAME TO renamed;"),
+        (DIFFERENCE, "CREATE TABLE x (r r);"),
+        (
+            "CREATE TYPE textrange AS RANGE (subtype = text, collation = \"C\");",
+            "CREATE TABLE x (m textmultirange);",
+        ),
+        ("CREATE TYPE r AS RANGE (subtype = int, multirange_type_name = own);", "CREATE TABLE x (m own);"),
+        (IN_SCHEMA, "CREATE VIEW v AS SELECT * FROM sch2.t;"),
+        (MAKES, "SELECT mk(); CREATE VIEW v AS SELECT * FROM made;"),
+        (TRIGGER, "ALTER TABLE made ADD n int;"),
+    ] {
+        let database = database();
+        let project = project(&[("V1__a.sql", first), ("V2__b.sql", second)]);
+        let run = apply(&project, &database.options()).await;
+        let run = run.unwrap_or_else(|error| panic!("{second}: {error}"));
+        assert_eq!(run.outcome, Some(Outcome::Completed), "{second}: {}", failure(&run));
+    }
+    for (first, second) in [
+        (B, "DROP INDEX b_e_keyy;"),
+        ("CREATE SCHEMA sch;", "CREATE VIEW v AS SELECT * FROM sch.t;"),
+        (MAKES, "CREATE VIEW v AS SELECT * FROM made;"),
+        (DIFFERENCE, "CREATE TABLE x (r rr);"),
+    ] {
+        let project = project(&[("V1__a.sql", first), ("V2__b.sql", second)]);
+        let error = apply(&project, &database().options()).await.unwrap_err();
+        assert!(matches!(error, ApplyError::Missing(_)), "{second}: {error:?}");
+    }
+}
+
+/// Files of applied migrations are not read for a plan: what they create is not denied.
+#[tokio::test]
+async fn a_plan_claims_nothing_of_files_that_it_did_not_read() {
+    let database = database();
+    let first = ("V1__a.sql", "CREATE TABLE orders (n int);");
+    completes(&project(&[first]), &database.options()).await;
+    let function = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+        DELETE FROM orders; EXECUTE 'x'; END $$; CREATE TABLE c (n int);";
+    let two = project(&[first, ("V2__f.sql", function), ("V3__c.sql", "CREATE VIEW v AS SELECT n FROM c;")]);
+    let mut session = inspect::connect(&database.options(), None).await.unwrap();
+    for read in [Read::Work, Read::Pending, Read::All] {
+        let found = inspect::database(&two, &mut session, &Selection::default(), read).await.unwrap();
+        let steps = &found.built.plan.steps;
+        assert!(steps[1].late.is_empty(), "{read:?}: {:?}", steps[1].late);
+        assert_eq!(steps[1].unseen, ["line 1: a body runs statements that it makes at run time (EXECUTE)"]);
+        let text = plan_lines(&found.built.plan, TextStyle::PLAIN);
+        assert!(text.contains("needs V2 (relation c (read by a view))"), "{text}");
+        assert!(text.contains("line 1: a body runs statements that it makes at run time"), "{text}");
+    }
+    let other = project(&[first, ("V2__f.sql", "CREATE VIEW v AS SELECT 1 FROM nowhere;")]);
+    let error = apply(&other, &database.options()).await.unwrap_err().to_string();
+    assert!(error.contains("no pending migration creates it"), "{error}");
+    // Where all are read it is said.
+    let never = project(&[(
+        "V1__a.sql",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'SELECT 1 FROM nowhere';",
+    )]);
+    let plan = inspect::files_only(&never, &Selection::default()).unwrap().built.plan;
+    assert_eq!(plan.steps[0].late, ["relation nowhere (read in a function): no migration creates it"]);
+}
+
 #[tokio::test]
 async fn a_file_that_does_not_parse_stops_all_before_the_first_statement() {
     let database = database();
@@ -443,7 +531,7 @@ async fn a_large_file_that_changes_while_others_are_applied_is_rolled_back() {
     let (run, ()) = tokio::join!(apply(&project, &options), editing);
     let run = run.unwrap();
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
-    let said = crate::support::failure(&run);
+    let said = failure(&run);
     assert!(said.contains("V2__large.sql: the file changed while it was being applied"), "{said}");
     assert_eq!(database.value(APPLIED), "1");
     assert_eq!(database.value(OBJECTS), "");

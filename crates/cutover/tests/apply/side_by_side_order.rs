@@ -83,3 +83,37 @@ async fn a_role() {
     let first = format!("ALTER ROLE {} SET work_mem = '8MB';", role.name);
     keeps_its_order("", &first, "CREATE TABLE t (n int);").await;
 }
+
+#[tokio::test]
+async fn a_schema_that_things_are_made_in() {
+    keeps_its_order("", "CREATE SCHEMA ss;", "CREATE TABLE ss.t (n int);").await;
+}
+
+/// Where it is made depends on whether the schema is there: it is called as the role is.
+#[tokio::test]
+async fn a_schema_of_the_search_path() {
+    keeps_its_order("", "CREATE SCHEMA postgres;", "CREATE TABLE t (n int);").await;
+    keeps_its_order("", "CREATE SCHEMA ss;", "SET search_path = ss, public; CREATE TABLE t (n int);").await;
+}
+
+#[tokio::test]
+async fn the_type_of_a_variable() {
+    let function =
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ DECLARE r t; BEGIN RETURN 1; END $$;";
+    keeps_its_order("", "CREATE TABLE t (n int);", function).await;
+    keeps_its_order("", "CREATE TYPE t AS ENUM ('a');", function).await;
+}
+
+#[tokio::test]
+async fn rows_of_a_table_as_a_type() {
+    keeps_its_order("", "CREATE TABLE t (n int);", "CREATE TABLE x (t t[]);").await;
+    let range = "CREATE TYPE r AS RANGE (subtype = int);";
+    keeps_its_order("", range, "CREATE VIEW v AS SELECT r(1, 2) AS z;").await;
+}
+
+#[tokio::test]
+async fn a_name_that_postgresql_chooses() {
+    let first = "CREATE TABLE a (b_c int); CREATE INDEX ON a (b_c);";
+    keeps_its_order("", first, "CREATE TABLE a_b (c int); CREATE INDEX ON a_b (c);").await;
+    keeps_its_order("", "CREATE TABLE t_n_key (n int);", "CREATE TABLE t (n int UNIQUE);").await;
+}

@@ -8,8 +8,8 @@ use pg_query::protobuf::{
 
 use super::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation};
 use crate::effects::model::ObjectKind as Kind;
-use crate::effects::names;
 use crate::effects::walk::{self, Walk};
+use crate::effects::{chosen, names};
 use crate::sql::{Parsed, parse};
 
 impl Context {
@@ -197,13 +197,8 @@ impl Context {
                         column.not_null = true;
                     }
                 }
-                let name = match kind {
-                    ConstrType::ConstrPrimary if definition.conname.is_empty() => {
-                        format!("{}_pkey", table.name)
-                    }
-                    ConstrType::ConstrExclusion => named(&columns, "excl"),
-                    _ => named(&columns, "key"),
-                };
+                let chosen = || chosen::constraint_index(definition, &table.name, column).unwrap_or_default();
+                let name = if definition.conname.is_empty() { chosen() } else { definition.conname.clone() };
                 if !definition.indexname.is_empty() {
                     known.indexes.retain(|index| index.name != definition.indexname);
                 }
@@ -227,8 +222,7 @@ impl Context {
             elements.map(|element| element.expr.is_none().then(|| element.name.clone())).collect();
         let mut name = create.idxname.clone();
         if name.is_empty() {
-            let parts: Vec<&str> = columns.iter().map(|column| column.as_deref().unwrap_or("expr")).collect();
-            name = names::made_for_column(&table.name, &parts.join("_"), "idx");
+            name = chosen::index(create, &table.name);
         }
         self.link_index(&name, &table);
         match self.relations.get_mut(&table) {

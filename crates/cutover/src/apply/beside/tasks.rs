@@ -4,13 +4,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::effects::ObjectRef;
 use cutover_analysis::graph::{Conflicts, Graph, Vertex};
 use cutover_postgres::session::{Failure, Session};
 
 use super::super::in_order::Work;
 use super::super::step::Step;
 use super::schedule::Task;
+use crate::plan::alone::Made;
 use crate::plan::graph;
 
 /// What the server says.
@@ -120,10 +121,13 @@ pub(super) fn of(work: &Work<'_>, steps: &[Step<'_>], server: &Server) -> Vec<Ta
     tasks
 }
 
-/// Says what is to have the database for itself. What may run beside others is listed, not what may not: it makes new
-/// things, or changes tables by name. All else may matter to a migration that does not name it.
+/// Says what is to have the database for itself: what the files say ([`crate::plan::alone`]), and what this run knows.
 fn mark_alone(work: &Work<'_>, steps: &[Step<'_>], server: &Server, vertices: &mut [Vertex]) {
-    let made = Made::by(steps, server);
+    let made = Made::by(
+        steps.iter().map(|step| (step.index, step.script)),
+        server.views.iter().map(String::as_str),
+        server.routines.iter().map(String::as_str),
+    );
     for step in steps {
         let vertex = &mut vertices[step.index];
         let why = if step.open_unit.is_some() || !step.has_no_units() {
@@ -131,84 +135,10 @@ fn mark_alone(work: &Work<'_>, steps: &[Step<'_>], server: &Server, vertices: &m
         } else if work.has_preconditions(step.index) {
             Some("what must hold before it is measured")
         } else {
-            made.why_alone(step, vertex)
+            made.why_alone(step.index, step.script, vertex)
         };
         if let Some(why) = why {
             vertex.alone.get_or_insert_with(|| why.to_owned());
         }
     }
-}
-
-/// What is there, or comes to be there in the run.
-struct Made<'a> {
-    /// Views, those of the run too.
-    views: BTreeSet<&'a str>,
-    /// Views and routines that are there before the migration that makes them, or are made by several.
-    replaced: BTreeSet<&'a str>,
-}
-
-impl<'a> Made<'a> {
-    fn by(steps: &'a [Step<'_>], server: &'a Server) -> Self {
-        let mut views: BTreeSet<&str> = server.views.iter().map(String::as_str).collect();
-        let mut known: BTreeSet<&str> = views.iter().copied().collect();
-        known.extend(server.routines.iter().map(String::as_str));
-        let mut replaced = BTreeSet::new();
-        for object in steps.iter().flat_map(|step| &step.script.creates) {
-            let is_view = matches!(object.kind, ObjectKind::View | ObjectKind::MaterializedView);
-            if is_view {
-                views.insert(&object.name);
-            }
-            if (is_view || object.kind.family() == ObjectKind::Routine) && !known.insert(&object.name) {
-                replaced.insert(object.name.as_str());
-            }
-        }
-        Self { views, replaced }
-    }
-
-    fn why_alone(&self, step: &Step<'_>, vertex: &Vertex) -> Option<&'static str> {
-        let by_view = |read: &ObjectRef| self.views.contains(read.name.as_str());
-        if vertex.unnamed {
-            Some("a statement does not name what it works on")
-        } else if !vertex.drops.is_empty() {
-            Some("what it drops may have been in the way of others")
-        } else if !vertex.writes.iter().all(|table| step.script.makes(table)) {
-            Some("keys, triggers and checks may tie the rows that it writes to others")
-        } else if vertex.reads.iter().any(by_view) {
-            Some("it reads what a view shows")
-        } else if !vertex.creates.iter().all(|object| self.is_new_and_plain(object)) {
-            Some("what it makes may matter to those that do not name it")
-        } else if !vertex.alters.iter().all(is_part_of_a_table) {
-            Some("what it changes may matter to those that do not name it")
-        } else {
-            None
-        }
-    }
-
-    /// Whoever needs it names it.
-    fn is_new_and_plain(&self, object: &ObjectRef) -> bool {
-        match object.kind {
-            ObjectKind::Schema | ObjectKind::Type | ObjectKind::Domain | ObjectKind::Sequence => true,
-            ObjectKind::View
-            | ObjectKind::MaterializedView
-            | ObjectKind::Function
-            | ObjectKind::Procedure
-            | ObjectKind::Aggregate => !self.replaced.contains(object.name.as_str()),
-            _ => is_part_of_a_table(object),
-        }
-    }
-}
-
-/// A table, or what belongs to one by name.
-fn is_part_of_a_table(object: &ObjectRef) -> bool {
-    matches!(
-        object.kind,
-        ObjectKind::Table
-            | ObjectKind::Relation
-            | ObjectKind::Column
-            | ObjectKind::Constraint
-            | ObjectKind::Index
-            | ObjectKind::Statistics
-            | ObjectKind::Trigger
-            | ObjectKind::Policy
-    )
 }

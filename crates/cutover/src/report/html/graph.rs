@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-use super::super::digest::Digest;
+use super::super::digest::{Digest, several_roots};
 use super::super::escape;
 use super::super::format::count;
 use super::Shown;
@@ -69,7 +69,8 @@ fn migrations(plan: &Plan) -> (Vec<Node>, Vec<Arrow>) {
         for need in &step.needs {
             let Some(&to) = places.get(&need.migration) else { continue };
             let other = &plan.steps[to];
-            let tooltip = format!("{} needs {}: {}", step.label(), other.label(), need.why.join("; "));
+            let tooltip =
+                format!("{} needs {}: {}", label(plan, step), label(plan, other), need.why.join("; "));
             arrows.push(Arrow { from, to, tooltip, late: to > from });
         }
     }
@@ -78,13 +79,20 @@ fn migrations(plan: &Plan) -> (Vec<Node>, Vec<Arrow>) {
 
 fn node(plan: &Plan, step: &Step) -> Node {
     let band = step.stage.as_deref().map(|id| heading(plan, id));
-    let mut tooltip = format!("{} {}", step.label(), step.name);
+    let label = label(plan, step);
+    let mut tooltip = format!("{label} {}", step.name);
     for lock in &step.locks {
         let _ = write!(tooltip, "\nlocks {} in {} mode (line {})", lock.relation, lock.mode, lock.line);
     }
-    tooltip.extend(step.late.iter().map(|late| format!("\n{late}")));
+    tooltip.extend(step.late.iter().chain(&step.unseen).map(|late| format!("\n{late}")));
     let class = if step.opaque.is_some() { "opaque" } else { "known" };
-    Node { label: format!("{} {}", step.label(), step.name), tooltip, band, class }
+    Node { label: format!("{label} {}", step.name), tooltip, band, class }
+}
+
+/// A version, with its folder where there are several.
+fn label(plan: &Plan, step: &Step) -> String {
+    let label = step.label();
+    if several_roots(plan) { format!("{}/{label}", step.migration.root) } else { label }
 }
 
 fn heading(plan: &Plan, stage: &str) -> String {

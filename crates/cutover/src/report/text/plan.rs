@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use cutover_analysis::graph::Why;
+
 use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
 use crate::plan::graph::who_waits;
@@ -289,9 +291,11 @@ impl<'a> View<'a> {
         }
         lines.extend(parts_lines(step));
         if !applied(step) {
+            lines.extend(needs(self.plan, step));
             lines.extend(locks(step));
             lines.extend(work(step));
             lines.extend(step.late.iter().map(|late| format!("a body names {late}")));
+            lines.extend(step.unseen.iter().cloned());
         }
         lines.extend(step.opaque.as_ref().map(|why| format!("effects not fully known: {why}")));
         if !step.claims.requires.is_empty() && !applied(step) {
@@ -306,6 +310,19 @@ impl<'a> View<'a> {
 
 /// More of a kind are counted.
 const LISTED: usize = 4;
+
+/// The migrations that it needs, each with the first reason; not those that only `requires` names, which has a line of its
+/// own.
+fn needs(plan: &Plan, step: &Step) -> Option<String> {
+    let several = several_roots(plan);
+    let words = step.needs.iter().filter_map(|need| {
+        let why = need.why.iter().find(|why| **why != Why::Declared.to_string())?;
+        let other = plan.steps.iter().find(|other| other.migration == need.migration)?;
+        let root = if several { format!("{}/", need.migration.root) } else { String::new() };
+        Some(format!("{root}{} ({why})", other.label()))
+    });
+    listed("needs ", words.collect())
+}
 
 /// Locks that others would notice, on what is there before the run.
 fn locks(step: &Step) -> Vec<String> {
