@@ -26,10 +26,12 @@ mod walk;
 
 use pg_query::NodeEnum;
 
-pub use context::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation};
+pub use context::{
+    CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
+};
 pub use lock_mode::LockMode;
 pub use model::{
-    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Reindexed, Retry, Setting,
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Reindexed, Retry, Setting,
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 
@@ -73,7 +75,7 @@ pub struct Prepared(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Tree(Parsed, Builder),
+    Tree(Parsed, Box<Builder>),
     /// No tree can be built.
     Keywords(Box<Effects>),
     Wrong(SyntaxError),
@@ -85,7 +87,7 @@ impl Prepared {
         Self(match parse(sql) {
             Ok(parsed) => {
                 let builder = by_itself(&parsed);
-                Kind::Tree(parsed, builder)
+                Kind::Tree(parsed, Box::new(builder))
             }
             Err(ParseError::Syntax(error)) => Kind::Wrong(error),
             Err(ParseError::NotAnalysable(reason)) => {
@@ -101,7 +103,7 @@ impl Prepared {
     pub fn effects(self, known: &mut Context) -> Result<Effects, SyntaxError> {
         match self.0 {
             Kind::Tree(parsed, builder) => {
-                let effects = placed(&parsed, builder, known);
+                let effects = placed(&parsed, *builder, known);
                 known.learn(&parsed);
                 Ok(effects)
             }
