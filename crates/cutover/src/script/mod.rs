@@ -749,6 +749,9 @@ impl<'a> Analysis<'a> {
             };
             refuse(message, hint, None);
         }
+        if let Some(effects::Refusal { message, hint }) = effects.refused.as_deref() {
+            refuse(message, hint, None);
+        }
         if effects.statements > 1 {
             let (message, hint) = cut_wrongly(effects.statements, &statement.text);
             refuse(&message, hint, None);
