@@ -1,6 +1,9 @@
 //! Partitioned tables: what PostgreSQL does with one partition after the other cannot be in a transaction, and what it
 //! does not do at all is refused before the first statement.
 
+use cutover::Project;
+use cutover::script::Script;
+use cutover_analysis::effects::Context;
 use testkit::{Database, database};
 
 use crate::support::{APPLIED, apply, completes, finished, project, session};
@@ -71,4 +74,33 @@ async fn what_partitions_cannot_do_is_refused_before_the_first_statement() {
     let detached = project(&[("V1__r.sql", "ALTER TABLE pt DETACH PARTITION pt1;")]);
     completes(&detached, &database.options()).await;
     assert_eq!(database.value(APPLIED), "1");
+}
+
+/// The locks of the last file, after what the files before it made.
+fn locks(files: &Project) -> Vec<String> {
+    let mut known = Context::of_empty_database(18);
+    let mut scripts = files.migrations.iter().map(|file| Script::analyse_in(file, &files.vars, &mut known));
+    let last = scripts.by_ref().last().unwrap();
+    last.vertex
+        .locks
+        .iter()
+        .map(|lock| {
+            let schema = lock.relation.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+            format!("{schema}{} {}", lock.relation.name, lock.mode)
+        })
+        .collect()
+}
+
+#[test]
+fn a_relation_has_one_name_in_a_plan() {
+    let setup = ("V1__s.sql", "CREATE TABLE orders (id int); CREATE INDEX orders_id ON orders (id);");
+    let text = "CREATE INDEX CONCURRENTLY orders_id2 ON orders (id);
+        DROP INDEX CONCURRENTLY orders_id;
+        ALTER TABLE public.orders ADD COLUMN n int;";
+    let files = project(&[setup, ("V2__i.sql", text)]);
+    assert_eq!(locks(&files), ["orders ACCESS EXCLUSIVE", "orders_id SHARE UPDATE EXCLUSIVE"]);
+    // Another schema's is another one.
+    let text = "LOCK TABLE orders; SELECT FROM other.orders";
+    let files = project(&[setup, ("V2__i.sql", text)]);
+    assert_eq!(locks(&files), ["orders ACCESS EXCLUSIVE", "other.orders ACCESS SHARE"]);
 }
