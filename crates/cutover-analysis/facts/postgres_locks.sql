@@ -78,3 +78,69 @@ CREATE STATISTICS t_stat ON a, b FROM t;
 CREATE PUBLICATION pub FOR TABLE p;
 CREATE ROLE cutover_locks_reader;
 CREATE SCHEMA elsewhere;
+
+-- Keys, and what follows them.
+CREATE TABLE kp (id int PRIMARY KEY, code varchar(10) UNIQUE, n int);
+CREATE TABLE kc (id int PRIMARY KEY, kp_id int REFERENCES kp ON DELETE CASCADE, code varchar(10) REFERENCES kp (code) ON UPDATE CASCADE);
+CREATE TABLE kcc (a int, kc_id int REFERENCES kc (id) ON DELETE SET NULL);
+CREATE TABLE kr (a int, kp_id int REFERENCES kp);
+CREATE TABLE fp (id int PRIMARY KEY, a int);
+CREATE TABLE fc (id int PRIMARY KEY, fp_id int REFERENCES fp ON DELETE CASCADE);
+CREATE TABLE fcc (a int, fc_id int REFERENCES fc ON DELETE CASCADE);
+INSERT INTO fp VALUES (1, 1);
+INSERT INTO fc VALUES (1, 1);
+INSERT INTO fcc VALUES (1, 1);
+INSERT INTO kp VALUES (1, 'x', 1), (2, 'y', 2);
+INSERT INTO kc VALUES (1, 1, 'y');
+INSERT INTO kcc VALUES (1, 1);
+INSERT INTO kr VALUES (1, 2);
+
+-- Indexes and constraints over more than their key columns.
+CREATE TABLE xt (a int, tx text, v varchar(10), w varchar(10), z varchar(10), CONSTRAINT xt_check CHECK (v <> ''));
+CREATE INDEX xt_expr ON xt (lower(tx));
+CREATE INDEX xt_part ON xt (a) WHERE w <> '';
+CREATE INDEX xt_incl ON xt (a) INCLUDE (z);
+INSERT INTO xt VALUES (1, 'x', 'x', 'x', 'x');
+
+-- Partitions of partitions, with keys on both sides.
+CREATE TABLE kt (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE kt1 PARTITION OF kt FOR VALUES IN (1);
+CREATE TABLE kt2 PARTITION OF kt FOR VALUES IN (2) PARTITION BY RANGE (id);
+CREATE TABLE kt2a PARTITION OF kt2 FOR VALUES FROM (0) TO (100);
+CREATE INDEX kt_k_idx ON kt (k);
+INSERT INTO kt VALUES (1, 1), (1, 2);
+CREATE TABLE kt_new (id int NOT NULL, k int NOT NULL);
+CREATE TABLE kt_ref (id int, k int, FOREIGN KEY (id, k) REFERENCES kt);
+INSERT INTO kt_ref VALUES (1, 2);
+CREATE TABLE ot (a int, b int REFERENCES kp) PARTITION BY RANGE (a);
+CREATE TABLE ot1 PARTITION OF ot FOR VALUES FROM (0) TO (10);
+INSERT INTO ot VALUES (1, 2);
+CREATE TABLE ot_new (a int, b int);
+CREATE TABLE pn (a int NOT NULL) PARTITION BY RANGE (a);
+CREATE TABLE pn1 PARTITION OF pn FOR VALUES FROM (0) TO (10);
+CREATE TABLE pn2 PARTITION OF pn FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (a);
+CREATE TABLE pn2a PARTITION OF pn2 FOR VALUES FROM (10) TO (20);
+INSERT INTO pn VALUES (1), (11);
+CREATE TABLE strict (a int NOT NULL);
+CREATE TABLE strict_child () INHERITS (strict);
+
+-- Views, triggers and rules that lead writes elsewhere.
+CREATE TABLE base (a int, b int);
+INSERT INTO base VALUES (1, 1);
+CREATE VIEW base_v AS SELECT a, b FROM base;
+CREATE VIEW base_v2 AS SELECT a FROM base_v;
+CREATE VIEW base_sub AS SELECT a FROM base WHERE a IN (SELECT a FROM kcc);
+CREATE TABLE noise (a int);
+CREATE TABLE noisy (a int);
+INSERT INTO noisy VALUES (1);
+CREATE FUNCTION make_noise() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO noise VALUES (1); RETURN NEW; END';
+CREATE TRIGGER noisy_trg AFTER INSERT ON noisy FOR EACH ROW EXECUTE FUNCTION make_noise();
+CREATE TABLE ruled (a int);
+CREATE RULE ruled_rule AS ON INSERT TO ruled DO ALSO INSERT INTO noise VALUES (new.a);
+CREATE TRIGGER ot_trg BEFORE INSERT ON ot FOR EACH STATEMENT EXECUTE FUNCTION trg();
+CREATE TRIGGER ot_row BEFORE UPDATE ON ot1 FOR EACH ROW EXECUTE FUNCTION trg();
+CREATE TRIGGER kt_stmt AFTER DELETE ON kt FOR EACH STATEMENT EXECUTE FUNCTION trg();
+CREATE TRIGGER kt_row AFTER UPDATE ON kt FOR EACH ROW EXECUTE FUNCTION trg();
+
+CREATE TYPE comp AS (a int, b int);
+CREATE TABLE typed OF comp;

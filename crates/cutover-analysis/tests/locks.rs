@@ -7,6 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use cutover_analysis::effects::{Context, Effects, WorkKind, effects_in};
 use cutover_analysis::sql::{Item, Splitter, parse};
 
+/// What the server said of a statement that it has, but does not do here: codes of "feature not supported" and "object not
+/// in prerequisite state".
+const REFUSED: [&str; 2] = ["(0A000)", "(55000)"];
+
 struct Row<'a> {
     command: &'a str,
     sql: &'a str,
@@ -15,6 +19,7 @@ struct Row<'a> {
     rewritten: BTreeSet<String>,
     rebuilt: BTreeSet<String>,
     scanned: BTreeSet<String>,
+    error: &'a str,
 }
 
 fn rows() -> Vec<Row<'static>> {
@@ -25,7 +30,7 @@ fn rows() -> Vec<Row<'static>> {
         let [command, sql, majors, locks, rewritten, rebuilt, scanned, error] = columns.as_slice() else {
             panic!("eight columns: {line}");
         };
-        for major in majors.split(',').filter(|_| error.is_empty()) {
+        for major in majors.split(',') {
             rows.push(Row {
                 command,
                 sql,
@@ -34,10 +39,16 @@ fn rows() -> Vec<Row<'static>> {
                 rewritten: list(rewritten),
                 rebuilt: list(rebuilt),
                 scanned: list(scanned),
+                error,
             });
         }
     }
     rows
+}
+
+/// Rows of what the server did.
+fn measured() -> impl Iterator<Item = Row<'static>> {
+    rows().into_iter().filter(|row| row.error.is_empty())
 }
 
 fn statements(text: &str) -> Vec<String> {
@@ -74,10 +85,21 @@ fn is_table(context: &Context, name: &str) -> bool {
     context.relations.keys().any(|known| known.name == name)
 }
 
+/// Rows that lock what the rules cannot name; they must say so, and of no other row.
+const UNNAMED: [&str; 6] = [
+    "ALTER PUBLICATION SET TABLE",
+    "COPY FROM with a trigger that writes",
+    "INSERT into a partitioned table with a trigger",
+    "INSERT with a rule that writes",
+    "INSERT with a trigger that writes",
+    "UPDATE through a view that reads another table",
+];
+
 #[test]
 fn locks_are_those_measured() {
     let (setups, mut wrong, mut count) = (setups(), Vec::new(), 0);
-    for row in rows() {
+    let mut unnamed = BTreeSet::new();
+    for row in measured() {
         count += 1;
         let before = &setups[&row.major];
         let all = of(&row, before);
@@ -90,28 +112,44 @@ fn locks_are_those_measured() {
         }
         let derived: BTreeSet<String> =
             modes.iter().map(|(name, mode)| format!("{name}:{}", mode.short())).collect();
-        if derived != row.locks {
+        let more: Vec<&String> = all.iter().flat_map(|effects| &effects.more_locks).collect();
+        unnamed.extend((!more.is_empty()).then_some(row.command));
+        if derived != row.locks && !(derived.is_subset(&row.locks) && UNNAMED.contains(&row.command)) {
             wrong.push(format!("{} ({}): {derived:?}, measured {:?}", row.command, row.major, row.locks));
         }
-        for unnamed in all.iter().flat_map(|effects| &effects.more_locks) {
-            wrong.push(format!("{} ({}): nothing is unknown here, but: {unnamed}", row.command, row.major));
+        for more in more.iter().filter(|_| !UNNAMED.contains(&row.command)) {
+            wrong.push(format!("{} ({}): nothing is unknown here, but: {more}", row.command, row.major));
         }
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
-    assert!(count > 1500, "{count} rows");
+    assert_eq!(unnamed, BTreeSet::from(UNNAMED));
+    assert!(count > 2300, "{count} rows");
 }
 
 /// Rows whose work depends on what only the server knows; the rules must say so, and of no other row.
-const DEPENDS: [&str; 25] = [
+const DEPENDS: [&str; 51] = [
     "ADD COLUMN DEFAULT 1 REFERENCES",
     "ADD COLUMN DEFAULT own function (volatile)",
     "ADD FK",
+    "ADD FK of ONLY a table with a child",
+    "ADD FK of a partitioned table",
+    "ADD FK of a table with a child",
+    "ADD FK to a partitioned table",
+    "ALTER INDEX SET TABLESPACE",
+    "ALTER TYPE ALTER ATTRIBUTE CASCADE",
     "ATTACH PARTITION (CHECK proof)",
     "COPY query TO",
     "CREATE MATERIALIZED VIEW",
     "CREATE TABLE AS",
     "DELETE",
     "DELETE USING",
+    "DELETE of ONLY a table with a child",
+    "DELETE that a key follows",
+    "DELETE that sets keys to NULL",
+    "DELETE through a view",
+    "DETACH PARTITION CONCURRENTLY of a table that keys refer to",
+    "DETACH PARTITION of a table that keys refer to",
+    "DETACH PARTITION with partitions",
     "INSERT SELECT",
     "MERGE (15+)",
     "REFRESH MATERIALIZED VIEW",
@@ -119,14 +157,27 @@ const DEPENDS: [&str; 25] = [
     "SELECT",
     "SELECT FOR SHARE",
     "SELECT FOR UPDATE",
+    "SELECT of ONLY a table with a child",
     "SELECT of a partitioned table",
+    "SELECT of a table with a child",
     "SELECT through views",
     "SET ACCESS METHOD heap (15+)",
     "SET TABLESPACE same",
+    "TYPE of a column of a partitioned table's key",
+    "TYPE of a column with a foreign key",
+    "TYPE of a key that refers to a partitioned table",
     "UPDATE",
     "UPDATE FROM",
+    "UPDATE of ONLY a table with a child",
+    "UPDATE of no key",
+    "UPDATE that a key follows",
+    "UPDATE through a view that reads another table",
+    "UPDATE through views",
+    "UPDATE without a trigger",
     "VACUUM",
     "VACUUM ANALYZE",
+    "VACUUM of a partitioned table",
+    "VACUUM of a table with a child",
     "VALIDATE FK",
 ];
 
@@ -134,7 +185,7 @@ const DEPENDS: [&str; 25] = [
 fn work_is_that_measured() {
     let (setups, mut wrong) = (setups(), Vec::new());
     let mut depends = BTreeSet::new();
-    for row in rows() {
+    for row in measured() {
         let before = &setups[&row.major];
         let all = of(&row, before);
         let mut derived: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
@@ -185,4 +236,22 @@ fn work_is_that_measured() {
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(depends, BTreeSet::from(DEPENDS));
+}
+
+#[test]
+fn what_the_server_does_not_do_here_is_refused() {
+    let (setups, mut wrong, mut count) = (setups(), Vec::new(), 0);
+    for row in rows() {
+        let refused = REFUSED.iter().any(|code| row.error.ends_with(code));
+        if !refused && !row.error.is_empty() {
+            continue;
+        }
+        count += u32::from(refused);
+        let all = of(&row, &setups[&row.major]);
+        if all.iter().any(|effects| effects.refused.is_some()) != refused {
+            wrong.push(format!("{} ({}): {}", row.command, row.major, row.error));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count > 20, "{count} refused");
 }

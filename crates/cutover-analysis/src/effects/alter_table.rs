@@ -1,7 +1,9 @@
 //! ALTER TABLE and the other ALTER commands with its subcommands.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableCmd, AlterTableStmt, AlterTableType as Type, ObjectType, PartitionCmd};
+use pg_query::protobuf::{
+    AlterTableCmd, AlterTableStmt, AlterTableType as Type, DropBehavior, ObjectType, PartitionCmd,
+};
 
 use super::builder::Builder;
 use super::model::{Check, ObjectKind as Kind, ObjectRef};
@@ -39,6 +41,10 @@ fn alter_table(alter: &AlterTableStmt, to: &mut Builder) {
     for node in &alter.cmds {
         if let Some(NodeEnum::AlterTableCmd(command)) = node.node.as_ref() {
             subcommand(command, &own, to);
+            let drops = matches!(command.subtype(), Type::AtDropColumn | Type::AtDropConstraint);
+            if drops && command.behavior() == DropBehavior::DropCascade {
+                to.opaque("CASCADE drops what depends on it");
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use pg_query::protobuf::{Node, RangeVar, TypeName};
 
 use super::lock_mode::LockMode;
 use super::model::{
-    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Retry, Setting, TransactionRule, Work,
-    WorkKind,
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Retry, Setting,
+    TransactionRule, Work, WorkKind,
 };
 use super::names;
 use super::walk::{Found, Walk, find};
@@ -239,6 +239,11 @@ impl Builder {
         }
     }
 
+    /// The relations that are locked so far.
+    pub(super) fn locked(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.effects.locks.iter().map(|lock| &lock.relation)
+    }
+
     pub(super) fn locks_more(&mut self, which: String) {
         if !self.effects.more_locks.contains(&which) {
             self.effects.more_locks.push(which);
@@ -275,6 +280,11 @@ impl Builder {
 
     pub(super) fn copy_from_stdin(&mut self) {
         self.effects.copy_from_stdin = true;
+    }
+
+    /// The server would refuse it; the first reason stays.
+    pub(super) fn refused(&mut self, message: String, hint: String) {
+        self.effects.refused.get_or_insert_with(|| Box::new(Refusal { message, hint }));
     }
 
     pub(super) fn forbidden(&mut self, what: &'static str, retry: Retry) {

@@ -28,10 +28,12 @@ mod walk;
 
 use pg_query::NodeEnum;
 
-pub use context::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation};
+pub use context::{
+    CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
+};
 pub use lock_mode::LockMode;
 pub use model::{
-    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Reindexed, Retry, Setting,
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Reindexed, Retry, Setting,
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 

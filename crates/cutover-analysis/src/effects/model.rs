@@ -292,6 +292,15 @@ pub struct Work {
     pub why: String,
 }
 
+/// Why a statement cannot succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// What to do instead.
+    pub hint: String,
+}
+
 /// What one statement does, as far as its text says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
@@ -321,8 +330,8 @@ pub struct Effects {
     pub searched_schemas: Vec<String>,
     /// Roles whose objects, whichever these are, it drops or gives away; the name is empty for the role that runs it.
     pub disowns: Vec<ObjectRef>,
-    /// Locks on relations that were there before, one a relation. Not those of system catalogues, nor what rows that are
-    /// written lock through foreign keys.
+    /// Locks on relations that were there before, one a relation. Not those of system catalogues, nor the `ROW SHARE` by
+    /// which foreign keys of rows that are written are checked.
     pub locks: Vec<Lock>,
     /// What else is locked that cannot be named, in words: `the tables its foreign keys point to`.
     pub more_locks: Vec<String>,
@@ -343,6 +352,8 @@ pub struct Effects {
     pub transaction: TransactionRule,
     /// What may be done if it is cut off; only of interest outside a transaction.
     pub retry: Retry,
+    /// PostgreSQL refuses it, given what is known of the database.
+    pub refused: Option<Box<Refusal>>,
     /// The statement reads COPY data from the client.
     pub copy_from_stdin: bool,
     /// The statement sets `search_path`: unqualified names after it mean something else.

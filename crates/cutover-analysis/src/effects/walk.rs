@@ -5,6 +5,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self, Node, a_const};
 
+use super::context::Event;
 use super::model::{ObjectKind, ObjectRef, Setting};
 use super::names;
 use crate::sql::{Parsed, identifier_list};
@@ -14,8 +15,12 @@ use crate::sql::{Parsed, identifier_list};
 pub(super) struct Found {
     /// Relations that are read.
     pub(super) reads: Vec<ObjectRef>,
+    /// Relations among `reads` that are read without those that inherit from them (`ONLY`).
+    pub(super) alone: Vec<ObjectRef>,
     /// Relations that a data-modifying statement writes.
     pub(super) writes: Vec<ObjectRef>,
+    /// What is done to their rows.
+    pub(super) changes: Vec<RowChange>,
     pub(super) routines: Vec<ObjectRef>,
     /// The same with those of `pg_catalog`.
     pub(super) called: Vec<ObjectRef>,
@@ -30,8 +35,31 @@ pub(super) struct Found {
     pub(super) sets_search_path: bool,
     /// What `set_config` sets, as far as the text names it.
     pub(super) settings: Vec<Setting>,
+    /// Columns, where they are asked for.
+    columns: Option<Vec<String>>,
     /// Names of common table expressions that hide relations here.
     scope: Vec<String>,
+}
+
+/// What a data-modifying statement does to the rows of a relation.
+#[derive(Debug)]
+pub(super) struct RowChange {
+    pub(super) relation: ObjectRef,
+    pub(super) event: Event,
+    /// The columns that an UPDATE sets.
+    pub(super) columns: Vec<String>,
+    /// Not to those that inherit from it (`ONLY`).
+    pub(super) alone: bool,
+}
+
+/// The columns that an expression over one table mentions, sorted.
+pub(super) fn columns(tree: &impl Walk) -> Vec<String> {
+    let mut found = Found { columns: Some(Vec::new()), ..Found::default() };
+    tree.walk(&mut found);
+    let mut columns = found.columns.unwrap_or_default();
+    columns.sort();
+    columns.dedup();
+    columns
 }
 
 /// Everything that `tree` mentions.
@@ -73,6 +101,13 @@ impl<T: Walk> Walk for &T {
     }
 }
 
+impl<A: Walk, B: Walk> Walk for (A, B) {
+    fn walk(&self, found: &mut Found) {
+        self.0.walk(found);
+        self.1.walk(found);
+    }
+}
+
 impl Walk for Node {
     fn walk(&self, found: &mut Found) {
         self.node.walk(found);
@@ -105,7 +140,7 @@ macro_rules! nodes {
 }
 
 nodes! {
-    List RangeVar TypeName FuncCall TypeCast
+    List RangeVar ColumnRef TypeName FuncCall TypeCast
     SelectStmt InsertStmt UpdateStmt DeleteStmt MergeStmt ReturnStmt
     AExpr AIndirection AIndices AArrayExpr BoolExpr SubLink CaseExpr CaseWhen CoalesceExpr MinMaxExpr RowExpr
     NullTest BooleanTest CollateClause NamedArgExpr GroupingFunc GroupingSet XmlExpr XmlSerialize
@@ -188,7 +223,17 @@ parts! {
 impl Walk for protobuf::RangeVar {
     fn walk(&self, found: &mut Found) {
         if !self.schemaname.is_empty() || !found.scope.contains(&self.relname) {
-            found.reads.push(names::relation(ObjectKind::Relation, self));
+            let relation = names::relation(ObjectKind::Relation, self);
+            found.alone.extend((!self.inh).then(|| relation.clone()));
+            found.reads.push(relation);
+        }
+    }
+}
+
+impl Walk for protobuf::ColumnRef {
+    fn walk(&self, found: &mut Found) {
+        if let Some(columns) = &mut found.columns {
+            columns.extend(self.fields.last().and_then(names::text).map(str::to_owned));
         }
     }
 }
@@ -329,6 +374,20 @@ impl Found {
         self.writes(relation);
     }
 
+    fn changes(&mut self, relation: Option<&protobuf::RangeVar>, event: Event, columns: &[Node]) {
+        let Some(relation) = relation else { return };
+        let columns = columns.iter().filter_map(|node| match node.node.as_ref()? {
+            NodeEnum::ResTarget(target) => Some(target.name.clone()),
+            _ => None,
+        });
+        self.changes.push(RowChange {
+            relation: names::relation(ObjectKind::Relation, relation),
+            event,
+            columns: columns.collect(),
+            alone: !relation.inh,
+        });
+    }
+
     fn writes(&mut self, relation: Option<&protobuf::RangeVar>) {
         self.writes.extend(relation.map(|relation| names::relation(ObjectKind::Relation, relation)));
     }
@@ -393,6 +452,12 @@ impl Walk for protobuf::InsertStmt {
     fn walk(&self, found: &mut Found) {
         found.with(self.with_clause.as_ref(), |found| {
             found.writes(self.relation.as_ref());
+            found.changes(self.relation.as_ref(), Event::Insert, &[]);
+            if let Some(clause) =
+                self.on_conflict_clause.as_deref().filter(|clause| !clause.target_list.is_empty())
+            {
+                found.changes(self.relation.as_ref(), Event::Update, &clause.target_list);
+            }
             self.cols.walk(found);
             self.select_stmt.walk(found);
             self.on_conflict_clause.walk(found);
@@ -405,6 +470,7 @@ impl Walk for protobuf::UpdateStmt {
     fn walk(&self, found: &mut Found) {
         found.with(self.with_clause.as_ref(), |found| {
             found.searches(self.relation.as_ref());
+            found.changes(self.relation.as_ref(), Event::Update, &self.target_list);
             self.target_list.walk(found);
             self.from_clause.walk(found);
             self.where_clause.walk(found);
@@ -417,6 +483,7 @@ impl Walk for protobuf::DeleteStmt {
     fn walk(&self, found: &mut Found) {
         found.with(self.with_clause.as_ref(), |found| {
             found.searches(self.relation.as_ref());
+            found.changes(self.relation.as_ref(), Event::Delete, &[]);
             self.using_clause.walk(found);
             self.where_clause.walk(found);
             self.returning_clause.walk(found);
@@ -428,6 +495,16 @@ impl Walk for protobuf::MergeStmt {
     fn walk(&self, found: &mut Found) {
         found.with(self.with_clause.as_ref(), |found| {
             found.searches(self.relation.as_ref());
+            for node in &self.merge_when_clauses {
+                let Some(NodeEnum::MergeWhenClause(clause)) = node.node.as_ref() else { continue };
+                let event = match clause.command_type() {
+                    protobuf::CmdType::CmdInsert => Event::Insert,
+                    protobuf::CmdType::CmdUpdate => Event::Update,
+                    protobuf::CmdType::CmdDelete => Event::Delete,
+                    _ => continue,
+                };
+                found.changes(self.relation.as_ref(), event, &clause.target_list);
+            }
             self.source_relation.walk(found);
             self.join_condition.walk(found);
             self.merge_when_clauses.walk(found);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use cutover_analysis::effects::{
-    CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation,
+    CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
 use cutover_postgres::session::{Failure, Session};
 
@@ -35,15 +35,29 @@ const CONSTRAINTS: &str = "
 SELECT k.conrelid, k.conname, k.contype, k.convalidated, k.confrelid,
        CASE k.contype WHEN 'c' THEN pg_get_constraintdef(k.oid) END,
        (SELECT string_agg(a.attname, E'\\n' ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (attnum, n)
-          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum)
-  FROM pg_constraint k WHERE k.conrelid <> 0 AND k.contype IN ('c', 'f') ORDER BY k.conrelid, k.conname";
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
+       (SELECT string_agg(a.attname, E'\\n' ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u (attnum, n)
+          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum),
+       k.confdeltype, k.confupdtype
+  FROM pg_constraint k WHERE k.conrelid <> 0 AND k.contype IN ('c', 'f')
+   -- Not those that a key to a partitioned table has for each of its partitions.
+   AND NOT EXISTS (SELECT FROM pg_constraint whole WHERE whole.oid = k.conparentid AND whole.conrelid = k.conrelid)
+ ORDER BY k.conrelid, k.conname";
 
 const INDEXES: &str = "
 SELECT i.indrelid, c.relname,
        (SELECT string_agg(coalesce(a.attname, ''), E'\\n' ORDER BY u.n)
           FROM unnest(i.indkey) WITH ORDINALITY u (attnum, n)
           LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum > 0
-         WHERE u.n <= i.indnkeyatts)
+         WHERE u.n <= i.indnkeyatts),
+       (SELECT string_agg(a.attname, E'\\n') FROM pg_attribute a
+         WHERE a.attrelid = i.indrelid AND a.attnum > 0 AND NOT a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+           AND (a.attnum = ANY (i.indkey) OR EXISTS (SELECT FROM pg_depend d
+             WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+               AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum))),
+       i.indexprs IS NOT NULL OR i.indpred IS NOT NULL,
+       EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')),
+       i.indisprimary
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid ORDER BY i.indrelid, c.relname";
 
 const PARENTS: &str = "SELECT inhrelid, inhparent FROM pg_inherits ORDER BY inhrelid, inhseqno";
@@ -53,6 +67,19 @@ SELECT DISTINCT r.ev_class, d.refobjid FROM pg_rewrite r
   JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
   JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
  WHERE d.refobjid <> r.ev_class ORDER BY 1, 2";
+
+const TYPED: &str = "
+SELECT c.oid, n.nspname, t.typname FROM pg_class c
+  JOIN pg_type t ON t.oid = c.reloftype JOIN pg_namespace n ON n.oid = t.typnamespace WHERE c.reloftype <> 0";
+
+// Version 12 has no word for what a partition's trigger is a copy of, but calls such a trigger internal.
+const REACTIONS: &str = "
+SELECT t.tgrelid, t.tgname, false, t.tgtype & 1 <> 0, t.tgtype::int FROM pg_trigger t
+ WHERE NOT t.tgisinternal AND coalesce((to_jsonb(t) ->> 'tgparentid')::oid, 0) = 0
+UNION ALL
+SELECT r.ev_class, r.rulename, true, false, CASE r.ev_type WHEN '3' THEN 4 WHEN '4' THEN 8 WHEN '2' THEN 16 ELSE 0 END
+  FROM pg_rewrite r WHERE r.rulename <> '_RETURN' AND r.ev_type <> '1'
+ ORDER BY 1, 3, 2";
 
 const STATISTICS: &str = "
 SELECT s.stxrelid, n.nspname, s.stxname FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace ORDER BY 1, 2, 3";
@@ -70,11 +97,24 @@ SELECT current_setting('server_version_num')::int / 10000, current_setting('Time
 /// # Errors
 /// As the server says.
 pub async fn context(session: &mut Session, search_path: Vec<String>) -> Result<Context, Failure> {
-    let [relations, columns, constraints, indexes, parents, read, statistics, domains, own] = read_all(
-        session,
-        [RELATIONS, COLUMNS, CONSTRAINTS, INDEXES, PARENTS, READ, STATISTICS, DOMAINS, SESSION],
-    )
-    .await?;
+    let [relations, columns, constraints, indexes, parents, read, typed, reactions, statistics, domains, own] =
+        read_all(
+            session,
+            [
+                RELATIONS,
+                COLUMNS,
+                CONSTRAINTS,
+                INDEXES,
+                PARENTS,
+                READ,
+                TYPED,
+                REACTIONS,
+                STATISTICS,
+                DOMAINS,
+                SESSION,
+            ],
+        )
+        .await?;
     let mut found = Found::default();
     for row in relations {
         let mut row = Fields::new(row);
@@ -87,16 +127,15 @@ pub async fn context(session: &mut Session, search_path: Vec<String>) -> Result<
     }
     found.columns(columns);
     found.constraints(constraints);
-    for row in indexes {
-        let mut row = Fields::new(row);
-        let Some(relation) = found.relations.get_mut(&row.text()) else { continue };
-        let name = row.text();
-        let columns = row.text();
-        let columns = columns.split('\n').map(|column| (!column.is_empty()).then(|| column.to_owned()));
-        relation.indexes.push(Index { name, columns: columns.collect() });
-    }
+    found.indexes(indexes);
     found.links(parents, |relation, other| relation.parents.push(other));
     found.links(read, |relation, other| relation.reads.push(other));
+    for row in typed {
+        let mut row = Fields::new(row);
+        let Some(relation) = found.relations.get_mut(&row.text()) else { continue };
+        relation.of_type = Some(Name { schema: row.text(), name: row.text() });
+    }
+    found.reactions(reactions);
     for row in statistics {
         let mut row = Fields::new(row);
         let Some(relation) = found.relations.get_mut(&row.text()) else { continue };
@@ -158,9 +197,48 @@ impl Found {
             if kind == "c" {
                 relation.checks.push(CheckConstraint::of_definition(name, &definition, valid));
             } else if let Some(parent) = parent {
-                let columns = row.text().split('\n').map(str::to_owned).collect();
-                relation.foreign_keys.push(ForeignKey { name, parent, columns });
+                let (columns, parent_columns) = (names(&row.text()), names(&row.text()));
+                let (on_delete, on_update) = (Follow::of_letter(&row.text()), Follow::of_letter(&row.text()));
+                relation.foreign_keys.push(ForeignKey {
+                    name,
+                    parent,
+                    columns,
+                    parent_columns,
+                    on_delete,
+                    on_update,
+                });
             }
+        }
+    }
+
+    fn indexes(&mut self, rows: Vec<Vec<Option<String>>>) {
+        for row in rows {
+            let mut row = Fields::new(row);
+            let Some(relation) = self.relations.get_mut(&row.text()) else { continue };
+            let name = row.text();
+            let columns = row.text();
+            let columns = columns.split('\n').map(|column| (!column.is_empty()).then(|| column.to_owned()));
+            let mut others = names(&row.text());
+            others.sort();
+            let (computed, constraint, primary) = (row.flag(), row.flag(), row.flag());
+            relation.indexes.push(Index {
+                name,
+                columns: columns.collect(),
+                others,
+                computed,
+                constraint,
+                primary,
+            });
+        }
+    }
+
+    fn reactions(&mut self, rows: Vec<Vec<Option<String>>>) {
+        for row in rows {
+            let mut row = Fields::new(row);
+            let Some(relation) = self.relations.get_mut(&row.text()) else { continue };
+            let (name, is_rule, for_rows) = (row.text(), row.flag(), row.flag());
+            let on = Event::of_bits(row.text().parse().unwrap_or(0));
+            relation.reactions.push(Reaction { name, is_rule, for_rows, on });
         }
     }
 
@@ -184,6 +262,11 @@ impl Found {
         }
         context
     }
+}
+
+/// Names of columns, each on a line of its own.
+fn names(lines: &str) -> Vec<String> {
+    lines.split('\n').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// A type's modifiers as they are written, from the one number that stores them; empty where there are none.

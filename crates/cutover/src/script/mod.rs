@@ -476,6 +476,8 @@ struct Analysis<'a> {
     count: u32,
     created: BTreeMap<String, Vec<ObjectRef>>,
     mentioned: BTreeMap<&'static str, BTreeSet<ObjectRef>>,
+    /// Relations that are locked or worked on, by their names without a schema.
+    met: BTreeMap<String, Vec<ObjectRef>>,
     kept: Option<Vec<Item>>,
     passed: Option<Passed>,
     first_setting: Option<(u32, u32, String)>,
@@ -497,6 +499,7 @@ impl<'a> Analysis<'a> {
             count: 0,
             created: BTreeMap::new(),
             mentioned: BTreeMap::new(),
+            met: BTreeMap::new(),
             kept: (migration.checksums.bytes <= KEPT_IN_MEMORY).then(Vec::new),
             passed: None,
             first_setting: None,
@@ -653,7 +656,13 @@ impl<'a> Analysis<'a> {
         told
     }
 
-    fn collect(&mut self, (statement, words): (&Statement, &str), effects: Effects, number: u32, told: Told) {
+    fn collect(
+        &mut self,
+        (statement, words): (&Statement, &str),
+        mut effects: Effects,
+        number: u32,
+        told: Told,
+    ) {
         let outside = match effects.transaction {
             TransactionRule::Allowed => told.no_transaction.then(|| self.taken_outside(statement, &effects)),
             TransactionRule::Forbidden { what } => {
@@ -692,6 +701,7 @@ impl<'a> Analysis<'a> {
                 self.stretches.push(Stretch { first: number, count: 1, new_transaction, outside });
             }
         }
+        self.under_one_name(&mut effects);
         self.script.vertex.add(effects.clone(), statement.line);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
@@ -721,6 +731,29 @@ impl<'a> Analysis<'a> {
         }
         for object in effects.writes {
             self.mention("writes", object);
+        }
+    }
+
+    /// A relation that is locked or worked on keeps the name it was met under first: `orders` and `public.orders` are one.
+    fn under_one_name(&mut self, effects: &mut Effects) {
+        // From here on a name without a schema may mean something else.
+        if self.script.sets_search_path || effects.sets_search_path {
+            return;
+        }
+        let locked = effects.locks.iter_mut().map(|lock| &mut lock.relation);
+        for relation in locked.chain(effects.work.iter_mut().map(|work| &mut work.relation)) {
+            let Some(met) = self.met.get_mut(&relation.name) else {
+                self.met.insert(relation.name.clone(), vec![relation.clone()]);
+                continue;
+            };
+            if met.contains(relation) {
+                continue;
+            }
+            let name = self.known.resolve(relation);
+            match met.iter().find(|known| self.known.resolve(known) == name) {
+                Some(known) => relation.clone_from(known),
+                None => met.push(relation.clone()),
+            }
         }
     }
 
@@ -795,6 +828,9 @@ impl<'a> Analysis<'a> {
                     "write E'…' where backslashes are meant as escapes",
                 ),
             };
+            refuse(message, hint, None);
+        }
+        if let Some(effects::Refusal { message, hint }) = effects.refused.as_deref() {
             refuse(message, hint, None);
         }
         if effects.statements > 1 {

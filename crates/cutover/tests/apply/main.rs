@@ -17,6 +17,7 @@ mod lock_lost;
 mod locks;
 mod outside;
 mod own_schema;
+mod partitioned;
 mod parts;
 mod pipelined;
 mod places;

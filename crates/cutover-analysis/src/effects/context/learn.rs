@@ -6,8 +6,10 @@ use pg_query::protobuf::{
     Constraint, CreateStmt, IndexStmt, Node, NullTestType, ObjectType, RenameStmt,
 };
 
-use super::{CheckConstraint, Column, Context, DataType, ForeignKey, Index, Name, Relation};
-use crate::effects::model::ObjectKind as Kind;
+use super::{
+    CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
+};
+use crate::effects::model::{ObjectKind as Kind, ObjectRef};
 use crate::effects::walk::{self, Walk};
 use crate::effects::{chosen, names};
 use crate::sql::{Parsed, parse};
@@ -42,6 +44,8 @@ impl Context {
             NodeEnum::IndexStmt(create) => self.create_index(create),
             NodeEnum::AlterTableStmt(alter) => self.alter_table(alter),
             NodeEnum::CreateStatsStmt(create) => self.create_statistics(create),
+            NodeEnum::CreateTrigStmt(create) => self.create_trigger(create),
+            NodeEnum::RuleStmt(create) => self.create_rule(create),
             NodeEnum::CreateDomainStmt(create) => {
                 if let Some(object) = names::object(Kind::Domain, &create.domainname) {
                     let name = self.new_name(&object);
@@ -96,11 +100,19 @@ impl Context {
                 if let Some(known) = self.relations.get(&parent) {
                     table.columns.extend(known.columns.clone());
                     table.checks.extend(known.checks.clone());
+                    if create.partbound.is_some() {
+                        table.foreign_keys.extend(known.foreign_keys.clone());
+                        table.indexes.extend(known.indexes.iter().map(|index| index.of_partition(&name)));
+                    }
                 } else {
                     table.columns_known = false;
                 }
                 table.parents.push(parent);
             }
+        }
+        if let Some(of) = create.of_typename.as_ref().and_then(|of| names::object(Kind::Type, &of.names)) {
+            table.of_type = Some(self.resolve(&of));
+            table.columns_known = false;
         }
         self.insert(&name, table);
         for node in &create.table_elts {
@@ -118,6 +130,14 @@ impl Context {
         for node in &create.constraints {
             if let Some(NodeEnum::Constraint(definition)) = node.node.as_ref() {
                 self.add_constraint(&name, definition, None);
+            }
+        }
+        // A key to the table itself may stand before its primary key.
+        let own_key = self.primary_key(&name);
+        if let Some(table) = self.relations.get_mut(&name) {
+            let to_itself = table.foreign_keys.iter_mut().filter(|key| key.parent == name);
+            for key in to_itself.filter(|key| key.parent_columns.is_empty()) {
+                key.parent_columns.clone_from(&own_key);
             }
         }
         // A new table has no rows that NOT VALID could be about.
@@ -165,13 +185,25 @@ impl Context {
         };
         let parent =
             definition.pktable.as_ref().map(|parent| self.resolve(&names::relation(Kind::Table, parent)));
+        let mut parent_columns: Vec<String> =
+            definition.pk_attrs.iter().filter_map(names::text).map(str::to_owned).collect();
+        if let Some(parent) = parent.as_ref().filter(|_| parent_columns.is_empty()) {
+            parent_columns = self.primary_key(parent);
+        }
         let Some(known) = self.relations.get_mut(table) else { return };
         match definition.contype() {
             ConstrType::ConstrForeign => {
                 if let Some(parent) = parent {
                     let columns = listed(&definition.fk_attrs);
                     let name = named(&columns, "fkey");
-                    known.foreign_keys.push(ForeignKey { name, parent: parent.clone(), columns });
+                    known.foreign_keys.push(ForeignKey {
+                        name,
+                        parent: parent.clone(),
+                        columns,
+                        parent_columns,
+                        on_delete: Follow::of_letter(&definition.fk_del_action),
+                        on_update: Follow::of_letter(&definition.fk_upd_action),
+                    });
                     self.link_mention(&parent, table);
                 }
             }
@@ -179,7 +211,8 @@ impl Context {
                 let not_null = definition.raw_expr.as_deref().map(kept_from_null).unwrap_or_default();
                 let name = named(&listed(&[]), "check");
                 let valid = !definition.skip_validation && definition.is_enforced;
-                known.checks.push(CheckConstraint { name, valid, not_null });
+                let columns = walk::columns(&definition.raw_expr);
+                known.checks.push(CheckConstraint { name, valid, not_null, columns });
             }
             ConstrType::ConstrNotnull => {
                 let valid = !definition.skip_validation;
@@ -202,7 +235,15 @@ impl Context {
                 if !definition.indexname.is_empty() {
                     known.indexes.retain(|index| index.name != definition.indexname);
                 }
-                let index = Index { name, columns: columns.into_iter().map(Some).collect() };
+                let others = others_of(&definition.including, &definition.where_clause, &columns);
+                let index = Index {
+                    name,
+                    others,
+                    computed: definition.where_clause.is_some(),
+                    constraint: true,
+                    primary: kind == ConstrType::ConstrPrimary,
+                    columns: columns.into_iter().map(Some).collect(),
+                };
                 let name = index.name.clone();
                 known.indexes.push(index);
                 self.link_index(&name, table);
@@ -220,16 +261,118 @@ impl Context {
         });
         let columns: Vec<Option<String>> =
             elements.map(|element| element.expr.is_none().then(|| element.name.clone())).collect();
+        let keys: Vec<String> = columns.iter().flatten().cloned().collect();
+        let mentioning = (&create.index_params, &create.where_clause);
+        let others = others_of(&create.index_including_params, &mentioning, &keys);
+        let computed = create.where_clause.is_some() || columns.contains(&None);
         let mut name = create.idxname.clone();
         if name.is_empty() {
             name = chosen::index(create, &table.name);
         }
-        self.link_index(&name, &table);
-        match self.relations.get_mut(&table) {
-            Some(known) => known.indexes.push(Index { name, columns }),
-            None => self
-                .insert(&table, Relation { indexes: vec![Index { name, columns }], ..Relation::default() }),
+        let index = Index { name, columns, others, computed, constraint: false, primary: false };
+        if relation.inh {
+            self.index_partitions(&table, &index);
         }
+        self.link_index(&index.name, &table);
+        match self.relations.get_mut(&table) {
+            Some(known) => known.indexes.push(index),
+            None => self.insert(&table, Relation { indexes: vec![index], ..Relation::default() }),
+        }
+    }
+
+    /// The columns of a table's primary key; empty where it is not known.
+    fn primary_key(&self, table: &Name) -> Vec<String> {
+        let key =
+            self.relations.get(table).and_then(|known| known.indexes.iter().find(|index| index.primary));
+        key.map(|index| index.columns.iter().flatten().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Everything that inherits from a table, at any depth.
+    pub(in crate::effects) fn descendants(&self, table: &Name) -> Vec<Name> {
+        let mut found: Vec<Name> = Vec::new();
+        let mut pending = vec![table.clone()];
+        while let Some(parent) = pending.pop() {
+            for (child, _) in self.children(&parent) {
+                if !found.contains(child) {
+                    found.push(child.clone());
+                    pending.push(child.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// An index of a partitioned table is one of each partition too.
+    fn index_partitions(&mut self, table: &Name, index: &Index) {
+        if !self.relations.get(table).is_some_and(|known| known.partitioned) {
+            return;
+        }
+        for part in self.descendants(table) {
+            if let Some(known) = self.relations.get_mut(&part) {
+                let index = index.of_partition(&part);
+                let name = index.name.clone();
+                known.indexes.push(index);
+                self.link_index(&name, &part);
+            }
+        }
+    }
+
+    /// Heirs get what was added to the constraints of a table.
+    fn inherit_constraint(&mut self, table: &Name, definition: &Constraint) {
+        let Some(known) = self.relations.get(table) else { return };
+        let (key, check, index) =
+            (known.foreign_keys.last().cloned(), known.checks.last().cloned(), known.indexes.last().cloned());
+        let partitioned = known.partitioned;
+        match definition.contype() {
+            ConstrType::ConstrCheck if !definition.is_no_inherit => {
+                for heir in self.descendants(table) {
+                    if let Some(heir) = self.relations.get_mut(&heir) {
+                        heir.checks.extend(check.clone());
+                    }
+                }
+            }
+            ConstrType::ConstrForeign if partitioned => {
+                for part in self.descendants(table) {
+                    if let Some(known) = self.relations.get_mut(&part) {
+                        known.foreign_keys.extend(key.clone());
+                        self.link(&part);
+                    }
+                }
+            }
+            ConstrType::ConstrPrimary | ConstrType::ConstrUnique | ConstrType::ConstrExclusion => {
+                if let Some(index) = index {
+                    self.index_partitions(table, &index);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn create_trigger(&mut self, create: &protobuf::CreateTrigStmt) {
+        let Some(relation) = &create.relation else { return };
+        let table = self.resolve(&names::relation(Kind::Relation, relation));
+        let on = Event::of_bits(create.events);
+        let name = create.trigname.clone();
+        self.add_reaction(&table, Reaction { name, is_rule: false, for_rows: create.row, on });
+    }
+
+    fn create_rule(&mut self, create: &protobuf::RuleStmt) {
+        let Some(relation) = &create.relation else { return };
+        let table = self.resolve(&names::relation(Kind::Relation, relation));
+        let on = match create.event() {
+            protobuf::CmdType::CmdInsert => Event::Insert,
+            protobuf::CmdType::CmdUpdate => Event::Update,
+            protobuf::CmdType::CmdDelete => Event::Delete,
+            _ => return,
+        };
+        let name = create.rulename.clone();
+        self.add_reaction(&table, Reaction { name, is_rule: true, for_rows: false, on: vec![on] });
+    }
+
+    fn add_reaction(&mut self, table: &Name, reaction: Reaction) {
+        let Some(known) = self.relations.get_mut(table) else { return };
+        known.reactions.retain(|old| old.name != reaction.name || old.is_rule != reaction.is_rule);
+        known.reactions.push(reaction);
     }
 
     fn create_statistics(&mut self, create: &protobuf::CreateStatsStmt) {
@@ -249,7 +392,43 @@ impl Context {
         for node in &alter.cmds {
             if let Some(NodeEnum::AlterTableCmd(command)) = node.node.as_ref() {
                 self.subcommand(&table, command);
+                if relation.inh {
+                    self.inherit(&table, command);
+                }
             }
+        }
+    }
+
+    /// What a subcommand makes of those that inherit from the table.
+    fn inherit(&mut self, table: &Name, command: &AlterTableCmd) {
+        let definition = command.def.as_deref().and_then(|definition| definition.node.as_ref());
+        match (command.subtype(), definition) {
+            (Type::AtAddColumn, Some(NodeEnum::ColumnDef(_))) => {
+                let column = self.relations.get(table).and_then(|known| known.columns.last().cloned());
+                for heir in self.descendants(table) {
+                    if let Some(heir) = self.relations.get_mut(&heir) {
+                        heir.columns.extend(column.clone());
+                    }
+                }
+            }
+            (Type::AtAddConstraint, Some(NodeEnum::Constraint(definition))) => {
+                self.inherit_constraint(table, definition);
+            }
+            (
+                Type::AtDropColumn
+                | Type::AtAlterColumnType
+                | Type::AtSetNotNull
+                | Type::AtDropConstraint
+                | Type::AtValidateConstraint,
+                definition,
+            ) => {
+                for heir in self.descendants(table) {
+                    if let Some(heir) = self.relations.get_mut(&heir) {
+                        change(heir, command.subtype(), &command.name, definition);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -270,9 +449,11 @@ impl Context {
             }
             (Type::AtAttachPartition, node @ Some(NodeEnum::PartitionCmd(partition))) => {
                 if let Some(child) = other(self, node) {
+                    let parent = self.relations.get(table).cloned().unwrap_or_default();
                     let known = self.relations.entry(child.clone()).or_default();
                     known.parents.push(table.clone());
                     known.is_default = partition.bound.as_ref().is_some_and(|bound| bound.is_default);
+                    known.become_partition(&child, &parent);
                     self.link(&child);
                 }
             }
@@ -304,6 +485,14 @@ impl Context {
                 }
                 ObjectType::ObjectDomain => {
                     self.domains.remove(&name);
+                }
+                ObjectType::ObjectTrigger | ObjectType::ObjectRule => {
+                    let is_rule = object_type == ObjectType::ObjectRule;
+                    let table = object.table.clone().unwrap_or_default();
+                    let table = self.resolve(&ObjectRef::new(Kind::Relation, object.schema.clone(), table));
+                    if let Some(known) = self.relations.get_mut(&table) {
+                        known.reactions.retain(|old| old.name != object.name || old.is_rule != is_rule);
+                    }
                 }
                 ObjectType::ObjectSchema => self.relations.retain(|known, _| known.schema != object.name),
                 ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectMatview => {
@@ -354,6 +543,14 @@ impl Context {
                 }
                 self.link(&old);
             }
+            ObjectType::ObjectTrigger | ObjectType::ObjectRule => {
+                let is_rule = rename.rename_type() == ObjectType::ObjectRule;
+                let Some(known) = self.relations.get_mut(&old) else { return };
+                let reactions = known.reactions.iter_mut().filter(|known| known.is_rule == is_rule);
+                for reaction in reactions.filter(|known| known.name == rename.subname) {
+                    reaction.name.clone_from(&rename.newname);
+                }
+            }
             _ => {}
         }
     }
@@ -375,10 +572,44 @@ impl Context {
     }
 }
 
+impl Index {
+    /// What an index of a partitioned table is on one of its partitions, under the name that PostgreSQL gives it.
+    fn of_partition(&self, part: &Name) -> Self {
+        let columns: Vec<&str> =
+            self.columns.iter().map(|column| column.as_deref().unwrap_or("expr")).collect();
+        let name = match (self.primary, self.constraint) {
+            (true, _) => format!("{}_pkey", part.name),
+            (_, true) => names::made_for_column(&part.name, &columns.join("_"), "key"),
+            _ => names::made_for_column(&part.name, &columns.join("_"), "idx"),
+        };
+        Self { name, ..self.clone() }
+    }
+}
+
+impl Relation {
+    /// A partition gets the foreign keys and indexes of its table, as far as it has none that are alike.
+    fn become_partition(&mut self, name: &Name, parent: &Self) {
+        for key in &parent.foreign_keys {
+            let alike = |own: &ForeignKey| own.parent == key.parent && own.columns == key.columns;
+            if !self.foreign_keys.iter().any(alike) {
+                self.foreign_keys.push(key.clone());
+            }
+        }
+        for index in &parent.indexes {
+            let alike = |own: &Index| {
+                own.columns == index.columns && own.computed == index.computed && own.primary == index.primary
+            };
+            if !self.indexes.iter().any(alike) {
+                self.indexes.push(index.of_partition(name));
+            }
+        }
+    }
+}
+
 impl CheckConstraint {
     /// From its definition as `pg_get_constraintdef` prints it, `CHECK (…)`. What does not parse proves nothing.
     pub fn of_definition(name: String, definition: &str, valid: bool) -> Self {
-        let mut not_null = Vec::new();
+        let (mut not_null, mut columns) = (Vec::new(), Vec::new());
         if let Ok(parsed) = parse(&format!("ALTER TABLE t ADD {definition}")) {
             for node in parsed.statements() {
                 let NodeEnum::AlterTableStmt(alter) = node else { continue };
@@ -390,20 +621,38 @@ impl CheckConstraint {
                     if let NodeEnum::Constraint(constraint) = definition {
                         not_null
                             .extend(constraint.raw_expr.as_deref().map(kept_from_null).unwrap_or_default());
+                        columns = walk::columns(&constraint.raw_expr);
                     }
                 }
             }
         }
-        Self { name, valid, not_null }
+        Self { name, valid, not_null, columns }
     }
+}
+
+/// The columns of an index besides its key: those it includes, and those its expressions and condition mention.
+fn others_of(included: &[Node], mentioning: &impl Walk, keys: &[String]) -> Vec<String> {
+    let mut others = walk::columns(mentioning);
+    others.extend(included.iter().filter_map(|node| match node.node.as_ref()? {
+        NodeEnum::IndexElem(element) => Some(element.name.clone()),
+        _ => names::text(node).map(str::to_owned),
+    }));
+    others.retain(|column| !keys.contains(column));
+    others.sort();
+    others.dedup();
+    others
 }
 
 fn rename_column(known: &mut Relation, old: &str, new: &str) {
     for column in known.columns.iter_mut().filter(|column| column.name == old) {
         new.clone_into(&mut column.name);
     }
-    let indexed = known.indexes.iter_mut().flat_map(|index| index.columns.iter_mut().flatten());
-    let checked = known.checks.iter_mut().flat_map(|check| &mut check.not_null);
+    let indexed = known
+        .indexes
+        .iter_mut()
+        .flat_map(|index| index.columns.iter_mut().flatten().chain(&mut index.others));
+    let checked =
+        known.checks.iter_mut().flat_map(|check| check.not_null.iter_mut().chain(&mut check.columns));
     let keys = known.foreign_keys.iter_mut().flat_map(|key| &mut key.columns);
     for name in indexed.chain(checked).chain(keys).filter(|name| *name == old) {
         new.clone_into(name);
@@ -417,7 +666,8 @@ fn change(known: &mut Relation, subtype: Type, name: &str, definition: Option<&N
         (Type::AtDropColumn, _) => {
             known.foreign_keys.retain(|key| !key.columns.iter().any(|column| column == name));
             known.columns.retain(|column| column.name != name);
-            known.indexes.retain(|index| !index.columns.iter().flatten().any(|column| column == name));
+            known.indexes.retain(|index| !index.mentions(name));
+            known.checks.retain(|check| !check.columns.iter().any(|column| column == name));
         }
         (Type::AtAlterColumnType, Some(NodeEnum::ColumnDef(definition))) => {
             if let (Some(column), Some(type_name)) = (column, &definition.type_name) {

@@ -56,6 +56,42 @@ pub struct ForeignKey {
     pub parent: Name,
     /// Its columns.
     pub columns: Vec<String>,
+    /// The columns of the other table it points to; empty where they are not known.
+    pub parent_columns: Vec<String>,
+    /// What becomes of its rows when the one they point to is deleted.
+    pub on_delete: Follow,
+    /// What becomes of its rows when the key they point to changes.
+    pub on_update: Follow,
+}
+
+/// What becomes of rows with a foreign key when the row they point to is deleted or its key changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Follow {
+    /// Nothing: it is refused.
+    #[default]
+    Refused,
+    /// They are deleted, or get the new key: `CASCADE`.
+    Cascade,
+    /// Their key is set: `SET NULL`, `SET DEFAULT`.
+    Set,
+}
+
+impl Follow {
+    /// From the letter by which the catalogue and the parser say it.
+    pub fn of_letter(letter: &str) -> Self {
+        match letter {
+            "c" => Self::Cascade,
+            "n" | "d" => Self::Set,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl ForeignKey {
+    /// Whether it may point to this column.
+    pub(super) fn points_to(&self, column: &str) -> bool {
+        self.parent_columns.is_empty() || self.parent_columns.iter().any(|known| known == column)
+    }
 }
 
 /// A check constraint that holds.
@@ -67,6 +103,8 @@ pub struct CheckConstraint {
     pub valid: bool,
     /// Columns that it keeps from being NULL.
     pub not_null: Vec<String>,
+    /// Columns that it mentions, sorted.
+    pub columns: Vec<String>,
 }
 
 /// An index.
@@ -76,6 +114,61 @@ pub struct Index {
     pub name: String,
     /// Its key columns; `None` for an expression.
     pub columns: Vec<Option<String>>,
+    /// What other columns it has, or mentions in expressions and its condition; sorted.
+    pub others: Vec<String>,
+    /// It has expressions or a condition.
+    pub computed: bool,
+    /// It belongs to a constraint.
+    pub constraint: bool,
+    /// It is the primary key's.
+    pub primary: bool,
+}
+
+impl Index {
+    /// Whether it is built from this column, in whichever way.
+    pub(super) fn mentions(&self, column: &str) -> bool {
+        self.columns.iter().flatten().chain(&self.others).any(|known| known == column)
+    }
+
+    /// Whether its key is these columns, in any order.
+    pub(super) fn is_over(&self, columns: &[String]) -> bool {
+        self.columns.len() == columns.len()
+            && self.columns.iter().all(|key| key.as_ref().is_some_and(|key| columns.contains(key)))
+    }
+}
+
+/// What is done to rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// They are inserted.
+    Insert,
+    /// They are deleted.
+    Delete,
+    /// They are updated.
+    Update,
+    /// All of them are thrown away.
+    Truncate,
+}
+
+impl Event {
+    /// From the bits by which PostgreSQL stores what a trigger waits for: 4, 8, 16 and 32.
+    pub fn of_bits(bits: i32) -> Vec<Self> {
+        let all = [(4, Self::Insert), (8, Self::Delete), (16, Self::Update), (32, Self::Truncate)];
+        all.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, event)| event).collect()
+    }
+}
+
+/// A trigger or rule: what is done to rows of the table leads to what its code says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction {
+    /// Its name.
+    pub name: String,
+    /// It is a rule, not a trigger.
+    pub is_rule: bool,
+    /// It is called for each row, and so of each partition too.
+    pub for_rows: bool,
+    /// What it waits for.
+    pub on: Vec<Event>,
 }
 
 /// A table, view or other relation.
@@ -104,6 +197,10 @@ pub struct Relation {
     pub statistics: Vec<Name>,
     /// It is not logged.
     pub unlogged: bool,
+    /// A table that a composite type describes: the type.
+    pub of_type: Option<Name>,
+    /// Its own triggers and rules; not those it has from the table it is a partition of.
+    pub reactions: Vec<Reaction>,
 }
 
 /// What is known before a statement.
@@ -167,7 +264,7 @@ impl Context {
         let Some(relation) = self.relations.get(name) else { return };
         self.links.named.entry(name.name.clone()).or_default().insert(name.clone());
         let parents = relation.foreign_keys.iter().map(|key| &key.parent);
-        for other in parents.chain(&relation.parents).chain(&relation.reads) {
+        for other in parents.chain(&relation.parents).chain(&relation.reads).chain(&relation.of_type) {
             self.links.mentioned.entry(other.clone()).or_default().insert(name.clone());
         }
         for index in &relation.indexes {
@@ -270,6 +367,24 @@ impl Context {
     /// Tables that inherit from this one, its partitions among them; only the next level.
     pub(super) fn children(&self, parent: &Name) -> impl Iterator<Item = (&Name, &Relation)> {
         self.mentioning(parent).filter(move |(_, table)| table.parents.contains(parent))
+    }
+
+    /// Tables that this composite type describes.
+    pub(super) fn typed(&self, of: &Name) -> impl Iterator<Item = &Name> {
+        self.mentioning(of).filter(move |(_, table)| table.of_type.as_ref() == Some(of)).map(|(name, _)| name)
+    }
+
+    /// The partitioned tables that this is a partition of, or a partition of a partition.
+    pub(super) fn whole(&self, part: &Name) -> Vec<Name> {
+        let mut found: Vec<Name> = Vec::new();
+        let mut next = Some(part.clone());
+        while let Some(known) = next.take().and_then(|name| self.relations.get(&name)) {
+            let partitioned = |name: &&Name| self.relations.get(*name).is_some_and(|known| known.partitioned);
+            let parent = known.parents.iter().find(partitioned).filter(|name| !found.contains(name));
+            found.extend(parent.cloned());
+            next = parent.cloned();
+        }
+        found
     }
 
     /// The table an index is on.

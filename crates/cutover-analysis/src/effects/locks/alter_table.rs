@@ -2,21 +2,23 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableCmd, AlterTableType as Type, ColumnDef, ConstrType, Constraint, Node, ObjectType, PartitionCmd,
+    AlterTableCmd, AlterTableStmt, AlterTableType as Type, ColumnDef, ConstrType, Constraint, DropBehavior,
+    Node, ObjectType, PartitionCmd, RangeVar,
 };
 
-use super::super::context::DataType;
+use super::super::context::{DataType, ForeignKey, Name};
 use super::super::lock_mode::LockMode as Mode;
 use super::super::model::{ObjectKind as Kind, ObjectRef, WorkKind};
 use super::super::{names, relations};
 use super::volatile::{Volatility, volatility};
-use super::{Site, column_type};
+use super::{Site, column_type, passed_on};
 
 pub(super) fn add(node: &NodeEnum, site: &mut Site<'_>) {
     let NodeEnum::AlterTableStmt(alter) = node else { return };
     let Some(relation) = &alter.relation else { return };
-    // A composite type is no relation that anybody locks.
+    // A composite type is no relation that anybody locks, but the tables that it describes are.
     if alter.objtype() == ObjectType::ObjectType {
+        typed_tables(alter, relation, site);
         return;
     }
     let table = names::relation(Kind::Relation, relation);
@@ -31,37 +33,54 @@ pub(super) fn add(node: &NodeEnum, site: &mut Site<'_>) {
     let mode = commands.iter().map(|command| mode(command)).max().unwrap_or(Mode::AccessExclusive);
     // An index is locked itself; its table only as far as it is read.
     if alter.objtype() == ObjectType::ObjectIndex {
-        site.lock(&table, mode.min(Mode::ShareUpdateExclusive));
+        site.lock(&table, mode);
+        if commands.iter().any(|command| command.subtype() == Type::AtSetTableSpace) {
+            site.work_if(&table, WorkKind::Rewrite, "unless it is in that tablespace already");
+        }
         return;
     }
     site.lock(&table, mode);
     let heirs = if relation.inh { site.descendants(&table) } else { Vec::new() };
     for command in commands {
         subcommand(command, &table, site);
-        for heir in heirs.iter().filter(|_| is_passed_on(command)) {
-            site.lock_named(heir, mode);
-            subcommand(command, &super::object(heir), site);
+        if command.subtype() == Type::AtAddConstraint
+            && let Some(constraint) = constraint(command)
+        {
+            passed_on::constraint(constraint, &table, &heirs, mode, site);
+        } else if passed_on::is_passed_on(command, &table, site) {
+            for heir in &heirs {
+                site.lock_named(heir, mode);
+                // A constraint of the table is what is dropped there, under whichever name.
+                if command.subtype() != Type::AtDropConstraint {
+                    subcommand(command, &super::object(heir), site);
+                }
+            }
         }
     }
 }
 
-/// Whether what is done to a table is done to those that inherit from it.
-fn is_passed_on(command: &AlterTableCmd) -> bool {
-    let only_here = constraint(command).is_some_and(|constraint| {
-        constraint.is_no_inherit
-            || constraint.contype() != ConstrType::ConstrCheck
-                && constraint.contype() != ConstrType::ConstrNotnull
-    });
-    match command.subtype() {
-        Type::AtAddConstraint => !only_here,
-        Type::AtAddColumn
-        | Type::AtDropColumn
-        | Type::AtAlterColumnType
-        | Type::AtDropConstraint
-        | Type::AtValidateConstraint
-        | Type::AtSetNotNull
-        | Type::AtDropNotNull => true,
-        _ => false,
+/// Tables that a composite type describes change with it.
+fn typed_tables(alter: &AlterTableStmt, relation: &RangeVar, site: &mut Site<'_>) {
+    let commands = || {
+        alter.cmds.iter().filter_map(|node| match node.node.as_ref() {
+            Some(NodeEnum::AlterTableCmd(command)) => Some(command),
+            _ => None,
+        })
+    };
+    if !commands().any(|command| command.behavior() == DropBehavior::DropCascade) {
+        return;
+    }
+    let rewritten = commands().any(|command| command.subtype() == Type::AtAlterColumnType);
+    let name = site.known.resolve(&names::relation(Kind::Type, relation));
+    for table in site.known.typed(&name).cloned().collect::<Vec<_>>() {
+        site.lock_named(&table, Mode::AccessExclusive);
+        if rewritten {
+            let unless = "unless values of the old type are stored in the same way";
+            site.work_if(&super::object(&table), WorkKind::Rewrite, unless);
+        }
+    }
+    if !site.known.complete {
+        site.lock_more(format!("the tables of type {}", relation.relname));
     }
 }
 
@@ -142,8 +161,8 @@ fn subcommand(command: &AlterTableCmd, table: &ObjectRef, site: &mut Site<'_>) {
             add_constraint(constraint, table, site);
         }
         (Type::AtValidateConstraint, _) => validate(&command.name, table, site),
-        (Type::AtDropConstraint, _) => drop_constraint(&command.name, table, site),
-        (Type::AtDropColumn, _) => drop_column(&command.name, table, site),
+        (Type::AtDropConstraint, _) => drop_constraint(command, table, site),
+        (Type::AtDropColumn, _) => drop_column(command, table, site),
         (Type::AtSetExpression, _) => site.work(table, WorkKind::Rewrite, "to compute the column anew"),
         (Type::AtSetLogged | Type::AtSetUnLogged, _) => {
             let unlogged = command.subtype() == Type::AtSetUnLogged;
@@ -221,7 +240,7 @@ fn column_constraint(constraint: &Constraint, has_default: bool, table: &ObjectR
             site.work(table, WorkKind::Scan, "to check each row");
         }
         ConstrType::ConstrForeign => {
-            site.lock_range(constraint.pktable.as_ref(), Mode::ShareRowExclusive);
+            refer(constraint, site);
             // Without a default the column is NULL everywhere: nothing to look up.
             if has_default && constraint.is_enforced {
                 looked_up(constraint, table, site);
@@ -238,7 +257,7 @@ fn column_constraint(constraint: &Constraint, has_default: bool, table: &ObjectR
 }
 
 /// PostgreSQL looks for no NULLs where the column takes none already or a valid check says so.
-fn set_not_null(column: &str, table: &ObjectRef, site: &mut Site<'_>) {
+pub(super) fn set_not_null(column: &str, table: &ObjectRef, site: &mut Site<'_>) {
     let Some(relation) = site.relation(table) else {
         site.work_if(table, WorkKind::Scan, "unless a valid CHECK (… IS NOT NULL) proves it");
         return;
@@ -253,11 +272,11 @@ fn set_not_null(column: &str, table: &ObjectRef, site: &mut Site<'_>) {
     }
 }
 
-fn add_constraint(constraint: &Constraint, table: &ObjectRef, site: &mut Site<'_>) {
+pub(super) fn add_constraint(constraint: &Constraint, table: &ObjectRef, site: &mut Site<'_>) {
     let checked = !constraint.skip_validation && constraint.is_enforced;
     match constraint.contype() {
         ConstrType::ConstrForeign => {
-            site.lock_range(constraint.pktable.as_ref(), Mode::ShareRowExclusive);
+            refer(constraint, site);
             if checked {
                 looked_up(constraint, table, site);
             }
@@ -279,26 +298,63 @@ fn add_constraint(constraint: &Constraint, table: &ObjectRef, site: &mut Site<'_
     }
 }
 
+/// A new foreign key to a table: the other side gets triggers.
+pub(super) fn refer(constraint: &Constraint, site: &mut Site<'_>) {
+    if let Some(parent) = &constraint.pktable {
+        site.lock_parent(&names::relation(Kind::Relation, parent), Mode::ShareRowExclusive);
+    }
+}
+
 /// Each row is looked up in the other table, which takes reading that too where the planner thinks so.
 fn looked_up(constraint: &Constraint, table: &ObjectRef, site: &mut Site<'_>) {
     site.work(table, WorkKind::Scan, "to look each row up in the other table");
     if let Some(parent) = &constraint.pktable {
         let parent = names::relation(Kind::Relation, parent);
         if site.known.resolve(&parent) != site.known.resolve(table) {
-            site.work_if(&parent, WorkKind::Scan, "unless its index serves to look rows up");
+            looked_up_in(&parent, site);
         }
     }
 }
 
-/// A foreign key over it goes with it.
-fn drop_column(name: &str, table: &ObjectRef, site: &mut Site<'_>) {
+/// A table in which rows are looked up, or its partitions.
+pub(super) fn looked_up_in(parent: &ObjectRef, site: &mut Site<'_>) {
+    const CONDITION: &str = "unless its index serves to look rows up";
+    site.work_if(parent, WorkKind::Scan, CONDITION);
+    for part in site.partitions(parent) {
+        site.work_if(&super::object(&part), WorkKind::Scan, CONDITION);
+    }
+}
+
+/// A foreign key over it goes with it; with CASCADE also one that points to it.
+fn drop_column(command: &AlterTableCmd, table: &ObjectRef, site: &mut Site<'_>) {
+    let name = command.name.as_str();
     let Some(known) = site.relation(table) else {
         site.lock_more("the tables that foreign keys over the column point to");
         return;
     };
     let keys = known.foreign_keys.iter().filter(|key| key.columns.iter().any(|column| column == name));
     for parent in keys.map(|key| key.parent.clone()).collect::<Vec<_>>() {
-        site.lock_named(&parent, Mode::AccessExclusive);
+        site.lose_parent(&super::object(&parent), Some(Mode::AccessExclusive), None);
+    }
+    if command.behavior() == DropBehavior::DropCascade {
+        drop_referring(table, |key| key.points_to(name), site);
+    }
+}
+
+/// What CASCADE takes away from other tables: foreign keys to this one.
+fn drop_referring(table: &ObjectRef, goes: impl Fn(&ForeignKey) -> bool, site: &mut Site<'_>) {
+    let name = site.known.resolve(table);
+    for other in site.known.referring(&name).cloned().collect::<Vec<_>>() {
+        let keys = site.known.relations.get(&other).map(|known| known.foreign_keys.as_slice());
+        if keys.unwrap_or_default().iter().any(|key| key.parent == name && goes(key)) {
+            site.lock_named(&other, Mode::AccessExclusive);
+        }
+    }
+    if site.known.reading(&name).next().is_some() {
+        site.lock_more(format!("the views that need this of {}", table.name));
+    }
+    if !site.known.complete {
+        site.lock_more(format!("what depends on this of {}", table.name));
     }
 }
 
@@ -323,8 +379,7 @@ fn validate(name: &str, table: &ObjectRef, site: &mut Site<'_>) {
             match parent {
                 Some(parent) => {
                     site.lock_named(&parent, Mode::RowShare);
-                    let parent = super::object(&parent);
-                    site.work_if(&parent, WorkKind::Scan, "unless its index serves to look rows up");
+                    looked_up_in(&super::object(&parent), site);
                 }
                 None if known => {}
                 None => site.lock_more("the table that it points to, if it is a foreign key"),
@@ -334,20 +389,28 @@ fn validate(name: &str, table: &ObjectRef, site: &mut Site<'_>) {
     }
 }
 
-/// The other side of a foreign key loses its triggers.
-fn drop_constraint(name: &str, table: &ObjectRef, site: &mut Site<'_>) {
-    let parent = site
-        .relation(table)
+/// The other side of a foreign key loses its triggers; a key that others refer to takes their keys with it, if CASCADE
+/// says so.
+fn drop_constraint(command: &AlterTableCmd, table: &ObjectRef, site: &mut Site<'_>) {
+    let name = command.name.as_str();
+    let known = site.relation(table);
+    let parent = known
         .and_then(|known| known.foreign_keys.iter().find(|key| key.name == name))
         .map(|key| key.parent.clone());
-    let other = site.relation(table).is_some_and(|known| {
-        known.checks.iter().any(|check| check.name == name)
-            || known.indexes.iter().any(|index| index.name == name)
-    });
-    match parent {
-        Some(parent) => site.lock_named(&parent, Mode::AccessExclusive),
-        None if other => {}
-        None => site.lock_more("the table that it points to, if it is a foreign key"),
+    let index = known.and_then(|known| known.indexes.iter().find(|index| index.name == name)).cloned();
+    let check = known.is_some_and(|known| known.checks.iter().any(|check| check.name == name));
+    let cascade = command.behavior() == DropBehavior::DropCascade;
+    match (parent, index) {
+        (Some(parent), _) => site.lose_parent(&super::object(&parent), Some(Mode::AccessExclusive), None),
+        (None, Some(index)) if cascade => drop_referring(
+            table,
+            |key| key.parent_columns.is_empty() || index.is_over(&key.parent_columns),
+            site,
+        ),
+        (None, Some(_)) => {}
+        (None, None) if check => {}
+        (None, None) if cascade => site.lock_more("the tables that it points to, or that refer to it"),
+        (None, None) => site.lock_more("the table that it points to, if it is a foreign key"),
     }
 }
 
@@ -361,6 +424,22 @@ fn attach(partition: &PartitionCmd, parent: &ObjectRef, site: &mut Site<'_>) {
         _ => site.work_if(&child, WorkKind::Scan, "unless a valid CHECK proves that its rows belong there"),
     }
     lock_default(parent, site);
+    become_partition(parent, site);
+}
+
+/// A new partition takes part in the foreign keys of its table, and in those to it.
+pub(super) fn become_partition(parent: &ObjectRef, site: &mut Site<'_>) {
+    // Before 15 the others were only looked at.
+    let mode = if site.is_older_than(15) { Mode::AccessShare } else { Mode::ShareRowExclusive };
+    for other in site.referring(parent) {
+        site.lock_named(&other, mode);
+    }
+    for other in site.referred(parent) {
+        site.lock_parent(&super::object(&other), Mode::ShareRowExclusive);
+    }
+    if site.relation(parent).is_none() && !site.known.complete {
+        site.lock_more(format!("the tables that foreign keys of {0} and to {0} lead to", parent.name));
+    }
 }
 
 /// Rows that now belong to another partition must not be in the default one.
@@ -382,5 +461,41 @@ fn detach(subtype: Type, partition: &PartitionCmd, parent: &ObjectRef, site: &mu
     site.lock(&child, if weak { Mode::ShareUpdateExclusive } else { Mode::AccessExclusive });
     if let Some(default) = site.default_partition(parent) {
         site.lock_named(&default, Mode::AccessExclusive);
+        if partition.concurrent {
+            site.to.refused(
+                format!(
+                    "{} has a default partition, {}: PostgreSQL detaches no partition of it concurrently",
+                    parent.name, default.name
+                ),
+                "leave out CONCURRENTLY, or detach the default partition first".to_owned(),
+            );
+        }
+    }
+    for part in site.partitions(&child) {
+        site.lock_named(&part, Mode::AccessExclusive);
+    }
+    for other in site.referred(parent) {
+        site.lock_parent(&super::object(&other), Mode::ShareRowExclusive);
+    }
+    let referring = site.referring(parent);
+    if !referring.is_empty() {
+        look_for_orphans(&child, &referring, site);
+    }
+    if site.relation(parent).is_none() && !site.known.complete {
+        site.lock_more(format!("the tables that foreign keys of {0} and to {0} lead to", parent.name));
+    }
+}
+
+/// No row of a partition that leaves may be one that others refer to.
+fn look_for_orphans(child: &ObjectRef, referring: &[Name], site: &mut Site<'_>) {
+    const CONDITION: &str = "as far as no index serves to look for rows that refer to the partition";
+    for part in site.partitions(child) {
+        site.work_if(&super::object(&part), WorkKind::Scan, CONDITION);
+    }
+    site.lock(child, Mode::AccessExclusive);
+    site.work_if(child, WorkKind::Scan, CONDITION);
+    for other in referring {
+        site.lock_named(other, Mode::AccessExclusive);
+        site.work_if(&super::object(other), WorkKind::Scan, CONDITION);
     }
 }

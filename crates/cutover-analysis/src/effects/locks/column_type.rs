@@ -3,10 +3,11 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::ColumnDef;
 
-use super::super::context::{Column, DataType};
+use super::super::context::{Column, DataType, Index};
+use super::super::lock_mode::LockMode as Mode;
 use super::super::model::{ObjectRef, WorkKind};
 use super::super::names;
-use super::Site;
+use super::{Site, alter_table};
 
 /// What a change of type makes of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(super) fn change(name: &str, column: &ColumnDef, table: &ObjectRef, site: &m
     let is_own = column.type_name.as_ref().and_then(names::type_object).is_some();
     let Some(old) = site.known.column(table, name).cloned() else {
         site.work_if(table, WorkKind::Rewrite, "unless values of the old type are stored in the same way");
+        keys(name, None, table, site);
         return;
     };
     let using = column.raw_default.as_deref().and_then(|node| node.node.as_ref());
@@ -42,17 +44,18 @@ pub(super) fn change(name: &str, column: &ColumnDef, table: &ObjectRef, site: &m
     } else {
         change_of(&old, &new, is_own, collation.as_ref(), site)
     };
+    keys(name, Some(change), table, site);
     match change {
-        Change::Kept => {}
+        Change::Kept => rebuild(name, false, table, site),
         Change::Rewritten => {
             site.work(table, WorkKind::Rewrite, "values of the new type are stored differently");
         }
-        Change::KeptInUtc if site.known.utc == Some(true) => rebuild(name, table, site),
+        Change::KeptInUtc if site.known.utc == Some(true) => rebuild(name, true, table, site),
         Change::KeptInUtc if site.known.utc == Some(false) => {
             site.work(table, WorkKind::Rewrite, "the time zone is not UTC");
         }
         Change::KeptInUtc => site.work_if(table, WorkKind::Rewrite, "unless the time zone is UTC"),
-        Change::Resorted => rebuild(name, table, site),
+        Change::Resorted => rebuild(name, true, table, site),
         Change::Unknown => {
             site.work_if(
                 table,
@@ -63,13 +66,59 @@ pub(super) fn change(name: &str, column: &ColumnDef, table: &ObjectRef, site: &m
     }
 }
 
-/// Indexes on the column are built anew.
-fn rebuild(column: &str, table: &ObjectRef, site: &mut Site<'_>) {
-    let indexed = site.relation(table).is_some_and(|known| {
-        known.indexes.iter().any(|index| index.columns.iter().flatten().any(|c| c == column))
-    });
-    if indexed {
+/// Foreign keys over the column, or to it, are made anew: with locks on the other tables, and looked up again where
+/// values were written anew.
+fn keys(column: &str, change: Option<Change>, table: &ObjectRef, site: &mut Site<'_>) {
+    const WHY: &str = "to look each row up in the other table";
+    let Some(known) = site.relation(table) else {
+        if !site.known.complete {
+            site.lock_more("the other tables of foreign keys over the column, and of those to it");
+        }
+        return;
+    };
+    let looked_up = match change {
+        Some(Change::Kept | Change::Resorted) => None,
+        Some(Change::Rewritten) => Some(true),
+        Some(Change::KeptInUtc | Change::Unknown) | None => Some(false),
+    };
+    let own = known.foreign_keys.iter().filter(|key| key.columns.iter().any(|own| own == column));
+    for parent in own.map(|key| super::object(&key.parent)).collect::<Vec<_>>() {
+        // The new key locks what the old one did not.
+        let new = Some(Mode::ShareRowExclusive);
+        site.lose_parent(&parent, new, new);
+        if looked_up.is_some() {
+            alter_table::looked_up_in(&parent, site);
+        }
+    }
+    let name = site.known.resolve(table);
+    for other in site.known.referring(&name).cloned().collect::<Vec<_>>() {
+        let known = &site.known.relations[&other];
+        if !known.foreign_keys.iter().any(|key| key.parent == name && key.points_to(column)) {
+            continue;
+        }
+        site.lock_named(&other, Mode::AccessExclusive);
+        let other = super::object(&other);
+        match looked_up {
+            Some(true) => site.work(&other, WorkKind::Scan, WHY),
+            Some(false) => site.work_if(&other, WorkKind::Scan, "if values are stored differently"),
+            None => {}
+        }
+    }
+}
+
+/// What is made anew although values stay as they are: indexes on the column if they sort differently, those with
+/// expressions or a condition in any case; and constraints are checked again.
+fn rebuild(column: &str, resorted: bool, table: &ObjectRef, site: &mut Site<'_>) {
+    let Some(known) = site.relation(table) else { return };
+    let is_key = |index: &Index| index.columns.iter().flatten().any(|key| key == column);
+    let anew = |index: &Index| resorted && is_key(index) || index.computed && index.mentions(column);
+    let rebuilt = known.indexes.iter().any(anew);
+    let checked =
+        known.checks.iter().any(|check| check.valid && check.columns.iter().any(|own| own == column));
+    if rebuilt {
         site.work(table, WorkKind::Reindex, "the indexes on the column are built anew");
+    } else if checked {
+        site.work(table, WorkKind::Scan, "to check each row");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterDomainStmt, CommentStmt, ConstrType, CreateStmt, GrantStmt, GrantTargetType, Node, ObjectType,
+    AlterDomainStmt, AlterPublicationAction, CommentStmt, ConstrType, CreateStmt, GrantStmt, GrantTargetType,
+    IndexStmt, Node, ObjectType,
 };
 
 use super::super::lock_mode::LockMode as Mode;
@@ -19,19 +20,7 @@ pub(super) fn add(node: &NodeEnum, site: &mut Site<'_>) {
                 table(base, site);
             }
         }
-        NodeEnum::IndexStmt(create) => {
-            let Some(relation) = &create.relation else { return };
-            let table = names::relation(Kind::Relation, relation);
-            site.lock(&table, if create.concurrent { Mode::ShareUpdateExclusive } else { Mode::Share });
-            let parts = if relation.inh { site.partitions(&table) } else { Vec::new() };
-            for part in &parts {
-                site.lock_named(part, Mode::Share);
-                site.work(&super::object(part), WorkKind::Scan, "to build the index");
-            }
-            if !site.is_partitioned(&table) {
-                site.work(&table, WorkKind::Scan, "to build the index");
-            }
-        }
+        NodeEnum::IndexStmt(create) => index(create, site),
         NodeEnum::ViewStmt(create) => {
             reads(&create.query, site);
             let known = create.view.as_ref().map(|view| names::relation(Kind::View, view));
@@ -44,10 +33,19 @@ pub(super) fn add(node: &NodeEnum, site: &mut Site<'_>) {
             site.lock_range(create.relation.as_ref(), Mode::AccessExclusive);
             reads(&create.where_clause, site);
             reads(&create.actions, site);
+            // What its actions write is locked as by writing it.
+            for relation in walk::find(&create.actions).writes {
+                site.lock(&relation, Mode::RowExclusive);
+            }
         }
         NodeEnum::CreateTrigStmt(create) => {
             site.lock_range(create.relation.as_ref(), Mode::ShareRowExclusive);
             site.lock_range(create.constrrel.as_ref(), Mode::AccessShare);
+            if let Some(relation) = create.relation.as_ref().filter(|_| create.row) {
+                for part in site.partitions(&names::relation(Kind::Relation, relation)) {
+                    site.lock_named(&part, Mode::ShareRowExclusive);
+                }
+            }
         }
         NodeEnum::CreatePolicyStmt(create) => {
             site.lock_range(create.table.as_ref(), Mode::AccessExclusive);
@@ -61,7 +59,12 @@ pub(super) fn add(node: &NodeEnum, site: &mut Site<'_>) {
         }
         NodeEnum::CreateStatsStmt(create) => site.lock_ranges(&create.relations, Mode::ShareUpdateExclusive),
         NodeEnum::CreatePublicationStmt(create) => published(&create.pubobjects, site),
-        NodeEnum::AlterPublicationStmt(alter) => published(&alter.pubobjects, site),
+        NodeEnum::AlterPublicationStmt(alter) => {
+            published(&alter.pubobjects, site);
+            if alter.action() == AlterPublicationAction::ApSetObjects {
+                site.lock_more(format!("the tables that leave publication {}", alter.pubname));
+            }
+        }
         NodeEnum::CommentStmt(comment) => self::comment(comment, site),
         NodeEnum::GrantStmt(grant) => self::grant(grant, site),
         NodeEnum::AlterSeqStmt(alter) => {
@@ -72,6 +75,30 @@ pub(super) fn add(node: &NodeEnum, site: &mut Site<'_>) {
     }
 }
 
+fn index(create: &IndexStmt, site: &mut Site<'_>) {
+    let Some(relation) = &create.relation else { return };
+    let table = names::relation(Kind::Relation, relation);
+    site.lock(&table, if create.concurrent { Mode::ShareUpdateExclusive } else { Mode::Share });
+    if create.concurrent && site.is_partitioned(&table) {
+        site.to.refused(
+            format!("{} is partitioned: PostgreSQL builds no index on it concurrently", table.name),
+            format!(
+                "write CREATE INDEX … ON ONLY {0} (…), CREATE INDEX CONCURRENTLY on each partition, and \
+                 ALTER INDEX … ATTACH PARTITION for each of them; or leave out CONCURRENTLY",
+                table.name
+            ),
+        );
+    }
+    let parts = if relation.inh { site.partitions(&table) } else { Vec::new() };
+    for part in &parts {
+        site.lock_named(part, Mode::Share);
+        site.work(&super::object(part), WorkKind::Scan, "to build the index");
+    }
+    if !site.is_partitioned(&table) {
+        site.work(&table, WorkKind::Scan, "to build the index");
+    }
+}
+
 fn table(create: &CreateStmt, site: &mut Site<'_>) {
     for node in &create.inh_relations {
         let Some(NodeEnum::RangeVar(parent)) = node.node.as_ref() else { continue };
@@ -79,6 +106,7 @@ fn table(create: &CreateStmt, site: &mut Site<'_>) {
         if create.partbound.is_some() {
             site.lock(&parent, Mode::AccessExclusive);
             alter_table::lock_default(&parent, site);
+            alter_table::become_partition(&parent, site);
         } else {
             site.lock(&parent, Mode::ShareUpdateExclusive);
         }
@@ -121,7 +149,7 @@ fn referenced(node: &Node, site: &mut Site<'_>) {
     if let Some(NodeEnum::Constraint(constraint)) = node.node.as_ref()
         && constraint.contype() == ConstrType::ConstrForeign
     {
-        site.lock_range(constraint.pktable.as_ref(), Mode::ShareRowExclusive);
+        alter_table::refer(constraint, site);
     }
 }
 

@@ -8,8 +8,10 @@ mod alter_table;
 mod column_type;
 mod create;
 mod drop;
+mod passed_on;
 mod rows;
 mod volatile;
+mod written;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar};
@@ -37,17 +39,60 @@ struct Site<'a> {
 
 impl Site<'_> {
     fn lock(&mut self, relation: &ObjectRef, mode: LockMode) {
-        self.to.locks(relation.clone(), mode);
+        let relation = self.as_written(relation);
+        self.to.locks(relation, mode);
     }
 
     fn lock_range(&mut self, relation: Option<&RangeVar>, mode: LockMode) {
         if let Some(relation) = relation {
-            self.to.locks(names::relation(Kind::Relation, relation), mode);
+            self.lock(&names::relation(Kind::Relation, relation), mode);
         }
     }
 
     fn lock_named(&mut self, name: &Name, mode: LockMode) {
-        self.to.locks(object(name), mode);
+        self.lock(&object(name), mode);
+    }
+
+    /// A relation under the name by which the statement is known to lock it already: `orders` and `public.orders` may be one.
+    fn as_written(&self, relation: &ObjectRef) -> ObjectRef {
+        let is_it = |other: &&ObjectRef| {
+            other.name == relation.name
+                && other.schema != relation.schema
+                && self.known.resolve(other) == self.known.resolve(relation)
+        };
+        self.to.locked().find(is_it).unwrap_or(relation).clone()
+    }
+
+    /// The other table of a new foreign key, with its partitions.
+    fn lock_parent(&mut self, parent: &ObjectRef, mode: LockMode) {
+        self.lock(parent, mode);
+        for part in self.partitions(parent) {
+            self.lock_named(&part, mode);
+        }
+    }
+
+    /// The other table of a foreign key that goes, with its partitions: where the key goes, its triggers go with it. Before
+    /// version 15 those that are partitioned had none: the table itself and such partitions are locked in these modes there.
+    fn lose_parent(&mut self, parent: &ObjectRef, table: Option<LockMode>, partitions: Option<LockMode>) {
+        let old = |site: &Self, relation: &ObjectRef| site.is_older_than(15) && site.is_partitioned(relation);
+        let strong = Some(LockMode::AccessExclusive);
+        let mode = if old(self, parent) { table } else { strong };
+        let mut locks = vec![(parent.clone(), mode)];
+        for part in self.partitions(parent) {
+            let part = object(&part);
+            let mode = if old(self, &part) { partitions } else { strong };
+            locks.push((part, mode));
+        }
+        for (relation, mode) in locks {
+            if let Some(mode) = mode {
+                self.lock(&relation, mode);
+            }
+        }
+    }
+
+    /// Whether the server is known to be of a major version before this one.
+    fn is_older_than(&self, major: u32) -> bool {
+        (1..major).contains(&self.known.server_major)
     }
 
     fn lock_ranges(&mut self, nodes: &[Node], mode: LockMode) {
@@ -67,7 +112,8 @@ impl Site<'_> {
         if self.is_partitioned(relation) {
             return;
         }
-        self.to.works(relation.clone(), kind, true, why.into());
+        let relation = self.as_written(relation);
+        self.to.works(relation, kind, true, why.into());
     }
 
     /// Work that depends on what is not known here.
@@ -75,7 +121,8 @@ impl Site<'_> {
         if self.is_partitioned(relation) {
             return;
         }
-        self.to.works(relation.clone(), kind, false, condition.into());
+        let relation = self.as_written(relation);
+        self.to.works(relation, kind, false, condition.into());
     }
 
     fn relation(&self, object: &ObjectRef) -> Option<&Relation> {
@@ -89,17 +136,21 @@ impl Site<'_> {
 
     /// Everything that inherits from a table, at any depth.
     fn descendants(&self, table: &ObjectRef) -> Vec<Name> {
-        let mut found: Vec<Name> = Vec::new();
-        let mut pending = vec![self.known.resolve(table)];
-        while let Some(parent) = pending.pop() {
-            for (child, _) in self.known.children(&parent) {
-                if !found.contains(child) {
-                    found.push(child.clone());
-                    pending.push(child.clone());
-                }
-            }
-        }
-        found
+        self.known.descendants(&self.known.resolve(table))
+    }
+
+    /// Tables with a foreign key to this one, or to one that it is a partition of.
+    fn referring(&self, table: &ObjectRef) -> Vec<Name> {
+        let name = self.known.resolve(table);
+        let mut whole = self.known.whole(&name);
+        whole.push(name);
+        whole.iter().flat_map(|name| self.known.referring(name)).cloned().collect()
+    }
+
+    /// The tables that foreign keys point to, of this table or of what it is a partition of.
+    fn referred(&self, table: &ObjectRef) -> Vec<Name> {
+        let keys = self.relation(table).map(|known| known.foreign_keys.as_slice()).unwrap_or_default();
+        keys.iter().map(|key| key.parent.clone()).collect()
     }
 
     /// The partitions of a table, at any depth; not other tables that inherit from one.

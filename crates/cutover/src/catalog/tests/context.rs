@@ -11,17 +11,20 @@ const SETUP: &str = include_str!("../../../../cutover-analysis/facts/postgres_lo
 /// What both ways of learning know.
 fn comparable(mut context: Context) -> Context {
     for relation in context.relations.values_mut() {
-        let Relation { foreign_keys, checks, indexes, columns, columns_known, reads, .. } = relation;
+        let Relation {
+            foreign_keys, checks, indexes, columns, columns_known, reads, reactions, of_type, ..
+        } = relation;
         foreign_keys.sort_by(|a, b| a.name.cmp(&b.name));
         checks.sort_by(|a, b| a.name.cmp(&b.name));
         indexes.sort_by(|a, b| a.name.cmp(&b.name));
         reads.sort();
+        reactions.sort_by(|a, b| (a.is_rule, &a.name).cmp(&(b.is_rule, &b.name)));
         // The statement names a type without its schema.
         for column in columns.iter_mut() {
             column.data_type.schema = None;
         }
-        // The columns of a view are not looked for in its query.
-        if !reads.is_empty() {
+        // The columns of a view are not looked for in its query, nor those of a type.
+        if !reads.is_empty() || of_type.is_some() {
             columns.clear();
             *columns_known = false;
         }
