@@ -165,6 +165,36 @@ pub(super) async fn state(session: &mut Session, named: Named<'_>) -> Result<Ind
     })
 }
 
+/// What has the name of an index where the index would be, in words: an index of another table, a table, a view. `None`
+/// where nothing has, or where the statement does not name the table.
+pub(super) async fn taken_by(
+    session: &mut Session,
+    (index, table): Named<'_>,
+) -> Result<Option<String>, Failure> {
+    let Some(table) = table else { return Ok(None) };
+    let look = format!(
+        "SELECT c.relkind::pg_catalog.text, coalesce(i.indrelid::pg_catalog.regclass::pg_catalog.text, '')
+           FROM pg_catalog.pg_class t
+           JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace AND c.relname = {}
+           LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+          WHERE t.oid = pg_catalog.to_regclass({}) AND i.indrelid IS DISTINCT FROM t.oid",
+        quote_literal(&index.name),
+        quote_literal(&name_of(table))
+    );
+    let rows = session.query(&look, &[]).await?;
+    Ok(rows.first().map(|row| {
+        let kind: String = row.get(0);
+        match kind.as_str() {
+            "i" | "I" => format!("an index of table {}", row.get::<_, String>(1)),
+            "v" => "a view".to_owned(),
+            "m" => "a materialized view".to_owned(),
+            "S" => "a sequence".to_owned(),
+            "c" => "a type".to_owned(),
+            _ => "a table".to_owned(),
+        }
+    }))
+}
+
 /// SQL for the OIDs of indexes that must be known from before a statement to tell later what it did: of the index that it
 /// drops, as another of that name may be made since, and of the invalid ones beside those it builds anew, which are not
 /// its leftovers. One value, with spaces; `None` for other statements. Names are found by the search path of migrations.

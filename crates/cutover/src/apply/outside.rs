@@ -354,6 +354,14 @@ async fn name_is_free(
         .map_err(|error| failed_look(step, index, &error))?;
     let path = &step.migration.path;
     let message = match state {
+        IndexState::Missing if may_exist => match taken_by(step, index, check, tools).await? {
+            None => return Ok(()),
+            Some(other) => format!(
+                "{path}: {} is the name of {other}: IF NOT EXISTS passes over the statement, and no index would be made\n  \
+                 hint: give the index another name",
+                quote_ident(&check.0.name)
+            ),
+        },
         IndexState::Missing => return Ok(()),
         IndexState::Valid if may_exist => return Ok(()),
         IndexState::Valid => format!("{path}: index {} exists already", quote_ident(&check.0.name)),
@@ -471,11 +479,32 @@ async fn verify(
     if state == IndexState::Valid {
         return Ok(());
     }
-    let message = format!(
-        "{}: {} succeeded, but the index is {state:?} in the catalogue",
-        step.migration.path, outside.what
-    );
+    let name = quote_ident(&check.0.name);
+    let found = match state {
+        IndexState::Invalid(..) => format!("index {name} is not valid"),
+        IndexState::Building(_) => {
+            format!("index {name} is not valid, and another session is at work on its table")
+        }
+        IndexState::Missing | IndexState::Valid => match taken_by(step, index, check, tools).await {
+            Ok(Some(other)) => {
+                format!("there is no index {name} of this table: that is the name of {other}")
+            }
+            _ => format!("there is no index {name}"),
+        },
+    };
+    let message = format!("{}: {} succeeded, but {found}", step.migration.path, outside.what);
     Err(StepFailure::clean(message, ran))
+}
+
+/// What else has the name of an index, in words.
+async fn taken_by(
+    step: &Step<'_>,
+    index: usize,
+    named: Named<'_>,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<Option<String>, StepFailure> {
+    let taken = indexes::taken_by(&mut tools.worker.session, named).await;
+    taken.map_err(|error| failed_look(step, index, &error))
 }
 
 fn index_check(retry: &Retry) -> Option<Named<'_>> {

@@ -499,3 +499,23 @@ async fn invalid_indexes_that_were_there_before_a_rebuild_are_spared() {
     completes(&one(rebuild, LONG), &database.options()).await;
     assert_eq!(database.value(INVALID), "busy_n_ccnew7");
 }
+
+/// The server passes over it and says no more than that.
+#[tokio::test]
+async fn if_not_exists_does_not_pass_over_what_is_no_such_index() {
+    let database = tables();
+    let statement = "CREATE INDEX CONCURRENTLY IF NOT EXISTS same ON busy (t)";
+    for (made, words) in [
+        ("CREATE INDEX same ON other (n)", "same is the name of an index of table other: IF NOT EXISTS"),
+        ("DROP INDEX same; CREATE VIEW same AS SELECT 1", "same is the name of a view: IF NOT EXISTS"),
+    ] {
+        database.run(made);
+        let run = apply(&one(statement, LONG), &database.options()).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run));
+        assert!(failure(&run).contains(words), "{}", failure(&run));
+        assert_eq!(database.value(UNITS), "");
+    }
+    database.run("DROP VIEW same");
+    completes(&one(statement, LONG), &database.options()).await;
+    assert_eq!(database.value(INDEXES), "busy_n t, same t");
+}
