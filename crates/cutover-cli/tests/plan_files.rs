@@ -188,7 +188,8 @@ fn psql(place: &Place, script: &str) -> std::process::Output {
 
 const SEVERAL: &str = "CREATE TABLE c (n int, t text);\nCOPY c FROM stdin;\n1\ta\\\\b\n2\t\\N\n\\.\n-- cutover: new-transaction\n\
      CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; -- not the end $$;\n\
-     CREATE INDEX CONCURRENTLY c_n ON c (n) -- the end";
+     CREATE INDEX CONCURRENTLY c_n ON c (n);\nREINDEX TABLE CONCURRENTLY c;\nCREATE INDEX CONCURRENTLY c_t ON c (t);\n\
+     DROP INDEX CONCURRENTLY c_t -- the end";
 
 #[test]
 fn a_script_for_psql_does_what_a_run_does() {

@@ -244,9 +244,9 @@ async fn was_recorded(options: &ConnectOptions, run: &str, lost: Failure) -> Res
 fn read_all(project: &Project, last: usize) -> Vec<Script> {
     let mut known = Context::EMPTY;
     let mut scripts = Vec::new();
-    let migrations = project.migrations.iter().take(last + 1).collect();
-    Script::analyse_all(migrations, &project.vars, Texts::Kept, |_, analyse| {
-        scripts.push(analyse(&mut known))
+    let migrations: Vec<&Migration> = project.migrations.iter().take(last + 1).collect();
+    Script::analyse_all(&migrations, &project.vars, Texts::Kept, |_, analyse| {
+        scripts.push(analyse(&mut known));
     });
     scripts
 }

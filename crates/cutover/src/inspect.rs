@@ -218,7 +218,8 @@ pub async fn surroundings(
     options: &ConnectOptions,
     wait: Option<Duration>,
 ) -> Result<Surroundings, ApplyError> {
-    let startup = Startup { application_name: "cutover".to_owned(), settings: Vec::new(), wait, ..Startup::default() };
+    let startup =
+        Startup { application_name: "cutover".to_owned(), settings: Vec::new(), wait, ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
     let terms = catalog::terms(&mut session).await?;
     let objects = catalog::state(&mut session).await?;

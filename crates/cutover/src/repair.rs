@@ -8,7 +8,7 @@ use cutover_postgres::session::{Failure, Session, Startup};
 use thiserror::Error;
 
 use crate::apply::{self, ApplyError, Settled, application_name, own_startup, pooler};
-use crate::history::records::Begun;
+use crate::history::records::{Begun, UnitRow};
 use crate::history::{HistoryError, lock, records, schema, units};
 use crate::inspect;
 use crate::migration::Migration;
@@ -158,14 +158,14 @@ pub async fn mark(
     // A runner at work may be just about to settle it itself.
     lock::acquire(&mut session, std::time::Duration::from_secs(5), &Stop::new(), |_| {}).await?;
     // Between the question and the answer somebody else may have settled it, and a run may have come to another one.
-    let (found, digest) = open(project, migration, &mut session).await?;
+    let (found, row) = open(project, migration, &mut session).await?;
     if found != *asked {
         return Err(RepairError::NothingOpen { path: migration.path.clone(), failed: None });
     }
     let unit = asked.part - 1;
     owner_is_gone(migration, &asked.run, &mut session).await?;
     let contradicted = |says| Err(RepairError::Contradicted { path: migration.path.clone(), says });
-    let change = match (mark, catalogue(project, migration, options, unit, &digest).await?) {
+    let change = match (mark, catalogue(project, migration, options, &row).await?) {
         (Mark::Done, Settled::NotDone) => return contradicted("the catalogue says that it is not done"),
         (Mark::Done, Settled::Finish(_)) => {
             return contradicted("the catalogue says that it has begun and is not finished");
@@ -232,13 +232,12 @@ async fn catalogue(
     project: &Project,
     migration: &Migration,
     options: &ConnectOptions,
-    unit: u32,
-    digest: &str,
+    open: &UnitRow,
 ) -> Result<Settled, RepairError> {
     let mut script = Script::analyse(migration, &project.vars);
     script.take_parts(migration, &project.vars);
-    let index = usize::try_from(unit).unwrap_or(usize::MAX);
-    let same = script.parts.list.get(index).is_some_and(|part| part.digest == digest);
+    let index = usize::try_from(open.unit).unwrap_or(usize::MAX);
+    let same = script.parts.list.get(index).is_some_and(|part| part.digest == open.digest);
     let outside = script.units.get(index).and_then(|unit| unit.outside.as_ref());
     let Some(outside) = outside.filter(|_| same) else { return Ok(Settled::Open(None)) };
     let statement = script.items(migration, &project.vars).find_map(|item| match item {
@@ -249,17 +248,18 @@ async fn catalogue(
     // With the search path that it ran with.
     let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await.map_err(ApplyError::from)?;
-    let says = apply::look(&outside.retry, &statement, project.apply.lock_timeout, &mut session).await?;
+    let limits = (project.apply.lock_timeout, open.found.as_deref());
+    let says = apply::look(&outside.retry, &statement, limits, &mut session).await?;
     session.close().await;
     Ok(says)
 }
 
-/// The open statement, and the digest of its text.
+/// The open statement, and its record.
 async fn open(
     project: &Project,
     migration: &Migration,
     session: &mut Session,
-) -> Result<(Open, String), RepairError> {
+) -> Result<(Open, UnitRow), RepairError> {
     let history = records::read(session, &project.name).await?;
     let Some(unit) = history.begun(&migration.id).and_then(Begun::open) else {
         let failed = history.failed(&migration.id);
@@ -272,5 +272,5 @@ async fn open(
         lines: unit.lines,
         run: unit.run.clone(),
     };
-    Ok((open, unit.digest.clone()))
+    Ok((open, unit.clone()))
 }

@@ -197,8 +197,7 @@ impl Vertex {
             &mut self.alters,
             &mut self.reads,
             &mut self.writes,
-        ]
-        {
+        ] {
             list.shrink_to_fit();
         }
         self.needs.shrink_to_fit();

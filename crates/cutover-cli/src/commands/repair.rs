@@ -53,7 +53,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         app.confirm(&format!("Record that {} {words}?", visible(&open.to_string())))?;
         let marking =
             async { Ok(repair::mark(&project, &target.options, &arguments.version, &open, mark).await?) };
-        signals.or_end(marking).await
+        signals.or_end(Box::pin(marking)).await
     })?;
     app.output.say(&format!("recorded: the open statement of {} {words}", arguments.version));
     Ok(Exit::Done)

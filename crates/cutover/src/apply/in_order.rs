@@ -130,6 +130,7 @@ fn step<'a>(project: &'a Project, built: &'a Built, index: usize) -> Option<Step
             unit: unit.unit,
             run: unit.run.clone(),
             failure: unit.failure.clone(),
+            found: unit.found.clone(),
         }),
         has_failed: built.history.failed(&migration.id).is_some(),
         failed_before: built.plan.steps.get(index).and_then(failures::of_step),

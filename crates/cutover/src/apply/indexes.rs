@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use cutover_analysis::effects::{ObjectRef, Reindexed};
+use cutover_analysis::effects::{Check, ObjectRef, Reindexed, Retry};
 use cutover_analysis::sql::{index_definition, quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::session::{Failure, ServerMessage, Session};
 use cutover_postgres::sqlstate;
@@ -165,13 +165,85 @@ pub(super) async fn state(session: &mut Session, named: Named<'_>) -> Result<Ind
     })
 }
 
+/// What has the name of an index where the index would be, in words: an index of another table, a table, a view. `None`
+/// where nothing has, or where the statement does not name the table.
+pub(super) async fn taken_by(
+    session: &mut Session,
+    (index, table): Named<'_>,
+) -> Result<Option<String>, Failure> {
+    let Some(table) = table else { return Ok(None) };
+    let look = format!(
+        "SELECT c.relkind::pg_catalog.text, coalesce(i.indrelid::pg_catalog.regclass::pg_catalog.text, '')
+           FROM pg_catalog.pg_class t
+           JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace AND c.relname = {}
+           LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+          WHERE t.oid = pg_catalog.to_regclass({}) AND i.indrelid IS DISTINCT FROM t.oid",
+        quote_literal(&index.name),
+        quote_literal(&name_of(table))
+    );
+    let rows = session.query(&look, &[]).await?;
+    Ok(rows.first().map(|row| {
+        let kind: String = row.get(0);
+        match kind.as_str() {
+            "i" | "I" => format!("an index of table {}", row.get::<_, String>(1)),
+            "v" => "a view".to_owned(),
+            "m" => "a materialized view".to_owned(),
+            "S" => "a sequence".to_owned(),
+            "c" => "a type".to_owned(),
+            _ => "a table".to_owned(),
+        }
+    }))
+}
+
+/// SQL for the OIDs of indexes that must be known from before a statement to tell later what it did: of the index that it
+/// drops, as another of that name may be made since, and of the invalid ones beside those it builds anew, which are not
+/// its leftovers. One value, with spaces; `None` for other statements. Names are found by the search path of migrations.
+pub(crate) fn found_before(retry: &Retry) -> Option<String> {
+    match retry {
+        Retry::Checkable(Check::IndexAbsent { index }) => Some(format!(
+            "coalesce(pg_catalog.to_regclass({})::oid::pg_catalog.text, '')",
+            quote_literal(&name_of(index))
+        )),
+        Retry::Reindex(reindexed) => Some(format!(
+            "(WITH wanted AS ({}) SELECT coalesce(pg_catalog.string_agg(i.indexrelid::pg_catalog.text, ' '), '')
+                FROM pg_catalog.pg_index i
+               WHERE NOT i.indisvalid AND i.indrelid IN (SELECT w.table FROM wanted w))",
+            wanted(reindexed)
+        )),
+        _ => None,
+    }
+}
+
+/// The same as it is now.
+pub(super) async fn found(session: &mut Session, retry: &Retry) -> Result<Option<String>, Failure> {
+    let Some(look) = found_before(retry) else { return Ok(None) };
+    let done = session.query_text(&format!("SELECT {look}")).await?;
+    Ok(done.scalar().map(str::to_owned))
+}
+
+/// Whether the index of that name is the one that was found before; also where nobody looked.
+pub(super) async fn is_found(
+    session: &mut Session,
+    index: &ObjectRef,
+    found: Option<&str>,
+) -> Result<bool, Failure> {
+    let Some(found) = found else { return Ok(true) };
+    let look =
+        format!("SELECT pg_catalog.to_regclass({})::oid::pg_catalog.text", quote_literal(&name_of(index)));
+    let now = session.query_text(&look).await?;
+    Ok(now.scalar().is_some_and(|now| found.split(' ').any(|before| before == now)))
+}
+
 /// The invalid indexes that a `REINDEX … CONCURRENTLY` left behind: `…_ccnew` where the new one was not finished,
 /// `…_ccold` where the old one was not removed yet, beside the index they stand for. Schema and name of each; not those
-/// of a table that another session is at work on.
+/// of a table that another session is at work on, nor those that were found before it began.
 pub(super) async fn leftovers(
     session: &mut Session,
     reindexed: &Reindexed,
+    found: Option<&str>,
 ) -> Result<Vec<(String, String)>, Failure> {
+    let spared: Vec<&str> =
+        found.unwrap_or_default().split(' ').filter(|oid| oid.parse::<u32>().is_ok()).collect();
     // PostgreSQL cuts a long name to make room for the ending, and numbers the ending where the name is taken.
     let look = format!(
         "WITH wanted AS ({wanted})
@@ -181,12 +253,14 @@ pub(super) async fn leftovers(
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           CROSS JOIN LATERAL (SELECT pg_catalog.regexp_replace(c.relname::text, '_cc(new|old)[0-9]*$', '') AS stem) s
           WHERE NOT i.indisvalid AND s.stem <> c.relname::text AND NOT {AT_WORK}
+            AND i.indexrelid::pg_catalog.text <> ALL ('{{{spared}}}'::pg_catalog.text[])
             AND EXISTS (SELECT FROM wanted w JOIN pg_catalog.pg_class b ON b.oid = w.index
                          WHERE w.table = i.indrelid AND w.index <> i.indexrelid
                            AND (b.relname::text = s.stem
                                 OR (pg_catalog.octet_length(c.relname::text) = 63
                                     AND pg_catalog.starts_with(b.relname::text, s.stem))))
           ORDER BY 1, 2",
+        spared = spared.join(","),
         wanted = wanted(reindexed)
     );
     let rows = session.query(&look, &[]).await?;

@@ -38,6 +38,7 @@ pub use backup::BackupSettings;
 pub use crash::CrashPoints;
 pub use error::ApplyError;
 pub use failure::{advice_about, describe as describe_blocker};
+pub(crate) use indexes::found_before;
 pub(crate) use outside::{Settled, look};
 pub use preflight::may_write;
 

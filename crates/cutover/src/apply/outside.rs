@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use cutover_analysis::effects::{Check, ObjectRef, Reindexed, Retry};
-use cutover_analysis::sql::{quote_ident, quote_qualified};
+use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 use cutover_postgres::sqlstate;
 use tokio::time::Instant;
@@ -43,7 +43,16 @@ pub(super) async fn run(
         clear_invalid(step, index, outside, tools).await?;
     }
     name_is_free(step, index, outside, &statement, tools).await?;
-    journal_unit(step, index, false, tools).await?;
+    // What an earlier attempt found is what was there before anything of this statement was.
+    let open = step.open_unit.as_ref().filter(|open| usize::try_from(open.unit) == Ok(index));
+    let found = match open.and_then(|open| open.found.clone()) {
+        Some(found) if matches!(outside.retry, Retry::Reindex(_)) => Some(found),
+        _ => indexes::found(&mut tools.worker.session, &outside.retry)
+            .await
+            .map_err(|error| failed_look(step, index, &error))?,
+    };
+    let found = found.as_deref();
+    journal_unit(step, index, false, found, tools).await?;
     tools.watch.forget();
     tools.watch.longest_block = Some(step.config.lock_wait);
     let mut notices = Notices::new();
@@ -57,13 +66,13 @@ pub(super) async fn run(
     match result {
         Ok(()) => {
             verify(step, index, outside, tools).await?;
-            journal_unit(step, index, true, tools).await?;
+            journal_unit(step, index, true, None, tools).await?;
             step.unit_finished(index, start.elapsed(), tools);
             Ok(())
         }
         Err(trouble) => {
             let place = feed.place_of(&trouble, tools.recorder.secrets());
-            Err(after_failure(step, index, outside, trouble, place, tools).await)
+            Err(after_failure(step, index, (outside, found), trouble, place, tools).await)
         }
     }
 }
@@ -72,10 +81,11 @@ async fn journal_unit(
     step: &Step<'_>,
     index: usize,
     done: bool,
+    found: Option<&str>,
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<(), StepFailure> {
     let record = step
-        .unit_record(index, done, tools.recorder.run())
+        .unit_record(index, done, found.map(quote_literal).as_deref(), tools.recorder.run())
         .map_err(|trouble| failure::from_trouble(step, index, &trouble, None, tools))?;
     write(step, index, &record, tools).await
 }
@@ -100,7 +110,7 @@ async fn write(
 async fn after_failure(
     step: &Step<'_>,
     index: usize,
-    outside: &Outside,
+    (outside, found): (&Outside, Option<&str>),
     trouble: Trouble,
     place: Option<Place>,
     tools: &mut Tools<'_, '_, '_>,
@@ -122,7 +132,7 @@ async fn after_failure(
     let _ = tools.worker.session.execute("SELECT 1").await;
     match &outside.retry {
         Retry::Checkable(Check::IndexAbsent { index: gone }) if !never_there => {
-            finish_drop(step, index, (outside, gone), ending.as_ref(), &mut failed, tools).await;
+            finish_drop(step, index, (outside, gone, found), ending.as_ref(), &mut failed, tools).await;
         }
         Retry::Checkable(Check::PartitionDetached { parent, partition })
             if is_pending(parent, partition, tools).await =>
@@ -133,7 +143,7 @@ async fn after_failure(
             );
             keep_ending(step, index, ending.as_ref(), tools).await;
         }
-        _ => clean_up(step, index, outside, ending.as_ref(), &mut failed, tools).await,
+        _ => clean_up(step, index, (outside, found), ending.as_ref(), &mut failed, tools).await,
     }
     tools.watch.deaf = false;
     failed
@@ -203,13 +213,13 @@ fn failed_unit(step: &Step<'_>, number: u32, ending: Option<&Ending>) -> String 
 async fn clean_up(
     step: &Step<'_>,
     index: usize,
-    outside: &Outside,
+    (outside, found): (&Outside, Option<&str>),
     ending: Option<&Ending>,
     failed: &mut StepFailure,
     tools: &mut Tools<'_, '_, '_>,
 ) {
     let cleaned = match &outside.retry {
-        Retry::Reindex(reindexed) => clear_leftovers(step, index, reindexed, tools).await,
+        Retry::Reindex(reindexed) => clear_leftovers(step, index, (reindexed, found), tools).await,
         _ => clear_invalid(step, index, outside, tools).await,
     };
     if let Err(cleaning) = cleaned {
@@ -252,7 +262,7 @@ async fn clean_up(
 async fn finish_drop(
     step: &Step<'_>,
     index: usize,
-    (outside, gone): (&Outside, &ObjectRef),
+    (outside, gone, found): (&Outside, &ObjectRef, Option<&str>),
     ending: Option<&Ending>,
     failed: &mut StepFailure,
     tools: &mut Tools<'_, '_, '_>,
@@ -260,7 +270,7 @@ async fn finish_drop(
     let path = &step.migration.path;
     let name = quote_ident(&gone.name);
     let again = format!("index {name} may be invalid now; the next run of {path} removes it");
-    let state = match indexes::state(&mut tools.worker.session, (gone, None)).await {
+    let state = match drop_state(&mut tools.worker.session, gone, found).await {
         Ok(state) => state,
         Err(error) => {
             failed.state = format!("{again} (the catalogue could not be read: {error})");
@@ -295,6 +305,18 @@ async fn finish_drop(
     if let Err(failure) = write(step, index, &record, tools).await {
         failed.state = format!("{}\n{}", failed.state, failure.message);
     }
+}
+
+/// Where a drop stands; missing also where another index has the name now.
+async fn drop_state(
+    session: &mut Session,
+    gone: &ObjectRef,
+    found: Option<&str>,
+) -> Result<IndexState, Failure> {
+    if !indexes::is_found(session, gone, found).await? {
+        return Ok(IndexState::Missing);
+    }
+    indexes::state(session, (gone, None)).await
 }
 
 /// The record of a begun unit that turned out to be done.
@@ -332,6 +354,14 @@ async fn name_is_free(
         .map_err(|error| failed_look(step, index, &error))?;
     let path = &step.migration.path;
     let message = match state {
+        IndexState::Missing if may_exist => match taken_by(step, index, check, tools).await? {
+            None => return Ok(()),
+            Some(other) => format!(
+                "{path}: {} is the name of {other}: IF NOT EXISTS passes over the statement, and no index would be made\n  \
+                 hint: give the index another name",
+                quote_ident(&check.0.name)
+            ),
+        },
         IndexState::Missing => return Ok(()),
         IndexState::Valid if may_exist => return Ok(()),
         IndexState::Valid => format!("{path}: index {} exists already", quote_ident(&check.0.name)),
@@ -372,10 +402,10 @@ async fn clear_invalid(
 async fn clear_leftovers(
     step: &Step<'_>,
     index: usize,
-    reindexed: &Reindexed,
+    (reindexed, found): (&Reindexed, Option<&str>),
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<(), StepFailure> {
-    let found = indexes::leftovers(&mut tools.worker.session, reindexed)
+    let found = indexes::leftovers(&mut tools.worker.session, reindexed, found)
         .await
         .map_err(|error| failed_look(step, index, &error))?;
     for (schema, name) in &found {
@@ -449,11 +479,32 @@ async fn verify(
     if state == IndexState::Valid {
         return Ok(());
     }
-    let message = format!(
-        "{}: {} succeeded, but the index is {state:?} in the catalogue",
-        step.migration.path, outside.what
-    );
+    let name = quote_ident(&check.0.name);
+    let found = match state {
+        IndexState::Invalid(..) => format!("index {name} is not valid"),
+        IndexState::Building(_) => {
+            format!("index {name} is not valid, and another session is at work on its table")
+        }
+        IndexState::Missing | IndexState::Valid => match taken_by(step, index, check, tools).await {
+            Ok(Some(other)) => {
+                format!("there is no index {name} of this table: that is the name of {other}")
+            }
+            _ => format!("there is no index {name}"),
+        },
+    };
+    let message = format!("{}: {} succeeded, but {found}", step.migration.path, outside.what);
     Err(StepFailure::clean(message, ran))
+}
+
+/// What else has the name of an index, in words.
+async fn taken_by(
+    step: &Step<'_>,
+    index: usize,
+    named: Named<'_>,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<Option<String>, StepFailure> {
+    let taken = indexes::taken_by(&mut tools.worker.session, named).await;
+    taken.map_err(|error| failed_look(step, index, &error))
 }
 
 fn index_check(retry: &Retry) -> Option<Named<'_>> {
@@ -492,14 +543,15 @@ pub(super) async fn settle(
     let done = match &outside.retry {
         Retry::Idempotent => false,
         Retry::Reindex(reindexed) => {
-            clear_leftovers(step, index, reindexed, tools).await?;
+            clear_leftovers(step, index, (reindexed, open.found.as_deref()), tools).await?;
             false
         }
         Retry::Checkable(check) => {
             feed.seek(unit).map_err(|why| failure::unreadable(step, index, &why))?;
             let statement = feed.one().map_err(|why| failure::unreadable(step, index, &why))?;
             let limit = step.config.lock_timeout;
-            match is_done(check, &statement, limit, &mut tools.worker.session).await {
+            let found = open.found.as_deref();
+            match is_done(check, &statement, (limit, found), &mut tools.worker.session).await {
                 Ok(Settled::Done) => true,
                 Ok(Settled::NotDone) => false,
                 Ok(Settled::Finish(statement)) => {
@@ -538,14 +590,14 @@ pub(crate) enum Settled {
 pub(crate) async fn look(
     retry: &Retry,
     statement: &str,
-    limit: Duration,
+    (limit, found): (Duration, Option<&str>),
     session: &mut Session,
 ) -> Result<Settled, Failure> {
     match retry {
-        Retry::Checkable(check) => is_done(check, statement, limit, session).await,
+        Retry::Checkable(check) => is_done(check, statement, (limit, found), session).await,
         // Without such leftovers it may have been done or not have begun.
         Retry::Reindex(reindexed) => {
-            let left = indexes::leftovers(session, reindexed).await?;
+            let left = indexes::leftovers(session, reindexed, found).await?;
             Ok(if left.is_empty() { Settled::Open(None) } else { Settled::NotDone })
         }
         Retry::Idempotent | Retry::Unknown => Ok(Settled::Open(None)),
@@ -555,7 +607,7 @@ pub(crate) async fn look(
 async fn is_done(
     check: &Check,
     statement: &str,
-    limit: Duration,
+    (limit, found): (Duration, Option<&str>),
     session: &mut Session,
 ) -> Result<Settled, Failure> {
     let settled = |done: bool| if done { Settled::Done } else { Settled::NotDone };
@@ -578,7 +630,7 @@ async fn is_done(
             })
         }
         Check::IndexAbsent { index } => {
-            let state = indexes::state(session, (index, None)).await?;
+            let state = drop_state(session, index, found).await?;
             Ok(settled(state == IndexState::Missing))
         }
         Check::PartitionDetached { parent, partition } => {

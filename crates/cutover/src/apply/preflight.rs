@@ -1,6 +1,6 @@
 //! What is made sure of before anything is written: privileges, a primary server, files that are still what they were.
 
-use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::connect::{ConnectError, ConnectOptions};
 use cutover_postgres::session::{Session, Startup};
 
 use super::error::{ApplyError, Phase};
@@ -133,6 +133,10 @@ pub(super) async fn workers(
     let mut workers = vec![Worker::new(session, token, !triggers.is_empty())];
     while workers.len() < lanes {
         let session = Session::connect(options, &startup).await.map_err(|error| {
+            // Nothing is wrong with the request where the server went away meanwhile.
+            if matches!(error, ConnectError::Unreachable(_) | ConnectError::Starting(_)) {
+                return ApplyError::Connect(error);
+            }
             ApplyError::NotAllowed(format!(
                 "of the {lanes} connections that --jobs {} asks for, the server gave {}: {error}\n  hint: ask for fewer",
                 request.jobs,

@@ -64,6 +64,8 @@ pub(super) struct OpenUnit {
     pub(super) run: String,
     /// The error it ended with, where that was seen.
     pub(super) failure: Option<UnitFailure>,
+    /// OIDs of indexes that were there before it began, where that was looked up.
+    pub(super) found: Option<String>,
 }
 
 /// The lock timeout of an attempt: short at first, then longer, so that a busy table is had in the end. Behind a reader
@@ -286,7 +288,7 @@ impl Step<'_> {
             let reserved = reserved.ok_or_else(|| Trouble::Unreadable("the step has ended before".into()))?;
             self.closing_record(part.attempts, before, feed, tools.recorder.run(), events, &reserved)?
         } else {
-            Record::Text(self.unit_record(part.index, true, tools.recorder.run())?)
+            Record::Text(self.unit_record(part.index, true, None, tools.recorder.run())?)
         };
         let next = self.opens_next(tools).filter(|_| part.closing);
         tools.crash.point();
@@ -334,14 +336,21 @@ impl Step<'_> {
 
     /// What is written beside the effects of a unit that others follow, in the same transaction; for a unit outside a
     /// transaction, what is written before (`done` is false then) and after it.
-    pub(super) fn unit_record(&self, index: usize, done: bool, run: &str) -> Result<String, Trouble> {
+    pub(super) fn unit_record(
+        &self,
+        index: usize,
+        done: bool,
+        found: Option<&str>,
+        run: &str,
+    ) -> Result<String, Trouble> {
         let parts = &self.script.parts;
         let Some(part) = parts.list.get(index) else {
             return Err(Trouble::Unreadable("it has fewer statements than when it was read before".into()));
         };
         let unit = u32::try_from(index).unwrap_or(u32::MAX);
         let (project, migration) = (self.project, self.migration);
-        let mut record = units::upsert(&units::UnitRecord { project, run, migration, unit, part, done });
+        let mut record =
+            units::upsert(&units::UnitRecord { project, run, migration, unit, part, done, found });
         // Once a run: with the first unit it goes on with, which is the next one where the open one turned out to be done.
         if !self.text_is_kept && (self.done..=self.done.saturating_add(1)).contains(&unit) {
             record.push_str("; ");

@@ -40,6 +40,8 @@ pub struct UnitRow {
     pub run: String,
     /// The error it ended with, where that was seen; what it left behind is open all the same.
     pub failure: Option<UnitFailure>,
+    /// OIDs of indexes that were there before it began, with spaces between them; `None` where nobody looked.
+    pub found: Option<String>,
 }
 
 /// A unit that ended with an error outside a transaction, and of which nothing is in the database.
@@ -259,7 +261,7 @@ async fn read_begun(session: &mut Session, project: &str, history: &mut History)
         .query(
             "SELECT u.root, u.version, u.version_text, u.unit, u.state, u.digest, u.first_line, u.last_line, u.run,
                     coalesce(b.path, ''), coalesce(b.checksum, ''), (extract(epoch FROM u.at) * 1000000)::int8,
-                    coalesce(u.code, ''), u.error
+                    coalesce(u.code, ''), u.error, u.found
                FROM cutover.unit u LEFT JOIN cutover.begun b USING (project, root, version)
               WHERE u.project = $1 ORDER BY u.root, u.version, u.unit",
             &[&project],
@@ -289,6 +291,7 @@ async fn read_begun(session: &mut Session, project: &str, history: &mut History)
             lines: Lines { first: number(6), last: number(7) },
             run: row.get(8),
             failure,
+            found: row.get(14),
         };
         let begun = history.begun.entry(id).or_insert_with(|| Begun {
             path: row.get(9),

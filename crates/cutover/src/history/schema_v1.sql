@@ -88,11 +88,13 @@ CREATE TABLE cutover.unit (
     at           timestamptz NOT NULL,
     code         text,
     error        text,
+    found        text,
     PRIMARY KEY (project, root, version, unit)
 );
 COMMENT ON COLUMN cutover.unit.state IS 'started: what is there of it is not known; failed: nothing of it is there; done: all of it is.';
 COMMENT ON COLUMN cutover.unit.code IS 'SQLSTATE of the error it ended with; NULL where it ended otherwise, or nobody saw its end.';
 COMMENT ON COLUMN cutover.unit.error IS 'That error, secrets starred.';
+COMMENT ON COLUMN cutover.unit.found IS 'OIDs of indexes that were there just before a statement outside a transaction began: the one to be dropped, or invalid ones that are not its leftovers.';
 COMMENT ON COLUMN cutover.unit.digest IS 'SHA-256 over its statements and COPY data as the file writes them: what is done must stay as it was.';
 COMMENT ON COLUMN cutover.unit.statement IS 'How it begins, placeholders not replaced.';
 

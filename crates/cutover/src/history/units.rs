@@ -23,6 +23,8 @@ pub struct UnitRecord<'a> {
     pub part: &'a Part,
     /// False just before a statement that runs outside a transaction.
     pub done: bool,
+    /// SQL for the OIDs of indexes that are there before it, see `apply::indexes`; where they decide what it left behind.
+    pub found: Option<&'a str>,
 }
 
 /// The error that a statement outside a transaction ended with. What is secret in it is starred.
@@ -36,15 +38,15 @@ pub struct Ending {
 
 /// Journals a unit. Fails where no row is written.
 pub fn upsert(record: &UnitRecord<'_>) -> String {
-    let UnitRecord { project, run, migration, unit, part, done } = record;
+    let UnitRecord { project, run, migration, unit, part, done, found } = record;
     let state = if *done { "done" } else { "started" };
     must_write(&format!(
         "INSERT INTO cutover.unit (project, root, version, version_text, unit, state, digest, first_line, last_line, statement, \
-         run, at) \
-         VALUES ({}, {}, {unit}, '{state}', {}, {}, {}, {}, {}, pg_catalog.clock_timestamp()) \
+         run, found, at) \
+         VALUES ({}, {}, {unit}, '{state}', {}, {}, {}, {}, {}, {}, pg_catalog.clock_timestamp()) \
          ON CONFLICT (project, root, version, unit) DO UPDATE SET state = excluded.state, digest = excluded.digest, \
          first_line = excluded.first_line, last_line = excluded.last_line, statement = excluded.statement, run = excluded.run, \
-         at = excluded.at, code = NULL, error = NULL",
+         found = excluded.found, at = excluded.at, code = NULL, error = NULL",
         quote_literal(project),
         identity(&migration.id),
         quote_literal(&part.digest),
@@ -52,6 +54,7 @@ pub fn upsert(record: &UnitRecord<'_>) -> String {
         part.lines.last,
         quote_literal(&without_passwords(&part.excerpt)),
         quote_literal(run),
+        found.unwrap_or("NULL"),
     ))
 }
 

@@ -138,9 +138,9 @@ fn build_with(
             .filter(|(_, (migration, state))| is_wanted(migration, state))
             .map(|(index, _)| index)
             .collect();
-        let migrations = wanted.iter().map(|index| &project.migrations[*index]).collect();
+        let migrations: Vec<&Migration> = wanted.iter().map(|index| &project.migrations[*index]).collect();
         let texts = if read == Read::All { Texts::Dropped } else { Texts::Kept };
-        Script::analyse_all(migrations, &project.vars, texts, |place, analyse| {
+        Script::analyse_all(&migrations, &project.vars, texts, |place, analyse| {
             let index = wanted[place];
             let (migration, state) = (&project.migrations[index], &states[index]);
             let mut script = analyse(if state.will_run() { &mut known } else { &mut by_files });

@@ -14,13 +14,13 @@ use crate::script::Script;
 /// The vertices of a project's migrations, in their order; those whose files were not read have only their label and
 /// what they declare.
 pub fn vertices<'a>(project: &Project, scripts: &'a BTreeMap<usize, Script>) -> Vec<Cow<'a, Vertex>> {
-    let vertex = |place: usize| match scripts.get(&place) {
-        Some(script) => Cow::Borrowed(&script.vertex),
-        None => {
+    let vertex = |place: usize| {
+        let read = scripts.get(&place).map(|script| Cow::Borrowed(&script.vertex));
+        read.unwrap_or_else(|| {
             let mut vertex = Vertex::default();
             label(project, place, &mut vertex);
             Cow::Owned(vertex)
-        }
+        })
     };
     (0..project.migrations.len()).map(vertex).collect()
 }

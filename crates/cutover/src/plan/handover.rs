@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::StepState;
 use super::build::Built;
-use crate::apply::measured;
+use crate::apply::{found_before, measured};
 use crate::history::units::{self, UnitRecord};
 use crate::history::{journal, lock, schema};
 use crate::migration::Migration;
@@ -293,7 +293,10 @@ impl Writer<'_> {
         })?;
         let (project, run, migration) = (self.project.name.as_str(), self.run.id.as_str(), self.migration);
         let unit = u32::try_from(index).unwrap_or(u32::MAX);
-        let mut record = units::upsert(&UnitRecord { project, run, migration, unit, part, done });
+        let outside = self.script.units.get(index).and_then(|unit| unit.outside.as_ref()).filter(|_| !done);
+        let found = outside.and_then(|outside| found_before(&outside.retry));
+        let found = found.as_deref();
+        let mut record = units::upsert(&UnitRecord { project, run, migration, unit, part, done, found });
         if index == 0 {
             record.push_str(";\n");
             record.push_str(&units::keep_text(project, run, migration, parts.text.as_deref()));

@@ -29,7 +29,7 @@ const MOST_THREADS: usize = 4;
 pub(crate) struct Ahead<'a> {
     vars: &'a Vars,
     texts: Texts,
-    migrations: Vec<&'a Migration>,
+    migrations: &'a [&'a Migration],
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -57,7 +57,7 @@ impl State {
 impl<'a> Ahead<'a> {
     /// Analyses these migrations with `analyse`, which takes the reading of each with [`next`](Self::next), in this order.
     pub(crate) fn of<T>(
-        migrations: Vec<&'a Migration>,
+        migrations: &'a [&'a Migration],
         vars: &'a Vars,
         texts: Texts,
         analyse: impl FnOnce(&mut dyn FnMut() -> io::Result<Reading>) -> T,
@@ -154,7 +154,8 @@ mod tests {
     use crate::script::Script;
 
     fn project(files: usize) -> Project {
-        let large = format!("-- {}\nCREATE TABLE big (n int);", "x".repeat(LARGEST as usize));
+        let large =
+            format!("-- {}\nCREATE TABLE big (n int);", "x".repeat(usize::try_from(LARGEST).unwrap()));
         let files: Vec<(String, String)> = (1..=files)
             .map(|n| {
                 let text = match n {
@@ -187,7 +188,7 @@ mod tests {
         }
         let mut found = Vec::new();
         Script::analyse_all(
-            project.migrations.iter().collect(),
+            &project.migrations.iter().collect::<Vec<_>>(),
             &project.vars,
             Texts::Kept,
             |place, analyse| {
@@ -203,9 +204,9 @@ mod tests {
     #[test]
     fn threads_end_where_the_analysis_gives_up() {
         let project = project(100);
-        let taken = Ahead::of(project.migrations.iter().collect(), &project.vars, Texts::Dropped, |next| {
-            (next().is_ok(), next().is_ok())
-        });
+        let migrations: Vec<&Migration> = project.migrations.iter().collect();
+        let taken =
+            Ahead::of(&migrations, &project.vars, Texts::Dropped, |next| (next().is_ok(), next().is_ok()));
         assert_eq!(taken, (true, true));
     }
 

@@ -185,13 +185,13 @@ impl Script {
 
     /// As [`analyse_in`](Self::analyse_in), of several migrations in their order: `each` gets the place of one in the list
     /// and a function that analyses it, and must call that once.
-    pub fn analyse_all<'a>(
-        migrations: Vec<&'a Migration>,
-        vars: &'a Vars,
+    pub fn analyse_all(
+        migrations: &[&Migration],
+        vars: &Vars,
         texts: Texts,
         mut each: impl FnMut(usize, &mut dyn FnMut(&mut Context) -> Self),
     ) {
-        Ahead::of(migrations.clone(), vars, texts, |next| {
+        Ahead::of(migrations, vars, texts, |next| {
             for (place, migration) in migrations.iter().enumerate() {
                 let mut reading = Some(next());
                 each(place, &mut |known| {

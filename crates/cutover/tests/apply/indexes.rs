@@ -285,7 +285,8 @@ async fn what_another_session_is_building_is_left_alone() {
         let project = one(text, SHORT);
         let script = Script::analyse(&project.migrations[0], &project.vars);
         let (migration, part) = (&project.migrations[0], &script.parts.list[0]);
-        let begun = UnitRecord { project: "p", run: "gone", migration, unit: 0, part, done: false };
+        let begun =
+            UnitRecord { project: "p", run: "gone", migration, unit: 0, part, done: false, found: None };
         let kept = units::keep_text("p", "gone", migration, script.parts.text.as_deref());
         watcher.execute(&format!("{}; {kept}", units::upsert(&begun))).await.unwrap();
         let run = soon(apply(&project, &options)).await.unwrap();
@@ -378,7 +379,7 @@ async fn begun(database: &Database, text: &str) -> Project {
     apply_with(&project, &database.options(), &first).await.unwrap();
     let script = Script::analyse(&project.migrations[1], &project.vars);
     let (migration, part) = (&project.migrations[1], &script.parts.list[0]);
-    let begun = UnitRecord { project: "p", run: "gone", migration, unit: 0, part, done: false };
+    let begun = UnitRecord { project: "p", run: "gone", migration, unit: 0, part, done: false, found: None };
     let kept = units::keep_text("p", "gone", migration, script.parts.text.as_deref());
     database.run(&format!("{}; {kept}", units::upsert(&begun)));
     project
@@ -445,4 +446,76 @@ async fn an_invalid_index_of_ours_is_removed_in_the_end() {
     writer.execute("COMMIT").await.unwrap();
     completes(&folder.load(), &options).await;
     assert_eq!((database.value(INDEXES), database.value(UNITS)), ("busy_n t, mine t".into(), String::new()));
+}
+
+/// Ends the session in which a run's statement waits for a reader.
+async fn worker_is_ended(database: &Database, statement: &'static str) {
+    let options = database.options();
+    let mut reader = session(&options).await;
+    reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM busy").await.unwrap();
+    let mut watcher = session(&options).await;
+    let waits = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'cutover/%' \
+                 AND state = 'active' AND wait_event = 'virtualxid'";
+    let project = one(statement, LONG);
+    let ending = async {
+        until(&mut watcher, &format!("SELECT count(*) {waits}"), "1").await;
+        watcher.execute(&format!("SELECT pg_terminate_backend(pid) {waits}")).await.unwrap();
+    };
+    let (run, ()) = soon(async { tokio::join!(apply(&project, &options), ending) }).await;
+    let run = run.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::ConnectionLost), "{}", failure(&run));
+    reader.execute("COMMIT").await.unwrap();
+    assert_eq!(database.value(UNITS), "0started");
+}
+
+/// A drop that was cut off is about the index that was there, not about whatever has its name by then.
+#[tokio::test]
+async fn another_index_of_the_name_is_not_dropped() {
+    let database = tables();
+    worker_is_ended(&database, "DROP INDEX CONCURRENTLY busy_n").await;
+    database.run("DROP INDEX busy_n; CREATE INDEX busy_n ON busy (t)");
+    completes(&one("DROP INDEX CONCURRENTLY busy_n", LONG), &database.options()).await;
+    assert_eq!(database.value(INDEXES), "busy_n t");
+}
+
+/// What was invalid before a rebuild began is not left behind by it, whatever its name.
+#[tokio::test]
+async fn invalid_indexes_that_were_there_before_a_rebuild_are_spared() {
+    let database = tables();
+    let rebuild = "REINDEX INDEX CONCURRENTLY busy_n";
+    database.run(
+        "CREATE INDEX busy_n_ccnew7 ON busy (t); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'busy_n_ccnew7'::regclass",
+    );
+    // In the run itself …
+    let mut old = session(&database.options()).await;
+    old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM other").await.unwrap();
+    let run = soon(apply(&one(rebuild, SHORT), &database.options())).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::LockNotObtained), "{}", failure(&run));
+    old.execute("COMMIT").await.unwrap();
+    assert_eq!(database.value(INVALID), "busy_n_ccnew7");
+    // … and in the next one.
+    worker_is_ended(&database, rebuild).await;
+    assert_eq!(database.value(INVALID), "busy_n_ccnew busy_n_ccnew7");
+    completes(&one(rebuild, LONG), &database.options()).await;
+    assert_eq!(database.value(INVALID), "busy_n_ccnew7");
+}
+
+/// The server passes over it and says no more than that.
+#[tokio::test]
+async fn if_not_exists_does_not_pass_over_what_is_no_such_index() {
+    let database = tables();
+    let statement = "CREATE INDEX CONCURRENTLY IF NOT EXISTS same ON busy (t)";
+    for (made, words) in [
+        ("CREATE INDEX same ON other (n)", "same is the name of an index of table other: IF NOT EXISTS"),
+        ("DROP INDEX same; CREATE VIEW same AS SELECT 1", "same is the name of a view: IF NOT EXISTS"),
+    ] {
+        database.run(made);
+        let run = apply(&one(statement, LONG), &database.options()).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run));
+        assert!(failure(&run).contains(words), "{}", failure(&run));
+        assert_eq!(database.value(UNITS), "");
+    }
+    database.run("DROP VIEW same");
+    completes(&one(statement, LONG), &database.options()).await;
+    assert_eq!(database.value(INDEXES), "busy_n t, same t");
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use cutover::Project;
-use cutover::apply::Request;
+use cutover::apply::{ApplyError, Request};
 use cutover::plan::StepState;
 use cutover::run::{EventKind, EventSink, Outcome, Run, RunEvent};
 use cutover::stop::Stop;
 use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Session, Startup};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use testkit::{Database, catalogue_dump, database, role};
+use testkit::proxy::{Direction, Point, When};
+use testkit::{Database, Proxy, catalogue_dump, database, role};
 use tokio::sync::mpsc;
 
 use crate::cuts::run_async;
@@ -336,6 +338,43 @@ async fn too_many_connections_are_refused_before_anything_is_done() {
     let refused = apply_with(&project, &options, &jobs(3)).await.unwrap_err().to_string();
     assert!(refused.contains("--jobs 3") && refused.contains("ask for fewer"), "{refused}");
     assert_eq!(database.value("SELECT to_regclass('b') IS NULL"), "t");
+}
+
+/// A server that stops while the sessions are opened is no mistake in the request.
+#[tokio::test]
+async fn a_server_that_stops_among_the_connections_is_a_lost_connection() {
+    let server = testkit::private_server(&[]);
+    let direct = server.server().options("postgres");
+    let project =
+        project(&[("V1__a.sql", "CREATE TABLE b (n int);"), ("V2__b.sql", "CREATE TABLE c (n int);")]);
+    let proxy = Proxy::start(server.server());
+    // After the monitor and what looks ahead: the first that changes the database, before there is another one.
+    let point = Point { connection: Some(2), direction: Direction::Backend, message: 1, when: When::Before };
+    let hold = proxy.hold(point);
+    let through = proxy.server().options("postgres");
+    let request = jobs(2);
+    let stopping = async {
+        let hold = tokio::task::spawn_blocking(move || {
+            hold.wait_reached();
+            hold
+        });
+        let hold = hold.await.unwrap();
+        // Those that are there may stay, new ones are refused.
+        let mut other = session(&direct).await;
+        other
+            .execute("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; kill -TERM $(head -n 1 postmaster.pid)'")
+            .await
+            .unwrap();
+        let refused = async || Session::connect(&direct, &Startup::default()).await.is_err();
+        while !refused().await {
+            tokio::task::yield_now().await;
+        }
+        hold.release();
+    };
+    let (run, ()) = soon(async { tokio::join!(apply_with(&project, &through, &request), stopping) }).await;
+    let error = run.unwrap_err();
+    assert!(matches!(error, ApplyError::Connection { .. }), "{error:?}");
+    assert!(error.to_string().ends_with("no migration was applied"), "{error}");
 }
 
 /// A project as a chain of choices: each number decides what a migration does to what is there.
