@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_analysis::effects::{Context, Effects, WorkKind, effects_in};
+use cutover_analysis::effects::{Context, Effects, LockMode, WorkKind, effects_in};
 use cutover_analysis::sql::{Item, Splitter, parse};
 
 /// What the server said of a statement that it has, but does not do here: codes of "feature not supported" and "object not
@@ -254,4 +254,16 @@ fn what_the_server_does_not_do_here_is_refused() {
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
     assert!(count > 20, "{count} refused");
+}
+
+/// Whoever plans a query of the table looks at all of its indexes. Measured are locks on tables alone.
+#[test]
+fn an_index_that_moves_is_locked_against_reads() {
+    let context = setup(18);
+    let mode = |sql: &str| {
+        let effects = effects_in(&parse(sql).expect("parses"), &context);
+        effects.locks.iter().map(|lock| lock.mode).collect::<Vec<_>>()
+    };
+    assert_eq!(mode("ALTER INDEX t_a_idx SET TABLESPACE pg_default"), [LockMode::AccessExclusive]);
+    assert_eq!(mode("ALTER INDEX t_a_idx SET (fillfactor = 70)"), [LockMode::ShareUpdateExclusive]);
 }
