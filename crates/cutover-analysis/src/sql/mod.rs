@@ -30,4 +30,4 @@ pub(crate) use plpgsql::{Piece, plpgsql_body};
 pub use quote::{identifier_list, quote_ident, quote_literal, quote_qualified};
 pub use routine::{RoutineBody, routine_body};
 pub use splitter::Splitter;
-pub use tokens::without_comments;
+pub use tokens::{without_comments, without_psql_variables};

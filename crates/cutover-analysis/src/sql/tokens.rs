@@ -1,5 +1,7 @@
 //! The tokens of a statement without space and comments, for what is looked for in its text.
 
+use std::borrow::Cow;
+
 use super::lexer::{self, Kind, Scan};
 
 /// A token that is neither space nor comment.
@@ -56,6 +58,29 @@ pub fn without_comments(statement: &str, most: usize) -> String {
     text
 }
 
+/// A statement as psql must be given it: what could stand for one of its variables there (`a[1:n]`, where somebody has set
+/// `n`) does not. psql looks for them outside quotes; a blank behind the colon changes nothing for the server.
+pub fn without_psql_variables(statement: &str) -> Cow<'_, str> {
+    let names = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || b"_'\"{".contains(&byte);
+    let bytes = statement.as_bytes();
+    let mut text = String::new();
+    let mut written = 0;
+    for token in Tokens::new(statement).filter(|token| token.text == ":") {
+        let after = token.at + 1;
+        let is_cast = token.at.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b':');
+        if !is_cast && bytes.get(after).is_some_and(|byte| names(*byte)) {
+            text.push_str(&statement[written..after]);
+            text.push(' ');
+            written = after;
+        }
+    }
+    if written == 0 {
+        return Cow::Borrowed(statement);
+    }
+    text.push_str(&statement[written..]);
+    Cow::Owned(text)
+}
+
 /// The tokens of a statement.
 #[derive(Clone)]
 pub(crate) struct Tokens<'a> {
@@ -98,7 +123,29 @@ impl<'a> Iterator for Tokens<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::without_comments;
+    use super::{without_comments, without_psql_variables};
+
+    #[test]
+    fn nothing_stands_for_a_variable_of_psql() {
+        let same = [
+            "a::text[1 : 2]",
+            "':a', $$:a$$, E'\\':a', \":a\" -- :a\n /* :a */",
+            "x := :",
+            "a[:]",
+            "b::c::d",
+        ];
+        for sql in same {
+            assert_eq!(without_psql_variables(sql), sql);
+        }
+        for (sql, given) in [
+            ("SELECT a[1:n], ':n'", "SELECT a[1: n], ':n'"),
+            ("a[1:\"n\"]||b[x:'2']||c[:é]", "a[1: \"n\"]||b[x: '2']||c[: é]"),
+            ("a::b[i:j]", "a::b[i: j]"),
+            ("a[b::int:c]", "a[b::int: c]"),
+        ] {
+            assert_eq!(without_psql_variables(sql), given);
+        }
+    }
 
     #[test]
     fn comments_are_blanks() {
