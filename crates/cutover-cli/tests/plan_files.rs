@@ -178,12 +178,20 @@ fn what_is_no_plan_is_refused() {
 
 /// Runs a script as somebody who has nothing but psql.
 fn psql(place: &Place, script: &str) -> std::process::Output {
-    std::process::Command::new(testkit::clients().folder.join("psql"))
-        .args(["--no-psqlrc", "--file", script])
-        .arg(place.database().url())
-        .current_dir(&place.folder)
-        .output()
-        .unwrap()
+    psql_of(place).args(["--no-psqlrc", "--file", script]).output().unwrap()
+}
+
+/// psql on the place's database, with nothing of this machine's environment.
+fn psql_of(place: &Place) -> std::process::Command {
+    let mut command = std::process::Command::new(testkit::clients().folder.join("psql"));
+    command.env_clear().env("HOME", &place.folder).current_dir(&place.folder);
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.arg("--dbname").arg(place.database().url());
+    command
+}
+
+fn told(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 const SEVERAL: &str = "CREATE TABLE c (n int, t text);\nCOPY c FROM stdin;\n1\ta\\\\b\n2\t\\N\n\\.\n-- cutover: new-transaction\n\
@@ -324,6 +332,210 @@ fn a_script_is_read_as_it_was_written() {
     assert_eq!(place.database().value("SELECT count(*) FROM a"), "2");
     assert_eq!(place.database().value("SELECT octet_length(t) FROM a WHERE t LIKE 'gr%'"), "8");
     assert_eq!(place.database().value("SELECT to_regclass('escaped') IS NULL"), "t");
+}
+
+/// Files in which it shows how they were read: text in UTF-8, a backslash, lines, a colon that could be a variable's, what
+/// depends on settings, a failure that must undo what is before it.
+fn telling_files(place: &Place) {
+    place.write(
+        "migrations/0001_a.sql",
+        "CREATE TABLE a (t text);\nINSERT INTO a\nSELECT 'größe\\'\nWHERE true;\n\
+         INSERT INTO a SELECT (ARRAY['x','y','z'])[n:two] ::text FROM (VALUES (2, 3)) AS v (n, two);\n\
+         INSERT INTO a SELECT current_setting('search_path') || current_setting('default_transaction_isolation');\n\
+         INSERT INTO a SELECT current_user || current_setting('statement_timeout');",
+    );
+    place.write(
+        "migrations/0002_b.sql",
+        "CREATE TABLE b (n int);\nINSERT INTO b VALUES (1);\nSELECT 1 / 0;\nINSERT INTO b VALUES (2);",
+    );
+    place.write("migrations/0003_c.sql", "CREATE TABLE c (n int);");
+}
+
+/// A profile, variables, arguments and defaults that would change what is run and how: the script does what a run does.
+#[test]
+fn a_script_does_the_same_whoever_runs_it() {
+    let profile = "\\set AUTOCOMMIT off\n\\set ON_ERROR_ROLLBACK on\n\\set ON_ERROR_STOP off\n\\set FETCH_COUNT 1\n\
+                   \\set n 1\n\\set two 1\n\\encoding LATIN1\n\\pset pager always\n\\set SINGLELINE on\n";
+    let session =
+        "SET search_path = pg_temp\nSET standard_conforming_strings = off\nSET ROLE pg_monitor\nCOMMIT\n";
+    let defaults = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database());
+                     EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database());
+                     EXECUTE format('ALTER DATABASE %I SET standard_conforming_strings = off', current_database());
+                     EXECUTE format('ALTER DATABASE %I SET client_encoding = SJIS', current_database()); END $$";
+    let by_run = Place::new();
+    telling_files(&by_run);
+    by_run.write("cutover.toml", "[project]\nname = \"p\"\n[[migrations]]\npath = \"migrations\"\n[apply]\nstatement_timeout = \"17s\"\n");
+    by_run.run(&["apply"]).ends_with(4);
+    let rows = "SELECT string_agg(t, ' ' ORDER BY t COLLATE \"C\") FROM a";
+    let expected = by_run.database().value(rows);
+    assert!(expected.contains("größe\\") && expected.contains("{y,z}"), "{expected}");
+    for arguments in [
+        &["--single-line"][..],
+        &["--variable=n=1", "--variable=ON_ERROR_STOP=0", "--variable=AUTOCOMMIT=off"],
+    ] {
+        let place = Place::new();
+        telling_files(&place);
+        std::fs::copy(by_run.folder.join("cutover.toml"), place.folder.join("cutover.toml")).unwrap();
+        place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+        place.write("profile", &format!("{profile}{session}"));
+        place.database().run(defaults);
+        let mut command = psql_of(&place);
+        command.env("PSQLRC", place.folder.join("profile")).env("PGCLIENTENCODING", "LATIN1");
+        let ran = command.args(arguments).args(["--file", "plan.sql"]).output().unwrap();
+        assert_eq!(ran.status.code(), Some(3), "{}", told(&ran));
+        assert!(told(&ran).contains("division by zero"), "{}", told(&ran));
+        assert_eq!(place.database().value(rows), expected, "{arguments:?}");
+        let left = "SELECT to_regclass('b') IS NULL AND to_regclass('c') IS NULL";
+        assert_eq!(place.database().value(left), "t", "what failed is undone, and nothing is behind it");
+        let applied = "SELECT string_agg(version_text, ',') FROM cutover.migration";
+        assert_eq!(place.database().value(applied), "0001");
+        // Who ran it, and when, is not who planned it.
+        assert_eq!(place.database().value("SELECT head->>'role' FROM cutover.run"), "postgres");
+        place.run(&["report"]).ends_with(0);
+    }
+}
+
+/// A role that is a default of the database is that of each file, as in a run.
+#[test]
+fn a_script_works_as_the_role_that_a_run_works_as() {
+    let owner = testkit::role("");
+    let (by_hand, by_run) = (place(), place());
+    for place in [&by_hand, &by_run] {
+        place.database().give_to(&owner);
+        let name = place.database().name();
+        place.database().run(&format!(
+            "ALTER DATABASE {name} SET role = {}; GRANT ALL ON SCHEMA public TO {0}",
+            owner.name
+        ));
+        place.write("migrations/0001_a.sql", "CREATE TABLE a (n int); SET ROLE NONE; SELECT 1;");
+    }
+    by_hand.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    by_hand.write("profile", "SET ROLE NONE;\n");
+    let mut command = psql_of(&by_hand);
+    let ran = command.env("PSQLRC", "profile").args(["--file", "plan.sql"]).output().unwrap();
+    assert!(ran.status.success(), "{}", told(&ran));
+    by_run.run(&["apply"]).ends_with(0);
+    for place in [&by_hand, &by_run] {
+        let owners = "SELECT string_agg(tableowner, ' ') FROM pg_tables WHERE tablename IN ('a', 'b')";
+        assert_eq!(place.database().value(owners), format!("{0} {0}", owner.name));
+        assert_eq!(place.database().value("SELECT head->>'role' FROM cutover.run"), owner.name);
+    }
+    drop((by_hand, by_run));
+}
+
+type Hostile = fn(&mut std::process::Command) -> &mut std::process::Command;
+
+/// What the script cannot set, it looks at, before anything is done.
+#[test]
+fn a_script_refuses_what_it_cannot_set() {
+    let place = place();
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    let hostile: [(Hostile, &str); 5] = [
+        (|psql| psql.arg("--single-transaction"), "a transaction is open already"),
+        (|psql| psql.env("PSQLRC", "begins"), "a transaction is open already"),
+        (|psql| psql.env("PGTZ", "Asia/Tokyo"), "set by the environment of psql: TimeZone"),
+        (|psql| psql.env("PGDATESTYLE", "German"), "set by the environment of psql: DateStyle"),
+        (|psql| psql.env("PGOPTIONS", "-c timezone=Asia/Tokyo"), "unset PGTZ and PGDATESTYLE"),
+    ];
+    place.write("begins", "BEGIN;\n");
+    for (hostile, said) in hostile {
+        let mut command = psql_of(&place);
+        hostile(&mut command);
+        let ran = command.args(["--file", "plan.sql"]).output().unwrap();
+        assert_eq!(ran.status.code(), Some(3), "{}", told(&ran));
+        assert!(told(&ran).contains(said), "{said:?} is not in\n{}", told(&ran));
+        let untouched = "SELECT to_regnamespace('cutover') IS NULL AND to_regclass('a') IS NULL";
+        assert_eq!(place.database().value(untouched), "t", "{said}");
+    }
+    assert!(psql(&place, "plan.sql").status.success(), "without them it runs");
+}
+
+/// Each transaction makes sure of the token and the lock: they may be gone, or a pooler has given the script another session.
+#[test]
+fn a_script_stops_where_it_is_not_the_runner_any_more() {
+    for (lose, said) in [
+        ("SELECT pg_advisory_unlock_all()", "this session does not hold the runner's lock any more"),
+        (
+            "DO $$ BEGIN EXECUTE 'UPDATE cutover.' || 'fence SET token = token + 1'; END $$",
+            "another runner has taken over (the fencing token changed)",
+        ),
+    ] {
+        let place = place();
+        place.write("migrations/0001_a.sql", &format!("CREATE TABLE a (n int); {lose};"));
+        place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+        let ran = psql(&place, "plan.sql");
+        assert_eq!(ran.status.code(), Some(3), "{}", told(&ran));
+        assert!(told(&ran).contains(said), "{said:?} is not in\n{}", told(&ran));
+        let applied = "SELECT string_agg(version_text, ',') FROM cutover.migration";
+        assert_eq!(place.database().value(applied), "0001");
+        assert_eq!(place.database().value("SELECT to_regclass('b') IS NULL"), "t");
+    }
+}
+
+/// Code of a file that changes how the server reads texts, and leaves it so, stops a script as it stops a run.
+#[test]
+fn a_script_stops_before_a_text_that_would_be_misread() {
+    for (bend, rest) in [
+        ("client_encoding', 'LATIN1", "INSERT INTO log VALUES ('größe');"),
+        (
+            "standard_conforming_strings', 'off",
+            "INSERT INTO log VALUES ('\\'), ('; COMMIT; CREATE TABLE escaped (); --');",
+        ),
+        ("client_encoding', 'LATIN1", "COPY log FROM stdin;\ngröße\n\\.\n"),
+    ] {
+        let (by_hand, by_run) = (Place::new(), Place::new());
+        for place in [&by_hand, &by_run] {
+            place.write("migrations/0001_a.sql", "CREATE TABLE log (t text);");
+            place.write(
+                "migrations/0002_b.sql",
+                &format!("DO $$ BEGIN PERFORM set_config('{bend}', false); END $$;\nINSERT INTO log VALUES ('plain');\n{rest}"),
+            );
+            place.write("migrations/0003_c.sql", "CREATE TABLE c (t text DEFAULT 'größe\\');");
+        }
+        by_hand.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+        let ran = psql(&by_hand, "plan.sql");
+        assert_eq!(ran.status.code(), Some(3), "{}", told(&ran));
+        assert!(told(&ran).contains("code that ran before line 3 of the file has set"), "{}", told(&ran));
+        by_run.run(&["apply"]).ends_with(4);
+        for place in [&by_hand, &by_run] {
+            let applied = "SELECT string_agg(version_text, ',') FROM cutover.migration";
+            assert_eq!(place.database().value(applied), "0001", "{bend}");
+            assert_eq!(place.database().value("SELECT count(*) FROM log"), "0");
+            assert_eq!(place.database().value("SELECT to_regclass('escaped') IS NULL"), "t");
+        }
+        // In a part of its own the text is read as it is written: each begins anew.
+        let mended = format!(
+            "DO $$ BEGIN PERFORM set_config('{bend}', false); END $$;\n-- cutover: new-transaction\n{rest}"
+        );
+        by_hand.write("migrations/0002_b.sql", &mended);
+        by_hand.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+        let ran = psql(&by_hand, "plan.sql");
+        assert!(ran.status.success(), "{}", told(&ran));
+        let text = by_hand.database().value("SELECT string_agg(t, '|' ORDER BY t) FROM log");
+        assert!(text == "größe" || text.contains("; COMMIT; CREATE TABLE escaped (); --"), "{text}");
+    }
+}
+
+/// What is left for later is left so by whoever runs the script, as by a run.
+#[test]
+fn a_script_records_what_is_left_for_later() {
+    let (by_hand, by_run) = (place(), place());
+    by_hand.run(&["plan", "--defer", "0001", "--sql", "plan.sql"]).ends_with(0);
+    let ran = psql(&by_hand, "plan.sql");
+    assert!(ran.status.success(), "{}", told(&ran));
+    by_run.run(&["apply", "--defer", "0001"]).ends_with(0);
+    for place in [&by_hand, &by_run] {
+        let left = "SELECT string_agg(version_text, ',') FROM cutover.deferral";
+        assert_eq!(place.database().value(left), "0001");
+        let applied = "SELECT string_agg(version_text, ',') FROM cutover.migration";
+        assert_eq!(place.database().value(applied), "0002");
+        // The next run leaves it out unasked.
+        place.run(&["apply"]).ends_with(0);
+        assert_eq!(place.database().value(applied), "0002");
+    }
+    by_hand.run(&["plan", "0001", "--sql", "plan.sql"]).ends_with(0);
+    assert!(psql(&by_hand, "plan.sql").status.success());
+    assert_eq!(by_hand.database().value("SELECT count(*) FROM cutover.deferral"), "0");
 }
 
 /// Names without a schema must not lead to the history, whoever runs what was planned.

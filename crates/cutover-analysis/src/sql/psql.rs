@@ -47,6 +47,8 @@ mod tests {
             ("SELECT a[1:PORT]", "SELECT a[1: PORT]"),
             ("SELECT a[:HOST], b[1:2]", "SELECT a[: HOST], b[1: 2]"),
             ("SELECT JSON_OBJECT('a':'HOST', \"b\":\"c\")", "SELECT JSON_OBJECT('a': 'HOST', \"b\": \"c\")"),
+            ("a::b[i:j]", "a::b[i: j]"),
+            ("a[b::int:c]", "a[b::int: c]"),
             ("SELECT 1 /* :HOST */ :{?HOST} :é", "SELECT 1 /* :HOST */ : {?HOST} : é"),
         ];
         for (written, expected) in cases {
@@ -59,6 +61,9 @@ mod tests {
         let same = [
             "SELECT ':HOST', \":HOST\", $$ :HOST $$, E'\\':HOST', U&':HOST' -- :HOST\n, 1::int, x::\"t\", f(a := 1), a[1 : n]",
             "SELECT ' :'",
+            "x := :",
+            "a[:]",
+            "b::c::d",
             "",
         ];
         for text in same {

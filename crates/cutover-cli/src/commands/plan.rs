@@ -82,7 +82,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     show(app, &inspection, &[])?;
     refuse(&inspection, &[], Vec::new())?;
     if let Some(file) = &arguments.sql {
-        write_sql(app, file, &draft.project, &inspection)?;
+        write_sql(app, file, &draft.project, &selection, &inspection)?;
     }
     if let (Some(file), Some(around)) = (&arguments.out, around) {
         write(app, file, &draft.project, inspection.built.plan, selection, around)?;
@@ -116,7 +116,13 @@ fn needs_database(app: &App, project: &Project) -> Result<(), CliError> {
 }
 
 /// Nobody else may read it: values of placeholders and passwords stand in it as the files have them.
-fn write_sql(app: &App, file: &Path, project: &Project, inspection: &Inspection) -> Result<(), CliError> {
+fn write_sql(
+    app: &App,
+    file: &Path,
+    project: &Project,
+    selection: &Selection,
+    inspection: &Inspection,
+) -> Result<(), CliError> {
     let Some(found) = &inspection.found else {
         return Err(CliError::usage("there is no database to look at"));
     };
@@ -129,7 +135,7 @@ fn write_sql(app: &App, file: &Path, project: &Project, inspection: &Inspection)
     };
     let run = Run::begun_by(runner, &project.name, found, inspection.built.plan.clone());
     let mut text = Vec::new();
-    handover::write(project, &inspection.built, found.version, &run, &mut text)
+    handover::write(project, &inspection.built, selection, found.version, &run, &mut text)
         .map_err(|error| CliError::new(Exit::No, error.to_string()))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);

@@ -3,6 +3,10 @@
 //!
 //! It checks first that it is the database it was made for and that nothing was applied since, takes the runner's lock
 //! and the next fencing token, and stops at the first error. It does not try again for locks.
+//!
+//! Whoever runs it has a profile, variables and defaults of their own. What must hold is set, at the beginning and for each
+//! transaction; what cannot be set is looked at; and where code of a file may have changed how the server reads texts, that
+//! is looked at before each text that it matters for.
 
 use std::io::{self, Write};
 
@@ -11,11 +15,13 @@ use thiserror::Error;
 
 use super::StepState;
 use super::build::Built;
+use super::select::{self, SelectError, Selection};
 use crate::apply::{found_before, measured};
 use crate::history::units::{self, UnitRecord};
 use crate::history::{journal, lock, schema};
 use crate::migration::Migration;
 use crate::project::Project;
+use crate::reading;
 use crate::run::{EventKind, Outcome, Run, RunEvent};
 use crate::script::{Script, ScriptItem};
 
@@ -28,6 +34,9 @@ pub enum HandoverError {
     /// Something that only a run does comes before a migration.
     #[error("{0} {1}: only `cutover apply` does that; choose others, e.g. with --to")]
     OnlyByRun(String, &'static str),
+    /// What is to be left for later is not there.
+    #[error(transparent)]
+    Select(#[from] SelectError),
     /// A file is not what it was, or cannot be read again.
     #[error("{0}: {1}")]
     Unreadable(String, String),
@@ -36,23 +45,83 @@ pub enum HandoverError {
     Write(#[from] io::Error),
 }
 
-/// What makes a session as good as new, but for the runner's lock (`DISCARD ALL` would let go of it). How text is read is
-/// not left to the defaults of the role and the database: `psql` and the server must cut it as it was cut here.
-const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; \
-                      DISCARD SEQUENCES; DISCARD PLANS; SET standard_conforming_strings = on; SET client_encoding = 'UTF8';";
+/// Takes away what a profile or an argument may have told psql: to end statements at the end of each line, to ask before each,
+/// to go on after an error, to leave transactions open, to fetch by a cursor. The first line comes first.
+const PSQL: &str = "\\set SINGLELINE off\n\\set SINGLESTEP off\n\\set ON_ERROR_STOP on\n\\set ON_ERROR_ROLLBACK off\n\
+                    \\set AUTOCOMMIT on\n\\set FETCH_COUNT 0\n\\set QUIET on\n\\pset pager off\n\\encoding UTF8";
 
-/// Fails unless nobody has taken over since the script began.
-const FENCE: &str = "SELECT 1 / pg_catalog.count(*) AS the_runner_s_token_is_ours FROM (SELECT FROM cutover.fence \
-                     WHERE token = :cutover_token FOR SHARE) AS held \\gset";
+/// Fails within a transaction: one that a profile has begun, or `--single-transaction` around everything.
+const ALONE: &str = "DO $cutover$ BEGIN
+  IF pg_catalog.now() <> pg_catalog.statement_timestamp() THEN
+    RAISE EXCEPTION 'a transaction is open already: each file has a transaction of its own'
+      USING HINT = 'run the script without --single-transaction, and with --no-psqlrc';
+  END IF;
+END $cutover$;";
+
+/// Fails where the profile of whoever runs it decides what dates and times in a file come to. A run does not hear these
+/// variables; a script cannot get rid of what they set.
+const NOT_FROM_A_PROFILE: &str = "DO $cutover$ DECLARE names text; BEGIN
+  SELECT pg_catalog.string_agg(name, ', ') INTO names FROM pg_catalog.pg_settings
+   WHERE source = 'client' AND name IN ('TimeZone', 'DateStyle');
+  IF names IS NOT NULL THEN
+    RAISE EXCEPTION 'set by the environment of psql: %', names
+      USING HINT = 'unset PGTZ and PGDATESTYLE, also in PGOPTIONS: what a file comes to must not depend on who runs it';
+  END IF;
+END $cutover$;";
+
+/// Fails, with these words, unless a query gives true. `words` and `hint` hold no quote.
+fn demand(query: &str, words: &str, hint: &str) -> String {
+    format!(
+        "SELECT ({query}) AS cutover_holds \\gset\n\\if :cutover_holds\n\\else\n\
+         DO $cutover$ BEGIN RAISE EXCEPTION '{words}' USING HINT = '{hint}'; END $cutover$;\n\\endif"
+    )
+}
+
+/// Fails unless nobody has taken over since the script began, and this session is the one that has the lock: through a
+/// pooler that lends sessions it may be another one.
+fn fence() -> String {
+    let token = demand(
+        "SELECT pg_catalog.count(*) = 1 FROM (SELECT FROM cutover.fence WHERE token = :cutover_token FOR SHARE) AS held",
+        "another runner has taken over (the fencing token changed), so this script stops",
+        "look (cutover status) and plan again",
+    );
+    let lock = demand(
+        &format!(
+            "SELECT pg_catalog.count(*) = 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
+             AND classid = {}::pg_catalog.oid AND objid = {}::pg_catalog.oid AND pid = pg_catalog.pg_backend_pid()",
+            lock::LOCK_KEY >> 32,
+            lock::LOCK_KEY & 0xffff_ffff,
+        ),
+        "this session does not hold the runner''s lock any more",
+        "connect to the server itself, past any pooler; look (cutover status) and plan again",
+    );
+    format!("{token}\n{lock}")
+}
+
+/// Fails where code that ran before this line of a file has changed how the server reads what follows. In ASCII, and without
+/// a backslash: it is read as it stands there however that may be.
+fn read_as_written(line: u32) -> String {
+    format!(
+        "DO $cutover$ BEGIN
+  IF pg_catalog.current_setting('client_encoding') <> 'UTF8'
+      OR pg_catalog.current_setting('standard_conforming_strings') <> 'on' THEN
+    RAISE EXCEPTION 'code that ran before line {line} of the file has set client_encoding or standard_conforming_strings and left it \
+         so; the server would read what follows otherwise than it is written'
+      USING HINT = 'have that code set it back before it ends; nothing of this part of the file is in the database';
+  END IF;
+END $cutover$;"
+    )
+}
 
 /// Writes the script of what `built` would run. `run` stands for it in the history; `version` is that of our tables in
-/// the database, none where there are none yet.
+/// the database, none where there are none yet. `selection` is what `built` was made from.
 ///
 /// # Errors
 /// [`HandoverError`]
 pub fn write(
     project: &Project,
     built: &Built,
+    selection: &Selection,
     version: Option<i32>,
     run: &Run,
     out: &mut dyn Write,
@@ -63,16 +132,20 @@ pub fn write(
         return Err(HandoverError::Begun(path.clone()));
     }
     only_by_run(project, built)?;
-    head(project, built, version, run, out)?;
+    let as_new = as_new(project);
+    head(project, built, version, &as_new, out)?;
+    begin_run(project, selection, version, run, out)?;
     for (number, index) in (1_u64..).zip(built.pending()) {
         let migration = &project.migrations[index];
         let Some(script) = built.scripts.get(&index) else { continue };
         let stage = migration.stage.map(|stage| project.stages[stage].id.as_str());
-        Writer { project, migration, script, stage, run, number, out: &mut *out }.step()?;
+        let as_new = as_new.as_str();
+        Writer { project, migration, script, stage, run, number, as_new, out: &mut *out }.step()?;
     }
     writeln!(
         out,
-        "\\echo done\n{AS_NEW}\nBEGIN; SET LOCAL synchronous_commit = on;\n{};\nCOMMIT;\nSELECT pg_catalog.pg_advisory_unlock({}) AS unlocked \\gset",
+        "\\echo done\n{as_new}\nBEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp;\n{};\nCOMMIT;\n\
+         SELECT pg_catalog.pg_advisory_unlock({}) AS unlocked \\gset",
         journal::finish_run(&run.id, Outcome::Completed),
         lock::LOCK_KEY
     )?;
@@ -96,11 +169,29 @@ fn only_by_run(project: &Project, built: &Built) -> Result<(), HandoverError> {
     }
 }
 
+/// What makes a session as good as new, but for the runner's lock (`DISCARD ALL` would let go of it), and gives it what a
+/// run's sessions begin with. How text is read is not left to the defaults of the role and the database: `psql` and the
+/// server must cut it as it was cut here.
+fn as_new(project: &Project) -> String {
+    let timeout = project.apply.statement_timeout;
+    let timeout = match timeout.as_millis() {
+        0 => String::new(),
+        millis => format!(" SET statement_timeout = {millis};"),
+    };
+    format!(
+        "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; \
+         SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
+         SET default_transaction_deferrable = off;{timeout} CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; \
+         DISCARD SEQUENCES; DISCARD PLANS;"
+    )
+}
+
+/// Settles what psql does, and checks what it runs on.
 fn head(
     project: &Project,
     built: &Built,
     version: Option<i32>,
-    run: &Run,
+    as_new: &str,
     out: &mut dyn Write,
 ) -> Result<(), HandoverError> {
     let target = built.plan.target.as_ref();
@@ -119,11 +210,11 @@ fn head(
     }
     writeln!(
         out,
-        "-- Migrations of project {}, for database {}: run it once, as the role that owns what they change, with\n\
+        "{PSQL}\n\
+         -- Migrations of project {}, for database {}: run it once, as the role that owns what they change, with\n\
          --   psql --no-psqlrc --file THIS-FILE DATABASE\n\
          -- It stops at the first error; what is finished by then is recorded. Then look (cutover status) and plan again.\n\
-         \\set ON_ERROR_STOP on\n\\set AUTOCOMMIT on\n\\set QUIET on\n\\encoding UTF8\n\
-         SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\n\
+         {ALONE}\n{as_new}\n{NOT_FROM_A_PROFILE}\n\
          DO {tag} BEGIN\n  \
            IF current_database() <> {} THEN RAISE EXCEPTION 'this script is for another database'; END IF;\n  \
            IF NOT pg_try_advisory_lock({}) THEN RAISE EXCEPTION 'another runner is at work in this database'; END IF;\n  \
@@ -156,16 +247,37 @@ fn head(
             quote_literal(system)
         )?;
     }
+    Ok(())
+}
+
+/// Our tables, the record of the run with who begins it and when, what is left for later, and the next token.
+fn begin_run(
+    project: &Project,
+    selection: &Selection,
+    version: Option<i32>,
+    run: &Run,
+    out: &mut dyn Write,
+) -> Result<(), HandoverError> {
     if let Some(upgrade) = schema::upgrade_from(version) {
         writeln!(out, "BEGIN; SET LOCAL search_path = pg_catalog, pg_temp;\n{upgrade}\nCOMMIT;")?;
     }
     writeln!(
         out,
-        "BEGIN; SET LOCAL synchronous_commit = on;\n{};\n{};\n\
-         UPDATE cutover.fence SET token = token + 1, run = {}, holder = SESSION_USER, since = pg_catalog.now() RETURNING token AS cutover_token \\gset\n\
-         COMMIT;",
+        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp;\n{};\n{};\n\
+         UPDATE cutover.run SET started_at = now(), head = (head::jsonb || jsonb_build_object('role', current_user, \
+         'started_micros', (date_part('epoch', now()) * 1000000)::int8))::json WHERE id = {};",
         journal::close_open_runs(&project.name),
         journal::insert_run(run),
+        quote_literal(&run.id)
+    )?;
+    for text in &selection.defer {
+        let (_, migration) = select::find(project, text)?;
+        writeln!(out, "{};", journal::insert_deferral(&project.name, &run.id, migration))?;
+    }
+    writeln!(
+        out,
+        "UPDATE cutover.fence SET token = token + 1, run = {}, holder = SESSION_USER, since = pg_catalog.now() \
+         RETURNING token AS cutover_token \\gset\nCOMMIT;",
         quote_literal(&run.id)
     )?;
     Ok(())
@@ -192,6 +304,11 @@ fn moved(project: &Project, built: &Built, applied: usize) -> (String, String) {
     )
 }
 
+/// Before what is ours, behind code of anybody's.
+fn own_terms() -> String {
+    format!("{}SET LOCAL client_encoding = 'UTF8';", journal::OWN_TERMS)
+}
+
 /// Text in a comment or after `\echo`: one line, nothing that psql would take for its own.
 fn comment(text: &str) -> String {
     text.chars()
@@ -208,6 +325,8 @@ struct Writer<'a> {
     run: &'a Run,
     /// Place in the run, from 1.
     number: u64,
+    /// See [`as_new`].
+    as_new: &'a str,
     out: &'a mut dyn Write,
 }
 
@@ -220,17 +339,23 @@ impl Writer<'_> {
         writeln!(self.out, "\n-- {0}\n\\echo {0}", comment(&self.migration.path))?;
         let mut items = self.script.items(self.migration, &self.project.vars);
         let mut open: Option<usize> = None;
+        // Statements may have run code since it was made sure of how texts are read.
+        let mut unsure = false;
         let several = !self.script.is_one_transaction();
         for item in items.by_ref() {
             match item.map_err(|why| self.unreadable(why))? {
-                ScriptItem::Statement { text, unit, .. } => {
+                ScriptItem::Statement { text, unit, line, copy, .. } => {
                     if open != Some(unit) {
                         if let Some(before) = open {
                             self.end_unit(before)?;
                         }
                         self.begin_unit(unit)?;
-                        open = Some(unit);
+                        (open, unsure) = (Some(unit), false);
                     }
+                    if unsure && (copy || reading::depends_on_terms(&text)) {
+                        writeln!(self.out, "{}", read_as_written(line))?;
+                    }
+                    unsure = true;
                     self.out.write_all(without_psql_variables(&text).as_bytes())?;
                     // A comment at its end would swallow the semicolon.
                     self.out.write_all(b"\n;\n")?;
@@ -260,7 +385,8 @@ impl Writer<'_> {
 
     fn begin(&mut self) -> Result<(), HandoverError> {
         let timeout = self.project.apply.lock_timeout.as_millis();
-        writeln!(self.out, "{AS_NEW}\nBEGIN; SET LOCAL lock_timeout = {timeout};\n{FENCE}")?;
+        let (as_new, terms) = (self.as_new, reading::TERMS);
+        writeln!(self.out, "{as_new}\nBEGIN; {terms}; SET LOCAL lock_timeout = {timeout};\n{}", fence())?;
         Ok(())
     }
 
@@ -271,7 +397,7 @@ impl Writer<'_> {
         }
         let record = self.unit_record(unit, false)?;
         self.begin()?;
-        writeln!(self.out, "{record};\nCOMMIT;\n{AS_NEW}\nSET lock_timeout = 0;")?;
+        writeln!(self.out, "{record};\nCOMMIT;\n{}\nSET lock_timeout = 0;", self.as_new)?;
         Ok(())
     }
 
@@ -282,7 +408,7 @@ impl Writer<'_> {
         if outside {
             self.begin()?;
         }
-        writeln!(self.out, "{};\n{record};\nCOMMIT;", journal::OWN_TERMS.trim_end_matches("; "))?;
+        writeln!(self.out, "{}\n{record};\nCOMMIT;", own_terms())?;
         Ok(())
     }
 
@@ -322,7 +448,7 @@ impl Writer<'_> {
             started: &journal::Numbered { seq: self.number * 2, event },
             ended: self.number * 2 + 1,
         });
-        writeln!(self.out, "{};\n{row};", journal::OWN_TERMS.trim_end_matches("; "))?;
+        writeln!(self.out, "{}\n{row};", own_terms())?;
         if several {
             writeln!(self.out, "{};", units::forget_all(&self.project.name, &self.migration.id))?;
         }
