@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use cutover::migration::Source;
+use cutover::plan::handover;
 use cutover::project::Project;
 
 use crate::error::CliError;
@@ -59,5 +60,5 @@ fn is_ours(file: &Path) -> bool {
     let read = File::open(file).and_then(|file| file.take(HEAD).read_to_end(&mut head));
     let text = String::from_utf8_lossy(&head);
     let plan = text.starts_with("{\n  \"format_version\": ") && text.contains("\n  \"tool\": \"cutover ");
-    read.is_ok() && (head.is_empty() || plan || text.starts_with("-- Migrations of project "))
+    read.is_ok() && (head.is_empty() || plan || handover::is_script(&text))
 }

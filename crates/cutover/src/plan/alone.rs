@@ -61,6 +61,8 @@ impl<'a> Made<'a> {
             Some("it reads what a view shows")
         } else if !vertex.creates.iter().all(|object| self.is_new_and_plain(object)) {
             Some("what it makes may matter to those that do not name it")
+        } else if vertex.alters.iter().any(|object| object.kind == ObjectKind::Index) {
+            Some("a copy of its table takes over what it changes of an index")
         } else if !vertex.alters.iter().all(is_part_of_a_table) {
             Some("what it changes may matter to those that do not name it")
         } else {

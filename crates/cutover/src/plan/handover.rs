@@ -50,6 +50,14 @@ pub enum HandoverError {
 const PSQL: &str = "\\set SINGLELINE off\n\\set SINGLESTEP off\n\\set ON_ERROR_STOP on\n\\set ON_ERROR_ROLLBACK off\n\
                     \\set AUTOCOMMIT on\n\\set FETCH_COUNT 0\n\\set QUIET on\n\\pset pager off\n\\encoding UTF8";
 
+/// What follows [`PSQL`] in a script.
+const TITLE: &str = "-- Migrations of project ";
+
+/// Whether a text begins as a script does.
+pub fn is_script(text: &str) -> bool {
+    text.strip_prefix(PSQL).is_some_and(|rest| rest.trim_start().starts_with(TITLE))
+}
+
 /// Fails within a transaction: one that a profile has begun, or `--single-transaction` around everything.
 const ALONE: &str = "DO $cutover$ BEGIN
   IF pg_catalog.now() <> pg_catalog.statement_timestamp() THEN
@@ -211,7 +219,7 @@ fn head(
     writeln!(
         out,
         "{PSQL}\n\
-         -- Migrations of project {}, for database {}: run it once, as the role that owns what they change, with\n\
+         {TITLE}{}, for database {}: run it once, as the role that owns what they change, with\n\
          --   psql --no-psqlrc --file THIS-FILE DATABASE\n\
          -- It stops at the first error; what is finished by then is recorded. Then look (cutover status) and plan again.\n\
          {ALONE}\n{as_new}\n{NOT_FROM_A_PROFILE}\n\

@@ -69,6 +69,13 @@ async fn what_a_view_shows() {
 }
 
 #[tokio::test]
+async fn an_index_of_a_table_that_is_copied() {
+    let setup = "CREATE TABLE t (n int); CREATE INDEX i ON t (n)";
+    keeps_its_order(setup, "ALTER INDEX i SET (fillfactor = 50);", "CREATE TABLE u (LIKE t INCLUDING ALL);")
+        .await;
+}
+
+#[tokio::test]
 async fn a_function_in_a_check() {
     let setup = "CREATE FUNCTION f(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
         CREATE TABLE t (n int); INSERT INTO t VALUES (1);
