@@ -99,14 +99,7 @@ fn mode(command: &AlterTableCmd) -> Mode {
             let concurrent = partition(command).is_some_and(|partition| partition.concurrent);
             if concurrent { Mode::ShareUpdateExclusive } else { Mode::AccessExclusive }
         }
-        Type::AtEnableTrig
-        | Type::AtEnableAlwaysTrig
-        | Type::AtEnableReplicaTrig
-        | Type::AtDisableTrig
-        | Type::AtEnableTrigAll
-        | Type::AtDisableTrigAll
-        | Type::AtEnableTrigUser
-        | Type::AtDisableTrigUser => Mode::ShareRowExclusive,
+        other if switches_triggers(other) => Mode::ShareRowExclusive,
         Type::AtAddConstraint => match constraint(command) {
             Some(key) if key.contype() == ConstrType::ConstrForeign => Mode::ShareRowExclusive,
             _ => Mode::AccessExclusive,
@@ -114,6 +107,21 @@ fn mode(command: &AlterTableCmd) -> Mode {
         Type::AtSetRelOptions | Type::AtResetRelOptions => options_mode(command.def.as_deref()),
         _ => Mode::AccessExclusive,
     }
+}
+
+/// ENABLE and DISABLE TRIGGER in all their forms.
+pub(super) fn switches_triggers(subtype: Type) -> bool {
+    matches!(
+        subtype,
+        Type::AtEnableTrig
+            | Type::AtEnableAlwaysTrig
+            | Type::AtEnableReplicaTrig
+            | Type::AtDisableTrig
+            | Type::AtEnableTrigAll
+            | Type::AtDisableTrigAll
+            | Type::AtEnableTrigUser
+            | Type::AtDisableTrigUser
+    )
 }
 
 /// Storage parameters that are read by whoever reads or writes the table at the moment.

@@ -30,15 +30,8 @@ pub(super) fn is_passed_on(command: &AlterTableCmd, table: &ObjectRef, site: &Si
             site.known.server_major < 18
                 || site.known.column(table, &command.name).is_none_or(|column| column.not_null)
         }
-        Type::AtAlterConstraint
-        | Type::AtEnableTrig
-        | Type::AtEnableAlwaysTrig
-        | Type::AtEnableReplicaTrig
-        | Type::AtDisableTrig
-        | Type::AtEnableTrigAll
-        | Type::AtDisableTrigAll
-        | Type::AtEnableTrigUser
-        | Type::AtDisableTrigUser => site.is_partitioned(table),
+        Type::AtAlterConstraint => site.is_partitioned(table),
+        other if alter_table::switches_triggers(other) => site.is_partitioned(table),
         Type::AtAddIdentity | Type::AtSetIdentity | Type::AtDropIdentity => {
             site.is_partitioned(table) && !site.is_older_than(17)
         }
