@@ -211,7 +211,7 @@ fn what_reads_a_schema_does_not_touch_it() {
 #[test]
 fn what_a_role_owns_is_not_named() {
     let of = |sql: &str| -> Vec<String> {
-        effects_of_text(sql).expect(sql).disowns.into_iter().map(|role| role.name).collect()
+        effects_of_text(sql).expect(sql).disowns.into_iter().map(|role| role.name.to_string()).collect()
     };
     assert_eq!(of("DROP OWNED BY a, CURRENT_USER CASCADE"), ["a", ""]);
     assert_eq!(of("REASSIGN OWNED BY SESSION_USER, b TO c"), ["", "b"]);

@@ -293,8 +293,10 @@ fn is_there(object: &ObjectRef, objects: &Objects) -> bool {
     let same = |known: &catalog::Object| {
         known.name == object.name
             && known.kind.family() == object.kind.family()
-            && (object.schema.is_none() || known.schema == object.schema)
-            && (object.table.is_none() || known.table.is_none() || known.table == object.table)
+            && (object.schema.is_none() || known.schema.as_deref() == object.schema.as_deref())
+            && (object.table.is_none()
+                || known.table.is_none()
+                || known.table.as_deref() == object.table.as_deref())
     };
     !catalog::is_read(object.kind) || objects.0.keys().any(same)
 }

@@ -115,7 +115,7 @@ impl Builder {
     /// An object that PostgreSQL looks for when it checks a body.
     pub(super) fn checks(&mut self, object: ObjectRef, why: &str) {
         if !is_catalogue(&object) && !self.effects.checked.iter().any(|known| known.object == object) {
-            self.effects.checked.push(Reference { object, why: why.to_owned(), by: None });
+            self.effects.checked.push(Reference { object, why: why.into(), by: None });
         }
     }
 
@@ -131,7 +131,7 @@ impl Builder {
 
     /// An object that has to be there for being read, or for a signature: nothing comes to depend on it.
     pub(super) fn needs_to_read(&mut self, object: ObjectRef, why: &str) {
-        self.effects.references.push(Reference { object, why: why.to_owned(), by: None });
+        self.effects.references.push(Reference { object, why: why.into(), by: None });
     }
 
     /// The other table of a foreign key over some columns.
@@ -141,13 +141,17 @@ impl Builder {
             columns => format!("{}.({})", table.name, columns.join(", ")),
         };
         self.handles(&parent);
-        self.effects.references.push(Reference { object: parent, why: FOREIGN_KEY.to_owned(), by: Some(by) });
+        self.effects.references.push(Reference {
+            object: parent,
+            why: FOREIGN_KEY.into(),
+            by: Some(by.into()),
+        });
     }
 
     /// An object that a body mentions.
     pub(super) fn needs_late(&mut self, object: ObjectRef, why: &str) {
         if !is_catalogue(&object) && !self.effects.late.iter().any(|known| known.object == object) {
-            self.effects.late.push(Reference { object, why: why.to_owned(), by: None });
+            self.effects.late.push(Reference { object, why: why.into(), by: None });
         }
     }
 
@@ -302,7 +306,7 @@ impl Builder {
         let mut effects = element.finish();
         let lists = [&mut effects.creates, &mut effects.alters, &mut effects.chosen];
         for object in lists.into_iter().flatten().filter(|object| object.schema.is_none()) {
-            object.schema = Some(schema.to_owned());
+            object.schema = Some(schema.into());
         }
         for object in effects.creates {
             self.creates(object);
@@ -312,7 +316,7 @@ impl Builder {
         }
         self.effects.chosen.append(&mut effects.chosen);
         let made = |reference: &Reference| {
-            let within = ObjectRef { schema: Some(schema.to_owned()), ..reference.object.clone() };
+            let within = ObjectRef { schema: Some(schema.into()), ..reference.object.clone() };
             reference.object.schema.is_none() && self.effects.creates.iter().any(|own| is_same(own, &within))
         };
         effects.references.retain(|reference| !made(reference));

@@ -38,6 +38,7 @@ pub use model::{
 };
 
 pub use place::place_of;
+pub use smol_str::SmolStr;
 
 use crate::sql::{ParseError, Parsed, SyntaxError, parse};
 use builder::Builder;

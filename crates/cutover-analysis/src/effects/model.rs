@@ -1,5 +1,7 @@
 //! What is known about a statement's effects, as values.
 
+use smol_str::SmolStr;
+
 use super::lock_mode::LockMode;
 
 /// The kinds of objects a statement can create, change or need.
@@ -122,12 +124,12 @@ pub struct ObjectRef {
     /// Its kind, as far as the statement says.
     pub kind: ObjectKind,
     /// Its schema if the statement names one; [`TEMPORARY_SCHEMA`] for what is temporary.
-    pub schema: Option<String>,
+    pub schema: Option<SmolStr>,
     /// Its own name.
-    pub name: String,
+    pub name: SmolStr,
     /// The table (or view) it belongs to, in the same schema: for columns, constraints, triggers, policies and rules,
     /// and where known for indexes and sequences.
-    pub table: Option<String>,
+    pub table: Option<SmolStr>,
 }
 
 /// The schema of temporary objects. They vanish with the session: nobody looks for them in the catalogue.
@@ -135,7 +137,7 @@ pub const TEMPORARY_SCHEMA: &str = "pg_temp";
 
 impl ObjectRef {
     /// An object that belongs to no table.
-    pub fn new(kind: ObjectKind, schema: Option<String>, name: impl Into<String>) -> Self {
+    pub fn new(kind: ObjectKind, schema: Option<SmolStr>, name: impl Into<SmolStr>) -> Self {
         Self { kind, schema, name: name.into(), table: None }
     }
 
@@ -151,9 +153,9 @@ pub struct Reference {
     /// The object.
     pub object: ObjectRef,
     /// What it is needed for, as in "foreign key to it".
-    pub why: String,
+    pub why: SmolStr,
     /// The part of the statement that needs it, where there are several of a kind: `messages.conversation_id`.
-    pub by: Option<String>,
+    pub by: Option<SmolStr>,
 }
 
 impl Reference {

@@ -3,6 +3,8 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, ObjectType, RangeVar, RoleSpec, TypeName};
 
+use smol_str::SmolStr;
+
 use super::model::{ObjectKind, ObjectRef, TEMPORARY_SCHEMA};
 
 /// The longest name PostgreSQL stores, in bytes.
@@ -130,13 +132,13 @@ fn texts(nodes: &[Node]) -> Vec<&str> {
     nodes.iter().filter_map(text).collect()
 }
 
-fn own(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+fn own(text: &str) -> Option<SmolStr> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 pub(super) fn relation(kind: ObjectKind, relation: &RangeVar) -> ObjectRef {
     let schema = own(&relation.schemaname)
-        .or_else(|| (relation.relpersistence == "t").then(|| TEMPORARY_SCHEMA.to_owned()));
+        .or_else(|| (relation.relpersistence == "t").then(|| SmolStr::new_static(TEMPORARY_SCHEMA)));
     ObjectRef::new(kind, schema, relation.relname.as_str())
 }
 
@@ -159,7 +161,7 @@ fn of_table(kind: ObjectKind, names: &[Node]) -> Option<ObjectRef> {
 }
 
 /// What belongs to `table` and is named `name`.
-pub(super) fn part_of(kind: ObjectKind, table: &ObjectRef, name: impl Into<String>) -> ObjectRef {
+pub(super) fn part_of(kind: ObjectKind, table: &ObjectRef, name: impl Into<SmolStr>) -> ObjectRef {
     ObjectRef { kind, schema: table.schema.clone(), name: name.into(), table: Some(table.name.clone()) }
 }
 
@@ -364,7 +366,7 @@ mod tests {
     #[test]
     fn a_name_in_a_string_is_read_as_regclass_does() {
         let read = |text| from_text(ObjectKind::Sequence, text).map(|object| (object.schema, object.name));
-        let name = |schema: Option<&str>, name: &str| Some((schema.map(str::to_owned), name.to_owned()));
+        let name = |schema: Option<&str>, name: &str| Some((schema.map(SmolStr::new), SmolStr::new(name)));
         assert_eq!(read("Orders_Id"), name(None, "orders_id"));
         assert_eq!(read("app.\"Orders.Id\""), name(Some("app"), "Orders.Id"));
         assert_eq!(read(" \"a\"\"b\" . C "), name(Some("a\"b"), "c"));

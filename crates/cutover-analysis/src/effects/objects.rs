@@ -111,13 +111,13 @@ fn rename(rename: &RenameStmt, to: &mut Builder) {
         to.changes(table.clone(), rename.missing_ok, "altered");
         old = names::part_of(kind, &table, rename.subname.as_str());
     } else if !rename.subname.is_empty() {
-        old.name.clone_from(&rename.subname);
+        old.name = rename.subname.as_str().into();
     }
     renamed(old, rename, to);
 }
 
 fn renamed(old: ObjectRef, rename: &RenameStmt, to: &mut Builder) {
-    let new = ObjectRef { name: rename.newname.clone(), ..old.clone() };
+    let new = ObjectRef { name: rename.newname.as_str().into(), ..old.clone() };
     if !rename.missing_ok {
         to.needs(old.clone(), "renamed");
     }
@@ -138,7 +138,7 @@ fn set_schema(alter: &protobuf::AlterObjectSchemaStmt, to: &mut Builder) {
     if !alter.missing_ok {
         to.needs(old.clone(), "moved");
     }
-    to.creates(ObjectRef { schema: Some(alter.newschema.clone()), ..old.clone() });
+    to.creates(ObjectRef { schema: Some(alter.newschema.as_str().into()), ..old.clone() });
     to.drops(old);
 }
 

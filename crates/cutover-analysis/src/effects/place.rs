@@ -111,7 +111,7 @@ mod tests {
     #[track_caller]
     fn finds(statement: &str, kind: ObjectKind, schema: Option<&str>, name: &str) {
         let marked = statement.find('^').expect("a mark");
-        let object = ObjectRef::new(kind, schema.map(str::to_owned), name);
+        let object = ObjectRef::new(kind, schema.map(smol_str::SmolStr::new), name);
         let found = place_of(&statement.replace('^', ""), &object);
         assert_eq!(found, Some(marked), "{statement}");
     }

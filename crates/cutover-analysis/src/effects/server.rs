@@ -172,7 +172,7 @@ fn foreign(node: &NodeEnum, to: &mut Builder) -> bool {
 
 fn user_mapping(user: Option<&RoleSpec>, server: &str) -> ObjectRef {
     let name = user.map(|user| user.rolename.clone()).unwrap_or_default();
-    ObjectRef { kind: Kind::UserMapping, schema: None, name, table: Some(server.to_owned()) }
+    ObjectRef { kind: Kind::UserMapping, schema: None, name: name.into(), table: Some(server.into()) }
 }
 
 fn replication(node: &NodeEnum, to: &mut Builder) -> bool {
@@ -277,7 +277,7 @@ fn schema(create: &CreateSchemaStmt, to: &mut Builder) {
     let name = match (&owner, create.schemaname.as_str()) {
         // Named after its owner.
         (Some(owner), "") => owner.name.clone(),
-        (_, name) => name.to_owned(),
+        (_, name) => name.into(),
     };
     to.creates(plain(Kind::Schema, &name));
     if let Some(owner) = owner {

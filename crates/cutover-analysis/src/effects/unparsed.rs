@@ -23,7 +23,7 @@ pub(super) fn effects(sql: &str, reason: String) -> Effects {
         _ => Retry::Unknown,
     };
     let target = head.target();
-    let written = target.clone().map(|object| Reference { object, why: "written".to_owned(), by: None });
+    let written = target.clone().map(|object| Reference { object, why: "written".into(), by: None });
     let Subject { creates, alters, drops, mut references } = head.subject();
     references.extend(written);
     Effects {
@@ -59,7 +59,7 @@ pub(super) fn qualified(sql: &str) -> Vec<ObjectRef> {
         {
             let known = |known: &ObjectRef| known.schema.as_deref().is_some_and(|name| name == first.name());
             if !found.iter().any(known) {
-                found.push(ObjectRef::new(ObjectKind::Relation, Some(first.name()), second.name()));
+                found.push(ObjectRef::new(ObjectKind::Relation, Some(first.name().into()), second.name()));
             }
         }
         before = Some(token);
@@ -94,7 +94,7 @@ struct Subject {
 
 impl Subject {
     fn needs(&mut self, object: ObjectRef, why: &str) {
-        self.references.push(Reference { object, why: why.to_owned(), by: None });
+        self.references.push(Reference { object, why: why.into(), by: None });
     }
 }
 
@@ -246,7 +246,7 @@ impl<'a> Head<'a> {
             }
             rest.takes(&["ONLY"]);
             let Some(table) = rest.name(ObjectKind::Relation) else { return };
-            let index = index.map_or_else(String::new, |index| index.name);
+            let index = index.map_or_else(String::new, |index| index.name.to_string());
             subject.creates.push(names::part_of(kind, &table, index));
             subject.needs(table.clone(), "indexed");
             subject.alters.push(table);
@@ -254,7 +254,7 @@ impl<'a> Head<'a> {
         }
         let Some(mut object) = rest.name(kind) else { return };
         if temporary && object.schema.is_none() {
-            object.schema = Some(TEMPORARY_SCHEMA.to_owned());
+            object.schema = Some(TEMPORARY_SCHEMA.into());
         }
         if replaced {
             subject.alters.push(object.clone());
@@ -319,6 +319,8 @@ impl<'a> Head<'a> {
 
 #[cfg(test)]
 mod tests {
+    use smol_str::SmolStr;
+
     use super::*;
     use crate::effects::effects_of_text;
 
@@ -347,7 +349,7 @@ mod tests {
     #[test]
     fn the_table_that_is_filled_is_known() {
         let table = |sql: &str| of(sql).writes.into_iter().next().map(|table| (table.schema, table.name));
-        let name = |schema: Option<&str>, name: &str| Some((schema.map(str::to_owned), name.to_owned()));
+        let name = |schema: Option<&str>, name: &str| Some((schema.map(SmolStr::new), SmolStr::new(name)));
         assert_eq!(table("INSERT INTO App . \"Users\" (id) VALUES (1)"), name(Some("app"), "Users"));
         assert_eq!(table("insert into /* a */ t values (1)"), name(None, "t"));
         assert_eq!(table("COPY app.t FROM STDIN"), name(Some("app"), "t"));

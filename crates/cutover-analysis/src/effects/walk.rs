@@ -5,6 +5,8 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self, Node, a_const};
 
+use smol_str::SmolStr;
+
 use super::context::Event;
 use super::model::{ObjectKind, ObjectRef, Setting};
 use super::names;
@@ -36,9 +38,9 @@ pub(super) struct Found {
     /// What `set_config` sets, as far as the text names it.
     pub(super) settings: Vec<Setting>,
     /// Columns, where they are asked for.
-    columns: Option<Vec<String>>,
+    columns: Option<Vec<SmolStr>>,
     /// Names of common table expressions that hide relations here.
-    scope: Vec<String>,
+    scope: Vec<SmolStr>,
 }
 
 /// What a data-modifying statement does to the rows of a relation.
@@ -47,13 +49,13 @@ pub(super) struct RowChange {
     pub(super) relation: ObjectRef,
     pub(super) event: Event,
     /// The columns that an UPDATE sets.
-    pub(super) columns: Vec<String>,
+    pub(super) columns: Vec<SmolStr>,
     /// Not to those that inherit from it (`ONLY`).
     pub(super) alone: bool,
 }
 
 /// The columns that an expression over one table mentions, sorted.
-pub(super) fn columns(tree: &impl Walk) -> Vec<String> {
+pub(super) fn columns(tree: &impl Walk) -> Vec<SmolStr> {
     let mut found = Found { columns: Some(Vec::new()), ..Found::default() };
     tree.walk(&mut found);
     let mut columns = found.columns.unwrap_or_default();
@@ -222,7 +224,7 @@ parts! {
 
 impl Walk for protobuf::RangeVar {
     fn walk(&self, found: &mut Found) {
-        if !self.schemaname.is_empty() || !found.scope.contains(&self.relname) {
+        if !self.schemaname.is_empty() || !found.scope.iter().any(|hidden| *hidden == self.relname) {
             let relation = names::relation(ObjectKind::Relation, self);
             found.alone.extend((!self.inh).then(|| relation.clone()));
             found.reads.push(relation);
@@ -233,7 +235,7 @@ impl Walk for protobuf::RangeVar {
 impl Walk for protobuf::ColumnRef {
     fn walk(&self, found: &mut Found) {
         if let Some(columns) = &mut found.columns {
-            columns.extend(self.fields.last().and_then(names::text).map(str::to_owned));
+            columns.extend(self.fields.last().and_then(names::text).map(SmolStr::new));
         }
     }
 }
@@ -336,11 +338,11 @@ impl Found {
                 _ => None,
             });
             if clause.recursive {
-                self.scope.extend(tables.clone().map(|table| table.ctename.clone()));
+                self.scope.extend(tables.clone().map(|table| SmolStr::new(&table.ctename)));
             }
             for table in tables {
                 table.walk(self);
-                self.scope.push(table.ctename.clone());
+                self.scope.push(SmolStr::new(&table.ctename));
             }
         }
         rest(self);
@@ -377,7 +379,7 @@ impl Found {
     fn changes(&mut self, relation: Option<&protobuf::RangeVar>, event: Event, columns: &[Node]) {
         let Some(relation) = relation else { return };
         let columns = columns.iter().filter_map(|node| match node.node.as_ref()? {
-            NodeEnum::ResTarget(target) => Some(target.name.clone()),
+            NodeEnum::ResTarget(target) => Some(SmolStr::new(&target.name)),
             _ => None,
         });
         self.changes.push(RowChange {

@@ -393,10 +393,10 @@ impl Graph {
         let makers = index::Makers::of(&vertices);
         // What a name that PostgreSQL chose is in the end is not always known.
         let chooses = vertices.iter().any(|vertex| !vertex.chosen.is_empty());
-        let made_by_bodies: BTreeSet<(ObjectKind, &String)> = vertices
+        let made_by_bodies: BTreeSet<(ObjectKind, &str)> = vertices
             .iter()
             .flat_map(|vertex| &vertex.late_creates)
-            .map(|object| (object.kind.family(), &object.name))
+            .map(|object| (object.kind.family(), object.name.as_str()))
             .collect();
         let mut graph = Self::default();
         for (from, vertex) in vertices.iter().copied().enumerate() {
@@ -436,7 +436,7 @@ impl Graph {
             graph.outside.extend(outside.map(|reference| (from, reference.clone())));
             graph.edges.extend(found.into_iter().map(|(to, why)| Edge { from, to, why }));
             let of_bodies =
-                |object: &ObjectRef| made_by_bodies.contains(&(object.kind.family(), &object.name));
+                |object: &ObjectRef| made_by_bodies.contains(&(object.kind.family(), object.name.as_str()));
             graph.late.extend(late_of(from, vertex, &makers, &of_bodies));
         }
         graph.cycles = cycles::find(vertices.len(), &graph.edges);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use cutover_analysis::effects::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
+    SmolStr,
 };
 use cutover_postgres::session::{Failure, Session};
 
@@ -119,7 +120,7 @@ pub async fn context(session: &mut Session, search_path: Vec<String>) -> Result<
     for row in relations {
         let mut row = Fields::new(row);
         let oid = row.text();
-        found.names.insert(oid.clone(), Name { schema: row.text(), name: row.text() });
+        found.names.insert(oid.clone(), Name { schema: row.text().into(), name: row.text().into() });
         let (partitioned, unlogged, is_default) = (row.flag(), row.flag(), row.flag());
         let relation =
             Relation { columns_known: true, partitioned, unlogged, is_default, ..Relation::default() };
@@ -133,18 +134,18 @@ pub async fn context(session: &mut Session, search_path: Vec<String>) -> Result<
     for row in typed {
         let mut row = Fields::new(row);
         let Some(relation) = found.relations.get_mut(&row.text()) else { continue };
-        relation.of_type = Some(Name { schema: row.text(), name: row.text() });
+        relation.of_type = Some(Name { schema: row.text().into(), name: row.text().into() });
     }
     found.reactions(reactions);
     for row in statistics {
         let mut row = Fields::new(row);
         let Some(relation) = found.relations.get_mut(&row.text()) else { continue };
-        relation.statistics.push(Name { schema: row.text(), name: row.text() });
+        relation.statistics.push(Name { schema: row.text().into(), name: row.text().into() });
     }
     let mut context = found.into_context();
     for row in domains {
         let mut row = Fields::new(row);
-        context.domains.insert(Name { schema: row.text(), name: row.text() }, row.flag());
+        context.domains.insert(Name { schema: row.text().into(), name: row.text().into() }, row.flag());
     }
     for row in own {
         let mut row = Fields::new(row);
@@ -172,16 +173,16 @@ impl Found {
             let (schema, type_name, modifier) =
                 (row.optional(), row.text(), row.text().parse().unwrap_or(-1));
             let data_type = DataType {
-                schema,
+                schema: schema.map(SmolStr::from),
                 modifiers: modifiers(&type_name, modifier),
-                name: type_name,
+                name: type_name.into(),
                 array: row.flag(),
             };
             relation.columns.push(Column {
-                name,
+                name: name.into(),
                 data_type,
                 not_null: row.flag(),
-                collation: row.optional(),
+                collation: row.optional().map(SmolStr::from),
                 generated: row.flag(),
             });
         }
@@ -200,7 +201,7 @@ impl Found {
                 let (columns, parent_columns) = (names(&row.text()), names(&row.text()));
                 let (on_delete, on_update) = (Follow::of_letter(&row.text()), Follow::of_letter(&row.text()));
                 relation.foreign_keys.push(ForeignKey {
-                    name,
+                    name: name.into(),
                     parent,
                     columns,
                     parent_columns,
@@ -217,12 +218,13 @@ impl Found {
             let Some(relation) = self.relations.get_mut(&row.text()) else { continue };
             let name = row.text();
             let columns = row.text();
-            let columns = columns.split('\n').map(|column| (!column.is_empty()).then(|| column.to_owned()));
+            let columns =
+                columns.split('\n').map(|column| (!column.is_empty()).then(|| SmolStr::new(column)));
             let mut others = names(&row.text());
             others.sort();
             let (computed, constraint, primary) = (row.flag(), row.flag(), row.flag());
             relation.indexes.push(Index {
-                name,
+                name: name.into(),
                 columns: columns.collect(),
                 others,
                 computed,
@@ -238,7 +240,7 @@ impl Found {
             let Some(relation) = self.relations.get_mut(&row.text()) else { continue };
             let (name, is_rule, for_rows) = (row.text(), row.flag(), row.flag());
             let on = Event::of_bits(row.text().parse().unwrap_or(0));
-            relation.reactions.push(Reaction { name, is_rule, for_rows, on });
+            relation.reactions.push(Reaction { name: name.into(), is_rule, for_rows, on });
         }
     }
 
@@ -265,8 +267,8 @@ impl Found {
 }
 
 /// Names of columns, each on a line of its own.
-fn names(lines: &str) -> Vec<String> {
-    lines.split('\n').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+fn names(lines: &str) -> Vec<SmolStr> {
+    lines.split('\n').filter(|name| !name.is_empty()).map(SmolStr::new).collect()
 }
 
 /// A type's modifiers as they are written, from the one number that stores them; empty where there are none.

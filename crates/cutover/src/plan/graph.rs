@@ -84,7 +84,7 @@ fn mark_new(steps: &mut [Step], scripts: &BTreeMap<usize, Script>) {
         for object in script.creates.iter().filter(|object| object.kind.family() == ObjectKind::Relation) {
             made.insert(name(object));
             // Later files may name it by the search path.
-            made.insert(object.name.clone());
+            made.insert(object.name.to_string());
         }
     }
 }

@@ -15,7 +15,7 @@ use std::fmt;
 use std::io;
 
 use cutover_analysis::effects::{
-    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, TransactionRule,
+    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, TransactionRule,
 };
 use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::{
@@ -398,10 +398,10 @@ struct Analysis<'a> {
     stretches: Vec<Stretch>,
     controls: Vec<control::Statement>,
     count: u32,
-    created: BTreeMap<String, Vec<ObjectRef>>,
+    created: BTreeMap<SmolStr, Vec<ObjectRef>>,
     mentioned: BTreeMap<&'static str, BTreeSet<ObjectRef>>,
     /// Relations that are locked or worked on, by their names without a schema.
-    met: BTreeMap<String, Vec<ObjectRef>>,
+    met: BTreeMap<SmolStr, Vec<ObjectRef>>,
     kept: Option<Vec<Item>>,
     passed: Option<Passed>,
     first_setting: Option<(u32, u32, String)>,
@@ -705,7 +705,7 @@ impl<'a> Analysis<'a> {
             return;
         }
         for role in &effects.disowns {
-            self.owned.push((role.name.clone(), self.script.errors.len()));
+            self.owned.push((role.name.to_string(), self.script.errors.len()));
             self.refuse_own_schema(statement, own_schema::disowned(role));
         }
     }
@@ -802,7 +802,7 @@ impl<'a> Analysis<'a> {
         if !known && self.mentioned.entry("needs").or_default().insert(reference.object.clone()) {
             let Statement { line, column, .. } = *statement;
             let effects::Reference { object, why, .. } = reference;
-            self.script.needs.push(Need { object, why, line, column, certain });
+            self.script.needs.push(Need { object, why: why.to_string(), line, column, certain });
         }
     }
 

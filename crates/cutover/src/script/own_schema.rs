@@ -78,7 +78,7 @@ pub(super) fn place_of(statement: &str, object: &ObjectRef) -> Option<usize> {
     effects::place_of(statement, object).or_else(|| {
         let name = match &object.schema {
             Some(schema) => format!("{schema}.{}", object.name),
-            None => object.name.clone(),
+            None => object.name.to_string(),
         };
         statement.to_ascii_lowercase().find(&name.to_ascii_lowercase())
     })
@@ -91,7 +91,7 @@ fn is_ours(object: &ObjectRef) -> bool {
 /// What the statement names with its schema: of a part of a table the table.
 fn named(object: &ObjectRef) -> ObjectRef {
     match &object.table {
-        Some(table) => ObjectRef::new(ObjectKind::Relation, object.schema.clone(), table),
+        Some(table) => ObjectRef::new(ObjectKind::Relation, object.schema.clone(), table.clone()),
         None => object.clone(),
     }
 }

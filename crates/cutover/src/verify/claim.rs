@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::effects::{ObjectKind, ObjectRef, SmolStr};
 
 use crate::catalog::{self, Object};
 use crate::text::suggest;
@@ -58,8 +58,8 @@ impl Claim {
     /// What it names, as statements name it.
     pub(crate) fn reference(&self) -> ObjectRef {
         let mut before = self.name.iter().rev().skip(1);
-        let table = if belongs_to_table(self.kind) { before.next().cloned() } else { None };
-        let schema = before.next().cloned();
+        let table = if belongs_to_table(self.kind) { before.next().map(SmolStr::from) } else { None };
+        let schema = before.next().map(SmolStr::from);
         ObjectRef { table, ..ObjectRef::new(self.kind, schema, self.own_name()) }
     }
 

@@ -6,6 +6,8 @@ use pg_query::protobuf::{
     Constraint, CreateStmt, IndexStmt, Node, NullTestType, ObjectType, RenameStmt,
 };
 
+use smol_str::SmolStr;
+
 use super::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
@@ -67,7 +69,7 @@ impl Context {
             NodeEnum::AlterObjectSchemaStmt(alter) => {
                 if let Some(relation) = &alter.relation {
                     let old = self.resolve(&names::relation(Kind::Relation, relation));
-                    let new = Name { schema: alter.newschema.clone(), name: old.name.clone() };
+                    let new = Name { schema: alter.newschema.as_str().into(), name: old.name.clone() };
                     self.move_relation(&old, &new);
                 }
             }
@@ -162,7 +164,7 @@ impl Context {
         let collation = definition.coll_clause.as_ref().map(|clause| last_text(&clause.collname));
         if let Some(known) = self.relations.get_mut(table) {
             let (name, generated) = (column.to_owned(), has(ConstrType::ConstrGenerated));
-            known.columns.push(Column { name, data_type, not_null, collation, generated });
+            known.columns.push(Column { name: name.into(), data_type, not_null, collation, generated });
         }
         for node in &definition.constraints {
             if let Some(NodeEnum::Constraint(definition)) = node.node.as_ref() {
@@ -172,11 +174,11 @@ impl Context {
     }
 
     fn add_constraint(&mut self, table: &Name, definition: &Constraint, column: Option<&str>) {
-        let listed = |nodes: &[Node]| -> Vec<String> {
-            let named: Vec<String> = nodes.iter().filter_map(names::text).map(str::to_owned).collect();
-            if named.is_empty() { column.map(str::to_owned).into_iter().collect() } else { named }
+        let listed = |nodes: &[Node]| -> Vec<SmolStr> {
+            let named: Vec<SmolStr> = nodes.iter().filter_map(names::text).map(SmolStr::new).collect();
+            if named.is_empty() { column.map(SmolStr::new).into_iter().collect() } else { named }
         };
-        let named = |columns: &[String], label: &str| {
+        let named = |columns: &[SmolStr], label: &str| {
             if definition.conname.is_empty() {
                 names::made_for_column(&table.name, &columns.join("_"), label)
             } else {
@@ -185,8 +187,8 @@ impl Context {
         };
         let parent =
             definition.pktable.as_ref().map(|parent| self.resolve(&names::relation(Kind::Table, parent)));
-        let mut parent_columns: Vec<String> =
-            definition.pk_attrs.iter().filter_map(names::text).map(str::to_owned).collect();
+        let mut parent_columns: Vec<SmolStr> =
+            definition.pk_attrs.iter().filter_map(names::text).map(SmolStr::new).collect();
         if let Some(parent) = parent.as_ref().filter(|_| parent_columns.is_empty()) {
             parent_columns = self.primary_key(parent);
         }
@@ -197,7 +199,7 @@ impl Context {
                     let columns = listed(&definition.fk_attrs);
                     let name = named(&columns, "fkey");
                     known.foreign_keys.push(ForeignKey {
-                        name,
+                        name: name.into(),
                         parent: parent.clone(),
                         columns,
                         parent_columns,
@@ -212,7 +214,7 @@ impl Context {
                 let name = named(&listed(&[]), "check");
                 let valid = !definition.skip_validation && definition.is_enforced;
                 let columns = walk::columns(&definition.raw_expr);
-                known.checks.push(CheckConstraint { name, valid, not_null, columns });
+                known.checks.push(CheckConstraint { name: name.into(), valid, not_null, columns });
             }
             ConstrType::ConstrNotnull => {
                 let valid = !definition.skip_validation;
@@ -237,7 +239,7 @@ impl Context {
                 }
                 let others = others_of(&definition.including, &definition.where_clause, &columns);
                 let index = Index {
-                    name,
+                    name: name.into(),
                     others,
                     computed: definition.where_clause.is_some(),
                     constraint: true,
@@ -259,9 +261,9 @@ impl Context {
             Some(NodeEnum::IndexElem(element)) => Some(element),
             _ => None,
         });
-        let columns: Vec<Option<String>> =
-            elements.map(|element| element.expr.is_none().then(|| element.name.clone())).collect();
-        let keys: Vec<String> = columns.iter().flatten().cloned().collect();
+        let columns: Vec<Option<SmolStr>> =
+            elements.map(|element| element.expr.is_none().then(|| SmolStr::new(&element.name))).collect();
+        let keys: Vec<SmolStr> = columns.iter().flatten().cloned().collect();
         let mentioning = (&create.index_params, &create.where_clause);
         let others = others_of(&create.index_including_params, &mentioning, &keys);
         let computed = create.where_clause.is_some() || columns.contains(&None);
@@ -269,7 +271,7 @@ impl Context {
         if name.is_empty() {
             name = chosen::index(create, &table.name);
         }
-        let index = Index { name, columns, others, computed, constraint: false, primary: false };
+        let index = Index { name: name.into(), columns, others, computed, constraint: false, primary: false };
         if relation.inh {
             self.index_partitions(&table, &index);
         }
@@ -281,7 +283,7 @@ impl Context {
     }
 
     /// The columns of a table's primary key; empty where it is not known.
-    fn primary_key(&self, table: &Name) -> Vec<String> {
+    fn primary_key(&self, table: &Name) -> Vec<SmolStr> {
         let key =
             self.relations.get(table).and_then(|known| known.indexes.iter().find(|index| index.primary));
         key.map(|index| index.columns.iter().flatten().cloned().collect()).unwrap_or_default()
@@ -353,7 +355,7 @@ impl Context {
         let table = self.resolve(&names::relation(Kind::Relation, relation));
         let on = Event::of_bits(create.events);
         let name = create.trigname.clone();
-        self.add_reaction(&table, Reaction { name, is_rule: false, for_rows: create.row, on });
+        self.add_reaction(&table, Reaction { name: name.into(), is_rule: false, for_rows: create.row, on });
     }
 
     fn create_rule(&mut self, create: &protobuf::RuleStmt) {
@@ -366,7 +368,10 @@ impl Context {
             _ => return,
         };
         let name = create.rulename.clone();
-        self.add_reaction(&table, Reaction { name, is_rule: true, for_rows: false, on: vec![on] });
+        self.add_reaction(
+            &table,
+            Reaction { name: name.into(), is_rule: true, for_rows: false, on: vec![on] },
+        );
     }
 
     fn add_reaction(&mut self, table: &Name, reaction: Reaction) {
@@ -514,7 +519,7 @@ impl Context {
         let old = self.resolve(&names::relation(Kind::Relation, relation));
         match rename.rename_type() {
             ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectMatview => {
-                let new = Name { schema: old.schema.clone(), name: rename.newname.clone() };
+                let new = Name { schema: old.schema.clone(), name: rename.newname.as_str().into() };
                 self.move_relation(&old, &new);
             }
             ObjectType::ObjectIndex => {
@@ -522,7 +527,7 @@ impl Context {
                     && let Some(known) = self.relations.get_mut(&table)
                 {
                     for index in known.indexes.iter_mut().filter(|index| index.name == old.name) {
-                        index.name.clone_from(&rename.newname);
+                        index.name = rename.newname.as_str().into();
                     }
                     self.link(&table);
                 }
@@ -539,7 +544,7 @@ impl Context {
                     .chain(known.checks.iter_mut().map(|check| &mut check.name))
                     .chain(known.indexes.iter_mut().map(|index| &mut index.name));
                 for name in names.filter(|name| **name == rename.subname) {
-                    name.clone_from(&rename.newname);
+                    *name = rename.newname.as_str().into();
                 }
                 self.link(&old);
             }
@@ -548,7 +553,7 @@ impl Context {
                 let Some(known) = self.relations.get_mut(&old) else { return };
                 let reactions = known.reactions.iter_mut().filter(|known| known.is_rule == is_rule);
                 for reaction in reactions.filter(|known| known.name == rename.subname) {
-                    reaction.name.clone_from(&rename.newname);
+                    reaction.name = rename.newname.as_str().into();
                 }
             }
             _ => {}
@@ -582,7 +587,7 @@ impl Index {
             (_, true) => names::made_for_column(&part.name, &columns.join("_"), "key"),
             _ => names::made_for_column(&part.name, &columns.join("_"), "idx"),
         };
-        Self { name, ..self.clone() }
+        Self { name: name.into(), ..self.clone() }
     }
 }
 
@@ -626,16 +631,16 @@ impl CheckConstraint {
                 }
             }
         }
-        Self { name, valid, not_null, columns }
+        Self { name: name.into(), valid, not_null, columns }
     }
 }
 
 /// The columns of an index besides its key: those it includes, and those its expressions and condition mention.
-fn others_of(included: &[Node], mentioning: &impl Walk, keys: &[String]) -> Vec<String> {
+fn others_of(included: &[Node], mentioning: &impl Walk, keys: &[SmolStr]) -> Vec<SmolStr> {
     let mut others = walk::columns(mentioning);
     others.extend(included.iter().filter_map(|node| match node.node.as_ref()? {
-        NodeEnum::IndexElem(element) => Some(element.name.clone()),
-        _ => names::text(node).map(str::to_owned),
+        NodeEnum::IndexElem(element) => Some(SmolStr::new(&element.name)),
+        _ => names::text(node).map(SmolStr::new),
     }));
     others.retain(|column| !keys.contains(column));
     others.sort();
@@ -645,7 +650,7 @@ fn others_of(included: &[Node], mentioning: &impl Walk, keys: &[String]) -> Vec<
 
 fn rename_column(known: &mut Relation, old: &str, new: &str) {
     for column in known.columns.iter_mut().filter(|column| column.name == old) {
-        new.clone_into(&mut column.name);
+        column.name = new.into();
     }
     let indexed = known
         .indexes
@@ -655,7 +660,7 @@ fn rename_column(known: &mut Relation, old: &str, new: &str) {
         known.checks.iter_mut().flat_map(|check| check.not_null.iter_mut().chain(&mut check.columns));
     let keys = known.foreign_keys.iter_mut().flat_map(|key| &mut key.columns);
     for name in indexed.chain(checked).chain(keys).filter(|name| *name == old) {
-        new.clone_into(name);
+        *name = new.into();
     }
 }
 
@@ -704,10 +709,10 @@ impl DataType {
     /// As the parser names it: `int` is `int4`, `varchar(10)` has the modifier 10.
     pub(in crate::effects) fn of(name: &protobuf::TypeName) -> Self {
         let mut parts: Vec<&str> = name.names.iter().filter_map(names::text).collect();
-        let last = parts.pop().unwrap_or_default().to_owned();
-        let schema = parts.pop().filter(|schema| *schema != "pg_catalog").map(str::to_owned);
+        let last = parts.pop().unwrap_or_default();
+        let schema = parts.pop().filter(|schema| *schema != "pg_catalog").map(SmolStr::new);
         let modifiers = name.typmods.iter().filter_map(integer).collect();
-        Self { schema, name: last, modifiers, array: !name.array_bounds.is_empty() }
+        Self { schema, name: last.into(), modifiers, array: !name.array_bounds.is_empty() }
     }
 }
 
@@ -732,13 +737,13 @@ fn constant_text(node: &Node) -> Option<&str> {
     }
 }
 
-fn last_text(names: &[Node]) -> String {
-    names.last().and_then(names::text).unwrap_or_default().to_owned()
+fn last_text(names: &[Node]) -> SmolStr {
+    names.last().and_then(names::text).unwrap_or_default().into()
 }
 
 /// The columns that cannot be NULL where a condition holds: `a IS NOT NULL`, alone or in a conjunction. PostgreSQL
 /// takes such a constraint as the proof that SET NOT NULL asks for.
-fn kept_from_null(condition: &Node) -> Vec<String> {
+fn kept_from_null(condition: &Node) -> Vec<SmolStr> {
     match condition.node.as_ref() {
         Some(NodeEnum::NullTest(test)) if test.nulltesttype() == NullTestType::IsNotNull => {
             test.arg.as_deref().and_then(column_name).into_iter().collect()
@@ -750,9 +755,9 @@ fn kept_from_null(condition: &Node) -> Vec<String> {
     }
 }
 
-fn column_name(node: &Node) -> Option<String> {
+fn column_name(node: &Node) -> Option<SmolStr> {
     match node.node.as_ref()? {
-        NodeEnum::ColumnRef(column) => column.fields.last().and_then(names::text).map(str::to_owned),
+        NodeEnum::ColumnRef(column) => column.fields.last().and_then(names::text).map(SmolStr::new),
         _ => None,
     }
 }

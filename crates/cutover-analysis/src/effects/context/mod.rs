@@ -7,6 +7,8 @@ mod learn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::SmolStr;
+
 use super::model::ObjectRef;
 use crate::sql::TableColumn;
 
@@ -14,22 +16,22 @@ use crate::sql::TableColumn;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
     /// Its schema.
-    pub schema: String,
+    pub schema: SmolStr,
     /// Its name.
-    pub name: String,
+    pub name: SmolStr,
 }
 
 /// A column.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Column {
     /// Its name.
-    pub name: String,
+    pub name: SmolStr,
     /// Its type.
     pub data_type: DataType,
     /// It takes no NULL.
     pub not_null: bool,
     /// The collation it was given, if any.
-    pub collation: Option<String>,
+    pub collation: Option<SmolStr>,
     /// It is computed from others.
     pub generated: bool,
 }
@@ -38,9 +40,9 @@ pub struct Column {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DataType {
     /// Schema, where one is named that is not PostgreSQL's own.
-    pub schema: Option<String>,
+    pub schema: Option<SmolStr>,
     /// Internal name, e.g. `int4`, `varchar`, `timestamptz`.
-    pub name: String,
+    pub name: SmolStr,
     /// Modifiers, e.g. 10 and 2 of `numeric(10, 2)`.
     pub modifiers: Vec<i32>,
     /// It is an array of it.
@@ -51,13 +53,13 @@ pub struct DataType {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKey {
     /// Name of the constraint.
-    pub name: String,
+    pub name: SmolStr,
     /// The table it points to.
     pub parent: Name,
     /// Its columns.
-    pub columns: Vec<String>,
+    pub columns: Vec<SmolStr>,
     /// The columns of the other table it points to; empty where they are not known.
-    pub parent_columns: Vec<String>,
+    pub parent_columns: Vec<SmolStr>,
     /// What becomes of its rows when the one they point to is deleted.
     pub on_delete: Follow,
     /// What becomes of its rows when the key they point to changes.
@@ -98,24 +100,24 @@ impl ForeignKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckConstraint {
     /// Its name.
-    pub name: String,
+    pub name: SmolStr,
     /// All rows are known to satisfy it.
     pub valid: bool,
     /// Columns that it keeps from being NULL.
-    pub not_null: Vec<String>,
+    pub not_null: Vec<SmolStr>,
     /// Columns that it mentions, sorted.
-    pub columns: Vec<String>,
+    pub columns: Vec<SmolStr>,
 }
 
 /// An index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
     /// Its name, in the table's schema.
-    pub name: String,
+    pub name: SmolStr,
     /// Its key columns; `None` for an expression.
-    pub columns: Vec<Option<String>>,
+    pub columns: Vec<Option<SmolStr>>,
     /// What other columns it has, or mentions in expressions and its condition; sorted.
-    pub others: Vec<String>,
+    pub others: Vec<SmolStr>,
     /// It has expressions or a condition.
     pub computed: bool,
     /// It belongs to a constraint.
@@ -131,7 +133,7 @@ impl Index {
     }
 
     /// Whether its key is these columns, in any order.
-    pub(super) fn is_over(&self, columns: &[String]) -> bool {
+    pub(super) fn is_over(&self, columns: &[SmolStr]) -> bool {
         self.columns.len() == columns.len()
             && self.columns.iter().all(|key| key.as_ref().is_some_and(|key| columns.contains(key)))
     }
@@ -162,7 +164,7 @@ impl Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaction {
     /// Its name.
-    pub name: String,
+    pub name: SmolStr,
     /// It is a rule, not a trigger.
     pub is_rule: bool,
     /// It is called for each row, and so of each partition too.
@@ -229,7 +231,7 @@ struct Links {
     mentioned: BTreeMap<Name, BTreeSet<Name>>,
     indexed: BTreeMap<Name, Name>,
     /// Relations by their name alone.
-    named: BTreeMap<String, BTreeSet<Name>>,
+    named: BTreeMap<SmolStr, BTreeSet<Name>>,
 }
 
 /// Links follow from the rest.
@@ -280,7 +282,7 @@ impl Context {
 
     /// Notes a new index of a relation.
     fn link_index(&mut self, index: &str, table: &Name) {
-        let index = Name { schema: table.schema.clone(), name: index.to_owned() };
+        let index = Name { schema: table.schema.clone(), name: index.into() };
         self.links.indexed.insert(index, table.clone());
     }
 
@@ -311,13 +313,13 @@ impl Context {
     /// The name under which something new is made.
     pub(super) fn new_name(&self, object: &ObjectRef) -> Name {
         let schema =
-            object.schema.clone().or_else(|| self.path().next().map(str::to_owned)).unwrap_or_default();
+            object.schema.clone().or_else(|| self.path().next().map(SmolStr::new)).unwrap_or_default();
         Name { schema, name: object.name.clone() }
     }
 
     /// The name of what is there already; the first place it would be looked for where it is not known.
     pub fn resolve(&self, object: &ObjectRef) -> Name {
-        let named = |schema: &str| Name { schema: schema.to_owned(), name: object.name.clone() };
+        let named = |schema: &str| Name { schema: schema.into(), name: object.name.clone() };
         if object.schema.is_none() {
             let found = self
                 .path()
@@ -338,7 +340,7 @@ impl Context {
     /// The columns of a table in their order, where all of them are known. A name without a schema that is not found where
     /// such names are looked for may be that of the only table so called: the search path of a file is not known here.
     pub fn table_columns(&self, schema: Option<&str>, name: &str) -> Option<Vec<TableColumn>> {
-        let object = ObjectRef::new(super::ObjectKind::Relation, schema.map(str::to_owned), name);
+        let object = ObjectRef::new(super::ObjectKind::Relation, schema.map(SmolStr::new), name);
         let relation = self.relation(&object).or_else(|| {
             let named = self.links.named.get(name).filter(|_| schema.is_none())?;
             let mut called = named.iter().filter_map(|name| self.relations.get(name));
@@ -347,7 +349,7 @@ impl Context {
         let columns = relation.columns.iter();
         relation.columns_known.then(|| {
             columns
-                .map(|column| TableColumn { name: column.name.clone(), generated: column.generated })
+                .map(|column| TableColumn { name: column.name.to_string(), generated: column.generated })
                 .collect()
         })
     }

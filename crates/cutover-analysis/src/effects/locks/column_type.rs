@@ -2,6 +2,7 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::ColumnDef;
+use smol_str::SmolStr;
 
 use super::super::context::{Column, DataType, Index};
 use super::super::lock_mode::LockMode as Mode;
@@ -31,7 +32,7 @@ pub(super) fn change(name: &str, column: &ColumnDef, table: &ObjectRef, site: &m
         .as_ref()
         .and_then(|clause| clause.collname.last())
         .and_then(names::text)
-        .map(str::to_owned);
+        .map(SmolStr::new);
     let is_own = column.type_name.as_ref().and_then(names::type_object).is_some();
     let Some(old) = site.known.column(table, name).cloned() else {
         site.work_if(table, WorkKind::Rewrite, "unless values of the old type are stored in the same way");
@@ -133,7 +134,7 @@ fn change_of(
     old: &Column,
     new: &DataType,
     is_own: bool,
-    collation: Option<&String>,
+    collation: Option<&SmolStr>,
     site: &Site<'_>,
 ) -> Change {
     if is_own {

@@ -1,5 +1,7 @@
 //! Whether an expression must be computed for each row anew.
 
+use smol_str::SmolStr;
+
 use super::super::data;
 use super::super::walk::{self, Walk};
 
@@ -25,9 +27,9 @@ pub(super) enum Volatility {
     /// One value does for all rows.
     None,
     /// This function gives each row its own.
-    Volatile(String),
+    Volatile(SmolStr),
     /// Nothing is known of this function.
-    Unknown(String),
+    Unknown(SmolStr),
 }
 
 pub(super) fn volatility(expression: &impl Walk) -> Volatility {

@@ -1,6 +1,8 @@
 //! Writing rows: also where it leads to other tables. Through a view to the table it shows, through foreign keys to the
 //! rows that follow, and through triggers and rules to whatever their code says.
 
+use smol_str::SmolStr;
+
 use super::super::context::{Event, Follow, Name};
 use super::super::lock_mode::LockMode as Mode;
 use super::super::model::{ObjectRef, WorkKind};
@@ -13,7 +15,7 @@ struct Written {
     relation: ObjectRef,
     event: Event,
     /// The columns that an UPDATE sets; none where that is not known.
-    columns: Option<Vec<String>>,
+    columns: Option<Vec<SmolStr>>,
     alone: bool,
 }
 
@@ -81,7 +83,8 @@ fn following(change: &Written, heirs: &[Name], site: &mut Site<'_>) -> Vec<Writt
         for child in site.known.referring(parent) {
             let keys = site.known.relations[child].foreign_keys.iter().filter(|key| key.parent == *parent);
             for key in keys {
-                let is_set = |column: &String| change.columns.as_ref().is_none_or(|set| set.contains(column));
+                let is_set =
+                    |column: &SmolStr| change.columns.as_ref().is_none_or(|set| set.contains(column));
                 let event = match (change.event, key.on_delete, key.on_update) {
                     (Event::Delete, Follow::Cascade, _) => Event::Delete,
                     (Event::Delete, Follow::Set, _) => Event::Update,

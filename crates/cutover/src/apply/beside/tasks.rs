@@ -69,7 +69,7 @@ impl Server {
 
     /// Processes it may put to work on a migration: one, and the parallel workers of what can use them.
     fn weight(&self, vertex: &Vertex) -> usize {
-        let is_large = |object: &ObjectRef| self.large.contains(&object.name);
+        let is_large = |object: &ObjectRef| self.large.contains(object.name.as_str());
         let builds = vertex.work.iter().any(|(work, _)| is_large(&work.relation));
         let reads = vertex.reads.iter().any(is_large);
         let workers = [(builds, self.maintenance), (reads, self.query)];

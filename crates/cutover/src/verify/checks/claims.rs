@@ -364,7 +364,8 @@ fn design(project: &Project, replayed: &Replayed) -> Option<Measured> {
             for (definition, table) in tables {
                 defined += 1;
                 let found = created.iter().any(|(schema, name)| {
-                    *name == table.name && (table.schema.is_none() || **schema == table.schema)
+                    *name == table.name
+                        && (table.schema.is_none() || schema.as_deref() == table.schema.as_deref())
                 });
                 if !found {
                     missing.push(format!("table {} ({})", table.name, definition.file));

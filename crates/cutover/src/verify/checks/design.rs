@@ -191,7 +191,10 @@ fn own_indexes(project: &Project, history: &History) -> BTreeSet<String> {
         );
         let created = Script::analyse(migration, &project.vars).creates;
         indexes.extend(
-            created.into_iter().filter(|object| object.kind == ObjectKind::Index).map(|object| object.name),
+            created
+                .into_iter()
+                .filter(|object| object.kind == ObjectKind::Index)
+                .map(|object| object.name.into()),
         );
     }
     indexes
