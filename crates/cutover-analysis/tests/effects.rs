@@ -127,7 +127,7 @@ fn nothing_a_statement_mentions_is_missed() {
 fn names_are_those_postgresql_stores() {
     let long = "N".repeat(70);
     let created = of(&format!("CREATE TABLE App.\"Users\" (a int); CREATE TABLE {long} (a int)")).creates;
-    assert_eq!(created[0], ObjectRef::new(ObjectKind::Table, Some("app".to_owned()), "Users"));
+    assert_eq!(created[0], ObjectRef::new(ObjectKind::Table, Some("app".into()), "Users"));
     assert_eq!(created[1].name, "n".repeat(63));
 }
 
@@ -269,7 +269,7 @@ fn what_a_transaction_forbids_can_be_checked_or_repeated() {
         assert!(matches!(effects.transaction, TransactionRule::Forbidden { .. }), "{sql}");
         effects.retry
     };
-    let index = ObjectRef { table: Some("t".to_owned()), ..ObjectRef::new(ObjectKind::Index, None, "i") };
+    let index = ObjectRef { table: Some("t".into()), ..ObjectRef::new(ObjectKind::Index, None, "i") };
     assert_eq!(
         retry("CREATE INDEX CONCURRENTLY i ON t (a)"),
         Retry::Checkable(Check::IndexValid {

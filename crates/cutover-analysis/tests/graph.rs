@@ -14,7 +14,7 @@ fn vertices(migrations: &[&str]) -> Vec<Vertex> {
         for item in Splitter::new(text.as_bytes()) {
             let Item::Statement(statement) = item.expect("splits") else { continue };
             let parsed = parse(&statement.text).expect("parses");
-            vertex.add(effects_in(&parsed, &context), statement.line);
+            vertex.add(&effects_in(&parsed, &context), statement.line);
             context.learn(&parsed);
         }
         all.push(vertex);

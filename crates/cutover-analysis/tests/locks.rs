@@ -199,9 +199,9 @@ fn work_is_that_measured() {
             for kind in kinds {
                 let (sure, possible) = derived.entry(kind).or_default();
                 if work.sure {
-                    sure.insert(work.relation.name.clone());
+                    sure.insert(work.relation.name.to_string());
                 } else {
-                    possible.insert(work.relation.name.clone());
+                    possible.insert(work.relation.name.to_string());
                     depends.insert(row.command);
                 }
             }
@@ -209,8 +209,8 @@ fn work_is_that_measured() {
         let rebuilt: BTreeSet<String> = before
             .relations
             .iter()
-            .filter(|(_, known)| known.indexes.iter().any(|index| row.rebuilt.contains(&index.name)))
-            .map(|(table, _)| table.name.clone())
+            .filter(|(_, known)| known.indexes.iter().any(|index| row.rebuilt.contains(index.name.as_str())))
+            .map(|(table, _)| table.name.to_string())
             .collect();
         let has_index = |name: &String| {
             before.relations.iter().any(|(table, known)| table.name == *name && !known.indexes.is_empty())

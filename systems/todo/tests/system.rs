@@ -203,8 +203,7 @@ async fn wrong_rows_are_refused() {
 #[test]
 fn tasks_and_conversations_may_run_side_by_side() {
     let project = system();
-    let built = inspect::files_only(&project, &Selection::default()).unwrap().built;
-    let graph = ProjectGraph::of(&project, &built);
+    let graph = ProjectGraph::of(&project);
     assert!(graph.is_in_order());
     assert_eq!(
         graph.text(),

@@ -6,7 +6,10 @@
 //! [`Conflicts::waits`].
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::Vertex;
 use crate::effects::{LockMode, ObjectKind, ObjectRef};
@@ -19,7 +22,7 @@ pub struct Conflict {
     /// Index of the earlier one.
     pub to: usize,
     /// In words: `both change table users`.
-    pub why: String,
+    pub why: SmolStr,
 }
 
 /// What must not overlap.
@@ -28,7 +31,7 @@ pub struct Conflicts {
     /// For each migration, the nearest ones before it that it must not overlap; those further back follow from them.
     pub before: Vec<Vec<Conflict>>,
     /// For each migration, the relations it may wait for while another one has it locked.
-    pub waits: Vec<Vec<String>>,
+    pub waits: Vec<Vec<SmolStr>>,
 }
 
 /// What is done to a thing; two of these exclude each other unless both are the same gentle one.
@@ -54,9 +57,35 @@ impl Use {
         }
     }
 
-    fn excludes(self, other: Self) -> bool {
-        // A new foreign key locks its parent against writes, and looks rows up there.
-        self.max(other) >= Self::Write
+    /// It excludes every other use; else it is excluded by such ones alone. A new foreign key locks its parent against
+    /// writes, and looks rows up there.
+    fn is_strong(self) -> bool {
+        self >= Self::Write
+    }
+}
+
+/// The last migrations that used a thing, and how.
+#[derive(Default)]
+struct Last {
+    /// The last one that excludes all others.
+    strong: Option<(Use, usize)>,
+    /// Those after it, none of which excludes another.
+    gentle: Vec<(Use, usize)>,
+}
+
+impl Last {
+    fn excluded_by(&self, usage: Use) -> impl Iterator<Item = (Use, usize)> {
+        let gentle = if usage.is_strong() { self.gentle.as_slice() } else { &[] };
+        self.strong.iter().chain(gentle).copied()
+    }
+
+    fn add(&mut self, usage: Use, migration: usize) {
+        if usage.is_strong() {
+            // What this one excludes, later ones exclude through it.
+            *self = Self { strong: Some((usage, migration)), gentle: Vec::new() };
+        } else {
+            self.gentle.push((usage, migration));
+        }
     }
 }
 
@@ -64,37 +93,26 @@ impl Conflicts {
     /// Finds them. Time is about proportional to the number of names.
     pub fn of<V: Borrow<Vertex>>(vertices: &[V]) -> Self {
         let mut found = Self::default();
-        // By thing and use: the last migration that used it so.
-        let mut last: HashMap<String, BTreeMap<Use, Vec<usize>>> = HashMap::new();
-        let mut barrier: Option<usize> = None;
+        let mut last: FxHashMap<Thing<'_>, Last> = FxHashMap::default();
+        // The last one that runs alone, and what is said of it to those after it.
+        let mut barrier: Option<(usize, SmolStr)> = None;
         for (from, vertex) in vertices.iter().map(Borrow::borrow).enumerate() {
-            let mut before: BTreeMap<usize, String> = BTreeMap::new();
-            if let Some(to) = barrier {
-                let other: &Vertex = vertices[to].borrow();
-                let why = other.alone.as_deref().unwrap_or_default();
-                before.insert(to, format!("{}: {why}", other.label));
-            }
+            let mut before: BTreeMap<usize, SmolStr> = BTreeMap::new();
+            before.extend(barrier.clone());
             if let Some(why) = &vertex.alone {
-                for to in barrier.map_or(0, |to| to + 1)..from {
-                    before.entry(to).or_insert_with(|| why.clone());
+                let after = barrier.map_or(0, |(to, _)| to + 1);
+                let shared = SmolStr::new(why);
+                for to in after..from {
+                    before.entry(to).or_insert_with(|| shared.clone());
                 }
-                barrier = Some(from);
+                barrier = Some((from, format_smolstr!("{}: {why}", vertex.label)));
             }
             for (thing, usage) in uses(vertex) {
-                let known = last.entry(thing.clone()).or_default();
-                for (other, migrations) in known.iter().filter(|(other, _)| usage.excludes(**other)) {
-                    for &to in migrations.iter().filter(|to| **to != from) {
-                        before.entry(to).or_insert_with(|| words(&thing, usage, *other));
-                    }
+                let known = last.entry(thing).or_default();
+                for (other, to) in known.excluded_by(usage) {
+                    before.entry(to).or_insert_with(|| words(thing, usage, other));
                 }
-                // What this one excludes, later ones exclude through it.
-                if usage >= Use::Write {
-                    known.clear();
-                }
-                let migrations = known.entry(usage).or_default();
-                if migrations.last() != Some(&from) {
-                    migrations.push(from);
-                }
+                known.add(usage, from);
             }
             let conflicts = before.into_iter().map(|(to, why)| Conflict { from, to, why });
             found.before.push(conflicts.collect());
@@ -104,61 +122,62 @@ impl Conflicts {
     }
 }
 
-fn words(thing: &str, later: Use, earlier: Use) -> String {
-    if later == earlier {
-        format!("both {} {thing}", later.words().trim_end_matches('s'))
-    } else {
-        format!("one {} {thing}, the other {} it", later.words(), earlier.words())
+/// What stands for an object: the table of its parts, and for a name without a schema the name alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Thing<'a> {
+    /// What it is, where it is no relation: an empty word else.
+    kind: &'static str,
+    name: &'a str,
+}
+
+impl std::fmt::Display for Thing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.kind.is_empty() {
+            write!(f, "{} ", self.kind)?;
+        }
+        f.write_str(self.name)
     }
 }
 
-/// What stands for an object: the table of its parts, and for a name without a schema the name alone.
-fn thing(object: &ObjectRef) -> String {
-    let name =
-        object.table.as_deref().filter(|_| object.kind != ObjectKind::Sequence).unwrap_or(&object.name);
-    match object.kind.family() {
-        ObjectKind::Relation
-        | ObjectKind::ForeignTable
-        | ObjectKind::Column
-        | ObjectKind::Constraint
-        | ObjectKind::Trigger
-        | ObjectKind::Policy
-        | ObjectKind::Rule
-        // A relation is a type too.
-        | ObjectKind::Type => name.to_owned(),
-        other => format!("{} {name}", other.word()),
+impl<'a> Thing<'a> {
+    fn of(object: &'a ObjectRef) -> Self {
+        let table = object.table.as_deref().filter(|_| object.kind != ObjectKind::Sequence);
+        Self::called(object.kind, table.unwrap_or(&object.name))
+    }
+
+    fn called(kind: ObjectKind, name: &'a str) -> Self {
+        let kind = match kind.family() {
+            ObjectKind::Relation
+            | ObjectKind::ForeignTable
+            | ObjectKind::Column
+            | ObjectKind::Constraint
+            | ObjectKind::Trigger
+            | ObjectKind::Policy
+            | ObjectKind::Rule
+            // A relation is a type too.
+            | ObjectKind::Type => "",
+            other => other.word(),
+        };
+        Self { kind, name }
+    }
+}
+
+fn words(thing: Thing<'_>, later: Use, earlier: Use) -> SmolStr {
+    if later == earlier {
+        format_smolstr!("both {} {thing}", later.words().trim_end_matches('s'))
+    } else {
+        format_smolstr!("one {} {thing}, the other {} it", later.words(), earlier.words())
     }
 }
 
 /// Everything a migration touches, the strongest use of each. Schemas are left out of names: `users` and `app.users` are
 /// taken for one, which costs at most a little patience.
-fn uses(vertex: &Vertex) -> BTreeMap<String, Use> {
-    let mut uses: BTreeMap<String, Use> = BTreeMap::new();
-    let mut add = |object: &ObjectRef, usage: Use| {
-        if object.is_temporary() {
-            return;
-        }
-        let known = uses.entry(thing(object)).or_insert(usage);
-        *known = usage.max(*known);
-    };
-    for object in vertex.creates.iter().chain(&vertex.drops).chain(&vertex.alters) {
-        // To make a table in a schema does not change the schema.
-        add(object, Use::Change);
-    }
-    // An index has its table's namespace too, as what PostgreSQL chooses names for: whoever comes second gets another one.
-    let named = vertex.creates.iter().filter(|object| object.kind == ObjectKind::Index);
-    for object in named.chain(&vertex.chosen).filter(|object| !object.name.is_empty()) {
-        add(&ObjectRef { table: None, ..object.clone() }, Use::Change);
-    }
-    for schema in &vertex.searched {
-        add(&ObjectRef::new(ObjectKind::Schema, None, schema.as_str()), Use::Read);
-    }
-    for object in &vertex.writes {
-        add(object, Use::Write);
-    }
-    for object in vertex.reads.iter().chain(vertex.needs.iter().map(|reference| &reference.object)) {
-        add(object, Use::Read);
-    }
+fn uses(vertex: &Vertex) -> BTreeMap<Thing<'_>, Use> {
+    let mut uses = Uses::default();
+    // To make a table in a schema does not change the schema.
+    uses.of_all(vertex.creates.iter().chain(&vertex.drops).chain(&vertex.alters), Use::Change);
+    uses.of_all(&vertex.writes, Use::Write);
+    uses.of_all(vertex.reads.iter().chain(vertex.needs.iter().map(|reference| &reference.object)), Use::Read);
     for lock in &vertex.locks {
         let usage = match lock.mode {
             _ if lock.referred => Use::Refer,
@@ -166,15 +185,40 @@ fn uses(vertex: &Vertex) -> BTreeMap<String, Use> {
             LockMode::RowExclusive => Use::Write,
             _ => Use::Change,
         };
-        add(&lock.relation, usage);
+        uses.of_all([&lock.relation], usage);
     }
-    uses
+    // An index has its table's namespace too, as what PostgreSQL chooses names for: whoever comes second gets another one.
+    let named = vertex.creates.iter().filter(|object| object.kind == ObjectKind::Index).chain(&vertex.chosen);
+    for object in named.filter(|object| !object.name.is_empty() && !object.is_temporary()) {
+        uses.add(Thing::called(object.kind, &object.name), Use::Change);
+    }
+    for schema in &vertex.searched {
+        uses.add(Thing::called(ObjectKind::Schema, schema), Use::Read);
+    }
+    uses.0
+}
+
+/// The strongest use of each thing.
+#[derive(Default)]
+struct Uses<'a>(BTreeMap<Thing<'a>, Use>);
+
+impl<'a> Uses<'a> {
+    fn add(&mut self, thing: Thing<'a>, usage: Use) {
+        let known = self.0.entry(thing).or_insert(usage);
+        *known = usage.max(*known);
+    }
+
+    fn of_all(&mut self, objects: impl IntoIterator<Item = &'a ObjectRef>, usage: Use) {
+        for object in objects.into_iter().filter(|object| !object.is_temporary()) {
+            self.add(Thing::of(object), usage);
+        }
+    }
 }
 
 /// Relations on which this migration may wait for another one that only refers to them too.
-fn waits(vertex: &Vertex) -> Vec<String> {
-    let mut names: Vec<String> =
-        vertex.locks.iter().filter(|lock| lock.referred).map(|lock| thing(&lock.relation)).collect();
+fn waits(vertex: &Vertex) -> Vec<SmolStr> {
+    let referred = vertex.locks.iter().filter(|lock| lock.referred);
+    let mut names: Vec<SmolStr> = referred.map(|lock| format_smolstr!("{}", Thing::of(&lock.relation))).collect();
     names.sort_unstable();
     names.dedup();
     names

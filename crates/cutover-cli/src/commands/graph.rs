@@ -3,8 +3,6 @@
 use std::mem::ManuallyDrop;
 
 use clap::{Args, ValueEnum};
-use cutover::inspect;
-use cutover::plan::select::Selection;
 use cutover::report::graph::ProjectGraph;
 
 use crate::app::{App, overrides};
@@ -44,8 +42,7 @@ enum Form {
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     // The process ends with this command: to free a large graph piece by piece would only take time.
     let project = ManuallyDrop::new(app.project(&overrides(&arguments.vars))?);
-    let built = ManuallyDrop::new(inspect::files_only(&project, &Selection::default())?.built);
-    let graph = ProjectGraph::of(&project, &built);
+    let graph = ManuallyDrop::new(ProjectGraph::of(&project));
     if app.output.is_json() {
         app.output.json(&graph.document())?;
     } else if arguments.form == Form::Mermaid {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use cutover_analysis::effects::{ObjectKind, ObjectRef};
 use cutover_analysis::graph::Vertex;
 
-use crate::script::Script;
+use crate::script::is_made;
 
 /// What is there, or comes to be there in the run.
 pub(crate) struct Made<'a> {
@@ -20,10 +20,10 @@ pub(crate) struct Made<'a> {
 }
 
 impl<'a> Made<'a> {
-    /// From the scripts of a run by their migration's place in the project, and the names of views and routines that are
+    /// From the vertices of a run by their migration's place in the project, and the names of views and routines that are
     /// there before it.
     pub(crate) fn by(
-        scripts: impl Iterator<Item = (usize, &'a Script)> + Clone,
+        vertices: impl Iterator<Item = (usize, &'a Vertex)> + Clone,
         views: impl Iterator<Item = &'a str>,
         routines: impl Iterator<Item = &'a str>,
     ) -> Self {
@@ -31,7 +31,7 @@ impl<'a> Made<'a> {
         let mut known: BTreeSet<&str> = views.iter().copied().collect();
         known.extend(routines);
         let mut replaced = BTreeSet::new();
-        for object in scripts.clone().flat_map(|(_, script)| &script.creates) {
+        for object in vertices.clone().flat_map(|(_, vertex)| &vertex.creates) {
             let is_view = matches!(object.kind, ObjectKind::View | ObjectKind::MaterializedView);
             if is_view {
                 views.insert(&object.name);
@@ -40,12 +40,12 @@ impl<'a> Made<'a> {
                 replaced.insert(object.name.as_str());
             }
         }
-        let unqualified = scripts.filter(|(_, script)| script.creates.iter().any(follows_the_path));
+        let unqualified = vertices.filter(|(_, vertex)| vertex.creates.iter().any(follows_the_path));
         Self { views, replaced, unqualified: unqualified.map(|(index, _)| index).take(2).collect() }
     }
 
     /// Why a migration is to have the database for itself, where it is.
-    pub(crate) fn why_alone(&self, index: usize, script: &Script, vertex: &Vertex) -> Option<&'static str> {
+    pub(crate) fn why_alone(&self, index: usize, vertex: &Vertex) -> Option<&'static str> {
         let by_view = |read: &ObjectRef| self.views.contains(read.name.as_str());
         let makes_a_schema = vertex.creates.iter().any(|object| object.kind == ObjectKind::Schema);
         if makes_a_schema && self.unqualified.iter().any(|other| *other != index) {
@@ -55,7 +55,7 @@ impl<'a> Made<'a> {
             Some("a statement does not name what it works on")
         } else if !vertex.drops.is_empty() {
             Some("what it drops may have been in the way of others")
-        } else if !vertex.writes.iter().all(|table| script.makes(table)) {
+        } else if !vertex.writes.iter().all(|table| vertex.creates.iter().any(|made| is_made(made, table))) {
             Some("keys, triggers and checks may tie the rows that it writes to others")
         } else if vertex.reads.iter().any(by_view) {
             Some("it reads what a view shows")

@@ -27,7 +27,7 @@ pub fn vertices<'a>(project: &Project, scripts: &'a BTreeMap<usize, Script>) -> 
 
 /// What a vertex has from the project: what it is called, with its folder where there are several (`core/0001`), and what
 /// it is declared to need.
-pub(super) fn label(project: &Project, place: usize, vertex: &mut Vertex) {
+pub(crate) fn label(project: &Project, place: usize, vertex: &mut Vertex) {
     let migration = &project.migrations[place];
     let label = super::label(&migration.path, &migration.id.version);
     vertex.label =
@@ -63,7 +63,7 @@ pub(super) fn describe(project: &Project, steps: &mut [Step], scripts: &BTreeMap
     }
     mark_new(steps, scripts);
     for conflict in Conflicts::of(&vertices).before.into_iter().flatten() {
-        let dependency = Dependency { migration: id(conflict.to), why: vec![conflict.why] };
+        let dependency = Dependency { migration: id(conflict.to), why: vec![conflict.why.into()] };
         steps[conflict.from].conflicts.push(dependency);
     }
 }

@@ -1,43 +1,52 @@
 //! What needs what, for people, for programs, and as a Mermaid flowchart.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use cutover_analysis::effects::Context;
 use cutover_analysis::graph::{Conflict, Conflicts, Graph, LateFate, Vertex};
 use serde::Serialize;
 
 use super::escape;
 use super::format::count;
-use crate::migration::MigrationId;
+use crate::migration::{Migration, MigrationId};
 use crate::plan::alone::Made;
-use crate::plan::build::Built;
 use crate::plan::graph;
 use crate::project::Project;
+use crate::script::{Script, Texts};
 
 /// The graph of a project's migrations.
 #[derive(Debug)]
 pub struct ProjectGraph<'a> {
     project: &'a Project,
-    built: &'a Built,
-    vertices: Vec<Cow<'a, Vertex>>,
+    vertices: Vec<Vertex>,
+    /// Why a migration is not fully known, by its place.
+    opaque: BTreeMap<usize, String>,
     graph: Graph,
     conflicts: Conflicts,
 }
 
 impl<'a> ProjectGraph<'a> {
-    /// From a plan in which all files were read.
-    pub fn of(project: &'a Project, built: &'a Built) -> Self {
-        let mut vertices = graph::vertices(project, &built.scripts);
-        let scripts = built.scripts.iter().map(|(index, script)| (*index, script));
-        let made = Made::by(scripts, std::iter::empty(), std::iter::empty());
-        for (index, script) in &built.scripts {
-            let why = made.why_alone(*index, script, &vertices[*index]).map(str::to_owned);
-            if let Some(why) = why.filter(|_| vertices[*index].alone.is_none()) {
-                vertices[*index].to_mut().alone = Some(why);
-            }
+    /// Reads all files of a project. Of each only what the graph needs is kept.
+    pub fn of(project: &'a Project) -> Self {
+        let migrations: Vec<&Migration> = project.migrations.iter().collect();
+        let (mut known, mut opaque) = (Context::EMPTY, BTreeMap::new());
+        let mut vertices = Vec::with_capacity(migrations.len());
+        Script::analyse_all(&migrations, &project.vars, Texts::Dropped, |place, analyse| {
+            let Script { mut vertex, opaque: why, .. } = analyse(&mut known);
+            graph::label(project, place, &mut vertex);
+            opaque.extend(why.map(|why| (place, why)));
+            vertices.push(vertex);
+        });
+        drop(known);
+        let made = Made::by(vertices.iter().enumerate(), std::iter::empty(), std::iter::empty());
+        let alone: Vec<_> =
+            vertices.iter().enumerate().map(|(place, vertex)| made.why_alone(place, vertex)).collect();
+        for (vertex, why) in vertices.iter_mut().zip(alone) {
+            vertex.alone = vertex.alone.take().or_else(|| why.map(str::to_owned));
         }
         let graph = Graph::of(&vertices);
         let conflicts = Conflicts::of(&vertices);
-        Self { project, built, vertices, graph, conflicts }
+        Self { project, vertices, opaque, graph, conflicts }
     }
 
     /// Whether migrations can run in their order: none needs another in a circle, or one that comes later.
@@ -90,7 +99,7 @@ fn groups(project: &Project) -> Vec<(String, Vec<usize>)> {
 }
 
 fn text(of: &ProjectGraph<'_>) -> String {
-    let ProjectGraph { built, vertices, graph, .. } = of;
+    let ProjectGraph { opaque, vertices, graph, .. } = of;
     let mut out = String::new();
     let mut line = |text: &str| {
         out.push_str(&escape::line(text));
@@ -113,10 +122,8 @@ fn text(of: &ProjectGraph<'_>) -> String {
     for (from, reference) in &graph.outside {
         line(&format!("{} needs {}, which no migration creates", label(*from), reference.words()));
     }
-    for (place, script) in &built.scripts {
-        if let Some(why) = &script.opaque {
-            line(&format!("{} is not fully known: {why}", label(*place)));
-        }
+    for (place, why) in opaque {
+        line(&format!("{} is not fully known: {why}", label(*place)));
     }
     for (place, vertex) in vertices.iter().enumerate() {
         for (why, at) in &vertex.unseen {
@@ -281,8 +288,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::inspect;
-    use crate::plan::select::Selection;
     use crate::project::Overrides;
 
     /// The graph of a project with these files, in text, Mermaid and JSON.
@@ -294,8 +299,7 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let project = Project::load(folder.path(), &Overrides::default()).unwrap();
-        let built = inspect::files_only(&project, &Selection::default()).unwrap().built;
-        let graph = ProjectGraph::of(&project, &built);
+        let graph = ProjectGraph::of(&project);
         (graph.text(), graph.mermaid(), serde_json::to_value(graph.document()).unwrap())
     }
 

@@ -78,8 +78,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("0001_a.sql"), "CREATE TABLE a (n int);").unwrap();
     let project = Project::load(folder.path(), &Overrides::default()).unwrap();
-    let built = inspect::files_only(&project, &Selection::default()).unwrap().built;
-    let graph = serde_json::to_value(ProjectGraph::of(&project, &built).document()).unwrap();
+    let graph = serde_json::to_value(ProjectGraph::of(&project).document()).unwrap();
     let step = &step;
     let event = &run.events[0];
     let check = fixture::check("a", "no_rows", "", "", Verdict::Holds);

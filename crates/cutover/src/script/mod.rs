@@ -10,7 +10,7 @@ mod own_schema;
 mod parts;
 mod reading;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 
@@ -21,6 +21,7 @@ use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::{
     CopiedSecrets, Directive, Item, LONGEST_ANALYSED, SplitError, Splitter, Statement,
 };
+use rustc_hash::FxBuildHasher;
 
 use self::ahead::Ahead;
 pub use self::items::Items;
@@ -343,7 +344,8 @@ impl Script {
     }
 }
 
-fn is_made(made: &ObjectRef, object: &ObjectRef) -> bool {
+/// Whether a name means an object that was made.
+pub(crate) fn is_made(made: &ObjectRef, object: &ObjectRef) -> bool {
     same_name(made, object) && made.table == object.table
 }
 
@@ -398,10 +400,10 @@ struct Analysis<'a> {
     stretches: Vec<Stretch>,
     controls: Vec<control::Statement>,
     count: u32,
-    created: BTreeMap<SmolStr, Vec<ObjectRef>>,
-    mentioned: BTreeMap<&'static str, BTreeSet<ObjectRef>>,
+    created: HashMap<SmolStr, Vec<ObjectRef>, FxBuildHasher>,
+    mentioned: HashSet<(&'static str, ObjectRef), FxBuildHasher>,
     /// Relations that are locked or worked on, by their names without a schema.
-    met: BTreeMap<SmolStr, Vec<ObjectRef>>,
+    met: HashMap<SmolStr, Vec<ObjectRef>, FxBuildHasher>,
     kept: Option<Vec<Item>>,
     passed: Option<Passed>,
     first_setting: Option<(u32, u32, String)>,
@@ -421,9 +423,9 @@ impl<'a> Analysis<'a> {
             stretches: Vec::new(),
             controls: Vec::new(),
             count: 0,
-            created: BTreeMap::new(),
-            mentioned: BTreeMap::new(),
-            met: BTreeMap::new(),
+            created: HashMap::default(),
+            mentioned: HashSet::default(),
+            met: HashMap::default(),
             kept: (migration.checksums.bytes <= KEPT_IN_MEMORY).then(Vec::new),
             passed: None,
             first_setting: None,
@@ -626,7 +628,7 @@ impl<'a> Analysis<'a> {
             }
         }
         self.under_one_name(&mut effects);
-        self.script.vertex.add(effects.clone(), statement.line);
+        self.script.vertex.add(&effects, statement.line);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
             effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
@@ -799,7 +801,7 @@ impl<'a> Analysis<'a> {
             .created
             .get(name)
             .is_some_and(|made| made.iter().any(|made| schemas_agree(made, &reference.object)));
-        if !known && self.mentioned.entry("needs").or_default().insert(reference.object.clone()) {
+        if !known && self.mentioned.insert(("needs", reference.object.clone())) {
             let Statement { line, column, .. } = *statement;
             let effects::Reference { object, why, .. } = reference;
             self.script.needs.push(Need { object, why: why.to_string(), line, column, certain });
@@ -807,7 +809,7 @@ impl<'a> Analysis<'a> {
     }
 
     fn mention(&mut self, how: &'static str, object: ObjectRef) {
-        if !self.mentioned.entry(how).or_default().insert(object.clone()) {
+        if !self.mentioned.insert((how, object.clone())) {
             return;
         }
         match how {

@@ -78,7 +78,7 @@ fn index_only_contains_only_indexes() {
             assert!(effects.drops.is_empty() && effects.opaque.is_none(), "{name}: {}", statement.text);
             let concurrently = TransactionRule::Forbidden { what: "CREATE INDEX CONCURRENTLY" };
             assert_eq!(effects.transaction, concurrently, "{name}: {}", statement.text);
-            created.push(index.name.clone());
+            created.push(index.name.to_string());
         }
     }
     assert_eq!(sorted(created), ALL_OWN_INDEXES);

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use cutover_analysis::effects::SmolStr;
+
 /// Longest row of small migrations given to one session at once, where others could do some of them.
 const LONGEST: usize = 16;
 /// The same where nobody else could.
@@ -16,7 +18,7 @@ pub(crate) struct Task {
     /// Tasks that must be done before it begins; all have smaller numbers.
     pub(super) before: BTreeSet<usize>,
     /// Relations it may wait for while another one that also refers to them holds them.
-    pub(super) waits: Vec<String>,
+    pub(super) waits: Vec<SmolStr>,
     /// Nothing runs beside it. What comes before it is among `before`, and it among that of what follows.
     pub(super) alone: bool,
     /// It may be sent close behind another one.
@@ -168,7 +170,7 @@ impl Schedule {
         let mut rings = Rings::default();
         let sessions = self.running.iter().map(|batch| batch.tasks.as_slice()).chain([tasks]);
         for (session, tasks) in sessions.enumerate() {
-            let relations: BTreeSet<&String> =
+            let relations: BTreeSet<&SmolStr> =
                 tasks.iter().flat_map(|task| &self.tasks[*task].waits).collect();
             for relation in relations {
                 if rings.join(Node::Session(session), Node::Relation(relation)) {
@@ -183,7 +185,7 @@ impl Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Node<'a> {
     Session(usize),
-    Relation(&'a String),
+    Relation(&'a SmolStr),
 }
 
 /// Sets of connected nodes.
@@ -217,7 +219,7 @@ mod tests {
     }
 
     fn waiting(before: &[usize], waits: &[&str]) -> Task {
-        Task { waits: waits.iter().map(ToString::to_string).collect(), ..task(before) }
+        Task { waits: waits.iter().copied().map(SmolStr::new).collect(), ..task(before) }
     }
 
     fn small(before: &[usize]) -> Task {

@@ -124,7 +124,7 @@ pub(super) fn of(work: &Work<'_>, steps: &[Step<'_>], server: &Server) -> Vec<Ta
 /// Says what is to have the database for itself: what the files say ([`crate::plan::alone`]), and what this run knows.
 fn mark_alone(work: &Work<'_>, steps: &[Step<'_>], server: &Server, vertices: &mut [Vertex]) {
     let made = Made::by(
-        steps.iter().map(|step| (step.index, step.script)),
+        steps.iter().map(|step| (step.index, &step.script.vertex)),
         server.views.iter().map(String::as_str),
         server.routines.iter().map(String::as_str),
     );
@@ -135,7 +135,7 @@ fn mark_alone(work: &Work<'_>, steps: &[Step<'_>], server: &Server, vertices: &m
         } else if work.has_preconditions(step.index) {
             Some("what must hold before it is measured")
         } else {
-            made.why_alone(step.index, step.script, vertex)
+            made.why_alone(step.index, &step.script.vertex)
         };
         if let Some(why) = why {
             vertex.alone.get_or_insert_with(|| why.to_owned());
