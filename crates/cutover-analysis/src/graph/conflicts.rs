@@ -172,7 +172,7 @@ fn words(thing: Thing<'_>, later: Use, earlier: Use) -> SmolStr {
 
 /// Everything a migration touches, the strongest use of each. Schemas are left out of names: `users` and `app.users` are
 /// taken for one, which costs at most a little patience.
-fn uses(vertex: &Vertex) -> BTreeMap<Thing<'_>, Use> {
+fn uses(vertex: &Vertex) -> Vec<(Thing<'_>, Use)> {
     let mut uses = Uses::default();
     // To make a table in a schema does not change the schema.
     uses.of_all(vertex.creates.iter().chain(&vertex.drops).chain(&vertex.alters), Use::Change);
@@ -195,17 +195,19 @@ fn uses(vertex: &Vertex) -> BTreeMap<Thing<'_>, Use> {
     for schema in &vertex.searched {
         uses.add(Thing::called(ObjectKind::Schema, schema), Use::Read);
     }
+    // Of each thing the strongest use stays.
+    uses.0.sort_unstable_by(|(one, used), (other, also)| one.cmp(other).then(also.cmp(used)));
+    uses.0.dedup_by_key(|(thing, _)| *thing);
     uses.0
 }
 
-/// The strongest use of each thing.
+/// Uses of things, several of one among them.
 #[derive(Default)]
-struct Uses<'a>(BTreeMap<Thing<'a>, Use>);
+struct Uses<'a>(Vec<(Thing<'a>, Use)>);
 
 impl<'a> Uses<'a> {
     fn add(&mut self, thing: Thing<'a>, usage: Use) {
-        let known = self.0.entry(thing).or_insert(usage);
-        *known = usage.max(*known);
+        self.0.push((thing, usage));
     }
 
     fn of_all(&mut self, objects: impl IntoIterator<Item = &'a ObjectRef>, usage: Use) {

@@ -140,6 +140,7 @@ fn build_with(
             .collect();
         let migrations: Vec<&Migration> = wanted.iter().map(|index| &project.migrations[*index]).collect();
         let texts = if read == Read::All { Texts::Dropped } else { Texts::Kept };
+        let label = graph::labels(project);
         Script::analyse_all(&migrations, &project.vars, texts, |place, analyse| {
             let index = wanted[place];
             let (migration, state) = (&project.migrations[index], &states[index]);
@@ -147,7 +148,7 @@ fn build_with(
             if history.begun(&migration.id).is_some() || history.failed(&migration.id).is_some() {
                 script.take_parts(migration, &project.vars);
             }
-            graph::label(project, index, &mut script.vertex);
+            label(index, &mut script.vertex);
             scripts.insert(index, script);
         });
         let all = project.migrations.iter().zip(states).enumerate();

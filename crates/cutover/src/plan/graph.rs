@@ -14,27 +14,30 @@ use crate::script::Script;
 /// The vertices of a project's migrations, in their order; those whose files were not read have only their label and
 /// what they declare.
 pub fn vertices<'a>(project: &Project, scripts: &'a BTreeMap<usize, Script>) -> Vec<Cow<'a, Vertex>> {
+    let label = labels(project);
     let vertex = |place: usize| {
         let read = scripts.get(&place).map(|script| Cow::Borrowed(&script.vertex));
         read.unwrap_or_else(|| {
             let mut vertex = Vertex::default();
-            label(project, place, &mut vertex);
+            label(place, &mut vertex);
             Cow::Owned(vertex)
         })
     };
     (0..project.migrations.len()).map(vertex).collect()
 }
 
-/// What a vertex has from the project: what it is called, with its folder where there are several (`core/0001`), and what
-/// it is declared to need.
-pub(crate) fn label(project: &Project, place: usize, vertex: &mut Vertex) {
-    let migration = &project.migrations[place];
-    let label = super::label(&migration.path, &migration.id.version);
-    vertex.label =
-        if project.has_several_folders() { format!("{}/{label}", migration.id.root) } else { label };
-    let required = migration.claims.requires.iter();
-    vertex.requires =
-        required.filter_map(|text| select::find(project, text).ok()).map(|(place, _)| place).collect();
+/// Gives a vertex what it has from the project, by its place: what it is called, with its folder where there are several
+/// (`core/0001`), and what it is declared to need.
+pub(crate) fn labels(project: &Project) -> impl Fn(usize, &mut Vertex) {
+    let several = project.has_several_folders();
+    move |place, vertex| {
+        let migration = &project.migrations[place];
+        let label = super::label(&migration.path, &migration.id.version);
+        vertex.label = if several { format!("{}/{label}", migration.id.root) } else { label };
+        let required = migration.claims.requires.iter();
+        vertex.requires =
+            required.filter_map(|text| select::find(project, text).ok()).map(|(place, _)| place).collect();
+    }
 }
 
 /// Fills in what each step needs, and what it must not run beside.

@@ -31,9 +31,10 @@ impl<'a> ProjectGraph<'a> {
         let migrations: Vec<&Migration> = project.migrations.iter().collect();
         let (mut known, mut opaque) = (Context::EMPTY, BTreeMap::new());
         let mut vertices = Vec::with_capacity(migrations.len());
+        let label = graph::labels(project);
         Script::analyse_all(&migrations, &project.vars, Texts::Dropped, |place, analyse| {
             let Script { mut vertex, opaque: why, .. } = analyse(&mut known);
-            graph::label(project, place, &mut vertex);
+            label(place, &mut vertex);
             opaque.extend(why.map(|why| (place, why)));
             vertices.push(vertex);
         });

@@ -16,8 +16,8 @@ use crate::source::Vars;
 
 /// Larger files are read while they are analysed: 64 KiB.
 const LARGEST: u64 = 64 << 10;
-/// Text that is read ahead, in bytes, but for one file a thread: 64 KiB.
-const MOST_AHEAD: u64 = 64 << 10;
+/// Text that is read ahead, in bytes, but for one file a thread: 24 KiB.
+const MOST_AHEAD: u64 = 24 << 10;
 /// Fewer files are not worth starting threads.
 const FEW: usize = 16;
 /// As much as a process has by itself: how deep the parser goes must not depend on who asks it. 8 MiB.

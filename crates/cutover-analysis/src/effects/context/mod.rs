@@ -5,8 +5,9 @@
 
 mod learn;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use smol_str::SmolStr;
 
 use super::model::ObjectRef;
@@ -209,7 +210,7 @@ pub struct Relation {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Context {
     /// Relations.
-    pub relations: BTreeMap<Name, Relation>,
+    pub relations: FxHashMap<Name, Relation>,
     /// Domains, and whether they have constraints.
     pub domains: BTreeMap<Name, bool>,
     /// Where unqualified names are looked for, in this order; `public` where empty.
@@ -228,10 +229,23 @@ pub struct Context {
 /// is no more true does no harm: whoever follows it looks at the relation itself.
 #[derive(Debug, Clone, Default)]
 struct Links {
-    mentioned: BTreeMap<Name, BTreeSet<Name>>,
-    indexed: BTreeMap<Name, Name>,
+    mentioned: FxHashMap<Name, Names>,
+    indexed: FxHashMap<Name, Name>,
     /// Relations by their name alone.
-    named: BTreeMap<SmolStr, BTreeSet<Name>>,
+    named: FxHashMap<SmolStr, Names>,
+}
+
+/// Names, sorted, each once. Most lists have one, so that a tree would be large.
+#[derive(Debug, Clone, Default)]
+struct Names(Vec<Name>);
+
+impl Names {
+    fn insert(&mut self, name: &Name) {
+        if let Err(place) = self.0.binary_search(name) {
+            self.0.reserve_exact(usize::from(self.0.is_empty()));
+            self.0.insert(place, name.clone());
+        }
+    }
 }
 
 /// Links follow from the rest.
@@ -246,13 +260,17 @@ impl Eq for Links {}
 impl Context {
     /// Nothing is known.
     pub const EMPTY: Self = Self {
-        relations: BTreeMap::new(),
+        relations: HashMap::with_hasher(FxBuildHasher),
         domains: BTreeMap::new(),
         search_path: Vec::new(),
         complete: false,
         server_major: 0,
         utc: None,
-        links: Links { mentioned: BTreeMap::new(), indexed: BTreeMap::new(), named: BTreeMap::new() },
+        links: Links {
+            mentioned: HashMap::with_hasher(FxBuildHasher),
+            indexed: HashMap::with_hasher(FxBuildHasher),
+            named: HashMap::with_hasher(FxBuildHasher),
+        },
     };
 
     /// Makes a relation known.
@@ -264,10 +282,10 @@ impl Context {
     /// Notes whom a relation mentions by now.
     fn link(&mut self, name: &Name) {
         let Some(relation) = self.relations.get(name) else { return };
-        self.links.named.entry(name.name.clone()).or_default().insert(name.clone());
+        self.links.named.entry(name.name.clone()).or_default().insert(name);
         let parents = relation.foreign_keys.iter().map(|key| &key.parent);
         for other in parents.chain(&relation.parents).chain(&relation.reads).chain(&relation.of_type) {
-            self.links.mentioned.entry(other.clone()).or_default().insert(name.clone());
+            self.links.mentioned.entry(other.clone()).or_default().insert(name);
         }
         for index in &relation.indexes {
             let index = Name { schema: name.schema.clone(), name: index.name.clone() };
@@ -277,7 +295,7 @@ impl Context {
 
     /// Notes a new mention of a relation by another.
     fn link_mention(&mut self, of: &Name, by: &Name) {
-        self.links.mentioned.entry(of.clone()).or_default().insert(by.clone());
+        self.links.mentioned.entry(of.clone()).or_default().insert(by);
     }
 
     /// Notes a new index of a relation.
@@ -288,7 +306,7 @@ impl Context {
 
     /// Relations that may mention this one.
     fn mentioning(&self, name: &Name) -> impl Iterator<Item = (&Name, &Relation)> {
-        let names = self.links.mentioned.get(name).into_iter().flatten();
+        let names = self.links.mentioned.get(name).into_iter().flat_map(|names| &names.0);
         names.filter_map(|name| self.relations.get_key_value(name))
     }
 
@@ -343,7 +361,7 @@ impl Context {
         let object = ObjectRef::new(super::ObjectKind::Relation, schema.map(SmolStr::new), name);
         let relation = self.relation(&object).or_else(|| {
             let named = self.links.named.get(name).filter(|_| schema.is_none())?;
-            let mut called = named.iter().filter_map(|name| self.relations.get(name));
+            let mut called = named.0.iter().filter_map(|name| self.relations.get(name));
             called.next().filter(|_| called.next().is_none())
         })?;
         let columns = relation.columns.iter();
@@ -395,13 +413,21 @@ impl Context {
         table.indexes.iter().any(|known| known.name == index.name).then_some(name)
     }
 
-    /// Tables with a column of a domain.
-    pub(super) fn using(&self, domain: &Name) -> impl Iterator<Item = &Name> {
-        let uses = move |column: &Column| {
+    /// Tables with a column of a domain, by name.
+    pub(super) fn using(&self, domain: &Name) -> Vec<&Name> {
+        let uses = |column: &Column| {
             column.data_type.name == domain.name
                 && column.data_type.schema.as_ref().is_none_or(|schema| *schema == domain.schema)
         };
-        self.relations.iter().filter(move |(_, table)| table.columns.iter().any(uses)).map(|(name, _)| name)
+        self.names_where(|table| table.columns.iter().any(uses))
+    }
+
+    /// Relations of which something holds, by name.
+    pub(super) fn names_where(&self, holds: impl Fn(&Relation) -> bool) -> Vec<&Name> {
+        let found = self.relations.iter().filter(|(_, relation)| holds(relation));
+        let mut names: Vec<&Name> = found.map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Whether a type is a domain with constraints; `None` where that is not known.

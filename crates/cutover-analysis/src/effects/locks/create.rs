@@ -135,7 +135,7 @@ fn domain(alter: &AlterDomainStmt, site: &mut Site<'_>) {
         _ => false,
     };
     let Some(object) = names::object(Kind::Domain, &alter.type_name).filter(|_| checked) else { return };
-    let tables: Vec<_> = site.known.using(&site.known.resolve(&object)).cloned().collect();
+    let tables: Vec<_> = site.known.using(&site.known.resolve(&object)).into_iter().cloned().collect();
     for table in &tables {
         site.lock_named(table, Mode::Share);
         site.work(&super::object(table), WorkKind::Scan, "to check each value of the domain");

@@ -138,13 +138,8 @@ fn drop_index(index: &ObjectRef, concurrently: bool, site: &mut Site<'_>) {
 
 fn drop_statistics(statistics: &ObjectRef, site: &mut Site<'_>) {
     let name = site.known.new_name(statistics);
-    let tables: Vec<Name> = site
-        .known
-        .relations
-        .iter()
-        .filter(|(_, known)| known.statistics.contains(&name))
-        .map(|(table, _)| table.clone())
-        .collect();
+    let with_it = site.known.names_where(|known| known.statistics.contains(&name));
+    let tables: Vec<Name> = with_it.into_iter().cloned().collect();
     if tables.is_empty() && !site.known.complete {
         site.lock_more(format!("the table of {statistics}"));
     }
