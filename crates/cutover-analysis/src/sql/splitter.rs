@@ -15,6 +15,9 @@ use super::progress::Progress;
 /// How much is asked of the reader at a time, and the most COPY data that is handed out at once.
 const CHUNK: usize = 64 * 1024;
 
+/// A longer statement is not copied out of what was read: 1 MiB.
+const LARGE: usize = 1024 * 1024;
+
 /// An iterator over the items of a SQL file.
 ///
 /// The reader gives normalised text: UTF-8, `\n` line ends, no byte order mark. After an error or the end the
@@ -58,6 +61,20 @@ impl<R: Read> Source<R> {
 
     fn skip(&mut self, len: usize) {
         self.start = (self.start + len).min(self.buffer.len());
+    }
+
+    /// Takes the first `len` bytes out of the text. Where they are many, as they lie: a copy would be as large again.
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        if len < LARGE {
+            let taken = self.text().get(..len).unwrap_or_default().to_vec();
+            self.skip(len);
+            return taken;
+        }
+        let rest = self.buffer.split_off((self.start + len).min(self.buffer.len()));
+        let mut taken = std::mem::replace(&mut self.buffer, rest);
+        taken.drain(..self.start);
+        self.start = 0;
+        taken
     }
 
     /// Reads at least `wanted` more bytes, fewer only at the end of the file.
@@ -190,16 +207,18 @@ impl<R: Read> Splitter<R> {
     fn statement(&mut self, progress: &Progress, end: usize) -> Result<Item, SplitError> {
         let (first, last) = progress.tokens().unwrap_or_default();
         self.skip(first);
-        let bytes = self.source.text().get(..last - first).unwrap_or_default();
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text.to_owned(),
+        let start = self.place;
+        let text = match String::from_utf8(self.source.take(last - first)) {
+            Ok(text) => text,
             Err(error) => {
-                return Err(SplitError::InvalidUtf8 { at: self.place_at(error.valid_up_to()) });
+                let valid = error.utf8_error().valid_up_to();
+                let valid = error.as_bytes().get(..valid).unwrap_or_default();
+                return Err(SplitError::InvalidUtf8 { at: start.after(valid) });
             }
         };
-        let start = self.place;
         let span = Span { start: start.offset, end: start.offset + text.len() };
-        self.skip(end - first);
+        self.place = start.after(text.as_bytes());
+        self.skip(end - last);
         if progress.is_copy_from_stdin() {
             self.mode = Mode::CopyLineEnd;
         }
