@@ -44,7 +44,9 @@ fn a_kept_plan_holds_what_will_be_sent_and_no_secret() {
     let file: Value = serde_json::from_str(&text).unwrap();
     let texts = |step: usize| -> Vec<String> {
         let sql = file["plan"]["steps"][step]["sql"].as_array().unwrap();
-        sql.iter().map(|one| format!("{} {} {}", one["line"], one["unit"], one["text"].as_str().unwrap())).collect()
+        sql.iter()
+            .map(|one| format!("{} {} {}", one["line"], one["unit"], one["text"].as_str().unwrap()))
+            .collect()
     };
     assert_eq!(
         texts(0),
@@ -68,7 +70,8 @@ fn a_kept_plan_holds_what_will_be_sent_and_no_secret() {
     let alter = &file["plan"]["steps"][0]["sql"][2];
     assert_eq!(alter["locks"][0]["relation"], "orders");
     assert_eq!(alter["locks"][0]["mode"], "ACCESS EXCLUSIVE");
-    let hazards: Vec<&str> = alter["hazards"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    let hazards: Vec<&str> =
+        alter["hazards"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
     assert_eq!(hazards[0], "ACCESS EXCLUSIVE of orders: reads and writes wait");
     assert!(hazards[1].starts_with("rewrites orders"), "{hazards:?}");
     assert_eq!(file["plan"]["steps"][0]["sql"][1].get("locks"), None, "its own table is nobody else's");
@@ -130,12 +133,17 @@ fn an_edited_plan_is_neither_applied_nor_shown() {
     for (from, to) in edits {
         assert!(text.contains(from), "{from}");
         place.write("plan.json", &text.replacen(from, to, 1));
-        for arguments in [&["apply", "plan.json"][..], &["apply", "plan.json", "--dry-run"], &["plan", "plan.json"]] {
+        for arguments in
+            [&["apply", "plan.json"][..], &["apply", "plan.json", "--dry-run"], &["plan", "plan.json"]]
+        {
             let given = if arguments[0] == "apply" { &GIVEN[..] } else { &[] };
             let refused = place.run(&[arguments, given].concat()).ends_with(2);
             says(
                 &refused,
-                &["plan.json: it is not as `cutover plan --out` wrote it", "make it anew with `cutover plan --out`"],
+                &[
+                    "plan.json: it is not as `cutover plan --out` wrote it",
+                    "make it anew with `cutover plan --out`",
+                ],
             );
         }
     }
@@ -163,7 +171,10 @@ fn what_is_too_much_to_show_is_counted() {
     let text = std::fs::read_to_string(place.folder.join("plan.json")).unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();
     let steps = &file["plan"]["steps"];
-    assert_eq!((steps[0]["sql"].as_array().unwrap().len(), &steps[0]["sql_more"]), (2_000, &Value::from(501)));
+    assert_eq!(
+        (steps[0]["sql"].as_array().unwrap().len(), &steps[0]["sql_more"]),
+        (2_000, &Value::from(501))
+    );
     let comment = &steps[1]["sql"][0];
     assert_eq!(comment["text"].as_str().unwrap().len() as u64 + comment["cut"].as_u64().unwrap(), 80_024);
     let shown = place.run(&["plan", "plan.json"]).ends_with(0).stdout;

@@ -76,6 +76,21 @@ pub fn clients() -> Binaries {
         })
 }
 
+/// Every psql that is there: beside the server of this run, in the folders that `CUTOVER_TEST_PG_BINS` names (with colons
+/// between them, as for `xtask test-majors`), and installed. Each with its major; a server of any major may be spoken to by any.
+pub fn psqls() -> Vec<(u32, std::path::PathBuf)> {
+    let environment = environment();
+    let named = environment.var("CUTOVER_TEST_PG_BINS").unwrap_or_default();
+    let named =
+        std::env::split_paths(named).filter_map(|folder| Binaries::find(Some(&folder), "", None).ok());
+    let installed = Binaries::all(environment.var("PATH").unwrap_or_default());
+    let all = std::iter::once(clients()).chain(named).chain(installed);
+    let mut found: Vec<_> = all.filter_map(|one| Some((one.major, one.psql?))).collect();
+    found.sort();
+    found.dedup_by_key(|(major, _)| *major);
+    found
+}
+
 /// Options of a server whose programs have `pg_dump` and `pg_restore` beside them; see [`clients`].
 pub fn client_sandbox_options() -> SandboxOptions {
     SandboxOptions { bin_dir: Some(clients().folder), ..sandbox_options() }

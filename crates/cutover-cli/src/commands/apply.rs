@@ -16,8 +16,8 @@ use cutover::verify::{self, VerifyRequest};
 
 use crate::app::{App, from_flag, overrides};
 use crate::args::{SelectionArgs, VarArgs, duration};
-use crate::commands::{dry_run, kept};
 use crate::commands::plan::refuse_draft;
+use crate::commands::{dry_run, kept};
 use crate::database::Target;
 use crate::error::{CliError, Exit};
 use crate::signals::Signals;

@@ -164,7 +164,9 @@ fn write_sql(
     };
     let run = Run::begun_by(runner, &project.name, found, inspection.built.plan.clone());
     let mut text = Vec::new();
-    handover::write(project, &inspection.built, selection, found.version, &run, &mut text)
+    // Who runs it has a password of their own.
+    let to = shell_word(&app.resolve(project)?.options.libpq_string());
+    handover::write(project, &inspection.built, selection, found.version, &run, &to, &mut text)
         .map_err(|error| CliError::new(Exit::No, error.to_string()))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -175,11 +177,20 @@ fn write_sql(
         .and_then(|mut file| file.write_all(&text))
         .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
     app.output.say(&format!(
-        "written to {0}; to run it: psql --no-psqlrc --file {0} {1}",
+        "written to {}; to run it: psql --no-psqlrc --file {} {to}",
         file.display(),
-        found.database
+        shell_word(&file.display().to_string())
     ));
     Ok(())
+}
+
+/// One word of a command line, as shells take it.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn write(

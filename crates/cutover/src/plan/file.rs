@@ -73,7 +73,9 @@ pub enum PlanFileError {
     #[error("it is no plan written by `cutover plan --out`: {0}")]
     Malformed(#[from] serde_json::Error),
     /// A newer program wrote it.
-    #[error("its format is {0}, this program knows {FILE_VERSION}: use the program that wrote it, or a newer one")]
+    #[error(
+        "its format is {0}, this program knows {FILE_VERSION}: use the program that wrote it, or a newer one"
+    )]
     Newer(u32),
     /// An older program wrote it.
     #[error(

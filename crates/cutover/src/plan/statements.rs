@@ -130,7 +130,9 @@ fn describe(statement: &mut PlannedStatement, listed: &Listed, made: &MadeBefore
     let mut work: Vec<_> = listed.work.iter().map(|work| work_summary(work, line)).collect();
     made.mark(&mut locks, &mut work);
     let waits = locks.iter().filter(|lock| !lock.new && !who_waits(lock).is_empty());
-    statement.hazards.extend(waits.map(|lock| format!("{} of {}: {}", lock.mode, lock.relation, who_waits(lock))));
+    statement
+        .hazards
+        .extend(waits.map(|lock| format!("{} of {}: {}", lock.mode, lock.relation, who_waits(lock))));
     statement.hazards.extend(listed.more_locks.iter().map(|more| format!("also locks {more}")));
     statement.hazards.extend(work.iter().filter_map(felt_work));
     statement.hazards.extend(listed.opaque.iter().map(|why| format!("effects not fully known: {why}")));
