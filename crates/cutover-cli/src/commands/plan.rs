@@ -39,7 +39,7 @@ Examples:
   cutover plan
   cutover plan --to-stage 3.2
   cutover plan --out plan.json         then, once reviewed: cutover apply plan.json
-  cutover plan plan.json               that plan with its statements, for the review; needs no database
+  cutover plan plan.json               that plan with its statements; needs no database
   cutover plan --sql plan.sql          a script for whoever may change the database
   cutover plan --offline --format json")]
 pub(crate) struct Arguments {

@@ -13,6 +13,11 @@ use crate::plan::build::Built;
 use crate::plan::graph;
 use crate::project::Project;
 
+/// How [`ProjectGraph::svg`] begins.
+pub const SVG_HEAD: &str = "<svg class=\"graph\" xmlns=\"http://www.w3.org/2000/svg\" ";
+/// How [`ProjectGraph::mermaid`] begins.
+pub const MERMAID_HEAD: &str = "flowchart LR\n";
+
 /// The graph of a project's migrations.
 #[derive(Debug)]
 pub struct ProjectGraph<'a> {

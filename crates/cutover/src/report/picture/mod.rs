@@ -68,7 +68,7 @@ impl Picture {
         let pairs: Vec<(usize, usize)> = arrows.iter().map(|arrow| (arrow.from, arrow.to)).collect();
         let Layout { boxes, paths, bands, width, height } = layout::layout(&bands, &pairs);
         html! {
-            svg.graph xmlns=[namespace] viewBox=(format!("0 0 {width:.0} {height:.0}")) style=(format!("width:{width:.0}px")) role="img"
+            svg.graph xmlns=[namespace] height=[namespace.map(|_| format!("{height:.0}"))] viewBox=(format!("0 0 {width:.0} {height:.0}")) style=(format!("width:{width:.0}px")) role="img"
                 aria-label="Graph of the migrations: an arrow leads from each to what it needs" {
                 @if namespace.is_some() {
                     style { (PreEscaped(STYLE)) }
@@ -79,13 +79,16 @@ impl Picture {
                         path.head d="M0 0L8 4L0 8z" {}
                     }
                 }
-                @for (i, (heading, top, tall)) in bands.iter().enumerate() {
+                @for (i, (_, top, tall)) in bands.iter().enumerate() {
                     rect.band.even[i % 2 == 0] x="0" y=(px(*top)) width=(px(width)) height=(px(*tall)) {}
+                }
+                @for (arrow, path) in arrows.iter().zip(&paths) { (edge(arrow, path)) }
+                // Above the arrows that cross the line it stands on.
+                @for (heading, top, _) in &bands {
                     @if let Some(heading) = heading {
                         text.stage x="8" y=(px(top + 16.5)) { (Shown(&escape::excerpt(heading, 60))) title { (Shown(heading)) } }
                     }
                 }
-                @for (arrow, path) in arrows.iter().zip(&paths) { (edge(arrow, path)) }
                 @for (node, (x, y)) in nodes.iter().zip(&boxes) {
                     g {
                         title { (Shown(&node.tooltip)) }
@@ -186,11 +189,24 @@ mod tests {
             many.nodes[0].tooltip
         );
         let instead = many.instead.as_deref().unwrap();
-        assert!(instead.starts_with("250 migrations, 5 in a box. "), "{instead}");
+        assert!(instead.starts_with("250 migrations, up to 5 in a box. "), "{instead}");
         // All need the first; what follows from other arrows is left out.
         assert_eq!(many.arrows.len(), 49);
         assert_eq!(many.arrows[48].tooltip, "V0246 – V0250 needs V0241 – V0245: V0246 needs V0245: t245");
         assert!(Picture::of(&plan(10_000)).unwrap().nodes.len() <= 60);
+        // Those that need one and the same stand in one column.
+        let mut wide = plan(600);
+        for step in &mut wide.steps[1..] {
+            step.needs = vec![Dependency { migration: fixture::id("0001"), why: vec!["t".to_owned()] }];
+        }
+        // The second needs one that comes later.
+        wide.steps[1].needs[0].migration = fixture::id("0600");
+        let wide = Picture::of(&wide).unwrap();
+        let labels: Vec<&str> = wide.nodes.iter().map(|node| node.label.as_str()).collect();
+        assert_eq!((labels.len(), &labels[..2]), (61, &["V0001 … V0002 (2)", "V0003 … V0012 (10)"][..]));
+        let late: Vec<_> =
+            wide.arrows.iter().filter(|arrow| arrow.late).map(|arrow| (arrow.from, arrow.to)).collect();
+        assert_eq!((wide.arrows.len(), late), (61, vec![(0, 60)]));
         // With stages these are drawn.
         let mut staged = plan(250);
         for (n, step) in staged.steps.iter_mut().enumerate() {
@@ -204,10 +220,7 @@ mod tests {
     #[test]
     fn a_file_of_its_own_is_complete_and_well_formed() {
         let text = Picture::of(&fixture::plan()).unwrap().file();
-        assert!(
-            text.starts_with("<svg class=\"graph\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 "),
-            "{text}"
-        );
+        assert!(text.starts_with(crate::report::graph::SVG_HEAD), "{text}");
         assert!(text.contains("<style>") && text.ends_with("</svg>\n"));
         for name in ["svg", "g", "title", "rect", "text", "path", "marker", "defs", "style"] {
             let (opened, closed) = (format!("<{name}"), format!("</{name}>"));
