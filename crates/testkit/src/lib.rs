@@ -1,5 +1,5 @@
 //! For tests only: one PostgreSQL server a test run, a database a test, a proxy that cuts connections at a chosen
-//! message, a connection pooler, and `pg_dump` as an independent witness.
+//! message, a connection pooler, somebody whose locks are in the way, and `pg_dump` as an independent witness.
 //!
 //! Everything here blocks, works inside and outside async tests, and panics when something cannot be had: a test
 //! without its server has failed, it is never skipped.
@@ -9,6 +9,7 @@
 mod blocking;
 mod catalogue;
 mod database;
+mod holder;
 mod pooler;
 pub mod proxy;
 mod role;
@@ -16,6 +17,7 @@ mod run;
 
 pub use catalogue::catalogue_dump;
 pub use database::{Database, database, database_from_template};
+pub use holder::Holder;
 pub use pooler::{PoolMode, Pooler, PoolerOptions};
 pub use proxy::Proxy;
 pub use role::{Role, role};

@@ -249,7 +249,9 @@ fn add(hasher: &mut Sha256, value: &Value) {
         Value::Object(fields) => add_fields(hasher, fields, |_| true),
         Value::Array(items) => {
             hasher.update(format!("[{};", items.len()));
-            items.iter().for_each(|item| add(hasher, item));
+            for item in items {
+                add(hasher, item);
+            }
         }
         Value::String(text) => hasher.update(format!("\"{}:{text}", text.len())),
         other => hasher.update(format!("{other};")),

@@ -275,6 +275,10 @@ mod tests {
     /// A line of an arrow, from one corner to another, with the box it leads to.
     type Line = ((f64, f64), (f64, f64), usize);
 
+    fn same(one: f64, other: f64) -> bool {
+        (one - other).abs() < 0.001
+    }
+
     fn lines(layout: &Layout, arrows: &[(usize, usize)]) -> Vec<Line> {
         let of = |(path, arrow): (&Vec<(f64, f64)>, &(usize, usize))| {
             path.windows(2).map(|two| (two[0], two[1], arrow.1)).collect::<Vec<_>>()
@@ -288,7 +292,7 @@ mod tests {
         assert_eq!(layout.paths.len(), arrows.len());
         for path in &layout.paths {
             for two in path.windows(2) {
-                let straight = two[0].0 == two[1].0 || two[0].1 == two[1].1;
+                let straight = same(two[0].0, two[1].0) || same(two[0].1, two[1].1);
                 assert!(straight, "{path:?}");
             }
             for (x, y) in path {
@@ -298,8 +302,8 @@ mod tests {
         for (path, (from, to)) in layout.paths.iter().zip(arrows) {
             let (start, end) = (path[0], path[path.len() - 1]);
             let (one, other) = (layout.boxes[*from], layout.boxes[*to]);
-            assert!(start.0 == one.0 && (one.1..one.1 + BOX.1).contains(&start.1), "{path:?}");
-            assert!(end.0 == other.0 + BOX.0 && (other.1..other.1 + BOX.1).contains(&end.1), "{path:?}");
+            assert!(same(start.0, one.0) && (one.1..one.1 + BOX.1).contains(&start.1), "{path:?}");
+            assert!(same(end.0, other.0 + BOX.0) && (other.1..other.1 + BOX.1).contains(&end.1), "{path:?}");
             // The arrow's head has room.
             assert!(path[path.len() - 2].0 - end.0 >= 10.0, "{path:?}");
         }
@@ -331,17 +335,17 @@ mod tests {
             let (a, b) = ((a.0.min(a.1), a.0.max(a.1)), (b.0.min(b.1), b.0.max(b.1)));
             a.1.min(b.1) - a.0.max(b.0) > 0.01
         };
-        let level = |line: &Line| line.0.1 == line.1.1;
+        let level = |line: &Line| same(line.0.1, line.1.1);
         let starts_in_one_place = one.0 == other.0;
         if starts_in_one_place {
             return false;
         }
         if level(one) && level(other) {
-            return one.0.1 == other.0.1 && common((one.0.0, one.1.0), (other.0.0, other.1.0));
+            return same(one.0.1, other.0.1) && common((one.0.0, one.1.0), (other.0.0, other.1.0));
         }
         !level(one)
             && !level(other)
-            && one.0.0 == other.0.0
+            && same(one.0.0, other.0.0)
             && common((one.0.1, one.1.1), (other.0.1, other.1.1))
     }
 
