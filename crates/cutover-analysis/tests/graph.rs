@@ -292,10 +292,11 @@ fn mermaid_survives_any_name() {
         "CREATE TABLE \"a\"\"]; end <b>\" (id int PRIMARY KEY)",
         "CREATE TABLE c (a int REFERENCES \"a\"\"]; end <b>\")",
     ]);
-    let text = Graph::of(&all).mermaid(&all, &[("Phase \"1\"".to_owned(), vec![0])]);
+    let text = Graph::of(&all)
+        .mermaid(&["000 a\"]; end <b>".to_owned(), "001".to_owned()], &[("Phase \"1\"".to_owned(), vec![0])]);
     assert_eq!(
         text,
-        "flowchart LR\n  subgraph s0[\"Phase #quot;1#quot;\"]\n    m0[\"000\"]\n  end\n  m1[\"001\"]\n  \
+        "flowchart LR\n  subgraph s0[\"Phase #quot;1#quot;\"]\n    m0[\"000 a#quot;]; end #lt;b#gt;\"]\n  end\n  m1[\"001\"]\n  \
          m1 -- \"foreign key c.a → a#quot;]; end #lt;b#gt;\" --> m0\n"
     );
 }

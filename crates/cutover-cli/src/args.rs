@@ -121,8 +121,8 @@ const WHICH: &str = "Which migrations";
 /// Which migrations, for verbs that plan.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SelectionArgs {
-    /// Exactly these versions and no others; also names deferred and optional ones. `apply` also takes a plan of
-    /// `plan --out`, a file named .json
+    /// Exactly these versions and no others; also names deferred and optional ones. In their place a plan of
+    /// `plan --out`, a file named .json: `plan` shows it, `apply` applies it
     #[arg(value_name = "VERSION", conflicts_with_all = ["to", "to_stage", "optional", "deferred"])]
     pub(crate) versions: Vec<String>,
     /// Up to and including this version

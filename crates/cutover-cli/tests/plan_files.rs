@@ -17,7 +17,7 @@ fn a_plan_is_applied_as_it_was_reviewed() {
     let place = place();
     let plan = place.run(&["plan", "--to", "0001", "--out", "plan.json"]).ends_with(0);
     assert!(
-        plan.stdout.ends_with("written to plan.json; to apply it: cutover apply plan.json\n"),
+        plan.stdout.ends_with("written to plan.json; to review it: cutover plan plan.json; to apply it: cutover apply plan.json\n"),
         "{}",
         plan.stdout
     );
@@ -172,7 +172,10 @@ fn what_is_no_plan_is_refused() {
         &["it is no plan written by `cutover plan --out`"],
     );
     place.write("plan.json", "{\"format_version\": 99}");
-    says(&place.run(&["apply", "plan.json"]).ends_with(2), &["its format is 99, this program knows 2"]);
+    says(
+        &place.run(&["apply", "plan.json"]).ends_with(2),
+        &["its format is 99, this program knows 3", "use the program that wrote it"],
+    );
     says(&place.run(&["plan", "--out", "plan.txt"]).ends_with(2), &["--out names a file that ends in .json"]);
 }
 

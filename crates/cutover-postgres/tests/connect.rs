@@ -127,6 +127,25 @@ fn passwords_are_flagged_and_never_shown() {
     assert!(variables.contains(&("PGPASSWORD", "hunter2".to_owned())));
 }
 
+/// What is handed to somebody else leads to the same place, and says no password.
+#[test]
+fn a_string_for_psql_says_everything_but_the_password() {
+    let plain = resolve(Some("postgres://me:hunter2@db.example:6000/shop"), &[], &[], None).unwrap();
+    assert_eq!(plain.options.libpq_string(), "host=db.example port=6000 dbname=shop user=me");
+    for url in [
+        "postgres://u:hunter2@one:1,two:2/db?target_session_attrs=read-write&sslmode=verify-full&sslrootcert=system",
+        "host='/run/a b' port=7 dbname='it''s \\\\ =' user='o''o' password=hunter2 options='-c geqo=off' connect_timeout=7",
+        "host=h hostaddr=127.0.0.1 dbname=d user=u channel_binding=require ssl_min_protocol_version=TLSv1.3",
+    ] {
+        let url = url.replace("''", "\\'");
+        let given = resolve(Some(&url), &[("PGPASSWORD", "hunter2")], &[], None).unwrap().options;
+        let text = given.libpq_string();
+        assert!(!text.contains("hunter2"), "{text}");
+        let read = resolve(Some(&text), &[], &[], None).unwrap().options;
+        assert_eq!(read, given.with_password(None), "{text}");
+    }
+}
+
 /// A password as people choose them, with whatever means something in a URL; `MARK` is what must not be seen.
 fn password_with_mark() -> impl Strategy<Value = String> {
     let piece = "[a-z0-9@:/?#%&='\"\\\\+,;!\\[\\] .\u{e9}-]{0,6}";

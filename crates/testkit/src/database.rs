@@ -6,6 +6,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::Server;
 
 use crate::blocking::{administer, block_on, query, unique};
+use crate::holder::Holder;
 use crate::role::Role;
 use crate::run::{TestServer, server};
 
@@ -90,6 +91,11 @@ impl Database {
     /// Connection options for an ordinary role.
     pub fn options_as(&self, role: &Role) -> ConnectOptions {
         self.server.options_as(&role.name, &role.password, &self.name)
+    }
+
+    /// Somebody who has run these statements in a transaction that is still open.
+    pub fn hold(&self, statements: &str) -> Holder {
+        Holder::of(&self.url(), statements)
     }
 
     /// Runs statements as superuser on a connection of their own, for setting up. Panics if one fails.

@@ -1,5 +1,5 @@
 //! For tests only: one PostgreSQL server a test run, a database a test, a proxy that cuts connections at a chosen
-//! message, a connection pooler, and `pg_dump` as an independent witness.
+//! message, a connection pooler, somebody whose locks are in the way, and `pg_dump` as an independent witness.
 //!
 //! Everything here blocks, works inside and outside async tests, and panics when something cannot be had: a test
 //! without its server has failed, it is never skipped.
@@ -9,6 +9,7 @@
 mod blocking;
 mod catalogue;
 mod database;
+mod holder;
 mod pooler;
 pub mod proxy;
 mod role;
@@ -16,6 +17,7 @@ mod run;
 
 pub use catalogue::catalogue_dump;
 pub use database::{Database, database, database_from_template};
+pub use holder::Holder;
 pub use pooler::{PoolMode, Pooler, PoolerOptions};
 pub use proxy::Proxy;
 pub use role::{Role, role};
@@ -74,6 +76,21 @@ pub fn clients() -> Binaries {
                  {CLIENT_BIN_VARIABLE} names the folder that has them, beside a server"
             )
         })
+}
+
+/// Every psql that is there: beside the server of this run, in the folders that `CUTOVER_TEST_PG_BINS` names (with colons
+/// between them, as for `xtask test-majors`), and installed. Each with its major; a server of any major may be spoken to by any.
+pub fn psqls() -> Vec<(u32, std::path::PathBuf)> {
+    let environment = environment();
+    let named = environment.var("CUTOVER_TEST_PG_BINS").unwrap_or_default();
+    let named =
+        std::env::split_paths(named).filter_map(|folder| Binaries::find(Some(&folder), "", None).ok());
+    let installed = Binaries::all(environment.var("PATH").unwrap_or_default());
+    let all = std::iter::once(clients()).chain(named).chain(installed);
+    let mut found: Vec<_> = all.filter_map(|one| Some((one.major, one.psql?))).collect();
+    found.sort();
+    found.dedup_by_key(|(major, _)| *major);
+    found
 }
 
 /// Options of a server whose programs have `pg_dump` and `pg_restore` beside them; see [`clients`].

@@ -78,6 +78,31 @@ async fn an_ordinary_role_owns_what_it_is_given_and_no_more() {
     assert_eq!(refused.code().unwrap().code(), "42501");
 }
 
+/// What is held is in the way until it is let go, which commits it; gone without that, it was never there.
+#[test]
+fn a_holder_holds_until_it_lets_go() {
+    let db = database();
+    db.run("create table t(n int)");
+    let is_locked =
+        "select count(*) from pg_locks where relation = 't'::regclass and mode = 'AccessExclusiveLock'";
+    for (lets_go, rows) in [(true, "1"), (false, "1")] {
+        let holder = db.hold("lock table t; insert into t values (1)");
+        assert_eq!(db.value(is_locked), "1");
+        if lets_go {
+            holder.lets_go();
+        } else {
+            drop(holder);
+        }
+        assert_eq!((db.value(is_locked).as_str(), db.value("select count(*) from t").as_str()), ("0", rows));
+    }
+}
+
+#[test]
+#[should_panic(expected = "no such thing")]
+fn a_holder_that_cannot_hold_fails_its_test() {
+    let _ = database().hold("do $$ begin raise 'no such thing'; end $$");
+}
+
 #[test]
 fn a_dump_tells_catalogues_apart_and_only_those() {
     let (one, two) = (database(), database());

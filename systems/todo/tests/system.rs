@@ -120,8 +120,7 @@ async fn on_two_connections(database: &Database, to: Option<&str>, mut told: imp
 async fn two_migrations_run_side_by_side_and_leave_the_same_catalogue() {
     let (serial, beside) = (fresh().await, testkit::database());
     on_two_connections(&beside, Some("000"), |_| {}).await;
-    let mut writer = inspect::connect(&beside.options(), None).await.unwrap();
-    writer.execute("BEGIN; LOCK TABLE public.users IN ROW EXCLUSIVE MODE").await.unwrap();
+    let writer = beside.hold("LOCK TABLE public.users IN ROW EXCLUSIVE MODE");
     let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let run = on_two_connections(&beside, None, |version| tell.send(version.to_owned()).unwrap());
     let letting_go = async {
@@ -131,7 +130,7 @@ async fn two_migrations_run_side_by_side_and_leave_the_same_catalogue() {
             assert_ne!(version, "003", "it needs what 002 makes");
             missing.remove(&version);
         }
-        writer.execute("COMMIT").await.unwrap();
+        writer.lets_go();
     };
     let patience = std::time::Duration::from_secs(30);
     tokio::time::timeout(patience, async { tokio::join!(run, letting_go) }).await.expect("both wait");

@@ -220,7 +220,8 @@ impl<'a> Uses<'a> {
 /// Relations on which this migration may wait for another one that only refers to them too.
 fn waits(vertex: &Vertex) -> Vec<SmolStr> {
     let referred = vertex.locks.iter().filter(|lock| lock.referred);
-    let mut names: Vec<SmolStr> = referred.map(|lock| format_smolstr!("{}", Thing::of(&lock.relation))).collect();
+    let mut names: Vec<SmolStr> =
+        referred.map(|lock| format_smolstr!("{}", Thing::of(&lock.relation))).collect();
     names.sort_unstable();
     names.dedup();
     names

@@ -1,32 +1,31 @@
 //! The graph as Mermaid.
 
-use std::borrow::Borrow;
 use std::fmt::Write as _;
 
-use super::{Graph, Vertex};
+use super::Graph;
 
 impl Graph {
-    /// A Mermaid flowchart: `groups` are stages with the migrations in them; what is in none stands by itself.
+    /// A Mermaid flowchart: `labels` are what the migrations are called, in their order; `groups` are stages with the
+    /// migrations in them; what is in none stands by itself.
     ///
     /// Labels are quoted and escaped, so that no name of a file or object ends the text it stands in.
-    pub fn mermaid(&self, vertices: &[impl Borrow<Vertex>], groups: &[(String, Vec<usize>)]) -> String {
-        let vertices: Vec<&Vertex> = vertices.iter().map(Borrow::borrow).collect();
+    pub fn mermaid(&self, labels: &[String], groups: &[(String, Vec<usize>)]) -> String {
         let mut text = String::from("flowchart LR\n");
-        let mut grouped = vec![false; vertices.len()];
+        let mut grouped = vec![false; labels.len()];
         for (number, (title, members)) in
             groups.iter().enumerate().filter(|(_, (_, members))| !members.is_empty())
         {
             let _ = writeln!(text, "  subgraph s{number}[\"{}\"]", escaped(title));
             for &member in members {
-                if let (Some(seen), Some(vertex)) = (grouped.get_mut(member), vertices.get(member)) {
+                if let (Some(seen), Some(label)) = (grouped.get_mut(member), labels.get(member)) {
                     *seen = true;
-                    let _ = writeln!(text, "    m{member}[\"{}\"]", escaped(&vertex.label));
+                    let _ = writeln!(text, "    m{member}[\"{}\"]", escaped(label));
                 }
             }
             text.push_str("  end\n");
         }
-        for (index, vertex) in vertices.iter().enumerate().filter(|(index, _)| !grouped[*index]) {
-            let _ = writeln!(text, "  m{index}[\"{}\"]", escaped(&vertex.label));
+        for (index, label) in labels.iter().enumerate().filter(|(index, _)| !grouped[*index]) {
+            let _ = writeln!(text, "  m{index}[\"{}\"]", escaped(label));
         }
         for edge in &self.edges {
             let first = edge.why.first().map(ToString::to_string).unwrap_or_default();

@@ -148,8 +148,7 @@ impl Vertex {
 
     fn add_lock(&mut self, seen: &mut Seen, lock: &Lock, referred: bool, line: u32) {
         let Lock { relation, mode } = lock;
-        let new =
-            || VertexLock { relation: relation.clone(), mode: *mode, first: *mode, line, referred };
+        let new = || VertexLock { relation: relation.clone(), mode: *mode, first: *mode, line, referred };
         let same = |known: &VertexLock| known.relation == *relation;
         if let Some(at) = seen.push_new(List::Locks, (relation, None), &mut self.locks, new, same) {
             let known = &mut self.locks[at];
@@ -232,13 +231,7 @@ impl Seen {
         hasher.finish()
     }
 
-    fn find<T>(
-        &self,
-        list: List,
-        sought: Sought<'_>,
-        all: &[T],
-        same: impl Fn(&T) -> bool,
-    ) -> Option<usize> {
+    fn find<T>(&self, list: List, sought: Sought<'_>, all: &[T], same: impl Fn(&T) -> bool) -> Option<usize> {
         let first = usize::try_from(*self.0.get(&Self::key(list, sought))?).ok()?;
         Some(first + all.get(first..)?.iter().position(same)?)
     }
@@ -300,4 +293,3 @@ pub struct VertexLock {
     /// It is taken only because a new foreign key points there: the relation stays what it is.
     pub referred: bool,
 }
-

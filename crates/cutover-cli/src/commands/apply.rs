@@ -1,6 +1,6 @@
 //! `cutover apply`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,8 +16,8 @@ use cutover::verify::{self, VerifyRequest};
 
 use crate::app::{App, from_flag, overrides};
 use crate::args::{SelectionArgs, VarArgs, duration};
-use crate::commands::dry_run;
 use crate::commands::plan::refuse_draft;
+use crate::commands::{dry_run, kept};
 use crate::database::Target;
 use crate::error::{CliError, Exit};
 use crate::signals::Signals;
@@ -110,19 +110,13 @@ impl Arguments {
 
     /// The plan to apply, where one is named in place of versions.
     fn plan(&self) -> Result<Option<PlanFile>, CliError> {
-        let [only] = self.selection.versions.as_slice() else { return Ok(None) };
-        if Path::new(only).extension().is_none_or(|extension| extension != "json") {
-            return Ok(None);
-        }
+        let Some(file) = kept::named(&self.selection) else { return Ok(None) };
         if !self.selection.defer.is_empty() || self.selection.out_of_order {
             return Err(CliError::usage(
                 "a plan has its own selection: --defer and --out-of-order are for `cutover plan`",
             ));
         }
-        let text = std::fs::read_to_string(only)
-            .map_err(|error| CliError::usage(format!("cannot read the plan {only}: {error}")))?;
-        let plan = PlanFile::read(&text).map_err(|error| CliError::usage(format!("{only}: {error}")))?;
-        Ok(Some(plan))
+        kept::read(file).map(Some)
     }
 }
 

@@ -23,7 +23,7 @@ use cutover::{Clock, SystemClock};
 use cutover_postgres::connect::ConnectOptions;
 use serde::Serialize;
 
-use super::written;
+use super::{kept, written};
 use crate::app::{App, overrides};
 use crate::args::{SelectionArgs, VarArgs};
 use crate::database::is_configured;
@@ -39,6 +39,7 @@ Examples:
   cutover plan
   cutover plan --to-stage 3.2
   cutover plan --out plan.json         then, once reviewed: cutover apply plan.json
+  cutover plan plan.json               that plan with its statements; needs no database
   cutover plan --sql plan.sql          a script for whoever may change the database
   cutover plan --offline --format json")]
 pub(crate) struct Arguments {
@@ -63,6 +64,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    if let Some(file) = kept::named(&arguments.selection) {
+        return show_kept(app, arguments, file);
+    }
     let draft = app.draft(&overrides(&arguments.vars))?;
     let selection = Selection::from(&arguments.selection);
     if !draft.problems.is_empty() {
@@ -78,15 +82,40 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         Some(file) => Some(surroundings(app, &draft.project, file)?),
         None => None,
     };
-    let inspection = inspection(app, &draft.project, &selection, arguments.offline)?;
+    let read = match (&arguments.out, app.output.is_verbose()) {
+        (Some(_), true) => Read::AllListed,
+        (Some(_), false) => Read::Listed,
+        (None, true) => Read::All,
+        (None, false) => Read::Pending,
+    };
+    let inspection = inspection(app, &draft.project, &selection, arguments.offline, read)?;
     show(app, &inspection, &[])?;
     refuse(&inspection, &[], Vec::new())?;
     if let Some(file) = &arguments.sql {
         write_sql(app, file, &draft.project, &selection, &inspection)?;
     }
     if let (Some(file), Some(around)) = (&arguments.out, around) {
-        write(app, file, &draft.project, inspection.built.plan, selection, around)?;
+        write(app, file, &draft.project, inspection, selection, around)?;
     }
+    Ok(Exit::Done)
+}
+
+/// A plan that was kept is shown as it was made.
+fn show_kept(app: &App, arguments: &Arguments, file: &str) -> Result<Exit, CliError> {
+    let SelectionArgs { defer, out_of_order, .. } = &arguments.selection;
+    let others = [
+        ("--out", arguments.out.is_some()),
+        ("--sql", arguments.sql.is_some()),
+        ("--var", !arguments.vars.vars.is_empty()),
+        ("--defer", !defer.is_empty()),
+        ("--out-of-order", *out_of_order),
+    ];
+    if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
+        return Err(CliError::usage(format!(
+            "{file} is shown as it was made, which leaves nothing for {flag} to do; to plan anew, leave {file} out"
+        )));
+    }
+    kept::show(app, &kept::read(file)?)?;
     Ok(Exit::Done)
 }
 
@@ -135,7 +164,9 @@ fn write_sql(
     };
     let run = Run::begun_by(runner, &project.name, found, inspection.built.plan.clone());
     let mut text = Vec::new();
-    handover::write(project, &inspection.built, selection, found.version, &run, &mut text)
+    // Who runs it has a password of their own.
+    let to = shell_word(&app.resolve(project)?.options.libpq_string());
+    handover::write(project, &inspection.built, selection, found.version, &run, &to, &mut text)
         .map_err(|error| CliError::new(Exit::No, error.to_string()))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -146,27 +177,41 @@ fn write_sql(
         .and_then(|mut file| file.write_all(&text))
         .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
     app.output.say(&format!(
-        "written to {0}; to run it: psql --no-psqlrc --file {0} {1}",
+        "written to {}; to run it: psql --no-psqlrc --file {} {to}",
         file.display(),
-        found.database
+        shell_word(&file.display().to_string())
     ));
     Ok(())
+}
+
+/// One word of a command line, as shells take it.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn write(
     app: &App,
     file: &Path,
     project: &Project,
-    plan: Plan,
+    inspection: Inspection,
     selection: Selection,
     found: Surroundings,
 ) -> Result<(), CliError> {
     let tool = concat!("cutover ", env!("CARGO_PKG_VERSION")).to_owned();
-    let plan = PlanFile::new(project, plan, selection, found, (tool, SystemClock::new().now_micros()));
+    let made = (tool, SystemClock::new().now_micros());
+    let plan = PlanFile::new(project, inspection, selection, found, made)
+        .map_err(|error| CliError::new(Exit::No, error.to_string()))?;
     let text = serde_json::to_string_pretty(&plan).map_err(|error| CliError::usage(error.to_string()))?;
     std::fs::write(file, text + "\n")
         .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
-    app.output.say(&format!("written to {0}; to apply it: cutover apply {0}", file.display()));
+    app.output.say(&format!(
+        "written to {0}; to review it: cutover plan {0}; to apply it: cutover apply {0}",
+        file.display()
+    ));
     Ok(())
 }
 
@@ -175,6 +220,7 @@ fn inspection(
     project: &Project,
     selection: &Selection,
     offline: bool,
+    read: Read,
 ) -> Result<Inspection, CliError> {
     let configured = app.global.sandbox || (!offline && is_configured(&app.resolve(project)?));
     if !configured {
@@ -183,7 +229,6 @@ fn inspection(
         }
         return Ok(inspect::files_only(project, selection)?);
     }
-    let read = if app.output.is_verbose() { Read::All } else { Read::Pending };
     app.block_on(async |signals| {
         let work = async {
             let target = app.target(project).await?;
@@ -210,15 +255,15 @@ pub(crate) async fn look(
 
 /// A plan as JSON: the plan itself, and what is known besides.
 #[derive(Serialize)]
-struct Document<'a> {
+pub(crate) struct Document<'a> {
     #[serde(flatten)]
-    plan: &'a Plan,
+    pub(crate) plan: &'a Plan,
     /// Preconditions of what would run.
-    preconditions: &'a [Precondition],
+    pub(crate) preconditions: &'a [Precondition],
     /// What would stop a run before its first statement, in words.
-    stops: Vec<String>,
+    pub(crate) stops: Vec<String>,
     /// What is probably wrong and does not stop a run.
-    doubts: Vec<String>,
+    pub(crate) doubts: Vec<String>,
 }
 
 /// The plan itself, what is known of preconditions, and what is doubtful.
@@ -278,7 +323,7 @@ pub(crate) fn refuse_draft(
 ) -> CliError {
     let project = &draft.project;
     let from_files = || inspect::files_only(project, selection).ok();
-    let from_database = || inspection(app, project, selection, false).ok();
+    let from_database = || inspection(app, project, selection, false, Read::Pending).ok();
     let mut inspection = if offline { from_files() } else { from_database().or_else(from_files) };
     if let Some(inspection) = &mut inspection {
         // Files that are left out, or stand twice, would be taken for deleted or edited ones.

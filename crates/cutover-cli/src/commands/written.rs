@@ -1,4 +1,4 @@
-//! Where `plan --out` and `plan --sql` may write: over what they wrote themselves, and nothing else that is there.
+//! Where `plan --out`, `plan --sql` and `graph --out` may write: over what they wrote themselves, and nothing else that is there.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use cutover::migration::Source;
 use cutover::plan::handover;
 use cutover::project::Project;
+use cutover::report::graph;
 
 use crate::error::CliError;
 
-/// Refuses a file that is part of the project, or would be, and one that is there and is neither an earlier plan nor an
-/// earlier script unless that is `forced`.
+/// Refuses a file that is part of the project, or would be, and one that is there and is none of what is written here
+/// unless that is `forced`.
 pub(crate) fn may_write(project: &Project, file: &Path, forced: bool) -> Result<(), CliError> {
     let refuse = |why: &str, hint: &str| {
         Err(CliError::usage(format!("{} {why}; nothing was written\n  hint: {hint}", file.display())))
@@ -25,7 +26,7 @@ pub(crate) fn may_write(project: &Project, file: &Path, forced: bool) -> Result<
             return Ok(());
         }
         return refuse(
-            "is there already, and no earlier plan or script of cutover",
+            "is there already, and no earlier plan, script or picture of cutover",
             "name another file, or write over it with --force",
         );
     }
@@ -60,5 +61,6 @@ fn is_ours(file: &Path) -> bool {
     let read = File::open(file).and_then(|file| file.take(HEAD).read_to_end(&mut head));
     let text = String::from_utf8_lossy(&head);
     let plan = text.starts_with("{\n  \"format_version\": ") && text.contains("\n  \"tool\": \"cutover ");
-    read.is_ok() && (head.is_empty() || plan || handover::is_script(&text))
+    let picture = text.starts_with(graph::SVG_HEAD) || text.starts_with(graph::MERMAID_HEAD);
+    read.is_ok() && (head.is_empty() || plan || picture || handover::is_script(&text))
 }

@@ -414,6 +414,57 @@ impl ConnectOptions {
         add("PGSSLCRL", self.tls.revocations.as_deref().map(path));
         variables
     }
+
+    /// A connection string of keywords and values with which a libpq program connects to the same place, no less safely:
+    /// what is libpq's default is left out, and so is every password.
+    pub fn libpq_string(&self) -> String {
+        let plain = Self::single(HostAddress::Unix(PathBuf::new()), 0, "", "");
+        let mut defaults = plain.libpq_variables();
+        defaults.retain(|(name, _)| !matches!(*name, "PGHOST" | "PGPORT" | "PGDATABASE" | "PGUSER"));
+        // Where there is a certificate it is sent if asked for: libpq's default.
+        defaults.push(("PGSSLCERTMODE", "allow".to_owned()));
+        let parts = self.libpq_variables().into_iter().filter(|variable| !defaults.contains(variable));
+        let words = parts.filter_map(|(name, value)| {
+            let keyword = KEYWORDS.iter().find(|(variable, _)| *variable == name)?.1;
+            Some(format!("{keyword}={}", conninfo_value(&value)))
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Keywords of libpq's variables; a password has none, as no connection string of ours shows one.
+const KEYWORDS: [(&str, &str); 20] = [
+    ("PGHOST", "host"),
+    ("PGHOSTADDR", "hostaddr"),
+    ("PGPORT", "port"),
+    ("PGUSER", "user"),
+    ("PGDATABASE", "dbname"),
+    ("PGSSLMODE", "sslmode"),
+    ("PGCHANNELBINDING", "channel_binding"),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs"),
+    ("PGOPTIONS", "options"),
+    ("PGAPPNAME", "application_name"),
+    ("PGCONNECT_TIMEOUT", "connect_timeout"),
+    ("PGSSLROOTCERT", "sslrootcert"),
+    ("PGSSLCERT", "sslcert"),
+    ("PGSSLKEY", "sslkey"),
+    ("PGSSLCERTMODE", "sslcertmode"),
+    ("PGSSLSNI", "sslsni"),
+    ("PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version"),
+    ("PGSSLMAXPROTOCOLVERSION", "ssl_max_protocol_version"),
+    ("PGSSLNEGOTIATION", "sslnegotiation"),
+    ("PGSSLCRL", "sslcrl"),
+];
+
+/// A value as connection strings have it.
+fn conninfo_value(value: &str) -> String {
+    let plain = |c: char| {
+        c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ',' | ':' | '@' | '%' | '+' | '~')
+    };
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 fn host_address_text(host: &Host) -> String {

@@ -74,6 +74,10 @@ impl Built {
 pub enum Read {
     /// Those that would run.
     Pending,
+    /// Those that would run, with what each of their statements does: for a plan that is kept.
+    Listed,
+    /// All, likewise.
+    AllListed,
     /// Those that would run; where none would, the plan has no steps: ten thousand applied migrations are not described
     /// to say that there is nothing to do.
     Work,
@@ -129,7 +133,9 @@ fn build_with(
     // What is applied finds what the files before it made; what would run finds the database.
     let mut by_files = Context::EMPTY;
     let is_wanted = |migration: &Migration, state: &StepState| {
-        read == Read::All || state.will_run() || history.begun(&migration.id).is_some()
+        matches!(read, Read::All | Read::AllListed)
+            || state.will_run()
+            || history.begun(&migration.id).is_some()
     };
     if !idle {
         let all = project.migrations.iter().zip(&states);
@@ -139,7 +145,11 @@ fn build_with(
             .map(|(index, _)| index)
             .collect();
         let migrations: Vec<&Migration> = wanted.iter().map(|index| &project.migrations[*index]).collect();
-        let texts = if read == Read::All { Texts::Dropped } else { Texts::Kept };
+        let texts = match read {
+            Read::All => Texts::Dropped,
+            Read::Listed | Read::AllListed => Texts::Listed,
+            Read::Pending | Read::Work => Texts::Kept,
+        };
         let label = graph::labels(project);
         Script::analyse_all(&migrations, &project.vars, texts, |place, analyse| {
             let index = wanted[place];
@@ -234,6 +244,8 @@ fn step(
         more_locks: script.vertex.more_locks.clone(),
         work: graph::work(script),
         notes: script.notes.clone(),
+        sql: Vec::new(),
+        sql_more: 0,
         state,
     }
 }

@@ -4,19 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::select::Selection;
-use super::{Plan, Step, StepState, kept};
+use super::{Plan, Step, StepState, kept, statements};
 use crate::catalog::State;
+use crate::inspect::Inspection;
 use crate::migration::MigrationId;
 use crate::project::Project;
+use crate::project::text::hex;
+use crate::verify::Precondition;
 
-/// Version of the JSON form of [`PlanFile`].
-pub const FILE_VERSION: u32 = 2;
+/// Version of the JSON form of [`PlanFile`]. 3 has the statements and the digest.
+pub const FILE_VERSION: u32 = 3;
+/// Name of [`PlanFile::digest`].
+const DIGEST: &str = "digest";
 
 /// A plan with what it depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanFile {
     /// [`FILE_VERSION`].
     pub format_version: u32,
@@ -24,6 +31,9 @@ pub struct PlanFile {
     pub tool: String,
     /// When, microseconds since the Unix epoch.
     pub made_micros: i64,
+    /// SHA-256, hex, over all the rest: what was reviewed is what the program wrote. It finds what was edited by hand; it is
+    /// no signature, since whoever edits on purpose can make it anew.
+    pub digest: String,
     /// Which migrations were asked for.
     pub selection: Selection,
     /// Values of placeholders, as far as they may be shown; those given from outside are stars.
@@ -39,7 +49,11 @@ pub struct PlanFile {
     pub terms: BTreeMap<String, String>,
     /// Everything the database is made of, each with a digest of all that belongs to it, see [`crate::catalog::state`].
     pub objects: State,
-    /// The plan itself.
+    /// What was known of preconditions when it was made.
+    pub preconditions: Vec<Precondition>,
+    /// What was doubtful then and stops no run, in words.
+    pub doubts: Vec<String>,
+    /// The plan itself, with the statements of what would run.
     pub plan: Plan,
 }
 
@@ -59,25 +73,50 @@ pub enum PlanFileError {
     #[error("it is no plan written by `cutover plan --out`: {0}")]
     Malformed(#[from] serde_json::Error),
     /// A newer program wrote it.
-    #[error("its format is {0}, this program knows {FILE_VERSION}: use the program that wrote it")]
-    Version(u32),
+    #[error(
+        "its format is {0}, this program knows {FILE_VERSION}: use the program that wrote it, or a newer one"
+    )]
+    Newer(u32),
+    /// An older program wrote it.
+    #[error(
+        "its format is {0}, this program knows {FILE_VERSION}: make it anew with `cutover plan --out`, and review it again"
+    )]
+    Older(u32),
+    /// It is not as it was written.
+    #[error(
+        "it is not as `cutover plan --out` wrote it: what it says now does not go with its digest. A plan is not edited: \
+         change the files or cutover.toml, make it anew with `cutover plan --out`, and review it again"
+    )]
+    Edited,
+    /// A file whose statements belong into it cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 impl PlanFile {
-    /// A plan made for a database as it was found.
+    /// A plan made for a database as it was found, from what was looked at with
+    /// [`Read::Listed`](super::build::Read::Listed).
+    ///
+    /// # Errors
+    /// [`PlanFileError::Unreadable`]
     pub fn new(
         project: &Project,
-        plan: Plan,
+        inspection: Inspection,
         selection: Selection,
         found: Surroundings,
         (tool, made_micros): (String, i64),
-    ) -> Self {
+    ) -> Result<Self, PlanFileError> {
         let salt = kept::new_salt();
         let Surroundings { terms, objects } = found;
-        Self {
+        let doubts = inspection.doubts(&[]).map(ToString::to_string).collect();
+        let mut plan = inspection.built.plan;
+        statements::fill(project, &inspection.built.scripts, &mut plan.steps)
+            .map_err(PlanFileError::Unreadable)?;
+        let mut file = Self {
             format_version: FILE_VERSION,
             tool,
             made_micros,
+            digest: String::new(),
             selection,
             values: values(project),
             value_digests: kept::values(project, &salt),
@@ -85,8 +124,13 @@ impl PlanFile {
             requirements: kept::requirements(project),
             terms,
             objects,
+            preconditions: inspection.preconditions,
+            doubts,
             plan,
-        }
+        };
+        // Of what a reader finds: a number with a fraction may come out of the text a trifle other than it went in.
+        file.digest = digest(&serde_json::from_str(&serde_json::to_string(&file)?)?);
+        Ok(file)
     }
 
     /// Reads it back.
@@ -99,10 +143,17 @@ impl PlanFile {
             format_version: u32,
         }
         let Head { format_version } = serde_json::from_str(text)?;
-        if format_version != FILE_VERSION {
-            return Err(PlanFileError::Version(format_version));
+        match format_version {
+            older if older < FILE_VERSION => return Err(PlanFileError::Older(older)),
+            newer if newer > FILE_VERSION => return Err(PlanFileError::Newer(newer)),
+            _ => {}
         }
-        Ok(serde_json::from_str(text)?)
+        let value: Value = serde_json::from_str(text)?;
+        let written = value.get(DIGEST).and_then(Value::as_str).unwrap_or_default();
+        if written != digest(&value) {
+            return Err(PlanFileError::Edited);
+        }
+        Ok(serde_json::from_value(value)?)
     }
 
     /// What has moved since it was made, in words; empty where nothing has. `now` is planned with the same selection.
@@ -179,6 +230,41 @@ impl PlanFile {
             )
         };
         format!("it was made for {}, this is {}", words(&self.plan), words(now))
+    }
+}
+
+/// A digest of what a document says but for the digest in it, however it is laid out.
+fn digest(document: &Value) -> String {
+    let mut hasher = Sha256::new();
+    match document.as_object() {
+        Some(fields) => add_fields(&mut hasher, fields, |name| name != DIGEST),
+        None => add(&mut hasher, document),
+    }
+    hex(&hasher.finalize())
+}
+
+/// With lengths in front, so that no two documents come to one text; fields by their names, as they may stand in any order.
+fn add(hasher: &mut Sha256, value: &Value) {
+    match value {
+        Value::Object(fields) => add_fields(hasher, fields, |_| true),
+        Value::Array(items) => {
+            hasher.update(format!("[{};", items.len()));
+            for item in items {
+                add(hasher, item);
+            }
+        }
+        Value::String(text) => hasher.update(format!("\"{}:{text}", text.len())),
+        other => hasher.update(format!("{other};")),
+    }
+}
+
+fn add_fields(hasher: &mut Sha256, fields: &serde_json::Map<String, Value>, counts: impl Fn(&str) -> bool) {
+    let mut sorted: Vec<_> = fields.iter().filter(|(name, _)| counts(name)).collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    hasher.update(format!("{{{};", sorted.len()));
+    for (name, value) in sorted {
+        hasher.update(format!("{}:{name}", name.len()));
+        add(hasher, value);
     }
 }
 

@@ -73,21 +73,38 @@ pub(super) fn describe(project: &Project, steps: &mut [Step], scripts: &BTreeMap
 
 /// Marks what concerns relations that a migration of the same run makes.
 fn mark_new(steps: &mut [Step], scripts: &BTreeMap<usize, Script>) {
-    let mut made: BTreeSet<String> = BTreeSet::new();
+    let mut made = MadeBefore::default();
     for (place, step) in
         steps.iter_mut().enumerate().filter(|(_, step)| !matches!(step.state, StepState::Applied { .. }))
     {
-        for lock in &mut step.locks {
-            lock.new = made.contains(&lock.relation);
+        made.mark(&mut step.locks, &mut step.work);
+        if let Some(script) = scripts.get(&place) {
+            made.learn(script);
         }
-        for work in &mut step.work {
-            work.new = made.contains(&work.relation);
+    }
+}
+
+/// Names of the relations that migrations of the same run make.
+#[derive(Debug, Default)]
+pub(super) struct MadeBefore(BTreeSet<String>);
+
+impl MadeBefore {
+    /// Marks what concerns them.
+    pub(super) fn mark(&self, locks: &mut [LockSummary], work: &mut [WorkSummary]) {
+        for lock in locks {
+            lock.new = self.0.contains(&lock.relation);
         }
-        let Some(script) = scripts.get(&place) else { continue };
+        for work in work {
+            work.new = self.0.contains(&work.relation);
+        }
+    }
+
+    /// Adds those of the next migration.
+    pub(super) fn learn(&mut self, script: &Script) {
         for object in script.creates.iter().filter(|object| object.kind.family() == ObjectKind::Relation) {
-            made.insert(name(object));
+            self.0.insert(name(object));
             // Later files may name it by the search path.
-            made.insert(object.name.to_string());
+            self.0.insert(object.name.to_string());
         }
     }
 }
@@ -107,18 +124,22 @@ pub(super) fn unseen(script: &Script) -> Vec<String> {
 pub(super) fn locks(script: &Script) -> Vec<LockSummary> {
     let mut locks: Vec<_> = script.vertex.locks.iter().collect();
     locks.sort_by_key(|lock| std::cmp::Reverse(lock.mode));
-    let summary = |lock: &&cutover_analysis::graph::VertexLock| LockSummary {
-        relation: name(&lock.relation),
-        mode: lock.mode.sql().to_owned(),
-        line: lock.line,
-        new: false,
-    };
-    locks.iter().map(summary).collect()
+    locks.iter().map(|lock| lock_summary(&lock.relation, lock.mode, lock.line)).collect()
+}
+
+/// A lock that the statement on this line takes, not yet said to be on what is new.
+pub(super) fn lock_summary(relation: &ObjectRef, mode: LockMode, line: u32) -> LockSummary {
+    LockSummary { relation: name(relation), mode: mode.sql().to_owned(), line, new: false }
 }
 
 /// The work of a script on tables that were there before it.
 pub(super) fn work(script: &Script) -> Vec<WorkSummary> {
-    let summary = |(work, line): &(Work, u32)| WorkSummary {
+    script.vertex.work.iter().map(|(work, line)| work_summary(work, *line)).collect()
+}
+
+/// Work of the statement on this line, not yet said to be on what is new.
+pub(super) fn work_summary(work: &Work, line: u32) -> WorkSummary {
+    WorkSummary {
         relation: name(&work.relation),
         kind: match work.kind {
             WorkKind::Scan => "scan",
@@ -129,10 +150,28 @@ pub(super) fn work(script: &Script) -> Vec<WorkSummary> {
         .to_owned(),
         sure: work.sure,
         why: work.why.clone(),
-        line: *line,
+        line,
         new: false,
+    }
+}
+
+/// Work in words; none where it is not felt: the table is new, or a query may read it, which is what queries do.
+pub fn felt_work(work: &WorkSummary) -> Option<String> {
+    if work.new || !work.sure && work.kind == "scan" {
+        return None;
+    }
+    let may = if work.sure { "" } else { "may " };
+    let what = match (work.kind.as_str(), work.sure) {
+        ("scan", true) => "reads all of",
+        ("scan", false) => "read all of",
+        ("reindex", true) => "builds indexes anew of",
+        ("reindex", false) => "build indexes anew of",
+        ("rewrite", true) => "rewrites",
+        ("rewrite", false) => "rewrite",
+        _ => "empties",
     };
-    script.vertex.work.iter().map(summary).collect()
+    let joint = if work.sure { ": " } else { " " };
+    Some(format!("{may}{what} {}{joint}{}", work.relation, work.why))
 }
 
 /// What clients of the relation wait for while it is held; empty where nobody who reads or writes rows does.

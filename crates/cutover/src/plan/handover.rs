@@ -22,8 +22,10 @@ use crate::history::{journal, lock, schema};
 use crate::migration::Migration;
 use crate::project::Project;
 use crate::reading;
+use crate::report::format::count;
 use crate::run::{EventKind, Outcome, Run, RunEvent};
 use crate::script::{Script, ScriptItem};
+use crate::text::visible;
 
 /// Why no script can be made.
 #[derive(Debug, Error)]
@@ -122,7 +124,8 @@ END $cutover$;"
 }
 
 /// Writes the script of what `built` would run. `run` stands for it in the history; `version` is that of our tables in
-/// the database, none where there are none yet. `selection` is what `built` was made from.
+/// the database, none where there are none yet. `selection` is what `built` was made from; `to` is where psql is to connect
+/// to, as it takes that on its command line, without a password: it stands in a comment for whoever runs the script.
 ///
 /// # Errors
 /// [`HandoverError`]
@@ -132,6 +135,7 @@ pub fn write(
     selection: &Selection,
     version: Option<i32>,
     run: &Run,
+    to: &str,
     out: &mut dyn Write,
 ) -> Result<(), HandoverError> {
     let started = built.plan.steps.iter().find(|step| matches!(step.state, StepState::Resume { .. }));
@@ -141,23 +145,57 @@ pub fn write(
     }
     only_by_run(project, built)?;
     let as_new = as_new(project);
-    head(project, built, version, &as_new, out)?;
+    head(project, built, version, (&as_new, to), out)?;
     begin_run(project, selection, version, run, out)?;
+    let of = built.pending().count();
+    writeln!(out, "{}\n{}", echo(&heading(project, built, of)), stopwatch("run"))?;
     for (number, index) in (1_u64..).zip(built.pending()) {
         let migration = &project.migrations[index];
         let Some(script) = built.scripts.get(&index) else { continue };
         let stage = migration.stage.map(|stage| project.stages[stage].id.as_str());
         let as_new = as_new.as_str();
-        Writer { project, migration, script, stage, run, number, as_new, out: &mut *out }.step()?;
+        Writer { project, migration, script, stage, run, number, of, as_new, out: &mut *out }.step()?;
     }
     writeln!(
         out,
-        "\\echo done\n{as_new}\nBEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp;\n{};\nCOMMIT;\n\
-         SELECT pg_catalog.pg_advisory_unlock({}) AS unlocked \\gset",
+        "\n{as_new}\nBEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp;\n{};\nCOMMIT;\n\
+         SELECT pg_catalog.pg_advisory_unlock({}) AS unlocked \\gset\n{}",
         journal::finish_run(&run.id, Outcome::Completed),
-        lock::LOCK_KEY
+        lock::LOCK_KEY,
+        lap("run", &format!("done: {} applied in", count(of, "migration", "migrations")))
     )?;
     Ok(())
+}
+
+/// What psql says: one line. Within quotes it looks for no variables and runs nothing.
+fn echo(text: &str) -> String {
+    let one_line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("\\echo '{}'", one_line.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+fn heading(project: &Project, built: &Built, pending: usize) -> String {
+    let database = built.plan.target.as_ref().map_or("", |target| target.database.as_str());
+    format!("{}: {} to apply on database {database}", project.name, count(pending, "migration", "migrations"))
+}
+
+/// Begins to measure how long something takes, by the server's clock. Whatever a file has made of the session, it means the
+/// same.
+fn stopwatch(name: &str) -> String {
+    format!("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) AS cutover_{name} \\gset")
+}
+
+/// Says how long it has taken, behind these words. Outside a transaction, so that the commit is in it.
+fn lap(name: &str, words: &str) -> String {
+    format!(
+        "SELECT pg_catalog.to_char(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.-) \
+         :cutover_{name}::pg_catalog.float8, 'FM999999990.000') AS cutover_took \\gset\n{} :cutover_took s",
+        echo(words)
+    )
+}
+
+/// A record of ours that says by a row that it was written: for itself, and not to whoever runs the script.
+fn unseen(record: &str) -> String {
+    format!("{record} \\gset cutover_")
 }
 
 /// Refuses what a script cannot do.
@@ -199,7 +237,7 @@ fn head(
     project: &Project,
     built: &Built,
     version: Option<i32>,
-    as_new: &str,
+    (as_new, to): (&str, &str),
     out: &mut dyn Write,
 ) -> Result<(), HandoverError> {
     let target = built.plan.target.as_ref();
@@ -220,7 +258,7 @@ fn head(
         out,
         "{PSQL}\n\
          {TITLE}{}, for database {}: run it once, as the role that owns what they change, with\n\
-         --   psql --no-psqlrc --file THIS-FILE DATABASE\n\
+         --   psql --no-psqlrc --file THIS-FILE {}\n\
          -- It stops at the first error; what is finished by then is recorded. Then look (cutover status) and plan again.\n\
          {ALONE}\n{as_new}\n{NOT_FROM_A_PROFILE}\n\
          DO {tag} BEGIN\n  \
@@ -242,6 +280,7 @@ fn head(
          END {tag};",
         comment(&project.name),
         comment(database),
+        visible(to),
         quote_literal(database),
         lock::LOCK_KEY
     )?;
@@ -317,11 +356,15 @@ fn own_terms() -> String {
     format!("{}SET LOCAL client_encoding = 'UTF8';", journal::OWN_TERMS)
 }
 
-/// Text in a comment or after `\echo`: one line, nothing that psql would take for its own.
+/// Text in a comment: one line, nothing that psql would take for its own.
 fn comment(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() || matches!(c, '\\' | '`' | '\'' | '"' | ':') { ' ' } else { c })
         .collect()
+}
+
+fn count_u32(number: u32, one: &str, many: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), one, many)
 }
 
 /// Writes one migration.
@@ -333,6 +376,8 @@ struct Writer<'a> {
     run: &'a Run,
     /// Place in the run, from 1.
     number: u64,
+    /// How many there are in the run.
+    of: usize,
     /// See [`as_new`].
     as_new: &'a str,
     out: &'a mut dyn Write,
@@ -344,7 +389,9 @@ impl Writer<'_> {
     }
 
     fn step(&mut self) -> Result<(), HandoverError> {
-        writeln!(self.out, "\n-- {0}\n\\echo {0}", comment(&self.migration.path))?;
+        let path = &self.migration.path;
+        let say = echo(&format!("{}/{} {path}", self.number, self.of));
+        writeln!(self.out, "\n-- {}\n{say}\n{}", comment(path), stopwatch("step"))?;
         let mut items = self.script.items(self.migration, &self.project.vars);
         let mut open: Option<usize> = None;
         // Statements may have run code since it was made sure of how texts are read.
@@ -383,12 +430,13 @@ impl Writer<'_> {
         match open {
             Some(unit) if last_is_outside => {
                 self.end_unit(unit)?;
+                open = None;
                 self.begin()?;
             }
             Some(_) => {}
             None => self.begin()?,
         }
-        self.close(text.as_deref(), several)
+        self.close(text.as_deref(), several, open)
     }
 
     fn begin(&mut self) -> Result<(), HandoverError> {
@@ -399,13 +447,16 @@ impl Writer<'_> {
     }
 
     fn begin_unit(&mut self, unit: usize) -> Result<(), HandoverError> {
+        if self.script.units.len() > 1 {
+            writeln!(self.out, "{}", stopwatch("part"))?;
+        }
         let outside = self.script.units.get(unit).is_some_and(|unit| unit.outside.is_some());
         if !outside {
             return self.begin();
         }
         let record = self.unit_record(unit, false)?;
         self.begin()?;
-        writeln!(self.out, "{record};\nCOMMIT;\n{}\nSET lock_timeout = 0;", self.as_new)?;
+        writeln!(self.out, "{record}COMMIT;\n{}\nSET lock_timeout = 0;", self.as_new)?;
         Ok(())
     }
 
@@ -416,7 +467,22 @@ impl Writer<'_> {
         if outside {
             self.begin()?;
         }
-        writeln!(self.out, "{}\n{record};\nCOMMIT;", own_terms())?;
+        writeln!(self.out, "{}\n{record}COMMIT;", own_terms())?;
+        self.say_part(unit)
+    }
+
+    /// How long a part took, where there are several.
+    fn say_part(&mut self, index: usize) -> Result<(), HandoverError> {
+        let (unit, of) = (self.script.units.get(index), self.script.units.len());
+        if of < 2 {
+            return Ok(());
+        }
+        let what = match unit.and_then(|unit| unit.outside.as_ref()) {
+            Some(outside) => outside.what.clone(),
+            None => count_u32(unit.map_or(0, |unit| unit.count), "statement", "statements"),
+        };
+        let words = format!("  part {} of {of}, {what}, in", index + 1);
+        writeln!(self.out, "{}", lap("part", &words))?;
         Ok(())
     }
 
@@ -430,16 +496,22 @@ impl Writer<'_> {
         let outside = self.script.units.get(index).and_then(|unit| unit.outside.as_ref()).filter(|_| !done);
         let found = outside.and_then(|outside| found_before(&outside.retry));
         let found = found.as_deref();
-        let mut record = units::upsert(&UnitRecord { project, run, migration, unit, part, done, found });
+        let upsert = units::upsert(&UnitRecord { project, run, migration, unit, part, done, found });
+        let mut record = unseen(&upsert) + "\n";
         if index == 0 {
-            record.push_str(";\n");
             record.push_str(&units::keep_text(project, run, migration, parts.text.as_deref()));
+            record.push_str(";\n");
         }
         Ok(record)
     }
 
-    /// The history row, which ends the migration.
-    fn close(&mut self, text: Option<&[u8]>, several: bool) -> Result<(), HandoverError> {
+    /// The history row, which ends the migration and the part that is open.
+    fn close(
+        &mut self,
+        text: Option<&[u8]>,
+        several: bool,
+        open: Option<usize>,
+    ) -> Result<(), HandoverError> {
         let kind = EventKind::StepStarted {
             migration: self.migration.id.clone(),
             path: self.migration.path.clone(),
@@ -456,12 +528,17 @@ impl Writer<'_> {
             started: &journal::Numbered { seq: self.number * 2, event },
             ended: self.number * 2 + 1,
         });
-        writeln!(self.out, "{}\n{row};", own_terms())?;
+        writeln!(self.out, "{}\n{}", own_terms(), unseen(&row))?;
         if several {
             writeln!(self.out, "{};", units::forget_all(&self.project.name, &self.migration.id))?;
         }
         writeln!(self.out, "{};", journal::delete_deferral(&self.project.name, &self.migration.id))?;
         self.out.write_all(b"COMMIT;\n")?;
+        if let Some(unit) = open {
+            self.say_part(unit)?;
+        }
+        let statements = count_u32(self.script.statements, "statement", "statements");
+        writeln!(self.out, "{}", lap("step", &format!("  {statements} in")))?;
         Ok(())
     }
 }

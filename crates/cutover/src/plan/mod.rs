@@ -10,6 +10,7 @@ pub mod handover;
 mod kept;
 pub mod prerequisites;
 pub mod select;
+pub mod statements;
 
 use std::fmt;
 
@@ -137,8 +138,43 @@ pub struct Step {
     /// Remarks on how it is run, e.g. that its outer BEGIN … COMMIT is replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The statements themselves, in order: only in a plan that is kept (see [`file`](mod@file)), and only of what would run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sql: Vec<PlannedStatement>,
+    /// How many statements follow those in `sql` that are not shown: a file may have millions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sql_more: u64,
     /// Where it stands.
     pub state: StepState,
+}
+
+/// Left out where there is none.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A statement of a migration as it will be sent: with the values of placeholders in place, and what is secret starred.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStatement {
+    /// Line of the file that its first token stands on, counted from 1.
+    pub line: u32,
+    /// Which of the step's units it belongs to, counted from 1.
+    pub unit: u32,
+    /// The text without the semicolon; the beginning where it is too long to be shown.
+    pub text: String,
+    /// Bytes of the text that are left out at its end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut: u64,
+    /// Bytes of data that a COPY brings with it; they are not shown.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub data: u64,
+    /// Locks on what the migration has not made itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LockSummary>,
+    /// What of it others would notice, in words: who waits, what it reads or rewrites as a whole, what is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hazards: Vec<String>,
 }
 
 /// Another migration, and why this one comes after it.

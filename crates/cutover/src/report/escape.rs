@@ -47,14 +47,19 @@ pub(super) fn line(text: &str) -> Cow<'_, str> {
 /// Text of several lines: as [`line()`], but line feeds stay, and tabs become four spaces. Longer text than
 /// [`BLOCK_LIMIT`] is cut, and the cut says so.
 pub(super) fn block(text: &str) -> String {
-    let text = text.replace("\r\n", "\n").replace('\t', "    ");
     let text = text.trim_end();
     let kept = prefix(text, BLOCK_LIMIT);
-    let mut out = escape_where(kept, |c| c != '\n' && acts(c)).into_owned();
+    let mut out = lines(kept);
     if kept.len() < text.len() {
         add!(&mut out, "\n… {} more bytes; the run's JSON holds them", text.len() - kept.len());
     }
     out
+}
+
+/// As [`block`], of any length.
+pub(super) fn lines(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\t', "    ");
+    escape_where(text.trim_end(), |c| c != '\n' && acts(c)).into_owned()
 }
 
 /// A query or a message as one line: every run of white space is one space, then as [`line()`].

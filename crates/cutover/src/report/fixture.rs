@@ -46,6 +46,8 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         more_locks: Vec::new(),
         work: Vec::new(),
         notes: Vec::new(),
+        sql: Vec::new(),
+        sql_more: 0,
         state: StepState::Pending,
     }
 }

@@ -6,13 +6,21 @@ use cutover_analysis::effects::Context;
 use cutover_analysis::graph::{Conflict, Conflicts, Graph, LateFate, Vertex};
 use serde::Serialize;
 
-use super::escape;
 use super::format::count;
+use super::{escape, picture};
+use crate::apply::ApplyError;
+use crate::inspect;
 use crate::migration::{Migration, MigrationId};
 use crate::plan::alone::Made;
 use crate::plan::graph;
+use crate::plan::select::Selection;
 use crate::project::Project;
 use crate::script::{Script, Texts};
+
+/// How [`ProjectGraph::svg`] begins.
+pub const SVG_HEAD: &str = "<svg class=\"graph\" xmlns=\"http://www.w3.org/2000/svg\" ";
+/// How [`ProjectGraph::mermaid`] begins.
+pub const MERMAID_HEAD: &str = "flowchart LR\n";
 
 /// The graph of a project's migrations.
 #[derive(Debug)]
@@ -55,9 +63,21 @@ impl<'a> ProjectGraph<'a> {
         self.graph.cycles.is_empty() && self.graph.edges.iter().all(|edge| edge.to < edge.from)
     }
 
-    /// A Mermaid flowchart, stages as subgraphs.
+    /// A Mermaid flowchart, stages as subgraphs; each migration with its number and name.
     pub fn mermaid(&self) -> String {
-        self.graph.mermaid(&self.vertices, &groups(self.project))
+        let named = self.vertices.iter().zip(&self.project.migrations);
+        let labels: Vec<String> =
+            named.map(|(vertex, migration)| format!("{} {}", vertex.label, migration.name)).collect();
+        self.graph.mermaid(&labels, &groups(self.project))
+    }
+
+    /// An SVG picture, a file of its own: as in a report's page. It shows what a plan has of each step, so the files are
+    /// read once more.
+    ///
+    /// # Errors
+    /// As planning without a database has them.
+    pub fn svg(&self) -> Result<String, ApplyError> {
+        Ok(picture::file(&inspect::files_only(self.project, &Selection::default())?.built.plan))
     }
 
     /// A line an edge, then what is outside, what is not known and what is in circles, what does not run side by side
@@ -314,7 +334,7 @@ mod tests {
             ("app/0001_b.sql", "CREATE TABLE b (n int REFERENCES a);"),
         ]);
         assert!(text.starts_with("app/0001 needs core/0001: foreign key b.n → a\n"), "{text}");
-        assert!(mermaid.contains("m0[\"core/0001\"]"), "{mermaid}");
+        assert!(mermaid.contains("m0[\"core/0001 a\"]"), "{mermaid}");
         assert_eq!(json["edges"][0]["from"], "app/0001");
         assert_eq!(json["ids"][1]["root"], "app");
         assert_eq!(json["ids"][1]["version"]["text"], "0001");

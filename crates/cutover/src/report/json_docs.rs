@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use super::fixture;
 use super::graph::ProjectGraph;
-use crate::inspect;
-use crate::plan::select::Selection;
 use crate::plan::{
-    Dependency, Lines, LockSummary, Plan, StepState, UnitFailure, UnitState, UnitSummary, WorkSummary,
+    Dependency, Lines, LockSummary, Plan, PlannedStatement, StepState, UnitFailure, UnitState, UnitSummary,
+    WorkSummary,
 };
 use crate::project::{Overrides, Project};
 use crate::run::{EventKind, Outcome, PartsDone, Run, RunEvent, Verdict};
@@ -67,6 +66,16 @@ fn every_object_has_the_fields_that_the_page_lists() {
     (step.locks, step.work) = (vec![lock.clone()], vec![work.clone()]);
     (step.late, step.more_locks) = (vec![String::new()], vec![String::new()]);
     step.unseen = vec![String::new()];
+    let statement = PlannedStatement {
+        line: 1,
+        unit: 1,
+        text: String::new(),
+        cut: 1,
+        data: 1,
+        locks: vec![lock.clone()],
+        hazards: vec![String::new()],
+    };
+    (step.sql, step.sql_more) = (vec![statement.clone()], 1);
     let failure =
         UnitFailure { at_micros: 0, code: String::new(), message: String::new(), next: String::new() };
     let unit = UnitSummary {
@@ -98,6 +107,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
         ("### Claims", fields(&step.claims)),
         ("### Unit", fields(&unit)),
         ("### Failure of a unit", fields(&failure)),
+        ("### Statement", fields(&statement)),
         ("### Dependency", fields(&dependency)),
         ("### Lock", fields(&lock)),
         ("### Work", fields(&work)),

@@ -28,6 +28,7 @@ pub mod format;
 pub mod graph;
 mod html;
 mod markdown;
+mod picture;
 pub mod text;
 
 use crate::run::{CheckResult, Run};

@@ -6,6 +6,7 @@
 mod ahead;
 mod control;
 mod items;
+mod listed;
 mod own_schema;
 mod parts;
 mod reading;
@@ -26,6 +27,7 @@ use rustc_hash::FxBuildHasher;
 use self::ahead::Ahead;
 pub use self::items::Items;
 use self::items::{Numbering, readable};
+pub use self::listed::{Listed, MOST_LISTED};
 pub use self::parts::{Part, Parts};
 pub use self::reading::Texts;
 use self::reading::{Facts, Reading, first_words};
@@ -146,6 +148,8 @@ pub struct Script {
     pub errors: Vec<ScriptError>,
     /// The passwords it sets, to be hidden wherever they stand.
     pub passwords: Secrets,
+    /// What its first statements lock and work on, where that was asked for.
+    listed: Vec<Listed>,
     /// What stops it where this role owns schema `cutover`.
     owned: Vec<(String, ScriptError)>,
     outer_transaction: bool,
@@ -184,7 +188,8 @@ impl Script {
     /// Reads a migration and says what it would do to a database of which this is known; what it leaves behind is known
     /// from then on.
     pub fn analyse_in(migration: &Migration, vars: &Vars, known: &mut Context) -> Self {
-        Self::analyse_read(migration, vars, known, Reading::open(migration, vars, Texts::Kept))
+        let reading = Reading::open(migration, vars, Texts::Kept);
+        Self::analyse_read(migration, vars, known, (reading, Texts::Kept))
     }
 
     /// As [`analyse_in`](Self::analyse_in), of several migrations in their order: `each` gets the place of one in the list
@@ -200,7 +205,7 @@ impl Script {
                 let mut reading = Some(next());
                 each(place, &mut |known| {
                     let reading = reading.take().unwrap_or_else(|| Reading::open(migration, vars, texts));
-                    Self::analyse_read(migration, vars, known, reading)
+                    Self::analyse_read(migration, vars, known, (reading, texts))
                 });
             }
         });
@@ -210,9 +215,10 @@ impl Script {
         migration: &Migration,
         vars: &Vars,
         known: &mut Context,
-        reading: io::Result<Reading>,
+        (reading, texts): (io::Result<Reading>, Texts),
     ) -> Self {
         let mut analysis = Analysis::new(migration, Secrets::of(vars), known);
+        analysis.is_listing = texts == Texts::Listed;
         match reading {
             Ok(reading) => {
                 analysis.passed = reading.passed();
@@ -407,6 +413,8 @@ struct Analysis<'a> {
     kept: Option<Vec<Item>>,
     passed: Option<Passed>,
     first_setting: Option<(u32, u32, String)>,
+    /// What each statement locks and works on is remembered.
+    is_listing: bool,
     /// Which of the errors have their places in the text as it is sent.
     as_sent: Vec<usize>,
     /// Which of them are errors only where this role owns schema `cutover`.
@@ -429,6 +437,7 @@ impl<'a> Analysis<'a> {
             kept: (migration.checksums.bytes <= KEPT_IN_MEMORY).then(Vec::new),
             passed: None,
             first_setting: None,
+            is_listing: false,
             as_sent: Vec::new(),
             owned: Vec::new(),
         }
@@ -628,6 +637,7 @@ impl<'a> Analysis<'a> {
             }
         }
         self.under_one_name(&mut effects);
+        self.list(&effects);
         self.script.vertex.add(&effects, statement.line);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=

@@ -17,6 +17,8 @@ const FIRST_WORDS: usize = 200;
 pub enum Texts {
     /// They are: each file is read once.
     Kept,
+    /// They are, and what each statement locks and works on is remembered: for a plan that is kept.
+    Listed,
     /// They are not: nobody will apply them.
     Dropped,
 }
@@ -58,7 +60,7 @@ impl Reading {
     /// Opens a file to be read while it is analysed.
     pub(super) fn open(migration: &Migration, vars: &Vars, texts: Texts) -> io::Result<Self> {
         let (reader, passed) = match texts {
-            Texts::Kept => {
+            Texts::Kept | Texts::Listed => {
                 let Opened { reader, passed, .. } = source::open(migration, vars)?;
                 (reader, Some(passed))
             }

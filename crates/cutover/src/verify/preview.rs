@@ -5,7 +5,7 @@ use std::fmt;
 
 use cutover_analysis::effects::{ObjectRef, effects_of_text};
 use cutover_postgres::session::Session;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::measure::Ctx;
 use super::prepare::{Prepared, prepare};
@@ -40,7 +40,7 @@ impl Reads {
 }
 
 /// What is known of a precondition before the run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Precondition {
     /// The migration it comes before.
     pub migration: MigrationId,

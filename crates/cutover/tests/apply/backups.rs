@@ -213,8 +213,7 @@ async fn asked_to_stop_while_a_dump_is_taken_nothing_is_left_of_it() {
     let database = database();
     let (folder, project) = prepared(&database).await;
     let options = database.options();
-    let mut holder = session(&options).await;
-    holder.execute("BEGIN; LOCK a IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let holder = database.hold("LOCK a IN ACCESS EXCLUSIVE MODE");
     let mut watcher = session(&options).await;
     let stop = Stop::new();
     let request =
@@ -236,7 +235,7 @@ async fn asked_to_stop_while_a_dump_is_taken_nothing_is_left_of_it() {
     let newest = "SELECT outcome FROM cutover.run ORDER BY started_at DESC LIMIT 1";
     assert_eq!(database.value(newest), "interrupted");
     assert_eq!(value(&mut watcher, RUNNERS).await, "0");
-    holder.execute("ROLLBACK").await.unwrap();
+    drop(holder);
 }
 
 /// What cannot be restored is no backup; what `pg_restore` says of it is shown without passwords.

@@ -75,9 +75,9 @@ async fn what_moves_while_a_planned_run_waits_is_named_and_nothing_is_done() {
         let mut session = looking(&options).await;
         let around = inspect::surroundings(&options, None).await.unwrap();
         let selection = Selection::default();
-        let found = inspect::database(&project, &mut session, &selection, Read::Pending).await.unwrap();
+        let found = inspect::database(&project, &mut session, &selection, Read::Listed).await.unwrap();
         let made = ("cutover test".to_owned(), 0);
-        let plan = PlanFile::new(&project, found.built.plan, selection, around, made);
+        let plan = PlanFile::new(&project, found, selection, around, made).unwrap();
         Request { plan: Some(Box::new(plan)), ..Request::default() }
     };
     let stop = Stop::new();

@@ -88,11 +88,10 @@ async fn what_has_nothing_to_do_with_one_another_overlaps() {
         ("V2__b.sql", "ALTER TABLE b ADD m int;"),
         ("V3__a.sql", "ALTER TABLE a ADD o int;"),
     ]);
-    let mut holder = session(&options).await;
-    holder.execute("BEGIN; SELECT FROM a; SELECT FROM b").await.unwrap();
+    let holder = database.hold("SELECT FROM a; SELECT FROM b");
     let (run, ()) = apply_and(&project, &options, &jobs(3), async |mut told| {
         hears(&mut told, &["waits 1", "waits 2"]).await;
-        holder.execute("COMMIT").await.unwrap();
+        holder.lets_go();
     })
     .await;
     assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
@@ -115,15 +114,14 @@ async fn a_failure_is_told_at_once() {
         ("V1__a.sql", "ALTER TABLE a ADD m int;"),
         ("V2__c.sql", "CREATE TABLE c (n int);\nCREATE TABLE c (n int);"),
     ]);
-    let mut holder = session(&options).await;
-    holder.execute("BEGIN; SELECT FROM a").await.unwrap();
+    let holder = database.hold("SELECT FROM a");
     let (run, ()) = apply_and(&project, &options, &jobs(2), async |mut told| {
         hears(&mut told, &["waits 1", "failed 2"]).await;
         let mut reader = session(&options).await;
         let stored = "SELECT count(*) FROM cutover.event WHERE event->>'event' = 'step_failed'";
         until(&mut reader, stored, "1").await;
         assert_eq!(value(&mut reader, APPLIED).await, "");
-        holder.execute("COMMIT").await.unwrap();
+        holder.lets_go();
     })
     .await;
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
@@ -138,11 +136,10 @@ async fn one_after_the_other_only_one_waits() {
     let options = database.options();
     let project =
         project(&[("V1__a.sql", "ALTER TABLE a ADD m int;"), ("V2__b.sql", "ALTER TABLE b ADD m int;")]);
-    let mut holder = session(&options).await;
-    holder.execute("BEGIN; SELECT FROM a; SELECT FROM b").await.unwrap();
+    let holder = database.hold("SELECT FROM a; SELECT FROM b");
     let (run, heard) = apply_and(&project, &options, &jobs(1), async |mut told| {
         let mut heard = vec![told.recv().await.unwrap(), told.recv().await.unwrap()];
-        holder.execute("COMMIT").await.unwrap();
+        holder.lets_go();
         heard.dedup();
         heard
     })
@@ -161,11 +158,10 @@ async fn what_was_overtaken_is_applied_by_the_next_run() {
         ("V2__b.sql", "ALTER TABLE b ADD m int;"),
         ("V3__a.sql", "ALTER TABLE a ADD o int;"),
     ]);
-    let mut holder = session(&options).await;
-    holder.execute("BEGIN; ALTER TABLE a ADD m int").await.unwrap();
+    let holder = database.hold("ALTER TABLE a ADD m int");
     let (run, ()) = apply_and(&project, &options, &jobs(2), async |mut told| {
         hears(&mut told, &["waits 1", "done 2"]).await;
-        holder.execute("COMMIT").await.unwrap();
+        holder.lets_go();
     })
     .await;
     assert_eq!(run.outcome, Some(Outcome::FailedClean));
@@ -190,14 +186,13 @@ async fn nothing_begins_after_a_failure() {
         ("V3__b.sql", "COMMENT ON TABLE b IS 'o';"),
         ("V4__b.sql", "COMMENT ON TABLE b IS 'p';"),
     ]);
-    let mut holder = session(&options).await;
-    holder.execute("BEGIN; LOCK TABLE b IN SHARE MODE").await.unwrap();
+    let holder = database.hold("LOCK TABLE b IN SHARE MODE");
     let (run, ()) = apply_and(&project, &options, &jobs(2), async |mut told| {
         // The first one fails at once.
         for _ in 0..5 {
             hears(&mut told, &["waits 2"]).await;
         }
-        holder.execute("COMMIT").await.unwrap();
+        holder.lets_go();
     })
     .await;
     assert_eq!(run.outcome, Some(Outcome::FailedClean), "{}", failure(&run));
@@ -306,8 +301,7 @@ async fn a_stop_ends_all_sessions() {
         ("V2__b.sql", "ALTER TABLE b ADD m int;"),
         ("V3__c.sql", "ALTER TABLE a ADD o int;"),
     ]);
-    let mut holder = session(&options).await;
-    holder.execute("BEGIN; SELECT FROM a; SELECT FROM b").await.unwrap();
+    let _holder = database.hold("SELECT FROM a; SELECT FROM b");
     let (tell, mut told) = mpsc::unbounded_channel();
     let (mut sink, stop, request) = (Told(tell), Stop::new(), jobs(2));
     let run = soon(async {

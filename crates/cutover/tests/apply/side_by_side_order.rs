@@ -5,7 +5,7 @@ use cutover::run::Outcome;
 use testkit::database;
 
 use crate::side_by_side::{apply_and, hears, jobs};
-use crate::support::{APPLIED, failure, project, session};
+use crate::support::{APPLIED, failure, project};
 
 /// Runs two migrations of which the first waits for table `held`; the second must not begin before it has ended. `setup`
 /// comes before both.
@@ -15,14 +15,13 @@ async fn keeps_its_order(setup: &str, first: &str, second: &str) {
     let options = database.options();
     let first = format!("COMMENT ON TABLE held IS 'x';\n{first}");
     let project = project(&[("V1__first.sql", &first), ("V2__second.sql", second)]);
-    let mut holder = session(&options).await;
-    holder.execute("BEGIN; LOCK TABLE held IN SHARE MODE").await.unwrap();
+    let holder = database.hold("LOCK TABLE held IN SHARE MODE");
     let (run, ()) = apply_and(&project, &options, &jobs(2), async |mut told| {
         // By the fifth attempt the second one has ended long ago, if it was let begin.
         for _ in 0..5 {
             hears(&mut told, &["waits 1"]).await;
         }
-        holder.execute("COMMIT").await.unwrap();
+        holder.lets_go();
     })
     .await;
     assert_eq!(run.outcome, Some(Outcome::Completed), "{second}: {}", failure(&run));

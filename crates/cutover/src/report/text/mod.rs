@@ -3,12 +3,14 @@
 
 mod checks;
 mod columns;
+mod kept;
 mod plan;
 mod preconditions;
 mod progress;
 mod summary;
 
 pub use checks::{Detail, verification_table};
+pub use kept::kept_plan_lines;
 pub use plan::{plan_lines, plan_overview};
 pub use preconditions::precondition_lines;
 pub use progress::{Progress, event_line};

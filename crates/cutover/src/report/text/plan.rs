@@ -6,7 +6,7 @@ use cutover_analysis::graph::Why;
 
 use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
-use crate::plan::graph::who_waits;
+use crate::plan::graph::{felt_work, who_waits};
 use crate::plan::{Plan, StageSummary, Step, StepState};
 use crate::report::digest::{Objects, bare, objects, parts_in_words, parts_lines, remarks, several_roots};
 use crate::report::escape;
@@ -338,23 +338,7 @@ fn locks(step: &Step) -> Vec<String> {
 
 /// Work in proportion to a table's size, on what is there before the run.
 fn work(step: &Step) -> Option<String> {
-    // A query that may read a table is what queries do.
-    let felt = step.work.iter().filter(|work| !work.new && (work.sure || work.kind != "scan"));
-    let words = felt.map(|work| {
-        let may = if work.sure { "" } else { "may " };
-        let what = match (work.kind.as_str(), work.sure) {
-            ("scan", true) => "reads all of",
-            ("scan", false) => "read all of",
-            ("reindex", true) => "builds indexes anew of",
-            ("reindex", false) => "build indexes anew of",
-            ("rewrite", true) => "rewrites",
-            ("rewrite", false) => "rewrite",
-            _ => "empties",
-        };
-        let joint = if work.sure { ": " } else { " " };
-        format!("{may}{what} {}{joint}{}", work.relation, work.why)
-    });
-    listed("", words.collect())
+    listed("", step.work.iter().filter_map(felt_work).collect())
 }
 
 fn listed(start: &str, words: Vec<String>) -> Option<String> {

@@ -69,8 +69,7 @@ async fn rows_hidden_by_a_policy_do_not_make_a_claim_true() {
 async fn a_check_gives_up_soon_behind_a_lock_and_after_its_limit() {
     let world = check("no_rows", "sql = 'SELECT * FROM t'");
     world.database.run("CREATE TABLE t (id int)");
-    let mut other = Session::connect(&world.database.options(), &Startup::default()).await.unwrap();
-    other.execute("BEGIN; LOCK TABLE t").await.unwrap();
+    let _other = world.database.hold("LOCK TABLE t");
     let limits = Limits { lock: Duration::from_millis(50), ..Limits::default() };
     let start = Instant::now();
     let result = world.verify(&VerifyRequest { limits, ..VerifyRequest::default() }).await.remove(0);
