@@ -7,9 +7,10 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 use thiserror::Error;
 
-use crate::apply::{self, ApplyError, Settled, application_name, own_startup, pooler};
+use crate::apply::{self, Settled, application_name, own_startup, pooler};
+use crate::asking::AskError;
 use crate::history::records::{Begun, UnitRow};
-use crate::history::{HistoryError, lock, records, schema, units};
+use crate::history::{lock, records, schema, units};
 use crate::inspect;
 use crate::migration::Migration;
 use crate::plan::Lines;
@@ -31,12 +32,9 @@ pub enum Mark {
 /// Why nothing was settled.
 #[derive(Debug, Error)]
 pub enum RepairError {
-    /// The database could not be read.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// The history cannot be trusted, or the runner's lock was not obtained.
-    #[error(transparent)]
-    History(HistoryError),
+    /// The database did not do what was asked of it.
+    #[error("{}", .0.told("nothing was changed"))]
+    Asked(AskError),
     /// No such migration.
     #[error(transparent)]
     Select(#[from] SelectError),
@@ -71,9 +69,6 @@ pub enum RepairError {
         /// What it says.
         says: &'static str,
     },
-    /// The server refused, or the connection was lost.
-    #[error("{0}\nnothing was changed")]
-    Failed(Failure),
     /// The connection was lost at the end, and what was sent last may be there.
     #[error(
         "{0}\nwhether that was recorded is not known: repair again, it says whether anything is left to settle"
@@ -81,18 +76,12 @@ pub enum RepairError {
     Unheard(Failure),
 }
 
-impl From<Failure> for RepairError {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<HistoryError> for RepairError {
-    fn from(error: HistoryError) -> Self {
-        match error {
-            HistoryError::Failed(failure) => Self::Failed(failure),
-            other => Self::History(other),
-        }
+impl<E> From<E> for RepairError
+where
+    AskError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Asked(error.into())
     }
 }
 
@@ -151,8 +140,7 @@ pub async fn mark(
 ) -> Result<(), RepairError> {
     let (_, migration) = select::find(project, version)?;
     let id = session_id(asked);
-    let mut session =
-        Session::connect(options, &own_startup(&id, None)).await.map_err(ApplyError::Connect)?;
+    let mut session = Session::connect(options, &own_startup(&id, None)).await?;
     let found = schema::look(&mut session).await?;
     pooler::refuse(&found, &mut session, options, "repair").await?;
     // A runner at work may be just about to settle it itself.
@@ -206,7 +194,7 @@ async fn was_settled(
     let now = open(project, migration, &mut session).await;
     session.close().await;
     match now {
-        Ok((now, _)) if now == *asked => Err(RepairError::Failed(lost)),
+        Ok((now, _)) if now == *asked => Err(lost.into()),
         Ok(_) | Err(RepairError::NothingOpen { .. }) => Ok(()),
         Err(_) => Err(RepairError::Unheard(lost)),
     }
@@ -247,7 +235,7 @@ async fn catalogue(
     let Some(statement) = statement else { return Ok(Settled::Open(None)) };
     // With the search path that it ran with.
     let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
-    let mut session = Session::connect(options, &startup).await.map_err(ApplyError::from)?;
+    let mut session = Session::connect(options, &startup).await?;
     let limits = (project.apply.lock_timeout, open.found.as_deref());
     let says = apply::look(&outside.retry, &statement, limits, &mut session).await?;
     session.close().await;
