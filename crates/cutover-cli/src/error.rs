@@ -152,6 +152,7 @@ fn of_apply(error: &ApplyError) -> Exit {
         ApplyError::Select(_) | ApplyError::NotAllowed(_) | ApplyError::Checks(_) => Exit::Usage,
         ApplyError::Scripts(_)
         | ApplyError::Missing(_)
+        | ApplyError::AlreadyThere(_)
         | ApplyError::ChangedFiles(_)
         | ApplyError::Moved(_)
         | ApplyError::History(_) => Exit::No,
