@@ -265,3 +265,20 @@ fn what_applied_migrations_made_is_not_the_concern_of_a_baseline() {
     place.run(&["baseline", "0002", "--yes"]).ends_with(0);
     assert_eq!(place.database().value(HISTORY), "0001 1,0002 0");
 }
+
+/// A database that was made without the tool is found to be one, by whatever looks at it, and taken over.
+#[test]
+fn a_database_without_a_history_is_pointed_to_a_baseline() {
+    let place = place();
+    by_hand(&place);
+    let said = [
+        "migrations/0001_a.sql:1:14: creates table a, which is in the database already\n",
+        "is recorded in this database. Where it was made by other means, `cutover baseline 0002` compares it",
+    ];
+    for verb in [&["plan"][..], &["apply"], &["apply", "--dry-run"], &["plan", "--out", "plan.json"]] {
+        says(&place.run(verb).ends_with(1), &said);
+    }
+    assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    place.run(&["baseline", "0002", "--yes"]).ends_with(0);
+    place.run(&["apply"]).ends_with(0);
+}

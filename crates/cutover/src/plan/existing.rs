@@ -5,6 +5,7 @@
 //! belongs to it with it; where anything may have been dropped (CASCADE, DO, functions, code of the database) or names may mean
 //! something else, the server has the last word.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use cutover_analysis::effects::{ObjectKind, ObjectRef};
@@ -85,6 +86,8 @@ struct Candidate<'a> {
     new: &'a New,
     /// A table was dropped before: its partitions went with it.
     tables_dropped: bool,
+    /// It is dropped again: a database that has all of the migrations has it not.
+    passing: bool,
 }
 
 /// What is there that pending migrations create, each with the migration's place; and of how many it was looked for, by place.
@@ -116,7 +119,8 @@ impl Found<'_> {
         if found.is_empty() {
             return None;
         }
-        let absent = all.iter().filter(|(_, there)| !there).map(|(candidate, _)| candidate.index).min();
+        let lacks = |(candidate, there): &&(&Candidate<'_>, bool)| !there && !candidate.passing;
+        let absent = all.iter().filter(lacks).map(|(candidate, _)| candidate.index).min();
         let whole = |candidate: &&&Candidate<'_>| absent.is_none_or(|absent| candidate.index < absent);
         let last = found.iter().filter(whole).map(|candidate| candidate.index).max();
         let first = found.iter().take(NAMED).map(|candidate| describe(project, candidate)).collect();
@@ -159,7 +163,7 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
             let earlier = || dropped.iter().copied().chain(script.drops.iter().take(new.drops));
             if !new.object.name.is_empty() && !earlier().any(|drop| may_take_along(drop, &new.object)) {
                 let tables_dropped = earlier().any(|drop| drop.kind.family() == ObjectKind::Relation);
-                candidates.push(Candidate { index, new, tables_dropped });
+                candidates.push(Candidate { index, new, tables_dropped, passing: false });
             }
         }
         if is_uncertain(script) {
@@ -167,7 +171,27 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
         }
         dropped.extend(&script.drops);
     }
+    note_passing(built, &mut candidates);
     candidates
+}
+
+/// Notes of each object whether its own migration or a later one drops it.
+fn note_passing(built: &Built, candidates: &mut [Candidate<'_>]) {
+    let drops = |index: usize| {
+        built
+            .scripts
+            .get(&index)
+            .into_iter()
+            .flat_map(move |script| script.drops.iter().map(move |object| (index, object)))
+    };
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for (index, object) in built.pending().flat_map(drops) {
+        last.insert(object.name.as_str(), index);
+    }
+    for candidate in candidates {
+        let dropped = last.get(candidate.new.object.name.as_str());
+        candidate.passing = dropped.is_some_and(|index| *index >= candidate.index);
+    }
 }
 
 /// Whether anything may be gone, or names may mean something else, behind a script.

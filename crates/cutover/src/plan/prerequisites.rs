@@ -175,7 +175,11 @@ pub fn created_too_late(project: &Project, built: &Built) -> Vec<Missing> {
 fn describe(project: &Project, creators: &Creators<'_>, candidate: &Candidate<'_>) -> Missing {
     let Candidate { index, need, gone } = *candidate;
     let migration = &project.migrations[index];
-    let creator = creators.of_object(index, &need.object);
+    let creator = match gone {
+        // What has made it before is of no use.
+        Some(_) => creators.after(index, &need.object),
+        None => creators.of_object(index, &need.object),
+    };
     let place = places::of_name(migration, &project.vars, (need.line, need.column), &need.object);
     Missing {
         path: migration.path.clone(),
@@ -357,6 +361,11 @@ impl<'a> Creators<'a> {
             }
         }
         Self { by_name: creators, all_read: built.scripts.len() == project.migrations.len() }
+    }
+
+    /// The first migration behind this one that creates the object.
+    fn after(&self, index: usize, object: &ObjectRef) -> Option<usize> {
+        self.by_name.get(object.name.as_str())?.iter().copied().find(|creator| *creator > index)
     }
 
     /// The first migration, other than this one, that creates the object.

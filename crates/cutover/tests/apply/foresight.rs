@@ -66,7 +66,11 @@ async fn what_an_earlier_migration_drops_is_not_there_for_a_later_one() {
             "ALTER TABLE s.c ADD m int",
             "needs table s.c (altered), which V1__a.sql drops before",
         ),
-        ("DROP TABLE s.c; DROP SCHEMA s", "CREATE TABLE s.d (n int)", "needs schema s"),
+        (
+            "DROP TABLE s.c; DROP SCHEMA s",
+            "COMMENT ON SCHEMA s IS 'x'",
+            "needs schema s (altered), which V1__a.sql drops before",
+        ),
     ] {
         stops(
             there,
