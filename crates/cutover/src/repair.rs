@@ -182,7 +182,7 @@ pub async fn list(
     let history = records::read(&mut session, &project.name).await?;
     let mut begun: Vec<(&MigrationId, &Begun)> = history.all_begun().collect();
     begun.retain(|(id, _)| only.is_none_or(|(_, migration)| migration.id == **id));
-    begun.sort_by(|(id, _), (other, _)| id.cmp(other));
+    begun.sort_by_key(|(id, _)| *id);
     let mut found = Vec::new();
     for (id, begun) in begun {
         let Some(row) = begun.open() else { continue };

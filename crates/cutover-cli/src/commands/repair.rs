@@ -82,11 +82,11 @@ fn mark(app: &App, project: &Project, version: &str, found: Found) -> Result<Exi
 struct Document<'a> {
     format_version: u32,
     project: &'a str,
-    open: Vec<Line<'a>>,
+    open: Vec<Listed<'a>>,
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct Listed<'a> {
     root: &'a str,
     version: &'a str,
     path: &'a str,
@@ -126,8 +126,8 @@ fn list(app: &App, project: &Project, version: Option<&str>) -> Result<Exit, Cli
     })
 }
 
-fn line<'a>(project: &Project, one: &'a Unsettled) -> Line<'a> {
-    Line {
+fn line<'a>(project: &Project, one: &'a Unsettled) -> Listed<'a> {
+    Listed {
         root: &one.migration.root,
         version: one.migration.version.text(),
         path: &one.open.path,

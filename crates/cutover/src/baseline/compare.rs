@@ -201,17 +201,17 @@ fn absent(path: Option<&str>, object: &str) -> String {
 
 /// What is in the schemas of the files and made by none of them.
 fn besides(objects: &[Object]) -> Option<String> {
-    let names: BTreeSet<String> = objects.iter().map(ToString::to_string).collect();
-    let named: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
-    let more = match names.len().saturating_sub(NAMED) {
+    let all: BTreeSet<String> = objects.iter().map(ToString::to_string).collect();
+    let first: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
+    let more = match all.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" … and {more} more"),
     };
-    (!names.is_empty()).then(|| {
+    (!all.is_empty()).then(|| {
         format!(
             "in the database and made by none of these files, {}: {}{more}",
-            count(names.len(), "object", "objects"),
-            named.join(", ")
+            count(all.len(), "object", "objects"),
+            first.join(", ")
         )
     })
 }

@@ -57,20 +57,8 @@ impl Shape {
     pub fn departures(&self, other: &Self, sides: Sides<'_>) -> Vec<Departure> {
         let mut found = Vec::new();
         for (object, known) in &self.objects.0 {
-            match other.objects.0.get(object) {
-                _ if !self.stands_alone(object, known) => {}
-                None if other.has_whole_of(object) => {
-                    found.push(Departure { object: object.clone(), otherwise: None });
-                }
-                None => {}
-                Some(there) if is_defined(object) => {
-                    let otherwise = first_difference(&known.definition, &there.definition, sides);
-                    found.extend(otherwise.map(|words| Departure {
-                        object: object.clone(),
-                        otherwise: Some(format!("{object}: {words}")),
-                    }));
-                }
-                Some(_) => {}
+            if self.stands_alone(object, known) {
+                found.extend(Self::departure(object, known, other, sides));
             }
             let table =
                 name_of(object).and_then(|name| Some((self.tables.get(&name)?, other.tables.get(&name)?)));
@@ -84,6 +72,17 @@ impl Shape {
         }
         found.extend(self.parts_besides(other, sides));
         found
+    }
+
+    /// In what one object is another one there, or that it is not there; nothing where what it belongs to is not there.
+    fn departure(object: &Object, known: &Known, other: &Self, sides: Sides<'_>) -> Option<Departure> {
+        let Some(there) = other.objects.0.get(object) else {
+            let absent = Departure { object: object.clone(), otherwise: None };
+            return other.has_whole_of(object).then_some(absent);
+        };
+        let words =
+            first_difference(&known.definition, &there.definition, sides).filter(|_| is_defined(object))?;
+        Some(Departure { object: object.clone(), otherwise: Some(format!("{object}: {words}")) })
     }
 
     /// What `other` has in the schemas of this shape and this shape has not, as a whole.

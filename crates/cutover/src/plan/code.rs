@@ -61,9 +61,9 @@ impl Code {
         match self.named.as_slice() {
             [] => "triggers or rules of this database, whose functions may make and drop things".to_owned(),
             named => {
-                let names = named.join(", ");
+                let list = named.join(", ");
                 let word = if named.len() == 1 { "trigger" } else { "triggers" };
-                format!("event {word} of this database ({names}), whose functions may make and drop things")
+                format!("event {word} of this database ({list}), whose functions may make and drop things")
             }
         }
     }
