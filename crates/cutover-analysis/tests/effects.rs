@@ -33,6 +33,9 @@ fn show(effects: &Effects) -> String {
             let _ = writeln!(text, "    {sign} {}", object(one));
         }
     }
+    if effects.must_be_new {
+        let _ = writeln!(text, "    must be new");
+    }
     for reference in &effects.references {
         let _ = writeln!(text, "    ? {}: {}", object(&reference.object), reference.why);
     }

@@ -38,8 +38,14 @@ pub(crate) fn run() -> ExitCode {
     let environment = surroundings::environment();
     let styles = Styles::find(global.color, &environment);
     let output = Output::new(global.format.unwrap_or(Format::Text), styles, global.quiet, global.verbose);
-    let leaves_something =
-        matches!(command, Command::Apply(_) | Command::Verify(_) | Command::Demo(_) | Command::Sandbox(_));
+    let leaves_something = matches!(
+        command,
+        Command::Apply(_)
+            | Command::Verify(_)
+            | Command::Baseline(_)
+            | Command::Demo(_)
+            | Command::Sandbox(_)
+    );
     let hears_signals = leaves_something || global.sandbox;
     let app = App { global, environment, output, hears_signals };
     let result = app.check(&command).and_then(|()| app.dispatch(command));

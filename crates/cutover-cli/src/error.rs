@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cutover::apply::{ApplyError, advice_about};
+use cutover::asking::AskError;
 use cutover::baseline::BaselineError;
 use cutover::history::HistoryError;
 use cutover::project::ProjectError;
@@ -87,38 +88,61 @@ impl CliError {
 
 impl From<ConnectError> for CliError {
     fn from(error: ConnectError) -> Self {
-        let exit = if matches!(error, ConnectError::Usage { .. }) { Exit::Usage } else { Exit::Connection };
-        Self::new(exit, &error).hint(error.advice())
+        of_connect(&error)
     }
+}
+
+fn of_connect(error: &ConnectError) -> CliError {
+    let exit = if matches!(error, ConnectError::Usage { .. }) { Exit::Usage } else { Exit::Connection };
+    CliError::new(exit, error).hint(error.advice())
 }
 
 impl From<HistoryError> for CliError {
     fn from(error: HistoryError) -> Self {
-        let exit = match &error {
-            HistoryError::ForeignSchema { .. }
-            | HistoryError::NewerSchema { .. }
-            | HistoryError::Unreadable { .. }
-            | HistoryError::Pooler(_) => Exit::Usage,
-            HistoryError::LockNotObtained { .. } => Exit::Lock,
-            HistoryError::Interrupted => Exit::Interrupted,
-            HistoryError::Failed(failure) => of_failure(failure),
-            HistoryError::Unexpected(_) => Exit::No,
-        };
-        let advice = match &error {
-            HistoryError::Failed(failure) => advice_about(failure),
-            _ => None,
-        };
-        Self::new(exit, error).hint(advice.unwrap_or_default())
+        of_history(&error)
     }
+}
+
+fn of_history(error: &HistoryError) -> CliError {
+    let exit = match error {
+        HistoryError::ForeignSchema { .. }
+        | HistoryError::NewerSchema { .. }
+        | HistoryError::Unreadable { .. }
+        | HistoryError::Pooler(_) => Exit::Usage,
+        HistoryError::LockNotObtained { .. } => Exit::Lock,
+        HistoryError::Interrupted => Exit::Interrupted,
+        HistoryError::Failed(failure) => of_failure(failure),
+        HistoryError::Unexpected(_) => Exit::No,
+    };
+    let advice = match error {
+        HistoryError::Failed(failure) => advice_about(failure),
+        _ => None,
+    };
+    CliError::new(exit, error).hint(advice.unwrap_or_default())
 }
 
 impl From<ApplyError> for CliError {
     fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Connect(error) => error.into(),
-            ApplyError::History(error) => error.into(),
-            error => Self::new(of_apply(&error), error),
-        }
+        of_apply_error(&error)
+    }
+}
+
+fn of_apply_error(error: &ApplyError) -> CliError {
+    match error {
+        ApplyError::Connect(error) => of_connect(error),
+        ApplyError::History(error) => of_history(error),
+        error => CliError::new(of_apply(error), error),
+    }
+}
+
+/// What something beside a run failed with, told with what is true then.
+fn of_asked(asked: &AskError, told: &impl fmt::Display) -> CliError {
+    match asked {
+        AskError::Apply(error) => of_apply_error(error),
+        AskError::History(error) => of_history(error),
+        AskError::Failed(failure) => of_failed_write(failure, told),
+        AskError::Sandbox(_) => CliError::usage(told),
+        AskError::Catalog(_) => CliError::new(Exit::No, told),
     }
 }
 
@@ -128,6 +152,7 @@ fn of_apply(error: &ApplyError) -> Exit {
         ApplyError::Select(_) | ApplyError::NotAllowed(_) | ApplyError::Checks(_) => Exit::Usage,
         ApplyError::Scripts(_)
         | ApplyError::Missing(_)
+        | ApplyError::AlreadyThere(_)
         | ApplyError::ChangedFiles(_)
         | ApplyError::Moved(_)
         | ApplyError::History(_) => Exit::No,
@@ -157,11 +182,8 @@ impl From<ProjectError> for CliError {
 impl From<RepairError> for CliError {
     fn from(error: RepairError) -> Self {
         match error {
-            RepairError::Apply(error) => error.into(),
-            RepairError::History(error) => error.into(),
-            RepairError::Failed(ref failure) | RepairError::Unheard(ref failure) => {
-                of_failed_write(failure, &error)
-            }
+            RepairError::Asked(ref asked) => of_asked(asked, &error),
+            RepairError::Unheard(ref failure) => of_failed_write(failure, &error),
             RepairError::Select(_) | RepairError::NothingOpen { .. } => Self::usage(error),
             RepairError::StillRunning { .. } => Self::new(Exit::Lock, error),
             RepairError::Contradicted { .. } => Self::new(Exit::No, error),
@@ -172,15 +194,12 @@ impl From<RepairError> for CliError {
 impl From<BaselineError> for CliError {
     fn from(error: BaselineError) -> Self {
         match error {
-            BaselineError::Apply(error) => error.into(),
-            BaselineError::History(error) => error.into(),
-            BaselineError::Failed(ref failure) | BaselineError::Unheard(ref failure) => {
-                of_failed_write(failure, &error)
-            }
+            BaselineError::Asked(ref asked) => of_asked(asked, &error),
+            BaselineError::Unheard(ref failure) => of_failed_write(failure, &error),
             BaselineError::Select(_) | BaselineError::NotAllowed(_) => Self::usage(error),
             BaselineError::Begun(_)
             | BaselineError::Unreadable(..)
-            | BaselineError::Missing(_)
+            | BaselineError::Different(..)
             | BaselineError::Moved => Self::new(Exit::No, error),
         }
     }

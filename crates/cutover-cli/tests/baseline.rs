@@ -105,3 +105,180 @@ fn a_migration_that_is_half_applied_is_not_recorded_over() {
     let refused = place.run(&["baseline", "0001"]).ends_with(1);
     says(&refused, &["migrations/0001_a.sql is applied in part", "nothing was recorded"]);
 }
+
+#[test]
+fn what_is_renamed_within_a_file_and_roles_that_files_make_are_in_nobodys_way() {
+    let place = Place::new();
+    let role = testkit::role("");
+    let made = "CREATE TABLE was (n int); ALTER TABLE was RENAME TO a; ALTER TABLE a RENAME COLUMN n TO m;
+                CREATE VIEW old AS SELECT m FROM a; ALTER VIEW old RENAME TO v;
+                CREATE TABLE gone (n int); DROP TABLE gone;
+                DO $$ BEGIN CREATE TABLE by_code (n int); END $$;";
+    place.write(
+        "migrations/0001_a.sql",
+        &format!("CREATE ROLE {0};{made} GRANT SELECT ON v TO {0};", role.name),
+    );
+    place.write("migrations/0002_b.sql", "ALTER TABLE by_code ADD o int DEFAULT 3;");
+    place.database().run(made);
+    let lacks = place.run(&["baseline", "0002", "--yes"]).ends_with(1);
+    says(
+        &lacks,
+        &[
+            "migrations/0002_b.sql creates column by_code.o, which is not in the database\nnothing was recorded",
+        ],
+    );
+    assert!(!lacks.stderr.contains("throwaway"), "{}", lacks.stderr);
+    place.database().run("ALTER TABLE by_code ADD o int DEFAULT 3");
+    place.run(&["baseline", "0002", "--yes"]).ends_with(0);
+    assert_eq!(place.database().value(HISTORY), "0001 0,0002 0");
+}
+
+const FILES: [(&str, &str); 2] = [
+    (
+        "migrations/0001_a.sql",
+        "CREATE TYPE mood AS ENUM ('good', 'bad');
+         CREATE TABLE a (id int PRIMARY KEY, n int NOT NULL DEFAULT 7, t text, CONSTRAINT few CHECK (n < 10));
+         CREATE INDEX a_t ON a (t); CREATE SEQUENCE s INCREMENT 2; CREATE VIEW v AS SELECT id FROM a;
+         CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+         CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql AS $$\nSELECT x + 1\n$$;
+         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+         CREATE TRIGGER touched BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION touch();",
+    ),
+    ("migrations/0002_b.sql", "ALTER TABLE a ALTER t SET NOT NULL;"),
+];
+
+/// Each change by hand, and what is said of it.
+const BY_HAND: [(&str, &str); 12] = [
+    (
+        "ALTER TABLE a DROP CONSTRAINT few, ADD CONSTRAINT few CHECK (n < 11)",
+        "0001_a.sql: table a: constraint few: CHECK ((n < 10)) in the files, CHECK ((n < 11)) in the database",
+    ),
+    (
+        "ALTER TABLE a ALTER n TYPE bigint",
+        "0001_a.sql: table a: column n, type: integer in the files, bigint in the database",
+    ),
+    ("ALTER TABLE a ALTER n DROP NOT NULL", "0001_a.sql: table a: column n"),
+    (
+        "ALTER TABLE a ALTER n SET DEFAULT 8",
+        "0001_a.sql: table a: column n, default: 7 in the files, 8 in the database",
+    ),
+    ("ALTER TABLE a ALTER t DROP NOT NULL", "0002_b.sql: table a: column t"),
+    (
+        "DROP INDEX a_t; CREATE INDEX a_t ON a (t, n)",
+        "0001_a.sql: table a: index a_t: CREATE INDEX a_t ON public.a USING btree (t) in the files",
+    ),
+    ("ALTER TABLE a ADD extra int", "0001_a.sql: table a: column extra is in the database, not in the files"),
+    ("ALTER SEQUENCE s INCREMENT 3", "0001_a.sql: sequence s: `bigint start 1 increment 2 from"),
+    ("CREATE OR REPLACE VIEW v AS SELECT n AS id FROM a", "0001_a.sql: view v: "),
+    (
+        "CREATE OR REPLACE FUNCTION f(x int) RETURNS int LANGUAGE sql AS $$\nSELECT x + 2\n$$",
+        "0001_a.sql: function f(x integer): line 5: `SELECT x + 1` in the files, `SELECT x + 2` in the database",
+    ),
+    (
+        "ALTER TYPE mood ADD VALUE 'so-so'",
+        "0001_a.sql: type mood: `good,bad` in the files, `good,bad,so-so` in the database",
+    ),
+    ("ALTER TABLE a DISABLE TRIGGER touched", "0001_a.sql: table a: trigger touched: "),
+];
+
+#[test]
+fn what_is_otherwise_in_the_database_is_said_by_its_parts_and_files() {
+    for (change, said) in BY_HAND {
+        let place = Place::new();
+        for (path, text) in FILES {
+            place.write(path, text);
+            place.database().run(text);
+        }
+        place.database().run("CREATE TABLE of_others (n int); COMMENT ON TABLE a IS 'by hand'");
+        place.database().run(change);
+        // Built on a server that is there: sooner than on one of its own each time.
+        let url = place.database().url();
+        let run = |more: &[&str]| {
+            place.run(
+                &[&["baseline", "0002", "--yes", "--dev-url", &url, "--allow-url-password"], more].concat(),
+            )
+        };
+        let refused = run(&[]).ends_with(1);
+        let error = format!("error: migrations/{said}");
+        says(&refused, &[&error, "of_others\nnothing was recorded", "--allow baseline-differs"]);
+        assert!(!refused.stderr.contains("baseline-missing"), "{}", refused.stderr);
+        run(&["--allow", "baseline-missing"]).ends_with(1);
+        let accepted = run(&["--allow", "baseline-differs"]).ends_with(0);
+        let besides = "made by none of these files, 1 object: table of_others";
+        says(&accepted, &[&format!("warning: migrations/{said}"), besides]);
+    }
+}
+
+#[test]
+fn without_server_programs_names_are_looked_at_and_that_is_said() {
+    let place = place();
+    by_hand(&place);
+    place.database().run("ALTER TABLE a ALTER m TYPE text");
+    let empty = place.folder.join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let run = |arguments: &[&str]| {
+        common::outcome(&place.command_with(Some(empty.clone()), arguments).output().unwrap())
+    };
+    let refused = run(&["baseline", "0003", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "creates table c, which is not in the database",
+            "by name and kind, not what they are: no throwaway server",
+        ],
+    );
+    let recorded = run(&["baseline", "0002", "--yes"]).ends_with(0);
+    says(&recorded, &["warning: only whether the objects that the files create are there was looked at"]);
+    assert_eq!(place.database().value(HISTORY), "0001 0,0002 0");
+}
+
+#[test]
+fn files_that_cannot_be_run_elsewhere_are_no_reason_to_say_nothing() {
+    let place = Place::new();
+    place.write(
+        "migrations/0001_a.sql",
+        "CREATE TABLE a (n int REFERENCES elsewhere);\nCREATE TABLE b (n int);",
+    );
+    place
+        .database()
+        .run("CREATE TABLE elsewhere (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES elsewhere)");
+    let refused = place.run(&["baseline", "0001", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "migrations/0001_a.sql creates table b, which is not in the database",
+            "the files cannot be run on a throwaway server: migrations/0001_a.sql:1: ",
+            "relation \"elsewhere\" does not exist",
+        ],
+    );
+    place.database().run("CREATE TABLE b (n int)");
+    place.run(&["baseline", "0001", "--yes"]).ends_with(0);
+}
+
+#[test]
+fn what_applied_migrations_made_is_not_the_concern_of_a_baseline() {
+    let place = Place::new();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.run(&["apply"]).ends_with(0);
+    place.write("migrations/0002_b.sql", "ALTER TABLE a ADD m int; CREATE TABLE b (n int);");
+    place.database().run("ALTER TABLE a ALTER n TYPE text, ADD m int; CREATE TABLE b (n int)");
+    place.run(&["baseline", "0002", "--yes"]).ends_with(0);
+    assert_eq!(place.database().value(HISTORY), "0001 1,0002 0");
+}
+
+/// A database that was made without the tool is found to be one, by whatever looks at it, and taken over.
+#[test]
+fn a_database_without_a_history_is_pointed_to_a_baseline() {
+    let place = place();
+    by_hand(&place);
+    let said = [
+        "migrations/0001_a.sql:1:14: creates table a, which is in the database already\n",
+        "is recorded in this database. Where it was made by other means, `cutover baseline 0002` compares it",
+    ];
+    for verb in [&["plan"][..], &["apply"], &["apply", "--dry-run"], &["plan", "--out", "plan.json"]] {
+        says(&place.run(verb).ends_with(1), &said);
+    }
+    assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    place.run(&["baseline", "0002", "--yes"]).ends_with(0);
+    place.run(&["apply"]).ends_with(0);
+}

@@ -142,7 +142,7 @@ fn quiet_says_errors_alone() {
     assert_eq!(place.run(&[&plan[..], &["-q"]].concat()).ends_with(0).stderr, "");
     let apply = place.run(&["apply", "-q"]).ends_with(0);
     assert_eq!((apply.stdout.as_str(), apply.stderr.as_str()), ("", ""));
-    place.write("migrations/0003_c.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/0003_c.sql", "SELECT 1 / 0;");
     let failed = place.run(&["apply", "-q"]).ends_with(4);
     assert_eq!(failed.stdout, "");
     says(&failed, &["error: ", "migrations/0003_c.sql:1:"]);

@@ -24,6 +24,8 @@ pub const LOST_SETTINGS: &str = "lost-settings";
 
 /// What a baseline records as applied is not there.
 pub const BASELINE_MISSING: &str = "baseline-missing";
+/// What a baseline records as applied is there otherwise.
+pub const BASELINE_DIFFERS: &str = "baseline-differs";
 /// A file without a statement.
 pub const EMPTY_MIGRATION: &str = "empty-migration";
 
@@ -41,7 +43,7 @@ pub struct Hazard {
 }
 
 /// Every code there is, in the order of the page.
-pub const HAZARDS: [Hazard; 11] = [
+pub const HAZARDS: [Hazard; 12] = [
     Hazard {
         code: EDITED_MIGRATION,
         meaning: "A file was changed after it was applied.",
@@ -118,6 +120,14 @@ pub const HAZARDS: [Hazard; 11] = [
         accepted: "They are recorded as applied all the same; what is missing stays missing.",
         when: "When what they made was removed or replaced by hand since, and later migrations do without it. Otherwise \
                name the last version whose effects are there, and apply the rest.",
+    },
+    Hazard {
+        code: BASELINE_DIFFERS,
+        meaning: "`cutover baseline` would record migrations as applied of which something is in the database otherwise than \
+                  they make it, or has parts (columns, constraints, indexes, triggers) that they do not make.",
+        accepted: "They are recorded as applied all the same; what is there stays as it is.",
+        when: "When the difference was made on purpose and later migrations do with it; write it into a migration, so that \
+               databases made from the files have it too. Otherwise change the database or the files until they agree.",
     },
     Hazard {
         code: EMPTY_MIGRATION,

@@ -15,7 +15,9 @@ use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
 use crate::plan::build::{self, Built, Read};
+use crate::plan::existing::AlreadyThere;
 use crate::plan::file::Surroundings;
+use crate::plan::foresight::{self, Foresight};
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
 use crate::plan::{failures, prerequisites};
@@ -47,6 +49,8 @@ pub struct Inspection {
     pub search_path: Option<String>,
     /// What pending migrations need and nobody provides, where [`look_closer`] was asked.
     pub missing: Vec<Missing>,
+    /// What they create although it is there, where [`look_closer`] was asked.
+    pub existing: Option<AlreadyThere>,
     /// Their preconditions, where [`look_closer`] was asked.
     pub preconditions: Vec<Precondition>,
 }
@@ -76,6 +80,7 @@ impl Inspection {
             doubts,
             search_path: None,
             missing: Vec::new(),
+            existing: None,
             preconditions: Vec::new(),
         }
     }
@@ -113,7 +118,8 @@ impl Inspection {
             .filter(move |(difference, _)| difference.is_refused(allowed))
             .map(|(_, described)| described.clone());
         let scripts = self.built.script_errors(allowed).map(ToString::to_string);
-        let missing = self.missing.iter().map(ToString::to_string);
+        let existing = self.existing.iter().map(ToString::to_string);
+        let missing = self.missing.iter().map(ToString::to_string).chain(existing);
         let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
         let checks = self.wrong_checks(allowed).map(ToString::to_string);
         let refused = self
@@ -244,7 +250,10 @@ pub async fn look_closer(
     let startup = Startup { application_name: "cutover".to_owned(), settings, ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
     inspection.search_path = search_path::complaint(&mut session).await?;
-    inspection.missing = prerequisites::missing(project, &inspection.built, &mut session).await?;
+    let Foresight { missing, existing, unsure } =
+        foresight::foresee(project, &inspection.built, &mut session).await?;
+    (inspection.missing, inspection.existing) = (missing, existing);
+    inspection.built.plan.notes.extend(unsure);
     // Checks that are written wrong are said already.
     inspection.preconditions =
         verify::preview(project, &inspection.built, &mut session).await.unwrap_or_default();

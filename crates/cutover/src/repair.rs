@@ -1,19 +1,22 @@
-//! Settling by a person what the tool cannot know: whether a statement that ran outside a transaction took effect.
+//! Settling by a person what the tool cannot know: whether a statement that ran outside a transaction took effect; and what
+//! there is to settle. What the catalogue can tell it tells, here as in a run.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use cutover_analysis::effects::Retry;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 use thiserror::Error;
 
-use crate::apply::{self, ApplyError, Settled, application_name, own_startup, pooler};
+use crate::apply::{self, Settled, own_startup, pooler};
+use crate::asking::AskError;
 use crate::history::records::{Begun, UnitRow};
-use crate::history::{HistoryError, lock, records, schema, units};
+use crate::history::{lock, records, schema, units};
 use crate::inspect;
-use crate::migration::Migration;
-use crate::plan::Lines;
+use crate::migration::{Migration, MigrationId};
 use crate::plan::select::{self, SelectError};
+use crate::plan::{Lines, UnitFailure};
 use crate::project::Project;
 use crate::script::{Script, ScriptItem};
 use crate::stop::Stop;
@@ -31,12 +34,9 @@ pub enum Mark {
 /// Why nothing was settled.
 #[derive(Debug, Error)]
 pub enum RepairError {
-    /// The database could not be read.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// The history cannot be trusted, or the runner's lock was not obtained.
-    #[error(transparent)]
-    History(HistoryError),
+    /// The database did not do what was asked of it.
+    #[error("{}", .0.told("nothing was changed"))]
+    Asked(AskError),
     /// No such migration.
     #[error(transparent)]
     Select(#[from] SelectError),
@@ -71,9 +71,6 @@ pub enum RepairError {
         /// What it says.
         says: &'static str,
     },
-    /// The server refused, or the connection was lost.
-    #[error("{0}\nnothing was changed")]
-    Failed(Failure),
     /// The connection was lost at the end, and what was sent last may be there.
     #[error(
         "{0}\nwhether that was recorded is not known: repair again, it says whether anything is left to settle"
@@ -81,18 +78,12 @@ pub enum RepairError {
     Unheard(Failure),
 }
 
-impl From<Failure> for RepairError {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<HistoryError> for RepairError {
-    fn from(error: HistoryError) -> Self {
-        match error {
-            HistoryError::Failed(failure) => Self::Failed(failure),
-            other => Self::History(other),
-        }
+impl<E> From<E> for RepairError
+where
+    AskError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Asked(error.into())
     }
 }
 
@@ -100,6 +91,118 @@ fn because(failed: Option<&str>) -> String {
     failed.map_or_else(String::new, |failed| {
         format!("\n{failed}; nothing of it is there, and the next run runs it again as it is")
     })
+}
+
+/// What is known of a statement that a run began outside a transaction and whose end is not recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// A session of the run that began it, or psql with its script, is at work.
+    Running {
+        /// The session, in words.
+        holder: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// The catalogue says that it is done.
+    Done,
+    /// The catalogue says that nothing of it is there, or it does no harm to run it once more.
+    Again,
+    /// The catalogue says that it has begun and is to be finished.
+    Unfinished,
+    /// Nobody knows; with what there is to say about it.
+    Unknown(Option<String>),
+}
+
+impl Finding {
+    /// What it is called in documents for programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Running { .. } => "running",
+            Self::Done => "done",
+            Self::Again => "again",
+            Self::Unfinished => "unfinished",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running { holder, pid } => write!(
+                f,
+                "the run that began it is still there: {holder}; wait for it, or end it with SELECT pg_terminate_backend({pid})"
+            ),
+            Self::Done => {
+                f.write_str("the catalogue says that it is done; the next `cutover apply` goes on behind it")
+            }
+            Self::Again => f.write_str("nothing of it is in the way; the next `cutover apply` runs it again"),
+            Self::Unfinished => {
+                f.write_str("the catalogue says that it has begun; the next `cutover apply` finishes it")
+            }
+            Self::Unknown(None) => {
+                f.write_str("the catalogue does not say whether it took effect: a person must")
+            }
+            Self::Unknown(Some(why)) => write!(f, "{why}: whether it took effect a person must say"),
+        }
+    }
+}
+
+/// A statement whose end is not recorded, with what is known of it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Its migration.
+    pub migration: MigrationId,
+    /// Which statement.
+    pub open: Open,
+    /// How it begins, secrets starred.
+    pub statement: String,
+    /// The error it ended with, where that was seen.
+    pub failure: Option<UnitFailure>,
+    /// What is known of it.
+    pub finding: Finding,
+    /// The file is there: without it nothing can be settled.
+    pub has_file: bool,
+}
+
+/// Looks at all statements whose end is not recorded, or at those of one migration. Writes nothing and takes no lock.
+///
+/// # Errors
+/// See [`RepairError`].
+pub async fn list(
+    project: &Project,
+    options: &ConnectOptions,
+    version: Option<&str>,
+) -> Result<Vec<Unsettled>, RepairError> {
+    let only = version.map(|version| select::find(project, version)).transpose()?;
+    let mut session = inspect::connect(options, None).await?;
+    if schema::look(&mut session).await?.version.is_none() {
+        return Ok(Vec::new());
+    }
+    let history = records::read(&mut session, &project.name).await?;
+    let mut begun: Vec<(&MigrationId, &Begun)> = history.all_begun().collect();
+    begun.retain(|(id, _)| only.is_none_or(|(_, migration)| migration.id == **id));
+    begun.sort_by_key(|(id, _)| *id);
+    let mut found = Vec::new();
+    for (id, begun) in begun {
+        let Some(row) = begun.open() else { continue };
+        let migration = project.migrations.iter().find(|migration| migration.id == *id);
+        let finding = match (lock::at_work(&mut session, &row.run).await?, migration) {
+            (Some((holder, pid)), _) => Finding::Running { holder, pid },
+            (None, Some(migration)) => catalogue(project, migration, options, row).await?.into(),
+            (None, None) => Finding::Unknown(Some("its file is not there any more".to_owned())),
+        };
+        found.push(Unsettled {
+            migration: id.clone(),
+            open: Open::new(migration.map_or(&begun.path, |migration| &migration.path), row),
+            statement: row.statement.clone(),
+            failure: row.failure.clone(),
+            finding,
+            has_file: migration.is_some(),
+        });
+    }
+    session.close().await;
+    Ok(found)
 }
 
 /// A statement of a migration that waits for a decision.
@@ -113,6 +216,17 @@ pub struct Open {
     pub lines: Lines,
     /// Id of the run that began it.
     pub run: String,
+}
+
+impl Open {
+    fn new(path: &str, row: &UnitRow) -> Self {
+        Self {
+            path: path.to_owned(),
+            part: row.unit.saturating_add(1),
+            lines: row.lines,
+            run: row.run.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Open {
@@ -151,8 +265,7 @@ pub async fn mark(
 ) -> Result<(), RepairError> {
     let (_, migration) = select::find(project, version)?;
     let id = session_id(asked);
-    let mut session =
-        Session::connect(options, &own_startup(&id, None)).await.map_err(ApplyError::Connect)?;
+    let mut session = Session::connect(options, &own_startup(&id, None)).await?;
     let found = schema::look(&mut session).await?;
     pooler::refuse(&found, &mut session, options, "repair").await?;
     // A runner at work may be just about to settle it itself.
@@ -165,7 +278,7 @@ pub async fn mark(
     let unit = asked.part - 1;
     owner_is_gone(migration, &asked.run, &mut session).await?;
     let contradicted = |says| Err(RepairError::Contradicted { path: migration.path.clone(), says });
-    let change = match (mark, catalogue(project, migration, options, &row).await?) {
+    let change = match (mark, catalogue(project, migration, options, &row).await?.settled) {
         (Mark::Done, Settled::NotDone) => return contradicted("the catalogue says that it is not done"),
         (Mark::Done, Settled::Finish(_)) => {
             return contradicted("the catalogue says that it has begun and is not finished");
@@ -206,7 +319,7 @@ async fn was_settled(
     let now = open(project, migration, &mut session).await;
     session.close().await;
     match now {
-        Ok((now, _)) if now == *asked => Err(RepairError::Failed(lost)),
+        Ok((now, _)) if now == *asked => Err(lost.into()),
         Ok(_) | Err(RepairError::NothingOpen { .. }) => Ok(()),
         Err(_) => Err(RepairError::Unheard(lost)),
     }
@@ -214,17 +327,36 @@ async fn was_settled(
 
 /// Refuses as long as a session of the run that began the statement lives: the statement may be running there.
 async fn owner_is_gone(migration: &Migration, run: &str, session: &mut Session) -> Result<(), RepairError> {
-    let rows = session
-        .query(
-            "SELECT pg_catalog.format('%s (pid %s, %s)', application_name, pid, coalesce(state, 'unknown')), pid
-               FROM pg_catalog.pg_stat_activity
-              WHERE application_name = $1 AND datname = pg_catalog.current_database() ORDER BY state = 'active' DESC, pid LIMIT 1",
-            &[&application_name(run)],
-        )
-        .await?;
-    rows.first().map_or(Ok(()), |row| {
-        Err(RepairError::StillRunning { path: migration.path.clone(), holder: row.get(0), pid: row.get(1) })
+    let owner = lock::at_work(session, run).await?;
+    owner.map_or(Ok(()), |(holder, pid)| {
+        Err(RepairError::StillRunning { path: migration.path.clone(), holder, pid })
     })
+}
+
+/// What the catalogue says of a statement, and what a run that finds it open would make of that.
+struct Looked {
+    settled: Settled,
+    retry: Option<Retry>,
+}
+
+impl Looked {
+    /// It is not the statement any more, or is no longer outside a transaction.
+    const NOT_LOOKED: Self = Self { settled: Settled::Open(None), retry: None };
+}
+
+impl From<Looked> for Finding {
+    fn from(Looked { settled, retry }: Looked) -> Self {
+        match settled {
+            Settled::Done => Self::Done,
+            Settled::NotDone => Self::Again,
+            Settled::Finish(_) => Self::Unfinished,
+            Settled::Open(_) if matches!(retry, Some(Retry::Idempotent | Retry::Reindex(_))) => Self::Again,
+            Settled::Open(None) if retry.is_none() => {
+                Self::Unknown(Some("its file says something else there by now".to_owned()))
+            }
+            Settled::Open(why) => Self::Unknown(why),
+        }
+    }
 }
 
 /// What the catalogue says of the open statement, where it is still the one that was begun.
@@ -233,25 +365,25 @@ async fn catalogue(
     migration: &Migration,
     options: &ConnectOptions,
     open: &UnitRow,
-) -> Result<Settled, RepairError> {
+) -> Result<Looked, RepairError> {
     let mut script = Script::analyse(migration, &project.vars);
     script.take_parts(migration, &project.vars);
     let index = usize::try_from(open.unit).unwrap_or(usize::MAX);
     let same = script.parts.list.get(index).is_some_and(|part| part.digest == open.digest);
     let outside = script.units.get(index).and_then(|unit| unit.outside.as_ref());
-    let Some(outside) = outside.filter(|_| same) else { return Ok(Settled::Open(None)) };
+    let Some(outside) = outside.filter(|_| same) else { return Ok(Looked::NOT_LOOKED) };
     let statement = script.items(migration, &project.vars).find_map(|item| match item {
         Ok(ScriptItem::Statement { text, unit, .. }) if unit == index => Some(text),
         _ => None,
     });
-    let Some(statement) = statement else { return Ok(Settled::Open(None)) };
+    let Some(statement) = statement else { return Ok(Looked::NOT_LOOKED) };
     // With the search path that it ran with.
     let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
-    let mut session = Session::connect(options, &startup).await.map_err(ApplyError::from)?;
+    let mut session = Session::connect(options, &startup).await?;
     let limits = (project.apply.lock_timeout, open.found.as_deref());
-    let says = apply::look(&outside.retry, &statement, limits, &mut session).await?;
+    let settled = apply::look(&outside.retry, &statement, limits, &mut session).await?;
     session.close().await;
-    Ok(says)
+    Ok(Looked { settled, retry: Some(outside.retry.clone()) })
 }
 
 /// The open statement, and its record.
@@ -266,11 +398,5 @@ async fn open(
         let failed = failed.map(|unit| format!("part {} {}", unit.unit + 1, unit.failure.happened()));
         return Err(RepairError::NothingOpen { path: migration.path.clone(), failed });
     };
-    let open = Open {
-        path: migration.path.clone(),
-        part: unit.unit.saturating_add(1),
-        lines: unit.lines,
-        run: unit.run.clone(),
-    };
-    Ok((open, unit.clone()))
+    Ok((Open::new(&migration.path, unit), unit.clone()))
 }

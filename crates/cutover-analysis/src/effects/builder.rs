@@ -59,6 +59,11 @@ impl Builder {
         self.effects.creates.push(object);
     }
 
+    /// The statement fails where what it creates first is there, unless it says otherwise.
+    pub(super) fn must_be_new(&mut self, unless: bool) {
+        self.effects.must_be_new = !unless;
+    }
+
     /// PostgreSQL chooses the name.
     pub(super) fn chooses(&mut self, object: ObjectRef) {
         if !object.is_temporary() {

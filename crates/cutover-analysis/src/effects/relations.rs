@@ -33,6 +33,7 @@ fn table(create: &CreateStmt, kind: Kind, to: &mut Builder) {
     let Some(relation) = &create.relation else { return };
     let own = names::relation(kind, relation);
     to.creates(own.clone());
+    to.must_be_new(create.if_not_exists);
     tablespace(&create.tablespacename, to);
     access_method(&create.access_method, to);
     for parent in create.inh_relations.iter().filter_map(|node| match node.node.as_ref()? {
@@ -177,6 +178,7 @@ fn table_as(create: &CreateTableAsStmt, to: &mut Builder) {
     };
     if let Some(into) = &create.into {
         self::into(into, kind, to);
+        to.must_be_new(create.if_not_exists);
     }
     // What it reads may be a view, behind which is code.
     to.session_state();
@@ -200,6 +202,7 @@ fn index(create: &IndexStmt, to: &mut Builder) {
     let index = names::part_of(Kind::Index, &table, create.idxname.as_str());
     to.changes(table.clone(), false, "indexed");
     to.creates(index.clone());
+    to.must_be_new(create.if_not_exists || create.concurrent || index.name.is_empty());
     if index.name.is_empty() {
         to.chooses(names::part_of(Kind::Index, &table, chosen::index(create, &table.name)));
     }
@@ -234,12 +237,14 @@ fn view(create: &ViewStmt, to: &mut Builder) {
         to.alters(own.clone());
     }
     to.creates(own);
+    to.must_be_new(create.replace);
     to.needs_all_in(&create.query, "read by a view");
 }
 
 fn sequence(create: &protobuf::CreateSeqStmt, to: &mut Builder) {
     if let Some(relation) = &create.sequence {
         to.creates(names::relation(Kind::Sequence, relation));
+        to.must_be_new(create.if_not_exists);
     }
     sequence_options(&create.options, to);
 }

@@ -280,6 +280,7 @@ fn schema(create: &CreateSchemaStmt, to: &mut Builder) {
         (_, name) => name.into(),
     };
     to.creates(plain(Kind::Schema, &name));
+    to.must_be_new(create.if_not_exists);
     if let Some(owner) = owner {
         to.needs(owner, "owner of a schema");
     }

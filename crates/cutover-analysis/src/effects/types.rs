@@ -9,12 +9,16 @@ use super::{names, relations};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
     match node {
-        NodeEnum::CreateEnumStmt(create) => new(Kind::Type, &create.type_name, to),
+        NodeEnum::CreateEnumStmt(create) => {
+            new(Kind::Type, &create.type_name, to);
+            to.must_be_new(false);
+        }
         NodeEnum::AlterEnumStmt(alter) => altered(Kind::Type, &alter.type_name, to),
         NodeEnum::AlterTypeStmt(alter) => altered(Kind::Type, &alter.type_name, to),
         NodeEnum::CompositeTypeStmt(create) => {
             if let Some(relation) = &create.typevar {
                 to.creates(names::relation(Kind::Type, relation));
+                to.must_be_new(false);
             }
             for found in to.needs_all_in(&create.coldeflist, "type of an attribute").types {
                 to.handles(&found);
@@ -22,6 +26,7 @@ pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
         }
         NodeEnum::CreateRangeStmt(create) => {
             new(Kind::Type, &create.type_name, to);
+            to.must_be_new(false);
             for option in create.params.iter().filter_map(relations::definition) {
                 range_option(option, to);
             }
@@ -147,6 +152,7 @@ fn operator_class_items(items: &[protobuf::Node], to: &mut Builder) {
 
 fn domain(create: &CreateDomainStmt, to: &mut Builder) {
     new(Kind::Domain, &create.domainname, to);
+    to.must_be_new(false);
     to.needs_type(create.type_name.as_ref(), "type of a domain");
     if let Some(clause) = &create.coll_clause {
         to.needs_named(Kind::Collation, &clause.collname, "collation of a domain");

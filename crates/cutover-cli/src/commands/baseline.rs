@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use cutover::SystemClock;
 use cutover::baseline::{self, Outlook, Request};
-use cutover::hazard::BASELINE_MISSING;
+use cutover::hazard::{BASELINE_DIFFERS, BASELINE_MISSING};
 use cutover::report::format::count;
 use cutover::text::{complaints, visible};
 
@@ -15,7 +15,9 @@ use crate::surroundings;
 
 /// Record migrations as applied without running them, for a database that has their effects already
 ///
-/// What they create is looked for in the database first, then it is asked. Everything behind the version stays pending.
+/// What they make is built on a throwaway server and compared with the database first: tables with their columns,
+/// constraints, indexes, triggers and policies, views, sequences, types and functions. Where no server programs are found,
+/// names and kinds are looked at, and that is said. Then it is asked. Everything behind the version stays pending.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -24,8 +26,8 @@ Examples:
 pub(crate) struct Arguments {
     /// Up to and including this version
     version: String,
-    /// Accept that something they create is not there
-    #[arg(long, value_name = "CODE", value_parser = PossibleValuesParser::new([BASELINE_MISSING]))]
+    /// Accept that something they make is not there, or is otherwise there; may be repeated
+    #[arg(long, value_name = "CODE", value_parser = PossibleValuesParser::new([BASELINE_MISSING, BASELINE_DIFFERS]))]
     allow: Vec<String>,
     #[command(flatten)]
     vars: VarArgs,
@@ -35,9 +37,11 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     app.not_in_a_sandbox("baseline", "")?;
     let project = app.project(&overrides(&arguments.vars))?;
     let clock = SystemClock::new();
+    let sandbox = app.scratch()?;
     let request = Request {
         to: &arguments.version,
         allow: &arguments.allow,
+        sandbox: &sandbox,
         operator: surroundings::operator(&app.environment),
         tool: concat!("cutover ", env!("CARGO_PKG_VERSION")).to_owned(),
         clock: &clock,
@@ -52,8 +56,11 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         if outlook.recorded.is_empty() {
             return Ok(0);
         }
-        for missing in &outlook.missing {
-            app.output.warn(&visible(missing));
+        for accepted in &outlook.accepted {
+            app.output.warn(&visible(accepted));
+        }
+        for remark in &outlook.remarks {
+            app.output.warn(&visible(remark));
         }
         app.confirm(&question(&outlook, &arguments.version))?;
         let recording =

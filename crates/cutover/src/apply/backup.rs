@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::{Binaries, Interruptible, Sandbox, SandboxError, SandboxOptions};
-use cutover_postgres::session::{Failure, Session, Startup};
+use cutover_postgres::session::{Session, Startup};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -23,6 +23,7 @@ use super::error::ApplyError;
 use super::monitor::Monitor;
 use super::recorder::Recorder;
 use super::{own_startup, store_early};
+use crate::asking::AskError;
 use crate::plan::build::Built;
 use crate::project::{Project, Stage, text};
 use crate::run::EventKind;
@@ -102,18 +103,13 @@ impl From<String> for Why {
     }
 }
 
-impl From<SandboxError> for Why {
-    fn from(error: SandboxError) -> Self {
-        match error {
-            SandboxError::Interrupted => Self::Interrupted,
-            other => Self::Failed(other.to_string()),
-        }
-    }
-}
-
-impl From<Failure> for Why {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure.to_string())
+impl<E> From<E> for Why
+where
+    AskError: From<E>,
+{
+    fn from(error: E) -> Self {
+        let error = AskError::from(error);
+        if error.is_interruption() { Self::Interrupted } else { Self::Failed(error.to_string()) }
     }
 }
 
@@ -133,8 +129,7 @@ impl Taking<'_> {
         let (stage, path) = (self.stage.id.clone(), self.work.path.display().to_string());
         recorder.tell(EventKind::BackupStarted { stage: stage.clone(), path: path.clone() });
         let startup = own_startup(recorder.run(), None);
-        let connected = self.unless_stopped(Session::connect(self.options, &startup)).await?;
-        let mut source = connected.map_err(|error| error.to_string())?;
+        let mut source = self.unless_stopped(Session::connect(self.options, &startup)).await??;
         let snapshot = content::export_snapshot(&mut source).await?;
         let mut sandbox_options = self.settings.sandbox.clone();
         let server_major = source.server_version_num() / 10_000;
@@ -172,10 +167,8 @@ impl Taking<'_> {
         content::create_roles(&restored, &roles).await?;
         let sandbox = self.blocking(move |work| restore(sandbox, work)).await?;
         let copy = async {
-            let startup = Startup::default();
-            let mut session =
-                Session::connect(&restored, &startup).await.map_err(|error| error.to_string())?;
-            content::of(&mut session).await.map_err(|failure| failure.to_string())
+            let mut session = Session::connect(&restored, &Startup::default()).await?;
+            Ok::<_, AskError>(content::of(&mut session).await?)
         };
         let copy = self.unless_stopped(copy).await??;
         // Stopping a server takes a moment.

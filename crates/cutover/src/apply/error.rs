@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::failure::explain;
 use super::monitor::{LockLost, Now};
 use crate::history::HistoryError;
+use crate::plan::existing::AlreadyThere;
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::SelectError;
 use crate::project::Problems;
@@ -31,6 +32,9 @@ pub enum ApplyError {
     /// Something that pending migrations need is not there.
     #[error("{}\nnothing was done", complaints(.0, "\n\n"))]
     Missing(Vec<Missing>),
+    /// Something that pending migrations create is there already.
+    #[error("{0}\nnothing was done")]
+    AlreadyThere(Box<AlreadyThere>),
     /// Applied files were edited or deleted.
     #[error("{}\nnothing was done", complaints(.0, "\n"))]
     ChangedFiles(Vec<String>),

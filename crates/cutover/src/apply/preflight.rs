@@ -13,7 +13,7 @@ use crate::history::differences::{self, Renumbering};
 use crate::history::records::History;
 use crate::history::schema::Found;
 use crate::plan::build::Built;
-use crate::plan::prerequisites;
+use crate::plan::foresight::{self, Foresight};
 use crate::project::Project;
 
 /// The oldest server this works with: 12 (older ones lack what the safety of a run rests on).
@@ -68,7 +68,7 @@ pub(super) async fn agreed_history(
 }
 
 /// What pending migrations would find: a search path that leads to our own tables, other terms than the plan that is applied was
-/// made under, and what they need and nobody provides. `session` must have begun as the one that runs them.
+/// made under, what they need and nobody provides, and what they create although it is there. `session` must have begun as the one that runs them.
 pub(super) async fn ready(
     project: &Project,
     built: &Built,
@@ -83,9 +83,12 @@ pub(super) async fn ready(
         let moved = file.terms_moved(&catalog::terms(session).await?);
         refusals.note(if moved.is_empty() { Ok(()) } else { Err(ApplyError::Moved(moved)) });
     }
-    let absent = prerequisites::missing(project, built, session).await?;
-    if !absent.is_empty() {
-        refusals.note(Err(ApplyError::Missing(absent)));
+    let Foresight { missing, existing, .. } = foresight::foresee(project, built, session).await?;
+    if !missing.is_empty() {
+        refusals.note(Err(ApplyError::Missing(missing)));
+    }
+    if let Some(existing) = existing {
+        refusals.note(Err(ApplyError::AlreadyThere(Box::new(existing))));
     }
     Ok(refusals)
 }

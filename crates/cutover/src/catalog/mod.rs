@@ -8,6 +8,7 @@ pub mod digest;
 mod model;
 mod objects;
 mod read;
+mod shape;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use model::{Column, Constraint, Identity, Index, Policy, QualifiedName, Tabl
 pub use objects::{Change, Known, Object, Objects, objects};
 pub(crate) use objects::{is_read, kind, words};
 pub use read::tables;
+pub use shape::{Departure, Shape, shape};
 pub use state::{State, state, terms};
 
 /// Why the catalogue could not be read.
@@ -57,6 +59,10 @@ impl CatalogError {
         }
     }
 }
+
+/// A row of `pg_sequence` in words.
+const SEQUENCE: &str = "format('%s start %s increment %s from %s to %s cache %s', format_type(seqtypid, NULL), seqstart, \
+                        seqincrement, seqmin, seqmax, seqcache) || CASE WHEN seqcycle THEN ' cycle' ELSE '' END";
 
 /// One transaction, one snapshot, names qualified in everything the server prints. Printing a view locks its tables.
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; \

@@ -8,7 +8,7 @@ use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::sql::{quote_ident, quote_literal};
 use cutover_postgres::session::{Failure, Session};
 
-use super::{Fields, read_all};
+use super::{Fields, SEQUENCE, read_all};
 
 /// Which object. Names are as stored, not quoted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +30,8 @@ pub struct Object {
 pub struct Known {
     /// A text that changes when the object does; only for comparing.
     pub definition: String,
+    /// Its comment; changed along with the object, and no part of what it is.
+    pub comment: Option<String>,
     /// It came along with another object: the index behind a constraint, the sequence of a column, what a partition
     /// has from its parent. Nobody creates it by name.
     pub implied: bool,
@@ -50,6 +52,12 @@ pub struct Change {
     pub dropped: Vec<Object>,
 }
 
+impl Known {
+    fn differs(&self, other: &Self) -> bool {
+        (&self.definition, &self.comment) != (&other.definition, &other.comment)
+    }
+}
+
 impl Objects {
     /// What changed from `self` to `after`.
     pub fn change(&self, after: &Self) -> Change {
@@ -57,7 +65,7 @@ impl Objects {
         for (object, known) in &after.0 {
             match self.0.get(object) {
                 None => change.created.push((object.clone(), known.implied)),
-                Some(before) if before.definition != known.definition => change.altered.push(object.clone()),
+                Some(before) if before.differs(known) => change.altered.push(object.clone()),
                 Some(_) => {}
             }
         }
@@ -137,7 +145,7 @@ pub(crate) fn words() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|(word, _)| *word)
 }
 
-/// One row an object: kind, schema, table, name, arguments, definition, implied.
+/// One row an object: kind, schema, table, name, arguments, definition, comment, implied.
 const QUERY: &str = "
 SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'f' THEN 'foreign table' WHEN 'v' THEN 'view'
          WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'index' END,
@@ -148,8 +156,8 @@ SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'f' THEN 
          (SELECT string_agg(h.inhparent::regclass::text, ',' ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid),
          CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
          CASE WHEN c.relkind IN ('i', 'I') THEN pg_get_indexdef(c.oid) END, i.valid,
-         (SELECT concat_ws(',', seqtypid::regtype, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle) FROM pg_sequence WHERE seqrelid = c.oid),
-         obj_description(c.oid, 'pg_class')),
+         (SELECT {sequence} FROM pg_sequence WHERE seqrelid = c.oid)),
+       obj_description(c.oid, 'pg_class'),
        coalesce(i.implied, q.table_name IS NOT NULL, false)
   FROM s JOIN pg_class c ON c.relnamespace = s.oid
   LEFT JOIN LATERAL (
@@ -165,27 +173,27 @@ SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'f' THEN 
 UNION ALL
 SELECT 'column', s.nspname, c.relname, a.attname, NULL,
        concat_ws(' | ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attcollation::text,
-         a.attstorage, a.attstattarget, a.attoptions, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)),
-       true
+         a.attstorage, a.attstattarget, a.attoptions, pg_get_expr(d.adbin, d.adrelid)),
+       col_description(c.oid, a.attnum), true
   FROM s JOIN pg_class c ON c.relnamespace = s.oid AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
  WHERE NOT EXISTS (SELECT FROM e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
 UNION ALL
 SELECT 'constraint', s.nspname, c.relname, k.conname, NULL,
-       concat_ws(' | ', pg_get_constraintdef(k.oid), k.convalidated, obj_description(k.oid, 'pg_constraint')), NOT k.conislocal
+       concat_ws(' | ', pg_get_constraintdef(k.oid), k.convalidated), obj_description(k.oid, 'pg_constraint'), NOT k.conislocal
   FROM s JOIN pg_class c ON c.relnamespace = s.oid JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')
  WHERE NOT EXISTS (SELECT FROM e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
 UNION ALL
-SELECT 'trigger', s.nspname, c.relname, t.tgname, NULL, concat_ws(' | ', pg_get_triggerdef(t.oid), t.tgenabled),
+SELECT 'trigger', s.nspname, c.relname, t.tgname, NULL, concat_ws(' | ', pg_get_triggerdef(t.oid), t.tgenabled), NULL,
        coalesce(to_jsonb(t) ->> 'tgparentid', '0') <> '0'
   FROM s JOIN pg_class c ON c.relnamespace = s.oid JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
 UNION ALL
 SELECT 'policy', s.nspname, c.relname, p.polname, NULL,
-       concat_ws(' | ', p.polcmd, p.polpermissive, p.polroles, pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)), false
+       concat_ws(' | ', p.polcmd, p.polpermissive, p.polroles, pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)), NULL, false
   FROM s JOIN pg_class c ON c.relnamespace = s.oid JOIN pg_policy p ON p.polrelid = c.oid
 UNION ALL
-SELECT 'rule', s.nspname, c.relname, r.rulename, NULL, pg_get_ruledef(r.oid), false
+SELECT 'rule', s.nspname, c.relname, r.rulename, NULL, pg_get_ruledef(r.oid), NULL, false
   FROM s JOIN pg_class c ON c.relnamespace = s.oid JOIN pg_rewrite r ON r.ev_class = c.oid AND r.rulename <> '_RETURN'
 UNION ALL
 SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, s.nspname, NULL, t.typname, NULL,
@@ -194,8 +202,8 @@ SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, s.nspname, NULL, t
          (SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum) FROM pg_attribute a
            WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
          (SELECT string_agg(k.conname || ' ' || pg_get_constraintdef(k.oid), ',' ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid),
-         (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid), obj_description(t.oid, 'pg_type')),
-       t.typtype = 'm'
+         (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid)),
+       obj_description(t.oid, 'pg_type'), t.typtype = 'm'
   FROM s JOIN pg_type t ON t.typnamespace = s.oid
  WHERE (t.typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
    AND NOT EXISTS (SELECT FROM pg_type el WHERE el.typarray = t.oid)
@@ -203,22 +211,22 @@ SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, s.nspname, NULL, t
 UNION ALL
 SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, s.nspname, NULL, p.proname,
        pg_get_function_identity_arguments(p.oid),
-       concat_ws(' | ', CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END, obj_description(p.oid, 'pg_proc')),
+       CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE '' END, obj_description(p.oid, 'pg_proc'),
        EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
   FROM s JOIN pg_proc p ON p.pronamespace = s.oid
  WHERE NOT EXISTS (SELECT FROM e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
 UNION ALL
-SELECT 'statistics', s.nspname, NULL, x.stxname, NULL, concat_ws(' | ', x.stxkeys, x.stxkind, x.stxrelid::regclass), false
+SELECT 'statistics', s.nspname, NULL, x.stxname, NULL, concat_ws(' | ', x.stxkeys, x.stxkind, x.stxrelid::regclass), NULL, false
   FROM s JOIN pg_statistic_ext x ON x.stxnamespace = s.oid
 UNION ALL
-SELECT 'schema', NULL, NULL, s.nspname, NULL, concat_ws(' | ', obj_description(s.oid, 'pg_namespace')), false FROM s
+SELECT 'schema', NULL, NULL, s.nspname, NULL, '', obj_description(s.oid, 'pg_namespace'), false FROM s
 UNION ALL
-SELECT 'extension', NULL, NULL, x.extname, NULL, concat_ws(' | ', x.extversion, x.extnamespace::regnamespace), false FROM pg_extension x
+SELECT 'extension', NULL, NULL, x.extname, NULL, concat_ws(' | ', x.extversion, x.extnamespace::regnamespace), NULL, false FROM pg_extension x
 UNION ALL
 SELECT 'publication', NULL, NULL, p.pubname, NULL,
        concat_ws(' | ', p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate,
          (SELECT string_agg(r.prrelid::regclass::text, ',' ORDER BY r.prrelid::regclass::text) FROM pg_publication_rel r WHERE r.prpubid = p.oid)),
-       false
+       NULL, false
   FROM pg_publication p";
 
 /// Reads the objects of the schemas; with no schema named, of all but the system's and cutover's own. Members of
@@ -236,7 +244,8 @@ pub async fn objects(session: &mut Session, schemas: &[String]) -> Result<Object
     let query = format!(
         "WITH s AS MATERIALIZED (SELECT oid, nspname FROM pg_namespace WHERE {filter}),
               e AS MATERIALIZED (SELECT classid, objid FROM pg_depend WHERE deptype = 'e')
-         {QUERY}"
+         {}",
+        QUERY.replace("{sequence}", SEQUENCE)
     );
     let [rows] = read_all(session, [&query]).await?;
     let objects = rows.into_iter().filter_map(|row| {
@@ -244,7 +253,7 @@ pub async fn objects(session: &mut Session, schemas: &[String]) -> Result<Object
         let kind = kind(&fields.text())?;
         let (schema, table) = (fields.optional(), fields.optional());
         let (name, arguments) = (fields.text(), fields.optional());
-        let known = Known { definition: fields.text(), implied: fields.flag() };
+        let known = Known { definition: fields.text(), comment: fields.optional(), implied: fields.flag() };
         Some((Object { kind, schema, table, name, arguments }, known))
     });
     Ok(Objects(objects.collect()))

@@ -6,7 +6,7 @@ use cutover_analysis::sql::quote_literal;
 use cutover_postgres::session::Session;
 
 use super::model::{Column, Constraint, Identity, Index, Policy, QualifiedName, Table, TableKind, Trigger};
-use super::{CatalogError, Fields, read_all};
+use super::{CatalogError, Fields, SEQUENCE, read_all};
 
 /// Tables that belong to no extension, of the schemas asked for.
 fn wanted(schemas: &[String]) -> String {
@@ -40,8 +40,7 @@ SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
            WHERE co.oid = a.attcollation) END,
        col_description(a.attrelid, a.attnum), a.attidentity = 'a',
        CASE WHEN a.attidentity <> '' THEN
-         (SELECT format('%s start %s increment %s from %s to %s cache %s', format_type(s.seqtypid, NULL), s.seqstart,
-                        s.seqincrement, s.seqmin, s.seqmax, s.seqcache) || CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END
+         (SELECT {sequence}
             FROM pg_depend p JOIN pg_sequence s ON s.seqrelid = p.objid
            WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
              AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype = 'i') END
@@ -84,7 +83,7 @@ SELECT p.polrelid, p.polname,
 /// As the server says.
 pub async fn tables(session: &mut Session, schemas: &[String]) -> Result<Vec<Table>, CatalogError> {
     let wanted = wanted(schemas);
-    let query = |select: &str| format!("WITH {wanted} {select}");
+    let query = |select: &str| format!("WITH {wanted} {}", select.replace("{sequence}", SEQUENCE));
     let queries = [TABLES, COLUMNS, CONSTRAINTS, INDEXES, TRIGGERS, POLICIES].map(query);
     let [tables, columns, constraints, indexes, triggers, policies] =
         read_all(session, queries.each_ref().map(String::as_str)).await?;

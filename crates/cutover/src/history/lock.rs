@@ -247,6 +247,25 @@ async fn previous_transaction(session: &mut Session) -> Result<(String, String),
     Ok(rows.first().map(|row| (row.get(0), row.get(1))).unwrap_or_default())
 }
 
+/// The session that works for a run: one of the run itself, known by its name, or psql with a script of a plan, which holds
+/// the runner's lock under the token that it took for the run. In words, with its process. Not the session that asks.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn at_work(session: &mut Session, run: &str) -> Result<Option<(String, i32)>, HistoryError> {
+    let who = format!(
+        "SELECT format('%s (pid %s, %s)', application_name, pid, coalesce(state, 'unknown')), pid
+           FROM pg_stat_activity
+          WHERE datname = current_database() AND pid <> pg_backend_pid()
+            AND (application_name = $2
+                 OR pid IN (SELECT h.pid FROM ({HOLDERS}) AS h) AND EXISTS (SELECT FROM cutover.fence WHERE run = $3))
+          ORDER BY state = 'active' DESC NULLS LAST, pid LIMIT 1"
+    );
+    let application = crate::apply::application_name(run);
+    let rows = session.query(&who, &[&LOCK_KEY, &application, &run]).await?;
+    Ok(rows.first().map(|row| (row.get(0), row.get(1))))
+}
+
 /// Waits until no session of an earlier run is left: a statement outside a transaction may still be running there.
 ///
 /// # Errors
@@ -259,20 +278,10 @@ pub async fn wait_for_run_to_end(
     mut on_wait: impl FnMut(&str),
 ) -> Result<(), HistoryError> {
     let start = tokio::time::Instant::now();
-    let application = crate::apply::application_name(run);
     let mut told = Told::default();
     loop {
-        let rows = session
-            .query(
-                "SELECT format('%s (pid %s, %s)', application_name, pid, coalesce(state, 'unknown')), pid::text
-                   FROM pg_stat_activity
-                  WHERE application_name = $1 AND datname = current_database() ORDER BY pid LIMIT 1",
-                &[&application],
-            )
-            .await?;
-        let Some(row) = rows.first() else { return Ok(()) };
-        let who: String = row.get(0);
-        if told.is_news(row.get(1), tokio::time::Instant::now()) {
+        let Some((who, pid)) = at_work(session, run).await? else { return Ok(()) };
+        if told.is_news(&pid.to_string(), tokio::time::Instant::now()) {
             on_wait(&who);
         }
         if start.elapsed() >= wait {

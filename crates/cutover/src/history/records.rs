@@ -36,6 +36,8 @@ pub struct UnitRow {
     pub digest: String,
     /// Where it stood in the file.
     pub lines: Lines,
+    /// How it began, placeholders not replaced, secrets starred.
+    pub statement: String,
     /// Run that began it.
     pub run: String,
     /// The error it ended with, where that was seen; what it left behind is open all the same.
@@ -261,7 +263,7 @@ async fn read_begun(session: &mut Session, project: &str, history: &mut History)
         .query(
             "SELECT u.root, u.version, u.version_text, u.unit, u.state, u.digest, u.first_line, u.last_line, u.run,
                     coalesce(b.path, ''), coalesce(b.checksum, ''), (extract(epoch FROM u.at) * 1000000)::int8,
-                    coalesce(u.code, ''), u.error, u.found
+                    coalesce(u.code, ''), u.error, u.found, u.statement
                FROM cutover.unit u LEFT JOIN cutover.begun b USING (project, root, version)
               WHERE u.project = $1 ORDER BY u.root, u.version, u.unit",
             &[&project],
@@ -289,6 +291,7 @@ async fn read_begun(session: &mut Session, project: &str, history: &mut History)
             done: state == "done",
             digest: row.get(5),
             lines: Lines { first: number(6), last: number(7) },
+            statement: row.get(15),
             run: row.get(8),
             failure,
             found: row.get(14),

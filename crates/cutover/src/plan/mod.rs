@@ -3,8 +3,11 @@
 
 pub(crate) mod alone;
 pub mod build;
+mod code;
+pub mod existing;
 pub mod failures;
 pub mod file;
+pub mod foresight;
 pub mod graph;
 pub mod handover;
 mod kept;

@@ -1,8 +1,10 @@
-//! What pending migrations need and nobody provides: found before the first statement.
+//! What pending migrations need and nobody provides, also where an earlier one of them drops it: found before the first
+//! statement.
 //!
 //! Only what is certain is reported. Where names cannot be looked up from outside (a search path set in a file), where an
-//! earlier statement may create anything (DO, CALL, functions, extensions), and where PostgreSQL chooses names that the
-//! text does not say (the indexes of partitions and of copied tables), the server has the last word.
+//! earlier statement may create anything (DO, CALL, functions, extensions, triggers of the database: [`super::code`]), and
+//! where PostgreSQL chooses names that the text does not say (the indexes of partitions and of copied tables), the server
+//! has the last word.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -12,10 +14,11 @@ use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 
 use super::build::Built;
+use super::code::Code;
 use crate::history::schema::SCHEMA;
 use crate::places;
 use crate::project::Project;
-use crate::script::{Need, Script};
+use crate::script::{Need, Script, same_name};
 
 /// An object that a pending migration needs and that neither the database nor an earlier migration has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Missing {
     pub object: String,
     /// Why it is needed.
     pub why: String,
+    /// The migration that would run before this one and drops it.
+    pub dropped_by: Option<String>,
     /// A migration of the project that creates it, where one does.
     pub created_by: Option<String>,
     /// That migration comes after this one.
@@ -43,11 +48,21 @@ pub struct Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, column, object, why, .. } = self;
-        write!(f, "{path}:{line}:{column}: needs {object} ({why}), which does not exist")?;
+        write!(f, "{path}:{line}:{column}: needs {object} ({why}), which ")?;
+        match &self.dropped_by {
+            Some(earlier) => write!(f, "{earlier} drops before")?,
+            None => f.write_str("does not exist")?,
+        }
         if !self.source_line.is_empty() {
             write!(f, "\n{}", crate::text::caret(*line, *column, &self.source_line))?;
         }
         match &self.created_by {
+            Some(path) if self.created_later && self.dropped_by.is_some() => {
+                write!(f, "\n  hint: {path} creates it again, but comes after this one")
+            }
+            _ if self.dropped_by.is_some() => {
+                write!(f, "\n  hint: this one must come before, or do without it")
+            }
             Some(path) if self.created_later => {
                 write!(
                     f,
@@ -66,23 +81,81 @@ struct Candidate<'a> {
     /// Index of the migration in the project.
     index: usize,
     need: &'a Need,
+    gone: Option<Gone>,
 }
 
-/// Looks up what pending migrations need. `session` must have the search path the migrations will run with.
+/// An object that is dropped before it is needed.
+#[derive(Debug, Clone, Copy)]
+struct Gone {
+    /// Index of the migration that drops it.
+    by: usize,
+    /// It was made by a pending one, too: the database knows it not, or as another object.
+    made: bool,
+}
+
+/// Looks up what pending migrations need; each with the migration's place. `session` must have the search path the migrations
+/// will run with.
 ///
 /// # Errors
 /// As the server says.
-pub async fn missing(
+pub(super) async fn missing(
     project: &Project,
     built: &Built,
     session: &mut Session,
-) -> Result<Vec<Missing>, Failure> {
+) -> Result<Vec<(usize, Missing)>, Failure> {
     let candidates = candidates(built);
     let objects: Vec<&ObjectRef> = candidates.iter().map(|candidate| &candidate.need.object).collect();
     let there = exist(session, &objects).await?;
-    let absent = candidates.iter().zip(there).filter(|(_, there)| !there);
+    let namesakes = namesakes(&candidates, session).await?;
+    let is_absent = |(candidate, (there, namesakes)): &(&Candidate<'_>, (bool, i64))| match candidate.gone {
+        // Behind one that is dropped, another one of that name may be found.
+        Some(gone) => *namesakes <= i64::from(!gone.made),
+        None => !there,
+    };
+    let absent: Vec<&Candidate<'_>> = candidates
+        .iter()
+        .zip(there.into_iter().zip(namesakes))
+        .filter(is_absent)
+        .map(|(candidate, _)| candidate)
+        .collect();
     let creators = Creators::of(project, built);
-    Ok(absent.map(|(candidate, _)| describe(project, &creators, candidate)).collect())
+    Ok(absent
+        .into_iter()
+        .map(|candidate| (candidate.index, describe(project, &creators, candidate)))
+        .collect())
+}
+
+/// How many objects each name that is dropped may mean, in the schema that it is dropped in or, without one, in all of the
+/// search path.
+async fn namesakes(candidates: &[Candidate<'_>], session: &mut Session) -> Result<Vec<i64>, Failure> {
+    let gone = |candidate: &Candidate<'_>| {
+        let object = &candidate.need.object;
+        // A schema has no other, and one that is named is not looked for elsewhere.
+        candidate.gone.is_some() && object.schema.is_none() && object.kind != ObjectKind::Schema
+    };
+    if !candidates.iter().any(gone) {
+        return Ok(vec![0; candidates.len()]);
+    }
+    let kinds: Vec<&str> = candidates
+        .iter()
+        .map(|candidate| if gone(candidate) { lookup(candidate.need.object.kind).unwrap_or("") } else { "" })
+        .collect();
+    let names: Vec<&str> = candidates.iter().map(|candidate| candidate.need.object.name.as_str()).collect();
+    let rows = session
+        .query(
+            "SELECT CASE w.kind
+                    WHEN 'relation' THEN (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c
+                      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                     WHERE c.relname = w.name AND n.nspname = ANY (pg_catalog.current_schemas(true)))
+                    WHEN 'type' THEN (SELECT pg_catalog.count(*) FROM pg_catalog.pg_type t
+                      JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+                     WHERE t.typname = w.name AND n.nspname = ANY (pg_catalog.current_schemas(true)))
+                    ELSE 0 END
+               FROM ROWS FROM (unnest($1::text[]), unnest($2::text[])) WITH ORDINALITY AS w (kind, name, n) ORDER BY w.n",
+            &[&kinds, &names],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// What a run of the migrations alone, from an empty database on, would find missing although a later migration creates
@@ -100,9 +173,13 @@ pub fn created_too_late(project: &Project, built: &Built) -> Vec<Missing> {
 }
 
 fn describe(project: &Project, creators: &Creators<'_>, candidate: &Candidate<'_>) -> Missing {
-    let Candidate { index, need } = *candidate;
+    let Candidate { index, need, gone } = *candidate;
     let migration = &project.migrations[index];
-    let creator = creators.of_object(index, &need.object);
+    let creator = match gone {
+        // What has made it before is of no use.
+        Some(_) => creators.after(index, &need.object),
+        None => creators.of_object(index, &need.object),
+    };
     let place = places::of_name(migration, &project.vars, (need.line, need.column), &need.object);
     Missing {
         path: migration.path.clone(),
@@ -111,6 +188,7 @@ fn describe(project: &Project, creators: &Creators<'_>, candidate: &Candidate<'_
         source_line: place.source_line,
         object: need.object.to_string(),
         why: need.why.clone(),
+        dropped_by: gone.map(|gone| project.migrations[gone.by].path.clone()),
         created_by: creator.map(|creator| project.migrations[creator].path.clone()),
         created_later: creator.is_some_and(|creator| creator > index),
         all_read: creators.all_read,
@@ -152,7 +230,7 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
         let Some(script) = built.scripts.get(&index) else { continue };
         made.look_ahead(script);
         // From here on a name may mean, or be, anything.
-        if script.sets_search_path || made.by_triggers(script) {
+        if script.sets_search_path || made.code.may_act(script) {
             break;
         }
         // What a migration needed before its first part may be gone with one that is done.
@@ -160,12 +238,14 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
             built.plan.steps.get(index).is_some_and(|step| built.history.begun(&step.migration).is_some());
         for need in script.needs.iter().filter(|need| !begun && need.certain) {
             // Our own tables are there when it runs, if not yet.
-            let there = need.object.schema.as_deref() == Some(SCHEMA) || made.has(&need.object);
+            let gone = made.gone(&need.object);
+            let there =
+                need.object.schema.as_deref() == Some(SCHEMA) || gone.is_none() && made.has(&need.object);
             if !there && !need.object.is_temporary() && lookup(need.object.kind).is_some() {
-                candidates.push(Candidate { index, need });
+                candidates.push(Candidate { index, need, gone });
             }
         }
-        made.add(script);
+        made.add(index, script);
         if script.opaque.is_some() {
             break;
         }
@@ -175,45 +255,65 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
 
 /// What pending migrations make, or may make without saying so.
 #[derive(Default)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 struct Made<'a> {
     /// Schemas by name.
     created: HashMap<&'a str, BTreeSet<Option<&'a str>>>,
+    /// What is dropped and not made again, by name.
+    dropped: HashMap<&'a str, Vec<(&'a ObjectRef, Gone)>>,
     /// Schemas that had another name: what is in them is not known under this one.
     renamed: BTreeSet<&'a str>,
     /// There are names that PostgreSQL chooses.
     unnamed: bool,
-    /// A function makes things when it runs, or may do so.
-    bodies: bool,
-    /// A trigger or rule calls functions when rows are written.
-    triggers: bool,
-    /// An event trigger calls functions when things are made.
-    event_triggers: bool,
+    /// What runs by itself.
+    code: Code,
 }
 
 impl<'a> Made<'a> {
     /// What of a script matters already to itself.
     fn look_ahead(&mut self, script: &'a Script) {
-        let makes = |kind| script.creates.iter().any(move |object| object.kind == kind);
         self.unnamed |= script.vertex.chosen.iter().any(|object| object.name.is_empty());
-        self.bodies |= !script.vertex.late_creates.is_empty() || !script.vertex.unseen.is_empty();
-        self.triggers |= makes(ObjectKind::Trigger) || makes(ObjectKind::Rule);
-        self.event_triggers |= makes(ObjectKind::EventTrigger);
+        self.code.learn(script);
         let is_schema = |object: &&ObjectRef| object.kind == ObjectKind::Schema;
         if script.drops.iter().any(|object| is_schema(&object)) {
             self.renamed.extend(script.creates.iter().filter(is_schema).map(|object| object.name.as_str()));
         }
     }
 
-    /// A function that a trigger calls may make things when the script runs.
-    fn by_triggers(&self, script: &Script) -> bool {
-        self.bodies && (self.event_triggers || self.triggers && !script.writes.is_empty())
-    }
-
-    fn add(&mut self, script: &'a Script) {
+    fn add(&mut self, index: usize, script: &'a Script) {
+        for object in &script.drops {
+            // Which comes first in the file is not known here; and the name may mean a temporary object of the file.
+            if script.creates.iter().any(|made| made.name == object.name) {
+                continue;
+            }
+            let gone = Gone { by: index, made: self.has(object) };
+            self.dropped.entry(object.name.as_str()).or_default().push((object, gone));
+        }
         for object in script.creates.iter().chain(&script.vertex.chosen) {
+            if let Some(dropped) = self.dropped.get_mut(object.name.as_str()) {
+                dropped.retain(|(gone, _)| !same_name(gone, object));
+            }
             self.created.entry(object.name.as_str()).or_default().insert(object.schema.as_deref());
         }
+    }
+
+    /// What has certainly dropped an object, if anything has: a name with a schema and one without may not mean the same, and
+    /// a routine may have a namesake with other arguments.
+    fn gone(&self, object: &ObjectRef) -> Option<Gone> {
+        let dropped = |name: &str, is_it: &dyn Fn(&ObjectRef) -> bool| {
+            let dropped = self.dropped.get(name)?;
+            dropped.iter().find(|(gone, _)| is_it(gone)).map(|(_, gone)| *gone)
+        };
+        if object.kind.family() == ObjectKind::Routine {
+            return None;
+        }
+        let family = object.kind.family();
+        let itself =
+            dropped(&object.name, &|gone| gone.kind.family() == family && gone.schema == object.schema);
+        let schema = || {
+            let schema = object.schema.as_deref()?;
+            dropped(schema, &|gone| gone.kind == ObjectKind::Schema)
+        };
+        itself.or_else(schema)
     }
 
     /// Whether an object is made, or may be.
@@ -261,6 +361,11 @@ impl<'a> Creators<'a> {
             }
         }
         Self { by_name: creators, all_read: built.scripts.len() == project.migrations.len() }
+    }
+
+    /// The first migration behind this one that creates the object.
+    fn after(&self, index: usize, object: &ObjectRef) -> Option<usize> {
+        self.by_name.get(object.name.as_str())?.iter().copied().find(|creator| *creator > index)
     }
 
     /// The first migration, other than this one, that creates the object.

@@ -113,6 +113,19 @@ pub struct Need {
     pub certain: bool,
 }
 
+/// An object that must not be there when the file creates it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct New {
+    /// The object.
+    pub object: ObjectRef,
+    /// Line of the statement in the text as it is sent, counted from 1.
+    pub line: u32,
+    /// Its column there, in characters, counted from 1.
+    pub column: u32,
+    /// How many of [`Script::drops`] the statements before it in the file drop.
+    pub drops: usize,
+}
+
 /// What a file does, found without running it.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
@@ -134,6 +147,8 @@ pub struct Script {
     pub writes: Vec<ObjectRef>,
     /// Objects needed that the file does not create itself before.
     pub needs: Vec<Need>,
+    /// Objects that must not be there when it creates them, as far as what is there then can be known from outside.
+    pub news: Vec<New>,
     /// The same as the graph takes it, with locks and work, each with its line in the text as it is sent.
     pub vertex: Vertex,
     /// Why the effects are not fully known.
@@ -314,11 +329,12 @@ impl Script {
 
     /// Gives back the room that lists have for more.
     fn shrink(&mut self) {
-        let Self { creates, alters, refers, drops, writes, needs, units, .. } = self;
+        let Self { creates, alters, refers, drops, writes, needs, news, units, .. } = self;
         for list in [creates, alters, refers, drops, writes] {
             list.shrink_to_fit();
         }
         needs.shrink_to_fit();
+        news.shrink_to_fit();
         units.shrink_to_fit();
     }
 
@@ -639,6 +655,7 @@ impl<'a> Analysis<'a> {
         self.under_one_name(&mut effects);
         self.list(&effects);
         self.script.vertex.add(&effects, statement.line);
+        self.note_new(&effects, statement);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
             effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
@@ -803,6 +820,20 @@ impl<'a> Analysis<'a> {
                 .to_owned();
             self.error(line, column, message, Some(hint), source_line, Some(hazard::LOST_SETTINGS));
         }
+    }
+
+    /// What the statement must find absent. Before it nothing may have run that can drop whatever it likes, or that has names
+    /// mean something else; a view of temporary tables is temporary itself, as is what belongs to one.
+    fn note_new(&mut self, effects: &Effects, statement: &Statement) {
+        let Some(object) = effects.creates.first().filter(|_| effects.must_be_new) else { return };
+        let script = &mut self.script;
+        let temporary = || script.creates.iter().any(ObjectRef::is_temporary);
+        let unsure = object.is_temporary() || object.kind != ObjectKind::Table && temporary();
+        if unsure || script.opaque.is_some() || script.sets_search_path || effects.opaque.is_some() {
+            return;
+        }
+        let Statement { line, column, .. } = *statement;
+        script.news.push(New { object: object.clone(), line, column, drops: script.drops.len() });
     }
 
     fn need(&mut self, reference: effects::Reference, statement: &Statement, certain: bool) {

@@ -11,7 +11,7 @@ mod claim;
 mod measure;
 mod prepare;
 mod preview;
-mod replay;
+pub(crate) mod replay;
 mod runner;
 mod sandbox;
 mod stages;

@@ -7,11 +7,39 @@ use cutover_postgres::session::{Failure, Session, Startup};
 
 use super::failure_text;
 use super::measure::{Ctx, Trouble, search_path};
-use super::sandbox::Scratch;
+use super::sandbox::{SandboxProvider, Scratch};
 use crate::migration::Migration;
 use crate::project::Vars;
 use crate::reading::{self, Reported};
 use crate::script::{Script, ScriptItem};
+
+/// What of a real database a scratch one is made to resemble.
+#[derive(Debug, Clone)]
+pub(crate) struct Likeness {
+    /// PostgreSQL's major version.
+    pub(crate) major: u32,
+    /// The schemas of the search path that exist.
+    path: Vec<String>,
+    /// Names of the roles of its server.
+    roles: Vec<String>,
+}
+
+impl Likeness {
+    /// Of the database of a session that begins as those of migrations do.
+    pub(crate) async fn of(session: &mut Session) -> Result<Self, Failure> {
+        Ok(Self {
+            major: session.server_version_num() / 10_000,
+            path: search_path(session).await?,
+            roles: role_names(session).await?,
+        })
+    }
+
+    /// The same without roles of these names: what is replayed makes them itself.
+    pub(crate) fn without_roles(mut self, made: impl Fn(&str) -> bool) -> Self {
+        self.roles.retain(|role| !made(role));
+        self
+    }
+}
 
 /// A scratch database and a session on it.
 pub(crate) struct Replay {
@@ -22,16 +50,19 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Makes a scratch database with the schemas of the session's search path and the names of its server's roles.
+    /// Makes a scratch database that resembles the one of the session.
     pub(crate) async fn open(ctx: &mut Ctx<'_>) -> Result<Self, Trouble> {
-        let major = ctx.session.server_version_num() / 10_000;
-        let path = search_path(ctx.session).await?;
-        let roles = role_names(ctx.session).await?;
-        let scratch = ctx.wider()?.sandbox.database(major).await?;
-        match Self::prepare(&scratch, &path, &roles).await {
+        let likeness = Likeness::of(ctx.session).await?;
+        Self::open_like(&likeness, ctx.wider()?.sandbox).await
+    }
+
+    /// Makes a scratch database with the schemas of a search path and the names of a server's roles.
+    pub(crate) async fn open_like(likeness: &Likeness, sandbox: &SandboxProvider) -> Result<Self, Trouble> {
+        let scratch = sandbox.database(likeness.major).await?;
+        match Self::prepare(&scratch, &likeness.path, &likeness.roles).await {
             Ok(session) => {
                 let there = session.server_version_num() / 10_000;
-                Ok(Self { session, scratch, other_major: (there != major).then_some(there) })
+                Ok(Self { session, scratch, other_major: (there != likeness.major).then_some(there) })
             }
             Err(trouble) => {
                 scratch.finish().await;

@@ -9,6 +9,7 @@ mod cuts;
 mod detach;
 mod durable;
 mod failed_outside;
+mod foresight;
 mod hygiene;
 mod indexes;
 mod kills;

@@ -1,6 +1,7 @@
 //! A connection pooler between us and the server: refused where sessions are shared, no hindrance where they are not.
 
 use cutover::apply::ApplyError;
+use cutover::asking::AskError;
 use cutover::history::HistoryError;
 use cutover::inspect;
 use cutover::plan::Lines;
@@ -86,6 +87,6 @@ async fn a_repair_past_a_pooler_that_shares_sessions_is_refused() {
     let (_pooler, options) = through(&database, PoolMode::Transaction, true);
     let open = Open { path: String::new(), part: 1, lines: Lines { first: 1, last: 1 }, run: String::new() };
     let error = repair::mark(&project(FILES), &options, "3", &open, Mark::Done).await.unwrap_err();
-    let RepairError::Apply(error) = error else { panic!("{error:?}") };
+    let RepairError::Asked(AskError::Apply(error)) = error else { panic!("{error:?}") };
     refusal(&error);
 }

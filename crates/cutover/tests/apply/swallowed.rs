@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cutover::baseline::{self, BaselineError};
 use cutover::repair::Mark;
+use cutover::verify::SandboxProvider;
 use cutover::{Project, SystemClock};
 use cutover_postgres::connect::ConnectOptions;
 use testkit::proxy::{Direction, Message, Point, When};
@@ -108,9 +109,11 @@ fn baseline_project() -> Project {
 
 async fn baselined(options: &ConnectOptions) -> Result<usize, BaselineError> {
     let clock = SystemClock::new();
+    let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
     let request = baseline::Request {
         to: "2",
         allow: &[],
+        sandbox: &sandbox,
         operator: "tester@here".into(),
         tool: "cutover test".into(),
         clock: &clock,
@@ -164,9 +167,11 @@ async fn a_baseline_records_what_was_looked_at_or_nothing() {
     let (options, project) = (database.options(), baseline_project());
     database.run(THERE);
     let clock = SystemClock::new();
+    let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
     let request = baseline::Request {
         to: "2",
         allow: &[],
+        sandbox: &sandbox,
         operator: String::new(),
         tool: "cutover test".into(),
         clock: &clock,

@@ -6,6 +6,8 @@ use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 
+use crate::asking::AskError;
+
 use crate::text::visible;
 
 /// Tables whose rows are counted in one flush.
@@ -108,15 +110,14 @@ pub(super) async fn roles(session: &mut Session) -> Result<Vec<String>, Failure>
 }
 
 /// Makes roles of these names on a throwaway server; they may do nothing there.
-pub(super) async fn create_roles(options: &ConnectOptions, names: &[String]) -> Result<(), String> {
-    let mut session =
-        Session::connect(options, &Startup::default()).await.map_err(|error| error.to_string())?;
+pub(super) async fn create_roles(options: &ConnectOptions, names: &[String]) -> Result<(), AskError> {
+    let mut session = Session::connect(options, &Startup::default()).await?;
     let texts: Vec<String> = names.iter().map(|name| format!("CREATE ROLE {}", quote_ident(name))).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     for outcome in session.pipeline(&texts).await {
         match outcome.result {
             // The superuser's own name.
-            Err(failure) if failure.code() != Some("42710") => return Err(failure.to_string()),
+            Err(failure) if failure.code() != Some("42710") => return Err(failure.into()),
             _ => {}
         }
     }

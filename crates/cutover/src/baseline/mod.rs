@@ -1,19 +1,22 @@
 //! Taking over a database that was made without the tool: migrations up to a version are recorded as applied without
-//! being run, once what they create is seen to be there. It is looked first, so that a person can be asked.
+//! being run, once what they make is seen to be there. It is looked first, so that a person can be asked.
+
+mod compare;
 
 use std::time::Duration;
 
-use cutover_analysis::effects::{Context, ObjectKind, ObjectRef};
+use cutover_analysis::effects::Context;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
-use crate::apply::{ApplyError, may_write, own_startup, pooler, run_id};
-use crate::catalog::{self, Objects};
+use self::compare::{Basis, Found};
+use crate::apply::{may_write, own_startup, pooler, run_id};
+use crate::asking::AskError;
 use crate::clock::Clock;
 use crate::hazard;
 use crate::history::journal::Numbered;
-use crate::history::{HistoryError, journal, lock, records, schema};
+use crate::history::{journal, lock, records, schema};
 use crate::inspect;
 use crate::migration::{Migration, MigrationId};
 use crate::plan::StepState;
@@ -25,6 +28,7 @@ use crate::script::{Script, Texts};
 use crate::stop::Stop;
 use crate::text::complaints;
 use crate::unheard;
+use crate::verify::SandboxProvider;
 
 /// Longest wait for another runner: a baseline is set where nobody migrates yet.
 const RUNNER_WAIT: Duration = Duration::from_secs(5);
@@ -35,12 +39,9 @@ pub const NOTE: &str = "recorded as applied without being run (baseline)";
 /// Why nothing was recorded.
 #[derive(Debug, Error)]
 pub enum BaselineError {
-    /// The database could not be read or may not be written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// The history cannot be trusted, or the runner's lock was not obtained.
-    #[error(transparent)]
-    History(HistoryError),
+    /// The database did not do what was asked of it.
+    #[error("{}", .0.told("nothing was recorded"))]
+    Asked(AskError),
     /// No such version.
     #[error(transparent)]
     Select(#[from] SelectError),
@@ -50,14 +51,9 @@ pub enum BaselineError {
     /// A file cannot be read.
     #[error("{0}: {1}\nnothing was recorded")]
     Unreadable(String, String),
-    /// What the migrations create is not all there.
-    #[error(
-        "{}\nnothing was recorded\n  hint: a baseline is for migrations whose effects are in the database; name an earlier \
-         version, or accept that with --allow {}",
-        complaints(.0, "\n"),
-        hazard::BASELINE_MISSING
-    )]
-    Missing(Vec<String>),
+    /// What is there is not what the migrations make.
+    #[error("{}\nnothing was recorded\n  hint: {}", complaints(.0, "\n"), hint(.1))]
+    Different(Vec<String>, Vec<&'static str>),
     /// A code that is not known.
     #[error("{0}")]
     NotAllowed(String),
@@ -66,9 +62,6 @@ pub enum BaselineError {
         "what would be recorded has changed meanwhile: somebody else is at work here\nnothing was recorded; look again"
     )]
     Moved,
-    /// The server refused, or the connection was lost.
-    #[error("{0}\nnothing was recorded")]
-    Failed(Failure),
     /// The connection was lost at the end, and what was sent last may be there.
     #[error(
         "{0}\nwhether anything was recorded is not known: all of it is, or nothing; `cutover status` says which"
@@ -76,19 +69,22 @@ pub enum BaselineError {
     Unheard(Failure),
 }
 
-impl From<Failure> for BaselineError {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+impl<E> From<E> for BaselineError
+where
+    AskError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Asked(error.into())
     }
 }
 
-impl From<HistoryError> for BaselineError {
-    fn from(error: HistoryError) -> Self {
-        match error {
-            HistoryError::Failed(failure) => Self::Failed(failure),
-            other => Self::History(other),
-        }
-    }
+/// What can be done about differences that these codes accept.
+fn hint(codes: &[&str]) -> String {
+    let flags: Vec<String> = codes.iter().map(|code| format!("--allow {code}")).collect();
+    format!(
+        "a baseline is for migrations whose effects are in the database; name an earlier version, or accept that with {}",
+        flags.join(" ")
+    )
 }
 
 /// What is recorded by whom.
@@ -97,6 +93,8 @@ pub struct Request<'a> {
     pub to: &'a str,
     /// Codes of hazards that are accepted.
     pub allow: &'a [String],
+    /// Where what the migrations make is built, to be compared.
+    pub sandbox: &'a SandboxProvider,
     /// Who runs it, in words.
     pub operator: String,
     /// Name and version of the program.
@@ -114,8 +112,13 @@ pub struct Outlook {
     pub recorded: Vec<String>,
     /// Number of migrations up to the version that are applied already.
     pub applied: usize,
-    /// What they create and is not in the database, in words: accepted by [`hazard::BASELINE_MISSING`].
-    pub missing: Vec<String>,
+    /// What is not as they make it, in words, and was accepted.
+    pub accepted: Vec<String>,
+    /// How it was compared, where that is not as it should be, and what is in the database besides.
+    pub remarks: Vec<String>,
+    found: Found,
+    /// What it was compared with; none where there is nothing to record.
+    basis: Option<Basis>,
     /// Places in the project of those that would be recorded, each with its text as it would be kept.
     chosen: Vec<(usize, Option<Vec<u8>>)>,
     scripts: Vec<Script>,
@@ -137,40 +140,72 @@ pub async fn look(
     pooler::refuse(&found, &mut session, options, "baseline").await?;
     may_write(&found)?;
     let scripts = read_all(project, last);
-    let seen = see(project, &scripts, &found, &mut session).await?;
-    session.close().await;
-    let accepted = request.allow.iter().any(|code| code == hazard::BASELINE_MISSING);
-    if !seen.missing.is_empty() && !accepted {
-        return Err(BaselineError::Missing(seen.missing));
-    }
-    let with_text =
-        |index: usize| Ok((index, text_of(project, &project.migrations[index], &scripts[index])?));
-    let chosen = seen.chosen.into_iter().map(with_text).collect::<Result<Vec<_>, BaselineError>>()?;
-    Ok(Outlook {
+    let standing = stand(project, &scripts, &found, &mut session).await?;
+    let mut outlook = Outlook {
         database: found.database,
-        recorded: chosen.iter().map(|(index, _)| project.migrations[*index].path.clone()).collect(),
-        applied: last + 1 - chosen.len(),
-        missing: seen.missing,
-        chosen,
+        recorded: Vec::new(),
+        applied: last + 1 - standing.chosen.len(),
+        accepted: Vec::new(),
+        remarks: Vec::new(),
+        found: Found::default(),
+        basis: None,
+        chosen: Vec::new(),
         scripts,
-    })
+    };
+    if standing.chosen.is_empty() {
+        session.close().await;
+        return Ok(outlook);
+    }
+    let basis = Basis::build(project, &outlook.scripts, options, request.sandbox).await?;
+    outlook.found = basis.compare(project, &outlook.scripts, &standing.history, &mut session).await?;
+    session.close().await;
+    outlook.remarks.extend(basis.remark());
+    outlook.remarks.extend(outlook.found.besides.clone());
+    outlook.basis = Some(basis);
+    outlook.accept(request.allow)?;
+    for index in standing.chosen {
+        let migration = &project.migrations[index];
+        let text = text_of(project, migration, &outlook.scripts[index])?;
+        outlook.recorded.push(migration.path.clone());
+        outlook.chosen.push((index, text));
+    }
+    Ok(outlook)
 }
 
-/// What the database says of the migrations up to a version.
-struct Seen {
+impl Outlook {
+    /// Accepts what is allowed of what is not as the migrations make it.
+    fn accept(&mut self, allow: &[String]) -> Result<(), BaselineError> {
+        let lists = [
+            (&self.found.missing, hazard::BASELINE_MISSING),
+            (&self.found.differing, hazard::BASELINE_DIFFERS),
+        ];
+        let found = lists.into_iter().filter(|(list, _)| !list.is_empty());
+        let (accepted, refused): (Vec<_>, Vec<_>) =
+            found.partition(|(_, code)| allow.iter().any(|allowed| allowed == code));
+        if refused.is_empty() {
+            self.accepted = accepted.into_iter().flat_map(|(list, _)| list.clone()).collect();
+            return Ok(());
+        }
+        let codes = refused.iter().map(|(_, code)| *code).collect();
+        let mut said: Vec<String> = refused.into_iter().flat_map(|(list, _)| list.clone()).collect();
+        said.extend(self.remarks.iter().cloned());
+        Err(BaselineError::Different(said, codes))
+    }
+}
+
+/// What the history says of the migrations up to a version.
+struct Standing {
     history: records::History,
     /// Places of those that are not applied.
     chosen: Vec<usize>,
-    missing: Vec<String>,
 }
 
-async fn see(
+async fn stand(
     project: &Project,
     scripts: &[Script],
     found: &schema::Found,
     session: &mut Session,
-) -> Result<Seen, BaselineError> {
-    let objects = catalog::objects(session, &[]).await?;
+) -> Result<Standing, BaselineError> {
     let history = match found.version {
         Some(_) => records::read(session, &project.name).await?,
         None => records::History::default(),
@@ -181,8 +216,7 @@ async fn see(
     {
         return Err(BaselineError::Begun(project.migrations[*begun].path.clone()));
     }
-    let missing = missing(project, scripts, &objects, &history);
-    Ok(Seen { history, chosen, missing })
+    Ok(Standing { history, chosen })
 }
 
 /// Records the migrations up to a version as applied, but for those that are applied already, and says which: exactly
@@ -197,22 +231,22 @@ pub async fn record(
     outlook: &Outlook,
 ) -> Result<Vec<MigrationId>, BaselineError> {
     let ids = || outlook.chosen.iter().map(|(index, _)| project.migrations[*index].id.clone()).collect();
-    if outlook.chosen.is_empty() {
+    let Some(basis) = outlook.basis.as_ref().filter(|_| !outlook.chosen.is_empty()) else {
         return Ok(Vec::new());
-    }
+    };
     let id = run_id(request.clock);
-    let mut session =
-        Session::connect(options, &own_startup(&id, None)).await.map_err(ApplyError::Connect)?;
+    let mut session = Session::connect(options, &own_startup(&id, None)).await?;
     lock::acquire(&mut session, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
     // Between the question and the answer somebody else may have been at work.
     let found = schema::look(&mut session).await?;
-    let seen = see(project, &outlook.scripts, &found, &mut session).await?;
-    let same = seen.chosen.iter().eq(outlook.chosen.iter().map(|(index, _)| index));
-    if !same || seen.missing != outlook.missing {
+    let Standing { history, chosen } = stand(project, &outlook.scripts, &found, &mut session).await?;
+    let same = chosen.iter().eq(outlook.chosen.iter().map(|(index, _)| index));
+    let now = basis.compare(project, &outlook.scripts, &history, &mut session).await?;
+    if !same || now.missing != outlook.found.missing || now.differing != outlook.found.differing {
         return Err(BaselineError::Moved);
     }
     schema::create_or_upgrade(&mut session, found.version).await?;
-    let run = run(project, &found, &seen.history, request, id);
+    let run = run(project, &found, &history, request, id);
     lock::take_token(&mut session, &run.id, &request.operator, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
     match session.execute(&record_text(project, &run, outlook)).await {
         Ok(_) => {}
@@ -234,7 +268,7 @@ async fn was_recorded(options: &ConnectOptions, run: &str, lost: Failure) -> Res
     let rows = session.query("SELECT FROM cutover.run WHERE id = $1", &[&run]).await;
     session.close().await;
     match rows {
-        Ok(rows) if rows.is_empty() => Err(BaselineError::Failed(lost)),
+        Ok(rows) if rows.is_empty() => Err(lost.into()),
         Ok(_) => Ok(()),
         Err(_) => Err(BaselineError::Unheard(lost)),
     }
@@ -249,56 +283,6 @@ fn read_all(project: &Project, last: usize) -> Vec<Script> {
         scripts.push(analyse(&mut known));
     });
     scripts
-}
-
-/// What the migrations that are not applied yet create, and no later one of them drops, and is not in the database.
-fn missing(
-    project: &Project,
-    scripts: &[Script],
-    objects: &Objects,
-    history: &records::History,
-) -> Vec<String> {
-    let mut made: Vec<(usize, &ObjectRef)> = Vec::new();
-    for (index, script) in scripts.iter().enumerate() {
-        let drops = &script.drops;
-        made.retain(|(_, object)| !drops.iter().any(|dropped| takes_along(dropped, object)));
-        made.extend(script.creates.iter().filter(|object| is_lasting(object)).map(|object| (index, object)));
-    }
-    let is_new = |index: usize| history.get(&project.migrations[index].id).is_none();
-    let absent = made.into_iter().filter(|(index, object)| is_new(*index) && !is_there(object, objects));
-    absent
-        .map(|(index, object)| {
-            format!("{} creates {object}, which is not in the database", project.migrations[index].path)
-        })
-        .collect()
-}
-
-fn is_lasting(object: &ObjectRef) -> bool {
-    !object.is_temporary() && !object.name.is_empty()
-}
-
-/// Whether dropping one object takes the other one along.
-fn takes_along(dropped: &ObjectRef, object: &ObjectRef) -> bool {
-    let schema = dropped.schema.is_none() || object.schema.is_none() || dropped.schema == object.schema;
-    let same = dropped.name == object.name
-        && dropped.kind.family() == object.kind.family()
-        && (dropped.table.is_none() || object.table.is_none() || dropped.table == object.table);
-    let part = dropped.kind.family() == ObjectKind::Relation && object.table.as_ref() == Some(&dropped.name);
-    let of_schema = dropped.kind == ObjectKind::Schema && object.schema.as_ref() == Some(&dropped.name);
-    of_schema || schema && (same || part)
-}
-
-/// Kinds that the catalogue is not read for count as there.
-fn is_there(object: &ObjectRef, objects: &Objects) -> bool {
-    let same = |known: &catalog::Object| {
-        known.name == object.name
-            && known.kind.family() == object.kind.family()
-            && (object.schema.is_none() || known.schema.as_deref() == object.schema.as_deref())
-            && (object.table.is_none()
-                || known.table.is_none()
-                || known.table.as_deref() == object.table.as_deref())
-    };
-    !catalog::is_read(object.kind) || objects.0.keys().any(same)
 }
 
 /// What stands for it in the journal.

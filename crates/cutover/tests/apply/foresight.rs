@@ -1,0 +1,271 @@
+//! What the database says against migrations before the first of them runs: what they lack, and what they create although it
+//! is there. Whatever is not certain stops nothing.
+
+use cutover::apply::ApplyError;
+use cutover::inspect;
+use cutover::plan::build::Read;
+use cutover::plan::select::Selection;
+use testkit::database;
+
+use crate::support::{APPLIED, apply, completes, project};
+
+/// What `plan` says would stop a run, and what it remarks; the run itself says the same.
+async fn said(before: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+    let database = database();
+    database.run(before);
+    let options = database.options();
+    let files = project(files);
+    let mut session = inspect::connect(&options, None).await.unwrap();
+    let mut inspection =
+        inspect::database(&files, &mut session, &Selection::default(), Read::Pending).await.unwrap();
+    session.close().await;
+    inspect::look_closer(&files, &options, &mut inspection).await.unwrap();
+    let stops: Vec<String> = inspection.stops(&[]).map(|stop| stop.text).collect();
+    if stops.is_empty() {
+        completes(&files, &options).await;
+    } else {
+        let error = apply(&files, &options).await.unwrap_err();
+        assert!(matches!(error, ApplyError::Missing(_) | ApplyError::AlreadyThere(_)), "{error:?}");
+        assert_eq!(error.to_string(), format!("{}\nnothing was done", stops.join("\n\n")));
+        assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    }
+    (stops, inspection.built.plan.notes)
+}
+
+/// Stops with exactly this, but for places in the text.
+async fn stops(before: &str, files: &[(&str, &str)], parts: &[&str]) {
+    let (stops, _) = said(before, files).await;
+    let said = stops.join("\n");
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    assert!(!parts.is_empty() || stops.is_empty(), "{said}");
+}
+
+#[tokio::test]
+async fn what_an_earlier_migration_drops_is_not_there_for_a_later_one() {
+    let there = "CREATE TABLE a (n int PRIMARY KEY); CREATE TABLE b (n int); CREATE SCHEMA s; CREATE TABLE s.c (n int)";
+    for (drop, need, said) in [
+        (
+            "DROP TABLE a",
+            "CREATE TABLE x (n int REFERENCES a)",
+            "1:34: needs table a (foreign key to it), which V1__a.sql drops before",
+        ),
+        (
+            "ALTER TABLE b RENAME TO d",
+            "CREATE INDEX ON b (n)",
+            "needs relation b (indexed), which V1__a.sql drops before",
+        ),
+        (
+            "DROP TABLE IF EXISTS public.a",
+            "ALTER TABLE public.a ADD m int",
+            "needs table public.a (altered), which V1__a.sql drops before",
+        ),
+        (
+            "CREATE TABLE e (n int); DROP TABLE s.c; ALTER SCHEMA s RENAME TO t",
+            "ALTER TABLE s.c ADD m int",
+            "needs table s.c (altered), which V1__a.sql drops before",
+        ),
+        (
+            "DROP TABLE s.c; DROP SCHEMA s",
+            "COMMENT ON SCHEMA s IS 'x'",
+            "needs schema s (altered), which V1__a.sql drops before",
+        ),
+    ] {
+        stops(
+            there,
+            &[("V1__a.sql", drop), ("V2__b.sql", need)],
+            &["V2__b.sql:", said, "hint: this one must come before"],
+        )
+        .await;
+    }
+    // Made by one pending migration, dropped by the next.
+    let files = [
+        ("V1__a.sql", "CREATE TABLE x (n int);"),
+        ("V2__b.sql", "DROP TABLE x;"),
+        ("V3__c.sql", "ALTER TABLE x ADD m int;"),
+    ];
+    stops("", &files, &["V3__c.sql:1:13: needs table x (altered), which V2__b.sql drops before"]).await;
+    let again = [&files[..], &[("V4__d.sql", "CREATE TABLE x (n int);")]].concat();
+    stops("", &again, &["hint: V4__d.sql creates it again, but comes after this one"]).await;
+}
+
+#[tokio::test]
+async fn what_may_be_there_again_or_still_stops_nothing() {
+    let there = "CREATE TABLE a (n int); CREATE TABLE b (n int)";
+    for files in [
+        // Made again, by the same file or another one.
+        &[("V1__a.sql", "DROP TABLE a; CREATE TABLE a (m int);"), ("V2__b.sql", "ALTER TABLE a ADD o int;")]
+            [..],
+        &[
+            ("V1__a.sql", "DROP TABLE a;"),
+            ("V2__b.sql", "CREATE TABLE public.a (m int);"),
+            ("V3__c.sql", "ALTER TABLE a ADD o int;"),
+        ],
+        &[
+            ("V1__a.sql", "ALTER TABLE a RENAME TO c; ALTER TABLE b RENAME TO a;"),
+            ("V2__b.sql", "ALTER TABLE a ADD o int;"),
+        ],
+        // A temporary one of that name.
+        &[
+            ("V1__a.sql", "CREATE TEMP TABLE a (n int); DROP TABLE a;"),
+            ("V2__b.sql", "ALTER TABLE a ADD o int;"),
+        ],
+        // Routines are told apart by their arguments.
+        &[
+            (
+                "V1__a.sql",
+                "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION f(text) RETURNS int LANGUAGE sql AS 'SELECT 1';",
+            ),
+            ("V2__b.sql", "DROP FUNCTION f(int);"),
+            ("V3__c.sql", "ALTER FUNCTION f(text) IMMUTABLE;"),
+        ],
+        // Code that nobody reads makes it.
+        &[
+            ("V1__a.sql", "DROP TABLE a;"),
+            ("V2__b.sql", "DO $$ BEGIN EXECUTE 'CREATE TABLE a (n int)'; END $$;"),
+            ("V3__c.sql", "ALTER TABLE a ADD o int;"),
+        ],
+    ] {
+        stops(there, files, &[]).await;
+    }
+    // Behind the one that is dropped stands another one of that name.
+    let database = database();
+    database.run("CREATE SCHEMA first; CREATE TABLE first.a (n int); CREATE TABLE public.a (n int)");
+    database.run(&format!("ALTER DATABASE {} SET search_path = first, public", database.name()));
+    let files = project(&[("V1__a.sql", "DROP TABLE a;"), ("V2__b.sql", "ALTER TABLE a ADD o int;")]);
+    completes(&files, &database.options()).await;
+    assert_eq!(database.value("SELECT count(o) FROM public.a"), "0");
+}
+
+/// An event trigger, and a trigger, that make a table for each that is made or written to.
+const MAKERS: &str = "CREATE TABLE log (n int);
+    CREATE FUNCTION audit() RETURNS event_trigger LANGUAGE plpgsql AS
+      $$ BEGIN IF to_regclass('public.made') IS NULL THEN EXECUTE 'CREATE TABLE public.made (n int)'; END IF; END $$;
+    CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN EXECUTE 'CREATE TABLE IF NOT EXISTS made (n int)'; RETURN new; END $$;";
+
+#[tokio::test]
+async fn what_triggers_of_the_database_make_is_not_called_missing() {
+    let later = [("V1__a.sql", "CREATE TABLE a (n int);"), ("V2__b.sql", "ALTER TABLE made ADD m int;")];
+    stops("", &later, &["V2__b.sql:1:13: needs table made (altered), which does not exist"]).await;
+    let event = format!("{MAKERS} CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION audit()");
+    let (stopped, notes) = said(&event, &later).await;
+    assert_eq!(stopped, Vec::<String>::new());
+    let unsure = "what pending migrations lack, or find there already, is not fully known: event trigger of this database (watch), \
+                  whose functions may make and drop things";
+    assert_eq!(notes, [unsure]);
+    // One that makes nothing keeps nothing from being known.
+    let harmless = "CREATE FUNCTION tell() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN NOTIFY ddl; END';
+                    CREATE EVENT TRIGGER told ON ddl_command_end EXECUTE FUNCTION tell()";
+    stops(harmless, &later, &["needs table made (altered), which does not exist"]).await;
+    let written =
+        [("V1__a.sql", "INSERT INTO log VALUES (1);"), ("V2__b.sql", "ALTER TABLE made ADD m int;")];
+    let row = format!(
+        "{MAKERS} CREATE TRIGGER followed BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION follow()"
+    );
+    stops(&row, &written, &[]).await;
+    // Nothing is written before: it does not run.
+    let (stopped, _) = said(&row, &written[1..]).await;
+    assert_eq!(stopped.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_named_with_a_way_to_take_it_over() {
+    let files = [
+        ("V1__a.sql", "CREATE TABLE a (n int);\nCREATE TYPE mood AS ENUM ('good');"),
+        ("V2__b.sql", "ALTER TABLE a ADD m int; CREATE INDEX a_m ON a (m); CREATE VIEW v AS SELECT 1 AS n;"),
+        ("V3__c.sql", "CREATE SCHEMA s; CREATE TABLE s.c (n int);"),
+    ];
+    let made: Vec<&str> = files.iter().map(|(_, text)| *text).collect();
+    let parts = [
+        "V1__a.sql:1:14: creates table a, which is in the database already\n  |\n1 | CREATE TABLE a (n int);\n  |              ^\n",
+        "V1__a.sql:2:13: creates type mood, which",
+        "V2__b.sql:1:39: creates index a_m, which",
+        "creates view v, which",
+        "V3__c.sql:1:15: creates schema s, which",
+        "creates table s.c, which",
+    ];
+    let everything = [
+        &parts[..],
+        &["nothing of project p is recorded in this database", "`cutover baseline 3` compares it"],
+    ]
+    .concat();
+    stops(&made.join(";"), &files, &everything).await;
+    let first = [&parts[..4], &["`cutover baseline 2` compares it"]].concat();
+    stops(&made[..2].join(";"), &files, &first).await;
+    // Not even the first is there as a whole.
+    stops("CREATE TABLE a (n int)", &files, &[parts[0], "`cutover baseline VERSION` compares it"]).await;
+}
+
+#[tokio::test]
+async fn with_a_history_it_is_the_one_migration() {
+    let database = database();
+    completes(&project(&[("V1__a.sql", "CREATE TABLE a (n int);")]), &database.options()).await;
+    database.run("CREATE TABLE b (n int)");
+    let files =
+        project(&[("V1__a.sql", "CREATE TABLE a (n int);"), ("V2__b.sql", "CREATE TABLE b (n int);")]);
+    let error = apply(&files, &database.options()).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("V2__b.sql:1:14: creates table b, which is in the database already\n"),
+        "{error}"
+    );
+    assert!(
+        error.contains("`cutover baseline 2` records it as applied; otherwise drop or rename what is there"),
+        "{error}"
+    );
+    assert!(error.ends_with("\nnothing was done"), "{error}");
+    assert_eq!(database.value("SELECT count(*) FROM cutover.run"), "1");
+}
+
+#[tokio::test]
+async fn what_is_not_certainly_in_the_way_stops_nothing() {
+    let there = "CREATE TABLE a (n int, o serial); CREATE INDEX a_n ON a (n); CREATE VIEW v AS SELECT n FROM a;
+                 CREATE TABLE parent (n int) PARTITION BY LIST (n); CREATE TABLE part PARTITION OF parent FOR VALUES IN (1);
+                 CREATE TYPE t AS ENUM ('x'); CREATE SCHEMA s; CREATE TABLE s.c (n int); CREATE SEQUENCE q;
+                 CREATE SCHEMA other; CREATE TABLE other.x (n int);";
+    for text in [
+        "CREATE TABLE IF NOT EXISTS a (n int); CREATE INDEX IF NOT EXISTS a_n ON a (n); CREATE OR REPLACE VIEW v AS SELECT n FROM a",
+        "CREATE SEQUENCE IF NOT EXISTS q; CREATE SCHEMA IF NOT EXISTS s; CREATE TABLE x (n int)",
+        "CREATE TEMP TABLE a (n int); CREATE INDEX a_n ON a (n); CREATE VIEW v AS SELECT n FROM a",
+        "DROP VIEW v; DROP TABLE a; CREATE TABLE a (n int); CREATE INDEX a_n ON a (n); CREATE SEQUENCE a_o_seq",
+        "ALTER TABLE a RENAME TO b; CREATE TABLE a (n int)",
+        "ALTER TABLE a SET SCHEMA s; CREATE TABLE a (n int)",
+        "ALTER TABLE a DROP COLUMN o; CREATE SEQUENCE a_o_seq",
+        "DROP TABLE parent; CREATE TABLE part (n int)",
+        "DROP TYPE t; CREATE TABLE t (n int)",
+        "DROP TABLE s.c; CREATE TABLE s.c (n int)",
+        "ALTER SCHEMA s RENAME TO r; CREATE SCHEMA s; CREATE TABLE s.c (n int)",
+        "DROP SCHEMA s CASCADE; CREATE SCHEMA s CREATE TABLE c (n int)",
+        "SET search_path = s, public; CREATE TABLE a (n int)",
+        "DO $$ BEGIN EXECUTE 'DROP VIEW v'; EXECUTE 'DROP TABLE a'; END $$; CREATE TABLE a (n int)",
+    ] {
+        stops(there, &[("V1__a.sql", text)], &[]).await;
+        // The same in several files.
+        if let Some((first, second)) = text.rsplit_once("; ")
+            && !text.starts_with("SET")
+            && !text.starts_with("CREATE TEMP")
+        {
+            stops(there, &[("V1__a.sql", first), ("V2__b.sql", second)], &[]).await;
+        }
+    }
+    // Things are made in the first schema of the path that exists, and found in all.
+    let database = database();
+    database.run("CREATE SCHEMA first; CREATE TABLE public.a (n int)");
+    database.run(&format!("ALTER DATABASE {} SET search_path = first, public", database.name()));
+    completes(&project(&[("V1__a.sql", "CREATE TABLE a (n int)")]), &database.options()).await;
+    assert_eq!(database.value(APPLIED), "1");
+}
+
+/// A file of which parts are done finds what they made, and goes on.
+#[tokio::test]
+async fn what_a_part_of_the_file_has_made_is_in_nobodys_way() {
+    let database = database();
+    database.run("CREATE TABLE switch AS SELECT 0 AS n");
+    let text = "CREATE TABLE a (n int);\n-- cutover: new-transaction\nCREATE TABLE b AS SELECT 1 / n AS n FROM switch;";
+    let files = project(&[("V1__a.sql", text)]);
+    apply(&files, &database.options()).await.unwrap();
+    database.run("UPDATE switch SET n = 1");
+    completes(&files, &database.options()).await;
+    assert_eq!(database.value(APPLIED), "1");
+}
