@@ -87,7 +87,9 @@ impl CliError {
 
 impl From<ConnectError> for CliError {
     fn from(error: ConnectError) -> Self {
-        let exit = if matches!(error, ConnectError::Usage { .. }) { Exit::Usage } else { Exit::Connection };
+        // Another way to the server is wanted, not another try.
+        let usage = matches!(error, ConnectError::Usage { .. } | ConnectError::Pooler(_));
+        let exit = if usage { Exit::Usage } else { Exit::Connection };
         Self::new(exit, &error).hint(error.advice())
     }
 }
