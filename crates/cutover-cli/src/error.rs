@@ -93,7 +93,9 @@ impl From<ConnectError> for CliError {
 }
 
 fn of_connect(error: &ConnectError) -> CliError {
-    let exit = if matches!(error, ConnectError::Usage { .. }) { Exit::Usage } else { Exit::Connection };
+    // Another way to the server is wanted, not another try.
+    let usage = matches!(error, ConnectError::Usage { .. } | ConnectError::Pooler(_));
+    let exit = if usage { Exit::Usage } else { Exit::Connection };
     CliError::new(exit, error).hint(error.advice())
 }
 

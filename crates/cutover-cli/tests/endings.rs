@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use common::{Place, with_session};
 use cutover_postgres::session::Session;
 use rustix::process::{Pid, Signal, kill_process};
+use testkit::{PoolMode, PoolSettings, Pooler, PoolerOptions};
 
 #[test]
 fn usage_and_configuration_end_with_2() {
@@ -56,6 +57,24 @@ fn an_unreachable_server_ends_with_3() {
     // Nothing can listen on port 1 of a test machine without being root's own service.
     let outcome = place.run(&["status", "--url", "postgresql://nobody@127.0.0.1:1/none"]).ends_with(3);
     assert!(outcome.stderr.starts_with("error: cannot connect to "), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_pooler_that_takes_no_settings_ends_with_2() {
+    let place = Place::new();
+    place.write("migrations/V1__a.sql", "CREATE TABLE a (n int);\n");
+    let database = place.database();
+    let options = PoolerOptions { mode: PoolMode::Session, settings: PoolSettings::Refused };
+    let pooler = Pooler::start(database.server(), options);
+    for command in ["apply", "status", "plan"] {
+        let mut through = place.command(&[command]);
+        through.env("CUTOVER_URL", pooler.server().url(database.name()));
+        let outcome = common::outcome(&through.output().unwrap()).ends_with(2);
+        for text in ["unsupported startup parameter: options", "past the pooler"] {
+            assert!(outcome.stderr.contains(text), "{command}: {text}:\n{}", outcome.stderr);
+        }
+    }
+    assert_eq!(database.value("SELECT to_regclass('a') IS NULL AND to_regnamespace('cutover') IS NULL"), "t");
 }
 
 #[test]

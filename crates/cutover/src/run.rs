@@ -201,11 +201,12 @@ pub enum EventKind {
         /// In words, e.g. that its outer BEGIN … COMMIT is replaced.
         note: String,
     },
-    /// A lock was not had at once; the step is tried again.
+    /// A lock was not had at once; the step is tried again. Of a statement outside a transaction, which waits by itself:
+    /// it was seen waiting, for a lock or for transactions of others to end.
     LockWaiting {
         /// Which migration.
         migration: MigrationId,
-        /// Attempts so far.
+        /// Attempts so far; where the statement waits by itself, how often that was seen.
         attempt: u32,
         /// Sessions in the way, where they could be seen.
         blockers: Vec<Blocker>,

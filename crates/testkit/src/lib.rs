@@ -18,7 +18,7 @@ mod run;
 pub use catalogue::catalogue_dump;
 pub use database::{Database, database, database_from_template};
 pub use holder::Holder;
-pub use pooler::{PoolMode, Pooler, PoolerOptions};
+pub use pooler::{PoolMode, PoolSettings, Pooler, PoolerOptions};
 pub use proxy::Proxy;
 pub use role::{Role, role};
 pub use run::{STATE_VARIABLE, TestServer, server};

@@ -36,8 +36,19 @@ pub enum PoolMode {
 pub struct PoolerOptions {
     /// How long a client keeps a session of the server.
     pub mode: PoolMode,
-    /// Whether the settings a client wants to begin with (`options`) reach the server.
-    pub passes_options: bool,
+    /// What becomes of the settings a client wants to begin with (`options`).
+    pub settings: PoolSettings,
+}
+
+/// What becomes of the settings a client wants its session to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolSettings {
+    /// They reach the server.
+    Passed,
+    /// They are dropped without a word.
+    Dropped,
+    /// Whoever has any is turned away.
+    Refused,
 }
 
 /// A running pooler; dropping it ends all its connections.
@@ -175,7 +186,7 @@ async fn attend(
     pool: &Pool,
     number: i32,
 ) -> io::Result<()> {
-    let Some(startup) = startup(&mut client, options.passes_options).await? else { return Ok(()) };
+    let Some(startup) = startup(&mut client, options.settings).await? else { return Ok(()) };
     let mut stream = TcpStream::connect(upstream).await?;
     let _ = (client.set_nodelay(true), stream.set_nodelay(true));
     stream.write_all(&startup).await?;
@@ -196,8 +207,8 @@ async fn attend(
     }
 }
 
-/// The client's first message, as it goes to the server; nothing for a request to cancel.
-async fn startup(client: &mut TcpStream, passes_options: bool) -> io::Result<Option<Vec<u8>>> {
+/// The client's first message, as it goes to the server; nothing for a request to cancel and for who is turned away.
+async fn startup(client: &mut TcpStream, settings: PoolSettings) -> io::Result<Option<Vec<u8>>> {
     loop {
         let length = client.read_u32().await? as usize;
         let code = client.read_u32().await?;
@@ -210,8 +221,14 @@ async fn startup(client: &mut TcpStream, passes_options: bool) -> io::Result<Opt
         if code == CANCEL {
             return Ok(None);
         }
-        if !passes_options {
-            body = without_options(&body);
+        let bare = without_options(&body);
+        if settings == PoolSettings::Refused && bare.len() < body.len() {
+            let said = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0".to_vec();
+            client.write_all(&Frame { tag: b'E', body: said }.bytes()).await?;
+            return Ok(None);
+        }
+        if settings == PoolSettings::Dropped {
+            body = bare;
         }
         let length = u32::try_from(body.len() + 8).map_err(io::Error::other)?;
         return Ok(Some([&length.to_be_bytes()[..], &code.to_be_bytes(), &body].concat()));

@@ -53,6 +53,9 @@ pub enum ConnectError {
     /// The server refused for another reason: too many connections, no privilege, a bad startup setting.
     #[error("{0}")]
     Refused(Box<Attempt>),
+    /// A connection pooler is in between that does not take the settings a session begins with.
+    #[error("{0}")]
+    Pooler(Box<Attempt>),
     /// Servers answer, but none is of the kind `target_session_attrs` asks for.
     #[error("{0}")]
     WrongServer(Box<Attempt>),
@@ -81,6 +84,7 @@ impl ConnectError {
             | Self::Tls(attempt)
             | Self::NoSuchDatabase(attempt)
             | Self::Refused(attempt)
+            | Self::Pooler(attempt)
             | Self::WrongServer(attempt) => Some(attempt),
         }
     }
@@ -94,6 +98,7 @@ impl ConnectError {
             | Self::Tls(attempt)
             | Self::NoSuchDatabase(attempt)
             | Self::Refused(attempt)
+            | Self::Pooler(attempt)
             | Self::WrongServer(attempt) => Some(attempt),
         }
     }
@@ -126,8 +131,9 @@ impl ConnectError {
                 "check the role's name and that pg_hba.conf has a line for this host, role and database",
             ),
             _ if message.message.contains("unsupported startup parameter") => (
-                Self::Refused,
-                "a connection pooler is in between: connect to the server itself, past the pooler",
+                Self::Pooler,
+                "a connection pooler is in between, and a run needs the settings its sessions begin with: connect to the \
+                 server itself, past the pooler",
             ),
             _ if sqlstate::is_authorization(code) => (Self::Auth, "check the role and how it may log in"),
             _ => (Self::Refused, message.hint.as_deref().unwrap_or("")),

@@ -86,6 +86,9 @@ impl Sieve {
     pub(crate) fn feed<'b>(&mut self, bytes: &'b [u8], through: &mut Vec<u8>) -> &'b [u8] {
         let mut rest = bytes;
         while !rest.is_empty() || self.is_whole() {
+            if self.active && self.header_length == 0 {
+                rest = self.take_whole(rest);
+            }
             if self.header_length < HEADER {
                 let (part, others) = rest.split_at((HEADER - self.header_length).min(rest.len()));
                 self.header[self.header_length..self.header_length + part.len()].copy_from_slice(part);
@@ -113,6 +116,19 @@ impl Sieve {
             }
         }
         rest
+    }
+
+    /// Takes the frames of data that are here as a whole, and gives what comes behind them. A row has a frame of its own,
+    /// so that this is where the time goes.
+    fn take_whole<'b>(&mut self, mut bytes: &'b [u8]) -> &'b [u8] {
+        while let Some((&[COPY_DATA, ref length @ ..], rest)) = bytes.split_first_chunk::<HEADER>() {
+            let body = (u32::from_be_bytes(*length) as usize).saturating_sub(4);
+            let Some((data, behind)) = rest.split_at_checked(body) else { break };
+            self.sink.take(data);
+            self.taken += body as u64;
+            bytes = behind;
+        }
+        bytes
     }
 
     /// The frame at hand is for the sink.

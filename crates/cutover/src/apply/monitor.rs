@@ -28,6 +28,8 @@ const BLOCKERS: &str = "
 SELECT a.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), coalesce(a.state, 'unknown'),
        coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, coalesce(a.query, '')
   FROM unnest(pg_blocking_pids($1)) AS b (pid) JOIN pg_stat_activity a ON a.pid = b.pid
+ -- A build may wait for the snapshot of this very question.
+ WHERE a.pid <> pg_backend_pid()
  GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 5 DESC LIMIT 10";
 
 /// The runner's lock is not held any more.

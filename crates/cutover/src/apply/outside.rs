@@ -4,12 +4,14 @@
 //! The fencing row is checked when the statement is journaled, just before it runs. A runner that loses its lock
 //! between the two cannot be stopped: these statements cannot hold the row.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use cutover_analysis::effects::{Check, ObjectRef, Reindexed, Retry};
 use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 use cutover_postgres::sqlstate;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::failure::{self, StepFailure};
@@ -18,6 +20,7 @@ use super::indexes::{self, IndexState, Likeness, Named};
 use super::locate::Place;
 use super::objects::{self, Detach};
 use super::step::{OpenUnit, Step, Tools, lock_timeout};
+use super::watch::Waiting;
 use super::worker::{Notices, Trouble};
 use crate::history::units::Ending;
 use crate::history::{lock, units};
@@ -54,12 +57,10 @@ pub(super) async fn run(
     let found = found.as_deref();
     journal_unit(step, index, false, found, tools).await?;
     tools.watch.forget();
-    tools.watch.longest_block = Some(step.config.lock_wait);
     let mut notices = Notices::new();
     tools.crash.point();
-    let result = tools.worker.outside(&statement, &mut notices, tools.watch).await;
+    let result = wait_for(step, &statement, &mut notices, tools).await;
     tools.crash.point();
-    tools.watch.longest_block = None;
     for (number, notice) in notices {
         step.notice(feed.line_of(number), &notice, tools);
     }
@@ -75,6 +76,35 @@ pub(super) async fn run(
             Err(after_failure(step, index, (outside, found), trouble, place, tools).await)
         }
     }
+}
+
+/// Sends a statement that waits for locks, and for the transactions of others, as long as `lock_wait` lets it, and tells
+/// for whom meanwhile.
+async fn wait_for(
+    step: &Step<'_>,
+    statement: &str,
+    notices: &mut Notices,
+    tools: &mut Tools<'_, '_, '_>,
+) -> Result<(), Trouble> {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    tools.watch.longest_block = Some(step.config.lock_wait);
+    tools.watch.tell = Some(tell);
+    let result = {
+        let mut answer = pin!(tools.worker.outside(statement, notices, tools.watch));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer,
+                Some(Waiting { looks, blockers }) = told.recv() => {
+                    let migration = step.migration.id.clone();
+                    tools.recorder.mention(EventKind::LockWaiting { migration, attempt: looks, blockers });
+                }
+            }
+        }
+    };
+    tools.watch.tell = None;
+    tools.watch.longest_block = None;
+    result
 }
 
 async fn journal_unit(
@@ -435,9 +465,7 @@ async fn drop_invalid(
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<(), StepFailure> {
     let drop = format!("DROP INDEX CONCURRENTLY {}", quote_qualified(schema, name));
-    tools.watch.longest_block = Some(step.config.lock_wait);
-    let result = tools.worker.outside(&drop, &mut Notices::new(), tools.watch).await;
-    tools.watch.longest_block = None;
+    let result = wait_for(step, &drop, &mut Notices::new(), tools).await;
     if let Err(trouble) = result {
         let cause = failure::from_trouble(step, index, &trouble, None, tools);
         let message = format!(
@@ -657,9 +685,7 @@ async fn finish(
     statement: &str,
     tools: &mut Tools<'_, '_, '_>,
 ) -> Result<(), StepFailure> {
-    tools.watch.longest_block = Some(step.config.lock_wait);
-    let result = tools.worker.outside(statement, &mut Notices::new(), tools.watch).await;
-    tools.watch.longest_block = None;
+    let result = wait_for(step, statement, &mut Notices::new(), tools).await;
     if let Err(trouble) = result {
         let cause = failure::from_trouble(step, index, &trouble, None, tools);
         let message = format!("what was begun could not be finished ({statement}): {}", cause.message);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use cutover_postgres::session::{CancelToken, Row};
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify, mpsc};
 use tokio::time::Instant;
 
 use super::monitor::Monitor;
@@ -46,6 +46,16 @@ pub(super) struct Watch<'a> {
     halt: Option<&'a AtomicBool>,
     /// Requests to cancel are not heard: what is being done undoes what a cancelled statement left.
     pub(super) deaf: bool,
+    /// Where to tell of a request that is seen waiting more than once, each time.
+    pub(super) tell: Option<mpsc::UnboundedSender<Waiting>>,
+}
+
+/// A request was seen waiting, again.
+pub(super) struct Waiting {
+    /// How often so far, not counting the first time.
+    pub(super) looks: u32,
+    /// For whom.
+    pub(super) blockers: Vec<Blocker>,
 }
 
 impl<'a> Watch<'a> {
@@ -61,6 +71,7 @@ impl<'a> Watch<'a> {
             gave_up: false,
             halt: None,
             deaf: false,
+            tell: None,
         }
     }
 
@@ -142,6 +153,7 @@ impl<'a> Watch<'a> {
     async fn look_on(&mut self, pid: i32, wish: &Wish) -> Infallible {
         let mut pause = FIRST_LOOK;
         let mut blocked_since: Option<Instant> = None;
+        let mut looks = 0;
         loop {
             tokio::time::sleep(pause).await;
             pause = LATER_LOOKS;
@@ -149,6 +161,11 @@ impl<'a> Watch<'a> {
                 Some(blockers) if blockers.is_empty() => blocked_since = None,
                 Some(blockers) => {
                     self.blockers = blockers;
+                    // A wait that is over before the next look is no news.
+                    if blocked_since.is_some() {
+                        looks += 1;
+                        self.tell_of(looks);
+                    }
                     blocked_since.get_or_insert_with(Instant::now);
                 }
                 // Nobody could be asked: what was seen last stands.
@@ -159,6 +176,13 @@ impl<'a> Watch<'a> {
                 self.gave_up = true;
                 wish.cancel();
             }
+        }
+    }
+
+    fn tell_of(&self, looks: u32) {
+        if let Some(tell) = &self.tell {
+            // Where nobody listens any more the request is as good as answered.
+            let _ = tell.send(Waiting { looks, blockers: self.blockers.clone() });
         }
     }
 

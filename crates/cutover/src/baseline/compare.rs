@@ -241,5 +241,7 @@ fn is_it(named: &ObjectRef, object: &Object) -> bool {
     named.name == object.name
         && named.kind.family() == object.kind.family()
         && (named.schema.is_none() || named.schema.as_deref() == object.schema.as_deref())
-        && (named.table.is_none() || object.table.is_none() || named.table.as_deref() == object.table.as_deref())
+        && (named.table.is_none()
+            || object.table.is_none()
+            || named.table.as_deref() == object.table.as_deref())
 }

@@ -3,7 +3,7 @@
 
 use cutover_analysis::effects::Control;
 
-use super::first_words;
+use super::reading::first_words;
 
 /// A statement of transaction control.
 pub(super) struct Statement {

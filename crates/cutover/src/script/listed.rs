@@ -2,7 +2,8 @@
 
 use cutover_analysis::effects::{Effects, Lock, ObjectRef, Work};
 
-use super::{Analysis, Script, schemas_agree};
+use super::analysis::Analysis;
+use super::{Script, schemas_agree};
 
 /// So many statements of a file are listed: nobody reads more, and a file may have millions.
 pub const MOST_LISTED: usize = 2_000;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use cutover::Project;
 use cutover::apply::Request;
 use cutover::history::units::{self, UnitRecord};
-use cutover::run::{Outcome, Run, RunEvent};
+use cutover::run::{Blocker, EventKind, Outcome, Run, RunEvent};
 use cutover::script::Script;
 use cutover::stop::Stop;
+use cutover_postgres::session::Session;
 use testkit::{Database, database};
 
 use crate::kills::{kill, process};
@@ -118,6 +119,64 @@ async fn cancelled_behind_a_reader(database: &Database, statement: &str) -> Run 
     let run = run.unwrap();
     assert_eq!(run.outcome, Some(Outcome::Interrupted), "{}", failure(&run));
     run
+}
+
+/// Applies while `writer` is in the way; it commits once the run has told of it. Gives whom the run told first.
+async fn told_while_it_waits(
+    project: &Project,
+    database: &Database,
+    writer: &mut Session,
+    waits: &str,
+) -> Blocker {
+    let options = database.options();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let mut sink = move |event: &RunEvent| {
+        if let EventKind::LockWaiting { blockers, .. } = &event.kind {
+            let _ = tell.send(blockers.clone());
+        }
+    };
+    let (request, stop) = (Request::default(), Stop::new());
+    let run = apply_watched(project, &options, &request, &stop, &mut sink);
+    let releasing = async {
+        let [blocker] = <[Blocker; 1]>::try_from(told.recv().await.unwrap()).unwrap();
+        assert_eq!(database.value(waits), "1");
+        writer.execute("COMMIT").await.unwrap();
+        blocker
+    };
+    let (run, blocker) = soon(async { tokio::join!(run, releasing) }).await;
+    let run = run.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
+    blocker
+}
+
+#[tokio::test]
+async fn whom_a_statement_waits_for_is_told_while_it_waits() {
+    for statement in [
+        "CREATE INDEX CONCURRENTLY busy_t ON busy (t)",
+        "REINDEX INDEX CONCURRENTLY busy_n",
+        "DROP INDEX CONCURRENTLY busy_n",
+    ] {
+        let database = tables();
+        let mut writer = session(&database.options()).await;
+        writer.execute("BEGIN; INSERT INTO busy VALUES (0)").await.unwrap();
+        let project = one(statement, LONG);
+        let blocker = told_while_it_waits(&project, &database, &mut writer, BUILD_WAITS).await;
+        assert_eq!(blocker.pid, writer.backend_pid(), "{statement}");
+        assert_eq!((blocker.application.as_str(), blocker.state.as_str()), ("tester", "idle in transaction"));
+        assert!(blocker.query.contains("INSERT INTO busy"), "{}", blocker.query);
+    }
+}
+
+#[tokio::test]
+async fn whom_the_removal_of_what_is_left_waits_for_is_told_too() {
+    let database = tables();
+    let mut writer = session(&database.options()).await;
+    writer.execute("BEGIN; INSERT INTO busy VALUES (0)").await.unwrap();
+    let folder = killed_while_it_waits(&database, "CREATE INDEX CONCURRENTLY busy_t ON busy (t)").await;
+    assert_eq!(database.value(INVALID), "busy_t");
+    let blocker = told_while_it_waits(&folder.load(), &database, &mut writer, DROP_WAITS).await;
+    assert_eq!(blocker.pid, writer.backend_pid());
+    assert_eq!(database.value(INDEXES), "busy_n t, busy_t t");
 }
 
 #[tokio::test]

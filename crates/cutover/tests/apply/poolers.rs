@@ -10,7 +10,7 @@ use cutover::plan::select::Selection;
 use cutover::repair::{self, Mark, Open, RepairError};
 use cutover::run::Outcome;
 use cutover_postgres::connect::ConnectOptions;
-use testkit::{Database, PoolMode, Pooler, PoolerOptions, database};
+use testkit::{Database, PoolMode, PoolSettings, Pooler, PoolerOptions, database};
 
 use crate::support::{apply, completes, failure, project};
 
@@ -23,8 +23,8 @@ const FILES: &[(&str, &str)] = &[
     ("V3__c.sql", "CREATE INDEX CONCURRENTLY a_n ON a (n);"),
 ];
 
-fn through(database: &Database, mode: PoolMode, passes_options: bool) -> (Pooler, ConnectOptions) {
-    let pooler = Pooler::start(database.server(), PoolerOptions { mode, passes_options });
+fn through(database: &Database, mode: PoolMode, settings: PoolSettings) -> (Pooler, ConnectOptions) {
+    let pooler = Pooler::start(database.server(), PoolerOptions { mode, settings });
     let options = pooler.server().options(database.name());
     (pooler, options)
 }
@@ -46,7 +46,7 @@ fn untouched(database: &Database) {
 #[tokio::test]
 async fn a_pooler_that_shares_sessions_is_refused_before_anything_is_written() {
     let database = database();
-    let (_pooler, options) = through(&database, PoolMode::Transaction, true);
+    let (_pooler, options) = through(&database, PoolMode::Transaction, PoolSettings::Passed);
     // Again: the pool holds more sessions each time.
     for _ in 0..3 {
         let said = refusal(&apply(&project(FILES), &options).await.unwrap_err());
@@ -59,7 +59,7 @@ async fn a_pooler_that_shares_sessions_is_refused_before_anything_is_written() {
 async fn a_pooler_that_drops_settings_is_refused_by_readers_too() {
     for mode in [PoolMode::Transaction, PoolMode::Session] {
         let database = database();
-        let (_pooler, options) = through(&database, mode, false);
+        let (_pooler, options) = through(&database, mode, PoolSettings::Dropped);
         let said = refusal(&apply(&project(FILES), &options).await.unwrap_err());
         assert!(said.contains("drops the settings"), "{said}");
         let mut session = inspect::connect(&options, None).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_pooler_that_drops_settings_is_refused_by_readers_too() {
 #[tokio::test]
 async fn a_pooler_that_keeps_sessions_apart_is_no_hindrance() {
     let database = database();
-    let (_pooler, options) = through(&database, PoolMode::Session, true);
+    let (_pooler, options) = through(&database, PoolMode::Session, PoolSettings::Passed);
     completes(&project(FILES), &options).await;
     let again = apply(&project(FILES), &options).await.unwrap();
     assert_eq!(again.outcome, Some(Outcome::NothingToDo), "{}", failure(&again));
@@ -84,7 +84,7 @@ async fn a_pooler_that_keeps_sessions_apart_is_no_hindrance() {
 async fn a_repair_past_a_pooler_that_shares_sessions_is_refused() {
     let database = database();
     completes(&project(FILES), &database.options()).await;
-    let (_pooler, options) = through(&database, PoolMode::Transaction, true);
+    let (_pooler, options) = through(&database, PoolMode::Transaction, PoolSettings::Passed);
     let open = Open { path: String::new(), part: 1, lines: Lines { first: 1, last: 1 }, run: String::new() };
     let error = repair::mark(&project(FILES), &options, "3", &open, Mark::Done).await.unwrap_err();
     let RepairError::Asked(AskError::Apply(error)) = error else { panic!("{error:?}") };
