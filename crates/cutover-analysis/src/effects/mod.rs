@@ -85,6 +85,10 @@ enum Kind {
     Wrong(SyntaxError),
 }
 
+/// What is left of a [`Prepared`] statement. It is large, and in many pieces: best given back to the thread that made it.
+#[derive(Debug)]
+pub struct Spent(#[allow(dead_code, reason = "there to be dropped")] Option<Parsed>);
+
 impl Prepared {
     /// Reads the statement `sql`.
     pub fn of(sql: &str) -> Self {
@@ -104,14 +108,14 @@ impl Prepared {
     ///
     /// # Errors
     /// Only for text that a server would refuse too.
-    pub fn effects(self, known: &mut Context) -> Result<Effects, SyntaxError> {
+    pub fn effects(self, known: &mut Context) -> Result<(Effects, Spent), SyntaxError> {
         match self.0 {
             Kind::Tree(parsed, builder) => {
                 let effects = placed(&parsed, *builder, known);
                 known.learn(&parsed);
-                Ok(effects)
+                Ok((effects, Spent(Some(parsed))))
             }
-            Kind::Keywords(effects) => Ok(*effects),
+            Kind::Keywords(effects) => Ok((*effects, Spent(None))),
             Kind::Wrong(error) => Err(error),
         }
     }
@@ -132,7 +136,7 @@ pub fn effects_of_text(sql: &str) -> Result<Effects, SyntaxError> {
 /// # Errors
 /// Only for text that a server would refuse too.
 pub fn effects_and_after(sql: &str, known: &mut Context) -> Result<Effects, SyntaxError> {
-    Prepared::of(sql).effects(known)
+    Ok(Prepared::of(sql).effects(known)?.0)
 }
 
 /// Adds what one statement does.

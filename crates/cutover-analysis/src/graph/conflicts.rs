@@ -68,23 +68,24 @@ impl Use {
 #[derive(Default)]
 struct Last {
     /// The last one that excludes all others.
-    strong: Option<(Use, usize)>,
-    /// Those after it, none of which excludes another.
-    gentle: Vec<(Use, usize)>,
+    strong: Option<(Use, u32)>,
+    /// Those after it, none of which excludes another. Most things have none.
+    gentle: Option<Box<Vec<(Use, u32)>>>,
 }
 
 impl Last {
     fn excluded_by(&self, usage: Use) -> impl Iterator<Item = (Use, usize)> {
-        let gentle = if usage.is_strong() { self.gentle.as_slice() } else { &[] };
-        self.strong.iter().chain(gentle).copied()
+        let gentle = self.gentle.iter().filter(move |_| usage.is_strong()).flat_map(|gentle| gentle.iter());
+        self.strong.iter().chain(gentle).map(|(usage, migration)| (*usage, *migration as usize))
     }
 
     fn add(&mut self, usage: Use, migration: usize) {
+        let migration = u32::try_from(migration).unwrap_or(u32::MAX);
         if usage.is_strong() {
             // What this one excludes, later ones exclude through it.
-            *self = Self { strong: Some((usage, migration)), gentle: Vec::new() };
+            *self = Self { strong: Some((usage, migration)), gentle: None };
         } else {
-            self.gentle.push((usage, migration));
+            self.gentle.get_or_insert_default().push((usage, migration));
         }
     }
 }
@@ -125,15 +126,15 @@ impl Conflicts {
 /// What stands for an object: the table of its parts, and for a name without a schema the name alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Thing<'a> {
-    /// What it is, where it is no relation: an empty word else.
-    kind: &'static str,
+    /// Its family; that of relations for all that is known by a relation's name.
+    kind: ObjectKind,
     name: &'a str,
 }
 
 impl std::fmt::Display for Thing<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !self.kind.is_empty() {
-            write!(f, "{} ", self.kind)?;
+        if self.kind != ObjectKind::Relation {
+            write!(f, "{} ", self.kind.word())?;
         }
         f.write_str(self.name)
     }
@@ -155,8 +156,8 @@ impl<'a> Thing<'a> {
             | ObjectKind::Policy
             | ObjectKind::Rule
             // A relation is a type too.
-            | ObjectKind::Type => "",
-            other => other.word(),
+            | ObjectKind::Type => ObjectKind::Relation,
+            other => other,
         };
         Self { kind, name }
     }

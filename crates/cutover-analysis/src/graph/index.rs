@@ -1,7 +1,8 @@
 //! Which migration makes an object, by its name.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+
+use rustc_hash::FxHashMap;
 
 use super::Vertex;
 use crate::effects::{ObjectKind, ObjectRef, implied};
@@ -19,16 +20,17 @@ fn key(object: &ObjectRef) -> Key<'_> {
 /// Who makes what, in the order of the migrations.
 pub(super) struct Makers<'a> {
     /// Schema and migration, for each name.
-    made: HashMap<Key<'a>, Vec<(Option<&'a str>, usize)>>,
+    made: FxHashMap<Key<'a>, Vec<(Option<&'a str>, usize)>>,
 }
 
 impl<'a> Makers<'a> {
     pub(super) fn of<V: Borrow<Vertex>>(vertices: &'a [V]) -> Self {
-        let mut made: HashMap<Key<'a>, Vec<_>> = HashMap::new();
+        let mut made: FxHashMap<Key<'a>, Vec<_>> = FxHashMap::default();
         for (index, vertex) in vertices.iter().map(Borrow::borrow).enumerate() {
             let created = vertex.creates.iter().chain(&vertex.chosen);
             for object in created.filter(|object| !object.name.is_empty()) {
-                let makers = made.entry(key(object)).or_default();
+                // Nearly all names are made once.
+                let makers = made.entry(key(object)).or_insert_with(|| Vec::with_capacity(1));
                 if makers.last() != Some(&(object.schema.as_deref(), index)) {
                     makers.push((object.schema.as_deref(), index));
                 }

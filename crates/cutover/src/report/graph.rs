@@ -53,8 +53,11 @@ impl<'a> ProjectGraph<'a> {
         for (vertex, why) in vertices.iter_mut().zip(alone) {
             vertex.alone = vertex.alone.take().or_else(|| why.map(str::to_owned));
         }
-        let graph = Graph::of(&vertices);
-        let conflicts = Conflicts::of(&vertices);
+        let (graph, conflicts) = std::thread::scope(|scope| {
+            let conflicts = scope.spawn(|| Conflicts::of(&vertices));
+            let graph = Graph::of(&vertices);
+            (graph, conflicts.join().unwrap_or_else(|_| Conflicts::of(&vertices)))
+        });
         Self { project, vertices, opaque, graph, conflicts }
     }
 

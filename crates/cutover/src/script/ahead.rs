@@ -10,6 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use cutover_analysis::effects::Spent;
+
 use super::reading::{Reading, Texts};
 use crate::migration::Migration;
 use crate::source::Vars;
@@ -42,7 +44,13 @@ struct State {
     wanted: usize,
     /// Bytes of text that are read, or being read, and not analysed yet.
     ahead: u64,
-    read: BTreeMap<usize, io::Result<Reading>>,
+    /// What was read, and by which of the threads.
+    read: BTreeMap<usize, (usize, io::Result<Reading>)>,
+    /// What is left of what each thread read, for itself to free: nobody else does that as fast, and what it frees it can
+    /// use again at once.
+    spent: Vec<Vec<Spent>>,
+    /// The thread that read what is analysed now.
+    reader: Option<usize>,
     /// Nobody will analyse the rest.
     given_up: bool,
 }
@@ -55,31 +63,40 @@ impl State {
 }
 
 impl<'a> Ahead<'a> {
-    /// Analyses these migrations with `analyse`, which takes the reading of each with [`next`](Self::next), in this order.
+    /// Analyses these migrations with `analyse`, which takes the reading of each with [`next`](Self::next), in this order, and gives back what is left of the one before.
     pub(crate) fn of<T>(
         migrations: &'a [&'a Migration],
         vars: &'a Vars,
         texts: Texts,
-        analyse: impl FnOnce(&mut dyn FnMut() -> io::Result<Reading>) -> T,
+        analyse: impl FnOnce(&mut dyn FnMut(Vec<Spent>) -> io::Result<Reading>) -> T,
     ) -> T {
         let threads = match thread::available_parallelism().map(NonZero::get) {
             Ok(cores) if cores > 1 && migrations.len() >= FEW => cores.min(MOST_THREADS),
             _ => 0,
         };
-        let ahead = Self { vars, texts, migrations, state: Mutex::default(), changed: Condvar::new() };
+        let state = State { spent: (0..threads).map(|_| Vec::new()).collect(), ..State::default() };
+        let ahead = Self { vars, texts, migrations, state: Mutex::new(state), changed: Condvar::new() };
+        let ahead = &ahead;
         thread::scope(|scope| {
             // Where none can be started, whoever analyses reads.
-            for _ in 0..threads {
-                let _ = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || ahead.work());
+            for reader in 0..threads {
+                let _ =
+                    thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || ahead.work(reader));
             }
-            let _end = GiveUp(&ahead);
-            analyse(&mut || ahead.next())
+            let _end = GiveUp(ahead);
+            analyse(&mut |spent| ahead.next(spent))
         })
     }
 
-    fn work(&self) {
+    fn work(&self, reader: usize) {
         let mut state = self.lock();
         loop {
+            let spent = state.spent.get_mut(reader).map(std::mem::take).unwrap_or_default();
+            if !spent.is_empty() {
+                drop(state);
+                drop(spent);
+                state = self.lock();
+            }
             while !state.given_up && state.is_full() {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -95,14 +112,19 @@ impl<'a> Ahead<'a> {
             let reading = catch_unwind(AssertUnwindSafe(|| Reading::ready(migration, self.vars, self.texts)))
                 .unwrap_or_else(|_| Err(io::Error::other("reading it ended in a fault of cutover")));
             state = self.lock();
-            state.read.insert(at, reading);
+            state.read.insert(at, (reader, reading));
             self.changed.notify_all();
         }
     }
 
     /// The reading of the next file.
-    fn next(&self) -> io::Result<Reading> {
+    fn next(&self, spent: Vec<Spent>) -> io::Result<Reading> {
         let mut state = self.lock();
+        if let Some(reader) = state.reader.take()
+            && let Some(of_reader) = state.spent.get_mut(reader)
+        {
+            of_reader.extend(spent);
+        }
         let at = state.wanted;
         state.wanted += 1;
         let Some(migration) = self.migrations.get(at) else {
@@ -116,7 +138,8 @@ impl<'a> Ahead<'a> {
             return Reading::open(migration, self.vars, self.texts);
         }
         loop {
-            if let Some(reading) = state.read.remove(&at) {
+            if let Some((reader, reading)) = state.read.remove(&at) {
+                state.reader = Some(reader);
                 state.ahead -= migration.checksums.bytes;
                 drop(state);
                 self.changed.notify_all();
@@ -205,8 +228,9 @@ mod tests {
     fn threads_end_where_the_analysis_gives_up() {
         let project = project(100);
         let migrations: Vec<&Migration> = project.migrations.iter().collect();
-        let taken =
-            Ahead::of(&migrations, &project.vars, Texts::Dropped, |next| (next().is_ok(), next().is_ok()));
+        let taken = Ahead::of(&migrations, &project.vars, Texts::Dropped, |next| {
+            (next(Vec::new()).is_ok(), next(Vec::new()).is_ok())
+        });
         assert_eq!(taken, (true, true));
     }
 

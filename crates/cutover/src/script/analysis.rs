@@ -5,7 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use cutover_analysis::effects::{
-    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, TransactionRule,
+    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, Spent,
+    TransactionRule,
 };
 use cutover_analysis::sql::{CopiedSecrets, Directive, Item, LONGEST_ANALYSED, SplitError, Statement};
 use rustc_hash::FxBuildHasher;
@@ -117,16 +118,18 @@ impl<'a> Analysis<'a> {
         self.script.errors.push(ScriptError { path, line, column, message, hint, source_line, code });
     }
 
-    pub(super) fn read(&mut self, mut reading: Reading) {
+    pub(super) fn read(&mut self, reading: &mut Reading) {
         // A COPY whose data has secrets in it.
         let mut copied = None;
-        for piece in reading.by_ref() {
+        while let Some(piece) = reading.next() {
             match piece {
                 Ok((Item::Statement(statement), Some(facts))) => {
                     copied = CopiedSecrets::of(&statement.text, &|schema, name| {
                         self.known.table_columns(schema, name)
                     });
-                    self.statement(&statement, facts);
+                    if let Some(spent) = self.statement(&statement, facts) {
+                        reading.give_back(spent);
+                    }
                     self.keep(Item::Statement(statement));
                 }
                 Ok((Item::CopyData(data), _)) => {
@@ -181,7 +184,8 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn statement(&mut self, statement: &Statement, facts: Facts) {
+    /// What is left of the statement is given back.
+    fn statement(&mut self, statement: &Statement, facts: Facts) -> Option<Spent> {
         let Facts { prepared, words, leaves_nothing } = facts;
         let number = self.count;
         self.count += 1;
@@ -190,8 +194,8 @@ impl<'a> Analysis<'a> {
             .passwords
             .learn_knowing(&statement.text, &|schema, name| known.table_columns(schema, name));
         let told = self.directives(&statement.directives);
-        let effects = match prepared.effects(self.known) {
-            Ok(effects) => effects,
+        let (effects, spent) = match prepared.effects(self.known) {
+            Ok((effects, spent)) => (effects, Some(spent)),
             Err(error) => {
                 let (line, column, source_line) =
                     self.secrets.locate(&statement.text, error.offset, statement.line, statement.column);
@@ -208,11 +212,12 @@ impl<'a> Analysis<'a> {
                     ),
                 };
                 self.error(line, column, message, Some(hint.to_owned()), source_line, code);
-                Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }
+                (Effects { opaque: Some("it does not parse".to_owned()), ..Effects::default() }, None)
             }
         };
         self.script.session_state |= !leaves_nothing;
         self.collect((statement, &words), effects, number, told);
+        spent
     }
 
     /// What the directives of a statement say.

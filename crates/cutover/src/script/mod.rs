@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
-use cutover_analysis::effects::{Context, ObjectKind, ObjectRef, Retry};
+use cutover_analysis::effects::{Context, ObjectKind, ObjectRef, Retry, Spent};
 use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::Splitter;
 
@@ -198,7 +198,7 @@ impl Script {
     /// from then on.
     pub fn analyse_in(migration: &Migration, vars: &Vars, known: &mut Context) -> Self {
         let reading = Reading::open(migration, vars, Texts::Kept);
-        Self::analyse_read(migration, vars, known, (reading, Texts::Kept))
+        Self::analyse_read(migration, vars, known, (reading, Texts::Kept)).0
     }
 
     /// As [`analyse_in`](Self::analyse_in), of several migrations in their order: `each` gets the place of one in the list
@@ -210,11 +210,14 @@ impl Script {
         mut each: impl FnMut(usize, &mut dyn FnMut(&mut Context) -> Self),
     ) {
         Ahead::of(migrations, vars, texts, |next| {
+            let mut spent = Vec::new();
             for (place, migration) in migrations.iter().enumerate() {
-                let mut reading = Some(next());
+                let mut reading = Some(next(std::mem::take(&mut spent)));
                 each(place, &mut |known| {
                     let reading = reading.take().unwrap_or_else(|| Reading::open(migration, vars, texts));
-                    Self::analyse_read(migration, vars, known, (reading, texts))
+                    let (script, left) = Self::analyse_read(migration, vars, known, (reading, texts));
+                    spent = left;
+                    script
                 });
             }
         });
@@ -225,16 +228,18 @@ impl Script {
         vars: &Vars,
         known: &mut Context,
         (reading, texts): (io::Result<Reading>, Texts),
-    ) -> Self {
+    ) -> (Self, Vec<Spent>) {
+        let mut spent = Vec::new();
         let mut analysis = Analysis::new(migration, Secrets::of(vars), known);
         analysis.is_listing = texts == Texts::Listed;
         match reading {
-            Ok(reading) => {
+            Ok(mut reading) => {
                 analysis.passed = reading.passed();
                 if analysis.passed.is_none() {
                     analysis.kept = None;
                 }
-                analysis.read(reading);
+                analysis.read(&mut reading);
+                spent = reading.into_spent();
             }
             Err(error) => analysis.error_in_file(1, 1, error.to_string(), None, String::new(), None),
         }
@@ -242,7 +247,7 @@ impl Script {
         if !script.is_one_transaction() {
             script.take_parts(migration, vars);
         }
-        script
+        (script, spent)
     }
 
     /// Reads the text of the units. Only needed for a file that is one transaction now and was several when it was

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use cutover_analysis::effects::Prepared;
+use cutover_analysis::effects::{Prepared, Spent};
 use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, without_comments};
 
 use crate::migration::Migration;
@@ -47,6 +47,7 @@ impl Facts {
 pub(super) struct Reading {
     pieces: Pieces,
     passed: Option<Passed>,
+    spent: Vec<Spent>,
 }
 
 enum Pieces {
@@ -66,7 +67,7 @@ impl Reading {
             }
             Texts::Dropped => (source::open_for_looking(migration, vars)?, None),
         };
-        Ok(Self { pieces: Pieces::Streamed(Splitter::new(reader)), passed })
+        Ok(Self { pieces: Pieces::Streamed(Splitter::new(reader)), passed, spent: Vec::new() })
     }
 
     /// Reads all of a file now.
@@ -83,6 +84,18 @@ impl Reading {
             Pieces::Streamed(splitter) => splitter.trailing_directives().to_vec(),
             Pieces::Ready(_, trailing) => trailing.clone(),
         }
+    }
+
+    /// Keeps what is left of a statement for whoever read it ahead.
+    pub(super) fn give_back(&mut self, spent: Spent) {
+        if matches!(self.pieces, Pieces::Ready(..)) {
+            self.spent.push(spent);
+        }
+    }
+
+    /// What was given back.
+    pub(super) fn into_spent(self) -> Vec<Spent> {
+        self.spent
     }
 
     /// What was read, where it is kept.
