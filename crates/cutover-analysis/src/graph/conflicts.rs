@@ -69,13 +69,13 @@ impl Use {
 struct Last {
     /// The last one that excludes all others.
     strong: Option<(Use, u32)>,
-    /// Those after it, none of which excludes another. Most things have none.
-    gentle: Option<Box<Vec<(Use, u32)>>>,
+    /// Those after it, none of which excludes another.
+    gentle: Vec<(Use, u32)>,
 }
 
 impl Last {
     fn excluded_by(&self, usage: Use) -> impl Iterator<Item = (Use, usize)> {
-        let gentle = self.gentle.iter().filter(move |_| usage.is_strong()).flat_map(|gentle| gentle.iter());
+        let gentle = if usage.is_strong() { self.gentle.as_slice() } else { &[] };
         self.strong.iter().chain(gentle).map(|(usage, migration)| (*usage, *migration as usize))
     }
 
@@ -83,9 +83,9 @@ impl Last {
         let migration = u32::try_from(migration).unwrap_or(u32::MAX);
         if usage.is_strong() {
             // What this one excludes, later ones exclude through it.
-            *self = Self { strong: Some((usage, migration)), gentle: None };
+            *self = Self { strong: Some((usage, migration)), gentle: Vec::new() };
         } else {
-            self.gentle.get_or_insert_default().push((usage, migration));
+            self.gentle.push((usage, migration));
         }
     }
 }
