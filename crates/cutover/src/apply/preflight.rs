@@ -11,7 +11,7 @@ use super::{Request, application_name, search_path};
 use crate::catalog;
 use crate::history::differences::{self, Renumbering};
 use crate::history::records::History;
-use crate::history::schema::Found;
+use crate::history::schema::{self, Found};
 use crate::plan::build::Built;
 use crate::plan::foresight::{self, Foresight};
 use crate::project::Project;
@@ -93,19 +93,24 @@ pub(super) async fn ready(
     Ok(refusals)
 }
 
-/// The same on a session of its own, before anything of ours is in the database.
+/// The same on a session of its own, before this run has the lock. Nothing is said where another run has begun meanwhile:
+/// what is found then may be its doing, and is looked up again under the lock.
 pub(super) async fn ready_yet(
     project: &Project,
     built: &Built,
     request: &Request,
-    options: &ConnectOptions,
-    run: &str,
+    found: &Found,
+    (options, run): (&ConnectOptions, &str),
 ) -> Result<Refusals, ApplyError> {
     let startup = Startup { application_name: application_name(run), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
-    let result = ready(project, built, request, &mut session).await;
+    let mut refusals = ready(project, built, request, &mut session).await?;
+    if !refusals.is_empty() && found.version.is_none() && schema::look(&mut session).await?.version.is_some()
+    {
+        refusals = Refusals::default();
+    }
     session.close().await;
-    result
+    Ok(refusals)
 }
 
 /// Opens the sessions that change the database, at least one. What they are told to do is their default from the start,

@@ -20,6 +20,10 @@ impl Refusals {
         self.0.extend(result.err());
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What the plan of a run says against it.
     pub(super) fn note_plan(&mut self, built: &Built, refused: Vec<SelectError>, request: &Request) {
         self.0.extend(refused.into_iter().map(ApplyError::Select));
@@ -52,7 +56,7 @@ impl Refusals {
         self.note(preflight::may_write(found));
         self.note(backup::required(project, built, request.backup.as_ref()).map(drop));
         if found.version.is_none() || request.plan.is_some() || !self.0.is_empty() {
-            self.0.extend(preflight::ready_yet(project, built, request, options, run).await?.0);
+            self.0.extend(preflight::ready_yet(project, built, request, found, (options, run)).await?.0);
         }
         self.into_result()
     }

@@ -5,8 +5,11 @@ use cutover::apply::ApplyError;
 use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
-use testkit::database;
+use cutover::run::Outcome;
+use testkit::proxy::{Direction, Message, When};
+use testkit::{Proxy, database};
 
+use crate::cuts::run_async;
 use crate::support::{APPLIED, apply, completes, project};
 
 /// What `plan` says would stop a run, and what it remarks; the run itself says the same.
@@ -268,4 +271,35 @@ async fn what_a_part_of_the_file_has_made_is_in_nobodys_way() {
     database.run("UPDATE switch SET n = 1");
     completes(&files, &database.options()).await;
     assert_eq!(database.value(APPLIED), "1");
+}
+
+/// A run that looks while another one is at work waits for it, and finds nothing to do.
+#[test]
+fn what_another_run_makes_meanwhile_was_not_there_before() {
+    let files = project(&[("V1__a.sql", "CREATE TABLE a (n int)")]);
+    let ready = || {
+        let database = database();
+        let proxy = Proxy::start(database.server());
+        (database, proxy)
+    };
+    let (first, proxy) = ready();
+    run_async(completes(&files, &proxy.server().options(first.name())));
+    // The first session finds no history; the second looks what the files would find.
+    let looks = |message: &Message| message.connection == 1 && message.direction == Direction::Frontend;
+    let looks: Vec<Message> = proxy.messages().into_iter().filter(looks).collect();
+    assert!(looks.len() > 2, "{looks:?}");
+    for message in looks {
+        let (database, proxy) = ready();
+        let hold = proxy.hold(message.point(When::Before));
+        let through = proxy.server().options(database.name());
+        let ended = std::thread::scope(|scope| {
+            let held = scope.spawn(|| run_async(apply(&files, &through)));
+            hold.wait_reached();
+            run_async(completes(&files, &database.options()));
+            hold.release();
+            held.join().unwrap()
+        });
+        let ended = ended.unwrap_or_else(|error| panic!("{message:?}: {error}"));
+        assert_eq!(ended.outcome, Some(Outcome::NothingToDo), "{message:?}");
+    }
 }
