@@ -105,8 +105,7 @@ pub(super) async fn ready_yet(
     let startup = Startup { application_name: application_name(run), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
     let mut refusals = ready(project, built, request, &mut session).await?;
-    if !refusals.is_empty() && found.version.is_none() && schema::look(&mut session).await?.version.is_some()
-    {
+    if !refusals.is_empty() && found.version.is_none() && schema::is_there(&mut session).await? {
         refusals = Refusals::default();
     }
     session.close().await;

@@ -161,6 +161,15 @@ pub(crate) fn upgrade_from(from: Option<i32>) -> Option<String> {
     (!script.is_empty()).then_some(script)
 }
 
+/// Whether our tables are in the database, asked on any session.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn is_there(session: &mut Session) -> Result<bool, Failure> {
+    let rows = session.query("SELECT pg_catalog.to_regclass('cutover.meta') IS NOT NULL", &[]).await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
 /// Creates or upgrades our tables, in one transaction. The caller holds the runner's lock.
 ///
 /// # Errors

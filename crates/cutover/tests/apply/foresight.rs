@@ -285,19 +285,19 @@ fn what_another_run_makes_meanwhile_was_not_there_before() {
     let (first, proxy) = ready();
     run_async(completes(&files, &proxy.server().options(first.name())));
     // The first session finds no history; the second looks what the files would find.
-    let looks = |message: &Message| message.connection == 1 && message.direction == Direction::Frontend;
-    let looks: Vec<Message> = proxy.messages().into_iter().filter(looks).collect();
-    assert!(looks.len() > 2, "{looks:?}");
-    for message in looks {
+    let is_look = |message: &Message| message.connection == 1 && message.direction == Direction::Frontend;
+    let looked: Vec<Message> = proxy.messages().into_iter().filter(is_look).collect();
+    assert!(looked.len() > 2, "{looked:?}");
+    for message in looked {
         let (database, proxy) = ready();
         let hold = proxy.hold(message.point(When::Before));
         let through = proxy.server().options(database.name());
         let ended = std::thread::scope(|scope| {
-            let held = scope.spawn(|| run_async(apply(&files, &through)));
+            let waiting = scope.spawn(|| run_async(apply(&files, &through)));
             hold.wait_reached();
             run_async(completes(&files, &database.options()));
             hold.release();
-            held.join().unwrap()
+            waiting.join().unwrap()
         });
         let ended = ended.unwrap_or_else(|error| panic!("{message:?}: {error}"));
         assert_eq!(ended.outcome, Some(Outcome::NothingToDo), "{message:?}");
