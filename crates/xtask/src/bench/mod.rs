@@ -39,6 +39,11 @@ pub(crate) fn beside(name: &str) -> Result<PathBuf, Failure> {
 
 /// A server in memory that never waits for the disk, or one on disk that does.
 pub(crate) fn server(on_disk: bool) -> Result<Sandbox, Failure> {
+    server_with("512MB", on_disk)
+}
+
+/// The same with a cache of its own of this size, as `shared_buffers` has it.
+pub(crate) fn server_with(cache: &str, on_disk: bool) -> Result<Sandbox, Failure> {
     let environment = Environment {
         vars: std::env::vars().collect(),
         home: std::env::var_os("HOME").map(Into::into),
@@ -46,7 +51,7 @@ pub(crate) fn server(on_disk: bool) -> Result<Sandbox, Failure> {
     };
     let mut options = SandboxOptions::new(&environment);
     options.durable = on_disk;
-    options.settings = vec![("shared_buffers".into(), "512MB".into()), ("max_wal_size".into(), "4GB".into())];
+    options.settings = vec![("shared_buffers".into(), cache.into()), ("max_wal_size".into(), "4GB".into())];
     if on_disk {
         options.base_dir = Some(options.temporary.clone());
     }
