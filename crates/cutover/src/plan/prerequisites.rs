@@ -2,7 +2,7 @@
 //! statement.
 //!
 //! Only what is certain is reported. Where names cannot be looked up from outside (a search path set in a file), where an
-//! earlier statement may create anything (DO, CALL, functions, extensions, triggers of the database: [`super::code`]), and
+//! earlier statement may create anything (DO, CALL, functions, extensions, triggers of the database: `plan/code.rs`), and
 //! where PostgreSQL chooses names that the text does not say (the indexes of partitions and of copied tables), the server
 //! has the last word.
 
