@@ -282,3 +282,41 @@ fn a_database_without_a_history_is_pointed_to_a_baseline() {
     place.run(&["baseline", "0002", "--yes"]).ends_with(0);
     place.run(&["apply"]).ends_with(0);
 }
+
+/// What a restore makes of it is what the files make, and so is what a database with other settings prints.
+#[test]
+fn a_database_that_was_dumped_and_restored_is_no_other() {
+    let place = Place::new();
+    place.write(
+        "migrations/0001_a.sql",
+        "CREATE DOMAIN size AS varchar(9) CHECK (VALUE IN ('s', 'm'));
+         CREATE TABLE a (id int, state varchar(9) CHECK (state IN ('new', 'old')), took interval CHECK (took > '1 day'),
+                         at date DEFAULT '2020-01-31', size size);
+         CREATE INDEX a_open ON a (id) WHERE state IN ('new', 'old');
+         CREATE VIEW v WITH (security_barrier) AS SELECT id FROM a WHERE state IN ('new', 'old');",
+    );
+    let list =
+        "((state)::text = ANY (ARRAY[('new'::character varying)::text, ('old'::character varying)::text]))";
+    let database = place.database();
+    database.run(&format!(
+        "CREATE DOMAIN size AS varchar(9) CONSTRAINT size_check
+             CHECK (((VALUE)::text = ANY (ARRAY[('s'::character varying)::text, ('m'::character varying)::text])));
+         CREATE TABLE a (id int, state varchar(9) CONSTRAINT a_state_check CHECK {list},
+                         took interval CHECK (took > '1 day'), at date DEFAULT '2020-01-31', size size);
+         CREATE INDEX a_open ON a (id) WHERE {list};
+         CREATE VIEW v WITH (security_barrier) AS SELECT id FROM a WHERE {list}"
+    ));
+    let name = database.name();
+    database.run(&format!("ALTER DATABASE {name} SET DateStyle = 'German'"));
+    database.run(&format!("ALTER DATABASE {name} SET IntervalStyle = 'iso_8601'"));
+    let spelt = "SELECT count(*)::text FROM pg_constraint WHERE pg_get_constraintdef(oid) LIKE '%ARRAY[(%'";
+    assert_eq!(database.value(spelt), "2");
+    place.run(&["baseline", "0001", "--yes"]).ends_with(0);
+
+    // What is really otherwise is found all the same.
+    let other = Place::new();
+    other
+        .write("migrations/0001_a.sql", "CREATE TABLE a (state varchar(9) CHECK (state IN ('new', 'old')));");
+    other.database().run("CREATE TABLE a (state varchar(9) CHECK (state IN ('new', 'odd')))");
+    says(&other.run(&["baseline", "0001", "--yes"]).ends_with(1), &["a_state_check", "odd"]);
+}

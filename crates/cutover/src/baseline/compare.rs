@@ -23,10 +23,21 @@ const NAMED: usize = 10;
 /// What a database is compared with.
 #[derive(Debug)]
 pub(super) enum Basis {
-    /// What the files make, built on another server; of another major version where one is named.
-    Built(Box<Shape>, Option<u32>),
+    /// What the files make, built on another server.
+    Built(Box<Built>),
     /// The names alone of what the files create, and why.
     Names(String),
+}
+
+/// What the files make.
+#[derive(Debug)]
+pub(super) struct Built {
+    shape: Shape,
+    /// The same as a database has it that was dumped and restored: PostgreSQL spells some definitions otherwise once it has
+    /// read its own spelling (`IN` over `varchar`).
+    respelt: Option<Shape>,
+    /// The major version it was built by, where it is not the database's.
+    other_major: Option<u32>,
 }
 
 /// What a comparison came to, in words.
@@ -65,7 +76,7 @@ impl Basis {
         let other_major = replay.other_major;
         replay.finish().await;
         Ok(match built {
-            Ok(shape) => Self::Built(Box::new(shape), other_major),
+            Ok((shape, respelt)) => Self::Built(Box::new(Built { shape, respelt, other_major })),
             Err(why) => Self::Names(hidden(&secrets(project, scripts), &why)),
         })
     }
@@ -73,10 +84,12 @@ impl Basis {
     /// What is to be known of how it was compared.
     pub(super) fn remark(&self) -> Option<String> {
         match self {
-            Self::Built(_, None) => None,
-            Self::Built(_, Some(major)) => Some(format!(
-                "what the files make was built by PostgreSQL {major}, which may spell a definition otherwise than this server"
-            )),
+            Self::Built(built) => built.other_major.map(|major| {
+                format!(
+                    "what the files make was built by PostgreSQL {major}, which may spell a definition otherwise than this \
+                     server; --pg-bin names the folder of its own programs"
+                )
+            }),
             Self::Names(why) => Some(format!(
                 "only whether the objects that the files create are there was looked at, by name and kind, not what they are: {why}"
             )),
@@ -97,19 +110,66 @@ impl Basis {
                 let objects = catalog::objects(session, &[]).await?;
                 Ok(Found { missing: files.missing_by_name(&objects), ..Found::default() })
             }
-            Self::Built(made, _) => Ok(files.departures(made, &catalog::shape(session, &[]).await?)),
+            Self::Built(built) => Ok(files.departures(built, &catalog::shape(session, &[]).await?)),
         }
     }
 }
 
-/// Runs the files in a scratch database and reads what that comes to.
-async fn build(project: &Project, files: usize, replay: &mut Replay) -> Result<Shape, String> {
+/// Makes what has a definition that PostgreSQL prints anew from what it printed, as a restore does: checks, indexes with
+/// expressions or conditions, views.
+const RESPELL: &str = "DO $respell$
+DECLARE one record;
+BEGIN
+  FOR one IN SELECT c.conrelid::regclass AS of, c.conname AS name, pg_get_constraintdef(c.oid) AS text
+               FROM pg_constraint c WHERE c.contype = 'c' AND c.conrelid <> 0 AND c.oid >= 16384 AND c.coninhcount = 0 LOOP
+    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', one.of, one.name);
+    EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I %s', one.of, one.name, one.text);
+  END LOOP;
+  FOR one IN SELECT c.contypid::regtype AS of, c.conname AS name, pg_get_constraintdef(c.oid) AS text
+               FROM pg_constraint c WHERE c.contype = 'c' AND c.contypid <> 0 AND c.oid >= 16384 LOOP
+    EXECUTE format('ALTER DOMAIN %s DROP CONSTRAINT %I', one.of, one.name);
+    EXECUTE format('ALTER DOMAIN %s ADD CONSTRAINT %I %s', one.of, one.name, one.text);
+  END LOOP;
+  FOR one IN SELECT i.indexrelid::regclass AS name, pg_get_indexdef(i.indexrelid) AS text
+               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+              WHERE i.indexrelid >= 16384 AND c.relkind = 'i' AND NOT c.relispartition
+                AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+                AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid) LOOP
+    EXECUTE format('DROP INDEX %s', one.name);
+    EXECUTE one.text;
+  END LOOP;
+  FOR one IN SELECT c.oid::regclass AS name, pg_get_viewdef(c.oid) AS text,
+                    coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') AS options
+               FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 LOOP
+    EXECUTE format('CREATE OR REPLACE VIEW %s%s AS %s', one.name, one.options, one.text);
+  END LOOP;
+END $respell$";
+
+/// What the scratch database looks like after a dump and a restore; nothing where that cannot be told. It stays so.
+async fn respelt(session: &mut Session) -> Option<Shape> {
+    match session.execute(RESPELL).await {
+        Ok(_) => catalog::shape(session, &[]).await.ok(),
+        Err(failure) => {
+            tracing::debug!(%failure, "definitions are compared in one spelling alone");
+            None
+        }
+    }
+}
+
+/// Runs the files in a scratch database and reads what that comes to, in both spellings.
+async fn build(
+    project: &Project,
+    files: usize,
+    replay: &mut Replay,
+) -> Result<(Shape, Option<Shape>), String> {
     for migration in project.migrations.iter().take(files) {
         let run = replay.run(migration, &project.vars).await;
         run.map_err(|why| format!("the files cannot be run on a throwaway server: {why}"))?;
     }
     let shape = catalog::shape(&mut replay.session, &[]).await;
-    shape.map_err(|error| format!("what the files make cannot be read: {error}"))
+    let shape = shape.map_err(|error| format!("what the files make cannot be read: {error}"))?;
+    let respelt = respelt(&mut replay.session).await;
+    Ok((shape, respelt))
 }
 
 fn secrets(project: &Project, scripts: &[Script]) -> Secrets {
@@ -134,10 +194,16 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn departures(&self, made: &Shape, live: &Shape) -> Found {
+    fn departures(&self, built: &Built, live: &Shape) -> Found {
+        const SIDES: Sides<'_> = Sides("the files", "the database");
         let secrets = secrets(self.project, self.scripts);
-        let mut found = Found { besides: besides(&made.besides(live)), ..Found::default() };
-        let departures = made.departures(live, Sides("the files", "the database"));
+        let mut found = Found { besides: besides(&built.shape.besides(live)), ..Found::default() };
+        let mut departures = built.shape.departures(live, SIDES);
+        if let Some(respelt) = built.respelt.as_ref().filter(|_| !departures.is_empty()) {
+            let in_both: BTreeSet<Object> =
+                respelt.departures(live, SIDES).into_iter().map(|one| one.object).collect();
+            departures.retain(|one| in_both.contains(&one.object));
+        }
         let mut departures: Vec<_> =
             departures.into_iter().map(|one| (self.maker(&one.object), one)).collect();
         departures.retain(|(by, _)| by.is_none_or(|index| self.is_new(index)));

@@ -34,6 +34,8 @@ pub struct Departure {
 /// # Errors
 /// As the server says.
 pub async fn shape(session: &mut Session, schemas: &[String]) -> Result<Shape, CatalogError> {
+    // Constants in definitions are printed by these, which a database or role may have set.
+    session.execute("SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'").await?;
     let objects = objects(session, schemas).await?;
     let named: Vec<String> = if schemas.is_empty() { schemas_of(&objects) } else { schemas.to_vec() };
     let tables = tables(session, &named).await?;

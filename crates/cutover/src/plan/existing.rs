@@ -86,6 +86,8 @@ struct Candidate<'a> {
     new: &'a New,
     /// A table was dropped before: its partitions went with it.
     tables_dropped: bool,
+    /// Something was dropped before: an index or sequence may have gone with it.
+    any_dropped: bool,
     /// It is dropped again: a database that has all of the migrations has it not.
     passing: bool,
 }
@@ -163,7 +165,8 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
             let earlier = || dropped.iter().copied().chain(script.drops.iter().take(new.drops));
             if !new.object.name.is_empty() && !earlier().any(|drop| may_take_along(drop, &new.object)) {
                 let tables_dropped = earlier().any(|drop| drop.kind.family() == ObjectKind::Relation);
-                candidates.push(Candidate { index, new, tables_dropped, passing: false });
+                let any_dropped = earlier().next().is_some();
+                candidates.push(Candidate { index, new, tables_dropped, any_dropped, passing: false });
             }
         }
         if is_uncertain(script) {
@@ -237,12 +240,14 @@ async fn are_there(candidates: &[Candidate<'_>], session: &mut Session) -> Resul
         }
     });
     let dropped: Vec<bool> = candidates.iter().map(|candidate| candidate.tables_dropped).collect();
+    let any: Vec<bool> = candidates.iter().map(|candidate| candidate.any_dropped).collect();
     // Without a schema things are made in the first one of the search path that exists; an index in its table's.
     let rows = session
         .query(
             "SELECT CASE w.kind
                     WHEN 'relation' THEN EXISTS (SELECT FROM pg_catalog.pg_class c
-                      WHERE c.relname = w.name AND c.relnamespace = n.oid AND NOT (c.relispartition AND w.dropped))
+                      WHERE c.relname = w.name AND c.relnamespace = n.oid AND NOT (c.relispartition AND w.dropped)
+                        AND NOT (c.relkind IN ('i', 'I', 'S') AND w.any_dropped))
                     WHEN 'type' THEN EXISTS (SELECT FROM pg_catalog.pg_type t
                       WHERE t.typname = w.name AND t.typnamespace = n.oid AND t.typisdefined
                         AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid))
@@ -251,11 +256,12 @@ async fn are_there(candidates: &[Candidate<'_>], session: &mut Session) -> Resul
                       WHERE w.owner <> '' AND t.oid = pg_catalog.to_regclass(nullif(w.owner, '')) AND i.relname = w.name)
                     WHEN 'schema' THEN EXISTS (SELECT FROM pg_catalog.pg_namespace s WHERE s.nspname = w.name)
                     ELSE false END
-               FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bool[]))
-                    WITH ORDINALITY AS w (kind, schema, name, owner, dropped, n)
+               FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bool[]),
+                              unnest($6::bool[]))
+                    WITH ORDINALITY AS w (kind, schema, name, owner, dropped, any_dropped, n)
                LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = coalesce(nullif(w.schema, ''), pg_catalog.current_schema())
               ORDER BY w.n",
-            &[&kinds, &schemas, &names, &tables, &dropped],
+            &[&kinds, &schemas, &names, &tables, &dropped, &any],
         )
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -95,7 +95,8 @@ async fn what_an_earlier_migration_drops_is_not_there_for_a_later_one() {
 
 #[tokio::test]
 async fn what_may_be_there_again_or_still_stops_nothing() {
-    let there = "CREATE TABLE a (n int); CREATE TABLE b (n int)";
+    let there = "CREATE TABLE a (n int); CREATE TABLE b (n int); CREATE TABLE p (n int PRIMARY KEY, o int); \
+                 CREATE INDEX p_o ON p (o)";
     for files in [
         // Made again, by the same file or another one.
         &[("V1__a.sql", "DROP TABLE a; CREATE TABLE a (m int);"), ("V2__b.sql", "ALTER TABLE a ADD o int;")]
@@ -109,6 +110,9 @@ async fn what_may_be_there_again_or_still_stops_nothing() {
             ("V1__a.sql", "ALTER TABLE a RENAME TO c; ALTER TABLE b RENAME TO a;"),
             ("V2__b.sql", "ALTER TABLE a ADD o int;"),
         ],
+        // The name of what goes along with something.
+        &[("V1__a.sql", "ALTER TABLE p DROP CONSTRAINT p_pkey; CREATE TABLE p_pkey (n int);")],
+        &[("V1__a.sql", "ALTER TABLE p DROP COLUMN o;"), ("V2__b.sql", "CREATE VIEW p_o AS SELECT 1;")],
         // A temporary one of that name.
         &[
             ("V1__a.sql", "CREATE TEMP TABLE a (n int); DROP TABLE a;"),
