@@ -69,6 +69,15 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
             return Err(CliError::usage("--format json writes to standard output: without --out"));
         }
         written::may_write(&project, file, arguments.force)?;
+        if arguments.form.is_none() && Form::of_file(file).is_none() {
+            let message = format!(
+                "how {} is to be written is not known: its name ends neither in .svg nor in .mmd",
+                file.display()
+            );
+            return Err(
+                CliError::usage(message).hint("name it so, or say --as text, --as mermaid or --as svg")
+            );
+        }
     }
     let graph = ManuallyDrop::new(ProjectGraph::of(&project));
     if app.output.is_json() {

@@ -208,8 +208,9 @@ fn write(
     let text = serde_json::to_string_pretty(&plan).map_err(|error| CliError::usage(error.to_string()))?;
     std::fs::write(file, text + "\n")
         .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
+    let word = shell_word(&file.display().to_string());
     app.output.say(&format!(
-        "written to {0}; to review it: cutover plan {0}; to apply it: cutover apply {0}",
+        "written to {}; to review it: cutover plan {word}; to apply it: cutover apply {word}",
         file.display()
     ));
     Ok(())
