@@ -49,7 +49,7 @@ fn a_graph_is_written_over_nothing_else() {
         (&["--out", "notes.svg"][..], "notes.svg is there already"),
         (&["--out", migration, "--force"], "0002_orders.sql is a file of the project"),
         (&["--out", "migrations/0003_graph.sql"], "is in a folder of migrations"),
-        (&["--out", "graph.png"], "its name ends neither in .svg nor in .mmd"),
+        (&["--out", "graph.png"], "its name ends in none of .svg, .mmd and .txt"),
         (&["--out", "graph.svg", "--format", "json"], "--format json writes to standard output"),
     ] {
         says(&place.run(&[&["graph"], arguments].concat()).ends_with(2), &[words]);

@@ -56,6 +56,7 @@ impl Form {
         match file.extension()?.to_str()? {
             "svg" => Some(Self::Svg),
             "mmd" | "mermaid" => Some(Self::Mermaid),
+            "txt" => Some(Self::Text),
             _ => None,
         }
     }
@@ -71,7 +72,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         written::may_write(&project, file, arguments.force)?;
         if arguments.form.is_none() && Form::of_file(file).is_none() {
             let message = format!(
-                "how {} is to be written is not known: its name ends neither in .svg nor in .mmd",
+                "how {} is to be written is not known: its name ends in none of .svg, .mmd and .txt",
                 file.display()
             );
             return Err(
