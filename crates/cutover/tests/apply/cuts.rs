@@ -105,24 +105,10 @@ fn cut_at_every_message_of_the_client() {
     sweep(points.map(|message| (message.point(When::Before), How::Close, Scope::One)).collect(), &expected);
 }
 
-/// All but the rows in the midst of an answer: what the server has said of the catalogue by then is two messages of five,
-/// and a part of it is as useless as any other.
 #[test]
 fn cut_at_every_message_of_the_server() {
     let (messages, expected) = learn();
-    let of_server = |message: &&Message| message.direction == Direction::Backend;
-    let said: Vec<&Message> = messages.iter().filter(of_server).collect();
-    let is_row = |at: Option<usize>, connection: usize| {
-        at.and_then(|at| said.get(at))
-            .is_some_and(|other| other.connection == connection && other.tag == b'D')
-    };
-    // Before the first row nothing of the answer has come, before the second and the last one some, behind that all.
-    let in_the_midst = |at: usize| {
-        [at.checked_sub(2), at.checked_sub(1), Some(at), Some(at + 1)]
-            .iter()
-            .all(|row| is_row(*row, said[at].connection))
-    };
-    let points = (0..said.len()).filter(|at| !in_the_midst(*at)).map(|at| said[at]);
+    let points = messages.iter().filter(|message| message.direction == Direction::Backend);
     sweep(points.map(|message| (message.point(When::Before), How::Close, Scope::One)).collect(), &expected);
 }
 
