@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// How it is written: as text, unless the file of --out says otherwise
     #[arg(long = "as", value_enum)]
     form: Option<Form>,
-    /// Write it to this file; one that ends in .svg gets the picture, in .mmd the Mermaid flowchart
+    /// Write it to this file; one that ends in .svg gets the picture, in .txt the text, in .mmd the Mermaid flowchart
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Let --out write over a file that is no earlier picture or flowchart; never over a file of the project

@@ -104,12 +104,15 @@ pub(super) async fn ready_yet(
 ) -> Result<Refusals, ApplyError> {
     let startup = Startup { application_name: application_name(run), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
-    let mut refusals = ready(project, built, request, &mut session).await?;
-    if !refusals.is_empty() && found.version.is_none() && schema::is_there(&mut session).await? {
-        refusals = Refusals::default();
-    }
+    let looked = async {
+        let refusals = ready(project, built, request, &mut session).await?;
+        let begun_since =
+            !refusals.is_empty() && found.version.is_none() && schema::is_there(&mut session).await?;
+        Ok(if begun_since { Refusals::default() } else { refusals })
+    };
+    let result = looked.await;
     session.close().await;
-    Ok(refusals)
+    result
 }
 
 /// Opens the sessions that change the database, at least one. What they are told to do is their default from the start,
