@@ -5,4 +5,5 @@
 
 pub mod effects;
 pub mod graph;
+pub mod schema;
 pub mod sql;

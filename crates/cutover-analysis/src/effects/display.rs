@@ -11,6 +11,8 @@ impl ObjectKind {
             Self::Table => "table",
             Self::Relation => "relation",
             Self::Column => "column",
+            Self::Default => "default",
+            Self::Partition => "partition",
             Self::Constraint => "constraint",
             Self::Index => "index",
             Self::View => "view",
@@ -51,14 +53,18 @@ impl ObjectKind {
             Self::TextSearchDictionary => "text search dictionary",
             Self::TextSearchParser => "text search parser",
             Self::TextSearchTemplate => "text search template",
+            Self::DefaultPrivileges => "default privileges",
             Self::LargeObject => "large object",
             Self::Other => "object",
         }
     }
 
     /// Whether the object lives in a table's namespace: its name is written `table.name`.
-    fn is_part_of_a_table(self) -> bool {
-        matches!(self, Self::Column | Self::Constraint | Self::Trigger | Self::Policy | Self::Rule)
+    pub(crate) fn is_part_of_a_table(self) -> bool {
+        matches!(
+            self,
+            Self::Column | Self::Default | Self::Constraint | Self::Trigger | Self::Policy | Self::Rule
+        )
     }
 }
 

@@ -13,6 +13,10 @@ pub enum ObjectKind {
     Relation,
     /// A column; [`ObjectRef::table`] is its table.
     Column,
+    /// A column's default; it is called by the column's name.
+    Default,
+    /// That a table is a partition of another one; it is called by the table's name.
+    Partition,
     /// A constraint; [`ObjectRef::table`] is its table, none for a domain's.
     Constraint,
     /// An index. An empty name means that PostgreSQL chooses one.
@@ -93,6 +97,8 @@ pub enum ObjectKind {
     TextSearchParser,
     /// A text search template.
     TextSearchTemplate,
+    /// What will be granted on what a role makes later; it is called by the role's name.
+    DefaultPrivileges,
     /// A large object; the name is its number.
     LargeObject,
     /// Anything else.

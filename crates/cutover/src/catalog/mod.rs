@@ -5,6 +5,7 @@
 mod context;
 mod diff;
 pub mod digest;
+mod introspect;
 mod model;
 mod objects;
 mod read;
@@ -20,6 +21,7 @@ use thiserror::Error;
 pub use context::context;
 pub use diff::{Aspect, Difference, Side, Sides, diff_table, differences};
 pub use digest::{TableDigest, digest, digests};
+pub use introspect::{fingerprint, schema};
 pub use model::{Column, Constraint, Identity, Index, Policy, QualifiedName, Table, TableKind, Trigger};
 pub use objects::{Change, Known, Object, Objects, objects};
 pub(crate) use objects::{is_read, kind, words};
@@ -42,6 +44,9 @@ pub enum CatalogError {
     /// What it names has no rows of its own to read.
     #[error("{0} is {1}, which has no rows to compare")]
     NotATable(String, String),
+    /// A row of the catalogue is not as the queries make it.
+    #[error(transparent)]
+    Row(#[from] cutover_analysis::schema::BadRow),
     /// The binary stream of a COPY is not as documented.
     #[error("the server's binary copy cannot be read: {0}")]
     Stream(&'static str),

@@ -3,6 +3,7 @@
 mod context;
 mod digests;
 mod objects;
+mod schema;
 mod state;
 mod tables;
 

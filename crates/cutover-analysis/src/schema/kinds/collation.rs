@@ -1,0 +1,33 @@
+//! Collations.
+
+use super::query::{Row, comment, in_scope, not_a_member, owner};
+use super::{Asked, Kind};
+use crate::effects::ObjectKind;
+
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Collation], query };
+
+fn query(asked: &Asked<'_>) -> String {
+    // The columns for the locale have other names in each of 15, 16 and 17.
+    let locale = "coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate)";
+    Row {
+        kind: "'collation'",
+        name: ["n.nspname", "NULL", "c.collname", "NULL"],
+        addresses: &[("pg_collation", "c.oid", "0")],
+        attributes: vec![
+            ("provider", "CASE c.collprovider WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' WHEN 'b' THEN 'builtin' ELSE 'default' END".to_owned()),
+            ("locale", format!("CASE WHEN c.collprovider = 'c' AND c.collcollate IS DISTINCT FROM c.collctype THEN NULL ELSE {locale} END")),
+            ("lc_collate", "CASE WHEN c.collprovider = 'c' AND c.collcollate IS DISTINCT FROM c.collctype THEN c.collcollate END".to_owned()),
+            ("lc_ctype", "CASE WHEN c.collprovider = 'c' AND c.collcollate IS DISTINCT FROM c.collctype THEN c.collctype END".to_owned()),
+            ("nondeterministic", "CASE WHEN NOT c.collisdeterministic THEN true END".to_owned()),
+            ("rules", "to_jsonb(c) ->> 'collicurules'".to_owned()),
+            owner("c.collowner"),
+            comment("pg_collation", "c.oid"),
+        ],
+        from: format!(
+            "FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace AND {} WHERE {}",
+            in_scope(asked),
+            not_a_member("pg_collation", "c.oid")
+        ),
+    }
+    .sql()
+}

@@ -1,0 +1,105 @@
+//! The kinds of objects there are: one file each (or a family that is read alike), one list. A file says how its objects
+//! are read from the catalogue and how they are made, changed and taken away. It decides nothing about order or what is
+//! safe to do when: that is [`crate::diff`]'s.
+
+pub(crate) mod aggregate;
+pub(crate) mod cast;
+pub(crate) mod collation;
+pub(crate) mod column;
+pub(crate) mod constraint;
+pub(crate) mod default;
+pub(crate) mod default_privileges;
+pub(crate) mod domain;
+pub(crate) mod event_trigger;
+pub(crate) mod extension;
+pub(crate) mod foreign;
+pub(crate) mod index;
+pub(crate) mod partition;
+pub(crate) mod policy;
+pub(crate) mod publication;
+pub(crate) mod query;
+pub(crate) mod routine;
+pub(crate) mod rule;
+pub(crate) mod schema;
+pub(crate) mod sequence;
+pub(crate) mod statistics;
+pub(crate) mod table;
+pub(crate) mod trigger;
+pub(crate) mod types;
+pub(crate) mod view;
+
+use crate::effects::ObjectKind;
+
+/// What is asked of a catalogue.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Only these schemas and what is in them; with none, all but the system's and cutover's own, and what is in no schema.
+    pub schemas: &'a [String],
+    /// `server_version_num`, e.g. 150020.
+    pub server_version: u32,
+}
+
+/// How the objects of one kind are read.
+pub(crate) struct Kind {
+    /// What the query names them.
+    pub(crate) kinds: &'static [ObjectKind],
+    /// The query for them, made of [`query::Row`].
+    pub(crate) query: fn(&Asked<'_>) -> String,
+}
+
+/// Every kind, in the order in which they are read: tables before their columns.
+pub(crate) const KINDS: &[Kind] = &[
+    schema::KIND,
+    extension::KIND,
+    types::KIND,
+    domain::KIND,
+    collation::KIND,
+    routine::KIND,
+    aggregate::KIND,
+    cast::KIND,
+    sequence::KIND,
+    table::KIND,
+    view::KIND,
+    column::KIND,
+    default::KIND,
+    partition::KIND,
+    constraint::KIND,
+    index::KIND,
+    trigger::KIND,
+    rule::KIND,
+    policy::KIND,
+    statistics::KIND,
+    publication::KIND,
+    event_trigger::KIND,
+    default_privileges::KIND,
+    foreign::WRAPPER,
+    foreign::SERVER,
+    foreign::MAPPING,
+];
+
+/// What can have parts: columns, constraints, triggers …
+pub(crate) const WITH_PARTS: [ObjectKind; 4] = [
+    ObjectKind::Table,
+    ObjectKind::ForeignTable,
+    ObjectKind::View,
+    ObjectKind::MaterializedView,
+];
+
+/// One text with the queries of all kinds and of what needs what: `;` between, every result with the columns kind, schema,
+/// table, name, arguments, addresses, attributes as JSON. To be run in one snapshot, with `search_path = pg_catalog`.
+pub fn queries(asked: &Asked<'_>) -> String {
+    let mut texts: Vec<String> = KINDS.iter().map(|kind| (kind.query)(asked)).collect();
+    texts.push(query::MEMBERS.to_owned());
+    texts.push(query::NEEDS.to_owned());
+    texts.join(";\n")
+}
+
+/// The kind of a word that a query gives.
+pub fn by_word(word: &str) -> Option<ObjectKind> {
+    KINDS.iter().flat_map(|kind| kind.kinds).copied().find(|kind| kind.word() == word)
+}
+
+/// The words of all kinds that are read.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().flat_map(|kind| kind.kinds).map(|kind| kind.word())
+}

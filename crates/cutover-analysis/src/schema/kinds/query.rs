@@ -1,0 +1,142 @@
+//! What the queries of all kinds have in common: their columns, and the pieces of SQL that more than one needs.
+//!
+//! Everything is named with its schema where the search path could matter to a reader; the session's path is `pg_catalog`.
+
+use super::Asked;
+use crate::sql::quote_literal;
+
+/// The members of extensions: catalogue, object, extension.
+pub(super) const MEMBERS: &str = "
+SELECT 'member', classid::text, objid::text, refobjid::text, NULL, NULL, NULL
+  FROM pg_depend WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass";
+
+/// What needs what, as `pg_depend` has it: catalogue, object, part, and the same of what is needed. What the system itself
+/// brings (below 16384) is always there; schemas, row types and toast tables follow from the rest.
+pub(super) const NEEDS: &str = "
+SELECT 'needs', d.classid::text, d.objid::text, d.objsubid::text, d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+  FROM pg_depend d
+ WHERE d.deptype IN ('n', 'a', 'i', 'P', 'S') AND d.refobjid >= 16384 AND d.objid >= 16384
+   AND d.refclassid <> 'pg_namespace'::regclass
+   AND NOT (d.deptype = 'i' AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
+            AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass))";
+
+/// One kind's query.
+pub(super) struct Row<'a> {
+    /// An expression for the word of the kind.
+    pub(super) kind: &'a str,
+    /// Expressions for schema, table, name and arguments.
+    pub(super) name: [&'a str; 4],
+    /// Catalogue and expression for the object, and a column's number (`0` for none): how `pg_depend` names it, and what else
+    /// stands for it there.
+    pub(super) addresses: &'a [(&'a str, &'a str, &'a str)],
+    /// Names of attributes with expressions: text, boolean or array.
+    pub(super) attributes: Vec<(&'a str, String)>,
+    /// From FROM on.
+    pub(super) from: String,
+}
+
+impl Row<'_> {
+    pub(super) fn sql(&self) -> String {
+        let [schema, table, name, arguments] = self.name;
+        let addresses: Vec<String> = self
+            .addresses
+            .iter()
+            .map(|(class, object, part)| {
+                format!(", '{class}'::regclass::oid || ':' || {object} || ':' || {part}")
+            })
+            .collect();
+        let attributes: Vec<String> = self
+            .attributes
+            .iter()
+            .map(|(name, expression)| format!("{}, {expression}", quote_literal(name)))
+            .collect();
+        format!(
+            "SELECT {}, {schema}, {table}, {name}, {arguments},\n  concat_ws(',', NULL{}),\n  json_build_object({})::text\n{}",
+            self.kind,
+            addresses.concat(),
+            attributes.join(",\n    "),
+            self.from
+        )
+    }
+}
+
+/// The condition that schema `n` is asked for.
+pub(super) fn in_scope(asked: &Asked<'_>) -> String {
+    if asked.schemas.is_empty() {
+        return "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover')".to_owned();
+    }
+    let names: Vec<String> = asked.schemas.iter().map(|schema| quote_literal(schema)).collect();
+    format!("n.nspname = ANY (ARRAY[{}]::text[])", names.join(", "))
+}
+
+/// The condition under which what is in no schema is asked for.
+pub(super) fn everything(asked: &Asked<'_>) -> &'static str {
+    if asked.schemas.is_empty() { "true" } else { "false" }
+}
+
+/// The condition that an object is no member of an extension.
+pub(super) fn not_a_member(class: &str, object: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT FROM pg_depend em WHERE em.classid = '{class}'::regclass AND em.objid = {object} AND em.deptype = 'e')"
+    )
+}
+
+/// The comment of an object.
+pub(super) fn comment(class: &str, object: &str) -> (&'static str, String) {
+    let sql = format!(
+        "(SELECT de.description FROM pg_description de WHERE de.classoid = '{class}'::regclass AND de.objoid = {object} AND de.objsubid = 0)"
+    );
+    ("comment", sql)
+}
+
+/// The owner.
+pub(super) fn owner(role: &str) -> (&'static str, String) {
+    ("owner", format!("pg_get_userbyid({role})"))
+}
+
+/// What is granted besides what the owner and everybody have from the beginning, and what of that is taken from them; each
+/// as GRANT spells it: `SELECT TO reader WITH GRANT OPTION`. `letter` is what `acldefault` calls the kind.
+pub(super) fn grants(acl: &str, letter: &str, owner: &str) -> [(&'static str, String); 2] {
+    let entries = |list: &str| {
+        format!(
+            "SELECT x.privilege_type || ' TO ' || CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END
+               || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END FROM aclexplode({list}) x"
+        )
+    };
+    let (now, at_first) = (entries(acl), entries(&format!("acldefault({letter}, {owner})")));
+    let besides = |first: &str, second: &str| {
+        format!(
+            "CASE WHEN {acl} IS NOT NULL THEN (SELECT json_agg(g.w ORDER BY g.w COLLATE \"C\") FROM ({first} EXCEPT {second}) g(w)) END"
+        )
+    };
+    [("grants", besides(&now, &at_first)), ("revoked", besides(&at_first, &now))]
+}
+
+/// What differs from a sequence's defaults, as CREATE SEQUENCE spells it. `s` is the row of `pg_sequence`.
+pub(super) fn sequence_options(s: &str) -> String {
+    let largest = format!(
+        "CASE {s}.seqtypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE 9223372036854775807 END"
+    );
+    let smallest = format!(
+        "CASE {s}.seqtypid WHEN 'int2'::regtype THEN -32768 WHEN 'int4'::regtype THEN -2147483648 ELSE -9223372036854775808 END"
+    );
+    format!(
+        "to_json(array_remove(ARRAY[
+          CASE WHEN {s}.seqincrement <> 1 THEN 'INCREMENT BY ' || {s}.seqincrement END,
+          CASE WHEN {s}.seqmin <> CASE WHEN {s}.seqincrement > 0 THEN 1 ELSE {smallest} END THEN 'MINVALUE ' || {s}.seqmin END,
+          CASE WHEN {s}.seqmax <> CASE WHEN {s}.seqincrement > 0 THEN {largest} ELSE -1 END THEN 'MAXVALUE ' || {s}.seqmax END,
+          CASE WHEN {s}.seqstart <> CASE WHEN {s}.seqincrement > 0 THEN {s}.seqmin ELSE {s}.seqmax END THEN 'START WITH ' || {s}.seqstart END,
+          CASE WHEN {s}.seqcache <> 1 THEN 'CACHE ' || {s}.seqcache END,
+          CASE WHEN {s}.seqcycle THEN 'CYCLE' END], NULL))"
+    )
+}
+
+/// An array, sorted.
+pub(super) fn sorted(array: &str) -> String {
+    format!("(SELECT json_agg(o ORDER BY o COLLATE \"C\") FROM unnest({array}) o)")
+}
+
+/// A boolean attribute that does not hold for most objects is null where it does not.
+pub(super) fn flag(condition: &str) -> String {
+    format!("CASE WHEN {condition} THEN true END")
+}

@@ -1,0 +1,32 @@
+//! Triggers. What a partition has from its parent is the parent's.
+
+use super::query::{Row, comment, in_scope, not_a_member};
+use super::{Asked, Kind};
+use crate::effects::ObjectKind;
+
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Trigger], query };
+
+/// When a trigger or rule fires, where it is not the usual way; as ALTER TABLE spells it.
+pub(super) fn enabled(column: &str) -> String {
+    format!("CASE {column} WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' END")
+}
+
+fn query(asked: &Asked<'_>) -> String {
+    Row {
+        kind: "'trigger'",
+        name: ["n.nspname", "c.relname", "t.tgname", "NULL"],
+        addresses: &[("pg_trigger", "t.oid", "0"), ("pg_constraint", "NULLIF(t.tgconstraint, 0)", "0")],
+        attributes: vec![
+            ("definition", "pg_get_triggerdef(t.oid)".to_owned()),
+            ("fires", enabled("t.tgenabled")),
+            comment("pg_trigger", "t.oid"),
+        ],
+        from: format!(
+            "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace AND {}
+             WHERE NOT t.tgisinternal AND coalesce(to_jsonb(t) ->> 'tgparentid', '0') = '0' AND {}",
+            in_scope(asked),
+            not_a_member("pg_trigger", "t.oid")
+        ),
+    }
+    .sql()
+}

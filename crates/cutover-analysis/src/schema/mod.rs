@@ -1,0 +1,162 @@
+//! Everything a database is made of, as one value: each object with its attributes in words and what it needs.
+//!
+//! Texts are PostgreSQL's own spelling with every name qualified, so that two schemas are alike exactly when their values
+//! are. It is read from a catalogue (`kinds`, one file each, say how) and compared by [`crate::diff`]; it knows of no
+//! connection and of no migration.
+
+mod build;
+mod id;
+pub(crate) mod kinds;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use build::{BadRow, from_rows};
+pub use id::Id;
+pub use kinds::{Asked, by_word, queries, words};
+
+/// The version of the form a schema is saved in.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// All objects of some schemas at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// `server_version_num` of the server it was read from, e.g. 150020.
+    pub server_version: u32,
+    /// The role that read it: the owner of what names none.
+    pub owner: String,
+    /// The objects.
+    #[serde(with = "as_list")]
+    pub objects: BTreeMap<Id, Object>,
+}
+
+/// One object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// What it is, by words that people know: `type`, `not null`, `definition`. What is as PostgreSQL makes it by default is
+    /// not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Value>,
+    /// The objects it cannot be without.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub needs: BTreeSet<Id>,
+}
+
+/// What an attribute is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// It holds, and there is no more to say: `unlogged`.
+    Flag(bool),
+    /// A text.
+    Text(String),
+    /// Several, in an order that means something or is the alphabet's.
+    List(Vec<String>),
+}
+
+impl Value {
+    /// The text; of a list, all of it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+            Self::Text(text) => text.clone(),
+            Self::List(list) => list.join(", "),
+        }
+    }
+}
+
+impl Object {
+    /// The text of an attribute.
+    pub fn text(&self, attribute: &str) -> Option<&str> {
+        match self.attributes.get(attribute)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements of an attribute; none where it is not there.
+    pub fn list(&self, attribute: &str) -> &[String] {
+        match self.attributes.get(attribute) {
+            Some(Value::List(list)) => list,
+            Some(Value::Text(text)) => std::slice::from_ref(text),
+            _ => &[],
+        }
+    }
+
+    /// Whether an attribute is there.
+    pub fn has(&self, attribute: &str) -> bool {
+        self.attributes.contains_key(attribute)
+    }
+}
+
+impl Schema {
+    /// A schema without objects.
+    pub fn empty(server_version: u32, owner: impl Into<String>) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            server_version,
+            owner: owner.into(),
+            objects: BTreeMap::new(),
+        }
+    }
+
+    /// The object of that name.
+    pub fn get(&self, id: &Id) -> Option<&Object> {
+        self.objects.get(id)
+    }
+
+    /// The objects that belong to a table, view or the like.
+    pub fn parts_of<'a>(&'a self, whole: &'a Id) -> impl Iterator<Item = (&'a Id, &'a Object)> {
+        self.objects.iter().filter(move |(id, _)| {
+            id.table.as_deref() == Some(whole.name.as_str()) && id.schema == whole.schema && *id != whole
+        })
+    }
+}
+
+/// Maps in JSON have texts as keys; objects are a list instead, each with its name.
+mod as_list {
+    use std::collections::BTreeMap;
+
+    use serde::ser::SerializeSeq as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Id, Object};
+
+    #[derive(Serialize)]
+    struct Written<'a> {
+        #[serde(flatten)]
+        id: &'a Id,
+        #[serde(flatten)]
+        object: &'a Object,
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        #[serde(flatten)]
+        id: Id,
+        #[serde(flatten)]
+        object: Object,
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        objects: &BTreeMap<Id, Object>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(objects.len()))?;
+        for (id, object) in objects {
+            list.serialize_element(&Written { id, object })?;
+        }
+        list.end()
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Id, Object>, D::Error> {
+        let list = Vec::<Read>::deserialize(deserializer)?;
+        Ok(list.into_iter().map(|read| (read.id, read.object)).collect())
+    }
+}
