@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no clock, no environment; the same text gives the same answer everywhere. The only crate
 //! that uses `pg_query`, whose types never leave it.
 
+pub mod diff;
 pub mod effects;
 pub mod graph;
 pub mod schema;

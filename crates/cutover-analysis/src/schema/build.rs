@@ -40,8 +40,12 @@ pub fn from_rows(
     server_version: u32,
     owner: impl Into<String>,
 ) -> Result<Schema, BadRow> {
-    let mut schema =
-        Schema { format_version: FORMAT_VERSION, server_version, owner: owner.into(), objects: BTreeMap::new() };
+    let mut schema = Schema {
+        format_version: FORMAT_VERSION,
+        server_version,
+        owner: owner.into(),
+        objects: BTreeMap::new(),
+    };
     let mut addresses = Addresses::default();
     let mut needs = Vec::new();
     let mut members = Vec::new();
@@ -86,7 +90,11 @@ fn numbers<const N: usize>(mut fields: std::vec::IntoIter<Option<String>>) -> Re
         // Columns come as `smallint` or `integer`, the system's own negative.
         let text = fields.next().flatten().unwrap_or_default();
         let value: i64 = text.parse().map_err(|_| BadRow(format!("number {text:?}")))?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an oid, or a column's number in 32 bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an oid, or a column's number in 32 bits"
+        )]
         {
             *number = value as u32;
         }
@@ -175,13 +183,19 @@ fn complete(schema: &mut Schema) {
         let Some(namespace) = &id.schema else { continue };
         let mut needed = vec![Id::global(ObjectKind::Schema, namespace.clone())];
         if let Some(table) = &id.table {
-            needed.extend(
-                kinds::WITH_PARTS.map(|kind| Id::new(kind, namespace.clone(), table.clone())),
-            );
+            needed.extend(kinds::WITH_PARTS.map(|kind| Id::new(kind, namespace.clone(), table.clone())));
+        }
+        if id.kind == ObjectKind::Partition {
+            needed.extend(schema.objects.get(&id).and_then(parent_of));
         }
         needed.retain(|needed| schema.objects.contains_key(needed));
         if let Some(object) = schema.objects.get_mut(&id) {
             object.needs.extend(needed);
         }
     }
+}
+
+/// The table that a partition belongs to.
+pub(crate) fn parent_of(partition: &super::Object) -> Option<Id> {
+    Some(Id::new(ObjectKind::Table, partition.text("schema of parent")?, partition.text("name of parent")?))
 }

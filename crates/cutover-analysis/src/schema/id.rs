@@ -95,6 +95,7 @@ mod word {
 
     use crate::effects::ObjectKind;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
     pub(super) fn serialize<S: Serializer>(kind: &ObjectKind, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(kind.word())
     }

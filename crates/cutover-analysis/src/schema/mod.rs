@@ -13,8 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use build::parent_of;
 pub use build::{BadRow, from_rows};
 pub use id::Id;
+pub use kinds::making::{Place, Sql, hazards};
 pub use kinds::{Asked, by_word, queries, words};
 
 /// The version of the form a schema is saved in.
@@ -96,12 +98,7 @@ impl Object {
 impl Schema {
     /// A schema without objects.
     pub fn empty(server_version: u32, owner: impl Into<String>) -> Self {
-        Self {
-            format_version: FORMAT_VERSION,
-            server_version,
-            owner: owner.into(),
-            objects: BTreeMap::new(),
-        }
+        Self { format_version: FORMAT_VERSION, server_version, owner: owner.into(), objects: BTreeMap::new() }
     }
 
     /// The object of that name.

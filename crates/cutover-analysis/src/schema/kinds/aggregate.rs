@@ -1,10 +1,12 @@
 //! Aggregates.
 
+use super::super::{Id, Object};
+use super::making::{Making, Sql, World, never, plain_drop, with_arguments};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Aggregate], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Aggregate], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("p.proacl", "'f'", "p.proowner");
@@ -58,4 +60,30 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making = Making {
+    target: with_arguments,
+    grantee: Some(grantee),
+    create,
+    change: never,
+    drop: plain_drop,
+    remade: true,
+};
+
+/// GRANT knows aggregates as functions.
+fn grantee(id: &Id) -> String {
+    format!(
+        "FUNCTION {}({})",
+        id.name_sql(),
+        id.arguments.as_deref().unwrap_or_default().trim_start_matches('*')
+    )
+}
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    vec![Sql::new(format!(
+        "CREATE {} ({})",
+        with_arguments(id),
+        object.text("definition").unwrap_or_default()
+    ))]
 }

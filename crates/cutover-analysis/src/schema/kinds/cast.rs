@@ -1,10 +1,12 @@
 //! Casts. They are in no schema.
 
+use super::super::{Id, Object};
+use super::making::{Making, Sql, World, never, plain_drop};
 use super::query::{Row, comment, everything, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Cast], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Cast], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -20,10 +22,23 @@ fn query(asked: &Asked<'_>) -> String {
             comment("pg_cast", "c.oid"),
         ],
         from: format!(
-            "FROM pg_cast c WHERE c.oid >= 16384 AND {} AND {}",
+            "FROM pg_cast c WHERE c.oid >= 16384 AND {} AND {}
+               AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_cast'::regclass AND i.objid = c.oid AND i.deptype = 'i')",
             everything(asked),
             not_a_member("pg_cast", "c.oid")
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target, grantee: None, create, change: never, drop: plain_drop, remade: true };
+
+fn target(id: &Id) -> String {
+    format!("CAST ({})", id.name)
+}
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let context = object.text("context").map(|context| format!(" {context}")).unwrap_or_default();
+    vec![Sql::new(format!("CREATE {} {}{context}", target(id), object.text("method").unwrap_or_default()))]
 }

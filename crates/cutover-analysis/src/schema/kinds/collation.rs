@@ -1,10 +1,13 @@
 //! Collations.
 
+use super::super::{Id, Object};
+use super::making::{Making, Sql, World, by_word, never, plain_drop};
 use super::query::{Row, comment, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_literal;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Collation], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Collation], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     // The columns for the locale have other names in each of 15, 16 and 17.
@@ -30,4 +33,20 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: None, create, change: never, drop: plain_drop, remade: false };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let mut parts = vec![format!("PROVIDER = {}", object.text("provider").unwrap_or("libc"))];
+    for (word, attribute) in
+        [("LOCALE", "locale"), ("LC_COLLATE", "lc_collate"), ("LC_CTYPE", "lc_ctype"), ("RULES", "rules")]
+    {
+        parts.extend(object.text(attribute).map(|value| format!("{word} = {}", quote_literal(value))));
+    }
+    if object.has("nondeterministic") {
+        parts.push("DETERMINISTIC = false".to_owned());
+    }
+    vec![Sql::new(format!("CREATE COLLATION {} ({})", id.name_sql(), parts.join(", ")))]
 }

@@ -1,10 +1,17 @@
 //! Columns. Of views, only those of which something is said; of composite types, only comments.
 
+use super::super::{Id, Object};
+use super::making::{
+    Change, Making, Place, Sql, Values, World, changed_foreign_options, foreign_options, hazards,
+    storage_options, text,
+};
 use super::query::{Row, flag, grants, in_scope, not_a_member, sequence_options, sorted};
+use super::sequence::changed_options;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Column], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Column], query, making: MAKING };
 
 /// From 18 on NOT NULL is a constraint with a name.
 const NAMED_NOT_NULL: u32 = 180_000;
@@ -65,4 +72,287 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making = Making { target, grantee: None, create, change, drop, remade: false };
+
+fn target(id: &Id) -> String {
+    format!("COLUMN {}.{}", id.table_sql(), quote_ident(&id.name))
+}
+
+fn alter(id: &Id) -> String {
+    format!("ALTER TABLE {} ALTER COLUMN {}", id.table_sql(), quote_ident(&id.name))
+}
+
+/// As it stands inside CREATE TABLE and behind ADD COLUMN, with its default where it is made along with it.
+pub(crate) fn inline(id: &Id, object: &Object, default: Option<&str>) -> String {
+    let mut sql = format!("{} {}", quote_ident(&id.name), object.text("type").unwrap_or_default());
+    sql += &foreign_options(object.list("foreign options"));
+    if let Some(collation) = object.text("collation") {
+        sql.extend([format!(" COLLATE {collation}")]);
+    }
+    if let Some(generated) = object.text("generated") {
+        let at = generated.rfind(' ').unwrap_or(generated.len());
+        sql.extend([format!(" GENERATED ALWAYS AS ({}){}", &generated[..at], &generated[at..])]);
+    }
+    if let Some(identity) = object.text("identity") {
+        sql.extend([format!(" GENERATED {identity} AS IDENTITY{}", sequence(object))]);
+    }
+    if let Some(default) = default {
+        sql.extend([format!(" DEFAULT {default}")]);
+    }
+    if let Some(not_null) = object.text("not null") {
+        sql.extend([format!(" {}", not_null.trim_end_matches(" NOT VALID"))]);
+    }
+    sql
+}
+
+fn sequence(object: &Object) -> String {
+    let name = object.text("sequence name").map(|name| format!("SEQUENCE NAME {name}"));
+    let parts: Vec<&str> =
+        name.iter().map(String::as_str).chain(object.list("sequence").iter().map(String::as_str)).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(" ")) }
+}
+
+/// What neither CREATE TABLE nor ADD COLUMN can say.
+pub(crate) fn settings(id: &Id, object: &Object) -> Vec<Sql> {
+    let alter = alter(id);
+    let mut statements = Vec::new();
+    for (attribute, word) in
+        [("storage", "STORAGE"), ("compression", "COMPRESSION"), ("statistics", "STATISTICS")]
+    {
+        if let Some(value) = object.text(attribute) {
+            statements.push(Sql::new(format!("{alter} SET {word} {value}")));
+        }
+    }
+    statements.extend(storage_options(&alter, (None, object.attributes.get("options"))));
+    statements
+}
+
+fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    create_with(id, object, None, world)
+}
+
+/// With its default, where both are new.
+pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world: &World<'_>) -> Vec<Sql> {
+    // Of views and composite types only what is said of a column is an object.
+    if !object.has("type") {
+        return Vec::new();
+    }
+    let mut add =
+        Sql::new(format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, object, default)));
+    let filled = default.is_some() || object.has("identity") || object.has("generated");
+    if object.has("not null") && !filled {
+        add = add.hazard(hazards::MAY_FAIL);
+    }
+    if object.has("identity")
+        || object.text("generated").is_some_and(|generated| generated.ends_with("STORED"))
+    {
+        add = add.hazard(hazards::REWRITE);
+    }
+    let mut statements = Vec::new();
+    // A partition's column comes with its parent's.
+    if !(object.has("inherited") && world.was_there(id)) {
+        statements.push(add);
+    }
+    statements.extend(settings(id, object));
+    statements
+}
+
+fn change(change: &mut Change<'_>) {
+    change.take("inherited");
+    if !change.to.has("type") && !change.from.has("type") {
+        return;
+    }
+    let alter = alter(change.id);
+    let of_parent = change.from.has("inherited") && change.to.has("inherited");
+    change_generated(change, &alter);
+    let (type_name, collation) = (change.take("type"), change.take("collation"));
+    if (type_name.is_some() || collation.is_some()) && !of_parent {
+        change_type(change, &alter);
+    }
+    if let Some(values) = change.take("not null")
+        && !of_parent
+    {
+        change_not_null(change, &alter, values);
+    }
+    change_identity(change, &alter);
+    for (attribute, word, usual) in [
+        ("storage", "STORAGE", ""),
+        ("compression", "COMPRESSION", "default"),
+        ("statistics", "STATISTICS", "-1"),
+    ] {
+        if let Some((_, to)) = change.take(attribute) {
+            match (text(to), usual) {
+                (Some(value), _) => change.push(format!("{alter} SET {word} {value}")),
+                // What is usual for a type has a name from 16 on only.
+                (None, "") => change.push(format!("{alter} SET {word} {}", usual_storage(change.from))),
+                (None, usual) => change.push(format!("{alter} SET {word} {usual}")),
+            }
+        }
+    }
+    if let Some(values) = change.take("options") {
+        change.statements.extend(storage_options(&alter, values));
+    }
+    if let Some(values) = change.take("foreign options") {
+        change.push(format!("{alter} {}", changed_foreign_options(values)));
+    }
+}
+
+/// Of the types that can be kept in several ways, `numeric` and a few others are MAIN.
+fn usual_storage(object: &Object) -> &'static str {
+    if object.text("type").is_some_and(|name| name.starts_with("numeric") || name == "inet" || name == "cidr")
+    {
+        "MAIN"
+    } else {
+        "EXTENDED"
+    }
+}
+
+/// A generated column can be made a plain one; anything else makes it anew, which loses nothing.
+fn change_generated(change: &mut Change<'_>, alter: &str) {
+    match change.left.get("generated") {
+        Some((Some(_), None)) => {
+            change.take("generated");
+            change.push(format!("{alter} DROP EXPRESSION"));
+        }
+        Some((None, Some(_))) => {
+            change
+                .impossible
+                .push("a column with values is not made a generated one: drop it and add it anew".to_owned());
+            change.take("generated");
+        }
+        _ => {}
+    }
+}
+
+fn change_type(change: &mut Change<'_>, alter: &str) {
+    change.frees = true;
+    let (id, world) = (change.id, change.world);
+    let from = change.from.text("type").unwrap_or_default();
+    let to = change.to.text("type").unwrap_or_default();
+    let collation =
+        change.to.text("collation").map(|collation| format!(" COLLATE {collation}")).unwrap_or_default();
+    if widens(from, to) {
+        change.push(format!("{alter} TYPE {to}{collation}"));
+        return;
+    }
+    let default = Id { kind: ObjectKind::Default, ..id.clone() };
+    let (default, wanted) = (world.from.objects.get(&default), world.to.objects.get(&default));
+    let keeps_default = default.is_some() && !change.from.has("generated");
+    if keeps_default {
+        change.push(format!("{alter} DROP DEFAULT"));
+    }
+    let using = if from == to || change.from.has("generated") {
+        String::new()
+    } else {
+        format!(" USING {}::{to}", quote_ident(&id.name))
+    };
+    let sql = Sql::new(format!("{alter} TYPE {to}{collation}{using}"));
+    change.statements.push(sql.hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL));
+    if let Some(expression) = wanted.filter(|_| keeps_default).and_then(|default| default.text("expression"))
+    {
+        change.push(format!("{alter} SET DEFAULT {expression}"));
+    }
+}
+
+/// Whether the values stay as they are: a longer `varchar`, or none at all (PostgreSQL, ALTER TABLE: no rewrite).
+pub(crate) fn widens(from: &str, to: &str) -> bool {
+    let length = |text: &str, name: &str| -> Option<u32> {
+        text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')?.parse().ok()
+    };
+    let name = "character varying";
+    match (length(from, name), length(to, name)) {
+        (Some(from), Some(to)) => to >= from,
+        (Some(_), None) => to == name || to == "text",
+        (None, None) => from == name && to == "text" || from == "text" && to == name,
+        (None, Some(_)) => false,
+    }
+}
+
+fn change_not_null(change: &mut Change<'_>, alter: &str, (from, to): Values<'_>) {
+    let (Some(wanted), None) = (to, from) else {
+        change.push(format!("{alter} DROP NOT NULL"));
+        if let Some(wanted) = to {
+            add_not_null(change, alter, &wanted.text());
+        }
+        return;
+    };
+    add_not_null(change, alter, &wanted.text());
+}
+
+/// In use, the rows are looked at while others write: a check that is not valid at first, validated in a transaction of its own,
+/// lets SET NOT NULL skip the scan (12+).
+fn add_not_null(change: &mut Change<'_>, alter: &str, wanted: &str) {
+    let id = change.id;
+    let table = format!("ALTER TABLE {}", id.table_sql());
+    if wanted != "NOT NULL" {
+        let name = wanted.strip_suffix(" NOT NULL").unwrap_or(wanted);
+        change.statements.push(
+            Sql::new(format!("{table} ADD {name} NOT NULL {}", quote_ident(&id.name)))
+                .hazard(hazards::MAY_FAIL),
+        );
+        return;
+    }
+    if !change.world.is_in_use(id) {
+        change.statements.push(Sql::new(format!("{alter} SET NOT NULL")).hazard(hazards::MAY_FAIL));
+        return;
+    }
+    let check = quote_ident(&format!("{}__not_null", id.name.chars().take(50).collect::<String>()));
+    let column = quote_ident(&id.name);
+    change.push(format!("{table} ADD CONSTRAINT {check} CHECK ({column} IS NOT NULL) NOT VALID"));
+    change.statements.push(
+        Sql::new(format!("{table} VALIDATE CONSTRAINT {check}"))
+            .at(Place::NewTransaction)
+            .hazard(hazards::MAY_FAIL),
+    );
+    change.statements.push(Sql::new(format!("{alter} SET NOT NULL")).at(Place::NewTransaction));
+    change.push(format!("{table} DROP CONSTRAINT {check}"));
+}
+
+fn change_identity(change: &mut Change<'_>, alter: &str) {
+    let (identity, options) = (change.take("identity"), change.take("sequence"));
+    match identity {
+        Some((None, Some(how))) => {
+            change.take("sequence name");
+            let sequence = sequence(change.to);
+            change.push(format!("{alter} ADD GENERATED {} AS IDENTITY{sequence}", how.text()));
+            return;
+        }
+        Some((Some(_), None)) => {
+            change.take("sequence name");
+            change.push(format!("{alter} DROP IDENTITY"));
+            return;
+        }
+        Some((_, Some(how))) => change.push(format!("{alter} SET GENERATED {}", how.text())),
+        _ => {}
+    }
+    if options.is_some() {
+        let sets = changed_options(change.from, change.to, "sequence");
+        let sets = ["INCREMENT", "MINVALUE", "MAXVALUE", "START", "CACHE", "CYCLE", "NO"]
+            .iter()
+            .fold(sets, |sets, word| sets.replace(&format!(" {word} "), &format!(" SET {word} ")))
+            .replace(" NO SET ", " NO ");
+        let sets = if sets.ends_with(" CYCLE") && !sets.ends_with("NO CYCLE") {
+            sets.replace(" CYCLE", " SET CYCLE")
+        } else {
+            sets
+        };
+        change.push(format!("{alter}{sets}"));
+    }
+    if let Some((from, to)) = change.take("sequence name") {
+        change.impossible.push(format!(
+            "the name of its sequence, {} and {}: rename the sequence",
+            text(from).unwrap_or_else(|| "the usual one".to_owned()),
+            text(to).unwrap_or_else(|| "the usual one".to_owned())
+        ));
+    }
+}
+
+fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    if !object.has("type") || object.has("inherited") && world.was_there(id) {
+        return Vec::new();
+    }
+    let sql = Sql::new(format!("ALTER TABLE {} DROP COLUMN {}", id.table_sql(), quote_ident(&id.name)));
+    vec![if object.has("generated") { sql } else { sql.hazard(hazards::DATA_LOSS) }]
 }

@@ -1,10 +1,15 @@
 //! Constraints of tables with the indexes behind them. NOT NULL is the column's, triggers that are constraints are triggers.
 
+use super::super::{Id, Object};
+use super::making::{
+    Change, Making, Place, Sql, World, hazards, on_table, parameters, storage_options, text,
+};
 use super::query::{Row, comment, flag, in_scope, not_a_member, sorted};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Constraint], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Constraint], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -30,4 +35,128 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making = Making { target: on_table, grantee: None, create, change, drop, remade: true };
+
+fn alter(id: &Id) -> String {
+    format!("ALTER TABLE {}", id.table_sql())
+}
+
+/// As it stands inside CREATE TABLE.
+pub(crate) fn inline(id: &Id, object: &Object) -> String {
+    format!("CONSTRAINT {} {}", quote_ident(&id.name), definition_with(object))
+}
+
+/// The definition with the parameters of its index.
+fn definition_with(object: &Object) -> String {
+    let definition = object.text("definition").unwrap_or_default();
+    if !object.has("options") {
+        return definition.to_owned();
+    }
+    // WITH stands behind the columns, before what may be deferred.
+    let at = definition.find(" DEFERRABLE").unwrap_or(definition.len());
+    format!("{} WITH ({}){}", &definition[..at], parameters(object.list("options")), &definition[at..])
+}
+
+fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    if object.has("inherited") && world.was_there(id) {
+        // The parent's brought it along.
+        return Vec::new();
+    }
+    let definition = object.text("definition").unwrap_or_default();
+    let name = quote_ident(&id.name);
+    let plain = Sql::new(format!("{} ADD {}", alter(id), inline(id, object))).hazard(hazards::MAY_FAIL);
+    if !world.is_in_use(id) || world.is_partitioned(id) {
+        return vec![if world.from.objects.contains_key(&whole(id)) {
+            plain
+        } else {
+            Sql { hazards: Vec::new(), ..plain }
+        }];
+    }
+    if definition.starts_with("CHECK") || definition.starts_with("FOREIGN KEY") {
+        if definition.ends_with(" NOT VALID") || definition.contains(" NOT ENFORCED") {
+            return vec![Sql { hazards: Vec::new(), ..plain }];
+        }
+        let add = Sql::new(format!("{} ADD {} NOT VALID", alter(id), inline(id, object)));
+        let validate = Sql::new(format!("{} VALIDATE CONSTRAINT {name}", alter(id)));
+        return vec![add, validate.at(Place::NewTransaction).hazard(hazards::MAY_FAIL)];
+    }
+    match index_of(definition) {
+        Some((index, kind, deferred)) => {
+            let with = if object.has("options") {
+                format!(" WITH ({})", parameters(object.list("options")))
+            } else {
+                String::new()
+            };
+            let tablespace = object
+                .text("tablespace")
+                .map(|name| format!(" TABLESPACE {}", quote_ident(name)))
+                .unwrap_or_default();
+            let build = format!(
+                "CREATE UNIQUE INDEX CONCURRENTLY {name} ON {} {index}{with}{tablespace}",
+                id.table_sql()
+            );
+            let add = format!("{} ADD CONSTRAINT {name} {kind} USING INDEX {name}{deferred}", alter(id));
+            vec![Sql::new(build).at(Place::Outside).hazard(hazards::MAY_FAIL), Sql::new(add)]
+        }
+        None => vec![plain],
+    }
+}
+
+fn whole(id: &Id) -> Id {
+    Id::new(ObjectKind::Table, id.schema.clone().unwrap_or_default(), id.table.clone().unwrap_or_default())
+}
+
+/// What CREATE INDEX needs for a key, the word for the key, and how it is deferred; none for what no index can be given to.
+fn index_of(definition: &str) -> Option<(String, &'static str, &str)> {
+    let (kind, rest) = match definition.strip_prefix("PRIMARY KEY ") {
+        Some(rest) => ("PRIMARY KEY", rest),
+        None => ("UNIQUE", definition.strip_prefix("UNIQUE ")?),
+    };
+    let (distinct, rest) = match rest.strip_prefix("NULLS NOT DISTINCT ") {
+        Some(rest) => (" NULLS NOT DISTINCT", rest),
+        None => ("", rest),
+    };
+    if rest.contains("WITHOUT OVERLAPS") {
+        return None;
+    }
+    let at = rest.find(" DEFERRABLE").unwrap_or(rest.len());
+    Some((format!("{}{distinct}", &rest[..at]), kind, &rest[at..]))
+}
+
+fn change(change: &mut Change<'_>) {
+    change.take("inherited");
+    let (from, to) = (
+        change.from.text("definition").unwrap_or_default(),
+        change.to.text("definition").unwrap_or_default(),
+    );
+    if change.left.contains_key("definition") && from.strip_suffix(" NOT VALID") == Some(to) {
+        change.take("definition");
+        let sql = format!("{} VALIDATE CONSTRAINT {}", alter(change.id), quote_ident(&change.id.name));
+        change.statements.push(Sql::new(sql).hazard(hazards::MAY_FAIL));
+    }
+    if change.left.contains_key("definition") {
+        return;
+    }
+    let index = format!(
+        "ALTER INDEX {}",
+        Id { table: None, kind: ObjectKind::Index, ..change.id.clone() }.name_sql()
+    );
+    if let Some(values) = change.take("options") {
+        change.statements.extend(storage_options(&index, values));
+    }
+    if let Some((_, to)) = change.take("tablespace") {
+        change.push(format!(
+            "{index} SET TABLESPACE {}",
+            quote_ident(&text(to).unwrap_or_else(|| "pg_default".to_owned()))
+        ));
+    }
+}
+
+fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    if object.has("inherited") {
+        return Vec::new();
+    }
+    vec![Sql::new(format!("{} DROP CONSTRAINT {}", alter(id), quote_ident(&id.name)))]
 }

@@ -1,10 +1,13 @@
 //! Default privileges: what will be granted on objects that a role makes later.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, lists};
 use super::query::{Row, grants, in_scope};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::DefaultPrivileges], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::DefaultPrivileges], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     // Those of a schema come on top of the defaults; those of a role alone replace them.
@@ -28,4 +31,46 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making = Making { target, grantee: None, create, change, drop, remade: false };
+
+fn target(id: &Id) -> String {
+    id.to_string()
+}
+
+fn statement(id: &Id, verb: &str, entry: &str) -> Sql {
+    let schema =
+        id.schema.as_ref().map(|schema| format!(" IN SCHEMA {}", quote_ident(schema))).unwrap_or_default();
+    let (privilege, rest) = entry.split_once(" TO ").unwrap_or((entry, "PUBLIC"));
+    let objects = id.arguments.as_deref().unwrap_or("TABLES");
+    let whom = if verb == "GRANT" {
+        format!("TO {rest}")
+    } else {
+        format!("FROM {}", rest.trim_end_matches(" WITH GRANT OPTION"))
+    };
+    Sql::new(format!(
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {}{schema} {verb} {privilege} ON {objects} {whom}",
+        id.name
+    ))
+}
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let revoked = object.list("revoked").iter().map(|entry| statement(id, "REVOKE", entry));
+    revoked.chain(object.list("grants").iter().map(|entry| statement(id, "GRANT", entry))).collect()
+}
+
+fn change(change: &mut Change<'_>) {
+    for (attribute, gone_verb, new_verb) in [("revoked", "GRANT", "REVOKE"), ("grants", "REVOKE", "GRANT")] {
+        if let Some(values) = change.take(attribute) {
+            let (gone, new) = lists(values);
+            change.statements.extend(gone.iter().map(|entry| statement(change.id, gone_verb, entry)));
+            change.statements.extend(new.iter().map(|entry| statement(change.id, new_verb, entry)));
+        }
+    }
+}
+
+fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let granted = object.list("grants").iter().map(|entry| statement(id, "REVOKE", entry));
+    granted.chain(object.list("revoked").iter().map(|entry| statement(id, "GRANT", entry))).collect()
 }

@@ -1,10 +1,12 @@
 //! Domains with their constraints.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, by_word, hazards, lists, plain_drop, text};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Domain], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Domain], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("t.typacl", "'T'", "t.typowner");
@@ -35,4 +37,60 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: None, create, change, drop: plain_drop, remade: false };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let mut sql = format!("CREATE DOMAIN {} AS {}", id.name_sql(), object.text("type").unwrap_or_default());
+    if let Some(collation) = object.text("collation") {
+        sql.extend([format!(" COLLATE {collation}")]);
+    }
+    if let Some(default) = object.text("default") {
+        sql.extend([format!(" DEFAULT {default}")]);
+    }
+    if object.has("not null") {
+        sql += " NOT NULL";
+    }
+    for constraint in object.list("constraints") {
+        sql.extend([format!(" {constraint}")]);
+    }
+    vec![Sql::new(sql)]
+}
+
+fn change(change: &mut Change<'_>) {
+    let alter = format!("ALTER DOMAIN {}", change.id.name_sql());
+    if let Some((_, default)) = change.take("default") {
+        change.push(match text(default) {
+            Some(default) => format!("{alter} SET DEFAULT {default}"),
+            None => format!("{alter} DROP DEFAULT"),
+        });
+    }
+    if let Some((_, not_null)) = change.take("not null") {
+        let verb = if not_null.is_some() { "SET" } else { "DROP" };
+        let sql = Sql::new(format!("{alter} {verb} NOT NULL"));
+        change.statements.push(if not_null.is_some() { sql.hazard(hazards::MAY_FAIL) } else { sql });
+    }
+    if let Some(values) = change.take("constraints") {
+        let (gone, new) = lists(values);
+        for constraint in gone {
+            change.push(format!("{alter} DROP {}", constraint_name(constraint)));
+        }
+        for constraint in new {
+            change.statements.push(Sql::new(format!("{alter} ADD {constraint}")).hazard(hazards::MAY_FAIL));
+        }
+    }
+}
+
+/// `CONSTRAINT name` of `CONSTRAINT name CHECK …`; the name may be quoted.
+fn constraint_name(constraint: &str) -> &str {
+    let words = "CONSTRAINT ".len();
+    let rest = constraint.get(words..).unwrap_or_default();
+    let mut quoted = false;
+    let end = rest.char_indices().find(|(_, c)| {
+        quoted ^= *c == '"';
+        *c == ' ' && !quoted
+    });
+    &constraint[..words + end.map_or(rest.len(), |(at, _)| at)]
 }

@@ -1,11 +1,14 @@
 //! Event triggers.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, by_word, plain_drop, text};
 use super::query::{Row, comment, everything, not_a_member, owner, sorted};
 use super::trigger::enabled;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_literal;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::EventTrigger], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::EventTrigger], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -27,4 +30,33 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: None, create, change, drop: plain_drop, remade: true };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let tags: Vec<String> = object.list("tags").iter().map(|tag| quote_literal(tag)).collect();
+    let when = if tags.is_empty() { String::new() } else { format!(" WHEN TAG IN ({})", tags.join(", ")) };
+    let (event, function) =
+        (object.text("event").unwrap_or_default(), object.text("function").unwrap_or_default());
+    let mut statements =
+        vec![Sql::new(format!("CREATE {} ON {event}{when} EXECUTE FUNCTION {function}()", by_word(id)))];
+    if let Some(how) = object.text("fires") {
+        statements.push(Sql::new(format!("ALTER {} {how}", by_word(id))));
+    }
+    statements
+}
+
+fn change(change: &mut Change<'_>) {
+    if ["event", "function", "tags"].iter().any(|attribute| change.left.contains_key(attribute)) {
+        return;
+    }
+    if let Some((_, to)) = change.take("fires") {
+        change.push(format!(
+            "ALTER {} {}",
+            by_word(change.id),
+            text(to).unwrap_or_else(|| "ENABLE".to_owned())
+        ));
+    }
 }

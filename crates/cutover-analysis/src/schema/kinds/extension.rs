@@ -1,10 +1,13 @@
 //! Extensions. What belongs to one is the extension's own affair.
 
+use super::super::{Id, Object, Value};
+use super::making::{Change, Making, Sql, World, by_word, plain_drop};
 use super::query::{Row, comment, everything};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::{quote_ident, quote_literal};
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Extension], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Extension], query, making: MAKING };
 
 /// The oid of `pg_extension`, the same on all versions (`pg_extension.h`).
 pub(crate) const CLASS: u32 = 3079;
@@ -31,5 +34,35 @@ fn query(asked: &Asked<'_>) -> String {
 /// An extension's control file brings a comment of its own.
 fn comment_of_ours() -> (&'static str, String) {
     let (name, sql) = comment("pg_extension", "x.oid");
-    (name, format!("NULLIF({sql}, (SELECT a.comment FROM pg_available_extensions a WHERE a.name = x.extname))"))
+    (
+        name,
+        format!("NULLIF({sql}, (SELECT a.comment FROM pg_available_extensions a WHERE a.name = x.extname))"),
+    )
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: None, create, change, drop: plain_drop, remade: false };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let schema =
+        object.text("schema").map(|schema| format!(" SCHEMA {}", quote_ident(schema))).unwrap_or_default();
+    vec![Sql::new(format!("CREATE EXTENSION {}{schema}", id.name_sql()))]
+}
+
+fn change(change: &mut Change<'_>) {
+    if let Some((_, version)) = change.take("version") {
+        let version = version.map(Value::text).unwrap_or_default();
+        change.push(format!(
+            "ALTER EXTENSION {} UPDATE TO {}",
+            change.id.name_sql(),
+            quote_literal(&version)
+        ));
+    }
+    if let Some((_, Some(schema))) = change.take("schema") {
+        change.push(format!(
+            "ALTER EXTENSION {} SET SCHEMA {}",
+            change.id.name_sql(),
+            quote_ident(&schema.text())
+        ));
+    }
 }

@@ -1,12 +1,20 @@
 //! Foreign data wrappers, servers and user mappings. Options may hold passwords: of a mapping only their names are read.
 
+use super::super::{Id, Object};
+use super::making::{
+    Change, Making, Sql, World, by_word, changed_foreign_options, foreign_options, plain_drop, text,
+};
 use super::query::{Row, comment, everything, grants, not_a_member, owner, sorted};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::{quote_ident, quote_literal};
 
-pub(crate) const WRAPPER: Kind = Kind { kinds: &[ObjectKind::ForeignDataWrapper], query: wrapper };
-pub(crate) const SERVER: Kind = Kind { kinds: &[ObjectKind::ForeignServer], query: server };
-pub(crate) const MAPPING: Kind = Kind { kinds: &[ObjectKind::UserMapping], query: mapping };
+pub(crate) const WRAPPER: Kind =
+    Kind { kinds: &[ObjectKind::ForeignDataWrapper], query: wrapper, making: WRAPPER_MAKING };
+pub(crate) const SERVER: Kind =
+    Kind { kinds: &[ObjectKind::ForeignServer], query: server, making: SERVER_MAKING };
+pub(crate) const MAPPING: Kind =
+    Kind { kinds: &[ObjectKind::UserMapping], query: mapping, making: MAPPING_MAKING };
 
 fn wrapper(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("w.fdwacl", "'F'", "w.fdwowner");
@@ -43,14 +51,21 @@ fn server(asked: &Asked<'_>) -> String {
         attributes: vec![
             ("type", "s.srvtype".to_owned()),
             ("version", "s.srvversion".to_owned()),
-            ("wrapper", "(SELECT w.fdwname FROM pg_foreign_data_wrapper w WHERE w.oid = s.srvfdw)".to_owned()),
+            (
+                "wrapper",
+                "(SELECT w.fdwname FROM pg_foreign_data_wrapper w WHERE w.oid = s.srvfdw)".to_owned(),
+            ),
             ("foreign options", sorted("s.srvoptions")),
             owner("s.srvowner"),
             comment(class, "s.oid"),
             granted,
             revoked,
         ],
-        from: format!("FROM pg_foreign_server s WHERE {} AND {}", everything(asked), not_a_member(class, "s.oid")),
+        from: format!(
+            "FROM pg_foreign_server s WHERE {} AND {}",
+            everything(asked),
+            not_a_member(class, "s.oid")
+        ),
     }
     .sql()
 }
@@ -77,4 +92,107 @@ fn mapping(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const WRAPPER_MAKING: Making = Making {
+    target: by_word,
+    grantee: None,
+    create: create_wrapper,
+    change: change_wrapper,
+    drop: plain_drop,
+    remade: false,
+};
+
+fn create_wrapper(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let part = |word: &str, attribute: &str| {
+        object.text(attribute).map(|function| format!(" {word} {function}")).unwrap_or_default()
+    };
+    vec![Sql::new(format!(
+        "CREATE {}{}{}{}",
+        by_word(id),
+        part("HANDLER", "handler"),
+        part("VALIDATOR", "validator"),
+        foreign_options(object.list("foreign options"))
+    ))]
+}
+
+fn change_wrapper(change: &mut Change<'_>) {
+    let alter = format!("ALTER {}", by_word(change.id));
+    for (attribute, word) in [("handler", "HANDLER"), ("validator", "VALIDATOR")] {
+        if let Some((_, to)) = change.take(attribute) {
+            change.push(text(to).map_or_else(
+                || format!("{alter} NO {word}"),
+                |function| format!("{alter} {word} {function}"),
+            ));
+        }
+    }
+    if let Some(values) = change.take("foreign options") {
+        change.push(format!("{alter} {}", changed_foreign_options(values)));
+    }
+}
+
+const SERVER_MAKING: Making = Making {
+    target: by_word,
+    grantee: Some(granted_server),
+    create: create_server,
+    change: change_server,
+    drop: plain_drop,
+    remade: false,
+};
+
+fn granted_server(id: &Id) -> String {
+    format!("FOREIGN SERVER {}", id.name_sql())
+}
+
+fn create_server(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let part = |word: &str, attribute: &str| {
+        object.text(attribute).map(|value| format!(" {word} {}", quote_literal(value))).unwrap_or_default()
+    };
+    vec![Sql::new(format!(
+        "CREATE {}{}{} FOREIGN DATA WRAPPER {}{}",
+        by_word(id),
+        part("TYPE", "type"),
+        part("VERSION", "version"),
+        quote_ident(object.text("wrapper").unwrap_or_default()),
+        foreign_options(object.list("foreign options"))
+    ))]
+}
+
+fn change_server(change: &mut Change<'_>) {
+    let alter = format!("ALTER {}", by_word(change.id));
+    if let Some((_, Some(version))) = change.take("version") {
+        change.push(format!("{alter} VERSION {}", quote_literal(&version.text())));
+    }
+    if let Some(values) = change.take("foreign options") {
+        change.push(format!("{alter} {}", changed_foreign_options(values)));
+    }
+}
+
+const MAPPING_MAKING: Making = Making {
+    target: mapping_target,
+    grantee: None,
+    create: create_mapping,
+    change: change_mapping,
+    drop: plain_drop,
+    remade: false,
+};
+
+fn mapping_target(id: &Id) -> String {
+    let user = if id.name == "public" { "PUBLIC".to_owned() } else { quote_ident(&id.name) };
+    format!("USER MAPPING FOR {user} SERVER {}", quote_ident(id.table.as_deref().unwrap_or_default()))
+}
+
+fn create_mapping(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let mut sql = format!("CREATE {}", mapping_target(id));
+    if object.has("option names") {
+        // What the options are is not read: it may be a password.
+        sql.extend([format!(" -- OPTIONS: {}", object.list("option names").join(", ").replace('\n', " "))]);
+    }
+    vec![Sql::new(sql)]
+}
+
+fn change_mapping(change: &mut Change<'_>) {
+    if change.take("option names").is_some() {
+        change.impossible.push("its options: they may hold a password and are not read".to_owned());
+    }
 }

@@ -14,6 +14,7 @@ pub(crate) mod event_trigger;
 pub(crate) mod extension;
 pub(crate) mod foreign;
 pub(crate) mod index;
+pub(crate) mod making;
 pub(crate) mod partition;
 pub(crate) mod policy;
 pub(crate) mod publication;
@@ -45,6 +46,8 @@ pub(crate) struct Kind {
     pub(crate) kinds: &'static [ObjectKind],
     /// The query for them, made of [`query::Row`].
     pub(crate) query: fn(&Asked<'_>) -> String,
+    /// How they are made, changed and taken away.
+    pub(crate) making: making::Making,
 }
 
 /// Every kind, in the order in which they are read: tables before their columns.
@@ -78,12 +81,8 @@ pub(crate) const KINDS: &[Kind] = &[
 ];
 
 /// What can have parts: columns, constraints, triggers …
-pub(crate) const WITH_PARTS: [ObjectKind; 4] = [
-    ObjectKind::Table,
-    ObjectKind::ForeignTable,
-    ObjectKind::View,
-    ObjectKind::MaterializedView,
-];
+pub(crate) const WITH_PARTS: [ObjectKind; 4] =
+    [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
 
 /// One text with the queries of all kinds and of what needs what: `;` between, every result with the columns kind, schema,
 /// table, name, arguments, addresses, attributes as JSON. To be run in one snapshot, with `search_path = pg_catalog`.
@@ -102,4 +101,9 @@ pub fn by_word(word: &str) -> Option<ObjectKind> {
 /// The words of all kinds that are read.
 pub fn words() -> impl Iterator<Item = &'static str> {
     KINDS.iter().flat_map(|kind| kind.kinds).map(|kind| kind.word())
+}
+
+/// How objects of a kind are made, changed and taken away. Schemas hold no kinds but those in the list.
+pub(crate) fn making_of(kind: ObjectKind) -> making::Making {
+    KINDS.iter().find(|known| known.kinds.contains(&kind)).map_or(schema::KIND.making, |known| known.making)
 }

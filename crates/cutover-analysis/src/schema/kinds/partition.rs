@@ -1,11 +1,13 @@
 //! That a table is a partition of another one: an object of its own, because it begins when both are there and may end while
 //! both stay.
 
+use super::super::{Id, Object};
+use super::making::{Making, Sql, World, by_word, hazards, never};
 use super::query::{Row, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Partition], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Partition], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -26,4 +28,16 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making = Making { target: by_word, grantee: None, create, change: never, drop, remade: true };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let (parent, bound) = (object.text("of").unwrap_or_default(), object.text("bound").unwrap_or_default());
+    vec![Sql::new(format!("ALTER TABLE {parent} ATTACH PARTITION {} {bound}", id.name_sql()))]
+}
+
+fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let parent = object.text("of").unwrap_or_default();
+    vec![Sql::new(format!("ALTER TABLE {parent} DETACH PARTITION {}", id.name_sql())).hazard(hazards::GAP)]
 }

@@ -1,10 +1,12 @@
 //! Row-level security policies.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, on_table, plain_drop};
 use super::query::{Row, comment, flag, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Policy], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Policy], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -26,4 +28,42 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: on_table, grantee: None, create, change, drop: plain_drop, remade: true };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let mut sql = format!("CREATE {}", on_table(id));
+    if object.has("restrictive") {
+        sql += " AS RESTRICTIVE";
+    }
+    if let Some(command) = object.text("command") {
+        sql.extend([format!(" FOR {command}")]);
+    }
+    sql += &rest(object);
+    vec![Sql::new(sql)]
+}
+
+fn rest(object: &Object) -> String {
+    let roles = object.list("roles");
+    let roles = if roles.is_empty() { " TO PUBLIC".to_owned() } else { format!(" TO {}", roles.join(", ")) };
+    let using = object.text("using").map(|using| format!(" USING ({using})")).unwrap_or_default();
+    let check = object.text("with check").map(|check| format!(" WITH CHECK ({check})")).unwrap_or_default();
+    format!("{roles}{using}{check}")
+}
+
+fn change(change: &mut Change<'_>) {
+    // ALTER POLICY can change a condition, not take it away.
+    let taken_away = ["using", "with check"]
+        .iter()
+        .any(|condition| !change.to.has(condition) && change.from.has(condition));
+    if taken_away || change.left.contains_key("restrictive") || change.left.contains_key("command") {
+        return;
+    }
+    let differs =
+        ["roles", "using", "with check"].map(|attribute| change.take(attribute).is_some()).contains(&true);
+    if differs {
+        change.push(format!("ALTER {}{}", on_table(change.id), rest(change.to)));
+    }
 }

@@ -1,10 +1,13 @@
 //! Publications: what is published, and which changes.
 
+use super::super::{Id, Object, Value};
+use super::making::{Change, Making, Sql, World, by_word, plain_drop};
 use super::query::{Row, comment, everything, flag, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_literal;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Publication], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Publication], query, making: MAKING };
 
 /// Columns and rows of a table can be chosen, and whole schemas published.
 const WITH_SCHEMAS: u32 = 150_000;
@@ -44,4 +47,86 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: None, create, change, drop: plain_drop, remade: true };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let what =
+        if object.has("all tables") { " FOR ALL TABLES".to_owned() } else { published(object, " FOR ") };
+    vec![Sql::new(format!("CREATE {}{what}{}", by_word(id), with(object, false)))]
+}
+
+/// Tables and schemas, behind `before`.
+fn published(object: &Object, before: &str) -> String {
+    let mut parts = Vec::new();
+    if object.has("tables") {
+        parts.push(format!("TABLE {}", object.list("tables").join(", ")));
+    }
+    if object.has("schemas") {
+        parts.push(format!("TABLES IN SCHEMA {}", object.list("schemas").join(", ")));
+    }
+    if parts.is_empty() { String::new() } else { format!("{before}{}", parts.join(", ")) }
+}
+
+/// What is published of it; `all` says the defaults too.
+fn with(object: &Object, all: bool) -> String {
+    let mut parts = Vec::new();
+    match object.text("publish") {
+        Some(publish) => parts.push(format!("publish = {}", quote_literal(publish))),
+        None if all => parts.push("publish = 'insert, update, delete, truncate'".to_owned()),
+        None => {}
+    }
+    if object.has("via root") || all {
+        parts.push(format!("publish_via_partition_root = {}", object.has("via root")));
+    }
+    if let Some(columns) = object.text("generated columns") {
+        parts.push(format!("publish_generated_columns = {}", if columns == "s" { "stored" } else { "none" }));
+    }
+    match (parts.is_empty(), all) {
+        (true, _) => String::new(),
+        (false, true) => format!("({})", parts.join(", ")),
+        (false, false) => format!(" WITH ({})", parts.join(", ")),
+    }
+}
+
+fn change(change: &mut Change<'_>) {
+    if change.left.contains_key("all tables") {
+        return;
+    }
+    let alter = format!("ALTER {}", by_word(change.id));
+    let differs = ["publish", "via root", "generated columns"]
+        .map(|attribute| change.take(attribute).is_some())
+        .contains(&true);
+    if differs {
+        change.push(format!("{alter} SET {}", with(change.to, true)));
+    }
+    if [change.take("tables"), change.take("schemas")].iter().any(Option::is_some) {
+        match published(change.to, "SET ") {
+            empty if empty.is_empty() => change.push(format!("{alter} {}", published_names(change.from))),
+            set => change.push(format!("{alter} {set}")),
+        }
+    }
+}
+
+/// What has to be dropped so that nothing is left; columns and conditions are not named there.
+fn published_names(object: &Object) -> String {
+    let name = |table: &String| {
+        table.split(" (").next().and_then(|name| name.split(" WHERE ").next()).unwrap_or_default().to_owned()
+    };
+    let bare = Object {
+        attributes: object
+            .attributes
+            .iter()
+            .map(|(attribute, value)| match value {
+                Value::List(list) if attribute == "tables" => {
+                    (attribute.clone(), Value::List(list.iter().map(name).collect()))
+                }
+                other => (attribute.clone(), other.clone()),
+            })
+            .collect(),
+        needs: std::collections::BTreeSet::new(),
+    };
+    published(&bare, "DROP ")
 }

@@ -97,13 +97,18 @@ pub(super) fn owner(role: &str) -> (&'static str, String) {
 /// What is granted besides what the owner and everybody have from the beginning, and what of that is taken from them; each
 /// as GRANT spells it: `SELECT TO reader WITH GRANT OPTION`. `letter` is what `acldefault` calls the kind.
 pub(super) fn grants(acl: &str, letter: &str, owner: &str) -> [(&'static str, String); 2] {
+    grants_besides(acl, &format!("acldefault({letter}, {owner})"))
+}
+
+/// As [`grants`], where it is known what there is from the beginning.
+pub(super) fn grants_besides(acl: &str, from_the_beginning: &str) -> [(&'static str, String); 2] {
     let entries = |list: &str| {
         format!(
             "SELECT x.privilege_type || ' TO ' || CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END
                || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END FROM aclexplode({list}) x"
         )
     };
-    let (now, at_first) = (entries(acl), entries(&format!("acldefault({letter}, {owner})")));
+    let (now, at_first) = (entries(acl), entries(from_the_beginning));
     let besides = |first: &str, second: &str| {
         format!(
             "CASE WHEN {acl} IS NOT NULL THEN (SELECT json_agg(g.w ORDER BY g.w COLLATE \"C\") FROM ({first} EXCEPT {second}) g(w)) END"

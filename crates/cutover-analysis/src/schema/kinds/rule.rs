@@ -1,11 +1,13 @@
 //! Rewrite rules other than those that make a view.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, on_table, plain_drop, text};
 use super::query::{Row, comment, in_scope, not_a_member};
 use super::trigger::enabled;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Rule], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Rule], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -25,4 +27,26 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: on_table, grantee: None, create, change, drop: plain_drop, remade: true };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let mut statements = vec![Sql::new(object.text("definition").unwrap_or_default())];
+    if let Some(how) = object.text("fires") {
+        statements.push(Sql::new(super::trigger::fires(id, how)));
+    }
+    statements
+}
+
+fn change(change: &mut Change<'_>) {
+    if change.take("definition").is_some() {
+        let definition = change.to.text("definition").unwrap_or_default();
+        change.push(definition.replacen("CREATE RULE", "CREATE OR REPLACE RULE", 1));
+    }
+    if let Some((_, to)) = change.take("fires") {
+        let how = text(to).unwrap_or_else(|| "ENABLE".to_owned());
+        change.push(super::trigger::fires(change.id, &how));
+    }
 }

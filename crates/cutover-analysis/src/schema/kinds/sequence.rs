@@ -1,10 +1,12 @@
 //! Sequences that stand for themselves or serve a `serial`; those of identity columns are part of the column.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, by_word, hazards, lists, text};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner, sequence_options};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Sequence], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Sequence], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("c.relacl", "'s'", "c.relowner");
@@ -33,4 +35,77 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making = Making { target: by_word, grantee: None, create, change, drop, remade: false };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let unlogged = if object.has("unlogged") { "UNLOGGED " } else { "" };
+    let mut sql = format!("CREATE {unlogged}SEQUENCE {}", id.name_sql());
+    if let Some(type_name) = object.text("type") {
+        sql.extend([format!(" AS {type_name}")]);
+    }
+    for option in object.list("options") {
+        sql.extend([format!(" {option}")]);
+    }
+    let mut statements = vec![Sql::new(sql)];
+    if let Some(column) = object.text("owned by") {
+        statements.push(Sql::new(format!("ALTER SEQUENCE {} OWNED BY {column}", id.name_sql())).late());
+    }
+    statements
+}
+
+fn change(change: &mut Change<'_>) {
+    let alter = format!("ALTER SEQUENCE {}", change.id.name_sql());
+    let type_name = change.take("type").map(|(_, to)| text(to).unwrap_or_else(|| "bigint".to_owned()));
+    let options = change.take("options");
+    if type_name.is_some() || options.is_some() {
+        let type_name = type_name.map(|name| format!(" AS {name}")).unwrap_or_default();
+        change.push(format!("{alter}{type_name}{}", changed_options(change.from, change.to, "options")));
+    }
+    if let Some((_, column)) = change.take("owned by") {
+        let column = text(column).unwrap_or_else(|| "NONE".to_owned());
+        change.statements.push(Sql::new(format!("{alter} OWNED BY {column}")).late());
+    }
+    if let Some((_, unlogged)) = change.take("unlogged") {
+        change.push(format!("{alter} SET {}", if unlogged.is_some() { "UNLOGGED" } else { "LOGGED" }));
+    }
+}
+
+/// Options as they are to be, with those that go back to their defaults.
+pub(super) fn changed_options(from: &Object, to: &Object, attribute: &str) -> String {
+    let (old, new) = (from.attributes.get(attribute), to.attributes.get(attribute));
+    let (gone, _) = lists((old, new));
+    let all = to.list(attribute);
+    let word = |option: &str| option.split(' ').next().unwrap_or_default().to_owned();
+    let down = all.iter().any(|option| option.starts_with("INCREMENT BY -"));
+    let bound = |word: &str| all.iter().find_map(|option| option.strip_prefix(word)).map(str::to_owned);
+    let start = if down {
+        bound("MAXVALUE ").unwrap_or_else(|| "-1".to_owned())
+    } else {
+        bound("MINVALUE ").unwrap_or_else(|| "1".to_owned())
+    };
+    let mut parts: Vec<String> = Vec::new();
+    for option in
+        gone.iter().map(|option| word(option)).filter(|name| !all.iter().any(|option| word(option) == *name))
+    {
+        parts.push(match option.as_str() {
+            "INCREMENT" => "INCREMENT BY 1".to_owned(),
+            "START" => format!("START WITH {start}"),
+            "CACHE" => "CACHE 1".to_owned(),
+            other => format!("NO {other}"),
+        });
+    }
+    // Where it begins follows its bounds unless it is said.
+    if !all.iter().any(|option| option.starts_with("START"))
+        && !parts.iter().any(|part| part.starts_with("START"))
+    {
+        parts.push(format!("START WITH {start}"));
+    }
+    parts.extend(all.iter().cloned());
+    parts.iter().flat_map(|part| [" ", part]).collect()
+}
+
+fn drop(id: &Id, _: &Object, _: &World<'_>) -> Vec<Sql> {
+    vec![Sql::new(format!("DROP {}", by_word(id))).hazard(hazards::DATA_LOSS)]
 }

@@ -1,10 +1,12 @@
 //! Extended statistics.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, by_word, plain_drop, text};
 use super::query::{Row, comment, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Statistics], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Statistics], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -24,4 +26,28 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: None, create, change, drop: plain_drop, remade: true };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let mut statements = vec![Sql::new(object.text("definition").unwrap_or_default())];
+    if let Some(target) = object.text("target") {
+        statements.push(Sql::new(format!("ALTER {} SET STATISTICS {target}", by_word(id))));
+    }
+    statements
+}
+
+fn change(change: &mut Change<'_>) {
+    if change.left.contains_key("definition") {
+        return;
+    }
+    if let Some((_, to)) = change.take("target") {
+        change.push(format!(
+            "ALTER {} SET STATISTICS {}",
+            by_word(change.id),
+            text(to).unwrap_or_else(|| "-1".to_owned())
+        ));
+    }
 }

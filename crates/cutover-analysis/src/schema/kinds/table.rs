@@ -1,11 +1,18 @@
 //! Tables, partitioned, partitions and foreign ones too: what is theirs as a whole. Columns, keys and the like are objects of
 //! their own, and so is being a partition of another table.
 
+use super::super::{Id, Object};
+use super::making::{
+    Change, Making, Sql, World, by_word, changed_foreign_options, foreign_options, hazards, lists,
+    parameters, storage_options, text,
+};
 use super::query::{Row, comment, flag, grants, in_scope, not_a_member, owner, sorted};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Table, ObjectKind::ForeignTable], query };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Table, ObjectKind::ForeignTable], query, making: MAKING };
 
 /// Storage parameters of a relation and of its TOAST table, as WITH spells them.
 pub(super) fn options(relation: &str) -> String {
@@ -18,8 +25,14 @@ pub(super) fn options(relation: &str) -> String {
 /// The access method where it is not the usual one, and the tablespace where it is not the database's.
 pub(super) fn place(relation: &str) -> [(&'static str, String); 2] {
     [
-        ("access method", format!("(SELECT NULLIF(am.amname, 'heap') FROM pg_am am WHERE am.oid = {relation}.relam)")),
-        ("tablespace", format!("(SELECT ts.spcname FROM pg_tablespace ts WHERE ts.oid = {relation}.reltablespace)")),
+        (
+            "access method",
+            format!("(SELECT NULLIF(am.amname, 'heap') FROM pg_am am WHERE am.oid = {relation}.relam)"),
+        ),
+        (
+            "tablespace",
+            format!("(SELECT ts.spcname FROM pg_tablespace ts WHERE ts.oid = {relation}.reltablespace)"),
+        ),
     ]
 }
 
@@ -47,7 +60,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("options", options("c")),
             ("row security", flag("c.relrowsecurity")),
             ("force row security", flag("c.relforcerowsecurity")),
-            ("replica identity", format!("CASE c.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' WHEN 'i' THEN 'USING INDEX ' || quote_ident({}) END", index_where("indisreplident"))),
+            ("replica identity", format!("CASE CASE WHEN c.relkind <> 'f' THEN c.relreplident END WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' WHEN 'i' THEN 'USING INDEX ' || quote_ident({}) END", index_where("indisreplident"))),
             ("clustered on", format!("quote_ident({})", index_where("indisclustered"))),
             ("server", "(SELECT s.srvname FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid)".to_owned()),
             ("foreign options", format!("(SELECT {} FROM pg_foreign_table f WHERE f.ftrelid = c.oid)", sorted("f.ftoptions"))),
@@ -66,4 +79,166 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: Some(grantee), create, change, drop, remade: false };
+
+/// GRANT knows foreign tables as tables.
+fn grantee(id: &Id) -> String {
+    format!("TABLE {}", id.name_sql())
+}
+
+/// `columns` and what is inside the parentheses besides are given by whoever puts the parts together.
+pub(crate) fn create_with(id: &Id, object: &Object, inside: &[String]) -> Vec<Sql> {
+    let unlogged = if object.has("unlogged") { "UNLOGGED " } else { "" };
+    let mut sql = format!("CREATE {unlogged}{}", by_word(id));
+    if let Some(of) = object.text("of type") {
+        sql.extend([format!(" OF {of}")]);
+        if !inside.is_empty() {
+            sql.extend([format!(" (\n    {}\n)", inside.join(",\n    "))]);
+        }
+    } else if inside.is_empty() {
+        sql += " ()";
+    } else {
+        sql.extend([format!(" (\n    {}\n)", inside.join(",\n    "))]);
+    }
+    if object.has("inherits") {
+        sql.extend([format!(" INHERITS ({})", object.list("inherits").join(", "))]);
+    }
+    if let Some(key) = object.text("partition key") {
+        sql.extend([format!(" PARTITION BY {key}")]);
+    }
+    if let Some(server) = object.text("server") {
+        sql.extend([format!(
+            " SERVER {}{}",
+            quote_ident(server),
+            foreign_options(object.list("foreign options"))
+        )]);
+    }
+    if let Some(method) = object.text("access method") {
+        sql.extend([format!(" USING {}", quote_ident(method))]);
+    }
+    if object.has("options") {
+        sql.extend([format!(" WITH ({})", parameters(object.list("options")))]);
+    }
+    if let Some(tablespace) = object.text("tablespace") {
+        sql.extend([format!(" TABLESPACE {}", quote_ident(tablespace))]);
+    }
+    let mut statements = vec![Sql::new(sql)];
+    statements.extend(settings(id, object));
+    statements
+}
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    create_with(id, object, &[])
+}
+
+/// What CREATE TABLE cannot say.
+fn settings(id: &Id, object: &Object) -> Vec<Sql> {
+    let alter = format!("ALTER {}", by_word(id));
+    let mut statements = Vec::new();
+    if object.has("row security") {
+        statements.push(Sql::new(format!("{alter} ENABLE ROW LEVEL SECURITY")));
+    }
+    if object.has("force row security") {
+        statements.push(Sql::new(format!("{alter} FORCE ROW LEVEL SECURITY")));
+    }
+    if let Some(identity) = object.text("replica identity") {
+        statements.push(Sql::new(format!("{alter} REPLICA IDENTITY {identity}")).late());
+    }
+    if let Some(index) = object.text("clustered on") {
+        statements.push(Sql::new(format!("{alter} CLUSTER ON {index}")).late());
+    }
+    statements
+}
+
+fn change(change: &mut Change<'_>) {
+    let alter = format!("ALTER {}", by_word(change.id));
+    // Columns are added and dropped for themselves; PostgreSQL cannot move them.
+    if change.take("columns").is_some() {
+        change.impossible.push("the order of its columns: PostgreSQL cannot move a column".to_owned());
+    }
+    if change.take("partition key").is_some() {
+        change.impossible.push("how it is partitioned: make a new table and move the rows".to_owned());
+    }
+    if change.take("server").is_some() {
+        change.impossible.push("its server: drop the foreign table and make it anew".to_owned());
+    }
+    if let Some(values) = change.take("options") {
+        change.statements.extend(storage_options(&alter, values));
+    }
+    if let Some(values) = change.take("foreign options") {
+        change.push(format!("{alter} {}", changed_foreign_options(values)));
+    }
+    if let Some(values) = change.take("inherits") {
+        let (gone, new) = lists(values);
+        for parent in gone {
+            change.push(format!("{alter} NO INHERIT {parent}"));
+        }
+        for parent in new {
+            change.push(format!("{alter} INHERIT {parent}"));
+        }
+    }
+    change_switches(change, &alter);
+    change_places(change, &alter);
+}
+
+fn change_switches(change: &mut Change<'_>, alter: &str) {
+    let switches = [
+        ("row security", "ENABLE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY"),
+        ("force row security", "FORCE ROW LEVEL SECURITY", "NO FORCE ROW LEVEL SECURITY"),
+    ];
+    for (attribute, on, off) in switches {
+        if let Some((_, to)) = change.take(attribute) {
+            change.push(format!("{alter} {}", if to.is_some() { on } else { off }));
+        }
+    }
+    if let Some((_, to)) = change.take("replica identity") {
+        let identity = text(to).unwrap_or_else(|| "DEFAULT".to_owned());
+        change.statements.push(Sql::new(format!("{alter} REPLICA IDENTITY {identity}")).late());
+    }
+    if let Some((_, to)) = change.take("clustered on") {
+        let sql =
+            text(to).map_or_else(|| "SET WITHOUT CLUSTER".to_owned(), |index| format!("CLUSTER ON {index}"));
+        change.statements.push(Sql::new(format!("{alter} {sql}")).late());
+    }
+    if let Some((_, to)) = change.take("of type") {
+        change.push(text(to).map_or_else(|| format!("{alter} NOT OF"), |of| format!("{alter} OF {of}")));
+    }
+}
+
+/// What writes the table anew.
+fn change_places(change: &mut Change<'_>, alter: &str) {
+    let mut rewrite = |sql: String| change.statements.push(Sql::new(sql).hazard(hazards::REWRITE));
+    let (unlogged, method, tablespace) = (
+        change.left.remove("unlogged"),
+        change.left.remove("access method"),
+        change.left.remove("tablespace"),
+    );
+    if let Some((_, to)) = unlogged {
+        rewrite(format!("{alter} SET {}", if to.is_some() { "UNLOGGED" } else { "LOGGED" }));
+    }
+    if let Some((_, to)) = method {
+        rewrite(format!(
+            "{alter} SET ACCESS METHOD {}",
+            quote_ident(&text(to).unwrap_or_else(|| "heap".to_owned()))
+        ));
+    }
+    if let Some((_, to)) = tablespace {
+        rewrite(format!(
+            "{alter} SET TABLESPACE {}",
+            quote_ident(&text(to).unwrap_or_else(|| "pg_default".to_owned()))
+        ));
+    }
+}
+
+fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let sql = Sql::new(format!("DROP {}", by_word(id)));
+    // What a partitioned table holds is in its partitions.
+    vec![if object.has("partition key") || object.has("server") {
+        sql
+    } else {
+        sql.hazard(hazards::DATA_LOSS)
+    }]
 }

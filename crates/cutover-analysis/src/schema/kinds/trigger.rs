@@ -1,14 +1,19 @@
 //! Triggers. What a partition has from its parent is the parent's.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, on_table, plain_drop, text};
 use super::query::{Row, comment, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Trigger], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Trigger], query, making: MAKING };
 
 /// When a trigger or rule fires, where it is not the usual way; as ALTER TABLE spells it.
 pub(super) fn enabled(column: &str) -> String {
-    format!("CASE {column} WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' END")
+    format!(
+        "CASE {column} WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' END"
+    )
 }
 
 fn query(asked: &Asked<'_>) -> String {
@@ -29,4 +34,35 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: on_table, grantee: None, create, change, drop: plain_drop, remade: true };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let mut statements = vec![Sql::new(object.text("definition").unwrap_or_default())];
+    if let Some(how) = object.text("fires") {
+        statements.push(Sql::new(fires(id, how)));
+    }
+    statements
+}
+
+/// `how` is `DISABLE`, `ENABLE ALWAYS` …; for triggers and rules.
+pub(super) fn fires(id: &Id, how: &str) -> String {
+    format!(
+        "ALTER TABLE {} {how} {} {}",
+        id.table_sql(),
+        id.kind.word().to_uppercase(),
+        quote_ident(&id.name)
+    )
+}
+
+fn change(change: &mut Change<'_>) {
+    if change.left.contains_key("definition") {
+        return;
+    }
+    if let Some((_, to)) = change.take("fires") {
+        let how = text(to).unwrap_or_else(|| "ENABLE".to_owned());
+        change.push(fires(change.id, &how));
+    }
 }

@@ -1,10 +1,13 @@
 //! Types: enums, composites, ranges, and base types, which are only looked at.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Place, Sql, World, by_word, hazards, lists, plain_drop};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::{quote_ident, quote_literal, quote_qualified};
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Type], query };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Type], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("t.typacl", "'T'", "t.typowner");
@@ -47,4 +50,132 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: None, create, change, drop: plain_drop, remade: false };
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let name = id.name_sql();
+    let sql = match object.text("form") {
+        Some("enum") => format!("CREATE TYPE {name} AS ENUM ({})", labels(object.list("values"))),
+        Some("composite") => format!("CREATE TYPE {name} AS ({})", object.list("attributes").join(", ")),
+        Some("range") => {
+            let parts = [
+                ("SUBTYPE", "subtype"),
+                ("SUBTYPE_OPCLASS", "subtype operator class"),
+                ("COLLATION", "collation"),
+                ("CANONICAL", "canonical function"),
+                ("SUBTYPE_DIFF", "subtype difference function"),
+                ("MULTIRANGE_TYPE_NAME", "multirange"),
+            ];
+            let given = parts
+                .iter()
+                .filter_map(|(word, attribute)| Some(format!("{word} = {}", object.text(attribute)?)));
+            format!("CREATE TYPE {name} AS RANGE ({})", given.collect::<Vec<_>>().join(", "))
+        }
+        Some("base") => format!("CREATE TYPE {name} ({})", object.text("definition").unwrap_or_default()),
+        _ => format!("CREATE TYPE {name}"),
+    };
+    vec![Sql::new(sql)]
+}
+
+fn labels(values: &[String]) -> String {
+    values.iter().map(|value| quote_literal(value)).collect::<Vec<_>>().join(", ")
+}
+
+fn change(change: &mut Change<'_>) {
+    if let Some(values) = change.take("values") {
+        let (gone, new) = lists(values);
+        let kept: Vec<&String> =
+            change.to.list("values").iter().filter(|value| !new.contains(&value.as_str())).collect();
+        if gone.is_empty() && kept.into_iter().eq(change.from.list("values")) {
+            add_values(change, &new);
+        } else {
+            make_enum_anew(change);
+        }
+    }
+    if let Some(values) = change.take("attributes") {
+        change_attributes(change, &lists(values));
+    }
+}
+
+/// A value can be used when the transaction that added it has ended.
+fn add_values(change: &mut Change<'_>, new: &[&str]) {
+    let all = change.to.list("values");
+    for value in new {
+        let at = all.iter().position(|known| known == value).unwrap_or_default();
+        let place = match at.checked_sub(1).and_then(|before| all.get(before)) {
+            Some(before) => format!("AFTER {}", quote_literal(before)),
+            // All values before were there already or are added from left to right.
+            None => all
+                .iter()
+                .find(|known| !new.contains(&known.as_str()))
+                .map(|first| format!("BEFORE {}", quote_literal(first)))
+                .unwrap_or_default(),
+        };
+        let sql = format!("ALTER TYPE {} ADD VALUE {} {place}", change.id.name_sql(), quote_literal(value));
+        change.statements.push(Sql::new(sql.trim_end()).at(Place::NewTransaction));
+    }
+}
+
+/// Values that go or move: the type is made anew and every column changed to it.
+fn make_enum_anew(change: &mut Change<'_>) {
+    change.frees = true;
+    let (id, world) = (change.id, change.world);
+    let old = format!("{}__old", id.name.chars().take(55).collect::<String>());
+    let schema = id.schema.clone().unwrap_or_default();
+    change.push(format!("ALTER TYPE {} RENAME TO {}", id.name_sql(), quote_ident(&old)));
+    change.push(format!("CREATE TYPE {} AS ENUM ({})", id.name_sql(), labels(change.to.list("values"))));
+    let columns = world.from.objects.iter().filter(|(column, object)| {
+        column.kind == ObjectKind::Column
+            && object.needs.contains(id)
+            && world.to.objects.contains_key(column)
+    });
+    let columns: Vec<(&Id, &Object)> = columns.filter(|(_, object)| !object.has("inherited")).collect();
+    for (column, object) in columns {
+        let alter = format!("ALTER TABLE {} ALTER COLUMN {}", column.table_sql(), quote_ident(&column.name));
+        let is_array = object.text("type").is_some_and(|text| text.ends_with("[]"));
+        let array = if is_array { "[]" } else { "" };
+        let default = Id { kind: ObjectKind::Default, ..column.clone() };
+        let default = world.from.objects.get(&default).and(world.to.objects.get(&default));
+        if default.is_some() {
+            change.push(format!("{alter} DROP DEFAULT"));
+        }
+        let sql = format!(
+            "{alter} TYPE {name}{array} USING {column}::text{array}::{name}{array}",
+            name = id.name_sql(),
+            column = quote_ident(&column.name)
+        );
+        change.statements.push(Sql::new(sql).hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL));
+        if let Some(expression) = default.and_then(|default| default.text("expression")) {
+            change.push(format!("{alter} SET DEFAULT {expression}"));
+        }
+    }
+    change.push(format!("DROP TYPE {}", quote_qualified(&schema, &old)));
+}
+
+fn change_attributes(change: &mut Change<'_>, (gone, new): &(Vec<&str>, Vec<&str>)) {
+    let alter = format!("ALTER TYPE {}", change.id.name_sql());
+    // Names are printed quoted where that is needed, and types behind the first space outside quotes.
+    let split = |attribute: &str| -> (String, String) {
+        let end = if attribute.starts_with('"') {
+            attribute.rfind("\" ").map_or(attribute.len(), |at| at + 1)
+        } else {
+            attribute.find(' ').unwrap_or(attribute.len())
+        };
+        (attribute[..end].to_owned(), attribute[end..].trim_start().to_owned())
+    };
+    let old: Vec<(String, String)> = gone.iter().map(|attribute| split(attribute)).collect();
+    let wanted: Vec<(String, String)> = new.iter().map(|attribute| split(attribute)).collect();
+    for (name, _) in old.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name)) {
+        change.statements.push(Sql::new(format!("{alter} DROP ATTRIBUTE {name}")).hazard(hazards::DATA_LOSS));
+    }
+    for (name, type_name) in &wanted {
+        if old.iter().any(|(other, _)| other == name) {
+            change.push(format!("{alter} ALTER ATTRIBUTE {name} TYPE {type_name}"));
+        } else {
+            change.push(format!("{alter} ADD ATTRIBUTE {name} {type_name}"));
+        }
+    }
 }

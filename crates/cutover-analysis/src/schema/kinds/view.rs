@@ -1,11 +1,15 @@
 //! Views and materialized views.
 
+use super::super::{Id, Object};
+use super::making::{Change, Making, Sql, World, by_word, parameters, plain_drop, storage_options, text};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner, sorted};
 use super::table::place;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::View, ObjectKind::MaterializedView], query };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::View, ObjectKind::MaterializedView], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("c.relacl", "'r'", "c.relowner");
@@ -39,4 +43,81 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+const MAKING: Making =
+    Making { target: by_word, grantee: Some(grantee), create, change, drop: plain_drop, remade: true };
+
+/// GRANT knows views as tables.
+fn grantee(id: &Id) -> String {
+    format!("TABLE {}", id.name_sql())
+}
+
+fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+    let method = object
+        .text("access method")
+        .map(|method| format!(" USING {}", quote_ident(method)))
+        .unwrap_or_default();
+    let tablespace = object
+        .text("tablespace")
+        .map(|name| format!(" TABLESPACE {}", quote_ident(name)))
+        .unwrap_or_default();
+    let mut statements = vec![Sql::new(format!(
+        "CREATE {}{method}{}{tablespace} AS\n{}",
+        by_word(id),
+        with_options(object),
+        definition(object)
+    ))];
+    if let Some(index) = object.text("clustered on") {
+        statements.push(Sql::new(format!("ALTER {} CLUSTER ON {index}", by_word(id))).late());
+    }
+    statements
+}
+
+fn with_options(object: &Object) -> String {
+    if object.has("options") {
+        format!(" WITH ({})", parameters(object.list("options")))
+    } else {
+        String::new()
+    }
+}
+
+fn definition(object: &Object) -> &str {
+    object.text("definition").unwrap_or_default()
+}
+
+fn change(change: &mut Change<'_>) {
+    let alter = format!("ALTER {}", by_word(change.id));
+    let before = change.from.list("columns");
+    let keeps_columns = change.to.list("columns").starts_with(before);
+    if change.id.kind == ObjectKind::View && keeps_columns && change.left.contains_key("definition") {
+        change.take("definition");
+        change.take("columns");
+        // Without its options CREATE OR REPLACE would take them away.
+        change.take("options");
+        let sql = format!(
+            "CREATE OR REPLACE {}{} AS\n{}",
+            by_word(change.id),
+            with_options(change.to),
+            definition(change.to)
+        );
+        change.push(sql);
+    }
+    if change.left.contains_key("definition") || change.left.contains_key("columns") {
+        return;
+    }
+    if let Some(values) = change.take("options") {
+        change.statements.extend(storage_options(&alter, values));
+    }
+    if let Some((_, to)) = change.take("clustered on") {
+        let sql =
+            text(to).map_or_else(|| "SET WITHOUT CLUSTER".to_owned(), |index| format!("CLUSTER ON {index}"));
+        change.statements.push(Sql::new(format!("{alter} {sql}")).late());
+    }
+    if let Some((_, to)) = change.take("tablespace") {
+        change.push(format!(
+            "{alter} SET TABLESPACE {}",
+            quote_ident(&text(to).unwrap_or_else(|| "pg_default".to_owned()))
+        ));
+    }
 }

@@ -1,6 +1,7 @@
 //! The catalogue against a real server.
 
 mod context;
+mod diff;
 mod digests;
 mod objects;
 mod schema;

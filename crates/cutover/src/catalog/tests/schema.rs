@@ -21,10 +21,4 @@ async fn every_kind_is_read() {
     assert_eq!(fingerprint(&read), fingerprint(&again));
     let saved = serde_json::to_string(&read).unwrap();
     assert_eq!(serde_json::from_str::<cutover_analysis::schema::Schema>(&saved).unwrap(), read);
-    if std::env::var_os("SHOW").is_some() {
-        println!("{}", read.canonical_text());
-        for (id, object) in &read.objects {
-            println!("{id}: {}", object.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | "));
-        }
-    }
 }

@@ -1,0 +1,617 @@
+//! From differences to statements: what is taken away, changed, made and finished, what must be made anew along with it, and
+//! in what order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::order::Graph;
+use super::{Attribute, Change, Left, Options, What};
+use crate::effects::ObjectKind;
+use crate::schema::kinds::making::{self, Common, World};
+use crate::schema::kinds::{self, column, constraint, making_of, table};
+use crate::schema::{Id, Object, Schema, Sql, Value, parent_of};
+
+/// What is done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verb {
+    Drop,
+    Alter,
+    Create,
+    /// What comes when all of it is there.
+    Finish,
+}
+
+/// What is done to which object.
+type Action<'a> = (Verb, &'a Id);
+
+/// The statements that make `from` into `to`, and what none of them sees to.
+pub(super) fn statements(
+    from: &Schema,
+    to: &Schema,
+    changes: &[Change],
+    options: Options,
+) -> (Vec<Sql>, Vec<Left>) {
+    let world = World { from, to, safe: options.safe, remade: BTreeSet::new() };
+    let mut work =
+        Work { world: &world, left: Vec::new(), altered: BTreeMap::new(), remade: BTreeSet::new() };
+    work.alter(changes);
+    work.remake();
+    let remaking = World { from, to, safe: options.safe, remade: work.remade.clone() };
+    let mut plan = Plan::new(&work, &remaking, changes);
+    plan.connect();
+    plan.group();
+    let statements = plan.statements();
+    (statements, work.left)
+}
+
+/// What is changed in place and what must be made anew.
+struct Work<'a> {
+    world: &'a World<'a>,
+    left: Vec<Left>,
+    altered: BTreeMap<&'a Id, Vec<Sql>>,
+    remade: BTreeSet<&'a Id>,
+}
+
+impl<'a> Work<'a> {
+    fn alter(&mut self, changes: &'a [Change]) {
+        for change in changes {
+            match &change.what {
+                What::Altered { attributes } => self.alter_one(&change.object, attributes),
+                What::Created => self.left.extend(cannot_be_made(&change.object, self.world.to)),
+                What::Dropped => {}
+            }
+        }
+    }
+
+    fn alter_one(&mut self, id: &'a Id, attributes: &'a [Attribute]) {
+        let (Some(from), Some(to)) = (self.world.from.get(id), self.world.to.get(id)) else { return };
+        let mut change = making::Change {
+            id,
+            from,
+            to,
+            world: self.world,
+            left: attributes
+                .iter()
+                .map(|one| (one.name.as_str(), (one.from.as_ref(), one.to.as_ref())))
+                .collect(),
+            statements: Vec::new(),
+            frees: false,
+            impossible: Vec::new(),
+        };
+        let making = making_of(id.kind);
+        (making.change)(&mut change);
+        common_changes(&mut change, self.world.to);
+        let making::Change { left, statements, frees, impossible, .. } = change;
+        self.left.extend(impossible.into_iter().map(|what| Left { object: id.clone(), what }));
+        if !left.is_empty() {
+            if making.remade || from.has("generated") {
+                self.remade.insert(id);
+                return;
+            }
+            let words: Vec<String> = attributes
+                .iter()
+                .filter(|one| left.contains_key(one.name.as_str()))
+                .map(|one| format!("no statement changes {one}"))
+                .collect();
+            self.left.push(Left { object: id.clone(), what: words.join("; ") });
+        }
+        if frees {
+            self.remade.extend(self.held_by(id));
+        }
+        if !statements.is_empty() {
+            self.altered.insert(id, statements);
+        }
+    }
+
+    /// What is built on something so that it cannot be changed while that is there.
+    fn held_by(&self, id: &Id) -> Vec<&'a Id> {
+        let stays = |kind: ObjectKind| match id.kind {
+            // PostgreSQL sees to these itself when the type of a column changes.
+            ObjectKind::Column => matches!(
+                kind,
+                ObjectKind::Constraint
+                    | ObjectKind::Index
+                    | ObjectKind::Default
+                    | ObjectKind::Sequence
+                    | ObjectKind::Statistics
+                    | ObjectKind::Table
+                    | ObjectKind::Partition
+            ),
+            _ => matches!(kind, ObjectKind::Default | ObjectKind::Table | ObjectKind::Partition),
+        };
+        self.dependents(id)
+            .filter(|(other, object)| {
+                !stays(other.kind) && (other.kind != ObjectKind::Column || object.has("generated"))
+            })
+            .map(|(other, _)| other)
+            .collect()
+    }
+
+    fn dependents(&self, id: &Id) -> impl Iterator<Item = (&'a Id, &'a Object)> {
+        self.world.from.objects.iter().filter(move |(_, object)| object.needs.contains(id))
+    }
+
+    /// What needs something that is made anew is made anew too; what holds rows cannot be.
+    fn remake(&mut self) {
+        let mut needed_by: BTreeMap<&Id, Vec<&'a Id>> = BTreeMap::new();
+        for (id, object) in &self.world.from.objects {
+            for needed in &object.needs {
+                needed_by.entry(needed).or_default().push(id);
+            }
+        }
+        let mut to_see: Vec<&'a Id> = self.remade.iter().copied().collect();
+        while let Some(id) = to_see.pop() {
+            for &other in needed_by.get(id).map_or(&[][..], Vec::as_slice) {
+                let Some(object) = self.world.from.get(other) else { continue };
+                let can = making_of(other.kind).remade
+                    || object.has("generated")
+                    || !object.has("type") && other.kind == ObjectKind::Column;
+                if !can {
+                    self.left.push(Left {
+                        object: id.clone(),
+                        what: format!("to be made anew, and {other} needs it: change that first"),
+                    });
+                } else if self.remade.insert(other) {
+                    to_see.push(other);
+                }
+            }
+        }
+        // What is only made anew because of others keeps no statement of its own.
+        let remade = &self.remade;
+        self.altered.retain(|id, _| !remade.contains(id));
+    }
+}
+
+/// What is said of an object and is not read, so that it cannot be made either.
+fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
+    let options = to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
+    let what = format!("its options ({}): they may hold a password and are not read", options.join(", "));
+    (!options.is_empty()).then(|| Left { object: id.clone(), what })
+}
+
+/// Owners, comments and privileges, alike for all kinds.
+fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
+    let common = Common::of(change.id);
+    if let Some((_, owner)) = change.take("owner") {
+        let owner = owner.map_or_else(|| to.owner.clone(), Value::text);
+        change.statements.push(common.owner(&owner));
+    }
+    if change.id.kind != ObjectKind::DefaultPrivileges {
+        if let Some(values) = change.take("revoked") {
+            let (gone, new) = making::lists(values);
+            change.statements.extend(gone.iter().map(|entry| common.grant(entry)));
+            change.statements.extend(new.iter().map(|entry| common.revoke(entry)));
+        }
+        if let Some(values) = change.take("grants") {
+            let (gone, new) = making::lists(values);
+            change.statements.extend(gone.iter().map(|entry| common.revoke(entry)));
+            change.statements.extend(new.iter().map(|entry| common.grant(entry)));
+        }
+    }
+    if let Some((_, comment)) = change.take("comment") {
+        let comment = comment.map(Value::text);
+        change.statements.push(common.comment(comment.as_deref()));
+    }
+}
+
+/// Owner, comment and privileges of what was just made.
+fn common_creation(id: &Id, object: &Object, to: &Schema) -> Vec<Sql> {
+    let common = Common::of(id);
+    let mut statements = Vec::new();
+    if let Some(owner) = object.text("owner").filter(|owner| *owner != to.owner) {
+        statements.push(common.owner(owner));
+    }
+    if id.kind != ObjectKind::DefaultPrivileges {
+        statements.extend(object.list("revoked").iter().map(|entry| common.revoke(entry)));
+        statements.extend(object.list("grants").iter().map(|entry| common.grant(entry)));
+    }
+    statements.extend(object.text("comment").map(|comment| common.comment(Some(comment))));
+    statements
+}
+
+/// What default privileges give to, or keep from, something new and it is not to have.
+fn unwanted_defaults(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    let objects = match id.kind {
+        ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::View | ObjectKind::MaterializedView => {
+            "TABLES"
+        }
+        ObjectKind::Sequence => "SEQUENCES",
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate => "FUNCTIONS",
+        ObjectKind::Type | ObjectKind::Domain => "TYPES",
+        ObjectKind::Schema => "SCHEMAS",
+        _ => return Vec::new(),
+    };
+    let common = Common::of(id);
+    let maker = crate::sql::quote_ident(&world.from.owner);
+    let applies = |other: &Id| {
+        other.kind == ObjectKind::DefaultPrivileges
+            && other.arguments.as_deref() == Some(objects)
+            && other.name == maker
+            && (other.schema.is_none() || other.schema == id.schema)
+    };
+    let mut statements = Vec::new();
+    for (_, privileges) in world.from.objects.iter().filter(|(other, _)| applies(other)) {
+        let besides = |attribute: &str| -> Vec<String> {
+            let wanted = object.list(attribute);
+            privileges.list(attribute).iter().filter(|entry| !wanted.contains(entry)).cloned().collect()
+        };
+        statements.extend(besides("grants").iter().map(|entry| common.revoke(entry)));
+        statements.extend(besides("revoked").iter().map(|entry| common.grant(entry)));
+    }
+    statements
+}
+
+/// All actions, with their numbers in the graph.
+struct Plan<'a> {
+    work: &'a Work<'a>,
+    world: &'a World<'a>,
+    graph: Graph,
+    actions: Vec<Action<'a>>,
+    numbers: BTreeMap<Action<'a>, usize>,
+    finishing: BTreeMap<&'a Id, Vec<Sql>>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(work: &'a Work<'a>, world: &'a World<'a>, changes: &'a [Change]) -> Self {
+        let mut actions: BTreeSet<(Verb, &'a Id)> = BTreeSet::new();
+        for change in changes {
+            match change.what {
+                What::Created => actions.insert((Verb::Create, &change.object)),
+                What::Dropped => actions.insert((Verb::Drop, &change.object)),
+                What::Altered { .. } => false,
+            };
+        }
+        actions.extend(work.altered.keys().map(|id| (Verb::Alter, *id)));
+        for id in &work.remade {
+            actions.insert((Verb::Drop, id));
+            if world.to.objects.contains_key(*id) {
+                actions.insert((Verb::Create, id));
+            }
+        }
+        let created: Vec<&Id> = actions
+            .iter()
+            .filter(|(verb, _)| matches!(verb, Verb::Create | Verb::Alter))
+            .map(|(_, id)| *id)
+            .collect();
+        actions.extend(created.into_iter().map(|id| (Verb::Finish, id)));
+        let rank =
+            |id: &Id| kinds::KINDS.iter().position(|kind| kind.kinds.contains(&id.kind)).unwrap_or_default();
+        let mut actions: Vec<(Verb, &'a Id)> = actions.into_iter().collect();
+        actions.sort_by_key(|(verb, id)| (*verb, rank(id), *id));
+        let mut plan = Self {
+            work,
+            world,
+            graph: Graph::default(),
+            actions,
+            numbers: BTreeMap::new(),
+            finishing: BTreeMap::new(),
+        };
+        for (at, action) in plan.actions.iter().enumerate() {
+            let number = plan.graph.add(at);
+            plan.numbers.insert(*action, number);
+        }
+        plan
+    }
+
+    fn number(&self, verb: Verb, id: &Id) -> Option<usize> {
+        self.numbers.get(&(verb, id)).copied()
+    }
+
+    fn edge(&mut self, first: (Verb, &Id), second: (Verb, &Id)) {
+        if let (Some(first), Some(second)) = (self.number(first.0, first.1), self.number(second.0, second.1))
+        {
+            self.graph.before(first, second);
+        }
+    }
+
+    /// Which comes before which.
+    fn connect(&mut self) {
+        let (from, to) = (self.world.from, self.world.to);
+        for (verb, id) in self.actions.clone() {
+            match verb {
+                Verb::Drop => {
+                    for needed in from.get(id).into_iter().flat_map(|object| &object.needs) {
+                        self.edge((Verb::Drop, id), (Verb::Drop, needed));
+                        self.edge((Verb::Drop, id), (Verb::Alter, needed));
+                    }
+                    self.edge((Verb::Drop, id), (Verb::Create, id));
+                }
+                Verb::Create => self.connect_creation(id),
+                Verb::Alter => {
+                    for needed in to.get(id).into_iter().flat_map(|object| &object.needs) {
+                        self.edge((Verb::Create, needed), (Verb::Alter, id));
+                        self.edge((Verb::Alter, needed), (Verb::Alter, id));
+                    }
+                    for needed in from.get(id).into_iter().flat_map(|object| &object.needs) {
+                        if !self.work.remade.contains(needed) {
+                            self.edge((Verb::Alter, id), (Verb::Drop, needed));
+                        }
+                    }
+                }
+                Verb::Finish => {
+                    self.edge((Verb::Create, id), (Verb::Finish, id));
+                    self.edge((Verb::Alter, id), (Verb::Finish, id));
+                    for needed in to.get(id).into_iter().flat_map(|object| &object.needs) {
+                        self.edge((Verb::Create, needed), (Verb::Finish, id));
+                    }
+                }
+            }
+        }
+        self.connect_names();
+        self.connect_parts();
+    }
+
+    fn connect_creation(&mut self, id: &'a Id) {
+        for needed in self.world.to.get(id).into_iter().flat_map(|object| &object.needs) {
+            // A sequence is given to its column when both are there.
+            if id.kind == ObjectKind::Sequence
+                && matches!(needed.kind, ObjectKind::Column | ObjectKind::Table)
+            {
+                continue;
+            }
+            self.edge((Verb::Create, needed), (Verb::Create, id));
+            self.edge((Verb::Alter, needed), (Verb::Create, id));
+        }
+    }
+
+    /// A name is free when what has it is gone.
+    fn connect_names(&mut self) {
+        fn space(id: &Id) -> (ObjectKind, Option<&str>, Option<&str>, &str) {
+            let table = id.table.as_deref().filter(|_| id.is_part_of_a_table());
+            // Keys are indexes too, and tables are types.
+            let family = match id.kind.family() {
+                ObjectKind::Constraint => {
+                    return (ObjectKind::Relation, id.schema.as_deref(), None, &id.name);
+                }
+                ObjectKind::Type => ObjectKind::Relation,
+                other => other,
+            };
+            (family, id.schema.as_deref(), table, &id.name)
+        }
+        let dropped: Vec<(usize, &Id)> = self
+            .actions
+            .iter()
+            .enumerate()
+            .filter(|(_, (verb, _))| *verb == Verb::Drop)
+            .map(|(at, (_, id))| (at, *id))
+            .collect();
+        let mut by_name: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, id) in dropped {
+            by_name.entry(space(id)).or_default().push(at);
+        }
+        for (at, (verb, id)) in self.actions.iter().enumerate() {
+            if *verb == Verb::Create {
+                for first in by_name.get(&space(id)).into_iter().flatten() {
+                    self.graph.before(*first, at);
+                }
+            }
+        }
+    }
+
+    /// Partitions are attached when both have their keys and indexes; a table is finished when its parts are there.
+    fn connect_parts(&mut self) {
+        let mut by_table: BTreeMap<(Option<&str>, &str), Vec<Action<'a>>> = BTreeMap::new();
+        for (verb, id) in &self.actions {
+            if let Some(table) = &id.table
+                && *verb != Verb::Drop
+                && id.kind != ObjectKind::Partition
+            {
+                by_table.entry((id.schema.as_deref(), table)).or_default().push((*verb, id));
+            }
+        }
+        for (verb, id) in self.actions.clone() {
+            let wholes: Vec<Id> = match (verb, id.kind) {
+                (Verb::Create, ObjectKind::Partition) => {
+                    let Some(object) = self.world.to.get(id) else { continue };
+                    [
+                        Some(Id::new(
+                            ObjectKind::Table,
+                            id.schema.clone().unwrap_or_default(),
+                            id.name.clone(),
+                        )),
+                        parent_of(object),
+                    ]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+                }
+                (Verb::Finish, ObjectKind::Table | ObjectKind::MaterializedView) => vec![id.clone()],
+                (Verb::Finish, ObjectKind::Index) => Vec::new(),
+                _ => continue,
+            };
+            for whole in wholes {
+                for (part_verb, part) in
+                    by_table.get(&(whole.schema.as_deref(), whole.name.as_str())).cloned().unwrap_or_default()
+                {
+                    if part_verb != Verb::Finish
+                        && !matches!(part.kind, ObjectKind::Trigger | ObjectKind::Policy | ObjectKind::Rule)
+                    {
+                        self.edge((part_verb, part), (verb, id));
+                    }
+                }
+            }
+        }
+        // Indexes are attached behind the partitions of their tables.
+        for (verb, id) in self.actions.clone() {
+            if verb == Verb::Finish && id.kind == ObjectKind::Index {
+                let table = id.table.clone().unwrap_or_default();
+                let partition = Id::part(
+                    ObjectKind::Partition,
+                    id.schema.clone().unwrap_or_default(),
+                    table.clone(),
+                    table,
+                );
+                self.edge((Verb::Create, &partition), (Verb::Finish, id));
+            }
+        }
+    }
+
+    /// What one statement does is one group.
+    fn group(&mut self) {
+        for (at, (verb, id)) in self.actions.clone().into_iter().enumerate() {
+            match verb {
+                Verb::Drop => self.group_dropped(at, id),
+                Verb::Create => self.group_created(at, id),
+                Verb::Alter | Verb::Finish => {}
+            }
+        }
+    }
+
+    fn whole_with(&self, verb: Verb, id: &Id) -> Option<usize> {
+        kinds::WITH_PARTS
+            .iter()
+            .find_map(|kind| self.number(verb, &Id::new(*kind, id.schema.clone()?, id.table.clone()?)))
+    }
+
+    fn group_dropped(&mut self, at: usize, id: &Id) {
+        let Some(object) = self.world.from.get(id) else { return };
+        if let Some(whole) = self.whole_with(Verb::Drop, id) {
+            self.graph.join(at, whole, id.kind == ObjectKind::Constraint);
+            return;
+        }
+        // What a column takes with it.
+        let taken = match id.kind {
+            ObjectKind::Default | ObjectKind::Constraint | ObjectKind::Index => object
+                .needs
+                .iter()
+                .filter(|needed| needed.table == id.table && needed.schema == id.schema)
+                .collect(),
+            ObjectKind::Sequence => object.needs.iter().collect::<Vec<&Id>>(),
+            _ => return,
+        };
+        let column =
+            taken.into_iter().filter(|needed| needed.kind == ObjectKind::Column).find_map(|column| {
+                let number = self.number(Verb::Drop, column)?;
+                Some(self.whole_with(Verb::Drop, column).unwrap_or(number))
+            });
+        if let Some(column) = column {
+            self.graph.join(at, column, true);
+        }
+    }
+
+    fn group_created(&mut self, at: usize, id: &Id) {
+        if !matches!(id.kind, ObjectKind::Column | ObjectKind::Default | ObjectKind::Constraint) {
+            return;
+        }
+        let table = [ObjectKind::Table, ObjectKind::ForeignTable].iter().find_map(|kind| {
+            self.number(Verb::Create, &Id::new(*kind, id.schema.clone()?, id.table.clone()?))
+        });
+        if let Some(table) = table {
+            self.graph.join(at, table, id.kind != ObjectKind::Column);
+        } else if id.kind == ObjectKind::Default
+            && let Some(column) = self.number(Verb::Create, &Id { kind: ObjectKind::Column, ..id.clone() })
+        {
+            self.graph.join(at, column, true);
+        }
+    }
+
+    fn statements(&mut self) -> Vec<Sql> {
+        let (order, _) = self.graph.order();
+        let mut members: BTreeMap<usize, Vec<&'a Id>> = BTreeMap::new();
+        for (at, (_, id)) in self.actions.iter().enumerate() {
+            let leader = self.graph.leader(at);
+            if leader != at {
+                members.entry(leader).or_default().push(id);
+            }
+        }
+        let mut statements = Vec::new();
+        for at in order {
+            let Some((verb, id)) = self.actions.get(at).copied() else { continue };
+            let along = members.remove(&at).unwrap_or_default();
+            let made = match verb {
+                Verb::Drop => self.dropped(id),
+                Verb::Alter => self.work.altered.get(id).cloned().unwrap_or_default(),
+                Verb::Create => self.created(id, &along),
+                Verb::Finish => self.finishing.remove(id).unwrap_or_default(),
+            };
+            for sql in made {
+                if sql.late && verb != Verb::Finish {
+                    self.finishing.entry(id).or_default().push(Sql { late: false, ..sql });
+                } else {
+                    statements.push(sql);
+                }
+            }
+        }
+        statements
+    }
+
+    fn dropped(&self, id: &Id) -> Vec<Sql> {
+        let Some(object) = self.world.from.get(id) else { return Vec::new() };
+        // Of a view's column only what is said of it goes.
+        if id.kind == ObjectKind::Column && !object.has("type") {
+            let common = Common::of(id);
+            let mut statements: Vec<Sql> =
+                object.list("grants").iter().map(|entry| common.revoke(entry)).collect();
+            statements.extend(object.has("comment").then(|| common.comment(None)));
+            return statements;
+        }
+        (making_of(id.kind).drop)(id, object, self.world)
+    }
+
+    fn created(&self, id: &Id, along: &[&'a Id]) -> Vec<Sql> {
+        let (world, to) = (self.world, self.world.to);
+        let Some(object) = to.get(id) else { return Vec::new() };
+        let mut statements = match id.kind {
+            ObjectKind::Table | ObjectKind::ForeignTable => self.created_table(id, object, along),
+            ObjectKind::Column => {
+                let default =
+                    along.iter().find(|part| part.kind == ObjectKind::Default).and_then(|part| to.get(part));
+                column::create_with(id, object, default.and_then(|default| default.text("expression")), world)
+            }
+            _ => (making_of(id.kind).create)(id, object, world),
+        };
+        for (id, object) in
+            std::iter::once((id, object)).chain(along.iter().filter_map(|part| Some((*part, to.get(part)?))))
+        {
+            statements.extend(unwanted_defaults(id, object, world));
+            statements.extend(common_creation(id, object, to));
+        }
+        statements
+    }
+
+    fn created_table(&self, id: &Id, object: &Object, along: &[&'a Id]) -> Vec<Sql> {
+        let to = self.world.to;
+        let part = |kind: ObjectKind, name: &str| {
+            along.iter().copied().find(|part| part.kind == kind && part.name == name)
+        };
+        let by_inheritance = |object: &Object| object.has("inherited");
+        let inherits = object.has("inherits");
+        let (mut inside, mut behind) = (Vec::new(), Vec::new());
+        for name in object.list("columns") {
+            let Some(column) = part(ObjectKind::Column, name) else { continue };
+            let Some(what) = to.get(column) else { continue };
+            let default = part(ObjectKind::Default, name)
+                .and_then(|default| to.get(default))
+                .and_then(|default| default.text("expression"));
+            if inherits && by_inheritance(what) {
+                behind.extend(default.map(|default| {
+                    Sql::new(format!(
+                        "ALTER TABLE ONLY {} ALTER COLUMN {} SET DEFAULT {default}",
+                        id.name_sql(),
+                        crate::sql::quote_ident(name)
+                    ))
+                }));
+            } else {
+                inside.push(column::inline(column, what, default));
+            }
+            behind.extend(column::settings(column, what));
+        }
+        let mut keys: Vec<(&Id, &Object)> = along
+            .iter()
+            .filter(|part| part.kind == ObjectKind::Constraint)
+            .filter_map(|part| Some((*part, to.get(part)?)))
+            .filter(|(_, what)| !(inherits && by_inheritance(what)))
+            .collect();
+        // As people write them: the primary key first, keys to others last.
+        let place = |object: &Object| match object.text("definition") {
+            Some(text) if text.starts_with("PRIMARY KEY") => 0,
+            Some(text) if text.starts_with("FOREIGN KEY") => 3,
+            Some(text) if text.starts_with("CHECK") => 2,
+            _ => 1,
+        };
+        keys.sort_by_key(|(_, object)| place(object));
+        inside.extend(keys.iter().map(|(key, what)| constraint::inline(key, what)));
+        let mut statements = table::create_with(id, object, &inside);
+        statements.extend(behind);
+        statements
+    }
+}

@@ -1,0 +1,174 @@
+//! What lies between two schemas: in words, as values, and as the statements that make one into the other.
+//!
+//! Both are read from catalogues, so that texts are PostgreSQL's own on both sides. Nothing is guessed: an object of another
+//! name is another object, unless the caller has renamed it before. What cannot be done by a statement is said.
+
+mod actions;
+mod order;
+mod words;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::effects::ObjectKind;
+use crate::schema::{Id, Object, Schema, Sql, Value};
+
+/// How the statements are to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Tables that are there are taken to be in use: indexes are built concurrently, constraints validated in a transaction of
+    /// their own.
+    pub safe: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { safe: true }
+    }
+}
+
+/// What lies between two schemas.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Diff {
+    /// What is not the same, by object.
+    pub changes: Vec<Change>,
+    /// What makes the first into the second, in the order to run it.
+    #[serde(skip)]
+    pub statements: Vec<Sql>,
+    /// What no statement of it sees to, with the object and why.
+    pub left: Vec<Left>,
+}
+
+/// An object that is not the same on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Which.
+    pub object: Id,
+    /// In what.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// How an object differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum What {
+    /// Only the second has it.
+    Created,
+    /// Only the first has it.
+    Dropped,
+    /// Both have it, and these attributes are not the same.
+    Altered {
+        /// Each attribute, by its name.
+        attributes: Vec<Attribute>,
+    },
+}
+
+/// An attribute that is not the same on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attribute {
+    /// Its name, as in [`Object::attributes`].
+    pub name: String,
+    /// In the first; none where it is as PostgreSQL makes it by default.
+    pub from: Option<Value>,
+    /// In the second.
+    pub to: Option<Value>,
+}
+
+/// What no statement sees to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Of which object.
+    pub object: Id,
+    /// What and why.
+    pub what: String,
+}
+
+/// Attributes that only lead to other objects.
+const INTERNAL: [&str; 2] = ["schema of parent", "name of parent"];
+
+/// Attributes that follow from whether a table is a partition.
+const OF_PARENT: [&str; 2] = ["inherited", "partition of"];
+
+impl Diff {
+    /// Whether the two are the same.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// What is not the same, without statements.
+pub fn changes(from: &Schema, to: &Schema) -> Vec<Change> {
+    let mut changes: BTreeMap<&Id, What> = BTreeMap::new();
+    for (id, object) in &from.objects {
+        match to.objects.get(id) {
+            None => {
+                changes.insert(id, What::Dropped);
+            }
+            Some(other) => {
+                let attributes = attributes(id, (from, object), (to, other));
+                if !attributes.is_empty() {
+                    changes.insert(id, What::Altered { attributes });
+                }
+            }
+        }
+    }
+    let created = to.objects.keys().filter(|id| !from.objects.contains_key(id));
+    changes.extend(created.map(|id| (id, What::Created)));
+    changes.into_iter().map(|(object, what)| Change { object: object.clone(), what }).collect()
+}
+
+/// What is not the same, and the statements that make the first into the second.
+pub fn diff(from: &Schema, to: &Schema, options: Options) -> Diff {
+    let changes = changes(from, to);
+    let (statements, left) = actions::statements(from, to, &changes, options);
+    Diff { changes, statements, left }
+}
+
+fn attributes(id: &Id, from: (&Schema, &Object), to: (&Schema, &Object)) -> Vec<Attribute> {
+    let attached = is_partition(id, from.0) != is_partition(id, to.0);
+    let names = from.1.attributes.keys().chain(to.1.attributes.keys().filter(|name| !from.1.has(name)));
+    let mut differing: Vec<Attribute> = names
+        .filter(|name| !INTERNAL.contains(&name.as_str()))
+        .filter(|name| !same(name, from, to))
+        .filter(|name| !attached || !OF_PARENT.contains(&name.as_str()))
+        // Columns that come and go are told for themselves.
+        .filter(|name| !is_order(id, name) || !same_order(from.1.list(name), to.1.list(name)))
+        .map(|name| Attribute {
+            name: name.clone(),
+            from: from.1.attributes.get(name).cloned(),
+            to: to.1.attributes.get(name).cloned(),
+        })
+        .collect();
+    differing.sort_by(|a, b| a.name.cmp(&b.name));
+    differing
+}
+
+fn same(name: &str, (first, from): (&Schema, &Object), (second, to): (&Schema, &Object)) -> bool {
+    let (before, after) = (from.attributes.get(name), to.attributes.get(name));
+    if before == after {
+        return true;
+    }
+    // Two servers may have other roles: what belongs to whoever made the whole belongs to the same.
+    name == "owner" && from.text(name) == Some(&first.owner) && to.text(name) == Some(&second.owner)
+}
+
+/// Whether an attribute is the order of a table's columns.
+fn is_order(id: &Id, attribute: &str) -> bool {
+    attribute == "columns" && matches!(id.kind, ObjectKind::Table | ObjectKind::ForeignTable)
+}
+
+/// Whether the columns that both have stand in one order, with the new ones behind them.
+fn same_order(from: &[String], to: &[String]) -> bool {
+    let mut expected: Vec<&String> = from.iter().filter(|column| to.contains(column)).collect();
+    expected.extend(to.iter().filter(|column| !from.contains(column)));
+    expected.into_iter().eq(to)
+}
+
+/// Whether the table that a part belongs to is a partition.
+fn is_partition(part: &Id, schema: &Schema) -> bool {
+    let (Some(namespace), Some(table)) = (&part.schema, &part.table) else { return false };
+    let partition = Id::part(ObjectKind::Partition, namespace.clone(), table.clone(), table.clone());
+    part.kind != ObjectKind::Partition && schema.objects.contains_key(&partition)
+}

@@ -1,0 +1,157 @@
+//! Actions in an order in which each finds what it needs: a graph of groups, taken apart where they hold each other up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Actions by number, those done in one statement put together, and which comes before which.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    /// The leader of each action's group; itself where it stands alone.
+    leader: Vec<usize>,
+    /// Whether it can be taken out of its group.
+    separable: Vec<bool>,
+    /// Smaller ones come first where nothing decides.
+    rank: Vec<usize>,
+    edges: BTreeSet<(usize, usize)>,
+}
+
+impl Graph {
+    /// Another action; its number.
+    pub(super) fn add(&mut self, rank: usize) -> usize {
+        self.leader.push(self.leader.len());
+        self.separable.push(false);
+        self.rank.push(rank);
+        self.leader.len() - 1
+    }
+
+    /// `first` must come before `second`.
+    pub(super) fn before(&mut self, first: usize, second: usize) {
+        if first != second {
+            self.edges.insert((first, second));
+        }
+    }
+
+    /// Puts an action into the group of another one, from which it may be taken again if the group cannot be ordered.
+    pub(super) fn join(&mut self, member: usize, leader: usize, separable: bool) {
+        if let (Some(of), Some(can)) = (self.leader.get_mut(member), self.separable.get_mut(member)) {
+            (*of, *can) = (leader, separable);
+        }
+    }
+
+    /// Who leads the action's group, after [`Graph::order`].
+    pub(super) fn leader(&self, action: usize) -> usize {
+        let mut at = action;
+        while let Some(&next) = self.leader.get(at)
+            && next != at
+        {
+            at = next;
+        }
+        at
+    }
+
+    /// The leaders of the groups, in order. Groups that hold each other up lose their separable members; if that does not
+    /// help, the smallest goes first, and the circle is given back too.
+    pub(super) fn order(&mut self) -> (Vec<usize>, Vec<usize>) {
+        loop {
+            let (order, stuck) = self.attempt();
+            if stuck.is_empty() {
+                return (order, Vec::new());
+            }
+            let stuck: BTreeSet<usize> = stuck.into_iter().collect();
+            let freed: Vec<usize> = (0..self.leader.len())
+                .filter(|action| {
+                    self.separable.get(*action) == Some(&true) && stuck.contains(&self.leader(*action))
+                })
+                .collect();
+            if freed.is_empty() {
+                let circle = self.break_circle(&stuck);
+                let (order, _) = self.attempt();
+                return (order, circle);
+            }
+            for action in freed {
+                self.join(action, action, false);
+            }
+        }
+    }
+
+    /// Takes groups whose predecessors are all taken, the smallest first. What is left over is in a circle or behind one.
+    fn attempt(&self) -> (Vec<usize>, Vec<usize>) {
+        let mut before: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut after: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let edges: BTreeSet<(usize, usize)> =
+            self.edges.iter().map(|(first, second)| (self.leader(*first), self.leader(*second))).collect();
+        for (first, second) in edges.into_iter().filter(|(first, second)| first != second) {
+            *before.entry(second).or_default() += 1;
+            after.entry(first).or_default().push(second);
+        }
+        let leaders: BTreeSet<usize> = (0..self.leader.len()).map(|action| self.leader(action)).collect();
+        let rank = |action: usize| self.rank.get(action).copied().unwrap_or_default();
+        let mut ready: BTreeSet<(usize, usize)> = leaders
+            .iter()
+            .filter(|leader| !before.contains_key(leader))
+            .map(|leader| (rank(*leader), *leader))
+            .collect();
+        let mut order = Vec::new();
+        while let Some((_, next)) = ready.pop_first() {
+            order.push(next);
+            for follower in after.remove(&next).unwrap_or_default() {
+                let count = before.entry(follower).or_default();
+                *count -= 1;
+                if *count == 0 {
+                    before.remove(&follower);
+                    ready.insert((rank(follower), follower));
+                }
+            }
+        }
+        let stuck = leaders.into_iter().filter(|leader| before.contains_key(leader)).collect();
+        (order, stuck)
+    }
+
+    /// Removes the edges into the smallest stuck group, one after the other until nothing is stuck.
+    fn break_circle(&mut self, stuck: &BTreeSet<usize>) -> Vec<usize> {
+        let mut broken = Vec::new();
+        let mut left: Vec<usize> = stuck.iter().copied().collect();
+        while let Some(next) = left.iter().copied().min_by_key(|action| self.rank.get(*action)) {
+            broken.push(next);
+            let edges = std::mem::take(&mut self.edges);
+            self.edges = edges.into_iter().filter(|(_, second)| self.leader(*second) != next).collect();
+            left = self.attempt().1;
+        }
+        broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Graph;
+
+    #[test]
+    fn what_is_needed_comes_first_and_ranks_decide_the_rest() {
+        let mut graph = Graph::default();
+        let [a, b, c] = [3, 1, 2].map(|rank| graph.add(rank));
+        graph.before(a, b);
+        assert_eq!(graph.order(), (vec![c, a, b], vec![]));
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_ordered_is_taken_apart() {
+        let mut graph = Graph::default();
+        let [one, two, key_of_one, key_of_two] = [1, 2, 3, 4].map(|rank| graph.add(rank));
+        graph.join(key_of_one, one, true);
+        graph.join(key_of_two, two, true);
+        graph.before(two, key_of_one);
+        graph.before(one, key_of_two);
+        graph.before(one, key_of_one);
+        graph.before(two, key_of_two);
+        assert_eq!(graph.order(), (vec![one, two, key_of_one, key_of_two], vec![]));
+    }
+
+    #[test]
+    fn a_circle_that_cannot_be_taken_apart_is_named_and_ends() {
+        let mut graph = Graph::default();
+        let [a, b, c] = [1, 2, 3].map(|rank| graph.add(rank));
+        graph.before(a, b);
+        graph.before(b, a);
+        graph.before(b, c);
+        assert_eq!(graph.order(), (vec![a, b, c], vec![a]));
+    }
+}
