@@ -26,7 +26,8 @@ async fn run(database: &Database, found: &Diff) {
 
 /// The lines that are not the same.
 fn unlike(first: &Schema, second: &Schema) -> String {
-    cutover_analysis::diff::changes(first, second).iter().map(|change| format!("{change}\n")).collect()
+    let changes = cutover_analysis::diff::changes(first, second);
+    changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]
