@@ -43,6 +43,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Apply(_)
             | Command::Verify(_)
             | Command::Baseline(_)
+            | Command::Diff(_)
             | Command::Demo(_)
             | Command::Sandbox(_)
     );
@@ -84,6 +85,7 @@ impl App {
             Command::Report(arguments) => commands::report::run(self, &arguments),
             Command::Repair(arguments) => commands::repair::run(self, &arguments),
             Command::Baseline(arguments) => commands::baseline::run(self, &arguments),
+            Command::Diff(arguments) => commands::diff::run(self, &arguments),
             Command::Config(arguments) => commands::config::run(self, &arguments),
             Command::Sandbox(arguments) => commands::sandbox::run(self, &arguments),
             Command::Demo(arguments) => commands::demo::run(self, &arguments),

@@ -109,6 +109,7 @@ pub(crate) enum Command {
     Report(commands::report::Arguments),
     Repair(commands::repair::Arguments),
     Baseline(commands::baseline::Arguments),
+    Diff(commands::diff::Arguments),
     Config(commands::config::Arguments),
     Sandbox(commands::sandbox::Arguments),
     Demo(commands::demo::Arguments),

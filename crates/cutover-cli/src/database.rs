@@ -77,13 +77,18 @@ impl App {
         let Some(url) = &self.global.dev_url else {
             return Ok(SandboxProvider::local(self.sandbox_options()));
         };
+        Ok(SandboxProvider::dev_url(self.database_of("--dev-url", url)?))
+    }
+
+    /// The database that a URL on the command line names; `flag` is what it is given by.
+    pub(crate) fn database_of(&self, flag: &str, url: &str) -> Result<ConnectOptions, CliError> {
         let inputs = Inputs {
             url: Some(url),
             dotenv: std::collections::BTreeMap::new(),
             config: None,
             env: &self.environment,
         };
-        Ok(SandboxProvider::dev_url(self.resolve_inputs("--dev-url", inputs)?.options))
+        Ok(self.resolve_inputs(flag, inputs)?.options)
     }
 
     fn resolve_inputs(&self, flag: &str, inputs: Inputs<'_>) -> Result<Resolved, CliError> {

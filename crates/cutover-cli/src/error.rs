@@ -5,6 +5,9 @@ use std::fmt;
 use cutover::apply::{ApplyError, advice_about};
 use cutover::asking::AskError;
 use cutover::baseline::BaselineError;
+use cutover::catalog::CatalogError;
+use cutover::compare::SideError;
+use cutover::compare::drift::DriftError;
 use cutover::history::HistoryError;
 use cutover::project::ProjectError;
 use cutover::repair::RepairError;
@@ -148,6 +151,14 @@ fn of_asked(asked: &AskError, told: &impl fmt::Display) -> CliError {
     }
 }
 
+fn of_catalog(error: &CatalogError, told: &impl fmt::Display) -> CliError {
+    match error {
+        CatalogError::Connect(error) => of_connect(error),
+        CatalogError::Failed(failure) => of_failed_write(failure, told),
+        _ => CliError::new(Exit::No, told),
+    }
+}
+
 fn of_apply(error: &ApplyError) -> Exit {
     match error {
         ApplyError::Select(error) if !error.is_of_the_request() => Exit::No,
@@ -203,6 +214,26 @@ impl From<BaselineError> for CliError {
             | BaselineError::Unreadable(..)
             | BaselineError::Different(..)
             | BaselineError::Moved => Self::new(Exit::No, error),
+        }
+    }
+}
+
+impl From<SideError> for CliError {
+    fn from(error: SideError) -> Self {
+        match error {
+            SideError::Database(_, ref catalog) => of_catalog(catalog, &error),
+            SideError::NotBuilt(..) => Self::new(Exit::RolledBack, error),
+            _ => Self::usage(error),
+        }
+    }
+}
+
+impl From<DriftError> for CliError {
+    fn from(error: DriftError) -> Self {
+        match error {
+            DriftError::Asked(ref asked) => of_asked(asked, &error),
+            DriftError::Side(error) => error.into(),
+            _ => Self::usage(error),
         }
     }
 }

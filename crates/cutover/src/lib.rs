@@ -8,6 +8,7 @@ pub mod asking;
 pub mod baseline;
 pub mod catalog;
 pub mod clock;
+pub mod compare;
 pub mod hazard;
 pub mod history;
 pub mod inspect;

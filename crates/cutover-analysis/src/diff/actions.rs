@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::Graph;
 use super::{Attribute, Change, Left, Options, What};
-use crate::effects::ObjectKind;
+use crate::effects::{ObjectKind, effects_of_text};
 use crate::schema::kinds::making::{self, Common, World};
 use crate::schema::kinds::{self, column, constraint, making_of, table};
 use crate::schema::{Id, Object, Schema, Sql, Value, parent_of};
@@ -338,6 +338,7 @@ impl<'a> Plan<'a> {
         }
         self.connect_names();
         self.connect_parts();
+        self.connect_bodies();
     }
 
     fn connect_creation(&mut self, id: &'a Id) {
@@ -441,6 +442,33 @@ impl<'a> Plan<'a> {
                     table,
                 );
                 self.edge((Verb::Create, &partition), (Verb::Finish, id));
+            }
+        }
+    }
+
+    /// The text of a body in SQL is looked at when the function is made: what it mentions had better be there.
+    fn connect_bodies(&mut self) {
+        type Name<'n> = (ObjectKind, &'n str);
+        let mut by_name: BTreeMap<Name<'a>, Vec<(usize, Option<&'a str>)>> = BTreeMap::new();
+        for (at, (verb, id)) in self.actions.iter().enumerate() {
+            if *verb == Verb::Create && id.table.is_none() {
+                by_name.entry((id.kind.family(), &id.name)).or_default().push((at, id.schema.as_deref()));
+            }
+        }
+        for (at, (verb, id)) in self.actions.clone().into_iter().enumerate() {
+            let is_routine = matches!(id.kind, ObjectKind::Function | ObjectKind::Procedure);
+            let definition = self.world.to.get(id).and_then(|object| object.text("definition"));
+            let Some(definition) = definition.filter(|_| is_routine && verb == Verb::Create) else {
+                continue;
+            };
+            let Ok(effects) = effects_of_text(definition) else { continue };
+            for mentioned in effects.late.iter().map(|reference| &reference.object) {
+                let named = by_name.get(&(mentioned.kind.family(), mentioned.name.as_str()));
+                for (first, schema) in named.into_iter().flatten() {
+                    if mentioned.schema.is_none() || mentioned.schema.as_deref() == *schema {
+                        self.graph.prefer(*first, at);
+                    }
+                }
             }
         }
     }

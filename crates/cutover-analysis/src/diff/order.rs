@@ -12,6 +12,8 @@ pub(super) struct Graph {
     /// Smaller ones come first where nothing decides.
     rank: Vec<usize>,
     edges: BTreeSet<(usize, usize)>,
+    /// As edges, and the first to be given up.
+    wishes: BTreeSet<(usize, usize)>,
 }
 
 impl Graph {
@@ -27,6 +29,13 @@ impl Graph {
     pub(super) fn before(&mut self, first: usize, second: usize) {
         if first != second {
             self.edges.insert((first, second));
+        }
+    }
+
+    /// `first` had better come before `second`.
+    pub(super) fn prefer(&mut self, first: usize, second: usize) {
+        if first != second {
+            self.wishes.insert((first, second));
         }
     }
 
@@ -57,6 +66,17 @@ impl Graph {
                 return (order, Vec::new());
             }
             let stuck: BTreeSet<usize> = stuck.into_iter().collect();
+            let wishes = self.wishes.len();
+            let given_up = std::mem::take(&mut self.wishes);
+            self.wishes = given_up
+                .into_iter()
+                .filter(|(first, second)| {
+                    !stuck.contains(&self.leader(*first)) || !stuck.contains(&self.leader(*second))
+                })
+                .collect();
+            if self.wishes.len() < wishes {
+                continue;
+            }
             let freed: Vec<usize> = (0..self.leader.len())
                 .filter(|action| {
                     self.separable.get(*action) == Some(&true) && stuck.contains(&self.leader(*action))
@@ -77,8 +97,12 @@ impl Graph {
     fn attempt(&self) -> (Vec<usize>, Vec<usize>) {
         let mut before: BTreeMap<usize, usize> = BTreeMap::new();
         let mut after: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let edges: BTreeSet<(usize, usize)> =
-            self.edges.iter().map(|(first, second)| (self.leader(*first), self.leader(*second))).collect();
+        let edges: BTreeSet<(usize, usize)> = self
+            .edges
+            .iter()
+            .chain(&self.wishes)
+            .map(|(first, second)| (self.leader(*first), self.leader(*second)))
+            .collect();
         for (first, second) in edges.into_iter().filter(|(first, second)| first != second) {
             *before.entry(second).or_default() += 1;
             after.entry(first).or_default().push(second);
@@ -143,6 +167,17 @@ mod tests {
         graph.before(one, key_of_one);
         graph.before(two, key_of_two);
         assert_eq!(graph.order(), (vec![one, two, key_of_one, key_of_two], vec![]));
+    }
+
+    #[test]
+    fn a_wish_is_heard_where_nothing_is_in_its_way() {
+        let mut graph = Graph::default();
+        let [a, b, c] = [1, 2, 3].map(|rank| graph.add(rank));
+        graph.prefer(c, a);
+        assert_eq!(graph.order(), (vec![b, c, a], vec![]));
+        graph.before(a, b);
+        graph.before(b, c);
+        assert_eq!(graph.order(), (vec![a, b, c], vec![]));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod baseline;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod dry_run;
 pub(crate) mod graph;
 pub(crate) mod init;

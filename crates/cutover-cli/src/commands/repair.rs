@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
+use cutover::compare::drift;
 use cutover::plan::select;
 use cutover::project::{Overrides, Project};
 use cutover::repair::{self, Finding, Mark, Unsettled};
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::error::{CliError, Exit};
 use crate::output::FORMAT_VERSION;
+use crate::surroundings;
 
 /// Settle by hand whether a statement outside a transaction took effect
 ///
@@ -37,6 +39,9 @@ pub(crate) struct Arguments {
     /// What you found
     #[arg(long, value_enum, value_name = "FOUND")]
     mark: Option<Found>,
+    /// Record what the database is made of now as what it should be: `cutover diff` finds no drift then
+    #[arg(long, conflicts_with_all = ["version", "mark"])]
+    accept_drift: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -50,10 +55,31 @@ enum Found {
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     app.not_in_a_sandbox("repair", "")?;
     let project = app.project(&Overrides::default())?;
+    if arguments.accept_drift {
+        return accept_drift(app, &project);
+    }
     match (&arguments.version, arguments.mark) {
         (Some(version), Some(found)) => mark(app, &project, version, found),
         (version, _) => list(app, &project, version.as_deref()),
     }
+}
+
+fn accept_drift(app: &App, project: &Project) -> Result<Exit, CliError> {
+    let operator = surroundings::operator(&app.environment);
+    let database = app.block_on(async |signals| {
+        let accepting = async {
+            let target = app.target(project).await?;
+            app.confirm(&format!(
+                "Record what database {} is made of now as what it should be?",
+                visible(&target.options.database)
+            ))?;
+            drift::accept(project, &target.options, &operator).await?;
+            Ok(target.options.database)
+        };
+        signals.or_end(Box::pin(accepting)).await
+    })?;
+    app.output.say(&format!("recorded: database {} is as it should be", visible(&database)));
+    Ok(Exit::Done)
 }
 
 fn mark(app: &App, project: &Project, version: &str, found: Found) -> Result<Exit, CliError> {

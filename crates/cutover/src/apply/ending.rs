@@ -8,6 +8,7 @@ use super::error::ApplyError;
 use super::monitor::Monitor;
 use super::recorder::Recorder;
 use super::store;
+use crate::compare::drift;
 use crate::history::journal;
 use crate::run::{EventKind, Outcome};
 
@@ -17,6 +18,7 @@ use crate::run::{EventKind, Outcome};
 /// [`ApplyError::Journal`], where the run would be a success otherwise.
 pub(super) async fn finish(
     monitor: &mut Monitor,
+    project: &str,
     run: &str,
     outcome: Outcome,
     recorder: &mut Recorder<'_>,
@@ -27,7 +29,11 @@ pub(super) async fn finish(
     }
     recorder.tell(EventKind::RunFinished { outcome });
     let stored = match reached {
-        Ok(()) => store_end(monitor, &journal::finish_run(run, outcome), recorder).await,
+        Ok(()) => {
+            let mut record = journal::finish_run(run, outcome);
+            record.extend(schema_left(monitor, project, run).await);
+            store_end(monitor, &record, recorder).await
+        }
         Err(failure) => Err(failure),
     };
     match stored {
@@ -41,6 +47,14 @@ pub(super) async fn finish(
         }
         _ => Ok(()),
     }
+}
+
+/// What the database is made of now, as a statement that records it. A schema that cannot be read (somebody keeps a table
+/// locked) is no failure of the run: drift is measured against an earlier one then, and that is said.
+async fn schema_left(monitor: &mut Monitor, project: &str, run: &str) -> Option<String> {
+    let session = monitor.session()?;
+    let record = drift::record_of(session, project, run).await.ok()??;
+    Some(format!("; {record}"))
 }
 
 /// Stores the record, on another session where the one at hand has fallen silent: storing it twice is storing it once.

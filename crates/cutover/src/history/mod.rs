@@ -8,6 +8,7 @@ pub mod journal;
 pub mod lock;
 pub mod records;
 pub mod schema;
+pub mod snapshots;
 pub mod units;
 
 use cutover_postgres::session::Failure;

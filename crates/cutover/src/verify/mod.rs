@@ -262,7 +262,7 @@ async fn connect(options: &ConnectOptions) -> Result<Session, ConnectError> {
 }
 
 /// The server's words and what goes with them, in one or two lines.
-fn failure_text(failure: &Failure) -> String {
+pub(crate) fn failure_text(failure: &Failure) -> String {
     let mut text = failure.to_string();
     if let Some(detail) = failure.server().and_then(|message| message.detail.as_ref()) {
         text = format!("{text}: {detail}");

@@ -25,6 +25,16 @@ pub(crate) struct Likeness {
 }
 
 impl Likeness {
+    /// Of no database in particular.
+    pub(crate) fn of_nothing() -> Self {
+        Self::of_version(0)
+    }
+
+    /// Of no database in particular, of that major version.
+    pub(crate) fn of_version(major: u32) -> Self {
+        Self { major, path: vec!["public".to_owned()], roles: Vec::new() }
+    }
+
     /// Of the database of a session that begins as those of migrations do.
     pub(crate) async fn of(session: &mut Session) -> Result<Self, Failure> {
         Ok(Self {

@@ -2,24 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::super::{Id, Object, Schema, Value};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
 /// Where a statement stands among transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Place {
     /// With those before and after it.
     #[default]
     Together,
     /// In a transaction of its own kind: the one before it ends first, so that its locks are gone or what it made can be used.
     NewTransaction,
+    /// As [`Place::NewTransaction`], and what comes after it in another one again.
+    Alone,
     /// Outside a transaction.
     Outside,
 }
 
 /// One statement of a difference.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sql {
     /// The text, without `;`.
     pub text: String,
@@ -28,6 +33,7 @@ pub struct Sql {
     /// Codes of what it may destroy or cost: see [`hazards`].
     pub hazards: Vec<&'static str>,
     /// It comes after everything else that is made.
+    #[serde(skip)]
     pub(crate) late: bool,
 }
 
@@ -44,6 +50,11 @@ pub mod hazards {
 }
 
 impl Sql {
+    /// A statement that stands with others and of which nothing is to be known.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self::new(text)
+    }
+
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), place: Place::Together, hazards: Vec::new(), late: false }
     }

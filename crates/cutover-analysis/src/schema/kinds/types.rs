@@ -115,7 +115,7 @@ fn add_values(change: &mut Change<'_>, new: &[&str]) {
                 .unwrap_or_default(),
         };
         let sql = format!("ALTER TYPE {} ADD VALUE {} {place}", change.id.name_sql(), quote_literal(value));
-        change.statements.push(Sql::new(sql.trim_end()).at(Place::NewTransaction));
+        change.statements.push(Sql::new(sql.trim_end()).at(Place::Alone));
     }
 }
 

@@ -1,0 +1,231 @@
+//! Whether a database is still what the last run left: what somebody changed since, by hand or with another tool.
+
+use std::collections::BTreeSet;
+
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::Schema;
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Session, Startup};
+use thiserror::Error;
+
+use super::side::{self, Built, SideError};
+use crate::apply::own_startup;
+use crate::asking::AskError;
+use crate::catalog::{self, CatalogError};
+use crate::history::records::{self, History};
+use crate::history::{schema, snapshots};
+use crate::migration::Migration;
+use crate::project::Project;
+use crate::report::format::{count, utc};
+use crate::script::Script;
+use crate::verify::SandboxProvider;
+
+/// Why drift is not known.
+#[derive(Debug, Error)]
+pub enum DriftError {
+    /// The database did not do what was asked of it.
+    #[error("{}", .0.told("nothing was changed"))]
+    Asked(AskError),
+    /// No run of this project has ended in this database since schemas are kept.
+    #[error(
+        "no run has recorded what database {0} is made of\n  hint: --replay compares it with what the applied migrations make; the \
+         next `cutover apply` that applies something records it, and so does `cutover repair --accept-drift`"
+    )]
+    NothingRecorded(String),
+    /// The recorded schema was too large to keep.
+    #[error(
+        "what database {0} is made of was too large to be recorded\n  hint: --replay compares it with what the applied migrations make"
+    )]
+    TooLarge(String),
+    /// Nothing was ever applied.
+    #[error("nothing of this project is applied in database {0}")]
+    NothingApplied(String),
+    /// What the migrations make cannot be built.
+    #[error(transparent)]
+    Side(#[from] SideError),
+    /// A record cannot be written.
+    #[error("the schema cannot be written: {0}")]
+    Written(#[from] serde_json::Error),
+}
+
+impl<E> From<E> for DriftError
+where
+    AskError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Asked(error.into())
+    }
+}
+
+/// How a database should be and how it is.
+#[derive(Debug)]
+pub struct Drift {
+    /// What it should be.
+    pub expected: Schema,
+    /// What that is, e.g. `the database as run … left it`.
+    pub expected_name: String,
+    /// What it is.
+    pub live: Schema,
+    /// What that is.
+    pub live_name: String,
+    /// Remarks for people.
+    pub remarks: Vec<String>,
+}
+
+/// Compares a database with what the last run recorded, or, with `replay`, with what the applied migrations make on a
+/// throwaway server. With no schema named, in the schemas that the project's migrations touch.
+///
+/// # Errors
+/// See [`DriftError`].
+pub async fn drift(
+    project: &Project,
+    options: &ConnectOptions,
+    schemas: &[String],
+    replay: Option<&SandboxProvider>,
+) -> Result<Drift, DriftError> {
+    let mut session = Session::connect(options, &own_startup("diff", None)).await?;
+    let found = schema::look(&mut session).await?;
+    let database = found.database.clone();
+    let history = match found.version {
+        Some(_) => records::read(&mut session, &project.name).await?,
+        None => return Err(DriftError::NothingApplied(database)),
+    };
+    let mut remarks = Vec::new();
+    let scope = match schemas {
+        [] => touched(project, &history, options, &mut remarks).await?,
+        named => named.to_vec(),
+    };
+    let (expected, expected_name) = match replay {
+        Some(sandbox) => {
+            let Built { schema, remarks: more } = replayed(project, &history, options, sandbox).await?;
+            remarks.extend(more);
+            (schema, "what the applied migrations make".to_owned())
+        }
+        None => recorded(project, &mut session, found.version, &database, &mut remarks).await?,
+    };
+    let live = catalog::schema(&mut session, &[]).await?;
+    session.close().await;
+    Ok(Drift {
+        expected: within(expected, &scope),
+        expected_name,
+        live: within(live, &scope),
+        live_name: format!("database {database}"),
+        remarks,
+    })
+}
+
+/// Records what a database is made of now as what it should be, in the name of `operator`.
+///
+/// # Errors
+/// See [`DriftError`].
+pub async fn accept(project: &Project, options: &ConnectOptions, operator: &str) -> Result<(), DriftError> {
+    let mut session = Session::connect(options, &own_startup("accept-drift", None)).await?;
+    let found = schema::look(&mut session).await?;
+    if found.version.is_none_or(|version| version < snapshots::SINCE) {
+        return Err(DriftError::NothingApplied(found.database));
+    }
+    let live = catalog::schema(&mut session, &[]).await?;
+    let record = snapshots::insert(&project.name, None, Some(operator), &live)?;
+    snapshots::store(&mut session, &record).await?;
+    session.close().await;
+    Ok(())
+}
+
+async fn recorded(
+    project: &Project,
+    session: &mut Session,
+    version: Option<i32>,
+    database: &str,
+    remarks: &mut Vec<String>,
+) -> Result<(Schema, String), DriftError> {
+    let nothing = || DriftError::NothingRecorded(database.to_owned());
+    if version.is_none_or(|version| version < snapshots::SINCE) {
+        return Err(nothing());
+    }
+    let last = snapshots::last(session, &project.name).await?.ok_or_else(nothing)?;
+    let since = last.applied_now - i64::from(last.applied);
+    if since != 0 {
+        remarks.push(format!(
+            "{} since it was recorded, by a run that did not come to its end; --replay compares with what the files make",
+            count(usize::try_from(since.unsigned_abs()).unwrap_or(usize::MAX), "migration was applied", "migrations were applied"),
+        ));
+    }
+    let at = utc(last.at_micros);
+    let name = match (&last.run, &last.accepted_by) {
+        (Some(run), _) => format!("database {database} as run {run} left it ({at})"),
+        (None, Some(whom)) => format!("database {database} as {whom} accepted it ({at})"),
+        (None, None) => format!("database {database} as it was recorded ({at})"),
+    };
+    let schema = last.schema.ok_or_else(|| DriftError::TooLarge(database.to_owned()))?;
+    Ok((schema, name))
+}
+
+async fn replayed(
+    project: &Project,
+    history: &History,
+    options: &ConnectOptions,
+    sandbox: &SandboxProvider,
+) -> Result<Built, SideError> {
+    let applied: Vec<&Migration> =
+        project.migrations.iter().filter(|migration| history.get(&migration.id).is_some()).collect();
+    side::build("what the applied migrations make", project, &applied, &[], Some(options), sandbox).await
+}
+
+/// The schemas in which the applied migrations make, change or drop anything; all, where what they do is not fully known.
+async fn touched(
+    project: &Project,
+    history: &History,
+    options: &ConnectOptions,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<String>, DriftError> {
+    let mut schemas: BTreeSet<String> = BTreeSet::new();
+    let mut unqualified = false;
+    for migration in project.migrations.iter().filter(|migration| history.get(&migration.id).is_some()) {
+        let script = Script::analyse(migration, &project.vars);
+        if script.opaque.is_some() {
+            return Ok(Vec::new());
+        }
+        for object in script.creates.iter().chain(&script.alters).chain(&script.drops) {
+            match (&object.schema, object.kind) {
+                (Some(schema), _) => _ = schemas.insert(schema.to_string()),
+                (None, ObjectKind::Schema) => _ = schemas.insert(object.name.to_string()),
+                (None, _) => unqualified = true,
+            }
+        }
+    }
+    if unqualified || schemas.is_empty() {
+        // With the search path that migrations begin with.
+        let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+        let mut session = Session::connect(options, &startup).await?;
+        let first = session.query_text("SELECT current_schema()").await?;
+        schemas.extend(first.scalar().map(str::to_owned));
+        session.close().await;
+    }
+    remarks.push(format!(
+        "compared: what is in {}",
+        schemas.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    ));
+    Ok(schemas.into_iter().collect())
+}
+
+/// What of a schema is in the scope; extensions, publications and whatever else is in no schema is everybody's.
+fn within(mut schema: Schema, scope: &[String]) -> Schema {
+    if scope.is_empty() {
+        return schema;
+    }
+    schema.objects.retain(|id, _| match &id.schema {
+        Some(schema) => scope.contains(schema),
+        None => id.kind != ObjectKind::Schema || scope.contains(&id.name),
+    });
+    schema
+}
+
+/// What a run leaves behind, as the statement that records it; none where it cannot be read.
+pub(crate) async fn record_of(
+    session: &mut Session,
+    project: &str,
+    run: &str,
+) -> Result<Option<String>, CatalogError> {
+    let schema = catalog::schema(session, &[]).await?;
+    Ok(snapshots::insert(project, Some(run), None, &schema).ok())
+}

@@ -1,0 +1,249 @@
+//! Declared renames: what has one name on one side and another on the other is never guessed to be the same. Where it is
+//! declared, a copy of the first side is built, the names are changed there, and it is read again: every text that mentions
+//! them follows as PostgreSQL makes it follow.
+
+use cutover_analysis::diff::{Change, Options, What, diff};
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::{Id, Schema, by_word, words};
+use cutover_analysis::sql::{quote_ident, quote_literal};
+
+use super::side::SideError;
+use crate::catalog;
+use crate::text::suggest;
+use crate::verify::SandboxProvider;
+use crate::verify::failure_text;
+use crate::verify::replay::{Likeness, Replay};
+
+/// One declared rename.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rename {
+    /// What is renamed.
+    pub object: Id,
+    /// Its new name, without a schema.
+    pub to: String,
+}
+
+/// Kinds that are renamed by `ALTER kind name RENAME TO`.
+const PLAIN: [ObjectKind; 13] = [
+    ObjectKind::Table,
+    ObjectKind::View,
+    ObjectKind::MaterializedView,
+    ObjectKind::ForeignTable,
+    ObjectKind::Sequence,
+    ObjectKind::Index,
+    ObjectKind::Type,
+    ObjectKind::Domain,
+    ObjectKind::Schema,
+    ObjectKind::Collation,
+    ObjectKind::Statistics,
+    ObjectKind::Publication,
+    ObjectKind::EventTrigger,
+];
+
+/// Kinds that are renamed by `ALTER kind name ON table RENAME TO`.
+const OF_TABLES: [ObjectKind; 3] = [ObjectKind::Trigger, ObjectKind::Policy, ObjectKind::Rule];
+
+impl Rename {
+    /// Reads `column app.users.mail=email` or `table app.users=people`; the schema `public` may be left out. Names are as
+    /// stored, without quotes.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let form = "a rename is written KIND NAME=NEW, e.g. column app.users.mail=email";
+        let (old, to) = text.split_once('=').ok_or(form)?;
+        let word = words()
+            .filter(|word| old.trim_start().strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')))
+            .max_by_key(|word| word.len());
+        let Some(word) = word else {
+            let first = old.split_whitespace().next().unwrap_or_default();
+            let meant =
+                suggest(first, words()).map_or_else(String::new, |word| format!("; did you mean {word}?"));
+            return Err(format!("{first:?} is no kind of object{meant}\n{form}"));
+        };
+        let kind = by_word(word).ok_or(form)?;
+        let name = old.trim_start()[word.len()..].trim();
+        let parts: Vec<&str> = name.split('.').collect();
+        let in_table =
+            kind == ObjectKind::Column || kind == ObjectKind::Constraint || OF_TABLES.contains(&kind);
+        if !in_table && !PLAIN.contains(&kind) {
+            return Err(format!(
+                "a {word} cannot be renamed by cutover: drop and make it, or rename it by hand"
+            ));
+        }
+        let object = match (&parts[..], in_table) {
+            ([name], false)
+                if matches!(
+                    kind,
+                    ObjectKind::Schema | ObjectKind::Publication | ObjectKind::EventTrigger
+                ) =>
+            {
+                Id::global(kind, *name)
+            }
+            ([name], false) => Id::new(kind, "public", *name),
+            ([schema, name], false) => Id::new(kind, *schema, *name),
+            ([table, name], true) => Id::part(kind, "public", *table, *name),
+            ([schema, table, name], true) => Id::part(kind, *schema, *table, *name),
+            _ => return Err(format!("{name:?} does not name a {word}\n{form}")),
+        };
+        let to = to.trim();
+        if to.is_empty() || to.contains('.') {
+            return Err(format!("{to:?} is no new name: it is one name, without a schema"));
+        }
+        Ok(Self { object, to: to.to_owned() })
+    }
+
+    /// The statement.
+    pub fn sql(&self) -> String {
+        let Self { object, to } = self;
+        let to = quote_ident(to);
+        let word = object.kind.word().to_uppercase();
+        match object.kind {
+            ObjectKind::Column | ObjectKind::Constraint => {
+                format!(
+                    "ALTER TABLE {} RENAME {word} {} TO {to}",
+                    object.table_sql(),
+                    quote_ident(&object.name)
+                )
+            }
+            kind if OF_TABLES.contains(&kind) => {
+                format!("ALTER {word} {} ON {} RENAME TO {to}", quote_ident(&object.name), object.table_sql())
+            }
+            _ => format!("ALTER {word} {} RENAME TO {to}", object.name_sql()),
+        }
+    }
+}
+
+/// The schema as it is when the renames were made, read from a copy built on a throwaway server.
+///
+/// # Errors
+/// [`SideError::NotBuilt`].
+pub async fn renamed(
+    from: &Schema,
+    renames: &[Rename],
+    sandbox: &SandboxProvider,
+) -> Result<Schema, SideError> {
+    let not_built = |why: String| SideError::NotBuilt("a copy with the new names".to_owned(), why);
+    let likeness = Likeness::of_version(from.server_version / 10_000);
+    let mut replay = Replay::open_like(&likeness, sandbox).await.map_err(|trouble| not_built(trouble.0))?;
+    let built = copy(&mut replay, from, renames).await;
+    replay.finish().await;
+    let mut schema = built.map_err(not_built)?;
+    // Who owns what is the same; that somebody else built the copy is nobody's change.
+    schema.owner.clone_from(&from.owner);
+    Ok(schema)
+}
+
+async fn copy(replay: &mut Replay, from: &Schema, renames: &[Rename]) -> Result<Schema, String> {
+    let session = &mut replay.session;
+    let nothing = catalog::schema(session, &[]).await.map_err(|error| error.to_string())?;
+    let made = diff(&nothing, from, Options { safe: false });
+    let roles = roles_of(from).into_iter().map(|role| {
+        format!("DO $do$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $do$")
+    });
+    let become_owner = format!("SET SESSION AUTHORIZATION {}", quote_literal(&from.owner));
+    let superuser = format!("ALTER ROLE {} SUPERUSER", quote_ident(&from.owner));
+    let texts = roles
+        .chain([superuser, become_owner])
+        .chain(made.statements.into_iter().map(|statement| statement.text))
+        .chain(renames.iter().map(Rename::sql));
+    for text in texts {
+        session.execute(&text).await.map_err(|failure| format!("{text}: {}", failure_text(&failure)))?;
+    }
+    catalog::schema(session, &[]).await.map_err(|error| error.to_string())
+}
+
+/// The roles that a schema mentions, as SQL spells them.
+fn roles_of(schema: &Schema) -> std::collections::BTreeSet<String> {
+    let mut roles = std::collections::BTreeSet::from([quote_ident(&schema.owner)]);
+    for (id, object) in &schema.objects {
+        roles.extend(object.text("owner").map(quote_ident));
+        roles.extend(object.list("roles").iter().filter(|_| id.kind == ObjectKind::Policy).cloned());
+        for entry in object.list("grants").iter().chain(object.list("revoked")) {
+            let role =
+                entry.split_once(" TO ").map_or("", |(_, role)| role.trim_end_matches(" WITH GRANT OPTION"));
+            roles.extend((!role.is_empty() && role != "PUBLIC").then(|| role.to_owned()));
+        }
+        if id.kind == ObjectKind::DefaultPrivileges {
+            roles.insert(id.name.clone());
+        }
+    }
+    roles.retain(|role| !role.starts_with("pg_"));
+    roles
+}
+
+/// What is gone and what is new and looks like it: perhaps the same under another name. For people to decide.
+pub fn candidates(from: &Schema, to: &Schema, changes: &[Change]) -> Vec<Rename> {
+    let gone = changes.iter().filter(|change| change.what == What::Dropped).map(|change| &change.object);
+    let new: Vec<&Id> =
+        changes.iter().filter(|change| change.what == What::Created).map(|change| &change.object).collect();
+    let alike = |old: &Id, other: &Id| {
+        let same_place = old.kind == other.kind && old.schema == other.schema && old.table == other.table;
+        let same = |attribute: &str| {
+            from.get(old).and_then(|object| object.attributes.get(attribute))
+                == to.get(other).and_then(|object| object.attributes.get(attribute))
+        };
+        match old.kind {
+            ObjectKind::Column => same_place && same("type") && same("not null"),
+            ObjectKind::Table => same_place && same("columns"),
+            ObjectKind::Type => same_place && same("form") && same("values") && same("attributes"),
+            _ => false,
+        }
+    };
+    let mut found = Vec::new();
+    for old in gone {
+        let others: Vec<&&Id> = new.iter().filter(|other| alike(old, other)).collect();
+        if let [only] = others[..] {
+            found.push(Rename { object: old.clone(), to: only.name.clone() });
+        }
+    }
+    found
+}
+
+impl std::fmt::Display for Rename {
+    /// As [`Rename::parse`] reads it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { object, to } = self;
+        let parts = [object.schema.as_deref(), object.table.as_deref(), Some(object.name.as_str())];
+        let name: Vec<&str> = parts.into_iter().flatten().collect();
+        write!(f, "{} {}={to}", object.kind.word(), name.join("."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rename;
+
+    #[test]
+    fn a_rename_is_read_and_written() {
+        for (text, sql) in [
+            ("column app.users.mail=email", "ALTER TABLE app.users RENAME COLUMN mail TO email"),
+            ("table app.users=people", "ALTER TABLE app.users RENAME TO people"),
+            ("materialized view app.sums=totals", "ALTER MATERIALIZED VIEW app.sums RENAME TO totals"),
+            ("trigger app.users.touch=touched", "ALTER TRIGGER touch ON app.users RENAME TO touched"),
+            ("schema app=shop", "ALTER SCHEMA app RENAME TO shop"),
+            ("type public.Mood=mood", "ALTER TYPE public.\"Mood\" RENAME TO mood"),
+        ] {
+            let rename = Rename::parse(text).unwrap();
+            assert_eq!((rename.sql().as_str(), rename.to_string().as_str()), (sql, text));
+        }
+        assert_eq!(
+            Rename::parse("table users=people").unwrap().sql(),
+            "ALTER TABLE public.users RENAME TO people"
+        );
+    }
+
+    #[test]
+    fn what_is_no_rename_is_told_why() {
+        for (text, why) in [
+            ("users", "KIND NAME=NEW"),
+            ("tabel users=people", "did you mean table?"),
+            ("table a.b.c=d", "does not name a table"),
+            ("table a=b.c", "one name, without a schema"),
+            ("cast x=y", "cannot be renamed"),
+        ] {
+            let message = Rename::parse(text).unwrap_err();
+            assert!(message.contains(why), "{text}: {message}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Where a schema comes from, and how it becomes one.
+
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+
+use cutover_analysis::schema::{FORMAT_VERSION, Schema};
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Session, Startup};
+use thiserror::Error;
+
+use crate::catalog::{self, CatalogError};
+use crate::migration::Migration;
+use crate::project::{Project, ProjectError};
+use crate::verify::SandboxProvider;
+use crate::verify::replay::{Likeness, Replay};
+
+/// Where a schema comes from.
+#[derive(Debug)]
+pub enum Side {
+    /// All migrations of a project, in their order.
+    Project(Box<Project>),
+    /// A file of DDL, such as `pg_dump --schema-only` writes.
+    Ddl(PathBuf),
+    /// A saved schema.
+    Snapshot(PathBuf),
+    /// A database.
+    Database(Box<ConnectOptions>),
+    /// One that is there already, with what it is called.
+    Read(Box<Schema>, String),
+}
+
+/// A schema that was read, with what is to be known of how.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The schema.
+    pub schema: Schema,
+    /// Remarks for people.
+    pub remarks: Vec<String>,
+}
+
+/// Why a schema cannot be had.
+#[derive(Debug, Error)]
+pub enum SideError {
+    /// The database cannot be read.
+    #[error("{0}: {1}")]
+    Database(String, CatalogError),
+    /// A file cannot be read.
+    #[error("cannot read {0}: {1}")]
+    File(PathBuf, io::Error),
+    /// A file holds no schema.
+    #[error("{0} is no saved schema of cutover: {1}")]
+    NotASnapshot(PathBuf, String),
+    /// A later version wrote it.
+    #[error(
+        "{path} was saved by a later version of cutover (format {found}, this one reads {FORMAT_VERSION})"
+    )]
+    LaterSnapshot {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// What is to be built cannot be read.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// It cannot be built.
+    #[error("{0} cannot be built on a throwaway server: {1}")]
+    NotBuilt(String, String),
+}
+
+impl fmt::Display for Side {
+    /// As people know it; never a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Project(project) => write!(f, "the migrations of {}", project.name),
+            Self::Ddl(path) | Self::Snapshot(path) => write!(f, "{}", path.display()),
+            Self::Database(options) => write!(f, "database {}", options.database),
+            Self::Read(_, name) => f.write_str(name),
+        }
+    }
+}
+
+impl Side {
+    /// The schema. `like` is the database that whatever is built is made to resemble: its version, roles and search path.
+    ///
+    /// # Errors
+    /// See [`SideError`].
+    pub async fn read(
+        self,
+        schemas: &[String],
+        like: Option<&ConnectOptions>,
+        sandbox: &SandboxProvider,
+    ) -> Result<Built, SideError> {
+        let name = self.to_string();
+        match self {
+            Self::Read(schema, _) => Ok(Built { schema: *schema, remarks: Vec::new() }),
+            Self::Snapshot(path) => Ok(Built { schema: snapshot(&path)?, remarks: Vec::new() }),
+            Self::Database(options) => {
+                let schema = of_database(&options, schemas).await;
+                let schema = schema.map_err(|error| SideError::Database(name, error))?;
+                Ok(Built { schema, remarks: Vec::new() })
+            }
+            Self::Project(project) => {
+                let migrations: Vec<&Migration> = project.migrations.iter().collect();
+                build(&name, &project, &migrations, schemas, like, sandbox).await
+            }
+            Self::Ddl(path) => {
+                let bytes = fs::read(&path).map_err(|error| SideError::File(path.clone(), error))?;
+                let mut project = Project::embedded("ddl", &[("0001_ddl.sql", &bytes)])?;
+                for migration in &mut project.migrations {
+                    migration.path = path.display().to_string();
+                }
+                let migrations: Vec<&Migration> = project.migrations.iter().collect();
+                build(&name, &project, &migrations, schemas, like, sandbox).await
+            }
+        }
+    }
+}
+
+/// A session whose names are all qualified when they are read.
+pub(super) async fn of_database(
+    options: &ConnectOptions,
+    schemas: &[String],
+) -> Result<Schema, CatalogError> {
+    let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await?;
+    let schema = catalog::schema(&mut session, schemas).await;
+    session.close().await;
+    schema
+}
+
+/// What every form of a saved schema begins with.
+#[derive(serde::Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
+fn snapshot(path: &Path) -> Result<Schema, SideError> {
+    let text = fs::read_to_string(path).map_err(|error| SideError::File(path.to_owned(), error))?;
+    // The version first: a later form need not be readable at all.
+    let wrong = |error: serde_json::Error| SideError::NotASnapshot(path.to_owned(), error.to_string());
+    let version: Version = serde_json::from_str(&text).map_err(wrong)?;
+    if version.format_version > FORMAT_VERSION {
+        return Err(SideError::LaterSnapshot { path: path.to_owned(), found: version.format_version });
+    }
+    serde_json::from_str(&text).map_err(wrong)
+}
+
+/// Runs migrations in an empty database of a throwaway server and reads what they made.
+pub(crate) async fn build(
+    name: &str,
+    project: &Project,
+    migrations: &[&Migration],
+    schemas: &[String],
+    like: Option<&ConnectOptions>,
+    sandbox: &SandboxProvider,
+) -> Result<Built, SideError> {
+    let not_built = |why: String| SideError::NotBuilt(name.to_owned(), why);
+    let likeness = likeness(name, like).await?;
+    let mut replay = Replay::open_like(&likeness, sandbox).await.map_err(|trouble| not_built(trouble.0))?;
+    let other_major = replay.other_major.filter(|_| like.is_some());
+    let built = async {
+        for migration in migrations {
+            replay.run(migration, &project.vars).await?;
+        }
+        catalog::schema(&mut replay.session, schemas).await.map_err(|error| error.to_string())
+    }
+    .await;
+    replay.finish().await;
+    let schema = built.map_err(not_built)?;
+    let remarks = other_major.map(|major| {
+        format!(
+            "{name} was built by PostgreSQL {major}, which may spell a definition otherwise than the database's server; \
+             --pg-bin names the folder of its own programs"
+        )
+    });
+    Ok(Built { schema, remarks: remarks.into_iter().collect() })
+}
+
+async fn likeness(name: &str, like: Option<&ConnectOptions>) -> Result<Likeness, SideError> {
+    let Some(options) = like else { return Ok(Likeness::of_nothing()) };
+    let of_database = |error: CatalogError| SideError::Database(name.to_owned(), error);
+    let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await.map_err(|error| of_database(error.into()))?;
+    let likeness = Likeness::of(&mut session).await;
+    session.close().await;
+    likeness.map_err(|failure| of_database(failure.into()))
+}
