@@ -1,6 +1,6 @@
 //! Differences as lines for people.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cutover_analysis::diff::{Change, What};
 use cutover_analysis::effects::ObjectKind;
@@ -10,19 +10,19 @@ use cutover_analysis::schema::Id;
 /// keys and so on.
 #[must_use]
 pub fn told(changes: &[Change]) -> Vec<String> {
-    let wholes: BTreeSet<(&Id, bool)> = changes
+    let wholes: BTreeMap<(Id, bool), &Id> = changes
         .iter()
         .filter(|change| change.object.table.is_none())
-        .filter_map(|change| Some((&change.object, is_creation(&change.what)?)))
+        .filter_map(|change| Some(((change.object.clone(), is_creation(&change.what)?), &change.object)))
         .collect();
     let mut along: BTreeMap<(&Id, bool), BTreeMap<ObjectKind, usize>> = BTreeMap::new();
-    let mut alone = Vec::new();
+    let mut told = Vec::new();
     for change in changes {
         let whole = is_creation(&change.what)
             .and_then(|created| Some((whole_of(&change.object, created, &wholes)?, created)));
         match whole {
             Some(whole) => *along.entry(whole).or_default().entry(change.object.kind).or_default() += 1,
-            None => alone.push(change),
+            None => told.push(change),
         }
     }
     let line = |change: &Change| {
@@ -32,7 +32,7 @@ pub fn told(changes: &[Change]) -> Vec<String> {
             _ => change.to_string(),
         }
     };
-    alone.into_iter().map(line).collect()
+    told.into_iter().map(line).collect()
 }
 
 /// Whether something comes, or goes; neither where it is changed.
@@ -44,12 +44,12 @@ fn is_creation(what: &What) -> Option<bool> {
     }
 }
 
-fn whole_of<'a>(part: &Id, created: bool, wholes: &BTreeSet<(&'a Id, bool)>) -> Option<&'a Id> {
+fn whole_of<'a>(part: &Id, created: bool, wholes: &BTreeMap<(Id, bool), &'a Id>) -> Option<&'a Id> {
     let (schema, table) = (part.schema.as_ref()?, part.table.as_ref()?);
     let kinds = [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
     kinds.iter().find_map(|kind| {
         let whole = Id::new(*kind, schema.clone(), table.clone());
-        wholes.get(&(&whole, created)).map(|(whole, _)| *whole)
+        wholes.get(&(whole, created)).copied()
     })
 }
 
