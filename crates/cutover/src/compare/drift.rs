@@ -92,7 +92,7 @@ pub async fn drift(
     };
     let mut remarks = Vec::new();
     let scope = match schemas {
-        [] => touched(project, &history, options, &mut remarks).await?,
+        [] => touched(project, &history, options).await?,
         named => named.to_vec(),
     };
     let (expected, expected_name) = match replay {
@@ -109,7 +109,11 @@ pub async fn drift(
         expected: within(expected, &scope),
         expected_name,
         live: within(live, &scope),
-        live_name: format!("database {database}"),
+        live_name: match &scope[..] {
+            [] => format!("database {database}"),
+            [one] => format!("database {database}, schema {one}"),
+            several => format!("database {database}, schemas {}", several.join(", ")),
+        },
         remarks,
     })
 }
@@ -176,7 +180,6 @@ async fn touched(
     project: &Project,
     history: &History,
     options: &ConnectOptions,
-    remarks: &mut Vec<String>,
 ) -> Result<Vec<String>, DriftError> {
     let mut schemas: BTreeSet<String> = BTreeSet::new();
     let mut unqualified = false;
@@ -201,10 +204,6 @@ async fn touched(
         schemas.extend(first.scalar().map(str::to_owned));
         session.close().await;
     }
-    remarks.push(format!(
-        "compared: what is in {}",
-        schemas.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-    ));
     Ok(schemas.into_iter().collect())
 }
 
