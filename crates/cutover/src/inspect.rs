@@ -20,6 +20,7 @@ use crate::plan::file::Surroundings;
 use crate::plan::foresight::{self, Foresight};
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
+use crate::plan::twice::{self, CreatedTwice, Repeated};
 use crate::plan::{failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
 use crate::run::Run;
@@ -51,6 +52,8 @@ pub struct Inspection {
     pub missing: Vec<Missing>,
     /// What they create although it is there, where [`look_closer`] was asked.
     pub existing: Option<AlreadyThere>,
+    /// What they create twice, where [`look_closer`] was asked.
+    pub twice: Option<CreatedTwice>,
     /// Their preconditions, where [`look_closer`] was asked.
     pub preconditions: Vec<Precondition>,
 }
@@ -81,6 +84,7 @@ impl Inspection {
             search_path: None,
             missing: Vec::new(),
             existing: None,
+            twice: None,
             preconditions: Vec::new(),
         }
     }
@@ -119,7 +123,8 @@ impl Inspection {
             .map(|(_, described)| described.clone());
         let scripts = self.built.script_errors(allowed).map(ToString::to_string);
         let existing = self.existing.iter().map(ToString::to_string);
-        let missing = self.missing.iter().map(ToString::to_string).chain(existing);
+        let twice = self.twice.iter().map(ToString::to_string);
+        let missing = self.missing.iter().map(ToString::to_string).chain(existing).chain(twice);
         let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
         let checks = self.wrong_checks(allowed).map(ToString::to_string);
         let refused = self
@@ -163,6 +168,9 @@ pub fn files_only(project: &Project, selection: &Selection) -> Result<Inspection
             missing.created_by.unwrap_or_default()
         ));
     }
+    let twice = twice::created_twice(project, &built);
+    let repeated = twice.iter().flat_map(|twice| &twice.first).map(Repeated::line);
+    built.plan.notes.extend(repeated);
     Ok(Inspection::new(project, None, built, refused))
 }
 
@@ -250,9 +258,9 @@ pub async fn look_closer(
     let startup = Startup { application_name: "cutover".to_owned(), settings, ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
     inspection.search_path = search_path::complaint(&mut session).await?;
-    let Foresight { missing, existing, unsure } =
+    let Foresight { missing, existing, twice, unsure } =
         foresight::foresee(project, &inspection.built, &mut session).await?;
-    (inspection.missing, inspection.existing) = (missing, existing);
+    (inspection.missing, inspection.existing, inspection.twice) = (missing, existing, twice);
     inspection.built.plan.notes.extend(unsure);
     // Checks that are written wrong are said already.
     inspection.preconditions =

@@ -9,11 +9,13 @@ pub mod failures;
 pub mod file;
 pub mod foresight;
 pub mod graph;
+mod ground;
 pub mod handover;
 mod kept;
 pub mod prerequisites;
 pub mod select;
 pub mod statements;
+pub mod twice;
 
 use std::fmt;
 
