@@ -64,7 +64,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
-    if let Some(file) = kept::named(&arguments.selection) {
+    if let Some(file) = kept::named("plan", &arguments.selection)? {
         return show_kept(app, arguments, file);
     }
     let draft = app.draft(&overrides(&arguments.vars))?;
