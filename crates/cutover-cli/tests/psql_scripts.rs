@@ -37,7 +37,15 @@ fn run_as_told(place: &Place, psql: &Path) -> Output {
         assert!(!command.contains(password) && !script.contains(password), "{command}");
     }
     let (_, to) = command.split_once("'the plan.sql' ").unwrap();
-    assert!(script.contains(&format!("\n--   psql --no-psqlrc --file THIS-FILE {to}\n")), "{command}");
+    // Files of a home folder are this machine's alone.
+    let elsewhere = match to.split_once(" sslrootcert=") {
+        Some((elsewhere, _)) => format!("{elsewhere}'"),
+        None => to.to_owned(),
+    };
+    assert!(
+        script.contains(&format!("\n--   psql --no-psqlrc --file THIS-FILE {elsewhere}\n-- It stops")),
+        "{command}"
+    );
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).env_clear().env("HOME", &place.folder).current_dir(&place.folder);
     shell.env("PGPASSWORD", password.unwrap_or_default());
@@ -91,4 +99,20 @@ fn every_psql_says_how_far_it_is_and_nothing_else() {
         assert_eq!(place.database().value(state), "t");
         assert_eq!(place.database().value("SELECT outcome FROM cutover.run"), "completed");
     }
+}
+
+/// The command that stands in a script is for another machine; the one that is said is for this one.
+#[test]
+fn a_script_names_no_file_of_this_machine() {
+    let place = place();
+    let url = place.database().url();
+    let join = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{join}sslmode=prefer&sslcrl=/of/mine/crl&sslrootcert=/of/mine/root");
+    let mut planned = place.command(&["plan", "--sql", "plan.sql"]);
+    let said = common::outcome(&planned.env("CUTOVER_URL", url).output().unwrap()).ends_with(0).stdout;
+    assert!(said.contains("sslrootcert=/of/mine/root") && said.contains("sslcrl=/of/mine/crl"), "{said}");
+    let script = std::fs::read_to_string(place.folder.join("plan.sql")).unwrap();
+    assert!(!script.contains("/of/mine"), "{script}");
+    let line = "\n-- adding sslrootcert, sslcrl as your machine has them.\n-- It stops";
+    assert!(script.contains(line), "{script}");
 }

@@ -165,8 +165,12 @@ fn write_sql(
     let run = Run::begun_by(runner, &project.name, found, inspection.built.plan.clone());
     let mut text = Vec::new();
     // Who runs it has a password of their own.
-    let to = shell_word(&app.resolve(project)?.options.libpq_string());
-    handover::write(project, &inspection.built, selection, found.version, &run, &to, &mut text)
+    let options = app.resolve(project)?.options;
+    let to = shell_word(&options.libpq_string());
+    let (elsewhere, left_out) = options.libpq_string_elsewhere();
+    let elsewhere = (shell_word(&elsewhere), left_out);
+    let elsewhere = (elsewhere.0.as_str(), elsewhere.1.as_slice());
+    handover::write(project, &inspection.built, selection, found.version, &run, elsewhere, &mut text)
         .map_err(|error| CliError::new(Exit::No, error.to_string()))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);

@@ -125,7 +125,8 @@ END $cutover$;"
 
 /// Writes the script of what `built` would run. `run` stands for it in the history; `version` is that of our tables in
 /// the database, none where there are none yet. `selection` is what `built` was made from; `to` is where psql is to connect
-/// to, as it takes that on its command line, without a password: it stands in a comment for whoever runs the script.
+/// to, as it takes that on its command line, without a password and the files of this machine, and the keywords of those
+/// that are left out: it stands in a comment for whoever runs the script.
 ///
 /// # Errors
 /// [`HandoverError`]
@@ -135,7 +136,7 @@ pub fn write(
     selection: &Selection,
     version: Option<i32>,
     run: &Run,
-    to: &str,
+    to: (&str, &[&str]),
     out: &mut dyn Write,
 ) -> Result<(), HandoverError> {
     let started = built.plan.steps.iter().find(|step| matches!(step.state, StepState::Resume { .. }));
@@ -237,7 +238,7 @@ fn head(
     project: &Project,
     built: &Built,
     version: Option<i32>,
-    (as_new, to): (&str, &str),
+    (as_new, (to, left_out)): (&str, (&str, &[&str])),
     out: &mut dyn Write,
 ) -> Result<(), HandoverError> {
     let target = built.plan.target.as_ref();
@@ -254,12 +255,16 @@ fn head(
     while project.name.contains(&tag) || database.contains(&tag) {
         tag.insert(1, 'x');
     }
+    let own_files = match left_out {
+        [] => String::new(),
+        names => format!("-- adding {} as your machine has them.\n", names.join(", ")),
+    };
     writeln!(
         out,
         "{PSQL}\n\
          {TITLE}{}, for database {}: run it once, as the role that owns what they change, with\n\
          --   psql --no-psqlrc --file THIS-FILE {}\n\
-         -- It stops at the first error; what is finished by then is recorded. Then look (cutover status) and plan again.\n\
+         {own_files}-- It stops at the first error; what is finished by then is recorded. Then look (cutover status) and plan again.\n\
          {ALONE}\n{as_new}\n{NOT_FROM_A_PROFILE}\n\
          DO {tag} BEGIN\n  \
            IF current_database() <> {} THEN RAISE EXCEPTION 'this script is for another database'; END IF;\n  \
