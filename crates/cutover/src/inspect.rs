@@ -11,9 +11,11 @@ use crate::apply::{ApplyError, search_path};
 use crate::catalog;
 use crate::hazard;
 use crate::history::differences::{self, Difference};
+use crate::history::journal::Failed;
 use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
+use crate::migration::MigrationId;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::existing::AlreadyThere;
 use crate::plan::file::Surroundings;
@@ -23,6 +25,7 @@ use crate::plan::select::{SelectError, Selection, find_in_history};
 use crate::plan::twice::{self, CreatedTwice, Repeated};
 use crate::plan::{failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
+use crate::repair::{self, Finding};
 use crate::run::Run;
 use crate::text;
 use crate::verify::{self, Precondition};
@@ -54,6 +57,9 @@ pub struct Inspection {
     pub existing: Option<AlreadyThere>,
     /// What they create twice, where [`look_closer`] was asked.
     pub twice: Option<CreatedTwice>,
+    /// Statements whose end is not recorded and of which the catalogue cannot say either what became of them, where
+    /// [`look_at_open`] was asked: the migration, the unit from 0, and why, where there is something to tell.
+    unsettled: Vec<(MigrationId, u32, Option<String>)>,
     /// Their preconditions, where [`look_closer`] was asked.
     pub preconditions: Vec<Precondition>,
 }
@@ -85,6 +91,7 @@ impl Inspection {
             missing: Vec::new(),
             existing: None,
             twice: None,
+            unsettled: Vec::new(),
             preconditions: Vec::new(),
         }
     }
@@ -95,10 +102,18 @@ impl Inspection {
             let step = self.built.plan.steps.get(index)?;
             let open = self.built.history.begun(&step.migration)?.open()?;
             let unit = self.built.scripts.get(&index)?.units.get(usize::try_from(open.unit).ok()?)?;
-            let outside = unit.outside.as_ref().filter(|outside| outside.retry == Retry::Unknown)?;
+            let unsettled =
+                self.unsettled.iter().find(|(id, unit, _)| *id == step.migration && *unit == open.unit);
+            let is_open = |retry: &Retry| match retry {
+                Retry::Checkable(_) => unsettled.is_some(),
+                retry => *retry == Retry::Unknown,
+            };
+            let outside = unit.outside.as_ref().filter(|outside| is_open(&outside.retry))?;
+            let why = unsettled.and_then(|(_, _, why)| why.as_ref());
+            let why = why.map_or_else(String::new, |why| format!("; {why}"));
             let open =
                 failures::open(&outside.what, &format!("part {}", open.unit + 1), open.failure.as_ref());
-            Some(format!("{}: {open}\n  hint: {}", step.path, failures::decide(&step.migration)))
+            Some(format!("{}: {open}{why}\n  hint: {}", step.path, failures::decide(&step.migration)))
         })
     }
 
@@ -150,6 +165,21 @@ pub async fn connect(options: &ConnectOptions, wait: Option<Duration>) -> Result
         ..Startup::default()
     };
     Ok(Session::connect(options, &startup).await?)
+}
+
+/// What failed in the project's newest run. `session` reads our own tables.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn last_failures(
+    session: &mut Session,
+    project: &str,
+    inspection: &Inspection,
+) -> Result<Vec<Failed>, ApplyError> {
+    match inspection.found.as_ref().and_then(|found| found.version) {
+        Some(_) => Ok(journal::last_failures(session, project).await?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Plans without a database: everything is pending.
@@ -266,6 +296,31 @@ pub async fn look_closer(
     inspection.preconditions =
         verify::preview(project, &inspection.built, &mut session).await.unwrap_or_default();
     session.close().await;
+    Ok(())
+}
+
+/// Looks what is known of statements outside a transaction that were begun and whose end is not recorded, as `repair` does,
+/// and says so with the parts of their files. `session` reads our own tables.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn look_at_open(
+    project: &Project,
+    options: &ConnectOptions,
+    session: &mut Session,
+    inspection: &mut Inspection,
+) -> Result<(), ApplyError> {
+    let built = &mut inspection.built;
+    for (id, unit, finding) in repair::findings(project, options, &built.history, session).await? {
+        let steps = built.plan.steps.iter_mut().filter(|step| step.migration == id);
+        let index = usize::try_from(unit).unwrap_or(usize::MAX);
+        for unit in steps.filter_map(|step| step.units.get_mut(index)) {
+            unit.finding = Some(finding.to_string());
+        }
+        if let Finding::Unknown(why) = finding {
+            inspection.unsettled.push((id, unit, why));
+        }
+    }
     Ok(())
 }
 

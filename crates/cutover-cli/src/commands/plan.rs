@@ -253,6 +253,7 @@ pub(crate) async fn look(
 ) -> Result<Inspection, CliError> {
     let mut session = inspect::connect(options, app.global.wait).await?;
     let mut inspection = inspect::database(project, &mut session, selection, read).await?;
+    inspect::look_at_open(project, options, &mut session, &mut inspection).await?;
     session.close().await;
     inspect::look_closer(project, options, &mut inspection).await?;
     Ok(inspection)

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use cutover_analysis::sql::quote_literal;
-use cutover_postgres::session::Session;
+use cutover_postgres::session::{Failure, Session};
+use serde::Serialize;
 
 use super::HistoryError;
 use super::differences::Renumbering;
@@ -46,7 +47,7 @@ pub fn insert_events(run: &str, events: &[Numbered]) -> String {
 }
 
 /// JSON as a literal. NUL cannot stand in jsonb, so it is shown as the replacement character.
-fn json<T: serde::Serialize>(value: &T) -> String {
+fn json<T: Serialize>(value: &T) -> String {
     let text = serde_json::to_string(value).unwrap_or_else(|_| "null".into());
     quote_literal(&text.replace("\\u0000", "\u{fffd}"))
 }
@@ -330,6 +331,47 @@ pub async fn list_runs(
         .iter()
         .map(|row| RunLine { id: row.get(0), started_micros: row.get(1), outcome: row.get(2) })
         .collect())
+}
+
+/// What a migration failed with in a run, as [`EventKind::StepFailed`] has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The run.
+    pub run: String,
+    /// When that run began, microseconds since the Unix epoch.
+    pub started_micros: i64,
+    /// Error as shown to people, one or more lines.
+    pub message: String,
+    /// SQLSTATE where the server gave one.
+    pub code: Option<String>,
+    /// What was true of the database then.
+    pub state: String,
+}
+
+/// What failed in the project's newest run.
+///
+/// # Errors
+/// As the server says.
+pub async fn last_failures(session: &mut Session, project: &str) -> Result<Vec<Failed>, Failure> {
+    let rows = session
+        .query(
+            "SELECT r.id, (extract(epoch FROM r.started_at) * 1000000)::int8, e.event->>'message', e.event->>'code', e.event->>'state'
+               FROM (SELECT id, started_at FROM cutover.run WHERE project = $1 ORDER BY started_at DESC, id DESC LIMIT 1) r
+               JOIN cutover.event e ON e.run = r.id AND e.event->>'event' = 'step_failed' ORDER BY e.seq",
+            &[&project],
+        )
+        .await?;
+    let mut failures = Vec::with_capacity(rows.len());
+    for row in &rows {
+        failures.push(Failed {
+            run: row.get(0),
+            started_micros: row.get(1),
+            message: row.get::<_, Option<String>>(2).unwrap_or_default(),
+            code: row.get(3),
+            state: row.get::<_, Option<String>>(4).unwrap_or_default(),
+        });
+    }
+    Ok(failures)
 }
 
 /// Reads a whole run from the journal.

@@ -331,6 +331,7 @@ impl Script {
                 why: unit.outside.as_ref().map(|outside| outside.what.clone()),
                 state,
                 failure,
+                finding: None,
             }
         };
         self.units.iter().enumerate().map(summary).collect()
