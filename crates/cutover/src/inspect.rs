@@ -395,6 +395,23 @@ mod tests {
     }
 
     #[test]
+    fn an_object_is_listed_once() {
+        let inspection = look(&[
+            ("V1__a.sql", "CREATE TABLE app.users (id int); CREATE TABLE log (n int);"),
+            (
+                "V2__b.sql",
+                "CREATE INDEX i ON app.users (id); ALTER TABLE app.users ADD m int; COMMENT ON COLUMN app.users.m IS 'x';\n\
+                 INSERT INTO log VALUES (1); TRUNCATE log; ALTER TABLE app.users ADD o int;",
+            ),
+        ]);
+        let step = &inspection.built.plan.steps[1];
+        let is_of_users = |object: &&String| object.ends_with("app.users");
+        let users: Vec<&String> = step.alters.iter().filter(is_of_users).collect();
+        assert_eq!(users, ["table app.users"], "{:?}", step.alters);
+        assert_eq!(step.writes, ["table log"]);
+    }
+
+    #[test]
     fn files_without_statements_and_needs_that_come_later_are_noted() {
         let inspection = look(&[
             ("V1__a.sql", "-- to come\n"),
