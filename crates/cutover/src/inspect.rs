@@ -272,7 +272,8 @@ pub async fn surroundings(
 }
 
 /// Looks up what pending migrations need, and measures their preconditions as far as that can be done now. Reads alone,
-/// on a session of its own that has the search path migrations run with.
+/// on a session of its own that has the search path migrations run with. Where another run has recorded anything since the
+/// history was read, what is found may be its doing: nothing is said of it but that.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -296,7 +297,41 @@ pub async fn look_closer(
     inspection.preconditions =
         verify::preview(project, &inspection.built, &mut session).await.unwrap_or_default();
     session.close().await;
+    let anything = !inspection.missing.is_empty()
+        || inspection.existing.is_some()
+        || inspection.twice.is_some()
+        || inspection.preconditions.iter().any(Precondition::stops);
+    if anything && has_moved(project, options, inspection).await? {
+        (inspection.existing, inspection.twice) = (None, None);
+        inspection.missing.clear();
+        inspection.preconditions.clear();
+        inspection.built.plan.notes.push(MOVED.to_owned());
+    }
     Ok(())
+}
+
+/// What is said where a run has recorded anything while its database was looked at.
+const MOVED: &str = "another run has gone on while this was looked at: what pending migrations lack, or find there already, is not \
+                     known; plan again once it has ended";
+
+/// Whether the history is not what it was when it was read. What a run does is recorded with it, or before it.
+async fn has_moved(
+    project: &Project,
+    options: &ConnectOptions,
+    inspection: &Inspection,
+) -> Result<bool, ApplyError> {
+    let mut session = connect(options, None).await?;
+    let built = &inspection.built;
+    let known = inspection.found.as_ref().is_some_and(|found| found.version.is_some());
+    let moved = match schema::is_there(&mut session).await? {
+        true if known => {
+            let now = records::read(&mut session, &project.name).await?;
+            now.renumbered(&built.renumbered) != built.history
+        }
+        there => there != known,
+    };
+    session.close().await;
+    Ok(moved)
 }
 
 /// Looks what is known of statements outside a transaction that were begun and whose end is not recorded, as `repair` does,

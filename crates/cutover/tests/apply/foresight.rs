@@ -6,6 +6,7 @@ use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
 use cutover::run::Outcome;
+use cutover_postgres::connect::ConnectOptions;
 use testkit::proxy::{Direction, Message, When};
 use testkit::{Proxy, database};
 
@@ -457,5 +458,58 @@ fn what_another_run_makes_meanwhile_was_not_there_before() {
         });
         let ended = ended.unwrap_or_else(|error| panic!("{message:?}: {error}"));
         assert_eq!(ended.outcome, Some(Outcome::NothingToDo), "{message:?}");
+    }
+}
+
+/// What `plan` finds while a run is at work is not said to have been there before. Held before each of its questions in turn.
+#[test]
+fn what_a_run_makes_while_a_plan_looks_was_not_there_before() {
+    let before = project(&[("V1__a.sql", "CREATE TABLE a (n int)")]);
+    let files = project(&[("V1__a.sql", "CREATE TABLE a (n int)"), ("V2__b.sql", "CREATE TABLE b (n int)")]);
+    for with_history in [false, true] {
+        let ready = || {
+            let database = database();
+            if with_history {
+                run_async(completes(&before, &database.options()));
+            }
+            let proxy = Proxy::start(database.server());
+            (database, proxy)
+        };
+        let plan = |options: ConnectOptions| {
+            run_async(async {
+                let mut session = inspect::connect(&options, None).await.unwrap();
+                let selection = Selection::default();
+                let read = inspect::database(&files, &mut session, &selection, Read::Pending).await;
+                let mut inspection = read.unwrap();
+                inspect::look_closer(&files, &options, &mut inspection).await.unwrap();
+                let stops: Vec<String> = inspection.stops(&[]).map(|stop| stop.text).collect();
+                (stops, inspection.built.plan.notes)
+            })
+        };
+        let (first, proxy) = ready();
+        assert_eq!(plan(proxy.server().options(first.name())), (Vec::new(), Vec::new()));
+        // The first session reads the history, the second looks: what is bound is about to be run.
+        let is_look = |message: &Message| {
+            message.direction == Direction::Frontend
+                && message.connection == 1
+                && matches!(message.tag, b'B' | b'Q')
+        };
+        let looked: Vec<Message> = proxy.messages().into_iter().filter(is_look).collect();
+        let mut told = 0;
+        for message in looked {
+            let (database, proxy) = ready();
+            let hold = proxy.hold(message.point(When::Before));
+            let through = proxy.server().options(database.name());
+            let (stops, notes) = std::thread::scope(|scope| {
+                let planning = scope.spawn(|| plan(through));
+                hold.wait_reached();
+                run_async(completes(&files, &database.options()));
+                hold.release();
+                planning.join().unwrap()
+            });
+            assert_eq!(stops, Vec::<String>::new(), "{message:?}");
+            told += usize::from(notes.iter().any(|note| note.starts_with("another run has gone on")));
+        }
+        assert!(told > 0, "some of them must have found the tables there");
     }
 }
