@@ -47,7 +47,12 @@ fn what_is_there_is_recorded_and_the_rest_is_applied() {
     );
     assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
     let recorded = place.run(&["baseline", "0002", "--yes"]).ends_with(0);
-    assert_eq!(recorded.stdout, "recorded as applied, and not run: 2 migrations, up to 0002\n");
+    assert_eq!(
+        recorded.stdout,
+        "what the files make was built on a throwaway server and compared with the database: 1 table with its columns, constraints, \
+         indexes, triggers and policies and 3 other objects, and all of it agrees\n\
+         recorded as applied, and not run: 2 migrations, up to 0002\n"
+    );
     assert_eq!(place.database().value(HISTORY), "0001 0,0002 0");
     let report = place.run(&["report"]).ends_with(0);
     assert!(report.stdout.contains("recorded as applied without being run (baseline)"), "{}", report.stdout);
@@ -229,6 +234,9 @@ fn without_server_programs_names_are_looked_at_and_that_is_said() {
     );
     let recorded = run(&["baseline", "0002", "--yes"]).ends_with(0);
     says(&recorded, &["warning: only whether the objects that the files create are there was looked at"]);
+    let alike =
+        "looked for by name and kind: 1 table and 2 other objects that the files create, and all is there\n";
+    assert!(recorded.stdout.starts_with(alike), "{}", recorded.stdout);
     assert_eq!(place.database().value(HISTORY), "0001 0,0002 0");
 }
 

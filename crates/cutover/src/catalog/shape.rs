@@ -102,6 +102,16 @@ impl Shape {
             .collect()
     }
 
+    /// What is told of by itself, tables with their parts; schemas go without saying, and what every new database has.
+    pub fn whole(&self) -> impl Iterator<Item = &Object> {
+        let all = self.objects.0.iter().filter(|(object, known)| self.stands_alone(object, known));
+        all.map(|(object, _)| object).filter(|object| match object.kind {
+            ObjectKind::Schema => false,
+            ObjectKind::Extension => object.name != "plpgsql",
+            _ => true,
+        })
+    }
+
     /// Whether it is not told of with something else: parts of tables are, and what comes along with another object. The
     /// sequence of a column is not: statements may name it.
     fn stands_alone(&self, object: &Object, known: &Known) -> bool {
