@@ -153,7 +153,7 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// Each change by hand, and what is said of it.
-const BY_HAND: [(&str, &str); 12] = [
+const BY_HAND: [(&str, &str); 16] = [
     (
         "ALTER TABLE a DROP CONSTRAINT few, ADD CONSTRAINT few CHECK (n < 11)",
         "0001_a.sql: table a: constraint few: CHECK ((n < 10)) in the files, CHECK ((n < 11)) in the database",
@@ -174,14 +174,27 @@ const BY_HAND: [(&str, &str); 12] = [
     ),
     ("ALTER TABLE a ADD extra int", "0001_a.sql: table a: column extra is in the database, not in the files"),
     ("ALTER SEQUENCE s INCREMENT 3", "0001_a.sql: sequence s: `bigint start 1 increment 2 from"),
-    ("CREATE OR REPLACE VIEW v AS SELECT n AS id FROM a", "0001_a.sql: view v: "),
+    ("CREATE OR REPLACE VIEW v AS SELECT n AS id FROM a", "0001_a.sql: view v: line 1: `SELECT "),
+    (
+        "ALTER VIEW v SET (security_barrier)",
+        "0001_a.sql: view v: options: nothing in the files, `security_barrier=true` in the database",
+    ),
+    (
+        "ALTER TABLE a REPLICA IDENTITY FULL",
+        "0002_b.sql: table a: replica identity: default in the files, full in the database",
+    ),
+    (
+        "ALTER DOMAIN positive SET NOT NULL",
+        "0001_a.sql: domain positive: nulls: nothing in the files, `NOT NULL` in the database",
+    ),
+    ("ALTER SEQUENCE s CYCLE", "0001_a.sql: sequence s: `bigint start 1 increment 2 from"),
     (
         "CREATE OR REPLACE FUNCTION f(x int) RETURNS int LANGUAGE sql AS $$\nSELECT x + 2\n$$",
         "0001_a.sql: function f(x integer): line 5: `SELECT x + 1` in the files, `SELECT x + 2` in the database",
     ),
     (
         "ALTER TYPE mood ADD VALUE 'so-so'",
-        "0001_a.sql: type mood: `good,bad` in the files, `good,bad,so-so` in the database",
+        "0001_a.sql: type mood: values: `good, bad` in the files, `good, bad, so-so` in the database",
     ),
     ("ALTER TABLE a DISABLE TRIGGER touched", "0001_a.sql: table a: trigger touched: "),
 ];

@@ -3,6 +3,7 @@
 mod context;
 mod digests;
 mod objects;
+mod shape;
 mod state;
 mod tables;
 
