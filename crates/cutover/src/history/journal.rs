@@ -137,6 +137,19 @@ pub fn insert_step_now(record: &Record<'_>) -> String {
     insert_step(&StepValues { began, ..values }, Duration::ZERO)
 }
 
+/// As [`insert_step`], for a step of a script, whose client is not this one: SQL says when it began, and when its run did,
+/// both in seconds since the Unix epoch by the server's clock.
+pub fn insert_step_between(record: &Record<'_>, step: &str, run: &str) -> String {
+    let StepValues { head, .. } = step_values(record);
+    let (attempts, statements) = (record.attempts, record.statements);
+    must_write(&format!(
+        "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) \
+         VALUES ({head}, pg_catalog.to_timestamp({step}), {step} OPERATOR(pg_catalog.-) {run}, {attempts}, {statements}, \
+         SESSION_USER, pg_catalog.clock_timestamp(), \
+         pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.-) {step})"
+    ))
+}
+
 /// What the server is made to say where a row of ours was not written.
 pub const NOT_WRITTEN: &str = "cutover: its own record was not written";
 

@@ -180,16 +180,24 @@ fn heading(project: &Project, built: &Built, pending: usize) -> String {
 }
 
 /// Begins to measure how long something takes, by the server's clock. Whatever a file has made of the session, it means the
-/// same.
+/// same, and is written out with all its digits.
 fn stopwatch(name: &str) -> String {
-    format!("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) AS cutover_{name} \\gset")
+    format!(
+        "SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::pg_catalog.numeric AS cutover_{name} \\gset"
+    )
+}
+
+/// When a stopwatch began, in SQL.
+fn since(name: &str) -> String {
+    format!(":cutover_{name}::pg_catalog.float8")
 }
 
 /// Says how long it has taken, behind these words. Outside a transaction, so that the commit is in it.
 fn lap(name: &str, words: &str) -> String {
     format!(
         "SELECT pg_catalog.to_char(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.-) \
-         :cutover_{name}::pg_catalog.float8, 'FM999999990.000') AS cutover_took \\gset\n{} :cutover_took s",
+         {}, 'FM999999990.000') AS cutover_took \\gset\n{} :cutover_took s",
+        since(name),
         echo(words)
     )
 }
@@ -522,7 +530,7 @@ impl Writer<'_> {
             path: self.migration.path.clone(),
         };
         let event = RunEvent { at_micros: self.run.started_micros, elapsed: std::time::Duration::ZERO, kind };
-        let row = journal::insert_step_now(&journal::Record {
+        let record = journal::Record {
             project: &self.project.name,
             run: &self.run.id,
             migration: self.migration,
@@ -532,7 +540,8 @@ impl Writer<'_> {
             attempts: 1,
             started: &journal::Numbered { seq: self.number * 2, event },
             ended: self.number * 2 + 1,
-        });
+        };
+        let row = journal::insert_step_between(&record, &since("step"), &since("run"));
         writeln!(self.out, "{}\n{}", own_terms(), unseen(&row))?;
         if several {
             writeln!(self.out, "{};", units::forget_all(&self.project.name, &self.migration.id))?;
