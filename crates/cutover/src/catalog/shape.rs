@@ -194,12 +194,12 @@ fn first_difference(first: &str, second: &str, Sides(here, there): Sides<'_>) ->
         return None;
     }
     let (first, second) = (parts(first), parts(second));
-    let named = |list: &[(String, String)], name: &str| -> Option<String> {
+    let part = |list: &[(String, String)], name: &str| -> Option<String> {
         list.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone())
     };
     let names = first.iter().chain(&second).map(|(name, _)| name.as_str());
     let (name, one, other) = names
-        .map(|name| (name, named(&first, name), named(&second, name)))
+        .map(|name| (name, part(&first, name), part(&second, name)))
         .find(|(_, one, other)| one != other)?;
     let several = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\n'));
     let what = if name.is_empty() { String::new() } else { format!("{name}: ") };
