@@ -56,6 +56,20 @@ fn edges_say_why() {
 }
 
 #[test]
+fn what_every_server_has_is_not_missing() {
+    let vertices = vertices(&[
+        "CREATE VIEW v AS SELECT FROM pg_class, pg_tables, pg_catalog.pg_type, information_schema.columns, pg_mine",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+           PERFORM FROM pg_class, pg_stat_activity, information_schema.tables, pg_catalog.pg_proc, pg_other; END $$",
+        "GRANT SELECT ON pg_catalog.pg_authid, information_schema.columns TO PUBLIC; GRANT USAGE ON SCHEMA pg_catalog TO PUBLIC",
+    ]);
+    let graph = Graph::of(&vertices);
+    let outside: Vec<_> = graph.outside.iter().map(|(_, reference)| reference.object.name.as_str()).collect();
+    let late: Vec<_> = graph.late.iter().map(|late| late.reference.object.name.as_str()).collect();
+    assert_eq!((outside, late), (vec!["pg_mine"], vec!["pg_other"]));
+}
+
+#[test]
 fn the_last_maker_before_counts_and_later_ones_only_where_there_is_none() {
     assert_eq!(
         edges(&[

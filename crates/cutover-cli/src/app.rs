@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use cutover::project::{Draft, Origin, Override, Overrides, Project};
 use cutover::verify;
 use cutover_postgres::Environment;
@@ -14,7 +14,7 @@ use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::signals::Signals;
 use crate::terminal::Styles;
-use crate::{commands, surroundings};
+use crate::{commands, help, surroundings, terminal};
 
 /// What every command is given.
 pub(crate) struct App {
@@ -27,7 +27,10 @@ pub(crate) struct App {
 
 /// Runs the command of this process.
 pub(crate) fn run() -> ExitCode {
-    let Cli { global, command } = match Cli::try_parse() {
+    let environment = surroundings::environment();
+    let help = help::command(terminal::help_width(&environment));
+    let parsed = help.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let Cli { global, command } = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come this way too. A reader that went away is no error.
@@ -35,7 +38,6 @@ pub(crate) fn run() -> ExitCode {
             return exit(if error.use_stderr() { Exit::Usage } else { Exit::Done });
         }
     };
-    let environment = surroundings::environment();
     let styles = Styles::find(global.color, &environment);
     let output = Output::new(global.format.unwrap_or(Format::Text), styles, global.quiet, global.verbose);
     let leaves_something = matches!(

@@ -166,6 +166,7 @@ fn of_apply(error: &ApplyError) -> Exit {
         ApplyError::Scripts(_)
         | ApplyError::Missing(_)
         | ApplyError::AlreadyThere(_)
+        | ApplyError::CreatedTwice(_)
         | ApplyError::ChangedFiles(_)
         | ApplyError::Moved(_)
         | ApplyError::History(_) => Exit::No,

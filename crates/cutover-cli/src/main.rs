@@ -9,6 +9,7 @@ mod commands;
 mod crash;
 mod database;
 mod error;
+mod help;
 mod output;
 mod running;
 mod signals;

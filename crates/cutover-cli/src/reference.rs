@@ -3,17 +3,17 @@
 
 use std::fmt::Write as _;
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use expect_test::expect_file;
 
-use crate::args::Cli;
+use crate::help;
 
 const HEAD: &str = "# The command line\n\nThis page is what `cutover --help` and `cutover VERB --help` say. \
                     The options under “Global options” are the same for every verb and shown once, at the top.\n";
 
 #[test]
 fn the_reference_page_says_what_the_help_says() {
-    let mut command = Cli::command().term_width(100).color(clap::ColorChoice::Never);
+    let mut command = help::command(help::WIDEST).color(clap::ColorChoice::Never);
     command.build();
     let mut page = HEAD.to_owned();
     section(&mut page, &mut command, 2, true);

@@ -6,6 +6,7 @@ use cutover::report::text::TextStyle;
 use cutover_postgres::Environment;
 
 use crate::args::Color;
+use crate::help;
 
 /// Width of tables in a file or a pipe, and on a terminal of unknown width.
 const ASSUMED_WIDTH: usize = 120;
@@ -43,6 +44,11 @@ fn wants_color(color: Color, is_terminal: bool, environment: &Environment) -> bo
             forced || (is_terminal && environment.var("TERM") != Some("dumb"))
         }
     }
+}
+
+/// Width of what `--help` says, which is for reading rather than for tables.
+pub(crate) fn help_width(environment: &Environment) -> usize {
+    width(std::io::stdout().is_terminal(), environment).min(help::WIDEST)
 }
 
 fn width(is_terminal: bool, environment: &Environment) -> usize {

@@ -47,7 +47,12 @@ fn what_is_there_is_recorded_and_the_rest_is_applied() {
     );
     assert_eq!(place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
     let recorded = place.run(&["baseline", "0002", "--yes"]).ends_with(0);
-    assert_eq!(recorded.stdout, "recorded as applied, and not run: 2 migrations, up to 0002\n");
+    assert_eq!(
+        recorded.stdout,
+        "what the files make was built on a throwaway server and compared with the database: 1 table with its columns, constraints, \
+         indexes, triggers and policies and 3 other objects, and all of it agrees\n\
+         recorded as applied, and not run: 2 migrations, up to 0002\n"
+    );
     assert_eq!(place.database().value(HISTORY), "0001 0,0002 0");
     let report = place.run(&["report"]).ends_with(0);
     assert!(report.stdout.contains("recorded as applied without being run (baseline)"), "{}", report.stdout);
@@ -148,7 +153,7 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// Each change by hand, and what is said of it.
-const BY_HAND: [(&str, &str); 12] = [
+const BY_HAND: [(&str, &str); 16] = [
     (
         "ALTER TABLE a DROP CONSTRAINT few, ADD CONSTRAINT few CHECK (n < 11)",
         "0001_a.sql: table a: constraint few: CHECK ((n < 10)) in the files, CHECK ((n < 11)) in the database",
@@ -169,14 +174,27 @@ const BY_HAND: [(&str, &str); 12] = [
     ),
     ("ALTER TABLE a ADD extra int", "0001_a.sql: table a: column extra is in the database, not in the files"),
     ("ALTER SEQUENCE s INCREMENT 3", "0001_a.sql: sequence s: `bigint start 1 increment 2 from"),
-    ("CREATE OR REPLACE VIEW v AS SELECT n AS id FROM a", "0001_a.sql: view v: "),
+    ("CREATE OR REPLACE VIEW v AS SELECT n AS id FROM a", "0001_a.sql: view v: line 1: `SELECT "),
+    (
+        "ALTER VIEW v SET (security_barrier)",
+        "0001_a.sql: view v: options: nothing in the files, `security_barrier=true` in the database",
+    ),
+    (
+        "ALTER TABLE a REPLICA IDENTITY FULL",
+        "0002_b.sql: table a: replica identity: default in the files, full in the database",
+    ),
+    (
+        "ALTER DOMAIN positive SET NOT NULL",
+        "0001_a.sql: domain positive: nulls: nothing in the files, `NOT NULL` in the database",
+    ),
+    ("ALTER SEQUENCE s CYCLE", "0001_a.sql: sequence s: `bigint start 1 increment 2 from"),
     (
         "CREATE OR REPLACE FUNCTION f(x int) RETURNS int LANGUAGE sql AS $$\nSELECT x + 2\n$$",
         "0001_a.sql: function f(x integer): line 5: `SELECT x + 1` in the files, `SELECT x + 2` in the database",
     ),
     (
         "ALTER TYPE mood ADD VALUE 'so-so'",
-        "0001_a.sql: type mood: `good,bad` in the files, `good,bad,so-so` in the database",
+        "0001_a.sql: type mood: values: `good, bad` in the files, `good, bad, so-so` in the database",
     ),
     ("ALTER TABLE a DISABLE TRIGGER touched", "0001_a.sql: table a: trigger touched: "),
 ];
@@ -229,6 +247,9 @@ fn without_server_programs_names_are_looked_at_and_that_is_said() {
     );
     let recorded = run(&["baseline", "0002", "--yes"]).ends_with(0);
     says(&recorded, &["warning: only whether the objects that the files create are there was looked at"]);
+    let alike =
+        "looked for by name and kind: 1 table and 2 other objects that the files create, and all is there\n";
+    assert!(recorded.stdout.starts_with(alike), "{}", recorded.stdout);
     assert_eq!(place.database().value(HISTORY), "0001 0,0002 0");
 }
 

@@ -182,3 +182,31 @@ fn what_is_too_much_to_show_is_counted() {
     assert!(shown.contains(" more bytes of it, in the file\n"), "{}", shown.len());
     place.run(&["apply", "plan.json"]).ends_with(0);
 }
+
+#[test]
+fn a_plan_is_named_alone() {
+    let place = Place::without_database();
+    place.write("001_a.sql", "CREATE TABLE a (n int);");
+    for (verb, done) in [("apply", "applied"), ("plan", "shown")] {
+        for order in [["plan.json", "001"], ["001", "plan.json"]] {
+            let refused = place.run(&[verb, order[0], order[1]]).ends_with(2);
+            says(
+                &refused,
+                &[
+                    &format!(
+                        "error: plan.json is a kept plan, which is {done} as a whole: no version can be chosen from it, and 001 is named beside it\n"
+                    ),
+                    &format!(
+                        "hint: `cutover {verb} plan.json` for all of it; for 001 alone `cutover {verb} 001`"
+                    ),
+                    "`cutover plan 001 --out FILE.json`",
+                ],
+            );
+        }
+    }
+    let refused = place.run(&["apply", "a.json", "b.json"]).ends_with(2);
+    says(
+        &refused,
+        &["a.json and b.json are kept plans: one at a time", "`cutover apply a.json`, then plan anew"],
+    );
+}

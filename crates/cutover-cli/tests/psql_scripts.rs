@@ -37,7 +37,15 @@ fn run_as_told(place: &Place, psql: &Path) -> Output {
         assert!(!command.contains(password) && !script.contains(password), "{command}");
     }
     let (_, to) = command.split_once("'the plan.sql' ").unwrap();
-    assert!(script.contains(&format!("\n--   psql --no-psqlrc --file THIS-FILE {to}\n")), "{command}");
+    // Files of a home folder are this machine's alone.
+    let elsewhere = match to.split_once(" sslrootcert=") {
+        Some((elsewhere, _)) => format!("{elsewhere}'"),
+        None => to.to_owned(),
+    };
+    assert!(
+        script.contains(&format!("\n--   psql --no-psqlrc --file THIS-FILE {elsewhere}\n-- It stops")),
+        "{command}"
+    );
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).env_clear().env("HOME", &place.folder).current_dir(&place.folder);
     shell.env("PGPASSWORD", password.unwrap_or_default());
@@ -91,4 +99,53 @@ fn every_psql_says_how_far_it_is_and_nothing_else() {
         assert_eq!(place.database().value(state), "t");
         assert_eq!(place.database().value("SELECT outcome FROM cutover.run"), "completed");
     }
+}
+
+/// What a report of it says of times: all parts of a file count, and the whole is no shorter than its parts.
+#[test]
+fn a_run_of_a_script_takes_as_long_as_its_parts() {
+    let place = Place::new();
+    let nap = "SELECT pg_sleep(0.1);";
+    // It leaves a setting behind by which numbers lose their digits.
+    place.write("migrations/0001_a.sql", &format!("SET extra_float_digits = -15;\n{nap}\n"));
+    place.write(
+        "migrations/0002_b.sql",
+        &format!("{nap}\n-- cutover: new-transaction\n{nap}\n-- cutover: new-transaction\nSELECT 1;\n"),
+    );
+    place.run(&["plan", "--sql", "plan.sql"]).ends_with(0);
+    let (_, psql) = testkit::psqls().pop().unwrap();
+    let mut script = Command::new(psql);
+    script.args(["--no-psqlrc", "--quiet", "--file", "plan.sql", "--dbname", &place.database().url()]);
+    let ran = script.current_dir(&place.folder).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let took = |what: &str| -> f64 {
+        let asked = place.database().value(&format!("SELECT {what} FROM cutover.migration"));
+        asked.parse().unwrap()
+    };
+    assert!(took("min(took) FILTER (WHERE version_text = '0001')") >= 0.1);
+    assert!(took("min(took) FILTER (WHERE version_text = '0002')") >= 0.2, "all of its parts");
+    assert!(took("max(took)") < 60.0 && took("max(began_after)") < 60.0 && took("min(began_after)") >= 0.0);
+    // The second begins when the first has ended.
+    assert!(took("max(began_after) - min(took)") > -0.001);
+    let run: serde_json::Value =
+        serde_json::from_str(&place.run(&["report", "--format", "json"]).ends_with(0).stdout).unwrap();
+    let ends = run["events"].as_array().unwrap().iter().filter_map(|event| event["elapsed"].as_f64());
+    let whole = ends.fold(0.0, f64::max);
+    assert!(whole + 0.001 >= took("sum(took)"), "{run}");
+}
+
+/// The command that stands in a script is for another machine; the one that is said is for this one.
+#[test]
+fn a_script_names_no_file_of_this_machine() {
+    let place = place();
+    let url = place.database().url();
+    let join = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{join}sslmode=prefer&sslcrl=/of/mine/crl&sslrootcert=/of/mine/root");
+    let mut planned = place.command(&["plan", "--sql", "plan.sql"]);
+    let said = common::outcome(&planned.env("CUTOVER_URL", url).output().unwrap()).ends_with(0).stdout;
+    assert!(said.contains("sslrootcert=/of/mine/root") && said.contains("sslcrl=/of/mine/crl"), "{said}");
+    let script = std::fs::read_to_string(place.folder.join("plan.sql")).unwrap();
+    assert!(!script.contains("/of/mine"), "{script}");
+    let line = "\n-- adding sslrootcert, sslcrl as your machine has them.\n-- It stops";
+    assert!(script.contains(line), "{script}");
 }

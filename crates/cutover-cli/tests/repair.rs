@@ -23,6 +23,25 @@ fn shows(outcome: Outcome, parts: &[&str]) {
     says(&Outcome { code: outcome.code, stdout: String::new(), stderr: outcome.stdout }, parts);
 }
 
+/// Whoever looks in another way than by `repair` is told the same of [`all_that_is_open_is_listed_with_what_is_known_of_it`],
+/// and what a run would stop at.
+fn is_told_elsewhere(place: &Place) {
+    let again =
+        "begun, its end not recorded: nothing of it is in the way; the next `cutover apply` runs it again\n";
+    let same = [
+        "begun, its end not recorded: the catalogue does not say whether it took effect: a person must\n",
+        "CREATE INDEX CONCURRENTLY – begun, its end not recorded: the catalogue says that it is done; the next `cutover apply` goes on",
+        &format!("CREATE INDEX CONCURRENTLY – {again}"),
+        &format!("VACUUM – {again}"),
+    ];
+    shows(place.run(&["status"]).ends_with(0), &same);
+    let planned = place.run(&["plan"]).ends_with(1);
+    assert_eq!(planned.stdout.split_whitespace().filter(|word| *word == "recorded:").count(), 4);
+    let stop = "V1__x.sql: an earlier run began DO (no-transaction) (part 1) and never learned how it ended";
+    says(&planned, &[stop]);
+    assert_eq!(planned.stderr.matches("never learned").count(), 1, "{}", planned.stderr);
+}
+
 /// A history of statements that were begun and never ended, of each kind one.
 #[test]
 fn all_that_is_open_is_listed_with_what_is_known_of_it() {
@@ -42,6 +61,12 @@ fn all_that_is_open_is_listed_with_what_is_known_of_it() {
     for (version, _) in files {
         place.run(&["apply", version, "--out-of-order"]).ends_with(4);
     }
+    shows(
+        place.run(&["status"]).ends_with(0),
+        &[
+            "failed (`cutover report` shows all of it):\n  migrations/V4__x.sql:2:1: ERROR: division by zero (22012)\n",
+        ],
+    );
     // As a run leaves them that is killed while they run.
     place.database().run(
         "UPDATE cutover.unit SET state = 'started', run = 'gone' WHERE unit = CASE version WHEN '2' THEN 1 ELSE 0 END;
@@ -65,6 +90,7 @@ fn all_that_is_open_is_listed_with_what_is_known_of_it() {
         "1 statement waits for a decision\n",
     ];
     shows(listed, &[&decide[..], &others].concat());
+    is_told_elsewhere(&place);
     shows(place.run(&["repair", "3"]).ends_with(0), &["V3__x.sql:1: ", "nothing waits for a decision"]);
     let json = place.run(&["repair", "--format", "json"]).ends_with(5);
     for part in [

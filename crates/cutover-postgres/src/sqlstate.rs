@@ -30,6 +30,8 @@ pub const IN_FAILED_TRANSACTION: &str = "25P02";
 pub const READ_ONLY_TRANSACTION: &str = "25006";
 /// `protocol_violation`.
 pub const PROTOCOL_VIOLATION: &str = "08P01";
+/// The connection was lost.
+pub const CONNECTION_FAILURE: &str = "08006";
 /// `too_many_connections`.
 pub const TOO_MANY_CONNECTIONS: &str = "53300";
 /// `invalid_password`.

@@ -146,6 +146,23 @@ fn a_string_for_psql_says_everything_but_the_password() {
     }
 }
 
+/// Files are those of the machine they are named on.
+#[test]
+fn a_string_for_another_machine_names_no_file() {
+    let cert = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let url = format!(
+        "host=h user=u sslmode=require sslrootcert=/of/mine/root sslcrl=/of/mine/crl sslcert='{cert}' sslkey='{cert}'"
+    );
+    let given = resolve(Some(&url), &[], &[], None).unwrap().options;
+    assert!(given.libpq_string().contains("sslcrl="), "{}", given.libpq_string());
+    let (text, left_out) = given.libpq_string_elsewhere();
+    assert_eq!(text, "host=h port=5432 dbname=u user=u sslmode=require");
+    assert_eq!(left_out, ["sslrootcert", "sslcert", "sslkey", "sslcrl"]);
+    let system =
+        resolve(Some("host=h user=u sslmode=verify-full sslrootcert=system"), &[], &[], None).unwrap();
+    assert_eq!(system.options.libpq_string_elsewhere(), (system.options.libpq_string(), Vec::new()));
+}
+
 /// A password as people choose them, with whatever means something in a URL; `MARK` is what must not be seen.
 fn password_with_mark() -> impl Strategy<Value = String> {
     let piece = "[a-z0-9@:/?#%&='\"\\\\+,;!\\[\\] .\u{e9}-]{0,6}";

@@ -11,17 +11,21 @@ use crate::apply::{ApplyError, search_path};
 use crate::catalog;
 use crate::hazard;
 use crate::history::differences::{self, Difference};
+use crate::history::journal::Failed;
 use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
+use crate::migration::MigrationId;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::existing::AlreadyThere;
 use crate::plan::file::Surroundings;
 use crate::plan::foresight::{self, Foresight};
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
+use crate::plan::twice::{self, CreatedTwice, Repeated};
 use crate::plan::{failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
+use crate::repair::{self, Finding};
 use crate::run::Run;
 use crate::text;
 use crate::verify::{self, Precondition};
@@ -51,6 +55,11 @@ pub struct Inspection {
     pub missing: Vec<Missing>,
     /// What they create although it is there, where [`look_closer`] was asked.
     pub existing: Option<AlreadyThere>,
+    /// What they create twice, where [`look_closer`] was asked.
+    pub twice: Option<CreatedTwice>,
+    /// Statements whose end is not recorded and of which the catalogue cannot say either what became of them, where
+    /// [`look_at_open`] was asked: the migration, the unit from 0, and why, where there is something to tell.
+    unsettled: Vec<(MigrationId, u32, Option<String>)>,
     /// Their preconditions, where [`look_closer`] was asked.
     pub preconditions: Vec<Precondition>,
 }
@@ -81,6 +90,8 @@ impl Inspection {
             search_path: None,
             missing: Vec::new(),
             existing: None,
+            twice: None,
+            unsettled: Vec::new(),
             preconditions: Vec::new(),
         }
     }
@@ -91,10 +102,18 @@ impl Inspection {
             let step = self.built.plan.steps.get(index)?;
             let open = self.built.history.begun(&step.migration)?.open()?;
             let unit = self.built.scripts.get(&index)?.units.get(usize::try_from(open.unit).ok()?)?;
-            let outside = unit.outside.as_ref().filter(|outside| outside.retry == Retry::Unknown)?;
+            let unsettled =
+                self.unsettled.iter().find(|(id, unit, _)| *id == step.migration && *unit == open.unit);
+            let is_open = |retry: &Retry| match retry {
+                Retry::Checkable(_) => unsettled.is_some(),
+                retry => *retry == Retry::Unknown,
+            };
+            let outside = unit.outside.as_ref().filter(|outside| is_open(&outside.retry))?;
+            let why = unsettled.and_then(|(_, _, why)| why.as_ref());
+            let why = why.map_or_else(String::new, |why| format!("; {why}"));
             let open =
                 failures::open(&outside.what, &format!("part {}", open.unit + 1), open.failure.as_ref());
-            Some(format!("{}: {open}\n  hint: {}", step.path, failures::decide(&step.migration)))
+            Some(format!("{}: {open}{why}\n  hint: {}", step.path, failures::decide(&step.migration)))
         })
     }
 
@@ -119,7 +138,8 @@ impl Inspection {
             .map(|(_, described)| described.clone());
         let scripts = self.built.script_errors(allowed).map(ToString::to_string);
         let existing = self.existing.iter().map(ToString::to_string);
-        let missing = self.missing.iter().map(ToString::to_string).chain(existing);
+        let twice = self.twice.iter().map(ToString::to_string);
+        let missing = self.missing.iter().map(ToString::to_string).chain(existing).chain(twice);
         let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
         let checks = self.wrong_checks(allowed).map(ToString::to_string);
         let refused = self
@@ -147,6 +167,21 @@ pub async fn connect(options: &ConnectOptions, wait: Option<Duration>) -> Result
     Ok(Session::connect(options, &startup).await?)
 }
 
+/// What failed in the project's newest run. `session` reads our own tables.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn last_failures(
+    session: &mut Session,
+    project: &str,
+    inspection: &Inspection,
+) -> Result<Vec<Failed>, ApplyError> {
+    match inspection.found.as_ref().and_then(|found| found.version) {
+        Some(_) => Ok(journal::last_failures(session, project).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// Plans without a database: everything is pending.
 ///
 /// # Errors
@@ -163,6 +198,9 @@ pub fn files_only(project: &Project, selection: &Selection) -> Result<Inspection
             missing.created_by.unwrap_or_default()
         ));
     }
+    let twice = twice::created_twice(project, &built);
+    let repeated = twice.iter().flat_map(|twice| &twice.first).map(Repeated::line);
+    built.plan.notes.extend(repeated);
     Ok(Inspection::new(project, None, built, refused))
 }
 
@@ -234,7 +272,8 @@ pub async fn surroundings(
 }
 
 /// Looks up what pending migrations need, and measures their preconditions as far as that can be done now. Reads alone,
-/// on a session of its own that has the search path migrations run with.
+/// on a session of its own that has the search path migrations run with. Where another run has recorded anything since the
+/// history was read, what is found may be its doing: nothing is said of it but that.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -250,14 +289,73 @@ pub async fn look_closer(
     let startup = Startup { application_name: "cutover".to_owned(), settings, ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
     inspection.search_path = search_path::complaint(&mut session).await?;
-    let Foresight { missing, existing, unsure } =
+    let Foresight { missing, existing, twice, unsure } =
         foresight::foresee(project, &inspection.built, &mut session).await?;
-    (inspection.missing, inspection.existing) = (missing, existing);
+    (inspection.missing, inspection.existing, inspection.twice) = (missing, existing, twice);
     inspection.built.plan.notes.extend(unsure);
     // Checks that are written wrong are said already.
     inspection.preconditions =
         verify::preview(project, &inspection.built, &mut session).await.unwrap_or_default();
     session.close().await;
+    let anything = !inspection.missing.is_empty()
+        || inspection.existing.is_some()
+        || inspection.twice.is_some()
+        || inspection.preconditions.iter().any(Precondition::stops);
+    if anything && has_moved(project, options, inspection).await? {
+        (inspection.existing, inspection.twice) = (None, None);
+        inspection.missing.clear();
+        inspection.preconditions.clear();
+        inspection.built.plan.notes.push(MOVED.to_owned());
+    }
+    Ok(())
+}
+
+/// What is said where a run has recorded anything while its database was looked at.
+const MOVED: &str = "another run has gone on while this was looked at: what pending migrations lack, or find there already, is not \
+                     known; plan again once it has ended";
+
+/// Whether the history is not what it was when it was read. What a run does is recorded with it, or before it.
+async fn has_moved(
+    project: &Project,
+    options: &ConnectOptions,
+    inspection: &Inspection,
+) -> Result<bool, ApplyError> {
+    let mut session = connect(options, None).await?;
+    let built = &inspection.built;
+    let known = inspection.found.as_ref().is_some_and(|found| found.version.is_some());
+    let moved = match schema::is_there(&mut session).await? {
+        true if known => {
+            let now = records::read(&mut session, &project.name).await?;
+            now.renumbered(&built.renumbered) != built.history
+        }
+        there => there != known,
+    };
+    session.close().await;
+    Ok(moved)
+}
+
+/// Looks what is known of statements outside a transaction that were begun and whose end is not recorded, as `repair` does,
+/// and says so with the parts of their files. `session` reads our own tables.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn look_at_open(
+    project: &Project,
+    options: &ConnectOptions,
+    session: &mut Session,
+    inspection: &mut Inspection,
+) -> Result<(), ApplyError> {
+    let built = &mut inspection.built;
+    for (id, unit, finding) in repair::findings(project, options, &built.history, session).await? {
+        let steps = built.plan.steps.iter_mut().filter(|step| step.migration == id);
+        let index = usize::try_from(unit).unwrap_or(usize::MAX);
+        for unit in steps.filter_map(|step| step.units.get_mut(index)) {
+            unit.finding = Some(finding.to_string());
+        }
+        if let Finding::Unknown(why) = finding {
+            inspection.unsettled.push((id, unit, why));
+        }
+    }
     Ok(())
 }
 
@@ -329,6 +427,23 @@ mod tests {
         assert_eq!(step(0), ["", "", ""]);
         assert_eq!(step(1), ["", "table users", "log"]);
         assert_eq!(step(2), ["table users", "", "table log"]);
+    }
+
+    #[test]
+    fn an_object_is_listed_once() {
+        let inspection = look(&[
+            ("V1__a.sql", "CREATE TABLE app.users (id int); CREATE TABLE log (n int);"),
+            (
+                "V2__b.sql",
+                "CREATE INDEX i ON app.users (id); ALTER TABLE app.users ADD m int; COMMENT ON COLUMN app.users.m IS 'x';\n\
+                 INSERT INTO log VALUES (1); TRUNCATE log; ALTER TABLE app.users ADD o int;",
+            ),
+        ]);
+        let step = &inspection.built.plan.steps[1];
+        let is_of_users = |object: &&String| object.ends_with("app.users");
+        let users: Vec<&String> = step.alters.iter().filter(is_of_users).collect();
+        assert_eq!(users, ["table app.users"], "{:?}", step.alters);
+        assert_eq!(step.writes, ["table log"]);
     }
 
     #[test]

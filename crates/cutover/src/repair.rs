@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::apply::{self, Settled, own_startup, pooler};
 use crate::asking::AskError;
-use crate::history::records::{Begun, UnitRow};
+use crate::history::records::{Begun, History, UnitRow};
 use crate::history::{lock, records, schema, units};
 use crate::inspect;
 use crate::migration::{Migration, MigrationId};
@@ -180,18 +180,10 @@ pub async fn list(
         return Ok(Vec::new());
     }
     let history = records::read(&mut session, &project.name).await?;
-    let mut begun: Vec<(&MigrationId, &Begun)> = history.all_begun().collect();
-    begun.retain(|(id, _)| only.is_none_or(|(_, migration)| migration.id == **id));
-    begun.sort_by_key(|(id, _)| *id);
     let mut found = Vec::new();
-    for (id, begun) in begun {
-        let Some(row) = begun.open() else { continue };
+    for (id, begun, row) in open_ones(&history, only.map(|(_, migration)| &migration.id)) {
         let migration = project.migrations.iter().find(|migration| migration.id == *id);
-        let finding = match (lock::at_work(&mut session, &row.run).await?, migration) {
-            (Some((holder, pid)), _) => Finding::Running { holder, pid },
-            (None, Some(migration)) => catalogue(project, migration, options, row).await?.into(),
-            (None, None) => Finding::Unknown(Some("its file is not there any more".to_owned())),
-        };
+        let finding = finding(project, migration, options, row, &mut session).await?;
         found.push(Unsettled {
             migration: id.clone(),
             open: Open::new(migration.map_or(&begun.path, |migration| &migration.path), row),
@@ -203,6 +195,60 @@ pub async fn list(
     }
     session.close().await;
     Ok(found)
+}
+
+/// What is known of all statements whose end is not recorded, as [`list`] has it, each with its migration and its unit,
+/// counted from 0. Where looking fails, that is what is known. `session` reads our own tables.
+///
+/// # Errors
+/// When `session` cannot be asked.
+pub(crate) async fn findings(
+    project: &Project,
+    options: &ConnectOptions,
+    history: &History,
+    session: &mut Session,
+) -> Result<Vec<(MigrationId, u32, Finding)>, Failure> {
+    let mut found = Vec::new();
+    for (id, _, row) in open_ones(history, None) {
+        let migration = project.migrations.iter().find(|migration| migration.id == *id);
+        let finding = match finding(project, migration, options, row, session).await {
+            Ok(finding) => finding,
+            Err(RepairError::Asked(AskError::Failed(lost @ Failure::Lost(_)))) => return Err(lost),
+            Err(error) => {
+                let why = error.to_string();
+                let first = why.lines().next().unwrap_or_default();
+                Finding::Unknown(Some(format!("the catalogue could not be asked ({first})")))
+            }
+        };
+        found.push((id.clone(), row.unit, finding));
+    }
+    Ok(found)
+}
+
+/// The statements whose end is not recorded, in the order of their migrations.
+fn open_ones<'a>(
+    history: &'a History,
+    only: Option<&MigrationId>,
+) -> Vec<(&'a MigrationId, &'a Begun, &'a UnitRow)> {
+    let open = history.all_begun().filter_map(|(id, begun)| Some((id, begun, begun.open()?)));
+    let mut open: Vec<_> = open.filter(|(id, ..)| only.is_none_or(|only| only == *id)).collect();
+    open.sort_by_key(|(id, ..)| *id);
+    open
+}
+
+/// What is known of one of them.
+async fn finding(
+    project: &Project,
+    migration: Option<&Migration>,
+    options: &ConnectOptions,
+    row: &UnitRow,
+    session: &mut Session,
+) -> Result<Finding, RepairError> {
+    Ok(match (lock::at_work(session, &row.run).await?, migration) {
+        (Some((holder, pid)), _) => Finding::Running { holder, pid },
+        (None, Some(migration)) => catalogue(project, migration, options, row).await?.into(),
+        (None, None) => Finding::Unknown(Some("its file is not there any more".to_owned())),
+    })
 }
 
 /// A statement of a migration that waits for a decision.

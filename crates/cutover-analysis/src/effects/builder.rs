@@ -62,6 +62,7 @@ impl Builder {
     /// The statement fails where what it creates first is there, unless it says otherwise.
     pub(super) fn must_be_new(&mut self, unless: bool) {
         self.effects.must_be_new = !unless;
+        self.effects.leaves_it_there = true;
     }
 
     /// PostgreSQL chooses the name.

@@ -315,9 +315,11 @@ pub struct Refusal {
 pub struct Effects {
     /// Objects that are there afterwards and were not before.
     pub creates: Vec<ObjectRef>,
-    /// PostgreSQL refuses it where the first of `creates` is there already. Said of relations, types and schemas alone, and
-    /// not of what runs outside a transaction.
+    /// PostgreSQL refuses it where the first of `creates` is there already. Said of relations, types, schemas and extensions
+    /// alone, and not of what runs outside a transaction.
     pub must_be_new: bool,
+    /// The first of `creates` is there behind it in any case, also where it was there before. Said of the same kinds.
+    pub leaves_it_there: bool,
     /// Indexes, sequences and statistics whose names PostgreSQL chooses: the name it takes where that is free (else it
     /// appends a number), and an empty one where the text does not say how many there will be.
     pub chosen: Vec<ObjectRef>,

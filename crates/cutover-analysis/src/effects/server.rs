@@ -246,6 +246,7 @@ fn others(node: &NodeEnum, to: &mut Builder) -> bool {
         NodeEnum::CreateSchemaStmt(create) => schema(create, to),
         NodeEnum::CreateExtensionStmt(create) => {
             to.creates(plain(Kind::Extension, &create.extname));
+            to.must_be_new(create.if_not_exists);
             for option in create.options.iter().filter_map(relations::definition) {
                 let schema = option.arg.as_deref().and_then(names::text);
                 if let ("schema", Some(schema)) = (option.defname.as_str(), schema) {

@@ -7,6 +7,7 @@ mod conflicts;
 mod cycles;
 mod index;
 mod render;
+mod system;
 mod vertex;
 
 use std::borrow::Borrow;
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::effects::{ObjectKind, ObjectRef, Reference};
 
 pub use conflicts::{Conflict, Conflicts};
+pub use system::is_of_the_server;
 pub use vertex::{Vertex, VertexLock};
 
 /// Why a migration comes after another.
@@ -236,8 +238,10 @@ fn push_new(list: &mut Vec<Why>, why: Why) {
     }
 }
 
-/// A function or type without a schema may be PostgreSQL's own, and roles are the cluster's.
+/// A function or type without a schema may be PostgreSQL's own, as its catalogues are, and roles are the cluster's.
 fn is_worth_naming(object: &ObjectRef) -> bool {
-    matches!(object.kind.family(), ObjectKind::Relation | ObjectKind::ForeignTable | ObjectKind::Schema)
-        || object.schema.is_some()
+    let family = object.kind.family();
+    let is_said = matches!(family, ObjectKind::Relation | ObjectKind::ForeignTable | ObjectKind::Schema)
+        || object.schema.is_some();
+    is_said && !is_of_the_server(object)
 }

@@ -110,7 +110,7 @@ impl Arguments {
 
     /// The plan to apply, where one is named in place of versions.
     fn plan(&self) -> Result<Option<PlanFile>, CliError> {
-        let Some(file) = kept::named(&self.selection) else { return Ok(None) };
+        let Some(file) = kept::named("apply", &self.selection)? else { return Ok(None) };
         if !self.selection.defer.is_empty() || self.selection.out_of_order {
             return Err(CliError::usage(
                 "a plan has its own selection: --defer and --out-of-order are for `cutover plan`",
@@ -121,6 +121,7 @@ impl Arguments {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    kept::named("apply", &arguments.selection)?;
     let draft = app.draft(&arguments.overrides())?;
     if !draft.problems.is_empty() {
         let (selection, _) = arguments.chosen()?;

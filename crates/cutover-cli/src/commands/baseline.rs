@@ -62,6 +62,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         for remark in &outlook.remarks {
             app.output.warn(&visible(remark));
         }
+        if let Some(agreement) = &outlook.agreement {
+            app.output.say(agreement);
+        }
         app.confirm(&question(&outlook, &arguments.version))?;
         let recording =
             async { Ok(baseline::record(&project, &target.options, &request, &outlook).await?.len()) };

@@ -11,9 +11,31 @@ use crate::args::SelectionArgs;
 use crate::error::CliError;
 
 /// The plan that is named in place of versions, if one is.
-pub(crate) fn named(selection: &SelectionArgs) -> Option<&str> {
-    let [only] = selection.versions.as_slice() else { return None };
-    Path::new(only).extension().is_some_and(|extension| extension == "json").then_some(only)
+///
+/// # Errors
+/// Where anything is named beside it: a plan has its own selection.
+pub(crate) fn named<'a>(verb: &str, selection: &'a SelectionArgs) -> Result<Option<&'a str>, CliError> {
+    let is_plan = |name: &&String| Path::new(name).extension().is_some_and(|extension| extension == "json");
+    let versions = &selection.versions;
+    let Some(file) = versions.iter().find(is_plan) else { return Ok(None) };
+    if versions.len() == 1 {
+        return Ok(Some(file));
+    }
+    let others: Vec<&str> = versions.iter().filter(|name| !is_plan(name)).map(String::as_str).collect();
+    if others.is_empty() {
+        return Err(CliError::usage(format!(
+            "{} are kept plans: one at a time is taken, as each stands for the database as it was found\n  \
+             hint: `cutover {verb} {file}`, then plan anew",
+            versions.join(" and ")
+        )));
+    }
+    let others = others.join(" ");
+    let verb_words = if verb == "apply" { "applied" } else { "shown" };
+    Err(CliError::usage(format!(
+        "{file} is a kept plan, which is {verb_words} as a whole: no version can be chosen from it, and {others} is named beside it\n  \
+         hint: `cutover {verb} {file}` for all of it; for {others} alone `cutover {verb} {others}`, or a plan of its own: \
+         `cutover plan {others} --out FILE.json`"
+    )))
 }
 
 pub(crate) fn read(file: &str) -> Result<PlanFile, CliError> {

@@ -64,7 +64,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
-    if let Some(file) = kept::named(&arguments.selection) {
+    if let Some(file) = kept::named("plan", &arguments.selection)? {
         return show_kept(app, arguments, file);
     }
     let draft = app.draft(&overrides(&arguments.vars))?;
@@ -165,8 +165,12 @@ fn write_sql(
     let run = Run::begun_by(runner, &project.name, found, inspection.built.plan.clone());
     let mut text = Vec::new();
     // Who runs it has a password of their own.
-    let to = shell_word(&app.resolve(project)?.options.libpq_string());
-    handover::write(project, &inspection.built, selection, found.version, &run, &to, &mut text)
+    let options = app.resolve(project)?.options;
+    let to = shell_word(&options.libpq_string());
+    let (elsewhere, left_out) = options.libpq_string_elsewhere();
+    let elsewhere = (shell_word(&elsewhere), left_out);
+    let elsewhere = (elsewhere.0.as_str(), elsewhere.1.as_slice());
+    handover::write(project, &inspection.built, selection, found.version, &run, elsewhere, &mut text)
         .map_err(|error| CliError::new(Exit::No, error.to_string()))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -249,6 +253,7 @@ pub(crate) async fn look(
 ) -> Result<Inspection, CliError> {
     let mut session = inspect::connect(options, app.global.wait).await?;
     let mut inspection = inspect::database(project, &mut session, selection, read).await?;
+    inspect::look_at_open(project, options, &mut session, &mut inspection).await?;
     session.close().await;
     inspect::look_closer(project, options, &mut inspection).await?;
     Ok(inspection)

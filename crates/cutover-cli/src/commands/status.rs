@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use cutover::history::differences::Difference;
+use cutover::history::journal::Failed;
 use cutover::inspect::{self, Inspection};
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
@@ -45,18 +46,21 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         return show(app, &project, version);
     }
     let selection = Selection::default();
-    let inspection = app.block_on(async |signals| {
+    let (inspection, failures) = app.block_on(async |signals| {
         let work = async {
             let target = app.target(&project).await?;
             let mut session = inspect::connect(&target.options, app.global.wait).await?;
-            Ok(inspect::database(&project, &mut session, &selection, Read::Pending).await?)
+            let mut inspection = inspect::database(&project, &mut session, &selection, Read::Pending).await?;
+            inspect::look_at_open(&project, &target.options, &mut session, &mut inspection).await?;
+            let failures = inspect::last_failures(&mut session, &project.name, &inspection).await?;
+            Ok((inspection, failures))
         };
-        signals.or_end(work).await
+        signals.or_end(Box::pin(work)).await
     })?;
     if app.output.is_json() {
-        app.output.json(&Document::new(&inspection))?;
+        app.output.json(&Document::new(&inspection, &failures))?;
     } else {
-        app.output.print(&text(&inspection, app.output.is_verbose()));
+        app.output.print(&text(&inspection, &failures, app.output.is_verbose()));
     }
     let pending = inspection.built.pending().next().is_some();
     let differs = inspection.differences.iter().any(|difference| difference.is_refused(&[]));
@@ -163,6 +167,8 @@ struct Document<'a> {
     differences: Vec<DifferenceLine<'a>>,
     /// Why an apply of all that is pending would be refused.
     refused: Vec<String>,
+    /// What failed in the newest run.
+    failures: &'a [Failed],
 }
 
 #[derive(Serialize)]
@@ -194,7 +200,7 @@ struct DifferenceLine<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn new(inspection: &'a Inspection) -> Self {
+    fn new(inspection: &'a Inspection, failures: &'a [Failed]) -> Self {
         let plan = &inspection.built.plan;
         let stages = plan.stages.iter().map(|stage| StageLine {
             id: &stage.id,
@@ -238,6 +244,7 @@ impl<'a> Document<'a> {
             migrations: migrations.collect(),
             differences: differences.collect(),
             refused: refusals(inspection).collect(),
+            failures,
         }
     }
 }
@@ -254,7 +261,7 @@ fn members<'a>(plan: &'a Plan, stage: Option<&'a str>) -> impl Iterator<Item = &
     plan.steps.iter().filter(move |step| step.stage.as_deref() == stage)
 }
 
-fn text(inspection: &Inspection, all: bool) -> String {
+fn text(inspection: &Inspection, failures: &[Failed], all: bool) -> String {
     let plan = &inspection.built.plan;
     let mut out = visible(&plan.project);
     if let Some(found) = &inspection.found {
@@ -281,6 +288,7 @@ fn text(inspection: &Inspection, all: bool) -> String {
         let _ = writeln!(out, "  without a stage: {}", Counts::of(members(plan, None)).words());
     }
     steps(&mut out, members(plan, None), all);
+    last_run(&mut out, failures);
     if !inspection.differences.is_empty() {
         let _ = writeln!(out, "\n{}:", count(inspection.differences.len(), "file differs", "files differ"));
         let _ = writeln!(out, "{}", complaints(&inspection.described, "\n"));
@@ -298,6 +306,21 @@ fn text(inspection: &Inspection, all: bool) -> String {
         }
     }
     out
+}
+
+/// What the newest run failed with, each in a line, and what was true then.
+fn last_run(out: &mut String, failures: &[Failed]) {
+    let Some(first) = failures.first() else { return };
+    let _ = writeln!(
+        out,
+        "\nthe last run, {} of {}, failed (`cutover report` shows all of it):",
+        visible(&first.run),
+        utc(first.started_micros)
+    );
+    for failed in failures {
+        let message = failed.message.lines().next().unwrap_or_default();
+        let _ = writeln!(out, "  {}\n    {}", visible(message), visible_lines(&failed.state));
+    }
 }
 
 /// Several lines, each made fit to be shown.

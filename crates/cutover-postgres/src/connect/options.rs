@@ -418,12 +418,36 @@ impl ConnectOptions {
     /// A connection string of keywords and values with which a libpq program connects to the same place, no less safely:
     /// what is libpq's default is left out, and so is every password.
     pub fn libpq_string(&self) -> String {
+        self.libpq_string_but(&[])
+    }
+
+    /// The same for another machine: without the files of this one, which were named, found in the home folder, or came from
+    /// a service. With the keywords of those that are left out and that another machine would not look for by itself.
+    pub fn libpq_string_elsewhere(&self) -> (String, Vec<&'static str>) {
+        let is_system = |name: &str| name == "PGSSLROOTCERT" && self.tls.system_roots;
+        let files = FILES.iter().filter(|(name, _)| !is_system(name));
+        let left_out: Vec<&str> = files.clone().map(|(name, _)| *name).collect();
+        let given = self.libpq_variables();
+        let is_named = |(variable, usual): &&(&str, &str)| {
+            let usual = Path::new(".postgresql").join(usual);
+            given.iter().any(|(name, path)| name == variable && !Path::new(path).ends_with(&usual))
+        };
+        let named = files.filter(is_named);
+        let keyword = |(variable, _): &(&str, &str)| {
+            KEYWORDS.iter().find(|(name, _)| name == variable).map(|(_, keyword)| *keyword)
+        };
+        (self.libpq_string_but(&left_out), named.filter_map(keyword).collect())
+    }
+
+    /// The string without some of libpq's variables.
+    fn libpq_string_but(&self, left_out: &[&str]) -> String {
         let plain = Self::single(HostAddress::Unix(PathBuf::new()), 0, "", "");
         let mut defaults = plain.libpq_variables();
         defaults.retain(|(name, _)| !matches!(*name, "PGHOST" | "PGPORT" | "PGDATABASE" | "PGUSER"));
         // Where there is a certificate it is sent if asked for: libpq's default.
         defaults.push(("PGSSLCERTMODE", "allow".to_owned()));
-        let parts = self.libpq_variables().into_iter().filter(|variable| !defaults.contains(variable));
+        let parts = self.libpq_variables().into_iter();
+        let parts = parts.filter(|variable| !defaults.contains(variable) && !left_out.contains(&variable.0));
         let words = parts.filter_map(|(name, value)| {
             let keyword = KEYWORDS.iter().find(|(variable, _)| *variable == name)?.1;
             Some(format!("{keyword}={}", conninfo_value(&value)))
@@ -431,6 +455,14 @@ impl ConnectOptions {
         words.collect::<Vec<_>>().join(" ")
     }
 }
+
+/// Variables that name files, with the names that libpq looks for in `~/.postgresql` without them.
+const FILES: [(&str, &str); 4] = [
+    ("PGSSLROOTCERT", "root.crt"),
+    ("PGSSLCERT", "postgresql.crt"),
+    ("PGSSLKEY", "postgresql.key"),
+    ("PGSSLCRL", "root.crl"),
+];
 
 /// Keywords of libpq's variables; a password has none, as no connection string of ours shows one.
 const KEYWORDS: [(&str, &str); 20] = [

@@ -10,6 +10,7 @@ use crate::history::HistoryError;
 use crate::plan::existing::AlreadyThere;
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::SelectError;
+use crate::plan::twice::CreatedTwice;
 use crate::project::Problems;
 use crate::script::ScriptError;
 use crate::text::complaints;
@@ -35,6 +36,9 @@ pub enum ApplyError {
     /// Something that pending migrations create is there already.
     #[error("{0}\nnothing was done")]
     AlreadyThere(Box<AlreadyThere>),
+    /// Something is created by two pending migrations, or twice by one.
+    #[error("{0}\nnothing was done")]
+    CreatedTwice(Box<CreatedTwice>),
     /// Applied files were edited or deleted.
     #[error("{}\nnothing was done", complaints(.0, "\n"))]
     ChangedFiles(Vec<String>),

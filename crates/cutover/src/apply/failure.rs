@@ -10,6 +10,7 @@ use super::monitor::{LockLost, Now};
 use super::step::{Step, Tools};
 use super::worker::Trouble;
 use crate::history::journal;
+use crate::history::units::Ending;
 use crate::reading::Bent;
 use crate::run::{Blocker, Outcome, PartsDone};
 use crate::secrets::without_passwords;
@@ -34,12 +35,25 @@ pub(super) struct StepFailure {
     pub(super) behind: Option<usize>,
     /// Process of the session that was lost because the server said nothing: it may not know, and keep its transaction open.
     pub(super) silent: Option<i32>,
+    /// What a statement outside a transaction ended with along with its session, and its unit, counted from 0: it could not be
+    /// recorded there.
+    pub(super) ending: Option<(u32, Ending)>,
 }
 
 impl StepFailure {
     fn new(outcome: Outcome, message: String, state: String) -> Self {
         let parts = PartsDone::default();
-        Self { outcome, message, code: None, state, parts, lost: None, behind: None, silent: None }
+        Self {
+            outcome,
+            message,
+            code: None,
+            state,
+            parts,
+            lost: None,
+            behind: None,
+            silent: None,
+            ending: None,
+        }
     }
 
     /// The same, with what is applied all the same.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::failure::StepFailure;
 use super::{application_name, own_startup};
 use crate::history::records::{self, History};
+use crate::history::units;
 use crate::migration::{Migration, MigrationId};
 use crate::project::Project;
 
@@ -36,6 +37,13 @@ pub(super) async fn learn(
     let connecting = tokio::time::timeout(PATIENCE * 2, Session::connect(options, &startup)).await;
     let Ok(Ok(mut session)) = connecting else { return };
     end_silent(&mut session, failure.silent, run).await;
+    if let Some((unit, ending)) = &failure.ending {
+        let record = units::lost_with(&project.name, run, &migration.id, *unit, ending);
+        // Without it the next run says less; what it does is the same.
+        if let Err(error) = session.execute(&record).await {
+            tracing::debug!(%error, "what the statement ended with is not in the journal");
+        }
+    }
     if fate(&mut session, token).await != Fate::Unknown
         && let Ok(history) = records::read(&mut session, &project.name).await
     {

@@ -151,6 +151,8 @@ async fn after_failure(
             "{} of {} may still be running or be done; the next run looks and finishes it, or asks",
             outside.what, step.migration.path
         );
+        failed.ending =
+            ending(&trouble, tools).map(|ending| (u32::try_from(index).unwrap_or(u32::MAX), ending));
         return failed;
     }
     let ending = ending(&trouble, tools);
@@ -213,10 +215,19 @@ fn ending(trouble: &Trouble, tools: &Tools<'_, '_, '_>) -> Option<Ending> {
             (sqlstate::QUERY_CANCELED, "waited too long for other sessions (lock_wait)")
         }
         Trouble::Cancelled => (sqlstate::QUERY_CANCELED, "interrupted"),
+        Trouble::Lost { why, .. } => return Some(lost_with(&tools.recorder.secrets().star(why))),
         _ => return None,
     };
     let message = tools.recorder.secrets().star(message);
     Some(Ending { code: code.to_owned(), message: visible(&message) })
+}
+
+/// The end of a connection, which says at its own end the SQLSTATE that the server gave, where it gave one.
+fn lost_with(why: &str) -> Ending {
+    let given = why.strip_suffix(')').and_then(|why| why.rsplit_once(" ("));
+    let is_code = |code: &str| code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let (why, code) = given.filter(|(_, code)| is_code(code)).unwrap_or((why, sqlstate::CONNECTION_FAILURE));
+    Ending { code: code.to_owned(), message: visible(why) }
 }
 
 /// Keeps the error of a statement of which something may be left.

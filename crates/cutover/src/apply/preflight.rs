@@ -68,7 +68,7 @@ pub(super) async fn agreed_history(
 }
 
 /// What pending migrations would find: a search path that leads to our own tables, other terms than the plan that is applied was
-/// made under, what they need and nobody provides, and what they create although it is there. `session` must have begun as the one that runs them.
+/// made under, what they need and nobody provides, and what they create although it is there, or twice. `session` must have begun as the one that runs them.
 pub(super) async fn ready(
     project: &Project,
     built: &Built,
@@ -83,12 +83,15 @@ pub(super) async fn ready(
         let moved = file.terms_moved(&catalog::terms(session).await?);
         refusals.note(if moved.is_empty() { Ok(()) } else { Err(ApplyError::Moved(moved)) });
     }
-    let Foresight { missing, existing, .. } = foresight::foresee(project, built, session).await?;
+    let Foresight { missing, existing, twice, .. } = foresight::foresee(project, built, session).await?;
     if !missing.is_empty() {
         refusals.note(Err(ApplyError::Missing(missing)));
     }
     if let Some(existing) = existing {
         refusals.note(Err(ApplyError::AlreadyThere(Box::new(existing))));
+    }
+    if let Some(twice) = twice {
+        refusals.note(Err(ApplyError::CreatedTwice(Box::new(twice))));
     }
     Ok(refusals)
 }

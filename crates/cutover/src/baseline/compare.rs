@@ -49,6 +49,38 @@ pub(super) struct Found {
     pub(super) differing: Vec<String>,
     /// What is there besides, of which nothing follows.
     pub(super) besides: Option<String>,
+    /// How many tables, and other objects, of what is not applied yet were compared.
+    pub(super) compared: (usize, usize),
+}
+
+impl Found {
+    /// What was compared, how, and that it agrees; nothing where it does not, or there was nothing to compare.
+    pub(super) fn agreement(&self, basis: &Basis) -> Option<String> {
+        let (tables, others) = self.compared;
+        let all_alike = self.missing.is_empty() && self.differing.is_empty();
+        if !all_alike || tables + others == 0 {
+            return None;
+        }
+        let with_parts = match (tables, basis) {
+            (_, Basis::Names(_)) => "",
+            (1, _) => " with its columns, constraints, indexes, triggers and policies",
+            _ => " with their columns, constraints, indexes, triggers and policies",
+        };
+        let tables = (tables > 0).then(|| format!("{}{with_parts}", count(tables, "table", "tables")));
+        let others = (others > 0).then(|| match tables {
+            Some(_) => count(others, "other object", "other objects"),
+            None => count(others, "object", "objects"),
+        });
+        let what = [tables, others].into_iter().flatten().collect::<Vec<_>>().join(" and ");
+        Some(match basis {
+            Basis::Built(_) => format!(
+                "what the files make was built on a throwaway server and compared with the database: {what}, and all of it agrees"
+            ),
+            Basis::Names(_) => {
+                format!("looked for by name and kind: {what} that the files create, and all is there")
+            }
+        })
+    }
 }
 
 impl Basis {
@@ -108,7 +140,7 @@ impl Basis {
         match self {
             Self::Names(_) => {
                 let objects = catalog::objects(session, &[]).await?;
-                Ok(Found { missing: files.missing_by_name(&objects), ..Found::default() })
+                Ok(files.by_name(&objects))
             }
             Self::Built(built) => Ok(files.departures(built, &catalog::shape(session, &[]).await?)),
         }
@@ -197,7 +229,13 @@ impl Files<'_> {
     fn departures(&self, built: &Built, live: &Shape) -> Found {
         const SIDES: Sides<'_> = Sides("the files", "the database");
         let secrets = secrets(self.project, self.scripts);
-        let mut found = Found { besides: besides(&built.shape.besides(live)), ..Found::default() };
+        let compared =
+            built.shape.whole().filter(|object| self.maker(object).is_none_or(|by| self.is_new(by)));
+        let mut found = Found {
+            besides: besides(&built.shape.besides(live)),
+            compared: counted(compared.map(|object| object.kind)),
+            ..Found::default()
+        };
         let mut departures = built.shape.departures(live, SIDES);
         if let Some(respelt) = built.respelt.as_ref().filter(|_| !departures.is_empty()) {
             let in_both: BTreeSet<Object> =
@@ -242,7 +280,7 @@ impl Files<'_> {
     }
 
     /// What the migrations that are not applied yet create, and no later one of them drops, and is not in the database.
-    fn missing_by_name(&self, objects: &Objects) -> Vec<String> {
+    fn by_name(&self, objects: &Objects) -> Found {
         let mut made: Vec<(usize, &ObjectRef)> = Vec::new();
         for (index, script) in self.scripts.iter().enumerate() {
             let drops = &script.drops;
@@ -250,12 +288,23 @@ impl Files<'_> {
             let lasting = script.creates.iter().filter(|object| is_lasting(object));
             made.extend(lasting.map(|object| (index, object)));
         }
-        let absent_ones =
-            made.into_iter().filter(|(index, object)| self.is_new(*index) && !is_there(object, objects));
-        absent_ones
+        made.retain(|(index, object)| self.is_new(*index) && catalog::is_read(object.kind));
+        let whole = made.iter().filter(|(_, object)| object.table.is_none());
+        let compared = counted(whole.map(|(_, object)| object.kind));
+        let absent_ones = made.into_iter().filter(|(_, object)| !is_there(object, objects));
+        let missing = absent_ones
             .map(|(index, object)| absent(Some(&self.project.migrations[index].path), &object.to_string()))
-            .collect()
+            .collect();
+        Found { missing, compared, ..Found::default() }
     }
+}
+
+/// How many tables there are, and how many other objects.
+fn counted(kinds: impl Iterator<Item = ObjectKind>) -> (usize, usize) {
+    kinds.fold((0, 0), |(tables, others), kind| match kind {
+        ObjectKind::Table | ObjectKind::ForeignTable => (tables + 1, others),
+        _ => (tables, others + 1),
+    })
 }
 
 fn absent(path: Option<&str>, object: &str) -> String {
@@ -297,9 +346,8 @@ fn takes_along(dropped: &ObjectRef, object: &ObjectRef) -> bool {
     of_schema || schema && (same || part)
 }
 
-/// Kinds that the catalogue is not read for count as there.
 fn is_there(object: &ObjectRef, objects: &Objects) -> bool {
-    !catalog::is_read(object.kind) || objects.0.keys().any(|known| is_it(object, known))
+    objects.0.keys().any(|known| is_it(object, known))
 }
 
 /// Whether a name in a file means this object, as far as names without a schema tell.

@@ -116,6 +116,8 @@ pub struct Outlook {
     pub accepted: Vec<String>,
     /// How it was compared, where that is not as it should be, and what is in the database besides.
     pub remarks: Vec<String>,
+    /// What was compared, how, and that all of it agrees; none where it does not.
+    pub agreement: Option<String>,
     found: Found,
     /// What it was compared with; none where there is nothing to record.
     basis: Option<Basis>,
@@ -147,6 +149,7 @@ pub async fn look(
         applied: last + 1 - standing.chosen.len(),
         accepted: Vec::new(),
         remarks: Vec::new(),
+        agreement: None,
         found: Found::default(),
         basis: None,
         chosen: Vec::new(),
@@ -159,6 +162,7 @@ pub async fn look(
     let basis = Basis::build(project, &outlook.scripts, options, request.sandbox).await?;
     outlook.found = basis.compare(project, &outlook.scripts, &standing.history, &mut session).await?;
     session.close().await;
+    outlook.agreement = outlook.found.agreement(&basis);
     outlook.remarks.extend(basis.remark());
     outlook.remarks.extend(outlook.found.besides.clone());
     outlook.basis = Some(basis);

@@ -199,7 +199,14 @@ impl Found<'_> {
         self.property(at, "row-level security", yes(first.row_security), yes(second.row_security));
         let (forced, other) = (first.force_row_security, second.force_row_security);
         self.property(at, "row-level security for the owner", yes(forced), yes(other));
-        self.property(at, "replica identity", &first.replica_identity, &second.replica_identity);
+        let identity = |table: &Table| match table.replica_identity.as_str() {
+            "d" => "default".to_owned(),
+            "n" => "nothing".to_owned(),
+            "f" => "full".to_owned(),
+            "i" => "an index".to_owned(),
+            other => other.to_owned(),
+        };
+        self.property(at, "replica identity", &identity(first), &identity(second));
         self.optional(&Aspect::Comment, "comment", first.comment.as_deref(), second.comment.as_deref());
     }
 

@@ -25,10 +25,16 @@ pub struct Object {
     pub arguments: Option<String>,
 }
 
+/// Stands between the parts of a definition. No text of the catalogue has it in practice; if one has, it is in more parts.
+pub(super) const NEXT: char = '\u{1f}';
+/// Stands between the name of a part and what it is.
+pub(super) const IS: char = '\u{1e}';
+
 /// What is known of an object besides its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// A text that changes when the object does; only for comparing.
+    /// A text that changes when the object does, for comparing: parts with [`NEXT`] between them, each of which may begin
+    /// with its name and [`IS`].
     pub definition: String,
     /// Its comment; changed along with the object, and no part of what it is.
     pub comment: Option<String>,
@@ -150,12 +156,18 @@ const QUERY: &str = "
 SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'f' THEN 'foreign table' WHEN 'v' THEN 'view'
          WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'index' END,
        s.nspname, coalesce(i.table_name, q.table_name), c.relname, NULL,
-       concat_ws(' | ', c.relpersistence, c.reloptions, c.relrowsecurity, c.relforcerowsecurity, c.relreplident,
-         CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
-         CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
-         (SELECT string_agg(h.inhparent::regclass::text, ',' ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid),
+       concat_ws({next}, CASE c.relpersistence WHEN 'u' THEN 'persistence' {is} 'unlogged' END,
+         'options' {is} array_to_string(c.reloptions, ', '),
+         CASE WHEN c.relrowsecurity THEN 'row level security' {is} 'enabled' END,
+         CASE WHEN c.relforcerowsecurity THEN 'row level security of the owner' {is} 'forced' END,
+         CASE WHEN c.relkind IN ('r', 'p', 'm') THEN 'replica identity' {is}
+           CASE c.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' WHEN 'i' THEN 'an index' END END,
+         CASE WHEN c.relkind = 'p' THEN 'partition key' {is} pg_get_partkeydef(c.oid) END,
+         CASE WHEN c.relispartition THEN 'partition bound' {is} pg_get_expr(c.relpartbound, c.oid) END,
+         'parents' {is} (SELECT string_agg(h.inhparent::regclass::text, ', ' ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid),
          CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
-         CASE WHEN c.relkind IN ('i', 'I') THEN pg_get_indexdef(c.oid) END, i.valid,
+         CASE WHEN c.relkind IN ('i', 'I') THEN pg_get_indexdef(c.oid) END,
+         CASE WHEN NOT i.valid THEN 'state' {is} 'not valid' END,
          (SELECT {sequence} FROM pg_sequence WHERE seqrelid = c.oid)),
        obj_description(c.oid, 'pg_class'),
        coalesce(i.implied, q.table_name IS NOT NULL, false)
@@ -172,7 +184,7 @@ SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'f' THEN 
    AND NOT EXISTS (SELECT FROM e WHERE e.classid = 'pg_class'::regclass AND e.objid IN (c.oid, (SELECT x.indrelid FROM pg_index x WHERE x.indexrelid = c.oid)))
 UNION ALL
 SELECT 'column', s.nspname, c.relname, a.attname, NULL,
-       concat_ws(' | ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attcollation::text,
+       concat_ws({next}, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attcollation::text,
          a.attstorage, a.attstattarget, a.attoptions, pg_get_expr(d.adbin, d.adrelid)),
        col_description(c.oid, a.attnum), true
   FROM s JOIN pg_class c ON c.relnamespace = s.oid AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
@@ -181,28 +193,32 @@ SELECT 'column', s.nspname, c.relname, a.attname, NULL,
  WHERE NOT EXISTS (SELECT FROM e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
 UNION ALL
 SELECT 'constraint', s.nspname, c.relname, k.conname, NULL,
-       concat_ws(' | ', pg_get_constraintdef(k.oid), k.convalidated), obj_description(k.oid, 'pg_constraint'), NOT k.conislocal
+       concat_ws({next}, pg_get_constraintdef(k.oid), k.convalidated), obj_description(k.oid, 'pg_constraint'), NOT k.conislocal
   FROM s JOIN pg_class c ON c.relnamespace = s.oid JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')
  WHERE NOT EXISTS (SELECT FROM e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
 UNION ALL
-SELECT 'trigger', s.nspname, c.relname, t.tgname, NULL, concat_ws(' | ', pg_get_triggerdef(t.oid), t.tgenabled), NULL,
+SELECT 'trigger', s.nspname, c.relname, t.tgname, NULL, concat_ws({next}, pg_get_triggerdef(t.oid),
+         CASE t.tgenabled WHEN 'D' THEN 'state' {is} 'disabled' WHEN 'R' THEN 'state' {is} 'enabled for replication' WHEN 'A' THEN 'state' {is} 'always enabled' END), NULL,
        coalesce(to_jsonb(t) ->> 'tgparentid', '0') <> '0'
   FROM s JOIN pg_class c ON c.relnamespace = s.oid JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
 UNION ALL
 SELECT 'policy', s.nspname, c.relname, p.polname, NULL,
-       concat_ws(' | ', p.polcmd, p.polpermissive, p.polroles, pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)), NULL, false
+       concat_ws({next}, p.polcmd, p.polpermissive, p.polroles, pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)), NULL, false
   FROM s JOIN pg_class c ON c.relnamespace = s.oid JOIN pg_policy p ON p.polrelid = c.oid
 UNION ALL
 SELECT 'rule', s.nspname, c.relname, r.rulename, NULL, pg_get_ruledef(r.oid), NULL, false
   FROM s JOIN pg_class c ON c.relnamespace = s.oid JOIN pg_rewrite r ON r.ev_class = c.oid AND r.rulename <> '_RETURN'
 UNION ALL
 SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, s.nspname, NULL, t.typname, NULL,
-       concat_ws(' | ', t.typtype, format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault,
-         (SELECT string_agg(l.enumlabel, ',' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid),
-         (SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum) FROM pg_attribute a
+       concat_ws({next}, 'kind' {is} CASE t.typtype WHEN 'b' THEN 'base type' WHEN 'c' THEN 'composite type' WHEN 'd' THEN 'domain'
+           WHEN 'e' THEN 'enum' WHEN 'm' THEN 'multirange' WHEN 'p' THEN 'pseudo-type' ELSE 'range' END,
+         CASE WHEN t.typtype = 'd' THEN 'type' {is} format_type(t.typbasetype, t.typtypmod) END,
+         CASE WHEN t.typnotnull THEN 'nulls' {is} 'NOT NULL' END, 'default' {is} t.typdefault,
+         'values' {is} (SELECT string_agg(l.enumlabel, ', ' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid),
+         'attributes' {is} (SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_attribute a
            WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
-         (SELECT string_agg(k.conname || ' ' || pg_get_constraintdef(k.oid), ',' ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid),
-         (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid)),
+         'constraints' {is} (SELECT string_agg(k.conname || ' ' || pg_get_constraintdef(k.oid), ', ' ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid),
+         'range over' {is} (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid)),
        obj_description(t.oid, 'pg_type'), t.typtype = 'm'
   FROM s JOIN pg_type t ON t.typnamespace = s.oid
  WHERE (t.typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
@@ -216,16 +232,18 @@ SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE '
   FROM s JOIN pg_proc p ON p.pronamespace = s.oid
  WHERE NOT EXISTS (SELECT FROM e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
 UNION ALL
-SELECT 'statistics', s.nspname, NULL, x.stxname, NULL, concat_ws(' | ', x.stxkeys, x.stxkind, x.stxrelid::regclass), NULL, false
+SELECT 'statistics', s.nspname, NULL, x.stxname, NULL, pg_get_statisticsobjdef(x.oid), NULL, false
   FROM s JOIN pg_statistic_ext x ON x.stxnamespace = s.oid
 UNION ALL
 SELECT 'schema', NULL, NULL, s.nspname, NULL, '', obj_description(s.oid, 'pg_namespace'), false FROM s
 UNION ALL
-SELECT 'extension', NULL, NULL, x.extname, NULL, concat_ws(' | ', x.extversion, x.extnamespace::regnamespace), NULL, false FROM pg_extension x
+SELECT 'extension', NULL, NULL, x.extname, NULL, concat_ws({next}, x.extversion, x.extnamespace::regnamespace), NULL, false FROM pg_extension x
 UNION ALL
 SELECT 'publication', NULL, NULL, p.pubname, NULL,
-       concat_ws(' | ', p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate,
-         (SELECT string_agg(r.prrelid::regclass::text, ',' ORDER BY r.prrelid::regclass::text) FROM pg_publication_rel r WHERE r.prpubid = p.oid)),
+       concat_ws({next}, CASE WHEN p.puballtables THEN 'tables' {is} 'all' END,
+         'publishes' {is} concat_ws(', ', CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END,
+           CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END),
+         'tables' {is} (SELECT string_agg(r.prrelid::regclass::text, ', ' ORDER BY r.prrelid::regclass::text) FROM pg_publication_rel r WHERE r.prpubid = p.oid)),
        NULL, false
   FROM pg_publication p";
 
@@ -245,7 +263,10 @@ pub async fn objects(session: &mut Session, schemas: &[String]) -> Result<Object
         "WITH s AS MATERIALIZED (SELECT oid, nspname FROM pg_namespace WHERE {filter}),
               e AS MATERIALIZED (SELECT classid, objid FROM pg_depend WHERE deptype = 'e')
          {}",
-        QUERY.replace("{sequence}", SEQUENCE)
+        QUERY
+            .replace("{sequence}", SEQUENCE)
+            .replace("{next}", &format!("pg_catalog.chr({})", u32::from(NEXT)))
+            .replace("{is}", &format!("|| pg_catalog.chr({}) ||", u32::from(IS)))
     );
     let [rows] = read_all(session, [&query]).await?;
     let objects = rows.into_iter().filter_map(|row| {

@@ -9,7 +9,7 @@ use cutover_postgres::session::Session;
 
 use super::diff::{Aspect, Difference, Side, Sides, differences};
 use super::model::{QualifiedName, Table};
-use super::objects::{Known, Object, Objects, objects};
+use super::objects::{IS, Known, NEXT, Object, Objects, objects};
 use super::{CatalogError, tables};
 
 /// The tables of some schemas with their parts, and every other object.
@@ -102,6 +102,16 @@ impl Shape {
             .collect()
     }
 
+    /// What is told of by itself, tables with their parts; schemas go without saying, and what every new database has.
+    pub fn whole(&self) -> impl Iterator<Item = &Object> {
+        let all = self.objects.0.iter().filter(|(object, known)| self.stands_alone(object, known));
+        all.map(|(object, _)| object).filter(|object| match object.kind {
+            ObjectKind::Schema => false,
+            ObjectKind::Extension => object.name != "plpgsql",
+            _ => true,
+        })
+    }
+
     /// Whether it is not told of with something else: parts of tables are, and what comes along with another object. The
     /// sequence of a column is not: statements may name it.
     fn stands_alone(&self, object: &Object, known: &Known) -> bool {
@@ -178,26 +188,50 @@ fn of_table(table: &Object, difference: Difference) -> Option<Departure> {
     Some(Departure { object, otherwise })
 }
 
-/// The first line in which two definitions are not the same; of what has one line, the first part.
+/// The first part in which two definitions are not the same; of one that has several lines, the first line.
 fn first_difference(first: &str, second: &str, Sides(here, there): Sides<'_>) -> Option<String> {
     if first == second {
         return None;
     }
-    let one_line = !first.contains('\n') && !second.contains('\n');
-    let split = |text: &str| -> Vec<String> {
-        if one_line {
-            text.split(" | ").map(str::to_owned).collect()
-        } else {
-            text.lines().map(str::to_owned).collect()
+    let (first, second) = (parts(first), parts(second));
+    let part = |list: &[(String, String)], name: &str| -> Option<String> {
+        list.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone())
+    };
+    let names = first.iter().chain(&second).map(|(name, _)| name.as_str());
+    let (name, one, other) = names
+        .map(|name| (name, part(&first, name), part(&second, name)))
+        .find(|(_, one, other)| one != other)?;
+    let several = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\n'));
+    let what = if name.is_empty() { String::new() } else { format!("{name}: ") };
+    let (line, one, other) = if several(&one) || several(&other) {
+        let lines = |text: Option<String>| -> Vec<String> {
+            text.map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default()
+        };
+        let (one, other) = (lines(one), lines(other));
+        let at = (0..one.len().max(other.len())).find(|at| one.get(*at) != other.get(*at))?;
+        (format!("line {}: ", at + 1), one.get(at).cloned(), other.get(at).cloned())
+    } else {
+        (String::new(), one, other)
+    };
+    let shown =
+        |part: Option<String>| part.map_or_else(|| "nothing".to_owned(), |part| format!("`{}`", part.trim()));
+    Some(format!("{what}{line}{} in {here}, {} in {there}", shown(one), shown(other)))
+}
+
+/// The parts of a definition by their names; those without one as one text.
+fn parts(definition: &str) -> Vec<(String, String)> {
+    let mut parts: Vec<(String, String)> = Vec::new();
+    for part in definition.split(NEXT) {
+        let (name, text) = part.split_once(IS).unwrap_or(("", part));
+        match parts.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => {
+                known.push(' ');
+                known.push_str(text);
+            }
+            None => parts.push((name.to_owned(), text.to_owned())),
         }
-    };
-    let (first, second) = (split(first), split(second));
-    let shown = |part: Option<&String>| {
-        part.map_or_else(|| "nothing".to_owned(), |part| format!("`{}`", part.trim()))
-    };
-    let at = (0..first.len().max(second.len())).find(|at| first.get(*at) != second.get(*at))?;
-    let line = if one_line { String::new() } else { format!("line {}: ", at + 1) };
-    Some(format!("{line}{} in {here}, {} in {there}", shown(first.get(at)), shown(second.get(at))))
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -205,8 +239,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_that_differs_is_shown() {
-        let differs = |first, second| first_difference(first, second, Sides("the files", "the database"));
+    fn the_first_part_or_line_that_differs_is_shown() {
+        let differs = |first: &str, second: &str| {
+            let text = |text: &str| text.replace('|', "\u{1f}").replace('=', "\u{1e}");
+            first_difference(&text(first), &text(second), Sides("the files", "the database"))
+        };
         assert_eq!(differs("a\nb", "a\nb"), None);
         assert_eq!(
             differs("a\n b\nc", "a\n d\nc").as_deref(),
@@ -216,6 +253,14 @@ mod tests {
             differs("a\nb", "a").as_deref(),
             Some("line 2: `b` in the files, nothing in the database")
         );
-        assert_eq!(differs("p | f", "p | t").as_deref(), Some("`f` in the files, `t` in the database"));
+        assert_eq!(
+            differs("a=p|b=f", "a=p|b=t").as_deref(),
+            Some("b: `f` in the files, `t` in the database")
+        );
+        // What one side has alone shifts nothing.
+        assert_eq!(
+            differs("x\ny", "options=on|x\ny").as_deref(),
+            Some("options: nothing in the files, `on` in the database")
+        );
     }
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use cutover_analysis::sql::quote_literal;
-use cutover_postgres::session::Session;
+use cutover_postgres::session::{Failure, Session};
+use serde::Serialize;
 
 use super::HistoryError;
 use super::differences::Renumbering;
@@ -46,7 +47,7 @@ pub fn insert_events(run: &str, events: &[Numbered]) -> String {
 }
 
 /// JSON as a literal. NUL cannot stand in jsonb, so it is shown as the replacement character.
-fn json<T: serde::Serialize>(value: &T) -> String {
+fn json<T: Serialize>(value: &T) -> String {
     let text = serde_json::to_string(value).unwrap_or_else(|_| "null".into());
     quote_literal(&text.replace("\\u0000", "\u{fffd}"))
 }
@@ -134,6 +135,19 @@ pub fn insert_step_now(record: &Record<'_>) -> String {
     let values = step_values(record);
     let began = "pg_catalog.date_part('epoch', pg_catalog.now())".to_owned();
     insert_step(&StepValues { began, ..values }, Duration::ZERO)
+}
+
+/// As [`insert_step`], for a step of a script, whose client is not this one: SQL says when it began, and when its run did,
+/// both in seconds since the Unix epoch by the server's clock.
+pub fn insert_step_between(record: &Record<'_>, step: &str, run: &str) -> String {
+    let StepValues { head, .. } = step_values(record);
+    let (attempts, statements) = (record.attempts, record.statements);
+    must_write(&format!(
+        "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) \
+         VALUES ({head}, pg_catalog.to_timestamp({step}), {step} OPERATOR(pg_catalog.-) {run}, {attempts}, {statements}, \
+         SESSION_USER, pg_catalog.clock_timestamp(), \
+         pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.-) {step})"
+    ))
 }
 
 /// What the server is made to say where a row of ours was not written.
@@ -330,6 +344,47 @@ pub async fn list_runs(
         .iter()
         .map(|row| RunLine { id: row.get(0), started_micros: row.get(1), outcome: row.get(2) })
         .collect())
+}
+
+/// What a migration failed with in a run, as [`EventKind::StepFailed`] has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The run.
+    pub run: String,
+    /// When that run began, microseconds since the Unix epoch.
+    pub started_micros: i64,
+    /// Error as shown to people, one or more lines.
+    pub message: String,
+    /// SQLSTATE where the server gave one.
+    pub code: Option<String>,
+    /// What was true of the database then.
+    pub state: String,
+}
+
+/// What failed in the project's newest run.
+///
+/// # Errors
+/// As the server says.
+pub async fn last_failures(session: &mut Session, project: &str) -> Result<Vec<Failed>, Failure> {
+    let rows = session
+        .query(
+            "SELECT r.id, (extract(epoch FROM r.started_at) * 1000000)::int8, e.event->>'message', e.event->>'code', e.event->>'state'
+               FROM (SELECT id, started_at FROM cutover.run WHERE project = $1 ORDER BY started_at DESC, id DESC LIMIT 1) r
+               JOIN cutover.event e ON e.run = r.id AND e.event->>'event' = 'step_failed' ORDER BY e.seq",
+            &[&project],
+        )
+        .await?;
+    let mut failures = Vec::with_capacity(rows.len());
+    for row in &rows {
+        failures.push(Failed {
+            run: row.get(0),
+            started_micros: row.get(1),
+            message: row.get::<_, Option<String>>(2).unwrap_or_default(),
+            code: row.get(3),
+            state: row.get::<_, Option<String>>(4).unwrap_or_default(),
+        });
+    }
+    Ok(failures)
 }
 
 /// Reads a whole run from the journal.

@@ -89,6 +89,16 @@ pub fn ended_with(project: &str, id: &MigrationId, unit: u32, ending: &Ending) -
     set_ending("started", project, id, unit, ending)
 }
 
+/// A unit that this run began outside a transaction ended along with its session; what became of it is not known. Changes
+/// nothing where anybody has gone on with it since.
+pub fn lost_with(project: &str, run: &str, id: &MigrationId, unit: u32, ending: &Ending) -> String {
+    format!(
+        "{} AND run OPERATOR(pg_catalog.=) {} AND state OPERATOR(pg_catalog.=) 'started'",
+        ended_with(project, id, unit, ending),
+        quote_literal(run)
+    )
+}
+
 /// A unit that was begun outside a transaction ended with this error, and nothing of it is in the database. Where
 /// nothing else of its migration is either, the text is forgotten: the file may be mended.
 pub fn failed(project: &str, id: &MigrationId, unit: u32, ending: &Ending) -> String {

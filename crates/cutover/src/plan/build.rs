@@ -1,8 +1,9 @@
 //! From a project, its history and a selection to a [`Plan`] with the scripts it would run.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
-use cutover_analysis::effects::{Context, ObjectRef};
+use cutover_analysis::effects::{Context, ObjectKind, ObjectRef};
 
 use super::graph;
 use super::select::{self, SelectError, Selection, Standing};
@@ -262,13 +263,38 @@ fn stages(project: &Project, reached: Option<usize>) -> Vec<StageSummary> {
     project.stages.iter().enumerate().map(summary).collect()
 }
 
-/// Objects as `kind name`; by name alone where the statement does not say what kind of relation it is.
+/// Objects as `kind name`, each once; by name alone where no statement says what kind of relation it is.
 fn names(objects: &[&ObjectRef]) -> Vec<String> {
     let name = |object: &&ObjectRef| {
         let text = object.to_string();
         text.strip_prefix("relation ").map_or(text.clone(), str::to_owned)
     };
-    objects.iter().map(name).collect()
+    distinct(objects).iter().map(name).collect()
+}
+
+/// Each object once: a relation of which one statement says what it is and another does not is one.
+fn distinct<'a>(objects: &[&'a ObjectRef]) -> Vec<&'a ObjectRef> {
+    let mut places = HashMap::new();
+    let mut distinct: Vec<&ObjectRef> = Vec::with_capacity(objects.len());
+    for object in objects {
+        let is_relation = object.kind.family() == ObjectKind::Relation;
+        let (kind, table) =
+            if is_relation { (ObjectKind::Relation, &None) } else { (object.kind, &object.table) };
+        match places.entry((kind, &object.schema, object.name.as_str(), table)) {
+            Entry::Vacant(place) => {
+                place.insert(distinct.len());
+                distinct.push(object);
+            }
+            Entry::Occupied(place) => {
+                if let Some(known) = distinct.get_mut(*place.get())
+                    && known.kind == ObjectKind::Relation
+                {
+                    *known = object;
+                }
+            }
+        }
+    }
+    distinct
 }
 
 /// What is said of a stage without migrations, or with optional ones alone, whatever is pending before it; `None` for

@@ -14,6 +14,7 @@ use cutover_postgres::session::{Failure, Session};
 
 use super::build::Built;
 use super::code::Code;
+use super::ground::{Ground, Runs};
 use crate::places;
 use crate::project::Project;
 use crate::report::format::count;
@@ -99,8 +100,12 @@ pub(super) struct Found<'a> {
 }
 
 /// Looks up what pending migrations create. `session` must have the search path the migrations will run with.
-pub(super) async fn look<'a>(built: &'a Built, session: &mut Session) -> Result<Found<'a>, Failure> {
-    let candidates = candidates(built);
+pub(super) async fn look<'a>(
+    built: &'a Built,
+    ground: &Ground,
+    session: &mut Session,
+) -> Result<Found<'a>, Failure> {
+    let candidates = candidates(built, ground);
     let there = are_there(&candidates, session).await?;
     Ok(Found { candidates, there })
 }
@@ -108,6 +113,12 @@ pub(super) async fn look<'a>(built: &'a Built, session: &mut Session) -> Result<
 impl Found<'_> {
     pub(super) fn any(&self) -> bool {
         self.there.contains(&true)
+    }
+
+    /// Whether this statement makes something that is there.
+    pub(super) fn has(&self, new: &New) -> bool {
+        let all = self.candidates.iter().zip(&self.there);
+        all.filter(|(_, there)| **there).any(|(candidate, _)| std::ptr::eq(candidate.new, new))
     }
 
     /// What stays true of it where what runs from the migration at `limit` on is not known.
@@ -148,8 +159,9 @@ fn describe(project: &Project, candidate: &Candidate<'_>) -> Existing {
     }
 }
 
-fn candidates(built: &Built) -> Vec<Candidate<'_>> {
+fn candidates<'a>(built: &'a Built, ground: &Ground) -> Vec<Candidate<'a>> {
     let mut code = Code::default();
+    let mut moved = false;
     let mut dropped: Vec<&ObjectRef> = Vec::new();
     let mut candidates = Vec::new();
     for index in built.pending() {
@@ -158,10 +170,16 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
         if code.may_act(script) {
             break;
         }
+        moved |= ground.is_moved_by(script);
+        let known = ground.known_news(script, |runs| runs != Runs::Unread);
         // What it creates may be there from the parts of it that are done.
         let begun =
             built.plan.steps.get(index).is_some_and(|step| built.history.begun(&step.migration).is_some());
-        for new in script.news.iter().filter(|_| !begun) {
+        let is_new = |new: &&New| {
+            let leads_elsewhere = moved && new.object.schema.is_none() && is_in_a_schema(new.object.kind);
+            !begun && new.must_be_new && !leads_elsewhere
+        };
+        for new in script.news.iter().take(known.unwrap_or(usize::MAX)).filter(is_new) {
             let earlier = || dropped.iter().copied().chain(script.drops.iter().take(new.drops));
             if !new.object.name.is_empty() && !earlier().any(|drop| may_take_along(drop, &new.object)) {
                 let tables_dropped = earlier().any(|drop| drop.kind.family() == ObjectKind::Relation);
@@ -169,7 +187,7 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
                 candidates.push(Candidate { index, new, tables_dropped, any_dropped, passing: false });
             }
         }
-        if is_uncertain(script) {
+        if known.is_some() || is_uncertain(script) {
             break;
         }
         dropped.extend(&script.drops);
@@ -197,14 +215,18 @@ fn note_passing(built: &Built, candidates: &mut [Candidate<'_>]) {
     }
 }
 
-/// Whether anything may be gone, or names may mean something else, behind a script.
+fn is_in_a_schema(kind: ObjectKind) -> bool {
+    !matches!(kind, ObjectKind::Schema | ObjectKind::Extension)
+}
+
+/// Whether anything may be gone, or names may mean something else, behind a script of which all code is read.
 fn is_uncertain(script: &Script) -> bool {
     let extension = script.drops.iter().any(|object| object.kind == ObjectKind::Extension);
-    script.opaque.is_some() || script.sets_search_path || extension
+    script.sets_search_path || extension
 }
 
 /// Whether an object may be gone once another one is dropped, renamed or moved without CASCADE.
-fn may_take_along(drop: &ObjectRef, object: &ObjectRef) -> bool {
+pub(super) fn may_take_along(drop: &ObjectRef, object: &ObjectRef) -> bool {
     let is_named = |kind: ObjectKind| matches!(kind.family(), ObjectKind::Relation | ObjectKind::Type);
     match drop.kind {
         ObjectKind::Schema if object.kind == ObjectKind::Schema => drop.name == object.name,
@@ -227,6 +249,7 @@ async fn are_there(candidates: &[Candidate<'_>], session: &mut Session) -> Resul
         ObjectKind::Relation => "relation".to_owned(),
         ObjectKind::Type => "type".to_owned(),
         ObjectKind::Schema => "schema".to_owned(),
+        ObjectKind::Extension => "extension".to_owned(),
         _ => String::new(),
     });
     let schemas = of(&|candidate| candidate.new.object.schema.clone().unwrap_or_default().to_string());
@@ -255,6 +278,7 @@ async fn are_there(candidates: &[Candidate<'_>], session: &mut Session) -> Resul
                       JOIN pg_catalog.pg_class i ON i.relnamespace = t.relnamespace
                       WHERE w.owner <> '' AND t.oid = pg_catalog.to_regclass(nullif(w.owner, '')) AND i.relname = w.name)
                     WHEN 'schema' THEN EXISTS (SELECT FROM pg_catalog.pg_namespace s WHERE s.nspname = w.name)
+                    WHEN 'extension' THEN EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE x.extname = w.name)
                     ELSE false END
                FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bool[]),
                               unnest($6::bool[]))

@@ -1,5 +1,5 @@
 //! What the database says against pending migrations before the first of them runs: objects that they need and nobody
-//! provides, and objects that they create although they are there. What code of the database may change in between is not
+//! provides, and objects that they create although they are there, or twice. What code of the database may change in between is not
 //! certain, and is not said to be.
 
 use cutover_postgres::session::{Failure, Session};
@@ -7,7 +7,9 @@ use cutover_postgres::session::{Failure, Session};
 use super::build::Built;
 use super::code::Code;
 use super::existing::{self, AlreadyThere};
+use super::ground::Ground;
 use super::prerequisites::{self, Missing};
+use super::twice::{self, CreatedTwice};
 use crate::project::Project;
 
 /// What was found.
@@ -17,6 +19,8 @@ pub struct Foresight {
     pub missing: Vec<Missing>,
     /// What they create although it is there.
     pub existing: Option<AlreadyThere>,
+    /// What they create twice.
+    pub twice: Option<CreatedTwice>,
     /// Why something that looked like one of these is not named, where that is so.
     pub unsure: Option<String>,
 }
@@ -26,9 +30,11 @@ pub struct Foresight {
 /// # Errors
 /// As the server says.
 pub async fn foresee(project: &Project, built: &Built, session: &mut Session) -> Result<Foresight, Failure> {
-    let missing = prerequisites::missing(project, built, session).await?;
-    let existing = existing::look(built, session).await?;
-    if missing.is_empty() && !existing.any() {
+    let ground = Ground::ask(built, session).await?;
+    let missing = prerequisites::missing(project, built, &ground, session).await?;
+    let existing = existing::look(built, &ground, session).await?;
+    let twice = twice::find(built, &ground);
+    if missing.is_empty() && !existing.any() && !twice.any() {
         return Ok(Foresight::default());
     }
     let code = Code::of_database(session).await?;
@@ -36,9 +42,12 @@ pub async fn foresee(project: &Project, built: &Built, session: &mut Session) ->
     let looked_like = missing.len();
     let missing: Vec<Missing> =
         missing.into_iter().filter(|(index, _)| *index < limit).map(|(_, missing)| missing).collect();
-    let any_existing = existing.any();
+    let (any_existing, any_twice) = (existing.any(), twice.any());
+    let twice = twice.before(project, limit, |new| existing.has(new));
     let existing = existing.before(project, built, limit);
-    let unsure = missing.len() < looked_like || any_existing && existing.is_none();
+    let unsure = missing.len() < looked_like
+        || any_existing && existing.is_none()
+        || any_twice && twice.is_none() && existing.is_none();
     Ok(Foresight {
         unsure: unsure.then(|| {
             format!(
@@ -48,6 +57,7 @@ pub async fn foresee(project: &Project, built: &Built, session: &mut Session) ->
         }),
         missing,
         existing,
+        twice,
     })
 }
 

@@ -125,7 +125,8 @@ END $cutover$;"
 
 /// Writes the script of what `built` would run. `run` stands for it in the history; `version` is that of our tables in
 /// the database, none where there are none yet. `selection` is what `built` was made from; `to` is where psql is to connect
-/// to, as it takes that on its command line, without a password: it stands in a comment for whoever runs the script.
+/// to, as it takes that on its command line, without a password and the files of this machine, and the keywords of those
+/// that are left out: it stands in a comment for whoever runs the script.
 ///
 /// # Errors
 /// [`HandoverError`]
@@ -135,7 +136,7 @@ pub fn write(
     selection: &Selection,
     version: Option<i32>,
     run: &Run,
-    to: &str,
+    to: (&str, &[&str]),
     out: &mut dyn Write,
 ) -> Result<(), HandoverError> {
     let started = built.plan.steps.iter().find(|step| matches!(step.state, StepState::Resume { .. }));
@@ -179,16 +180,24 @@ fn heading(project: &Project, built: &Built, pending: usize) -> String {
 }
 
 /// Begins to measure how long something takes, by the server's clock. Whatever a file has made of the session, it means the
-/// same.
+/// same, and is written out with all its digits.
 fn stopwatch(name: &str) -> String {
-    format!("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) AS cutover_{name} \\gset")
+    format!(
+        "SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::pg_catalog.numeric AS cutover_{name} \\gset"
+    )
+}
+
+/// When a stopwatch began, in SQL.
+fn since(name: &str) -> String {
+    format!(":cutover_{name}::pg_catalog.float8")
 }
 
 /// Says how long it has taken, behind these words. Outside a transaction, so that the commit is in it.
 fn lap(name: &str, words: &str) -> String {
     format!(
         "SELECT pg_catalog.to_char(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.-) \
-         :cutover_{name}::pg_catalog.float8, 'FM999999990.000') AS cutover_took \\gset\n{} :cutover_took s",
+         {}, 'FM999999990.000') AS cutover_took \\gset\n{} :cutover_took s",
+        since(name),
         echo(words)
     )
 }
@@ -237,7 +246,7 @@ fn head(
     project: &Project,
     built: &Built,
     version: Option<i32>,
-    (as_new, to): (&str, &str),
+    (as_new, (to, left_out)): (&str, (&str, &[&str])),
     out: &mut dyn Write,
 ) -> Result<(), HandoverError> {
     let target = built.plan.target.as_ref();
@@ -254,12 +263,16 @@ fn head(
     while project.name.contains(&tag) || database.contains(&tag) {
         tag.insert(1, 'x');
     }
+    let own_files = match left_out {
+        [] => String::new(),
+        names => format!("-- adding {} as your machine has them.\n", names.join(", ")),
+    };
     writeln!(
         out,
         "{PSQL}\n\
          {TITLE}{}, for database {}: run it once, as the role that owns what they change, with\n\
          --   psql --no-psqlrc --file THIS-FILE {}\n\
-         -- It stops at the first error; what is finished by then is recorded. Then look (cutover status) and plan again.\n\
+         {own_files}-- It stops at the first error; what is finished by then is recorded. Then look (cutover status) and plan again.\n\
          {ALONE}\n{as_new}\n{NOT_FROM_A_PROFILE}\n\
          DO {tag} BEGIN\n  \
            IF current_database() <> {} THEN RAISE EXCEPTION 'this script is for another database'; END IF;\n  \
@@ -517,7 +530,7 @@ impl Writer<'_> {
             path: self.migration.path.clone(),
         };
         let event = RunEvent { at_micros: self.run.started_micros, elapsed: std::time::Duration::ZERO, kind };
-        let row = journal::insert_step_now(&journal::Record {
+        let record = journal::Record {
             project: &self.project.name,
             run: &self.run.id,
             migration: self.migration,
@@ -527,7 +540,8 @@ impl Writer<'_> {
             attempts: 1,
             started: &journal::Numbered { seq: self.number * 2, event },
             ended: self.number * 2 + 1,
-        });
+        };
+        let row = journal::insert_step_between(&record, &since("step"), &since("run"));
         writeln!(self.out, "{}\n{}", own_terms(), unseen(&row))?;
         if several {
             writeln!(self.out, "{};", units::forget_all(&self.project.name, &self.migration.id))?;

@@ -9,14 +9,17 @@ pub mod failures;
 pub mod file;
 pub mod foresight;
 pub mod graph;
+mod ground;
 pub mod handover;
 mod kept;
 pub mod prerequisites;
 pub mod select;
 pub mod statements;
+pub mod twice;
 
 use std::fmt;
 
+use cutover_postgres::sqlstate;
 use serde::{Deserialize, Serialize};
 
 use crate::migration::{Claims, MigrationId, Version};
@@ -239,6 +242,10 @@ pub struct UnitSummary {
     /// The error it ended with when it was last run, outside a transaction; where that was seen and it is not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<UnitFailure>,
+    /// What is known of it now, in words, where it was begun outside a transaction, its end is not recorded, and the database
+    /// was asked: as `cutover repair` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
 }
 
 /// An error that a statement outside a transaction ended with in an earlier run. What is secret in it is starred.
@@ -255,10 +262,12 @@ pub struct UnitFailure {
 }
 
 impl UnitFailure {
-    /// When it failed, and with what.
+    /// When it failed, and with what; or when its session ended with it, which does not say what became of it.
     pub fn happened(&self) -> String {
         let Self { at_micros, code, message, .. } = self;
-        format!("failed at {}: {} ({code})", utc(*at_micros), visible(message))
+        let lost = sqlstate::is_shutdown(code) || code == sqlstate::CONNECTION_FAILURE;
+        let what = if lost { "lost its connection" } else { "failed" };
+        format!("{what} at {}: {} ({code})", utc(*at_micros), visible(message))
     }
 }
 

@@ -15,6 +15,7 @@ use cutover_postgres::session::{Failure, Session};
 
 use super::build::Built;
 use super::code::Code;
+use super::ground::{Ground, Runs};
 use crate::history::schema::SCHEMA;
 use crate::places;
 use crate::project::Project;
@@ -101,9 +102,10 @@ struct Gone {
 pub(super) async fn missing(
     project: &Project,
     built: &Built,
+    ground: &Ground,
     session: &mut Session,
 ) -> Result<Vec<(usize, Missing)>, Failure> {
-    let candidates = candidates(built);
+    let candidates = candidates(built, ground);
     let objects: Vec<&ObjectRef> = candidates.iter().map(|candidate| &candidate.need.object).collect();
     let there = exist(session, &objects).await?;
     let namesakes = namesakes(&candidates, session).await?;
@@ -167,7 +169,7 @@ pub fn created_too_late(project: &Project, built: &Built) -> Vec<Missing> {
             .of_object(candidate.index, &candidate.need.object)
             .is_some_and(|creator| creator > candidate.index)
     };
-    let candidates = candidates(built);
+    let candidates = candidates(built, &Ground::default());
     let late = candidates.iter().filter(|candidate| too_late(candidate));
     late.map(|candidate| describe(project, &creators, candidate)).collect()
 }
@@ -223,7 +225,7 @@ pub(crate) async fn exist(session: &mut Session, objects: &[&ObjectRef]) -> Resu
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-fn candidates(built: &Built) -> Vec<Candidate<'_>> {
+fn candidates<'a>(built: &'a Built, ground: &Ground) -> Vec<Candidate<'a>> {
     let mut made = Made::default();
     let mut candidates = Vec::new();
     for index in built.pending() {
@@ -236,7 +238,10 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
         // What a migration needed before its first part may be gone with one that is done.
         let begun =
             built.plan.steps.get(index).is_some_and(|step| built.history.begun(&step.migration).is_some());
-        for need in script.needs.iter().filter(|need| !begun && need.certain) {
+        // An extension that is made brings what nobody has listed.
+        let known = ground.known_news(script, |runs| runs == Runs::Nothing);
+        let certain = |need: &&Need| !begun && need.certain && known.is_none_or(|known| need.news < known);
+        for need in script.needs.iter().filter(certain) {
             // Our own tables are there when it runs, if not yet.
             let gone = made.gone(&need.object);
             let there =
@@ -246,7 +251,7 @@ fn candidates(built: &Built) -> Vec<Candidate<'_>> {
             }
         }
         made.add(index, script);
-        if script.opaque.is_some() {
+        if known.is_some() {
             break;
         }
     }

@@ -55,6 +55,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
 /// A unit of so many statements; `why` it is outside a transaction, where it is.
 fn unit(statements: u32, why: Option<String>) -> UnitSummary {
     UnitSummary {
+        finding: None,
         transactional: why.is_none(),
         statements,
         lines: None,

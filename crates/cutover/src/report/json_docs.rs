@@ -82,6 +82,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
         lines: Some(Lines { first: 1, last: 2 }),
         state: UnitState::Done,
         failure: Some(failure.clone()),
+        finding: Some(String::new()),
         ..step.units[0].clone()
     };
     let folder = tempfile::tempdir().unwrap();

@@ -164,6 +164,7 @@ impl<'a> Analysis<'a> {
     /// The text ends here, whatever else may be in the file.
     fn unreadable(&mut self, error: &SplitError) {
         self.script.opaque.get_or_insert_with(|| "it cannot be read to its end".to_owned());
+        self.script.unread = true;
         if let SplitError::Read(cause) = error
             && let Some(missing) = PlaceholderError::of(cause)
         {
@@ -288,16 +289,16 @@ impl<'a> Analysis<'a> {
         self.under_one_name(&mut effects);
         self.list(&effects);
         self.script.vertex.add(&effects, statement.line);
+        let before = (!self.script.unread, self.script.news.len());
         self.note_new(&effects, statement);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
             effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
-        let certain = self.script.opaque.is_none();
         if let Some(why) = effects.opaque {
             self.script.opaque.get_or_insert(format!("line {}: {why}", statement.line));
         }
         for reference in effects.references {
-            self.need(reference, statement, certain);
+            self.need(reference, statement, before);
         }
         for object in effects.chosen {
             self.created.entry(object.name.clone()).or_default().push(object);
@@ -455,21 +456,31 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    /// What the statement must find absent. Before it nothing may have run that can drop whatever it likes, or that has names
-    /// mean something else; a view of temporary tables is temporary itself, as is what belongs to one.
+    /// What the statement makes, or must find absent. Before it nothing may have run that can drop whatever it likes, or that
+    /// has names mean something else; a view of temporary tables is temporary itself, as is what belongs to one.
     fn note_new(&mut self, effects: &Effects, statement: &Statement) {
-        let Some(object) = effects.creates.first().filter(|_| effects.must_be_new) else { return };
         let script = &mut self.script;
+        let object = effects.creates.first().filter(|_| effects.leaves_it_there);
+        let extension = object.is_some_and(|object| object.kind == ObjectKind::Extension);
+        script.unread |= effects.opaque.is_some() && !extension;
+        let Some(object) = object.filter(|_| !script.unread && !script.sets_search_path) else { return };
         let temporary = || script.creates.iter().any(ObjectRef::is_temporary);
-        let unsure = object.is_temporary() || object.kind != ObjectKind::Table && temporary();
-        if unsure || script.opaque.is_some() || script.sets_search_path || effects.opaque.is_some() {
+        let of_its_own = matches!(object.kind, ObjectKind::Table | ObjectKind::Extension);
+        if object.is_temporary() || !of_its_own && temporary() {
             return;
         }
         let Statement { line, column, .. } = *statement;
-        script.news.push(New { object: object.clone(), line, column, drops: script.drops.len() });
+        let must_be_new = effects.must_be_new;
+        script.news.push(New {
+            object: object.clone(),
+            line,
+            column,
+            drops: script.drops.len(),
+            must_be_new,
+        });
     }
 
-    fn need(&mut self, reference: effects::Reference, statement: &Statement, certain: bool) {
+    fn need(&mut self, reference: effects::Reference, statement: &Statement, (certain, news): (bool, usize)) {
         let name = &reference.object.name;
         let known = self
             .created
@@ -478,12 +489,14 @@ impl<'a> Analysis<'a> {
         if !known && self.mentioned.insert(("needs", reference.object.clone())) {
             let Statement { line, column, .. } = *statement;
             let effects::Reference { object, why, .. } = reference;
-            self.script.needs.push(Need { object, why: why.to_string(), line, column, certain });
+            let why = why.to_string();
+            self.script.needs.push(Need { object, why, line, column, certain, news });
         }
     }
 
     fn mention(&mut self, how: &'static str, object: ObjectRef) {
         if !self.mentioned.insert((how, object.clone())) {
+            self.script.drops_again |= how == "drops";
             return;
         }
         match how {

@@ -103,11 +103,13 @@ pub struct Need {
     pub line: u32,
     /// Its column there, in characters, counted from 1.
     pub column: u32,
-    /// No statement before it in the file runs code that may make it.
+    /// No statement before it in the file runs code that may make it, but for scripts of extensions.
     pub certain: bool,
+    /// How many of [`Script::news`] are of statements before it.
+    pub news: usize,
 }
 
-/// An object that must not be there when the file creates it.
+/// An object that a statement creates, and that is there behind it in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct New {
     /// The object.
@@ -118,10 +120,13 @@ pub struct New {
     pub column: u32,
     /// How many of [`Script::drops`] the statements before it in the file drop.
     pub drops: usize,
+    /// It must not be there before: neither `IF NOT EXISTS` nor `OR REPLACE` is said.
+    pub must_be_new: bool,
 }
 
 /// What a file does, found without running it.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Script {
     /// Statements that are sent (an outer BEGIN and COMMIT are not).
     pub statements: u32,
@@ -141,8 +146,13 @@ pub struct Script {
     pub writes: Vec<ObjectRef>,
     /// Objects needed that the file does not create itself before.
     pub needs: Vec<Need>,
-    /// Objects that must not be there when it creates them, as far as what is there then can be known from outside.
+    /// Relations, types, schemas and extensions that are there once it has run, in the order of its statements; as far as
+    /// that can be known from outside, which may end with any extension among them.
     pub news: Vec<New>,
+    /// It runs code that nobody has read, other than the scripts of the extensions among `news`.
+    pub unread: bool,
+    /// An object is dropped twice: the second time is not in `drops`.
+    pub drops_again: bool,
     /// The same as the graph takes it, with locks and work, each with its line in the text as it is sent.
     pub vertex: Vertex,
     /// Why the effects are not fully known.
@@ -321,6 +331,7 @@ impl Script {
                 why: unit.outside.as_ref().map(|outside| outside.what.clone()),
                 state,
                 failure,
+                finding: None,
             }
         };
         self.units.iter().enumerate().map(summary).collect()

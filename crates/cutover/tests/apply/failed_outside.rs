@@ -8,7 +8,7 @@ use cutover::inspect::{self, Inspection};
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
 use cutover::plan::{StepState, UnitState};
-use cutover::repair::Mark;
+use cutover::repair::{self, Finding, Mark};
 use cutover::report::parts_lines;
 use cutover::run::{EventKind, Outcome};
 use cutover_postgres::connect::ConnectOptions;
@@ -154,8 +154,28 @@ async fn what_nobody_knows_stays_unknown() {
     let run = run.unwrap();
     assert_eq!(run.outcome, Some(Outcome::ConnectionLost), "{}", failure(&run));
     assert!(failure(&run).contains("may still be running or be done"), "{}", failure(&run));
-    assert_eq!(database.value(JOURNAL), "0 started");
-    assert!(lines(&look(&files, &options).await, 0).ends_with("begun, its end not known"));
+    let ended = "FATAL: terminating connection due to administrator command";
+    assert_eq!(database.value(JOURNAL), format!("0 started 57P01 {ended}"));
+    let mut seen = look(&files, &options).await;
+    let said = lines(&seen, 0);
+    assert!(said.contains(" – lost its connection at 20"), "{said}");
+    assert!(
+        said.ends_with(&format!(
+            "{ended} (57P01); what it left behind is removed first, then it is run again"
+        ))
+    );
+    // What the catalogue says of it is what `repair` says.
+    inspect::look_at_open(&files, &options, &mut looking(&options).await, &mut seen).await.unwrap();
+    let said = lines(&seen, 0);
+    let known = &repair::list(&files, &options, None).await.unwrap()[0];
+    assert!(said.ends_with(&format!("{ended} (57P01); {}", known.finding)), "{said}");
+    assert_eq!(known.finding, Finding::Again);
+    assert_eq!(seen.stops(&[]).count(), 0);
+    let failed = inspect::last_failures(&mut looking(&options).await, &files.name, &seen).await.unwrap();
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0].message.contains(ended) && failed[0].run == run.id, "{failed:?}");
     writer.execute("COMMIT").await.unwrap();
     completes(&files, &options).await;
+    let none = inspect::last_failures(&mut looking(&options).await, &files.name, &seen).await.unwrap();
+    assert_eq!(none, []);
 }

@@ -6,6 +6,7 @@ use cutover::inspect;
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
 use cutover::run::Outcome;
+use cutover_postgres::connect::ConnectOptions;
 use testkit::proxy::{Direction, Message, When};
 use testkit::{Proxy, database};
 
@@ -28,7 +29,13 @@ async fn said(before: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>
         completes(&files, &options).await;
     } else {
         let error = apply(&files, &options).await.unwrap_err();
-        assert!(matches!(error, ApplyError::Missing(_) | ApplyError::AlreadyThere(_)), "{error:?}");
+        assert!(
+            matches!(
+                error,
+                ApplyError::Missing(_) | ApplyError::AlreadyThere(_) | ApplyError::CreatedTwice(_)
+            ),
+            "{error:?}"
+        );
         assert_eq!(error.to_string(), format!("{}\nnothing was done", stops.join("\n\n")));
         assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
     }
@@ -264,6 +271,152 @@ async fn what_is_not_certainly_in_the_way_stops_nothing() {
     assert_eq!(database.value(APPLIED), "1");
 }
 
+#[tokio::test]
+async fn what_two_files_create_is_named_with_both() {
+    let files = [
+        ("V1__a.sql", "CREATE SCHEMA app;\nCREATE TABLE app.x (n int);"),
+        ("V2__b.sql", "CREATE TABLE y (n int);"),
+        ("V3__c.sql", "SELECT 1;\n  CREATE TABLE app.x (m int);"),
+    ];
+    let said = "V3__c.sql:2:16: creates table app.x, which V1__a.sql:2:14 creates before\n  |\n2 |   CREATE TABLE app.x (m int);\n  |                ^\n  \
+                hint: one of the two files must do without it";
+    stops("", &files, &[said]).await;
+    for (first, second, said) in [
+        (
+            "CREATE TABLE a (n int)",
+            "CREATE VIEW public.a AS SELECT 1",
+            "creates view public.a, which V1__a.sql:1:14",
+        ),
+        (
+            "CREATE TABLE IF NOT EXISTS a (n int)",
+            "CREATE TABLE a (n int)",
+            "creates table a, which V1__a.sql:1:28",
+        ),
+        (
+            "CREATE TABLE a (n int); CREATE INDEX i ON a (n)",
+            "CREATE INDEX i ON a (n)",
+            "creates index i, which V1",
+        ),
+        ("CREATE TYPE t AS ENUM ('a')", "CREATE DOMAIN t AS int", "creates domain t, which V1"),
+        ("CREATE SCHEMA s", "CREATE SCHEMA s", "creates schema s, which V1"),
+        ("CREATE EXTENSION hstore", "CREATE EXTENSION hstore", "creates extension hstore, which V1"),
+        (
+            "DROP TABLE IF EXISTS a; CREATE TABLE a (n int)",
+            "CREATE TABLE a (n int); DROP TABLE a",
+            "creates table a, which V1__a.sql:1:38",
+        ),
+        // PostgreSQL's own extensions drop nothing.
+        (
+            "CREATE TABLE a (n int)",
+            "CREATE EXTENSION citext; CREATE TABLE a (n citext)",
+            "creates table a, which V1",
+        ),
+    ] {
+        stops("", &[("V1__a.sql", first), ("V2__b.sql", second)], &["V2__b.sql:1:", said]).await;
+    }
+    let same = [("V1__a.sql", "CREATE TABLE a (n int);\nCREATE TABLE a (n int);")];
+    stops("", &same, &["V1__a.sql:2:14: creates table a, which V1__a.sql:1:14", "one of the two statements"])
+        .await;
+    // What is there already is said to be that alone.
+    let (stopped, _) = said_of_two("CREATE TABLE a (n int)", "CREATE TABLE a (n int)").await;
+    assert_eq!(stopped.len(), 1, "{stopped:?}");
+    assert!(!stopped[0].contains("creates before"), "{stopped:?}");
+    let many: Vec<(String, &str)> =
+        (1..=12).map(|n| (format!("V{n}__x.sql"), "CREATE TABLE a (n int);")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    stops("", &many, &["V11__x.sql:1:14: creates table a, which V1__x.sql:1:14", "… and 1 object more\n"])
+        .await;
+}
+
+async fn said_of_two(before: &str, text: &str) -> (Vec<String>, Vec<String>) {
+    said(before, &[("V1__a.sql", text), ("V2__b.sql", text)]).await
+}
+
+#[tokio::test]
+async fn what_may_be_gone_in_between_is_not_called_created_twice() {
+    let path = "SET search_path = s, public; ";
+    for (first, second) in [
+        ("CREATE TABLE a (n int)", "DROP TABLE a; CREATE TABLE a (m int)"),
+        ("CREATE TABLE a (n int)", "CREATE TABLE IF NOT EXISTS a (m int)"),
+        ("CREATE VIEW a AS SELECT 1", "CREATE OR REPLACE VIEW a AS SELECT 1"),
+        ("CREATE TABLE a (n int); ALTER TABLE a RENAME TO b", "CREATE TABLE a (m int)"),
+        (
+            "CREATE SCHEMA s; CREATE TABLE s.a (n int); DROP TABLE s.a; DROP SCHEMA s",
+            "CREATE SCHEMA s; CREATE TABLE s.a (n int)",
+        ),
+        (
+            "CREATE TABLE a (n int); CREATE INDEX i ON a (n); ALTER TABLE a DROP COLUMN n",
+            "CREATE INDEX i ON a ((1))",
+        ),
+        ("CREATE TABLE a (n int); DO $$ BEGIN DROP TABLE a; END $$", "CREATE TABLE a (n int)"),
+        ("CREATE SCHEMA s; CREATE TABLE s.a (n int)", "CREATE TABLE public.a (n int)"),
+        ("CREATE TABLE a (n int)", "CREATE TEMP TABLE a (n int)"),
+        ("CREATE TABLE a (n int)", "CREATE SCHEMA s; SET search_path = s; CREATE TABLE a (n int)"),
+        (
+            "CREATE TABLE a (n int); DROP TABLE a; CREATE TABLE a (n int); DROP TABLE a",
+            "CREATE TABLE a (n int)",
+        ),
+    ] {
+        stops("", &[("V1__a.sql", first), ("V2__b.sql", second)], &[]).await;
+        if !second.starts_with(path) {
+            stops("", &[("V1__a.sql", &format!("{first}; {second}"))], &[]).await;
+        }
+    }
+    // A schema that comes to stand first in the search path takes what is made from then on.
+    let files = [
+        ("V1__a.sql", "CREATE TABLE a (n int)"),
+        ("V2__b.sql", "CREATE SCHEMA first; CREATE TABLE a (n int)"),
+    ];
+    for there in ["", "CREATE TABLE public.a (n int)"] {
+        let database = database();
+        database.run(there);
+        database.run(&format!("ALTER DATABASE {} SET search_path = first, public", database.name()));
+        completes(&project(&files[usize::from(!there.is_empty())..]), &database.options()).await;
+        assert_eq!(
+            database
+                .value("SELECT to_regclass('first.a') IS NOT NULL AND to_regclass('public.a') IS NOT NULL"),
+            "t"
+        );
+    }
+}
+
+/// An extension that is there runs nothing; what PostgreSQL brings drops nothing, and makes what nobody has listed.
+#[tokio::test]
+async fn behind_an_extension_what_is_certain_is_said() {
+    let needs = [("V1__a.sql", "CREATE EXTENSION IF NOT EXISTS citext;\nALTER TABLE nowhere ADD n int;")];
+    let missing = "V1__a.sql:2:13: needs table nowhere (altered), which does not exist";
+    stops("CREATE EXTENSION citext", &needs, &[missing]).await;
+    let creates = [
+        ("V1__a.sql", "CREATE EXTENSION IF NOT EXISTS citext;\nCREATE TABLE a (n int);"),
+        ("V2__b.sql", "CREATE TABLE b (n int);"),
+    ];
+    let parts = ["V1__a.sql:2:14: creates table a, which is", "V2__b.sql:1:14: creates table b, which is"];
+    let tables = "CREATE TABLE a (n int); CREATE TABLE b (n int);";
+    stops(&format!("CREATE EXTENSION citext; {tables}"), &creates, &parts).await;
+    stops(tables, &creates, &parts).await;
+    let again = [("V1__a.sql", "CREATE EXTENSION citext;")];
+    let said = "V1__a.sql:1:18: creates extension citext, which is in the database already";
+    stops("CREATE EXTENSION citext", &again, &[said]).await;
+    // It brings the type.
+    stops(
+        "CREATE TABLE t (n int)",
+        &[("V1__a.sql", "CREATE EXTENSION citext; CREATE TABLE x (n citext)")],
+        &[],
+    )
+    .await;
+    let brings = [(
+        "V1__a.sql",
+        "CREATE EXTENSION pg_stat_statements;\nCREATE VIEW v AS SELECT * FROM pg_stat_statements_info;",
+    )];
+    stops("", &brings, &[]).await;
+    // One that is dropped before is made anew.
+    let anew = [
+        ("V1__a.sql", "DROP EXTENSION citext;"),
+        ("V2__b.sql", "CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE x (n citext)"),
+    ];
+    stops("CREATE EXTENSION citext", &anew, &[]).await;
+}
+
 /// A file of which parts are done finds what they made, and goes on.
 #[tokio::test]
 async fn what_a_part_of_the_file_has_made_is_in_nobodys_way() {
@@ -305,5 +458,58 @@ fn what_another_run_makes_meanwhile_was_not_there_before() {
         });
         let ended = ended.unwrap_or_else(|error| panic!("{message:?}: {error}"));
         assert_eq!(ended.outcome, Some(Outcome::NothingToDo), "{message:?}");
+    }
+}
+
+/// What `plan` finds while a run is at work is not said to have been there before. Held before each of its questions in turn.
+#[test]
+fn what_a_run_makes_while_a_plan_looks_was_not_there_before() {
+    let before = project(&[("V1__a.sql", "CREATE TABLE a (n int)")]);
+    let files = project(&[("V1__a.sql", "CREATE TABLE a (n int)"), ("V2__b.sql", "CREATE TABLE b (n int)")]);
+    for with_history in [false, true] {
+        let ready = || {
+            let database = database();
+            if with_history {
+                run_async(completes(&before, &database.options()));
+            }
+            let proxy = Proxy::start(database.server());
+            (database, proxy)
+        };
+        let plan = |options: ConnectOptions| {
+            run_async(async {
+                let mut session = inspect::connect(&options, None).await.unwrap();
+                let selection = Selection::default();
+                let read = inspect::database(&files, &mut session, &selection, Read::Pending).await;
+                let mut inspection = read.unwrap();
+                inspect::look_closer(&files, &options, &mut inspection).await.unwrap();
+                let stops: Vec<String> = inspection.stops(&[]).map(|stop| stop.text).collect();
+                (stops, inspection.built.plan.notes)
+            })
+        };
+        let (first, proxy) = ready();
+        assert_eq!(plan(proxy.server().options(first.name())), (Vec::new(), Vec::new()));
+        // The first session reads the history, the second looks: what is bound is about to be run.
+        let is_look = |message: &Message| {
+            message.direction == Direction::Frontend
+                && message.connection == 1
+                && matches!(message.tag, b'B' | b'Q')
+        };
+        let looked: Vec<Message> = proxy.messages().into_iter().filter(is_look).collect();
+        let mut told = 0;
+        for message in looked {
+            let (database, proxy) = ready();
+            let hold = proxy.hold(message.point(When::Before));
+            let through = proxy.server().options(database.name());
+            let (stops, notes) = std::thread::scope(|scope| {
+                let planning = scope.spawn(|| plan(through));
+                hold.wait_reached();
+                run_async(completes(&files, &database.options()));
+                hold.release();
+                planning.join().unwrap()
+            });
+            assert_eq!(stops, Vec::<String>::new(), "{message:?}");
+            told += usize::from(notes.iter().any(|note| note.starts_with("another run has gone on")));
+        }
+        assert!(told > 0, "some of them must have found the tables there");
     }
 }

@@ -524,7 +524,7 @@ async fn worker_is_ended(database: &Database, statement: &'static str) {
     let run = run.unwrap();
     assert_eq!(run.outcome, Some(Outcome::ConnectionLost), "{}", failure(&run));
     reader.execute("COMMIT").await.unwrap();
-    assert_eq!(database.value(UNITS), "0started");
+    assert!(database.value(UNITS).starts_with("0started"));
 }
 
 /// A drop that was cut off is about the index that was there, not about whatever has its name by then.

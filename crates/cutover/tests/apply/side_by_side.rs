@@ -112,7 +112,7 @@ async fn a_failure_is_told_at_once() {
     let options = database.options();
     let project = project(&[
         ("V1__a.sql", "ALTER TABLE a ADD m int;"),
-        ("V2__c.sql", "CREATE TABLE c (n int);\nCREATE TABLE c (n int);"),
+        ("V2__c.sql", "CREATE TABLE c (n int);\nALTER TABLE c ADD n int;"),
     ]);
     let holder = database.hold("SELECT FROM a");
     let (run, ()) = apply_and(&project, &options, &jobs(2), async |mut told| {

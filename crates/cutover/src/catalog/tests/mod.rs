@@ -5,6 +5,7 @@ mod diff;
 mod digests;
 mod objects;
 mod schema;
+mod shape;
 mod state;
 mod tables;
 

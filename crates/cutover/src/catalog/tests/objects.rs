@@ -1,5 +1,8 @@
 //! Object sets before and after a change.
 
+use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::graph::is_of_the_server;
+
 use super::session;
 use crate::catalog::{Change, objects};
 
@@ -80,4 +83,16 @@ async fn dropped_objects_and_new_ones_of_other_kinds_are_found() {
         names(own.collect()),
         "table other.t, type pair, type span, function f(text), policy t.pol, rule t.r"
     );
+}
+
+#[tokio::test]
+async fn every_catalogue_of_the_server_is_known_as_its_own() {
+    let database = testkit::database();
+    let names = database.value(
+        "SELECT string_agg(relname, ' ') FROM pg_class
+          WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')",
+    );
+    let is_known = |name: &&str| is_of_the_server(&ObjectRef::new(ObjectKind::Relation, None, *name));
+    let unknown: Vec<&str> = names.split_whitespace().filter(|name| !is_known(name)).collect();
+    assert_eq!(unknown, Vec::<&str>::new());
 }

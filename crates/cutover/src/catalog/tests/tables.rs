@@ -89,7 +89,10 @@ async fn each_planted_difference_is_named_with_both_sides() {
             "COMMENT ON CONSTRAINT ck_t ON s.t IS 'why'",
             "constraint ck_t, comment: none in the first, why in the second",
         ),
-        ("ALTER TABLE s.t REPLICA IDENTITY FULL", "replica identity: d in the first, f in the second"),
+        (
+            "ALTER TABLE s.t REPLICA IDENTITY FULL",
+            "replica identity: default in the first, full in the second",
+        ),
         (
             "ALTER TABLE s.t DROP parent, ADD parent int, DROP COLUMN amount CASCADE, ADD amount numeric(10, 2)",
             "order of columns",

@@ -49,7 +49,7 @@ fn lines_of(units: &[UnitSummary]) -> Vec<String> {
         units.iter().enumerate().map(|(index, unit)| (index + 1, unit)).collect();
     let alike = |(_, one): &(usize, &UnitSummary), (_, next): &(usize, &UnitSummary)| {
         one.why == next.why
-            && (one.state, &one.failure) == (next.state, &next.failure)
+            && (one.state, &one.failure, &one.finding) == (next.state, &next.failure, &next.finding)
             && (one.statements, next.statements) == (1, 1)
     };
     let mut lines: Vec<String> = numbered.chunk_by(alike).filter_map(line).collect();
@@ -81,11 +81,13 @@ fn line(parts: &[(usize, &UnitSummary)]) -> Option<String> {
 }
 
 fn state_words(unit: &UnitSummary) -> String {
-    match (unit.state, &unit.failure) {
-        (UnitState::Done, _) => " – done".to_owned(),
-        (_, Some(failure)) => format!(" – {failure}"),
-        (UnitState::Begun, None) => " – begun, its end not known".to_owned(),
-        (UnitState::Pending | UnitState::Failed, None) => String::new(),
+    match (unit.state, &unit.failure, &unit.finding) {
+        (UnitState::Done, ..) => " – done".to_owned(),
+        (_, Some(failure), Some(finding)) => format!(" – {}; {finding}", failure.happened()),
+        (_, Some(failure), None) => format!(" – {failure}"),
+        (UnitState::Begun, None, Some(finding)) => format!(" – begun, its end not recorded: {finding}"),
+        (UnitState::Begun, None, None) => " – begun, its end not known".to_owned(),
+        (UnitState::Pending | UnitState::Failed, None, _) => String::new(),
     }
 }
 
@@ -113,6 +115,7 @@ mod tests {
     fn many_parts_are_few_lines() {
         let mut step = fixture::partly().plan.steps.remove(0);
         let one = |line: u32, why: Option<&str>| UnitSummary {
+            finding: None,
             transactional: why.is_none(),
             statements: 1,
             lines: Some(Lines { first: line, last: line }),

@@ -16,8 +16,10 @@ const MOST: usize = 200;
 const IN_COLUMNS: usize = 120;
 /// So many ranges at most.
 const RANGES: usize = 60;
-/// More members of a box are counted.
+/// More members of a box are listed by their versions alone.
 const MEMBERS: usize = 20;
+/// Of these, more are counted.
+const VERSIONS: usize = 200;
 /// More reasons of an arrow between groups are counted.
 const REASONS: usize = 5;
 
@@ -213,8 +215,13 @@ fn grouped(of: Of<'_>, groups: &[Group], reduced: bool) -> (Vec<Node>, Vec<Arrow
             let step = &plan.steps[*place];
             let _ = write!(tooltip, "\n{} {}", label(of, step), step.name);
         }
-        if members.len() > MEMBERS {
-            let _ = write!(tooltip, "\nand {} more", members.len() - MEMBERS);
+        if let Some(rest) = members.get(MEMBERS..).filter(|rest| !rest.is_empty()) {
+            let versions: Vec<String> =
+                rest.iter().take(VERSIONS).map(|place| label(of, &plan.steps[*place])).collect();
+            let _ = write!(tooltip, "\nand {}", versions.join(", "));
+            if rest.len() > VERSIONS {
+                let _ = write!(tooltip, " and {} more", rest.len() - VERSIONS);
+            }
         }
         Node { label: name.clone(), tooltip, band: None, class: "known" }
     });

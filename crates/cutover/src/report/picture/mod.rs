@@ -5,6 +5,7 @@
 
 mod collapse;
 mod layout;
+mod legend;
 
 use maud::{Markup, PreEscaped, html};
 
@@ -67,6 +68,10 @@ impl Picture {
         let bands: Vec<Option<&str>> = nodes.iter().map(|node| node.band.as_deref()).collect();
         let pairs: Vec<(usize, usize)> = arrows.iter().map(|arrow| (arrow.from, arrow.to)).collect();
         let Layout { boxes, paths, bands, width, height } = layout::layout(&bands, &pairs);
+        let drawn = height;
+        // A page says it around the picture.
+        let legend = namespace.map(|_| legend::Legend::of(nodes, arrows, self.instead.is_some(), width));
+        let height = drawn + legend.as_ref().map_or(0.0, |legend| legend.height);
         html! {
             svg.graph xmlns=[namespace] height=[namespace.map(|_| format!("{height:.0}"))] viewBox=(format!("0 0 {width:.0} {height:.0}")) style=(format!("width:{width:.0}px")) role="img"
                 aria-label="Graph of the migrations: an arrow leads from each to what it needs" {
@@ -96,6 +101,7 @@ impl Picture {
                         text.label x=(px(x + 8.0)) y=(px(y + 16.0)) { (Shown(&escape::excerpt(&node.label, 24))) }
                     }
                 }
+                @if let Some(legend) = legend { (legend.markup(drawn)) }
             }
         }
     }
@@ -215,6 +221,32 @@ mod tests {
         let staged = Picture::of(&staged).unwrap();
         assert_eq!(staged.nodes.len(), 3);
         assert!(staged.instead.unwrap().contains("drawn as their stages"));
+    }
+
+    /// All members of a box are named, and a file says what its signs mean, if they are in it.
+    #[test]
+    fn a_picture_without_a_page_explains_itself() {
+        let mut wide = plan(1500);
+        wide.steps[2].needs[0].migration = fixture::id("1500");
+        let text = Picture::of(&wide).unwrap().file();
+        for n in 1..=1500 {
+            let version = format!("V{n:04}");
+            let (titles, _) = text.split_once("<g class=\"legend\">").unwrap();
+            assert!(titles.contains(&version), "{version}");
+        }
+        for words in [">migrations<", ">needs<", ">needs what comes later<", ">point at a box"] {
+            assert!(text.contains(words), "{words}");
+        }
+        assert!(!text.contains("not all that it does"));
+        let few = Picture::of(&plan(3)).unwrap();
+        assert!(few.file().contains(">a migration<") && !few.file().contains("comes later<"));
+        assert!(!few.markup().into_string().contains("legend"), "a page has its own words");
+        // In the width of the picture, in as many rows as that takes.
+        let height = |width| legend::Legend::of(&few.nodes, &few.arrows, false, width).height;
+        assert!(height(250.0) > height(1000.0));
+        let mut unknown = plan(3);
+        unknown.steps[0].opaque = Some("DO".to_owned());
+        assert!(Picture::of(&unknown).unwrap().file().contains(">not all that it does is known<"));
     }
 
     #[test]
