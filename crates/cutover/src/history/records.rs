@@ -109,6 +109,7 @@ impl History {
     pub fn insert(&mut self, row: Applied) {
         let highest = self.highest.get_mut(&row.id.root);
         match highest {
+            _ if !row.id.version.is_ordered() => {}
             Some(highest) if *highest >= row.id.version => {}
             Some(highest) => highest.clone_from(&row.id.version),
             None => {
@@ -148,7 +149,7 @@ impl History {
         self.begun.iter()
     }
 
-    /// The highest applied version of a root.
+    /// The highest applied version of a root, of those that are in the order of their numbers.
     pub fn highest(&self, root: &str) -> Option<&Version> {
         self.highest.get(root)
     }
@@ -189,10 +190,8 @@ impl History {
 }
 
 pub(super) fn version(key: &str, text: String) -> Result<Version, HistoryError> {
-    let parts: Result<Vec<u64>, _> = key.split('.').map(str::parse).collect();
-    let parts =
-        parts.map_err(|_| HistoryError::Unexpected(format!("version {key:?} is not made of numbers")))?;
-    Ok(Version::new(parts, text))
+    Version::of_key(key, text)
+        .ok_or_else(|| HistoryError::Unexpected(format!("version {key:?} is none that this build knows")))
 }
 
 /// Reads what is known of one project.

@@ -6,7 +6,7 @@ use cutover_analysis::effects::{Context, ObjectRef};
 
 use super::graph;
 use super::select::{self, SelectError, Selection, Standing};
-use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, failures, label};
+use super::{DownSummary, FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, failures, label};
 use crate::history::differences::Renumbering;
 use crate::history::records::History;
 use crate::history::schema::Found;
@@ -246,6 +246,9 @@ fn step(
         notes: script.notes.clone(),
         sql: Vec::new(),
         sql_more: 0,
+        kind: migration.kind,
+        no_transaction: migration.no_transaction,
+        down: migration.down.as_ref().map(DownSummary::of),
         state,
     }
 }

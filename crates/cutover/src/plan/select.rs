@@ -1,7 +1,7 @@
 //! Which migrations a run is about: targets, deferred and optional ones, declared requirements and order.
 //! Pure; the database is only present as its [`History`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -161,18 +161,16 @@ fn list(paths: &[String]) -> String {
 /// # Errors
 /// [`SelectError::UnknownVersion`] or [`SelectError::Ambiguous`].
 pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migration), SelectError> {
-    let (root, version) = text.rsplit_once('/').map_or((None, text), |(root, version)| (Some(root), version));
-    let matching: Vec<(usize, &Migration)> = project
-        .migrations
-        .iter()
-        .enumerate()
-        .filter(|(_, migration)| root.is_none_or(|root| migration.id.root == root))
-        .filter(|(_, migration)| names(migration, version))
-        .collect();
+    let is_meant = |migration: &Migration| {
+        names(migration, text) || within(&migration.id.root, text).is_some_and(|text| names(migration, text))
+    };
+    let matching: Vec<(usize, &Migration)> =
+        project.migrations.iter().enumerate().filter(|(_, migration)| is_meant(migration)).collect();
     match matching.as_slice() {
         [one] => Ok(*one),
         [] => {
             let known = || project.migrations.iter().map(|migration| migration.id.version.text());
+            let version = text.rsplit_once('/').map_or(text, |(_, version)| version);
             let near = suggest(version.strip_prefix(['V', 'v']).unwrap_or(version), known());
             let near =
                 near.and_then(|near| project.migrations.iter().find(|other| other.id.version.text() == near));
@@ -189,6 +187,11 @@ pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migratio
     }
 }
 
+/// What is meant within a folder, where a text begins with it.
+fn within<'a>(root: &str, text: &'a str) -> Option<&'a str> {
+    text.strip_prefix(root)?.strip_prefix('/')
+}
+
 fn names(migration: &Migration, text: &str) -> bool {
     migration.file_name() == text || names_version(&migration.id.version, text)
 }
@@ -196,6 +199,11 @@ fn names(migration: &Migration, text: &str) -> bool {
 fn names_version(version: &Version, text: &str) -> bool {
     if version.text() == text {
         return true;
+    }
+    if !version.is_ordered() {
+        // A time, of names that begin with one.
+        let time = version.name().split_once('_').map(|(time, _)| time);
+        return time == Some(text) && text.bytes().all(|byte| byte.is_ascii_digit());
     }
     let digits = text.strip_prefix(['V', 'v']).unwrap_or(text);
     let parts: Result<Vec<u64>, _> = digits.split(['.', '_']).map(str::parse).collect();
@@ -208,11 +216,11 @@ fn names_version(version: &Version, text: &str) -> bool {
 /// # Errors
 /// [`SelectError::NotApplied`] or [`SelectError::Ambiguous`].
 pub fn find_in_history<'a>(history: &'a History, text: &str) -> Result<&'a MigrationId, SelectError> {
-    let (root, version) = text.rsplit_once('/').map_or((None, text), |(root, version)| (Some(root), version));
     let applied = history.applied().map(|row| (&row.id, row.path.as_str()));
     let begun = history.all_begun().map(|(id, begun)| (id, begun.path.as_str()));
     let is_meant = |(id, path): &(&MigrationId, &str)| {
-        let of_version = root.is_none_or(|root| id.root == root) && names_version(&id.version, version);
+        let of_version = names_version(&id.version, text)
+            || within(&id.root, text).is_some_and(|text| names_version(&id.version, text));
         of_version || *path == text || path.rsplit('/').next() == Some(text)
     };
     let mut matching: Vec<(&MigrationId, &str)> = applied.chain(begun).filter(is_meant).collect();
@@ -290,7 +298,7 @@ pub fn states_leniently(
     history: &History,
     selection: &Selection,
 ) -> Result<Standing, SelectError> {
-    let target = Target::new(project, selection)?;
+    let target = Target::new(project, history, selection)?;
     let mut states = Vec::with_capacity(project.migrations.len());
     let mut below = Vec::new();
     for (index, migration) in project.migrations.iter().enumerate() {
@@ -305,11 +313,12 @@ pub fn states_leniently(
     let mut refused = target.senseless_deferrals(history, selection);
     if let Some(first) = below.first() {
         let highest = history.highest(&first.id.root);
-        let file = project
-            .migrations
-            .iter()
-            .find(|other| other.id.root == first.id.root && Some(&other.id.version) == highest);
+        let last = target.last_applied.get(first.id.root.as_str());
+        let file = last.and_then(|last| project.migrations.get(*last));
         let highest = match (file, highest) {
+            (Some(file), Some(highest)) if file.id.version < *highest && highest.is_ordered() => {
+                highest.to_string()
+            }
             (Some(file), _) => label(&file.path, &file.id.version),
             (None, highest) => highest.map_or_else(String::new, ToString::to_string),
         };
@@ -322,6 +331,8 @@ pub fn states_leniently(
 
 struct Target<'a> {
     project: &'a Project,
+    /// The place of the last applied migration of each folder.
+    last_applied: BTreeMap<&'a str, usize>,
     to: Option<usize>,
     stage: Option<usize>,
     only: BTreeSet<usize>,
@@ -329,12 +340,18 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(project: &'a Project, selection: &Selection) -> Result<Self, SelectError> {
+    fn new(project: &'a Project, history: &History, selection: &Selection) -> Result<Self, SelectError> {
         let find_all = |texts: &[String]| -> Result<BTreeSet<usize>, SelectError> {
             texts.iter().map(|text| find(project, text).map(|(index, _)| index)).collect()
         };
+        let applied =
+            project.migrations.iter().enumerate().filter(|(_, migration)| {
+                migration.kind.is_versioned() && history.get(&migration.id).is_some()
+            });
+        let last_applied = applied.map(|(index, migration)| (migration.id.root.as_str(), index)).collect();
         Ok(Self {
             project,
+            last_applied,
             to: selection.to.as_deref().map(|text| find(project, text)).transpose()?.map(|(index, _)| index),
             stage: selection.to_stage.as_deref().map(|id| find_stage(project, id)).transpose()?,
             only: find_all(&selection.only)?,
@@ -358,10 +375,17 @@ impl<'a> Target<'a> {
         if let Some(begun) = history.begun(&migration.id) {
             return StepState::Resume { done: u32::try_from(begun.done()).unwrap_or(u32::MAX) };
         }
-        match history.highest(&migration.id.root) {
-            Some(highest) if migration.id.version < *highest => StepState::PendingOutOfOrder,
-            _ => StepState::Pending,
+        if self.is_below_applied(index, migration, history) {
+            return StepState::PendingOutOfOrder;
         }
+        StepState::Pending
+    }
+
+    /// Whether a later one of its folder is applied: one with a file by its place, one without by its number.
+    fn is_below_applied(&self, index: usize, migration: &Migration, history: &History) -> bool {
+        let MigrationId { root, version } = &migration.id;
+        self.last_applied.get(root.as_str()).is_some_and(|last| index < *last)
+            || version.is_ordered() && history.highest(root).is_some_and(|highest| version < highest)
     }
 
     /// Migrations that cannot be left for later: what a run remembers of them would be wrong, or never be heard of.
@@ -441,6 +465,7 @@ impl<'a> Target<'a> {
     ) -> bool {
         selection.out_of_order
             || self.only.contains(&index)
+            || migration.any_time
             || migration.claims.deferred
             || migration.claims.optional
             || history.deferred.contains(&migration.id)

@@ -5,6 +5,7 @@ mod backups;
 mod basics;
 mod checked;
 mod choosing;
+mod conventions;
 mod cuts;
 mod detach;
 mod durable;
