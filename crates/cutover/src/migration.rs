@@ -91,7 +91,7 @@ impl Version {
     /// The name of a repeatable migration.
     pub fn repeatable(name: impl Into<String>) -> Self {
         let name = name.into();
-        Self { sort: VersionSort::Repeatable, parts: Vec::new(), text: name.clone(), name }
+        Self { sort: VersionSort::Repeatable, parts: Vec::new(), text: format!("R__{name}"), name }
     }
 
     /// By what it identifies its migration.

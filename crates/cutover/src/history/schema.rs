@@ -11,10 +11,10 @@ use crate::plan::Target;
 pub const SCHEMA: &str = "cutover";
 
 /// Version of the tables this build writes. A database with a higher one is refused, a lower one is upgraded.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// Upgrades in order: entry `n` takes version `n` to `n + 1`. All pending ones run in one transaction.
-const UPGRADES: &[&str] = &[include_str!("schema_v1.sql")];
+const UPGRADES: &[&str] = &[include_str!("schema_v1.sql"), include_str!("schema_v2.sql")];
 
 /// The tables that are ours, as a list of SQL. Other relations there are nobody's harm: everything of ours is qualified.
 const OURS: &str = "'meta', 'fence', 'run', 'event', 'migration', 'unit', 'begun', 'deferral'";

@@ -10,7 +10,7 @@ use super::{DownSummary, FORMAT_VERSION, Plan, StageSummary, Step, StepState, Ta
 use crate::history::differences::Renumbering;
 use crate::history::records::History;
 use crate::history::schema::Found;
-use crate::migration::Migration;
+use crate::migration::{Migration, MigrationKind};
 use crate::project::{Project, Stage};
 use crate::script::{Script, ScriptError, Texts};
 
@@ -243,7 +243,7 @@ fn step(
         locks: graph::locks(script),
         more_locks: script.vertex.more_locks.clone(),
         work: graph::work(script),
-        notes: script.notes.clone(),
+        notes: made_anew(migration, &state, history).into_iter().chain(script.notes.clone()).collect(),
         sql: Vec::new(),
         sql_more: 0,
         kind: migration.kind,
@@ -251,6 +251,13 @@ fn step(
         down: migration.down.as_ref().map(DownSummary::of),
         state,
     }
+}
+
+/// Why something that is applied already would run.
+fn made_anew(migration: &Migration, state: &StepState, history: &History) -> Option<String> {
+    let row = history.get(&migration.id).filter(|_| migration.kind == MigrationKind::Repeatable)?;
+    let when = crate::report::format::utc(row.at_micros);
+    state.will_run().then(|| format!("its text has changed since it was applied ({when}): it is made anew"))
 }
 
 fn stages(project: &Project, reached: Option<usize>) -> Vec<StageSummary> {

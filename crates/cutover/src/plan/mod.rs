@@ -369,6 +369,11 @@ pub enum StepState {
     Optional,
     /// Behind the target of `--to` or `--to-stage`.
     AboveTarget,
+    /// A baseline migration stands for it, or is itself of no use here.
+    NotNeeded {
+        /// Why, in words.
+        why: String,
+    },
 }
 
 impl Step {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{StepState, label};
-use crate::history::records::History;
-use crate::migration::{Migration, MigrationId, Version};
+use crate::history::records::{Applied, History};
+use crate::migration::{Migration, MigrationId, MigrationKind, Version, VersionSort};
 use crate::project::Project;
 use crate::text::{known_list, suggest};
 
@@ -329,8 +329,64 @@ pub fn states_leniently(
     Ok(Standing { states, reached: target.stage, refused })
 }
 
+/// Whether what is applied is what would be applied now: once applied, always, but for what is made anew when it changes.
+fn is_up_to_date(migration: &Migration, row: &Applied, history: &History) -> bool {
+    migration.kind != MigrationKind::Repeatable
+        || row.checksum == migration.checksums.normalised && history.begun(&migration.id).is_none()
+}
+
+/// The baseline migrations that count, by folder: each stands for all versions up to its own.
+#[derive(Default)]
+struct Baselines<'a>(BTreeMap<&'a str, &'a Version>);
+
+impl<'a> Baselines<'a> {
+    /// The one that a folder's history begins with, or would: the newest of those within reach, where there is no history.
+    fn of(project: &'a Project, history: &'a History, is_within: impl Fn(usize, &Migration) -> bool) -> Self {
+        let mut found: BTreeMap<&str, &Version> = BTreeMap::new();
+        let mut roots: BTreeSet<&str> = BTreeSet::new();
+        let ids = history.applied().map(|row| &row.id).chain(history.all_begun().map(|(id, _)| id));
+        for id in ids {
+            roots.insert(id.root.as_str());
+            if id.version.sort() == VersionSort::Baseline {
+                let known = found.entry(id.root.as_str()).or_insert(&id.version);
+                *known = (*known).max(&id.version);
+            }
+        }
+        for (index, migration) in project.migrations.iter().enumerate() {
+            let MigrationId { root, version } = &migration.id;
+            let is_first = migration.kind == MigrationKind::Baseline && !roots.contains(root.as_str());
+            if is_first && is_within(index, migration) {
+                let known = found.entry(root.as_str()).or_insert(version);
+                *known = (*known).max(version);
+            }
+        }
+        Self(found)
+    }
+
+    /// Why a migration that is not applied is not to be.
+    fn not_needed(&self, project: &Project, index: usize) -> Option<String> {
+        let migration = project.migrations.get(index)?;
+        let MigrationId { root, version } = &migration.id;
+        let baseline = self.0.get(root.as_str()).copied();
+        match (migration.kind, baseline) {
+            (MigrationKind::Repeatable, _) | (MigrationKind::Versioned, None) => None,
+            (MigrationKind::Versioned, Some(baseline)) => (version.parts() <= baseline.parts()).then(|| {
+                let is_it = |other: &&Migration| other.id.root == *root && other.id.version == *baseline;
+                let file = project.migrations.iter().find(is_it);
+                format!("contained in {}", file.map_or(baseline.text(), |file| file.path.as_str()))
+            }),
+            (MigrationKind::Baseline, Some(baseline)) if baseline == version => None,
+            (MigrationKind::Baseline, _) => {
+                Some("a baseline migration begins a history, and is not needed in one".to_owned())
+            }
+        }
+    }
+}
+
 struct Target<'a> {
     project: &'a Project,
+    /// The baseline migrations that count.
+    baselines: Baselines<'a>,
     /// The place of the last applied migration of each folder.
     last_applied: BTreeMap<&'a str, usize>,
     to: Option<usize>,
@@ -340,7 +396,7 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(project: &'a Project, history: &History, selection: &Selection) -> Result<Self, SelectError> {
+    fn new(project: &'a Project, history: &'a History, selection: &Selection) -> Result<Self, SelectError> {
         let find_all = |texts: &[String]| -> Result<BTreeSet<usize>, SelectError> {
             texts.iter().map(|text| find(project, text).map(|(index, _)| index)).collect()
         };
@@ -349,14 +405,19 @@ impl<'a> Target<'a> {
                 migration.kind.is_versioned() && history.get(&migration.id).is_some()
             });
         let last_applied = applied.map(|(index, migration)| (migration.id.root.as_str(), index)).collect();
-        Ok(Self {
+        let mut target = Self {
             project,
+            baselines: Baselines::default(),
             last_applied,
             to: selection.to.as_deref().map(|text| find(project, text)).transpose()?.map(|(index, _)| index),
             stage: selection.to_stage.as_deref().map(|id| find_stage(project, id)).transpose()?,
             only: find_all(&selection.only)?,
             defer: find_all(&selection.defer)?,
-        })
+        };
+        target.baselines = Baselines::of(project, history, |index, migration| {
+            target.left_out(index, migration, history, selection).is_none()
+        });
+        Ok(target)
     }
 
     fn state(
@@ -366,8 +427,11 @@ impl<'a> Target<'a> {
         history: &History,
         selection: &Selection,
     ) -> StepState {
-        if let Some(row) = history.get(&migration.id) {
+        if let Some(row) = history.get(&migration.id).filter(|row| is_up_to_date(migration, row, history)) {
             return StepState::Applied { at_micros: row.at_micros, run: row.run.clone() };
+        }
+        if let Some(why) = self.baselines.not_needed(self.project, index) {
+            return StepState::NotNeeded { why };
         }
         if let Some(left_out) = self.left_out(index, migration, history, selection) {
             return left_out;
@@ -375,7 +439,7 @@ impl<'a> Target<'a> {
         if let Some(begun) = history.begun(&migration.id) {
             return StepState::Resume { done: u32::try_from(begun.done()).unwrap_or(u32::MAX) };
         }
-        if self.is_below_applied(index, migration, history) {
+        if migration.kind.is_versioned() && self.is_below_applied(index, migration, history) {
             return StepState::PendingOutOfOrder;
         }
         StepState::Pending
@@ -486,8 +550,9 @@ fn missing_requirements(
             continue;
         }
         for required in &migration.claims.requires {
-            let (_, wanted) = find(project, required)?;
-            if history.get(&wanted.id).is_none() && !there.contains(&wanted.id) {
+            let (at, wanted) = find(project, required)?;
+            let is_there = history.get(&wanted.id).is_some() || there.contains(&wanted.id);
+            if !is_there && !matches!(states.get(at), Some(StepState::NotNeeded { .. })) {
                 let required = wanted.path.clone();
                 missing.push(SelectError::Requires { path: migration.path.clone(), required });
             }

@@ -167,6 +167,7 @@ fn every_state_outcome_and_verdict_is_on_the_page() {
         StepState::Deferred,
         StepState::Optional,
         StepState::AboveTarget,
+        StepState::NotNeeded { why: String::new() },
     ];
     let table = rows("### State");
     assert_eq!(states.len(), table.len());
@@ -179,7 +180,8 @@ fn every_state_outcome_and_verdict_is_on_the_page() {
             | StepState::Applied { .. }
             | StepState::Deferred
             | StepState::Optional
-            | StepState::AboveTarget => {}
+            | StepState::AboveTarget
+            | StepState::NotNeeded { .. } => {}
         }
         let value = serde_json::to_value(state).unwrap();
         let name = value["state"].as_str().unwrap();

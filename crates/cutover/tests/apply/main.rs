@@ -26,6 +26,7 @@ mod places;
 mod poolers;
 mod privileges;
 mod refused;
+mod repeatable;
 mod renumbered;
 mod runner_lock;
 mod side_by_side;

@@ -1,14 +1,17 @@
 //! `V1.2__create_users.sql`: Flyway's migrations. Numbers are divided by dots or single underscores and compared as
 //! numbers; two underscores come before the description. Folders within the folder are read too. `U` with the version of
-//! a `V` is its way back.
+//! a `V` is its way back, `R` is made anew whenever it changes, and `B` stands for all up to its version in a database
+//! that has no history yet.
 //!
 //! Source: Flyway's documentation of migrations, of script configuration files and of undo migrations
 //! (documentation.red-gate.com/flyway). A case it gets right: `V1_10__b.sql` comes after `V1.9__a.sql`. One it declines:
 //! `V1__a.java`, which is a program.
 
 use super::files::{Class, by_version, read_files};
-use super::{About, Convention, Folder, NewFile, Reading, file_name, foreign, is_sql, number, numbered};
-use crate::migration::{Migration, Version};
+use super::{
+    About, Convention, Folder, Found, NewFile, Reading, file_name, foreign, is_sql, number, numbered,
+};
+use crate::migration::{Migration, MigrationKind, Version};
 
 /// The convention `flyway`.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +29,8 @@ impl Convention for Flyway {
     fn about(&self) -> About {
         About {
             tool: "Flyway",
-            files: "`V1.2__create_users.sql`: `V`, numbers with `.` or `_` between them, `__`, a description; folders within are read",
-            order: "part by part: 1.9 before 1.10",
+            files: "`V1.2__create_users.sql`: `V`, numbers with `.` or `_` between them, `__`, a description; `R__views.sql` is made anew whenever it changes; `B5__all.sql` stands for all up to 5 where there is no history; folders within are read",
+            order: "part by part: 1.9 before 1.10; then what is repeatable, by description",
             back: "`U1.2__….sql`",
             no_transaction: "`executeInTransaction=false` in `V1.2__….sql.conf`",
             right: "`V1_10__b.sql` comes after `V1.9__a.sql`, and `U1.9__a.sql` is its way back",
@@ -48,10 +51,18 @@ impl Convention for Flyway {
     }
 
     fn version(&self, text: &str) -> Option<Version> {
+        if let Some(name) = text.strip_prefix("R__") {
+            return Some(Version::repeatable(name));
+        }
+        if let Some(numbers) = text.strip_prefix('B') {
+            return Some(Version::baseline(version(numbers)?.ok()?.parts().to_vec(), text));
+        }
         version(text.strip_prefix('V').unwrap_or(text))?.ok()
     }
 
     fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<Vec<NewFile>, String> {
+        let existing: Vec<&&Migration> =
+            existing.iter().filter(|migration| migration.kind.is_versioned()).collect();
         let Some(last) = existing.last() else { return Ok(vec![NewFile::plain(format!("V1__{slug}.sql"))]) };
         let version = &last.id.version;
         let text = version.text();
@@ -117,18 +128,18 @@ fn classify(folder: &Folder<'_>, path: &str) -> Class {
     let (number_text, description) = rest.split_once("__").unwrap_or((rest, ""));
     let versioned = version(number_text);
     match letter {
-        'R' if number_text.is_empty() && !description.is_empty() => {
-            Class::NearMiss("repeatable migrations (R__) are not supported: it is never run".into())
-        }
-        'B' if versioned.is_some() => {
-            Class::NearMiss("baseline migrations (B) are not supported: it is never run".into())
-        }
-        'v' | 'u' if rest.starts_with(|c: char| c.is_ascii_digit()) => Class::NearMiss(format!(
+        'R' if number_text.is_empty() => repeatable(path, rest, description, ending),
+        'v' | 'u' | 'b' if rest.starts_with(|c: char| c.is_ascii_digit()) => Class::NearMiss(format!(
             "the {} before the version must be upper case",
             letter.to_ascii_uppercase()
         )),
-        'V' | 'U' => match classify_versioned(rest, versioned, description, ending) {
+        'V' | 'U' | 'B' => match classify_versioned(rest, versioned, description, ending) {
             Ok(version) if letter == 'U' => Class::Down(version),
+            Ok(version) if letter == 'B' => {
+                let version = Version::baseline(version.parts().to_vec(), format!("B{}", version.text()));
+                let found = Found::new(version, description, path);
+                Class::Migration(Box::new(Found { kind: MigrationKind::Baseline, ..found }))
+            }
             Ok(version) => Class::migration(version, description, path),
             Err(class) => class,
         },
@@ -136,11 +147,38 @@ fn classify(folder: &Folder<'_>, path: &str) -> Class {
     }
 }
 
+fn repeatable(path: &str, rest: &str, description: &str, ending: &str) -> Class {
+    if !rest.starts_with("__") {
+        return Class::Other("its name does not begin with V and a version".into());
+    }
+    if description.trim_matches('_').is_empty() {
+        return Class::NearMiss("it has no description after __".into());
+    }
+    if ending != ".sql" {
+        return Class::NearMiss(format!("its ending must be .sql in lower case, not {ending}"));
+    }
+    let found = Found::new(Version::repeatable(description), description, path);
+    Class::Migration(Box::new(Found { kind: MigrationKind::Repeatable, ..found }))
+}
+
+/// The version of a file's name, without `.sql`.
+fn version_of(stem: &str) -> Option<Version> {
+    if let Some(description) = stem.strip_prefix("R__") {
+        return Some(Version::repeatable(description));
+    }
+    let (letter, numbers) = (stem.get(..1)?, stem.get(1..)?.split_once("__")?.0);
+    let found = version(numbers)?.ok()?;
+    match letter {
+        "V" => Some(found),
+        "B" => Some(Version::baseline(found.parts().to_vec(), stem)),
+        _ => None,
+    }
+}
+
 /// What stands in the settings of one migration (`V1__a.sql.conf`). Flyway reads them as Java properties; of its keys,
 /// `executeInTransaction` is the one that changes how SQL is run and can be followed.
 fn configured(folder: &Folder<'_>, path: &str, of: &str) -> Class {
-    let versioned = of.strip_prefix('V').and_then(|rest| version(rest.split_once("__")?.0)?.ok());
-    let Some(version) = versioned.filter(|_| is_sql(of)) else {
+    let Some(version) = of.strip_suffix(".sql").and_then(version_of) else {
         return Class::Other("settings of no migration".into());
     };
     let text = match folder.text(path) {

@@ -42,6 +42,22 @@ fn flyway_versions_are_compared_part_by_part() {
 }
 
 #[test]
+fn what_flyway_makes_anew_comes_last_and_what_stands_for_others_behind_them() {
+    let names = ["B5__all.sql", "R__b.sql", "R__a.sql", "V5__b.sql", "V6__c.sql", "V1__a.sql", "U5__b.sql"];
+    let reading = read(&Flyway, &names);
+    let order: Vec<&str> = reading.migrations.iter().map(|found| found.path.as_str()).collect();
+    assert_eq!(order, ["V1__a.sql", "V5__b.sql", "B5__all.sql", "V6__c.sql", "R__a.sql", "R__b.sql"]);
+    assert_eq!(reading.migrations[1].down.as_deref(), Some("U5__b.sql"));
+    for found in &reading.migrations {
+        assert_eq!(Flyway.version(found.version.text()).as_ref(), Some(&found.version));
+    }
+    let again = read(&Flyway, &["R__a.sql", "deep/R__a.sql"]);
+    assert_eq!(again.migrations.len(), 2);
+    let message = error(&[("sql/R__a.sql", ""), ("sql/deep/R__a.sql", "")]);
+    assert!(message.contains("the same version as sql/R__a.sql (R__a)"), "{message}");
+}
+
+#[test]
 fn ties_name_both_files() {
     let message = error(&[("migrations/V1__a.sql", ""), ("migrations/V1.0__b.sql", "")]);
     assert!(
@@ -57,12 +73,13 @@ fn ties_name_both_files() {
 
 #[test]
 fn near_misses_say_why_they_are_none() {
-    let cases: [(&dyn Convention, &str, &str); 14] = [
+    let cases: [(&dyn Convention, &str, &str); 15] = [
         (&Flyway, "V1_create.sql", "two underscores"),
         (&Flyway, "v1__x.sql", "upper case"),
-        (&Flyway, "R__views.sql", "repeatable"),
+        (&Flyway, "R__.sql", "no description"),
+        (&Flyway, "R__x.SQL", ".SQL"),
+        (&Flyway, "b1__x.sql", "upper case"),
         (&Flyway, "U1__x.sql", "goes forward"),
-        (&Flyway, "B1__x.sql", "baseline"),
         (&Flyway, "V1__x.SQL", ".SQL"),
         (&Flyway, "V1__.sql", "no description"),
         (&Flyway, "V1a__x.sql", "numbers"),
