@@ -61,7 +61,7 @@ pub(crate) fn into_file(migration: &Migration, vars: &Vars, places: &mut [&mut F
 }
 
 fn in_file(migration: &Migration, vars: &Vars, wanted: &[Place]) -> io::Result<Vec<Option<(Place, String)>>> {
-    let found = vars::places_in_source(text::open(&migration.source)?, vars, wanted)?;
+    let found = vars::places_in_source(source::normalised(migration)?, vars, wanted)?;
     let lines =
         shown_lines(migration, found.iter().flatten().map(|place| (place.line, String::new())).collect())?;
     let with_line = |place: Place| (place, lines.get(&place.line).cloned().unwrap_or_default());

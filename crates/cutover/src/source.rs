@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::history::compress::Keeper;
 use crate::migration::Migration;
 pub use crate::project::{Replaced, Vars};
-use crate::project::{Substituted, text};
+use crate::project::{Substituted, section, text};
 
 /// What went by, shared between the reader and whoever asks later.
 #[derive(Clone, Default)]
@@ -83,7 +83,7 @@ pub fn open(migration: &Migration, vars: &Vars) -> io::Result<Opened> {
 /// # Errors
 /// As [`open`].
 pub fn open_for_looking(migration: &Migration, vars: &Vars) -> io::Result<Box<dyn Read + Send>> {
-    Ok(Box::new(text::substitute(text::open(&migration.source)?, vars.clone())))
+    Ok(Box::new(text::substitute(normalised(migration)?, vars.clone())))
 }
 
 /// As [`open`], noting where placeholders were filled in.
@@ -96,20 +96,33 @@ pub fn open_noting(migration: &Migration, vars: &Vars) -> io::Result<Opened> {
     Ok(Opened { reader: Box::new(substituted.noting(replaced.clone())), passed, replaced })
 }
 
-type Text = Substituted<Tee<text::NormalisedReader<Box<dyn Read + Send>>>>;
+type Only = section::Lines<text::NormalisedReader<Box<dyn Read + Send>>>;
+type Text = Substituted<section::Padded<Tee<Only>>>;
 
 fn substituted(migration: &Migration, vars: &Vars) -> io::Result<(Text, Passed)> {
     let passed = Passed::default();
-    let tee = Tee { inner: text::open(&migration.source)?, passed: passed.clone() };
-    Ok((text::substitute(tee, vars.clone()), passed))
+    let tee = Tee { inner: only(migration)?, passed: passed.clone() };
+    Ok((text::substitute(section::padded(tee, &migration.section), vars.clone()), passed))
 }
 
-/// The normalised text, without placeholders filled in.
+fn only(migration: &Migration) -> io::Result<Only> {
+    Ok(section::only(text::open(&migration.source)?, &migration.section))
+}
+
+/// The normalised text that is run, each line with the number it has in the file, without placeholders filled in.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(crate) fn normalised(migration: &Migration) -> io::Result<impl Read + Send + use<>> {
+    Ok(section::padded(only(migration)?, &migration.section))
+}
+
+/// The normalised text that is run, without placeholders filled in: what the history compares and keeps.
 ///
 /// # Errors
 /// As reading does.
 pub fn read_to_string(migration: &Migration) -> io::Result<String> {
     let mut content = String::new();
-    text::open(&migration.source)?.read_to_string(&mut content)?;
+    only(migration)?.read_to_string(&mut content)?;
     Ok(content)
 }

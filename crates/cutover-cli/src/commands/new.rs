@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::{CliError, Exit};
 use crate::output::FORMAT_VERSION;
 
-/// Make the next migration file, named in the project's own convention
+/// Make the next migration's files, named in the project's own convention
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,16 +28,19 @@ pub(crate) struct Arguments {
 struct Made<'a> {
     format_version: u32,
     path: &'a str,
+    paths: Vec<&'a str>,
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let project = app.project(&Overrides::default())?;
     let now = digits_of(&utc(SystemClock::new().now_micros()));
     let created = project.create_migration(&arguments.title, arguments.folder.as_deref(), now)?;
+    let paths: Vec<&str> = created.iter().map(|file| file.path.as_str()).collect();
     if app.output.is_json() {
-        app.output.json(&Made { format_version: FORMAT_VERSION, path: &created.path })?;
+        let path = paths.first().copied().unwrap_or_default();
+        app.output.json(&Made { format_version: FORMAT_VERSION, path, paths })?;
     } else {
-        app.output.print(&format!("{}\n", created.path));
+        app.output.print(&(paths.join("\n") + "\n"));
     }
     Ok(Exit::Done)
 }

@@ -133,7 +133,7 @@ impl Counts {
                 StepState::Pending | StepState::PendingOutOfOrder | StepState::Resume { .. } => {
                     counts.pending += 1;
                 }
-                StepState::AboveTarget => {}
+                StepState::AboveTarget | StepState::NotNeeded { .. } => {}
             }
         }
         counts
@@ -341,6 +341,8 @@ fn steps<'a>(out: &mut String, steps: impl Iterator<Item = &'a Step>, all: bool)
             StepState::Deferred => "deferred".to_owned(),
             StepState::Optional => "optional".to_owned(),
             StepState::AboveTarget => "above the target".to_owned(),
+            StepState::NotNeeded { why } if all => format!("not needed: {}", visible(why)),
+            StepState::NotNeeded { .. } => continue,
         };
         let _ = writeln!(out, "      {}  {state}", visible(&step.path));
         if !matches!(step.state, StepState::Applied { .. }) {

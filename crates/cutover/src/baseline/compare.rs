@@ -10,6 +10,7 @@ use cutover_postgres::session::{Session, Startup};
 use super::BaselineError;
 use crate::catalog::{self, Departure, Object, Objects, Shape, Sides};
 use crate::history::records::History;
+use crate::migration::{Migration, MigrationKind};
 use crate::project::Project;
 use crate::report::format::count;
 use crate::script::Script;
@@ -194,7 +195,8 @@ async fn build(
     files: usize,
     replay: &mut Replay,
 ) -> Result<(Shape, Option<Shape>), String> {
-    for migration in project.migrations.iter().take(files) {
+    let stands_for_others = |migration: &&Migration| migration.kind == MigrationKind::Baseline;
+    for migration in project.migrations.iter().take(files).filter(|one| !stands_for_others(one)) {
         let run = replay.run(migration, &project.vars).await;
         run.map_err(|why| format!("the files cannot be run on a throwaway server: {why}"))?;
     }

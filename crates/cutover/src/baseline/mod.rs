@@ -18,7 +18,7 @@ use crate::hazard;
 use crate::history::journal::Numbered;
 use crate::history::{journal, lock, records, schema};
 use crate::inspect;
-use crate::migration::{Migration, MigrationId};
+use crate::migration::{Migration, MigrationId, MigrationKind};
 use crate::plan::StepState;
 use crate::plan::build::{self, Read};
 use crate::plan::select::{self, SelectError, Selection};
@@ -146,7 +146,7 @@ pub async fn look(
     let mut outlook = Outlook {
         database: found.database,
         recorded: Vec::new(),
-        applied: last + 1 - standing.chosen.len(),
+        applied: standing.applied,
         accepted: Vec::new(),
         remarks: Vec::new(),
         agreement: None,
@@ -200,7 +200,9 @@ impl Outlook {
 /// What the history says of the migrations up to a version.
 struct Standing {
     history: records::History,
-    /// Places of those that are not applied.
+    /// Number of those that are applied.
+    applied: usize,
+    /// Places of those that are not. What stands for others (a baseline migration) is not among them: they are.
     chosen: Vec<usize>,
 }
 
@@ -214,13 +216,14 @@ async fn stand(
         Some(_) => records::read(session, &project.name).await?,
         None => records::History::default(),
     };
-    let is_new = |index: &usize| history.get(&project.migrations[*index].id).is_none();
-    let chosen: Vec<usize> = (0..scripts.len()).filter(is_new).collect();
+    let counts = |index: &usize| project.migrations[*index].kind != MigrationKind::Baseline;
+    let is_applied = |index: &usize| history.get(&project.migrations[*index].id).is_some();
+    let (applied, chosen): (Vec<usize>, Vec<usize>) = (0..scripts.len()).filter(counts).partition(is_applied);
     if let Some(begun) = chosen.iter().find(|index| history.begun(&project.migrations[**index].id).is_some())
     {
         return Err(BaselineError::Begun(project.migrations[*begun].path.clone()));
     }
-    Ok(Standing { history, chosen })
+    Ok(Standing { history, applied: applied.len(), chosen })
 }
 
 /// Records the migrations up to a version as applied, but for those that are applied already, and says which: exactly
@@ -243,7 +246,7 @@ pub async fn record(
     lock::acquire(&mut session, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
     // Between the question and the answer somebody else may have been at work.
     let found = schema::look(&mut session).await?;
-    let Standing { history, chosen } = stand(project, &outlook.scripts, &found, &mut session).await?;
+    let Standing { history, chosen, .. } = stand(project, &outlook.scripts, &found, &mut session).await?;
     let same = chosen.iter().eq(outlook.chosen.iter().map(|(index, _)| index));
     let now = basis.compare(project, &outlook.scripts, &history, &mut session).await?;
     if !same || now.missing != outlook.found.missing || now.differing != outlook.found.differing {
@@ -286,6 +289,12 @@ fn read_all(project: &Project, last: usize) -> Vec<Script> {
     Script::analyse_all(&migrations, &project.vars, Texts::Kept, |_, analyse| {
         scripts.push(analyse(&mut known));
     });
+    for (script, migration) in scripts.iter_mut().zip(&migrations) {
+        // It stands for others, which are all here.
+        if migration.kind == MigrationKind::Baseline {
+            *script = Script::default();
+        }
+    }
     scripts
 }
 

@@ -13,7 +13,7 @@ use similar::{ChangeTag, DiffableStr as _, TextDiff};
 use super::HistoryError;
 use super::records::{self, Begun, History};
 use crate::hazard;
-use crate::migration::{Migration, MigrationId};
+use crate::migration::{Migration, MigrationId, MigrationKind, VersionSort};
 use crate::plan::Lines;
 use crate::project::Project;
 use crate::report::format::count;
@@ -206,7 +206,9 @@ pub fn compare(project: &Project, history: &History) -> Vec<Difference> {
 fn compare_one(project: &Project, migration: &Migration, history: &History) -> Option<Difference> {
     let (id, path) = (migration.id.clone(), migration.path.clone());
     let now = &migration.checksums.normalised;
-    match (history.get(&id), history.begun(&id)) {
+    // What is made anew may change, and its path is kept with each run; parts that are done may not.
+    let applied = history.get(&id).filter(|_| migration.kind != MigrationKind::Repeatable);
+    match (applied, history.begun(&id)) {
         (Some(row), _) if row.checksum != *now => {
             Some(Difference::Edited { id, path, applied: row.checksum.clone(), now: now.clone() })
         }
@@ -281,8 +283,12 @@ impl<'a> Lost<'a> {
         let files: HashMap<&MigrationId, &Migration> =
             migrations.iter().map(|migration| (&migration.id, migration)).collect();
         let rows = || rows(history);
-        let in_place =
-            |row: &Row<'_>| files.get(row.id).is_some_and(|file| file.checksums.normalised == row.checksum);
+        let is_repeatable = |id: &MigrationId| id.version.sort() == VersionSort::Repeatable;
+        let in_place = |row: &Row<'_>| {
+            files
+                .get(row.id)
+                .is_some_and(|file| is_repeatable(row.id) || file.checksums.normalised == row.checksum)
+        };
         let mut lost: Vec<Row<'a>> = rows().filter(|row| !in_place(row)).collect();
         if lost.is_empty() {
             return Self::default();
@@ -295,7 +301,8 @@ impl<'a> Lost<'a> {
                 *count += 1;
             }
         }
-        for file in migrations {
+        // A repeatable migration goes by its name alone.
+        for file in migrations.iter().filter(|file| !is_repeatable(&file.id)) {
             if let Some((_, files)) = of_text.get_mut(file.checksums.normalised.as_str()) {
                 files.push(file);
             }
@@ -304,6 +311,7 @@ impl<'a> Lost<'a> {
         let mut undecided: BTreeSet<&str> = BTreeSet::new();
         for row in &lost {
             match of_text.get(row.checksum) {
+                _ if is_repeatable(row.id) => {}
                 Some((1, files)) if files.len() == 1 => found.moves.push(renumbering(row, files[0])),
                 Some((_, files)) if files.iter().any(|file| is_new(file, history)) => {
                     undecided.insert(row.checksum);

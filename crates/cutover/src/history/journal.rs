@@ -184,7 +184,7 @@ pub fn step_values(record: &Record<'_>) -> StepValues {
     let head = [
         quote_literal(project),
         quote_literal(&migration.id.root),
-        quote_literal(&migration.id.version.key()),
+        quote_literal(&migration.id.version.row_key(run)),
         quote_literal(migration.id.version.text()),
         quote_literal(&migration.name),
         quote_literal(&migration.path),

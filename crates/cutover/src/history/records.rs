@@ -95,6 +95,8 @@ impl Begun {
 pub struct History {
     applied: HashMap<MigrationId, Applied>,
     highest: HashMap<String, Version>,
+    /// Number of rows of applied migrations: a repeatable one has one for each run.
+    rows: usize,
     begun: HashMap<MigrationId, Begun>,
     failed: HashMap<MigrationId, FailedUnit>,
     /// Migrations that a run was told to leave for later.
@@ -105,10 +107,14 @@ pub struct History {
 }
 
 impl History {
-    /// Adds an applied migration.
+    /// Adds an applied migration. Of several runs of a repeatable one the last counts.
     pub fn insert(&mut self, row: Applied) {
+        if self.applied.get(&row.id).is_some_and(|known| known.at_micros > row.at_micros) {
+            return;
+        }
         let highest = self.highest.get_mut(&row.id.root);
         match highest {
+            _ if !row.id.version.is_ordered() => {}
             Some(highest) if *highest >= row.id.version => {}
             Some(highest) => highest.clone_from(&row.id.version),
             None => {
@@ -126,6 +132,11 @@ impl History {
     /// Nothing of the project is applied or begun.
     pub fn is_empty(&self) -> bool {
         self.applied.is_empty() && self.begun.is_empty()
+    }
+
+    /// Number of rows that the database has of applied migrations.
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// All applied migrations, in no particular order.
@@ -148,7 +159,7 @@ impl History {
         self.begun.iter()
     }
 
-    /// The highest applied version of a root.
+    /// The highest applied version of a root, of those that are in the order of their numbers.
     pub fn highest(&self, root: &str) -> Option<&Version> {
         self.highest.get(root)
     }
@@ -189,10 +200,8 @@ impl History {
 }
 
 pub(super) fn version(key: &str, text: String) -> Result<Version, HistoryError> {
-    let parts: Result<Vec<u64>, _> = key.split('.').map(str::parse).collect();
-    let parts =
-        parts.map_err(|_| HistoryError::Unexpected(format!("version {key:?} is not made of numbers")))?;
-    Ok(Version::new(parts, text))
+    Version::of_key(key, text)
+        .ok_or_else(|| HistoryError::Unexpected(format!("version {key:?} is none that this build knows")))
 }
 
 /// Reads what is known of one project.
@@ -210,6 +219,7 @@ pub async fn read(session: &mut Session, project: &str) -> Result<History, Histo
         )
         .await?;
     history.applied.reserve(rows.len());
+    history.rows = rows.len();
     for row in &rows {
         history.insert(Applied {
             id: MigrationId { root: row.get(0), version: version(row.get(1), row.get(2))? },
@@ -317,6 +327,10 @@ pub async fn is_exactly(
     project: &str,
     migrations: &[Migration],
 ) -> Result<bool, HistoryError> {
+    if !migrations.iter().all(|migration| migration.kind.is_versioned()) {
+        // Their rows are not one a file.
+        return Ok(false);
+    }
     let rows = session
         .query(
             "SELECT coalesce(string_agg(concat_ws(chr(31), root, version, path, checksum), chr(30)), ''),
@@ -391,10 +405,12 @@ pub async fn kept(
     let rows = session
         .query(
             "SELECT path, checksum, run, (extract(epoch FROM applied_at) * 1000000)::int8, false, source
-               FROM cutover.migration WHERE project = $1 AND root = $2 AND version = $3
+               FROM cutover.migration WHERE project = $1 AND root = $2
+                AND (version = $3 OR $3 LIKE '~%' AND left(version, length(version) - strpos(reverse(version), '#') + 1) = $3)
              UNION ALL
              SELECT path, checksum, run, (extract(epoch FROM at) * 1000000)::int8, true, source
-               FROM cutover.begun WHERE project = $1 AND root = $2 AND version = $3",
+               FROM cutover.begun WHERE project = $1 AND root = $2 AND version = $3
+              ORDER BY 5 DESC, 4 DESC LIMIT 1",
             &[&project, &id.root, &id.version.key()],
         )
         .await?;

@@ -7,11 +7,11 @@ use cutover_analysis::effects::{Context, ObjectKind, ObjectRef};
 
 use super::graph;
 use super::select::{self, SelectError, Selection, Standing};
-use super::{FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, failures, label};
+use super::{DownSummary, FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, failures, label};
 use crate::history::differences::Renumbering;
 use crate::history::records::History;
 use crate::history::schema::Found;
-use crate::migration::Migration;
+use crate::migration::{Migration, MigrationKind};
 use crate::project::{Project, Stage};
 use crate::script::{Script, ScriptError, Texts};
 
@@ -244,11 +244,21 @@ fn step(
         locks: graph::locks(script),
         more_locks: script.vertex.more_locks.clone(),
         work: graph::work(script),
-        notes: script.notes.clone(),
+        notes: made_anew(migration, &state, history).into_iter().chain(script.notes.clone()).collect(),
         sql: Vec::new(),
         sql_more: 0,
+        kind: migration.kind,
+        no_transaction: migration.no_transaction,
+        down: migration.down.as_ref().map(DownSummary::of),
         state,
     }
+}
+
+/// Why something that is applied already would run.
+fn made_anew(migration: &Migration, state: &StepState, history: &History) -> Option<String> {
+    let row = history.get(&migration.id).filter(|_| migration.kind == MigrationKind::Repeatable)?;
+    let when = crate::report::format::utc(row.at_micros);
+    state.will_run().then(|| format!("its text has changed since it was applied ({when}): it is made anew"))
 }
 
 fn stages(project: &Project, reached: Option<usize>) -> Vec<StageSummary> {

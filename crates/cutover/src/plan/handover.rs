@@ -252,8 +252,7 @@ fn head(
     let target = built.plan.target.as_ref();
     let database = target.map(|target| target.database.as_str()).unwrap_or_default();
     let system = target.map(|target| target.system_identifier.as_str()).unwrap_or_default();
-    let applied =
-        built.plan.steps.iter().filter(|step| matches!(step.state, StepState::Applied { .. })).count();
+    let applied = built.history.rows();
     let (found, begun) = match version {
         Some(_) => moved(project, built, applied),
         None => ("to_regnamespace('cutover') IS NOT NULL".to_owned(), "false".to_owned()),

@@ -22,7 +22,7 @@ use std::fmt;
 use cutover_postgres::sqlstate;
 use serde::{Deserialize, Serialize};
 
-use crate::migration::{Claims, MigrationId, Version};
+use crate::migration::{Claims, Down, MigrationId, MigrationKind, Version};
 use crate::report::format::utc;
 use crate::text::visible;
 
@@ -150,8 +150,44 @@ pub struct Step {
     /// How many statements follow those in `sql` that are not shown: a file may have millions.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sql_more: u64,
+    /// How often it is applied.
+    #[serde(default, skip_serializing_if = "MigrationKind::is_versioned")]
+    pub kind: MigrationKind,
+    /// Its tool runs it without a transaction: each of its statements is a part of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_transaction: bool,
+    /// The way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<DownSummary>,
     /// Where it stands.
     pub state: StepState,
+}
+
+/// The way back of a migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownSummary {
+    /// Path relative to the project; the migration's own where it is a section of the same file.
+    pub path: String,
+    /// SHA-256 over the normalised text.
+    pub checksum: String,
+    /// The parts of the file that it is; empty where it is all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Lines>,
+    /// Its tool runs it without a transaction.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_transaction: bool,
+}
+
+impl DownSummary {
+    fn of(down: &Down) -> Self {
+        let lines = down.section.lines().unwrap_or_default().iter();
+        Self {
+            path: down.path.clone(),
+            checksum: down.checksums.normalised.clone(),
+            lines: lines.map(|lines| Lines { first: *lines.start(), last: *lines.end() }).collect(),
+            no_transaction: down.no_transaction,
+        }
+    }
 }
 
 /// Left out where there is none.
@@ -342,6 +378,11 @@ pub enum StepState {
     Optional,
     /// Behind the target of `--to` or `--to-stage`.
     AboveTarget,
+    /// A baseline migration stands for it, or is itself of no use here.
+    NotNeeded {
+        /// Why, in words.
+        why: String,
+    },
 }
 
 impl Step {

@@ -1,14 +1,14 @@
 //! Which migrations a run is about: targets, deferred and optional ones, declared requirements and order.
 //! Pure; the database is only present as its [`History`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{StepState, label};
-use crate::history::records::History;
-use crate::migration::{Migration, MigrationId, Version};
+use crate::history::records::{Applied, History};
+use crate::migration::{Migration, MigrationId, MigrationKind, Version, VersionSort};
 use crate::project::Project;
 use crate::text::{known_list, suggest};
 
@@ -161,18 +161,16 @@ fn list(paths: &[String]) -> String {
 /// # Errors
 /// [`SelectError::UnknownVersion`] or [`SelectError::Ambiguous`].
 pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migration), SelectError> {
-    let (root, version) = text.rsplit_once('/').map_or((None, text), |(root, version)| (Some(root), version));
-    let matching: Vec<(usize, &Migration)> = project
-        .migrations
-        .iter()
-        .enumerate()
-        .filter(|(_, migration)| root.is_none_or(|root| migration.id.root == root))
-        .filter(|(_, migration)| names(migration, version))
-        .collect();
+    let is_meant = |migration: &Migration| {
+        names(migration, text) || within(&migration.id.root, text).is_some_and(|text| names(migration, text))
+    };
+    let matching: Vec<(usize, &Migration)> =
+        project.migrations.iter().enumerate().filter(|(_, migration)| is_meant(migration)).collect();
     match matching.as_slice() {
         [one] => Ok(*one),
         [] => {
             let known = || project.migrations.iter().map(|migration| migration.id.version.text());
+            let version = text.rsplit_once('/').map_or(text, |(_, version)| version);
             let near = suggest(version.strip_prefix(['V', 'v']).unwrap_or(version), known());
             let near =
                 near.and_then(|near| project.migrations.iter().find(|other| other.id.version.text() == near));
@@ -189,6 +187,11 @@ pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migratio
     }
 }
 
+/// What is meant within a folder, where a text begins with it.
+fn within<'a>(root: &str, text: &'a str) -> Option<&'a str> {
+    text.strip_prefix(root)?.strip_prefix('/')
+}
+
 fn names(migration: &Migration, text: &str) -> bool {
     migration.file_name() == text || names_version(&migration.id.version, text)
 }
@@ -196,6 +199,11 @@ fn names(migration: &Migration, text: &str) -> bool {
 fn names_version(version: &Version, text: &str) -> bool {
     if version.text() == text {
         return true;
+    }
+    if !version.is_ordered() {
+        // A time, of names that begin with one.
+        let time = version.name().split_once('_').map(|(time, _)| time);
+        return time == Some(text) && text.bytes().all(|byte| byte.is_ascii_digit());
     }
     let digits = text.strip_prefix(['V', 'v']).unwrap_or(text);
     let parts: Result<Vec<u64>, _> = digits.split(['.', '_']).map(str::parse).collect();
@@ -208,11 +216,11 @@ fn names_version(version: &Version, text: &str) -> bool {
 /// # Errors
 /// [`SelectError::NotApplied`] or [`SelectError::Ambiguous`].
 pub fn find_in_history<'a>(history: &'a History, text: &str) -> Result<&'a MigrationId, SelectError> {
-    let (root, version) = text.rsplit_once('/').map_or((None, text), |(root, version)| (Some(root), version));
     let applied = history.applied().map(|row| (&row.id, row.path.as_str()));
     let begun = history.all_begun().map(|(id, begun)| (id, begun.path.as_str()));
     let is_meant = |(id, path): &(&MigrationId, &str)| {
-        let of_version = root.is_none_or(|root| id.root == root) && names_version(&id.version, version);
+        let of_version = names_version(&id.version, text)
+            || within(&id.root, text).is_some_and(|text| names_version(&id.version, text));
         of_version || *path == text || path.rsplit('/').next() == Some(text)
     };
     let mut matching: Vec<(&MigrationId, &str)> = applied.chain(begun).filter(is_meant).collect();
@@ -290,7 +298,7 @@ pub fn states_leniently(
     history: &History,
     selection: &Selection,
 ) -> Result<Standing, SelectError> {
-    let target = Target::new(project, selection)?;
+    let target = Target::new(project, history, selection)?;
     let mut states = Vec::with_capacity(project.migrations.len());
     let mut below = Vec::new();
     for (index, migration) in project.migrations.iter().enumerate() {
@@ -305,11 +313,12 @@ pub fn states_leniently(
     let mut refused = target.senseless_deferrals(history, selection);
     if let Some(first) = below.first() {
         let highest = history.highest(&first.id.root);
-        let file = project
-            .migrations
-            .iter()
-            .find(|other| other.id.root == first.id.root && Some(&other.id.version) == highest);
+        let last = target.last_applied.get(first.id.root.as_str());
+        let file = last.and_then(|last| project.migrations.get(*last));
         let highest = match (file, highest) {
+            (Some(file), Some(highest)) if file.id.version < *highest && highest.is_ordered() => {
+                highest.to_string()
+            }
             (Some(file), _) => label(&file.path, &file.id.version),
             (None, highest) => highest.map_or_else(String::new, ToString::to_string),
         };
@@ -320,8 +329,66 @@ pub fn states_leniently(
     Ok(Standing { states, reached: target.stage, refused })
 }
 
+/// Whether what is applied is what would be applied now: once applied, always, but for what is made anew when it changes.
+fn is_up_to_date(migration: &Migration, row: &Applied, history: &History) -> bool {
+    migration.kind != MigrationKind::Repeatable
+        || row.checksum == migration.checksums.normalised && history.begun(&migration.id).is_none()
+}
+
+/// The baseline migrations that count, by folder: each stands for all versions up to its own.
+#[derive(Default)]
+struct Baselines<'a>(BTreeMap<&'a str, &'a Version>);
+
+impl<'a> Baselines<'a> {
+    /// The one that a folder's history begins with, or would: the newest of those within reach, where there is no history.
+    fn of(project: &'a Project, history: &'a History, is_within: impl Fn(usize, &Migration) -> bool) -> Self {
+        let mut found: BTreeMap<&str, &Version> = BTreeMap::new();
+        let mut roots: BTreeSet<&str> = BTreeSet::new();
+        let ids = history.applied().map(|row| &row.id).chain(history.all_begun().map(|(id, _)| id));
+        for id in ids {
+            roots.insert(id.root.as_str());
+            if id.version.sort() == VersionSort::Baseline {
+                let known = found.entry(id.root.as_str()).or_insert(&id.version);
+                *known = (*known).max(&id.version);
+            }
+        }
+        for (index, migration) in project.migrations.iter().enumerate() {
+            let MigrationId { root, version } = &migration.id;
+            let is_first = migration.kind == MigrationKind::Baseline && !roots.contains(root.as_str());
+            if is_first && is_within(index, migration) {
+                let known = found.entry(root.as_str()).or_insert(version);
+                *known = (*known).max(version);
+            }
+        }
+        Self(found)
+    }
+
+    /// Why a migration that is not applied is not to be.
+    fn not_needed(&self, project: &Project, index: usize) -> Option<String> {
+        let migration = project.migrations.get(index)?;
+        let MigrationId { root, version } = &migration.id;
+        let baseline = self.0.get(root.as_str()).copied();
+        match (migration.kind, baseline) {
+            (MigrationKind::Repeatable, _) | (MigrationKind::Versioned, None) => None,
+            (MigrationKind::Versioned, Some(baseline)) => (version.parts() <= baseline.parts()).then(|| {
+                let is_it = |other: &&Migration| other.id.root == *root && other.id.version == *baseline;
+                let file = project.migrations.iter().find(is_it);
+                format!("contained in {}", file.map_or(baseline.text(), |file| file.path.as_str()))
+            }),
+            (MigrationKind::Baseline, Some(baseline)) if baseline == version => None,
+            (MigrationKind::Baseline, _) => {
+                Some("a baseline migration begins a history, and is not needed in one".to_owned())
+            }
+        }
+    }
+}
+
 struct Target<'a> {
     project: &'a Project,
+    /// The baseline migrations that count.
+    baselines: Baselines<'a>,
+    /// The place of the last applied migration of each folder.
+    last_applied: BTreeMap<&'a str, usize>,
     to: Option<usize>,
     stage: Option<usize>,
     only: BTreeSet<usize>,
@@ -329,17 +396,28 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(project: &'a Project, selection: &Selection) -> Result<Self, SelectError> {
+    fn new(project: &'a Project, history: &'a History, selection: &Selection) -> Result<Self, SelectError> {
         let find_all = |texts: &[String]| -> Result<BTreeSet<usize>, SelectError> {
             texts.iter().map(|text| find(project, text).map(|(index, _)| index)).collect()
         };
-        Ok(Self {
+        let applied =
+            project.migrations.iter().enumerate().filter(|(_, migration)| {
+                migration.kind.is_versioned() && history.get(&migration.id).is_some()
+            });
+        let last_applied = applied.map(|(index, migration)| (migration.id.root.as_str(), index)).collect();
+        let mut target = Self {
             project,
+            baselines: Baselines::default(),
+            last_applied,
             to: selection.to.as_deref().map(|text| find(project, text)).transpose()?.map(|(index, _)| index),
             stage: selection.to_stage.as_deref().map(|id| find_stage(project, id)).transpose()?,
             only: find_all(&selection.only)?,
             defer: find_all(&selection.defer)?,
-        })
+        };
+        target.baselines = Baselines::of(project, history, |index, migration| {
+            target.left_out(index, migration, history, selection).is_none()
+        });
+        Ok(target)
     }
 
     fn state(
@@ -349,8 +427,11 @@ impl<'a> Target<'a> {
         history: &History,
         selection: &Selection,
     ) -> StepState {
-        if let Some(row) = history.get(&migration.id) {
+        if let Some(row) = history.get(&migration.id).filter(|row| is_up_to_date(migration, row, history)) {
             return StepState::Applied { at_micros: row.at_micros, run: row.run.clone() };
+        }
+        if let Some(why) = self.baselines.not_needed(self.project, index) {
+            return StepState::NotNeeded { why };
         }
         if let Some(left_out) = self.left_out(index, migration, history, selection) {
             return left_out;
@@ -358,10 +439,17 @@ impl<'a> Target<'a> {
         if let Some(begun) = history.begun(&migration.id) {
             return StepState::Resume { done: u32::try_from(begun.done()).unwrap_or(u32::MAX) };
         }
-        match history.highest(&migration.id.root) {
-            Some(highest) if migration.id.version < *highest => StepState::PendingOutOfOrder,
-            _ => StepState::Pending,
+        if migration.kind.is_versioned() && self.is_below_applied(index, migration, history) {
+            return StepState::PendingOutOfOrder;
         }
+        StepState::Pending
+    }
+
+    /// Whether a later one of its folder is applied: one with a file by its place, one without by its number.
+    fn is_below_applied(&self, index: usize, migration: &Migration, history: &History) -> bool {
+        let MigrationId { root, version } = &migration.id;
+        self.last_applied.get(root.as_str()).is_some_and(|last| index < *last)
+            || version.is_ordered() && history.highest(root).is_some_and(|highest| version < highest)
     }
 
     /// Migrations that cannot be left for later: what a run remembers of them would be wrong, or never be heard of.
@@ -441,6 +529,7 @@ impl<'a> Target<'a> {
     ) -> bool {
         selection.out_of_order
             || self.only.contains(&index)
+            || migration.any_time
             || migration.claims.deferred
             || migration.claims.optional
             || history.deferred.contains(&migration.id)
@@ -461,8 +550,9 @@ fn missing_requirements(
             continue;
         }
         for required in &migration.claims.requires {
-            let (_, wanted) = find(project, required)?;
-            if history.get(&wanted.id).is_none() && !there.contains(&wanted.id) {
+            let (at, wanted) = find(project, required)?;
+            let is_there = history.get(&wanted.id).is_some() || there.contains(&wanted.id);
+            if !is_there && !matches!(states.get(at), Some(StepState::NotNeeded { .. })) {
                 let required = wanted.path.clone();
                 missing.push(SelectError::Requires { path: migration.path.clone(), required });
             }

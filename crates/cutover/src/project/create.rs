@@ -5,9 +5,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::conventions::{self, Detected};
+use super::conventions::{self, Detected, NewFile};
 use super::problem::{Problem, ProjectError};
-use super::{CONFIG_FILE, FOLDERS, MigrationRoot, Project, files, load};
+use super::{CONFIG_FILE, FOLDERS, MigrationRoot, Project, files, folders, load};
 use crate::migration::Migration;
 
 /// A file that was made.
@@ -24,18 +24,35 @@ pub(super) fn migration(
     title: &str,
     root: Option<&str>,
     now: u64,
-) -> Result<Created, ProjectError> {
+) -> Result<Vec<Created>, ProjectError> {
     let root = choose_root(project, root)?;
     let slug = slug(title).ok_or_else(|| {
         ProjectError::Name(format!("{title:?} has no letters or digits to name a file after"))
     })?;
     let existing: Vec<&Migration> =
         project.migrations.iter().filter(|migration| migration.id.root == root.path).collect();
-    let name = root.convention.next(&existing, &slug, now).map_err(ProjectError::Name)?;
-    let path = if root.path == "." { name } else { format!("{}/{name}", root.path) };
-    let content = format!("-- {}\n", crate::text::visible(title.trim()));
-    write_new(&project.root.join(&path), &content)?;
-    Ok(Created { path, content })
+    let files = root.convention.next(&existing, &slug, now).map_err(ProjectError::Name)?;
+    let title = crate::text::visible(title.trim());
+    let created = files.into_iter().map(|NewFile { path, before, after }| Created {
+        path: if root.path == "." { path } else { format!("{}/{path}", root.path) },
+        content: format!("{before}-- {title}\n{after}"),
+    });
+    let created: Vec<Created> = created.collect();
+    // One that is there would otherwise leave the others half made.
+    for one in &created {
+        let path = project.root.join(&one.path);
+        if fs::symlink_metadata(&path).is_ok() {
+            return Err(ProjectError::Exists { path });
+        }
+    }
+    for Created { path, content } in &created {
+        let path = project.root.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| ProjectError::Write { path: path.clone(), error })?;
+        }
+        write_new(&path, content)?;
+    }
+    Ok(created)
 }
 
 fn choose_root<'a>(project: &'a Project, wanted: Option<&str>) -> Result<&'a MigrationRoot, ProjectError> {
@@ -119,17 +136,19 @@ fn existing_folder(root: &Path) -> Result<(&'static str, Detected), ProjectError
         if !absolute.is_dir() {
             continue;
         }
-        let listing = files::list(&absolute, root, false)
-            .map_err(|(path, error)| ProjectError::Read { path, error })?;
-        let has_sql = listing.paths.iter().any(|path| conventions::is_sql(path));
-        if path == "." && !has_sql {
+        let read = |(path, error)| ProjectError::Read { path, error };
+        let listing = files::list(&absolute, root, &|_| false).map_err(read)?;
+        let is_project = |path: &String| conventions::is_sql(path) || path == conventions::sqitch::PLAN;
+        if path == "." && !listing.paths.iter().any(is_project) {
             continue;
         }
-        let detected = conventions::detect(&listing.paths)
+        let detected = folders::detect(root, path, &absolute)
+            .map_err(read)?
             .map_err(|why| Problem::of_file(path, why).with_hint(conventions::which(path)))?;
         return Ok((path, detected));
     }
-    let detected = conventions::detect(&[]).map_err(ProjectError::Name)?;
+    let none = conventions::Folder::of_names(&[]);
+    let detected = conventions::detect(&none).map_err(ProjectError::Name)?;
     Ok((FOLDERS[0], detected))
 }
 

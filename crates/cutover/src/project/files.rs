@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::conventions::Stray;
-use super::problem::Problem;
-use super::text;
-use crate::migration::Checksums;
+use sha2::{Digest, Sha256};
+
+use super::conventions::contents::LineReader;
+use super::conventions::{Contents, Scan, Stray, Trouble};
+use super::problem::{Place, Problem, Problems};
+use super::{section, text};
+use crate::migration::{Checksums, Section};
 
 /// Files up to this size are read as a whole, larger ones in chunks: 1 MiB.
 const WHOLE: u64 = 1 << 20;
@@ -28,11 +31,16 @@ pub(super) struct Listing {
     pub(super) strays: Vec<Stray>,
 }
 
-/// Lists a folder. Hidden folders are not entered; a linked folder only if it lies within `project`.
-pub(super) fn list(folder: &Path, project: &Path, recursive: bool) -> Result<Listing, (PathBuf, io::Error)> {
+/// Lists a folder, and those within that `enters` says by their paths relative to it. Hidden folders are not entered; a
+/// linked folder only if it lies within `project`.
+pub(super) fn list(
+    folder: &Path,
+    project: &Path,
+    enters: &dyn Fn(&str) -> bool,
+) -> Result<Listing, (PathBuf, io::Error)> {
     let mut listing = Listing::default();
     let mut entered = BTreeSet::from([folder.to_owned()]);
-    let walk = Walk { project, recursive };
+    let walk = Walk { project, enters };
     walk.folder(folder, "", 0, false, &mut entered, &mut listing)?;
     listing.paths.sort_unstable();
     Ok(listing)
@@ -40,7 +48,7 @@ pub(super) fn list(folder: &Path, project: &Path, recursive: bool) -> Result<Lis
 
 struct Walk<'a> {
     project: &'a Path,
-    recursive: bool,
+    enters: &'a dyn Fn(&str) -> bool,
 }
 
 impl Walk<'_> {
@@ -74,7 +82,7 @@ impl Walk<'_> {
                     listing.special.insert(path.clone());
                 }
                 listing.paths.push(path);
-            } else if self.recursive && !name.starts_with('.') {
+            } else if !name.starts_with('.') && (self.enters)(&path) {
                 self.enter(&entry.path(), &path, depth, linked, entered, listing)?;
             }
         }
@@ -124,6 +132,20 @@ pub(super) fn leaves_project(path: &str) -> bool {
         .any(|part| matches!(part, Component::ParentDir | Component::RootDir | Component::Prefix(_)))
 }
 
+/// Reads the beginning of a file that says something of migrations: not a pipe, nor anything outside the project.
+///
+/// # Errors
+/// As the file system says.
+pub(super) fn begin(project: &Path, file: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let target = fs::canonicalize(file)?;
+    if !target.starts_with(project) || !fs::metadata(&target)?.is_file() {
+        return Err(io::Error::other("it is no regular file of the project"));
+    }
+    let mut bytes = Vec::new();
+    File::open(target)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// One file to read and digest.
 #[derive(Debug)]
 pub(super) struct ToRead {
@@ -135,10 +157,23 @@ pub(super) struct ToRead {
     pub(super) link: bool,
     /// Neither a file nor a link: opening it might wait for ever.
     pub(super) special: bool,
+    /// What it says of its parts is read by this.
+    pub(super) scan: Option<Scan>,
+}
+
+/// What is known of a file once it was read.
+#[derive(Debug)]
+pub(super) struct Digested {
+    /// Digests: of the part that is run, but for those of the file as it is.
+    pub(super) checksums: Checksums,
+    /// What it says of its parts.
+    pub(super) contents: Contents,
+    /// Digests of its way back, where that is a part of it.
+    pub(super) down: Option<Checksums>,
 }
 
 /// Reads and digests files, on several threads where there are many. Results are in the order of `files`.
-pub(super) fn digest_all(project: &Path, files: &[ToRead]) -> Vec<Result<Checksums, Problem>> {
+pub(super) fn digest_all(project: &Path, files: &[ToRead]) -> Vec<Result<Digested, Problems>> {
     /// Below this many files a further thread costs more than it saves.
     const WORTH_A_THREAD: usize = 256;
     const MOST_THREADS: usize = 8;
@@ -158,50 +193,115 @@ pub(super) fn digest_all(project: &Path, files: &[ToRead]) -> Vec<Result<Checksu
     })
 }
 
-fn digest_each(project: &Path, files: &[ToRead]) -> Vec<Result<Checksums, Problem>> {
+fn digest_each(project: &Path, files: &[ToRead]) -> Vec<Result<Digested, Problems>> {
     let mut buffer = Vec::with_capacity(64 << 10);
     files.iter().map(|file| digest(project, file, &mut buffer)).collect()
 }
 
-fn digest(project: &Path, to_read: &ToRead, buffer: &mut Vec<u8>) -> Result<Checksums, Problem> {
+fn digest(project: &Path, to_read: &ToRead, buffer: &mut Vec<u8>) -> Result<Digested, Problems> {
     let problem = |message: String| Problem::of_file(&to_read.shown, message);
     let unreadable = |error: io::Error| problem(format!("cannot read the file: {error}"));
     if to_read.link {
         let target = fs::canonicalize(&to_read.file).map_err(unreadable)?;
         if !target.starts_with(project) {
-            return Err(problem("a link to a file outside the project is refused".into()));
+            return Err(problem("a link to a file outside the project is refused".into()).into());
         }
     }
     if to_read.special || (to_read.link && !fs::metadata(&to_read.file).map_err(unreadable)?.is_file()) {
-        return Err(problem("not a regular file".into()));
+        return Err(problem("not a regular file".into()).into());
     }
-    let mut file = File::open(&to_read.file).map_err(unreadable)?;
+    let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(File::open(&to_read.file)?)) };
+    examine(&to_read.shown, &open, to_read.scan, buffer)
+}
+
+/// Reads and digests what `open` gives, as often as it takes.
+pub(super) fn examine(
+    shown: &str,
+    open: &dyn Fn() -> io::Result<Box<dyn Read>>,
+    scan: Option<Scan>,
+    buffer: &mut Vec<u8>,
+) -> Result<Digested, Problems> {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::InvalidData => Problem::of_file(shown, error.to_string()),
+        _ => Problem::of_file(shown, format!("cannot read the file: {error}")),
+    };
+    let contents = match scan {
+        Some(scan) => {
+            let mut reader = BufReader::new(text::normalise(open().map_err(unreadable)?));
+            scan(&mut LineReader::new(&mut reader)).map_err(unreadable)?
+        }
+        None => Contents::default(),
+    };
+    let mut wrong = contents.wrong.iter().map(|trouble| at_line(shown, trouble)).peekable();
+    if wrong.peek().is_some() {
+        return Err(Problems(wrong.collect()));
+    }
+    drop(wrong);
+    if contents.up.lines().is_some() {
+        let checksums = digest_section(open, &contents.up).map_err(unreadable)?;
+        let down = contents.down.as_ref().map(|down| digest_section(open, down));
+        let down = down.transpose().map_err(unreadable)?;
+        return Ok(Digested { checksums, contents, down });
+    }
+    let mut file = open().map_err(unreadable)?;
     buffer.clear();
     file.by_ref().take(WHOLE).read_to_end(buffer).map_err(unreadable)?;
     if let Some(tool) = sections_of_another_tool(buffer) {
-        return Err(problem(format!(
-            "the file has sections of {tool}, which cutover would run as one, the way back too"
-        )));
+        return Err(of_another_tool(shown, tool).into());
     }
-    if (buffer.len() as u64) < WHOLE {
-        return text::checksums(buffer).map_err(|error| problem(error.to_string()));
+    let checksums = if (buffer.len() as u64) < WHOLE {
+        text::checksums(buffer).map_err(|error| Problem::of_file(shown, error.to_string()))?
+    } else {
+        let mut reader = text::normalise(buffer.as_slice().chain(file));
+        io::copy(&mut reader, &mut io::sink()).map_err(unreadable)?;
+        reader.checksums()
+    };
+    Ok(Digested { checksums, contents, down: None })
+}
+
+/// Digests of a section; those of the bytes as they are, and their number, are the whole file's.
+fn digest_section(open: &dyn Fn() -> io::Result<Box<dyn Read>>, part: &Section) -> io::Result<Checksums> {
+    let mut reader = section::only(text::normalise(open()?), part);
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 16 << 10];
+    loop {
+        match reader.read(&mut chunk)? {
+            0 => break,
+            count => hasher.update(&chunk[..count]),
+        }
     }
-    let mut reader = text::normalise(buffer.as_slice().chain(file));
-    match io::copy(&mut reader, &mut io::sink()) {
-        Ok(_) => Ok(reader.checksums()),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(problem(error.to_string())),
-        Err(error) => Err(unreadable(error)),
+    Ok(Checksums { normalised: text::hex(&hasher.finalize()), ..reader.inner().checksums() })
+}
+
+/// What a line of a file is wrong about.
+fn at_line(shown: &str, Trouble { line, text, message, hint }: &Trouble) -> Problem {
+    Problem {
+        place: Some(Place { line: *line, column: 1 }),
+        source_line: text.clone(),
+        ..Problem::of_file(shown, message.clone()).with_hint(*hint)
     }
 }
 
-/// Files of other tools that hold the way there and back in one file, named just like ours.
-pub(super) fn sections_of_another_tool(text: &[u8]) -> Option<&'static str> {
-    const MARKS: [(&[u8], &str, &str); 3] = [
-        (b"migrate:", "up", "dbmate (-- migrate:up)"),
-        (b"+goose ", "Up", "goose (-- +goose Up)"),
-        (b"+migrate ", "Up", "sql-migrate (-- +migrate Up)"),
+fn of_another_tool(shown: &str, (tool, convention): (&str, &str)) -> Problem {
+    let message =
+        format!("the file has sections of {tool}, which cutover would run as one, the way back too");
+    let problem = Problem::of_file(shown, message);
+    match convention {
+        "" => problem.with_hint("keep the way forward in this file, and the way back elsewhere"),
+        known => problem.with_hint(format!("convention = \"{known}\" in cutover.toml reads such files")),
+    }
+}
+
+/// Files of other tools that hold the way there and back in one file, named just like ours: the tool, and the convention
+/// that reads them, if any.
+fn sections_of_another_tool(text: &[u8]) -> Option<(&'static str, &'static str)> {
+    const MARKS: [(&[u8], &str, &str, &str); 3] = [
+        (b"migrate:", "up", "dbmate (-- migrate:up)", "dbmate"),
+        (b"+goose ", "Up", "goose (-- +goose Up)", "goose"),
+        (b"+migrate ", "Up", "sql-migrate (-- +migrate Up)", ""),
     ];
-    MARKS.iter().find(|(mark, up, _)| has_section(text, mark, up)).map(|(_, _, tool)| *tool)
+    let found = MARKS.iter().find(|(mark, up, ..)| has_section(text, mark, up));
+    found.map(|(_, _, tool, convention)| (*tool, *convention))
 }
 
 /// Whether a line begins with `--`, the mark and the word.

@@ -1,18 +1,19 @@
 //! Finding the migration folders of a project and reading what is in them.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
 
 use super::config::{self, Origin, RootConfig, Settings};
-use super::conventions::{self, Convention, Detected, Reading};
-use super::files::{self, Listing, ToRead};
+use super::conventions::{self, Convention, Detected, Found, Reading, Scan, Wrong, sqitch};
+use super::files::{self, Digested, Listing, ToRead};
 use super::load::Loader;
-use super::problem::{Problem, Problems, ProjectError};
-use super::{CONFIG_FILE, Design, FOLDERS, MigrationRoot, Project, Stray, Vars, text};
-use crate::migration::{Checksums, Claims, Migration, MigrationId, Source};
+use super::problem::{Place, Problem, Problems, ProjectError};
+use super::{CONFIG_FILE, Design, FOLDERS, MigrationRoot, Project, Stray, Vars};
+use crate::migration::{Claims, Down, Migration, MigrationId, Source};
 
 /// A migration folder that was looked at.
 struct Folder {
@@ -39,7 +40,7 @@ impl Loader {
             }
         };
         for folder in folders {
-            self.read(folder);
+            self.read(&folder);
         }
         Ok(())
     }
@@ -111,21 +112,15 @@ impl Loader {
         absolute: &Path,
         named: Option<(&'static dyn Convention, Origin)>,
     ) -> Result<Folder, String> {
-        let list = |recursive| {
-            files::list(absolute, &self.root, recursive).map_err(|(path, error)| {
-                format!("cannot read {}: {error}", files::relative(&self.root, &path))
-            })
-        };
-        let mut listing = list(false)?;
         let (convention, origin) = if let Some(named) = named {
             named
         } else {
-            let Detected { convention, why } = conventions::detect(&listing.paths)?;
+            let Detected { convention, why } = detect(&self.root, path, absolute)
+                .map_err(|(path, error)| cannot_read(&self.root, &path, &error))??;
             (convention, Origin::Detected(why))
         };
-        if convention.recursive() {
-            listing = list(true)?;
-        }
+        let listing = files::list(absolute, &self.root, &|folder| convention.enters(folder))
+            .map_err(|(path, error)| cannot_read(&self.root, &path, &error))?;
         let path_origin = Origin::Detected("a usual place for migrations".into());
         Ok(Folder {
             path: path.to_owned(),
@@ -144,7 +139,9 @@ impl Loader {
         // With a configuration, files beside it are meant as migrations only where no usual folder has any.
         let bare = self.config_path.is_none();
         let first = bare.then_some(".").into_iter();
-        for path in first.chain(FOLDERS).chain((!bare).then_some(".")) {
+        let top = sqitch_folder(&self.root);
+        let usual = top.as_deref().into_iter().chain(FOLDERS);
+        for path in first.chain(usual).chain((!bare).then_some(".")) {
             if !bare && path == "." && empty.is_some() {
                 continue;
             }
@@ -153,7 +150,7 @@ impl Loader {
                 continue;
             }
             match self.look(path, &absolute, None) {
-                Ok(folder) if !folder.convention.read(&folder.listing.paths).migrations.is_empty() => {
+                Ok(folder) if folder.has_migrations(&self.root) => {
                     self.roots.push(MigrationRoot { path: path.to_owned(), convention: folder.convention });
                     return Ok(Some(folder));
                 }
@@ -181,7 +178,13 @@ impl Loader {
                 self.problem_of_folders(Problem::of_file(CONFIG_FILE, message).with_hint(hint));
                 Ok(None)
             }
-            (None, None) => Err(ProjectError::NotFound { start: self.root.clone() }),
+            (None, None) => match in_other_languages(&self.root) {
+                Some((path, why)) => {
+                    self.problem_of_folders(Problem::of_file(path, why));
+                    Ok(None)
+                }
+                None => Err(ProjectError::NotFound { start: self.root.clone() }),
+            },
         }
     }
 
@@ -191,43 +194,113 @@ impl Loader {
     }
 
     /// Reads the migrations of a folder.
-    fn read(&mut self, folder: Folder) {
+    fn read(&mut self, folder: &Folder) {
         let number = self.roots.iter().position(|root| root.path == folder.path).unwrap_or(0);
-        self.settings.add(format!("migrations[{number}].path"), folder.path.clone(), folder.path_origin);
+        self.settings.add(
+            format!("migrations[{number}].path"),
+            folder.path.clone(),
+            folder.path_origin.clone(),
+        );
         self.settings.add(
             format!("migrations[{number}].convention"),
             folder.convention.name(),
             folder.origin.clone(),
         );
-        let prefix = if folder.path == "." { String::new() } else { format!("{}/", folder.path) };
-        let mut reading = folder.convention.read(&folder.listing.paths);
+        let prefix = prefix(&folder.path);
+        let mut reading = folder.read(&self.root);
         conventions::notice_other_conventions(folder.convention, &mut reading.strays);
         self.strays.extend(strays(&reading, &folder.listing, &prefix));
         let problems = naming_problems(&reading, &prefix);
         self.incomplete |= !problems.is_empty();
         self.problems.absorb(problems);
+        self.companions.extend(reading.companions.iter().map(|path| folder.absolute.join(path)));
+        let scan = folder.convention.scan();
         let to_read: Vec<ToRead> = reading
             .migrations
             .iter()
-            .map(|found| ToRead {
-                file: folder.absolute.join(&found.path),
-                shown: format!("{prefix}{}", found.path),
-                link: folder.listing.links.contains(&found.path),
-                special: folder.listing.special.contains(&found.path),
+            .flat_map(|found| {
+                [(Some(&found.path), scan), (found.down.as_ref(), scan), (found.verify.as_ref(), None)]
             })
+            .filter_map(|(path, scan)| Some(folder.to_read(path?, &prefix, scan)))
             .collect();
-        let digests = files::digest_all(&self.root, &to_read);
-        for ((found, file), digest) in reading.migrations.into_iter().zip(to_read).zip(digests) {
-            match digest {
-                Ok(checksums) => {
-                    let id = MigrationId { root: folder.path.clone(), version: found.version };
-                    let source = Source::File(file.file);
-                    self.migrations.push(migration(id, found.name, file.shown, source, checksums));
+        let mut digests = to_read.iter().zip(files::digest_all(&self.root, &to_read));
+        for found in reading.migrations {
+            let files = 1 + usize::from(found.down.is_some()) + usize::from(found.verify.is_some());
+            match migration(&folder.path, found, digests.by_ref().take(files).collect()) {
+                Ok(migration) => self.migrations.push(migration),
+                Err(problems) => {
+                    self.problems.absorb(problems);
+                    self.incomplete = true;
                 }
-                Err(problem) => self.problem_of_folders(problem),
             }
         }
     }
+}
+
+impl Folder {
+    fn read(&self, project: &Path) -> Reading {
+        let read = |path: &str, limit| files::begin(project, &self.absolute.join(path), limit);
+        self.convention.read(&conventions::Folder::new(&self.path, &self.listing.paths, &read))
+    }
+
+    fn has_migrations(&self, project: &Path) -> bool {
+        let reading = self.read(project);
+        !reading.migrations.is_empty() || !reading.problems.is_empty()
+    }
+
+    fn to_read(&self, path: &str, prefix: &str, scan: Option<Scan>) -> ToRead {
+        ToRead {
+            file: self.absolute.join(path),
+            shown: format!("{prefix}{path}"),
+            link: self.listing.links.contains(path),
+            special: self.listing.special.contains(path),
+            scan,
+        }
+    }
+}
+
+/// What stands before the paths of a folder's files where they are relative to the project.
+fn prefix(folder: &str) -> String {
+    if folder == "." { String::new() } else { format!("{folder}/") }
+}
+
+fn cannot_read(project: &Path, path: &Path, error: &io::Error) -> String {
+    format!("cannot read {}: {error}", files::relative(project, path))
+}
+
+/// Finds the convention of a folder.
+///
+/// # Errors
+/// A folder that cannot be read; within, why it follows no one convention.
+pub(super) fn detect(
+    project: &Path,
+    path: &str,
+    absolute: &Path,
+) -> Result<Result<Detected, String>, (PathBuf, io::Error)> {
+    let listing = files::list(absolute, project, &|folder| !folder.contains('/'))?;
+    let read = |path: &str, limit| files::begin(project, &absolute.join(path), limit);
+    Ok(conventions::detect(&conventions::Folder::new(path, &listing.paths, &read)))
+}
+
+/// Where the settings of Sqitch, in the project's folder, say that its plan is.
+fn sqitch_folder(project: &Path) -> Option<String> {
+    let bytes = files::begin(project, &project.join(sqitch::CONF), 1 << 20).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let path = normal_path(sqitch::top_dir(&text)?)?;
+    (!files::leaves_project(&path) && project.join(&path).join(sqitch::PLAN).is_file()).then_some(path)
+}
+
+/// Migrations of an application's framework, in a folder of each of its parts: the first one, with what to do.
+fn in_other_languages(project: &Path) -> Option<(String, String)> {
+    let listing = files::list(project, project, &|folder| {
+        let depth = folder.matches('/').count();
+        depth == 0 || (depth == 1 && folder.ends_with("/migrations")) || folder == "db/migrate"
+    })
+    .ok()?;
+    listing.paths.into_iter().filter(|path| path.contains('/')).find_map(|path| {
+        let why = conventions::in_another_language(&path)?;
+        Some((path, why))
+    })
 }
 
 /// A relative path with `/` and without `.` parts; none if nothing is left to say.
@@ -254,53 +327,144 @@ fn strays<'a>(
 /// Names that cannot be read, and versions that several files have.
 fn naming_problems(reading: &Reading, prefix: &str) -> Problems {
     let mut problems = Problems::default();
-    for (path, why) in &reading.problems {
-        problems.push(Problem::of_file(format!("{prefix}{path}"), why.clone()));
+    for Wrong { path, line, message, hint } in &reading.problems {
+        let (place, source_line) = match line {
+            Some((line, text)) => (Some(Place { line: *line, column: 1 }), text.clone()),
+            None => (None, String::new()),
+        };
+        let problem = Problem::of_file(format!("{prefix}{path}"), message.clone());
+        problems.push(Problem { place, source_line, hint: hint.clone(), ..problem });
     }
-    let mut by_version: Vec<&conventions::Found> = reading.migrations.iter().collect();
+    let mut by_version: Vec<&Found> = reading.migrations.iter().collect();
     by_version.sort_by(|a, b| a.version.cmp(&b.version));
     for pair in by_version.windows(2).filter(|pair| pair[0].version == pair[1].version) {
         let (first, second) = (pair[0], pair[1]);
-        let message = format!(
-            "the same version as {prefix}{} ({} and {} are the number {})",
-            first.path,
-            first.version.text(),
-            second.version.text(),
-            second.version.key()
-        );
+        let message = if first.version.is_ordered() {
+            format!(
+                "the same version as {prefix}{} ({} and {} are the number {})",
+                first.path,
+                first.version.text(),
+                second.version.text(),
+                second.version.key()
+            )
+        } else {
+            format!("the same version as {prefix}{} ({})", first.path, first.version.text())
+        };
         problems.push(Problem::of_file(format!("{prefix}{}", second.path), message));
     }
     problems
 }
 
-fn migration(id: MigrationId, name: String, path: String, source: Source, checksums: Checksums) -> Migration {
-    Migration { id, name, path, source, checksums, stage: None, claims: Claims::default() }
+/// A migration of what was found and what its files are: the one to run, the way back, the script that verifies it.
+fn migration(
+    root: &str,
+    found: Found,
+    files: Vec<(&ToRead, Result<Digested, Problems>)>,
+) -> Result<Migration, Problems> {
+    let mut problems = Problems::default();
+    let mut read = Vec::with_capacity(files.len());
+    for (file, digest) in files {
+        match digest {
+            Ok(digest) => read.push((file, digest)),
+            Err(wrong) => problems.absorb(wrong),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut read = read.into_iter().map(|(file, digest)| Part {
+        path: file.shown.clone(),
+        source: Source::File(file.file.clone()),
+        digest,
+    });
+    let Some(main) = read.next() else { return Err(problems) };
+    let down = found.down.is_some().then(|| read.next()).flatten();
+    let verify = read.next().and_then(|part| match part.source {
+        Source::File(file) => Some((file, part.path)),
+        Source::Embedded(_) => None,
+    });
+    Ok(Migration { verify, ..assemble(root, found, main, down) })
+}
+
+/// A file of a migration that was read.
+struct Part {
+    path: String,
+    source: Source,
+    digest: Digested,
+}
+
+fn assemble(root: &str, found: Found, main: Part, down: Option<Part>) -> Migration {
+    let Part { path, source, digest: Digested { checksums, contents, down: own_down } } = main;
+    let down = match (down, contents.down, own_down) {
+        (Some(Part { path, source, digest }), _, _) => Some(Down {
+            path,
+            source,
+            section: digest.contents.up,
+            no_transaction: digest.contents.no_transaction,
+            checksums: digest.checksums,
+        }),
+        (None, Some(section), Some(checksums)) => Some(Down {
+            path: path.clone(),
+            source: source.clone(),
+            section,
+            no_transaction: contents.down_no_transaction,
+            checksums,
+        }),
+        _ => None,
+    };
+    let named = |text: String| format!("{root}/{text}");
+    Migration {
+        id: MigrationId { root: root.to_owned(), version: found.version },
+        name: found.name,
+        path,
+        kind: found.kind,
+        source,
+        section: contents.up,
+        no_transaction: found.no_transaction || contents.no_transaction,
+        any_time: found.any_time,
+        down,
+        verify: None,
+        checksums,
+        stage: None,
+        claims: Claims { requires: found.requires.into_iter().map(named).collect(), ..Claims::default() },
+    }
 }
 
 pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project, ProjectError> {
     let mut paths: Vec<String> = embedded.iter().map(|(path, _)| (*path).to_owned()).collect();
     paths.sort_unstable();
+    let of_path = |path: &str| embedded.iter().find(|(other, _)| *other == path).map(|(_, bytes)| *bytes);
+    let read_file = |path: &str, limit: u64| {
+        let bytes = of_path(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let end = usize::try_from(limit).map_or(bytes.len(), |limit| limit.min(bytes.len()));
+        Ok(bytes[..end].to_vec())
+    };
+    let folder = conventions::Folder::new(".", &paths, &read_file);
     let Detected { convention, why } =
-        conventions::detect(&paths).map_err(|why| Problem::of_file(name, why))?;
-    let reading = convention.read(&paths);
+        conventions::detect_all(&folder).map_err(|why| Problem::of_file(name, why))?;
+    let reading = convention.read(&folder);
     let mut problems = naming_problems(&reading, "");
     let mut migrations = Vec::with_capacity(reading.migrations.len());
     for pair in paths.windows(2).filter(|pair| pair[0] == pair[1]) {
         problems.push(Problem::of_file(pair[0].clone(), "given twice"));
     }
-    for found in &reading.migrations {
-        let Some((_, bytes)) = embedded.iter().find(|(path, _)| *path == found.path) else { continue };
-        if let Some(tool) = files::sections_of_another_tool(bytes) {
-            problems.push(Problem::of_file(&found.path, format!("the file has sections of {tool}")));
-        }
-        match text::checksums(bytes) {
-            Ok(checksums) => {
-                let id = MigrationId { root: ".".to_owned(), version: found.version.clone() };
-                let source = Source::Embedded(Arc::from(*bytes));
-                migrations.push(migration(id, found.name.clone(), found.path.clone(), source, checksums));
+    let mut part = |path: &str| -> Option<Part> {
+        let bytes = of_path(path)?;
+        let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
+        match files::examine(path, &open, convention.scan(), &mut Vec::new()) {
+            Ok(digest) => {
+                Some(Part { path: path.to_owned(), source: Source::Embedded(Arc::from(bytes)), digest })
             }
-            Err(error) => problems.push(Problem::of_file(&found.path, error.to_string())),
+            Err(wrong) => {
+                problems.absorb(wrong);
+                None
+            }
         }
+    };
+    for found in reading.migrations {
+        let down = found.down.as_deref().and_then(&mut part);
+        let Some(main) = part(&found.path) else { continue };
+        migrations.push(assemble(".", found, main, down));
     }
     problems.into_result()?;
     let mut settings = Settings::default();
@@ -320,6 +484,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         claim_places: Vec::new(),
         checks: Vec::new(),
         check_files: Vec::new(),
+        companions: Vec::new(),
         strays: reading.strays,
         settings,
     })

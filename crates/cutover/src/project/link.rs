@@ -30,6 +30,9 @@ impl Names {
         for (index, migration) in migrations.iter().enumerate() {
             names.versions.entry(migration.id.clone()).or_default().push(index);
             names.files.entry(migration.file_name().to_owned()).or_default().push(index);
+            if !migration.id.version.is_ordered() {
+                names.files.entry(migration.id.version.text().to_owned()).or_default().push(index);
+            }
         }
         names
     }
@@ -67,7 +70,11 @@ pub(super) fn stages(
             members.insert(at);
             migrations[at].stage = Some(index);
             required.push((at, entry.requires.clone()));
-            migrations[at].claims = claims(entry);
+            // What the convention says is required stays so.
+            let own = std::mem::take(&mut migrations[at].claims.requires);
+            let claims = claims(entry);
+            let all = own.into_iter().chain(claims.requires).collect();
+            migrations[at].claims = Claims { requires: all, ..claims };
         }
         stages.push(Stage {
             title: config.title.unwrap_or_else(|| id.clone()),
@@ -125,10 +132,9 @@ fn resolve(
     if text.is_empty() {
         return None;
     }
-    let (root, version) = match text.rsplit_once('/') {
-        Some((root, version)) if known.roots.iter().any(|known| known.path == root) => (Some(root), version),
-        _ => (None, text),
-    };
+    let within = |root: &MigrationRoot| text.strip_prefix(root.path.as_str())?.strip_prefix('/');
+    let of_root = known.roots.iter().find_map(|root| Some((root.path.as_str(), within(root)?)));
+    let (root, version) = of_root.map_or((None, text), |(root, version)| (Some(root), version));
     let mut matching: BTreeSet<usize> =
         known.names.files.get(version).into_iter().flatten().copied().collect();
     matching.retain(|index| root.is_none_or(|root| migrations[*index].id.root == root));

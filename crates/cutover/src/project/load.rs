@@ -90,6 +90,7 @@ pub(super) struct Loader {
     vars: Vars,
     pub(super) roots: Vec<MigrationRoot>,
     pub(super) migrations: Vec<Migration>,
+    pub(super) companions: Vec<PathBuf>,
     pub(super) strays: Vec<Stray>,
     /// Migrations could not be read, so that a version may be missing without being so.
     pub(super) incomplete: bool,
@@ -110,6 +111,7 @@ impl Loader {
             vars: Vars::new(),
             roots: Vec::new(),
             migrations: Vec::new(),
+            companions: Vec::new(),
             strays: Vec::new(),
             incomplete: false,
         }
@@ -221,6 +223,7 @@ impl Loader {
             claim_places,
             checks,
             check_files,
+            companions: self.companions,
             strays: self.strays,
             settings: self.settings,
         };

@@ -12,6 +12,7 @@ mod globs;
 mod link;
 mod load;
 mod problem;
+pub(crate) mod section;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -35,7 +36,17 @@ use crate::text::suggest;
 pub const CONFIG_FILE: &str = "cutover.toml";
 
 /// Folders looked for where no configuration names one.
-pub const FOLDERS: [&str; 3] = ["migrations", "db/migrations", "sql"];
+pub const FOLDERS: [&str; 9] = [
+    "migrations",
+    "db/migrations",
+    "db/migration",
+    "sql",
+    "supabase/migrations",
+    "prisma/migrations",
+    "src/main/resources/db/migration",
+    "database/migrations",
+    "db/migrate",
+];
 
 /// A project: what is to be done to a database, and how.
 #[derive(Debug, Clone)]
@@ -66,6 +77,8 @@ pub struct Project {
     pub checks: Vec<CheckSpec>,
     /// SQL files whose statements must return no rows: absolute, sorted.
     pub check_files: Vec<PathBuf>,
+    /// Files in migration folders that say something of migrations and are none: lists, settings. Absolute.
+    pub companions: Vec<PathBuf>,
     /// Files in migration folders that are none.
     pub strays: Vec<Stray>,
     /// Every effective value with its origin.
@@ -214,7 +227,7 @@ impl Project {
         folders::embedded(name, files)
     }
 
-    /// Makes the next migration file in the project's own convention and says what it is. `root` chooses the folder
+    /// Makes the files of the next migration in the project's own convention and says what they are, the one to run first. `root` chooses the folder
     /// where there are several; `now` is UTC as `YYYYMMDDhhmmss`, for conventions that number by time. An existing
     /// file is never changed.
     ///
@@ -225,7 +238,7 @@ impl Project {
         title: &str,
         root: Option<&str>,
         now: u64,
-    ) -> Result<Created, ProjectError> {
+    ) -> Result<Vec<Created>, ProjectError> {
         create::migration(self, title, root, now)
     }
 
@@ -239,10 +252,11 @@ impl Project {
         names: impl IntoIterator<Item = &'a str>,
     ) -> io::Result<Vec<(&'a str, Option<String>)>> {
         let mut used = BTreeSet::new();
-        let designs = self.design.ddl.iter().map(|path| Source::File(path.clone()));
-        let sources = self.migrations.iter().map(|migration| migration.source.clone()).chain(designs);
-        for source in sources {
-            used.extend(vars::names_in(text::open(&source)?)?);
+        for migration in &self.migrations {
+            used.extend(vars::names_in(crate::source::normalised(migration)?)?);
+        }
+        for path in &self.design.ddl {
+            used.extend(vars::names_in(text::open(&Source::File(path.clone()))?)?);
         }
         let unused = names.into_iter().filter(|name| !used.contains(*name));
         let meant = |name: &str| suggest(name, used.iter().map(String::as_str)).map(str::to_owned);

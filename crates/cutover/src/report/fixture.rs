@@ -48,6 +48,9 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         notes: Vec::new(),
         sql: Vec::new(),
         sql_more: 0,
+        kind: crate::migration::MigrationKind::Versioned,
+        no_transaction: false,
+        down: None,
         state: StepState::Pending,
     }
 }

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::fixture;
 use super::graph::ProjectGraph;
+use crate::migration::{MigrationKind, Version};
 use crate::plan::{
-    Dependency, Lines, LockSummary, Plan, PlannedStatement, StepState, UnitFailure, UnitState, UnitSummary,
-    WorkSummary,
+    Dependency, DownSummary, Lines, LockSummary, Plan, PlannedStatement, StepState, UnitFailure, UnitState,
+    UnitSummary, WorkSummary,
 };
 use crate::project::{Overrides, Project};
 use crate::run::{EventKind, Outcome, PartsDone, Run, RunEvent, Verdict};
@@ -76,6 +77,13 @@ fn every_object_has_the_fields_that_the_page_lists() {
         hazards: vec![String::new()],
     };
     (step.sql, step.sql_more) = (vec![statement.clone()], 1);
+    let down = DownSummary {
+        path: String::new(),
+        checksum: String::new(),
+        lines: vec![Lines { first: 1, last: 2 }],
+        no_transaction: true,
+    };
+    (step.kind, step.no_transaction, step.down) = (MigrationKind::Repeatable, true, Some(down.clone()));
     let failure =
         UnitFailure { at_micros: 0, code: String::new(), message: String::new(), next: String::new() };
     let unit = UnitSummary {
@@ -104,6 +112,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
         ("### Target", fields(&run.plan.target)),
         ("### Stage", fields(&run.plan.stages[0])),
         ("### Step", fields(step)),
+        ("### Way back", fields(&down)),
         ("### Migration", fields(&step.migration)),
         ("### Claims", fields(&step.claims)),
         ("### Unit", fields(&unit)),
@@ -122,7 +131,13 @@ fn every_object_has_the_fields_that_the_page_lists() {
     }
     let common = documented("### Every event");
     assert!(common.is_subset(&fields(event)), "{common:?}");
-    assert_eq!(fields(&step.migration.version), BTreeSet::from(["parts".to_owned(), "text".to_owned()]));
+    let version_fields =
+        |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(fields(&step.migration.version), version_fields(&["parts", "text"]));
+    let named = fields(&Version::named("a", 1, "a"));
+    assert_eq!(named, version_fields(&["parts", "text", "sort", "name"]));
+    let row = rows("### Migration").into_iter().find(|row| row[0] == "`version`").unwrap();
+    assert!(named.is_subset(&names(row[1])), "{row:?}");
 }
 
 #[test]
@@ -153,6 +168,7 @@ fn every_state_outcome_and_verdict_is_on_the_page() {
         StepState::Deferred,
         StepState::Optional,
         StepState::AboveTarget,
+        StepState::NotNeeded { why: String::new() },
     ];
     let table = rows("### State");
     assert_eq!(states.len(), table.len());
@@ -165,7 +181,8 @@ fn every_state_outcome_and_verdict_is_on_the_page() {
             | StepState::Applied { .. }
             | StepState::Deferred
             | StepState::Optional
-            | StepState::AboveTarget => {}
+            | StepState::AboveTarget
+            | StepState::NotNeeded { .. } => {}
         }
         let value = serde_json::to_value(state).unwrap();
         let name = value["state"].as_str().unwrap();

@@ -249,7 +249,10 @@ impl<'a> Analysis<'a> {
         told: Told,
     ) {
         let outside = match effects.transaction {
-            TransactionRule::Allowed => told.no_transaction.then(|| self.taken_outside(statement, &effects)),
+            TransactionRule::Allowed => {
+                let outside = told.no_transaction || self.migration.no_transaction && may_commit(words);
+                outside.then(|| self.taken_outside(statement, &effects))
+            }
             TransactionRule::Forbidden { what } => {
                 Some(Outside { what: what.to_owned(), retry: effects.retry.clone(), atomic: false })
             }
@@ -608,7 +611,11 @@ impl<'a> Analysis<'a> {
     }
 
     fn build_units(&mut self) {
-        let alone = self.stretches.iter().any(|stretch| stretch.outside.is_some());
+        // What is said of a whole file holds for each of its statements, and one that PostgreSQL runs in a transaction of
+        // its own is better off in ours: it commits together with the record of it. The two are told apart by nothing
+        // but a crash between them.
+        let alone = self.stretches.iter().any(|stretch| stretch.outside.is_some())
+            || self.migration.no_transaction && !self.script.outer_transaction;
         for stretch in std::mem::take(&mut self.stretches) {
             if alone && stretch.outside.is_none() {
                 // A file with anything outside a transaction runs statement by statement, each one journaled.
@@ -624,6 +631,11 @@ impl<'a> Analysis<'a> {
             }
         }
     }
+}
+
+/// Whether a statement may commit by itself, so that it does not mean the same in a transaction of ours.
+fn may_commit(words: &str) -> bool {
+    words.starts_with("CALL ") || words.starts_with("DO ")
 }
 
 /// What is said of a text that is not the one statement it was cut as.

@@ -31,7 +31,8 @@ pub struct Prepared {
     pub(crate) check: Box<dyn Check>,
 }
 
-/// Reads all checks of a project: those of `cutover.toml`, the SQL files, and what stages use.
+/// Reads all checks of a project: those of `cutover.toml`, the SQL files, scripts that verify
+/// migrations, and what stages use.
 ///
 /// # Errors
 /// Everything that is wrong with them, each with its place.
@@ -61,6 +62,23 @@ fn read_all(project: &Project, complete: bool) -> (Vec<Prepared>, Problems) {
             Ok(text) => from_file(&project.display_path(path), &text, &mut prepared, &mut problems),
             Err(error) => problems
                 .push(Problem::of_file(project.display_path(path), format!("cannot read the file: {error}"))),
+        }
+    }
+    for (index, migration) in project.migrations.iter().enumerate() {
+        let Some((file, path)) = &migration.verify else { continue };
+        match std::fs::read_to_string(file) {
+            Ok(text) => match statements::script(&text) {
+                Ok(statements) => {
+                    let lines = statements.into_iter().map(|statement| (statement.line, statement.text));
+                    let check = checks::script(path, lines.collect());
+                    prepared.push(Prepared {
+                        requires: vec![index],
+                        ..Prepared::new(format!("{path} succeeds"), "script", check)
+                    });
+                }
+                Err(wrong) => problems.push(problem_in(path, &text, wrong)),
+            },
+            Err(error) => problems.push(Problem::of_file(path, format!("cannot read the file: {error}"))),
         }
     }
     for (index, stage) in project.stages.iter().enumerate().filter(|(_, stage)| !stage.uses.is_empty()) {
@@ -161,6 +179,12 @@ pub fn unparsed(project: &Project) -> Problems {
     for path in &project.check_files {
         let Ok(text) = std::fs::read_to_string(path) else { continue };
         unparsed.extend(unparsed_in(&project.display_path(path), &text));
+    }
+    for (file, path) in project.migrations.iter().filter_map(|migration| migration.verify.as_ref()) {
+        let Ok(text) = std::fs::read_to_string(file) else { continue };
+        let statements = statements::script(&text).unwrap_or_default();
+        let wrong = statements.iter().filter_map(statements::unparsed);
+        unparsed.extend(wrong.map(|wrong| by_our_grammar(problem_in(path, &text, wrong))));
     }
     Problems(unparsed)
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use cutover_analysis::effects::{TransactionRule, effects_of_text};
+use cutover_analysis::effects::{Control, TransactionRule, effects_of_text};
 use cutover_analysis::sql::{Item, Splitter, Statement};
 
 use crate::project::config::Table;
@@ -28,16 +28,42 @@ impl fmt::Display for Wrong {
 
 /// Splits a text.
 pub(crate) fn split(text: &str) -> Result<Vec<Statement>, Wrong> {
+    let statements = split_whatever(text)?;
+    may_be_rolled_back(&statements)?;
+    Ok(statements)
+}
+
+/// Splits a script that may bring a transaction of its own, which the check's takes the place of.
+pub(crate) fn script(text: &str) -> Result<Vec<Statement>, Wrong> {
+    let mut statements = split_whatever(text)?;
+    let control = |statement: &Statement| match effects_of_text(&statement.text).ok()?.transaction {
+        TransactionRule::Control(control) => Some(control),
+        _ => None,
+    };
+    if statements.first().and_then(control) == Some(Control::Begin)
+        && matches!(statements.last().and_then(control), Some(Control::Rollback | Control::Commit))
+    {
+        statements.pop();
+        statements.remove(0);
+    }
+    may_be_rolled_back(&statements)?;
+    Ok(statements)
+}
+
+fn may_be_rolled_back(statements: &[Statement]) -> Result<(), Wrong> {
+    let refusal = |statement: &Statement| Some((statement.line, statement.column, refused(&statement.text)?));
+    match statements.iter().find_map(refusal) {
+        Some((line, column, why)) => Err(Wrong { line, column, message: why.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn split_whatever(text: &str) -> Result<Vec<Statement>, Wrong> {
     let wrong = |line, column, message: &str| Wrong { line, column, message: message.to_owned() };
     let mut statements: Vec<Statement> = Vec::new();
     for item in Splitter::new(text.as_bytes()) {
         match item {
-            Ok(Item::Statement(statement)) => {
-                if let Some(why) = refused(&statement.text) {
-                    return Err(wrong(statement.line, statement.column, why));
-                }
-                statements.push(statement);
-            }
+            Ok(Item::Statement(statement)) => statements.push(statement),
             Ok(Item::CopyData(_) | Item::CopyEnd) => {
                 let (line, column) = statements.last().map_or((1, 1), |copy| (copy.line, copy.column));
                 return Err(wrong(line, column, "COPY FROM STDIN has no place in a check"));

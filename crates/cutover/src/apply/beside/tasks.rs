@@ -134,6 +134,13 @@ fn mark_alone(work: &Work<'_>, steps: &[Step<'_>], server: &Server, vertices: &m
             Some("an earlier run began it")
         } else if work.has_preconditions(step.index) {
             Some("what must hold before it is measured")
+        } else if !work
+            .project
+            .migrations
+            .get(step.index)
+            .is_none_or(|migration| migration.kind.is_versioned())
+        {
+            Some("it stands behind all others of its folder, or for them")
         } else {
             made.why_alone(step.index, &step.script.vertex)
         };

@@ -1,8 +1,17 @@
-//! `V1.2__create_users.sql`: Flyway's versioned migrations. Numbers are divided by dots or single underscores and
-//! compared as numbers; two underscores come before the description. Folders within the folder are read too.
+//! `V1.2__create_users.sql`: Flyway's migrations. Numbers are divided by dots or single underscores and compared as
+//! numbers; two underscores come before the description. Folders within the folder are read too. `U` with the version of
+//! a `V` is its way back, `R` is made anew whenever it changes, and `B` stands for all up to its version in a database
+//! that has no history yet.
+//!
+//! Source: Flyway's documentation of migrations, of script configuration files and of undo migrations
+//! (documentation.red-gate.com/flyway). A case it gets right: `V1_10__b.sql` comes after `V1.9__a.sql`. One it declines:
+//! `V1__a.java`, which is a program.
 
-use super::{Class, Convention, Reading, is_sql, number, numbered, read_single_files};
-use crate::migration::{Migration, Version};
+use super::files::{Class, by_version, read_files};
+use super::{
+    About, Convention, Folder, Found, NewFile, Reading, file_name, foreign, is_sql, number, numbered,
+};
+use crate::migration::{Migration, MigrationKind, Version};
 
 /// The convention `flyway`.
 #[derive(Debug, Clone, Copy)]
@@ -17,20 +26,44 @@ impl Convention for Flyway {
         "V1.2__create_users.sql"
     }
 
-    fn recursive(&self) -> bool {
+    fn about(&self) -> About {
+        About {
+            tool: "Flyway",
+            files: "`V1.2__create_users.sql`: `V`, numbers with `.` or `_` between them, `__`, a description; `R__views.sql` is made anew whenever it changes; `B5__all.sql` stands for all up to 5 where there is no history; folders within are read",
+            order: "part by part: 1.9 before 1.10; then what is repeatable, by description",
+            back: "`U1.2__….sql`",
+            no_transaction: "`executeInTransaction=false` in `V1.2__….sql.conf`",
+            right: "`V1_10__b.sql` comes after `V1.9__a.sql`, and `U1.9__a.sql` is its way back",
+            declines: "`V1__a.java`: a Java migration is a program",
+        }
+    }
+
+    fn enters(&self, _folder: &str) -> bool {
         true
     }
 
-    fn read(&self, paths: &[String]) -> Reading {
-        read_single_files(paths, |path| classify(path.rsplit('/').next().unwrap_or(path)))
+    fn is_told_by_names(&self) -> bool {
+        true
+    }
+
+    fn read(&self, folder: &Folder<'_>) -> Reading {
+        read_files(folder.paths, by_version, |path| classify(folder, path))
     }
 
     fn version(&self, text: &str) -> Option<Version> {
+        if let Some(name) = text.strip_prefix("R__") {
+            return Some(Version::repeatable(name));
+        }
+        if let Some(numbers) = text.strip_prefix('B') {
+            return Some(Version::baseline(version(numbers)?.ok()?.parts().to_vec(), text));
+        }
         version(text.strip_prefix('V').unwrap_or(text))?.ok()
     }
 
-    fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<String, String> {
-        let Some(last) = existing.last() else { return Ok(format!("V1__{slug}.sql")) };
+    fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<Vec<NewFile>, String> {
+        let existing: Vec<&&Migration> =
+            existing.iter().filter(|migration| migration.kind.is_versioned()).collect();
+        let Some(last) = existing.last() else { return Ok(vec![NewFile::plain(format!("V1__{slug}.sql"))]) };
         let version = &last.id.version;
         let text = version.text();
         let start = text.rfind(['.', '_']).map_or(0, |at| at + 1);
@@ -53,12 +86,17 @@ impl Convention for Flyway {
         if next == last_number {
             return Err(format!("there is no version after {text}"));
         }
-        Ok(format!("V{before}{next:0width$}__{slug}.sql", width = digits.len()))
+        let name = format!("{before}{next:0width$}__{slug}.sql", width = digits.len());
+        let mut files = vec![NewFile::plain(format!("V{name}"))];
+        if last.down.is_some() {
+            files.push(NewFile::plain(format!("U{name}")));
+        }
+        Ok(files)
     }
 }
 
 /// Number parts of a version; none if the text is not one.
-fn version(text: &str) -> Option<Result<Version, String>> {
+pub(super) fn version(text: &str) -> Option<Result<Version, String>> {
     let parts: Vec<&str> = text.split(['.', '_']).collect();
     let all_digits = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !parts.iter().all(all_digits) {
@@ -68,11 +106,21 @@ fn version(text: &str) -> Option<Result<Version, String>> {
     Some(numbers.map(|numbers| Version::new(numbers, text)))
 }
 
-fn classify(file_name: &str) -> Class {
-    if !is_sql(file_name) {
+fn classify(folder: &Folder<'_>, path: &str) -> Class {
+    let name = file_name(path);
+    if let Some(of) = name.strip_suffix(".conf") {
+        return configured(folder, path, of);
+    }
+    if let Some((stem, "java" | "kt" | "class")) = name.rsplit_once('.')
+        && foreign::is_java(stem)
+    {
+        let hint = foreign::advice(path).unwrap_or_default();
+        return Class::Wrong("Flyway would run this, and cutover runs SQL alone".to_owned(), Some(hint));
+    }
+    if !is_sql(name) {
         return Class::Other("not a .sql file".into());
     }
-    let (stem, ending) = file_name.split_at(file_name.len() - ".sql".len());
+    let (stem, ending) = name.split_at(name.len() - ".sql".len());
     let (letter, rest) = match stem.chars().next() {
         Some(letter) if letter.is_ascii_alphabetic() => (letter, &stem[1..]),
         _ => return Class::Other("its name does not begin with V and a version".into()),
@@ -80,21 +128,81 @@ fn classify(file_name: &str) -> Class {
     let (number_text, description) = rest.split_once("__").unwrap_or((rest, ""));
     let versioned = version(number_text);
     match letter {
-        'R' if number_text.is_empty() && !description.is_empty() => {
-            Class::NearMiss("repeatable migrations (R__) are not supported: it is never run".into())
-        }
-        'U' if versioned.is_some() => {
-            Class::NearMiss("undo migrations (U) are not supported: it is never run".into())
-        }
-        'B' if versioned.is_some() => {
-            Class::NearMiss("baseline migrations (B) are not supported: it is never run".into())
-        }
-        'v' if rest.starts_with(|c: char| c.is_ascii_digit()) => {
-            Class::NearMiss("the V before the version must be upper case".into())
-        }
-        'V' => classify_versioned(rest, versioned, description, ending),
+        'R' if number_text.is_empty() => repeatable(path, rest, description, ending),
+        'v' | 'u' | 'b' if rest.starts_with(|c: char| c.is_ascii_digit()) => Class::NearMiss(format!(
+            "the {} before the version must be upper case",
+            letter.to_ascii_uppercase()
+        )),
+        'V' | 'U' | 'B' => match classify_versioned(rest, versioned, description, ending) {
+            Ok(version) if letter == 'U' => Class::Down(version),
+            Ok(version) if letter == 'B' => {
+                let version = Version::baseline(version.parts().to_vec(), format!("B{}", version.text()));
+                let found = Found::new(version, description, path);
+                Class::Migration(Box::new(Found { kind: MigrationKind::Baseline, ..found }))
+            }
+            Ok(version) => Class::migration(version, description, path),
+            Err(class) => class,
+        },
         _ => Class::Other("its name does not begin with V and a version".into()),
     }
+}
+
+fn repeatable(path: &str, rest: &str, description: &str, ending: &str) -> Class {
+    if !rest.starts_with("__") {
+        return Class::Other("its name does not begin with V and a version".into());
+    }
+    if description.trim_matches('_').is_empty() {
+        return Class::NearMiss("it has no description after __".into());
+    }
+    if ending != ".sql" {
+        return Class::NearMiss(format!("its ending must be .sql in lower case, not {ending}"));
+    }
+    let found = Found::new(Version::repeatable(description), description, path);
+    Class::Migration(Box::new(Found { kind: MigrationKind::Repeatable, ..found }))
+}
+
+/// The version of a file's name, without `.sql`.
+fn version_of(stem: &str) -> Option<Version> {
+    if let Some(description) = stem.strip_prefix("R__") {
+        return Some(Version::repeatable(description));
+    }
+    let (letter, numbers) = (stem.get(..1)?, stem.get(1..)?.split_once("__")?.0);
+    let found = version(numbers)?.ok()?;
+    match letter {
+        "V" => Some(found),
+        "B" => Some(Version::baseline(found.parts().to_vec(), stem)),
+        _ => None,
+    }
+}
+
+/// What stands in the settings of one migration (`V1__a.sql.conf`). Flyway reads them as Java properties; of its keys,
+/// `executeInTransaction` is the one that changes how SQL is run and can be followed.
+fn configured(folder: &Folder<'_>, path: &str, of: &str) -> Class {
+    let Some(version) = of.strip_suffix(".sql").and_then(version_of) else {
+        return Class::Other("settings of no migration".into());
+    };
+    let text = match folder.text(path) {
+        Ok(text) => text,
+        Err(why) => return Class::wrong(why),
+    };
+    let mut class = Class::Companion;
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])) {
+        let (key, value) =
+            line.split_once(['=', ':']).map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
+        match (key, value.to_ascii_lowercase().as_str()) {
+            ("executeInTransaction", "false") => class = Class::NoTransaction(version.clone()),
+            ("executeInTransaction" | "placeholderReplacement", "true") => {}
+            _ => {
+                let hint = "of these settings only executeInTransaction = true or false is followed: take the line out, and \
+                            write what it says into the migration";
+                return Class::Wrong(
+                    format!("the setting `{}` is not supported", crate::text::visible(key)),
+                    Some(hint.to_owned()),
+                );
+            }
+        }
+    }
+    class
 }
 
 fn classify_versioned(
@@ -102,26 +210,19 @@ fn classify_versioned(
     version: Option<Result<Version, String>>,
     description: &str,
     ending: &str,
-) -> Class {
+) -> Result<Version, Class> {
     if !rest.starts_with(|c: char| c.is_ascii_digit()) {
-        return Class::Other("its name does not begin with V and a version".into());
+        return Err(Class::Other("its name does not begin with V and a version".into()));
     }
+    let near = |why: &str| Err(Class::NearMiss(why.to_owned()));
     if !rest.contains("__") {
-        return Class::NearMiss(
-            "between the version and the description there must be two underscores (__)".into(),
-        );
+        return near("between the version and the description there must be two underscores (__)");
     }
     match version {
-        None => Class::NearMiss(
-            "its version is not made of numbers with dots or single underscores between".into(),
-        ),
-        Some(_) if description.trim_matches('_').is_empty() => {
-            Class::NearMiss("it has no description after __".into())
-        }
-        Some(_) if ending != ".sql" => {
-            Class::NearMiss(format!("its ending must be .sql in lower case, not {ending}"))
-        }
-        Some(Err(why)) => Class::Wrong(why),
-        Some(Ok(version)) => Class::Migration(version, description.to_owned()),
+        None => near("its version is not made of numbers with dots or single underscores between"),
+        Some(_) if description.trim_matches('_').is_empty() => near("it has no description after __"),
+        Some(_) if ending != ".sql" => near(&format!("its ending must be .sql in lower case, not {ending}")),
+        Some(Err(why)) => Err(Class::wrong(why)),
+        Some(Ok(version)) => Ok(version),
     }
 }

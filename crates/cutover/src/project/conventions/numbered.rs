@@ -1,6 +1,7 @@
 //! `0001_create_users.sql`: a number of any width, compared as a number, then `_` and a description.
 
-use super::{Class, Convention, Reading, is_sql, number, read_single_files};
+use super::files::{Class, by_version, read_files};
+use super::{About, Convention, Folder, NewFile, Reading, is_sql, leading_digits, number};
 use crate::migration::{Migration, Version};
 
 /// The convention `numbered`.
@@ -16,8 +17,24 @@ impl Convention for Numbered {
         "0001_create_users.sql"
     }
 
-    fn read(&self, paths: &[String]) -> Reading {
-        read_single_files(paths, classify)
+    fn about(&self) -> About {
+        About {
+            tool: "",
+            files: "`0001_create_users.sql`: a number of any width, `_`, a description",
+            order: "by number: 999 before 1001",
+            back: "none",
+            no_transaction: "the directive `-- cutover: no-transaction` above a statement",
+            right: "`999_a.sql` comes before `1001_b.sql`, and `0001` and `1` are one version",
+            declines: "`001_a.up.sql` beside `002_b.sql`: pairs are another convention",
+        }
+    }
+
+    fn is_told_by_names(&self) -> bool {
+        true
+    }
+
+    fn read(&self, folder: &Folder<'_>) -> Reading {
+        read_files(folder.paths, by_version, classify)
     }
 
     fn version(&self, text: &str) -> Option<Version> {
@@ -26,22 +43,25 @@ impl Convention for Numbered {
         Some(Version::new(vec![number], text))
     }
 
-    fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<String, String> {
-        let numbers: Vec<u64> =
-            existing.iter().filter_map(|migration| migration.id.version.parts().first().copied()).collect();
-        let Some((last, width)) =
-            numbers.last().zip(existing.last().map(|last| last.id.version.text().len()))
-        else {
-            return Ok(format!("0001_{slug}.sql"));
-        };
-        let step = step(&numbers);
-        let next =
-            if is_timestamp(*last) { now.max(last.saturating_add(1)) } else { last.saturating_add(step) };
-        if next == *last {
-            return Err(format!("there is no number after {last}"));
-        }
-        Ok(format!("{next:0width$}_{slug}.sql"))
+    fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<Vec<NewFile>, String> {
+        Ok(vec![NewFile::plain(format!("{}_{slug}.sql", next_number(existing, "0001", now)?))])
     }
+}
+
+/// The number after those there are, as wide as they are; `first` where there are none.
+pub(super) fn next_number(existing: &[&Migration], first: &str, now: u64) -> Result<String, String> {
+    let numbers: Vec<u64> =
+        existing.iter().filter_map(|migration| migration.id.version.parts().first().copied()).collect();
+    let Some((last, width)) = numbers.last().zip(existing.last().map(|last| last.id.version.text().len()))
+    else {
+        return Ok(first.to_owned());
+    };
+    let step = step(&numbers);
+    let next = if is_timestamp(*last) { now.max(last.saturating_add(1)) } else { last.saturating_add(step) };
+    if next == *last {
+        return Err(format!("there is no number after {last}"));
+    }
+    Ok(format!("{next:0width$}"))
 }
 
 /// A number that is a time, as `YYYYMMDDhhmmss`.
@@ -81,7 +101,7 @@ pub(super) fn step(numbers: &[u64]) -> u64 {
 fn classify(path: &str) -> Class {
     if path.contains('/') {
         return match classify_name(path.rsplit('/').next().unwrap_or(path)) {
-            Class::Migration(..) => {
+            Class::Migration(_) => {
                 Class::NearMiss("in a folder of its own, and numbered folders are read flat".into())
             }
             _ => Class::Other("in a folder of its own".into()),
@@ -91,8 +111,7 @@ fn classify(path: &str) -> Class {
 }
 
 fn classify_name(file_name: &str) -> Class {
-    let digits = file_name.bytes().take_while(u8::is_ascii_digit).count();
-    let (version, rest) = file_name.split_at(digits);
+    let (version, rest) = leading_digits(file_name);
     if !is_sql(file_name) {
         return Class::Other("not a .sql file".into());
     }
@@ -114,7 +133,7 @@ fn classify_name(file_name: &str) -> Class {
         return Class::NearMiss("between the number and the description there must be one _".into());
     };
     match number(version) {
-        Ok(value) => Class::Migration(Version::new(vec![value], version), name.to_owned()),
-        Err(why) => Class::Wrong(why),
+        Ok(value) => Class::migration(Version::new(vec![value], version), name, file_name),
+        Err(why) => Class::wrong(why),
     }
 }

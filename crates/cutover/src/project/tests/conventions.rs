@@ -1,11 +1,25 @@
 use proptest::prelude::*;
 
-use super::super::conventions::{self, Convention, Flyway, Numbered};
+use super::super::conventions::{self, Convention, Detected, Flyway, Folder, Numbered, Reading};
 use super::{error, folder, load, versions};
 
+fn sorted<S: AsRef<str>>(names: &[S]) -> Vec<String> {
+    let mut paths: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
+fn read<S: AsRef<str>>(convention: &dyn Convention, names: &[S]) -> Reading {
+    convention.read(&Folder::of_names(&sorted(names)))
+}
+
+fn detect<S: AsRef<str>>(names: &[S]) -> Result<Detected, String> {
+    conventions::detect(&Folder::of_names(&sorted(names)))
+}
+
 fn order(convention: &dyn Convention, names: &[&str]) -> Vec<String> {
-    let paths: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    convention.read(&paths).migrations.into_iter().map(|found| found.path).collect()
+    read(convention, names).migrations.into_iter().map(|found| found.path).collect()
 }
 
 #[test]
@@ -20,11 +34,27 @@ fn numbers_are_compared_as_numbers_whatever_their_width() {
 fn flyway_versions_are_compared_part_by_part() {
     let names = ["V10__d.sql", "V2_10__c.sql", "V2.9__b.sql", "V1__a.sql"];
     assert_eq!(order(&Flyway, &names), ["V1__a.sql", "V2.9__b.sql", "V2_10__c.sql", "V10__d.sql"]);
-    let reading = Flyway.read(&["V1_2__create_the_users.sql".to_owned()]);
+    let reading = read(&Flyway, &["V1_2__create_the_users.sql"]);
     assert_eq!(
         (reading.migrations[0].version.key().as_str(), reading.migrations[0].name.as_str()),
         ("1.2", "create_the_users")
     );
+}
+
+#[test]
+fn what_flyway_makes_anew_comes_last_and_what_stands_for_others_behind_them() {
+    let names = ["B5__all.sql", "R__b.sql", "R__a.sql", "V5__b.sql", "V6__c.sql", "V1__a.sql", "U5__b.sql"];
+    let reading = read(&Flyway, &names);
+    let order: Vec<&str> = reading.migrations.iter().map(|found| found.path.as_str()).collect();
+    assert_eq!(order, ["V1__a.sql", "V5__b.sql", "B5__all.sql", "V6__c.sql", "R__a.sql", "R__b.sql"]);
+    assert_eq!(reading.migrations[1].down.as_deref(), Some("U5__b.sql"));
+    for found in &reading.migrations {
+        assert_eq!(Flyway.version(found.version.text()).as_ref(), Some(&found.version));
+    }
+    let again = read(&Flyway, &["R__a.sql", "deep/R__a.sql"]);
+    assert_eq!(again.migrations.len(), 2);
+    let message = error(&[("sql/R__a.sql", ""), ("sql/deep/R__a.sql", "")]);
+    assert!(message.contains("the same version as sql/R__a.sql (R__a)"), "{message}");
 }
 
 #[test]
@@ -43,12 +73,13 @@ fn ties_name_both_files() {
 
 #[test]
 fn near_misses_say_why_they_are_none() {
-    let cases: [(&dyn Convention, &str, &str); 14] = [
+    let cases: [(&dyn Convention, &str, &str); 15] = [
         (&Flyway, "V1_create.sql", "two underscores"),
         (&Flyway, "v1__x.sql", "upper case"),
-        (&Flyway, "R__views.sql", "repeatable"),
-        (&Flyway, "U1__x.sql", "undo"),
-        (&Flyway, "B1__x.sql", "baseline"),
+        (&Flyway, "R__.sql", "no description"),
+        (&Flyway, "R__x.SQL", ".SQL"),
+        (&Flyway, "b1__x.sql", "upper case"),
+        (&Flyway, "U1__x.sql", "goes forward"),
         (&Flyway, "V1__x.SQL", ".SQL"),
         (&Flyway, "V1__.sql", "no description"),
         (&Flyway, "V1a__x.sql", "numbers"),
@@ -60,13 +91,13 @@ fn near_misses_say_why_they_are_none() {
         (&Numbered, "old/001_x.sql", "read flat"),
     ];
     for (convention, name, why) in cases {
-        let reading = convention.read(&[name.to_owned()]);
+        let reading = read(convention, &[name]);
         assert!(reading.migrations.is_empty(), "{name}");
         assert!(reading.strays[0].near_miss && reading.strays[0].why.contains(why), "{:?}", reading.strays);
     }
     for name in ["README.md", ".V1__x.sql", "V1__x.sql~", "schema.sql", "001_x.sql.bak", "Views.sql"] {
         for convention in [&Flyway as &dyn Convention, &Numbered] {
-            let reading = convention.read(&[name.to_owned()]);
+            let reading = read(convention, &[name]);
             assert!(reading.migrations.is_empty() && !reading.strays[0].near_miss, "{name}");
         }
     }
@@ -94,16 +125,15 @@ fn a_file_of_another_convention_is_a_near_miss() {
 
 #[test]
 fn detection_gives_its_reason_or_names_the_mixture() {
-    let paths = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let detected = conventions::detect(&paths(&["V1__a.sql", "V2__b.sql", "notes.sql"])).unwrap();
+    let detected = detect(&["V1__a.sql", "V2__b.sql", "notes.sql"]).unwrap();
     assert_eq!((detected.convention.name(), detected.why.starts_with("2 of 3 .sql files")), ("flyway", true));
-    let why = conventions::detect(&paths(&["V1__a.sql", "002_b.sql"])).unwrap_err();
+    let why = detect(&["V1__a.sql", "002_b.sql"]).unwrap_err();
     assert!(why.contains("002_b.sql is numbered, V1__a.sql is flyway"), "{why}");
-    let why = conventions::detect(&paths(&["1_a.up.sql", "1_a.down.sql"])).unwrap_err();
+    let why = detect(&["1-a.sql", "b.sql"]).unwrap_err();
     assert!(why.contains("no known convention"), "{why}");
-    let why = conventions::detect(&paths(&["V1_create.sql"])).unwrap_err();
+    let why = detect(&["V1_create.sql"]).unwrap_err();
     assert!(why.contains("V1_create.sql") && why.contains("two underscores"), "{why}");
-    assert_eq!(conventions::detect(&[]).unwrap().convention.name(), "numbered");
+    assert_eq!(detect::<&str>(&[]).unwrap().convention.name(), "numbered");
 }
 
 #[test]
@@ -122,12 +152,12 @@ fn flyway_reads_folders_within() {
 
 proptest! {
     #[test]
-    fn no_name_makes_a_convention_panic(names in proptest::collection::vec("\\PC{0,20}|[VvRU]?[0-9._]{0,6}_{0,3}[a-zé]{0,3}\\.(sql|SQL|md)?", 0..8)) {
+    fn no_name_makes_a_convention_panic(names in proptest::collection::vec("\\PC{0,20}|(deploy/|committed/|a/)?[VvRU]?[0-9._-]{0,6}_{0,3}[a-zé@]{0,3}(/up|/migration|\\.up|\\.down)?\\.(sql|SQL|md|rs|go|conf)?|sqitch.plan|migration_lock.toml", 0..8)) {
         for convention in conventions::all() {
-            let reading = convention.read(&names);
-            prop_assert_eq!(reading.migrations.len() + reading.strays.len() + reading.problems.len(), names.len());
+            let reading = read(*convention, &names);
+            prop_assert_eq!(sorted(&reading.paths().collect::<Vec<_>>()), sorted(&names), "{}", convention.name());
         }
-        let _ = conventions::detect(&names);
+        let _ = detect(&names);
     }
 
     #[test]
@@ -147,10 +177,10 @@ proptest! {
     #[test]
     fn the_order_does_not_depend_on_the_listing(mut numbers in proptest::collection::hash_set(any::<u16>(), 1..40), seed in any::<u64>()) {
         let mut names: Vec<String> = numbers.drain().map(|n| format!("V{n}.{}__x.sql", n % 7)).collect();
-        let first = Flyway.read(&names).migrations;
+        let first = read(&Flyway, &names).migrations;
         let turn = usize::try_from(seed % names.len() as u64).unwrap();
         names.rotate_left(turn);
-        prop_assert_eq!(&first, &Flyway.read(&names).migrations);
+        prop_assert_eq!(&first, &read(&Flyway, &names).migrations);
         prop_assert!(first.windows(2).all(|pair| pair[0].version < pair[1].version));
     }
 }

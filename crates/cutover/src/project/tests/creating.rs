@@ -12,9 +12,11 @@ fn next(files: &[&str]) -> String {
     let folder = folder(&files);
     fs::create_dir_all(folder.path().join("migrations")).unwrap();
     let created = load(&folder).unwrap().create_migration("Add  Orders!", None, NOW).unwrap();
-    assert_eq!(fs::read_to_string(folder.path().join(&created.path)).unwrap(), created.content);
+    for file in &created {
+        assert_eq!(fs::read_to_string(folder.path().join(&file.path)).unwrap(), file.content);
+    }
     assert_eq!(load(&folder).unwrap().migrations.len(), files.len() + 1);
-    created.path
+    created[0].path.clone()
 }
 
 #[test]
@@ -54,7 +56,7 @@ fn an_existing_file_is_never_changed() {
 fn titles_cannot_leave_the_folder() {
     let folder = folder(&[("migrations/0001_a.sql", "")]);
     let project = load(&folder).unwrap();
-    assert_eq!(project.create_migration("../../x\ny", None, NOW).unwrap().path, "migrations/0002_x_y.sql");
+    assert_eq!(project.create_migration("../../x\ny", None, NOW).unwrap()[0].path, "migrations/0002_x_y.sql");
     assert!(matches!(project.create_migration("--", None, NOW), Err(ProjectError::Name(_))));
 }
 

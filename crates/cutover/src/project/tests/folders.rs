@@ -48,7 +48,7 @@ fn a_folder_of_two_conventions_says_what_to_write() {
         let message = error(&files);
         for part in [
             "migrations: files of several conventions",
-            "[[migrations]]\n    path = \"migrations\"\n    convention = \"numbered\" or \"flyway\"",
+            "[[migrations]]\n    path = \"migrations\"\n    convention = \"numbered\" or \"flyway\" or \"golang-migrate\"",
         ] {
             assert!(message.contains(part), "{message}");
         }
@@ -141,11 +141,25 @@ fn bad_texts_are_all_named_with_their_offsets() {
 
 #[test]
 fn files_with_both_ways_in_them_are_refused() {
-    for text in
-        ["-- migrate:up\nSELECT 1;\n-- migrate:down\n", "-- +goose Up\nSELECT 1;", "--  +migrate Up\n"]
-    {
-        let message = error(&[("migrations/0001_a.sql", text)]);
+    let config =
+        |convention: &str| format!("[[migrations]]\npath = \"migrations\"\nconvention = \"{convention}\"\n");
+    for (text, convention) in [
+        ("-- migrate:up\nSELECT 1;\n-- migrate:down\n", "dbmate"),
+        ("-- +goose Up\nSELECT 1;", "goose"),
+        ("--  +migrate Up\n", ""),
+    ] {
+        let numbered = config("numbered");
+        let message = error(&[("cutover.toml", &numbered), ("migrations/1_a.sql", text)]);
         assert!(message.contains("has sections of"), "{message}");
+        assert_eq!(
+            message.contains(&format!("convention = \"{convention}\"")),
+            !convention.is_empty(),
+            "{message}"
+        );
+        if !convention.is_empty() {
+            let project = load(&folder(&[("migrations/1_a.sql", text)])).unwrap();
+            assert_eq!(project.roots[0].convention.name(), convention);
+        }
     }
     load(&folder(&[("migrations/0001_a.sql", "-- we migrate:up here\n-- +goose is not used\n")])).unwrap();
 }

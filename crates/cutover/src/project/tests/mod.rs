@@ -5,6 +5,7 @@ mod conventions;
 mod creating;
 mod folders;
 mod texts;
+mod tools;
 
 use std::fs;
 use std::path::Path;

@@ -73,13 +73,14 @@ pub(in crate::report) enum Fate<'a> {
 }
 
 impl<'a> Fate<'a> {
-    fn planned(state: &StepState) -> Self {
+    fn planned(state: &'a StepState) -> Self {
         match state {
             StepState::Pending | StepState::PendingOutOfOrder | StepState::Resume { .. } => Self::NotReached,
             StepState::Applied { at_micros, .. } => Self::AppliedBefore { at_micros: *at_micros },
             StepState::Deferred => Self::Deferred { why: None },
             StepState::Optional => Self::Optional { why: None },
             StepState::AboveTarget => Self::AboveTarget { why: None },
+            StepState::NotNeeded { why } => Self::Skipped { why: Some(why) },
         }
     }
 

@@ -368,6 +368,7 @@ fn state(step: &Step) -> (&'static str, String, Tone) {
         StepState::Deferred => ("–", "deferred".to_owned(), Tone::Dim),
         StepState::Optional => ("–", "optional".to_owned(), Tone::Dim),
         StepState::AboveTarget => ("·", "not chosen".to_owned(), Tone::Dim),
+        StepState::NotNeeded { .. } => ("·", "not needed".to_owned(), Tone::Dim),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
 }
 
 /// The measurement itself was kept from its end: a timeout or cancel, a lock, a deadlock, a lack of privileges.
-const NOT_THE_STATEMENT: [&str; 5] = ["57014", "55P03", "40P01", "40001", "42501"];
+pub(super) const NOT_THE_STATEMENT: [&str; 5] = ["57014", "55P03", "40P01", "40001", "42501"];
 
 impl Check for Fails {
     fn describe(&self) -> (String, String) {

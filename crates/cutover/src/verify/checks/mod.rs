@@ -10,6 +10,7 @@ mod fails;
 mod foreign_keys;
 mod no_rows;
 mod scalar;
+mod script;
 mod unchanged;
 mod uses;
 
@@ -119,7 +120,7 @@ pub struct KindInfo {
     pub summary: &'static str,
 }
 
-/// The kinds of checks there are, without those made by the tool itself (`uses`).
+/// The kinds of checks there are, without those made by the tool itself (`uses`, `script`).
 pub fn kinds() -> impl Iterator<Item = KindInfo> {
     KINDS.iter().map(|kind| KindInfo { name: kind.name, summary: kind.summary })
 }
@@ -130,12 +131,17 @@ pub(super) fn find(name: &str) -> Option<&'static Kind> {
 
 /// Names to choose by.
 pub(super) fn names() -> Vec<&'static str> {
-    KINDS.iter().map(|kind| kind.name).chain(["uses"]).collect()
+    KINDS.iter().map(|kind| kind.name).chain(["uses", "script"]).collect()
 }
 
 /// The check of a statement in a SQL file.
 pub(super) fn no_rows(sql: String) -> Box<dyn Check> {
     no_rows::of(sql)
+}
+
+/// The check that the statements of a file, each with its line, succeed.
+pub(super) fn script(path: &str, statements: Vec<(u32, String)>) -> Box<dyn Check> {
+    script::of(path, statements)
 }
 
 /// The check of what a stage uses.

@@ -1,6 +1,6 @@
 //! The kinds that need no scratch database: each once true, once false, once not measured.
 
-use super::{World, expect};
+use super::{World, expect, named};
 use crate::run::Verdict::{False, Holds, NotMeasured, Skipped};
 use crate::verify::{VerifyRequest, figures};
 
@@ -34,9 +34,9 @@ async fn no_rows_from_files() {
         "-- cutover: name it's \"named\"\nSELECT 1 WHERE false;\nSELECT 2 AS two;\n",
     );
     let results = world.verify(&VerifyRequest::default()).await;
-    expect(super::named(&results, "file"), Holds, "no rows");
-    expect(super::named(&results, "it's \"named\""), Holds, "no rows");
-    expect(super::named(&results, "checks/all.sql:3"), False, "1 row: two = 2");
+    expect(named(&results, "file"), Holds, "no rows");
+    expect(named(&results, "it's \"named\""), Holds, "no rows");
+    expect(named(&results, "checks/all.sql:3"), False, "1 row: two = 2");
 }
 
 #[tokio::test]
@@ -230,11 +230,47 @@ async fn unchanged() {
     world.database.run("CREATE TABLE late ()");
     world.database.run("VACUUM FULL t");
     let results = world.verify(&request).await;
-    expect(super::named(&results, "it: t"), Holds, "2 rows, digest ");
-    expect(super::named(&results, "it: \"late\""), Skipped, "not there before");
+    expect(named(&results, "it: t"), Holds, "2 rows, digest ");
+    expect(named(&results, "it: \"late\""), Skipped, "not there before");
     world.database.run("UPDATE t SET note = '' WHERE id = 1");
     let results = world.verify(&request).await;
-    let wrong = super::named(&results, "it: t");
+    let wrong = named(&results, "it: t");
     expect(wrong, False, "2 rows, digest ");
     assert_ne!(wrong.expected, wrong.found);
+}
+
+#[tokio::test]
+async fn scripts_that_verify_a_migration() {
+    const NAME: &str = "verify/t.sql succeeds";
+    let verify = |text: &str| {
+        World::new(&[
+            ("sqitch.plan", "%project=p\nt\n"),
+            ("deploy/t.sql", "CREATE TABLE t ();"),
+            ("verify/t.sql", text),
+        ])
+    };
+    let ok = "-- Verify p:t\nBEGIN;\nSELECT 1 FROM t;\nINSERT INTO t DEFAULT VALUES;\nROLLBACK;\n";
+    let mut world = verify(ok);
+    let waiting = world.verify(&VerifyRequest::default()).await;
+    expect(named(&waiting, NAME), Skipped, "t");
+    world.apply(&["t"]).await;
+    expect(named(&world.verify(&VerifyRequest::default()).await, NAME), Holds, "no error");
+    assert_eq!(world.database.value("SELECT count(*) FROM t"), "0", "everything is rolled back");
+    for (text, verdict, found) in [
+        ("BEGIN;\nSELECT 1;\n\nSELECT nothing FROM t;\nROLLBACK;", False, "verify/t.sql:4: ERROR: column"),
+        ("SELECT 1/count(*) FROM t;", False, "division by zero (22012)"),
+        ("SET LOCAL statement_timeout = 1;\nSELECT pg_sleep(10);", NotMeasured, "57014"),
+        ("-- nothing\n", NotMeasured, "no statements"),
+    ] {
+        world.write("verify/t.sql", text);
+        expect(named(&world.verify(&VerifyRequest::default()).await, NAME), verdict, found);
+    }
+    for (text, why) in [
+        ("\\set x 1\n", "verify/t.sql:1:1: \\set x 1: commands of psql"),
+        ("SELECT 1;\nCOMMIT;\nSELECT 2;", "verify/t.sql:2:1: a check runs in a transaction of its own"),
+    ] {
+        world.write("verify/t.sql", text);
+        let error = world.try_verify(&world.database.options(), &VerifyRequest::default()).await.unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }

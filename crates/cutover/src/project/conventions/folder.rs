@@ -1,0 +1,85 @@
+//! A folder as conventions see it: names, and texts where one asks for them.
+
+use std::fmt;
+use std::io;
+
+/// Files that say something of migrations are read up to this size: 16 MiB.
+const LARGEST: u64 = 16 << 20;
+/// So much of a migration is looked at to tell of which convention it is: 16 KiB.
+const HEAD: u64 = 16 << 10;
+/// So many files are looked into to tell the convention of a folder.
+const LOOKED_INTO: usize = 32;
+
+/// Reads the beginning of a file, by its path relative to the folder, up to so many bytes.
+pub(super) type ReadFile<'a> = dyn Fn(&str, u64) -> io::Result<Vec<u8>> + 'a;
+
+/// A folder of migrations.
+#[derive(Clone, Copy)]
+pub struct Folder<'a> {
+    /// Path relative to the project, with `/`; `.` for the project itself.
+    pub path: &'a str,
+    /// Paths of all its files relative to it, with `/`, sorted.
+    pub paths: &'a [String],
+    read: &'a ReadFile<'a>,
+}
+
+impl fmt::Debug for Folder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folder").field("path", &self.path).field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Folder<'a> {
+    /// A folder whose files can be read.
+    pub fn new(path: &'a str, paths: &'a [String], read: &'a ReadFile<'a>) -> Self {
+        Self { path, paths, read }
+    }
+
+    /// Names alone: all files are empty.
+    pub fn of_names(paths: &'a [String]) -> Self {
+        Self { path: ".", paths, read: &|_, _| Ok(Vec::new()) }
+    }
+
+    /// The same folder with only these files.
+    #[must_use]
+    pub fn with_paths(self, paths: &'a [String]) -> Self {
+        Self { paths, ..self }
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, path: &str) -> bool {
+        self.paths.binary_search_by(|other| other.as_str().cmp(path)).is_ok()
+    }
+
+    /// The text of a small file, without a byte order mark and with LF as line ends.
+    ///
+    /// # Errors
+    /// Why it cannot be read, in words.
+    pub fn text(&self, path: &str) -> Result<String, String> {
+        let bytes =
+            (self.read)(path, LARGEST + 1).map_err(|error| format!("cannot read the file: {error}"))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(format!("the file is larger than {} MiB", LARGEST >> 20));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8".to_owned())?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Ok(text.replace("\r\n", "\n"))
+    }
+
+    /// How a file begins; nothing where it cannot be read, for that is said elsewhere.
+    pub fn head(&self, path: &str) -> String {
+        let bytes = (self.read)(path, HEAD).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n")
+    }
+
+    /// The first file, among those of which the names are right, of which the beginning is.
+    pub fn first_with(
+        &self,
+        is_named: impl Fn(&str) -> bool,
+        begins: impl Fn(&str) -> bool,
+    ) -> Option<&'a str> {
+        let named = self.paths.iter().map(String::as_str).filter(|path| is_named(path));
+        named.take(LOOKED_INTO).find(|path| begins(&self.head(path)))
+    }
+}

@@ -1,0 +1,168 @@
+//! `committed/000001-create-users.sql`: committed migrations of graphile-migrate.
+//!
+//! Source: `src/migration.ts`, `src/migrationFilename.ts` and `src/header.ts` of graphile/migrate: six or more digits,
+//! perhaps `-` and a name, `.sql`, in the order of their names; each begins with `--! Previous:` and `--! Hash:`, and names
+//! the hash of the one before it. `--! no-transaction` runs it without one. The hashes are compared with each other, and not
+//! computed anew. A case it gets right: a file whose `Previous` is not the hash of the file before it is refused. One it
+//! declines: `current.sql`, which is not committed.
+
+use std::io;
+
+use super::files::{Class, read_files};
+use super::{
+    About, Contents, Convention, Folder, Found, NewFile, Reading, Scan, Trouble, Wrong, contents,
+    leading_digits, number,
+};
+use crate::migration::{Migration, Version};
+
+/// The convention `graphile-migrate`.
+#[derive(Debug, Clone, Copy)]
+pub struct Graphile;
+
+const FOLDER: &str = "committed";
+const PREVIOUS: &str = "--! Previous:";
+const HASH: &str = "--! Hash:";
+
+impl Convention for Graphile {
+    fn name(&self) -> &'static str {
+        "graphile-migrate"
+    }
+
+    fn example(&self) -> &'static str {
+        "committed/000001.sql"
+    }
+
+    fn about(&self) -> About {
+        About {
+            tool: "graphile-migrate",
+            files: "`committed/000001.sql` or `committed/000001-create-users.sql`, with `--! Previous:` and `--! Hash:`",
+            order: "by name",
+            back: "none",
+            no_transaction: "`--! no-transaction` below the header",
+            right: "a file whose `Previous` is not the hash of the file before it is refused",
+            declines: "`current.sql`, which is not committed, is pointed out and never run; so is `:DATABASE_NAME`",
+        }
+    }
+
+    fn enters(&self, folder: &str) -> bool {
+        folder == FOLDER
+    }
+
+    fn looks_into(&self, folder: &str) -> bool {
+        folder == FOLDER
+    }
+
+    fn evidence(&self, folder: &Folder<'_>) -> Option<String> {
+        let found = folder.first_with(
+            |path| matches!(classify(path), Class::Migration(_)),
+            |head| head.starts_with(PREVIOUS),
+        );
+        found.map(|path| format!("{path} begins with `{PREVIOUS}`"))
+    }
+
+    fn read(&self, folder: &Folder<'_>) -> Reading {
+        let by_name = |a: &Found, b: &Found| a.path.cmp(&b.path);
+        let mut reading = read_files(folder.paths, by_name, classify);
+        let mut before: Option<(String, String)> = None;
+        for found in &reading.migrations {
+            let head = folder.head(&found.path);
+            match header(&head) {
+                Ok((previous, hash)) => {
+                    reading.problems.extend(unlinked(found, previous, before.as_ref()));
+                    before = Some((found.path.clone(), hash.to_owned()));
+                }
+                // Names alone have no headers.
+                Err(_) if head.is_empty() => {}
+                Err(why) => reading.problems.push(Wrong::file(&found.path, why)),
+            }
+        }
+        reading.migrations.retain(|found| reading.problems.iter().all(|wrong| wrong.path != found.path));
+        reading
+    }
+
+    fn scan(&self) -> Option<Scan> {
+        Some(scan)
+    }
+
+    fn version(&self, text: &str) -> Option<Version> {
+        super::Numbered.version(text)
+    }
+
+    fn next(&self, _existing: &[&Migration], _slug: &str, _now: u64) -> Result<Vec<NewFile>, String> {
+        Err("graphile-migrate makes its files from current.sql: write there, then `graphile-migrate commit`"
+            .to_owned())
+    }
+}
+
+/// The hash of the migration before, and its own.
+fn header(head: &str) -> Result<(&str, &str), String> {
+    let mut lines = head.lines();
+    let mut value = |key: &str| {
+        let line = lines.next().and_then(|line| line.strip_prefix(key)).map(str::trim);
+        line.ok_or_else(|| {
+            format!("it does not begin with `{PREVIOUS}` and `{HASH}`, as committed migrations do")
+        })
+    };
+    Ok((value(PREVIOUS)?, value(HASH)?))
+}
+
+fn unlinked(found: &Found, previous: &str, before: Option<&(String, String)>) -> Option<Wrong> {
+    let expected = before.map_or("-", |(_, hash)| hash.as_str());
+    if previous == expected || (before.is_none() && previous.is_empty()) {
+        return None;
+    }
+    let message = match before {
+        Some((path, hash)) => format!("it follows {previous}, and {path} before it is {hash}"),
+        None => format!("it follows {previous}, and there is no migration before it"),
+    };
+    let hint =
+        "committed migrations are a chain: restore the file that is missing, or the one that was changed";
+    Some(Wrong::file(&found.path, message).with_hint(hint))
+}
+
+fn scan(lines: &mut contents::LineReader<'_>) -> io::Result<Contents> {
+    let mut contents = Contents::default();
+    let mut in_header = true;
+    while let Some((line, text)) = lines.next_line()? {
+        let told = text.strip_prefix("--!").map(str::trim_start);
+        in_header &= told.is_some() || text.is_empty();
+        if in_header && told.is_some_and(|told| told.starts_with("no-transaction")) {
+            contents.no_transaction = true;
+        }
+        let placeholder = [":DATABASE_NAME", ":DATABASE_OWNER"].into_iter().find(|name| text.contains(name));
+        if let Some(name) = placeholder {
+            contents.wrong.push(Trouble {
+                line,
+                text,
+                message: format!("the placeholder {name} is not filled in"),
+                hint: "write ${name} in its place and give it a value: [vars] of cutover.toml, or --var",
+            });
+        }
+    }
+    Ok(contents)
+}
+
+fn classify(path: &str) -> Class {
+    let Some(name) = path.strip_prefix("committed/") else {
+        return if path == "current.sql" || path.starts_with("current/") {
+            Class::NearMiss(
+                "what is current is not committed: `graphile-migrate commit` makes a migration of it".into(),
+            )
+        } else {
+            Class::Other("not in the folder committed".into())
+        };
+    };
+    let Some(stem) = name.strip_suffix(".sql").filter(|stem| !stem.contains('/')) else {
+        return Class::Other("not a .sql file".into());
+    };
+    let (digits, rest) = leading_digits(stem);
+    let description =
+        if rest.is_empty() { Some("") } else { rest.strip_prefix('-').filter(|rest| !rest.is_empty()) };
+    match description {
+        Some(description) if digits.len() >= 6 => match number(digits) {
+            Ok(value) => Class::migration(Version::new(vec![value], digits), description, path),
+            Err(why) => Class::wrong(why),
+        },
+        _ => Class::NearMiss("its name is not six or more digits, perhaps - and a name, .sql".into()),
+    }
+}

@@ -1,0 +1,453 @@
+//! Projects of other tools: names and texts as those tools read them, and what is refused by name.
+
+use super::super::conventions::{self, Convention, Folder};
+use super::super::{Project, ProjectError};
+use super::{error, folder, load, versions};
+use crate::migration::Migration;
+use crate::source;
+
+/// Paths and texts.
+type Files = &'static [(&'static str, &'static str)];
+
+fn read(convention: &str, names: &[&str]) -> conventions::Reading {
+    let mut paths: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    paths.sort_unstable();
+    by_name(convention).read(&Folder::of_names(&paths))
+}
+
+fn by_name(name: &str) -> &'static dyn Convention {
+    conventions::by_name(name).unwrap()
+}
+
+fn order(convention: &str, names: &[&str]) -> Vec<String> {
+    read(convention, names).migrations.into_iter().map(|found| found.path).collect()
+}
+
+/// The convention that a project's folder was seen to follow.
+fn convention(project: &Project) -> &'static str {
+    project.roots[0].convention.name()
+}
+
+fn one(files: &[(&str, &str)]) -> Migration {
+    let project = load(&folder(files)).unwrap();
+    project.migrations.into_iter().next().unwrap()
+}
+
+/// The text that is run, of a migration whose file is there.
+fn up(folder: &tempfile::TempDir, index: usize) -> String {
+    source::read_to_string(&load(folder).unwrap().migrations[index]).unwrap()
+}
+
+#[test]
+fn each_tool_orders_as_it_does_itself() {
+    let cases: [(&str, &[&str]); 11] = [
+        ("golang-migrate", &["2_b.up.sql", "10_c.up.sql", "0011_.up.sql"]),
+        ("sqlx", &["3_a.sql", "4_b.up.sql", "10_c.sql"]),
+        (
+            "diesel",
+            &["2026-01-02-030405_a/up.sql", "2026-01-02-030405-0000_b/up.sql", "2026-01-02-030406_c/up.sql"],
+        ),
+        ("refinery", &["V1__a.sql", "U2__b.sql", "deep/V10__c.sql"]),
+        ("dbmate", &["10_b.sql", "20260102.sql", "9-a.sql"]),
+        ("goose", &["2_b.sql", "00010_c.sql"]),
+        ("supabase", &["10_b.sql", "20260102030405_a.sql", "20260102030405_b.sql", "9_a.sql"]),
+        ("prisma", &["0_init/migration.sql", "20260102_a/migration.sql", "20260102_b/migration.sql"]),
+        ("graphile-migrate", &["committed/000001.sql", "committed/000002-add-users.sql"]),
+        ("flyway", &["V1__a.sql", "V1_2__b.sql", "x/V1.10__c.sql"]),
+        ("numbered", &["2_b.sql", "10_c.sql"]),
+    ];
+    for (convention, names) in cases {
+        let mut turned = names.to_vec();
+        turned.reverse();
+        let reading = read(convention, &turned);
+        assert_eq!(order(convention, &turned), names, "{convention}");
+        assert!(reading.problems.is_empty() && reading.strays.is_empty(), "{convention}: {reading:?}");
+        for found in &reading.migrations {
+            let again = by_name(convention).version(found.version.text());
+            assert_eq!(again.as_ref(), Some(&found.version), "{convention}");
+        }
+    }
+}
+
+#[test]
+fn what_a_tool_would_run_and_cutover_cannot_is_refused() {
+    let cases = [
+        ("golang-migrate", "99999999999999999999_a.up.sql", "too large"),
+        ("sqlx", "9223372036854775808_a.sql", "too large"),
+        ("refinery", "V2__b.rs", "SQL alone"),
+        ("refinery", "V1.1__b.sql", "whole numbers"),
+        ("goose", "00002_b.go", "SQL alone"),
+        ("goose", "0_b.sql", "greater than zero"),
+        ("flyway", "V2__b.java", "SQL alone"),
+        ("diesel", "2026_a/down.sql", "no up.sql"),
+        ("diesel", "_a/up.sql", "no version"),
+        ("prisma", "2026_a/down.sql", "no migration.sql"),
+    ];
+    for (convention, name, why) in cases {
+        let reading = read(convention, &[name]);
+        assert!(reading.migrations.is_empty(), "{convention} {name}");
+        assert!(
+            reading.problems.iter().any(|wrong| wrong.message.contains(why)),
+            "{convention} {name}: {reading:?}"
+        );
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_migration_is_pointed_out() {
+    let cases = [
+        ("golang-migrate", "1_a.down.sql", "goes forward"),
+        ("golang-migrate", "1-a.up.sql", "one _"),
+        ("golang-migrate", "a.up.sql", "number"),
+        ("golang-migrate", "1_a.up.cql", ".cql"),
+        ("golang-migrate", "1_a.sql", "numbered"),
+        ("sqlx", "1-a.sql", "one _"),
+        ("refinery", "V1_a.sql", "`__`"),
+        ("goose", "00001.sql", "description"),
+        ("supabase", "20260102.sql", "one _"),
+        ("supabase", "20200102030405_init.sql", "skips"),
+        ("graphile-migrate", "current.sql", "not committed"),
+        ("graphile-migrate", "committed/1.sql", "six"),
+        ("numbered", "20260102030405_users.rb", "Rails"),
+        ("numbered", "0002_users.py", "sqlmigrate"),
+        ("numbered", "20260102030405-users.js", "JavaScript"),
+        ("numbered", "1975ea83b712_users.py", "Alembic"),
+    ];
+    for (convention, name, why) in cases {
+        let mut reading = read(convention, &[name]);
+        conventions::notice_other_conventions(by_name(convention), &mut reading.strays);
+        assert!(
+            reading.migrations.is_empty() && reading.problems.is_empty(),
+            "{convention} {name}: {reading:?}"
+        );
+        assert!(
+            reading.strays[0].near_miss && reading.strays[0].why.contains(why),
+            "{convention} {name}: {:?}",
+            reading.strays
+        );
+    }
+}
+
+#[test]
+fn hostile_names_are_read_like_any_others() {
+    let long = format!("1_{}.sql", "x".repeat(300));
+    let names = [
+        "1_a\nb.sql",
+        "٣_a.sql",
+        "1_\u{202e}lqs.sql",
+        "1_a\u{0}.sql",
+        long.as_str(),
+        "18446744073709551616_a.sql",
+    ];
+    for convention in conventions::all() {
+        for name in names {
+            for path in [name.to_owned(), format!("{name}/up.sql"), format!("committed/{name}")] {
+                let reading = read(convention.name(), &[&path]);
+                assert_eq!(reading.paths().collect::<Vec<_>>(), [path.as_str()], "{}", convention.name());
+            }
+        }
+    }
+    // Digits of other alphabets are no numbers.
+    assert!(order("numbered", &["٣_a.sql"]).is_empty() && order("refinery", &["V٣__a.sql"]).is_empty());
+}
+
+#[test]
+fn folders_are_found_and_told_apart() {
+    let cases: [(&str, &[(&str, &str)]); 13] = [
+        ("golang-migrate", &[("migrations/1_a.up.sql", ""), ("migrations/1_a.down.sql", "")]),
+        ("sqlx", &[("migrations/1_a.sql", ""), ("migrations/2_b.sql", "-- no-transaction\n")]),
+        ("sqlx", &[("migrations/1_a.up.sql", "-- no-transaction\n"), ("migrations/1_a.down.sql", "")]),
+        ("diesel", &[("migrations/2026-01-02-030405_a/up.sql", ""), ("migrations/.keep", "")]),
+        ("refinery", &[("migrations/V1__a.sql", ""), ("migrations/U2__b.sql", "")]),
+        ("flyway", &[("db/migration/V1__a.sql", ""), ("db/migration/U1__a.sql", "")]),
+        ("flyway", &[("src/main/resources/db/migration/V1__a.sql", "")]),
+        ("dbmate", &[("db/migrations/1_a.sql", "-- migrate:up\n")]),
+        ("goose", &[("migrations/1_a.sql", "-- about\n-- +goose Up\n")]),
+        ("supabase", &[("supabase/migrations/1_a.sql", ""), ("supabase/config.toml", "")]),
+        ("prisma", &[("prisma/migrations/1_a/migration.sql", ""), ("prisma/schema.prisma", "")]),
+        ("graphile-migrate", &[("migrations/committed/000001.sql", "--! Previous: -\n--! Hash: sha1:a\n")]),
+        ("sqitch", &[("sqitch.plan", "%project=x\na\n"), ("deploy/a.sql", "")]),
+    ];
+    for (expected, files) in cases {
+        let project = load(&folder(files)).unwrap();
+        assert_eq!(convention(&project), expected);
+        assert_eq!(project.migrations.first().map(|first| first.path.is_empty()), Some(false));
+    }
+    let conf = "[core]\n\tengine = pg\n\ttop_dir = database/plan\n";
+    let files =
+        [("sqitch.conf", conf), ("database/plan/sqitch.plan", "a\n"), ("database/plan/deploy/a.sql", "")];
+    let project = load(&folder(&files)).unwrap();
+    assert_eq!((convention(&project), project.roots[0].path.as_str()), ("sqitch", "database/plan"));
+    for (files, part) in [
+        ([("db/migrate/20260102030405_users.rb", ""), ("Gemfile", "")], "Rails"),
+        ([("shop/migrations/0001_initial.py", ""), ("manage.py", "")], "sqlmigrate shop 0001"),
+        (
+            [("migrations/1_a.sql", "-- +goose Up\n"), ("migrations/2_a.sql", "-- migrate:up\n")],
+            "several conventions",
+        ),
+    ] {
+        let message = error(&files);
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(matches!(load(&folder(&[("README.md", "")])), Err(ProjectError::NotFound { .. })));
+}
+
+#[test]
+fn the_way_back_belongs_to_its_migration() {
+    let cases: [&[(&str, &str)]; 4] = [
+        &[("migrations/1_a.up.sql", "up"), ("migrations/1_a.down.sql", "down")],
+        &[("migrations/V1__a.sql", "up"), ("migrations/U1__b.sql", "down")],
+        &[("migrations/2026_a/up.sql", "up"), ("migrations/2026_a/down.sql", "down")],
+        &[("migrations/2026_a/migration.sql", "up"), ("migrations/2026_a/down.sql", "down")],
+    ];
+    for files in cases {
+        let migration = one(files);
+        let down = migration.down.unwrap();
+        assert_eq!((migration.path.as_str(), down.path.as_str()), (files[0].0, files[1].0));
+        assert_eq!(down.checksums, super::super::text::checksums(b"down").unwrap());
+    }
+}
+
+#[test]
+fn what_says_that_it_runs_without_a_transaction_is_heard() {
+    let cases: [&[(&str, &str)]; 7] = [
+        &[("migrations/1_a.sql", "-- no-transaction\nSELECT 1;")],
+        &[("migrations/1_a.up.sql", "-- no-transaction\nSELECT 1;")],
+        &[
+            ("migrations/2026_a/up.sql", ""),
+            ("migrations/2026_a/metadata.toml", "run_in_transaction = false"),
+        ],
+        &[("migrations/V1__a.sql", ""), ("migrations/V1__a.sql.conf", "# x\nexecuteInTransaction = false\n")],
+        &[("migrations/1_a.sql", "-- migrate:up transaction:false\nSELECT 1;")],
+        &[("migrations/1_a.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;")],
+        &[(
+            "migrations/committed/000001.sql",
+            "--! Previous: -\n--! Hash: sha1:a\n\n--! no-transaction\nSELECT 1;",
+        )],
+    ];
+    for files in cases {
+        assert!(one(files).no_transaction, "{files:?}");
+    }
+    let with: [&[(&str, &str)]; 3] = [
+        &[("migrations/2026_a/up.sql", ""), ("migrations/2026_a/metadata.toml", "run_in_transaction = true")],
+        &[("migrations/V1__a.sql", ""), ("migrations/V1__a.sql.conf", "executeInTransaction=true\n")],
+        &[(
+            "migrations/committed/000001.sql",
+            "--! Previous: -\n--! Hash: sha1:a\n\nSELECT 1;\n--! no-transaction",
+        )],
+    ];
+    for files in with {
+        assert!(!one(files).no_transaction, "{files:?}");
+    }
+    let message = error(&[("sql/V1__a.sql", ""), ("sql/V1__a.sql.conf", "encoding=UTF-16")]);
+    assert!(message.contains("V1__a.sql.conf: the setting `encoding` is not supported"), "{message}");
+}
+
+#[test]
+fn only_the_section_that_goes_forward_is_a_migration() {
+    let text = "-- about\r\n-- migrate:up\r\nCREATE TABLE a ();\r\n\r\n-- migrate:down\r\nDROP TABLE a;\r\n";
+    let files = folder(&[("db/migrations/1_a.sql", text)]);
+    assert_eq!(up(&files, 0), "CREATE TABLE a ();\n\n");
+    let before = load(&files).unwrap().migrations.remove(0);
+    super::write(files.path(), "db/migrations/1_a.sql", text.replace("DROP", "-- x\r\nDROP").as_bytes());
+    let after = load(&files).unwrap().migrations.remove(0);
+    assert_eq!(before.checksums.normalised, after.checksums.normalised);
+    assert_ne!(before.checksums.raw, after.checksums.raw);
+    assert_ne!(before.down.unwrap().checksums.normalised, after.down.unwrap().checksums.normalised);
+    let text = "-- migrate:up\nA;\n-- migrate:down\nB;\n-- migrate:up\nC;\n-- migrate:down\nD;";
+    assert_eq!(up(&folder(&[("db/migrations/1_a.sql", text)]), 0), "A;\nC;\n");
+    let text = "\n-- +goose Up\n-- +goose StatementBegin\nA;\n-- +goose StatementEnd\n-- +goose Down\nB;\n";
+    let files = folder(&[("migrations/1_a.sql", text)]);
+    assert_eq!(up(&files, 0), "-- +goose StatementBegin\nA;\n-- +goose StatementEnd\n");
+    // A file that is larger than what is read at once.
+    let large = format!("-- +goose Up\n{}-- +goose Down\nB;\n", "SELECT 'é';\n".repeat(200_000));
+    let files = folder(&[("migrations/1_a.sql", &large)]);
+    assert_eq!(up(&files, 0).len(), "SELECT 'é';\n".len() * 200_000);
+}
+
+#[test]
+fn sections_that_the_tool_refuses_are_refused_with_their_lines() {
+    let cases = [
+        ("-- migrate:up\nA;\n", "SELECT 1;\n-- migrate:up\n", "2_b.sql:1:1: a statement stands above"),
+        ("-- migrate:up\nA;\n", "SELECT 1;\n", "2_b.sql:1:1: it has no `-- migrate:up`"),
+        (
+            "-- migrate:up\nA;\n",
+            "-- migrate:down\n-- migrate:up\n",
+            "2_b.sql:1:1: `-- migrate:down` stands above",
+        ),
+        (
+            "-- migrate:up\nA;\n",
+            "-- migrate:up transaction:false\n-- migrate:down\n-- migrate:up\n",
+            "2_b.sql:3:1: the blocks of one file",
+        ),
+        ("-- +goose Up\nA;\n", "SELECT 1;\n", "2_b.sql:1:1: a statement stands above"),
+        ("-- +goose Up\nA;\n", "-- +goose Up\n-- +goose ENVSUB ON\n", "2_b.sql:2:1: goose would fill in"),
+        (
+            "-- +goose Up\nA;\n",
+            "-- +goose Up\n-- +goose StatementBegin\n",
+            "2_b.sql:2:1: `-- +goose StatementBegin` without",
+        ),
+        (
+            "-- +goose Up\nA;\n",
+            "-- +goose Up\n-- +goose StatementEnd\n",
+            "2_b.sql:2:1: `-- +goose StatementEnd` without",
+        ),
+        ("-- +goose Up\nA;\n", "-- +goose Down\n", "2_b.sql:1:1: `-- +goose Down` without"),
+        (
+            "-- +goose Up\nA;\n",
+            "-- +goose Up\n-- +goose Upp\n",
+            "2_b.sql:2:1: an annotation that is not known",
+        ),
+        ("-- +goose Up\nA;\n", "-- +goose Up\n-- +goose Up\n", "2_b.sql:2:1: a second"),
+    ];
+    for (first, second, expected) in cases {
+        let message = error(&[("migrations/1_a.sql", first), ("migrations/2_b.sql", second)]);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn committed_migrations_are_a_chain() {
+    let first = ("migrations/committed/000001.sql", "--! Previous: -\n--! Hash: sha1:a\n\nSELECT 1;\n");
+    let chained =
+        ("migrations/committed/000002.sql", "--! Previous: sha1:a\n--! Hash: sha1:b\n\nSELECT 2;\n");
+    assert_eq!(versions(&load(&folder(&[first, chained])).unwrap()), ["000001", "000002"]);
+    let other = (chained.0, "--! Previous: sha1:x\n--! Hash: sha1:b\n\n");
+    let message = error(&[first, other]);
+    assert!(
+        message.contains("000002.sql: it follows sha1:x, and committed/000001.sql before it is sha1:a"),
+        "{message}"
+    );
+    let message = error(&[first, (chained.0, "SELECT 2;\n")]);
+    assert!(message.contains("does not begin with `--! Previous:`"), "{message}");
+    let named =
+        (chained.0, "--! Previous: sha1:a\n--! Hash: sha1:b\n\nALTER DATABASE :DATABASE_NAME SET x = 1;\n");
+    let message = error(&[first, named]);
+    assert!(message.contains("000002.sql:4:1: the placeholder :DATABASE_NAME"), "{message}");
+}
+
+#[test]
+fn prisma_migrations_are_for_this_database() {
+    let migration = ("prisma/migrations/1_a/migration.sql", "");
+    let lock = |provider| ("prisma/migrations/migration_lock.toml", provider);
+    load(&folder(&[migration, lock("provider = \"postgresql\"\n")])).unwrap();
+    let message = error(&[migration, lock("provider = \"mysql\"\n")]);
+    assert!(message.contains("migration_lock.toml: these migrations are written for mysql"), "{message}");
+}
+
+const PLAN: &str = "%syntax-version=1.0.0
+%project=shop
+
+users 2026-01-02T03:04:05Z Ann <ann@example.org> # Users [of a kind]
++ orders [users !carts] 2026-01-02T03:04:05Z Ann <ann@example.org>
+@v1.0 2026-01-02T03:04:05Z Ann <ann@example.org> # First
+# rework
+users [users@v1.0 shop:orders @v1.0] 2026-01-02T03:04:05Z Ann <ann@example.org>
+more/items [users]
+";
+
+#[test]
+fn a_plan_of_sqitch_is_the_order() {
+    let files = [
+        ("sqitch.plan", PLAN),
+        ("deploy/users@v1.0.sql", "1"),
+        ("deploy/orders.sql", "2"),
+        ("deploy/users.sql", "3"),
+        ("deploy/more/items.sql", "4"),
+        ("revert/users@v1.0.sql", ""),
+        ("verify/users.sql", ""),
+        ("verify/users@v1.0.sql", "SELECT 1 / 0;"),
+        ("deploy/left.sql", ""),
+    ];
+    let project = load(&folder(&files)).unwrap();
+    assert_eq!(versions(&project), ["users@v1.0", "orders", "users", "more/items"]);
+    let of = |index: usize| &project.migrations[index];
+    let keys: Vec<String> = project.migrations.iter().map(|migration| migration.id.version.key()).collect();
+    assert_eq!(keys, ["=users", "=orders", "+2=users", "=more/items"]);
+    assert_eq!(of(0).down.as_ref().unwrap().path, "revert/users@v1.0.sql");
+    assert_eq!(of(2).verify.as_ref().unwrap().1, "verify/users.sql");
+    assert_eq!(of(0).verify, None, "what was reworked is not looked at any more");
+    assert_eq!(of(1).claims.requires, ["./users@v1.0"]);
+    assert_eq!(of(2).claims.requires, ["./users@v1.0", "./orders", "./orders"]);
+    assert_eq!(of(3).claims.requires, ["./users"]);
+    let near: Vec<&str> = project.near_misses().map(|stray| stray.path.as_str()).collect();
+    assert_eq!(near, ["deploy/left.sql"]);
+}
+
+#[test]
+fn what_a_plan_of_sqitch_says_wrong_has_its_line() {
+    let cases = [
+        ("a\n-b\n", "sqitch.plan:2:1: a line that reverts"),
+        ("a\na\n", "sqitch.plan:2:1: a is in the plan already"),
+        ("a [b]\n", "sqitch.plan:1:1: it requires b, which is not in the plan before it"),
+        ("a [other:b]\n", "sqitch.plan:1:1: other:b is a change of another project, other"),
+        ("a\nb [!a]\n", "sqitch.plan:2:1: it conflicts with a"),
+        ("a\nb\n", "sqitch.plan:2:1: the change b has no file deploy/b.sql"),
+        ("a [b\n", "sqitch.plan:1:1: the list of what it depends on has no end"),
+        ("../a\n", "sqitch.plan:1:1: this is no name"),
+    ];
+    for (plan, expected) in cases {
+        let message = error(&[("sqitch.plan", plan), ("deploy/a.sql", "")]);
+        assert!(message.contains(expected), "{message}");
+    }
+    let conf = "[core]\n  deploy_dir = up\n";
+    let message = error(&[("sqitch.plan", "a\n"), ("deploy/a.sql", ""), ("sqitch.conf", conf)]);
+    assert!(message.contains("sqitch.conf:2:1: deploy_dir = up is not supported"), "{message}");
+}
+
+#[test]
+fn new_files_are_of_the_same_convention() {
+    const NOW: u64 = 20_261_120_114_700;
+    let cases: [(Files, &[&str]); 10] = [
+        (
+            &[("migrations/000001_a.up.sql", ""), ("migrations/000001_a.down.sql", "")],
+            &["migrations/000002_add_b.up.sql", "migrations/000002_add_b.down.sql"],
+        ),
+        (&[("migrations/1_a.sql", "-- no-transaction\n")], &["migrations/2_add_b.sql"]),
+        (
+            &[("migrations/20250101000000_a.up.sql", "-- no-transaction\n")],
+            &["migrations/20261120114700_add_b.up.sql", "migrations/20261120114700_add_b.down.sql"],
+        ),
+        (
+            &[("migrations/2025-01-01-000000_a/up.sql", "")],
+            &["migrations/2026-11-20-114700_add_b/up.sql", "migrations/2026-11-20-114700_add_b/down.sql"],
+        ),
+        (&[("migrations/U1__a.sql", "")], &["migrations/U2__add_b.sql"]),
+        (
+            &[("migrations/V1__a.sql", ""), ("migrations/U1__a.sql", "")],
+            &["migrations/V2__add_b.sql", "migrations/U2__add_b.sql"],
+        ),
+        (&[("db/migrations/1_a.sql", "-- migrate:up\n")], &["db/migrations/20261120114700_add_b.sql"]),
+        (&[("migrations/00001_a.sql", "-- +goose Up\n")], &["migrations/00002_add_b.sql"]),
+        (&[("supabase/migrations/1_a.sql", "")], &["supabase/migrations/20261120114700_add_b.sql"]),
+        (
+            &[("prisma/migrations/1_a/migration.sql", "")],
+            &["prisma/migrations/20261120114700_add_b/migration.sql"],
+        ),
+    ];
+    for (files, expected) in cases {
+        let folder = folder(files);
+        let before = load(&folder).unwrap();
+        let made = before.create_migration("add b", None, NOW).unwrap();
+        let made: Vec<&str> = made.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(made, expected);
+        let after = load(&folder).unwrap();
+        assert_eq!(
+            (convention(&after), after.migrations.len()),
+            (convention(&before), before.migrations.len() + 1)
+        );
+        assert_eq!(after.migrations.last().unwrap().path, expected[0]);
+        assert!(up(&folder, before.migrations.len()).contains("-- add b\n"));
+    }
+    for (files, part) in [
+        ([("sqitch.plan", "a\n"), ("deploy/a.sql", "")], "sqitch add add_b"),
+        (
+            [("migrations/committed/000001.sql", "--! Previous: -\n--! Hash: a\n"), ("x", "")],
+            "graphile-migrate commit",
+        ),
+    ] {
+        let why =
+            load(&folder(&files)).unwrap().create_migration("add b", None, NOW).unwrap_err().to_string();
+        assert!(why.contains(part), "{why}");
+    }
+}
