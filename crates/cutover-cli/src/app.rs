@@ -46,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
             | Command::Verify(_)
             | Command::Baseline(_)
             | Command::Diff(_)
+            | Command::Revert(_)
             | Command::Demo(_)
             | Command::Sandbox(_)
     );
@@ -85,6 +86,7 @@ impl App {
             Command::Apply(arguments) => commands::apply::run(self, &arguments),
             Command::Verify(arguments) => commands::verify::run(self, &arguments),
             Command::Report(arguments) => commands::report::run(self, &arguments),
+            Command::Revert(arguments) => commands::revert::run(self, &arguments),
             Command::Repair(arguments) => commands::repair::run(self, &arguments),
             Command::Baseline(arguments) => commands::baseline::run(self, &arguments),
             Command::Diff(arguments) => commands::diff::run(self, &arguments),

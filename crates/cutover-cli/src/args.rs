@@ -107,6 +107,7 @@ pub(crate) enum Command {
     Apply(commands::apply::Arguments),
     Verify(commands::verify::Arguments),
     Report(commands::report::Arguments),
+    Revert(commands::revert::Arguments),
     Repair(commands::repair::Arguments),
     Baseline(commands::baseline::Arguments),
     Diff(commands::diff::Arguments),

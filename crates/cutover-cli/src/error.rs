@@ -11,6 +11,7 @@ use cutover::compare::drift::DriftError;
 use cutover::history::HistoryError;
 use cutover::project::ProjectError;
 use cutover::repair::RepairError;
+use cutover::revert::RevertError;
 use cutover::run::Outcome;
 use cutover::verify::VerifyError;
 use cutover_postgres::connect::ConnectError;
@@ -225,6 +226,17 @@ impl From<SideError> for CliError {
             SideError::Database(_, ref catalog) => of_catalog(catalog, &error),
             SideError::NotBuilt(..) => Self::new(Exit::RolledBack, error),
             _ => Self::usage(error),
+        }
+    }
+}
+
+impl From<RevertError> for CliError {
+    fn from(error: RevertError) -> Self {
+        match error {
+            RevertError::Asked(ref asked) => of_asked(asked, &error),
+            RevertError::Side(error) => error.into(),
+            RevertError::Select(_) | RevertError::Not(_) => Self::usage(error),
+            RevertError::Rehearsal(_) | RevertError::Refused(..) => Self::new(Exit::No, error),
         }
     }
 }

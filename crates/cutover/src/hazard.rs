@@ -26,6 +26,12 @@ pub const LOST_SETTINGS: &str = "lost-settings";
 pub const BASELINE_MISSING: &str = "baseline-missing";
 /// What a baseline records as applied is there otherwise.
 pub const BASELINE_DIFFERS: &str = "baseline-differs";
+/// A way back destroys rows or values.
+pub const DATA_LOSS: &str = "data-loss";
+/// A way back leaves what a migration did to rows.
+pub const ROWS_STAY: &str = "rows-stay";
+/// A way back does not lead to what was there before.
+pub const REVERT_DIFFERS: &str = "revert-differs";
 /// A file without a statement.
 pub const EMPTY_MIGRATION: &str = "empty-migration";
 
@@ -43,7 +49,7 @@ pub struct Hazard {
 }
 
 /// Every code there is, in the order of the page.
-pub const HAZARDS: [Hazard; 12] = [
+pub const HAZARDS: [Hazard; 15] = [
     Hazard {
         code: EDITED_MIGRATION,
         meaning: "A file was changed after it was applied.",
@@ -128,6 +134,25 @@ pub const HAZARDS: [Hazard; 12] = [
         accepted: "They are recorded as applied all the same; what is there stays as it is.",
         when: "When the difference was made on purpose and later migrations do with it; write it into a migration, so that \
                databases made from the files have it too. Otherwise change the database or the files until they agree.",
+    },
+    Hazard {
+        code: DATA_LOSS,
+        meaning: "`cutover revert` would drop a table or a column that holds something, or change values that may not fit.",
+        accepted: "What it holds is gone. Nothing but a backup brings it back.",
+        when: "When nobody needs it any more, or it was saved elsewhere. What is empty is dropped without being asked.",
+    },
+    Hazard {
+        code: ROWS_STAY,
+        meaning: "What undoes a migration was found out from the schema alone, and the migration also wrote rows of tables \
+                  that were there before it, or does something that no statement takes back.",
+        accepted: "The schema is taken back, the rows stay as the migration left them.",
+        when: "When the rows do no harm. Otherwise write a down file that takes them back too.",
+    },
+    Hazard {
+        code: REVERT_DIFFERS,
+        meaning: "Rehearsed on a throwaway server, the ways back do not lead to what was there before.",
+        accepted: "They are gone all the same; what is otherwise then was listed.",
+        when: "When the difference is meant, for example a down file that keeps a column on purpose. Otherwise mend the file.",
     },
     Hazard {
         code: EMPTY_MIGRATION,

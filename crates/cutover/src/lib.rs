@@ -21,6 +21,7 @@ pub mod project;
 mod reading;
 pub mod repair;
 pub mod report;
+pub mod revert;
 pub mod run;
 pub mod script;
 pub mod secrets;

@@ -335,6 +335,8 @@ pub struct Migration {
     pub any_time: bool,
     /// The way back.
     pub down: Option<Down>,
+    /// It is itself the way back of that migration: when it is applied, the history forgets that one.
+    pub takes_back: Option<MigrationId>,
     /// A script, absolute and relative to the project, that fails where what the migration made is not there.
     pub verify: Option<(PathBuf, String)>,
     /// Digests of the text.

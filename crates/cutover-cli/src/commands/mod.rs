@@ -14,6 +14,7 @@ pub(crate) mod new;
 pub(crate) mod plan;
 pub(crate) mod repair;
 pub(crate) mod report;
+pub(crate) mod revert;
 pub(crate) mod sandbox;
 pub(crate) mod status;
 pub(crate) mod verify;

@@ -238,7 +238,14 @@ async fn apply_to_its_end(
         Err(_) => Outcome::FailedClean,
     };
     close(workers).await;
-    let ended = ending::finish(&mut monitor, &project.name, &id, outcome, &mut recorder).await;
+    let ended = ending::finish(
+        &mut monitor,
+        project.takes_back.as_ref().unwrap_or(&project.name),
+        &id,
+        outcome,
+        &mut recorder,
+    )
+    .await;
     monitor.close().await;
     prepared?;
     ended?;

@@ -51,6 +51,8 @@ pub(super) struct Step<'a> {
     pub(super) text_is_kept: bool,
     /// An earlier run recorded that it is left for later.
     pub(super) was_deferred: bool,
+    /// Its migrations are the ways back of those of this project.
+    pub(super) takes_back: Option<&'a str>,
     /// The next step begins with a transaction: its prelude may go along with our commit.
     pub(super) next_is_transactional: bool,
 }
@@ -403,6 +405,10 @@ impl Step<'_> {
                 journal::delete_deferral(self.project, &self.migration.id)
             } else {
                 String::new()
+            },
+            match (self.takes_back, &self.migration.takes_back) {
+                (Some(project), Some(id)) => units::forget_applied(project, id),
+                _ => String::new(),
             },
         ];
         let more = more.iter().filter(|part| !part.is_empty()).flat_map(|part| ["; ", part]).collect();

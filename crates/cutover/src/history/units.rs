@@ -141,6 +141,12 @@ pub fn forget_all(project: &str, id: &MigrationId) -> String {
     format!("DELETE FROM cutover.unit WHERE {of}; DELETE FROM cutover.begun WHERE {of}")
 }
 
+/// Forgets that a migration is applied: its effects are taken back in the same transaction.
+pub fn forget_applied(project: &str, id: &MigrationId) -> String {
+    let of = of(project, id);
+    format!("DELETE FROM cutover.migration WHERE {of}")
+}
+
 /// Root, version and its spelling, as values.
 fn identity(id: &MigrationId) -> String {
     let (root, key, text) = (&id.root, id.version.key(), id.version.text());

@@ -422,6 +422,7 @@ fn assemble(root: &str, found: Found, main: Part, down: Option<Part>) -> Migrati
         section: contents.up,
         no_transaction: found.no_transaction || contents.no_transaction,
         any_time: found.any_time,
+        takes_back: None,
         down,
         verify: None,
         checksums,
@@ -486,6 +487,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         check_files: Vec::new(),
         companions: Vec::new(),
         strays: reading.strays,
+        takes_back: None,
         settings,
     })
 }

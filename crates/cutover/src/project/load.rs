@@ -225,6 +225,7 @@ impl Loader {
             check_files,
             companions: self.companions,
             strays: self.strays,
+            takes_back: None,
             settings: self.settings,
         };
         Draft { project, problems: self.problems.sorted(), complete: !self.incomplete }

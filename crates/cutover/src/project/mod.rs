@@ -81,6 +81,8 @@ pub struct Project {
     pub companions: Vec<PathBuf>,
     /// Files in migration folders that are none.
     pub strays: Vec<Stray>,
+    /// Its migrations are the ways back of those of the project of this name.
+    pub takes_back: Option<String>,
     /// Every effective value with its origin.
     pub settings: Settings,
 }

@@ -1,0 +1,190 @@
+//! `cutover revert`.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use cutover::apply;
+use cutover::hazard::{DATA_LOSS, REVERT_DIFFERS, ROWS_STAY};
+use cutover::report::format::count;
+use cutover::revert::{self, Back, Outlook, Request, Which};
+use cutover::run::Outcome;
+use cutover::text::visible;
+use serde::Serialize;
+
+use crate::app::{App, overrides};
+use crate::args::VarArgs;
+use crate::error::{CliError, Exit};
+use crate::output::FORMAT_VERSION;
+use crate::running;
+
+/// Take applied migrations back, by their down files or by what undoes what they really changed
+///
+/// Without a version, the last applied one. What undoes a migration that has no down file is found out on a throwaway
+/// server, from what it changes there. Every way back is rehearsed there first: it must lead to what the other migrations
+/// alone make. What would be lost is named and refused unless it is accepted.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each way back and the end of its record are one transaction, under the runner's lock. What was reverted is pending again.
+
+Examples:
+  cutover revert --dry-run             what the last migration's way back is, and what would be lost
+  cutover revert 0012
+  cutover revert --to 0009             everything behind 0009
+  cutover revert --stage 2.1
+  cutover revert --last 3 --allow data-loss")]
+pub(crate) struct Arguments {
+    /// Exactly these versions
+    #[arg(value_name = "VERSION", conflicts_with_all = ["to", "stage", "last", "all"])]
+    versions: Vec<String>,
+    /// Everything that is applied behind this version
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["stage", "last", "all"])]
+    to: Option<String>,
+    /// Everything of this stage that is applied
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["last", "all"])]
+    stage: Option<String>,
+    /// The last applied ones, that many
+    #[arg(long, value_name = "N", conflicts_with = "all")]
+    last: Option<usize>,
+    /// Everything
+    #[arg(long)]
+    all: bool,
+    /// Show the ways back, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Accept what would be lost or stay, by its code; may be repeated
+    #[arg(long, value_name = "CODE", value_parser = PossibleValuesParser::new([DATA_LOSS, ROWS_STAY, REVERT_DIFFERS]))]
+    allow: Vec<String>,
+    #[command(flatten)]
+    vars: VarArgs,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format_version: u32,
+    ways_back: Vec<Way<'a>>,
+}
+
+#[derive(Serialize)]
+struct Way<'a> {
+    path: &'a str,
+    version: &'a str,
+    down: Option<&'a str>,
+    sql: &'a str,
+    losses: &'a [String],
+    stays: &'a [String],
+}
+
+impl Arguments {
+    fn which(&self) -> Which {
+        match self {
+            Self { all: true, .. } => Which::All,
+            Self { to: Some(version), .. } => Which::To(version.clone()),
+            Self { stage: Some(stage), .. } => Which::Stage(stage.clone()),
+            Self { last: Some(count), .. } => Which::Last(*count),
+            Self { versions, .. } if !versions.is_empty() => Which::These(versions.clone()),
+            _ => Which::Last(1),
+        }
+    }
+}
+
+pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    app.not_in_a_sandbox("revert", "")?;
+    let project = app.project(&overrides(&arguments.vars))?;
+    let sandbox = app.scratch()?;
+    // To look, nothing need be accepted.
+    let all = [DATA_LOSS, ROWS_STAY, REVERT_DIFFERS].map(str::to_owned);
+    let allow = if arguments.dry_run { &all[..] } else { &arguments.allow };
+    let request = Request { which: arguments.which(), allow, sandbox: &sandbox };
+    let (exit, reverted) = app.block_on(async |signals| {
+        let looking = async {
+            let target = app.target(&project).await?;
+            let outlook = revert::look(&project, &target.options, &request).await?;
+            Ok((target, outlook))
+        };
+        let (target, outlook) = signals.or_end(Box::pin(looking)).await?;
+        for remark in &outlook.remarks {
+            app.output.remark(&visible(remark));
+        }
+        if arguments.dry_run {
+            show(app, &outlook)?;
+            return Ok((Exit::Done, 0));
+        }
+        if outlook.backs.is_empty() {
+            return Ok((Exit::Done, 0));
+        }
+        app.confirm(&question(&outlook))?;
+        // The same way back may have been gone before, under another name.
+        let allow = vec![cutover::hazard::APPLIED_ELSEWHERE.to_owned()];
+        let request = apply::Request { allow, ..apply::Request::default() };
+        let run = running::apply(app, &outlook.project, &target.options, &request, signals, false).await?;
+        let exit = running::tell_end(app, &outlook.project, &run);
+        let reverted = if run.outcome == Some(Outcome::Completed) { outlook.backs.len() } else { 0 };
+        Ok((exit, reverted))
+    })?;
+    if !arguments.dry_run && !app.output.is_json() {
+        match reverted {
+            0 if exit == Exit::Done => app.output.say("nothing to revert"),
+            0 => {}
+            reverted => app.output.say(&format!("reverted: {}", count(reverted, "migration", "migrations"))),
+        }
+    }
+    Ok(exit)
+}
+
+fn show(app: &App, outlook: &Outlook) -> Result<(), CliError> {
+    if app.output.is_json() {
+        let ways_back = outlook.backs.iter().map(|back| Way {
+            path: &back.path,
+            version: back.migration.version.text(),
+            down: back.down.as_deref(),
+            sql: &back.text,
+            losses: &back.losses,
+            stays: &back.stays,
+        });
+        return app.output.json(&Document { format_version: FORMAT_VERSION, ways_back: ways_back.collect() });
+    }
+    if outlook.backs.is_empty() {
+        app.output.print("nothing to revert\n");
+    }
+    for back in &outlook.backs {
+        app.output.print(&way(back));
+    }
+    Ok(())
+}
+
+/// A way back, as SQL with what is to be known of it as comments.
+fn way(back: &Back) -> String {
+    let from =
+        back.down.as_ref().map_or_else(|| "found out from what it changes".to_owned(), |down| visible(down));
+    let mut text = format!("-- {}: {from}\n", visible(&back.path));
+    for lost in &back.losses {
+        text.extend(["-- lost: ", &visible(lost), "\n"]);
+    }
+    for stays in &back.stays {
+        text.extend(["-- ", &visible(stays), "\n"]);
+    }
+    text + &back.text + "\n"
+}
+
+fn question(outlook: &Outlook) -> String {
+    let lines: Vec<String> = outlook
+        .backs
+        .iter()
+        .map(|back| {
+            let how = back.down.as_ref().map_or_else(|| "what undoes it".to_owned(), |down| visible(down));
+            format!("  {} ({how})", visible(&back.path))
+        })
+        .collect();
+    let lost: Vec<String> = outlook
+        .backs
+        .iter()
+        .flat_map(|back| &back.losses)
+        .map(|lost| format!("  lost: {}", visible(lost)))
+        .collect();
+    let all: Vec<String> = lines.into_iter().chain(lost).collect();
+    format!(
+        "in database {}:\n{}\nRevert {}?",
+        visible(&outlook.database),
+        cutover::text::complaints(&all, "\n"),
+        count(outlook.backs.len(), "migration", "migrations"),
+    )
+}

@@ -1,0 +1,196 @@
+//! What the ways back are and whether they lead back: all that is applied is replayed on a throwaway server, what each
+//! migration to be reverted changes is read before and behind it, the ways back are gone there, and what is left is compared
+//! with what the other migrations alone make.
+
+use std::collections::BTreeSet;
+
+use cutover_analysis::diff::{Change, Options, changes, diff};
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::Schema;
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Session, Startup};
+
+use super::choose::Chosen;
+use super::{RevertError, text_of};
+use crate::catalog;
+use crate::compare::{SideError, told};
+use crate::migration::{Migration, Source};
+use crate::project::{Project, Vars};
+use crate::script::Script;
+use crate::source;
+use crate::verify::SandboxProvider;
+use crate::verify::replay::{Likeness, Replay};
+
+/// The way back of a migration, and what it changes.
+pub(super) struct Rehearsed<'a> {
+    pub(super) migration: &'a Migration,
+    pub(super) text: String,
+    /// From what is there behind the migration to what was before.
+    pub(super) changes: Vec<Change>,
+    /// What stays as it is, in words.
+    pub(super) stays: Vec<String>,
+}
+
+/// What came of it.
+pub(super) struct Rehearsal<'a> {
+    pub(super) backs: Vec<Rehearsed<'a>>,
+    /// What is otherwise behind all ways back than it was before, in words.
+    pub(super) differs: Vec<String>,
+    pub(super) remarks: Vec<String>,
+}
+
+pub(super) async fn rehearse<'a>(
+    project: &Project,
+    chosen: &Chosen<'a>,
+    options: &ConnectOptions,
+    sandbox: &SandboxProvider,
+) -> Result<Rehearsal<'a>, RevertError> {
+    let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await?;
+    let likeness = Likeness::of(&mut session).await?;
+    session.close().await;
+    let kept: Vec<&Migration> = chosen
+        .applied
+        .iter()
+        .copied()
+        .filter(|one| !chosen.back.iter().any(|back| back.id == one.id))
+        .collect();
+    let wanted = without(project, &kept, &likeness, sandbox).await?;
+    let mut replay = open(&likeness, sandbox).await?;
+    let other_major = replay.other_major;
+    let gone = there_and_back(project, chosen, &mut replay, &wanted).await;
+    replay.finish().await;
+    let (backs, differs) = gone?;
+    let remarks = other_major.map(|major| {
+        format!("rehearsed by PostgreSQL {major}; --pg-bin names the folder of the database's own version")
+    });
+    Ok(Rehearsal { backs, differs, remarks: remarks.into_iter().collect() })
+}
+
+async fn open(likeness: &Likeness, sandbox: &SandboxProvider) -> Result<Replay, RevertError> {
+    let opened = Replay::open_like(likeness, sandbox).await;
+    opened.map_err(|trouble| SideError::NotBuilt("what is applied".to_owned(), trouble.0).into())
+}
+
+/// What the migrations that are kept make without the others.
+async fn without(
+    project: &Project,
+    kept: &[&Migration],
+    likeness: &Likeness,
+    sandbox: &SandboxProvider,
+) -> Result<Schema, RevertError> {
+    let mut replay = open(likeness, sandbox).await?;
+    let mut outcome = Ok(());
+    for migration in kept {
+        outcome = replay.run(migration, &project.vars).await;
+        if outcome.is_err() {
+            break;
+        }
+    }
+    let schema = read(&mut replay).await;
+    replay.finish().await;
+    let needed = |why: String| {
+        RevertError::Not(format!("what is kept does not stand without what is to be reverted: {why}"))
+    };
+    outcome.map_err(needed)?;
+    schema
+}
+
+async fn read(replay: &mut Replay) -> Result<Schema, RevertError> {
+    Ok(catalog::schema(&mut replay.session, &[]).await?)
+}
+
+async fn there_and_back<'a>(
+    project: &Project,
+    chosen: &Chosen<'a>,
+    replay: &mut Replay,
+    wanted: &Schema,
+) -> Result<(Vec<Rehearsed<'a>>, Vec<String>), RevertError> {
+    let mut backs: Vec<Rehearsed<'a>> = Vec::new();
+    for migration in &chosen.applied {
+        let is_back = chosen.back.iter().any(|back| back.id == migration.id);
+        let before = if is_back { Some(read(replay).await?) } else { None };
+        replay.run(migration, &project.vars).await.map_err(RevertError::Rehearsal)?;
+        if let Some(before) = before {
+            let after = read(replay).await?;
+            backs.push(way_back(project, migration, &before, &after)?);
+        }
+    }
+    backs.reverse();
+    for back in &backs {
+        run(project, back, replay).await.map_err(|why| {
+            let what = back.migration.down.as_ref().map_or("what undoes it", |_| "its own way back");
+            RevertError::Rehearsal(format!("{}: {what} fails: {why}", back.migration.path))
+        })?;
+    }
+    let reached = read(replay).await?;
+    Ok((backs, told(&changes(wanted, &reached))))
+}
+
+fn way_back<'a>(
+    project: &Project,
+    migration: &'a Migration,
+    before: &Schema,
+    after: &Schema,
+) -> Result<Rehearsed<'a>, RevertError> {
+    let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
+    if migration.down.is_some() {
+        let text = source::read_to_string(&of_down(migration)).map_err(unreadable)?;
+        return Ok(Rehearsed { migration, text, changes: changes(after, before), stays: Vec::new() });
+    }
+    let found = diff(after, before, Options { safe: false });
+    let mut stays: Vec<String> =
+        found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
+    stays.extend(rows_written(project, migration, before));
+    Ok(Rehearsed { migration, text: text_of(&found.statements), changes: found.changes, stays })
+}
+
+/// The rows that a migration writes in tables that were there before it: nobody knows what they were.
+fn rows_written(project: &Project, migration: &Migration, before: &Schema) -> Vec<String> {
+    let script = Script::analyse(migration, &project.vars);
+    let there = |name: &str| {
+        before.objects.keys().any(|id| {
+            matches!(id.kind, ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::View)
+                && id.name == name
+        })
+    };
+    let names: BTreeSet<String> = script
+        .writes
+        .iter()
+        .filter(|object| there(&object.name))
+        .map(|object| {
+            let schema = object.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+            format!("{schema}{}", object.name)
+        })
+        .collect();
+    let mut words: Vec<String> =
+        names.into_iter().map(|name| format!("the rows that it wrote in {name} stay as they are")).collect();
+    words.extend(script.opaque.map(|why| format!("rows that it may have written stay as they are ({why})")));
+    words
+}
+
+/// A migration whose text is the way back of this one.
+fn of_down(migration: &Migration) -> Migration {
+    let Some(down) = &migration.down else { return migration.clone() };
+    Migration {
+        path: down.path.clone(),
+        source: down.source.clone(),
+        section: down.section.clone(),
+        no_transaction: down.no_transaction,
+        checksums: down.checksums.clone(),
+        ..migration.clone()
+    }
+}
+
+async fn run(project: &Project, back: &Rehearsed<'_>, replay: &mut Replay) -> Result<(), String> {
+    if back.migration.down.is_some() {
+        return replay.run(&of_down(back.migration), &project.vars).await;
+    }
+    let derived = Migration {
+        source: Source::Embedded(back.text.clone().into_bytes().into()),
+        section: crate::migration::Section::WHOLE,
+        no_transaction: false,
+        ..back.migration.clone()
+    };
+    replay.run(&derived, &Vars::default()).await
+}
