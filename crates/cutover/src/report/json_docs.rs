@@ -287,6 +287,7 @@ fn kinds() -> Vec<EventKind> {
         EventKind::Figures { table: text(), rows: 1, digest: text() },
         EventKind::VerificationStarted { operator: text() },
         EventKind::CheckDone(fixture::check("", "", "", "", Verdict::Holds)),
+        EventKind::SchemaLeft { erd: Some(crate::erd::Erd::default()) },
         EventKind::RunFinished { outcome: Outcome::Completed },
     ];
     for kind in &all {
@@ -312,6 +313,7 @@ fn kinds() -> Vec<EventKind> {
             | EventKind::Figures { .. }
             | EventKind::VerificationStarted { .. }
             | EventKind::CheckDone(_)
+            | EventKind::SchemaLeft { .. }
             | EventKind::RunFinished { .. } => {}
         }
     }

@@ -73,7 +73,8 @@ fn without_the_middle_of_long_answers(messages: Vec<Message>) -> Vec<Message> {
     const KEPT: usize = 8;
     let mut answers: BTreeMap<(usize, Direction), Vec<Vec<Message>>> = BTreeMap::new();
     for message in messages {
-        let answers = answers.entry((message.connection, message.direction)).or_insert_with(|| vec![Vec::new()]);
+        let answers =
+            answers.entry((message.connection, message.direction)).or_insert_with(|| vec![Vec::new()]);
         let ended = message.tag == b'Z' || message.direction == Direction::Frontend;
         answers.last_mut().unwrap().push(message);
         if ended {
@@ -83,7 +84,11 @@ fn without_the_middle_of_long_answers(messages: Vec<Message>) -> Vec<Message> {
     let kept = answers.into_values().flatten().flat_map(|answer| {
         let middle = KEPT..answer.len().saturating_sub(KEPT);
         let is_long = answer.len() > 5 * KEPT;
-        answer.into_iter().enumerate().filter(move |(at, _)| !is_long || !middle.contains(at)).map(|(_, one)| one)
+        answer
+            .into_iter()
+            .enumerate()
+            .filter(move |(at, _)| !is_long || !middle.contains(at))
+            .map(|(_, one)| one)
     });
     kept.collect()
 }
