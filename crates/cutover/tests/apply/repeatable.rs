@@ -48,7 +48,8 @@ async fn what_has_changed_is_made_anew_and_each_run_is_kept() {
     let run = completes(&folder.load(), &database.options()).await;
     assert_eq!(finished(&run), ["2", "R__a_view"]);
     let mut session = session(&database.options()).await;
-    let runs = "SELECT string_agg(name || ' ' || version_text, ', ' ORDER BY applied_at) FROM cutover.migration";
+    let runs =
+        "SELECT string_agg(name || ' ' || version_text, ', ' ORDER BY applied_at) FROM cutover.migration";
     assert_eq!(
         value(&mut session, runs).await,
         "t 1, a_view R__a_view, b_view R__b_view, a_view R__a_view, u 2, a_view R__a_view"
@@ -155,7 +156,8 @@ async fn a_baseline_migration_stands_for_others_where_there_is_no_history() {
     let folder = Folder::with(&files);
     let run = completes(&folder.load(), &fresh.options()).await;
     assert_eq!(finished(&run), ["B2", "3", "R__a_view"]);
-    let state = |run: &Run, path: &str| run.plan.steps.iter().find(|step| step.path == path).unwrap().state.clone();
+    let state =
+        |run: &Run, path: &str| run.plan.steps.iter().find(|step| step.path == path).unwrap().state.clone();
     let StepState::NotNeeded { why } = state(&run, T.0) else { panic!("{:?}", state(&run, T.0)) };
     assert_eq!(why, "contained in sql/B2__all.sql");
     assert!(matches!(state(&run, "sql/B1__old.sql"), StepState::NotNeeded { .. }));

@@ -385,6 +385,7 @@ fn what_a_plan_of_sqitch_says_wrong_has_its_line() {
         ("a\nb\n", "sqitch.plan:2:1: the change b has no file deploy/b.sql"),
         ("a [b\n", "sqitch.plan:1:1: the list of what it depends on has no end"),
         ("../a\n", "sqitch.plan:1:1: this is no name"),
+        ("a\n@v1\n@v1\n", "sqitch.plan:3:1: @v1 is no new tag"),
     ];
     for (plan, expected) in cases {
         let message = error(&[("sqitch.plan", plan), ("deploy/a.sql", "")]);
