@@ -335,8 +335,8 @@ pub struct Migration {
     pub any_time: bool,
     /// The way back.
     pub down: Option<Down>,
-    /// A script, absolute and relative to the project, that fails where what the migration made is not there.
-    pub verify: Option<(PathBuf, String)>,
+    /// A script that fails where what the migration made is not there, and its path relative to the project.
+    pub verify: Option<(Source, String)>,
     /// Digests of the text.
     pub checksums: Checksums,
     /// Index into the project's stages, where a stage names it.
