@@ -133,6 +133,26 @@ fn is_documented(heading: &str, document: &serde_json::Value, nested: Option<&st
 }
 
 #[test]
+fn a_project_of_another_tool_is_shown_with_its_ways_back() {
+    let place = Place::new();
+    place.write("sql/V1__t.sql", "CREATE TABLE t (n int);\n");
+    place.write("sql/U1__t.sql", "DROP TABLE t;\n");
+    place.write("sql/R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT n FROM t;\n");
+    place.run(&["apply"]).ends_with(0);
+    let status = place.run(&["status", "--format", "json"]).ends_with(0).stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let lines = &status["migrations"];
+    assert_eq!(lines[0]["down"]["path"], "sql/U1__t.sql");
+    assert_eq!((&lines[1]["kind"], &lines[1]["state"]), (&"repeatable".into(), &"applied".into()));
+    assert_eq!(
+        place.run(&["status", "--show", "R__v"]).ends_with(0).stdout,
+        "CREATE OR REPLACE VIEW v AS SELECT n FROM t;\n"
+    );
+    place.run(&["verify"]);
+    assert!(place.run(&["report", "--format", "markdown"]).ends_with(0).stdout.contains("R__v"));
+}
+
+#[test]
 fn a_dry_run_touches_nothing_and_names_what_is_missing() {
     let place = Place::new();
     project(&place, ORDERS);

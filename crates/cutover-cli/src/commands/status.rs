@@ -6,9 +6,10 @@ use clap::Args;
 use cutover::history::differences::Difference;
 use cutover::history::journal::Failed;
 use cutover::inspect::{self, Inspection};
+use cutover::migration::MigrationKind;
 use cutover::plan::build::Read;
 use cutover::plan::select::Selection;
-use cutover::plan::{Plan, Step, StepState, UnitState, UnitSummary};
+use cutover::plan::{DownSummary, Plan, Step, StepState, UnitState, UnitSummary};
 use cutover::project::{Overrides, Project};
 use cutover::report::format::{count, server_version, utc};
 use cutover::report::parts_lines;
@@ -190,6 +191,10 @@ struct MigrationLine<'a> {
     state: &'a StepState,
     /// The transactions and statements outside one of a migration that is not applied.
     units: &'a [UnitSummary],
+    #[serde(skip_serializing_if = "MigrationKind::is_versioned")]
+    kind: MigrationKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    down: Option<&'a DownSummary>,
 }
 
 #[derive(Serialize)]
@@ -215,6 +220,8 @@ impl<'a> Document<'a> {
             stage: step.stage.as_deref(),
             state: &step.state,
             units: &step.units,
+            kind: step.kind,
+            down: step.down.as_ref(),
         });
         let differences =
             inspection.differences.iter().zip(&inspection.described).map(|(difference, described)| {

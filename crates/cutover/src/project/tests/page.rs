@@ -21,7 +21,7 @@ out; of Rails, Django, Alembic and Ecto it is said how to get the SQL. No tool's
 `cutover baseline` records what is in a database already.
 
 A section that is not run (the way back, in files of dbmate and goose) is treated as if it were not there; lines keep their
-numbers. The history compares the section that is run: another way back is no change. The way back is read and shown
+numbers. The history compares and keeps the section that is run: another way back is no change. The way back is read and shown
 (`down` in `plan --format json`), and not run.
 
 A file that its tool runs without a transaction consists of as many parts as statements. A statement that PostgreSQL refuses
