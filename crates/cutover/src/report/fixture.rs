@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::erd::{Erd, ErdColumn, ErdReference, ErdTable};
 use crate::migration::{Claims, MigrationId, Version};
 use crate::plan::{
     Dependency, FORMAT_VERSION as PLAN_FORMAT, Lines, LockSummary, Plan, StageSummary, Step, StepState,
@@ -284,9 +285,38 @@ pub(super) fn eventful() -> Run {
         result.stage = Some("3.2".into());
         record.after(12, EventKind::CheckDone(result));
     }
+    record.after(1, EventKind::SchemaLeft { erd: Some(diagram("users", "app.orders", "user_id")) });
     record.after(1, EventKind::RunFinished { outcome: Outcome::Completed });
     verified_later(&mut record);
     document(plan, Some(Outcome::Completed), record.events)
+}
+
+/// Two tables, of which the second refers to the first and to itself.
+fn diagram(first: &str, second: &str, column: &str) -> Erd {
+    let table = |name: &str, touched, references| ErdTable {
+        name: name.to_owned(),
+        touched,
+        columns: [("id", "bigint", true, true), (column, "character varying(255)", false, false)]
+            .map(|(name, type_name, not_null, primary)| ErdColumn {
+                name: name.to_owned(),
+                type_name: type_name.to_owned(),
+                not_null,
+                primary,
+            })
+            .into_iter()
+            .filter(|_| touched)
+            .collect(),
+        references,
+    };
+    let key = |to: &str| ErdReference {
+        name: format!("{second}_{to}_fkey"),
+        columns: vec![column.to_owned()],
+        to: to.to_owned(),
+    };
+    Erd {
+        tables: vec![table(first, false, Vec::new()), table(second, true, vec![key(first), key(second)])],
+        more: 2,
+    }
 }
 
 /// A day later one check is measured again, and others for the first time.
@@ -511,6 +541,7 @@ pub(super) fn hostile() -> Run {
     hostile_step(&mut record, &plan.steps[0].migration);
     hostile_step(&mut record, &unknown);
     record.skip(&plan.steps[3], HOSTILE);
+    record.after(1, EventKind::SchemaLeft { erd: Some(diagram(&bad(), &format!("{HOSTILE}2"), HOSTILE)) });
     for verdict in [Verdict::Holds, Verdict::False, Verdict::NotMeasured] {
         let mut result = check(HOSTILE, HOSTILE, HOSTILE, HOSTILE, verdict);
         (result.migration, result.stage, result.measured) = (Some(unknown.clone()), Some(bad()), bad());

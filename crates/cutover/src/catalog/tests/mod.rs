@@ -3,6 +3,7 @@
 mod context;
 mod diff;
 mod digests;
+mod erd;
 mod objects;
 mod schema;
 mod shape;

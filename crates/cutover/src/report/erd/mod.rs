@@ -54,7 +54,7 @@ pub(super) fn mermaid(erd: &Erd) -> String {
 
 /// A name between quotes: there is no way to write a quote there.
 fn entity(name: &str) -> String {
-    escape::line(name).replace('"', "'").replace('\\', "/")
+    escape::line(name).replace(['"', '`'], "'").replace('\\', "/")
 }
 
 /// A type or a column's name is one word of letters, digits and a few signs; everything else becomes `_`.
