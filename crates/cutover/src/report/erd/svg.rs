@@ -77,9 +77,9 @@ fn table(placed: &Placed<'_>) -> Markup {
             text.stage x=(px(left + 8.0)) y=(px(top + LINE * 0.85)) { (Shown(&escape::excerpt(&table.name, 32))) }
             @for (at, column) in table.columns.iter().take(COLUMNS).enumerate() {
                 text.label x=(px(left + 8.0)) y=(px(top + LINE * (2.0 + precise(at)))) {
-                    @if column.primary { "🔑 " }
+                    @if column.primary { "◆ " }
                     (Shown(&escape::excerpt(&column.name, 20))) " "
-                    tspan.soft { (Shown(&escape::excerpt(&column.type_name, 18))) @if !column.not_null { " ?" } }
+                    tspan.soft { (Shown(&escape::excerpt(&short(&column.type_name), 20))) @if !column.not_null { " ?" } }
                 }
             }
             @if table.columns.len() > COLUMNS {
@@ -160,6 +160,15 @@ fn depths(erd: &Erd) -> BTreeMap<&str, usize> {
         }
     }
     depths
+}
+
+/// A type by the name that people write.
+fn short(type_name: &str) -> String {
+    type_name
+        .replace("character varying", "varchar")
+        .replace("timestamp with time zone", "timestamptz")
+        .replace("timestamp without time zone", "timestamp")
+        .replace("double precision", "float8")
 }
 
 fn px(value: f64) -> String {

@@ -12,7 +12,7 @@ pub(super) fn section(digest: &Digest<'_>) -> Markup {
         section #tables {
             h2 { "The tables it touched" }
             p.lead {
-                "As the run left them. A line leads from a foreign key to the table it refers to; tables with a broken frame were not touched."
+                "As the run left them. ◆ is the primary key, ? what may be null. A line leads from a foreign key to the table it refers to; tables with a broken frame were not touched."
                 @if diagram.more > 0 { " Not drawn: " (count(diagram.more, "table", "tables")) " more." }
             }
             div.scroll { (erd::markup(diagram)) }
