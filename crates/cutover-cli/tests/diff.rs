@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Outcome, Place, says};
+use common::{Outcome, Place, on_one_server, says};
 
 /// Fails the test unless all of these are shown.
 #[track_caller]
@@ -28,13 +28,13 @@ fn place() -> Place {
 #[test]
 fn what_was_changed_by_hand_is_named_taken_back_and_accepted() {
     let place = place();
-    let early = place.run(&["diff"]).ends_with(2);
+    let early = on_one_server(&place, &["diff"]).ends_with(2);
     says(&early, &["nothing of this project is applied"]);
-    place.run(&["apply"]).ends_with(0);
-    let clean = place.run(&["diff"]).ends_with(0);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let clean = on_one_server(&place, &["diff"]).ends_with(0);
     shows(&clean, &["are the same"]);
     shows(
-        &place.run(&["diff", "--replay"]).ends_with(0),
+        &on_one_server(&place, &["diff", "--replay"]).ends_with(0),
         &["what the applied migrations make", "are the same"],
     );
     let database = place.database();
@@ -48,20 +48,21 @@ fn what_was_changed_by_hand_is_named_taken_back_and_accepted() {
         "+ table app.mine (2 columns)\n",
         "3 differences\n",
     ];
-    let found = place.run(&["diff"]).ends_with(1);
+    let found = on_one_server(&place, &["diff"]).ends_with(1);
     shows(&found, &drift);
     shows(&found, &["as run ", " left it ("]);
     assert!(!found.stdout.contains("elsewhere"), "no migration touches it: {}", found.stdout);
-    shows(&place.run(&["diff", "--replay"]).ends_with(1), &drift);
+    shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(1), &drift);
     shows(
-        &place.run(&["diff", "--schema", "elsewhere"]).ends_with(1),
+        &on_one_server(&place, &["diff", "--schema", "elsewhere"]).ends_with(1),
         &["+ schema elsewhere", "+ table elsewhere.t (1 column)"],
     );
     let json: serde_json::Value =
-        serde_json::from_str(&place.run(&["diff", "--format", "json"]).ends_with(1).stdout).unwrap();
+        serde_json::from_str(&on_one_server(&place, &["diff", "--format", "json"]).ends_with(1).stdout)
+            .unwrap();
     assert_eq!(json["changes"].as_array().unwrap().len(), 5);
     // Taken back by the statements themselves.
-    let back = place.run(&["diff", "--reverse", "--sql", "--unused"]).ends_with(1);
+    let back = on_one_server(&place, &["diff", "--reverse", "--sql", "--unused"]).ends_with(1);
     shows(
         &back,
         &[
@@ -70,14 +71,14 @@ fn what_was_changed_by_hand_is_named_taken_back_and_accepted() {
         ],
     );
     database.run(&back.stdout);
-    place.run(&["diff"]).ends_with(0);
+    on_one_server(&place, &["diff"]).ends_with(0);
     // Or accepted.
     database.run("COMMENT ON TABLE app.users IS 'x'");
-    place.run(&["diff"]).ends_with(1);
-    says(&place.run(&["repair", "--accept-drift"]).ends_with(2), &["--yes"]);
-    place.run(&["repair", "--accept-drift", "--yes"]).ends_with(0);
-    shows(&place.run(&["diff"]).ends_with(0), &["accepted it ("]);
-    shows(&place.run(&["diff", "--replay"]).ends_with(1), &["~ table app.users: comment now x"]);
+    on_one_server(&place, &["diff"]).ends_with(1);
+    says(&on_one_server(&place, &["repair", "--accept-drift"]).ends_with(2), &["--yes"]);
+    on_one_server(&place, &["repair", "--accept-drift", "--yes"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff"]).ends_with(0), &["accepted it ("]);
+    shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(1), &["~ table app.users: comment now x"]);
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn a_difference_is_a_migration_that_makes_the_first_into_the_second() {
     );
     // A function whose body names a table that comes later is no DDL that runs; the error says where.
     says(
-        &place.run(&["diff", "migrations", "wanted.sql"]).ends_with(4),
+        &on_one_server(&place, &["diff", "migrations", "wanted.sql"]).ends_with(4),
         &["wanted.sql:2: ERROR: relation \"app.posts\" does not exist"],
     );
     place.write(
@@ -101,39 +102,35 @@ fn a_difference_is_a_migration_that_makes_the_first_into_the_second() {
          CREATE VIEW app.authors AS SELECT author, count(*) FROM app.posts GROUP BY author;
          CREATE FUNCTION app.posts_of(u bigint) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.posts WHERE author = u';",
     );
-    place.run(&["apply"]).ends_with(0);
+    on_one_server(&place, &["apply"]).ends_with(0);
     place
         .database()
         .run("INSERT INTO app.users (mail) VALUES ('a'), ('b'); INSERT INTO app.posts VALUES (1, 1, 'x')");
-    let asked = place.run(&["diff", "wanted.sql"]).ends_with(1);
+    let asked = on_one_server(&place, &["diff", "wanted.sql"]).ends_with(1);
     says(&asked, &["perhaps renamed: if so, say --rename 'column app.users.mail=email'"]);
     shows(&asked, &["+ column app.users.email", "- column app.users.mail"]);
-    let wrong = place.run(&["diff", "wanted.sql", "--rename", "column app.users.male=email"]).ends_with(2);
+    let wrong = on_one_server(&place, &["diff", "wanted.sql", "--rename", "column app.users.male=email"])
+        .ends_with(2);
     says(&wrong, &["there is no column app.users.male"]);
-    place
-        .run(&[
-            "diff",
-            "wanted.sql",
-            "--rename",
-            "column app.users.mail=email",
-            "--out",
-            "migrations/0003_c.sql",
-        ])
-        .ends_with(1);
-    let again = place.run(&["diff", "wanted.sql", "--out", "migrations/0003_c.sql"]).ends_with(2);
+    on_one_server(
+        &place,
+        &["diff", "wanted.sql", "--rename", "column app.users.mail=email", "--out", "migrations/0003_c.sql"],
+    )
+    .ends_with(1);
+    let again = on_one_server(&place, &["diff", "wanted.sql", "--out", "migrations/0003_c.sql"]).ends_with(2);
     says(&again, &["is there already; nothing was written"]);
-    place.run(&["apply"]).ends_with(0);
-    shows(&place.run(&["diff", "wanted.sql"]).ends_with(0), &["are the same"]);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff", "wanted.sql"]).ends_with(0), &["are the same"]);
     assert_eq!(place.database().value("SELECT string_agg(email, ',' ORDER BY id) FROM app.users"), "a,b");
 }
 
 #[test]
 fn a_schema_is_saved_and_compared_with_later() {
     let place = place();
-    place.run(&["diff", "migrations", "--save", "saved.json"]).ends_with(0);
-    place.run(&["diff", "saved.json", "migrations"]).ends_with(0);
-    place.run(&["diff", "migrations", "--save", "saved.json"]).ends_with(2);
-    place.run(&["diff", "migrations", "--save", "saved.json", "--force"]).ends_with(0);
+    on_one_server(&place, &["diff", "migrations", "--save", "saved.json"]).ends_with(0);
+    on_one_server(&place, &["diff", "saved.json", "migrations"]).ends_with(0);
+    on_one_server(&place, &["diff", "migrations", "--save", "saved.json"]).ends_with(2);
+    on_one_server(&place, &["diff", "migrations", "--save", "saved.json", "--force"]).ends_with(0);
     for (text, why) in [
         ("{", "no saved schema"),
         ("{\"format_version\": 99}", "later version"),
@@ -143,12 +140,15 @@ fn a_schema_is_saved_and_compared_with_later() {
         ),
     ] {
         place.write("bad.json", text);
-        says(&place.run(&["diff", "bad.json", "migrations"]).ends_with(2), &["bad.json", why]);
+        says(&on_one_server(&place, &["diff", "bad.json", "migrations"]).ends_with(2), &["bad.json", why]);
     }
     says(
-        &place.run(&["diff", "nowhere", "migrations"]).ends_with(2),
+        &on_one_server(&place, &["diff", "nowhere", "migrations"]).ends_with(2),
         &["no file or folder nowhere", "postgres://"],
     );
     place.write("x.txt", "");
-    says(&place.run(&["diff", "x.txt", "migrations"]).ends_with(2), &["cannot be told from its name"]);
+    says(
+        &on_one_server(&place, &["diff", "x.txt", "migrations"]).ends_with(2),
+        &["cannot be told from its name"],
+    );
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Outcome, Place, says};
+use common::{Outcome, Place, on_one_server, says};
 
 #[track_caller]
 fn shows(outcome: &Outcome, parts: &[&str]) {
@@ -39,10 +39,10 @@ fn place() -> Place {
 #[test]
 fn what_undoes_a_migration_is_found_out_gone_and_pending_again() {
     let place = place();
-    place.run(&["apply"]).ends_with(0);
+    on_one_server(&place, &["apply"]).ends_with(0);
     let database = place.database();
     let before = testkit::catalogue_dump(&database.options(), &["cutover"]);
-    let dry = place.run(&["revert", "--to", "0001", "--dry-run"]).ends_with(0);
+    let dry = on_one_server(&place, &["revert", "--to", "0001", "--dry-run"]).ends_with(0);
     shows(
         &dry,
         &[
@@ -55,23 +55,29 @@ fn what_undoes_a_migration_is_found_out_gone_and_pending_again() {
     );
     assert_eq!(database.value(APPLIED), "0001,0002,0003,0004");
     says(
-        &place.run(&["revert", "--to", "0001"]).ends_with(2),
+        &on_one_server(&place, &["revert", "--to", "0001"]).ends_with(2),
         &["migrations/0004_d.sql (what undoes it)", "Revert 3 migrations?"],
     );
-    shows(&place.run(&["revert", "--to", "0001", "--yes"]).ends_with(0), &["reverted: 3 migrations"]);
+    shows(
+        &on_one_server(&place, &["revert", "--to", "0001", "--yes"]).ends_with(0),
+        &["reverted: 3 migrations"],
+    );
     assert_eq!(database.value(APPLIED), "0001");
-    shows(&place.run(&["diff", "--replay"]).ends_with(0), &["are the same"]);
-    shows(&place.run(&["diff"]).ends_with(0), &["are the same"]);
-    place.run(&["status", "--exit-code"]).ends_with(1);
+    shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(0), &["are the same"]);
+    shows(&on_one_server(&place, &["diff"]).ends_with(0), &["are the same"]);
+    on_one_server(&place, &["status", "--exit-code"]).ends_with(1);
     // And there again.
-    place.run(&["apply"]).ends_with(0);
+    on_one_server(&place, &["apply"]).ends_with(0);
     assert_eq!(testkit::catalogue_dump(&database.options(), &["cutover"]), before);
     // The same way back once more.
-    shows(&place.run(&["revert", "--stage", "two", "--yes"]).ends_with(0), &["reverted: 2 migrations"]);
+    shows(
+        &on_one_server(&place, &["revert", "--stage", "two", "--yes"]).ends_with(0),
+        &["reverted: 2 migrations"],
+    );
     assert_eq!(database.value(APPLIED), "0001,0002");
-    shows(&place.run(&["revert", "--all", "--yes"]).ends_with(0), &["reverted: 2 migrations"]);
+    shows(&on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(0), &["reverted: 2 migrations"]);
     assert_eq!(database.value(APPLIED), "");
-    shows(&place.run(&["revert", "--yes"]).ends_with(0), &["nothing to revert"]);
+    shows(&on_one_server(&place, &["revert", "--yes"]).ends_with(0), &["nothing to revert"]);
 }
 
 #[test]
@@ -81,11 +87,11 @@ fn what_would_be_lost_is_named_and_refused() {
         "migrations/0005_e.sql",
         "UPDATE users SET mail = upper(mail); ALTER TABLE posts ADD COLUMN body text;",
     );
-    place.run(&["apply", "--to", "0004"]).ends_with(0);
+    on_one_server(&place, &["apply", "--to", "0004"]).ends_with(0);
     let database = place.database();
     database.run("INSERT INTO users VALUES (1, 'a', 'ok'); INSERT INTO posts VALUES (1, 1)");
-    place.run(&["apply"]).ends_with(0);
-    let refused = place.run(&["revert", "--yes"]).ends_with(1);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
     says(
         &refused,
         &[
@@ -95,8 +101,8 @@ fn what_would_be_lost_is_named_and_refused() {
         ],
     );
     // An empty column is no loss.
-    place.run(&["revert", "--yes", "--allow", "rows-stay"]).ends_with(0);
-    let refused = place.run(&["revert", "--to", "0001", "--yes"]).ends_with(1);
+    on_one_server(&place, &["revert", "--yes", "--allow", "rows-stay"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--to", "0001", "--yes"]).ends_with(1);
     says(
         &refused,
         &[
@@ -108,11 +114,14 @@ fn what_would_be_lost_is_named_and_refused() {
     assert_eq!(database.value("SELECT count(*) FROM posts"), "1");
     // What is kept needs what is to go.
     says(
-        &place.run(&["revert", "0001", "--yes", "--allow", "data-loss"]).ends_with(2),
+        &on_one_server(&place, &["revert", "0001", "--yes", "--allow", "data-loss"]).ends_with(2),
         &["does not stand without", "users"],
     );
-    says(&place.run(&["revert", "0005", "--yes"]).ends_with(2), &["migrations/0005_e.sql is not applied"]);
-    place.run(&["revert", "--to", "0001", "--yes", "--allow", "data-loss"]).ends_with(0);
+    says(
+        &on_one_server(&place, &["revert", "0005", "--yes"]).ends_with(2),
+        &["migrations/0005_e.sql is not applied"],
+    );
+    on_one_server(&place, &["revert", "--to", "0001", "--yes", "--allow", "data-loss"]).ends_with(0);
     assert_eq!(database.value(APPLIED), "0001");
     assert_eq!(database.value("SELECT count(*) FROM users"), "1");
 }
@@ -122,14 +131,14 @@ fn a_down_file_is_the_way_back_and_held_to_what_was_before() {
     let place = Place::new();
     place.write("migrations/1_a.up.sql", "CREATE TABLE a (n int); CREATE TABLE b (n int);");
     place.write("migrations/1_a.down.sql", "DROP TABLE a;");
-    place.run(&["apply"]).ends_with(0);
-    let refused = place.run(&["revert", "--yes"]).ends_with(1);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
     says(
         &refused,
         &["behind the way back, not as it was before: + table b (1 column)", "--allow revert-differs"],
     );
     place.write("migrations/1_a.down.sql", "DROP TABLE nowhere;");
-    let refused = place.run(&["revert", "--yes"]).ends_with(1);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
     says(
         &refused,
         &[
@@ -140,12 +149,12 @@ fn a_down_file_is_the_way_back_and_held_to_what_was_before() {
     );
     assert_eq!(place.database().value("SELECT to_regclass('a') IS NOT NULL"), "t");
     place.write("migrations/1_a.down.sql", "DROP TABLE a;\nDROP TABLE b;");
-    shows(&place.run(&["revert", "--yes"]).ends_with(0), &["reverted: 1 migration"]);
+    shows(&on_one_server(&place, &["revert", "--yes"]).ends_with(0), &["reverted: 1 migration"]);
     assert_eq!(place.database().value("SELECT to_regclass('b') IS NULL"), "t");
-    place.run(&["apply"]).ends_with(0);
+    on_one_server(&place, &["apply"]).ends_with(0);
     // What fails in the database itself takes nothing back.
     place.database().run("CREATE VIEW by_hand AS SELECT * FROM b");
-    place.run(&["revert", "--yes"]).ends_with(4);
+    on_one_server(&place, &["revert", "--yes"]).ends_with(4);
     assert_eq!(
         place.database().value("SELECT count(*) FROM cutover.migration WHERE project !~ '~revert~'"),
         "1"

@@ -91,6 +91,12 @@ impl Place {
     }
 }
 
+/// Runs a command that builds what it compares with on the server of the place's own database, which is there already.
+pub(crate) fn on_one_server(place: &Place, arguments: &[&str]) -> Outcome {
+    let url = place.database().url();
+    place.run(&[arguments, &["--dev-url", &url, "--allow-url-password"]].concat())
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
