@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use thiserror::Error;
 
+use super::spelling::canonical;
 use super::{FORMAT_VERSION, Id, Schema, Value, kinds};
 use crate::effects::ObjectKind;
 
@@ -160,12 +161,16 @@ fn attributes_of(json: &str) -> Result<BTreeMap<String, Value>, BadRow> {
         let value = match value {
             serde_json::Value::Null | serde_json::Value::Bool(false) => continue,
             serde_json::Value::Bool(true) => Value::Flag(true),
-            serde_json::Value::String(text) => Value::Text(text),
+            serde_json::Value::String(text) => Value::Text(canonical(&text).into_owned()),
             serde_json::Value::Number(number) => Value::Text(number.to_string()),
             serde_json::Value::Array(list) if list.is_empty() => continue,
             serde_json::Value::Array(list) => Value::List(
                 list.into_iter()
-                    .map(|element| element.as_str().map_or_else(|| element.to_string(), str::to_owned))
+                    .map(|element| {
+                        element
+                            .as_str()
+                            .map_or_else(|| element.to_string(), |text| canonical(text).into_owned())
+                    })
                     .collect(),
             ),
             serde_json::Value::Object(_) => return Err(BadRow(format!("attribute {name:?}"))),

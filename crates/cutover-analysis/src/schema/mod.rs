@@ -7,6 +7,7 @@
 mod build;
 mod id;
 pub(crate) mod kinds;
+mod spelling;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,12 +9,12 @@ use crate::catalog::{fingerprint, schema};
 
 const EVERYTHING: &str = include_str!("everything.sql");
 
-async fn read(database: &Database) -> Schema {
+pub(super) async fn read(database: &Database) -> Schema {
     schema(&mut session(database).await, &[]).await.unwrap()
 }
 
 /// Runs what lies between, each statement in a transaction of its own.
-async fn run(database: &Database, found: &Diff) {
+pub(super) async fn run(database: &Database, found: &Diff) {
     let mut session = session(database).await;
     for statement in &found.statements {
         if let Err(error) = session.execute(&statement.text).await {
@@ -25,7 +25,7 @@ async fn run(database: &Database, found: &Diff) {
 }
 
 /// The lines that are not the same.
-fn unlike(first: &Schema, second: &Schema) -> String {
+pub(super) fn unlike(first: &Schema, second: &Schema) -> String {
     let changes = cutover_analysis::diff::changes(first, second);
     changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -9,6 +9,7 @@ mod schema;
 mod shape;
 mod state;
 mod tables;
+mod versions;
 
 use cutover_postgres::session::{Session, Startup};
 use testkit::Database;
