@@ -13,17 +13,14 @@ pub(super) fn canonical(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find(BEGINNING) {
         let (before, array) = rest.split_at(at);
         let inside = &array[BEGINNING.len()..];
-        match cast_array(inside) {
-            Some((elements, type_name, length)) => {
-                let cast: Vec<String> =
-                    elements.iter().map(|element| format!("({})::{type_name}", canonical(element))).collect();
-                result.extend([before, "ARRAY[", &cast.join(", "), "]"]);
-                rest = &inside[length..];
-            }
-            None => {
-                result.extend([before, BEGINNING]);
-                rest = inside;
-            }
+        if let Some((elements, type_name, length)) = cast_array(inside) {
+            let cast: Vec<String> =
+                elements.iter().map(|element| format!("({})::{type_name}", canonical(element))).collect();
+            result.extend([before, "ARRAY[", &cast.join(", "), "]"]);
+            rest = &inside[length..];
+        } else {
+            result.extend([before, BEGINNING]);
+            rest = inside;
         }
     }
     if result.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(result + rest) }
@@ -36,11 +33,8 @@ fn cast_array(text: &str) -> Option<(Vec<&str>, &str, usize)> {
     let mut end = None;
     for (at, c) in text.char_indices() {
         match (quote, c) {
-            (Some(open), _) => {
-                if c == open {
-                    quote = None;
-                }
-            }
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '(' | '[') => depth += 1,
             (None, ']') if depth == 0 => {
