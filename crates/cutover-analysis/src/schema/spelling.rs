@@ -33,8 +33,7 @@ fn cast_array(text: &str) -> Option<(Vec<&str>, &str, usize)> {
     let mut end = None;
     for (at, c) in text.char_indices() {
         match (quote, c) {
-            (Some(open), _) if c == open => quote = None,
-            (Some(_), _) => {}
+            (Some(open), _) => quote = quote.filter(|_| c != open),
             (None, '\'' | '"') => quote = Some(c),
             (None, '(' | '[') => depth += 1,
             (None, ']') if depth == 0 => {
