@@ -150,6 +150,32 @@ pub fn insert_step_between(record: &Record<'_>, step: &str, run: &str) -> String
     ))
 }
 
+/// The values of a history row that was taken over from another tool, which applied it at `at_micros` if it says when. What
+/// comes from the future is of a clock that goes wrong.
+pub fn adopted_row(record: &Record<'_>, at_micros: Option<i64>, adopted: &impl Serialize) -> String {
+    let StepValues { head, tail, .. } = step_values(record);
+    let at = at_micros.map_or_else(
+        || "pg_catalog.now()".to_owned(),
+        |at| format!("LEAST({}, pg_catalog.now())", timestamp(at)),
+    );
+    format!("({head}, pg_catalog.now(), {tail}, SESSION_USER, {at}, 0, {})", json(adopted))
+}
+
+/// Inserts [rows](adopted_row) that were taken over from another tool.
+pub fn insert_adopted(rows: &[String]) -> String {
+    const AT_ONCE: usize = 500;
+    let inserts: Vec<String> = rows
+        .chunks(AT_ONCE)
+        .map(|rows| {
+            format!(
+                "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took, adopted) VALUES {}",
+                rows.join(", ")
+            )
+        })
+        .collect();
+    inserts.join("; ")
+}
+
 /// What the server is made to say where a row of ours was not written.
 pub const NOT_WRITTEN: &str = "cutover: its own record was not written";
 

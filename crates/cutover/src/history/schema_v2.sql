@@ -2,6 +2,10 @@
 -- take neither for what it is.
 COMMENT ON COLUMN cutover.migration.version IS 'Numbers with dots; =NAME, +N=NAME for the N-th of a name; BNUMBERS of a baseline migration; ~NAME#RUN of a repeatable one, with a row for each run that applied it.';
 
+-- Which rows were taken over from the table of another tool.
+ALTER TABLE cutover.migration ADD COLUMN adopted json;
+COMMENT ON COLUMN cutover.migration.adopted IS 'The tool that applied it, its table, and what its row there had: version and checksum; NULL where cutover applied or recorded it.';
+
 -- What the database was made of when a run ended, or when somebody accepted what had changed since.
 CREATE TABLE cutover.snapshot (
     project     text COLLATE "C" NOT NULL,
