@@ -10,6 +10,7 @@ pub mod baseline;
 pub mod catalog;
 pub mod clock;
 pub mod compare;
+pub mod erd;
 pub mod hazard;
 pub mod history;
 pub mod inspect;

@@ -337,8 +337,8 @@ pub struct Migration {
     pub down: Option<Down>,
     /// It is itself the way back of that migration: when it is applied, the history forgets that one.
     pub takes_back: Option<MigrationId>,
-    /// A script, absolute and relative to the project, that fails where what the migration made is not there.
-    pub verify: Option<(PathBuf, String)>,
+    /// A script that fails where what the migration made is not there, and its path relative to the project.
+    pub verify: Option<(Source, String)>,
     /// Digests of the text.
     pub checksums: Checksums,
     /// Index into the project's stages, where a stage names it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::erd::Erd;
 use crate::history::schema::Found;
 use crate::migration::MigrationId;
 use crate::plan::Plan;
@@ -285,6 +286,12 @@ pub enum EventKind {
     },
     /// A check was measured.
     CheckDone(CheckResult),
+    /// What the database is made of when the run ends was read, and is kept to find drift by.
+    SchemaLeft {
+        /// The tables that the run touched; none where it touched none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        erd: Option<Erd>,
+    },
     /// The run ended.
     RunFinished {
         /// How.

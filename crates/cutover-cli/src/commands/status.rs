@@ -332,7 +332,8 @@ fn steps<'a>(out: &mut String, steps: impl Iterator<Item = &'a Step>, all: bool)
     for step in steps {
         let state = match &step.state {
             StepState::Applied { at_micros, .. } if all => format!("applied {}", utc(*at_micros)),
-            StepState::Applied { .. } => continue,
+            StepState::NotNeeded { why } if all => format!("not needed: {}", visible(why)),
+            StepState::Applied { .. } | StepState::NotNeeded { .. } => continue,
             StepState::Pending => "pending".to_owned(),
             StepState::PendingOutOfOrder => "pending below the highest applied version".to_owned(),
             StepState::Resume { .. } => begun(step),
@@ -341,8 +342,6 @@ fn steps<'a>(out: &mut String, steps: impl Iterator<Item = &'a Step>, all: bool)
             StepState::Deferred => "deferred".to_owned(),
             StepState::Optional => "optional".to_owned(),
             StepState::AboveTarget => "above the target".to_owned(),
-            StepState::NotNeeded { why } if all => format!("not needed: {}", visible(why)),
-            StepState::NotNeeded { .. } => continue,
         };
         let _ = writeln!(out, "      {}  {state}", visible(&step.path));
         if !matches!(step.state, StepState::Applied { .. }) {

@@ -45,14 +45,15 @@ pub(crate) fn may_write(project: &Project, file: &Path, forced: bool) -> Result<
 /// The files that a project is read from.
 fn parts(project: &Project) -> Vec<PathBuf> {
     let sources = project.migrations.iter().flat_map(|migration| {
-        [Some(&migration.source), migration.down.as_ref().map(|down| &down.source)].into_iter().flatten()
+        let down = migration.down.as_ref().map(|down| &down.source);
+        let verify = migration.verify.as_ref().map(|(source, _)| source);
+        [Some(&migration.source), down, verify].into_iter().flatten()
     });
     let migrations = sources.filter_map(|source| match source {
         Source::File(path) => Some(path.clone()),
         Source::Embedded(_) => None,
     });
-    let verify = project.migrations.iter().filter_map(|migration| Some(migration.verify.as_ref()?.0.clone()));
-    let migrations = migrations.chain(verify).chain(project.companions.iter().cloned());
+    let migrations = migrations.chain(project.companions.iter().cloned());
     let others = project.config_path.iter().chain(&project.check_files).chain(&project.design.ddl).cloned();
     let read_by_checks = project.checks.iter().filter_map(|check| check.file_path(project));
     migrations.chain(others).chain(read_by_checks).collect()

@@ -8,7 +8,8 @@ use super::error::ApplyError;
 use super::monitor::Monitor;
 use super::recorder::Recorder;
 use super::store;
-use crate::compare::drift;
+use crate::compare::{Schema, drift};
+use crate::erd::{Erd, Touched};
 use crate::history::journal;
 use crate::run::{EventKind, Outcome};
 
@@ -20,20 +21,22 @@ pub(super) async fn finish(
     monitor: &mut Monitor,
     project: &str,
     run: &str,
-    outcome: Outcome,
+    (outcome, touched): (Outcome, &Touched),
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
     let reached = monitor.for_journal().await.map(drop);
     for news in monitor.news() {
         recorder.tell(news);
     }
+    let left = if reached.is_ok() { schema_left(monitor, project, run).await } else { None };
+    let mut record = journal::finish_run(run, outcome);
+    if let Some((schema, insert)) = left {
+        recorder.tell(EventKind::SchemaLeft { erd: Erd::of(&schema, touched) });
+        record.extend(["; ".to_owned(), insert]);
+    }
     recorder.tell(EventKind::RunFinished { outcome });
     let stored = match reached {
-        Ok(()) => {
-            let mut record = journal::finish_run(run, outcome);
-            record.extend(schema_left(monitor, project, run).await);
-            store_end(monitor, &record, recorder).await
-        }
+        Ok(()) => store_end(monitor, &record, recorder).await,
         Err(failure) => Err(failure),
     };
     match stored {
@@ -51,10 +54,9 @@ pub(super) async fn finish(
 
 /// What the database is made of now, as a statement that records it. A schema that cannot be read (somebody keeps a table
 /// locked) is no failure of the run: drift is measured against an earlier one then, and that is said.
-async fn schema_left(monitor: &mut Monitor, project: &str, run: &str) -> Option<String> {
+async fn schema_left(monitor: &mut Monitor, project: &str, run: &str) -> Option<(Schema, String)> {
     let session = monitor.session()?;
-    let record = drift::record_of(session, project, run).await.ok()??;
-    Some(format!("; {record}"))
+    drift::record_of(session, project, run).await.ok()?
 }
 
 /// Stores the record, on another session where the one at hand has fallen silent: storing it twice is storing it once.

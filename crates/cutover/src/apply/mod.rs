@@ -30,6 +30,7 @@ mod worker;
 
 use std::time::Duration;
 
+use cutover_analysis::effects::ObjectKind;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 use tokio::sync::Mutex;
@@ -54,6 +55,7 @@ use self::watch::Watch;
 use self::worker::Worker;
 use crate::catalog;
 use crate::clock::Clock;
+use crate::erd::Touched;
 use crate::hazard;
 use crate::history::differences::Renumbering;
 use crate::history::{journal, lock, records, schema};
@@ -238,14 +240,9 @@ async fn apply_to_its_end(
         Err(_) => Outcome::FailedClean,
     };
     close(workers).await;
-    let ended = ending::finish(
-        &mut monitor,
-        project.takes_back.as_ref().unwrap_or(&project.name),
-        &id,
-        outcome,
-        &mut recorder,
-    )
-    .await;
+    let touched = touched(&built);
+    let kept_for = project.takes_back.as_ref().unwrap_or(&project.name);
+    let ended = ending::finish(&mut monitor, kept_for, &id, (outcome, &touched), &mut recorder).await;
     monitor.close().await;
     prepared?;
     ended?;
@@ -488,6 +485,21 @@ async fn store(session: &mut Session, record: &str, recorder: &mut Recorder<'_>)
             Err(failure)
         }
     }
+}
+
+/// The tables that the planned migrations make or change.
+fn touched(built: &Built) -> Touched {
+    let scripts = built.pending().filter_map(|index| built.scripts.get(&index));
+    let objects = scripts.flat_map(|script| script.creates.iter().chain(&script.alters));
+    objects
+        .filter_map(|object| {
+            let name = match object.kind {
+                ObjectKind::Table | ObjectKind::Relation | ObjectKind::ForeignTable => Some(&object.name),
+                _ => object.table.as_ref(),
+            };
+            Some((object.schema.as_ref().map(ToString::to_string), name?.to_string()))
+        })
+        .collect()
 }
 
 async fn close(workers: Vec<Worker>) {

@@ -235,12 +235,12 @@ pub(crate) fn within(mut schema: Schema, scope: &[String]) -> Schema {
     schema
 }
 
-/// What a run leaves behind, as the statement that records it; none where it cannot be read.
+/// What a run leaves behind, and the statement that records it; none where it cannot be read.
 pub(crate) async fn record_of(
     session: &mut Session,
     project: &str,
     run: &str,
-) -> Result<Option<String>, CatalogError> {
+) -> Result<Option<(Schema, String)>, CatalogError> {
     let schema = catalog::schema(session, &[]).await?;
-    Ok(snapshots::insert(project, Some(run), None, &schema).ok())
+    Ok(snapshots::insert(project, Some(run), None, &schema).ok().map(|insert| (schema, insert)))
 }

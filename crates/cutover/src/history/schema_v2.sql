@@ -1,6 +1,6 @@
--- Versions that are no numbers, and rows for each run of a repeatable migration: builds that know version 1 alone would
--- take neither for what it is.
-COMMENT ON COLUMN cutover.migration.version IS 'Numbers with dots; =NAME, +N=NAME for the N-th of a name; BNUMBERS of a baseline migration; ~NAME#RUN of a repeatable one, with a row for each run that applied it.';
+-- cutover.migration.version may be more than numbers with dots: =NAME, +N=NAME for the N-th of a name, BNUMBERS of a baseline
+-- migration, ~NAME#RUN of a repeatable one, which has a row for each run that applied it. Builds that know version 1 alone
+-- would take none of them for what it is.
 
 -- Which rows were taken over from the table of another tool.
 ALTER TABLE cutover.migration ADD COLUMN adopted json;

@@ -134,7 +134,9 @@ fn build_with(
     // What is applied finds what the files before it made; what would run finds the database.
     let mut by_files = Context::EMPTY;
     let is_wanted = |migration: &Migration, state: &StepState| {
-        matches!(read, Read::All | Read::AllListed)
+        // What another stands for would be thought to make what that one makes.
+        let is_needed = !matches!(state, StepState::NotNeeded { .. });
+        is_needed && matches!(read, Read::All | Read::AllListed)
             || state.will_run()
             || history.begun(&migration.id).is_some()
     };

@@ -379,11 +379,7 @@ fn migration(
     });
     let Some(main) = read.next() else { return Err(problems) };
     let down = found.down.is_some().then(|| read.next()).flatten();
-    let verify = read.next().and_then(|part| match part.source {
-        Source::File(file) => Some((file, part.path)),
-        Source::Embedded(_) => None,
-    });
-    Ok(Migration { verify, ..assemble(root, found, main, down) })
+    Ok(assemble(root, found, main, down, read.next()))
 }
 
 /// A file of a migration that was read.
@@ -393,7 +389,7 @@ struct Part {
     digest: Digested,
 }
 
-fn assemble(root: &str, found: Found, main: Part, down: Option<Part>) -> Migration {
+fn assemble(root: &str, found: Found, main: Part, down: Option<Part>, verify: Option<Part>) -> Migration {
     let Part { path, source, digest: Digested { checksums, contents, down: own_down } } = main;
     let down = match (down, contents.down, own_down) {
         (Some(Part { path, source, digest }), _, _) => Some(Down {
@@ -424,7 +420,7 @@ fn assemble(root: &str, found: Found, main: Part, down: Option<Part>) -> Migrati
         any_time: found.any_time,
         takes_back: None,
         down,
-        verify: None,
+        verify: verify.map(|part| (part.source, part.path)),
         checksums,
         stage: None,
         claims: Claims { requires: found.requires.into_iter().map(named).collect(), ..Claims::default() },
@@ -449,10 +445,11 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
     for pair in paths.windows(2).filter(|pair| pair[0] == pair[1]) {
         problems.push(Problem::of_file(pair[0].clone(), "given twice"));
     }
-    let mut part = |path: &str| -> Option<Part> {
+    let scan = convention.scan();
+    let mut part = |path: &str, scan: Option<Scan>| -> Option<Part> {
         let bytes = of_path(path)?;
         let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
-        match files::examine(path, &open, convention.scan(), &mut Vec::new()) {
+        match files::examine(path, &open, scan, &mut Vec::new()) {
             Ok(digest) => {
                 Some(Part { path: path.to_owned(), source: Source::Embedded(Arc::from(bytes)), digest })
             }
@@ -463,9 +460,10 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         }
     };
     for found in reading.migrations {
-        let down = found.down.as_deref().and_then(&mut part);
-        let Some(main) = part(&found.path) else { continue };
-        migrations.push(assemble(".", found, main, down));
+        let down = found.down.as_deref().and_then(|path| part(path, scan));
+        let verify = found.verify.as_deref().and_then(|path| part(path, None));
+        let Some(main) = part(&found.path, scan) else { continue };
+        migrations.push(assemble(".", found, main, down, verify));
     }
     problems.into_result()?;
     let mut settings = Settings::default();

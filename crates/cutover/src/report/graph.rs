@@ -10,7 +10,7 @@ use super::format::count;
 use super::{escape, picture};
 use crate::apply::ApplyError;
 use crate::inspect;
-use crate::migration::{Migration, MigrationId};
+use crate::migration::{Migration, MigrationId, MigrationKind};
 use crate::plan::alone::Made;
 use crate::plan::graph;
 use crate::plan::select::Selection;
@@ -41,6 +41,14 @@ impl<'a> ProjectGraph<'a> {
         let mut vertices = Vec::with_capacity(migrations.len());
         let label = graph::labels(project);
         Script::analyse_all(&migrations, &project.vars, Texts::Dropped, |place, analyse| {
+            if migrations[place].kind == MigrationKind::Baseline {
+                // It makes what others make, in their place.
+                analyse(&mut Context::default());
+                let mut vertex = Vertex::default();
+                label(place, &mut vertex);
+                vertices.push(vertex);
+                return;
+            }
             let Script { mut vertex, opaque: why, .. } = analyse(&mut known);
             label(place, &mut vertex);
             opaque.extend(why.map(|why| (place, why)));
@@ -341,6 +349,27 @@ mod tests {
         assert_eq!(json["edges"][0]["from"], "app/0001");
         assert_eq!(json["ids"][1]["root"], "app");
         assert_eq!(json["ids"][1]["version"]["text"], "0001");
+    }
+
+    #[test]
+    fn what_stands_for_others_makes_nothing_beside_them() {
+        let (text, _, _) = graph_of(&[
+            ("sql/V1__t.sql", "CREATE TABLE t (n int PRIMARY KEY);"),
+            ("sql/B1__all.sql", "CREATE TABLE t (n int PRIMARY KEY);"),
+            ("sql/V2__u.sql", "CREATE TABLE u (n int REFERENCES t);"),
+        ]);
+        assert!(text.contains("V2 needs V1: foreign key u.n → t\n"), "{text}");
+        assert!(!text.contains("needs B1") && !text.contains("B1 waits"), "{text}");
+    }
+
+    #[test]
+    fn what_is_required_of_a_change_is_an_edge() {
+        let (text, _, _) = graph_of(&[
+            ("sqitch.plan", "%project=p\nzoo\nant [zoo]\n"),
+            ("deploy/zoo.sql", "SELECT 1;"),
+            ("deploy/ant.sql", "SELECT 2;"),
+        ]);
+        assert!(text.contains("ant needs zoo: "), "{text}");
     }
 
     #[test]

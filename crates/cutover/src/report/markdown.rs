@@ -4,8 +4,8 @@
 //! element as character references, which never take part in Markdown's structure.
 
 use super::digest::{Digest, Fate, Objects, StepView, grouped_checks, objects, parts_in_words, remarks};
-use super::escape;
 use super::format::{bytes, count, duration, grouped, seconds, server_version, utc};
+use super::{erd, escape};
 use crate::run::{CheckResult, Run, Verdict};
 
 /// Notices shown at most; the run's JSON holds all.
@@ -23,6 +23,7 @@ pub fn markdown(run: &Run) -> String {
     stages(&mut out, &digest);
     migrations(&mut out, &digest);
     contents(&mut out, &digest);
+    tables(&mut out, &digest);
     parts(&mut out, &digest);
     left_out(&mut out, &digest);
     waits(&mut out, &digest);
@@ -30,6 +31,16 @@ pub fn markdown(run: &Run) -> String {
     backups(&mut out, &digest);
     verification(&mut out, &digest);
     out
+}
+
+/// The tables that were touched, as a diagram that many viewers of Markdown draw.
+fn tables(out: &mut String, digest: &Digest<'_>) {
+    let Some(diagram) = erd::of(digest.run) else { return };
+    put!(out, "\n## The tables it touched\n");
+    put!(out, "```mermaid\n{}```", erd::mermaid(diagram));
+    if diagram.more > 0 {
+        put!(out, "\nNot drawn: {} more.", count(diagram.more, "table", "tables"));
+    }
 }
 
 fn head(out: &mut String, digest: &Digest<'_>) {

@@ -23,6 +23,7 @@ macro_rules! put {
 }
 
 mod digest;
+mod erd;
 mod escape;
 pub mod format;
 pub mod graph;

@@ -21,7 +21,7 @@ use crate::asking::AskError;
 use crate::compare::SideError;
 use crate::hazard::{DATA_LOSS, REVERT_DIFFERS, ROWS_STAY};
 use crate::history::{records, schema};
-use crate::migration::{Claims, Down, Migration, MigrationId, MigrationKind, Source, Version};
+use crate::migration::{Claims, Down, Migration, MigrationId, MigrationKind, Section, Source, Version};
 use crate::plan::select::SelectError;
 use crate::project::text::{checksums, hex};
 use crate::project::{Design, MigrationRoot, Project, conventions};
@@ -236,30 +236,23 @@ fn one_back(migration: &Migration, back: &Back, number: u64) -> Migration {
         takes_back: Some(migration.id.clone()),
         ..migration.clone()
     };
-    match &migration.down {
-        Some(Down { path, source, section, no_transaction, checksums }) => Migration {
-            path: path.clone(),
-            source: source.clone(),
-            section: section.clone(),
-            no_transaction: *no_transaction,
-            checksums: checksums.clone(),
-            ..base
-        },
-        None => derived(base, back),
-    }
+    way_back(base, migration, &back.text)
 }
 
-/// A migration whose text was found out.
-fn derived(base: Migration, back: &Back) -> Migration {
-    let bytes = escaped(&back.text).into_bytes();
+/// `base` with the text of the way back of a migration: its down file, else `found`, what was found out.
+fn way_back(base: Migration, migration: &Migration, found: &str) -> Migration {
+    if let Some(Down { path, source, section, no_transaction, checksums }) = migration.down.clone() {
+        return Migration { path, source, section, no_transaction, checksums, ..base };
+    }
+    let bytes = escaped(found).into_bytes();
     // It was made here: it is UTF-8 without NUL.
-    let sums = checksums(&bytes).unwrap_or_else(|_| base.checksums.clone());
+    let checksums = checksums(&bytes).unwrap_or_else(|_| base.checksums.clone());
     Migration {
-        path: format!("what undoes {}", base.path),
+        path: format!("what undoes {}", migration.path),
         source: Source::Embedded(bytes.into()),
-        section: crate::migration::Section::WHOLE,
+        section: Section::WHOLE,
         no_transaction: false,
-        checksums: sums,
+        checksums,
         ..base
     }
 }

@@ -14,8 +14,8 @@ use super::choose::Chosen;
 use super::{RevertError, text_of};
 use crate::catalog;
 use crate::compare::{SideError, told};
-use crate::migration::{Migration, Source};
-use crate::project::{Project, Vars};
+use crate::migration::Migration;
+use crate::project::Project;
 use crate::script::Script;
 use crate::source;
 use crate::verify::SandboxProvider;
@@ -135,7 +135,8 @@ fn way_back<'a>(
 ) -> Result<Rehearsed<'a>, RevertError> {
     let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
     if migration.down.is_some() {
-        let text = source::read_to_string(&of_down(migration)).map_err(unreadable)?;
+        let text =
+            source::read_to_string(&super::way_back(migration.clone(), migration, "")).map_err(unreadable)?;
         return Ok(Rehearsed { migration, text, changes: changes(after, before), stays: Vec::new() });
     }
     let found = diff(after, before, Options { safe: false });
@@ -169,28 +170,7 @@ fn rows_written(project: &Project, migration: &Migration, before: &Schema) -> Ve
     words
 }
 
-/// A migration whose text is the way back of this one.
-fn of_down(migration: &Migration) -> Migration {
-    let Some(down) = &migration.down else { return migration.clone() };
-    Migration {
-        path: down.path.clone(),
-        source: down.source.clone(),
-        section: down.section.clone(),
-        no_transaction: down.no_transaction,
-        checksums: down.checksums.clone(),
-        ..migration.clone()
-    }
-}
-
 async fn run(project: &Project, back: &Rehearsed<'_>, replay: &mut Replay) -> Result<(), String> {
-    if back.migration.down.is_some() {
-        return replay.run(&of_down(back.migration), &project.vars).await;
-    }
-    let derived = Migration {
-        source: Source::Embedded(back.text.clone().into_bytes().into()),
-        section: crate::migration::Section::WHOLE,
-        no_transaction: false,
-        ..back.migration.clone()
-    };
-    replay.run(&derived, &Vars::default()).await
+    let migration = super::way_back(back.migration.clone(), back.migration, &back.text);
+    replay.run(&migration, &project.vars).await
 }

@@ -2,6 +2,7 @@
 //! anything is measured.
 
 use std::collections::BTreeSet;
+use std::io::{self, Read as _};
 use std::time::Duration;
 
 use cutover_analysis::sql::Statement;
@@ -9,9 +10,12 @@ use cutover_analysis::sql::Statement;
 use super::checks::{self, Check, Input};
 use super::claim::Claim;
 use super::statements::{self, Wrong};
+use crate::migration::Source;
 use crate::plan::select;
 use crate::project::config::Table;
-use crate::project::{CONFIG_FILE, CheckSpec, ClaimPlace, Draft, Place, Problem, Problems, Project, When};
+use crate::project::{
+    CONFIG_FILE, CheckSpec, ClaimPlace, Draft, Place, Problem, Problems, Project, When, text,
+};
 
 /// A check that can be measured.
 #[derive(Debug)]
@@ -65,8 +69,8 @@ fn read_all(project: &Project, complete: bool) -> (Vec<Prepared>, Problems) {
         }
     }
     for (index, migration) in project.migrations.iter().enumerate() {
-        let Some((file, path)) = &migration.verify else { continue };
-        match std::fs::read_to_string(file) {
+        let Some((source, path)) = &migration.verify else { continue };
+        match text_of(source) {
             Ok(text) => match statements::script(&text) {
                 Ok(statements) => {
                     let lines = statements.into_iter().map(|statement| (statement.line, statement.text));
@@ -180,13 +184,20 @@ pub fn unparsed(project: &Project) -> Problems {
         let Ok(text) = std::fs::read_to_string(path) else { continue };
         unparsed.extend(unparsed_in(&project.display_path(path), &text));
     }
-    for (file, path) in project.migrations.iter().filter_map(|migration| migration.verify.as_ref()) {
-        let Ok(text) = std::fs::read_to_string(file) else { continue };
+    for (source, path) in project.migrations.iter().filter_map(|migration| migration.verify.as_ref()) {
+        let Ok(text) = text_of(source) else { continue };
         let statements = statements::script(&text).unwrap_or_default();
         let wrong = statements.iter().filter_map(statements::unparsed);
         unparsed.extend(wrong.map(|wrong| by_our_grammar(problem_in(path, &text, wrong))));
     }
     Problems(unparsed)
+}
+
+/// The text of a script.
+fn text_of(source: &Source) -> io::Result<String> {
+    let mut content = String::new();
+    text::open(source)?.read_to_string(&mut content)?;
+    Ok(content)
 }
 
 /// Where a statement is to be refused, a wrong one may be meant.

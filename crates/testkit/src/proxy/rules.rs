@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which way a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From the client to the server.
     Frontend,

@@ -1,7 +1,7 @@
 //! `00001_create_users.sql` with `-- +goose Up` and `-- +goose Down`: migrations of goose.
 //!
 //! Source: `internal/sqlparser/parser.go` and `migrate.go` of pressly/goose: digits above zero, `_`, a name, `.sql` or
-//! `.go`, in the order of the numbers; annotations stand alone in their lines. Where statements end says PostgreSQL's own
+//! `.go`, in the order of the numbers; annotations begin their lines, in either case. Where statements end says PostgreSQL's own
 //! grammar here, so `StatementBegin` and `StatementEnd` are only looked at for being a pair. A case it gets right: a function
 //! whose body has semicolons, between them. One it declines: `-- +goose ENVSUB ON`, for placeholders of cutover have values
 //! that are part of the project.
@@ -44,7 +44,7 @@ impl Convention for Goose {
     fn evidence(&self, folder: &Folder<'_>) -> Option<String> {
         let is_ours = |path: &str| ends_in(path, "go") || matches!(classify(path), Class::Migration(_));
         let marked = |head: &str| {
-            head.lines().any(|line| annotation(line) == Some("Up"))
+            head.lines().any(|line| annotation(line).is_some_and(|word| word.eq_ignore_ascii_case("Up")))
                 || head.contains("\"github.com/pressly/goose")
         };
         let found = folder.first_with(is_ours, marked);
@@ -123,30 +123,38 @@ impl Reader {
 
     fn annotation(&mut self, line: u32, text: &str, word: &str) {
         const PAIR: &str = "StatementBegin and StatementEnd go in pairs, within Up or Down";
-        match word {
-            "Up" if self.was_up => self.wrong(line, text, "a second `-- +goose Up`", "goose reads one"),
-            "Up" => {
+        if text.starts_with(char::is_whitespace) {
+            return self.wrong(
+                line,
+                text,
+                "an annotation behind blanks, where goose refuses it",
+                "begin the line with --",
+            );
+        }
+        match word.to_ascii_lowercase().as_str() {
+            "up" if self.was_up => self.wrong(line, text, "a second `-- +goose Up`", "goose reads one"),
+            "up" => {
                 self.was_up = true;
                 self.sections.begin(true, line);
             }
-            "Down" if self.sections.is_up() != Some(true) || self.statement.is_some() => {
+            "down" if self.sections.is_up() != Some(true) || self.statement.is_some() => {
                 let hint = "it ends the section that `-- +goose Up` begins";
                 self.wrong(line, text, "`-- +goose Down` without `-- +goose Up` before it", hint);
             }
-            "Down" => self.sections.begin(false, line),
-            "StatementBegin" if self.statement.is_some() || self.sections.is_up().is_none() => {
+            "down" => self.sections.begin(false, line),
+            "statementbegin" if self.statement.is_some() || self.sections.is_up().is_none() => {
                 self.wrong(line, text, "`-- +goose StatementBegin` in the wrong place", PAIR);
             }
-            "StatementBegin" => self.statement = Some(line),
-            "StatementEnd" if self.statement.take().is_none() => {
+            "statementbegin" => self.statement = Some(line),
+            "statementend" if self.statement.take().is_none() => {
                 self.wrong(line, text, "`-- +goose StatementEnd` without a beginning", PAIR);
             }
-            "StatementEnd" | "ENVSUB OFF" | "ENVSUBST OFF" => {}
-            "NO TRANSACTION" => {
+            "statementend" | "envsub off" | "envsubst off" => {}
+            "no transaction" => {
                 self.contents.no_transaction = true;
                 self.contents.down_no_transaction = true;
             }
-            "ENVSUB ON" | "ENVSUBST ON" => {
+            "envsub on" | "envsubst on" => {
                 let hint = "take the line out: ${name} is filled in without it, from [vars] of cutover.toml or by --var";
                 self.wrong(line, text, "goose would fill in variables of the environment here", hint);
             }

@@ -130,8 +130,7 @@ impl Plan {
                     value.trim().clone_into(&mut plan.project);
                 }
             } else if let Some(tag) = content.strip_prefix('@') {
-                let tag = tag.split_whitespace().next().unwrap_or_default();
-                plan.tags.push((tag.to_owned(), plan.changes.len()));
+                plan.tag(number, line, tag.split_whitespace().next().unwrap_or_default());
             } else if let Some(found) = plan.change(number, line, content) {
                 depends.push(found);
             }
@@ -147,6 +146,16 @@ impl Plan {
 
     fn wrong_at(&mut self, line: (u32, String), message: String, hint: &str) {
         self.wrong.push(Wrong { line: Some(line), ..Wrong::file(PLAN, message).with_hint(hint) });
+    }
+
+    fn tag(&mut self, number: u32, line: &str, tag: &str) {
+        let is_name = !tag.is_empty() && !tag.contains(['@', '#', ':', '/', '\\']);
+        if !is_name || self.tags.iter().any(|(known, _)| known == tag) {
+            let hint = "each tag has a name of its own, without @, #, :, / and \\";
+            self.wrong_at((number, line.to_owned()), format!("@{tag} is no new tag"), hint);
+        } else {
+            self.tags.push((tag.to_owned(), self.changes.len()));
+        }
     }
 
     /// Takes a change; gives what it depends on.

@@ -150,7 +150,43 @@ fn flyway_reads_folders_within() {
     assert_eq!(paths, ["sql/V1__a.sql", "sql/2026/V2__b.sql"]);
 }
 
+/// Lines that mean something to one convention or another.
+const LINES: &str = "-- \\+goose (Up|Down|StatementBegin|StatementEnd|NO TRANSACTION|ENVSUB ON|x)|-- migrate:(up|down)( transaction:false)?|\
+--! (Previous|Hash): (-|a|b)|-- no-transaction|SELECT 1;||%project=p|@v[12]|[+-]?(a|b|a/b)( \\[!?(a|b|@v1|a@v2|p:a|q:b)\\])?|\
+\\[core\\]|(top_dir|deploy_dir|engine) = (pg|x)|run_in_transaction = (true|1)|provider = \"(postgresql|x)\"|executeInTransaction=(false|x)|\\PC{0,9}";
+
+const PATHS: &str = "(deploy|revert|verify)/(a|b)(@v[12])?\\.sql|sqitch\\.(plan|conf)|[12]_a(\\.up|\\.down)?\\.sql|[VUBR][12]?__[ab]\\.(sql|rs|sql\\.conf)|\
+[12]_a/(up|down|migration)\\.sql|[12]_a/metadata\\.toml|migration_lock\\.toml|committed/00000[12](-a)?\\.sql|[12]_a\\.go";
+
 proptest! {
+    #[test]
+    fn no_text_makes_a_convention_panic(
+        files in proptest::collection::btree_map(PATHS, proptest::collection::vec(LINES, 0..7), 0..9),
+    ) {
+        let texts: std::collections::BTreeMap<String, String> =
+            files.into_iter().map(|(path, lines)| (path, lines.join("\n"))).collect();
+        let paths: Vec<String> = texts.keys().cloned().collect();
+        let read = |path: &str, _| Ok(texts.get(path).map(String::as_bytes).unwrap_or_default().to_vec());
+        let folder = Folder::new(".", &paths, &read);
+        let _ = conventions::detect(&folder);
+        for convention in conventions::all() {
+            let reading = convention.read(&folder);
+            prop_assert_eq!(&sorted(&reading.paths().collect::<Vec<_>>()), &paths, "{}", convention.name());
+            let mut run: Vec<&str> = reading.migrations.iter().map(|found| found.path.as_str()).collect();
+            let count = run.len();
+            run.sort_unstable();
+            run.dedup();
+            prop_assert_eq!(run.len(), count, "{}", convention.name());
+        }
+        let embedded: Vec<(&str, &[u8])> =
+            texts.iter().map(|(path, text)| (path.as_str(), text.as_bytes())).collect();
+        if let Ok(project) = super::Project::embedded("p", &embedded) {
+            for migration in &project.migrations {
+                prop_assert!(crate::source::read_to_string(migration).is_ok());
+            }
+        }
+    }
+
     #[test]
     fn no_name_makes_a_convention_panic(names in proptest::collection::vec("\\PC{0,20}|(deploy/|committed/|a/)?[VvRU]?[0-9._-]{0,6}_{0,3}[a-zé@]{0,3}(/up|/migration|\\.up|\\.down)?\\.(sql|SQL|md|rs|go|conf)?|sqitch.plan|migration_lock.toml", 0..8)) {
         for convention in conventions::all() {

@@ -4,6 +4,7 @@ mod configuration;
 mod conventions;
 mod creating;
 mod folders;
+mod page;
 mod texts;
 mod tools;
 

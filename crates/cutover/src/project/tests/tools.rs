@@ -256,6 +256,8 @@ fn only_the_section_that_goes_forward_is_a_migration() {
     assert_ne!(before.down.unwrap().checksums.normalised, after.down.unwrap().checksums.normalised);
     let text = "-- migrate:up\nA;\n-- migrate:down\nB;\n-- migrate:up\nC;\n-- migrate:down\nD;";
     assert_eq!(up(&folder(&[("db/migrations/1_a.sql", text)]), 0), "A;\nC;\n");
+    let text = "-- +goose up\nA;\n-- +goose DOWN\nB;\n";
+    assert_eq!(up(&folder(&[("migrations/1_a.sql", text)]), 0), "A;\n");
     let text = "\n-- +goose Up\n-- +goose StatementBegin\nA;\n-- +goose StatementEnd\n-- +goose Down\nB;\n";
     let files = folder(&[("migrations/1_a.sql", text)]);
     assert_eq!(up(&files, 0), "-- +goose StatementBegin\nA;\n-- +goose StatementEnd\n");
@@ -293,6 +295,7 @@ fn sections_that_the_tool_refuses_are_refused_with_their_lines() {
             "2_b.sql:2:1: `-- +goose StatementEnd` without",
         ),
         ("-- +goose Up\nA;\n", "-- +goose Down\n", "2_b.sql:1:1: `-- +goose Down` without"),
+        ("-- +goose Up\nA;\n", "-- +goose Up\n -- +goose Down\n", "2_b.sql:2:1: an annotation behind blanks"),
         (
             "-- +goose Up\nA;\n",
             "-- +goose Up\n-- +goose Upp\n",
@@ -366,12 +369,25 @@ fn a_plan_of_sqitch_is_the_order() {
     assert_eq!(keys, ["=users", "=orders", "+2=users", "=more/items"]);
     assert_eq!(of(0).down.as_ref().unwrap().path, "revert/users@v1.0.sql");
     assert_eq!(of(2).verify.as_ref().unwrap().1, "verify/users.sql");
-    assert_eq!(of(0).verify, None, "what was reworked is not looked at any more");
+    assert!(of(0).verify.is_none(), "what was reworked is not looked at any more");
     assert_eq!(of(1).claims.requires, ["./users@v1.0"]);
     assert_eq!(of(2).claims.requires, ["./users@v1.0", "./orders", "./orders"]);
     assert_eq!(of(3).claims.requires, ["./users"]);
     let near: Vec<&str> = project.near_misses().map(|stray| stray.path.as_str()).collect();
     assert_eq!(near, ["deploy/left.sql"]);
+}
+
+#[test]
+fn a_plan_that_is_compiled_in_has_its_scripts_too() {
+    let files: [(&str, &[u8]); 4] =
+        [("sqitch.plan", b"a\n"), ("deploy/a.sql", b"1"), ("revert/a.sql", b"2"), ("verify/a.sql", b"3")];
+    let project = Project::embedded("p", &files).unwrap();
+    let migration = &project.migrations[0];
+    let (crate::migration::Source::Embedded(verify), path) = migration.verify.clone().unwrap() else {
+        panic!()
+    };
+    assert_eq!((&*verify, path.as_str()), (b"3".as_slice(), "verify/a.sql"));
+    assert_eq!(migration.down.as_ref().unwrap().path, "revert/a.sql");
 }
 
 #[test]
@@ -385,6 +401,7 @@ fn what_a_plan_of_sqitch_says_wrong_has_its_line() {
         ("a\nb\n", "sqitch.plan:2:1: the change b has no file deploy/b.sql"),
         ("a [b\n", "sqitch.plan:1:1: the list of what it depends on has no end"),
         ("../a\n", "sqitch.plan:1:1: this is no name"),
+        ("a\n@v1\n@v1\n", "sqitch.plan:3:1: @v1 is no new tag"),
     ];
     for (plan, expected) in cases {
         let message = error(&[("sqitch.plan", plan), ("deploy/a.sql", "")]);

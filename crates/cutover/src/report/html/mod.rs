@@ -3,6 +3,7 @@
 //! Markup is written with `maud`, which escapes every value it is given: a forgotten escape is not a mistake one can
 //! make here. [`Shown`] adds what markup escaping does not cover: control and direction characters.
 
+mod erd;
 mod graph;
 mod migrations;
 mod sections;
@@ -56,6 +57,7 @@ pub fn html(run: &Run) -> String {
                     (timeline::section(&digest))
                     (sections::stages(&digest))
                     (graph::section(&digest))
+                    (erd::section(&digest))
                     (migrations::section(&digest))
                     (sections::left_out(&digest))
                     (sections::waiting(&digest))

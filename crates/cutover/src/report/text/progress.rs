@@ -174,6 +174,7 @@ impl<'a> Progress<'a> {
             | EventKind::StepStarted { .. }
             | EventKind::VerificationStarted { .. }
             | EventKind::CheckDone(_)
+            | EventKind::SchemaLeft { .. }
             | EventKind::RunFinished { .. } => None,
             other => self.within_step(other),
         }

@@ -1,0 +1,103 @@
+//! `docs/conventions.md`, made of what the conventions say of themselves, so that it cannot fall behind them.
+
+use std::fmt::Write as _;
+
+use super::super::FOLDERS;
+use super::super::conventions::{self, About};
+
+const HEAD: &str = "# Conventions
+
+How the files of a folder of migrations are named, ordered and divided. Which convention a folder follows is seen by its
+files; where that is not certain, cutover says which it might be, and `convention = \"…\"` under `[[migrations]]` of
+`cutover.toml` settles it. Files are read as they are: nothing has to be renamed, and the tool they were written for can
+go on reading them.
+
+Names alone tell `numbered`, `flyway` and `golang-migrate`. The others are told by what only they have: a text that begins
+with `-- no-transaction`, a section, a folder, a plan.
+
+What the folder's own tool would run and cutover cannot (goose's migrations in Go, refinery's in Rust, Flyway's in Java) is
+refused by name with what to do instead, and never left out. Migrations in other languages that stand elsewhere are pointed
+out; of Rails, Django, Alembic and Ecto it is said how to get the SQL. No tool's own table of applied migrations is read:
+`cutover baseline` records what is in a database already.
+
+A section that is not run (the way back, in files of dbmate and goose) is treated as if it were not there; lines keep their
+numbers. The history compares the section that is run: another way back is no change. The way back is read and shown
+(`down` in `plan --format json`), and not run.
+
+A file that its tool runs without a transaction consists of as many parts as statements. A statement that PostgreSQL refuses
+in a transaction, a `CALL` and a `DO` run outside one; every other statement commits together with the record of it, which
+means the same and leaves nothing to be decided after a crash.
+
+";
+
+const TAIL: &str = "
+## Flyway's other migrations
+
+`R__views.sql` is **repeatable**: made anew whenever its text is another one than when it was last applied, after all
+versioned migrations of its folder, in the order of the descriptions, one at a time also with `--jobs`. The history keeps
+each run. Its description identifies it, not its folder. `--to VERSION` leaves it out.
+
+`B5__all.sql` is a **baseline migration**: in a database where nothing of its folder is applied, the newest one (within
+`--to`) is applied in place of all versions up to its own. Everywhere else it is not needed, and said to be so.
+
+`U5__users.sql` is the way back of `V5`.
+
+## Sqitch
+
+`[users !carts]` behind a change says what it requires and what it must not meet: the first becomes an edge of the graph, the
+second stops the project where both are in the plan. `users@v1.0` is the change as of a tag. A change that was reworked is
+two migrations, of which the earlier one is in `deploy/users@v1.0.sql`; the history follows it there. `verify/users.sql`
+becomes a [check](checks.md) once its change is applied. `top_dir` of `sqitch.conf` is followed where no folder is named;
+other settings of where things are, are refused by name. `${name}` is filled in as in any migration; psql's variables are not.
+";
+
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    page.push_str("| convention | tool | files | order |\n|---|---|---|---|\n");
+    for convention in conventions::all() {
+        let About { tool, files, order, .. } = convention.about();
+        let _ = writeln!(page, "| [`{0}`](#{0}) | {tool} | {files} | {order} |", convention.name());
+    }
+    let folders = FOLDERS.map(|folder| format!("`{folder}`")).join(", ");
+    let _ = writeln!(
+        page,
+        "\nFolders that are looked for where none is named: the project itself, where there is no `cutover.toml`; the \
+         `top_dir` of a `sqitch.conf`; {folders}."
+    );
+    for convention in conventions::all() {
+        let About { back, no_transaction, right, declines, .. } = convention.about();
+        let _ = write!(
+            page,
+            "\n## {}\n\nE.g. `{}`.\n\n- The way back: {back}.\n- Without a transaction: {no_transaction}.\n- It gets right: \
+             {right}.\n- It declines: {declines}.\n",
+            convention.name(),
+            convention.example()
+        );
+    }
+    page + TAIL
+}
+
+#[test]
+fn the_page_says_what_the_conventions_say() {
+    expect_test::expect_file!["../../../../../docs/conventions.md"].assert_eq(&page());
+}
+
+#[test]
+fn every_convention_says_all_of_itself() {
+    for convention in conventions::all() {
+        let About { tool, files, order, back, no_transaction, right, declines } = convention.about();
+        for said in [files, order, back, no_transaction, right, declines] {
+            assert!(
+                !said.is_empty() && !said.contains('|') && !said.ends_with('.'),
+                "{}: {said:?}",
+                convention.name()
+            );
+        }
+        assert_eq!(tool.is_empty(), convention.name() == "numbered");
+    }
+    let readme = include_str!("../../../../../README.md");
+    for convention in conventions::all() {
+        let tool = convention.about().tool;
+        assert!(readme.contains(tool), "{tool} is missing in README.md");
+    }
+}
