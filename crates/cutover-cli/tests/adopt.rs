@@ -485,7 +485,7 @@ fn says_not_undone(taken: &Taken) -> String {
 }
 
 const ROWS: &str = "SELECT string_agg(concat_ws(' ', version, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), attempts,
-        adopted->>'tool', adopted->>'table'), ',' ORDER BY version) FROM cutover.migration";
+        tool, table_name), ',' ORDER BY version) FROM cutover.migration LEFT JOIN cutover.adoption USING (run)";
 
 #[test]
 fn a_record_says_from_where_and_when_and_can_be_taken_back() {
@@ -639,7 +639,7 @@ fn flyways_undone_repeatable_and_baseline_migrations_are_as_flyway_has_them() {
     }
     taken.run(&["adopt", "--yes"]).ends_with(0);
     taken.run(&["apply"]).ends_with(0);
-    let applied = "SELECT string_agg(path, ',' ORDER BY path) FROM cutover.migration WHERE adopted IS NULL";
+    let applied = "SELECT string_agg(path, ',' ORDER BY path) FROM cutover.migration WHERE run NOT IN (SELECT run FROM cutover.adoption)";
     assert_eq!(taken.place.database().value(applied), "migrations/R__new_view.sql,migrations/V2__orders.sql");
     taken.run(&["status", "--exit-code"]).ends_with(0);
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use cutover_analysis::effects::Context;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
-use serde::{Deserialize, Serialize};
 
 use super::tables::{Kind, TablePlace};
 use super::{AdoptError, Outlook, Request, Sight, places, sight, tables, tools};
@@ -32,18 +31,6 @@ pub struct Recorded {
     pub run: String,
     /// Number of migrations.
     pub migrations: usize,
-}
-
-/// What a history row says of where it was adopted from.
-#[derive(Debug, Serialize, Deserialize)]
-struct From<'a> {
-    tool: &'a str,
-    schema: &'a str,
-    table: &'a str,
-    /// The row there; none where a row of a later version stands for it.
-    row: Option<&'a str>,
-    /// What the tool kept of the text.
-    checksum: Option<&'a str>,
 }
 
 /// Records what was [looked at](super::look) as applied.
@@ -175,14 +162,6 @@ fn record_text(project: &Project, run: &Run, outlook: &Outlook) -> String {
         let path = migration.path.clone();
         let started = event(number * 3 + 1, EventKind::StepStarted { migration: id.clone(), path });
         events.push(event(number * 3 + 2, EventKind::StepNote { migration: id, note: note.clone() }));
-        let row = one.row.map(|row| &outlook.rows[row]);
-        let from = From {
-            tool: tool.0.name(),
-            schema,
-            table,
-            row: row.map(|row| row.label.as_str()),
-            checksum: row.and_then(|row| row.checksum.as_deref()),
-        };
         rows.push(journal::adopted_row(
             &journal::Record {
                 project: &project.name,
@@ -196,26 +175,34 @@ fn record_text(project: &Project, run: &Run, outlook: &Outlook) -> String {
                 started: &started,
                 ended: number * 3 + 3,
             },
-            row.and_then(|row| row.at_micros),
-            &from,
+            one.row.and_then(|row| outlook.rows[row].at_micros),
         ));
     }
     let end = u64::try_from(chosen.len()).unwrap_or(u64::MAX).saturating_mul(3).saturating_add(1);
     events.push(event(end, EventKind::RunFinished { outcome: Outcome::Completed }));
+    let adoption = journal::Adoption {
+        run: &run.id,
+        project: &project.name,
+        tool: tool.0.name(),
+        schema,
+        table,
+        rows: outlook.rows.len(),
+    };
     format!(
-        "{}; {}; {}; {}; {}",
+        "{}; {}; {}; {}; {}; {}",
         journal::close_open_runs(&project.name),
         journal::insert_run(run),
+        journal::insert_adoption(&adoption),
         journal::insert_adopted(&rows),
         journal::insert_events(&run.id, &events),
         journal::finish_run(&run.id, Outcome::Completed),
     )
 }
 
-/// Whether history rows can say that they were adopted, and may be read.
+/// Whether the history can say that something was adopted, and may be read.
 const KNOWS: &str = "SELECT EXISTS (
-    SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-     WHERE c.oid = pg_catalog.to_regclass('cutover.migration') AND a.attname = 'adopted' AND NOT a.attisdropped
+    SELECT FROM pg_catalog.pg_class c
+     WHERE c.oid = pg_catalog.to_regclass('cutover.adoption')
        AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE'))";
 
 /// The tables of other tools that a database was adopted from.
@@ -227,8 +214,7 @@ pub(crate) async fn tables_of(session: &mut Session) -> Result<Vec<TablePlace>, 
     if knows.scalar() != Some("t") {
         return Ok(Vec::new());
     }
-    let sql = "SELECT DISTINCT adopted->>'tool', adopted->>'schema', adopted->>'table' \
-                 FROM cutover.migration WHERE adopted IS NOT NULL ORDER BY 1, 2, 3";
+    let sql = "SELECT DISTINCT tool, table_schema, table_name FROM cutover.adoption ORDER BY 1, 2, 3";
     let rows = session.query_text(sql).await?.rows;
     let place = |row: Vec<Option<String>>| {
         let mut fields = row.into_iter().flatten();

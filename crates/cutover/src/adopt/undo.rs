@@ -48,19 +48,24 @@ pub async fn look_at_undo(project: &Project, options: &ConnectOptions) -> Result
 
 /// What stands in the way: applied, begun or taken back by cutover itself.
 const SINCE_THEN: &str = "
-WITH adoption AS (SELECT min(r.started_at) AS at FROM cutover.run r
-                   WHERE r.id IN (SELECT m.run FROM cutover.migration m WHERE m.project = $1 AND m.adopted IS NOT NULL))
 SELECT path || ' was ' || CASE WHEN attempts = 0 THEN 'recorded' ELSE 'applied' END || ' by run ' || run
-  FROM cutover.migration WHERE project = $1 AND adopted IS NULL
+  FROM cutover.migration WHERE project = $1 AND run NOT IN (SELECT run FROM cutover.adoption)
 UNION ALL
 SELECT b.path || ' was begun by run ' || b.run FROM cutover.begun b
  WHERE b.project = $1 AND EXISTS (SELECT FROM cutover.unit u WHERE u.project = $1 AND u.root = b.root
                                      AND u.version = b.version AND u.state <> 'failed')
 UNION ALL
 SELECT m.path || ' was run by ' || m.run || ', which took a migration back'
-  FROM cutover.migration m JOIN cutover.run r ON r.id = m.run, adoption
- WHERE starts_with(m.project, $1 || '~revert~') AND r.started_at >= adoption.at
+  FROM cutover.migration m JOIN cutover.run r ON r.id = m.run
+ WHERE starts_with(m.project, $1 || '~revert~')
+   AND r.started_at >= (SELECT min(o.started_at) FROM cutover.adoption a JOIN cutover.run o ON o.id = a.run WHERE a.project = $1)
  ORDER BY 1";
+
+/// How many migrations are adopted, and from where.
+const ADOPTED: &str = "
+SELECT (SELECT count(*) FROM cutover.migration WHERE project = $1 AND run IN (SELECT run FROM cutover.adoption)),
+       coalesce(string_agg(DISTINCT table_schema || '.' || table_name, chr(30)), '')
+  FROM cutover.adoption WHERE project = $1";
 
 async fn look(
     project: &Project,
@@ -78,9 +83,7 @@ async fn look(
     if found.version.is_none_or(|version| version < SINCE) {
         return Err(nothing());
     }
-    let adopted = "SELECT count(*), coalesce(string_agg(DISTINCT (adopted->>'schema') || '.' || (adopted->>'table'), chr(30)), '')
-                     FROM cutover.migration WHERE project = $1 AND adopted IS NOT NULL";
-    let rows = session.query(adopted, &[&project.name]).await?;
+    let rows = session.query(ADOPTED, &[&project.name]).await?;
     let (migrations, tables): (i64, String) =
         rows.first().map(|row| (row.get(0), row.get(1))).unwrap_or_default();
     if migrations == 0 {
@@ -125,7 +128,8 @@ pub async fn undo(
     let text = format!(
         "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; \
          DELETE FROM cutover.snapshot WHERE project = {named}; \
-         DELETE FROM cutover.migration WHERE project = {named} AND adopted IS NOT NULL; COMMIT"
+         DELETE FROM cutover.migration WHERE project = {named} AND run IN (SELECT run FROM cutover.adoption); \
+         DELETE FROM cutover.adoption WHERE project = {named}; COMMIT"
     );
     match session.execute(&text).await {
         Ok(_) => {}
@@ -149,7 +153,7 @@ async fn was_taken_back(
     let Some(mut session) = unheard::look_again(options, id).await else {
         return Err(AdoptError::Unheard(lost));
     };
-    let sql = "SELECT FROM cutover.migration WHERE project = $1 AND adopted IS NOT NULL LIMIT 1";
+    let sql = "SELECT FROM cutover.adoption WHERE project = $1 LIMIT 1";
     let rows = session.query(sql, &[&project.name]).await;
     session.close().await;
     match rows {
