@@ -45,6 +45,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Apply(_)
             | Command::Verify(_)
             | Command::Baseline(_)
+            | Command::Adopt(_)
             | Command::Diff(_)
             | Command::Revert(_)
             | Command::Demo(_)
@@ -89,6 +90,7 @@ impl App {
             Command::Revert(arguments) => commands::revert::run(self, &arguments),
             Command::Repair(arguments) => commands::repair::run(self, &arguments),
             Command::Baseline(arguments) => commands::baseline::run(self, &arguments),
+            Command::Adopt(arguments) => commands::adopt::run(self, &arguments),
             Command::Diff(arguments) => commands::diff::run(self, &arguments),
             Command::Config(arguments) => commands::config::run(self, &arguments),
             Command::Sandbox(arguments) => commands::sandbox::run(self, &arguments),

@@ -110,6 +110,7 @@ pub(crate) enum Command {
     Revert(commands::revert::Arguments),
     Repair(commands::repair::Arguments),
     Baseline(commands::baseline::Arguments),
+    Adopt(commands::adopt::Arguments),
     Diff(commands::diff::Arguments),
     Config(commands::config::Arguments),
     Sandbox(commands::sandbox::Arguments),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cutover::adopt::AdoptError;
 use cutover::apply::{ApplyError, advice_about};
 use cutover::asking::AskError;
 use cutover::baseline::BaselineError;
@@ -216,6 +217,26 @@ impl From<BaselineError> for CliError {
             | BaselineError::Unreadable(..)
             | BaselineError::Different(..)
             | BaselineError::Moved => Self::new(Exit::No, error),
+        }
+    }
+}
+
+impl From<AdoptError> for CliError {
+    fn from(error: AdoptError) -> Self {
+        match error {
+            AdoptError::Asked(ref asked) => of_asked(asked, &error),
+            AdoptError::Unheard(ref failure) => of_failed_write(failure, &error),
+            AdoptError::NoTable { .. }
+            | AdoptError::SeveralTables(_)
+            | AdoptError::Unreadable { .. }
+            | AdoptError::NotAsked(_)
+            | AdoptError::NotAllowed(_)
+            | AdoptError::Written(_) => Self::usage(error),
+            AdoptError::SeveralFiles { .. }
+            | AdoptError::File(..)
+            | AdoptError::Refused(..)
+            | AdoptError::Moved
+            | AdoptError::NotTakenBack(..) => Self::new(Exit::No, error),
         }
     }
 }

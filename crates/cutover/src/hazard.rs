@@ -26,6 +26,12 @@ pub const LOST_SETTINGS: &str = "lost-settings";
 pub const BASELINE_MISSING: &str = "baseline-missing";
 /// What a baseline records as applied is there otherwise.
 pub const BASELINE_DIFFERS: &str = "baseline-differs";
+/// A file that is to be adopted is not what another tool applied.
+pub const ADOPT_CHANGED: &str = "adopt-changed";
+/// Another tool has applied something of which there is no file.
+pub const ADOPT_MISSING: &str = "adopt-missing";
+/// What is to be adopted is otherwise there than the files make it.
+pub const ADOPT_DIFFERS: &str = "adopt-differs";
 /// A way back destroys rows or values.
 pub const DATA_LOSS: &str = "data-loss";
 /// A way back leaves what a migration did to rows.
@@ -49,7 +55,7 @@ pub struct Hazard {
 }
 
 /// Every code there is, in the order of the page.
-pub const HAZARDS: [Hazard; 15] = [
+pub const HAZARDS: [Hazard; 18] = [
     Hazard {
         code: EDITED_MIGRATION,
         meaning: "A file was changed after it was applied.",
@@ -134,6 +140,29 @@ pub const HAZARDS: [Hazard; 15] = [
         accepted: "They are recorded as applied all the same; what is there stays as it is.",
         when: "When the difference was made on purpose and later migrations do with it; write it into a migration, so that \
                databases made from the files have it too. Otherwise change the database or the files until they agree.",
+    },
+    Hazard {
+        code: ADOPT_CHANGED,
+        meaning: "`cutover adopt` would record a file as applied that is not what the other tool applied, by the checksum that it kept.",
+        accepted: "The file is recorded as it is now.",
+        when: "When the change cannot matter: a comment, white space, what the other tool itself would call repaired. Otherwise put \
+               the file back, and write the change as a migration of its own.",
+    },
+    Hazard {
+        code: ADOPT_MISSING,
+        meaning: "The table that `cutover adopt` reads has rows of migrations that are applied and of which there is no file, or rows \
+                  that its tool does not write.",
+        accepted: "Nothing is recorded for such rows; everything else is.",
+        when: "When the files were removed on purpose, or the migrations were programs: what they made is then the files' concern no \
+               more. Not when another branch is checked out: get its files first.",
+    },
+    Hazard {
+        code: ADOPT_DIFFERS,
+        meaning: "`cutover adopt` would record migrations as applied of which something is not in the database, or is there otherwise \
+                  than they make it.",
+        accepted: "They are recorded as applied all the same; what is there stays as it is, and is what `cutover diff` compares with.",
+        when: "When the difference was made on purpose and later migrations do with it; write it into a migration, so that databases \
+               made from the files have it too. Otherwise change the database or the files until they agree.",
     },
     Hazard {
         code: DATA_LOSS,

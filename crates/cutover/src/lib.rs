@@ -3,6 +3,7 @@
 //! The library never prints, prompts, or reads the environment, the home folder or the wall clock: its callers
 //! pass an [`Environment`](cutover_postgres::Environment) and a [`Clock`].
 
+pub mod adopt;
 pub mod apply;
 pub mod asking;
 pub mod baseline;

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod baseline;
 pub(crate) mod completions;

@@ -178,15 +178,23 @@ BEGIN
   END LOOP;
 END $respell$";
 
-/// What the scratch database looks like after a dump and a restore; nothing where that cannot be told. It stays so.
-async fn respelt(session: &mut Session) -> Option<Shape> {
+/// Makes a scratch database what it looks like after a dump and a restore; says whether it is. It stays so.
+pub(crate) async fn respell(session: &mut Session) -> bool {
     match session.execute(RESPELL).await {
-        Ok(_) => catalog::shape(session, &[]).await.ok(),
+        Ok(_) => true,
         Err(failure) => {
             tracing::debug!(%failure, "definitions are compared in one spelling alone");
-            None
+            false
         }
     }
+}
+
+/// What the scratch database looks like then; nothing where that cannot be told.
+async fn respelt(session: &mut Session) -> Option<Shape> {
+    if !respell(session).await {
+        return None;
+    }
+    catalog::shape(session, &[]).await.ok()
 }
 
 /// Runs the files in a scratch database and reads what that comes to, in both spellings.

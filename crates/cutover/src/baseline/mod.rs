@@ -10,6 +10,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
+pub(crate) use self::compare::respell;
 use self::compare::{Basis, Found};
 use crate::apply::{may_write, own_startup, pooler, run_id};
 use crate::asking::AskError;
@@ -169,7 +170,8 @@ pub async fn look(
     outlook.accept(request.allow)?;
     for index in standing.chosen {
         let migration = &project.migrations[index];
-        let text = text_of(project, migration, &outlook.scripts[index])?;
+        let text = text_of(project, migration, &outlook.scripts[index])
+            .map_err(|why| BaselineError::Unreadable(migration.path.clone(), why))?;
         outlook.recorded.push(migration.path.clone());
         outlook.chosen.push((index, text));
     }
@@ -370,19 +372,18 @@ fn record_text(project: &Project, run: &Run, outlook: &Outlook) -> String {
     )
 }
 
-/// The text, compressed, as a run would keep it.
-fn text_of(
+/// The text, compressed, as a run would keep it; an error says in words why it cannot be read.
+pub(crate) fn text_of(
     project: &Project,
     migration: &Migration,
     script: &Script,
-) -> Result<Option<Vec<u8>>, BaselineError> {
-    let unreadable = |why: String| BaselineError::Unreadable(migration.path.clone(), why);
+) -> Result<Option<Vec<u8>>, String> {
     if let Some(kept) = script.kept_text() {
         return Ok(kept);
     }
     let mut items = script.items(migration, &project.vars);
     for item in items.by_ref() {
-        item.map_err(unreadable)?;
+        item?;
     }
-    items.text_as_read(&migration.checksums.normalised).map_err(unreadable)
+    items.text_as_read(&migration.checksums.normalised)
 }

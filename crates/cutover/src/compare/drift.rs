@@ -9,6 +9,7 @@ use cutover_postgres::session::{Session, Startup};
 use thiserror::Error;
 
 use super::side::{self, Built, SideError};
+use crate::adopt;
 use crate::apply::own_startup;
 use crate::asking::AskError;
 use crate::catalog::{self, CatalogError};
@@ -92,7 +93,7 @@ pub async fn drift(
     };
     let mut remarks = Vec::new();
     let scope = match schemas {
-        [] => touched(project, &history, options).await?,
+        [] => touched(project, &applied_of(project, &history), options).await?,
         named => named.to_vec(),
     };
     let (expected, expected_name) = match replay {
@@ -103,7 +104,15 @@ pub async fn drift(
         }
         None => recorded(project, &mut session, found.version, &database, &mut remarks).await?,
     };
-    let live = catalog::schema(&mut session, &[]).await?;
+    let mut live = catalog::schema(&mut session, &[]).await?;
+    let mut expected = expected;
+    if replay.is_some() {
+        // What the tool keeps that the database was adopted from is made by no file.
+        for place in adopt::tables_of(&mut session).await? {
+            place.take_from(&mut live);
+            place.take_from(&mut expected);
+        }
+    }
     session.close().await;
     Ok(Drift {
         expected: within(expected, &scope),
@@ -170,20 +179,27 @@ async fn replayed(
     options: &ConnectOptions,
     sandbox: &SandboxProvider,
 ) -> Result<Built, SideError> {
-    let applied: Vec<&Migration> =
-        project.migrations.iter().filter(|migration| history.get(&migration.id).is_some()).collect();
+    let applied = applied_of(project, history);
     side::build("what the applied migrations make", project, &applied, &[], Some(options), sandbox).await
 }
 
-/// The schemas in which the applied migrations make, change or drop anything; all, where what they do is not fully known.
-async fn touched(
+/// The migrations that are applied.
+fn applied_of<'a>(project: &'a Project, history: &History) -> Vec<&'a Migration> {
+    project.migrations.iter().filter(|migration| history.get(&migration.id).is_some()).collect()
+}
+
+/// The schemas in which these migrations make, change or drop anything; all, where what they do is not fully known.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn touched(
     project: &Project,
-    history: &History,
+    migrations: &[&Migration],
     options: &ConnectOptions,
-) -> Result<Vec<String>, DriftError> {
+) -> Result<Vec<String>, AskError> {
     let mut schemas: BTreeSet<String> = BTreeSet::new();
     let mut unqualified = false;
-    for migration in project.migrations.iter().filter(|migration| history.get(&migration.id).is_some()) {
+    for migration in migrations {
         let script = Script::analyse(migration, &project.vars);
         if script.opaque.is_some() {
             return Ok(Vec::new());
@@ -208,7 +224,7 @@ async fn touched(
 }
 
 /// What of a schema is in the scope; extensions, publications and whatever else is in no schema is everybody's.
-fn within(mut schema: Schema, scope: &[String]) -> Schema {
+pub(crate) fn within(mut schema: Schema, scope: &[String]) -> Schema {
     if scope.is_empty() {
         return schema;
     }

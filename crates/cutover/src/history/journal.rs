@@ -150,6 +150,55 @@ pub fn insert_step_between(record: &Record<'_>, step: &str, run: &str) -> String
     ))
 }
 
+/// The values of a history row that is taken over from another tool, which applied it at `at_micros` if it says when. What
+/// comes from the future is of a clock that goes wrong.
+pub fn adopted_row(record: &Record<'_>, at_micros: Option<i64>) -> String {
+    let StepValues { head, tail, .. } = step_values(record);
+    let at = at_micros.map_or_else(
+        || "pg_catalog.now()".to_owned(),
+        |at| format!("LEAST({}, pg_catalog.now())", timestamp(at)),
+    );
+    format!("({head}, pg_catalog.now(), {tail}, SESSION_USER, {at}, 0)")
+}
+
+/// Inserts [rows](adopted_row) that are taken over from another tool.
+pub fn insert_adopted(rows: &[String]) -> String {
+    const AT_ONCE: usize = 500;
+    let insert = |rows: &[String]| {
+        format!(
+            "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) VALUES {}",
+            rows.join(", ")
+        )
+    };
+    rows.chunks(AT_ONCE).map(insert).collect::<Vec<_>>().join("; ")
+}
+
+/// Where a run takes its rows over from.
+pub struct Adoption<'a> {
+    /// Run id.
+    pub run: &'a str,
+    /// Project name.
+    pub project: &'a str,
+    /// The tool.
+    pub tool: &'a str,
+    /// Schema of its table.
+    pub schema: &'a str,
+    /// Name of its table.
+    pub table: &'a str,
+    /// How many rows that has.
+    pub rows: usize,
+}
+
+/// Records that a run takes over what another tool had applied.
+pub fn insert_adoption(adoption: &Adoption<'_>) -> String {
+    let Adoption { run, project, tool, schema, table, rows } = adoption;
+    let values = [run, project, tool, schema, table].map(|text| quote_literal(text));
+    format!(
+        "INSERT INTO cutover.adoption (run, project, tool, table_schema, table_name, table_rows) VALUES ({}, {rows})",
+        values.join(", ")
+    )
+}
+
 /// What the server is made to say where a row of ours was not written.
 pub const NOT_WRITTEN: &str = "cutover: its own record was not written";
 

@@ -17,7 +17,8 @@ pub const SCHEMA_VERSION: i32 = 2;
 const UPGRADES: &[&str] = &[include_str!("schema_v1.sql"), include_str!("schema_v2.sql")];
 
 /// The tables that are ours, as a list of SQL. Other relations there are nobody's harm: everything of ours is qualified.
-const OURS: &str = "'meta', 'fence', 'run', 'event', 'migration', 'unit', 'begun', 'deferral', 'snapshot'";
+const OURS: &str =
+    "'meta', 'fence', 'run', 'event', 'migration', 'unit', 'begun', 'deferral', 'adoption', 'snapshot'";
 
 /// What is found in a database before anything is written.
 #[derive(Debug, Clone)]

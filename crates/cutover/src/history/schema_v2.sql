@@ -2,6 +2,18 @@
 -- migration, ~NAME#RUN of a repeatable one, which has a row for each run that applied it. Builds that know version 1 alone
 -- would take none of them for what it is.
 
+-- Runs that ran nothing: they took over what another tool had applied. All rows of cutover.migration that are theirs are.
+CREATE TABLE cutover.adoption (
+    run          text PRIMARY KEY,
+    project      text COLLATE "C" NOT NULL,
+    tool         text NOT NULL,
+    table_schema text NOT NULL,
+    table_name   text NOT NULL,
+    table_rows   bigint NOT NULL,
+    at           timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN cutover.adoption.tool IS 'The tool, e.g. flyway; then where its table is, and how many rows it had.';
+
 -- What the database was made of when a run ended, or when somebody accepted what had changed since.
 CREATE TABLE cutover.snapshot (
     project     text COLLATE "C" NOT NULL,

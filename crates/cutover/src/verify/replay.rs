@@ -8,10 +8,12 @@ use cutover_postgres::session::{Failure, Session, Startup};
 use super::failure_text;
 use super::measure::{Ctx, Trouble, search_path};
 use super::sandbox::{SandboxProvider, Scratch};
+use crate::adopt::{self, TablePlace};
 use crate::migration::Migration;
 use crate::project::Vars;
 use crate::reading::{self, Reported};
 use crate::script::{Script, ScriptItem};
+use crate::source;
 
 /// What of a real database a scratch one is made to resemble.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub(crate) struct Likeness {
     path: Vec<String>,
     /// Names of the roles of its server.
     roles: Vec<String>,
+    /// Tables of the tools that it was adopted from: files may mention them.
+    tables: Vec<TablePlace>,
 }
 
 impl Likeness {
@@ -32,7 +36,7 @@ impl Likeness {
 
     /// Of no database in particular, of that major version.
     pub(crate) fn of_version(major: u32) -> Self {
-        Self { major, path: vec!["public".to_owned()], roles: Vec::new() }
+        Self { major, path: vec!["public".to_owned()], roles: Vec::new(), tables: Vec::new() }
     }
 
     /// Of the database of a session that begins as those of migrations do.
@@ -41,7 +45,16 @@ impl Likeness {
             major: session.server_version_num() / 10_000,
             path: search_path(session).await?,
             roles: role_names(session).await?,
+            tables: adopt::tables_of(session).await?,
         })
+    }
+
+    /// The same with the table of another tool.
+    pub(crate) fn with_table(mut self, place: TablePlace) -> Self {
+        if !self.tables.contains(&place) {
+            self.tables.push(place);
+        }
+        self
     }
 
     /// The same without roles of these names: what is replayed makes them itself.
@@ -55,6 +68,8 @@ impl Likeness {
 pub(crate) struct Replay {
     pub(crate) session: Session,
     scratch: Scratch,
+    /// Tables of other tools that are not made yet.
+    tables: Vec<TablePlace>,
     /// PostgreSQL's major version there, where it is not the real database's.
     pub(crate) other_major: Option<u32>,
 }
@@ -72,7 +87,8 @@ impl Replay {
         match Self::prepare(&scratch, &likeness.path, &likeness.roles).await {
             Ok(session) => {
                 let there = session.server_version_num() / 10_000;
-                Ok(Self { session, scratch, other_major: (there != likeness.major).then_some(there) })
+                let tables = likeness.tables.clone();
+                Ok(Self { session, scratch, tables, other_major: (there != likeness.major).then_some(there) })
             }
             Err(trouble) => {
                 scratch.finish().await;
@@ -103,8 +119,21 @@ impl Replay {
         Ok(session)
     }
 
-    /// Runs a migration; an error says in words what failed, with its line.
+    /// Runs a migration; an error says in words what failed, with its line. One that fails and mentions the table of a tool
+    /// that the database was adopted from is run again with that table there, as the tool makes it: it was when it was applied.
     pub(crate) async fn run(&mut self, migration: &Migration, vars: &Vars) -> Result<(), String> {
+        let Err(why) = run(&mut self.session, migration, vars).await else { return Ok(()) };
+        let Ok(text) = source::read_to_string(migration) else { return Err(why) };
+        let Some(at) = self.tables.iter().position(|place| text.contains(&place.table)) else {
+            return Err(why);
+        };
+        let texts = self.tables.remove(at).make();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        for outcome in self.session.pipeline(&texts).await {
+            if outcome.result.is_err() {
+                return Err(why);
+            }
+        }
         run(&mut self.session, migration, vars).await
     }
 

@@ -1,0 +1,432 @@
+//! Taking over a database from another migration tool, by that tool's own table: what it says is applied is recorded as
+//! applied, without being run. It looks first and says what it sees, then a person is asked, and what is recorded is what was
+//! looked at. It can be taken back while nothing was applied since.
+//!
+//! It must not write anything of the other tool's, nor anything but our own records.
+
+mod catalogue;
+mod matching;
+mod record;
+mod report;
+mod tables;
+pub mod tools;
+mod undo;
+
+use cutover_analysis::effects::Context;
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Failure, Session};
+use thiserror::Error;
+
+use self::catalogue::{Basis, Found};
+use self::matching::{Matching, Standing};
+use self::tables::Row;
+use self::tools::Sum;
+use crate::apply::{may_write, pooler};
+use crate::asking::AskError;
+use crate::baseline::text_of;
+use crate::catalog;
+use crate::clock::Clock;
+use crate::hazard::{self, ADOPT_CHANGED, ADOPT_DIFFERS, ADOPT_MISSING};
+use crate::history::records::History;
+use crate::history::{records, schema};
+use crate::inspect;
+use crate::migration::Migration;
+use crate::project::Project;
+use crate::script::{Script, Texts};
+use crate::text::{complaints, visible};
+use crate::verify::SandboxProvider;
+
+pub(crate) use record::tables_of;
+pub use record::{Recorded, record};
+pub use report::{Catalogue, FileLine, Report, RowLine};
+pub use tables::{Kind, TablePlace};
+pub use undo::{TakenBack, UndoOutlook, look_at_undo, undo};
+
+/// Why nothing was recorded.
+#[derive(Debug, Error)]
+pub enum AdoptError {
+    /// The database did not do what was asked of it.
+    #[error("{}", .0.told("nothing was recorded"))]
+    Asked(AskError),
+    /// There is no table of a tool that is known.
+    #[error("{}\nnothing was recorded\n  hint: {}", no_table(.named.as_deref(), .other.as_deref()), no_table_hint(.named.is_some()))]
+    NoTable {
+        /// The name that was asked for.
+        named: Option<String>,
+        /// Tables of such names that are nobody's.
+        other: Option<String>,
+    },
+    /// There are tables of several tools, or several of one.
+    #[error("there are tables of several tools here: {}\nnothing was recorded\n  hint: --from SCHEMA.TABLE says which", .0.join(", "))]
+    SeveralTables(Vec<String>),
+    /// The role may not read the other tool's table.
+    #[error("role {role} may not read {table}\nnothing was recorded\n  hint: {grant}")]
+    Unreadable {
+        /// The table.
+        table: String,
+        /// The role.
+        role: String,
+        /// What would let it.
+        grant: String,
+    },
+    /// The project does not say what to ask the table for.
+    #[error("{0}\nnothing was recorded")]
+    NotAsked(String),
+    /// A row names more than one file.
+    #[error("the row {row} names several files: {}\nnothing was recorded\n  hint: each version has one file, in one folder", .files.join(", "))]
+    SeveralFiles {
+        /// The row, as people know it.
+        row: String,
+        /// Paths.
+        files: Vec<String>,
+    },
+    /// A file cannot be read.
+    #[error("{0}: {1}\nnothing was recorded")]
+    File(String, String),
+    /// A code that is not known.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// What keeps it from being recorded: each in words, and what to do.
+    #[error("{}\nnothing was recorded\n  hint: {}", complaints(.0, "\n"), .1)]
+    Refused(Vec<String>, String),
+    /// Something has changed since it was [looked at](look).
+    #[error(
+        "what would be recorded has changed meanwhile: somebody else is at work here\nnothing was recorded; look again"
+    )]
+    Moved,
+    /// It cannot be taken back, and why.
+    #[error("{}\nnothing was taken back\n  hint: {}", complaints(.0, "\n"), .1)]
+    NotTakenBack(Vec<String>, &'static str),
+    /// A record cannot be written.
+    #[error("the schema cannot be written: {0}\nnothing was recorded")]
+    Written(#[from] serde_json::Error),
+    /// The connection was lost at the end, and what was sent last may be there.
+    #[error(
+        "{0}\nwhether it was recorded is not known: all of it is, or nothing; `cutover status` says which"
+    )]
+    Unheard(Failure),
+}
+
+impl<E> From<E> for AdoptError
+where
+    AskError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Asked(error.into())
+    }
+}
+
+fn no_table(named: Option<&str>, other: Option<&str>) -> String {
+    match (named, other) {
+        (Some(named), None) => format!("there is no table {named} here that can be read"),
+        (Some(named), Some(other)) => {
+            format!("{named} is no table of a tool that is known: {other} has other columns")
+        }
+        (None, Some(other)) => {
+            format!("there is no table of a tool that is known: {other} has other columns")
+        }
+        (None, None) => "there is no table of a tool that is known here".to_owned(),
+    }
+}
+
+fn no_table_hint(named: bool) -> String {
+    let known: Vec<&str> = tools::all().iter().map(|tool| tool.about().called).collect();
+    let else_ = if named { "" } else { "; --from SCHEMA.TABLE where it is called otherwise" };
+    format!(
+        "known are the tables of {}{else_}; without one, `cutover baseline` records what is there already",
+        known.join(", ")
+    )
+}
+
+/// What is adopted by whom.
+pub struct Request<'a> {
+    /// The table, as `schema.table` or `table`; none where it is to be found.
+    pub from: Option<&'a str>,
+    /// Codes of hazards that are accepted.
+    pub allow: &'a [String],
+    /// Where what the files make is built, to be compared.
+    pub sandbox: &'a SandboxProvider,
+    /// Who runs it, in words.
+    pub operator: String,
+    /// Name and version of the program.
+    pub tool: String,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// A migration that would be recorded.
+#[derive(Debug)]
+struct Chosen {
+    /// Its place in the project.
+    index: usize,
+    /// Its row, where it has one of its own.
+    row: Option<usize>,
+    /// Number of statements.
+    statements: u32,
+    /// Its text as it would be kept.
+    text: Option<Vec<u8>>,
+}
+
+/// What an adoption would record, as it was looked at.
+#[derive(Debug)]
+pub struct Outlook {
+    /// What is to be told.
+    pub report: Report,
+    /// What is not as it should be and was accepted, in words.
+    pub accepted: Vec<String>,
+    place: TablePlace,
+    rows: Vec<Row>,
+    matching: Matching,
+    chosen: Vec<Chosen>,
+    /// What it was compared with; none where there is nothing to record, or it could not be built.
+    basis: Option<Basis>,
+    found: Found,
+    /// Why it may not be recorded, with what to do.
+    refused: Option<(Vec<String>, String)>,
+    server: schema::Found,
+}
+
+impl Outlook {
+    /// Number of migrations that would be recorded.
+    pub fn recorded(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// The table that it is adopted from.
+    pub fn table(&self) -> &TablePlace {
+        &self.place
+    }
+
+    /// Whether it may be recorded.
+    ///
+    /// # Errors
+    /// [`AdoptError::Refused`], and whatever keeps this role from writing here.
+    pub fn may_be_recorded(&self) -> Result<(), AdoptError> {
+        if let Some((why, hint)) = &self.refused {
+            return Err(AdoptError::Refused(why.clone(), hint.clone()));
+        }
+        if !self.chosen.is_empty() {
+            may_write(&self.server)?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks at what would be recorded. Writes nothing and takes no lock. What keeps it from being recorded is part of what it
+/// gives: see [`Outlook::may_be_recorded`].
+///
+/// # Errors
+/// See [`AdoptError`]: whatever keeps it from being told.
+pub async fn look(
+    project: &Project,
+    options: &ConnectOptions,
+    request: &Request<'_>,
+) -> Result<Outlook, AdoptError> {
+    hazard::all_known(request.allow).map_err(AdoptError::NotAllowed)?;
+    let mut session = inspect::connect(options, None).await?;
+    let server = schema::look(&mut session).await?;
+    pooler::refuse(&server, &mut session, options, "adopt").await?;
+    let (place, mut remarks) = tables::find(&mut session, project, request.from).await?;
+    let Sight { history, rows, matching } = sight(project, &place, &server, &mut session).await?;
+    let chosen = chosen(project, &matching, &history)?;
+    let mut basis = None;
+    let mut found = Found::default();
+    if !chosen.is_empty() {
+        let applied = applied(project, &chosen, &history);
+        match Basis::build(project, &place, &applied, options, request.sandbox).await? {
+            Ok(built) => {
+                found = built.compare(&catalog::schema(&mut session, &[]).await?, &place);
+                remarks.extend(built.other_major.map(other_major));
+                basis = Some(built);
+            }
+            Err(why) => {
+                remarks.push(format!("whether the database is what the files make was not looked at: {why}"))
+            }
+        }
+    }
+    session.close().await;
+    let mut report = Report::new(project, &server, &place, &rows, &matching, &history);
+    report.catalogue = Catalogue::new(basis.is_some(), &found);
+    report.remarks = remarks;
+    let mut outlook = Outlook {
+        report,
+        accepted: Vec::new(),
+        place,
+        rows,
+        matching,
+        chosen,
+        basis,
+        found,
+        refused: None,
+        server,
+    };
+    outlook.judge(project, &history, request.allow);
+    Ok(outlook)
+}
+
+fn other_major(major: u32) -> String {
+    format!(
+        "what the files make was built by PostgreSQL {major}, which may spell a definition otherwise than this server; \
+         --pg-bin names the folder of its own programs"
+    )
+}
+
+/// What the database says, at one time.
+#[derive(Debug, PartialEq, Eq)]
+struct Sight {
+    history: History,
+    rows: Vec<Row>,
+    matching: Matching,
+}
+
+async fn sight(
+    project: &Project,
+    place: &TablePlace,
+    server: &schema::Found,
+    session: &mut Session,
+) -> Result<Sight, AdoptError> {
+    let history = match server.version {
+        Some(_) => records::read(session, &project.name).await?,
+        None => History::default(),
+    };
+    let rows = tables::rows(session, project, place).await?;
+    let matching = matching::matching(project, place, &rows)?;
+    Ok(Sight { history, rows, matching })
+}
+
+/// The places of migrations that are applied there and not recorded here, each with its row.
+fn places<'a>(
+    project: &'a Project,
+    matching: &'a Matching,
+    history: &'a History,
+) -> impl Iterator<Item = (usize, Option<usize>)> + 'a {
+    let standings = matching.standings.iter().enumerate();
+    standings.filter_map(|(index, standing)| match standing {
+        Standing::Applied { row, .. } if history.get(&project.migrations[index].id).is_none() => {
+            Some((index, *row))
+        }
+        _ => None,
+    })
+}
+
+fn chosen(project: &Project, matching: &Matching, history: &History) -> Result<Vec<Chosen>, AdoptError> {
+    let places: Vec<(usize, Option<usize>)> = places(project, matching, history).collect();
+    let migrations: Vec<&Migration> = places.iter().map(|(index, _)| &project.migrations[*index]).collect();
+    let mut known = Context::EMPTY;
+    let mut chosen = Vec::with_capacity(places.len());
+    let mut unreadable = None;
+    Script::analyse_all(&migrations, &project.vars, Texts::Kept, |place, analyse| {
+        let script = analyse(&mut known);
+        let (index, row) = places[place];
+        match text_of(project, migrations[place], &script) {
+            Ok(text) => chosen.push(Chosen { index, row, statements: script.statements, text }),
+            Err(why) => {
+                unreadable.get_or_insert_with(|| AdoptError::File(migrations[place].path.clone(), why));
+            }
+        }
+    });
+    unreadable.map_or(Ok(chosen), Err)
+}
+
+/// What would be applied then, in the project's order.
+fn applied<'a>(project: &'a Project, chosen: &[Chosen], history: &History) -> Vec<&'a Migration> {
+    let is_chosen = |index: usize| chosen.binary_search_by_key(&index, |one| one.index).is_ok();
+    let all = project.migrations.iter().enumerate();
+    all.filter(|(index, migration)| is_chosen(*index) || history.get(&migration.id).is_some())
+        .map(|(_, migration)| migration)
+        .collect()
+}
+
+impl Outlook {
+    /// Says what stands in the way, but for what is allowed.
+    fn judge(&mut self, project: &Project, history: &History, allow: &[String]) {
+        let unsettled = self.unsettled(project, history);
+        if !unsettled.is_empty() {
+            let hint =
+                format!("settle it with {} first: {}", self.place.called(), self.place.tool.0.settle());
+            self.refused = Some((unsettled, hint));
+            return;
+        }
+        let lists = [
+            (self.changed(project, history), ADOPT_CHANGED),
+            (self.missing(), ADOPT_MISSING),
+            (
+                self.found.differing.iter().map(|one| format!("not as the files make it: {one}")).collect(),
+                ADOPT_DIFFERS,
+            ),
+        ];
+        let found = lists.into_iter().filter(|(list, _)| !list.is_empty());
+        let (accepted, refused): (Vec<_>, Vec<_>) =
+            found.partition(|(_, code)| allow.iter().any(|allowed| allowed == code));
+        self.accepted = accepted.into_iter().flat_map(|(list, _)| list).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let flags: Vec<String> = refused.iter().map(|(_, code)| format!("--allow {code}")).collect();
+        let hint = format!(
+            "bring files and database back to what was applied, or accept that with {}",
+            flags.join(" ")
+        );
+        self.report.refused = refused.iter().map(|(_, code)| (*code).to_owned()).collect();
+        self.refused = Some((refused.into_iter().flat_map(|(list, _)| list).collect(), hint));
+    }
+
+    /// What failed there, or is half applied here.
+    fn unsettled(&self, project: &Project, history: &History) -> Vec<String> {
+        let mut found = Vec::new();
+        for (index, standing) in self.matching.standings.iter().enumerate() {
+            let migration = &project.migrations[index];
+            if let Standing::Failed(_) = standing {
+                found.push(format!(
+                    "{} failed there, and what it left behind is not known",
+                    visible(&migration.path)
+                ));
+            } else if history.begun(&migration.id).is_some() && matches!(standing, Standing::Applied { .. }) {
+                found.push(format!(
+                    "{} is applied in part by cutover: finish it with `cutover apply`",
+                    visible(&migration.path)
+                ));
+            }
+        }
+        let failed =
+            self.matching.fileless.iter().filter(|one| self.rows[one.row].state == tools::State::Failed);
+        found.extend(failed.map(|one| {
+            format!(
+                "{} failed there, and what it left behind is not known; no file is of that row",
+                visible(&self.rows[one.row].label)
+            )
+        }));
+        found
+    }
+
+    /// Files that are not what was applied.
+    fn changed(&self, project: &Project, history: &History) -> Vec<String> {
+        let standings = self.matching.standings.iter().enumerate();
+        standings
+            .filter(|(index, _)| history.get(&project.migrations[*index].id).is_none())
+            .filter_map(|(index, standing)| match standing {
+                Standing::Applied { row: Some(row), sum: Sum::Changed(now) } => Some(format!(
+                    "{} was changed since it was applied: its checksum there is {}, that of the file {now}",
+                    visible(&project.migrations[index].path),
+                    visible(self.rows[*row].checksum.as_deref().unwrap_or_default()),
+                )),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Rows of which there is no file.
+    fn missing(&self) -> Vec<String> {
+        let of = self.place.called();
+        let fileless = self.matching.fileless.iter();
+        fileless
+            .map(|one| {
+                let label = visible(&self.rows[one.row].label);
+                match one.known {
+                    true => format!("{label} is applied, and there is no file of it"),
+                    false => format!("the row {label:?} is none that {of} writes, and of no file"),
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! Each tool against a table as it makes it.
