@@ -84,6 +84,11 @@ fn alter(id: &Id) -> String {
     format!("ALTER TABLE {} ALTER COLUMN {}", id.table_sql(), quote_ident(&id.name))
 }
 
+/// For what each table has for itself, whatever inherits from it.
+fn alter_only(id: &Id) -> String {
+    format!("ALTER TABLE ONLY {} ALTER COLUMN {}", id.table_sql(), quote_ident(&id.name))
+}
+
 /// As it stands inside CREATE TABLE and behind ADD COLUMN, with its default where it is made along with it.
 pub(crate) fn inline(id: &Id, object: &Object, default: Option<&str>) -> String {
     let mut sql = format!("{} {}", quote_ident(&id.name), object.text("type").unwrap_or_default());
@@ -116,7 +121,7 @@ fn sequence(object: &Object) -> String {
 
 /// What neither CREATE TABLE nor ADD COLUMN can say.
 pub(crate) fn settings(id: &Id, object: &Object) -> Vec<Sql> {
-    let alter = alter(id);
+    let alter = alter_only(id);
     let mut statements = Vec::new();
     for (attribute, word) in
         [("storage", "STORAGE"), ("compression", "COMPRESSION"), ("statistics", "STATISTICS")]
@@ -152,7 +157,7 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     }
     let mut statements = Vec::new();
     // A partition's column comes with its parent's.
-    if !(object.has("inherited") && world.was_there(id)) {
+    if !(object.has("inherited") && world.comes_along(id)) {
         statements.push(add);
     }
     statements.extend(settings(id, object));
@@ -165,11 +170,14 @@ fn change(change: &mut Change<'_>) {
         return;
     }
     let alter = alter(change.id);
-    let of_parent = change.from.has("inherited") && change.to.has("inherited");
+    let of_parent = change.from.has("inherited") && change.to.has("inherited") && change.world.comes_along(change.id);
     change_generated(change, &alter);
     let (type_name, collation) = (change.take("type"), change.take("collation"));
-    if (type_name.is_some() || collation.is_some()) && !of_parent {
-        change_type(change, &alter);
+    if type_name.is_some() || collation.is_some() {
+        change.frees = true;
+        if !of_parent {
+            change_type(change, &alter);
+        }
     }
     if let Some(values) = change.take("not null")
         && !of_parent
@@ -177,6 +185,7 @@ fn change(change: &mut Change<'_>) {
         change_not_null(change, &alter, values);
     }
     change_identity(change, &alter);
+    let alter = alter_only(change.id);
     for (attribute, word, usual) in [
         ("storage", "STORAGE", ""),
         ("compression", "COMPRESSION", "default"),
@@ -226,9 +235,8 @@ fn change_generated(change: &mut Change<'_>, alter: &str) {
     }
 }
 
+/// Defaults, views and the like are out of the way by then.
 fn change_type(change: &mut Change<'_>, alter: &str) {
-    change.frees = true;
-    let (id, world) = (change.id, change.world);
     let from = change.from.text("type").unwrap_or_default();
     let to = change.to.text("type").unwrap_or_default();
     let collation =
@@ -237,23 +245,13 @@ fn change_type(change: &mut Change<'_>, alter: &str) {
         change.push(format!("{alter} TYPE {to}{collation}"));
         return;
     }
-    let default = Id { kind: ObjectKind::Default, ..id.clone() };
-    let (default, wanted) = (world.from.objects.get(&default), world.to.objects.get(&default));
-    let keeps_default = default.is_some() && !change.from.has("generated");
-    if keeps_default {
-        change.push(format!("{alter} DROP DEFAULT"));
-    }
     let using = if from == to || change.from.has("generated") {
         String::new()
     } else {
-        format!(" USING {}::{to}", quote_ident(&id.name))
+        format!(" USING {}::{to}", quote_ident(&change.id.name))
     };
     let sql = Sql::new(format!("{alter} TYPE {to}{collation}{using}"));
     change.statements.push(sql.hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL));
-    if let Some(expression) = wanted.filter(|_| keeps_default).and_then(|default| default.text("expression"))
-    {
-        change.push(format!("{alter} SET DEFAULT {expression}"));
-    }
 }
 
 /// Whether the values stay as they are: a longer `varchar`, or none at all (PostgreSQL, ALTER TABLE: no rewrite).
@@ -350,7 +348,7 @@ fn change_identity(change: &mut Change<'_>, alter: &str) {
 }
 
 fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
-    if !object.has("type") || object.has("inherited") && world.was_there(id) {
+    if !object.has("type") || object.has("inherited") && world.comes_along(id) {
         return Vec::new();
     }
     let sql = Sql::new(format!("ALTER TABLE {} DROP COLUMN {}", id.table_sql(), quote_ident(&id.name)));

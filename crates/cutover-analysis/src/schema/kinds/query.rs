@@ -11,14 +11,24 @@ SELECT 'member', classid::text, objid::text, refobjid::text, NULL, NULL, NULL
   FROM pg_depend WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass";
 
 /// What needs what, as `pg_depend` has it: catalogue, object, part, and the same of what is needed. What the system itself
-/// brings (below 16384) is always there; schemas, row types and toast tables follow from the rest.
+/// brings (below 16384) is always there; schemas, row types and toast tables follow from the rest. Columns need those that
+/// they are inherited from, and keys to a partitioned table the keys of its partitions.
 pub(super) const NEEDS: &str = "
 SELECT 'needs', d.classid::text, d.objid::text, d.objsubid::text, d.refclassid::text, d.refobjid::text, d.refobjsubid::text
   FROM pg_depend d
  WHERE d.deptype IN ('n', 'a', 'i', 'P', 'S') AND d.refobjid >= 16384 AND d.objid >= 16384
    AND d.refclassid <> 'pg_namespace'::regclass
    AND NOT (d.deptype = 'i' AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
-            AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass))";
+            AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass));
+SELECT 'needs', 'pg_class'::regclass::oid::text, a.attrelid::text, a.attnum::text, 'pg_class'::regclass::oid::text, p.attrelid::text, p.attnum::text
+  FROM pg_inherits h JOIN pg_attribute p ON p.attrelid = h.inhparent AND p.attnum > 0
+  JOIN pg_attribute a ON a.attrelid = h.inhrelid AND a.attname = p.attname AND a.attinhcount > 0;
+WITH RECURSIVE below(oid, conrelid, root) AS (
+  SELECT k.oid, k.conrelid, k.conparentid FROM pg_constraint k JOIN pg_constraint p ON p.oid = k.conparentid AND p.conrelid = k.conrelid
+   WHERE p.conparentid = 0 OR NOT EXISTS (SELECT FROM pg_constraint pp WHERE pp.oid = p.conparentid AND pp.conrelid = p.conrelid)
+  UNION ALL SELECT k.oid, k.conrelid, b.root FROM below b JOIN pg_constraint k ON k.conparentid = b.oid AND k.conrelid = b.conrelid)
+SELECT 'needs', d.classid::text, b.root::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+  FROM below b JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = b.oid AND d.deptype = 'n'";
 
 /// One kind's query.
 pub(super) struct Row<'a> {

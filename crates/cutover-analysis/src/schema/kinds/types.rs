@@ -137,20 +137,12 @@ fn make_enum_anew(change: &mut Change<'_>) {
         let alter = format!("ALTER TABLE {} ALTER COLUMN {}", column.table_sql(), quote_ident(&column.name));
         let is_array = object.text("type").is_some_and(|text| text.ends_with("[]"));
         let array = if is_array { "[]" } else { "" };
-        let default = Id { kind: ObjectKind::Default, ..column.clone() };
-        let default = world.from.objects.get(&default).and(world.to.objects.get(&default));
-        if default.is_some() {
-            change.push(format!("{alter} DROP DEFAULT"));
-        }
         let sql = format!(
             "{alter} TYPE {name}{array} USING {column}::text{array}::{name}{array}",
             name = id.name_sql(),
             column = quote_ident(&column.name)
         );
         change.statements.push(Sql::new(sql).hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL));
-        if let Some(expression) = default.and_then(|default| default.text("expression")) {
-            change.push(format!("{alter} SET DEFAULT {expression}"));
-        }
     }
     change.push(format!("DROP TYPE {}", quote_qualified(&schema, &old)));
 }

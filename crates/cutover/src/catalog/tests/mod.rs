@@ -3,6 +3,7 @@
 mod context;
 mod diff;
 mod digests;
+mod generated;
 mod objects;
 mod schema;
 mod state;
