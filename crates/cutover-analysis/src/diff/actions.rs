@@ -240,6 +240,10 @@ impl<'a> Work<'a> {
 
 /// What is said of an object and is not read, so that it cannot be made either.
 fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
+    if id.kind == ObjectKind::Subscription {
+        let what = "how it connects may hold a password and is not read: make it by hand".to_owned();
+        return Some(Left { object: id.clone(), what });
+    }
     let options = to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
     let what = format!("its options ({}): they may hold a password and are not read", options.join(", "));
     (!options.is_empty()).then(|| Left { object: id.clone(), what })
@@ -253,15 +257,14 @@ fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
         change.statements.push(common.owner(&owner));
     }
     if change.id.kind != ObjectKind::DefaultPrivileges {
-        if let Some(values) = change.take("revoked") {
-            let (gone, new) = making::lists(values);
-            change.statements.extend(gone.iter().map(|entry| common.grant(entry)));
-            change.statements.extend(new.iter().map(|entry| common.revoke(entry)));
-        }
-        if let Some(values) = change.take("grants") {
-            let (gone, new) = making::lists(values);
-            change.statements.extend(gone.iter().map(|entry| common.revoke(entry)));
-            change.statements.extend(new.iter().map(|entry| common.grant(entry)));
+        let (revoked, granted) = (change.take("revoked"), change.take("grants"));
+        if revoked.is_some() || granted.is_some() {
+            let (given_back, taken) = making::lists(revoked.unwrap_or_default());
+            let (gone, new) = making::lists(granted.unwrap_or_default());
+            // What is taken may be what is given in another way.
+            change.statements.extend(gone.iter().chain(&taken).map(|entry| common.revoke(entry)));
+            change.statements.extend(given_back.iter().chain(&new).map(|entry| common.grant(entry)));
+            let gone: Vec<&str> = gone.into_iter().chain(taken).collect();
             regrant_columns(change, &gone);
         }
     }
@@ -332,6 +335,15 @@ fn unwanted_defaults(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
         statements.extend(besides("revoked").iter().map(|entry| common.grant(entry)));
     }
     statements
+}
+
+/// Whether it is a base type.
+fn is_base(schema: &Schema, id: &Id) -> bool {
+    id.kind == ObjectKind::Type && schema.get(id).and_then(|object| object.text("form")) == Some("base")
+}
+
+fn needs(schema: &Schema, id: &Id, needed: &Id) -> bool {
+    schema.get(id).is_some_and(|object| object.needs.contains(needed))
 }
 
 /// An object, and the columns that it is inherited from: they change together.
@@ -518,6 +530,13 @@ impl<'a> Plan<'a> {
             {
                 continue;
             }
+            // A base type begins as a name, which its functions need, and is there when they are.
+            if is_base(self.world.to, id) && needed.kind == ObjectKind::Function {
+                continue;
+            }
+            if is_base(self.world.to, needed) && !needs(self.world.to, needed, id) {
+                self.edge((Verb::Finish, needed), (Verb::Create, id));
+            }
             self.edge((Verb::Create, needed), (Verb::Create, id));
             for changed in inherited_from(self.world.to, needed) {
                 self.edge((Verb::Alter, changed), (Verb::Create, id));
@@ -643,6 +662,12 @@ impl<'a> Plan<'a> {
             self.graph.join(at, whole, id.kind == ObjectKind::Constraint);
             return;
         }
+        // The functions of a base type go with it.
+        let base = object.needs.iter().find(|needed| is_base(self.world.from, needed) && needs(self.world.from, needed, id));
+        if let Some(number) = base.and_then(|base| self.number(Verb::Drop, base)) {
+            self.graph.join(at, number, false);
+            return;
+        }
         // What a column takes with it.
         let taken = match id.kind {
             ObjectKind::Default | ObjectKind::Constraint | ObjectKind::Index => object
@@ -685,8 +710,13 @@ impl<'a> Plan<'a> {
         });
         if let Some(table) = table {
             self.graph.join(at, table, id.kind != ObjectKind::Column);
-        } else if id.kind == ObjectKind::Default
-            && let Some(column) = self.number(Verb::Create, &Id { kind: ObjectKind::Column, ..id.clone() })
+            return;
+        }
+        // Of a view's column only what is said of it is made.
+        let column = Id { kind: ObjectKind::Column, ..id.clone() };
+        if id.kind == ObjectKind::Default
+            && self.world.to.get(&column).is_some_and(|column| column.has("type"))
+            && let Some(column) = self.number(Verb::Create, &column)
         {
             self.graph.join(at, column, true);
         }
@@ -752,6 +782,9 @@ impl<'a> Plan<'a> {
         {
             statements.extend(unwanted_defaults(id, object, world));
             statements.extend(common_creation(id, object, to));
+        }
+        if is_base(to, id) {
+            statements.iter_mut().skip(1).for_each(|sql| sql.late = true);
         }
         statements
     }

@@ -16,6 +16,9 @@ pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Column], query, making
 /// From 18 on NOT NULL is a constraint with a name.
 const NAMED_NOT_NULL: u32 = 180_000;
 
+/// How values are compressed can be chosen.
+const WITH_COMPRESSION: u32 = 140_000;
+
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("a.attacl", "'c'", "c.relowner");
     let not_null = if asked.server_version >= NAMED_NOT_NULL {
@@ -25,6 +28,11 @@ fn query(asked: &Asked<'_>) -> String {
            FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]), '') END"
     } else {
         "CASE WHEN a.attnotnull THEN 'NOT NULL' END"
+    };
+    let compression = if asked.server_version >= WITH_COMPRESSION {
+        "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END"
+    } else {
+        "NULL"
     };
     let of_table = |sql: &str| format!("CASE WHEN c.relkind IN ('r', 'p', 'f') THEN {sql} END");
     Row {
@@ -44,7 +52,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("sequence", format!("CASE WHEN i.sequence IS NOT NULL THEN (SELECT {} FROM pg_sequence s WHERE s.seqrelid = i.sequence) END", sequence_options("s"))),
             ("sequence name", "CASE WHEN i.sequence IS NOT NULL THEN (SELECT CASE WHEN sc.relname <> c.relname || '_' || a.attname || '_seq' OR sc.relnamespace <> c.relnamespace THEN sc.oid::regclass::text END FROM pg_class sc WHERE sc.oid = i.sequence) END".to_owned()),
             ("storage", of_table("CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END")),
-            ("compression", "CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END".to_owned()),
+            ("compression", compression.to_owned()),
             ("statistics", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::text END".to_owned()),
             ("options", sorted("a.attoptions")),
             ("foreign options", sorted("a.attfdwoptions")),

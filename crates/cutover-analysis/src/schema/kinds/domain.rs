@@ -92,5 +92,5 @@ fn constraint_name(constraint: &str) -> &str {
         quoted ^= *c == '"';
         *c == ' ' && !quoted
     });
-    &constraint[..words + end.map_or(rest.len(), |(at, _)| at)]
+    constraint.get(..words + end.map_or(rest.len(), |(at, _)| at)).unwrap_or(constraint)
 }
