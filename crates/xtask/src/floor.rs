@@ -15,8 +15,9 @@ use crate::Failure;
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS floor_history (version text PRIMARY KEY, checksum text NOT NULL, \
                        applied_at timestamptz NOT NULL DEFAULT now())";
 
-/// Runs one floor: `apply FOLDER URL`, `no-op FOLDER URL`, `scan TABLE URL`, `md5 TABLE URL`, or what is measured against the last two, `digest TABLE URL`, or against `pg_dump`, `schema DATABASE URL` and `schema-diff DATABASE
-/// URL`; `parse FOLDER -` needs no server.
+/// Runs one floor: `apply FOLDER URL`, `no-op FOLDER URL`, `scan TABLE URL`, `md5 TABLE URL`, or what is measured against
+/// the last two, `digest TABLE URL`, or against `pg_dump`, `schema - URL` and `schema-diff DATABASE URL`; `parse FOLDER -`
+/// needs no server.
 pub(crate) fn run(name: &str, arguments: &[&str]) -> Result<(), Failure> {
     let [subject, url] = arguments else { return Err("usage: xtask floor NAME SUBJECT URL".into()) };
     if *name == *"parse" {

@@ -181,12 +181,15 @@ impl<'a> Work<'a> {
         for (whole, names) in moved {
             let Some((before, wanted)) = from.get(&whole).zip(to.get(&whole)) else { continue };
             let wanted = wanted.list("columns");
-            let stays = |name: &&String| before.list("columns").contains(name) && !names.contains(&name.as_str());
+            let stays =
+                |name: &&String| before.list("columns").contains(name) && !names.contains(&name.as_str());
             let last = wanted.iter().rposition(|name| stays(&name)).unwrap_or_default();
-            let ahead = |name: &&&str| wanted.iter().position(|other| other == **name).is_some_and(|at| at < last);
+            let ahead =
+                |name: &&&str| wanted.iter().position(|other| other == **name).is_some_and(|at| at < last);
             let known = self.left.iter().any(|left| left.object == whole);
             if !known && names.iter().any(|name| ahead(&name)) {
-                let what = format!("the order of its columns: {} made anew, and stands last then", names.join(", "));
+                let what =
+                    format!("the order of its columns: {} made anew, and stands last then", names.join(", "));
                 self.left.push(Left { object: whole, what });
             }
         }
@@ -352,7 +355,8 @@ fn inherited_from<'a>(schema: &'a Schema, id: &'a Id) -> Vec<&'a Id> {
     let mut at = 0;
     while let Some(next) = all.get(at).copied() {
         at += 1;
-        let object = schema.get(next).filter(|object| next.kind == ObjectKind::Column && object.has("inherited"));
+        let object =
+            schema.get(next).filter(|object| next.kind == ObjectKind::Column && object.has("inherited"));
         for parent in object.into_iter().flat_map(|object| &object.needs) {
             if parent.kind == ObjectKind::Column && parent.table != next.table && !all.contains(&parent) {
                 all.push(parent);
@@ -364,8 +368,10 @@ fn inherited_from<'a>(schema: &'a Schema, id: &'a Id) -> Vec<&'a Id> {
 
 /// Tables with something that a foreign key needs.
 fn referred(schema: &Schema) -> BTreeSet<(Option<&str>, &str)> {
-    let is_key = |object: &Object| object.text("definition").is_some_and(|text| text.starts_with("FOREIGN KEY"));
-    let keys = schema.objects.iter().filter(|(id, object)| id.kind == ObjectKind::Constraint && is_key(object));
+    let is_key =
+        |object: &Object| object.text("definition").is_some_and(|text| text.starts_with("FOREIGN KEY"));
+    let keys =
+        schema.objects.iter().filter(|(id, object)| id.kind == ObjectKind::Constraint && is_key(object));
     let needed = keys.flat_map(|(_, object)| &object.needs);
     needed
         .filter(|needed| matches!(needed.kind, ObjectKind::Constraint | ObjectKind::Index))
@@ -663,7 +669,10 @@ impl<'a> Plan<'a> {
             return;
         }
         // The functions of a base type go with it.
-        let base = object.needs.iter().find(|needed| is_base(self.world.from, needed) && needs(self.world.from, needed, id));
+        let base = object
+            .needs
+            .iter()
+            .find(|needed| is_base(self.world.from, needed) && needs(self.world.from, needed, id));
         if let Some(number) = base.and_then(|base| self.number(Verb::Drop, base)) {
             self.graph.join(at, number, false);
             return;
@@ -692,7 +701,9 @@ impl<'a> Plan<'a> {
     fn is_referred_to(&self, partition: &Object) -> bool {
         let mut above = parent_of(partition);
         while let Some(table) = above {
-            if self.number(Verb::Drop, &table).is_none() && self.referred.contains(&(table.schema.as_deref(), table.name.as_str())) {
+            if self.number(Verb::Drop, &table).is_none()
+                && self.referred.contains(&(table.schema.as_deref(), table.name.as_str()))
+            {
                 return true;
             }
             let own = Id { table: Some(table.name.clone()), kind: ObjectKind::Partition, ..table.clone() };

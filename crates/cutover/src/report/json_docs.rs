@@ -106,8 +106,14 @@ fn every_object_has_the_fields_that_the_page_lists() {
         answers: vec![check.clone()],
         later: None,
     };
-    let column = SchemaObject { needs: [SchemaId::global(ObjectKind::Schema, "app")].into(), ..SchemaObject::default() };
-    let column_id = SchemaId { arguments: Some(String::new()), ..SchemaId::part(ObjectKind::Column, "app", "users", "id") };
+    let column = SchemaObject {
+        needs: [SchemaId::global(ObjectKind::Schema, "app")].into(),
+        ..SchemaObject::default()
+    };
+    let column_id = SchemaId {
+        arguments: Some(String::new()),
+        ..SchemaId::part(ObjectKind::Column, "app", "users", "id")
+    };
     let mut saved = Schema::empty(150_018, "shop");
     saved.objects.insert(column_id, column);
     let one = serde_json::to_value(&saved).unwrap()["objects"][0].clone();

@@ -67,7 +67,8 @@ fn measured(tables: usize, limit: Duration) -> Result<(), Failure> {
         Bound { label: "cutover: catalogue and fingerprint", at_most: 1.0 },
         Bound { label: "cutover: two catalogues and their difference", at_most: 2.0 },
     ];
-    let title = format!("catalogue of {tables} tables of 10 columns, a primary and a foreign key and 2 indexes each");
+    let title =
+        format!("catalogue of {tables} tables of 10 columns, a primary and a foreign key and 2 indexes each");
     measure::report(&title, &mut rows, &bounds);
     let took = rows.get_mut(2).map_or(Duration::ZERO, |(_, times)| measure::median(times));
     let verdict = if took <= limit { "holds" } else { "MISSED" };

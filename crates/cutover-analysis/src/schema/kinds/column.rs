@@ -178,7 +178,8 @@ fn change(change: &mut Change<'_>) {
         return;
     }
     let alter = alter(change.id);
-    let of_parent = change.from.has("inherited") && change.to.has("inherited") && change.world.comes_along(change.id);
+    let of_parent =
+        change.from.has("inherited") && change.to.has("inherited") && change.world.comes_along(change.id);
     change_generated(change, &alter);
     let (type_name, collation) = (change.take("type"), change.take("collation"));
     if type_name.is_some() || collation.is_some() {

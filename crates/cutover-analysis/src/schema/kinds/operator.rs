@@ -17,7 +17,8 @@ fn other(column: &str) -> String {
 }
 
 fn query(asked: &Asked<'_>) -> String {
-    let side = |column: &str| format!("CASE WHEN {column} = 0 THEN 'NONE' ELSE format_type({column}, NULL) END");
+    let side =
+        |column: &str| format!("CASE WHEN {column} = 0 THEN 'NONE' ELSE format_type({column}, NULL) END");
     let arguments = format!("{} || ', ' || {}", side("o.oprleft"), side("o.oprright"));
     Row {
         kind: "'operator'",
@@ -66,9 +67,11 @@ fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
         ("RESTRICT", "restrict"),
         ("JOIN", "join"),
     ];
-    let given = words.iter().filter_map(|(word, attribute)| Some(format!("{word} = {}", object.text(attribute)?)));
+    let given =
+        words.iter().filter_map(|(word, attribute)| Some(format!("{word} = {}", object.text(attribute)?)));
     let flags = [("HASHES", "hashes"), ("MERGES", "merges")];
-    let flags = flags.iter().filter(|(_, attribute)| object.has(attribute)).map(|(word, _)| (*word).to_owned());
+    let flags =
+        flags.iter().filter(|(_, attribute)| object.has(attribute)).map(|(word, _)| (*word).to_owned());
     let parts: Vec<String> = given.chain(flags).collect();
     vec![Sql::new(format!("CREATE OPERATOR {} ({})", name(id), parts.join(", ")))]
 }

@@ -30,7 +30,12 @@ pub(super) fn members(class: &str, object: &str) -> String {
 fn query(asked: &Asked<'_>) -> String {
     Row {
         kind: "'operator family'",
-        name: ["n.nspname", "NULL", "f.opfname", "(SELECT quote_ident(am.amname) FROM pg_am am WHERE am.oid = f.opfmethod)"],
+        name: [
+            "n.nspname",
+            "NULL",
+            "f.opfname",
+            "(SELECT quote_ident(am.amname) FROM pg_am am WHERE am.oid = f.opfmethod)",
+        ],
         addresses: &[("pg_opfamily", "f.oid", "0")],
         attributes: vec![
             ("members", members("pg_opfamily", "f.oid")),
@@ -55,7 +60,8 @@ fn target(id: &Id) -> String {
 fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
     let mut statements = vec![Sql::new(format!("CREATE {}", target(id)))];
     if object.has("members") {
-        statements.push(Sql::new(format!("ALTER {} ADD {}", target(id), object.list("members").join(", "))).late());
+        statements
+            .push(Sql::new(format!("ALTER {} ADD {}", target(id), object.list("members").join(", "))).late());
     }
     statements
 }
@@ -68,7 +74,9 @@ fn change(change: &mut Change<'_>) {
             change.push(format!("ALTER {} DROP {}", target(change.id), gone.join(", ")));
         }
         if !new.is_empty() {
-            change.statements.push(Sql::new(format!("ALTER {} ADD {}", target(change.id), new.join(", "))).late());
+            change
+                .statements
+                .push(Sql::new(format!("ALTER {} ADD {}", target(change.id), new.join(", "))).late());
         }
     }
 }
@@ -76,8 +84,11 @@ fn change(change: &mut Change<'_>) {
 /// `OPERATOR 1 (integer, bigint)`: a member as DROP names it.
 fn unnamed(member: &str) -> String {
     let mut words = member.splitn(3, ' ');
-    let (kind, number, rest) =
-        (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (kind, number, rest) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
     let types = if rest.starts_with('(') {
         rest.split_once(')').map_or(rest, |(types, _)| types)
     } else {

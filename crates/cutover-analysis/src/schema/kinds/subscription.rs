@@ -19,7 +19,8 @@ fn query(asked: &Asked<'_>) -> String {
         ("slot", "s.subslotname::text".to_owned()),
         (
             "publications",
-            "(SELECT json_agg(quote_ident(p) ORDER BY p COLLATE \"C\") FROM unnest(s.subpublications) p)".to_owned(),
+            "(SELECT json_agg(quote_ident(p) ORDER BY p COLLATE \"C\") FROM unnest(s.subpublications) p)"
+                .to_owned(),
         ),
         owner("s.subowner"),
     ];
@@ -44,8 +45,7 @@ fn query(asked: &Asked<'_>) -> String {
     .sql()
 }
 
-const MAKING: Making =
-    Making { target: by_word, grantee: None, create, change, drop, remade: false };
+const MAKING: Making = Making { target: by_word, grantee: None, create, change, drop, remade: false };
 
 fn create(_: &Id, _: &Object, _: &World<'_>) -> Vec<Sql> {
     Vec::new()

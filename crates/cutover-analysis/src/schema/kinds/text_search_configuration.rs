@@ -6,8 +6,7 @@ use super::query::{Row, comment, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind =
-    Kind { kinds: &[ObjectKind::TextSearchConfiguration], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::TextSearchConfiguration], query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {

@@ -49,6 +49,7 @@ fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
 
 /// `WORD = value` for each attribute that is there.
 pub(super) fn given(object: &Object, parts: &[(&str, &str)]) -> String {
-    let given = parts.iter().filter_map(|(word, attribute)| Some(format!("{word} = {}", object.text(attribute)?)));
+    let given =
+        parts.iter().filter_map(|(word, attribute)| Some(format!("{word} = {}", object.text(attribute)?)));
     given.collect::<Vec<_>>().join(", ")
 }

@@ -11,7 +11,12 @@ pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Transform], query, mak
 fn query(asked: &Asked<'_>) -> String {
     Row {
         kind: "'transform'",
-        name: ["NULL", "NULL", "format_type(t.trftype, NULL) || ' LANGUAGE ' || quote_ident(l.lanname)", "NULL"],
+        name: [
+            "NULL",
+            "NULL",
+            "format_type(t.trftype, NULL) || ' LANGUAGE ' || quote_ident(l.lanname)",
+            "NULL",
+        ],
         addresses: &[("pg_transform", "t.oid", "0")],
         attributes: vec![
             ("from SQL", "NULLIF(t.trffromsql, 0)::regprocedure::text".to_owned()),

@@ -79,8 +79,7 @@ fn definition() -> String {
     )
 }
 
-const MAKING: Making =
-    Making { target: by_word, grantee: None, create, change, drop, remade: false };
+const MAKING: Making = Making { target: by_word, grantee: None, create, change, drop, remade: false };
 
 /// A base type and its functions need each other, and go together.
 fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {

@@ -19,7 +19,8 @@ async fn every_kind_is_read() {
     let read = schema(&mut session, &[]).await.unwrap();
     let found: BTreeSet<&str> = read.objects.keys().map(|id| id.kind.word()).collect();
     // It is the server that a subscription keeps busy: it has a test of its own.
-    let all: BTreeSet<&str> = cutover_analysis::schema::words().filter(|word| *word != "subscription").collect();
+    let all: BTreeSet<&str> =
+        cutover_analysis::schema::words().filter(|word| *word != "subscription").collect();
     assert_eq!(all.difference(&found).collect::<Vec<_>>(), Vec::<&&str>::new());
     let again = schema(&mut session, &[]).await.unwrap();
     assert_eq!(fingerprint(&read), fingerprint(&again));

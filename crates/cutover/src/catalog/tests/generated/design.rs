@@ -169,7 +169,10 @@ impl Design {
             let all = std::iter::once(at).chain(columns).filter_map(|one| Some((one, self.chosen[one]?)));
             let needed = all.flat_map(|(one, variant)| universe.parts[one].variants[variant].needs.clone());
             // A column's place is that of its table.
-            needed.map(|needed| universe.parts[needed].within.unwrap_or(needed)).filter(|needed| *needed != at).collect()
+            needed
+                .map(|needed| universe.parts[needed].within.unwrap_or(needed))
+                .filter(|needed| *needed != at)
+                .collect()
         };
         let mut waiting: Vec<(usize, Vec<usize>)> = (0..self.chosen.len())
             .filter(|at| self.chosen[*at].is_some() && universe.parts[*at].within.is_none())

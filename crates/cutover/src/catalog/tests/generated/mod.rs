@@ -135,7 +135,10 @@ async fn run(session: &mut Session, found: &Diff) -> Outcome {
     let mut open = false;
     for statement in &found.statements {
         if open && statement.place != Place::Together {
-            session.execute("COMMIT").await.map_err(|error| format!("COMMIT before {}: {error}", statement.text))?;
+            session
+                .execute("COMMIT")
+                .await
+                .map_err(|error| format!("COMMIT before {}: {error}", statement.text))?;
             open = false;
         }
         if !open && statement.place != Place::Outside {
@@ -170,7 +173,8 @@ fn fill(database: &Database, from: &Schema, to: &Schema) -> Vec<String> {
         if object.has("partition key") {
             continue;
         }
-        let columns = from.parts_of(id).filter(|(part, what)| part.kind.word() == "column" && !what.has("generated"));
+        let columns =
+            from.parts_of(id).filter(|(part, what)| part.kind.word() == "column" && !what.has("generated"));
         let columns: Vec<(String, &str)> = columns
             .map(|(part, what)| (quote_ident(&part.name), value(what.text("type").unwrap_or_default())))
             .collect();
@@ -179,7 +183,10 @@ fn fill(database: &Database, from: &Schema, to: &Schema) -> Vec<String> {
         let insert = if columns.is_empty() {
             format!("INSERT INTO {} DEFAULT VALUES", id.name_sql())
         } else {
-            format!("INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {values} FROM generate_series(1, 3) n", id.name_sql())
+            format!(
+                "INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {values} FROM generate_series(1, 3) n",
+                id.name_sql()
+            )
         };
         // Not every table takes them: a domain may refuse, a partition have other bounds.
         let tried = format!("BEGIN {insert}; EXCEPTION WHEN OTHERS THEN NULL; END");
@@ -195,7 +202,9 @@ fn value(type_name: &str) -> &'static str {
         "integer" | "bigint" | "smallint" => "n",
         number if number.starts_with("numeric") => "n + 0.25",
         text if text == "text" || text.starts_with("character") => "'text ' || n",
-        time if time.starts_with("timestamp") || time == "date" => "timestamptz '2026-01-01 12:00+00' + n * interval '1 day'",
+        time if time.starts_with("timestamp") || time == "date" => {
+            "timestamptz '2026-01-01 12:00+00' + n * interval '1 day'"
+        }
         "int4range" => "int4range(n, n + 1)",
         "jsonb" => "to_jsonb(n)",
         "text[]" => "ARRAY[n::text]",
@@ -208,11 +217,13 @@ fn rows(database: &Database, from: &Schema, to: &Schema) -> Vec<String> {
     let tables = from.objects.keys().filter(|id| id.kind.word() == "table" && to.objects.contains_key(*id));
     let digest = |id: &Id| {
         let stays = |(part, what): &(&Id, &cutover_analysis::schema::Object)| {
-            part.kind.word() == "column" && to.get(part).is_some_and(|other| other.text("type") == what.text("type"))
+            part.kind.word() == "column"
+                && to.get(part).is_some_and(|other| other.text("type") == what.text("type"))
         };
         let columns: Vec<String> =
             from.parts_of(id).filter(stays).map(|(part, _)| quote_ident(&part.name)).collect();
-        let row = if columns.is_empty() { "''".to_owned() } else { format!("ROW({})::text", columns.join(", ")) };
+        let row =
+            if columns.is_empty() { "''".to_owned() } else { format!("ROW({})::text", columns.join(", ")) };
         database.value(&format!("SELECT {} || ' ' || count(*) || ' ' || md5(coalesce(string_agg({row}, ';' ORDER BY {row}), '')) FROM {}", quote_literal(&id.to_string()), id.name_sql()))
     };
     tables.map(digest).collect()
@@ -225,7 +236,8 @@ async fn converges(cast: &Cast, first: &Database, second: &Database, options: Op
     let to = schema(&mut cast.session(second).await, &[]).await.map_err(|error| error.to_string())?;
     let found = diff(&from, &to, options);
     let shown = |wrong: &str| {
-        let statements: Vec<&str> = found.statements.iter().map(|statement| statement.text.as_str()).collect();
+        let statements: Vec<&str> =
+            found.statements.iter().map(|statement| statement.text.as_str()).collect();
         let left: Vec<String> = found.left.iter().map(ToString::to_string).collect();
         format!(
             "{wrong}\n-- changes:\n{}\n-- statements:\n{};\n-- left:\n{}",

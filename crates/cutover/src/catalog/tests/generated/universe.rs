@@ -160,7 +160,9 @@ impl Maker<'_> {
             7 if number % 2 == 0 => {
                 let keywords =
                     ["select", "user", "table", "order", "default", "group", "end", "column", "to", "with"];
-                keywords.get(number / 2 % keywords.len()).map_or(plain, |word| format!("{word}{}", if number > 20 { " " } else { "" }).repeat(1 + number / 40))
+                keywords.get(number / 2 % keywords.len()).map_or(plain, |word| {
+                    format!("{word}{}", if number > 20 { " " } else { "" }).repeat(1 + number / 40)
+                })
             }
             _ => plain,
         };
@@ -200,7 +202,8 @@ impl Maker<'_> {
     fn types(&mut self) {
         for _ in 0..2 {
             let (name, needs, _) = self.placed("mood");
-            let lists = ["'a', 'b', 'c'", "'a', 'x''y', 'b', 'c'", "'new', 'a', 'b', 'c', 'last'", "'c', 'a'"];
+            let lists =
+                ["'a', 'b', 'c'", "'a', 'x''y', 'b', 'c'", "'new', 'a', 'b', 'c', 'last'", "'c', 'a'"];
             let count = 2 + self.dice.below(3);
             let sql = lists[..count].iter().map(|list| format!("CREATE TYPE {name} AS ENUM ({list})"));
             let part = self.part_of(&needs, sql.collect());
@@ -257,19 +260,26 @@ impl Maker<'_> {
         let create = format!("CREATE FUNCTION {name}");
         let mut all = vec![
             format!("{create}(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT n * 2'"),
-            format!("{create}(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 7 AS 'SELECT n + n'"),
-            format!("{create}(n bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE SET search_path = 'a b', public AS $x$ BEGIN RETURN n + n; END $x$"),
+            format!(
+                "{create}(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 7 AS 'SELECT n + n'"
+            ),
+            format!(
+                "{create}(n bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE SET search_path = 'a b', public AS $x$ BEGIN RETURN n + n; END $x$"
+            ),
             format!("{create}(m bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT m'"),
         ];
         if self.server >= 140_000 {
-            all.push(format!("{create}(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT n + 1; END"));
+            all.push(format!(
+                "{create}(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT n + 1; END"
+            ));
         }
         let count = 2 + self.dice.below(all.len() - 1);
         let other = self.functions.last().cloned();
         let mut variants: Vec<Variant> =
             all[..count].iter().map(|sql| Variant { sql: sql.clone(), needs: needs.clone() }).collect();
         if let Some((part, other)) = other.filter(|_| self.server >= 140_000) {
-            let sql = format!("{create}(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN {other}(n) + 1");
+            let sql =
+                format!("{create}(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN {other}(n) + 1");
             variants.push(Variant { sql, needs: needs.iter().copied().chain([part]).collect() });
         }
         let part = self.part(variants);
@@ -321,14 +331,22 @@ impl Maker<'_> {
 
     fn column(&mut self, table: usize, others: &[Column]) -> Column {
         let name = self.name("c");
-        let class = *self.dice.pick(&[Class::Number, Class::Text, Class::Text, Class::Time, Class::Enum, Class::Other]);
+        let class = *self.dice.pick(&[
+            Class::Number,
+            Class::Text,
+            Class::Text,
+            Class::Time,
+            Class::Enum,
+            Class::Other,
+        ]);
         let mut variants = Vec::new();
         let number = others.iter().find(|other| other.class == Class::Number).cloned();
         let mut generated = false;
         if let Some(number) = number.filter(|_| class == Class::Number && self.dice.in_hundred(40)) {
             generated = true;
             let (part, function) = self.dice.pick(&self.functions).clone();
-            let sql = format!("{name} bigint GENERATED ALWAYS AS ({function}({}::bigint)) STORED", number.name);
+            let sql =
+                format!("{name} bigint GENERATED ALWAYS AS ({function}({}::bigint)) STORED", number.name);
             variants.push(Variant { sql, needs: vec![part, number.part] });
             let sql = format!("{name} bigint GENERATED ALWAYS AS (({}::bigint) + 1) STORED", number.name);
             variants.push(Variant { sql, needs: vec![number.part] });
@@ -380,7 +398,16 @@ impl Maker<'_> {
         }
         let key = Some(self.part(keys));
         self.things.push((part, format!("TABLE {name}"), "SELECT"));
-        self.tables.push(Table { part, name, schema, columns, key, partitioned: false, plain: true, parent: false });
+        self.tables.push(Table {
+            part,
+            name,
+            schema,
+            columns,
+            key,
+            partitioned: false,
+            plain: true,
+            parent: false,
+        });
     }
 
     fn id_column(&mut self, table: usize) -> Column {
@@ -401,32 +428,34 @@ impl Maker<'_> {
         let (name, needs, schema) = self.placed("events");
         let sql = format!("CREATE TABLE {name} (at integer NOT NULL{MORE_COLUMNS}) PARTITION BY RANGE (at)");
         let part = self.part_of(&needs, vec![sql]);
-        let mut columns = vec![Column { part, name: "at".to_owned(), class: Class::Number, generated: false }];
+        let mut columns =
+            vec![Column { part, name: "at".to_owned(), class: Class::Number, generated: false }];
         for _ in 0..3 {
             columns.push(self.column(part, &columns));
         }
         let constraint = self.name("events_key");
-        let key = self.part_of(&[part], vec![format!("ALTER TABLE {name} ADD CONSTRAINT {constraint} PRIMARY KEY (at)")]);
+        let key = self.part_of(
+            &[part],
+            vec![format!("ALTER TABLE {name} ADD CONSTRAINT {constraint} PRIMARY KEY (at)")],
+        );
         self.things.push((part, format!("TABLE {name}"), "SELECT"));
-        let bounds = [
-            ("FROM (0) TO (10)", "FROM (0) TO (20)"),
-            ("FROM (20) TO (30)", "FROM (25) TO (30)"),
-        ];
+        let bounds = [("FROM (0) TO (10)", "FROM (0) TO (20)"), ("FROM (20) TO (30)", "FROM (25) TO (30)")];
         for (one, two) in bounds {
             let (child, mut needs, _) = self.placed("part");
             needs.push(part);
             let below = self.dice.in_hundred(50);
             let by = if below { " PARTITION BY HASH (at)" } else { "" };
-            let sql = [one, two].map(|bound| {
-                format!("CREATE TABLE {child} PARTITION OF {name} FOR VALUES {bound}{by}")
-            });
+            let sql = [one, two]
+                .map(|bound| format!("CREATE TABLE {child} PARTITION OF {name} FOR VALUES {bound}{by}"));
             let child_part = self.part_of(&needs, sql.to_vec());
             self.things.push((child_part, format!("TABLE {child}"), "SELECT"));
             if below {
                 for remainder in 0..2 {
                     let (leaf, mut needs, _) = self.placed("leaf");
                     needs.extend([child_part]);
-                    let sql = format!("CREATE TABLE {leaf} PARTITION OF {child} FOR VALUES WITH (MODULUS 2, REMAINDER {remainder})");
+                    let sql = format!(
+                        "CREATE TABLE {leaf} PARTITION OF {child} FOR VALUES WITH (MODULUS 2, REMAINDER {remainder})"
+                    );
                     let leaf_part = self.part_of(&needs, vec![sql]);
                     self.things.push((leaf_part, format!("TABLE {leaf}"), "INSERT"));
                 }
@@ -435,7 +464,16 @@ impl Maker<'_> {
                 self.part_of(&[child_part], vec![format!("CREATE INDEX {index} ON {child} (at DESC)")]);
             }
         }
-        self.tables.push(Table { part, name, schema, columns, key: Some(key), partitioned: true, plain: false, parent: true });
+        self.tables.push(Table {
+            part,
+            name,
+            schema,
+            columns,
+            key: Some(key),
+            partitioned: true,
+            plain: false,
+            parent: true,
+        });
     }
 
     fn inheriting(&mut self) {
@@ -446,14 +484,25 @@ impl Maker<'_> {
             table.parent = true;
         }
         needs.push(parent.part);
-        let part = self.part_of(&needs, vec![format!("CREATE TABLE {name} ({COLUMNS}) INHERITS ({})", parent.name)]);
+        let part =
+            self.part_of(&needs, vec![format!("CREATE TABLE {name} ({COLUMNS}) INHERITS ({})", parent.name)]);
         let first = self.name("n");
-        let number = self.part(vec![free(format!("{first} integer")), free(format!("{first} bigint NOT NULL"))]);
+        let number =
+            self.part(vec![free(format!("{first} integer")), free(format!("{first} bigint NOT NULL"))]);
         self.universe.parts[number].within = Some(part);
         let first = Column { part: number, name: first, class: Class::Number, generated: false };
         let columns = vec![first.clone(), self.column(part, &[first])];
         self.things.push((part, format!("TABLE {name}"), "SELECT"));
-        self.tables.push(Table { part, name, schema, columns, key: None, partitioned: false, plain: false, parent: false });
+        self.tables.push(Table {
+            part,
+            name,
+            schema,
+            columns,
+            key: None,
+            partitioned: false,
+            plain: false,
+            parent: false,
+        });
     }
 
     /// Defaults, constraints, indexes, triggers, policies and statistics.
@@ -469,10 +518,18 @@ impl Maker<'_> {
         }
         self.trigger(table);
         if table.plain {
-            let both = format!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY; ALTER TABLE {name} FORCE ROW LEVEL SECURITY");
+            let both = format!(
+                "ALTER TABLE {name} ENABLE ROW LEVEL SECURITY; ALTER TABLE {name} FORCE ROW LEVEL SECURITY"
+            );
             self.part_of(&[table.part], vec![format!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"), both]);
             self.policy(table);
-            self.part_of(&[table.part], vec![format!("ALTER TABLE {name} REPLICA IDENTITY FULL"), format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING")]);
+            self.part_of(
+                &[table.part],
+                vec![
+                    format!("ALTER TABLE {name} REPLICA IDENTITY FULL"),
+                    format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING"),
+                ],
+            );
             self.rule(table);
         }
         let [one, two] = [0, 1].map(|at| table.columns.get(at).cloned());
@@ -480,7 +537,8 @@ impl Maker<'_> {
             && two.class != Class::Other
         {
             let (statistics, schema_needs, _) = self.placed("related");
-            let needs: Vec<usize> = schema_needs.into_iter().chain([table.part, one.part, two.part]).collect();
+            let needs: Vec<usize> =
+                schema_needs.into_iter().chain([table.part, one.part, two.part]).collect();
             let sql = ["", " (ndistinct)"].map(|kinds| {
                 format!("CREATE STATISTICS {statistics}{kinds} ON {}, {} FROM {name}", one.name, two.name)
             });
@@ -493,7 +551,10 @@ impl Maker<'_> {
         let set = format!("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT", table.name, column.name);
         let needs = vec![table.part, column.part];
         let plain = |values: &[&str]| -> Vec<Variant> {
-            values.iter().map(|value| Variant { sql: format!("{set} {value}"), needs: needs.clone() }).collect()
+            values
+                .iter()
+                .map(|value| Variant { sql: format!("{set} {value}"), needs: needs.clone() })
+                .collect()
         };
         // An identity column has no default.
         let is_key = table.plain && column.part == table.columns[0].part;
@@ -521,25 +582,43 @@ impl Maker<'_> {
         let only = format!("ALTER TABLE ONLY {} ALTER COLUMN {}", table.name, column.name);
         let needs = [table.part, column.part];
         if self.dice.in_hundred(30) {
-            self.part_of(&needs, vec![format!("{only} SET STATISTICS 300"), format!("{only} SET STATISTICS 0")]);
+            self.part_of(
+                &needs,
+                vec![format!("{only} SET STATISTICS 300"), format!("{only} SET STATISTICS 0")],
+            );
         }
         if column.class == Class::Text && self.dice.in_hundred(40) {
-            self.part_of(&needs, vec![format!("{alter} SET STORAGE EXTERNAL"), format!("{alter} SET STORAGE MAIN")]);
+            self.part_of(
+                &needs,
+                vec![format!("{alter} SET STORAGE EXTERNAL"), format!("{alter} SET STORAGE MAIN")],
+            );
         }
         if self.dice.in_hundred(30) && !table.partitioned {
-            self.part_of(&needs, vec![format!("{only} SET (n_distinct = 5)"), format!("{only} SET (n_distinct = -0.5, n_distinct_inherited = 3)")]);
+            self.part_of(
+                &needs,
+                vec![
+                    format!("{only} SET (n_distinct = 5)"),
+                    format!("{only} SET (n_distinct = -0.5, n_distinct_inherited = 3)"),
+                ],
+            );
         }
         if self.dice.in_hundred(30) {
             let comment = format!("COMMENT ON COLUMN {}.{} IS", table.name, column.name);
-            self.part_of(&needs, vec![format!("{comment} 'it''s'"), format!("{comment} E'two\\nlines \\\\'")]);
+            self.part_of(
+                &needs,
+                vec![format!("{comment} 'it''s'"), format!("{comment} E'two\\nlines \\\\'")],
+            );
         }
         if self.dice.in_hundred(30) {
             let (reader, writer) = (self.roles.reader, self.roles.writer);
             let on = format!("({}) ON {} TO", column.name, table.name);
-            self.part_of(&needs, vec![
-                format!("GRANT SELECT {on} {reader}"),
-                format!("GRANT SELECT {on} {reader}; GRANT UPDATE {on} {writer} WITH GRANT OPTION"),
-            ]);
+            self.part_of(
+                &needs,
+                vec![
+                    format!("GRANT SELECT {on} {reader}"),
+                    format!("GRANT SELECT {on} {reader}; GRANT UPDATE {on} {writer} WITH GRANT OPTION"),
+                ],
+            );
         }
     }
 
@@ -553,8 +632,18 @@ impl Maker<'_> {
             let needs = vec![table.part, column.part];
             let of = &column.name;
             let mut variants: Vec<Variant> = match column.class {
-                Class::Number => [format!("({of} > 0)"), format!("({of} > 0 AND {of} < 1000)"), format!("({of} > 0) NOT VALID")].to_vec(),
-                Class::Text => [format!("({of} <> 'never')"), format!("(length({of}) < 2000)"), format!("({of} ~ '.') NO INHERIT")].to_vec(),
+                Class::Number => [
+                    format!("({of} > 0)"),
+                    format!("({of} > 0 AND {of} < 1000)"),
+                    format!("({of} > 0) NOT VALID"),
+                ]
+                .to_vec(),
+                Class::Text => [
+                    format!("({of} <> 'never')"),
+                    format!("(length({of}) < 2000)"),
+                    format!("({of} ~ '.') NO INHERIT"),
+                ]
+                .to_vec(),
                 Class::Time => [format!("({of} > '1999-01-01')")].to_vec(),
                 Class::Enum => [format!("({of} <> 'c')"), format!("({of} IN ('a', 'c'))")].to_vec(),
                 Class::Other => [format!("({of} IS NOT NULL)")].to_vec(),
@@ -580,15 +669,22 @@ impl Maker<'_> {
         if let Some(column) = ranges {
             let constraint = self.name("apart");
             let sql = ["", " WHERE (true)", " DEFERRABLE"].map(|rest| {
-                format!("ALTER TABLE {} ADD CONSTRAINT {constraint} EXCLUDE USING gist ({} WITH &&){rest}", table.name, column.name)
+                format!(
+                    "ALTER TABLE {} ADD CONSTRAINT {constraint} EXCLUDE USING gist ({} WITH &&){rest}",
+                    table.name, column.name
+                )
             });
             self.part_of(&[table.part, column.part], sql.to_vec());
         }
-        let unique = table.columns.iter().find(|column| column.class == Class::Text && !table.partitioned).cloned();
+        let unique =
+            table.columns.iter().find(|column| column.class == Class::Text && !table.partitioned).cloned();
         if let Some(column) = unique {
             let constraint = self.name("once");
             let sql = ["", " DEFERRABLE INITIALLY DEFERRED", " WITH (fillfactor = 60)"].map(|rest| {
-                format!("ALTER TABLE {} ADD CONSTRAINT {constraint} UNIQUE ({}){rest}", table.name, column.name)
+                format!(
+                    "ALTER TABLE {} ADD CONSTRAINT {constraint} UNIQUE ({}){rest}",
+                    table.name, column.name
+                )
             });
             self.part_of(&[table.part, column.part], sql.to_vec());
         }
@@ -603,15 +699,25 @@ impl Maker<'_> {
         let needs = vec![table.part, column.part];
         let mut variants: Vec<Variant> = match column.class {
             Class::Other => return,
-            _ => [on(&format!("({of})")), on(&format!("({of} DESC NULLS LAST) WITH (fillfactor = 80)")), on(&format!("({of}) WHERE {of} IS NOT NULL")), on(&format!("USING hash ({of})"))].to_vec(),
+            _ => [
+                on(&format!("({of})")),
+                on(&format!("({of} DESC NULLS LAST) WITH (fillfactor = 80)")),
+                on(&format!("({of}) WHERE {of} IS NOT NULL")),
+                on(&format!("USING hash ({of})")),
+            ]
+            .to_vec(),
         }
         .into_iter()
         .map(|sql| Variant { sql, needs: needs.clone() })
         .collect();
-        variants.push(Variant { sql: on(&format!("({of}) INCLUDE ({})", other.name)), needs: with(&needs, other.part) });
+        variants.push(Variant {
+            sql: on(&format!("({of}) INCLUDE ({})", other.name)),
+            needs: with(&needs, other.part),
+        });
         if column.class == Class::Number {
             let (part, function) = self.dice.pick(&self.functions).clone();
-            variants.push(Variant { sql: on(&format!("({function}({of}::bigint))")), needs: with(&needs, part) });
+            variants
+                .push(Variant { sql: on(&format!("({function}({of}::bigint))")), needs: with(&needs, part) });
         }
         let part = self.part(variants);
         let schema = self.schemas[table.schema].1.clone();
@@ -625,7 +731,12 @@ impl Maker<'_> {
     fn trigger(&mut self, table: &Table) {
         let (function, call) = self.dice.pick(&self.triggers).clone();
         let trigger = self.name("on_change");
-        let create = |when: &str, rest: &str| format!("CREATE TRIGGER {trigger} {when} ON {} {rest}EXECUTE FUNCTION {call}('x', 'it''s')", table.name);
+        let create = |when: &str, rest: &str| {
+            format!(
+                "CREATE TRIGGER {trigger} {when} ON {} {rest}EXECUTE FUNCTION {call}('x', 'it''s')",
+                table.name
+            )
+        };
         let mut all = vec![
             create("AFTER INSERT", "FOR EACH ROW "),
             create("AFTER INSERT OR UPDATE", "FOR EACH STATEMENT "),
@@ -639,7 +750,13 @@ impl Maker<'_> {
         self.part_of(&[part], vec![format!("COMMENT ON TRIGGER {trigger} ON {} IS 'why'", table.name)]);
         if table.plain {
             let alter = format!("ALTER TABLE {}", table.name);
-            self.part_of(&[part], vec![format!("{alter} DISABLE TRIGGER {trigger}"), format!("{alter} ENABLE ALWAYS TRIGGER {trigger}")]);
+            self.part_of(
+                &[part],
+                vec![
+                    format!("{alter} DISABLE TRIGGER {trigger}"),
+                    format!("{alter} ENABLE ALWAYS TRIGGER {trigger}"),
+                ],
+            );
         }
     }
 
@@ -656,7 +773,8 @@ impl Maker<'_> {
             format!("{create} FOR INSERT WITH CHECK ({id} > 0)"),
             format!("{create} TO {reader} USING ({id} > 0) WITH CHECK ({id} > 5)"),
         ];
-        let mut variants: Vec<Variant> = variants.into_iter().map(|sql| Variant { sql, needs: needs.clone() }).collect();
+        let mut variants: Vec<Variant> =
+            variants.into_iter().map(|sql| Variant { sql, needs: needs.clone() }).collect();
         let sql = format!("{create} USING ({function}({id}::bigint) > 0)");
         variants.push(Variant { sql, needs: with(&needs, part) });
         self.part(variants);
@@ -666,7 +784,10 @@ impl Maker<'_> {
         let rule = self.name("quiet");
         let create = format!("CREATE RULE {rule} AS ON DELETE TO {}", table.name);
         let id = &table.columns[0];
-        let all = vec![format!("{create} WHERE old.{} = 77 DO INSTEAD NOTHING", id.name), format!("{create} DO ALSO NOTHING")];
+        let all = vec![
+            format!("{create} WHERE old.{} = 77 DO INSTEAD NOTHING", id.name),
+            format!("{create} DO ALSO NOTHING"),
+        ];
         let part = self.part_of(&[table.part, id.part], all);
         self.part_of(&[part], vec![format!("COMMENT ON RULE {rule} ON {} IS 'why'", table.name)]);
     }
@@ -676,14 +797,23 @@ impl Maker<'_> {
             if column.class != Class::Number || column.generated || !self.dice.in_hundred(60) {
                 continue;
             }
-            let parents: Vec<Table> = self.tables.iter().filter(|other| other.key.is_some()).cloned().collect();
+            let parents: Vec<Table> =
+                self.tables.iter().filter(|other| other.key.is_some()).cloned().collect();
             let parent = self.dice.pick(&parents).clone();
-            let numbers = self.universe.parts[column.part].variants.iter().all(|variant| !variant.sql.contains("numeric"));
+            let numbers = self.universe.parts[column.part]
+                .variants
+                .iter()
+                .all(|variant| !variant.sql.contains("numeric"));
             if !numbers {
                 continue;
             }
             let constraint = self.name("fk");
-            let rests = ["", " ON DELETE CASCADE", " ON UPDATE CASCADE ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED", " NOT VALID"];
+            let rests = [
+                "",
+                " ON DELETE CASCADE",
+                " ON UPDATE CASCADE ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED",
+                " NOT VALID",
+            ];
             let sql: Vec<String> = rests
                 .iter()
                 .filter(|rest| !(rest.contains("NOT VALID") && (table.partitioned || parent.partitioned)))
@@ -704,15 +834,39 @@ impl Maker<'_> {
         let kind = if materialized { "MATERIALIZED VIEW" } else { "VIEW" };
         let (part, function) = self.dice.pick(&self.functions).clone();
         let mut variants = vec![
-            Variant { sql: format!("CREATE {kind} {name} AS SELECT {} AS id FROM {}", id.name, of.name), needs: with(&needs, id.part) },
-            Variant { sql: format!("CREATE {kind} {name} AS SELECT {} AS id, 1 AS one FROM {} WHERE {} > 1", id.name, of.name, id.name), needs: with(&needs, id.part) },
-            Variant { sql: format!("CREATE {kind} {name} AS SELECT {} AS id, {function}({}::bigint) AS more FROM {}", id.name, id.name, of.name), needs: with(&with(&needs, id.part), part) },
+            Variant {
+                sql: format!("CREATE {kind} {name} AS SELECT {} AS id FROM {}", id.name, of.name),
+                needs: with(&needs, id.part),
+            },
+            Variant {
+                sql: format!(
+                    "CREATE {kind} {name} AS SELECT {} AS id, 1 AS one FROM {} WHERE {} > 1",
+                    id.name, of.name, id.name
+                ),
+                needs: with(&needs, id.part),
+            },
+            Variant {
+                sql: format!(
+                    "CREATE {kind} {name} AS SELECT {} AS id, {function}({}::bigint) AS more FROM {}",
+                    id.name, id.name, of.name
+                ),
+                needs: with(&with(&needs, id.part), part),
+            },
         ];
         if !materialized {
-            variants.push(Variant { sql: format!("CREATE VIEW {name} WITH (security_barrier) AS SELECT {} AS id FROM {}", id.name, of.name), needs: with(&needs, id.part) });
+            variants.push(Variant {
+                sql: format!(
+                    "CREATE VIEW {name} WITH (security_barrier) AS SELECT {} AS id FROM {}",
+                    id.name, of.name
+                ),
+                needs: with(&needs, id.part),
+            });
         }
         for column in &of.columns[1..] {
-            let sql = format!("CREATE {kind} {name} AS SELECT {} AS id, {} AS other FROM {}", id.name, column.name, of.name);
+            let sql = format!(
+                "CREATE {kind} {name} AS SELECT {} AS id, {} AS other FROM {}",
+                id.name, column.name, of.name
+            );
             variants.push(Variant { sql, needs: with(&with(&needs, id.part), column.part) });
         }
         let part = self.part(variants);
@@ -721,7 +875,10 @@ impl Maker<'_> {
         let column = Column { part, name: "id".to_owned(), class: Class::Number, generated: true };
         if materialized {
             let index = self.name("of_view");
-            let sql = [format!("CREATE INDEX {index} ON {name} (id)"), format!("CREATE UNIQUE INDEX {index} ON {name} (id)")];
+            let sql = [
+                format!("CREATE INDEX {index} ON {name} (id)"),
+                format!("CREATE UNIQUE INDEX {index} ON {name} (id)"),
+            ];
             self.part_of(&[part], sql.to_vec());
         } else {
             let (function, call) = self.dice.pick(&self.triggers).clone();
@@ -730,7 +887,16 @@ impl Maker<'_> {
             self.part_of(&[part], vec![format!("ALTER VIEW {name} ALTER COLUMN id SET DEFAULT 5")]);
         }
         self.part_of(&[part], vec![format!("COMMENT ON COLUMN {name}.id IS 'of a view'")]);
-        self.tables.push(Table { part, name, schema, columns: vec![column], key: None, partitioned: false, plain: false, parent: false });
+        self.tables.push(Table {
+            part,
+            name,
+            schema,
+            columns: vec![column],
+            key: None,
+            partitioned: false,
+            plain: false,
+            parent: false,
+        });
     }
 
     /// A function of a table's rows, and one that gives them.
@@ -739,25 +905,42 @@ impl Maker<'_> {
         let (name, needs, _) = self.placed("rows");
         let needs = with(&needs, of.part);
         let all = vec![
-            format!("CREATE FUNCTION {name}(r {}) RETURNS text LANGUAGE sql STABLE AS $x$ SELECT 'x' $x$", of.name),
-            format!("CREATE FUNCTION {name}(r {}) RETURNS text LANGUAGE sql STABLE AS $x$ SELECT 'y' $x$", of.name),
+            format!(
+                "CREATE FUNCTION {name}(r {}) RETURNS text LANGUAGE sql STABLE AS $x$ SELECT 'x' $x$",
+                of.name
+            ),
+            format!(
+                "CREATE FUNCTION {name}(r {}) RETURNS text LANGUAGE sql STABLE AS $x$ SELECT 'y' $x$",
+                of.name
+            ),
         ];
         let part = self.part_of(&needs, all);
         self.things.push((part, format!("FUNCTION {name}({})", of.name), "EXECUTE"));
         let (name, needs, _) = self.placed("all_rows");
         let needs = with(&needs, of.part);
-        let all = vec![format!("CREATE FUNCTION {name}() RETURNS SETOF {} LANGUAGE plpgsql AS $x$ BEGIN END $x$", of.name)];
+        let all = vec![format!(
+            "CREATE FUNCTION {name}() RETURNS SETOF {} LANGUAGE plpgsql AS $x$ BEGIN END $x$",
+            of.name
+        )];
         let part = self.part_of(&needs, all);
         self.things.push((part, format!("FUNCTION {name}()"), "EXECUTE"));
         let (name, needs, _) = self.placed("tidy");
         let all = vec![
-            format!("CREATE PROCEDURE {name}(a integer, b text DEFAULT 'x') LANGUAGE sql AS $x$ SELECT 1 $x$"),
-            format!("CREATE PROCEDURE {name}(a integer, b text) LANGUAGE plpgsql SECURITY DEFINER AS $x$ BEGIN END $x$"),
+            format!(
+                "CREATE PROCEDURE {name}(a integer, b text DEFAULT 'x') LANGUAGE sql AS $x$ SELECT 1 $x$"
+            ),
+            format!(
+                "CREATE PROCEDURE {name}(a integer, b text) LANGUAGE plpgsql SECURITY DEFINER AS $x$ BEGIN END $x$"
+            ),
         ];
         let part = self.part_of(&needs, all);
         self.things.push((part, format!("PROCEDURE {name}(integer, text)"), "EXECUTE"));
         let (name, needs, _) = self.placed("total");
-        let all = ["0", "1"].map(|start| format!("CREATE AGGREGATE {name} (integer) (SFUNC = int4pl, STYPE = integer, INITCOND = '{start}')"));
+        let all = ["0", "1"].map(|start| {
+            format!(
+                "CREATE AGGREGATE {name} (integer) (SFUNC = int4pl, STYPE = integer, INITCOND = '{start}')"
+            )
+        });
         let part = self.part_of(&needs, all.to_vec());
         self.things.push((part, format!("AGGREGATE {name} (integer)"), ""));
     }
@@ -770,7 +953,10 @@ impl Maker<'_> {
         let create = format!("CREATE PUBLICATION {name}");
         let mut all = vec![
             format!("{create} FOR TABLE ONLY {}", one.name),
-            format!("{create} FOR TABLE ONLY {}, ONLY {} WITH (publish = 'insert, update')", two.name, one.name),
+            format!(
+                "{create} FOR TABLE ONLY {}, ONLY {} WITH (publish = 'insert, update')",
+                two.name, one.name
+            ),
             create.clone(),
         ];
         if self.server >= 150_000 {
@@ -782,13 +968,21 @@ impl Maker<'_> {
         self.universe.parts[part].superuser = true;
         let name = self.name("noted");
         let (function, mut needs, _) = self.placed("note");
-        let part = self.part_of(&needs, vec![format!("CREATE FUNCTION {function}() RETURNS event_trigger LANGUAGE plpgsql AS $x$ BEGIN END $x$")]);
+        let part = self.part_of(
+            &needs,
+            vec![format!(
+                "CREATE FUNCTION {function}() RETURNS event_trigger LANGUAGE plpgsql AS $x$ BEGIN END $x$"
+            )],
+        );
         needs.push(part);
         let create = format!("CREATE EVENT TRIGGER {name} ON ddl_command_end");
-        let part = self.part_of(&needs, vec![
-            format!("{create} EXECUTE FUNCTION {function}()"),
-            format!("{create} WHEN TAG IN ('CREATE TABLE', 'DROP TABLE') EXECUTE FUNCTION {function}()"),
-        ]);
+        let part = self.part_of(
+            &needs,
+            vec![
+                format!("{create} EXECUTE FUNCTION {function}()"),
+                format!("{create} WHEN TAG IN ('CREATE TABLE', 'DROP TABLE') EXECUTE FUNCTION {function}()"),
+            ],
+        );
         self.universe.parts[part].superuser = true;
     }
 
@@ -800,15 +994,19 @@ impl Maker<'_> {
         }
         let (reader, writer) = (self.roles.reader, self.roles.writer);
         let granted = thing.replacen("MATERIALIZED VIEW ", "TABLE ", 1);
-        let granted = if granted.starts_with("VIEW ") { granted.replacen("VIEW ", "TABLE ", 1) } else { granted };
+        let granted =
+            if granted.starts_with("VIEW ") { granted.replacen("VIEW ", "TABLE ", 1) } else { granted };
         if !privilege.is_empty() && self.dice.in_hundred(40) {
             let on = format!("{privilege} ON {granted}");
-            self.part_of(&[part], vec![
-                format!("GRANT {on} TO {reader}"),
-                format!("GRANT {on} TO {writer} WITH GRANT OPTION"),
-                format!("GRANT {on} TO {reader}; GRANT {on} TO PUBLIC"),
-                format!("REVOKE {on} FROM PUBLIC; GRANT ALL ON {granted} TO {writer}"),
-            ]);
+            self.part_of(
+                &[part],
+                vec![
+                    format!("GRANT {on} TO {reader}"),
+                    format!("GRANT {on} TO {writer} WITH GRANT OPTION"),
+                    format!("GRANT {on} TO {reader}; GRANT {on} TO PUBLIC"),
+                    format!("REVOKE {on} FROM PUBLIC; GRANT ALL ON {granted} TO {writer}"),
+                ],
+            );
         }
         let owned = !thing.starts_with("INDEX ");
         if owned && self.dice.in_hundred(20) {
