@@ -453,8 +453,9 @@ impl<'a> Plan<'a> {
                 Verb::Drop => {
                     for needed in from.get(id).into_iter().flat_map(|object| &object.needs) {
                         self.edge((Verb::Drop, id), (Verb::Drop, needed));
-                        // What a table is as a whole changes beside its parts.
-                        let of_whole = id.table.is_some() && kinds::WITH_PARTS.contains(&needed.kind);
+                        // What a table is as a whole changes beside its parts, and a schema beside what is in it.
+                        let of_whole = needed.kind == ObjectKind::Schema
+                            || id.table.is_some() && kinds::WITH_PARTS.contains(&needed.kind);
                         for changed in inherited_from(from, needed).into_iter().filter(|_| !of_whole) {
                             self.edge((Verb::Drop, id), (Verb::Alter, changed));
                         }

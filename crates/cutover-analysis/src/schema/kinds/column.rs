@@ -6,7 +6,7 @@ use super::making::{
     storage_options, text,
 };
 use super::query::{Row, flag, grants, in_scope, not_a_member, sequence_options, sorted};
-use super::sequence::changed_options;
+use super::sequence::{bounded, changed_options};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
@@ -152,6 +152,9 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     if !object.has("type") {
         return Vec::new();
     }
+    if object.has("identity") && is_inherited(id, world) {
+        return create_inherited_identity(id, object);
+    }
     let mut add =
         Sql::new(format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, object, default)));
     let filled = default.is_some() || object.has("identity") || object.has("generated");
@@ -168,6 +171,32 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     if !(object.has("inherited") && world.comes_along(id)) {
         statements.push(add);
     }
+    statements.extend(settings(id, object));
+    statements
+}
+
+/// Whether other tables, not partitions of it, have a column from this one.
+fn is_inherited(id: &Id, world: &World<'_>) -> bool {
+    let is_heir =
+        |(other, object): (&Id, &Object)| other.kind == ObjectKind::Column && object.needs.contains(id);
+    !world.is_partitioned(id) && world.was_there(id) && world.to.objects.iter().any(is_heir)
+}
+
+/// Those that inherit it have the column, not the identity, which is given when the column is there.
+fn create_inherited_identity(id: &Id, object: &Object) -> Vec<Sql> {
+    let plain = Object {
+        attributes: object
+            .attributes
+            .iter()
+            .filter(|(name, _)| !["identity", "sequence", "sequence name"].contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        needs: object.needs.clone(),
+    };
+    let add = format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, &plain, None));
+    let how = object.text("identity").unwrap_or_default();
+    let give = format!("{} ADD GENERATED {how} AS IDENTITY{}", alter_only(id), sequence(object));
+    let mut statements = vec![Sql::new(add).hazard(hazards::MAY_FAIL), Sql::new(give)];
     statements.extend(settings(id, object));
     statements
 }
@@ -345,7 +374,12 @@ fn change_identity(change: &mut Change<'_>, alter: &str) {
         } else {
             sets
         };
-        change.push(format!("{alter}{sets}"));
+        change.statements.push(bounded(
+            Sql::new(format!("{alter}{sets}")),
+            change.from,
+            change.to,
+            "sequence",
+        ));
     }
     if let Some((from, to)) = change.take("sequence name") {
         change.impossible.push(format!(

@@ -156,11 +156,19 @@ async fn run(session: &mut Session, found: &Diff) -> Outcome {
     Ok(())
 }
 
-/// Whether what was left explains that an object is not as wanted: it is named, or what it belongs to, or a part of it.
-fn explained(found: &Diff, object: &Id) -> bool {
+/// Whether what was left explains that an object is not as wanted: it is named, or what it belongs to, a part of it, or what
+/// it needs.
+fn explained(found: &Diff, wanted: &Schema, object: &Id) -> bool {
     let same = |left: &Id| left.schema == object.schema;
+    let is_of = |needed: &Id, left: &Id| {
+        needed == left || needed.schema == left.schema && needed.table.as_ref() == Some(&left.name)
+    };
+    let needs = |left: &Id| {
+        wanted.get(object).is_some_and(|object| object.needs.iter().any(|needed| is_of(needed, left)))
+    };
     found.left.iter().map(|left| &left.object).any(|left| {
         left == object
+            || needs(left)
             || same(left) && object.table.as_ref() == Some(&left.name)
             || same(left) && left.table.is_some() && left.table == object.table && left.name == object.name
     })
@@ -257,7 +265,7 @@ async fn converges(cast: &Cast, first: &Database, second: &Database, options: Op
     let now = schema(&mut session, &[]).await.map_err(|error| error.to_string())?;
     let rest: Vec<_> = cutover_analysis::diff::changes(&now, &to)
         .into_iter()
-        .filter(|change| !explained(&found, &change.object))
+        .filter(|change| !explained(&found, &to, &change.object))
         .map(|change| change.to_string())
         .collect();
     if rest.is_empty() { Ok(()) } else { Err(shown(&format!("not as wanted:\n{}", rest.join("\n")))) }
