@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cutover_postgres::Environment;
 use cutover_postgres::connect::{ConnectOptions, Inputs};
+use cutover_postgres::session::{Session, Startup};
 use sha2::{Digest, Sha256};
 use tokio_postgres::{Client, NoTls};
 
@@ -14,16 +15,20 @@ use crate::Failure;
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS floor_history (version text PRIMARY KEY, checksum text NOT NULL, \
                        applied_at timestamptz NOT NULL DEFAULT now())";
 
-/// Runs one floor: `apply FOLDER URL`, `no-op FOLDER URL`, `scan TABLE URL`, `md5 TABLE URL`, or what is
-/// measured against the last two, `digest TABLE URL`; `parse FOLDER -` needs no server.
+/// Runs one floor: `apply FOLDER URL`, `no-op FOLDER URL`, `scan TABLE URL`, `md5 TABLE URL`, or what is measured against
+/// the last two, `digest TABLE URL`, or against `pg_dump`, `schema - URL` and `schema-diff DATABASE URL`; `parse FOLDER -`
+/// needs no server.
 pub(crate) fn run(name: &str, arguments: &[&str]) -> Result<(), Failure> {
     let [subject, url] = arguments else { return Err("usage: xtask floor NAME SUBJECT URL".into()) };
     if *name == *"parse" {
         return parse(Path::new(subject));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if *name == *"digest" {
-        return runtime.block_on(digest(subject, url));
+    match name {
+        "digest" => return runtime.block_on(digest(subject, url)),
+        "schema" => return runtime.block_on(schema(None, url)),
+        "schema-diff" => return runtime.block_on(schema(Some(subject), url)),
+        _ => {}
     }
     runtime.block_on(async {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
@@ -80,6 +85,27 @@ async fn digest(table: &str, url: &str) -> Result<(), Failure> {
     let inputs = Inputs { url: Some(url), dotenv: BTreeMap::new(), config: None, env: &environment };
     let options = ConnectOptions::resolve(inputs)?.options;
     cutover::catalog::digest(&options, table).await?;
+    Ok(())
+}
+
+/// Not a floor either: a schema with its fingerprint, or what lies between it and that of another database of the server.
+async fn schema(other: Option<&str>, url: &str) -> Result<(), Failure> {
+    let environment = Environment::default();
+    let inputs = Inputs { url: Some(url), dotenv: BTreeMap::new(), config: None, env: &environment };
+    let mut options = ConnectOptions::resolve(inputs)?.options;
+    let read = async |options: &ConnectOptions| -> Result<_, Failure> {
+        let mut session = Session::connect(options, &Startup::default()).await?;
+        Ok(cutover::catalog::schema(&mut session, &[]).await?)
+    };
+    let from = read(&options).await?;
+    let Some(other) = other else {
+        println!("{}", cutover::catalog::fingerprint(&from));
+        return Ok(());
+    };
+    options.database = other.to_owned();
+    let to = read(&options).await?;
+    let found = cutover_analysis::diff::diff(&from, &to, cutover_analysis::diff::Options::default());
+    println!("{} changes, {} statements", found.changes.len(), found.statements.len());
     Ok(())
 }
 

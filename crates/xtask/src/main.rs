@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         ["test-majors", arguments @ ..] => majors::run(arguments),
         ["locks", names @ ..] => locks::run(names),
         _ => Err(
-            "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|analysis|digest|jobs|large-file]…\n\
+            "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|analysis|digest|catalogue|jobs|large-file]…\n\
                   \x20      xtask corpus FOLDER [MEGABYTES [SEED]]\n\
                   \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…\n\
                   \x20      xtask locks [PART OF A COMMAND'S NAME]…"

@@ -31,8 +31,14 @@ pub(super) fn statements(
     options: Options,
 ) -> (Vec<Sql>, Vec<Left>) {
     let world = World { from, to, safe: options.safe, remade: BTreeSet::new() };
-    let mut work =
-        Work { world: &world, left: Vec::new(), altered: BTreeMap::new(), remade: BTreeSet::new() };
+    let mut work = Work {
+        world: &world,
+        left: Vec::new(),
+        altered: BTreeMap::new(),
+        remade: BTreeSet::new(),
+        changed: BTreeSet::new(),
+        freed: BTreeMap::new(),
+    };
     work.alter(changes);
     work.remake();
     let remaking = World { from, to, safe: options.safe, remade: work.remade.clone() };
@@ -49,6 +55,10 @@ struct Work<'a> {
     left: Vec<Left>,
     altered: BTreeMap<&'a Id, Vec<Sql>>,
     remade: BTreeSet<&'a Id>,
+    /// What is made anew because it changes.
+    changed: BTreeSet<&'a Id>,
+    /// What is made anew so that something else can be changed, and for what.
+    freed: BTreeMap<&'a Id, Vec<&'a Id>>,
 }
 
 impl<'a> Work<'a> {
@@ -84,6 +94,7 @@ impl<'a> Work<'a> {
         self.left.extend(impossible.into_iter().map(|what| Left { object: id.clone(), what }));
         if !left.is_empty() {
             if making.remade || from.has("generated") {
+                self.changed.insert(id);
                 self.remade.insert(id);
                 return;
             }
@@ -95,7 +106,10 @@ impl<'a> Work<'a> {
             self.left.push(Left { object: id.clone(), what: words.join("; ") });
         }
         if frees {
-            self.remade.extend(self.held_by(id));
+            for held in self.held_by(id) {
+                self.freed.entry(held).or_default().push(id);
+                self.remade.insert(held);
+            }
         }
         if !statements.is_empty() {
             self.altered.insert(id, statements);
@@ -110,27 +124,31 @@ impl<'a> Work<'a> {
                 kind,
                 ObjectKind::Constraint
                     | ObjectKind::Index
-                    | ObjectKind::Default
                     | ObjectKind::Sequence
                     | ObjectKind::Statistics
                     | ObjectKind::Table
                     | ObjectKind::Partition
             ),
-            _ => matches!(kind, ObjectKind::Default | ObjectKind::Table | ObjectKind::Partition),
+            _ => matches!(kind, ObjectKind::Table | ObjectKind::Partition),
         };
-        self.dependents(id)
-            .filter(|(other, object)| {
-                !stays(other.kind) && (other.kind != ObjectKind::Column || object.has("generated"))
-            })
-            .map(|(other, _)| other)
-            .collect()
+        let mut held = Vec::new();
+        for (other, object) in self.dependents(id) {
+            if other.kind == ObjectKind::Column && !object.has("generated") {
+                // A type's columns have defaults that are of the type too; those that are inherited change along.
+                let along = id.kind != ObjectKind::Column || object.has("inherited");
+                held.extend(along.then(|| self.held_by(other)).into_iter().flatten());
+            } else if !stays(other.kind) {
+                held.push(other);
+            }
+        }
+        held
     }
 
     fn dependents(&self, id: &Id) -> impl Iterator<Item = (&'a Id, &'a Object)> {
         self.world.from.objects.iter().filter(move |(_, object)| object.needs.contains(id))
     }
 
-    /// What needs something that is made anew is made anew too; what holds rows cannot be.
+    /// What needs something that is made anew is made anew too; what holds rows cannot be, and then neither the first.
     fn remake(&mut self) {
         let mut needed_by: BTreeMap<&Id, Vec<&'a Id>> = BTreeMap::new();
         for (id, object) in &self.world.from.objects {
@@ -138,31 +156,97 @@ impl<'a> Work<'a> {
                 needed_by.entry(needed).or_default().push(id);
             }
         }
-        let mut to_see: Vec<&'a Id> = self.remade.iter().copied().collect();
+        let roots = std::mem::take(&mut self.remade);
+        for root in roots {
+            match self.along_with(root, &needed_by) {
+                Ok(along) => self.remade.extend(along),
+                Err(holder) => self.cannot_be_remade(root, holder),
+            }
+        }
+        self.moved_columns();
+        // What is only made anew because of others keeps no statement of its own.
+        let remade = &self.remade;
+        self.altered.retain(|id, _| !remade.contains(id));
+    }
+
+    /// A column that is made anew stands behind all others.
+    fn moved_columns(&mut self) {
+        let (from, to) = (self.world.from, self.world.to);
+        let mut moved: BTreeMap<Id, Vec<&str>> = BTreeMap::new();
+        for id in self.remade.iter().filter(|id| id.kind == ObjectKind::Column && to.get(id).is_some()) {
+            if let Some((whole, _)) = self.world.whole(id) {
+                moved.entry(whole).or_default().push(&id.name);
+            }
+        }
+        for (whole, names) in moved {
+            let Some((before, wanted)) = from.get(&whole).zip(to.get(&whole)) else { continue };
+            let wanted = wanted.list("columns");
+            let stays =
+                |name: &&String| before.list("columns").contains(name) && !names.contains(&name.as_str());
+            let last = wanted.iter().rposition(|name| stays(&name)).unwrap_or_default();
+            let ahead =
+                |name: &&&str| wanted.iter().position(|other| other == **name).is_some_and(|at| at < last);
+            let known = self.left.iter().any(|left| left.object == whole);
+            if !known && names.iter().any(|name| ahead(&name)) {
+                let what =
+                    format!("the order of its columns: {} made anew, and stands last then", names.join(", "));
+                self.left.push(Left { object: whole, what });
+            }
+        }
+    }
+
+    /// All that is made anew with an object, or what cannot be.
+    fn along_with(
+        &self,
+        root: &'a Id,
+        needed_by: &BTreeMap<&Id, Vec<&'a Id>>,
+    ) -> Result<BTreeSet<&'a Id>, &'a Id> {
+        let mut along = BTreeSet::from([root]);
+        let mut to_see = vec![root];
         while let Some(id) = to_see.pop() {
             for &other in needed_by.get(id).map_or(&[][..], Vec::as_slice) {
-                let Some(object) = self.world.from.get(other) else { continue };
-                let can = making_of(other.kind).remade
-                    || object.has("generated")
-                    || !object.has("type") && other.kind == ObjectKind::Column;
-                if !can {
-                    self.left.push(Left {
-                        object: id.clone(),
-                        what: format!("to be made anew, and {other} needs it: change that first"),
-                    });
-                } else if self.remade.insert(other) {
+                // What goes anyway is gone by then.
+                if !self.world.to.objects.contains_key(other) {
+                    continue;
+                }
+                if !self.can_be_remade(other) {
+                    return Err(other);
+                }
+                if along.insert(other) {
                     to_see.push(other);
                 }
             }
         }
-        // What is only made anew because of others keeps no statement of its own.
-        let remade = &self.remade;
-        self.altered.retain(|id, _| !remade.contains(id));
+        Ok(along)
+    }
+
+    fn can_be_remade(&self, id: &Id) -> bool {
+        let is = |schema: &Schema| {
+            schema.get(id).is_some_and(|object| object.has("generated") || !object.has("type"))
+        };
+        making_of(id.kind).remade || id.kind == ObjectKind::Column && is(self.world.from)
+    }
+
+    fn cannot_be_remade(&mut self, root: &'a Id, holder: &Id) {
+        let owners = self.freed.remove(root).unwrap_or_default();
+        for &id in &owners {
+            self.altered.remove(id);
+            let what = format!("{root} is in the way, and cannot be made anew because {holder} needs it");
+            self.left.push(Left { object: id.clone(), what });
+        }
+        if owners.is_empty() || self.changed.contains(root) {
+            let what = format!("to be made anew, and {holder} needs it: change that first");
+            self.left.push(Left { object: root.clone(), what });
+        }
     }
 }
 
 /// What is said of an object and is not read, so that it cannot be made either.
 fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
+    if id.kind == ObjectKind::Subscription {
+        let what = "how it connects may hold a password and is not read: make it by hand".to_owned();
+        return Some(Left { object: id.clone(), what });
+    }
     let options = to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
     let what = format!("its options ({}): they may hold a password and are not read", options.join(", "));
     (!options.is_empty()).then(|| Left { object: id.clone(), what })
@@ -176,20 +260,36 @@ fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
         change.statements.push(common.owner(&owner));
     }
     if change.id.kind != ObjectKind::DefaultPrivileges {
-        if let Some(values) = change.take("revoked") {
-            let (gone, new) = making::lists(values);
-            change.statements.extend(gone.iter().map(|entry| common.grant(entry)));
-            change.statements.extend(new.iter().map(|entry| common.revoke(entry)));
-        }
-        if let Some(values) = change.take("grants") {
-            let (gone, new) = making::lists(values);
-            change.statements.extend(gone.iter().map(|entry| common.revoke(entry)));
-            change.statements.extend(new.iter().map(|entry| common.grant(entry)));
+        let (revoked, granted) = (change.take("revoked"), change.take("grants"));
+        if revoked.is_some() || granted.is_some() {
+            let (given_back, taken) = making::lists(revoked.unwrap_or_default());
+            let (gone, new) = making::lists(granted.unwrap_or_default());
+            // What is taken may be what is given in another way.
+            change.statements.extend(gone.iter().chain(&taken).map(|entry| common.revoke(entry)));
+            change.statements.extend(given_back.iter().chain(&new).map(|entry| common.grant(entry)));
+            let gone: Vec<&str> = gone.into_iter().chain(taken).collect();
+            regrant_columns(change, &gone);
         }
     }
     if let Some((_, comment)) = change.take("comment") {
         let comment = comment.map(Value::text);
         change.statements.push(common.comment(comment.as_deref()));
+    }
+}
+
+/// A privilege that is taken away on a whole table is taken away on its columns too.
+fn regrant_columns(change: &mut making::Change<'_>, gone: &[&str]) {
+    if !kinds::WITH_PARTS.contains(&change.id.kind) {
+        return;
+    }
+    let bare = |entry: &str| entry.trim_end_matches(" WITH GRANT OPTION").to_owned();
+    let gone: Vec<String> = gone.iter().map(|entry| bare(entry)).collect();
+    for (part, object) in change.world.to.parts_of(change.id) {
+        if part.kind == ObjectKind::Column && change.world.from.objects.contains_key(part) {
+            let entries = object.list("grants").iter().filter(|entry| gone.contains(&bare(entry)));
+            let common = Common::of(part);
+            change.statements.extend(entries.map(|entry| common.grant(entry)));
+        }
     }
 }
 
@@ -240,6 +340,45 @@ fn unwanted_defaults(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     statements
 }
 
+/// Whether it is a base type.
+fn is_base(schema: &Schema, id: &Id) -> bool {
+    id.kind == ObjectKind::Type && schema.get(id).and_then(|object| object.text("form")) == Some("base")
+}
+
+fn needs(schema: &Schema, id: &Id, needed: &Id) -> bool {
+    schema.get(id).is_some_and(|object| object.needs.contains(needed))
+}
+
+/// An object, and the columns that it is inherited from: they change together.
+fn inherited_from<'a>(schema: &'a Schema, id: &'a Id) -> Vec<&'a Id> {
+    let mut all = vec![id];
+    let mut at = 0;
+    while let Some(next) = all.get(at).copied() {
+        at += 1;
+        let object =
+            schema.get(next).filter(|object| next.kind == ObjectKind::Column && object.has("inherited"));
+        for parent in object.into_iter().flat_map(|object| &object.needs) {
+            if parent.kind == ObjectKind::Column && parent.table != next.table && !all.contains(&parent) {
+                all.push(parent);
+            }
+        }
+    }
+    all
+}
+
+/// Tables with something that a foreign key needs.
+fn referred(schema: &Schema) -> BTreeSet<(Option<&str>, &str)> {
+    let is_key =
+        |object: &Object| object.text("definition").is_some_and(|text| text.starts_with("FOREIGN KEY"));
+    let keys =
+        schema.objects.iter().filter(|(id, object)| id.kind == ObjectKind::Constraint && is_key(object));
+    let needed = keys.flat_map(|(_, object)| &object.needs);
+    needed
+        .filter(|needed| matches!(needed.kind, ObjectKind::Constraint | ObjectKind::Index))
+        .filter_map(|needed| Some((needed.schema.as_deref(), needed.table.as_deref()?)))
+        .collect()
+}
+
 /// All actions, with their numbers in the graph.
 struct Plan<'a> {
     work: &'a Work<'a>,
@@ -248,6 +387,8 @@ struct Plan<'a> {
     actions: Vec<Action<'a>>,
     numbers: BTreeMap<Action<'a>, usize>,
     finishing: BTreeMap<&'a Id, Vec<Sql>>,
+    /// Tables that keys refer to.
+    referred: BTreeSet<(Option<&'a str>, &'a str)>,
 }
 
 impl<'a> Plan<'a> {
@@ -284,6 +425,7 @@ impl<'a> Plan<'a> {
             actions,
             numbers: BTreeMap::new(),
             finishing: BTreeMap::new(),
+            referred: referred(world.from),
         };
         for (at, action) in plan.actions.iter().enumerate() {
             let number = plan.graph.add(at);
@@ -311,7 +453,12 @@ impl<'a> Plan<'a> {
                 Verb::Drop => {
                     for needed in from.get(id).into_iter().flat_map(|object| &object.needs) {
                         self.edge((Verb::Drop, id), (Verb::Drop, needed));
-                        self.edge((Verb::Drop, id), (Verb::Alter, needed));
+                        // What a table is as a whole changes beside its parts, and a schema beside what is in it.
+                        let of_whole = needed.kind == ObjectKind::Schema
+                            || id.table.is_some() && kinds::WITH_PARTS.contains(&needed.kind);
+                        for changed in inherited_from(from, needed).into_iter().filter(|_| !of_whole) {
+                            self.edge((Verb::Drop, id), (Verb::Alter, changed));
+                        }
                     }
                     self.edge((Verb::Drop, id), (Verb::Create, id));
                 }
@@ -339,6 +486,48 @@ impl<'a> Plan<'a> {
         self.connect_names();
         self.connect_parts();
         self.connect_bodies();
+        self.connect_detached();
+    }
+
+    /// What a partition has from its parent changes along with it while it is attached: one that is put in again, e.g. for
+    /// other bounds, is taken out when all of that is done; one that is taken out for good, before.
+    fn connect_detached(&mut self) {
+        let mut by_table: BTreeMap<(Option<&str>, &str), Vec<Action<'a>>> = BTreeMap::new();
+        let mut attached: BTreeMap<(Option<&str>, Option<&str>), Vec<&'a Id>> = BTreeMap::new();
+        let parent = |object: &'a Object| (object.text("schema of parent"), object.text("name of parent"));
+        for (verb, id) in &self.actions {
+            match id.kind {
+                ObjectKind::Column | ObjectKind::Constraint | ObjectKind::Index if *verb != Verb::Finish => {
+                    let table = id.table.as_deref().unwrap_or_default();
+                    by_table.entry((id.schema.as_deref(), table)).or_default().push((*verb, id));
+                }
+                ObjectKind::Partition if *verb == Verb::Create => {
+                    if let Some(object) = self.world.to.get(id) {
+                        attached.entry(parent(object)).or_default().push(id);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (verb, id) in self.actions.clone() {
+            let Some(object) = self.world.from.get(id) else { continue };
+            if id.kind != ObjectKind::Partition || verb != Verb::Drop || !self.world.was_there(id) {
+                continue;
+            }
+            for other in attached.get(&parent(object)).into_iter().flatten() {
+                self.edge((Verb::Drop, id), (Verb::Create, other));
+            }
+            let again = self.world.to.objects.contains_key(id);
+            let (schema, table) = parent(object);
+            let tables = [(id.schema.as_deref(), id.name.as_str()), (schema, table.unwrap_or_default())];
+            for part in tables.iter().flat_map(|table| by_table.get(table).cloned().unwrap_or_default()) {
+                if again {
+                    self.edge(part, (Verb::Drop, id));
+                } else {
+                    self.edge((Verb::Drop, id), part);
+                }
+            }
+        }
     }
 
     fn connect_creation(&mut self, id: &'a Id) {
@@ -349,8 +538,17 @@ impl<'a> Plan<'a> {
             {
                 continue;
             }
+            // A base type begins as a name, which its functions need, and is there when they are.
+            if is_base(self.world.to, id) && needed.kind == ObjectKind::Function {
+                continue;
+            }
+            if is_base(self.world.to, needed) && !needs(self.world.to, needed, id) {
+                self.edge((Verb::Finish, needed), (Verb::Create, id));
+            }
             self.edge((Verb::Create, needed), (Verb::Create, id));
-            self.edge((Verb::Alter, needed), (Verb::Create, id));
+            for changed in inherited_from(self.world.to, needed) {
+                self.edge((Verb::Alter, changed), (Verb::Create, id));
+            }
         }
     }
 
@@ -492,8 +690,20 @@ impl<'a> Plan<'a> {
 
     fn group_dropped(&mut self, at: usize, id: &Id) {
         let Some(object) = self.world.from.get(id) else { return };
+        if id.kind == ObjectKind::Partition && self.is_referred_to(object) {
+            return;
+        }
         if let Some(whole) = self.whole_with(Verb::Drop, id) {
             self.graph.join(at, whole, id.kind == ObjectKind::Constraint);
+            return;
+        }
+        // The functions of a base type go with it.
+        let base = object
+            .needs
+            .iter()
+            .find(|needed| is_base(self.world.from, needed) && needs(self.world.from, needed, id));
+        if let Some(number) = base.and_then(|base| self.number(Verb::Drop, base)) {
+            self.graph.join(at, number, false);
             return;
         }
         // What a column takes with it.
@@ -516,6 +726,21 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Whether keys refer to the table that this is a partition of, or to one above that stays: it must be detached first then.
+    fn is_referred_to(&self, partition: &Object) -> bool {
+        let mut above = parent_of(partition);
+        while let Some(table) = above {
+            if self.number(Verb::Drop, &table).is_none()
+                && self.referred.contains(&(table.schema.as_deref(), table.name.as_str()))
+            {
+                return true;
+            }
+            let own = Id { table: Some(table.name.clone()), kind: ObjectKind::Partition, ..table.clone() };
+            above = self.world.from.get(&own).and_then(parent_of);
+        }
+        false
+    }
+
     fn group_created(&mut self, at: usize, id: &Id) {
         if !matches!(id.kind, ObjectKind::Column | ObjectKind::Default | ObjectKind::Constraint) {
             return;
@@ -525,8 +750,13 @@ impl<'a> Plan<'a> {
         });
         if let Some(table) = table {
             self.graph.join(at, table, id.kind != ObjectKind::Column);
-        } else if id.kind == ObjectKind::Default
-            && let Some(column) = self.number(Verb::Create, &Id { kind: ObjectKind::Column, ..id.clone() })
+            return;
+        }
+        // Of a view's column only what is said of it is made.
+        let column = Id { kind: ObjectKind::Column, ..id.clone() };
+        if id.kind == ObjectKind::Default
+            && self.world.to.get(&column).is_some_and(|column| column.has("type"))
+            && let Some(column) = self.number(Verb::Create, &column)
         {
             self.graph.join(at, column, true);
         }
@@ -592,6 +822,9 @@ impl<'a> Plan<'a> {
         {
             statements.extend(unwanted_defaults(id, object, world));
             statements.extend(common_creation(id, object, to));
+        }
+        if is_base(to, id) {
+            statements.iter_mut().skip(1).for_each(|sql| sql.late = true);
         }
         statements
     }

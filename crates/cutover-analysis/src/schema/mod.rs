@@ -18,7 +18,7 @@ pub(crate) use build::parent_of;
 pub use build::{BadRow, from_rows};
 pub use id::Id;
 pub use kinds::making::{Place, Sql, hazards};
-pub use kinds::{Asked, by_word, queries, words};
+pub use kinds::{Asked, LEFT_OUT, by_word, queries, words};
 
 /// The version of the form a schema is saved in.
 pub const FORMAT_VERSION: u32 = 1;
@@ -26,7 +26,8 @@ pub const FORMAT_VERSION: u32 = 1;
 /// All objects of some schemas at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
-    /// [`FORMAT_VERSION`].
+    /// [`FORMAT_VERSION`]; what has another is not read.
+    #[serde(deserialize_with = "known_version")]
     pub format_version: u32,
     /// `server_version_num` of the server it was read from, e.g. 150020.
     pub server_version: u32,
@@ -115,6 +116,18 @@ impl Schema {
     }
 }
 
+/// A snapshot of a later version may mean something else by the same words.
+fn known_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let version = u32::deserialize(deserializer)?;
+    if version == FORMAT_VERSION {
+        return Ok(version);
+    }
+    Err(serde::de::Error::custom(format!(
+        "a schema saved in version {version} of its form cannot be read, only {FORMAT_VERSION}: use the version of cutover that \
+         wrote it, or a later one"
+    )))
+}
+
 /// Maps in JSON have texts as keys; objects are a list instead, each with its name.
 mod as_list {
     use std::collections::BTreeMap;
@@ -154,7 +167,13 @@ mod as_list {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BTreeMap<Id, Object>, D::Error> {
-        let list = Vec::<Read>::deserialize(deserializer)?;
-        Ok(list.into_iter().map(|read| (read.id, read.object)).collect())
+        let mut objects = BTreeMap::new();
+        for Read { id, object } in Vec::<Read>::deserialize(deserializer)? {
+            if objects.contains_key(&id) {
+                return Err(serde::de::Error::custom(format!("{id} is there twice")));
+            }
+            objects.insert(id, object);
+        }
+        Ok(objects)
     }
 }

@@ -69,9 +69,10 @@ impl CatalogError {
 const SEQUENCE: &str = "format('%s start %s increment %s from %s to %s cache %s', format_type(seqtypid, NULL), seqstart, \
                         seqincrement, seqmin, seqmax, seqcache) || CASE WHEN seqcycle THEN ' cycle' ELSE '' END";
 
-/// One transaction, one snapshot, names qualified in everything the server prints. Printing a view locks its tables.
+/// One transaction, one snapshot, names qualified in everything the server prints. Printing a view locks its tables. To compile
+/// such queries takes longer than to run them.
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; \
-SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off";
+SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off";
 
 /// Runs queries in one snapshot. The session must not be inside a transaction.
 async fn read_all<const N: usize>(

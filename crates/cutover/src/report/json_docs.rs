@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::{Id as SchemaId, Object as SchemaObject, Schema};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -54,6 +56,12 @@ fn way_back() -> DownSummary {
         lines: vec![Lines { first: 1, last: 2 }],
         no_transaction: true,
     }
+}
+
+/// A document with one more field.
+fn with(mut value: Value, field: &str) -> Value {
+    value[field] = Value::Null;
+    value
 }
 
 #[test]
@@ -111,7 +119,22 @@ fn every_object_has_the_fields_that_the_page_lists() {
         answers: vec![check.clone()],
         later: None,
     };
+    let column = SchemaObject {
+        needs: [SchemaId::global(ObjectKind::Schema, "app")].into(),
+        ..SchemaObject::default()
+    };
+    let column_id = SchemaId {
+        arguments: Some(String::new()),
+        ..SchemaId::part(ObjectKind::Column, "app", "users", "id")
+    };
+    let mut saved = Schema::empty(150_018, "shop");
+    saved.objects.insert(column_id, column);
+    let one = serde_json::to_value(&saved).unwrap()["objects"][0].clone();
+    // Attributes are left out where there are none.
+    let one = with(one, "attributes");
     for (heading, found) in [
+        ("## Schema", fields(&saved)),
+        ("### Object", fields(&one)),
         ("### The plan", fields(&run.plan)),
         ("### Target", fields(&run.plan.target)),
         ("### Stage", fields(&run.plan.stages[0])),

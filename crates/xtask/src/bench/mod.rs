@@ -3,6 +3,7 @@
 
 mod analysis;
 mod apply;
+mod catalogue;
 mod corpus;
 mod digest;
 mod jobs;
@@ -60,13 +61,14 @@ pub(crate) fn server_with(cache: &str, on_disk: bool) -> Result<Sandbox, Failure
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, Bench); 8] = [
+    let all: [(&str, Bench); 9] = [
         ("apply-tables", apply::tables),
         ("apply-chains", apply::chains),
         ("apply-trivial", apply::trivial),
         ("no-op", apply::no_op),
         ("analysis", analysis::run),
         ("digest", digest::run),
+        ("catalogue", catalogue::run),
         ("jobs", jobs::run),
         ("large-file", large_file::run),
     ];

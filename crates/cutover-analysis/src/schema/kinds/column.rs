@@ -6,7 +6,7 @@ use super::making::{
     storage_options, text,
 };
 use super::query::{Row, flag, grants, in_scope, not_a_member, sequence_options, sorted};
-use super::sequence::changed_options;
+use super::sequence::{bounded, changed_options};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
@@ -15,6 +15,9 @@ pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Column], query, making
 
 /// From 18 on NOT NULL is a constraint with a name.
 const NAMED_NOT_NULL: u32 = 180_000;
+
+/// How values are compressed can be chosen.
+const WITH_COMPRESSION: u32 = 140_000;
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("a.attacl", "'c'", "c.relowner");
@@ -25,6 +28,11 @@ fn query(asked: &Asked<'_>) -> String {
            FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]), '') END"
     } else {
         "CASE WHEN a.attnotnull THEN 'NOT NULL' END"
+    };
+    let compression = if asked.server_version >= WITH_COMPRESSION {
+        "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END"
+    } else {
+        "NULL"
     };
     let of_table = |sql: &str| format!("CASE WHEN c.relkind IN ('r', 'p', 'f') THEN {sql} END");
     Row {
@@ -44,7 +52,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("sequence", format!("CASE WHEN i.sequence IS NOT NULL THEN (SELECT {} FROM pg_sequence s WHERE s.seqrelid = i.sequence) END", sequence_options("s"))),
             ("sequence name", "CASE WHEN i.sequence IS NOT NULL THEN (SELECT CASE WHEN sc.relname <> c.relname || '_' || a.attname || '_seq' OR sc.relnamespace <> c.relnamespace THEN sc.oid::regclass::text END FROM pg_class sc WHERE sc.oid = i.sequence) END".to_owned()),
             ("storage", of_table("CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END")),
-            ("compression", "CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END".to_owned()),
+            ("compression", compression.to_owned()),
             ("statistics", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::text END".to_owned()),
             ("options", sorted("a.attoptions")),
             ("foreign options", sorted("a.attfdwoptions")),
@@ -84,6 +92,11 @@ fn alter(id: &Id) -> String {
     format!("ALTER TABLE {} ALTER COLUMN {}", id.table_sql(), quote_ident(&id.name))
 }
 
+/// For what each table has for itself, whatever inherits from it.
+fn alter_only(id: &Id) -> String {
+    format!("ALTER TABLE ONLY {} ALTER COLUMN {}", id.table_sql(), quote_ident(&id.name))
+}
+
 /// As it stands inside CREATE TABLE and behind ADD COLUMN, with its default where it is made along with it.
 pub(crate) fn inline(id: &Id, object: &Object, default: Option<&str>) -> String {
     let mut sql = format!("{} {}", quote_ident(&id.name), object.text("type").unwrap_or_default());
@@ -116,7 +129,7 @@ fn sequence(object: &Object) -> String {
 
 /// What neither CREATE TABLE nor ADD COLUMN can say.
 pub(crate) fn settings(id: &Id, object: &Object) -> Vec<Sql> {
-    let alter = alter(id);
+    let alter = alter_only(id);
     let mut statements = Vec::new();
     for (attribute, word) in
         [("storage", "STORAGE"), ("compression", "COMPRESSION"), ("statistics", "STATISTICS")]
@@ -139,6 +152,9 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     if !object.has("type") {
         return Vec::new();
     }
+    if object.has("identity") && is_inherited(id, world) {
+        return create_inherited_identity(id, object);
+    }
     let mut add =
         Sql::new(format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, object, default)));
     let filled = default.is_some() || object.has("identity") || object.has("generated");
@@ -152,9 +168,35 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     }
     let mut statements = Vec::new();
     // A partition's column comes with its parent's.
-    if !(object.has("inherited") && world.was_there(id)) {
+    if !(object.has("inherited") && world.comes_along(id)) {
         statements.push(add);
     }
+    statements.extend(settings(id, object));
+    statements
+}
+
+/// Whether other tables, not partitions of it, have a column from this one.
+fn is_inherited(id: &Id, world: &World<'_>) -> bool {
+    let is_heir =
+        |(other, object): (&Id, &Object)| other.kind == ObjectKind::Column && object.needs.contains(id);
+    !world.is_partitioned(id) && world.was_there(id) && world.to.objects.iter().any(is_heir)
+}
+
+/// Those that inherit it have the column, not the identity, which is given when the column is there.
+fn create_inherited_identity(id: &Id, object: &Object) -> Vec<Sql> {
+    let plain = Object {
+        attributes: object
+            .attributes
+            .iter()
+            .filter(|(name, _)| !["identity", "sequence", "sequence name"].contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        needs: object.needs.clone(),
+    };
+    let add = format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, &plain, None));
+    let how = object.text("identity").unwrap_or_default();
+    let give = format!("{} ADD GENERATED {how} AS IDENTITY{}", alter_only(id), sequence(object));
+    let mut statements = vec![Sql::new(add).hazard(hazards::MAY_FAIL), Sql::new(give)];
     statements.extend(settings(id, object));
     statements
 }
@@ -165,11 +207,15 @@ fn change(change: &mut Change<'_>) {
         return;
     }
     let alter = alter(change.id);
-    let of_parent = change.from.has("inherited") && change.to.has("inherited");
+    let of_parent =
+        change.from.has("inherited") && change.to.has("inherited") && change.world.comes_along(change.id);
     change_generated(change, &alter);
     let (type_name, collation) = (change.take("type"), change.take("collation"));
-    if (type_name.is_some() || collation.is_some()) && !of_parent {
-        change_type(change, &alter);
+    if type_name.is_some() || collation.is_some() {
+        change.frees = true;
+        if !of_parent {
+            change_type(change, &alter);
+        }
     }
     if let Some(values) = change.take("not null")
         && !of_parent
@@ -177,6 +223,7 @@ fn change(change: &mut Change<'_>) {
         change_not_null(change, &alter, values);
     }
     change_identity(change, &alter);
+    let alter = alter_only(change.id);
     for (attribute, word, usual) in [
         ("storage", "STORAGE", ""),
         ("compression", "COMPRESSION", "default"),
@@ -226,9 +273,8 @@ fn change_generated(change: &mut Change<'_>, alter: &str) {
     }
 }
 
+/// Defaults, views and the like are out of the way by then.
 fn change_type(change: &mut Change<'_>, alter: &str) {
-    change.frees = true;
-    let (id, world) = (change.id, change.world);
     let from = change.from.text("type").unwrap_or_default();
     let to = change.to.text("type").unwrap_or_default();
     let collation =
@@ -237,23 +283,13 @@ fn change_type(change: &mut Change<'_>, alter: &str) {
         change.push(format!("{alter} TYPE {to}{collation}"));
         return;
     }
-    let default = Id { kind: ObjectKind::Default, ..id.clone() };
-    let (default, wanted) = (world.from.objects.get(&default), world.to.objects.get(&default));
-    let keeps_default = default.is_some() && !change.from.has("generated");
-    if keeps_default {
-        change.push(format!("{alter} DROP DEFAULT"));
-    }
     let using = if from == to || change.from.has("generated") {
         String::new()
     } else {
-        format!(" USING {}::{to}", quote_ident(&id.name))
+        format!(" USING {}::{to}", quote_ident(&change.id.name))
     };
     let sql = Sql::new(format!("{alter} TYPE {to}{collation}{using}"));
     change.statements.push(sql.hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL));
-    if let Some(expression) = wanted.filter(|_| keeps_default).and_then(|default| default.text("expression"))
-    {
-        change.push(format!("{alter} SET DEFAULT {expression}"));
-    }
 }
 
 /// Whether the values stay as they are: a longer `varchar`, or none at all (PostgreSQL, ALTER TABLE: no rewrite).
@@ -338,7 +374,12 @@ fn change_identity(change: &mut Change<'_>, alter: &str) {
         } else {
             sets
         };
-        change.push(format!("{alter}{sets}"));
+        change.statements.push(bounded(
+            Sql::new(format!("{alter}{sets}")),
+            change.from,
+            change.to,
+            "sequence",
+        ));
     }
     if let Some((from, to)) = change.take("sequence name") {
         change.impossible.push(format!(
@@ -350,7 +391,7 @@ fn change_identity(change: &mut Change<'_>, alter: &str) {
 }
 
 fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
-    if !object.has("type") || object.has("inherited") && world.was_there(id) {
+    if !object.has("type") || object.has("inherited") && world.comes_along(id) {
         return Vec::new();
     }
     let sql = Sql::new(format!("ALTER TABLE {} DROP COLUMN {}", id.table_sql(), quote_ident(&id.name)));

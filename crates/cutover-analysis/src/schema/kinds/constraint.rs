@@ -11,6 +11,7 @@ use crate::sql::quote_ident;
 
 pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Constraint], query, making: MAKING };
 
+/// A key to a partitioned table has one more of its kind for each partition there, which comes and goes with it.
 fn query(asked: &Asked<'_>) -> String {
     Row {
         kind: "'constraint'",
@@ -29,7 +30,8 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {} JOIN pg_constraint k ON k.conrelid = c.oid
              LEFT JOIN pg_class i ON i.oid = k.conindid
-             WHERE k.contype IN ('p', 'u', 'x', 'c', 'f') AND c.relpersistence <> 't' AND {}",
+             WHERE k.contype IN ('p', 'u', 'x', 'c', 'f') AND c.relpersistence <> 't' AND {}
+               AND NOT EXISTS (SELECT FROM pg_constraint kp WHERE kp.oid = k.conparentid AND kp.conrelid = k.conrelid)",
             in_scope(asked),
             not_a_member("pg_class", "c.oid")
         ),
@@ -60,7 +62,7 @@ fn definition_with(object: &Object) -> String {
 }
 
 fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
-    if object.has("inherited") && world.was_there(id) {
+    if object.has("inherited") && world.comes_along(id) {
         // The parent's brought it along.
         return Vec::new();
     }
@@ -154,8 +156,8 @@ fn change(change: &mut Change<'_>) {
     }
 }
 
-fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
-    if object.has("inherited") {
+fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    if object.has("inherited") && (world.comes_along(id) || !world.was_there(id)) {
         return Vec::new();
     }
     vec![Sql::new(format!("{} DROP CONSTRAINT {}", alter(id), quote_ident(&id.name)))]

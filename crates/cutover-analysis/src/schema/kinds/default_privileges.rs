@@ -61,13 +61,11 @@ fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
 }
 
 fn change(change: &mut Change<'_>) {
-    for (attribute, gone_verb, new_verb) in [("revoked", "GRANT", "REVOKE"), ("grants", "REVOKE", "GRANT")] {
-        if let Some(values) = change.take(attribute) {
-            let (gone, new) = lists(values);
-            change.statements.extend(gone.iter().map(|entry| statement(change.id, gone_verb, entry)));
-            change.statements.extend(new.iter().map(|entry| statement(change.id, new_verb, entry)));
-        }
-    }
+    let (given_back, taken) = lists(change.take("revoked").unwrap_or_default());
+    let (gone, new) = lists(change.take("grants").unwrap_or_default());
+    // What is taken may be what is given in another way.
+    change.statements.extend(gone.iter().chain(&taken).map(|entry| statement(change.id, "REVOKE", entry)));
+    change.statements.extend(given_back.iter().chain(&new).map(|entry| statement(change.id, "GRANT", entry)));
 }
 
 fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {

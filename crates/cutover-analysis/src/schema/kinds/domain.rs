@@ -16,7 +16,6 @@ fn query(asked: &Asked<'_>) -> String {
         addresses: &[
             ("pg_type", "t.oid", "0"),
             ("pg_type", "NULLIF(t.typarray, 0)", "0"),
-            ("pg_constraint", "(SELECT min(k.oid) FROM pg_constraint k WHERE k.contypid = t.oid)", "0"),
         ],
         attributes: vec![
             ("type", "format_type(t.typbasetype, t.typtypmod)".to_owned()),
@@ -92,5 +91,5 @@ fn constraint_name(constraint: &str) -> &str {
         quoted ^= *c == '"';
         *c == ' ' && !quoted
     });
-    &constraint[..words + end.map_or(rest.len(), |(at, _)| at)]
+    constraint.get(..words + end.map_or(rest.len(), |(at, _)| at)).unwrap_or(constraint)
 }

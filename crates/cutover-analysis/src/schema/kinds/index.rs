@@ -146,7 +146,7 @@ fn replace_in_use(change: &mut Change<'_>) {
 
 fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     // What a partition has from its parent goes with the parent's.
-    if object.has("partition of") {
+    if object.has("partition of") && (world.comes_along(id) || !world.was_there(id)) {
         return Vec::new();
     }
     if world.is_in_use(id) && !world.is_partitioned(id) {

@@ -111,6 +111,25 @@ impl World<'_> {
         })
     }
 
+    /// Whether what the table of a part has from another one changes along with that: it is a partition, or inherits, before
+    /// and after.
+    pub(crate) fn comes_along(&self, part: &Id) -> bool {
+        let of = |schema: &Schema| -> Option<(String, Vec<String>)> {
+            let partition = Self::partition_of(part).and_then(|id| schema.objects.get(&id));
+            let parent = partition.and_then(|partition| partition.text("of")).unwrap_or_default().to_owned();
+            let table = Id::new(ObjectKind::Table, part.schema.clone()?, part.table.clone()?);
+            let parents = schema.objects.get(&table)?.list("inherits").to_vec();
+            (!parent.is_empty() || !parents.is_empty()).then_some((parent, parents))
+        };
+        self.was_there(part) && of(self.from).is_some_and(|before| Some(before) == of(self.to))
+    }
+
+    /// That the table of a part is a partition, as an object.
+    pub(crate) fn partition_of(part: &Id) -> Option<Id> {
+        let (schema, table) = (part.schema.clone()?, part.table.clone()?);
+        Some(Id::part(ObjectKind::Partition, schema, table.clone(), table))
+    }
+
     pub(crate) fn is_partitioned(&self, part: &Id) -> bool {
         self.whole(part).is_some_and(|(_, table)| table.has("partition key"))
     }

@@ -2,11 +2,13 @@
 //! are read from the catalogue and how they are made, changed and taken away. It decides nothing about order or what is
 //! safe to do when: that is [`crate::diff`]'s.
 
+pub(crate) mod access_method;
 pub(crate) mod aggregate;
 pub(crate) mod cast;
 pub(crate) mod collation;
 pub(crate) mod column;
 pub(crate) mod constraint;
+pub(crate) mod conversion;
 pub(crate) mod default;
 pub(crate) mod default_privileges;
 pub(crate) mod domain;
@@ -14,7 +16,11 @@ pub(crate) mod event_trigger;
 pub(crate) mod extension;
 pub(crate) mod foreign;
 pub(crate) mod index;
+pub(crate) mod language;
 pub(crate) mod making;
+pub(crate) mod operator;
+pub(crate) mod operator_class;
+pub(crate) mod operator_family;
 pub(crate) mod partition;
 pub(crate) mod policy;
 pub(crate) mod publication;
@@ -24,7 +30,13 @@ pub(crate) mod rule;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod statistics;
+pub(crate) mod subscription;
 pub(crate) mod table;
+pub(crate) mod text_search_configuration;
+pub(crate) mod text_search_dictionary;
+pub(crate) mod text_search_parser;
+pub(crate) mod text_search_template;
+pub(crate) mod transform;
 pub(crate) mod trigger;
 pub(crate) mod types;
 pub(crate) mod view;
@@ -59,7 +71,18 @@ pub(crate) const KINDS: &[Kind] = &[
     collation::KIND,
     routine::KIND,
     aggregate::KIND,
+    language::KIND,
+    access_method::KIND,
+    operator::KIND,
+    operator_family::KIND,
+    operator_class::KIND,
     cast::KIND,
+    transform::KIND,
+    conversion::KIND,
+    text_search_parser::KIND,
+    text_search_template::KIND,
+    text_search_dictionary::KIND,
+    text_search_configuration::KIND,
     sequence::KIND,
     table::KIND,
     view::KIND,
@@ -73,11 +96,19 @@ pub(crate) const KINDS: &[Kind] = &[
     policy::KIND,
     statistics::KIND,
     publication::KIND,
+    subscription::KIND,
     event_trigger::KIND,
     default_privileges::KIND,
     foreign::WRAPPER,
     foreign::SERVER,
     foreign::MAPPING,
+];
+
+/// Catalogues of objects that are not read, and why.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    ("pg_authid", "roles belong to the server, and hold passwords"),
+    ("pg_largeobject_metadata", "large objects are data, as rows are"),
+    ("pg_parameter_acl", "privileges on settings belong to the server"),
 ];
 
 /// What can have parts: columns, constraints, triggers …

@@ -62,7 +62,8 @@ fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
 fn published(object: &Object, before: &str) -> String {
     let mut parts = Vec::new();
     if object.has("tables") {
-        parts.push(format!("TABLE {}", object.list("tables").join(", ")));
+        // What inherits from a table is published where it is named itself.
+        parts.push(format!("TABLE ONLY {}", object.list("tables").join(", ONLY ")));
     }
     if object.has("schemas") {
         parts.push(format!("TABLES IN SCHEMA {}", object.list("schemas").join(", ")));

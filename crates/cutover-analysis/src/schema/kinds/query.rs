@@ -11,14 +11,35 @@ SELECT 'member', classid::text, objid::text, refobjid::text, NULL, NULL, NULL
   FROM pg_depend WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass";
 
 /// What needs what, as `pg_depend` has it: catalogue, object, part, and the same of what is needed. What the system itself
-/// brings (below 16384) is always there; schemas, row types and toast tables follow from the rest.
+/// brings (below 16384) is always there; schemas, row types and toast tables follow from the rest. Then what it does not say
+/// of objects but of their pieces, or not at all: columns need those that they are inherited from, keys to a partitioned
+/// table the keys of its partitions, operator classes and families the operators and functions of their members, domains what
+/// their constraints need, publications what they publish.
 pub(super) const NEEDS: &str = "
 SELECT 'needs', d.classid::text, d.objid::text, d.objsubid::text, d.refclassid::text, d.refobjid::text, d.refobjsubid::text
   FROM pg_depend d
  WHERE d.deptype IN ('n', 'a', 'i', 'P', 'S') AND d.refobjid >= 16384 AND d.objid >= 16384
    AND d.refclassid <> 'pg_namespace'::regclass
    AND NOT (d.deptype = 'i' AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
-            AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass))";
+            AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass));
+SELECT 'needs', 'pg_class'::regclass::oid::text, a.attrelid::text, a.attnum::text, 'pg_class'::regclass::oid::text, p.attrelid::text, p.attnum::text
+  FROM pg_inherits h JOIN pg_attribute p ON p.attrelid = h.inhparent AND p.attnum > 0
+  JOIN pg_attribute a ON a.attrelid = h.inhrelid AND a.attname = p.attname AND a.attinhcount > 0;
+WITH RECURSIVE below(oid, conrelid, root) AS (
+  SELECT k.oid, k.conrelid, k.conparentid FROM pg_constraint k JOIN pg_constraint p ON p.oid = k.conparentid AND p.conrelid = k.conrelid
+   WHERE p.conparentid = 0 OR NOT EXISTS (SELECT FROM pg_constraint pp WHERE pp.oid = p.conparentid AND pp.conrelid = p.conrelid)
+  UNION ALL SELECT k.oid, k.conrelid, b.root FROM below b JOIN pg_constraint k ON k.conparentid = b.oid AND k.conrelid = b.conrelid)
+SELECT 'needs', d.classid::text, b.root::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+  FROM below b JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = b.oid AND d.deptype = 'n';
+SELECT 'needs', t.refclassid::text, t.refobjid::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+  FROM pg_depend t JOIN pg_depend d ON d.classid = t.classid AND d.objid = t.objid
+ WHERE t.classid IN ('pg_amop'::regclass, 'pg_amproc'::regclass) AND t.refclassid IN ('pg_opclass'::regclass, 'pg_opfamily'::regclass)
+   AND d.refclassid NOT IN ('pg_opclass'::regclass, 'pg_opfamily'::regclass) AND d.refobjid >= 16384;
+SELECT 'needs', 'pg_type'::regclass::oid::text, k.contypid::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+  FROM pg_constraint k JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+ WHERE k.contypid <> 0 AND d.refobjid >= 16384;
+SELECT 'needs', 'pg_publication'::regclass::oid::text, r.prpubid::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+  FROM pg_publication_rel r JOIN pg_depend d ON d.classid = 'pg_publication_rel'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass";
 
 /// One kind's query.
 pub(super) struct Row<'a> {
@@ -138,7 +159,10 @@ pub(super) fn sequence_options(s: &str) -> String {
 
 /// An array, sorted.
 pub(super) fn sorted(array: &str) -> String {
-    format!("(SELECT json_agg(o ORDER BY o COLLATE \"C\") FROM unnest({array}) o)")
+    // Most have none, and an aggregate of nothing costs as much as one of something.
+    format!(
+        "CASE WHEN {array} IS NOT NULL THEN (SELECT json_agg(o ORDER BY o COLLATE \"C\") FROM unnest({array}) o) END"
+    )
 }
 
 /// A boolean attribute that does not hold for most objects is null where it does not.

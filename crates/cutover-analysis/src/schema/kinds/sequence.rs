@@ -61,7 +61,12 @@ fn change(change: &mut Change<'_>) {
     let options = change.take("options");
     if type_name.is_some() || options.is_some() {
         let type_name = type_name.map(|name| format!(" AS {name}")).unwrap_or_default();
-        change.push(format!("{alter}{type_name}{}", changed_options(change.from, change.to, "options")));
+        let narrower = type_name.contains("int");
+        let sql =
+            Sql::new(format!("{alter}{type_name}{}", changed_options(change.from, change.to, "options")));
+        let sql = bounded(sql, change.from, change.to, "options");
+        let sql = if narrower && sql.hazards.is_empty() { sql.hazard(hazards::MAY_FAIL) } else { sql };
+        change.statements.push(sql);
     }
     if let Some((_, column)) = change.take("owned by") {
         let column = text(column).unwrap_or_else(|| "NONE".to_owned());
@@ -70,6 +75,14 @@ fn change(change: &mut Change<'_>) {
     if let Some((_, unlogged)) = change.take("unlogged") {
         change.push(format!("{alter} SET {}", if unlogged.is_some() { "UNLOGGED" } else { "LOGGED" }));
     }
+}
+
+/// Where the sequence is may be outside other bounds; it fails then.
+pub(super) fn bounded(sql: Sql, from: &Object, to: &Object, attribute: &str) -> Sql {
+    let (gone, new) = lists((from.attributes.get(attribute), to.attributes.get(attribute)));
+    let bounds = ["MINVALUE", "MAXVALUE", "INCREMENT BY"];
+    let moves = gone.iter().chain(&new).any(|option| bounds.iter().any(|bound| option.starts_with(bound)));
+    if moves { sql.hazard(hazards::MAY_FAIL) } else { sql }
 }
 
 /// Options as they are to be, with those that go back to their defaults.

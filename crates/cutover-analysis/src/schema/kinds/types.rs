@@ -1,4 +1,4 @@
-//! Types: enums, composites, ranges, and base types, which are only looked at.
+//! Types: enums, composites, ranges and base types.
 
 use super::super::{Id, Object};
 use super::making::{Change, Making, Place, Sql, World, by_word, hazards, lists, plain_drop};
@@ -34,8 +34,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("canonical function", range("NULLIF(r.rngcanonical, 0)::regproc::text")),
             ("subtype difference function", range("NULLIF(r.rngsubdiff, 0)::regproc::text")),
             ("multirange", range("(SELECT NULLIF(mt.typname, CASE WHEN t.typname ~ 'range' THEN regexp_replace(t.typname, 'range', 'multirange') ELSE t.typname || '_multirange' END) FROM pg_type mt WHERE mt.oid = (to_jsonb(r) ->> 'rngmultitypid')::oid)")),
-            ("definition", "CASE WHEN t.typtype = 'b' AND t.typisdefined THEN concat_ws(', ', 'INPUT = ' || t.typinput::regproc, 'OUTPUT = ' || t.typoutput::regproc,
-               'INTERNALLENGTH = ' || t.typlen, CASE WHEN t.typbyval THEN 'PASSEDBYVALUE' END, 'ALIGNMENT = ' || t.typalign::text, 'STORAGE = ' || t.typstorage::text, 'CATEGORY = ' || t.typcategory::text) END".to_owned()),
+            ("definition", definition()),
             owner("t.typowner"),
             comment("pg_type", "t.oid"),
             granted,
@@ -52,8 +51,43 @@ fn query(asked: &Asked<'_>) -> String {
     .sql()
 }
 
-const MAKING: Making =
-    Making { target: by_word, grantee: None, create, change, drop: plain_drop, remade: false };
+/// What CREATE TYPE says of a base type.
+fn definition() -> String {
+    let function = |word: &str, column: &str| format!("'{word} = ' || NULLIF(t.{column}, 0)::regproc");
+    let functions = [
+        ("INPUT", "typinput"),
+        ("OUTPUT", "typoutput"),
+        ("RECEIVE", "typreceive"),
+        ("SEND", "typsend"),
+        ("TYPMOD_IN", "typmodin"),
+        ("TYPMOD_OUT", "typmodout"),
+        ("ANALYZE", "typanalyze"),
+    ]
+    .map(|(word, column)| function(word, column));
+    format!(
+        "CASE WHEN t.typtype = 'b' AND t.typisdefined THEN concat_ws(', ', {},
+           'SUBSCRIPT = ' || NULLIF(NULLIF(to_jsonb(t) ->> 'typsubscript', '-'), CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'array_subscript_handler' WHEN t.typelem <> 0 THEN 'raw_array_subscript_handler' END),
+           'INTERNALLENGTH = ' || CASE t.typlen WHEN -1 THEN 'VARIABLE' ELSE t.typlen::text END,
+           CASE WHEN t.typbyval THEN 'PASSEDBYVALUE' END,
+           'ALIGNMENT = ' || CASE t.typalign WHEN 'c' THEN 'char' WHEN 's' THEN 'int2' WHEN 'd' THEN 'double' ELSE 'int4' END,
+           'STORAGE = ' || CASE t.typstorage WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' WHEN 'x' THEN 'extended' ELSE 'plain' END,
+           'CATEGORY = ' || quote_literal(t.typcategory::text), CASE WHEN t.typispreferred THEN 'PREFERRED = true' END,
+           'DEFAULT = ' || quote_literal(t.typdefault), 'ELEMENT = ' || format_type(NULLIF(t.typelem, 0), NULL),
+           CASE WHEN t.typdelim <> ',' THEN 'DELIMITER = ' || quote_literal(t.typdelim::text) END,
+           CASE WHEN t.typcollation <> 0 THEN 'COLLATABLE = true' END) END",
+        functions.join(", ")
+    )
+}
+
+const MAKING: Making = Making { target: by_word, grantee: None, create, change, drop, remade: false };
+
+/// A base type and its functions need each other, and go together.
+fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    if object.text("form") == Some("base") {
+        return vec![Sql::new(format!("DROP TYPE {} CASCADE", id.name_sql()))];
+    }
+    plain_drop(id, object, world)
+}
 
 fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
     let name = id.name_sql();
@@ -74,7 +108,14 @@ fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
                 .filter_map(|(word, attribute)| Some(format!("{word} = {}", object.text(attribute)?)));
             format!("CREATE TYPE {name} AS RANGE ({})", given.collect::<Vec<_>>().join(", "))
         }
-        Some("base") => format!("CREATE TYPE {name} ({})", object.text("definition").unwrap_or_default()),
+        // Its functions need a type to begin with.
+        Some("base") => {
+            let definition = object.text("definition").unwrap_or_default();
+            return vec![
+                Sql::new(format!("CREATE TYPE {name}")),
+                Sql::new(format!("CREATE TYPE {name} ({definition})")).late(),
+            ];
+        }
         _ => format!("CREATE TYPE {name}"),
     };
     vec![Sql::new(sql)]
@@ -137,20 +178,12 @@ fn make_enum_anew(change: &mut Change<'_>) {
         let alter = format!("ALTER TABLE {} ALTER COLUMN {}", column.table_sql(), quote_ident(&column.name));
         let is_array = object.text("type").is_some_and(|text| text.ends_with("[]"));
         let array = if is_array { "[]" } else { "" };
-        let default = Id { kind: ObjectKind::Default, ..column.clone() };
-        let default = world.from.objects.get(&default).and(world.to.objects.get(&default));
-        if default.is_some() {
-            change.push(format!("{alter} DROP DEFAULT"));
-        }
         let sql = format!(
             "{alter} TYPE {name}{array} USING {column}::text{array}::{name}{array}",
             name = id.name_sql(),
             column = quote_ident(&column.name)
         );
         change.statements.push(Sql::new(sql).hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL));
-        if let Some(expression) = default.and_then(|default| default.text("expression")) {
-            change.push(format!("{alter} SET DEFAULT {expression}"));
-        }
     }
     change.push(format!("DROP TYPE {}", quote_qualified(&schema, &old)));
 }

@@ -4,6 +4,7 @@ mod context;
 mod diff;
 mod digests;
 mod erd;
+mod generated;
 mod objects;
 mod schema;
 mod shape;
