@@ -152,3 +152,36 @@ fn a_schema_is_saved_and_compared_with_later() {
         &["cannot be told from its name"],
     );
 }
+
+#[test]
+fn what_was_changed_by_hand_stays_drift_whatever_runs() {
+    let place = place();
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place
+        .database()
+        .run("ALTER TABLE app.users ADD COLUMN hand int; ALTER TABLE app.posts ALTER body SET DEFAULT 'x'");
+    place.write("migrations/0003_c.sql", "CREATE TABLE app.more (n int);\nSELECT 1 / 0;");
+    on_one_server(&place, &["apply"]).ends_with(4);
+    shows(
+        &on_one_server(&place, &["diff"]).ends_with(1),
+        &["+ column app.users.hand", "+ default app.posts.body", "2 differences"],
+    );
+    place.write(
+        "migrations/0003_c.sql",
+        "CREATE TABLE app.more (n int); ALTER TABLE app.posts ALTER body SET DEFAULT 'y';",
+    );
+    let run = on_one_server(&place, &["apply"]).ends_with(0);
+    shows(
+        &run,
+        &[
+            "note: before the run the database was not as the last run of cutover had left it: column app.users.hand, default app.posts.body; ",
+        ],
+    );
+    // What the run itself has set is its own.
+    shows(&on_one_server(&place, &["diff"]).ends_with(1), &["+ column app.users.hand", "1 difference\n"]);
+    on_one_server(&place, &["repair", "--accept-drift", "--yes"]).ends_with(0);
+    place.write("migrations/0004_d.sql", "CREATE TABLE app.last (n int);");
+    let run = on_one_server(&place, &["apply"]).ends_with(0);
+    assert!(!run.stdout.contains("before the run"), "{}", run.stdout);
+    on_one_server(&place, &["diff"]).ends_with(0);
+}

@@ -8,7 +8,8 @@ use super::error::ApplyError;
 use super::monitor::Monitor;
 use super::recorder::Recorder;
 use super::store;
-use crate::compare::{Schema, drift};
+use crate::compare::Schema;
+use crate::compare::drift::{self, Before};
 use crate::erd::{Erd, Touched};
 use crate::history::journal;
 use crate::run::{EventKind, Outcome};
@@ -21,14 +22,14 @@ pub(super) async fn finish(
     monitor: &mut Monitor,
     project: &str,
     run: &str,
-    (outcome, touched): (Outcome, &Touched),
+    (outcome, touched, before): (Outcome, &Touched, Option<&Before>),
     recorder: &mut Recorder<'_>,
 ) -> Result<(), ApplyError> {
     let reached = monitor.for_journal().await.map(drop);
     for news in monitor.news() {
         recorder.tell(news);
     }
-    let left = if reached.is_ok() { schema_left(monitor, project, run).await } else { None };
+    let left = if reached.is_ok() { schema_left(monitor, project, run, before).await } else { None };
     let mut record = journal::finish_run(run, outcome);
     if let Some((schema, insert)) = left {
         recorder.tell(EventKind::SchemaLeft { erd: Erd::of(&schema, touched) });
@@ -54,9 +55,14 @@ pub(super) async fn finish(
 
 /// What the database is made of now, as a statement that records it. A schema that cannot be read (somebody keeps a table
 /// locked) is no failure of the run: drift is measured against an earlier one then, and that is said.
-async fn schema_left(monitor: &mut Monitor, project: &str, run: &str) -> Option<(Schema, String)> {
+async fn schema_left(
+    monitor: &mut Monitor,
+    project: &str,
+    run: &str,
+    before: Option<&Before>,
+) -> Option<(Schema, String)> {
     let session = monitor.session()?;
-    drift::record_of(session, project, run).await.ok()?
+    drift::record_of(session, project, run, before).await.ok()?
 }
 
 /// Stores the record, on another session where the one at hand has fallen silent: storing it twice is storing it once.

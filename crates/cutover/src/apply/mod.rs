@@ -55,6 +55,7 @@ use self::watch::Watch;
 use self::worker::Worker;
 use crate::catalog;
 use crate::clock::Clock;
+use crate::compare::drift::Before;
 use crate::erd::Touched;
 use crate::hazard;
 use crate::history::differences::Renumbering;
@@ -221,6 +222,9 @@ async fn apply_to_its_end(
     let work = Work { project, options, built: &built, crash: &crash };
     let own = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
     let tasks = tasks(&work, request, &mut workers, own).await?;
+    let own = monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
+    let before = Before::of(own).await;
+    run.plan.notes.extend(before.as_ref().map(Before::note));
     phase.recording();
     monitor.ready().await.map_err(|lost| ApplyError::lock_lost(&lost, *phase))?;
     begin(&mut monitor, &run, project, request, &built.renumbered, token, &mut recorder).await?;
@@ -242,7 +246,9 @@ async fn apply_to_its_end(
     close(workers).await;
     let touched = touched(&built);
     let kept_for = project.takes_back.as_ref().unwrap_or(&project.name);
-    let ended = ending::finish(&mut monitor, kept_for, &id, (outcome, &touched), &mut recorder).await;
+    let ended =
+        ending::finish(&mut monitor, kept_for, &id, (outcome, &touched, before.as_ref()), &mut recorder)
+            .await;
     monitor.close().await;
     prepared?;
     ended?;

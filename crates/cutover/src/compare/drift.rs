@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use cutover_analysis::diff::changes;
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::Schema;
+use cutover_analysis::schema::{Id, Schema};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 use thiserror::Error;
@@ -235,12 +236,63 @@ pub(crate) fn within(mut schema: Schema, scope: &[String]) -> Schema {
     schema
 }
 
+/// What a database is made of before a run, against what was recorded last, by whichever project: what somebody changed in
+/// between is not the run's doing, and stays drift when the run records what it leaves.
+#[derive(Debug)]
+pub(crate) struct Before {
+    recorded: Schema,
+    live: Schema,
+    changed: Vec<Id>,
+}
+
+impl Before {
+    /// Reads both; `None` where nothing is recorded, it cannot be read, or nothing was changed.
+    pub(crate) async fn of(session: &mut Session) -> Option<Self> {
+        let recorded = snapshots::last_of_any(session).await.ok().flatten()?;
+        let live = catalog::schema(session, &[]).await.ok()?;
+        let changed: Vec<Id> = changes(&recorded, &live).into_iter().map(|change| change.object).collect();
+        (!changed.is_empty()).then_some(Self { recorded, live, changed })
+    }
+
+    /// What is to be said of it.
+    pub(crate) fn note(&self) -> String {
+        const NAMED: usize = 3;
+        let mut names: Vec<String> = self.changed.iter().take(NAMED).map(ToString::to_string).collect();
+        if self.changed.len() > NAMED {
+            names.push(format!("{} more", self.changed.len() - NAMED));
+        }
+        format!(
+            "before the run the database was not as the last run of cutover had left it: {}; `cutover diff` says how",
+            names.join(", ")
+        )
+    }
+
+    /// Takes what was changed before the run, and the run has left alone, back out of what the run leaves.
+    fn keep(&self, after: &mut Schema) {
+        for id in &self.changed {
+            if after.objects.get(id) == self.live.objects.get(id) {
+                match self.recorded.objects.get(id) {
+                    Some(object) => _ = after.objects.insert(id.clone(), object.clone()),
+                    None => _ = after.objects.remove(id),
+                }
+            }
+        }
+    }
+}
+
 /// What a run leaves behind, and the statement that records it; none where it cannot be read.
 pub(crate) async fn record_of(
     session: &mut Session,
     project: &str,
     run: &str,
+    before: Option<&Before>,
 ) -> Result<Option<(Schema, String)>, CatalogError> {
     let schema = catalog::schema(session, &[]).await?;
-    Ok(snapshots::insert(project, Some(run), None, &schema).ok().map(|insert| (schema, insert)))
+    let kept = before.map(|before| {
+        let mut kept = schema.clone();
+        before.keep(&mut kept);
+        kept
+    });
+    let insert = snapshots::insert(project, Some(run), None, kept.as_ref().unwrap_or(&schema));
+    Ok(insert.ok().map(|insert| (schema, insert)))
 }

@@ -73,6 +73,17 @@ pub async fn last(session: &mut Session, project: &str) -> Result<Option<Snapsho
     }))
 }
 
+/// The schema that was recorded last, by whichever project: all of them record all of the database.
+///
+/// # Errors
+/// As [`last`].
+pub async fn last_of_any(session: &mut Session) -> Result<Option<Schema>, HistoryError> {
+    let sql = "SELECT schema FROM cutover.snapshot ORDER BY at DESC LIMIT 1";
+    let rows = session.query(sql, &[]).await?;
+    let bytes = rows.first().and_then(|row| row.get::<_, Option<Vec<u8>>>(0));
+    bytes.map(|bytes| read(&bytes)).transpose().map_err(HistoryError::Unexpected)
+}
+
 fn read(bytes: &[u8]) -> Result<Schema, String> {
     let text =
         compress::unpack(bytes).map_err(|error| format!("a stored schema cannot be unpacked: {error}"))?;
