@@ -161,3 +161,23 @@ fn a_down_file_is_the_way_back_and_held_to_what_was_before() {
     );
     assert_eq!(place.database().value("SELECT to_regclass('a') IS NOT NULL"), "t");
 }
+
+#[test]
+fn what_others_have_made_in_the_database_is_there_in_the_rehearsal_too() {
+    let place = Place::new();
+    place.database().run("CREATE SCHEMA theirs; CREATE EXTENSION citext SCHEMA theirs");
+    place.write("migrations/0001_a.sql", "CREATE TABLE theirs.a (mail theirs.citext);");
+    place.write("migrations/0002_b.sql", "CREATE SCHEMA ours; CREATE EXTENSION pgcrypto SCHEMA ours;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(0), &["are the same"]);
+    shows(&on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(0), &["2 migrations"]);
+    let database = place.database();
+    assert_eq!(
+        database.value("SELECT string_agg(extname, ',') FROM pg_extension WHERE oid >= 16384"),
+        "citext"
+    );
+    assert_eq!(
+        database.value("SELECT to_regnamespace('ours') IS NULL AND to_regnamespace('theirs') IS NOT NULL"),
+        "t"
+    );
+}

@@ -185,6 +185,12 @@ fn attributes_of(json: &str) -> Result<BTreeMap<String, Value>, BadRow> {
 fn complete(schema: &mut Schema) {
     let ids: Vec<Id> = schema.objects.keys().cloned().collect();
     for id in ids {
+        if id.kind == ObjectKind::Extension
+            && let Some(object) = schema.objects.get_mut(&id)
+            && let Some(namespace) = object.text("schema").map(str::to_owned)
+        {
+            object.needs.insert(Id::global(ObjectKind::Schema, namespace));
+        }
         let Some(namespace) = &id.schema else { continue };
         let mut needed = vec![Id::global(ObjectKind::Schema, namespace.clone())];
         if let Some(table) = &id.table {

@@ -21,6 +21,7 @@ use crate::project::Project;
 use crate::report::format::{count, utc};
 use crate::script::Script;
 use crate::verify::SandboxProvider;
+use crate::verify::replay::{self, Likeness};
 
 /// Why drift is not known.
 #[derive(Debug, Error)]
@@ -97,15 +98,16 @@ pub async fn drift(
         [] => touched(project, &applied_of(project, &history), options).await?,
         named => named.to_vec(),
     };
+    let mut live = catalog::schema(&mut session, &[]).await?;
     let (expected, expected_name) = match replay {
         Some(sandbox) => {
-            let Built { schema, remarks: more } = replayed(project, &history, options, sandbox).await?;
+            let Built { schema, remarks: more } =
+                replayed(project, &history, (options, &live), sandbox).await?;
             remarks.extend(more);
             (schema, "what the applied migrations make".to_owned())
         }
         None => recorded(project, &mut session, found.version, &database, &mut remarks).await?,
     };
-    let mut live = catalog::schema(&mut session, &[]).await?;
     let mut expected = expected;
     if replay.is_some() {
         // What the tool keeps that the database was adopted from is made by no file.
@@ -177,11 +179,26 @@ async fn recorded(
 async fn replayed(
     project: &Project,
     history: &History,
-    options: &ConnectOptions,
+    (options, live): (&ConnectOptions, &Schema),
     sandbox: &SandboxProvider,
-) -> Result<Built, SideError> {
+) -> Result<Built, DriftError> {
     let applied = applied_of(project, history);
-    side::build("what the applied migrations make", project, &applied, &[], Some(options), sandbox).await
+    let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await?;
+    let made = replay::made_by(applied.iter().copied(), &project.vars);
+    let likeness = Likeness::of(&mut session).await?.with_surroundings(&mut session, &made).await?;
+    session.close().await;
+    let name = "what the applied migrations make";
+    let mut built = side::build_like(name, project, &applied, &[], (&likeness, true), sandbox).await?;
+    // What others have made is as it is there.
+    for (id, object) in &mut built.schema.objects {
+        if likeness.is_around(id.kind, &id.name)
+            && let Some(there) = live.objects.get(id)
+        {
+            object.clone_from(there);
+        }
+    }
+    Ok(built)
 }
 
 /// The migrations that are applied.

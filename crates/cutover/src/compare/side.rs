@@ -155,10 +155,22 @@ pub(crate) async fn build(
     like: Option<&ConnectOptions>,
     sandbox: &SandboxProvider,
 ) -> Result<Built, SideError> {
-    let not_built = |why: String| SideError::NotBuilt(name.to_owned(), why);
     let likeness = likeness(name, like).await?;
-    let mut replay = Replay::open_like(&likeness, sandbox).await.map_err(|trouble| not_built(trouble.0))?;
-    let other_major = replay.other_major.filter(|_| like.is_some());
+    build_like(name, project, migrations, schemas, (&likeness, like.is_some()), sandbox).await
+}
+
+/// As [`build`], in surroundings of which it is known whether they are those of a database.
+pub(crate) async fn build_like(
+    name: &str,
+    project: &Project,
+    migrations: &[&Migration],
+    schemas: &[String],
+    (likeness, of_database): (&Likeness, bool),
+    sandbox: &SandboxProvider,
+) -> Result<Built, SideError> {
+    let not_built = |why: String| SideError::NotBuilt(name.to_owned(), why);
+    let mut replay = Replay::open_like(likeness, sandbox).await.map_err(|trouble| not_built(trouble.0))?;
+    let other_major = replay.other_major.filter(|_| of_database);
     let built = async {
         for migration in migrations {
             replay.run(migration, &project.vars).await?;

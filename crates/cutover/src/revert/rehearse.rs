@@ -19,7 +19,7 @@ use crate::project::Project;
 use crate::script::Script;
 use crate::source;
 use crate::verify::SandboxProvider;
-use crate::verify::replay::{Likeness, Replay};
+use crate::verify::replay::{self, Likeness, Replay};
 
 /// The way back of a migration, and what it changes.
 pub(super) struct Rehearsed<'a> {
@@ -47,7 +47,8 @@ pub(super) async fn rehearse<'a>(
 ) -> Result<Rehearsal<'a>, RevertError> {
     let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
-    let likeness = Likeness::of(&mut session).await?;
+    let made = replay::made_by(chosen.applied.iter().copied(), &project.vars);
+    let likeness = Likeness::of(&mut session).await?.with_surroundings(&mut session, &made).await?;
     session.close().await;
     let kept: Vec<&Migration> = chosen
         .applied

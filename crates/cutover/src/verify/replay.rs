@@ -1,7 +1,10 @@
 //! Running migrations in a scratch database that resembles the real one: same search path, same role names. It knows
 //! no history and no locks, and nothing of what it does reaches the real database.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::sql::quote_ident;
 use cutover_postgres::session::{Failure, Session, Startup};
 
@@ -26,6 +29,10 @@ pub(crate) struct Likeness {
     roles: Vec<String>,
     /// Tables of the tools that it was adopted from: files may mention them.
     tables: Vec<TablePlace>,
+    /// Schemas besides, that are there without a migration's doing.
+    schemas: Vec<String>,
+    /// Extensions that are, with their schemas.
+    extensions: Vec<(String, String)>,
 }
 
 impl Likeness {
@@ -36,7 +43,14 @@ impl Likeness {
 
     /// Of no database in particular, of that major version.
     pub(crate) fn of_version(major: u32) -> Self {
-        Self { major, path: vec!["public".to_owned()], roles: Vec::new(), tables: Vec::new() }
+        Self {
+            major,
+            path: vec!["public".to_owned()],
+            roles: Vec::new(),
+            tables: Vec::new(),
+            schemas: Vec::new(),
+            extensions: Vec::new(),
+        }
     }
 
     /// Of the database of a session that begins as those of migrations do.
@@ -46,6 +60,8 @@ impl Likeness {
             path: search_path(session).await?,
             roles: role_names(session).await?,
             tables: adopt::tables_of(session).await?,
+            schemas: Vec::new(),
+            extensions: Vec::new(),
         })
     }
 
@@ -55,6 +71,35 @@ impl Likeness {
             self.tables.push(place);
         }
         self
+    }
+
+    /// The same with the schemas and extensions that the database has and none of the migrations makes: somebody else made
+    /// them, and migrations may count on them.
+    pub(crate) async fn with_surroundings(
+        mut self,
+        session: &mut Session,
+        made: &BTreeSet<(ObjectKind, String)>,
+    ) -> Result<Self, Failure> {
+        let schemas = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' \
+                       AND nspname NOT IN ('information_schema', 'cutover') ORDER BY 1";
+        let extensions = "SELECT x.extname::text, n.nspname::text FROM pg_catalog.pg_extension x \
+                          JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace WHERE x.oid >= 16384 ORDER BY x.oid";
+        let is_made = |kind, name: &String| made.contains(&(kind, name.clone()));
+        self.schemas = session.query(schemas, &[]).await?.iter().map(|row| row.get(0)).collect();
+        self.schemas.retain(|name| !is_made(ObjectKind::Schema, name));
+        self.extensions =
+            session.query(extensions, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
+        self.extensions.retain(|(name, _)| !is_made(ObjectKind::Extension, name));
+        Ok(self)
+    }
+
+    /// Whether something is there without a migration's doing.
+    pub(crate) fn is_around(&self, kind: ObjectKind, name: &str) -> bool {
+        match kind {
+            ObjectKind::Schema => self.schemas.iter().any(|known| known == name),
+            ObjectKind::Extension => self.extensions.iter().any(|(known, _)| known == name),
+            _ => false,
+        }
     }
 
     /// The same without roles of these names: what is replayed makes them itself.
@@ -84,7 +129,7 @@ impl Replay {
     /// Makes a scratch database with the schemas of a search path and the names of a server's roles.
     pub(crate) async fn open_like(likeness: &Likeness, sandbox: &SandboxProvider) -> Result<Self, Trouble> {
         let scratch = sandbox.database(likeness.major).await?;
-        match Self::prepare(&scratch, &likeness.path, &likeness.roles).await {
+        match Self::prepare(&scratch, likeness).await {
             Ok(session) => {
                 let there = session.server_version_num() / 10_000;
                 let tables = likeness.tables.clone();
@@ -97,7 +142,8 @@ impl Replay {
         }
     }
 
-    async fn prepare(scratch: &Scratch, path: &[String], roles: &[String]) -> Result<Session, Trouble> {
+    async fn prepare(scratch: &Scratch, likeness: &Likeness) -> Result<Session, Trouble> {
+        let Likeness { path, roles, schemas, extensions, .. } = likeness;
         let names: Vec<String> = path.iter().map(|schema| quote_ident(schema)).collect();
         // Default privileges, lookups in function bodies and the like are not what is replayed.
         let settings = vec![("search_path".to_owned(), names.join(", ")), reading::given()];
@@ -114,6 +160,17 @@ impl Replay {
                 // The superuser's own name, or a role an earlier replay made on this server.
                 Err(failure) if failure.code() != Some("42710") => return Err(failure.into()),
                 _ => {}
+            }
+        }
+        for schema in schemas {
+            session.execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema))).await?;
+        }
+        for (extension, schema) in extensions {
+            let (extension, schema) = (quote_ident(extension), quote_ident(schema));
+            let text = format!("CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA {schema} CASCADE");
+            // One that this server has not is missed by whoever needs it.
+            if let Err(failure @ Failure::Lost(_)) = session.execute(&text).await {
+                return Err(failure.into());
             }
         }
         Ok(session)
@@ -142,6 +199,18 @@ impl Replay {
         self.session.close().await;
         self.scratch.finish().await;
     }
+}
+
+/// The schemas and extensions that migrations make themselves.
+pub(crate) fn made_by<'a>(
+    migrations: impl IntoIterator<Item = &'a Migration>,
+    vars: &Vars,
+) -> BTreeSet<(ObjectKind, String)> {
+    let creates = migrations.into_iter().flat_map(|migration| Script::analyse(migration, vars).creates);
+    creates
+        .filter(|object| matches!(object.kind, ObjectKind::Schema | ObjectKind::Extension))
+        .map(|object| (object.kind, object.name.to_string()))
+        .collect()
 }
 
 /// Runs a migration unit by unit, without any record of it.
