@@ -1,7 +1,10 @@
 //! From differences to statements: what is taken away, changed, made and finished, what must be made anew along with it, and
 //! in what order.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
 
 use super::order::Graph;
 use super::{Attribute, Change, Left, Options, What};
@@ -36,6 +39,7 @@ pub(super) fn statements(
         left: Vec::new(),
         altered: BTreeMap::new(),
         remade: BTreeSet::new(),
+        needed_by: OnceCell::new(),
         changed: BTreeSet::new(),
         freed: BTreeMap::new(),
     };
@@ -55,6 +59,7 @@ struct Work<'a> {
     left: Vec<Left>,
     altered: BTreeMap<&'a Id, Vec<Sql>>,
     remade: BTreeSet<&'a Id>,
+    needed_by: OnceCell<FxHashMap<&'a Id, Vec<&'a Id>>>,
     /// What is made anew because it changes.
     changed: BTreeSet<&'a Id>,
     /// What is made anew so that something else can be changed, and for what.
@@ -85,10 +90,16 @@ impl<'a> Work<'a> {
                 .collect(),
             statements: Vec::new(),
             frees: false,
+            anew: false,
             impossible: Vec::new(),
         };
         let making = making_of(id.kind);
         (making.change)(&mut change);
+        if change.anew {
+            change.left.retain(|name, _| !["owner", "revoked", "grants", "comment"].contains(name));
+            change.statements.extend(unwanted_defaults(id, to, self.world));
+            change.statements.extend(common_creation(id, to, self.world.to));
+        }
         common_changes(&mut change, self.world.to);
         let making::Change { left, statements, frees, impossible, .. } = change;
         self.left.extend(impossible.into_iter().map(|what| Left { object: id.clone(), what }));
@@ -145,20 +156,29 @@ impl<'a> Work<'a> {
     }
 
     fn dependents(&self, id: &Id) -> impl Iterator<Item = (&'a Id, &'a Object)> {
-        self.world.from.objects.iter().filter(move |(_, object)| object.needs.contains(id))
+        let from = self.world.from;
+        let all = self.needed_by().get(id).map_or(&[][..], Vec::as_slice);
+        all.iter().filter_map(move |other| Some((*other, from.get(other)?)))
+    }
+
+    /// What needs each object; made when it is first asked for.
+    fn needed_by(&self) -> &FxHashMap<&'a Id, Vec<&'a Id>> {
+        self.needed_by.get_or_init(|| {
+            let mut needed_by: FxHashMap<&Id, Vec<&Id>> = FxHashMap::default();
+            for (id, object) in &self.world.from.objects {
+                for needed in &object.needs {
+                    needed_by.entry(needed).or_default().push(id);
+                }
+            }
+            needed_by
+        })
     }
 
     /// What needs something that is made anew is made anew too; what holds rows cannot be, and then neither the first.
     fn remake(&mut self) {
-        let mut needed_by: BTreeMap<&Id, Vec<&'a Id>> = BTreeMap::new();
-        for (id, object) in &self.world.from.objects {
-            for needed in &object.needs {
-                needed_by.entry(needed).or_default().push(id);
-            }
-        }
         let roots = std::mem::take(&mut self.remade);
         for root in roots {
-            match self.along_with(root, &needed_by) {
+            match self.along_with(root) {
                 Ok(along) => self.remade.extend(along),
                 Err(holder) => self.cannot_be_remade(root, holder),
             }
@@ -196,15 +216,11 @@ impl<'a> Work<'a> {
     }
 
     /// All that is made anew with an object, or what cannot be.
-    fn along_with(
-        &self,
-        root: &'a Id,
-        needed_by: &BTreeMap<&Id, Vec<&'a Id>>,
-    ) -> Result<BTreeSet<&'a Id>, &'a Id> {
+    fn along_with(&self, root: &'a Id) -> Result<BTreeSet<&'a Id>, &'a Id> {
         let mut along = BTreeSet::from([root]);
         let mut to_see = vec![root];
         while let Some(id) = to_see.pop() {
-            for &other in needed_by.get(id).map_or(&[][..], Vec::as_slice) {
+            for (other, _) in self.dependents(id) {
                 // What goes anyway is gone by then.
                 if !self.world.to.objects.contains_key(other) {
                     continue;
@@ -255,25 +271,110 @@ fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
 /// Owners, comments and privileges, alike for all kinds.
 fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
     let common = Common::of(change.id);
-    if let Some((_, owner)) = change.take("owner") {
-        let owner = owner.map_or_else(|| to.owner.clone(), Value::text);
-        change.statements.push(common.owner(&owner));
+    let owners = change.take("owner").map(|(old, new)| {
+        let name =
+            |value: Option<&Value>, schema: &Schema| value.map_or_else(|| schema.owner.clone(), Value::text);
+        (name(old, change.world.from), name(new, to))
+    });
+    if let Some((_, owner)) = &owners {
+        change.statements.push(common.owner(owner));
     }
     if change.id.kind != ObjectKind::DefaultPrivileges {
         let (revoked, granted) = (change.take("revoked"), change.take("grants"));
-        if revoked.is_some() || granted.is_some() {
-            let (given_back, taken) = making::lists(revoked.unwrap_or_default());
-            let (gone, new) = making::lists(granted.unwrap_or_default());
-            // What is taken may be what is given in another way.
-            change.statements.extend(gone.iter().chain(&taken).map(|entry| common.revoke(entry)));
-            change.statements.extend(given_back.iter().chain(&new).map(|entry| common.grant(entry)));
-            let gone: Vec<&str> = gone.into_iter().chain(taken).collect();
-            regrant_columns(change, &gone);
+        if revoked.is_some() || granted.is_some() || owners.is_some() {
+            let before = Privileges::of(change.from).under(owners.as_ref());
+            let gone = before.change_to(&Privileges::of(change.to), &common, &mut change.statements);
+            if owners.is_some() {
+                columns_under(change, owners.as_ref());
+            }
+            regrant_columns(change, &gone.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
     if let Some((_, comment)) = change.take("comment") {
         let comment = comment.map(Value::text);
         change.statements.push(common.comment(comment.as_deref()));
+    }
+}
+
+/// What is granted besides the defaults, and what of these is not.
+struct Privileges {
+    grants: Vec<String>,
+    revoked: Vec<String>,
+}
+
+impl Privileges {
+    fn of(object: &Object) -> Self {
+        Self { grants: object.list("grants").to_vec(), revoked: object.list("revoked").to_vec() }
+    }
+
+    /// What they are when the owner is another: whatever the old one had is the new one's.
+    fn under(self, owners: Option<&(String, String)>) -> Self {
+        const OPTION: &str = " WITH GRANT OPTION";
+        let Some((old, new)) = owners else { return self };
+        let (old, new) = (crate::sql::quote_ident(old), crate::sql::quote_ident(new));
+        let parts = |entry: &str| -> (String, String, bool) {
+            let bare = entry.strip_suffix(OPTION).unwrap_or(entry);
+            let (privilege, role) = bare.split_once(" TO ").unwrap_or((bare, ""));
+            (privilege.to_owned(), role.to_owned(), bare.len() < entry.len())
+        };
+        let had: Vec<String> = self
+            .grants
+            .iter()
+            .map(|entry| parts(entry))
+            .filter(|(_, role, _)| *role == new)
+            .map(|one| one.0)
+            .collect();
+        let (mut grants, mut revoked) = (Vec::new(), Vec::new());
+        for entry in &self.grants {
+            let (privilege, role, option) = parts(entry);
+            if role != new && role != old {
+                grants.push(entry.clone());
+            } else if option {
+                grants.push(format!("{privilege} TO {new}{OPTION}"));
+                revoked.push(format!("{privilege} TO {new}"));
+            }
+        }
+        for entry in &self.revoked {
+            let (privilege, role, _) = parts(entry);
+            if role != old {
+                revoked.push(entry.clone());
+            } else if !had.contains(&privilege) {
+                revoked.push(format!("{privilege} TO {new}"));
+            }
+        }
+        Self { grants, revoked }
+    }
+
+    /// The statements that make them into others; what was taken away.
+    fn change_to(&self, other: &Self, common: &Common<'_>, statements: &mut Vec<Sql>) -> Vec<String> {
+        let besides = |list: &[String], known: &[String]| -> Vec<String> {
+            list.iter().filter(|entry| !known.contains(entry)).cloned().collect()
+        };
+        let mut gone = besides(&self.grants, &other.grants);
+        gone.extend(besides(&other.revoked, &self.revoked));
+        let mut new = besides(&self.revoked, &other.revoked);
+        new.extend(besides(&other.grants, &self.grants));
+        // What is taken may be what is given in another way.
+        statements.extend(gone.iter().map(|entry| common.revoke(entry)));
+        statements.extend(new.iter().map(|entry| common.grant(entry)));
+        gone
+    }
+}
+
+/// The privileges on a table's columns change hands with the table.
+fn columns_under(change: &mut making::Change<'_>, owners: Option<&(String, String)>) {
+    if !kinds::WITH_PARTS.contains(&change.id.kind) {
+        return;
+    }
+    for (part, object) in change.world.from.parts_of(change.id) {
+        if part.kind == ObjectKind::Column
+            && let Some(wanted) = change.world.to.get(part)
+        {
+            let mut before = Privileges::of(object).under(owners);
+            // Of a column nobody has anything from the beginning.
+            before.revoked.clear();
+            before.change_to(&Privileges::of(wanted), &Common::of(part), &mut change.statements);
+        }
     }
 }
 
@@ -486,6 +587,33 @@ impl<'a> Plan<'a> {
         self.connect_names();
         self.connect_parts();
         self.connect_detached();
+        self.connect_columns();
+    }
+
+    /// New columns of a table come in their order.
+    fn connect_columns(&mut self) {
+        let mut tables: BTreeSet<Id> = BTreeSet::new();
+        for (verb, id) in &self.actions {
+            if *verb == Verb::Create && id.kind == ObjectKind::Column {
+                tables.extend(self.world.whole(id).map(|(table, _)| table));
+            }
+        }
+        for table in tables {
+            let (Some(namespace), Some(object)) = (table.schema.clone(), self.world.to.get(&table)) else {
+                continue;
+            };
+            let created: Vec<usize> = object
+                .list("columns")
+                .iter()
+                .map(|name| Id::part(ObjectKind::Column, namespace.clone(), table.name.clone(), name.clone()))
+                .filter_map(|column| self.number(Verb::Create, &column))
+                .collect();
+            for pair in created.windows(2) {
+                if let [first, second] = pair {
+                    self.graph.before(*first, *second);
+                }
+            }
+        }
     }
 
     /// What a partition has from its parent changes along with it while it is attached: one that is put in again, e.g. for
@@ -715,6 +843,11 @@ impl<'a> Plan<'a> {
 
     fn group_created(&mut self, at: usize, id: &Id) {
         if !matches!(id.kind, ObjectKind::Column | ObjectKind::Default | ObjectKind::Constraint) {
+            return;
+        }
+        // What is made along with a table is valid.
+        let definition = self.world.to.get(id).and_then(|object| object.text("definition"));
+        if definition.is_some_and(|definition| definition.ends_with(" NOT VALID")) {
             return;
         }
         let table = [ObjectKind::Table, ObjectKind::ForeignTable].iter().find_map(|kind| {
