@@ -210,10 +210,11 @@ fn change_attributes(change: &mut Change<'_>, (gone, new): &(Vec<&str>, Vec<&str
             && object.needs.contains(change.id)
             && change.world.to.objects.contains_key(column)
     };
-    let user = change.world.from.objects.iter().find(|one| uses(*one)).map(|(column, _)| column.to_string());
+    let holder =
+        change.world.from.objects.iter().find(|one| uses(*one)).map(|(column, _)| column.to_string());
     for (name, type_name) in &wanted {
         let altered = old.iter().any(|(other, _)| other == name);
-        if let Some(column) = user.as_ref().filter(|_| altered) {
+        if let Some(column) = holder.as_ref().filter(|_| altered) {
             change.impossible.push(format!(
                 "{name} {type_name}: {column} is of the type, and holds values of the other one"
             ));

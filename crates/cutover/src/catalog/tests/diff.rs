@@ -284,8 +284,8 @@ async fn a_subscription_is_read_and_changed_but_how_it_connects_is_not() {
         let drop = gone.statements.iter().find(|sql| sql.text.starts_with("DROP SUBSCRIPTION")).unwrap();
         session(database).await.execute(&drop.text).await.unwrap();
     }
-    let made = diff(&Schema::empty(to.server_version, "x"), &to, Options::default());
-    let left: Vec<String> = made.left.iter().map(ToString::to_string).collect();
+    let there = diff(&Schema::empty(to.server_version, "x"), &to, Options::default());
+    let left: Vec<String> = there.left.iter().map(ToString::to_string).collect();
     assert_eq!(
         left,
         ["subscription mirror: how it connects may hold a password and is not read: make it by hand"]

@@ -154,6 +154,10 @@ impl Maker<'_> {
             .filter(|check| !(check.contains("NOT VALID") && table.parent))
             .map(|check| Variant { sql: format!("{add} {check}"), needs: needs.clone() })
             .collect();
+            if self.server >= 180_000 {
+                let sql = format!("{add} ({of} IS NOT NULL) NOT ENFORCED");
+                variants.push(Variant { sql, needs: needs.clone() });
+            }
             if column.class == Class::Number {
                 let (part, function) = self.dice.pick(&self.functions).clone();
                 let sql = format!("{add} ({function}({of}::bigint) > 0)");
