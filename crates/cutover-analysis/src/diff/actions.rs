@@ -1,14 +1,18 @@
 //! From differences to statements: what is taken away, changed, made and finished, what must be made anew along with it, and
 //! in what order.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
+
 use super::order::Graph;
+use super::privileges::{common_changes, common_creation, unwanted_defaults};
 use super::{Attribute, Change, Left, Options, What};
 use crate::effects::{ObjectKind, effects_of_text};
 use crate::schema::kinds::making::{self, Common, World};
 use crate::schema::kinds::{self, column, constraint, making_of, table};
-use crate::schema::{Id, Object, Schema, Sql, Value, parent_of};
+use crate::schema::{Id, Object, Schema, Sql, parent_of};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +40,7 @@ pub(super) fn statements(
         left: Vec::new(),
         altered: BTreeMap::new(),
         remade: BTreeSet::new(),
+        needed_by: OnceCell::new(),
         changed: BTreeSet::new(),
         freed: BTreeMap::new(),
     };
@@ -46,7 +51,7 @@ pub(super) fn statements(
     plan.connect();
     plan.group();
     let statements = plan.statements();
-    (statements, work.left)
+    (statements, work.left.clone())
 }
 
 /// What is changed in place and what must be made anew.
@@ -55,6 +60,7 @@ struct Work<'a> {
     left: Vec<Left>,
     altered: BTreeMap<&'a Id, Vec<Sql>>,
     remade: BTreeSet<&'a Id>,
+    needed_by: OnceCell<FxHashMap<&'a Id, Vec<&'a Id>>>,
     /// What is made anew because it changes.
     changed: BTreeSet<&'a Id>,
     /// What is made anew so that something else can be changed, and for what.
@@ -85,10 +91,16 @@ impl<'a> Work<'a> {
                 .collect(),
             statements: Vec::new(),
             frees: false,
+            anew: false,
             impossible: Vec::new(),
         };
         let making = making_of(id.kind);
         (making.change)(&mut change);
+        if change.anew {
+            change.left.retain(|name, _| !["owner", "revoked", "grants", "comment"].contains(name));
+            change.statements.extend(unwanted_defaults(id, to, self.world));
+            change.statements.extend(common_creation(id, to, self.world.to));
+        }
         common_changes(&mut change, self.world.to);
         let making::Change { left, statements, frees, impossible, .. } = change;
         self.left.extend(impossible.into_iter().map(|what| Left { object: id.clone(), what }));
@@ -145,20 +157,29 @@ impl<'a> Work<'a> {
     }
 
     fn dependents(&self, id: &Id) -> impl Iterator<Item = (&'a Id, &'a Object)> {
-        self.world.from.objects.iter().filter(move |(_, object)| object.needs.contains(id))
+        let from = self.world.from;
+        let all = self.needed_by().get(id).map_or(&[][..], Vec::as_slice);
+        all.iter().filter_map(move |other| Some((*other, from.get(other)?)))
+    }
+
+    /// What needs each object; made when it is first asked for.
+    fn needed_by(&self) -> &FxHashMap<&'a Id, Vec<&'a Id>> {
+        self.needed_by.get_or_init(|| {
+            let mut needed_by: FxHashMap<&Id, Vec<&Id>> = FxHashMap::default();
+            for (id, object) in &self.world.from.objects {
+                for needed in &object.needs {
+                    needed_by.entry(needed).or_default().push(id);
+                }
+            }
+            needed_by
+        })
     }
 
     /// What needs something that is made anew is made anew too; what holds rows cannot be, and then neither the first.
     fn remake(&mut self) {
-        let mut needed_by: BTreeMap<&Id, Vec<&'a Id>> = BTreeMap::new();
-        for (id, object) in &self.world.from.objects {
-            for needed in &object.needs {
-                needed_by.entry(needed).or_default().push(id);
-            }
-        }
         let roots = std::mem::take(&mut self.remade);
         for root in roots {
-            match self.along_with(root, &needed_by) {
+            match self.along_with(root) {
                 Ok(along) => self.remade.extend(along),
                 Err(holder) => self.cannot_be_remade(root, holder),
             }
@@ -196,15 +217,11 @@ impl<'a> Work<'a> {
     }
 
     /// All that is made anew with an object, or what cannot be.
-    fn along_with(
-        &self,
-        root: &'a Id,
-        needed_by: &BTreeMap<&Id, Vec<&'a Id>>,
-    ) -> Result<BTreeSet<&'a Id>, &'a Id> {
+    fn along_with(&self, root: &'a Id) -> Result<BTreeSet<&'a Id>, &'a Id> {
         let mut along = BTreeSet::from([root]);
         let mut to_see = vec![root];
         while let Some(id) = to_see.pop() {
-            for &other in needed_by.get(id).map_or(&[][..], Vec::as_slice) {
+            for (other, _) in self.dependents(id) {
                 // What goes anyway is gone by then.
                 if !self.world.to.objects.contains_key(other) {
                     continue;
@@ -250,94 +267,6 @@ fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
     let options = to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
     let what = format!("its options ({}): they may hold a password and are not read", options.join(", "));
     (!options.is_empty()).then(|| Left { object: id.clone(), what })
-}
-
-/// Owners, comments and privileges, alike for all kinds.
-fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
-    let common = Common::of(change.id);
-    if let Some((_, owner)) = change.take("owner") {
-        let owner = owner.map_or_else(|| to.owner.clone(), Value::text);
-        change.statements.push(common.owner(&owner));
-    }
-    if change.id.kind != ObjectKind::DefaultPrivileges {
-        let (revoked, granted) = (change.take("revoked"), change.take("grants"));
-        if revoked.is_some() || granted.is_some() {
-            let (given_back, taken) = making::lists(revoked.unwrap_or_default());
-            let (gone, new) = making::lists(granted.unwrap_or_default());
-            // What is taken may be what is given in another way.
-            change.statements.extend(gone.iter().chain(&taken).map(|entry| common.revoke(entry)));
-            change.statements.extend(given_back.iter().chain(&new).map(|entry| common.grant(entry)));
-            let gone: Vec<&str> = gone.into_iter().chain(taken).collect();
-            regrant_columns(change, &gone);
-        }
-    }
-    if let Some((_, comment)) = change.take("comment") {
-        let comment = comment.map(Value::text);
-        change.statements.push(common.comment(comment.as_deref()));
-    }
-}
-
-/// A privilege that is taken away on a whole table is taken away on its columns too.
-fn regrant_columns(change: &mut making::Change<'_>, gone: &[&str]) {
-    if !kinds::WITH_PARTS.contains(&change.id.kind) {
-        return;
-    }
-    let bare = |entry: &str| entry.trim_end_matches(" WITH GRANT OPTION").to_owned();
-    let gone: Vec<String> = gone.iter().map(|entry| bare(entry)).collect();
-    for (part, object) in change.world.to.parts_of(change.id) {
-        if part.kind == ObjectKind::Column && change.world.from.objects.contains_key(part) {
-            let entries = object.list("grants").iter().filter(|entry| gone.contains(&bare(entry)));
-            let common = Common::of(part);
-            change.statements.extend(entries.map(|entry| common.grant(entry)));
-        }
-    }
-}
-
-/// Owner, comment and privileges of what was just made.
-fn common_creation(id: &Id, object: &Object, to: &Schema) -> Vec<Sql> {
-    let common = Common::of(id);
-    let mut statements = Vec::new();
-    if let Some(owner) = object.text("owner").filter(|owner| *owner != to.owner) {
-        statements.push(common.owner(owner));
-    }
-    if id.kind != ObjectKind::DefaultPrivileges {
-        statements.extend(object.list("revoked").iter().map(|entry| common.revoke(entry)));
-        statements.extend(object.list("grants").iter().map(|entry| common.grant(entry)));
-    }
-    statements.extend(object.text("comment").map(|comment| common.comment(Some(comment))));
-    statements
-}
-
-/// What default privileges give to, or keep from, something new and it is not to have.
-fn unwanted_defaults(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
-    let objects = match id.kind {
-        ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::View | ObjectKind::MaterializedView => {
-            "TABLES"
-        }
-        ObjectKind::Sequence => "SEQUENCES",
-        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate => "FUNCTIONS",
-        ObjectKind::Type | ObjectKind::Domain => "TYPES",
-        ObjectKind::Schema => "SCHEMAS",
-        _ => return Vec::new(),
-    };
-    let common = Common::of(id);
-    let maker = crate::sql::quote_ident(&world.from.owner);
-    let applies = |other: &Id| {
-        other.kind == ObjectKind::DefaultPrivileges
-            && other.arguments.as_deref() == Some(objects)
-            && other.name == maker
-            && (other.schema.is_none() || other.schema == id.schema)
-    };
-    let mut statements = Vec::new();
-    for (_, privileges) in world.from.objects.iter().filter(|(other, _)| applies(other)) {
-        let besides = |attribute: &str| -> Vec<String> {
-            let wanted = object.list(attribute);
-            privileges.list(attribute).iter().filter(|entry| !wanted.contains(entry)).cloned().collect()
-        };
-        statements.extend(besides("grants").iter().map(|entry| common.revoke(entry)));
-        statements.extend(besides("revoked").iter().map(|entry| common.grant(entry)));
-    }
-    statements
 }
 
 /// Whether it is a base type.
@@ -487,6 +416,33 @@ impl<'a> Plan<'a> {
         self.connect_parts();
         self.connect_bodies();
         self.connect_detached();
+        self.connect_columns();
+    }
+
+    /// New columns of a table come in their order.
+    fn connect_columns(&mut self) {
+        let mut tables: BTreeSet<Id> = BTreeSet::new();
+        for (verb, id) in &self.actions {
+            if *verb == Verb::Create && id.kind == ObjectKind::Column {
+                tables.extend(self.world.whole(id).map(|(table, _)| table));
+            }
+        }
+        for table in tables {
+            let (Some(namespace), Some(object)) = (table.schema.clone(), self.world.to.get(&table)) else {
+                continue;
+            };
+            let created: Vec<usize> = object
+                .list("columns")
+                .iter()
+                .map(|name| Id::part(ObjectKind::Column, namespace.clone(), table.name.clone(), name.clone()))
+                .filter_map(|column| self.number(Verb::Create, &column))
+                .collect();
+            for pair in created.windows(2) {
+                if let [first, second] = pair {
+                    self.graph.before(*first, *second);
+                }
+            }
+        }
     }
 
     /// What a partition has from its parent changes along with it while it is attached: one that is put in again, e.g. for
@@ -743,6 +699,11 @@ impl<'a> Plan<'a> {
 
     fn group_created(&mut self, at: usize, id: &Id) {
         if !matches!(id.kind, ObjectKind::Column | ObjectKind::Default | ObjectKind::Constraint) {
+            return;
+        }
+        // What is made along with a table is valid.
+        let definition = self.world.to.get(id).and_then(|object| object.text("definition"));
+        if definition.is_some_and(|definition| definition.ends_with(" NOT VALID")) {
             return;
         }
         let table = [ObjectKind::Table, ObjectKind::ForeignTable].iter().find_map(|kind| {

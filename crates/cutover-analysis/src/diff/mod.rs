@@ -5,6 +5,7 @@
 
 mod actions;
 mod order;
+mod privileges;
 mod words;
 
 use std::collections::BTreeMap;

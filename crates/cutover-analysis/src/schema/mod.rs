@@ -110,9 +110,16 @@ impl Schema {
 
     /// The objects that belong to a table, view or the like.
     pub fn parts_of<'a>(&'a self, whole: &'a Id) -> impl Iterator<Item = (&'a Id, &'a Object)> {
-        self.objects.iter().filter(move |(id, _)| {
-            id.table.as_deref() == Some(whole.name.as_str()) && id.schema == whole.schema && *id != whole
-        })
+        let of_kind = move |kind| {
+            let first = Id { kind, table: Some(whole.name.clone()), name: String::new(), ..whole.clone() };
+            let belongs = move |(id, _): &(&Id, &Object)| {
+                id.kind == kind
+                    && id.schema == whole.schema
+                    && id.table.as_deref() == Some(whole.name.as_str())
+            };
+            self.objects.range(first..).take_while(belongs)
+        };
+        kinds::KINDS.iter().flat_map(|kind| kind.kinds).flat_map(move |kind| of_kind(*kind))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::{Id, Object};
 use super::making::{
     Change, Making, Place, Sql, Values, World, changed_foreign_options, foreign_options, hazards,
-    storage_options, text,
+    storage_options, suffixed, text,
 };
 use super::query::{Row, flag, grants, in_scope, not_a_member, sequence_options, sorted};
 use super::sequence::{bounded, changed_options};
@@ -334,7 +334,7 @@ fn add_not_null(change: &mut Change<'_>, alter: &str, wanted: &str) {
         change.statements.push(Sql::new(format!("{alter} SET NOT NULL")).hazard(hazards::MAY_FAIL));
         return;
     }
-    let check = quote_ident(&format!("{}__not_null", id.name.chars().take(50).collect::<String>()));
+    let check = quote_ident(&suffixed(&id.name, "__not_null"));
     let column = quote_ident(&id.name);
     change.push(format!("{table} ADD CONSTRAINT {check} CHECK ({column} IS NOT NULL) NOT VALID"));
     change.statements.push(

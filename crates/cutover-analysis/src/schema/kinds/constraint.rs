@@ -62,7 +62,8 @@ fn definition_with(object: &Object) -> String {
 }
 
 fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
-    if object.has("inherited") && world.comes_along(id) {
+    let is_heir = || !world.was_there(id) && world.whole(id).is_some_and(|(_, table)| table.has("inherits"));
+    if object.has("inherited") && (world.comes_along(id) || is_heir()) {
         // The parent's brought it along.
         return Vec::new();
     }

@@ -1,7 +1,7 @@
 //! Indexes that stand for themselves; those behind constraints are part of the constraint.
 
 use super::super::{Id, Object};
-use super::making::{Change, Making, Place, Sql, World, by_word, lists, text};
+use super::making::{Change, Making, Place, Sql, World, by_word, lists, suffixed, text};
 use super::query::{Row, comment, flag, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -122,7 +122,7 @@ fn replace_in_use(change: &mut Change<'_>) {
     {
         return;
     }
-    let new = format!("{}__new", id.name.chars().take(55).collect::<String>());
+    let new = suffixed(&id.name, "__new");
     let definition = change.to.text("definition").unwrap_or_default();
     let built = definition.replacen(
         &format!(" {} ON ", quote_ident(&id.name)),

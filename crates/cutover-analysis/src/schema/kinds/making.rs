@@ -149,6 +149,8 @@ pub(crate) struct Change<'a> {
     pub(crate) statements: Vec<Sql>,
     /// What is built on it must be taken away first and made again.
     pub(crate) frees: bool,
+    /// Its statements make another object of its name, of which nothing has been said yet.
+    pub(crate) anew: bool,
     /// It cannot be done, in words.
     pub(crate) impossible: Vec<String>,
 }
@@ -177,6 +179,16 @@ pub(crate) struct Making {
     pub(crate) drop: fn(&Id, &Object, &World<'_>) -> Vec<Sql>,
     /// It holds nothing that is lost when it is taken away and made again.
     pub(crate) remade: bool,
+}
+
+/// A name with something behind it, cut so that PostgreSQL does not cut it.
+pub(crate) fn suffixed(name: &str, suffix: &str) -> String {
+    const LONGEST: usize = 63;
+    let mut end = name.len().min(LONGEST - suffix.len());
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{suffix}", name.get(..end).unwrap_or_default())
 }
 
 /// `DROP` of what [`Making::target`] says of the kind.

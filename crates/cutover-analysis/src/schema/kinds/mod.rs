@@ -106,6 +106,7 @@ pub(crate) const KINDS: &[Kind] = &[
 
 /// Catalogues of objects that are not read, and why.
 pub const LEFT_OUT: &[(&str, &str)] = &[
+    ("pg_auth_members", "who is a member of which role belongs to the server"),
     ("pg_authid", "roles belong to the server, and hold passwords"),
     ("pg_largeobject_metadata", "large objects are data, as rows are"),
     ("pg_parameter_acl", "privileges on settings belong to the server"),

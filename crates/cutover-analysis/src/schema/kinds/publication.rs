@@ -9,6 +9,9 @@ use crate::sql::quote_literal;
 
 pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Publication], query, making: MAKING };
 
+/// What partitions do can be published as their root's.
+const WITH_ROOTS: u32 = 130_000;
+
 /// Columns and rows of a table can be chosen, and whole schemas published.
 const WITH_SCHEMAS: u32 = 150_000;
 
@@ -55,7 +58,7 @@ const MAKING: Making =
 fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
     let what =
         if object.has("all tables") { " FOR ALL TABLES".to_owned() } else { published(object, " FOR ") };
-    vec![Sql::new(format!("CREATE {}{what}{}", by_word(id), with(object, false)))]
+    vec![Sql::new(format!("CREATE {}{what}{}", by_word(id), with(object, false, 0)))]
 }
 
 /// Tables and schemas, behind `before`.
@@ -72,14 +75,14 @@ fn published(object: &Object, before: &str) -> String {
 }
 
 /// What is published of it; `all` says the defaults too.
-fn with(object: &Object, all: bool) -> String {
+fn with(object: &Object, all: bool, server_version: u32) -> String {
     let mut parts = Vec::new();
     match object.text("publish") {
         Some(publish) => parts.push(format!("publish = {}", quote_literal(publish))),
         None if all => parts.push("publish = 'insert, update, delete, truncate'".to_owned()),
         None => {}
     }
-    if object.has("via root") || all {
+    if object.has("via root") || all && server_version >= WITH_ROOTS {
         parts.push(format!("publish_via_partition_root = {}", object.has("via root")));
     }
     if let Some(columns) = object.text("generated columns") {
@@ -101,7 +104,7 @@ fn change(change: &mut Change<'_>) {
         .map(|attribute| change.take(attribute).is_some())
         .contains(&true);
     if differs {
-        change.push(format!("{alter} SET {}", with(change.to, true)));
+        change.push(format!("{alter} SET {}", with(change.to, true, change.world.from.server_version)));
     }
     if [change.take("tables"), change.take("schemas")].iter().any(Option::is_some) {
         match published(change.to, "SET ") {

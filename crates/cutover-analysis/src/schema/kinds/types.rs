@@ -1,7 +1,7 @@
 //! Types: enums, composites, ranges and base types.
 
 use super::super::{Id, Object};
-use super::making::{Change, Making, Place, Sql, World, by_word, hazards, lists, plain_drop};
+use super::making::{Change, Making, Place, Sql, World, by_word, hazards, lists, plain_drop, suffixed};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -163,8 +163,9 @@ fn add_values(change: &mut Change<'_>, new: &[&str]) {
 /// Values that go or move: the type is made anew and every column changed to it.
 fn make_enum_anew(change: &mut Change<'_>) {
     change.frees = true;
+    change.anew = true;
     let (id, world) = (change.id, change.world);
-    let old = format!("{}__old", id.name.chars().take(55).collect::<String>());
+    let old = suffixed(&id.name, "__old");
     let schema = id.schema.clone().unwrap_or_default();
     change.push(format!("ALTER TYPE {} RENAME TO {}", id.name_sql(), quote_ident(&old)));
     change.push(format!("CREATE TYPE {} AS ENUM ({})", id.name_sql(), labels(change.to.list("values"))));
@@ -204,7 +205,21 @@ fn change_attributes(change: &mut Change<'_>, (gone, new): &(Vec<&str>, Vec<&str
     for (name, _) in old.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name)) {
         change.statements.push(Sql::new(format!("{alter} DROP ATTRIBUTE {name}")).hazard(hazards::DATA_LOSS));
     }
+    let uses = |(column, object): (&Id, &Object)| {
+        column.kind == ObjectKind::Column
+            && object.needs.contains(change.id)
+            && change.world.to.objects.contains_key(column)
+    };
+    let holder =
+        change.world.from.objects.iter().find(|one| uses(*one)).map(|(column, _)| column.to_string());
     for (name, type_name) in &wanted {
+        let altered = old.iter().any(|(other, _)| other == name);
+        if let Some(column) = holder.as_ref().filter(|_| altered) {
+            change.impossible.push(format!(
+                "{name} {type_name}: {column} is of the type, and holds values of the other one"
+            ));
+            continue;
+        }
         if old.iter().any(|(other, _)| other == name) {
             change.push(format!("{alter} ALTER ATTRIBUTE {name} TYPE {type_name}"));
         } else {

@@ -1,7 +1,7 @@
 //! Databases as sets of parts that are there or not, each in one of several variants: so that one can be built in many orders,
 //! changed by steps, and made smaller while it still shows a mistake.
 
-/// Numbers that look random and are the same for a seed on every machine (SplitMix64).
+/// Numbers that look random and are the same for a seed on every machine (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 
@@ -153,7 +153,7 @@ impl Design {
             universe.parts[*column].variants[variant].sql.as_str()
         });
         let columns = columns.collect::<Vec<_>>();
-        let more: String = columns.iter().map(|column| format!(", {column}")).collect();
+        let more: String = columns.iter().flat_map(|column| [", ", column]).collect();
         Some(sql.replace(COLUMNS, &columns.join(", ")).replace(MORE_COLUMNS, &more))
     }
 

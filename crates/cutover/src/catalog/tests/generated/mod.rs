@@ -272,7 +272,7 @@ async fn converges(cast: &Cast, first: &Database, second: &Database, options: Op
 }
 
 /// Runs a case of two designs; makes it smaller where it fails.
-fn case<F>(seed: u64, universe: &Universe, designs: (Design, Design), check: F) -> Outcome
+fn case<F>(seed: u64, universe: &Universe, designs: (Design, Design), check: &F) -> Outcome
 where
     F: AsyncFn(&Design, &Design) -> Outcome,
 {
@@ -297,7 +297,7 @@ where
     Err(shown)
 }
 
-fn all_hold(failures: Vec<String>) {
+fn all_hold(failures: &[String]) {
     assert!(failures.is_empty(), "{} cases failed, shown above", failures.len());
 }
 
@@ -329,15 +329,15 @@ fn equal_fingerprints_are_equal_dumps() {
             let [one, two] = [read(&one).await, read(&two).await];
             if one == two { Ok(()) } else { Err(format!("another order:\n{}", words(&one, &two))) }
         };
-        failures.extend(case(seed, &universe, (design.clone(), design.clone()), again).err());
+        failures.extend(case(seed, &universe, (design.clone(), design.clone()), &again).err());
         let mutated = async |first: &Design, second: &Design| {
             let one = cast.build(&first.sql(&universe, None)).await?;
             let two = cast.build(&second.sql(&universe, None)).await?;
             agrees(&one, &two).await
         };
-        failures.extend(case(seed, &universe, (design, other), mutated).err());
+        failures.extend(case(seed, &universe, (design, other), &mutated).err());
     }
-    all_hold(failures);
+    all_hold(&failures);
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn between(cast: &Cast, seeds: std::ops::Range<u64>) {
             let two = cast.build(&second.sql(&universe, None)).await?;
             converges(cast, &one, &two, Options { safe: seed % 2 == 0 }).await
         };
-        failures.extend(case(seed, &universe, (design, other), check).err());
+        failures.extend(case(seed, &universe, (design, other), &check).err());
     }
-    all_hold(failures);
+    all_hold(&failures);
 }

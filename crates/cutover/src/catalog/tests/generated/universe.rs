@@ -159,7 +159,7 @@ impl Maker<'_> {
             4 => format!("{plain}_{}", "x".repeat(62 - plain.len())),
             5 => plain.to_uppercase(),
             6 => format!("{base}.ä{number}"),
-            7 if number % 2 == 0 => {
+            7 if number.is_multiple_of(2) => {
                 let keywords =
                     ["select", "user", "table", "order", "default", "group", "end", "column", "to", "with"];
                 keywords.get(number / 2 % keywords.len()).map_or(plain, |word| {
@@ -216,7 +216,7 @@ impl Maker<'_> {
             let (name, needs, _) = self.placed("domain");
             let constraint = self.name("short");
             let create = format!("CREATE DOMAIN {name} AS text");
-            let all = vec![
+            let all = [
                 create.clone(),
                 format!("{create} DEFAULT 'x' NOT NULL"),
                 format!("{create} CONSTRAINT {constraint} CHECK (VALUE <> 'no')"),
@@ -353,6 +353,11 @@ impl Maker<'_> {
             variants.push(Variant { sql, needs: vec![part, number.part] });
             let sql = format!("{name} bigint GENERATED ALWAYS AS (({}::bigint) + 1) STORED", number.name);
             variants.push(Variant { sql, needs: vec![number.part] });
+            if self.server >= 180_000 {
+                let sql =
+                    format!("{name} bigint GENERATED ALWAYS AS (({}::bigint) + 2) VIRTUAL", number.name);
+                variants.push(Variant { sql, needs: vec![number.part] });
+            }
         } else {
             for (type_name, needs) in self.types_of(class) {
                 for not_null in ["", " NOT NULL"] {
@@ -693,8 +698,8 @@ impl Maker<'_> {
         }
         let owned = !thing.starts_with("INDEX ");
         if owned && self.dice.in_hundred(20) {
-            let owner = self.part_of(&[part], vec![format!("ALTER {thing} OWNER TO {writer}")]);
-            self.universe.parts[owner].superuser = true;
+            let change = self.part_of(&[part], vec![format!("ALTER {thing} OWNER TO {writer}")]);
+            self.universe.parts[change].superuser = true;
         }
     }
 }
