@@ -236,15 +236,14 @@ fn supabase() -> Case {
         "supabase",
         "supabase_migrations.schema_migrations",
         ["20240101000001_users.sql", "20240101000002_age.sql", "20240101000003_orders.sql"],
-        String::new(),
-    );
-    case.made = "CREATE SCHEMA supabase_migrations;
+        "CREATE SCHEMA supabase_migrations;
          CREATE TABLE supabase_migrations.schema_migrations (version text NOT NULL PRIMARY KEY, statements text[], name text);
          CREATE TABLE supabase_migrations.seed_files (path text NOT NULL PRIMARY KEY, hash text NOT NULL);
          INSERT INTO supabase_migrations.schema_migrations VALUES
             ('20240101000001', '{\"CREATE TABLE users (id serial PRIMARY KEY, mail text NOT NULL UNIQUE)\"}', 'users'),
             ('20240101000002', '{\"ALTER TABLE users ADD COLUMN age int CHECK (age > 0)\",\"CREATE INDEX users_age ON users (age)\"}', 'age')"
-        .to_owned();
+        .to_owned(),
+    );
     case.keeps_text = true;
     case
 }
@@ -329,24 +328,6 @@ fn node_pg_migrate() -> Case {
     )
 }
 
-fn cases() -> Vec<Case> {
-    vec![
-        flyway(),
-        sqlx(),
-        golang_migrate(),
-        dbmate(),
-        rails(),
-        diesel(),
-        refinery(),
-        goose(),
-        prisma(),
-        supabase(),
-        sqitch(),
-        graphile(),
-        node_pg_migrate(),
-    ]
-}
-
 /// A database with data that the case's tool has brought to its second migration, a project with its files, and the ordinary
 /// role that owns the database and may only look at the tool's table.
 struct Taken {
@@ -417,66 +398,72 @@ impl Taken {
     }
 }
 
-#[test]
-fn what_each_tool_has_applied_is_recorded_and_all_verbs_go_on_from_there() {
-    for case in cases() {
-        let taken = Taken::over(&case);
-        let before = taken.digest(&case);
-        let report = taken.run(&["adopt", "--dry-run"]).ends_with(0);
-        let applied = format!("2 files applied:\n  {}/{}", taken.folder, case.files[0].0);
-        assert!(report.stdout.contains(&applied), "{}: {}", case.tool, report.stdout);
-        assert!(report.stdout.contains(case.table), "{}: {}", case.tool, report.stdout);
-        assert!(
-            report.stdout.contains("and all of it agrees"),
-            "{}: {}{}",
-            case.tool,
-            report.stdout,
-            report.stderr
-        );
-        assert_eq!(
-            report.stdout.contains("what was applied is not known"),
-            !case.keeps_text,
-            "{}: {}",
-            case.tool,
-            report.stdout
-        );
-        assert_eq!(taken.place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
-        says(&taken.run(&["adopt"]).ends_with(2), &["Record 2 migrations in database"]);
-        let adopted = taken.run(&["adopt", "--yes"]).ends_with(0);
-        let told = format!("recorded as applied, and not run: 2 migrations, from {}\n", case.table);
-        assert!(adopted.stdout.ends_with(&told), "{}: {}", case.tool, adopted.stdout);
-        assert_eq!(taken.digest(&case), before, "{}", case.tool);
-        let same = taken.run(&["diff"]).ends_with(0);
-        assert!(same.stdout.contains("are the same"), "{}: {}", case.tool, same.stdout);
-        taken.run(&["diff", "--replay"]).ends_with(0);
-        let text = taken.run(&["report"]).ends_with(0).stdout;
-        assert!(text.contains("recorded as applied without being run"), "{}: {text}", case.tool);
-        assert!(taken.run(&["adopt", "--yes"]).ends_with(0).stdout.contains("nothing to adopt"));
-        taken.run(&["status", "--exit-code"]).ends_with(1);
-        let plan = taken.run(&["plan"]).ends_with(0).stdout;
-        assert!(plan.contains("orders") || plan.contains("000003"), "{}: {plan}", case.tool);
-        taken.run(&["apply"]).ends_with(0);
-        taken.run(&["status", "--exit-code"]).ends_with(0);
-        taken.run(&["apply"]).ends_with(0);
-        taken.run(&["verify"]).ends_with(0);
-        assert_eq!(taken.place.database().value("SELECT count(*) FROM users JOIN orders ON false"), "0");
-        taken.run(&["diff"]).ends_with(0);
-        let kept = says_not_undone(&taken);
-        assert!(kept.contains("was applied by run"), "{}: {kept}", case.tool);
-        taken.run(&["revert", "--yes"]).ends_with(0);
-        assert_eq!(
-            taken.place.database().value("SELECT to_regclass('orders') IS NULL"),
-            "t",
-            "{}",
-            case.tool
-        );
-        // And one that the other tool had applied.
-        taken.run(&["revert", "--yes", "--allow", "data-loss"]).ends_with(0);
-        assert_eq!(taken.place.database().value("SELECT count(*) FROM users"), "100", "{}", case.tool);
-        taken.run(&["apply"]).ends_with(0);
-        assert_eq!(taken.digest(&case), before, "{}", case.tool);
-    }
+/// What the tool has applied is recorded, and all verbs go on from there.
+fn goes_on(case: &Case) {
+    let taken = Taken::over(case);
+    let before = taken.digest(case);
+    let report = taken.run(&["adopt", "--dry-run"]).ends_with(0);
+    let applied = format!("2 files applied:\n  {}/{}", taken.folder, case.files[0].0);
+    assert!(report.stdout.contains(&applied), "{}: {}", case.tool, report.stdout);
+    assert!(report.stdout.contains(case.table), "{}: {}", case.tool, report.stdout);
+    assert!(
+        report.stdout.contains("and all of it agrees"),
+        "{}: {}{}",
+        case.tool,
+        report.stdout,
+        report.stderr
+    );
+    assert_eq!(
+        report.stdout.contains("what was applied is not known"),
+        !case.keeps_text,
+        "{}: {}",
+        case.tool,
+        report.stdout
+    );
+    assert_eq!(taken.place.database().value("SELECT to_regnamespace('cutover') IS NULL"), "t");
+    says(&taken.run(&["adopt"]).ends_with(2), &["Record 2 migrations in database"]);
+    let adopted = taken.run(&["adopt", "--yes"]).ends_with(0);
+    let told = format!("recorded as applied, and not run: 2 migrations, from {}\n", case.table);
+    assert!(adopted.stdout.ends_with(&told), "{}: {}", case.tool, adopted.stdout);
+    assert_eq!(taken.digest(case), before, "{}", case.tool);
+    let same = taken.run(&["diff"]).ends_with(0);
+    assert!(same.stdout.contains("are the same"), "{}: {}", case.tool, same.stdout);
+    taken.run(&["diff", "--replay"]).ends_with(0);
+    let text = taken.run(&["report"]).ends_with(0).stdout;
+    assert!(text.contains("recorded as applied without being run"), "{}: {text}", case.tool);
+    assert!(taken.run(&["adopt", "--yes"]).ends_with(0).stdout.contains("nothing to adopt"));
+    taken.run(&["status", "--exit-code"]).ends_with(1);
+    let plan = taken.run(&["plan"]).ends_with(0).stdout;
+    assert!(plan.contains("orders") || plan.contains("000003"), "{}: {plan}", case.tool);
+    taken.run(&["apply"]).ends_with(0);
+    taken.run(&["status", "--exit-code"]).ends_with(0);
+    taken.run(&["apply"]).ends_with(0);
+    taken.run(&["verify"]).ends_with(0);
+    assert_eq!(taken.place.database().value("SELECT count(*) FROM users JOIN orders ON false"), "0");
+    taken.run(&["diff"]).ends_with(0);
+    let kept = says_not_undone(&taken);
+    assert!(kept.contains("was applied by run"), "{}: {kept}", case.tool);
+    taken.run(&["revert", "--yes"]).ends_with(0);
+    assert_eq!(taken.place.database().value("SELECT to_regclass('orders') IS NULL"), "t", "{}", case.tool);
+    // And one that the other tool had applied.
+    taken.run(&["revert", "--yes", "--allow", "data-loss"]).ends_with(0);
+    assert_eq!(taken.place.database().value("SELECT count(*) FROM users"), "100", "{}", case.tool);
+    taken.run(&["apply"]).ends_with(0);
+    assert_eq!(taken.digest(case), before, "{}", case.tool);
 }
+
+macro_rules! each_tool {
+    ($($tool:ident)*) => {
+        mod verbs_go_on_from {
+            $(#[test]
+            fn $tool() {
+                super::goes_on(&super::$tool());
+            })*
+        }
+    };
+}
+
+each_tool! { flyway sqlx golang_migrate dbmate rails diesel refinery goose prisma supabase sqitch graphile node_pg_migrate }
 
 fn says_not_undone(taken: &Taken) -> String {
     let refused = taken.run(&["adopt", "--undo", "--yes"]).ends_with(1);
@@ -642,4 +629,183 @@ fn flyways_undone_repeatable_and_baseline_migrations_are_as_flyway_has_them() {
     let applied = "SELECT string_agg(path, ',' ORDER BY path) FROM cutover.migration WHERE run NOT IN (SELECT run FROM cutover.adoption)";
     assert_eq!(taken.place.database().value(applied), "migrations/R__new_view.sql,migrations/V2__orders.sql");
     taken.run(&["status", "--exit-code"]).ends_with(0);
+}
+
+#[test]
+fn files_that_mention_the_tools_own_table_keep_working() {
+    let mut case = dbmate();
+    let more = |case: &mut Case, place: usize, text: &str| {
+        let (up, down) = case.files[place].1.split_once("-- migrate:down").unwrap();
+        case.files[place].1 = format!("{up}{text}\n-- migrate:down{down}");
+    };
+    more(&mut case, 1, "ALTER TABLE schema_migrations ADD COLUMN note text DEFAULT 'old';");
+    more(
+        &mut case,
+        2,
+        "ALTER TABLE schema_migrations ALTER COLUMN note SET DEFAULT 'new'; INSERT INTO schema_migrations VALUES ('x') ON CONFLICT DO NOTHING;",
+    );
+    case.made += "; ALTER TABLE schema_migrations ADD COLUMN note text DEFAULT 'old'";
+    let taken = Taken::over(&case);
+    taken.place.database().run(&format!("ALTER TABLE schema_migrations OWNER TO {}", taken.role.name));
+    let adopted = taken.run(&["adopt", "--yes"]).ends_with(0);
+    assert!(adopted.stdout.contains("and all of it agrees"), "{}{}", adopted.stdout, adopted.stderr);
+    taken.run(&["diff", "--replay"]).ends_with(0);
+    taken.run(&["plan"]).ends_with(0);
+    taken.run(&["apply"]).ends_with(0);
+    assert_eq!(taken.place.database().value("SELECT note FROM schema_migrations WHERE version = 'x'"), "new");
+    taken.run(&["diff", "--replay"]).ends_with(0);
+    // A dump has that table too.
+    let dump = testkit::catalogue_dump(&taken.place.database().options_as(&taken.role), &["cutover"]);
+    let dump: String = dump.split_inclusive('\n').filter(|line| !line.starts_with('\\')).collect();
+    taken.place.write("schema.sql", &dump);
+    taken.run(&["diff", "schema.sql", "--schema", "public"]).ends_with(0);
+    taken.run(&["revert", "--yes", "--allow", "rows-stay", "--allow", "revert-differs"]).ends_with(0);
+}
+
+#[test]
+fn a_table_that_is_elsewhere_called_otherwise_or_not_alone_is_named() {
+    let case = golang_migrate();
+    let taken = Taken::over(&case);
+    let database = taken.place.database();
+    let role = &taken.role.name;
+    // Another tool's table, for which there are no files here.
+    database.run(&sqlx().made);
+    database.run(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"));
+    says(
+        &taken.run(&["adopt", "--dry-run"]).ends_with(0),
+        &[
+            "warning: there is public._sqlx_migrations of sqlx too, which the files of this project are not for",
+        ],
+    );
+    // The same tool twice.
+    database.run(
+        "CREATE SCHEMA app; CREATE TABLE app.schema_migrations (version bigint, dirty boolean);
+         INSERT INTO app.schema_migrations VALUES (1, false);
+         CREATE TABLE app.moved (version bigint, dirty boolean); CREATE TABLE app.other (n int)",
+    );
+    says(
+        &taken.run(&["adopt", "--dry-run"]).ends_with(2),
+        &[
+            "app.schema_migrations of golang-migrate, public._sqlx_migrations of sqlx, public.schema_migrations of golang-migrate",
+            "--from SCHEMA.TABLE",
+        ],
+    );
+    says(
+        &taken.run(&["adopt", "--from", "app.schema_migrations"]).ends_with(2),
+        &[
+            "may not read app.schema_migrations",
+            "GRANT USAGE ON SCHEMA app TO role_",
+            "GRANT SELECT ON app.schema_migrations TO role_",
+        ],
+    );
+    database.run(&format!(
+        "GRANT USAGE ON SCHEMA app TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA app TO {role}"
+    ));
+    let one = taken.run(&["adopt", "--from", "app.schema_migrations", "--dry-run"]).ends_with(1);
+    assert!(one.stdout.contains("1 file applied:\n  migrations/000001_users.up.sql\n"), "{}", one.stdout);
+    let empty = taken.run(&["adopt", "--from", "moved", "--yes"]).ends_with(0);
+    assert!(empty.stdout.ends_with("nothing to adopt: app.moved is empty\n"), "{}", empty.stdout);
+    says(
+        &taken.run(&["adopt", "--from", "app.other"]).ends_with(2),
+        &["app.other is no table of a tool that is known"],
+    );
+    says(&taken.run(&["adopt", "--from", "nowhere"]).ends_with(2), &["there is no table nowhere here"]);
+    let adopted = taken.run(&["adopt", "--from", "public.schema_migrations", "--yes"]).ends_with(0);
+    assert!(adopted.stdout.contains("2 migrations, from public.schema_migrations"), "{}", adopted.stdout);
+}
+
+#[test]
+fn without_a_table_or_with_rows_of_many_hands_it_is_told() {
+    let place = Place::new();
+    place.write("migrations/V1__a.sql", "CREATE TABLE a (n int);");
+    says(
+        &place.run(&["adopt"]).ends_with(2),
+        &[
+            "there is no table of a tool that is known here",
+            "Flyway, sqlx, golang-migrate",
+            "cutover baseline",
+        ],
+    );
+    place.database().run("CREATE TABLE schema_migrations (version bigint, inserted_at timestamp)");
+    says(&place.run(&["adopt"]).ends_with(2), &["public.schema_migrations has other columns"]);
+    // A row names two files.
+    let place = Place::new();
+    place.write(
+        "cutover.toml",
+        "[project]\nname = \"x\"\n[[migrations]]\npath = \"one\"\n[[migrations]]\npath = \"two\"\n",
+    );
+    place.write("one/1_a.up.sql", "CREATE TABLE a (n int);");
+    place.write("two/1_b.up.sql", "CREATE TABLE b (n int);");
+    place.database().run("CREATE TABLE schema_migrations (version bigint, dirty boolean); INSERT INTO schema_migrations VALUES (1, false)");
+    says(
+        &place.run(&["adopt"]).ends_with(1),
+        &["the row 1 names several files: one/1_a.up.sql, two/1_b.up.sql"],
+    );
+}
+
+#[test]
+fn a_history_of_ours_is_gone_on_with() {
+    let case = flyway();
+    let taken = Taken::over(&case);
+    taken.run(&["adopt", "--yes"]).ends_with(0);
+    taken.run(&["apply"]).ends_with(0);
+    // Somebody ran the other tool once more.
+    taken.place.write("migrations/V3__late.sql", "CREATE TABLE late (n int);");
+    let sum = crc32fast::hash(b"CREATE TABLE late (n int);").cast_signed();
+    taken.place.database().run(&format!(
+        "SET SESSION AUTHORIZATION {}; CREATE TABLE late (n int); RESET SESSION AUTHORIZATION;
+         INSERT INTO flyway_schema_history VALUES (3, '3', 'late', 'SQL', 'V3__late.sql', {sum}, 'app', now(), 1, true)",
+        taken.role.name
+    ));
+    let report = taken.run(&["adopt", "--yes"]).ends_with(0).stdout;
+    for words in [
+        "1 file applied:\n  migrations/V3__late.sql",
+        "3 files recorded by cutover already:\n",
+        "1 migration, from",
+    ] {
+        assert!(report.contains(words), "{words}\n{report}");
+    }
+    taken.run(&["status", "--exit-code"]).ends_with(0);
+    taken.run(&["diff"]).ends_with(0);
+}
+
+#[test]
+fn without_server_programs_it_is_said_that_the_database_was_not_compared() {
+    let case = sqlx();
+    let taken = Taken::over(&case);
+    let empty = taken.place.folder.join("nothing");
+    std::fs::create_dir_all(&empty).unwrap();
+    let mut command = taken.place.command_with(Some(empty), &["adopt", "--yes"]);
+    let adopted =
+        outcome(&command.env("CUTOVER_URL", taken.place.database().url_as(&taken.role)).output().unwrap())
+            .ends_with(0);
+    says(&adopted, &["whether the database is what the files make was not looked at: "]);
+    taken.run(&["diff"]).ends_with(0);
+}
+
+#[test]
+fn five_thousand_rows_are_taken_over() {
+    let place = Place::new();
+    let mut values = Vec::new();
+    for number in 1..=5000 {
+        let text = format!("CREATE TABLE t{number} (n int);\n");
+        place.write(&format!("migrations/{number}_t.sql"), &text);
+        values.push(format!("({number}, 't', now(), true, '\\x{}', 1)", hex(Sha384::digest(&text))));
+    }
+    place.write(
+        "cutover.toml",
+        "[project]\nname = \"x\"\n[[migrations]]\npath = \"migrations\"\nconvention = \"sqlx\"\n",
+    );
+    place.database().run(&format!(
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMPTZ NOT NULL,
+            success BOOLEAN NOT NULL, checksum BYTEA NOT NULL, execution_time BIGINT NOT NULL);
+         INSERT INTO _sqlx_migrations VALUES {}",
+        values.join(", ")
+    ));
+    // Nothing of it is there, and that is accepted.
+    let adopted = place.run(&["adopt", "--yes", "--allow", "adopt-differs"]).ends_with(0);
+    assert!(adopted.stdout.contains("… and 4950 more\n"), "{}", &adopted.stdout[..2000]);
+    assert!(adopted.stdout.ends_with("5,000 migrations, from public._sqlx_migrations\n"));
+    assert_eq!(place.database().value("SELECT count(*) FROM cutover.migration"), "5000");
+    place.run(&["status", "--exit-code"]).ends_with(0);
 }

@@ -1,6 +1,6 @@
 //! Chores that are not part of the product: `xtask bench` measures beside floors and peers, `xtask test-majors` runs
 //! the tests on every major version of the server, `xtask locks` measures what commands lock, `xtask corpus` generates a large
-//! project.
+//! project, `xtask histories` takes public histories of other tools over.
 //!
 //! The floors run as processes of their own (`xtask floor …`), like everything they are compared with.
 
@@ -9,6 +9,7 @@
 mod bench;
 mod corpus;
 mod floor;
+mod histories;
 mod locks;
 mod majors;
 
@@ -26,11 +27,13 @@ fn main() -> ExitCode {
         ["floor", name, rest @ ..] => floor::run(name, rest),
         ["test-majors", arguments @ ..] => majors::run(arguments),
         ["locks", names @ ..] => locks::run(names),
+        ["histories", arguments @ ..] => histories::run(arguments),
         _ => Err(
             "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|analysis|digest|catalogue|jobs|large-file]…\n\
                   \x20      xtask corpus FOLDER [MEGABYTES [SEED]]\n\
                   \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…\n\
-                  \x20      xtask locks [PART OF A COMMAND'S NAME]…"
+                  \x20      xtask locks [PART OF A COMMAND'S NAME]…\n\
+                  \x20      xtask histories FOLDER [NAME]…"
                 .into(),
         ),
     };

@@ -42,6 +42,9 @@ pub use report::{Catalogue, FileLine, Report, RowLine};
 pub use tables::{Kind, TablePlace};
 pub use undo::{TakenBack, UndoOutlook, look_at_undo, undo};
 
+#[cfg(test)]
+mod tests;
+
 /// Why nothing was recorded.
 #[derive(Debug, Error)]
 pub enum AdoptError {
@@ -240,7 +243,7 @@ pub async fn look(
                 basis = Some(built);
             }
             Err(why) => {
-                remarks.push(format!("whether the database is what the files make was not looked at: {why}"))
+                remarks.push(format!("whether the database is what the files make was not looked at: {why}"));
             }
         }
     }
@@ -422,9 +425,10 @@ impl Outlook {
         fileless
             .map(|one| {
                 let label = visible(&self.rows[one.row].label);
-                match one.known {
-                    true => format!("{label} is applied, and there is no file of it"),
-                    false => format!("the row {label:?} is none that {of} writes, and of no file"),
+                if one.known {
+                    format!("{label} is applied, and there is no file of it")
+                } else {
+                    format!("the row {label} is none that {of} writes, and of no file")
                 }
             })
             .collect()

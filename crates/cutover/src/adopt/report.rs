@@ -49,13 +49,10 @@ pub struct FileLine {
     /// `applied`, `pending`, `failed`, `taken_back`, or `recorded`: cutover knows of it already.
     pub state: &'static str,
     /// Of an applied one, whether it is what was applied: `same`, `changed` or `unknown`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<&'static str>,
     /// Why that is not known, or what else is to be known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// When it was applied, microseconds since the Unix epoch, where the table says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub at_micros: Option<i64>,
 }
 

@@ -178,7 +178,7 @@ fn told(place: &TablePlace) -> String {
 }
 
 async fn candidates(session: &mut Session, named: Option<&str>) -> Result<Vec<Candidate>, Failure> {
-    let names: Vec<&str> = tools::all().iter().flat_map(|tool| tool.tables()).copied().collect();
+    let usual: Vec<&str> = tools::all().iter().flat_map(|tool| tool.tables()).copied().collect();
     let (schema, table) = match named {
         Some(named) => match named.split_once('.') {
             Some((schema, table)) => (Some(schema), Some(table)),
@@ -186,7 +186,7 @@ async fn candidates(session: &mut Session, named: Option<&str>) -> Result<Vec<Ca
         },
         None => (None, None),
     };
-    let rows = session.query(LOOK, &[&names, &table, &schema]).await?;
+    let rows = session.query(LOOK, &[&usual, &table, &schema]).await?;
     let mut found = Vec::new();
     for row in &rows {
         let (schema, table): (String, String) = (row.get(0), row.get(1));
@@ -211,12 +211,12 @@ async fn candidates(session: &mut Session, named: Option<&str>) -> Result<Vec<Ca
 
 /// Why there is nothing to adopt from: also a table that has the right name and other columns.
 async fn no_table(session: &mut Session, named: Option<&str>) -> Result<AdoptError, Failure> {
-    let names: Vec<&str> = tools::all().iter().flat_map(|tool| tool.tables()).copied().collect();
+    let usual: Vec<&str> = tools::all().iter().flat_map(|tool| tool.tables()).copied().collect();
     let (schema, table) = match named.map(|named| named.split_once('.').unwrap_or(("", named))) {
         Some((schema, table)) => (Some(schema).filter(|schema| !schema.is_empty()), Some(table)),
         None => (None, None),
     };
-    let rows = session.query(LOOK, &[&names, &table, &schema]).await?;
+    let rows = session.query(LOOK, &[&usual, &table, &schema]).await?;
     let other: Vec<String> =
         rows.iter().map(|row| format!("{}.{}", row.get::<_, &str>(0), row.get::<_, &str>(1))).collect();
     Ok(AdoptError::NoTable {

@@ -146,6 +146,43 @@ fn every_object_has_the_fields_that_the_page_lists() {
 }
 
 #[test]
+fn a_report_of_an_adoption_has_the_fields_that_the_page_lists() {
+    let catalogue = crate::adopt::Catalogue::default();
+    let line = crate::adopt::FileLine {
+        path: String::new(),
+        version: String::new(),
+        state: "pending",
+        text: None,
+        why: None,
+        at_micros: None,
+    };
+    let row = crate::adopt::RowLine { row: String::new(), state: "missing" };
+    let report = crate::adopt::Report {
+        database: String::new(),
+        tool: "flyway",
+        called: "Flyway",
+        table: String::new(),
+        rows: 0,
+        files: vec![line.clone()],
+        without_file: vec![row.clone()],
+        catalogue: catalogue.clone(),
+        remarks: Vec::new(),
+        refused: Vec::new(),
+    };
+    let around = ["format_version", "project", "recorded"].map(str::to_owned);
+    let found: BTreeSet<String> = fields(&report).into_iter().chain(around).collect();
+    assert_eq!(documented("### adopt"), found);
+    for (field, within) in
+        [("files", fields(&line)), ("without_file", fields(&row)), ("catalogue", fields(&catalogue))]
+    {
+        let rows = rows("### adopt");
+        let cells = rows.iter().find(|cells| names(cells[0]).contains(field)).unwrap();
+        let listed = names(cells[1]);
+        assert!(within.iter().all(|field| listed.contains(field)), "{field}: {within:?} {listed:?}");
+    }
+}
+
+#[test]
 fn a_version_has_the_fields_that_the_page_lists() {
     let version_fields =
         |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();

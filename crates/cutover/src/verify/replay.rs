@@ -25,6 +25,8 @@ pub(crate) struct Likeness {
     pub(crate) major: u32,
     /// The schemas of the search path that exist.
     path: Vec<String>,
+    /// The search path as it is set, where it leads to the same schemas in a database of anybody's: functions may keep it.
+    path_set: Option<String>,
     /// Names of the roles of its server.
     roles: Vec<String>,
     /// Tables of the tools that it was adopted from: files may mention them.
@@ -46,6 +48,7 @@ impl Likeness {
         Self {
             major,
             path: vec!["public".to_owned()],
+            path_set: None,
             roles: Vec::new(),
             tables: Vec::new(),
             schemas: Vec::new(),
@@ -58,6 +61,7 @@ impl Likeness {
         Ok(Self {
             major: session.server_version_num() / 10_000,
             path: search_path(session).await?,
+            path_set: path_set(session).await?,
             roles: role_names(session).await?,
             tables: adopt::tables_of(session).await?,
             schemas: Vec::new(),
@@ -143,10 +147,11 @@ impl Replay {
     }
 
     async fn prepare(scratch: &Scratch, likeness: &Likeness) -> Result<Session, Trouble> {
-        let Likeness { path, roles, schemas, extensions, .. } = likeness;
+        let Likeness { path, path_set, roles, schemas, extensions, .. } = likeness;
         let names: Vec<String> = path.iter().map(|schema| quote_ident(schema)).collect();
+        let path = path_set.clone().unwrap_or_else(|| names.join(", "));
         // Default privileges, lookups in function bodies and the like are not what is replayed.
-        let settings = vec![("search_path".to_owned(), names.join(", ")), reading::given()];
+        let settings = vec![("search_path".to_owned(), path), reading::given()];
         let mut session =
             Session::connect(&scratch.options, &Startup { settings, ..Startup::default() }).await?;
         let mut texts: Vec<String> =
@@ -286,6 +291,13 @@ async fn end(session: &mut Session, open: Option<usize>) -> Result<(), String> {
     } else {
         Err(format!("the server answered COMMIT with {}", done.tag()))
     }
+}
+
+/// The setting of the search path, unless a schema is in it because the role is called so.
+async fn path_set(session: &mut Session) -> Result<Option<String>, Failure> {
+    let sql = "SELECT CASE WHEN pg_catalog.to_regnamespace(pg_catalog.quote_ident(current_user)) IS NULL
+                           THEN pg_catalog.current_setting('search_path') END";
+    Ok(session.query_text(sql).await?.scalar().map(str::to_owned))
 }
 
 /// Names of the roles of the real server: files may grant to them.

@@ -24,7 +24,7 @@ impl Tool for Graphile {
         About {
             called: "graphile-migrate",
             checksum: "SHA-1 of the hash before and the text below the header",
-            told: "when",
+            told: "the schema is `graphile_migrate`; when",
         }
     }
 
@@ -63,9 +63,10 @@ impl Tool for Graphile {
     }
 
     fn row_key(&self, key: &str) -> Option<String> {
-        let number = digits(key);
-        let is_file = key[number.len()..].starts_with(['.', '-']) && key.ends_with(".sql");
-        whole(number).filter(|_| is_file)
+        let stem = key.strip_suffix(".sql")?;
+        let number = digits(stem);
+        let is_name = number.len() == stem.len() || stem[number.len()..].starts_with('-');
+        whole(number).filter(|_| is_name)
     }
 
     fn file_key(&self, migration: &Migration) -> Option<String> {

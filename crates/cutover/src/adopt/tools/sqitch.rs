@@ -27,7 +27,7 @@ impl Tool for Sqitch {
         About {
             called: "Sqitch",
             checksum: "SHA-1 of the deploy script",
-            told: "when; what was reverted; of a registry that several projects share, the project of `sqitch.plan`",
+            told: "the schema is Sqitch's registry; when; what was reverted; of a registry that several projects share, the project of `sqitch.plan`",
         }
     }
 

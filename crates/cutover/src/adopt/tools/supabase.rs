@@ -26,7 +26,7 @@ impl Tool for Supabase {
         About {
             called: "Supabase",
             checksum: "none, but the statements, which are compared",
-            told: "nothing else",
+            told: "the schema is `supabase_migrations`",
         }
     }
 
