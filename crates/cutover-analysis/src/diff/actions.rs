@@ -11,8 +11,8 @@ use super::privileges::{common_changes, common_creation, unwanted_defaults};
 use super::{Attribute, Change, Left, Options, What};
 use crate::effects::{ObjectKind, effects_of_text};
 use crate::schema::kinds::making::{self, Common, World};
-use crate::schema::kinds::{self, column, constraint, making_of, table};
-use crate::schema::{Id, Object, Schema, Sql, parent_of};
+use crate::schema::kinds::{self, column, constraint, making_of, sequence, table};
+use crate::schema::{Id, Object, Place, Schema, Sql, hazards, parent_of};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,9 @@ enum Verb {
 
 /// What is done to which object.
 type Action<'a> = (Verb, &'a Id);
+
+/// Attributes that say nothing of what an object is.
+const COMMON: [&str; 4] = ["owner", "comment", "grants", "revoked"];
 
 /// The statements that make `from` into `to`, and what none of them sees to.
 pub(super) fn statements(
@@ -41,6 +44,7 @@ pub(super) fn statements(
         altered: BTreeMap::new(),
         remade: BTreeSet::new(),
         needed_by: OnceCell::new(),
+        redefined: BTreeSet::new(),
         changed: BTreeSet::new(),
         freed: BTreeMap::new(),
     };
@@ -61,6 +65,8 @@ struct Work<'a> {
     altered: BTreeMap<&'a Id, Vec<Sql>>,
     remade: BTreeSet<&'a Id>,
     needed_by: OnceCell<FxHashMap<&'a Id, Vec<&'a Id>>>,
+    /// What is another thing afterwards, not only somebody else's.
+    redefined: BTreeSet<&'a Id>,
     /// What is made anew because it changes.
     changed: BTreeSet<&'a Id>,
     /// What is made anew so that something else can be changed, and for what.
@@ -80,6 +86,9 @@ impl<'a> Work<'a> {
 
     fn alter_one(&mut self, id: &'a Id, attributes: &'a [Attribute]) {
         let (Some(from), Some(to)) = (self.world.from.get(id), self.world.to.get(id)) else { return };
+        if attributes.iter().any(|attribute| !COMMON.contains(&attribute.name.as_str())) {
+            self.redefined.insert(id);
+        }
         let mut change = making::Change {
             id,
             from,
@@ -105,7 +114,7 @@ impl<'a> Work<'a> {
         let making::Change { left, statements, frees, impossible, .. } = change;
         self.left.extend(impossible.into_iter().map(|what| Left { object: id.clone(), what }));
         if !left.is_empty() {
-            if making.remade || from.has("generated") {
+            if making.remade || is_generated(self.world, id) {
                 self.changed.insert(id);
                 self.remade.insert(id);
                 return;
@@ -130,30 +139,43 @@ impl<'a> Work<'a> {
 
     /// What is built on something so that it cannot be changed while that is there.
     fn held_by(&self, id: &Id) -> Vec<&'a Id> {
-        let stays = |kind: ObjectKind| match id.kind {
-            // PostgreSQL sees to these itself when the type of a column changes.
-            ObjectKind::Column => matches!(
-                kind,
-                ObjectKind::Constraint
-                    | ObjectKind::Index
-                    | ObjectKind::Sequence
-                    | ObjectKind::Statistics
-                    | ObjectKind::Table
-                    | ObjectKind::Partition
-            ),
-            _ => matches!(kind, ObjectKind::Table | ObjectKind::Partition),
+        let stays = |other: &Id| match id.kind {
+            ObjectKind::Column => match other.kind {
+                ObjectKind::Constraint | ObjectKind::Sequence | ObjectKind::Table | ObjectKind::Partition => {
+                    true
+                }
+                // PostgreSQL makes these anew itself when the type of a column changes, from their text: which is no
+                // longer the one that is wanted if it is to be another.
+                ObjectKind::Index | ObjectKind::Statistics => self.same_definition(other),
+                _ => false,
+            },
+            _ => matches!(other.kind, ObjectKind::Table | ObjectKind::Partition),
         };
         let mut held = Vec::new();
         for (other, object) in self.dependents(id) {
+            if self.is_set_free(other) {
+                continue;
+            }
             if other.kind == ObjectKind::Column && !object.has("generated") {
                 // A type's columns have defaults that are of the type too; those that are inherited change along.
                 let along = id.kind != ObjectKind::Column || object.has("inherited");
                 held.extend(along.then(|| self.held_by(other)).into_iter().flatten());
-            } else if !stays(other.kind) {
+            } else if !stays(other) {
                 held.push(other);
             }
         }
         held
+    }
+
+    fn same_definition(&self, id: &Id) -> bool {
+        let of = |schema: &'a Schema| schema.get(id).map(|object| object.text("definition"));
+        of(self.world.to).is_none_or(|definition| Some(definition) == of(self.world.from))
+    }
+
+    /// Whether it is a generated column that keeps its values and becomes a plain one: it needs nothing any more then.
+    fn is_set_free(&self, id: &Id) -> bool {
+        let is = |schema: &Schema| schema.get(id).map(|object| object.has("generated"));
+        id.kind == ObjectKind::Column && is(self.world.from) == Some(true) && is(self.world.to) == Some(false)
     }
 
     fn dependents(&self, id: &Id) -> impl Iterator<Item = (&'a Id, &'a Object)> {
@@ -177,17 +199,64 @@ impl<'a> Work<'a> {
 
     /// What needs something that is made anew is made anew too; what holds rows cannot be, and then neither the first.
     fn remake(&mut self) {
-        let roots = std::mem::take(&mut self.remade);
-        for root in roots {
-            match self.along_with(root) {
-                Ok(along) => self.remade.extend(along),
-                Err(holder) => self.cannot_be_remade(root, holder),
+        let orphans = self.orphans();
+        let mut roots = std::mem::take(&mut self.remade);
+        roots.extend(&orphans);
+        loop {
+            let mut remade = BTreeSet::new();
+            let mut held = Vec::new();
+            for &root in &roots {
+                match self.along_with(root) {
+                    Ok(along) => remade.extend(along),
+                    Err(holder) => held.push((root, holder)),
+                }
             }
+            if held.is_empty() {
+                self.remade = remade;
+                break;
+            }
+            let mut given_up = BTreeSet::new();
+            for (root, holder) in held {
+                roots.remove(root);
+                given_up.extend(self.freed.get(root).into_iter().flatten().copied());
+                self.cannot_be_remade(root, holder);
+            }
+            // What was only to make way for something that stays as it is stays too.
+            let given_up = &given_up;
+            self.freed.retain(|_, owners| {
+                owners.retain(|owner| !given_up.contains(owner));
+                !owners.is_empty()
+            });
+            roots.retain(|root| {
+                self.freed.contains_key(root) || self.changed.contains(root) || orphans.contains(root)
+            });
         }
         self.moved_columns();
         // What is only made anew because of others keeps no statement of its own.
         let remade = &self.remade;
         self.altered.retain(|id, _| !remade.contains(id));
+    }
+
+    /// What stays as it is, by its text, but needs something that goes: the same text means something else from then on.
+    fn orphans(&self) -> BTreeSet<&'a Id> {
+        let world = self.world;
+        // What a partition or an heir has from its parent, and what follows from that, goes and stays with being one.
+        let from_parent = |id: &Id| {
+            world.from.get(id).is_some_and(|object| object.has("inherited") || object.has("partition of"))
+        };
+        let goes = |needed: &Id| {
+            world.from.objects.contains_key(needed)
+                && !world.to.objects.contains_key(needed)
+                && !from_parent(needed)
+        };
+        let is_orphan = |id: &'a Id, object: &'a Object| {
+            world.to.objects.contains_key(id)
+                && !self.redefined.contains(id)
+                && !from_parent(id)
+                && self.can_be_remade(id)
+                && object.needs.iter().any(goes)
+        };
+        world.from.objects.iter().filter(|(id, object)| is_orphan(id, object)).map(|(id, _)| id).collect()
     }
 
     /// A column that is made anew stands behind all others.
@@ -222,8 +291,8 @@ impl<'a> Work<'a> {
         let mut to_see = vec![root];
         while let Some(id) = to_see.pop() {
             for (other, _) in self.dependents(id) {
-                // What goes anyway is gone by then.
-                if !self.world.to.objects.contains_key(other) {
+                // What goes anyway is gone by then, and so is what the other needs it for.
+                if !self.world.to.objects.contains_key(other) || self.is_set_free(other) {
                     continue;
                 }
                 if !self.can_be_remade(other) {
@@ -238,10 +307,10 @@ impl<'a> Work<'a> {
     }
 
     fn can_be_remade(&self, id: &Id) -> bool {
-        let is = |schema: &Schema| {
-            schema.get(id).is_some_and(|object| object.has("generated") || !object.has("type"))
+        let holds_nothing = || {
+            is_generated(self.world, id) || self.world.from.get(id).is_some_and(|object| !object.has("type"))
         };
-        making_of(id.kind).remade || id.kind == ObjectKind::Column && is(self.world.from)
+        making_of(id.kind).remade || id.kind == ObjectKind::Column && holds_nothing()
     }
 
     fn cannot_be_remade(&mut self, root: &'a Id, holder: &Id) {
@@ -267,6 +336,20 @@ fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
     let options = to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
     let what = format!("its options ({}): they may hold a password and are not read", options.join(", "));
     (!options.is_empty()).then(|| Left { object: id.clone(), what })
+}
+
+/// Whether what the statement at `at` takes away is missing for others until `made` has made it again: another transaction
+/// begins in between.
+fn is_gap(statements: &[Sql], at: usize, made: &[Sql]) -> bool {
+    let first = statements.get(at).map(|sql| sql.place);
+    let mut others = statements.iter().skip(at + 1).chain(made.first());
+    matches!(first, Some(Place::Outside | Place::Alone)) || others.any(|sql| sql.place != Place::Together)
+}
+
+/// Whether it is a generated column before and after, whose values are computed anew.
+fn is_generated(world: &World<'_>, id: &Id) -> bool {
+    let is = |schema: &Schema| schema.get(id).is_some_and(|object| object.has("generated"));
+    id.kind == ObjectKind::Column && is(world.from) && is(world.to)
 }
 
 /// Whether it is a base type.
@@ -380,7 +463,12 @@ impl<'a> Plan<'a> {
         for (verb, id) in self.actions.clone() {
             match verb {
                 Verb::Drop => {
-                    for needed in from.get(id).into_iter().flat_map(|object| &object.needs) {
+                    let successor = sequence::taken_over(self.world, id);
+                    if let Some(column) = successor {
+                        self.edge((Verb::Alter, column), (Verb::Drop, id));
+                    }
+                    let needed = from.get(id).into_iter().flat_map(|object| &object.needs);
+                    for needed in needed.filter(|needed| Some(*needed) != successor) {
                         self.edge((Verb::Drop, id), (Verb::Drop, needed));
                         // What a table is as a whole changes beside its parts, and a schema beside what is in it.
                         let of_whole = needed.kind == ObjectKind::Schema
@@ -397,9 +485,13 @@ impl<'a> Plan<'a> {
                         self.edge((Verb::Create, needed), (Verb::Alter, id));
                         self.edge((Verb::Alter, needed), (Verb::Alter, id));
                     }
+                    let set_free = self.work.is_set_free(id);
                     for needed in from.get(id).into_iter().flat_map(|object| &object.needs) {
-                        if !self.work.remade.contains(needed) {
+                        if set_free || !self.work.remade.contains(needed) {
                             self.edge((Verb::Alter, id), (Verb::Drop, needed));
+                        }
+                        if set_free && !needs(to, id, needed) {
+                            self.edge((Verb::Alter, id), (Verb::Alter, needed));
                         }
                     }
                 }
@@ -487,6 +579,9 @@ impl<'a> Plan<'a> {
     }
 
     fn connect_creation(&mut self, id: &'a Id) {
+        if let Some(column) = sequence::taking_over(self.world, id) {
+            self.edge((Verb::Create, id), (Verb::Alter, column));
+        }
         for needed in self.world.to.get(id).into_iter().flat_map(|object| &object.needs) {
             // A sequence is given to its column when both are there.
             if id.kind == ObjectKind::Sequence
@@ -724,7 +819,8 @@ impl<'a> Plan<'a> {
     }
 
     fn statements(&mut self) -> Vec<Sql> {
-        let (order, _) = self.graph.order();
+        let (mut order, _) = self.graph.order();
+        self.shorten_gaps(&mut order);
         let mut members: BTreeMap<usize, Vec<&'a Id>> = BTreeMap::new();
         for (at, (_, id)) in self.actions.iter().enumerate() {
             let leader = self.graph.leader(at);
@@ -732,7 +828,8 @@ impl<'a> Plan<'a> {
                 members.entry(leader).or_default().push(id);
             }
         }
-        let mut statements = Vec::new();
+        let mut statements: Vec<Sql> = Vec::new();
+        let mut gone: BTreeMap<&Id, usize> = BTreeMap::new();
         for at in order {
             let Some((verb, id)) = self.actions.get(at).copied() else { continue };
             let along = members.remove(&at).unwrap_or_default();
@@ -742,6 +839,17 @@ impl<'a> Plan<'a> {
                 Verb::Create => self.created(id, &along),
                 Verb::Finish => self.finishing.remove(id).unwrap_or_default(),
             };
+            if verb == Verb::Drop && self.world.remade.contains(id) && !made.is_empty() {
+                gone.insert(id, statements.len());
+            }
+            if verb == Verb::Create
+                && let Some(at) = gone.remove(id)
+                && is_gap(&statements, at, &made)
+                && let Some(drop) = statements.get_mut(at)
+                && !drop.hazards.contains(&hazards::GAP)
+            {
+                drop.hazards.push(hazards::GAP);
+            }
             for sql in made {
                 if sql.late && verb != Verb::Finish {
                     self.finishing.entry(id).or_default().push(Sql { late: false, ..sql });
@@ -751,6 +859,46 @@ impl<'a> Plan<'a> {
             }
         }
         statements
+    }
+
+    /// What guards rows is taken away as late as can be, and made again as early: in one transaction where nothing is in
+    /// between that needs another one.
+    fn shorten_gaps(&self, order: &mut Vec<usize>) {
+        let guards = |id: &Id| {
+            matches!(
+                id.kind,
+                ObjectKind::Policy | ObjectKind::Trigger | ObjectKind::Rule | ObjectKind::Constraint
+            )
+        };
+        let of = |wanted: Verb| -> Vec<usize> {
+            let is = |at: &usize| {
+                let action = self.actions.get(*at);
+                action.is_some_and(|(verb, id)| {
+                    *verb == wanted && guards(id) && self.world.remade.contains(*id)
+                })
+            };
+            order.iter().copied().filter(is).collect()
+        };
+        // Of two, the one first that the other may have to stand behind, or before.
+        let (made, gone) = (of(Verb::Create), of(Verb::Drop));
+        for at in made {
+            let Some(place) = order.iter().position(|other| *other == at) else { continue };
+            let (before, _) = self.graph.neighbours(at);
+            let behind = order.iter().take(place).rposition(|other| before.contains(other));
+            if let Some(behind) = behind.filter(|behind| behind + 1 < place) {
+                order.remove(place);
+                order.insert(behind + 1, at);
+            }
+        }
+        for at in gone.into_iter().rev() {
+            let Some(place) = order.iter().position(|other| *other == at) else { continue };
+            let (_, after) = self.graph.neighbours(at);
+            let ahead = order.iter().skip(place + 1).position(|other| after.contains(other));
+            if let Some(between) = ahead.filter(|between| *between > 0) {
+                order.remove(place);
+                order.insert(place + between, at);
+            }
+        }
     }
 
     fn dropped(&self, id: &Id) -> Vec<Sql> {

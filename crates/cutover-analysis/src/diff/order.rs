@@ -57,6 +57,21 @@ impl Graph {
         at
     }
 
+    /// The leaders of the groups that must come before an action's, and of those that must come after it; not those that
+    /// must only because of a third.
+    pub(super) fn neighbours(&self, action: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
+        let group = self.leader(action);
+        let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
+        for (first, second) in self.edges.iter().map(|(a, b)| (self.leader(*a), self.leader(*b))) {
+            if first != second && first == group {
+                after.insert(second);
+            } else if first != second && second == group {
+                before.insert(first);
+            }
+        }
+        (before, after)
+    }
+
     /// The leaders of the groups, in order. Groups that hold each other up lose their separable members; if that does not
     /// help, the smallest goes first, and the circle is given back too.
     pub(super) fn order(&mut self) -> (Vec<usize>, Vec<usize>) {

@@ -185,11 +185,14 @@ fn attributes_of(json: &str) -> Result<BTreeMap<String, Value>, BadRow> {
 fn complete(schema: &mut Schema) {
     let ids: Vec<Id> = schema.objects.keys().cloned().collect();
     for id in ids {
-        if id.kind == ObjectKind::Extension
-            && let Some(object) = schema.objects.get_mut(&id)
-            && let Some(namespace) = object.text("schema").map(str::to_owned)
-        {
-            object.needs.insert(Id::global(ObjectKind::Schema, namespace));
+        // `pg_depend` is not asked about schemas.
+        if id.kind == ObjectKind::Extension {
+            let namespace = schema.objects.get(&id).and_then(|object| object.text("schema"));
+            let namespace = namespace.map(|name| Id::global(ObjectKind::Schema, name));
+            let known = namespace.filter(|namespace| schema.objects.contains_key(namespace));
+            if let (Some(namespace), Some(object)) = (known, schema.objects.get_mut(&id)) {
+                object.needs.insert(namespace);
+            }
         }
         let Some(namespace) = &id.schema else { continue };
         let mut needed = vec![Id::global(ObjectKind::Schema, namespace.clone())];

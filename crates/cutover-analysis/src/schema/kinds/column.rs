@@ -6,7 +6,8 @@ use super::making::{
     storage_options, suffixed, text,
 };
 use super::query::{Row, flag, grants, in_scope, not_a_member, sequence_options, sorted};
-use super::sequence::{bounded, changed_options};
+use super::sequence::{self, bounded, changed_options};
+use super::type_change::{base_type, is_assigned, loses_values};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
@@ -109,7 +110,7 @@ pub(crate) fn inline(id: &Id, object: &Object, default: Option<&str>) -> String 
         sql.extend([format!(" GENERATED ALWAYS AS ({}){}", &generated[..at], &generated[at..])]);
     }
     if let Some(identity) = object.text("identity") {
-        sql.extend([format!(" GENERATED {identity} AS IDENTITY{}", sequence(object))]);
+        sql.extend([format!(" GENERATED {identity} AS IDENTITY{}", identity_options(object))]);
     }
     if let Some(default) = default {
         sql.extend([format!(" DEFAULT {default}")]);
@@ -120,7 +121,7 @@ pub(crate) fn inline(id: &Id, object: &Object, default: Option<&str>) -> String 
     sql
 }
 
-fn sequence(object: &Object) -> String {
+fn identity_options(object: &Object) -> String {
     let name = object.text("sequence name").map(|name| format!("SEQUENCE NAME {name}"));
     let parts: Vec<&str> =
         name.iter().map(String::as_str).chain(object.list("sequence").iter().map(String::as_str)).collect();
@@ -195,14 +196,14 @@ fn create_inherited_identity(id: &Id, object: &Object) -> Vec<Sql> {
     };
     let add = format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, &plain, None));
     let how = object.text("identity").unwrap_or_default();
-    let give = format!("{} ADD GENERATED {how} AS IDENTITY{}", alter_only(id), sequence(object));
+    let give = format!("{} ADD GENERATED {how} AS IDENTITY{}", alter_only(id), identity_options(object));
     let mut statements = vec![Sql::new(add).hazard(hazards::MAY_FAIL), Sql::new(give)];
     statements.extend(settings(id, object));
     statements
 }
 
 fn change(change: &mut Change<'_>) {
-    change.take("inherited");
+    change_inherited(change);
     if !change.to.has("type") && !change.from.has("type") {
         return;
     }
@@ -217,12 +218,19 @@ fn change(change: &mut Change<'_>) {
             change_type(change, &alter);
         }
     }
+    // An identity needs NOT NULL as long as it is there, and before it is.
+    let goes = matches!(change.left.get("identity"), Some((Some(_), None)));
+    if goes {
+        change_identity(change, &alter);
+    }
     if let Some(values) = change.take("not null")
         && !of_parent
     {
         change_not_null(change, &alter, values);
     }
-    change_identity(change, &alter);
+    if !goes {
+        change_identity(change, &alter);
+    }
     let alter = alter_only(change.id);
     for (attribute, word, usual) in [
         ("storage", "STORAGE", ""),
@@ -246,6 +254,21 @@ fn change(change: &mut Change<'_>) {
     }
 }
 
+/// Whether it is a column of the table itself too is decided when it comes, and when what it is inherited from goes.
+fn change_inherited(change: &mut Change<'_>) {
+    let Some((_, to)) = change.take("inherited") else { return };
+    let world = change.world;
+    let of_other = |needed: &&Id| needed.kind == ObjectKind::Column && needed.table != change.id.table;
+    let parent_stays =
+        change.from.needs.iter().filter(of_other).any(|parent| world.to.objects.contains_key(parent));
+    if to.is_some() || parent_stays && world.comes_along(change.id) {
+        change.impossible.push(
+            "whether it is only inherited: no statement of PostgreSQL changes that of a column that is there"
+                .to_owned(),
+        );
+    }
+}
+
 /// Of the types that can be kept in several ways, `numeric` and a few others are MAIN.
 fn usual_storage(object: &Object) -> &'static str {
     if object.text("type").is_some_and(|name| name.starts_with("numeric") || name == "inet" || name == "cidr")
@@ -259,9 +282,16 @@ fn usual_storage(object: &Object) -> &'static str {
 /// A generated column can be made a plain one; anything else makes it anew, which loses nothing.
 fn change_generated(change: &mut Change<'_>, alter: &str) {
     match change.left.get("generated") {
-        Some((Some(_), None)) => {
+        Some((Some(from), None)) => {
+            if from.text().ends_with(" VIRTUAL") {
+                change.impossible.push(
+                    "a column that is computed when it is read is not made a plain one: add another one and fill it"
+                        .to_owned(),
+                );
+            } else {
+                change.push(format!("{alter} DROP EXPRESSION"));
+            }
             change.take("generated");
-            change.push(format!("{alter} DROP EXPRESSION"));
         }
         Some((None, Some(_))) => {
             change
@@ -283,13 +313,19 @@ fn change_type(change: &mut Change<'_>, alter: &str) {
         change.push(format!("{alter} TYPE {to}{collation}"));
         return;
     }
-    let using = if from == to || change.from.has("generated") {
+    let (before, after) = (base_type(from, change.world.from), base_type(to, change.world.to));
+    let assigned = is_assigned(before, after);
+    let generated = change.to.has("generated");
+    // What is cast explicitly is cut to length without a word; what is assigned fails if it is too long.
+    let using = if from == to || generated || assigned {
         String::new()
     } else {
         format!(" USING {}::{to}", quote_ident(&change.id.name))
     };
     let sql = Sql::new(format!("{alter} TYPE {to}{collation}{using}"));
-    change.statements.push(sql.hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL));
+    let sql = sql.hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL);
+    let loses = from != to && !generated && (!assigned || loses_values(before, after));
+    change.statements.push(if loses { sql.hazard(hazards::DATA_LOSS) } else { sql });
 }
 
 /// Whether the values stay as they are: a longer `varchar`, or none at all (PostgreSQL, ALTER TABLE: no rewrite).
@@ -351,8 +387,17 @@ fn change_identity(change: &mut Change<'_>, alter: &str) {
     match identity {
         Some((None, Some(how))) => {
             change.take("sequence name");
-            let sequence = sequence(change.to);
-            change.push(format!("{alter} ADD GENERATED {} AS IDENTITY{sequence}", how.text()));
+            let options = identity_options(change.to);
+            let world = change.world;
+            let replaced =
+                world.from.objects.keys().find(|id| sequence::taken_over(world, id) == Some(change.id));
+            let aside = replaced.map(sequence::put_aside);
+            change.statements.extend(aside.iter().map(|(rename, _)| rename.clone()));
+            change.push(format!("{alter} ADD GENERATED {} AS IDENTITY{options}", how.text()));
+            if let Some((_, old)) = aside {
+                let new = sequence::of_identity(change.id, change.to);
+                change.statements.push(sequence::goes_on(&new, &old));
+            }
             return;
         }
         Some((Some(_), None)) => {
@@ -394,6 +439,15 @@ fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     if !object.has("type") || object.has("inherited") && world.comes_along(id) {
         return Vec::new();
     }
-    let sql = Sql::new(format!("ALTER TABLE {} DROP COLUMN {}", id.table_sql(), quote_ident(&id.name)));
+    // Those that inherit it lose it too, unless they are to keep it as their own.
+    let keeps = |(other, object): (&Id, &Object)| {
+        other.kind == ObjectKind::Column
+            && object.needs.contains(id)
+            && object.has("inherited")
+            && world.to.get(other).is_some_and(|kept| !kept.has("inherited"))
+            && world.was_there(other)
+    };
+    let only = if world.from.objects.iter().any(keeps) { "ONLY " } else { "" };
+    let sql = Sql::new(format!("ALTER TABLE {only}{} DROP COLUMN {}", id.table_sql(), quote_ident(&id.name)));
     vec![if object.has("generated") { sql } else { sql.hazard(hazards::DATA_LOSS) }]
 }

@@ -21,7 +21,8 @@ fn query(asked: &Asked<'_>) -> String {
             ("type", "format_type(t.typbasetype, t.typtypmod)".to_owned()),
             ("collation", "CASE WHEN t.typcollation <> bt.typcollation THEN (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = t.typcollation) END".to_owned()),
             ("not null", "CASE WHEN t.typnotnull THEN true END".to_owned()),
-            ("default", "t.typdefault".to_owned()),
+            // Not `typdefault`: that has names as they were written under the search path of then.
+            ("default", "pg_get_expr(t.typdefaultbin, 0)".to_owned()),
             ("constraints", "(SELECT json_agg('CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid) ORDER BY k.conname COLLATE \"C\") FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')".to_owned()),
             owner("t.typowner"),
             comment("pg_type", "t.oid"),

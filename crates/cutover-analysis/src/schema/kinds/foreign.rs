@@ -182,13 +182,9 @@ fn mapping_target(id: &Id) -> String {
     format!("USER MAPPING FOR {user} SERVER {}", quote_ident(id.table.as_deref().unwrap_or_default()))
 }
 
-fn create_mapping(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
-    let mut sql = format!("CREATE {}", mapping_target(id));
-    if object.has("option names") {
-        // What the options are is not read: it may be a password.
-        sql.extend([format!(" -- OPTIONS: {}", object.list("option names").join(", ").replace('\n', " "))]);
-    }
-    vec![Sql::new(sql)]
+fn create_mapping(id: &Id, _: &Object, _: &World<'_>) -> Vec<Sql> {
+    // What its options are is not read, because it may be a password; the difference says that they are left.
+    vec![Sql::new(format!("CREATE {}", mapping_target(id)))]
 }
 
 fn change_mapping(change: &mut Change<'_>) {

@@ -38,6 +38,7 @@ pub(crate) mod text_search_parser;
 pub(crate) mod text_search_template;
 pub(crate) mod transform;
 pub(crate) mod trigger;
+mod type_change;
 pub(crate) mod types;
 pub(crate) mod view;
 

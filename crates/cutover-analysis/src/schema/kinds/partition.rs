@@ -32,9 +32,11 @@ fn query(asked: &Asked<'_>) -> String {
 
 const MAKING: Making = Making { target: by_word, grantee: None, create, change: never, drop, remade: true };
 
-fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     let (parent, bound) = (object.text("of").unwrap_or_default(), object.text("bound").unwrap_or_default());
-    vec![Sql::new(format!("ALTER TABLE {parent} ATTACH PARTITION {} {bound}", id.name_sql()))]
+    let sql = Sql::new(format!("ALTER TABLE {parent} ATTACH PARTITION {} {bound}", id.name_sql()));
+    // Rows that are there may be outside the bounds.
+    vec![if world.was_there(id) { sql.hazard(hazards::MAY_FAIL) } else { sql }]
 }
 
 fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {

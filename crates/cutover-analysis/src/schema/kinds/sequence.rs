@@ -1,10 +1,11 @@
 //! Sequences that stand for themselves or serve a `serial`; those of identity columns are part of the column.
 
-use super::super::{Id, Object};
+use super::super::{Id, Object, Schema};
 use super::making::{Change, Making, Sql, World, by_word, hazards, lists, text};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner, sequence_options};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
+use crate::sql::{quote_ident, quote_literal, quote_qualified};
 
 pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Sequence], query, making: MAKING };
 
@@ -39,7 +40,53 @@ fn query(asked: &Asked<'_>) -> String {
 
 const MAKING: Making = Making { target: by_word, grantee: None, create, change, drop, remade: false };
 
-fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+/// The column that has an identity instead of a sequence from now on, so that it goes on where the sequence is.
+pub(crate) fn taken_over<'a>(world: &World<'a>, id: &Id) -> Option<&'a Id> {
+    let goes = id.kind == ObjectKind::Sequence && !world.to.objects.contains_key(id);
+    let object = world.from.get(id).filter(|object| goes && object.has("owned by"))?;
+    let column = object.needs.iter().find(|needed| needed.kind == ObjectKind::Column)?;
+    let has = |schema: &Schema| schema.get(column).map(|column| column.has("identity"));
+    (has(world.from) == Some(false) && has(world.to) == Some(true) && !world.remade.contains(column))
+        .then_some(column)
+}
+
+/// The column that had an identity and has this sequence, which is new, from now on.
+pub(crate) fn taking_over<'a>(world: &World<'a>, id: &Id) -> Option<&'a Id> {
+    let comes = id.kind == ObjectKind::Sequence && !world.from.objects.contains_key(id);
+    let object = world.to.get(id).filter(|object| comes && object.has("owned by"))?;
+    let column = object.needs.iter().find(|needed| needed.kind == ObjectKind::Column)?;
+    let has = |schema: &Schema| schema.get(column).map(|column| column.has("identity"));
+    (has(world.from) == Some(true) && has(world.to) == Some(false) && !world.remade.contains(column))
+        .then_some(column)
+}
+
+/// The sequence that a column's identity has.
+pub(crate) fn of_identity(column: &Id, object: &Object) -> String {
+    let usual = || {
+        let name = format!("{}_{}_seq", column.table.as_deref().unwrap_or_default(), column.name);
+        quote_qualified(column.schema.as_deref().unwrap_or_default(), &name)
+    };
+    object.text("sequence name").map_or_else(usual, str::to_owned)
+}
+
+/// What a sequence is called while another one takes its place.
+fn old_name(id: &Id) -> String {
+    format!("{}__old", id.name.chars().take(55).collect::<String>())
+}
+
+/// Puts a sequence aside, as what `DROP` and [`goes_on`] know it by afterwards.
+pub(crate) fn put_aside(id: &Id) -> (Sql, String) {
+    let old = old_name(id);
+    let sql = Sql::new(format!("ALTER SEQUENCE {} RENAME TO {}", id.name_sql(), quote_ident(&old)));
+    (sql, quote_qualified(id.schema.as_deref().unwrap_or_default(), &old))
+}
+
+/// A new sequence goes on where the old one is.
+pub(crate) fn goes_on(new: &str, old: &str) -> Sql {
+    Sql::new(format!("SELECT pg_catalog.setval({}, last_value, is_called) FROM {old}", quote_literal(new)))
+}
+
+fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     let unlogged = if object.has("unlogged") { "UNLOGGED " } else { "" };
     let mut sql = format!("CREATE {unlogged}SEQUENCE {}", id.name_sql());
     if let Some(type_name) = object.text("type") {
@@ -49,6 +96,17 @@ fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
         sql.extend([format!(" {option}")]);
     }
     let mut statements = vec![Sql::new(sql)];
+    let replaced = taking_over(world, id).and_then(|column| Some((column, world.from.get(column)?)));
+    if let Some((column, before)) = replaced {
+        // The identity goes with its sequence, which may have the name that this one is to have.
+        let aside = old_name(id);
+        let rename =
+            format!("ALTER SEQUENCE {} RENAME TO {}", of_identity(column, before), quote_ident(&aside));
+        statements.insert(0, Sql::new(rename));
+        // It is where its table is.
+        let old = quote_qualified(column.schema.as_deref().unwrap_or_default(), &aside);
+        statements.push(goes_on(&id.name_sql(), &old));
+    }
     if let Some(column) = object.text("owned by") {
         statements.push(Sql::new(format!("ALTER SEQUENCE {} OWNED BY {column}", id.name_sql())).late());
     }
@@ -119,6 +177,9 @@ pub(super) fn changed_options(from: &Object, to: &Object, attribute: &str) -> St
     parts.iter().flat_map(|part| [" ", part]).collect()
 }
 
-fn drop(id: &Id, _: &Object, _: &World<'_>) -> Vec<Sql> {
+fn drop(id: &Id, _: &Object, world: &World<'_>) -> Vec<Sql> {
+    if taken_over(world, id).is_some() {
+        return vec![Sql::new(format!("DROP SEQUENCE {}", put_aside(id).1))];
+    }
     vec![Sql::new(format!("DROP {}", by_word(id))).hazard(hazards::DATA_LOSS)]
 }

@@ -1,6 +1,8 @@
 //! Types: enums, composites, ranges and base types.
 
-use super::super::{Id, Object};
+use std::collections::BTreeSet;
+
+use super::super::{Id, Object, Schema};
 use super::making::{Change, Making, Place, Sql, World, by_word, hazards, lists, plain_drop, suffixed};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
@@ -169,10 +171,13 @@ fn make_enum_anew(change: &mut Change<'_>) {
     let schema = id.schema.clone().unwrap_or_default();
     change.push(format!("ALTER TYPE {} RENAME TO {}", id.name_sql(), quote_ident(&old)));
     change.push(format!("CREATE TYPE {} AS ENUM ({})", id.name_sql(), labels(change.to.list("values"))));
+    // Generated ones are made anew, and others may need it without being of it.
+    let is_of_it = |object: &Object| {
+        let of = object.text("type").map(|text| text.strip_suffix("[]").unwrap_or(text));
+        of == Some(id.name_sql().as_str()) && !object.has("generated")
+    };
     let columns = world.from.objects.iter().filter(|(column, object)| {
-        column.kind == ObjectKind::Column
-            && object.needs.contains(id)
-            && world.to.objects.contains_key(column)
+        column.kind == ObjectKind::Column && is_of_it(object) && world.to.objects.contains_key(column)
     });
     let columns: Vec<(&Id, &Object)> = columns.filter(|(_, object)| !object.has("inherited")).collect();
     for (column, object) in columns {
@@ -205,25 +210,33 @@ fn change_attributes(change: &mut Change<'_>, (gone, new): &(Vec<&str>, Vec<&str
     for (name, _) in old.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name)) {
         change.statements.push(Sql::new(format!("{alter} DROP ATTRIBUTE {name}")).hazard(hazards::DATA_LOSS));
     }
-    let uses = |(column, object): (&Id, &Object)| {
-        column.kind == ObjectKind::Column
-            && object.needs.contains(change.id)
-            && change.world.to.objects.contains_key(column)
-    };
-    let holder =
-        change.world.from.objects.iter().find(|one| uses(*one)).map(|(column, _)| column.to_string());
+    let user = column_with(change.world.from, change.id);
     for (name, type_name) in &wanted {
-        let altered = old.iter().any(|(other, _)| other == name);
-        if let Some(column) = holder.as_ref().filter(|_| altered) {
-            change.impossible.push(format!(
-                "{name} {type_name}: {column} is of the type, and holds values of the other one"
-            ));
-            continue;
-        }
         if old.iter().any(|(other, _)| other == name) {
+            if let Some(column) = &user {
+                change.impossible.push(format!(
+                    "the type of its attribute {name}, now {type_name}: PostgreSQL refuses that while {column} uses it"
+                ));
+                continue;
+            }
             change.push(format!("{alter} ALTER ATTRIBUTE {name} TYPE {type_name}"));
         } else {
             change.push(format!("{alter} ADD ATTRIBUTE {name} {type_name}"));
         }
     }
+}
+
+/// A column that holds values of the type: as such, in arrays, domains or other composite types.
+fn column_with(schema: &Schema, id: &Id) -> Option<Id> {
+    let (mut seen, mut to_see) = (BTreeSet::from([id]), vec![id]);
+    while let Some(next) = to_see.pop() {
+        for (other, object) in schema.objects.iter().filter(|(_, object)| object.needs.contains(next)) {
+            match other.kind {
+                ObjectKind::Column if object.has("type") => return Some(other.clone()),
+                ObjectKind::Type | ObjectKind::Domain if seen.insert(other) => to_see.push(other),
+                _ => {}
+            }
+        }
+    }
+    None
 }

@@ -1,5 +1,6 @@
 //! The catalogue against a real server.
 
+mod careful;
 mod context;
 mod diff;
 mod digests;

@@ -1,0 +1,137 @@
+//! What becomes of the values when a column gets another type: whether PostgreSQL assigns them of itself, and whether they
+//! can be others then without anybody being told. It knows PostgreSQL's own types and domains over them; of others it takes
+//! the worst.
+
+use super::super::{Id, Schema};
+use crate::effects::ObjectKind;
+
+/// A type without its length or precision, that, and whether it is an array.
+struct Parts<'a> {
+    name: String,
+    modifier: Option<&'a str>,
+    is_array: bool,
+}
+
+/// Types among whose values PostgreSQL assigns in every direction (`pg_cast`, contexts `i` and `a`).
+const FAMILIES: [&[&str]; 7] = [
+    &["smallint", "integer", "bigint", "numeric", "real", "double precision"],
+    &["date", "timestamp without time zone", "timestamp with time zone"],
+    &["json", "jsonb"],
+    &["bit", "bit varying"],
+    &["inet", "cidr"],
+    &["macaddr", "macaddr8"],
+    &["time without time zone", "time with time zone"],
+];
+
+/// Anything is assigned to these, by its text.
+const STRINGS: [&str; 3] = ["text", "character varying", "character"];
+
+/// The type that a domain is over in the end; any other type itself.
+pub(super) fn base_type<'a>(name: &'a str, schema: &'a Schema) -> &'a str {
+    let is_it = |id: &Id| id.kind == ObjectKind::Domain && id.name_sql() == name;
+    match schema.objects.iter().find(|(id, _)| is_it(id)).and_then(|(_, domain)| domain.text("type")) {
+        // Domains are over what was there before them: this ends.
+        Some(over) => base_type(over, schema),
+        None => name,
+    }
+}
+
+/// Whether values of one type are assigned to the other without an expression.
+pub(super) fn is_assigned(from: &str, to: &str) -> bool {
+    let (from, to) = (parts(from), parts(to));
+    if !to.is_array && STRINGS.contains(&to.name.as_str()) {
+        return true;
+    }
+    let alike = |family: &&[&str]| family.contains(&from.name.as_str()) && family.contains(&to.name.as_str());
+    from.is_array == to.is_array
+        && (from.name == to.name || STRINGS.contains(&to.name.as_str()) || FAMILIES.iter().any(alike))
+}
+
+/// Whether assigned values may be rounded, cut or spelled otherwise. Whole numbers of fewer bytes are not: they fail.
+pub(super) fn loses_values(from: &str, to: &str) -> bool {
+    let (from, to) = (parts(from), parts(to));
+    if from.name == to.name {
+        return !keeps_length(&from, &to);
+    }
+    let whole = ["smallint", "integer", "bigint"];
+    match (from.name.as_str(), to.name.as_str()) {
+        (from, "numeric") if whole.contains(&from) => false,
+        (from, to) if whole.contains(&from) && whole.contains(&to) => false,
+        ("smallint" | "integer", "double precision") | ("smallint" | "real", "real" | "double precision") => {
+            false
+        }
+        ("date", "timestamp without time zone" | "timestamp with time zone") => false,
+        ("timestamp without time zone", "timestamp with time zone")
+        | ("timestamp with time zone", "timestamp without time zone") => from.modifier != to.modifier,
+        ("cidr", "inet") | ("macaddr", "macaddr8") | ("bit", "bit varying") => false,
+        // Blanks at the end are no part of a `character`, and are of the others.
+        ("character", _) => true,
+        (_, "text" | "character varying") => to.modifier.is_some(),
+        _ => true,
+    }
+}
+
+/// Whether a length or precision is at least as much as it was.
+fn keeps_length(from: &Parts<'_>, to: &Parts<'_>) -> bool {
+    let numbers = |modifier: Option<&str>| -> Option<Vec<i64>> {
+        modifier?.split(',').map(|number| number.trim().parse().ok()).collect()
+    };
+    match (numbers(from.modifier), numbers(to.modifier)) {
+        (_, None) => to.modifier.is_none(),
+        (None, Some(_)) => false,
+        // Of numbers, those behind the point are rounded, and those before it fail.
+        (Some(from), Some(to)) => match (&from[..], &to[..]) {
+            ([_, before], [_, after]) => after >= before,
+            ([before], [after]) => after >= before,
+            _ => false,
+        },
+    }
+}
+
+/// `timestamp(3) with time zone[]` taken apart.
+fn parts(text: &str) -> Parts<'_> {
+    let is_array = text.ends_with("[]");
+    let text = text.trim_end_matches("[]");
+    let bounds =
+        text.find('(').and_then(|open| Some((open, text.rfind(')')?))).filter(|_| !text.ends_with('"'));
+    let (name, modifier) = match bounds {
+        Some((open, close)) if open < close => {
+            let rest = text.get(close + 1..).unwrap_or_default();
+            (format!("{}{rest}", text.get(..open).unwrap_or_default()), text.get(open + 1..close))
+        }
+        _ => (text.to_owned(), None),
+    };
+    Parts { name, modifier, is_array }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_assigned, loses_values};
+
+    #[test]
+    fn what_is_assigned_and_what_it_loses_is_known() {
+        for (from, to, assigned, loses) in [
+            ("character varying(10)", "character varying(3)", true, true),
+            ("character varying(3)", "character varying(10)", true, false),
+            ("integer", "bigint", true, false),
+            ("bigint", "integer", true, false),
+            ("bigint", "double precision", true, true),
+            ("numeric(10,4)", "numeric(10,2)", true, true),
+            ("numeric(10,2)", "numeric(8,2)", true, false),
+            ("double precision", "integer", true, true),
+            ("timestamp without time zone", "timestamp with time zone", true, false),
+            ("timestamp(3) without time zone", "timestamp(0) without time zone", true, true),
+            ("timestamp with time zone", "date", true, true),
+            ("json", "jsonb", true, true),
+            ("integer", "text", true, false),
+            ("integer[]", "bigint[]", true, false),
+            ("text", "integer", false, true),
+            ("integer", "boolean", false, true),
+            ("text", "text[]", false, true),
+            ("app.mood", "app.temper", false, true),
+        ] {
+            assert_eq!(is_assigned(from, to), assigned, "{from} to {to}");
+            assert_eq!(!assigned || loses_values(from, to), loses, "{from} to {to}");
+        }
+    }
+}
