@@ -12,7 +12,7 @@ fn shows(outcome: &Outcome, parts: &[&str]) {
     }
 }
 
-const APPLIED: &str = "SELECT coalesce(string_agg(version_text, ',' ORDER BY version), '') FROM cutover.migration WHERE project !~ '~revert~'";
+const APPLIED: &str = "SELECT coalesce(string_agg(version_text, ',' ORDER BY version), '') FROM cutover.migration WHERE project !~ '~revert'";
 
 fn place() -> Place {
     let place = Place::new();
@@ -60,7 +60,7 @@ fn what_undoes_a_migration_is_found_out_gone_and_pending_again() {
     );
     shows(
         &on_one_server(&place, &["revert", "--to", "0001", "--yes"]).ends_with(0),
-        &["reverted: 3 migrations"],
+        &["Reverted in", ": 3 reverted", "what was reverted is pending again", "reverted: 3 migrations"],
     );
     assert_eq!(database.value(APPLIED), "0001");
     shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(0), &["are the same"]);
@@ -156,7 +156,7 @@ fn a_down_file_is_the_way_back_and_held_to_what_was_before() {
     place.database().run("CREATE VIEW by_hand AS SELECT * FROM b");
     on_one_server(&place, &["revert", "--yes"]).ends_with(4);
     assert_eq!(
-        place.database().value("SELECT count(*) FROM cutover.migration WHERE project !~ '~revert~'"),
+        place.database().value("SELECT count(*) FROM cutover.migration WHERE project !~ '~revert'"),
         "1"
     );
     assert_eq!(place.database().value("SELECT to_regclass('a') IS NOT NULL"), "t");
@@ -181,4 +181,176 @@ fn what_others_have_made_in_the_database_is_there_in_the_rehearsal_too() {
         database.value("SELECT to_regnamespace('ours') IS NULL AND to_regnamespace('theirs') IS NOT NULL"),
         "t"
     );
+}
+
+#[test]
+fn texts_that_were_edited_or_are_gone_do_not_lead_astray() {
+    let place = place();
+    on_one_server(&place, &["apply"]).ends_with(0);
+    // What was applied is what is taken back.
+    place.write("migrations/0003_c.sql", "CREATE TABLE others (id bigint PRIMARY KEY);");
+    let reverted = on_one_server(&place, &["revert", "--stage", "two", "--yes"]).ends_with(0);
+    says(&reverted, &["migrations/0003_c.sql was edited after it was applied"]);
+    let database = place.database();
+    assert_eq!(database.value("SELECT to_regclass('posts') IS NULL"), "t");
+    place.write("migrations/0004_d.sql", "CREATE INDEX CONCURRENTLY others_id ON others (id);");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    std::fs::remove_file(place.folder.join("migrations/0004_d.sql")).unwrap();
+    place.write("cutover.toml", "[project]\nname = \"shop\"\n");
+    for which in [
+        &["revert"][..],
+        &["revert", "--last", "1"],
+        &["revert", "--all"],
+        &["revert", "0003"],
+        &["revert", "0004"],
+    ] {
+        let refused = on_one_server(&place, &[which, &["--yes"]].concat()).ends_with(2);
+        says(&refused, &["migrations/0004_d.sql is applied and its file is gone", "status --show 0004"]);
+    }
+    assert_eq!(database.value(APPLIED), "0001,0002,0003,0004");
+}
+
+#[test]
+fn rows_that_come_between_the_look_and_the_lock_are_not_lost() {
+    let place = place();
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    let holder = database.hold("INSERT INTO posts VALUES (1, NULL)");
+    let url = database.url();
+    let mut command =
+        place.command(&["revert", "--stage", "two", "--yes", "--dev-url", &url, "--allow-url-password"]);
+    let child = command.spawn().unwrap();
+    // It has looked and found nothing: what is inserted is not committed.
+    while database.value("SELECT count(*) FROM cutover.run WHERE project = 'shop~revert'") != "1" {
+        std::thread::yield_now();
+    }
+    holder.lets_go();
+    let outcome = common::outcome(&child.wait_with_output().unwrap());
+    assert_ne!(outcome.code, 0, "{}", outcome.stdout);
+    says(
+        &outcome,
+        &["table posts would be lost: there was nothing in it when it was looked at", "--allow data-loss"],
+    );
+    assert_eq!(database.value("SELECT count(*) FROM posts"), "1");
+    assert_eq!(database.value(APPLIED), "0001,0002,0003");
+    on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    on_one_server(&place, &["revert", "--yes", "--allow", "data-loss"]).ends_with(0);
+    assert_eq!(database.value(APPLIED), "0001,0002");
+}
+
+#[test]
+fn losses_that_are_hard_to_see_are_seen() {
+    let place = Place::new();
+    place.write(
+        "migrations/1_a.sql",
+        "CREATE TABLE a (n int); CREATE TABLE old (n int); ALTER TABLE a ADD COLUMN gone int;",
+    );
+    place.write("migrations/2_b.sql", "CREATE TYPE pair AS (x int, y int); ALTER TABLE a ADD COLUMN p pair;");
+    place.write("migrations/3_c.sql", "CREATE SEQUENCE numbers;");
+    place.write("migrations/4_d.sql", "DROP TABLE old; ALTER TABLE a DROP COLUMN gone;");
+    place.write("migrations/5_e.sql", "UPDATE a SET n = n + 1;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("INSERT INTO a VALUES (1, ROW(NULL, NULL)); SELECT nextval('numbers')");
+    // Nothing undoes it but what is accepted.
+    on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    on_one_server(&place, &["revert", "--yes", "--allow", "rows-stay"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "the rows that table old had before the migration do not come back",
+            "the values that column a.gone had before the migration do not come back",
+        ],
+    );
+    on_one_server(&place, &["revert", "--yes", "--allow", "rows-stay"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["sequence numbers and how far it has counted"]);
+    on_one_server(&place, &["revert", "--yes", "--allow", "data-loss"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["column a.p and its values"]);
+}
+
+#[test]
+fn what_a_down_file_takes_away_is_named() {
+    let place = Place::new();
+    place.write("migrations/1_a.up.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/1_a.down.sql", "DROP TABLE a;");
+    place.write("migrations/2_b.up.sql", "CREATE TABLE b (n int); INSERT INTO b VALUES (1);");
+    place.write("migrations/2_b.down.sql", "DELETE FROM a WHERE n > 1; DELETE FROM b; DROP TABLE b CASCADE;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.up.sql: this would be lost: rows of a, which its way back deletes or changes",
+            "2_b.up.sql: this would be lost: whatever depends on what its way back drops with CASCADE",
+            "table b and its rows",
+        ],
+    );
+    assert!(!refused.stderr.contains("rows of b"), "{}", refused.stderr);
+    // What it really drops counts, and not what it should.
+    place.write("migrations/2_b.down.sql", "DROP TABLE a; DROP TABLE b;");
+    place.database().run("INSERT INTO a VALUES (7)");
+    let refused = on_one_server(&place, &["revert", "--yes", "--allow", "revert-differs"]).ends_with(1);
+    says(&refused, &["table a and its rows", "--allow data-loss"]);
+}
+
+#[test]
+fn an_enum_value_has_its_old_name_again() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TABLE a (m mood);");
+    place.write("migrations/2_b.sql", "ALTER TYPE mood RENAME VALUE 'bad' TO 'sad';");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("INSERT INTO a VALUES ('sad')");
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT m FROM a"), "bad");
+}
+
+#[test]
+fn what_was_recorded_or_is_made_anew_is_left() {
+    let place = place();
+    place.database().run(
+        "CREATE TABLE users (id bigint PRIMARY KEY, mail text NOT NULL); INSERT INTO users VALUES (1, 'a')",
+    );
+    on_one_server(&place, &["baseline", "0001", "--yes"]).ends_with(0);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let reverted = on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(0);
+    says(&reverted, &["0001_a.sql is left as it is: a baseline recorded it"]);
+    let database = place.database();
+    assert_eq!(database.value(APPLIED), "0001");
+    let refused = on_one_server(&place, &["revert", "0001", "--yes"]).ends_with(2);
+    says(&refused, &["was recorded by a baseline and not run", "--allow data-loss"]);
+    assert_eq!(database.value("SELECT count(*) FROM users"), "1");
+}
+
+#[test]
+fn a_way_back_that_is_begun_is_gone_on_with() {
+    let place = Place::new();
+    place.write("cutover.toml", "[project]\nname = \"shop\"\n");
+    place.write("migrations/1_a.up.sql", "CREATE TABLE a (n int); CREATE INDEX a_n ON a (n);");
+    place.write("migrations/1_a.down.sql", "DROP TABLE a;");
+    place.write("migrations/2_b.up.sql", "CREATE INDEX a_n2 ON a (n); CREATE TABLE b (n int);");
+    place.write("migrations/2_b.down.sql", "DROP INDEX CONCURRENTLY a_n2;\nDROP TABLE b;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("CREATE VIEW by_hand AS SELECT n FROM b");
+    on_one_server(&place, &["revert", "--yes"]).ends_with(4);
+    assert_eq!(database.value("SELECT to_regclass('a_n2') IS NULL AND to_regclass('b') IS NOT NULL"), "t");
+    database.run("DROP VIEW by_hand");
+    let place_3 = "migrations/3_c.up.sql";
+    place.write(place_3, "CREATE TABLE c (n int);");
+    let refused = on_one_server(&place, &["apply"]).ends_with(2);
+    says(&refused, &["a way back is begun and not finished", "2_b.down.sql", "`cutover revert`"]);
+    std::fs::remove_file(place.folder.join(place_3)).unwrap();
+    let refused = on_one_server(&place, &["revert", "1", "--yes"]).ends_with(2);
+    says(&refused, &["a way back is begun and not finished", "`cutover revert 2` goes on with it"]);
+    // With others beside it, which is another choice than before.
+    on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT to_regclass('a') IS NULL AND to_regclass('b') IS NULL"), "t");
+    // And once more, as if nothing had been.
+    on_one_server(&place, &["apply"]).ends_with(0);
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT to_regclass('a_n2') IS NULL AND to_regclass('b') IS NULL"), "t");
 }

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cutover_analysis::schema::Id;
 use serde::{Deserialize, Serialize};
 
 /// A version: what identifies a migration in its folder, and where it can, what orders it.
@@ -281,6 +282,16 @@ pub struct Down {
     pub checksums: Checksums,
 }
 
+/// What a migration takes back that is itself a way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayBack {
+    /// The migration that it takes back.
+    pub of: MigrationId,
+    /// Tables and columns that go by it and held nothing when it was looked: where one of them holds something by now, none of
+    /// it is run.
+    pub emptied: Vec<Id>,
+}
+
 /// SHA-256 digests, lower-case hex.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checksums {
@@ -335,8 +346,8 @@ pub struct Migration {
     pub any_time: bool,
     /// The way back.
     pub down: Option<Down>,
-    /// It is itself the way back of that migration: when it is applied, the history forgets that one.
-    pub takes_back: Option<MigrationId>,
+    /// It is itself a way back: when it is applied, the history forgets the migration that it is the way back of.
+    pub takes_back: Option<WayBack>,
     /// A script that fails where what the migration made is not there, and its path relative to the project.
     pub verify: Option<(Source, String)>,
     /// Digests of the text.

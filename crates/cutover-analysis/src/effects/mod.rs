@@ -9,6 +9,7 @@ mod builder;
 mod chosen;
 mod context;
 mod data;
+mod destroys;
 mod display;
 pub mod implied;
 mod lock_mode;
@@ -31,6 +32,7 @@ use pg_query::NodeEnum;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
+pub use destroys::{Destroys, destroys};
 pub use lock_mode::LockMode;
 pub use model::{
     Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Reindexed, Retry, Setting,

@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use cutover::apply;
-use cutover::hazard::{DATA_LOSS, REVERT_DIFFERS, ROWS_STAY};
+use cutover::hazard::{APPLIED_ELSEWHERE, DATA_LOSS, EMPTY_MIGRATION, REVERT_DIFFERS, ROWS_STAY};
 use cutover::report::format::count;
 use cutover::revert::{self, Back, Outlook, Request, Which};
 use cutover::run::Outcome;
@@ -112,8 +112,11 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
             return Ok((Exit::Done, 0));
         }
         app.confirm(&question(&outlook))?;
-        // The same way back may have been gone before, under another name.
-        let allow = vec![cutover::hazard::APPLIED_ELSEWHERE.to_owned()];
+        // The same text may have been a way back of another project; one that was found out may have nothing to do.
+        let mut allow = vec![APPLIED_ELSEWHERE.to_owned()];
+        if outlook.backs.iter().any(|back| back.down.is_none() && back.text.is_empty()) {
+            allow.push(EMPTY_MIGRATION.to_owned());
+        }
         let request = apply::Request { allow, ..apply::Request::default() };
         let run = running::apply(app, &outlook.project, &target.options, &request, signals, false).await?;
         let exit = running::tell_end(app, &outlook.project, &run);

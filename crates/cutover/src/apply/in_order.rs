@@ -136,7 +136,7 @@ fn step<'a>(project: &'a Project, built: &'a Built, index: usize) -> Option<Step
         failed_before: built.plan.steps.get(index).and_then(failures::of_step),
         text_is_kept: begun.is_some_and(|begun| begun.checksum == migration.checksums.normalised),
         was_deferred: built.history.deferred.contains(&migration.id),
-        takes_back: project.takes_back.as_deref(),
+        takes_back: project.takes_back.as_ref().map(|base| base.project.as_str()),
         next_is_transactional: false,
     })
 }

@@ -6,6 +6,7 @@
 mod backup;
 mod beside;
 mod crash;
+mod emptied;
 mod ending;
 mod error;
 mod failure;
@@ -67,9 +68,11 @@ use crate::plan::file::PlanFile;
 use crate::plan::select::Selection;
 use crate::plan::{Plan, StepState};
 use crate::project::Project;
+use crate::revert;
 use crate::run::{EventKind, EventSink, Outcome, Run, Runner};
 use crate::secrets::Secrets;
 use crate::stop::Stop;
+use crate::text::visible;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -205,6 +208,7 @@ async fn apply_to_its_end(
         built = planned;
         run.plan = plan_of_run(project, &built);
     }
+    still_looked_at(project, &mut session).await?;
     // Nobody else migrates from here on; what somebody did by hand meanwhile is found.
     still_holds(project, &built, request, &mut session).await??;
     recorder.hide(secrets(project, &built, &mut session).await?);
@@ -245,7 +249,7 @@ async fn apply_to_its_end(
     };
     close(workers).await;
     let touched = touched(&built);
-    let kept_for = project.takes_back.as_ref().unwrap_or(&project.name);
+    let kept_for = project.takes_back.as_ref().map_or(&project.name, |base| &base.project);
     let ended =
         ending::finish(&mut monitor, kept_for, &id, (outcome, &touched, before.as_ref()), &mut recorder)
             .await;
@@ -278,7 +282,7 @@ async fn plan_again(
     request: &Request,
     session: &mut Session,
 ) -> Result<Option<Built>, ApplyError> {
-    let now = records::read(session, &project.name).await?;
+    let now = history_of(project, session).await?;
     if now.renumbered(&built.renumbered) == built.history {
         return Ok(None);
     }
@@ -389,7 +393,7 @@ async fn read_and_plan(
     monitor: &mut Session,
 ) -> Result<(Built, Refusals), ApplyError> {
     let history = match found.version {
-        Some(_) => records::read(monitor, &project.name).await?,
+        Some(_) => history_of(project, monitor).await?,
         None => records::History::default(),
     };
     let mut refusals = Refusals::default();
@@ -405,6 +409,39 @@ async fn read_and_plan(
     refusals.note_plan(&built, refused, request);
     refusals.note(still_holds(project, &built, request, monitor).await?);
     Ok((built, refusals))
+}
+
+/// What is known of the project. Ways back that were gone before have no file any more: they are finished.
+async fn history_of(project: &Project, session: &mut Session) -> Result<records::History, ApplyError> {
+    let history = records::read(session, &project.name).await?;
+    Ok(match project.takes_back {
+        Some(_) => history.only(|id| project.migrations.iter().any(|migration| migration.id == *id)),
+        None => history,
+    })
+}
+
+/// Whether ways back are those of what is applied now; and, of any other project, that no way back of it is begun. Only for
+/// the holder of the lock.
+async fn still_looked_at(project: &Project, session: &mut Session) -> Result<(), ApplyError> {
+    let complaint = if let Some(base) = &project.takes_back {
+        if records::read(session, &base.project).await?.digest() == base.history {
+            return Ok(());
+        }
+        format!(
+            "the history of project {} has moved since it was looked at: another run has applied or reverted something\n  \
+             hint: run it again",
+            visible(&base.project)
+        )
+    } else {
+        let begun = records::begun_paths(session, &revert::project_name(&project.name)).await?;
+        let Some(path) = begun.first() else { return Ok(()) };
+        format!(
+            "a way back is begun and not finished: {}\n  \
+             hint: `cutover revert` of the migration that it takes back goes on with it",
+            visible(path)
+        )
+    };
+    Err(ApplyError::NotAllowed(complaint))
 }
 
 /// Whether the plan that is to be applied is the one that would be made now; the outer error is the server's.

@@ -28,6 +28,7 @@ impl Step<'_> {
     pub(super) fn may_be_pipelined(&self) -> bool {
         let fresh = self.has_no_units();
         fresh
+            && !self.is_guarded()
             && self.script.is_small(WINDOW_STATEMENTS)
             && self.script.opaque.is_none()
             && !self.makes_event_triggers()

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::application_name;
 use super::crash::CrashPoints;
+use super::emptied::Locked;
 use super::failure::{self, StepFailure};
 use super::feed::Feed;
 use super::outside;
@@ -166,6 +167,7 @@ impl Step<'_> {
                 return Err(failure::interrupted(self, index));
             }
             if unit.outside.is_some() {
+                self.still_empty_outside(index, tools).await?;
                 outside::run(self, index, unit, &mut feed, tools).await?;
                 continue;
             }
@@ -267,6 +269,7 @@ impl Step<'_> {
         tools.crash.point();
         let before = part.began.elapsed();
         tools.worker.begin(lock_timeout, tools.watch).await?;
+        self.still_empty(Locked::Yes, tools).await?;
         let mut notices = Notices::new();
         let result = self.send_all(part, before, feed, &mut notices, tools).await;
         for (statement, notice) in notices {
@@ -407,7 +410,7 @@ impl Step<'_> {
                 String::new()
             },
             match (self.takes_back, &self.migration.takes_back) {
-                (Some(project), Some(id)) => units::forget_applied(project, id),
+                (Some(project), Some(way)) => units::forget_applied(project, &way.of),
                 _ => String::new(),
             },
         ];

@@ -198,6 +198,16 @@ impl Worker {
         Ok(())
     }
 
+    /// Sends a question of our own in the open transaction, or a command: gives the first value of the answer.
+    pub(super) async fn ask(&mut self, text: &str, watch: &mut Watch<'_>) -> Result<Option<String>, Trouble> {
+        let Answers { outcomes, cancelled } = self.send(&[text], watch).await;
+        match outcomes.into_iter().next().map(|outcome| outcome.result) {
+            Some(Ok(done)) => Ok(done.scalar().map(str::to_owned)),
+            Some(Err(failure)) => Err(trouble(&failure, None, cancelled, false)),
+            None => Err(Trouble::Lost { why: "the server did not answer".into(), committing: false }),
+        }
+    }
+
     /// Sends statements of the open transaction and waits for their answers.
     pub(super) async fn run(
         &mut self,

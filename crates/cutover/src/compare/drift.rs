@@ -161,9 +161,14 @@ async fn recorded(
     let last = snapshots::last(session, &project.name).await?.ok_or_else(nothing)?;
     let since = last.applied_now - i64::from(last.applied);
     if since != 0 {
+        let (one, several) = if since < 0 {
+            ("migration was reverted", "migrations were reverted")
+        } else {
+            ("migration was applied", "migrations were applied")
+        };
         remarks.push(format!(
             "{} since it was recorded, by a run that did not come to its end; --replay compares with what the files make",
-            count(usize::try_from(since.unsigned_abs()).unwrap_or(usize::MAX), "migration was applied", "migrations were applied"),
+            count(usize::try_from(since.unsigned_abs()).unwrap_or(usize::MAX), one, several),
         ));
     }
     let at = utc(last.at_micros);

@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use cutover_postgres::session::Session;
+use sha2::{Digest as _, Sha256};
 
 use super::differences::Renumbering;
 use super::{HistoryError, compress};
 use crate::migration::{Migration, MigrationId, Version};
 use crate::plan::{Lines, UnitFailure, UnitState};
 use crate::project::Project;
+use crate::project::text::hex;
 
 /// One applied migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +166,31 @@ impl History {
         self.highest.get(root)
     }
 
+    /// The same without what is not meant.
+    #[must_use]
+    pub fn only(mut self, meant: impl Fn(&MigrationId) -> bool) -> Self {
+        self.begun.retain(|id, _| meant(id));
+        self.failed.retain(|id, _| meant(id));
+        self.deferred.retain(&meant);
+        self.overtaken.retain(&meant);
+        let applied = std::mem::take(&mut self.applied);
+        self.highest.clear();
+        for row in applied.into_values().filter(|row| meant(&row.id)) {
+            self.insert(row);
+        }
+        self.rows = self.applied.len();
+        self
+    }
+
+    /// What it is known by: another one whenever something was applied, begun, reverted or recorded. SHA-256, hex.
+    pub fn digest(&self) -> String {
+        let line = |id: &MigrationId, what: &str| format!("{}\0{}\0{what}\0", id.root, id.version.key());
+        let mut lines: Vec<String> = self.applied.values().map(|row| line(&row.id, &row.run)).collect();
+        lines.extend(self.begun.iter().map(|(id, begun)| line(id, &format!("begun {}", begun.units.len()))));
+        lines.sort_unstable();
+        hex(&Sha256::digest(lines.concat()))
+    }
+
     /// The history as it is once the rows have followed their files to other numbers.
     #[must_use]
     pub fn renumbered(mut self, moves: &[Renumbering]) -> Self {
@@ -314,6 +341,41 @@ async fn read_begun(session: &mut Session, project: &str, history: &mut History)
         begun.units.push(unit);
     }
     Ok(())
+}
+
+/// Paths of what is begun and not finished of a project, in order.
+///
+/// # Errors
+/// As the server says.
+pub async fn begun_paths(session: &mut Session, project: &str) -> Result<Vec<String>, HistoryError> {
+    let rows = session
+        .query(
+            "SELECT DISTINCT coalesce(b.path, u.version_text)
+               FROM cutover.unit u LEFT JOIN cutover.begun b USING (project, root, version)
+              WHERE u.project = $1 AND u.state <> 'failed' ORDER BY 1",
+            &[&project],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Migrations that were recorded as applied without being run, by a baseline; those that another tool has run are not
+/// among them.
+///
+/// # Errors
+/// As the server says, or [`HistoryError::Unexpected`] for rows this tool did not write.
+pub async fn recorded(
+    session: &mut Session,
+    project: &str,
+    schema_version: i32,
+) -> Result<BTreeSet<MigrationId>, HistoryError> {
+    let adopted = if schema_version < 2 { "" } else { " AND run NOT IN (SELECT run FROM cutover.adoption)" };
+    let question = format!(
+        "SELECT root, version, version_text FROM cutover.migration WHERE project = $1 AND attempts = 0{adopted}"
+    );
+    let rows = session.query(&question, &[&project]).await?;
+    let id = |root, key, text| Ok(MigrationId { root, version: version(key, text)? });
+    rows.iter().map(|row| id(row.get(0), row.get(1), row.get(2))).collect()
 }
 
 /// Whether the history is exactly these migrations, under their paths and with their texts, and nothing is unfinished.

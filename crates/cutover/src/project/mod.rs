@@ -81,10 +81,19 @@ pub struct Project {
     pub companions: Vec<PathBuf>,
     /// Files in migration folders that are none.
     pub strays: Vec<Stray>,
-    /// Its migrations are the ways back of those of the project of this name.
-    pub takes_back: Option<String>,
+    /// Its migrations are the ways back of those of another project.
+    pub takes_back: Option<TakesBack>,
     /// Every effective value with its origin.
     pub settings: Settings,
+}
+
+/// The project whose migrations another one takes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakesBack {
+    /// Its name.
+    pub project: String,
+    /// What its history was known by when the ways back were found out, see [`crate::history::records::History::digest`].
+    pub history: String,
 }
 
 /// A project as far as it can be read, with everything that is wrong with it.

@@ -2,8 +2,8 @@
 
 use cutover_analysis::diff::{Attribute, Change, What};
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::Id;
-use cutover_analysis::sql::quote_ident;
+use cutover_analysis::schema::{Id, Value};
+use cutover_analysis::sql::{quote_ident, quote_literal};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 
@@ -11,7 +11,53 @@ use super::RevertError;
 use crate::apply::own_startup;
 
 /// How long it is looked for something in one table before it is taken to hold something.
-const LONGEST: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'";
+/// Rows that a policy hides are an error then, and not nothing.
+const LONGEST: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET row_security = off";
+
+/// What goes, as it was found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// What is lost, in words.
+    pub(super) lost: Vec<String>,
+    /// Tables and columns that go and hold nothing.
+    pub(super) emptied: Vec<Id>,
+}
+
+/// Asks whether a table or a column holds something; of anything else nothing is asked. A composite value whose fields are
+/// all null is one.
+pub(crate) fn holds_sql(id: &Id) -> Option<String> {
+    match id.kind {
+        ObjectKind::Table => Some(format!("SELECT EXISTS (SELECT FROM {})", id.name_sql())),
+        ObjectKind::Column => {
+            let name = quote_ident(&id.name);
+            let table = id.table_sql();
+            Some(format!("SELECT EXISTS (SELECT FROM {table} WHERE pg_catalog.num_nonnulls({name}) > 0)"))
+        }
+        _ => None,
+    }
+}
+
+/// Asks whether a table or a column is there.
+pub(crate) fn is_there_sql(id: &Id) -> String {
+    let table = format!("pg_catalog.to_regclass({})", quote_literal(&id.table_sql()));
+    if id.kind == ObjectKind::Column {
+        let name = quote_literal(&id.name);
+        return format!(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = {table} AND attname = {name} AND NOT attisdropped)"
+        );
+    }
+    format!("SELECT {table} IS NOT NULL")
+}
+
+/// Asks whether a sequence that belongs to no column has given numbers.
+fn was_used_sql(id: &Id) -> String {
+    let name = id.name_sql();
+    format!(
+        "SELECT s.is_called AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
+            AND d.objid = {}::regclass AND d.deptype IN ('a', 'i')) FROM {name} s",
+        quote_literal(&name)
+    )
+}
 
 /// A session that looks.
 pub(super) struct Losses {
@@ -29,8 +75,8 @@ impl Losses {
         self.session.close().await;
     }
 
-    /// What is lost by changes that lead back, in words.
-    pub(super) async fn of_changes(&mut self, changes: &[Change]) -> Result<Vec<String>, RevertError> {
+    /// What is lost by changes that lead back.
+    pub(super) async fn of_changes(&mut self, changes: &[Change]) -> Result<Found, RevertError> {
         let gone = |change: &&Change| change.what == What::Dropped;
         let tables: Vec<&Id> = changes
             .iter()
@@ -38,32 +84,37 @@ impl Losses {
             .map(|change| &change.object)
             .filter(|id| id.kind == ObjectKind::Table)
             .collect();
-        let mut lost = Vec::new();
+        let mut found = Found::default();
         for change in changes {
             let id = &change.object;
             let with_table = tables
                 .iter()
                 .any(|table| Some(&table.name) == id.table.as_ref() && table.schema == id.schema);
             match &change.what {
-                What::Dropped if !with_table => lost.extend(self.dropped(id).await?),
-                What::Altered { attributes } => lost.extend(changed(id, attributes)),
+                What::Dropped if !with_table => self.dropped(id, &mut found).await?,
+                What::Altered { attributes } => found.lost.extend(changed(id, attributes)),
                 What::Created | What::Dropped => {}
             }
         }
-        Ok(lost)
+        Ok(found)
     }
 
     /// What goes along with something that is dropped.
-    async fn dropped(&mut self, id: &Id) -> Result<Option<String>, RevertError> {
-        let (question, what) = match id.kind {
-            ObjectKind::Table => (format!("SELECT EXISTS (SELECT FROM ONLY {})", id.name_sql()), "rows"),
-            ObjectKind::Column => {
-                let name = quote_ident(&id.name);
-                (format!("SELECT EXISTS (SELECT FROM {} WHERE {name} IS NOT NULL)", id.table_sql()), "values")
+    async fn dropped(&mut self, id: &Id, found: &mut Found) -> Result<(), RevertError> {
+        if id.kind == ObjectKind::Sequence {
+            if self.holds(id, &was_used_sql(id)).await? {
+                found.lost.push(format!("{id} and how far it has counted"));
             }
-            _ => return Ok(None),
-        };
-        Ok(self.holds(id, &question).await?.then(|| format!("{id} and its {what}")))
+            return Ok(());
+        }
+        let Some(question) = holds_sql(id) else { return Ok(()) };
+        if self.holds(id, &question).await? {
+            let what = if id.kind == ObjectKind::Table { "rows" } else { "values" };
+            found.lost.push(format!("{id} and its {what}"));
+        } else {
+            found.emptied.push(id.clone());
+        }
+        Ok(())
     }
 
     /// Whether something is there; what cannot be looked at in time is taken to hold something, what is not there to hold
@@ -84,11 +135,18 @@ impl Losses {
 
 /// What may not fit any more.
 fn changed(id: &Id, attributes: &[Attribute]) -> Option<String> {
-    let name = match id.kind {
-        ObjectKind::Column => "type",
-        ObjectKind::Type => "values",
+    let names: &[&str] = match id.kind {
+        ObjectKind::Column => &["type"],
+        ObjectKind::Type => &["values", "attributes"],
         _ => return None,
     };
-    let found = attributes.iter().find(|attribute| attribute.name == name)?;
+    let found = attributes.iter().find(|attribute| names.contains(&attribute.name.as_str()))?;
+    // What only comes to it takes nothing away.
+    if let (ObjectKind::Type, Some(Value::List(from)), Some(Value::List(to))) =
+        (id.kind, &found.from, &found.to)
+        && from.iter().all(|value| to.contains(value))
+    {
+        return None;
+    }
     Some(format!("perhaps values of {id}: {found}"))
 }

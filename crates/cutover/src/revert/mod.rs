@@ -5,12 +5,13 @@
 //! any other; the record of each takes the history's row of what it reverts with it, in one transaction.
 
 mod choose;
-mod losses;
+pub(crate) mod losses;
 mod rehearse;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use cutover_analysis::schema::Sql;
+use cutover_analysis::schema::{Id, Sql};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 use sha2::{Digest as _, Sha256};
@@ -21,10 +22,12 @@ use crate::asking::AskError;
 use crate::compare::SideError;
 use crate::hazard::{DATA_LOSS, REVERT_DIFFERS, ROWS_STAY};
 use crate::history::{records, schema};
-use crate::migration::{Claims, Down, Migration, MigrationId, MigrationKind, Section, Source, Version};
+use crate::migration::{
+    Claims, Down, Migration, MigrationId, MigrationKind, Section, Source, Version, WayBack,
+};
 use crate::plan::select::SelectError;
 use crate::project::text::{checksums, hex};
-use crate::project::{Design, MigrationRoot, Project, conventions};
+use crate::project::{Design, MigrationRoot, Project, TakesBack, conventions};
 use crate::text::{complaints, visible};
 use crate::verify::SandboxProvider;
 
@@ -93,6 +96,8 @@ pub struct Back {
     pub losses: Vec<String>,
     /// What it leaves as it is, in words.
     pub stays: Vec<String>,
+    /// Tables and columns that go by it and held nothing. Where that is accepted to be lost they are none.
+    pub emptied: Vec<Id>,
 }
 
 /// What would be done.
@@ -119,39 +124,86 @@ pub async fn look(
 ) -> Result<Outlook, RevertError> {
     let mut session = Session::connect(options, &own_startup("revert", None)).await?;
     let found = schema::look(&mut session).await?;
-    let history = match found.version {
-        Some(_) => records::read(&mut session, &project.name).await?,
-        None => records::History::default(),
-    };
+    let known = known(project, found.version, &mut session).await?;
+    let mut remarks = Vec::new();
+    let project = as_applied(project, &known.history, &mut session, &mut remarks).await?;
     session.close().await;
-    let chosen = choose::chosen(project, &history, &request.which)?;
-    let mut outlook = Outlook {
-        database: found.database,
-        backs: Vec::new(),
-        project: project.clone(),
-        remarks: Vec::new(),
-    };
+    let accepts_loss = request.allow.iter().any(|code| code == DATA_LOSS);
+    let chosen = choose::chosen(&project, &known, &request.which, accepts_loss)?;
+    remarks.extend(chosen.remarks.iter().cloned());
+    let mut outlook =
+        Outlook { database: found.database, backs: Vec::new(), project: project.clone(), remarks };
     if chosen.back.is_empty() {
         return Ok(outlook);
     }
-    let rehearsed = rehearse::rehearse(project, &chosen, options, request.sandbox).await?;
-    outlook.remarks = rehearsed.remarks;
+    let rehearsed = rehearse::rehearse(&project, &chosen, options, request.sandbox).await?;
+    outlook.remarks.extend(rehearsed.remarks);
     let mut losses = losses::Losses::of(options).await?;
     for one in rehearsed.backs {
-        let lost = losses.of_changes(&one.changes).await?;
+        let found = losses.of_changes(&one.changes).await?;
         outlook.backs.push(Back {
             migration: one.migration.id.clone(),
             path: one.migration.path.clone(),
             down: one.migration.down.as_ref().map(|down| down.path.clone()),
             text: one.text,
-            losses: lost,
+            losses: found.lost.into_iter().chain(one.losses).collect(),
             stays: one.stays,
+            emptied: if accepts_loss { Vec::new() } else { found.emptied },
         });
     }
     losses.close().await;
     refuse(&outlook.backs, &rehearsed.differs, request.allow)?;
-    outlook.project = going_back(project, &chosen, &history, &outlook.backs);
+    outlook.project = going_back(&project, &chosen, &known.history, &outlook.backs);
     Ok(outlook)
+}
+
+async fn known(
+    project: &Project,
+    version: Option<i32>,
+    session: &mut Session,
+) -> Result<choose::Known, RevertError> {
+    let Some(version) = version else {
+        let (history, backs) = (records::History::default(), records::History::default());
+        return Ok(choose::Known { history, backs, recorded: BTreeSet::new() });
+    };
+    Ok(choose::Known {
+        history: records::read(session, &project.name).await?,
+        backs: records::read(session, &project_name(&project.name)).await?,
+        recorded: records::recorded(session, &project.name, version).await?,
+    })
+}
+
+/// The project with the texts that were applied, where its files are others by now: it is their effects that are there.
+async fn as_applied(
+    project: &Project,
+    history: &records::History,
+    session: &mut Session,
+    remarks: &mut Vec<String>,
+) -> Result<Project, RevertError> {
+    let mut project = project.clone();
+    for migration in &mut project.migrations {
+        let Some(row) = history.get(&migration.id) else { continue };
+        if row.checksum == migration.checksums.normalised {
+            continue;
+        }
+        let kept = records::kept(session, &project.name, &migration.id).await?;
+        let Some(text) = kept.and_then(|kept| kept.text) else {
+            let why = format!(
+                "{} was edited after it was applied, and the text that was applied was too large to be kept: put the file back first",
+                migration.path
+            );
+            return Err(RevertError::Not(why));
+        };
+        remarks.push(format!(
+            "{} was edited after it was applied: its way back is that of the text that was applied",
+            migration.path
+        ));
+        let bytes = text.into_bytes();
+        migration.checksums = checksums(&bytes).unwrap_or_else(|_| migration.checksums.clone());
+        migration.source = Source::Embedded(bytes.into());
+        migration.section = Section::WHOLE;
+    }
+    Ok(project)
 }
 
 /// Refuses what was not accepted by its code.
@@ -185,29 +237,38 @@ fn refuse(backs: &[Back], differs: &[String], allow: &[String]) -> Result<(), Re
 /// The folder that the ways back are called to be in.
 const ROOT: &str = "revert";
 
-/// The project whose migrations are the ways back. Its name is another one for each time that a migration was applied, and
-/// the same when it is gone on with after an interruption.
+/// The name of the project that the ways back of a project belong to.
+pub fn project_name(project: &str) -> String {
+    format!("{project}{SUFFIX}")
+}
+
+/// Whether a project of this name is one of ways back.
+pub fn is_project_name(name: &str) -> bool {
+    name.ends_with(SUFFIX)
+}
+
+const SUFFIX: &str = "~revert";
+
+/// What the way back of an applied migration is known by: another one for each time that it was applied, and the same when it
+/// is gone on with after an interruption, whatever else is reverted with it.
+fn key_of(row: &records::Applied) -> String {
+    let (id, run) = (&row.id, &row.run);
+    let known = Sha256::digest(format!("{}\0{}\0{run}", id.root, id.version.key()));
+    hex(&known)[..16].to_owned()
+}
+
+/// The project whose migrations are the ways back.
 fn going_back(
     project: &Project,
     chosen: &choose::Chosen<'_>,
     history: &records::History,
     backs: &[Back],
 ) -> Project {
-    let mut digest = Sha256::new();
-    for back in backs {
-        let run = history.get(&back.migration).map_or("", |row| row.run.as_str());
-        digest.update(format!("{}\0{}\0{run}\0", back.migration.root, back.migration.version.key()));
-    }
-    let name = format!("{}~revert~{}", project.name, &hex(&digest.finalize())[..16]);
-    let numbers = 1..;
-    let migrations = chosen
-        .back
-        .iter()
-        .zip(backs)
-        .zip(numbers)
-        .map(|((migration, back), number)| one_back(migration, back, number));
+    let both = chosen.back.iter().zip(backs);
+    let migrations = both
+        .filter_map(|(migration, back)| Some(one_back(migration, back, key_of(history.get(&migration.id)?))));
     Project {
-        name,
+        name: project_name(&project.name),
         roots: vec![MigrationRoot { path: ROOT.to_owned(), convention: &conventions::Numbered }],
         design: Design::default(),
         stages: Vec::new(),
@@ -217,23 +278,23 @@ fn going_back(
         check_files: Vec::new(),
         companions: Vec::new(),
         strays: Vec::new(),
-        takes_back: Some(project.name.clone()),
+        takes_back: Some(TakesBack { project: project.name.clone(), history: history.digest() }),
         ..project.clone()
     }
 }
 
-fn one_back(migration: &Migration, back: &Back, number: u64) -> Migration {
+fn one_back(migration: &Migration, back: &Back, key: String) -> Migration {
     let text = format!("{} back", migration.id.version.text());
     let base = Migration {
-        id: MigrationId { root: ROOT.to_owned(), version: Version::new(vec![number], text) },
+        id: MigrationId { root: ROOT.to_owned(), version: Version::named(key, 1, text) },
         name: migration.name.clone(),
         kind: MigrationKind::Versioned,
-        any_time: false,
+        any_time: true,
         down: None,
         verify: None,
         stage: None,
         claims: Claims::default(),
-        takes_back: Some(migration.id.clone()),
+        takes_back: Some(WayBack { of: migration.id.clone(), emptied: back.emptied.clone() }),
         ..migration.clone()
     };
     way_back(base, migration, &back.text)

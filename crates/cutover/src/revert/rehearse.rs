@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use cutover_analysis::diff::{Change, Options, changes, diff};
-use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::Schema;
+use cutover_analysis::diff::{Change, Options, What, changes, diff};
+use cutover_analysis::effects::{ObjectKind, destroys};
+use cutover_analysis::schema::{Id, Schema};
+use cutover_analysis::sql::parse;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
@@ -16,7 +17,7 @@ use crate::catalog;
 use crate::compare::{SideError, told};
 use crate::migration::Migration;
 use crate::project::Project;
-use crate::script::Script;
+use crate::script::{Script, ScriptItem};
 use crate::source;
 use crate::verify::SandboxProvider;
 use crate::verify::replay::{self, Likeness, Replay};
@@ -29,6 +30,8 @@ pub(super) struct Rehearsed<'a> {
     pub(super) changes: Vec<Change>,
     /// What stays as it is, in words.
     pub(super) stays: Vec<String>,
+    /// What its statements take away beside objects, in words.
+    pub(super) losses: Vec<String>,
 }
 
 /// What came of it.
@@ -118,14 +121,21 @@ async fn there_and_back<'a>(
         }
     }
     backs.reverse();
-    for back in &backs {
+    let mut before = read(replay).await?;
+    for back in &mut backs {
+        let is_file = back.migration.down.is_some();
         run(project, back, replay).await.map_err(|why| {
-            let what = back.migration.down.as_ref().map_or("what undoes it", |_| "its own way back");
+            let what = if is_file { "its own way back" } else { "what undoes it" };
             RevertError::Rehearsal(format!("{}: {what} fails: {why}", back.migration.path))
         })?;
+        let behind = read(replay).await?;
+        if is_file {
+            // What it does, and not what it should: it may drop more.
+            back.changes = changes(&before, &behind);
+        }
+        before = behind;
     }
-    let reached = read(replay).await?;
-    Ok((backs, told(&changes(wanted, &reached))))
+    Ok((backs, told(&changes(wanted, &before))))
 }
 
 fn way_back<'a>(
@@ -136,15 +146,69 @@ fn way_back<'a>(
 ) -> Result<Rehearsed<'a>, RevertError> {
     let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
     if migration.down.is_some() {
-        let text =
-            source::read_to_string(&super::way_back(migration.clone(), migration, "")).map_err(unreadable)?;
-        return Ok(Rehearsed { migration, text, changes: changes(after, before), stays: Vec::new() });
+        let down = super::way_back(migration.clone(), migration, "");
+        let text = source::read_to_string(&down).map_err(unreadable)?;
+        let (losses, written) = taken_away(project, migration, &down);
+        let mut stays = do_not_come_back(&changes(after, before));
+        // It may write them anew.
+        stays.retain(|(table, _)| !written.contains(table));
+        let stays = stays.into_iter().map(|(_, words)| words).collect();
+        return Ok(Rehearsed { migration, text, changes: Vec::new(), stays, losses });
     }
     let found = diff(after, before, Options { safe: false });
     let mut stays: Vec<String> =
         found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
+    stays.extend(do_not_come_back(&found.changes).into_iter().map(|(_, words)| words));
     stays.extend(rows_written(project, migration, before));
-    Ok(Rehearsed { migration, text: text_of(&found.statements), changes: found.changes, stays })
+    let text = text_of(&found.statements);
+    Ok(Rehearsed { migration, text, changes: found.changes, stays, losses: Vec::new() })
+}
+
+/// What is made anew and was full once: the table's name, and words for each.
+fn do_not_come_back(changes: &[Change]) -> Vec<(String, String)> {
+    let created = |kind: ObjectKind| {
+        let these = changes.iter().filter(|change| change.what == What::Created).map(|change| &change.object);
+        these.filter(move |id| id.kind == kind)
+    };
+    let tables = created(ObjectKind::Table)
+        .map(|id| (id.name.clone(), format!("the rows that {id} had before the migration do not come back")));
+    let whole = |column: &Id| {
+        created(ObjectKind::Table)
+            .any(|table| Some(&table.name) == column.table.as_ref() && table.schema == column.schema)
+    };
+    let columns = created(ObjectKind::Column).filter(|id| !whole(id)).map(|id| {
+        let table = id.table.clone().unwrap_or_default();
+        (table, format!("the values that {id} had before the migration do not come back"))
+    });
+    tables.chain(columns).collect()
+}
+
+/// What the statements of a down file take away beside the objects that they drop, in words, unless the migration has made the
+/// tables itself; and the names of all tables whose rows it writes.
+fn taken_away(project: &Project, migration: &Migration, down: &Migration) -> (Vec<String>, BTreeSet<String>) {
+    let forth = Script::analyse(migration, &project.vars);
+    let back = Script::analyse(down, &project.vars);
+    let (mut rows, mut cascades) = (BTreeSet::new(), false);
+    for item in back.items(down, &project.vars) {
+        // What cannot be read is told by the rehearsal, what is not understood by the server.
+        let Ok(ScriptItem::Statement { text, .. }) = item else { continue };
+        let Ok(parsed) = parse(&text) else { continue };
+        let destroyed = destroys(&parsed);
+        cascades |= destroyed.cascades;
+        let others = destroyed.rows.into_iter().filter(|table| !forth.makes(table));
+        rows.extend(others.map(|table| match &table.schema {
+            Some(schema) => format!("{schema}.{}", table.name),
+            None => table.name.to_string(),
+        }));
+    }
+    let mut losses: Vec<String> = rows
+        .into_iter()
+        .map(|table| format!("rows of {table}, which its way back deletes or changes"))
+        .collect();
+    if cascades {
+        losses.push("whatever depends on what its way back drops with CASCADE".to_owned());
+    }
+    (losses, back.writes.iter().map(|table| table.name.to_string()).collect())
 }
 
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.

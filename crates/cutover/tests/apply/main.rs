@@ -28,6 +28,7 @@ mod privileges;
 mod refused;
 mod renumbered;
 mod repeatable;
+mod reverted;
 mod runner_lock;
 mod side_by_side;
 mod side_by_side_order;

@@ -134,6 +134,13 @@ fn change(change: &mut Change<'_>) {
             change.to.list("values").iter().filter(|value| !new.contains(&value.as_str())).collect();
         if gone.is_empty() && kept.into_iter().eq(change.from.list("values")) {
             add_values(change, &new);
+        } else if let Some((old, new)) = renamed_value(change) {
+            change.push(format!(
+                "ALTER TYPE {} RENAME VALUE {} TO {}",
+                change.id.name_sql(),
+                quote_literal(&old),
+                quote_literal(&new)
+            ));
         } else {
             make_enum_anew(change);
         }
@@ -141,6 +148,19 @@ fn change(change: &mut Change<'_>) {
     if let Some(values) = change.take("attributes") {
         change_attributes(change, &lists(values));
     }
+}
+
+/// The one value of an enum that is another one in its place. Taken for a new name of the same value only where somebody wants
+/// exactly what the second side has: a way back, where a rename is what it takes back.
+fn renamed_value(change: &Change<'_>) -> Option<(String, String)> {
+    let (from, to) = (change.from.list("values"), change.to.list("values"));
+    if change.world.safe || from.len() != to.len() {
+        return None;
+    }
+    let mut others = from.iter().zip(to).filter(|(old, new)| old != new);
+    let (old, new) = others.next()?;
+    let alone = others.next().is_none() && !from.contains(new) && !to.contains(old);
+    alone.then(|| (old.clone(), new.clone()))
 }
 
 /// A value can be used when the transaction that added it has ended.

@@ -15,6 +15,7 @@ pub(super) use step::{Fate, Objects, StepView, bare, objects, parts_in_words};
 use super::format::{count, duration, grouped};
 use crate::migration::MigrationId;
 use crate::plan::{Plan, StageSummary, Step};
+use crate::revert::is_project_name;
 use crate::run::{CheckResult, EventKind, Outcome, PartsDone, Run, Verdict};
 
 /// What is measured within this time after the run is taken for a part of the same command.
@@ -327,7 +328,8 @@ impl<'a> Digest<'a> {
         let applied = self.number(|fate| fate == Fate::Applied);
         let mut parts = Vec::new();
         if applied > 0 || self.run.outcome != Some(Outcome::NothingToDo) {
-            parts.push(count(applied, "applied", "applied"));
+            let word = if is_project_name(&self.run.project) { "reverted" } else { "applied" };
+            parts.push(count(applied, word, word));
         }
         let rest = [
             (self.number(|fate| matches!(fate, Fate::Failed { .. })), "failed"),
@@ -360,7 +362,10 @@ impl<'a> Digest<'a> {
 
     /// How the run itself ended, whatever was measured: a short word, and a sentence. The sentence may name a file.
     pub(super) fn outcome(&self) -> (&'static str, String) {
-        let (word, sentence) = outcome_words(self.run.outcome);
+        let (word, sentence) = match self.run.outcome {
+            Some(Outcome::Completed) if is_project_name(&self.run.project) => REVERTED,
+            other => outcome_words(other),
+        };
         match self.partly() {
             None => (word, sentence.to_owned()),
             Some(applied) => partly_words(self.run.outcome, word, &applied),
@@ -468,6 +473,10 @@ fn partly_words(outcome: Option<Outcome>, word: &'static str, applied: &str) -> 
         }
     }
 }
+
+/// How a run ended that went ways back.
+const REVERTED: (&str, &str) =
+    ("Reverted", "Every way back was gone to its end; what was reverted is pending again.");
 
 /// How a run ended: a short word for a badge, and a sentence.
 fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {

@@ -141,7 +141,7 @@ fn tally(digest: &Digest<'_>) -> Vec<(String, String, &'static str)> {
     for part in digest.tally() {
         if let Some((number, what)) = part.split_once(' ') {
             let tone = match what {
-                "applied" if number != "0" => "good",
+                "applied" | "reverted" if number != "0" => "good",
                 "failed" => "bad",
                 "without a recorded end" => "warn",
                 _ => "",
