@@ -162,6 +162,13 @@ impl<'a> Work<'a> {
                 held.extend(along.then(|| self.held_by(other)).into_iter().flatten());
             } else if !stays(other) {
                 held.push(other);
+            } else if object.text("definition").is_some_and(|text| text.contains(" INCLUDE (")) {
+                // PostgreSQL makes the key anew, but not the keys of others that refer to it.
+                held.extend(
+                    self.dependents(other)
+                        .map(|(key, _)| key)
+                        .filter(|key| key.kind == ObjectKind::Constraint),
+                );
             }
         }
         held

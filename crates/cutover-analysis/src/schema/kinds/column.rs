@@ -217,6 +217,11 @@ fn change(change: &mut Change<'_>) {
         if !of_parent {
             change_type(change, &alter);
         }
+        keep_settings(change);
+    }
+    // An identity column is not null as long as it is one.
+    if matches!(change.left.get("identity"), Some((Some(_), None))) {
+        change_identity(change, &alter);
     }
     // An identity needs NOT NULL as long as it is there, and before it is.
     let goes = matches!(change.left.get("identity"), Some((Some(_), None)));
@@ -300,6 +305,16 @@ fn change_generated(change: &mut Change<'_>, alter: &str) {
             change.take("generated");
         }
         _ => {}
+    }
+}
+
+/// With another type how values are stored is as that type has it.
+fn keep_settings(change: &mut Change<'_>) {
+    for (attribute, word) in [("storage", "STORAGE"), ("compression", "COMPRESSION")] {
+        if let Some(value) = change.to.text(attribute).filter(|_| !change.left.contains_key(attribute)) {
+            let sql = format!("{} SET {word} {value}", alter_only(change.id));
+            change.statements.push(Sql::new(sql).late());
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Domains with their constraints.
 
 use super::super::{Id, Object};
-use super::making::{Change, Making, Sql, World, by_word, hazards, lists, plain_drop, text};
+use super::making::{Change, Making, Sql, World, by_word, first_word, hazards, lists, plain_drop, text};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -86,11 +86,6 @@ fn change(change: &mut Change<'_>) {
 /// `CONSTRAINT name` of `CONSTRAINT name CHECK …`; the name may be quoted.
 fn constraint_name(constraint: &str) -> &str {
     let words = "CONSTRAINT ".len();
-    let rest = constraint.get(words..).unwrap_or_default();
-    let mut quoted = false;
-    let end = rest.char_indices().find(|(_, c)| {
-        quoted ^= *c == '"';
-        *c == ' ' && !quoted
-    });
-    constraint.get(..words + end.map_or(rest.len(), |(at, _)| at)).unwrap_or(constraint)
+    let name = constraint.get(words..).map_or(0, |rest| first_word(rest).len());
+    constraint.get(..words + name).unwrap_or(constraint)
 }

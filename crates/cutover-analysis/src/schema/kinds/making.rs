@@ -191,6 +191,16 @@ pub(crate) fn suffixed(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", name.get(..end).unwrap_or_default())
 }
 
+/// What stands before the first space that is not within quotes.
+pub(crate) fn first_word(text: &str) -> &str {
+    let mut quoted = false;
+    let end = text.char_indices().find(|(_, c)| {
+        quoted ^= *c == '"';
+        *c == ' ' && !quoted
+    });
+    end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
 /// `DROP` of what [`Making::target`] says of the kind.
 pub(crate) fn plain_drop(id: &Id, _: &Object, _: &World<'_>) -> Vec<Sql> {
     vec![Sql::new(format!("DROP {}", target(id)))]

@@ -1,7 +1,7 @@
 //! Publications: what is published, and which changes.
 
 use super::super::{Id, Object, Value};
-use super::making::{Change, Making, Sql, World, by_word, plain_drop};
+use super::making::{Change, Making, Sql, World, by_word, first_word, plain_drop};
 use super::query::{Row, comment, everything, flag, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -116,9 +116,7 @@ fn change(change: &mut Change<'_>) {
 
 /// What has to be dropped so that nothing is left; columns and conditions are not named there.
 fn published_names(object: &Object) -> String {
-    let name = |table: &String| {
-        table.split(" (").next().and_then(|name| name.split(" WHERE ").next()).unwrap_or_default().to_owned()
-    };
+    let name = |table: &String| first_word(table).to_owned();
     let bare = Object {
         attributes: object
             .attributes

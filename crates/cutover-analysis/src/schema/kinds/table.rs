@@ -166,7 +166,11 @@ fn change(change: &mut Change<'_>) {
         change.impossible.push("its server: drop the foreign table and make it anew".to_owned());
     }
     if let Some(values) = change.take("options") {
-        change.statements.extend(storage_options(&alter, values));
+        // A table has none of it before a column asks for it.
+        let (_, new) = lists(values);
+        let late = new.iter().any(|option| option.starts_with("toast."));
+        let options = storage_options(&alter, values);
+        change.statements.extend(options.into_iter().map(|sql| if late { sql.late() } else { sql }));
     }
     if let Some(values) = change.take("foreign options") {
         change.push(format!("{alter} {}", changed_foreign_options(values)));

@@ -343,13 +343,13 @@ fn equal_fingerprints_are_equal_dumps() {
 #[test]
 fn what_lies_between_makes_one_into_the_other() {
     let cast = Cast::new(None);
-    between(&cast, seeds(12));
+    between(&cast, seeds(20));
 }
 
 #[test]
 fn what_lies_between_can_be_run_by_an_ordinary_role() {
     let cast = Cast::new(Some(testkit::role("")));
-    between(&cast, seeds(6));
+    between(&cast, seeds(10));
 }
 
 fn between(cast: &Cast, seeds: std::ops::Range<u64>) {

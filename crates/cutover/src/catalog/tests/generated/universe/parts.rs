@@ -36,6 +36,7 @@ impl Maker<'_> {
         let [one, two] = [0, 1].map(|at| table.columns.get(at).cloned());
         if let (Some(one), Some(two)) = (one, two)
             && two.class != Class::Other
+            && !(two.generated && self.server >= 180_000)
         {
             let (statistics, schema_needs, _) = self.placed("related");
             let needs: Vec<usize> =
@@ -199,6 +200,10 @@ impl Maker<'_> {
         let index = self.name("by");
         let column = self.dice.pick(&table.columns).clone();
         let other = self.dice.pick(&table.columns).clone();
+        // Virtual columns have no indexes.
+        if self.server >= 180_000 && (column.generated || other.generated) {
+            return;
+        }
         let of = &column.name;
         let on = |rest: &str| format!("CREATE INDEX {index} ON {} {rest}", table.name);
         let needs = vec![table.part, column.part];
