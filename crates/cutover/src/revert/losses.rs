@@ -141,12 +141,16 @@ fn changed(id: &Id, attributes: &[Attribute]) -> Option<String> {
         _ => return None,
     };
     let found = attributes.iter().find(|attribute| names.contains(&attribute.name.as_str()))?;
-    // What only comes to it takes nothing away.
     if let (ObjectKind::Type, Some(Value::List(from)), Some(Value::List(to))) =
         (id.kind, &found.from, &found.to)
-        && from.iter().all(|value| to.contains(value))
     {
-        return None;
+        // What only comes to it takes nothing away, nor does another name in the same place.
+        let renamed = found.name == "values"
+            && from.len() == to.len()
+            && from.iter().zip(to).filter(|(a, b)| a != b).count() == 1;
+        if renamed || from.iter().all(|value| to.contains(value)) {
+            return None;
+        }
     }
     Some(format!("perhaps values of {id}: {found}"))
 }
