@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::Graph;
 use super::{Attribute, Change, Left, Options, What};
+use super::{gaps, owners};
 use crate::effects::{ObjectKind, effects_of_text};
 use crate::schema::kinds::making::{self, Common, World};
 use crate::schema::kinds::{self, column, constraint, making_of, sequence, table};
-use crate::schema::{Id, Object, Place, Schema, Sql, Value, hazards, parent_of};
+use crate::schema::{Id, Object, Schema, Sql, Value, hazards, parent_of};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Verb {
+pub(super) enum Verb {
     Drop,
     Alter,
     Create,
@@ -21,7 +22,7 @@ enum Verb {
 }
 
 /// What is done to which object.
-type Action<'a> = (Verb, &'a Id);
+pub(super) type Action<'a> = (Verb, &'a Id);
 
 /// Attributes that say nothing of what an object is.
 const COMMON: [&str; 4] = ["owner", "comment", "grants", "revoked"];
@@ -324,14 +325,15 @@ fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
 /// Owners, comments and privileges, alike for all kinds.
 fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
     let common = Common::of(change.id);
-    let owners = change.take("owner").map(|(from, owner)| {
+    let handed = change.take("owner").map(|(from, owner)| {
         let owner = owner.map_or_else(|| to.owner.clone(), Value::text);
         change.statements.push(common.owner(&owner));
         (from.map(Value::text).unwrap_or_default(), owner)
     });
     if change.id.kind != ObjectKind::DefaultPrivileges {
         let (revoked, granted) = (change.take("revoked"), change.take("grants"));
-        let inherited = owners.map(|(old, new)| [handed_over(change.from, &old, &new), lists_of(change.to)]);
+        let inherited = handed
+            .map(|(old, new)| [owners::handed_over(change.from, &old, &new), owners::lists_of(change.to)]);
         let (revoked, granted) = match &inherited {
             Some([from, to]) => ((from.0.as_ref(), to.0.as_ref()), (from.1.as_ref(), to.1.as_ref())),
             None => (revoked.unwrap_or_default(), granted.unwrap_or_default()),
@@ -350,44 +352,6 @@ fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
         let comment = comment.map(Value::text);
         change.statements.push(common.comment(comment.as_deref()));
     }
-}
-
-/// What is revoked and what is granted.
-type Lists = (Option<Value>, Option<Value>);
-
-fn lists_of(object: &Object) -> Lists {
-    (object.attributes.get("revoked").cloned(), object.attributes.get("grants").cloned())
-}
-
-/// What is revoked and granted when an object has got another owner, before anything else is done: what the old one had the
-/// new one has instead, together with what that one was granted.
-fn handed_over(object: &Object, old: &str, new: &str) -> Lists {
-    let (old, new) = (crate::sql::quote_ident(old), crate::sql::quote_ident(new));
-    let is_of = |entry: &str, role: &str| {
-        let bare = entry.trim_end_matches(" WITH GRANT OPTION");
-        bare.strip_suffix(role).is_some_and(|rest| rest.ends_with(" TO "))
-    };
-    let privilege = |entry: &str| entry.split(" TO ").next().unwrap_or_default().to_owned();
-    let granted: Vec<String> =
-        object.list("grants").iter().filter(|entry| !is_of(entry, &new)).cloned().collect();
-    let had: Vec<String> = object
-        .list("grants")
-        .iter()
-        .filter(|entry| is_of(entry, &new))
-        .map(|entry| privilege(entry))
-        .collect();
-    let revoked: Vec<String> = object
-        .list("revoked")
-        .iter()
-        .filter(|entry| !(is_of(entry, &old) && had.contains(&privilege(entry))))
-        .map(
-            |entry| {
-                if is_of(entry, &old) { format!("{} TO {new}", privilege(entry)) } else { entry.clone() }
-            },
-        )
-        .collect();
-    let value = |list: Vec<String>| (!list.is_empty()).then_some(Value::List(list));
-    (value(revoked), value(granted))
 }
 
 /// A privilege that is taken away on a whole table is taken away on its columns too.
@@ -451,14 +415,6 @@ fn unwanted_defaults(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
         statements.extend(besides("revoked").iter().map(|entry| common.grant(entry)));
     }
     statements
-}
-
-/// Whether what the statement at `at` takes away is missing for others until `made` has made it again: another transaction
-/// begins in between.
-fn is_gap(statements: &[Sql], at: usize, made: &[Sql]) -> bool {
-    let first = statements.get(at).map(|sql| sql.place);
-    let mut others = statements.iter().skip(at + 1).chain(made.first());
-    matches!(first, Some(Place::Outside | Place::Alone)) || others.any(|sql| sql.place != Place::Together)
 }
 
 /// Whether it is a generated column before and after, whose values are computed anew.
@@ -903,7 +859,7 @@ impl<'a> Plan<'a> {
 
     fn statements(&mut self) -> Vec<Sql> {
         let (mut order, _) = self.graph.order();
-        self.shorten_gaps(&mut order);
+        gaps::shorten(&self.graph, &self.actions, &self.world.remade, &mut order);
         let mut members: BTreeMap<usize, Vec<&'a Id>> = BTreeMap::new();
         for (at, (_, id)) in self.actions.iter().enumerate() {
             let leader = self.graph.leader(at);
@@ -927,7 +883,7 @@ impl<'a> Plan<'a> {
             }
             if verb == Verb::Create
                 && let Some(at) = gone.remove(id)
-                && is_gap(&statements, at, &made)
+                && gaps::is_gap(&statements, at, &made)
                 && let Some(drop) = statements.get_mut(at)
                 && !drop.hazards.contains(&hazards::GAP)
             {
@@ -942,46 +898,6 @@ impl<'a> Plan<'a> {
             }
         }
         statements
-    }
-
-    /// What guards rows is taken away as late as can be, and made again as early: in one transaction where nothing is in
-    /// between that needs another one.
-    fn shorten_gaps(&self, order: &mut Vec<usize>) {
-        let guards = |id: &Id| {
-            matches!(
-                id.kind,
-                ObjectKind::Policy | ObjectKind::Trigger | ObjectKind::Rule | ObjectKind::Constraint
-            )
-        };
-        let of = |wanted: Verb| -> Vec<usize> {
-            let is = |at: &usize| {
-                let action = self.actions.get(*at);
-                action.is_some_and(|(verb, id)| {
-                    *verb == wanted && guards(id) && self.world.remade.contains(*id)
-                })
-            };
-            order.iter().copied().filter(is).collect()
-        };
-        // Of two, the one first that the other may have to stand behind, or before.
-        let (made, gone) = (of(Verb::Create), of(Verb::Drop));
-        for at in made {
-            let Some(place) = order.iter().position(|other| *other == at) else { continue };
-            let (before, _) = self.graph.neighbours(at);
-            let behind = order.iter().take(place).rposition(|other| before.contains(other));
-            if let Some(behind) = behind.filter(|behind| behind + 1 < place) {
-                order.remove(place);
-                order.insert(behind + 1, at);
-            }
-        }
-        for at in gone.into_iter().rev() {
-            let Some(place) = order.iter().position(|other| *other == at) else { continue };
-            let (_, after) = self.graph.neighbours(at);
-            let ahead = order.iter().skip(place + 1).position(|other| after.contains(other));
-            if let Some(between) = ahead.filter(|between| *between > 0) {
-                order.remove(place);
-                order.insert(place + between, at);
-            }
-        }
     }
 
     fn dropped(&self, id: &Id) -> Vec<Sql> {

@@ -4,7 +4,9 @@
 //! name is another object, unless the caller has renamed it before. What cannot be done by a statement is said.
 
 mod actions;
+mod gaps;
 mod order;
+mod owners;
 mod words;
 
 use std::collections::BTreeMap;
