@@ -185,3 +185,81 @@ fn what_was_changed_by_hand_stays_drift_whatever_runs() {
     assert!(!run.stdout.contains("before the run"), "{}", run.stdout);
     on_one_server(&place, &["diff"]).ends_with(0);
 }
+
+#[test]
+fn several_names_change_and_rows_stay() {
+    let place = place();
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("INSERT INTO app.users (mail) VALUES ('a')");
+    place.write(
+        "wanted.sql",
+        "CREATE SCHEMA shop; CREATE TABLE shop.people (id bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME shop.users_id_seq) CONSTRAINT users_pkey PRIMARY KEY, email text NOT NULL);
+         CREATE TABLE shop.posts (id bigint PRIMARY KEY, author bigint NOT NULL REFERENCES shop.people, body text);
+         CREATE INDEX by_author ON shop.posts (author); CREATE VIEW shop.authors AS SELECT DISTINCT author FROM shop.posts;",
+    );
+    let renames = [
+        "schema app=shop",
+        "table app.users=people",
+        "column shop.people.mail=email",
+        "index app.posts_author=by_author",
+    ];
+    let mut arguments = vec!["diff", "wanted.sql", "--out", "migrations/0003_c.sql"];
+    arguments.extend(renames.iter().flat_map(|rename| ["--rename", rename]));
+    on_one_server(&place, &arguments).ends_with(1);
+    let made = std::fs::read_to_string(place.folder.join("migrations/0003_c.sql")).unwrap();
+    assert!(!made.contains("DROP"), "{made}");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff", "wanted.sql"]).ends_with(0), &["are the same"]);
+    assert_eq!(place.database().value("SELECT email FROM shop.people"), "a");
+}
+
+#[test]
+fn a_file_of_ddl_may_mention_roles_that_nobody_has_and_dollar_signs() {
+    let place = place();
+    place.write(
+        "wanted.sql",
+        "CREATE TABLE public.t (i integer DEFAULT 1, v text DEFAULT '${x}');
+         ALTER TABLE public.t OWNER TO nobody_here; GRANT SELECT ON public.t TO \"some Reader\";
+         ALTER TABLE public.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON public.t TO nobody_else USING (true);",
+    );
+    let found = on_one_server(&place, &["diff", "migrations", "wanted.sql", "--sql", "--schema", "public"])
+        .ends_with(1);
+    shows(
+        &found,
+        &[
+            "DEFAULT '${x}'",
+            "OWNER TO nobody_here",
+            "GRANT SELECT ON TABLE public.t TO \"some Reader\"",
+            "TO nobody_else",
+        ],
+    );
+    says(
+        &found,
+        &["mentions the role nobody_here", "mentions the role some Reader", "mentions the role nobody_else"],
+    );
+    let filled = on_one_server(
+        &place,
+        &["diff", "migrations", "wanted.sql", "--sql", "--schema", "public", "--var", "x=y"],
+    )
+    .ends_with(1);
+    shows(&filled, &["DEFAULT 'y'"]);
+}
+
+#[test]
+fn a_schema_that_neither_side_has_and_a_file_that_is_a_side_are_refused() {
+    let place = place();
+    place.write("wanted.sql", "CREATE SCHEMA app; CREATE SCHEMA other;");
+    says(
+        &on_one_server(&place, &["diff", "migrations", "wanted.sql", "--schema", "nosuch"]).ends_with(2),
+        &["--schema nosuch: neither side has it"],
+    );
+    on_one_server(&place, &["diff", "migrations", "wanted.sql", "--schema", "other"]).ends_with(1);
+    for flag in ["--out", "--save"] {
+        let refused =
+            on_one_server(&place, &["diff", "migrations", "wanted.sql", flag, "./wanted.sql", "--force"])
+                .ends_with(2);
+        says(&refused, &["that is wanted.sql, one of the two that are compared"]);
+    }
+    let kept = std::fs::read_to_string(place.folder.join("wanted.sql")).unwrap();
+    assert!(kept.starts_with("CREATE SCHEMA"), "{kept}");
+}

@@ -6,17 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use super::gaps;
 use super::order::Graph;
 use super::privileges::{common_changes, common_creation, unwanted_defaults};
 use super::{Attribute, Change, Left, Options, What};
 use crate::effects::{ObjectKind, effects_of_text};
 use crate::schema::kinds::making::{self, Common, World};
 use crate::schema::kinds::{self, column, constraint, making_of, sequence, table};
-use crate::schema::{Id, Object, Place, Schema, Sql, hazards, parent_of};
+use crate::schema::{Id, Object, Schema, Sql, hazards, parent_of};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Verb {
+pub(super) enum Verb {
     Drop,
     Alter,
     Create,
@@ -25,7 +26,7 @@ enum Verb {
 }
 
 /// What is done to which object.
-type Action<'a> = (Verb, &'a Id);
+pub(super) type Action<'a> = (Verb, &'a Id);
 
 /// Attributes that say nothing of what an object is.
 const COMMON: [&str; 4] = ["owner", "comment", "grants", "revoked"];
@@ -343,14 +344,6 @@ fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
     let options = to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
     let what = format!("its options ({}): they may hold a password and are not read", options.join(", "));
     (!options.is_empty()).then(|| Left { object: id.clone(), what })
-}
-
-/// Whether what the statement at `at` takes away is missing for others until `made` has made it again: another transaction
-/// begins in between.
-fn is_gap(statements: &[Sql], at: usize, made: &[Sql]) -> bool {
-    let first = statements.get(at).map(|sql| sql.place);
-    let mut others = statements.iter().skip(at + 1).chain(made.first());
-    matches!(first, Some(Place::Outside | Place::Alone)) || others.any(|sql| sql.place != Place::Together)
 }
 
 /// Whether it is a generated column before and after, whose values are computed anew.
@@ -827,7 +820,7 @@ impl<'a> Plan<'a> {
 
     fn statements(&mut self) -> Vec<Sql> {
         let (mut order, _) = self.graph.order();
-        self.shorten_gaps(&mut order);
+        gaps::shorten(&self.graph, &self.actions, &self.world.remade, &mut order);
         let mut members: BTreeMap<usize, Vec<&'a Id>> = BTreeMap::new();
         for (at, (_, id)) in self.actions.iter().enumerate() {
             let leader = self.graph.leader(at);
@@ -851,7 +844,7 @@ impl<'a> Plan<'a> {
             }
             if verb == Verb::Create
                 && let Some(at) = gone.remove(id)
-                && is_gap(&statements, at, &made)
+                && gaps::is_gap(&statements, at, &made)
                 && let Some(drop) = statements.get_mut(at)
                 && !drop.hazards.contains(&hazards::GAP)
             {
@@ -866,46 +859,6 @@ impl<'a> Plan<'a> {
             }
         }
         statements
-    }
-
-    /// What guards rows is taken away as late as can be, and made again as early: in one transaction where nothing is in
-    /// between that needs another one.
-    fn shorten_gaps(&self, order: &mut Vec<usize>) {
-        let guards = |id: &Id| {
-            matches!(
-                id.kind,
-                ObjectKind::Policy | ObjectKind::Trigger | ObjectKind::Rule | ObjectKind::Constraint
-            )
-        };
-        let of = |wanted: Verb| -> Vec<usize> {
-            let is = |at: &usize| {
-                let action = self.actions.get(*at);
-                action.is_some_and(|(verb, id)| {
-                    *verb == wanted && guards(id) && self.world.remade.contains(*id)
-                })
-            };
-            order.iter().copied().filter(is).collect()
-        };
-        // Of two, the one first that the other may have to stand behind, or before.
-        let (made, gone) = (of(Verb::Create), of(Verb::Drop));
-        for at in made {
-            let Some(place) = order.iter().position(|other| *other == at) else { continue };
-            let (before, _) = self.graph.neighbours(at);
-            let behind = order.iter().take(place).rposition(|other| before.contains(other));
-            if let Some(behind) = behind.filter(|behind| behind + 1 < place) {
-                order.remove(place);
-                order.insert(behind + 1, at);
-            }
-        }
-        for at in gone.into_iter().rev() {
-            let Some(place) = order.iter().position(|other| *other == at) else { continue };
-            let (_, after) = self.graph.neighbours(at);
-            let ahead = order.iter().skip(place + 1).position(|other| after.contains(other));
-            if let Some(between) = ahead.filter(|between| *between > 0) {
-                order.remove(place);
-                order.insert(place + between, at);
-            }
-        }
     }
 
     fn dropped(&self, id: &Id) -> Vec<Sql> {

@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::effects::ObjectKind;
+
 pub(crate) use build::parent_of;
 pub use build::{BadRow, from_rows};
 pub use id::Id;
@@ -106,6 +108,14 @@ impl Schema {
     /// The object of that name.
     pub fn get(&self, id: &Id) -> Option<&Object> {
         self.objects.get(id)
+    }
+
+    /// Whether there is a schema of that name, or something in it.
+    pub fn has_namespace(&self, name: &str) -> bool {
+        self.objects.keys().any(|id| match id.kind {
+            ObjectKind::Schema => id.name == name,
+            _ => id.schema.as_deref() == Some(name),
+        })
     }
 
     /// The objects that belong to a table, view or the like.

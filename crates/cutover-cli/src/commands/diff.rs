@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cutover::compare::rename::{self, Rename};
 use cutover::compare::{self, Built, Change, Diff, Left, Options, Schema, Side, Sql, diff, drift};
-use cutover::project::{Overrides, Project};
+use cutover::project::{Overrides, Project, Vars};
 use cutover::report::format::count;
 use cutover::text::visible;
 use cutover_postgres::connect::ConnectOptions;
@@ -100,10 +100,12 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         let message = format!("--format json writes to standard output: without --out {}", file.display());
         return Err(CliError::usage(message));
     }
+    not_a_side(arguments)?;
     let mut pair = app.block_on(async |signals| signals.or_end(Box::pin(read(app, arguments))).await)?;
     for remark in &pair.remarks {
         app.output.remark(&visible(remark));
     }
+    known_schemas(arguments, &pair)?;
     if let Some(file) = &arguments.save {
         save(app, file, &pair.to.0, arguments.force)?;
     }
@@ -117,10 +119,10 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if arguments.reverse {
         std::mem::swap(&mut pair.from, &mut pair.to);
     }
-    let renamed = renamed(app, &pair.from.0, &arguments.renames)?;
-    let from = renamed.as_ref().unwrap_or(&pair.from.0);
+    let (copy, in_order) = renamed(app, &pair.from.0, &arguments.renames)?;
+    let from = copy.as_ref().unwrap_or(&pair.from.0);
     let mut found = diff(from, &pair.to.0, Options { safe: !arguments.unused });
-    let first = arguments.renames.iter().map(|rename| Sql::plain(rename.sql()));
+    let first = in_order.iter().map(|rename| Sql::plain(rename.sql()));
     found.statements.splice(0..0, first);
     tell(app, arguments, &pair, &found)?;
     Ok(if found.is_empty() && arguments.renames.is_empty() { Exit::Done } else { Exit::No })
@@ -183,10 +185,19 @@ fn side(app: &App, arguments: &Arguments, text: &str) -> Result<Side, CliError> 
         _ if !path.exists() => Err(CliError::usage(format!("there is no file or folder {}", visible(text)))
             .hint("a database is named by a URL that begins with postgres://")),
         "json" => Ok(Side::Snapshot(path.to_owned())),
-        "sql" => Ok(Side::Ddl(path.to_owned())),
+        "sql" => Ok(Side::Ddl(path.to_owned(), vars_of(&arguments.vars)?)),
         _ => Err(CliError::usage(format!("what {} is cannot be told from its name", visible(text)))
             .hint("a file of DDL ends in .sql, a saved schema in .json; a folder holds migrations")),
     }
+}
+
+/// The values that were given for a file's placeholders.
+fn vars_of(arguments: &VarArgs) -> Result<Vars, CliError> {
+    let mut vars = Vars::new();
+    for (name, value) in &arguments.vars {
+        vars.insert_hidden(name, value).map_err(|error| CliError::usage(format!("--var: {error}")))?;
+    }
+    Ok(vars)
 }
 
 /// A folder of migrations need not have a `cutover.toml`.
@@ -195,22 +206,54 @@ fn project_in(app: &App, folder: &Path, overrides: &Overrides) -> Result<Project
     if draft.problems.is_empty() { Ok(draft.project) } else { Err(CliError::usage(draft.problems.sorted())) }
 }
 
-fn renamed(app: &App, from: &Schema, renames: &[Rename]) -> Result<Option<Schema>, CliError> {
+/// The first side with the new names, and the renames in the order in which they can be made.
+fn renamed(app: &App, from: &Schema, renames: &[Rename]) -> Result<(Option<Schema>, Vec<Rename>), CliError> {
     if renames.is_empty() {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
-    if let Some(rename) = renames.iter().find(|rename| from.get(&rename.object).is_none()) {
-        return Err(CliError::usage(format!(
-            "--rename {}: there is no {} in what is there",
-            rename, rename.object
-        )));
-    }
+    let renames = rename::in_order(from, renames).map_err(|rename| {
+        CliError::usage(format!("--rename {}: there is no {} in what is there", rename, rename.object))
+    })?;
     let sandbox = app.scratch()?;
     let schema = app.block_on(async |signals| {
-        let work = async { Ok(rename::renamed(from, renames, &sandbox).await?) };
+        let work = async { Ok(rename::renamed(from, &renames, &sandbox).await?) };
         signals.or_end(Box::pin(work)).await
     })?;
-    Ok(Some(schema))
+    Ok((Some(schema), renames))
+}
+
+/// A schema that neither side has is a name that was written wrong.
+fn known_schemas(arguments: &Arguments, pair: &Pair) -> Result<(), CliError> {
+    // `public` is there without being made, and may be empty.
+    let unknown = arguments.schemas.iter().find(|name| {
+        *name != "public" && ![&pair.from.0, &pair.to.0].iter().any(|side| side.has_namespace(name))
+    });
+    match unknown {
+        Some(name) => Err(CliError::usage(format!("--schema {}: neither side has it", visible(name)))
+            .hint("names are as stored: without quotes, in the case they have there")),
+        None => Ok(()),
+    }
+}
+
+/// What is compared is not written over, not even with `--force`.
+fn not_a_side(arguments: &Arguments) -> Result<(), CliError> {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    for (flag, file) in [("--out", &arguments.out), ("--save", &arguments.save)] {
+        let Some(file) = file else { continue };
+        let Some(place) = real(file) else { continue };
+        let sides = [&arguments.first, &arguments.second];
+        if let Some(side) =
+            sides.into_iter().flatten().find(|side| real(Path::new(side)).as_ref() == Some(&place))
+        {
+            return Err(CliError::usage(format!(
+                "{flag} {}: that is {}, one of the two that are compared",
+                visible(&file.display().to_string()),
+                visible(side)
+            ))
+            .hint("name another file"));
+        }
+    }
+    Ok(())
 }
 
 fn tell(app: &App, arguments: &Arguments, pair: &Pair, found: &Diff) -> Result<(), CliError> {

@@ -114,6 +114,63 @@ impl Rename {
     }
 }
 
+/// The renames as they can be made one after the other: each of what is there then. What a rename is of may be named by what
+/// the others make of its table and schema, or as it is there.
+///
+/// # Errors
+/// One that is of nothing that is there.
+pub fn in_order(from: &Schema, renames: &[Rename]) -> Result<Vec<Rename>, Box<Rename>> {
+    let mut found = Vec::new();
+    for rename in renames {
+        let object = before(from, renames, &rename.object).ok_or_else(|| Box::new(rename.clone()))?;
+        found.push(Rename { object, to: rename.to.clone() });
+    }
+    // Parts first, schemas last: until then their names are as they were.
+    found.sort_by_key(|rename| match rename.object.kind {
+        ObjectKind::Schema => 2,
+        ObjectKind::Index => 0,
+        _ => u8::from(!rename.object.is_part_of_a_table()),
+    });
+    let mut order: Vec<Rename> = Vec::new();
+    while !found.is_empty() {
+        // A name is free when what has it has another one.
+        let taken = |rename: &Rename| {
+            let name = Id { name: rename.to.clone(), ..rename.object.clone() };
+            found.iter().any(|other| other.object == name)
+        };
+        let next = found.iter().position(|rename| !taken(rename)).unwrap_or_default();
+        order.push(found.remove(next));
+    }
+    Ok(order)
+}
+
+/// What is called by that name before any of the renames, or by its new table's or schema's name.
+fn before(from: &Schema, renames: &[Rename], id: &Id) -> Option<Id> {
+    let is_there = |id: &Id| {
+        // Indexes are parts of their tables, and named without them.
+        let is_index = |other: &Id| {
+            other.kind == ObjectKind::Index && other.schema == id.schema && other.name == id.name
+        };
+        from.objects.contains_key(id) || id.kind == ObjectKind::Index && from.objects.keys().any(is_index)
+    };
+    let schemas = renames
+        .iter()
+        .filter(|rename| rename.object.kind == ObjectKind::Schema && Some(&rename.to) == id.schema.as_ref())
+        .map(|rename| Some(rename.object.name.clone()));
+    let schemas: Vec<Option<String>> = std::iter::once(id.schema.clone()).chain(schemas).collect();
+    let wholes =
+        [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
+    let tables = renames
+        .iter()
+        .filter(|rename| wholes.contains(&rename.object.kind) && Some(&rename.to) == id.table.as_ref())
+        .map(|rename| Some(rename.object.name.clone()));
+    let tables: Vec<Option<String>> = std::iter::once(id.table.clone()).chain(tables).collect();
+    let spelled = schemas.iter().flat_map(|schema| {
+        tables.iter().map(|table| Id { schema: schema.clone(), table: table.clone(), ..id.clone() })
+    });
+    spelled.into_iter().find(is_there)
+}
+
 /// The schema as it is when the renames were made, read from a copy built on a throwaway server.
 ///
 /// # Errors
@@ -212,7 +269,47 @@ impl std::fmt::Display for Rename {
 
 #[cfg(test)]
 mod tests {
-    use super::Rename;
+    use cutover_analysis::effects::ObjectKind;
+    use cutover_analysis::schema::{Id, Object, Schema};
+
+    use super::{Rename, in_order};
+
+    #[test]
+    fn renames_are_put_in_an_order_in_which_each_finds_what_it_is_of() {
+        let mut from = Schema::empty(150_000, "x");
+        for id in [
+            Id::global(ObjectKind::Schema, "app"),
+            Id::new(ObjectKind::Table, "app", "users"),
+            Id::part(ObjectKind::Column, "app", "users", "a"),
+            Id::part(ObjectKind::Column, "app", "users", "b"),
+            Id::part(ObjectKind::Index, "app", "users", "ix"),
+        ] {
+            from.objects.insert(id, Object::default());
+        }
+        let read = |texts: &[&str]| -> Vec<Rename> {
+            texts.iter().map(|text| Rename::parse(text).unwrap()).collect()
+        };
+        let given = read(&[
+            "schema app=shop",
+            "table shop.users=people",
+            "column app.users.a=b",
+            "column shop.people.b=c",
+            "index app.ix=iy",
+        ]);
+        let found: Vec<String> = in_order(&from, &given).unwrap().iter().map(Rename::sql).collect();
+        assert_eq!(
+            found,
+            [
+                "ALTER TABLE app.users RENAME COLUMN b TO c",
+                "ALTER TABLE app.users RENAME COLUMN a TO b",
+                "ALTER INDEX app.ix RENAME TO iy",
+                "ALTER TABLE app.users RENAME TO people",
+                "ALTER SCHEMA app RENAME TO shop",
+            ]
+        );
+        let unknown = read(&["column app.users.c=d"]);
+        assert_eq!(in_order(&from, &unknown), Err(Box::new(unknown[0].clone())));
+    }
 
     #[test]
     fn a_rename_is_read_and_written() {

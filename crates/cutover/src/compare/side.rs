@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::catalog::{self, CatalogError};
 use crate::migration::Migration;
+use crate::project::vars::{self, Vars};
 use crate::project::{Project, ProjectError};
 use crate::verify::SandboxProvider;
 use crate::verify::replay::{Likeness, Replay};
@@ -19,8 +20,9 @@ use crate::verify::replay::{Likeness, Replay};
 pub enum Side {
     /// All migrations of a project, in their order.
     Project(Box<Project>),
-    /// A file of DDL, such as `pg_dump --schema-only` writes.
-    Ddl(PathBuf),
+    /// A file of DDL, such as `pg_dump --schema-only` writes, with the values of its placeholders; without any, `${x}` is
+    /// text like any other.
+    Ddl(PathBuf, Vars),
     /// A saved schema.
     Snapshot(PathBuf),
     /// A database.
@@ -73,7 +75,7 @@ impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Project(project) => write!(f, "the migrations of {}", project.name),
-            Self::Ddl(path) | Self::Snapshot(path) => write!(f, "{}", path.display()),
+            Self::Ddl(path, _) | Self::Snapshot(path) => write!(f, "{}", path.display()),
             Self::Database(options) => write!(f, "database {}", options.database),
             Self::Read(_, name) => f.write_str(name),
         }
@@ -104,17 +106,72 @@ impl Side {
                 let migrations: Vec<&Migration> = project.migrations.iter().collect();
                 build(&name, &project, &migrations, schemas, like, sandbox).await
             }
-            Self::Ddl(path) => {
+            Self::Ddl(path, vars) => {
                 let bytes = fs::read(&path).map_err(|error| SideError::File(path.clone(), error))?;
                 let mut project = Project::embedded("ddl", &[("0001_ddl.sql", &bytes)])?;
+                project.vars = if vars == Vars::new() {
+                    as_they_stand(&bytes).map_err(|error| SideError::File(path.clone(), error))?
+                } else {
+                    vars
+                };
                 for migration in &mut project.migrations {
                     migration.path = path.display().to_string();
                 }
-                let migrations: Vec<&Migration> = project.migrations.iter().collect();
-                build(&name, &project, &migrations, schemas, like, sandbox).await
+                of_ddl(&name, &project, schemas, like, sandbox).await
             }
         }
     }
+}
+
+/// Every placeholder stands for itself.
+fn as_they_stand(text: &[u8]) -> io::Result<Vars> {
+    let mut vars = Vars::new();
+    for name in vars::names_in(text)? {
+        let itself = format!("${{{name}}}");
+        vars.insert(name, itself).map_err(io::Error::other)?;
+    }
+    Ok(vars)
+}
+
+/// Builds what a file of DDL makes. Roles that it mentions and nobody has are made on the throwaway server, which such a file
+/// does not do itself.
+async fn of_ddl(
+    name: &str,
+    project: &Project,
+    schemas: &[String],
+    like: Option<&ConnectOptions>,
+    sandbox: &SandboxProvider,
+) -> Result<Built, SideError> {
+    let migrations: Vec<&Migration> = project.migrations.iter().collect();
+    let mut likeness = likeness(name, like).await?;
+    let mut made: Vec<String> = Vec::new();
+    loop {
+        let built =
+            build_where(name, project, &migrations, schemas, (&likeness, like.is_some()), sandbox).await;
+        let unknown = match &built {
+            Err((SideError::NotBuilt(_, why), true)) => unknown_role(why),
+            _ => None,
+        };
+        match unknown {
+            Some(role) if !likeness.has_role(role) => {
+                likeness = likeness.with_role(role);
+                made.push(role.to_owned());
+            }
+            _ => {
+                let mut built = built.map_err(|(error, _)| error)?;
+                built.remarks.extend(made.iter().map(|role| {
+                    format!("{name} mentions the role {role}, which it does not make: it was made on the throwaway server alone")
+                }));
+                return Ok(built);
+            }
+        }
+    }
+}
+
+/// The role that PostgreSQL says it does not know.
+fn unknown_role(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("role \"")?;
+    rest.split_once("\" does not exist").map(|(role, _)| role)
 }
 
 /// A session whose names are all qualified when they are read.
@@ -156,7 +213,8 @@ pub(crate) async fn build(
     sandbox: &SandboxProvider,
 ) -> Result<Built, SideError> {
     let likeness = likeness(name, like).await?;
-    build_like(name, project, migrations, schemas, (&likeness, like.is_some()), sandbox).await
+    let built = build_where(name, project, migrations, schemas, (&likeness, like.is_some()), sandbox).await;
+    built.map_err(|(error, _)| error)
 }
 
 /// As [`build`], in surroundings of which it is known whether they are those of a database.
@@ -165,11 +223,26 @@ pub(crate) async fn build_like(
     project: &Project,
     migrations: &[&Migration],
     schemas: &[String],
-    (likeness, of_database): (&Likeness, bool),
+    surroundings: (&Likeness, bool),
     sandbox: &SandboxProvider,
 ) -> Result<Built, SideError> {
+    let built = build_where(name, project, migrations, schemas, surroundings, sandbox).await;
+    built.map_err(|(error, _)| error)
+}
+
+/// As [`build_like`]; with an error, whether it was on a server of cutover's own.
+async fn build_where(
+    name: &str,
+    project: &Project,
+    migrations: &[&Migration],
+    schemas: &[String],
+    (likeness, of_database): (&Likeness, bool),
+    sandbox: &SandboxProvider,
+) -> Result<Built, (SideError, bool)> {
     let not_built = |why: String| SideError::NotBuilt(name.to_owned(), why);
-    let mut replay = Replay::open_like(likeness, sandbox).await.map_err(|trouble| not_built(trouble.0))?;
+    let opened = Replay::open_like(likeness, sandbox).await;
+    let mut replay = opened.map_err(|trouble| (not_built(trouble.0), false))?;
+    let own_server = replay.is_on_own_server();
     let other_major = replay.other_major.filter(|_| of_database);
     let built = async {
         for migration in migrations {
@@ -179,7 +252,7 @@ pub(crate) async fn build_like(
     }
     .await;
     replay.finish().await;
-    let schema = built.map_err(not_built)?;
+    let schema = built.map_err(|why| (not_built(why), own_server))?;
     let remarks = other_major.map(|major| {
         format!(
             "{name} was built by PostgreSQL {major}, which may spell a definition otherwise than the database's server; \

@@ -106,6 +106,17 @@ impl Likeness {
         }
     }
 
+    /// The same with one more role.
+    pub(crate) fn with_role(mut self, role: &str) -> Self {
+        self.roles.push(role.to_owned());
+        self
+    }
+
+    /// Whether its server has a role of that name.
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|known| known == role)
+    }
+
     /// The same without roles of these names: what is replayed makes them itself.
     pub(crate) fn without_roles(mut self, made: impl Fn(&str) -> bool) -> Self {
         self.roles.retain(|role| !made(role));
@@ -179,6 +190,11 @@ impl Replay {
             }
         }
         Ok(session)
+    }
+
+    /// Whether the server is cutover's own, so that roles can be made there.
+    pub(crate) fn is_on_own_server(&self) -> bool {
+        self.scratch.own_server
     }
 
     /// Runs a migration; an error says in words what failed, with its line. One that fails and mentions the table of a tool

@@ -328,8 +328,8 @@ fn change_type(change: &mut Change<'_>, alter: &str) {
         change.push(format!("{alter} TYPE {to}{collation}"));
         return;
     }
-    let (before, after) = (base_type(from, change.world.from), base_type(to, change.world.to));
-    let assigned = is_assigned(before, after);
+    let (old, new) = (base_type(from, change.world.from), base_type(to, change.world.to));
+    let assigned = is_assigned(old, new);
     let generated = change.to.has("generated");
     // What is cast explicitly is cut to length without a word; what is assigned fails if it is too long.
     let using = if from == to || generated || assigned {
@@ -339,7 +339,7 @@ fn change_type(change: &mut Change<'_>, alter: &str) {
     };
     let sql = Sql::new(format!("{alter} TYPE {to}{collation}{using}"));
     let sql = sql.hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL);
-    let loses = from != to && !generated && (!assigned || loses_values(before, after));
+    let loses = from != to && !generated && (!assigned || loses_values(old, new));
     change.statements.push(if loses { sql.hazard(hazards::DATA_LOSS) } else { sql });
 }
 

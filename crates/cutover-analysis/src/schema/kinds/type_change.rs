@@ -57,13 +57,14 @@ pub(super) fn loses_values(from: &str, to: &str) -> bool {
     match (from.name.as_str(), to.name.as_str()) {
         (from, "numeric") if whole.contains(&from) => false,
         (from, to) if whole.contains(&from) && whole.contains(&to) => false,
-        ("smallint" | "integer", "double precision") | ("smallint" | "real", "real" | "double precision") => {
-            false
-        }
-        ("date", "timestamp without time zone" | "timestamp with time zone") => false,
+        ("smallint" | "integer", "double precision")
+        | ("smallint" | "real", "real" | "double precision")
+        | ("date", "timestamp without time zone" | "timestamp with time zone")
+        | ("cidr", "inet")
+        | ("macaddr", "macaddr8")
+        | ("bit", "bit varying") => false,
         ("timestamp without time zone", "timestamp with time zone")
         | ("timestamp with time zone", "timestamp without time zone") => from.modifier != to.modifier,
-        ("cidr", "inet") | ("macaddr", "macaddr8") | ("bit", "bit varying") => false,
         // Blanks at the end are no part of a `character`, and are of the others.
         ("character", _) => true,
         (_, "text" | "character varying") => to.modifier.is_some(),
@@ -81,8 +82,7 @@ fn keeps_length(from: &Parts<'_>, to: &Parts<'_>) -> bool {
         (None, Some(_)) => false,
         // Of numbers, those behind the point are rounded, and those before it fail.
         (Some(from), Some(to)) => match (&from[..], &to[..]) {
-            ([_, before], [_, after]) => after >= before,
-            ([before], [after]) => after >= before,
+            ([_, before], [_, after]) | ([before], [after]) => after >= before,
             _ => false,
         },
     }
