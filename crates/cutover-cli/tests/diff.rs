@@ -215,6 +215,7 @@ fn several_names_change_and_rows_stay() {
 
 #[test]
 fn a_file_of_ddl_may_mention_roles_that_nobody_has_and_dollar_signs() {
+    // Roles are made on a server of cutover's own alone.
     let place = place();
     place.write(
         "wanted.sql",
@@ -222,8 +223,7 @@ fn a_file_of_ddl_may_mention_roles_that_nobody_has_and_dollar_signs() {
          ALTER TABLE public.t OWNER TO nobody_here; GRANT SELECT ON public.t TO \"some Reader\";
          ALTER TABLE public.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON public.t TO nobody_else USING (true);",
     );
-    let found = on_one_server(&place, &["diff", "migrations", "wanted.sql", "--sql", "--schema", "public"])
-        .ends_with(1);
+    let found = place.run(&["diff", "migrations", "wanted.sql", "--sql", "--schema", "public"]).ends_with(1);
     shows(
         &found,
         &[
@@ -237,11 +237,9 @@ fn a_file_of_ddl_may_mention_roles_that_nobody_has_and_dollar_signs() {
         &found,
         &["mentions the role nobody_here", "mentions the role some Reader", "mentions the role nobody_else"],
     );
-    let filled = on_one_server(
-        &place,
-        &["diff", "migrations", "wanted.sql", "--sql", "--schema", "public", "--var", "x=y"],
-    )
-    .ends_with(1);
+    let filled = place
+        .run(&["diff", "migrations", "wanted.sql", "--sql", "--schema", "public", "--var", "x=y"])
+        .ends_with(1);
     shows(&filled, &["DEFAULT 'y'"]);
 }
 
