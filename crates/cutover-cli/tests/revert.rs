@@ -322,6 +322,12 @@ fn a_way_back_that_is_begun_is_gone_on_with() {
     database.run("DROP VIEW by_hand");
     let place_3 = "migrations/3_c.up.sql";
     place.write(place_3, "CREATE TABLE c (n int);");
+    let status = place.run(&["status"]);
+    assert!(
+        status.stdout.contains("a way back is begun and not finished: migrations/2_b.down.sql"),
+        "{}",
+        status.stdout
+    );
     let refused = on_one_server(&place, &["apply"]).ends_with(2);
     says(&refused, &["a way back is begun and not finished", "2_b.down.sql", "`cutover revert`"]);
     std::fs::remove_file(place.folder.join(place_3)).unwrap();

@@ -26,6 +26,7 @@ use crate::plan::twice::{self, CreatedTwice, Repeated};
 use crate::plan::{failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
 use crate::repair::{self, Finding};
+use crate::revert;
 use crate::run::Run;
 use crate::text;
 use crate::verify::{self, Precondition};
@@ -233,7 +234,14 @@ pub async fn database(
     let target = found.target();
     let known = known(project, &history, session).await?;
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read, known)?;
-    let built = built.renumbering(renumbered).guarding(&found);
+    let mut built = built.renumbering(renumbered).guarding(&found);
+    if found.version.is_some() {
+        for path in records::begun_paths(session, &revert::project_name(&project.name)).await? {
+            built.plan.notes.push(format!(
+                "a way back is begun and not finished: {path}; nothing is applied until `cutover revert` of its migration has ended"
+            ));
+        }
+    }
     let inspection = Inspection::new(project, Some(found), built, refused);
     Ok(Inspection { differences, described, ..inspection })
 }
