@@ -343,6 +343,12 @@ fn a_way_back_that_is_begun_is_gone_on_with() {
     database.run("DROP VIEW by_hand");
     let place_3 = "migrations/3_c.up.sql";
     place.write(place_3, "CREATE TABLE c (n int);");
+    let status = place.run(&["status"]);
+    assert!(
+        status.stdout.contains("a way back is begun and not finished: migrations/2_b.down.sql"),
+        "{}",
+        status.stdout
+    );
     let refused = on_one_server(&place, &["apply"]).ends_with(2);
     says(&refused, &["a way back is begun and not finished", "2_b.down.sql", "`cutover revert`"]);
     std::fs::remove_file(place.folder.join(place_3)).unwrap();
@@ -355,4 +361,53 @@ fn a_way_back_that_is_begun_is_gone_on_with() {
     on_one_server(&place, &["apply"]).ends_with(0);
     on_one_server(&place, &["revert", "--yes"]).ends_with(0);
     assert_eq!(database.value("SELECT to_regclass('a_n2') IS NULL AND to_regclass('b') IS NULL"), "t");
+}
+
+#[test]
+fn what_is_made_anew_is_left_as_it_is() {
+    let place = Place::new();
+    place.write("migrations/V1__a.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/V2__b.sql", "CREATE TABLE b (n int);");
+    place.write(
+        "migrations/R__f.sql",
+        "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "R__f", "--yes"]).ends_with(2);
+    says(&refused, &["R__f.sql is repeatable"]);
+    let reverted = on_one_server(&place, &["revert", "--last", "1", "--yes"]).ends_with(0);
+    says(&reverted, &["R__f.sql is left as it is: it is repeatable"]);
+    let database = place.database();
+    assert_eq!(database.value("SELECT to_regclass('b') IS NULL AND to_regclass('a') IS NOT NULL"), "t");
+    on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT to_regclass('a') IS NULL AND to_regprocedure('f()') IS NOT NULL"), "t");
+}
+
+#[test]
+fn rows_that_a_policy_hides_are_there() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TYPE pair AS (x int);");
+    place.write("migrations/2_b.sql", "ALTER TYPE pair ADD ATTRIBUTE y int;");
+    place.write("migrations/3_c.sql", "CREATE TABLE a (n int);");
+    let role = testkit::role("");
+    let database = place.database();
+    database.give_to(&role);
+    database.run(&format!("GRANT ALL ON SCHEMA public TO {}", role.name));
+    let as_role = |arguments: &[&str]| {
+        let url = database.url();
+        let mut command = place.command(&[arguments, &["--dev-url", &url, "--allow-url-password"]].concat());
+        command.env("CUTOVER_URL", database.url_as(&role));
+        common::outcome(&command.output().unwrap())
+    };
+    as_role(&["apply"]).ends_with(0);
+    database.run(
+        "INSERT INTO a VALUES (1); ALTER TABLE a ENABLE ROW LEVEL SECURITY; ALTER TABLE a FORCE ROW LEVEL SECURITY",
+    );
+    let refused = as_role(&["revert", "--yes"]).ends_with(1);
+    says(&refused, &["table a and its rows", "--allow data-loss"]);
+    assert_eq!(database.value("SELECT count(*) FROM a"), "1");
+    as_role(&["revert", "--yes", "--allow", "data-loss"]).ends_with(0);
+    // An attribute of a type goes with what was in it.
+    let refused = as_role(&["revert", "--yes"]).ends_with(1);
+    says(&refused, &["perhaps values of type pair"]);
 }

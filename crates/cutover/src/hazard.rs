@@ -166,14 +166,16 @@ pub const HAZARDS: [Hazard; 18] = [
     },
     Hazard {
         code: DATA_LOSS,
-        meaning: "`cutover revert` would drop a table or a column that holds something, or change values that may not fit.",
+        meaning: "`cutover revert` would drop a table or a column that holds something, change values that may not fit, or run a \
+                  down file that deletes or changes rows, or drops with CASCADE.",
         accepted: "What it holds is gone. Nothing but a backup brings it back.",
         when: "When nobody needs it any more, or it was saved elsewhere. What is empty is dropped without being asked.",
     },
     Hazard {
         code: ROWS_STAY,
         meaning: "What undoes a migration was found out from the schema alone, and the migration also wrote rows of tables \
-                  that were there before it, or does something that no statement takes back.",
+                  that were there before it, or dropped a table or a column, or does something that no statement takes \
+                  back.",
         accepted: "The schema is taken back, the rows stay as the migration left them.",
         when: "When the rows do no harm. Otherwise write a down file that takes them back too.",
     },

@@ -26,6 +26,7 @@ use crate::plan::twice::{self, CreatedTwice, Repeated};
 use crate::plan::{failures, prerequisites};
 use crate::project::{Problem, Problems, Project};
 use crate::repair::{self, Finding};
+use crate::revert;
 use crate::run::Run;
 use crate::text;
 use crate::verify::{self, Precondition};
@@ -43,6 +44,8 @@ pub struct Inspection {
     pub described: Vec<String>,
     /// Why a run of the selection would be refused.
     pub refused: Vec<SelectError>,
+    /// Ways back that are begun and not finished, in words: a run is refused until they are.
+    pub begun_back: Vec<String>,
     /// What is wrong with checks and claims: a run would not start.
     checks: Problems,
     /// SQL of checks that does not parse: a run would not start unless that is allowed, see [`verify::unparsed`].
@@ -84,6 +87,7 @@ impl Inspection {
             differences: Vec::new(),
             described: Vec::new(),
             refused,
+            begun_back: Vec::new(),
             checks,
             unparsed: verify::unparsed(project),
             doubts,
@@ -233,9 +237,17 @@ pub async fn database(
     let target = found.target();
     let known = known(project, &history, session).await?;
     let (built, refused) = build::build_leniently(project, history, selection, Some(target), read, known)?;
-    let built = built.renumbering(renumbered).guarding(&found);
+    let mut built = built.renumbering(renumbered).guarding(&found);
+    let mut begun_back = Vec::new();
+    if found.version.is_some() {
+        let paths = records::begun_paths(session, &revert::project_name(&project.name)).await?;
+        begun_back.extend(paths.iter().map(|path| {
+            format!("a way back is begun and not finished: {path}; `cutover revert` of its migration goes on with it")
+        }));
+    }
+    built.plan.notes.extend(begun_back.iter().cloned());
     let inspection = Inspection::new(project, Some(found), built, refused);
-    Ok(Inspection { differences, described, ..inspection })
+    Ok(Inspection { differences, described, begun_back, ..inspection })
 }
 
 /// What the database has, where any migration may be pending: what those lock and work on depends on it.

@@ -261,7 +261,7 @@ fn refusals(inspection: &Inspection) -> impl Iterator<Item = String> {
     let checks = inspection.wrong_checks(&[]).map(ToString::to_string);
     let refused = inspection.refused.iter().map(ToString::to_string);
     let scripts = inspection.built.script_errors(&[]).map(ToString::to_string);
-    checks.chain(refused).chain(scripts)
+    checks.chain(refused).chain(scripts).chain(inspection.begun_back.iter().cloned())
 }
 
 fn members<'a>(plan: &'a Plan, stage: Option<&'a str>) -> impl Iterator<Item = &'a Step> {
