@@ -162,7 +162,12 @@ impl Stage<'_> {
     /// A file as its tool would send it: in one transaction, unless it says otherwise or PostgreSQL does.
     fn run_file(&self, database: &str, migration: &Migration) -> Result<(), Failure> {
         let path = self.place.join("file.sql");
-        fs::write(&path, cutover::source::read_to_string(migration)?)?;
+        let text = cutover::source::read_to_string(migration)?;
+        // They might run anything on this machine, and cutover declines them too.
+        if text.lines().any(|line| line.trim_start().starts_with('\\') && line.trim() != "\\.") {
+            return Err(format!("{}: it has commands of psql, which are not run", migration.path).into());
+        }
+        fs::write(&path, text)?;
         let run = |single: bool| {
             let mut command = Command::new("psql");
             command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]);

@@ -350,6 +350,9 @@ impl Outlook {
             self.refused = Some((unsettled, hint));
             return;
         }
+        if self.chosen.is_empty() {
+            return;
+        }
         let lists = [
             (self.changed(project, history), ADOPT_CHANGED),
             (self.missing(), ADOPT_MISSING),

@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use cutover::adopt::{self, AdoptError};
 use cutover::baseline::{self, BaselineError};
 use cutover::repair::Mark;
 use cutover::verify::SandboxProvider;
@@ -186,6 +187,63 @@ async fn a_baseline_records_what_was_looked_at_or_nothing() {
     let again = baseline::record(&project, &options, &request, &outlook).await;
     assert!(matches!(again, Err(BaselineError::Moved)), "{again:?}");
     assert_eq!(database.value("SELECT count(*) FROM cutover.run"), "1");
+}
+
+async fn adopted(options: &ConnectOptions) -> Result<usize, AdoptError> {
+    let clock = SystemClock::new();
+    let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
+    let request = adopt::Request {
+        from: None,
+        allow: &[],
+        sandbox: &sandbox,
+        operator: "tester@here".into(),
+        tool: "cutover test".into(),
+        clock: &clock,
+    };
+    let project =
+        project(&[("1_a.up.sql", "CREATE TABLE a (n int);"), ("2_b.up.sql", "CREATE TABLE b (n int);")]);
+    let outlook = adopt::look(&project, options, &request).await?;
+    assert_eq!(outlook.recorded(), 2);
+    Ok(adopt::record(&project, options, &request, &outlook).await?.migrations)
+}
+
+/// Whatever is swallowed of an adoption, it ends, and what it says is so.
+#[test]
+fn an_adoption_ends_and_says_whether_it_is_recorded() {
+    let there = format!(
+        "{THERE}; CREATE TABLE schema_migrations (version bigint, dirty boolean); INSERT INTO schema_migrations VALUES (2, false)"
+    );
+    let first = database();
+    first.run(&there);
+    let proxy = Proxy::start(first.server());
+    assert_eq!(run_async(adopted(&proxy.server().options(first.name()))).unwrap(), 2);
+    let answered = Mutex::new(0);
+    each(requests(&proxy), |message| {
+        let database = database();
+        database.run(&there);
+        let proxy = Proxy::start(database.server());
+        let hold = proxy.hold(message.point(When::Before));
+        let through: ConnectOptions = proxy.server().options(database.name());
+        let ended =
+            run_async(async { tokio::time::timeout(LIMIT, adopted(&through)).await }).expect("it ends");
+        let has_table = database.value("SELECT to_regclass('cutover.migration') IS NOT NULL") == "t";
+        let count = "SELECT (SELECT count(*) FROM cutover.migration) || ' ' || (SELECT count(*) FROM cutover.snapshot)";
+        let recorded = if has_table { database.value(count) } else { "0 0".to_owned() };
+        drop((hold, proxy));
+        match ended {
+            Ok(_) => {
+                assert_eq!(recorded, "2 1", "{message:?}");
+                *answered.lock().unwrap() += 1;
+            }
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.contains("it did not answer within 15 s"), "{message:?}: {said}");
+                assert!(said.ends_with("nothing was recorded"), "{message:?}: {said}");
+                assert_eq!(recorded, "0 0", "{message:?}: {said}");
+            }
+        }
+    });
+    assert!(*answered.lock().unwrap() >= 1, "the answer to the last write is not needed");
 }
 
 /// Whatever is swallowed of a repair, it ends, and what it says is so.

@@ -120,6 +120,49 @@ pub(crate) fn no_op() -> Result<(), Failure> {
     }
     let bounds = [Bound { label: "cutover", at_most: 1.1 }];
     measure::report("nothing to do, 10,000 applied files", &mut rows, &bounds);
+    adopted()
+}
+
+/// Nothing to do, 1,000 files that another tool has applied and cutover has adopted.
+fn adopted() -> Result<(), Failure> {
+    const FILES: usize = 1000;
+    let folder = corpus::folder("adopted", Kind::Trivial, FILES)?;
+    let sqlx = corpus::sqlx_folder("adopted", Kind::Trivial, FILES)?;
+    let server = server(false)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut contenders = Vec::new();
+    let mut database = |first: &dyn Fn(&str) -> Command, contender: Contender| -> Result<String, Failure> {
+        let name = format!("adopted_{}", contenders.len());
+        runtime.block_on(server.create_database(&name, None))?;
+        let url = server.url(&name);
+        measure::time(first(&url))?;
+        contenders.push((contender, url.clone()));
+        Ok(url)
+    };
+    let first = floor("apply", &folder)?;
+    database(&first.command, floor("no-op", &folder)?)?;
+    for (label, folder, peer) in [
+        ("cutover, from sqlx", &sqlx, peers::sqlx(&sqlx)?),
+        ("cutover, from refinery", &folder, peers::refinery(&folder)?),
+    ] {
+        let Some(peer) = peer else { continue };
+        let url = database(&peer.command, cutover(label, folder, &[])?)?;
+        let mut adopt = Command::new(beside("cutover")?);
+        adopt.arg("-C").arg(folder).args(["adopt", "--yes"]).env("DATABASE_URL", url);
+        measure::time(adopt)?;
+    }
+    let mut rows: Vec<(String, Vec<Duration>)> =
+        contenders.iter().map(|(contender, _)| (contender.label.clone(), Vec::new())).collect();
+    for _ in 0..ROUNDS * 2 {
+        for ((contender, url), (_, times)) in contenders.iter().zip(&mut rows) {
+            times.push(measure::time((contender.command)(url))?);
+        }
+    }
+    let bounds = [
+        Bound { label: "cutover, from sqlx", at_most: 2.0 },
+        Bound { label: "cutover, from refinery", at_most: 2.0 },
+    ];
+    measure::report("nothing to do, 1,000 files adopted from another tool", &mut rows, &bounds);
     Ok(())
 }
 
