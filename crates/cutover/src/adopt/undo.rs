@@ -57,7 +57,7 @@ SELECT b.path || ' was begun by run ' || b.run FROM cutover.begun b
 UNION ALL
 SELECT m.path || ' was run by ' || m.run || ', which took a migration back'
   FROM cutover.migration m JOIN cutover.run r ON r.id = m.run
- WHERE starts_with(m.project, $1 || '~revert~')
+ WHERE m.project = $1 || '~revert'
    AND r.started_at >= (SELECT min(o.started_at) FROM cutover.adoption a JOIN cutover.run o ON o.id = a.run WHERE a.project = $1)
  ORDER BY 1";
 
