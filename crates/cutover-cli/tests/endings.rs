@@ -338,7 +338,7 @@ fn a_failure_is_said_while_others_run() {
     let place = Place::new();
     place.database().run("CREATE TABLE busy (n int)");
     place.write("migrations/V1__a.sql", "ALTER TABLE busy ADD COLUMN a int;\n");
-    place.write("migrations/V2__b.sql", "CREATE TABLE b (n int);\nCREATE TABLE b (n int);\n");
+    place.write("migrations/V2__b.sql", "CREATE TABLE b (n int);\nALTER TABLE b ADD n int;\n");
     with_session(&place, "the-holder", "BEGIN; LOCK TABLE busy", async |session| {
         let (stderr, code) = tokio::task::block_in_place(|| {
             let mut child = place.command(&["apply", "--jobs", "2", "--lock-wait", "20s"]).spawn().unwrap();

@@ -160,3 +160,22 @@ fn a_script_at_work_is_not_settled() {
     shows(place.run(&["repair"]).ends_with(0), &["nothing waits for a decision"]);
     place.run(&["apply"]).ends_with(0);
 }
+
+/// What is known of an open statement is no part of what a kept plan holds the database to.
+#[test]
+fn a_plan_with_an_open_statement_is_applied_as_it_was_kept() {
+    let place = Place::new();
+    let text = "CREATE INDEX CONCURRENTLY a_n ON a (n);\nSELECT 1 / n FROM zero;\n";
+    place.write("migrations/V1__x.sql", text);
+    place.database().run("CREATE TABLE a (n int); CREATE TABLE zero AS SELECT 0 AS n");
+    place.run(&["apply"]).ends_with(4);
+    place.database().run(
+        "UPDATE cutover.unit SET state = 'started', run = 'gone'; DROP INDEX a_n; UPDATE zero SET n = 1",
+    );
+    shows(place.run(&["plan", "--out", "plan.json"]).ends_with(0), &["its end not recorded: nothing of it"]);
+    place.run(&["apply", "plan.json"]).ends_with(0);
+    assert_eq!(
+        place.database().value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_n'::regclass"),
+        "t"
+    );
+}

@@ -33,8 +33,8 @@ pub(super) const IS: char = '\u{1e}';
 /// What is known of an object besides its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// A text that changes when the object does, for comparing: parts with [`NEXT`] between them, each of which may begin
-    /// with its name and [`IS`].
+    /// A text that changes when the object does, for comparing: parts with the sign U+001F between them, each of which may begin
+    /// with its name and U+001E.
     pub definition: String,
     /// Its comment; changed along with the object, and no part of what it is.
     pub comment: Option<String>,
