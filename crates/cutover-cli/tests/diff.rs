@@ -261,3 +261,29 @@ fn a_schema_that_neither_side_has_and_a_file_that_is_a_side_are_refused() {
     let kept = std::fs::read_to_string(place.folder.join("wanted.sql")).unwrap();
     assert!(kept.starts_with("CREATE SCHEMA"), "{kept}");
 }
+
+/// The server of `--dev-url` serves others too, with the roles that it has.
+#[test]
+fn a_copy_with_other_names_changes_no_role_of_a_server_that_is_not_our_own() {
+    let place = place();
+    let role = testkit::role("");
+    place.database().give_to(&role);
+    let url = place.database().url_as(&role);
+    let run = |arguments: &[&str]| {
+        let dev = place.database().url();
+        let all = [arguments, &["--dev-url", &dev, "--allow-url-password"]].concat();
+        common::outcome(&place.command(&all).env("CUTOVER_URL", &url).output().unwrap())
+    };
+    run(&["apply"]).ends_with(0);
+    place.write(
+        "wanted.sql",
+        &std::fs::read_to_string(place.folder.join("migrations/0001_a.sql"))
+            .unwrap()
+            .replace("mail", "email"),
+    );
+    let found = run(&["diff", "wanted.sql", "--schema", "app", "--rename", "column app.users.mail=email"])
+        .ends_with(1);
+    shows(&found, &["→ column app.users.mail=email\n- view app.authors\n1 difference\n"]);
+    let roles = format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{}'", role.name);
+    assert_eq!(place.database().value(&roles), "f");
+}

@@ -4,7 +4,7 @@
 
 use cutover_analysis::diff::{Change, Options, What, diff};
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::{Id, Schema, by_word, words};
+use cutover_analysis::schema::{Id, Schema, Value, by_word, words};
 use cutover_analysis::sql::{quote_ident, quote_literal};
 
 use super::side::SideError;
@@ -192,22 +192,44 @@ pub async fn renamed(
 }
 
 async fn copy(replay: &mut Replay, from: &Schema, renames: &[Rename]) -> Result<Schema, String> {
+    let is_own_server = replay.is_on_own_server();
     let session = &mut replay.session;
     let nothing = catalog::schema(session, &[]).await.map_err(|error| error.to_string())?;
     let made = diff(&nothing, from, Options { safe: false });
-    let roles = roles_of(from).into_iter().map(|role| {
-        format!("DO $do$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $do$")
-    });
-    let become_owner = format!("SET SESSION AUTHORIZATION {}", quote_literal(&from.owner));
-    let superuser = format!("ALTER ROLE {} SUPERUSER", quote_ident(&from.owner));
-    let texts = roles
-        .chain([superuser, become_owner])
+    // Roles are the whole server's: on one that serves others too they stay as they are.
+    let cast = if is_own_server { played_by(from) } else { Vec::new() };
+    let texts = cast
+        .into_iter()
         .chain(made.statements.into_iter().map(|statement| statement.text))
         .chain(renames.iter().map(Rename::sql));
     for text in texts {
         session.execute(&text).await.map_err(|failure| format!("{text}: {}", failure_text(&failure)))?;
     }
-    catalog::schema(session, &[]).await.map_err(|error| error.to_string())
+    let mut made = catalog::schema(session, &[]).await.map_err(|error| error.to_string())?;
+    if made.owner != from.owner {
+        given_to(&mut made, &from.owner);
+    }
+    Ok(made)
+}
+
+/// The statements that make the roles of a schema on a throwaway server and go on as its owner.
+fn played_by(from: &Schema) -> Vec<String> {
+    let roles = roles_of(from).into_iter().map(|role| {
+        format!("DO $do$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $do$")
+    });
+    let superuser = format!("ALTER ROLE {} SUPERUSER", quote_ident(&from.owner));
+    let become_owner = format!("SET SESSION AUTHORIZATION {}", quote_literal(&from.owner));
+    roles.chain([superuser, become_owner]).collect()
+}
+
+/// What the role that built the copy owns is the owner's.
+fn given_to(schema: &mut Schema, owner: &str) {
+    let built_by = std::mem::replace(&mut schema.owner, owner.to_owned());
+    for object in schema.objects.values_mut() {
+        if object.text("owner") == Some(&built_by) {
+            object.attributes.insert("owner".to_owned(), Value::Text(owner.to_owned()));
+        }
+    }
 }
 
 /// The roles that a schema mentions, as SQL spells them.
