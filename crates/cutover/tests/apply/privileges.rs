@@ -191,3 +191,22 @@ async fn a_role_that_lacks_something_is_told_where() {
     session.close().await;
     drop(database);
 }
+
+/// Granted by the table, before there were schemas to record.
+#[tokio::test]
+async fn a_role_that_may_not_record_schemas_may_migrate() {
+    let someone = role("");
+    let database = database();
+    completes(&project(&[("V1__a.sql", "CREATE TABLE a ();")]), &database.options()).await;
+    let name = &someone.name;
+    database.run(&format!(
+        "GRANT USAGE, CREATE ON SCHEMA public TO {name}; GRANT USAGE ON SCHEMA cutover TO {name};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA cutover TO {name};
+         REVOKE INSERT ON cutover.snapshot FROM {name}"
+    ));
+    let more = project(&[("V1__a.sql", "CREATE TABLE a ();"), ("V2__b.sql", "CREATE TABLE b ();")]);
+    completes(&more, &database.options_as(&someone)).await;
+    assert_eq!(database.value("SELECT count(*) FROM cutover.snapshot"), "1");
+    database.run(&format!("DROP OWNED BY {name} CASCADE"));
+    drop(database);
+}
