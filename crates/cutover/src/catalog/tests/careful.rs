@@ -7,7 +7,6 @@ use super::diff::{read, unlike};
 use super::session;
 
 /// What is there, what is to be, and what must come of it.
-
 struct Case {
     name: &'static str,
     from: &'static str,
