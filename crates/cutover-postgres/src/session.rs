@@ -21,9 +21,9 @@ use tokio_postgres::types::{ToSql, Type};
 pub use cancel::{CancelError, CancelToken};
 pub use copy::{CopyIn, CopyOut};
 pub use outcome::{Done, Failure, StatementOutcome, TransactionStatus};
-pub use pipeline::InFlight;
+pub use pipeline::{Answer, InFlight};
 pub use silence::SILENCE;
-pub use tokio_postgres::Row;
+pub use tokio_postgres::{Row, SimpleColumn};
 
 pub use crate::message::ServerMessage;
 pub use crate::wire::CopySink;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::effects::{ObjectKind, SmolStr};
 use cutover_analysis::schema::{Id, Object, Schema};
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,7 @@ pub struct ErdReference {
 }
 
 /// A table as a statement names it: perhaps without its schema.
-pub type Touched = BTreeSet<(Option<String>, String)>;
+pub type Touched = BTreeSet<(Option<SmolStr>, SmolStr)>;
 
 impl Erd {
     /// Of the tables that were touched and are still there; `None` where none is.
@@ -122,7 +122,7 @@ fn is_table(id: &Id) -> bool {
 fn name(id: &Id) -> String {
     match &id.schema {
         Some(schema) if schema != "public" => format!("{schema}.{}", id.name),
-        _ => id.name.clone(),
+        _ => id.name.to_string(),
     }
 }
 
@@ -141,10 +141,10 @@ fn keys(schema: &Schema) -> Vec<Key<'_>> {
             let from = of(id)?;
             let columns = object.needs.iter().filter(|needed| needed.kind == ObjectKind::Column);
             let others = columns.clone().filter_map(of).find(|table| *table != from);
-            let own = columns.filter(|column| of(column) == Some(from)).map(|column| column.name.clone());
+            let own = columns.filter(|column| of(column) == Some(from)).map(|column| column.name.to_string());
             let columns = in_order(object, own.collect());
             // One that leads to its own table names no other.
-            Some(Key { name: id.name.clone(), from, columns, to: others.unwrap_or(from) })
+            Some(Key { name: id.name.to_string(), from, columns, to: others.unwrap_or(from) })
         })
         .collect()
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use cutover::compare::{Side, read_both};
+use cutover::verify::SandboxProvider;
 use cutover_postgres::Environment;
 use cutover_postgres::connect::{ConnectOptions, Inputs};
 use cutover_postgres::session::{Session, Startup};
@@ -93,18 +95,17 @@ async fn schema(other: Option<&str>, url: &str) -> Result<(), Failure> {
     let environment = Environment::default();
     let inputs = Inputs { url: Some(url), dotenv: BTreeMap::new(), config: None, env: &environment };
     let mut options = ConnectOptions::resolve(inputs)?.options;
-    let read = async |options: &ConnectOptions| -> Result<_, Failure> {
-        let mut session = Session::connect(options, &Startup::default()).await?;
-        Ok(cutover::catalog::schema(&mut session, &[]).await?)
-    };
-    let from = read(&options).await?;
     let Some(other) = other else {
-        println!("{}", cutover::catalog::fingerprint(&from));
+        let mut session = Session::connect(&options, &Startup::default()).await?;
+        let schema = cutover::catalog::schema(&mut session, &[]).await?;
+        println!("{}", cutover::catalog::fingerprint(&schema));
         return Ok(());
     };
-    options.database = other.to_owned();
-    let to = read(&options).await?;
-    let found = cutover_analysis::diff::diff(&from, &to, cutover_analysis::diff::Options::default());
+    let from = Side::Database(Box::new(options.clone()));
+    other.clone_into(&mut options.database);
+    let none = SandboxProvider::none("nothing is to be built");
+    let [from, to] = read_both(from, Side::Database(Box::new(options)), &[], None, &none).await?;
+    let found = cutover::compare::diff(&from.schema, &to.schema, cutover::compare::Options::default());
     println!("{} changes, {} statements", found.changes.len(), found.statements.len());
     Ok(())
 }

@@ -138,7 +138,7 @@ fn attributes(id: &Id, from: (&Schema, &Object), to: (&Schema, &Object)) -> Vec<
         // Columns that come and go are told for themselves.
         .filter(|name| !is_order(id, name) || !same_order(from.1.list(name), to.1.list(name)))
         .map(|name| Attribute {
-            name: name.clone(),
+            name: name.to_string(),
             from: from.1.attributes.get(name).cloned(),
             to: to.1.attributes.get(name).cloned(),
         })

@@ -1,183 +1,249 @@
 //! Rows of the catalogue's queries, put together to a schema.
 
-use std::collections::BTreeMap;
-
 use rustc_hash::FxHashMap;
 use thiserror::Error;
 
 use super::spelling::canonical;
-use super::{FORMAT_VERSION, Id, Schema, Value, kinds};
-use crate::effects::ObjectKind;
+use super::{Id, Object, Schema, Value, kinds, privileges};
+use crate::effects::{ObjectKind, SmolStr};
 
 /// A row that is not as the queries make it.
 #[derive(Debug, Error)]
 #[error("the catalogue answered with a row that cannot be read: {0}")]
-pub struct BadRow(String);
+pub struct BadRow(pub(super) String);
 
 /// Catalogue and number: how PostgreSQL itself names objects in `pg_depend`.
 type Address = (u32, u32);
 
-/// What an address stands for: an object, and its columns by number where it has any.
-#[derive(Debug, Default)]
-struct Addresses {
-    wholes: FxHashMap<Address, Id>,
-    columns: FxHashMap<(u32, u32, i32), Id>,
+/// What comes before the attributes: kind, schema, table, name, arguments.
+const NAMED: usize = 5;
+
+/// Puts the results of [`super::queries`] together, row by row.
+#[derive(Debug)]
+pub struct Builder {
+    server_version: u32,
+    owner: String,
+    columns: Vec<Column>,
+    objects: Vec<(Id, Object)>,
+    /// The number of each catalogue.
+    classes: FxHashMap<String, u32>,
+    /// What an address stands for: an object, and its columns by number where it has any; each by its place in `objects`.
+    wholes: FxHashMap<Address, usize>,
+    parts: FxHashMap<(u32, u32, i32), usize>,
+    /// Columns of tables, by schema, table and place.
+    orders: FxHashMap<(SmolStr, SmolStr), Vec<(i32, SmolStr)>>,
+    needs: Vec<[u32; 6]>,
+    members: Vec<[u32; 3]>,
 }
 
-impl Addresses {
-    /// The object at an address, the column where one is named.
-    fn at(&self, class: u32, object: u32, part: i32) -> Option<&Id> {
-        let column = (part != 0).then(|| self.columns.get(&(class, object, part))).flatten();
-        column.or_else(|| self.wholes.get(&(class, object)))
+/// A column of the result that is being read, behind those that are named.
+#[derive(Debug, Clone)]
+enum Column {
+    /// The number of the part that the next address is of.
+    Part,
+    /// An address in this catalogue.
+    Address(String),
+    Text(SmolStr),
+    Flag(SmolStr),
+    List(SmolStr),
+    /// Who may do what now, and from the beginning.
+    Privileges(SmolStr),
+}
+
+impl Column {
+    fn read(name: &str) -> Self {
+        let (first, suffixes) = (name.strip_prefix('@'), ["[]", "?", "{}"]);
+        match (first, suffixes.map(|suffix| name.strip_suffix(suffix))) {
+            _ if name == "#" => Self::Part,
+            (Some(class), _) => Self::Address(class.to_owned()),
+            (None, [Some(list), ..]) => Self::List(list.into()),
+            (None, [_, Some(flag), _]) => Self::Flag(flag.into()),
+            (None, [.., Some(privileges)]) => Self::Privileges(privileges.into()),
+            (None, _) => Self::Text(name.into()),
+        }
     }
 }
 
-/// Puts the rows of [`super::queries`] together.
-///
-/// # Errors
-/// [`BadRow`] for a row that none of the queries makes.
-pub fn from_rows(
-    rows: Vec<Vec<Option<String>>>,
-    server_version: u32,
-    owner: impl Into<String>,
-) -> Result<Schema, BadRow> {
-    let mut schema = Schema {
-        format_version: FORMAT_VERSION,
-        server_version,
-        owner: owner.into(),
-        objects: BTreeMap::new(),
-    };
-    let mut addresses = Addresses::default();
-    let mut needs = Vec::new();
-    let mut members = Vec::new();
-    for row in rows {
-        let mut fields = row.into_iter();
-        match fields.next().flatten().as_deref() {
-            Some("needs") => needs.push(fields),
-            Some("member") => members.push(fields),
+impl Builder {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(server_version: u32) -> Self {
+        Self {
+            server_version,
+            owner: String::new(),
+            columns: Vec::new(),
+            objects: Vec::new(),
+            classes: FxHashMap::default(),
+            wholes: FxHashMap::default(),
+            parts: FxHashMap::default(),
+            orders: FxHashMap::default(),
+            needs: Vec::new(),
+            members: Vec::new(),
+        }
+    }
+
+    /// A result begins whose columns have these names.
+    pub fn columns<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.columns.clear();
+        self.columns.extend(names.skip(NAMED).map(Column::read));
+    }
+
+    /// A row of it: `field` gives the text of each column, nothing for null.
+    ///
+    /// # Errors
+    /// [`BadRow`] for a row that none of the queries makes.
+    pub fn row<'a>(&mut self, field: impl Fn(usize) -> Option<&'a str>) -> Result<(), BadRow> {
+        match field(0) {
+            Some("needs") => self.needs.push(numbers(field)?),
+            Some("member") => self.members.push(numbers(field)?),
+            Some("class") => {
+                let number = number(field(1).unwrap_or_default())?;
+                self.classes.insert(field(2).unwrap_or_default().to_owned(), number);
+            }
+            Some("asked by") => field(1).unwrap_or_default().clone_into(&mut self.owner),
             Some(word) => {
                 let kind = kinds::by_word(word).ok_or_else(|| BadRow(format!("kind {word:?}")))?;
-                object(&mut schema, &mut addresses, kind, fields)?;
+                self.object(kind, field)?;
             }
             None => return Err(BadRow("no kind".to_owned())),
         }
+        Ok(())
     }
-    for member in members {
-        let [class, object, extension] = numbers(member)?;
-        if let Some(id) = addresses.wholes.get(&(kinds::extension::CLASS, extension)).cloned() {
-            addresses.wholes.insert((class, object), id);
+
+    fn object<'a>(
+        &mut self,
+        kind: ObjectKind,
+        field: impl Fn(usize) -> Option<&'a str>,
+    ) -> Result<(), BadRow> {
+        let id = Id {
+            kind,
+            schema: field(1).map(SmolStr::from),
+            table: field(2).map(SmolStr::from),
+            name: field(3).unwrap_or_default().into(),
+            arguments: field(4).map(SmolStr::from),
+        };
+        let (place, mut part) = (self.objects.len(), 0);
+        let mut acl = [Vec::new(), Vec::new()];
+        let mut object = Object::default();
+        for (column, index) in self.columns.iter().zip(NAMED..) {
+            let Some(text) = field(index) else { continue };
+            let (name, value) = match column {
+                Column::Part => {
+                    part = signed(text)?;
+                    continue;
+                }
+                Column::Address(class) => {
+                    let class =
+                        self.classes.get(class).ok_or_else(|| BadRow(format!("catalogue {class:?}")))?;
+                    let address = (*class, number(text)?);
+                    match std::mem::take(&mut part) {
+                        0 => self.wholes.insert(address, place),
+                        part => self.parts.insert((address.0, address.1, part), place),
+                    };
+                    continue;
+                }
+                Column::Privileges(name) => {
+                    acl[usize::from(name == "revoked")] = list(text)?;
+                    continue;
+                }
+                Column::Text(name) => (name, Value::Text(canonical(text).into_owned())),
+                Column::Flag(_) if text == "f" => continue,
+                Column::Flag(name) => (name, Value::Flag(true)),
+                Column::List(name) => {
+                    let list = list(text)?;
+                    if list.is_empty() {
+                        continue;
+                    }
+                    (name, Value::List(list.iter().map(|one| canonical(one).into_owned()).collect()))
+                }
+            };
+            object.attributes.insert(name.clone(), value);
         }
-    }
-    for need in needs {
-        let [class, object, part, on_class, on, on_part] = numbers(need)?;
-        let found = (
-            addresses.at(class, object, part.cast_signed()),
-            addresses.at(on_class, on, on_part.cast_signed()),
-        );
-        if let (Some(id), Some(needed)) = found
-            && id != needed
-            && let Some(known) = schema.objects.get_mut(id)
-        {
-            known.needs.insert(needed.clone());
+        // Where nobody has anything from the beginning the second is null.
+        let [now, at_first] = acl;
+        for (name, [first, second]) in [("grants", [&now, &at_first]), ("revoked", [&at_first, &now])] {
+            let besides = privileges::besides(first, second)?;
+            if !besides.is_empty() {
+                object.attributes.insert(name.into(), Value::List(besides));
+            }
         }
+        if let (ObjectKind::Column, Some(schema), Some(table)) = (kind, &id.schema, &id.table) {
+            let at = self.columns.iter().position(|column| matches!(column, Column::Part));
+            let order = signed(at.and_then(|at| field(NAMED + at)).unwrap_or("0"))?;
+            let columns = self.orders.entry((schema.clone(), table.clone())).or_default();
+            columns.push((order, id.name.clone()));
+        }
+        self.objects.push((id, object));
+        Ok(())
     }
-    complete(&mut schema);
-    Ok(schema)
+
+    /// The object at an address, the column where one is named.
+    fn at(&self, class: u32, object: u32, part: u32) -> Option<usize> {
+        let part = part.cast_signed();
+        let column = (part != 0).then(|| self.parts.get(&(class, object, part))).flatten();
+        column.or_else(|| self.wholes.get(&(class, object))).copied()
+    }
+
+    /// All that was read.
+    pub fn finish(mut self) -> Schema {
+        let extensions = self.classes.get("pg_extension").copied().unwrap_or_default();
+        for [class, object, extension] in std::mem::take(&mut self.members) {
+            if let Some(place) = self.wholes.get(&(extensions, extension)).copied() {
+                self.wholes.insert((class, object), place);
+            }
+        }
+        for [class, object, part, on_class, on, on_part] in std::mem::take(&mut self.needs) {
+            let found = (self.at(class, object, part), self.at(on_class, on, on_part));
+            if let (Some(place), Some(needed)) = found
+                && self.objects[place].0 != self.objects[needed].0
+            {
+                let needed = self.objects[needed].0.clone();
+                self.objects[place].1.needs.insert(needed);
+            }
+        }
+        let mut schema = Schema::empty(self.server_version, self.owner);
+        schema.objects = self.objects.into_iter().collect();
+        put_in_order(&mut schema, self.orders);
+        complete(&mut schema);
+        schema
+    }
 }
 
-fn numbers<const N: usize>(mut fields: std::vec::IntoIter<Option<String>>) -> Result<[u32; N], BadRow> {
+fn number(text: &str) -> Result<u32, BadRow> {
+    text.parse().map_err(|_| BadRow(format!("number {text:?}")))
+}
+
+/// Columns that the system itself brings have negative numbers.
+fn signed(text: &str) -> Result<i32, BadRow> {
+    text.parse().map_err(|_| BadRow(format!("number {text:?}")))
+}
+
+/// The numbers behind the word that says what a row is.
+fn numbers<'a, const N: usize>(field: impl Fn(usize) -> Option<&'a str>) -> Result<[u32; N], BadRow> {
     let mut numbers = [0; N];
-    for number in &mut numbers {
-        // Columns come as `smallint` or `integer`, the system's own negative.
-        let text = fields.next().flatten().unwrap_or_default();
-        let value: i64 = text.parse().map_err(|_| BadRow(format!("number {text:?}")))?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an oid, or a column's number in 32 bits"
-        )]
-        {
-            *number = value as u32;
-        }
+    for (place, into) in (1..).zip(&mut numbers) {
+        let text = field(place).unwrap_or_default();
+        *into = number(text).or_else(|_| signed(text).map(i32::cast_unsigned))?;
     }
     Ok(numbers)
 }
 
-fn object(
-    schema: &mut Schema,
-    addresses: &mut Addresses,
-    kind: ObjectKind,
-    mut fields: std::vec::IntoIter<Option<String>>,
-) -> Result<(), BadRow> {
-    let mut next = || fields.next().flatten();
-    let id = Id { kind, schema: next(), table: next(), name: next().unwrap_or_default(), arguments: next() };
-    let (address, attributes) = (next().unwrap_or_default(), next().unwrap_or_default());
-    for alias in address.split(',').filter(|alias| !alias.is_empty()) {
-        let mut parts = alias.split(':');
-        let mut number = || -> Result<i64, BadRow> {
-            parts.next().unwrap_or("0").parse().map_err(|_| BadRow(format!("address {alias:?}")))
-        };
-        let (class, object, part) = (number()?, number()?, number()?);
-        let (Ok(class), Ok(object), Ok(part)) = (class.try_into(), object.try_into(), part.try_into()) else {
-            return Err(BadRow(format!("address {alias:?}")));
-        };
-        if part == 0 {
-            addresses.wholes.insert((class, object), id.clone());
-        } else {
-            addresses.columns.insert((class, object, part), id.clone());
-        }
-    }
-    let attributes = attributes_of(&attributes)?;
-    if kind == ObjectKind::Column {
-        put_in_order(schema, &id);
-    }
-    schema.objects.entry(id).or_default().attributes.extend(attributes);
-    Ok(())
+/// A list, as JSON.
+fn list(json: &str) -> Result<Vec<String>, BadRow> {
+    serde_json::from_str(json).map_err(|error| BadRow(error.to_string()))
 }
 
-/// Columns come in their order; the table keeps it.
-fn put_in_order(schema: &mut Schema, column: &Id) {
-    let (Some(namespace), Some(table)) = (&column.schema, &column.table) else { return };
-    let table = [ObjectKind::Table, ObjectKind::ForeignTable]
-        .map(|kind| Id::new(kind, namespace.clone(), table.clone()))
-        .into_iter()
-        .find(|table| schema.objects.contains_key(table));
-    let Some(table) = table.and_then(|table| schema.objects.get_mut(&table)) else { return };
-    let columns = table.attributes.entry("columns".to_owned()).or_insert_with(|| Value::List(Vec::new()));
-    if let Value::List(columns) = columns {
-        columns.push(column.name.clone());
+/// Tables keep the order of their columns.
+fn put_in_order(schema: &mut Schema, orders: FxHashMap<(SmolStr, SmolStr), Vec<(i32, SmolStr)>>) {
+    for ((namespace, table), mut columns) in orders {
+        let tables = [ObjectKind::Table, ObjectKind::ForeignTable];
+        let mut tables = tables.map(|kind| Id::new(kind, namespace.clone(), table.clone())).into_iter();
+        let Some(table) = tables.find(|table| schema.objects.contains_key(table)) else { continue };
+        let Some(table) = schema.objects.get_mut(&table) else { continue };
+        columns.sort_unstable();
+        let columns = columns.into_iter().map(|(_, name)| name.to_string()).collect();
+        table.attributes.insert("columns".into(), Value::List(columns));
     }
-}
-
-/// Attributes as JSON: texts, lists of texts and `true`; what is null, false or an empty list is not there.
-fn attributes_of(json: &str) -> Result<BTreeMap<String, Value>, BadRow> {
-    if json.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let parsed: BTreeMap<String, serde_json::Value> =
-        serde_json::from_str(json).map_err(|error| BadRow(error.to_string()))?;
-    let mut attributes = BTreeMap::new();
-    for (name, value) in parsed {
-        let value = match value {
-            serde_json::Value::Null | serde_json::Value::Bool(false) => continue,
-            serde_json::Value::Bool(true) => Value::Flag(true),
-            serde_json::Value::String(text) => Value::Text(canonical(&text).into_owned()),
-            serde_json::Value::Number(number) => Value::Text(number.to_string()),
-            serde_json::Value::Array(list) if list.is_empty() => continue,
-            serde_json::Value::Array(list) => Value::List(
-                list.into_iter()
-                    .map(|element| {
-                        element
-                            .as_str()
-                            .map_or_else(|| element.to_string(), |text| canonical(text).into_owned())
-                    })
-                    .collect(),
-            ),
-            serde_json::Value::Object(_) => return Err(BadRow(format!("attribute {name:?}"))),
-        };
-        attributes.insert(name, value);
-    }
-    Ok(attributes)
 }
 
 /// What `pg_depend` does not say: what is in a schema needs it (`public` is there before anything else), parts need their
@@ -210,6 +276,6 @@ fn complete(schema: &mut Schema) {
 }
 
 /// The table that a partition belongs to.
-pub(crate) fn parent_of(partition: &super::Object) -> Option<Id> {
+pub(crate) fn parent_of(partition: &Object) -> Option<Id> {
     Some(Id::new(ObjectKind::Table, partition.text("schema of parent")?, partition.text("name of parent")?))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::effects::ObjectKind;
+use crate::effects::{ObjectKind, SmolStr};
 use crate::sql::quote_ident;
 
 /// Which object. Names are as stored, not quoted.
@@ -15,35 +15,35 @@ pub struct Id {
     pub kind: ObjectKind,
     /// Its schema; none for what has none, e.g. extensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<String>,
+    pub schema: Option<SmolStr>,
     /// The table (or view) it belongs to, in the same schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<String>,
+    pub table: Option<SmolStr>,
     /// Its own name.
-    pub name: String,
+    pub name: SmolStr,
     /// Argument types of a routine, an operator, an operator class (its access method).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arguments: Option<String>,
+    pub arguments: Option<SmolStr>,
 }
 
 impl Id {
     /// An object of a schema that belongs to no table.
-    pub fn new(kind: ObjectKind, schema: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(kind: ObjectKind, schema: impl Into<SmolStr>, name: impl Into<SmolStr>) -> Self {
         Self { kind, schema: Some(schema.into()), table: None, name: name.into(), arguments: None }
     }
 
     /// An object that belongs to a table.
     pub fn part(
         kind: ObjectKind,
-        schema: impl Into<String>,
-        table: impl Into<String>,
-        name: impl Into<String>,
+        schema: impl Into<SmolStr>,
+        table: impl Into<SmolStr>,
+        name: impl Into<SmolStr>,
     ) -> Self {
         Self { table: Some(table.into()), ..Self::new(kind, schema, name) }
     }
 
     /// An object that is in no schema.
-    pub fn global(kind: ObjectKind, name: impl Into<String>) -> Self {
+    pub fn global(kind: ObjectKind, name: impl Into<SmolStr>) -> Self {
         Self { kind, schema: None, table: None, name: name.into(), arguments: None }
     }
 

@@ -7,6 +7,7 @@
 mod build;
 mod id;
 pub(crate) mod kinds;
+mod privileges;
 mod spelling;
 mod text;
 
@@ -14,13 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::effects::ObjectKind;
+use crate::effects::{ObjectKind, SmolStr};
 
 pub(crate) use build::parent_of;
-pub use build::{BadRow, from_rows};
+pub use build::{BadRow, Builder};
 pub use id::Id;
 pub use kinds::making::{Place, Sql, hazards};
-pub use kinds::{Asked, LEFT_OUT, by_word, queries, words};
+pub use kinds::{Asked, LEFT_OUT, Present, by_word, queries, words};
 
 /// The version of the form a schema is saved in.
 pub const FORMAT_VERSION: u32 = 1;
@@ -46,7 +47,7 @@ pub struct Object {
     /// What it is, by words that people know: `type`, `not null`, `definition`. What is as PostgreSQL makes it by default is
     /// not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<SmolStr, Value>,
     /// The objects it cannot be without.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub needs: BTreeSet<Id>,
@@ -121,7 +122,8 @@ impl Schema {
     /// The objects that belong to a table, view or the like.
     pub fn parts_of<'a>(&'a self, whole: &'a Id) -> impl Iterator<Item = (&'a Id, &'a Object)> {
         let of_kind = move |kind| {
-            let first = Id { kind, table: Some(whole.name.clone()), name: String::new(), ..whole.clone() };
+            let first =
+                Id { kind, table: Some(whole.name.clone()), name: SmolStr::default(), ..whole.clone() };
             let belongs = move |(id, _): &(&Id, &Object)| {
                 id.kind == kind
                     && id.schema == whole.schema

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cutover::compare::rename::{self, Rename};
-use cutover::compare::{self, Built, Change, Diff, Left, Options, Schema, Side, Sql, diff, drift};
+use cutover::compare::{self, Built, Change, Diff, Left, Options, Schema, Side, Sql, diff, drift, read_both};
 use cutover::project::{Overrides, Project, Vars};
 use cutover::report::format::count;
 use cutover::text::visible;
@@ -164,8 +164,7 @@ async fn read(app: &App, arguments: &Arguments) -> Result<Pair, CliError> {
         }
     }
     let names = [from.to_string(), to.to_string()];
-    let from = from.read(&arguments.schemas, like.as_ref(), &sandbox).await?;
-    let to = to.read(&arguments.schemas, like.as_ref(), &sandbox).await?;
+    let [from, to] = read_both(from, to, &arguments.schemas, like.as_ref(), &sandbox).await?;
     let [from_name, to_name] = names;
     let remarks = from.remarks.into_iter().chain(to.remarks).collect();
     Ok(Pair { from: (from.schema, from_name), to: (to.schema, to_name), remarks })

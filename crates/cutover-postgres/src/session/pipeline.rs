@@ -3,7 +3,7 @@
 use std::pin::{Pin, pin};
 
 use futures_util::StreamExt;
-use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
+use tokio_postgres::{SimpleColumn, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
 
 use super::{Done, Failure, Session, StatementOutcome};
 use crate::wire::{Cycle, lock};
@@ -15,6 +15,22 @@ const ROWS_KEPT: usize = 100;
 pub(super) struct Sent {
     pub(super) number: u64,
     pub(super) answers: Pin<Box<SimpleQueryStream>>,
+}
+
+/// A piece of a result.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// A result begins, with these columns.
+    Columns(&'a [SimpleColumn]),
+    /// A row of it.
+    Row(&'a SimpleQueryRow),
+}
+
+impl<'a> Answer<'a> {
+    /// The text of a column of a row; nothing for null.
+    pub fn field(row: &'a SimpleQueryRow, index: usize) -> Option<&'a str> {
+        row.try_get(index).ok().flatten()
+    }
 }
 
 /// A text that was sent and whose outcome is not known yet. Dropped, its answer is read and thrown away.
@@ -71,6 +87,21 @@ impl Session {
         self.run(text, usize::MAX).await
     }
 
+    /// Runs one text of any number of statements and gives away each result as it comes, keeping nothing. What was given
+    /// away of a text that fails in the end counts for nothing.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub async fn query_each(&mut self, text: &str, mut take: impl FnMut(Answer<'_>)) -> Result<(), Failure> {
+        let request = self.send(text).await?;
+        let taken = self.hear(request, |message| match &message {
+            SimpleQueryMessage::RowDescription(columns) => take(Answer::Columns(columns)),
+            SimpleQueryMessage::Row(row) => take(Answer::Row(row)),
+            _ => {}
+        });
+        taken.await.map_or_else(Err, |cycle| cycle.error.map_or(Ok(()), |error| Err(error.into())))
+    }
+
     async fn run(&mut self, text: &str, keep: usize) -> Result<Done, Failure> {
         let request = self.send(text).await?;
         self.outcome(request, keep).await.result
@@ -89,12 +120,23 @@ impl Session {
     }
 
     /// Reads all answers to a query, up to the server being ready again or the connection being over.
-    pub(super) async fn outcome(&mut self, mut sent: Sent, keep: usize) -> StatementOutcome {
+    pub(super) async fn outcome(&mut self, sent: Sent, keep: usize) -> StatementOutcome {
         let mut done = Done::default();
+        match self.hear(sent, |message| take_message(&mut done, message, keep)).await {
+            Ok(cycle) => finished(cycle, done),
+            Err(failure) => self.without_answer(failure),
+        }
+    }
+
+    async fn hear(
+        &mut self,
+        mut sent: Sent,
+        mut take: impl FnMut(SimpleQueryMessage),
+    ) -> Result<Cycle, Failure> {
         let answers = pin!(async {
             while let Some(answer) = sent.answers.next().await {
                 match answer {
-                    Ok(message) => take_message(&mut done, message, keep),
+                    Ok(message) => take(message),
                     Err(error) if error.is_closed() => break,
                     // The server's errors are read from the wire; the rest is COPY, which tokio-postgres does not expect.
                     Err(_) => {}
@@ -102,14 +144,10 @@ impl Session {
             }
         });
         if let Err(why) = self.ear().hear(answers).await {
-            let failure = self.give_up(why);
-            return self.without_answer(failure);
+            return Err(self.give_up(why));
         }
         let cycle = lock(&self.recorder).state().take(sent.number);
-        match cycle {
-            Some(cycle) => finished(cycle, done),
-            None => self.without_answer(self.lost()),
-        }
+        cycle.ok_or_else(|| self.lost())
     }
 
     fn without_answer(&self, failure: Failure) -> StatementOutcome {
@@ -144,5 +182,5 @@ fn take_message(done: &mut Done, message: SimpleQueryMessage, keep: usize) {
 }
 
 fn texts(row: &SimpleQueryRow) -> Vec<Option<String>> {
-    (0..row.len()).map(|index| row.try_get(index).ok().flatten().map(str::to_owned)).collect()
+    (0..row.len()).map(|index| Answer::field(row, index).map(str::to_owned)).collect()
 }

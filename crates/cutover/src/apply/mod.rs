@@ -540,7 +540,7 @@ fn touched(built: &Built) -> Touched {
                 ObjectKind::Table | ObjectKind::Relation | ObjectKind::ForeignTable => Some(&object.name),
                 _ => object.table.as_ref(),
             };
-            Some((object.schema.as_ref().map(ToString::to_string), name?.to_string()))
+            Some((object.schema.clone(), name?.clone()))
         })
         .collect()
 }

@@ -1,15 +1,11 @@
-//! A schema read from a live database: one snapshot, one round trip.
+//! A schema read from a live database: one snapshot, few round trips.
 
-use cutover_analysis::schema::{self, Asked, Schema};
-use cutover_postgres::session::Session;
+use cutover_analysis::schema::{self, Asked, Builder, Present, Schema};
+use cutover_postgres::session::{Answer, Session, SimpleColumn};
 use sha2::{Digest as _, Sha256};
 
-use super::{CatalogError, read_all};
+use super::{BEGIN_READING, CatalogError};
 use crate::project::text::hex;
-
-/// Constants in definitions are printed by these, which a database or a role may have set.
-const SPELLING: &str = "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; \
-                        SET standard_conforming_strings = on";
 
 /// Reads everything the schemas are made of; with none named, of all but the system's and cutover's own, and what is in no
 /// schema. Members of extensions are left out. The session must not be inside a transaction.
@@ -17,12 +13,37 @@ const SPELLING: &str = "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgre
 /// # Errors
 /// As the server says.
 pub async fn schema(session: &mut Session, schemas: &[String]) -> Result<Schema, CatalogError> {
-    session.execute(SPELLING).await?;
     let server_version = session.server_version_num();
-    let owner = session.query_text("SELECT current_user").await?.scalar().unwrap_or_default().to_owned();
-    let queries = schema::queries(&Asked { schemas, server_version });
-    let [rows] = read_all(session, [&queries]).await?;
-    Ok(schema::from_rows(rows, server_version, owner)?)
+    let begun = session.query_text(&format!("{BEGIN_READING}; {}", Present::query())).await;
+    let read = match &begun {
+        Ok(seen) => {
+            let present = Present::read(seen.scalar().unwrap_or_default());
+            let asked = Asked { schemas, server_version, present: &present };
+            rows(session, &asked).await
+        }
+        Err(failure) => Err(failure.clone().into()),
+    };
+    // Whatever the queries said, the transaction must end; its own failure matters only when they went well.
+    let end = session.execute("ROLLBACK").await;
+    let schema = read?;
+    end?;
+    Ok(schema)
+}
+
+async fn rows(session: &mut Session, asked: &Asked<'_>) -> Result<Schema, CatalogError> {
+    let mut builder = Builder::new(asked.server_version);
+    let mut bad = None;
+    let text = schema::queries(asked);
+    let read = session.query_each(&text, |answer| match answer {
+        Answer::Columns(columns) => builder.columns(columns.iter().map(SimpleColumn::name)),
+        Answer::Row(row) => {
+            if let Err(why) = builder.row(|index| Answer::field(row, index)) {
+                bad.get_or_insert(why);
+            }
+        }
+    });
+    read.await?;
+    bad.map_or_else(|| Ok(builder.finish()), |why| Err(why.into()))
 }
 
 /// The fingerprint of a schema: SHA-256 of its canonical text, in hex.

@@ -251,9 +251,10 @@ pub(crate) fn within(mut schema: Schema, scope: &[String]) -> Schema {
     if scope.is_empty() {
         return schema;
     }
+    let in_scope = |name: &str| scope.iter().any(|one| one == name);
     schema.objects.retain(|id, _| match &id.schema {
-        Some(schema) => scope.contains(schema),
-        None => id.kind != ObjectKind::Schema || scope.contains(&id.name),
+        Some(schema) => in_scope(schema),
+        None => id.kind != ObjectKind::Schema || in_scope(&id.name),
     });
     schema
 }

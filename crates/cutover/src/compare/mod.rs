@@ -12,6 +12,6 @@ mod written;
 
 pub use cutover_analysis::diff::{Change, Diff, Left, Options, diff};
 pub use cutover_analysis::schema::{Schema, Sql};
-pub use side::{Built, Side, SideError};
+pub use side::{Built, Side, SideError, read_both};
 pub use words::told;
 pub use written::migration;

@@ -3,7 +3,7 @@
 //! them follows as PostgreSQL makes it follow.
 
 use cutover_analysis::diff::{Change, Options, What, diff};
-use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::effects::{ObjectKind, SmolStr};
 use cutover_analysis::schema::{Id, Schema, Value, by_word, words};
 use cutover_analysis::sql::{quote_ident, quote_literal};
 
@@ -20,7 +20,7 @@ pub struct Rename {
     /// What is renamed.
     pub object: Id,
     /// Its new name, without a schema.
-    pub to: String,
+    pub to: SmolStr,
 }
 
 /// Kinds that are renamed by `ALTER kind name RENAME TO`.
@@ -90,7 +90,7 @@ impl Rename {
         if to.is_empty() || to.contains('.') {
             return Err(format!("{to:?} is no new name: it is one name, without a schema"));
         }
-        Ok(Self { object, to: to.to_owned() })
+        Ok(Self { object, to: to.into() })
     }
 
     /// The statement.
@@ -157,14 +157,14 @@ fn before(from: &Schema, renames: &[Rename], id: &Id) -> Option<Id> {
         .iter()
         .filter(|rename| rename.object.kind == ObjectKind::Schema && Some(&rename.to) == id.schema.as_ref())
         .map(|rename| Some(rename.object.name.clone()));
-    let schemas: Vec<Option<String>> = std::iter::once(id.schema.clone()).chain(schemas).collect();
+    let schemas: Vec<Option<SmolStr>> = std::iter::once(id.schema.clone()).chain(schemas).collect();
     let wholes =
         [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
     let tables = renames
         .iter()
         .filter(|rename| wholes.contains(&rename.object.kind) && Some(&rename.to) == id.table.as_ref())
         .map(|rename| Some(rename.object.name.clone()));
-    let tables: Vec<Option<String>> = std::iter::once(id.table.clone()).chain(tables).collect();
+    let tables: Vec<Option<SmolStr>> = std::iter::once(id.table.clone()).chain(tables).collect();
     let spelled = schemas.iter().flat_map(|schema| {
         tables.iter().map(|table| Id { schema: schema.clone(), table: table.clone(), ..id.clone() })
     });
@@ -227,7 +227,7 @@ fn given_to(schema: &mut Schema, owner: &str) {
     let built_by = std::mem::replace(&mut schema.owner, owner.to_owned());
     for object in schema.objects.values_mut() {
         if object.text("owner") == Some(&built_by) {
-            object.attributes.insert("owner".to_owned(), Value::Text(owner.to_owned()));
+            object.attributes.insert("owner".into(), Value::Text(owner.to_owned()));
         }
     }
 }
@@ -244,7 +244,7 @@ fn roles_of(schema: &Schema) -> std::collections::BTreeSet<String> {
             roles.extend((!role.is_empty() && role != "PUBLIC").then(|| role.to_owned()));
         }
         if id.kind == ObjectKind::DefaultPrivileges {
-            roles.insert(id.name.clone());
+            roles.insert(id.name.to_string());
         }
     }
     roles.retain(|role| !role.starts_with("pg_"));

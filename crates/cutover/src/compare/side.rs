@@ -83,6 +83,10 @@ impl fmt::Display for Side {
 }
 
 impl Side {
+    fn is_built(&self) -> bool {
+        matches!(self, Self::Project(_) | Self::Ddl(..))
+    }
+
     /// The schema. `like` is the database that whatever is built is made to resemble: its version, roles and search path.
     ///
     /// # Errors
@@ -121,6 +125,25 @@ impl Side {
             }
         }
     }
+}
+
+/// Reads both sides, at one time where nothing is to be built for them.
+///
+/// # Errors
+/// See [`SideError`].
+pub async fn read_both(
+    from: Side,
+    to: Side,
+    schemas: &[String],
+    like: Option<&ConnectOptions>,
+    sandbox: &SandboxProvider,
+) -> Result<[Built; 2], SideError> {
+    if from.is_built() || to.is_built() {
+        // Two at work on one throwaway server could make the same role.
+        return Ok([from.read(schemas, like, sandbox).await?, to.read(schemas, like, sandbox).await?]);
+    }
+    let both = tokio::join!(from.read(schemas, like, sandbox), to.read(schemas, like, sandbox));
+    Ok([both.0?, both.1?])
 }
 
 /// Every placeholder stands for itself.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::effects::{ObjectKind, SmolStr};
 use cutover_analysis::schema::{Id as SchemaId, Object as SchemaObject, Schema};
 use serde::Serialize;
 use serde_json::Value;
@@ -200,7 +200,7 @@ fn a_saved_schema_has_the_fields_that_the_page_lists() {
         ..SchemaObject::default()
     };
     let column_id = SchemaId {
-        arguments: Some(String::new()),
+        arguments: Some(SmolStr::default()),
         ..SchemaId::part(ObjectKind::Column, "app", "users", "id")
     };
     let mut saved = Schema::empty(150_018, "shop");

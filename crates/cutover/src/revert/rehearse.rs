@@ -170,14 +170,15 @@ fn do_not_come_back(changes: &[Change]) -> Vec<(String, String)> {
         let these = changes.iter().filter(|change| change.what == What::Created).map(|change| &change.object);
         these.filter(move |id| id.kind == kind)
     };
-    let tables = created(ObjectKind::Table)
-        .map(|id| (id.name.clone(), format!("the rows that {id} had before the migration do not come back")));
+    let tables = created(ObjectKind::Table).map(|id| {
+        (id.name.to_string(), format!("the rows that {id} had before the migration do not come back"))
+    });
     let whole = |column: &Id| {
         created(ObjectKind::Table)
             .any(|table| Some(&table.name) == column.table.as_ref() && table.schema == column.schema)
     };
     let columns = created(ObjectKind::Column).filter(|id| !whole(id)).map(|id| {
-        let table = id.table.clone().unwrap_or_default();
+        let table = id.table.as_deref().unwrap_or_default().to_owned();
         (table, format!("the values that {id} had before the migration do not come back"))
     });
     tables.chain(columns).collect()

@@ -6,7 +6,12 @@ use super::query::{Row, comment, everything, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::AccessMethod], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::AccessMethod],
+    present: Some("pg_am WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -21,7 +26,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_am m WHERE m.oid >= 16384 AND {} AND {}",
             everything(asked),
-            not_a_member("pg_am", "m.oid")
+            not_a_member(asked, "pg_am", "m.oid")
         ),
     }
     .sql()

@@ -6,7 +6,12 @@ use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Aggregate], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Aggregate],
+    present: Some("pg_aggregate WHERE aggfnoid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("p.proacl", "'f'", "p.proowner");
@@ -56,7 +61,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_proc p JOIN pg_aggregate a ON a.aggfnoid = p.oid JOIN pg_namespace n ON n.oid = p.pronamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_proc", "p.oid")
+            not_a_member(asked, "pg_proc", "p.oid")
         ),
     }
     .sql()

@@ -6,7 +6,8 @@ use super::query::{Row, comment, everything, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Cast], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Cast], present: Some("pg_cast WHERE oid >= 16384"), query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -25,7 +26,7 @@ fn query(asked: &Asked<'_>) -> String {
             "FROM pg_cast c WHERE c.oid >= 16384 AND {} AND {}
                AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_cast'::regclass AND i.objid = c.oid AND i.deptype = 'i')",
             everything(asked),
-            not_a_member("pg_cast", "c.oid")
+            not_a_member(asked, "pg_cast", "c.oid")
         ),
     }
     .sql()

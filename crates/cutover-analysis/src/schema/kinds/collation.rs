@@ -7,7 +7,12 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_literal;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Collation], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Collation],
+    present: Some("pg_collation WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     // The columns for the locale have other names in each of 15, 16 and 17.
@@ -21,7 +26,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("locale", format!("CASE WHEN c.collprovider = 'c' AND c.collcollate IS DISTINCT FROM c.collctype THEN NULL ELSE {locale} END")),
             ("lc_collate", "CASE WHEN c.collprovider = 'c' AND c.collcollate IS DISTINCT FROM c.collctype THEN c.collcollate END".to_owned()),
             ("lc_ctype", "CASE WHEN c.collprovider = 'c' AND c.collcollate IS DISTINCT FROM c.collctype THEN c.collctype END".to_owned()),
-            ("nondeterministic", "CASE WHEN NOT c.collisdeterministic THEN true END".to_owned()),
+            ("nondeterministic?", "CASE WHEN NOT c.collisdeterministic THEN true END".to_owned()),
             ("rules", "to_jsonb(c) ->> 'collicurules'".to_owned()),
             owner("c.collowner"),
             comment("pg_collation", "c.oid"),
@@ -29,7 +34,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_collation", "c.oid")
+            not_a_member(asked, "pg_collation", "c.oid")
         ),
     }
     .sql()

@@ -12,7 +12,7 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Column], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Column], present: None, query, making: MAKING };
 
 /// From 18 on NOT NULL is a constraint with a name.
 const NAMED_NOT_NULL: u32 = 180_000;
@@ -36,28 +36,42 @@ fn query(asked: &Asked<'_>) -> String {
         "NULL"
     };
     let of_table = |sql: &str| format!("CASE WHEN c.relkind IN ('r', 'p', 'f') THEN {sql} END");
+    // Most columns are neither: a join would look for each, and OFFSET keeps what is looked for from being asked again.
+    let of_generated = |what: &str| {
+        format!(
+            "CASE WHEN a.attgenerated <> '' THEN (SELECT {what} FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum) END"
+        )
+    };
+    let generated = format!(
+        "CROSS JOIN LATERAL (SELECT {} AS oid, {} AS text OFFSET 0) d",
+        of_generated("d.oid"),
+        of_generated("pg_get_expr(d.adbin, d.adrelid)")
+    );
+    let identity = "CROSS JOIN LATERAL (SELECT CASE WHEN a.attidentity <> '' THEN (SELECT p.objid FROM pg_depend p
+               WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid
+                 AND p.refobjsubid = a.attnum AND p.deptype = 'i') END AS sequence OFFSET 0) i";
     Row {
         kind: "'column'",
         name: ["n.nspname", "c.relname", "a.attname", "NULL"],
         addresses: &[
             ("pg_class", "c.oid", "a.attnum"),
             ("pg_class", "i.sequence", "0"),
-            ("pg_attrdef", "CASE WHEN a.attgenerated <> '' THEN d.oid END", "0"),
+            ("pg_attrdef", "d.oid", "0"),
         ],
         attributes: vec![
             ("type", of_table("format_type(a.atttypid, a.atttypmod)")),
             ("collation", of_table("CASE WHEN a.attcollation <> t.typcollation THEN (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END")),
             ("not null", of_table(not_null)),
-            ("generated", "CASE a.attgenerated WHEN 's' THEN pg_get_expr(d.adbin, d.adrelid) || ' STORED' WHEN 'v' THEN pg_get_expr(d.adbin, d.adrelid) || ' VIRTUAL' END".to_owned()),
+            ("generated", "CASE a.attgenerated WHEN 's' THEN d.text || ' STORED' WHEN 'v' THEN d.text || ' VIRTUAL' END".to_owned()),
             ("identity", "CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END".to_owned()),
-            ("sequence", format!("CASE WHEN i.sequence IS NOT NULL THEN (SELECT {} FROM pg_sequence s WHERE s.seqrelid = i.sequence) END", sequence_options("s"))),
+            ("sequence[]", format!("CASE WHEN i.sequence IS NOT NULL THEN (SELECT {} FROM pg_sequence s WHERE s.seqrelid = i.sequence) END", sequence_options("s"))),
             ("sequence name", "CASE WHEN i.sequence IS NOT NULL THEN (SELECT CASE WHEN sc.relname <> c.relname || '_' || a.attname || '_seq' OR sc.relnamespace <> c.relnamespace THEN sc.oid::regclass::text END FROM pg_class sc WHERE sc.oid = i.sequence) END".to_owned()),
             ("storage", of_table("CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END")),
             ("compression", compression.to_owned()),
             ("statistics", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::text END".to_owned()),
-            ("options", sorted("a.attoptions")),
-            ("foreign options", sorted("a.attfdwoptions")),
-            ("inherited", flag("a.attinhcount > 0 AND NOT a.attislocal")),
+            ("options[]", sorted("a.attoptions")),
+            ("foreign options[]", sorted("a.attfdwoptions")),
+            ("inherited?", flag("a.attinhcount > 0 AND NOT a.attislocal")),
             ("comment", "de.description".to_owned()),
             granted,
             revoked,
@@ -66,18 +80,15 @@ fn query(asked: &Asked<'_>) -> String {
             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {}
              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
              JOIN pg_type t ON t.oid = a.atttypid
-             LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
              LEFT JOIN pg_description de ON de.classoid = 'pg_class'::regclass AND de.objoid = c.oid AND de.objsubid = a.attnum
-             LEFT JOIN LATERAL (SELECT p.objid AS sequence FROM pg_depend p WHERE a.attidentity <> '' AND p.classid = 'pg_class'::regclass
-               AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum AND p.deptype = 'i') i ON true
+             {generated} {identity}
              WHERE c.relpersistence <> 't' AND {}
                AND (c.relkind IN ('r', 'p', 'f')
                     OR c.relkind = 'v' AND (de.description IS NOT NULL OR a.attacl IS NOT NULL)
                     OR c.relkind = 'm' AND (de.description IS NOT NULL OR a.attacl IS NOT NULL OR a.attstattarget >= 0 OR a.attoptions IS NOT NULL)
-                    OR c.relkind = 'c' AND de.description IS NOT NULL)
-             ORDER BY c.oid, a.attnum",
+                    OR c.relkind = 'c' AND de.description IS NOT NULL)",
             in_scope(asked),
-            not_a_member("pg_class", "c.oid")
+            not_a_member(asked, "pg_class", "c.oid")
         ),
     }
     .sql()

@@ -9,7 +9,7 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Constraint], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Constraint], present: None, query, making: MAKING };
 
 /// A key to a partitioned table has one more of its kind for each partition there, which comes and goes with it.
 fn query(asked: &Asked<'_>) -> String {
@@ -22,9 +22,9 @@ fn query(asked: &Asked<'_>) -> String {
         ],
         attributes: vec![
             ("definition", "pg_get_constraintdef(k.oid)".to_owned()),
-            ("options", format!("CASE WHEN k.contype IN ('p', 'u', 'x') THEN {} END", sorted("i.reloptions"))),
+            ("options[]", format!("CASE WHEN k.contype IN ('p', 'u', 'x') THEN {} END", sorted("i.reloptions"))),
             ("tablespace", "CASE WHEN k.contype IN ('p', 'u', 'x') THEN (SELECT ts.spcname FROM pg_tablespace ts WHERE ts.oid = i.reltablespace) END".to_owned()),
-            ("inherited", flag("NOT k.conislocal OR k.conparentid <> 0")),
+            ("inherited?", flag("NOT k.conislocal OR k.conparentid <> 0")),
             comment("pg_constraint", "k.oid"),
         ],
         from: format!(
@@ -33,7 +33,7 @@ fn query(asked: &Asked<'_>) -> String {
              WHERE k.contype IN ('p', 'u', 'x', 'c', 'f') AND c.relpersistence <> 't' AND {}
                AND NOT EXISTS (SELECT FROM pg_constraint kp WHERE kp.oid = k.conparentid AND kp.conrelid = k.conrelid)",
             in_scope(asked),
-            not_a_member("pg_class", "c.oid")
+            not_a_member(asked, "pg_class", "c.oid")
         ),
     }
     .sql()

@@ -7,7 +7,12 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_literal;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Conversion], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Conversion],
+    present: Some("pg_conversion WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -15,7 +20,7 @@ fn query(asked: &Asked<'_>) -> String {
         name: ["n.nspname", "NULL", "c.conname", "NULL"],
         addresses: &[("pg_conversion", "c.oid", "0")],
         attributes: vec![
-            ("default", flag("c.condefault")),
+            ("default?", flag("c.condefault")),
             ("from", "pg_encoding_to_char(c.conforencoding)::text".to_owned()),
             ("to", "pg_encoding_to_char(c.contoencoding)::text".to_owned()),
             ("function", "c.conproc::regproc::text".to_owned()),
@@ -25,7 +30,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_conversion c JOIN pg_namespace n ON n.oid = c.connamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_conversion", "c.oid")
+            not_a_member(asked, "pg_conversion", "c.oid")
         ),
     }
     .sql()

@@ -8,7 +8,12 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Default], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Default],
+    present: Some("pg_attrdef WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -21,7 +26,7 @@ fn query(asked: &Asked<'_>) -> String {
              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.adnum
              WHERE a.attgenerated = '' AND c.relpersistence <> 't' AND {}",
             in_scope(asked),
-            not_a_member("pg_class", "c.oid")
+            not_a_member(asked, "pg_class", "c.oid")
         ),
     }
     .sql()

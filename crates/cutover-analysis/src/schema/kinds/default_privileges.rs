@@ -7,7 +7,8 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::DefaultPrivileges], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::DefaultPrivileges], present: Some("pg_default_acl"), query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     // Those of a schema come on top of the defaults; those of a role alone replace them.

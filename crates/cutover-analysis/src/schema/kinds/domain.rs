@@ -6,7 +6,12 @@ use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Domain], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Domain],
+    present: Some("pg_type WHERE oid >= 16384 AND typtype = 'd'"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("t.typacl", "'T'", "t.typowner");
@@ -20,10 +25,10 @@ fn query(asked: &Asked<'_>) -> String {
         attributes: vec![
             ("type", "format_type(t.typbasetype, t.typtypmod)".to_owned()),
             ("collation", "CASE WHEN t.typcollation <> bt.typcollation THEN (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = t.typcollation) END".to_owned()),
-            ("not null", "CASE WHEN t.typnotnull THEN true END".to_owned()),
+            ("not null?", "CASE WHEN t.typnotnull THEN true END".to_owned()),
             // Not `typdefault`: that has names as they were written under the search path of then.
             ("default", "pg_get_expr(t.typdefaultbin, 0)".to_owned()),
-            ("constraints", "(SELECT json_agg('CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid) ORDER BY k.conname COLLATE \"C\") FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')".to_owned()),
+            ("constraints[]", "(SELECT json_agg('CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid) ORDER BY k.conname COLLATE \"C\") FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')".to_owned()),
             owner("t.typowner"),
             comment("pg_type", "t.oid"),
             granted,
@@ -33,7 +38,7 @@ fn query(asked: &Asked<'_>) -> String {
             "FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace AND {} JOIN pg_type bt ON bt.oid = t.typbasetype
              WHERE t.typtype = 'd' AND {}",
             in_scope(asked),
-            not_a_member("pg_type", "t.oid")
+            not_a_member(asked, "pg_type", "t.oid")
         ),
     }
     .sql()

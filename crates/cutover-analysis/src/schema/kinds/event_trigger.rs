@@ -8,7 +8,8 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_literal;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::EventTrigger], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::EventTrigger], present: Some("pg_event_trigger"), query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -18,7 +19,7 @@ fn query(asked: &Asked<'_>) -> String {
         attributes: vec![
             ("event", "e.evtevent".to_owned()),
             ("function", "e.evtfoid::regproc".to_owned()),
-            ("tags", sorted("e.evttags")),
+            ("tags[]", sorted("e.evttags")),
             ("fires", enabled("e.evtenabled")),
             owner("e.evtowner"),
             comment("pg_event_trigger", "e.oid"),
@@ -26,7 +27,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_event_trigger e WHERE {} AND {}",
             everything(asked),
-            not_a_member("pg_event_trigger", "e.oid")
+            not_a_member(asked, "pg_event_trigger", "e.oid")
         ),
     }
     .sql()

@@ -7,10 +7,12 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::{quote_ident, quote_literal};
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Extension], query, making: MAKING };
-
-/// The oid of `pg_extension`, the same on all versions (`pg_extension.h`).
-pub(crate) const CLASS: u32 = 3079;
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Extension],
+    present: Some("pg_extension WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {

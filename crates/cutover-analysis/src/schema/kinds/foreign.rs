@@ -9,12 +9,24 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::{quote_ident, quote_literal};
 
-pub(crate) const WRAPPER: Kind =
-    Kind { kinds: &[ObjectKind::ForeignDataWrapper], query: wrapper, making: WRAPPER_MAKING };
-pub(crate) const SERVER: Kind =
-    Kind { kinds: &[ObjectKind::ForeignServer], query: server, making: SERVER_MAKING };
-pub(crate) const MAPPING: Kind =
-    Kind { kinds: &[ObjectKind::UserMapping], query: mapping, making: MAPPING_MAKING };
+pub(crate) const WRAPPER: Kind = Kind {
+    kinds: &[ObjectKind::ForeignDataWrapper],
+    present: Some("pg_foreign_data_wrapper WHERE oid >= 16384"),
+    query: wrapper,
+    making: WRAPPER_MAKING,
+};
+pub(crate) const SERVER: Kind = Kind {
+    kinds: &[ObjectKind::ForeignServer],
+    present: Some("pg_foreign_server"),
+    query: server,
+    making: SERVER_MAKING,
+};
+pub(crate) const MAPPING: Kind = Kind {
+    kinds: &[ObjectKind::UserMapping],
+    present: Some("pg_foreign_server"),
+    query: mapping,
+    making: MAPPING_MAKING,
+};
 
 fn wrapper(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("w.fdwacl", "'F'", "w.fdwowner");
@@ -26,7 +38,7 @@ fn wrapper(asked: &Asked<'_>) -> String {
         attributes: vec![
             ("handler", "NULLIF(w.fdwhandler, 0)::regproc".to_owned()),
             ("validator", "NULLIF(w.fdwvalidator, 0)::regproc".to_owned()),
-            ("foreign options", sorted("w.fdwoptions")),
+            ("foreign options[]", sorted("w.fdwoptions")),
             owner("w.fdwowner"),
             comment(class, "w.oid"),
             granted,
@@ -35,7 +47,7 @@ fn wrapper(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_foreign_data_wrapper w WHERE {} AND {}",
             everything(asked),
-            not_a_member(class, "w.oid")
+            not_a_member(asked, class, "w.oid")
         ),
     }
     .sql()
@@ -55,7 +67,7 @@ fn server(asked: &Asked<'_>) -> String {
                 "wrapper",
                 "(SELECT w.fdwname FROM pg_foreign_data_wrapper w WHERE w.oid = s.srvfdw)".to_owned(),
             ),
-            ("foreign options", sorted("s.srvoptions")),
+            ("foreign options[]", sorted("s.srvoptions")),
             owner("s.srvowner"),
             comment(class, "s.oid"),
             granted,
@@ -64,7 +76,7 @@ fn server(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_foreign_server s WHERE {} AND {}",
             everything(asked),
-            not_a_member(class, "s.oid")
+            not_a_member(asked, class, "s.oid")
         ),
     }
     .sql()
@@ -81,7 +93,7 @@ fn mapping(asked: &Asked<'_>) -> String {
         ],
         addresses: &[("pg_user_mapping", "m.oid", "0")],
         attributes: vec![(
-            "option names",
+            "option names[]",
             "(SELECT json_agg(split_part(o, '=', 1) ORDER BY o COLLATE \"C\") FROM unnest(v.umoptions) o)".to_owned(),
         )],
         // `pg_user_mapping` itself is the superuser's alone.

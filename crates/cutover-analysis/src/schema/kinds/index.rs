@@ -7,7 +7,7 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::{quote_ident, quote_literal, quote_qualified};
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Index], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Index], present: None, query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -17,9 +17,9 @@ fn query(asked: &Asked<'_>) -> String {
         attributes: vec![
             ("definition", "pg_get_indexdef(c.oid)".to_owned()),
             ("tablespace", "(SELECT ts.spcname FROM pg_tablespace ts WHERE ts.oid = c.reltablespace)".to_owned()),
-            ("invalid", flag("NOT x.indisvalid")),
+            ("invalid?", flag("NOT x.indisvalid")),
             ("partition of", "CASE WHEN c.relispartition THEN (SELECT format('%I.%I', pn.nspname, p.relname) FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = c.oid) END".to_owned()),
-            ("statistics", "(SELECT json_agg(a.attnum || ' ' || a.attstattarget ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0)".to_owned()),
+            ("statistics[]", "(SELECT json_agg(a.attnum || ' ' || a.attstattarget ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0)".to_owned()),
             comment("pg_class", "c.oid"),
         ],
         from: format!(
@@ -28,7 +28,7 @@ fn query(asked: &Asked<'_>) -> String {
              WHERE c.relpersistence <> 't' AND t.relkind IN ('r', 'p', 'm') AND {}
                AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'))",
             in_scope(asked),
-            not_a_member("pg_class", "t.oid")
+            not_a_member(asked, "pg_class", "t.oid")
         ),
     }
     .sql()

@@ -6,7 +6,12 @@ use super::query::{Row, comment, everything, flag, grants, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Language], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Language],
+    present: Some("pg_language WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("l.lanacl", "'l'", "l.lanowner");
@@ -16,7 +21,7 @@ fn query(asked: &Asked<'_>) -> String {
         name: ["NULL", "NULL", "l.lanname", "NULL"],
         addresses: &[("pg_language", "l.oid", "0")],
         attributes: vec![
-            ("trusted", flag("l.lanpltrusted")),
+            ("trusted?", flag("l.lanpltrusted")),
             ("handler", function("lanplcallfoid")),
             ("inline", function("laninline")),
             ("validator", function("lanvalidator")),
@@ -28,7 +33,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_language l WHERE l.oid >= 16384 AND {} AND {}",
             everything(asked),
-            not_a_member("pg_language", "l.oid")
+            not_a_member(asked, "pg_language", "l.oid")
         ),
     }
     .sql()

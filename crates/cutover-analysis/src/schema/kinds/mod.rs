@@ -42,6 +42,8 @@ mod type_change;
 pub(crate) mod types;
 pub(crate) mod view;
 
+use std::collections::BTreeSet;
+
 use crate::effects::ObjectKind;
 
 /// What is asked of a catalogue.
@@ -51,12 +53,57 @@ pub struct Asked<'a> {
     pub schemas: &'a [String],
     /// `server_version_num`, e.g. 150020.
     pub server_version: u32,
+    /// What there is at all.
+    pub present: &'a Present,
+}
+
+/// Which kinds a database has anything of, beyond what every new one has: most have nothing of most, and to compile a query
+/// takes the server longer than to find nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Present(Option<BTreeSet<&'static str>>);
+
+impl Present {
+    /// Anything may be there.
+    #[must_use]
+    pub const fn all() -> Self {
+        Self(None)
+    }
+
+    /// The query whose answer, one text, is [read](Self::read).
+    #[must_use]
+    pub fn query() -> String {
+        let places = places().into_iter().enumerate();
+        let looked: Vec<String> = places
+            .map(|(number, place)| format!("CASE WHEN EXISTS (SELECT FROM {place}) THEN {number} END"))
+            .collect();
+        format!("SELECT concat_ws(',', {})", looked.join(",\n"))
+    }
+
+    /// What the query answered.
+    #[must_use]
+    pub fn read(answer: &str) -> Self {
+        let places: Vec<&'static str> = places().into_iter().collect();
+        let numbers = answer.split(',').filter_map(|number| number.parse::<usize>().ok());
+        Self(Some(numbers.filter_map(|number| places.get(number).copied()).collect()))
+    }
+
+    fn has(&self, place: &str) -> bool {
+        self.0.as_ref().is_none_or(|seen| seen.contains(place))
+    }
+}
+
+/// Every place in the catalogues where something may be seen.
+fn places() -> BTreeSet<&'static str> {
+    let besides = query::BESIDES.iter().filter_map(|(present, _)| *present);
+    KINDS.iter().filter_map(|kind| kind.present).chain(besides).collect()
 }
 
 /// How the objects of one kind are read.
 pub(crate) struct Kind {
     /// What the query names them.
     pub(crate) kinds: &'static [ObjectKind],
+    /// Where in the catalogues there is a row where there is one of them, from FROM on; none to ask anyhow.
+    pub(crate) present: Option<&'static str>,
     /// The query for them, made of [`query::Row`].
     pub(crate) query: fn(&Asked<'_>) -> String,
     /// How they are made, changed and taken away.
@@ -117,12 +164,14 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
 pub(crate) const WITH_PARTS: [ObjectKind; 4] =
     [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
 
-/// One text with the queries of all kinds and of what needs what: `;` between, every result with the columns kind, schema,
-/// table, name, arguments, addresses, attributes as JSON. To be run in one snapshot, with `search_path = pg_catalog`.
+/// One text with the queries of all kinds that are present and of what needs what, with `;` between. To be run in one snapshot,
+/// with `search_path = pg_catalog`; [`super::Builder`] takes the results.
 pub fn queries(asked: &Asked<'_>) -> String {
-    let mut texts: Vec<String> = KINDS.iter().map(|kind| (kind.query)(asked)).collect();
-    texts.push(query::MEMBERS.to_owned());
-    texts.push(query::NEEDS.to_owned());
+    let is_present = |present: Option<&str>| present.is_none_or(|place| asked.present.has(place));
+    let mut texts = vec![query::OWNER.to_owned(), query::CLASSES.to_owned()];
+    texts.extend(KINDS.iter().filter(|kind| is_present(kind.present)).map(|kind| (kind.query)(asked)));
+    let besides = query::BESIDES.iter().filter(|(present, _)| is_present(*present));
+    texts.extend(besides.map(|(_, text)| (*text).to_owned()));
     texts.join(";\n")
 }
 

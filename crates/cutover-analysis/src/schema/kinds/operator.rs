@@ -7,7 +7,12 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Operator], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Operator],
+    present: Some("pg_operator WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 /// An operator by its number, as another one names it.
 fn other(column: &str) -> String {
@@ -32,8 +37,8 @@ fn query(asked: &Asked<'_>) -> String {
             ("negator", other("o.oprnegate")),
             ("restrict", "NULLIF(o.oprrest, 0)::regproc::text".to_owned()),
             ("join", "NULLIF(o.oprjoin, 0)::regproc::text".to_owned()),
-            ("hashes", flag("o.oprcanhash")),
-            ("merges", flag("o.oprcanmerge")),
+            ("hashes?", flag("o.oprcanhash")),
+            ("merges?", flag("o.oprcanmerge")),
             owner("o.oprowner"),
             comment("pg_operator", "o.oid"),
         ],
@@ -41,7 +46,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace AND {} WHERE o.oprcode <> 0 AND {}",
             in_scope(asked),
-            not_a_member("pg_operator", "o.oid")
+            not_a_member(asked, "pg_operator", "o.oid")
         ),
     }
     .sql()

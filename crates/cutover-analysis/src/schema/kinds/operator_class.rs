@@ -7,7 +7,12 @@ use super::query::{Row, comment, flag, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::OperatorClass], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::OperatorClass],
+    present: Some("pg_opclass WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -16,17 +21,17 @@ fn query(asked: &Asked<'_>) -> String {
         addresses: &[("pg_opclass", "o.oid", "0")],
         attributes: vec![
             ("type", "format_type(o.opcintype, NULL)".to_owned()),
-            ("default", flag("o.opcdefault")),
+            ("default?", flag("o.opcdefault")),
             ("family", "(SELECT format('%I.%I', fn.nspname, f.opfname) FROM pg_opfamily f JOIN pg_namespace fn ON fn.oid = f.opfnamespace WHERE f.oid = o.opcfamily)".to_owned()),
             ("storage", "format_type(NULLIF(o.opckeytype, 0), NULL)".to_owned()),
-            ("members", members("pg_opclass", "o.oid")),
+            ("members[]", members("pg_opclass", "o.oid")),
             owner("o.opcowner"),
             comment("pg_opclass", "o.oid"),
         ],
         from: format!(
             "FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_opclass", "o.oid")
+            not_a_member(asked, "pg_opclass", "o.oid")
         ),
     }
     .sql()

@@ -6,7 +6,12 @@ use super::query::{Row, comment, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::OperatorFamily], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::OperatorFamily],
+    present: Some("pg_opfamily WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 /// Members tied to an object: `class` is its catalogue, `object` its number.
 pub(super) fn members(class: &str, object: &str) -> String {
@@ -38,14 +43,14 @@ fn query(asked: &Asked<'_>) -> String {
         ],
         addresses: &[("pg_opfamily", "f.oid", "0")],
         attributes: vec![
-            ("members", members("pg_opfamily", "f.oid")),
+            ("members[]", members("pg_opfamily", "f.oid")),
             owner("f.opfowner"),
             comment("pg_opfamily", "f.oid"),
         ],
         from: format!(
             "FROM pg_opfamily f JOIN pg_namespace n ON n.oid = f.opfnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_opfamily", "f.oid")
+            not_a_member(asked, "pg_opfamily", "f.oid")
         ),
     }
     .sql()

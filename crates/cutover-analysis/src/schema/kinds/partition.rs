@@ -7,7 +7,8 @@ use super::query::{Row, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Partition], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Partition], present: Some("pg_inherits"), query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -24,7 +25,7 @@ fn query(asked: &Asked<'_>) -> String {
             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {}
              WHERE c.relispartition AND c.relkind IN ('r', 'p', 'f') AND {}",
             in_scope(asked),
-            not_a_member("pg_class", "c.oid")
+            not_a_member(asked, "pg_class", "c.oid")
         ),
     }
     .sql()

@@ -6,7 +6,8 @@ use super::query::{Row, comment, flag, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Policy], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Policy], present: Some("pg_policy"), query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -14,9 +15,9 @@ fn query(asked: &Asked<'_>) -> String {
         name: ["n.nspname", "c.relname", "p.polname", "NULL"],
         addresses: &[("pg_policy", "p.oid", "0")],
         attributes: vec![
-            ("restrictive", flag("NOT p.polpermissive")),
+            ("restrictive?", flag("NOT p.polpermissive")),
             ("command", "CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' END".to_owned()),
-            ("roles", "CASE WHEN p.polroles <> '{0}' THEN (SELECT json_agg(quote_ident(pg_get_userbyid(r)) ORDER BY pg_get_userbyid(r) COLLATE \"C\") FROM unnest(p.polroles) r) END".to_owned()),
+            ("roles[]", "CASE WHEN p.polroles <> '{0}' THEN (SELECT json_agg(quote_ident(pg_get_userbyid(r)) ORDER BY pg_get_userbyid(r) COLLATE \"C\") FROM unnest(p.polroles) r) END".to_owned()),
             ("using", "pg_get_expr(p.polqual, p.polrelid)".to_owned()),
             ("with check", "pg_get_expr(p.polwithcheck, p.polrelid)".to_owned()),
             comment("pg_policy", "p.oid"),
@@ -24,7 +25,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_policy", "p.oid")
+            not_a_member(asked, "pg_policy", "p.oid")
         ),
     }
     .sql()

@@ -7,7 +7,8 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_literal;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Publication], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Publication], present: Some("pg_publication"), query, making: MAKING };
 
 /// What partitions do can be published as their root's.
 const WITH_ROOTS: u32 = 130_000;
@@ -34,19 +35,19 @@ fn query(asked: &Asked<'_>) -> String {
         name: ["NULL", "NULL", "p.pubname", "NULL"],
         addresses: &[("pg_publication", "p.oid", "0")],
         attributes: vec![
-            ("all tables", flag("p.puballtables")),
+            ("all tables?", flag("p.puballtables")),
             ("publish", "CASE WHEN NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate) THEN concat_ws(', ', CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END, CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END) END".to_owned()),
-            ("via root", flag("(to_jsonb(p) ->> 'pubviaroot')::boolean")),
+            ("via root?", flag("(to_jsonb(p) ->> 'pubviaroot')::boolean")),
             ("generated columns", "NULLIF(to_jsonb(p) ->> 'pubgencols', 'n')".to_owned()),
-            ("tables", tables),
-            ("schemas", schemas.to_owned()),
+            ("tables[]", tables),
+            ("schemas[]", schemas.to_owned()),
             owner("p.pubowner"),
             comment("pg_publication", "p.oid"),
         ],
         from: format!(
             "FROM pg_publication p WHERE {} AND {}",
             everything(asked),
-            not_a_member("pg_publication", "p.oid")
+            not_a_member(asked, "pg_publication", "p.oid")
         ),
     }
     .sql()

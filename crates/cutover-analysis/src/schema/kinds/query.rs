@@ -2,44 +2,79 @@
 //!
 //! Everything is named with its schema where the search path could matter to a reader; the session's path is `pg_catalog`.
 
+use std::fmt::Write as _;
+
 use super::Asked;
-use crate::sql::quote_literal;
+use crate::sql::{quote_ident, quote_literal};
 
-/// The members of extensions: catalogue, object, extension.
-pub(super) const MEMBERS: &str = "
-SELECT 'member', classid::text, objid::text, refobjid::text, NULL, NULL, NULL
-  FROM pg_depend WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass";
+/// Which catalogue has which number, for those that rows name their addresses in.
+pub(super) const CLASSES: &str = "
+SELECT 'class', c.oid, c.relname FROM pg_class c
+ WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'r' AND c.oid < 16384";
 
-/// What needs what, as `pg_depend` has it: catalogue, object, part, and the same of what is needed. What the system itself
-/// brings (below 16384) is always there; schemas, row types and toast tables follow from the rest. Then what it does not say
-/// of objects but of their pieces, or not at all: columns need those that they are inherited from, keys to a partitioned
-/// table the keys of its partitions, operator classes and families the operators and functions of their members, domains what
-/// their constraints need, publications what they publish.
-pub(super) const NEEDS: &str = "
-SELECT 'needs', d.classid::text, d.objid::text, d.objsubid::text, d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+/// Whoever asks owns what names no owner.
+pub(super) const OWNER: &str = "SELECT 'asked by', current_user";
+
+/// Where there are extensions.
+pub(super) const EXTENSIONS: &str = "pg_extension WHERE oid >= 16384";
+
+const INHERITANCE: &str = "pg_inherits";
+
+/// More that is known of objects than their kinds' queries say, each with where its rows are seen: members of extensions
+/// (catalogue, object, extension), and what needs what, as `pg_depend` has it: catalogue, object, part, and the same of what is
+/// needed. What the system itself brings (below 16384) is always there; schemas, row types and toast tables follow from the
+/// rest. Then what `pg_depend` does not say of objects but of their pieces, or not at all: columns need those that they are
+/// inherited from, keys to a partitioned table the keys of its partitions, operator classes and families the operators and
+/// functions of their members, domains what their constraints need, publications what they publish.
+pub(super) const BESIDES: &[(Option<&str>, &str)] = &[
+    (
+        Some(EXTENSIONS),
+        "SELECT 'member', classid, objid, refobjid FROM pg_depend
+ WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass AND refobjid >= 16384",
+    ),
+    (
+        None,
+        "SELECT 'needs', d.classid, d.objid, d.objsubid, d.refclassid, d.refobjid, d.refobjsubid
   FROM pg_depend d
  WHERE d.deptype IN ('n', 'a', 'i', 'P', 'S') AND d.refobjid >= 16384 AND d.objid >= 16384
    AND d.refclassid <> 'pg_namespace'::regclass
    AND NOT (d.deptype = 'i' AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
-            AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass));
-SELECT 'needs', 'pg_class'::regclass::oid::text, a.attrelid::text, a.attnum::text, 'pg_class'::regclass::oid::text, p.attrelid::text, p.attnum::text
+            AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass))",
+    ),
+    (
+        Some(INHERITANCE),
+        "SELECT 'needs', 'pg_class'::regclass::oid, a.attrelid, a.attnum, 'pg_class'::regclass::oid, p.attrelid, p.attnum
   FROM pg_inherits h JOIN pg_attribute p ON p.attrelid = h.inhparent AND p.attnum > 0
-  JOIN pg_attribute a ON a.attrelid = h.inhrelid AND a.attname = p.attname AND a.attinhcount > 0;
-WITH RECURSIVE below(oid, conrelid, root) AS (
+  JOIN pg_attribute a ON a.attrelid = h.inhrelid AND a.attname = p.attname AND a.attinhcount > 0",
+    ),
+    (
+        Some(INHERITANCE),
+        "WITH RECURSIVE below(oid, conrelid, root) AS (
   SELECT k.oid, k.conrelid, k.conparentid FROM pg_constraint k JOIN pg_constraint p ON p.oid = k.conparentid AND p.conrelid = k.conrelid
    WHERE p.conparentid = 0 OR NOT EXISTS (SELECT FROM pg_constraint pp WHERE pp.oid = p.conparentid AND pp.conrelid = p.conrelid)
   UNION ALL SELECT k.oid, k.conrelid, b.root FROM below b JOIN pg_constraint k ON k.conparentid = b.oid AND k.conrelid = b.conrelid)
-SELECT 'needs', d.classid::text, b.root::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
-  FROM below b JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = b.oid AND d.deptype = 'n';
-SELECT 'needs', t.refclassid::text, t.refobjid::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+SELECT 'needs', d.classid, b.root, 0, d.refclassid, d.refobjid, d.refobjsubid
+  FROM below b JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = b.oid AND d.deptype = 'n'",
+    ),
+    (
+        Some("(SELECT oid FROM pg_opclass UNION ALL SELECT oid FROM pg_opfamily) o WHERE o.oid >= 16384"),
+        "SELECT 'needs', t.refclassid, t.refobjid, 0, d.refclassid, d.refobjid, d.refobjsubid
   FROM pg_depend t JOIN pg_depend d ON d.classid = t.classid AND d.objid = t.objid
  WHERE t.classid IN ('pg_amop'::regclass, 'pg_amproc'::regclass) AND t.refclassid IN ('pg_opclass'::regclass, 'pg_opfamily'::regclass)
-   AND d.refclassid NOT IN ('pg_opclass'::regclass, 'pg_opfamily'::regclass) AND d.refobjid >= 16384;
-SELECT 'needs', 'pg_type'::regclass::oid::text, k.contypid::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
+   AND d.refclassid NOT IN ('pg_opclass'::regclass, 'pg_opfamily'::regclass) AND d.refobjid >= 16384",
+    ),
+    (
+        Some("pg_type WHERE oid >= 16384 AND typtype = 'd'"),
+        "SELECT 'needs', 'pg_type'::regclass::oid, k.contypid, 0, d.refclassid, d.refobjid, d.refobjsubid
   FROM pg_constraint k JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
- WHERE k.contypid <> 0 AND d.refobjid >= 16384;
-SELECT 'needs', 'pg_publication'::regclass::oid::text, r.prpubid::text, '0', d.refclassid::text, d.refobjid::text, d.refobjsubid::text
-  FROM pg_publication_rel r JOIN pg_depend d ON d.classid = 'pg_publication_rel'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass";
+ WHERE k.contypid <> 0 AND d.refobjid >= 16384",
+    ),
+    (
+        Some("pg_publication"),
+        "SELECT 'needs', 'pg_publication'::regclass::oid, r.prpubid, 0, d.refclassid, d.refobjid, d.refobjsubid
+  FROM pg_publication_rel r JOIN pg_depend d ON d.classid = 'pg_publication_rel'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass",
+    ),
+];
 
 /// One kind's query.
 pub(super) struct Row<'a> {
@@ -50,34 +85,31 @@ pub(super) struct Row<'a> {
     /// Catalogue and expression for the object, and a column's number (`0` for none): how `pg_depend` names it, and what else
     /// stands for it there.
     pub(super) addresses: &'a [(&'a str, &'a str, &'a str)],
-    /// Names of attributes with expressions: text, boolean or array.
+    /// Names of attributes with expressions. What is behind a name says what comes: `[]` a list as JSON, `?` what holds or
+    /// does not, `{}` an access control list as JSON, nothing a text. What is null is not there.
     pub(super) attributes: Vec<(&'a str, String)>,
     /// From FROM on.
     pub(super) from: String,
 }
 
 impl Row<'_> {
+    /// Kind, schema, table, name and arguments; then a column `@pg_class` with the number for each address, `#` before it for
+    /// the part; then the attributes by their names.
     pub(super) fn sql(&self) -> String {
         let [schema, table, name, arguments] = self.name;
-        let addresses: Vec<String> = self
-            .addresses
-            .iter()
-            .map(|(class, object, part)| {
-                format!(", '{class}'::regclass::oid || ':' || {object} || ':' || {part}")
-            })
-            .collect();
-        let attributes: Vec<String> = self
-            .attributes
-            .iter()
-            .map(|(name, expression)| format!("{}, {expression}", quote_literal(name)))
-            .collect();
-        format!(
-            "SELECT {}, {schema}, {table}, {name}, {arguments},\n  concat_ws(',', NULL{}),\n  json_build_object({})::text\n{}",
-            self.kind,
-            addresses.concat(),
-            attributes.join(",\n    "),
-            self.from
-        )
+        let mut sql = format!("SELECT {}, {schema}, {table}, {name}, {arguments}", self.kind);
+        for (class, object, part) in self.addresses {
+            if *part != "0" {
+                let _ = write!(sql, ", {part} AS \"#\"");
+            }
+            let _ = write!(sql, ", {object} AS \"@{class}\"");
+        }
+        for (attribute, expression) in &self.attributes {
+            let _ = write!(sql, ",\n    {expression} AS {}", quote_ident(attribute));
+        }
+        sql.push('\n');
+        sql.push_str(&self.from);
+        sql
     }
 }
 
@@ -96,9 +128,14 @@ pub(super) fn everything(asked: &Asked<'_>) -> &'static str {
 }
 
 /// The condition that an object is no member of an extension.
-pub(super) fn not_a_member(class: &str, object: &str) -> String {
+pub(super) fn not_a_member(asked: &Asked<'_>, class: &str, object: &str) -> String {
+    if !asked.present.has(EXTENSIONS) {
+        return "true".to_owned();
+    }
+    // Looked up once, not for each object.
     format!(
-        "NOT EXISTS (SELECT FROM pg_depend em WHERE em.classid = '{class}'::regclass AND em.objid = {object} AND em.deptype = 'e')"
+        "{object} NOT IN (SELECT em.objid FROM pg_depend em WHERE em.refclassid = 'pg_extension'::regclass \
+           AND em.classid = '{class}'::regclass AND em.deptype = 'e')"
     )
 }
 
@@ -115,27 +152,20 @@ pub(super) fn owner(role: &str) -> (&'static str, String) {
     ("owner", format!("pg_get_userbyid({role})"))
 }
 
-/// What is granted besides what the owner and everybody have from the beginning, and what of that is taken from them; each
-/// as GRANT spells it: `SELECT TO reader WITH GRANT OPTION`. `letter` is what `acldefault` calls the kind.
+/// What is granted, and what the owner and everybody have from the beginning. `letter` is what `acldefault` calls the kind.
 pub(super) fn grants(acl: &str, letter: &str, owner: &str) -> [(&'static str, String); 2] {
     grants_besides(acl, &format!("acldefault({letter}, {owner})"))
 }
 
-/// As [`grants`], where it is known what there is from the beginning.
+/// As [`grants`], where it is known what there is from the beginning. Taken apart by [`super::super::privileges`].
 pub(super) fn grants_besides(acl: &str, from_the_beginning: &str) -> [(&'static str, String); 2] {
-    let entries = |list: &str| {
-        format!(
-            "SELECT x.privilege_type || ' TO ' || CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END
-               || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END FROM aclexplode({list}) x"
-        )
-    };
-    let (now, at_first) = (entries(acl), entries(from_the_beginning));
-    let besides = |first: &str, second: &str| {
-        format!(
-            "CASE WHEN {acl} IS NOT NULL THEN (SELECT json_agg(g.w ORDER BY g.w COLLATE \"C\") FROM ({first} EXCEPT {second}) g(w)) END"
-        )
-    };
-    [("grants", besides(&now, &at_first)), ("revoked", besides(&at_first, &now))]
+    [
+        ("grants{}", format!("CASE WHEN {acl} IS NOT NULL THEN to_json({acl}::text[]) END")),
+        (
+            "revoked{}",
+            format!("CASE WHEN {acl} IS NOT NULL THEN to_json(({from_the_beginning})::text[]) END"),
+        ),
+    ]
 }
 
 /// What differs from a sequence's defaults, as CREATE SEQUENCE spells it. `s` is the row of `pg_sequence`.

@@ -6,8 +6,12 @@ use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind =
-    Kind { kinds: &[ObjectKind::Function, ObjectKind::Procedure], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Function, ObjectKind::Procedure],
+    present: Some("pg_proc WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 /// The types of the arguments by which a routine is called.
 pub(super) const ARGUMENTS: &str = "coalesce((SELECT string_agg(format_type(a.t, NULL), ', ' ORDER BY a.i) FROM unnest(p.proargtypes) WITH ORDINALITY a(t, i)), '')";
@@ -34,7 +38,7 @@ fn query(asked: &Asked<'_>) -> String {
              WHERE p.prokind <> 'a' AND {}
                AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')",
             in_scope(asked),
-            not_a_member("pg_proc", "p.oid")
+            not_a_member(asked, "pg_proc", "p.oid")
         ),
     }
     .sql()

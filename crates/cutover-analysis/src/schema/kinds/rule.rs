@@ -7,7 +7,12 @@ use super::trigger::enabled;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Rule], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Rule],
+    present: Some("pg_rewrite WHERE oid >= 16384 AND rulename <> '_RETURN'"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -23,7 +28,7 @@ fn query(asked: &Asked<'_>) -> String {
             "FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace AND {}
              WHERE r.rulename <> '_RETURN' AND {}",
             in_scope(asked),
-            not_a_member("pg_rewrite", "r.oid")
+            not_a_member(asked, "pg_rewrite", "r.oid")
         ),
     }
     .sql()

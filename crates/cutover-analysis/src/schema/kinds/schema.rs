@@ -6,7 +6,7 @@ use super::query::{Row, comment, grants_besides, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Schema], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Schema], present: None, query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     let at_first = "coalesce((SELECT ip.initprivs FROM pg_init_privs ip WHERE ip.classoid = 'pg_namespace'::regclass AND ip.objoid = n.oid), \
@@ -27,7 +27,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_namespace n WHERE {} AND {}",
             in_scope(asked),
-            not_a_member("pg_namespace", "n.oid")
+            not_a_member(asked, "pg_namespace", "n.oid")
         ),
     }
     .sql()

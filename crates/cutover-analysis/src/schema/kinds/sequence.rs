@@ -7,7 +7,8 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::{quote_ident, quote_literal, quote_qualified};
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Sequence], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Sequence], present: Some("pg_sequence"), query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("c.relacl", "'s'", "c.relowner");
@@ -17,11 +18,11 @@ fn query(asked: &Asked<'_>) -> String {
         addresses: &[("pg_class", "c.oid", "0")],
         attributes: vec![
             ("type", "NULLIF(format_type(s.seqtypid, NULL), 'bigint')".to_owned()),
-            ("options", sequence_options("s")),
+            ("options[]", sequence_options("s")),
             ("owned by", "(SELECT format('%I.%I.%I', tn.nspname, t.relname, a.attname) FROM pg_depend d JOIN pg_class t ON t.oid = d.refobjid
                JOIN pg_namespace tn ON tn.oid = t.relnamespace JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
                WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a')".to_owned()),
-            ("unlogged", "CASE WHEN c.relpersistence = 'u' THEN true END".to_owned()),
+            ("unlogged?", "CASE WHEN c.relpersistence = 'u' THEN true END".to_owned()),
             owner("c.relowner"),
             comment("pg_class", "c.oid"),
             granted,
@@ -32,7 +33,7 @@ fn query(asked: &Asked<'_>) -> String {
              WHERE c.relpersistence <> 't' AND {}
                AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_class'::regclass AND i.objid = c.oid AND i.deptype = 'i')",
             in_scope(asked),
-            not_a_member("pg_class", "c.oid")
+            not_a_member(asked, "pg_class", "c.oid")
         ),
     }
     .sql()

@@ -6,7 +6,8 @@ use super::query::{Row, comment, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Statistics], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Statistics], present: Some("pg_statistic_ext"), query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -22,7 +23,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_statistic_ext x JOIN pg_namespace n ON n.oid = x.stxnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_statistic_ext", "x.oid")
+            not_a_member(asked, "pg_statistic_ext", "x.oid")
         ),
     }
     .sql()

@@ -7,7 +7,8 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::{quote_ident, quote_literal};
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Subscription], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Subscription], present: None, query, making: MAKING };
 
 /// From here on everybody may read a subscription's number, and more of its options.
 const WITH_NUMBERS: u32 = 140_000;
@@ -15,18 +16,18 @@ const WITH_NUMBERS: u32 = 140_000;
 fn query(asked: &Asked<'_>) -> String {
     let numbered = asked.server_version >= WITH_NUMBERS;
     let mut attributes = vec![
-        ("enabled", flag("s.subenabled")),
+        ("enabled?", flag("s.subenabled")),
         ("slot", "s.subslotname::text".to_owned()),
         (
-            "publications",
+            "publications[]",
             "(SELECT json_agg(quote_ident(p) ORDER BY p COLLATE \"C\") FROM unnest(s.subpublications) p)"
                 .to_owned(),
         ),
         owner("s.subowner"),
     ];
-    let ours = if numbered { not_a_member("pg_subscription", "s.oid") } else { "true".to_owned() };
+    let ours = if numbered { not_a_member(asked, "pg_subscription", "s.oid") } else { "true".to_owned() };
     if numbered {
-        attributes.push(("binary", flag("s.subbinary")));
+        attributes.push(("binary?", flag("s.subbinary")));
         attributes.push(("streaming", "NULLIF(left(s.substream::text, 1), 'f')".to_owned()));
         attributes.push(comment("pg_subscription", "s.oid"));
     }

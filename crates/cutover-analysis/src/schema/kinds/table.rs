@@ -12,7 +12,7 @@ use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
 pub(crate) const KIND: Kind =
-    Kind { kinds: &[ObjectKind::Table, ObjectKind::ForeignTable], query, making: MAKING };
+    Kind { kinds: &[ObjectKind::Table, ObjectKind::ForeignTable], present: None, query, making: MAKING };
 
 /// Storage parameters of a relation and of its TOAST table, as WITH spells them.
 pub(super) fn options(relation: &str) -> String {
@@ -53,17 +53,17 @@ fn query(asked: &Asked<'_>) -> String {
             ("pg_type", "(SELECT NULLIF(rt.typarray, 0) FROM pg_type rt WHERE rt.oid = c.reltype)", "0"),
         ],
         attributes: vec![
-            ("unlogged", flag("c.relpersistence = 'u'")),
+            ("unlogged?", flag("c.relpersistence = 'u'")),
             ("partition key", "CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END".to_owned()),
-            ("inherits", "CASE WHEN NOT c.relispartition THEN (SELECT json_agg(h.inhparent::regclass::text ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid) END".to_owned()),
+            ("inherits[]", "CASE WHEN NOT c.relispartition THEN (SELECT json_agg(h.inhparent::regclass::text ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid) END".to_owned()),
             ("of type", "NULLIF(c.reloftype, 0)::regtype::text".to_owned()),
-            ("options", options("c")),
-            ("row security", flag("c.relrowsecurity")),
-            ("force row security", flag("c.relforcerowsecurity")),
+            ("options[]", options("c")),
+            ("row security?", flag("c.relrowsecurity")),
+            ("force row security?", flag("c.relforcerowsecurity")),
             ("replica identity", format!("CASE CASE WHEN c.relkind <> 'f' THEN c.relreplident END WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' WHEN 'i' THEN 'USING INDEX ' || quote_ident({}) END", index_where("indisreplident"))),
             ("clustered on", format!("quote_ident({})", index_where("indisclustered"))),
             ("server", "(SELECT s.srvname FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid)".to_owned()),
-            ("foreign options", format!("(SELECT {} FROM pg_foreign_table f WHERE f.ftrelid = c.oid)", sorted("f.ftoptions"))),
+            ("foreign options[]", format!("(SELECT {} FROM pg_foreign_table f WHERE f.ftrelid = c.oid)", sorted("f.ftoptions"))),
             method,
             tablespace,
             owner("c.relowner"),
@@ -75,7 +75,7 @@ fn query(asked: &Asked<'_>) -> String {
             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {}
              WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' AND {}",
             in_scope(asked),
-            not_a_member("pg_class", "c.oid")
+            not_a_member(asked, "pg_class", "c.oid")
         ),
     }
     .sql()

@@ -6,7 +6,12 @@ use super::query::{Row, comment, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::TextSearchConfiguration], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::TextSearchConfiguration],
+    present: Some("pg_ts_config WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -15,7 +20,7 @@ fn query(asked: &Asked<'_>) -> String {
         addresses: &[("pg_ts_config", "c.oid", "0")],
         attributes: vec![
             ("parser", "(SELECT format('%I.%I', pn.nspname, p.prsname) FROM pg_ts_parser p JOIN pg_namespace pn ON pn.oid = p.prsnamespace WHERE p.oid = c.cfgparser)".to_owned()),
-            ("mappings", "(SELECT json_agg(w.text ORDER BY w.text COLLATE \"C\") FROM (
+            ("mappings[]", "(SELECT json_agg(w.text ORDER BY w.text COLLATE \"C\") FROM (
                SELECT quote_ident(k.alias) || ' WITH ' || string_agg(format('%I.%I', dn.nspname, d.dictname), ', ' ORDER BY m.mapseqno)
                  FROM pg_ts_config_map m JOIN ts_token_type(c.cfgparser) k ON k.tokid = m.maptokentype
                  JOIN pg_ts_dict d ON d.oid = m.mapdict JOIN pg_namespace dn ON dn.oid = d.dictnamespace
@@ -26,7 +31,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_ts_config", "c.oid")
+            not_a_member(asked, "pg_ts_config", "c.oid")
         ),
     }
     .sql()

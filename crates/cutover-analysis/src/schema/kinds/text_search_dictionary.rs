@@ -6,7 +6,12 @@ use super::query::{Row, comment, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::TextSearchDictionary], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::TextSearchDictionary],
+    present: Some("pg_ts_dict WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -23,7 +28,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_ts_dict d JOIN pg_namespace n ON n.oid = d.dictnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_ts_dict", "d.oid")
+            not_a_member(asked, "pg_ts_dict", "d.oid")
         ),
     }
     .sql()

@@ -6,7 +6,12 @@ use super::query::{Row, comment, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::TextSearchParser], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::TextSearchParser],
+    present: Some("pg_ts_parser WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 /// Words of CREATE with attributes.
 const PARTS: [(&str, &str); 5] = [
@@ -34,7 +39,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_ts_parser p JOIN pg_namespace n ON n.oid = p.prsnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_ts_parser", "p.oid")
+            not_a_member(asked, "pg_ts_parser", "p.oid")
         ),
     }
     .sql()

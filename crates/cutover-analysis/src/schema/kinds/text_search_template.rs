@@ -7,7 +7,12 @@ use super::text_search_parser::given;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::TextSearchTemplate], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::TextSearchTemplate],
+    present: Some("pg_ts_template WHERE oid >= 16384"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -22,7 +27,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_ts_template t JOIN pg_namespace n ON n.oid = t.tmplnamespace AND {} WHERE {}",
             in_scope(asked),
-            not_a_member("pg_ts_template", "t.oid")
+            not_a_member(asked, "pg_ts_template", "t.oid")
         ),
     }
     .sql()

@@ -6,7 +6,8 @@ use super::query::{Row, comment, everything, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Transform], query, making: MAKING };
+pub(crate) const KIND: Kind =
+    Kind { kinds: &[ObjectKind::Transform], present: Some("pg_transform"), query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
     Row {
@@ -26,7 +27,7 @@ fn query(asked: &Asked<'_>) -> String {
         from: format!(
             "FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang WHERE {} AND {}",
             everything(asked),
-            not_a_member("pg_transform", "t.oid")
+            not_a_member(asked, "pg_transform", "t.oid")
         ),
     }
     .sql()

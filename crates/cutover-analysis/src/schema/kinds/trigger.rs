@@ -7,7 +7,12 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Trigger], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Trigger],
+    present: Some("pg_trigger WHERE NOT tgisinternal"),
+    query,
+    making: MAKING,
+};
 
 /// When a trigger or rule fires, where it is not the usual way; as ALTER TABLE spells it.
 pub(super) fn enabled(column: &str) -> String {
@@ -30,7 +35,7 @@ fn query(asked: &Asked<'_>) -> String {
             "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace AND {}
              WHERE NOT t.tgisinternal AND coalesce(to_jsonb(t) ->> 'tgparentid', '0') = '0' AND {}",
             in_scope(asked),
-            not_a_member("pg_trigger", "t.oid")
+            not_a_member(asked, "pg_trigger", "t.oid")
         ),
     }
     .sql()

@@ -9,7 +9,15 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::{quote_ident, quote_literal, quote_qualified};
 
-pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Type], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::Type],
+    present: Some(
+        "pg_type t WHERE t.oid >= 16384 AND (t.typtype NOT IN ('b', 'c') OR t.typtype = 'b' AND t.typinput <> 'array_in'::regproc \
+       OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))",
+    ),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("t.typacl", "'T'", "t.typowner");
@@ -25,8 +33,8 @@ fn query(asked: &Asked<'_>) -> String {
         ],
         attributes: vec![
             ("form", "CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'c' THEN 'composite' WHEN 'r' THEN 'range' ELSE CASE WHEN t.typisdefined THEN 'base' ELSE 'shell' END END".to_owned()),
-            ("values", "(SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid)".to_owned()),
-            ("attributes", "CASE WHEN t.typtype = 'c' THEN (SELECT json_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod)
+            ("values[]", "(SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid)".to_owned()),
+            ("attributes[]", "CASE WHEN t.typtype = 'c' THEN (SELECT json_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod)
                || CASE WHEN a.attcollation <> ty.typcollation THEN (SELECT format(' COLLATE %I.%I', cn.nspname, co.collname) FROM pg_collation co
                     JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) ELSE '' END ORDER BY a.attnum)
                FROM pg_attribute a JOIN pg_type ty ON ty.oid = a.atttypid WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END".to_owned()),
@@ -47,7 +55,7 @@ fn query(asked: &Asked<'_>) -> String {
              WHERE t.typtype IN ('e', 'c', 'r', 'b', 'p') AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
                AND NOT EXISTS (SELECT FROM pg_type el WHERE el.typarray = t.oid) AND {}",
             in_scope(asked),
-            not_a_member("pg_type", "t.oid")
+            not_a_member(asked, "pg_type", "t.oid")
         ),
     }
     .sql()

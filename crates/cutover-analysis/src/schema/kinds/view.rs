@@ -8,8 +8,12 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
-pub(crate) const KIND: Kind =
-    Kind { kinds: &[ObjectKind::View, ObjectKind::MaterializedView], query, making: MAKING };
+pub(crate) const KIND: Kind = Kind {
+    kinds: &[ObjectKind::View, ObjectKind::MaterializedView],
+    present: Some("pg_class WHERE oid >= 16384 AND relkind IN ('v', 'm')"),
+    query,
+    making: MAKING,
+};
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("c.relacl", "'r'", "c.relowner");
@@ -24,9 +28,9 @@ fn query(asked: &Asked<'_>) -> String {
         ],
         attributes: vec![
             // Which columns there are decides whether CREATE OR REPLACE can change it.
-            ("columns", "(SELECT json_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)".to_owned()),
+            ("columns[]", "(SELECT json_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)".to_owned()),
             ("definition", "rtrim(pg_get_viewdef(c.oid), ';')".to_owned()),
-            ("options", sorted("c.reloptions")),
+            ("options[]", sorted("c.reloptions")),
             ("clustered on", "(SELECT quote_ident(ic.relname) FROM pg_index ix JOIN pg_class ic ON ic.oid = ix.indexrelid WHERE ix.indrelid = c.oid AND ix.indisclustered)".to_owned()),
             method,
             tablespace,
@@ -39,7 +43,7 @@ fn query(asked: &Asked<'_>) -> String {
             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {}
              WHERE c.relkind IN ('v', 'm') AND c.relpersistence <> 't' AND {}",
             in_scope(asked),
-            not_a_member("pg_class", "c.oid")
+            not_a_member(asked, "pg_class", "c.oid")
         ),
     }
     .sql()

@@ -14,8 +14,7 @@ async fn touched_tables_have_their_columns_and_keys_and_their_neighbours_only_na
          CREATE TABLE apart (n int);",
     );
     let read = schema(&mut session(&database).await, &[]).await.unwrap();
-    let touched: Touched =
-        [(Some("app".to_owned()), "orders".to_owned()), (None, "nowhere".to_owned())].into();
+    let touched: Touched = [(Some("app".into()), "orders".into()), (None, "nowhere".into())].into();
     let erd = Erd::of(&read, &touched).unwrap();
     let told: Vec<String> = erd
         .tables
@@ -44,7 +43,7 @@ async fn touched_tables_have_their_columns_and_keys_and_their_neighbours_only_na
             "lines false [] [lines_b_a_fkey (b,a) app.orders]",
         ]
     );
-    let by_name: Touched = [(None, "lines".to_owned())].into();
+    let by_name: Touched = [(None, "lines".into())].into();
     let keys =
         Erd::of(&read, &by_name).unwrap().tables.into_iter().find(|table| table.touched).unwrap().references;
     assert_eq!(keys.iter().map(|key| key.to.as_str()).collect::<Vec<_>>(), ["app.orders", "lines"]);
