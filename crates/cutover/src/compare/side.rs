@@ -140,9 +140,11 @@ pub async fn read_both(
 ) -> Result<[Built; 2], SideError> {
     if from.is_built() || to.is_built() {
         // Two at work on one throwaway server could make the same role.
-        return Ok([from.read(schemas, like, sandbox).await?, to.read(schemas, like, sandbox).await?]);
+        let from = Box::pin(from.read(schemas, like, sandbox)).await?;
+        return Ok([from, Box::pin(to.read(schemas, like, sandbox)).await?]);
     }
-    let both = tokio::join!(from.read(schemas, like, sandbox), to.read(schemas, like, sandbox));
+    let both =
+        tokio::join!(Box::pin(from.read(schemas, like, sandbox)), Box::pin(to.read(schemas, like, sandbox)));
     Ok([both.0?, both.1?])
 }
 
