@@ -133,7 +133,7 @@ impl App {
         }
     }
 
-    fn folder(&self) -> Result<PathBuf, CliError> {
+    pub(crate) fn folder(&self) -> Result<PathBuf, CliError> {
         match &self.global.project {
             Some(folder) => Ok(folder.clone()),
             None => Ok(Project::find(&current_folder()?)?),

@@ -168,6 +168,7 @@ fn of_apply(error: &ApplyError) -> Exit {
         ApplyError::Scripts(_)
         | ApplyError::Missing(_)
         | ApplyError::AlreadyThere(_)
+        | ApplyError::NotAdopted(_)
         | ApplyError::CreatedTwice(_)
         | ApplyError::ChangedFiles(_)
         | ApplyError::Moved(_)

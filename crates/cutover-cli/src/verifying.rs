@@ -142,7 +142,7 @@ async fn try_record(
     if schema::look(&mut session).await?.version.is_none() {
         return Ok(none());
     }
-    let Some(run) = journal::list_runs(&mut session, &project.name, 1).await?.into_iter().next() else {
+    let Some(run) = journal::list_runs(&mut session, &[&project.name], 1).await?.into_iter().next() else {
         return Ok(none());
     };
     // Its runner numbers its events itself, as long as it is at work.

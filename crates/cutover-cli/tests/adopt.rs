@@ -402,6 +402,15 @@ impl Taken {
 fn goes_on(case: &Case) {
     let taken = Taken::over(case);
     let before = taken.digest(case);
+    // To run what is applied once more would do twice what it does.
+    let refused =
+        format!("its table {} says so of 2 migrations: {}/{}", case.table, taken.folder, case.files[0].0);
+    for verb in ["plan", "apply"] {
+        says(
+            &taken.run(&[verb]).ends_with(1),
+            &["has applied here what is pending", &refused, "`cutover adopt`"],
+        );
+    }
     let report = taken.run(&["adopt", "--dry-run"]).ends_with(0);
     let applied = format!("2 files applied:\n  {}/{}", taken.folder, case.files[0].0);
     assert!(report.stdout.contains(&applied), "{}: {}", case.tool, report.stdout);
@@ -431,6 +440,11 @@ fn goes_on(case: &Case) {
     taken.run(&["diff", "--replay"]).ends_with(0);
     let text = taken.run(&["report"]).ends_with(0).stdout;
     assert!(text.contains("recorded as applied without being run"), "{}: {text}", case.tool);
+    for format in ["markdown", "html"] {
+        let page = taken.run(&["report", "--format", format, "-o", "-"]).ends_with(0).stdout;
+        assert!(page.contains("was recorded as applied, without being run"), "{}: {page}", case.tool);
+        assert!(!page.contains("Everything planned was applied"), "{}: {page}", case.tool);
+    }
     assert!(taken.run(&["adopt", "--yes"]).ends_with(0).stdout.contains("nothing to adopt"));
     taken.run(&["status", "--exit-code"]).ends_with(1);
     let plan = taken.run(&["plan"]).ends_with(0).stdout;
@@ -808,4 +822,36 @@ fn five_thousand_rows_are_taken_over() {
     assert!(adopted.stdout.ends_with("5,000 migrations, from public._sqlx_migrations\n"));
     assert_eq!(place.database().value("SELECT count(*) FROM cutover.migration"), "5000");
     place.run(&["status", "--exit-code"]).ends_with(0);
+}
+
+/// A policy of the other tool's table would hide rows, and what they say is applied would be run once more.
+#[test]
+fn rows_that_a_policy_hides_are_an_error() {
+    let case = flyway();
+    let taken = Taken::over(&case);
+    taken.place.database().run(
+        "CREATE POLICY some ON flyway_schema_history USING (installed_rank = 1);
+         ALTER TABLE flyway_schema_history ENABLE ROW LEVEL SECURITY",
+    );
+    let refused = taken.run(&["adopt", "--yes"]);
+    assert_ne!(refused.code, 0);
+    says(&refused, &["row-level security", "nothing was recorded"]);
+}
+
+/// Where a registry stands in a schema of others, the others' tables are compared all the same.
+#[test]
+fn a_registry_in_public_hides_nothing_of_public() {
+    let mut case = sqitch();
+    case.made = case.made.replace("CREATE SCHEMA sqitch;", "").replace("sqitch.", "public.");
+    case.table = "public.changes";
+    let taken = Taken::over(&case);
+    taken.place.database().run("ALTER TABLE users DROP COLUMN age");
+    says(&taken.run(&["adopt", "--yes"]).ends_with(1), &["not as the files make it: "]);
+    taken
+        .place
+        .database()
+        .run("ALTER TABLE users ADD COLUMN age int CHECK (age > 0); CREATE INDEX users_age ON users (age)");
+    taken.run(&["adopt", "--yes"]).ends_with(0);
+    taken.place.database().run("DROP TABLE users");
+    taken.run(&["diff", "--replay"]).ends_with(1);
 }

@@ -287,3 +287,85 @@ fn a_copy_with_other_names_changes_no_role_of_a_server_that_is_not_our_own() {
     let roles = format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{}'", role.name);
     assert_eq!(place.database().value(&roles), "f");
 }
+
+/// What a run changes of an object says nothing of the rest of it.
+#[test]
+fn what_was_changed_by_hand_of_an_object_stays_drift_when_a_run_changes_something_else_of_it() {
+    let place = place();
+    place.write(
+        "migrations/0003_c.sql",
+        "CREATE TABLE app.safe (n int); ALTER TABLE app.safe ENABLE ROW LEVEL SECURITY;\n\
+         CREATE FUNCTION app.f() RETURNS int LANGUAGE sql AS 'SELECT 1';",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run(
+        "ALTER TABLE app.safe DISABLE ROW LEVEL SECURITY; CREATE TABLE app.hand (n int);
+         CREATE OR REPLACE FUNCTION app.f() RETURNS int LANGUAGE sql AS 'SELECT 666'",
+    );
+    place.write(
+        "migrations/0004_d.sql",
+        "ALTER TABLE app.safe ADD COLUMN more int; GRANT EXECUTE ON FUNCTION app.f() TO pg_monitor;\n\
+         COMMENT ON TABLE app.safe IS 'of the run'; DO $$ BEGIN GRANT SELECT ON app.hand TO pg_monitor; END $$;",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    shows(
+        &on_one_server(&place, &["diff"]).ends_with(1),
+        &[
+            "table app.safe: row security",
+            "function app.f(): definition",
+            "+ table app.hand",
+            "3 differences\n",
+        ],
+    );
+    // What a run makes anew is its own.
+    place.write(
+        "migrations/0005_e.sql",
+        "CREATE OR REPLACE FUNCTION app.f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let found = on_one_server(&place, &["diff"]).ends_with(1).stdout;
+    assert!(!found.contains("app.f()") && found.contains("2 differences\n"), "{found}");
+}
+
+#[test]
+fn a_file_of_the_project_is_never_written_over() {
+    let place = place();
+    place.write("wanted.sql", "CREATE SCHEMA app;");
+    let (first, config) = (place.folder.join("migrations/0001_a.sql"), place.folder.join("cutover.toml"));
+    let before = [&first, &config].map(|file| std::fs::read(file).unwrap());
+    std::fs::hard_link(&first, place.folder.join("hard.sql")).unwrap();
+    std::os::unix::fs::symlink(&config, place.folder.join("soft.json")).unwrap();
+    for (flag, file) in [
+        ("--out", "migrations/0001_a.sql"),
+        ("--out", "hard.sql"),
+        ("--save", "cutover.toml"),
+        ("--save", "soft.json"),
+    ] {
+        let refused =
+            on_one_server(&place, &["diff", "migrations", "wanted.sql", flag, file, "--force"]).ends_with(2);
+        says(&refused, &["is a file of the project; nothing was written"]);
+    }
+    assert_eq!([&first, &config].map(|file| std::fs::read(file).unwrap()), before);
+    // A link that leads nowhere is something that is there.
+    std::os::unix::fs::symlink("/nowhere/at/all", place.folder.join("loose.json")).unwrap();
+    says(
+        &on_one_server(&place, &["diff", "migrations", "wanted.sql", "--save", "loose.json"]).ends_with(2),
+        &["loose.json is there already"],
+    );
+}
+
+#[test]
+fn a_side_that_was_meant_to_be_a_database_is_not_repeated() {
+    let place = place();
+    for side in [
+        "user=u password=sesame host=127.0.0.1 port=1",
+        "Postgres://u:sesame@127.0.0.1:1/d",
+        "postgres:/u:sesame@127.0.0.1:1/d",
+        "jdbc:postgresql://127.0.0.1:1/d?password=sesame",
+        " postgres://u:sesame@127.0.0.1:1/d",
+    ] {
+        let refused = on_one_server(&place, &["diff", side, "migrations"]).ends_with(2);
+        let all = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(!all.contains("sesame"), "{all}");
+    }
+}

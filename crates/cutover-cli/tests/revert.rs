@@ -80,6 +80,25 @@ fn what_undoes_a_migration_is_found_out_gone_and_pending_again() {
     shows(&on_one_server(&place, &["revert", "--yes"]).ends_with(0), &["nothing to revert"]);
 }
 
+/// What a run did it has done, whatever was reverted since.
+#[test]
+fn reports_of_what_was_applied_outlive_its_reverting() {
+    let place = place();
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let list = on_one_server(&place, &["report", "--list"]).ends_with(0).stdout;
+    let (run, _) = list.split_once(' ').unwrap();
+    let report = || on_one_server(&place, &["report", "--run", run, "--format", "json"]).ends_with(0).stdout;
+    let before = report();
+    on_one_server(&place, &["revert", "--to", "0002", "--yes"]).ends_with(0);
+    assert_eq!(report(), before);
+    let lists = on_one_server(&place, &["report", "--list"]).ends_with(0).stdout;
+    let [reverted, applied] = lists.lines().collect::<Vec<_>>()[..] else { panic!("{lists}") };
+    assert!(reverted.ends_with("  revert: completed") && applied.ends_with("Z  completed"), "{lists}");
+    shows(&on_one_server(&place, &["report"]).ends_with(0), &["Reverted in", "2 reverted"]);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    assert_eq!(report(), before);
+}
+
 #[test]
 fn what_would_be_lost_is_named_and_refused() {
     let place = place();

@@ -15,6 +15,8 @@ pub const DELETED_UNFINISHED: &str = "deleted-unfinished";
 pub const RENUMBERED_MIGRATION: &str = "renumbered-migration";
 /// Another project of the database has applied the same files.
 pub const APPLIED_ELSEWHERE: &str = "applied-elsewhere";
+/// Another tool has applied what is pending.
+pub const NOT_ADOPTED: &str = "not-adopted";
 /// A statement does not parse.
 pub const UNPARSED: &str = "unparsed";
 /// A statement touches the schema of the history.
@@ -55,7 +57,7 @@ pub struct Hazard {
 }
 
 /// Every code there is, in the order of the page.
-pub const HAZARDS: [Hazard; 18] = [
+pub const HAZARDS: [Hazard; 19] = [
     Hazard {
         code: EDITED_MIGRATION,
         meaning: "A file was changed after it was applied.",
@@ -100,6 +102,13 @@ pub const HAZARDS: [Hazard; 18] = [
         accepted: "The files are run as those of a project of its own.",
         when: "When two projects really have files in common. More often the folder, which gives a project without a \
                `name` its name, is called otherwise than when its files were applied: set `name` in `[project]`.",
+    },
+    Hazard {
+        code: NOT_ADOPTED,
+        meaning: "The table of another migration tool says that migrations which are pending here are applied.",
+        accepted: "They are run once more.",
+        when: "When the table is of other files than these, which merely have the same numbers. Otherwise `cutover adopt` takes \
+               the database over from that tool: what is applied is recorded and not run again.",
     },
     Hazard {
         code: UNPARSED,

@@ -7,6 +7,7 @@ use cutover_analysis::effects::{Context, Retry};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session, Startup};
 
+use crate::adopt::{self, Unadopted};
 use crate::apply::{ApplyError, search_path};
 use crate::catalog;
 use crate::hazard;
@@ -58,6 +59,8 @@ pub struct Inspection {
     pub missing: Vec<Missing>,
     /// What they create although it is there, where [`look_closer`] was asked.
     pub existing: Option<AlreadyThere>,
+    /// That another tool has applied them, where [`look_closer`] was asked.
+    pub unadopted: Option<Unadopted>,
     /// What they create twice, where [`look_closer`] was asked.
     pub twice: Option<CreatedTwice>,
     /// Statements whose end is not recorded and of which the catalogue cannot say either what became of them, where
@@ -94,6 +97,7 @@ impl Inspection {
             search_path: None,
             missing: Vec::new(),
             existing: None,
+            unadopted: None,
             twice: None,
             unsettled: Vec::new(),
             preconditions: Vec::new(),
@@ -143,7 +147,10 @@ impl Inspection {
         let scripts = self.built.script_errors(allowed).map(ToString::to_string);
         let existing = self.existing.iter().map(ToString::to_string);
         let twice = self.twice.iter().map(ToString::to_string);
-        let missing = self.missing.iter().map(ToString::to_string).chain(existing).chain(twice);
+        let is_accepted = allowed.iter().any(|code| code == hazard::NOT_ADOPTED);
+        let unadopted = self.unadopted.iter().filter(move |_| !is_accepted).map(ToString::to_string);
+        let missing = self.missing.iter().map(ToString::to_string);
+        let missing = unadopted.chain(missing).chain(existing).chain(twice);
         let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
         let checks = self.wrong_checks(allowed).map(ToString::to_string);
         let refused = self
@@ -304,6 +311,7 @@ pub async fn look_closer(
     let Foresight { missing, existing, twice, unsure } =
         foresight::foresee(project, &inspection.built, &mut session).await?;
     (inspection.missing, inspection.existing, inspection.twice) = (missing, existing, twice);
+    inspection.unadopted = adopt::unadopted(project, &inspection.built, &mut session).await;
     inspection.built.plan.notes.extend(unsure);
     // Checks that are written wrong are said already.
     inspection.preconditions =
@@ -311,10 +319,11 @@ pub async fn look_closer(
     session.close().await;
     let anything = !inspection.missing.is_empty()
         || inspection.existing.is_some()
+        || inspection.unadopted.is_some()
         || inspection.twice.is_some()
         || inspection.preconditions.iter().any(Precondition::stops);
     if anything && has_moved(project, options, inspection).await? {
-        (inspection.existing, inspection.twice) = (None, None);
+        (inspection.existing, inspection.unadopted, inspection.twice) = (None, None, None);
         inspection.missing.clear();
         inspection.preconditions.clear();
         inspection.built.plan.notes.push(MOVED.to_owned());
@@ -385,7 +394,10 @@ pub async fn stored_run(
     }
     let id = match id {
         Some(id) => Some(id.to_owned()),
-        None => journal::list_runs(session, project, 1).await?.into_iter().next().map(|line| line.id),
+        None => {
+            let both = [project, &revert::project_name(project)];
+            journal::list_runs(session, &both, 1).await?.into_iter().next().map(|line| line.id)
+        }
     };
     match id {
         Some(id) => Ok(journal::read_run(session, &id).await?),

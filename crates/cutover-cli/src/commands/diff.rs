@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::app::{App, overrides};
 use crate::args::VarArgs;
+use crate::commands::written;
 use crate::error::{CliError, Exit};
 use crate::output::FORMAT_VERSION;
 
@@ -101,6 +102,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         return Err(CliError::usage(message));
     }
     not_a_side(arguments)?;
+    not_of_the_project(app, arguments)?;
     let mut pair = app.block_on(async |signals| signals.or_end(Box::pin(read(app, arguments))).await)?;
     for remark in &pair.remarks {
         app.output.remark(&visible(remark));
@@ -176,11 +178,19 @@ fn side(app: &App, arguments: &Arguments, text: &str) -> Result<Side, CliError> 
         return Ok(Side::Database(Box::new(app.database_of("a side", text)?)));
     }
     let path = Path::new(text);
+    if !path.exists() && is_connection(text) {
+        return Ok(Side::Database(Box::new(app.database_of("a side", text)?)));
+    }
     if path.is_dir() {
         return Ok(Side::Project(Box::new(project_in(app, path, &overrides(&arguments.vars))?)));
     }
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     match ending {
+        _ if !path.exists() && may_hold_password(text) => {
+            Err(CliError::usage("one of the sides is neither a file nor a folder").hint(
+                "a database is named by a URL that begins with postgres:// (it is not shown here: it may hold a password)",
+            ))
+        }
         _ if !path.exists() => Err(CliError::usage(format!("there is no file or folder {}", visible(text)))
             .hint("a database is named by a URL that begins with postgres://")),
         "json" => Ok(Side::Snapshot(path.to_owned())),
@@ -188,6 +198,20 @@ fn side(app: &App, arguments: &Arguments, text: &str) -> Result<Side, CliError> 
         _ => Err(CliError::usage(format!("what {} is cannot be told from its name", visible(text)))
             .hint("a file of DDL ends in .sql, a saved schema in .json; a folder holds migrations")),
     }
+}
+
+/// `host=db user=app`, as libpq takes it too.
+fn is_connection(text: &str) -> bool {
+    let first = text.trim_start().split_whitespace().next().unwrap_or_default();
+    let name = first.split_once('=').map(|(name, _)| name);
+    name.is_some_and(|name| {
+        ["host", "hostaddr", "port", "user", "password", "dbname", "service"].contains(&name)
+    })
+}
+
+/// Something that was meant to lead to a database.
+fn may_hold_password(text: &str) -> bool {
+    ["@", "=", "postgres"].iter().any(|sign| text.to_lowercase().contains(sign))
 }
 
 /// The values that were given for a file's placeholders.
@@ -255,6 +279,23 @@ fn not_a_side(arguments: &Arguments) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Nor is a file of the project that the command stands in, or of one that is compared. What is no project has none.
+fn not_of_the_project(app: &App, arguments: &Arguments) -> Result<(), CliError> {
+    let written = [&arguments.out, &arguments.save];
+    if written.iter().all(|file| file.is_none()) {
+        return Ok(());
+    }
+    let sides = [&arguments.first, &arguments.second].into_iter().flatten().map(PathBuf::from);
+    let folders = sides.filter(|side| side.is_dir()).chain(app.folder().ok());
+    let projects = folders.filter_map(|folder| Project::draft(&folder, &overrides(&arguments.vars)).ok());
+    for project in projects.map(|draft| draft.project) {
+        for file in written.into_iter().flatten() {
+            written::not_a_part(&project, file)?;
+        }
+    }
+    Ok(())
+}
+
 fn tell(app: &App, arguments: &Arguments, pair: &Pair, found: &Diff) -> Result<(), CliError> {
     let (from, to) = (pair.from.1.as_str(), pair.to.1.as_str());
     let perhaps: Vec<String> = rename::candidates(&pair.from.0, &pair.to.0, &found.changes)
@@ -317,7 +358,7 @@ fn save(app: &App, file: &Path, schema: &Schema, force: bool) -> Result<(), CliE
 }
 
 fn write(app: &App, file: &Path, text: &str, force: bool) -> Result<(), CliError> {
-    if file.exists() && !force {
+    if file.symlink_metadata().is_ok() && !force {
         let message = format!("{} is there already; nothing was written", file.display());
         return Err(CliError::usage(message).hint("name another file, or write over it with --force"));
     }

@@ -9,6 +9,7 @@ use cutover::project::Project;
 use cutover::report::format::utc;
 use cutover::report::text::{Detail, Progress, TextStyle, summary, verification_table};
 use cutover::report::{answers, answers_besides_failures, html, markdown};
+use cutover::revert;
 use cutover::run::Run;
 use serde::Serialize;
 
@@ -54,6 +55,8 @@ struct ListedRun<'a> {
     id: &'a str,
     started_micros: i64,
     outcome: Option<&'a str>,
+    /// Whether it went ways back.
+    reverts: bool,
 }
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
@@ -120,7 +123,8 @@ fn list(app: &App, project: &Project) -> Result<Exit, CliError> {
             if schema::look(&mut session).await?.version.is_none() {
                 return Ok(Vec::new());
             }
-            Ok(journal::list_runs(&mut session, &project.name, LISTED).await?)
+            let both = [project.name.as_str(), &revert::project_name(&project.name)];
+            Ok(journal::list_runs(&mut session, &both, LISTED).await?)
         };
         signals.or_end(work).await
     })?;
@@ -129,6 +133,7 @@ fn list(app: &App, project: &Project) -> Result<Exit, CliError> {
             id: &run.id,
             started_micros: run.started_micros,
             outcome: run.outcome.as_deref(),
+            reverts: revert::is_project_name(&run.project),
         });
         app.output.json(&Listed { format_version: FORMAT_VERSION, runs: runs.collect() })?;
         return Ok(Exit::Done);
@@ -136,7 +141,8 @@ fn list(app: &App, project: &Project) -> Result<Exit, CliError> {
     let lines = runs.iter().map(|run| {
         let outcome =
             run.outcome.as_deref().unwrap_or("no end recorded: running or killed").replace('_', " ");
-        format!("{}  {}  {outcome}\n", run.id, utc(run.started_micros))
+        let what = if revert::is_project_name(&run.project) { "revert: " } else { "" };
+        format!("{}  {}  {what}{outcome}\n", run.id, utc(run.started_micros))
     });
     app.output.print(&lines.collect::<String>());
     Ok(Exit::Done)

@@ -1,4 +1,5 @@
-//! Where `plan --out`, `plan --sql` and `graph --out` may write: over what they wrote themselves, and nothing else that is there.
+//! Where `--out` and `--save` may write: never over a file of the project; `plan` and `graph` over what they wrote themselves,
+//! and nothing else that is there.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,6 +9,8 @@ use cutover::migration::Source;
 use cutover::plan::handover;
 use cutover::project::Project;
 use cutover::report::graph;
+
+use cutover::text::visible;
 
 use crate::error::CliError;
 
@@ -19,9 +22,7 @@ pub(crate) fn may_write(project: &Project, file: &Path, forced: bool) -> Result<
     };
     let another = "name another file";
     if let Ok(there) = file.canonicalize() {
-        if parts(project).iter().any(|part| part.canonicalize().is_ok_and(|part| part == there)) {
-            return refuse("is a file of the project", another);
-        }
+        not_a_part(project, file)?;
         if !there.is_file() || forced || is_ours(&there) {
             return Ok(());
         }
@@ -40,6 +41,34 @@ pub(crate) fn may_write(project: &Project, file: &Path, forced: bool) -> Result<
         return refuse("is in a folder of migrations and would be taken for one", another);
     }
     Ok(())
+}
+
+/// Refuses a file that a project is read from, also under another name.
+pub(crate) fn not_a_part(project: &Project, file: &Path) -> Result<(), CliError> {
+    let Some(there) = Identity::of(file) else { return Ok(()) };
+    if parts(project).iter().any(|part| Identity::of(part).as_ref() == Some(&there)) {
+        let message =
+            format!("{} is a file of the project; nothing was written", visible(&file.display().to_string()));
+        return Err(CliError::usage(message).hint("name another file"));
+    }
+    Ok(())
+}
+
+/// Which file a path leads to: links, also hard ones, lead to the same.
+#[derive(PartialEq, Eq)]
+struct Identity(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
+
+impl Identity {
+    fn of(path: &Path) -> Option<Self> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let there = std::fs::metadata(path).ok()?;
+            Some(Self((there.dev(), there.ino())))
+        }
+        #[cfg(not(unix))]
+        path.canonicalize().ok().map(Self)
+    }
 }
 
 /// The files that a project is read from.

@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod matching;
+mod notice;
 mod record;
 mod report;
 mod tables;
@@ -36,6 +37,8 @@ use crate::script::{Script, Texts};
 use crate::text::{complaints, visible};
 use crate::verify::SandboxProvider;
 
+pub use notice::Unadopted;
+pub(crate) use notice::unadopted;
 pub(crate) use record::tables_of;
 pub use record::{Recorded, record};
 pub use report::{Catalogue, FileLine, Report, RowLine};

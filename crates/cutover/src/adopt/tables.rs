@@ -62,7 +62,7 @@ impl TablePlace {
 
     fn is_its_own(&self, id: &Id) -> bool {
         let in_schema = id.schema.as_deref() == Some(self.schema.as_str());
-        if self.tool.0.owns_schema() {
+        if self.tool.0.owns_schema() && self.schema != "public" {
             return in_schema || (id.kind == ObjectKind::Schema && id.name == self.schema);
         }
         let along = |table: &str| {
@@ -236,7 +236,11 @@ pub(crate) async fn rows(
 ) -> Result<Vec<Row>, AdoptError> {
     let tool = place.tool.0;
     let query = tool.rows(&place.sql(), project).map_err(AdoptError::NotAsked)?;
-    let rows = session.query(&query, &[]).await?;
+    // A policy would hide rows: that is an error instead.
+    session.execute("SET row_security = off").await?;
+    let rows = session.query(&query, &[]).await;
+    let _ = session.execute("RESET row_security").await;
+    let rows = rows?;
     let mut read = Vec::with_capacity(rows.len());
     for row in &rows {
         let key: Option<String> = row.get(0);

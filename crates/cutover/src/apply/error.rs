@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::failure::explain;
 use super::monitor::{LockLost, Now};
+use crate::adopt::Unadopted;
 use crate::history::HistoryError;
 use crate::plan::existing::AlreadyThere;
 use crate::plan::prerequisites::Missing;
@@ -36,6 +37,9 @@ pub enum ApplyError {
     /// Something that pending migrations create is there already.
     #[error("{0}\nnothing was done")]
     AlreadyThere(Box<AlreadyThere>),
+    /// Another tool has applied what is pending.
+    #[error("{0}\nnothing was done")]
+    NotAdopted(Unadopted),
     /// Something is created by two pending migrations, or twice by one.
     #[error("{0}\nnothing was done")]
     CreatedTwice(Box<CreatedTwice>),

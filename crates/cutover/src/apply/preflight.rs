@@ -8,7 +8,9 @@ use super::monitor::Monitor;
 use super::refusals::Refusals;
 use super::worker::{Terms, Worker};
 use super::{Request, application_name, search_path};
+use crate::adopt;
 use crate::catalog;
+use crate::hazard;
 use crate::history::differences::{self, Renumbering};
 use crate::history::records::History;
 use crate::history::schema::{self, Found};
@@ -89,6 +91,11 @@ pub(super) async fn ready(
     }
     if let Some(existing) = existing {
         refusals.note(Err(ApplyError::AlreadyThere(Box::new(existing))));
+    }
+    if !request.allow.iter().any(|code| code == hazard::NOT_ADOPTED)
+        && let Some(unadopted) = adopt::unadopted(project, built, session).await
+    {
+        refusals.note(Err(ApplyError::NotAdopted(unadopted)));
     }
     if let Some(twice) = twice {
         refusals.note(Err(ApplyError::CreatedTwice(Box::new(twice))));

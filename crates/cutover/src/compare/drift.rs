@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use cutover_analysis::diff::changes;
-use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::{Id, Schema};
+use cutover_analysis::effects::{ObjectKind, SmolStr};
+use cutover_analysis::schema::{Id, Object, Schema, Value};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 use thiserror::Error;
@@ -290,17 +290,54 @@ impl Before {
         )
     }
 
-    /// Takes what was changed before the run, and the run has left alone, back out of what the run leaves.
+    /// Takes what was changed before the run, and the run has left alone, back out of what the run leaves: whole objects, and of
+    /// those that the run has changed too, what it has not touched of them.
     fn keep(&self, after: &mut Schema) {
         for id in &self.changed {
-            if after.objects.get(id) == self.live.objects.get(id) {
-                match self.recorded.objects.get(id) {
-                    Some(object) => _ = after.objects.insert(id.clone(), object.clone()),
-                    None => _ = after.objects.remove(id),
+            let (recorded, live) = (self.recorded.objects.get(id), self.live.objects.get(id));
+            match (recorded, live, after.objects.get_mut(id)) {
+                (Some(recorded), Some(live), Some(left)) if left != live => {
+                    keep_attributes(recorded, live, left)
                 }
+                // What is made anew under a name is the run's.
+                (None, Some(live), Some(left)) if !is_still(live, left) => {}
+                (Some(recorded), live, left) if live == left.as_deref() => {
+                    after.objects.insert(id.clone(), recorded.clone());
+                }
+                (None, Some(_), Some(_)) => _ = after.objects.remove(id),
+                _ => {}
             }
         }
     }
+}
+
+/// The order of a table's columns, which follows from the columns.
+const ORDER: &str = "columns";
+
+/// What others may change of an object that stays what it is.
+const BESIDES: [&str; 5] = ["grants", "revoked", "owner", "comment", ORDER];
+
+/// Of what a run leaves, each attribute that somebody had changed before and the run has not is as it was recorded.
+fn keep_attributes(recorded: &Object, live: &Object, left: &mut Object) {
+    let names: BTreeSet<&SmolStr> = recorded.attributes.keys().chain(live.attributes.keys()).collect();
+    for name in names.into_iter().filter(|name| *name != ORDER) {
+        let (before, now) = (recorded.attributes.get(name), live.attributes.get(name));
+        if before != now && left.attributes.get(name) == now {
+            match before {
+                Some(value) => _ = left.attributes.insert(name.clone(), value.clone()),
+                None => _ = left.attributes.remove(name),
+            }
+        }
+    }
+}
+
+/// Whether it is the same object, of which a run may have changed something.
+fn is_still(live: &Object, left: &Object) -> bool {
+    let own = |object: &Object| -> Vec<(SmolStr, Value)> {
+        let own = object.attributes.iter().filter(|(name, _)| !BESIDES.contains(&name.as_str()));
+        own.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    own(live) == own(left)
 }
 
 /// What a run leaves behind, and the statement that records it; none where it cannot be read.

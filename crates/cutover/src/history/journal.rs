@@ -367,31 +367,38 @@ pub async fn append_events(
 pub struct RunLine {
     /// Id.
     pub id: String,
+    /// The project, or that of its ways back.
+    pub project: String,
     /// Started, microseconds since the Unix epoch.
     pub started_micros: i64,
     /// Outcome as stored, `None` while it runs or when it was killed.
     pub outcome: Option<String>,
 }
 
-/// The runs of a project, newest first.
+/// The runs of some projects, newest first.
 ///
 /// # Errors
 /// As the server says.
 pub async fn list_runs(
     session: &mut Session,
-    project: &str,
+    projects: &[&str],
     limit: i64,
 ) -> Result<Vec<RunLine>, HistoryError> {
     let rows = session
         .query(
-            "SELECT id, (extract(epoch FROM started_at) * 1000000)::int8, outcome FROM cutover.run
-              WHERE project = $1 ORDER BY started_at DESC, id DESC LIMIT $2",
-            &[&project, &limit],
+            "SELECT id, (extract(epoch FROM started_at) * 1000000)::int8, outcome, project FROM cutover.run
+              WHERE project = ANY ($1) ORDER BY started_at DESC, id DESC LIMIT $2",
+            &[&projects, &limit],
         )
         .await?;
     Ok(rows
         .iter()
-        .map(|row| RunLine { id: row.get(0), started_micros: row.get(1), outcome: row.get(2) })
+        .map(|row| RunLine {
+            id: row.get(0),
+            started_micros: row.get(1),
+            outcome: row.get(2),
+            project: row.get(3),
+        })
         .collect())
 }
 
@@ -522,6 +529,48 @@ async fn step_events(session: &mut Session, run: &str) -> Result<Vec<(i64, RunEv
     Ok(events)
 }
 
+/// Writes the events that the history row of a migration stands for as events of their own, which stay when the row goes. The
+/// row is found by the condition `of`. Every name is qualified: the session's search path may be anybody's.
+pub(super) fn keep_step_events(id: &MigrationId, of: &str) -> String {
+    let id = json(id);
+    format!(
+        "INSERT INTO cutover.event (run, seq, at, event)
+         SELECT m.run, e.seq, m.began_at, e.event FROM cutover.migration m
+          CROSS JOIN LATERAL (SELECT CAST(m.ran_as AS pg_catalog.jsonb) AS ran_as,
+            CAST(pg_catalog.date_part('epoch', m.began_at) OPERATOR(pg_catalog.*) 1000000 AS pg_catalog.int8) AS micros) t
+          CROSS JOIN LATERAL (SELECT
+            coalesce(t.ran_as OPERATOR(pg_catalog.->) 'migration', CAST({id} AS pg_catalog.jsonb)) AS id,
+            coalesce(t.ran_as OPERATOR(pg_catalog.->) 'path', pg_catalog.to_jsonb(m.path)) AS shown) i
+          CROSS JOIN LATERAL (VALUES
+            (m.seq, pg_catalog.jsonb_build_object('event', 'step_started', 'at_micros', t.micros, 'elapsed', m.began_after,
+              'migration', i.id, 'path', i.shown)),
+            (m.end_seq, pg_catalog.jsonb_build_object('event', 'step_finished',
+              'at_micros', t.micros OPERATOR(pg_catalog.+) CAST(m.took OPERATOR(pg_catalog.*) 1000000 AS pg_catalog.int8),
+              'elapsed', m.began_after OPERATOR(pg_catalog.+) m.took, 'migration', i.id, 'statements', m.statements,
+              'took', m.took, 'attempts', m.attempts))) e(seq, event)
+          WHERE {of} ON CONFLICT DO NOTHING"
+    )
+}
+
+/// Migrations of a project that were applied once and reverted since, from what [`keep_step_events`] wrote. There must be a
+/// history.
+///
+/// # Errors
+/// As [`read_run`].
+pub(crate) async fn once_applied(
+    session: &mut Session,
+    project: &str,
+) -> Result<Vec<MigrationId>, HistoryError> {
+    let rows = session
+        .query(
+            "SELECT DISTINCT (event -> 'migration')::text FROM cutover.event
+              WHERE event ->> 'event' = 'step_finished' AND run IN (SELECT id FROM cutover.run WHERE project = $1)",
+            &[&project],
+        )
+        .await?;
+    rows.iter().map(|row| parse(&row.get::<_, String>(0), "migration")).collect()
+}
+
 /// Under which number a migration ran whose file has another one now.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct RanAs {
@@ -585,7 +634,7 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, Hi
 /// # Errors
 /// As [`read_run`].
 pub async fn last_plan(session: &mut Session, project: &str) -> Result<Option<Plan>, HistoryError> {
-    let Some(line) = list_runs(session, project, 1).await?.into_iter().next() else { return Ok(None) };
+    let Some(line) = list_runs(session, &[project], 1).await?.into_iter().next() else { return Ok(None) };
     Ok(read_run(session, &line.id).await?.map(|run| run.plan))
 }
 

@@ -141,10 +141,11 @@ pub fn forget_all(project: &str, id: &MigrationId) -> String {
     format!("DELETE FROM cutover.unit WHERE {of}; DELETE FROM cutover.begun WHERE {of}")
 }
 
-/// Forgets that a migration is applied: its effects are taken back in the same transaction.
+/// Forgets that a migration is applied: its effects are taken back in the same transaction. The row also stands for two events
+/// of the run that applied it, which stay.
 pub fn forget_applied(project: &str, id: &MigrationId) -> String {
     let of = of(project, id);
-    format!("DELETE FROM cutover.migration WHERE {of}")
+    format!("{}; DELETE FROM cutover.migration WHERE {of}", super::journal::keep_step_events(id, &of))
 }
 
 /// Root, version and its spelling, as values.

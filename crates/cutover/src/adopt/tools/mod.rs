@@ -47,7 +47,7 @@ pub trait Tool: fmt::Debug + Send + Sync {
         &[]
     }
 
-    /// The schema of its table is its own, with all that is in it.
+    /// The schema of its table is its own, with all that is in it; but for `public`, where it may have been put all the same.
     fn owns_schema(&self) -> bool {
         false
     }

@@ -50,6 +50,10 @@ impl Tool for Sqitch {
         ["events", "projects", "tags"].iter().all(|needed| beside.iter().any(|table| table == needed))
     }
 
+    fn others(&self) -> &'static [&'static str] {
+        &["dependencies", "events", "projects", "releases", "tags"]
+    }
+
     fn owns_schema(&self) -> bool {
         true
     }

@@ -327,11 +327,13 @@ impl<'a> Digest<'a> {
     pub(super) fn tally(&self) -> Vec<String> {
         let applied = self.number(|fate| fate == Fate::Applied);
         let mut parts = Vec::new();
-        if applied > 0 || self.run.outcome != Some(Outcome::NothingToDo) {
+        let recorded = self.number(|fate| fate == Fate::Recorded);
+        if applied > 0 || recorded == 0 && self.run.outcome != Some(Outcome::NothingToDo) {
             let word = if is_project_name(&self.run.project) { "reverted" } else { "applied" };
             parts.push(count(applied, word, word));
         }
         let rest = [
+            (recorded, "recorded without being run"),
             (self.number(|fate| matches!(fate, Fate::Failed { .. })), "failed"),
             (self.number(|fate| fate == Fate::Unfinished), "without a recorded end"),
             (self.number(|fate| fate == Fate::NotReached), "not reached"),
@@ -360,10 +362,17 @@ impl<'a> Digest<'a> {
         (word, format!("{sentence} {doubts}."))
     }
 
+    /// Whether all that it applied it only recorded.
+    fn ran_nothing(&self) -> bool {
+        let number = |what: Fate<'_>| self.number(|fate| fate == what);
+        number(Fate::Recorded) > 0 && number(Fate::Applied) == 0
+    }
+
     /// How the run itself ended, whatever was measured: a short word, and a sentence. The sentence may name a file.
     pub(super) fn outcome(&self) -> (&'static str, String) {
         let (word, sentence) = match self.run.outcome {
             Some(Outcome::Completed) if is_project_name(&self.run.project) => REVERTED,
+            Some(Outcome::Completed) if self.ran_nothing() => RECORDED,
             other => outcome_words(other),
         };
         match self.partly() {
@@ -477,6 +486,10 @@ fn partly_words(outcome: Option<Outcome>, word: &'static str, applied: &str) -> 
 /// How a run ended that went ways back.
 const REVERTED: (&str, &str) =
     ("Reverted", "Every way back was gone to its end; what was reverted is pending again.");
+
+/// How a run ended that ran nothing.
+const RECORDED: (&str, &str) =
+    ("Recorded", "What was in the database already was recorded as applied, without being run.");
 
 /// How a run ended: a short word for a badge, and a sentence.
 fn outcome_words(outcome: Option<Outcome>) -> (&'static str, &'static str) {

@@ -29,7 +29,7 @@ impl StepView<'_> {
                 }
             }
             // That all of them are done is said of the migration.
-            Fate::Applied | Fate::AppliedBefore { .. } => {
+            Fate::Applied | Fate::Recorded | Fate::AppliedBefore { .. } => {
                 for unit in &mut units {
                     (unit.state, unit.failure) = (UnitState::Pending, None);
                 }

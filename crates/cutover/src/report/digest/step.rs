@@ -45,6 +45,8 @@ pub(in crate::report) struct Notice<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::report) enum Fate<'a> {
     Applied,
+    /// Recorded as applied, and not run: a baseline, or an adoption from another tool.
+    Recorded,
     Failed {
         message: &'a str,
         code: Option<&'a str>,
@@ -98,6 +100,7 @@ impl<'a> Fate<'a> {
     pub(in crate::report) fn word(self) -> &'static str {
         match self {
             Self::Applied => "applied",
+            Self::Recorded => "recorded, not run",
             Self::Failed { parts: PartsDone { done: 0, .. }, .. } => "failed",
             Self::Failed { .. } => "partly applied",
             Self::Unfinished => "end not recorded",
@@ -263,7 +266,7 @@ impl<'a> StepView<'a> {
             }
             EventKind::UnitFinished { .. } => self.units.push(at),
             EventKind::StepFinished { statements, took, attempts, .. } => {
-                self.fate = Fate::Applied;
+                self.fate = if *attempts == 0 { Fate::Recorded } else { Fate::Applied };
                 self.ended = Some(at);
                 self.statements = Some(*statements);
                 self.took = Some(*took);

@@ -96,7 +96,7 @@ pub(super) fn class(fate: Fate<'_>) -> &'static str {
         Fate::Applied => "good",
         Fate::Failed { .. } => "bad",
         Fate::Unfinished => "warn",
-        Fate::AppliedBefore { .. } => "before",
+        Fate::Recorded | Fate::AppliedBefore { .. } => "before",
         _ => "idle",
     }
 }
@@ -104,7 +104,7 @@ pub(super) fn class(fate: Fate<'_>) -> &'static str {
 /// A sign beside the colour, so that colour alone says nothing.
 pub(super) fn mark(fate: Fate<'_>) -> &'static str {
     match fate {
-        Fate::Applied | Fate::AppliedBefore { .. } => "✓",
+        Fate::Applied | Fate::Recorded | Fate::AppliedBefore { .. } => "✓",
         Fate::Failed { .. } => "✗",
         Fate::Unfinished => "?",
         Fate::NotReached => "·",

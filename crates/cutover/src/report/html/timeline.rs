@@ -109,7 +109,7 @@ fn stage_title(digest: &Digest<'_>, id: &str) -> String {
 fn bar(digest: &Digest<'_>, step: &StepView<'_>) -> Option<Bar> {
     let from = step.started?;
     let class = match step.fate {
-        Fate::Applied => "applied",
+        Fate::Applied | Fate::Recorded => "applied",
         Fate::Failed { .. } => "failed",
         _ => "open",
     };
