@@ -830,7 +830,7 @@ fn rows_that_a_policy_hides_are_an_error() {
     let case = flyway();
     let taken = Taken::over(&case);
     taken.place.database().run(
-        "CREATE POLICY some ON flyway_schema_history USING (installed_rank = 1);
+        "CREATE POLICY first ON flyway_schema_history USING (installed_rank = 1);
          ALTER TABLE flyway_schema_history ENABLE ROW LEVEL SECURITY",
     );
     let refused = taken.run(&["adopt", "--yes"]);

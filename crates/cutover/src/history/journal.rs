@@ -545,7 +545,7 @@ pub(super) fn keep_step_events(id: &MigrationId, of: &str) -> String {
             (m.seq, pg_catalog.jsonb_build_object('event', 'step_started', 'at_micros', t.micros, 'elapsed', m.began_after,
               'migration', i.id, 'path', i.shown)),
             (m.end_seq, pg_catalog.jsonb_build_object('event', 'step_finished',
-              'at_micros', t.micros OPERATOR(pg_catalog.+) CAST(m.took OPERATOR(pg_catalog.*) 1000000 AS pg_catalog.int8),
+              'at_micros', t.micros OPERATOR(pg_catalog.+) CAST(pg_catalog.trunc(m.took OPERATOR(pg_catalog.*) 1000000) AS pg_catalog.int8),
               'elapsed', m.began_after OPERATOR(pg_catalog.+) m.took, 'migration', i.id, 'statements', m.statements,
               'took', m.took, 'attempts', m.attempts))) e(seq, event)
           WHERE {of} ON CONFLICT DO NOTHING"
