@@ -13,5 +13,6 @@ mod written;
 pub use cutover_analysis::diff::{Change, Diff, Left, Options, diff};
 pub use cutover_analysis::schema::{Schema, Sql};
 pub use side::{Built, Side, SideError};
+pub(crate) use words::not_as;
 pub use words::told;
 pub use written::migration;

@@ -6,6 +6,11 @@ use cutover_analysis::diff::{Change, What};
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::Id;
 
+/// What is not as `whom` makes it, e.g. `the files make it`; `told` is what [`told`] says of it.
+pub(crate) fn not_as(whom: &str, told: &str) -> String {
+    format!("not as {whom}: {told}")
+}
+
 /// One line a difference. What comes or goes along with a table, view or the like is told with it, as a number of columns,
 /// keys and so on.
 #[must_use]
