@@ -26,6 +26,7 @@ use crate::asking::AskError;
 use crate::baseline::text_of;
 use crate::catalog;
 use crate::clock::Clock;
+use crate::compare;
 use crate::hazard::{self, ADOPT_CHANGED, ADOPT_DIFFERS, ADOPT_MISSING};
 use crate::history::records::History;
 use crate::history::{records, schema};
@@ -238,8 +239,8 @@ pub async fn look(
         let applied = applied(project, &chosen, &history);
         match Basis::build(project, &place, &applied, options, request.sandbox).await? {
             Ok(built) => {
-                found = built.compare(&catalog::schema(&mut session, &[]).await?, &place);
-                remarks.extend(built.other_major.map(other_major));
+                found = built.compare(catalog::schema(&mut session, &[]).await?, &place);
+                remarks.extend(built.remark());
                 basis = Some(built);
             }
             Err(why) => {
@@ -265,13 +266,6 @@ pub async fn look(
     };
     outlook.judge(project, &history, request.allow);
     Ok(outlook)
-}
-
-fn other_major(major: u32) -> String {
-    format!(
-        "what the files make was built by PostgreSQL {major}, which may spell a definition otherwise than this server; \
-         --pg-bin names the folder of its own programs"
-    )
 }
 
 /// What the database says, at one time.
@@ -357,7 +351,7 @@ impl Outlook {
             (self.changed(project, history), ADOPT_CHANGED),
             (self.missing(), ADOPT_MISSING),
             (
-                self.found.differing.iter().map(|one| format!("not as the files make it: {one}")).collect(),
+                self.found.differing.iter().map(|one| compare::not_as("the files make it", one)).collect(),
                 ADOPT_DIFFERS,
             ),
         ];

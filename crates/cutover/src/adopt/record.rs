@@ -57,8 +57,8 @@ pub async fn record(
     let now: Vec<usize> = places(project, &matching, &history).map(|(index, _)| index).collect();
     let same = now.iter().eq(outlook.chosen.iter().map(|one| &one.index));
     let live = catalog::schema(&mut session, &[]).await?;
-    let unlike =
-        outlook.basis.as_ref().is_some_and(|basis| basis.compare(&live, &outlook.place) != outlook.found);
+    let compared = outlook.basis.as_ref().map(|basis| basis.compare(live.clone(), &outlook.place));
+    let unlike = compared.is_some_and(|found| found != outlook.found);
     if !same || rows != outlook.rows || matching != outlook.matching || unlike {
         return Err(AdoptError::Moved);
     }

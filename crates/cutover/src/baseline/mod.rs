@@ -10,7 +10,6 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
-pub(crate) use self::compare::respell;
 use self::compare::{Basis, Found};
 use crate::apply::{may_write, own_startup, pooler, run_id};
 use crate::asking::AskError;
