@@ -229,8 +229,10 @@ fn what_is_otherwise_in_the_database_is_said_by_its_parts_and_files() {
             place.write(path, text);
             place.database().run(text);
         }
-        place.database().run("CREATE TABLE of_others (n int); COMMENT ON TABLE a IS 'by hand';
-             GRANT SELECT ON a TO PUBLIC; COMMENT ON COLUMN v.id IS 'by hand'");
+        place.database().run(
+            "CREATE TABLE of_others (n int); COMMENT ON TABLE a IS 'by hand';
+             GRANT SELECT ON a TO PUBLIC; COMMENT ON COLUMN v.id IS 'by hand'",
+        );
         place.database().run(change);
         // Built on a server that is there: sooner than on one of its own each time.
         let url = place.database().url();

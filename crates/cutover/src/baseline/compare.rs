@@ -94,8 +94,7 @@ impl Basis {
             scripts.iter().any(|script| script.creates.iter().any(is_it))
         };
         let stands_for_others = |migration: &&Migration| migration.kind == MigrationKind::Baseline;
-        let migrations =
-            project.migrations.iter().take(scripts.len()).filter(|one| !stands_for_others(one));
+        let migrations = project.migrations.iter().take(scripts.len()).filter(|one| !stands_for_others(one));
         let likeness = likeness.without_roles(made);
         Ok(match compare::Basis::build(project, migrations, &likeness, sandbox).await {
             Ok(built) => Self::Built(Box::new(built)),
@@ -175,8 +174,11 @@ impl Files<'_> {
             compared: counted(compared.map(|id| id.kind)),
             ..Found::default()
         };
-        let gone: BTreeSet<&Id> =
-            changes.iter().filter(|change| change.what == What::Dropped).map(|change| &change.object).collect();
+        let gone: BTreeSet<&Id> = changes
+            .iter()
+            .filter(|change| change.what == What::Dropped)
+            .map(|change| &change.object)
+            .collect();
         // What comes along with something else is missed with it.
         let goes_along = |id: &Id| {
             let Some(id) = built.named_by(id).filter(|_| gone.contains(id)) else { return false };
@@ -267,9 +269,10 @@ fn besides(built: &Schema, others: &[Change], there: &BTreeMap<Id, bool>) -> Opt
         namespace.is_some_and(|namespace| built.get(&namespace).is_some())
     };
     // A sequence of a column is known with its table.
-    let whole = others.iter().map(|change| &change.object).filter(|id| {
-        id.table.is_none() && is_ours(id) && there.get(*id).is_some_and(|implied| !implied)
-    });
+    let whole = others
+        .iter()
+        .map(|change| &change.object)
+        .filter(|id| id.table.is_none() && is_ours(id) && there.get(*id).is_some_and(|implied| !implied));
     let all: BTreeSet<String> = whole.map(ToString::to_string).collect();
     let first: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
     let more = match all.len().saturating_sub(NAMED) {

@@ -76,9 +76,8 @@ impl Basis {
             changes.retain(|change| in_both.contains(&change.object));
         }
         let changes = changes.into_iter().filter_map(of_consequence);
-        let is_besides = |change: &Change| {
-            change.what == What::Created && built.whole_of(&change.object).is_none()
-        };
+        let is_besides =
+            |change: &Change| change.what == What::Created && built.whole_of(&change.object).is_none();
         let (besides, changes) = changes.partition(is_besides);
         Departures { changes, besides }
     }

@@ -12,10 +12,10 @@ mod side;
 mod words;
 mod written;
 
+pub(crate) use basis::{Basis, Departures};
 pub use cutover_analysis::diff::{Change, Diff, Left, Options, diff};
 pub use cutover_analysis::schema::{Schema, Sql};
 pub use side::{Built, Side, SideError};
-pub(crate) use basis::{Basis, Departures};
 pub use words::told;
 pub(crate) use words::{not_as, told_each};
 pub use written::migration;

@@ -58,8 +58,7 @@ fn whole_of<'a>(part: &Id, created: bool, wholes: &BTreeMap<(Id, bool), &'a Id>)
     let (schema, table) = (part.schema.as_ref()?, part.table.as_ref()?);
     let kinds = [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
     let tables = kinds.map(|kind| Id::new(kind, schema.clone(), table.clone()));
-    let column =
-        (part.kind == ObjectKind::Default).then(|| Id { kind: ObjectKind::Column, ..part.clone() });
+    let column = (part.kind == ObjectKind::Default).then(|| Id { kind: ObjectKind::Column, ..part.clone() });
     tables.into_iter().chain(column).find_map(|whole| wholes.get(&(whole, created)).copied())
 }
 

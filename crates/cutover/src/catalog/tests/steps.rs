@@ -94,7 +94,7 @@ async fn dropped_objects_and_new_ones_of_other_kinds_are_found() {
     assert_eq!(names(&found.dropped, false), "index i, view v");
     assert_eq!(
         names(&found.created, false),
-        "table other.t, type two, type span, function f(text), policy t.pol, rule t.r"
+        "table other.t, column other.t.id, type span, type two, function f(text), policy t.pol, rule t.r"
     );
 }
 

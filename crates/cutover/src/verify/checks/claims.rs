@@ -196,13 +196,7 @@ fn compare(
     if wrong.is_empty() { Measured::holds(done(change)) } else { Measured::wrong(wrong.join("; ")) }
 }
 
-fn not_created(
-    project: &Project,
-    replayed: &Replayed,
-    index: usize,
-    claim: &Claim,
-    before: &[Id],
-) -> String {
+fn not_created(project: &Project, replayed: &Replayed, index: usize, claim: &Claim, before: &[Id]) -> String {
     if before.iter().any(|object| claim.names(object)) {
         return format!("claims to create {claim}, which is there before it");
     }

@@ -89,7 +89,8 @@ impl Check for Design {
             let start = Instant::now();
             let material = gather(ctx).await?;
             let mut answers = vec![material.built(start.elapsed())];
-            let chosen: Vec<&Id> = tables(&material.designed).filter(|table| self.is_asked_for(table)).collect();
+            let chosen: Vec<&Id> =
+                tables(&material.designed).filter(|table| self.is_asked_for(table)).collect();
             if let Some(claim) =
                 self.tables.iter().find(|claim| !tables(&material.designed).any(|table| claim.names(table)))
             {
@@ -292,11 +293,7 @@ enum Explanations {
 }
 
 impl Explanations {
-    async fn find(
-        ctx: &mut Ctx<'_>,
-        material: &Material<'_>,
-        open: &[(Id, Vec<Change>, Duration)],
-    ) -> Self {
+    async fn find(ctx: &mut Ctx<'_>, material: &Material<'_>, open: &[(Id, Vec<Change>, Duration)]) -> Self {
         let waiting: Vec<&Migration> =
             open.iter().flat_map(|(table, ..)| material.waiting_for(table)).collect();
         if waiting.is_empty() {

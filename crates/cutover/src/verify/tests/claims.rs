@@ -280,8 +280,7 @@ async fn parts_without_a_name_are_claimed_with_what_they_belong_to() {
     }
     let both = named(&results, "it: V4__both.sql");
     assert_eq!(
-        both.found,
-        "alters column t.n, which is not claimed; alters view v, which is not claimed",
+        both.found, "alters column t.n, which is not claimed; alters view v, which is not claimed",
         "{both:#?}"
     );
     expect(named(&results, "it: V5__rights.sql"), Holds, "changes no object");
@@ -315,7 +314,11 @@ async fn objects_of_every_kind_are_claimed_as_they_are_shown() {
     let all: Vec<String> = claims.iter().map(|claim| format!("'{claim}'")).collect();
     let world = claimed(&[
         ("V1__all.sql", &format!("creates = [{}]", all.join(", ")), sql),
-        ("V2__less.sql", "", "CREATE COLLATION other (provider = libc, locale = 'C'); CREATE TABLE server ();"),
+        (
+            "V2__less.sql",
+            "",
+            "CREATE COLLATION other (provider = libc, locale = 'C'); CREATE TABLE server ();",
+        ),
         ("V3__uses.sql", "uses = ['server', 'server elsewhere']", "SELECT 1;"),
     ]);
     let results = world.verify(&VerifyRequest::default()).await;

@@ -189,7 +189,10 @@ async fn every_part_of_a_table_is_compared_and_nothing_else() {
     expect(&jobs(&world.verify(&VerifyRequest::default()).await), Holds, "no difference");
     for (change, said) in [
         ("COMMENT ON TABLE jobs IS 'other'", "~ table jobs: comment work → other"),
-        ("COMMENT ON TABLE jobs IS 'work'; ALTER TABLE jobs ALTER state DROP DEFAULT", "- default jobs.state"),
+        (
+            "COMMENT ON TABLE jobs IS 'work'; ALTER TABLE jobs ALTER state DROP DEFAULT",
+            "- default jobs.state",
+        ),
         (
             "ALTER TABLE jobs ALTER state SET DEFAULT 'old'",
             "~ default jobs.state: expression 'new'::text → 'old'::text",
