@@ -61,7 +61,7 @@ where
 }
 
 /// Who records, by what and when.
-pub(crate) struct Recorder<'a> {
+pub(crate) struct By<'a> {
     /// Who runs it, in words.
     pub(crate) operator: &'a str,
     /// Name and version of the program.
@@ -101,7 +101,7 @@ pub(crate) fn run(
     project: &Project,
     found: &schema::Found,
     history: &History,
-    recorder: &Recorder<'_>,
+    by: &By<'_>,
     (id, recorded): (String, &[Entry]),
 ) -> Run {
     let built = build::build_leniently(
@@ -125,9 +125,9 @@ pub(crate) fn run(
     }
     let runner = Runner {
         id,
-        operator: recorder.operator.to_owned(),
-        tool: recorder.tool.to_owned(),
-        started_micros: recorder.clock.now_micros(),
+        operator: by.operator.to_owned(),
+        tool: by.tool.to_owned(),
+        started_micros: by.clock.now_micros(),
     };
     Run::begun_by(runner, &project.name, found, plan)
 }

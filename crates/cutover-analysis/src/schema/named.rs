@@ -26,7 +26,7 @@ impl Schema {
                 continue;
             }
             named.extend(self.within(id, object).map(|inner| (inner.id, true)));
-            let id = self.with_table(id, object);
+            let id = with_table(id, object);
             let implied = self.is_implied(&id, object);
             named.insert(id, implied);
         }
@@ -43,7 +43,7 @@ impl Schema {
             ObjectKind::Default => self.named_by(&Id { kind: ObjectKind::Column, ..id.clone() }),
             ObjectKind::Column if self.is_named(id) => Some(id.clone()),
             ObjectKind::Column | ObjectKind::Partition => self.whole_of(id),
-            _ => Some(self.objects.get(id).map_or_else(|| id.clone(), |object| self.with_table(id, object))),
+            _ => Some(self.objects.get(id).map_or_else(|| id.clone(), |object| with_table(id, object))),
         }
     }
 
@@ -65,12 +65,6 @@ impl Schema {
                 .is_some_and(|whole| matches!(whole.kind, ObjectKind::Table | ObjectKind::ForeignTable)),
             _ => true,
         }
-    }
-
-    fn with_table(&self, id: &Id, object: &Object) -> Id {
-        let owned = id.kind == ObjectKind::Sequence && object.has("owned by");
-        let column = object.needs.iter().find(|needed| owned && needed.kind == ObjectKind::Column);
-        Id { table: column.map_or_else(|| id.table.clone(), |column| column.table.clone()), ..id.clone() }
     }
 
     fn is_implied(&self, id: &Id, object: &Object) -> bool {
@@ -107,9 +101,12 @@ impl Schema {
             ObjectKind::Type
                 if object.text("form") == Some("range") && self.server_version >= WITH_MULTIRANGES =>
             {
-                let usual = || match id.name.contains("range") {
-                    true => id.name.replacen("range", "multirange", 1),
-                    false => format!("{}_multirange", id.name),
+                let usual = || {
+                    if id.name.contains("range") {
+                        id.name.replacen("range", "multirange", 1)
+                    } else {
+                        format!("{}_multirange", id.name)
+                    }
                 };
                 let name = object.text("multirange").map_or_else(usual, str::to_owned);
                 Some(Inner { id: sibling(ObjectKind::Type, name, None), attributes: &["multirange"] })
@@ -124,6 +121,13 @@ pub(crate) struct Inner {
     pub(crate) id: Id,
     /// Those attributes of the other one that are its own.
     pub(crate) attributes: &'static [&'static str],
+}
+
+/// The name of an object with the table it belongs to, also for the sequence of a column.
+fn with_table(id: &Id, object: &Object) -> Id {
+    let owned = id.kind == ObjectKind::Sequence && object.has("owned by");
+    let column = object.needs.iter().find(|needed| owned && needed.kind == ObjectKind::Column);
+    Id { table: column.map_or_else(|| id.table.clone(), |column| column.table.clone()), ..id.clone() }
 }
 
 /// Whether there is an index behind a constraint.

@@ -9,7 +9,7 @@ use crate::apply::{may_write, run_id};
 use crate::catalog;
 use crate::history::{journal, schema, snapshots};
 use crate::project::Project;
-use crate::recording::{self, RecordError, Recorder};
+use crate::recording::{self, RecordError};
 
 /// What was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub async fn record(
         return Err(RecordError::Moved.into());
     }
     schema::create_or_upgrade(&mut session, found.version).await?;
-    let recorder = Recorder { operator: &request.operator, tool: &request.tool, clock: request.clock };
-    let run = recording::run(project, &found, &history, &recorder, (id, &outlook.chosen));
+    let by = recording::By { operator: &request.operator, tool: &request.tool, clock: request.clock };
+    let run = recording::run(project, &found, &history, &by, (id, &outlook.chosen));
     let snapshot = snapshots::insert(&project.name, Some(&run.id), None, &live)?;
     recording::take_token(&mut session, &run.id, &request.operator).await?;
     session.execute(BEGIN).await?;

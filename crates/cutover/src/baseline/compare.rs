@@ -165,7 +165,7 @@ impl Files<'_> {
     fn departures(&self, basis: &compare::Basis, live: Schema) -> Found {
         let secrets = secrets(self.project, self.scripts);
         let built = structure(basis.built().clone());
-        let (named, there) = (built.named(), live.named());
+        let there = live.named();
         let Departures { changes, besides: others } = basis.departures(live, structure);
         let whole = built.objects.keys().filter(|id| id.table.is_none() && id.kind != ObjectKind::Schema);
         let compared = whole.filter(|id| self.maker(&built, id).is_none_or(|by| self.is_new(by)));
@@ -174,33 +174,22 @@ impl Files<'_> {
             compared: counted(compared.map(|id| id.kind)),
             ..Found::default()
         };
-        let gone: BTreeSet<&Id> = changes
-            .iter()
-            .filter(|change| change.what == What::Dropped)
-            .map(|change| &change.object)
-            .collect();
-        // What comes along with something else is missed with it.
-        let goes_along = |id: &Id| {
-            let Some(id) = built.named_by(id).filter(|_| gone.contains(id)) else { return false };
-            let is_sequence = id.kind == ObjectKind::Sequence;
-            let along = !is_sequence && named.get(&id).is_some_and(|implied| *implied);
-            along || built.whole_of(&id).is_some_and(|whole| gone.contains(&whole))
-        };
+        let missed_with_others = missed_with_others(&built, &changes);
         let mut told: Vec<(Option<usize>, &Change, String)> = compare::told_each(&changes)
             .into_iter()
-            .filter(|(change, _)| !goes_along(&change.object))
-            .map(|(change, line)| (self.maker(&built, &change.object), change, line))
+            .filter(|(change, _)| !missed_with_others.contains(&change.object))
+            .map(|(change, words)| (self.maker(&built, &change.object), change, words))
             .collect();
         told.retain(|(by, ..)| by.is_none_or(|index| self.is_new(index)));
         told.sort_by_key(|(by, ..)| by.unwrap_or(usize::MAX));
-        for (by, change, line) in told {
+        for (by, change, words) in told {
             let path = by.map(|index| self.project.migrations[index].path.as_str());
             if change.what == What::Dropped {
                 found.missing.push(absent(path, &change.object.to_string()));
             } else {
                 let path = path.map(|path| format!("{path}: ")).unwrap_or_default();
-                let line = compare::not_as("the files make it", &line);
-                found.differing.push(format!("{path}{}", hidden(&secrets, &line)));
+                let words = compare::not_as("the files make it", &words);
+                found.differing.push(format!("{path}{}", hidden(&secrets, &words)));
             }
         }
         found
@@ -245,6 +234,20 @@ impl Files<'_> {
             .collect();
         Found { missing, compared, ..Found::default() }
     }
+}
+
+/// What is not there and goes without saying where that is said of something else: what comes along with that, and the sequence
+/// of a column with its table.
+fn missed_with_others(built: &Schema, changes: &[Change]) -> BTreeSet<Id> {
+    let named = built.named();
+    let gone: BTreeSet<&Id> =
+        changes.iter().filter(|change| change.what == What::Dropped).map(|change| &change.object).collect();
+    let goes_along = |id: &Id| {
+        let Some(name) = built.named_by(id) else { return false };
+        let along = id.kind != ObjectKind::Sequence && named.get(&name).is_some_and(|implied| *implied);
+        along || built.whole_of(&name).is_some_and(|whole| gone.contains(&whole))
+    };
+    gone.iter().filter(|id| goes_along(id)).map(|id| (*id).clone()).collect()
 }
 
 /// How many tables there are, and how many other objects.

@@ -18,7 +18,7 @@ use crate::inspect;
 use crate::migration::{Migration, MigrationId, MigrationKind};
 use crate::plan::select::{self, SelectError};
 use crate::project::Project;
-use crate::recording::{self, Entry, RecordError, Recorder};
+use crate::recording::{self, Entry, RecordError};
 use crate::script::{Script, Texts};
 use crate::text::complaints;
 use crate::verify::SandboxProvider;
@@ -223,8 +223,8 @@ pub async fn record(
         return Err(RecordError::Moved.into());
     }
     schema::create_or_upgrade(&mut session, found.version).await?;
-    let recorder = Recorder { operator: &request.operator, tool: &request.tool, clock: request.clock };
-    let run = recording::run(project, &found, &history, &recorder, (id, &outlook.chosen));
+    let by = recording::By { operator: &request.operator, tool: &request.tool, clock: request.clock };
+    let run = recording::run(project, &found, &history, &by, (id, &outlook.chosen));
     recording::take_token(&mut session, &run.id, &request.operator).await?;
     // Everything in one transaction.
     let text = format!(

@@ -100,9 +100,10 @@ async fn run(
     }
     let read = |error: CatalogError| format!("what the files make cannot be read: {error}");
     let built = catalog::schema(&mut replay.session, &[]).await.map_err(read)?;
-    let respelt = match respell(&mut replay.session).await {
-        true => catalog::schema(&mut replay.session, &[]).await.ok(),
-        false => None,
+    let respelt = if respell(&mut replay.session).await {
+        catalog::schema(&mut replay.session, &[]).await.ok()
+    } else {
+        None
     };
     Ok((built, respelt))
 }

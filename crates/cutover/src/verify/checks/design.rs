@@ -155,10 +155,11 @@ async fn gather<'a>(ctx: &mut Ctx<'a>) -> Result<Material<'a>, Trouble> {
     scratch.finish().await;
     let designed = designed?;
     let schemas: BTreeSet<String> = tables(&designed).filter_map(|table| table.schema.clone()).collect();
-    let live = match schemas.is_empty() {
+    let live = if schemas.is_empty() {
         // With no schema named it would be all of them.
-        true => Schema::empty(designed.server_version, designed.owner.clone()),
-        false => catalog::schema(ctx.session, &schemas.into_iter().collect::<Vec<_>>()).await?,
+        Schema::empty(designed.server_version, designed.owner.clone())
+    } else {
+        catalog::schema(ctx.session, &schemas.into_iter().collect::<Vec<_>>()).await?
     };
     let own_indexes = own_indexes(ctx.project, wider.history);
     Ok(Material {
@@ -248,9 +249,10 @@ impl Material<'_> {
     fn words(&self, table: &Id, differences: &[Change]) -> String {
         let is_gone = |change: &Change| change.object == *table && change.what == What::Dropped;
         let is_there = |change: &Change| is_table(&change.object) && change.what == What::Created;
-        let words = match differences.iter().any(is_gone) && !differences.iter().any(is_there) {
-            true => "there is no such table".to_owned(),
-            false => compare::not_as("the design makes it", &compare::told(differences).join("; ")),
+        let words = if differences.iter().any(is_gone) && !differences.iter().any(is_there) {
+            "there is no such table".to_owned()
+        } else {
+            compare::not_as("the design makes it", &compare::told(differences).join("; "))
         };
         format!("{words}{}", self.remark())
     }
