@@ -224,3 +224,39 @@ fn text_of(project: &Project, migration: &Migration, script: &Script) -> Result<
     }
     items.text_as_read(&migration.checksums.normalised)
 }
+
+#[cfg(test)]
+mod tests {
+    use cutover_postgres::session::Startup;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// Who can make triggers there is refused before, but for one that is made just then.
+    #[tokio::test]
+    async fn all_rows_are_written_or_none() {
+        let files: [(&str, &[u8]); 2] = [("V1__a.sql", b"SELECT 1;"), ("V2__b.sql", b"SELECT 2;")];
+        let (project, database) = (Project::embedded("x", &files).unwrap(), testkit::database());
+        let mut session = Session::connect(&database.options(), &Startup::default()).await.unwrap();
+        schema::create_or_upgrade(&mut session, None).await.unwrap();
+        let found = schema::look(&mut session).await.unwrap();
+        let clock = SystemClock::new();
+        let by = By { operator: "tests", tool: "tests", clock: &clock };
+        let entries = [0, 1].map(|index| Entry { index, statements: 1, text: None, applied_at: None });
+        let run = run(&project, &found, &History::default(), &by, ("run".to_owned(), &entries));
+        let text = format!("BEGIN; {}; COMMIT", text(&project, &run, &entries, "a note"));
+        let rows = "SELECT count(*) FROM cutover.migration";
+        database.run(
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql
+               AS 'BEGIN RETURN CASE new.version_text WHEN ''2'' THEN NULL ELSE new END; END';
+             CREATE TRIGGER swallow BEFORE INSERT ON cutover.migration FOR EACH ROW EXECUTE FUNCTION swallow()",
+        );
+        let refused = session.execute(&text).await.unwrap_err().to_string();
+        assert!(refused.contains(journal::NOT_WRITTEN), "{refused}");
+        session.execute("ROLLBACK").await.unwrap();
+        assert_eq!(database.value(rows), "0");
+        database.run("DROP TRIGGER swallow ON cutover.migration");
+        session.execute(&text).await.unwrap();
+        assert_eq!(database.value(rows), "2");
+    }
+}

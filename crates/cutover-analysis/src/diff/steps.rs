@@ -51,6 +51,8 @@ fn altered_by(
     let Some(object) = schema.get(id) else { return };
     let names: Vec<&str> = match &change.what {
         What::Altered { attributes } => attributes.iter().map(|attribute| attribute.name.as_str()).collect(),
+        // An index may be that of a constraint from now on, and is there all the same.
+        What::Created | What::Dropped if schema.is_named(id) => return,
         What::Created | What::Dropped => object.attributes.keys().map(String::as_str).collect(),
     };
     let names: Vec<&str> = names.into_iter().filter(|name| !Attribute::is_privilege(name)).collect();

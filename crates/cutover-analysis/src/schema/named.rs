@@ -57,7 +57,8 @@ impl Schema {
         wholes.find(|whole| self.objects.contains_key(whole))
     }
 
-    fn is_named(&self, id: &Id) -> bool {
+    /// Whether an object has a name of its own.
+    pub(crate) fn is_named(&self, id: &Id) -> bool {
         match id.kind {
             ObjectKind::Default | ObjectKind::Partition | ObjectKind::DefaultPrivileges => false,
             ObjectKind::Column => self

@@ -101,30 +101,3 @@ async fn a_role_that_a_file_makes_is_made_by_it_on_the_throwaway_server() {
     assert_eq!(outlook.report.remarks, Vec::<String>::new());
     assert_eq!(outlook.report.catalogue.differences, ["~ column a.n: type integer → bigint"]);
 }
-
-/// A row that somebody's trigger takes away is no record of anything.
-#[tokio::test]
-async fn all_rows_are_written_or_nothing_is_recorded() {
-    let (project, clock, database) = (project(), SystemClock::new(), database());
-    let sandbox = SandboxProvider::local(testkit::sandbox_options());
-    let request = Request {
-        from: None,
-        allow: &[],
-        sandbox: &sandbox,
-        operator: "tests".to_owned(),
-        tool: "tests".to_owned(),
-        clock: &clock,
-    };
-    let options = database.options();
-    adopt_after(&options, || {}).await.unwrap();
-    let undone = look_at_undo(&project, &options).await.unwrap();
-    undo(&project, &options, "tests", &clock, &undone).await.unwrap();
-    database.run(
-        "CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN CASE new.version_text WHEN ''2'' THEN NULL ELSE new END; END';
-         CREATE TRIGGER swallow BEFORE INSERT ON cutover.migration FOR EACH ROW EXECUTE FUNCTION public.swallow()",
-    );
-    let outlook = look(&project, &options, &request).await.unwrap();
-    let refused = record(&project, &options, &request, &outlook).await.unwrap_err().to_string();
-    assert!(refused.contains("its own record was not written"), "{refused}");
-    assert_eq!(database.value("SELECT count(*) FROM cutover.migration"), "0");
-}

@@ -8,7 +8,8 @@ use cutover_analysis::schema::{self, Id};
 
 use crate::text::suggest;
 
-/// Words for kinds that, where they stand alone, are taken for a mistake and not for the name of a table.
+/// Kinds whose word alone is taken for a mistake. The others' (`server`, `language`) are names that tables often have: alone
+/// they mean such a table.
 const NEED_A_NAME: [ObjectKind; 20] = [
     ObjectKind::Table,
     ObjectKind::Column,

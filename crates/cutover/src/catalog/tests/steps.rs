@@ -1,6 +1,7 @@
 //! What was done between two moments, by the names of objects.
 
 use cutover_analysis::diff::{Steps, steps};
+use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::Id;
 
 use super::session;
@@ -118,4 +119,17 @@ async fn what_is_within_another_object_is_known_by_its_name() {
     let altered: Vec<String> = found.altered.iter().map(ToString::to_string).collect();
     let along: Vec<String> = found.along.iter().map(ToString::to_string).collect();
     assert_eq!((altered, along), (vec!["constraint t.t_pkey".to_owned()], vec!["index t_pkey".to_owned()]));
+}
+
+/// It is the same index before and after, with another meaning.
+#[tokio::test]
+async fn an_index_that_becomes_that_of_a_constraint_is_neither_new_nor_changed() {
+    let database = testkit::database();
+    database.run("CREATE TABLE t (a int NOT NULL); CREATE UNIQUE INDEX k ON t (a)");
+    let mut session = session(&database).await;
+    let before = schema(&mut session, &[]).await.unwrap();
+    database.run("ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX k");
+    let found = steps(&before, &schema(&mut session, &[]).await.unwrap());
+    let made = Id::part(ObjectKind::Constraint, "public", "t", "k");
+    assert_eq!(found, Steps { created: vec![(made, false)], ..Steps::default() });
 }
