@@ -227,8 +227,6 @@ fn text_of(project: &Project, migration: &Migration, script: &Script) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use cutover_postgres::session::Startup;
-
     use super::*;
     use crate::clock::SystemClock;
 
@@ -237,7 +235,7 @@ mod tests {
     async fn all_rows_are_written_or_none() {
         let files: [(&str, &[u8]); 2] = [("V1__a.sql", b"SELECT 1;"), ("V2__b.sql", b"SELECT 2;")];
         let (project, database) = (Project::embedded("x", &files).unwrap(), testkit::database());
-        let mut session = Session::connect(&database.options(), &Startup::default()).await.unwrap();
+        let mut session = Session::connect(&database.options(), &own_startup("run", None)).await.unwrap();
         schema::create_or_upgrade(&mut session, None).await.unwrap();
         let found = schema::look(&mut session).await.unwrap();
         let clock = SystemClock::new();

@@ -7,17 +7,12 @@ use sha2::{Digest as _, Sha256};
 use super::{CatalogError, read_all};
 use crate::project::text::hex;
 
-/// Constants in definitions are printed by these, which a database or a role may have set.
-const SPELLING: &str = "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; \
-                        SET standard_conforming_strings = on";
-
 /// Reads everything the schemas are made of; with none named, of all but the system's and cutover's own, and what is in no
 /// schema. Members of extensions are left out. The session must not be inside a transaction.
 ///
 /// # Errors
 /// As the server says.
 pub async fn schema(session: &mut Session, schemas: &[String]) -> Result<Schema, CatalogError> {
-    session.execute(SPELLING).await?;
     let server_version = session.server_version_num();
     let owner = session.query_text("SELECT current_user").await?.scalar().unwrap_or_default().to_owned();
     let queries = schema::queries(&Asked { schemas, server_version });
