@@ -11,6 +11,7 @@ use cutover::compare::SideError;
 use cutover::compare::drift::DriftError;
 use cutover::history::HistoryError;
 use cutover::project::ProjectError;
+use cutover::recording::RecordError;
 use cutover::repair::RepairError;
 use cutover::revert::RevertError;
 use cutover::run::Outcome;
@@ -208,16 +209,21 @@ impl From<RepairError> for CliError {
     }
 }
 
+fn of_record(error: &RecordError) -> CliError {
+    match error {
+        RecordError::Asked(asked) => of_asked(asked, error),
+        RecordError::Unheard(failure) => of_failed_write(failure, error),
+        RecordError::NotAllowed(_) => CliError::usage(error),
+        RecordError::Unreadable(..) | RecordError::Moved => CliError::new(Exit::No, error),
+    }
+}
+
 impl From<BaselineError> for CliError {
     fn from(error: BaselineError) -> Self {
         match error {
-            BaselineError::Asked(ref asked) => of_asked(asked, &error),
-            BaselineError::Unheard(ref failure) => of_failed_write(failure, &error),
-            BaselineError::Select(_) | BaselineError::NotAllowed(_) => Self::usage(error),
-            BaselineError::Begun(_)
-            | BaselineError::Unreadable(..)
-            | BaselineError::Different(..)
-            | BaselineError::Moved => Self::new(Exit::No, error),
+            BaselineError::Record(ref record) => of_record(record),
+            BaselineError::Select(_) => Self::usage(error),
+            BaselineError::Begun(_) | BaselineError::Different(..) => Self::new(Exit::No, error),
         }
     }
 }
@@ -225,19 +231,15 @@ impl From<BaselineError> for CliError {
 impl From<AdoptError> for CliError {
     fn from(error: AdoptError) -> Self {
         match error {
-            AdoptError::Asked(ref asked) => of_asked(asked, &error),
-            AdoptError::Unheard(ref failure) => of_failed_write(failure, &error),
+            AdoptError::Record(ref record) => of_record(record),
             AdoptError::NoTable { .. }
             | AdoptError::SeveralTables(_)
             | AdoptError::Unreadable { .. }
             | AdoptError::NotAsked(_)
-            | AdoptError::NotAllowed(_)
             | AdoptError::Written(_) => Self::usage(error),
-            AdoptError::SeveralFiles { .. }
-            | AdoptError::File(..)
-            | AdoptError::Refused(..)
-            | AdoptError::Moved
-            | AdoptError::NotTakenBack(..) => Self::new(Exit::No, error),
+            AdoptError::SeveralFiles { .. } | AdoptError::Refused(..) | AdoptError::NotTakenBack(..) => {
+                Self::new(Exit::No, error)
+            }
         }
     }
 }

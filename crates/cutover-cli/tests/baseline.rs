@@ -147,56 +147,78 @@ const FILES: [(&str, &str); 2] = [
          CREATE DOMAIN positive AS int CHECK (VALUE > 0);
          CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql AS $$\nSELECT x + 1\n$$;
          CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
-         CREATE TRIGGER touched BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION touch();",
+         CREATE TRIGGER touched BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION touch();
+         CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
+         CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing;",
     ),
     ("migrations/0002_b.sql", "ALTER TABLE a ALTER t SET NOT NULL;"),
 ];
 
 /// Each change by hand, and what is said of it.
-const BY_HAND: [(&str, &str); 16] = [
+const BY_HAND: [(&str, &str); 18] = [
     (
         "ALTER TABLE a DROP CONSTRAINT few, ADD CONSTRAINT few CHECK (n < 11)",
-        "0001_a.sql: table a: constraint few: CHECK ((n < 10)) in the files, CHECK ((n < 11)) in the database",
+        "0001_a.sql: not as the files make it: ~ constraint a.few: definition CHECK ((n < 10)) → CHECK ((n < 11))",
     ),
     (
         "ALTER TABLE a ALTER n TYPE bigint",
-        "0001_a.sql: table a: column n, type: integer in the files, bigint in the database",
+        "0001_a.sql: not as the files make it: ~ column a.n: type integer → bigint",
     ),
-    ("ALTER TABLE a ALTER n DROP NOT NULL", "0001_a.sql: table a: column n"),
+    (
+        "ALTER TABLE a ALTER n DROP NOT NULL",
+        "0001_a.sql: not as the files make it: ~ column a.n: not null no longer",
+    ),
     (
         "ALTER TABLE a ALTER n SET DEFAULT 8",
-        "0001_a.sql: table a: column n, default: 7 in the files, 8 in the database",
+        "0001_a.sql: not as the files make it: ~ default a.n: expression 7 → 8",
     ),
-    ("ALTER TABLE a ALTER t DROP NOT NULL", "0002_b.sql: table a: column t"),
+    (
+        "ALTER TABLE a ALTER t DROP NOT NULL",
+        "0002_b.sql: not as the files make it: ~ column a.t: not null no longer",
+    ),
     (
         "DROP INDEX a_t; CREATE INDEX a_t ON a (t, n)",
-        "0001_a.sql: table a: index a_t: CREATE INDEX a_t ON public.a USING btree (t) in the files",
+        "0001_a.sql: not as the files make it: ~ index a_t: definition CREATE INDEX a_t ON public.a USING btree (t) → ",
     ),
-    ("ALTER TABLE a ADD extra int", "0001_a.sql: table a: column extra is in the database, not in the files"),
-    ("ALTER SEQUENCE s INCREMENT 3", "0001_a.sql: sequence s: `bigint start 1 increment 2 from"),
-    ("CREATE OR REPLACE VIEW v AS SELECT n AS id FROM a", "0001_a.sql: view v: line 1: `SELECT "),
+    ("ALTER TABLE a ADD extra int DEFAULT 3", "0001_a.sql: not as the files make it: + column a.extra\n"),
+    (
+        "ALTER SEQUENCE s INCREMENT 3",
+        "0001_a.sql: not as the files make it: ~ sequence s: options −INCREMENT BY 2 +INCREMENT BY 3",
+    ),
+    (
+        "CREATE OR REPLACE VIEW v AS SELECT n AS id FROM a",
+        "0001_a.sql: not as the files make it: ~ view v: definition ",
+    ),
     (
         "ALTER VIEW v SET (security_barrier)",
-        "0001_a.sql: view v: options: nothing in the files, `security_barrier=true` in the database",
+        "0001_a.sql: not as the files make it: ~ view v: options +security_barrier=true",
     ),
     (
         "ALTER TABLE a REPLICA IDENTITY FULL",
-        "0002_b.sql: table a: replica identity: default in the files, full in the database",
+        "0002_b.sql: not as the files make it: ~ table a: replica identity now FULL",
     ),
     (
         "ALTER DOMAIN positive SET NOT NULL",
-        "0001_a.sql: domain positive: nulls: nothing in the files, `NOT NULL` in the database",
+        "0001_a.sql: not as the files make it: ~ domain positive: now not null",
     ),
-    ("ALTER SEQUENCE s CYCLE", "0001_a.sql: sequence s: `bigint start 1 increment 2 from"),
+    ("ALTER SEQUENCE s CYCLE", "0001_a.sql: not as the files make it: ~ sequence s: options +CYCLE"),
     (
         "CREATE OR REPLACE FUNCTION f(x int) RETURNS int LANGUAGE sql AS $$\nSELECT x + 2\n$$",
-        "0001_a.sql: function f(x integer): line 5: `SELECT x + 1` in the files, `SELECT x + 2` in the database",
+        "0001_a.sql: not as the files make it: ~ function f(integer): definition line 5: `SELECT x + 1` → `SELECT x + 2`",
+    ),
+    ("ALTER TYPE mood ADD VALUE 'so-so'", "0001_a.sql: not as the files make it: ~ type mood: values +so-so"),
+    (
+        "ALTER TABLE a DISABLE TRIGGER touched",
+        "0001_a.sql: not as the files make it: ~ trigger a.touched: fires now DISABLE",
     ),
     (
-        "ALTER TYPE mood ADD VALUE 'so-so'",
-        "0001_a.sql: type mood: values: `good, bad` in the files, `good, bad, so-so` in the database",
+        "DROP AGGREGATE total(int); CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '1')",
+        "0001_a.sql: not as the files make it: ~ aggregate total(integer): definition ",
     ),
-    ("ALTER TABLE a DISABLE TRIGGER touched", "0001_a.sql: table a: trigger touched: "),
+    (
+        "ALTER SERVER elsewhere OPTIONS (ADD host 'x')",
+        "0001_a.sql: not as the files make it: ~ server elsewhere: foreign options +host=x",
+    ),
 ];
 
 #[test]
@@ -207,7 +229,10 @@ fn what_is_otherwise_in_the_database_is_said_by_its_parts_and_files() {
             place.write(path, text);
             place.database().run(text);
         }
-        place.database().run("CREATE TABLE of_others (n int); COMMENT ON TABLE a IS 'by hand'");
+        place.database().run(
+            "CREATE TABLE of_others (n int); COMMENT ON TABLE a IS 'by hand';
+             GRANT SELECT ON a TO PUBLIC; COMMENT ON COLUMN v.id IS 'by hand'",
+        );
         place.database().run(change);
         // Built on a server that is there: sooner than on one of its own each time.
         let url = place.database().url();

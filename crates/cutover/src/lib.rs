@@ -21,6 +21,7 @@ mod places;
 pub mod plan;
 pub mod project;
 mod reading;
+pub mod recording;
 pub mod repair;
 pub mod report;
 pub mod revert;

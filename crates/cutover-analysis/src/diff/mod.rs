@@ -7,6 +7,7 @@ mod actions;
 mod gaps;
 mod order;
 mod privileges;
+mod steps;
 mod words;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use serde::Serialize;
 
 use crate::effects::ObjectKind;
 use crate::schema::{Id, Object, Schema, Sql, Value};
+
+pub use steps::{Steps, steps};
 
 /// How the statements are to be written.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +95,34 @@ const INTERNAL: [&str; 2] = ["schema of parent", "name of parent"];
 
 /// Attributes that follow from whether a table is a partition.
 const OF_PARENT: [&str; 2] = ["inherited", "partition of"];
+
+impl Change {
+    /// Whether it is only about who may do what, or owns what: that is often another matter in each database.
+    pub fn is_of_privileges(&self) -> bool {
+        self.object.kind == ObjectKind::DefaultPrivileges
+            || matches!(&self.what, What::Altered { attributes }
+                if attributes.iter().all(|attribute| Attribute::is_privilege(&attribute.name)))
+    }
+
+    /// The change without what it says of some attributes; none where nothing is left.
+    #[must_use]
+    pub fn without(mut self, left_out: impl Fn(&Attribute) -> bool) -> Option<Self> {
+        if let What::Altered { attributes } = &mut self.what {
+            attributes.retain(|attribute| !left_out(attribute));
+            if attributes.is_empty() {
+                return None;
+            }
+        }
+        Some(self)
+    }
+}
+
+impl Attribute {
+    /// Whether an attribute of that name says who owns what or who may do what.
+    pub fn is_privilege(name: &str) -> bool {
+        matches!(name, "owner" | "grants" | "revoked")
+    }
+}
 
 impl Diff {
     /// Whether the two are the same.

@@ -60,7 +60,7 @@ impl ObjectKind {
     }
 
     /// Whether the object lives in a table's namespace: its name is written `table.name`.
-    pub(crate) fn is_part_of_a_table(self) -> bool {
+    pub fn is_part_of_a_table(self) -> bool {
         matches!(
             self,
             Self::Column | Self::Default | Self::Constraint | Self::Trigger | Self::Policy | Self::Rule

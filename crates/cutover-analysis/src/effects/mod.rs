@@ -39,6 +39,7 @@ pub use model::{
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 
+pub(crate) use names::from_text as name_in_text;
 pub use place::place_of;
 pub use smol_str::SmolStr;
 

@@ -181,7 +181,7 @@ pub(super) fn type_object(name: &TypeName) -> Option<ObjectRef> {
 }
 
 /// A name inside a string, as `regclass` reads it: folded unless in quotes. None for a number.
-pub(super) fn from_text(kind: ObjectKind, text: &str) -> Option<ObjectRef> {
+pub(crate) fn from_text(kind: ObjectKind, text: &str) -> Option<ObjectRef> {
     let mut parts = Vec::new();
     let mut rest = text.trim();
     loop {

@@ -7,6 +7,7 @@
 mod build;
 mod id;
 pub(crate) mod kinds;
+mod named;
 mod privileges;
 mod spelling;
 mod text;

@@ -1,34 +1,26 @@
 //! Whether a database is what the adopted files make: built on a throwaway server and compared. It changes nothing of
 //! anybody's.
 
-use std::collections::BTreeSet;
-
-use cutover_analysis::diff::{self, Change, What};
+use cutover_analysis::diff::Change;
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::{Id, Schema};
+use cutover_analysis::schema::Schema;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
 use super::AdoptError;
 use super::tables::TablePlace;
-use crate::baseline::respell;
-use crate::catalog::{self, CatalogError};
-use crate::compare::{self, drift};
+use crate::compare::{self, Departures, drift};
 use crate::migration::Migration;
 use crate::project::Project;
 use crate::verify::SandboxProvider;
-use crate::verify::replay::{Likeness, Replay};
+use crate::verify::replay::{self, Likeness};
 
 /// What files make, as PostgreSQL prints it.
 #[derive(Debug)]
 pub(super) struct Basis {
-    built: Schema,
-    /// The same after a dump and a restore, where that can be told: some definitions are spelt otherwise then.
-    respelt: Option<Schema>,
+    made: compare::Basis,
     /// The schemas that the files touch; all, where that is not known.
     scope: Vec<String>,
-    /// The major version that built it, where it is not the database's.
-    pub(super) other_major: Option<u32>,
 }
 
 /// What a comparison came to, in words.
@@ -61,73 +53,35 @@ impl Basis {
         let mut session = Session::connect(options, &startup).await?;
         let likeness = Likeness::of(&mut session).await;
         session.close().await;
-        let likeness = likeness?.with_table(place.clone());
-        let mut replay = match Replay::open_like(&likeness, sandbox).await {
-            Ok(replay) => replay,
-            Err(why) => return Ok(Err(why.0)),
-        };
-        let built = build(project, migrations, &mut replay).await;
-        let other_major = replay.other_major;
-        replay.finish().await;
-        Ok(built.map(|(built, respelt)| Self { built, respelt, scope, other_major }))
+        let made = replay::made_by(migrations.iter().copied(), &project.vars);
+        let likeness = likeness?
+            .with_table(place.clone())
+            .without_roles(|role| made.contains(&(ObjectKind::Role, role.to_owned())));
+        let made = compare::Basis::build(project, migrations.iter().copied(), &likeness, sandbox).await;
+        Ok(made.map(|made| Self { made, scope }))
+    }
+
+    /// What is to be known of how it was built.
+    pub(super) fn remark(&self) -> Option<String> {
+        self.made.remark()
     }
 
     /// Compares a database with it. What is the other tool's is on neither side.
-    pub(super) fn compare(&self, live: &Schema, place: &TablePlace) -> Found {
-        let side = |schema: &Schema| {
-            let mut schema = drift::within(schema.clone(), &self.scope);
+    pub(super) fn compare(&self, live: Schema, place: &TablePlace) -> Found {
+        let side = |schema: Schema| {
+            let mut schema = drift::within(schema, &self.scope);
             place.take_from(&mut schema);
             schema
         };
-        let (live, built) = (side(live), side(&self.built));
-        let mut changes = diff::changes(&built, &live);
-        if let Some(respelt) = self.respelt.as_ref().filter(|_| !changes.is_empty()) {
-            let in_both: BTreeSet<Id> =
-                diff::changes(&side(respelt), &live).into_iter().map(|change| change.object).collect();
-            changes.retain(|change| in_both.contains(&change.object));
-        }
-        let (besides, changes): (Vec<Change>, Vec<Change>) =
-            changes.into_iter().partition(|change| change.what == What::Created && is_apart(change, &built));
+        let Departures { changes, besides } = self.made.departures(live, side);
         let (privileges, differing): (Vec<Change>, Vec<Change>) =
-            changes.into_iter().partition(is_of_privileges);
+            changes.into_iter().partition(Change::is_of_privileges);
+        let compared = side(self.made.built().clone());
         Found {
             differing: compare::told(&differing),
             privileges: compare::told(&privileges),
             besides: compare::told(&besides),
-            compared: built.objects.keys().filter(|id| id.table.is_none()).count(),
+            compared: compared.objects.keys().filter(|id| id.table.is_none()).count(),
         }
     }
-}
-
-/// Whether it is only about who may do what, or owns what: that is often another matter in each database.
-fn is_of_privileges(change: &Change) -> bool {
-    let of_privileges = |name: &str| matches!(name, "grants" | "revoked" | "owner");
-    change.object.kind == ObjectKind::DefaultPrivileges
-        || matches!(&change.what, What::Altered { attributes } if attributes.iter().all(|one| of_privileges(&one.name)))
-}
-
-/// Whether it is, or belongs to, something that no file makes.
-fn is_apart(change: &Change, built: &Schema) -> bool {
-    let (Some(schema), Some(table)) = (&change.object.schema, &change.object.table) else { return true };
-    let kinds = [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
-    !kinds.iter().any(|kind| built.get(&Id::new(*kind, schema.clone(), table.clone())).is_some())
-}
-
-async fn build(
-    project: &Project,
-    migrations: &[&Migration],
-    replay: &mut Replay,
-) -> Result<(Schema, Option<Schema>), String> {
-    for migration in migrations {
-        let run = replay.run(migration, &project.vars).await;
-        run.map_err(|why| format!("the files cannot be run on a throwaway server: {why}"))?;
-    }
-    let read = |error: CatalogError| format!("what the files make cannot be read: {error}");
-    let built = catalog::schema(&mut replay.session, &[]).await.map_err(read)?;
-    let respelt = if respell(&mut replay.session).await {
-        catalog::schema(&mut replay.session, &[]).await.ok()
-    } else {
-        None
-    };
-    Ok((built, respelt))
 }

@@ -8,6 +8,7 @@ use super::tables::{Row, TablePlace};
 use super::tools::{File, State, Sum};
 use crate::migration::{Migration, MigrationKind, Source, Version, VersionSort};
 use crate::project::Project;
+use crate::recording::RecordError;
 use crate::text::visible;
 
 /// What the other tool's table says of a file.
@@ -144,8 +145,9 @@ fn standing(
                     _ => Sum::Unknown("its row has no checksum"),
                 },
                 Some(kept) => {
-                    let bytes = bytes(migration)
-                        .map_err(|error| AdoptError::File(migration.path.clone(), error.to_string()))?;
+                    let bytes = bytes(migration).map_err(|error| {
+                        RecordError::Unreadable(migration.path.clone(), error.to_string())
+                    })?;
                     let before = at.checked_sub(1).and_then(|before| rows[before].checksum.as_deref());
                     tool.compare(&File { migration, bytes: &bytes, before }, kept)
                 }

@@ -15,7 +15,7 @@ mod undo;
 
 use cutover_analysis::effects::Context;
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::session::Session;
 use thiserror::Error;
 
 use self::catalogue::{Basis, Found};
@@ -24,15 +24,16 @@ use self::tables::Row;
 use self::tools::Sum;
 use crate::apply::{may_write, pooler};
 use crate::asking::AskError;
-use crate::baseline::text_of;
 use crate::catalog;
 use crate::clock::Clock;
+use crate::compare;
 use crate::hazard::{self, ADOPT_CHANGED, ADOPT_DIFFERS, ADOPT_MISSING};
 use crate::history::records::History;
 use crate::history::{records, schema};
 use crate::inspect;
 use crate::migration::Migration;
 use crate::project::Project;
+use crate::recording::{self, Entry, RecordError};
 use crate::script::{Script, Texts};
 use crate::text::{complaints, visible};
 use crate::verify::SandboxProvider;
@@ -51,9 +52,9 @@ mod tests;
 /// Why nothing was recorded.
 #[derive(Debug, Error)]
 pub enum AdoptError {
-    /// The database did not do what was asked of it.
-    #[error("{}", .0.told("nothing was recorded"))]
-    Asked(AskError),
+    /// Nothing of it is about another tool.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// There is no table of a tool that is known.
     #[error("{}\nnothing was recorded\n  hint: {}", no_table(.named.as_deref(), .other.as_deref()), no_table_hint(.named.is_some()))]
     NoTable {
@@ -86,31 +87,15 @@ pub enum AdoptError {
         /// Paths.
         files: Vec<String>,
     },
-    /// A file cannot be read.
-    #[error("{0}: {1}\nnothing was recorded")]
-    File(String, String),
-    /// A code that is not known.
-    #[error("{0}")]
-    NotAllowed(String),
     /// What keeps it from being recorded: each in words, and what to do.
     #[error("{}\nnothing was recorded\n  hint: {}", complaints(.0, "\n"), .1)]
     Refused(Vec<String>, String),
-    /// Something has changed since it was [looked at](look).
-    #[error(
-        "what would be recorded has changed meanwhile: somebody else is at work here\nnothing was recorded; look again"
-    )]
-    Moved,
     /// It cannot be taken back, and why.
     #[error("{}\nnothing was taken back\n  hint: {}", complaints(.0, "\n"), .1)]
     NotTakenBack(Vec<String>, &'static str),
     /// A record cannot be written.
     #[error("the schema cannot be written: {0}\nnothing was recorded")]
     Written(#[from] serde_json::Error),
-    /// The connection was lost at the end, and what was sent last may be there.
-    #[error(
-        "{0}\nwhether it was recorded is not known: all of it is, or nothing; `cutover status` says which"
-    )]
-    Unheard(Failure),
 }
 
 impl<E> From<E> for AdoptError
@@ -118,7 +103,7 @@ where
     AskError: From<E>,
 {
     fn from(error: E) -> Self {
-        Self::Asked(error.into())
+        Self::Record(error.into())
     }
 }
 
@@ -160,19 +145,6 @@ pub struct Request<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// A migration that would be recorded.
-#[derive(Debug)]
-struct Chosen {
-    /// Its place in the project.
-    index: usize,
-    /// Its row, where it has one of its own.
-    row: Option<usize>,
-    /// Number of statements.
-    statements: u32,
-    /// Its text as it would be kept.
-    text: Option<Vec<u8>>,
-}
-
 /// What an adoption would record, as it was looked at.
 #[derive(Debug)]
 pub struct Outlook {
@@ -183,7 +155,7 @@ pub struct Outlook {
     place: TablePlace,
     rows: Vec<Row>,
     matching: Matching,
-    chosen: Vec<Chosen>,
+    chosen: Vec<Entry>,
     /// What it was compared with; none where there is nothing to record, or it could not be built.
     basis: Option<Basis>,
     found: Found,
@@ -228,21 +200,21 @@ pub async fn look(
     options: &ConnectOptions,
     request: &Request<'_>,
 ) -> Result<Outlook, AdoptError> {
-    hazard::all_known(request.allow).map_err(AdoptError::NotAllowed)?;
+    hazard::all_known(request.allow).map_err(RecordError::NotAllowed)?;
     let mut session = inspect::connect(options, None).await?;
     let server = schema::look(&mut session).await?;
     pooler::refuse(&server, &mut session, options, "adopt").await?;
     let (place, mut remarks) = tables::find(&mut session, project, request.from).await?;
     let Sight { history, rows, matching } = sight(project, &place, &server, &mut session).await?;
-    let chosen = chosen(project, &matching, &history)?;
+    let chosen = chosen(project, &rows, &matching, &history)?;
     let mut basis = None;
     let mut found = Found::default();
     if !chosen.is_empty() {
         let applied = applied(project, &chosen, &history);
         match Basis::build(project, &place, &applied, options, request.sandbox).await? {
             Ok(built) => {
-                found = built.compare(&catalog::schema(&mut session, &[]).await?, &place);
-                remarks.extend(built.other_major.map(other_major));
+                found = built.compare(catalog::schema(&mut session, &[]).await?, &place);
+                remarks.extend(built.remark());
                 basis = Some(built);
             }
             Err(why) => {
@@ -268,13 +240,6 @@ pub async fn look(
     };
     outlook.judge(project, &history, request.allow);
     Ok(outlook)
-}
-
-fn other_major(major: u32) -> String {
-    format!(
-        "what the files make was built by PostgreSQL {major}, which may spell a definition otherwise than this server; \
-         --pg-bin names the folder of its own programs"
-    )
 }
 
 /// What the database says, at one time.
@@ -315,27 +280,27 @@ fn places<'a>(
     })
 }
 
-fn chosen(project: &Project, matching: &Matching, history: &History) -> Result<Vec<Chosen>, AdoptError> {
+fn chosen(
+    project: &Project,
+    rows: &[Row],
+    matching: &Matching,
+    history: &History,
+) -> Result<Vec<Entry>, RecordError> {
     let places: Vec<(usize, Option<usize>)> = places(project, matching, history).collect();
     let migrations: Vec<&Migration> = places.iter().map(|(index, _)| &project.migrations[*index]).collect();
     let mut known = Context::EMPTY;
     let mut chosen = Vec::with_capacity(places.len());
-    let mut unreadable = None;
     Script::analyse_all(&migrations, &project.vars, Texts::Kept, |place, analyse| {
-        let script = analyse(&mut known);
         let (index, row) = places[place];
-        match text_of(project, migrations[place], &script) {
-            Ok(text) => chosen.push(Chosen { index, row, statements: script.statements, text }),
-            Err(why) => {
-                unreadable.get_or_insert_with(|| AdoptError::File(migrations[place].path.clone(), why));
-            }
-        }
+        let applied_at = row.and_then(|row| rows[row].at_micros);
+        let entry = recording::entry(project, index, &analyse(&mut known));
+        chosen.push(entry.map(|entry| Entry { applied_at, ..entry }));
     });
-    unreadable.map_or(Ok(chosen), Err)
+    chosen.into_iter().collect()
 }
 
 /// What would be applied then, in the project's order.
-fn applied<'a>(project: &'a Project, chosen: &[Chosen], history: &History) -> Vec<&'a Migration> {
+fn applied<'a>(project: &'a Project, chosen: &[Entry], history: &History) -> Vec<&'a Migration> {
     let is_chosen = |index: usize| chosen.binary_search_by_key(&index, |one| one.index).is_ok();
     let all = project.migrations.iter().enumerate();
     all.filter(|(index, migration)| is_chosen(*index) || history.get(&migration.id).is_some())
@@ -360,7 +325,7 @@ impl Outlook {
             (self.changed(project, history), ADOPT_CHANGED),
             (self.missing(), ADOPT_MISSING),
             (
-                self.found.differing.iter().map(|one| format!("not as the files make it: {one}")).collect(),
+                self.found.differing.iter().map(|one| compare::not_as("the files make it", one)).collect(),
                 ADOPT_DIFFERS,
             ),
         ];

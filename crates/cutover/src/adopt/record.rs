@@ -1,28 +1,15 @@
 //! Writing an adoption down: under the runner's lock, after another look, in one transaction.
 
-use std::time::Duration;
-
-use cutover_analysis::effects::Context;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 
 use super::tables::{Kind, TablePlace};
 use super::{AdoptError, Outlook, Request, Sight, places, sight, tables, tools};
-use crate::apply::{may_write, own_startup, run_id};
+use crate::apply::{may_write, run_id};
 use crate::catalog;
-use crate::history::journal::{self, Numbered};
-use crate::history::records::History;
-use crate::history::{lock, schema, snapshots};
-use crate::plan::StepState;
-use crate::plan::build::{self, Read};
-use crate::plan::select::Selection;
+use crate::history::{journal, schema, snapshots};
 use crate::project::Project;
-use crate::run::{EventKind, Outcome, Run, RunEvent, Runner};
-use crate::stop::Stop;
-use crate::unheard;
-
-/// Longest wait for another runner: adoption is for a database where nobody migrates just then.
-pub(super) const RUNNER_WAIT: Duration = Duration::from_secs(5);
+use crate::recording::{self, RecordError};
 
 /// What was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +35,7 @@ pub async fn record(
     if outlook.chosen.is_empty() {
         return Ok(Recorded { run: id, migrations: 0 });
     }
-    let mut session = Session::connect(options, &own_startup(&id, None)).await?;
-    lock::acquire(&mut session, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
+    let mut session = recording::locked(options, &id).await?;
     // Between the question and the answer somebody else may have been at work.
     let found = schema::look(&mut session).await?;
     may_write(&found)?;
@@ -57,147 +43,46 @@ pub async fn record(
     let now: Vec<usize> = places(project, &matching, &history).map(|(index, _)| index).collect();
     let same = now.iter().eq(outlook.chosen.iter().map(|one| &one.index));
     let live = catalog::schema(&mut session, &[]).await?;
-    let unlike =
-        outlook.basis.as_ref().is_some_and(|basis| basis.compare(&live, &outlook.place) != outlook.found);
+    let compared = outlook.basis.as_ref().map(|basis| basis.compare(live.clone(), &outlook.place));
+    let unlike = compared.is_some_and(|found| found != outlook.found);
     if !same || rows != outlook.rows || matching != outlook.matching || unlike {
-        return Err(AdoptError::Moved);
+        return Err(RecordError::Moved.into());
     }
     schema::create_or_upgrade(&mut session, found.version).await?;
-    let run = run(project, &found, &history, request, outlook, id);
+    let by = recording::By { operator: &request.operator, tool: &request.tool, clock: request.clock };
+    let run = recording::run(project, &found, &history, &by, (id, &outlook.chosen));
     let snapshot = snapshots::insert(&project.name, Some(&run.id), None, &live)?;
-    lock::take_token(&mut session, &run.id, &request.operator, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
+    recording::take_token(&mut session, &run.id, &request.operator).await?;
     session.execute(BEGIN).await?;
     // The record and this look at the other tool's rows are of one moment.
     let told = tables::rows(&mut session, project, &outlook.place).await;
     if !matches!(&told, Ok(rows) if *rows == outlook.rows) {
         let _ = session.execute("ROLLBACK").await;
-        return Err(told.err().unwrap_or(AdoptError::Moved));
+        return Err(told.err().unwrap_or_else(|| RecordError::Moved.into()));
     }
-    let text = format!("{}; {snapshot}; COMMIT", record_text(project, &run, outlook));
-    match session.execute(&text).await {
-        Ok(_) => {}
-        Err(lost @ Failure::Lost(_)) => was_recorded(options, &run.id, lost).await?,
-        Err(failure) => {
-            let _ = session.execute("ROLLBACK").await;
-            return Err(failure.into());
-        }
-    }
-    session.close().await;
-    Ok(Recorded { run: run.id, migrations: outlook.chosen.len() })
-}
-
-/// One snapshot for all that is read and written in it.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL synchronous_commit = on; \
-SET LOCAL search_path = pg_catalog, pg_temp";
-
-/// The connection was lost before it was said that all is recorded: the history is asked.
-async fn was_recorded(options: &ConnectOptions, run: &str, lost: Failure) -> Result<(), AdoptError> {
-    let Some(mut session) = unheard::look_again(options, run).await else {
-        return Err(AdoptError::Unheard(lost));
-    };
-    let rows = session.query("SELECT FROM cutover.run WHERE id = $1", &[&run]).await;
-    session.close().await;
-    match rows {
-        Ok(rows) if rows.is_empty() => Err(lost.into()),
-        Ok(_) => Ok(()),
-        Err(_) => Err(AdoptError::Unheard(lost)),
-    }
-}
-
-/// What stands for it in the journal: a run with the steps that are recorded.
-fn run(
-    project: &Project,
-    found: &schema::Found,
-    history: &History,
-    request: &Request<'_>,
-    outlook: &Outlook,
-    id: String,
-) -> Run {
-    let built = build::build_leniently(
-        project,
-        history.clone(),
-        &Selection::default(),
-        Some(found.target()),
-        Read::Pending,
-        Context::EMPTY,
-    );
-    let mut plan = built.map_or_else(|_| build::idle(project, found).plan, |(built, _)| built.plan);
-    for (index, step) in plan.steps.iter_mut().enumerate() {
-        if outlook.chosen.binary_search_by_key(&index, |one| one.index).is_ok() {
-            step.state = StepState::Pending;
-        } else if step.state.will_run() {
-            step.state = StepState::AboveTarget;
-        }
-        if !matches!(step.state, StepState::Applied { .. }) {
-            step.notes.clear();
-        }
-    }
-    let runner = Runner {
-        id,
-        operator: request.operator.clone(),
-        tool: request.tool.clone(),
-        started_micros: request.clock.now_micros(),
-    };
-    Run::begun_by(runner, &project.name, found, plan)
-}
-
-/// All that is written, without what opens and ends the transaction.
-fn record_text(project: &Project, run: &Run, outlook: &Outlook) -> String {
-    let TablePlace { tool, schema, table } = &outlook.place;
-    let chosen = &outlook.chosen;
-    let event = |seq: u64, kind: EventKind| Numbered {
-        seq,
-        event: RunEvent { at_micros: run.started_micros, elapsed: Duration::ZERO, kind },
-    };
     let note = format!(
         "recorded as applied without being run: {} had applied it ({})",
         outlook.place.called(),
         outlook.place.name()
     );
-    let mut events = vec![event(0, EventKind::RunStarted { run: run.id.clone(), steps: chosen.len() })];
-    let mut rows = Vec::with_capacity(chosen.len());
-    for (number, one) in (0_u64..).zip(chosen) {
-        let migration = &project.migrations[one.index];
-        let id = migration.id.clone();
-        let path = migration.path.clone();
-        let started = event(number * 3 + 1, EventKind::StepStarted { migration: id.clone(), path });
-        events.push(event(number * 3 + 2, EventKind::StepNote { migration: id, note: note.clone() }));
-        rows.push(journal::adopted_row(
-            &journal::Record {
-                project: &project.name,
-                run: &run.id,
-                migration,
-                stage: migration.stage.map(|stage| project.stages[stage].id.as_str()),
-                statements: one.statements,
-                source: one.text.as_deref(),
-                // That it was not run.
-                attempts: 0,
-                started: &started,
-                ended: number * 3 + 3,
-            },
-            one.row.and_then(|row| outlook.rows[row].at_micros),
-        ));
-    }
-    let end = u64::try_from(chosen.len()).unwrap_or(u64::MAX).saturating_mul(3).saturating_add(1);
-    events.push(event(end, EventKind::RunFinished { outcome: Outcome::Completed }));
-    let adoption = journal::Adoption {
+    let rows = recording::text(project, &run, &outlook.chosen, &note);
+    let TablePlace { tool, schema, table } = &outlook.place;
+    let adoption = journal::insert_adoption(&journal::Adoption {
         run: &run.id,
         project: &project.name,
         tool: tool.0.name(),
         schema,
         table,
         rows: outlook.rows.len(),
-    };
-    format!(
-        "{}; {}; {}; {}; {}; {}",
-        journal::close_open_runs(&project.name),
-        journal::insert_run(run),
-        journal::insert_adoption(&adoption),
-        journal::insert_adopted(&rows),
-        journal::insert_events(&run.id, &events),
-        journal::finish_run(&run.id, Outcome::Completed),
-    )
+    });
+    let text = format!("{rows}; {adoption}; {snapshot}; COMMIT");
+    recording::send(session, options, &run.id, &text).await?;
+    Ok(Recorded { run: run.id, migrations: outlook.chosen.len() })
 }
+
+/// One snapshot for all that is read and written in it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL synchronous_commit = on; \
+SET LOCAL search_path = pg_catalog, pg_temp";
 
 /// Whether the history can say that something was adopted, and may be read.
 const KNOWS: &str = "SELECT EXISTS (

@@ -5,13 +5,12 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 
 use super::AdoptError;
-use super::record::RUNNER_WAIT;
-use crate::apply::{may_write, own_startup, pooler, run_id};
+use crate::apply::{may_write, pooler, run_id};
 use crate::clock::Clock;
-use crate::history::{lock, schema};
+use crate::history::schema;
 use crate::inspect;
 use crate::project::Project;
-use crate::stop::Stop;
+use crate::recording::{self, RecordError};
 use crate::text::visible;
 use crate::unheard;
 
@@ -117,13 +116,12 @@ pub async fn undo(
     outlook: &UndoOutlook,
 ) -> Result<TakenBack, AdoptError> {
     let id = run_id(clock);
-    let mut session = Session::connect(options, &own_startup(&id, None)).await?;
-    lock::acquire(&mut session, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
+    let mut session = recording::locked(options, &id).await?;
     let found = schema::look(&mut session).await?;
     if look(project, &found, &mut session).await? != *outlook {
-        return Err(AdoptError::Moved);
+        return Err(RecordError::Moved.into());
     }
-    lock::take_token(&mut session, &id, operator, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
+    recording::take_token(&mut session, &id, operator).await?;
     let named = quote_literal(&project.name);
     let text = format!(
         "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; \
@@ -151,7 +149,7 @@ async fn was_taken_back(
     lost: Failure,
 ) -> Result<(), AdoptError> {
     let Some(mut session) = unheard::look_again(options, id).await else {
-        return Err(AdoptError::Unheard(lost));
+        return Err(RecordError::Unheard(lost).into());
     };
     let sql = "SELECT FROM cutover.adoption WHERE project = $1 LIMIT 1";
     let rows = session.query(sql, &[&project.name]).await;
@@ -159,7 +157,7 @@ async fn was_taken_back(
     match rows {
         Ok(rows) if rows.is_empty() => Ok(()),
         Ok(_) => Err(lost.into()),
-        Err(_) => Err(AdoptError::Unheard(lost)),
+        Err(_) => Err(RecordError::Unheard(lost).into()),
     }
 }
 

@@ -1,14 +1,17 @@
 //! What the migrations make, against what a database has: built on a throwaway server and compared part by part, or, where
 //! none can be had, looked for by name and kind. It records nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cutover_analysis::diff::{Attribute, Change, What};
 use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::schema::{self, Id, Schema};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
 use super::BaselineError;
-use crate::catalog::{self, Departure, Object, Objects, Shape, Sides};
+use crate::catalog;
+use crate::compare::{self, Departures};
 use crate::history::records::History;
 use crate::migration::{Migration, MigrationKind};
 use crate::project::Project;
@@ -16,7 +19,7 @@ use crate::report::format::count;
 use crate::script::Script;
 use crate::secrets::{Secrets, without_passwords};
 use crate::verify::SandboxProvider;
-use crate::verify::replay::{Likeness, Replay};
+use crate::verify::replay::Likeness;
 
 /// More objects that no file makes are not named one by one.
 const NAMED: usize = 10;
@@ -25,20 +28,9 @@ const NAMED: usize = 10;
 #[derive(Debug)]
 pub(super) enum Basis {
     /// What the files make, built on another server.
-    Built(Box<Built>),
+    Built(Box<compare::Basis>),
     /// The names alone of what the files create, and why.
     Names(String),
-}
-
-/// What the files make.
-#[derive(Debug)]
-pub(super) struct Built {
-    shape: Shape,
-    /// The same as a database has it that was dumped and restored: PostgreSQL spells some definitions otherwise once it has
-    /// read its own spelling (`IN` over `varchar`).
-    respelt: Option<Shape>,
-    /// The major version it was built by, where it is not the database's.
-    other_major: Option<u32>,
 }
 
 /// What a comparison came to, in words.
@@ -101,15 +93,11 @@ impl Basis {
             let is_it = |object: &ObjectRef| object.kind == ObjectKind::Role && object.name == role;
             scripts.iter().any(|script| script.creates.iter().any(is_it))
         };
-        let mut replay = match Replay::open_like(&likeness.without_roles(made), sandbox).await {
-            Ok(replay) => replay,
-            Err(why) => return Ok(Self::Names(why.0)),
-        };
-        let built = build(project, scripts.len(), &mut replay).await;
-        let other_major = replay.other_major;
-        replay.finish().await;
-        Ok(match built {
-            Ok((shape, respelt)) => Self::Built(Box::new(Built { shape, respelt, other_major })),
+        let stands_for_others = |migration: &&Migration| migration.kind == MigrationKind::Baseline;
+        let migrations = project.migrations.iter().take(scripts.len()).filter(|one| !stands_for_others(one));
+        let likeness = likeness.without_roles(made);
+        Ok(match compare::Basis::build(project, migrations, &likeness, sandbox).await {
+            Ok(built) => Self::Built(Box::new(built)),
             Err(why) => Self::Names(hidden(&secrets(project, scripts), &why)),
         })
     }
@@ -117,12 +105,7 @@ impl Basis {
     /// What is to be known of how it was compared.
     pub(super) fn remark(&self) -> Option<String> {
         match self {
-            Self::Built(built) => built.other_major.map(|major| {
-                format!(
-                    "what the files make was built by PostgreSQL {major}, which may spell a definition otherwise than this \
-                     server; --pg-bin names the folder of its own programs"
-                )
-            }),
+            Self::Built(built) => built.remark(),
             Self::Names(why) => Some(format!(
                 "only whether the objects that the files create are there was looked at, by name and kind, not what they are: {why}"
             )),
@@ -138,80 +121,23 @@ impl Basis {
         session: &mut Session,
     ) -> Result<Found, BaselineError> {
         let files = Files { project, scripts, history };
-        match self {
-            Self::Names(_) => {
-                let objects = catalog::objects(session, &[]).await?;
-                Ok(files.by_name(&objects))
-            }
-            Self::Built(built) => Ok(files.departures(built, &catalog::shape(session, &[]).await?)),
-        }
+        let live = catalog::schema(session, &[]).await?;
+        Ok(match self {
+            Self::Names(_) => files.by_name(&live.named()),
+            Self::Built(built) => files.departures(built, live),
+        })
     }
 }
 
-/// Makes what has a definition that PostgreSQL prints anew from what it printed, as a restore does: checks, indexes with
-/// expressions or conditions, views.
-const RESPELL: &str = "DO $respell$
-DECLARE one record;
-BEGIN
-  FOR one IN SELECT c.conrelid::regclass AS of, c.conname AS name, pg_get_constraintdef(c.oid) AS text
-               FROM pg_constraint c WHERE c.contype = 'c' AND c.conrelid <> 0 AND c.oid >= 16384 AND c.coninhcount = 0 LOOP
-    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', one.of, one.name);
-    EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I %s', one.of, one.name, one.text);
-  END LOOP;
-  FOR one IN SELECT c.contypid::regtype AS of, c.conname AS name, pg_get_constraintdef(c.oid) AS text
-               FROM pg_constraint c WHERE c.contype = 'c' AND c.contypid <> 0 AND c.oid >= 16384 LOOP
-    EXECUTE format('ALTER DOMAIN %s DROP CONSTRAINT %I', one.of, one.name);
-    EXECUTE format('ALTER DOMAIN %s ADD CONSTRAINT %I %s', one.of, one.name, one.text);
-  END LOOP;
-  FOR one IN SELECT i.indexrelid::regclass AS name, pg_get_indexdef(i.indexrelid) AS text
-               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-              WHERE i.indexrelid >= 16384 AND c.relkind = 'i' AND NOT c.relispartition
-                AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
-                AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid) LOOP
-    EXECUTE format('DROP INDEX %s', one.name);
-    EXECUTE one.text;
-  END LOOP;
-  FOR one IN SELECT c.oid::regclass AS name, pg_get_viewdef(c.oid) AS text,
-                    coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') AS options
-               FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 LOOP
-    EXECUTE format('CREATE OR REPLACE VIEW %s%s AS %s', one.name, one.options, one.text);
-  END LOOP;
-END $respell$";
-
-/// Makes a scratch database what it looks like after a dump and a restore; says whether it is. It stays so.
-pub(crate) async fn respell(session: &mut Session) -> bool {
-    match session.execute(RESPELL).await {
-        Ok(_) => true,
-        Err(failure) => {
-            tracing::debug!(%failure, "definitions are compared in one spelling alone");
-            false
-        }
-    }
-}
-
-/// What the scratch database looks like then; nothing where that cannot be told.
-async fn respelt(session: &mut Session) -> Option<Shape> {
-    if !respell(session).await {
-        return None;
-    }
-    catalog::shape(session, &[]).await.ok()
-}
-
-/// Runs the files in a scratch database and reads what that comes to, in both spellings.
-async fn build(
-    project: &Project,
-    files: usize,
-    replay: &mut Replay,
-) -> Result<(Shape, Option<Shape>), String> {
-    let stands_for_others = |migration: &&Migration| migration.kind == MigrationKind::Baseline;
-    for migration in project.migrations.iter().take(files).filter(|one| !stands_for_others(one)) {
-        let run = replay.run(migration, &project.vars).await;
-        run.map_err(|why| format!("the files cannot be run on a throwaway server: {why}"))?;
-    }
-    let shape = catalog::shape(&mut replay.session, &[]).await;
-    let shape = shape.map_err(|error| format!("what the files make cannot be read: {error}"))?;
-    let respelt = respelt(&mut replay.session).await;
-    Ok((shape, respelt))
+/// A schema without what a baseline does not compare: who owns what, who may do what, and what is said of it.
+fn structure(mut schema: Schema) -> Schema {
+    schema.objects.retain(|id, object| {
+        object.attributes.retain(|name, _| name != "comment" && !Attribute::is_privilege(name));
+        // Of columns of views there is often nothing else.
+        let is_empty = id.kind == ObjectKind::Column && object.attributes.is_empty();
+        id.kind != ObjectKind::DefaultPrivileges && !is_empty
+    });
+    schema
 }
 
 fn secrets(project: &Project, scripts: &[Script]) -> Secrets {
@@ -236,34 +162,34 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn departures(&self, built: &Built, live: &Shape) -> Found {
-        const SIDES: Sides<'_> = Sides("the files", "the database");
+    fn departures(&self, basis: &compare::Basis, live: Schema) -> Found {
         let secrets = secrets(self.project, self.scripts);
-        let compared =
-            built.shape.whole().filter(|object| self.maker(object).is_none_or(|by| self.is_new(by)));
+        let built = structure(basis.built().clone());
+        let there = live.named();
+        let Departures { changes, besides: others } = basis.departures(live, structure);
+        let whole = built.objects.keys().filter(|id| id.table.is_none() && id.kind != ObjectKind::Schema);
+        let compared = whole.filter(|id| self.maker(&built, id).is_none_or(|by| self.is_new(by)));
         let mut found = Found {
-            besides: besides(&built.shape.besides(live)),
-            compared: counted(compared.map(|object| object.kind)),
+            besides: besides(&built, &others, &there),
+            compared: counted(compared.map(|id| id.kind)),
             ..Found::default()
         };
-        let mut departures = built.shape.departures(live, SIDES);
-        if let Some(respelt) = built.respelt.as_ref().filter(|_| !departures.is_empty()) {
-            let in_both: BTreeSet<Object> =
-                respelt.departures(live, SIDES).into_iter().map(|one| one.object).collect();
-            departures.retain(|one| in_both.contains(&one.object));
-        }
-        let mut departures: Vec<_> =
-            departures.into_iter().map(|one| (self.maker(&one.object), one)).collect();
-        departures.retain(|(by, _)| by.is_none_or(|index| self.is_new(index)));
-        departures.sort_by_key(|(by, _)| by.unwrap_or(usize::MAX));
-        for (by, Departure { object, otherwise }) in departures {
+        let missed_with_others = missed_with_others(&built, &changes);
+        let mut told: Vec<(Option<usize>, &Change, String)> = compare::told_each(&changes)
+            .into_iter()
+            .filter(|(change, _)| !missed_with_others.contains(&change.object))
+            .map(|(change, words)| (self.maker(&built, &change.object), change, words))
+            .collect();
+        told.retain(|(by, ..)| by.is_none_or(|index| self.is_new(index)));
+        told.sort_by_key(|(by, ..)| by.unwrap_or(usize::MAX));
+        for (by, change, words) in told {
             let path = by.map(|index| self.project.migrations[index].path.as_str());
-            match otherwise {
-                None => found.missing.push(absent(path, &object.to_string())),
-                Some(words) => {
-                    let path = path.map(|path| format!("{path}: ")).unwrap_or_default();
-                    found.differing.push(format!("{path}{}", hidden(&secrets, &words)));
-                }
+            if change.what == What::Dropped {
+                found.missing.push(absent(path, &change.object.to_string()));
+            } else {
+                let path = path.map(|path| format!("{path}: ")).unwrap_or_default();
+                let words = compare::not_as("the files make it", &words);
+                found.differing.push(format!("{path}{}", hidden(&secrets, &words)));
             }
         }
         found
@@ -274,8 +200,9 @@ impl Files<'_> {
     }
 
     /// The last migration that says to make or change an object; for a part that none names, the one that made the whole.
-    fn maker(&self, object: &Object) -> Option<usize> {
-        let names = |one: &ObjectRef| is_it(one, object);
+    fn maker(&self, built: &Schema, object: &Id) -> Option<usize> {
+        let object = built.named_by(object).unwrap_or_else(|| object.clone());
+        let names = |one: &ObjectRef| is_it(one, &object);
         let last = |which: &dyn Fn(&Script) -> bool| self.scripts.iter().rposition(which);
         let exactly = last(&|script| script.creates.iter().chain(&script.alters).any(names));
         exactly.or_else(|| {
@@ -290,7 +217,7 @@ impl Files<'_> {
     }
 
     /// What the migrations that are not applied yet create, and no later one of them drops, and is not in the database.
-    fn by_name(&self, objects: &Objects) -> Found {
+    fn by_name(&self, objects: &BTreeMap<Id, bool>) -> Found {
         let mut made: Vec<(usize, &ObjectRef)> = Vec::new();
         for (index, script) in self.scripts.iter().enumerate() {
             let drops = &script.drops;
@@ -298,7 +225,7 @@ impl Files<'_> {
             let lasting = script.creates.iter().filter(|object| is_lasting(object));
             made.extend(lasting.map(|object| (index, object)));
         }
-        made.retain(|(index, object)| self.is_new(*index) && catalog::is_read(object.kind));
+        made.retain(|(index, object)| self.is_new(*index) && is_read(object.kind));
         let whole = made.iter().filter(|(_, object)| object.table.is_none());
         let compared = counted(whole.map(|(_, object)| object.kind));
         let absent_ones = made.into_iter().filter(|(_, object)| !is_there(object, objects));
@@ -307,6 +234,20 @@ impl Files<'_> {
             .collect();
         Found { missing, compared, ..Found::default() }
     }
+}
+
+/// What is not there and goes without saying where that is said of something else: what comes along with that, and the sequence
+/// of a column with its table.
+fn missed_with_others(built: &Schema, changes: &[Change]) -> BTreeSet<Id> {
+    let named = built.named();
+    let gone: BTreeSet<&Id> =
+        changes.iter().filter(|change| change.what == What::Dropped).map(|change| &change.object).collect();
+    let goes_along = |id: &Id| {
+        let Some(name) = built.named_by(id) else { return false };
+        let along = id.kind != ObjectKind::Sequence && named.get(&name).is_some_and(|implied| *implied);
+        along || built.whole_of(&name).is_some_and(|whole| gone.contains(&whole))
+    };
+    gone.iter().filter(|id| goes_along(id)).map(|id| (*id).clone()).collect()
 }
 
 /// How many tables there are, and how many other objects.
@@ -324,9 +265,18 @@ fn absent(path: Option<&str>, object: &str) -> String {
     }
 }
 
-/// What is in the schemas of the files and made by none of them.
-fn besides(objects: &[Object]) -> Option<String> {
-    let all: BTreeSet<String> = objects.iter().map(ToString::to_string).collect();
+/// What is in the schemas that the files make things in, and made by none of them.
+fn besides(built: &Schema, others: &[Change], there: &BTreeMap<Id, bool>) -> Option<String> {
+    let is_ours = |id: &Id| {
+        let namespace = id.schema.as_ref().map(|name| Id::global(ObjectKind::Schema, name.clone()));
+        namespace.is_some_and(|namespace| built.get(&namespace).is_some())
+    };
+    // A sequence of a column is known with its table.
+    let whole = others
+        .iter()
+        .map(|change| &change.object)
+        .filter(|id| id.table.is_none() && is_ours(id) && there.get(*id).is_some_and(|implied| !implied));
+    let all: BTreeSet<String> = whole.map(ToString::to_string).collect();
     let first: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
     let more = match all.len().saturating_sub(NAMED) {
         0 => String::new(),
@@ -356,12 +306,20 @@ fn takes_along(dropped: &ObjectRef, object: &ObjectRef) -> bool {
     of_schema || schema && (same || part)
 }
 
-fn is_there(object: &ObjectRef, objects: &Objects) -> bool {
-    objects.0.keys().any(|known| is_it(object, known))
+fn is_there(object: &ObjectRef, objects: &BTreeMap<Id, bool>) -> bool {
+    objects.keys().any(|known| is_it(object, known))
+}
+
+/// Whether what a file calls an object of that kind can be found in a schema: casts and the like are called by names of types
+/// and roles, for which there are several spellings.
+fn is_read(kind: ObjectKind) -> bool {
+    let several = [ObjectKind::Cast, ObjectKind::Transform, ObjectKind::UserMapping];
+    let mut kinds = schema::words().filter_map(schema::by_word);
+    !several.contains(&kind) && kinds.any(|known| known.family() == kind.family())
 }
 
 /// Whether a name in a file means this object, as far as names without a schema tell.
-fn is_it(named: &ObjectRef, object: &Object) -> bool {
+fn is_it(named: &ObjectRef, object: &Id) -> bool {
     named.name == object.name
         && named.kind.family() == object.kind.family()
         && (named.schema.is_none() || named.schema.as_deref() == object.schema.as_deref())

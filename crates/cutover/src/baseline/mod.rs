@@ -3,36 +3,25 @@
 
 mod compare;
 
-use std::time::Duration;
-
 use cutover_analysis::effects::Context;
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::session::Session;
 use thiserror::Error;
 
-pub(crate) use self::compare::respell;
 use self::compare::{Basis, Found};
-use crate::apply::{may_write, own_startup, pooler, run_id};
+use crate::apply::{may_write, pooler, run_id};
 use crate::asking::AskError;
 use crate::clock::Clock;
 use crate::hazard;
-use crate::history::journal::Numbered;
-use crate::history::{journal, lock, records, schema};
+use crate::history::{records, schema};
 use crate::inspect;
 use crate::migration::{Migration, MigrationId, MigrationKind};
-use crate::plan::StepState;
-use crate::plan::build::{self, Read};
-use crate::plan::select::{self, SelectError, Selection};
+use crate::plan::select::{self, SelectError};
 use crate::project::Project;
-use crate::run::{EventKind, Outcome, Run, RunEvent, Runner};
+use crate::recording::{self, Entry, RecordError};
 use crate::script::{Script, Texts};
-use crate::stop::Stop;
 use crate::text::complaints;
-use crate::unheard;
 use crate::verify::SandboxProvider;
-
-/// Longest wait for another runner: a baseline is set where nobody migrates yet.
-const RUNNER_WAIT: Duration = Duration::from_secs(5);
 
 /// What is said of a migration that was recorded so.
 pub const NOTE: &str = "recorded as applied without being run (baseline)";
@@ -40,34 +29,18 @@ pub const NOTE: &str = "recorded as applied without being run (baseline)";
 /// Why nothing was recorded.
 #[derive(Debug, Error)]
 pub enum BaselineError {
-    /// The database did not do what was asked of it.
-    #[error("{}", .0.told("nothing was recorded"))]
-    Asked(AskError),
+    /// Nothing of it is about this database's being made without the tool.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// No such version.
     #[error(transparent)]
     Select(#[from] SelectError),
     /// A migration is applied in part: that must be finished or settled.
     #[error("{0} is applied in part: finish it with `cutover apply` first\nnothing was recorded")]
     Begun(String),
-    /// A file cannot be read.
-    #[error("{0}: {1}\nnothing was recorded")]
-    Unreadable(String, String),
     /// What is there is not what the migrations make.
     #[error("{}\nnothing was recorded\n  hint: {}", complaints(.0, "\n"), hint(.1))]
     Different(Vec<String>, Vec<&'static str>),
-    /// A code that is not known.
-    #[error("{0}")]
-    NotAllowed(String),
-    /// Something has changed since it was [looked at](look).
-    #[error(
-        "what would be recorded has changed meanwhile: somebody else is at work here\nnothing was recorded; look again"
-    )]
-    Moved,
-    /// The connection was lost at the end, and what was sent last may be there.
-    #[error(
-        "{0}\nwhether anything was recorded is not known: all of it is, or nothing; `cutover status` says which"
-    )]
-    Unheard(Failure),
 }
 
 impl<E> From<E> for BaselineError
@@ -75,7 +48,7 @@ where
     AskError: From<E>,
 {
     fn from(error: E) -> Self {
-        Self::Asked(error.into())
+        Self::Record(error.into())
     }
 }
 
@@ -122,8 +95,8 @@ pub struct Outlook {
     found: Found,
     /// What it was compared with; none where there is nothing to record.
     basis: Option<Basis>,
-    /// Places in the project of those that would be recorded, each with its text as it would be kept.
-    chosen: Vec<(usize, Option<Vec<u8>>)>,
+    /// Those that would be recorded.
+    chosen: Vec<Entry>,
     scripts: Vec<Script>,
 }
 
@@ -136,7 +109,7 @@ pub async fn look(
     options: &ConnectOptions,
     request: &Request<'_>,
 ) -> Result<Outlook, BaselineError> {
-    hazard::all_known(request.allow).map_err(BaselineError::NotAllowed)?;
+    hazard::all_known(request.allow).map_err(RecordError::NotAllowed)?;
     let (last, _) = select::find(project, request.to)?;
     let mut session = inspect::connect(options, None).await?;
     let found = schema::look(&mut session).await?;
@@ -169,11 +142,8 @@ pub async fn look(
     outlook.basis = Some(basis);
     outlook.accept(request.allow)?;
     for index in standing.chosen {
-        let migration = &project.migrations[index];
-        let text = text_of(project, migration, &outlook.scripts[index])
-            .map_err(|why| BaselineError::Unreadable(migration.path.clone(), why))?;
-        outlook.recorded.push(migration.path.clone());
-        outlook.chosen.push((index, text));
+        outlook.recorded.push(project.migrations[index].path.clone());
+        outlook.chosen.push(recording::entry(project, index, &outlook.scripts[index])?);
     }
     Ok(outlook)
 }
@@ -239,48 +209,30 @@ pub async fn record(
     request: &Request<'_>,
     outlook: &Outlook,
 ) -> Result<Vec<MigrationId>, BaselineError> {
-    let ids = || outlook.chosen.iter().map(|(index, _)| project.migrations[*index].id.clone()).collect();
     let Some(basis) = outlook.basis.as_ref().filter(|_| !outlook.chosen.is_empty()) else {
         return Ok(Vec::new());
     };
     let id = run_id(request.clock);
-    let mut session = Session::connect(options, &own_startup(&id, None)).await?;
-    lock::acquire(&mut session, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
+    let mut session = recording::locked(options, &id).await?;
     // Between the question and the answer somebody else may have been at work.
     let found = schema::look(&mut session).await?;
     let Standing { history, chosen, .. } = stand(project, &outlook.scripts, &found, &mut session).await?;
-    let same = chosen.iter().eq(outlook.chosen.iter().map(|(index, _)| index));
+    let same = chosen.iter().eq(outlook.chosen.iter().map(|one| &one.index));
     let now = basis.compare(project, &outlook.scripts, &history, &mut session).await?;
     if !same || now.missing != outlook.found.missing || now.differing != outlook.found.differing {
-        return Err(BaselineError::Moved);
+        return Err(RecordError::Moved.into());
     }
     schema::create_or_upgrade(&mut session, found.version).await?;
-    let run = run(project, &found, &history, request, id);
-    lock::take_token(&mut session, &run.id, &request.operator, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
-    match session.execute(&record_text(project, &run, outlook)).await {
-        Ok(_) => {}
-        Err(lost @ Failure::Lost(_)) => was_recorded(options, &run.id, lost).await?,
-        Err(failure) => {
-            let _ = session.execute("ROLLBACK").await;
-            return Err(failure.into());
-        }
-    }
-    session.close().await;
-    Ok(ids())
-}
-
-/// The connection was lost before it was said that all is recorded: the history is asked.
-async fn was_recorded(options: &ConnectOptions, run: &str, lost: Failure) -> Result<(), BaselineError> {
-    let Some(mut session) = unheard::look_again(options, run).await else {
-        return Err(BaselineError::Unheard(lost));
-    };
-    let rows = session.query("SELECT FROM cutover.run WHERE id = $1", &[&run]).await;
-    session.close().await;
-    match rows {
-        Ok(rows) if rows.is_empty() => Err(lost.into()),
-        Ok(_) => Ok(()),
-        Err(_) => Err(BaselineError::Unheard(lost)),
-    }
+    let by = recording::By { operator: &request.operator, tool: &request.tool, clock: request.clock };
+    let run = recording::run(project, &found, &history, &by, (id, &outlook.chosen));
+    recording::take_token(&mut session, &run.id, &request.operator).await?;
+    // Everything in one transaction.
+    let text = format!(
+        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; {}; COMMIT",
+        recording::text(project, &run, &outlook.chosen, NOTE)
+    );
+    recording::send(session, options, &run.id, &text).await?;
+    Ok(outlook.chosen.iter().map(|one| project.migrations[one.index].id.clone()).collect())
 }
 
 /// The files in order, each with what it finds from those before it.
@@ -298,92 +250,4 @@ fn read_all(project: &Project, last: usize) -> Vec<Script> {
         }
     }
     scripts
-}
-
-/// What stands for it in the journal.
-fn run(
-    project: &Project,
-    found: &schema::Found,
-    history: &records::History,
-    request: &Request<'_>,
-    id: String,
-) -> Run {
-    let selection = Selection { to: Some(request.to.to_owned()), ..Selection::default() };
-    let built = build::build_leniently(
-        project,
-        history.clone(),
-        &selection,
-        Some(found.target()),
-        Read::Pending,
-        Context::EMPTY,
-    );
-    let mut plan = built.map_or_else(|_| build::idle(project, found).plan, |(built, _)| built.plan);
-    for step in plan.steps.iter_mut().filter(|step| !matches!(step.state, StepState::Applied { .. })) {
-        step.notes.clear();
-    }
-    let runner = Runner {
-        id,
-        operator: request.operator.clone(),
-        tool: request.tool.clone(),
-        started_micros: request.clock.now_micros(),
-    };
-    Run::begun_by(runner, &project.name, found, plan)
-}
-
-/// Everything in one transaction.
-fn record_text(project: &Project, run: &Run, outlook: &Outlook) -> String {
-    let chosen = &outlook.chosen;
-    let event = |seq: u64, kind: EventKind| Numbered {
-        seq,
-        event: RunEvent { at_micros: run.started_micros, elapsed: Duration::ZERO, kind },
-    };
-    let mut events = vec![event(0, EventKind::RunStarted { run: run.id.clone(), steps: chosen.len() })];
-    let mut rows = Vec::with_capacity(chosen.len());
-    for (number, (index, source)) in (0_u64..).zip(chosen) {
-        let (migration, script) = (&project.migrations[*index], &outlook.scripts[*index]);
-        let id = migration.id.clone();
-        let started = event(
-            number * 3 + 1,
-            EventKind::StepStarted { migration: id.clone(), path: migration.path.clone() },
-        );
-        events.push(event(number * 3 + 2, EventKind::StepNote { migration: id, note: NOTE.to_owned() }));
-        rows.push(journal::insert_step_now(&journal::Record {
-            project: &project.name,
-            run: &run.id,
-            migration,
-            stage: migration.stage.map(|stage| project.stages[stage].id.as_str()),
-            statements: script.statements,
-            source: source.as_deref(),
-            // That it was not run.
-            attempts: 0,
-            started: &started,
-            ended: number * 3 + 3,
-        }));
-    }
-    let end = u64::try_from(chosen.len()).unwrap_or(u64::MAX).saturating_mul(3).saturating_add(1);
-    events.push(event(end, EventKind::RunFinished { outcome: Outcome::Completed }));
-    format!(
-        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; {}; {}; {}; {}; {}; COMMIT",
-        journal::close_open_runs(&project.name),
-        journal::insert_run(run),
-        rows.join("; "),
-        journal::insert_events(&run.id, &events),
-        journal::finish_run(&run.id, Outcome::Completed),
-    )
-}
-
-/// The text, compressed, as a run would keep it; an error says in words why it cannot be read.
-pub(crate) fn text_of(
-    project: &Project,
-    migration: &Migration,
-    script: &Script,
-) -> Result<Option<Vec<u8>>, String> {
-    if let Some(kept) = script.kept_text() {
-        return Ok(kept);
-    }
-    let mut items = script.items(migration, &project.vars);
-    for item in items.by_ref() {
-        item?;
-    }
-    items.text_as_read(&migration.checksums.normalised)
 }

@@ -1,15 +1,11 @@
-//! What a database really holds: tables as values, the set of all objects, and digests of what is in a table.
+//! What a database really holds: everything it is made of as one value, what statements must know of its tables, and digests
+//! of rows and of the whole.
 //!
 //! It reads and compares; it must not change anything, nor know of migrations, stages or claims.
 
 mod context;
-mod diff;
 pub mod digest;
 mod introspect;
-mod model;
-mod objects;
-mod read;
-mod shape;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -19,14 +15,8 @@ use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
 pub use context::context;
-pub use diff::{Aspect, Difference, Side, Sides, diff_table, differences};
 pub use digest::{TableDigest, digest, digests};
 pub use introspect::{fingerprint, schema};
-pub use model::{Column, Constraint, Identity, Index, Policy, QualifiedName, Table, TableKind, Trigger};
-pub use objects::{Change, Known, Object, Objects, objects};
-pub(crate) use objects::{is_read, kind, words};
-pub use read::tables;
-pub use shape::{Departure, Shape, shape};
 pub use state::{State, state, terms};
 
 /// Why the catalogue could not be read.
@@ -64,10 +54,6 @@ impl CatalogError {
         }
     }
 }
-
-/// A row of `pg_sequence` in words.
-const SEQUENCE: &str = "format('%s start %s increment %s from %s to %s cache %s', format_type(seqtypid, NULL), seqstart, \
-                        seqincrement, seqmin, seqmax, seqcache) || CASE WHEN seqcycle THEN ' cycle' ELSE '' END";
 
 /// One transaction, one snapshot, names qualified in everything the server prints. Printing a view locks its tables. To compile
 /// such queries takes longer than to run them. Constants in definitions are printed as styles

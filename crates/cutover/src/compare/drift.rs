@@ -192,6 +192,7 @@ async fn replayed(
     let mut session = Session::connect(options, &startup).await?;
     let made = replay::made_by(applied.iter().copied(), &project.vars);
     let likeness = Likeness::of(&mut session).await?.with_surroundings(&mut session, &made).await?;
+    let likeness = likeness.without_roles(|role| made.contains(&(ObjectKind::Role, role.to_owned())));
     session.close().await;
     let name = "what the applied migrations make";
     let mut built = side::build_like(name, project, &applied, &[], (&likeness, true), sandbox).await?;

@@ -6,13 +6,23 @@ use cutover_analysis::diff::{Change, What};
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::Id;
 
+/// What is not as `whom` makes it, e.g. `the files make it`; `told` is what [`told`] says of it.
+pub(crate) fn not_as(whom: &str, told: &str) -> String {
+    format!("not as {whom}: {told}")
+}
+
 /// One line a difference. What comes or goes along with a table, view or the like is told with it, as a number of columns,
 /// keys and so on.
 #[must_use]
 pub fn told(changes: &[Change]) -> Vec<String> {
+    told_each(changes).into_iter().map(|(_, line)| line).collect()
+}
+
+/// As [`told`], each line with the difference it is of.
+pub(crate) fn told_each(changes: &[Change]) -> Vec<(&Change, String)> {
     let wholes: BTreeMap<(Id, bool), &Id> = changes
         .iter()
-        .filter(|change| change.object.table.is_none())
+        .filter(|change| change.object.table.is_none() || change.object.kind == ObjectKind::Column)
         .filter_map(|change| Some(((change.object.clone(), is_creation(&change.what)?), &change.object)))
         .collect();
     let mut along: BTreeMap<(&Id, bool), BTreeMap<ObjectKind, usize>> = BTreeMap::new();
@@ -32,7 +42,7 @@ pub fn told(changes: &[Change]) -> Vec<String> {
             _ => change.to_string(),
         }
     };
-    told.into_iter().map(line).collect()
+    told.into_iter().map(|change| (change, line(change))).collect()
 }
 
 /// Whether something comes, or goes; neither where it is changed.
@@ -47,10 +57,9 @@ fn is_creation(what: &What) -> Option<bool> {
 fn whole_of<'a>(part: &Id, created: bool, wholes: &BTreeMap<(Id, bool), &'a Id>) -> Option<&'a Id> {
     let (schema, table) = (part.schema.as_ref()?, part.table.as_ref()?);
     let kinds = [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
-    kinds.iter().find_map(|kind| {
-        let whole = Id::new(*kind, schema.clone(), table.clone());
-        wholes.get(&(whole, created)).copied()
-    })
+    let tables = kinds.map(|kind| Id::new(kind, schema.clone(), table.clone()));
+    let column = (part.kind == ObjectKind::Default).then(|| Id { kind: ObjectKind::Column, ..part.clone() });
+    tables.into_iter().chain(column).find_map(|whole| wholes.get(&(whole, created)).copied())
 }
 
 /// `3 columns, 2 constraints`; defaults are within their columns.

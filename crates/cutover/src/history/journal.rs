@@ -122,19 +122,13 @@ pub fn insert_step(values: &StepValues, before: Duration) -> String {
     let StepValues { head, began, tail } = values;
     must_write_giving(
         "took",
+        1,
         &format!(
             "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) \
          VALUES ({head}, pg_catalog.to_timestamp({began}), {tail}, {STEP_MEASURED} OPERATOR(pg_catalog.+) {})",
             before.as_secs_f64()
         ),
     )
-}
-
-/// As [`insert_step`], for a step whose transaction begins when it is run and not when the text is written.
-pub fn insert_step_now(record: &Record<'_>) -> String {
-    let values = step_values(record);
-    let began = "pg_catalog.date_part('epoch', pg_catalog.now())".to_owned();
-    insert_step(&StepValues { began, ..values }, Duration::ZERO)
 }
 
 /// As [`insert_step`], for a step of a script, whose client is not this one: SQL says when it began, and when its run did,
@@ -150,9 +144,9 @@ pub fn insert_step_between(record: &Record<'_>, step: &str, run: &str) -> String
     ))
 }
 
-/// The values of a history row that is taken over from another tool, which applied it at `at_micros` if it says when. What
-/// comes from the future is of a clock that goes wrong.
-pub fn adopted_row(record: &Record<'_>, at_micros: Option<i64>) -> String {
+/// The values of a history row of what was not run: it was applied at `at_micros`, microseconds since the Unix epoch, or that
+/// is not known. What comes from the future is of a clock that goes wrong.
+pub fn recorded_row(record: &Record<'_>, at_micros: Option<i64>) -> String {
     let StepValues { head, tail, .. } = step_values(record);
     let at = at_micros.map_or_else(
         || "pg_catalog.now()".to_owned(),
@@ -161,14 +155,15 @@ pub fn adopted_row(record: &Record<'_>, at_micros: Option<i64>) -> String {
     format!("({head}, pg_catalog.now(), {tail}, SESSION_USER, {at}, 0)")
 }
 
-/// Inserts [rows](adopted_row) that are taken over from another tool.
-pub fn insert_adopted(rows: &[String]) -> String {
+/// Inserts [rows](recorded_row) of what was not run; fails where not all of them are written.
+pub fn insert_recorded(rows: &[String]) -> String {
     const AT_ONCE: usize = 500;
     let insert = |rows: &[String]| {
-        format!(
+        let insert = format!(
             "INSERT INTO cutover.migration ({STEP_COLUMNS}, role, applied_at, took) VALUES {}",
             rows.join(", ")
-        )
+        );
+        must_write_giving("1", rows.len(), &insert)
     };
     rows.chunks(AT_ONCE).map(insert).collect::<Vec<_>>().join("; ")
 }
@@ -205,15 +200,15 @@ pub const NOT_WRITTEN: &str = "cutover: its own record was not written";
 /// An INSERT of one row that fails where it writes none: a trigger may swallow a row, and the command tag that would
 /// tell comes with that of the COMMIT, too late. Costs the server about 25 µs.
 pub(super) fn must_write(insert: &str) -> String {
-    must_write_giving("1", insert)
+    must_write_giving("1", 1, insert)
 }
 
-/// The same, giving a value of the row: a number.
-fn must_write_giving(value: &str, insert: &str) -> String {
+/// The same for a number of rows, giving the largest value of theirs: a number.
+fn must_write_giving(value: &str, rows: usize, insert: &str) -> String {
     // Not a constant, so that it is not evaluated when the statement is planned.
     format!(
         "WITH written AS ({insert} RETURNING {value} AS given) \
-         SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 1 THEN pg_catalog.max(given) \
+         SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) {rows} THEN pg_catalog.max(given) \
          ELSE ({} OPERATOR(pg_catalog.||) pg_catalog.repeat(' ', pg_catalog.count(*)::pg_catalog.int4))::pg_catalog.int4 END FROM written",
         quote_literal(NOT_WRITTEN)
     )

@@ -4,9 +4,55 @@
 use std::fmt;
 
 use cutover_analysis::effects::{ObjectKind, ObjectRef, SmolStr};
+use cutover_analysis::schema::{self, Id};
 
-use crate::catalog::{self, Object};
 use crate::text::suggest;
+
+/// Kinds whose word alone is taken for a mistake. The others' (`server`, `language`) are names that tables often have: alone
+/// they mean such a table.
+const NEED_A_NAME: [ObjectKind; 20] = [
+    ObjectKind::Table,
+    ObjectKind::Column,
+    ObjectKind::Constraint,
+    ObjectKind::Index,
+    ObjectKind::View,
+    ObjectKind::MaterializedView,
+    ObjectKind::Sequence,
+    ObjectKind::ForeignTable,
+    ObjectKind::Type,
+    ObjectKind::Domain,
+    ObjectKind::Function,
+    ObjectKind::Procedure,
+    ObjectKind::Aggregate,
+    ObjectKind::Trigger,
+    ObjectKind::Policy,
+    ObjectKind::Rule,
+    ObjectKind::Schema,
+    ObjectKind::Extension,
+    ObjectKind::Statistics,
+    ObjectKind::Publication,
+];
+
+/// Kinds whose objects are told apart by arguments.
+const WITH_ARGUMENTS: [ObjectKind; 6] = [
+    ObjectKind::Function,
+    ObjectKind::Procedure,
+    ObjectKind::Aggregate,
+    ObjectKind::Operator,
+    ObjectKind::OperatorClass,
+    ObjectKind::OperatorFamily,
+];
+
+/// The words for kinds that a claim can name.
+fn words() -> impl Iterator<Item = &'static str> {
+    schema::words().filter(|word| kind(word).is_some())
+}
+
+/// The kind a word in a claim means. What is named by what it belongs to has none.
+fn kind(word: &str) -> Option<ObjectKind> {
+    let nameless = [ObjectKind::Default, ObjectKind::Partition, ObjectKind::DefaultPrivileges];
+    schema::by_word(word).filter(|kind| !nameless.contains(kind))
+}
 
 /// One object named by a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,24 +68,20 @@ impl Claim {
     /// Reads a claim; an error says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
-        if catalog::kind(trimmed).is_some() {
+        if kind(trimmed).is_some_and(|kind| NEED_A_NAME.contains(&kind)) {
             return Err(format!("{text:?}: a name is missing; an object of that name is written in quotes"));
         }
         // The longest kind word that begins it: `materialized view` before `view`.
-        let kinds = catalog::words()
-            .filter(|word| trimmed.strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
-        let kind = kinds.max_by_key(|word| word.len());
-        let (kind, rest) = match kind.and_then(|word| Some((catalog::kind(word)?, &trimmed[word.len()..]))) {
+        let begins = |word: &&str| trimmed.strip_prefix(word).is_some_and(|rest| rest.starts_with(' '));
+        let word = words().filter(begins).max_by_key(|word| word.len());
+        let (kind, rest) = match word.and_then(|word| Some((kind(word)?, &trimmed[word.len()..]))) {
             Some(found) => found,
             None => (ObjectKind::Table, trimmed),
         };
-        let mut rest = rest.trim();
-        if matches!(kind, ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate) {
-            // Arguments may be written and do not count: overloads are one claim.
-            rest = rest.split_once('(').map_or(rest, |(name, _)| name.trim_end());
-        }
-        let name = name(rest).map_err(|why| format!("{text:?}: {why}"))?;
-        let longest = if belongs_to_table(kind) { 3 } else { 2 };
+        // Arguments may be written and do not count: overloads are one claim.
+        let arguments = WITH_ARGUMENTS.contains(&kind);
+        let name = name(rest.trim(), arguments).map_err(|why| format!("{text:?}: {why}"))?;
+        let longest = if kind.is_part_of_a_table() { 3 } else { 2 };
         if name.len() > longest {
             return Err(format!("{text:?}: too many parts in the name"));
         }
@@ -58,13 +100,13 @@ impl Claim {
     /// What it names, as statements name it.
     pub(crate) fn reference(&self) -> ObjectRef {
         let mut before = self.name.iter().rev().skip(1);
-        let table = if belongs_to_table(self.kind) { before.next().map(SmolStr::from) } else { None };
+        let table = if self.kind.is_part_of_a_table() { before.next().map(SmolStr::from) } else { None };
         let schema = before.next().map(SmolStr::from);
         ObjectRef { table, ..ObjectRef::new(self.kind, schema, self.own_name()) }
     }
 
     /// Whether it names this object. Without a schema any will do.
-    pub(crate) fn names(&self, object: &Object) -> bool {
+    pub(crate) fn names(&self, object: &Id) -> bool {
         let kind = self.kind == object.kind
             // What a bare name or `table` says of a foreign table, and `type` of a domain, is close enough.
             || self.kind == ObjectKind::Table && object.kind == ObjectKind::ForeignTable
@@ -74,7 +116,7 @@ impl Claim {
         }
         let schema = object.schema.as_deref();
         let table = object.table.as_deref();
-        match (belongs_to_table(self.kind), self.name.as_slice()) {
+        match (self.kind.is_part_of_a_table(), self.name.as_slice()) {
             (_, [_]) => true,
             (false, [first, _]) => Some(first.as_str()) == schema,
             (true, [first, _]) => Some(first.as_str()) == table,
@@ -84,17 +126,17 @@ impl Claim {
     }
 
     /// Whether it is written with the schema of an object it names.
-    pub(crate) fn has_schema(&self, object: &Object) -> bool {
-        let longest = if belongs_to_table(self.kind) { 3 } else { 2 };
+    pub(crate) fn has_schema(&self, object: &Id) -> bool {
+        let longest = if self.kind.is_part_of_a_table() { 3 } else { 2 };
         object.schema.is_some() && self.name.len() == longest
     }
 
     /// Whether it names the table an object belongs to.
-    pub(crate) fn names_table_of(&self, object: &Object) -> bool {
-        let Some(table) = &object.table else { return false };
+    pub(crate) fn names_table_of(&self, object: &Id) -> bool {
+        let (Some(_), Some(table)) = (&object.schema, &object.table) else { return false };
         matches!(self.kind, ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView)
             && self.own_name() == table
-            && (self.name.len() == 1 || self.name.first() == object.schema.as_ref())
+            && (self.name.len() == 1 || self.name.first().map(String::as_str) == object.schema.as_deref())
     }
 }
 
@@ -104,25 +146,14 @@ impl fmt::Display for Claim {
     }
 }
 
-fn belongs_to_table(kind: ObjectKind) -> bool {
-    matches!(
-        kind,
-        ObjectKind::Column
-            | ObjectKind::Constraint
-            | ObjectKind::Trigger
-            | ObjectKind::Policy
-            | ObjectKind::Rule
-    )
-}
-
 /// The parts of a name between dots, each folded or unquoted.
-fn name(text: &str) -> Result<Vec<String>, String> {
+fn name(text: &str, arguments: bool) -> Result<Vec<String>, String> {
     let mut parts = Vec::new();
     let mut rest = text;
     loop {
         let (part, after) = part(rest)?;
         parts.push(part);
-        if after.is_empty() {
+        if after.is_empty() || arguments && after.trim_start().starts_with('(') {
             return Ok(parts);
         }
         rest = after.strip_prefix('.').ok_or_else(|| unexpected(text, after))?;
@@ -154,7 +185,7 @@ fn part(text: &str) -> Result<(String, &str), String> {
 
 fn unexpected(text: &str, after: &str) -> String {
     let first = text.split_whitespace().next().unwrap_or_default();
-    match suggest(first, catalog::words()) {
+    match suggest(first, words()) {
         Some(word) if after.starts_with(char::is_whitespace) => {
             format!("{first:?} is no kind of object; did you mean {word:?}?")
         }
@@ -166,14 +197,8 @@ fn unexpected(text: &str, after: &str) -> String {
 mod tests {
     use super::*;
 
-    fn object(kind: ObjectKind, schema: &str, table: Option<&str>, name: &str) -> Object {
-        Object {
-            kind,
-            schema: Some(schema.into()),
-            table: table.map(Into::into),
-            name: name.into(),
-            arguments: None,
-        }
+    fn object(kind: ObjectKind, schema: &str, table: Option<&str>, name: &str) -> Id {
+        Id { table: table.map(Into::into), ..Id::new(kind, schema, name) }
     }
 
     #[test]

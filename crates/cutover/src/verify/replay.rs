@@ -222,14 +222,14 @@ impl Replay {
     }
 }
 
-/// The schemas and extensions that migrations make themselves.
+/// The schemas, extensions and roles that migrations make themselves.
 pub(crate) fn made_by<'a>(
     migrations: impl IntoIterator<Item = &'a Migration>,
     vars: &Vars,
 ) -> BTreeSet<(ObjectKind, String)> {
     let creates = migrations.into_iter().flat_map(|migration| Script::analyse(migration, vars).creates);
     creates
-        .filter(|object| matches!(object.kind, ObjectKind::Schema | ObjectKind::Extension))
+        .filter(|object| matches!(object.kind, ObjectKind::Schema | ObjectKind::Extension | ObjectKind::Role))
         .map(|object| (object.kind, object.name.to_string()))
         .collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cutover::adopt::{self, AdoptError};
 use cutover::baseline::{self, BaselineError};
+use cutover::recording::RecordError;
 use cutover::repair::Mark;
 use cutover::verify::SandboxProvider;
 use cutover::{Project, SystemClock};
@@ -180,12 +181,12 @@ async fn a_baseline_records_what_was_looked_at_or_nothing() {
     let outlook = baseline::look(&project, &options, &request).await.unwrap();
     database.run("DROP TABLE b");
     let moved = baseline::record(&project, &options, &request, &outlook).await;
-    assert!(matches!(moved, Err(BaselineError::Moved)), "{moved:?}");
+    assert!(matches!(moved, Err(BaselineError::Record(RecordError::Moved))), "{moved:?}");
     assert_eq!(database.value("SELECT to_regnamespace('cutover') IS NULL"), "t");
     database.run("CREATE TABLE b (n int)");
     baseline::record(&project, &options, &request, &outlook).await.unwrap();
     let again = baseline::record(&project, &options, &request, &outlook).await;
-    assert!(matches!(again, Err(BaselineError::Moved)), "{again:?}");
+    assert!(matches!(again, Err(BaselineError::Record(RecordError::Moved))), "{again:?}");
     assert_eq!(database.value("SELECT count(*) FROM cutover.run"), "1");
 }
 

@@ -1,9 +1,9 @@
 //! What is read of a table, and in which pieces, so that two connections can share the work.
 
-use cutover_analysis::sql::quote_ident;
+use cutover_analysis::sql::{quote_ident, quote_qualified};
 use cutover_postgres::session::Session;
 
-use super::super::{CatalogError, QualifiedName};
+use super::super::CatalogError;
 
 /// First server version that reads a range of ctids without scanning the whole table.
 const TID_RANGE_SCAN: u32 = 140_000;
@@ -18,7 +18,7 @@ const LONGEST: u64 = 131_072;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) oid: u32,
-    pub(super) name: QualifiedName,
+    pub(super) name: String,
     /// It holds rows of its own or of its partitions, all of them in heaps.
     pub(super) is_table: bool,
     /// The role may read all of it: it may be locked.
@@ -47,7 +47,7 @@ pub(super) async fn find(session: &mut Session, table: &str) -> Result<Source, C
         return Err(CatalogError::NotATable(table.to_owned(), what.to_owned()));
     }
     let is_table = matches!(kind.as_str(), "r" | "p");
-    let name = QualifiedName { schema: row.get(1), name: row.get(2) };
+    let name = quote_qualified(row.get(1), row.get(2));
     Ok(Source { oid: row.get(0), name, is_table, lockable: is_table && row.get(4) })
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn pieces(session: &mut Session, source: &Source) -> Result<Vec
         .collect();
     let columns = columns.join(", ");
     let copy = |from: &str| format!("COPY (SELECT {columns} FROM {from}) TO STDOUT (FORMAT binary)");
-    let whole = || vec![copy(&source.name.to_string())];
+    let whole = || vec![copy(&source.name)];
     if !source.is_table {
         return Ok(whole());
     }
@@ -119,7 +119,7 @@ pub(super) async fn pieces(session: &mut Session, source: &Source) -> Result<Vec
     let ranges = session.server_version_num() >= TID_RANGE_SCAN;
     let mut pieces = Vec::new();
     for row in &members {
-        let name = QualifiedName { schema: row.get(0), name: row.get(1) };
+        let name = quote_qualified(row.get(0), row.get(1));
         let kind: String = row.get(2);
         let blocks = u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);
         match kind.as_str() {

@@ -6,11 +6,9 @@ mod diff;
 mod digests;
 mod erd;
 mod generated;
-mod objects;
 mod schema;
-mod shape;
 mod state;
-mod tables;
+mod steps;
 mod versions;
 
 use cutover_postgres::session::{Session, Startup};

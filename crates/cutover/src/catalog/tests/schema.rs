@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use cutover_analysis::diff::{Options, diff};
-use cutover_analysis::schema::{Present, Schema};
+use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::graph::is_of_the_server;
+use cutover_analysis::schema::{Id, Present, Schema};
 
-use super::session;
+use super::{HOSTILE, hostile, session};
 use crate::catalog::{fingerprint, schema};
 
 /// One object of each kind.
@@ -96,4 +98,40 @@ async fn every_catalogue_of_objects_is_read_or_left_out_for_a_reason() {
         .filter(|name| !cutover_analysis::schema::LEFT_OUT.iter().any(|(left, _)| left == name))
         .collect();
     assert_eq!(missing, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_catalogue_of_the_server_is_known_as_its_own() {
+    let database = testkit::database();
+    let names = database.value(
+        "SELECT string_agg(relname, ' ') FROM pg_class
+          WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')",
+    );
+    let is_known = |name: &&str| is_of_the_server(&ObjectRef::new(ObjectKind::Relation, None, *name));
+    let unknown: Vec<&str> = names.split_whitespace().filter(|name| !is_known(name)).collect();
+    assert_eq!(unknown, Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn hostile_names_and_partitions_are_read() {
+    let database = testkit::database();
+    let name = hostile();
+    let escaped = &name[1..];
+    database.run(&format!(
+        "CREATE SCHEMA {name};
+         CREATE TABLE {name}.{name} ({name} int NOT NULL, CONSTRAINT \"k{escaped} PRIMARY KEY ({name})) PARTITION BY RANGE ({name});
+         CREATE TABLE {name}.part PARTITION OF {name}.{name} FOR VALUES FROM (1) TO (9);"
+    ));
+    let mut session = session(&database).await;
+    let found = schema(&mut session, &[HOSTILE.to_owned()]).await.unwrap();
+    let parent = Id::new(ObjectKind::Table, HOSTILE, HOSTILE);
+    assert_eq!(found.get(&parent).unwrap().list("columns"), [HOSTILE]);
+    let parts: Vec<&Id> = found.parts_of(&parent).map(|(id, _)| id).collect();
+    let [column, key] = parts[..] else { panic!("{parts:?}") };
+    assert_eq!((column.kind, column.name.as_str()), (ObjectKind::Column, HOSTILE));
+    // The index of a key is part of the key.
+    assert_eq!((key.kind, key.name.as_str()), (ObjectKind::Constraint, format!("k{HOSTILE}").as_str()));
+    let partition = found.get(&Id::part(ObjectKind::Partition, HOSTILE, "part", "part")).unwrap();
+    assert_eq!(partition.text("bound"), Some("FOR VALUES FROM (1) TO (9)"));
+    assert!(schema(&mut session, &["no such schema".to_owned()]).await.unwrap().objects.is_empty());
 }

@@ -3,14 +3,16 @@
 //! Measured, not read from the SQL: all migrations are run one by one in a scratch database, and the objects there
 //! before and after each are compared. Then the claimed objects of applied migrations are looked for in the real one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::diff::{Steps, steps};
+use cutover_analysis::effects::{ObjectKind, SmolStr};
+use cutover_analysis::schema::{Id, Schema};
 
 use super::exists::is_there;
 use super::{Check, Input};
-use crate::catalog::{self, Change, Object, Objects};
+use crate::catalog;
 use crate::migration::{Migration, MigrationKind};
 use crate::project::Project;
 use crate::report::format::count;
@@ -81,23 +83,22 @@ impl Check for Claims {
 /// What running all migrations came to.
 struct Replayed {
     /// By migration: what it created.
-    created: Vec<BTreeSet<Object>>,
+    created: Vec<BTreeSet<Id>>,
     /// What is there in the end.
-    last: Objects,
+    last: BTreeMap<Id, bool>,
     /// Some migration failed, so that what is missing proves nothing.
     failed: bool,
 }
 
 /// The objects that a migration's claims name.
-fn named(migration: &Migration, objects: &Objects) -> Vec<Object> {
+fn named(migration: &Migration, there: &Schema) -> Vec<Id> {
     let Ok(claimed) = Claimed::read(migration) else { return Vec::new() };
-    let is_named =
-        |object: &&Object| claimed.creates.iter().chain(&claimed.uses).any(|claim| claim.names(object));
-    objects.0.keys().filter(is_named).cloned().collect()
+    let is_named = |object: &Id| claimed.creates.iter().chain(&claimed.uses).any(|claim| claim.names(object));
+    there.named().into_keys().filter(is_named).collect()
 }
 
 async fn replay_all(replay: &mut Replay, project: &Project) -> Result<(Vec<Measured>, Replayed), Trouble> {
-    let mut before = catalog::objects(&mut replay.session, &[]).await?;
+    let mut before = catalog::schema(&mut replay.session, &[]).await?;
     let mut runs = Vec::with_capacity(project.migrations.len());
     let mut created = Vec::with_capacity(project.migrations.len());
     for migration in &project.migrations {
@@ -107,8 +108,8 @@ async fn replay_all(replay: &mut Replay, project: &Project) -> Result<(Vec<Measu
             MigrationKind::Baseline => Ok(()),
             _ => replay.run(migration, &project.vars).await,
         };
-        let after = catalog::objects(&mut replay.session, &[]).await?;
-        let change = before.change(&after);
+        let after = catalog::schema(&mut replay.session, &[]).await?;
+        let change = steps(&before, &after);
         created.push(change.created.iter().map(|(object, _)| object.clone()).collect());
         // Of what was there before only what claims ask for is kept: all of it, for each migration, would be too much.
         let there = named(migration, &before);
@@ -116,7 +117,7 @@ async fn replay_all(replay: &mut Replay, project: &Project) -> Result<(Vec<Measu
         before = after;
     }
     let failed = runs.iter().any(|(ran, ..)| ran.is_err());
-    let replayed = Replayed { created, last: before, failed };
+    let replayed = Replayed { created, last: before.named(), failed };
     let mut answers = Vec::new();
     for (index, (migration, (ran, change, there, elapsed))) in project.migrations.iter().zip(runs).enumerate()
     {
@@ -156,8 +157,8 @@ fn compare(
     replayed: &Replayed,
     index: usize,
     claimed: &Claimed,
-    change: &Change,
-    before: &[Object],
+    change: &Steps,
+    before: &[Id],
 ) -> Measured {
     let mut wrong = Vec::new();
     for claim in &claimed.creates {
@@ -165,8 +166,8 @@ fn compare(
             wrong.push(not_created(project, replayed, index, claim, before));
         }
     }
-    for (object, implied) in &change.created {
-        if !implied
+    for object in own(&change.created) {
+        if object.kind != ObjectKind::Column
             && !comes_with_table(object, change)
             && !claimed.creates.iter().any(|claim| claim.names(object))
         {
@@ -181,16 +182,10 @@ fn compare(
     }
     for object in altered(change) {
         let claims = claimed.alters.iter().chain(&claimed.creates);
-        let mut claims = claims.filter(|claim| claim.names(&object) || claim.names_table_of(&object));
+        let mut claims = claims.filter(|claim| claim.names(object) || claim.names_table_of(object));
         if claims.next().is_none() {
-            wrong.push(format!(
-                "{}, which is not claimed",
-                if change.dropped.contains(&object) {
-                    format!("drops {object}")
-                } else {
-                    format!("alters {object}")
-                }
-            ));
+            let verb = if is_dropped(object, change) { "drops" } else { "alters" };
+            wrong.push(format!("{verb} {object}, which is not claimed"));
         }
     }
     for claim in &claimed.uses {
@@ -201,13 +196,7 @@ fn compare(
     if wrong.is_empty() { Measured::holds(done(change)) } else { Measured::wrong(wrong.join("; ")) }
 }
 
-fn not_created(
-    project: &Project,
-    replayed: &Replayed,
-    index: usize,
-    claim: &Claim,
-    before: &[Object],
-) -> String {
+fn not_created(project: &Project, replayed: &Replayed, index: usize, claim: &Claim, before: &[Id]) -> String {
     if before.iter().any(|object| claim.names(object)) {
         return format!("claims to create {claim}, which is there before it");
     }
@@ -225,61 +214,56 @@ fn not_created(
 }
 
 /// Objects of a table that the same migration creates come with it and need no claim.
-fn comes_with_table(object: &Object, change: &Change) -> bool {
-    object.table.is_some()
-        && change.created.iter().any(|(table, _)| {
-            matches!(
-                table.kind,
-                ObjectKind::Table
-                    | ObjectKind::ForeignTable
-                    | ObjectKind::View
-                    | ObjectKind::MaterializedView
-            ) && table.schema == object.schema
-                && Some(&table.name) == object.table.as_ref()
-        })
+fn comes_with_table(object: &Id, change: &Steps) -> bool {
+    change.created.iter().any(|(whole, _)| is_whole_of(whole, object))
+}
+
+/// Whether an object is a part of another one: a column, key or trigger of a table, say.
+fn is_whole_of(whole: &Id, object: &Id) -> bool {
+    let kinds = [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
+    object.table.as_ref() == Some(&whole.name) && kinds.contains(&whole.kind) && whole.schema == object.schema
+}
+
+fn is_dropped(object: &Id, change: &Steps) -> bool {
+    change.dropped.iter().any(|(dropped, _)| dropped == object)
 }
 
 /// All objects that are different afterwards, but for those of tables made here: an `alters` claim must find one.
-fn touched(change: &Change) -> Vec<Object> {
-    let created = change.created.iter().map(|(object, _)| object).filter(|object| object.table.is_some());
-    created
+fn touched(change: &Steps) -> Vec<&Id> {
+    let parts = change.created.iter().map(|(object, _)| object).filter(|object| object.table.is_some());
+    let dropped = change.dropped.iter().map(|(object, _)| object);
+    parts
         .chain(&change.altered)
-        .chain(&change.dropped)
+        .chain(&change.along)
+        .chain(dropped)
         .filter(|object| !comes_with_table(object, change))
-        .cloned()
         .collect()
 }
 
 /// What must be claimed as altered: everything changed or dropped, and new columns. A new constraint, index or trigger
-/// is an object of its own and claimed as created. What goes with a dropped table is not named besides it.
-fn altered(change: &Change) -> Vec<Object> {
-    let columns =
-        change.created.iter().map(|(object, _)| object).filter(|object| object.kind == ObjectKind::Column);
-    let went_along = |object: &Object| {
-        change.dropped.contains(object)
-            && object.table.is_some()
-            && change.dropped.iter().any(|table| {
-                table.kind == ObjectKind::Table
-                    && table.schema == object.schema
-                    && Some(&table.name) == object.table.as_ref()
-            })
-    };
+/// is an object of its own and claimed as created. What comes or goes along with something else, as a dropped table, is not
+/// named besides it.
+fn altered(change: &Steps) -> Vec<&Id> {
+    let columns = own(&change.created).filter(|object| object.kind == ObjectKind::Column);
+    let went_along = |object: &Id| change.dropped.iter().any(|(whole, _)| is_whole_of(whole, object));
     columns
         .chain(&change.altered)
-        .chain(&change.dropped)
-        .filter(|object| !comes_with_table(object, change) && !went_along(object))
-        .cloned()
+        .chain(own(&change.dropped).filter(|object| !went_along(object)))
+        .filter(|object| !comes_with_table(object, change))
         .collect()
 }
 
+/// What did not come along with something else.
+fn own(list: &[(Id, bool)]) -> impl Iterator<Item = &Id> {
+    list.iter().filter(|(_, implied)| !implied).map(|(object, _)| object)
+}
+
 /// What a migration did, in words.
-fn done(change: &Change) -> String {
-    let with_table = |object: &Object| comes_with_table(object, change);
-    let own: Vec<String> = change
-        .created
-        .iter()
-        .filter(|(object, implied)| !implied && !with_table(object))
-        .map(|(object, _)| object.to_string())
+fn done(change: &Steps) -> String {
+    let with_table = |object: &Id| comes_with_table(object, change);
+    let made: Vec<String> = own(&change.created)
+        .filter(|object| object.kind != ObjectKind::Column && !with_table(object))
+        .map(ToString::to_string)
         .collect();
     let along = change
         .created
@@ -287,18 +271,18 @@ fn done(change: &Change) -> String {
         .filter(|(object, _)| with_table(object) && object.kind != ObjectKind::Column)
         .count();
     let mut parts = Vec::new();
-    if !own.is_empty() {
+    if !made.is_empty() {
         let with = match along {
             0 => String::new(),
             along => format!(" and {} of its own", count(along, "object", "objects")),
         };
-        parts.push(format!("creates {}{with}", own.join(", ")));
+        parts.push(format!("creates {}{with}", made.join(", ")));
     }
     let tables: BTreeSet<String> = altered(change)
         .iter()
-        .map(|object| match (&object.table, object.kind) {
-            (Some(table), _) => format!("table {table}"),
-            (None, _) => object.to_string(),
+        .map(|object| match &object.table {
+            Some(table) => format!("table {table}"),
+            None => object.to_string(),
         })
         .collect();
     if !tables.is_empty() {
@@ -312,14 +296,14 @@ async fn live(ctx: &mut Ctx<'_>, replayed: &Replayed) -> Result<Measured, Troubl
     let wider = ctx.wider()?;
     let start = Instant::now();
     let path = search_path(ctx.session).await?;
-    let live = catalog::objects(ctx.session, &[]).await?;
+    let live = catalog::schema(ctx.session, &[]).await?.named();
     let (mut missing, mut looked_for) = (Vec::new(), 0);
     let applied =
         ctx.project.migrations.iter().filter(|migration| wider.history.get(&migration.id).is_some());
     for migration in applied {
         for claim in Claimed::read(migration).map_err(Trouble)?.creates {
             // A later migration may have dropped it again; and what none creates is said above.
-            if !replayed.failed && !replayed.last.0.keys().any(|object| claim.names(object)) {
+            if !replayed.failed && !replayed.last.keys().any(|object| claim.names(object)) {
                 continue;
             }
             looked_for += 1;
@@ -354,7 +338,7 @@ fn design(project: &Project, replayed: &Replayed) -> Option<Measured> {
     let answer = match build::read(project) {
         Err(why) => Measured::unknown(why),
         Ok(definitions) => {
-            let created: BTreeSet<(&Option<String>, &str)> = replayed
+            let created: BTreeSet<(&Option<SmolStr>, &str)> = replayed
                 .created
                 .iter()
                 .flatten()

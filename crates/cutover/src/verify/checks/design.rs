@@ -2,8 +2,8 @@
 //! list; without it, or with `all`, every table of the design.
 //!
 //! The design is built in a scratch database in the order its statements need, and each table is compared with the
-//! real one: columns with type, default and nullability, constraints by name and definition, indexes, triggers,
-//! policies. Owners and grants are not compared, nor are comments where the design has none. Two things may differ:
+//! real one, with all that is part of it: columns, defaults, constraints, indexes, triggers, policies, rules. Owners and
+//! privileges are not compared, nor are comments where the design has none. Two things may differ:
 //!
 //! * An index that an applied migration without `source` creates: it was never cut from the design.
 //! * What a migration that waits would settle. That is measured as well: the migrations are run in scratch databases,
@@ -11,13 +11,16 @@
 //!   it, and as designed once the others are in, the difference is explained; the answer is then skipped, with the
 //!   names of the migrations that wait. Anything else is false.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use cutover_analysis::diff::{self, Attribute, Change, What};
 use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::{Id, Schema};
 
 use super::{Check, Input};
-use crate::catalog::{self, Aspect, Difference, QualifiedName, Side, Sides, Table};
+use crate::catalog;
+use crate::compare;
 use crate::history::records::History;
 use crate::migration::Migration;
 use crate::project::Project;
@@ -59,15 +62,13 @@ pub(super) fn read(input: &mut Input<'_>) -> Box<dyn Check> {
     Box::new(Design { tables })
 }
 
-type Tables = BTreeMap<QualifiedName, Table>;
-
 /// What is compared, and what differences may be explained by.
 struct Material<'a> {
     project: &'a Project,
     history: &'a History,
     definitions: Vec<Definition>,
-    designed: Tables,
-    live: Tables,
+    designed: Schema,
+    live: Schema,
     /// PostgreSQL's major where the design was built, if it is not the database's.
     other_major: Option<u32>,
     /// Indexes of applied migrations that are not cut from the design.
@@ -88,24 +89,25 @@ impl Check for Design {
             let start = Instant::now();
             let material = gather(ctx).await?;
             let mut answers = vec![material.built(start.elapsed())];
-            let chosen: Vec<&QualifiedName> =
-                material.designed.keys().filter(|name| self.is_asked_for(name)).collect();
+            let chosen: Vec<&Id> =
+                tables(&material.designed).filter(|table| self.is_asked_for(table)).collect();
             if let Some(claim) =
-                self.tables.iter().find(|claim| !material.designed.keys().any(|name| names(claim, name)))
+                self.tables.iter().find(|claim| !tables(&material.designed).any(|table| claim.names(table)))
             {
                 return Ok(vec![Measured::wrong(format!("the design has no {claim}"))]);
             }
             let mut open = Vec::new();
             let none = chosen.is_empty();
-            for name in chosen {
+            let changes = diff::changes(&material.designed, &material.live);
+            for table in chosen {
                 let start = Instant::now();
-                let differences = material.differences(name, &material.live);
+                let differences = material.differences(table, &changes);
                 if differences.is_empty() {
-                    let mut answer = Measured::holds(material.summary(name)).of(name.to_string());
+                    let mut answer = Measured::holds(material.summary(table)).of(table.name_sql());
                     answer.elapsed = Some(start.elapsed());
                     answers.push(answer);
                 } else {
-                    open.push((name.clone(), differences, start.elapsed()));
+                    open.push((table.clone(), differences, start.elapsed()));
                 }
             }
             if !open.is_empty() {
@@ -113,8 +115,8 @@ impl Check for Design {
                 let explanations = Explanations::find(ctx, &material, &open).await;
                 // What explains one explains all: its time is said once.
                 let mut explaining = start.elapsed();
-                for (name, differences, compared) in open {
-                    let mut answer = explanations.answer(&material, &name, &differences);
+                for (table, differences, compared) in open {
+                    let mut answer = explanations.answer(&material, &table, &differences);
                     answer.elapsed = Some(compared + std::mem::take(&mut explaining));
                     answers.push(answer);
                 }
@@ -128,19 +130,17 @@ impl Check for Design {
 }
 
 impl Design {
-    fn is_asked_for(&self, name: &QualifiedName) -> bool {
-        self.tables.is_empty() || self.tables.iter().any(|claim| names(claim, name))
+    fn is_asked_for(&self, table: &Id) -> bool {
+        self.tables.is_empty() || self.tables.iter().any(|claim| claim.names(table))
     }
 }
 
-fn names(claim: &Claim, name: &QualifiedName) -> bool {
-    claim.names(&catalog::Object {
-        kind: ObjectKind::Table,
-        schema: Some(name.schema.clone()),
-        table: None,
-        name: name.name.clone(),
-        arguments: None,
-    })
+fn is_table(id: &Id) -> bool {
+    matches!(id.kind, ObjectKind::Table | ObjectKind::ForeignTable)
+}
+
+fn tables(schema: &Schema) -> impl Iterator<Item = &Id> {
+    schema.objects.keys().filter(|id| is_table(id))
 }
 
 async fn gather<'a>(ctx: &mut Ctx<'a>) -> Result<Material<'a>, Trouble> {
@@ -149,14 +149,19 @@ async fn gather<'a>(ctx: &mut Ctx<'a>) -> Result<Material<'a>, Trouble> {
     let mut scratch = Replay::open(ctx).await?;
     let other_major = scratch.other_major;
     let designed = match build::build(&mut scratch.session, &definitions).await {
-        Ok(()) => all_tables(&mut scratch).await,
+        Ok(()) => catalog::schema(&mut scratch.session, &[]).await.map_err(Trouble::from),
         Err(why) => Err(Trouble(why)),
     };
     scratch.finish().await;
     let designed = designed?;
-    let schemas: BTreeSet<String> = designed.keys().map(|name| name.schema.clone()).collect();
-    let schemas: Vec<String> = schemas.into_iter().collect();
-    let live = by_name(catalog::tables(ctx.session, &schemas).await?);
+    let schemas: BTreeSet<String> =
+        tables(&designed).filter_map(|table| table.schema.as_deref().map(str::to_owned)).collect();
+    let live = if schemas.is_empty() {
+        // With no schema named it would be all of them.
+        Schema::empty(designed.server_version, designed.owner.clone())
+    } else {
+        catalog::schema(ctx.session, &schemas.into_iter().collect::<Vec<_>>()).await?
+    };
     let own_indexes = own_indexes(ctx.project, wider.history);
     Ok(Material {
         project: ctx.project,
@@ -167,16 +172,6 @@ async fn gather<'a>(ctx: &mut Ctx<'a>) -> Result<Material<'a>, Trouble> {
         other_major,
         own_indexes,
     })
-}
-
-async fn all_tables(scratch: &mut Replay) -> Result<Tables, Trouble> {
-    let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'";
-    let schemas: Vec<String> = scratch.session.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
-    Ok(by_name(catalog::tables(&mut scratch.session, &schemas).await?))
-}
-
-fn by_name(tables: Vec<Table>) -> Tables {
-    tables.into_iter().map(|table| (table.name.clone(), table)).collect()
 }
 
 /// Indexes that applied migrations without a source create, by claim or by their text.
@@ -201,20 +196,24 @@ fn own_indexes(project: &Project, history: &History) -> BTreeSet<String> {
 }
 
 impl Material<'_> {
-    /// How a table of the design differs from the one of that name in `others`, without what may differ.
-    fn differences(&self, name: &QualifiedName, others: &Tables) -> Vec<Difference> {
-        let Some(designed) = self.designed.get(name) else { return Vec::new() };
-        let Some(other) = others.get(name) else {
-            let text = "there is no such table".to_owned();
-            return vec![Difference { aspect: Aspect::Table, side: Side::First, text }];
+    /// What of the changes from the design to something else are a table's, without what may differ.
+    fn differences(&self, table: &Id, changes: &[Change]) -> Vec<Change> {
+        let of_table = |id: &Id| {
+            // Its sequence is another object that is compared where it is made.
+            let part = id.table.as_ref() == Some(&table.name) && id.kind != ObjectKind::Sequence;
+            id.schema == table.schema && (part || is_table(id) && id.name == table.name)
         };
-        let mut differences = catalog::differences(designed, other, Sides("the design", "the database"));
-        differences.retain(|difference| match (&difference.aspect, difference.side) {
-            (Aspect::Index(index), Side::Second) => !self.own_indexes.contains(index),
-            (Aspect::Comment, Side::Second) => false,
-            _ => true,
-        });
-        differences
+        let may_differ = |one: &Attribute| {
+            Attribute::is_privilege(&one.name) || one.name == "comment" && one.from.is_none()
+        };
+        let own_index = |change: &Change| {
+            let Change { object, what } = change;
+            *what == What::Created
+                && object.kind == ObjectKind::Index
+                && self.own_indexes.contains(object.name.as_str())
+        };
+        let of_table = changes.iter().filter(|change| of_table(&change.object) && !own_index(change));
+        of_table.filter_map(|change| change.clone().without(may_differ)).collect()
     }
 
     /// That the design can be built, and the time that took, which belongs to no table.
@@ -225,7 +224,7 @@ impl Material<'_> {
             "{} of {}: {}{}",
             count(self.definitions.len(), "statement", "statements"),
             count(files.len(), "file", "files"),
-            count(self.designed.len(), "table", "tables"),
+            count(tables(&self.designed).count(), "table", "tables"),
             self.remark()
         );
         let mut answer = Measured::holds(found)
@@ -236,15 +235,27 @@ impl Material<'_> {
         answer
     }
 
-    fn summary(&self, name: &QualifiedName) -> String {
-        let Some(table) = self.designed.get(name) else { return String::new() };
+    fn summary(&self, table: &Id) -> String {
+        let number = |kind| self.designed.parts_of(table).filter(|(id, _)| id.kind == kind).count();
         format!(
             "{}, {}, {}: no difference{}",
-            count(table.columns.len(), "column", "columns"),
-            count(table.constraints.len(), "constraint", "constraints"),
-            count(table.indexes.len(), "index", "indexes"),
+            count(number(ObjectKind::Column), "column", "columns"),
+            count(number(ObjectKind::Constraint), "constraint", "constraints"),
+            count(number(ObjectKind::Index), "index", "indexes"),
             self.remark(),
         )
+    }
+
+    /// Differences in words.
+    fn words(&self, table: &Id, differences: &[Change]) -> String {
+        let is_gone = |change: &Change| change.object == *table && change.what == What::Dropped;
+        let is_there = |change: &Change| is_table(&change.object) && change.what == What::Created;
+        let words = if differences.iter().any(is_gone) && !differences.iter().any(is_there) {
+            "there is no such table".to_owned()
+        } else {
+            compare::not_as("the design makes it", &compare::told(differences).join("; "))
+        };
+        format!("{words}{}", self.remark())
     }
 
     fn remark(&self) -> String {
@@ -254,10 +265,11 @@ impl Material<'_> {
     }
 
     /// Migrations that are not applied and say they are cut from the file that defines a table.
-    fn waiting_for(&self, name: &QualifiedName) -> Vec<&Migration> {
+    fn waiting_for(&self, of: &Id) -> Vec<&Migration> {
         let defines = |definition: &&Definition| {
             definition.tables().any(|table| {
-                table.name == name.name && table.schema.as_ref().is_none_or(|schema| *schema == name.schema)
+                table.name == of.name
+                    && (table.schema.is_none() || table.schema.as_deref() == of.schema.as_deref())
             })
         };
         let files: BTreeSet<&str> =
@@ -279,18 +291,14 @@ enum Explanations {
     None,
     /// It could not be measured, and why.
     Failed(String),
-    /// Tables as the applied migrations leave them, and as those that wait would.
-    Replayed { applied: Tables, all: Tables },
+    /// What differs from the design as the applied migrations leave it, and as those that wait would.
+    Replayed { applied: Vec<Change>, all: Vec<Change> },
 }
 
 impl Explanations {
-    async fn find(
-        ctx: &mut Ctx<'_>,
-        material: &Material<'_>,
-        open: &[(QualifiedName, Vec<Difference>, Duration)],
-    ) -> Self {
+    async fn find(ctx: &mut Ctx<'_>, material: &Material<'_>, open: &[(Id, Vec<Change>, Duration)]) -> Self {
         let waiting: Vec<&Migration> =
-            open.iter().flat_map(|(name, ..)| material.waiting_for(name)).collect();
+            open.iter().flat_map(|(table, ..)| material.waiting_for(table)).collect();
         if waiting.is_empty() {
             return Self::None;
         }
@@ -299,16 +307,18 @@ impl Explanations {
         let applied = replayed(ctx, material.project, is_applied).await;
         let all = replayed(ctx, material.project, would_be).await;
         match (applied, all) {
-            (Ok(applied), Ok(all)) => Self::Replayed { applied, all },
+            (Ok(applied), Ok(all)) => Self::Replayed {
+                applied: diff::changes(&material.designed, &applied),
+                all: diff::changes(&material.designed, &all),
+            },
             (Err(Trouble(why)), _) | (_, Err(Trouble(why))) => Self::Failed(why),
         }
     }
 
-    fn answer(&self, material: &Material<'_>, name: &QualifiedName, differences: &[Difference]) -> Measured {
-        let texts: Vec<&str> = differences.iter().map(|difference| difference.text.as_str()).collect();
-        let found = format!("{}{}", texts.join("; "), material.remark());
+    fn answer(&self, material: &Material<'_>, table: &Id, differences: &[Change]) -> Measured {
+        let found = material.words(table, differences);
         let waiting: Vec<String> = material
-            .waiting_for(name)
+            .waiting_for(table)
             .into_iter()
             .filter_map(|migration| waiting(migration, material.history))
             .collect();
@@ -320,8 +330,8 @@ impl Explanations {
                 waiting.join(", ")
             )),
             Self::Replayed { applied, all } => {
-                let as_applied = material.differences(name, applied) == differences;
-                let left = material.differences(name, all);
+                let as_applied = material.differences(table, applied) == differences;
+                let left = material.differences(table, all);
                 if as_applied && left.is_empty() {
                     Measured::new(Verdict::Skipped, format!("{}: {found}", waiting.join(", ")))
                 } else {
@@ -332,16 +342,16 @@ impl Explanations {
                 }
             }
         };
-        answer.of(name.to_string())
+        answer.of(table.name_sql())
     }
 }
 
-/// The tables that some of the migrations make in a scratch database.
+/// What some of the migrations make in a scratch database.
 async fn replayed(
     ctx: &mut Ctx<'_>,
     project: &Project,
     which: impl Fn(&Migration) -> bool,
-) -> Result<Tables, Trouble> {
+) -> Result<Schema, Trouble> {
     let mut replay = Replay::open(ctx).await?;
     let mut outcome = Ok(());
     for migration in project.migrations.iter().filter(|migration| which(migration)) {
@@ -350,10 +360,10 @@ async fn replayed(
             break;
         }
     }
-    let tables = match outcome {
-        Ok(()) => all_tables(&mut replay).await,
+    let made = match outcome {
+        Ok(()) => catalog::schema(&mut replay.session, &[]).await.map_err(Trouble::from),
         Err(trouble) => Err(trouble),
     };
     replay.finish().await;
-    tables
+    made
 }

@@ -1,8 +1,12 @@
 //! `exists`: objects exist in the schemas of the search path, or in the one they are named with. Key: `objects`, as in
 //! claims, e.g. `["table users", "index idx_a"]`.
 
+use std::collections::BTreeMap;
+
+use cutover_analysis::schema::Id;
+
 use super::{Check, Input};
-use crate::catalog::{self, Objects};
+use crate::catalog;
 use crate::verify::claim::Claim;
 use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, search_path};
 use crate::verify::preview::Reads;
@@ -47,7 +51,7 @@ pub(super) fn list(objects: &[Claim]) -> String {
 
 pub(super) async fn measure(objects: &[Claim], ctx: &mut Ctx<'_>) -> Result<Vec<Measured>, Trouble> {
     let path = search_path(ctx.session).await?;
-    let live = catalog::objects(ctx.session, &[]).await?;
+    let live = catalog::schema(ctx.session, &[]).await?.named();
     let missing: Vec<String> =
         objects.iter().filter(|claim| !is_there(claim, &live, &path)).map(ToString::to_string).collect();
     let answer = if missing.is_empty() {
@@ -58,10 +62,11 @@ pub(super) async fn measure(objects: &[Claim], ctx: &mut Ctx<'_>) -> Result<Vec<
     Ok(vec![answer])
 }
 
-/// Whether a claimed object is there: in the schema it is named with, otherwise in one of the search path.
-pub(super) fn is_there(claim: &Claim, live: &Objects, path: &[String]) -> bool {
-    live.0.keys().any(|object| {
+/// Whether a claimed object is among those that have names: in the schema it is named with, otherwise in one of the search path.
+pub(super) fn is_there(claim: &Claim, live: &BTreeMap<Id, bool>, path: &[String]) -> bool {
+    live.keys().any(|object| {
         claim.names(object)
-            && (claim.has_schema(object) || object.schema.as_ref().is_none_or(|schema| path.contains(schema)))
+            && (claim.has_schema(object)
+                || object.schema.as_ref().is_none_or(|schema| path.iter().any(|one| one == schema)))
     })
 }

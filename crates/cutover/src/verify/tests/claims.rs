@@ -218,3 +218,117 @@ async fn claims_and_design_are_measured_without_being_asked_for() {
         assert!(results.iter().any(|result| result.kind == kind && result.verdict == False), "{results:#?}");
     }
 }
+
+/// What is no object of its own to PostgreSQL, or only along with another one, can be claimed by its name, and need not be.
+#[tokio::test]
+async fn what_comes_along_with_another_object_may_be_claimed() {
+    let mut world = claimed(&[
+        (
+            "V1__t.sql",
+            "creates = ['t', 'index t_pkey', 'sequence t_n_seq', 'sequence t_o_seq', 'type span']",
+            "CREATE TABLE t (id int PRIMARY KEY, n serial, o int GENERATED ALWAYS AS IDENTITY); CREATE TYPE span AS RANGE (subtype = int);",
+        ),
+        (
+            "V2__key.sql",
+            "creates = ['constraint t.once']\nalters = ['index t_pkey', 'sequence t_o_seq']\nuses = ['index t_pkey', 'sequence t_n_seq', 'extension plpgsql']",
+            "ALTER TABLE t ADD CONSTRAINT once UNIQUE (n); ALTER INDEX t_pkey SET (fillfactor = 50); ALTER TABLE t ALTER o SET INCREMENT 2;",
+        ),
+        ("V3__gone.sql", "alters = ['constraint t.once']", "ALTER TABLE t DROP CONSTRAINT once;"),
+        (
+            "V4__parts.sql",
+            "creates = ['e', 'p']",
+            "CREATE TABLE e (n int) PARTITION BY RANGE (n); CREATE TABLE p PARTITION OF e FOR VALUES FROM (1) TO (2);",
+        ),
+        (
+            "V5__whole.sql",
+            "creates = ['index e_n']\nalters = ['e']",
+            "CREATE INDEX e_n ON e (n); ALTER TABLE e ADD m int;",
+        ),
+        ("V6__apart.sql", "alters = ['p']", "ALTER TABLE e DETACH PARTITION p;"),
+    ]);
+    world.apply(&["1", "2", "3", "4", "5", "6"]).await;
+    for result in &world.verify(&VerifyRequest::default()).await {
+        expect(result, Holds, "");
+    }
+}
+
+/// Defaults are within their columns, and what is said of a view's column is within the view.
+#[tokio::test]
+async fn parts_without_a_name_are_claimed_with_what_they_belong_to() {
+    let world = claimed(&[
+        (
+            "V1__t.sql",
+            "creates = ['t', 'view v']",
+            "CREATE TABLE t (n int); CREATE VIEW v AS SELECT n FROM t;",
+        ),
+        ("V2__default.sql", "alters = ['column t.n']", "ALTER TABLE t ALTER n SET DEFAULT 1;"),
+        (
+            "V3__said.sql",
+            "alters = ['view v']",
+            "COMMENT ON COLUMN v.n IS 'x'; ALTER VIEW v ALTER n SET DEFAULT 2;",
+        ),
+        ("V4__both.sql", "", "ALTER TABLE t ALTER n DROP DEFAULT; COMMENT ON COLUMN v.n IS NULL;"),
+        (
+            "V5__rights.sql",
+            "",
+            "GRANT SELECT ON t TO PUBLIC; GRANT SELECT (n) ON v TO PUBLIC; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;",
+        ),
+    ]);
+    let results = world.verify(&VerifyRequest::default()).await;
+    for name in ["V1__t.sql", "V2__default.sql", "V3__said.sql"] {
+        expect(named(&results, &format!("it: {name}")), Holds, "");
+    }
+    let both = named(&results, "it: V4__both.sql");
+    assert_eq!(
+        both.found, "alters column t.n, which is not claimed; alters view v, which is not claimed",
+        "{both:#?}"
+    );
+    expect(named(&results, "it: V5__rights.sql"), Holds, "changes no object");
+}
+
+/// Of every kind that a schema has, what is made must be claimed, as it is shown.
+#[tokio::test]
+async fn objects_of_every_kind_are_claimed_as_they_are_shown() {
+    let sql = "CREATE COLLATION german (provider = libc, locale = 'C');
+        CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+        CREATE EVENT TRIGGER seen ON ddl_command_end WHEN TAG IN ('CREATE SCHEMA') EXECUTE FUNCTION noted();
+        CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
+        CREATE OPERATOR CLASS whole FOR TYPE int USING btree AS OPERATOR 1 <, FUNCTION 1 btint4cmp(int, int);
+        CREATE TYPE mood AS ENUM ('ok'); CREATE FUNCTION f(mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE CAST (mood AS int) WITH FUNCTION f(mood);
+        CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing;
+        CREATE TEXT SEARCH CONFIGURATION english (COPY = pg_catalog.english);";
+    let claims = [
+        "collation german",
+        "function noted()",
+        "event trigger seen",
+        "operator \"===\"(integer, integer)",
+        "operator class whole(btree)",
+        "type mood",
+        "function f(mood)",
+        "cast \"public.mood AS integer\"",
+        "foreign data wrapper nothing",
+        "server elsewhere",
+        "text search configuration english",
+    ];
+    let all: Vec<String> = claims.iter().map(|claim| format!("'{claim}'")).collect();
+    let world = claimed(&[
+        ("V1__all.sql", &format!("creates = [{}]", all.join(", ")), sql),
+        (
+            "V2__less.sql",
+            "",
+            "CREATE COLLATION other (provider = libc, locale = 'C'); CREATE TABLE server ();",
+        ),
+        ("V3__uses.sql", "uses = ['server', 'server elsewhere']", "SELECT 1;"),
+    ]);
+    let results = world.verify(&VerifyRequest::default()).await;
+    expect(named(&results, "it: V1__all.sql"), Holds, "");
+    let less = named(&results, "it: V2__less.sql");
+    expect(less, False, "creates collation other, which is not claimed");
+    expect(named(&results, "it: V3__uses.sql"), Holds, "");
+    let bare = claimed(&[("V1__all.sql", "", sql)]).verify(&VerifyRequest::default()).await;
+    for claim in claims {
+        let shown = claim.replace("f(mood)", "f(public.mood)");
+        expect(&bare[0], False, &format!("creates {shown}, which is not claimed"));
+    }
+}

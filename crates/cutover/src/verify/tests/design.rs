@@ -76,11 +76,10 @@ async fn each_difference_is_named_with_both_sides() {
     expect(
         named(&results, "it: public.jobs"),
         False,
-        "column state, type: text in the design, character varying(5) in the database",
+        "not as the design makes it: ~ column jobs.state: type text → character varying(5)",
     );
     let runs = named(&results, "it: public.runs");
-    expect(runs, False, "constraint fk_runs_job is in the design, not in the database");
-    expect(runs, False, "index stray is in the database, not in the design");
+    expect(runs, False, "not as the design makes it: - constraint runs.fk_runs_job; + index stray");
 }
 
 #[tokio::test]
@@ -91,7 +90,7 @@ async fn what_a_waiting_migration_would_settle_is_skipped_with_its_name() {
     expect(
         named(&results, "it: public.runs"),
         Skipped,
-        "V3__key.sql is deferred: constraint fk_runs_job is in the design, not in the database",
+        "V3__key.sql is deferred: not as the design makes it: - constraint runs.fk_runs_job",
     );
     expect(named(&results, "it: public.jobs"), Holds, "");
     assert!(succeeded(&results));
@@ -99,7 +98,7 @@ async fn what_a_waiting_migration_would_settle_is_skipped_with_its_name() {
     world.database.run("ALTER TABLE runs ADD stray int");
     let results = world.verify(&VerifyRequest::default()).await;
     let runs = named(&results, "it: public.runs");
-    expect(runs, False, "column stray is in the database");
+    expect(runs, False, "+ column runs.stray");
     expect(runs, False, "which does not explain it");
 }
 
@@ -169,4 +168,53 @@ async fn one_table_can_be_asked_for_and_a_wrong_name_is_no_pass() {
     expect(named(&results, "it: public.jobs"), Holds, "");
     world.write("cutover.toml", &CONFIG.replace("kind = \"design\"", "kind = \"design\"\ntable = \"jbos\""));
     expect(&world.verify(&VerifyRequest::default()).await[0], False, "the design has no jbos");
+}
+
+/// What a database has of its own, and what is no part of a table, is no difference; the rest is, whatever it is.
+#[tokio::test]
+async fn every_part_of_a_table_is_compared_and_nothing_else() {
+    let mut world = world();
+    world.write(
+        "ddl/jobs.sql",
+        "CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT 'new'); COMMENT ON TABLE jobs IS 'work';
+         ALTER TABLE jobs ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON jobs USING (id > 2);",
+    );
+    let made = "COMMENT ON TABLE jobs IS 'work'; ALTER TABLE jobs ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON jobs USING (id > 2);";
+    world.apply(&["1"]).await;
+    world.database.run(made);
+    world.database.run(
+        "GRANT SELECT (id) ON jobs TO PUBLIC; GRANT SELECT ON jobs TO PUBLIC; CREATE SEQUENCE stranger OWNED BY jobs.id",
+    );
+    let jobs = |results: &[crate::run::CheckResult]| named(results, "it: public.jobs").clone();
+    expect(&jobs(&world.verify(&VerifyRequest::default()).await), Holds, "no difference");
+    for (change, said) in [
+        ("COMMENT ON TABLE jobs IS 'other'", "~ table jobs: comment work → other"),
+        (
+            "COMMENT ON TABLE jobs IS 'work'; ALTER TABLE jobs ALTER state DROP DEFAULT",
+            "- default jobs.state",
+        ),
+        (
+            "ALTER TABLE jobs ALTER state SET DEFAULT 'old'",
+            "~ default jobs.state: expression 'new'::text → 'old'::text",
+        ),
+        (
+            "ALTER TABLE jobs ALTER state SET DEFAULT 'new'; ALTER POLICY p ON jobs USING (id > 3)",
+            "~ policy jobs.p: using (id > 2) → (id > 3)",
+        ),
+        (
+            "ALTER POLICY p ON jobs USING (id > 2); CREATE RULE r AS ON DELETE TO jobs DO INSTEAD NOTHING",
+            "+ rule jobs.r",
+        ),
+        (
+            "DROP RULE r ON jobs; ALTER TABLE jobs DROP state, DROP CONSTRAINT jobs_pkey, ADD state text DEFAULT 'new', ADD PRIMARY KEY (id) WITH (fillfactor = 70)",
+            "~ constraint jobs.jobs_pkey: options +fillfactor=70",
+        ),
+    ] {
+        world.database.run(change);
+        let found = jobs(&world.verify(&VerifyRequest::default()).await);
+        assert_eq!(
+            (found.verdict, found.found.as_str()),
+            (False, format!("not as the design makes it: {said}").as_str())
+        );
+    }
 }

@@ -274,3 +274,19 @@ async fn scripts_that_verify_a_migration() {
         assert!(error.to_string().contains(why), "{error}");
     }
 }
+
+/// Reading the catalogue sets how values are printed, for itself alone: what is measured next is printed as the session does.
+#[tokio::test]
+async fn a_check_leaves_the_session_as_it_was() {
+    let world = World::with_checks(
+        "[[check]]\nname = \"there\"\nkind = \"exists\"\nobjects = [\"t\"]\n\
+         [[check]]\nname = \"day\"\nkind = \"scalar\"\nsql = \"SELECT n::text FROM t\"\nequals = \"31.01.2020\"",
+    );
+    world.database.run("CREATE TABLE t (n date); INSERT INTO t VALUES ('2020-01-31')");
+    let name = world.database.name();
+    world.database.run(&format!("ALTER DATABASE {name} SET DateStyle = 'German'"));
+    let results = world.verify(&VerifyRequest::default()).await;
+    let names: Vec<&str> = results.iter().map(|result| result.name.as_str()).collect();
+    assert_eq!(names, ["there", "day"]);
+    expect(named(&results, "day"), Holds, "31.01.2020");
+}
