@@ -213,8 +213,6 @@ fn commands(project: &Project, one: &Unsettled) -> Vec<String> {
     if !matches!(one.finding, Finding::Unknown(_)) || !one.has_file {
         return Vec::new();
     }
-    let id = &one.migration;
-    let alone = id.version.text().to_owned();
-    let named = if select::find(project, &alone).is_ok() { alone } else { format!("{}/{alone}", id.root) };
+    let named = select::called(project, &one.migration);
     ["done", "not-done"].map(|mark| format!("cutover repair {named} --mark {mark}")).to_vec()
 }

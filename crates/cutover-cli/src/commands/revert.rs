@@ -30,7 +30,8 @@ Examples:
   cutover revert 0012
   cutover revert --to 0009             everything behind 0009
   cutover revert --stage 2.1
-  cutover revert --last 3 --allow data-loss")]
+  cutover revert --last 3 --allow data-loss
+  cutover revert --all --derive failing   past down files that do not work")]
 pub(crate) struct Arguments {
     /// Exactly these versions
     #[arg(value_name = "VERSION", conflicts_with_all = ["to", "stage", "last", "all"])]
@@ -53,6 +54,10 @@ pub(crate) struct Arguments {
     /// Accept what would be lost or stay, by its code; may be repeated
     #[arg(long, value_name = "CODE", value_parser = PossibleValuesParser::new([DATA_LOSS, ROWS_STAY, REVERT_DIFFERS]))]
     allow: Vec<String>,
+    /// Go back by what undoes this migration, and not by its down file; may be repeated. `failing` means all whose down file
+    /// fails in the rehearsal, `all` all
+    #[arg(long, value_name = "VERSION")]
+    derive: Vec<String>,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -93,7 +98,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     // To look, nothing need be accepted.
     let all = [DATA_LOSS, ROWS_STAY, REVERT_DIFFERS].map(str::to_owned);
     let allow = if arguments.dry_run { &all[..] } else { &arguments.allow };
-    let request = Request { which: arguments.which(), allow, sandbox: &sandbox };
+    let request = Request { which: arguments.which(), allow, derive: &arguments.derive, sandbox: &sandbox };
     let (exit, reverted) = app.block_on(async |signals| {
         let looking = async {
             let target = app.target(&project).await?;

@@ -14,4 +14,5 @@ pub use cutover_analysis::diff::{Change, Diff, Left, Options, diff};
 pub use cutover_analysis::schema::{Schema, Sql};
 pub use side::{Built, Side, SideError};
 pub use words::told;
+pub(crate) use words::told_each;
 pub use written::migration;

@@ -10,6 +10,11 @@ use cutover_analysis::schema::Id;
 /// keys and so on.
 #[must_use]
 pub fn told(changes: &[Change]) -> Vec<String> {
+    told_each(changes).into_iter().map(|(_, line)| line).collect()
+}
+
+/// The same, each line with the difference that it tells first of all.
+pub(crate) fn told_each(changes: &[Change]) -> Vec<(&Change, String)> {
     let wholes: BTreeMap<(Id, bool), &Id> = changes
         .iter()
         .filter(|change| change.object.table.is_none())
@@ -32,7 +37,7 @@ pub fn told(changes: &[Change]) -> Vec<String> {
             _ => change.to_string(),
         }
     };
-    told.into_iter().map(line).collect()
+    told.into_iter().map(|change| (change, line(change))).collect()
 }
 
 /// Whether something comes, or goes; neither where it is changed.

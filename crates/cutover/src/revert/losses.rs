@@ -8,11 +8,23 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 
 use super::RevertError;
+use super::names::Key;
 use crate::apply::own_startup;
 
 /// How long it is looked for something in one table before it is taken to hold something.
 /// Rows that a policy hides are an error then, and not nothing.
 const LONGEST: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET row_security = off";
+
+/// Something that goes by a way back.
+#[derive(Debug)]
+pub(super) struct Gone {
+    /// What it is called when the way back begins.
+    pub(super) then: Id,
+    /// What it is called now, before any of the ways back; none where it is one of them that makes it.
+    pub(super) now: Option<Id>,
+    /// What it is, on the server where that was found out.
+    pub(super) key: Option<Key>,
+}
 
 /// What goes, as it was found.
 #[derive(Default)]
@@ -75,44 +87,45 @@ impl Losses {
         self.session.close().await;
     }
 
-    /// What is lost by changes that lead back.
-    pub(super) async fn of_changes(&mut self, changes: &[Change]) -> Result<Found, RevertError> {
-        let gone = |change: &&Change| change.what == What::Dropped;
-        let tables: Vec<&Id> = changes
-            .iter()
-            .filter(gone)
-            .map(|change| &change.object)
-            .filter(|id| id.kind == ObjectKind::Table)
-            .collect();
+    /// What is lost by what goes and by changes of what stays.
+    pub(super) async fn of_changes(
+        &mut self,
+        gone: &[Gone],
+        changes: &[Change],
+    ) -> Result<Found, RevertError> {
         let mut found = Found::default();
+        for one in gone {
+            self.gone(one, &mut found).await?;
+        }
         for change in changes {
-            let id = &change.object;
-            let with_table = tables
-                .iter()
-                .any(|table| Some(&table.name) == id.table.as_ref() && table.schema == id.schema);
-            match &change.what {
-                What::Dropped if !with_table => self.dropped(id, &mut found).await?,
-                What::Altered { attributes } => found.lost.extend(changed(id, attributes)),
-                What::Created | What::Dropped => {}
+            if let What::Altered { attributes } = &change.what {
+                found.lost.extend(changed(&change.object, attributes));
             }
         }
         Ok(found)
     }
 
-    /// What goes along with something that is dropped.
-    async fn dropped(&mut self, id: &Id, found: &mut Found) -> Result<(), RevertError> {
-        if id.kind == ObjectKind::Sequence {
-            if self.holds(id, &was_used_sql(id)).await? {
-                found.lost.push(format!("{id} and how far it has counted"));
+    async fn gone(&mut self, Gone { then, now, .. }: &Gone, found: &mut Found) -> Result<(), RevertError> {
+        if then.kind == ObjectKind::Sequence {
+            if let Some(now) = now
+                && self.holds(now, &was_used_sql(now)).await?
+            {
+                found.lost.push(format!("{then} and how far it has counted"));
             }
             return Ok(());
         }
-        let Some(question) = holds_sql(id) else { return Ok(()) };
-        if self.holds(id, &question).await? {
-            let what = if id.kind == ObjectKind::Table { "rows" } else { "values" };
-            found.lost.push(format!("{id} and its {what}"));
+        let question = now.as_ref().and_then(|now| Some((now, holds_sql(now)?)));
+        let holds = match question {
+            Some((now, question)) => self.holds(now, &question).await?,
+            None => false,
+        };
+        if holds {
+            let what = if then.kind == ObjectKind::Table { "rows" } else { "values" };
+            let called = now.as_ref().filter(|now| *now != then);
+            let called = called.map_or_else(String::new, |now| format!(" (now {now})"));
+            found.lost.push(format!("{then} and its {what}{called}"));
         } else {
-            found.emptied.push(id.clone());
+            found.emptied.push(then.clone());
         }
         Ok(())
     }
