@@ -22,7 +22,7 @@ use crate::apply::own_startup;
 use crate::asking::AskError;
 use crate::compare::SideError;
 use crate::hazard::{DATA_LOSS, REVERT_DIFFERS, ROWS_STAY};
-use crate::history::{records, schema};
+use crate::history::{HistoryError, records, schema};
 use crate::migration::{
     Claims, Down, Migration, MigrationId, MigrationKind, Section, Source, Version, WayBack,
 };
@@ -198,7 +198,10 @@ pub async fn look(
     for one in rehearsed.backs {
         let (migration, is_file) = (one.migration, one.is_file);
         let way = one.into_way();
-        let found = losses.of_changes(&way.gone, &way.changes).await?;
+        let mut found = losses.of_changes(&way.gone, &way.changes).await?;
+        if way.cascades {
+            found.lost.extend(losses.by_cascade(&way, &rehearsed.there).await?);
+        }
         outlook.backs.push(Back {
             migration: migration.id.clone(),
             path: migration.path.clone(),
@@ -346,6 +349,22 @@ pub fn is_project_name(name: &str) -> bool {
 }
 
 const SUFFIX: &str = "~revert";
+
+/// The ways back of a project that are begun and not finished, in words: nothing else is applied or reverted until they are.
+/// The history must be there.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn begun(project: &str, session: &mut Session) -> Result<Vec<String>, HistoryError> {
+    let paths = records::begun_paths(session, &project_name(project)).await?;
+    let words = |path: &String| {
+        format!(
+            "a way back is begun and not finished: {}; `cutover revert` of its migration goes on with it",
+            visible(path)
+        )
+    };
+    Ok(paths.iter().map(words).collect())
+}
 
 /// What the way back of an applied migration is known by: another one for each time that it was applied, and the same when it
 /// is gone on with after an interruption, whatever else is reverted with it.

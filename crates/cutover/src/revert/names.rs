@@ -116,7 +116,12 @@ impl Names {
             .iter()
             .filter(|change| change.what == What::Dropped)
             .map(|change| &change.object)
-            .filter(|id| matches!(id.kind, ObjectKind::Table | ObjectKind::Column | ObjectKind::Sequence))
+            .filter(|id| {
+                matches!(
+                    id.kind,
+                    ObjectKind::Table | ObjectKind::Column | ObjectKind::Sequence | ObjectKind::Extension
+                )
+            })
             .filter(|id| !behind.is_some_and(|behind| behind.has(self, id)))
             .collect();
         let with_table = |id: &Id| {

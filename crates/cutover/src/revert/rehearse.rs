@@ -39,6 +39,8 @@ pub(super) struct Way {
     pub(super) stays: Vec<String>,
     /// What its statements take away beside objects, in words.
     pub(super) losses: Vec<String>,
+    /// It drops with CASCADE.
+    pub(super) cascades: bool,
 }
 
 /// The way back of a migration.
@@ -116,6 +118,8 @@ pub(super) struct Rehearsal<'a> {
     pub(super) differs: Vec<String>,
     /// In the same order; where there are any, nothing else is to be relied upon.
     pub(super) failing: Vec<Failing<'a>>,
+    /// All that is there before any of them.
+    pub(super) there: BTreeSet<Id>,
     /// How many were not tried, as what they begin with could not be made.
     pub(super) untried: usize,
     pub(super) remarks: Vec<String>,
@@ -199,6 +203,7 @@ impl<'a> There<'a, '_> {
     /// `derives`: see [`rehearse`].
     async fn and_back(&mut self, wanted: &Schema, derives: bool) -> Result<Rehearsal<'a>, RevertError> {
         let (mut backs, mut before) = self.forth().await?;
+        let there = before.objects.keys().cloned().collect();
         let mut top = Names::read(&mut self.replay.session).await?;
         backs.iter_mut().for_each(|back| top.find(&mut back.found_out.gone));
         let mut names = top.clone();
@@ -249,7 +254,7 @@ impl<'a> There<'a, '_> {
         };
         let remarks = backs.iter().filter_map(given_up).collect();
         let untried = backs.len() - at;
-        Ok(Rehearsal { backs, differs, failing, untried, remarks })
+        Ok(Rehearsal { backs, differs, failing, there, untried, remarks })
     }
 
     /// Everything that is applied once more, and these ways back, which are known to work; the names at the top.
@@ -319,7 +324,7 @@ impl<'a> There<'a, '_> {
         let statements: Vec<Sql> =
             renames.iter().map(|rename| Sql::plain(rename.sql())).chain(found.statements).collect();
         let found_out =
-            Way { text: text_of(&statements), gone, changes: found.changes, stays, losses: Vec::new() };
+            Way { text: text_of(&statements), gone, changes: found.changes, stays, ..Way::default() };
         let back = Rehearsed {
             migration,
             is_file: false,
@@ -335,11 +340,11 @@ impl<'a> There<'a, '_> {
         let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
         let down = super::way_back(migration.clone(), migration, migration.down.as_ref(), "");
         let text = source::read_to_string(&down).map_err(unreadable)?;
-        let (losses, written) = taken_away(project, migration, &down);
+        let (losses, cascades, written) = taken_away(project, migration, &down);
         // It may write them anew.
         let stays = not_anew.into_iter().filter(|(table, _)| !written.contains(table));
         let stays = stays.map(|(_, words)| words).collect();
-        let file = Way { text, stays, losses, ..Way::default() };
+        let file = Way { text, stays, losses, cascades, ..Way::default() };
         Ok(Rehearsed { is_file: true, file, ..back })
     }
 
@@ -488,8 +493,12 @@ fn do_not_come_back(changes: &[Change], lasts: &dyn Fn(&Id) -> bool) -> Vec<(Str
 }
 
 /// What the statements of a down file take away beside the objects that they drop, in words, unless the migration has made the
-/// tables itself; and the names of all tables whose rows it writes.
-fn taken_away(project: &Project, migration: &Migration, down: &Migration) -> (Vec<String>, BTreeSet<String>) {
+/// tables itself; whether they drop with CASCADE; and the names of all tables whose rows it writes.
+fn taken_away(
+    project: &Project,
+    migration: &Migration,
+    down: &Migration,
+) -> (Vec<String>, bool, BTreeSet<String>) {
     let forth = Script::analyse(migration, &project.vars);
     let back = Script::analyse(down, &project.vars);
     let (mut rows, mut cascades) = (BTreeSet::new(), false);
@@ -505,14 +514,11 @@ fn taken_away(project: &Project, migration: &Migration, down: &Migration) -> (Ve
             None => table.name.to_string(),
         }));
     }
-    let mut losses: Vec<String> = rows
+    let losses: Vec<String> = rows
         .into_iter()
         .map(|table| format!("rows of {table}, which its way back deletes or changes"))
         .collect();
-    if cascades {
-        losses.push("whatever depends on what its way back drops with CASCADE".to_owned());
-    }
-    (losses, back.writes.iter().map(|table| table.name.to_string()).collect())
+    (losses, cascades, back.writes.iter().map(|table| table.name.to_string()).collect())
 }
 
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.
@@ -535,6 +541,12 @@ fn rows_written(project: &Project, migration: &Migration, before: &Schema) -> Ve
         .collect();
     let mut words: Vec<String> =
         names.into_iter().map(|name| format!("the rows that it wrote in {name} stay as they are")).collect();
-    words.extend(script.opaque.map(|why| format!("rows that it may have written stay as they are ({why})")));
+    // What the script of an extension writes is its own, and goes with it.
+    words.extend(
+        script
+            .opaque
+            .filter(|_| script.unread)
+            .map(|why| format!("rows that it may have written stay as they are ({why})")),
+    );
     words
 }
