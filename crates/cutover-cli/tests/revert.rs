@@ -154,7 +154,8 @@ fn a_down_file_is_the_way_back_and_held_to_what_was_before() {
     on_one_server(&place, &["apply"]).ends_with(0);
     // What fails in the database itself takes nothing back.
     place.database().run("CREATE VIEW by_hand AS SELECT * FROM b");
-    on_one_server(&place, &["revert", "--yes"]).ends_with(4);
+    let failed = on_one_server(&place, &["revert", "--yes"]).ends_with(4);
+    says(&failed, &["or go back by what undoes its migration: --derive VERSION"]);
     assert_eq!(
         place.database().value("SELECT count(*) FROM cutover.migration WHERE project !~ '~revert'"),
         "1"
@@ -441,6 +442,29 @@ fn rows_that_a_policy_hides_are_there() {
     // An attribute of a type goes with what was in it.
     let refused = as_role(&["revert", "--yes"]).ends_with(1);
     says(&refused, &["perhaps values of type pair"]);
+}
+
+#[test]
+fn a_down_file_that_was_left_empty_says_that_there_is_nothing_to_do() {
+    let place = Place::new();
+    place.write("migrations/1_a.up.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/1_a.down.sql", "DROP TABLE a;");
+    place.write("migrations/2_b.up.sql", "INSERT INTO a VALUES (1);");
+    place.write("migrations/2_b.down.sql", "-- Not reversible\n");
+    place.write("migrations/3_c.up.sql", "CREATE INDEX a_n ON a (n);");
+    place.write("migrations/3_c.down.sql", "");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--to", "1", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.up.sql: the rows that it wrote in a stay as they are",
+            "3_c.up.sql: behind the way back, not as it was before: + index a_n",
+        ],
+    );
+    let allowed = ["revert", "--to", "1", "--yes", "--allow", "rows-stay", "--allow", "revert-differs"];
+    shows(&on_one_server(&place, &allowed).ends_with(0), &["reverted: 2 migrations"]);
+    assert_eq!(place.database().value(APPLIED), "1");
 }
 
 /// Five pairs, of which two have down files that fail.

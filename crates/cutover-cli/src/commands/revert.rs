@@ -117,14 +117,18 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
             return Ok((Exit::Done, 0));
         }
         app.confirm(&question(&outlook))?;
-        // The same text may have been a way back of another project; one that was found out may have nothing to do.
-        let mut allow = vec![APPLIED_ELSEWHERE.to_owned()];
-        if outlook.backs.iter().any(|back| back.down.is_none() && back.text.is_empty()) {
-            allow.push(EMPTY_MIGRATION.to_owned());
-        }
+        // The same text may have been a way back of another project; what has nothing to do, be it found out or a down file left
+        // empty, was seen in the rehearsal.
+        let allow = vec![APPLIED_ELSEWHERE.to_owned(), EMPTY_MIGRATION.to_owned()];
         let request = apply::Request { allow, ..apply::Request::default() };
         let run = running::apply(app, &outlook.project, &target.options, &request, signals, false).await?;
         let exit = running::tell_end(app, &outlook.project, &run);
+        if exit == Exit::RolledBack {
+            app.output.remark(
+                "what was reverted until then is; the same command goes on from there. Where a down file does not fit the rows that are \
+                 there, mend either, or go back by what undoes its migration: --derive VERSION",
+            );
+        }
         let reverted = if run.outcome == Some(Outcome::Completed) { outlook.backs.len() } else { 0 };
         Ok((exit, reverted))
     })?;

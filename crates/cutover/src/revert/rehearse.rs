@@ -320,7 +320,8 @@ impl<'a> There<'a, '_> {
         let mut stays: Vec<String> =
             found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
         stays.extend(not_anew.iter().map(|(_, words)| words.clone()));
-        stays.extend(rows_written(project, migration, before));
+        let rows = rows_written(project, migration, before);
+        stays.extend(rows.iter().cloned());
         let statements: Vec<Sql> =
             renames.iter().map(|rename| Sql::plain(rename.sql())).chain(found.statements).collect();
         let found_out =
@@ -343,7 +344,11 @@ impl<'a> There<'a, '_> {
         let (losses, cascades, written) = taken_away(project, migration, &down);
         // It may write them anew.
         let stays = not_anew.into_iter().filter(|(table, _)| !written.contains(table));
-        let stays = stays.map(|(_, words)| words).collect();
+        let mut stays: Vec<String> = stays.map(|(_, words)| words).collect();
+        if Script::analyse(&down, &project.vars).units.is_empty() {
+            // It was left empty: nothing of it sees to them.
+            stays.extend(rows);
+        }
         let file = Way { text, stays, losses, cascades, ..Way::default() };
         Ok(Rehearsed { is_file: true, file, ..back })
     }
