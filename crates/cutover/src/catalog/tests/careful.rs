@@ -108,6 +108,13 @@ const CASES: &[Case] = &[
         ..NOTHING
     },
     Case {
+        name: "tables that refer to each other go with their sequences",
+        from: "CREATE TABLE a (id serial PRIMARY KEY, b integer); CREATE TABLE b (id serial PRIMARY KEY, a integer REFERENCES a); ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b",
+        to: "",
+        never: &["DROP SEQUENCE"],
+        ..NOTHING
+    },
+    Case {
         name: "an identity becomes a serial and goes on",
         from: "CREATE TABLE t (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text)",
         to: "CREATE TABLE t (id serial PRIMARY KEY, x text)",
