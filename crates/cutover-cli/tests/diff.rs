@@ -214,6 +214,41 @@ fn several_names_change_and_rows_stay() {
 }
 
 #[test]
+fn names_may_be_swapped_and_go_round() {
+    let place = Place::new();
+    place.write(
+        "migrations/0001_a.sql",
+        "CREATE TABLE a (x text, y text, n int); CREATE TABLE b (p int, q int, r int); CREATE VIEW v AS SELECT x, y FROM a;",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("INSERT INTO a VALUES ('x', 'y', 1); INSERT INTO b VALUES (1, 2, 3)");
+    place.write(
+        "wanted.sql",
+        "CREATE TABLE b (y text, x text, n int); CREATE TABLE a (q int, r int, p int); CREATE VIEW v AS SELECT y AS x, x AS y FROM b;",
+    );
+    let renames = [
+        "table a=b",
+        "table b=a",
+        "column a.x=y",
+        "column a.y=x",
+        "column b.p=q",
+        "column b.q=r",
+        "column b.r=p",
+    ];
+    let mut arguments = vec!["diff", "wanted.sql", "--out", "migrations/0002_b.sql"];
+    arguments.extend(renames.iter().flat_map(|rename| ["--rename", rename]));
+    on_one_server(&place, &arguments).ends_with(1);
+    let made = std::fs::read_to_string(place.folder.join("migrations/0002_b.sql")).unwrap();
+    assert!(!made.contains("DROP") && !made.contains("CREATE"), "{made}");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff", "wanted.sql"]).ends_with(0), &["are the same"]);
+    assert_eq!(place.database().value("SELECT concat(x, y, n) FROM b"), "yx1");
+    assert_eq!(place.database().value("SELECT concat(p, q, r) FROM a"), "312");
+    let twice = ["diff", "wanted.sql", "--rename", "table a=c", "--rename", "table a=d"];
+    says(&on_one_server(&place, &twice).ends_with(2), &["table a is renamed already by another --rename"]);
+}
+
+#[test]
 fn a_file_of_ddl_may_mention_roles_that_nobody_has_and_dollar_signs() {
     // Roles are made on a server of cutover's own alone.
     let place = place();

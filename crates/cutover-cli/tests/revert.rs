@@ -173,7 +173,8 @@ fn a_down_file_is_the_way_back_and_held_to_what_was_before() {
     on_one_server(&place, &["apply"]).ends_with(0);
     // What fails in the database itself takes nothing back.
     place.database().run("CREATE VIEW by_hand AS SELECT * FROM b");
-    on_one_server(&place, &["revert", "--yes"]).ends_with(4);
+    let failed = on_one_server(&place, &["revert", "--yes"]).ends_with(4);
+    says(&failed, &["or go back by what undoes its migration: --derive VERSION"]);
     assert_eq!(
         place.database().value("SELECT count(*) FROM cutover.migration WHERE project !~ '~revert'"),
         "1"
@@ -189,9 +190,20 @@ fn what_others_have_made_in_the_database_is_there_in_the_rehearsal_too() {
     place.write("migrations/0002_b.sql", "CREATE SCHEMA ours; CREATE EXTENSION pgcrypto SCHEMA ours;");
     on_one_server(&place, &["apply"]).ends_with(0);
     shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(0), &["are the same"]);
-    let reverted = on_one_server(&place, &["revert", "--all", "--yes", "--allow", "rows-stay"]).ends_with(0);
-    shows(&reverted, &["2 migrations"]);
     let database = place.database();
+    // What the extension itself calls its users' is lost with it; what its script wrote is not.
+    database.run(
+        "CREATE TABLE ours.settings (n int); ALTER EXTENSION pgcrypto ADD TABLE ours.settings; INSERT INTO ours.settings VALUES (1);
+         UPDATE pg_extension SET extconfig = ARRAY['ours.settings'::regclass::oid], extcondition = ARRAY['WHERE n > 1'] WHERE extname = 'pgcrypto'",
+    );
+    database.run("INSERT INTO ours.settings VALUES (2)");
+    let refused = on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &["0002_b.sql: this would be lost: rows of ours.settings, which goes with extension pgcrypto"],
+    );
+    database.run("DELETE FROM ours.settings WHERE n > 1");
+    shows(&on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(0), &["2 migrations"]);
     assert_eq!(
         database.value("SELECT string_agg(extname, ',') FROM pg_extension WHERE oid >= 16384"),
         "citext"
@@ -306,10 +318,27 @@ fn what_a_down_file_takes_away_is_named() {
         &[
             "2_b.up.sql: this would be lost: table b and its rows",
             "2_b.up.sql: this would be lost: rows of a, which its way back deletes or changes",
-            "2_b.up.sql: this would be lost: whatever depends on what its way back drops with CASCADE",
         ],
     );
     assert!(!refused.stderr.contains("rows of b"), "{}", refused.stderr);
+    // CASCADE takes only what was dropped in the rehearsal, unless somebody else has made something.
+    assert!(!refused.stderr.contains("CASCADE"), "{}", refused.stderr);
+    place.write("migrations/2_b.down.sql", "DROP TABLE b CASCADE;");
+    let by_hand = "CREATE VIEW by_hand AS SELECT n FROM b; CREATE VIEW above AS SELECT n FROM by_hand; CREATE VIEW beside AS SELECT n FROM a;
+                   CREATE INDEX b_n ON b (n); DELETE FROM b";
+    place.database().run(by_hand);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.up.sql: this would be lost: view by_hand, which none of the migrations makes, by CASCADE",
+            "2_b.up.sql: this would be lost: view above, which none of the migrations makes, by CASCADE",
+        ],
+    );
+    assert!(!refused.stderr.contains("beside") && !refused.stderr.contains("b_n"), "{}", refused.stderr);
+    place.database().run("DROP VIEW beside, above, by_hand");
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+    on_one_server(&place, &["apply"]).ends_with(0);
     // What it really drops counts, and not what it should.
     place.write("migrations/2_b.down.sql", "DROP TABLE a; DROP TABLE b;");
     place.database().run("INSERT INTO a VALUES (7)");
@@ -368,8 +397,11 @@ fn a_way_back_that_is_begun_is_gone_on_with() {
         "{}",
         status.stdout
     );
+    let words = "a way back is begun and not finished: migrations/2_b.down.sql; `cutover revert` of its migration goes on with it";
+    shows(&place.run(&["repair"]).ends_with(0), &[words, "nothing waits for a decision"]);
+    shows(&place.run(&["repair", "--format", "json"]).ends_with(0), &["\"begun_back\"", words]);
     let refused = on_one_server(&place, &["apply"]).ends_with(2);
-    says(&refused, &["a way back is begun and not finished", "2_b.down.sql", "`cutover revert`"]);
+    says(&refused, &[words]);
     std::fs::remove_file(place.folder.join(place_3)).unwrap();
     let refused = on_one_server(&place, &["revert", "1", "--yes"]).ends_with(2);
     says(&refused, &["a way back is begun and not finished", "`cutover revert 2` goes on with it"]);
@@ -429,4 +461,158 @@ fn rows_that_a_policy_hides_are_there() {
     // An attribute of a type goes with what was in it.
     let refused = as_role(&["revert", "--yes"]).ends_with(1);
     says(&refused, &["perhaps values of type pair"]);
+}
+
+#[test]
+fn a_down_file_that_was_left_empty_says_that_there_is_nothing_to_do() {
+    let place = Place::new();
+    place.write("migrations/1_a.up.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/1_a.down.sql", "DROP TABLE a;");
+    place.write("migrations/2_b.up.sql", "INSERT INTO a VALUES (1);");
+    place.write("migrations/2_b.down.sql", "-- Not reversible\n");
+    place.write("migrations/3_c.up.sql", "CREATE INDEX a_n ON a (n);");
+    place.write("migrations/3_c.down.sql", "");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--to", "1", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.up.sql: the rows that it wrote in a stay as they are",
+            "3_c.up.sql: behind the way back, not as it was before: + index a_n",
+        ],
+    );
+    let allowed = ["revert", "--to", "1", "--yes", "--allow", "rows-stay", "--allow", "revert-differs"];
+    shows(&on_one_server(&place, &allowed).ends_with(0), &["reverted: 2 migrations"]);
+    assert_eq!(place.database().value(APPLIED), "1");
+}
+
+/// Five pairs, of which two have down files that fail.
+fn pairs() -> Place {
+    let place = Place::new();
+    let pairs = [
+        ("1_a", "CREATE TABLE a (n int);", "DROP TABLE a;"),
+        ("2_b", "CREATE TABLE b (n int); CREATE INDEX b_n ON b (n);", "DROP TABLE nowhere;"),
+        ("3_c", "CREATE INDEX a_n ON a (n);", "DROP INDEX a_n;"),
+        ("4_d", "DROP INDEX a_n;", "SELECT 1;"),
+        ("5_e", "CREATE TABLE e (n int);", "DROP TABLE e;"),
+    ];
+    for (name, up, down) in pairs {
+        place.write(&format!("migrations/{name}.up.sql"), up);
+        place.write(&format!("migrations/{name}.down.sql"), down);
+    }
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place
+}
+
+#[test]
+fn all_ways_back_that_fail_are_named() {
+    let place = pairs();
+    let refused = on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "rehearsed on a throwaway server, 2 of 5 ways back fail:\nmigrations/3_c.up.sql: its own way back fails: migrations/3_c.down.sql:1: \
+             ERROR: index \"a_n\" does not exist (42704); what undoes it fails too: ",
+            "; the way back of migrations/4_d.up.sql does not leave index a_n as it was, which may be why\nmigrations/2_b.up.sql: its own way \
+             back fails: migrations/2_b.down.sql:1: ERROR: table \"nowhere\" does not exist (42P01)\nnothing was changed",
+            "`cutover revert --to 3` reverts the 2 migrations above the first of them",
+            "--derive failing goes back by what undoes the migration where a down file fails, which works for 1 of them",
+        ],
+    );
+    let database = place.database();
+    assert_eq!(database.value(APPLIED), "1,2,3,4,5");
+    // What is above the first one; who leaves something otherwise is named.
+    let refused = on_one_server(&place, &["revert", "--to", "3", "--yes"]).ends_with(1);
+    says(&refused, &["migrations/4_d.up.sql: behind the way back, not as it was before: - index a_n"]);
+    on_one_server(&place, &["revert", "--to", "3", "--yes", "--allow", "revert-differs"]).ends_with(0);
+    assert_eq!(database.value(APPLIED), "1,2,3");
+    let refused = on_one_server(&place, &["revert", "2", "--yes"]).ends_with(1);
+    says(&refused, &["1 of 1 way back fails:", "--derive 2 goes back by what undoes it, which works"]);
+    on_one_server(&place, &["revert", "2", "--yes", "--derive", "2"]).ends_with(0);
+    assert_eq!(database.value(APPLIED), "1,3");
+}
+
+#[test]
+fn down_files_that_fail_give_way_to_what_undoes_their_migrations() {
+    let place = pairs();
+    // What it had done by then is not there when what undoes it is tried.
+    place.write("migrations/2_b.down.sql", "DROP INDEX CONCURRENTLY b_n;\nDROP TABLE nowhere;");
+    let database = place.database();
+    let reverted = on_one_server(&place, &["revert", "--all", "--yes", "--derive", "failing"]).ends_with(0);
+    says(
+        &reverted,
+        &[
+            "migrations/4_d.up.sql: gone back by what undoes it, as its down file does not leave index a_n as it was, which migrations/3_c.up.sql needs",
+            "migrations/2_b.up.sql: gone back by what undoes it, as its own way back fails: migrations/2_b.down.sql:2: ERROR",
+        ],
+    );
+    assert!(!reverted.stderr.contains("3_c.up.sql: gone back"), "{}", reverted.stderr);
+    assert_eq!(database.value(APPLIED), "");
+    assert_eq!(
+        database.value("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"),
+        "0"
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let dry = on_one_server(&place, &["revert", "--all", "--dry-run", "--derive", "all"]).ends_with(0);
+    shows(&dry, &["migrations/5_e.up.sql: found out from what it changes", "CREATE INDEX a_n ON public.a"]);
+}
+
+#[test]
+fn other_names_are_given_back_with_all_that_is_in_them() {
+    let place = Place::new();
+    place
+        .write("migrations/1_a.sql", "CREATE TABLE a (x text, s text); CREATE VIEW v AS SELECT x, s FROM a;");
+    place.write(
+        "migrations/2_b.sql",
+        "ALTER TABLE a RENAME TO b; ALTER TABLE b RENAME x TO t; ALTER TABLE b RENAME s TO x; ALTER TABLE b RENAME t TO s; ALTER TABLE b ADD z int;",
+    );
+    place.write("migrations/3_c.sql", "ALTER TABLE b RENAME TO b_old; CREATE TABLE b (n int);");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("INSERT INTO b_old (s, x) VALUES ('was x', 'was s'); INSERT INTO b VALUES (1)");
+    let refused = on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "3_c.sql: this would be lost: table b and its rows",
+            "1_a.sql: this would be lost: table a and its rows (now table b_old)",
+        ],
+    );
+    assert!(!refused.stderr.contains("2_b.sql"), "{}", refused.stderr);
+    database.run("DELETE FROM b");
+    // Nothing is lost.
+    on_one_server(&place, &["revert", "--to", "1", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT x || ', ' || s FROM v"), "was x, was s");
+    // What was empty when it was looked at is looked at again by the name that it has then.
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let holder = database.hold("INSERT INTO b VALUES (1)");
+    let url = database.url();
+    let arguments = ["revert", "--last", "1", "--yes", "--dev-url", &url, "--allow-url-password"];
+    let child = place.command(&arguments).spawn().unwrap();
+    while database.value("SELECT count(*) FROM cutover.run WHERE project ~ '~revert' AND outcome IS NULL")
+        != "1"
+    {
+        std::thread::yield_now();
+    }
+    holder.lets_go();
+    let outcome = common::outcome(&child.wait_with_output().unwrap());
+    assert_ne!(outcome.code, 0, "{}", outcome.stdout);
+    says(&outcome, &["table b would be lost: there was nothing in it when it was looked at"]);
+}
+
+#[test]
+fn a_down_file_that_gives_names_back_loses_nothing() {
+    let place = Place::new();
+    place.write("migrations/1_a.up.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/1_a.down.sql", "DROP TABLE a;");
+    place.write("migrations/2_b.up.sql", "ALTER TABLE a RENAME TO b; ALTER TABLE b RENAME n TO m;");
+    place.write("migrations/2_b.down.sql", "ALTER TABLE b RENAME TO a; ALTER TABLE a RENAME m TO n;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("INSERT INTO b VALUES (7)");
+    let refused = on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(1);
+    says(&refused, &["1_a.up.sql: this would be lost: table a and its rows (now table b)"]);
+    assert!(!refused.stderr.contains("2_b.up.sql"), "{}", refused.stderr);
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT n FROM a"), "7");
 }

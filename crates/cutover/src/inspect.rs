@@ -247,10 +247,7 @@ pub async fn database(
     let mut built = built.renumbering(renumbered).guarding(&found);
     let mut begun_back = Vec::new();
     if found.version.is_some() {
-        let paths = records::begun_paths(session, &revert::project_name(&project.name)).await?;
-        begun_back.extend(paths.iter().map(|path| {
-            format!("a way back is begun and not finished: {path}; `cutover revert` of its migration goes on with it")
-        }));
+        begun_back = revert::begun(&project.name, session).await?;
     }
     built.plan.notes.extend(begun_back.iter().cloned());
     let inspection = Inspection::new(project, Some(found), built, refused);

@@ -18,6 +18,7 @@ use crate::migration::{Migration, MigrationId};
 use crate::plan::select::{self, SelectError};
 use crate::plan::{Lines, UnitFailure};
 use crate::project::Project;
+use crate::revert;
 use crate::script::{Script, ScriptItem};
 use crate::stop::Stop;
 use crate::unheard;
@@ -165,7 +166,17 @@ pub struct Unsettled {
     pub has_file: bool,
 }
 
-/// Looks at all statements whose end is not recorded, or at those of one migration. Writes nothing and takes no lock.
+/// What is not settled.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Statements whose end is not recorded.
+    pub statements: Vec<Unsettled>,
+    /// Ways back that are begun and not finished, in words; none where only one migration is looked at.
+    pub begun_back: Vec<String>,
+}
+
+/// Looks at all statements whose end is not recorded and all ways back that are begun, or at the statements of one migration.
+/// Writes nothing and takes no lock.
 ///
 /// # Errors
 /// See [`RepairError`].
@@ -173,11 +184,11 @@ pub async fn list(
     project: &Project,
     options: &ConnectOptions,
     version: Option<&str>,
-) -> Result<Vec<Unsettled>, RepairError> {
+) -> Result<Listing, RepairError> {
     let only = version.map(|version| select::find(project, version)).transpose()?;
     let mut session = inspect::connect(options, None).await?;
     if schema::look(&mut session).await?.version.is_none() {
-        return Ok(Vec::new());
+        return Ok(Listing::default());
     }
     let history = records::read(&mut session, &project.name).await?;
     let mut found = Vec::new();
@@ -193,8 +204,10 @@ pub async fn list(
             has_file: migration.is_some(),
         });
     }
+    let begun_back =
+        if only.is_none() { revert::begun(&project.name, &mut session).await? } else { Vec::new() };
     session.close().await;
-    Ok(found)
+    Ok(Listing { statements: found, begun_back })
 }
 
 /// What is known of all statements whose end is not recorded, as [`list`] has it, each with its migration and its unit,

@@ -20,15 +20,15 @@ use sha2::{Digest as _, Sha384};
 use crate::{Failure, bench};
 
 /// Puts a row of defaults into every table that takes one.
-const ROWS: &str = "DO $$ DECLARE one regclass; BEGIN
+pub(crate) const ROWS: &str = "DO $$ DECLARE one regclass; BEGIN
   FOR one IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-              WHERE c.relkind = 'r' AND n.nspname !~ '^pg_|^information_schema$' AND pg_has_role(c.relowner, 'USAGE') LOOP
+              WHERE c.relkind = 'r' AND n.nspname !~ '^pg_|^information_schema$|^cutover$' AND pg_has_role(c.relowner, 'USAGE') LOOP
     BEGIN EXECUTE format('INSERT INTO %s DEFAULT VALUES', one); EXCEPTION WHEN others THEN NULL; END;
   END LOOP; END $$";
 
 /// One line of the list.
-struct History {
-    name: String,
+pub(crate) struct History {
+    pub(crate) name: String,
     folder: String,
     tool: String,
     convention: Option<String>,
@@ -36,8 +36,17 @@ struct History {
 
 /// Takes over every history of a list.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
+    each("histories", arguments, |stage| stage.compare())
+}
+
+/// Does something with every history of a list, or with those that are named; gives what came of it in words.
+pub(crate) fn each(
+    chore: &str,
+    arguments: &[&str],
+    work: impl Fn(&Stage<'_>) -> Result<String, Failure>,
+) -> Result<(), Failure> {
     let [folder, names @ ..] = arguments else {
-        return Err("usage: xtask histories FOLDER [NAME]…".into());
+        return Err(format!("usage: xtask {chore} FOLDER [NAME]…").into());
     };
     let folder = Path::new(folder);
     let list = fs::read_to_string(folder.join("list.txt"))?;
@@ -51,7 +60,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
         if !names.is_empty() && !names.contains(&history.name.as_str()) {
             continue;
         }
-        match take_over(folder, &history) {
+        match on_stage(folder, &history, &work) {
             Ok(words) => println!("{}: {words}", history.name),
             Err(error) => {
                 failed += 1;
@@ -63,14 +72,18 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
 }
 
 /// A server, the project and the program, for one history.
-struct Stage<'a> {
-    history: &'a History,
+pub(crate) struct Stage<'a> {
+    pub(crate) history: &'a History,
     server: Sandbox,
-    place: PathBuf,
-    project: Project,
+    pub(crate) place: PathBuf,
+    pub(crate) project: Project,
 }
 
-fn take_over(folder: &Path, history: &History) -> Result<String, Failure> {
+fn on_stage(
+    folder: &Path,
+    history: &History,
+    work: impl Fn(&Stage<'_>) -> Result<String, Failure>,
+) -> Result<String, Failure> {
     let place = folder.join(format!(".{}", history.name));
     let _ = fs::remove_dir_all(&place);
     copy(&folder.join(&history.name).join(&history.folder), &place.join("files"))?;
@@ -83,7 +96,7 @@ fn take_over(folder: &Path, history: &History) -> Result<String, Failure> {
     let project = Project::load(&place, &Overrides::default())?;
     let stage = Stage { history, server: bench::server(false)?, place: place.clone(), project };
     stage.psql("postgres", "postgres", "CREATE ROLE app LOGIN PASSWORD 'app'")?;
-    let outcome = stage.compare();
+    let outcome = work(&stage);
     let _ = fs::remove_dir_all(&place);
     outcome
 }
@@ -119,7 +132,7 @@ impl Stage<'_> {
         ))
     }
 
-    fn database(&self, name: &str) -> Result<(), Failure> {
+    pub(crate) fn database(&self, name: &str) -> Result<(), Failure> {
         self.psql("postgres", "postgres", &format!("CREATE DATABASE {name} OWNER app"))?;
         match fs::read_to_string(self.place.with_file_name(format!("{}.sql", self.history.name))) {
             Ok(before) => self.psql("postgres", name, &before),
@@ -144,14 +157,14 @@ impl Stage<'_> {
         self.dump(database)
     }
 
-    fn url(&self, role: &str, database: &str) -> String {
+    pub(crate) fn url(&self, role: &str, database: &str) -> String {
         match role {
             "app" => format!("postgresql://app:app@127.0.0.1:{}/{database}", self.server.port()),
             _ => self.server.url(database),
         }
     }
 
-    fn psql(&self, role: &str, database: &str, sql: &str) -> Result<(), Failure> {
+    pub(crate) fn psql(&self, role: &str, database: &str, sql: &str) -> Result<(), Failure> {
         done(
             Command::new("psql")
                 .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql])
@@ -184,15 +197,21 @@ impl Stage<'_> {
         .map_err(|error| format!("{}: {error}", migration.path).into())
     }
 
-    fn cutover(&self, database: &str, verb: &[&str]) -> Result<(), Failure> {
+    /// The program, as it is run on a database of the stage.
+    pub(crate) fn program(&self, database: &str, verb: &[&str]) -> Result<Command, Failure> {
         let program = std::env::current_exe()?.with_file_name("cutover");
         let mut command = Command::new(program);
         command.args(verb).current_dir(&self.place).env("CUTOVER_URL", self.url("app", database));
+        Ok(command)
+    }
+
+    pub(crate) fn cutover(&self, database: &str, verb: &[&str]) -> Result<(), Failure> {
+        let mut command = self.program(database, verb)?;
         done(&mut command).map_err(|error| format!("cutover {}: {error}", verb.join(" ")).into())
     }
 
     /// What `pg_dump` says, without what is cutover's or the tool's.
-    fn dump(&self, database: &str) -> Result<String, Failure> {
+    pub(crate) fn dump(&self, database: &str) -> Result<String, Failure> {
         let mut command = Command::new("pg_dump");
         command.args(["--schema-only", "--exclude-schema=cutover"]);
         let tool = tools::by_name(&self.history.tool).ok_or("there is no such tool")?;

@@ -1,6 +1,6 @@
 //! Chores that are not part of the product: `xtask bench` measures beside floors and peers, `xtask test-majors` runs
 //! the tests on every major version of the server, `xtask locks` measures what commands lock, `xtask corpus` generates a large
-//! project, `xtask histories` takes public histories of other tools over.
+//! project, `xtask histories` takes public histories of other tools over, `xtask reverts` goes them back.
 //!
 //! The floors run as processes of their own (`xtask floor …`), like everything they are compared with.
 
@@ -12,6 +12,7 @@ mod floor;
 mod histories;
 mod locks;
 mod majors;
+mod reverts;
 
 use std::process::ExitCode;
 
@@ -28,12 +29,14 @@ fn main() -> ExitCode {
         ["test-majors", arguments @ ..] => majors::run(arguments),
         ["locks", names @ ..] => locks::run(names),
         ["histories", arguments @ ..] => histories::run(arguments),
+        ["reverts", arguments @ ..] => reverts::run(arguments),
         _ => Err(
             "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|analysis|digest|catalogue|jobs|large-file]…\n\
                   \x20      xtask corpus FOLDER [MEGABYTES [SEED]]\n\
                   \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…\n\
                   \x20      xtask locks [PART OF A COMMAND'S NAME]…\n\
-                  \x20      xtask histories FOLDER [NAME]…"
+                  \x20      xtask histories FOLDER [NAME]…\n\
+                  \x20      xtask reverts FOLDER [NAME]…"
                 .into(),
         ),
     };

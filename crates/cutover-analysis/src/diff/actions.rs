@@ -770,10 +770,12 @@ impl<'a> Plan<'a> {
         let column =
             taken.into_iter().filter(|needed| needed.kind == ObjectKind::Column).find_map(|column| {
                 let number = self.number(Verb::Drop, column)?;
-                Some(self.whole_with(Verb::Drop, column).unwrap_or(number))
+                let whole = self.whole_with(Verb::Drop, column);
+                Some((whole.unwrap_or(number), whole.is_none()))
             });
-        if let Some(column) = column {
-            self.graph.join(at, column, true);
+        if let Some((whole, separable)) = column {
+            // A default that goes with the same table needs the sequence as long as it is there.
+            self.graph.join(at, whole, separable);
         }
     }
 

@@ -234,9 +234,7 @@ fn renamed(app: &App, from: &Schema, renames: &[Rename]) -> Result<(Option<Schem
     if renames.is_empty() {
         return Ok((None, Vec::new()));
     }
-    let renames = rename::in_order(from, renames).map_err(|rename| {
-        CliError::usage(format!("--rename {}: there is no {} in what is there", rename, rename.object))
-    })?;
+    let renames = rename::in_order(from, renames).map_err(CliError::usage)?;
     let sandbox = app.scratch()?;
     let schema = app.block_on(async |signals| {
         let work = async { Ok(rename::renamed(from, &renames, &sandbox).await?) };

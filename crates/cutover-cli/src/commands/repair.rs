@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use cutover::compare::drift;
 use cutover::plan::select;
 use cutover::project::{Overrides, Project};
-use cutover::repair::{self, Finding, Mark, Unsettled};
+use cutover::repair::{self, Finding, Listing, Mark, Unsettled};
 use cutover::report::format::count;
 use cutover::text::visible;
 use serde::Serialize;
@@ -26,7 +26,7 @@ use crate::surroundings;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without --mark it ends with 5 while something waits for a person, else with 6 while one of the statements is still at
-work, else with 0.
+work, else with 0. Ways back that are begun are listed too: `revert` goes on with them.
 
 Examples:
   cutover repair                         what is open, and what is known of it
@@ -109,6 +109,8 @@ struct Document<'a> {
     format_version: u32,
     project: &'a str,
     open: Vec<Listed<'a>>,
+    /// Ways back that are begun, in words.
+    begun_back: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -137,12 +139,13 @@ fn list(app: &App, project: &Project, version: Option<&str>) -> Result<Exit, Cli
         signals.or_end(Box::pin(looking)).await
     })?;
     if app.output.is_json() {
-        let open = found.iter().map(|one| line(project, one)).collect();
-        app.output.json(&Document { format_version: FORMAT_VERSION, project: &project.name, open })?;
+        let open = found.statements.iter().map(|one| line(project, one)).collect();
+        let (project, begun_back) = (&project.name, &found.begun_back);
+        app.output.json(&Document { format_version: FORMAT_VERSION, project, open, begun_back })?;
     } else {
         app.output.print(&text(project, &found));
     }
-    let any = |which: fn(&Finding) -> bool| found.iter().any(|one| which(&one.finding));
+    let any = |which: fn(&Finding) -> bool| found.statements.iter().any(|one| which(&one.finding));
     Ok(if any(|finding| matches!(finding, Finding::Unknown(_))) {
         Exit::NeedsPerson
     } else if any(|finding| matches!(finding, Finding::Running { .. })) {
@@ -169,11 +172,12 @@ fn line<'a>(project: &Project, one: &'a Unsettled) -> Listed<'a> {
     }
 }
 
-fn text(project: &Project, found: &[Unsettled]) -> String {
-    if found.is_empty() {
-        return "nothing waits for a decision\n".to_owned();
-    }
+fn text(project: &Project, found: &Listing) -> String {
     let mut text = String::new();
+    for begun in &found.begun_back {
+        let _ = writeln!(text, "{begun}");
+    }
+    let found = &found.statements;
     for one in found {
         let Unsettled { open, statement, failure, finding, .. } = one;
         let (path, line, part) = (visible(&open.path), open.lines.first, open.part);
@@ -213,8 +217,6 @@ fn commands(project: &Project, one: &Unsettled) -> Vec<String> {
     if !matches!(one.finding, Finding::Unknown(_)) || !one.has_file {
         return Vec::new();
     }
-    let id = &one.migration;
-    let alone = id.version.text().to_owned();
-    let named = if select::find(project, &alone).is_ok() { alone } else { format!("{}/{alone}", id.root) };
+    let named = select::called(project, &one.migration);
     ["done", "not-done"].map(|mark| format!("cutover repair {named} --mark {mark}")).to_vec()
 }

@@ -30,7 +30,8 @@ Examples:
   cutover revert 0012
   cutover revert --to 0009             everything behind 0009
   cutover revert --stage 2.1
-  cutover revert --last 3 --allow data-loss")]
+  cutover revert --last 3 --allow data-loss
+  cutover revert --all --derive failing   past down files that do not work")]
 pub(crate) struct Arguments {
     /// Exactly these versions
     #[arg(value_name = "VERSION", conflicts_with_all = ["to", "stage", "last", "all"])]
@@ -53,6 +54,10 @@ pub(crate) struct Arguments {
     /// Accept what would be lost or stay, by its code; may be repeated
     #[arg(long, value_name = "CODE", value_parser = PossibleValuesParser::new([DATA_LOSS, ROWS_STAY, REVERT_DIFFERS]))]
     allow: Vec<String>,
+    /// Go back by what undoes this migration, and not by its down file; may be repeated. `failing` means all whose down file
+    /// fails in the rehearsal, `all` all
+    #[arg(long, value_name = "VERSION")]
+    derive: Vec<String>,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -93,7 +98,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     // To look, nothing need be accepted.
     let all = [DATA_LOSS, ROWS_STAY, REVERT_DIFFERS].map(str::to_owned);
     let allow = if arguments.dry_run { &all[..] } else { &arguments.allow };
-    let request = Request { which: arguments.which(), allow, sandbox: &sandbox };
+    let request = Request { which: arguments.which(), allow, derive: &arguments.derive, sandbox: &sandbox };
     let (exit, reverted) = app.block_on(async |signals| {
         let looking = async {
             let target = app.target(&project).await?;
@@ -112,14 +117,18 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
             return Ok((Exit::Done, 0));
         }
         app.confirm(&question(&outlook))?;
-        // The same text may have been a way back of another project; one that was found out may have nothing to do.
-        let mut allow = vec![APPLIED_ELSEWHERE.to_owned()];
-        if outlook.backs.iter().any(|back| back.down.is_none() && back.text.is_empty()) {
-            allow.push(EMPTY_MIGRATION.to_owned());
-        }
+        // The same text may have been a way back of another project; what has nothing to do, be it found out or a down file left
+        // empty, was seen in the rehearsal.
+        let allow = vec![APPLIED_ELSEWHERE.to_owned(), EMPTY_MIGRATION.to_owned()];
         let request = apply::Request { allow, ..apply::Request::default() };
         let run = running::apply(app, &outlook.project, &target.options, &request, signals, false).await?;
         let exit = running::tell_end(app, &outlook.project, &run);
+        if exit == Exit::RolledBack {
+            app.output.remark(
+                "what was reverted until then is; the same command goes on from there. Where a down file does not fit the rows that are \
+                 there, mend either, or go back by what undoes its migration: --derive VERSION",
+            );
+        }
         let reverted = if run.outcome == Some(Outcome::Completed) { outlook.backs.len() } else { 0 };
         Ok((exit, reverted))
     })?;

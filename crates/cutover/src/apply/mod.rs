@@ -433,13 +433,9 @@ async fn still_looked_at(project: &Project, session: &mut Session) -> Result<(),
             visible(&base.project)
         )
     } else {
-        let begun = records::begun_paths(session, &revert::project_name(&project.name)).await?;
-        let Some(path) = begun.first() else { return Ok(()) };
-        format!(
-            "a way back is begun and not finished: {}\n  \
-             hint: `cutover revert` of the migration that it takes back goes on with it",
-            visible(path)
-        )
+        let begun = revert::begun(&project.name, session).await?;
+        let Some(words) = begun.into_iter().next() else { return Ok(()) };
+        words
     };
     Err(ApplyError::NotAllowed(complaint))
 }

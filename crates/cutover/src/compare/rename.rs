@@ -7,6 +7,8 @@ use cutover_analysis::effects::{ObjectKind, SmolStr};
 use cutover_analysis::schema::{Id, Schema, Value, by_word, words};
 use cutover_analysis::sql::{quote_ident, quote_literal};
 
+use thiserror::Error;
+
 use super::side::SideError;
 use crate::catalog;
 use crate::text::suggest;
@@ -21,6 +23,17 @@ pub struct Rename {
     pub object: Id,
     /// Its new name, without a schema.
     pub to: SmolStr,
+}
+
+/// Why renames cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RenameError {
+    /// There is nothing of that name.
+    #[error("--rename {0}: there is no {object} in what is there", object = .0.object)]
+    Nothing(Box<Rename>),
+    /// Another one is of the same object.
+    #[error("--rename {0}: {object} is renamed already by another --rename", object = .0.object)]
+    Twice(Box<Rename>),
 }
 
 /// Kinds that are renamed by `ALTER kind name RENAME TO`.
@@ -90,7 +103,16 @@ impl Rename {
         if to.is_empty() || to.contains('.') {
             return Err(format!("{to:?} is no new name: it is one name, without a schema"));
         }
+        if object.name == to {
+            return Err(format!("{object} has that name already"));
+        }
         Ok(Self { object, to: to.into() })
+    }
+
+    /// What gives the old name back.
+    #[must_use]
+    pub fn undone(&self) -> Self {
+        Self { object: Id { name: self.to.clone(), ..self.object.clone() }, to: self.object.name.clone() }
     }
 
     /// The statement.
@@ -114,34 +136,83 @@ impl Rename {
     }
 }
 
-/// The renames as they can be made one after the other: each of what is there then. What a rename is of may be named by what
+/// The renames as they can be made one after the other: each of what is there then. Names that are swapped, or go round, are
+/// changed by way of another one. What a rename is of may be named by what
 /// the others make of its table and schema, or as it is there.
 ///
 /// # Errors
-/// One that is of nothing that is there.
-pub fn in_order(from: &Schema, renames: &[Rename]) -> Result<Vec<Rename>, Box<Rename>> {
-    let mut found = Vec::new();
+/// See [`RenameError`].
+pub fn in_order(from: &Schema, renames: &[Rename]) -> Result<Vec<Rename>, RenameError> {
+    let mut found: Vec<Rename> = Vec::new();
     for rename in renames {
-        let object = before(from, renames, &rename.object).ok_or_else(|| Box::new(rename.clone()))?;
+        let object = before(from, renames, &rename.object);
+        let object = object.ok_or_else(|| RenameError::Nothing(Box::new(rename.clone())))?;
+        if found.iter().any(|other| other.object == object) {
+            return Err(RenameError::Twice(Box::new(rename.clone())));
+        }
         found.push(Rename { object, to: rename.to.clone() });
     }
     // Parts first, schemas last: until then their names are as they were.
-    found.sort_by_key(|rename| match rename.object.kind {
+    let turn = |rename: &Rename| match rename.object.kind {
         ObjectKind::Schema => 2,
         ObjectKind::Index => 0,
         _ => u8::from(!rename.object.is_part_of_a_table()),
-    });
+    };
     let mut order: Vec<Rename> = Vec::new();
-    while !found.is_empty() {
-        // A name is free when what has it has another one.
-        let taken = |rename: &Rename| {
-            let name = Id { name: rename.to.clone(), ..rename.object.clone() };
-            found.iter().any(|other| other.object == name)
-        };
-        let next = found.iter().position(|rename| !taken(rename)).unwrap_or_default();
-        order.push(found.remove(next));
+    for now in 0..=2 {
+        let these = found.iter().filter(|rename| turn(rename) == now).cloned().collect();
+        one_after_the_other(from, these, &mut order);
     }
     Ok(order)
+}
+
+fn one_after_the_other(from: &Schema, mut waiting: Vec<Rename>, order: &mut Vec<Rename>) {
+    while let Some(first) = waiting.first() {
+        // A name is free when what has it has another one.
+        let taken = |rename: &Rename| waiting.iter().any(|other| in_the_way(&other.object, rename));
+        if let Some(next) = waiting.iter().position(|rename| !taken(rename)) {
+            order.push(waiting.remove(next));
+            continue;
+        }
+        let aside = aside(from, order, &first.object);
+        let object = Id { name: aside.clone(), ..first.object.clone() };
+        order.push(Rename { object: first.object.clone(), to: aside });
+        if let Some(first) = waiting.first_mut() {
+            first.object = object;
+        }
+    }
+}
+
+/// Whether something has the name that something else is to have.
+fn in_the_way(object: &Id, rename: &Rename) -> bool {
+    // They have one namespace in each schema, tables and views for the sake of their types.
+    let of_a_schema = |kind: ObjectKind| {
+        matches!(
+            kind,
+            ObjectKind::Table
+                | ObjectKind::View
+                | ObjectKind::MaterializedView
+                | ObjectKind::ForeignTable
+                | ObjectKind::Sequence
+                | ObjectKind::Index
+                | ObjectKind::Type
+                | ObjectKind::Domain
+        )
+    };
+    let wanted = &rename.object;
+    object.name == rename.to
+        && object.schema == wanted.schema
+        && (of_a_schema(object.kind) && of_a_schema(wanted.kind)
+            || object.kind == wanted.kind && object.table == wanted.table)
+}
+
+/// A name that nothing has.
+fn aside(from: &Schema, order: &[Rename], id: &Id) -> SmolStr {
+    let free = |name: &SmolStr| {
+        from.objects.keys().all(|other| other.name != *name) && order.iter().all(|other| other.to != *name)
+    };
+    let numbered = (1_u32..).map(|number| SmolStr::from(format!("cutover_renaming_{number}")));
+    numbered.into_iter().find(free).unwrap_or_else(|| id.name.clone())
 }
 
 /// What is called by that name before any of the renames, or by its new table's or schema's name.
@@ -294,7 +365,7 @@ mod tests {
     use cutover_analysis::effects::ObjectKind;
     use cutover_analysis::schema::{Id, Object, Schema};
 
-    use super::{Rename, in_order};
+    use super::{Rename, RenameError, in_order};
 
     #[test]
     fn renames_are_put_in_an_order_in_which_each_finds_what_it_is_of() {
@@ -330,7 +401,42 @@ mod tests {
             ]
         );
         let unknown = read(&["column app.users.c=d"]);
-        assert_eq!(in_order(&from, &unknown), Err(Box::new(unknown[0].clone())));
+        assert_eq!(in_order(&from, &unknown), Err(RenameError::Nothing(Box::new(unknown[0].clone()))));
+        // By its own name, and by that of its new table.
+        let twice = read(&["table app.users=people", "column app.users.a=c", "column app.people.a=d"]);
+        assert_eq!(in_order(&from, &twice), Err(RenameError::Twice(Box::new(twice[2].clone()))));
+    }
+
+    #[test]
+    fn names_that_are_swapped_or_go_round_are_changed_by_way_of_another() {
+        let mut from = Schema::empty(150_000, "x");
+        for id in [
+            Id::new(ObjectKind::Table, "public", "a"),
+            Id::new(ObjectKind::View, "public", "b"),
+            Id::new(ObjectKind::Table, "public", "c"),
+            Id::new(ObjectKind::Table, "public", "cutover_renaming_1"),
+            Id::global(ObjectKind::Schema, "s"),
+            Id::part(ObjectKind::Column, "public", "a", "x"),
+            Id::part(ObjectKind::Column, "public", "a", "y"),
+        ] {
+            from.objects.insert(id, Object::default());
+        }
+        let texts = ["schema s=t", "table a=b", "view b=c", "table c=a", "column a.x=y", "column a.y=x"];
+        let given: Vec<Rename> = texts.iter().map(|text| Rename::parse(text).unwrap()).collect();
+        let found: Vec<String> = in_order(&from, &given).unwrap().iter().map(Rename::sql).collect();
+        assert_eq!(
+            found,
+            [
+                "ALTER TABLE public.a RENAME COLUMN x TO cutover_renaming_2",
+                "ALTER TABLE public.a RENAME COLUMN y TO x",
+                "ALTER TABLE public.a RENAME COLUMN cutover_renaming_2 TO y",
+                "ALTER TABLE public.a RENAME TO cutover_renaming_3",
+                "ALTER TABLE public.c RENAME TO a",
+                "ALTER VIEW public.b RENAME TO c",
+                "ALTER TABLE public.cutover_renaming_3 RENAME TO b",
+                "ALTER SCHEMA s RENAME TO t",
+            ]
+        );
     }
 
     #[test]
@@ -360,6 +466,7 @@ mod tests {
             ("table a.b.c=d", "does not name a table"),
             ("table a=b.c", "one name, without a schema"),
             ("cast x=y", "cannot be renamed"),
+            ("table a=a", "has that name already"),
         ] {
             let message = Rename::parse(text).unwrap_err();
             assert!(message.contains(why), "{text}: {message}");

@@ -187,6 +187,12 @@ pub fn find<'a>(project: &'a Project, text: &str) -> Result<(usize, &'a Migratio
     }
 }
 
+/// What a person calls a migration by that [`find`] finds: its version, with its folder where others have it too.
+pub fn called(project: &Project, id: &MigrationId) -> String {
+    let alone = id.version.text().to_owned();
+    if find(project, &alone).is_ok() { alone } else { format!("{}/{alone}", id.root) }
+}
+
 /// What is meant within a folder, where a text begins with it.
 fn within<'a>(root: &str, text: &'a str) -> Option<&'a str> {
     text.strip_prefix(root)?.strip_prefix('/')

@@ -1,18 +1,34 @@
 //! What would be lost: tables and columns that go and hold something in the database itself.
 
+use std::collections::BTreeSet;
+
 use cutover_analysis::diff::{Attribute, Change, What};
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::{Id, Value};
+use cutover_analysis::schema::{Id, Schema, Value};
 use cutover_analysis::sql::{quote_ident, quote_literal};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 
 use super::RevertError;
+use super::names::Key;
+use super::rehearse::Way;
 use crate::apply::own_startup;
+use crate::catalog;
 
 /// How long it is looked for something in one table before it is taken to hold something.
 /// Rows that a policy hides are an error then, and not nothing.
 const LONGEST: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET row_security = off";
+
+/// Something that goes by a way back.
+#[derive(Debug)]
+pub(super) struct Gone {
+    /// What it is called when the way back begins.
+    pub(super) then: Id,
+    /// What it is called now, before any of the ways back; none where it is one of them that makes it.
+    pub(super) now: Option<Id>,
+    /// What it is, on the server where that was found out.
+    pub(super) key: Option<Key>,
+}
 
 /// What goes, as it was found.
 #[derive(Default)]
@@ -62,57 +78,128 @@ fn was_used_sql(id: &Id) -> String {
 /// A session that looks.
 pub(super) struct Losses {
     session: Session,
+    real: Real,
+}
+
+/// All that is in the database.
+enum Real {
+    /// Nobody has asked for it.
+    NotRead,
+    Read(Schema),
+    /// The server does not tell, or not in time.
+    Unknown,
 }
 
 impl Losses {
     pub(super) async fn of(options: &ConnectOptions) -> Result<Self, RevertError> {
         let mut session = Session::connect(options, &own_startup("revert", None)).await?;
         session.execute(LONGEST).await?;
-        Ok(Self { session })
+        Ok(Self { session, real: Real::NotRead })
     }
 
     pub(super) async fn close(self) {
         self.session.close().await;
     }
 
-    /// What is lost by changes that lead back.
-    pub(super) async fn of_changes(&mut self, changes: &[Change]) -> Result<Found, RevertError> {
-        let gone = |change: &&Change| change.what == What::Dropped;
-        let tables: Vec<&Id> = changes
-            .iter()
-            .filter(gone)
-            .map(|change| &change.object)
-            .filter(|id| id.kind == ObjectKind::Table)
-            .collect();
+    /// What is lost by what goes and by changes of what stays.
+    pub(super) async fn of_changes(
+        &mut self,
+        gone: &[Gone],
+        changes: &[Change],
+    ) -> Result<Found, RevertError> {
         let mut found = Found::default();
+        for one in gone {
+            self.gone(one, &mut found).await?;
+        }
         for change in changes {
-            let id = &change.object;
-            let with_table = tables
-                .iter()
-                .any(|table| Some(&table.name) == id.table.as_ref() && table.schema == id.schema);
-            match &change.what {
-                What::Dropped if !with_table => self.dropped(id, &mut found).await?,
-                What::Altered { attributes } => found.lost.extend(changed(id, attributes)),
-                What::Created | What::Dropped => {}
+            if let What::Altered { attributes } = &change.what {
+                found.lost.extend(changed(&change.object, attributes));
             }
         }
         Ok(found)
     }
 
-    /// What goes along with something that is dropped.
-    async fn dropped(&mut self, id: &Id, found: &mut Found) -> Result<(), RevertError> {
-        if id.kind == ObjectKind::Sequence {
-            if self.holds(id, &was_used_sql(id)).await? {
-                found.lost.push(format!("{id} and how far it has counted"));
+    /// What goes with CASCADE beside what went in the rehearsal: what nobody has made there depends on what is dropped.
+    pub(super) async fn by_cascade(
+        &mut self,
+        way: &Way,
+        there: &BTreeSet<Id>,
+    ) -> Result<Vec<String>, RevertError> {
+        if matches!(self.real, Real::NotRead) {
+            self.real = match catalog::schema(&mut self.session, &[]).await {
+                Ok(real) => Real::Read(real),
+                Err(error) if error.code().is_some() => Real::Unknown,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        let Real::Read(real) = &self.real else {
+            return Ok(vec!["whatever depends on what its way back drops with CASCADE".to_owned()]);
+        };
+        let dropped = way.changes.iter().filter(|change| change.what == What::Dropped);
+        let mut gone: BTreeSet<&Id> = dropped.map(|change| &change.object).collect();
+        gone.extend(way.gone.iter().filter_map(|gone| gone.now.as_ref()));
+        let mut found = Vec::new();
+        loop {
+            let next = real.objects.iter().find(|(id, object)| {
+                let unknown = !there.contains(*id) && !gone.contains(*id);
+                unknown && (object.needs.iter().any(|needed| gone.contains(needed)) || is_within(id, &gone))
+            });
+            let Some((id, _)) = next else { break };
+            // The parts of a table go with it, whatever is said.
+            let part = gone.iter().any(|whole| {
+                id.table.as_ref() == Some(&whole.name) && id.schema == whole.schema && whole.table.is_none()
+            });
+            if !part {
+                found.push(format!("{id}, which none of the migrations makes, by CASCADE"));
+            }
+            gone.insert(id);
+        }
+        Ok(found)
+    }
+
+    async fn gone(&mut self, Gone { then, now, .. }: &Gone, found: &mut Found) -> Result<(), RevertError> {
+        if then.kind == ObjectKind::Sequence {
+            if let Some(now) = now
+                && self.holds(now, &was_used_sql(now)).await?
+            {
+                found.lost.push(format!("{then} and how far it has counted"));
             }
             return Ok(());
         }
-        let Some(question) = holds_sql(id) else { return Ok(()) };
-        if self.holds(id, &question).await? {
-            let what = if id.kind == ObjectKind::Table { "rows" } else { "values" };
-            found.lost.push(format!("{id} and its {what}"));
+        if then.kind == ObjectKind::Extension {
+            return self.with_extension(then, found).await;
+        }
+        let question = now.as_ref().and_then(|now| Some((now, holds_sql(now)?)));
+        let holds = match question {
+            Some((now, question)) => self.holds(now, &question).await?,
+            None => false,
+        };
+        if holds {
+            let what = if then.kind == ObjectKind::Table { "rows" } else { "values" };
+            let called = now.as_ref().filter(|now| *now != then);
+            let called = called.map_or_else(String::new, |now| format!(" (now {now})"));
+            found.lost.push(format!("{then} and its {what}{called}"));
         } else {
-            found.emptied.push(id.clone());
+            found.emptied.push(then.clone());
+        }
+        Ok(())
+    }
+
+    /// What is lost with an extension: rows of its tables that are not its own, as it says itself for the sake of backups.
+    async fn with_extension(&mut self, id: &Id, found: &mut Found) -> Result<(), RevertError> {
+        let tables = format!(
+            "SELECT c.oid::pg_catalog.regclass::text, k.condition FROM pg_catalog.pg_extension x
+               CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(x.extconfig), pg_catalog.unnest(x.extcondition)) k(oid, condition)
+               JOIN pg_catalog.pg_class c ON c.oid = k.oid AND c.relkind IN ('r', 'p') WHERE x.extname = {}",
+            quote_literal(&id.name)
+        );
+        for row in self.session.query_text(&tables).await?.rows {
+            let mut fields = row.into_iter();
+            let Some(Some(table)) = fields.next() else { continue };
+            let condition = fields.next().flatten().unwrap_or_default();
+            if self.holds(id, &format!("SELECT EXISTS (SELECT FROM {table} {condition})")).await? {
+                found.lost.push(format!("rows of {table}, which goes with {id}"));
+            }
         }
         Ok(())
     }
@@ -131,6 +218,12 @@ impl Losses {
             Err(failure) => Err(failure.into()),
         }
     }
+}
+
+/// Whether it is in a schema that goes.
+fn is_within(id: &Id, gone: &BTreeSet<&Id>) -> bool {
+    let schema = id.schema.as_ref().map(|name| Id::global(ObjectKind::Schema, name.clone()));
+    schema.is_some_and(|schema| gone.contains(&schema))
 }
 
 /// What may not fit any more.

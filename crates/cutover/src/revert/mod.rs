@@ -6,10 +6,11 @@
 
 mod choose;
 pub(crate) mod losses;
+mod names;
 mod rehearse;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use cutover_analysis::schema::{Id, Sql};
 use cutover_postgres::connect::ConnectOptions;
@@ -21,17 +22,24 @@ use crate::apply::own_startup;
 use crate::asking::AskError;
 use crate::compare::SideError;
 use crate::hazard::{DATA_LOSS, REVERT_DIFFERS, ROWS_STAY};
-use crate::history::{records, schema};
+use crate::history::{HistoryError, records, schema};
 use crate::migration::{
     Claims, Down, Migration, MigrationId, MigrationKind, Section, Source, Version, WayBack,
 };
-use crate::plan::select::SelectError;
+use crate::plan::select::{self, SelectError};
 use crate::project::text::{checksums, hex};
 use crate::project::{Design, MigrationRoot, Project, TakesBack, conventions};
+use crate::report::format::count;
 use crate::text::{complaints, visible};
 use crate::verify::SandboxProvider;
 
 pub use choose::Which;
+
+/// Stands for all migrations whose down file fails when it is rehearsed.
+pub const FAILING: &str = "failing";
+
+/// Stands for all migrations.
+pub const EVERY: &str = "all";
 
 /// What is to be reverted, and what is accepted.
 #[derive(Debug)]
@@ -40,6 +48,9 @@ pub struct Request<'a> {
     pub which: Which,
     /// Codes of hazards that are accepted.
     pub allow: &'a [String],
+    /// Versions that are gone back by what undoes them and not by their down files; [`FAILING`] means all whose down file fails
+    /// when it is rehearsed, [`EVERY`] all.
+    pub derive: &'a [String],
     /// Where the ways back are found out and rehearsed.
     pub sandbox: &'a SandboxProvider,
 }
@@ -59,9 +70,12 @@ pub enum RevertError {
     /// What is built on a throwaway server cannot be.
     #[error(transparent)]
     Side(#[from] SideError),
-    /// The way back does not work there.
+    /// What is applied cannot be replayed there.
     #[error("rehearsed on a throwaway server: {0}\nnothing was changed")]
     Rehearsal(String),
+    /// Ways back do not work there.
+    #[error(transparent)]
+    Fails(Failures),
     /// What it destroys, leaves, or makes otherwise was not accepted.
     #[error("{}\nnothing was changed\n  hint: {}", complaints(.0, "\n"), accept(.1))]
     Refused(Vec<String>, Vec<&'static str>),
@@ -78,7 +92,44 @@ where
 
 fn accept(codes: &[&str]) -> String {
     let flags: Vec<String> = codes.iter().map(|code| format!("--allow {code}")).collect();
-    format!("{} accepts it", flags.join(" "))
+    format!("{} accepts it; --dry-run shows every way back", flags.join(" "))
+}
+
+/// The ways back that fail when they are rehearsed: all of them, as each is to be mended.
+#[derive(Debug)]
+pub struct Failures {
+    /// The migration's path and what fails, in the order of the ways back.
+    pub failing: Vec<(String, String)>,
+    /// How many ways back there are.
+    pub of: usize,
+    /// How many of them, behind the last failing one, were not tried.
+    pub untried: usize,
+    /// What may be done, in words.
+    pub hints: Vec<String>,
+}
+
+impl std::error::Error for Failures {}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { failing, of, untried, hints } = self;
+        let fail = if failing.len() == 1 { "fails" } else { "fail" };
+        writeln!(
+            f,
+            "rehearsed on a throwaway server, {} of {} {fail}:",
+            failing.len(),
+            count(*of, "way back", "ways back")
+        )?;
+        for (path, why) in failing {
+            writeln!(f, "{}: {why}", visible(path))?;
+        }
+        if *untried > 0 {
+            let were = if *untried == 1 { "was" } else { "were" };
+            writeln!(f, "{untried} below {were} not tried: what is there before could not be made")?;
+        }
+        f.write_str("nothing was changed")?;
+        hints.iter().try_for_each(|hint| write!(f, "\n  hint: {hint}"))
+    }
 }
 
 /// The way back of one migration.
@@ -129,6 +180,7 @@ pub async fn look(
     let project = as_applied(project, &known.history, &mut session, &mut remarks).await?;
     session.close().await;
     let accepts_loss = request.allow.iter().any(|code| code == DATA_LOSS);
+    let project = without_downs(project, request.derive)?;
     let chosen = choose::chosen(&project, &known, &request.which, accepts_loss)?;
     remarks.extend(chosen.remarks.iter().cloned());
     let mut outlook =
@@ -136,18 +188,27 @@ pub async fn look(
     if chosen.back.is_empty() {
         return Ok(outlook);
     }
-    let rehearsed = rehearse::rehearse(&project, &chosen, options, request.sandbox).await?;
+    let derives = request.derive.iter().any(|version| version == FAILING);
+    let rehearsed = rehearse::rehearse(&project, &chosen, options, request.sandbox, derives).await?;
+    if !rehearsed.failing.is_empty() {
+        return Err(RevertError::Fails(failures(&project, &rehearsed, &request.which)));
+    }
     outlook.remarks.extend(rehearsed.remarks);
     let mut losses = losses::Losses::of(options).await?;
     for one in rehearsed.backs {
-        let found = losses.of_changes(&one.changes).await?;
+        let (migration, is_file) = (one.migration, one.is_file);
+        let way = one.into_way();
+        let mut found = losses.of_changes(&way.gone, &way.changes).await?;
+        if way.cascades {
+            found.lost.extend(losses.by_cascade(&way, &rehearsed.there).await?);
+        }
         outlook.backs.push(Back {
-            migration: one.migration.id.clone(),
-            path: one.migration.path.clone(),
-            down: one.migration.down.as_ref().map(|down| down.path.clone()),
-            text: one.text,
-            losses: found.lost.into_iter().chain(one.losses).collect(),
-            stays: one.stays,
+            migration: migration.id.clone(),
+            path: migration.path.clone(),
+            down: migration.down.as_ref().filter(|_| is_file).map(|down| down.path.clone()),
+            text: way.text,
+            losses: found.lost.into_iter().chain(way.losses).collect(),
+            stays: way.stays,
             emptied: if accepts_loss { Vec::new() } else { found.emptied },
         });
     }
@@ -171,6 +232,52 @@ async fn known(
         backs: records::read(session, &project_name(&project.name)).await?,
         recorded: records::recorded(session, &project.name, version).await?,
     })
+}
+
+/// The project without the down files that are not to be gone by.
+fn without_downs(mut project: Project, derive: &[String]) -> Result<Project, SelectError> {
+    for version in derive.iter().filter(|version| *version != FAILING) {
+        if version == EVERY {
+            project.migrations.iter_mut().for_each(|migration| migration.down = None);
+            continue;
+        }
+        let (at, _) = select::find(&project, version)?;
+        project.migrations[at].down = None;
+    }
+    Ok(project)
+}
+
+/// What fails, and what may be done about it.
+fn failures(project: &Project, rehearsed: &rehearse::Rehearsal<'_>, which: &Which) -> Failures {
+    let of = rehearsed.backs.len();
+    let failing = &rehearsed.failing;
+    let mut hints = Vec::new();
+    let above = |first: &rehearse::Failing<'_>| {
+        rehearsed.backs.iter().position(|back| back.migration.id == first.migration.id)
+    };
+    let is_in_order = matches!(which, Which::All | Which::To(_) | Which::Last(_));
+    if let Some(first) = failing.first().filter(|_| is_in_order)
+        && let Some(above @ 1..) = above(first)
+    {
+        let version = select::called(project, &first.migration.id);
+        let what = count(above, "migration", "migrations");
+        hints.push(format!("`cutover revert --to {version}` reverts the {what} above the first of them"));
+    }
+    let derivable: Vec<_> = failing.iter().filter(|one| one.can_be_derived).collect();
+    match derivable.as_slice() {
+        [] => {}
+        [one] if failing.len() == 1 => hints.push(format!(
+            "--derive {} goes back by what undoes it, which works, in place of its down file",
+            select::called(project, &one.migration.id)
+        )),
+        _ => hints.push(format!(
+            "--derive {FAILING} goes back by what undoes the migration where a down file fails, which works for {} of them; \
+             --derive VERSION for one, --derive {EVERY} for all migrations",
+            derivable.len()
+        )),
+    }
+    let failing = failing.iter().map(|one| (one.migration.path.clone(), one.why.clone())).collect();
+    Failures { failing, of, untried: rehearsed.untried, hints }
 }
 
 /// The project with the texts that were applied, where its files are others by now: it is their effects that are there.
@@ -224,13 +331,7 @@ fn refuse(backs: &[Back], differs: &[String], allow: &[String]) -> Result<(), Re
         backs.iter().flat_map(|back| of(&back.path, "this would be lost: ", &back.losses)).collect(),
     );
     add(ROWS_STAY, backs.iter().flat_map(|back| of(&back.path, "", &back.stays)).collect());
-    add(
-        REVERT_DIFFERS,
-        differs
-            .iter()
-            .map(|one| format!("behind the way back, not as it was before: {}", visible(one)))
-            .collect(),
-    );
+    add(REVERT_DIFFERS, differs.iter().map(|one| visible(one)).collect());
     if codes.is_empty() { Ok(()) } else { Err(RevertError::Refused(words, codes)) }
 }
 
@@ -248,6 +349,22 @@ pub fn is_project_name(name: &str) -> bool {
 }
 
 const SUFFIX: &str = "~revert";
+
+/// The ways back of a project that are begun and not finished, in words: nothing else is applied or reverted until they are.
+/// The history must be there.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn begun(project: &str, session: &mut Session) -> Result<Vec<String>, HistoryError> {
+    let paths = records::begun_paths(session, &project_name(project)).await?;
+    let words = |path: &String| {
+        format!(
+            "a way back is begun and not finished: {}; `cutover revert` of its migration goes on with it",
+            visible(path)
+        )
+    };
+    Ok(paths.iter().map(words).collect())
+}
 
 /// What the way back of an applied migration is known by: another one for each time that it was applied, and the same when it
 /// is gone on with after an interruption, whatever else is reverted with it.
@@ -297,12 +414,12 @@ fn one_back(migration: &Migration, back: &Back, key: String) -> Migration {
         takes_back: Some(WayBack { of: migration.id.clone(), emptied: back.emptied.clone() }),
         ..migration.clone()
     };
-    way_back(base, migration, &back.text)
+    way_back(base, migration, migration.down.as_ref().filter(|_| back.down.is_some()), &back.text)
 }
 
 /// `base` with the text of the way back of a migration: its down file, else `found`, what was found out.
-fn way_back(base: Migration, migration: &Migration, found: &str) -> Migration {
-    if let Some(Down { path, source, section, no_transaction, checksums }) = migration.down.clone() {
+fn way_back(base: Migration, migration: &Migration, down: Option<&Down>, found: &str) -> Migration {
+    if let Some(Down { path, source, section, no_transaction, checksums }) = down.cloned() {
         return Migration { path, source, section, no_transaction, checksums, ..base };
     }
     let bytes = escaped(found).into_bytes();

@@ -2,51 +2,136 @@
 //! migration to be reverted changes is read before and behind it, the ways back are gone there, and what is left is compared
 //! with what the other migrations alone make.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use cutover_analysis::diff::{Change, Options, What, changes, diff};
 use cutover_analysis::effects::{ObjectKind, destroys};
-use cutover_analysis::schema::{Id, Schema};
+use cutover_analysis::schema::{Id, Schema, Sql};
 use cutover_analysis::sql::parse;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
 use super::choose::Chosen;
+use super::losses::Gone;
+use super::names::Names;
 use super::{RevertError, text_of};
 use crate::catalog;
-use crate::compare::{SideError, told};
-use crate::migration::Migration;
+use crate::compare::rename::{Rename, in_order};
+use crate::compare::{SideError, told_each};
+use crate::migration::{Migration, MigrationId};
 use crate::project::Project;
 use crate::script::{Script, ScriptItem};
 use crate::source;
 use crate::verify::SandboxProvider;
 use crate::verify::replay::{self, Likeness, Replay};
 
-/// The way back of a migration, and what it changes.
-pub(super) struct Rehearsed<'a> {
-    pub(super) migration: &'a Migration,
+/// What a way back is made of.
+#[derive(Default)]
+pub(super) struct Way {
     pub(super) text: String,
-    /// From what is there behind the migration to what was before.
+    /// From what is there behind the migration to what was before: of a down file what it does. What has only another name is
+    /// changed to nothing and from nothing.
     pub(super) changes: Vec<Change>,
+    /// What goes and may hold something.
+    pub(super) gone: Vec<Gone>,
     /// What stays as it is, in words.
     pub(super) stays: Vec<String>,
     /// What its statements take away beside objects, in words.
     pub(super) losses: Vec<String>,
+    /// It drops with CASCADE.
+    pub(super) cascades: bool,
+}
+
+/// The way back of a migration.
+pub(super) struct Rehearsed<'a> {
+    pub(super) migration: &'a Migration,
+    /// Whether it is the migration's own down file.
+    pub(super) is_file: bool,
+    /// By its own down file, where it has one.
+    file: Way,
+    /// By what undoes it.
+    found_out: Way,
+    /// Why its down file is not gone by; for good where that is to spare others.
+    given_up: Option<(String, bool)>,
+    /// What should be changed by it.
+    wanted: Vec<Change>,
+    /// What was.
+    done: Vec<Change>,
+}
+
+impl Rehearsed<'_> {
+    pub(super) fn into_way(self) -> Way {
+        if self.is_file { self.file } else { self.found_out }
+    }
+
+    fn text(&self) -> &str {
+        if self.is_file { &self.file.text } else { &self.found_out.text }
+    }
+
+    fn give_up(&mut self, why: String, for_good: bool) {
+        self.is_file = false;
+        self.given_up = Some((why, for_good));
+    }
+
+    /// Another try with its down file.
+    fn take_up(&mut self) {
+        if self.migration.down.is_some() && !self.given_up.as_ref().is_some_and(|(_, for_good)| *for_good) {
+            self.is_file = true;
+            self.given_up = None;
+        }
+    }
+}
+
+/// A way back that does not work.
+pub(super) struct Failing<'a> {
+    pub(super) migration: &'a Migration,
+    /// What fails, in words.
+    pub(super) why: String,
+    /// What undoes it works in place of the down file.
+    pub(super) can_be_derived: bool,
+    /// Some of the down file's transactions had ended by then.
+    is_partial: bool,
+    /// The way back before it that may be to blame, by a down file, and what that has left otherwise than it was.
+    misled: Option<(MigrationId, String)>,
+}
+
+impl Failing<'_> {
+    /// The down file to be done without, and why, so that it need not fail: its own or that of one that goes before.
+    fn to_derive(&self) -> Option<(MigrationId, String)> {
+        if self.can_be_derived {
+            return self.is_partial.then(|| (self.migration.id.clone(), self.why.clone()));
+        }
+        let (id, left) = self.misled.as_ref()?;
+        Some((
+            id.clone(),
+            format!("its down file does not leave {left} as it was, which {} needs", self.migration.path),
+        ))
+    }
 }
 
 /// What came of it.
 pub(super) struct Rehearsal<'a> {
+    /// The last applied one first.
     pub(super) backs: Vec<Rehearsed<'a>>,
     /// What is otherwise behind all ways back than it was before, in words.
     pub(super) differs: Vec<String>,
+    /// In the same order; where there are any, nothing else is to be relied upon.
+    pub(super) failing: Vec<Failing<'a>>,
+    /// All that is there before any of them.
+    pub(super) there: BTreeSet<Id>,
+    /// How many were not tried, as what they begin with could not be made.
+    pub(super) untried: usize,
     pub(super) remarks: Vec<String>,
 }
 
+/// `derives`: down files that fail give way to what undoes their migrations.
 pub(super) async fn rehearse<'a>(
     project: &Project,
     chosen: &Chosen<'a>,
     options: &ConnectOptions,
     sandbox: &SandboxProvider,
+    derives: bool,
 ) -> Result<Rehearsal<'a>, RevertError> {
     let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
@@ -60,15 +145,16 @@ pub(super) async fn rehearse<'a>(
         .filter(|one| !chosen.back.iter().any(|back| back.id == one.id))
         .collect();
     let wanted = without(project, &kept, &likeness, sandbox).await?;
-    let mut replay = open(&likeness, sandbox).await?;
-    let other_major = replay.other_major;
-    let gone = there_and_back(project, chosen, &mut replay, &wanted).await;
-    replay.finish().await;
-    let (backs, differs) = gone?;
-    let remarks = other_major.map(|major| {
+    let replay = open(&likeness, sandbox).await?;
+    let mut there = There { project, chosen, likeness: &likeness, sandbox, replay };
+    let gone = there.and_back(&wanted, derives).await;
+    let other_major = there.replay.other_major;
+    there.replay.finish().await;
+    let mut rehearsal = gone?;
+    rehearsal.remarks.extend(other_major.map(|major| {
         format!("rehearsed by PostgreSQL {major}; --pg-bin names the folder of the database's own version")
-    });
-    Ok(Rehearsal { backs, differs, remarks: remarks.into_iter().collect() })
+    }));
+    Ok(rehearsal)
 }
 
 async fn open(likeness: &Likeness, sandbox: &SandboxProvider) -> Result<Replay, RevertError> {
@@ -104,71 +190,299 @@ async fn read(replay: &mut Replay) -> Result<Schema, RevertError> {
     Ok(catalog::schema(&mut replay.session, &[]).await?)
 }
 
-async fn there_and_back<'a>(
-    project: &Project,
-    chosen: &Chosen<'a>,
-    replay: &mut Replay,
-    wanted: &Schema,
-) -> Result<(Vec<Rehearsed<'a>>, Vec<String>), RevertError> {
-    let mut backs: Vec<Rehearsed<'a>> = Vec::new();
-    for migration in &chosen.applied {
-        let is_back = chosen.back.iter().any(|back| back.id == migration.id);
-        let before = if is_back { Some(read(replay).await?) } else { None };
-        replay.run(migration, &project.vars).await.map_err(RevertError::Rehearsal)?;
-        if let Some(before) = before {
-            let after = read(replay).await?;
-            backs.push(way_back(project, migration, &before, &after)?);
-        }
-    }
-    backs.reverse();
-    let mut before = read(replay).await?;
-    for back in &mut backs {
-        let is_file = back.migration.down.is_some();
-        run(project, back, replay).await.map_err(|why| {
-            let what = if is_file { "its own way back" } else { "what undoes it" };
-            RevertError::Rehearsal(format!("{}: {what} fails: {why}", back.migration.path))
-        })?;
-        let behind = read(replay).await?;
-        if is_file {
-            // What it does, and not what it should: it may drop more.
-            back.changes = changes(&before, &behind);
-        }
-        before = behind;
-    }
-    Ok((backs, told(&changes(wanted, &before))))
+/// A throwaway database where what is applied is replayed.
+struct There<'a, 'b> {
+    project: &'b Project,
+    chosen: &'b Chosen<'a>,
+    likeness: &'b Likeness,
+    sandbox: &'b SandboxProvider,
+    replay: Replay,
 }
 
-fn way_back<'a>(
-    project: &Project,
-    migration: &'a Migration,
-    before: &Schema,
-    after: &Schema,
-) -> Result<Rehearsed<'a>, RevertError> {
-    let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
-    if migration.down.is_some() {
-        let down = super::way_back(migration.clone(), migration, "");
+impl<'a> There<'a, '_> {
+    /// `derives`: see [`rehearse`].
+    async fn and_back(&mut self, wanted: &Schema, derives: bool) -> Result<Rehearsal<'a>, RevertError> {
+        let (mut backs, mut before) = self.forth().await?;
+        let there = before.objects.keys().cloned().collect();
+        let mut top = Names::read(&mut self.replay.session).await?;
+        backs.iter_mut().for_each(|back| top.find(&mut back.found_out.gone));
+        let mut names = top.clone();
+        let mut failing: Vec<Failing<'_>> = Vec::new();
+        let mut at = 0;
+        while at < backs.len() {
+            let (gone, rest) = backs.split_at_mut(at);
+            let Some(back) = rest.first_mut() else { break };
+            at += 1;
+            let Err(why) = self.run(back).await else {
+                let (behind, now) = self.what_is_there().await?;
+                back.done = changes(&before, &behind);
+                if back.is_file {
+                    // What it does, and not what it should: it may drop more.
+                    back.file.changes.clone_from(&back.done);
+                    back.file.gone = names.gone(&back.done, Some(&now), &names);
+                    top.find(&mut back.file.gone);
+                }
+                (before, names) = (behind, now);
+                continue;
+            };
+            let was_file = back.is_file;
+            let (failed, goes_on) = self.go_past(gone, back, why).await?;
+            if let Some((id, why)) = failed.to_derive().filter(|_| derives) {
+                // From there once more, without the file that led astray.
+                at = backs.iter().position(|back| back.migration.id == id).unwrap_or_default();
+                backs.iter_mut().skip(at).for_each(Rehearsed::take_up);
+                if let Some(back) = backs.get_mut(at) {
+                    back.give_up(why, true);
+                }
+                failing.retain(|one| backs.iter().take(at).any(|back| back.migration.id == one.migration.id));
+                top = self.until(&backs[..at]).await?;
+            } else if derives && was_file && failed.can_be_derived {
+                back.give_up(failed.why, false);
+            } else {
+                failing.push(failed);
+                if !goes_on {
+                    break;
+                }
+            }
+            (before, names) = self.what_is_there().await?;
+        }
+        let differs =
+            if failing.is_empty() { departures(&backs, &changes(wanted, &before)) } else { Vec::new() };
+        let given_up = |back: &Rehearsed<'_>| {
+            let (why, _) = back.given_up.as_ref()?;
+            Some(format!("{}: gone back by what undoes it, as {why}", back.migration.path))
+        };
+        let remarks = backs.iter().filter_map(given_up).collect();
+        let untried = backs.len() - at;
+        Ok(Rehearsal { backs, differs, failing, there, untried, remarks })
+    }
+
+    /// Everything that is applied once more, and these ways back, which are known to work; the names at the top.
+    async fn until(&mut self, backs: &[Rehearsed<'_>]) -> Result<Names, RevertError> {
+        self.anew(&[]).await?.map_err(RevertError::Rehearsal)?;
+        let top = Names::read(&mut self.replay.session).await?;
+        for back in backs {
+            self.run(back).await.map_err(RevertError::Rehearsal)?;
+        }
+        Ok(top)
+    }
+
+    /// Everything that is applied, and what is there then; the ways back of what is to be reverted, the last one first.
+    async fn forth(&mut self) -> Result<(Vec<Rehearsed<'a>>, Schema), RevertError> {
+        let mut backs: Vec<Rehearsed<'_>> = Vec::new();
+        let mut now: Option<(Schema, Names)> = None;
+        for migration in &self.chosen.applied {
+            let is_back = self.chosen.back.iter().any(|back| back.id == migration.id);
+            let before = match now.take() {
+                _ if !is_back => None,
+                Some(known) => Some(known),
+                None => Some(self.what_is_there().await?),
+            };
+            self.replay.run(migration, &self.project.vars).await.map_err(RevertError::Rehearsal)?;
+            if let Some(before) = before {
+                let after = self.what_is_there().await?;
+                backs.push(self.way_back(migration, &before, &after).await?);
+                now = Some(after);
+            }
+        }
+        backs.reverse();
+        let now = match now {
+            Some((known, _)) => known,
+            None => read(&mut self.replay).await?,
+        };
+        Ok((backs, now))
+    }
+
+    async fn what_is_there(&mut self) -> Result<(Schema, Names), RevertError> {
+        let schema = read(&mut self.replay).await?;
+        Ok((schema, Names::read(&mut self.replay.session).await?))
+    }
+
+    /// The ways back of a migration that has just run: what was before and what is behind it.
+    async fn way_back(
+        &mut self,
+        migration: &'a Migration,
+        (before, names_before): &(Schema, Names),
+        (after, names_after): &(Schema, Names),
+    ) -> Result<Rehearsed<'a>, RevertError> {
+        let project = self.project;
+        let wanted = changes(after, before);
+        let renames = names_after.back_to(names_before, after);
+        let given_back = if renames.is_empty() { None } else { self.with_old_names(after, &renames).await? };
+        let (renames, from, names) = match &given_back {
+            Some((renames, from, names)) => (renames.as_slice(), from, names),
+            None => (&[][..], after, names_after),
+        };
+        let found = diff(from, before, Options { safe: false });
+        let gone = names.gone(&found.changes, None, names_after);
+        let lasting = |id: &Id| names_after.has(names_before, id);
+        let not_anew = do_not_come_back(&wanted, &lasting);
+        let mut stays: Vec<String> =
+            found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
+        stays.extend(not_anew.iter().map(|(_, words)| words.clone()));
+        let rows = rows_written(project, migration, before);
+        stays.extend(rows.iter().cloned());
+        let statements: Vec<Sql> =
+            renames.iter().map(|rename| Sql::plain(rename.sql())).chain(found.statements).collect();
+        let found_out =
+            Way { text: text_of(&statements), gone, changes: found.changes, stays, ..Way::default() };
+        let back = Rehearsed {
+            migration,
+            is_file: false,
+            file: Way::default(),
+            found_out,
+            given_up: None,
+            wanted,
+            done: Vec::new(),
+        };
+        if migration.down.is_none() {
+            return Ok(back);
+        }
+        let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
+        let down = super::way_back(migration.clone(), migration, migration.down.as_ref(), "");
         let text = source::read_to_string(&down).map_err(unreadable)?;
-        let (losses, written) = taken_away(project, migration, &down);
-        let mut stays = do_not_come_back(&changes(after, before));
+        let (losses, cascades, written) = taken_away(project, migration, &down);
         // It may write them anew.
-        stays.retain(|(table, _)| !written.contains(table));
-        let stays = stays.into_iter().map(|(_, words)| words).collect();
-        return Ok(Rehearsed { migration, text, changes: Vec::new(), stays, losses });
+        let stays = not_anew.into_iter().filter(|(table, _)| !written.contains(table));
+        let mut stays: Vec<String> = stays.map(|(_, words)| words).collect();
+        if Script::analyse(&down, &project.vars).units.is_empty() {
+            // It was left empty: nothing of it sees to them.
+            stays.extend(rows);
+        }
+        let file = Way { text, stays, losses, cascades, ..Way::default() };
+        Ok(Rehearsed { is_file: true, file, ..back })
     }
-    let found = diff(after, before, Options { safe: false });
-    let mut stays: Vec<String> =
-        found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
-    stays.extend(do_not_come_back(&found.changes).into_iter().map(|(_, words)| words));
-    stays.extend(rows_written(project, migration, before));
-    let text = text_of(&found.statements);
-    Ok(Rehearsed { migration, text, changes: found.changes, stays, losses: Vec::new() })
+
+    /// What is there when things have the names again that they had before a migration, and the renames in order; nothing where
+    /// these cannot be made. The new names are given back.
+    async fn with_old_names(
+        &mut self,
+        after: &Schema,
+        renames: &[Rename],
+    ) -> Result<Option<(Vec<Rename>, Schema, Names)>, RevertError> {
+        let Ok(renames) = in_order(after, renames) else { return Ok(None) };
+        let session = &mut self.replay.session;
+        let texts: Vec<String> = renames.iter().map(Rename::sql).collect();
+        match session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await {
+            Ok(_) => {}
+            Err(failure) if failure.code().is_some() => {
+                session.execute("ROLLBACK").await?;
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+        let (schema, names) = self.what_is_there().await?;
+        let texts: Vec<String> = renames.iter().rev().map(|rename| rename.undone().sql()).collect();
+        self.replay.session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await?;
+        Ok(Some((renames, schema, names)))
+    }
+
+    async fn run(&mut self, back: &Rehearsed<'_>) -> Result<(), String> {
+        let down = back.migration.down.as_ref().filter(|_| back.is_file);
+        let migration = super::way_back(back.migration.clone(), back.migration, down, back.text());
+        self.replay.run(&migration, &self.project.vars).await
+    }
+
+    /// Makes what is there without a migration whose way back has failed, so that those below it can be tried: by what undoes
+    /// it, else from the beginning. Whether that was to be had is given too.
+    async fn go_past(
+        &mut self,
+        before_it: &[Rehearsed<'a>],
+        back: &mut Rehearsed<'a>,
+        why: String,
+    ) -> Result<(Failing<'a>, bool), RevertError> {
+        let migration = back.migration;
+        let mut gone: Vec<&MigrationId> = before_it.iter().map(|back| &back.migration.id).collect();
+        let what = if back.is_file { "its own way back" } else { "what undoes it" };
+        let mut failed = Failing {
+            migration,
+            why: format!("{what} fails: {why}"),
+            can_be_derived: false,
+            is_partial: false,
+            misled: None,
+        };
+        if back.is_file {
+            failed.is_partial = has_several_parts(self.project, back);
+            back.is_file = false;
+            let is_there = if failed.is_partial { self.anew(&gone).await? } else { Ok(()) };
+            match (is_there, self.run(back).await) {
+                (Ok(()), Ok(())) => {
+                    failed.can_be_derived = true;
+                    return Ok((failed, true));
+                }
+                (Ok(()), Err(why)) => failed.why += &format!("; what undoes it fails too: {why}"),
+                (Err(_), _) => {}
+            }
+        }
+        if let Some((by, object)) = misled(before_it, back) {
+            let path = &by.migration.path;
+            failed.why +=
+                &format!("; the way back of {path} does not leave {object} as it was, which may be why");
+            failed.misled = by.is_file.then(|| (by.migration.id.clone(), object.to_string()));
+        }
+        gone.push(&migration.id);
+        let made = self.anew(&gone).await?;
+        Ok((failed, made.is_ok()))
+    }
+
+    /// What is applied without these, in a database of its own. What fails of it is given inside.
+    async fn anew(&mut self, gone: &[&MigrationId]) -> Result<Result<(), String>, RevertError> {
+        let another = open(self.likeness, self.sandbox).await?;
+        mem::replace(&mut self.replay, another).finish().await;
+        for migration in self.chosen.applied.iter().filter(|one| !gone.contains(&&one.id)) {
+            if let Err(why) = self.replay.run(migration, &self.project.vars).await {
+                return Ok(Err(why));
+            }
+        }
+        Ok(Ok(()))
+    }
 }
 
-/// What is made anew and was full once: the table's name, and words for each.
-fn do_not_come_back(changes: &[Change]) -> Vec<(String, String)> {
+/// Whether not all of a down file is one transaction.
+fn has_several_parts(project: &Project, back: &Rehearsed<'_>) -> bool {
+    let down = super::way_back(back.migration.clone(), back.migration, back.migration.down.as_ref(), "");
+    let script = Script::analyse(&down, &project.vars);
+    script.units.len() != 1 || script.units.iter().any(|unit| unit.outside.is_some())
+}
+
+/// What ways back have done otherwise than they should, with the last migration of each.
+fn done_otherwise<'a, 'b>(backs: &'b [Rehearsed<'a>]) -> BTreeMap<&'b Id, &'b Rehearsed<'a>> {
+    let mut by = BTreeMap::new();
+    for back in backs {
+        let (done, wanted) = (&back.done, &back.wanted);
+        let not_in = |one: &&Change, others: &[Change]| !others.contains(one);
+        let one_sided = done.iter().filter(|one| not_in(one, wanted));
+        let one_sided = one_sided.chain(wanted.iter().filter(|one| not_in(one, done)));
+        by.extend(one_sided.map(|change| (&change.object, back)));
+    }
+    by
+}
+
+/// Which way back before may be to blame that one fails: one that has left something of it otherwise than it was.
+fn misled<'a, 'b>(before: &'b [Rehearsed<'a>], back: &Rehearsed<'_>) -> Option<(&'b Rehearsed<'a>, &'b Id)> {
+    let by = done_otherwise(before);
+    back.wanted.iter().find_map(|one| by.get_key_value(&one.object)).map(|(object, by)| (*by, *object))
+}
+
+/// What is otherwise in the end, each with the migration whose way back it comes from.
+fn departures(backs: &[Rehearsed<'_>], found: &[Change]) -> Vec<String> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let by = done_otherwise(backs);
+    let line = |(change, line): (&Change, String)| match by.get(&change.object) {
+        Some(back) => format!("{}: behind the way back, not as it was before: {line}", back.migration.path),
+        None => format!("behind the way back, not as it was before: {line}"),
+    };
+    told_each(found).into_iter().map(line).collect()
+}
+
+/// What is made anew and was full once: the table's name, and words for each. What was there before and is behind the
+/// migration is not.
+fn do_not_come_back(changes: &[Change], lasts: &dyn Fn(&Id) -> bool) -> Vec<(String, String)> {
     let created = |kind: ObjectKind| {
         let these = changes.iter().filter(|change| change.what == What::Created).map(|change| &change.object);
-        these.filter(move |id| id.kind == kind)
+        these.filter(move |id| id.kind == kind && !lasts(id))
     };
     let tables = created(ObjectKind::Table).map(|id| {
         (id.name.to_string(), format!("the rows that {id} had before the migration do not come back"))
@@ -185,8 +499,12 @@ fn do_not_come_back(changes: &[Change]) -> Vec<(String, String)> {
 }
 
 /// What the statements of a down file take away beside the objects that they drop, in words, unless the migration has made the
-/// tables itself; and the names of all tables whose rows it writes.
-fn taken_away(project: &Project, migration: &Migration, down: &Migration) -> (Vec<String>, BTreeSet<String>) {
+/// tables itself; whether they drop with CASCADE; and the names of all tables whose rows it writes.
+fn taken_away(
+    project: &Project,
+    migration: &Migration,
+    down: &Migration,
+) -> (Vec<String>, bool, BTreeSet<String>) {
     let forth = Script::analyse(migration, &project.vars);
     let back = Script::analyse(down, &project.vars);
     let (mut rows, mut cascades) = (BTreeSet::new(), false);
@@ -202,14 +520,11 @@ fn taken_away(project: &Project, migration: &Migration, down: &Migration) -> (Ve
             None => table.name.to_string(),
         }));
     }
-    let mut losses: Vec<String> = rows
+    let losses: Vec<String> = rows
         .into_iter()
         .map(|table| format!("rows of {table}, which its way back deletes or changes"))
         .collect();
-    if cascades {
-        losses.push("whatever depends on what its way back drops with CASCADE".to_owned());
-    }
-    (losses, back.writes.iter().map(|table| table.name.to_string()).collect())
+    (losses, cascades, back.writes.iter().map(|table| table.name.to_string()).collect())
 }
 
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.
@@ -232,11 +547,12 @@ fn rows_written(project: &Project, migration: &Migration, before: &Schema) -> Ve
         .collect();
     let mut words: Vec<String> =
         names.into_iter().map(|name| format!("the rows that it wrote in {name} stay as they are")).collect();
-    words.extend(script.opaque.map(|why| format!("rows that it may have written stay as they are ({why})")));
+    // What the script of an extension writes is its own, and goes with it.
+    words.extend(
+        script
+            .opaque
+            .filter(|_| script.unread)
+            .map(|why| format!("rows that it may have written stay as they are ({why})")),
+    );
     words
-}
-
-async fn run(project: &Project, back: &Rehearsed<'_>, replay: &mut Replay) -> Result<(), String> {
-    let migration = super::way_back(back.migration.clone(), back.migration, &back.text);
-    replay.run(&migration, &project.vars).await
 }

@@ -167,7 +167,7 @@ async fn what_nobody_knows_stays_unknown() {
     // What the catalogue says of it is what `repair` says.
     inspect::look_at_open(&files, &options, &mut looking(&options).await, &mut seen).await.unwrap();
     let said = lines(&seen, 0);
-    let known = &repair::list(&files, &options, None).await.unwrap()[0];
+    let known = &repair::list(&files, &options, None).await.unwrap().statements[0];
     assert!(said.ends_with(&format!("{ended} (57P01); {}", known.finding)), "{said}");
     assert_eq!(known.finding, Finding::Again);
     assert_eq!(seen.stops(&[]).count(), 0);

@@ -420,10 +420,12 @@ fn change_identity(change: &mut Change<'_>, alter: &str) {
             let aside = replaced.map(sequence::put_aside);
             change.statements.extend(aside.iter().map(|(rename, _)| rename.clone()));
             change.push(format!("{alter} ADD GENERATED {} AS IDENTITY{options}", how.text()));
-            if let Some((_, old)) = aside {
-                let new = sequence::of_identity(change.id, change.to);
-                change.statements.push(sequence::goes_on(&new, &old));
-            }
+            let new = sequence::of_identity(change.id, change.to);
+            let counted = match aside {
+                Some((_, old)) => sequence::goes_on(&new, &old),
+                None => sequence::goes_past(&new, change.id, change.to),
+            };
+            change.statements.push(counted);
             return;
         }
         Some((Some(_), None)) => {

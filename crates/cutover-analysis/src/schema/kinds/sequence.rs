@@ -87,6 +87,19 @@ pub(crate) fn goes_on(new: &str, old: &str) -> Sql {
     Sql::new(format!("SELECT pg_catalog.setval({}, last_value, is_called) FROM {old}", quote_literal(new)))
 }
 
+/// A new sequence of an identity goes on behind the values that its column has: they were not given by it.
+pub(crate) fn goes_past(new: &str, column: &Id, object: &Object) -> Sql {
+    let is_descending = object.list("sequence").iter().any(|option| option.starts_with("INCREMENT BY -"));
+    let (furthest, behind) = if is_descending { ("min", "<=") } else { ("max", ">=") };
+    let (name, table) = (quote_ident(&column.name), column.table_sql());
+    Sql::new(format!(
+        "SELECT pg_catalog.setval(s.seqrelid::pg_catalog.regclass, r.furthest) FROM pg_catalog.pg_sequence s, \
+         (SELECT pg_catalog.{furthest}({name}) AS furthest FROM {table}) r \
+         WHERE s.seqrelid = {}::pg_catalog.regclass AND r.furthest {behind} s.seqstart",
+        quote_literal(new)
+    ))
+}
+
 fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     let unlogged = if object.has("unlogged") { "UNLOGGED " } else { "" };
     let mut sql = format!("CREATE {unlogged}SEQUENCE {}", id.name_sql());
