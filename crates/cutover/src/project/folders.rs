@@ -208,7 +208,7 @@ impl Loader {
         );
         let prefix = prefix(&folder.path);
         let mut reading = folder.read(&self.root);
-        conventions::notice_other_conventions(folder.convention, &mut reading.strays);
+        conventions::settle_strays(folder.convention, &mut reading);
         self.strays.extend(strays(&reading, &folder.listing, &prefix));
         let problems = naming_problems(&reading, &prefix);
         self.incomplete |= !problems.is_empty();
@@ -240,7 +240,9 @@ impl Loader {
 impl Folder {
     fn read(&self, project: &Path) -> Reading {
         let read = |path: &str, limit| files::begin(project, &self.absolute.join(path), limit);
-        self.convention.read(&conventions::Folder::new(&self.path, &self.listing.paths, &read))
+        let outside = |path: &str, limit| files::begin(project, &project.join(path), limit);
+        let folder = conventions::Folder::new(&self.path, &self.listing.paths, &read);
+        self.convention.read(&folder.within(&outside))
     }
 
     fn has_migrations(&self, project: &Path) -> bool {
@@ -279,7 +281,8 @@ pub(super) fn detect(
 ) -> Result<Result<Detected, String>, (PathBuf, io::Error)> {
     let listing = files::list(absolute, project, &|folder| !folder.contains('/'))?;
     let read = |path: &str, limit| files::begin(project, &absolute.join(path), limit);
-    Ok(conventions::detect(&conventions::Folder::new(path, &listing.paths, &read)))
+    let outside = |path: &str, limit| files::begin(project, &project.join(path), limit);
+    Ok(conventions::detect(&conventions::Folder::new(path, &listing.paths, &read).within(&outside)))
 }
 
 /// Where the settings of Sqitch, in the project's folder, say that its plan is.
@@ -439,7 +442,8 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
     let folder = conventions::Folder::new(".", &paths, &read_file);
     let Detected { convention, why } =
         conventions::detect_all(&folder).map_err(|why| Problem::of_file(name, why))?;
-    let reading = convention.read(&folder);
+    let mut reading = convention.read(&folder);
+    conventions::settle_strays(convention, &mut reading);
     let mut problems = naming_problems(&reading, "");
     let mut migrations = Vec::with_capacity(reading.migrations.len());
     for pair in paths.windows(2).filter(|pair| pair[0] == pair[1]) {

@@ -11,6 +11,7 @@ mod folders;
 mod globs;
 mod link;
 mod load;
+mod marks;
 mod problem;
 pub(crate) mod section;
 #[cfg(test)]

@@ -15,12 +15,13 @@ go on reading them.
 Names alone tell `numbered`, `flyway` and `golang-migrate`. The others are told by what only they have: a text that begins
 with `-- no-transaction`, a section, a folder, a plan.
 
-What the folder's own tool would run and cutover cannot (goose's migrations in Go, refinery's in Rust, Flyway's in Java) is
-refused by name with what to do instead, and never left out. Migrations in other languages that stand elsewhere are pointed
-out; of Rails, Django, Alembic and Ecto it is said how to get the SQL. What a tool's own table says is applied, `cutover adopt`
+What the folder's own tool would run and cutover cannot (goose's migrations in Go, refinery's in Rust, Flyway's in Java and its
+callbacks, node-pg-migrate's in JavaScript) is refused by name with what to do instead, and never left out; in a folder of
+numbered files, everything that is numbered as they are. Migrations in other languages that stand elsewhere are pointed out;
+of Rails, Django, Alembic and Ecto it is said how to get the SQL. What a tool's own table says is applied, `cutover adopt`
 takes over ([adopt](adopt.md)); without one, `cutover baseline` records what is in a database already.
 
-A section that is not run (the way back, in files of dbmate and goose) is treated as if it were not there; lines keep their
+A section that is not run (the way back, in files of dbmate, goose and node-pg-migrate) is treated as if it were not there; lines keep their
 numbers. The history compares and keeps the section that is run: another way back is no change. The way back is read and shown
 (`down` in `plan --format json`), and not run.
 
