@@ -12,6 +12,8 @@ mod tables;
 pub mod tools;
 mod undo;
 
+use std::collections::BTreeSet;
+
 use cutover_analysis::effects::Context;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
@@ -184,6 +186,8 @@ pub struct Outlook {
     /// What it was compared with; none where there is nothing to record, or it could not be built.
     basis: Option<Basis>,
     found: Found,
+    /// Places of migrations that were adopted and that the table does not call applied any more.
+    gone: Vec<usize>,
     /// Why it may not be recorded, with what to do.
     refused: Option<(Vec<String>, String)>,
     server: schema::Found,
@@ -230,7 +234,7 @@ pub async fn look(
     let server = schema::look(&mut session).await?;
     pooler::refuse(&server, &mut session, options, "adopt").await?;
     let (place, mut remarks) = tables::find(&mut session, project, request.from).await?;
-    let Sight { history, rows, matching } = sight(project, &place, &server, &mut session).await?;
+    let Sight { history, rows, matching, gone } = sight(project, &place, &server, &mut session).await?;
     let chosen = chosen(project, &matching, &history)?;
     let mut basis = None;
     let mut found = Found::default();
@@ -249,6 +253,10 @@ pub async fn look(
     }
     session.close().await;
     let mut report = Report::new(project, &server, &place, &rows, &matching, &history);
+    for path in gone.iter().map(|index| &project.migrations[*index].path) {
+        let line = report.files.iter_mut().find(|file| file.path == *path);
+        line.into_iter().for_each(|file| file.why = Some(format!("{} says so no more", report.table)));
+    }
     report.catalogue = Catalogue::new(basis.is_some(), &found);
     report.remarks = remarks;
     let mut outlook = Outlook {
@@ -260,6 +268,7 @@ pub async fn look(
         chosen,
         basis,
         found,
+        gone,
         refused: None,
         server,
     };
@@ -280,6 +289,7 @@ struct Sight {
     history: History,
     rows: Vec<Row>,
     matching: Matching,
+    gone: Vec<usize>,
 }
 
 async fn sight(
@@ -294,7 +304,16 @@ async fn sight(
     };
     let rows = tables::rows(session, project, place).await?;
     let matching = matching::matching(project, place, &rows)?;
-    Ok(Sight { history, rows, matching })
+    let adopted = match server.version {
+        Some(version) => records::adopted(session, &project.name, version).await?,
+        None => BTreeSet::new(),
+    };
+    let is_gone = |(index, standing): (usize, &Standing)| {
+        let is_none = matches!(standing, Standing::Pending | Standing::TakenBack(_));
+        (is_none && adopted.contains(&project.migrations[index].id)).then_some(index)
+    };
+    let gone = matching.standings.iter().enumerate().filter_map(is_gone).collect();
+    Ok(Sight { history, rows, matching, gone })
 }
 
 /// The places of migrations that are applied there and not recorded here, each with its row.
@@ -348,6 +367,22 @@ impl Outlook {
             let hint =
                 format!("settle it with {} first: {}", self.place.called(), self.place.tool.0.settle());
             self.refused = Some((unsettled, hint));
+            return;
+        }
+        if !self.gone.is_empty() {
+            let tool = self.place.called();
+            let lines = self.gone.iter().map(|index| {
+                format!(
+                    "{} was adopted, and {tool} does not call it applied any more: taken back there, it seems, while cutover's \
+                     history has it",
+                    visible(&project.migrations[*index].path)
+                )
+            });
+            let hint = format!(
+                "`cutover adopt --undo`, as long as cutover has applied nothing since, and adopt again; otherwise let {tool} apply \
+                 it again"
+            );
+            self.refused = Some((lines.collect(), hint));
             return;
         }
         if self.chosen.is_empty() {

@@ -53,7 +53,7 @@ pub async fn record(
     // Between the question and the answer somebody else may have been at work.
     let found = schema::look(&mut session).await?;
     may_write(&found)?;
-    let Sight { history, rows, matching } = sight(project, &outlook.place, &found, &mut session).await?;
+    let Sight { history, rows, matching, .. } = sight(project, &outlook.place, &found, &mut session).await?;
     let now: Vec<usize> = places(project, &matching, &history).map(|(index, _)| index).collect();
     let same = now.iter().eq(outlook.chosen.iter().map(|one| &one.index));
     let live = catalog::schema(&mut session, &[]).await?;

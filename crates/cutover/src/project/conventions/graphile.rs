@@ -10,7 +10,7 @@ use std::io;
 
 use super::files::{Class, read_files};
 use super::{
-    About, Contents, Convention, Folder, Found, NewFile, Reading, Scan, Trouble, Wrong, contents,
+    About, Contents, Convention, Folder, Found, Frame, NewFile, Reading, Scan, Trouble, Wrong, contents,
     leading_digits, number,
 };
 use crate::migration::{Migration, Version};
@@ -82,6 +82,14 @@ impl Convention for Graphile {
 
     fn scan(&self) -> Option<Scan> {
         Some(scan)
+    }
+
+    fn frame(&self, path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        if !path.starts_with("committed/") {
+            return Ok(None);
+        }
+        Err("graphile-migrate makes its files from current.sql: write that, then `graphile-migrate commit`"
+            .to_owned())
     }
 
     fn version(&self, text: &str) -> Option<Version> {

@@ -174,6 +174,9 @@ impl NewFile {
     }
 }
 
+/// What stands before and behind the statements of a migration.
+pub type Frame = (&'static str, &'static str);
+
 /// What people are told of a convention; the page of conventions is made of it.
 #[derive(Debug, Clone, Copy)]
 pub struct About {
@@ -242,6 +245,15 @@ pub trait Convention: fmt::Debug + Send + Sync {
     /// Reads what a file says of its parts; none where a file is run as it is.
     fn scan(&self) -> Option<Scan> {
         None
+    }
+
+    /// What stands before and behind the statements of a migration in the file of this path, relative to the folder; none
+    /// where such a file is none of its migrations. `is_there`: it is one already.
+    ///
+    /// # Errors
+    /// Why a file alone is no migration, and what to do instead.
+    fn frame(&self, _path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        Ok(Some(("", "")))
     }
 
     /// A version as people write it in `cutover.toml`.

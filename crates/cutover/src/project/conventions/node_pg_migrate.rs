@@ -14,8 +14,8 @@ use std::io;
 use super::contents::{LineReader, Sections};
 use super::files::{Class, read_files};
 use super::{
-    About, Contents, Convention, Folder, Found, NewFile, Reading, Scan, Stray, Trouble, Wrong, ends_in,
-    file_name, is_sql, leading_digits, numbered,
+    About, Contents, Convention, Folder, Found, Frame, NewFile, Reading, Scan, Stray, Trouble, Wrong,
+    ends_in, file_name, is_sql, leading_digits, numbered,
 };
 use crate::migration::{Migration, Section, Version};
 
@@ -80,6 +80,13 @@ impl Convention for NodePgMigrate {
 
     fn scan(&self) -> Option<Scan> {
         Some(scan)
+    }
+
+    fn frame(&self, path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        if path.ends_with(".up.sql") || path.ends_with(".down.sql") {
+            return Ok(Some(("", "")));
+        }
+        Ok(Some(("-- Up Migration\n", "\n-- Down Migration\n")))
     }
 
     fn version(&self, text: &str) -> Option<Version> {

@@ -353,6 +353,42 @@ fn a_way_back_of_nothing_does_not_make_a_folder_of_flyway_one_of_refinery() {
 }
 
 #[test]
+fn settings_of_flyway_are_followed_or_refused() {
+    const CONF: &str = "# where\r\nflyway.url = jdbc:postgresql://x/y\r\nflyway.locations = filesystem:./db/moves\nflyway.defaultSchema=inv\n\
+                        flyway.schemas=one,two\nflyway.placeholders.role = app\nflyway.outOfOrder=true\nflyway.sqlMigrationPrefix=V\n";
+    const TOML: &str = "[flyway]\nlocations = [\"filesystem:db/moves\"]\noutOfOrder = true\nenvironment = \"ci\"\n\
+                        [flyway.placeholders]\nrole = \"app\"\n[environments.ci]\nurl = \"jdbc:x\"\nschemas = [\"inv\", \"two\"]\n";
+    let (one, repeatable) = (("db/moves/V1__a.sql", "GRANT x TO ${role};"), ("db/moves/R__b.sql", ""));
+    for (file, text, said) in [("flyway.conf", CONF, "flyway.conf:4"), ("flyway.toml", TOML, "flyway.toml:9")] {
+        let project = load(&folder(&[one, repeatable, (file, text)])).unwrap();
+        assert_eq!((project.roots[0].path.as_str(), convention(&project)), ("db/moves", "flyway"));
+        let schema = project.default_schema.as_ref().unwrap();
+        assert_eq!((schema.name.as_str(), schema.said.as_str()), ("inv", said));
+        assert_eq!(project.vars.get("role"), Some("app"));
+        assert_eq!((project.migrations[0].any_time, project.migrations[1].any_time), (true, false));
+    }
+    // What is said of the project goes before, and what is not Flyway's is not looked at.
+    let config = "[vars]\nrole = \"mine\"\n[[migrations]]\npath = \"db/moves\"\n";
+    let project = load(&folder(&[("cutover.toml", config), one, ("flyway.conf", CONF)])).unwrap();
+    assert_eq!(project.vars.get("role"), Some("mine"));
+    let project = load(&folder(&[("migrations/1_a.sql", ""), ("flyway.conf", "flyway.initSql=SELECT 1\n")])).unwrap();
+    assert!(project.default_schema.is_none());
+    for (file, text, place, part) in [
+        ("flyway.conf", "flyway.sqlMigrationPrefix=M\n", 1, "flyway.sqlMigrationPrefix = M: is not supported"),
+        ("flyway.conf", "\nflyway.initSql=SET x = 1\n", 2, "flyway.initSql"),
+        ("flyway.conf", "flyway.placeholders.a=${HOME}\n", 1, "a value of the environment"),
+        ("flyway.conf", "flyway.locations=s3:bucket\n", 1, "is no folder of this project"),
+        ("flyway.conf", "flyway.locations=filesystem:db/moves,filesystem:x\n", 1, "several folders"),
+        ("flyway.toml", "[flyway]\nplaceholderPrefix = \"#{\"\n", 2, "flyway.placeholderPrefix"),
+        ("flyway.toml", "[flyway]\nsqlMigrationSuffixes = [\".sql\", \".pks\"]\n", 2, ".sql,.pks"),
+    ] {
+        let config = "[[migrations]]\npath = \"db/moves\"\n";
+        let message = error(&[("cutover.toml", config), one, (file, text)]);
+        assert!(message.contains(&format!("{file}:{place}:1: ")) && message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn callbacks_of_flyway_are_refused() {
     let one = ("sql/V1__a.sql", "");
     for name in [
