@@ -698,6 +698,43 @@ fn the_default_schema_of_flyway_is_where_names_lead() {
 }
 
 #[test]
+fn where_the_tool_never_was_its_table_is_said_to_be_missing_and_how_it_is_made() {
+    let mut case = dbmate();
+    case.files[1].1 = "-- migrate:up\nALTER TABLE schema_migrations ADD COLUMN note text;\n".to_owned();
+    let place = Place::new();
+    for (path, text) in &case.files {
+        place.write(&format!("db/migrations/{path}"), text);
+    }
+    let refused = place.run(&["apply"]).ends_with(2);
+    says(
+        &refused,
+        &[
+            "needs table schema_migrations",
+            "it is dbmate's own table, which dbmate makes and no migration does",
+            "CREATE TABLE public.schema_migrations (version varchar PRIMARY KEY)",
+        ],
+    );
+    place.database().run("CREATE TABLE public.schema_migrations (version varchar PRIMARY KEY)");
+    place.run(&["apply"]).ends_with(0);
+}
+
+#[test]
+fn a_view_of_the_tools_own_table_is_as_the_version_of_the_tool_made_that() {
+    for type_name in ["varchar", "varchar(128)", "varchar(255)"] {
+        let mut case = dbmate();
+        let view = "CREATE VIEW versions AS SELECT version FROM schema_migrations;";
+        let (up, down) = case.files[1].1.split_once("-- migrate:down").unwrap();
+        case.files[1].1 = format!("{up}{view}\n-- migrate:down{down}");
+        case.made = case.made.replace("character varying(128)", type_name);
+        case.made += &format!("; {view}");
+        let taken = Taken::over(&case);
+        let adopted = taken.run(&["adopt", "--yes"]).ends_with(0);
+        assert!(adopted.stdout.contains("and all of it agrees"), "{type_name}: {}", adopted.stdout);
+        taken.run(&["diff", "--replay"]).ends_with(0);
+    }
+}
+
+#[test]
 fn what_the_tool_took_back_after_its_adoption_is_refused() {
     let flyway_undo = "INSERT INTO flyway_schema_history SELECT 3, version, description, 'UNDO_SQL', 'U2__x.sql', NULL, 'me', now(), 1, true \
                        FROM flyway_schema_history WHERE installed_rank = 2";

@@ -14,7 +14,7 @@ mod undo;
 
 use std::collections::BTreeSet;
 
-use cutover_analysis::effects::Context;
+use cutover_analysis::effects::{Context, ObjectRef};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
@@ -274,6 +274,20 @@ pub async fn look(
     };
     outlook.judge(project, &history, request.allow);
     Ok(outlook)
+}
+
+/// The tool that an object is the table of, among those whose files a project may have, with the statement that makes it.
+pub(crate) fn tool_of_table(project: &Project, object: &ObjectRef) -> Option<(&'static str, String)> {
+    let roots = || project.roots.iter().map(|root| root.convention.name());
+    let is_of = |tool: &&&dyn tools::Tool, own: bool| {
+        let conventions = tool.conventions();
+        let conventions = if own { conventions.get(..1).unwrap_or_default() } else { conventions };
+        tool.tables().contains(&object.name.as_str()) && roots().any(|root| conventions.contains(&root))
+    };
+    let found = tools::all().iter().find(|tool| is_of(tool, true));
+    let tool = found.or_else(|| tools::all().iter().find(|tool| is_of(tool, false)))?;
+    let schema = object.schema.as_deref().unwrap_or("public");
+    Some((tool.about().called, tool.make(schema, &object.name).join("; ")))
 }
 
 fn other_major(major: u32) -> String {

@@ -143,7 +143,7 @@ fn run(
 
 /// All that is written, without what opens and ends the transaction.
 fn record_text(project: &Project, run: &Run, outlook: &Outlook) -> String {
-    let TablePlace { tool, schema, table } = &outlook.place;
+    let TablePlace { tool, schema, table, .. } = &outlook.place;
     let chosen = &outlook.chosen;
     let event = |seq: u64, kind: EventKind| Numbered {
         seq,
@@ -219,7 +219,16 @@ pub(crate) async fn tables_of(session: &mut Session) -> Result<Vec<TablePlace>, 
     let place = |row: Vec<Option<String>>| {
         let mut fields = row.into_iter().flatten();
         let tool = tools::by_name(&fields.next()?)?;
-        Some(TablePlace { tool: Kind(tool), schema: fields.next()?, table: fields.next()? })
+        Some(TablePlace {
+            tool: Kind(tool),
+            schema: fields.next()?,
+            table: fields.next()?,
+            types: Vec::new(),
+        })
     };
-    Ok(rows.into_iter().filter_map(place).collect())
+    let mut places: Vec<TablePlace> = rows.into_iter().filter_map(place).collect();
+    for place in &mut places {
+        place.learn_types(session).await?;
+    }
+    Ok(places)
 }

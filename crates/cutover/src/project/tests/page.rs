@@ -46,7 +46,7 @@ each run. Its description identifies it, not its folder. `--to VERSION` leaves i
 `flyway.toml`, or else `flyway.conf`, beside `cutover.toml` or where it would be, is followed where that can be done exactly:
 `locations` (one folder of the project, where `[[migrations]]` names none), `placeholders` (`[vars]` goes before them),
 `outOfOrder`, and `defaultSchema` or the first of `schemas`: the search path of sessions begins with it and goes on with
-`"$user", public`, unless the URL's `options` have a search path; a database without that schema is refused, and a throwaway
+`\"$user\", public`, unless the URL's `options` have a search path; a database without that schema is refused, and a throwaway
 one has it made. What else changes which files are run or how they are read (other prefixes, separators and suffixes,
 `encoding`, `initSql`, `callbackLocations`, `target` and so on) is refused by name unless it is as usual. Where to connect to,
 and what only Flyway's other commands heed, is not looked at.

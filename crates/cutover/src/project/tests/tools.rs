@@ -359,7 +359,8 @@ fn settings_of_flyway_are_followed_or_refused() {
     const TOML: &str = "[flyway]\nlocations = [\"filesystem:db/moves\"]\noutOfOrder = true\nenvironment = \"ci\"\n\
                         [flyway.placeholders]\nrole = \"app\"\n[environments.ci]\nurl = \"jdbc:x\"\nschemas = [\"inv\", \"two\"]\n";
     let (one, repeatable) = (("db/moves/V1__a.sql", "GRANT x TO ${role};"), ("db/moves/R__b.sql", ""));
-    for (file, text, said) in [("flyway.conf", CONF, "flyway.conf:4"), ("flyway.toml", TOML, "flyway.toml:9")] {
+    for (file, text, said) in [("flyway.conf", CONF, "flyway.conf:4"), ("flyway.toml", TOML, "flyway.toml:9")]
+    {
         let project = load(&folder(&[one, repeatable, (file, text)])).unwrap();
         assert_eq!((project.roots[0].path.as_str(), convention(&project)), ("db/moves", "flyway"));
         let schema = project.default_schema.as_ref().unwrap();
@@ -371,10 +372,16 @@ fn settings_of_flyway_are_followed_or_refused() {
     let config = "[vars]\nrole = \"mine\"\n[[migrations]]\npath = \"db/moves\"\n";
     let project = load(&folder(&[("cutover.toml", config), one, ("flyway.conf", CONF)])).unwrap();
     assert_eq!(project.vars.get("role"), Some("mine"));
-    let project = load(&folder(&[("migrations/1_a.sql", ""), ("flyway.conf", "flyway.initSql=SELECT 1\n")])).unwrap();
+    let project =
+        load(&folder(&[("migrations/1_a.sql", ""), ("flyway.conf", "flyway.initSql=SELECT 1\n")])).unwrap();
     assert!(project.default_schema.is_none());
     for (file, text, place, part) in [
-        ("flyway.conf", "flyway.sqlMigrationPrefix=M\n", 1, "flyway.sqlMigrationPrefix = M: is not supported"),
+        (
+            "flyway.conf",
+            "flyway.sqlMigrationPrefix=M\n",
+            1,
+            "flyway.sqlMigrationPrefix = M: is not supported",
+        ),
         ("flyway.conf", "\nflyway.initSql=SET x = 1\n", 2, "flyway.initSql"),
         ("flyway.conf", "flyway.placeholders.a=${HOME}\n", 1, "a value of the environment"),
         ("flyway.conf", "flyway.locations=s3:bucket\n", 1, "is no folder of this project"),
