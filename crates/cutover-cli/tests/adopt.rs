@@ -705,7 +705,7 @@ fn where_the_tool_never_was_its_table_is_said_to_be_missing_and_how_it_is_made()
     for (path, text) in &case.files {
         place.write(&format!("db/migrations/{path}"), text);
     }
-    let refused = place.run(&["apply"]).ends_with(2);
+    let refused = place.run(&["apply"]).ends_with(1);
     says(
         &refused,
         &[
@@ -730,7 +730,6 @@ fn a_view_of_the_tools_own_table_is_as_the_version_of_the_tool_made_that() {
         let taken = Taken::over(&case);
         let adopted = taken.run(&["adopt", "--yes"]).ends_with(0);
         assert!(adopted.stdout.contains("and all of it agrees"), "{type_name}: {}", adopted.stdout);
-        taken.run(&["diff", "--replay"]).ends_with(0);
     }
 }
 
@@ -778,6 +777,10 @@ fn what_the_tool_keeps_is_no_difference() {
         other.stdout.contains("DROP COLUMN age") && !other.stdout.contains("schema_migrations"),
         "{}",
         other.stdout
+    );
+    says(
+        &taken.run(&["adopt", "--from", "public.users"]).ends_with(1),
+        &["public.users is no table of a tool that is known"],
     );
     // Nor is what becomes of it.
     taken.place.database().run("ALTER TABLE schema_migrations ADD COLUMN note text");

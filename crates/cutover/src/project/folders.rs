@@ -210,6 +210,12 @@ impl Loader {
         }
         match (wrong, empty) {
             (None, Some(folder)) => {
+                // An empty folder is for migrations to come; one with those of another tool further within is not.
+                let within = prefix(&folder.path);
+                if let Some((path, why)) = in_other_languages(&self.root, &within) {
+                    self.problem_of_folders(Problem::of_file(path, why));
+                    return Ok(None);
+                }
                 self.roots.push(MigrationRoot { path: folder.path.clone(), convention: folder.convention });
                 Ok(Some(folder))
             }
@@ -218,22 +224,24 @@ impl Loader {
                 self.problem_of_folders(Problem::of_file(path, why).with_hint(hint));
                 Ok(None)
             }
-            (None, None) if self.config_path.is_some() => {
+            (None, None) => self.no_folder().map(|()| None),
+        }
+    }
+
+    /// No folder has migrations in SQL.
+    fn no_folder(&mut self) -> Result<(), ProjectError> {
+        match in_other_languages(&self.root, "") {
+            Some((path, why)) => self.problem_of_folders(Problem::of_file(path, why)),
+            None if self.config_path.is_some() => {
                 let message =
                     format!("no migrations are named, and there are none here or in {}", FOLDERS.join(", "));
                 let hint = "make a folder migrations, or write which folder has them:\n    [[migrations]]\n    \
                             path = \"folder\"";
                 self.problem_of_folders(Problem::of_file(CONFIG_FILE, message).with_hint(hint));
-                Ok(None)
             }
-            (None, None) => match in_other_languages(&self.root) {
-                Some((path, why)) => {
-                    self.problem_of_folders(Problem::of_file(path, why));
-                    Ok(None)
-                }
-                None => Err(ProjectError::NotFound { start: self.root.clone() }),
-            },
+            None => return Err(ProjectError::NotFound { start: self.root.clone() }),
         }
+        Ok(())
     }
 
     fn problem_of_folders(&mut self, problem: Problem) {
@@ -342,14 +350,19 @@ fn sqitch_folder(project: &Path) -> Option<String> {
     (!files::leaves_project(&path) && project.join(&path).join(sqitch::PLAN).is_file()).then_some(path)
 }
 
-/// Migrations of an application's framework, in a folder of each of its parts: the first one, with what to do.
-fn in_other_languages(project: &Path) -> Option<(String, String)> {
+/// Migrations of an application's framework, in a folder of each of its parts: the first one whose path begins so, with what to
+/// do.
+fn in_other_languages(project: &Path, within: &str) -> Option<(String, String)> {
     let listing = files::list(project, project, &|folder| {
         let depth = folder.matches('/').count();
-        depth == 0 || (depth == 1 && folder.ends_with("/migrations")) || folder == "db/migrate"
+        depth == 0
+            || (depth == 1 && folder.ends_with("/migrations"))
+            || ["db/migrate", "alembic/versions", "migrations/versions", "priv/repo"].contains(&folder)
+            || folder == "priv/repo/migrations"
     })
     .ok()?;
-    listing.paths.into_iter().filter(|path| path.contains('/')).find_map(|path| {
+    let paths = listing.paths.into_iter();
+    paths.filter(|path| path.contains('/') && path.starts_with(within)).find_map(|path| {
         let why = conventions::in_another_language(&path)?;
         Some((path, why))
     })

@@ -18,7 +18,7 @@ mod folder;
 mod foreign;
 mod golang_migrate;
 mod goose;
-mod graphile;
+pub(crate) mod graphile;
 mod node_pg_migrate;
 mod numbered;
 mod prisma;

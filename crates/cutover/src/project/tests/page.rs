@@ -51,6 +51,14 @@ one has it made. What else changes which files are run or how they are read (oth
 `encoding`, `initSql`, `callbackLocations`, `target` and so on) is refused by name unless it is as usual. Where to connect to,
 and what only Flyway's other commands heed, is not looked at.
 
+## Files that come late
+
+A file below the highest applied version, from a branch that was merged late, is refused until it is meant: `apply
+--out-of-order`, `apply VERSION` for just it, or `deferred = true` in its `[[stage.migration]]`. That holds for all conventions,
+also where the tool would run it without a word (sqlx, dbmate, diesel, Prisma), where the tool never would (golang-migrate), and
+where it asks too (goose, Supabase, node-pg-migrate). Only refinery's `U` and, with `outOfOrder` in Flyway's settings, Flyway's
+versions go in late by themselves. A setting for it in `cutover.toml` there is not.
+
 ## Sqitch
 
 `[users !carts]` behind a change says what it requires and what it must not meet: the first becomes an edge of the graph, the

@@ -308,6 +308,16 @@ fn folders_are_found_and_told_apart() {
     assert_eq!((convention(&project), project.roots[0].path.as_str()), ("sqitch", "database/plan"));
     for (files, part) in [
         ([("db/migrate/20260102030405_users.rb", ""), ("Gemfile", "")], "Rails"),
+        ([("alembic/versions/1975ea83b712_users.py", ""), ("alembic.ini", "")], "alembic upgrade"),
+        ([("migrations/versions/1975ea83b712_users.py", ""), ("migrations/env.py", "")], "alembic upgrade"),
+        ([("priv/repo/migrations/20260102030405_users.exs", ""), ("mix.exs", "")], "Ecto"),
+        (
+            [
+                ("priv/repo/migrations/20260102030405_users.exs", ""),
+                ("cutover.toml", "[project]\nname = \"p\"\n"),
+            ],
+            "Ecto",
+        ),
         ([("shop/migrations/0001_initial.py", ""), ("manage.py", "")], "sqlmigrate shop 0001"),
         (
             [("migrations/1_a.sql", "-- +goose Up\n"), ("migrations/2_a.sql", "-- migrate:up\n")],
@@ -559,6 +569,21 @@ fn committed_migrations_are_a_chain() {
         (chained.0, "--! Previous: sha1:a\n--! Hash: sha1:b\n\nALTER DATABASE :DATABASE_NAME SET x = 1;\n");
     let message = error(&[first, named]);
     assert!(message.contains("000002.sql:4:1: the placeholder :DATABASE_NAME"), "{message}");
+}
+
+#[test]
+fn a_committed_migration_is_what_was_committed() {
+    // The SHA-1 of "\nSELECT 1;\n" without the line feed before it.
+    let hash = super::super::text::hex(&<sha1::Sha1 as sha1::Digest>::digest("SELECT 1;\n"));
+    let text = |body: &str, more: &str| format!("--! Previous: -\n--! Hash: sha1:{hash}\n{more}\n{body}");
+    let path = "migrations/committed/000001.sql";
+    for same in ["SELECT 1;\n", "\nSELECT 1;\n\n"] {
+        load(&folder(&[(path, &text(same, ""))])).unwrap();
+    }
+    load(&folder(&[(path, &text("SELECT 1;\n", "").replace('\n', "\r\n"))])).unwrap();
+    let message = error(&[(path, &text("SELECT 2;\n", ""))]);
+    assert!(message.contains("000001.sql: it is not what was committed: its hash is sha1:"), "{message}");
+    load(&folder(&[(path, &text("SELECT 2;\n", "--! AllowInvalidHash\n"))])).unwrap();
 }
 
 #[test]
