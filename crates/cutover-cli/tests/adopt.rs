@@ -357,7 +357,8 @@ impl Taken {
         let mut taken = Self { place, role: testkit::role(""), folder: folder.to_owned() };
         let convention = match case.tool {
             "rails" => Some("numbered"),
-            "sqlx" => Some("sqlx"),
+            // What names and texts alone do not tell.
+            "sqlx" | "refinery" => Some(case.tool),
             _ => None,
         };
         let convention = convention.map(|name| format!("convention = \"{name}\"\n")).unwrap_or_default();
@@ -689,6 +690,16 @@ fn the_default_schema_of_flyway_is_where_names_lead() {
             installed_on timestamp NOT NULL DEFAULT now(), execution_time int NOT NULL, success boolean NOT NULL);
          INSERT INTO inv.flyway_schema_history VALUES (1, '1', 'users', 'SQL', 'V1__users.sql', NULL, 'me', now(), 1, true)",
     );
+    // Without the settings it is said why nothing is there.
+    let aside =
+        |name: &str, to: &str| std::fs::rename(place.folder.join(name), place.folder.join(to)).unwrap();
+    aside("flyway.conf", "elsewhere.conf");
+    let unset = place.run(&["adopt", "--dry-run", "--var", "kind=text"]).ends_with(1);
+    says(
+        &unset,
+        &["is in schema inv, and names without a schema lead to public here", "-csearch_path%3Dinv"],
+    );
+    aside("elsewhere.conf", "flyway.conf");
     let adopted = place.run(&["adopt", "--yes"]).ends_with(0);
     assert!(adopted.stdout.contains("and all of it agrees"), "{}", adopted.stdout);
     place.run(&["apply"]).ends_with(0);
@@ -779,7 +790,7 @@ fn what_the_tool_keeps_is_no_difference() {
         other.stdout
     );
     says(
-        &taken.run(&["adopt", "--from", "public.users"]).ends_with(1),
+        &taken.run(&["adopt", "--from", "public.users"]).ends_with(2),
         &["public.users is no table of a tool that is known"],
     );
     // Nor is what becomes of it.

@@ -251,6 +251,9 @@ pub async fn look(
             }
         }
     }
+    if !found.differing.is_empty() {
+        remarks.extend(elsewhere(&place, &mut session).await?);
+    }
     session.close().await;
     let mut report = Report::new(project, &server, &place, &rows, &matching, &history);
     for path in gone.iter().map(|index| &project.migrations[*index].path) {
@@ -274,6 +277,24 @@ pub async fn look(
     };
     outlook.judge(project, &history, request.allow);
     Ok(outlook)
+}
+
+/// Says where names without a schema lead if that is not the schema of the tool's table, which is a usual reason for all to be
+/// otherwise.
+async fn elsewhere(place: &TablePlace, session: &mut Session) -> Result<Option<String>, Failure> {
+    let rows = session.query("SELECT pg_catalog.current_schema()::pg_catalog.text", &[]).await?;
+    let current = rows.first().and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default();
+    let is_usual = place.tool.0.owns_schema() || place.schema == current;
+    Ok((!is_usual).then(|| {
+        let schema = &place.schema;
+        format!(
+            "{} is in schema {schema}, and names without a schema lead to {} here: where the files are meant for {schema}, let the \
+             search path begin with it (options=-csearch_path%3D{schema} in the URL, or ALTER ROLE … SET search_path) before \
+             anything is accepted",
+            place.name(),
+            if current.is_empty() { "none" } else { &current },
+        )
+    }))
 }
 
 /// The tool that an object is the table of, among those whose files a project may have, with the statement that makes it.
