@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use cutover::project::Project;
+use cutover::project::{DefaultSchema, Project};
 use cutover::verify::SandboxProvider;
 use cutover_postgres::connect::{ConnectOptions, Inputs, Origin, Resolved, parse_dotenv};
 use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
+use cutover_postgres::session::{Session, Startup};
 
 use crate::app::App;
 use crate::error::CliError;
@@ -33,7 +34,15 @@ impl App {
     /// The database of this command.
     pub(crate) async fn target(&self, project: &Project) -> Result<Target, CliError> {
         if self.global.sandbox {
-            return self.sandbox_target().await;
+            let mut target = self.sandbox_target().await?;
+            if let Some(schema) = &project.default_schema {
+                // Which its tool would make before anything else.
+                let mut session = Session::connect(&target.options, &Startup::default()).await?;
+                session.query_text(&schema.create_sql()).await?;
+                session.close().await;
+                look_in(&mut target.options, schema);
+            }
+            return Ok(target);
         }
         match self.configured(project)? {
             Some(options) => Ok(Target { options, sandbox: None }),
@@ -56,7 +65,11 @@ impl App {
         for remark in resolved.not_heard.iter().filter(|_| self.output.is_verbose()) {
             self.output.remark(remark);
         }
-        Ok(Some(resolved.options))
+        let mut options = resolved.options;
+        if let Some(schema) = &project.default_schema {
+            look_in(&mut options, schema);
+        }
+        Ok(Some(options))
     }
 
     /// Everything that says where to connect to, with origins.
@@ -122,6 +135,25 @@ impl App {
     pub(crate) fn sandbox_options(&self) -> SandboxOptions {
         SandboxOptions { bin_dir: self.global.pg_bin.clone(), ..SandboxOptions::new(&self.environment) }
     }
+}
+
+/// Lets the search path begin with the schema in which the tool of the files makes what is named without one, unless the
+/// connection says itself where to look.
+fn look_in(options: &mut ConnectOptions, schema: &DefaultSchema) {
+    let given = options.options.take().unwrap_or_default();
+    if given.contains("search_path") {
+        options.options = Some(given);
+        return;
+    }
+    // The server divides at blanks and takes what is behind a backslash as it is.
+    let mut path = String::new();
+    for c in schema.search_path().chars() {
+        if c.is_whitespace() || c == '\\' {
+            path.push('\\');
+        }
+        path.push(c);
+    }
+    options.options = Some(format!("{given} -csearch_path={path}").trim_start().to_owned());
 }
 
 /// Whether anybody said which database is meant. libpq would fall back to a server on this machine; a tool that changes

@@ -317,7 +317,7 @@ fn graphile() -> Case {
 }
 
 fn node_pg_migrate() -> Case {
-    case(
+    let mut case = case(
         "node-pg-migrate",
         "public.pgmigrations",
         ["1700000000001_users.sql", "1700000000002_age.sql", "1700000000003_orders.sql"],
@@ -325,7 +325,11 @@ fn node_pg_migrate() -> Case {
          INSERT INTO pgmigrations (name, run_on) VALUES ('1700000000001_users', '2024-01-02 03:04:05'),
             ('1700000000002_age', '2024-01-02 03:04:06')"
             .to_owned(),
-    )
+    );
+    for ((_, text), down) in case.files.iter_mut().zip(DOWN) {
+        *text = format!("-- Up Migration\n{text}\n-- Down Migration\n{down}");
+    }
+    case
 }
 
 /// A database with data that the case's tool has brought to its second migration, a project with its files, and the ordinary
@@ -352,8 +356,9 @@ impl Taken {
         }
         let mut taken = Self { place, role: testkit::role(""), folder: folder.to_owned() };
         let convention = match case.tool {
-            "rails" | "node-pg-migrate" => Some("numbered"),
-            "sqlx" => Some("sqlx"),
+            "rails" => Some("numbered"),
+            // What names and texts alone do not tell.
+            "sqlx" | "refinery" => Some(case.tool),
             _ => None,
         };
         let convention = convention.map(|name| format!("convention = \"{name}\"\n")).unwrap_or_default();
@@ -674,6 +679,137 @@ fn files_that_mention_the_tools_own_table_keep_working() {
     taken.place.write("schema.sql", &dump);
     taken.run(&["diff", "schema.sql", "--schema", "public"]).ends_with(0);
     taken.run(&["revert", "--yes", "--allow", "rows-stay", "--allow", "revert-differs"]).ends_with(0);
+}
+
+#[test]
+fn the_default_schema_of_flyway_is_where_names_lead() {
+    let place = Place::new();
+    place.write("flyway.conf", "flyway.defaultSchema=inv\nflyway.placeholders.kind=text\n");
+    place.write("sql/V1__users.sql", "CREATE TABLE users (id int PRIMARY KEY, mail ${kind});\n");
+    place.write("sql/V2__orders.sql", "CREATE TABLE orders (of int REFERENCES users);\n");
+    // Flyway would make the schema, and without it names would lead to another one.
+    says(
+        &place.run(&["apply"]).ends_with(2),
+        &[
+            "flyway.conf:1 calls inv the default schema, and here names without a schema lead to public",
+            "CREATE SCHEMA inv",
+        ],
+    );
+    assert_eq!(place.database().value("SELECT to_regclass('public.users') IS NULL"), "t");
+    place.run(&["apply", "--sandbox"]).ends_with(0);
+    place.database().run(
+        "CREATE SCHEMA inv; CREATE TABLE inv.users (id int PRIMARY KEY, mail text);
+         CREATE TABLE inv.flyway_schema_history (installed_rank int PRIMARY KEY, version varchar(50), description varchar(200) NOT NULL,
+            type varchar(20) NOT NULL, script varchar(1000) NOT NULL, checksum int, installed_by varchar(100) NOT NULL,
+            installed_on timestamp NOT NULL DEFAULT now(), execution_time int NOT NULL, success boolean NOT NULL);
+         INSERT INTO inv.flyway_schema_history VALUES (1, '1', 'users', 'SQL', 'V1__users.sql', NULL, 'me', now(), 1, true)",
+    );
+    // Without the settings it is said why nothing is there.
+    let aside =
+        |name: &str, to: &str| std::fs::rename(place.folder.join(name), place.folder.join(to)).unwrap();
+    aside("flyway.conf", "elsewhere.conf");
+    let unset = place.run(&["adopt", "--dry-run", "--var", "kind=text"]).ends_with(1);
+    says(
+        &unset,
+        &["is in schema inv, and names without a schema lead to public here", "-csearch_path%3Dinv"],
+    );
+    aside("elsewhere.conf", "flyway.conf");
+    let adopted = place.run(&["adopt", "--yes"]).ends_with(0);
+    assert!(adopted.stdout.contains("and all of it agrees"), "{}", adopted.stdout);
+    place.run(&["apply"]).ends_with(0);
+    assert_eq!(place.database().value("SELECT to_regclass('inv.orders') IS NOT NULL"), "t");
+    let shown = place.run(&["config", "show"]).ends_with(0).stdout;
+    assert!(shown.contains("flyway.default_schema") && shown.contains("inv"), "{shown}");
+}
+
+#[test]
+fn where_the_tool_never_was_its_table_is_said_to_be_missing_and_how_it_is_made() {
+    let mut case = dbmate();
+    case.files[1].1 = "-- migrate:up\nALTER TABLE schema_migrations ADD COLUMN note text;\n".to_owned();
+    let place = Place::new();
+    for (path, text) in &case.files {
+        place.write(&format!("db/migrations/{path}"), text);
+    }
+    let refused = place.run(&["apply"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "needs table schema_migrations",
+            "it is dbmate's own table, which dbmate makes and no migration does",
+            "CREATE TABLE public.schema_migrations (version varchar PRIMARY KEY)",
+        ],
+    );
+    place.database().run("CREATE TABLE public.schema_migrations (version varchar PRIMARY KEY)");
+    place.run(&["apply"]).ends_with(0);
+}
+
+#[test]
+fn a_view_of_the_tools_own_table_is_as_the_version_of_the_tool_made_that() {
+    for type_name in ["varchar", "varchar(128)", "varchar(255)"] {
+        let mut case = dbmate();
+        let view = "CREATE VIEW versions AS SELECT version FROM schema_migrations;";
+        let (up, down) = case.files[1].1.split_once("-- migrate:down").unwrap();
+        case.files[1].1 = format!("{up}{view}\n-- migrate:down{down}");
+        case.made = case.made.replace("character varying(128)", type_name);
+        case.made += &format!("; {view}");
+        let taken = Taken::over(&case);
+        let adopted = taken.run(&["adopt", "--yes"]).ends_with(0);
+        assert!(adopted.stdout.contains("and all of it agrees"), "{type_name}: {}", adopted.stdout);
+    }
+}
+
+#[test]
+fn what_the_tool_took_back_after_its_adoption_is_refused() {
+    let flyway_undo = "INSERT INTO flyway_schema_history SELECT 3, version, description, 'UNDO_SQL', 'U2__x.sql', NULL, 'me', now(), 1, true \
+                       FROM flyway_schema_history WHERE installed_rank = 2";
+    for (case, back) in [
+        (dbmate(), "DELETE FROM schema_migrations WHERE version = '20240101000002'"),
+        (golang_migrate(), "UPDATE schema_migrations SET version = 1"),
+        (flyway(), flyway_undo),
+    ] {
+        let taken = Taken::over(&case);
+        taken.run(&["adopt", "--yes"]).ends_with(0);
+        taken.place.database().run(back);
+        taken.place.database().run("ALTER TABLE users DROP COLUMN age");
+        let path = format!("{}/{}", taken.folder, case.files[1].0);
+        let told = taken.run(&["adopt", "--dry-run"]).ends_with(1);
+        assert!(
+            told.stdout.contains(&format!("  {path} ({} says so no more)\n", case.table)),
+            "{}",
+            told.stdout
+        );
+        says(
+            &told,
+            &[&format!("{path} was adopted, and"), "does not call it applied any more", "adopt --undo"],
+        );
+        taken.run(&["adopt", "--undo", "--yes"]).ends_with(0);
+        let again = taken.run(&["adopt", "--yes"]).ends_with(0);
+        assert!(again.stdout.contains("recorded as applied, and not run: 1 migration,"), "{}", again.stdout);
+        taken.run(&["apply"]).ends_with(0);
+    }
+}
+
+#[test]
+fn what_the_tool_keeps_is_no_difference() {
+    let taken = Taken::over(&dbmate());
+    taken.run(&["adopt", "--yes"]).ends_with(0);
+    taken.place.write("schema.sql", &format!("{}{}", UP[0], UP[1]));
+    let same = taken.run(&["diff", "schema.sql", "--schema", "public", "--sql"]).ends_with(0);
+    assert!(!same.stdout.contains("schema_migrations"), "{}", same.stdout);
+    taken.place.write("schema.sql", UP[0]);
+    let other = taken.run(&["diff", "schema.sql", "--schema", "public", "--sql"]).ends_with(1);
+    assert!(
+        other.stdout.contains("DROP COLUMN age") && !other.stdout.contains("schema_migrations"),
+        "{}",
+        other.stdout
+    );
+    says(
+        &taken.run(&["adopt", "--from", "public.users"]).ends_with(2),
+        &["public.users is no table of a tool that is known"],
+    );
+    // Nor is what becomes of it.
+    taken.place.database().run("ALTER TABLE schema_migrations ADD COLUMN note text");
+    taken.run(&["diff"]).ends_with(0);
 }
 
 #[test]

@@ -406,3 +406,62 @@ fn a_side_that_was_meant_to_be_a_database_is_not_repeated() {
         assert!(!all.contains("sesame"), "{all}");
     }
 }
+
+#[test]
+fn a_file_among_migrations_is_one_of_them() {
+    let to = |place: &Place, out: &str| on_one_server(place, &["diff", "old.sql", "new.sql", "--out", out]);
+    let sides = |files: &[(&str, &str)]| {
+        let place = Place::new();
+        place.write("old.sql", "CREATE TABLE t (a int);");
+        place.write("new.sql", "CREATE TABLE t (a int, b int);");
+        for (path, text) in files {
+            place.write(path, text);
+        }
+        place
+    };
+    for (first, text, out, mark) in [
+        ("db/migrations/1_a.sql", "-- migrate:up\nSELECT 1;\n", "db/migrations/2_b.sql", "-- migrate:up\n"),
+        ("migrations/1_a.sql", "-- +goose Up\nSELECT 1;\n", "migrations/2_b.sql", "-- +goose Up\n"),
+        (
+            "migrations/1_a.sql",
+            "-- Up Migration\nSELECT 1;\n-- Down Migration\n",
+            "migrations/2_b.sql",
+            "-- Up Migration\n",
+        ),
+        ("migrations/V1__a.sql", "SELECT 1;\n", "migrations/V2__b.sql", "-- "),
+    ] {
+        let place = sides(&[(first, text), ("cutover.toml", "[project]\nname = \"p\"\n")]);
+        to(&place, out).ends_with(1);
+        let written = std::fs::read_to_string(place.folder.join(out)).unwrap();
+        assert!(written.starts_with(mark) && written.contains("ADD COLUMN b integer"), "{written}");
+        let plan = place.run(&["plan", "--offline"]).ends_with(0).stdout;
+        assert!(plan.contains("2 "), "{plan}");
+        // Elsewhere it is what it is.
+        to(&place, "changes.sql").ends_with(1);
+        assert!(std::fs::read_to_string(place.folder.join("changes.sql")).unwrap().starts_with("-- "));
+    }
+    let config = ("cutover.toml", "[project]\nname = \"p\"\n");
+    for (files, out, part) in [
+        (
+            vec![("migrations/2026-01-01-000000_a/up.sql", "SELECT 1;"), config],
+            "migrations/b.sql",
+            "cutover new TITLE",
+        ),
+        (
+            vec![("prisma/migrations/1_a/migration.sql", "SELECT 1;"), config],
+            "prisma/migrations/b.sql",
+            "migration.sql",
+        ),
+        (vec![("sqitch.plan", "a\n"), ("deploy/a.sql", "SELECT 1;"), config], "deploy/b.sql", "sqitch add"),
+        (
+            vec![("migrations/1_a.sql", "SELECT 1;"), config],
+            "migrations/1_b.sql",
+            "migrations/1_a.sql has that version",
+        ),
+        (vec![("migrations/1_a.sql", "SELECT 1;"), config], "migrations/2-b.sql", "0001_create_users.sql"),
+    ] {
+        let place = sides(&files);
+        says(&to(&place, out).ends_with(2), &["it would be no migration there", part]);
+        assert!(!place.folder.join(out).exists());
+    }
+}

@@ -304,7 +304,7 @@ pub async fn look_closer(
     let settings = vec![("default_transaction_read_only".to_owned(), "on".to_owned())];
     let startup = Startup { application_name: "cutover".to_owned(), settings, ..Startup::default() };
     let mut session = Session::connect(options, &startup).await?;
-    inspection.search_path = search_path::complaint(&mut session).await?;
+    inspection.search_path = search_path::complaint(&mut session, project).await?;
     let Foresight { missing, existing, twice, unsure } =
         foresight::foresee(project, &inspection.built, &mut session).await?;
     (inspection.missing, inspection.existing, inspection.twice) = (missing, existing, twice);

@@ -116,7 +116,9 @@ fn tell(app: &App, project: &Project, outlook: &Outlook, recorded: Option<usize>
         app.output.warn(&visible(accepted));
     }
     for remark in &report.remarks {
-        app.output.warn(&visible(remark));
+        // With a line of a file below it.
+        let lines: Vec<String> = remark.lines().map(visible).collect();
+        app.output.warn(&lines.join("\n"));
     }
     if app.output.is_json() {
         let document = Document { format_version: FORMAT_VERSION, project: &project.name, report, recorded };

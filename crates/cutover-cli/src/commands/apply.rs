@@ -67,9 +67,24 @@ pub(crate) struct Arguments {
     vars: VarArgs,
 }
 
-/// The codes that `--allow` knows.
+/// Codes of what other verbs refuse: known here too, and of no use.
+const OF_OTHERS: [&str; 8] = [
+    hazard::BASELINE_MISSING,
+    hazard::BASELINE_DIFFERS,
+    hazard::ADOPT_CHANGED,
+    hazard::ADOPT_MISSING,
+    hazard::ADOPT_DIFFERS,
+    hazard::DATA_LOSS,
+    hazard::ROWS_STAY,
+    hazard::REVERT_DIFFERS,
+];
+
+/// The codes that `--allow` knows; those that mean something here are listed.
 fn hazards() -> PossibleValuesParser {
-    let known = |hazard: &Hazard| PossibleValue::new(hazard.code).help(hazard.meaning.trim_end_matches('.'));
+    let known = |hazard: &Hazard| {
+        let help = hazard.meaning.trim_end_matches('.');
+        PossibleValue::new(hazard.code).help(help).hide(OF_OTHERS.contains(&hazard.code))
+    };
     PossibleValuesParser::new(HAZARDS.iter().map(known).collect::<Vec<_>>())
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     /// Print the statements that make the first into the second, as a migration
     #[arg(long)]
     sql: bool,
-    /// Write them to this file
+    /// Write them to this file; in a folder of migrations, as one of its convention
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Let --out and --save write over a file that is there; never over a file of the project
@@ -313,6 +313,7 @@ fn tell(app: &App, arguments: &Arguments, pair: &Pair, found: &Diff) -> Result<(
     }
     let text = compare::migration(found, from, to);
     if let Some(file) = &arguments.out {
+        let text = as_migration(app, arguments, file, text)?;
         write(app, file, &text, arguments.force)?;
     } else if arguments.sql {
         app.output.print(&text);
@@ -347,6 +348,20 @@ fn words(found: &Diff, renames: &[Rename], from: &str, to: &str) -> String {
     text += &count(told.len(), "difference", "differences");
     text.push('\n');
     text
+}
+
+/// A file in a folder of migrations is to be one of them.
+fn as_migration(app: &App, arguments: &Arguments, file: &Path, text: String) -> Result<String, CliError> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(folder) = Project::find(folder) else { return Ok(text) };
+    let Ok(draft) = app.draft_in(&folder, &overrides(&arguments.vars)) else { return Ok(text) };
+    draft.project.as_migration(file, &text).map_err(|why| {
+        CliError::usage(format!(
+            "--out {}: it would be no migration there",
+            visible(&file.display().to_string())
+        ))
+        .hint(why)
+    })
 }
 
 fn save(app: &App, file: &Path, schema: &Schema, force: bool) -> Result<(), CliError> {

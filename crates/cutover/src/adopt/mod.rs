@@ -13,9 +13,11 @@ mod tables;
 pub mod tools;
 mod undo;
 
-use cutover_analysis::effects::Context;
+use std::collections::BTreeSet;
+
+use cutover_analysis::effects::{Context, ObjectRef};
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::Session;
+use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
 use self::catalogue::{Basis, Found};
@@ -159,6 +161,8 @@ pub struct Outlook {
     /// What it was compared with; none where there is nothing to record, or it could not be built.
     basis: Option<Basis>,
     found: Found,
+    /// Places of migrations that were adopted and that the table does not call applied any more.
+    gone: Vec<usize>,
     /// Why it may not be recorded, with what to do.
     refused: Option<(Vec<String>, String)>,
     server: schema::Found,
@@ -205,7 +209,7 @@ pub async fn look(
     let server = schema::look(&mut session).await?;
     pooler::refuse(&server, &mut session, options, "adopt").await?;
     let (place, mut remarks) = tables::find(&mut session, project, request.from).await?;
-    let Sight { history, rows, matching } = sight(project, &place, &server, &mut session).await?;
+    let Sight { history, rows, matching, gone } = sight(project, &place, &server, &mut session).await?;
     let chosen = chosen(project, &rows, &matching, &history)?;
     let mut basis = None;
     let mut found = Found::default();
@@ -222,8 +226,15 @@ pub async fn look(
             }
         }
     }
+    if !found.differing.is_empty() {
+        remarks.extend(elsewhere(&place, &mut session).await?);
+    }
     session.close().await;
     let mut report = Report::new(project, &server, &place, &rows, &matching, &history);
+    for path in gone.iter().map(|index| &project.migrations[*index].path) {
+        let line = report.files.iter_mut().find(|file| file.path == *path);
+        line.into_iter().for_each(|file| file.why = Some(format!("{} says so no more", report.table)));
+    }
     report.catalogue = Catalogue::new(basis.is_some(), &found);
     report.remarks = remarks;
     let mut outlook = Outlook {
@@ -235,11 +246,44 @@ pub async fn look(
         chosen,
         basis,
         found,
+        gone,
         refused: None,
         server,
     };
     outlook.judge(project, &history, request.allow);
     Ok(outlook)
+}
+
+/// Says where names without a schema lead if that is not the schema of the tool's table, which is a usual reason for all to be
+/// otherwise.
+async fn elsewhere(place: &TablePlace, session: &mut Session) -> Result<Option<String>, Failure> {
+    let rows = session.query("SELECT pg_catalog.current_schema()::pg_catalog.text", &[]).await?;
+    let current = rows.first().and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default();
+    let is_usual = place.tool.0.owns_schema() || place.schema == current;
+    Ok((!is_usual).then(|| {
+        let schema = &place.schema;
+        format!(
+            "{} is in schema {schema}, and names without a schema lead to {} here: where the files are meant for {schema}, let the \
+             search path begin with it (options=-csearch_path%3D{schema} in the URL, or ALTER ROLE … SET search_path) before \
+             anything is accepted",
+            place.name(),
+            if current.is_empty() { "none" } else { &current },
+        )
+    }))
+}
+
+/// The tool that an object is the table of, among those whose files a project may have, with the statement that makes it.
+pub(crate) fn tool_of_table(project: &Project, object: &ObjectRef) -> Option<(&'static str, String)> {
+    let roots = || project.roots.iter().map(|root| root.convention.name());
+    let is_of = |tool: &&&dyn tools::Tool, own: bool| {
+        let conventions = tool.conventions();
+        let conventions = if own { conventions.get(..1).unwrap_or_default() } else { conventions };
+        tool.tables().contains(&object.name.as_str()) && roots().any(|root| conventions.contains(&root))
+    };
+    let found = tools::all().iter().find(|tool| is_of(tool, true));
+    let tool = found.or_else(|| tools::all().iter().find(|tool| is_of(tool, false)))?;
+    let schema = object.schema.as_deref().unwrap_or("public");
+    Some((tool.about().called, tool.make(schema, &object.name).join("; ")))
 }
 
 /// What the database says, at one time.
@@ -248,6 +292,7 @@ struct Sight {
     history: History,
     rows: Vec<Row>,
     matching: Matching,
+    gone: Vec<usize>,
 }
 
 async fn sight(
@@ -262,7 +307,16 @@ async fn sight(
     };
     let rows = tables::rows(session, project, place).await?;
     let matching = matching::matching(project, place, &rows)?;
-    Ok(Sight { history, rows, matching })
+    let adopted = match server.version {
+        Some(version) => records::adopted(session, &project.name, version).await?,
+        None => BTreeSet::new(),
+    };
+    let is_gone = |(index, standing): (usize, &Standing)| {
+        let is_none = matches!(standing, Standing::Pending | Standing::TakenBack(_));
+        (is_none && adopted.contains(&project.migrations[index].id)).then_some(index)
+    };
+    let gone = matching.standings.iter().enumerate().filter_map(is_gone).collect();
+    Ok(Sight { history, rows, matching, gone })
 }
 
 /// The places of migrations that are applied there and not recorded here, each with its row.
@@ -316,6 +370,22 @@ impl Outlook {
             let hint =
                 format!("settle it with {} first: {}", self.place.called(), self.place.tool.0.settle());
             self.refused = Some((unsettled, hint));
+            return;
+        }
+        if !self.gone.is_empty() {
+            let tool = self.place.called();
+            let lines = self.gone.iter().map(|index| {
+                format!(
+                    "{} was adopted, and {tool} does not call it applied any more: taken back there, it seems, while cutover's \
+                     history has it",
+                    visible(&project.migrations[*index].path)
+                )
+            });
+            let hint = format!(
+                "`cutover adopt --undo`, as long as cutover has applied nothing since, and adopt again; otherwise let {tool} apply \
+                 it again"
+            );
+            self.refused = Some((lines.collect(), hint));
             return;
         }
         if self.chosen.is_empty() {

@@ -39,7 +39,7 @@ pub async fn record(
     // Between the question and the answer somebody else may have been at work.
     let found = schema::look(&mut session).await?;
     may_write(&found)?;
-    let Sight { history, rows, matching } = sight(project, &outlook.place, &found, &mut session).await?;
+    let Sight { history, rows, matching, .. } = sight(project, &outlook.place, &found, &mut session).await?;
     let now: Vec<usize> = places(project, &matching, &history).map(|(index, _)| index).collect();
     let same = now.iter().eq(outlook.chosen.iter().map(|one| &one.index));
     let live = catalog::schema(&mut session, &[]).await?;
@@ -66,7 +66,7 @@ pub async fn record(
         outlook.place.name()
     );
     let rows = recording::text(project, &run, &outlook.chosen, &note);
-    let TablePlace { tool, schema, table } = &outlook.place;
+    let TablePlace { tool, schema, table, .. } = &outlook.place;
     let adoption = journal::insert_adoption(&journal::Adoption {
         run: &run.id,
         project: &project.name,
@@ -104,7 +104,16 @@ pub(crate) async fn tables_of(session: &mut Session) -> Result<Vec<TablePlace>, 
     let place = |row: Vec<Option<String>>| {
         let mut fields = row.into_iter().flatten();
         let tool = tools::by_name(&fields.next()?)?;
-        Some(TablePlace { tool: Kind(tool), schema: fields.next()?, table: fields.next()? })
+        Some(TablePlace {
+            tool: Kind(tool),
+            schema: fields.next()?,
+            table: fields.next()?,
+            types: Vec::new(),
+        })
     };
-    Ok(rows.into_iter().filter_map(place).collect())
+    let mut places: Vec<TablePlace> = rows.into_iter().filter_map(place).collect();
+    for place in &mut places {
+        place.learn_types(session).await?;
+    }
+    Ok(places)
 }

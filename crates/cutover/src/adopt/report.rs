@@ -128,7 +128,7 @@ impl Report {
                 }
             }
             if history.get(&migration.id).is_some() {
-                line.state = "recorded";
+                line = FileLine { state: "recorded", text: None, why: None, ..line };
             }
             Some(line)
         });
@@ -184,7 +184,10 @@ impl Report {
                 if all { first } else { "the table does not say" },
             );
         }
-        self.tell(&mut text, "recorded", "recorded by cutover already", |file| visible(&file.path));
+        self.tell(&mut text, "recorded", "recorded by cutover already", |file| {
+            let why = file.why.as_ref().map(|why| format!(" ({})", visible(why))).unwrap_or_default();
+            format!("{}{why}", visible(&file.path))
+        });
         self.tell(&mut text, "failed", "failed there", |file| visible(&file.path));
         self.tell(&mut text, "taken_back", "taken back there, and pending", |file| visible(&file.path));
         self.tell(&mut text, "pending", "pending", |file| {

@@ -32,6 +32,8 @@ pub struct TablePlace {
     pub schema: String,
     /// Its name.
     pub table: String,
+    /// Columns of text with their types as they are there: versions of a tool differ in them.
+    pub(crate) types: Vec<(String, String)>,
 }
 
 impl TablePlace {
@@ -52,7 +54,30 @@ impl TablePlace {
 
     /// The statements that make it as its tool does.
     pub(crate) fn make(&self) -> Vec<String> {
-        self.tool.0.make(&self.schema, &self.table)
+        let mut statements = self.tool.0.make(&self.schema, &self.table);
+        statements.extend(self.types.iter().map(|(column, type_name)| {
+            format!("ALTER TABLE {} ALTER COLUMN {} TYPE {type_name}", self.sql(), quote_ident(column))
+        }));
+        statements
+    }
+
+    /// Whether it is the same table.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        (&self.tool, &self.schema, &self.table) == (&other.tool, &other.schema, &other.table)
+    }
+
+    /// Looks up the types that its columns have there.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub(crate) async fn learn_types(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let columns: Vec<&str> = self.tool.0.columns().iter().map(|(name, _)| *name).collect();
+        let ask = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute
+                    WHERE attrelid = pg_catalog.to_regclass($1::text) AND attname = ANY ($2::text[]) AND NOT attisdropped
+                      AND atttypid IN ('text'::regtype, 'varchar'::regtype) ORDER BY attnum";
+        let rows = session.query(ask, &[&self.sql(), &columns]).await?;
+        self.types = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        Ok(())
     }
 
     /// Takes what belongs to the tool out of a schema.
@@ -151,7 +176,7 @@ pub(crate) async fn find(
         }
         found = vec![candidate];
     }
-    let Some(Candidate { place, readable, role }) = found.pop() else {
+    let Some(Candidate { mut place, readable, role }) = found.pop() else {
         return Err(no_table(session, named).await?);
     };
     if !readable {
@@ -170,6 +195,7 @@ pub(crate) async fn find(
             ),
         });
     }
+    place.learn_types(session).await?;
     Ok((place, remarks))
 }
 
@@ -202,7 +228,7 @@ async fn candidates(session: &mut Session, named: Option<&str>) -> Result<Vec<Ca
             has_all && called_so && tool.is_own(&schema, &beside)
         };
         if let Some(tool) = tools::all().iter().find(is_of) {
-            let place = TablePlace { tool: Kind(*tool), schema, table };
+            let place = TablePlace { tool: Kind(*tool), schema, table, types: Vec::new() };
             found.push(Candidate { place, readable: row.get(4), role: row.get(5) });
         }
     }

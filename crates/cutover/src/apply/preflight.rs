@@ -78,7 +78,7 @@ pub(super) async fn ready(
     session: &mut Session,
 ) -> Result<Refusals, ApplyError> {
     let mut refusals = Refusals::default();
-    if let Some(complaint) = search_path::complaint(session).await? {
+    if let Some(complaint) = search_path::complaint(session, project).await? {
         refusals.note(Err(ApplyError::NotAllowed(complaint)));
     }
     if let Some(file) = &request.plan {

@@ -5,6 +5,7 @@ use cutover_analysis::sql::{identifier_list, quote_ident};
 use cutover_postgres::session::{Failure, Session};
 
 use crate::history::schema::SCHEMA;
+use crate::project::{DefaultSchema, Project};
 
 /// What stands for the name of the role.
 const USER: &str = "$user";
@@ -21,12 +22,20 @@ struct Found {
     database: String,
 }
 
-/// Says so where schema `cutover` is in the search path that migrations run with, whether it is there already or not: what
-/// was found, where it is set, and what to do. `session` must have begun as theirs does.
+/// Says so where names without a schema lead elsewhere than they should in migrations: to schema `cutover`, whether it is there
+/// already or not, or to another schema than the tool of the files would make things in. What was found, where it is set, and
+/// what to do. `session` must have begun as theirs does.
 ///
 /// # Errors
 /// As the server says.
-pub(crate) async fn complaint(session: &mut Session) -> Result<Option<String>, Failure> {
+pub(crate) async fn complaint(session: &mut Session, project: &Project) -> Result<Option<String>, Failure> {
+    if let Some(schema) = &project.default_schema {
+        let rows = session.query("SELECT pg_catalog.current_schema()::pg_catalog.text", &[]).await?;
+        let current = rows.first().and_then(|row| row.get::<_, Option<String>>(0));
+        if current.as_deref() != Some(schema.name.as_str()) {
+            return Ok(Some(not_the_default(schema, current.as_deref())));
+        }
+    }
     let ask = "SELECT pg_catalog.current_setting('search_path'), current_user::pg_catalog.text";
     let rows = session.query(ask, &[]).await?;
     let Some((path, role)) = rows.first().map(|row| (row.get::<_, String>(0), row.get::<_, String>(1)))
@@ -47,6 +56,17 @@ pub(crate) async fn complaint(session: &mut Session) -> Result<Option<String>, F
         database: row.get(2),
     });
     Ok(found.map(|found| words(&found)))
+}
+
+fn not_the_default(DefaultSchema { name, said }: &DefaultSchema, current: Option<&str>) -> String {
+    let there =
+        current.map_or_else(|| "to none".to_owned(), |current| format!("to {}", quote_ident(current)));
+    let name = quote_ident(name);
+    format!(
+        "{said} calls {name} the default schema, and here names without a schema lead {there}\n  hint: where it is not there \
+         yet, make it (CREATE SCHEMA {name}); then let the search path begin with it: ALTER ROLE … SET search_path = {name}, \
+         public, or options=-csearch_path%3D{name},public in the URL"
+    )
 }
 
 /// Whether names that are looked up under this path may mean what is in schema `cutover`.

@@ -109,12 +109,10 @@ pub async fn drift(
         None => recorded(project, &mut session, found.version, &database, &mut remarks).await?,
     };
     let mut expected = expected;
-    if replay.is_some() {
-        // What the tool keeps that the database was adopted from is made by no file.
-        for place in adopt::tables_of(&mut session).await? {
-            place.take_from(&mut live);
-            place.take_from(&mut expected);
-        }
+    // What the tool keeps that the database was adopted from is made by no file, and its own business.
+    for place in adopt::tables_of(&mut session).await? {
+        place.take_from(&mut live);
+        place.take_from(&mut expected);
     }
     session.close().await;
     Ok(Drift {

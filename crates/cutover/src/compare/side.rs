@@ -8,6 +8,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 use thiserror::Error;
 
+use crate::adopt::{self, TablePlace};
 use crate::catalog::{self, CatalogError};
 use crate::migration::Migration;
 use crate::project::vars::{self, Vars};
@@ -127,11 +128,42 @@ impl Side {
     }
 }
 
-/// Reads both sides, at one time where nothing is to be built for them.
+/// Reads both sides, at one time where nothing is to be built for them. What the tool keeps that a database was adopted from
+/// is on neither side.
 ///
 /// # Errors
 /// See [`SideError`].
 pub async fn read_both(
+    from: Side,
+    to: Side,
+    schemas: &[String],
+    like: Option<&ConnectOptions>,
+    sandbox: &SandboxProvider,
+) -> Result<[Built; 2], SideError> {
+    let mut others = Vec::new();
+    for side in [&from, &to] {
+        if let Side::Database(options) = side {
+            let found = of_other_tools(options).await;
+            others.extend(found.map_err(|error| SideError::Database(side.to_string(), error))?);
+        }
+    }
+    let mut both = both_as_they_are(from, to, schemas, like, sandbox).await?;
+    for place in &others {
+        both.iter_mut().for_each(|built| place.take_from(&mut built.schema));
+    }
+    Ok(both)
+}
+
+/// The tables of other tools that a database was adopted from.
+async fn of_other_tools(options: &ConnectOptions) -> Result<Vec<TablePlace>, CatalogError> {
+    let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await?;
+    let places = adopt::tables_of(&mut session).await;
+    session.close().await;
+    Ok(places?)
+}
+
+async fn both_as_they_are(
     from: Side,
     to: Side,
     schemas: &[String],

@@ -378,6 +378,25 @@ pub async fn recorded(
     rows.iter().map(|row| id(row.get(0), row.get(1), row.get(2))).collect()
 }
 
+/// Migrations that another tool has run, recorded by an adoption.
+///
+/// # Errors
+/// As the server says, or [`HistoryError::Unexpected`] for rows this tool did not write.
+pub async fn adopted(
+    session: &mut Session,
+    project: &str,
+    schema_version: i32,
+) -> Result<BTreeSet<MigrationId>, HistoryError> {
+    if schema_version < 2 {
+        return Ok(BTreeSet::new());
+    }
+    let question = "SELECT root, version, version_text FROM cutover.migration
+                     WHERE project = $1 AND run IN (SELECT run FROM cutover.adoption)";
+    let rows = session.query(question, &[&project]).await?;
+    let id = |root, key, text| Ok(MigrationId { root, version: version(key, text)? });
+    rows.iter().map(|row| id(row.get(0), row.get(1), row.get(2))).collect()
+}
+
 /// Whether the history is exactly these migrations, under their paths and with their texts, and nothing is unfinished.
 /// A run with nothing to do, the most frequent one, has its answer from one value in place of a row of twenty columns a
 /// migration. It comes unsorted: sorting where it is in order already costs less than any order the server can make.

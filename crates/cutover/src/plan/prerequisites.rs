@@ -16,6 +16,7 @@ use cutover_postgres::session::{Failure, Session};
 use super::build::Built;
 use super::code::Code;
 use super::ground::{Ground, Runs};
+use crate::adopt;
 use crate::history::schema::SCHEMA;
 use crate::places;
 use crate::project::Project;
@@ -42,6 +43,8 @@ pub struct Missing {
     pub created_by: Option<String>,
     /// That migration comes after this one.
     pub created_later: bool,
+    /// It is the table of the tool that the files are written for: which one, and how that makes it.
+    pub made_by_tool: Option<(&'static str, String)>,
     /// The files of all migrations were read to look for one; otherwise those that would run.
     pub all_read: bool,
 }
@@ -71,6 +74,19 @@ impl fmt::Display for Missing {
                 )
             }
             Some(path) => write!(f, "\n  hint: {path} creates it: apply that first"),
+            None => self.nobody_makes_it(f),
+        }
+    }
+}
+
+impl Missing {
+    fn nobody_makes_it(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.made_by_tool {
+            Some((tool, statement)) => write!(
+                f,
+                "\n  hint: it is {tool}'s own table, which {tool} makes and no migration does: where {tool} never was, make it \
+                 first, or in a migration of its own before this one: {statement}"
+            ),
             None if self.all_read => write!(f, "\n  hint: no migration of this project creates it"),
             None => write!(f, "\n  hint: no pending migration creates it"),
         }
@@ -193,6 +209,7 @@ fn describe(project: &Project, creators: &Creators<'_>, candidate: &Candidate<'_
         dropped_by: gone.map(|gone| project.migrations[gone.by].path.clone()),
         created_by: creator.map(|creator| project.migrations[creator].path.clone()),
         created_later: creator.is_some_and(|creator| creator > index),
+        made_by_tool: adopt::tool_of_table(project, &need.object),
         all_read: creators.all_read,
     }
 }

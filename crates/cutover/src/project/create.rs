@@ -55,6 +55,60 @@ pub(super) fn migration(
     Ok(created)
 }
 
+/// See [`Project::as_migration`].
+pub(super) fn framed(project: &Project, file: &Path, text: &str) -> Result<String, String> {
+    let whole = || Ok(text.to_owned());
+    let Some((root, path)) = place_in(project, file).filter(|(_, path)| conventions::is_sql(path)) else {
+        return whole();
+    };
+    let shown = if root.path == "." { path.clone() } else { format!("{}/{path}", root.path) };
+    let is_of = |migration: &Migration| {
+        migration.path == shown || migration.down.as_ref().is_some_and(|down| down.path == shown)
+    };
+    let is_there = project.migrations.iter().any(is_of);
+    let convention = root.convention;
+    let Some((before, after)) = convention.frame(&path, is_there)? else { return whole() };
+    let prefix = if root.path == "." { String::new() } else { format!("{}/", root.path) };
+    let of_root = project.migrations.iter().filter(|migration| migration.id.root == root.path);
+    let mut paths: Vec<String> = of_root
+        .flat_map(|migration| [Some(&migration.path), migration.down.as_ref().map(|down| &down.path)])
+        .flatten()
+        .filter_map(|path| Some(path.strip_prefix(&prefix)?.to_owned()))
+        .chain([path.clone()])
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let reading = convention.read(&conventions::Folder::of_names(&paths));
+    let named = || format!("a migration of this folder is named like {}", convention.example());
+    if let Some(wrong) = reading.problems.iter().find(|wrong| wrong.path == path) {
+        return Err(format!("{}; {}", wrong.message, named()));
+    }
+    if let Some(stray) = reading.strays.iter().find(|stray| stray.path == path) {
+        return if stray.near_miss { Err(format!("{}; {}", stray.why, named())) } else { whole() };
+    }
+    let found = reading.migrations.iter().find(|found| found.path == path);
+    let same = |found: &&conventions::Found| {
+        reading.migrations.iter().find(|other| other.path != found.path && other.version == found.version)
+    };
+    if let Some(other) = found.as_ref().and_then(same) {
+        return Err(format!("{prefix}{} has that version already", other.path));
+    }
+    Ok(format!("{before}{text}{after}"))
+}
+
+/// The folder of migrations that a file lies in, or would, and its path within; the innermost one.
+fn place_in<'a>(project: &'a Project, file: &Path) -> Option<(&'a MigrationRoot, String)> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = fs::canonicalize(folder).ok()?.join(file.file_name()?);
+    let within = |root: &'a MigrationRoot| {
+        let folder = fs::canonicalize(project.root.join(&root.path)).ok()?;
+        let inner = file.strip_prefix(&folder).ok()?;
+        let parts: Option<Vec<&str>> = inner.components().map(|part| part.as_os_str().to_str()).collect();
+        Some((root, parts?.join("/")))
+    };
+    project.roots.iter().filter_map(within).min_by_key(|(_, path)| path.len())
+}
+
 fn choose_root<'a>(project: &'a Project, wanted: Option<&str>) -> Result<&'a MigrationRoot, ProjectError> {
     let named = |path: &str| project.roots.iter().find(|root| root.path == path);
     let paths: Vec<&str> = project.roots.iter().map(|root| root.path.as_str()).collect();

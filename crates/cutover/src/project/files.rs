@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::conventions::contents::LineReader;
 use super::conventions::{Contents, Scan, Stray, Trouble};
 use super::problem::{Place, Problem, Problems};
-use super::{section, text};
+use super::{marks, section, text};
 use crate::migration::{Checksums, Section};
 
 /// Files up to this size are read as a whole, larger ones in chunks: 1 MiB.
@@ -246,10 +246,17 @@ pub(super) fn examine(
     let mut file = open().map_err(unreadable)?;
     buffer.clear();
     file.by_ref().take(WHOLE).read_to_end(buffer).map_err(unreadable)?;
-    if let Some(tool) = sections_of_another_tool(buffer) {
+    let is_whole = (buffer.len() as u64) < WHOLE;
+    let tool = if is_whole {
+        marks::of_text(buffer)
+    } else {
+        let mut reader = BufReader::new(open().map_err(unreadable)?);
+        marks::of_lines(&mut LineReader::new(&mut reader)).map_err(unreadable)?
+    };
+    if let Some(tool) = tool {
         return Err(of_another_tool(shown, tool).into());
     }
-    let checksums = if (buffer.len() as u64) < WHOLE {
+    let checksums = if is_whole {
         text::checksums(buffer).map_err(|error| Problem::of_file(shown, error.to_string()))?
     } else {
         let mut reader = text::normalise(buffer.as_slice().chain(file));
@@ -282,32 +289,12 @@ fn at_line(shown: &str, Trouble { line, text, message, hint }: &Trouble) -> Prob
     }
 }
 
-fn of_another_tool(shown: &str, (tool, convention): (&str, &str)) -> Problem {
+fn of_another_tool(shown: &str, marks::Tool { called, convention }: marks::Tool) -> Problem {
     let message =
-        format!("the file has sections of {tool}, which cutover would run as one, the way back too");
+        format!("the file has sections of {called}, which cutover would run as one, the way back too");
     let problem = Problem::of_file(shown, message);
     match convention {
         "" => problem.with_hint("keep the way forward in this file, and the way back elsewhere"),
         known => problem.with_hint(format!("convention = \"{known}\" in cutover.toml reads such files")),
     }
-}
-
-/// Files of other tools that hold the way there and back in one file, named just like ours: the tool, and the convention
-/// that reads them, if any.
-fn sections_of_another_tool(text: &[u8]) -> Option<(&'static str, &'static str)> {
-    const MARKS: [(&[u8], &str, &str, &str); 3] = [
-        (b"migrate:", "up", "dbmate (-- migrate:up)", "dbmate"),
-        (b"+goose ", "Up", "goose (-- +goose Up)", "goose"),
-        (b"+migrate ", "Up", "sql-migrate (-- +migrate Up)", ""),
-    ];
-    let found = MARKS.iter().find(|(mark, up, ..)| has_section(text, mark, up));
-    found.map(|(_, _, tool, convention)| (*tool, *convention))
-}
-
-/// Whether a line begins with `--`, the mark and the word.
-fn has_section(text: &[u8], mark: &[u8], word: &str) -> bool {
-    memchr::memmem::find_iter(text, mark).any(|at| {
-        let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
-        text[line..at].trim_ascii() == b"--" && text[at + mark.len()..].starts_with(word.as_bytes())
-    })
 }

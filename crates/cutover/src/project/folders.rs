@@ -10,7 +10,8 @@ use toml::Spanned;
 use super::config::{self, Origin, RootConfig, Settings};
 use super::conventions::{self, Convention, Detected, Found, Reading, Scan, Wrong, sqitch};
 use super::files::{self, Digested, Listing, ToRead};
-use super::load::Loader;
+use super::flyway::{self, FlywaySettings};
+use super::load::{self, Loader};
 use super::problem::{Place, Problem, Problems, ProjectError};
 use super::{CONFIG_FILE, Design, FOLDERS, MigrationRoot, Project, Stray, Vars};
 use crate::migration::{Claims, Down, Migration, MigrationId, Source};
@@ -30,8 +31,9 @@ struct Folder {
 impl Loader {
     /// Finds the migration folders and reads them.
     pub(super) fn folders(&mut self) -> Result<(), ProjectError> {
+        let flyway = flyway::read(&self.root);
         let folders: Vec<Folder> = match std::mem::take(&mut self.config.roots) {
-            none if none.is_empty() => self.search()?.into_iter().collect(),
+            none if none.is_empty() => self.search(flyway.as_ref())?.into_iter().collect(),
             roots => {
                 let wanted = roots.len();
                 let folders: Vec<Folder> = roots.iter().filter_map(|root| self.configured(root)).collect();
@@ -39,10 +41,55 @@ impl Loader {
                 folders
             }
         };
+        let of_flyway = |folder: &Folder| folder.convention.name() == conventions::Flyway.name();
+        let flyway = flyway.filter(|_| folders.iter().any(of_flyway));
+        let out_of_order = flyway.as_ref().is_some_and(|settings| settings.out_of_order);
         for folder in folders {
-            self.read(&folder);
+            let any_time = out_of_order && of_flyway(&folder);
+            self.read(&folder, any_time);
+        }
+        if let Some(settings) = flyway {
+            self.follow_flyway(settings);
         }
         Ok(())
+    }
+
+    /// What the settings of Flyway say beside where its files are.
+    fn follow_flyway(&mut self, settings: FlywaySettings) {
+        let FlywaySettings { file, locations, placeholders, default_schema, problems, .. } = settings;
+        self.incomplete |= !problems.is_empty();
+        self.problems.absorb(problems);
+        let origin = |line| Origin::File { name: file.to_owned(), line };
+        if let Some((_, line)) = locations.get(1).filter(|_| self.roots.len() == 1) {
+            let message = "flyway.locations names several folders, and cutover reads one as Flyway's";
+            let hint =
+                "name one folder above them in cutover.toml, under [[migrations]]: folders within are read";
+            let place = Some(Place { line: *line, column: 1 });
+            self.problem_of_folders(Problem { place, ..Problem::of_file(file, message).with_hint(hint) });
+        }
+        for (name, value, line) in placeholders {
+            if self.vars.get(&name).is_some() {
+                continue;
+            }
+            match self.vars.insert(name.clone(), value.clone()) {
+                Ok(()) => {
+                    let shown = load::shown(&name, value, false);
+                    self.settings.add(format!("vars.{name}"), shown, origin(line));
+                }
+                Err(error) => {
+                    let place = Some(Place { line, column: 1 });
+                    self.problems.push(Problem { place, ..Problem::of_file(file, error.to_string()) });
+                }
+            }
+        }
+        if let Some(schema) = default_schema {
+            self.settings.add(
+                "flyway.default_schema",
+                schema.name.clone(),
+                Origin::Detected(schema.said.clone()),
+            );
+            self.default_schema = Some(schema);
+        }
     }
 
     /// A folder that the configuration names.
@@ -133,14 +180,15 @@ impl Loader {
     }
 
     /// Without a configured folder: the project folder itself, or one of the usual ones.
-    fn search(&mut self) -> Result<Option<Folder>, ProjectError> {
+    fn search(&mut self, flyway: Option<&FlywaySettings>) -> Result<Option<Folder>, ProjectError> {
         let mut empty = None;
         let mut wrong = None;
         // With a configuration, files beside it are meant as migrations only where no usual folder has any.
         let bare = self.config_path.is_none();
         let first = bare.then_some(".").into_iter();
         let top = sqitch_folder(&self.root);
-        let usual = top.as_deref().into_iter().chain(FOLDERS);
+        let located = flyway.and_then(|settings| settings.locations.first()).map(|(path, _)| path.as_str());
+        let usual = located.into_iter().chain(top.as_deref()).chain(FOLDERS);
         for path in first.chain(usual).chain((!bare).then_some(".")) {
             if !bare && path == "." && empty.is_some() {
                 continue;
@@ -162,6 +210,12 @@ impl Loader {
         }
         match (wrong, empty) {
             (None, Some(folder)) => {
+                // An empty folder is for migrations to come; one with those of another tool further within is not.
+                let within = prefix(&folder.path);
+                if let Some((path, why)) = in_other_languages(&self.root, &within) {
+                    self.problem_of_folders(Problem::of_file(path, why));
+                    return Ok(None);
+                }
                 self.roots.push(MigrationRoot { path: folder.path.clone(), convention: folder.convention });
                 Ok(Some(folder))
             }
@@ -170,22 +224,24 @@ impl Loader {
                 self.problem_of_folders(Problem::of_file(path, why).with_hint(hint));
                 Ok(None)
             }
-            (None, None) if self.config_path.is_some() => {
+            (None, None) => self.no_folder().map(|()| None),
+        }
+    }
+
+    /// No folder has migrations in SQL.
+    fn no_folder(&mut self) -> Result<(), ProjectError> {
+        match in_other_languages(&self.root, "") {
+            Some((path, why)) => self.problem_of_folders(Problem::of_file(path, why)),
+            None if self.config_path.is_some() => {
                 let message =
                     format!("no migrations are named, and there are none here or in {}", FOLDERS.join(", "));
                 let hint = "make a folder migrations, or write which folder has them:\n    [[migrations]]\n    \
                             path = \"folder\"";
                 self.problem_of_folders(Problem::of_file(CONFIG_FILE, message).with_hint(hint));
-                Ok(None)
             }
-            (None, None) => match in_other_languages(&self.root) {
-                Some((path, why)) => {
-                    self.problem_of_folders(Problem::of_file(path, why));
-                    Ok(None)
-                }
-                None => Err(ProjectError::NotFound { start: self.root.clone() }),
-            },
+            None => return Err(ProjectError::NotFound { start: self.root.clone() }),
         }
+        Ok(())
     }
 
     fn problem_of_folders(&mut self, problem: Problem) {
@@ -194,7 +250,7 @@ impl Loader {
     }
 
     /// Reads the migrations of a folder.
-    fn read(&mut self, folder: &Folder) {
+    fn read(&mut self, folder: &Folder, any_time: bool) {
         let number = self.roots.iter().position(|root| root.path == folder.path).unwrap_or(0);
         self.settings.add(
             format!("migrations[{number}].path"),
@@ -208,7 +264,7 @@ impl Loader {
         );
         let prefix = prefix(&folder.path);
         let mut reading = folder.read(&self.root);
-        conventions::notice_other_conventions(folder.convention, &mut reading.strays);
+        conventions::settle_strays(folder.convention, &mut reading);
         self.strays.extend(strays(&reading, &folder.listing, &prefix));
         let problems = naming_problems(&reading, &prefix);
         self.incomplete |= !problems.is_empty();
@@ -224,7 +280,8 @@ impl Loader {
             .filter_map(|(path, scan)| Some(folder.to_read(path?, &prefix, scan)))
             .collect();
         let mut digests = to_read.iter().zip(files::digest_all(&self.root, &to_read));
-        for found in reading.migrations {
+        for mut found in reading.migrations {
+            found.any_time |= any_time && found.kind.is_versioned();
             let files = 1 + usize::from(found.down.is_some()) + usize::from(found.verify.is_some());
             match migration(&folder.path, found, digests.by_ref().take(files).collect()) {
                 Ok(migration) => self.migrations.push(migration),
@@ -240,7 +297,9 @@ impl Loader {
 impl Folder {
     fn read(&self, project: &Path) -> Reading {
         let read = |path: &str, limit| files::begin(project, &self.absolute.join(path), limit);
-        self.convention.read(&conventions::Folder::new(&self.path, &self.listing.paths, &read))
+        let outside = |path: &str, limit| files::begin(project, &project.join(path), limit);
+        let folder = conventions::Folder::new(&self.path, &self.listing.paths, &read);
+        self.convention.read(&folder.within(&outside))
     }
 
     fn has_migrations(&self, project: &Path) -> bool {
@@ -279,7 +338,8 @@ pub(super) fn detect(
 ) -> Result<Result<Detected, String>, (PathBuf, io::Error)> {
     let listing = files::list(absolute, project, &|folder| !folder.contains('/'))?;
     let read = |path: &str, limit| files::begin(project, &absolute.join(path), limit);
-    Ok(conventions::detect(&conventions::Folder::new(path, &listing.paths, &read)))
+    let outside = |path: &str, limit| files::begin(project, &project.join(path), limit);
+    Ok(conventions::detect(&conventions::Folder::new(path, &listing.paths, &read).within(&outside)))
 }
 
 /// Where the settings of Sqitch, in the project's folder, say that its plan is.
@@ -290,14 +350,19 @@ fn sqitch_folder(project: &Path) -> Option<String> {
     (!files::leaves_project(&path) && project.join(&path).join(sqitch::PLAN).is_file()).then_some(path)
 }
 
-/// Migrations of an application's framework, in a folder of each of its parts: the first one, with what to do.
-fn in_other_languages(project: &Path) -> Option<(String, String)> {
+/// Migrations of an application's framework, in a folder of each of its parts: the first one whose path begins so, with what to
+/// do.
+fn in_other_languages(project: &Path, within: &str) -> Option<(String, String)> {
     let listing = files::list(project, project, &|folder| {
         let depth = folder.matches('/').count();
-        depth == 0 || (depth == 1 && folder.ends_with("/migrations")) || folder == "db/migrate"
+        depth == 0
+            || (depth == 1 && folder.ends_with("/migrations"))
+            || ["db/migrate", "alembic/versions", "migrations/versions", "priv/repo"].contains(&folder)
+            || folder == "priv/repo/migrations"
     })
     .ok()?;
-    listing.paths.into_iter().filter(|path| path.contains('/')).find_map(|path| {
+    let paths = listing.paths.into_iter();
+    paths.filter(|path| path.contains('/') && path.starts_with(within)).find_map(|path| {
         let why = conventions::in_another_language(&path)?;
         Some((path, why))
     })
@@ -439,7 +504,8 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
     let folder = conventions::Folder::new(".", &paths, &read_file);
     let Detected { convention, why } =
         conventions::detect_all(&folder).map_err(|why| Problem::of_file(name, why))?;
-    let reading = convention.read(&folder);
+    let mut reading = convention.read(&folder);
+    conventions::settle_strays(convention, &mut reading);
     let mut problems = naming_problems(&reading, "");
     let mut migrations = Vec::with_capacity(reading.migrations.len());
     for pair in paths.windows(2).filter(|pair| pair[0] == pair[1]) {
@@ -485,6 +551,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         check_files: Vec::new(),
         companions: Vec::new(),
         strays: reading.strays,
+        default_schema: None,
         takes_back: None,
         settings,
     })

@@ -11,8 +11,8 @@ use super::config::{self, Config, Origin, Overrides, Settings, Table};
 use super::link::{Known, Names};
 use super::problem::{Problem, Problems, ProjectError};
 use super::{
-    CONFIG_FILE, CheckSpec, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files, globs, link,
-    text,
+    CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files,
+    globs, link, text,
 };
 use crate::migration::Migration;
 use crate::secrets::is_hidden;
@@ -87,11 +87,13 @@ pub(super) struct Loader {
     pub(super) settings: Settings,
     name: String,
     apply: config::ApplyConfig,
-    vars: Vars,
+    pub(super) vars: Vars,
     pub(super) roots: Vec<MigrationRoot>,
     pub(super) migrations: Vec<Migration>,
     pub(super) companions: Vec<PathBuf>,
     pub(super) strays: Vec<Stray>,
+    /// The schema of what is named without one.
+    pub(super) default_schema: Option<DefaultSchema>,
     /// Migrations could not be read, so that a version may be missing without being so.
     pub(super) incomplete: bool,
 }
@@ -113,6 +115,7 @@ impl Loader {
             migrations: Vec::new(),
             companions: Vec::new(),
             strays: Vec::new(),
+            default_schema: None,
             incomplete: false,
         }
     }
@@ -225,6 +228,7 @@ impl Loader {
             check_files,
             companions: self.companions,
             strays: self.strays,
+            default_schema: self.default_schema,
             takes_back: None,
             settings: self.settings,
         };
@@ -256,7 +260,7 @@ impl Loader {
 }
 
 /// The value of a placeholder as settings show it.
-fn shown(name: &str, value: String, from_outside: bool) -> String {
+pub(super) fn shown(name: &str, value: String, from_outside: bool) -> String {
     if is_hidden(name, &value, from_outside) { "***".to_owned() } else { value }
 }
 

@@ -7,10 +7,12 @@ pub mod config;
 pub mod conventions;
 mod create;
 mod files;
+mod flyway;
 mod folders;
 mod globs;
 mod link;
 mod load;
+mod marks;
 mod problem;
 pub(crate) mod section;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use std::path::{Path, PathBuf};
 pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
 pub use conventions::{Convention, Stray};
 pub use create::{Created, initialise};
+pub use flyway::DefaultSchema;
 pub use problem::{Place, Problem, Problems, ProjectError};
 pub(crate) use vars::Substituted;
 pub use vars::{PlaceholderError, Replaced, VarError, Vars};
@@ -81,6 +84,8 @@ pub struct Project {
     pub companions: Vec<PathBuf>,
     /// Files in migration folders that are none.
     pub strays: Vec<Stray>,
+    /// The schema in which the tool of its files makes what is named without one, where its settings say so.
+    pub default_schema: Option<DefaultSchema>,
     /// Its migrations are the ways back of those of another project.
     pub takes_back: Option<TakesBack>,
     /// Every effective value with its origin.
@@ -251,6 +256,15 @@ impl Project {
         now: u64,
     ) -> Result<Vec<Created>, ProjectError> {
         create::migration(self, title, root, now)
+    }
+
+    /// Statements as they are to stand in a file: in the sections of the folder of migrations that it lies in, where its
+    /// convention has them; as they are elsewhere.
+    ///
+    /// # Errors
+    /// Why the file would not be a migration of that folder although it looks like one, or would break it, and what to do.
+    pub fn as_migration(&self, file: &Path, text: &str) -> Result<String, String> {
+        create::framed(self, file, text)
     }
 
     /// Names of placeholders that stand in none of its migration and design files, of those given, with the placeholder

@@ -1,6 +1,7 @@
 //! Placeholders: `${name}` in a migration's text stands for a value of `[vars]`.
 //!
-//! A name is a letter or `_`, then letters, digits, `_`, `.` and `-`. Placeholders count everywhere in the file, also
+//! A name is a letter or `_`, then letters, digits, `_`, `.` and `-`; before it may stand `flyway:`, as in the placeholders that
+//! Flyway itself has values for and cutover has none. Placeholders count everywhere in the file, also
 //! in strings and comments, and the value is put in as it is: nothing is quoted. `$${name}` stands for the text
 //! `${name}`. Anything else with a dollar sign is left alone, so `$$`, `$body$`, `$1` and `${"a": 1}` need no care;
 //! nor does the dollar-quoted text `$${a}$$`. Checksums are taken before the replacement.
@@ -100,9 +101,19 @@ impl Vars {
     }
 }
 
+/// What the placeholders begin with that Flyway has values for.
+const OF_FLYWAY: &[u8] = b"flyway:";
+
 fn is_name(name: &[u8]) -> bool {
-    let first = name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
-    first && name.len() <= LONGEST_NAME && name.iter().all(|byte| is_name_byte(*byte))
+    let own = name.strip_prefix(OF_FLYWAY).unwrap_or(name);
+    let first = own.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    first && name.len() <= LONGEST_NAME && own.iter().all(|byte| is_name_byte(*byte))
+}
+
+/// How many bytes a text begins with that may be those of a name.
+fn name_length(text: &[u8]) -> usize {
+    let skipped = if text.starts_with(OF_FLYWAY) { OF_FLYWAY.len() } else { 0 };
+    skipped + text[skipped..].iter().take_while(|byte| is_name_byte(**byte)).count()
 }
 
 fn is_name_byte(byte: u8) -> bool {
@@ -138,7 +149,7 @@ fn token(text: &[u8], complete: bool) -> Token {
         Some(_) => return Token::Plain(dollars),
     }
     let start = dollars + 1;
-    let length = text[start..].iter().take(LONGEST_NAME + 1).take_while(|byte| is_name_byte(**byte)).count();
+    let length = name_length(&text[start..text.len().min(start + LONGEST_NAME + 1)]);
     let end = start + length;
     match text.get(end) {
         None if length <= LONGEST_NAME => return unclear(dollars),
@@ -521,8 +532,14 @@ impl<R: Read> Substituted<R> {
             Some(alike) => format!("did you mean ${{{alike}}}? {known_list}"),
             None => known_list,
         };
+        // Keys of TOML are quoted where there is a colon in them.
+        let (advice, key) = if name.as_bytes().starts_with(OF_FLYWAY) {
+            ("Flyway has a value of its own for it, which is not known here".to_owned(), format!("{name:?}"))
+        } else {
+            (advice, name.clone())
+        };
         let hint = format!(
-            "{advice}; `--var {name}=…`, or {name} in [vars] of cutover.toml, gives it a value, and $${{{name}}} stands for \
+            "{advice}; `--var {name}=…`, or {key} in [vars] of cutover.toml, gives it a value, and $${{{name}}} stands for \
              the text itself"
         );
         let error = PlaceholderError { name, place, source_line, hint };

@@ -71,7 +71,7 @@ impl Likeness {
 
     /// The same with the table of another tool.
     pub(crate) fn with_table(mut self, place: TablePlace) -> Self {
-        if !self.tables.contains(&place) {
+        if !self.tables.iter().any(|other| other.is(&place)) {
             self.tables.push(place);
         }
         self

@@ -1,7 +1,7 @@
 //! dbmate: `schema_migrations` with a row for each version, a text.
 //!
-//! Source: `pkg/driver/postgres/postgres.go` of amacneil/dbmate: `version varchar` (of 128, earlier of 255 characters) is all
-//! there is. The row and the migration commit together, so that nothing fails half; a rollback deletes the row.
+//! Source: `pkg/driver/postgres/postgres.go` of amacneil/dbmate: `version varchar` (earlier of 255, then of 128 characters)
+//! is all there is. The row and the migration commit together, so that nothing fails half; a rollback deletes the row.
 
 use super::{About, Family, File, NO_CHECKSUM, Sum, Tool, digits, qualified, text};
 use crate::migration::Migration;
@@ -53,7 +53,7 @@ impl Tool for Dbmate {
     }
 
     fn make(&self, schema: &str, table: &str) -> Vec<String> {
-        vec![format!("CREATE TABLE {} (version varchar(128) PRIMARY KEY)", qualified(schema, table))]
+        vec![format!("CREATE TABLE {} (version varchar PRIMARY KEY)", qualified(schema, table))]
     }
 
     fn settle(&self) -> &'static str {

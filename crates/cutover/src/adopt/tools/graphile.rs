@@ -4,12 +4,10 @@
 //! line feed and the text below the header, without white space around all of it and with one line feed at its end. The file
 //! begins with the same hash.
 
-use sha1::{Digest as _, Sha1};
-
 use super::{About, Family, File, Sum, Tool, digits, micros, qualified, schema_and, text, whole, whole_of};
 use crate::migration::Migration;
 use crate::project::Project;
-use crate::project::text::hex;
+use crate::project::conventions::graphile::hash_of;
 
 /// The tool `graphile-migrate`.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +76,7 @@ impl Tool for Graphile {
         let Some((_, body)) = content.split_once("\n\n") else {
             return Sum::Unknown("the file has no header");
         };
-        let hashed = format!("{}\n{body}", file.before.unwrap_or_default());
-        Sum::by_value(format!("sha1:{}", hex(&Sha1::digest(format!("{}\n", hashed.trim())))), kept)
+        Sum::by_value(hash_of(file.before.unwrap_or_default(), body), kept)
     }
 
     fn make(&self, schema: &str, table: &str) -> Vec<String> {

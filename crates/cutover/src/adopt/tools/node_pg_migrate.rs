@@ -19,7 +19,7 @@ impl Tool for NodePgMigrate {
         About {
             called: "node-pg-migrate",
             checksum: "none",
-            told: "when; of its migrations, those that are SQL files",
+            told: "when; its migrations in JavaScript are adopted as SQL files of the same names",
         }
     }
 
@@ -32,7 +32,7 @@ impl Tool for NodePgMigrate {
     }
 
     fn conventions(&self) -> &'static [&'static str] {
-        &["numbered", "sqlx", "golang-migrate"]
+        &["node-pg-migrate", "numbered", "sqlx", "golang-migrate"]
     }
 
     fn rows(&self, table: &str, _project: &Project) -> Result<String, String> {

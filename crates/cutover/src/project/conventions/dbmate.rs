@@ -10,7 +10,8 @@ use std::io;
 use super::contents::{LineReader, Sections};
 use super::files::{Class, read_files};
 use super::{
-    About, Contents, Convention, Folder, Found, NewFile, Reading, Scan, Trouble, is_sql, leading_digits,
+    About, Contents, Convention, Folder, Found, Frame, NewFile, Reading, Scan, Trouble, is_sql,
+    leading_digits,
 };
 use crate::migration::{Migration, Section, Version};
 
@@ -51,6 +52,10 @@ impl Convention for Dbmate {
 
     fn scan(&self) -> Option<Scan> {
         Some(scan)
+    }
+
+    fn frame(&self, _path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        Ok(Some(("-- migrate:up\n", "\n-- migrate:down\n")))
     }
 
     fn version(&self, text: &str) -> Option<Version> {

@@ -81,6 +81,9 @@ fn by_names(folder: &Folder<'_>, enters: &dyn Fn(&dyn Convention, &str) -> bool)
     let sql = paths.iter().filter(|path| is_sql(path)).count();
     match readings.as_slice() {
         [(convention, reading)] => {
+            if let Some(doubt) = convention.doubt(&seen) {
+                return Err(doubt);
+            }
             let downs = reading.migrations.iter().filter(|found| found.down.is_some()).count();
             let count = reading.migrations.len() + downs;
             let why = format!("{count} of {sql} .sql files are named like {}", convention.example());

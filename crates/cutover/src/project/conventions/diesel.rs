@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::files::uninteresting;
-use super::{About, Convention, Folder, Found, NewFile, Reading, Stray, Wrong, ends_in, foreign};
+use super::{About, Convention, Folder, Found, Frame, NewFile, Reading, Stray, Wrong, ends_in, foreign};
 use crate::migration::{Migration, Version};
 
 /// The convention `diesel`.
@@ -60,6 +60,15 @@ impl Convention for Diesel {
         }
         reading.migrations.sort_by(|a, b| (a.version.name(), &a.path).cmp(&(b.version.name(), &b.path)));
         reading
+    }
+
+    fn frame(&self, path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        match path.split_once('/') {
+            Some((_, "up.sql" | "down.sql")) => Ok(Some(("", ""))),
+            _ => Err("a migration of diesel is a folder: `cutover new TITLE` makes one, and its up.sql is the file to write over, with \
+                      --force"
+                .to_owned()),
+        }
     }
 
     fn version(&self, text: &str) -> Option<Version> {

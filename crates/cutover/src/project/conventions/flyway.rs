@@ -4,12 +4,15 @@
 //! that has no history yet.
 //!
 //! Source: Flyway's documentation of migrations, of script configuration files and of undo migrations
-//! (documentation.red-gate.com/flyway). A case it gets right: `V1_10__b.sql` comes after `V1.9__a.sql`. One it declines:
+//! (documentation.red-gate.com/flyway), of callback events, and `ScriptMigrationResolver.java` of flyway/flyway. A case it gets right: `V1_10__b.sql` comes after `V1.9__a.sql`. One it declines:
 //! `V1__a.java`, which is a program.
+
+use std::collections::BTreeSet;
 
 use super::files::{Class, by_version, read_files};
 use super::{
-    About, Convention, Folder, Found, NewFile, Reading, file_name, foreign, is_sql, number, numbered,
+    About, Convention, Folder, Found, NewFile, Reading, Stray, Wrong, file_name, foreign, is_sql, number,
+    numbered, refinery,
 };
 use crate::migration::{Migration, MigrationKind, Version};
 
@@ -34,7 +37,7 @@ impl Convention for Flyway {
             back: "`U1.2__….sql`",
             no_transaction: "`executeInTransaction=false` in `V1.2__….sql.conf`",
             right: "`V1_10__b.sql` comes after `V1.9__a.sql`, and `U1.9__a.sql` is its way back",
-            declines: "`V1__a.java`: a Java migration is a program",
+            declines: "`V1__a.java` and `V1__a.py`, which are programs; callbacks (`beforeMigrate.sql`, `afterMigrate__grants.sql`), which Flyway runs whenever it migrates; `${flyway:user}` and the like without a value in `[vars]`",
         }
     }
 
@@ -46,8 +49,25 @@ impl Convention for Flyway {
         true
     }
 
+    fn doubt(&self, folder: &Folder<'_>) -> Option<String> {
+        let (path, version, _) = refinery::lonely(folder).filter(|_| !is_certain(folder))?;
+        Some(format!(
+            "{path} is there without a V{version}: to refinery it is a migration, which is run, and to Flyway a way back of \
+             nothing, which is left out"
+        ))
+    }
+
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        read_files(folder.paths, by_version, |path| classify(folder, path))
+        let mut reading = read_files(folder.paths, by_version, |path| classify(folder, path));
+        if reading.migrations.is_empty() {
+            // Names such as these alone make no folder of Flyway's.
+            let (callbacks, problems) =
+                std::mem::take(&mut reading.problems).into_iter().partition(|wrong| is_callback(&wrong.path));
+            reading.problems = problems;
+            let stray = |wrong: Wrong| Stray { path: wrong.path, why: wrong.message, near_miss: true };
+            reading.strays.extend(Vec::into_iter(callbacks).map(stray));
+        }
+        reading
     }
 
     fn version(&self, text: &str) -> Option<Version> {
@@ -95,6 +115,106 @@ impl Convention for Flyway {
     }
 }
 
+/// What Flyway runs of callbacks while it migrates, which it connects, validates and, where it has to, makes schemas for.
+const CALLBACKS: [&str; 20] = [
+    "beforeMigrate",
+    "beforeRepeatables",
+    "beforeEachMigrate",
+    "beforeEachMigrateStatement",
+    "afterEachMigrateStatement",
+    "afterEachMigrateStatementError",
+    "afterEachMigrate",
+    "afterEachMigrateError",
+    "afterMigrate",
+    "afterMigrateApplied",
+    "afterVersioned",
+    "afterMigrateError",
+    "beforeValidate",
+    "afterValidate",
+    "afterValidateError",
+    "createSchema",
+    "beforeCreateSchema",
+    "beforeConnect",
+    "afterConnect",
+    "afterMigrateOperationFinish",
+];
+
+/// Other commands of Flyway's that have callbacks.
+const COMMANDS: [&str; 6] = ["Undo", "Deploy", "Clean", "Info", "Baseline", "Repair"];
+
+/// Programs that Flyway runs as it runs SQL.
+const PROGRAMS: [&str; 6] = ["ps1", "bat", "cmd", "sh", "bash", "py"];
+
+/// The event that a file is a callback of: what its name says before `__` and its ending.
+fn event(path: &str) -> Option<&str> {
+    let (stem, ending) = file_name(path).rsplit_once('.')?;
+    (ending == "sql" || PROGRAMS.contains(&ending))
+        .then(|| stem.split_once("__").map_or(stem, |(event, _)| event))
+}
+
+/// Whether Flyway would run it whenever it migrates.
+fn is_callback(path: &str) -> bool {
+    event(path).is_some_and(|event| CALLBACKS.contains(&event))
+}
+
+/// What a file is whose name is that of an event.
+fn callback(path: &str) -> Option<Class> {
+    let event = event(path)?;
+    if CALLBACKS.contains(&event) {
+        let why = format!("a callback, which Flyway would run ({event}) and cutover does not");
+        let hint = "write what it does into migrations (what is to be done again after changes, into R__….sql), and keep the \
+                    file elsewhere";
+        return Some(Class::Wrong(why, Some(hint.to_owned())));
+    }
+    let command = COMMANDS.into_iter().find(|command| {
+        let rest = event.strip_prefix("before").or_else(|| event.strip_prefix("after"));
+        let rest = rest.map(|rest| rest.strip_prefix("Each").unwrap_or(rest));
+        let rest = rest.and_then(|rest| rest.strip_prefix(command));
+        rest.is_some_and(|rest| {
+            matches!(rest, "" | "Error" | "Statement" | "StatementError" | "OperationFinish")
+        })
+    })?;
+    let command = command.to_lowercase();
+    Some(Class::NearMiss(format!("a callback of `flyway {command}`, which cutover does not run")))
+}
+
+/// Whether a folder is Flyway's for more than its `V`s, which refinery has too.
+pub(super) fn is_certain(folder: &Folder<'_>) -> bool {
+    let is_spring = folder.path.ends_with("src/main/resources/db/migration");
+    let is_ours = |path: &String| {
+        let name = file_name(path);
+        let numbers = name.split_once("__").and_then(|(before, _)| before.strip_prefix(['V', 'U', 'B']));
+        let has_parts =
+            numbers.is_some_and(|numbers| numbers.contains(['.', '_']) && version(numbers).is_some());
+        let of_ours_alone = name.starts_with("R__") || numbers.is_some() && name.starts_with('B');
+        has_parts
+            || (of_ours_alone && is_sql(name))
+            || is_callback(path)
+            || name.strip_suffix(".sql.conf").and_then(version_of).is_some()
+            || name
+                .rsplit_once('.')
+                .is_some_and(|(stem, ending)| is_program(ending) && foreign::is_java(stem))
+    };
+    // Two files of one version are an error to refinery.
+    let has_back = || {
+        let versions = |letter: char| {
+            folder.paths.iter().filter_map(move |path| {
+                let (before, _) = file_name(path).strip_suffix(".sql")?.split_once("__")?;
+                version(before.strip_prefix(letter)?)?.ok()
+            })
+        };
+        let forward: BTreeSet<Version> = versions('V').collect();
+        versions('U').any(|version| forward.contains(&version))
+    };
+    let is_configured = || ["flyway.conf", "flyway.toml"].iter().any(|name| folder.above(name).is_some());
+    is_spring || folder.paths.iter().any(is_ours) || has_back() || is_configured()
+}
+
+/// Whether files of this ending are programs that Flyway runs.
+fn is_program(ending: &str) -> bool {
+    PROGRAMS.contains(&ending) || matches!(ending, "java" | "kt" | "class")
+}
+
 /// Number parts of a version; none if the text is not one.
 pub(super) fn version(text: &str) -> Option<Result<Version, String>> {
     let parts: Vec<&str> = text.split(['.', '_']).collect();
@@ -111,11 +231,17 @@ fn classify(folder: &Folder<'_>, path: &str) -> Class {
     if let Some(of) = name.strip_suffix(".conf") {
         return configured(folder, path, of);
     }
-    if let Some((stem, "java" | "kt" | "class")) = name.rsplit_once('.')
+    if let Some((stem, ending)) = name.rsplit_once('.')
+        && is_program(ending)
         && foreign::is_java(stem)
     {
-        let hint = foreign::advice(path).unwrap_or_default();
+        let hint = foreign::advice(path).unwrap_or_else(|| {
+            "a script, which is a program: write its statements as a .sql file of the same version".to_owned()
+        });
         return Class::Wrong("Flyway would run this, and cutover runs SQL alone".to_owned(), Some(hint));
+    }
+    if let Some(class) = callback(path) {
+        return class;
     }
     if !is_sql(name) {
         return Class::Other("not a .sql file".into());
@@ -192,6 +318,13 @@ fn configured(folder: &Folder<'_>, path: &str, of: &str) -> Class {
         match (key, value.to_ascii_lowercase().as_str()) {
             ("executeInTransaction", "false") => class = Class::NoTransaction(version.clone()),
             ("executeInTransaction" | "placeholderReplacement", "true") => {}
+            ("executeInTransaction", _) => {
+                let value = crate::text::visible(value);
+                let hint =
+                    "write `executeInTransaction = true` or `= false`; a # behind a value is a part of it";
+                let why = format!("the setting `executeInTransaction` is `{value}`, neither true nor false");
+                return Class::Wrong(why, Some(hint.to_owned()));
+            }
             _ => {
                 let hint = "of these settings only executeInTransaction = true or false is followed: take the line out, and \
                             write what it says into the migration";

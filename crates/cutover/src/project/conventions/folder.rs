@@ -21,6 +21,8 @@ pub struct Folder<'a> {
     /// Paths of all its files relative to it, with `/`, sorted.
     pub paths: &'a [String],
     read: &'a ReadFile<'a>,
+    /// Reads files of the project, by their paths relative to that.
+    project: Option<&'a ReadFile<'a>>,
 }
 
 impl fmt::Debug for Folder<'_> {
@@ -32,12 +34,18 @@ impl fmt::Debug for Folder<'_> {
 impl<'a> Folder<'a> {
     /// A folder whose files can be read.
     pub fn new(path: &'a str, paths: &'a [String], read: &'a ReadFile<'a>) -> Self {
-        Self { path, paths, read }
+        Self { path, paths, read, project: None }
+    }
+
+    /// The same folder in a project whose other files can be read.
+    #[must_use]
+    pub fn within(self, project: &'a ReadFile<'a>) -> Self {
+        Self { project: Some(project), ..self }
     }
 
     /// Names alone: all files are empty.
     pub fn of_names(paths: &'a [String]) -> Self {
-        Self { path: ".", paths, read: &|_, _| Ok(Vec::new()) }
+        Self { path: ".", paths, read: &|_, _| Ok(Vec::new()), project: None }
     }
 
     /// The same folder with only these files.
@@ -64,6 +72,21 @@ impl<'a> Folder<'a> {
         let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8".to_owned())?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(text.replace("\r\n", "\n"))
+    }
+
+    /// The text of a small file of this name in one of the folders above, or in the folder itself, the nearest one, with its
+    /// path relative to the project; none where there is none.
+    pub fn above(&self, name: &str) -> Option<(String, String)> {
+        let read = self.project?;
+        let folders = std::iter::successors(Some(self.path), |path| {
+            (*path != ".").then(|| path.rsplit_once('/').map_or(".", |(above, _)| above))
+        });
+        folders
+            .map(|folder| if folder == "." { name.to_owned() } else { format!("{folder}/{name}") })
+            .find_map(|path| {
+                let text = read(&path, LARGEST).ok()?;
+                Some((path, String::from_utf8_lossy(&text).into_owned()))
+            })
     }
 
     /// How a file begins; nothing where it cannot be read, for that is said elsewhere.

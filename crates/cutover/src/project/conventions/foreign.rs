@@ -42,6 +42,33 @@ pub(super) fn advice(path: &str) -> Option<String> {
     Some(language.to_owned())
 }
 
+/// What to do about a file that stands beside migrations in SQL and is numbered as they are; none for all others.
+pub(super) fn beside_sql(path: &str) -> Option<String> {
+    if let Some(advice) = advice(path) {
+        return Some(advice);
+    }
+    let (stem, ending) = file_name(path).rsplit_once('.')?;
+    let (digits, rest) = leading_digits(stem);
+    let is_test = ["_test", ".test", ".spec", ".d"].iter().any(|end| stem.ends_with(end));
+    if digits.is_empty() || !rest.starts_with(['_', '-']) || is_test {
+        return None;
+    }
+    let language = match ending {
+        "js" | "mjs" | "cjs" => "JavaScript",
+        "ts" | "mts" | "cts" => "TypeScript",
+        "py" => "Python",
+        "rb" => "Ruby",
+        "php" => "PHP",
+        "exs" | "ex" => "Elixir",
+        "rs" => "Rust",
+        _ => return None,
+    };
+    Some(format!(
+        "a migration in {language}, which is a program: write its statements as a .sql file of the same number, or keep the \
+         file elsewhere if it is none"
+    ))
+}
+
 /// `V1__name`, as Flyway names classes.
 pub(super) fn is_java(stem: &str) -> bool {
     stem.strip_prefix(['V', 'R', 'U', 'B']).and_then(|rest| rest.split_once("__")).is_some_and(

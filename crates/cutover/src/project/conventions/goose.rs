@@ -11,7 +11,7 @@ use std::io;
 use super::contents::{LineReader, Sections};
 use super::files::{Class, by_version, read_files};
 use super::{
-    About, Contents, Convention, Folder, NewFile, Reading, Scan, Trouble, ends_in, foreign, is_sql,
+    About, Contents, Convention, Folder, Frame, NewFile, Reading, Scan, Trouble, ends_in, foreign, is_sql,
     leading_digits, numbered,
 };
 use crate::migration::{Migration, Section, Version};
@@ -57,6 +57,10 @@ impl Convention for Goose {
 
     fn scan(&self) -> Option<Scan> {
         Some(scan)
+    }
+
+    fn frame(&self, _path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        Ok(Some(("-- +goose Up\n", "\n-- +goose Down\n")))
     }
 
     fn version(&self, text: &str) -> Option<Version> {

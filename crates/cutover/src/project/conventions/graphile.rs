@@ -2,18 +2,21 @@
 //!
 //! Source: `src/migration.ts`, `src/migrationFilename.ts` and `src/header.ts` of graphile/migrate: six or more digits,
 //! perhaps `-` and a name, `.sql`, in the order of their names; each begins with `--! Previous:` and `--! Hash:`, and names
-//! the hash of the one before it. `--! no-transaction` runs it without one. The hashes are compared with each other, and not
-//! computed anew. A case it gets right: a file whose `Previous` is not the hash of the file before it is refused. One it
+//! the hash of the one before it. `--! no-transaction` runs it without one. The hash is the SHA-1 of the one before and the
+//! text below the header (`src/hash.ts`), unless the header has `--! AllowInvalidHash`. A case it gets right: a file whose `Previous` is not the hash of the file before it is refused. One it
 //! declines: `current.sql`, which is not committed.
 
 use std::io;
 
+use sha1::{Digest as _, Sha1};
+
 use super::files::{Class, read_files};
 use super::{
-    About, Contents, Convention, Folder, Found, NewFile, Reading, Scan, Trouble, Wrong, contents,
+    About, Contents, Convention, Folder, Found, Frame, NewFile, Reading, Scan, Trouble, Wrong, contents,
     leading_digits, number,
 };
 use crate::migration::{Migration, Version};
+use crate::project::text::hex;
 
 /// The convention `graphile-migrate`.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +42,7 @@ impl Convention for Graphile {
             order: "by name",
             back: "none",
             no_transaction: "`--! no-transaction` below the header",
-            right: "a file whose `Previous` is not the hash of the file before it is refused",
+            right: "a file whose `Previous` is not the hash of the file before it is refused, and one that is not what its own `Hash` says, unless it has `--! AllowInvalidHash`",
             declines: "`current.sql`, which is not committed, is pointed out and never run; so is `:DATABASE_NAME`",
         }
     }
@@ -69,6 +72,7 @@ impl Convention for Graphile {
             match header(&head) {
                 Ok((previous, hash)) => {
                     reading.problems.extend(unlinked(found, previous, before.as_ref()));
+                    reading.problems.extend(changed(folder, found, hash, before.as_ref()));
                     before = Some((found.path.clone(), hash.to_owned()));
                 }
                 // Names alone have no headers.
@@ -82,6 +86,14 @@ impl Convention for Graphile {
 
     fn scan(&self) -> Option<Scan> {
         Some(scan)
+    }
+
+    fn frame(&self, path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        if !path.starts_with("committed/") {
+            return Ok(None);
+        }
+        Err("graphile-migrate makes its files from current.sql: write that, then `graphile-migrate commit`"
+            .to_owned())
     }
 
     fn version(&self, text: &str) -> Option<Version> {
@@ -118,6 +130,40 @@ fn unlinked(found: &Found, previous: &str, before: Option<&(String, String)>) ->
     let hint =
         "committed migrations are a chain: restore the file that is missing, or the one that was changed";
     Some(Wrong::file(&found.path, message).with_hint(hint))
+}
+
+/// What is not what its own hash says.
+fn changed(
+    folder: &Folder<'_>,
+    found: &Found,
+    hash: &str,
+    before: Option<&(String, String)>,
+) -> Option<Wrong> {
+    let is_digest = |digest: &str| digest.len() == 40 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !hash.strip_prefix("sha1:").is_some_and(is_digest) {
+        return None;
+    }
+    // A file that is too large to be looked at as a whole is left to the chain.
+    let text = folder.text(&found.path).ok()?;
+    let is_header = |line: &&str| {
+        line.strip_prefix("--! ").is_some_and(|key| key.starts_with(|c: char| c.is_ascii_uppercase()))
+    };
+    let header: Vec<&str> = text.lines().take_while(is_header).collect();
+    if header.iter().any(|line| line.starts_with("--! AllowInvalidHash")) {
+        return None;
+    }
+    let length: usize = header.iter().map(|line| line.len() + 1).sum();
+    let now = hash_of(before.map_or("", |(_, hash)| hash), text.get(length..).unwrap_or_default());
+    (now != hash).then(|| {
+        Wrong::file(&found.path, format!("it is not what was committed: its hash is {now}, and its header says {hash}"))
+            .with_hint("put the file back; where it is meant to be so, `--! AllowInvalidHash` in its header says it, to graphile-migrate too")
+    })
+}
+
+/// What graphile-migrate's hash of a text is, with the one before it (empty for the first).
+pub(crate) fn hash_of(before: &str, body: &str) -> String {
+    let hashed = format!("{before}\n{}", body.trim());
+    format!("sha1:{}", hex(&Sha1::digest(format!("{}\n", hashed.trim()))))
 }
 
 fn scan(lines: &mut contents::LineReader<'_>) -> io::Result<Contents> {

@@ -18,7 +18,8 @@ mod folder;
 mod foreign;
 mod golang_migrate;
 mod goose;
-mod graphile;
+pub(crate) mod graphile;
+mod node_pg_migrate;
 mod numbered;
 mod prisma;
 mod refinery;
@@ -40,6 +41,8 @@ pub use folder::Folder;
 pub use golang_migrate::GolangMigrate;
 pub use goose::Goose;
 pub use graphile::Graphile;
+pub use node_pg_migrate::NodePgMigrate;
+pub(in crate::project) use node_pg_migrate::is_mark as is_node_pg_mark;
 pub use numbered::Numbered;
 pub use prisma::Prisma;
 pub use refinery::Refinery;
@@ -171,6 +174,9 @@ impl NewFile {
     }
 }
 
+/// What stands before and behind the statements of a migration.
+pub type Frame = (&'static str, &'static str);
+
 /// What people are told of a convention; the page of conventions is made of it.
 #[derive(Debug, Clone, Copy)]
 pub struct About {
@@ -222,12 +228,32 @@ pub trait Convention: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Why a folder whose names are of this convention may be of another one all the same, in words.
+    fn doubt(&self, _folder: &Folder<'_>) -> Option<String> {
+        None
+    }
+
     /// Reads the folder.
     fn read(&self, folder: &Folder<'_>) -> Reading;
+
+    /// What to do about a file in another language than SQL that nothing it has read tells from a migration, by its path
+    /// relative to the folder; `beside` are the migrations. None where its tool would not run the file either.
+    fn refuses(&self, _path: &str, _beside: &[Found]) -> Option<String> {
+        None
+    }
 
     /// Reads what a file says of its parts; none where a file is run as it is.
     fn scan(&self) -> Option<Scan> {
         None
+    }
+
+    /// What stands before and behind the statements of a migration in the file of this path, relative to the folder; none
+    /// where such a file is none of its migrations. `is_there`: it is one already.
+    ///
+    /// # Errors
+    /// Why a file alone is no migration, and what to do instead.
+    fn frame(&self, _path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        Ok(Some(("", "")))
     }
 
     /// A version as people write it in `cutover.toml`.
@@ -256,6 +282,7 @@ pub fn all() -> &'static [&'static dyn Convention] {
         &Prisma,
         &Sqitch,
         &Graphile,
+        &NodePgMigrate,
     ]
 }
 
@@ -264,8 +291,20 @@ pub fn by_name(name: &str) -> Option<&'static dyn Convention> {
     all().iter().copied().find(|convention| convention.name() == name)
 }
 
-/// Makes strays that another convention would read as migrations near misses: they are hardly meant to be left out.
-pub(super) fn notice_other_conventions(convention: &dyn Convention, strays: &mut [Stray]) {
+/// Looks at what is left of a folder once more: what must not be left out is refused, and strays that another convention
+/// would read as migrations become near misses, for they are hardly meant to be left out.
+pub(super) fn settle_strays(convention: &dyn Convention, reading: &mut Reading) {
+    let (migrations, problems) = (&reading.migrations, &mut reading.problems);
+    reading.strays.retain(|stray| {
+        let Some(hint) = convention.refuses(&stray.path, migrations) else { return true };
+        let message = "a migration in another language, and cutover runs SQL alone";
+        problems.push(Wrong::file(stray.path.clone(), message).with_hint(hint));
+        false
+    });
+    notice_other_conventions(convention, &mut reading.strays);
+}
+
+fn notice_other_conventions(convention: &dyn Convention, strays: &mut [Stray]) {
     let paths: Vec<String> = strays.iter().map(|stray| stray.path.clone()).collect();
     for other in all().iter().filter(|other| other.is_told_by_names() && other.name() != convention.name()) {
         for found in other.read(&Folder::of_names(&paths)).migrations {

@@ -1,7 +1,7 @@
 //! `0001_create_users.sql`: a number of any width, compared as a number, then `_` and a description.
 
 use super::files::{Class, by_version, read_files};
-use super::{About, Convention, Folder, NewFile, Reading, is_sql, leading_digits, number};
+use super::{About, Convention, Folder, Found, NewFile, Reading, foreign, is_sql, leading_digits, number};
 use crate::migration::{Migration, Version};
 
 /// The convention `numbered`.
@@ -25,7 +25,7 @@ impl Convention for Numbered {
             back: "none",
             no_transaction: "the directive `-- cutover: no-transaction` above a statement",
             right: "`999_a.sql` comes before `1001_b.sql`, and `0001` and `1` are one version",
-            declines: "`001_a.up.sql` beside `002_b.sql`: pairs are another convention",
+            declines: "`001_a.up.sql` beside `002_b.sql`: pairs are another convention; and `003_c.py` without a `003_….sql`, whatever would run it",
         }
     }
 
@@ -35,6 +35,13 @@ impl Convention for Numbered {
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
         read_files(folder.paths, by_version, classify)
+    }
+
+    fn refuses(&self, path: &str, beside: &[Found]) -> Option<String> {
+        let hint = foreign::beside_sql(path).filter(|_| !path.contains('/'))?;
+        let number = leading_digits(path).0.parse().ok();
+        let is_there = |found: &Found| found.version.parts().first().copied() == number;
+        (number.is_none() || !beside.iter().any(is_there)).then_some(hint)
     }
 
     fn version(&self, text: &str) -> Option<Version> {

@@ -6,7 +6,9 @@
 //! database.
 
 use super::diesel::by_folder;
-use super::{About, Convention, Folder, Found, NewFile, Reading, Stray, Wrong, is_sql, leading_digits};
+use super::{
+    About, Convention, Folder, Found, Frame, NewFile, Reading, Stray, Wrong, is_sql, leading_digits,
+};
 use crate::migration::{Migration, Version};
 
 /// The convention `prisma`.
@@ -70,6 +72,15 @@ impl Convention for Prisma {
             }
         }
         reading
+    }
+
+    fn frame(&self, path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
+        match path.split_once('/') {
+            Some((_, "migration.sql" | "down.sql")) => Ok(Some(("", ""))),
+            _ => Err("a migration of Prisma is a folder: `cutover new TITLE` makes one, and its migration.sql is the file to write over, with \
+                      --force"
+                .to_owned()),
+        }
     }
 
     fn version(&self, text: &str) -> Option<Version> {

@@ -5,12 +5,16 @@
 //! `_`, `.sql` or `.rs`, in any folder within; a version is a whole number, and two files of one version are an error. A case
 //! it gets right: `U3__c.sql` without a `V3`. One it declines: `V2__b.rs`, which is a program.
 //!
-//! Names do not tell it from Flyway: a `U` without the `V` of its version does, and migrations in Rust do.
+//! Names do not tell it from Flyway. Migrations in Rust do, and `U`s where there is no `V` at all; a `U` without the `V` of its
+//! version beside other `V`s does where a `Cargo.toml` above mentions refinery, and is a reason to ask elsewhere: to Flyway it
+//! is a way back of nothing.
 
 use std::collections::BTreeSet;
 
 use super::files::{Class, by_version, read_files};
-use super::{About, Convention, Folder, Found, NewFile, Reading, file_name, leading_digits, numbered};
+use super::{
+    About, Convention, Folder, Found, NewFile, Reading, file_name, flyway, leading_digits, numbered,
+};
 use crate::migration::{Migration, Version};
 
 /// The convention `refinery`.
@@ -33,7 +37,7 @@ impl Convention for Refinery {
             order: "by number",
             back: "none",
             no_transaction: "none: what PostgreSQL refuses in a transaction is found by the parser",
-            right: "`U3__c.sql` without a `V3` is a migration, and may go in after 4",
+            right: "`U3__c.sql` without a `V3` is a migration, and may go in after 4; beside `V`s and without refinery in a `Cargo.toml`, cutover asks, for to Flyway it is a way back",
             declines: "`V2__b.rs`: a migration in Rust is a program",
         }
     }
@@ -47,10 +51,10 @@ impl Convention for Refinery {
         if let Some((path, _)) = parsed().find(|(_, name)| name.ending == "rs") {
             return Some(format!("{path} is there"));
         }
-        let versions: BTreeSet<&str> =
-            parsed().filter(|(_, name)| name.letter == 'V').map(|(_, name)| name.version).collect();
-        let mut alone = parsed().filter(|(_, name)| name.letter == 'U' && !versions.contains(name.version));
-        alone.next().map(|(path, name)| format!("{path} is there without a V{}", name.version))
+        let (path, version, is_certain) = lonely(folder)?;
+        let is_ours = || folder.above("Cargo.toml").is_some_and(|(_, text)| text.contains("refinery"));
+        (!flyway::is_certain(folder) && (is_certain || is_ours()))
+            .then(|| format!("{path} is there without a V{version}"))
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
@@ -70,6 +74,15 @@ impl Convention for Refinery {
         // refinery allows letters, digits and `_` of any alphabet, which is what a slug is made of.
         Ok(vec![NewFile::plain(format!("{letter}{number}__{slug}.sql"))])
     }
+}
+
+/// The first `U` without the `V` of its version, that version, and whether there is no `V` at all.
+pub(super) fn lonely<'a>(folder: &Folder<'a>) -> Option<(&'a str, &'a str, bool)> {
+    let parsed = || folder.paths.iter().filter_map(|path| Some((path.as_str(), parse(file_name(path))?)));
+    let versions: BTreeSet<&str> =
+        parsed().filter(|(_, name)| name.letter == 'V').map(|(_, name)| name.version).collect();
+    let mut alone = parsed().filter(|(_, name)| name.letter == 'U' && !versions.contains(name.version));
+    alone.next().map(|(path, name)| (path, name.version, versions.is_empty()))
 }
 
 struct Name<'a> {

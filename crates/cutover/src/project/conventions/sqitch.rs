@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{About, Convention, Folder, Found, NewFile, Reading, Stray, Wrong, is_sql};
+use super::{About, Convention, Folder, Found, Frame, NewFile, Reading, Stray, Wrong, is_sql};
 use crate::migration::{Migration, Version};
 
 /// The convention `sqitch`.
@@ -80,6 +80,15 @@ impl Convention for Sqitch {
             reading.strays.push(Stray { path: path.clone(), why: why.to_owned(), near_miss: is_deploy });
         }
         reading
+    }
+
+    fn frame(&self, path: &str, is_there: bool) -> Result<Option<Frame>, String> {
+        if is_there || !path.starts_with("deploy/") {
+            return Ok(None);
+        }
+        Err("a change is in the plan: `sqitch add NAME` puts it there, and its deploy/NAME.sql is the file to write over, with \
+             --force"
+            .to_owned())
     }
 
     fn version(&self, _text: &str) -> Option<Version> {

@@ -15,12 +15,13 @@ go on reading them.
 Names alone tell `numbered`, `flyway` and `golang-migrate`. The others are told by what only they have: a text that begins
 with `-- no-transaction`, a section, a folder, a plan.
 
-What the folder's own tool would run and cutover cannot (goose's migrations in Go, refinery's in Rust, Flyway's in Java) is
-refused by name with what to do instead, and never left out. Migrations in other languages that stand elsewhere are pointed
-out; of Rails, Django, Alembic and Ecto it is said how to get the SQL. What a tool's own table says is applied, `cutover adopt`
+What the folder's own tool would run and cutover cannot (goose's migrations in Go, refinery's in Rust, Flyway's in Java and its
+callbacks, node-pg-migrate's in JavaScript) is refused by name with what to do instead, and never left out; in a folder of
+numbered files, everything that is numbered as they are. Migrations in other languages that stand elsewhere are pointed out;
+of Rails, Django, Alembic and Ecto it is said how to get the SQL. What a tool's own table says is applied, `cutover adopt`
 takes over ([adopt](adopt.md)); without one, `cutover baseline` records what is in a database already.
 
-A section that is not run (the way back, in files of dbmate and goose) is treated as if it were not there; lines keep their
+A section that is not run (the way back, in files of dbmate, goose and node-pg-migrate) is treated as if it were not there; lines keep their
 numbers. The history compares and keeps the section that is run: another way back is no change. The way back is read and shown
 (`down` in `plan --format json`), and not run.
 
@@ -41,6 +42,22 @@ each run. Its description identifies it, not its folder. `--to VERSION` leaves i
 `--to`) is applied in place of all versions up to its own. Everywhere else it is not needed, and said to be so.
 
 `U5__users.sql` is the way back of `V5`.
+
+`flyway.toml`, or else `flyway.conf`, beside `cutover.toml` or where it would be, is followed where that can be done exactly:
+`locations` (one folder of the project, where `[[migrations]]` names none), `placeholders` (`[vars]` goes before them),
+`outOfOrder`, and `defaultSchema` or the first of `schemas`: the search path of sessions begins with it and goes on with
+`\"$user\", public`, unless the URL's `options` have a search path; a database without that schema is refused, and a throwaway
+one has it made. What else changes which files are run or how they are read (other prefixes, separators and suffixes,
+`encoding`, `initSql`, `callbackLocations`, `target` and so on) is refused by name unless it is as usual. Where to connect to,
+and what only Flyway's other commands heed, is not looked at.
+
+## Files that come late
+
+A file below the highest applied version, from a branch that was merged late, is refused until it is meant: `apply
+--out-of-order`, `apply VERSION` for just it, or `deferred = true` in its `[[stage.migration]]`. That holds for all conventions,
+also where the tool would run it without a word (sqlx, dbmate, diesel, Prisma), where the tool never would (golang-migrate), and
+where it asks too (goose, Supabase, node-pg-migrate). Only refinery's `U` and, with `outOfOrder` in Flyway's settings, Flyway's
+versions go in late by themselves. A setting for it in `cutover.toml` there is not.
 
 ## Sqitch
 

@@ -112,9 +112,25 @@ fn an_unknown_placeholder_is_shown_with_its_place_and_the_known_ones() {
 }
 
 #[test]
+fn a_placeholder_that_flyway_has_a_value_for_wants_one_here() {
+    for cuts in [1, 4, 1000] {
+        let error = substituted("GRANT x TO ${flyway:user};", cuts).unwrap_err();
+        let shown = PlaceholderError::of(&error).unwrap().in_file("a.sql").to_string();
+        assert!(shown.starts_with("a.sql:1:12: no value for the placeholder ${flyway:user}"), "{shown}");
+        assert!(shown.contains("\"flyway:user\" in [vars] of cutover.toml"), "{shown}");
+        let mut vars = Vars::new();
+        vars.insert("flyway:user", "app").unwrap();
+        let mut made = String::new();
+        let text = "a ${flyway:user} $${flyway:user} ${other:user} ${flyway:} ${flyway:1}";
+        let _ = substitute(Pieces(text.as_bytes(), cuts), vars).read_to_string(&mut made).unwrap();
+        assert_eq!(made, "a app ${flyway:user} ${other:user} ${flyway:} ${flyway:1}");
+    }
+}
+
+#[test]
 fn names_and_values_are_checked() {
     let mut vars = Vars::new();
-    for name in ["", "1a", "a b", "ä", "a}"] {
+    for name in ["", "1a", "a b", "ä", "a}", "flyway:", "a:b"] {
         assert!(vars.insert(name, "x").is_err(), "{name}");
     }
     assert!(vars.insert("a", "\0").is_err());

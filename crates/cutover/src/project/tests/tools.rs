@@ -40,7 +40,18 @@ fn up(folder: &tempfile::TempDir, index: usize) -> String {
 
 #[test]
 fn each_tool_orders_as_it_does_itself() {
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 12] = [
+        (
+            "node-pg-migrate",
+            &[
+                "0002_b.sql",
+                "0010_a2-x.sql",
+                "0010_a10.sql",
+                "0010_a.up.sql",
+                "20200513070724505_b.sql",
+                "1591343909074-a.sql",
+            ],
+        ),
         ("golang-migrate", &["2_b.up.sql", "10_c.up.sql", "0011_.up.sql"]),
         ("sqlx", &["3_a.sql", "4_b.up.sql", "10_c.sql"]),
         (
@@ -79,12 +90,22 @@ fn what_a_tool_would_run_and_cutover_cannot_is_refused() {
         ("goose", "00002_b.go", "SQL alone"),
         ("goose", "0_b.sql", "greater than zero"),
         ("flyway", "V2__b.java", "SQL alone"),
+        ("flyway", "V2__b.py", "SQL alone"),
+        ("flyway", "R__b.ps1", "SQL alone"),
         ("diesel", "2026_a/down.sql", "no up.sql"),
         ("diesel", "_a/up.sql", "no version"),
         ("prisma", "2026_a/down.sql", "no migration.sql"),
+        ("node-pg-migrate", "0002_b.ts", "SQL alone"),
+        ("node-pg-migrate", "20201313070724505_b.sql", "17 digits are a time"),
+        ("node-pg-migrate", "99999999999999999999_b.sql", "too large"),
+        ("numbered", "20260102030405_users.rb", "SQL alone"),
+        ("numbered", "0002_users.py", "SQL alone"),
+        ("numbered", "0002_users.ts", "SQL alone"),
+        ("numbered", "1975ea83b712_users.py", "SQL alone"),
     ];
     for (convention, name, why) in cases {
-        let reading = read(convention, &[name]);
+        let mut reading = read(convention, &[name]);
+        conventions::settle_strays(by_name(convention), &mut reading);
         assert!(reading.migrations.is_empty(), "{convention} {name}");
         assert!(
             reading.problems.iter().any(|wrong| wrong.message.contains(why)),
@@ -108,14 +129,15 @@ fn what_only_looks_like_a_migration_is_pointed_out() {
         ("supabase", "20200102030405_init.sql", "skips"),
         ("graphile-migrate", "current.sql", "not committed"),
         ("graphile-migrate", "committed/1.sql", "six"),
-        ("numbered", "20260102030405_users.rb", "Rails"),
-        ("numbered", "0002_users.py", "sqlmigrate"),
-        ("numbered", "20260102030405-users.js", "JavaScript"),
-        ("numbered", "1975ea83b712_users.py", "Alembic"),
+        ("sqlx", "20260102030405_users.rb", "Rails"),
+        ("dbmate", "0002_users.py", "sqlmigrate"),
+        ("goose", "20260102030405-users.js", "JavaScript"),
+        ("supabase", "1975ea83b712_users.py", "Alembic"),
+        ("node-pg-migrate", "users.sql", "number"),
     ];
     for (convention, name, why) in cases {
         let mut reading = read(convention, &[name]);
-        conventions::notice_other_conventions(by_name(convention), &mut reading.strays);
+        conventions::settle_strays(by_name(convention), &mut reading);
         assert!(
             reading.migrations.is_empty() && reading.problems.is_empty(),
             "{convention} {name}: {reading:?}"
@@ -125,6 +147,95 @@ fn what_only_looks_like_a_migration_is_pointed_out() {
             "{convention} {name}: {:?}",
             reading.strays
         );
+    }
+}
+
+#[test]
+fn a_migration_in_another_language_is_refused_beside_those_in_sql() {
+    for (name, hint) in [
+        ("20260102030405_b.rb", "structure.sql"),
+        ("2_b.js", "JavaScript"),
+        ("0002_b.py", "sqlmigrate"),
+        ("1975ea83b712_b.py", "alembic upgrade"),
+        ("2_b.php", "PHP"),
+    ] {
+        let other = format!("migrations/{name}");
+        let message = error(&[("migrations/1_a.sql", "SELECT 1;"), (&other, "")]);
+        assert!(message.contains(&other) && message.contains(hint), "{message}");
+        let embedded: [(&str, &[u8]); 2] = [("1_a.sql", b"SELECT 1;"), (name, b"")];
+        assert!(Project::embedded("p", &embedded).unwrap_err().to_string().contains(hint));
+    }
+    // One that was written as SQL since, a test, and what is no migration by its name.
+    let files = [
+        ("migrations/1_a.sql", ""),
+        ("migrations/2_b.sql", ""),
+        ("migrations/02_b.js", ""),
+        ("migrations/1_a.test.js", ""),
+        ("migrations/run.js", ""),
+    ];
+    assert_eq!(versions(&load(&folder(&files)).unwrap()), ["1", "2"]);
+}
+
+const NODE: &str = "-- Up Migration\nCREATE TABLE a ();\n\n-- Down Migration\nDROP TABLE a;\n";
+
+#[test]
+fn sections_of_node_pg_migrate_are_read_as_it_reads_them() {
+    let of = |text: &str| {
+        let folder = folder(&[("migrations/1_x.sql", NODE), ("migrations/2_a.sql", text)]);
+        let project = load(&folder).unwrap();
+        assert_eq!(convention(&project), "node-pg-migrate");
+        (up(&folder, 1), project.migrations[1].down.clone().map(|down| down.section))
+    };
+    let lines = |range| Some(crate::migration::Section::of_lines(vec![range]));
+    assert_eq!(of(NODE), ("CREATE TABLE a ();\n\n".to_owned(), lines(5..=5)));
+    assert_eq!(of("A;\n--- up  migration: b\nB;\n"), ("B;\n".to_owned(), None));
+    assert_eq!(of("-- down migration\nA;\n --Up Migration\nB;\n"), ("B;\n".to_owned(), lines(2..=2)));
+    let twice = "-- Up Migration\nA;\n-- Up Migration\nB;\n-- Down Migration\nC;\n-- Up Migration\nD;\n";
+    assert_eq!(of(twice), ("A;\n-- Up Migration\nB;\n".to_owned(), lines(6..=8)));
+    assert_eq!(of("A;\n"), ("A;\n".to_owned(), None));
+    let message =
+        error(&[("migrations/1_x.sql", NODE), ("migrations/2_a.sql", "A;\n-- Down Migration\nB;\n")]);
+    assert!(
+        message.contains("2_a.sql:2:1: it has `-- Down Migration` and no `-- Up Migration`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn migrations_of_node_pg_migrate_are_called_by_the_names_of_their_files() {
+    let files = folder(&[
+        ("migrations/1591343909074_x.sql", NODE),
+        ("migrations/1591343909075_a.up.sql", "-- Up migration of a\nA;\n"),
+        ("migrations/1591343909075_a.down.sql", "-- Down migration of a\nB;\n"),
+        ("migrations/1591343909074_x.js", ""),
+    ]);
+    let project = load(&files).unwrap();
+    assert_eq!(versions(&project), ["1591343909074_x", "1591343909075_a"]);
+    assert_eq!(project.migrations[1].down.as_ref().unwrap().path, "migrations/1591343909075_a.down.sql");
+    // What has a number in common is another migration to it, and the order of those that a language decides is not known.
+    let message = error(&[("migrations/0001_x.sql", NODE), ("migrations/0001_y.js", "")]);
+    assert!(message.contains("0001_y.js: node-pg-migrate would run this"), "{message}");
+    let message = error(&[("migrations/0001_a-b.sql", NODE), ("migrations/0001_ab.sql", NODE)]);
+    assert!(message.contains("which comes first"), "{message}");
+}
+
+#[test]
+fn sections_of_other_tools_are_refused_by_name() {
+    for (text, tool) in [
+        (NODE, "node-pg-migrate"),
+        ("CREATE TABLE a ();\n---- create above / drop below ----\nDROP TABLE a;\n", "tern"),
+        ("-- // a\nCREATE TABLE a ();\n-- //@UNDO\nDROP TABLE a;\n", "MyBatis"),
+        ("-- !Ups\nCREATE TABLE a ();\n-- !Downs\nDROP TABLE a;\n", "Play"),
+        ("# --- !Ups\nCREATE TABLE a ();\n# --- !Downs\nDROP TABLE a;\n", "Play"),
+        ("-- rambler up\nCREATE TABLE a ();\n-- rambler down\nDROP TABLE a;\n", "rambler"),
+    ] {
+        let config = "[[migrations]]\npath = \"sql\"\nconvention = \"numbered\"\n";
+        let message = error(&[("cutover.toml", config), ("sql/1_a.sql", text)]);
+        assert!(message.contains(&format!("sql/1_a.sql: the file has sections of {tool}")), "{message}");
+        // Behind what is read at once.
+        let long = format!("SELECT 1;\n{}{text}", "SELECT 'é';\n".repeat(100_000));
+        let message = error(&[("cutover.toml", config), ("sql/1_a.sql", &long)]);
+        assert!(message.contains(tool), "{message}");
     }
 }
 
@@ -153,12 +264,29 @@ fn hostile_names_are_read_like_any_others() {
 
 #[test]
 fn folders_are_found_and_told_apart() {
-    let cases: [(&str, &[(&str, &str)]); 13] = [
+    let cases: [(&str, &[(&str, &str)]); 16] = [
+        ("node-pg-migrate", &[("migrations/1_a.sql", NODE), ("migrations/2_b.sql", "")]),
+        // What heads a file of a pair says only what it is.
+        (
+            "golang-migrate",
+            &[
+                ("migrations/1_a.up.sql", "-- Up Migration\nA;\n"),
+                ("migrations/1_a.down.sql", "-- Down Migration\n"),
+            ],
+        ),
         ("golang-migrate", &[("migrations/1_a.up.sql", ""), ("migrations/1_a.down.sql", "")]),
         ("sqlx", &[("migrations/1_a.sql", ""), ("migrations/2_b.sql", "-- no-transaction\n")]),
         ("sqlx", &[("migrations/1_a.up.sql", "-- no-transaction\n"), ("migrations/1_a.down.sql", "")]),
         ("diesel", &[("migrations/2026-01-02-030405_a/up.sql", ""), ("migrations/.keep", "")]),
-        ("refinery", &[("migrations/V1__a.sql", ""), ("migrations/U2__b.sql", "")]),
+        ("refinery", &[("migrations/U1__a.sql", ""), ("migrations/U2__b.sql", "")]),
+        (
+            "refinery",
+            &[
+                ("db/migrations/V1__a.sql", ""),
+                ("db/migrations/U2__b.sql", ""),
+                ("Cargo.toml", "refinery = \"0.8\"\n"),
+            ],
+        ),
         ("flyway", &[("db/migration/V1__a.sql", ""), ("db/migration/U1__a.sql", "")]),
         ("flyway", &[("src/main/resources/db/migration/V1__a.sql", "")]),
         ("dbmate", &[("db/migrations/1_a.sql", "-- migrate:up\n")]),
@@ -180,6 +308,16 @@ fn folders_are_found_and_told_apart() {
     assert_eq!((convention(&project), project.roots[0].path.as_str()), ("sqitch", "database/plan"));
     for (files, part) in [
         ([("db/migrate/20260102030405_users.rb", ""), ("Gemfile", "")], "Rails"),
+        ([("alembic/versions/1975ea83b712_users.py", ""), ("alembic.ini", "")], "alembic upgrade"),
+        ([("migrations/versions/1975ea83b712_users.py", ""), ("migrations/env.py", "")], "alembic upgrade"),
+        ([("priv/repo/migrations/20260102030405_users.exs", ""), ("mix.exs", "")], "Ecto"),
+        (
+            [
+                ("priv/repo/migrations/20260102030405_users.exs", ""),
+                ("cutover.toml", "[project]\nname = \"p\"\n"),
+            ],
+            "Ecto",
+        ),
         ([("shop/migrations/0001_initial.py", ""), ("manage.py", "")], "sqlmigrate shop 0001"),
         (
             [("migrations/1_a.sql", "-- +goose Up\n"), ("migrations/2_a.sql", "-- migrate:up\n")],
@@ -190,6 +328,110 @@ fn folders_are_found_and_told_apart() {
         assert!(message.contains(part), "{message}");
     }
     assert!(matches!(load(&folder(&[("README.md", "")])), Err(ProjectError::NotFound { .. })));
+}
+
+#[test]
+fn a_way_back_of_nothing_does_not_make_a_folder_of_flyway_one_of_refinery() {
+    let (one, two, alone) =
+        (("sql/V1__a.sql", ""), ("sql/V2__b.sql", ""), ("sql/U3__gone.sql", "DROP TABLE a;"));
+    let message = error(&[one, two, alone]);
+    assert!(
+        message.contains("U3__gone.sql is there without a V3: to refinery it is a migration")
+            && message.contains("convention = "),
+        "{message}"
+    );
+    for sign in [
+        "sql/R__v.sql",
+        "sql/B2__all.sql",
+        "sql/U1__a.sql",
+        "sql/V2.1__c.sql",
+        "sql/V1__a.sql.conf",
+        "flyway.conf",
+        "sql/flyway.toml",
+    ] {
+        let project = load(&folder(&[one, two, alone, (sign, "")])).unwrap();
+        assert_eq!(convention(&project), "flyway", "{sign}");
+        assert!(project.migrations.iter().all(|migration| migration.path != alone.0), "{sign}");
+        let near: Vec<&str> = project.near_misses().map(|stray| stray.path.as_str()).collect();
+        assert_eq!(near, [alone.0], "{sign}");
+    }
+    let config = |name| format!("[[migrations]]\npath = \"sql\"\nconvention = \"{name}\"\n");
+    for (name, count) in [("flyway", 2), ("refinery", 3)] {
+        let project = load(&folder(&[("cutover.toml", &config(name)), one, two, alone])).unwrap();
+        assert_eq!(project.migrations.len(), count, "{name}");
+    }
+}
+
+#[test]
+fn settings_of_flyway_are_followed_or_refused() {
+    const CONF: &str = "# where\r\nflyway.url = jdbc:postgresql://x/y\r\nflyway.locations = filesystem:./db/moves\nflyway.defaultSchema=inv\n\
+                        flyway.schemas=one,two\nflyway.placeholders.role = app\nflyway.outOfOrder=true\nflyway.sqlMigrationPrefix=V\n";
+    const TOML: &str = "[flyway]\nlocations = [\"filesystem:db/moves\"]\noutOfOrder = true\nenvironment = \"ci\"\n\
+                        [flyway.placeholders]\nrole = \"app\"\n[environments.ci]\nurl = \"jdbc:x\"\nschemas = [\"inv\", \"two\"]\n";
+    let (one, repeatable) = (("db/moves/V1__a.sql", "GRANT x TO ${role};"), ("db/moves/R__b.sql", ""));
+    for (file, text, said) in [("flyway.conf", CONF, "flyway.conf:4"), ("flyway.toml", TOML, "flyway.toml:9")]
+    {
+        let project = load(&folder(&[one, repeatable, (file, text)])).unwrap();
+        assert_eq!((project.roots[0].path.as_str(), convention(&project)), ("db/moves", "flyway"));
+        let schema = project.default_schema.as_ref().unwrap();
+        assert_eq!((schema.name.as_str(), schema.said.as_str()), ("inv", said));
+        assert_eq!(project.vars.get("role"), Some("app"));
+        assert_eq!((project.migrations[0].any_time, project.migrations[1].any_time), (true, false));
+    }
+    // What is said of the project goes before, and what is not Flyway's is not looked at.
+    let config = "[vars]\nrole = \"mine\"\n[[migrations]]\npath = \"db/moves\"\n";
+    let project = load(&folder(&[("cutover.toml", config), one, ("flyway.conf", CONF)])).unwrap();
+    assert_eq!(project.vars.get("role"), Some("mine"));
+    let project =
+        load(&folder(&[("migrations/1_a.sql", ""), ("flyway.conf", "flyway.initSql=SELECT 1\n")])).unwrap();
+    assert!(project.default_schema.is_none());
+    for (file, text, place, part) in [
+        (
+            "flyway.conf",
+            "flyway.sqlMigrationPrefix=M\n",
+            1,
+            "flyway.sqlMigrationPrefix = M: is not supported",
+        ),
+        ("flyway.conf", "\nflyway.initSql=SET x = 1\n", 2, "flyway.initSql"),
+        ("flyway.conf", "flyway.placeholders.a=${HOME}\n", 1, "a value of the environment"),
+        ("flyway.conf", "flyway.locations=s3:bucket\n", 1, "is no folder of this project"),
+        ("flyway.conf", "flyway.locations=filesystem:db/moves,filesystem:x\n", 1, "several folders"),
+        ("flyway.toml", "[flyway]\nplaceholderPrefix = \"#{\"\n", 2, "flyway.placeholderPrefix"),
+        ("flyway.toml", "[flyway]\nsqlMigrationSuffixes = [\".sql\", \".pks\"]\n", 2, ".sql,.pks"),
+    ] {
+        let config = "[[migrations]]\npath = \"db/moves\"\n";
+        let message = error(&[("cutover.toml", config), one, (file, text)]);
+        assert!(message.contains(&format!("{file}:{place}:1: ")) && message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn callbacks_of_flyway_are_refused() {
+    let one = ("sql/V1__a.sql", "");
+    for name in [
+        "beforeMigrate.sql",
+        "afterMigrate__grants.sql",
+        "deep/beforeEachMigrateStatement.sql",
+        "afterConnect.sh",
+    ] {
+        let path = format!("sql/{name}");
+        let message = error(&[one, (&path, "SELECT 1;")]);
+        assert!(message.contains(&format!("{path}: a callback, which Flyway would run")), "{message}");
+    }
+    // Those of other commands are pointed out, and what is only called so is something else.
+    let files = [
+        one,
+        ("sql/afterCleanError.sql", ""),
+        ("sql/beforeEachUndo__x.sql", ""),
+        ("sql/afterMigrateX.sql", ""),
+    ];
+    let project = load(&folder(&files)).unwrap();
+    let near: Vec<&str> = project.near_misses().map(|stray| stray.path.as_str()).collect();
+    assert_eq!(near, ["sql/afterCleanError.sql", "sql/beforeEachUndo__x.sql"]);
+    let project = load(&folder(&[("sql/1_a.sql", ""), ("sql/afterMigrate.sql", "")])).unwrap();
+    assert_eq!(convention(&project), "numbered");
+    let message = error(&[one, ("sql/V1__a.sql.conf", "executeInTransaction = FALSE # hi")]);
+    assert!(message.contains("is `FALSE # hi`, neither true nor false"), "{message}");
 }
 
 #[test]
@@ -330,6 +572,21 @@ fn committed_migrations_are_a_chain() {
 }
 
 #[test]
+fn a_committed_migration_is_what_was_committed() {
+    // The SHA-1 of "\nSELECT 1;\n" without the line feed before it.
+    let hash = super::super::text::hex(&<sha1::Sha1 as sha1::Digest>::digest("SELECT 1;\n"));
+    let text = |body: &str, more: &str| format!("--! Previous: -\n--! Hash: sha1:{hash}\n{more}\n{body}");
+    let path = "migrations/committed/000001.sql";
+    for same in ["SELECT 1;\n", "\nSELECT 1;\n\n"] {
+        load(&folder(&[(path, &text(same, ""))])).unwrap();
+    }
+    load(&folder(&[(path, &text("SELECT 1;\n", "").replace('\n', "\r\n"))])).unwrap();
+    let message = error(&[(path, &text("SELECT 2;\n", ""))]);
+    assert!(message.contains("000001.sql: it is not what was committed: its hash is sha1:"), "{message}");
+    load(&folder(&[(path, &text("SELECT 2;\n", "--! AllowInvalidHash\n"))])).unwrap();
+}
+
+#[test]
 fn prisma_migrations_are_for_this_database() {
     let migration = ("prisma/migrations/1_a/migration.sql", "");
     let lock = |provider| ("prisma/migrations/migration_lock.toml", provider);
@@ -415,7 +672,10 @@ fn what_a_plan_of_sqitch_says_wrong_has_its_line() {
 #[test]
 fn new_files_are_of_the_same_convention() {
     const NOW: u64 = 20_261_120_114_700;
-    let cases: [(Files, &[&str]); 10] = [
+    let cases: [(Files, &[&str]); 13] = [
+        (&[("migrations/1591343909074_a.sql", NODE)], &["migrations/1795175220000_add_b.sql"]),
+        (&[("migrations/20200513070724505_a.sql", NODE)], &["migrations/20261120114700000_add_b.sql"]),
+        (&[("migrations/0009_a.sql", NODE)], &["migrations/0010_add_b.sql"]),
         (
             &[("migrations/000001_a.up.sql", ""), ("migrations/000001_a.down.sql", "")],
             &["migrations/000002_add_b.up.sql", "migrations/000002_add_b.down.sql"],
