@@ -751,7 +751,7 @@ fn a_view_of_the_tools_own_table_is_as_the_version_of_the_tool_made_that() {
         let (up, down) = case.files[1].1.split_once("-- migrate:down").unwrap();
         case.files[1].1 = format!("{up}{view}\n-- migrate:down{down}");
         case.made = case.made.replace("character varying(128)", type_name);
-        case.made += &format!("; {view}");
+        write!(case.made, "; {view}").unwrap();
         let taken = Taken::over(&case);
         let adopted = taken.run(&["adopt", "--yes"]).ends_with(0);
         assert!(adopted.stdout.contains("and all of it agrees"), "{type_name}: {}", adopted.stdout);

@@ -232,8 +232,9 @@ pub async fn look(
     session.close().await;
     let mut report = Report::new(project, &server, &place, &rows, &matching, &history);
     for path in gone.iter().map(|index| &project.migrations[*index].path) {
-        let line = report.files.iter_mut().find(|file| file.path == *path);
-        line.into_iter().for_each(|file| file.why = Some(format!("{} says so no more", report.table)));
+        if let Some(file) = report.files.iter_mut().find(|file| file.path == *path) {
+            file.why = Some(format!("{} says so no more", report.table));
+        }
     }
     report.catalogue = Catalogue::new(basis.is_some(), &found);
     report.remarks = remarks;

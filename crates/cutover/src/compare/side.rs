@@ -149,7 +149,9 @@ pub async fn read_both(
     }
     let mut both = both_as_they_are(from, to, schemas, like, sandbox).await?;
     for place in &others {
-        both.iter_mut().for_each(|built| place.take_from(&mut built.schema));
+        for built in &mut both {
+            place.take_from(&mut built.schema);
+        }
     }
     Ok(both)
 }

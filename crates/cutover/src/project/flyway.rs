@@ -70,13 +70,13 @@ pub(super) fn read(project: &Path) -> Option<FlywaySettings> {
         .find_map(|file| Some((file, files::begin(project, &project.join(file), LARGEST).ok()?)));
     let (file, bytes) = found?;
     let mut settings = FlywaySettings { file, ..FlywaySettings::default() };
-    let mut normalised = Vec::new();
+    let mut plain = Vec::new();
     let mut normaliser = text::Normaliser::new();
-    let normal = normaliser.push(&bytes, &mut normalised).and_then(|()| normaliser.finish(&mut normalised));
+    let normal = normaliser.push(&bytes, &mut plain).and_then(|()| normaliser.finish(&mut plain));
     let content = normal.map_err(|error| error.to_string());
-    let content = content.and_then(|()| String::from_utf8(normalised).map_err(|error| error.to_string()));
+    let content = content.and_then(|()| String::from_utf8(plain).map_err(|error| error.to_string()));
     match content.and_then(|text| if file == FILES[0] { of_toml(&text) } else { Ok(of_properties(&text)) }) {
-        Ok(entries) => entries.into_iter().for_each(|entry| settings.take(entry)),
+        Ok(entries) => entries.iter().for_each(|entry| settings.take(entry)),
         Err(why) => settings.problems.push(Problem::of_file(file, why)),
     }
     Some(settings)
@@ -143,19 +143,21 @@ fn of_toml(text: &str) -> Result<Vec<Entry>, String> {
     }
     let environment = flyway.and_then(|flyway| flyway.get("environment")?.as_str()).unwrap_or("default");
     let schemas = table.get("environments").and_then(|all| all.get(environment)?.get("schemas"));
-    schemas.into_iter().for_each(|value| add("schemas".to_owned(), "schemas", value));
+    if let Some(value) = schemas {
+        add("schemas".to_owned(), "schemas", value);
+    }
     Ok(entries)
 }
 
 impl FlywaySettings {
-    fn take(&mut self, entry: Entry) {
-        let Entry { key, values, line, .. } = &entry;
+    fn take(&mut self, entry: &Entry) {
+        let Entry { key, values, line, .. } = entry;
         let value = values.first().map_or("", String::as_str);
         let is_followed = matches!(key.as_str(), "locations" | "defaultSchema" | "schemas")
             || key.starts_with("placeholders.");
         if is_followed && value.contains("${") {
             return self.refuse(
-                &entry,
+                entry,
                 "a value of the environment is filled in there",
                 "write the value itself",
             );
@@ -167,7 +169,7 @@ impl FlywaySettings {
                         Some(path) => self.locations.push((path, *line)),
                         None => {
                             return self.refuse(
-                                &entry,
+                                entry,
                                 "is no folder of this project",
                                 "name the folder in cutover.toml, under [[migrations]]",
                             );
@@ -196,7 +198,7 @@ impl FlywaySettings {
                             "cutover reads files as with {key} = {usual}: change them, and take the line out"
                         ),
                     };
-                    self.refuse(&entry, "is not supported", &hint);
+                    self.refuse(entry, "is not supported", &hint);
                 }
             }
         }
