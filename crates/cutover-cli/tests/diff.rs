@@ -118,7 +118,7 @@ fn a_difference_is_a_migration_that_makes_the_first_into_the_second() {
     )
     .ends_with(1);
     let again = on_one_server(&place, &["diff", "wanted.sql", "--out", "migrations/0003_c.sql"]).ends_with(2);
-    says(&again, &["is there already; nothing was written"]);
+    says(&again, &["is a file of the project; nothing was written"]);
     on_one_server(&place, &["apply"]).ends_with(0);
     shows(&on_one_server(&place, &["diff", "wanted.sql"]).ends_with(0), &["are the same"]);
     assert_eq!(place.database().value("SELECT string_agg(email, ',' ORDER BY id) FROM app.users"), "a,b");

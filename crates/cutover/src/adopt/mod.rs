@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use cutover_analysis::effects::{Context, ObjectRef};
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::session::Session;
 use thiserror::Error;
 
 use self::catalogue::{Basis, Found};
@@ -28,7 +28,7 @@ use crate::apply::{may_write, pooler};
 use crate::asking::AskError;
 use crate::catalog;
 use crate::clock::Clock;
-use crate::compare;
+use crate::compare::{self, drift};
 use crate::hazard::{self, ADOPT_CHANGED, ADOPT_DIFFERS, ADOPT_MISSING};
 use crate::history::records::History;
 use crate::history::{records, schema};
@@ -227,7 +227,7 @@ pub async fn look(
         }
     }
     if !found.differing.is_empty() {
-        remarks.extend(elsewhere(&place, &mut session).await?);
+        remarks.extend(elsewhere(&place, drift::first_schema(options).await?));
     }
     session.close().await;
     let mut report = Report::new(project, &server, &place, &rows, &matching, &history);
@@ -257,11 +257,10 @@ pub async fn look(
 
 /// Says where names without a schema lead if that is not the schema of the tool's table, which is a usual reason for all to be
 /// otherwise.
-async fn elsewhere(place: &TablePlace, session: &mut Session) -> Result<Option<String>, Failure> {
-    let rows = session.query("SELECT pg_catalog.current_schema()::pg_catalog.text", &[]).await?;
-    let current = rows.first().and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default();
+fn elsewhere(place: &TablePlace, current: Option<String>) -> Option<String> {
+    let current = current.unwrap_or_default();
     let is_usual = place.tool.0.owns_schema() || place.schema == current;
-    Ok((!is_usual).then(|| {
+    (!is_usual).then(|| {
         let schema = &place.schema;
         format!(
             "{} is in schema {schema}, and names without a schema lead to {} here: where the files are meant for {schema}, let the \
@@ -270,7 +269,7 @@ async fn elsewhere(place: &TablePlace, session: &mut Session) -> Result<Option<S
             place.name(),
             if current.is_empty() { "none" } else { &current },
         )
-    }))
+    })
 }
 
 /// The tool that an object is the table of, among those whose files a project may have, with the statement that makes it.

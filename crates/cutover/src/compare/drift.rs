@@ -235,14 +235,21 @@ pub(crate) async fn touched(
         }
     }
     if unqualified || schemas.is_empty() {
-        // With the search path that migrations begin with.
-        let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
-        let mut session = Session::connect(options, &startup).await?;
-        let first = session.query_text("SELECT current_schema()").await?;
-        schemas.extend(first.scalar().map(str::to_owned));
-        session.close().await;
+        schemas.extend(first_schema(options).await?);
     }
     Ok(schemas.into_iter().collect())
+}
+
+/// Where names without a schema lead in migrations: the first schema of the search path that they begin with, if there is one.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn first_schema(options: &ConnectOptions) -> Result<Option<String>, AskError> {
+    let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await?;
+    let first = session.query_text("SELECT pg_catalog.current_schema()").await?;
+    session.close().await;
+    Ok(first.scalar().map(str::to_owned))
 }
 
 /// What of a schema is in the scope; extensions, publications and whatever else is in no schema is everybody's.

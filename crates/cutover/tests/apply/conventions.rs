@@ -15,7 +15,7 @@ struct Case {
 
 /// Each makes a table `t` and an index on it, without a transaction where the tool can say so, and has a way back that
 /// would undo it, where the tool has one.
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     Case {
         convention: "numbered",
         files: &[
@@ -77,6 +77,8 @@ const CASES: [Case; 13] = [
     Case {
         convention: "refinery",
         files: &[
+            // U could also be a way back of Flyway's that lost its V: which it is must be said.
+            ("cutover.toml", "[[migrations]]\npath = \"migrations\"\nconvention = \"refinery\"\n"),
             ("migrations/V9__t.sql", "CREATE TABLE t (n int);"),
             ("migrations/U10__i.sql", "CREATE INDEX CONCURRENTLY t_n ON t (n);"),
         ],
@@ -152,6 +154,20 @@ const CASES: [Case; 13] = [
             ),
         ],
         versions: &["000001", "000002"],
+    },
+    Case {
+        convention: "node-pg-migrate",
+        files: &[
+            (
+                "migrations/1591343909074_t.sql",
+                "-- Up Migration\nCREATE TABLE t (n int);\n-- Down Migration\nDROP TABLE t;\n",
+            ),
+            (
+                "migrations/1591343909075_i.sql",
+                "-- Up Migration\nCREATE INDEX t_n ON t (n);\n-- Down Migration\nDROP INDEX t_n;\n",
+            ),
+        ],
+        versions: &["1591343909074_t", "1591343909075_i"],
     },
 ];
 
