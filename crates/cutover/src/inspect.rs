@@ -389,12 +389,11 @@ pub async fn stored_run(
     if schema::look(session).await?.version.is_none() {
         return Ok(None);
     }
-    let id = match id {
-        Some(id) => Some(id.to_owned()),
-        None => {
-            let both = [project, &revert::project_name(project)];
-            journal::list_runs(session, &both, 1).await?.into_iter().next().map(|line| line.id)
-        }
+    let id = if let Some(id) = id {
+        Some(id.to_owned())
+    } else {
+        let both = [project, &revert::project_name(project)];
+        journal::list_runs(session, &both, 1).await?.into_iter().next().map(|line| line.id)
     };
     match id {
         Some(id) => Ok(journal::read_run(session, &id).await?),

@@ -303,7 +303,7 @@ impl Before {
             let (recorded, live) = (self.recorded.objects.get(id), self.live.objects.get(id));
             match (recorded, live, after.objects.get_mut(id)) {
                 (Some(recorded), Some(live), Some(left)) if left != live => {
-                    keep_attributes(recorded, live, left)
+                    keep_attributes(recorded, live, left);
                 }
                 // What is made anew under a name is the run's.
                 (None, Some(live), Some(left)) if !is_still(live, left) => {}
