@@ -465,3 +465,39 @@ fn a_file_among_migrations_is_one_of_them() {
         assert!(!place.folder.join(out).exists());
     }
 }
+
+/// A change by hand that becomes a migration, recorded by a baseline, is no drift any more; others are.
+#[test]
+fn what_a_baseline_records_is_settled() {
+    let place = place();
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("ALTER TABLE app.users ADD COLUMN hand int; CREATE TABLE app.other (n int)");
+    place.write("migrations/0003_hand.sql", "ALTER TABLE app.users ADD COLUMN hand int;");
+    on_one_server(&place, &["baseline", "0003", "--yes"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff"]).ends_with(1), &["+ table app.other", "1 difference\n"]);
+    // One that begins a history is compared with at once.
+    let place = self::place();
+    place.database().run("CREATE SCHEMA app; CREATE TABLE app.t (n int)");
+    place.write("migrations/0001_a.sql", "CREATE SCHEMA app; CREATE TABLE app.t (n int);");
+    std::fs::remove_file(place.folder.join("migrations/0002_b.sql")).unwrap();
+    on_one_server(&place, &["baseline", "0001", "--yes"]).ends_with(0);
+    on_one_server(&place, &["diff"]).ends_with(0);
+    place.database().run("ALTER TABLE app.t ADD COLUMN hand int");
+    on_one_server(&place, &["diff"]).ends_with(1);
+}
+
+/// Two projects of one schema: what a run of the other one left is no drift.
+#[test]
+fn what_another_project_has_applied_is_no_drift() {
+    let place = place();
+    place.write("cutover.toml", "[project]\nname = \"one\"\n");
+    place.write("two/cutover.toml", "[project]\nname = \"two\"\n");
+    place.write("two/migrations/0001_t.sql", "CREATE TABLE app.of_two (n int);");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    on_one_server(&place, &["-C", "two", "apply"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff"]).ends_with(0), &["of project two left it"]);
+    place.database().run("CREATE TABLE app.by_hand (n int)");
+    for two in [&["diff"][..], &["-C", "two", "diff"]] {
+        shows(&on_one_server(&place, two).ends_with(1), &["+ table app.by_hand", "1 difference\n"]);
+    }
+}

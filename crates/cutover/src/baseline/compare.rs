@@ -318,6 +318,15 @@ fn is_read(kind: ObjectKind) -> bool {
     !several.contains(&kind) && kinds.any(|known| known.family() == kind.family())
 }
 
+/// Whether a script makes, changes or drops an object, or what it belongs to.
+pub(super) fn touches(script: &Script, schema: &Schema, id: &Id) -> bool {
+    let named = schema.named_by(id).unwrap_or_else(|| id.clone());
+    let whole = schema.whole_of(id);
+    let all = script.creates.iter().chain(&script.alters).chain(&script.drops);
+    all.into_iter().any(|one| is_it(one, &named))
+        || whole.is_some_and(|whole| script.creates.iter().any(|one| is_it(one, &whole)))
+}
+
 /// Whether a name in a file means this object, as far as names without a schema tell.
 fn is_it(named: &ObjectRef, object: &Id) -> bool {
     named.name == object.name

@@ -4,6 +4,7 @@
 mod compare;
 
 use cutover_analysis::effects::Context;
+use cutover_analysis::schema::Id;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 use thiserror::Error;
@@ -11,9 +12,11 @@ use thiserror::Error;
 use self::compare::{Basis, Found};
 use crate::apply::{may_write, pooler, run_id};
 use crate::asking::AskError;
+use crate::catalog;
 use crate::clock::Clock;
+use crate::compare::drift::Before;
 use crate::hazard;
-use crate::history::{records, schema};
+use crate::history::{records, schema, snapshots};
 use crate::inspect;
 use crate::migration::{Migration, MigrationId, MigrationKind};
 use crate::plan::select::{self, SelectError};
@@ -225,14 +228,37 @@ pub async fn record(
     schema::create_or_upgrade(&mut session, found.version).await?;
     let by = recording::By { operator: &request.operator, tool: &request.tool, clock: request.clock };
     let run = recording::run(project, &found, &history, &by, (id, &outlook.chosen));
+    let snapshot = left(project, outlook, &run.id, &mut session).await?;
     recording::take_token(&mut session, &run.id, &request.operator).await?;
     // Everything in one transaction.
     let text = format!(
-        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; {}; COMMIT",
+        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog, pg_temp; {}; {snapshot}; COMMIT",
         recording::text(project, &run, &outlook.chosen, NOTE)
     );
     recording::send(session, options, &run.id, &text).await?;
     Ok(outlook.chosen.iter().map(|one| project.migrations[one.index].id.clone()).collect())
+}
+
+/// The statement that stores the schema as it is from now on to be: what was changed by hand stays drift, but for what the
+/// recorded migrations make of it. Nothing where this role may not store it.
+async fn left(
+    project: &Project,
+    outlook: &Outlook,
+    run: &str,
+    session: &mut Session,
+) -> Result<String, BaselineError> {
+    if !snapshots::may_store(session).await? {
+        return Ok(String::new());
+    }
+    let before = Before::of(session).await;
+    let live = catalog::schema(session, &[]).await?;
+    let mut left = live.clone();
+    if let Some(before) = before {
+        let chosen: Vec<&Script> = outlook.chosen.iter().map(|one| &outlook.scripts[one.index]).collect();
+        let is_settled = |id: &Id| chosen.iter().any(|script| compare::touches(script, &live, id));
+        before.keep_but(&mut left, &is_settled);
+    }
+    Ok(snapshots::insert(&project.name, Some(run), None, &left).unwrap_or_default())
 }
 
 /// The files in order, each with what it finds from those before it.

@@ -1,6 +1,7 @@
 //! Whether a database is still what the last run left: what somebody changed since, by hand or with another tool.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use cutover_analysis::diff::changes;
 use cutover_analysis::effects::{ObjectKind, SmolStr};
@@ -15,13 +16,18 @@ use crate::apply::own_startup;
 use crate::asking::AskError;
 use crate::catalog::{self, CatalogError};
 use crate::history::records::{self, History};
-use crate::history::{schema, snapshots};
+use crate::history::{lock, schema, snapshots};
 use crate::migration::Migration;
 use crate::project::Project;
 use crate::report::format::{count, utc};
 use crate::script::Script;
+use crate::stop::Stop;
+use crate::text::visible;
 use crate::verify::SandboxProvider;
 use crate::verify::replay::{self, Likeness};
+
+/// Longest wait for another runner before drift is accepted.
+const RUNNER_WAIT: Duration = Duration::from_secs(5);
 
 /// Why drift is not known.
 #[derive(Debug, Error)]
@@ -134,6 +140,8 @@ pub async fn drift(
 /// See [`DriftError`].
 pub async fn accept(project: &Project, options: &ConnectOptions, operator: &str) -> Result<(), DriftError> {
     let mut session = Session::connect(options, &own_startup("accept-drift", None)).await?;
+    // What a run at work is about to leave is not drift.
+    lock::acquire(&mut session, RUNNER_WAIT, &Stop::new(), |_| {}).await?;
     let found = schema::look(&mut session).await?;
     if found.version.is_none_or(|version| version < snapshots::SINCE) {
         return Err(DriftError::NothingApplied(found.database));
@@ -171,6 +179,9 @@ async fn recorded(
     }
     let at = utc(last.at_micros);
     let name = match (&last.run, &last.accepted_by) {
+        (Some(run), _) if last.project != project.name => {
+            format!("database {database} as run {run} of project {} left it ({at})", visible(&last.project))
+        }
         (Some(run), _) => format!("database {database} as run {run} left it ({at})"),
         (None, Some(whom)) => format!("database {database} as {whom} accepted it ({at})"),
         (None, None) => format!("database {database} as it was recorded ({at})"),
@@ -299,7 +310,12 @@ impl Before {
     /// Takes what was changed before the run, and the run has left alone, back out of what the run leaves: whole objects, and of
     /// those that the run has changed too, what it has not touched of them.
     fn keep(&self, after: &mut Schema) {
-        for id in &self.changed {
+        self.keep_but(after, &|_| false);
+    }
+
+    /// As [`Self::keep`], but for what is settled.
+    pub(crate) fn keep_but(&self, after: &mut Schema, is_settled: &dyn Fn(&Id) -> bool) {
+        for id in self.changed.iter().filter(|id| !is_settled(id)) {
             let (recorded, live) = (self.recorded.objects.get(id), self.live.objects.get(id));
             match (recorded, live, after.objects.get_mut(id)) {
                 (Some(recorded), Some(live), Some(left)) if left != live => {
@@ -353,10 +369,7 @@ pub(crate) async fn record_of(
     run: &str,
     before: Option<&Before>,
 ) -> Result<Option<(Schema, String)>, CatalogError> {
-    // Whoever was granted what an earlier version needed may write the history and not this: a run must not fail by it.
-    let may =
-        session.query_text("SELECT pg_catalog.has_table_privilege('cutover.snapshot', 'INSERT')").await?;
-    if may.scalar() != Some("t") {
+    if !snapshots::may_store(session).await? {
         return Ok(None);
     }
     let schema = catalog::schema(session, &[]).await?;

@@ -13,6 +13,8 @@ pub const SINCE: i32 = 2;
 /// The schema that the database had when a run ended, or when somebody accepted it.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// The project whose run it was, or in whose name it was accepted: all of them record all of the database.
+    pub project: String,
     /// The run; none where somebody accepted what was there.
     pub run: Option<String>,
     /// Who accepted it.
@@ -51,14 +53,16 @@ pub(crate) fn insert(
     ))
 }
 
-/// The last schema of a project; none where no run has stored one.
+/// The last schema of a database that a project has a part in: the newest of any project; none where no run of this one has
+/// stored one. Numbers of migrations are of this project.
 ///
 /// # Errors
 /// As the server says, or [`HistoryError::Unexpected`] for a row that cannot be read.
 pub async fn last(session: &mut Session, project: &str) -> Result<Option<Snapshot>, HistoryError> {
-    let sql = "SELECT run, accepted_by, (extract(epoch FROM at) * 1000000)::int8, applied, schema,
-                      (SELECT count(*) FROM cutover.migration m WHERE m.project = s.project)
-                 FROM cutover.snapshot s WHERE project = $1 ORDER BY at DESC LIMIT 1";
+    let sql = "SELECT n.run, n.accepted_by, (extract(epoch FROM n.at) * 1000000)::int8, s.applied, n.schema,
+                      (SELECT count(*) FROM cutover.migration m WHERE m.project = s.project), n.project
+                 FROM (SELECT project, applied FROM cutover.snapshot WHERE project = $1 ORDER BY at DESC LIMIT 1) s,
+                      (SELECT * FROM cutover.snapshot ORDER BY at DESC LIMIT 1) n";
     let rows = session.query(sql, &[&project]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let schema = row.get::<_, Option<Vec<u8>>>(4);
@@ -70,6 +74,7 @@ pub async fn last(session: &mut Session, project: &str) -> Result<Option<Snapsho
         applied: row.get(3),
         applied_now: row.get(5),
         schema,
+        project: row.get(6),
     }))
 }
 
@@ -88,6 +93,17 @@ fn read(bytes: &[u8]) -> Result<Schema, String> {
     let text =
         compress::unpack(bytes).map_err(|error| format!("a stored schema cannot be unpacked: {error}"))?;
     serde_json::from_str(&text).map_err(|error| format!("a stored schema cannot be read: {error}"))
+}
+
+/// Whether this role may store a schema. Whoever was granted what an earlier version needed may write the history and not this: a
+/// run must not fail by it.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn may_store(session: &mut Session) -> Result<bool, Failure> {
+    let may =
+        session.query_text("SELECT pg_catalog.has_table_privilege('cutover.snapshot', 'INSERT')").await?;
+    Ok(may.scalar() == Some("t"))
 }
 
 /// Stores what is there now as what should be there.
