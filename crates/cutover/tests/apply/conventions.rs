@@ -15,7 +15,7 @@ struct Case {
 
 /// Each makes a table `t` and an index on it, without a transaction where the tool can say so, and has a way back that
 /// would undo it, where the tool has one.
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     Case {
         convention: "numbered",
         files: &[
@@ -77,6 +77,7 @@ const CASES: [Case; 13] = [
     Case {
         convention: "refinery",
         files: &[
+            ("Cargo.toml", "[dependencies]\nrefinery = \"0.8\"\n"),
             ("migrations/V9__t.sql", "CREATE TABLE t (n int);"),
             ("migrations/U10__i.sql", "CREATE INDEX CONCURRENTLY t_n ON t (n);"),
         ],
@@ -109,6 +110,17 @@ const CASES: [Case; 13] = [
             ),
         ],
         versions: &["00001", "00002"],
+    },
+    Case {
+        convention: "node-pg-migrate",
+        files: &[
+            (
+                "migrations/1591343909074_t.sql",
+                "-- Up Migration\nCREATE TABLE t (n int);\n\n-- Down Migration\nDROP TABLE t;\n",
+            ),
+            ("migrations/1591343909075_i.sql", "CREATE INDEX CONCURRENTLY t_n ON t (n);\n"),
+        ],
+        versions: &["1591343909074_t", "1591343909075_i"],
     },
     Case {
         convention: "supabase",
