@@ -77,8 +77,7 @@ const CASES: [Case; 14] = [
     Case {
         convention: "refinery",
         files: &[
-            // U could also be a way back of Flyway's that lost its V: which it is must be said.
-            ("cutover.toml", "[[migrations]]\npath = \"migrations\"\nconvention = \"refinery\"\n"),
+            ("Cargo.toml", "[dependencies]\nrefinery = \"0.8\"\n"),
             ("migrations/V9__t.sql", "CREATE TABLE t (n int);"),
             ("migrations/U10__i.sql", "CREATE INDEX CONCURRENTLY t_n ON t (n);"),
         ],
@@ -111,6 +110,17 @@ const CASES: [Case; 14] = [
             ),
         ],
         versions: &["00001", "00002"],
+    },
+    Case {
+        convention: "node-pg-migrate",
+        files: &[
+            (
+                "migrations/1591343909074_t.sql",
+                "-- Up Migration\nCREATE TABLE t (n int);\n\n-- Down Migration\nDROP TABLE t;\n",
+            ),
+            ("migrations/1591343909075_i.sql", "CREATE INDEX CONCURRENTLY t_n ON t (n);\n"),
+        ],
+        versions: &["1591343909074_t", "1591343909075_i"],
     },
     Case {
         convention: "supabase",
@@ -154,20 +164,6 @@ const CASES: [Case; 14] = [
             ),
         ],
         versions: &["000001", "000002"],
-    },
-    Case {
-        convention: "node-pg-migrate",
-        files: &[
-            (
-                "migrations/1591343909074_t.sql",
-                "-- Up Migration\nCREATE TABLE t (n int);\n-- Down Migration\nDROP TABLE t;\n",
-            ),
-            (
-                "migrations/1591343909075_i.sql",
-                "-- Up Migration\nCREATE INDEX t_n ON t (n);\n-- Down Migration\nDROP INDEX t_n;\n",
-            ),
-        ],
-        versions: &["1591343909074_t", "1591343909075_i"],
     },
 ];
 
