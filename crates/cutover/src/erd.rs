@@ -61,6 +61,12 @@ pub struct ErdReference {
     pub columns: Vec<String>,
     /// The table it leads to, named as in the diagram.
     pub to: String,
+    /// A row need not lead anywhere: one of the columns may be null.
+    #[serde(default)]
+    pub optional: bool,
+    /// At most one row leads to each: the columns are a key of their own table, or hold one.
+    #[serde(default)]
+    pub unique: bool,
 }
 
 /// A table as a statement names it: perhaps without its schema.
@@ -101,6 +107,8 @@ impl Erd {
                     name: key.name.clone(),
                     columns: key.columns.clone(),
                     to: name(key.to),
+                    optional: key.optional,
+                    unique: key.unique,
                 })
                 .collect(),
         });
@@ -113,6 +121,8 @@ struct Key<'a> {
     from: &'a Id,
     columns: Vec<String>,
     to: &'a Id,
+    optional: bool,
+    unique: bool,
 }
 
 fn is_table(id: &Id) -> bool {
@@ -143,10 +153,48 @@ fn keys(schema: &Schema) -> Vec<Key<'_>> {
             let others = columns.clone().filter_map(of).find(|table| *table != from);
             let own = columns.filter(|column| of(column) == Some(from)).map(|column| column.name.to_string());
             let columns = in_order(object, own.collect());
+            let not_null = |column: &String| {
+                let namespace = from.schema.clone()?;
+                let column = Id::part(ObjectKind::Column, namespace, from.name.clone(), column.as_str());
+                schema.get(&column).map(|object| object.has("not null"))
+            };
+            let optional = columns.iter().any(|column| not_null(column) == Some(false));
+            let unique = is_unique(schema, from, &columns);
             // One that leads to its own table names no other.
-            Some(Key { name: id.name.to_string(), from, columns, to: others.unwrap_or(from) })
+            Some(Key {
+                name: id.name.to_string(),
+                from,
+                columns,
+                to: others.unwrap_or(from),
+                optional,
+                unique,
+            })
         })
         .collect()
+}
+
+/// Whether the columns hold all of some key of the table.
+fn is_unique(schema: &Schema, table: &Id, columns: &[String]) -> bool {
+    let is_key = |(id, object): &(&Id, &Object)| {
+        let definition = object.text("definition").unwrap_or_default();
+        match id.kind {
+            ObjectKind::Constraint => {
+                ["PRIMARY KEY", "UNIQUE"].iter().any(|word| definition.starts_with(word))
+            }
+            // Of an expression, or of some rows, nothing follows.
+            ObjectKind::Index => {
+                definition.starts_with("CREATE UNIQUE INDEX")
+                    && definition.matches('(').count() == 1
+                    && !definition.contains(" WHERE ")
+            }
+            _ => false,
+        }
+    };
+    let within = |object: &Object| {
+        let mut needed = object.needs.iter().filter(|needed| needed.kind == ObjectKind::Column).peekable();
+        needed.peek().is_some() && needed.all(|needed| columns.iter().any(|column| needed.name == *column))
+    };
+    schema.parts_of(table).filter(is_key).any(|(_, object)| within(object))
 }
 
 fn is_foreign_key(id: &Id, object: &Object) -> bool {

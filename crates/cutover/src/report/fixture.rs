@@ -312,6 +312,8 @@ fn diagram(first: &str, second: &str, column: &str) -> Erd {
         name: format!("{second}_{to}_fkey"),
         columns: vec![column.to_owned()],
         to: to.to_owned(),
+        optional: to == second,
+        unique: to == second,
     };
     Erd {
         tables: vec![table(first, false, Vec::new()), table(second, true, vec![key(first), key(second)])],

@@ -30,7 +30,16 @@ async fn touched_tables_have_their_columns_and_keys_and_their_neighbours_only_na
             let keys: Vec<String> = table
                 .references
                 .iter()
-                .map(|key| format!("{} ({}) {}", key.name, key.columns.join(","), key.to))
+                .map(|key| {
+                    format!(
+                        "{} ({}) {}{}{}",
+                        key.name,
+                        key.columns.join(","),
+                        key.to,
+                        if key.optional { " optional" } else { "" },
+                        if key.unique { " unique" } else { "" }
+                    )
+                })
                 .collect();
             format!("{} {} [{}] [{}]", table.name, table.touched, columns.join("; "), keys.join("; "))
         })
@@ -40,12 +49,13 @@ async fn touched_tables_have_their_columns_and_keys_and_their_neighbours_only_na
         [
             "app.orders true [a integer true true; b integer true true; who bigint true false] [orders_who_fkey (who) app.users]",
             "app.users false [] []",
-            "lines false [] [lines_b_a_fkey (b,a) app.orders]",
+            "lines false [] [lines_b_a_fkey (b,a) app.orders optional]",
         ]
     );
     let by_name: Touched = [(None, "lines".into())].into();
     let keys =
         Erd::of(&read, &by_name).unwrap().tables.into_iter().find(|table| table.touched).unwrap().references;
     assert_eq!(keys.iter().map(|key| key.to.as_str()).collect::<Vec<_>>(), ["app.orders", "lines"]);
+    assert_eq!(keys.iter().map(|key| key.unique).collect::<Vec<_>>(), [false, true]);
     assert_eq!(Erd::of(&read, &Touched::new()), None);
 }

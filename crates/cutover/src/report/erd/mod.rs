@@ -40,9 +40,11 @@ pub(super) fn mermaid(erd: &Erd) -> String {
     for table in &erd.tables {
         for key in &table.references {
             let columns = key.columns.join(", ");
+            let many = if key.unique { "|o" } else { "}o" };
+            let one = if key.optional { "o|" } else { "||" };
             let _ = writeln!(
                 text,
-                "    \"{}\" }}o--|| \"{}\" : \"{}\"",
+                "    \"{}\" {many}--{one} \"{}\" : \"{}\"",
                 entity(&table.name),
                 entity(&key.to),
                 entity(&columns)
