@@ -236,6 +236,8 @@ pub async fn look(
     let (place, mut remarks) = tables::find(&mut session, project, request.from).await?;
     let Sight { history, rows, matching, gone } = sight(project, &place, &server, &mut session).await?;
     let chosen = chosen(project, &matching, &history)?;
+    // Before the schema is read, which takes another search path.
+    let elsewhere = elsewhere(&place, &mut session).await?;
     let mut basis = None;
     let mut found = Found::default();
     if !chosen.is_empty() {
@@ -252,7 +254,7 @@ pub async fn look(
         }
     }
     if !found.differing.is_empty() {
-        remarks.extend(elsewhere(&place, &mut session).await?);
+        remarks.extend(elsewhere);
     }
     session.close().await;
     let mut report = Report::new(project, &server, &place, &rows, &matching, &history);
