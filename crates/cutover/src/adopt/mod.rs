@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use cutover_analysis::effects::{Context, ObjectRef};
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::session::{Failure, Session, Startup};
 use thiserror::Error;
 
 use self::catalogue::{Basis, Found};
@@ -236,8 +236,6 @@ pub async fn look(
     let (place, mut remarks) = tables::find(&mut session, project, request.from).await?;
     let Sight { history, rows, matching, gone } = sight(project, &place, &server, &mut session).await?;
     let chosen = chosen(project, &matching, &history)?;
-    // Before the schema is read, which takes another search path.
-    let elsewhere = elsewhere(&place, &mut session).await?;
     let mut basis = None;
     let mut found = Found::default();
     if !chosen.is_empty() {
@@ -254,7 +252,7 @@ pub async fn look(
         }
     }
     if !found.differing.is_empty() {
-        remarks.extend(elsewhere);
+        remarks.extend(elsewhere(&place, options).await?);
     }
     session.close().await;
     let mut report = Report::new(project, &server, &place, &rows, &matching, &history);
@@ -284,8 +282,13 @@ pub async fn look(
 
 /// Says where names without a schema lead if that is not the schema of the tool's table, which is a usual reason for all to be
 /// otherwise.
-async fn elsewhere(place: &TablePlace, session: &mut Session) -> Result<Option<String>, Failure> {
-    let rows = session.query("SELECT pg_catalog.current_schema()::pg_catalog.text", &[]).await?;
+async fn elsewhere(place: &TablePlace, options: &ConnectOptions) -> Result<Option<String>, AdoptError> {
+    // Our own sessions have another search path than those of migrations.
+    let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };
+    let mut session = Session::connect(options, &startup).await?;
+    let rows = session.query("SELECT pg_catalog.current_schema()::pg_catalog.text", &[]).await;
+    session.close().await;
+    let rows = rows?;
     let current = rows.first().and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default();
     let is_usual = place.tool.0.owns_schema() || place.schema == current;
     Ok((!is_usual).then(|| {
