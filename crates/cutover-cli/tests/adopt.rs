@@ -790,19 +790,6 @@ fn what_the_tool_took_back_after_its_adoption_is_refused() {
 }
 
 #[test]
-fn what_keeps_the_files_from_being_built_is_shown_with_its_line() {
-    let mut case = dbmate();
-    case.files[1].1 = "-- migrate:up\nCREATE EXTENSION no_such_extension;\n".to_owned();
-    let taken = Taken::over(&case);
-    let told = taken.run(&["adopt", "--dry-run"]).ends_with(0);
-    says(
-        &told,
-        &["was not looked at", "20240101000002_age.sql:2", "\n2 | CREATE EXTENSION no_such_extension;\n"],
-    );
-    assert!(!told.stderr.contains("\\n"), "{}", told.stderr);
-}
-
-#[test]
 fn what_the_tool_keeps_is_no_difference() {
     let taken = Taken::over(&dbmate());
     taken.run(&["adopt", "--yes"]).ends_with(0);
