@@ -4,6 +4,7 @@
 //! name is another object, unless the caller has renamed it before. What cannot be done by a statement is said.
 
 mod actions;
+mod connect;
 mod gaps;
 mod order;
 mod privileges;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::effects::ObjectKind;
-use crate::schema::{Id, Object, Schema, Sql, Value};
+use crate::schema::{Id, Object, Schema, Sql, TAKES_ALONG, Value};
 
 pub use steps::{Steps, steps};
 
@@ -90,8 +91,8 @@ pub struct Left {
     pub what: String,
 }
 
-/// Attributes that only lead to other objects.
-const INTERNAL: [&str; 2] = ["schema of parent", "name of parent"];
+/// Attributes that only lead to other objects, or say what is outside of what was asked for.
+const INTERNAL: [&str; 3] = ["schema of parent", "name of parent", TAKES_ALONG];
 
 /// Attributes that follow from whether a table is a partition.
 const OF_PARENT: [&str; 2] = ["inherited", "partition of"];
@@ -154,8 +155,19 @@ pub fn changes(from: &Schema, to: &Schema) -> Vec<Change> {
 
 /// What is not the same, and the statements that make the first into the second.
 pub fn diff(from: &Schema, to: &Schema, options: Options) -> Diff {
+    diff_with_renamed_values(from, to, options, &[])
+}
+
+/// As [`diff`], where values of enums are known to have got other names, old and new: they are renamed then, and the rows keep
+/// them.
+pub fn diff_with_renamed_values(
+    from: &Schema,
+    to: &Schema,
+    options: Options,
+    renamed: &[(String, String)],
+) -> Diff {
     let changes = changes(from, to);
-    let (statements, left) = actions::statements(from, to, &changes, options);
+    let (statements, left) = actions::statements(from, to, &changes, options, renamed);
     Diff { changes, statements, left }
 }
 

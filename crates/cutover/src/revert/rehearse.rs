@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use cutover_analysis::diff::{Change, Options, What, changes, diff};
-use cutover_analysis::effects::{ObjectKind, destroys};
+use cutover_analysis::diff::{Change, Options, What, changes, diff_with_renamed_values};
+use cutover_analysis::effects::{ObjectKind, destroys, renamed_values};
 use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql::parse;
 use cutover_postgres::connect::ConnectOptions;
@@ -155,13 +155,24 @@ fn way_back<'a>(
         let stays = stays.into_iter().map(|(_, words)| words).collect();
         return Ok(Rehearsed { migration, text, changes: Vec::new(), stays, losses });
     }
-    let found = diff(after, before, Options { safe: false });
+    let renamed = values_renamed(project, migration);
+    let found = diff_with_renamed_values(after, before, Options { safe: false }, &renamed);
     let mut stays: Vec<String> =
         found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
     stays.extend(do_not_come_back(&found.changes).into_iter().map(|(_, words)| words));
     stays.extend(rows_written(project, migration, before));
     let text = text_of(&found.statements);
     Ok(Rehearsed { migration, text, changes: found.changes, stays, losses: Vec::new() })
+}
+
+/// The values of enums that the migration gives other names, as its way back does: new and old.
+fn values_renamed(project: &Project, migration: &Migration) -> Vec<(String, String)> {
+    let script = Script::analyse(migration, &project.vars);
+    let texts = script.items(migration, &project.vars).filter_map(|item| match item {
+        Ok(ScriptItem::Statement { text, .. }) => parse(&text).ok(),
+        _ => None,
+    });
+    texts.flat_map(|parsed| renamed_values(&parsed)).map(|(old, new)| (new, old)).collect()
 }
 
 /// What is made anew and was full once: the table's name, and words for each.

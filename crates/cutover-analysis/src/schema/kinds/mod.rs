@@ -18,6 +18,7 @@ pub(crate) mod foreign;
 pub(crate) mod index;
 pub(crate) mod language;
 pub(crate) mod making;
+mod not_null;
 pub(crate) mod operator;
 pub(crate) mod operator_class;
 pub(crate) mod operator_family;
@@ -38,7 +39,7 @@ pub(crate) mod text_search_parser;
 pub(crate) mod text_search_template;
 pub(crate) mod transform;
 pub(crate) mod trigger;
-mod type_change;
+pub(crate) mod type_change;
 pub(crate) mod types;
 pub(crate) mod view;
 

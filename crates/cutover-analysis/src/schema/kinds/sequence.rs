@@ -51,14 +51,25 @@ pub(crate) fn taken_over<'a>(world: &World<'a>, id: &Id) -> Option<&'a Id> {
         .then_some(column)
 }
 
-/// The column that had an identity and has this sequence, which is new, from now on.
+/// The column that had an identity and has this sequence, which is new, from now on: it owns it, or its identity's has the name.
 pub(crate) fn taking_over<'a>(world: &World<'a>, id: &Id) -> Option<&'a Id> {
     let comes = id.kind == ObjectKind::Sequence && !world.from.objects.contains_key(id);
-    let object = world.to.get(id).filter(|object| comes && object.has("owned by"))?;
-    let column = object.needs.iter().find(|needed| needed.kind == ObjectKind::Column)?;
+    let object = world.to.get(id).filter(|_| comes)?;
+    let owner =
+        object.needs.iter().find(|needed| object.has("owned by") && needed.kind == ObjectKind::Column);
+    let column = owner.or_else(|| had_name(world, id))?;
     let has = |schema: &Schema| schema.get(column).map(|column| column.has("identity"));
     (has(world.from) == Some(true) && has(world.to) == Some(false) && !world.remade.contains(column))
         .then_some(column)
+}
+
+/// The column whose identity has a sequence of that name.
+fn had_name<'a>(world: &World<'a>, id: &Id) -> Option<&'a Id> {
+    let name = id.name_sql();
+    let identities = world.from.objects.iter().filter(|(other, object)| {
+        other.kind == ObjectKind::Column && object.has("identity") && of_identity(other, object) == name
+    });
+    identities.map(|(column, _)| column).next()
 }
 
 /// The sequence that a column's identity has.
@@ -127,12 +138,24 @@ fn change(change: &mut Change<'_>) {
         let sql = if narrower && sql.hazards.is_empty() { sql.hazard(hazards::MAY_FAIL) } else { sql };
         change.statements.push(sql);
     }
-    if let Some((_, column)) = change.take("owned by") {
-        let column = text(column).unwrap_or_else(|| "NONE".to_owned());
-        change.statements.push(Sql::new(format!("{alter} OWNED BY {column}")).late());
+    if let Some((before, column)) = change.take("owned by") {
+        let world = change.world;
+        let owner_goes = change
+            .from
+            .needs
+            .iter()
+            .any(|needed| needed.kind == ObjectKind::Column && !world.to.objects.contains_key(needed));
+        // It goes with its column, and has the owner of that table, as long as it belongs to it.
+        if before.is_some() && (column.is_none() || owner_goes || change.left.contains_key("owner")) {
+            change.push(format!("{alter} OWNED BY NONE"));
+        }
+        if let Some(column) = text(column) {
+            change.statements.push(Sql::new(format!("{alter} OWNED BY {column}")).late());
+        }
     }
     if let Some((_, unlogged)) = change.take("unlogged") {
-        change.push(format!("{alter} SET {}", if unlogged.is_some() { "UNLOGGED" } else { "LOGGED" }));
+        let sql = Sql::new(format!("{alter} SET {}", if unlogged.is_some() { "UNLOGGED" } else { "LOGGED" }));
+        change.statements.push(if unlogged.is_some() { sql.hazard(hazards::CRASH_LOSS) } else { sql });
     }
 }
 
