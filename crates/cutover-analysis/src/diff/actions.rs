@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::gaps;
 use super::order::Graph;
 use super::privileges::{common_changes, common_creation, unwanted_defaults};
-use super::{Attribute, Change, Left, Options, What};
+use super::{Attribute, Change, Left, Options, What, versions};
 use crate::effects::ObjectKind;
 use crate::schema::kinds::making::{self, Common, World};
 use crate::schema::kinds::{self, column, constraint, making_of, table, type_change};
@@ -92,7 +92,20 @@ impl<'a> Work<'a> {
                 What::Created => self.left.extend(cannot_be_made(&change.object, self.world.to)),
                 What::Dropped => {}
             }
+            self.say_what_is_too_new(change);
         }
+    }
+
+    fn say_what_is_too_new(&mut self, change: &'a Change) {
+        let (from, to) = (self.world.from, self.world.to);
+        let id = &change.object;
+        let Some(wanted) = to.get(id) else { return };
+        let attributes: &[Attribute] = match &change.what {
+            What::Altered { attributes } => attributes,
+            _ => &[],
+        };
+        let said = versions::too_new(id, from.get(id), wanted, attributes, from.server_version);
+        self.left.extend(said.into_iter().map(|what| Left { object: id.clone(), what }));
     }
 
     /// Whether it is a partition of a table that stays partitioned as it was, though it is to be partitioned in another way.

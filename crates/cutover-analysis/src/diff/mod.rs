@@ -6,9 +6,11 @@
 mod actions;
 mod connect;
 mod gaps;
+mod names;
 mod order;
 mod privileges;
 mod steps;
+mod versions;
 mod words;
 
 use std::collections::BTreeMap;
@@ -121,7 +123,7 @@ impl Change {
 impl Attribute {
     /// Whether an attribute of that name says who owns what or who may do what.
     pub fn is_privilege(name: &str) -> bool {
-        matches!(name, "owner" | "grants" | "revoked")
+        matches!(name, "owner" | "grants" | "revoked" | "sequence grants" | "sequence revoked")
     }
 }
 
@@ -166,9 +168,15 @@ pub fn diff_with_renamed_values(
     options: Options,
     renamed: &[(String, String)],
 ) -> Diff {
-    let changes = changes(from, to);
-    let (statements, left) = actions::statements(from, to, &changes, options, renamed);
-    Diff { changes, statements, left }
+    let found = changes(from, to);
+    let (statements, left) = match names::renamed(from, to, &found) {
+        Some((from, renames)) => {
+            let (rest, left) = actions::statements(&from, to, &changes(&from, to), options, renamed);
+            (renames.into_iter().chain(rest).collect(), left)
+        }
+        None => actions::statements(from, to, &found, options, renamed),
+    };
+    Diff { changes: found, statements, left }
 }
 
 fn attributes(id: &Id, from: (&Schema, &Object), to: (&Schema, &Object)) -> Vec<Attribute> {

@@ -27,7 +27,7 @@ fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("a.attacl", "'c'", "c.relowner");
     let not_null = if asked.server_version >= NAMED_NOT_NULL {
         "CASE WHEN a.attnotnull THEN coalesce((SELECT NULLIF('CONSTRAINT ' || quote_ident(k.conname) || ' ', 'CONSTRAINT ' || quote_ident(c.relname || '_' || a.attname || '_not_null') || ' ')
-           FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conislocal AND k.conkey = ARRAY[a.attnum]), '') || 'NOT NULL'
+           FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.coninhcount = 0 AND k.conkey = ARRAY[a.attnum]), '') || 'NOT NULL'
            || coalesce((SELECT CASE WHEN k.connoinherit THEN ' NO INHERIT' ELSE '' END || CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END
            FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]), '') END"
     } else {
@@ -53,6 +53,11 @@ fn query(asked: &Asked<'_>) -> String {
     let identity = "CROSS JOIN LATERAL (SELECT CASE WHEN a.attidentity <> '' THEN (SELECT p.objid FROM pg_depend p
                WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid
                  AND p.refobjsubid = a.attnum AND p.deptype = 'i') END AS sequence OFFSET 0) i";
+    let of_sequence = |what: &str| {
+        format!(
+            "CASE WHEN i.sequence IS NOT NULL THEN (SELECT {what} FROM pg_class sc WHERE sc.oid = i.sequence) END"
+        )
+    };
     Row {
         kind: "'column'",
         name: ["n.nspname", "c.relname", "a.attname", "NULL"],
@@ -69,6 +74,10 @@ fn query(asked: &Asked<'_>) -> String {
             ("identity", "CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END".to_owned()),
             ("sequence[]", format!("CASE WHEN i.sequence IS NOT NULL THEN (SELECT {} FROM pg_sequence s WHERE s.seqrelid = i.sequence) END", sequence_options("s"))),
             ("sequence name", "CASE WHEN i.sequence IS NOT NULL THEN (SELECT CASE WHEN sc.relname <> c.relname || '_' || a.attname || '_seq' OR sc.relnamespace <> c.relnamespace THEN sc.oid::regclass::text END FROM pg_class sc WHERE sc.oid = i.sequence) END".to_owned()),
+            ("sequence grants{}", of_sequence("to_json(sc.relacl::text[])")),
+            ("sequence revoked{}", of_sequence("CASE WHEN sc.relacl IS NOT NULL THEN to_json(acldefault('s', sc.relowner)::text[]) END")),
+            ("sequence comment", of_sequence("obj_description(sc.oid, 'pg_class')")),
+            ("sequence persistence", of_sequence("CASE WHEN sc.relpersistence <> c.relpersistence THEN CASE sc.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END END")),
             ("storage", of_table("CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END")),
             ("compression", compression.to_owned()),
             ("statistics", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::text END".to_owned()),
@@ -166,6 +175,7 @@ pub(crate) fn settings(id: &Id, object: &Object) -> Vec<Sql> {
     }
     statements.extend(storage_options(&alter, (None, object.attributes.get("options"))));
     statements.extend(object.text("not null").and_then(|not_null| not_null::behind(id, not_null)));
+    statements.extend(sequence::said_of_identity(id, object));
     statements
 }
 
@@ -226,7 +236,7 @@ fn create_inherited_identity(id: &Id, object: &Object) -> Vec<Sql> {
         attributes: object
             .attributes
             .iter()
-            .filter(|(name, _)| !["identity", "sequence", "sequence name"].contains(&name.as_str()))
+            .filter(|(name, _)| *name != "identity" && !name.starts_with("sequence"))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
         needs: object.needs.clone(),
@@ -272,6 +282,7 @@ fn change(change: &mut Change<'_>) {
     if !goes {
         change_identity(change, &alter);
     }
+    sequence::change_said_of_identity(change);
     let alter = alter_only(change.id);
     for (attribute, word, usual) in [
         ("storage", "STORAGE", ""),

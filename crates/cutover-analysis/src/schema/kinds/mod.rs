@@ -157,6 +157,11 @@ pub(crate) const KINDS: &[Kind] = &[
 pub const LEFT_OUT: &[(&str, &str)] = &[
     ("pg_auth_members", "who is a member of which role belongs to the server"),
     ("pg_authid", "roles belong to the server, and hold passwords"),
+    (
+        "pg_init_privs",
+        "what everybody may do with what the system itself brings differs between versions and providers: privileges on it \
+         are the server's",
+    ),
     ("pg_largeobject_metadata", "large objects are data, as rows are"),
     ("pg_parameter_acl", "privileges on settings belong to the server"),
 ];

@@ -81,6 +81,68 @@ pub(crate) fn of_identity(column: &Id, object: &Object) -> String {
     object.text("sequence name").map_or_else(usual, str::to_owned)
 }
 
+/// What is said of an identity's sequence besides its options: who may use it, its comment, whether a crash empties it.
+pub(crate) fn said_of_identity(column: &Id, object: &Object) -> Vec<Sql> {
+    let name = of_identity(column, object);
+    let mut statements = Vec::new();
+    for (attribute, word, preposition) in
+        [("sequence revoked", "REVOKE", "FROM"), ("sequence grants", "GRANT", "TO")]
+    {
+        let entries = object.list(attribute).iter();
+        statements.extend(entries.map(|entry| on_sequence(&name, word, preposition, entry)));
+    }
+    let comment = object.text("sequence comment");
+    statements.extend(
+        comment.map(|text| Sql::new(format!("COMMENT ON SEQUENCE {name} IS {}", quote_literal(text)))),
+    );
+    let persistence = object.text("sequence persistence");
+    statements.extend(persistence.map(|how| Sql::new(format!("ALTER SEQUENCE {name} SET {how}"))));
+    statements
+}
+
+/// `entry` is `USAGE TO reader WITH GRANT OPTION`.
+fn on_sequence(name: &str, word: &str, preposition: &str, entry: &str) -> Sql {
+    let (privilege, role) = entry.split_once(" TO ").unwrap_or((entry, "PUBLIC"));
+    let role = if word == "REVOKE" { role.trim_end_matches(" WITH GRANT OPTION") } else { role };
+    Sql::new(format!("{word} {privilege} ON SEQUENCE {name} {preposition} {role}"))
+}
+
+/// Sees to changes of [`said_of_identity`]; of an identity that ends nothing is left to be said, of one that begins all.
+pub(crate) fn change_said_of_identity(change: &mut Change<'_>) {
+    let attributes = ["sequence grants", "sequence revoked", "sequence comment", "sequence persistence"];
+    let [grants, revoked, comment, persistence] = attributes.map(|attribute| change.take(attribute));
+    if !change.to.has("identity") {
+        return;
+    }
+    if !change.from.has("identity") {
+        let said = said_of_identity(change.id, change.to);
+        change.statements.extend(said);
+        return;
+    }
+    let name = of_identity(change.id, change.from);
+    let (gone, granted) = lists(grants.unwrap_or_default());
+    let (again, taken) = lists(revoked.unwrap_or_default());
+    for (entries, word, preposition) in [
+        (gone, "REVOKE", "FROM"),
+        (taken, "REVOKE", "FROM"),
+        (granted, "GRANT", "TO"),
+        (again, "GRANT", "TO"),
+    ] {
+        let all = entries.into_iter().map(|entry| on_sequence(&name, word, preposition, entry));
+        change.statements.extend(all);
+    }
+    if let Some((_, text)) = comment {
+        let text = text.map_or_else(|| "NULL".to_owned(), |text| quote_literal(&text.text()));
+        change.push(format!("COMMENT ON SEQUENCE {name} IS {text}"));
+    }
+    if let Some((before, how)) = persistence {
+        let usual = if text(before).as_deref() == Some("LOGGED") { "UNLOGGED" } else { "LOGGED" };
+        let how = text(how).unwrap_or_else(|| usual.to_owned());
+        let sql = Sql::new(format!("ALTER SEQUENCE {name} SET {how}"));
+        change.statements.push(if how == "UNLOGGED" { sql.hazard(hazards::CRASH_LOSS) } else { sql });
+    }
+}
+
 /// What a sequence is called while another one takes its place.
 fn old_name(id: &Id) -> String {
     format!("{}__old", id.name.chars().take(55).collect::<String>())
