@@ -279,6 +279,30 @@ fn a_schema_that_neither_side_has_and_a_file_that_is_a_side_are_refused() {
     assert!(kept.starts_with("CREATE SCHEMA"), "{kept}");
 }
 
+/// A column that was added stands last, whatever the other side says: that may be how it is.
+#[test]
+fn the_order_of_columns_can_be_left_out() {
+    let place = place();
+    let first = std::fs::read_to_string(place.folder.join("migrations/0001_a.sql")).unwrap();
+    let second = std::fs::read_to_string(place.folder.join("migrations/0002_b.sql")).unwrap();
+    place.write(
+        "wanted.sql",
+        &(first + &second).replace(
+            "author bigint NOT NULL REFERENCES app.users, body text",
+            "body text, author bigint NOT NULL REFERENCES app.users",
+        ),
+    );
+    let found = on_one_server(&place, &["diff", "migrations", "wanted.sql"]).ends_with(1);
+    shows(&found, &["order of columns"]);
+    let found =
+        on_one_server(&place, &["diff", "migrations", "wanted.sql", "--ignore", "column-order"]).ends_with(0);
+    shows(&found, &["are the same"]);
+    place.write("wanted.sql", "CREATE SCHEMA app;");
+    let found =
+        on_one_server(&place, &["diff", "migrations", "wanted.sql", "--ignore", "column-order"]).ends_with(1);
+    shows(&found, &["- table app.posts"]);
+}
+
 /// A pipe that nobody writes to would be waited for.
 #[cfg(unix)]
 #[test]

@@ -365,7 +365,7 @@ impl<'a> Work<'a> {
             let known = self.left.iter().any(|left| left.object == whole);
             if !known && names.iter().any(|name| ahead(&name)) {
                 let what =
-                    format!("the order of its columns: {} made anew, and stands last then", names.join(", "));
+                    format!("{}: {} made anew, and stands last then", table::COLUMN_ORDER, names.join(", "));
                 self.left.push(Left { object: whole, what });
             }
         }

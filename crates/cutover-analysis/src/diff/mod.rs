@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::effects::ObjectKind;
+use crate::schema::kinds::table::COLUMN_ORDER;
 use crate::schema::{Id, Object, Schema, Sql, TAKES_ALONG, Value};
 
 pub use steps::{Steps, steps};
@@ -131,6 +132,18 @@ impl Diff {
     /// Whether the two are the same.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// The difference without what it says of the order of columns, which no statement of PostgreSQL changes.
+    #[must_use]
+    pub fn without_column_order(mut self) -> Self {
+        let without = |change: Change| {
+            let object = change.object.clone();
+            change.without(|attribute| is_order(&object, &attribute.name))
+        };
+        self.changes = self.changes.into_iter().filter_map(without).collect();
+        self.left.retain(|left| !left.what.starts_with(COLUMN_ORDER));
+        self
     }
 }
 

@@ -14,6 +14,9 @@ use crate::sql::quote_ident;
 pub(crate) const KIND: Kind =
     Kind { kinds: &[ObjectKind::Table, ObjectKind::ForeignTable], present: None, query, making: MAKING };
 
+/// What cannot be seen to begins so where it is about the order of columns.
+pub(crate) const COLUMN_ORDER: &str = "the order of its columns";
+
 /// Storage parameters of a relation and of its TOAST table, as WITH spells them.
 pub(super) fn options(relation: &str) -> String {
     format!(
@@ -168,7 +171,7 @@ fn change(change: &mut Change<'_>) {
     let alter = format!("ALTER {}", by_word(change.id));
     // Columns are added and dropped for themselves; PostgreSQL cannot move them.
     if change.take("columns").is_some() {
-        change.impossible.push("the order of its columns: PostgreSQL cannot move a column".to_owned());
+        change.impossible.push(format!("{COLUMN_ORDER}: PostgreSQL cannot move a column"));
     }
     if change.take("partition key").is_some() {
         change.impossible.push("how it is partitioned: make a new table and move the rows".to_owned());
