@@ -81,6 +81,23 @@ fn what_was_changed_by_hand_is_named_taken_back_and_accepted() {
     shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(1), &["~ table app.users: comment now x"]);
 }
 
+/// Both sides are one database: its roles are the same on both, whoever asks.
+#[test]
+fn another_owner_is_drift_also_where_the_new_one_asks() {
+    let place = place();
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    let name = database.value("SELECT quote_ident(current_database())");
+    database.run(&format!(
+        "GRANT USAGE ON SCHEMA cutover TO pg_monitor; GRANT SELECT ON ALL TABLES IN SCHEMA cutover TO pg_monitor;
+         ALTER DATABASE {name} SET role = 'pg_monitor'"
+    ));
+    on_one_server(&place, &["diff"]).ends_with(0);
+    database.run("ALTER TABLE app.posts OWNER TO pg_monitor");
+    let found = on_one_server(&place, &["diff"]).ends_with(1);
+    shows(&found, &["~ table app.posts: owner ", " → pg_monitor\n", "1 difference\n"]);
+}
+
 #[test]
 fn a_difference_is_a_migration_that_makes_the_first_into_the_second() {
     let place = place();
@@ -295,6 +312,42 @@ fn a_schema_that_neither_side_has_and_a_file_that_is_a_side_are_refused() {
     }
     let kept = std::fs::read_to_string(place.folder.join("wanted.sql")).unwrap();
     assert!(kept.starts_with("CREATE SCHEMA"), "{kept}");
+}
+
+/// A column that was added stands last, whatever the other side says: that may be how it is.
+#[test]
+fn the_order_of_columns_can_be_left_out() {
+    let place = place();
+    let first = std::fs::read_to_string(place.folder.join("migrations/0001_a.sql")).unwrap();
+    let second = std::fs::read_to_string(place.folder.join("migrations/0002_b.sql")).unwrap();
+    place.write(
+        "wanted.sql",
+        &(first + &second).replace(
+            "author bigint NOT NULL REFERENCES app.users, body text",
+            "body text, author bigint NOT NULL REFERENCES app.users",
+        ),
+    );
+    let found = on_one_server(&place, &["diff", "migrations", "wanted.sql"]).ends_with(1);
+    shows(&found, &["order of columns"]);
+    let found =
+        on_one_server(&place, &["diff", "migrations", "wanted.sql", "--ignore", "column-order"]).ends_with(0);
+    shows(&found, &["are the same"]);
+    place.write("wanted.sql", "CREATE SCHEMA app;");
+    let found =
+        on_one_server(&place, &["diff", "migrations", "wanted.sql", "--ignore", "column-order"]).ends_with(1);
+    shows(&found, &["- table app.posts"]);
+}
+
+/// A pipe that nobody writes to would be waited for.
+#[cfg(unix)]
+#[test]
+fn a_side_that_is_no_file_is_refused() {
+    let place = place();
+    for name in ["pipe.sql", "pipe.json"] {
+        std::os::unix::fs::symlink("/dev/zero", place.folder.join(name)).unwrap();
+        let refused = on_one_server(&place, &["diff", "migrations", name]).ends_with(2);
+        says(&refused, &[&format!("cannot read {name}: it is a pipe, a device or a folder")]);
+    }
 }
 
 /// The server of `--dev-url` serves others too, with the roles that it has.

@@ -9,10 +9,10 @@ use rustc_hash::FxHashMap;
 use super::gaps;
 use super::order::Graph;
 use super::privileges::{common_changes, common_creation, unwanted_defaults};
-use super::{Attribute, Change, Left, Options, What};
-use crate::effects::{ObjectKind, effects_of_text};
+use super::{Attribute, Change, Left, Options, What, versions};
+use crate::effects::ObjectKind;
 use crate::schema::kinds::making::{self, Common, World};
-use crate::schema::kinds::{self, column, constraint, making_of, sequence, table};
+use crate::schema::kinds::{self, column, constraint, making_of, table, type_change};
 use crate::schema::{Id, Object, Schema, Sql, hazards, parent_of};
 
 /// What is done to an object.
@@ -37,8 +37,9 @@ pub(super) fn statements(
     to: &Schema,
     changes: &[Change],
     options: Options,
+    renamed_values: &[(String, String)],
 ) -> (Vec<Sql>, Vec<Left>) {
-    let world = World { from, to, safe: options.safe, remade: BTreeSet::new() };
+    let world = World { from, to, safe: options.safe, renamed_values, remade: BTreeSet::new() };
     let mut work = Work {
         world: &world,
         left: Vec::new(),
@@ -47,11 +48,12 @@ pub(super) fn statements(
         needed_by: OnceCell::new(),
         redefined: BTreeSet::new(),
         changed: BTreeSet::new(),
+        unmoved: BTreeSet::new(),
         freed: BTreeMap::new(),
     };
     work.alter(changes);
     work.remake();
-    let remaking = World { from, to, safe: options.safe, remade: work.remade.clone() };
+    let remaking = World { remade: work.remade.clone(), ..world.clone() };
     let mut plan = Plan::new(&work, &remaking, changes);
     plan.connect();
     plan.group();
@@ -60,29 +62,67 @@ pub(super) fn statements(
 }
 
 /// What is changed in place and what must be made anew.
-struct Work<'a> {
+pub(super) struct Work<'a> {
     world: &'a World<'a>,
     left: Vec<Left>,
     altered: BTreeMap<&'a Id, Vec<Sql>>,
-    remade: BTreeSet<&'a Id>,
+    pub(super) remade: BTreeSet<&'a Id>,
     needed_by: OnceCell<FxHashMap<&'a Id, Vec<&'a Id>>>,
     /// What is another thing afterwards, not only somebody else's.
     redefined: BTreeSet<&'a Id>,
     /// What is made anew because it changes.
     changed: BTreeSet<&'a Id>,
+    /// Partitions of what is partitioned in another way: they stay where they are.
+    unmoved: BTreeSet<&'a Id>,
     /// What is made anew so that something else can be changed, and for what.
-    freed: BTreeMap<&'a Id, Vec<&'a Id>>,
+    pub(super) freed: BTreeMap<&'a Id, Vec<&'a Id>>,
 }
 
 impl<'a> Work<'a> {
     fn alter(&mut self, changes: &'a [Change]) {
         for change in changes {
+            if self.stays_with_parent(&change.object) {
+                self.unmoved.insert(&change.object);
+                let what = "its parent is partitioned in another way, which no statement changes";
+                self.left.push(Left { object: change.object.clone(), what: what.to_owned() });
+                continue;
+            }
             match &change.what {
                 What::Altered { attributes } => self.alter_one(&change.object, attributes),
                 What::Created => self.left.extend(cannot_be_made(&change.object, self.world.to)),
                 What::Dropped => {}
             }
+            self.say_what_is_too_new(change);
         }
+    }
+
+    fn say_what_is_too_new(&mut self, change: &'a Change) {
+        let (from, to) = (self.world.from, self.world.to);
+        let id = &change.object;
+        let Some(wanted) = to.get(id) else { return };
+        let attributes: &[Attribute] = match &change.what {
+            What::Altered { attributes } => attributes,
+            _ => &[],
+        };
+        let said = versions::too_new(id, from.get(id), wanted, attributes, from.server_version);
+        self.left.extend(said.into_iter().map(|what| Left { object: id.clone(), what }));
+    }
+
+    /// Whether it is a partition of a table that stays partitioned as it was, though it is to be partitioned in another way.
+    fn stays_with_parent(&self, id: &Id) -> bool {
+        let (from, to) = (self.world.from, self.world.to);
+        let parents = [from, to].map(|schema| schema.get(id).and_then(parent_of));
+        let is_other = |parent: &Id| {
+            let key = |schema: &'a Schema| schema.get(parent).map(|table| table.text("partition key"));
+            matches!((key(from), key(to)), (Some(before), Some(after)) if before != after)
+        };
+        let stays = |kind: &ObjectKind| {
+            let (schema, table) = (id.schema.clone().unwrap_or_default(), id.name.clone());
+            to.objects.contains_key(&Id::new(*kind, schema, table))
+        };
+        id.kind == ObjectKind::Partition
+            && kinds::WITH_PARTS.iter().any(stays)
+            && parents.iter().flatten().any(is_other)
     }
 
     fn alter_one(&mut self, id: &'a Id, attributes: &'a [Attribute]) {
@@ -113,6 +153,11 @@ impl<'a> Work<'a> {
         }
         common_changes(&mut change, self.world.to);
         let making::Change { left, statements, frees, impossible, .. } = change;
+        if statements.is_empty() && left.is_empty() && impossible.is_empty() && !self.comes_along(id) {
+            let words: Vec<String> = attributes.iter().map(ToString::to_string).collect();
+            let what = format!("no statement changes {}", words.join("; "));
+            self.left.push(Left { object: id.clone(), what });
+        }
         self.left.extend(impossible.into_iter().map(|what| Left { object: id.clone(), what }));
         if !left.is_empty() {
             if making.remade || is_generated(self.world, id) {
@@ -138,13 +183,29 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whether something may change without a statement of its own: along with a parent's, or with what it belongs to.
+    fn comes_along(&self, id: &Id) -> bool {
+        let (from, to) = (self.world.from, self.world.to);
+        let says = |attributes: &[&str]| {
+            [from, to]
+                .iter()
+                .filter_map(|schema| schema.get(id))
+                .any(|object| attributes.iter().any(|attribute| object.has(attribute)))
+        };
+        match id.kind {
+            ObjectKind::Column | ObjectKind::Constraint => says(&["inherited"]),
+            ObjectKind::Index => says(&["partition of"]),
+            ObjectKind::Sequence => says(&["owned by"]),
+            _ => false,
+        }
+    }
+
     /// What is built on something so that it cannot be changed while that is there.
     fn held_by(&self, id: &Id) -> Vec<&'a Id> {
         let stays = |other: &Id| match id.kind {
             ObjectKind::Column => match other.kind {
-                ObjectKind::Constraint | ObjectKind::Sequence | ObjectKind::Table | ObjectKind::Partition => {
-                    true
-                }
+                ObjectKind::Constraint => !self.is_reference_in_the_way(id, other),
+                ObjectKind::Sequence | ObjectKind::Table | ObjectKind::Partition => true,
                 // PostgreSQL makes these anew itself when the type of a column changes, from their text: which is no
                 // longer the one that is wanted if it is to be another.
                 ObjectKind::Index | ObjectKind::Statistics => self.same_definition(other),
@@ -175,13 +236,30 @@ impl<'a> Work<'a> {
         held
     }
 
+    /// Whether a key refers from or to a column whose values are compared otherwise while only one of the two is changed.
+    fn is_reference_in_the_way(&self, column: &Id, key: &Id) -> bool {
+        let (from, to) = (self.world.from, self.world.to);
+        let definition = from.get(key).and_then(|object| object.text("definition"));
+        let type_in = |schema: &'a Schema| schema.get(column).and_then(|object| object.text("type"));
+        let is_other = match (type_in(from), type_in(to)) {
+            // The type itself is made anew.
+            (Some(before), Some(after)) if before == after => true,
+            (Some(before), Some(after)) => !type_change::are_compared(
+                type_change::base_type(before, from),
+                type_change::base_type(after, to),
+            ),
+            _ => false,
+        };
+        is_other && definition.is_some_and(|text| text.starts_with("FOREIGN KEY"))
+    }
+
     fn same_definition(&self, id: &Id) -> bool {
         let of = |schema: &'a Schema| schema.get(id).map(|object| object.text("definition"));
         of(self.world.to).is_none_or(|definition| Some(definition) == of(self.world.from))
     }
 
     /// Whether it is a generated column that keeps its values and becomes a plain one: it needs nothing any more then.
-    fn is_set_free(&self, id: &Id) -> bool {
+    pub(super) fn is_set_free(&self, id: &Id) -> bool {
         let is = |schema: &Schema| schema.get(id).map(|object| object.has("generated"));
         id.kind == ObjectKind::Column && is(self.world.from) == Some(true) && is(self.world.to) == Some(false)
     }
@@ -287,7 +365,7 @@ impl<'a> Work<'a> {
             let known = self.left.iter().any(|left| left.object == whole);
             if !known && names.iter().any(|name| ahead(&name)) {
                 let what =
-                    format!("the order of its columns: {} made anew, and stands last then", names.join(", "));
+                    format!("{}: {} made anew, and stands last then", table::COLUMN_ORDER, names.join(", "));
                 self.left.push(Left { object: whole, what });
             }
         }
@@ -353,29 +431,12 @@ fn is_generated(world: &World<'_>, id: &Id) -> bool {
 }
 
 /// Whether it is a base type.
-fn is_base(schema: &Schema, id: &Id) -> bool {
+pub(super) fn is_base(schema: &Schema, id: &Id) -> bool {
     id.kind == ObjectKind::Type && schema.get(id).and_then(|object| object.text("form")) == Some("base")
 }
 
-fn needs(schema: &Schema, id: &Id, needed: &Id) -> bool {
+pub(super) fn needs(schema: &Schema, id: &Id, needed: &Id) -> bool {
     schema.get(id).is_some_and(|object| object.needs.contains(needed))
-}
-
-/// An object, and the columns that it is inherited from: they change together.
-fn inherited_from<'a>(schema: &'a Schema, id: &'a Id) -> Vec<&'a Id> {
-    let mut all = vec![id];
-    let mut at = 0;
-    while let Some(next) = all.get(at).copied() {
-        at += 1;
-        let object =
-            schema.get(next).filter(|object| next.kind == ObjectKind::Column && object.has("inherited"));
-        for parent in object.into_iter().flat_map(|object| &object.needs) {
-            if parent.kind == ObjectKind::Column && parent.table != next.table && !all.contains(&parent) {
-                all.push(parent);
-            }
-        }
-    }
-    all
 }
 
 /// Tables with something that a foreign key needs.
@@ -392,11 +453,11 @@ fn referred(schema: &Schema) -> BTreeSet<(Option<&str>, &str)> {
 }
 
 /// All actions, with their numbers in the graph.
-struct Plan<'a> {
-    work: &'a Work<'a>,
-    world: &'a World<'a>,
-    graph: Graph,
-    actions: Vec<Action<'a>>,
+pub(super) struct Plan<'a> {
+    pub(super) work: &'a Work<'a>,
+    pub(super) world: &'a World<'a>,
+    pub(super) graph: Graph,
+    pub(super) actions: Vec<Action<'a>>,
     numbers: BTreeMap<Action<'a>, usize>,
     finishing: BTreeMap<&'a Id, Vec<Sql>>,
     /// Tables that keys refer to.
@@ -408,6 +469,7 @@ impl<'a> Plan<'a> {
         let mut actions: BTreeSet<(Verb, &'a Id)> = BTreeSet::new();
         for change in changes {
             match change.what {
+                _ if work.unmoved.contains(&change.object) => false,
                 What::Created => actions.insert((Verb::Create, &change.object)),
                 What::Dropped => actions.insert((Verb::Drop, &change.object)),
                 What::Altered { .. } => false,
@@ -446,279 +508,14 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    fn number(&self, verb: Verb, id: &Id) -> Option<usize> {
+    pub(super) fn number(&self, verb: Verb, id: &Id) -> Option<usize> {
         self.numbers.get(&(verb, id)).copied()
     }
 
-    fn edge(&mut self, first: (Verb, &Id), second: (Verb, &Id)) {
+    pub(super) fn edge(&mut self, first: (Verb, &Id), second: (Verb, &Id)) {
         if let (Some(first), Some(second)) = (self.number(first.0, first.1), self.number(second.0, second.1))
         {
             self.graph.before(first, second);
-        }
-    }
-
-    /// Which comes before which.
-    fn connect(&mut self) {
-        let (from, to) = (self.world.from, self.world.to);
-        for (verb, id) in self.actions.clone() {
-            match verb {
-                Verb::Drop => {
-                    let successor = sequence::taken_over(self.world, id);
-                    if let Some(column) = successor {
-                        self.edge((Verb::Alter, column), (Verb::Drop, id));
-                    }
-                    let needed = from.get(id).into_iter().flat_map(|object| &object.needs);
-                    for needed in needed.filter(|needed| Some(*needed) != successor) {
-                        self.edge((Verb::Drop, id), (Verb::Drop, needed));
-                        // What a table is as a whole changes beside its parts, and a schema beside what is in it.
-                        let of_whole = needed.kind == ObjectKind::Schema
-                            || id.table.is_some() && kinds::WITH_PARTS.contains(&needed.kind);
-                        for changed in inherited_from(from, needed).into_iter().filter(|_| !of_whole) {
-                            self.edge((Verb::Drop, id), (Verb::Alter, changed));
-                        }
-                    }
-                    self.edge((Verb::Drop, id), (Verb::Create, id));
-                }
-                Verb::Create => self.connect_creation(id),
-                Verb::Alter => {
-                    for needed in to.get(id).into_iter().flat_map(|object| &object.needs) {
-                        self.edge((Verb::Create, needed), (Verb::Alter, id));
-                        self.edge((Verb::Alter, needed), (Verb::Alter, id));
-                    }
-                    let set_free = self.work.is_set_free(id);
-                    for needed in from.get(id).into_iter().flat_map(|object| &object.needs) {
-                        if set_free || !self.work.remade.contains(needed) {
-                            self.edge((Verb::Alter, id), (Verb::Drop, needed));
-                        }
-                        if set_free && !needs(to, id, needed) {
-                            self.edge((Verb::Alter, id), (Verb::Alter, needed));
-                        }
-                    }
-                }
-                Verb::Finish => {
-                    self.edge((Verb::Create, id), (Verb::Finish, id));
-                    self.edge((Verb::Alter, id), (Verb::Finish, id));
-                    for needed in to.get(id).into_iter().flat_map(|object| &object.needs) {
-                        self.edge((Verb::Create, needed), (Verb::Finish, id));
-                    }
-                }
-            }
-        }
-        self.connect_names();
-        self.connect_parts();
-        self.connect_bodies();
-        self.connect_detached();
-        self.connect_columns();
-    }
-
-    /// New columns of a table come in their order.
-    fn connect_columns(&mut self) {
-        let mut tables: BTreeSet<Id> = BTreeSet::new();
-        for (verb, id) in &self.actions {
-            if *verb == Verb::Create && id.kind == ObjectKind::Column {
-                tables.extend(self.world.whole(id).map(|(table, _)| table));
-            }
-        }
-        for table in tables {
-            let (Some(namespace), Some(object)) = (table.schema.clone(), self.world.to.get(&table)) else {
-                continue;
-            };
-            let created: Vec<usize> = object
-                .list("columns")
-                .iter()
-                .map(|name| Id::part(ObjectKind::Column, namespace.clone(), table.name.clone(), name.clone()))
-                .filter_map(|column| self.number(Verb::Create, &column))
-                .collect();
-            for pair in created.windows(2) {
-                if let [first, second] = pair {
-                    self.graph.before(*first, *second);
-                }
-            }
-        }
-    }
-
-    /// What a partition has from its parent changes along with it while it is attached: one that is put in again, e.g. for
-    /// other bounds, is taken out when all of that is done; one that is taken out for good, before.
-    fn connect_detached(&mut self) {
-        let mut by_table: BTreeMap<(Option<&str>, &str), Vec<Action<'a>>> = BTreeMap::new();
-        let mut attached: BTreeMap<(Option<&str>, Option<&str>), Vec<&'a Id>> = BTreeMap::new();
-        let parent = |object: &'a Object| (object.text("schema of parent"), object.text("name of parent"));
-        for (verb, id) in &self.actions {
-            match id.kind {
-                ObjectKind::Column | ObjectKind::Constraint | ObjectKind::Index if *verb != Verb::Finish => {
-                    let table = id.table.as_deref().unwrap_or_default();
-                    by_table.entry((id.schema.as_deref(), table)).or_default().push((*verb, id));
-                }
-                ObjectKind::Partition if *verb == Verb::Create => {
-                    if let Some(object) = self.world.to.get(id) {
-                        attached.entry(parent(object)).or_default().push(id);
-                    }
-                }
-                _ => {}
-            }
-        }
-        for (verb, id) in self.actions.clone() {
-            let Some(object) = self.world.from.get(id) else { continue };
-            if id.kind != ObjectKind::Partition || verb != Verb::Drop || !self.world.was_there(id) {
-                continue;
-            }
-            for other in attached.get(&parent(object)).into_iter().flatten() {
-                self.edge((Verb::Drop, id), (Verb::Create, other));
-            }
-            let again = self.world.to.objects.contains_key(id);
-            let (schema, table) = parent(object);
-            let tables = [(id.schema.as_deref(), id.name.as_str()), (schema, table.unwrap_or_default())];
-            for part in tables.iter().flat_map(|table| by_table.get(table).cloned().unwrap_or_default()) {
-                if again {
-                    self.edge(part, (Verb::Drop, id));
-                } else {
-                    self.edge((Verb::Drop, id), part);
-                }
-            }
-        }
-    }
-
-    fn connect_creation(&mut self, id: &'a Id) {
-        if let Some(column) = sequence::taking_over(self.world, id) {
-            self.edge((Verb::Create, id), (Verb::Alter, column));
-        }
-        for needed in self.world.to.get(id).into_iter().flat_map(|object| &object.needs) {
-            // A sequence is given to its column when both are there.
-            if id.kind == ObjectKind::Sequence
-                && matches!(needed.kind, ObjectKind::Column | ObjectKind::Table)
-            {
-                continue;
-            }
-            // A base type begins as a name, which its functions need, and is there when they are.
-            if is_base(self.world.to, id) && needed.kind == ObjectKind::Function {
-                continue;
-            }
-            if is_base(self.world.to, needed) && !needs(self.world.to, needed, id) {
-                self.edge((Verb::Finish, needed), (Verb::Create, id));
-            }
-            self.edge((Verb::Create, needed), (Verb::Create, id));
-            for changed in inherited_from(self.world.to, needed) {
-                self.edge((Verb::Alter, changed), (Verb::Create, id));
-            }
-        }
-    }
-
-    /// A name is free when what has it is gone.
-    fn connect_names(&mut self) {
-        fn space(id: &Id) -> (ObjectKind, Option<&str>, Option<&str>, &str) {
-            let table = id.table.as_deref().filter(|_| id.is_part_of_a_table());
-            // Keys are indexes too, and tables are types.
-            let family = match id.kind.family() {
-                ObjectKind::Constraint => {
-                    return (ObjectKind::Relation, id.schema.as_deref(), None, &id.name);
-                }
-                ObjectKind::Type => ObjectKind::Relation,
-                other => other,
-            };
-            (family, id.schema.as_deref(), table, &id.name)
-        }
-        let dropped: Vec<(usize, &Id)> = self
-            .actions
-            .iter()
-            .enumerate()
-            .filter(|(_, (verb, _))| *verb == Verb::Drop)
-            .map(|(at, (_, id))| (at, *id))
-            .collect();
-        let mut by_name: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (at, id) in dropped {
-            by_name.entry(space(id)).or_default().push(at);
-        }
-        for (at, (verb, id)) in self.actions.iter().enumerate() {
-            if *verb == Verb::Create {
-                for first in by_name.get(&space(id)).into_iter().flatten() {
-                    self.graph.before(*first, at);
-                }
-            }
-        }
-    }
-
-    /// Partitions are attached when both have their keys and indexes; a table is finished when its parts are there.
-    fn connect_parts(&mut self) {
-        let mut by_table: BTreeMap<(Option<&str>, &str), Vec<Action<'a>>> = BTreeMap::new();
-        for (verb, id) in &self.actions {
-            if let Some(table) = &id.table
-                && *verb != Verb::Drop
-                && id.kind != ObjectKind::Partition
-            {
-                by_table.entry((id.schema.as_deref(), table)).or_default().push((*verb, id));
-            }
-        }
-        for (verb, id) in self.actions.clone() {
-            let wholes: Vec<Id> = match (verb, id.kind) {
-                (Verb::Create, ObjectKind::Partition) => {
-                    let Some(object) = self.world.to.get(id) else { continue };
-                    [
-                        Some(Id::new(
-                            ObjectKind::Table,
-                            id.schema.clone().unwrap_or_default(),
-                            id.name.clone(),
-                        )),
-                        parent_of(object),
-                    ]
-                    .into_iter()
-                    .flatten()
-                    .collect()
-                }
-                (Verb::Finish, ObjectKind::Table | ObjectKind::MaterializedView) => vec![id.clone()],
-                (Verb::Finish, ObjectKind::Index) => Vec::new(),
-                _ => continue,
-            };
-            for whole in wholes {
-                for (part_verb, part) in
-                    by_table.get(&(whole.schema.as_deref(), whole.name.as_str())).cloned().unwrap_or_default()
-                {
-                    if part_verb != Verb::Finish
-                        && !matches!(part.kind, ObjectKind::Trigger | ObjectKind::Policy | ObjectKind::Rule)
-                    {
-                        self.edge((part_verb, part), (verb, id));
-                    }
-                }
-            }
-        }
-        // Indexes are attached behind the partitions of their tables.
-        for (verb, id) in self.actions.clone() {
-            if verb == Verb::Finish && id.kind == ObjectKind::Index {
-                let table = id.table.clone().unwrap_or_default();
-                let partition = Id::part(
-                    ObjectKind::Partition,
-                    id.schema.clone().unwrap_or_default(),
-                    table.clone(),
-                    table,
-                );
-                self.edge((Verb::Create, &partition), (Verb::Finish, id));
-            }
-        }
-    }
-
-    /// The text of a body in SQL is looked at when the function is made: what it mentions had better be there.
-    fn connect_bodies(&mut self) {
-        type Name<'n> = (ObjectKind, &'n str);
-        let mut by_name: BTreeMap<Name<'a>, Vec<(usize, Option<&'a str>)>> = BTreeMap::new();
-        for (at, (verb, id)) in self.actions.iter().enumerate() {
-            if *verb == Verb::Create && id.table.is_none() {
-                by_name.entry((id.kind.family(), &id.name)).or_default().push((at, id.schema.as_deref()));
-            }
-        }
-        for (at, (verb, id)) in self.actions.clone().into_iter().enumerate() {
-            let is_routine = matches!(id.kind, ObjectKind::Function | ObjectKind::Procedure);
-            let definition = self.world.to.get(id).and_then(|object| object.text("definition"));
-            let Some(definition) = definition.filter(|_| is_routine && verb == Verb::Create) else {
-                continue;
-            };
-            let Ok(effects) = effects_of_text(definition) else { continue };
-            for mentioned in effects.late.iter().map(|reference| &reference.object) {
-                let named = by_name.get(&(mentioned.kind.family(), mentioned.name.as_str()));
-                for (first, schema) in named.into_iter().flatten() {
-                    if mentioned.schema.is_none() || mentioned.schema.as_deref() == *schema {
-                        self.graph.prefer(*first, at);
-                    }
-                }
-            }
         }
     }
 
@@ -832,10 +629,17 @@ impl<'a> Plan<'a> {
         }
         let mut statements: Vec<Sql> = Vec::new();
         let mut gone: BTreeMap<&Id, usize> = BTreeMap::new();
+        let mut without = BTreeSet::new();
         for at in order {
             let Some((verb, id)) = self.actions.get(at).copied() else { continue };
             let along = members.remove(&at).unwrap_or_default();
+            if verb == Verb::Drop && kinds::WITH_PARTS.contains(&id.kind) {
+                without.insert((id.schema.as_deref(), id.name.as_str()));
+            }
+            let whole = id.table.as_deref().map(|table| (id.schema.as_deref(), table));
             let made = match verb {
+                // It went with its table.
+                Verb::Drop if whole.is_some_and(|whole| without.contains(&whole)) => Vec::new(),
                 Verb::Drop => self.dropped(id),
                 Verb::Alter => self.work.altered.get(id).cloned().unwrap_or_default(),
                 Verb::Create => self.created(id, &along),
@@ -871,6 +675,7 @@ impl<'a> Plan<'a> {
             let mut statements: Vec<Sql> =
                 object.list("grants").iter().map(|entry| common.revoke(entry)).collect();
             statements.extend(object.has("comment").then(|| common.comment(None)));
+            statements.extend(column::unset(id, object));
             return statements;
         }
         (making_of(id.kind).drop)(id, object, self.world)
@@ -922,6 +727,8 @@ impl<'a> Plan<'a> {
                         crate::sql::quote_ident(name)
                     ))
                 }));
+            } else if object.has("of type") {
+                inside.extend(column::inline_of_type(column, what, default));
             } else {
                 inside.push(column::inline(column, what, default));
             }

@@ -4,10 +4,13 @@
 //! name is another object, unless the caller has renamed it before. What cannot be done by a statement is said.
 
 mod actions;
+mod connect;
 mod gaps;
+mod names;
 mod order;
 mod privileges;
 mod steps;
+mod versions;
 mod words;
 
 use std::collections::BTreeMap;
@@ -15,7 +18,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::effects::ObjectKind;
-use crate::schema::{Id, Object, Schema, Sql, Value};
+use crate::schema::kinds::table::COLUMN_ORDER;
+use crate::schema::{Id, Object, Schema, Sql, TAKES_ALONG, Value};
 
 pub use steps::{Steps, steps};
 
@@ -90,8 +94,8 @@ pub struct Left {
     pub what: String,
 }
 
-/// Attributes that only lead to other objects.
-const INTERNAL: [&str; 2] = ["schema of parent", "name of parent"];
+/// Attributes that only lead to other objects, or say what is outside of what was asked for.
+const INTERNAL: [&str; 3] = ["schema of parent", "name of parent", TAKES_ALONG];
 
 /// Attributes that follow from whether a table is a partition.
 const OF_PARENT: [&str; 2] = ["inherited", "partition of"];
@@ -120,7 +124,7 @@ impl Change {
 impl Attribute {
     /// Whether an attribute of that name says who owns what or who may do what.
     pub fn is_privilege(name: &str) -> bool {
-        matches!(name, "owner" | "grants" | "revoked")
+        matches!(name, "owner" | "grants" | "revoked" | "sequence grants" | "sequence revoked")
     }
 }
 
@@ -128,6 +132,18 @@ impl Diff {
     /// Whether the two are the same.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// The difference without what it says of the order of columns, which no statement of PostgreSQL changes.
+    #[must_use]
+    pub fn without_column_order(mut self) -> Self {
+        let without = |change: Change| {
+            let object = change.object.clone();
+            change.without(|attribute| is_order(&object, &attribute.name))
+        };
+        self.changes = self.changes.into_iter().filter_map(without).collect();
+        self.left.retain(|left| !left.what.starts_with(COLUMN_ORDER));
+        self
     }
 }
 
@@ -154,9 +170,26 @@ pub fn changes(from: &Schema, to: &Schema) -> Vec<Change> {
 
 /// What is not the same, and the statements that make the first into the second.
 pub fn diff(from: &Schema, to: &Schema, options: Options) -> Diff {
-    let changes = changes(from, to);
-    let (statements, left) = actions::statements(from, to, &changes, options);
-    Diff { changes, statements, left }
+    diff_with_renamed_values(from, to, options, &[])
+}
+
+/// As [`diff`], where values of enums are known to have got other names, old and new: they are renamed then, and the rows keep
+/// them.
+pub fn diff_with_renamed_values(
+    from: &Schema,
+    to: &Schema,
+    options: Options,
+    renamed: &[(String, String)],
+) -> Diff {
+    let found = changes(from, to);
+    let (statements, left) = match names::renamed(from, to, &found) {
+        Some((from, renames)) => {
+            let (rest, left) = actions::statements(&from, to, &changes(&from, to), options, renamed);
+            (renames.into_iter().chain(rest).collect(), left)
+        }
+        None => actions::statements(from, to, &found, options, renamed),
+    };
+    Diff { changes: found, statements, left }
 }
 
 fn attributes(id: &Id, from: (&Schema, &Object), to: (&Schema, &Object)) -> Vec<Attribute> {

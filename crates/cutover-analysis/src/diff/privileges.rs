@@ -9,11 +9,12 @@ use crate::schema::{Id, Object, Schema, Sql, Value};
 pub(super) fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
     let common = Common::of(change.id);
     let owners = change.take("owner").map(|(old, new)| {
-        let name =
-            |value: Option<&Value>, schema: &Schema| value.map_or_else(|| schema.owner.clone(), Value::text);
+        let name = |value: Option<&Value>, schema: &Schema| {
+            value.map_or_else(|| usual_owner(change.id, schema), Value::text)
+        };
         (name(old, change.world.from), name(new, to))
     });
-    if let Some((_, owner)) = &owners {
+    if let Some((_, owner)) = owners.as_ref().filter(|_| !has_owner_of_table(change)) {
         change.statements.push(common.owner(owner));
     }
     if change.id.kind != ObjectKind::DefaultPrivileges {
@@ -31,6 +32,24 @@ pub(super) fn common_changes(change: &mut making::Change<'_>, to: &Schema) {
         let comment = comment.map(Value::text);
         change.statements.push(common.comment(comment.as_deref()));
     }
+}
+
+/// Who owns what names no owner. Only of `public` that is somebody else than whoever reads it.
+fn usual_owner(id: &Id, schema: &Schema) -> String {
+    const WITH_DATABASE_OWNER: u32 = 150_000;
+    if id.kind == ObjectKind::Schema && schema.server_version >= WITH_DATABASE_OWNER {
+        "pg_database_owner".to_owned()
+    } else {
+        schema.owner.clone()
+    }
+}
+
+/// Whether it is a sequence that belongs to a column and goes on doing so: it changes hands with the table.
+fn has_owner_of_table(change: &making::Change<'_>) -> bool {
+    let column = |object: &Object| object.text("owned by").map(str::to_owned);
+    change.id.kind == ObjectKind::Sequence
+        && column(change.from).is_some()
+        && column(change.from) == column(change.to)
 }
 
 /// What is granted besides the defaults, and what of these is not.

@@ -60,10 +60,13 @@ fn texts(f: &mut fmt::Formatter<'_>, name: &str, from: &str, to: &str) -> fmt::R
         return write!(f, "{name} {} → {}", short(from), short(to));
     }
     let (before, after): (Vec<&str>, Vec<&str>) = (from.lines().collect(), to.lines().collect());
-    let at =
-        (0..before.len().max(after.len())).find(|at| before.get(*at) != after.get(*at)).unwrap_or_default();
+    let alike = |pair: &(&&str, &&str)| pair.0 == pair.1;
+    let at = before.iter().zip(&after).take_while(alike).count();
+    // Lines that came or went do not make those behind them others.
+    let behind = before.iter().skip(at).rev().zip(after.iter().skip(at).rev()).take_while(alike).count();
     let line = |lines: &[&str]| {
-        lines.get(at).map_or_else(|| "nothing".to_owned(), |line| format!("`{}`", short(line.trim())))
+        let other = lines.get(at..lines.len() - behind).and_then(<[&str]>::first);
+        other.map_or_else(|| "nothing".to_owned(), |line| format!("`{}`", short(line.trim())))
     };
     write!(f, "{name} line {}: {} → {}", at + 1, line(&before), line(&after))
 }
@@ -76,5 +79,23 @@ fn short(text: &str) -> String {
         line
     } else {
         line.chars().take(LONGEST).chain("…".chars()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Attribute;
+    use crate::schema::Value;
+
+    #[test]
+    fn the_line_is_told_that_is_another_one() {
+        let told = |from: &str, to: &str| {
+            let [from, to] = [from, to].map(|text| Some(Value::Text(text.to_owned())));
+            Attribute { name: "definition".to_owned(), from, to }.to_string()
+        };
+        assert_eq!(told("a\nb\nc", "a\n COST 5\nb\nc"), "definition line 2: nothing → `COST 5`");
+        assert_eq!(told("a\nb\nc", "a\nc"), "definition line 2: `b` → nothing");
+        assert_eq!(told("a\nb\nc", "a\nx\nc"), "definition line 2: `b` → `x`");
+        assert_eq!(told("a\nb", "a\nb\nb"), "definition line 3: nothing → `b`");
     }
 }

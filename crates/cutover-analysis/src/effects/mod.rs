@@ -20,6 +20,7 @@ mod names;
 mod objects;
 mod place;
 mod relations;
+mod renamed;
 mod routines;
 mod server;
 mod session;
@@ -38,6 +39,7 @@ pub use model::{
     Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Reindexed, Retry, Setting,
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
+pub use renamed::renamed_values;
 
 pub(crate) use names::from_text as name_in_text;
 pub use place::place_of;

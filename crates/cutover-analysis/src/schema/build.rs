@@ -1,5 +1,7 @@
 //! Rows of the catalogue's queries, put together to a schema.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 use thiserror::Error;
 
@@ -46,7 +48,7 @@ enum Column {
     Text(SmolStr),
     Flag(SmolStr),
     List(SmolStr),
-    /// Who may do what now, and from the beginning.
+    /// Who may do what now, and from the beginning: `grants` and `revoked`, of the object or of a part that is named before it.
     Privileges(SmolStr),
 }
 
@@ -123,7 +125,7 @@ impl Builder {
             arguments: field(4).map(SmolStr::from),
         };
         let (place, mut part) = (self.objects.len(), 0);
-        let mut acl = [Vec::new(), Vec::new()];
+        let mut acl: BTreeMap<&str, [Vec<String>; 2]> = BTreeMap::new();
         let mut object = Object::default();
         for (column, index) in self.columns.iter().zip(NAMED..) {
             let Some(text) = field(index) else { continue };
@@ -143,7 +145,11 @@ impl Builder {
                     continue;
                 }
                 Column::Privileges(name) => {
-                    acl[usize::from(name == "revoked")] = list(text)?;
+                    let (of, at) = match name.strip_suffix("revoked") {
+                        Some(of) => (of, 1),
+                        None => (name.trim_end_matches("grants"), 0),
+                    };
+                    acl.entry(of).or_default()[at] = list(text)?;
                     continue;
                 }
                 Column::Text(name) => (name, Value::Text(canonical(text).into_owned())),
@@ -160,11 +166,12 @@ impl Builder {
             object.attributes.insert(name.clone(), value);
         }
         // Where nobody has anything from the beginning the second is null.
-        let [now, at_first] = acl;
-        for (name, [first, second]) in [("grants", [&now, &at_first]), ("revoked", [&at_first, &now])] {
-            let besides = privileges::besides(first, second)?;
-            if !besides.is_empty() {
-                object.attributes.insert(name.into(), Value::List(besides));
+        for (of, [now, at_first]) in acl {
+            for (name, [first, second]) in [("grants", [&now, &at_first]), ("revoked", [&at_first, &now])] {
+                let besides = privileges::besides(first, second)?;
+                if !besides.is_empty() {
+                    object.attributes.insert(format!("{of}{name}").into(), Value::List(besides));
+                }
             }
         }
         if let (ObjectKind::Column, Some(schema), Some(table)) = (kind, &id.schema, &id.table) {

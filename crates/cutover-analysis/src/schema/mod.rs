@@ -21,6 +21,7 @@ use crate::effects::{ObjectKind, SmolStr};
 pub(crate) use build::parent_of;
 pub use build::{BadRow, Builder};
 pub use id::Id;
+pub(crate) use kinds::making::TAKES_ALONG;
 pub use kinds::making::{Place, Sql, hazards};
 pub use kinds::{Asked, LEFT_OUT, Present, by_word, queries, words};
 

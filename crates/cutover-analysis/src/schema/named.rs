@@ -96,7 +96,7 @@ impl Schema {
                 let name = name_in_text(ObjectKind::Sequence, &of_identity(id, object))?;
                 Some(Inner {
                     id: sibling(ObjectKind::Sequence, name.name, name.schema),
-                    attributes: &["sequence", "sequence name"],
+                    attributes: &["sequence", "sequence name", "sequence comment", "sequence persistence"],
                 })
             }
             ObjectKind::Type
@@ -109,8 +109,10 @@ impl Schema {
                         format!("{}_multirange", id.name)
                     }
                 };
-                let name = object.text("multirange").map_or_else(usual, str::to_owned);
-                Some(Inner { id: sibling(ObjectKind::Type, name.into(), None), attributes: &["multirange"] })
+                let said = object.text("multirange").and_then(|text| name_in_text(ObjectKind::Type, text));
+                let (name, schema) =
+                    said.map_or_else(|| (usual().into(), None), |said| (said.name, said.schema));
+                Some(Inner { id: sibling(ObjectKind::Type, name, schema), attributes: &["multirange"] })
             }
             _ => None,
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Id, Object, Schema, Value};
+use super::{Id, Object, Schema, TAKES_ALONG, Value};
 
 impl Schema {
     /// The canonical text. It holds what the objects are, not which server or role read them, so that equal texts are equal
@@ -20,7 +20,8 @@ impl Schema {
 
 fn write_object(text: &mut String, id: &Id, object: &Object) -> fmt::Result {
     writeln!(text, "{}", full(id))?;
-    for (attribute, value) in &object.attributes {
+    // What is outside of what was asked for is nothing of it.
+    for (attribute, value) in object.attributes.iter().filter(|(attribute, _)| *attribute != TAKES_ALONG) {
         match value {
             Value::Flag(flag) => writeln!(text, "  {attribute}: {flag}")?,
             Value::Text(value) => writeln!(text, "  {attribute}: {}", indented(value))?,

@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// Only this schema; may be repeated. Without it: all, or without sides those that the migrations touch
     #[arg(long = "schema", value_name = "NAME")]
     schemas: Vec<String>,
+    /// What counts as no difference; may be repeated
+    #[arg(long = "ignore", value_name = "WHAT")]
+    ignored: Vec<Ignored>,
     /// Something that has another name on the second side, e.g. 'column app.users.mail=email'; may be repeated
     #[arg(long = "rename", value_name = "KIND NAME=NEW", value_parser = Rename::parse)]
     renames: Vec<Rename>,
@@ -73,6 +76,13 @@ pub(crate) struct Arguments {
     unused: bool,
     #[command(flatten)]
     vars: VarArgs,
+}
+
+/// What may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Ignored {
+    /// The order of the columns that both sides have: PostgreSQL cannot move a column
+    ColumnOrder,
 }
 
 /// Two schemas, each with what it is called.
@@ -126,6 +136,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let mut found = diff(from, &pair.to.0, Options { safe: !arguments.unused });
     let first = in_order.iter().map(|rename| Sql::plain(rename.sql()));
     found.statements.splice(0..0, first);
+    if arguments.ignored.contains(&Ignored::ColumnOrder) {
+        found = found.without_column_order();
+    }
     tell(app, arguments, &pair, &found)?;
     Ok(if found.is_empty() && arguments.renames.is_empty() { Exit::Done } else { Exit::No })
 }

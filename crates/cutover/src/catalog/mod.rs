@@ -61,7 +61,7 @@ impl CatalogError {
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; \
 SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; \
 SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL extra_float_digits = 1; \
-SET LOCAL standard_conforming_strings = on";
+SET LOCAL standard_conforming_strings = on; SET LOCAL bytea_output = 'hex'";
 
 /// Runs queries in one snapshot. The session must not be inside a transaction.
 async fn read_all<const N: usize>(

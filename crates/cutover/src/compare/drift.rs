@@ -6,8 +6,9 @@ use std::time::Duration;
 use cutover_analysis::diff::changes;
 use cutover_analysis::effects::{ObjectKind, SmolStr};
 use cutover_analysis::schema::{Id, Object, Schema, Value};
+use cutover_analysis::sql::quote_literal;
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Session, Startup};
+use cutover_postgres::session::{Failure, Session, Startup};
 use thiserror::Error;
 
 use super::side::{self, Built, SideError};
@@ -112,7 +113,12 @@ pub async fn drift(
             remarks.extend(more);
             (schema, "what the applied migrations make".to_owned())
         }
-        None => recorded(project, &mut session, found.version, &database, &mut remarks).await?,
+        None => {
+            let (mut schema, name) =
+                recorded(project, &mut session, found.version, &database, &mut remarks).await?;
+            by_names(&mut session, &mut schema, &live).await?;
+            (schema, name)
+        }
     };
     let mut expected = expected;
     // What the tool keeps that the database was adopted from is made by no file, and its own business.
@@ -132,6 +138,19 @@ pub async fn drift(
         },
         remarks,
     })
+}
+
+/// What is owned by whoever read it is owned by that role, by its name, and not by whoever reads it later; unless the record
+/// comes from a server with other roles, as that of a restored database may.
+async fn by_names(session: &mut Session, recorded: &mut Schema, live: &Schema) -> Result<(), Failure> {
+    if recorded.owner != live.owner {
+        let name = quote_literal(&recorded.owner);
+        let known = format!("SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name})");
+        if session.query_text(&known).await?.scalar() == Some("t") {
+            recorded.owner.clone_from(&live.owner);
+        }
+    }
+    Ok(())
 }
 
 /// Records what a database is made of now as what it should be, in the name of `operator`.
@@ -288,8 +307,9 @@ pub(crate) struct Before {
 impl Before {
     /// Reads both; `None` where nothing is recorded, it cannot be read, or nothing was changed.
     pub(crate) async fn of(session: &mut Session) -> Option<Self> {
-        let recorded = snapshots::last_of_any(session).await.ok().flatten()?;
+        let mut recorded = snapshots::last_of_any(session).await.ok().flatten()?;
         let live = catalog::schema(session, &[]).await.ok()?;
+        by_names(session, &mut recorded, &live).await.ok()?;
         let changed: Vec<Id> = changes(&recorded, &live).into_iter().map(|change| change.object).collect();
         (!changed.is_empty()).then_some(Self { recorded, live, changed })
     }

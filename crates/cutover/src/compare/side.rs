@@ -112,7 +112,7 @@ impl Side {
                 build(&name, &project, &migrations, schemas, like, sandbox).await
             }
             Self::Ddl(path, vars) => {
-                let bytes = fs::read(&path).map_err(|error| SideError::File(path.clone(), error))?;
+                let bytes = of_file(&path).map_err(|error| SideError::File(path.clone(), error))?;
                 let mut project = Project::embedded("ddl", &[("0001_ddl.sql", &bytes)])?;
                 project.vars = if vars == Vars::new() {
                     as_they_stand(&bytes).map_err(|error| SideError::File(path.clone(), error))?
@@ -245,6 +245,17 @@ pub(super) async fn of_database(
     schema
 }
 
+/// The bytes of a file. A pipe that nobody writes to would be waited for without end.
+fn of_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a pipe, a device or a folder: write what it says to a file first",
+        ));
+    }
+    fs::read(path)
+}
+
 /// What every form of a saved schema begins with.
 #[derive(serde::Deserialize)]
 struct Version {
@@ -252,7 +263,8 @@ struct Version {
 }
 
 fn snapshot(path: &Path) -> Result<Schema, SideError> {
-    let text = fs::read_to_string(path).map_err(|error| SideError::File(path.to_owned(), error))?;
+    let text = of_file(path).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    let text = text.map_err(|error| SideError::File(path.to_owned(), error))?;
     // The version first: a later form need not be readable at all.
     let wrong = |error: serde_json::Error| SideError::NotASnapshot(path.to_owned(), error.to_string());
     let version: Version = serde_json::from_str(&text).map_err(wrong)?;

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
-use cutover_analysis::diff::{Change, Options, What, changes, diff};
-use cutover_analysis::effects::{ObjectKind, destroys};
+use cutover_analysis::diff::{Change, Options, What, changes, diff_with_renamed_values};
+use cutover_analysis::effects::{ObjectKind, destroys, renamed_values};
 use cutover_analysis::schema::{Id, Schema, Sql};
 use cutover_analysis::sql::parse;
 use cutover_postgres::connect::ConnectOptions;
@@ -313,7 +313,12 @@ impl<'a> There<'a, '_> {
             Some((renames, from, names)) => (renames.as_slice(), from, names),
             None => (&[][..], after, names_after),
         };
-        let found = diff(from, before, Options { safe: false });
+        let found = diff_with_renamed_values(
+            from,
+            before,
+            Options { safe: false },
+            &values_renamed(project, migration),
+        );
         let gone = names.gone(&found.changes, None, names_after);
         let lasting = |id: &Id| names_after.has(names_before, id);
         let not_anew = do_not_come_back(&wanted, &lasting);
@@ -475,6 +480,16 @@ fn departures(backs: &[Rehearsed<'_>], found: &[Change]) -> Vec<String> {
         None => format!("behind the way back, not as it was before: {line}"),
     };
     told_each(found).into_iter().map(line).collect()
+}
+
+/// The values of enums that the migration gives other names, as its way back does: new and old.
+fn values_renamed(project: &Project, migration: &Migration) -> Vec<(String, String)> {
+    let script = Script::analyse(migration, &project.vars);
+    let texts = script.items(migration, &project.vars).filter_map(|item| match item {
+        Ok(ScriptItem::Statement { text, .. }) => parse(&text).ok(),
+        _ => None,
+    });
+    texts.flat_map(|parsed| renamed_values(&parsed)).map(|(old, new)| (new, old)).collect()
 }
 
 /// What is made anew and was full once: the table's name, and words for each. What was there before and is behind the

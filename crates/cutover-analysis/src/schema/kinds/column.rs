@@ -2,12 +2,12 @@
 
 use super::super::{Id, Object};
 use super::making::{
-    Change, Making, Place, Sql, Values, World, changed_foreign_options, foreign_options, hazards,
-    storage_options, suffixed, text,
+    Change, Making, Sql, World, changed_foreign_options, foreign_options, hazards, storage_options, text,
 };
+use super::not_null;
 use super::query::{Row, flag, grants, in_scope, not_a_member, sequence_options, sorted};
 use super::sequence::{self, bounded, changed_options};
-use super::type_change::{base_type, is_assigned, loses_values};
+use super::type_change::{base_type, is_assigned, keeps_values, loses_values};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
@@ -17,6 +17,9 @@ pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Column], present: None
 /// From 18 on NOT NULL is a constraint with a name.
 const NAMED_NOT_NULL: u32 = 180_000;
 
+/// Generated columns become plain ones.
+const WITH_DROP_EXPRESSION: u32 = 130_000;
+
 /// How values are compressed can be chosen.
 const WITH_COMPRESSION: u32 = 140_000;
 
@@ -24,7 +27,7 @@ fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("a.attacl", "'c'", "c.relowner");
     let not_null = if asked.server_version >= NAMED_NOT_NULL {
         "CASE WHEN a.attnotnull THEN coalesce((SELECT NULLIF('CONSTRAINT ' || quote_ident(k.conname) || ' ', 'CONSTRAINT ' || quote_ident(c.relname || '_' || a.attname || '_not_null') || ' ')
-           FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]), '') || 'NOT NULL'
+           FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.coninhcount = 0 AND k.conkey = ARRAY[a.attnum]), '') || 'NOT NULL'
            || coalesce((SELECT CASE WHEN k.connoinherit THEN ' NO INHERIT' ELSE '' END || CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END
            FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]), '') END"
     } else {
@@ -50,6 +53,11 @@ fn query(asked: &Asked<'_>) -> String {
     let identity = "CROSS JOIN LATERAL (SELECT CASE WHEN a.attidentity <> '' THEN (SELECT p.objid FROM pg_depend p
                WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid
                  AND p.refobjsubid = a.attnum AND p.deptype = 'i') END AS sequence OFFSET 0) i";
+    let of_sequence = |what: &str| {
+        format!(
+            "CASE WHEN i.sequence IS NOT NULL THEN (SELECT {what} FROM pg_class sc WHERE sc.oid = i.sequence) END"
+        )
+    };
     Row {
         kind: "'column'",
         name: ["n.nspname", "c.relname", "a.attname", "NULL"],
@@ -66,6 +74,10 @@ fn query(asked: &Asked<'_>) -> String {
             ("identity", "CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END".to_owned()),
             ("sequence[]", format!("CASE WHEN i.sequence IS NOT NULL THEN (SELECT {} FROM pg_sequence s WHERE s.seqrelid = i.sequence) END", sequence_options("s"))),
             ("sequence name", "CASE WHEN i.sequence IS NOT NULL THEN (SELECT CASE WHEN sc.relname <> c.relname || '_' || a.attname || '_seq' OR sc.relnamespace <> c.relnamespace THEN sc.oid::regclass::text END FROM pg_class sc WHERE sc.oid = i.sequence) END".to_owned()),
+            ("sequence grants{}", of_sequence("to_json(sc.relacl::text[])")),
+            ("sequence revoked{}", of_sequence("CASE WHEN sc.relacl IS NOT NULL THEN to_json(acldefault('s', sc.relowner)::text[]) END")),
+            ("sequence comment", of_sequence("obj_description(sc.oid, 'pg_class')")),
+            ("sequence persistence", of_sequence("CASE WHEN sc.relpersistence <> c.relpersistence THEN CASE sc.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END END")),
             ("storage", of_table("CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END")),
             ("compression", compression.to_owned()),
             ("statistics", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::text END".to_owned()),
@@ -126,10 +138,21 @@ pub(crate) fn inline(id: &Id, object: &Object, default: Option<&str>) -> String 
     if let Some(default) = default {
         sql.extend([format!(" DEFAULT {default}")]);
     }
-    if let Some(not_null) = object.text("not null") {
-        sql.extend([format!(" {}", not_null.trim_end_matches(" NOT VALID"))]);
-    }
+    sql.extend(object.text("not null").map(not_null::inline));
     sql
+}
+
+/// As it stands inside CREATE TABLE … OF, which gives it its type; none where there is no more to say.
+pub(crate) fn inline_of_type(id: &Id, object: &Object, default: Option<&str>) -> Option<String> {
+    let mut options = Vec::new();
+    if let Some(generated) = object.text("generated") {
+        let at = generated.rfind(' ').unwrap_or(generated.len());
+        options.push(format!(" GENERATED ALWAYS AS ({}){}", &generated[..at], &generated[at..]));
+    }
+    options.extend(default.map(|default| format!(" DEFAULT {default}")));
+    options.extend(object.text("not null").map(not_null::inline));
+    options.retain(|option| !option.is_empty());
+    (!options.is_empty()).then(|| format!("{} WITH OPTIONS{}", quote_ident(&id.name), options.concat()))
 }
 
 fn identity_options(object: &Object) -> String {
@@ -151,6 +174,19 @@ pub(crate) fn settings(id: &Id, object: &Object) -> Vec<Sql> {
         }
     }
     statements.extend(storage_options(&alter, (None, object.attributes.get("options"))));
+    statements.extend(object.text("not null").and_then(|not_null| not_null::behind(id, not_null)));
+    statements.extend(sequence::said_of_identity(id, object));
+    statements
+}
+
+/// What takes [`settings`] back, of a column that stays: of a materialized view's only these are objects.
+pub(crate) fn unset(id: &Id, object: &Object) -> Vec<Sql> {
+    let alter = alter_only(id);
+    let mut statements = Vec::new();
+    if object.has("statistics") {
+        statements.push(Sql::new(format!("{alter} SET STATISTICS -1")));
+    }
+    statements.extend(storage_options(&alter, (object.attributes.get("options"), None)));
     statements
 }
 
@@ -162,7 +198,7 @@ fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
 pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world: &World<'_>) -> Vec<Sql> {
     // Of views and composite types only what is said of a column is an object.
     if !object.has("type") {
-        return Vec::new();
+        return settings(id, object);
     }
     if object.has("identity") && is_inherited(id, world) {
         return create_inherited_identity(id, object);
@@ -200,7 +236,7 @@ fn create_inherited_identity(id: &Id, object: &Object) -> Vec<Sql> {
         attributes: object
             .attributes
             .iter()
-            .filter(|(name, _)| !["identity", "sequence", "sequence name"].contains(&name.as_str()))
+            .filter(|(name, _)| *name != "identity" && !name.starts_with("sequence"))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
         needs: object.needs.clone(),
@@ -215,38 +251,38 @@ fn create_inherited_identity(id: &Id, object: &Object) -> Vec<Sql> {
 
 fn change(change: &mut Change<'_>) {
     change_inherited(change);
-    if !change.to.has("type") && !change.from.has("type") {
-        return;
-    }
     let alter = alter(change.id);
     let of_parent =
         change.from.has("inherited") && change.to.has("inherited") && change.world.comes_along(change.id);
     change_generated(change, &alter);
     let (type_name, collation) = (change.take("type"), change.take("collation"));
     if type_name.is_some() || collation.is_some() {
-        change.frees = true;
-        if !of_parent {
-            change_type(change, &alter);
+        match row_type_user(change) {
+            Some(user) => change.impossible.push(format!(
+                "its type, now {}: PostgreSQL refuses that while {user} is of the table's row type",
+                change.to.text("type").unwrap_or_default()
+            )),
+            None => {
+                change.frees = true;
+                if !of_parent {
+                    change_type(change, &alter);
+                }
+                keep_settings(change);
+            }
         }
-        keep_settings(change);
-    }
-    // An identity column is not null as long as it is one.
-    if matches!(change.left.get("identity"), Some((Some(_), None))) {
-        change_identity(change, &alter);
     }
     // An identity needs NOT NULL as long as it is there, and before it is.
     let goes = matches!(change.left.get("identity"), Some((Some(_), None)));
     if goes {
         change_identity(change, &alter);
     }
-    if let Some(values) = change.take("not null")
-        && !of_parent
-    {
-        change_not_null(change, &alter, values);
+    if let Some(values) = change.take("not null") {
+        not_null::change(change, &alter, values, of_parent);
     }
     if !goes {
         change_identity(change, &alter);
     }
+    sequence::change_said_of_identity(change);
     let alter = alter_only(change.id);
     for (attribute, word, usual) in [
         ("storage", "STORAGE", ""),
@@ -268,6 +304,19 @@ fn change(change: &mut Change<'_>) {
     if let Some(values) = change.take("foreign options") {
         change.push(format!("{alter} {}", changed_foreign_options(values)));
     }
+}
+
+/// A column of another table that holds rows of this one's type.
+fn row_type_user(change: &Change<'_>) -> Option<Id> {
+    let (id, world) = (change.id, change.world);
+    let table = Id::new(ObjectKind::Table, id.schema.clone()?, id.table.clone()?);
+    let uses = |(other, object): &(&Id, &Object)| {
+        other.kind == ObjectKind::Column
+            && (other.table != id.table || other.schema != id.schema)
+            && object.needs.contains(&table)
+            && world.to.objects.contains_key(*other)
+    };
+    world.from.objects.iter().find(uses).map(|(user, _)| user.clone())
 }
 
 /// Whether it is a column of the table itself too is decided when it comes, and when what it is inherited from goes.
@@ -305,7 +354,7 @@ fn change_generated(change: &mut Change<'_>, alter: &str) {
                         .to_owned(),
                 );
             } else {
-                change.push(format!("{alter} DROP EXPRESSION"));
+                drop_expression(change, alter);
             }
             change.take("generated");
         }
@@ -316,6 +365,16 @@ fn change_generated(change: &mut Change<'_>, alter: &str) {
             change.take("generated");
         }
         _ => {}
+    }
+}
+
+fn drop_expression(change: &mut Change<'_>, alter: &str) {
+    if change.world.from.server_version < WITH_DROP_EXPRESSION {
+        change
+            .impossible
+            .push("before PostgreSQL 13 no statement makes a generated column a plain one".to_owned());
+    } else {
+        change.push(format!("{alter} DROP EXPRESSION"));
     }
 }
 
@@ -335,7 +394,7 @@ fn change_type(change: &mut Change<'_>, alter: &str) {
     let to = change.to.text("type").unwrap_or_default();
     let collation =
         change.to.text("collation").map(|collation| format!(" COLLATE {collation}")).unwrap_or_default();
-    if widens(from, to) {
+    if keeps_values(from, to) {
         change.push(format!("{alter} TYPE {to}{collation}"));
         return;
     }
@@ -352,60 +411,6 @@ fn change_type(change: &mut Change<'_>, alter: &str) {
     let sql = sql.hazard(hazards::REWRITE).hazard(hazards::MAY_FAIL);
     let loses = from != to && !generated && (!assigned || loses_values(old, new));
     change.statements.push(if loses { sql.hazard(hazards::DATA_LOSS) } else { sql });
-}
-
-/// Whether the values stay as they are: a longer `varchar`, or none at all (PostgreSQL, ALTER TABLE: no rewrite).
-pub(crate) fn widens(from: &str, to: &str) -> bool {
-    let length = |text: &str, name: &str| -> Option<u32> {
-        text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')?.parse().ok()
-    };
-    let name = "character varying";
-    match (length(from, name), length(to, name)) {
-        (Some(from), Some(to)) => to >= from,
-        (Some(_), None) => to == name || to == "text",
-        (None, None) => from == name && to == "text" || from == "text" && to == name,
-        (None, Some(_)) => false,
-    }
-}
-
-fn change_not_null(change: &mut Change<'_>, alter: &str, (from, to): Values<'_>) {
-    let (Some(wanted), None) = (to, from) else {
-        change.push(format!("{alter} DROP NOT NULL"));
-        if let Some(wanted) = to {
-            add_not_null(change, alter, &wanted.text());
-        }
-        return;
-    };
-    add_not_null(change, alter, &wanted.text());
-}
-
-/// In use, the rows are looked at while others write: a check that is not valid at first, validated in a transaction of its own,
-/// lets SET NOT NULL skip the scan (12+).
-fn add_not_null(change: &mut Change<'_>, alter: &str, wanted: &str) {
-    let id = change.id;
-    let table = format!("ALTER TABLE {}", id.table_sql());
-    if wanted != "NOT NULL" {
-        let name = wanted.strip_suffix(" NOT NULL").unwrap_or(wanted);
-        change.statements.push(
-            Sql::new(format!("{table} ADD {name} NOT NULL {}", quote_ident(&id.name)))
-                .hazard(hazards::MAY_FAIL),
-        );
-        return;
-    }
-    if !change.world.is_in_use(id) {
-        change.statements.push(Sql::new(format!("{alter} SET NOT NULL")).hazard(hazards::MAY_FAIL));
-        return;
-    }
-    let check = quote_ident(&suffixed(&id.name, "__not_null"));
-    let column = quote_ident(&id.name);
-    change.push(format!("{table} ADD CONSTRAINT {check} CHECK ({column} IS NOT NULL) NOT VALID"));
-    change.statements.push(
-        Sql::new(format!("{table} VALIDATE CONSTRAINT {check}"))
-            .at(Place::NewTransaction)
-            .hazard(hazards::MAY_FAIL),
-    );
-    change.statements.push(Sql::new(format!("{alter} SET NOT NULL")).at(Place::NewTransaction));
-    change.push(format!("{table} DROP CONSTRAINT {check}"));
 }
 
 fn change_identity(change: &mut Change<'_>, alter: &str) {
@@ -467,15 +472,37 @@ fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     if !object.has("type") || object.has("inherited") && world.comes_along(id) {
         return Vec::new();
     }
-    // Those that inherit it lose it too, unless they are to keep it as their own.
-    let keeps = |(other, object): (&Id, &Object)| {
-        other.kind == ObjectKind::Column
-            && object.needs.contains(id)
-            && object.has("inherited")
-            && world.to.get(other).is_some_and(|kept| !kept.has("inherited"))
-            && world.was_there(other)
-    };
-    let only = if world.from.objects.iter().any(keeps) { "ONLY " } else { "" };
+    drop_from(id, object, world)
+}
+
+/// Those that inherit it lose it too, unless one of them, or of those that inherit from them, is to keep it as its own: then
+/// each is dropped for itself, from above.
+fn drop_from(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    let kept = is_kept_below(id, world);
+    let only = if kept { "ONLY " } else { "" };
     let sql = Sql::new(format!("ALTER TABLE {only}{} DROP COLUMN {}", id.table_sql(), quote_ident(&id.name)));
-    vec![if object.has("generated") { sql } else { sql.hazard(hazards::DATA_LOSS) }]
+    let mut statements = vec![if object.has("generated") { sql } else { sql.hazard(hazards::DATA_LOSS) }];
+    if kept {
+        let gone = heirs(id, world).filter(|(heir, _)| !world.to.objects.contains_key(*heir));
+        statements.extend(gone.flat_map(|(heir, object)| drop_from(heir, object, world)));
+    }
+    statements
+}
+
+/// The columns that are this one, inherited, before; in tables that are there afterwards.
+fn heirs<'a>(id: &'a Id, world: &'a World<'_>) -> impl Iterator<Item = (&'a Id, &'a Object)> {
+    world.from.objects.iter().filter(move |(other, object)| {
+        other.kind == ObjectKind::Column
+            && other.name == id.name
+            && other.table != id.table
+            && object.has("inherited")
+            && object.needs.contains(id)
+            && world.was_there(other)
+    })
+}
+
+fn is_kept_below(id: &Id, world: &World<'_>) -> bool {
+    heirs(id, world).any(|(heir, _)| {
+        world.to.get(heir).is_some_and(|kept| !kept.has("inherited")) || is_kept_below(heir, world)
+    })
 }

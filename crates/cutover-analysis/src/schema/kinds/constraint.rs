@@ -129,7 +129,11 @@ fn index_of(definition: &str) -> Option<(String, &'static str, &str)> {
 }
 
 fn change(change: &mut Change<'_>) {
-    change.take("inherited");
+    // With the parent's it goes, where the table stays below that, and is made anew as its own.
+    let alone = matches!(change.left.get("inherited"), Some((Some(_), None)));
+    if !(alone && change.world.comes_along(change.id)) {
+        change.take("inherited");
+    }
     let (from, to) = (
         change.from.text("definition").unwrap_or_default(),
         change.to.text("definition").unwrap_or_default(),
@@ -139,7 +143,7 @@ fn change(change: &mut Change<'_>) {
         let sql = format!("{} VALIDATE CONSTRAINT {}", alter(change.id), quote_ident(&change.id.name));
         change.statements.push(Sql::new(sql).hazard(hazards::MAY_FAIL));
     }
-    if change.left.contains_key("definition") {
+    if change.left.contains_key("definition") || change.left.contains_key("inherited") {
         return;
     }
     let index = format!(

@@ -29,6 +29,8 @@ fn query(asked: &Asked<'_>) -> String {
             // Not `typdefault`: that has names as they were written under the search path of then.
             ("default", "pg_get_expr(t.typdefaultbin, 0)".to_owned()),
             ("constraints[]", "(SELECT json_agg('CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid) ORDER BY k.conname COLLATE \"C\") FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')".to_owned()),
+            ("constraint comments[]", "(SELECT json_agg(quote_ident(k.conname) || ' IS ' || quote_literal(kd.description) ORDER BY k.conname COLLATE \"C\") FROM pg_constraint k
+               JOIN pg_description kd ON kd.classoid = 'pg_constraint'::regclass AND kd.objoid = k.oid WHERE k.contypid = t.oid AND k.contype = 'c')".to_owned()),
             owner("t.typowner"),
             comment("pg_type", "t.oid"),
             granted,
@@ -61,7 +63,17 @@ fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
     for constraint in object.list("constraints") {
         sql.extend([format!(" {constraint}")]);
     }
-    vec![Sql::new(sql)]
+    let mut statements = vec![Sql::new(sql)];
+    statements
+        .extend(object.list("constraint comments").iter().map(|entry| comment_on_constraint(id, entry)));
+    statements
+}
+
+/// `entry` is `name IS 'text'`.
+fn comment_on_constraint(id: &Id, entry: &str) -> Sql {
+    let name = first_word(entry);
+    let text = entry.get(name.len()..).unwrap_or_default();
+    Sql::new(format!("COMMENT ON CONSTRAINT {name} ON DOMAIN {}{text}", id.name_sql()))
 }
 
 fn change(change: &mut Change<'_>) {
@@ -86,6 +98,33 @@ fn change(change: &mut Change<'_>) {
             change.statements.push(Sql::new(format!("{alter} ADD {constraint}")).hazard(hazards::MAY_FAIL));
         }
     }
+    change_comments(change);
+}
+
+/// Comments of constraints; one that was made anew has none yet.
+fn change_comments(change: &mut Change<'_>) {
+    let values = change.take("constraint comments").unwrap_or_default();
+    let (gone, mut new) = lists(values);
+    let is_of = |constraint: &str, entry: &str| {
+        constraint_name(constraint).strip_prefix("CONSTRAINT ") == Some(first_word(entry))
+    };
+    let (from, to) = (change.from.list("constraints"), change.to.list("constraints"));
+    let remade = |entry: &str| to.iter().any(|one| is_of(one, entry) && !from.contains(one));
+    for entry in change.to.list("constraint comments").iter().filter(|entry| remade(entry)) {
+        if !new.contains(&entry.as_str()) {
+            new.push(entry);
+        }
+    }
+    for entry in gone {
+        let named = |other: &&str| first_word(other) == first_word(entry);
+        let stays = from.iter().any(|one| is_of(one, entry) && to.contains(one));
+        if stays && !new.iter().any(|other| named(&other)) {
+            change
+                .statements
+                .push(comment_on_constraint(change.id, &format!("{} IS NULL", first_word(entry))));
+        }
+    }
+    change.statements.extend(new.into_iter().map(|entry| comment_on_constraint(change.id, entry)));
 }
 
 /// `CONSTRAINT name` of `CONSTRAINT name CHECK …`; the name may be quoted.

@@ -22,6 +22,7 @@ fn query(asked: &Asked<'_>) -> String {
         attributes: vec![
             ("version", "x.extversion".to_owned()),
             ("schema", "CASE WHEN n.nspname <> 'pg_catalog' THEN n.nspname END".to_owned()),
+            ("takes along[]", MEMBERS_WITH_ROWS.to_owned()),
             comment_of_ours(),
         ],
         // `plpgsql` is there from the beginning.
@@ -33,6 +34,11 @@ fn query(asked: &Asked<'_>) -> String {
     .sql()
 }
 
+/// Members that hold rows or count: they are dropped with it.
+const MEMBERS_WITH_ROWS: &str = "(SELECT json_agg(m.objid::regclass::text ORDER BY m.objid::regclass::text COLLATE \"C\") FROM pg_depend m
+    JOIN pg_class mc ON mc.oid = m.objid AND mc.relkind IN ('r', 'p', 'S')
+   WHERE m.refclassid = 'pg_extension'::regclass AND m.refobjid = x.oid AND m.deptype = 'e' AND m.classid = 'pg_class'::regclass)";
+
 /// An extension's control file brings a comment of its own.
 fn comment_of_ours() -> (&'static str, String) {
     let (name, sql) = comment("pg_extension", "x.oid");
@@ -42,8 +48,11 @@ fn comment_of_ours() -> (&'static str, String) {
     )
 }
 
-const MAKING: Making =
-    Making { target: by_word, grantee: None, create, change, drop: plain_drop, remade: false };
+const MAKING: Making = Making { target: by_word, grantee: None, create, change, drop, remade: false };
+
+fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    plain_drop(id, object, world).into_iter().map(|sql| sql.taking_along(object)).collect()
+}
 
 fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
     let schema =

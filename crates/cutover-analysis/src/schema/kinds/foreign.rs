@@ -172,8 +172,12 @@ fn create_server(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
 
 fn change_server(change: &mut Change<'_>) {
     let alter = format!("ALTER {}", by_word(change.id));
-    if let Some((_, Some(version))) = change.take("version") {
-        change.push(format!("{alter} VERSION {}", quote_literal(&version.text())));
+    match change.take("version") {
+        Some((_, Some(version))) => {
+            change.push(format!("{alter} VERSION {}", quote_literal(&version.text())));
+        }
+        Some((_, None)) => change.impossible.push("its version: no statement takes it away".to_owned()),
+        None => {}
     }
     if let Some(values) = change.take("foreign options") {
         change.push(format!("{alter} {}", changed_foreign_options(values)));

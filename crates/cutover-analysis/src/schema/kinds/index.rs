@@ -7,6 +7,9 @@ use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::{quote_ident, quote_literal, quote_qualified};
 
+/// Indexes of partitioned tables can be made anew.
+const WITH_REINDEX_OF_PARTITIONED: u32 = 140_000;
+
 pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Index], present: None, query, making: MAKING };
 
 fn query(asked: &Asked<'_>) -> String {
@@ -84,7 +87,13 @@ fn change(change: &mut Change<'_>) {
         change.push(format!("ALTER {} SET TABLESPACE {tablespace}", by_word(change.id)));
     }
     if let Some((from, _)) = change.take("invalid") {
-        if from.is_some() {
+        let partitioned = change.world.is_partitioned(change.id);
+        if from.is_some() && partitioned && change.world.from.server_version < WITH_REINDEX_OF_PARTITIONED {
+            change.impossible.push(
+                "it is not valid: indexes of its partitions are missing, and before PostgreSQL 14 no statement sees to that"
+                    .to_owned(),
+            );
+        } else if from.is_some() {
             let sql = format!("REINDEX INDEX CONCURRENTLY {}", change.id.name_sql());
             change.statements.push(Sql::new(sql).at(Place::Outside));
         } else {
@@ -104,8 +113,8 @@ fn change(change: &mut Change<'_>) {
             change.take("partition of");
             change.statements.push(attach(change.id, &parent.text()));
         }
-        // DETACH of its table has done it.
-        Some((Some(_), None)) => {
+        // DETACH of its table has done it; with the parent's, of a table that stays where it is, it goes and is made anew.
+        Some((Some(_), None)) if !change.world.comes_along(change.id) => {
             change.take("partition of");
         }
         _ => {}

@@ -8,6 +8,10 @@ use super::super::{Id, Object, Schema, Value};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
+/// The attribute that names what holds rows or values, is no object of what was read, and goes when the object is dropped:
+/// partitions in other schemas, tables of an extension. It says nothing of the object itself, and is not compared.
+pub(crate) const TAKES_ALONG: &str = "takes along";
+
 /// Where a statement stands among transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -41,6 +45,8 @@ pub struct Sql {
 pub mod hazards {
     /// Rows or values are lost.
     pub const DATA_LOSS: &str = "data-loss";
+    /// From now on a crash of the server empties it, and standbys do not have it.
+    pub const CRASH_LOSS: &str = "crash-loss";
     /// The table is written anew under a lock that keeps everybody out.
     pub const REWRITE: &str = "rewrite";
     /// Rows that are there may not fit: it fails then.
@@ -64,6 +70,11 @@ impl Sql {
         self
     }
 
+    /// As `object` says what goes along with it: see [`TAKES_ALONG`].
+    pub(crate) fn taking_along(self, object: &Object) -> Self {
+        if object.has(TAKES_ALONG) { self.hazard(hazards::DATA_LOSS) } else { self }
+    }
+
     pub(crate) fn at(mut self, place: Place) -> Self {
         self.place = place;
         self
@@ -76,11 +87,14 @@ impl Sql {
 }
 
 /// What is known around an object that is made, changed or taken away.
+#[derive(Clone)]
 pub(crate) struct World<'a> {
     pub(crate) from: &'a Schema,
     pub(crate) to: &'a Schema,
     /// Tables in use are changed by forms that keep nobody out for long.
     pub(crate) safe: bool,
+    /// Values of enums that are known to have got another name, old and new.
+    pub(crate) renamed_values: &'a [(String, String)],
     /// What is made anew, and so is nobody's while it is made.
     pub(crate) remade: BTreeSet<&'a Id>,
 }

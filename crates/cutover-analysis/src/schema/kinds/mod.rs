@@ -18,6 +18,7 @@ pub(crate) mod foreign;
 pub(crate) mod index;
 pub(crate) mod language;
 pub(crate) mod making;
+mod not_null;
 pub(crate) mod operator;
 pub(crate) mod operator_class;
 pub(crate) mod operator_family;
@@ -38,7 +39,7 @@ pub(crate) mod text_search_parser;
 pub(crate) mod text_search_template;
 pub(crate) mod transform;
 pub(crate) mod trigger;
-mod type_change;
+pub(crate) mod type_change;
 pub(crate) mod types;
 pub(crate) mod view;
 
@@ -156,6 +157,11 @@ pub(crate) const KINDS: &[Kind] = &[
 pub const LEFT_OUT: &[(&str, &str)] = &[
     ("pg_auth_members", "who is a member of which role belongs to the server"),
     ("pg_authid", "roles belong to the server, and hold passwords"),
+    (
+        "pg_init_privs",
+        "what everybody may do with what the system itself brings differs between versions and providers: privileges on it \
+         are the server's",
+    ),
     ("pg_largeobject_metadata", "large objects are data, as rows are"),
     ("pg_parameter_acl", "privileges on settings belong to the server"),
 ];

@@ -13,6 +13,9 @@ pub(crate) const KIND: Kind =
 /// What partitions do can be published as their root's.
 const WITH_ROOTS: u32 = 130_000;
 
+/// Generated columns can be published.
+const WITH_GENERATED: u32 = 180_000;
+
 /// Columns and rows of a table can be chosen, and whole schemas published.
 const WITH_SCHEMAS: u32 = 150_000;
 
@@ -86,8 +89,10 @@ fn with(object: &Object, all: bool, server_version: u32) -> String {
     if object.has("via root") || all && server_version >= WITH_ROOTS {
         parts.push(format!("publish_via_partition_root = {}", object.has("via root")));
     }
-    if let Some(columns) = object.text("generated columns") {
-        parts.push(format!("publish_generated_columns = {}", if columns == "s" { "stored" } else { "none" }));
+    let columns = object.text("generated columns");
+    if columns.is_some() || all && server_version >= WITH_GENERATED {
+        let columns = if columns == Some("s") { "stored" } else { "none" };
+        parts.push(format!("publish_generated_columns = {columns}"));
     }
     match (parts.is_empty(), all) {
         (true, _) => String::new(),

@@ -17,9 +17,9 @@ fn query(asked: &Asked<'_>) -> String {
         name: ["NULL", "NULL", "n.nspname", "NULL"],
         addresses: &[("pg_namespace", "n.oid", "0")],
         // What everybody finds in a new database is no work of anybody: who owns `public` and who may create in it
-        // differs between versions.
+        // differs between versions. These are the one that made the server, and `pg_database_owner` (14+).
         attributes: vec![
-            owner("CASE WHEN n.oid >= 16384 THEN n.nspowner END"),
+            owner("CASE WHEN n.oid >= 16384 OR n.nspowner NOT IN (10, 6171) THEN n.nspowner END"),
             comment_of_ours(),
             granted,
             revoked,

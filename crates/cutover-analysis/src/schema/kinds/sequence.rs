@@ -51,14 +51,25 @@ pub(crate) fn taken_over<'a>(world: &World<'a>, id: &Id) -> Option<&'a Id> {
         .then_some(column)
 }
 
-/// The column that had an identity and has this sequence, which is new, from now on.
+/// The column that had an identity and has this sequence, which is new, from now on: it owns it, or its identity's has the name.
 pub(crate) fn taking_over<'a>(world: &World<'a>, id: &Id) -> Option<&'a Id> {
     let comes = id.kind == ObjectKind::Sequence && !world.from.objects.contains_key(id);
-    let object = world.to.get(id).filter(|object| comes && object.has("owned by"))?;
-    let column = object.needs.iter().find(|needed| needed.kind == ObjectKind::Column)?;
+    let object = world.to.get(id).filter(|_| comes)?;
+    let owner =
+        object.needs.iter().find(|needed| object.has("owned by") && needed.kind == ObjectKind::Column);
+    let column = owner.or_else(|| had_name(world, id))?;
     let has = |schema: &Schema| schema.get(column).map(|column| column.has("identity"));
     (has(world.from) == Some(true) && has(world.to) == Some(false) && !world.remade.contains(column))
         .then_some(column)
+}
+
+/// The column whose identity has a sequence of that name.
+fn had_name<'a>(world: &World<'a>, id: &Id) -> Option<&'a Id> {
+    let name = id.name_sql();
+    let identities = world.from.objects.iter().filter(|(other, object)| {
+        other.kind == ObjectKind::Column && object.has("identity") && of_identity(other, object) == name
+    });
+    identities.map(|(column, _)| column).next()
 }
 
 /// The sequence that a column's identity has.
@@ -68,6 +79,68 @@ pub(crate) fn of_identity(column: &Id, object: &Object) -> String {
         quote_qualified(column.schema.as_deref().unwrap_or_default(), &name)
     };
     object.text("sequence name").map_or_else(usual, str::to_owned)
+}
+
+/// What is said of an identity's sequence besides its options: who may use it, its comment, whether a crash empties it.
+pub(crate) fn said_of_identity(column: &Id, object: &Object) -> Vec<Sql> {
+    let name = of_identity(column, object);
+    let mut statements = Vec::new();
+    for (attribute, word, preposition) in
+        [("sequence revoked", "REVOKE", "FROM"), ("sequence grants", "GRANT", "TO")]
+    {
+        let entries = object.list(attribute).iter();
+        statements.extend(entries.map(|entry| on_sequence(&name, word, preposition, entry)));
+    }
+    let comment = object.text("sequence comment");
+    statements.extend(
+        comment.map(|text| Sql::new(format!("COMMENT ON SEQUENCE {name} IS {}", quote_literal(text)))),
+    );
+    let persistence = object.text("sequence persistence");
+    statements.extend(persistence.map(|how| Sql::new(format!("ALTER SEQUENCE {name} SET {how}"))));
+    statements
+}
+
+/// `entry` is `USAGE TO reader WITH GRANT OPTION`.
+fn on_sequence(name: &str, word: &str, preposition: &str, entry: &str) -> Sql {
+    let (privilege, role) = entry.split_once(" TO ").unwrap_or((entry, "PUBLIC"));
+    let role = if word == "REVOKE" { role.trim_end_matches(" WITH GRANT OPTION") } else { role };
+    Sql::new(format!("{word} {privilege} ON SEQUENCE {name} {preposition} {role}"))
+}
+
+/// Sees to changes of [`said_of_identity`]; of an identity that ends nothing is left to be said, of one that begins all.
+pub(crate) fn change_said_of_identity(change: &mut Change<'_>) {
+    let attributes = ["sequence grants", "sequence revoked", "sequence comment", "sequence persistence"];
+    let [grants, revoked, comment, persistence] = attributes.map(|attribute| change.take(attribute));
+    if !change.to.has("identity") {
+        return;
+    }
+    if !change.from.has("identity") {
+        let said = said_of_identity(change.id, change.to);
+        change.statements.extend(said);
+        return;
+    }
+    let name = of_identity(change.id, change.from);
+    let (gone, granted) = lists(grants.unwrap_or_default());
+    let (again, taken) = lists(revoked.unwrap_or_default());
+    for (entries, word, preposition) in [
+        (gone, "REVOKE", "FROM"),
+        (taken, "REVOKE", "FROM"),
+        (granted, "GRANT", "TO"),
+        (again, "GRANT", "TO"),
+    ] {
+        let all = entries.into_iter().map(|entry| on_sequence(&name, word, preposition, entry));
+        change.statements.extend(all);
+    }
+    if let Some((_, text)) = comment {
+        let text = text.map_or_else(|| "NULL".to_owned(), |text| quote_literal(&text.text()));
+        change.push(format!("COMMENT ON SEQUENCE {name} IS {text}"));
+    }
+    if let Some((before, how)) = persistence {
+        let usual = if text(before).as_deref() == Some("LOGGED") { "UNLOGGED" } else { "LOGGED" };
+        let how = text(how).unwrap_or_else(|| usual.to_owned());
+        let sql = Sql::new(format!("ALTER SEQUENCE {name} SET {how}"));
+        change.statements.push(if how == "UNLOGGED" { sql.hazard(hazards::CRASH_LOSS) } else { sql });
+    }
 }
 
 /// What a sequence is called while another one takes its place.
@@ -140,12 +213,24 @@ fn change(change: &mut Change<'_>) {
         let sql = if narrower && sql.hazards.is_empty() { sql.hazard(hazards::MAY_FAIL) } else { sql };
         change.statements.push(sql);
     }
-    if let Some((_, column)) = change.take("owned by") {
-        let column = text(column).unwrap_or_else(|| "NONE".to_owned());
-        change.statements.push(Sql::new(format!("{alter} OWNED BY {column}")).late());
+    if let Some((before, column)) = change.take("owned by") {
+        let world = change.world;
+        let owner_goes = change
+            .from
+            .needs
+            .iter()
+            .any(|needed| needed.kind == ObjectKind::Column && !world.to.objects.contains_key(needed));
+        // It goes with its column, and has the owner of that table, as long as it belongs to it.
+        if before.is_some() && (column.is_none() || owner_goes || change.left.contains_key("owner")) {
+            change.push(format!("{alter} OWNED BY NONE"));
+        }
+        if let Some(column) = text(column) {
+            change.statements.push(Sql::new(format!("{alter} OWNED BY {column}")).late());
+        }
     }
     if let Some((_, unlogged)) = change.take("unlogged") {
-        change.push(format!("{alter} SET {}", if unlogged.is_some() { "UNLOGGED" } else { "LOGGED" }));
+        let sql = Sql::new(format!("{alter} SET {}", if unlogged.is_some() { "UNLOGGED" } else { "LOGGED" }));
+        change.statements.push(if unlogged.is_some() { sql.hazard(hazards::CRASH_LOSS) } else { sql });
     }
 }
 

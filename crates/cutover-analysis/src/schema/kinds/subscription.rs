@@ -1,7 +1,7 @@
 //! Subscriptions, without how they connect: that may hold a password and is not read, so that none can be made either.
 
 use super::super::{Id, Object};
-use super::making::{Change, Making, Place, Sql, World, by_word, text};
+use super::making::{Change, Making, Place, Sql, World, by_word, hazards, text};
 use super::query::{Row, comment, everything, flag, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -78,8 +78,8 @@ fn change(change: &mut Change<'_>) {
     }
 }
 
-/// With a slot, that is dropped at the other server too, which no transaction can do.
+/// With a slot, that is dropped at the other server too, which no transaction can do; how far it was is lost with it.
 fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
     let sql = Sql::new(format!("DROP SUBSCRIPTION {}", quote_ident(&id.name)));
-    vec![if object.has("slot") { sql.at(Place::Outside) } else { sql }]
+    vec![if object.has("slot") { sql.at(Place::Outside).hazard(hazards::DATA_LOSS) } else { sql }]
 }

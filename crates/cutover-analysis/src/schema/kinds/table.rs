@@ -1,7 +1,7 @@
 //! Tables, partitioned, partitions and foreign ones too: what is theirs as a whole. Columns, keys and the like are objects of
 //! their own, and so is being a partition of another table.
 
-use super::super::{Id, Object};
+use super::super::{Id, Object, parent_of};
 use super::making::{
     Change, Making, Sql, World, by_word, changed_foreign_options, foreign_options, hazards, lists,
     parameters, storage_options, text,
@@ -13,6 +13,9 @@ use crate::sql::quote_ident;
 
 pub(crate) const KIND: Kind =
     Kind { kinds: &[ObjectKind::Table, ObjectKind::ForeignTable], present: None, query, making: MAKING };
+
+/// What cannot be seen to begins so where it is about the order of columns.
+pub(crate) const COLUMN_ORDER: &str = "the order of its columns";
 
 /// Storage parameters of a relation and of its TOAST table, as WITH spells them.
 pub(super) fn options(relation: &str) -> String {
@@ -27,7 +30,9 @@ pub(super) fn place(relation: &str) -> [(&'static str, String); 2] {
     [
         (
             "access method",
-            format!("(SELECT NULLIF(am.amname, 'heap') FROM pg_am am WHERE am.oid = {relation}.relam)"),
+            format!(
+                "(SELECT CASE WHEN am.amname <> 'heap' OR {relation}.relkind = 'p' THEN am.amname END FROM pg_am am WHERE am.oid = {relation}.relam)"
+            ),
         ),
         (
             "tablespace",
@@ -58,12 +63,19 @@ fn query(asked: &Asked<'_>) -> String {
             ("inherits[]", "CASE WHEN NOT c.relispartition THEN (SELECT json_agg(h.inhparent::regclass::text ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid) END".to_owned()),
             ("of type", "NULLIF(c.reloftype, 0)::regtype::text".to_owned()),
             ("options[]", options("c")),
+            // What a partition has from its parent fires as the parent's, unless it is said of the partition.
+            ("triggers of parent[]", format!("(SELECT json_agg(coalesce({}, 'ENABLE') || ' TRIGGER ' || quote_ident(t.tgname) ORDER BY t.tgname COLLATE \"C\")
+               FROM pg_trigger t JOIN pg_depend td ON td.classid = 'pg_trigger'::regclass AND td.objid = t.oid AND td.refclassid = 'pg_trigger'::regclass
+               JOIN pg_trigger tp ON tp.oid = td.refobjid AND tp.tgname = t.tgname WHERE c.relispartition AND t.tgrelid = c.oid AND t.tgenabled <> tp.tgenabled)", super::trigger::enabled("t.tgenabled"))),
             ("row security?", flag("c.relrowsecurity")),
             ("force row security?", flag("c.relforcerowsecurity")),
             ("replica identity", format!("CASE CASE WHEN c.relkind <> 'f' THEN c.relreplident END WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' WHEN 'i' THEN 'USING INDEX ' || quote_ident({}) END", index_where("indisreplident"))),
             ("clustered on", format!("quote_ident({})", index_where("indisclustered"))),
             ("server", "(SELECT s.srvname FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid)".to_owned()),
             ("foreign options[]", format!("(SELECT {} FROM pg_foreign_table f WHERE f.ftrelid = c.oid)", sorted("f.ftoptions"))),
+            ("takes along[]", format!("CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(pt.relid::regclass::text ORDER BY pt.relid::regclass::text COLLATE \"C\")
+               FROM pg_partition_tree(c.oid) pt JOIN pg_class lc ON lc.oid = pt.relid AND lc.relkind = 'r'
+               JOIN pg_namespace n ON n.oid = lc.relnamespace WHERE NOT ({})) END", in_scope(asked))),
             method,
             tablespace,
             owner("c.relowner"),
@@ -150,6 +162,8 @@ fn settings(id: &Id, object: &Object) -> Vec<Sql> {
     if let Some(index) = object.text("clustered on") {
         statements.push(Sql::new(format!("{alter} CLUSTER ON {index}")).late());
     }
+    let triggers = object.list("triggers of parent").iter();
+    statements.extend(triggers.map(|trigger| Sql::new(format!("{alter} {trigger}")).late()));
     statements
 }
 
@@ -157,7 +171,7 @@ fn change(change: &mut Change<'_>) {
     let alter = format!("ALTER {}", by_word(change.id));
     // Columns are added and dropped for themselves; PostgreSQL cannot move them.
     if change.take("columns").is_some() {
-        change.impossible.push("the order of its columns: PostgreSQL cannot move a column".to_owned());
+        change.impossible.push(format!("{COLUMN_ORDER}: PostgreSQL cannot move a column"));
     }
     if change.take("partition key").is_some() {
         change.impossible.push("how it is partitioned: make a new table and move the rows".to_owned());
@@ -184,8 +198,49 @@ fn change(change: &mut Change<'_>) {
             change.push(format!("{alter} INHERIT {parent}"));
         }
     }
+    change_triggers(change, &alter);
     change_switches(change, &alter);
     change_places(change, &alter);
+}
+
+/// Triggers of a partition that do not fire as its parent's.
+fn change_triggers(change: &mut Change<'_>, alter: &str) {
+    let (gone, new) = lists(change.take("triggers of parent").unwrap_or_default());
+    let name = |trigger: &str| trigger.split_once(" TRIGGER ").map(|(_, name)| name.to_owned());
+    for trigger in gone.iter().filter(|gone| !new.iter().any(|new| name(new) == name(gone))) {
+        let how = name(trigger)
+            .and_then(|name| fires_above(change, &name))
+            .map(|how| format!("{how}{}", &trigger[trigger.find(" TRIGGER ").unwrap_or_default()..]));
+        change.statements.extend(how.map(|how| Sql::new(format!("{alter} {how}")).late()));
+    }
+    change.statements.extend(new.iter().map(|trigger| Sql::new(format!("{alter} {trigger}")).late()));
+}
+
+/// How the trigger fires that a partition has from its parent; none where there is none any more.
+fn fires_above(change: &Change<'_>, quoted: &str) -> Option<String> {
+    let to = change.world.to;
+    let mut table = change.id.clone();
+    loop {
+        let part =
+            Id::part(ObjectKind::Partition, table.schema.clone()?, table.name.clone(), table.name.clone());
+        table = parent_of(to.get(&part)?)?;
+        let of_parent = to.get(&table)?.list("triggers of parent").iter();
+        let above =
+            of_parent.filter_map(|entry| entry.split_once(" TRIGGER ")).find(|(_, name)| *name == quoted);
+        let own = || {
+            let is_it = |id: &&Id| {
+                id.kind == ObjectKind::Trigger
+                    && id.schema == table.schema
+                    && id.table.as_ref() == Some(&table.name)
+                    && quote_ident(&id.name) == quoted
+            };
+            let trigger = to.objects.keys().find(is_it).and_then(|id| to.get(id))?;
+            Some(trigger.text("fires").unwrap_or("ENABLE").to_owned())
+        };
+        if let Some(how) = above.map(|(how, _)| how.to_owned()).or_else(own) {
+            return Some(how);
+        }
+    }
 }
 
 fn change_switches(change: &mut Change<'_>, alter: &str) {
@@ -212,36 +267,46 @@ fn change_switches(change: &mut Change<'_>, alter: &str) {
     }
 }
 
+fn rewrite(change: &mut Change<'_>, sql: String) {
+    change.statements.push(Sql::new(sql).hazard(hazards::REWRITE));
+}
+
 /// What writes the table anew.
 fn change_places(change: &mut Change<'_>, alter: &str) {
-    let mut rewrite = |sql: String| change.statements.push(Sql::new(sql).hazard(hazards::REWRITE));
     let (unlogged, method, tablespace) = (
         change.left.remove("unlogged"),
         change.left.remove("access method"),
         change.left.remove("tablespace"),
     );
-    if let Some((_, to)) = unlogged {
-        rewrite(format!("{alter} SET {}", if to.is_some() { "UNLOGGED" } else { "LOGGED" }));
+    match unlogged {
+        Some((_, None)) => rewrite(change, format!("{alter} SET LOGGED")),
+        Some((_, Some(_))) => {
+            let sql = Sql::new(format!("{alter} SET UNLOGGED")).hazard(hazards::REWRITE);
+            change.statements.push(sql.hazard(hazards::CRASH_LOSS));
+        }
+        None => {}
     }
     if let Some((_, to)) = method {
-        rewrite(format!(
-            "{alter} SET ACCESS METHOD {}",
-            quote_ident(&text(to).unwrap_or_else(|| "heap".to_owned()))
-        ));
+        // What a partitioned table says of it is for partitions to come.
+        if change.to.has("partition key") {
+            let method = text(to).map_or_else(|| "DEFAULT".to_owned(), |method| quote_ident(&method));
+            change.push(format!("{alter} SET ACCESS METHOD {method}"));
+        } else {
+            let method = quote_ident(&text(to).unwrap_or_else(|| "heap".to_owned()));
+            rewrite(change, format!("{alter} SET ACCESS METHOD {method}"));
+        }
     }
     if let Some((_, to)) = tablespace {
-        rewrite(format!(
-            "{alter} SET TABLESPACE {}",
-            quote_ident(&text(to).unwrap_or_else(|| "pg_default".to_owned()))
-        ));
+        let tablespace = quote_ident(&text(to).unwrap_or_else(|| "pg_default".to_owned()));
+        rewrite(change, format!("{alter} SET TABLESPACE {tablespace}"));
     }
 }
 
 fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
     let sql = Sql::new(format!("DROP {}", by_word(id)));
-    // What a partitioned table holds is in its partitions.
+    // What a partitioned table holds is in its partitions; those that are known are dropped for themselves.
     vec![if object.has("partition key") || object.has("server") {
-        sql
+        sql.taking_along(object)
     } else {
         sql.hazard(hazards::DATA_LOSS)
     }]

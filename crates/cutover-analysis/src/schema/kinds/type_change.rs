@@ -27,7 +27,7 @@ const FAMILIES: [&[&str]; 7] = [
 const STRINGS: [&str; 3] = ["text", "character varying", "character"];
 
 /// The type that a domain is over in the end; any other type itself.
-pub(super) fn base_type<'a>(name: &'a str, schema: &'a Schema) -> &'a str {
+pub(crate) fn base_type<'a>(name: &'a str, schema: &'a Schema) -> &'a str {
     let is_it = |id: &Id| id.kind == ObjectKind::Domain && id.name_sql() == name;
     match schema.objects.iter().find(|(id, _)| is_it(id)).and_then(|(_, domain)| domain.text("type")) {
         // Domains are over what was there before them: this ends.
@@ -47,6 +47,59 @@ pub(super) fn is_assigned(from: &str, to: &str) -> bool {
         && (from.name == to.name || STRINGS.contains(&to.name.as_str()) || FAMILIES.iter().any(alike))
 }
 
+/// Whether the values stay as they are, so that PostgreSQL does not even look at them: more room, or another name of the same
+/// (`prosupport` of the functions that cut to length, and casts without a function in `pg_cast`).
+pub(super) fn keeps_values(from: &str, to: &str) -> bool {
+    let (from, to) = (parts(from), parts(to));
+    if from.is_array || to.is_array {
+        return from.is_array == to.is_array && from.name == to.name && from.modifier == to.modifier;
+    }
+    let numbers = |modifier: Option<&str>| -> Option<Vec<i64>> {
+        modifier?.split(',').map(|number| number.trim().parse().ok()).collect()
+    };
+    let (old, new) = (numbers(from.modifier), numbers(to.modifier));
+    let is_longer = match (old.as_deref(), new.as_deref()) {
+        (_, None) => to.modifier.is_none(),
+        (Some([old]), Some([new])) => new >= old,
+        _ => false,
+    };
+    let is_of = |names: &[&str]| names.contains(&to.name.as_str());
+    match (from.name.as_str(), to.name.as_str()) {
+        (old, new) if old == new && is_of(&["character varying", "bit varying"]) => is_longer,
+        (old, new) if old == new && is_of(&TIMES) => is_longer || to.modifier == Some(FINEST),
+        ("numeric", "numeric") => match (old.as_deref(), new.as_deref()) {
+            (Some([before, point]), Some([after, same])) => after >= before && point == same,
+            _ => to.modifier.is_none(),
+        },
+        ("text", "character varying")
+        | ("character varying" | "xml", "text")
+        | ("xml", "character varying")
+        | ("bit", "bit varying") => to.modifier.is_none(),
+        ("cidr", "inet") => true,
+        _ => false,
+    }
+}
+
+/// Whether values of both are compared by the same family of operators, so that keys may refer from one to the other.
+pub(crate) fn are_compared(from: &str, to: &str) -> bool {
+    let (from, to) = (parts(from), parts(to));
+    let families: [&[&str]; 2] = [&["smallint", "integer", "bigint"], &["text", "character varying"]];
+    let alike = |family: &&[&str]| family.contains(&from.name.as_str()) && family.contains(&to.name.as_str());
+    from.is_array == to.is_array && (from.name == to.name || families.iter().any(alike))
+}
+
+/// What is kept with a precision behind the second.
+const TIMES: [&str; 5] = [
+    "timestamp without time zone",
+    "timestamp with time zone",
+    "time without time zone",
+    "time with time zone",
+    "interval",
+];
+
+/// The precision that times have without one.
+const FINEST: &str = "6";
+
 /// Whether assigned values may be rounded, cut or spelled otherwise. Whole numbers of fewer bytes are not: they fail.
 pub(super) fn loses_values(from: &str, to: &str) -> bool {
     let (from, to) = (parts(from), parts(to));
@@ -55,7 +108,10 @@ pub(super) fn loses_values(from: &str, to: &str) -> bool {
     }
     let whole = ["smallint", "integer", "bigint"];
     match (from.name.as_str(), to.name.as_str()) {
-        (from, "numeric") if whole.contains(&from) => false,
+        // With a negative scale (15+) digits before the point are rounded too.
+        (from, "numeric") if whole.contains(&from) => {
+            to.modifier.is_some_and(|modifier| modifier.contains('-'))
+        }
         (from, to) if whole.contains(&from) && whole.contains(&to) => false,
         ("smallint" | "integer", "double precision")
         | ("smallint" | "real", "real" | "double precision")
@@ -63,9 +119,8 @@ pub(super) fn loses_values(from: &str, to: &str) -> bool {
         | ("cidr", "inet")
         | ("macaddr", "macaddr8")
         | ("bit", "bit varying") => false,
-        ("timestamp without time zone", "timestamp with time zone")
-        | ("timestamp with time zone", "timestamp without time zone") => from.modifier != to.modifier,
-        // Blanks at the end are no part of a `character`, and are of the others.
+        // Where clocks are put back, two instants have one reading; where they are put forward, a reading has none.
+        // (Other pairs of times are among the rest.) Blanks at the end are no part of a `character`, and are of the others.
         ("character", _) => true,
         (_, "text" | "character varying") => to.modifier.is_some(),
         _ => true,
@@ -119,7 +174,10 @@ mod tests {
             ("numeric(10,4)", "numeric(10,2)", true, true),
             ("numeric(10,2)", "numeric(8,2)", true, false),
             ("double precision", "integer", true, true),
-            ("timestamp without time zone", "timestamp with time zone", true, false),
+            ("timestamp without time zone", "timestamp with time zone", true, true),
+            ("timestamp with time zone", "timestamp without time zone", true, true),
+            ("integer", "numeric(5,2)", true, false),
+            ("integer", "numeric(5,-2)", true, true),
             ("timestamp(3) without time zone", "timestamp(0) without time zone", true, true),
             ("timestamp with time zone", "date", true, true),
             ("json", "jsonb", true, true),

@@ -43,8 +43,9 @@ fn query(asked: &Asked<'_>) -> String {
             ("collation", range("(SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace JOIN pg_type st ON st.oid = r.rngsubtype WHERE co.oid = r.rngcollation AND r.rngcollation <> st.typcollation)")),
             ("canonical function", range("NULLIF(r.rngcanonical, 0)::regproc::text")),
             ("subtype difference function", range("NULLIF(r.rngsubdiff, 0)::regproc::text")),
-            ("multirange", range("(SELECT NULLIF(mt.typname, CASE WHEN t.typname ~ 'range' THEN regexp_replace(t.typname, 'range', 'multirange') ELSE t.typname || '_multirange' END) FROM pg_type mt WHERE mt.oid = (to_jsonb(r) ->> 'rngmultitypid')::oid)")),
+            ("multirange", range("(SELECT NULLIF(format('%I.%I', mn.nspname, mt.typname), format('%I.%I', n.nspname, CASE WHEN t.typname ~ 'range' THEN regexp_replace(t.typname, 'range', 'multirange') ELSE t.typname || '_multirange' END)) FROM pg_type mt JOIN pg_namespace mn ON mn.oid = mt.typnamespace WHERE mt.oid = (to_jsonb(r) ->> 'rngmultitypid')::oid)")),
             ("definition", definition()),
+            ("takes along[]", columns_elsewhere(asked)),
             owner("t.typowner"),
             comment("pg_type", "t.oid"),
             granted,
@@ -59,6 +60,22 @@ fn query(asked: &Asked<'_>) -> String {
         ),
     }
     .sql()
+}
+
+/// Columns of a base type, of what is made of it or computed with it, where nobody asked for their tables: `CASCADE` takes them.
+fn columns_elsewhere(asked: &Asked<'_>) -> String {
+    format!(
+        "CASE WHEN t.typtype = 'b' THEN (WITH RECURSIVE along(classid, objid) AS (
+           SELECT 'pg_type'::regclass::oid, t.oid UNION
+           SELECT d.classid, d.objid FROM along l JOIN pg_depend d ON d.refclassid = l.classid AND d.refobjid = l.objid
+            WHERE d.objsubid = 0 AND d.deptype IN ('n', 'a', 'i'))
+         SELECT json_agg(DISTINCT format('%I.%I.%I', n.nspname, lc.relname, la.attname)) FROM along l
+           JOIN pg_depend d ON d.refclassid = l.classid AND d.refobjid = l.objid AND d.classid = 'pg_class'::regclass
+            AND d.objsubid > 0 AND d.deptype IN ('n', 'a', 'i')
+           JOIN pg_class lc ON lc.oid = d.objid AND lc.relkind IN ('r', 'p', 'c') JOIN pg_namespace n ON n.oid = lc.relnamespace
+           JOIN pg_attribute la ON la.attrelid = lc.oid AND la.attnum = d.objsubid WHERE NOT ({})) END",
+        in_scope(asked)
+    )
 }
 
 /// What CREATE TYPE says of a base type.
@@ -91,10 +108,10 @@ fn definition() -> String {
 
 const MAKING: Making = Making { target: by_word, grantee: None, create, change, drop, remade: false };
 
-/// A base type and its functions need each other, and go together.
+/// A base type and its functions need each other, and go together. What else needs it has gone before, where it is known.
 fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     if object.text("form") == Some("base") {
-        return vec![Sql::new(format!("DROP TYPE {} CASCADE", id.name_sql()))];
+        return vec![Sql::new(format!("DROP TYPE {} CASCADE", id.name_sql())).taking_along(object)];
     }
     plain_drop(id, object, world)
 }
@@ -142,13 +159,11 @@ fn change(change: &mut Change<'_>) {
             change.to.list("values").iter().filter(|value| !new.contains(&value.as_str())).collect();
         if gone.is_empty() && kept.into_iter().eq(change.from.list("values")) {
             add_values(change, &new);
-        } else if let Some((old, new)) = renamed_value(change) {
-            change.push(format!(
-                "ALTER TYPE {} RENAME VALUE {} TO {}",
-                change.id.name_sql(),
-                quote_literal(&old),
-                quote_literal(&new)
-            ));
+        } else if let Some(renamed) = renamed_values(change) {
+            let alter = format!("ALTER TYPE {}", change.id.name_sql());
+            change.statements.extend(renamed.into_iter().map(|(old, new)| {
+                Sql::new(format!("{alter} RENAME VALUE {} TO {}", quote_literal(old), quote_literal(new)))
+            }));
         } else {
             make_enum_anew(change);
         }
@@ -158,17 +173,26 @@ fn change(change: &mut Change<'_>) {
     }
 }
 
-/// The one value of an enum that is another one in its place. Taken for a new name of the same value only where somebody wants
-/// exactly what the second side has: a way back, where a rename is what it takes back.
-fn renamed_value(change: &Change<'_>) -> Option<(String, String)> {
+/// The values of an enum that are others in their places, where all of these are known to be the same by another name. That
+/// is never guessed.
+fn renamed_values<'a>(change: &Change<'a>) -> Option<Vec<(&'a str, &'a str)>> {
     let (from, to) = (change.from.list("values"), change.to.list("values"));
-    if change.world.safe || from.len() != to.len() {
+    if from.len() != to.len() {
         return None;
     }
-    let mut others = from.iter().zip(to).filter(|(old, new)| old != new);
-    let (old, new) = others.next()?;
-    let alone = others.next().is_none() && !from.contains(new) && !to.contains(old);
-    alone.then(|| (old.clone(), new.clone()))
+    let others: Vec<(&str, &str)> = from
+        .iter()
+        .zip(to)
+        .filter(|(old, new)| old != new)
+        .map(|(old, new)| (old.as_str(), new.as_str()))
+        .collect();
+    let known = |(old, new): &(&str, &str)| {
+        let is_it = |(before, after): &(String, String)| before == old && after == new;
+        change.world.renamed_values.iter().any(is_it)
+    };
+    let free =
+        |(old, new): &(&str, &str)| !from.iter().any(|one| one == new) && !to.iter().any(|one| one == old);
+    others.iter().all(|pair| known(pair) && free(pair)).then_some(others)
 }
 
 /// A value can be used when the transaction that added it has ended.
