@@ -616,3 +616,177 @@ fn a_down_file_that_gives_names_back_loses_nothing() {
     on_one_server(&place, &["revert", "--yes"]).ends_with(0);
     assert_eq!(database.value("SELECT n FROM a"), "7");
 }
+
+/// A table with a row, and an empty one; the second migration does nothing, its down file is what is to be looked at.
+fn with_a_row(down: &str) -> Place {
+    let place = Place::new();
+    place.write(
+        "migrations/1_a.up.sql",
+        "CREATE TABLE t (id int PRIMARY KEY, a text); CREATE TABLE x (n int); CREATE SCHEMA app;
+         CREATE FUNCTION app.wipe() RETURNS void LANGUAGE plpgsql AS
+           'DECLARE r record; BEGIN FOR r IN SELECT id FROM t LOOP DELETE FROM t WHERE id = r.id; END LOOP; END';",
+    );
+    place.write(
+        "migrations/1_a.down.sql",
+        "DROP FUNCTION app.wipe(); DROP SCHEMA app; DROP TABLE x; DROP TABLE t;",
+    );
+    place.write("migrations/2_b.up.sql", "SELECT 1;");
+    place.write("migrations/2_b.down.sql", down);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run(
+        "INSERT INTO t VALUES (1, 'precious'); CREATE TABLE legacy (n int, hand int); INSERT INTO legacy VALUES (1, 1);
+         CREATE SEQUENCE ss; SELECT nextval('ss')",
+    );
+    place
+}
+
+#[test]
+fn a_down_file_loses_nothing_without_a_word() {
+    let anew = "create table t (id int primary key, a text);";
+    for (down, words) in [
+        (format!("drop table t; {anew}"), "table t and its rows"),
+        ("alter table t drop column a; alter table t add column a text;".to_owned(), "column t.a and its values"),
+        (
+            "alter table t alter a type text using null;".to_owned(),
+            "perhaps values of column t.a, which its way back computes anew",
+        ),
+        (
+            "alter table t alter a type text using '';".to_owned(),
+            "perhaps values of column t.a, which its way back computes anew",
+        ),
+        (format!("alter table t rename to t2; drop table t2; {anew}"), "table t and its rows"),
+        ("do $$ begin delete from t; end $$;".to_owned(), "rows of t, which its way back deletes or changes"),
+        (
+            "do $$ begin execute 'del' || 'ete from t'; end $$;".to_owned(),
+            "rows of table t, which its way back deletes or changes",
+        ),
+        (
+            "do $$ begin execute 'trun' || 'cate t'; end $$;".to_owned(),
+            "rows of table t, which its way back writes anew or throws away",
+        ),
+        (
+            "select app.wipe();".to_owned(),
+            "perhaps rows of any table: nobody knows what its way back does to them by routine app.wipe",
+        ),
+        (
+            "create rule r as on insert to x do also delete from t; insert into x values (1); drop rule r on x; delete from x;"
+                .to_owned(),
+            "rows of table t, which its way back deletes or changes",
+        ),
+        (
+            "create function g() returns trigger language plpgsql as 'begin delete from t; return new; end';
+             create trigger g before insert on x for each row execute function g(); insert into x values (1);
+             drop trigger g on x; drop function g(); delete from x;"
+                .to_owned(),
+            "rows of table t, which its way back deletes or changes",
+        ),
+        ("drop table if exists legacy;".to_owned(), "table legacy and its rows"),
+        ("do $$ begin drop table if exists legacy; end $$;".to_owned(), "table legacy and its rows"),
+        (
+            "do $$ begin if exists (select from t) then drop table t; end if; end $$;".to_owned(),
+            "table t and its rows, which its way back drops where it is there",
+        ),
+        ("alter table if exists legacy drop column if exists hand;".to_owned(), "column legacy.hand and its values"),
+        ("drop sequence if exists ss;".to_owned(), "sequence ss and how far it has counted"),
+    ] {
+        let place = with_a_row(&down);
+        let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+        says(&refused, &["2_b.up.sql: this would be lost: ", words, "--allow data-loss"]);
+        let database = place.database();
+        assert_eq!(database.value("SELECT a FROM t"), "precious", "{down}");
+        on_one_server(&place, &["revert", "--yes", "--allow", "data-loss", "--allow", "revert-differs"]).ends_with(0);
+    }
+}
+
+#[test]
+fn a_down_file_that_loses_nothing_is_not_asked_about() {
+    for (up, down) in [
+        ("CREATE TABLE n (n int);", "DELETE FROM n; DROP TABLE n;"),
+        // They are emptied by now.
+        ("CREATE TABLE n (n int);", "DO $$ BEGIN EXECUTE 'DELETE FROM x'; DROP TABLE IF EXISTS n; END $$;"),
+        ("ALTER TABLE x ADD COLUMN m uuid DEFAULT gen_random_uuid();", "ALTER TABLE x DROP COLUMN m;"),
+        (
+            "ALTER TABLE t ALTER a SET DEFAULT 'x';",
+            "ALTER TABLE t ALTER a TYPE text; ALTER TABLE t ALTER a DROP DEFAULT;",
+        ),
+        ("CREATE TYPE mood AS ENUM ('a');", "DO $$ BEGIN IF true THEN DROP TYPE mood; END IF; END $$;"),
+        (
+            "INSERT INTO x VALUES (2);",
+            "SELECT set_config('x.y', now()::text, true), pg_advisory_xact_lock(1); DELETE FROM x;",
+        ),
+        (
+            "CREATE VIEW v AS SELECT id FROM t;",
+            "DROP VIEW IF EXISTS v, w CASCADE; DROP TABLE IF EXISTS nowhere;",
+        ),
+        ("ALTER TABLE t RENAME TO u;", "ALTER TABLE u RENAME TO t;"),
+        ("ALTER TABLE t SET UNLOGGED;", "ALTER TABLE t SET LOGGED;"),
+    ] {
+        let place = with_a_row(down);
+        on_one_server(
+            &place,
+            &["revert", "--yes", "--allow", "data-loss", "--allow", "revert-differs", "--derive", "all"],
+        )
+        .ends_with(0);
+        place.write("migrations/2_b.up.sql", up);
+        on_one_server(&place, &["apply"]).ends_with(0);
+        place.database().run("DELETE FROM x");
+        let allowed: &[&str] = if down.contains("DELETE FROM x;") { &["--allow", "data-loss"] } else { &[] };
+        on_one_server(&place, &[&["revert", "--yes"], allowed].concat()).ends_with(0);
+    }
+}
+
+#[test]
+fn a_look_says_what_would_be_refused() {
+    let place = with_a_row("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, a text, b int);");
+    let dry = on_one_server(&place, &["revert", "--dry-run"]).ends_with(1);
+    shows(
+        &dry,
+        &[
+            "-- lost: table t and its rows",
+            "-- migrations/2_b.up.sql: behind the way back, not as it was before: + column t.b",
+            "-- refused without --allow data-loss --allow revert-differs",
+        ],
+    );
+    let json = on_one_server(&place, &["revert", "--dry-run", "--format", "json"]).ends_with(1);
+    shows(&json, &["\"missing\"", "\"data-loss\"", "\"differs\""]);
+    let allowed = ["revert", "--dry-run", "--allow", "data-loss", "--allow", "revert-differs"];
+    let dry = on_one_server(&place, &allowed).ends_with(0);
+    assert!(!dry.stdout.contains("refused"), "{}", dry.stdout);
+}
+
+#[test]
+fn what_undoes_a_migration_fits_the_rows_or_is_refused() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE a (n int NOT NULL, mail text NOT NULL);");
+    place.write("migrations/2_b.sql", "ALTER TABLE a DROP COLUMN mail; ALTER TABLE a ALTER n DROP NOT NULL;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("INSERT INTO a VALUES (NULL)");
+    let allowed = ["--allow", "rows-stay", "--allow", "data-loss"];
+    let refused = on_one_server(&place, &[&["revert", "--yes"][..], &allowed].concat()).ends_with(1);
+    let words = [
+        "table a has rows, and column a.mail, which it had before, is never null",
+        "column a.n has nulls by now",
+    ];
+    says(&refused, &["2_b.sql: ", "write a down file"]);
+    words.iter().for_each(|word| says(&refused, &[word]));
+    let dry = on_one_server(&place, &[&["revert", "--dry-run"][..], &allowed].concat()).ends_with(1);
+    shows(&dry, &["ADD COLUMN mail text NOT NULL", "-- would fail: migrations/2_b.sql: "]);
+    shows(&dry, &words);
+    place.database().run("DELETE FROM a");
+    on_one_server(&place, &[&["revert", "--yes"][..], &allowed].concat()).ends_with(0);
+}
+
+#[test]
+fn another_type_of_the_same_name_is_no_other_name_of_a_value() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TYPE k AS ENUM ('a', 'b', 'x'); CREATE TABLE t (k k);");
+    place.write(
+        "migrations/2_b.sql",
+        "ALTER TYPE k RENAME TO k_old; CREATE TYPE k AS ENUM ('a', 'b', 'c');
+         ALTER TABLE t ALTER k TYPE k USING (CASE k::text WHEN 'x' THEN 'a' ELSE k::text END)::k; DROP TYPE k_old;",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("INSERT INTO t VALUES ('c')");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["this would be lost: perhaps values of type k", "--allow data-loss"]);
+}
