@@ -479,6 +479,7 @@ fn a_down_file_that_was_left_empty_says_that_there_is_nothing_to_do() {
         &[
             "2_b.up.sql: the rows that it wrote in a stay as they are",
             "3_c.up.sql: behind the way back, not as it was before: + index a_n",
+            "--derive VERSION goes back by what undoes a migration in place of its down file",
         ],
     );
     let allowed = ["revert", "--to", "1", "--yes", "--allow", "rows-stay", "--allow", "revert-differs"];
@@ -788,4 +789,154 @@ fn another_type_of_the_same_name_is_no_other_name_of_a_value() {
     place.database().run("INSERT INTO t VALUES ('c')");
     let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
     says(&refused, &["this would be lost: perhaps values of type k", "--allow data-loss"]);
+}
+
+#[test]
+fn what_a_type_takes_along_is_named() {
+    let place = Place::new();
+    place.write(
+        "migrations/1_a.sql",
+        "CREATE TYPE bt; CREATE FUNCTION bti(cstring) RETURNS bt LANGUAGE internal STRICT IMMUTABLE AS 'textin';
+         CREATE FUNCTION bto(bt) RETURNS cstring LANGUAGE internal STRICT IMMUTABLE AS 'textout';
+         CREATE TYPE bt (INPUT = bti, OUTPUT = bto, LIKE = text);",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("CREATE TABLE hand (x bt); INSERT INTO hand VALUES ('1')");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["this would be lost: column hand.x, which none of the migrations makes, by CASCADE"]);
+}
+
+#[test]
+fn rows_of_tables_that_go_with_an_extension_are_named() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE EXTENSION pgcrypto;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("BEGIN; CREATE TABLE given (n int); INSERT INTO given VALUES (1); ALTER EXTENSION pgcrypto ADD TABLE given; COMMIT");
+    on_one_server(&place, &["revert", "--dry-run"]).ends_with(0);
+    database.run("INSERT INTO given VALUES (2)");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["this would be lost: rows of public.given, which goes with extension pgcrypto"]);
+}
+
+#[test]
+fn what_no_schema_holds_stays_and_the_database_is_the_throwaway_one_in_the_rehearsal() {
+    let place = Place::new();
+    let database = place.database();
+    let name = database.value("SELECT quote_ident(current_database())");
+    // PostgreSQL's own schemas may be in the path.
+    database.run(&format!("ALTER DATABASE {name} SET search_path = public, pg_catalog, pg_temp"));
+    place.write("migrations/1_a.sql", "CREATE SEQUENCE s; CREATE TABLE a (n int);");
+    place.write(
+        "migrations/2_b.sql",
+        &format!(
+            "SELECT setval('s', 100);\nALTER DATABASE {name} SET work_mem = '2MB';\nGRANT CONNECT ON DATABASE {name} TO PUBLIC;\n\
+             COMMENT ON DATABASE {name} IS 'x';\nALTER TABLE a ADD m int;"
+        ),
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(0), &["are the same"]);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.sql: no statement takes this back: setval (line 1)",
+            "2_b.sql: no statement takes this back: ALTER DATABASE … SET",
+            "2_b.sql: no statement takes this back: GRANT ON DATABASE",
+            "2_b.sql: no statement takes this back: COMMENT ON DATABASE",
+            "(line 4)",
+            "--allow rows-stay",
+        ],
+    );
+    on_one_server(&place, &["revert", "--yes", "--allow", "rows-stay"]).ends_with(0);
+}
+
+#[test]
+fn what_was_changed_by_hand_is_not_written_over_without_a_word() {
+    let place = Place::new();
+    let of =
+        |text: &str| format!("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT {text}';");
+    place.write(
+        "migrations/1_a.sql",
+        &(of("1") + "CREATE TABLE t (n int); CREATE VIEW v AS SELECT n FROM t;"),
+    );
+    place.write("migrations/2_b.sql", &of("2"));
+    place.write(
+        "migrations/3_c.sql",
+        "DROP VIEW v; ALTER TABLE t ALTER n TYPE bigint; CREATE VIEW v AS SELECT n FROM t;",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("CREATE OR REPLACE VIEW v AS SELECT n FROM t WHERE n > 1");
+    let allowed = ["revert", "--yes", "--allow", "data-loss"];
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["view v as it is now, which is not as the migrations have made it"]);
+    on_one_server(&place, &allowed).ends_with(0);
+    // What it does not touch is not asked about.
+    database.run("CREATE OR REPLACE VIEW v AS SELECT n FROM t WHERE n > 2");
+    database.run(&of("99"));
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.sql: this would be lost: function f() as it is now, which is not as the migrations have made it",
+        ],
+    );
+    assert!(!refused.stderr.contains("view v"), "{}", refused.stderr);
+    assert_eq!(database.value("SELECT f()"), "99");
+    on_one_server(&place, &allowed).ends_with(0);
+    assert_eq!(database.value("SELECT f()"), "1");
+}
+
+#[test]
+fn what_has_to_go_too_is_named() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/2_b.sql", "CREATE TABLE b (n int);");
+    place.write("migrations/3_c.sql", "CREATE VIEW c AS SELECT n FROM a;");
+    place.write("migrations/4_d.sql", "CREATE VIEW d AS SELECT n FROM c;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "1", "--yes"]).ends_with(2);
+    says(
+        &refused,
+        &[
+            "does not stand without what is to be reverted: migrations/3_c.sql:1: ",
+            "to be reverted too",
+            ": 3 4\n",
+        ],
+    );
+    on_one_server(&place, &["revert", "1", "3", "4", "--yes"]).ends_with(0);
+    // What no file makes is another matter.
+    let place = Place::new();
+    place.database().run("CREATE TABLE legacy (n int)");
+    place.write("migrations/2_b.sql", "ALTER TABLE legacy ADD COLUMN m int;");
+    place.write("migrations/3_c.sql", "CREATE TABLE c (n int);");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &["2_b.sql:1: ERROR: relation \"legacy\" does not exist", "no file makes it on a throwaway server"],
+    );
+    assert!(!refused.stderr.contains("does not stand"), "{}", refused.stderr);
+}
+
+#[test]
+fn partitions_that_stay_keep_their_rows() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE p1 (n int);");
+    place.write(
+        "migrations/2_b.sql",
+        "CREATE TABLE p (n int) PARTITION BY LIST (n); ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1);",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("INSERT INTO p VALUES (1); CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)");
+    on_one_server(&place, &["revert", "--dry-run"]).ends_with(0);
+    // One that nobody detaches goes along.
+    database.run("INSERT INTO p VALUES (2)");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["this would be lost: table p and its rows"]);
+    database.run("DELETE FROM p2");
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT n FROM p1"), "1");
 }

@@ -188,8 +188,11 @@ fn show(app: &App, outlook: &Outlook) -> Result<(), CliError> {
 
 /// A way back, as SQL with what is to be known of it as comments.
 fn way(back: &Back) -> String {
-    let from =
-        back.down.as_ref().map_or_else(|| "found out from what it changes".to_owned(), |down| visible(down));
+    let from = match &back.down {
+        None => "found out from what it changes".to_owned(),
+        Some(down) if *down == back.path => "its own way back".to_owned(),
+        Some(down) => visible(down),
+    };
     let mut text = format!("-- {}: {from}\n", visible(&back.path));
     for lost in &back.losses {
         text.extend(["-- lost: ", &visible(lost), "\n"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cutover_analysis::diff::{Attribute, What};
 use cutover_analysis::effects::{ObjectKind, ObjectRef};
-use cutover_analysis::schema::{Id, Schema, Value};
+use cutover_analysis::schema::{Id, Object, Schema, Value};
 use cutover_analysis::sql::{quote_ident, quote_literal};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
@@ -101,18 +101,20 @@ impl Losses {
         self.session.close().await;
     }
 
-    /// What is lost by a way back. `there` is all that is there before any of them in the rehearsal, `gone` what ways back before
+    /// What is lost by a way back. `there` is all that is there before any of them in the rehearsal, none of its definitions where
+    /// these are told by another version of PostgreSQL; `gone` is what ways back before
     /// it take away, by the names of now.
     pub(super) async fn of_way(
         &mut self,
         way: &Way,
-        there: &BTreeSet<Id>,
+        there: &Schema,
         gone: &mut BTreeSet<Id>,
     ) -> Result<Found, RevertError> {
         let mut found = Found::default();
         for one in &way.gone {
-            self.gone(one, &mut found).await?;
+            self.gone(one, way, there, &mut found).await?;
         }
+        self.by_hand(way, there, &mut found).await?;
         gone.extend(way.gone.iter().filter_map(|one| one.now.clone()));
         for change in &way.changes {
             if let What::Altered { attributes } = &change.what {
@@ -253,15 +255,8 @@ impl Losses {
     }
 
     /// What goes with CASCADE beside what went in the rehearsal: what nobody has made there depends on what is dropped.
-    async fn by_cascade(&mut self, way: &Way, there: &BTreeSet<Id>) -> Result<Vec<String>, RevertError> {
-        if matches!(self.real, Real::NotRead) {
-            self.real = match catalog::schema(&mut self.session, &[]).await {
-                Ok(real) => Real::Read(real),
-                Err(error) if error.code().is_some() => Real::Unknown,
-                Err(error) => return Err(error.into()),
-            };
-        }
-        let Real::Read(real) = &self.real else {
+    async fn by_cascade(&mut self, way: &Way, there: &Schema) -> Result<Vec<String>, RevertError> {
+        let Some(real) = self.real().await? else {
             return Ok(vec!["whatever depends on what its way back drops with CASCADE".to_owned()]);
         };
         let dropped = way.changes.iter().filter(|change| change.what == What::Dropped);
@@ -270,7 +265,7 @@ impl Losses {
         let mut found = Vec::new();
         loop {
             let next = real.objects.iter().find(|(id, object)| {
-                let unknown = !there.contains(*id) && !gone.contains(*id);
+                let unknown = !there.objects.contains_key(*id) && !gone.contains(*id);
                 unknown && (object.needs.iter().any(|needed| gone.contains(needed)) || is_within(id, &gone))
             });
             let Some((id, _)) = next else { break };
@@ -286,7 +281,62 @@ impl Losses {
         Ok(found)
     }
 
-    async fn gone(&mut self, Gone { then, now, .. }: &Gone, found: &mut Found) -> Result<(), RevertError> {
+    async fn real(&mut self) -> Result<Option<&Schema>, RevertError> {
+        if matches!(self.real, Real::NotRead) {
+            self.real = match catalog::schema(&mut self.session, &[]).await {
+                Ok(real) => Real::Read(real),
+                Err(error) if error.code().is_some() => Real::Unknown,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        Ok(if let Real::Read(real) = &self.real { Some(real) } else { None })
+    }
+
+    /// What a way back writes over, or drops, that somebody has made otherwise than the migrations did.
+    async fn by_hand(&mut self, way: &Way, there: &Schema, found: &mut Found) -> Result<(), RevertError> {
+        let is_defined = |id: &Id| {
+            use ObjectKind::{Aggregate, Function, MaterializedView, Policy, Procedure, Rule, Trigger, View};
+            matches!(
+                id.kind,
+                Aggregate | Function | MaterializedView | Policy | Procedure | Rule | Trigger | View
+            )
+        };
+        let made =
+            way.changes.iter().filter(|change| change.what != What::Created && is_defined(&change.object));
+        let made = made.map(|change| &change.object).filter(|id| there.objects.contains_key(*id));
+        let is_remade = |id: &Id| {
+            way.makes.iter().any(|meant| {
+                let schema = meant.schema.is_none() || meant.schema == id.schema;
+                schema && meant.name == id.name && (meant.table.is_none() || meant.table == id.table)
+            })
+        };
+        let remade = there.objects.keys().filter(|id| is_defined(id) && is_remade(id));
+        let made: BTreeSet<&Id> = made.chain(remade).collect();
+        if made.is_empty() {
+            return Ok(());
+        }
+        let Some(real) = self.real().await? else { return Ok(()) };
+        for id in made {
+            let (Some(made), Some(is)) = (there.get(id), real.get(id)) else { continue };
+            let matters = |name: &str| !Attribute::is_privilege(name) && name != "comment";
+            let definition = |object: &Object| -> Vec<String> {
+                let attributes = object.attributes.iter().filter(|(name, _)| matters(name));
+                attributes.map(|(name, value)| format!("{name} {}", value.text())).collect()
+            };
+            if !made.attributes.is_empty() && definition(made) != definition(is) {
+                found.lost.push(format!("{id} as it is now, which is not as the migrations have made it: `cutover diff --replay` says how"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn gone(
+        &mut self,
+        Gone { then, now, .. }: &Gone,
+        way: &Way,
+        there: &Schema,
+        found: &mut Found,
+    ) -> Result<(), RevertError> {
         if then.kind == ObjectKind::Sequence {
             if let Some(now) = now
                 && self.holds(now, &was_used_sql(now)).await?
@@ -303,6 +353,16 @@ impl Losses {
             Some((now, question)) => self.holds(now, &question).await?,
             None => false,
         };
+        if holds && then.kind == ObjectKind::Table {
+            let stay = |id: &Id| {
+                there.objects.contains_key(id) && way.gone.iter().all(|gone| gone.now.as_ref() != Some(id))
+            };
+            if let Some(now) = now
+                && self.only_in(now, &stay).await?
+            {
+                return Ok(());
+            }
+        }
         if holds {
             let what = if then.kind == ObjectKind::Table { "rows" } else { "values" };
             let called = now.as_ref().filter(|now| *now != then);
@@ -312,6 +372,32 @@ impl Losses {
             found.emptied.push(then.clone());
         }
         Ok(())
+    }
+
+    /// Whether all rows of a partitioned table are in partitions that `stay`.
+    async fn only_in(&mut self, table: &Id, stay: &dyn Fn(&Id) -> bool) -> Result<bool, RevertError> {
+        let leaves = format!(
+            "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class p CROSS JOIN LATERAL pg_catalog.pg_partition_tree(p.oid) t
+               JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              WHERE p.oid = pg_catalog.to_regclass({}) AND p.relkind = 'p' AND t.isleaf AND t.relid <> p.oid",
+            quote_literal(&table.table_sql())
+        );
+        let rows = self.session.query_text(&leaves).await?.rows;
+        let is_partitioned = !rows.is_empty();
+        for row in rows {
+            let mut fields = row.into_iter().flatten();
+            let (Some(schema), Some(name)) = (fields.next(), fields.next()) else { continue };
+            let leaf = Id::new(ObjectKind::Table, schema, name);
+            if stay(&leaf) {
+                continue;
+            }
+            if let Some(question) = holds_sql(&leaf)
+                && self.holds(&leaf, &question).await?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(is_partitioned)
     }
 
     /// What is lost with an extension: rows of its tables that are not its own, as it says itself for the sake of backups, or, where

@@ -101,7 +101,12 @@ where
 
 fn accept(codes: &[&str]) -> String {
     let flags: Vec<String> = codes.iter().map(|code| format!("--allow {code}")).collect();
-    format!("{} accepts it; --dry-run shows every way back", flags.join(" "))
+    let derive = if codes.contains(&REVERT_DIFFERS) {
+        "; --derive VERSION goes back by what undoes a migration in place of its down file"
+    } else {
+        ""
+    };
+    format!("{} accepts it; --dry-run shows every way back{derive}", flags.join(" "))
 }
 
 /// The ways back that fail when they are rehearsed: all of them, as each is to be mended.
@@ -211,11 +216,15 @@ pub async fn look(
         return Ok(outlook);
     }
     let derives = request.derive.iter().any(|version| version == FAILING);
-    let rehearsed = rehearse::rehearse(&project, &chosen, options, request.sandbox, derives).await?;
+    let mut rehearsed = rehearse::rehearse(&project, &chosen, options, request.sandbox, derives).await?;
     if !rehearsed.failing.is_empty() {
         return Err(RevertError::Fails(failures(&project, &rehearsed, &request.which)));
     }
     outlook.remarks.extend(rehearsed.remarks);
+    if rehearsed.other_major {
+        // Each version words definitions in its own way.
+        rehearsed.there.objects.values_mut().for_each(|object| object.attributes.clear());
+    }
     let mut losses = losses::Losses::of(options).await?;
     let (mut gone, mut misfits) = (BTreeSet::new(), Vec::new());
     for one in rehearsed.backs {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use cutover_analysis::diff::{Change, Options, What, changes, diff};
-use cutover_analysis::effects::{Destroys, ObjectKind, ObjectRef, beyond, destroys};
+use cutover_analysis::effects::{Destroys, ObjectKind, ObjectRef, beyond, destroys, effects};
 use cutover_analysis::schema::{Id, Schema, Sql};
 use cutover_analysis::sql::{ParseError, parse, quote_literal};
 use cutover_postgres::connect::ConnectOptions;
@@ -20,6 +20,7 @@ use crate::catalog;
 use crate::compare::rename::{Rename, in_order};
 use crate::compare::{SideError, told_each};
 use crate::migration::{Migration, MigrationId};
+use crate::plan::select;
 use crate::project::Project;
 use crate::script::{Script, ScriptItem};
 use crate::source;
@@ -47,6 +48,8 @@ pub(super) struct Way {
     pub(super) rebuilt: BTreeSet<Id>,
     /// What its statements drop by name, whether it was there in the rehearsal or not.
     pub(super) drops: Vec<ObjectRef>,
+    /// What its statements make by name.
+    pub(super) makes: Vec<ObjectRef>,
     /// What it runs of which nobody knows what it does to rows, in words.
     pub(super) unknown: Vec<String>,
     /// Its statements that fail where rows do not fit, by what is to be asked of the database before.
@@ -139,7 +142,9 @@ pub(super) struct Rehearsal<'a> {
     /// In the same order; where there are any, nothing else is to be relied upon.
     pub(super) failing: Vec<Failing<'a>>,
     /// All that is there before any of them.
-    pub(super) there: BTreeSet<Id>,
+    pub(super) there: Schema,
+    /// It was tried by another major version than the database's.
+    pub(super) other_major: bool,
     /// How many were not tried, as what they begin with could not be made.
     pub(super) untried: usize,
     pub(super) remarks: Vec<String>,
@@ -164,10 +169,9 @@ pub(super) async fn rehearse<'a>(
         .copied()
         .filter(|one| !chosen.back.iter().any(|back| back.id == one.id))
         .collect();
-    let wanted = without(project, &kept, &likeness, sandbox).await?;
     let replay = open(&likeness, sandbox).await?;
     let mut there = There { project, chosen, likeness: &likeness, sandbox, replay };
-    let gone = there.and_back(&wanted, derives).await;
+    let gone = there.tried(&kept, derives).await;
     let other_major = there.replay.other_major;
     there.replay.finish().await;
     let mut rehearsal = gone?;
@@ -190,20 +194,30 @@ async fn without(
     sandbox: &SandboxProvider,
 ) -> Result<Schema, RevertError> {
     let mut replay = open(likeness, sandbox).await?;
-    let mut outcome = Ok(());
-    for migration in kept {
-        outcome = replay.run(migration, &project.vars).await;
-        if outcome.is_err() {
-            break;
+    let mut failing: Vec<(&Migration, String)> = Vec::new();
+    for migration in kept.iter().copied() {
+        if let Err(why) = replay.run(migration, &project.vars).await {
+            failing.push((migration, why));
         }
     }
     let schema = read(&mut replay).await;
     replay.finish().await;
-    let needed = |why: String| {
-        RevertError::Not(format!("what is kept does not stand without what is to be reverted: {why}"))
-    };
-    outcome.map_err(needed)?;
-    schema
+    let Some((_, first)) = failing.first() else { return schema };
+    let names: Vec<String> = failing.iter().map(|(one, _)| select::called(project, &one.id)).collect();
+    Err(RevertError::Not(format!(
+        "what is kept does not stand without what is to be reverted: {first}\n  hint: to be reverted too, or left out of it all: {}",
+        names.join(" ")
+    )))
+}
+
+/// What cannot be replayed, though it is applied.
+fn not_replayed(why: String) -> RevertError {
+    // Something is not there: SQLSTATEs of undefined columns, objects, functions, tables and schemas.
+    let is_missing =
+        ["42703", "42704", "42883", "42P01", "3F000"].iter().any(|code| why.contains(&format!("({code})")));
+    let hint = "\n  hint: where the database had that before the first migration, no file makes it on a throwaway server: write what was \
+                there into a file of its own, and have `cutover baseline` record it";
+    RevertError::Rehearsal(if is_missing { why + hint } else { why })
 }
 
 async fn read(replay: &mut Replay) -> Result<Schema, RevertError> {
@@ -220,10 +234,21 @@ struct There<'a, 'b> {
 }
 
 impl<'a> There<'a, '_> {
-    /// `derives`: see [`rehearse`].
-    async fn and_back(&mut self, wanted: &Schema, derives: bool) -> Result<Rehearsal<'a>, RevertError> {
-        let (mut backs, mut before) = self.forth().await?;
-        let there = before.objects.keys().cloned().collect();
+    /// `kept` is not to be reverted; `derives`: see [`rehearse`].
+    async fn tried(&mut self, kept: &[&Migration], derives: bool) -> Result<Rehearsal<'a>, RevertError> {
+        let (backs, before) = self.forth().await?;
+        // All of it stands: what does not now stands on what is to be reverted.
+        let wanted = without(self.project, kept, self.likeness, self.sandbox).await?;
+        self.and_back((backs, before), &wanted, derives).await
+    }
+
+    async fn and_back(
+        &mut self,
+        (mut backs, mut before): (Vec<Rehearsed<'a>>, Schema),
+        wanted: &Schema,
+        derives: bool,
+    ) -> Result<Rehearsal<'a>, RevertError> {
+        let there = before.clone();
         let mut top = Names::read(&mut self.replay.session).await?;
         backs.iter_mut().for_each(|back| top.find(back.found_out.all_gone()));
         let mut names = top.clone();
@@ -275,7 +300,8 @@ impl<'a> There<'a, '_> {
         };
         let remarks = backs.iter().filter_map(given_up).collect();
         let untried = backs.len() - at;
-        Ok(Rehearsal { backs, differs, failing, there, untried, remarks })
+        let other_major = self.replay.other_major.is_some();
+        Ok(Rehearsal { backs, differs, failing, there, other_major, untried, remarks })
     }
 
     /// Everything that is applied once more, and these ways back, which are known to work; the names at the top.
@@ -299,7 +325,7 @@ impl<'a> There<'a, '_> {
                 Some(known) => Some(known),
                 None => Some(self.what_is_there().await?),
             };
-            self.replay.run(migration, &self.project.vars).await.map_err(RevertError::Rehearsal)?;
+            self.replay.run(migration, &self.project.vars).await.map_err(not_replayed)?;
             if let Some(before) = before {
                 let after = self.what_is_there().await?;
                 backs.push(self.way_back(migration, &before, &after).await?);
@@ -349,11 +375,12 @@ impl<'a> There<'a, '_> {
             renames.iter().map(|rename| Sql::plain(rename.sql())).chain(found.statements).collect();
         let rebuilt = types_of(&found.changes).filter(|id| !lasting(id)).cloned().collect();
         let text = text_of(&statements);
-        let cascades =
-            statements.iter().any(|sql| parse(&sql.text).is_ok_and(|parsed| destroys(&parsed).cascades));
+        let parsed: Vec<_> = statements.iter().filter_map(|sql| parse(&sql.text).ok()).collect();
+        let cascades = parsed.iter().any(|one| destroys(one).cascades);
+        let makes = parsed.iter().flat_map(|one| effects(one).creates).collect();
         let fits = fitting(&found.changes, before, from, names);
         let changes = found.changes;
-        let found_out = Way { text, gone, changes, stays, rebuilt, cascades, fits, ..Way::default() };
+        let found_out = Way { text, gone, changes, stays, rebuilt, cascades, makes, fits, ..Way::default() };
         let back = Rehearsed {
             migration,
             is_file: false,
@@ -382,7 +409,8 @@ impl<'a> There<'a, '_> {
         }
         let (losses, cascades, drops) =
             (mem::take(&mut taken.losses), taken.cascades, mem::take(&mut taken.drops));
-        let file = Way { text, stays, losses, cascades, drops, unknown, ..Way::default() };
+        let makes = mem::take(&mut taken.makes);
+        let file = Way { text, stays, losses, cascades, drops, makes, unknown, ..Way::default() };
         Ok(Rehearsed { is_file: true, file, taken, ..back })
     }
 
@@ -580,6 +608,8 @@ struct Taken {
     drops: Vec<ObjectRef>,
     /// Columns that it gives a type.
     types: Vec<ObjectRef>,
+    /// What it makes.
+    makes: Vec<ObjectRef>,
     /// It drops with CASCADE.
     cascades: bool,
     /// Functions that it runs.
@@ -615,6 +645,7 @@ fn taken_away(project: &Project, migration: &Migration, down: &Migration) -> Tak
         }));
     }
     taken.losses = rows.into_iter().map(|table| format!("rows of {table}, which {DELETES}")).collect();
+    taken.makes = back.creates.clone();
     taken.written = back.writes.iter().map(|table| table.name.to_string()).collect();
     taken
 }
