@@ -260,9 +260,10 @@ impl From<RevertError> for CliError {
             RevertError::Asked(ref asked) => of_asked(asked, &error),
             RevertError::Side(error) => error.into(),
             RevertError::Select(_) | RevertError::Not(_) => Self::usage(error),
-            RevertError::Rehearsal(_) | RevertError::Fails(_) | RevertError::Refused(..) => {
-                Self::new(Exit::No, error)
-            }
+            RevertError::Rehearsal(_)
+            | RevertError::Fails(_)
+            | RevertError::Refused(..)
+            | RevertError::Misfits(_) => Self::new(Exit::No, error),
         }
     }
 }

@@ -479,6 +479,7 @@ fn a_down_file_that_was_left_empty_says_that_there_is_nothing_to_do() {
         &[
             "2_b.up.sql: the rows that it wrote in a stay as they are",
             "3_c.up.sql: behind the way back, not as it was before: + index a_n",
+            "--derive VERSION goes back by what undoes a migration in place of its down file",
         ],
     );
     let allowed = ["revert", "--to", "1", "--yes", "--allow", "rows-stay", "--allow", "revert-differs"];
@@ -615,4 +616,327 @@ fn a_down_file_that_gives_names_back_loses_nothing() {
     assert!(!refused.stderr.contains("2_b.up.sql"), "{}", refused.stderr);
     on_one_server(&place, &["revert", "--yes"]).ends_with(0);
     assert_eq!(database.value("SELECT n FROM a"), "7");
+}
+
+/// A table with a row, and an empty one; the second migration does nothing, its down file is what is to be looked at.
+fn with_a_row(down: &str) -> Place {
+    let place = Place::new();
+    place.write(
+        "migrations/1_a.up.sql",
+        "CREATE TABLE t (id int PRIMARY KEY, a text); CREATE TABLE x (n int); CREATE SCHEMA app;
+         CREATE FUNCTION app.wipe() RETURNS void LANGUAGE plpgsql AS
+           'DECLARE r record; BEGIN FOR r IN SELECT id FROM t LOOP DELETE FROM t WHERE id = r.id; END LOOP; END';",
+    );
+    place.write(
+        "migrations/1_a.down.sql",
+        "DROP FUNCTION app.wipe(); DROP SCHEMA app; DROP TABLE x; DROP TABLE t;",
+    );
+    place.write("migrations/2_b.up.sql", "SELECT 1;");
+    place.write("migrations/2_b.down.sql", down);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run(
+        "INSERT INTO t VALUES (1, 'precious'); CREATE TABLE legacy (n int, hand int); INSERT INTO legacy VALUES (1, 1);
+         CREATE SEQUENCE ss; SELECT nextval('ss')",
+    );
+    place
+}
+
+#[test]
+fn a_down_file_loses_nothing_without_a_word() {
+    let anew = "create table t (id int primary key, a text);";
+    for (down, words) in [
+        (format!("drop table t; {anew}"), "table t and its rows"),
+        ("alter table t drop column a; alter table t add column a text;".to_owned(), "column t.a and its values"),
+        (
+            "alter table t alter a type text using null;".to_owned(),
+            "perhaps values of column t.a, which its way back computes anew",
+        ),
+        (
+            "alter table t alter a type text using '';".to_owned(),
+            "perhaps values of column t.a, which its way back computes anew",
+        ),
+        (format!("alter table t rename to t2; drop table t2; {anew}"), "table t and its rows"),
+        ("do $$ begin delete from t; end $$;".to_owned(), "rows of t, which its way back deletes or changes"),
+        (
+            "do $$ begin execute 'del' || 'ete from t'; end $$;".to_owned(),
+            "rows of table t, which its way back deletes or changes",
+        ),
+        (
+            "do $$ begin execute 'trun' || 'cate t'; end $$;".to_owned(),
+            "rows of table t, which its way back writes anew or throws away",
+        ),
+        (
+            "select app.wipe();".to_owned(),
+            "perhaps rows of any table: nobody knows what its way back does to them by routine app.wipe",
+        ),
+        (
+            "create rule r as on insert to x do also delete from t; insert into x values (1); drop rule r on x; delete from x;"
+                .to_owned(),
+            "rows of table t, which its way back deletes or changes",
+        ),
+        (
+            "create function g() returns trigger language plpgsql as 'begin delete from t; return new; end';
+             create trigger g before insert on x for each row execute function g(); insert into x values (1);
+             drop trigger g on x; drop function g(); delete from x;"
+                .to_owned(),
+            "rows of table t, which its way back deletes or changes",
+        ),
+        ("drop table if exists legacy;".to_owned(), "table legacy and its rows"),
+        ("do $$ begin drop table if exists legacy; end $$;".to_owned(), "table legacy and its rows"),
+        (
+            "do $$ begin if exists (select from t) then drop table t; end if; end $$;".to_owned(),
+            "table t and its rows, which its way back drops where it is there",
+        ),
+        ("alter table if exists legacy drop column if exists hand;".to_owned(), "column legacy.hand and its values"),
+        ("drop sequence if exists ss;".to_owned(), "sequence ss and how far it has counted"),
+    ] {
+        let place = with_a_row(&down);
+        let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+        says(&refused, &["2_b.up.sql: this would be lost: ", words, "--allow data-loss"]);
+        let database = place.database();
+        assert_eq!(database.value("SELECT a FROM t"), "precious", "{down}");
+        on_one_server(&place, &["revert", "--yes", "--allow", "data-loss", "--allow", "revert-differs"]).ends_with(0);
+    }
+}
+
+#[test]
+fn a_down_file_that_loses_nothing_is_not_asked_about() {
+    for (up, down) in [
+        ("CREATE TABLE n (n int);", "DELETE FROM n; DROP TABLE n;"),
+        ("CREATE TABLE n (n int);", "DO $$ BEGIN EXECUTE 'DROP TABLE IF EXISTS n'; END $$;"),
+        ("ALTER TABLE x ADD COLUMN m uuid DEFAULT gen_random_uuid();", "ALTER TABLE x DROP COLUMN m;"),
+        (
+            "ALTER TABLE t ALTER a SET DEFAULT 'x';",
+            "ALTER TABLE t ALTER a TYPE text; ALTER TABLE t ALTER a DROP DEFAULT;",
+        ),
+        ("CREATE TYPE mood AS ENUM ('a');", "DO $$ BEGIN IF true THEN DROP TYPE mood; END IF; END $$;"),
+        (
+            "INSERT INTO x VALUES (2);",
+            "SELECT set_config('x.y', now()::text, true), pg_advisory_xact_lock(1); DELETE FROM x;",
+        ),
+        (
+            "CREATE VIEW v AS SELECT id FROM t;",
+            "DROP VIEW IF EXISTS v, w CASCADE; DROP TABLE IF EXISTS nowhere;",
+        ),
+        ("ALTER TABLE t RENAME TO u;", "ALTER TABLE u RENAME TO t;"),
+        ("ALTER TABLE t SET UNLOGGED;", "ALTER TABLE t SET LOGGED;"),
+    ] {
+        let place = with_a_row(down);
+        on_one_server(
+            &place,
+            &["revert", "--yes", "--allow", "data-loss", "--allow", "revert-differs", "--derive", "all"],
+        )
+        .ends_with(0);
+        place.write("migrations/2_b.up.sql", up);
+        on_one_server(&place, &["apply"]).ends_with(0);
+        place.database().run("DELETE FROM x");
+        let allowed: &[&str] = if down.contains("DELETE FROM x;") { &["--allow", "data-loss"] } else { &[] };
+        on_one_server(&place, &[&["revert", "--yes"], allowed].concat()).ends_with(0);
+    }
+}
+
+#[test]
+fn a_look_says_what_would_be_refused() {
+    let place = with_a_row("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, a text, b int);");
+    let dry = on_one_server(&place, &["revert", "--dry-run"]).ends_with(1);
+    shows(
+        &dry,
+        &[
+            "-- lost: table t and its rows",
+            "-- migrations/2_b.up.sql: behind the way back, not as it was before: + column t.b",
+            "-- refused without --allow data-loss --allow revert-differs",
+        ],
+    );
+    let json = on_one_server(&place, &["revert", "--dry-run", "--format", "json"]).ends_with(1);
+    shows(&json, &["\"missing\"", "\"data-loss\"", "\"differs\""]);
+    let allowed = ["revert", "--dry-run", "--allow", "data-loss", "--allow", "revert-differs"];
+    let dry = on_one_server(&place, &allowed).ends_with(0);
+    assert!(!dry.stdout.contains("refused"), "{}", dry.stdout);
+}
+
+#[test]
+fn what_undoes_a_migration_fits_the_rows_or_is_refused() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE a (n int NOT NULL, mail text NOT NULL);");
+    place.write("migrations/2_b.sql", "ALTER TABLE a DROP COLUMN mail; ALTER TABLE a ALTER n DROP NOT NULL;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("INSERT INTO a VALUES (NULL)");
+    let allowed = ["--allow", "rows-stay", "--allow", "data-loss"];
+    let refused = on_one_server(&place, &[&["revert", "--yes"][..], &allowed].concat()).ends_with(1);
+    let words = [
+        "table a has rows, and column a.mail, which it had before, is never null",
+        "column a.n has nulls by now",
+    ];
+    says(&refused, &["2_b.sql: ", "write a down file"]);
+    words.iter().for_each(|word| says(&refused, &[word]));
+    let dry = on_one_server(&place, &[&["revert", "--dry-run"][..], &allowed].concat()).ends_with(1);
+    shows(&dry, &["ADD COLUMN mail text NOT NULL", "-- would fail: migrations/2_b.sql: "]);
+    shows(&dry, &words);
+    place.database().run("DELETE FROM a");
+    on_one_server(&place, &[&["revert", "--yes"][..], &allowed].concat()).ends_with(0);
+}
+
+#[test]
+fn another_type_of_the_same_name_is_no_other_name_of_a_value() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TYPE k AS ENUM ('a', 'b', 'x'); CREATE TABLE t (k k);");
+    place.write(
+        "migrations/2_b.sql",
+        "ALTER TYPE k RENAME TO k_old; CREATE TYPE k AS ENUM ('a', 'b', 'c');
+         ALTER TABLE t ALTER k TYPE k USING (CASE k::text WHEN 'x' THEN 'a' ELSE k::text END)::k; DROP TYPE k_old;",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("INSERT INTO t VALUES ('c')");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["this would be lost: perhaps values of type k", "--allow data-loss"]);
+}
+
+#[test]
+fn what_a_type_takes_along_is_named() {
+    let place = Place::new();
+    place.write(
+        "migrations/1_a.sql",
+        "CREATE TYPE bt; CREATE FUNCTION bti(cstring) RETURNS bt LANGUAGE internal STRICT IMMUTABLE AS 'textin';
+         CREATE FUNCTION bto(bt) RETURNS cstring LANGUAGE internal STRICT IMMUTABLE AS 'textout';
+         CREATE TYPE bt (INPUT = bti, OUTPUT = bto, LIKE = text);",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run("CREATE TABLE hand (x bt); INSERT INTO hand VALUES ('1')");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["this would be lost: column hand.x, which none of the migrations makes, by CASCADE"]);
+}
+
+#[test]
+fn rows_of_tables_that_go_with_an_extension_are_named() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE EXTENSION pgcrypto;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("BEGIN; CREATE TABLE given (n int); INSERT INTO given VALUES (1); ALTER EXTENSION pgcrypto ADD TABLE given; COMMIT");
+    on_one_server(&place, &["revert", "--dry-run"]).ends_with(0);
+    database.run("INSERT INTO given VALUES (2)");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["this would be lost: rows of public.given, which goes with extension pgcrypto"]);
+}
+
+#[test]
+fn what_no_schema_holds_stays_and_the_database_is_the_throwaway_one_in_the_rehearsal() {
+    let place = Place::new();
+    let database = place.database();
+    let name = database.value("SELECT quote_ident(current_database())");
+    // PostgreSQL's own schemas may be in the path.
+    database.run(&format!("ALTER DATABASE {name} SET search_path = public, pg_catalog, pg_temp"));
+    place.write("migrations/1_a.sql", "CREATE SEQUENCE s; CREATE TABLE a (n int);");
+    place.write(
+        "migrations/2_b.sql",
+        &format!(
+            "SELECT setval('s', 100);\nALTER DATABASE {name} SET work_mem = '2MB';\nGRANT CONNECT ON DATABASE {name} TO PUBLIC;\n\
+             COMMENT ON DATABASE {name} IS 'x';\nALTER TABLE a ADD m int;"
+        ),
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    shows(&on_one_server(&place, &["diff", "--replay"]).ends_with(0), &["are the same"]);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.sql: no statement takes this back: setval (line 1)",
+            "2_b.sql: no statement takes this back: ALTER DATABASE … SET",
+            "2_b.sql: no statement takes this back: GRANT ON DATABASE",
+            "2_b.sql: no statement takes this back: COMMENT ON DATABASE",
+            "(line 4)",
+            "--allow rows-stay",
+        ],
+    );
+    on_one_server(&place, &["revert", "--yes", "--allow", "rows-stay"]).ends_with(0);
+}
+
+#[test]
+fn what_was_changed_by_hand_is_not_written_over_without_a_word() {
+    let place = Place::new();
+    let of =
+        |text: &str| format!("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT {text}';");
+    place.write(
+        "migrations/1_a.sql",
+        &(of("1") + "CREATE TABLE t (n int); CREATE VIEW v AS SELECT n FROM t;"),
+    );
+    place.write("migrations/2_b.sql", &of("2"));
+    place.write(
+        "migrations/3_c.sql",
+        "DROP VIEW v; ALTER TABLE t ALTER n TYPE bigint; CREATE VIEW v AS SELECT n FROM t;",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("CREATE OR REPLACE VIEW v AS SELECT n FROM t WHERE n > 1");
+    let allowed = ["revert", "--yes", "--allow", "data-loss"];
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["view v as it is now, which is not as the migrations have made it"]);
+    on_one_server(&place, &allowed).ends_with(0);
+    // What it does not touch is not asked about.
+    database.run("CREATE OR REPLACE VIEW v AS SELECT n FROM t WHERE n > 2");
+    database.run(&of("99"));
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.sql: this would be lost: function f() as it is now, which is not as the migrations have made it",
+        ],
+    );
+    assert!(!refused.stderr.contains("view v"), "{}", refused.stderr);
+    assert_eq!(database.value("SELECT f()"), "99");
+    on_one_server(&place, &allowed).ends_with(0);
+    assert_eq!(database.value("SELECT f()"), "1");
+}
+
+#[test]
+fn what_has_to_go_too_is_named() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/2_b.sql", "CREATE TABLE b (n int);");
+    place.write("migrations/3_c.sql", "CREATE VIEW c AS SELECT n FROM a;");
+    place.write("migrations/4_d.sql", "CREATE VIEW d AS SELECT n FROM c;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "1", "--yes"]).ends_with(2);
+    says(
+        &refused,
+        &[
+            "does not stand without what is to be reverted: migrations/3_c.sql:1: ",
+            "to be reverted too",
+            ": 3 4\n",
+        ],
+    );
+    on_one_server(&place, &["revert", "1", "3", "4", "--yes"]).ends_with(0);
+    // What no file makes is another matter.
+    let place = Place::new();
+    place.database().run("CREATE TABLE legacy (n int)");
+    place.write("migrations/2_b.sql", "ALTER TABLE legacy ADD COLUMN m int;");
+    place.write("migrations/3_c.sql", "CREATE TABLE c (n int);");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &["2_b.sql:1: ERROR: relation \"legacy\" does not exist", "no file makes it on a throwaway server"],
+    );
+    assert!(!refused.stderr.contains("does not stand"), "{}", refused.stderr);
+}
+
+#[test]
+fn partitions_that_stay_keep_their_rows() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE p1 (n int);");
+    place.write(
+        "migrations/2_b.sql",
+        "CREATE TABLE p (n int) PARTITION BY LIST (n); ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1);",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run("INSERT INTO p VALUES (1); CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)");
+    on_one_server(&place, &["revert", "--dry-run"]).ends_with(0);
+    // One that nobody detaches goes along.
+    database.run("INSERT INTO p VALUES (2)");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["this would be lost: table p and its rows"]);
+    database.run("DELETE FROM p2");
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT n FROM p1"), "1");
 }

@@ -12,6 +12,9 @@ use super::unparsed;
 use super::walk::{self, Found};
 use crate::sql::{Declared, Piece, declared_types, parse, plpgsql_body};
 
+/// What a block would be if it were a function.
+const BLOCK: &str = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql";
+
 /// A longer body is not looked into.
 const LONGEST: usize = 256 * 1024;
 
@@ -81,7 +84,44 @@ pub(super) fn block(block: &DoStmt, to: &mut Builder) {
     if language(&block.args).is_some_and(|language| language != "plpgsql") {
         return;
     }
-    plpgsql("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql", body, "in a DO block", to);
+    plpgsql(BLOCK, body, "in a DO block", to);
+}
+
+/// Calls `each` with the statements of a DO block, expressions as queries; among them the constant texts that it executes.
+///
+/// # Errors
+/// Why these may not be all, in words.
+pub(super) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) -> Result<(), String> {
+    let Some(body) = text_of(&block.args, "as") else { return Ok(()) };
+    if let Some(other) = language(&block.args).filter(|language| language != "plpgsql") {
+        return Err(format!("a block in {other} is not looked into"));
+    }
+    if body.len() > LONGEST {
+        return Err(format!("a block of {} bytes is not looked into", body.len()));
+    }
+    let found = plpgsql_body(BLOCK, body).map_err(|error| format!("a block cannot be analysed: {error}"))?;
+    let mut left = Ok(());
+    for (piece, text) in &found.pieces {
+        let Some(text) = piece.as_statement(text) else { continue };
+        let parsed = match (piece, parse(&text)) {
+            (_, Err(error)) => {
+                left = Err(format!("a part of a block cannot be analysed: {error}"));
+                continue;
+            }
+            (Piece::Executed, Ok(expression)) => {
+                match walk::constant(&expression).and_then(|text| parse(&text).ok()) {
+                    Some(parsed) => parsed,
+                    None => {
+                        left = Err("a block runs statements that it makes at run time (EXECUTE)".to_owned());
+                        continue;
+                    }
+                }
+            }
+            (_, Ok(parsed)) => parsed,
+        };
+        parsed.statements().for_each(&mut *each);
+    }
+    left
 }
 
 /// The first text of an option: a body is a list of one.
@@ -142,18 +182,11 @@ fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
         to.late_opaque("a body runs statements that it makes at run time (EXECUTE)");
     }
     for (piece, text) in &found.pieces {
-        let text = match piece {
-            Piece::Executed => {
-                executed(text, to);
-                continue;
-            }
-            Piece::Statement => text.clone(),
-            Piece::Expression => format!("SELECT {text}"),
-            Piece::Assignment => match text.split_once(":=").or_else(|| text.split_once('=')) {
-                Some((_, value)) => format!("SELECT {value}"),
-                None => continue,
-            },
-        };
+        if *piece == Piece::Executed {
+            executed(text, to);
+            continue;
+        }
+        let Some(text) = piece.as_statement(text) else { continue };
         match parse(&text) {
             Ok(parsed) => {
                 for node in parsed.statements() {

@@ -1,10 +1,12 @@
-//! What statements take away for good: rows that they delete or change, and what goes along by CASCADE. Objects that they
-//! drop by name are effects as any other.
+//! What statements take away for good: rows that they delete or change, objects that they drop by name, values that they
+//! compute anew, and what goes along by CASCADE; the same of the bodies of DO blocks. What else they run is named.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::DropBehavior;
+use pg_query::protobuf::{AlterTableType, DropBehavior};
 
-use super::{ObjectRef, effects};
+use super::builder::Builder;
+use super::model::ObjectKind;
+use super::{ObjectRef, bodies, data, names, walk};
 use crate::sql::Parsed;
 
 /// What statements take away.
@@ -12,15 +14,79 @@ use crate::sql::Parsed;
 pub struct Destroys {
     /// Tables whose rows they delete or change; those that they only add rows to are not among them.
     pub rows: Vec<ObjectRef>,
+    /// What they drop by name, also `IF EXISTS`.
+    pub drops: Vec<ObjectRef>,
+    /// Columns that they give a type: their values are computed anew.
+    pub types: Vec<ObjectRef>,
     /// They drop something with all that depends on it.
     pub cascades: bool,
+    /// Functions and procedures that they run and that are not known to be harmless.
+    pub calls: Vec<ObjectRef>,
+    /// What else they run of which nobody knows what it does, in words.
+    pub unknown: Vec<String>,
 }
 
-/// What a text takes away. What code does that it runs is not seen.
+impl Destroys {
+    /// Of a statement that cannot be taken apart.
+    pub fn unread(why: impl Into<String>) -> Self {
+        Self { unknown: vec![why.into()], ..Self::default() }
+    }
+}
+
+/// What a text takes away. Into functions that it calls it is not looked.
 pub fn destroys(parsed: &Parsed) -> Destroys {
-    let only_adds = parsed.statements().all(only_adds);
-    let rows = if only_adds { Vec::new() } else { effects(parsed).writes };
-    Destroys { rows, cascades: parsed.statements().any(cascades) }
+    let mut found = Destroys::default();
+    parsed.statements().for_each(|node| add(node, &mut found));
+    found
+}
+
+pub(super) fn add(node: &NodeEnum, found: &mut Destroys) {
+    let mut within = Builder::default();
+    super::statement(node, &mut within);
+    let effects = within.finish();
+    if !only_adds(node) {
+        found.rows.extend(effects.writes);
+    }
+    found.cascades |= cascades(node);
+    match node {
+        NodeEnum::DropStmt(_) => found.drops.extend(effects.drops),
+        NodeEnum::AlterTableStmt(alter) => {
+            found.drops.extend(effects.drops.into_iter().filter(|object| object.kind == ObjectKind::Column));
+            let Some(relation) = &alter.relation else { return };
+            let table = names::relation(ObjectKind::Table, relation);
+            for command in &alter.cmds {
+                if let Some(NodeEnum::AlterTableCmd(command)) = &command.node
+                    && command.subtype() == AlterTableType::AtAlterColumnType
+                {
+                    found.types.push(names::part_of(ObjectKind::Column, &table, command.name.as_str()));
+                }
+            }
+        }
+        NodeEnum::DoStmt(block) => {
+            if let Err(why) = bodies::each_statement(block, &mut |node| add(node, found)) {
+                found.unknown.push(why);
+            }
+        }
+        NodeEnum::SelectStmt(_)
+        | NodeEnum::InsertStmt(_)
+        | NodeEnum::UpdateStmt(_)
+        | NodeEnum::DeleteStmt(_)
+        | NodeEnum::MergeStmt(_)
+        | NodeEnum::CreateTableAsStmt(_) => {
+            let called = walk::find(node).called;
+            found.calls.extend(called.into_iter().filter(|routine| !data::is_harmless(routine)));
+        }
+        NodeEnum::CallStmt(call) => {
+            let procedure = call.funccall.as_ref();
+            let name = procedure.and_then(|call| names::object(ObjectKind::Procedure, &call.funcname));
+            found.calls.extend(name);
+        }
+        NodeEnum::DropOwnedStmt(_) | NodeEnum::ExecuteStmt(_) | NodeEnum::LoadStmt(_) => {
+            found.unknown.extend(effects.opaque);
+        }
+        NodeEnum::CopyStmt(copy) if copy.is_program => found.unknown.extend(effects.opaque),
+        _ => {}
+    }
 }
 
 fn only_adds(statement: &NodeEnum) -> bool {
@@ -67,6 +133,49 @@ mod tests {
             of("WITH d AS (DELETE FROM a RETURNING n) SELECT n FROM d"),
             (vec!["a".to_owned()], false)
         );
+    }
+
+    #[test]
+    fn what_goes_by_name_is_named_in_blocks_too() {
+        let of = |sql: &str| {
+            let found = destroys(&parse(sql).unwrap());
+            let names = |list: &[super::ObjectRef]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+            (
+                names(&found.drops),
+                names(&found.types),
+                found.rows.len(),
+                names(&found.calls),
+                found.unknown.len(),
+            )
+        };
+        let none = Vec::new;
+        assert_eq!(
+            of(
+                "DROP TABLE IF EXISTS s.a; ALTER TABLE b DROP COLUMN IF EXISTS c, ALTER d TYPE text USING null"
+            ),
+            (
+                vec!["table s.a".to_owned(), "column b.c".to_owned()],
+                vec!["column b.d".to_owned()],
+                0,
+                none(),
+                0
+            )
+        );
+        // Another name is not dropped.
+        assert_eq!(
+            of("ALTER TABLE a RENAME TO b; ALTER TABLE b RENAME c TO d"),
+            (none(), none(), 0, none(), 0)
+        );
+        assert_eq!(
+            of(
+                "DO $$ BEGIN IF true THEN DELETE FROM a; END IF; DROP TABLE b; EXECUTE 'DROP TABLE c'; END $$"
+            ),
+            (vec!["table b".to_owned(), "table c".to_owned()], none(), 1, none(), 0)
+        );
+        assert_eq!(of("DO $$ BEGIN EXECUTE 'del' || 'ete from ' || 't'; END $$").4, 1);
+        assert_eq!(of("DO $$ BEGIN PERFORM wipe(); END $$").3, ["routine wipe"]);
+        assert_eq!(of("SELECT app.wipe(), now(); CALL p(1)").3, ["routine app.wipe", "procedure p"]);
+        assert_eq!(of("DO LANGUAGE plperl 'x'; EXECUTE q").4, 2);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! be PostgreSQL's own. One file a family of statements; `statement` is the one list of them.
 
 mod alter_table;
+mod beyond;
 mod bodies;
 mod builder;
 mod chosen;
@@ -30,6 +31,7 @@ mod walk;
 
 use pg_query::NodeEnum;
 
+pub use beyond::beyond;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };

@@ -32,4 +32,4 @@ pub use psql::without_psql_variables;
 pub use quote::{identifier_list, quote_ident, quote_literal, quote_qualified};
 pub use routine::{RoutineBody, routine_body};
 pub use splitter::Splitter;
-pub use tokens::without_comments;
+pub use tokens::{with_database, without_comments};

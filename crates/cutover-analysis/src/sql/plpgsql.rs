@@ -35,6 +35,20 @@ pub(crate) enum Piece {
     Executed,
 }
 
+impl Piece {
+    /// The piece as a statement of its own: an expression, or one whose text is run, as a query.
+    pub(crate) fn as_statement(self, text: &str) -> Option<String> {
+        match self {
+            Self::Statement => Some(text.to_owned()),
+            Self::Expression | Self::Executed => Some(format!("SELECT {text}")),
+            Self::Assignment => {
+                let (_, value) = text.split_once(":=").or_else(|| text.split_once('='))?;
+                Some(format!("SELECT {value}"))
+            }
+        }
+    }
+}
+
 /// What a body consists of, as far as it is SQL.
 #[derive(Debug, Default)]
 pub(crate) struct Body {

@@ -1,6 +1,7 @@
 //! The tokens of a statement without space and comments, for what is looked for in its text.
 
 use super::lexer::{self, Kind, Scan};
+use super::quote::quote_ident;
 
 /// A token that is neither space nor comment.
 #[derive(Clone, Copy)]
@@ -56,6 +57,39 @@ pub fn without_comments(statement: &str, most: usize) -> String {
     text
 }
 
+/// A statement that alters, comments on or grants on the database `from`, with the database `to` in its place; none where it is
+/// another statement or another database.
+pub fn with_database(statement: &str, from: &str, to: &str) -> Option<String> {
+    if !statement.contains(from) {
+        return None;
+    }
+    let tokens: Vec<Token<'_>> = Tokens::new(statement).collect();
+    let first = tokens.first()?;
+    let at = tokens.windows(2).position(|pair| {
+        let [before, word] = pair else { return false };
+        word.is("DATABASE") && (before.is("ON") || before.at == first.at && before.is("ALTER"))
+    })?;
+    if !["ALTER", "COMMENT", "GRANT", "REVOKE", "SECURITY"].iter().any(|word| first.is(word)) {
+        return None;
+    }
+    let (mut text, mut end, mut found) = (String::new(), 0, false);
+    // A list of names: every other token is a comma.
+    let mut rest = tokens.get(at + 2..)?.iter();
+    while let Some(name) = rest.next() {
+        if name.name() == from {
+            text += statement.get(end..name.at)?;
+            text += &quote_ident(to);
+            end = name.at + name.text.len();
+            found = true;
+        }
+        if rest.next().is_none_or(|comma| comma.text != ",") {
+            break;
+        }
+    }
+    text += statement.get(end..)?;
+    found.then_some(text)
+}
+
 /// The tokens of a statement.
 #[derive(Clone)]
 pub(crate) struct Tokens<'a> {
@@ -98,7 +132,28 @@ impl<'a> Iterator for Tokens<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::without_comments;
+    use super::{with_database, without_comments};
+
+    #[test]
+    fn another_database_stands_in_its_place() {
+        let of = |text| with_database(text, "shop", "a b");
+        assert_eq!(
+            of("ALTER DATABASE shop SET x = 'shop'").unwrap(),
+            "ALTER DATABASE \"a b\" SET x = 'shop'"
+        );
+        assert_eq!(
+            of("grant all on /* x */ database other, \"shop\" to shop").unwrap(),
+            "grant all on /* x */ database other, \"a b\" to shop"
+        );
+        for text in [
+            "ALTER DATABASE other SET x = shop",
+            "CREATE DATABASE shop",
+            "SELECT 'on database shop'",
+            "COMMENT ON TABLE shop IS 'x'",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn comments_are_blanks() {

@@ -66,6 +66,9 @@ pub(crate) struct Arguments {
 struct Document<'a> {
     format_version: u32,
     ways_back: Vec<Way<'a>>,
+    differs: &'a [String],
+    misfits: &'a [String],
+    missing: &'a [&'static str],
 }
 
 #[derive(Serialize)]
@@ -95,10 +98,13 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     app.not_in_a_sandbox("revert", "")?;
     let project = app.project(&overrides(&arguments.vars))?;
     let sandbox = app.scratch()?;
-    // To look, nothing need be accepted.
-    let all = [DATA_LOSS, ROWS_STAY, REVERT_DIFFERS].map(str::to_owned);
-    let allow = if arguments.dry_run { &all[..] } else { &arguments.allow };
-    let request = Request { which: arguments.which(), allow, derive: &arguments.derive, sandbox: &sandbox };
+    let request = Request {
+        which: arguments.which(),
+        allow: &arguments.allow,
+        derive: &arguments.derive,
+        sandbox: &sandbox,
+        only_look: arguments.dry_run,
+    };
     let (exit, reverted) = app.block_on(async |signals| {
         let looking = async {
             let target = app.target(&project).await?;
@@ -111,7 +117,8 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         }
         if arguments.dry_run {
             show(app, &outlook)?;
-            return Ok((Exit::Done, 0));
+            let exit = if outlook.missing.is_empty() && outlook.misfits.is_empty() { Exit::Done } else { Exit::No };
+            return Ok((exit, 0));
         }
         if outlook.backs.is_empty() {
             return Ok((Exit::Done, 0));
@@ -152,7 +159,13 @@ fn show(app: &App, outlook: &Outlook) -> Result<(), CliError> {
             losses: &back.losses,
             stays: &back.stays,
         });
-        return app.output.json(&Document { format_version: FORMAT_VERSION, ways_back: ways_back.collect() });
+        return app.output.json(&Document {
+            format_version: FORMAT_VERSION,
+            ways_back: ways_back.collect(),
+            differs: &outlook.differs,
+            misfits: &outlook.misfits,
+            missing: &outlook.missing,
+        });
     }
     if outlook.backs.is_empty() {
         app.output.print("nothing to revert\n");
@@ -160,13 +173,26 @@ fn show(app: &App, outlook: &Outlook) -> Result<(), CliError> {
     for back in &outlook.backs {
         app.output.print(&way(back));
     }
+    for differs in &outlook.differs {
+        app.output.print(&format!("-- {}\n", visible(differs)));
+    }
+    for misfit in &outlook.misfits {
+        app.output.print(&format!("-- would fail: {}\n", visible(misfit)));
+    }
+    if !outlook.missing.is_empty() {
+        let flags: Vec<String> = outlook.missing.iter().map(|code| format!("--allow {code}")).collect();
+        app.output.print(&format!("-- refused without {}\n", flags.join(" ")));
+    }
     Ok(())
 }
 
 /// A way back, as SQL with what is to be known of it as comments.
 fn way(back: &Back) -> String {
-    let from =
-        back.down.as_ref().map_or_else(|| "found out from what it changes".to_owned(), |down| visible(down));
+    let from = match &back.down {
+        None => "found out from what it changes".to_owned(),
+        Some(down) if *down == back.path => "its own way back".to_owned(),
+        Some(down) => visible(down),
+    };
     let mut text = format!("-- {}: {from}\n", visible(&back.path));
     for lost in &back.losses {
         text.extend(["-- lost: ", &visible(lost), "\n"]);

@@ -53,6 +53,8 @@ pub struct Request<'a> {
     pub derive: &'a [String],
     /// Where the ways back are found out and rehearsed.
     pub sandbox: &'a SandboxProvider,
+    /// What is not accepted is named in [`Outlook::missing`], what would fail in [`Outlook::misfits`], and neither is an error.
+    pub only_look: bool,
 }
 
 /// Why nothing is reverted.
@@ -79,6 +81,13 @@ pub enum RevertError {
     /// What it destroys, leaves, or makes otherwise was not accepted.
     #[error("{}\nnothing was changed\n  hint: {}", complaints(.0, "\n"), accept(.1))]
     Refused(Vec<String>, Vec<&'static str>),
+    /// What was found out does not fit the rows that are there.
+    #[error(
+        "what undoes these migrations would fail:\n{}\nnothing was changed\n  hint: write a down file that fills what is missing, or mend the \
+         rows first",
+        complaints(.0, "\n")
+    )]
+    Misfits(Vec<String>),
 }
 
 impl<E> From<E> for RevertError
@@ -92,7 +101,12 @@ where
 
 fn accept(codes: &[&str]) -> String {
     let flags: Vec<String> = codes.iter().map(|code| format!("--allow {code}")).collect();
-    format!("{} accepts it; --dry-run shows every way back", flags.join(" "))
+    let derive = if codes.contains(&REVERT_DIFFERS) {
+        "; --derive VERSION goes back by what undoes a migration in place of its down file"
+    } else {
+        ""
+    };
+    format!("{} accepts it; --dry-run shows every way back{derive}", flags.join(" "))
 }
 
 /// The ways back that fail when they are rehearsed: all of them, as each is to be mended.
@@ -162,6 +176,12 @@ pub struct Outlook {
     pub project: Project,
     /// Remarks for people.
     pub remarks: Vec<String>,
+    /// What is otherwise behind all ways back than it was before, in words.
+    pub differs: Vec<String>,
+    /// What would fail on the rows that are there, in words; nothing is done where anything would.
+    pub misfits: Vec<String>,
+    /// Codes of hazards that would have to be accepted and are not.
+    pub missing: Vec<&'static str>,
 }
 
 /// Finds out the ways back, rehearses them, and refuses what was not accepted. Changes nothing.
@@ -183,25 +203,36 @@ pub async fn look(
     let project = without_downs(project, request.derive)?;
     let chosen = choose::chosen(&project, &known, &request.which, accepts_loss)?;
     remarks.extend(chosen.remarks.iter().cloned());
-    let mut outlook =
-        Outlook { database: found.database, backs: Vec::new(), project: project.clone(), remarks };
+    let mut outlook = Outlook {
+        database: found.database,
+        backs: Vec::new(),
+        project: project.clone(),
+        remarks,
+        differs: Vec::new(),
+        misfits: Vec::new(),
+        missing: Vec::new(),
+    };
     if chosen.back.is_empty() {
         return Ok(outlook);
     }
     let derives = request.derive.iter().any(|version| version == FAILING);
-    let rehearsed = rehearse::rehearse(&project, &chosen, options, request.sandbox, derives).await?;
+    let mut rehearsed = rehearse::rehearse(&project, &chosen, options, request.sandbox, derives).await?;
     if !rehearsed.failing.is_empty() {
         return Err(RevertError::Fails(failures(&project, &rehearsed, &request.which)));
     }
     outlook.remarks.extend(rehearsed.remarks);
+    if rehearsed.other_major {
+        // Each version words definitions in its own way.
+        rehearsed.there.objects.values_mut().for_each(|object| object.attributes.clear());
+    }
     let mut losses = losses::Losses::of(options).await?;
+    let (mut gone, mut misfits) = (BTreeSet::new(), Vec::new());
     for one in rehearsed.backs {
         let (migration, is_file) = (one.migration, one.is_file);
         let way = one.into_way();
-        let mut found = losses.of_changes(&way.gone, &way.changes).await?;
-        if way.cascades {
-            found.lost.extend(losses.by_cascade(&way, &rehearsed.there).await?);
-        }
+        let found = losses.of_way(&way, &rehearsed.there, &mut gone).await?;
+        let fails = losses.misfits(&way).await?;
+        misfits.extend(fails.into_iter().map(|why| format!("{}: {why}", visible(&migration.path))));
         outlook.backs.push(Back {
             migration: migration.id.clone(),
             path: migration.path.clone(),
@@ -213,7 +244,17 @@ pub async fn look(
         });
     }
     losses.close().await;
-    refuse(&outlook.backs, &rehearsed.differs, request.allow)?;
+    if !misfits.is_empty() && !request.only_look {
+        return Err(RevertError::Misfits(misfits));
+    }
+    outlook.misfits = misfits;
+    outlook.differs = rehearsed.differs;
+    if let Some((words, codes)) = outlook.refused(request.allow) {
+        if !request.only_look {
+            return Err(RevertError::Refused(words, codes));
+        }
+        outlook.missing = codes;
+    }
     outlook.project = going_back(&project, &chosen, &known.history, &outlook.backs);
     Ok(outlook)
 }
@@ -313,26 +354,28 @@ async fn as_applied(
     Ok(project)
 }
 
-/// Refuses what was not accepted by its code.
-fn refuse(backs: &[Back], differs: &[String], allow: &[String]) -> Result<(), RevertError> {
-    let allowed = |code: &str| allow.iter().any(|allowed| allowed == code);
-    let (mut words, mut codes) = (Vec::new(), Vec::new());
-    let mut add = |code: &'static str, found: Vec<String>| {
-        if !found.is_empty() && !allowed(code) {
-            words.extend(found);
-            codes.push(code);
-        }
-    };
-    let of = |path: &str, what: &str, list: &[String]| -> Vec<String> {
-        list.iter().map(|one| format!("{}: {what}{}", visible(path), visible(one))).collect()
-    };
-    add(
-        DATA_LOSS,
-        backs.iter().flat_map(|back| of(&back.path, "this would be lost: ", &back.losses)).collect(),
-    );
-    add(ROWS_STAY, backs.iter().flat_map(|back| of(&back.path, "", &back.stays)).collect());
-    add(REVERT_DIFFERS, differs.iter().map(|one| visible(one)).collect());
-    if codes.is_empty() { Ok(()) } else { Err(RevertError::Refused(words, codes)) }
+impl Outlook {
+    /// What was not accepted, and by which codes it would be.
+    fn refused(&self, allow: &[String]) -> Option<(Vec<String>, Vec<&'static str>)> {
+        let (mut words, mut codes) = (Vec::new(), Vec::new());
+        let mut add = |code: &'static str, found: Vec<String>| {
+            if !found.is_empty() && !allow.iter().any(|allowed| allowed == code) {
+                words.extend(found);
+                codes.push(code);
+            }
+        };
+        let of = |path: &str, what: &str, list: &[String]| -> Vec<String> {
+            list.iter().map(|one| format!("{}: {what}{}", visible(path), visible(one))).collect()
+        };
+        let backs = &self.backs;
+        add(
+            DATA_LOSS,
+            backs.iter().flat_map(|back| of(&back.path, "this would be lost: ", &back.losses)).collect(),
+        );
+        add(ROWS_STAY, backs.iter().flat_map(|back| of(&back.path, "", &back.stays)).collect());
+        add(REVERT_DIFFERS, self.differs.iter().map(|one| visible(one)).collect());
+        (!codes.is_empty()).then_some((words, codes))
+    }
 }
 
 /// The folder that the ways back are called to be in.

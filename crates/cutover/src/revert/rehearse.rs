@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use cutover_analysis::diff::{Change, Options, What, changes, diff_with_renamed_values};
-use cutover_analysis::effects::{ObjectKind, destroys, renamed_values};
+use cutover_analysis::effects::{Destroys, ObjectKind, ObjectRef, beyond, destroys, effects, renamed_values};
 use cutover_analysis::schema::{Id, Schema, Sql};
-use cutover_analysis::sql::parse;
+use cutover_analysis::sql::{ParseError, parse, quote_literal};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
@@ -20,6 +20,7 @@ use crate::catalog;
 use crate::compare::rename::{Rename, in_order};
 use crate::compare::{SideError, told_each};
 use crate::migration::{Migration, MigrationId};
+use crate::plan::select;
 use crate::project::Project;
 use crate::script::{Script, ScriptItem};
 use crate::source;
@@ -41,6 +42,26 @@ pub(super) struct Way {
     pub(super) losses: Vec<String>,
     /// It drops with CASCADE.
     pub(super) cascades: bool,
+    /// What stays and loses rows or values, each with words for what happens to it.
+    pub(super) touched: Vec<(Gone, &'static str)>,
+    /// Types that another one of the same name stands for behind it.
+    pub(super) rebuilt: BTreeSet<Id>,
+    /// What its statements drop by name, whether it was there in the rehearsal or not.
+    pub(super) drops: Vec<ObjectRef>,
+    /// What its statements make by name.
+    pub(super) makes: Vec<ObjectRef>,
+    /// What it runs of which nobody knows what it does to rows, in words.
+    pub(super) unknown: Vec<String>,
+    /// Its statements that fail where rows do not fit, by what is to be asked of the database before.
+    pub(super) fits: Vec<Fits>,
+}
+
+/// What must be so for a statement not to fail.
+pub(super) enum Fits {
+    /// The table has no rows: it gets a column that is never null, with nothing in it.
+    NoRows(Gone, Id),
+    /// The column has no null.
+    NoNull(Gone),
 }
 
 /// The way back of a migration.
@@ -58,6 +79,8 @@ pub(super) struct Rehearsed<'a> {
     wanted: Vec<Change>,
     /// What was.
     done: Vec<Change>,
+    /// What the statements of its down file take away, as they say.
+    taken: Taken,
 }
 
 impl Rehearsed<'_> {
@@ -119,7 +142,9 @@ pub(super) struct Rehearsal<'a> {
     /// In the same order; where there are any, nothing else is to be relied upon.
     pub(super) failing: Vec<Failing<'a>>,
     /// All that is there before any of them.
-    pub(super) there: BTreeSet<Id>,
+    pub(super) there: Schema,
+    /// It was tried by another major version than the database's.
+    pub(super) other_major: bool,
     /// How many were not tried, as what they begin with could not be made.
     pub(super) untried: usize,
     pub(super) remarks: Vec<String>,
@@ -144,10 +169,9 @@ pub(super) async fn rehearse<'a>(
         .copied()
         .filter(|one| !chosen.back.iter().any(|back| back.id == one.id))
         .collect();
-    let wanted = without(project, &kept, &likeness, sandbox).await?;
     let replay = open(&likeness, sandbox).await?;
     let mut there = There { project, chosen, likeness: &likeness, sandbox, replay };
-    let gone = there.and_back(&wanted, derives).await;
+    let gone = there.tried(&kept, derives).await;
     let other_major = there.replay.other_major;
     there.replay.finish().await;
     let mut rehearsal = gone?;
@@ -170,20 +194,30 @@ async fn without(
     sandbox: &SandboxProvider,
 ) -> Result<Schema, RevertError> {
     let mut replay = open(likeness, sandbox).await?;
-    let mut outcome = Ok(());
-    for migration in kept {
-        outcome = replay.run(migration, &project.vars).await;
-        if outcome.is_err() {
-            break;
+    let mut failing: Vec<(&Migration, String)> = Vec::new();
+    for migration in kept.iter().copied() {
+        if let Err(why) = replay.run(migration, &project.vars).await {
+            failing.push((migration, why));
         }
     }
     let schema = read(&mut replay).await;
     replay.finish().await;
-    let needed = |why: String| {
-        RevertError::Not(format!("what is kept does not stand without what is to be reverted: {why}"))
-    };
-    outcome.map_err(needed)?;
-    schema
+    let Some((_, first)) = failing.first() else { return schema };
+    let names: Vec<String> = failing.iter().map(|(one, _)| select::called(project, &one.id)).collect();
+    Err(RevertError::Not(format!(
+        "what is kept does not stand without what is to be reverted: {first}\n  hint: to be reverted too, or left out of it all: {}",
+        names.join(" ")
+    )))
+}
+
+/// What cannot be replayed, though it is applied.
+fn not_replayed(why: String) -> RevertError {
+    // Something is not there: SQLSTATEs of undefined columns, objects, functions, tables and schemas.
+    let is_missing =
+        ["42703", "42704", "42883", "42P01", "3F000"].iter().any(|code| why.contains(&format!("({code})")));
+    let hint = "\n  hint: where the database had that before the first migration, no file makes it on a throwaway server: write what was \
+                there into a file of its own, and have `cutover baseline` record it";
+    RevertError::Rehearsal(if is_missing { why + hint } else { why })
 }
 
 async fn read(replay: &mut Replay) -> Result<Schema, RevertError> {
@@ -200,12 +234,23 @@ struct There<'a, 'b> {
 }
 
 impl<'a> There<'a, '_> {
-    /// `derives`: see [`rehearse`].
-    async fn and_back(&mut self, wanted: &Schema, derives: bool) -> Result<Rehearsal<'a>, RevertError> {
-        let (mut backs, mut before) = self.forth().await?;
-        let there = before.objects.keys().cloned().collect();
+    /// `kept` is not to be reverted; `derives`: see [`rehearse`].
+    async fn tried(&mut self, kept: &[&Migration], derives: bool) -> Result<Rehearsal<'a>, RevertError> {
+        let (backs, before) = self.forth().await?;
+        // All of it stands: what does not now stands on what is to be reverted.
+        let wanted = without(self.project, kept, self.likeness, self.sandbox).await?;
+        self.and_back((backs, before), &wanted, derives).await
+    }
+
+    async fn and_back(
+        &mut self,
+        (mut backs, mut before): (Vec<Rehearsed<'a>>, Schema),
+        wanted: &Schema,
+        derives: bool,
+    ) -> Result<Rehearsal<'a>, RevertError> {
+        let there = before.clone();
         let mut top = Names::read(&mut self.replay.session).await?;
-        backs.iter_mut().for_each(|back| top.find(&mut back.found_out.gone));
+        backs.iter_mut().for_each(|back| top.find(back.found_out.all_gone()));
         let mut names = top.clone();
         let mut failing: Vec<Failing<'_>> = Vec::new();
         let mut at = 0;
@@ -213,17 +258,18 @@ impl<'a> There<'a, '_> {
             let (gone, rest) = backs.split_at_mut(at);
             let Some(back) = rest.first_mut() else { break };
             at += 1;
-            let Err(why) = self.run(back).await else {
-                let (behind, now) = self.what_is_there().await?;
-                back.done = changes(&before, &behind);
-                if back.is_file {
-                    // What it does, and not what it should: it may drop more.
-                    back.file.changes.clone_from(&back.done);
-                    back.file.gone = names.gone(&back.done, Some(&now), &names);
-                    top.find(&mut back.file.gone);
+            let why = match self.run(back).await {
+                Ok(written) => {
+                    let (behind, now) = self.what_is_there().await?;
+                    back.done = changes(&before, &behind);
+                    if back.is_file {
+                        back.seen((&before, &names), &now, &written);
+                        top.find(back.file.all_gone());
+                    }
+                    (before, names) = (behind, now);
+                    continue;
                 }
-                (before, names) = (behind, now);
-                continue;
+                Err(why) => why,
             };
             let was_file = back.is_file;
             let (failed, goes_on) = self.go_past(gone, back, why).await?;
@@ -254,7 +300,8 @@ impl<'a> There<'a, '_> {
         };
         let remarks = backs.iter().filter_map(given_up).collect();
         let untried = backs.len() - at;
-        Ok(Rehearsal { backs, differs, failing, there, untried, remarks })
+        let other_major = self.replay.other_major.is_some();
+        Ok(Rehearsal { backs, differs, failing, there, other_major, untried, remarks })
     }
 
     /// Everything that is applied once more, and these ways back, which are known to work; the names at the top.
@@ -278,7 +325,7 @@ impl<'a> There<'a, '_> {
                 Some(known) => Some(known),
                 None => Some(self.what_is_there().await?),
             };
-            self.replay.run(migration, &self.project.vars).await.map_err(RevertError::Rehearsal)?;
+            self.replay.run(migration, &self.project.vars).await.map_err(not_replayed)?;
             if let Some(before) = before {
                 let after = self.what_is_there().await?;
                 backs.push(self.way_back(migration, &before, &after).await?);
@@ -327,10 +374,18 @@ impl<'a> There<'a, '_> {
         stays.extend(not_anew.iter().map(|(_, words)| words.clone()));
         let rows = rows_written(project, migration, before);
         stays.extend(rows.iter().cloned());
+        let beyond = beyond_schemas(project, migration);
+        stays.extend(beyond.iter().cloned());
         let statements: Vec<Sql> =
             renames.iter().map(|rename| Sql::plain(rename.sql())).chain(found.statements).collect();
-        let found_out =
-            Way { text: text_of(&statements), gone, changes: found.changes, stays, ..Way::default() };
+        let rebuilt = types_of(&found.changes).filter(|id| !lasting(id)).cloned().collect();
+        let text = text_of(&statements);
+        let parsed: Vec<_> = statements.iter().filter_map(|sql| parse(&sql.text).ok()).collect();
+        let cascades = parsed.iter().any(|one| destroys(one).cascades);
+        let makes = parsed.iter().flat_map(|one| effects(one).creates).collect();
+        let fits = fitting(&found.changes, before, from, names);
+        let changes = found.changes;
+        let found_out = Way { text, gone, changes, stays, rebuilt, cascades, makes, fits, ..Way::default() };
         let back = Rehearsed {
             migration,
             is_file: false,
@@ -339,6 +394,7 @@ impl<'a> There<'a, '_> {
             given_up: None,
             wanted,
             done: Vec::new(),
+            taken: Taken::default(),
         };
         if migration.down.is_none() {
             return Ok(back);
@@ -346,16 +402,42 @@ impl<'a> There<'a, '_> {
         let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
         let down = super::way_back(migration.clone(), migration, migration.down.as_ref(), "");
         let text = source::read_to_string(&down).map_err(unreadable)?;
-        let (losses, cascades, written) = taken_away(project, migration, &down);
+        let mut taken = taken_away(project, migration, &down);
+        let unknown = self.unknown(&mut taken).await?;
         // It may write them anew.
-        let stays = not_anew.into_iter().filter(|(table, _)| !written.contains(table));
+        let stays = not_anew.into_iter().filter(|(table, _)| !taken.written.contains(table));
         let mut stays: Vec<String> = stays.map(|(_, words)| words).collect();
         if Script::analyse(&down, &project.vars).units.is_empty() {
             // It was left empty: nothing of it sees to them.
             stays.extend(rows);
+            stays.extend(beyond);
         }
-        let file = Way { text, stays, losses, cascades, ..Way::default() };
-        Ok(Rehearsed { is_file: true, file, ..back })
+        let (losses, cascades, drops) =
+            (mem::take(&mut taken.losses), taken.cascades, mem::take(&mut taken.drops));
+        let makes = mem::take(&mut taken.makes);
+        let file = Way { text, stays, losses, cascades, drops, makes, unknown, ..Way::default() };
+        Ok(Rehearsed { is_file: true, file, taken, ..back })
+    }
+
+    /// What a down file runs that is not PostgreSQL's own, in words.
+    async fn unknown(&mut self, taken: &mut Taken) -> Result<Vec<String>, RevertError> {
+        let mut unknown = mem::take(&mut taken.unknown);
+        for called in mem::take(&mut taken.calls) {
+            let name = quote_literal(&called.name);
+            let schema =
+                called.schema.as_ref().map_or_else(|| "n.nspname".to_owned(), |schema| quote_literal(schema));
+            // The one that removes large objects is PostgreSQL's own, too.
+            let own = format!(
+                "SELECT pg_catalog.bool_and(n.nspname = 'pg_catalog') AND {name} <> 'lo_unlink' FROM pg_catalog.pg_proc p \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proname = {name} AND n.nspname = {schema}"
+            );
+            if self.replay.session.query_text(&own).await?.scalar() != Some("t") {
+                unknown.push(called.to_string());
+            }
+        }
+        unknown.sort();
+        unknown.dedup();
+        Ok(unknown)
     }
 
     /// What is there when things have the names again that they had before a migration, and the renames in order; nothing where
@@ -382,10 +464,11 @@ impl<'a> There<'a, '_> {
         Ok(Some((renames, schema, names)))
     }
 
-    async fn run(&mut self, back: &Rehearsed<'_>) -> Result<(), String> {
+    /// Gives what [`Replay::run_seen`] does.
+    async fn run(&mut self, back: &Rehearsed<'_>) -> Result<BTreeSet<String>, String> {
         let down = back.migration.down.as_ref().filter(|_| back.is_file);
         let migration = super::way_back(back.migration.clone(), back.migration, down, back.text());
-        self.replay.run(&migration, &self.project.vars).await
+        self.replay.run_seen(&migration, &self.project.vars).await
     }
 
     /// Makes what is there without a migration whose way back has failed, so that those below it can be tried: by what undoes
@@ -411,7 +494,7 @@ impl<'a> There<'a, '_> {
             back.is_file = false;
             let is_there = if failed.is_partial { self.anew(&gone).await? } else { Ok(()) };
             match (is_there, self.run(back).await) {
-                (Ok(()), Ok(())) => {
+                (Ok(()), Ok(_)) => {
                     failed.can_be_derived = true;
                     return Ok((failed, true));
                 }
@@ -513,33 +596,166 @@ fn do_not_come_back(changes: &[Change], lasts: &dyn Fn(&Id) -> bool) -> Vec<(Str
     tables.chain(columns).collect()
 }
 
-/// What the statements of a down file take away beside the objects that they drop, in words, unless the migration has made the
-/// tables itself; whether they drop with CASCADE; and the names of all tables whose rows it writes.
-fn taken_away(
-    project: &Project,
-    migration: &Migration,
-    down: &Migration,
-) -> (Vec<String>, bool, BTreeSet<String>) {
+/// What a migration changes that no schema holds, in words.
+fn beyond_schemas(project: &Project, migration: &Migration) -> Vec<String> {
+    let script = Script::analyse(migration, &project.vars);
+    let statements = script.items(migration, &project.vars).filter_map(|item| match item {
+        Ok(ScriptItem::Statement { text, line, .. }) => Some((text, line)),
+        _ => None,
+    });
+    let words = statements.flat_map(|(text, line)| {
+        let found = parse(&text).map(|parsed| beyond(&parsed)).unwrap_or_default();
+        found.into_iter().map(move |what| format!("no statement takes this back: {what} (line {line})"))
+    });
+    words.collect()
+}
+
+/// What the statements of a down file take away, as they say.
+#[derive(Default)]
+struct Taken {
+    /// Rows, in words.
+    losses: Vec<String>,
+    /// Names of the tables whose rows these are.
+    emptied: BTreeSet<String>,
+    /// Names of all tables whose rows it writes.
+    written: BTreeSet<String>,
+    /// What it drops by name.
+    drops: Vec<ObjectRef>,
+    /// Columns that it gives a type.
+    types: Vec<ObjectRef>,
+    /// What it makes.
+    makes: Vec<ObjectRef>,
+    /// It drops with CASCADE.
+    cascades: bool,
+    /// Functions that it runs.
+    calls: Vec<ObjectRef>,
+    /// What else it runs, in words.
+    unknown: Vec<String>,
+}
+
+/// What the statements of a down file take away, unless the migration has made the tables itself.
+fn taken_away(project: &Project, migration: &Migration, down: &Migration) -> Taken {
     let forth = Script::analyse(migration, &project.vars);
     let back = Script::analyse(down, &project.vars);
-    let (mut rows, mut cascades) = (BTreeSet::new(), false);
+    let mut taken = Taken::default();
+    let mut rows = BTreeSet::new();
     for item in back.items(down, &project.vars) {
         // What cannot be read is told by the rehearsal, what is not understood by the server.
-        let Ok(ScriptItem::Statement { text, .. }) = item else { continue };
-        let Ok(parsed) = parse(&text) else { continue };
-        let destroyed = destroys(&parsed);
-        cascades |= destroyed.cascades;
+        let Ok(ScriptItem::Statement { text, line, .. }) = item else { continue };
+        let destroyed = match parse(&text) {
+            Ok(parsed) => destroys(&parsed),
+            Err(ParseError::NotAnalysable(why)) => Destroys::unread(format!("line {line}, where {why}")),
+            Err(ParseError::Syntax(_)) => continue,
+        };
+        taken.cascades |= destroyed.cascades;
+        taken.emptied.extend(destroyed.rows.iter().map(|table| table.name.to_string()));
+        taken.drops.extend(destroyed.drops);
+        taken.types.extend(destroyed.types);
+        taken.calls.extend(destroyed.calls);
+        taken.unknown.extend(destroyed.unknown.into_iter().map(|why| format!("line {line}: {why}")));
         let others = destroyed.rows.into_iter().filter(|table| !forth.makes(table));
         rows.extend(others.map(|table| match &table.schema {
             Some(schema) => format!("{schema}.{}", table.name),
             None => table.name.to_string(),
         }));
     }
-    let losses: Vec<String> = rows
-        .into_iter()
-        .map(|table| format!("rows of {table}, which its way back deletes or changes"))
-        .collect();
-    (losses, cascades, back.writes.iter().map(|table| table.name.to_string()).collect())
+    taken.losses = rows.into_iter().map(|table| format!("rows of {table}, which {DELETES}")).collect();
+    taken.makes = back.creates.clone();
+    taken.written = back.writes.iter().map(|table| table.name.to_string()).collect();
+    taken
+}
+
+/// What a way back does to rows.
+const DELETES: &str = "its way back deletes or changes";
+
+impl Way {
+    fn all_gone(&mut self) -> impl Iterator<Item = &mut Gone> {
+        let fits = self.fits.iter_mut().map(|(Fits::NoRows(gone, _) | Fits::NoNull(gone))| gone);
+        self.gone.iter_mut().chain(self.touched.iter_mut().map(|(gone, _)| gone)).chain(fits)
+    }
+}
+
+impl Rehearsed<'_> {
+    /// What its down file has done, and not what it should: it may drop more. `before` is what was there and how it was called,
+    /// `written` are the tables whose rows it wrote.
+    fn seen(&mut self, (before, names): (&Schema, &Names), now: &Names, written: &BTreeSet<String>) {
+        self.file.changes.clone_from(&self.done);
+        self.file.gone = names.gone(&self.done, Some((now, before)), names);
+        self.file.rebuilt = types_of(&self.done).filter(|id| !now.has(names, id)).cloned().collect();
+        let gone = |id: &Id| self.file.gone.iter().any(|gone| gone.then == *id);
+        // Its rows are the migration's own.
+        let own = |id: &Id| self.wanted.iter().any(|one| one.object == *id && one.what == What::Dropped);
+        let mut touched: Vec<(&Id, &'static str)> = Vec::new();
+        let written: Vec<&Id> = names.numbered(written).filter(|id| now.has(names, id)).collect();
+        for id in written.iter().copied().filter(|id| !own(id) && !gone(id)) {
+            let name: &str = &id.name;
+            let only_added = self.taken.written.contains(name) && !self.taken.emptied.contains(name);
+            let with_parent = before
+                .get(id)
+                .is_some_and(|object| object.needs.iter().any(|needed| written.contains(&needed)));
+            if !only_added && !with_parent && !self.taken.emptied.contains(name) {
+                touched.push((id, DELETES));
+            }
+        }
+        let has_type = |id: &Id| self.done.iter().any(|one| one.object == *id && has_another(one, &["type"]));
+        for table in
+            names.rewritten(now).filter(|id| !own(id) && !self.taken.emptied.contains(id.name.as_str()))
+        {
+            let of = |id: &Id| id.table.as_ref() == Some(&table.name) && id.schema == table.schema;
+            let types = self.taken.types.iter().flat_map(|meant| names.columns(meant));
+            let types: Vec<&Id> = types.filter(|id| of(id) && !has_type(id) && !gone(id)).collect();
+            let is_said = |one: &Change| {
+                let of_column = one.object.kind == ObjectKind::Column && of(&one.object);
+                of_column && (one.what == What::Created || has_another(one, &["type"]))
+                    || one.object == *table && has_another(one, &["unlogged", "tablespace", "access method"])
+            };
+            if types.is_empty() && !self.done.iter().any(is_said) {
+                touched.push((table, "its way back writes anew or throws away"));
+            }
+            touched.extend(types.into_iter().map(|id| (id, "its way back computes anew")));
+        }
+        self.file.touched = touched.into_iter().map(|(id, how)| (names.one(id), how)).collect();
+    }
+}
+
+/// Whether something has another value in one of these.
+fn has_another(change: &Change, names: &[&str]) -> bool {
+    let What::Altered { attributes } = &change.what else { return false };
+    attributes.iter().any(|attribute| names.contains(&attribute.name.as_str()))
+}
+
+/// The types that are changed.
+fn types_of(changes: &[Change]) -> impl Iterator<Item = &Id> {
+    changes.iter().map(|change| &change.object).filter(|id| id.kind == ObjectKind::Type)
+}
+
+/// What must be so for these changes to succeed, from what is there `from`, to what is there `to`.
+fn fitting(changes: &[Change], to: &Schema, from: &Schema, names: &Names) -> Vec<Fits> {
+    let fits = changes.iter().filter_map(|change| {
+        let id = &change.object;
+        let wanted = to.get(id)?;
+        let has_not_null = |attributes: &[cutover_analysis::diff::Attribute]| {
+            attributes.iter().any(|one| one.name == "not null" && one.to.is_some() && one.from.is_none())
+        };
+        match &change.what {
+            _ if id.kind != ObjectKind::Column => None,
+            What::Created => {
+                let table = from.objects.keys().find(|table| {
+                    table.kind == ObjectKind::Table
+                        && Some(&table.name) == id.table.as_ref()
+                        && table.schema == id.schema
+                })?;
+                let default = Id { kind: ObjectKind::Default, ..id.clone() };
+                let filled = ["identity", "generated", "default"].iter().any(|name| wanted.has(name))
+                    || to.objects.contains_key(&default);
+                (wanted.has("not null") && wanted.has("type") && !filled)
+                    .then(|| Fits::NoRows(names.one(table), id.clone()))
+            }
+            What::Altered { attributes } if has_not_null(attributes) => Some(Fits::NoNull(names.one(id))),
+            _ => None,
+        }
+    });
+    fits.collect()
 }
 
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.

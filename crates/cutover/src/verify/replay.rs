@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::sql::quote_ident;
+use cutover_analysis::sql::{quote_ident, with_database};
 use cutover_postgres::session::{Failure, Session, Startup};
 
 use super::failure_text;
@@ -23,6 +23,8 @@ use crate::source;
 pub(crate) struct Likeness {
     /// PostgreSQL's major version.
     pub(crate) major: u32,
+    /// What it is called, where it is one in particular.
+    database: Option<String>,
     /// The schemas of the search path that exist.
     path: Vec<String>,
     /// The search path as it is set, where it leads to the same schemas in a database of anybody's: functions may keep it.
@@ -47,6 +49,7 @@ impl Likeness {
     pub(crate) fn of_version(major: u32) -> Self {
         Self {
             major,
+            database: None,
             path: vec!["public".to_owned()],
             path_set: None,
             roles: Vec::new(),
@@ -60,6 +63,7 @@ impl Likeness {
     pub(crate) async fn of(session: &mut Session) -> Result<Self, Failure> {
         Ok(Self {
             major: session.server_version_num() / 10_000,
+            database: session.query_text(DATABASE).await?.scalar().map(str::to_owned),
             path: search_path(session).await?,
             path_set: path_set(session).await?,
             roles: role_names(session).await?,
@@ -130,6 +134,8 @@ pub(crate) struct Replay {
     scratch: Scratch,
     /// Tables of other tools that are not made yet.
     tables: Vec<TablePlace>,
+    /// What the real database is called, and the scratch one: statements on the one are run on the other.
+    databases: Option<(String, String)>,
     /// PostgreSQL's major version there, where it is not the real database's.
     pub(crate) other_major: Option<u32>,
 }
@@ -148,7 +154,10 @@ impl Replay {
             Ok(session) => {
                 let there = session.server_version_num() / 10_000;
                 let tables = likeness.tables.clone();
-                Ok(Self { session, scratch, tables, other_major: (there != likeness.major).then_some(there) })
+                let databases =
+                    likeness.database.clone().map(|real| (real, scratch.options.database.clone()));
+                let other_major = (there != likeness.major).then_some(there);
+                Ok(Self { session, scratch, tables, databases, other_major })
             }
             Err(trouble) => {
                 scratch.finish().await;
@@ -165,8 +174,10 @@ impl Replay {
         let settings = vec![("search_path".to_owned(), path), reading::given()];
         let mut session =
             Session::connect(&scratch.options, &Startup { settings, ..Startup::default() }).await?;
+        // PostgreSQL's own are there, whether the path names them or not.
+        let names = names.iter().zip(&likeness.path).filter(|(_, schema)| !is_system_schema(schema));
         let mut texts: Vec<String> =
-            names.iter().map(|name| format!("CREATE SCHEMA IF NOT EXISTS {name}")).collect();
+            names.map(|(name, _)| name).map(|name| format!("CREATE SCHEMA IF NOT EXISTS {name}")).collect();
         if scratch.own_server {
             texts.extend(roles.iter().map(|role| format!("CREATE ROLE {}", quote_ident(role))));
         }
@@ -200,7 +211,19 @@ impl Replay {
     /// Runs a migration; an error says in words what failed, with its line. One that fails and mentions the table of a tool
     /// that the database was adopted from is run again with that table there, as the tool makes it: it was when it was applied.
     pub(crate) async fn run(&mut self, migration: &Migration, vars: &Vars) -> Result<(), String> {
-        let Err(why) = run(&mut self.session, migration, vars).await else { return Ok(()) };
+        self.run_seen(migration, vars).await.map(|_| ())
+    }
+
+    /// As [`run`](Self::run); gives the numbers of the tables whose rows it wrote, or would have where it had found any.
+    pub(crate) async fn run_seen(
+        &mut self,
+        migration: &Migration,
+        vars: &Vars,
+    ) -> Result<BTreeSet<String>, String> {
+        let mut written = BTreeSet::new();
+        let databases = self.databases.clone();
+        let mut running = Running { databases: databases.as_ref(), written: Some(&mut written) };
+        let Err(why) = running.run(&mut self.session, migration, vars).await else { return Ok(written) };
         let Ok(text) = source::read_to_string(migration) else { return Err(why) };
         let Some(at) = self.tables.iter().position(|place| text.contains(&place.table)) else {
             return Err(why);
@@ -212,7 +235,8 @@ impl Replay {
                 return Err(why);
             }
         }
-        run(&mut self.session, migration, vars).await
+        running.run(&mut self.session, migration, vars).await?;
+        Ok(written)
     }
 
     /// Closes the session and drops the database.
@@ -235,78 +259,119 @@ pub(crate) fn made_by<'a>(
 }
 
 /// Runs a migration unit by unit, without any record of it.
+#[cfg(test)]
 pub(crate) async fn run(session: &mut Session, migration: &Migration, vars: &Vars) -> Result<(), String> {
-    let script = Script::analyse(migration, vars);
-    if let Some(error) = script.errors.iter().find(|error| error.code.is_none()) {
-        return Err(error.to_string());
-    }
-    let outcome = items(session, &script, migration, vars).await;
-    // Whatever the file left behind: an open transaction after an error, settings, a role.
-    session.execute("ROLLBACK").await.map_err(|failure| failure_text(&failure))?;
-    session.execute("DISCARD ALL").await.map_err(|failure| failure_text(&failure))?;
-    outcome
+    Running { databases: None, written: None }.run(session, migration, vars).await
 }
 
-async fn items(
-    session: &mut Session,
-    script: &Script,
-    migration: &Migration,
-    vars: &Vars,
-) -> Result<(), String> {
-    let mut open: Option<usize> = None;
-    let mut items = script.items(migration, vars);
-    let mut reported = Reported::default();
-    let mut lines: Vec<u32> = Vec::new();
-    while let Some(item) = items.next() {
-        let ScriptItem::Statement { text, line, copy, unit, .. } = item? else { continue };
-        let at = |failure: Failure| format!("{}:{line}: {}", migration.path, failure_text(&failure));
-        if open != Some(unit) {
-            end(session, open.take()).await?;
-            if !lines.is_empty() {
-                // As in a run: each part begins with the session's own settings.
-                session.execute("DISCARD ALL").await.map_err(at)?;
-                reported = Reported::default();
-            }
-            if script.units.get(unit).is_none_or(|unit| unit.outside.is_none()) {
-                session.execute("BEGIN").await.map_err(at)?;
-                open = Some(unit);
-            }
+/// How migrations are run, unit by unit and without any record of it.
+struct Running<'a> {
+    /// The database that their statements name, and the one that is meant.
+    databases: Option<&'a (String, String)>,
+    /// The numbers of the tables whose rows they write, where these are asked for.
+    written: Option<&'a mut BTreeSet<String>>,
+}
+
+impl Running<'_> {
+    async fn run(&mut self, session: &mut Session, migration: &Migration, vars: &Vars) -> Result<(), String> {
+        let script = Script::analyse(migration, vars);
+        if let Some(error) = script.errors.iter().find(|error| error.code.is_none()) {
+            return Err(error.to_string());
         }
-        let misread = if copy { reported.misreads_copy(&text) } else { reported.misreads(&text) };
-        if let Some(bent) = misread {
-            let line = lines.get(bent.by).copied().unwrap_or(line);
-            return Err(format!("{}:{line}: {}", migration.path, bent.because()));
-        }
-        let outcome = if copy {
-            let mut sink = session.copy_in(&text).await.map_err(at)?;
-            for item in items.by_ref() {
-                match item? {
-                    ScriptItem::CopyData(data) => sink.send(Bytes::from(data)).await.map_err(at)?,
-                    _ => break,
+        let outcome = self.items(session, &script, migration, vars).await;
+        // Whatever the file left behind: an open transaction after an error, settings, a role.
+        session.execute("ROLLBACK").await.map_err(|failure| failure_text(&failure))?;
+        session.execute("DISCARD ALL").await.map_err(|failure| failure_text(&failure))?;
+        outcome
+    }
+
+    async fn items(
+        &mut self,
+        session: &mut Session,
+        script: &Script,
+        migration: &Migration,
+        vars: &Vars,
+    ) -> Result<(), String> {
+        let mut open: Option<usize> = None;
+        let mut items = script.items(migration, vars);
+        let mut reported = Reported::default();
+        let mut lines: Vec<u32> = Vec::new();
+        while let Some(item) = items.next() {
+            let ScriptItem::Statement { text, line, copy, unit, .. } = item? else { continue };
+            let at = |failure: Failure| format!("{}:{line}: {}", migration.path, failure_text(&failure));
+            if open != Some(unit) {
+                self.end(session, open.take()).await?;
+                if !lines.is_empty() {
+                    // As in a run: each part begins with the session's own settings.
+                    session.execute("DISCARD ALL").await.map_err(at)?;
+                    reported = Reported::default();
+                }
+                if script.units.get(unit).is_none_or(|unit| unit.outside.is_none()) {
+                    session.execute("BEGIN").await.map_err(at)?;
+                    open = Some(unit);
                 }
             }
-            sink.finish_outcome().await
-        } else {
-            let flight = session.launch(&text).await;
-            session.land(flight).await
-        };
-        outcome.result.map_err(at)?;
-        reported.take(lines.len(), &outcome.parameters);
-        lines.push(line);
+            let misread = if copy { reported.misreads_copy(&text) } else { reported.misreads(&text) };
+            if let Some(bent) = misread {
+                let line = lines.get(bent.by).copied().unwrap_or(line);
+                return Err(format!("{}:{line}: {}", migration.path, bent.because()));
+            }
+            let outcome = if copy {
+                let mut sink = session.copy_in(&text).await.map_err(at)?;
+                for item in items.by_ref() {
+                    match item? {
+                        ScriptItem::CopyData(data) => sink.send(Bytes::from(data)).await.map_err(at)?,
+                        _ => break,
+                    }
+                }
+                sink.finish_outcome().await
+            } else {
+                let elsewhere =
+                    self.databases.and_then(|(real, scratch)| with_database(&text, real, scratch));
+                let flight = session.launch(elsewhere.as_deref().unwrap_or(&text)).await;
+                session.land(flight).await
+            };
+            outcome.result.map_err(at)?;
+            reported.take(lines.len(), &outcome.parameters);
+            lines.push(line);
+        }
+        self.end(session, open).await
     }
-    end(session, open).await
+
+    async fn end(&mut self, session: &mut Session, open: Option<usize>) -> Result<(), String> {
+        if open.is_none() {
+            return Ok(());
+        }
+        if let Some(written) = self.written.as_deref_mut() {
+            match session.query_text(WRITTEN).await {
+                Ok(done) => written.extend(done.rows.into_iter().flatten().flatten()),
+                // Whatever stands in the way of a look stands in that of the COMMIT.
+                Err(failure @ Failure::Lost(_)) => return Err(failure_text(&failure)),
+                Err(_) => {}
+            }
+        }
+        let done = session.execute("COMMIT").await.map_err(|failure| failure_text(&failure))?;
+        if done.tag() == "COMMIT" {
+            Ok(())
+        } else {
+            Err(format!("the server answered COMMIT with {}", done.tag()))
+        }
+    }
 }
 
-async fn end(session: &mut Session, open: Option<usize>) -> Result<(), String> {
-    if open.is_none() {
-        return Ok(());
-    }
-    let done = session.execute("COMMIT").await.map_err(|failure| failure_text(&failure))?;
-    if done.tag() == "COMMIT" {
-        Ok(())
-    } else {
-        Err(format!("the server answered COMMIT with {}", done.tag()))
-    }
+/// The tables that the open transaction has locked as INSERT, UPDATE, DELETE and MERGE do.
+const WRITTEN: &str = "
+SELECT DISTINCT c.oid::pg_catalog.text
+  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'
+   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+   AND c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+
+const DATABASE: &str = "SELECT pg_catalog.current_database()::pg_catalog.text";
+
+fn is_system_schema(name: &str) -> bool {
+    name.starts_with("pg_") || name == "information_schema"
 }
 
 /// The setting of the search path, unless a schema is in it because the role is called so.
