@@ -63,9 +63,8 @@ fn in_partitions(id: &Id, world: &World<'_>) -> Vec<Sql> {
     for (table, object) in
         world.to.objects.iter().filter(|(table, _)| world.from.objects.contains_key(*table))
     {
-        let said = object.list("triggers of parent").iter();
-        let how =
-            said.filter(|entry| entry.split_once(" TRIGGER ").is_some_and(|(_, other)| other == name)).next();
+        let mut said = object.list("triggers of parent").iter();
+        let how = said.find(|entry| entry.split_once(" TRIGGER ").is_some_and(|(_, other)| other == name));
         if let Some(how) = how.filter(|_| is_below(world.to, table, id)) {
             statements.push(Sql::new(format!("ALTER {} {how}", by_word(table))));
         }
