@@ -93,7 +93,7 @@ fn another_owner_is_drift_also_where_the_new_one_asks() {
          ALTER DATABASE {name} SET role = 'pg_monitor'"
     ));
     on_one_server(&place, &["diff"]).ends_with(0);
-    database.run("ALTER TABLE app.posts OWNER TO pg_monitor");
+    database.run("SET ROLE NONE; ALTER TABLE app.posts OWNER TO pg_monitor");
     let found = on_one_server(&place, &["diff"]).ends_with(1);
     shows(&found, &["~ table app.posts: owner ", " → pg_monitor\n", "1 difference\n"]);
 }

@@ -153,7 +153,11 @@ impl<'a> Work<'a> {
         }
         common_changes(&mut change, self.world.to);
         let making::Change { left, statements, frees, impossible, .. } = change;
-        if statements.is_empty() && left.is_empty() && impossible.is_empty() && !self.comes_along(id) {
+        if statements.is_empty()
+            && left.is_empty()
+            && impossible.is_empty()
+            && !self.comes_along(id, attributes)
+        {
             let words: Vec<String> = attributes.iter().map(ToString::to_string).collect();
             let what = format!("no statement changes {}", words.join("; "));
             self.left.push(Left { object: id.clone(), what });
@@ -184,7 +188,7 @@ impl<'a> Work<'a> {
     }
 
     /// Whether something may change without a statement of its own: along with a parent's, or with what it belongs to.
-    fn comes_along(&self, id: &Id) -> bool {
+    fn comes_along(&self, id: &Id, attributes: &[Attribute]) -> bool {
         let (from, to) = (self.world.from, self.world.to);
         let says = |attributes: &[&str]| {
             [from, to]
@@ -196,6 +200,8 @@ impl<'a> Work<'a> {
             ObjectKind::Column | ObjectKind::Constraint => says(&["inherited"]),
             ObjectKind::Index => says(&["partition of"]),
             ObjectKind::Sequence => says(&["owned by"]),
+            // They went with the parent's, or with being a partition.
+            ObjectKind::Table => attributes.iter().all(|one| one.name == "triggers of parent"),
             _ => false,
         }
     }

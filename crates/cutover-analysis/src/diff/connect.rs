@@ -362,6 +362,7 @@ impl<'a> Plan<'a> {
                 }
             }
         }
+        self.connect_triggers_of_parents();
         // Indexes are attached behind the partitions of their tables.
         for (verb, id) in self.actions.clone() {
             if verb == Verb::Finish && id.kind == ObjectKind::Index {
@@ -373,6 +374,28 @@ impl<'a> Plan<'a> {
                     table,
                 );
                 self.edge((Verb::Create, &partition), (Verb::Finish, id));
+            }
+        }
+    }
+
+    /// What is said of a parent's trigger in a partition is said when both are there.
+    fn connect_triggers_of_parents(&mut self) {
+        let triggers: Vec<Action<'a>> = self
+            .actions
+            .iter()
+            .filter(|(verb, id)| id.kind == ObjectKind::Trigger && matches!(verb, Verb::Create | Verb::Alter))
+            .copied()
+            .collect();
+        for (verb, id) in self.actions.clone() {
+            let says = || self.world.to.get(id).is_some_and(|table| table.has("triggers of parent"));
+            if verb != Verb::Finish || id.kind != ObjectKind::Table || !says() {
+                continue;
+            }
+            let (schema, name) = (id.schema.clone().unwrap_or_default(), id.name.clone());
+            let partition = Id::part(ObjectKind::Partition, schema, name.clone(), name);
+            self.edge((Verb::Create, &partition), (verb, id));
+            for trigger in &triggers {
+                self.edge(*trigger, (verb, id));
             }
         }
     }

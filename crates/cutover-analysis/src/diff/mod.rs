@@ -179,15 +179,15 @@ pub fn diff_with_renamed_values(
     from: &Schema,
     to: &Schema,
     options: Options,
-    renamed: &[(String, String)],
+    values: &[(String, String)],
 ) -> Diff {
     let found = changes(from, to);
     let (statements, left) = match names::renamed(from, to, &found) {
         Some((from, renames)) => {
-            let (rest, left) = actions::statements(&from, to, &changes(&from, to), options, renamed);
+            let (rest, left) = actions::statements(&from, to, &changes(&from, to), options, values);
             (renames.into_iter().chain(rest).collect(), left)
         }
-        None => actions::statements(from, to, &found, options, renamed),
+        None => actions::statements(from, to, &found, options, values),
     };
     Diff { changes: found, statements, left }
 }

@@ -106,19 +106,15 @@ pub async fn drift(
         named => named.to_vec(),
     };
     let mut live = catalog::schema(&mut session, &[]).await?;
-    let (expected, expected_name) = match replay {
-        Some(sandbox) => {
-            let Built { schema, remarks: more } =
-                replayed(project, &history, (options, &live), sandbox).await?;
-            remarks.extend(more);
-            (schema, "what the applied migrations make".to_owned())
-        }
-        None => {
-            let (mut schema, name) =
-                recorded(project, &mut session, found.version, &database, &mut remarks).await?;
-            by_names(&mut session, &mut schema, &live).await?;
-            (schema, name)
-        }
+    let (expected, expected_name) = if let Some(sandbox) = replay {
+        let Built { schema, remarks: more } = replayed(project, &history, (options, &live), sandbox).await?;
+        remarks.extend(more);
+        (schema, "what the applied migrations make".to_owned())
+    } else {
+        let (mut schema, name) =
+            recorded(project, &mut session, found.version, &database, &mut remarks).await?;
+        by_names(&mut session, &mut schema, &live).await?;
+        (schema, name)
     };
     let mut expected = expected;
     // What the tool keeps that the database was adopted from is made by no file, and its own business.

@@ -257,18 +257,17 @@ fn change(change: &mut Change<'_>) {
     change_generated(change, &alter);
     let (type_name, collation) = (change.take("type"), change.take("collation"));
     if type_name.is_some() || collation.is_some() {
-        match row_type_user(change) {
-            Some(user) => change.impossible.push(format!(
+        if let Some(user) = row_type_user(change) {
+            change.impossible.push(format!(
                 "its type, now {}: PostgreSQL refuses that while {user} is of the table's row type",
                 change.to.text("type").unwrap_or_default()
-            )),
-            None => {
-                change.frees = true;
-                if !of_parent {
-                    change_type(change, &alter);
-                }
-                keep_settings(change);
+            ));
+        } else {
+            change.frees = true;
+            if !of_parent {
+                change_type(change, &alter);
             }
+            keep_settings(change);
         }
     }
     // An identity needs NOT NULL as long as it is there, and before it is.

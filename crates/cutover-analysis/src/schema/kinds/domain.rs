@@ -118,7 +118,7 @@ fn change_comments(change: &mut Change<'_>) {
     for entry in gone {
         let named = |other: &&str| first_word(other) == first_word(entry);
         let stays = from.iter().any(|one| is_of(one, entry) && to.contains(one));
-        if stays && !new.iter().any(|other| named(&other)) {
+        if stays && !new.iter().any(named) {
             change
                 .statements
                 .push(comment_on_constraint(change.id, &format!("{} IS NULL", first_word(entry))));

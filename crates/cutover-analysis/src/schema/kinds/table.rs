@@ -1,7 +1,7 @@
 //! Tables, partitioned, partitions and foreign ones too: what is theirs as a whole. Columns, keys and the like are objects of
 //! their own, and so is being a partition of another table.
 
-use super::super::{Id, Object, parent_of};
+use super::super::{Id, Object};
 use super::making::{
     Change, Making, Sql, World, by_word, changed_foreign_options, foreign_options, hazards, lists,
     parameters, storage_options, text,
@@ -221,9 +221,7 @@ fn fires_above(change: &Change<'_>, quoted: &str) -> Option<String> {
     let to = change.world.to;
     let mut table = change.id.clone();
     loop {
-        let part =
-            Id::part(ObjectKind::Partition, table.schema.clone()?, table.name.clone(), table.name.clone());
-        table = parent_of(to.get(&part)?)?;
+        table = super::trigger::partition_parent(to, &table)?;
         let of_parent = to.get(&table)?.list("triggers of parent").iter();
         let above =
             of_parent.filter_map(|entry| entry.split_once(" TRIGGER ")).find(|(_, name)| *name == quoted);

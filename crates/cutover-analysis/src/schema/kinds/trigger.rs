@@ -1,7 +1,7 @@
 //! Triggers. What a partition has from its parent is the parent's.
 
-use super::super::{Id, Object};
-use super::making::{Change, Making, Sql, World, on_table, plain_drop, text};
+use super::super::{Id, Object, Schema, parent_of};
+use super::making::{Change, Making, Sql, World, by_word, on_table, plain_drop, text};
 use super::query::{Row, comment, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -44,12 +44,50 @@ fn query(asked: &Asked<'_>) -> String {
 const MAKING: Making =
     Making { target: on_table, grantee: None, create, change, drop: plain_drop, remade: true };
 
-fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     let mut statements = vec![Sql::new(object.text("definition").unwrap_or_default())];
     if let Some(how) = object.text("fires") {
         statements.push(Sql::new(fires(id, how)));
     }
+    statements.extend(in_partitions(id, world));
     statements
+}
+
+/// What is said of a trigger in partitions that were there: how it fires for them too follows the parent's when that changes.
+fn in_partitions(id: &Id, world: &World<'_>) -> Vec<Sql> {
+    if !world.from.objects.contains_key(id) {
+        return Vec::new();
+    }
+    let name = quote_ident(&id.name);
+    let mut statements = Vec::new();
+    for (table, object) in
+        world.to.objects.iter().filter(|(table, _)| world.from.objects.contains_key(*table))
+    {
+        let mut said = object.list("triggers of parent").iter();
+        let how = said.find(|entry| entry.split_once(" TRIGGER ").is_some_and(|(_, other)| other == name));
+        if let Some(how) = how.filter(|_| is_below(world.to, table, id)) {
+            statements.push(Sql::new(format!("ALTER {} {how}", by_word(table))));
+        }
+    }
+    statements
+}
+
+/// Whether a table is a partition of the trigger's, or of one of its partitions.
+fn is_below(schema: &Schema, table: &Id, trigger: &Id) -> bool {
+    let mut above = partition_parent(schema, table);
+    while let Some(parent) = above {
+        if parent.schema == trigger.schema && Some(&parent.name) == trigger.table.as_ref() {
+            return true;
+        }
+        above = partition_parent(schema, &parent);
+    }
+    false
+}
+
+/// The table that a table is a partition of.
+pub(super) fn partition_parent(schema: &Schema, table: &Id) -> Option<Id> {
+    let (namespace, name) = (table.schema.clone()?, table.name.clone());
+    parent_of(schema.get(&Id::part(ObjectKind::Partition, namespace, name.clone(), name))?)
 }
 
 /// `how` is `DISABLE`, `ENABLE ALWAYS` …; for triggers and rules.
@@ -69,5 +107,6 @@ fn change(change: &mut Change<'_>) {
     if let Some((_, to)) = change.take("fires") {
         let how = text(to).unwrap_or_else(|| "ENABLE".to_owned());
         change.push(fires(change.id, &how));
+        change.statements.extend(in_partitions(change.id, change.world));
     }
 }

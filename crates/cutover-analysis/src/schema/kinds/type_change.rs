@@ -71,9 +71,8 @@ pub(super) fn keeps_values(from: &str, to: &str) -> bool {
             (Some([before, point]), Some([after, same])) => after >= before && point == same,
             _ => to.modifier.is_none(),
         },
-        ("text", "character varying")
+        ("text" | "xml", "character varying")
         | ("character varying" | "xml", "text")
-        | ("xml", "character varying")
         | ("bit", "bit varying") => to.modifier.is_none(),
         ("cidr", "inet") => true,
         _ => false,

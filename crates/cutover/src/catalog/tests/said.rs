@@ -2,7 +2,8 @@
 //! guessed, what is not even looked at, what a server is too old for, and in which order they come.
 
 use cutover_analysis::diff::{Diff, Options, changes, diff, diff_with_renamed_values};
-use cutover_analysis::schema::Schema;
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::{Id, Schema, Value};
 use testkit::Database;
 
 use super::diff::read;
@@ -144,8 +145,10 @@ async fn bytes_are_read_in_one_style() {
 async fn what_a_server_is_too_old_for_is_said() {
     let (one, two) = (testkit::database(), testkit::database());
     one.run("CREATE TABLE t (a integer, b integer GENERATED ALWAYS AS (a) STORED); CREATE VIEW v AS SELECT a FROM t");
-    two.run("CREATE TABLE t (a integer, b integer); CREATE VIEW v WITH (security_invoker = true) AS SELECT a FROM t");
-    let (mut from, to) = (read(&one).await, read(&two).await);
+    two.run("CREATE TABLE t (a integer, b integer); CREATE VIEW v AS SELECT a FROM t");
+    let (mut from, mut to) = (read(&one).await, read(&two).await);
+    let view = to.objects.get_mut(&Id::new(ObjectKind::View, "public", "v")).unwrap();
+    view.attributes.insert("options".into(), Value::List(vec!["security_invoker=true".to_owned()]));
     from.server_version = 120_022;
     let left: Vec<String> =
         diff(&from, &to, Options::default()).left.iter().map(ToString::to_string).collect();
