@@ -137,7 +137,10 @@ mod tests {
     #[test]
     fn another_database_stands_in_its_place() {
         let of = |text| with_database(text, "shop", "a b");
-        assert_eq!(of("ALTER DATABASE shop SET x = 'shop'").unwrap(), "ALTER DATABASE \"a b\" SET x = 'shop'");
+        assert_eq!(
+            of("ALTER DATABASE shop SET x = 'shop'").unwrap(),
+            "ALTER DATABASE \"a b\" SET x = 'shop'"
+        );
         assert_eq!(
             of("grant all on /* x */ database other, \"shop\" to shop").unwrap(),
             "grant all on /* x */ database other, \"a b\" to shop"
