@@ -681,6 +681,10 @@ fn a_down_file_loses_nothing_without_a_word() {
                 .to_owned(),
             "rows of table t, which its way back deletes or changes",
         ),
+        (
+            "create rule r as on insert to t do also delete from t where id = 1; insert into t values (2); drop rule r on t;".to_owned(),
+            "rows of table t, which its way back deletes or changes",
+        ),
         ("drop table if exists legacy;".to_owned(), "table legacy and its rows"),
         ("do $$ begin drop table if exists legacy; end $$;".to_owned(), "table legacy and its rows"),
         (

@@ -176,7 +176,9 @@ pub const HAZARDS: [Hazard; 19] = [
     Hazard {
         code: DATA_LOSS,
         meaning: "`cutover revert` would drop a table or a column that holds something, change values that may not fit, or run a \
-                  down file that deletes or changes rows, or drops with CASCADE what none of the migrations makes.",
+                  down file that deletes, changes or writes anew rows, runs code of which nobody knows what it does to them, or \
+                  drops what none of the migrations makes. Functions, views and the like that somebody has changed by hand \
+                  count too where they would be written over or dropped.",
         accepted: "What it holds is gone. Nothing but a backup brings it back.",
         when: "When nobody needs it any more, or it was saved elsewhere. What is empty is dropped without being asked.",
     },

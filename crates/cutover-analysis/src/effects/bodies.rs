@@ -109,13 +109,12 @@ pub(super) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) ->
                 continue;
             }
             (Piece::Executed, Ok(expression)) => {
-                match walk::constant(&expression).and_then(|text| parse(&text).ok()) {
-                    Some(parsed) => parsed,
-                    None => {
-                        left = Err("a block runs statements that it makes at run time (EXECUTE)".to_owned());
-                        continue;
-                    }
-                }
+                let constant = walk::constant(&expression).and_then(|text| parse(&text).ok());
+                let Some(parsed) = constant else {
+                    left = Err("a block runs statements that it makes at run time (EXECUTE)".to_owned());
+                    continue;
+                };
+                parsed
             }
             (_, Ok(parsed)) => parsed,
         };

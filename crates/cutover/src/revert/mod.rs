@@ -8,6 +8,7 @@ mod choose;
 pub(crate) mod losses;
 mod names;
 mod rehearse;
+mod taken;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};

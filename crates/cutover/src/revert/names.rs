@@ -143,7 +143,7 @@ impl Names {
                     && Some(&table.name) == id.table.as_ref()
                     && table.schema == id.schema
             };
-            dropped.iter().any(|table| of(table))
+            dropped.iter().any(of)
         };
         let alone = dropped.iter().filter(|id| id.table.is_none() || !with_table(id));
         alone.map(|id| Gone { then: then.of(self, id).unwrap_or(id).clone(), ..self.one(id) }).collect()

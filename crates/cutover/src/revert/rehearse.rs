@@ -5,16 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
-use cutover_analysis::diff::{Change, Options, What, changes, diff_with_renamed_values};
-use cutover_analysis::effects::{Destroys, ObjectKind, ObjectRef, beyond, destroys, effects, renamed_values};
+use cutover_analysis::diff::{Attribute, Change, Options, What, changes, diff_with_renamed_values};
+use cutover_analysis::effects::{ObjectKind, ObjectRef, beyond, destroys, effects, renamed_values};
 use cutover_analysis::schema::{Id, Schema, Sql};
-use cutover_analysis::sql::{ParseError, parse, quote_literal};
+use cutover_analysis::sql::{parse, quote_literal};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
 use super::choose::Chosen;
 use super::losses::Gone;
 use super::names::Names;
+use super::taken::{self, Tables, Taken, taken_away};
 use super::{RevertError, text_of};
 use crate::catalog;
 use crate::compare::rename::{Rename, in_order};
@@ -62,6 +63,13 @@ pub(super) enum Fits {
     NoRows(Gone, Id),
     /// The column has no null.
     NoNull(Gone),
+}
+
+impl Way {
+    fn all_gone(&mut self) -> impl Iterator<Item = &mut Gone> {
+        let fits = self.fits.iter_mut().map(|(Fits::NoRows(gone, _) | Fits::NoNull(gone))| gone);
+        self.gone.iter_mut().chain(self.touched.iter_mut().map(|(gone, _)| gone)).chain(fits)
+    }
 }
 
 /// The way back of a migration.
@@ -250,7 +258,9 @@ impl<'a> There<'a, '_> {
     ) -> Result<Rehearsal<'a>, RevertError> {
         let there = before.clone();
         let mut top = Names::read(&mut self.replay.session).await?;
-        backs.iter_mut().for_each(|back| top.find(back.found_out.all_gone()));
+        for back in &mut backs {
+            top.find(back.found_out.all_gone());
+        }
         let mut names = top.clone();
         let mut failing: Vec<Failing<'_>> = Vec::new();
         let mut at = 0;
@@ -263,7 +273,9 @@ impl<'a> There<'a, '_> {
                     let (behind, now) = self.what_is_there().await?;
                     back.done = changes(&before, &behind);
                     if back.is_file {
-                        back.seen((&before, &names), &now, &written);
+                        let Rehearsed { taken, file, wanted, done, .. } = back;
+                        let tables = Tables { before: &before, names: &names, now: &now, wanted, done };
+                        tables.seen(taken, &written, file);
                         top.find(back.file.all_gone());
                     }
                     (before, names) = (behind, now);
@@ -378,14 +390,14 @@ impl<'a> There<'a, '_> {
         stays.extend(beyond.iter().cloned());
         let statements: Vec<Sql> =
             renames.iter().map(|rename| Sql::plain(rename.sql())).chain(found.statements).collect();
-        let rebuilt = types_of(&found.changes).filter(|id| !lasting(id)).cloned().collect();
+        let rebuilt = taken::types_of(&found.changes).filter(|id| !lasting(id)).cloned().collect();
         let text = text_of(&statements);
         let parsed: Vec<_> = statements.iter().filter_map(|sql| parse(&sql.text).ok()).collect();
         let cascades = parsed.iter().any(|one| destroys(one).cascades);
         let makes = parsed.iter().flat_map(|one| effects(one).creates).collect();
         let fits = fitting(&found.changes, before, from, names);
         let changes = found.changes;
-        let found_out = Way { text, gone, changes, stays, rebuilt, cascades, makes, fits, ..Way::default() };
+        let found_out = Way { text, changes, gone, stays, cascades, rebuilt, makes, fits, ..Way::default() };
         let back = Rehearsed {
             migration,
             is_file: false,
@@ -498,14 +510,18 @@ impl<'a> There<'a, '_> {
                     failed.can_be_derived = true;
                     return Ok((failed, true));
                 }
-                (Ok(()), Err(why)) => failed.why += &format!("; what undoes it fails too: {why}"),
+                (Ok(()), Err(why)) => {
+                    failed.why = format!("{}; what undoes it fails too: {why}", failed.why);
+                }
                 (Err(_), _) => {}
             }
         }
         if let Some((by, object)) = misled(before_it, back) {
             let path = &by.migration.path;
-            failed.why +=
-                &format!("; the way back of {path} does not leave {object} as it was, which may be why");
+            failed.why = format!(
+                "{}; the way back of {path} does not leave {object} as it was, which may be why",
+                failed.why
+            );
             failed.misled = by.is_file.then(|| (by.migration.id.clone(), object.to_string()));
         }
         gone.push(&migration.id);
@@ -610,154 +626,6 @@ fn beyond_schemas(project: &Project, migration: &Migration) -> Vec<String> {
     words.collect()
 }
 
-/// What the statements of a down file take away, as they say.
-#[derive(Default)]
-struct Taken {
-    /// Rows, in words.
-    losses: Vec<String>,
-    /// Names of the tables whose rows these are.
-    emptied: BTreeSet<String>,
-    /// Names of all tables whose rows it writes.
-    written: BTreeSet<String>,
-    /// What it drops by name.
-    drops: Vec<ObjectRef>,
-    /// Columns that it gives a type.
-    types: Vec<ObjectRef>,
-    /// What it makes.
-    makes: Vec<ObjectRef>,
-    /// It drops with CASCADE.
-    cascades: bool,
-    /// Functions that it runs.
-    calls: Vec<ObjectRef>,
-    /// What else it runs, in words.
-    unknown: Vec<String>,
-}
-
-/// What the statements of a down file take away, unless the migration has made the tables itself.
-fn taken_away(project: &Project, migration: &Migration, down: &Migration) -> Taken {
-    let forth = Script::analyse(migration, &project.vars);
-    let back = Script::analyse(down, &project.vars);
-    let mut taken = Taken::default();
-    let mut rows = BTreeSet::new();
-    for item in back.items(down, &project.vars) {
-        // What cannot be read is told by the rehearsal, what is not understood by the server.
-        let Ok(ScriptItem::Statement { text, line, .. }) = item else { continue };
-        let destroyed = match parse(&text) {
-            Ok(parsed) => destroys(&parsed),
-            Err(ParseError::NotAnalysable(why)) => Destroys::unread(format!("line {line}, where {why}")),
-            Err(ParseError::Syntax(_)) => continue,
-        };
-        taken.cascades |= destroyed.cascades;
-        taken.emptied.extend(destroyed.rows.iter().map(|table| table.name.to_string()));
-        taken.drops.extend(destroyed.drops);
-        taken.types.extend(destroyed.types);
-        taken.calls.extend(destroyed.calls);
-        taken.unknown.extend(destroyed.unknown.into_iter().map(|why| format!("line {line}: {why}")));
-        let others = destroyed.rows.into_iter().filter(|table| !forth.makes(table));
-        rows.extend(others.map(|table| match &table.schema {
-            Some(schema) => format!("{schema}.{}", table.name),
-            None => table.name.to_string(),
-        }));
-    }
-    taken.losses = rows.into_iter().map(|table| format!("rows of {table}, which {DELETES}")).collect();
-    taken.makes = back.creates.clone();
-    taken.written = back.writes.iter().map(|table| table.name.to_string()).collect();
-    taken
-}
-
-/// What a way back does to rows.
-const DELETES: &str = "its way back deletes or changes";
-
-impl Way {
-    fn all_gone(&mut self) -> impl Iterator<Item = &mut Gone> {
-        let fits = self.fits.iter_mut().map(|(Fits::NoRows(gone, _) | Fits::NoNull(gone))| gone);
-        self.gone.iter_mut().chain(self.touched.iter_mut().map(|(gone, _)| gone)).chain(fits)
-    }
-}
-
-impl Rehearsed<'_> {
-    /// What its down file has done, and not what it should: it may drop more. `before` is what was there and how it was called,
-    /// `written` are the tables whose rows it wrote.
-    fn seen(&mut self, (before, names): (&Schema, &Names), now: &Names, written: &BTreeSet<String>) {
-        self.file.changes.clone_from(&self.done);
-        self.file.gone = names.gone(&self.done, Some((now, before)), names);
-        self.file.rebuilt = types_of(&self.done).filter(|id| !now.has(names, id)).cloned().collect();
-        let gone = |id: &Id| self.file.gone.iter().any(|gone| gone.then == *id);
-        // Its rows are the migration's own.
-        let own = |id: &Id| self.wanted.iter().any(|one| one.object == *id && one.what == What::Dropped);
-        let mut touched: Vec<(&Id, &'static str)> = Vec::new();
-        let written: Vec<&Id> = names.numbered(written).filter(|id| now.has(names, id)).collect();
-        for id in written.iter().copied().filter(|id| !own(id) && !gone(id)) {
-            let name: &str = &id.name;
-            let only_added = self.taken.written.contains(name) && !self.taken.emptied.contains(name);
-            let with_parent = before
-                .get(id)
-                .is_some_and(|object| object.needs.iter().any(|needed| written.contains(&needed)));
-            if !only_added && !with_parent && !self.taken.emptied.contains(name) {
-                touched.push((id, DELETES));
-            }
-        }
-        let has_type = |id: &Id| self.done.iter().any(|one| one.object == *id && has_another(one, &["type"]));
-        for table in
-            names.rewritten(now).filter(|id| !own(id) && !self.taken.emptied.contains(id.name.as_str()))
-        {
-            let of = |id: &Id| id.table.as_ref() == Some(&table.name) && id.schema == table.schema;
-            let types = self.taken.types.iter().flat_map(|meant| names.columns(meant));
-            let types: Vec<&Id> = types.filter(|id| of(id) && !has_type(id) && !gone(id)).collect();
-            let is_said = |one: &Change| {
-                let of_column = one.object.kind == ObjectKind::Column && of(&one.object);
-                of_column && (one.what == What::Created || has_another(one, &["type"]))
-                    || one.object == *table && has_another(one, &["unlogged", "tablespace", "access method"])
-            };
-            if types.is_empty() && !self.done.iter().any(is_said) {
-                touched.push((table, "its way back writes anew or throws away"));
-            }
-            touched.extend(types.into_iter().map(|id| (id, "its way back computes anew")));
-        }
-        self.file.touched = touched.into_iter().map(|(id, how)| (names.one(id), how)).collect();
-    }
-}
-
-/// Whether something has another value in one of these.
-fn has_another(change: &Change, names: &[&str]) -> bool {
-    let What::Altered { attributes } = &change.what else { return false };
-    attributes.iter().any(|attribute| names.contains(&attribute.name.as_str()))
-}
-
-/// The types that are changed.
-fn types_of(changes: &[Change]) -> impl Iterator<Item = &Id> {
-    changes.iter().map(|change| &change.object).filter(|id| id.kind == ObjectKind::Type)
-}
-
-/// What must be so for these changes to succeed, from what is there `from`, to what is there `to`.
-fn fitting(changes: &[Change], to: &Schema, from: &Schema, names: &Names) -> Vec<Fits> {
-    let fits = changes.iter().filter_map(|change| {
-        let id = &change.object;
-        let wanted = to.get(id)?;
-        let has_not_null = |attributes: &[cutover_analysis::diff::Attribute]| {
-            attributes.iter().any(|one| one.name == "not null" && one.to.is_some() && one.from.is_none())
-        };
-        match &change.what {
-            _ if id.kind != ObjectKind::Column => None,
-            What::Created => {
-                let table = from.objects.keys().find(|table| {
-                    table.kind == ObjectKind::Table
-                        && Some(&table.name) == id.table.as_ref()
-                        && table.schema == id.schema
-                })?;
-                let default = Id { kind: ObjectKind::Default, ..id.clone() };
-                let filled = ["identity", "generated", "default"].iter().any(|name| wanted.has(name))
-                    || to.objects.contains_key(&default);
-                (wanted.has("not null") && wanted.has("type") && !filled)
-                    .then(|| Fits::NoRows(names.one(table), id.clone()))
-            }
-            What::Altered { attributes } if has_not_null(attributes) => Some(Fits::NoNull(names.one(id))),
-            _ => None,
-        }
-    });
-    fits.collect()
-}
-
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.
 fn rows_written(project: &Project, migration: &Migration, before: &Schema) -> Vec<String> {
     let script = Script::analyse(migration, &project.vars);
@@ -786,4 +654,33 @@ fn rows_written(project: &Project, migration: &Migration, before: &Schema) -> Ve
             .map(|why| format!("rows that it may have written stay as they are ({why})")),
     );
     words
+}
+
+/// What must be so for these changes to succeed, from what is there `from`, to what is there `to`.
+fn fitting(changes: &[Change], to: &Schema, from: &Schema, names: &Names) -> Vec<Fits> {
+    let fits = changes.iter().filter_map(|change| {
+        let id = &change.object;
+        let wanted = to.get(id)?;
+        let has_not_null = |attributes: &[Attribute]| {
+            attributes.iter().any(|one| one.name == "not null" && one.to.is_some() && one.from.is_none())
+        };
+        match &change.what {
+            _ if id.kind != ObjectKind::Column => None,
+            What::Created => {
+                let table = from.objects.keys().find(|table| {
+                    table.kind == ObjectKind::Table
+                        && Some(&table.name) == id.table.as_ref()
+                        && table.schema == id.schema
+                })?;
+                let default = Id { kind: ObjectKind::Default, ..id.clone() };
+                let filled = ["identity", "generated", "default"].iter().any(|name| wanted.has(name))
+                    || to.objects.contains_key(&default);
+                (wanted.has("not null") && wanted.has("type") && !filled)
+                    .then(|| Fits::NoRows(names.one(table), id.clone()))
+            }
+            What::Altered { attributes } if has_not_null(attributes) => Some(Fits::NoNull(names.one(id))),
+            _ => None,
+        }
+    });
+    fits.collect()
 }

@@ -17,7 +17,8 @@ fn a_way_back_of_a_history_that_has_moved_is_refused() {
         let small = project(&[first]);
         assert_eq!(apply(&small, &options).await.unwrap().outcome, Some(Outcome::Completed));
         let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
-        let request = Request { which: Which::All, allow: &[], derive: &[], sandbox: &sandbox };
+        let request =
+            Request { which: Which::All, allow: &[], derive: &[], sandbox: &sandbox, only_look: false };
         let outlook = revert::look(&small, &options, &request).await.unwrap();
         // Somebody applies something that needs it.
         let large =
