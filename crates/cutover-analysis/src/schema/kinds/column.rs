@@ -384,7 +384,7 @@ fn drop_expression(change: &mut Change<'_>, alter: &str) {
             .push("before PostgreSQL 13 no statement makes a generated column a plain one".to_owned());
     } else if let Some(gone) = what_computed_it_goes(change) {
         change.impossible.push(format!(
-            "before PostgreSQL 15 a column that was generated stays tied to what computed it: {gone}, which goes, would take it along"
+            "before PostgreSQL 15 a column that was generated stays tied to what computed it: {gone}, which goes or changes, could take it along"
         ));
     } else {
         change.push(format!("{alter} DROP EXPRESSION"));
