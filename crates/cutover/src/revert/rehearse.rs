@@ -426,7 +426,7 @@ impl<'a> There<'a, '_> {
         }
         let (losses, cascades, drops) =
             (mem::take(&mut taken.losses), taken.cascades, mem::take(&mut taken.drops));
-        let makes = mem::take(&mut taken.makes);
+        let makes = taken.makes.clone();
         let file = Way { text, stays, losses, cascades, drops, makes, unknown, ..Way::default() };
         Ok(Rehearsed { is_file: true, file, taken, ..back })
     }

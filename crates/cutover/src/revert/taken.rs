@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use cutover_analysis::diff::{Change, What};
-use cutover_analysis::effects::{Destroys, ObjectKind, ObjectRef, destroys};
+use cutover_analysis::effects::{Destroys, ObjectKind, ObjectRef, destroys, effects};
 use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql::{ParseError, parse};
 
@@ -30,7 +30,7 @@ pub(super) struct Taken {
     pub(super) drops: Vec<ObjectRef>,
     /// Columns that it gives a type.
     types: Vec<ObjectRef>,
-    /// What it makes.
+    /// What it makes, for a moment or for good.
     pub(super) makes: Vec<ObjectRef>,
     /// It drops with CASCADE.
     pub(super) cascades: bool,
@@ -50,7 +50,10 @@ pub(super) fn taken_away(project: &Project, migration: &Migration, down: &Migrat
         // What cannot be read is told by the rehearsal, what is not understood by the server.
         let Ok(ScriptItem::Statement { text, line, .. }) = item else { continue };
         let destroyed = match parse(&text) {
-            Ok(parsed) => destroys(&parsed),
+            Ok(parsed) => {
+                taken.makes.extend(effects(&parsed).creates);
+                destroys(&parsed)
+            }
             Err(ParseError::NotAnalysable(why)) => Destroys::unread(format!("line {line}, where {why}")),
             Err(ParseError::Syntax(_)) => continue,
         };
@@ -68,7 +71,6 @@ pub(super) fn taken_away(project: &Project, migration: &Migration, down: &Migrat
         }));
     }
     taken.losses = rows.into_iter().map(|table| format!("rows of {table}, which {DELETES}")).collect();
-    taken.makes.clone_from(&back.creates);
     taken.written = back.writes.iter().map(|table| table.name.to_string()).collect();
     taken
 }
