@@ -772,7 +772,9 @@ fn what_undoes_a_migration_fits_the_rows_or_is_refused() {
         "column a.n has nulls by now",
     ];
     says(&refused, &["2_b.sql: ", "write a down file"]);
-    words.iter().for_each(|word| says(&refused, &[word]));
+    for word in words {
+        says(&refused, &[word]);
+    }
     let dry = on_one_server(&place, &[&["revert", "--dry-run"][..], &allowed].concat()).ends_with(1);
     shows(&dry, &["ADD COLUMN mail text NOT NULL", "-- would fail: migrations/2_b.sql: "]);
     shows(&dry, &words);

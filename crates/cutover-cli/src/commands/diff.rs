@@ -215,7 +215,7 @@ fn side(app: &App, arguments: &Arguments, text: &str) -> Result<Side, CliError> 
 
 /// `host=db user=app`, as libpq takes it too.
 fn is_connection(text: &str) -> bool {
-    let first = text.trim_start().split_whitespace().next().unwrap_or_default();
+    let first = text.split_whitespace().next().unwrap_or_default();
     let name = first.split_once('=').map(|(name, _)| name);
     name.is_some_and(|name| {
         ["host", "hostaddr", "port", "user", "password", "dbname", "service"].contains(&name)

@@ -108,7 +108,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let (exit, reverted) = app.block_on(async |signals| {
         let looking = async {
             let target = app.target(&project).await?;
-            let outlook = revert::look(&project, &target.options, &request).await?;
+            let outlook = Box::pin(revert::look(&project, &target.options, &request)).await?;
             Ok((target, outlook))
         };
         let (target, outlook) = signals.or_end(Box::pin(looking)).await?;
