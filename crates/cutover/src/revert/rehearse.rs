@@ -375,7 +375,7 @@ impl<'a> There<'a, '_> {
         let found = diff(from, before, Options { safe: false });
         let gone = names.gone(&found.changes, None, names_after);
         let lasting = |id: &Id| names_after.has(names_before, id);
-        let not_anew = do_not_come_back(&wanted, &lasting);
+        let not_anew = do_not_come_back(&names_before.missing(names_after, before).collect());
         let mut stays: Vec<String> =
             found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
         stays.extend(not_anew.iter().map(|(_, words)| words.clone()));
@@ -576,21 +576,17 @@ fn departures(backs: &[Rehearsed<'_>], found: &[Change]) -> Vec<String> {
     told_each(found).into_iter().map(line).collect()
 }
 
-/// What is made anew and was full once: the table's name, and words for each. What was there before and is behind the
-/// migration is not.
-fn do_not_come_back(changes: &[Change], lasts: &dyn Fn(&Id) -> bool) -> Vec<(String, String)> {
-    let created = |kind: ObjectKind| {
-        let these = changes.iter().filter(|change| change.what == What::Created).map(|change| &change.object);
-        these.filter(move |id| id.kind == kind && !lasts(id))
-    };
-    let tables = created(ObjectKind::Table).map(|id| {
+/// What a migration takes away and was full, perhaps: the table's name, and words for each.
+fn do_not_come_back(missing: &BTreeSet<&Id>) -> Vec<(String, String)> {
+    let of = |kind: ObjectKind| missing.iter().filter(move |id| id.kind == kind);
+    let tables = of(ObjectKind::Table).map(|id| {
         (id.name.to_string(), format!("the rows that {id} had before the migration do not come back"))
     });
     let whole = |column: &Id| {
-        created(ObjectKind::Table)
+        of(ObjectKind::Table)
             .any(|table| Some(&table.name) == column.table.as_ref() && table.schema == column.schema)
     };
-    let columns = created(ObjectKind::Column).filter(|id| !whole(id)).map(|id| {
+    let columns = of(ObjectKind::Column).filter(|id| !whole(id)).map(|id| {
         let table = id.table.as_deref().unwrap_or_default().to_owned();
         (table, format!("the values that {id} had before the migration do not come back"))
     });
