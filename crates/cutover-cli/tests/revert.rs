@@ -946,3 +946,16 @@ fn partitions_that_stay_keep_their_rows() {
     on_one_server(&place, &["revert", "--yes"]).ends_with(0);
     assert_eq!(database.value("SELECT n FROM p1"), "1");
 }
+
+#[test]
+fn values_of_another_column_of_the_same_name_do_not_come_back() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE a (m int, n int);");
+    place.write(
+        "migrations/2_b.sql",
+        "ALTER TABLE a DROP COLUMN n; ALTER TABLE a ADD COLUMN n int GENERATED ALWAYS AS (m + 1) STORED;",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["2_b.sql: the values that column a.n had before the migration do not come back"]);
+}

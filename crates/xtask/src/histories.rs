@@ -36,7 +36,11 @@ pub(crate) struct History {
 
 /// Takes over every history of a list.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
-    each("histories", arguments, Stage::compare)
+    each("histories", arguments, compared)
+}
+
+fn compared(stage: &Stage<'_>) -> Result<String, Failure> {
+    stage.compare()
 }
 
 /// Does something with every history of a list, or with those that are named; gives what came of it in words.

@@ -128,12 +128,9 @@ impl Names {
             .filter(|id| kinds.contains(&id.kind) && !stays(id))
             .collect();
         // What is dropped and made anew by its name is another.
-        for (key, Named { id, inherited, .. }) in &self.0 {
-            let missing = |(behind, before): (&Self, &Schema)| {
-                !behind.0.contains_key(key) && before.objects.contains_key(id)
-            };
-            if behind.is_some_and(missing) && kinds.contains(&id.kind) && !inherited && !dropped.contains(&id)
-            {
+        let missing = behind.into_iter().flat_map(|(behind, before)| self.missing(behind, before));
+        for id in missing.filter(|id| kinds.contains(&id.kind)) {
+            if !dropped.contains(&id) {
                 dropped.push(id);
             }
         }
@@ -147,6 +144,18 @@ impl Names {
         };
         let alone = dropped.iter().filter(|id| id.table.is_none() || !with_table(id));
         alone.map(|id| Gone { then: then.of(self, id).unwrap_or(id).clone(), ..self.one(id) }).collect()
+    }
+
+    /// What is here (`before` is all of that) and not there any more, whether there is another of that name or not.
+    pub(super) fn missing<'a>(
+        &'a self,
+        behind: &'a Self,
+        before: &'a Schema,
+    ) -> impl Iterator<Item = &'a Id> {
+        let missing = self.0.iter().filter(|(key, named)| {
+            !named.inherited && !behind.0.contains_key(*key) && before.objects.contains_key(&named.id)
+        });
+        missing.map(|(_, named)| &named.id)
     }
 
     /// Something that is called so here.

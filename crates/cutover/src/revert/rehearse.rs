@@ -380,7 +380,7 @@ impl<'a> There<'a, '_> {
         );
         let gone = names.gone(&found.changes, None, names_after);
         let lasting = |id: &Id| names_after.has(names_before, id);
-        let not_anew = do_not_come_back(&wanted, &lasting);
+        let not_anew = do_not_come_back(&names_before.missing(names_after, before).collect());
         let mut stays: Vec<String> =
             found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
         stays.extend(not_anew.iter().map(|(_, words)| words.clone()));
@@ -581,6 +581,7 @@ fn departures(backs: &[Rehearsed<'_>], found: &[Change]) -> Vec<String> {
     told_each(found).into_iter().map(line).collect()
 }
 
+<<<<<<< HEAD
 /// The values of enums that the migration gives other names, as its way back does: new and old.
 fn values_renamed(project: &Project, migration: &Migration) -> Vec<(String, String)> {
     let script = Script::analyse(migration, &project.vars);
@@ -599,13 +600,19 @@ fn do_not_come_back(changes: &[Change], lasts: &dyn Fn(&Id) -> bool) -> Vec<(Str
         these.filter(move |id| id.kind == kind && !lasts(id))
     };
     let tables = created(ObjectKind::Table).map(|id| {
+=======
+/// What a migration takes away and was full, perhaps: the table's name, and words for each.
+fn do_not_come_back(missing: &BTreeSet<&Id>) -> Vec<(String, String)> {
+    let of = |kind: ObjectKind| missing.iter().filter(move |id| id.kind == kind);
+    let tables = of(ObjectKind::Table).map(|id| {
+>>>>>>> s-d
         (id.name.to_string(), format!("the rows that {id} had before the migration do not come back"))
     });
     let whole = |column: &Id| {
-        created(ObjectKind::Table)
+        of(ObjectKind::Table)
             .any(|table| Some(&table.name) == column.table.as_ref() && table.schema == column.schema)
     };
-    let columns = created(ObjectKind::Column).filter(|id| !whole(id)).map(|id| {
+    let columns = of(ObjectKind::Column).filter(|id| !whole(id)).map(|id| {
         let table = id.table.as_deref().unwrap_or_default().to_owned();
         (table, format!("the values that {id} had before the migration do not come back"))
     });
