@@ -581,7 +581,6 @@ fn departures(backs: &[Rehearsed<'_>], found: &[Change]) -> Vec<String> {
     told_each(found).into_iter().map(line).collect()
 }
 
-<<<<<<< HEAD
 /// The values of enums that the migration gives other names, as its way back does: new and old.
 fn values_renamed(project: &Project, migration: &Migration) -> Vec<(String, String)> {
     let script = Script::analyse(migration, &project.vars);
@@ -592,20 +591,10 @@ fn values_renamed(project: &Project, migration: &Migration) -> Vec<(String, Stri
     texts.flat_map(|parsed| renamed_values(&parsed)).map(|(old, new)| (new, old)).collect()
 }
 
-/// What is made anew and was full once: the table's name, and words for each. What was there before and is behind the
-/// migration is not.
-fn do_not_come_back(changes: &[Change], lasts: &dyn Fn(&Id) -> bool) -> Vec<(String, String)> {
-    let created = |kind: ObjectKind| {
-        let these = changes.iter().filter(|change| change.what == What::Created).map(|change| &change.object);
-        these.filter(move |id| id.kind == kind && !lasts(id))
-    };
-    let tables = created(ObjectKind::Table).map(|id| {
-=======
 /// What a migration takes away and was full, perhaps: the table's name, and words for each.
 fn do_not_come_back(missing: &BTreeSet<&Id>) -> Vec<(String, String)> {
     let of = |kind: ObjectKind| missing.iter().filter(move |id| id.kind == kind);
     let tables = of(ObjectKind::Table).map(|id| {
->>>>>>> s-d
         (id.name.to_string(), format!("the rows that {id} had before the migration do not come back"))
     });
     let whole = |column: &Id| {
