@@ -554,3 +554,15 @@ fn what_another_project_has_applied_is_no_drift() {
         shows(&on_one_server(&place, two).ends_with(1), &["+ table app.by_hand", "1 difference\n"]);
     }
 }
+
+/// What only looks like a placeholder is a text, in a migration too.
+#[test]
+fn a_written_migration_has_no_placeholders() {
+    let place = place();
+    place.write("old.sql", "CREATE TABLE t (a int);");
+    place.write("new.sql", "CREATE TABLE t (a int); COMMENT ON TABLE t IS 'of ${nobody}';");
+    place.write("migrations/0003_t.sql", "CREATE TABLE t (a int);");
+    on_one_server(&place, &["diff", "old.sql", "new.sql", "--out", "migrations/0004_c.sql"]).ends_with(1);
+    on_one_server(&place, &["apply"]).ends_with(0);
+    assert_eq!(place.database().value("SELECT obj_description('t'::regclass)"), "of ${nobody}");
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::conventions::{self, Detected, NewFile};
 use super::problem::{Problem, ProjectError};
-use super::{CONFIG_FILE, FOLDERS, MigrationRoot, Project, files, folders, load};
+use super::{CONFIG_FILE, FOLDERS, MigrationRoot, Project, files, folders, load, vars};
 use crate::migration::Migration;
 
 /// A file that was made.
@@ -93,7 +93,7 @@ pub(super) fn framed(project: &Project, file: &Path, text: &str) -> Result<Strin
     if let Some(other) = found.as_ref().and_then(same) {
         return Err(format!("{prefix}{} has that version already", other.path));
     }
-    Ok(format!("{before}{text}{after}"))
+    Ok(format!("{before}{}{after}", vars::escaped(text)))
 }
 
 /// The folder of migrations that a file lies in, or would, and its path within; the innermost one.

@@ -609,3 +609,23 @@ impl LineCounter {
         (place, if whole { String::from_utf8_lossy(&line).into_owned() } else { String::new() })
     }
 }
+
+/// The text with what looks like a placeholder written so that it is none.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (head, tail) = rest.split_at(at);
+        before = head.chars().next_back().unwrap_or(before);
+        escaped += head;
+        let begins_a_name = tail[2..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if begins_a_name && before != '$' {
+            escaped.push('$');
+        }
+        escaped += "${";
+        before = '{';
+        rest = &tail[2..];
+    }
+    escaped + rest
+}

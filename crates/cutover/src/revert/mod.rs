@@ -29,7 +29,7 @@ use crate::migration::{
 };
 use crate::plan::select::{self, SelectError};
 use crate::project::text::{checksums, hex};
-use crate::project::{Design, MigrationRoot, Project, TakesBack, conventions};
+use crate::project::{Design, MigrationRoot, Project, TakesBack, conventions, vars};
 use crate::report::format::count;
 use crate::text::{complaints, visible};
 use crate::verify::SandboxProvider;
@@ -466,7 +466,7 @@ fn way_back(base: Migration, migration: &Migration, down: Option<&Down>, found: 
     if let Some(Down { path, source, section, no_transaction, checksums }) = down.cloned() {
         return Migration { path, source, section, no_transaction, checksums, ..base };
     }
-    let bytes = escaped(found).into_bytes();
+    let bytes = vars::escaped(found).into_bytes();
     // It was made here: it is UTF-8 without NUL.
     let checksums = checksums(&bytes).unwrap_or_else(|_| base.checksums.clone());
     Migration {
@@ -479,42 +479,10 @@ fn way_back(base: Migration, migration: &Migration, down: Option<&Down>, found: 
     }
 }
 
-/// The text with what looks like a placeholder written so that it is none.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    let mut before = ' ';
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (head, tail) = rest.split_at(at);
-        before = head.chars().next_back().unwrap_or(before);
-        escaped += head;
-        let begins_a_name = tail[2..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if begins_a_name && before != '$' {
-            escaped.push('$');
-        }
-        escaped += "${";
-        before = '{';
-        rest = &tail[2..];
-    }
-    escaped + rest
-}
-
 /// The statements as one text, for one transaction.
 fn text_of(statements: &[Sql]) -> String {
     statements.iter().fold(String::new(), |mut text, statement| {
         let _ = writeln!(text, "{};", statement.text);
         text
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn what_looks_like_a_placeholder_is_written_as_none() {
-        assert_eq!(escaped("a ${name} $${x}$$ ${\"a\": 1} $body$"), "a $${name} $${x}$$ ${\"a\": 1} $body$");
-        assert_eq!(escaped("${a}${b}"), "$${a}$${b}");
-        assert_eq!(escaped("none"), "none");
-    }
 }

@@ -252,3 +252,11 @@ fn names_of_placeholders_are_collected_with_and_without_a_value() {
         assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "a-b.c", "c"], "{size}");
     }
 }
+
+#[test]
+fn what_looks_like_a_placeholder_is_written_as_none() {
+    use crate::project::vars::escaped;
+    assert_eq!(escaped("a ${name} $${x}$$ ${\"a\": 1} $body$"), "a $${name} $${x}$$ ${\"a\": 1} $body$");
+    assert_eq!(escaped("${a}${b}"), "$${a}$${b}");
+    assert_eq!(escaped("none"), "none");
+}
