@@ -36,11 +36,10 @@ impl fmt::Display for Unadopted {
             0 => String::new(),
             more => format!(" … and {more} more"),
         };
-        let are = if *all == 1 { "is" } else { "are" };
         write!(
             f,
             "{tool} has applied here what is pending: its table {table} says so of {}: {}{more}\n  hint: `cutover adopt` looks at \
-             what {are} applied and takes it over without running it; `--allow {}` runs it once more",
+             what is applied and takes it over without running it; `--allow {}` runs it once more",
             count(*all, "migration", "migrations"),
             first.join(", "),
             crate::hazard::NOT_ADOPTED
