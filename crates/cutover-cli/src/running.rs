@@ -64,7 +64,12 @@ impl<'a> Reporter<'a> {
     }
 
     fn line(&mut self, event: &RunEvent) {
-        if !self.left_out && matches!(event.kind, EventKind::StepSkipped { .. }) {
+        let is_silent = match &event.kind {
+            EventKind::StepSkipped { .. } => !self.left_out,
+            EventKind::RunFinished { outcome: Outcome::NothingToDo } => true,
+            _ => false,
+        };
+        if is_silent {
             return;
         }
         let (style, project) = (self.output.style(), self.project);

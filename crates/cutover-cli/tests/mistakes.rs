@@ -447,3 +447,50 @@ fn a_check_that_does_not_parse_stops_the_run_before_it_begins() {
     let verify = place.run(&["verify"]).ends_with(1);
     assert!(verify.stdout.contains("42601"), "{}", verify.stdout);
 }
+
+/// Another tool's table that cannot be asked is no leave to run its files once more.
+#[test]
+fn a_table_of_another_tool_that_cannot_be_asked_stops_the_first_run() {
+    let place = Place::new();
+    place.write("migrations/1_a.up.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/1_a.down.sql", "DROP TABLE a;");
+    place.write("migrations/2_b.up.sql", "CREATE TABLE b (n int);");
+    place.write("migrations/2_b.down.sql", "DROP TABLE b;");
+    let (database, role) = (place.database(), testkit::role(""));
+    database.give_to(&role);
+    database.run(
+        "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean);
+         INSERT INTO schema_migrations VALUES (1, false);
+         CREATE SCHEMA other; CREATE TABLE other.schema_migrations (LIKE schema_migrations INCLUDING ALL)",
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        outcome(&command.env("CUTOVER_URL", database.url_as(&role)).output().unwrap())
+    };
+    let unknown = "another tool may have applied here what is pending, which cannot be found out: ";
+    for (made, why) in [
+        ("SELECT 1", "there are tables of several tools here: other.schema_migrations of golang-migrate"),
+        ("DROP SCHEMA other CASCADE", "may not read public.schema_migrations"),
+        (
+            &format!(
+                "GRANT SELECT ON schema_migrations TO {}; ALTER TABLE schema_migrations ENABLE ROW LEVEL SECURITY",
+                role.name
+            ),
+            "schema_migrations",
+        ),
+    ] {
+        database.run(made);
+        for verb in ["plan", "apply"] {
+            says(&run(&[verb]).ends_with(1), &[unknown, why, "hint: `cutover adopt`", "--allow not-adopted"]);
+        }
+    }
+    run(&["apply", "--allow", "not-adopted"]).ends_with(0);
+    // Behind the first run nobody is asked any more.
+    place.write("migrations/3_c.up.sql", "CREATE TABLE c (n int);");
+    run(&["apply"]).ends_with(0);
+    // Nor where the table is of a tool with other files.
+    let elsewhere = Place::new();
+    elsewhere.write("migrations/V1__a.sql", "CREATE TABLE f (n int);");
+    let mut command = elsewhere.command(&["apply"]);
+    outcome(&command.env("CUTOVER_URL", database.url_as(&role)).output().unwrap()).ends_with(0);
+}

@@ -105,8 +105,9 @@ pub const HAZARDS: [Hazard; 19] = [
     },
     Hazard {
         code: NOT_ADOPTED,
-        meaning: "The table of another migration tool says that migrations which are pending here are applied.",
-        accepted: "They are run once more.",
+        meaning: "The table of another migration tool says that migrations which are pending here are applied; or nothing of this \
+                  project was ever run here, and such a table cannot be asked.",
+        accepted: "They are run, perhaps once more.",
         when: "When the table is of other files than these, which merely have the same numbers. Otherwise `cutover adopt` takes \
                the database over from that tool: what is applied is recorded and not run again.",
     },

@@ -325,7 +325,7 @@ pub struct Claims {
     pub requires: Vec<String>,
 }
 
-/// One migration of a project.
+/// One migration of a project. What most have not is boxed: there may be tens of thousands of them.
 #[derive(Debug, Clone)]
 pub struct Migration {
     /// Its identity.
@@ -345,11 +345,11 @@ pub struct Migration {
     /// The tool it was written for lets it go in below versions that are applied.
     pub any_time: bool,
     /// The way back.
-    pub down: Option<Down>,
+    pub down: Option<Box<Down>>,
     /// It is itself a way back: when it is applied, the history forgets the migration that it is the way back of.
-    pub takes_back: Option<WayBack>,
+    pub takes_back: Option<Box<WayBack>>,
     /// A script that fails where what the migration made is not there, and its path relative to the project.
-    pub verify: Option<(Source, String)>,
+    pub verify: Option<Box<(Source, String)>>,
     /// Digests of the text.
     pub checksums: Checksums,
     /// Index into the project's stages, where a stage names it.

@@ -75,7 +75,7 @@ impl Identity {
 fn parts(project: &Project) -> Vec<PathBuf> {
     let sources = project.migrations.iter().flat_map(|migration| {
         let down = migration.down.as_ref().map(|down| &down.source);
-        let verify = migration.verify.as_ref().map(|(source, _)| source);
+        let verify = migration.verify.as_ref().map(|verify| &verify.0);
         [Some(&migration.source), down, verify].into_iter().flatten()
     });
     let migrations = sources.filter_map(|source| match source {

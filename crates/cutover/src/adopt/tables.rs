@@ -139,6 +139,22 @@ struct Candidate {
     role: String,
 }
 
+impl Candidate {
+    /// Whether its tool has files like those of the project.
+    fn fits(&self, project: &Project) -> bool {
+        let conventions = self.place.tool.0.conventions();
+        project.roots.iter().any(|root| conventions.contains(&root.convention.name()))
+    }
+}
+
+/// Whether there is any table, readable or not, of a tool whose files are like those of the project.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn is_any_for(session: &mut Session, project: &Project) -> Result<bool, Failure> {
+    Ok(candidates(session, None).await?.iter().any(|candidate| candidate.fits(project)))
+}
+
 /// The table to adopt from: the one that is named (`table` or `schema.table`), or the only one there is; of several the one
 /// whose tool has files like those of the project. Gives what else was found, as remarks.
 ///
@@ -150,10 +166,7 @@ pub(crate) async fn find(
     named: Option<&str>,
 ) -> Result<(TablePlace, Vec<String>), AdoptError> {
     let mut found = candidates(session, named).await?;
-    let fits = |candidate: &Candidate| {
-        let conventions = candidate.place.tool.0.conventions();
-        project.roots.iter().any(|root| conventions.contains(&root.convention.name()))
-    };
+    let fits = |candidate: &Candidate| candidate.fits(project);
     let own = |candidate: &Candidate| {
         let first = candidate.place.tool.0.conventions().first();
         project.roots.iter().any(|root| first == Some(&root.convention.name()))

@@ -251,7 +251,7 @@ fn step(
         sql_more: 0,
         kind: migration.kind,
         no_transaction: migration.no_transaction,
-        down: migration.down.as_ref().map(DownSummary::of),
+        down: migration.down.as_deref().map(DownSummary::of),
         state,
     }
 }

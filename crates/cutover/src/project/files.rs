@@ -29,6 +29,8 @@ pub(super) struct Listing {
     pub(super) special: BTreeSet<String>,
     /// Files that cannot be named or followed, paths relative to the folder.
     pub(super) strays: Vec<Stray>,
+    /// There are folders within, entered or not: who enters others sees other files.
+    pub(super) has_folders: bool,
 }
 
 /// Lists a folder, and those within that `enters` says by their paths relative to it. Hidden folders are not entered; a
@@ -82,7 +84,10 @@ impl Walk<'_> {
                     listing.special.insert(path.clone());
                 }
                 listing.paths.push(path);
-            } else if !name.starts_with('.') && (self.enters)(&path) {
+                continue;
+            }
+            listing.has_folders = true;
+            if !name.starts_with('.') && (self.enters)(&path) {
                 self.enter(&entry.path(), &path, depth, linked, entered, listing)?;
             }
         }
@@ -186,10 +191,11 @@ pub(super) fn digest_all(project: &Path, files: &[ToRead]) -> Vec<Result<Digeste
     std::thread::scope(|scope| {
         let workers: Vec<_> =
             files.chunks(share).map(|chunk| (chunk, scope.spawn(|| digest_each(project, chunk)))).collect();
-        let join = |(chunk, worker): (&[ToRead], std::thread::ScopedJoinHandle<'_, _>)| {
-            worker.join().unwrap_or_else(|_| digest_each(project, chunk))
-        };
-        workers.into_iter().flat_map(join).collect()
+        let mut digests = Vec::with_capacity(files.len());
+        for (chunk, worker) in workers {
+            digests.append(&mut worker.join().unwrap_or_else(|_| digest_each(project, chunk)));
+        }
+        digests
     })
 }
 

@@ -1,5 +1,6 @@
 //! Finding the migration folders of a project and reading what is in them.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ struct Folder {
     /// Where `convention` comes from.
     origin: Origin,
     listing: Listing,
+    /// What its convention makes of the files, once it was asked.
+    reading: OnceCell<Reading>,
 }
 
 impl Loader {
@@ -46,7 +49,7 @@ impl Loader {
         let out_of_order = flyway.as_ref().is_some_and(|settings| settings.out_of_order);
         for folder in folders {
             let any_time = out_of_order && of_flyway(&folder);
-            self.read(&folder, any_time);
+            self.read(folder, any_time);
         }
         if let Some(settings) = flyway {
             self.follow_flyway(settings);
@@ -159,15 +162,21 @@ impl Loader {
         absolute: &Path,
         named: Option<(&'static dyn Convention, Origin)>,
     ) -> Result<Folder, String> {
-        let (convention, origin) = if let Some(named) = named {
-            named
+        let unreadable = |(path, error): (PathBuf, io::Error)| cannot_read(&self.root, &path, &error);
+        let (convention, origin, listing) = if let Some((convention, origin)) = named {
+            (convention, origin, None)
         } else {
-            let Detected { convention, why } = detect(&self.root, path, absolute)
-                .map_err(|(path, error)| cannot_read(&self.root, &path, &error))??;
-            (convention, Origin::Detected(why))
+            let (detected, listing) = detect_listed(&self.root, path, absolute).map_err(unreadable)?;
+            let Detected { convention, why } = detected?;
+            // Without folders within, every convention sees the same files.
+            (convention, Origin::Detected(why), Some(listing).filter(|listing| !listing.has_folders))
         };
-        let listing = files::list(absolute, &self.root, &|folder| convention.enters(folder))
-            .map_err(|(path, error)| cannot_read(&self.root, &path, &error))?;
+        let listing = match listing {
+            Some(listing) => listing,
+            None => {
+                files::list(absolute, &self.root, &|folder| convention.enters(folder)).map_err(unreadable)?
+            }
+        };
         let path_origin = Origin::Detected("a usual place for migrations".into());
         Ok(Folder {
             path: path.to_owned(),
@@ -176,6 +185,7 @@ impl Loader {
             convention,
             origin,
             listing,
+            reading: OnceCell::new(),
         })
     }
 
@@ -250,7 +260,7 @@ impl Loader {
     }
 
     /// Reads the migrations of a folder.
-    fn read(&mut self, folder: &Folder, any_time: bool) {
+    fn read(&mut self, mut folder: Folder, any_time: bool) {
         let number = self.roots.iter().position(|root| root.path == folder.path).unwrap_or(0);
         self.settings.add(
             format!("migrations[{number}].path"),
@@ -263,7 +273,8 @@ impl Loader {
             folder.origin.clone(),
         );
         let prefix = prefix(&folder.path);
-        let mut reading = folder.read(&self.root);
+        folder.read(&self.root);
+        let mut reading = folder.reading.take().unwrap_or_default();
         conventions::settle_strays(folder.convention, &mut reading);
         self.strays.extend(strays(&reading, &folder.listing, &prefix));
         let problems = naming_problems(&reading, &prefix);
@@ -271,14 +282,18 @@ impl Loader {
         self.problems.absorb(problems);
         self.companions.extend(reading.companions.iter().map(|path| folder.absolute.join(path)));
         let scan = folder.convention.scan();
-        let to_read: Vec<ToRead> = reading
-            .migrations
-            .iter()
-            .flat_map(|found| {
-                [(Some(&found.path), scan), (found.down.as_ref(), scan), (found.verify.as_ref(), None)]
-            })
-            .filter_map(|(path, scan)| Some(folder.to_read(path?, &prefix, scan)))
-            .collect();
+        // Thousands of files: room for all at once costs less than to grow.
+        let mut to_read: Vec<ToRead> = Vec::with_capacity(reading.migrations.len());
+        to_read.extend(
+            reading
+                .migrations
+                .iter()
+                .flat_map(|found| {
+                    [(Some(&found.path), scan), (found.down.as_ref(), scan), (found.verify.as_ref(), None)]
+                })
+                .filter_map(|(path, scan)| Some(folder.to_read(path?, &prefix, scan))),
+        );
+        self.migrations.reserve(reading.migrations.len());
         let mut digests = to_read.iter().zip(files::digest_all(&self.root, &to_read));
         for mut found in reading.migrations {
             found.any_time |= any_time && found.kind.is_versioned();
@@ -295,11 +310,14 @@ impl Loader {
 }
 
 impl Folder {
-    fn read(&self, project: &Path) -> Reading {
-        let read = |path: &str, limit| files::begin(project, &self.absolute.join(path), limit);
-        let outside = |path: &str, limit| files::begin(project, &project.join(path), limit);
-        let folder = conventions::Folder::new(&self.path, &self.listing.paths, &read);
-        self.convention.read(&folder.within(&outside))
+    /// Asks its convention, once.
+    fn read(&self, project: &Path) -> &Reading {
+        self.reading.get_or_init(|| {
+            let read = |path: &str, limit| files::begin(project, &self.absolute.join(path), limit);
+            let outside = |path: &str, limit| files::begin(project, &project.join(path), limit);
+            let folder = conventions::Folder::new(&self.path, &self.listing.paths, &read);
+            self.convention.read(&folder.within(&outside))
+        })
     }
 
     fn has_migrations(&self, project: &Path) -> bool {
@@ -336,10 +354,20 @@ pub(super) fn detect(
     path: &str,
     absolute: &Path,
 ) -> Result<Result<Detected, String>, (PathBuf, io::Error)> {
+    Ok(detect_listed(project, path, absolute)?.0)
+}
+
+/// The same, with the files that were looked at: those of the folder, and of the folders within it.
+fn detect_listed(
+    project: &Path,
+    path: &str,
+    absolute: &Path,
+) -> Result<(Result<Detected, String>, Listing), (PathBuf, io::Error)> {
     let listing = files::list(absolute, project, &|folder| !folder.contains('/'))?;
     let read = |path: &str, limit| files::begin(project, &absolute.join(path), limit);
     let outside = |path: &str, limit| files::begin(project, &project.join(path), limit);
-    Ok(conventions::detect(&conventions::Folder::new(path, &listing.paths, &read).within(&outside)))
+    let folder = conventions::Folder::new(path, &listing.paths, &read).within(&outside);
+    Ok((conventions::detect(&folder), listing))
 }
 
 /// Where the settings of Sqitch, in the project's folder, say that its plan is.
@@ -457,20 +485,20 @@ struct Part {
 fn assemble(root: &str, found: Found, main: Part, down: Option<Part>, verify: Option<Part>) -> Migration {
     let Part { path, source, digest: Digested { checksums, contents, down: own_down } } = main;
     let down = match (down, contents.down, own_down) {
-        (Some(Part { path, source, digest }), _, _) => Some(Down {
+        (Some(Part { path, source, digest }), _, _) => Some(Box::new(Down {
             path,
             source,
             section: digest.contents.up,
             no_transaction: digest.contents.no_transaction,
             checksums: digest.checksums,
-        }),
-        (None, Some(section), Some(checksums)) => Some(Down {
+        })),
+        (None, Some(section), Some(checksums)) => Some(Box::new(Down {
             path: path.clone(),
             source: source.clone(),
             section,
             no_transaction: contents.down_no_transaction,
             checksums,
-        }),
+        })),
         _ => None,
     };
     let named = |text: String| format!("{root}/{text}");
@@ -485,7 +513,7 @@ fn assemble(root: &str, found: Found, main: Part, down: Option<Part>, verify: Op
         any_time: found.any_time,
         takes_back: None,
         down,
-        verify: verify.map(|part| (part.source, part.path)),
+        verify: verify.map(|part| Box::new((part.source, part.path))),
         checksums,
         stage: None,
         claims: Claims { requires: found.requires.into_iter().map(named).collect(), ..Claims::default() },

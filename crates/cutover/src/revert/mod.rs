@@ -455,10 +455,10 @@ fn one_back(migration: &Migration, back: &Back, key: String) -> Migration {
         verify: None,
         stage: None,
         claims: Claims::default(),
-        takes_back: Some(WayBack { of: migration.id.clone(), emptied: back.emptied.clone() }),
+        takes_back: Some(Box::new(WayBack { of: migration.id.clone(), emptied: back.emptied.clone() })),
         ..migration.clone()
     };
-    way_back(base, migration, migration.down.as_ref().filter(|_| back.down.is_some()), &back.text)
+    way_back(base, migration, migration.down.as_deref().filter(|_| back.down.is_some()), &back.text)
 }
 
 /// `base` with the text of the way back of a migration: its down file, else `found`, what was found out.

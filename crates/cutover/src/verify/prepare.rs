@@ -69,7 +69,7 @@ fn read_all(project: &Project, complete: bool) -> (Vec<Prepared>, Problems) {
         }
     }
     for (index, migration) in project.migrations.iter().enumerate() {
-        let Some((source, path)) = &migration.verify else { continue };
+        let Some((source, path)) = migration.verify.as_deref() else { continue };
         match text_of(source) {
             Ok(text) => match statements::script(&text) {
                 Ok(statements) => {
@@ -184,7 +184,7 @@ pub fn unparsed(project: &Project) -> Problems {
         let Ok(text) = std::fs::read_to_string(path) else { continue };
         unparsed.extend(unparsed_in(&project.display_path(path), &text));
     }
-    for (source, path) in project.migrations.iter().filter_map(|migration| migration.verify.as_ref()) {
+    for (source, path) in project.migrations.iter().filter_map(|migration| migration.verify.as_deref()) {
         let Ok(text) = text_of(source) else { continue };
         let statements = statements::script(&text).unwrap_or_default();
         let wrong = statements.iter().filter_map(statements::unparsed);

@@ -47,7 +47,7 @@ impl Convention for Dbmate {
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        read_files(folder.paths, |a: &Found, b: &Found| a.path.cmp(&b.path), classify)
+        read_files(folder, |a: &Found, b: &Found| a.path.cmp(&b.path), classify)
     }
 
     fn scan(&self) -> Option<Scan> {
@@ -74,12 +74,12 @@ impl Convention for Dbmate {
 
 fn classify(path: &str) -> Class {
     if path.contains('/') {
-        return Class::Other("in a folder of its own".into());
+        return Class::Other("in a folder of its own");
     }
     let (digits, rest) = leading_digits(path);
     match rest.strip_suffix(".sql") {
-        _ if !is_sql(path) => Class::Other("not a .sql file".into()),
-        _ if digits.is_empty() => Class::Other("its name does not begin with a number".into()),
+        _ if !is_sql(path) => Class::Other("not a .sql file"),
+        _ if digits.is_empty() => Class::Other("its name does not begin with a number"),
         None => Class::NearMiss("its ending must be .sql in lower case".into()),
         Some(name) => Class::migration(Version::named(digits, 1, digits), name.trim_start_matches('_'), path),
     }

@@ -1,5 +1,7 @@
 //! Which convention a folder follows: by what its files are called, and where that is not enough by what is in them.
 
+use std::borrow::Cow;
+
 use super::files::uninteresting;
 use super::{Convention, Folder, Reading, all, foreign, is_sql, known};
 
@@ -54,26 +56,28 @@ fn detect_in(
 
 /// The paths that a convention sees when it is to be told from others: those of the folder itself, and those in folders
 /// within that it must look into.
-fn visible_to(
+fn visible_to<'a>(
     convention: &dyn Convention,
-    paths: &[String],
+    paths: &'a [String],
     enters: &dyn Fn(&dyn Convention, &str) -> bool,
-) -> Vec<String> {
-    let is_visible = |path: &&String| {
-        let folder = path.rsplit_once('/').map(|(folder, _)| folder);
-        folder.is_none_or(|folder| convention.looks_into(folder) || enters(convention, folder))
-    };
-    paths.iter().filter(is_visible).cloned().collect()
+) -> Cow<'a, [String]> {
+    those_in(paths, |folder| convention.looks_into(folder) || enters(convention, folder))
+}
+
+/// The paths of the folder itself, and those within that are seen. Folders of thousands of files have nothing within, mostly:
+/// then nothing is copied.
+fn those_in(paths: &[String], sees: impl Fn(&str) -> bool) -> Cow<'_, [String]> {
+    let is_seen = |path: &&String| path.rsplit_once('/').is_none_or(|(folder, _)| sees(folder));
+    if paths.iter().all(|path| memchr::memchr(b'/', path.as_bytes()).is_none() || is_seen(&path)) {
+        return Cow::Borrowed(paths);
+    }
+    Cow::Owned(paths.iter().filter(is_seen).cloned().collect())
 }
 
 fn by_names(folder: &Folder<'_>, enters: &dyn Fn(&dyn Convention, &str) -> bool) -> Result<Detected, String> {
     let told = || all().iter().filter(|convention| convention.is_told_by_names());
-    let is_seen = |path: &&String| {
-        let folder = path.rsplit_once('/').map(|(folder, _)| folder);
-        folder.is_none_or(|folder| told().any(|convention| enters(*convention, folder)))
-    };
-    let paths: Vec<String> = folder.paths.iter().filter(is_seen).cloned().collect();
-    let seen = folder.with_paths(&paths);
+    let paths = those_in(folder.paths, |within| told().any(|convention| enters(*convention, within)));
+    let seen = folder.with_paths(&paths).to_be_told();
     let readings: Vec<(&'static dyn Convention, Reading)> = told()
         .map(|convention| (*convention, convention.read(&seen)))
         .filter(|(_, reading)| !reading.migrations.is_empty() || !reading.problems.is_empty())

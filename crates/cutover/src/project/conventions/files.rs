@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::{Found, Reading, Stray, Wrong, file_name};
+use super::{Folder, Found, Reading, Stray, Wrong, file_name};
 use crate::migration::Version;
 
 /// What one file is to a convention.
@@ -19,7 +19,7 @@ pub(super) enum Class {
     /// Looks like a migration.
     NearMiss(String),
     /// Something else.
-    Other(String),
+    Other(&'static str),
     /// Must not be left out, cannot be read; with what to do.
     Wrong(String, Option<String>),
 }
@@ -43,16 +43,15 @@ pub(super) fn by_version(a: &Found, b: &Found) -> Ordering {
 
 /// Reads a folder file by file and sorts. Files of one version belong together.
 pub(super) fn read_files(
-    paths: &[String],
+    folder: &Folder<'_>,
     order: impl Fn(&Found, &Found) -> Ordering,
     classify: impl Fn(&str) -> Class,
 ) -> Reading {
     let mut reading = Reading::default();
     let mut downs: Vec<(Version, String)> = Vec::new();
     let mut without: Vec<(Version, String)> = Vec::new();
-    for path in paths {
-        let class =
-            uninteresting(file_name(path)).map_or_else(|| classify(path), |why| Class::Other(why.to_owned()));
+    for path in folder.paths {
+        let class = uninteresting(file_name(path)).map_or_else(|| classify(path), Class::Other);
         let (why, near_miss) = match class {
             Class::Migration(found) => {
                 reading.migrations.push(*found);
@@ -75,7 +74,9 @@ pub(super) fn read_files(
                 continue;
             }
             Class::NearMiss(why) => (why, true),
-            Class::Other(why) => (why, false),
+            // A folder of thousands is asked for by a dozen conventions, to most of which it is nothing.
+            Class::Other(_) if folder.is_to_be_told && super::is_sql(path) => continue,
+            Class::Other(why) => (why.to_owned(), false),
         };
         reading.strays.push(Stray { path: path.clone(), why, near_miss });
     }

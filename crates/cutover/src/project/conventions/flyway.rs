@@ -58,7 +58,7 @@ impl Convention for Flyway {
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        let mut reading = read_files(folder.paths, by_version, |path| classify(folder, path));
+        let mut reading = read_files(folder, by_version, |path| classify(folder, path));
         if reading.migrations.is_empty() {
             // Names such as these alone make no folder of Flyway's.
             let (callbacks, problems) =
@@ -244,12 +244,12 @@ fn classify(folder: &Folder<'_>, path: &str) -> Class {
         return class;
     }
     if !is_sql(name) {
-        return Class::Other("not a .sql file".into());
+        return Class::Other("not a .sql file");
     }
     let (stem, ending) = name.split_at(name.len() - ".sql".len());
     let (letter, rest) = match stem.chars().next() {
         Some(letter) if letter.is_ascii_alphabetic() => (letter, &stem[1..]),
-        _ => return Class::Other("its name does not begin with V and a version".into()),
+        _ => return Class::Other("its name does not begin with V and a version"),
     };
     let (number_text, description) = rest.split_once("__").unwrap_or((rest, ""));
     let versioned = version(number_text);
@@ -269,13 +269,13 @@ fn classify(folder: &Folder<'_>, path: &str) -> Class {
             Ok(version) => Class::migration(version, description, path),
             Err(class) => class,
         },
-        _ => Class::Other("its name does not begin with V and a version".into()),
+        _ => Class::Other("its name does not begin with V and a version"),
     }
 }
 
 fn repeatable(path: &str, rest: &str, description: &str, ending: &str) -> Class {
     if !rest.starts_with("__") {
-        return Class::Other("its name does not begin with V and a version".into());
+        return Class::Other("its name does not begin with V and a version");
     }
     if description.trim_matches('_').is_empty() {
         return Class::NearMiss("it has no description after __".into());
@@ -305,7 +305,7 @@ fn version_of(stem: &str) -> Option<Version> {
 /// `executeInTransaction` is the one that changes how SQL is run and can be followed.
 fn configured(folder: &Folder<'_>, path: &str, of: &str) -> Class {
     let Some(version) = of.strip_suffix(".sql").and_then(version_of) else {
-        return Class::Other("settings of no migration".into());
+        return Class::Other("settings of no migration");
     };
     let text = match folder.text(path) {
         Ok(text) => text,
@@ -345,7 +345,7 @@ fn classify_versioned(
     ending: &str,
 ) -> Result<Version, Class> {
     if !rest.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(Class::Other("its name does not begin with V and a version".into()));
+        return Err(Class::Other("its name does not begin with V and a version"));
     }
     let near = |why: &str| Err(Class::NearMiss(why.to_owned()));
     if !rest.contains("__") {

@@ -23,6 +23,8 @@ pub struct Folder<'a> {
     read: &'a ReadFile<'a>,
     /// Reads files of the project, by their paths relative to that.
     project: Option<&'a ReadFile<'a>>,
+    /// It is read to tell its convention: SQL files that are none of a convention's need not be named.
+    pub(super) is_to_be_told: bool,
 }
 
 impl fmt::Debug for Folder<'_> {
@@ -34,7 +36,7 @@ impl fmt::Debug for Folder<'_> {
 impl<'a> Folder<'a> {
     /// A folder whose files can be read.
     pub fn new(path: &'a str, paths: &'a [String], read: &'a ReadFile<'a>) -> Self {
-        Self { path, paths, read, project: None }
+        Self { path, paths, read, project: None, is_to_be_told: false }
     }
 
     /// The same folder in a project whose other files can be read.
@@ -45,7 +47,13 @@ impl<'a> Folder<'a> {
 
     /// Names alone: all files are empty.
     pub fn of_names(paths: &'a [String]) -> Self {
-        Self { path: ".", paths, read: &|_, _| Ok(Vec::new()), project: None }
+        Self { path: ".", paths, read: &|_, _| Ok(Vec::new()), project: None, is_to_be_told: false }
+    }
+
+    /// The same folder, read to tell its convention.
+    #[must_use]
+    pub(super) fn to_be_told(self) -> Self {
+        Self { is_to_be_told: true, ..self }
     }
 
     /// The same folder with only these files.

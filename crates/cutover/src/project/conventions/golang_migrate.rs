@@ -38,7 +38,7 @@ impl Convention for GolangMigrate {
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        read_files(folder.paths, by_version, classify)
+        read_files(folder, by_version, classify)
     }
 
     fn version(&self, text: &str) -> Option<Version> {
@@ -58,13 +58,13 @@ pub(super) fn pair(number: &str, slug: &str) -> Vec<NewFile> {
 
 fn classify(path: &str) -> Class {
     if path.contains('/') {
-        return Class::Other("in a folder of its own".into());
+        return Class::Other("in a folder of its own");
     }
     let (digits, rest) = leading_digits(path);
-    let Some((stem, ending)) = rest.rsplit_once('.') else { return Class::Other("no migration".into()) };
+    let Some((stem, ending)) = rest.rsplit_once('.') else { return Class::Other("no migration") };
     let way = stem.rsplit_once('.').filter(|(_, way)| matches!(*way, "up" | "down"));
     let Some((title, way)) = way else {
-        return Class::Other("its name does not end in .up.sql or .down.sql".into());
+        return Class::Other("its name does not end in .up.sql or .down.sql");
     };
     if digits.is_empty() {
         return Class::NearMiss("its name does not begin with a number".into());

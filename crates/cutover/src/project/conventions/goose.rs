@@ -52,7 +52,7 @@ impl Convention for Goose {
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        read_files(folder.paths, by_version, classify)
+        read_files(folder, by_version, classify)
     }
 
     fn scan(&self) -> Option<Scan> {
@@ -76,18 +76,18 @@ impl Convention for Goose {
 
 fn classify(path: &str) -> Class {
     if path.contains('/') {
-        return Class::Other("in a folder of its own".into());
+        return Class::Other("in a folder of its own");
     }
     if let Some(hint) = foreign::advice(path).filter(|_| ends_in(path, "go")) {
         return Class::Wrong("goose would run this, and cutover runs SQL alone".to_owned(), Some(hint));
     }
     if !is_sql(path) {
-        return Class::Other("not a .sql file".into());
+        return Class::Other("not a .sql file");
     }
     let (digits, rest) = leading_digits(path);
     let Some(rest) = rest.strip_prefix('_').filter(|_| !digits.is_empty()) else {
         let why = "its name is not a number, `_` and a description";
-        return if digits.is_empty() { Class::Other(why.into()) } else { Class::NearMiss(why.into()) };
+        return if digits.is_empty() { Class::Other(why) } else { Class::NearMiss(why.into()) };
     };
     let Some(name) = rest.strip_suffix(".sql") else {
         return Class::NearMiss("its ending must be .sql in lower case".into());

@@ -65,7 +65,7 @@ impl Convention for Graphile {
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
         let by_name = |a: &Found, b: &Found| a.path.cmp(&b.path);
-        let mut reading = read_files(folder.paths, by_name, classify);
+        let mut reading = read_files(folder, by_name, classify);
         let mut before: Option<(String, String)> = None;
         for found in &reading.migrations {
             let head = folder.head(&found.path);
@@ -195,11 +195,11 @@ fn classify(path: &str) -> Class {
                 "what is current is not committed: `graphile-migrate commit` makes a migration of it".into(),
             )
         } else {
-            Class::Other("not in the folder committed".into())
+            Class::Other("not in the folder committed")
         };
     };
     let Some(stem) = name.strip_suffix(".sql").filter(|stem| !stem.contains('/')) else {
-        return Class::Other("not a .sql file".into());
+        return Class::Other("not a .sql file");
     };
     let (digits, rest) = leading_digits(stem);
     let description =

@@ -60,7 +60,7 @@ impl Convention for NodePgMigrate {
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        let mut reading = read_files(folder.paths, order, classify);
+        let mut reading = read_files(folder, order, classify);
         let unclear: Vec<Wrong> = reading
             .migrations
             .windows(2)
@@ -133,10 +133,10 @@ fn is_program(path: &str) -> bool {
 
 fn classify(path: &str) -> Class {
     if path.contains('/') {
-        return Class::Other("in a folder of its own".into());
+        return Class::Other("in a folder of its own");
     }
     if !is_sql(path) {
-        return Class::Other("not a .sql file".into());
+        return Class::Other("not a .sql file");
     }
     let digits = leading_digits(path).0;
     let Some(stem) = path.strip_suffix(".sql") else {

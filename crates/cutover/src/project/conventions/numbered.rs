@@ -34,7 +34,7 @@ impl Convention for Numbered {
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        read_files(folder.paths, by_version, classify)
+        read_files(folder, by_version, classify)
     }
 
     fn refuses(&self, path: &str, beside: &[Found]) -> Option<String> {
@@ -111,7 +111,7 @@ fn classify(path: &str) -> Class {
             Class::Migration(_) => {
                 Class::NearMiss("in a folder of its own, and numbered folders are read flat".into())
             }
-            _ => Class::Other("in a folder of its own".into()),
+            _ => Class::Other("in a folder of its own"),
         };
     }
     classify_name(path)
@@ -120,10 +120,10 @@ fn classify(path: &str) -> Class {
 fn classify_name(file_name: &str) -> Class {
     let (version, rest) = leading_digits(file_name);
     if !is_sql(file_name) {
-        return Class::Other("not a .sql file".into());
+        return Class::Other("not a .sql file");
     }
     if version.is_empty() {
-        return Class::Other("its name does not begin with a number".into());
+        return Class::Other("its name does not begin with a number");
     }
     let (stem, ending) = rest.split_at(rest.len() - ".sql".len());
     if ending != ".sql" {

@@ -58,7 +58,7 @@ impl Convention for Refinery {
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        read_files(folder.paths, by_version, classify)
+        read_files(folder, by_version, classify)
     }
 
     fn version(&self, text: &str) -> Option<Version> {
@@ -79,6 +79,10 @@ impl Convention for Refinery {
 /// The first `U` without the `V` of its version, that version, and whether there is no `V` at all.
 pub(super) fn lonely<'a>(folder: &Folder<'a>) -> Option<(&'a str, &'a str, bool)> {
     let parsed = || folder.paths.iter().filter_map(|path| Some((path.as_str(), parse(file_name(path))?)));
+    // Mostly there is none, and thousands of the others.
+    if !folder.paths.iter().any(|path| file_name(path).starts_with('U')) {
+        return None;
+    }
     let versions: BTreeSet<&str> =
         parsed().filter(|(_, name)| name.letter == 'V').map(|(_, name)| name.version).collect();
     let mut alone = parsed().filter(|(_, name)| name.letter == 'U' && !versions.contains(name.version));
@@ -115,7 +119,7 @@ fn classify(path: &str) -> Class {
             && name.len() > 1
             && name.as_bytes()[1].is_ascii_digit();
         let why = "its name is not V or U, a number, `__`, letters, digits and `_`, `.sql`";
-        return if near { Class::NearMiss(why.into()) } else { Class::Other(why.into()) };
+        return if near { Class::NearMiss(why.into()) } else { Class::Other(why) };
     };
     if ending == "rs" {
         let hint = format!("write its statements as {letter}{version}__{description}.sql");

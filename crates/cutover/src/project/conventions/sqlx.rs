@@ -51,7 +51,7 @@ impl Convention for Sqlx {
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
-        read_files(folder.paths, by_version, classify)
+        read_files(folder, by_version, classify)
     }
 
     fn scan(&self) -> Option<Scan> {
@@ -80,15 +80,15 @@ fn scan(lines: &mut contents::LineReader<'_>) -> io::Result<Contents> {
 
 fn classify(path: &str) -> Class {
     if path.contains('/') {
-        return Class::Other("in a folder of its own".into());
+        return Class::Other("in a folder of its own");
     }
     if !is_sql(path) {
-        return Class::Other("not a .sql file".into());
+        return Class::Other("not a .sql file");
     }
     let (digits, rest) = leading_digits(path);
     let Some(rest) = rest.strip_prefix('_').filter(|_| !digits.is_empty()) else {
         return match digits {
-            "" => Class::Other("its name does not begin with a number".into()),
+            "" => Class::Other("its name does not begin with a number"),
             _ => Class::NearMiss("between the number and the description there must be one _".into()),
         };
     };

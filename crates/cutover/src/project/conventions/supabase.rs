@@ -45,7 +45,7 @@ impl Convention for Supabase {
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
         let by_name = |a: &Found, b: &Found| a.path.cmp(&b.path);
-        let mut reading = read_files(folder.paths, by_name, classify);
+        let mut reading = read_files(folder, by_name, classify);
         // The first of all files, as the folder is listed.
         let first = folder.paths.iter().min();
         let is_skipped = |found: &Found| Some(&found.path) == first && is_skipped(&found.path);
@@ -81,10 +81,10 @@ fn is_skipped(path: &str) -> bool {
 
 fn classify(path: &str) -> Class {
     if path.contains('/') {
-        return Class::Other("in a folder of its own".into());
+        return Class::Other("in a folder of its own");
     }
     if !is_sql(path) {
-        return Class::Other("not a .sql file".into());
+        return Class::Other("not a .sql file");
     }
     let stem = path.strip_suffix(".sql");
     let (digits, rest) = leading_digits(stem.unwrap_or(path));

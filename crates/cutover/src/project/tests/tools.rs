@@ -640,7 +640,7 @@ fn a_plan_that_is_compiled_in_has_its_scripts_too() {
         [("sqitch.plan", b"a\n"), ("deploy/a.sql", b"1"), ("revert/a.sql", b"2"), ("verify/a.sql", b"3")];
     let project = Project::embedded("p", &files).unwrap();
     let migration = &project.migrations[0];
-    let (crate::migration::Source::Embedded(verify), path) = migration.verify.clone().unwrap() else {
+    let (crate::migration::Source::Embedded(verify), path) = *migration.verify.clone().unwrap() else {
         panic!()
     };
     assert_eq!((&*verify, path.as_str()), (b"3".as_slice(), "verify/a.sql"));
