@@ -236,8 +236,8 @@ impl Loader {
     }
 
     fn link(&mut self, config: &mut Config) -> (Vec<Stage>, Vec<CheckSpec>) {
-        let stages = std::mem::take(&mut config.stages);
         let is_asked = !config.stages.is_empty() || !config.checks.is_empty();
+        let stages = std::mem::take(&mut config.stages);
         let names = Names::of(if is_asked { &self.migrations } else { &[] });
         let known = Known { roots: &self.roots, complete: !self.incomplete, names: &names };
         let stages = link::stages(stages, &mut self.migrations, known, &mut self.file);
