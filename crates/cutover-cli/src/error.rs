@@ -261,6 +261,7 @@ impl From<RevertError> for CliError {
             RevertError::Side(error) => error.into(),
             RevertError::Select(_) | RevertError::Not(_) => Self::usage(error),
             RevertError::Rehearsal(_)
+            | RevertError::Stands(_)
             | RevertError::Fails(_)
             | RevertError::Refused(..)
             | RevertError::Misfits(_) => Self::new(Exit::No, error),

@@ -424,14 +424,22 @@ fn what_is_made_anew_is_left_as_it_is() {
         "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';",
     );
     on_one_server(&place, &["apply"]).ends_with(0);
-    let refused = on_one_server(&place, &["revert", "R__f", "--yes"]).ends_with(2);
-    says(&refused, &["R__f.sql is repeatable"]);
     let reverted = on_one_server(&place, &["revert", "--last", "1", "--yes"]).ends_with(0);
     says(&reverted, &["R__f.sql is left as it is: it is repeatable"]);
     let database = place.database();
     assert_eq!(database.value("SELECT to_regclass('b') IS NULL AND to_regclass('a') IS NOT NULL"), "t");
+    // It goes where it is named, or with all, however often it was made anew.
+    place.write(
+        "migrations/R__f.sql",
+        "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2';",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
     on_one_server(&place, &["revert", "--all", "--yes"]).ends_with(0);
-    assert_eq!(database.value("SELECT to_regclass('a') IS NULL AND to_regprocedure('f()') IS NOT NULL"), "t");
+    assert_eq!(database.value("SELECT to_regclass('a') IS NULL AND to_regprocedure('f()') IS NULL"), "t");
+    assert_eq!(database.value(&APPLIED.replace("version_text", "version")), "");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    on_one_server(&place, &["revert", "R__f", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT to_regclass('a') IS NOT NULL AND to_regprocedure('f()') IS NULL"), "t");
 }
 
 #[test]

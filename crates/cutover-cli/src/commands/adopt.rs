@@ -128,6 +128,9 @@ fn tell(app: &App, project: &Project, outlook: &Outlook, recorded: Option<usize>
     if outlook.recorded() == 0 {
         app.output.say(&match report.rows {
             0 => format!("nothing to adopt: {} is empty", visible(&report.table)),
+            _ if report.files.iter().all(|file| file.state == "pending") => {
+                format!("nothing to adopt: {} says nothing of these files", visible(&report.table))
+            }
             _ => format!("nothing to adopt: {} says nothing that is not recorded", visible(&report.table)),
         });
     }

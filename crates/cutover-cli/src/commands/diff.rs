@@ -131,6 +131,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if arguments.reverse {
         std::mem::swap(&mut pair.from, &mut pair.to);
     }
+    rename::lead_to(&pair.to.0, &arguments.renames).map_err(CliError::usage)?;
     let (copy, in_order) = renamed(app, &pair.from.0, &arguments.renames)?;
     let from = copy.as_ref().unwrap_or(&pair.from.0);
     let mut found = diff(from, &pair.to.0, Options { safe: !arguments.unused });

@@ -388,7 +388,8 @@ impl Outlook {
             self.refused = Some((lines.collect(), hint));
             return;
         }
-        if self.chosen.is_empty() {
+        // With nothing to record, rows without a file are said the first time alone.
+        if self.chosen.is_empty() && !history.is_empty() {
             return;
         }
         let lists = [

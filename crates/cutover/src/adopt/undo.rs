@@ -45,7 +45,8 @@ pub async fn look_at_undo(project: &Project, options: &ConnectOptions) -> Result
     Ok(outlook)
 }
 
-/// What stands in the way: applied, begun or taken back by cutover itself.
+/// What stands in the way: applied or begun by cutover itself, or adopted and reverted. What was applied here and reverted does not: all is
+/// as the other tool left it. (Events of an adoption are written when what it recorded is reverted: before, the rows stand for them.)
 const SINCE_THEN: &str = "
 SELECT path || ' was ' || CASE WHEN attempts = 0 THEN 'recorded' ELSE 'applied' END || ' by run ' || run
   FROM cutover.migration WHERE project = $1 AND run NOT IN (SELECT run FROM cutover.adoption)
@@ -54,10 +55,9 @@ SELECT b.path || ' was begun by run ' || b.run FROM cutover.begun b
  WHERE b.project = $1 AND EXISTS (SELECT FROM cutover.unit u WHERE u.project = $1 AND u.root = b.root
                                      AND u.version = b.version AND u.state <> 'failed')
 UNION ALL
-SELECT m.path || ' was run by ' || m.run || ', which took a migration back'
-  FROM cutover.migration m JOIN cutover.run r ON r.id = m.run
- WHERE m.project = $1 || '~revert'
-   AND r.started_at >= (SELECT min(o.started_at) FROM cutover.adoption a JOIN cutover.run o ON o.id = a.run WHERE a.project = $1)
+SELECT (e.event ->> 'path') || ' was taken over, and reverted since'
+  FROM cutover.event e
+ WHERE e.event ->> 'event' = 'step_started' AND e.run IN (SELECT run FROM cutover.adoption WHERE project = $1)
  ORDER BY 1";
 
 /// How many migrations are adopted, and from where.

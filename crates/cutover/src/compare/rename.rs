@@ -34,6 +34,9 @@ pub enum RenameError {
     /// Another one is of the same object.
     #[error("--rename {0}: {object} is renamed already by another --rename", object = .0.object)]
     Twice(Box<Rename>),
+    /// The second side has nothing of the new name: what is renamed would be changed, or dropped, under it.
+    #[error("--rename {0}: the second side has no {word} of the new name", word = .0.object.kind.word())]
+    Nowhere(Box<Rename>),
 }
 
 /// Kinds that are renamed by `ALTER kind name RENAME TO`.
@@ -164,6 +167,35 @@ pub fn in_order(from: &Schema, renames: &[Rename]) -> Result<Vec<Rename>, Rename
         one_after_the_other(from, these, &mut order);
     }
     Ok(order)
+}
+
+/// Whether the second side has what these renames lead to.
+///
+/// # Errors
+/// [`RenameError::Nowhere`].
+pub fn lead_to(to: &Schema, renames: &[Rename]) -> Result<(), RenameError> {
+    const WHOLES: [ObjectKind; 4] =
+        [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::View, ObjectKind::MaterializedView];
+    let called = |name: &Option<SmolStr>, kinds: &[ObjectKind]| -> Vec<Option<SmolStr>> {
+        let new = renames
+            .iter()
+            .filter(|other| kinds.contains(&other.object.kind) && Some(&other.object.name) == name.as_ref())
+            .map(|other| Some(other.to.clone()));
+        std::iter::once(name.clone()).chain(new).collect()
+    };
+    let is_there = |rename: &&Rename| {
+        let object = &rename.object;
+        let schemas = called(&object.schema, &[ObjectKind::Schema]);
+        let tables = called(&object.table, &WHOLES);
+        to.objects.keys().any(|id| {
+            let is_of = id.kind == ObjectKind::Index || tables.contains(&id.table);
+            id.kind == object.kind && id.name == rename.to && schemas.contains(&id.schema) && is_of
+        })
+    };
+    match renames.iter().find(|rename| !is_there(rename)) {
+        Some(rename) => Err(RenameError::Nowhere(Box::new(rename.clone()))),
+        None => Ok(()),
+    }
 }
 
 fn one_after_the_other(from: &Schema, mut waiting: Vec<Rename>, order: &mut Vec<Rename>) {
@@ -365,7 +397,7 @@ mod tests {
     use cutover_analysis::effects::ObjectKind;
     use cutover_analysis::schema::{Id, Object, Schema};
 
-    use super::{Rename, RenameError, in_order};
+    use super::{Rename, RenameError, in_order, lead_to};
 
     #[test]
     fn renames_are_put_in_an_order_in_which_each_finds_what_it_is_of() {
@@ -436,6 +468,35 @@ mod tests {
                 "ALTER TABLE public.cutover_renaming_3 RENAME TO b",
                 "ALTER SCHEMA s RENAME TO t",
             ]
+        );
+    }
+
+    #[test]
+    fn what_is_renamed_is_called_so_on_the_second_side() {
+        let mut to = Schema::empty(150_000, "x");
+        for id in [
+            Id::new(ObjectKind::Table, "t", "people"),
+            Id::part(ObjectKind::Column, "t", "people", "email"),
+            Id { table: Some("people".into()), ..Id::new(ObjectKind::Index, "t", "people_email") },
+        ] {
+            to.objects.insert(id, Object::default());
+        }
+        let leads = |to: &Schema, texts: &[&str]| {
+            let given: Vec<Rename> = texts.iter().map(|text| Rename::parse(text).unwrap()).collect();
+            lead_to(to, &given).map_err(|error| error.to_string())
+        };
+        let all = [
+            "schema s=t",
+            "table s.users=people",
+            "column s.users.mail=email",
+            "index s.users_mail=people_email",
+        ];
+        let nothing = leads(&to, &all).unwrap_err();
+        assert_eq!(nothing, "--rename schema s=t: the second side has no schema of the new name");
+        to.objects.insert(Id::global(ObjectKind::Schema, "t"), Object::default());
+        assert_eq!(leads(&to, &all), Ok(()));
+        assert!(
+            leads(&to, &["column t.people.mail=emial"]).unwrap_err().contains("no column of the new name")
         );
     }
 

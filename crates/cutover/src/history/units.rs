@@ -4,7 +4,7 @@
 use cutover_analysis::sql::quote_literal;
 
 use super::journal::{bytea, must_write};
-use crate::migration::{Migration, MigrationId};
+use crate::migration::{Migration, MigrationId, VersionSort};
 use crate::script::Part;
 use crate::secrets::without_passwords;
 
@@ -144,7 +144,7 @@ pub fn forget_all(project: &str, id: &MigrationId) -> String {
 /// Forgets that a migration is applied: its effects are taken back in the same transaction. The row also stands for two events
 /// of the run that applied it, which stay.
 pub fn forget_applied(project: &str, id: &MigrationId) -> String {
-    let of = of(project, id);
+    let of = rows_of(project, id);
     format!("{}; DELETE FROM cutover.migration WHERE {of}", super::journal::keep_step_events(id, &of))
 }
 
@@ -152,6 +152,22 @@ pub fn forget_applied(project: &str, id: &MigrationId) -> String {
 fn identity(id: &MigrationId) -> String {
     let (root, key, text) = (&id.root, id.version.key(), id.version.text());
     format!("{}, {}, {}", quote_literal(root), quote_literal(&key), quote_literal(text))
+}
+
+/// The history's rows of an applied migration: a repeatable one has one for each run that applied it.
+fn rows_of(project: &str, id: &MigrationId) -> String {
+    if id.version.sort() != VersionSort::Repeatable {
+        return of(project, id);
+    }
+    let key = id.version.key();
+    format!(
+        "project OPERATOR(pg_catalog.=) {} AND root OPERATOR(pg_catalog.=) {} AND pg_catalog.left(version, \
+         pg_catalog.length(version) OPERATOR(pg_catalog.-) pg_catalog.strpos(pg_catalog.reverse(version), '#') \
+         OPERATOR(pg_catalog.+) 1) OPERATOR(pg_catalog.=) {}",
+        quote_literal(project),
+        quote_literal(&id.root),
+        quote_literal(&key)
+    )
 }
 
 /// The rows of one migration.

@@ -38,6 +38,8 @@ pub(super) struct Chosen<'a> {
     pub(super) back: Vec<&'a Migration>,
     /// All that are applied, in the order in which they were.
     pub(super) applied: Vec<&'a Migration>,
+    /// Those of them that a baseline recorded.
+    pub(super) recorded: &'a BTreeSet<MigrationId>,
     /// Remarks for people.
     pub(super) remarks: Vec<String>,
 }
@@ -72,13 +74,8 @@ pub(super) fn chosen<'a>(
     let mut remarks = Vec::new();
     let asked = asked(project, &rows, known, which, &mut remarks)?;
     if matches!(which, Which::These(_)) {
-        let of = |found: &dyn Fn(&Row<'_>) -> bool| asked.iter().map(|at| &rows[*at]).find(|row| found(row));
-        if let Some(one) = of(&|row| row.is_repeatable()) {
-            let path = &one.row.path;
-            let why = format!("{path} is repeatable: it has no way back but an earlier text of its own");
-            return Err(RevertError::Not(why));
-        }
-        if let Some(one) = of(&|row| known.recorded.contains(&row.row.id)).filter(|_| !accepts_loss) {
+        let mut named = asked.iter().map(|at| &rows[*at]);
+        if let Some(one) = named.find(|row| known.recorded.contains(&row.row.id) && !accepts_loss) {
             let why = format!(
                 "{} was recorded by a baseline and not run: what it makes was there before, and is not to be taken away with it\n  \
                  hint: --allow data-loss takes it away all the same",
@@ -101,7 +98,7 @@ pub(super) fn chosen<'a>(
     let back: Vec<&Migration> = asked.iter().rev().filter_map(migration).collect();
     none_left_begun(&rows, known, &back, &project.name)?;
     let applied = rows.iter().filter_map(|row| row.file).map(|(_, migration)| migration).collect();
-    Ok(Chosen { back, applied, remarks })
+    Ok(Chosen { back, applied, recorded: &known.recorded, remarks })
 }
 
 /// All that is applied, in the order in which it was.
@@ -147,9 +144,10 @@ fn asked(
             break;
         }
         let path = &one.row.path;
-        if one.is_repeatable() {
+        // Where all goes, what it made goes too.
+        if one.is_repeatable() && *which != Which::All {
             remarks.push(format!(
-                "{path} is left as it is: it is repeatable, and has no way back but an earlier text of its own"
+                "{path} is left as it is: it is repeatable, and goes only where it is named, or all is reverted"
             ));
         } else if known.recorded.contains(&one.row.id) {
             remarks.push(format!("{path} is left as it is: a baseline recorded it, nobody ran it here"));

@@ -70,6 +70,9 @@ pub enum RevertError {
     /// A migration that was named is not applied, or has no way back.
     #[error("{0}\nnothing was changed")]
     Not(String),
+    /// What is kept needs what is to be reverted.
+    #[error("{0}\nnothing was changed")]
+    Stands(String),
     /// What is built on a throwaway server cannot be.
     #[error(transparent)]
     Side(#[from] SideError),

@@ -17,7 +17,6 @@ use super::losses::Gone;
 use super::names::Names;
 use super::taken::{self, Tables, Taken, taken_away};
 use super::{RevertError, text_of};
-use crate::catalog;
 use crate::compare::rename::{Rename, in_order};
 use crate::compare::{SideError, told_each};
 use crate::migration::{Migration, MigrationId};
@@ -178,7 +177,8 @@ pub(super) async fn rehearse<'a>(
         .filter(|one| !chosen.back.iter().any(|back| back.id == one.id))
         .collect();
     let replay = open(&likeness, sandbox).await?;
-    let mut there = There { project, chosen, likeness: &likeness, sandbox, replay };
+    let made = chosen.back.iter().map(|migration| Script::analyse(migration, &project.vars)).collect();
+    let mut there = There { project, chosen, likeness: &likeness, sandbox, replay, made };
     let gone = there.tried(&kept, derives).await;
     let other_major = there.replay.other_major;
     there.replay.finish().await;
@@ -197,6 +197,7 @@ async fn open(likeness: &Likeness, sandbox: &SandboxProvider) -> Result<Replay, 
 /// What the migrations that are kept make without the others.
 async fn without(
     project: &Project,
+    chosen: &Chosen<'_>,
     kept: &[&Migration],
     likeness: &Likeness,
     sandbox: &SandboxProvider,
@@ -211,10 +212,22 @@ async fn without(
     let schema = read(&mut replay).await;
     replay.finish().await;
     let Some((_, first)) = failing.first() else { return schema };
-    let names: Vec<String> = failing.iter().map(|(one, _)| select::called(project, &one.id)).collect();
-    Err(RevertError::Not(format!(
-        "what is kept does not stand without what is to be reverted: {first}\n  hint: to be reverted too, or left out of it all: {}",
-        names.join(" ")
+    let called = |one: &&Migration| select::called(project, &one.id);
+    let kept: Vec<&Migration> = failing.iter().map(|(one, _)| *one).collect();
+    let mut all: Vec<String> = kept.iter().map(called).collect();
+    all.extend(chosen.back.iter().map(called));
+    let was_recorded = kept.iter().any(|one| chosen.recorded.contains(&one.id));
+    let (baseline, allow) = match was_recorded {
+        true => (
+            ", which a baseline recorded and nobody ran here",
+            format!(" --allow {}", crate::hazard::DATA_LOSS),
+        ),
+        false => ("", String::new()),
+    };
+    Err(RevertError::Stands(format!(
+        "what is kept does not stand without what is to be reverted: {first}\n  hint: `cutover revert {}{allow}` takes it back \
+         too{baseline}",
+        all.join(" ")
     )))
 }
 
@@ -229,7 +242,7 @@ fn not_replayed(why: String) -> RevertError {
 }
 
 async fn read(replay: &mut Replay) -> Result<Schema, RevertError> {
-    Ok(catalog::schema(&mut replay.session, &[]).await?)
+    Ok(replay.schema().await?)
 }
 
 /// A throwaway database where what is applied is replayed.
@@ -239,6 +252,8 @@ struct There<'a, 'b> {
     likeness: &'b Likeness,
     sandbox: &'b SandboxProvider,
     replay: Replay,
+    /// What is to be reverted.
+    made: Vec<Script>,
 }
 
 impl<'a> There<'a, '_> {
@@ -246,7 +261,7 @@ impl<'a> There<'a, '_> {
     async fn tried(&mut self, kept: &[&Migration], derives: bool) -> Result<Rehearsal<'a>, RevertError> {
         let (backs, before) = self.forth().await?;
         // All of it stands: what does not now stands on what is to be reverted.
-        let wanted = without(self.project, kept, self.likeness, self.sandbox).await?;
+        let wanted = without(self.project, self.chosen, kept, self.likeness, self.sandbox).await?;
         self.and_back((backs, before), &wanted, derives).await
     }
 
@@ -384,7 +399,12 @@ impl<'a> There<'a, '_> {
         let mut stays: Vec<String> =
             found.left.iter().map(|left| format!("no statement takes this back: {left}")).collect();
         stays.extend(not_anew.iter().map(|(_, words)| words.clone()));
-        let rows = rows_written(project, migration, before);
+        let mut rows = rows_written(project, migration, before);
+        // Those of a table that is reverted as well go with it.
+        rows.retain(|(table, _)| {
+            table.as_ref().is_none_or(|table| !self.made.iter().any(|script| script.makes(table)))
+        });
+        let rows: Vec<String> = rows.into_iter().map(|(_, words)| words).collect();
         stays.extend(rows.iter().cloned());
         let beyond = beyond_schemas(project, migration);
         stays.extend(beyond.iter().cloned());
@@ -623,7 +643,11 @@ fn beyond_schemas(project: &Project, migration: &Migration) -> Vec<String> {
 }
 
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.
-fn rows_written(project: &Project, migration: &Migration, before: &Schema) -> Vec<String> {
+fn rows_written(
+    project: &Project,
+    migration: &Migration,
+    before: &Schema,
+) -> Vec<(Option<ObjectRef>, String)> {
     let script = Script::analyse(migration, &project.vars);
     let there = |name: &str| {
         before.objects.keys().any(|id| {
@@ -631,23 +655,25 @@ fn rows_written(project: &Project, migration: &Migration, before: &Schema) -> Ve
                 && id.name == name
         })
     };
-    let names: BTreeSet<String> = script
+    let names: BTreeMap<String, ObjectRef> = script
         .writes
         .iter()
         .filter(|object| there(&object.name))
         .map(|object| {
             let schema = object.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
-            format!("{schema}{}", object.name)
+            (format!("{schema}{}", object.name), object.clone())
         })
         .collect();
-    let mut words: Vec<String> =
-        names.into_iter().map(|name| format!("the rows that it wrote in {name} stay as they are")).collect();
+    let mut words: Vec<(Option<ObjectRef>, String)> = names
+        .into_iter()
+        .map(|(name, table)| (Some(table), format!("the rows that it wrote in {name} stay as they are")))
+        .collect();
     // What the script of an extension writes is its own, and goes with it.
     words.extend(
         script
             .opaque
             .filter(|_| script.unread)
-            .map(|why| format!("rows that it may have written stay as they are ({why})")),
+            .map(|why| (None, format!("rows that it may have written stay as they are ({why})"))),
     );
     words
 }

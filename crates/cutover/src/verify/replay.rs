@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::sql::{quote_ident, with_database};
-use cutover_postgres::session::{Failure, Session, Startup};
+use cutover_analysis::schema::Schema;
+use cutover_analysis::sql::{quote_ident, quote_literal, routine_body, with_database};
+use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
 
 use super::failure_text;
 use super::measure::{Ctx, Trouble, search_path};
 use super::sandbox::{SandboxProvider, Scratch};
 use crate::adopt::{self, TablePlace};
+use crate::catalog::{self, CatalogError};
 use crate::migration::Migration;
 use crate::project::Vars;
 use crate::reading::{self, Reported};
@@ -134,6 +136,8 @@ pub(crate) struct Replay {
     scratch: Scratch,
     /// Tables of other tools that are not made yet.
     tables: Vec<TablePlace>,
+    /// Those that are: in the real database their tools made them, and no migration.
+    made: Vec<TablePlace>,
     /// What the real database is called, and the scratch one: statements on the one are run on the other.
     databases: Option<(String, String)>,
     /// PostgreSQL's major version there, where it is not the real database's.
@@ -157,7 +161,7 @@ impl Replay {
                 let databases =
                     likeness.database.clone().map(|real| (real, scratch.options.database.clone()));
                 let other_major = (there != likeness.major).then_some(there);
-                Ok(Self { session, scratch, tables, databases, other_major })
+                Ok(Self { session, scratch, tables, made: Vec::new(), databases, other_major })
             }
             Err(trouble) => {
                 scratch.finish().await;
@@ -228,7 +232,9 @@ impl Replay {
         let Some(at) = self.tables.iter().position(|place| text.contains(&place.table)) else {
             return Err(why);
         };
-        let texts = self.tables.remove(at).make();
+        let place = self.tables.remove(at);
+        let texts = place.make();
+        self.made.push(place);
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         for outcome in self.session.pipeline(&texts).await {
             if outcome.result.is_err() {
@@ -237,6 +243,13 @@ impl Replay {
         }
         running.run(&mut self.session, migration, vars).await?;
         Ok(written)
+    }
+
+    /// What is there by now, without the tables of other tools.
+    pub(crate) async fn schema(&mut self) -> Result<Schema, CatalogError> {
+        let mut schema = catalog::schema(&mut self.session, &[]).await?;
+        self.made.iter().for_each(|place| place.take_from(&mut schema));
+        Ok(schema)
     }
 
     /// Closes the session and drops the database.
@@ -328,8 +341,14 @@ impl Running<'_> {
             } else {
                 let elsewhere =
                     self.databases.and_then(|(real, scratch)| with_database(&text, real, scratch));
-                let flight = session.launch(elsewhere.as_deref().unwrap_or(&text)).await;
-                session.land(flight).await
+                let text = elsewhere.as_deref().unwrap_or(&text);
+                if self.written.is_some() && open.is_some() && stores_a_routine(text) {
+                    checked(session, text).await.map_err(at)?;
+                    unchecked(session, text).await.map_err(at)?
+                } else {
+                    let flight = session.launch(text).await;
+                    session.land(flight).await
+                }
             };
             outcome.result.map_err(at)?;
             reported.take(lines.len(), &outcome.parameters);
@@ -357,6 +376,32 @@ impl Running<'_> {
             Err(format!("the server answered COMMIT with {}", done.tag()))
         }
     }
+}
+
+/// Whether a statement stores a body that is run some other time.
+fn stores_a_routine(text: &str) -> bool {
+    routine_body(text).is_some_and(|body| body.name.is_some())
+}
+
+/// Makes a routine, to see whether PostgreSQL takes its body, and takes that back with the locks: it locks what the body writes as if it
+/// were written.
+async fn checked(session: &mut Session, text: &str) -> Result<(), Failure> {
+    session.execute("SAVEPOINT cutover_checked").await?;
+    let flight = session.launch(text).await;
+    session.land(flight).await.result?;
+    session.execute("ROLLBACK TO SAVEPOINT cutover_checked; RELEASE SAVEPOINT cutover_checked").await?;
+    Ok(())
+}
+
+/// Makes a routine whose body is known to be right, without the locks of looking at it.
+async fn unchecked(session: &mut Session, text: &str) -> Result<StatementOutcome, Failure> {
+    let setting = "SELECT pg_catalog.current_setting('check_function_bodies')";
+    let was = session.query_text(setting).await?.scalar().unwrap_or("on").to_owned();
+    session.execute("SET LOCAL check_function_bodies = off").await?;
+    let flight = session.launch(text).await;
+    let outcome = session.land(flight).await;
+    session.execute(&format!("SET LOCAL check_function_bodies = {}", quote_literal(&was))).await?;
+    Ok(outcome)
 }
 
 /// The tables that the open transaction has locked as INSERT, UPDATE, DELETE and MERGE do.

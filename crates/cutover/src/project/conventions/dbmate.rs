@@ -9,6 +9,7 @@ use std::io;
 
 use super::contents::{LineReader, Sections};
 use super::files::{Class, read_files};
+use super::numbered;
 use super::{
     About, Contents, Convention, Folder, Found, Frame, NewFile, Reading, Scan, Trouble, is_sql,
     leading_digits,
@@ -64,7 +65,8 @@ impl Convention for Dbmate {
     }
 
     fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<Vec<NewFile>, String> {
-        let name = format!("{now:014}_{slug}.sql");
+        let time = numbered::time_after(existing.last().map(|last| last.file_name()), now);
+        let name = format!("{time:014}_{slug}.sql");
         if existing.last().is_some_and(|last| last.file_name() >= name.as_str()) {
             return Err(format!("there is a migration that comes after {name}: name the file yourself"));
         }

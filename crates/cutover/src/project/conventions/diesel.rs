@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::files::uninteresting;
+use super::numbered;
 use super::{About, Convention, Folder, Found, Frame, NewFile, Reading, Stray, Wrong, ends_in, foreign};
 use crate::migration::{Migration, Version};
 
@@ -77,7 +78,8 @@ impl Convention for Diesel {
     }
 
     fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<Vec<NewFile>, String> {
-        let digits = format!("{now:014}");
+        let time = numbered::time_after(existing.last().map(|last| last.id.version.name()), now);
+        let digits = format!("{time:014}");
         let (Some(date), Some(time)) = (digits.get(..8), digits.get(8..)) else {
             return Err("the time has no date".to_owned());
         };

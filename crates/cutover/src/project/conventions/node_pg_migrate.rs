@@ -95,11 +95,12 @@ impl Convention for NodePgMigrate {
 
     fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<Vec<NewFile>, String> {
         let last = existing.last().map_or("", |last| leading_digits(last.file_name()).0);
+        let behind = last.parse::<u64>().unwrap_or_default().saturating_add(1);
         let number = match last.len() {
-            17 => format!("{now:014}000"),
-            0 | 13 => time(&format!("{now:014}000")).unwrap_or_default().to_string(),
-            _ if last.parse().is_ok_and(numbered::is_timestamp) => format!("{now:014}"),
-            width => format!("{:0width$}", last.parse::<u64>().unwrap_or_default().saturating_add(1)),
+            17 => format!("{:017}", now.saturating_mul(1000).max(behind)),
+            0 | 13 => time(&format!("{now:014}000")).unwrap_or_default().max(behind).to_string(),
+            _ if last.parse().is_ok_and(numbered::is_timestamp) => format!("{:014}", now.max(behind)),
+            width => format!("{behind:0width$}"),
         };
         if time(last).is_some_and(|last| time(&number).is_none_or(|number| number <= last)) {
             return Err(format!("there is a migration that comes after {number}: name the file yourself"));

@@ -71,6 +71,13 @@ pub(super) fn next_number(existing: &[&Migration], first: &str, now: u64) -> Res
     Ok(format!("{next:0width$}"))
 }
 
+/// The time that a new file is called by: now, or what comes right behind the last one, where that is of the same second or a later one. `last`
+/// is the last one's name, or what it begins with.
+pub(super) fn time_after(last: Option<&str>, now: u64) -> u64 {
+    let last = last.and_then(|name| leading_digits(name).0.parse().ok()).filter(|last| is_timestamp(*last));
+    last.map_or(now, |last| now.max(last.saturating_add(1)))
+}
+
 /// A number that is a time, as `YYYYMMDDhhmmss`.
 pub(super) fn is_timestamp(number: u64) -> bool {
     (19_700_101_000_000..=99_991_231_235_959).contains(&number)

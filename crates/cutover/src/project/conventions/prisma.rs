@@ -6,6 +6,7 @@
 //! database.
 
 use super::diesel::by_folder;
+use super::numbered;
 use super::{
     About, Convention, Folder, Found, Frame, NewFile, Reading, Stray, Wrong, is_sql, leading_digits,
 };
@@ -88,7 +89,8 @@ impl Convention for Prisma {
     }
 
     fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<Vec<NewFile>, String> {
-        let folder = format!("{now:014}_{slug}");
+        let time = numbered::time_after(existing.last().map(|last| last.id.version.name()), now);
+        let folder = format!("{time:014}_{slug}");
         if existing.last().is_some_and(|last| last.id.version.name() >= folder.as_str()) {
             return Err(format!("there is a migration that comes after {folder}: name the folder yourself"));
         }

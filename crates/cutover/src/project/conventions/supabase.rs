@@ -6,6 +6,7 @@
 //! `20260102030405.sql`, which Supabase skips too.
 
 use super::files::{Class, read_files};
+use super::numbered;
 use super::{About, Convention, Folder, Found, NewFile, Reading, Stray, file_name, is_sql, leading_digits};
 use crate::migration::{Migration, Version};
 
@@ -64,7 +65,8 @@ impl Convention for Supabase {
     }
 
     fn next(&self, existing: &[&Migration], slug: &str, now: u64) -> Result<Vec<NewFile>, String> {
-        let name = format!("{now:014}_{slug}");
+        let time = numbered::time_after(existing.last().map(|last| last.id.version.name()), now);
+        let name = format!("{time:014}_{slug}");
         if existing.last().is_some_and(|last| last.id.version.name() >= name.as_str()) {
             return Err(format!("there is a migration that comes after {name}: name the file yourself"));
         }

@@ -98,7 +98,7 @@ fn named(migration: &Migration, there: &Schema) -> Vec<Id> {
 }
 
 async fn replay_all(replay: &mut Replay, project: &Project) -> Result<(Vec<Measured>, Replayed), Trouble> {
-    let mut before = catalog::schema(&mut replay.session, &[]).await?;
+    let mut before = replay.schema().await?;
     let mut runs = Vec::with_capacity(project.migrations.len());
     let mut created = Vec::with_capacity(project.migrations.len());
     for migration in &project.migrations {
@@ -108,7 +108,7 @@ async fn replay_all(replay: &mut Replay, project: &Project) -> Result<(Vec<Measu
             MigrationKind::Baseline => Ok(()),
             _ => replay.run(migration, &project.vars).await,
         };
-        let after = catalog::schema(&mut replay.session, &[]).await?;
+        let after = replay.schema().await?;
         let change = steps(&before, &after);
         created.push(change.created.iter().map(|(object, _)| object.clone()).collect());
         // Of what was there before only what claims ask for is kept: all of it, for each migration, would be too much.
