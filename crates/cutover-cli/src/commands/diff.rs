@@ -131,8 +131,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if arguments.reverse {
         std::mem::swap(&mut pair.from, &mut pair.to);
     }
-    rename::lead_to(&pair.to.0, &arguments.renames).map_err(CliError::usage)?;
-    let (copy, in_order) = renamed(app, &pair.from.0, &arguments.renames)?;
+    let (copy, in_order) = renamed(app, (&pair.from.0, &pair.to.0), &arguments.renames)?;
     let from = copy.as_ref().unwrap_or(&pair.from.0);
     let mut found = diff(from, &pair.to.0, Options { safe: !arguments.unused });
     let first = in_order.iter().map(|rename| Sql::plain(rename.sql()));
@@ -244,11 +243,17 @@ fn project_in(app: &App, folder: &Path, overrides: &Overrides) -> Result<Project
 }
 
 /// The first side with the new names, and the renames in the order in which they can be made.
-fn renamed(app: &App, from: &Schema, renames: &[Rename]) -> Result<(Option<Schema>, Vec<Rename>), CliError> {
+fn renamed(
+    app: &App,
+    (from, to): (&Schema, &Schema),
+    renames: &[Rename],
+) -> Result<(Option<Schema>, Vec<Rename>), CliError> {
     if renames.is_empty() {
         return Ok((None, Vec::new()));
     }
-    let renames = rename::in_order(from, renames).map_err(CliError::usage)?;
+    let in_order = rename::in_order(from, renames).map_err(CliError::usage)?;
+    rename::lead_to(to, renames).map_err(CliError::usage)?;
+    let renames = in_order;
     let sandbox = app.scratch()?;
     let schema = app.block_on(async |signals| {
         let work = async { Ok(rename::renamed(from, &renames, &sandbox).await?) };
@@ -326,11 +331,15 @@ fn tell(app: &App, arguments: &Arguments, pair: &Pair, found: &Diff) -> Result<(
         });
     }
     let text = compare::migration(found, from, to);
-    if let Some(file) = &arguments.out {
+    if let Some(file) = arguments.out.as_ref().filter(|_| found.is_empty() || !found.statements.is_empty()) {
         let text = as_migration(app, arguments, file, text)?;
         write(app, file, &text, arguments.force)?;
     } else if arguments.sql {
         app.output.print(&text);
+    }
+    if let Some(file) = arguments.out.as_ref().filter(|_| !found.is_empty() && found.statements.is_empty()) {
+        let file = visible(&file.display().to_string());
+        app.output.warn(&format!("{file} was not written: no statement sees to what differs"));
     }
     if !arguments.sql || arguments.out.is_some() {
         app.output.print(&words(found, &arguments.renames, from, to));

@@ -163,7 +163,7 @@ fn document(run: &Run, format: Format, style: TextStyle, verbose: bool) -> Resul
 
 /// The run as it was seen when it happened, with its checks and its end.
 fn text(run: &Run, style: TextStyle, verbose: bool) -> String {
-    let mut out = format!("{} {}  {}\n", run.project, run.id, utc(run.started_micros));
+    let mut out = format!("{} {}  {}\n", revert::shown_name(&run.project), run.id, utc(run.started_micros));
     let mut progress = Progress::new(&run.plan, style);
     for line in run.events.iter().flat_map(|event| progress.lines(event)) {
         out.push_str(&line);

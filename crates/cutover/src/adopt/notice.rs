@@ -83,7 +83,9 @@ pub(crate) async fn unadopted(project: &Project, built: &Built, session: &mut Se
             return concerns.then_some(Unadopted::Unknown(why));
         }
     };
-    let is_applied = |index: &usize| matches!(standings.get(*index), Some(Standing::Applied { .. }));
+    // What failed there may be there in part.
+    let is_applied =
+        |index: &usize| matches!(standings.get(*index), Some(Standing::Applied { .. } | Standing::Failed(_)));
     let mut applied: Vec<usize> = built.pending().filter(is_applied).collect();
     // What was taken over and reverted here stays applied in the other tool's eyes.
     if !applied.is_empty() {

@@ -145,7 +145,7 @@ impl Report {
             tool: place.tool.0.name(),
             called: place.called(),
             table: format!("{}.{}", place.schema, place.table),
-            rows: rows.len(),
+            rows: place.tool.0.rows_there(rows.len()),
             files: files.collect(),
             without_file: without_file.collect(),
             catalogue: Catalogue::default(),

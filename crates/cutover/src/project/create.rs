@@ -84,7 +84,12 @@ pub(super) fn framed(project: &Project, file: &Path, text: &str) -> Result<Strin
         return Err(format!("{}; {}", wrong.message, named()));
     }
     if let Some(stray) = reading.strays.iter().find(|stray| stray.path == path) {
-        return if stray.near_miss { Err(format!("{}; {}", stray.why, named())) } else { whole() };
+        // In a folder that is for migrations, nobody would read it.
+        return if stray.near_miss || root.path != "." {
+            Err(format!("{}; {}", stray.why, named()))
+        } else {
+            whole()
+        };
     }
     let found = reading.migrations.iter().find(|found| found.path == path);
     let same = |found: &&conventions::Found| {

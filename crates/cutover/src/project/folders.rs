@@ -281,7 +281,7 @@ impl Loader {
         self.incomplete |= !problems.is_empty();
         self.problems.absorb(problems);
         self.companions.extend(reading.companions.iter().map(|path| folder.absolute.join(path)));
-        let scan = folder.convention.scan();
+        let (scan, of_down) = (folder.convention.scan(), folder.convention.scan_of_down());
         // Thousands of files: room for all at once costs less than to grow.
         let mut to_read: Vec<ToRead> = Vec::with_capacity(reading.migrations.len());
         to_read.extend(
@@ -289,7 +289,7 @@ impl Loader {
                 .migrations
                 .iter()
                 .flat_map(|found| {
-                    [(Some(&found.path), scan), (found.down.as_ref(), scan), (found.verify.as_ref(), None)]
+                    [(Some(&found.path), scan), (found.down.as_ref(), of_down), (found.verify.as_ref(), None)]
                 })
                 .filter_map(|(path, scan)| Some(folder.to_read(path?, &prefix, scan))),
         );
@@ -554,7 +554,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         }
     };
     for found in reading.migrations {
-        let down = found.down.as_deref().and_then(|path| part(path, scan));
+        let down = found.down.as_deref().and_then(|path| part(path, convention.scan_of_down()));
         let verify = found.verify.as_deref().and_then(|path| part(path, None));
         let Some(main) = part(&found.path, scan) else { continue };
         migrations.push(assemble(".", found, main, down, verify));

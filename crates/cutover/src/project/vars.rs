@@ -4,7 +4,7 @@
 //! Flyway itself has values for and cutover has none. Placeholders count everywhere in the file, also
 //! in strings and comments, and the value is put in as it is: nothing is quoted. `$${name}` stands for the text
 //! `${name}`. Anything else with a dollar sign is left alone, so `$$`, `$body$`, `$1` and `${"a": 1}` need no care;
-//! nor does the dollar-quoted text `$${a}$$`. Checksums are taken before the replacement.
+//! nor does the dollar-quoted text `$${a}$$`. `${cutover.dollar}` is a dollar sign in every project. Checksums are taken before the replacement.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -42,6 +42,10 @@ pub enum VarError {
     #[error("the value of {0:?} contains a NUL character")]
     Nul(String),
 }
+
+/// A placeholder that every project has: the dollar sign, for texts such as `$${name}` that cannot be written otherwise.
+const DOLLAR: &str = "cutover.dollar";
+const DOLLAR_WRITTEN: &str = "${cutover.dollar}";
 
 /// The longest name of a placeholder, in bytes.
 const LONGEST_NAME: usize = 128;
@@ -86,6 +90,9 @@ impl Vars {
 
     /// The value of a placeholder.
     pub fn get(&self, name: &str) -> Option<&str> {
+        if name == DOLLAR {
+            return Some("$");
+        }
         self.0.get(name).map(|value| value.text.as_str())
     }
 
@@ -613,19 +620,32 @@ impl LineCounter {
 /// The text with what looks like a placeholder written so that it is none.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    let mut before = ' ';
     let mut rest = text;
-    while let Some(at) = rest.find("${") {
+    while let Some(at) = rest.find('$') {
         let (head, tail) = rest.split_at(at);
-        before = head.chars().next_back().unwrap_or(before);
         escaped += head;
-        let begins_a_name = tail[2..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if begins_a_name && before != '$' {
-            escaped.push('$');
-        }
-        escaped += "${";
-        before = '{';
-        rest = &tail[2..];
+        let dollars = tail.bytes().take_while(|byte| *byte == b'$').count();
+        let length = match token(tail.as_bytes(), true) {
+            // A dollar-quoted `{name}` is one by what stands behind it.
+            Token::Plain(length) if length <= dollars || ends_quoted(&tail[length..]) => length,
+            Token::Placeholder { name, .. } if !tail[name.end + 1..].starts_with('$') => {
+                escaped.push('$');
+                name.end + 1
+            }
+            // One dollar more or less would not do.
+            _ => {
+                (0..dollars).for_each(|_| escaped += DOLLAR_WRITTEN);
+                rest = &tail[dollars..];
+                continue;
+            }
+        };
+        escaped += &tail[..length];
+        rest = &tail[length..];
     }
     escaped + rest
+}
+
+/// Whether a text begins with `$$` that stays so.
+fn ends_quoted(text: &str) -> bool {
+    text.strip_prefix("$$").is_some_and(|rest| !rest.starts_with(['$', '{']))
 }

@@ -6,6 +6,7 @@
 use super::digest::{Digest, Fate, Objects, StepView, grouped_checks, objects, parts_in_words, remarks};
 use super::format::{bytes, count, duration, grouped, seconds, server_version, utc};
 use super::{erd, escape};
+use crate::revert::shown_name;
 use crate::run::{CheckResult, Run, Verdict};
 
 /// Notices shown at most; the run's JSON holds all.
@@ -46,7 +47,7 @@ fn tables(out: &mut String, digest: &Digest<'_>) {
 fn head(out: &mut String, digest: &Digest<'_>) {
     let run = digest.run;
     let (word, sentence) = digest.headline();
-    put!(out, "# Migration report: {}\n", prose(&run.project));
+    put!(out, "# Migration report: {}\n", prose(&shown_name(&run.project)));
     put!(out, "**{word}.** {}\n", prose(&sentence));
     let tally = digest.tally().join(", ");
     if !tally.is_empty() {

@@ -395,6 +395,11 @@ pub fn is_project_name(name: &str) -> bool {
     name.ends_with(SUFFIX)
 }
 
+/// What people call a project: one of ways back by what it leads back.
+pub fn shown_name(name: &str) -> String {
+    name.strip_suffix(SUFFIX).map_or_else(|| name.to_owned(), |project| format!("{project} (ways back)"))
+}
+
 const SUFFIX: &str = "~revert";
 
 /// The ways back of a project that are begun and not finished, in words: nothing else is applied or reverted until they are.

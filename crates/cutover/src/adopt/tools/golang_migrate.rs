@@ -45,6 +45,11 @@ impl Tool for GolangMigrate {
         ))
     }
 
+    /// A dirty row counts as two: what failed, and all below it.
+    fn rows_there(&self, given: usize) -> usize {
+        given.min(1)
+    }
+
     fn row_key(&self, key: &str) -> Option<String> {
         whole(key)
     }

@@ -62,6 +62,11 @@ pub trait Tool: fmt::Debug + Send + Sync {
     /// In words, why the project's files do not say what to ask for.
     fn rows(&self, table: &str, project: &Project) -> Result<String, String>;
 
+    /// How many rows its table has, where its query gives so many.
+    fn rows_there(&self, given: usize) -> usize {
+        given
+    }
+
     /// What a row's key comes to; none for one that this tool does not write.
     fn row_key(&self, key: &str) -> Option<String>;
 

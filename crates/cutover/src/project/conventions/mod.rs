@@ -247,6 +247,11 @@ pub trait Convention: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The same for files that are ways back.
+    fn scan_of_down(&self) -> Option<Scan> {
+        self.scan()
+    }
+
     /// What stands before and behind the statements of a migration in the file of this path, relative to the folder; none
     /// where such a file is none of its migrations. `is_there`: it is one already.
     ///

@@ -82,6 +82,10 @@ impl Convention for NodePgMigrate {
         Some(scan)
     }
 
+    fn scan_of_down(&self) -> Option<Scan> {
+        Some(scan_down)
+    }
+
     fn frame(&self, path: &str, _is_there: bool) -> Result<Option<Frame>, String> {
         if path.ends_with(".up.sql") || path.ends_with(".down.sql") {
             return Ok(Some(("", "")));
@@ -228,38 +232,40 @@ pub(in crate::project) fn is_mark(line: &str, word: &str) -> bool {
     behind.starts_with(char::is_whitespace) && after(behind.trim_start(), "migration").is_some()
 }
 
+/// A file that is a way back may say so in its heading.
+fn scan_down(lines: &mut LineReader<'_>) -> io::Result<Contents> {
+    let contents = scan(lines)?;
+    Ok(if contents.up.lines().is_some() { contents } else { Contents { wrong: Vec::new(), ..contents } })
+}
+
 fn scan(lines: &mut LineReader<'_>) -> io::Result<Contents> {
-    let (mut up, mut down, mut something) = (None, None, false);
+    let (mut up, mut down) = (None, None);
     let mut last = 0;
     while let Some((line, text)) = lines.next_line()? {
         last = line;
         if up.is_none() && is_mark(&text, "up") {
             up = Some(line);
         } else if down.is_none() && is_mark(&text, "down") {
-            down = Some((line, text, something));
-        } else {
-            let text = text.trim_start();
-            something |= !text.is_empty() && !text.starts_with("--");
+            down = Some((line, text));
         }
     }
     let mut contents = Contents::default();
     let mut sections = Sections::default();
     match (up, down) {
-        (None, Some((line, text, true))) => {
+        (None, Some((line, text))) => {
             let message = "it has `-- Down Migration` and no `-- Up Migration`: node-pg-migrate runs all of it, the way \
                            back too"
                 .to_owned();
             let hint = "put `-- Up Migration` above what is to be run";
             contents.wrong.push(Trouble { line, text, message, hint });
         }
-        // A heading of a file that holds nothing else.
-        (None, _) => {}
+        (None, None) => {}
         (Some(up), None) => sections.begin(true, up),
-        (Some(up), Some((down, ..))) if up < down => {
+        (Some(up), Some((down, _))) if up < down => {
             sections.begin(true, up);
             sections.begin(false, down);
         }
-        (Some(up), Some((down, ..))) => {
+        (Some(up), Some((down, _))) => {
             sections.begin(false, down);
             sections.begin(true, up);
         }

@@ -39,7 +39,7 @@ impl Convention for Sqlx {
             order: "by number",
             back: "`….down.sql`",
             no_transaction: "`-- no-transaction` at the very beginning of the file",
-            right: "`3_a.sql` beside the pair `4_b.up.sql`, `4_b.down.sql`",
+            right: "`3_a.sql` beside the pair `4_b.up.sql`, `4_b.down.sql`, where a `Cargo.toml` above names sqlx or `convention` does",
             declines: "`9223372036854775808_a.sql`: sqlx's numbers end before it",
         }
     }
@@ -47,7 +47,7 @@ impl Convention for Sqlx {
     fn evidence(&self, folder: &Folder<'_>) -> Option<String> {
         let found = folder
             .first_with(|path| matches!(classify(path), Class::Migration(_)), |head| head.starts_with(MARK));
-        found.map(|path| format!("{path} begins with `{MARK}`"))
+        found.map(|path| format!("{path} begins with `{MARK}`")).or_else(|| of_both_forms(folder))
     }
 
     fn read(&self, folder: &Folder<'_>) -> Reading {
@@ -70,6 +70,20 @@ impl Convention for Sqlx {
         }
         Ok(vec![NewFile::plain(format!("{number}_{slug}.sql"))])
     }
+}
+
+/// Files of both forms in one folder, where a crate above uses sqlx: to golang-migrate one of them would be none.
+fn of_both_forms(folder: &Folder<'_>) -> Option<String> {
+    let is_pair = |path: &&String| path.ends_with(".up.sql");
+    let is_single = |path: &&String| {
+        !path.ends_with(".up.sql")
+            && !path.ends_with(".down.sql")
+            && matches!(classify(path), Class::Migration(_))
+    };
+    let single = folder.paths.iter().find(is_single)?;
+    let pair = folder.paths.iter().find(is_pair)?;
+    let is_ours = folder.above("Cargo.toml").is_some_and(|(_, text)| text.contains("sqlx"));
+    is_ours.then(|| format!("{single} stands beside {pair}"))
 }
 
 fn scan(lines: &mut contents::LineReader<'_>) -> io::Result<Contents> {

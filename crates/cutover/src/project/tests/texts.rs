@@ -257,6 +257,17 @@ fn names_of_placeholders_are_collected_with_and_without_a_value() {
 fn what_looks_like_a_placeholder_is_written_as_none() {
     use crate::project::vars::escaped;
     assert_eq!(escaped("a ${name} $${x}$$ ${\"a\": 1} $body$"), "a $${name} $${x}$$ ${\"a\": 1} $body$");
-    assert_eq!(escaped("${a}${b}"), "$${a}$${b}");
+    assert_eq!(escaped("${a} ${b}"), "$${a} $${b}");
+    assert_eq!(escaped("'$${q}'"), "'${cutover.dollar}${cutover.dollar}{q}'");
     assert_eq!(escaped("none"), "none");
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_as_none_is_read_as_it_was(text in "[${}a ]{0,14}") {
+        let written = crate::project::vars::escaped(&text);
+        let mut read = String::new();
+        substitute(written.as_bytes(), Vars::new()).read_to_string(&mut read).unwrap();
+        prop_assert_eq!(read, text, "{}", written);
+    }
 }

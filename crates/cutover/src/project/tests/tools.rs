@@ -199,6 +199,17 @@ fn sections_of_node_pg_migrate_are_read_as_it_reads_them() {
         message.contains("2_a.sql:2:1: it has `-- Down Migration` and no `-- Up Migration`"),
         "{message}"
     );
+    let message = error(&[("migrations/1_x.sql", NODE), ("migrations/2_a.sql", "-- Down Migration\nB;\n")]);
+    assert!(message.contains("2_a.sql:1:1: it has `-- Down Migration`"), "{message}");
+}
+
+#[test]
+fn both_forms_in_one_folder_are_of_sqlx_where_a_crate_says_so() {
+    let files = [("migrations/3_a.sql", ""), ("migrations/4_b.up.sql", ""), ("migrations/4_b.down.sql", "")];
+    assert!(error(&files).contains("files of several conventions"));
+    let cargo = ("Cargo.toml", "[dependencies]\nsqlx = \"0.8\"\n");
+    let project = load(&folder(&[&files[..], &[cargo]].concat())).unwrap();
+    assert_eq!(project.roots[0].convention.name(), "sqlx");
 }
 
 #[test]

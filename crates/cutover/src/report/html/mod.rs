@@ -17,6 +17,7 @@ use maud::{DOCTYPE, Escaper, Markup, PreEscaped, Render, html};
 use super::digest::{Digest, remarks};
 use super::escape;
 use super::format::utc;
+use crate::revert::shown_name;
 use crate::run::{Outcome, Run, Verdict};
 
 const STYLE: &str = include_str!("style.css");
@@ -46,7 +47,7 @@ pub fn html(run: &Run) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (Shown(&run.project)) ": " (digest.headline().0) }
+                title { (Shown(&shown_name(&run.project))) ": " (digest.headline().0) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -96,7 +97,7 @@ fn header(digest: &Digest<'_>) -> Markup {
         header class=(tone(digest)) {
             p.kicker { "Migration report" }
             div.title {
-                h1 { (Shown(&run.project)) }
+                h1 { (Shown(&shown_name(&run.project))) }
                 span.outcome { (word) }
             }
             p.sentence { (Shown(&sentence)) }

@@ -32,6 +32,8 @@ pub struct Progress<'a> {
     paths: HashMap<&'a MigrationId, &'a str>,
     label_width: usize,
     name_width: usize,
+    /// What is applied are ways back.
+    goes_back: bool,
     /// The attempt and the processes in the way that were last told of.
     told: Option<(u32, Vec<i32>)>,
 }
@@ -56,7 +58,8 @@ impl<'a> Progress<'a> {
             (&migration.id, label(&migration.path, &migration.id.version), &*migration.name, true)
         });
         let paths = migrations.iter().map(|migration| (&migration.id, migration.path.as_str())).collect();
-        Self { paths, ..Self::named_by(names, style) }
+        let goes_back = migrations.iter().any(|migration| migration.takes_back.is_some());
+        Self { paths, goes_back, ..Self::named_by(names, style) }
     }
 
     /// Id, version and name of each, and whether lines make room for it.
@@ -88,6 +91,7 @@ impl<'a> Progress<'a> {
             paths: HashMap::new(),
             label_width: 0,
             name_width: 0,
+            goes_back: false,
             told: None,
         }
     }
@@ -127,8 +131,12 @@ impl<'a> Progress<'a> {
     fn line(&mut self, event: &RunEvent) -> Option<String> {
         match &event.kind {
             EventKind::RunStarted { run, steps } => {
-                let steps = count(*steps, "migration", "migrations");
-                Some(self.dim(&format!("run {}: {steps} to apply", escape::line(run))))
+                let what = if self.goes_back {
+                    format!("{} to revert", count(*steps, "migration", "migrations"))
+                } else {
+                    format!("{} to apply", count(*steps, "migration", "migrations"))
+                };
+                Some(self.dim(&format!("run {}: {what}", escape::line(run))))
             }
             EventKind::RunnerWaiting { holder } => {
                 let words = format!("waiting for {}", escape::line(holder));
