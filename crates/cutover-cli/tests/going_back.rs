@@ -33,6 +33,38 @@ fn the_table_of_another_tool_is_in_no_way_back() {
     assert_eq!(place.database().value("SELECT to_regclass('v') IS NULL"), "t");
 }
 
+/// What another tool has applied, or failed at, is not run: its table may be a view, and may have gone on since.
+#[test]
+fn what_another_tool_goes_on_with_is_not_run_here() {
+    let place = Place::new();
+    for (file, text) in [
+        ("1_a.up.sql", "CREATE TABLE a (n int);"),
+        ("1_a.down.sql", "DROP TABLE a;"),
+        ("2_b.up.sql", "CREATE TABLE b (n int);"),
+        ("2_b.down.sql", "DROP TABLE b;"),
+    ] {
+        place.write(&format!("migrations/{file}"), text);
+    }
+    place.database().run(
+        "CREATE TABLE a (n int); CREATE SCHEMA ops; CREATE TABLE ops.kept (version bigint PRIMARY KEY, dirty boolean);
+         INSERT INTO ops.kept VALUES (1, false); CREATE VIEW schema_migrations AS TABLE ops.kept",
+    );
+    let refused = on_one_server(&place, &["apply"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "golang-migrate has applied here what is pending: its table public.schema_migrations",
+            "1_a.up.sql",
+        ],
+    );
+    on_one_server(&place, &["adopt", "--yes"]).ends_with(0);
+    place.database().run("UPDATE ops.kept SET version = 2, dirty = true");
+    let refused = on_one_server(&place, &["apply"]).ends_with(1);
+    says(&refused, &["what is pending, or has failed at it", "2_b.up.sql"]);
+    place.database().run("UPDATE ops.kept SET version = 1, dirty = false");
+    on_one_server(&place, &["apply"]).ends_with(0);
+}
+
 /// A body that is stored writes nothing, though PostgreSQL locks what it would write; one that is run does.
 #[test]
 fn a_body_that_a_way_back_stores_loses_no_rows() {

@@ -30,6 +30,8 @@ pub enum Unadopted {
         first: Vec<String>,
         /// How many there are.
         count: usize,
+        /// Some of them failed there.
+        failed: bool,
     },
     /// Nothing was ever run here, and the table of a tool with such files cannot be asked: why, in words.
     Unknown(String),
@@ -39,14 +41,15 @@ impl fmt::Display for Unadopted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = crate::hazard::NOT_ADOPTED;
         match self {
-            Self::Applied { table, tool, first, count: all } => {
+            Self::Applied { table, tool, first, count: all, failed } => {
                 let more = match all.saturating_sub(first.len()) {
                     0 => String::new(),
                     more => format!(" … and {more} more"),
                 };
+                let tried = if *failed { ", or has failed at it" } else { "" };
                 write!(
                     f,
-                    "{tool} has applied here what is pending: its table {table} says so of {}: {}{more}\n  hint: `cutover adopt` \
+                    "{tool} has applied here what is pending{tried}: its table {table} says so of {}: {}{more}\n  hint: `cutover adopt` \
                      looks at what is applied and takes it over without running it; `--allow {code}` runs it once more",
                     count(*all, "migration", "migrations"),
                     first.join(", "),
@@ -92,12 +95,14 @@ pub(crate) async fn unadopted(project: &Project, built: &Built, session: &mut Se
         let ours = once_applied(project, session).await;
         applied.retain(|index| !ours.contains(&project.migrations[*index].id));
     }
+    let is_failed = |index: &usize| matches!(standings.get(*index), Some(Standing::Failed(_)));
     let path = |index: &usize| visible(&project.migrations[*index].path);
     (!applied.is_empty()).then(|| Unadopted::Applied {
         table: place.name(),
         tool: place.called(),
         first: applied.iter().take(NAMED).map(path).collect(),
         count: applied.len(),
+        failed: applied.iter().any(is_failed),
     })
 }
 

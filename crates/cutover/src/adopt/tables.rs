@@ -115,7 +115,7 @@ pub(crate) struct Row {
     pub state: State,
 }
 
-/// Every table that has the name of one of theirs, or the one that is named, with its columns, what is beside it in its schema,
+/// Every table, or view of one that is kept elsewhere, that has the name of one of theirs, or the one that is named, with its columns, what is beside it in its schema,
 /// and whether it may be read.
 const LOOK: &str = "
 SELECT n.nspname::text, c.relname::text,
@@ -127,7 +127,7 @@ SELECT n.nspname::text, c.relname::text,
        has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
        current_user::text
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover')
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover')
    AND (CASE WHEN $2::text IS NULL THEN c.relname = ANY ($1::text[])
              ELSE c.relname = $2 AND ($3::text IS NULL OR n.nspname = $3) END)
  ORDER BY 1, 2";

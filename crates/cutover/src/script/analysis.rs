@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use cutover_analysis::effects::{
     self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, Spent,
-    TransactionRule,
+    TransactionRule, implied,
 };
 use cutover_analysis::sql::{CopiedSecrets, Directive, Item, LONGEST_ANALYSED, SplitError, Statement};
 use rustc_hash::FxBuildHasher;
@@ -489,11 +489,30 @@ impl<'a> Analysis<'a> {
             .created
             .get(name)
             .is_some_and(|made| made.iter().any(|made| schemas_agree(made, &reference.object)));
+        let known = known || self.is_made_along(&reference.object);
         if !known && self.mentioned.insert(("needs", reference.object.clone())) {
             let Statement { line, column, .. } = *statement;
             let effects::Reference { object, why, .. } = reference;
             let why = why.to_string();
             self.script.needs.push(Need { object, why, line, column, certain, news });
+        }
+    }
+
+    /// Whether the file makes something with which PostgreSQL makes an object of that name, too: the array of a type, the
+    /// multirange of a range, what gets a number because the name that is chosen for it is taken.
+    fn is_made_along(&self, object: &ObjectRef) -> bool {
+        let is_made = |name: &str| {
+            let made = self.created.get(name);
+            made.is_some_and(|made| made.iter().any(|made| schemas_agree(made, object)))
+        };
+        match object.kind.family() {
+            ObjectKind::Type => implied::bases_of_type(&object.name).iter().any(|base| is_made(base)),
+            ObjectKind::Routine => implied::range_of(&object.name).iter().any(|range| is_made(range)),
+            _ if matches!(object.kind, ObjectKind::Index | ObjectKind::Sequence) => {
+                let base = object.name.trim_end_matches(|c: char| c.is_ascii_digit());
+                base.len() < object.name.len() && self.script.vertex.chosen.iter().any(|one| one.name == base)
+            }
+            _ => false,
         }
     }
 

@@ -424,11 +424,14 @@ async fn what_is_not_certainly_missing_is_left_to_the_server() {
         (MAKES, "SELECT mk(); CREATE VIEW v AS SELECT * FROM made;"),
         (TRIGGER, "ALTER TABLE made ADD n int;"),
     ] {
-        let database = database();
-        let project = project(&[("V1__a.sql", first), ("V2__b.sql", second)]);
-        let run = apply(&project, &database.options()).await;
-        let run = run.unwrap_or_else(|error| panic!("{second}: {error}"));
-        assert_eq!(run.outcome, Some(Outcome::Completed), "{second}: {}", failure(&run));
+        // In one file as well as in two.
+        let together = format!("{first}\n{second}");
+        for files in [&[("V1__a.sql", first), ("V2__b.sql", second)][..], &[("V1__a.sql", &together)]] {
+            let database = database();
+            let run = apply(&project(files), &database.options()).await;
+            let run = run.unwrap_or_else(|error| panic!("{second}: {error}"));
+            assert_eq!(run.outcome, Some(Outcome::Completed), "{second}: {}", failure(&run));
+        }
     }
     for (first, second) in [
         (B, "DROP INDEX b_e_keyy;"),

@@ -349,6 +349,10 @@ async fn what_may_be_gone_in_between_is_not_called_created_twice() {
             "CREATE INDEX i ON a ((1))",
         ),
         ("CREATE TABLE a (n int); DO $$ BEGIN DROP TABLE a; END $$", "CREATE TABLE a (n int)"),
+        (
+            "CREATE TABLE p (n int) PARTITION BY LIST (n); CREATE TABLE a PARTITION OF p DEFAULT; DROP TABLE p",
+            "CREATE TABLE a (n int)",
+        ),
         ("CREATE SCHEMA s; CREATE TABLE s.a (n int)", "CREATE TABLE public.a (n int)"),
         ("CREATE TABLE a (n int)", "CREATE TEMP TABLE a (n int)"),
         ("CREATE TABLE a (n int)", "CREATE SCHEMA s; SET search_path = s; CREATE TABLE a (n int)"),
