@@ -397,6 +397,34 @@ fn edited_files_and_sessions_in_the_way() {
     runtime.block_on(holder.close());
 }
 
+/// What differs is told with stars; the SQL that makes it so needs the values.
+#[test]
+fn what_differs_between_two_schemas() {
+    let place = project("SELECT 'fine';\n");
+    place.run(&["apply"]).ends_with(0);
+    place.database().run(
+        "CREATE TABLE keys (api_key text DEFAULT 'default-S3CRET'); ALTER TABLE keys ALTER api_key SET DEFAULT 'one-S3CRET';
+         CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'host=x password=body-S3CRET' $$;
+         COMMENT ON TABLE keys IS 'password: said-S3CRET'",
+    );
+    let database = place.database().url();
+    std::fs::write(
+        place.folder.join("other.sql"),
+        "CREATE TABLE keys (api_key text DEFAULT 'two-S3CRET'); COMMENT ON TABLE keys IS 'password: other-S3CRET';
+         CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'host=x password=other-S3CRET' $$;",
+    )
+    .unwrap();
+    let mut said = Said::new(&place);
+    said.one(&["diff"]).ends_with(1);
+    said.one(&["diff", &database, "other.sql", "--allow-url-password"]).ends_with(1);
+    assert!(
+        said.says("function f()") && said.says("default keys.api_key") && said.says("***"),
+        "{:#?}",
+        said.texts
+    );
+    said.shows_no_secret("a difference");
+}
+
 #[test]
 fn checks_and_the_design() {
     let place = project("SELECT 'fine';\n");

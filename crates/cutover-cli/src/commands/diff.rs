@@ -324,7 +324,7 @@ fn tell(app: &App, arguments: &Arguments, pair: &Pair, found: &Diff) -> Result<(
             format_version: FORMAT_VERSION,
             from,
             to,
-            changes: &found.changes,
+            changes: &compare::starred(&found.changes),
             statements: &found.statements,
             left: &found.left,
             perhaps_renamed: perhaps,

@@ -16,6 +16,6 @@ pub(crate) use basis::{Basis, Departures};
 pub use cutover_analysis::diff::{Change, Diff, Left, Options, diff};
 pub use cutover_analysis::schema::{Schema, Sql};
 pub use side::{Built, Side, SideError, read_both};
-pub use words::told;
 pub(crate) use words::{not_as, told_each};
+pub use words::{starred, told};
 pub use written::migration;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use cutover_analysis::diff::{Change, What};
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::Id;
+use cutover_analysis::schema::{Id, Value};
+use cutover_analysis::sql::names_a_secret;
+
+use crate::secrets::without_passwords;
 
 /// What is not as `whom` makes it, e.g. `the files make it`; `told` is what [`told`] says of it.
 pub(crate) fn not_as(whom: &str, told: &str) -> String {
@@ -39,10 +42,46 @@ pub(crate) fn told_each(changes: &[Change]) -> Vec<(&Change, String)> {
         let parts = is_creation(&change.what).and_then(|created| along.get(&(&change.object, created)));
         match parts.map(counted) {
             Some(parts) if !parts.is_empty() => format!("{change} ({parts})"),
-            _ => change.to_string(),
+            _ if hides_its_value(change) => {
+                let Change { object, .. } = change;
+                format!("~ {object}: another value ({HIDDEN}), for its name is that of a secret")
+            }
+            _ => without_passwords(&change.to_string()),
         }
     };
     told.into_iter().map(|change| (change, line(change))).collect()
+}
+
+/// What stands for a value that is not shown.
+const HIDDEN: &str = "***";
+
+/// Whether it is the default of a column that is called like a secret.
+fn hides_its_value(change: &Change) -> bool {
+    let is_altered = matches!(change.what, What::Altered { .. });
+    is_altered && change.object.kind == ObjectKind::Default && names_a_secret(&change.object.name)
+}
+
+/// The same with the passwords in values starred, for documents that are kept and sent around.
+#[must_use]
+pub fn starred(changes: &[Change]) -> Vec<Change> {
+    let mut starred = changes.to_vec();
+    for change in &mut starred {
+        let hides = hides_its_value(change);
+        let What::Altered { attributes } = &mut change.what else { continue };
+        for value in attributes.iter_mut().flat_map(|one| [&mut one.from, &mut one.to]).flatten() {
+            star(value, hides);
+        }
+    }
+    starred
+}
+
+fn star(value: &mut Value, hides: bool) {
+    let star = |text: &mut String| *text = if hides { HIDDEN.to_owned() } else { without_passwords(text) };
+    match value {
+        Value::Text(text) => star(text),
+        Value::List(list) => list.iter_mut().for_each(star),
+        Value::Flag(_) => {}
+    }
 }
 
 /// Whether something comes, or goes; neither where it is changed.
