@@ -178,7 +178,15 @@ async fn read(app: &App, arguments: &Arguments) -> Result<Pair, CliError> {
             like = Some((**options).clone());
         }
     }
-    let names = [from.to_string(), to.to_string()];
+    let mut names = [from.to_string(), to.to_string()];
+    if names[0] == names[1]
+        && let (Side::Project(_), Side::Project(_)) = (&from, &to)
+    {
+        // Two checkouts of one project.
+        for (name, given) in names.iter_mut().zip([Some(first), arguments.second.as_ref()]) {
+            name.extend(given.map(|given| format!(" in {given}")));
+        }
+    }
     let [from, to] = read_both(from, to, &arguments.schemas, like.as_ref(), &sandbox).await?;
     let [from_name, to_name] = names;
     let remarks = from.remarks.into_iter().chain(to.remarks).collect();

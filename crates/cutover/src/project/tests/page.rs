@@ -22,8 +22,8 @@ of Rails, Django, Alembic and Ecto it is said how to get the SQL. What a tool's 
 takes over ([adopt](adopt.md)); without one, `cutover baseline` records what is in a database already.
 
 A section that is not run (the way back, in files of dbmate, goose and node-pg-migrate) is treated as if it were not there; lines keep their
-numbers. The history compares and keeps the section that is run: another way back is no change. The way back is read and shown
-(`down` in `plan --format json`), and not run.
+numbers. The history compares and keeps the section that is run: another way back is no change. The way back is shown (`down` in
+`plan --format json`), and run by `cutover revert` alone; where a migration has none, what undoes it is found out.
 
 A file that its tool runs without a transaction consists of as many parts as statements. A statement that PostgreSQL refuses
 in a transaction, a `CALL` and a `DO` run outside one; every other statement commits together with the record of it, which
