@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use super::bodies::{self, Bodies};
 use super::gaps;
 use super::order::Graph;
 use super::privileges::{common_changes, common_creation, unwanted_defaults};
@@ -468,6 +469,7 @@ pub(super) struct Plan<'a> {
     finishing: BTreeMap<&'a Id, Vec<Sql>>,
     /// Tables that keys refer to.
     referred: BTreeSet<(Option<&'a str>, &'a str)>,
+    pub(super) bodies: Bodies,
 }
 
 impl<'a> Plan<'a> {
@@ -506,6 +508,7 @@ impl<'a> Plan<'a> {
             numbers: BTreeMap::new(),
             finishing: BTreeMap::new(),
             referred: referred(world.from),
+            bodies: Bodies::default(),
         };
         for (at, action) in plan.actions.iter().enumerate() {
             let number = plan.graph.add(at);
@@ -626,6 +629,7 @@ impl<'a> Plan<'a> {
     fn statements(&mut self) -> Vec<Sql> {
         let (mut order, _) = self.graph.order();
         gaps::shorten(&self.graph, &self.actions, &self.world.remade, &mut order);
+        let unread = self.bodies.unread(&self.graph, &order);
         let mut members: BTreeMap<usize, Vec<&'a Id>> = BTreeMap::new();
         for (at, (_, id)) in self.actions.iter().enumerate() {
             let leader = self.graph.leader(at);
@@ -662,7 +666,8 @@ impl<'a> Plan<'a> {
             {
                 drop.hazards.push(hazards::GAP);
             }
-            for sql in made {
+            for mut sql in made {
+                sql.unread = unread.contains(&at) && bodies::is_of_routine(&sql.text);
                 if sql.late && verb != Verb::Finish {
                     self.finishing.entry(id).or_default().push(Sql { late: false, ..sql });
                 } else {
@@ -670,7 +675,7 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        statements
+        bodies::unchecked(statements)
     }
 
     fn dropped(&self, id: &Id) -> Vec<Sql> {

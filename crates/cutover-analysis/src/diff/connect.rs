@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::actions::{Action, Plan, Verb, is_base, needs};
-use crate::effects::{ObjectKind, effects_of_text};
+use crate::effects::ObjectKind;
 use crate::schema::kinds::{self, sequence};
 use crate::schema::{Id, Object, Schema, parent_of};
 
@@ -412,32 +412,5 @@ impl<'a> Plan<'a> {
             && partition.kind == ObjectKind::Partition
             && (index.table.as_ref(), &index.schema) != (Some(&partition.name), &partition.schema)
             && !self.world.to.objects.iter().any(has_it)
-    }
-
-    /// The text of a body in SQL is looked at when the function is made: what it mentions had better be there.
-    fn connect_bodies(&mut self) {
-        type Name<'n> = (ObjectKind, &'n str);
-        let mut by_name: BTreeMap<Name<'a>, Vec<(usize, Option<&'a str>)>> = BTreeMap::new();
-        for (at, (verb, id)) in self.actions.iter().enumerate() {
-            if *verb == Verb::Create && id.table.is_none() {
-                by_name.entry((id.kind.family(), &id.name)).or_default().push((at, id.schema.as_deref()));
-            }
-        }
-        for (at, (verb, id)) in self.actions.clone().into_iter().enumerate() {
-            let is_routine = matches!(id.kind, ObjectKind::Function | ObjectKind::Procedure);
-            let definition = self.world.to.get(id).and_then(|object| object.text("definition"));
-            let Some(definition) = definition.filter(|_| is_routine && verb == Verb::Create) else {
-                continue;
-            };
-            let Ok(effects) = effects_of_text(definition) else { continue };
-            for mentioned in effects.late.iter().map(|reference| &reference.object) {
-                let named = by_name.get(&(mentioned.kind.family(), mentioned.name.as_str()));
-                for (first, schema) in named.into_iter().flatten() {
-                    if mentioned.schema.is_none() || mentioned.schema.as_deref() == *schema {
-                        self.graph.prefer(*first, at);
-                    }
-                }
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! name is another object, unless the caller has renamed it before. What cannot be done by a statement is said.
 
 mod actions;
+mod bodies;
 mod connect;
 mod gaps;
 mod names;

@@ -39,6 +39,9 @@ pub struct Sql {
     /// It comes after everything else that is made.
     #[serde(skip)]
     pub(crate) late: bool,
+    /// It has a body that reads what is not there yet.
+    #[serde(skip)]
+    pub(crate) unread: bool,
 }
 
 /// Codes of hazards that a difference names itself.
@@ -62,7 +65,7 @@ impl Sql {
     }
 
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), place: Place::Together, hazards: Vec::new(), late: false }
+        Self { text: text.into(), place: Place::Together, hazards: Vec::new(), late: false, unread: false }
     }
 
     pub(crate) fn hazard(mut self, code: &'static str) -> Self {

@@ -1,0 +1,85 @@
+//! Pairs of schemas between which the order of statements matters, or some way is barred: each is made into the other and
+//! back, in the transactions that are asked for.
+
+use super::careful::{Case, NOTHING, check};
+
+/// Two schemas.
+struct Pair {
+    name: &'static str,
+    /// The first version that has all of it, as `server_version_num`.
+    since: u32,
+    one: &'static str,
+    two: &'static str,
+    /// Parts of what is not seen to on the way there, and back.
+    left: [&'static [&'static str]; 2],
+}
+
+const PAIR: Pair = Pair { name: "", since: 0, one: "", two: "", left: [&[], &[]] };
+
+const PAIRS: &[Pair] = &[
+    Pair {
+        name: "a function reads a new column",
+        one: "CREATE TABLE t (a int); CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'select a from t'",
+        two: "CREATE TABLE t (b int); CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'select b from t'",
+        ..PAIR
+    },
+    Pair {
+        name: "a function reads a new column of an heir, and a new one a new attribute and value",
+        one: "CREATE TABLE p (a int); CREATE TABLE t () INHERITS (p); CREATE TYPE c AS (a int); CREATE TYPE e AS ENUM ('x'); CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'select a from t'",
+        two: "CREATE TABLE p (a int, b int); CREATE TABLE t () INHERITS (p); CREATE TYPE c AS (a int, b int); CREATE TYPE e AS ENUM ('x', 'y'); CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'select b from t'; \
+              CREATE FUNCTION g(c) RETURNS int LANGUAGE sql AS 'select ($1::c).b'; CREATE FUNCTION h(e) RETURNS bool LANGUAGE sql AS $$select $1 = 'y'::e$$",
+        left: [&[], &[]],
+        ..PAIR
+    },
+    Pair {
+        name: "a function reads a view that is made anew",
+        one: "CREATE TABLE t (a int); CREATE VIEW v AS SELECT a FROM t; CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'select a from v'",
+        two: "CREATE TABLE t (a bigint); CREATE VIEW v AS SELECT a FROM t; CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'select a::int from v'",
+        ..PAIR
+    },
+    Pair {
+        name: "functions that call each other, and themselves",
+        two: "CREATE FUNCTION g(i int) RETURNS int LANGUAGE plpgsql AS 'begin return 1; end'; CREATE FUNCTION f(i int) RETURNS int LANGUAGE sql AS 'select g(i)'; \
+              CREATE OR REPLACE FUNCTION g(i int) RETURNS int LANGUAGE sql AS 'select f(i)'; SET check_function_bodies = off; CREATE FUNCTION h(i int) RETURNS int LANGUAGE sql AS 'select h(i - 1)'; \
+              CREATE TABLE t (a int); CREATE FUNCTION r() RETURNS SETOF int LANGUAGE sql AS 'select a from t'",
+        ..PAIR
+    },
+    Pair {
+        name: "a check, a default and a generated column call functions that read the table",
+        two: "CREATE TABLE t (b int); CREATE FUNCTION ok(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'select count(*) = 0 from t where b = $1'; ALTER TABLE t ADD CHECK (ok(b)); \
+              CREATE TABLE u (b int); CREATE FUNCTION next() RETURNS bigint LANGUAGE sql AS 'select count(*) from u'; ALTER TABLE u ALTER b SET DEFAULT next(); ALTER TABLE u ADD c bigint DEFAULT next()",
+        ..PAIR
+    },
+    Pair {
+        name: "a body whose names are found on another path, and one that says which",
+        two: "CREATE SCHEMA app; SET search_path = app; CREATE TABLE t (a int); CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'select a from t'; \
+              CREATE FUNCTION g() RETURNS SETOF int LANGUAGE sql SET search_path = app AS 'select a from t'; CREATE FUNCTION h() RETURNS int LANGUAGE plpgsql AS 'declare r t%rowtype; begin return 1; end'",
+        ..PAIR
+    },
+    Pair {
+        name: "a body with operators, casts and a view that calls it",
+        two: "CREATE TYPE e AS ENUM ('x'); CREATE FUNCTION same(e, e) RETURNS bool LANGUAGE sql AS 'select $1::text = $2::text'; CREATE OPERATOR === (LEFTARG = e, RIGHTARG = e, FUNCTION = same); \
+              CREATE FUNCTION num(e) RETURNS int LANGUAGE sql AS 'select 1'; CREATE CAST (e AS int) WITH FUNCTION num(e); \
+              CREATE FUNCTION a(e) RETURNS bool LANGUAGE sql AS 'select $1 === $1'; CREATE FUNCTION b(e) RETURNS int LANGUAGE sql AS 'select $1::int'; \
+              CREATE TABLE z (i int); CREATE FUNCTION c() RETURNS bigint LANGUAGE sql AS 'select count(*) from z'; CREATE MATERIALIZED VIEW m AS SELECT c() AS c",
+        ..PAIR
+    },
+];
+
+#[tokio::test]
+async fn each_is_made_into_the_other_and_back() {
+    let version: u32 = testkit::database().value("SHOW server_version_num").parse().unwrap();
+    let mut wrong = Vec::new();
+    for pair in PAIRS.iter().filter(|pair| pair.since <= version) {
+        let [there, back] = pair.left;
+        for (way, from, to, left) in
+            [("there", pair.one, pair.two, there), ("back", pair.two, pair.one, back)]
+        {
+            let case = Case { name: pair.name, from, to, left, ..NOTHING };
+            if let Err(why) = check(&case).await {
+                wrong.push(format!("{} ({way}): {why}", pair.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
