@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::actions::{Action, Plan, Verb, is_base, needs};
 use crate::effects::ObjectKind;
-use crate::schema::kinds::{self, sequence};
+use crate::schema::kinds::{self, constraint, sequence};
 use crate::schema::{Id, Object, Schema, parent_of};
 
 /// An object, and the columns that it is inherited from: they change together.
@@ -257,6 +257,9 @@ impl<'a> Plan<'a> {
             if is_base(self.world.to, needed) && !needs(self.world.to, needed, id) {
                 self.edge((Verb::Finish, needed), (Verb::Create, id));
             }
+            if self.is_before_parent(needed, id) {
+                continue;
+            }
             self.edge((Verb::Create, needed), (Verb::Create, id));
             for changed in inherited_from(self.world.to, needed) {
                 if id.kind == ObjectKind::Default && self.only_fills(changed) {
@@ -266,6 +269,22 @@ impl<'a> Plan<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a partition's key is made before its parent's, and then before those above too.
+    fn is_before_parent(&mut self, parent: &Id, key: &Id) -> bool {
+        let (world, to) = (self.world, self.world.to);
+        let is_first = to.get(key).is_some_and(|object| constraint::is_named_by_hand(key, object, world));
+        if !is_first || !constraint::is_parent_of(parent, key, world) {
+            return false;
+        }
+        let mut above = Some(parent);
+        while let Some(next) = above {
+            self.edge((Verb::Create, key), (Verb::Create, next));
+            let mut needed = to.get(next).into_iter().flat_map(|object| &object.needs);
+            above = needed.find(|needed| constraint::is_parent_of(needed, next, world));
+        }
+        true
     }
 
     /// Whether a column is to have a value in each row and is otherwise what it was: its default comes first, so that rows that

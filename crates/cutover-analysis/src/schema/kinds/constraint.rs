@@ -63,7 +63,8 @@ fn definition_with(object: &Object) -> String {
 
 fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     let is_heir = || !world.was_there(id) && world.whole(id).is_some_and(|(_, table)| table.has("inherits"));
-    if object.has("inherited") && (world.comes_along(id) || is_heir()) {
+    if object.has("inherited") && (world.comes_along(id) || is_heir()) && !is_named_by_hand(id, object, world)
+    {
         // The parent's brought it along.
         return Vec::new();
     }
@@ -105,6 +106,39 @@ fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
         }
         None => vec![plain],
     }
+}
+
+/// Whether a partition calls what it has from its parent otherwise than PostgreSQL would: it is made before its parent's then,
+/// which takes it as its own.
+pub(crate) fn is_named_by_hand(id: &Id, object: &Object, world: &World<'_>) -> bool {
+    let is_partition = || World::partition_of(id).is_some_and(|own| world.from.objects.contains_key(&own));
+    if !object.has("inherited") || !world.comes_along(id) || !is_partition() {
+        return false;
+    }
+    let definition = object.text("definition").unwrap_or_default();
+    if definition.starts_with("FOREIGN KEY") {
+        let of_parent = object.needs.iter().filter(|needed| needed.table != id.table);
+        return of_parent
+            .filter(|needed| is_parent_of(needed, id, world))
+            .all(|needed| needed.name != id.name);
+    }
+    let Some((columns, kind, _)) = index_of(definition) else { return false };
+    let table = id.table.as_deref().unwrap_or_default();
+    let usual = match kind {
+        "PRIMARY KEY" => format!("{table}_pkey"),
+        _ => {
+            let names = columns.replace(['(', ')', '"'], "").replace(", ", "_").replace(" INCLUDE ", "_");
+            format!("{table}_{names}_key")
+        }
+    };
+    usual != id.name
+}
+
+/// Whether the key of a parent is the one that the partition's is a part of.
+pub(crate) fn is_parent_of(parent: &Id, key: &Id, world: &World<'_>) -> bool {
+    let partition = World::partition_of(key).and_then(|own| world.to.get(&own));
+    parent.kind == ObjectKind::Constraint
+        && partition.and_then(|partition| partition.text("name of parent")) == parent.table.as_deref()
 }
 
 fn whole(id: &Id) -> Id {

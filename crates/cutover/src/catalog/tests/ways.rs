@@ -64,6 +64,24 @@ const PAIRS: &[Pair] = &[
               CREATE TABLE z (i int); CREATE FUNCTION c() RETURNS bigint LANGUAGE sql AS 'select count(*) from z'; CREATE MATERIALIZED VIEW m AS SELECT c() AS c",
         ..PAIR
     },
+    Pair {
+        name: "indexes and keys of partitions, and of partitions of these, that only have other names",
+        one: "CREATE TABLE r (a int PRIMARY KEY); CREATE TABLE p (a int, b int) PARTITION BY RANGE (a); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (b); CREATE TABLE p2 PARTITION OF p1 FOR VALUES FROM (0) TO (5); \
+              CREATE INDEX i ON p (b); CREATE UNIQUE INDEX u ON p (a, b); ALTER TABLE p ADD CONSTRAINT k UNIQUE (a, b), ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES r",
+        two: "CREATE TABLE r (a int PRIMARY KEY); CREATE TABLE p (a int, b int) PARTITION BY RANGE (a); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (b); CREATE TABLE p2 PARTITION OF p1 FOR VALUES FROM (0) TO (5); \
+              CREATE INDEX i ON p (b); CREATE UNIQUE INDEX u ON p (a, b); ALTER TABLE p ADD CONSTRAINT k UNIQUE (a, b), ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES r; \
+              ALTER INDEX p1_b_idx RENAME TO x1; ALTER INDEX p2_b_idx RENAME TO x2; ALTER INDEX p1_a_b_idx RENAME TO y1; ALTER INDEX u RENAME TO y; \
+              ALTER TABLE p1 RENAME CONSTRAINT p1_a_b_key TO k1; ALTER TABLE p2 RENAME CONSTRAINT p2_a_b_key TO k2; ALTER TABLE p2 RENAME CONSTRAINT f TO f2",
+        ..PAIR
+    },
+    Pair {
+        name: "a parent's new index and keys, with other names in the partitions",
+        one: "CREATE TABLE r (a int PRIMARY KEY); CREATE TABLE p (a int, b int) PARTITION BY RANGE (a); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
+        two: "CREATE TABLE r (a int PRIMARY KEY); CREATE TABLE p (a int, b int) PARTITION BY RANGE (a); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); \
+              CREATE INDEX i ON p (b); ALTER INDEX p1_b_idx RENAME TO other; ALTER TABLE p ADD CONSTRAINT k UNIQUE (a), ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES r; \
+              ALTER TABLE p1 RENAME CONSTRAINT p1_a_key TO named; ALTER TABLE p1 RENAME CONSTRAINT f TO of_p1",
+        ..PAIR
+    },
 ];
 
 #[tokio::test]
