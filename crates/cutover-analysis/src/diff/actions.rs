@@ -54,6 +54,7 @@ pub(super) fn statements(
     };
     work.alter(changes);
     work.remake();
+    work.say_what_stays_own(changes);
     let remaking = World { remade: work.remade.clone(), ..world.clone() };
     let mut plan = Plan::new(&work, &remaking, changes);
     plan.connect();
@@ -350,6 +351,27 @@ impl<'a> Work<'a> {
                 && object.needs.iter().any(goes)
         };
         world.from.objects.iter().filter(|(id, object)| is_orphan(id, object)).map(|(id, _)| id).collect()
+    }
+
+    /// What a table must have to become an heir is its own from then on: only what comes from its parents is not.
+    fn say_what_stays_own(&mut self, changes: &'a [Change]) {
+        let world = self.world;
+        let is_partition =
+            |id: &Id| World::partition_of(id).is_some_and(|own| world.to.objects.contains_key(&own));
+        for Change { object: id, what } in changes {
+            let is_new = match what {
+                What::Created => !world.comes_along(id),
+                What::Altered { .. } if id.kind == ObjectKind::Constraint => {
+                    let was_own = world.from.get(id).is_some_and(|object| !object.has("inherited"));
+                    was_own || self.remade.contains(id) && !world.comes_along(id)
+                }
+                _ => false,
+            };
+            let is_only_inherited = world.to.get(id).is_some_and(|object| object.has("inherited"));
+            if is_new && is_only_inherited && world.was_there(id) && !is_partition(id) {
+                self.left.push(Left { object: id.clone(), what: column::ONLY_INHERITED.to_owned() });
+            }
+        }
     }
 
     /// A column that is made anew stands behind all others.
@@ -709,6 +731,10 @@ impl<'a> Plan<'a> {
         {
             statements.extend(unwanted_defaults(id, object, world));
             statements.extend(common_creation(id, object, to));
+        }
+        if matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index) {
+            let said = table::said_of_index(id, &id.name, world);
+            statements.extend(said.into_iter().map(Sql::late));
         }
         if is_base(to, id) {
             statements.iter_mut().skip(1).for_each(|sql| sql.late = true);

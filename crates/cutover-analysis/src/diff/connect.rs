@@ -37,6 +37,9 @@ impl<'a> Plan<'a> {
                     }
                     let needed = from.get(id).into_iter().flat_map(|object| &object.needs);
                     for needed in needed.filter(|needed| Some(*needed) != successor) {
+                        if self.is_own_of_heir(id, needed, from) {
+                            continue;
+                        }
                         self.edge((Verb::Drop, id), (Verb::Drop, needed));
                         // A column changes with those that inherit it, and a sequence whatever uses it.
                         let is_inherited =
@@ -76,6 +79,9 @@ impl<'a> Plan<'a> {
                     self.edge((Verb::Alter, id), (Verb::Finish, id));
                     for needed in to.get(id).into_iter().flat_map(|object| &object.needs) {
                         self.edge((Verb::Create, needed), (Verb::Finish, id));
+                        if matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index) {
+                            self.edge((Verb::Alter, needed), (Verb::Finish, id));
+                        }
                     }
                 }
             }
@@ -84,6 +90,9 @@ impl<'a> Plan<'a> {
         self.connect_sequences();
         self.connect_default_privileges();
         self.connect_with_parent();
+        self.connect_own();
+        self.connect_inheritance();
+        self.connect_keys();
         self.connect_names();
         self.connect_parts();
         self.connect_bodies();
@@ -98,6 +107,38 @@ impl<'a> Plan<'a> {
             for owner in owners {
                 self.edge((Verb::Drop, held), (Verb::Alter, owner));
                 self.edge((Verb::Alter, owner), (Verb::Create, held));
+            }
+        }
+    }
+
+    /// A key refers to the first index that fits: to none of those that go.
+    fn connect_keys(&mut self) {
+        let mut gone: BTreeMap<(Option<&str>, &str), Vec<usize>> = BTreeMap::new();
+        for (at, (verb, id)) in self.actions.iter().enumerate() {
+            if *verb == Verb::Drop && matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index) {
+                let table = id.table.as_deref().unwrap_or_default();
+                gone.entry((id.schema.as_deref(), table)).or_default().push(at);
+            }
+        }
+        for (at, (verb, id)) in self.actions.iter().enumerate() {
+            let Some(key) = self.world.to.get(id).filter(|_| *verb == Verb::Create) else { continue };
+            if !key.text("definition").is_some_and(|text| text.starts_with("FOREIGN KEY")) {
+                continue;
+            }
+            let indexes = key.needs.iter();
+            let indexes =
+                indexes.filter(|one| matches!(one.kind, ObjectKind::Constraint | ObjectKind::Index));
+            let tables: BTreeSet<_> = indexes
+                .map(|one| (one.schema.as_deref(), one.table.as_deref().unwrap_or_default()))
+                .collect();
+            for first in tables.iter().flat_map(|table| gone.get(table).into_iter().flatten()) {
+                let is_key = |(_, other): &Action<'_>| {
+                    let text = self.world.from.get(other).and_then(|object| object.text("definition"));
+                    text.is_some_and(|text| !text.starts_with("FOREIGN KEY") && !text.starts_with("CHECK"))
+                };
+                if self.actions.get(*first).is_some_and(is_key) {
+                    self.graph.before(*first, at);
+                }
             }
         }
     }
@@ -257,7 +298,7 @@ impl<'a> Plan<'a> {
             if is_base(self.world.to, needed) && !needs(self.world.to, needed, id) {
                 self.edge((Verb::Finish, needed), (Verb::Create, id));
             }
-            if self.is_before_parent(needed, id) {
+            if self.is_before_parent(needed, id) || self.is_own_of_heir(id, needed, self.world.to) {
                 continue;
             }
             self.edge((Verb::Create, needed), (Verb::Create, id));

@@ -7,6 +7,7 @@ mod actions;
 mod bodies;
 mod connect;
 mod gaps;
+mod heirs;
 mod names;
 mod order;
 mod privileges;

@@ -318,6 +318,10 @@ fn row_type_user(change: &Change<'_>) -> Option<Id> {
     world.from.objects.iter().find(uses).map(|(user, _)| user.clone())
 }
 
+/// What cannot be seen to of a column or a check that is there.
+pub(crate) const ONLY_INHERITED: &str =
+    "whether it is only inherited: no statement of PostgreSQL changes that of what is there";
+
 /// Whether it is a column of the table itself too is decided when it comes, and when what it is inherited from goes.
 fn change_inherited(change: &mut Change<'_>) {
     let Some((_, to)) = change.take("inherited") else { return };
@@ -326,10 +330,7 @@ fn change_inherited(change: &mut Change<'_>) {
     let parent_stays =
         change.from.needs.iter().filter(of_other).any(|parent| world.to.objects.contains_key(parent));
     if to.is_some() || parent_stays && world.comes_along(change.id) {
-        change.impossible.push(
-            "whether it is only inherited: no statement of PostgreSQL changes that of a column that is there"
-                .to_owned(),
-        );
+        change.impossible.push(ONLY_INHERITED.to_owned());
     }
 }
 

@@ -142,6 +142,7 @@ fn replace_in_use(change: &mut Change<'_>) {
         .left
         .retain(|attribute, _| !["definition", "tablespace", "invalid", "statistics"].contains(attribute));
     change.statements.push(concurrently(&built));
+    change.statements.extend(super::table::said_of_index(id, &new, world));
     change.statements.push(Sql::new(format!("DROP INDEX CONCURRENTLY {}", id.name_sql())).at(Place::Outside));
     let schema = id.schema.as_deref().unwrap_or_default();
     change.push(format!("ALTER INDEX {} RENAME TO {}", quote_qualified(schema, &new), quote_ident(&id.name)));

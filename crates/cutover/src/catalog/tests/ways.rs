@@ -82,6 +82,64 @@ const PAIRS: &[Pair] = &[
               ALTER TABLE p1 RENAME CONSTRAINT p1_a_key TO named; ALTER TABLE p1 RENAME CONSTRAINT f TO of_p1",
         ..PAIR
     },
+    Pair {
+        name: "a key to another table is made anew while the key that it refers to changes",
+        one: "CREATE TABLE p (a int UNIQUE NOT NULL, b int PRIMARY KEY); CREATE TABLE t (x int REFERENCES p (a))",
+        two: "CREATE TABLE p (a int PRIMARY KEY, b int NOT NULL); CREATE TABLE t (x int REFERENCES p (a))",
+        ..PAIR
+    },
+    Pair {
+        name: "a key and an index that are made anew stay replica identity and the one to cluster on",
+        one: "CREATE TABLE p (a int, b int NOT NULL, CONSTRAINT k PRIMARY KEY (a)); ALTER TABLE p REPLICA IDENTITY USING INDEX k; ALTER TABLE p CLUSTER ON k; CREATE TABLE q (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON q (a); ALTER TABLE q REPLICA IDENTITY USING INDEX i; ALTER TABLE q CLUSTER ON i; CREATE MATERIALIZED VIEW m AS SELECT a, b FROM q; CREATE INDEX mi ON m (a); ALTER MATERIALIZED VIEW m CLUSTER ON mi",
+        two: "CREATE TABLE p (a int, b int NOT NULL, CONSTRAINT k PRIMARY KEY (a) INCLUDE (b)); ALTER TABLE p REPLICA IDENTITY USING INDEX k; ALTER TABLE p CLUSTER ON k; CREATE TABLE q (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON q (a, b); ALTER TABLE q REPLICA IDENTITY USING INDEX i; ALTER TABLE q CLUSTER ON i; CREATE MATERIALIZED VIEW m AS SELECT a, b FROM q; CREATE INDEX mi ON m (b); ALTER MATERIALIZED VIEW m CLUSTER ON mi",
+        ..PAIR
+    },
+    Pair {
+        name: "a table leaves its parent",
+        one: "CREATE TABLE p (a int NOT NULL, b text CHECK (b <> '')); CREATE TABLE p1 (c int) INHERITS (p)",
+        two: "CREATE TABLE p (a int NOT NULL, b text CHECK (b <> '')); CREATE TABLE p1 (a int NOT NULL, b text, c int)",
+        left: [
+            &[],
+            &[
+                "column p1.a: whether it is only inherited",
+                "column p1.b: whether it is only inherited",
+                "constraint p1.p_b_check: whether it is only inherited",
+            ],
+        ],
+        ..PAIR
+    },
+    Pair {
+        name: "a table leaves its parent, which goes or changes",
+        one: "CREATE TABLE p (a int CHECK (a > 0)); CREATE TABLE p1 (a int, c int) INHERITS (p); CREATE TABLE q (a int CHECK (a > 1)); CREATE TABLE q1 (a int, c int) INHERITS (q)",
+        two: "CREATE TABLE p (a int, d int); CREATE TABLE p1 (a int, c int); CREATE TABLE q1 (a int, c int)",
+        left: [
+            &[],
+            &["constraint p1.p_a_check: whether it is only", "constraint q1.q_a_check: whether it is only"],
+        ],
+        ..PAIR
+    },
+    Pair {
+        name: "another parent, whose check is another one",
+        one: "CREATE TABLE a (i int CONSTRAINT k CHECK (i > 0)); CREATE TABLE b (i int CONSTRAINT k CHECK (i > 1)); CREATE TABLE c (i int, x int) INHERITS (b)",
+        two: "CREATE TABLE a (i int CONSTRAINT k CHECK (i > 2)); CREATE TABLE b (i int CONSTRAINT k CHECK (i > 1)); CREATE TABLE c (i int, x int) INHERITS (a)",
+        left: [
+            &["constraint c.k: whether it is only inherited"],
+            &["constraint c.k: whether it is only inherited"],
+        ],
+        ..PAIR
+    },
+    Pair {
+        name: "a check of one of two parents changes",
+        one: "CREATE TABLE p (a int CHECK (a > 0)); CREATE TABLE q (a int CHECK (a < 9)); CREATE TABLE r () INHERITS (p, q)",
+        two: "CREATE TABLE p (a int CHECK (a > 1)); CREATE TABLE q (a int CHECK (a < 9)); CREATE TABLE r () INHERITS (p, q)",
+        ..PAIR
+    },
+    Pair {
+        name: "a column and a check that an heir has as its own too",
+        one: "CREATE TABLE p (a int, b int); CREATE TABLE c1 (x int) INHERITS (p); CREATE TABLE g () INHERITS (c1)",
+        two: "CREATE TABLE p (a int, b int); CREATE TABLE c1 (x int) INHERITS (p); CREATE TABLE g () INHERITS (c1); ALTER TABLE g ADD d int; ALTER TABLE p ADD d int; ALTER TABLE g ADD CONSTRAINT k CHECK (a > 0); ALTER TABLE p ADD CONSTRAINT k CHECK (a > 0)",
+        ..PAIR
+    },
 ];
 
 #[tokio::test]
