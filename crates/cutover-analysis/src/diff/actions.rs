@@ -60,13 +60,14 @@ pub(super) fn statements(
     plan.connect();
     plan.group();
     let statements = plan.statements();
-    (statements, work.left.clone())
+    let left = work.left.iter().cloned().chain(std::mem::take(&mut plan.left)).collect();
+    (statements, left)
 }
 
 /// What is changed in place and what must be made anew.
 pub(super) struct Work<'a> {
     world: &'a World<'a>,
-    left: Vec<Left>,
+    pub(super) left: Vec<Left>,
     altered: BTreeMap<&'a Id, Vec<Sql>>,
     pub(super) remade: BTreeSet<&'a Id>,
     needed_by: OnceCell<FxHashMap<&'a Id, Vec<&'a Id>>>,
@@ -91,7 +92,7 @@ impl<'a> Work<'a> {
             }
             match &change.what {
                 What::Altered { attributes } => self.alter_one(&change.object, attributes),
-                What::Created => self.left.extend(cannot_be_made(&change.object, self.world.to)),
+                What::Created => self.left.extend(cannot_be_made(&change.object, self.world)),
                 What::Dropped => {}
             }
             self.say_what_is_too_new(change);
@@ -443,12 +444,15 @@ impl<'a> Work<'a> {
 }
 
 /// What is said of an object and is not read, so that it cannot be made either.
-fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
+fn cannot_be_made(id: &Id, world: &World<'_>) -> Option<Left> {
+    if id.kind == ObjectKind::Column {
+        return column::cannot_be_filled(id, world).map(|what| Left { object: id.clone(), what });
+    }
     if id.kind == ObjectKind::Subscription {
         let what = "how it connects may hold a password and is not read: make it by hand".to_owned();
         return Some(Left { object: id.clone(), what });
     }
-    let options = to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
+    let options = world.to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
     let what = format!("its options ({}): they may hold a password and are not read", options.join(", "));
     (!options.is_empty()).then(|| Left { object: id.clone(), what })
 }
@@ -492,6 +496,8 @@ pub(super) struct Plan<'a> {
     /// Tables that keys refer to.
     referred: BTreeSet<(Option<&'a str>, &'a str)>,
     pub(super) bodies: Bodies,
+    /// What shows in the order only.
+    pub(super) left: Vec<Left>,
 }
 
 impl<'a> Plan<'a> {
@@ -531,6 +537,7 @@ impl<'a> Plan<'a> {
             finishing: BTreeMap::new(),
             referred: referred(world.from),
             bodies: Bodies::default(),
+            left: Vec::new(),
         };
         for (at, action) in plan.actions.iter().enumerate() {
             let number = plan.graph.add(at);
@@ -652,6 +659,7 @@ impl<'a> Plan<'a> {
         let (mut order, _) = self.graph.order();
         gaps::shorten(&self.graph, &self.actions, &self.world.remade, &mut order);
         let unread = self.bodies.unread(&self.graph, &order);
+        self.say_moved_columns(&order);
         let mut members: BTreeMap<usize, Vec<&'a Id>> = BTreeMap::new();
         for (at, (_, id)) in self.actions.iter().enumerate() {
             let leader = self.graph.leader(at);

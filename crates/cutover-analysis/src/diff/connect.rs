@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Left;
 use super::actions::{Action, Plan, Verb, is_base, needs};
 use crate::effects::ObjectKind;
-use crate::schema::kinds::{self, constraint, sequence};
+use crate::schema::kinds::{self, constraint, sequence, table};
 use crate::schema::{Id, Object, Schema, parent_of};
 
 /// An object, and the columns that it is inherited from: they change together.
@@ -22,6 +23,11 @@ fn inherited_from<'a>(schema: &'a Schema, id: &'a Id) -> Vec<&'a Id> {
         }
     }
     all
+}
+
+/// A sequence is given to its column when both are there.
+fn is_given_last(id: &Id, needed: &Id) -> bool {
+    id.kind == ObjectKind::Sequence && matches!(needed.kind, ObjectKind::Column | ObjectKind::Table)
 }
 
 impl<'a> Plan<'a> {
@@ -61,6 +67,9 @@ impl<'a> Plan<'a> {
                 Verb::Create => self.connect_creation(id),
                 Verb::Alter => {
                     for needed in to.get(id).into_iter().flat_map(|object| &object.needs) {
+                        if is_given_last(id, needed) {
+                            continue;
+                        }
                         self.edge((Verb::Create, needed), (Verb::Alter, id));
                         self.edge((Verb::Alter, needed), (Verb::Alter, id));
                     }
@@ -213,28 +222,51 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// New columns of a table come in their order.
+    /// New columns of a table come in their order, unless one is computed from another that stands behind it.
     fn connect_columns(&mut self) {
+        for (_, created) in self.created_columns() {
+            for pair in created.windows(2) {
+                if let [first, second] = pair {
+                    self.graph.prefer_strongly(*first, *second);
+                }
+            }
+        }
+    }
+
+    /// The actions that make columns of each table, in the order of the columns.
+    fn created_columns(&self) -> Vec<(Id, Vec<usize>)> {
         let mut tables: BTreeSet<Id> = BTreeSet::new();
         for (verb, id) in &self.actions {
             if *verb == Verb::Create && id.kind == ObjectKind::Column {
                 tables.extend(self.world.whole(id).map(|(table, _)| table));
             }
         }
-        for table in tables {
-            let (Some(namespace), Some(object)) = (table.schema.clone(), self.world.to.get(&table)) else {
-                continue;
-            };
-            let created: Vec<usize> = object
-                .list("columns")
-                .iter()
+        let created = |table: Id| {
+            let (namespace, object) = (table.schema.clone()?, self.world.to.get(&table)?);
+            let columns = object.list("columns").iter();
+            let numbers = columns
                 .map(|name| Id::part(ObjectKind::Column, namespace.clone(), table.name.clone(), name.clone()))
                 .filter_map(|column| self.number(Verb::Create, &column))
                 .collect();
-            for pair in created.windows(2) {
-                if let [first, second] = pair {
-                    self.graph.before(*first, *second);
-                }
+            Some((table, numbers))
+        };
+        tables.into_iter().filter_map(created).collect()
+    }
+
+    /// New columns stand in the order in which they are made.
+    pub(super) fn say_moved_columns(&mut self, order: &[usize]) {
+        let places: BTreeMap<usize, usize> =
+            order.iter().enumerate().map(|(at, leader)| (*leader, at)).collect();
+        let place = |action: &usize| places.get(&self.graph.leader(*action)).copied();
+        for (table, created) in self.created_columns() {
+            let says = |left: &Left| left.object == table && left.what.starts_with(table::COLUMN_ORDER);
+            let is_known = self.work.left.iter().any(says);
+            if !is_known && !created.is_sorted_by_key(place) {
+                let what = format!(
+                    "{}: one is computed from another that is to stand behind it, and is added when that is there",
+                    table::COLUMN_ORDER
+                );
+                self.left.push(Left { object: table, what });
             }
         }
     }
@@ -285,10 +317,7 @@ impl<'a> Plan<'a> {
             self.edge((Verb::Create, id), (Verb::Alter, column));
         }
         for needed in self.world.to.get(id).into_iter().flat_map(|object| &object.needs) {
-            // A sequence is given to its column when both are there.
-            if id.kind == ObjectKind::Sequence
-                && matches!(needed.kind, ObjectKind::Column | ObjectKind::Table)
-            {
+            if is_given_last(id, needed) {
                 continue;
             }
             // A base type begins as a name, which its functions need, and is there when they are.

@@ -14,6 +14,8 @@ pub(super) struct Graph {
     edges: BTreeSet<(usize, usize)>,
     /// As edges, and the first to be given up.
     wishes: BTreeSet<(usize, usize)>,
+    /// As wishes, and the last.
+    strong: BTreeSet<(usize, usize)>,
 }
 
 impl Graph {
@@ -36,6 +38,13 @@ impl Graph {
     pub(super) fn prefer(&mut self, first: usize, second: usize) {
         if first != second {
             self.wishes.insert((first, second));
+        }
+    }
+
+    /// As [`Graph::prefer`], and groups are rather taken apart.
+    pub(super) fn prefer_strongly(&mut self, first: usize, second: usize) {
+        if first != second {
+            self.strong.insert((first, second));
         }
     }
 
@@ -82,18 +91,7 @@ impl Graph {
             }
             let stuck: BTreeSet<usize> = stuck.into_iter().collect();
             let circles = self.circles(&stuck);
-            let circle = |action: usize| circles.get(&self.leader(action));
-            let is_in_the_way = |(first, second): &(usize, usize)| {
-                self.leader(*first) != self.leader(*second)
-                    && circle(*first).is_some()
-                    && circle(*first) == circle(*second)
-            };
-            let given_up: Vec<(usize, usize)> =
-                self.wishes.iter().filter(|wish| is_in_the_way(wish)).copied().collect();
-            if !given_up.is_empty() {
-                for wish in given_up {
-                    self.wishes.remove(&wish);
-                }
+            if self.give_up(&circles, false) {
                 continue;
             }
             let freed: Vec<usize> = (0..self.leader.len())
@@ -101,6 +99,9 @@ impl Graph {
                     self.separable.get(*action) == Some(&true) && stuck.contains(&self.leader(*action))
                 })
                 .collect();
+            if freed.is_empty() && self.give_up(&circles, true) {
+                continue;
+            }
             if freed.is_empty() {
                 let circle = self.break_circle(&stuck);
                 let (order, _) = self.attempt();
@@ -120,6 +121,7 @@ impl Graph {
             .edges
             .iter()
             .chain(&self.wishes)
+            .chain(&self.strong)
             .map(|(first, second)| (self.leader(*first), self.leader(*second)))
             .collect();
         for (first, second) in edges.into_iter().filter(|(first, second)| first != second) {
@@ -149,10 +151,27 @@ impl Graph {
         (order, stuck)
     }
 
+    /// Gives up the wishes within circles; whether there was one.
+    fn give_up(&mut self, circles: &BTreeMap<usize, usize>, strong: bool) -> bool {
+        let circle = |action: usize| circles.get(&self.leader(action));
+        let wishes = if strong { &self.strong } else { &self.wishes };
+        let is_in_the_way = |(first, second): &&(usize, usize)| {
+            self.leader(*first) != self.leader(*second)
+                && circle(*first).is_some()
+                && circle(*first) == circle(*second)
+        };
+        let given_up: Vec<(usize, usize)> = wishes.iter().filter(is_in_the_way).copied().collect();
+        let wishes = if strong { &mut self.strong } else { &mut self.wishes };
+        for wish in &given_up {
+            wishes.remove(wish);
+        }
+        !given_up.is_empty()
+    }
+
     /// Which of the stuck groups hold each other up: the same number for those of one circle.
     fn circles(&self, stuck: &BTreeSet<usize>) -> BTreeMap<usize, usize> {
         let (mut after, mut before): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
-        for (first, second) in self.edges.iter().chain(&self.wishes) {
+        for (first, second) in self.edges.iter().chain(&self.wishes).chain(&self.strong) {
             let (first, second) = (self.leader(*first), self.leader(*second));
             if first != second && stuck.contains(&first) && stuck.contains(&second) {
                 after.entry(first).or_default().push(second);
@@ -242,7 +261,7 @@ mod tests {
         graph.prefer(a, b);
         graph.prefer(b, a);
         graph.prefer(b, c);
-        graph.prefer(c, d);
+        graph.prefer_strongly(c, d);
         assert_eq!(graph.order(), (vec![b, c, d, a], vec![]));
     }
 

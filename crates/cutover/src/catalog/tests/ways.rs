@@ -16,6 +16,14 @@ struct Pair {
 
 const PAIR: Pair = Pair { name: "", since: 0, one: "", two: "", left: [&[], &[]] };
 
+const KEYS: &[&str] = &[
+    "type e: its values, now",
+    "column p.a: its type, now",
+    "column p.b: its type, now",
+    "column p1.a: its type, now",
+    "column p1.b: its type, now",
+];
+
 const PAIRS: &[Pair] = &[
     Pair {
         name: "a function reads a new column",
@@ -138,6 +146,90 @@ const PAIRS: &[Pair] = &[
         name: "a column and a check that an heir has as its own too",
         one: "CREATE TABLE p (a int, b int); CREATE TABLE c1 (x int) INHERITS (p); CREATE TABLE g () INHERITS (c1)",
         two: "CREATE TABLE p (a int, b int); CREATE TABLE c1 (x int) INHERITS (p); CREATE TABLE g () INHERITS (c1); ALTER TABLE g ADD d int; ALTER TABLE p ADD d int; ALTER TABLE g ADD CONSTRAINT k CHECK (a > 0); ALTER TABLE p ADD CONSTRAINT k CHECK (a > 0)",
+        ..PAIR
+    },
+    Pair {
+        name: "a domain within an array, a composite type and another domain",
+        one: "CREATE DOMAIN d AS text CONSTRAINT c CHECK (value <> ''); CREATE DOMAIN e AS text CONSTRAINT c CHECK (value <> ''); CREATE DOMAIN over AS e; CREATE TYPE pair AS (e over); CREATE TABLE t (x d[], y d, z pair); CREATE DOMAIN n AS text; CREATE TABLE u (n n)",
+        two: "CREATE DOMAIN d AS text CONSTRAINT c CHECK (length(value) > 2) NOT NULL; CREATE DOMAIN e AS text NOT NULL; CREATE DOMAIN over AS e; CREATE TYPE pair AS (e over); CREATE TABLE t (x d[], y d, z pair); CREATE DOMAIN n AS text NOT NULL; CREATE TABLE u (n n)",
+        left: [
+            &[
+                "domain d: NOT NULL: PostgreSQL refuses that while column t.x",
+                "domain d: CONSTRAINT c CHECK",
+                "domain e: NOT NULL: PostgreSQL refuses that while column t.z",
+            ],
+            &["domain d: CONSTRAINT c CHECK", "domain e: CONSTRAINT c CHECK"],
+        ],
+        ..PAIR
+    },
+    Pair {
+        name: "a new domain with a constraint that is not valid",
+        one: "",
+        two: "CREATE DOMAIN d AS text CHECK (value <> ''); ALTER DOMAIN d ADD CONSTRAINT e CHECK (length(value) < 9) NOT VALID; COMMENT ON CONSTRAINT e ON DOMAIN d IS 'x'; CREATE DOMAIN d2 AS d",
+        ..PAIR
+    },
+    Pair {
+        name: "new columns of a table whose rows are held elsewhere",
+        one: "CREATE TABLE t (a int, b text); CREATE TABLE u (x t, y t[])",
+        two: "CREATE TABLE t (a int, b text, c int DEFAULT 5, e text); CREATE TABLE u (x t, y t[])",
+        left: [&["column t.c: rows that are there do not get its default"], &[]],
+        ..PAIR
+    },
+    Pair {
+        name: "a new identity of a table whose rows are held within a domain",
+        since: 110000,
+        one: "CREATE TABLE t (a int, b text); CREATE DOMAIN d AS t; CREATE TABLE u (x d)",
+        two: "CREATE TABLE t (a bigint, b text, c int GENERATED ALWAYS AS IDENTITY); CREATE DOMAIN d AS t; CREATE TABLE u (x d)",
+        left: [
+            &["column t.a: its type", "column t.c: PostgreSQL refuses to add it while"],
+            &["column t.a: its type"],
+        ],
+        ..PAIR
+    },
+    Pair {
+        name: "columns of partition keys",
+        one: "CREATE TYPE e AS ENUM ('a', 'b'); CREATE TABLE p (a int, b int, c int) PARTITION BY RANGE (a, abs(b)); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0, 0) TO (9, 9); CREATE TABLE q (e e, f e) PARTITION BY LIST (e)",
+        two: "CREATE TYPE e AS ENUM ('b', 'a'); CREATE TABLE p (a bigint, b bigint, c bigint) PARTITION BY RANGE (a, abs(b)); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0, 0) TO (9, 9); CREATE TABLE q (e e, f e) PARTITION BY LIST (e)",
+        left: [KEYS, KEYS],
+        ..PAIR
+    },
+    Pair {
+        name: "the attributes of a type that a table is of",
+        one: "CREATE TYPE c AS (a int, b text, e int); CREATE TABLE t OF c; CREATE VIEW v AS SELECT a FROM t",
+        two: "CREATE TYPE c AS (a int, b text, d int, f int); CREATE TABLE t OF c (d DEFAULT 3, f NOT NULL); CREATE VIEW v AS SELECT a FROM t",
+        ..PAIR
+    },
+    Pair {
+        name: "the type of an attribute of a type that a table is of",
+        one: "CREATE TYPE c AS (a int, b text); CREATE TABLE t OF c",
+        two: "CREATE TYPE c AS (a bigint, b text); CREATE TABLE t OF c",
+        left: [
+            &["type c: the type of its attribute a", "column t.a: its type"],
+            &["type c: the type of its attribute a", "column t.a: its type"],
+        ],
+        ..PAIR
+    },
+    Pair {
+        name: "a sequence goes over to another table's column",
+        one: "CREATE TABLE t (a int, b int); CREATE TABLE u (a int); CREATE SEQUENCE t_a_seq AS int OWNED BY u.a",
+        two: "CREATE TABLE t (a serial, b int)",
+        ..PAIR
+    },
+    Pair {
+        name: "an identity of a partitioned table",
+        since: 170000,
+        one: "CREATE TABLE t (a int, b int NOT NULL, c int GENERATED ALWAYS AS IDENTITY) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1)",
+        two: "CREATE TABLE t (a int, b int GENERATED ALWAYS AS IDENTITY, c int GENERATED BY DEFAULT AS IDENTITY (INCREMENT BY 3), d int GENERATED ALWAYS AS IDENTITY) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1)",
+        ..PAIR
+    },
+    Pair {
+        name: "a generated column before what it reads",
+        one: "CREATE TABLE t (id int, g int GENERATED ALWAYS AS (length(txt)) STORED, txt text); CREATE VIEW v AS SELECT txt FROM t; CREATE INDEX i ON t (txt); CREATE TABLE u (id int)",
+        two: "CREATE TABLE t (id int, g int GENERATED ALWAYS AS (length(txt2)) STORED, txt2 text); CREATE VIEW v AS SELECT txt2 AS txt FROM t; CREATE INDEX i ON t (txt2); CREATE TABLE u (id int, g int GENERATED ALWAYS AS (length(txt)) STORED, txt text)",
+        left: [
+            &["table t: the order of its columns", "table u: the order of its columns"],
+            &["table t: the order of its columns"],
+        ],
         ..PAIR
     },
 ];
