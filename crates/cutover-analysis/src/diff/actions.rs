@@ -14,7 +14,7 @@ use super::{Attribute, Change, Left, Options, What, versions};
 use crate::effects::ObjectKind;
 use crate::schema::kinds::making::{self, Common, World};
 use crate::schema::kinds::{self, column, constraint, making_of, table, type_change};
-use crate::schema::{Id, Object, Schema, Sql, hazards, parent_of};
+use crate::schema::{Id, Object, Schema, Sql, hazards, parent_of, secrets};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +96,14 @@ impl<'a> Work<'a> {
                 What::Dropped => {}
             }
             self.say_what_is_too_new(change);
+            self.say_what_is_hidden(&change.object);
         }
+    }
+
+    fn say_what_is_hidden(&mut self, id: &'a Id) {
+        let wanted = self.world.to.get(id);
+        let what = wanted.and_then(|wanted| secrets::not_given(self.world.from.get(id), wanted));
+        self.left.extend(what.map(|what| Left { object: id.clone(), what }));
     }
 
     fn say_what_is_too_new(&mut self, change: &'a Change) {
@@ -157,6 +164,7 @@ impl<'a> Work<'a> {
         common_changes(&mut change, self.world.to);
         let making::Change { left, statements, frees, impossible, .. } = change;
         if statements.is_empty()
+            && secrets::not_given(Some(from), to).is_none()
             && left.is_empty()
             && impossible.is_empty()
             && !self.comes_along(id, attributes)

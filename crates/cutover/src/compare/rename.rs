@@ -280,6 +280,7 @@ async fn copy(replay: &mut Replay, from: &Schema, renames: &[Rename]) -> Result<
         session.execute(&text).await.map_err(|failure| format!("{text}: {}", failure_text(&failure)))?;
     }
     let mut made = catalog::schema(session, &[]).await.map_err(|error| error.to_string())?;
+    made.with_hidden_options_of(from);
     if made.owner != from.owner {
         given_to(&mut made, &from.owner);
     }

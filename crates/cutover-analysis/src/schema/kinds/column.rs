@@ -333,7 +333,7 @@ fn change(change: &mut Change<'_>) {
         change.statements.extend(storage_options(&alter, values));
     }
     if let Some(values) = change.take("foreign options") {
-        change.push(format!("{alter} {}", changed_foreign_options(values)));
+        change.statements.extend(changed_foreign_options(&alter, values));
     }
 }
 

@@ -187,7 +187,7 @@ fn change(change: &mut Change<'_>) {
         change.statements.extend(options.into_iter().map(|sql| if late { sql.late() } else { sql }));
     }
     if let Some(values) = change.take("foreign options") {
-        change.push(format!("{alter} {}", changed_foreign_options(values)));
+        change.statements.extend(changed_foreign_options(&alter, values));
     }
     if let Some(values) = change.take("inherits") {
         let (gone, new) = lists(values);
