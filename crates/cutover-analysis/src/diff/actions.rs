@@ -50,11 +50,14 @@ pub(super) fn statements(
         redefined: BTreeSet::new(),
         changed: BTreeSet::new(),
         unmoved: BTreeSet::new(),
+        kept: BTreeSet::new(),
+        left_alone: BTreeSet::new(),
         freed: BTreeMap::new(),
     };
     work.alter(changes);
     work.remake();
     work.say_what_stays_own(changes);
+    work.leave_alone(changes);
     let remaking = World { remade: work.remade.clone(), ..world.clone() };
     let mut plan = Plan::new(&work, &remaking, changes);
     plan.connect();
@@ -77,6 +80,10 @@ pub(super) struct Work<'a> {
     changed: BTreeSet<&'a Id>,
     /// Partitions of what is partitioned in another way: they stay where they are.
     unmoved: BTreeSet<&'a Id>,
+    /// What stays so much as it was that what is built on it as it is to be may be refused.
+    kept: BTreeSet<&'a Id>,
+    /// What is built on it, and is left alone.
+    left_alone: BTreeSet<&'a Id>,
     /// What is made anew so that something else can be changed, and for what.
     pub(super) freed: BTreeMap<&'a Id, Vec<&'a Id>>,
 }
@@ -152,6 +159,7 @@ impl<'a> Work<'a> {
             statements: Vec::new(),
             frees: false,
             anew: false,
+            kept: false,
             impossible: Vec::new(),
         };
         let making = making_of(id.kind);
@@ -162,7 +170,10 @@ impl<'a> Work<'a> {
             change.statements.extend(common_creation(id, to, self.world.to));
         }
         common_changes(&mut change, self.world.to);
-        let making::Change { left, statements, frees, impossible, .. } = change;
+        let making::Change { left, statements, frees, kept, impossible, .. } = change;
+        if kept {
+            self.kept.insert(id);
+        }
         if statements.is_empty()
             && secrets::not_given(Some(from), to).is_none()
             && left.is_empty()
@@ -362,6 +373,25 @@ impl<'a> Work<'a> {
         world.from.objects.iter().filter(|(id, object)| is_orphan(id, object)).map(|(id, _)| id).collect()
     }
 
+    /// Defaults, keys and indexes that are to be others, of what stays as it was: they may not fit that.
+    fn leave_alone(&mut self, changes: &'a [Change]) {
+        let world = self.world;
+        for Change { object: id, what } in changes {
+            let is_built =
+                matches!(id.kind, ObjectKind::Default | ObjectKind::Constraint | ObjectKind::Index);
+            let wanted = world.to.get(id).filter(|_| is_built && *what != What::Dropped);
+            let stays = |needed: &&Id| {
+                let of_whole = kinds::WITH_PARTS.contains(&needed.kind) && id.kind != ObjectKind::Default;
+                self.kept.contains(*needed) && (needed.kind == ObjectKind::Column || of_whole)
+            };
+            if let Some(needed) = wanted.and_then(|object| object.needs.iter().find(stays)) {
+                let what = format!("it is for {needed} as that is to be, which stays as it is");
+                self.left.push(Left { object: id.clone(), what });
+                self.left_alone.insert(id);
+            }
+        }
+    }
+
     /// What a table must have to become an heir is its own from then on: only what comes from its parents is not.
     fn say_what_stays_own(&mut self, changes: &'a [Change]) {
         let world = self.world;
@@ -514,13 +544,15 @@ impl<'a> Plan<'a> {
         for change in changes {
             match change.what {
                 _ if work.unmoved.contains(&change.object) => false,
+                _ if work.left_alone.contains(&change.object) => false,
                 What::Created => actions.insert((Verb::Create, &change.object)),
                 What::Dropped => actions.insert((Verb::Drop, &change.object)),
                 What::Altered { .. } => false,
             };
         }
-        actions.extend(work.altered.keys().map(|id| (Verb::Alter, *id)));
-        for id in &work.remade {
+        let touched = |id: &&&Id| !work.left_alone.contains(*id);
+        actions.extend(work.altered.keys().filter(touched).map(|id| (Verb::Alter, *id)));
+        for id in work.remade.iter().filter(touched) {
             actions.insert((Verb::Drop, id));
             if world.to.objects.contains_key(*id) {
                 actions.insert((Verb::Create, id));
@@ -802,6 +834,8 @@ impl<'a> Plan<'a> {
         };
         keys.sort_by_key(|(_, object)| place(object));
         inside.extend(keys.iter().map(|(key, what)| constraint::inline(key, what)));
+        let said = keys.iter().filter_map(|(key, what)| Some((key, what.text("index comment")?)));
+        behind.extend(said.map(|(key, text)| constraint::comment_on_index(key, Some(text))));
         let mut statements = table::create_with(id, object, &inside);
         statements.extend(behind);
         statements

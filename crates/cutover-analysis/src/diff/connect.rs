@@ -122,6 +122,7 @@ impl<'a> Plan<'a> {
 
     /// A key refers to the first index that fits: to none of those that go.
     fn connect_keys(&mut self) {
+        let mut attached: Vec<(usize, usize)> = Vec::new();
         let mut gone: BTreeMap<(Option<&str>, &str), Vec<usize>> = BTreeMap::new();
         for (at, (verb, id)) in self.actions.iter().enumerate() {
             if *verb == Verb::Drop && matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index) {
@@ -140,6 +141,8 @@ impl<'a> Plan<'a> {
             let tables: BTreeSet<_> = indexes
                 .map(|one| (one.schema.as_deref(), one.table.as_deref().unwrap_or_default()))
                 .collect();
+            let parents: Vec<String> = key.needs.iter().map(Id::name_sql).collect();
+            attached.extend(self.attached_to(&parents).into_iter().map(|first| (first, at)));
             for first in tables.iter().flat_map(|table| gone.get(table).into_iter().flatten()) {
                 let is_key = |(_, other): &Action<'_>| {
                     let text = self.world.from.get(other).and_then(|object| object.text("definition"));
@@ -150,6 +153,22 @@ impl<'a> Plan<'a> {
                 }
             }
         }
+        for (first, at) in attached {
+            self.graph.before(first, at);
+        }
+    }
+
+    /// The actions that attach indexes of partitions to those of that name: an index is valid when all are.
+    fn attached_to(&self, parents: &[String]) -> Vec<usize> {
+        let mut all = Vec::new();
+        for (at, (verb, id)) in self.actions.iter().enumerate() {
+            let parent = self.world.to.get(id).and_then(|object| object.text("partition of"));
+            if *verb == Verb::Finish && parent.is_some_and(|parent| parents.iter().any(|one| one == parent)) {
+                all.push(at);
+                all.extend(self.attached_to(&[id.name_sql()]));
+            }
+        }
+        all
     }
 
     /// A sequence has the owner of the table that it belongs to.

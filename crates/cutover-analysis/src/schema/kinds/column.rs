@@ -7,7 +7,7 @@ use super::making::{
 use super::not_null;
 use super::query::{Row, flag, grants, in_scope, not_a_member, sequence_options, sorted};
 use super::sequence::{self, bounded, changed_options};
-use super::type_change::{base_type, is_assigned, keeps_values, loses_values};
+use super::type_change::{base_type, has_no_cast, is_assigned, keeps_values, loses_values};
 use super::types::columns_with;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -288,6 +288,7 @@ fn change(change: &mut Change<'_>) {
     let (type_name, collation) = (change.take("type"), change.take("collation"));
     if type_name.is_some() || collation.is_some() {
         if let Some(why) = keeps_type(change) {
+            change.kept = true;
             change
                 .impossible
                 .push(format!("its type, now {}: {why}", change.to.text("type").unwrap_or_default()));
@@ -352,7 +353,20 @@ fn keeps_type(change: &Change<'_>) -> Option<String> {
             "PostgreSQL changes no column of a partition key: make a new table and move the rows".to_owned(),
         );
     }
-    is_of_type(id, world).then(|| "the table is of a type, which says what its columns are".to_owned())
+    if is_of_type(id, world) {
+        return Some("the table is of a type, which says what its columns are".to_owned());
+    }
+    let type_in = |object: &Object, schema: &Schema| {
+        base_type(object.text("type").unwrap_or_default(), schema).to_owned()
+    };
+    let (old, new) = (type_in(change.from, world.from), type_in(change.to, world.to));
+    let is_cast = |id: &Id| id.kind == ObjectKind::Cast && id.name == format!("{old} AS {new}");
+    let has_own_cast = [world.from, world.to].iter().any(|schema| schema.objects.keys().any(is_cast));
+    (has_no_cast(&old, &new) && !has_own_cast).then(|| {
+        format!(
+            "there is no cast from {old}: add another column and fill it, or change it by hand with USING"
+        )
+    })
 }
 
 /// Whether the column is one of those by which its table, or one that this is a partition of, is partitioned.

@@ -7,7 +7,7 @@ use super::making::{
 use super::query::{Row, comment, flag, in_scope, not_a_member, sorted};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
-use crate::sql::quote_ident;
+use crate::sql::{quote_ident, quote_literal};
 
 pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Constraint], present: None, query, making: MAKING };
 
@@ -26,6 +26,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("tablespace", "CASE WHEN k.contype IN ('p', 'u', 'x') THEN (SELECT ts.spcname FROM pg_tablespace ts WHERE ts.oid = i.reltablespace) END".to_owned()),
             ("inherited?", flag("NOT k.conislocal OR k.conparentid <> 0")),
             comment("pg_constraint", "k.oid"),
+            ("index comment", format!("CASE WHEN k.contype IN ('p', 'u', 'x') THEN {} END", comment("pg_class", "k.conindid").1)),
         ],
         from: format!(
             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {} JOIN pg_constraint k ON k.conrelid = c.oid
@@ -62,6 +63,18 @@ fn definition_with(object: &Object) -> String {
 }
 
 fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    let mut statements = create_key(id, object, world);
+    statements.extend(object.text("index comment").map(|text| comment_on_index(id, Some(text))));
+    statements
+}
+
+/// What is said of the index behind a key.
+pub(crate) fn comment_on_index(id: &Id, text: Option<&str>) -> Sql {
+    let text = text.map_or_else(|| "NULL".to_owned(), quote_literal);
+    Sql::new(format!("COMMENT ON INDEX {} IS {text}", id.name_sql()))
+}
+
+fn create_key(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     let is_heir = || !world.was_there(id) && world.whole(id).is_some_and(|(_, table)| table.has("inherits"));
     if object.has("inherited") && (world.comes_along(id) || is_heir()) && !is_named_by_hand(id, object, world)
     {
@@ -186,6 +199,9 @@ fn change(change: &mut Change<'_>) {
     );
     if let Some(values) = change.take("options") {
         change.statements.extend(storage_options(&index, values));
+    }
+    if let Some((_, to)) = change.take("index comment") {
+        change.statements.push(comment_on_index(change.id, text(to).as_deref()));
     }
     if let Some((_, to)) = change.take("tablespace") {
         change.push(format!(

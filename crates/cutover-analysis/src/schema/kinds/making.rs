@@ -169,6 +169,8 @@ pub(crate) struct Change<'a> {
     pub(crate) frees: bool,
     /// Its statements make another object of its name, of which nothing has been said yet.
     pub(crate) anew: bool,
+    /// It stays so much as it was that what is built on it as it is to be may be refused.
+    pub(crate) kept: bool,
     /// It cannot be done, in words.
     pub(crate) impossible: Vec<String>,
 }
@@ -207,6 +209,13 @@ pub(crate) fn suffixed(name: &str, suffix: &str) -> String {
         end -= 1;
     }
     format!("{}{suffix}", name.get(..end).unwrap_or_default())
+}
+
+/// A name for what is there for a while only, that nothing has.
+pub(crate) fn free_name(name: &str, suffix: &str, is_taken: &dyn Fn(&str) -> bool) -> String {
+    let numbered = (2_u32..).map(|number| suffixed(name, &format!("{suffix}_{number}")));
+    let mut names = std::iter::once(suffixed(name, suffix)).chain(numbered);
+    names.find(|name| !is_taken(name)).unwrap_or_default()
 }
 
 /// What stands before the first space that is not within quotes.

@@ -174,6 +174,7 @@ fn change(change: &mut Change<'_>) {
         change.impossible.push(format!("{COLUMN_ORDER}: PostgreSQL cannot move a column"));
     }
     if change.take("partition key").is_some() {
+        change.kept = true;
         change.impossible.push("how it is partitioned: make a new table and move the rows".to_owned());
     }
     if change.take("server").is_some() {

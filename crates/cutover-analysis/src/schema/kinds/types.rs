@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{Id, Object, Schema};
-use super::making::{Change, Making, Place, Sql, World, by_word, hazards, lists, plain_drop, suffixed};
+use super::making::{Change, Making, Place, Sql, World, by_word, free_name, hazards, lists, plain_drop};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -236,7 +236,10 @@ fn make_enum_anew(change: &mut Change<'_>) {
     change.frees = true;
     change.anew = true;
     let (id, world) = (change.id, change.world);
-    let old = suffixed(&id.name, "__old");
+    let old = free_name(&id.name, "__old", &|name| {
+        let of_name = |other: &Id| other.name == name && other.schema == id.schema && other.table.is_none();
+        [world.from, world.to].iter().any(|schema| schema.objects.keys().any(of_name))
+    });
     let schema = id.schema.clone().unwrap_or_default();
     change.push(format!("ALTER TYPE {} RENAME TO {}", id.name_sql(), quote_ident(&old)));
     change.push(format!("CREATE TYPE {} AS ENUM ({})", id.name_sql(), labels(change.to.list("values"))));
