@@ -24,6 +24,7 @@ mod relations;
 mod renamed;
 mod routines;
 mod server;
+mod server_wide;
 mod session;
 mod types;
 mod unparsed;
@@ -42,6 +43,7 @@ pub use model::{
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 pub use renamed::renamed_values;
+pub use server_wide::{ServerWide, server_wide};
 
 pub(crate) use names::from_text as name_in_text;
 pub use place::place_of;

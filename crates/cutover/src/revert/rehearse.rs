@@ -169,6 +169,7 @@ pub(super) async fn rehearse<'a>(
     let mut session = Session::connect(options, &startup).await?;
     let made = replay::made_by(chosen.applied.iter().copied(), &project.vars);
     let likeness = Likeness::of(&mut session).await?.with_surroundings(&mut session, &made).await?;
+    let likeness = likeness.without_roles(|role| made.contains(&(ObjectKind::Role, role.to_owned())));
     session.close().await;
     let kept: Vec<&Migration> = chosen
         .applied
