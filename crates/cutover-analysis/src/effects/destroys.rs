@@ -6,7 +6,7 @@ use pg_query::protobuf::{AlterTableType, DropBehavior};
 
 use super::builder::Builder;
 use super::model::ObjectKind;
-use super::{ObjectRef, bodies, data, names, walk};
+use super::{Code, ObjectRef, bodies, names};
 use crate::sql::Parsed;
 
 /// What statements take away.
@@ -20,8 +20,8 @@ pub struct Destroys {
     pub types: Vec<ObjectRef>,
     /// They drop something with all that depends on it.
     pub cascades: bool,
-    /// Functions and procedures that they run and that are not known to be harmless.
-    pub calls: Vec<ObjectRef>,
+    /// What they run for each row that they find.
+    pub runs: Code,
     /// What else they run of which nobody knows what it does, in words.
     pub unknown: Vec<String>,
 }
@@ -48,6 +48,7 @@ pub(super) fn add(node: &NodeEnum, found: &mut Destroys) {
         found.rows.extend(effects.writes);
     }
     found.cascades |= cascades(node);
+    found.runs.add(node);
     match node {
         NodeEnum::DropStmt(_) => found.drops.extend(effects.drops),
         NodeEnum::AlterTableStmt(alter) => {
@@ -66,20 +67,6 @@ pub(super) fn add(node: &NodeEnum, found: &mut Destroys) {
             if let Err(why) = bodies::each_statement(block, &mut |node| add(node, found)) {
                 found.unknown.push(why);
             }
-        }
-        NodeEnum::SelectStmt(_)
-        | NodeEnum::InsertStmt(_)
-        | NodeEnum::UpdateStmt(_)
-        | NodeEnum::DeleteStmt(_)
-        | NodeEnum::MergeStmt(_)
-        | NodeEnum::CreateTableAsStmt(_) => {
-            let called = walk::find(node).called;
-            found.calls.extend(called.into_iter().filter(|routine| !data::is_harmless(routine)));
-        }
-        NodeEnum::CallStmt(call) => {
-            let procedure = call.funccall.as_ref();
-            let name = procedure.and_then(|call| names::object(ObjectKind::Procedure, &call.funcname));
-            found.calls.extend(name);
         }
         NodeEnum::DropOwnedStmt(_) | NodeEnum::ExecuteStmt(_) | NodeEnum::LoadStmt(_) => {
             found.unknown.extend(effects.opaque);
@@ -144,7 +131,7 @@ mod tests {
                 names(&found.drops),
                 names(&found.types),
                 found.rows.len(),
-                names(&found.calls),
+                names(&found.runs.calls),
                 found.unknown.len(),
             )
         };

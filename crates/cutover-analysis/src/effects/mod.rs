@@ -8,6 +8,7 @@ mod beyond;
 mod bodies;
 mod builder;
 mod chosen;
+mod code;
 mod context;
 mod data;
 mod destroys;
@@ -33,6 +34,7 @@ mod walk;
 use pg_query::NodeEnum;
 
 pub use beyond::beyond;
+pub use code::{Code, Kept, kept};
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };

@@ -10,6 +10,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 
 use super::RevertError;
+use super::code::{Codes, Writer};
 use super::names::Key;
 use super::rehearse::{Fits, Way};
 use crate::apply::own_startup;
@@ -79,6 +80,8 @@ fn was_used_sql(id: &Id) -> String {
 pub(super) struct Losses {
     session: Session,
     real: Real,
+    /// The code that is in the database; none where nobody has asked for it.
+    codes: Option<Codes>,
 }
 
 /// All that is in the database.
@@ -94,7 +97,7 @@ impl Losses {
     pub(super) async fn of(options: &ConnectOptions) -> Result<Self, RevertError> {
         let mut session = Session::connect(options, &own_startup("revert", None)).await?;
         session.execute(LONGEST).await?;
-        Ok(Self { session, real: Real::NotRead })
+        Ok(Self { session, real: Real::NotRead, codes: None })
     }
 
     pub(super) async fn close(self) {
@@ -131,13 +134,48 @@ impl Losses {
         if way.cascades {
             found.lost.extend(self.by_cascade(way, there).await?);
         }
-        if !way.unknown.is_empty() && self.any_rows().await? {
+        self.run(way, gone, &mut found).await?;
+        Ok(found)
+    }
+
+    /// What code may do to rows: what the way back runs, and what hangs on what it writes.
+    async fn run(&mut self, way: &Way, gone: &BTreeSet<Id>, found: &mut Found) -> Result<(), RevertError> {
+        if self.codes.is_none() {
+            self.codes = match Codes::read(&mut self.session).await {
+                Ok(codes) => Some(codes),
+                // What cannot be looked at in time may do anything.
+                Err(failure) if failure.code().is_some() => None,
+                Err(failure) => return Err(failure.into()),
+            };
+        }
+        let mut unknown = way.unknown.clone();
+        let mut along = Vec::new();
+        let written: Vec<&Gone> = way.written.iter().collect();
+        match &mut self.codes {
+            Some(codes) => {
+                for writer in codes.of_way(&way.statements, &way.runs, &written) {
+                    match writer {
+                        Writer::Any(what) => unknown.push(what),
+                        Writer::Of(table, what) => along.push((table, what)),
+                    }
+                }
+            }
+            None if way.statements.is_empty() => {}
+            None => unknown.push("code of the database that could not be read".to_owned()),
+        }
+        for (table, what) in along.into_iter().filter(|(table, _)| !gone.contains(table)) {
+            let question = holds_sql(&table).unwrap_or_default();
+            if self.holds(&table, &question).await? {
+                found.lost.push(format!("perhaps rows of {table}, which {what} deletes or changes along"));
+            }
+        }
+        if !unknown.is_empty() && self.any_rows().await? {
             let what = |one| {
                 format!("perhaps rows of any table: nobody knows what its way back does to them by {one}")
             };
-            found.lost.extend(way.unknown.iter().map(what));
+            found.lost.extend(unknown.iter().map(what));
         }
-        Ok(found)
+        Ok(())
     }
 
     /// What stays, and loses rows or values.

@@ -5,6 +5,7 @@
 //! any other; the record of each takes the history's row of what it reverts with it, in one transaction.
 
 mod choose;
+mod code;
 pub(crate) mod losses;
 mod names;
 mod rehearse;

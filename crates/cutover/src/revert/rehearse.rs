@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use cutover_analysis::diff::{Attribute, Change, Options, What, changes, diff_with_renamed_values};
-use cutover_analysis::effects::{ObjectKind, ObjectRef, beyond, destroys, effects, renamed_values};
+use cutover_analysis::effects::{Code, ObjectKind, ObjectRef, beyond, destroys, effects, renamed_values};
 use cutover_analysis::schema::{Id, Schema, Sql};
-use cutover_analysis::sql::{parse, quote_literal};
+use cutover_analysis::sql::parse;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
@@ -52,6 +52,12 @@ pub(super) struct Way {
     pub(super) makes: Vec<ObjectRef>,
     /// What it runs of which nobody knows what it does to rows, in words.
     pub(super) unknown: Vec<String>,
+    /// Its statements.
+    pub(super) statements: Vec<String>,
+    /// What they run for each row.
+    pub(super) runs: Code,
+    /// Tables that it was seen to write.
+    pub(super) written: Vec<Gone>,
     /// Its statements that fail where rows do not fit, by what is to be asked of the database before.
     pub(super) fits: Vec<Fits>,
 }
@@ -67,7 +73,8 @@ pub(super) enum Fits {
 impl Way {
     fn all_gone(&mut self) -> impl Iterator<Item = &mut Gone> {
         let fits = self.fits.iter_mut().map(|(Fits::NoRows(gone, _) | Fits::NoNull(gone))| gone);
-        self.gone.iter_mut().chain(self.touched.iter_mut().map(|(gone, _)| gone)).chain(fits)
+        let touched = self.touched.iter_mut().map(|(gone, _)| gone);
+        self.gone.iter_mut().chain(touched).chain(&mut self.written).chain(fits)
     }
 }
 
@@ -418,7 +425,22 @@ impl<'a> There<'a, '_> {
         let makes = parsed.iter().flat_map(|one| effects(one).creates).collect();
         let fits = fitting(&found.changes, before, from, names);
         let changes = found.changes;
-        let found_out = Way { text, changes, gone, stays, cascades, rebuilt, makes, fits, ..Way::default() };
+        let mut runs = Code::default();
+        parsed.iter().for_each(|one| taken::add_code(&mut runs, destroys(one).runs));
+        let statements = statements.into_iter().map(|sql| sql.text).collect();
+        let found_out = Way {
+            text,
+            changes,
+            gone,
+            stays,
+            cascades,
+            rebuilt,
+            makes,
+            fits,
+            statements,
+            runs,
+            ..Way::default()
+        };
         let back = Rehearsed {
             migration,
             is_file: false,
@@ -436,7 +458,6 @@ impl<'a> There<'a, '_> {
         let down = super::way_back(migration.clone(), migration, migration.down.as_deref(), "");
         let text = source::read_to_string(&down).map_err(unreadable)?;
         let mut taken = taken_away(project, migration, &down);
-        let unknown = self.unknown(&mut taken).await?;
         // It may write them anew.
         let stays = not_anew.into_iter().filter(|(table, _)| !taken.written.contains(table));
         let mut stays: Vec<String> = stays.map(|(_, words)| words).collect();
@@ -447,30 +468,12 @@ impl<'a> There<'a, '_> {
         }
         let (losses, cascades, drops) =
             (mem::take(&mut taken.losses), taken.cascades, mem::take(&mut taken.drops));
+        let (runs, statements) = (mem::take(&mut taken.runs), mem::take(&mut taken.statements));
+        let unknown = mem::take(&mut taken.unknown);
         let makes = taken.makes.clone();
-        let file = Way { text, stays, losses, cascades, drops, makes, unknown, ..Way::default() };
+        let file =
+            Way { text, stays, losses, cascades, drops, makes, unknown, statements, runs, ..Way::default() };
         Ok(Rehearsed { is_file: true, file, taken, ..back })
-    }
-
-    /// What a down file runs that is not PostgreSQL's own, in words.
-    async fn unknown(&mut self, taken: &mut Taken) -> Result<Vec<String>, RevertError> {
-        let mut unknown = mem::take(&mut taken.unknown);
-        for called in mem::take(&mut taken.calls) {
-            let name = quote_literal(&called.name);
-            let schema =
-                called.schema.as_ref().map_or_else(|| "n.nspname".to_owned(), |schema| quote_literal(schema));
-            // The one that removes large objects is PostgreSQL's own, too.
-            let own = format!(
-                "SELECT pg_catalog.bool_and(n.nspname = 'pg_catalog') AND {name} <> 'lo_unlink' FROM pg_catalog.pg_proc p \
-                 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proname = {name} AND n.nspname = {schema}"
-            );
-            if self.replay.session.query_text(&own).await?.scalar() != Some("t") {
-                unknown.push(called.to_string());
-            }
-        }
-        unknown.sort();
-        unknown.dedup();
-        Ok(unknown)
     }
 
     /// What is there when things have the names again that they had before a migration, and the renames in order; nothing where
