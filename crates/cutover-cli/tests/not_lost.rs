@@ -123,3 +123,132 @@ fn code_that_was_made_by_hand_is_asked_about() {
         assert_eq!(place.database().value("SELECT count(*) FROM t"), "2", "{by_hand}");
     }
 }
+
+/// A column is in all values of its table's row type.
+#[test]
+fn values_of_a_row_type_are_asked_for_its_columns() {
+    let place = Place::new();
+    place.write(
+        "migrations/1_a.sql",
+        "CREATE TABLE p (x int); CREATE TABLE u (y p[]); CREATE TABLE q (z int);",
+    );
+    place.write("migrations/2_b.sql", "ALTER TABLE p ADD COLUMN z int;");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database.run(
+        "CREATE DOMAIN dp AS p; CREATE TYPE cp AS (d dp); CREATE TABLE w (c cp);
+         INSERT INTO u VALUES (ARRAY[ROW(1, 5)::p]); INSERT INTO w VALUES (ROW(ROW(1, 6)::p::dp)::cp)",
+    );
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "2_b.sql: this would be lost: perhaps values in column u.y, of whose type column p.z is a part",
+            "perhaps values in column w.c, of whose type column p.z is a part",
+        ],
+    );
+    database.run("DELETE FROM u; DELETE FROM w");
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+}
+
+/// What is dropped where it is there is not there in the rehearsal.
+#[test]
+fn what_nobody_but_a_down_file_knows_is_named() {
+    for (by_hand, down, words) in [
+        (
+            "CREATE TYPE hty AS ENUM ('a'); CREATE TABLE handtab (a int, b hty)",
+            "DROP TYPE IF EXISTS hty CASCADE;",
+            &["type hty, which none of the migrations makes", "column handtab.b, which goes with type hty by CASCADE"][..],
+        ),
+        (
+            "CREATE DOMAIN hdo AS int; CREATE TABLE handtab (a int, b hdo)",
+            "DROP DOMAIN IF EXISTS hdo CASCADE;",
+            &["domain hdo, which none of the migrations makes", "column handtab.b, which goes"],
+        ),
+        (
+            "CREATE FUNCTION ff(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'; CREATE TABLE handtab (a int, b int GENERATED ALWAYS AS (ff(a)) STORED)",
+            "DROP FUNCTION IF EXISTS ff(int) CASCADE;",
+            &["column handtab.b, which goes with function ff by CASCADE"],
+        ),
+        (
+            "CREATE COLLATION hc (provider = libc, locale = 'C'); CREATE TABLE handtab (a int, b text COLLATE hc)",
+            "DROP COLLATION IF EXISTS hc CASCADE;",
+            &["column handtab.b, which goes with collation hc by CASCADE"],
+        ),
+        (
+            "CREATE MATERIALIZED VIEW hv AS SELECT a FROM x; CREATE FUNCTION ff() RETURNS SETOF hv LANGUAGE sql AS 'SELECT * FROM hv'",
+            "DROP MATERIALIZED VIEW IF EXISTS hv CASCADE;",
+            &["materialized view hv, which none of the migrations makes", "function ff(), which goes"],
+        ),
+        (
+            "CREATE OPERATOR CLASS oc FOR TYPE int USING btree AS FUNCTION 1 btint4cmp(int, int), OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >;
+             CREATE TABLE h (a int) PARTITION BY RANGE (a oc)",
+            "DROP OPERATOR CLASS IF EXISTS oc USING btree CASCADE;",
+            &["operator class oc, which none", "table h, which goes"],
+        ),
+        (
+            "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER ht BEFORE INSERT ON x FOR EACH ROW EXECUTE FUNCTION tf()",
+            "DROP TRIGGER IF EXISTS ht ON x;",
+            &["trigger x.ht, which none of the migrations makes"],
+        ),
+        ("CREATE TABLE hand (b text)", "DROP TABLE IF EXISTS hand;", &["table hand, which none of the migrations makes"]),
+        (
+            "CREATE TABLE hand (b text); INSERT INTO hand VALUES ('a')",
+            "ALTER TABLE IF EXISTS hand ALTER COLUMN b TYPE int USING NULL;",
+            &["perhaps values of column hand.b, which its way back computes anew where it is there"],
+        ),
+        (
+            "INSERT INTO x VALUES (5)",
+            "DO $$ BEGIN IF EXISTS (SELECT FROM x) THEN ALTER TABLE x ALTER a TYPE int USING 0; END IF; END $$;",
+            &["perhaps values of column x.a"],
+        ),
+        (
+            "ALTER TABLE z ADD hand int; CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER ht BEFORE INSERT ON z FOR EACH ROW EXECUTE FUNCTION tf(); CREATE POLICY hp ON z USING (true); CREATE PUBLICATION hpub FOR TABLE z",
+            "",
+            &[
+                "column z.hand, which none of the migrations makes, with its table",
+                "trigger z.ht, which none of the migrations makes, with its table",
+                "policy z.hp, which none of the migrations makes, with its table",
+                "that table z is in publication hpub, which none of the migrations says",
+            ],
+        ),
+        (
+            "CREATE TABLE other (a int); ALTER TABLE parted ATTACH PARTITION other DEFAULT",
+            "DROP TABLE parted;",
+            &["table other, which is a partition of table parted by now"],
+        ),
+    ] {
+        let place = Place::new();
+        place.write("migrations/1_a.up.sql", "CREATE TABLE x (a int);");
+        place.write(
+            "migrations/2_b.up.sql",
+            "CREATE TABLE z (q int); CREATE TABLE parted (a int) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF parted FOR VALUES IN (1);",
+        );
+        let rest = if down.contains("parted") { "" } else { "DROP TABLE parted;" };
+        place.write("migrations/2_b.down.sql", &format!("{down} DROP TABLE z; {rest}"));
+        on_one_server(&place, &["apply"]).ends_with(0);
+        // Nothing is asked where nothing was made by hand.
+        on_one_server(&place, &["revert", "--dry-run"]).ends_with(0);
+        place.database().run(by_hand);
+        let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+        says(&refused, words);
+    }
+}
+
+/// Another database is dropped for good.
+#[test]
+fn another_database_is_not_dropped_without_a_word() {
+    let place = Place::new();
+    let victim = format!("{}_victim", place.database().value("SELECT current_database()"));
+    place.write("migrations/1_a.up.sql", "CREATE TABLE x (a int);");
+    place.write("migrations/1_a.down.sql", &format!("DROP DATABASE IF EXISTS {victim};\nDROP TABLE x;"));
+    on_one_server(&place, &["apply"]).ends_with(0);
+    place.database().run(&format!("CREATE DATABASE {victim}"));
+    for _ in 0..2 {
+        let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+        says(&refused, &[&format!("database {victim} and all that is in it")]);
+    }
+    place.database().run(&format!("DROP DATABASE {victim}"));
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+}

@@ -18,6 +18,8 @@ pub struct Destroys {
     pub drops: Vec<ObjectRef>,
     /// Columns that they give a type: their values are computed anew.
     pub types: Vec<ObjectRef>,
+    /// Those of them that stand under a condition: `IF EXISTS`, or in a block.
+    pub perhaps: Vec<ObjectRef>,
     /// They drop something with all that depends on it.
     pub cascades: bool,
     /// What they run for each row that they find.
@@ -50,23 +52,30 @@ pub(super) fn add(node: &NodeEnum, found: &mut Destroys) {
     found.cascades |= cascades(node);
     found.runs.add(node);
     match node {
-        NodeEnum::DropStmt(_) => found.drops.extend(effects.drops),
+        NodeEnum::DropStmt(_) | NodeEnum::DropdbStmt(_) => found.drops.extend(effects.drops),
         NodeEnum::AlterTableStmt(alter) => {
-            found.drops.extend(effects.drops.into_iter().filter(|object| object.kind == ObjectKind::Column));
+            let is_part =
+                |object: &ObjectRef| matches!(object.kind, ObjectKind::Column | ObjectKind::Constraint);
+            found.drops.extend(effects.drops.into_iter().filter(is_part));
             let Some(relation) = &alter.relation else { return };
             let table = names::relation(ObjectKind::Table, relation);
             for command in &alter.cmds {
                 if let Some(NodeEnum::AlterTableCmd(command)) = &command.node
                     && command.subtype() == AlterTableType::AtAlterColumnType
                 {
-                    found.types.push(names::part_of(ObjectKind::Column, &table, command.name.as_str()));
+                    let column = names::part_of(ObjectKind::Column, &table, command.name.as_str());
+                    found.perhaps.extend(alter.missing_ok.then(|| column.clone()));
+                    found.types.push(column);
                 }
             }
         }
         NodeEnum::DoStmt(block) => {
+            let before = found.types.len();
             if let Err(why) = bodies::each_statement(block, &mut |node| add(node, found)) {
                 found.unknown.push(why);
             }
+            let types: Vec<_> = found.types.iter().skip(before).cloned().collect();
+            found.perhaps.extend(types);
         }
         NodeEnum::DropOwnedStmt(_) | NodeEnum::ExecuteStmt(_) | NodeEnum::LoadStmt(_) => {
             found.unknown.extend(effects.opaque);

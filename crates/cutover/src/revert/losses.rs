@@ -78,7 +78,7 @@ fn was_used_sql(id: &Id) -> String {
 
 /// A session that looks.
 pub(super) struct Losses {
-    session: Session,
+    pub(super) session: Session,
     real: Real,
     /// The code that is in the database; none where nobody has asked for it.
     codes: Option<Codes>,
@@ -118,6 +118,7 @@ impl Losses {
             self.gone(one, way, there, &mut found).await?;
         }
         self.by_hand(way, there, &mut found).await?;
+        self.attached(way, there, &mut found).await?;
         gone.extend(way.gone.iter().filter_map(|one| one.now.clone()));
         for change in &way.changes {
             if let What::Altered { attributes } = &change.what {
@@ -128,8 +129,12 @@ impl Losses {
         for (one, how) in &way.touched {
             self.touched(one, how, &mut found).await?;
         }
+        for meant in &way.perhaps {
+            self.computed(meant, way, &mut found).await?;
+        }
         for meant in &way.drops {
             self.dropped(meant, gone, &mut found).await?;
+            self.dropped_by_hand(meant, way, there, &mut found).await?;
         }
         if way.cascades {
             found.lost.extend(self.by_cascade(way, there).await?);
@@ -245,6 +250,48 @@ impl Losses {
             gone.insert(id);
         }
         Ok(())
+    }
+
+    /// A column that a down file gives a type where it is there, or in a block of which not all was run in the rehearsal.
+    async fn computed(&mut self, meant: &ObjectRef, way: &Way, found: &mut Found) -> Result<(), RevertError> {
+        for id in self.columns(meant).await? {
+            let is_it = |other: &Id| {
+                *other == id
+                    || other.kind == ObjectKind::Table
+                        && other.schema == id.schema
+                        && Some(&other.name) == id.table.as_ref()
+            };
+            let was_seen = way.changes.iter().any(|change| change.object == id)
+                || way
+                    .gone
+                    .iter()
+                    .chain(way.touched.iter().map(|(gone, _)| gone))
+                    .any(|gone| is_it(&gone.then));
+            let question = holds_sql(&id).unwrap_or_default();
+            if !was_seen && self.holds(&id, &question).await? {
+                found.lost.push(format!(
+                    "perhaps values of {id}, which its way back computes anew where it is there"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns of tables that a statement may mean.
+    async fn columns(&mut self, meant: &ObjectRef) -> Result<Vec<Id>, RevertError> {
+        let sql = format!(
+            "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              WHERE a.attname = {} AND c.relname = {} AND c.relkind IN ('r', 'p') AND NOT a.attisdropped AND n.nspname !~ '^pg_'",
+            quote_literal(&meant.name),
+            quote_literal(meant.table.as_deref().unwrap_or_default())
+        );
+        let rows = self.session.query_text(&sql).await?.rows;
+        let ids = rows.into_iter().filter_map(|row| {
+            let mut fields = row.into_iter().flatten();
+            Some(Id::part(ObjectKind::Column, fields.next()?, fields.next()?, meant.name.clone()))
+        });
+        Ok(ids.filter(|id| meant.schema.is_none() || id.schema == meant.schema).collect())
     }
 
     /// Whether any table holds rows.
@@ -409,7 +456,10 @@ impl Losses {
         } else {
             found.emptied.push(then.clone());
         }
-        Ok(())
+        match now {
+            Some(now) if now.kind == ObjectKind::Column => self.within_values(now, found).await,
+            _ => Ok(()),
+        }
     }
 
     /// Whether all rows of a partitioned table are in partitions that `stay`.
@@ -466,7 +516,7 @@ impl Losses {
 
     /// Whether something is there; what cannot be looked at in time is taken to hold something, what is not there to hold
     /// nothing.
-    async fn holds(&mut self, id: &Id, question: &str) -> Result<bool, RevertError> {
+    pub(super) async fn holds(&mut self, id: &Id, question: &str) -> Result<bool, RevertError> {
         match self.session.query_text(question).await {
             Ok(done) => Ok(done.scalar() == Some("t")),
             // No such table or column: somebody has dropped it.

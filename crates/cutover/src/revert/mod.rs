@@ -4,6 +4,7 @@
 //! It changes no user's database itself: what it makes is a project of its own whose migrations are the ways back, applied as
 //! any other; the record of each takes the history's row of what it reverts with it, in one transaction.
 
+mod by_hand;
 mod choose;
 mod code;
 pub(crate) mod losses;

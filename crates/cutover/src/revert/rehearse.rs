@@ -48,6 +48,8 @@ pub(super) struct Way {
     pub(super) rebuilt: BTreeSet<Id>,
     /// What its statements drop by name, whether it was there in the rehearsal or not.
     pub(super) drops: Vec<ObjectRef>,
+    /// Columns that its statements give a type where they are there, or in a block.
+    pub(super) perhaps: Vec<ObjectRef>,
     /// What its statements make by name.
     pub(super) makes: Vec<ObjectRef>,
     /// What it runs of which nobody knows what it does to rows, in words.
@@ -471,8 +473,20 @@ impl<'a> There<'a, '_> {
         let (runs, statements) = (mem::take(&mut taken.runs), mem::take(&mut taken.statements));
         let unknown = mem::take(&mut taken.unknown);
         let makes = taken.makes.clone();
-        let file =
-            Way { text, stays, losses, cascades, drops, makes, unknown, statements, runs, ..Way::default() };
+        let perhaps = mem::take(&mut taken.perhaps);
+        let file = Way {
+            text,
+            stays,
+            losses,
+            cascades,
+            drops,
+            perhaps,
+            makes,
+            unknown,
+            statements,
+            runs,
+            ..Way::default()
+        };
         Ok(Rehearsed { is_file: true, file, taken, ..back })
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Taken {
     pub(super) drops: Vec<ObjectRef>,
     /// Columns that it gives a type.
     types: Vec<ObjectRef>,
+    /// Those of them that it may not have met in the rehearsal.
+    pub(super) perhaps: Vec<ObjectRef>,
     /// What it makes, for a moment or for good.
     pub(super) makes: Vec<ObjectRef>,
     /// It drops with CASCADE.
@@ -64,6 +66,7 @@ pub(super) fn taken_away(project: &Project, migration: &Migration, down: &Migrat
         taken.emptied.extend(destroyed.rows.iter().map(|table| table.name.to_string()));
         taken.drops.extend(destroyed.drops);
         taken.types.extend(destroyed.types);
+        taken.perhaps.extend(destroyed.perhaps);
         add_code(&mut taken.runs, destroyed.runs);
         taken.unknown.extend(destroyed.unknown.into_iter().map(|why| format!("line {line}: {why}")));
         let others: Vec<_> = destroyed.rows.into_iter().filter(|table| !forth.makes(table)).collect();
