@@ -252,3 +252,28 @@ fn another_database_is_not_dropped_without_a_word() {
     place.database().run(&format!("DROP DATABASE {victim}"));
     on_one_server(&place, &["revert", "--yes"]).ends_with(0);
 }
+
+/// What only went into another schema goes back with its rows.
+#[test]
+fn what_is_in_another_schema_goes_back() {
+    let place = Place::new();
+    place.write(
+        "migrations/1_a.sql",
+        "CREATE SCHEMA s; CREATE TYPE s.mood AS ENUM ('ok'); CREATE SEQUENCE s.numbers;
+         CREATE TABLE s.t (id serial PRIMARY KEY, m s.mood); CREATE VIEW s.v AS SELECT id FROM s.t; CREATE SCHEMA old; CREATE TABLE old.o (n int);",
+    );
+    place.write(
+        "migrations/2_b.sql",
+        "ALTER TABLE s.t SET SCHEMA public; ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME m TO mood; ALTER TYPE s.mood SET SCHEMA public;
+         ALTER SEQUENCE s.numbers SET SCHEMA public; ALTER VIEW s.v SET SCHEMA public;
+         CREATE SCHEMA new; ALTER TABLE old.o SET SCHEMA new; DROP SCHEMA old;",
+    );
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let database = place.database();
+    database
+        .run("INSERT INTO u (mood) VALUES ('ok'); INSERT INTO new.o VALUES (7); SELECT nextval('numbers')");
+    on_one_server(&place, &["revert", "--yes"]).ends_with(0);
+    assert_eq!(database.value("SELECT id || m::text FROM s.t"), "1ok");
+    assert_eq!(database.value("SELECT n FROM old.o"), "7");
+    assert_eq!(database.value("SELECT nextval('s.numbers')"), "2");
+}

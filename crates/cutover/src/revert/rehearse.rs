@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use cutover_analysis::diff::{Attribute, Change, Options, What, changes, diff_with_renamed_values};
-use cutover_analysis::effects::{Code, ObjectKind, ObjectRef, beyond, destroys, effects, renamed_values};
+use cutover_analysis::effects::{
+    Code, ObjectKind, ObjectRef, SmolStr, beyond, destroys, effects, renamed_values,
+};
 use cutover_analysis::schema::{Id, Schema, Sql};
-use cutover_analysis::sql::parse;
+use cutover_analysis::sql::{parse, quote_ident};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
@@ -17,7 +19,7 @@ use super::losses::Gone;
 use super::names::Names;
 use super::taken::{self, Tables, Taken, taken_away};
 use super::{RevertError, text_of};
-use crate::compare::rename::{Rename, in_order};
+use crate::compare::rename::in_order;
 use crate::compare::{SideError, told_each};
 use crate::migration::{Migration, MigrationId};
 use crate::plan::select;
@@ -391,8 +393,7 @@ impl<'a> There<'a, '_> {
     ) -> Result<Rehearsed<'a>, RevertError> {
         let project = self.project;
         let wanted = changes(after, before);
-        let renames = names_after.back_to(names_before, after);
-        let given_back = if renames.is_empty() { None } else { self.with_old_names(after, &renames).await? };
+        let given_back = self.with_old_names((after, names_after), names_before).await?;
         let (renames, from, names) = match &given_back {
             Some((renames, from, names)) => (renames.as_slice(), from, names),
             None => (&[][..], after, names_after),
@@ -418,8 +419,7 @@ impl<'a> There<'a, '_> {
         stays.extend(rows.iter().cloned());
         let beyond = beyond_schemas(project, migration);
         stays.extend(beyond.iter().cloned());
-        let statements: Vec<Sql> =
-            renames.iter().map(|rename| Sql::plain(rename.sql())).chain(found.statements).collect();
+        let statements: Vec<Sql> = renames.iter().cloned().map(Sql::plain).chain(found.statements).collect();
         let rebuilt = taken::types_of(&found.changes).filter(|id| !lasting(id)).cloned().collect();
         let text = text_of(&statements);
         let parsed: Vec<_> = statements.iter().filter_map(|sql| parse(&sql.text).ok()).collect();
@@ -490,28 +490,69 @@ impl<'a> There<'a, '_> {
         Ok(Rehearsed { is_file: true, file, taken, ..back })
     }
 
-    /// What is there when things have the names again that they had before a migration, and the renames in order; nothing where
-    /// these cannot be made. The new names are given back.
+    /// What is there when things are in the schemas and have the names again that they were in and had before a migration, and the
+    /// statements for that; nothing where there is nothing to do or it cannot be done. All is given back.
     async fn with_old_names(
         &mut self,
-        after: &Schema,
-        renames: &[Rename],
-    ) -> Result<Option<(Vec<Rename>, Schema, Names)>, RevertError> {
-        let Ok(renames) = in_order(after, renames) else { return Ok(None) };
+        (after, names_after): (&Schema, &Names),
+        before: &Names,
+    ) -> Result<Option<(Vec<String>, Schema, Names)>, RevertError> {
+        let mut done: Vec<Step> = Vec::new();
+        let mut now: Option<(Schema, Names)> = None;
+        for sequences in [false, true] {
+            let (schema, names) =
+                now.as_ref().map_or((after, names_after), |(schema, names)| (schema, names));
+            let steps = steps_of_moves(schema, &names.moved(before, schema, sequences));
+            if steps.is_empty() {
+                continue;
+            }
+            if self.taken(&steps).await? {
+                done.extend(steps);
+                now = Some(self.what_is_there().await?);
+            } else {
+                self.given_back(&mut done).await?;
+                now = None;
+                break;
+            }
+        }
+        let (schema, names) = now.as_ref().map_or((after, names_after), |(schema, names)| (schema, names));
+        let renames = names.back_to(before, schema);
+        if let Ok(renames) = in_order(schema, &renames)
+            && !renames.is_empty()
+        {
+            let steps: Vec<Step> =
+                renames.iter().map(|rename| Step(rename.sql(), rename.undone().sql())).collect();
+            if self.taken(&steps).await? {
+                done.extend(steps);
+                now = Some(self.what_is_there().await?);
+            }
+        }
+        let texts = done.iter().map(|Step(text, _)| text.clone()).collect();
+        self.given_back(&mut done).await?;
+        Ok(now.map(|(schema, names)| (texts, schema, names)))
+    }
+
+    /// Takes all steps, or none.
+    async fn taken(&mut self, steps: &[Step]) -> Result<bool, RevertError> {
         let session = &mut self.replay.session;
-        let texts: Vec<String> = renames.iter().map(Rename::sql).collect();
+        let texts: Vec<&str> = steps.iter().map(|Step(text, _)| text.as_str()).collect();
         match session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await {
-            Ok(_) => {}
+            Ok(_) => Ok(true),
             Err(failure) if failure.code().is_some() => {
                 session.execute("ROLLBACK").await?;
-                return Ok(None);
+                Ok(false)
             }
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => Err(failure.into()),
         }
-        let (schema, names) = self.what_is_there().await?;
-        let texts: Vec<String> = renames.iter().rev().map(|rename| rename.undone().sql()).collect();
-        self.replay.session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await?;
-        Ok(Some((renames, schema, names)))
+    }
+
+    /// Undoes steps that were taken.
+    async fn given_back(&mut self, done: &mut Vec<Step>) -> Result<(), RevertError> {
+        let texts: Vec<String> = done.drain(..).rev().map(|Step(_, undone)| undone).collect();
+        if !texts.is_empty() {
+            self.replay.session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await?;
+        }
+        Ok(())
     }
 
     /// Gives what [`Replay::run_seen`] does.
@@ -578,6 +619,30 @@ impl<'a> There<'a, '_> {
         }
         Ok(Ok(()))
     }
+}
+
+/// A statement, and what undoes it.
+struct Step(String, String);
+
+/// What brings things into the schemas that they were in; one that is not there any more is made.
+fn steps_of_moves(schema: &Schema, moves: &[(Id, SmolStr)]) -> Vec<Step> {
+    let names: BTreeSet<&SmolStr> = moves.iter().map(|(_, to)| to).collect();
+    let is_there = |name: &SmolStr| {
+        name == "public" || schema.objects.contains_key(&Id::global(ObjectKind::Schema, name.clone()))
+    };
+    let missing = names.into_iter().filter(|name| !is_there(name)).map(|name| quote_ident(name));
+    let mut steps: Vec<Step> =
+        missing.map(|name| Step(format!("CREATE SCHEMA {name}"), format!("DROP SCHEMA {name}"))).collect();
+    steps.extend(moves.iter().map(|(id, to)| {
+        let word = id.kind.word().to_uppercase();
+        let moved = Id { schema: Some(to.clone()), ..id.clone() };
+        let back = quote_ident(id.schema.as_deref().unwrap_or_default());
+        Step(
+            format!("ALTER {word} {} SET SCHEMA {}", id.name_sql(), quote_ident(to)),
+            format!("ALTER {word} {} SET SCHEMA {back}", moved.name_sql()),
+        )
+    }));
+    steps
 }
 
 /// Whether not all of a down file is one transaction.
