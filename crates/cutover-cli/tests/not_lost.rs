@@ -277,3 +277,32 @@ fn what_is_in_another_schema_goes_back() {
     assert_eq!(database.value("SELECT n FROM old.o"), "7");
     assert_eq!(database.value("SELECT nextval('s.numbers')"), "2");
 }
+
+/// Neither shown nor stored are values from outside; passwords are not shown.
+#[test]
+fn secrets_of_ways_back_are_starred() {
+    let place = Place::new();
+    place.write("cutover.toml", "[project]\nname = \"x\"\n");
+    place.write("migrations/1_a.up.sql", "CREATE TABLE t (a int); CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'v=${pw}'::text $$;");
+    place.write(
+        "migrations/2_b.up.sql",
+        "DROP FUNCTION f(); CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (password 'srvSECRET1');",
+    );
+    place.write("migrations/3_c.up.sql", "DROP SERVER s;");
+    place.write("migrations/4_d.up.sql", "CREATE SERVER s2 FOREIGN DATA WRAPPER w;");
+    place.write(
+        "migrations/4_d.down.sql",
+        "ALTER SERVER s2 OPTIONS (ADD password 'dnSECRET6'); DROP SERVER s2;",
+    );
+    let with = |arguments: &[&str]| on_one_server(&place, &[arguments, &["--var", "pw=varSECRET1"]].concat());
+    with(&["apply"]).ends_with(0);
+    for format in ["text", "json"] {
+        let dry = with(&["revert", "--last", "3", "--dry-run", "--format", format]).ends_with(0);
+        assert!(!dry.stdout.contains("SECRET"), "{}", dry.stdout);
+        assert!(dry.stdout.contains("'**********'") && dry.stdout.contains("v=**********"), "{}", dry.stdout);
+    }
+    let reverted = with(&["revert", "--last", "3", "--yes"]).ends_with(0);
+    assert!(!reverted.stdout.contains("SECRET") && !reverted.stderr.contains("SECRET"), "{reverted:?}");
+    let database = place.database();
+    assert_eq!(database.value("SELECT f()"), "v=varSECRET1");
+}

@@ -457,7 +457,8 @@ impl<'a> There<'a, '_> {
             return Ok(back);
         }
         let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
-        let down = super::way_back(migration.clone(), migration, migration.down.as_deref(), "");
+        let down =
+            super::way_back(migration.clone(), migration, migration.down.as_deref(), "", &project.vars);
         let text = source::read_to_string(&down).map_err(unreadable)?;
         let mut taken = taken_away(project, migration, &down);
         // It may write them anew.
@@ -558,7 +559,8 @@ impl<'a> There<'a, '_> {
     /// Gives what [`Replay::run_seen`] does.
     async fn run(&mut self, back: &Rehearsed<'_>) -> Result<BTreeSet<String>, String> {
         let down = back.migration.down.as_deref().filter(|_| back.is_file);
-        let migration = super::way_back(back.migration.clone(), back.migration, down, back.text());
+        let migration =
+            super::way_back(back.migration.clone(), back.migration, down, back.text(), &self.project.vars);
         self.replay.run_seen(&migration, &self.project.vars).await
     }
 
@@ -647,7 +649,13 @@ fn steps_of_moves(schema: &Schema, moves: &[(Id, SmolStr)]) -> Vec<Step> {
 
 /// Whether not all of a down file is one transaction.
 fn has_several_parts(project: &Project, back: &Rehearsed<'_>) -> bool {
-    let down = super::way_back(back.migration.clone(), back.migration, back.migration.down.as_deref(), "");
+    let down = super::way_back(
+        back.migration.clone(),
+        back.migration,
+        back.migration.down.as_deref(),
+        "",
+        &project.vars,
+    );
     let script = Script::analyse(&down, &project.vars);
     script.units.len() != 1 || script.units.iter().any(|unit| unit.outside.is_some())
 }
