@@ -8,6 +8,7 @@ mod beyond;
 mod bodies;
 mod builder;
 mod chosen;
+mod code;
 mod context;
 mod data;
 mod destroys;
@@ -24,6 +25,7 @@ mod relations;
 mod renamed;
 mod routines;
 mod server;
+mod server_wide;
 mod session;
 mod types;
 mod unparsed;
@@ -32,6 +34,7 @@ mod walk;
 use pg_query::NodeEnum;
 
 pub use beyond::beyond;
+pub use code::{Code, Kept, kept};
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
@@ -42,6 +45,7 @@ pub use model::{
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 pub use renamed::renamed_values;
+pub use server_wide::{ServerWide, server_wide};
 
 pub(crate) use names::from_text as name_in_text;
 pub use place::place_of;
