@@ -32,6 +32,14 @@ const WITH_COMPRESSION: u32 = 140_000;
 /// Partitions have the identity of their parent's column, and its sequence.
 pub(crate) const WITH_IDENTITY_OF_PARENT: u32 = 170_000;
 
+/// Before sequences could be unlogged they were logged, whatever the table is.
+fn sequence_persistence(asked: &Asked<'_>) -> &'static str {
+    if asked.server_version < WITH_UNLOGGED_SEQUENCES {
+        return "NULL";
+    }
+    "CASE WHEN sc.relpersistence <> c.relpersistence THEN CASE sc.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END END"
+}
+
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("a.attacl", "'c'", "c.relowner");
     let not_null = if asked.server_version >= NAMED_NOT_NULL {
@@ -48,12 +56,6 @@ fn query(asked: &Asked<'_>) -> String {
         "NULL"
     };
     let of_table = |sql: &str| format!("CASE WHEN c.relkind IN ('r', 'p', 'f') THEN {sql} END");
-    // Before that they are logged, whatever the table is.
-    let persistence = if asked.server_version >= WITH_UNLOGGED_SEQUENCES {
-        "CASE WHEN sc.relpersistence <> c.relpersistence THEN CASE sc.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END END"
-    } else {
-        "NULL"
-    };
     // Most columns are neither: a join would look for each, and OFFSET keeps what is looked for from being asked again.
     let of_generated = |what: &str| {
         format!(
@@ -92,7 +94,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("sequence grants{}", of_sequence("to_json(sc.relacl::text[])")),
             ("sequence revoked{}", of_sequence("CASE WHEN sc.relacl IS NOT NULL THEN to_json(acldefault('s', sc.relowner)::text[]) END")),
             ("sequence comment", of_sequence("obj_description(sc.oid, 'pg_class')")),
-            ("sequence persistence", of_sequence(persistence)),
+            ("sequence persistence", of_sequence(sequence_persistence(asked))),
             ("storage", of_table("CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END")),
             ("compression", compression.to_owned()),
             ("statistics", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::text END".to_owned()),
