@@ -801,6 +801,7 @@ impl<'a> Plan<'a> {
         for name in object.list("columns") {
             let Some(column) = part(ObjectKind::Column, name) else { continue };
             let Some(what) = to.get(column) else { continue };
+            let what = &*column::before_attached(column, what, to);
             let default = part(ObjectKind::Default, name)
                 .and_then(|default| to.get(default))
                 .and_then(|default| default.text("expression"));

@@ -238,15 +238,18 @@ fn may_be_other_rows(id: &Id) -> bool {
     matches!(id.kind, ObjectKind::View | ObjectKind::Type | ObjectKind::Domain)
 }
 
+/// An action, and the schema of what it makes.
+type Maker<'a> = (usize, Option<&'a str>);
+
 /// Actions after which something can be read, by what it is called.
 #[derive(Default)]
 struct Makers<'a> {
-    by_name: BTreeMap<(ObjectKind, &'a str), Vec<(usize, Option<&'a str>)>>,
+    by_name: BTreeMap<(ObjectKind, &'a str), Vec<Maker<'a>>>,
     /// Operators, and casts, which have no names.
-    signs: Vec<(usize, Option<&'a str>)>,
+    signs: Vec<Maker<'a>>,
 }
 
-impl<'a> Makers<'a> {
+impl Makers<'_> {
     fn of(&self, object: &ObjectRef) -> Vec<usize> {
         let named = families(object).filter_map(|family| self.by_name.get(&(family, object.name.as_str())));
         let is_it = |schema: Option<&str>| object.schema.is_none() || object.schema.as_deref() == schema;

@@ -481,9 +481,22 @@ impl<'a> Plan<'a> {
                     table.clone(),
                     table,
                 );
-                self.edge((Verb::Create, &partition), (Verb::Finish, id));
+                // Only an index that is attached makes its parent's valid (12): one that its table brings along does not.
+                if self.is_put_in_again(&partition) {
+                    self.edge((Verb::Finish, id), (Verb::Drop, &partition));
+                } else {
+                    self.edge((Verb::Create, &partition), (Verb::Finish, id));
+                }
             }
         }
+    }
+
+    /// Whether a partition goes out and in again, for other bounds, and so is one all the time but for that.
+    fn is_put_in_again(&self, partition: &Id) -> bool {
+        let parent = |schema: &Schema| schema.get(partition).and_then(parent_of);
+        let before = parent(self.world.from);
+        let both = [Verb::Drop, Verb::Create].map(|verb| self.number(verb, partition));
+        both.iter().all(Option::is_some) && before.is_some() && before == parent(self.world.to)
     }
 
     /// What is said of a parent's trigger in a partition is said when both are there.

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::effects::ObjectKind;
+use crate::schema::kinds::column;
 use crate::schema::kinds::table::COLUMN_ORDER;
 use crate::schema::{Id, Object, Schema, Sql, TAKES_ALONG, Value};
 
@@ -200,7 +201,9 @@ fn attributes(id: &Id, from: (&Schema, &Object), to: (&Schema, &Object)) -> Vec<
     let mut differing: Vec<Attribute> = names
         .filter(|name| !INTERNAL.contains(&name.as_str()))
         .filter(|name| !same(name, from, to))
-        .filter(|name| !attached || !OF_PARENT.contains(&name.as_str()))
+        .filter(|name| {
+            !attached || !OF_PARENT.contains(&name.as_str()) && !comes_with_parent(id, name, from, to)
+        })
         // Columns that come and go are told for themselves.
         .filter(|name| !is_order(id, name) || !same_order(from.1.list(name), to.1.list(name)))
         .map(|name| Attribute {
@@ -211,6 +214,15 @@ fn attributes(id: &Id, from: (&Schema, &Object), to: (&Schema, &Object)) -> Vec<
         .collect();
     differing.sort_by(|a, b| a.name.cmp(&b.name));
     differing
+}
+
+/// Whether a column has an identity only while its table is a partition, which has that of its parent.
+fn comes_with_parent(id: &Id, name: &str, from: (&Schema, &Object), to: (&Schema, &Object)) -> bool {
+    let (inside, outside) = if is_partition(id, to.0) { (to, from.1) } else { (from, to.1) };
+    id.kind == ObjectKind::Column
+        && inside.0.server_version >= column::WITH_IDENTITY_OF_PARENT
+        && !outside.has("identity")
+        && (name == "identity" || name.starts_with("sequence"))
 }
 
 fn same(name: &str, (first, from): (&Schema, &Object), (second, to): (&Schema, &Object)) -> bool {

@@ -122,14 +122,11 @@ fn rename(old: &Id, new: &Id) -> Sql {
 fn with_names(from: &Schema, to: &Schema, names: &BTreeMap<&Id, &Id>) -> Schema {
     let called = |id: &Id| names.get(id).map_or_else(|| id.clone(), |new| (*new).clone());
     let objects = from.objects.iter().map(|(id, object)| {
-        let attributes = match names.get(id).and_then(|new| to.get(new)) {
-            Some(renamed) => renamed.attributes.clone(),
-            None => {
-                let mut attributes = object.attributes.clone();
-                under_renamed(&mut attributes, names);
-                attributes
-            }
-        };
+        let renamed = names.get(id).and_then(|new| to.get(new));
+        let mut attributes = renamed.unwrap_or(object).attributes.clone();
+        if renamed.is_none() {
+            under_renamed(&mut attributes, names);
+        }
         (called(id), Object { attributes, needs: object.needs.iter().map(called).collect() })
     });
     Schema { objects: objects.collect(), owner: from.owner.clone(), ..*from }

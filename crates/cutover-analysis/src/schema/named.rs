@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::kinds::column::WITH_IDENTITY_OF_PARENT;
+use super::kinds::making::World;
 use super::kinds::sequence::of_identity;
 use super::{Id, Object, Schema, kinds};
 use crate::effects::{ObjectKind, SmolStr, name_in_text};
@@ -81,6 +83,13 @@ impl Schema {
         }
     }
 
+    /// Whether the identity of a column, and its sequence, is that of its parent's.
+    fn is_of_parent(&self, column: &Id) -> bool {
+        let partition = World::partition_of(column);
+        self.server_version >= WITH_IDENTITY_OF_PARENT
+            && partition.is_some_and(|partition| self.objects.contains_key(&partition))
+    }
+
     /// What an object holds that has a name of its own.
     pub(crate) fn within(&self, id: &Id, object: &Object) -> Option<Inner> {
         let sibling = |kind, name: SmolStr, schema: Option<SmolStr>| {
@@ -92,7 +101,7 @@ impl Schema {
                 id: sibling(ObjectKind::Index, id.name.clone(), None),
                 attributes: &["options", "tablespace", "index comment"],
             }),
-            ObjectKind::Column if object.has("identity") => {
+            ObjectKind::Column if object.has("identity") && !self.is_of_parent(id) => {
                 let name = name_in_text(ObjectKind::Sequence, &of_identity(id, object))?;
                 Some(Inner {
                     id: sibling(ObjectKind::Sequence, name.name, name.schema),

@@ -1,5 +1,7 @@
 //! Columns. Of views, only those of which something is said; of composite types, only comments.
 
+use std::borrow::Cow;
+
 use super::super::{Id, Object, Schema, parent_of};
 use super::making::{
     Change, Making, Sql, World, changed_foreign_options, foreign_options, hazards, storage_options, text,
@@ -21,11 +23,22 @@ const NAMED_NOT_NULL: u32 = 180_000;
 /// Generated columns become plain ones.
 const WITH_DROP_EXPRESSION: u32 = 130_000;
 
+/// Sequences can be unlogged.
+const WITH_UNLOGGED_SEQUENCES: u32 = 150_000;
+
 /// How values are compressed can be chosen.
 const WITH_COMPRESSION: u32 = 140_000;
 
 /// Partitions have the identity of their parent's column, and its sequence.
-const WITH_IDENTITY_OF_PARENT: u32 = 170_000;
+pub(crate) const WITH_IDENTITY_OF_PARENT: u32 = 170_000;
+
+/// Before sequences could be unlogged they were logged, whatever the table is.
+fn sequence_persistence(asked: &Asked<'_>) -> &'static str {
+    if asked.server_version < WITH_UNLOGGED_SEQUENCES {
+        return "NULL";
+    }
+    "CASE WHEN sc.relpersistence <> c.relpersistence THEN CASE sc.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END END"
+}
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("a.attacl", "'c'", "c.relowner");
@@ -81,7 +94,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("sequence grants{}", of_sequence("to_json(sc.relacl::text[])")),
             ("sequence revoked{}", of_sequence("CASE WHEN sc.relacl IS NOT NULL THEN to_json(acldefault('s', sc.relowner)::text[]) END")),
             ("sequence comment", of_sequence("obj_description(sc.oid, 'pg_class')")),
-            ("sequence persistence", of_sequence("CASE WHEN sc.relpersistence <> c.relpersistence THEN CASE sc.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END END")),
+            ("sequence persistence", of_sequence(sequence_persistence(asked))),
             ("storage", of_table("CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END")),
             ("compression", compression.to_owned()),
             ("statistics", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::text END".to_owned()),
@@ -198,8 +211,24 @@ fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     create_with(id, object, None, world)
 }
 
+/// A new column without what it has from that of its parent as soon as its table is a partition.
+pub(crate) fn before_attached<'a>(id: &Id, object: &'a Object, to: &Schema) -> Cow<'a, Object> {
+    let is_partition = || World::partition_of(id).is_some_and(|own| to.objects.contains_key(&own));
+    if !object.has("identity") || to.server_version < WITH_IDENTITY_OF_PARENT || !is_partition() {
+        return Cow::Borrowed(object);
+    }
+    Cow::Owned(without_identity(object))
+}
+
+fn without_identity(object: &Object) -> Object {
+    let mut plain = object.clone();
+    plain.attributes.retain(|name, _| name != "identity" && !name.starts_with("sequence"));
+    plain
+}
+
 /// With its default, where both are new.
 pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world: &World<'_>) -> Vec<Sql> {
+    let object = &*before_attached(id, object, world.to);
     // Of views and composite types only what is said of a column is an object.
     if !object.has("type") {
         return settings(id, object);
@@ -262,15 +291,7 @@ fn is_inherited(id: &Id, world: &World<'_>) -> bool {
 
 /// Those that inherit it have the column, not the identity, which is given when the column is there.
 fn create_inherited_identity(id: &Id, object: &Object) -> Vec<Sql> {
-    let plain = Object {
-        attributes: object
-            .attributes
-            .iter()
-            .filter(|(name, _)| *name != "identity" && !name.starts_with("sequence"))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-        needs: object.needs.clone(),
-    };
+    let plain = without_identity(object);
     let add = format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, &plain, None));
     let how = object.text("identity").unwrap_or_default();
     let give = format!("{} ADD GENERATED {how} AS IDENTITY{}", alter_only(id), identity_options(object));

@@ -137,12 +137,11 @@ pub(crate) fn is_named_by_hand(id: &Id, object: &Object, world: &World<'_>) -> b
     }
     let Some((columns, kind, _)) = index_of(definition) else { return false };
     let table = id.table.as_deref().unwrap_or_default();
-    let usual = match kind {
-        "PRIMARY KEY" => format!("{table}_pkey"),
-        _ => {
-            let names = columns.replace(['(', ')', '"'], "").replace(", ", "_").replace(" INCLUDE ", "_");
-            format!("{table}_{names}_key")
-        }
+    let usual = if kind == "PRIMARY KEY" {
+        format!("{table}_pkey")
+    } else {
+        let names = columns.replace(['(', ')', '"'], "").replace(", ", "_").replace(" INCLUDE ", "_");
+        format!("{table}_{names}_key")
     };
     usual != id.name
 }

@@ -317,15 +317,15 @@ pub(crate) fn foreign_options(options: &[String]) -> String {
 pub(crate) fn changed_foreign_options(alter: &str, values: Values<'_>) -> Option<Sql> {
     let (gone, new) = lists(values);
     let name = |option: &str| option.split('=').next().unwrap_or_default().to_owned();
-    let before: Vec<String> = gone.iter().map(|option| name(option)).collect();
-    let after: Vec<String> = new.iter().map(|option| name(option)).collect();
+    let old_names: Vec<String> = gone.iter().map(|option| name(option)).collect();
+    let new_names: Vec<String> = new.iter().map(|option| name(option)).collect();
     let mut parts = Vec::new();
     for option in new.iter().filter(|option| !is_hidden(option)) {
         let value = option.split_once('=').map_or("", |(_, value)| value);
-        let verb = if before.contains(&name(option)) { "SET" } else { "ADD" };
+        let verb = if old_names.contains(&name(option)) { "SET" } else { "ADD" };
         parts.push(format!("{verb} {} {}", quote_ident(&name(option)), crate::sql::quote_literal(value)));
     }
-    for option in before.iter().filter(|option| !after.contains(option)) {
+    for option in old_names.iter().filter(|option| !new_names.contains(option)) {
         parts.push(format!("DROP {}", quote_ident(option)));
     }
     (!parts.is_empty()).then(|| Sql::new(format!("{alter} OPTIONS ({})", parts.join(", "))))

@@ -72,15 +72,12 @@ pub(super) fn has_no_cast(from: &str, to: &str) -> bool {
     let (old, new) = (parts(from), parts(to));
     let numbers = FAMILIES.first().copied().unwrap_or_default();
     let is_cast = match (old.name.as_str(), new.name.as_str()) {
-        ("boolean", "integer")
-        | ("integer", "boolean")
-        | (
-            "timestamp without time zone" | "timestamp with time zone" | "interval",
-            "time without time zone",
-        )
-        | ("timestamp with time zone", "time with time zone")
-        | ("time without time zone", "interval")
-        | ("jsonb", "boolean") => true,
+        ("integer", new) => new == "boolean",
+        ("boolean", new) => new == "integer",
+        ("timestamp without time zone" | "interval", new) => new == "time without time zone",
+        ("timestamp with time zone", new) => new.starts_with("time with"),
+        ("time without time zone", new) => new == "interval",
+        ("jsonb", "boolean") => true,
         ("jsonb", to) => numbers.contains(&to),
         _ => false,
     };
