@@ -89,10 +89,10 @@ pub enum RevertError {
     /// What it destroys, leaves, or makes otherwise was not accepted.
     #[error("{}\nnothing was changed\n  hint: {}", complaints(.0, "\n"), accept(.1))]
     Refused(Vec<String>, Vec<&'static str>),
-    /// What was found out does not fit the rows that are there.
+    /// They do not fit the rows that are there, or what somebody made is in their way.
     #[error(
-        "what undoes these migrations would fail:\n{}\nnothing was changed\n  hint: write a down file that fills what is missing, or mend the \
-         rows first",
+        "these ways back would fail:\n{}\nnothing was changed\n  hint: mend the rows, or drop what is in the way, first; or write a down file \
+         that sees to it",
         complaints(.0, "\n")
     )]
     Misfits(Vec<String>),
@@ -212,6 +212,13 @@ pub async fn look(
     let project = without_downs(project, request.derive)?;
     let chosen = choose::chosen(&project, &known, &request.which, accepts_loss)?;
     remarks.extend(chosen.remarks.iter().cloned());
+    remarks.extend(known.backs.all_begun().filter(|(_, begun)| begun.done() > 0).map(|(_, begun)| {
+        let parts = match begun.done() {
+            1 => "its first part is done already and is".to_owned(),
+            done => format!("its first {done} parts are done already and are"),
+        };
+        format!("{} is begun: {parts} not run again", visible(&begun.path))
+    }));
     let secrets = shown::secrets_of(&project, &chosen, &mut session).await?;
     session.close().await;
     let base = (found.database, remarks, &secrets);
@@ -261,7 +268,8 @@ async fn tried(
         let (migration, is_file) = (one.migration, one.is_file);
         let way = one.into_way();
         let found = losses.of_way(&way, &rehearsed.there, &mut gone).await?;
-        let fails = losses.misfits(&way).await?;
+        let mut fails = losses.misfits(&way).await?;
+        fails.extend(losses.in_the_way(&way, &rehearsed.there, &gone).await?);
         misfits.extend(fails.into_iter().map(|why| format!("{}: {why}", visible(&migration.path))));
         outlook.backs.push(Back {
             migration: migration.id.clone(),

@@ -7,7 +7,7 @@ use std::mem;
 
 use cutover_analysis::diff::{Attribute, Change, Options, What, changes, diff_with_renamed_values};
 use cutover_analysis::effects::{
-    Code, ObjectKind, ObjectRef, SmolStr, beyond, destroys, effects, renamed_values,
+    Code, ObjectKind, ObjectRef, SmolStr, beyond, destroys, effects, effects_of_text, renamed_values,
 };
 use cutover_analysis::schema::{Id, Schema, Sql};
 use cutover_analysis::sql::{parse, quote_ident};
@@ -760,14 +760,30 @@ fn rows_written(
         .map(|(name, table)| (Some(table), format!("the rows that it wrote in {name} stay as they are")))
         .collect();
     // What the script of an extension writes is its own, and goes with it.
-    words.extend(
-        script
-            .opaque
-            .filter(|_| script.unread)
-            .map(|why| (None, format!("rows that it may have written stay as they are ({why})"))),
-    );
+    if script.unread
+        && let Some(why) = perhaps_written(&script, project, migration)
+    {
+        words.push((None, format!("rows that it may have written stay as they are ({why})")));
+    }
     words
 }
+
+/// Why a migration may write what cannot be seen, in words. That CASCADE drops what nobody names writes no rows.
+fn perhaps_written(script: &Script, project: &Project, migration: &Migration) -> Option<String> {
+    let first = script.opaque.clone()?;
+    if !first.contains(CASCADE_DROPS) {
+        return Some(first);
+    }
+    script.items(migration, &project.vars).find_map(|item| {
+        let Ok(ScriptItem::Statement { text, line, .. }) = item else { return None };
+        let why = effects_of_text(&text).ok()?.opaque?;
+        (!why.contains(CASCADE_DROPS) && !text.to_uppercase().contains("EXTENSION"))
+            .then(|| format!("line {line}: {why}"))
+    })
+}
+
+/// As the analysis says it.
+const CASCADE_DROPS: &str = "CASCADE drops what depends on it";
 
 /// What must be so for these changes to succeed, from what is there `from`, to what is there `to`.
 fn fitting(changes: &[Change], to: &Schema, from: &Schema, names: &Names) -> Vec<Fits> {
