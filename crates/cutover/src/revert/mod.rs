@@ -222,7 +222,7 @@ pub async fn look(
     let secrets = shown::secrets_of(&project, &chosen, &mut session).await?;
     session.close().await;
     let base = (found.database, remarks, &secrets);
-    let looked = tried(&project, options, request, (&chosen, &known.history), base).await;
+    let looked = Box::pin(tried(&project, options, request, (&chosen, &known.history), base)).await;
     looked.map_err(|error| error.starred(&secrets))
 }
 
@@ -234,6 +234,12 @@ async fn tried(
     (chosen, history): (&choose::Chosen<'_>, &records::History),
     (database, remarks, secrets): (String, Vec<String>, &Secrets),
 ) -> Result<Outlook, RevertError> {
+    let starred = |mut words: Vec<String>| {
+        for text in &mut words {
+            secrets.star_in(text);
+        }
+        words
+    };
     let accepts_loss = request.allow.iter().any(|code| code == DATA_LOSS);
     let mut outlook = Outlook {
         database,
@@ -253,15 +259,11 @@ async fn tried(
         return Err(RevertError::Fails(failures(project, &rehearsed, &request.which)));
     }
     outlook.remarks.extend(rehearsed.remarks);
-    outlook.remarks.iter_mut().for_each(|text| secrets.star_in(text));
+    outlook.remarks = starred(outlook.remarks);
     if rehearsed.other_major {
         // Each version words definitions in its own way.
         rehearsed.there.objects.values_mut().for_each(|object| object.attributes.clear());
     }
-    let starred = |mut words: Vec<String>| {
-        words.iter_mut().for_each(|text| secrets.star_in(text));
-        words
-    };
     let mut losses = losses::Losses::of(options).await?;
     let (mut gone, mut misfits) = (BTreeSet::new(), Vec::new());
     for one in rehearsed.backs {
