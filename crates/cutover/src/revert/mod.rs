@@ -188,7 +188,7 @@ pub struct Outlook {
     pub remarks: Vec<String>,
     /// What is otherwise behind all ways back than it was before, in words.
     pub differs: Vec<String>,
-    /// What would fail on the rows that are there, in words; nothing is done where anything would.
+    /// What would fail on what is there, in words; nothing is done where anything would.
     pub misfits: Vec<String>,
     /// Codes of hazards that would have to be accepted and are not.
     pub missing: Vec<&'static str>,
