@@ -49,6 +49,8 @@ fn full_of_code(down: &str) -> Place {
          CREATE VIEW vv AS SELECT wipe(b) FROM t; CREATE VIEW into_t AS SELECT b FROM t; CREATE TABLE by_default (m text, n int DEFAULT wipe('x'));
          CREATE TRIGGER instead INSTEAD OF INSERT ON into_t FOR EACH ROW EXECUTE FUNCTION wipes();
          CREATE FUNCTION wipe_two(text, text) RETURNS int LANGUAGE sql AS 'SELECT wipe($1)';
+         CREATE TYPE ct AS (v text); CREATE FUNCTION wipe_ct(ct) RETURNS int LANGUAGE sql AS 'SELECT wipe(($1).v)';
+         CREATE CAST (ct AS int) WITH FUNCTION wipe_ct(ct);
          CREATE OPERATOR @@@@ (LEFTARG = text, RIGHTARG = text, FUNCTION = wipe_two);",
     );
     place.write("migrations/2_b.up.sql", "SELECT 1;");
@@ -74,6 +76,7 @@ fn code_that_runs_for_rows_only_is_asked_about() {
              DROP TABLE lg; DROP FUNCTION g();",
             "by trigger g of lg, which runs routine g",
         ),
+        ("SELECT CAST(row(b)::ct AS int) FROM t;", "by the cast from public.ct to integer, which runs routine wipe_ct"),
         ("DELETE FROM t;", "perhaps rows of table c, which foreign key c_a_fkey of c deletes or changes along"),
     ] {
         let place = full_of_code(down);

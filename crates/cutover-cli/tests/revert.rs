@@ -145,6 +145,10 @@ fn what_would_be_lost_is_named_and_refused() {
     assert_eq!(database.value("SELECT count(*) FROM users"), "1");
 }
 
+/// Whatever drops a table fails.
+const STOPS: &str = "CREATE FUNCTION stops() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not now''; END';
+    CREATE EVENT TRIGGER stops ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION stops()";
+
 #[test]
 fn a_down_file_is_the_way_back_and_held_to_what_was_before() {
     let place = Place::new();
@@ -171,8 +175,16 @@ fn a_down_file_is_the_way_back_and_held_to_what_was_before() {
     shows(&on_one_server(&place, &["revert", "--yes"]).ends_with(0), &["reverted: 1 migration"]);
     assert_eq!(place.database().value("SELECT to_regclass('b') IS NULL"), "t");
     on_one_server(&place, &["apply"]).ends_with(0);
-    // What fails in the database itself takes nothing back.
+    // What is in the way is seen before, by a look too; what fails in the database itself takes nothing back.
     place.database().run("CREATE VIEW by_hand AS SELECT * FROM b");
+    let refused = on_one_server(&place, &["revert", "--yes"]).ends_with(1);
+    says(&refused, &["1_a.up.sql: view by_hand, which none of the migrations makes, needs table b"]);
+    for derived in [&[][..], &["--derive", "all"]] {
+        let dry = on_one_server(&place, &[&["revert", "--dry-run"], derived].concat()).ends_with(1);
+        shows(&dry, &["-- would fail: migrations/1_a.up.sql: view by_hand"]);
+    }
+    place.database().run("DROP VIEW by_hand");
+    place.database().run(STOPS);
     let failed = on_one_server(&place, &["revert", "--yes"]).ends_with(4);
     says(&failed, &["or go back by what undoes its migration: --derive VERSION"]);
     assert_eq!(
@@ -385,10 +397,13 @@ fn a_way_back_that_is_begun_is_gone_on_with() {
     place.write("migrations/2_b.down.sql", "DROP INDEX CONCURRENTLY a_n2;\nDROP TABLE b;");
     on_one_server(&place, &["apply"]).ends_with(0);
     let database = place.database();
-    database.run("CREATE VIEW by_hand AS SELECT n FROM b");
+    database.run(STOPS);
     on_one_server(&place, &["revert", "--yes"]).ends_with(4);
     assert_eq!(database.value("SELECT to_regclass('a_n2') IS NULL AND to_regclass('b') IS NOT NULL"), "t");
-    database.run("DROP VIEW by_hand");
+    database.run("DROP EVENT TRIGGER stops");
+    let dry = on_one_server(&place, &["revert", "--dry-run"]).ends_with(0);
+    says(&dry, &["migrations/2_b.down.sql is begun: its first part is done already"]);
+    shows(&place.run(&["apply"]).ends_with(0), &["note: a way back is begun and not finished"]);
     let place_3 = "migrations/3_c.up.sql";
     place.write(place_3, "CREATE TABLE c (n int);");
     let status = place.run(&["status"]);

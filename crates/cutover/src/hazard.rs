@@ -177,11 +177,16 @@ pub const HAZARDS: [Hazard; 19] = [
     Hazard {
         code: DATA_LOSS,
         meaning: "`cutover revert` would drop a table or a column that holds something, change values that may not fit, or run a \
-                  down file that deletes, changes or writes anew rows, runs code of which nobody knows what it does to them, or \
-                  drops what none of the migrations makes. Functions, views and the like that somebody has changed by hand \
-                  count too where they would be written over or dropped.",
+                  down file that deletes, changes or writes anew rows, or runs code that may write them: what it calls, and what \
+                  hangs in the database itself on that which it writes or reads (triggers, rules, defaults, conditions, views, \
+                  operators, casts, event triggers, foreign keys that delete or change along). A function whose body only \
+                  computes is harmless; one that nobody can look into is not. What none of the migrations makes counts where it \
+                  would go: dropped by name, by CASCADE, or with its table (columns, triggers, policies, partitions, membership \
+                  in a publication). So do functions, views and the like that somebody has changed by hand, where they would be \
+                  written over or dropped.",
         accepted: "What it holds is gone. Nothing but a backup brings it back.",
-        when: "When nobody needs it any more, or it was saved elsewhere. What is empty is dropped without being asked.",
+        when: "When nobody needs it any more, or it was saved elsewhere. What the migrations made \
+               and is empty is dropped without being asked.",
     },
     Hazard {
         code: ROWS_STAY,

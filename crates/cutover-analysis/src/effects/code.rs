@@ -67,13 +67,14 @@ impl Code {
         match node {
             NodeEnum::CreateTableAsStmt(create) => self.query(&create.query),
             NodeEnum::RefreshMatViewStmt(refresh) => {
-                self.fills.extend(refresh.relation.as_ref().map(relation))
+                self.fills.extend(refresh.relation.as_ref().map(relation));
             }
             NodeEnum::CopyStmt(copy) => {
                 let table = copy.relation.as_ref().map(relation);
-                match copy.is_from {
-                    true => self.writes.extend(table.map(|table| (table, Event::Insert))),
-                    false => self.reads.extend(table),
+                if copy.is_from {
+                    self.writes.extend(table.map(|table| (table, Event::Insert)));
+                } else {
+                    self.reads.extend(table);
                 }
                 self.query(&(&copy.query, &copy.where_clause));
             }

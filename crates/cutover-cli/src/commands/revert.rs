@@ -131,10 +131,14 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         let run = running::apply(app, &outlook.project, &target.options, &request, signals, false).await?;
         let exit = running::tell_end(app, &outlook.project, &run);
         if exit == Exit::RolledBack {
-            app.output.remark(
+            let is_by_files = outlook.backs.iter().any(|back| back.down.is_some());
+            app.output.remark(if is_by_files {
                 "what was reverted until then is; the same command goes on from there. Where a down file does not fit the rows that are \
-                 there, mend either, or go back by what undoes its migration: --derive VERSION",
-            );
+                 there, mend either, or go back by what undoes its migration: --derive VERSION"
+            } else {
+                "what was reverted until then is; the same command goes on from there. Where something is in the way, mend it first, or \
+                 write a down file that sees to it"
+            });
         }
         let reverted = if run.outcome == Some(Outcome::Completed) { outlook.backs.len() } else { 0 };
         Ok((exit, reverted))

@@ -76,6 +76,9 @@ impl StepFailure {
 pub(super) fn rolled_back(step: &Step<'_>, index: usize) -> String {
     let path = &step.migration.path;
     if index == 0 {
+        if step.takes_back.is_some() {
+            return format!("nothing of {path} was done; everything reported before it is");
+        }
         return format!("nothing of {path} is in the database; everything reported as applied before it is");
     }
     let units = step.script.units.len();

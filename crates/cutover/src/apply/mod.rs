@@ -197,6 +197,9 @@ async fn apply_to_its_end(
     run.jobs = u32::try_from(request.jobs.max(1)).unwrap_or(u32::MAX);
     if !has_work(project, &built, request) && !open_runs {
         refusals.into_result()?;
+        if found.version.is_some() && project.takes_back.is_none() {
+            run.plan.notes.extend(revert::begun(&project.name, &mut session).await?);
+        }
         return Ok(nothing_to_do(run, recorder));
     }
     pooler::refuse(&found, &mut session, options, &id).await?;

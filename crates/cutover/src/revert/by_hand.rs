@@ -1,6 +1,9 @@
 //! What none of the migrations makes and a way back takes along all the same: what it drops by name where it is there, what hangs
 //! on that, what is attached to tables that go, and columns elsewhere that hold values of what goes.
 
+use std::collections::BTreeSet;
+
+use cutover_analysis::diff::What;
 use cutover_analysis::effects::{ObjectKind, ObjectRef};
 use cutover_analysis::schema::{Id, Schema, by_word};
 use cutover_analysis::sql::quote_literal;
@@ -161,6 +164,76 @@ impl Losses {
         Ok(())
     }
 
+    /// What somebody made that needs what a way back drops, or a column whose type it changes: without CASCADE it fails there.
+    pub(super) async fn in_the_way(
+        &mut self,
+        way: &Way,
+        there: &Schema,
+        gone: &BTreeSet<Id>,
+    ) -> Result<Vec<String>, RevertError> {
+        if way.cascades || !way.unknown.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found = BTreeSet::new();
+        for change in &way.changes {
+            let is_typed = matches!(&change.what, What::Altered { attributes } if attributes.iter().any(|one| one.name == "type"));
+            let id = &change.object;
+            let only_views = match id.kind {
+                ObjectKind::Column if is_typed => true,
+                ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Column
+                    if change.what == What::Dropped =>
+                {
+                    false
+                }
+                _ => continue,
+            };
+            for (needs, name) in self.needing(id, only_views).await? {
+                let is_made = |known: &Id| {
+                    known.kind.family() == needs.kind.family()
+                        && known.name == needs.name
+                        && known.schema == needs.schema
+                        && known.table == needs.table
+                };
+                let of_table = |id: &Id| {
+                    id.kind.family() == ObjectKind::Relation && id.schema == needs.schema && id.name == name
+                };
+                let goes = gone.iter().any(of_table)
+                    || way.changes.iter().any(|one| one.what == What::Dropped && of_table(&one.object))
+                    || way.drops.iter().any(|meant| meant.name == needs.name || meant.name == name);
+                if !goes && !there.objects.keys().any(is_made) {
+                    found.insert(format!("{needs}, which none of the migrations makes, needs {id}"));
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// What needs a relation or a column and does not go with it, each with the name of the relation or function that it is of.
+    async fn needing(&mut self, id: &Id, only_views: bool) -> Result<Vec<(Id, String)>, RevertError> {
+        let table = quote_literal(&id.table_sql());
+        let column = match id.kind {
+            ObjectKind::Column => format!(
+                "(SELECT attnum FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass({table}) AND attname = {} AND NOT attisdropped)",
+                quote_literal(&id.name)
+            ),
+            _ => "0".to_owned(),
+        };
+        let sql = NEEDING.replace("{table}", &table).replace("{column}", &column);
+        let rows = self.session.query_text(&sql).await?.rows;
+        let all = rows.into_iter().filter_map(|row| {
+            let mut fields = row.into_iter();
+            let mut next = || fields.next().flatten();
+            let (kind, schema, of, name) = (by_word(&next()?)?, next()?, next()?, next());
+            let needs = match name {
+                Some(name) => Id::part(kind, schema, of.clone(), name),
+                None => Id::new(kind, schema, of.clone()),
+            };
+            let is_view = matches!(kind, ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Rule);
+            (is_view || !only_views).then_some((needs, of))
+        });
+        Ok(all.collect())
+    }
+
     /// Columns elsewhere whose values have a column or an attribute within them that goes.
     pub(super) async fn within_values(&mut self, column: &Id, found: &mut Found) -> Result<(), RevertError> {
         let sql = format!(
@@ -194,6 +267,36 @@ impl Losses {
         Ok(())
     }
 }
+
+/// What needs a relation, or a column of it, and is not dropped with it: kind, schema, relation or function, name within it.
+const NEEDING: &str = "
+WITH it AS (
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AS class, pg_catalog.to_regclass({table})::pg_catalog.oid AS oid, {column} AS part
+    UNION ALL
+    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, t.oid, 0 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_type t ON t.oid = c.reltype OR t.typelem = c.reltype
+     WHERE c.oid = pg_catalog.to_regclass({table}) AND {column} = 0),
+needing AS (
+    SELECT d.classid, d.objid, d.objsubid FROM it JOIN pg_catalog.pg_depend d ON d.refclassid = it.class AND d.refobjid = it.oid AND (it.part = 0 OR d.refobjsubid = it.part)
+     WHERE d.deptype = 'n'),
+relations AS (
+    SELECT c.oid, n.nspname::text, c.relname::text, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END AS kind
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid <> pg_catalog.to_regclass({table}) AND n.nspname <> 'pg_toast')
+SELECT DISTINCT CASE w.ev_type WHEN '1' THEN r.kind ELSE 'rule' END, r.nspname, r.relname, CASE WHEN w.ev_type <> '1' THEN w.rulename::text END
+  FROM needing JOIN pg_catalog.pg_rewrite w ON classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = objid JOIN relations r ON r.oid = w.ev_class
+UNION ALL
+SELECT DISTINCT 'constraint', r.nspname, r.relname, k.conname::text
+  FROM needing JOIN pg_catalog.pg_constraint k ON classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = objid JOIN relations r ON r.oid = k.conrelid
+UNION ALL
+SELECT DISTINCT 'policy', r.nspname, r.relname, p.polname::text
+  FROM needing JOIN pg_catalog.pg_policy p ON classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND p.oid = objid JOIN relations r ON r.oid = p.polrelid
+UNION ALL
+SELECT DISTINCT 'column', r.nspname, r.relname, a.attname::text
+  FROM needing JOIN relations r ON classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND r.oid = objid
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = objsubid WHERE objsubid > 0
+UNION ALL
+SELECT DISTINCT 'function', n.nspname::text, p.proname::text, NULL
+  FROM needing JOIN pg_catalog.pg_proc p ON classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = objid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace";
 
 /// All that can be dropped by name.
 const NAMED: &str = "

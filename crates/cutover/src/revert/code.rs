@@ -88,7 +88,9 @@ impl Codes {
         for row in session.query_text(KEYS).await?.rows {
             let mut fields = row.into_iter().flatten();
             let mut next = || fields.next().unwrap_or_default();
-            let (key, from, label, schema, table) = (next(), next(), next(), next(), next());
+            let (key, from, label, schema, table, then) = (next(), next(), next(), next(), next(), next());
+            // And so on with those that refer to these rows.
+            codes.edges.entry(key.clone()).or_default().push(then);
             let writes = Some(Id::new(ObjectKind::Table, schema, table));
             codes.edges.entry(from).or_default().push(key.clone());
             codes.nodes.insert(key, Node { label, writes, ..Node::default() });
@@ -347,7 +349,7 @@ SELECT 'k:' || k.oid, '', '', 'the cast from ' || pg_catalog.format_type(k.casts
   FROM pg_catalog.pg_cast k WHERE k.oid >= 16384 AND k.castfunc <> 0
 UNION ALL
 SELECT 'z:' || t.oid, n.nspname, t.typname, '', NULL, ''
-  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND t.oid >= 16384
+  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typelem = 0 AND t.oid >= 16384
 UNION ALL
 SELECT 'y:' || e.oid, '', e.evtname, 'event trigger ' || e.evtname, NULL, '' FROM pg_catalog.pg_event_trigger e";
 
@@ -361,6 +363,9 @@ uses AS (
      WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass,
                             'pg_catalog.pg_type'::pg_catalog.regclass)
        AND d.refobjid >= 16384),
+casts (key, type, other) AS (
+    SELECT 'k:' || k.oid, t.type, t.other FROM pg_catalog.pg_cast k CROSS JOIN LATERAL (VALUES (castsource, casttarget), (casttarget, castsource)) t (type, other)
+     WHERE k.oid >= 16384 AND k.castfunc <> 0),
 domains AS (SELECT contypid, 'c:' || oid AS key FROM pg_catalog.pg_constraint WHERE contypid <> 0 AND contype = 'c')
 SELECT 'w:' || t.tgrelid || ':' || e.letter, 't:' || t.oid FROM pg_catalog.pg_trigger t JOIN events e ON t.tgtype & e.bit <> 0
  WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
@@ -399,7 +404,11 @@ UNION ALL SELECT 'p:' || u.objid, u.to FROM uses u WHERE u.classid = 'pg_catalog
 UNION ALL SELECT 'w:' || inhparent || ':' || e.letter, 'w:' || inhrelid || ':' || e.letter
             FROM pg_catalog.pg_inherits CROSS JOIN (SELECT letter FROM events UNION ALL SELECT 'e') e
 UNION ALL SELECT 'o:' || oid, 'f:' || oprcode::pg_catalog.oid FROM pg_catalog.pg_operator WHERE oid >= 16384
-UNION ALL SELECT 'x', 'k:' || oid FROM pg_catalog.pg_cast WHERE oid >= 16384 AND castfunc <> 0
+UNION ALL SELECT 'x', key FROM casts WHERE type < 16384 AND other < 16384
+UNION ALL SELECT 'z:' || type, key FROM casts WHERE type >= 16384
+UNION ALL SELECT 'r:' || a.attrelid, k.key FROM casts k JOIN pg_catalog.pg_attribute a ON a.atttypid = k.type WHERE k.type >= 16384 AND a.attnum > 0
+UNION ALL SELECT 'w:' || a.attrelid || ':' || e.letter, k.key FROM casts k JOIN pg_catalog.pg_attribute a ON a.atttypid = k.type
+            CROSS JOIN (VALUES ('i'), ('u'), ('e')) e (letter) WHERE k.type >= 16384 AND a.attnum > 0
 UNION ALL SELECT 'k:' || oid, 'f:' || castfunc FROM pg_catalog.pg_cast WHERE oid >= 16384 AND castfunc <> 0
 UNION ALL SELECT 'f:' || aggfnoid::pg_catalog.oid, 'f:' || f.oid FROM pg_catalog.pg_aggregate
             CROSS JOIN LATERAL (VALUES (aggtransfn::pg_catalog.oid), (aggfinalfn::pg_catalog.oid)) f (oid) WHERE aggfnoid::pg_catalog.oid >= 16384
@@ -407,7 +416,8 @@ UNION ALL SELECT 'y:' || oid, 'f:' || evtfoid FROM pg_catalog.pg_event_trigger";
 
 /// Foreign keys that change or delete the rows that refer to those that are changed or deleted.
 const KEYS: &str = "
-SELECT 'g:' || k.oid || e.letter, 'w:' || k.confrelid || ':' || e.letter, 'foreign key ' || k.conname || ' of ' || c.relname, n.nspname::text, c.relname::text
+SELECT 'g:' || k.oid || e.letter, 'w:' || k.confrelid || ':' || e.letter, 'foreign key ' || k.conname || ' of ' || c.relname, n.nspname::text, c.relname::text,
+       'w:' || k.conrelid || CASE WHEN e.letter = 'd' AND k.confdeltype = 'c' THEN ':d' ELSE ':u' END
   FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  CROSS JOIN (VALUES ('d'), ('u')) e (letter)
  WHERE k.contype = 'f' AND CASE e.letter WHEN 'd' THEN k.confdeltype ELSE k.confupdtype END IN ('c', 'n', 'd')";

@@ -89,10 +89,10 @@ pub enum RevertError {
     /// What it destroys, leaves, or makes otherwise was not accepted.
     #[error("{}\nnothing was changed\n  hint: {}", complaints(.0, "\n"), accept(.1))]
     Refused(Vec<String>, Vec<&'static str>),
-    /// What was found out does not fit the rows that are there.
+    /// They do not fit the rows that are there, or what somebody made is in their way.
     #[error(
-        "what undoes these migrations would fail:\n{}\nnothing was changed\n  hint: write a down file that fills what is missing, or mend the \
-         rows first",
+        "these ways back would fail:\n{}\nnothing was changed\n  hint: mend the rows, or drop what is in the way, first; or write a down file \
+         that sees to it",
         complaints(.0, "\n")
     )]
     Misfits(Vec<String>),
@@ -188,7 +188,7 @@ pub struct Outlook {
     pub remarks: Vec<String>,
     /// What is otherwise behind all ways back than it was before, in words.
     pub differs: Vec<String>,
-    /// What would fail on the rows that are there, in words; nothing is done where anything would.
+    /// What would fail on what is there, in words; nothing is done where anything would.
     pub misfits: Vec<String>,
     /// Codes of hazards that would have to be accepted and are not.
     pub missing: Vec<&'static str>,
@@ -212,10 +212,17 @@ pub async fn look(
     let project = without_downs(project, request.derive)?;
     let chosen = choose::chosen(&project, &known, &request.which, accepts_loss)?;
     remarks.extend(chosen.remarks.iter().cloned());
+    remarks.extend(known.backs.all_begun().filter(|(_, begun)| begun.done() > 0).map(|(_, begun)| {
+        let parts = match begun.done() {
+            1 => "its first part is done already and is".to_owned(),
+            done => format!("its first {done} parts are done already and are"),
+        };
+        format!("{} is begun: {parts} not run again", visible(&begun.path))
+    }));
     let secrets = shown::secrets_of(&project, &chosen, &mut session).await?;
     session.close().await;
     let base = (found.database, remarks, &secrets);
-    let looked = tried(&project, options, request, (&chosen, &known.history), base).await;
+    let looked = Box::pin(tried(&project, options, request, (&chosen, &known.history), base)).await;
     looked.map_err(|error| error.starred(&secrets))
 }
 
@@ -227,6 +234,12 @@ async fn tried(
     (chosen, history): (&choose::Chosen<'_>, &records::History),
     (database, remarks, secrets): (String, Vec<String>, &Secrets),
 ) -> Result<Outlook, RevertError> {
+    let starred = |mut words: Vec<String>| {
+        for text in &mut words {
+            secrets.star_in(text);
+        }
+        words
+    };
     let accepts_loss = request.allow.iter().any(|code| code == DATA_LOSS);
     let mut outlook = Outlook {
         database,
@@ -246,22 +259,19 @@ async fn tried(
         return Err(RevertError::Fails(failures(project, &rehearsed, &request.which)));
     }
     outlook.remarks.extend(rehearsed.remarks);
-    outlook.remarks.iter_mut().for_each(|text| secrets.star_in(text));
+    outlook.remarks = starred(outlook.remarks);
     if rehearsed.other_major {
         // Each version words definitions in its own way.
         rehearsed.there.objects.values_mut().for_each(|object| object.attributes.clear());
     }
-    let starred = |mut words: Vec<String>| {
-        words.iter_mut().for_each(|text| secrets.star_in(text));
-        words
-    };
     let mut losses = losses::Losses::of(options).await?;
     let (mut gone, mut misfits) = (BTreeSet::new(), Vec::new());
     for one in rehearsed.backs {
         let (migration, is_file) = (one.migration, one.is_file);
         let way = one.into_way();
         let found = losses.of_way(&way, &rehearsed.there, &mut gone).await?;
-        let fails = losses.misfits(&way).await?;
+        let mut fails = losses.misfits(&way).await?;
+        fails.extend(losses.in_the_way(&way, &rehearsed.there, &gone).await?);
         misfits.extend(fails.into_iter().map(|why| format!("{}: {why}", visible(&migration.path))));
         outlook.backs.push(Back {
             migration: migration.id.clone(),

@@ -7,7 +7,7 @@ use std::mem;
 
 use cutover_analysis::diff::{Attribute, Change, Options, What, changes, diff_with_renamed_values};
 use cutover_analysis::effects::{
-    Code, ObjectKind, ObjectRef, SmolStr, beyond, destroys, effects, renamed_values,
+    Code, ObjectKind, ObjectRef, SmolStr, beyond, destroys, effects, effects_of_text, renamed_values,
 };
 use cutover_analysis::schema::{Id, Schema, Sql};
 use cutover_analysis::sql::{parse, quote_ident};
@@ -229,12 +229,10 @@ async fn without(
     let mut all: Vec<String> = kept.iter().map(called).collect();
     all.extend(chosen.back.iter().map(called));
     let was_recorded = kept.iter().any(|one| chosen.recorded.contains(&one.id));
-    let (baseline, allow) = match was_recorded {
-        true => (
-            ", which a baseline recorded and nobody ran here",
-            format!(" --allow {}", crate::hazard::DATA_LOSS),
-        ),
-        false => ("", String::new()),
+    let (baseline, allow) = if was_recorded {
+        (", which a baseline recorded and nobody ran here", format!(" --allow {}", crate::hazard::DATA_LOSS))
+    } else {
+        ("", String::new())
     };
     Err(RevertError::Stands(format!(
         "what is kept does not stand without what is to be reverted: {first}\n  hint: `cutover revert {}{allow}` takes it back \
@@ -421,28 +419,8 @@ impl<'a> There<'a, '_> {
         stays.extend(beyond.iter().cloned());
         let statements: Vec<Sql> = renames.iter().cloned().map(Sql::plain).chain(found.statements).collect();
         let rebuilt = taken::types_of(&found.changes).filter(|id| !lasting(id)).cloned().collect();
-        let text = text_of(&statements);
-        let parsed: Vec<_> = statements.iter().filter_map(|sql| parse(&sql.text).ok()).collect();
-        let cascades = parsed.iter().any(|one| destroys(one).cascades);
-        let makes = parsed.iter().flat_map(|one| effects(one).creates).collect();
         let fits = fitting(&found.changes, before, from, names);
-        let changes = found.changes;
-        let mut runs = Code::default();
-        parsed.iter().for_each(|one| taken::add_code(&mut runs, destroys(one).runs));
-        let statements = statements.into_iter().map(|sql| sql.text).collect();
-        let found_out = Way {
-            text,
-            changes,
-            gone,
-            stays,
-            cascades,
-            rebuilt,
-            makes,
-            fits,
-            statements,
-            runs,
-            ..Way::default()
-        };
+        let found_out = Way { changes: found.changes, gone, stays, rebuilt, fits, ..way_of(statements) };
         let back = Rehearsed {
             migration,
             is_file: false,
@@ -456,6 +434,19 @@ impl<'a> There<'a, '_> {
         if migration.down.is_none() {
             return Ok(back);
         }
+        let (file, taken) = self.by_file(migration, not_anew, (rows, beyond))?;
+        Ok(Rehearsed { is_file: true, file, taken, ..back })
+    }
+
+    /// The way back by the migration's own down file: `not_anew` does not come back, unless the file writes it; `rows` and `beyond` stay
+    /// where it is empty.
+    fn by_file(
+        &self,
+        migration: &Migration,
+        not_anew: Vec<(String, String)>,
+        (rows, beyond): (Vec<String>, Vec<String>),
+    ) -> Result<(Way, Taken), RevertError> {
+        let project = self.project;
         let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
         let down =
             super::way_back(migration.clone(), migration, migration.down.as_deref(), "", &project.vars);
@@ -488,7 +479,7 @@ impl<'a> There<'a, '_> {
             runs,
             ..Way::default()
         };
-        Ok(Rehearsed { is_file: true, file, taken, ..back })
+        Ok((file, taken))
     }
 
     /// What is there when things are in the schemas and have the names again that they were in and had before a migration, and the
@@ -623,6 +614,20 @@ impl<'a> There<'a, '_> {
     }
 }
 
+/// What can be told of statements that were found out.
+fn way_of(statements: Vec<Sql>) -> Way {
+    let text = text_of(&statements);
+    let mut way = Way { text, ..Way::default() };
+    for parsed in statements.iter().filter_map(|sql| parse(&sql.text).ok()) {
+        let destroyed = destroys(&parsed);
+        way.cascades |= destroyed.cascades;
+        way.makes.extend(effects(&parsed).creates);
+        taken::add_code(&mut way.runs, destroyed.runs);
+    }
+    way.statements = statements.into_iter().map(|sql| sql.text).collect();
+    way
+}
+
 /// A statement, and what undoes it.
 struct Step(String, String);
 
@@ -637,11 +642,11 @@ fn steps_of_moves(schema: &Schema, moves: &[(Id, SmolStr)]) -> Vec<Step> {
         missing.map(|name| Step(format!("CREATE SCHEMA {name}"), format!("DROP SCHEMA {name}"))).collect();
     steps.extend(moves.iter().map(|(id, to)| {
         let word = id.kind.word().to_uppercase();
-        let moved = Id { schema: Some(to.clone()), ..id.clone() };
+        let there = Id { schema: Some(to.clone()), ..id.clone() };
         let back = quote_ident(id.schema.as_deref().unwrap_or_default());
         Step(
             format!("ALTER {word} {} SET SCHEMA {}", id.name_sql(), quote_ident(to)),
-            format!("ALTER {word} {} SET SCHEMA {back}", moved.name_sql()),
+            format!("ALTER {word} {} SET SCHEMA {back}", there.name_sql()),
         )
     }));
     steps
@@ -760,14 +765,30 @@ fn rows_written(
         .map(|(name, table)| (Some(table), format!("the rows that it wrote in {name} stay as they are")))
         .collect();
     // What the script of an extension writes is its own, and goes with it.
-    words.extend(
-        script
-            .opaque
-            .filter(|_| script.unread)
-            .map(|why| (None, format!("rows that it may have written stay as they are ({why})"))),
-    );
+    if script.unread
+        && let Some(why) = perhaps_written(&script, project, migration)
+    {
+        words.push((None, format!("rows that it may have written stay as they are ({why})")));
+    }
     words
 }
+
+/// Why a migration may write what cannot be seen, in words. That CASCADE drops what nobody names writes no rows.
+fn perhaps_written(script: &Script, project: &Project, migration: &Migration) -> Option<String> {
+    let first = script.opaque.clone()?;
+    if !first.contains(CASCADE_DROPS) {
+        return Some(first);
+    }
+    script.items(migration, &project.vars).find_map(|item| {
+        let Ok(ScriptItem::Statement { text, line, .. }) = item else { return None };
+        let why = effects_of_text(&text).ok()?.opaque?;
+        (!why.contains(CASCADE_DROPS) && !text.to_uppercase().contains("EXTENSION"))
+            .then(|| format!("line {line}: {why}"))
+    })
+}
+
+/// As the analysis says it.
+const CASCADE_DROPS: &str = "CASCADE drops what depends on it";
 
 /// What must be so for these changes to succeed, from what is there `from`, to what is there `to`.
 fn fitting(changes: &[Change], to: &Schema, from: &Schema, names: &Names) -> Vec<Fits> {

@@ -27,7 +27,9 @@ pub(super) async fn secrets_of(
             scripts.push(Script::analyse(&down, &project.vars));
         }
     }
-    scripts.iter().for_each(|script| secrets.learn_from(&script.passwords));
+    for script in &scripts {
+        secrets.learn_from(&script.passwords);
+    }
     secrets.spare_objects(&scripts);
     secrets.spare_known(session).await?;
     Ok(secrets)
@@ -39,10 +41,14 @@ impl RevertError {
         match &mut self {
             Self::Not(text) | Self::Stands(text) | Self::Rehearsal(text) => secrets.star_in(text),
             Self::Fails(Failures { failing, .. }) => {
-                failing.iter_mut().for_each(|(_, why)| secrets.star_in(why));
+                for (_, why) in failing {
+                    secrets.star_in(why);
+                }
             }
             Self::Refused(words, _) | Self::Misfits(words) => {
-                words.iter_mut().for_each(|text| secrets.star_in(text));
+                for text in words {
+                    secrets.star_in(text);
+                }
             }
             Self::Asked(_) | Self::Select(_) | Self::Side(_) => {}
         }

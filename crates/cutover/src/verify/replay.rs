@@ -266,7 +266,7 @@ impl Replay {
     /// Closes the session and drops the database, and what was made of the whole server.
     pub(crate) async fn finish(self) {
         self.session.close().await;
-        let then = self.shared.map(|shared| shared.dropped()).unwrap_or_default();
+        let then = self.shared.map(Shared::dropped).unwrap_or_default();
         self.scratch.finish_with(&then).await;
     }
 }
