@@ -17,7 +17,7 @@ mod lock_mode;
 mod locks;
 mod maintenance;
 mod model;
-mod names;
+pub(crate) mod names;
 mod objects;
 mod place;
 mod relations;
@@ -27,7 +27,7 @@ mod server;
 mod session;
 mod types;
 mod unparsed;
-mod walk;
+pub(crate) mod walk;
 
 use pg_query::NodeEnum;
 
@@ -94,7 +94,14 @@ enum Kind {
 
 /// What is left of a [`Prepared`] statement. It is large, and in many pieces: best given back to the thread that made it.
 #[derive(Debug)]
-pub struct Spent(#[allow(dead_code, reason = "there to be dropped")] Option<Parsed>);
+pub struct Spent(Option<Parsed>);
+
+impl Spent {
+    /// The tree, where there was one.
+    pub(crate) fn parsed(&self) -> Option<&Parsed> {
+        self.0.as_ref()
+    }
+}
 
 impl Prepared {
     /// Reads the statement `sql`.
@@ -109,6 +116,27 @@ impl Prepared {
                 Kind::Keywords(Box::new(unparsed::effects(sql, reason)))
             }
         })
+    }
+
+    /// Lets somebody look at the tree of the statement and at what it does to a database of which this is known. Where there is
+    /// no tree, nobody looks.
+    ///
+    /// # Errors
+    /// Only for text that a server would refuse too.
+    pub(crate) fn look(
+        self,
+        known: &Context,
+        look: impl FnOnce(&Parsed, &Effects),
+    ) -> Result<Spent, SyntaxError> {
+        match self.0 {
+            Kind::Tree(parsed, builder) => {
+                let effects = placed(&parsed, *builder, known);
+                look(&parsed, &effects);
+                Ok(Spent(Some(parsed)))
+            }
+            Kind::Keywords(_) => Ok(Spent(None)),
+            Kind::Wrong(error) => Err(error),
+        }
     }
 
     /// What the statement does to a database of which this is known; what it leaves behind is known from then on.

@@ -1,0 +1,84 @@
+//! Rules that are a kind of statement and a sentence.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{DropBehavior, ObjectType};
+
+use super::about::{About, Example, Origin};
+use super::finding::{Seen, Severity};
+use super::rules::{Look, Rule};
+use super::site::Site;
+use crate::effects::{ObjectKind, names};
+
+/// A rule of this table: on, seen in the text.
+const fn plain(
+    code: &'static str,
+    severity: Severity,
+    why: &'static str,
+    safe: &'static str,
+    look: fn(&Site<'_>) -> Option<String>,
+    (bad, good): (&'static [Example], &'static [Example]),
+) -> Rule {
+    let seen = &[Seen::Static];
+    Rule {
+        about: About { code, severity, on: true, why, safe, seen, origin: Origin::Sql, bad, good },
+        look: Look::Plain(look),
+    }
+}
+
+pub(super) static DROP_INDEX_LOCKS: Rule = plain(
+    "drop-index-locks",
+    Severity::Error,
+    "DROP INDEX takes ACCESS EXCLUSIVE on the index and its table: whoever uses the table is waited for, and waits.",
+    "DROP INDEX CONCURRENTLY, in a migration of its own",
+    |site| {
+        let NodeEnum::DropStmt(drop) = site.node else { return None };
+        if drop.remove_type() != ObjectType::ObjectIndex || drop.concurrent {
+            return None;
+        }
+        let is_harmless = |index: &crate::effects::ObjectRef| {
+            site.known.table_of_index(index).is_some_and(|table| site.is_harmless(&table))
+        };
+        let mut named = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
+        let index = named.find(|index| !is_harmless(index))?;
+        Some(format!("the table of {} is locked against everybody", index.named()))
+    },
+    (
+        &[
+            Example::of("DROP INDEX orders_customer;"),
+            Example::of("DROP INDEX IF EXISTS a.b, a.c;"),
+            Example::of("DROP INDEX i;").over("CREATE TABLE t (n int); CREATE INDEX i ON t (n);"),
+        ],
+        &[
+            Example::of("DROP INDEX CONCURRENTLY orders_customer;"),
+            Example::of("DROP TABLE orders;"),
+            Example::of("CREATE TABLE t (n int); CREATE INDEX i ON t (n); DROP INDEX i;"),
+            Example::of("DROP INDEX i;")
+                .over("CREATE TABLE t (n int); CREATE INDEX i ON t (n);")
+                .with_empty(&["public.t"]),
+        ],
+    ),
+);
+
+pub(super) static DROP_SCHEMA: Rule = plain(
+    "drop-schema",
+    Severity::Error,
+    "DROP SCHEMA with CASCADE takes everything in it along, also what nobody thought of.",
+    "drop what is in it by name, then the empty schema without CASCADE",
+    |site| {
+        let NodeEnum::DropStmt(drop) = site.node else { return None };
+        if drop.remove_type() != ObjectType::ObjectSchema || drop.behavior() != DropBehavior::DropCascade {
+            return None;
+        }
+        let schema = drop.objects.iter().find_map(|node| names::addressed(drop.remove_type(), node))?;
+        debug_assert_eq!(schema.kind, ObjectKind::Schema);
+        Some(format!("everything in the schema {} goes with it", schema.named()))
+    },
+    (
+        &[Example::of("DROP SCHEMA app CASCADE;"), Example::of("DROP SCHEMA IF EXISTS a, b CASCADE;")],
+        &[
+            Example::of("DROP SCHEMA app;"),
+            Example::of("DROP SCHEMA app RESTRICT;"),
+            Example::of("DROP TABLE app.t CASCADE;"),
+        ],
+    ),
+);

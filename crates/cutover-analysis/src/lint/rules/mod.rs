@@ -1,0 +1,60 @@
+//! Every rule, one a file; those that are a kind of statement and a sentence stand in [`super::plain`].
+
+mod create_index_blocks_writes;
+mod set_not_null_scans;
+mod validate_in_same_transaction;
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableCmd, ConstrType};
+
+use super::about::About;
+use super::linter::FileEnd;
+use super::site::{Found, Site};
+
+/// A rule.
+pub(crate) struct Rule {
+    /// What it says of itself.
+    pub(crate) about: About,
+    /// How it looks.
+    pub(super) look: Look,
+}
+
+/// How a rule looks.
+#[derive(Clone, Copy)]
+pub(super) enum Look {
+    /// At each statement by itself, which it says one thing of, or nothing.
+    Plain(fn(&Site<'_>) -> Option<String>),
+    /// At each statement by itself.
+    Statement(fn(&Site<'_>, &mut Found<'_>)),
+    /// At the statements of a file together.
+    File(fn() -> Box<dyn Watch>),
+    /// Not here: see [`super::Origin`].
+    Elsewhere,
+}
+
+/// Watches the statements of a file go by.
+pub(super) trait Watch {
+    /// The next one.
+    fn statement(&mut self, site: &Site<'_>, found: &mut Found<'_>);
+
+    /// There are no more.
+    fn end(self: Box<Self>, _end: &FileEnd, _found: &mut Found<'_>) {}
+}
+
+/// Every rule, in the order of the documentation.
+pub(crate) static RULES: &[&Rule] = &[
+    &create_index_blocks_writes::RULE,
+    &super::plain::DROP_INDEX_LOCKS,
+    &validate_in_same_transaction::RULE,
+    &set_not_null_scans::RULE,
+    &super::plain::DROP_SCHEMA,
+];
+
+/// The column of an `ADD CONSTRAINT … NOT NULL column` that looks at the rows.
+fn not_null_constraint(command: &AlterTableCmd) -> Option<String> {
+    let NodeEnum::Constraint(constraint) = super::site::definition(command)? else { return None };
+    if constraint.contype() != ConstrType::ConstrNotnull || constraint.skip_validation {
+        return None;
+    }
+    constraint.keys.first().and_then(crate::effects::names::text).map(str::to_owned)
+}
