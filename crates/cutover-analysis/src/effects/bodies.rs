@@ -91,7 +91,7 @@ pub(super) fn block(block: &DoStmt, to: &mut Builder) {
 ///
 /// # Errors
 /// Why these may not be all, in words.
-pub(super) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) -> Result<(), String> {
+pub(crate) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) -> Result<(), String> {
     let Some(body) = text_of(&block.args, "as") else { return Ok(()) };
     if let Some(other) = language(&block.args).filter(|language| language != "plpgsql") {
         return Err(format!("a block in {other} is not looked into"));

@@ -32,6 +32,7 @@ pub(crate) mod walk;
 use pg_query::NodeEnum;
 
 pub use beyond::beyond;
+pub(crate) use context::is_ordinary;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
@@ -43,6 +44,9 @@ pub use model::{
 };
 pub use renamed::renamed_values;
 
+pub(crate) use bodies::each_statement as each_statement_of_block;
+pub(crate) use locks::{Volatility, volatility};
+pub(crate) use maintenance::is_set as is_option_set;
 pub(crate) use names::from_text as name_in_text;
 pub use place::place_of;
 pub use smol_str::SmolStr;
@@ -59,6 +63,15 @@ pub fn effects(parsed: &Parsed) -> Effects {
 /// known before the first.
 pub fn effects_in(parsed: &Parsed, known: &Context) -> Effects {
     placed(parsed, by_itself(parsed), known)
+}
+
+/// What one statement of several does to a database of which this is known.
+pub(crate) fn effects_of(node: &NodeEnum, known: &Context) -> Effects {
+    let mut builder = Builder::default();
+    statement(node, &mut builder);
+    locks::add(node, known, &mut builder);
+    chosen::of_partitions(node, known, &mut builder);
+    Effects { statements: 1, ..builder.finish() }
 }
 
 /// What statements do whatever they find.

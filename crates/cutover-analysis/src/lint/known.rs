@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use pg_query::NodeEnum;
 
-use crate::effects::{Context, Effects, Name, ObjectKind, ObjectRef, Relation};
+use crate::effects::{Context, Effects, Name, ObjectKind, ObjectRef, Relation, SmolStr, names};
 use crate::schema::Schema;
-use crate::sql::Parsed;
 
 /// Tables of up to so many rows are as good as empty to whoever waits for a lock on them: reading them all takes a few
 /// milliseconds.
@@ -39,14 +38,18 @@ pub struct Known {
     pub(crate) context: Context,
     /// What the server says.
     pub(crate) facts: Facts,
-    /// Relations that statements of this run have made.
+    /// Relations and domains that statements of this run have made.
     made: HashSet<Name>,
+    /// Columns that statements of this run have added.
+    made_columns: HashSet<(Name, SmolStr)>,
+    /// What statements of this run have said of tables that are not known otherwise: some of their constraints and indexes.
+    said: Context,
 }
 
 impl Known {
     /// What is there before the first statement.
     pub fn new(context: Context, facts: Facts) -> Self {
-        Self { context, facts, made: HashSet::new() }
+        Self { context, facts, ..Self::default() }
     }
 
     /// Whether a statement of this run made the relation: nobody else uses it yet, and it holds what the run put in.
@@ -54,16 +57,77 @@ impl Known {
         relation.is_temporary() || self.made.contains(&self.context.resolve(relation))
     }
 
+    /// Whether a statement of this run has added the column.
+    pub(crate) fn is_new_column(&self, table: &ObjectRef, column: &str) -> bool {
+        self.made_columns.contains(&(self.context.resolve(table), column.into()))
+    }
+
     /// Whether it is known that a table of the database has few rows.
     pub(crate) fn is_small(&self, relation: &ObjectRef) -> bool {
-        let name = self.context.resolve(relation);
-        self.facts.sizes.get(&name).is_some_and(|size| size.rows <= SMALL)
+        self.has_up_to(SMALL, relation)
     }
 
     /// Whether it is known that a table of the database has no rows.
     pub(crate) fn is_empty(&self, relation: &ObjectRef) -> bool {
+        self.has_up_to(0, relation)
+    }
+
+    /// A partitioned table has what its partitions have; what the server says of the table itself may be nothing.
+    fn has_up_to(&self, rows: u64, relation: &ObjectRef) -> bool {
         let name = self.context.resolve(relation);
-        self.facts.sizes.get(&name).is_some_and(|size| size.rows == 0)
+        let few = |name: &Name| self.facts.sizes.get(name).is_some_and(|size| size.rows <= rows);
+        let is_partitioned =
+            |name: &Name| self.context.relations.get(name).is_some_and(|known| known.partitioned);
+        if !is_partitioned(&name) {
+            return few(&name);
+        }
+        let mut parts = self.context.descendants(&name);
+        parts.retain(|part| !is_partitioned(part));
+        !parts.is_empty() && parts.iter().all(|part| self.made.contains(part) || few(part))
+    }
+
+    /// Whether it is partitioned, and so has no rows of its own.
+    pub(crate) fn is_partitioned(&self, relation: &ObjectRef) -> bool {
+        self.relation(relation).is_some_and(|known| known.partitioned)
+    }
+
+    /// The tables whose rows are those of this one: itself, and with `heirs` what inherits from it.
+    pub(crate) fn holders(&self, table: &ObjectRef, heirs: bool) -> Vec<ObjectRef> {
+        let name = self.context.resolve(table);
+        let heirs = if heirs { self.context.descendants(&name) } else { Vec::new() };
+        let heirs = heirs.iter().map(relation_of);
+        let all = std::iter::once(table.clone()).chain(heirs);
+        all.filter(|one| !self.is_partitioned(one)).collect()
+    }
+
+    /// Whether a column takes no NULL, or a valid check says so: PostgreSQL then looks at no row.
+    pub(crate) fn has_no_nulls(&self, table: &ObjectRef, column: &str) -> bool {
+        let proves = |known: &Relation| {
+            known.columns.iter().any(|known| known.name == column && known.not_null)
+                || known
+                    .checks
+                    .iter()
+                    .any(|check| check.valid && check.not_null.iter().any(|of| of == column))
+        };
+        self.relation(table).is_some_and(proves) || self.said_of(table).is_some_and(proves)
+    }
+
+    /// Whether a column is known that takes NULL.
+    pub(crate) fn takes_null(&self, table: &ObjectRef, column: &str) -> bool {
+        let takes =
+            |known: &Relation| known.columns.iter().any(|known| known.name == column && !known.not_null);
+        self.relation(table).is_some_and(takes) || self.said_of(table).is_some_and(takes)
+    }
+
+    /// Whether some check of the table is known to hold for all rows.
+    pub(crate) fn has_valid_check(&self, table: &ObjectRef) -> bool {
+        let checked = |known: &Relation| known.checks.iter().any(|check| check.valid);
+        self.relation(table).is_some_and(checked) || self.said_of(table).is_some_and(checked)
+    }
+
+    /// What this run has said of a table that is not known otherwise.
+    fn said_of(&self, table: &ObjectRef) -> Option<&Relation> {
+        self.said.relations.get(&self.context.resolve(table))
     }
 
     /// What is known of a relation.
@@ -85,41 +149,79 @@ impl Known {
         }
     }
 
-    /// Which relations are new behind a statement, and which are gone.
-    pub(crate) fn change_by(&self, parsed: &Parsed, effects: &Effects) -> Change {
-        let relations = effects.creates.iter().filter(|object| {
-            object.kind.family() == ObjectKind::Relation && object.kind != ObjectKind::Index
-        });
-        // With IF NOT EXISTS, what is there already is no new one.
-        let new = relations
-            .filter(|object| effects.must_be_new || self.context.relation(object).is_none())
-            .map(|object| self.context.new_name(object))
-            .collect();
-        let moves = parsed
-            .statements()
-            .any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
+    /// Which relations are new behind statements, and which are gone.
+    pub(crate) fn change_by<'n>(
+        &self,
+        mut nodes: impl Iterator<Item = &'n NodeEnum>,
+        effects: &Effects,
+    ) -> Change {
+        let mut new = Vec::new();
+        let mut columns = Vec::new();
+        for object in &effects.creates {
+            if let (ObjectKind::Column, Some(table)) = (object.kind, &object.table) {
+                let table = ObjectRef::new(ObjectKind::Table, object.schema.clone(), table.clone());
+                columns.push((self.context.resolve(&table), object.name.clone()));
+            }
+            let is_place = object.kind.family() == ObjectKind::Relation && object.kind != ObjectKind::Index
+                || object.kind == ObjectKind::Domain;
+            // With IF NOT EXISTS, what is there already is no new one.
+            if is_place && (effects.must_be_new || self.context.relation(object).is_none()) {
+                new.push(self.context.new_name(object));
+            }
+        }
+        let moves =
+            nodes.any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
         let gone = effects.drops.iter().map(|object| self.context.resolve(object)).collect();
-        Change { new, gone, moves }
+        Change { new, columns, gone, moves }
     }
 
-    /// Learns what a statement leaves behind.
-    pub(crate) fn learn(&mut self, parsed: &Parsed, change: Change) {
+    /// Learns what statements leave behind.
+    pub(crate) fn learn<'n>(&mut self, nodes: impl Iterator<Item = &'n NodeEnum>, change: Change) {
         let mut was_new = false;
         for name in &change.gone {
             was_new |= self.made.remove(name);
         }
-        self.context.learn(parsed);
+        for node in nodes {
+            self.learn_what_is_said(node);
+            self.context.statement(node);
+        }
         // A table that is called otherwise from now on is as new as it was.
         if was_new || !change.moves {
             self.made.extend(change.new);
         }
+        self.made_columns.extend(change.columns);
+    }
+
+    /// Constraints of a table that nothing is known of, so that a later statement can rely on them.
+    fn learn_what_is_said(&mut self, node: &NodeEnum) {
+        let table = match node {
+            NodeEnum::AlterTableStmt(alter) => alter.relation.as_ref(),
+            NodeEnum::RenameStmt(rename) => rename.relation.as_ref(),
+            _ => None,
+        };
+        let Some(table) = table.map(|table| names::relation(ObjectKind::Table, table)) else { return };
+        if self.context.relation(&table).is_some() {
+            return;
+        }
+        let name = self.context.resolve(&table);
+        if !self.said.relations.contains_key(&name) {
+            self.said.insert(&name, Relation::default());
+        }
+        self.said.search_path.clone_from(&self.context.search_path);
+        self.said.statement(node);
     }
 }
 
-/// What a statement changes about which relations are new.
+/// A relation by its name.
+pub(crate) fn relation_of(name: &Name) -> ObjectRef {
+    ObjectRef::new(ObjectKind::Relation, Some(name.schema.clone()), name.name.clone())
+}
+
+/// What statements change about which relations are new.
 #[derive(Debug)]
 pub(crate) struct Change {
     new: Vec<Name>,
+    columns: Vec<(Name, SmolStr)>,
     gone: Vec<Name>,
     moves: bool,
 }

@@ -5,8 +5,12 @@ use super::known::Known;
 use super::rules::{Look, RULES, Watch};
 use super::site::{Found, Site};
 use super::suppress::{self, Suppression};
-use crate::effects::{Effects, Prepared, Spent, TransactionRule};
+use crate::effects::{
+    Effects, Prepared, Spent, TransactionRule, each_statement_of_block as each_statement, effects_of,
+};
 use crate::sql::{Span, Statement, SyntaxError};
+use pg_query::NodeEnum;
+use pg_query::protobuf::DoStmt;
 
 /// Which rules look at a file, and how bad what they find is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,38 +124,70 @@ impl FileLint<'_> {
         let spent = prepared.look(&known.context, |parsed, effects| {
             *apart |= runs_outside(statement, effects);
             for node in parsed.statements() {
-                let site = Site { node, effects, known, statement, number };
-                let span = statement.span;
-                for (about, severity, look) in looks.iter() {
-                    let mut found = Found { about, severity: *severity, span, number, findings };
-                    match look {
-                        Look::Plain(look) => look(&site).into_iter().for_each(|message| found.say(message)),
-                        Look::Statement(look) => look(&site, &mut found),
-                        Look::File(_) | Look::Elsewhere => {}
-                    }
-                }
-                for (about, severity, watch) in watches.iter_mut() {
-                    watch.statement(&site, &mut Found { about, severity: *severity, span, number, findings });
-                }
+                let site = Site { node, effects, known, statement, number, in_block: false };
+                look_at(&site, looks, watches, findings);
             }
-            change = Some(known.change_by(parsed, effects));
+            change = Some(known.change_by(parsed.statements(), effects));
         })?;
         if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
-            known.learn(parsed, change);
+            known.learn(parsed.statements(), change);
+            for node in parsed.statements() {
+                if let NodeEnum::DoStmt(block) = node {
+                    self.block(block, statement, number);
+                }
+            }
         }
         Ok(spent)
     }
 
+    /// Looks at the statements of a block, as far as its text says them: it runs at once. Whether a branch of it runs is not
+    /// known; whoever wrote it meant it to.
+    fn block(&mut self, block: &DoStmt, statement: &Statement, number: usize) {
+        let Self { known, looks, watches, findings, .. } = self;
+        // What is put together at run time nobody can look at here.
+        let _ = each_statement(block, &mut |node| {
+            let effects = effects_of(node, &known.context);
+            let site = Site { node, effects: &effects, known, statement, number, in_block: true };
+            look_at(&site, looks, watches, findings);
+            let change = known.change_by(std::iter::once(node), &effects);
+            known.learn(std::iter::once(node), change);
+        });
+    }
+
     /// Ends the file: what was found, in the order of the text, without what is suppressed.
     pub fn end(mut self) -> Vec<Finding> {
-        let end = FileEnd { marks: std::mem::take(&mut self.marks), apart: self.apart };
+        let end = FileEnd { marks: std::mem::take(&mut self.marks), apart: self.apart, known: self.known };
         let last = end.marks.last().map(|(span, _)| *span).unwrap_or_default();
         for (about, severity, watch) in self.watches {
             let number = end.marks.len().saturating_sub(1);
             let findings = &mut self.findings;
-            watch.end(&end, &mut Found { about, severity, span: last, number, findings });
+            let placed = true;
+            watch.end(&end, &mut Found { about, severity, span: last, placed, number, findings });
         }
         suppress::apply(self.findings, self.suppressions, self.selected)
+    }
+}
+
+/// Has every rule look at a statement.
+fn look_at(
+    site: &Site<'_>,
+    looks: &[(&'static super::About, Severity, Look)],
+    watches: &mut [(&'static super::About, Severity, Box<dyn Watch>)],
+    findings: &mut Vec<Finding>,
+) {
+    let Site { number, statement, .. } = *site;
+    // Places in the text of a block are no places in the statement.
+    let (span, placed) = (statement.span, !site.in_block);
+    for (about, severity, look) in looks {
+        let mut found = Found { about, severity: *severity, span, placed, number, findings };
+        match look {
+            Look::Plain(look) => look(site).into_iter().for_each(|message| found.say(message)),
+            Look::Statement(look) => look(site, &mut found),
+            Look::File(_) | Look::Elsewhere => {}
+        }
+    }
+    for (about, severity, watch) in watches {
+        watch.statement(site, &mut Found { about, severity: *severity, span, placed, number, findings });
     }
 }
 
@@ -162,12 +198,14 @@ fn runs_outside(statement: &Statement, effects: &Effects) -> bool {
 
 /// What is known of a file at its end.
 #[derive(Debug)]
-pub struct FileEnd {
+pub struct FileEnd<'a> {
     marks: Vec<(Span, u32)>,
     apart: bool,
+    /// What is known behind the last statement.
+    pub(crate) known: &'a Known,
 }
 
-impl FileEnd {
+impl FileEnd<'_> {
     /// Whether two statements, by their numbers, run in one transaction.
     pub(crate) fn together(&self, one: usize, other: usize) -> bool {
         let of = |number: usize| self.marks.get(number).map(|(_, transaction)| *transaction);

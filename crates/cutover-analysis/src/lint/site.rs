@@ -1,12 +1,15 @@
 //! A statement as rules look at it, and where they put what they find.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableCmd, AlterTableStmt, ColumnDef, Constraint, Node};
+use pg_query::protobuf::{
+    AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType,
+    a_const,
+};
 
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
 use super::known::Known;
-use crate::effects::{Effects, ObjectKind, ObjectRef, names};
+use crate::effects::{Effects, ObjectKind, ObjectRef, effects_of, names};
 use crate::sql::{Span, Statement};
 
 /// A statement with what is known before it.
@@ -21,6 +24,8 @@ pub(crate) struct Site<'a> {
     pub(crate) statement: &'a Statement,
     /// Its number in the file, from 0.
     pub(crate) number: usize,
+    /// It stands in a DO block, whose text and number these are.
+    pub(crate) in_block: bool,
 }
 
 impl<'a> Site<'a> {
@@ -42,7 +47,8 @@ impl<'a> Site<'a> {
     /// `ALTER TABLE` with its table, where the statement is one on a table.
     pub(crate) fn alter_table(&self) -> Option<(&'a AlterTableStmt, ObjectRef)> {
         let NodeEnum::AlterTableStmt(alter) = self.node else { return None };
-        let relation = alter.relation.as_ref()?;
+        // Composite types, indexes, views and foreign tables have no rows that anybody waits for.
+        let relation = alter.relation.as_ref().filter(|_| alter.objtype() == ObjectType::ObjectTable)?;
         Some((alter, names::relation(ObjectKind::Table, relation)))
     }
 
@@ -60,7 +66,7 @@ impl<'a> Site<'a> {
     pub(crate) fn added_constraints(&self) -> impl Iterator<Item = (&'a Constraint, ObjectRef)> + use<'a> {
         self.commands().filter_map(|(command, table)| match definition(command) {
             Some(NodeEnum::Constraint(constraint))
-                if command.subtype() == pg_query::protobuf::AlterTableType::AtAddConstraint =>
+                if command.subtype() == AlterTableType::AtAddConstraint =>
             {
                 Some((&**constraint, table))
             }
@@ -68,16 +74,110 @@ impl<'a> Site<'a> {
         })
     }
 
+    /// All constraints that an `ALTER TABLE` adds, also those that stand with new columns, to tables that others use. An
+    /// addition to a partitioned table alone reads nothing and is left out.
+    pub(crate) fn all_added(&self) -> Vec<Added<'a>> {
+        if self.is_alone() || self.alter_table().is_none_or(|(_, table)| self.is_new(&table)) {
+            return Vec::new();
+        }
+        let own =
+            self.added_constraints().map(|(constraint, table)| Added { constraint, table, column: None });
+        let of_columns = self.added_columns().flat_map(|(column, table)| {
+            column_constraints(column).map(move |constraint| Added {
+                constraint,
+                table: table.clone(),
+                column: Some(column),
+            })
+        });
+        own.chain(of_columns).collect()
+    }
+
+    /// Whether an `ALTER TABLE ONLY` is about a partitioned table: no row is its own.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alter_table().is_some_and(|(alter, table)| {
+            alter.relation.as_ref().is_some_and(|relation| !relation.inh) && self.known.is_partitioned(&table)
+        })
+    }
+
+    /// Whether what is done to a table is passed on to what inherits from it.
+    pub(crate) fn has_heirs(&self) -> bool {
+        self.alter_table().is_some_and(|(alter, _)| alter.relation.as_ref().is_some_and(|one| one.inh))
+    }
+
+    /// What a subcommand of an `ALTER TABLE` would do by itself.
+    pub(crate) fn effects_of(&self, command: &AlterTableCmd) -> Effects {
+        let Some((alter, _)) = self.alter_table() else { return Effects::default() };
+        let command = Node { node: Some(NodeEnum::AlterTableCmd(Box::new(command.clone()))) };
+        let alone = AlterTableStmt {
+            relation: alter.relation.clone(),
+            cmds: vec![command],
+            objtype: alter.objtype,
+            missing_ok: alter.missing_ok,
+        };
+        effects_of(&NodeEnum::AlterTableStmt(alone), &self.known.context)
+    }
+
     /// The columns that an `ALTER TABLE … ADD COLUMN` adds, with its table.
     pub(crate) fn added_columns(&self) -> impl Iterator<Item = (&'a ColumnDef, ObjectRef)> + use<'a> {
         self.commands().filter_map(|(command, table)| match definition(command) {
-            Some(NodeEnum::ColumnDef(column))
-                if command.subtype() == pg_query::protobuf::AlterTableType::AtAddColumn =>
-            {
+            Some(NodeEnum::ColumnDef(column)) if command.subtype() == AlterTableType::AtAddColumn => {
                 Some((&**column, table))
             }
             _ => None,
         })
+    }
+}
+
+/// A constraint that `ALTER TABLE` adds.
+pub(crate) struct Added<'a> {
+    /// The constraint.
+    pub(crate) constraint: &'a Constraint,
+    /// Its table.
+    pub(crate) table: ObjectRef,
+    /// The new column that it stands with.
+    pub(crate) column: Option<&'a ColumnDef>,
+}
+
+impl Added<'_> {
+    /// Its columns; none where the text does not name them.
+    pub(crate) fn columns(&self) -> Vec<&str> {
+        let foreign = self.constraint.contype() == ConstrType::ConstrForeign;
+        let listed = if foreign { &self.constraint.fk_attrs } else { &self.constraint.keys };
+        let named = listed.iter().filter_map(names::text);
+        named.chain(self.column.map(|column| column.colname.as_str())).collect()
+    }
+
+    /// Whether rows have to satisfy it at all.
+    pub(crate) fn is_enforced(&self) -> bool {
+        // Behind a column this is an entry of its own.
+        let mut beside = self.column.into_iter().flat_map(column_constraints);
+        self.constraint.is_enforced && !beside.any(|one| one.contype() == ConstrType::ConstrAttrNotEnforced)
+    }
+}
+
+/// Whether a new column has a value in the rows that are there.
+pub(crate) fn has_value(column: &ColumnDef) -> bool {
+    is_serial(column)
+        || column_constraints(column).any(|one| match one.contype() {
+            ConstrType::ConstrDefault => !one.raw_expr.as_deref().is_some_and(is_null),
+            ConstrType::ConstrGenerated | ConstrType::ConstrIdentity => true,
+            _ => false,
+        })
+}
+
+/// Whether a column is of a type that makes a sequence.
+pub(crate) fn is_serial(column: &ColumnDef) -> bool {
+    let type_name = column.type_name.as_ref();
+    let name = type_name.filter(|name| name.names.len() == 1).and_then(|name| name.names.first());
+    name.and_then(names::text).is_some_and(|name| names::SERIAL_TYPES.contains(&name))
+}
+
+/// Whether an expression is NULL, also with a type.
+pub(crate) fn is_null(node: &Node) -> bool {
+    match node.node.as_ref() {
+        Some(NodeEnum::AConst(constant)) => constant.isnull || matches!(constant.val, None::<a_const::Val>),
+        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_null),
+        _ => false,
     }
 }
 
@@ -104,6 +204,8 @@ pub(crate) struct Found<'a> {
     pub(super) about: &'static About,
     pub(super) severity: Severity,
     pub(super) span: Span,
+    /// Places in the statement are places in the file.
+    pub(super) placed: bool,
     pub(super) number: usize,
     pub(super) findings: &'a mut Vec<Finding>,
 }
@@ -122,7 +224,7 @@ impl Found<'_> {
 
     /// The same, with other help than the rule's own.
     pub(crate) fn advise(&mut self, location: i32, message: impl Into<String>, help: impl Into<String>) {
-        let start = usize::try_from(location).ok().map(|at| self.span.start + at);
+        let start = usize::try_from(location).ok().filter(|_| self.placed).map(|at| self.span.start + at);
         let start = start.filter(|at| *at < self.span.end).unwrap_or(self.span.start);
         self.findings.push(Finding {
             code: self.about.code,

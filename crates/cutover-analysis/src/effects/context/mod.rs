@@ -5,6 +5,8 @@
 
 mod learn;
 
+pub(crate) use learn::is_ordinary;
+
 use std::collections::{BTreeMap, HashMap};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -112,6 +114,7 @@ pub struct CheckConstraint {
 
 /// An index.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Index {
     /// Its name, in the table's schema.
     pub name: SmolStr,
@@ -121,6 +124,10 @@ pub struct Index {
     pub others: Vec<SmolStr>,
     /// It has expressions or a condition.
     pub computed: bool,
+    /// It allows no two equal keys.
+    pub unique: bool,
+    /// It is a valid btree whose columns ascend, in the orders of their types: one like any other over the same columns.
+    pub ordinary: bool,
     /// It belongs to a constraint.
     pub constraint: bool,
     /// It is the primary key's.

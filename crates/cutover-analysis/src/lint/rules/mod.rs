@@ -1,8 +1,22 @@
 //! Every rule, one a file; those that are a kind of statement and a sentence stand in [`super::plain`].
 
+mod add_column_not_null_without_default;
+mod check_without_not_valid;
 mod create_index_blocks_writes;
+mod domain_with_check_column;
+mod exclusion_constraint;
+mod foreign_key_without_not_valid;
+mod identity_or_serial_on_existing_table;
+mod primary_key_builds_index;
+mod primary_key_over_nullable_column;
 mod set_not_null_scans;
+mod stored_generated_column_rewrites;
+mod type_change_breaks_prepared_statements;
+mod type_change_rewrites;
+mod unique_constraint_builds_index;
+mod unique_over_existing_data;
 mod validate_in_same_transaction;
+mod volatile_default_rewrites;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, ConstrType};
@@ -38,17 +52,35 @@ pub(super) trait Watch {
     fn statement(&mut self, site: &Site<'_>, found: &mut Found<'_>);
 
     /// There are no more.
-    fn end(self: Box<Self>, _end: &FileEnd, _found: &mut Found<'_>) {}
+    fn end(self: Box<Self>, _end: &FileEnd<'_>, _found: &mut Found<'_>) {}
 }
 
 /// Every rule, in the order of the documentation.
 pub(crate) static RULES: &[&Rule] = &[
     &create_index_blocks_writes::RULE,
     &super::plain::DROP_INDEX_LOCKS,
+    &foreign_key_without_not_valid::RULE,
+    &check_without_not_valid::RULE,
     &validate_in_same_transaction::RULE,
+    &unique_constraint_builds_index::RULE,
+    &unique_over_existing_data::RULE,
+    &exclusion_constraint::RULE,
+    &primary_key_builds_index::RULE,
+    &primary_key_over_nullable_column::RULE,
     &set_not_null_scans::RULE,
+    &add_column_not_null_without_default::RULE,
+    &volatile_default_rewrites::RULE,
+    &stored_generated_column_rewrites::RULE,
+    &identity_or_serial_on_existing_table::RULE,
+    &type_change_rewrites::RULE,
+    &type_change_breaks_prepared_statements::RULE,
+    &domain_with_check_column::RULE,
     &super::plain::DROP_SCHEMA,
 ];
+
+/// How a partitioned table gets a unique index without keeping anyone from it for long: it takes neither CONCURRENTLY nor USING
+/// INDEX.
+const OF_PARTITIONS: &str = "ALTER TABLE ONLY the table, CREATE UNIQUE INDEX CONCURRENTLY on each partition, then ALTER INDEX … ATTACH PARTITION for each";
 
 /// The column of an `ADD CONSTRAINT … NOT NULL column` that looks at the rows.
 fn not_null_constraint(command: &AlterTableCmd) -> Option<String> {

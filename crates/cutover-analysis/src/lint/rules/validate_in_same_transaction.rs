@@ -77,7 +77,7 @@ impl Watch for Validated {
         }
     }
 
-    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
         for (added, validated, span, message) in self.pairs {
             if end.together(added, validated) {
                 found.say_of(validated, span, message);
