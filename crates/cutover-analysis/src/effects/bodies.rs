@@ -123,6 +123,18 @@ pub(crate) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) ->
     left
 }
 
+/// The expressions in a DO block whose values it executes, other than constants.
+pub(crate) fn made_at_run_time(block: &DoStmt) -> Vec<String> {
+    let body = text_of(&block.args, "as").filter(|body| body.len() <= LONGEST);
+    let is_plpgsql = language(&block.args).is_none_or(|language| language == "plpgsql");
+    let found = body.filter(|_| is_plpgsql).and_then(|body| plpgsql_body(BLOCK, body).ok());
+    let constant =
+        |text: &str| parse(&format!("SELECT {text}")).is_ok_and(|tree| walk::constant(&tree).is_some());
+    let pieces = found.into_iter().flat_map(|found| found.pieces);
+    let executed = pieces.filter(|(piece, text)| *piece == Piece::Executed && !constant(text));
+    executed.map(|(_, text)| text).collect()
+}
+
 /// The first text of an option: a body is a list of one.
 fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
     let option = options.iter().filter_map(relations::definition).find(|option| option.defname == name)?;

@@ -141,6 +141,20 @@ impl Known {
         Some(ObjectRef::new(ObjectKind::Table, Some(table.schema.clone()), table.name.clone()))
     }
 
+    /// The default partition of a partitioned table, where it is known.
+    pub(crate) fn default_partition(&self, parent: &ObjectRef) -> Option<ObjectRef> {
+        let parent = self.context.resolve(parent);
+        let mut children = self.context.children(&parent);
+        children.find(|(_, child)| child.is_default).map(|(name, _)| relation_of(name))
+    }
+
+    /// The tables with columns of a domain; none where the domain, and so who uses it, is not known.
+    pub(crate) fn users_of_domain(&self, domain: &ObjectRef) -> Option<Vec<ObjectRef>> {
+        let name = self.context.resolve(domain);
+        self.context.domains.get(&name)?;
+        Some(self.context.using(&name).into_iter().map(relation_of).collect())
+    }
+
     /// The server's major version; 0 where it is not known.
     pub(crate) fn major(&self) -> u32 {
         match self.facts.server / 10_000 {

@@ -1,5 +1,7 @@
 //! Rules that are a kind of statement and a sentence.
 
+mod upkeep;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{DropBehavior, ObjectType};
 
@@ -8,6 +10,11 @@ use super::finding::{Seen, Severity};
 use super::rules::{Look, Rule};
 use super::site::Site;
 use crate::effects::{ObjectKind, names};
+
+pub(super) use upkeep::{
+    ALTER_DOMAIN_ADD_CONSTRAINT, CONCURRENT_INDEX_ON_14_0, CREATE_PARTITION_OF_LOCKS, CREATE_TRIGGER_LOCKS,
+    INDEX_OVER_THREE_COLUMNS, REFRESH_MATERIALIZED_VIEW_LOCKS, REINDEX_LOCKS, VACUUM_FULL_OR_CLUSTER,
+};
 
 /// A rule of this table: on, seen in the text.
 const fn plain(
@@ -25,39 +32,10 @@ const fn plain(
     }
 }
 
-pub(super) static DROP_INDEX_LOCKS: Rule = plain(
-    "drop-index-locks",
-    Severity::Error,
-    "DROP INDEX takes ACCESS EXCLUSIVE on the index and its table: whoever uses the table is waited for, and waits.",
-    "DROP INDEX CONCURRENTLY, in a migration of its own",
-    |site| {
-        let NodeEnum::DropStmt(drop) = site.node else { return None };
-        if drop.remove_type() != ObjectType::ObjectIndex || drop.concurrent {
-            return None;
-        }
-        let is_harmless = |index: &crate::effects::ObjectRef| {
-            site.known.table_of_index(index).is_some_and(|table| site.is_harmless(&table))
-        };
-        let mut named = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
-        let index = named.find(|index| !is_harmless(index))?;
-        Some(format!("the table of {} is locked against everybody", index.named()))
-    },
-    (
-        &[
-            Example::of("DROP INDEX orders_customer;"),
-            Example::of("DROP INDEX IF EXISTS a.b, a.c;"),
-            Example::of("DROP INDEX i;").over("CREATE TABLE t (n int); CREATE INDEX i ON t (n);"),
-        ],
-        &[
-            Example::of("DROP INDEX CONCURRENTLY orders_customer;"),
-            Example::of("DROP TABLE orders;"),
-            Example::of("CREATE TABLE t (n int); CREATE INDEX i ON t (n); DROP INDEX i;"),
-            Example::of("DROP INDEX i;")
-                .over("CREATE TABLE t (n int); CREATE INDEX i ON t (n);")
-                .with_empty(&["public.t"]),
-        ],
-    ),
-);
+/// The same rule, which others see too.
+const fn seen(rule: Rule, seen: &'static [Seen]) -> Rule {
+    Rule { about: About { seen, ..rule.about }, look: rule.look }
+}
 
 pub(super) static DROP_SCHEMA: Rule = plain(
     "drop-schema",

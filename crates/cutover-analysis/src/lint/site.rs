@@ -239,9 +239,20 @@ impl Found<'_> {
 
     /// Something about an earlier statement of the file.
     pub(crate) fn say_of(&mut self, number: usize, span: Span, message: impl Into<String>) {
+        self.advise_of(number, span, message, self.about.safe);
+    }
+
+    /// The same, with other help than the rule's own.
+    pub(crate) fn advise_of(
+        &mut self,
+        number: usize,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         let (was, at) = (self.span, self.number);
         (self.span, self.number) = (span, number);
-        self.say(message);
+        self.advise(-1, message, help);
         (self.span, self.number) = (was, at);
     }
 }

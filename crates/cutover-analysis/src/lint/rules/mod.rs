@@ -1,15 +1,27 @@
 //! Every rule, one a file; those that are a kind of statement and a sentence stand in [`super::plain`].
 
 mod add_column_not_null_without_default;
+mod any_other_rewrite;
+mod attach_partition_scans;
+mod change_default_while_clients_omit_it;
 mod check_without_not_valid;
+mod concurrently_in_transaction;
 mod create_index_blocks_writes;
+mod detach_partition_locks;
+mod disable_trigger_or_rule;
 mod domain_with_check_column;
+mod drop_foreign_key;
+mod drop_index_locks;
+mod drop_not_null;
+mod duplicate_index;
 mod exclusion_constraint;
+mod foreign_key_without_index;
 mod foreign_key_without_not_valid;
 mod identity_or_serial_on_existing_table;
 mod primary_key_builds_index;
 mod primary_key_over_nullable_column;
 mod set_not_null_scans;
+mod several_alters_of_one_table;
 mod stored_generated_column_rewrites;
 mod type_change_breaks_prepared_statements;
 mod type_change_rewrites;
@@ -17,6 +29,7 @@ mod unique_constraint_builds_index;
 mod unique_over_existing_data;
 mod validate_in_same_transaction;
 mod volatile_default_rewrites;
+mod work_while_holding_access_exclusive;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, ConstrType};
@@ -58,7 +71,10 @@ pub(super) trait Watch {
 /// Every rule, in the order of the documentation.
 pub(crate) static RULES: &[&Rule] = &[
     &create_index_blocks_writes::RULE,
-    &super::plain::DROP_INDEX_LOCKS,
+    &drop_index_locks::RULE,
+    &concurrently_in_transaction::RULE,
+    &super::plain::REINDEX_LOCKS,
+    &super::plain::CONCURRENT_INDEX_ON_14_0,
     &foreign_key_without_not_valid::RULE,
     &check_without_not_valid::RULE,
     &validate_in_same_transaction::RULE,
@@ -75,7 +91,24 @@ pub(crate) static RULES: &[&Rule] = &[
     &type_change_rewrites::RULE,
     &type_change_breaks_prepared_statements::RULE,
     &domain_with_check_column::RULE,
+    &any_other_rewrite::RULE,
     &super::plain::DROP_SCHEMA,
+    &drop_not_null::RULE,
+    &drop_foreign_key::RULE,
+    &change_default_while_clients_omit_it::RULE,
+    &work_while_holding_access_exclusive::RULE,
+    &several_alters_of_one_table::RULE,
+    &detach_partition_locks::RULE,
+    &super::plain::CREATE_PARTITION_OF_LOCKS,
+    &attach_partition_scans::RULE,
+    &super::plain::VACUUM_FULL_OR_CLUSTER,
+    &super::plain::REFRESH_MATERIALIZED_VIEW_LOCKS,
+    &super::plain::ALTER_DOMAIN_ADD_CONSTRAINT,
+    &foreign_key_without_index::RULE,
+    &duplicate_index::RULE,
+    &super::plain::INDEX_OVER_THREE_COLUMNS,
+    &super::plain::CREATE_TRIGGER_LOCKS,
+    &disable_trigger_or_rule::RULE,
 ];
 
 /// How a partitioned table gets a unique index without keeping anyone from it for long: it takes neither CONCURRENTLY nor USING
