@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use pg_query::NodeEnum;
 
-use crate::effects::{Context, Effects, Name, ObjectKind, ObjectRef, Relation, SmolStr, names};
+use crate::effects::{
+    Context, Effects, Name, ObjectKind, ObjectRef, Relation, SmolStr, TEMPORARY_SCHEMA, names,
+};
 use crate::schema::Schema;
 
 /// Tables of up to so many rows are as good as empty to whoever waits for a lock on them: reading them all takes a few
@@ -40,6 +42,8 @@ pub struct Known {
     pub(crate) facts: Facts,
     /// Relations and domains that statements of this run have made.
     made: HashSet<Name>,
+    /// Schemas that statements of this run have made.
+    made_schemas: HashSet<SmolStr>,
     /// Columns that statements of this run have added.
     made_columns: HashSet<(Name, SmolStr)>,
     /// What statements of this run have said of tables that are not known otherwise: some of their constraints and indexes.
@@ -54,7 +58,17 @@ impl Known {
 
     /// Whether a statement of this run made the relation: nobody else uses it yet, and it holds what the run put in.
     pub(crate) fn is_new(&self, relation: &ObjectRef) -> bool {
-        relation.is_temporary() || self.made.contains(&self.context.resolve(relation))
+        // A temporary table hides others of its name.
+        let temporary =
+            || Name { schema: SmolStr::new_static(TEMPORARY_SCHEMA), name: relation.name.clone() };
+        relation.is_temporary()
+            || self.made.contains(&self.context.resolve(relation))
+            || relation.schema.is_none() && self.made.contains(&temporary())
+    }
+
+    /// Whether a statement of this run made the schema.
+    pub(crate) fn is_new_schema(&self, schema: &str) -> bool {
+        self.made_schemas.contains(schema)
     }
 
     /// Whether a statement of this run has added the column.
@@ -166,11 +180,14 @@ impl Known {
     /// Which relations are new behind statements, and which are gone.
     pub(crate) fn change_by<'n>(
         &self,
-        mut nodes: impl Iterator<Item = &'n NodeEnum>,
+        nodes: impl Iterator<Item = &'n NodeEnum>,
         effects: &Effects,
     ) -> Change {
+        let nodes: Vec<&NodeEnum> = nodes.collect();
         let mut new = Vec::new();
         let mut columns = Vec::new();
+        let schemas = effects.creates.iter().filter(|object| object.kind == ObjectKind::Schema);
+        let schemas = schemas.filter(|_| effects.must_be_new).map(|schema| schema.name.clone()).collect();
         for object in &effects.creates {
             if let (ObjectKind::Column, Some(table)) = (object.kind, &object.table) {
                 let table = ObjectRef::new(ObjectKind::Table, object.schema.clone(), table.clone());
@@ -183,10 +200,11 @@ impl Known {
                 new.push(self.context.new_name(object));
             }
         }
-        let moves =
-            nodes.any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
+        let moves = nodes
+            .iter()
+            .any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
         let gone = effects.drops.iter().map(|object| self.context.resolve(object)).collect();
-        Change { new, columns, gone, moves }
+        Change { new, columns, schemas, gone, moves, path: path_set_by(&nodes, effects) }
     }
 
     /// Learns what statements leave behind.
@@ -204,6 +222,10 @@ impl Known {
             self.made.extend(change.new);
         }
         self.made_columns.extend(change.columns);
+        self.made_schemas.extend(change.schemas);
+        if let Some(path) = change.path {
+            self.context.search_path = path;
+        }
     }
 
     /// Constraints of a table that nothing is known of, so that a later statement can rely on them.
@@ -226,6 +248,16 @@ impl Known {
     }
 }
 
+/// The search path that statements set for the session: of a function it is its own.
+fn path_set_by(nodes: &[&NodeEnum], effects: &Effects) -> Option<Vec<String>> {
+    let of_session =
+        |node: &&NodeEnum| matches!(node, NodeEnum::VariableSetStmt(_) | NodeEnum::SelectStmt(_));
+    let setting = effects.settings.iter().rfind(|setting| setting.name == "search_path")?;
+    let values = setting.values.as_ref().filter(|_| nodes.iter().any(of_session))?;
+    let is_schema = |value: &&String| !value.is_empty() && *value != "$user";
+    Some(values.iter().filter(is_schema).cloned().collect())
+}
+
 /// A relation by its name.
 pub(crate) fn relation_of(name: &Name) -> ObjectRef {
     ObjectRef::new(ObjectKind::Relation, Some(name.schema.clone()), name.name.clone())
@@ -236,6 +268,8 @@ pub(crate) fn relation_of(name: &Name) -> ObjectRef {
 pub(crate) struct Change {
     new: Vec<Name>,
     columns: Vec<(Name, SmolStr)>,
+    schemas: Vec<SmolStr>,
     gone: Vec<Name>,
     moves: bool,
+    path: Option<Vec<String>>,
 }

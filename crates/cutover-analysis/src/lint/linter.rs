@@ -6,7 +6,7 @@ use super::rules::{Look, RULES, Watch};
 use super::site::{Found, Site};
 use super::suppress::{self, Suppression};
 use crate::effects::{
-    Effects, Prepared, Spent, TransactionRule, each_statement_of_block as each_statement, effects_of,
+    Control, Effects, Prepared, Spent, TransactionRule, each_statement_of_block as each_statement, effects_of,
 };
 use crate::sql::{Span, Statement, SyntaxError};
 use pg_query::NodeEnum;
@@ -73,7 +73,9 @@ impl Linter {
             .filter(|(rule, _)| matches!(rule.look, Look::Statement(_) | Look::Plain(_)))
             .map(|(rule, severity)| (&rule.about, severity, rule.look))
             .collect();
+        let path = self.known.context.search_path.clone();
         FileLint {
+            path,
             known: &mut self.known,
             selected,
             looks,
@@ -90,6 +92,8 @@ impl Linter {
 /// A file that is looked at.
 pub struct FileLint<'a> {
     known: &'a mut Known,
+    /// Where names are looked for at the beginning of each file.
+    path: Vec<String>,
     selected: &'a Selected,
     looks: Vec<(&'static super::About, Severity, Look)>,
     watches: Vec<(&'static super::About, Severity, Box<dyn Watch>)>,
@@ -119,13 +123,16 @@ impl FileLint<'_> {
         }
         self.marks.push((statement.span, self.transaction));
         self.suppressions.extend(suppress::suppressions(statement, number));
-        let Self { known, looks, watches, findings, apart, .. } = self;
+        let Self { known, looks, watches, findings, apart, transaction, .. } = self;
         let mut change = None;
         let spent = prepared.look(&known.context, |parsed, effects| {
             *apart |= runs_outside(statement, effects);
             for node in parsed.statements() {
                 let site = Site { node, effects, known, statement, number, in_block: false };
                 look_at(&site, looks, watches, findings);
+            }
+            if let TransactionRule::Control(Control::Commit | Control::Rollback) = effects.transaction {
+                *transaction += 1;
             }
             change = Some(known.change_by(parsed.statements(), effects));
         })?;
@@ -164,6 +171,7 @@ impl FileLint<'_> {
             let placed = true;
             watch.end(&end, &mut Found { about, severity, span: last, placed, number, findings });
         }
+        self.known.context.search_path = self.path;
         suppress::apply(self.findings, self.suppressions, self.selected)
     }
 }

@@ -9,7 +9,7 @@ use super::about::{About, Example, Origin};
 use super::finding::{Seen, Severity};
 use super::rules::{Look, Rule};
 use super::site::Site;
-use crate::effects::{ObjectKind, names};
+use crate::effects::names;
 
 pub(super) use upkeep::{
     ALTER_DOMAIN_ADD_CONSTRAINT, CONCURRENT_INDEX_ON_14_0, CREATE_PARTITION_OF_LOCKS, CREATE_TRIGGER_LOCKS,
@@ -33,6 +33,7 @@ const fn plain(
 }
 
 /// The same rule, which others see too.
+#[allow(clippy::needless_pass_by_value, reason = "it is made anew where it is used")]
 const fn seen(rule: Rule, seen: &'static [Seen]) -> Rule {
     Rule { about: About { seen, ..rule.about }, look: rule.look }
 }
@@ -47,15 +48,23 @@ pub(super) static DROP_SCHEMA: Rule = plain(
         if drop.remove_type() != ObjectType::ObjectSchema || drop.behavior() != DropBehavior::DropCascade {
             return None;
         }
-        let schema = drop.objects.iter().find_map(|node| names::addressed(drop.remove_type(), node))?;
-        debug_assert_eq!(schema.kind, ObjectKind::Schema);
+        let mut schemas = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
+        let schema = schemas.find(|schema| !site.known.is_new_schema(&schema.name))?;
         Some(format!("everything in the schema {} goes with it", schema.named()))
     },
     (
-        &[Example::of("DROP SCHEMA app CASCADE;"), Example::of("DROP SCHEMA IF EXISTS a, b CASCADE;")],
+        &[
+            Example::of("DROP SCHEMA app CASCADE;"),
+            Example::of("DROP SCHEMA IF EXISTS a, b CASCADE;"),
+            // What was there before is not new.
+            Example::of("CREATE SCHEMA IF NOT EXISTS app; DROP SCHEMA app CASCADE;"),
+        ],
         &[
             Example::of("DROP SCHEMA app;"),
             Example::of("DROP SCHEMA app RESTRICT;"),
+            Example::of(
+                "CREATE SCHEMA scratch; CREATE TABLE scratch.t (n int); DROP SCHEMA scratch CASCADE;",
+            ),
             Example::of("DROP TABLE app.t CASCADE;"),
         ],
     ),

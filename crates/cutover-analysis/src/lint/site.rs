@@ -3,7 +3,6 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType,
-    a_const,
 };
 
 use super::about::About;
@@ -175,7 +174,7 @@ pub(crate) fn is_serial(column: &ColumnDef) -> bool {
 /// Whether an expression is NULL, also with a type.
 pub(crate) fn is_null(node: &Node) -> bool {
     match node.node.as_ref() {
-        Some(NodeEnum::AConst(constant)) => constant.isnull || matches!(constant.val, None::<a_const::Val>),
+        Some(NodeEnum::AConst(constant)) => constant.isnull || constant.val.is_none(),
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_null),
         _ => false,
     }

@@ -59,7 +59,7 @@ SELECT i.indrelid, c.relname,
        i.indexprs IS NOT NULL OR i.indpred IS NOT NULL,
        EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')),
        i.indisprimary, i.indisunique,
-       i.indisvalid AND c.relam = (SELECT m.oid FROM pg_am m WHERE m.amname = 'btree')
+       i.indisvalid AND NOT i.indisexclusion AND c.relam = (SELECT m.oid FROM pg_am m WHERE m.amname = 'btree')
          AND NOT EXISTS (SELECT FROM unnest(i.indoption::int2[]) o WHERE o <> 0)
          AND NOT EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (i.indclass) AND NOT o.opcdefault)
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid ORDER BY i.indrelid, c.relname";

@@ -278,13 +278,15 @@ impl Context {
         if name.is_empty() {
             name = chosen::index(create, &table.name);
         }
+        // Until its partitions have theirs it is not valid.
+        let is_alone = !relation.inh && self.relations.get(&table).is_some_and(|known| known.partitioned);
         let index = Index {
             name: name.into(),
             columns,
             others,
             computed,
             unique: create.unique,
-            ordinary: is_ordinary(create),
+            ordinary: is_ordinary(create) && !is_alone,
             constraint: false,
             primary: false,
         };

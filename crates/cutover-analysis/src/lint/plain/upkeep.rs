@@ -122,7 +122,10 @@ pub(in crate::lint) static CREATE_PARTITION_OF_LOCKS: Rule = seen(
                 NodeEnum::RangeVar(parent) => in_use(Some(parent), site),
                 _ => None,
             })?;
-            Some(format!("nobody can use {} until the transaction ends", parent.named()))
+            let rest = site.known.default_partition(&parent).filter(|rest| !site.is_harmless(rest));
+            let read = rest.map(|rest| format!(", while all rows of {} are read", rest.named()));
+            let read = read.unwrap_or_default();
+            Some(format!("nobody can use {} until the transaction ends{read}", parent.named()))
         },
         (
             &[

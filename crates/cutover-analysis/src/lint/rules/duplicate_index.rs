@@ -9,7 +9,6 @@ use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::linter::FileEnd;
 use crate::lint::site::{Found, Site};
-use crate::sql::Span;
 
 pub(crate) static RULE: Rule = Rule {
     about: About {
@@ -70,7 +69,6 @@ struct Doubles(Vec<Double>);
 
 struct Double {
     number: usize,
-    span: Span,
     table: ObjectRef,
     other: SmolStr,
     is_wider: bool,
@@ -101,13 +99,13 @@ impl Watch for Doubles {
     }
 
     fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
-        for Double { number, span, table, other, is_wider } in self.0 {
+        for Double { number, table, other, is_wider } in self.0 {
             let indexes = end.known.relation(&table).into_iter().flat_map(|known| &known.indexes);
             if !indexes.into_iter().any(|index| index.name == other) {
                 continue;
             }
             let how = if is_wider { "begins with the same columns" } else { "is over the same columns" };
-            found.say_of(number, span, format!("index {other} of {} {how}", table.named()));
+            found.say_of(number, end.span(number), format!("index {other} of {} {how}", table.named()));
         }
     }
 }
@@ -124,8 +122,8 @@ impl Doubles {
         });
         if let Some(other) = others.next() {
             let is_wider = other.columns.len() > columns.len();
-            let (number, span, other) = (site.number, site.statement.span, other.name.clone());
-            self.0.push(Double { number, span, table: table.clone(), other, is_wider });
+            let (number, other) = (site.number, other.name.clone());
+            self.0.push(Double { number, table: table.clone(), other, is_wider });
         }
     }
 }

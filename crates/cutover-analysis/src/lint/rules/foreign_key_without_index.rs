@@ -9,7 +9,6 @@ use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::linter::FileEnd;
 use crate::lint::site::{Found, Site, column_constraints, constraints};
-use crate::sql::Span;
 
 pub(crate) static RULE: Rule = Rule {
     about: About {
@@ -45,7 +44,6 @@ struct Keys(Vec<Key>);
 
 struct Key {
     number: usize,
-    span: Span,
     table: ObjectRef,
     columns: Vec<String>,
 }
@@ -76,19 +74,22 @@ impl Watch for Keys {
     }
 
     fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
-        for Key { number, span, table, columns } in self.0 {
+        for Key { number, table, columns } in self.0 {
             let Some(known) = end.known.relation(&table).filter(|known| known.columns_known) else {
                 continue;
             };
             if end.known.is_small(&table) || known.indexes.iter().any(|index| serves(index, &columns)) {
                 continue;
             }
+            let is_plain = known.partitioned || end.known.is_new(&table);
             let (table, columns) = (table.named(), columns.join(", "));
             let message = format!(
                 "no index of {table} begins with ({columns}), by which rows of the foreign key are looked for"
             );
-            let help = format!("CREATE INDEX CONCURRENTLY ON {table} ({columns})");
-            found.advise_of(number, span, message, help);
+            // Concurrently none is built on a partitioned table, and on a new one there is no need to.
+            let how = if is_plain { "" } else { "CONCURRENTLY " };
+            let help = format!("CREATE INDEX {how}ON {table} ({columns})");
+            found.advise_of(number, end.span(number), message, help);
         }
     }
 }
@@ -106,8 +107,8 @@ impl Keys {
         }
         let listed = constraint.fk_attrs.iter().filter_map(names::text);
         let columns = listed.chain(column).map(str::to_owned).collect();
-        let (number, span, table) = (site.number, site.statement.span, table.clone());
-        self.0.push(Key { number, span, table, columns });
+        let (number, table) = (site.number, table.clone());
+        self.0.push(Key { number, table, columns });
     }
 }
 

@@ -46,8 +46,9 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             found.advise(key.location, message, super::OF_PARTITIONS);
         } else {
             let columns = added.columns().join(", ");
+            let first = if added.column.is_some() { "add the column by itself, " } else { "" };
             let help = format!(
-                "CREATE UNIQUE INDEX CONCURRENTLY … ON {table} ({columns}) in a migration of its own, then ADD CONSTRAINT … PRIMARY KEY USING INDEX"
+                "{first}CREATE UNIQUE INDEX CONCURRENTLY … ON {table} ({columns}) in a migration of its own, then ADD CONSTRAINT … PRIMARY KEY USING INDEX"
             );
             found.advise(key.location, message, help);
         }

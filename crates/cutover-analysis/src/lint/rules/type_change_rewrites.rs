@@ -53,7 +53,8 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             WorkKind::Scan | WorkKind::Empty => "all its rows are read",
         };
         let condition = if work.sure { String::new() } else { format!(", {}", work.why) };
-        let message = format!("nobody can use {} while {what}{condition}", work.relation.named());
+        let (table, column) = (work.relation.named(), &command.name);
+        let message = format!("nobody can use {table} while {what} for the new type of {column}{condition}");
         found.say(message);
     }
 }

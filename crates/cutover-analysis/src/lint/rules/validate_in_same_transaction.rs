@@ -30,6 +30,9 @@ pub(crate) static RULE: Rule = Rule {
         good: &[
             Example::of("ALTER TABLE a VALIDATE CONSTRAINT c;"),
             Example::of(
+                "BEGIN; ALTER TABLE a ADD CONSTRAINT c CHECK (n > 0) NOT VALID; COMMIT; BEGIN; ALTER TABLE a VALIDATE CONSTRAINT c; COMMIT;",
+            ),
+            Example::of(
                 "ALTER TABLE a ADD CONSTRAINT c CHECK (n > 0) NOT VALID;\n-- cutover: new-transaction\nALTER TABLE a VALIDATE CONSTRAINT c;",
             ),
             Example::of(

@@ -1,6 +1,7 @@
 //! Long work while a table is locked against everybody.
 
 use pg_query::NodeEnum;
+use pg_query::protobuf::AlterTableType;
 
 use super::{Look, Rule, Watch};
 use crate::effects::{Control, LockMode, TransactionRule, Work, WorkKind};
@@ -28,6 +29,7 @@ pub(crate) static RULE: Rule = Rule {
         ],
         good: &[
             Example::of("ALTER TABLE orders ADD COLUMN state text;\n-- cutover: new-transaction\nCREATE INDEX ON customers (name);"),
+            Example::of("ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) NOT VALID; ALTER TABLE orders VALIDATE CONSTRAINT c;"),
             Example::of("CREATE INDEX ON customers (name); ALTER TABLE orders ADD COLUMN state text;"),
             Example::of("ALTER TABLE orders ADD COLUMN state text; INSERT INTO kinds VALUES (1);"),
             Example::of("ALTER TABLE orders ADD COLUMN state text; CREATE TABLE kinds (id int); CREATE INDEX ON kinds (id);"),
@@ -64,7 +66,11 @@ impl Watch for Held {
         if !self.locked.is_empty()
             && let Some(work) = site.effects.work.iter().find(|work| takes_long(work, site))
         {
-            let behind = self.locked.clone();
+            let mut behind = self.locked.clone();
+            // That the table itself is locked since NOT VALID is what validate-in-same-transaction says.
+            if validates(site) {
+                behind.retain(|(_, table)| *table != work.relation.named());
+            }
             self.long.push(Long {
                 number: site.number,
                 span: site.statement.span,
@@ -85,6 +91,10 @@ impl Watch for Held {
             }
         }
     }
+}
+
+fn validates(site: &Site<'_>) -> bool {
+    site.commands().any(|(command, _)| command.subtype() == AlterTableType::AtValidateConstraint)
 }
 
 fn takes_long(work: &Work, site: &Site<'_>) -> bool {
