@@ -15,7 +15,7 @@ pub(crate) static RULE: Rule = Rule {
         on: true,
         why: "CREATE INDEX holds a SHARE lock while it reads the whole table: nobody can write to it until the index is built.",
         safe: "CREATE INDEX CONCURRENTLY, in a migration of its own",
-        seen: &[Seen::Static, Seen::Catalogue, Seen::Trace],
+        seen: &[Seen::Static, Seen::Trace],
         origin: Origin::Sql,
         bad: &[
             Example::of("CREATE INDEX orders_customer ON orders (customer_id);"),

@@ -32,6 +32,9 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("ALTER TABLE orders ADD COLUMN a int, ADD COLUMN b int;"),
             Example::of("ALTER TABLE orders ADD COLUMN a int; ALTER TABLE customers ADD COLUMN a int;"),
             Example::of(
+                "ALTER TABLE ONLY orders ALTER a SET DEFAULT 1; ALTER TABLE orders ALTER b SET DEFAULT 1;",
+            ),
+            Example::of(
                 "ALTER TABLE orders ADD CONSTRAINT c CHECK (n > 0) NOT VALID; ALTER TABLE orders VALIDATE CONSTRAINT c;",
             ),
             Example::of(
@@ -66,6 +69,8 @@ struct Last {
     table: ObjectRef,
     mode: LockMode,
     sets_not_null: bool,
+    /// Without what inherits from it.
+    only: bool,
 }
 
 impl Watch for Alters {
@@ -80,8 +85,11 @@ impl Watch for Alters {
         if site.is_new(&table) || site.in_block || mode < LockMode::ShareRowExclusive || stands_alone(site) {
             return;
         }
+        let only = !site.has_heirs();
         let is_drop = |(command, _): (&AlterTableCmd, ObjectRef)| command.subtype() == Type::AtDropConstraint;
-        let fits = |last: &Last| last.mode == mode && !(last.sets_not_null && site.commands().any(is_drop));
+        let fits = |last: &Last| {
+            last.mode == mode && last.only == only && !(last.sets_not_null && site.commands().any(is_drop))
+        };
         if let Some(last) = before.filter(fits) {
             let message = format!(
                 "{} is altered above too: one statement would lock it, and read it, once",
@@ -90,7 +98,7 @@ impl Watch for Alters {
             self.pairs.push((last.number, site.number, site.statement.span, message));
         }
         let sets_not_null = site.commands().any(|(command, _)| command.subtype() == Type::AtSetNotNull);
-        self.last.push(Last { number: site.number, table, mode, sets_not_null });
+        self.last.push(Last { number: site.number, table, mode, sets_not_null, only });
     }
 
     fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {

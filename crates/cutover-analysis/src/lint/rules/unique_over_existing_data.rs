@@ -53,7 +53,9 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             })
             .collect();
         let is_whole = columns.len() == index.index_params.len() && !index.nulls_not_distinct;
-        say(&table, &columns, is_whole, relation.location, site, found);
+        let is_partial = index.where_clause.is_some();
+        let location = relation.location;
+        say(&Claim { table: &table, columns, is_whole, is_partial, location }, site, found);
         return;
     }
     for added in site.all_added() {
@@ -62,7 +64,10 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         // Numbers that the statement itself gives are different, and NULLs are not equal.
         let is_apart = added.column.is_some_and(|column| !has_one_value(column));
         if is_unique && key.indexname.is_empty() && !is_apart {
-            say(&added.table, &added.columns(), !key.nulls_not_distinct, key.location, site, found);
+            let (columns, is_whole) = (added.columns(), !key.nulls_not_distinct);
+            let claim =
+                Claim { table: &added.table, columns, is_whole, is_partial: false, location: key.location };
+            say(&claim, site, found);
         }
     }
 }
@@ -75,35 +80,37 @@ fn has_one_value(column: &ColumnDef) -> bool {
     value.is_some_and(|value| matches!(volatility(&value), Volatility::None))
 }
 
-fn say(
-    table: &ObjectRef,
-    columns: &[&str],
+/// What is to be unique from now on.
+struct Claim<'a> {
+    table: &'a ObjectRef,
+    columns: Vec<&'a str>,
+    /// The columns are all of the key, and rows with NULL in one of them are different.
     is_whole: bool,
+    /// It is said of some rows only.
+    is_partial: bool,
     location: i32,
-    site: &Site<'_>,
-    found: &mut Found<'_>,
-) {
+}
+
+fn say(claim: &Claim<'_>, site: &Site<'_>, found: &mut Found<'_>) {
+    let Claim { table, columns, is_whole, is_partial, location } = claim;
     let is_new = |column: &&str| site.known.is_new_column(table, column);
     // In a column that the run added stands what the run put there, or NULL.
     let is_filled = !is_whole || columns.is_empty() || !columns.iter().any(is_new);
-    if site.is_new(table)
-        || site.known.is_empty(table)
-        || !is_filled
-        || is_unique_already(table, columns, site)
-    {
+    let is_empty = site.is_new(table) || site.known.is_empty(table);
+    if is_empty || !is_filled || is_unique_already(table, columns, site) {
         return;
     }
-    let what = if columns.is_empty() { "its key".to_owned() } else { format!("({})", columns.join(", ")) };
+    let key = columns.join(", ");
+    let what = if columns.is_empty() { "its key".to_owned() } else { format!("({key})") };
     let message = format!("it fails if two rows of {} are equal in {what}", table.named());
-    if columns.is_empty() || !is_whole {
-        found.say_at(location, message);
+    if columns.is_empty() || !is_whole || *is_partial {
+        found.say_at(*location, message);
     } else {
-        let key = columns.join(", ");
         let help = format!(
             "look for equal keys first: SELECT {key} FROM {} GROUP BY {key} HAVING count(*) > 1",
             table.named()
         );
-        found.advise(location, message, help);
+        found.advise(*location, message, help);
     }
 }
 

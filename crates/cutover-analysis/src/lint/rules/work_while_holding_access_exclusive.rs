@@ -30,6 +30,7 @@ pub(crate) static RULE: Rule = Rule {
         good: &[
             Example::of("ALTER TABLE orders ADD COLUMN state text;\n-- cutover: new-transaction\nCREATE INDEX ON customers (name);"),
             Example::of("ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) NOT VALID; ALTER TABLE orders VALIDATE CONSTRAINT c;"),
+            Example::of("ALTER TABLE orders ADD COLUMN a int; ALTER TABLE orders ADD CHECK (total > 0);"),
             Example::of("CREATE INDEX ON customers (name); ALTER TABLE orders ADD COLUMN state text;"),
             Example::of("ALTER TABLE orders ADD COLUMN state text; INSERT INTO kinds VALUES (1);"),
             Example::of("ALTER TABLE orders ADD COLUMN state text; CREATE TABLE kinds (id int); CREATE INDEX ON kinds (id);"),
@@ -67,6 +68,10 @@ impl Watch for Held {
             && let Some(work) = site.effects.work.iter().find(|work| takes_long(work, site))
         {
             let mut behind = self.locked.clone();
+            // What it locks against everybody itself, other rules say.
+            let strong = site.effects.locks.iter().filter(|lock| lock.mode == LockMode::AccessExclusive);
+            let own: Vec<String> = strong.map(|lock| lock.relation.named()).collect();
+            behind.retain(|(_, table)| !own.contains(table));
             // That the table itself is locked since NOT VALID is what validate-in-same-transaction says.
             if validates(site) {
                 behind.retain(|(_, table)| *table != work.relation.named());
