@@ -116,11 +116,13 @@ impl<'a> Site<'a> {
         effects_of(&NodeEnum::AlterTableStmt(alone), &self.known.context)
     }
 
-    /// The columns that an `ALTER TABLE … ADD COLUMN` adds, with its table.
+    /// The columns that an `ALTER TABLE … ADD COLUMN` adds, with its table; with IF NOT EXISTS those that are not there yet.
     pub(crate) fn added_columns(&self) -> impl Iterator<Item = (&'a ColumnDef, ObjectRef)> + use<'a> {
-        self.commands().filter_map(|(command, table)| match definition(command) {
+        let known = self.known;
+        self.commands().filter_map(move |(command, table)| match definition(command) {
             Some(NodeEnum::ColumnDef(column)) if command.subtype() == AlterTableType::AtAddColumn => {
-                Some((&**column, table))
+                let is_there = || known.context.column(&table, &column.colname).is_some();
+                (!command.missing_ok || !is_there()).then_some((&**column, table))
             }
             _ => None,
         })

@@ -26,6 +26,8 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("ALTER TABLE orders ADD COLUMN key text DEFAULT app.new_key();").over("CREATE TABLE orders (id bigint PRIMARY KEY, number text, total int, note text NOT NULL);"),
         ],
         good: &[
+            Example::of("ALTER TABLE orders ADD COLUMN IF NOT EXISTS key uuid DEFAULT gen_random_uuid();")
+                .over("CREATE TABLE orders (key uuid);"),
             Example::of("ALTER TABLE orders ADD COLUMN key uuid; ALTER TABLE orders ALTER COLUMN key SET DEFAULT gen_random_uuid();"),
             Example::of("ALTER TABLE orders ADD COLUMN at timestamptz NOT NULL DEFAULT now();"),
             Example::of("ALTER TABLE orders ADD COLUMN at timestamptz DEFAULT CURRENT_TIMESTAMP, ADD COLUMN state text DEFAULT 'new'::text;"),
