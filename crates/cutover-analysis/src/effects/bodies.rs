@@ -123,6 +123,22 @@ pub(super) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) ->
     left
 }
 
+/// The statements of a DO block as texts, each one that can be parsed by itself; also a constant text that it executes.
+pub(crate) fn statements_of_block(block: &DoStmt) -> Vec<String> {
+    let Some(body) = text_of(&block.args, "as").filter(|body| body.len() <= LONGEST) else { return Vec::new() };
+    if language(&block.args).is_some_and(|language| language != "plpgsql") {
+        return Vec::new();
+    }
+    let Ok(found) = plpgsql_body(BLOCK, body) else { return Vec::new() };
+    let statement = |(piece, text): &(Piece, String)| match piece {
+        Piece::Executed => {
+            parse(&format!("SELECT {text}")).ok().and_then(|expression| walk::constant(&expression))
+        }
+        _ => piece.as_statement(text).map(|text| text.to_string()),
+    };
+    found.pieces.iter().filter_map(statement).collect()
+}
+
 /// The first text of an option: a body is a list of one.
 fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
     let option = options.iter().filter_map(relations::definition).find(|option| option.defname == name)?;

@@ -31,6 +31,7 @@ pub(crate) mod walk;
 
 use pg_query::NodeEnum;
 
+pub(crate) use bodies::statements_of_block;
 pub use beyond::beyond;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use pg_query::NodeEnum;
 
-use crate::effects::{Context, Effects, Name, ObjectKind, ObjectRef, Relation};
+use crate::effects::{Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr};
+use crate::lint::naming::Naming;
+use crate::lint::security::Security;
 use crate::schema::Schema;
-use crate::sql::Parsed;
+use crate::sql::{Parsed, SyntaxError};
 
 /// Tables of up to so many rows are as good as empty to whoever waits for a lock on them: reading them all takes a few
 /// milliseconds.
@@ -30,6 +32,8 @@ pub struct Facts {
     pub sizes: BTreeMap<Name, Size>,
     /// Everything that is there, where it was read.
     pub schema: Option<Schema>,
+    /// How things are to be called.
+    pub naming: Naming,
 }
 
 /// What rules know.
@@ -39,14 +43,72 @@ pub struct Known {
     pub(crate) context: Context,
     /// What the server says.
     pub(crate) facts: Facts,
+    /// Row security, policies, views and functions.
+    pub(crate) security: Security,
     /// Relations that statements of this run have made.
     made: HashSet<Name>,
+    /// What else statements of this run have made; kinds as [`ObjectKind::family`] says them.
+    made_others: HashSet<ObjectRef>,
+    /// Relations that there may be besides those that are known.
+    perhaps: HashSet<SmolStr>,
+    /// Whatever there may be besides: code has run.
+    anything: bool,
 }
 
 impl Known {
     /// What is there before the first statement.
     pub fn new(context: Context, facts: Facts) -> Self {
-        Self { context, facts, made: HashSet::new() }
+        Self { context, facts, ..Self::default() }
+    }
+
+    /// The same, with what is known of row security, policies, views and functions.
+    #[must_use]
+    pub fn with_security(self, security: Security) -> Self {
+        Self { security, ..self }
+    }
+
+    /// Learns what a statement before the run has left behind.
+    ///
+    /// # Errors
+    /// It does not parse.
+    pub fn before(&mut self, prepared: Prepared) -> Result<(), SyntaxError> {
+        let mut change = None;
+        let spent = prepared.look(&self.context, |parsed, effects| {
+            change = Some(Change { new: Vec::new(), others: Vec::new(), ..self.change_by(parsed, effects) });
+        })?;
+        if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
+            self.learn(parsed, change);
+        }
+        Ok(())
+    }
+
+    /// Whether a statement of this run made what is no relation: a schema, type, function, column.
+    pub(crate) fn is_made(&self, object: &ObjectRef) -> bool {
+        self.made_others.contains(&self.key(object))
+    }
+
+    /// One name for what may be called by several.
+    fn key(&self, object: &ObjectRef) -> ObjectRef {
+        let kind = object.kind.family();
+        let schema = match &object.table {
+            Some(table) => {
+                let table = ObjectRef::new(ObjectKind::Relation, object.schema.clone(), table.clone());
+                Some(self.context.resolve(&table).schema)
+            }
+            None if kind == ObjectKind::Schema => None,
+            None => Some(self.context.new_name(object).schema),
+        };
+        ObjectRef { kind, schema, ..object.clone() }
+    }
+
+    /// Whether everything that there is in the database is known.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.context.complete && !self.anything
+    }
+
+    /// Whether a relation of this name may be there that is not known.
+    pub(crate) fn may_be_there(&self, name: &str) -> bool {
+        self.perhaps.contains(name) || self.security.transition_tables.contains(name)
     }
 
     /// Whether a statement of this run made the relation: nobody else uses it yet, and it holds what the run put in.
@@ -99,7 +161,36 @@ impl Known {
             .statements()
             .any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
         let gone = effects.drops.iter().map(|object| self.context.resolve(object)).collect();
-        Change { new, gone, moves }
+        let others = effects.creates.iter().filter(|object| {
+            object.kind.family() != ObjectKind::Relation && !effects.alters.contains(object)
+        });
+        let others = others.map(|object| self.key(object)).collect();
+        let is_relation =
+            |object: &&ObjectRef| object.kind.family() == ObjectKind::Relation && object.schema.is_some();
+        let late = effects.late.iter().map(|reference| &reference.object).filter(is_relation);
+        let mentions = late.map(|object| self.context.resolve(object)).collect();
+        // What is not learnt: sequences, foreign tables, what code makes.
+        let is_known = |object: &&ObjectRef| {
+            matches!(object.kind, ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView)
+        };
+        let unknown = effects.creates.iter().filter(|object| !is_known(object)).chain(&effects.late_creates);
+        let perhaps = unknown.chain(&effects.chosen).map(|object| object.name.clone()).collect();
+        let makes_more = |node: &NodeEnum| {
+            matches!(
+                node,
+                NodeEnum::CreateExtensionStmt(_) | NodeEnum::ImportForeignSchemaStmt(_) | NodeEnum::CreateSchemaStmt(_)
+            )
+        };
+        let anything = effects.opaque.is_some() || parsed.statements().any(makes_more);
+        Change { new, others, gone, moves, mentions, perhaps, anything }
+    }
+
+    /// What a statement inside a block has made is as new as what stands outside. More is not learnt of it: it may not have run.
+    pub(crate) fn learn_within(&mut self, change: Change) {
+        self.made.extend(change.new);
+        self.made_others.extend(change.others);
+        self.perhaps.extend(change.perhaps);
+        self.anything = true;
     }
 
     /// Learns what a statement leaves behind.
@@ -108,7 +199,13 @@ impl Known {
         for name in &change.gone {
             was_new |= self.made.remove(name);
         }
+        for node in parsed.statements() {
+            self.security.learn(node, &change.mentions, &self.context);
+        }
         self.context.learn(parsed);
+        self.made_others.extend(change.others);
+        self.perhaps.extend(change.perhaps);
+        self.anything |= change.anything;
         // A table that is called otherwise from now on is as new as it was.
         if was_new || !change.moves {
             self.made.extend(change.new);
@@ -120,6 +217,11 @@ impl Known {
 #[derive(Debug)]
 pub(crate) struct Change {
     new: Vec<Name>,
+    others: Vec<ObjectRef>,
     gone: Vec<Name>,
     moves: bool,
+    /// Relations that bodies of functions name with their schemas.
+    mentions: Vec<Name>,
+    perhaps: Vec<SmolStr>,
+    anything: bool,
 }

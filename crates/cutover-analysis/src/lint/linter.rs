@@ -1,11 +1,14 @@
 //! Runs the rules over the statements of files, in the order in which they would be applied.
 
+use pg_query::NodeEnum;
+use pg_query::protobuf::DoStmt;
+
 use super::finding::{Finding, Severity};
 use super::known::Known;
 use super::rules::{Look, RULES, Watch};
-use super::site::{Found, Site};
+use super::site::{Found, Pending, Site};
 use super::suppress::{self, Suppression};
-use crate::effects::{Effects, Prepared, Spent, TransactionRule};
+use crate::effects::{Effects, Prepared, Spent, TransactionRule, statements_of_block};
 use crate::sql::{Span, Statement, SyntaxError};
 
 /// Which rules look at a file, and how bad what they find is there.
@@ -47,12 +50,25 @@ impl Selected {
 #[derive(Debug, Default)]
 pub struct Linter {
     known: Known,
+    /// What is said at the end of the run, where it is still true then.
+    pending: Vec<Pending>,
+    files: usize,
 }
 
 impl Linter {
     /// With what is known before the first file.
     pub fn new(known: Known) -> Self {
-        Self { known }
+        Self { known, ..Self::default() }
+    }
+
+    /// Ends the run: what is wrong with it as a whole, each with the number of its file, from 0.
+    pub fn end(&mut self) -> Vec<(usize, Finding)> {
+        let pending = std::mem::take(&mut self.pending);
+        let still = pending.into_iter().filter_map(|Pending { file, mut finding, still }| {
+            finding.message = still(&self.known)?;
+            Some((file, finding))
+        });
+        still.collect()
     }
 
     /// Begins a file; `apart` where each of its statements runs outside a transaction.
@@ -69,8 +85,13 @@ impl Linter {
             .filter(|(rule, _)| matches!(rule.look, Look::Statement(_) | Look::Plain(_)))
             .map(|(rule, severity)| (&rule.about, severity, rule.look))
             .collect();
+        let number = self.files;
+        self.files += 1;
         FileLint {
             known: &mut self.known,
+            pending: &mut self.pending,
+            of_file: Vec::new(),
+            file: number,
             selected,
             looks,
             watches,
@@ -86,9 +107,13 @@ impl Linter {
 /// A file that is looked at.
 pub struct FileLint<'a> {
     known: &'a mut Known,
+    pending: &'a mut Vec<Pending>,
+    /// Those of this file.
+    of_file: Vec<Pending>,
+    file: usize,
     selected: &'a Selected,
-    looks: Vec<(&'static super::About, Severity, Look)>,
-    watches: Vec<(&'static super::About, Severity, Box<dyn Watch>)>,
+    looks: Vec<Looking>,
+    watches: Vec<Watching>,
     findings: Vec<Finding>,
     /// Of each statement the part of the file, and its transaction.
     marks: Vec<(Span, u32)>,
@@ -115,31 +140,44 @@ impl FileLint<'_> {
         }
         self.marks.push((statement.span, self.transaction));
         self.suppressions.extend(suppress::suppressions(statement, number));
-        let Self { known, looks, watches, findings, apart, .. } = self;
         let mut change = None;
-        let spent = prepared.look(&known.context, |parsed, effects| {
-            *apart |= runs_outside(statement, effects);
+        let spent = prepared.look(&self.known.context, |parsed, effects| {
+            self.apart |= runs_outside(statement, effects);
+            let around = (&*self.known, statement, number, self.file);
             for node in parsed.statements() {
-                let site = Site { node, effects, known, statement, number };
-                let span = statement.span;
-                for (about, severity, look) in looks.iter() {
-                    let mut found = Found { about, severity: *severity, span, number, findings };
-                    match look {
-                        Look::Plain(look) => look(&site).into_iter().for_each(|message| found.say(message)),
-                        Look::Statement(look) => look(&site, &mut found),
-                        Look::File(_) | Look::Elsewhere => {}
-                    }
-                }
-                for (about, severity, watch) in watches.iter_mut() {
-                    watch.statement(&site, &mut Found { about, severity: *severity, span, number, findings });
-                }
+                let mut into = (&mut self.findings, &mut self.of_file);
+                look(&Around { at: around, within: false }, (node, effects), (&self.looks, &mut self.watches), &mut into);
             }
-            change = Some(known.change_by(parsed, effects));
+            change = Some(self.known.change_by(parsed, effects));
         })?;
         if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
-            known.learn(parsed, change);
+            self.known.learn(parsed, change);
+            for node in parsed.statements() {
+                if let NodeEnum::DoStmt(block) = node {
+                    self.block(block, statement, number);
+                }
+            }
         }
         Ok(spent)
+    }
+
+    /// Looks at the statements of a block that is run now.
+    fn block(&mut self, block: &DoStmt, statement: &Statement, number: usize) {
+        for text in statements_of_block(block) {
+            let mut change = None;
+            // What does not parse by itself is not looked at.
+            let _ = Prepared::of(&text).look(&self.known.context, |parsed, effects| {
+                let around = (&*self.known, statement, number, self.file);
+                for node in parsed.statements() {
+                    let mut into = (&mut self.findings, &mut self.of_file);
+                    look(&Around { at: around, within: true }, (node, effects), (&self.looks, &mut self.watches), &mut into);
+                }
+                change = Some(self.known.change_by(parsed, effects));
+            });
+            if let Some(change) = change {
+                self.known.learn_within(change);
+            }
+        }
     }
 
     /// Ends the file: what was found, in the order of the text, without what is suppressed.
@@ -148,12 +186,51 @@ impl FileLint<'_> {
         let last = end.marks.last().map(|(span, _)| *span).unwrap_or_default();
         for (about, severity, watch) in self.watches {
             let number = end.marks.len().saturating_sub(1);
-            let findings = &mut self.findings;
-            watch.end(&end, &mut Found { about, severity, span: last, number, findings });
+            let (findings, pending) = (&mut self.findings, &mut self.of_file);
+            let (file, within) = (self.file, false);
+            watch.end(&end, &mut Found { about, severity, span: last, number, within, file, findings, pending });
         }
-        suppress::apply(self.findings, self.suppressions, self.selected)
+        let findings = suppress::apply(self.findings, &mut self.of_file, self.suppressions, self.selected);
+        self.pending.append(&mut self.of_file);
+        findings
     }
 }
+
+/// Where a statement stands.
+struct Around<'a> {
+    at: (&'a Known, &'a Statement, usize, usize),
+    within: bool,
+}
+
+/// Lets rules look at one statement.
+fn look(
+    around: &Around<'_>,
+    (node, effects): (&NodeEnum, &Effects),
+    (looks, watches): (&[Looking], &mut [Watching]),
+    into: &mut (&mut Vec<Finding>, &mut Vec<Pending>),
+) {
+    let (known, statement, number, file) = around.at;
+    let within = around.within;
+    let site = Site { node, effects, known, statement, number, within };
+    let span = statement.span;
+    for (about, severity, look) in looks {
+        let (findings, pending) = (&mut *into.0, &mut *into.1);
+        let mut found = Found { about, severity: *severity, span, number, within, file, findings, pending };
+        match look {
+            Look::Plain(look) => look(&site).into_iter().for_each(|message| found.say(message)),
+            Look::Statement(look) => look(&site, &mut found),
+            Look::File(_) | Look::Elsewhere => {}
+        }
+    }
+    for (about, severity, watch) in watches {
+        let (findings, pending) = (&mut *into.0, &mut *into.1);
+        let mut found = Found { about, severity: *severity, span, number, within, file, findings, pending };
+        watch.statement(&site, &mut found);
+    }
+}
+
+type Looking = (&'static super::About, Severity, Look);
+type Watching = (&'static super::About, Severity, Box<dyn Watch>);
 
 fn runs_outside(statement: &Statement, effects: &Effects) -> bool {
     matches!(effects.transaction, TransactionRule::Forbidden { .. })
@@ -172,6 +249,16 @@ impl FileEnd {
     pub(crate) fn together(&self, one: usize, other: usize) -> bool {
         let of = |number: usize| self.marks.get(number).map(|(_, transaction)| *transaction);
         !self.apart && of(one) == of(other)
+    }
+
+    /// Whether the statements run outside a transaction.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.apart
+    }
+
+    /// How many statements there are.
+    pub(crate) fn count(&self) -> usize {
+        self.marks.len()
     }
 
     /// The part of the file that a statement is.

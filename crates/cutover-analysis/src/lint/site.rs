@@ -21,6 +21,8 @@ pub(crate) struct Site<'a> {
     pub(crate) statement: &'a Statement,
     /// Its number in the file, from 0.
     pub(crate) number: usize,
+    /// It stands inside a block, whose text and place are given.
+    pub(crate) within: bool,
 }
 
 impl<'a> Site<'a> {
@@ -105,8 +107,31 @@ pub(crate) struct Found<'a> {
     pub(super) severity: Severity,
     pub(super) span: Span,
     pub(super) number: usize,
+    /// Places in the tree are not those of the text.
+    pub(super) within: bool,
+    pub(super) file: usize,
     pub(super) findings: &'a mut Vec<Finding>,
+    pub(super) pending: &'a mut Vec<Pending>,
 }
+
+/// What is said at the end of a run, where it is still true then.
+pub(super) struct Pending {
+    /// The number of its file, from 0.
+    pub(super) file: usize,
+    /// All but the message.
+    pub(super) finding: Finding,
+    /// The message.
+    pub(super) still: Still,
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("finding", &self.finding).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong when everything is known that a run leaves behind; nothing where all is well.
+pub(super) type Still = Box<dyn Fn(&Known) -> Option<String> + Send + Sync>;
 
 impl Found<'_> {
     /// Something about the statement as a whole.
@@ -122,17 +147,28 @@ impl Found<'_> {
 
     /// The same, with other help than the rule's own.
     pub(crate) fn advise(&mut self, location: i32, message: impl Into<String>, help: impl Into<String>) {
-        let start = usize::try_from(location).ok().map(|at| self.span.start + at);
+        let finding = self.finding(location, message.into(), help.into());
+        self.findings.push(finding);
+    }
+
+    /// Something that is wrong unless a later statement of the run puts it right.
+    pub(crate) fn later(&mut self, location: i32, help: impl Into<String>, still: Still) {
+        let finding = self.finding(location, String::new(), help.into());
+        self.pending.push(Pending { file: self.file, finding, still });
+    }
+
+    fn finding(&self, location: i32, message: String, help: String) -> Finding {
+        let start = usize::try_from(location).ok().filter(|_| !self.within).map(|at| self.span.start + at);
         let start = start.filter(|at| *at < self.span.end).unwrap_or(self.span.start);
-        self.findings.push(Finding {
+        Finding {
             code: self.about.code,
             severity: self.severity,
             span: Span { start, end: self.span.end },
             statement: self.number,
-            message: message.into(),
-            help: help.into(),
+            message,
+            help,
             seen_by: self.about.seen.first().copied().unwrap_or(Seen::Static),
-        });
+        }
     }
 
     /// Something about an earlier statement of the file.

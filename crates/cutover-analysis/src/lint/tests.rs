@@ -15,23 +15,27 @@ fn statements(sql: &str) -> Vec<Statement> {
 fn found(example: &Example) -> Vec<Finding> {
     let mut context = Context::default();
     context.server_major = example.server / 10_000;
-    for statement in statements(example.there) {
-        Prepared::of(&statement.text).effects(&mut context).expect("what is there parses");
-    }
+    context.complete = example.complete;
     let mut facts = Facts { server: example.server, ..Facts::default() };
     for table in example.empty {
         let (schema, name) = table.split_once('.').expect("a schema");
         let name = Name { schema: schema.into(), name: name.into() };
         facts.sizes.insert(name, Size::default());
     }
-    let mut linter = Linter::new(Known::new(context, facts));
+    let mut known = Known::new(context, facts);
+    for statement in statements(example.there) {
+        known.before(Prepared::of(&statement.text)).expect("what is there parses");
+    }
+    let mut linter = Linter::new(known);
     let selected = Selected::everything();
     let mut file = linter.file(&selected, false);
     for statement in statements(example.sql) {
         file.statement(&statement, Prepared::of(&statement.text))
             .unwrap_or_else(|error| panic!("{}: {error}", statement.text));
     }
-    file.end()
+    let mut findings = file.end();
+    findings.extend(linter.end().into_iter().map(|(_, finding)| finding));
+    findings
 }
 
 #[test]
