@@ -125,7 +125,9 @@ pub(super) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) ->
 
 /// The statements of a DO block as texts, each one that can be parsed by itself; also a constant text that it executes.
 pub(crate) fn statements_of_block(block: &DoStmt) -> Vec<String> {
-    let Some(body) = text_of(&block.args, "as").filter(|body| body.len() <= LONGEST) else { return Vec::new() };
+    let Some(body) = text_of(&block.args, "as").filter(|body| body.len() <= LONGEST) else {
+        return Vec::new();
+    };
     if language(&block.args).is_some_and(|language| language != "plpgsql") {
         return Vec::new();
     }

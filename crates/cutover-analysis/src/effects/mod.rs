@@ -31,8 +31,8 @@ pub(crate) mod walk;
 
 use pg_query::NodeEnum;
 
-pub(crate) use bodies::statements_of_block;
 pub use beyond::beyond;
+pub(crate) use bodies::statements_of_block;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };

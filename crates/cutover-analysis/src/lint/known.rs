@@ -88,7 +88,7 @@ impl Known {
     }
 
     /// One name for what may be called by several.
-    fn key(&self, object: &ObjectRef) -> ObjectRef {
+    pub(crate) fn key(&self, object: &ObjectRef) -> ObjectRef {
         let kind = object.kind.family();
         let schema = match &object.table {
             Some(table) => {
@@ -178,7 +178,9 @@ impl Known {
         let makes_more = |node: &NodeEnum| {
             matches!(
                 node,
-                NodeEnum::CreateExtensionStmt(_) | NodeEnum::ImportForeignSchemaStmt(_) | NodeEnum::CreateSchemaStmt(_)
+                NodeEnum::CreateExtensionStmt(_)
+                    | NodeEnum::ImportForeignSchemaStmt(_)
+                    | NodeEnum::CreateSchemaStmt(_)
             )
         };
         let anything = effects.opaque.is_some() || parsed.statements().any(makes_more);

@@ -146,7 +146,12 @@ impl FileLint<'_> {
             let around = (&*self.known, statement, number, self.file);
             for node in parsed.statements() {
                 let mut into = (&mut self.findings, &mut self.of_file);
-                look(&Around { at: around, within: false }, (node, effects), (&self.looks, &mut self.watches), &mut into);
+                look(
+                    &Around { at: around, within: false },
+                    (node, effects),
+                    (&self.looks, &mut self.watches),
+                    &mut into,
+                );
             }
             change = Some(self.known.change_by(parsed, effects));
         })?;
@@ -170,7 +175,12 @@ impl FileLint<'_> {
                 let around = (&*self.known, statement, number, self.file);
                 for node in parsed.statements() {
                     let mut into = (&mut self.findings, &mut self.of_file);
-                    look(&Around { at: around, within: true }, (node, effects), (&self.looks, &mut self.watches), &mut into);
+                    look(
+                        &Around { at: around, within: true },
+                        (node, effects),
+                        (&self.looks, &mut self.watches),
+                        &mut into,
+                    );
                 }
                 change = Some(self.known.change_by(parsed, effects));
             });
@@ -188,7 +198,10 @@ impl FileLint<'_> {
             let number = end.marks.len().saturating_sub(1);
             let (findings, pending) = (&mut self.findings, &mut self.of_file);
             let (file, within) = (self.file, false);
-            watch.end(&end, &mut Found { about, severity, span: last, number, within, file, findings, pending });
+            watch.end(
+                &end,
+                &mut Found { about, severity, span: last, number, within, file, findings, pending },
+            );
         }
         let findings = suppress::apply(self.findings, &mut self.of_file, self.suppressions, self.selected);
         self.pending.append(&mut self.of_file);

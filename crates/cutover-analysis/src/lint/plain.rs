@@ -1,5 +1,8 @@
 //! Rules that are a kind of statement and a sentence.
 
+pub(super) mod clients;
+pub(super) mod taste;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{DropBehavior, ObjectType};
 
@@ -7,7 +10,7 @@ use super::about::{About, Example, Origin};
 use super::finding::{Seen, Severity};
 use super::rules::{Look, Rule};
 use super::site::Site;
-use crate::effects::{ObjectKind, names};
+use crate::effects::names;
 
 /// A rule of this table: on, seen in the text.
 const fn plain(
@@ -23,6 +26,11 @@ const fn plain(
         about: About { code, severity, on: true, why, safe, seen, origin: Origin::Sql, bad, good },
         look: Look::Plain(look),
     }
+}
+
+/// The same rule where it looks only for those who ask for it.
+const fn off(rule: Rule) -> Rule {
+    Rule { about: About { on: false, ..rule.about }, ..rule }
 }
 
 pub(super) static DROP_INDEX_LOCKS: Rule = plain(
@@ -69,14 +77,17 @@ pub(super) static DROP_SCHEMA: Rule = plain(
         if drop.remove_type() != ObjectType::ObjectSchema || drop.behavior() != DropBehavior::DropCascade {
             return None;
         }
-        let schema = drop.objects.iter().find_map(|node| names::addressed(drop.remove_type(), node))?;
-        debug_assert_eq!(schema.kind, ObjectKind::Schema);
-        Some(format!("everything in the schema {} goes with it", schema.named()))
+        let schemas = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
+        // What this run has made holds nothing that anybody else knows.
+        let named: Vec<String> =
+            schemas.filter(|schema| !site.known.is_made(schema)).map(|schema| schema.named()).collect();
+        (!named.is_empty()).then(|| format!("everything in the schema {} goes with it", named.join(", ")))
     },
     (
         &[Example::of("DROP SCHEMA app CASCADE;"), Example::of("DROP SCHEMA IF EXISTS a, b CASCADE;")],
         &[
             Example::of("DROP SCHEMA app;"),
+            Example::of("CREATE SCHEMA scratch; DROP SCHEMA scratch CASCADE;"),
             Example::of("DROP SCHEMA app RESTRICT;"),
             Example::of("DROP TABLE app.t CASCADE;"),
         ],

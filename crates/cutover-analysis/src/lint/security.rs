@@ -149,7 +149,8 @@ impl Security {
                 continue;
             }
             let is_view = self.views.contains_key(&name);
-            let reads = context.relations.get(&name).filter(|_| is_view).into_iter().flat_map(|known| &known.reads);
+            let reads =
+                context.relations.get(&name).filter(|_| is_view).into_iter().flat_map(|known| &known.reads);
             for next in reads {
                 if !seen.contains(next) {
                     seen.push(next.clone());
@@ -202,7 +203,9 @@ impl Security {
                     if !alter.roles.is_empty() {
                         policy.roles = roles(&alter.roles);
                     }
-                    for (new, place) in [(&alter.qual, &mut policy.using), (&alter.with_check, &mut policy.check)] {
+                    for (new, place) in
+                        [(&alter.qual, &mut policy.using), (&alter.with_check, &mut policy.check)]
+                    {
                         if let Some(new) = new.as_deref() {
                             *place = condition(new, context);
                         }
@@ -213,7 +216,9 @@ impl Security {
             NodeEnum::AlterFunctionStmt(alter) => self.alter_routine(alter, context),
             NodeEnum::CreateTrigStmt(create) => {
                 self.transition_tables.extend(create.transition_rels.iter().filter_map(|node| {
-                    let Some(NodeEnum::TriggerTransition(transition)) = node.node.as_ref() else { return None };
+                    let Some(NodeEnum::TriggerTransition(transition)) = node.node.as_ref() else {
+                        return None;
+                    };
                     Some(SmolStr::new(&transition.name))
                 }));
             }
@@ -324,7 +329,8 @@ impl Security {
 
     fn rename(&mut self, rename: &RenameStmt, context: &Context) {
         let new = SmolStr::new(&rename.newname);
-        let relation = rename.relation.as_ref().map(|relation| names::relation(ObjectKind::Relation, relation));
+        let relation =
+            rename.relation.as_ref().map(|relation| names::relation(ObjectKind::Relation, relation));
         match (rename.rename_type(), relation) {
             (ObjectType::ObjectTable | ObjectType::ObjectView, Some(relation)) => {
                 let old = context.resolve(&relation);
@@ -343,7 +349,10 @@ impl Security {
                 move_all(&mut self.views, &old, &new);
                 move_all(&mut self.routines, &old, &new);
             }
-            (kind @ (ObjectType::ObjectFunction | ObjectType::ObjectProcedure | ObjectType::ObjectRoutine), _) => {
+            (
+                kind @ (ObjectType::ObjectFunction | ObjectType::ObjectProcedure | ObjectType::ObjectRoutine),
+                _,
+            ) => {
                 let object = rename.object.as_deref().and_then(|node| names::addressed(kind, node));
                 if let Some(old) = object.map(|object| context.resolve(&object)) {
                     self.moves(false, &old, &Name { schema: old.schema.clone(), name: new });
@@ -386,7 +395,8 @@ fn move_all<T>(of: &mut BTreeMap<Name, T>, old: &SmolStr, new: &SmolStr) {
 /// The policy that a statement makes, with its table.
 pub(crate) fn new_policy(create: &CreatePolicyStmt, context: &Context) -> Option<(Name, Policy)> {
     let table = context.resolve(&names::relation(ObjectKind::Table, create.table.as_ref()?));
-    let of = |node: &Option<Box<Node>>| node.as_deref().map(|node| condition(node, context)).unwrap_or_default();
+    let of =
+        |node: &Option<Box<Node>>| node.as_deref().map(|node| condition(node, context)).unwrap_or_default();
     let policy = Policy {
         name: create.policy_name.as_str().into(),
         permissive: create.permissive,
@@ -400,7 +410,10 @@ pub(crate) fn new_policy(create: &CreatePolicyStmt, context: &Context) -> Option
 
 fn condition(node: &Node, context: &Context) -> Condition {
     let reads = walk::find(node).reads;
-    Condition { always: is_always(node), reads: reads.iter().map(|relation| context.resolve(relation)).collect() }
+    Condition {
+        always: is_always(node),
+        reads: reads.iter().map(|relation| context.resolve(relation)).collect(),
+    }
 }
 
 /// The roles that are named; none where PUBLIC is among them.
@@ -428,7 +441,9 @@ pub(crate) fn is_always(node: &Node) -> bool {
             let to = cast.type_name.as_ref().and_then(|name| names::text(name.names.last()?));
             let value = cast.arg.as_deref();
             to == Some("bool")
-                && value.is_some_and(|node| is_always(node) || walk::value_of(node).is_some_and(|text| is_true(&text)))
+                && value.is_some_and(|node| {
+                    is_always(node) || walk::value_of(node).is_some_and(|text| is_true(&text))
+                })
         }
         Some(NodeEnum::AExpr(compared)) => {
             let is_equality = compared.name.iter().filter_map(names::text).eq(["="]);
@@ -461,7 +476,9 @@ pub(crate) fn options(nodes: &[Node]) -> BTreeMap<SmolStr, String> {
     let value = |node: &Node| match node.node.as_ref() {
         Some(NodeEnum::String(text)) => text.sval.clone(),
         Some(NodeEnum::Integer(number)) => number.ival.to_string(),
-        Some(NodeEnum::TypeName(name)) => name.names.last().and_then(names::text).unwrap_or_default().to_owned(),
+        Some(NodeEnum::TypeName(name)) => {
+            name.names.last().and_then(names::text).unwrap_or_default().to_owned()
+        }
         _ => String::new(),
     };
     definitions(nodes)

@@ -1,12 +1,12 @@
 //! A statement as rules look at it, and where they put what they find.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableCmd, AlterTableStmt, ColumnDef, Constraint, Node};
+use pg_query::protobuf::{AlterTableCmd, AlterTableStmt, ColumnDef, Constraint, Node, TypeName};
 
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
 use super::known::Known;
-use crate::effects::{Effects, ObjectKind, ObjectRef, names};
+use crate::effects::{Effects, ObjectKind, ObjectRef, TEMPORARY_SCHEMA, names};
 use crate::sql::{Span, Statement};
 
 /// A statement with what is known before it.
@@ -39,6 +39,37 @@ impl<'a> Site<'a> {
     /// Whether two names are of one relation.
     pub(crate) fn is_same(&self, one: &ObjectRef, other: &ObjectRef) -> bool {
         self.known.context.resolve(one) == self.known.context.resolve(other)
+    }
+
+    /// Whether a relation is one of the session's own, also where it is named without its schema.
+    pub(crate) fn is_temporary(&self, relation: &ObjectRef) -> bool {
+        let temporary = ObjectRef { schema: Some(TEMPORARY_SCHEMA.into()), ..relation.clone() };
+        relation.is_temporary()
+            || relation.schema.is_none() && self.known.context.relation(&temporary).is_some()
+    }
+
+    /// The columns that a statement gives a type, with their tables; not those of temporary tables.
+    pub(crate) fn typed_columns(&self) -> Vec<(ObjectRef, &'a str, &'a TypeName)> {
+        let mut columns = Vec::new();
+        if let NodeEnum::CreateStmt(create) = self.node
+            && let Some(relation) = &create.relation
+        {
+            let table = names::relation(ObjectKind::Table, relation);
+            for node in &create.table_elts {
+                if let Some(NodeEnum::ColumnDef(column)) = node.node.as_ref() {
+                    columns.push((table.clone(), column.colname.as_str(), column.type_name.as_ref()));
+                }
+            }
+        }
+        for (command, table) in self.commands() {
+            let Some(NodeEnum::ColumnDef(column)) = definition(command) else { continue };
+            // With ALTER COLUMN … TYPE the name stands outside.
+            let name = if column.colname.is_empty() { &command.name } else { &column.colname };
+            columns.push((table, name.as_str(), column.type_name.as_ref()));
+        }
+        let typed =
+            columns.into_iter().filter_map(|(table, name, data_type)| Some((table, name, data_type?)));
+        typed.filter(|(table, ..)| !self.is_temporary(table)).collect()
     }
 
     /// `ALTER TABLE` with its table, where the statement is one on a table.

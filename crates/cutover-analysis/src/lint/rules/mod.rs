@@ -1,7 +1,18 @@
 //! Every rule, one a file; those that are a kind of statement and a sentence stand in [`super::plain`].
 
 mod create_index_blocks_writes;
+mod drop_column;
+mod drop_if_exists_before_create;
+mod drop_table;
+mod no_lock_timeout;
+mod no_statement_timeout;
+mod not_rerunnable_outside_transaction;
+mod rename_column;
+mod rename_table;
 mod set_not_null_scans;
+mod transaction_control_in_file;
+mod truncate_cascade;
+mod uncommitted_transaction;
 mod validate_in_same_transaction;
 
 use pg_query::NodeEnum;
@@ -47,7 +58,28 @@ pub(crate) static RULES: &[&Rule] = &[
     &super::plain::DROP_INDEX_LOCKS,
     &validate_in_same_transaction::RULE,
     &set_not_null_scans::RULE,
+    &rename_column::RULE,
+    &rename_table::RULE,
+    &super::plain::clients::RENAME_SCHEMA,
+    &super::plain::clients::RENAME_ENUM_VALUE,
+    &drop_column::RULE,
+    &drop_table::RULE,
     &super::plain::DROP_SCHEMA,
+    &super::plain::clients::DROP_DATABASE,
+    &truncate_cascade::RULE,
+    &drop_if_exists_before_create::RULE,
+    &no_lock_timeout::RULE,
+    &no_statement_timeout::RULE,
+    &transaction_control_in_file::RULE,
+    &uncommitted_transaction::RULE,
+    &not_rerunnable_outside_transaction::RULE,
+    &super::plain::taste::CREATE_ENUM,
+    &super::plain::taste::ENUM_ADD_VALUE_WITHOUT_POSITION,
+    &super::plain::taste::JSON_COLUMN,
+    &super::plain::taste::SERIAL_TYPE,
+    &super::plain::taste::VARCHAR_LENGTH,
+    &super::plain::taste::CHAR_TYPE,
+    &super::plain::taste::TIMESTAMP_WITHOUT_TIME_ZONE,
 ];
 
 /// The column of an `ADD CONSTRAINT … NOT NULL column` that looks at the rows.
