@@ -459,6 +459,11 @@ pub(crate) fn is_always(node: &Node) -> bool {
     }
 }
 
+/// Whether PostgreSQL reads this as false.
+pub(crate) fn is_false(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "false" | "f" | "off" | "no" | "n" | "0")
+}
+
 /// Whether PostgreSQL reads this as true.
 fn is_true(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "true" | "t" | "on" | "yes" | "y" | "1")
@@ -524,7 +529,11 @@ pub(crate) fn arguments(create: &CreateFunctionStmt) -> Vec<String> {
     create.parameters.iter().filter_map(input).collect()
 }
 
+/// The types of arguments by which a routine is called.
+pub(crate) fn types(nodes: &[Node]) -> Vec<String> {
+    nodes.iter().filter_map(names::type_text).collect()
+}
+
 fn is_meant(func: &ObjectWithArgs, routine: &Routine) -> bool {
-    func.args_unspecified
-        || func.objargs.iter().filter_map(names::type_text).eq(routine.arguments.iter().cloned())
+    func.args_unspecified || types(&func.objargs) == routine.arguments
 }

@@ -4,16 +4,25 @@ mod create_index_blocks_writes;
 mod drop_column;
 mod drop_if_exists_before_create;
 mod drop_table;
+mod function_body_names_missing_object;
+mod function_name_unresolved_after_move;
 mod no_lock_timeout;
 mod no_statement_timeout;
 mod not_rerunnable_outside_transaction;
+mod policy_always_true;
+mod policy_recursion;
+mod policy_without_rls;
 mod rename_column;
 mod rename_table;
+mod replace_view_drops_options;
+mod row_level_security_disabled;
+mod security_definer_without_search_path;
 mod set_not_null_scans;
 mod transaction_control_in_file;
 mod truncate_cascade;
 mod uncommitted_transaction;
 mod validate_in_same_transaction;
+mod view_bypasses_rls;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, ConstrType};
@@ -80,6 +89,15 @@ pub(crate) static RULES: &[&Rule] = &[
     &super::plain::taste::VARCHAR_LENGTH,
     &super::plain::taste::CHAR_TYPE,
     &super::plain::taste::TIMESTAMP_WITHOUT_TIME_ZONE,
+    &security_definer_without_search_path::RULE,
+    &row_level_security_disabled::RULE,
+    &policy_without_rls::RULE,
+    &policy_always_true::RULE,
+    &view_bypasses_rls::RULE,
+    &replace_view_drops_options::RULE,
+    &policy_recursion::RULE,
+    &function_body_names_missing_object::RULE,
+    &function_name_unresolved_after_move::RULE,
 ];
 
 /// The column of an `ADD CONSTRAINT … NOT NULL column` that looks at the rows.
