@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use pg_query::NodeEnum;
+use pg_query::protobuf::ObjectType;
 
 use crate::effects::{Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr};
 use crate::lint::naming::Naming;
@@ -205,6 +206,16 @@ impl Known {
             self.security.learn(node, &change.mentions, &self.context);
         }
         self.context.learn(parsed);
+        for node in parsed.statements() {
+            if let NodeEnum::RenameStmt(rename) = node
+                && rename.rename_type() == ObjectType::ObjectSchema
+            {
+                let is_within = |name: &&Name| name.schema == rename.subname;
+                let moved: Vec<Name> = self.made.iter().filter(is_within).cloned().collect();
+                let renamed = |name: Name| Name { schema: rename.newname.as_str().into(), ..name };
+                self.made.extend(moved.into_iter().map(renamed));
+            }
+        }
         self.made_others.extend(change.others);
         self.perhaps.extend(change.perhaps);
         self.anything |= change.anything;

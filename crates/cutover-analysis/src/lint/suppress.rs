@@ -61,7 +61,7 @@ pub(super) fn apply(
             Some(format!("there is no rule {:?}", suppression.code))
         } else if !has_reason {
             Some(format!("it does not say why {} is allowed, so it is not", suppression.code))
-        } else if findings.len() + pending.len() == before {
+        } else if findings.len() + pending.len() == before && selected.severity(&suppression.code).is_some() {
             Some(format!("nothing is suppressed: {} finds nothing here", suppression.code))
         } else {
             None

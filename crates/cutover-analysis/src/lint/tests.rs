@@ -68,15 +68,106 @@ fn codes_are_different_and_sentences_end() {
     }
 }
 
+/// What is found in a file by some rules, with the messages of the one about suppressions.
+fn suppressed(sql: &'static str) -> Vec<(&'static str, String)> {
+    let of_interest =
+        ["create-index-blocks-writes", "drop-table", "policy-without-rls", "unused-suppression"];
+    let findings = found(&Example::of(sql)).into_iter();
+    let message = |finding: &Finding| {
+        if finding.code == "unused-suppression" { finding.message.clone() } else { String::new() }
+    };
+    findings
+        .filter(|finding| of_interest.contains(&finding.code))
+        .map(|finding| (finding.code, message(&finding)))
+        .collect()
+}
+
+fn codes(sql: &'static str) -> Vec<&'static str> {
+    suppressed(sql).into_iter().map(|(code, _)| code).collect()
+}
+
 #[test]
 fn what_is_allowed_with_a_reason_is_not_said() {
-    let codes = |sql: &'static str| -> Vec<&str> {
-        let findings = found(&Example::of(sql));
-        let of_interest = ["create-index-blocks-writes", "unused-suppression"];
-        findings.iter().map(|finding| finding.code).filter(|code| of_interest.contains(code)).collect()
-    };
     assert_eq!(codes("CREATE INDEX ON a (n);"), ["create-index-blocks-writes"]);
     let allowed =
         "-- cutover: allow create-index-blocks-writes nobody writes at night\nCREATE INDEX ON a (n);";
     assert_eq!(codes(allowed), [""; 0]);
+    // Inside the statement, and with something between code and reason.
+    assert_eq!(
+        codes("CREATE INDEX -- cutover: allow create-index-blocks-writes: at night\n ON a (n);"),
+        [""; 0]
+    );
+    // One statement, and no other.
+    let two = "-- cutover: allow drop-table it is a copy\nDROP TABLE a;\nDROP TABLE b;";
+    assert_eq!(codes(two), ["drop-table"]);
+    // All findings of the code.
+    assert_eq!(codes("-- cutover: allow drop-table copies\nDROP TABLE a, b;"), [""; 0]);
+    // Several codes.
+    let several = "-- cutover: allow drop-table a copy\n-- cutover: allow create-index-blocks-writes at night\nDO $$ BEGIN DROP TABLE a; CREATE INDEX ON b (n); END $$;";
+    assert_eq!(codes(several), [""; 0]);
+}
+
+#[test]
+fn what_is_said_at_the_end_of_a_run_can_be_allowed_too() {
+    let sql = "CREATE TABLE a (n int);\nCREATE POLICY p ON a USING (n = 1);";
+    assert_eq!(codes(sql), ["policy-without-rls"]);
+    let allowed = "CREATE TABLE a (n int);\n-- cutover: allow policy-without-rls switched on with the release\nCREATE POLICY p ON a USING (n = 1);";
+    assert_eq!(codes(allowed), [""; 0]);
+}
+
+#[test]
+fn permissions_of_no_use_are_said() {
+    let said = |sql| suppressed(sql);
+    let unused = |message: &str| ("unused-suppression", message.to_owned());
+    assert_eq!(
+        said("-- cutover: allow drop-table a copy\nDROP VIEW a;"),
+        [unused("nothing is suppressed: drop-table finds nothing here")]
+    );
+    assert_eq!(
+        said("-- cutover: allow drop-tables a copy\nSELECT 1;"),
+        [unused("there is no rule \"drop-tables\"")]
+    );
+    assert_eq!(said("-- cutover: allow\nSELECT 1;"), [unused("there is no rule \"\"")]);
+    let no_reason = said("-- cutover: allow drop-table\nDROP TABLE a;");
+    assert_eq!(
+        no_reason,
+        [("drop-table", String::new()), unused("it does not say why drop-table is allowed, so it is not")]
+    );
+    // The same permission twice: once is enough.
+    let twice = "-- cutover: allow drop-table a copy\n-- cutover: allow drop-table a copy\nDROP TABLE a;";
+    assert_eq!(said(twice), [unused("nothing is suppressed: drop-table finds nothing here")]);
+}
+
+#[test]
+fn a_rule_that_does_not_look_makes_no_permission_unused() {
+    let mut selected = Selected::default();
+    assert!(selected.set("drop-table", None) && !selected.set("no-such-rule", None));
+    let mut linter = Linter::new(Known::default());
+    let mut file = linter.file(&selected, false);
+    for statement in statements("-- cutover: allow drop-table a copy\nDROP TABLE a;") {
+        file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+    }
+    assert_eq!(file.end(), []);
+}
+
+#[test]
+fn a_later_file_puts_right_what_an_earlier_one_left() {
+    let found = |second: &str| {
+        let selected = Selected::default();
+        let mut linter = Linter::new(Known::default());
+        for sql in ["CREATE TABLE a (n int); CREATE POLICY p ON a USING (n = 1);", second] {
+            let mut file = linter.file(&selected, false);
+            for statement in statements(sql) {
+                file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+            }
+            assert_eq!(file.end(), []);
+        }
+        linter
+            .end()
+            .into_iter()
+            .map(|(file, finding)| (file, finding.code, finding.statement))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("SELECT 1;"), [(0, "policy-without-rls", 1)]);
+    assert_eq!(found("ALTER TABLE a ENABLE ROW LEVEL SECURITY;"), []);
 }

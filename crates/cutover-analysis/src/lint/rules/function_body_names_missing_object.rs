@@ -1,9 +1,9 @@
 //! Functions that name what is not there.
 
-use pg_query::NodeEnum;
 use crate::effects::{ObjectKind, ObjectRef, names};
 use crate::lint::known::Known;
 use crate::lint::security;
+use pg_query::NodeEnum;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};

@@ -1,9 +1,9 @@
 //! Functions whose text names what is called otherwise from now on.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::ObjectType;
 use crate::effects::{Name, ObjectKind, names};
 use crate::lint::known::Known;
+use pg_query::NodeEnum;
+use pg_query::protobuf::ObjectType;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
@@ -56,7 +56,10 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         NodeEnum::RenameStmt(rename)
             if matches!(
                 rename.rename_type(),
-                ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectMatview | ObjectType::ObjectSequence
+                ObjectType::ObjectTable
+                    | ObjectType::ObjectView
+                    | ObjectType::ObjectMatview
+                    | ObjectType::ObjectSequence
             ) =>
         {
             let Some(relation) = &rename.relation else { return };

@@ -1,11 +1,18 @@
 //! Every rule, one a file; those that are a kind of statement and a sentence stand in [`super::plain`].
 
+mod backfill_with_ddl;
 mod create_index_blocks_writes;
 mod drop_column;
 mod drop_if_exists_before_create;
 mod drop_table;
+mod duplicate_assignment;
+mod enum_add_value_used_in_same_transaction;
+mod files;
 mod function_body_names_missing_object;
 mod function_name_unresolved_after_move;
+mod identifier_too_long;
+mod int_primary_key;
+mod naming_convention;
 mod no_lock_timeout;
 mod no_statement_timeout;
 mod not_rerunnable_outside_transaction;
@@ -21,6 +28,8 @@ mod set_not_null_scans;
 mod transaction_control_in_file;
 mod truncate_cascade;
 mod uncommitted_transaction;
+mod unqualified_name;
+mod update_or_delete_without_where;
 mod validate_in_same_transaction;
 mod view_bypasses_rls;
 
@@ -82,13 +91,25 @@ pub(crate) static RULES: &[&Rule] = &[
     &transaction_control_in_file::RULE,
     &uncommitted_transaction::RULE,
     &not_rerunnable_outside_transaction::RULE,
+    &enum_add_value_used_in_same_transaction::RULE,
     &super::plain::taste::CREATE_ENUM,
     &super::plain::taste::ENUM_ADD_VALUE_WITHOUT_POSITION,
     &super::plain::taste::JSON_COLUMN,
+    &int_primary_key::RULE,
     &super::plain::taste::SERIAL_TYPE,
     &super::plain::taste::VARCHAR_LENGTH,
     &super::plain::taste::CHAR_TYPE,
     &super::plain::taste::TIMESTAMP_WITHOUT_TIME_ZONE,
+    &unqualified_name::RULE,
+    &identifier_too_long::RULE,
+    &duplicate_assignment::RULE,
+    &naming_convention::RULE,
+    &files::OUT_OF_ORDER_FILE,
+    &files::DUPLICATE_VERSION,
+    &files::VERSION_SORTS_WRONGLY,
+    &files::UNUSED_SUPPRESSION,
+    &backfill_with_ddl::RULE,
+    &update_or_delete_without_where::RULE,
     &security_definer_without_search_path::RULE,
     &row_level_security_disabled::RULE,
     &policy_without_rls::RULE,

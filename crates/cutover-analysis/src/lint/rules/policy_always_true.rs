@@ -1,9 +1,9 @@
 //! Permissive policies that are true of every row.
 
-use pg_query::NodeEnum;
 use crate::effects::{ObjectKind, SmolStr, names};
 use crate::lint::known::Known;
 use crate::lint::security::Policy;
+use pg_query::NodeEnum;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
@@ -20,27 +20,31 @@ pub(crate) static RULE: Rule = Rule {
         safe: "give it the condition that is meant, or a role with TO, or AS RESTRICTIVE where it is to narrow the others",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("CREATE POLICY p ON docs USING (true);"),
-Example::of("CREATE POLICY p ON docs FOR INSERT TO public WITH CHECK (1 = 1);"),
-Example::of("CREATE POLICY p ON docs TO app USING (true);")
-.over("CREATE POLICY own ON docs TO app USING (owner = current_user);"),
-Example::of("CREATE POLICY own ON docs FOR SELECT TO app USING (owner = current_user);")
-.over("CREATE POLICY p ON docs TO app USING (true);"),
-Example::of("ALTER POLICY p ON docs USING (true OR owner = current_user);")
-.over("CREATE POLICY p ON docs USING (owner = current_user);"),
-Example::of("CREATE POLICY p ON docs USING (owner = current_user) WITH CHECK ('t'::bool);")],
-        good: &[Example::of("CREATE POLICY p ON docs USING (owner = current_user);"),
-Example::of("CREATE POLICY p ON docs AS RESTRICTIVE USING (true);"),
-Example::of("CREATE POLICY p ON docs TO admin USING (true);"),
-Example::of("CREATE POLICY p ON docs TO admin USING (true);")
-.over("CREATE POLICY own ON docs TO app USING (owner = current_user);"),
-Example::of("CREATE POLICY p ON docs FOR SELECT TO app USING (true);")
-.over("CREATE POLICY own ON docs FOR UPDATE TO app USING (owner = current_user);"),
-Example::of("CREATE POLICY p ON docs USING (true); DROP POLICY p ON docs;"),
-Example::of("CREATE POLICY narrow ON docs AS RESTRICTIVE TO app USING (owner = current_user);")
-.over("CREATE POLICY p ON docs TO app USING (true);"),
-Example::of("CREATE POLICY p2 ON docs TO admin USING (true);")
-.over("CREATE POLICY p ON docs TO admin USING (true);")],
+        bad: &[
+            Example::of("CREATE POLICY p ON docs USING (true);"),
+            Example::of("CREATE POLICY p ON docs FOR INSERT TO public WITH CHECK (1 = 1);"),
+            Example::of("CREATE POLICY p ON docs TO app USING (true);")
+                .over("CREATE POLICY own ON docs TO app USING (owner = current_user);"),
+            Example::of("CREATE POLICY own ON docs FOR SELECT TO app USING (owner = current_user);")
+                .over("CREATE POLICY p ON docs TO app USING (true);"),
+            Example::of("ALTER POLICY p ON docs USING (true OR owner = current_user);")
+                .over("CREATE POLICY p ON docs USING (owner = current_user);"),
+            Example::of("CREATE POLICY p ON docs USING (owner = current_user) WITH CHECK ('t'::bool);"),
+        ],
+        good: &[
+            Example::of("CREATE POLICY p ON docs USING (owner = current_user);"),
+            Example::of("CREATE POLICY p ON docs AS RESTRICTIVE USING (true);"),
+            Example::of("CREATE POLICY p ON docs TO admin USING (true);"),
+            Example::of("CREATE POLICY p ON docs TO admin USING (true);")
+                .over("CREATE POLICY own ON docs TO app USING (owner = current_user);"),
+            Example::of("CREATE POLICY p ON docs FOR SELECT TO app USING (true);")
+                .over("CREATE POLICY own ON docs FOR UPDATE TO app USING (owner = current_user);"),
+            Example::of("CREATE POLICY p ON docs USING (true); DROP POLICY p ON docs;"),
+            Example::of("CREATE POLICY narrow ON docs AS RESTRICTIVE TO app USING (owner = current_user);")
+                .over("CREATE POLICY p ON docs TO app USING (true);"),
+            Example::of("CREATE POLICY p2 ON docs TO admin USING (true);")
+                .over("CREATE POLICY p ON docs TO admin USING (true);"),
+        ],
     },
     look: Look::Statement(look),
 };
@@ -64,11 +68,15 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
 
 /// What is wrong with a policy among the others of its table.
 fn said(policy: &Policy, all: &[Policy], table: &str) -> Option<String> {
-    let others = || all.iter().filter(|other| other.name != policy.name && other.permissive && other.meets(policy));
+    let others =
+        || all.iter().filter(|other| other.name != policy.name && other.permissive && other.meets(policy));
     if policy.is_always_true() {
         // Others that are as open lose nothing by it.
         if let Some(other) = others().find(|other| !opens(policy, other)) {
-            return Some(format!("{} lets every row of {table} through, whatever {} says", policy.name, other.name));
+            return Some(format!(
+                "{} lets every row of {table} through, whatever {} says",
+                policy.name, other.name
+            ));
         }
         return policy
             .roles

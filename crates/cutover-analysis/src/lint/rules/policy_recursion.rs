@@ -1,8 +1,8 @@
 //! Policies that read their own tables.
 
-use pg_query::NodeEnum;
 use crate::effects::{ObjectKind, SmolStr, names};
 use crate::lint::known::Known;
+use pg_query::NodeEnum;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
@@ -19,21 +19,33 @@ pub(crate) static RULE: Rule = Rule {
         safe: "put the query into a SECURITY DEFINER function with a fixed search path, whose owner the policies do not bind",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("CREATE POLICY p ON members USING (team IN (SELECT team FROM members WHERE who = current_user));"),
-Example::of("CREATE POLICY p ON a USING (EXISTS (SELECT FROM b));")
-.over("CREATE POLICY q ON b FOR SELECT USING (EXISTS (SELECT FROM a));"),
-Example::of("ALTER POLICY p ON t USING (EXISTS (SELECT FROM t u WHERE u.n = 1));")
-.over("CREATE POLICY p ON t USING (n = 1);"),
-Example::of("CREATE POLICY p ON a FOR SELECT USING (EXISTS (SELECT FROM b)); CREATE POLICY q ON b USING (EXISTS (SELECT FROM public.a));")],
-        good: &[Example::of("CREATE POLICY p ON members USING (team = any (teams_of(current_user)));"),
-Example::of("CREATE POLICY p ON members USING (EXISTS (SELECT FROM teams WHERE teams.id = team));"),
-Example::of("CREATE POLICY p ON members FOR INSERT WITH CHECK (NOT EXISTS (SELECT FROM members));"),
-Example::of("CREATE POLICY p ON a USING (EXISTS (SELECT FROM b));")
-.over("CREATE POLICY q ON b FOR INSERT WITH CHECK (EXISTS (SELECT FROM a));"),
-Example::of("CREATE POLICY p ON a USING (EXISTS (SELECT FROM b));")
-.over("CREATE TABLE b (n int); CREATE POLICY q ON b USING (EXISTS (SELECT FROM a));"),
-Example::of("CREATE POLICY p ON t USING (EXISTS (SELECT FROM t)); DROP POLICY p ON t;"),
-Example::of("CREATE POLICY p ON t USING (EXISTS (WITH t AS (SELECT 1) SELECT FROM t));")],
+        bad: &[
+            Example::of(
+                "CREATE POLICY p ON members USING (team IN (SELECT team FROM members WHERE who = current_user));",
+            ),
+            Example::of("CREATE POLICY p ON a USING (EXISTS (SELECT FROM b));")
+                .over("CREATE POLICY q ON b FOR SELECT USING (EXISTS (SELECT FROM a));"),
+            Example::of("ALTER POLICY p ON t USING (EXISTS (SELECT FROM t u WHERE u.n = 1));")
+                .over("CREATE POLICY p ON t USING (n = 1);"),
+            Example::of(
+                "CREATE POLICY p ON a FOR SELECT USING (EXISTS (SELECT FROM b)); CREATE POLICY q ON b USING (EXISTS (SELECT FROM public.a));",
+            ),
+        ],
+        good: &[
+            Example::of("CREATE POLICY p ON members USING (team = any (teams_of(current_user)));"),
+            Example::of(
+                "CREATE POLICY p ON members USING (EXISTS (SELECT FROM teams WHERE teams.id = team));",
+            ),
+            Example::of(
+                "CREATE POLICY p ON members FOR INSERT WITH CHECK (NOT EXISTS (SELECT FROM members));",
+            ),
+            Example::of("CREATE POLICY p ON a USING (EXISTS (SELECT FROM b));")
+                .over("CREATE POLICY q ON b FOR INSERT WITH CHECK (EXISTS (SELECT FROM a));"),
+            Example::of("CREATE POLICY p ON a USING (EXISTS (SELECT FROM b));")
+                .over("CREATE TABLE b (n int); CREATE POLICY q ON b USING (EXISTS (SELECT FROM a));"),
+            Example::of("CREATE POLICY p ON t USING (EXISTS (SELECT FROM t)); DROP POLICY p ON t;"),
+            Example::of("CREATE POLICY p ON t USING (EXISTS (WITH t AS (SELECT 1) SELECT FROM t));"),
+        ],
     },
     look: Look::Statement(look),
 };

@@ -1,8 +1,8 @@
 //! Policies of tables without row security.
 
-use pg_query::NodeEnum;
 use crate::lint::known::Known;
 use crate::lint::security;
+use pg_query::NodeEnum;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
@@ -19,18 +19,29 @@ pub(crate) static RULE: Rule = Rule {
         safe: "ALTER TABLE … ENABLE ROW LEVEL SECURITY",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("CREATE TABLE docs (id int); CREATE POLICY p ON docs USING (id = 1);"),
-Example::of("CREATE POLICY p ON docs USING (id = 1);")
-.over("CREATE TABLE docs (id int);"),
-Example::of("ALTER TABLE docs DISABLE ROW LEVEL SECURITY; CREATE POLICY p ON docs USING (id = 1);"),
-Example::of("CREATE POLICY p ON docs USING (id = 1); ALTER TABLE docs FORCE ROW LEVEL SECURITY;")
-.over("CREATE TABLE docs (id int);")],
-        good: &[Example::of("CREATE POLICY p ON docs USING (id = 1);"),
-Example::of("CREATE POLICY p ON docs USING (id = 1);")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TABLE docs (id int); CREATE POLICY p ON docs USING (id = 1); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TABLE docs (id int); CREATE POLICY p ON docs USING (id = 1); DROP POLICY p ON docs;"),
-Example::of("CREATE TABLE d (id int); CREATE POLICY p ON d USING (id = 1); ALTER TABLE d RENAME TO docs; ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")],
+        bad: &[
+            Example::of("CREATE TABLE docs (id int); CREATE POLICY p ON docs USING (id = 1);"),
+            Example::of("CREATE POLICY p ON docs USING (id = 1);").over("CREATE TABLE docs (id int);"),
+            Example::of(
+                "ALTER TABLE docs DISABLE ROW LEVEL SECURITY; CREATE POLICY p ON docs USING (id = 1);",
+            ),
+            Example::of("CREATE POLICY p ON docs USING (id = 1); ALTER TABLE docs FORCE ROW LEVEL SECURITY;")
+                .over("CREATE TABLE docs (id int);"),
+        ],
+        good: &[
+            Example::of("CREATE POLICY p ON docs USING (id = 1);"),
+            Example::of("CREATE POLICY p ON docs USING (id = 1);")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of(
+                "CREATE TABLE docs (id int); CREATE POLICY p ON docs USING (id = 1); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;",
+            ),
+            Example::of(
+                "CREATE TABLE docs (id int); CREATE POLICY p ON docs USING (id = 1); DROP POLICY p ON docs;",
+            ),
+            Example::of(
+                "CREATE TABLE d (id int); CREATE POLICY p ON d USING (id = 1); ALTER TABLE d RENAME TO docs; ALTER TABLE docs ENABLE ROW LEVEL SECURITY;",
+            ),
+        ],
     },
     look: Look::Statement(look),
 };

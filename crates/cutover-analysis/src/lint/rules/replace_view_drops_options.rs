@@ -1,9 +1,9 @@
 //! `CREATE OR REPLACE VIEW` of a view with options.
 
-use pg_query::NodeEnum;
 use crate::effects::{ObjectKind, SmolStr, names};
 use crate::lint::known::Known;
 use crate::lint::security;
+use pg_query::NodeEnum;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
@@ -47,7 +47,8 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let Some(known) = site.known.security.views.get(&name) else { return };
     let given = security::options(&create.options);
     // An option that is off is so without being named.
-    let lost = |(option, value): &(&SmolStr, &String)| !given.contains_key(*option) && !security::is_false(value);
+    let lost =
+        |(option, value): &(&SmolStr, &String)| !given.contains_key(*option) && !security::is_false(value);
     for (option, value) in known.iter().filter(lost) {
         let (name, option, was) = (name.clone(), option.clone(), value.clone());
         let help = format!("repeat it: WITH ({option} = {was})");

@@ -1,9 +1,9 @@
 //! Tables without row security where others have it.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableType as Type, ObjectType};
 use crate::effects::{Name, ObjectKind, names};
 use crate::lint::known::Known;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableType as Type, ObjectType};
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
@@ -69,8 +69,9 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
 fn disabled(name: Name, found: &mut Found<'_>) {
     let still = move |known: &Known| {
         // A table that is gone shows nothing.
-        (known.security.tables.get(&name) == Some(&false))
-            .then(|| format!("everybody who may read {}.{} sees all its rows from now on", name.schema, name.name))
+        (known.security.tables.get(&name) == Some(&false)).then(|| {
+            format!("everybody who may read {}.{} sees all its rows from now on", name.schema, name.name)
+        })
     };
     found.later(-1, "leave row security on: a policy TO a role lets that role see more", Box::new(still));
 }

@@ -1,9 +1,9 @@
 //! Functions that run as their owners, with names that whoever calls them can give a meaning to.
 
-use pg_query::NodeEnum;
 use crate::effects::{ObjectKind, names};
 use crate::lint::known::Known;
 use crate::lint::security::{self, Routine};
+use pg_query::NodeEnum;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
@@ -49,9 +49,13 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             let Some(func) = &alter.func else { return };
             let object = names::object(ObjectKind::Routine, &func.objname);
             let settings = security::settings(&alter.actions);
-            let is_known =
-                object.as_ref().is_some_and(|object| site.known.security.routines.contains_key(&site.known.context.resolve(object)));
-            if settings == (Some(true), None) && !is_known && let Some(object) = &object {
+            let is_known = object.as_ref().is_some_and(|object| {
+                site.known.security.routines.contains_key(&site.known.context.resolve(object))
+            });
+            if settings == (Some(true), None)
+                && !is_known
+                && let Some(object) = &object
+            {
                 // Nothing else is known of it.
                 found.say(message(&object.named()));
             }
@@ -65,7 +69,8 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let name = site.known.context.resolve(&object);
     let still = move |known: &Known| {
         let routines = known.security.routines.get(&name)?;
-        let is_meant = |routine: &&Routine| arguments.as_ref().is_none_or(|meant| routine.arguments == *meant);
+        let is_meant =
+            |routine: &&Routine| arguments.as_ref().is_none_or(|meant| routine.arguments == *meant);
         let is_open = |routine: &&Routine| routine.definer && !routine.search_path && !routine.bound;
         routines.iter().filter(is_meant).find(is_open)?;
         Some(message(&object.named()))

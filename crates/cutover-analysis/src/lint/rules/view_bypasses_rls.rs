@@ -1,9 +1,9 @@
 //! Views over tables with row security.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::AlterTableType as Type;
 use crate::effects::{Name, ObjectKind, names};
 use crate::lint::known::Known;
+use pg_query::NodeEnum;
+use pg_query::protobuf::AlterTableType as Type;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
@@ -79,7 +79,9 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
 fn bypassing(view: Name, location: i32, site: &Site<'_>, found: &mut Found<'_>) {
     // `security_invoker` came with 15.
     let help = match site.known.major() {
-        1..15 => "repeat the condition of the policy in the view, and grant its readers no more; from 15 on, WITH (security_invoker = true)",
+        1..15 => {
+            "repeat the condition of the policy in the view, and grant its readers no more; from 15 on, WITH (security_invoker = true)"
+        }
         _ => found.about.safe,
     };
     let still = move |known: &Known| {
