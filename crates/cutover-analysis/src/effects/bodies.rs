@@ -136,7 +136,7 @@ pub(crate) fn statements_of_block(block: &DoStmt) -> Vec<String> {
         Piece::Executed => {
             parse(&format!("SELECT {text}")).ok().and_then(|expression| walk::constant(&expression))
         }
-        _ => piece.as_statement(text).map(|text| text.to_string()),
+        _ => piece.as_statement(text),
     };
     found.pieces.iter().filter_map(statement).collect()
 }

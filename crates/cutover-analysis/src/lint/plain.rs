@@ -29,8 +29,9 @@ const fn plain(
 }
 
 /// The same rule where it looks only for those who ask for it.
-const fn off(rule: Rule) -> Rule {
-    Rule { about: About { on: false, ..rule.about }, ..rule }
+const fn off(mut rule: Rule) -> Rule {
+    rule.about.on = false;
+    rule
 }
 
 pub(super) static DROP_INDEX_LOCKS: Rule = plain(

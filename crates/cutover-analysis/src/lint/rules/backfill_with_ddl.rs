@@ -1,11 +1,11 @@
 //! Rows that are written while a table is locked.
 
-use super::update_or_delete_without_where::every;
-use crate::effects::{LockMode, Name, ObjectKind, ObjectRef, names, walk};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{BoolExprType, Node};
 
+use super::update_or_delete_without_where::every;
 use super::{Look, Rule, Watch};
+use crate::effects::{LockMode, Name, ObjectKind, ObjectRef, names, walk};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::linter::FileEnd;

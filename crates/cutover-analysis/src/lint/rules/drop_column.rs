@@ -1,12 +1,11 @@
 //! `DROP COLUMN` of a column that holds something.
 
-use crate::effects::{ObjectKind, names};
 use pg_query::protobuf::AlterTableType as Type;
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

@@ -1,13 +1,12 @@
 //! `DROP … IF EXISTS` before `CREATE`.
 
-use crate::effects::{ObjectKind, ObjectRef, names};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, DropBehavior, ObjectType};
 
 use super::{Look, Rule, Watch};
+use crate::effects::{ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

@@ -1,15 +1,14 @@
 //! Columns that are named twice.
 
-use super::update_or_delete_without_where::every;
-use crate::effects::names;
-use crate::lint::site::definition;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, AlterTableType, Node};
 
+use super::update_or_delete_without_where::every;
 use super::{Look, Rule};
+use crate::effects::names;
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::site::definition;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

@@ -1,15 +1,15 @@
 //! A new value of an enum that is used before it may be.
 
-use crate::effects::{ObjectKind, ObjectRef, names};
-use crate::sql::lexer::Kind;
-use crate::sql::tokens::{Token, Tokens};
 use pg_query::NodeEnum;
 
 use super::{Look, Rule, Watch};
+use crate::effects::{ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::linter::FileEnd;
 use crate::lint::site::{Found, Site};
+use crate::sql::lexer::Kind;
+use crate::sql::tokens::{Token, Tokens};
 
 pub(crate) static RULE: Rule = Rule {
     about: About {

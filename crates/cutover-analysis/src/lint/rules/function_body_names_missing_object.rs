@@ -1,14 +1,13 @@
 //! Functions that name what is not there.
 
-use crate::effects::{ObjectKind, ObjectRef, names};
-use crate::lint::known::Known;
-use crate::lint::security;
 use pg_query::NodeEnum;
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
+use crate::lint::security;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -20,21 +19,36 @@ pub(crate) static RULE: Rule = Rule {
         safe: "make what it names in the same run, or correct the name",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.userz; END $$;")
-.over("CREATE TABLE app.users (id int);").and_nothing_else(),
-Example::of("CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM nowhere); END $$;").and_nothing_else(),
-Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET id = 1; END $$; DROP TABLE users;")
-.over("CREATE TABLE users (id int);").and_nothing_else()],
-        good: &[Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.userz; END $$;"),
-Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM later; END $$; CREATE TABLE later (n int);").and_nothing_else(),
-Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM v; PERFORM nextval('s'); END $$;")
-.over("CREATE VIEW v AS SELECT 1 AS n; CREATE SEQUENCE s;").and_nothing_else(),
-Example::of("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM changed; RETURN NULL; END $$;").and_nothing_else(),
-Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE t (n int); DELETE FROM t; END $$;").and_nothing_else(),
-Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CREATE TABLE ' || 't ()'; DELETE FROM t; END $$;").and_nothing_else(),
-Example::of("CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM pg_class); END $$;").and_nothing_else(),
-Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM old; END $$; DROP FUNCTION f;").and_nothing_else(),
-Example::of("CREATE EXTENSION postgis; CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM spatial_ref_sys); END $$;").and_nothing_else()],
+        bad: &[
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.userz; END $$;")
+                .over("CREATE TABLE app.users (id int);")
+                .and_nothing_else(),
+            Example::of("CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM nowhere); END $$;")
+                .and_nothing_else(),
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET id = 1; END $$; DROP TABLE users;")
+                .over("CREATE TABLE users (id int);")
+                .and_nothing_else(),
+        ],
+        good: &[
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.userz; END $$;"),
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM later; END $$; CREATE TABLE later (n int);")
+                .and_nothing_else(),
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM v; PERFORM nextval('s'); END $$;")
+                .over("CREATE VIEW v AS SELECT 1 AS n; CREATE SEQUENCE s;")
+                .and_nothing_else(),
+            Example::of("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM changed; RETURN NULL; END $$;")
+                .and_nothing_else(),
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE t (n int); DELETE FROM t; END $$;")
+                .and_nothing_else(),
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CREATE TABLE ' || 't ()'; DELETE FROM t; END $$;")
+                .and_nothing_else(),
+            Example::of("CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM pg_class); END $$;")
+                .and_nothing_else(),
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM old; END $$; DROP FUNCTION f;")
+                .and_nothing_else(),
+            Example::of("CREATE EXTENSION postgis; CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM spatial_ref_sys); END $$;")
+                .and_nothing_else(),
+        ],
     },
     look: Look::Statement(look),
 };

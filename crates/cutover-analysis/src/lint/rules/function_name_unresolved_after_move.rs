@@ -1,14 +1,13 @@
 //! Functions whose text names what is called otherwise from now on.
 
-use crate::effects::{Name, ObjectKind, names};
-use crate::lint::known::Known;
 use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
 use super::{Look, Rule};
+use crate::effects::{Name, ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -20,23 +19,27 @@ pub(crate) static RULE: Rule = Rule {
         safe: "write the body anew with CREATE OR REPLACE FUNCTION, or leave a view under the old name",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("ALTER TABLE app.users SET SCHEMA core;")
-.over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
-Example::of("ALTER TABLE app.users RENAME TO people;")
-.over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.users';"),
-Example::of("ALTER SCHEMA app RENAME TO core;")
-.over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;")],
-        good: &[Example::of("ALTER TABLE app.users SET SCHEMA core;")
-.over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM other.users; END $$;"),
-Example::of("ALTER TABLE app.users SET SCHEMA core; CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM core.users; END $$;")
-.over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
-Example::of("ALTER TABLE app.users SET SCHEMA core; CREATE VIEW app.users AS SELECT * FROM core.users;")
-.over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
-Example::of("ALTER TABLE app.users SET SCHEMA core; DROP FUNCTION f();")
-.over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
-Example::of("ALTER TABLE app.users RENAME TO people;")
-.over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM app.users; END;"),
-Example::of("ALTER TABLE app.users SET SCHEMA core;")],
+        bad: &[
+            Example::of("ALTER TABLE app.users SET SCHEMA core;")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
+            Example::of("ALTER TABLE app.users RENAME TO people;")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.users';"),
+            Example::of("ALTER SCHEMA app RENAME TO core;")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
+        ],
+        good: &[
+            Example::of("ALTER TABLE app.users SET SCHEMA core;")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM other.users; END $$;"),
+            Example::of("ALTER TABLE app.users SET SCHEMA core; CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM core.users; END $$;")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
+            Example::of("ALTER TABLE app.users SET SCHEMA core; CREATE VIEW app.users AS SELECT * FROM core.users;")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
+            Example::of("ALTER TABLE app.users SET SCHEMA core; DROP FUNCTION f();")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
+            Example::of("ALTER TABLE app.users RENAME TO people;")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM app.users; END;"),
+            Example::of("ALTER TABLE app.users SET SCHEMA core;"),
+        ],
     },
     look: Look::Statement(look),
 };

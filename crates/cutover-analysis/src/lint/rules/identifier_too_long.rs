@@ -1,14 +1,12 @@
 //! Names that are cut.
 
-use crate::effects::names;
-use crate::sql::lexer::Kind;
-use crate::sql::tokens::Tokens;
-
 use super::{Look, Rule};
+use crate::effects::names;
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
 use crate::lint::site::{Found, Site};
+use crate::sql::lexer::Kind;
+use crate::sql::tokens::Tokens;
 
 pub(crate) static RULE: Rule = Rule {
     about: About {

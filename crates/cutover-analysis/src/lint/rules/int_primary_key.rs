@@ -1,14 +1,13 @@
 //! Primary keys that run out.
 
-use crate::effects::{ObjectKind, ObjectRef, names};
-use crate::lint::site;
 use pg_query::NodeEnum;
-use pg_query::protobuf::ConstrType;
+use pg_query::protobuf::{ColumnDef, ConstrType, Constraint};
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::site;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -44,24 +43,7 @@ pub(crate) static RULE: Rule = Rule {
 
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let typed = site.typed_columns();
-    let mut keys: Vec<(ObjectRef, String)> = Vec::new();
-    for (definition, table) in definitions(site) {
-        match definition {
-            NodeEnum::ColumnDef(column) => {
-                let is_key =
-                    site::column_constraints(column).any(|one| one.contype() == ConstrType::ConstrPrimary);
-                keys.extend(is_key.then(|| (table, column.colname.clone())));
-            }
-            NodeEnum::Constraint(constraint) if constraint.contype() == ConstrType::ConstrPrimary => {
-                // Of several columns each may repeat.
-                if let [only] = constraint.keys.as_slice() {
-                    keys.extend(names::text(only).map(|column| (table, column.to_owned())));
-                }
-            }
-            _ => {}
-        }
-    }
-    for (table, column) in keys.into_iter().filter(|(table, _)| !site.is_temporary(table)) {
+    for (table, column) in keys(site).into_iter().filter(|(table, _)| !site.is_temporary(table)) {
         let given = typed.iter().find(|(_, name, _)| *name == column);
         let given = given.and_then(|(.., data_type)| names::text(data_type.names.last()?));
         let known = site.known.context.column(&table, &column).map(|known| known.data_type.name.as_str());
@@ -76,14 +58,32 @@ fn is_narrow(name: &str) -> bool {
     matches!(name, "int4" | "int2" | "serial" | "serial4" | "smallserial" | "serial2")
 }
 
-/// Columns and constraints that a statement defines, with their tables.
-fn definitions<'a>(site: &Site<'a>) -> Vec<(&'a NodeEnum, ObjectRef)> {
+/// The primary keys of one column that a statement makes, with their tables. Of several columns each may repeat.
+fn keys(site: &Site<'_>) -> Vec<(ObjectRef, String)> {
+    let mut columns: Vec<(&ColumnDef, ObjectRef)> = site.added_columns().collect();
+    let mut constraints: Vec<(&Constraint, ObjectRef)> = site.added_constraints().collect();
     if let NodeEnum::CreateStmt(create) = site.node
         && let Some(relation) = &create.relation
     {
         let table = names::relation(ObjectKind::Table, relation);
-        let nodes = create.table_elts.iter().chain(&create.constraints);
-        return nodes.filter_map(|node| Some((node.node.as_ref()?, table.clone()))).collect();
+        for node in &create.table_elts {
+            if let Some(NodeEnum::ColumnDef(column)) = node.node.as_ref() {
+                columns.push((column, table.clone()));
+            }
+        }
+        let all = site::constraints(&create.table_elts).chain(site::constraints(&create.constraints));
+        constraints.extend(all.map(|constraint| (constraint, table.clone())));
     }
-    site.commands().filter_map(|(command, table)| Some((site::definition(command)?, table))).collect()
+    let is_key = |constraint: &&Constraint| constraint.contype() == ConstrType::ConstrPrimary;
+    let of_columns = columns
+        .into_iter()
+        .filter(|(column, _)| site::column_constraints(column).any(|one| is_key(&one)))
+        .map(|(column, table)| (table, column.colname.clone()));
+    let of_table = constraints.into_iter().filter(|(constraint, _)| is_key(constraint)).filter_map(
+        |(constraint, table)| match constraint.keys.as_slice() {
+            [only] => Some((table, names::text(only)?.to_owned())),
+            _ => None,
+        },
+    );
+    of_columns.chain(of_table).collect()
 }

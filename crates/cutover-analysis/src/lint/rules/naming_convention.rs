@@ -1,13 +1,12 @@
 //! Names of new things.
 
-use crate::effects::ObjectKind;
-use crate::lint::naming::Pattern;
 use pg_query::NodeEnum;
 
 use super::{Look, Rule};
+use crate::effects::ObjectKind;
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::naming::Pattern;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

@@ -1,10 +1,10 @@
 //! Strong locks that are waited for without a limit.
 
-use crate::effects::{Lock, LockMode, walk};
 use pg_query::NodeEnum;
 use pg_query::protobuf::VariableSetKind;
 
 use super::{Look, Rule, Watch};
+use crate::effects::{Lock, LockMode, walk};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::linter::FileEnd;
@@ -99,8 +99,8 @@ impl Watch for Unlimited {
         let is_limited = |number: usize| {
             let before =
                 self.set.iter().filter(|set| set.number < number || set.number == number && set.within);
-            let reaching = before.filter(|set| !set.local || end.together(set.number, number));
-            reaching.last().is_some_and(|set| set.on)
+            let mut reaching = before.filter(|set| !set.local || end.together(set.number, number));
+            reaching.next_back().is_some_and(|set| set.on)
         };
         // One finding says it: the setting belongs at the beginning of the file.
         let first = self.waiting.iter().find(|(number, _)| !is_limited(*number));

@@ -1,14 +1,13 @@
 //! Work without a limit of time.
 
-use super::no_lock_timeout::Unlimited;
-use crate::effects::{ObjectRef, WorkKind};
 use pg_query::NodeEnum;
 
+use super::no_lock_timeout::Unlimited;
 use super::{Look, Rule};
+use crate::effects::{ObjectRef, WorkKind};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
-use crate::lint::site::{Found, Site};
+use crate::lint::site::Site;
 
 pub(crate) static RULE: Rule = Rule {
     about: About {

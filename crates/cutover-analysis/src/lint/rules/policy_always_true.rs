@@ -1,14 +1,13 @@
 //! Permissive policies that are true of every row.
 
-use crate::effects::{ObjectKind, SmolStr, names};
-use crate::lint::known::Known;
-use crate::lint::security::Policy;
 use pg_query::NodeEnum;
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, SmolStr, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
+use crate::lint::security::Policy;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

@@ -1,13 +1,12 @@
 //! Policies that read their own tables.
 
-use crate::effects::{ObjectKind, SmolStr, names};
-use crate::lint::known::Known;
 use pg_query::NodeEnum;
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, SmolStr, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

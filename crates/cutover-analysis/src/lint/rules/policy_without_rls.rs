@@ -1,13 +1,12 @@
 //! Policies of tables without row security.
 
-use crate::lint::known::Known;
-use crate::lint::security;
 use pg_query::NodeEnum;
 
 use super::{Look, Rule};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
+use crate::lint::security;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

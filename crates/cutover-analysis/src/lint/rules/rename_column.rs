@@ -1,13 +1,12 @@
 //! `RENAME COLUMN` of a column that clients know.
 
-use crate::effects::{ObjectKind, names};
 use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

@@ -1,10 +1,10 @@
 //! `RENAME TO` and `SET SCHEMA` of a table that clients know.
 
-use crate::effects::{Name, ObjectKind, ObjectRef, names};
 use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType as Type;
 
 use super::{Look, Rule, Watch};
+use crate::effects::{Name, ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::linter::FileEnd;

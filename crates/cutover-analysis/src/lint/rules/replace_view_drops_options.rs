@@ -1,14 +1,13 @@
 //! `CREATE OR REPLACE VIEW` of a view with options.
 
-use crate::effects::{ObjectKind, SmolStr, names};
-use crate::lint::known::Known;
-use crate::lint::security;
 use pg_query::NodeEnum;
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, SmolStr, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
+use crate::lint::security;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -20,22 +19,26 @@ pub(crate) static RULE: Rule = Rule {
         safe: "repeat the options in WITH (…)",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n;")
-.over("CREATE VIEW v WITH (security_invoker = true) AS SELECT 1 AS n;"),
-Example::of("CREATE OR REPLACE VIEW v WITH (security_barrier) AS SELECT 1 AS n;")
-.over("CREATE VIEW v AS SELECT 1 AS n; ALTER VIEW v SET (security_invoker = on, security_barrier = true);"),
-Example::of("CREATE VIEW v WITH (security_barrier) AS SELECT 1 AS n; CREATE OR REPLACE VIEW public.v AS SELECT 2 AS n;")],
-        good: &[Example::of("CREATE OR REPLACE VIEW v WITH (security_invoker = on) AS SELECT 1 AS n;")
-.over("CREATE VIEW v WITH (security_invoker = true) AS SELECT 1 AS n;"),
-Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n;")
-.over("CREATE VIEW v AS SELECT 1 AS n;"),
-Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n;")
-.over("CREATE VIEW v WITH (security_invoker = false) AS SELECT 1 AS n;"),
-Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n; ALTER VIEW v SET (security_invoker = true);")
-.over("CREATE VIEW v WITH (security_invoker = true) AS SELECT 1 AS n;"),
-Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n;"),
-Example::of("DROP VIEW v; CREATE VIEW v AS SELECT 1 AS n;")
-.over("CREATE VIEW v WITH (security_invoker = true) AS SELECT 1 AS n;")],
+        bad: &[
+            Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n;")
+                .over("CREATE VIEW v WITH (security_invoker = true) AS SELECT 1 AS n;"),
+            Example::of("CREATE OR REPLACE VIEW v WITH (security_barrier) AS SELECT 1 AS n;")
+                .over("CREATE VIEW v AS SELECT 1 AS n; ALTER VIEW v SET (security_invoker = on, security_barrier = true);"),
+            Example::of("CREATE VIEW v WITH (security_barrier) AS SELECT 1 AS n; CREATE OR REPLACE VIEW public.v AS SELECT 2 AS n;"),
+        ],
+        good: &[
+            Example::of("CREATE OR REPLACE VIEW v WITH (security_invoker = on) AS SELECT 1 AS n;")
+                .over("CREATE VIEW v WITH (security_invoker = true) AS SELECT 1 AS n;"),
+            Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n;")
+                .over("CREATE VIEW v AS SELECT 1 AS n;"),
+            Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n;")
+                .over("CREATE VIEW v WITH (security_invoker = false) AS SELECT 1 AS n;"),
+            Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n; ALTER VIEW v SET (security_invoker = true);")
+                .over("CREATE VIEW v WITH (security_invoker = true) AS SELECT 1 AS n;"),
+            Example::of("CREATE OR REPLACE VIEW v AS SELECT 1 AS n;"),
+            Example::of("DROP VIEW v; CREATE VIEW v AS SELECT 1 AS n;")
+                .over("CREATE VIEW v WITH (security_invoker = true) AS SELECT 1 AS n;"),
+        ],
     },
     look: Look::Statement(look),
 };

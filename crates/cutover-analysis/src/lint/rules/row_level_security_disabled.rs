@@ -1,14 +1,13 @@
 //! Tables without row security where others have it.
 
-use crate::effects::{Name, ObjectKind, names};
-use crate::lint::known::Known;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType as Type, ObjectType};
 
 use super::{Look, Rule};
+use crate::effects::{Name, ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -20,28 +19,32 @@ pub(crate) static RULE: Rule = Rule {
         safe: "ALTER TABLE … ENABLE ROW LEVEL SECURITY, and FORCE for its owner",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("ALTER TABLE docs DISABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TABLE notes (id int, owner text);")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE TABLE b (n int);"),
-Example::of("ALTER TABLE docs DISABLE ROW LEVEL SECURITY;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")],
-        good: &[Example::of("CREATE TABLE notes (id int);"),
-Example::of("CREATE TABLE notes (id int); ALTER TABLE notes ENABLE ROW LEVEL SECURITY;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TABLE other.notes (id int);")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TEMP TABLE t (id int);")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TABLE notes (id int); DROP TABLE notes;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TABLE IF NOT EXISTS docs (id int);")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("ALTER TABLE docs DISABLE ROW LEVEL SECURITY; UPDATE docs SET id = 1 WHERE id = 2; ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE TABLE docs_1 PARTITION OF docs FOR VALUES IN (1);")
-.over("CREATE TABLE docs (id int) PARTITION BY LIST (id); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("ALTER TABLE docs NO FORCE ROW LEVEL SECURITY;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")],
+        bad: &[
+            Example::of("ALTER TABLE docs DISABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE TABLE notes (id int, owner text);")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE TABLE b (n int);"),
+            Example::of("ALTER TABLE docs DISABLE ROW LEVEL SECURITY;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+        ],
+        good: &[
+            Example::of("CREATE TABLE notes (id int);"),
+            Example::of("CREATE TABLE notes (id int); ALTER TABLE notes ENABLE ROW LEVEL SECURITY;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE TABLE other.notes (id int);")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE TEMP TABLE t (id int);")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE TABLE notes (id int); DROP TABLE notes;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE TABLE IF NOT EXISTS docs (id int);")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("ALTER TABLE docs DISABLE ROW LEVEL SECURITY; UPDATE docs SET id = 1 WHERE id = 2; ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE TABLE docs_1 PARTITION OF docs FOR VALUES IN (1);")
+                .over("CREATE TABLE docs (id int) PARTITION BY LIST (id); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("ALTER TABLE docs NO FORCE ROW LEVEL SECURITY;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+        ],
     },
     look: Look::Statement(look),
 };

@@ -1,14 +1,13 @@
 //! Functions that run as their owners, with names that whoever calls them can give a meaning to.
 
-use crate::effects::{ObjectKind, names};
-use crate::lint::known::Known;
-use crate::lint::security::{self, Routine};
 use pg_query::NodeEnum;
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
+use crate::lint::security::{self, Routine};
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -20,22 +19,26 @@ pub(crate) static RULE: Rule = Rule {
         safe: "SET search_path = pg_catalog, … , pg_temp in its definition",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*)::int FROM t';"),
-Example::of("CREATE OR REPLACE PROCEDURE p() LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '64MB' AS $$ BEGIN END $$;"),
-Example::of("ALTER FUNCTION f(int) SECURITY DEFINER;"),
-Example::of("ALTER FUNCTION f() RESET search_path;")
-.over("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT 1';"),
-Example::of("CREATE FUNCTION f(int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER FUNCTION f(text) SET search_path = '';")],
-        good: &[Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT 1';"),
-Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY INVOKER AS 'SELECT 1';"),
-Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER FUNCTION f() SET search_path = '';"),
-Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; DROP FUNCTION f;"),
-Example::of("CREATE FUNCTION f() RETURNS int SECURITY DEFINER RETURN 1;"),
-Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS 'SELECT 1';"),
-Example::of("ALTER FUNCTION f() SECURITY DEFINER;")
-.over("CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = pg_catalog AS 'SELECT 1';"),
-Example::of("ALTER FUNCTION f() SECURITY DEFINER SET search_path = pg_catalog;"),
-Example::of("ALTER FUNCTION f() STABLE;")],
+        bad: &[
+            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*)::int FROM t';"),
+            Example::of("CREATE OR REPLACE PROCEDURE p() LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '64MB' AS $$ BEGIN END $$;"),
+            Example::of("ALTER FUNCTION f(int) SECURITY DEFINER;"),
+            Example::of("ALTER FUNCTION f() RESET search_path;")
+                .over("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT 1';"),
+            Example::of("CREATE FUNCTION f(int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER FUNCTION f(text) SET search_path = '';"),
+        ],
+        good: &[
+            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT 1';"),
+            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY INVOKER AS 'SELECT 1';"),
+            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER FUNCTION f() SET search_path = '';"),
+            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; DROP FUNCTION f;"),
+            Example::of("CREATE FUNCTION f() RETURNS int SECURITY DEFINER RETURN 1;"),
+            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS 'SELECT 1';"),
+            Example::of("ALTER FUNCTION f() SECURITY DEFINER;")
+                .over("CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = pg_catalog AS 'SELECT 1';"),
+            Example::of("ALTER FUNCTION f() SECURITY DEFINER SET search_path = pg_catalog;"),
+            Example::of("ALTER FUNCTION f() STABLE;"),
+        ],
     },
     look: Look::Statement(look),
 };

@@ -1,13 +1,12 @@
 //! `TRUNCATE … CASCADE`.
 
-use crate::effects::{Name, ObjectKind, ObjectRef, names};
 use pg_query::NodeEnum;
 use pg_query::protobuf::DropBehavior;
 
 use super::{Look, Rule};
+use crate::effects::{Name, ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

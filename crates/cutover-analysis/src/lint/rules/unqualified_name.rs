@@ -1,11 +1,9 @@
 //! Names without a schema.
 
-use crate::effects::{ObjectKind, ObjectRef};
-
 use super::{Look, Rule, Watch};
+use crate::effects::{ObjectKind, ObjectRef};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {

@@ -1,14 +1,13 @@
 //! `UPDATE` and `DELETE` of every row.
 
-use crate::effects::{ObjectKind, names};
-use crate::lint::security;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar};
 
 use super::{Look, Rule};
+use crate::effects::{ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::security;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -53,10 +52,10 @@ pub(crate) static RULE: Rule = Rule {
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     every(site.node, &mut |node| match node {
         NodeEnum::UpdateStmt(update) => {
-            say(site, update.relation.as_ref(), update.where_clause.as_deref(), "written", found)
+            say(site, update.relation.as_ref(), update.where_clause.as_deref(), "written", found);
         }
         NodeEnum::DeleteStmt(delete) => {
-            say(site, delete.relation.as_ref(), delete.where_clause.as_deref(), "deleted", found)
+            say(site, delete.relation.as_ref(), delete.where_clause.as_deref(), "deleted", found);
         }
         _ => {}
     });

@@ -1,14 +1,13 @@
 //! Views over tables with row security.
 
-use crate::effects::{Name, ObjectKind, names};
-use crate::lint::known::Known;
 use pg_query::NodeEnum;
 use pg_query::protobuf::AlterTableType as Type;
 
 use super::{Look, Rule};
+use crate::effects::{Name, ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-
+use crate::lint::known::Known;
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -20,34 +19,40 @@ pub(crate) static RULE: Rule = Rule {
         safe: "WITH (security_invoker = true)",
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
-        bad: &[Example::of("CREATE VIEW v AS SELECT * FROM docs;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE VIEW v WITH (security_barrier) AS SELECT * FROM docs;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;").on(160000),
-Example::of("CREATE VIEW v AS SELECT * FROM docs;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;").on(140000),
-Example::of("CREATE TABLE docs (id int); CREATE VIEW v AS SELECT * FROM docs; ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")
-.over("CREATE TABLE docs (id int); CREATE VIEW v AS SELECT * FROM docs;"),
-Example::of("ALTER VIEW v RESET (security_invoker);")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker = true) AS SELECT * FROM docs;"),
-Example::of("CREATE VIEW w AS SELECT * FROM v;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker = on) AS SELECT * FROM docs;")],
-        good: &[Example::of("CREATE VIEW v WITH (security_invoker = true) AS SELECT * FROM docs;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE VIEW v WITH (security_invoker) AS SELECT * FROM docs;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE VIEW v AS SELECT * FROM docs; ALTER VIEW v SET (security_invoker = on);")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE VIEW v AS SELECT * FROM docs;"),
-Example::of("CREATE VIEW v AS SELECT * FROM docs;")
-.over("CREATE TABLE docs (id int);"),
-Example::of("CREATE VIEW v AS SELECT * FROM docs; DROP VIEW v;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("CREATE VIEW v AS WITH docs AS (SELECT 1) SELECT * FROM docs;")
-.over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
-Example::of("ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")
-.over("CREATE TABLE docs (id int); CREATE VIEW v WITH (security_invoker = true) AS SELECT * FROM docs;")],
+        bad: &[
+            Example::of("CREATE VIEW v AS SELECT * FROM docs;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE VIEW v WITH (security_barrier) AS SELECT * FROM docs;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")
+                .on(160_000),
+            Example::of("CREATE VIEW v AS SELECT * FROM docs;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")
+                .on(140_000),
+            Example::of("CREATE TABLE docs (id int); CREATE VIEW v AS SELECT * FROM docs; ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")
+                .over("CREATE TABLE docs (id int); CREATE VIEW v AS SELECT * FROM docs;"),
+            Example::of("ALTER VIEW v RESET (security_invoker);")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker = true) AS SELECT * FROM docs;"),
+            Example::of("CREATE VIEW w AS SELECT * FROM v;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker = on) AS SELECT * FROM docs;"),
+        ],
+        good: &[
+            Example::of("CREATE VIEW v WITH (security_invoker = true) AS SELECT * FROM docs;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE VIEW v WITH (security_invoker) AS SELECT * FROM docs;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE VIEW v AS SELECT * FROM docs; ALTER VIEW v SET (security_invoker = on);")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE VIEW v AS SELECT * FROM docs;"),
+            Example::of("CREATE VIEW v AS SELECT * FROM docs;")
+                .over("CREATE TABLE docs (id int);"),
+            Example::of("CREATE VIEW v AS SELECT * FROM docs; DROP VIEW v;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("CREATE VIEW v AS WITH docs AS (SELECT 1) SELECT * FROM docs;")
+                .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),
+            Example::of("ALTER TABLE docs ENABLE ROW LEVEL SECURITY;")
+                .over("CREATE TABLE docs (id int); CREATE VIEW v WITH (security_invoker = true) AS SELECT * FROM docs;"),
+        ],
     },
     look: Look::Statement(look),
 };
