@@ -176,15 +176,16 @@ impl Known {
         };
         let unknown = effects.creates.iter().filter(|object| !is_known(object)).chain(&effects.late_creates);
         let perhaps = unknown.chain(&effects.chosen).map(|object| object.name.clone()).collect();
-        let makes_more = |node: &NodeEnum| {
-            matches!(
-                node,
-                NodeEnum::CreateExtensionStmt(_)
-                    | NodeEnum::ImportForeignSchemaStmt(_)
-                    | NodeEnum::CreateSchemaStmt(_)
-            )
+        let makes_more = |node: &NodeEnum| match node {
+            NodeEnum::CreateExtensionStmt(_) | NodeEnum::ImportForeignSchemaStmt(_) => true,
+            NodeEnum::CreateSchemaStmt(create) => !create.schema_elts.is_empty(),
+            // SELECT … INTO
+            NodeEnum::SelectStmt(_) => !effects.creates.is_empty(),
+            _ => false,
         };
-        let anything = effects.opaque.is_some() || parsed.statements().any(makes_more);
+        // CASCADE takes away, and makes nothing.
+        let is_opaque = effects.opaque.as_ref().is_some_and(|why| !why.starts_with("CASCADE"));
+        let anything = is_opaque || parsed.statements().any(makes_more);
         Change { new, others, gone, moves, mentions, perhaps, anything }
     }
 

@@ -26,6 +26,7 @@ pub(crate) static RULE: Rule = Rule {
             Example::of(
                 "ALTER TABLE users DROP COLUMN IF EXISTS mail; ALTER TABLE users ADD COLUMN mail text;",
             ),
+            Example::of("ALTER TABLE users DROP COLUMN IF EXISTS mail, ADD COLUMN mail text;"),
             Example::of("DROP SEQUENCE IF EXISTS s; CREATE SEQUENCE s;"),
             Example::of("DROP SCHEMA IF EXISTS app CASCADE; CREATE SCHEMA app;"),
         ],
@@ -51,11 +52,11 @@ pub(crate) static RULE: Rule = Rule {
 
 /// What was dropped if it was there.
 #[derive(Default)]
-struct Dropped(Vec<(usize, ObjectRef)>);
+struct Dropped(Vec<ObjectRef>);
 
 impl Watch for Dropped {
     fn statement(&mut self, site: &Site<'_>, found: &mut Found<'_>) {
-        self.0.extend(dropped(site).into_iter().map(|object| (site.number, site.known.key(&object))));
+        self.0.extend(dropped(site).into_iter().map(|object| site.known.key(&object)));
         self.made(site, found);
     }
 }
@@ -65,7 +66,7 @@ impl Dropped {
     fn made(&mut self, site: &Site<'_>, found: &mut Found<'_>) {
         for made in &site.effects.creates {
             let key = site.known.key(made);
-            let place = self.0.iter().position(|(number, object)| *object == key && *number < site.number);
+            let place = self.0.iter().position(|object| *object == key);
             if let Some(place) = place {
                 self.0.remove(place);
                 let message = format!("{made} is dropped with all it holds, and made anew empty");

@@ -60,7 +60,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let mut message = format!("the rows of {} are lost, and whoever still reads it fails", table.named());
         let parents = parents(site, &table);
         if !parents.is_empty() {
-            message = format!("{message}; {} is locked meanwhile", parents.join(", "));
+            message = format!("{message}; locked meanwhile: {}", parents.join(", "));
         }
         found.say(message);
     }

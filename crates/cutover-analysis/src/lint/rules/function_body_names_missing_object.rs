@@ -20,6 +20,8 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
         bad: &[
+            Example::of("CREATE SCHEMA app; CREATE FUNCTION app.f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.orders; END $$;")
+                .and_nothing_else(),
             Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.userz; END $$;")
                 .over("CREATE TABLE app.users (id int);")
                 .and_nothing_else(),
@@ -30,6 +32,9 @@ pub(crate) static RULE: Rule = Rule {
                 .and_nothing_else(),
         ],
         good: &[
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM copied; END $$;")
+                .over("SELECT 1 AS n INTO copied;")
+                .and_nothing_else(),
             Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.userz; END $$;"),
             Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM later; END $$; CREATE TABLE later (n int);")
                 .and_nothing_else(),

@@ -66,7 +66,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     }
     let which =
         if more.is_empty() { "every table with a foreign key to it".to_owned() } else { more.join(", ") };
-    found.say(format!("besides {}, {which} is emptied too", table.named()));
+    found.say(format!("besides {} it empties {which}", table.named()));
 }
 
 /// The tables that are known to be emptied too, and not named.
