@@ -117,6 +117,11 @@ impl Known {
         relation.is_temporary() || self.made.contains(&self.context.resolve(relation))
     }
 
+    /// Whether a statement of this run made the relation of this name.
+    pub(crate) fn has_made(&self, name: &Name) -> bool {
+        self.made.contains(name)
+    }
+
     /// Whether it is known that a table of the database has few rows.
     pub(crate) fn is_small(&self, relation: &ObjectRef) -> bool {
         let name = self.context.resolve(relation);

@@ -229,14 +229,18 @@ impl Security {
             }
             NodeEnum::RenameStmt(rename) => self.rename(rename, context),
             NodeEnum::AlterObjectSchemaStmt(alter) => {
-                let old = match (&alter.relation, alter.object.as_deref()) {
-                    (Some(relation), _) => Some(names::relation(ObjectKind::Relation, relation)),
-                    (None, Some(object)) => names::addressed(alter.object_type(), object),
-                    (None, None) => None,
-                };
-                let Some(old) = old.map(|old| context.resolve(&old)) else { return };
-                let new = Name { schema: alter.newschema.as_str().into(), name: old.name.clone() };
-                self.moves(alter.relation.is_some(), &old, &new);
+                let schema = SmolStr::new(&alter.newschema);
+                if let Some(relation) = &alter.relation {
+                    let old = context.resolve(&names::relation(ObjectKind::Relation, relation));
+                    self.moves(&old, &Name { schema, name: old.name.clone() });
+                } else if let Some(object) = alter.object.as_deref()
+                    && let Some(old) = names::addressed(alter.object_type(), object)
+                    && old.kind.family() == ObjectKind::Routine
+                {
+                    let old = context.resolve(&old);
+                    let new = Name { schema, name: old.name.clone() };
+                    self.move_routine(Some(object), &old, new);
+                }
             }
             _ => {}
         }
@@ -287,7 +291,12 @@ impl Security {
         let Some(func) = &alter.func else { return };
         let Some(object) = names::object(ObjectKind::Routine, &func.objname) else { return };
         let (definer, search_path) = settings(&alter.actions);
-        for routine in self.routines.get_mut(&context.resolve(&object)).into_iter().flatten() {
+        let known = self.routines.entry(context.resolve(&object)).or_default();
+        if !known.iter().any(|routine| is_meant(func, routine)) {
+            // Nothing is known of it but what is said now.
+            known.push(Routine { arguments: types(&func.objargs), ..Routine::default() });
+        }
+        for routine in known {
             if is_meant(func, routine) {
                 routine.definer = definer.unwrap_or(routine.definer);
                 routine.search_path = search_path.unwrap_or(routine.search_path);
@@ -334,7 +343,7 @@ impl Security {
         match (rename.rename_type(), relation) {
             (ObjectType::ObjectTable | ObjectType::ObjectView, Some(relation)) => {
                 let old = context.resolve(&relation);
-                self.moves(true, &old, &Name { schema: old.schema.clone(), name: new });
+                self.moves(&old, &Name { schema: old.schema.clone(), name: new });
             }
             (ObjectType::ObjectPolicy, Some(table)) => {
                 let policies = self.policies.get_mut(&context.resolve(&table)).into_iter().flatten();
@@ -355,19 +364,27 @@ impl Security {
             ) => {
                 let object = rename.object.as_deref().and_then(|node| names::addressed(kind, node));
                 if let Some(old) = object.map(|object| context.resolve(&object)) {
-                    self.moves(false, &old, &Name { schema: old.schema.clone(), name: new });
+                    let to = Name { schema: old.schema.clone(), name: new };
+                    self.move_routine(rename.object.as_deref(), &old, to);
                 }
             }
             _ => {}
         }
     }
 
-    /// A relation or routine is called otherwise from now on.
-    fn moves(&mut self, is_relation: bool, old: &Name, new: &Name) {
-        if !is_relation {
-            move_one(&mut self.routines, old, new);
+    /// One of the routines of a name is called otherwise from now on.
+    fn move_routine(&mut self, object: Option<&Node>, old: &Name, new: Name) {
+        let Some(NodeEnum::ObjectWithArgs(func)) = object.and_then(|object| object.node.as_ref()) else {
             return;
-        }
+        };
+        let all = self.routines.remove(old).unwrap_or_default();
+        let (moved, stay): (Vec<_>, Vec<_>) = all.into_iter().partition(|routine| is_meant(func, routine));
+        self.routines.insert(old.clone(), stay);
+        self.routines.entry(new).or_default().extend(moved);
+    }
+
+    /// A relation is called otherwise from now on.
+    fn moves(&mut self, old: &Name, new: &Name) {
         move_one(&mut self.tables, old, new);
         move_one(&mut self.policies, old, new);
         move_one(&mut self.views, old, new);
@@ -536,4 +553,105 @@ pub(crate) fn types(nodes: &[Node]) -> Vec<String> {
 
 fn is_meant(func: &ObjectWithArgs, routine: &Routine) -> bool {
     func.args_unspecified || types(&func.objargs) == routine.arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Policy, Security, is_always};
+    use crate::effects::{Context, Name, effects};
+    use crate::sql::parse;
+    use pg_query::NodeEnum;
+
+    fn name(text: &str) -> Name {
+        let (schema, name) = text.split_once('.').unwrap_or(("public", text));
+        Name { schema: schema.into(), name: name.into() }
+    }
+
+    /// What is known behind these statements.
+    fn learnt(sql: &str) -> Security {
+        let (mut security, mut context) = (Security::default(), Context::default());
+        for text in sql.split(';').filter(|text| !text.trim().is_empty()) {
+            let parsed = parse(text).unwrap();
+            let late = effects(&parsed).late;
+            let mentions: Vec<Name> =
+                late.iter().map(|reference| context.resolve(&reference.object)).collect();
+            for node in parsed.statements() {
+                security.learn(node, &mentions, &context);
+            }
+            context.learn(&parsed);
+        }
+        security
+    }
+
+    #[test]
+    fn row_security_follows_its_table() {
+        let known = learnt(
+            "CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON a USING (n = 1); \
+             ALTER TABLE a RENAME TO b; ALTER TABLE b SET SCHEMA core; ALTER SCHEMA core RENAME TO main",
+        );
+        assert_eq!(known.tables.get(&name("main.b")), Some(&true));
+        assert!(known.policy(&name("main.b"), "p").is_some() && known.policies.len() == 1);
+        let known = learnt("CREATE TABLE a (n int); CREATE POLICY p ON a; DROP POLICY p ON a; DROP TABLE a");
+        assert!(known.tables.is_empty() && known.policies.values().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn policies_are_read() {
+        let known =
+            learnt("CREATE POLICY p ON a AS RESTRICTIVE FOR UPDATE TO x, y USING (n IN (SELECT n FROM b))");
+        let policy = known.policy(&name("a"), "p").unwrap();
+        assert!(!policy.permissive && policy.command == "update" && policy.roles == ["x", "y"]);
+        assert_eq!(policy.using.reads, [name("b")]);
+        let other = |command: &str, roles: &[&str]| Policy {
+            command: command.into(),
+            roles: roles.iter().map(|role| (*role).into()).collect(),
+            ..Policy::default()
+        };
+        assert!(policy.meets(&other("all", &[])) && policy.meets(&other("update", &["y"])));
+        assert!(!policy.meets(&other("select", &[])) && !policy.meets(&other("all", &["z"])));
+    }
+
+    #[test]
+    fn options_of_views_are_kept_as_postgresql_keeps_them() {
+        let invoker = |sql| learnt(sql).is_invoker(&name("v"));
+        assert_eq!(invoker("SELECT 1"), None);
+        assert_eq!(invoker("CREATE VIEW v WITH (security_invoker) AS SELECT 1"), Some(true));
+        assert_eq!(invoker("CREATE VIEW v WITH (security_invoker = off) AS SELECT 1"), Some(false));
+        assert_eq!(
+            invoker("CREATE VIEW v AS SELECT 1; ALTER VIEW v SET (security_invoker = yes)"),
+            Some(true)
+        );
+        let reset =
+            "CREATE VIEW v WITH (security_invoker = 1) AS SELECT 1; ALTER VIEW v RESET (security_invoker)";
+        assert_eq!(invoker(reset), Some(false));
+        let replaced =
+            "CREATE VIEW v WITH (security_invoker) AS SELECT 1; CREATE OR REPLACE VIEW v AS SELECT 2";
+        assert_eq!(invoker(replaced), Some(false));
+    }
+
+    #[test]
+    fn functions_are_told_apart_by_their_arguments() {
+        let known = learnt(
+            "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; \
+             CREATE FUNCTION f(text) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; \
+             ALTER FUNCTION f(text) SET search_path = ''; ALTER FUNCTION f(int) RENAME TO g",
+        );
+        assert!(known.routines.values().flatten().any(|routine| routine.search_path));
+        assert_eq!(known.routines.values().flatten().count(), 2);
+    }
+
+    #[test]
+    fn what_is_always_true() {
+        let always = |text: &str| {
+            let parsed = parse(&format!("SELECT 1 WHERE {text}")).unwrap();
+            let Some(NodeEnum::SelectStmt(select)) = parsed.statements().next() else { panic!("{text}") };
+            is_always(select.where_clause.as_deref().unwrap())
+        };
+        for text in ["true", "(TRUE)", "1 = 1", "'t'::bool", "a OR true", "true AND 'x' = 'x'"] {
+            assert!(always(text), "{text}");
+        }
+        for text in ["false", "a", "1 = 2", "a = a", "a AND true", "NOT true", "'f'::bool", "1 <> 1"] {
+            assert!(!always(text), "{text}");
+        }
+    }
 }

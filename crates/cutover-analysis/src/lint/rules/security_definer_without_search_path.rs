@@ -37,6 +37,7 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("ALTER FUNCTION f() SECURITY DEFINER;")
                 .over("CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = pg_catalog AS 'SELECT 1';"),
             Example::of("ALTER FUNCTION f() SECURITY DEFINER SET search_path = pg_catalog;"),
+            Example::of("ALTER FUNCTION f() SECURITY DEFINER; ALTER FUNCTION f() SET search_path = pg_catalog;"),
             Example::of("ALTER FUNCTION f() STABLE;"),
         ],
     },
@@ -52,16 +53,6 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             let Some(func) = &alter.func else { return };
             let object = names::object(ObjectKind::Routine, &func.objname);
             let settings = security::settings(&alter.actions);
-            let is_known = object.as_ref().is_some_and(|object| {
-                site.known.security.routines.contains_key(&site.known.context.resolve(object))
-            });
-            if settings == (Some(true), None)
-                && !is_known
-                && let Some(object) = &object
-            {
-                // Nothing else is known of it.
-                found.say(message(&object.named()));
-            }
             // Only what changes one of both is a matter of this statement.
             let matters = settings != (None, None);
             (object.filter(|_| matters), (!func.args_unspecified).then(|| security::types(&func.objargs)))
@@ -76,11 +67,8 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             |routine: &&Routine| arguments.as_ref().is_none_or(|meant| routine.arguments == *meant);
         let is_open = |routine: &&Routine| routine.definer && !routine.search_path && !routine.bound;
         routines.iter().filter(is_meant).find(is_open)?;
-        Some(message(&object.named()))
+        let called = object.named();
+        Some(format!("whoever calls {called} decides by their search path what it runs as its owner"))
     };
     found.later(-1, found.about.safe, Box::new(still));
-}
-
-fn message(name: &str) -> String {
-    format!("whoever calls {name} decides by their search path what it runs as its owner")
 }
