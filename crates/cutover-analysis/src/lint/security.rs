@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterFunctionStmt, AlterTableCmd, AlterTableType as Type, BoolExprType, CreateFunctionStmt,
-    CreatePolicyStmt, DefElem, FunctionParameterMode as Mode, Node, ObjectType, ObjectWithArgs, RenameStmt,
-    RoleSpecType, VariableSetKind, a_const,
+    AlterFunctionStmt, AlterObjectSchemaStmt, AlterPolicyStmt, AlterTableCmd, AlterTableType as Type,
+    BoolExprType, CreateFunctionStmt, CreatePolicyStmt, DefElem, FunctionParameterMode as Mode, Node,
+    ObjectType, ObjectWithArgs, RenameStmt, RoleSpecType, VariableSetKind, a_const,
 };
 
 use crate::effects::walk;
@@ -195,23 +195,7 @@ impl Security {
                     self.policies.entry(table).or_default().push(policy);
                 }
             }
-            NodeEnum::AlterPolicyStmt(alter) => {
-                let Some(relation) = &alter.table else { return };
-                let table = context.resolve(&names::relation(ObjectKind::Table, relation));
-                let policies = self.policies.get_mut(&table).into_iter().flatten();
-                for policy in policies.filter(|policy| policy.name == alter.policy_name) {
-                    if !alter.roles.is_empty() {
-                        policy.roles = roles(&alter.roles);
-                    }
-                    for (new, place) in
-                        [(&alter.qual, &mut policy.using), (&alter.with_check, &mut policy.check)]
-                    {
-                        if let Some(new) = new.as_deref() {
-                            *place = condition(new, context);
-                        }
-                    }
-                }
-            }
+            NodeEnum::AlterPolicyStmt(alter) => self.alter_policy(alter, context),
             NodeEnum::CreateFunctionStmt(create) => self.create_routine(create, mentions, context),
             NodeEnum::AlterFunctionStmt(alter) => self.alter_routine(alter, context),
             NodeEnum::CreateTrigStmt(create) => {
@@ -228,20 +212,7 @@ impl Security {
                 }
             }
             NodeEnum::RenameStmt(rename) => self.rename(rename, context),
-            NodeEnum::AlterObjectSchemaStmt(alter) => {
-                let schema = SmolStr::new(&alter.newschema);
-                if let Some(relation) = &alter.relation {
-                    let old = context.resolve(&names::relation(ObjectKind::Relation, relation));
-                    self.moves(&old, &Name { schema, name: old.name.clone() });
-                } else if let Some(object) = alter.object.as_deref()
-                    && let Some(old) = names::addressed(alter.object_type(), object)
-                    && old.kind.family() == ObjectKind::Routine
-                {
-                    let old = context.resolve(&old);
-                    let new = Name { schema, name: old.name.clone() };
-                    self.move_routine(Some(object), &old, new);
-                }
-            }
+            NodeEnum::AlterObjectSchemaStmt(alter) => self.set_schema(alter, context),
             _ => {}
         }
     }
@@ -265,6 +236,23 @@ impl Security {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn alter_policy(&mut self, alter: &AlterPolicyStmt, context: &Context) {
+        let Some(relation) = &alter.table else { return };
+        let table = context.resolve(&names::relation(ObjectKind::Table, relation));
+        let policies = self.policies.get_mut(&table).into_iter().flatten();
+        for policy in policies.filter(|policy| policy.name == alter.policy_name) {
+            if !alter.roles.is_empty() {
+                policy.roles = roles(&alter.roles);
+            }
+            if let Some(new) = alter.qual.as_deref() {
+                policy.using = condition(new, context);
+            }
+            if let Some(new) = alter.with_check.as_deref() {
+                policy.check = condition(new, context);
+            }
         }
     }
 
@@ -369,6 +357,21 @@ impl Security {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn set_schema(&mut self, alter: &AlterObjectSchemaStmt, context: &Context) {
+        let schema = SmolStr::new(&alter.newschema);
+        if let Some(relation) = &alter.relation {
+            let old = context.resolve(&names::relation(ObjectKind::Relation, relation));
+            self.moves(&old, &Name { schema, name: old.name.clone() });
+        } else if let Some(object) = alter.object.as_deref()
+            && let Some(old) = names::addressed(alter.object_type(), object)
+            && old.kind.family() == ObjectKind::Routine
+        {
+            let old = context.resolve(&old);
+            let new = Name { schema, name: old.name.clone() };
+            self.move_routine(Some(object), &old, new);
         }
     }
 
