@@ -218,7 +218,7 @@ fn quoted_part(text: &str) -> Option<(String, &str)> {
 }
 
 /// The text cut to what PostgreSQL stores, between characters.
-fn cut(text: &str) -> &str {
+pub(crate) fn cut(text: &str) -> &str {
     cut_to(text, LONGEST)
 }
 

@@ -49,12 +49,14 @@ pub struct Example {
     pub server: u32,
     /// Tables of the database that have no rows.
     pub empty: &'static [&'static str],
+    /// There is nothing else in the database.
+    pub complete: bool,
 }
 
 impl Example {
     /// A migration, with nothing known of the database.
     pub const fn of(sql: &'static str) -> Self {
-        Self { sql, there: "", server: 0, empty: &[] }
+        Self { sql, there: "", server: 0, empty: &[], complete: false }
     }
 
     /// The same in a database that this SQL has made.
@@ -67,6 +69,12 @@ impl Example {
     #[must_use]
     pub const fn on(self, server: u32) -> Self {
         Self { server, ..self }
+    }
+
+    /// The same where nothing else is in the database.
+    #[must_use]
+    pub const fn and_nothing_else(self) -> Self {
+        Self { complete: true, ..self }
     }
 
     /// The same where these tables, named with their schemas, are known to have no rows.

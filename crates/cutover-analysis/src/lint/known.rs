@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use pg_query::NodeEnum;
+use pg_query::protobuf::ObjectType;
 
 use crate::effects::{
-    Context, Effects, Name, ObjectKind, ObjectRef, Relation, SmolStr, TEMPORARY_SCHEMA, names,
+    Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr, TEMPORARY_SCHEMA, names,
 };
+use crate::lint::naming::Naming;
+use crate::lint::security::Security;
 use crate::schema::Schema;
+use crate::sql::SyntaxError;
 
 /// Tables of up to so many rows are as good as empty to whoever waits for a lock on them: reading them all takes a few
 /// milliseconds.
@@ -31,6 +35,8 @@ pub struct Facts {
     pub sizes: BTreeMap<Name, Size>,
     /// Everything that is there, where it was read.
     pub schema: Option<Schema>,
+    /// How things are to be called.
+    pub naming: Naming,
 }
 
 /// What rules know.
@@ -40,14 +46,18 @@ pub struct Known {
     pub(crate) context: Context,
     /// What the server says.
     pub(crate) facts: Facts,
-    /// Relations and domains that statements of this run have made.
+    /// Row security, policies, views and functions.
+    pub(crate) security: Security,
+    /// Relations that statements of this run have made.
     made: HashSet<Name>,
-    /// Schemas that statements of this run have made.
-    made_schemas: HashSet<SmolStr>,
-    /// Columns that statements of this run have added.
-    made_columns: HashSet<(Name, SmolStr)>,
+    /// What else statements of this run have made; under the names of [`Known::key`].
+    made_others: HashSet<ObjectRef>,
     /// What statements of this run have said of tables that are not known otherwise: some of their constraints and indexes.
     said: Context,
+    /// Relations that there may be besides those that are known.
+    perhaps: HashSet<SmolStr>,
+    /// Whatever there may be besides: code has run.
+    anything: bool,
 }
 
 impl Known {
@@ -56,24 +66,84 @@ impl Known {
         Self { context, facts, ..Self::default() }
     }
 
-    /// Whether a statement of this run made the relation: nobody else uses it yet, and it holds what the run put in.
-    pub(crate) fn is_new(&self, relation: &ObjectRef) -> bool {
-        // A temporary table hides others of its name.
-        let temporary =
-            || Name { schema: SmolStr::new_static(TEMPORARY_SCHEMA), name: relation.name.clone() };
-        relation.is_temporary()
-            || self.made.contains(&self.context.resolve(relation))
-            || relation.schema.is_none() && self.made.contains(&temporary())
+    /// The same, with what is known of row security, policies, views and functions.
+    #[must_use]
+    pub fn with_security(self, security: Security) -> Self {
+        Self { security, ..self }
     }
 
-    /// Whether a statement of this run made the schema.
-    pub(crate) fn is_new_schema(&self, schema: &str) -> bool {
-        self.made_schemas.contains(schema)
+    /// Learns what a statement before the run has left behind.
+    ///
+    /// # Errors
+    /// It does not parse.
+    pub fn before(&mut self, prepared: Prepared) -> Result<(), SyntaxError> {
+        let mut change = None;
+        let spent = prepared.look(&self.context, |parsed, effects| {
+            let nodes: Vec<&NodeEnum> = parsed.statements().collect();
+            change = Some(Change { new: Vec::new(), others: Vec::new(), ..self.change_by(&nodes, effects) });
+        })?;
+        if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
+            self.learn(&parsed.statements().collect::<Vec<_>>(), change);
+        }
+        Ok(())
+    }
+
+    /// Whether a statement of this run made what is no relation: a schema, type, function, column.
+    pub(crate) fn is_made(&self, object: &ObjectRef) -> bool {
+        self.made_others.contains(&self.key(object))
+    }
+
+    /// One name for what may be called by several.
+    pub(crate) fn key(&self, object: &ObjectRef) -> ObjectRef {
+        let kind = object.kind.family();
+        let schema = match &object.table {
+            Some(table) => {
+                let table = ObjectRef::new(ObjectKind::Relation, object.schema.clone(), table.clone());
+                Some(self.context.resolve(&table).schema)
+            }
+            None if kind == ObjectKind::Schema => None,
+            None => Some(self.context.new_name(object).schema),
+        };
+        ObjectRef { kind, schema, ..object.clone() }
+    }
+
+    /// Whether everything that there is in the database is known.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.context.complete && !self.anything
+    }
+
+    /// Whether a relation of this name may be there that is not known.
+    pub(crate) fn may_be_there(&self, name: &str) -> bool {
+        self.perhaps.contains(name) || self.security.transition_tables.contains(name)
+    }
+
+    /// Whether a statement of this run made the relation: nobody else uses it yet, and it holds what the run put in.
+    pub(crate) fn is_new(&self, relation: &ObjectRef) -> bool {
+        self.is_temporary(relation) || self.made.contains(&self.context.resolve(relation))
+    }
+
+    /// Whether a relation is one of the session's own, also where it is named without its schema: it hides others of its name.
+    pub(crate) fn is_temporary(&self, relation: &ObjectRef) -> bool {
+        let temporary = || Name { schema: TEMPORARY_SCHEMA.into(), name: relation.name.clone() };
+        relation.is_temporary() || relation.schema.is_none() && self.made.contains(&temporary())
+    }
+
+    /// The name of a relation that is there, among those that this run has made.
+    fn name_of(&self, relation: &ObjectRef) -> Name {
+        if self.is_temporary(relation) {
+            return Name { schema: TEMPORARY_SCHEMA.into(), name: relation.name.clone() };
+        }
+        self.context.resolve(relation)
     }
 
     /// Whether a statement of this run has added the column.
     pub(crate) fn is_new_column(&self, table: &ObjectRef, column: &str) -> bool {
-        self.made_columns.contains(&(self.context.resolve(table), column.into()))
+        self.is_made(&names::part_of(ObjectKind::Column, table, column))
+    }
+
+    /// Whether a statement of this run made the relation of this name.
+    pub(crate) fn has_made(&self, name: &Name) -> bool {
+        self.made.contains(name)
     }
 
     /// Whether it is known that a table of the database has few rows.
@@ -177,55 +247,90 @@ impl Known {
         }
     }
 
-    /// Which relations are new behind statements, and which are gone.
-    pub(crate) fn change_by<'n>(
-        &self,
-        nodes: impl Iterator<Item = &'n NodeEnum>,
-        effects: &Effects,
-    ) -> Change {
-        let nodes: Vec<&NodeEnum> = nodes.collect();
-        let mut new = Vec::new();
-        let mut columns = Vec::new();
-        let schemas = effects.creates.iter().filter(|object| object.kind == ObjectKind::Schema);
-        let schemas = schemas.filter(|_| effects.must_be_new).map(|schema| schema.name.clone()).collect();
-        for object in &effects.creates {
-            if let (ObjectKind::Column, Some(table)) = (object.kind, &object.table) {
-                let table = ObjectRef::new(ObjectKind::Table, object.schema.clone(), table.clone());
-                columns.push((self.context.resolve(&table), object.name.clone()));
-            }
-            let is_place = object.kind.family() == ObjectKind::Relation && object.kind != ObjectKind::Index
-                || object.kind == ObjectKind::Domain;
-            // With IF NOT EXISTS, what is there already is no new one.
-            if is_place && (effects.must_be_new || self.context.relation(object).is_none()) {
-                new.push(self.context.new_name(object));
-            }
+    /// What statements make, and what they take away.
+    pub(crate) fn change_by(&self, nodes: &[&NodeEnum], effects: &Effects) -> Change {
+        let is_relation = |object: &&ObjectRef| object.kind.family() == ObjectKind::Relation;
+        let made = || effects.creates.iter().filter(|object| self.is_made_by(effects, object));
+        let places = made().filter(is_relation).filter(|object| object.kind != ObjectKind::Index);
+        let others = made().filter(|object| !is_relation(object));
+        let late = effects.late.iter().map(|reference| &reference.object).filter(is_relation);
+        // What is not learnt: sequences, foreign tables, what code makes.
+        let is_learnt = |object: &&ObjectRef| {
+            matches!(object.kind, ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView)
+        };
+        let unknown = effects.creates.iter().filter(|object| !is_learnt(object));
+        let perhaps = unknown.chain(&effects.late_creates).chain(&effects.chosen);
+        // CASCADE takes away, and makes nothing.
+        let is_opaque = effects.opaque.as_ref().is_some_and(|why| !why.starts_with("CASCADE"));
+        Change {
+            new: places.map(|object| self.context.new_name(object)).collect(),
+            others: others.map(|object| self.key(object)).collect(),
+            gone: effects.drops.clone(),
+            moves: nodes
+                .iter()
+                .any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_))),
+            mentions: late
+                .filter(|object| object.schema.is_some())
+                .map(|object| self.context.resolve(object))
+                .collect(),
+            perhaps: perhaps.map(|object| object.name.clone()).collect(),
+            anything: is_opaque || nodes.iter().any(|node| makes_more(node, effects)),
+            path: path_set_by(nodes, effects),
         }
-        let moves = nodes
-            .iter()
-            .any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
-        let gone = effects.drops.iter().map(|object| self.context.resolve(object)).collect();
-        Change { new, columns, schemas, gone, moves, path: path_set_by(&nodes, effects) }
+    }
+
+    /// Whether what a statement creates was not there before: with IF NOT EXISTS and OR REPLACE it may have been.
+    fn is_made_by(&self, effects: &Effects, object: &ObjectRef) -> bool {
+        if effects.must_be_new {
+            return true;
+        }
+        match object.kind.family() {
+            ObjectKind::Relation => self.context.relation(object).is_none(),
+            ObjectKind::Schema | ObjectKind::Extension => false,
+            ObjectKind::Column => {
+                let table = object.table.clone().unwrap_or_default();
+                let table = ObjectRef::new(ObjectKind::Relation, object.schema.clone(), table);
+                self.context.column(&table, &object.name).is_none()
+            }
+            _ => !effects.alters.contains(object),
+        }
     }
 
     /// Learns what statements leave behind.
-    pub(crate) fn learn<'n>(&mut self, nodes: impl Iterator<Item = &'n NodeEnum>, change: Change) {
+    pub(crate) fn learn(&mut self, nodes: &[&NodeEnum], change: Change) {
         let mut was_new = false;
-        for name in &change.gone {
-            was_new |= self.made.remove(name);
+        for object in &change.gone {
+            was_new |= self.made.remove(&self.name_of(object));
+            was_new |= self.made_others.remove(&self.key(object));
         }
         for node in nodes {
+            self.security.learn(node, &change.mentions, &self.context);
             self.learn_what_is_said(node);
             self.context.statement(node);
+            self.move_what_is_made(node);
         }
-        // A table that is called otherwise from now on is as new as it was.
+        // What is called otherwise from now on is as new as it was.
         if was_new || !change.moves {
             self.made.extend(change.new);
+            self.made_others.extend(change.others);
         }
-        self.made_columns.extend(change.columns);
-        self.made_schemas.extend(change.schemas);
+        self.perhaps.extend(change.perhaps);
+        self.anything |= change.anything;
         if let Some(path) = change.path {
             self.context.search_path = path;
         }
+    }
+
+    /// What this run has made in a schema is new under the schema's new name too.
+    fn move_what_is_made(&mut self, node: &NodeEnum) {
+        let NodeEnum::RenameStmt(rename) = node else { return };
+        if rename.rename_type() != ObjectType::ObjectSchema {
+            return;
+        }
+        let is_within = |name: &&Name| name.schema == rename.subname;
+        let moved: Vec<Name> = self.made.iter().filter(is_within).cloned().collect();
+        let renamed = |name: Name| Name { schema: rename.newname.as_str().into(), ..name };
+        self.made.extend(moved.into_iter().map(renamed));
     }
 
     /// Constraints of a table that nothing is known of, so that a later statement can rely on them.
@@ -263,13 +368,30 @@ pub(crate) fn relation_of(name: &Name) -> ObjectRef {
     ObjectRef::new(ObjectKind::Relation, Some(name.schema.clone()), name.name.clone())
 }
 
-/// What statements change about which relations are new.
+/// Whether a statement makes relations that are not learnt one by one.
+fn makes_more(node: &NodeEnum, effects: &Effects) -> bool {
+    match node {
+        NodeEnum::CreateExtensionStmt(_) | NodeEnum::ImportForeignSchemaStmt(_) => true,
+        NodeEnum::CreateSchemaStmt(create) => !create.schema_elts.is_empty(),
+        // SELECT … INTO
+        NodeEnum::SelectStmt(_) => !effects.creates.is_empty(),
+        _ => false,
+    }
+}
+
+/// What statements make, and what they take away.
 #[derive(Debug)]
 pub(crate) struct Change {
+    /// Relations.
     new: Vec<Name>,
-    columns: Vec<(Name, SmolStr)>,
-    schemas: Vec<SmolStr>,
-    gone: Vec<Name>,
+    /// What else there is.
+    others: Vec<ObjectRef>,
+    gone: Vec<ObjectRef>,
+    /// What is new has only another name.
     moves: bool,
+    /// Relations that bodies of functions name with their schemas.
+    mentions: Vec<Name>,
+    perhaps: Vec<SmolStr>,
+    anything: bool,
     path: Option<Vec<String>>,
 }

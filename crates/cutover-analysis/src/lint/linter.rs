@@ -1,16 +1,18 @@
 //! Runs the rules over the statements of files, in the order in which they would be applied.
 
+use pg_query::NodeEnum;
+use pg_query::protobuf::DoStmt;
+
+use super::about::About;
 use super::finding::{Finding, Severity};
 use super::known::Known;
 use super::rules::{Look, RULES, Watch};
-use super::site::{Found, Site};
+use super::site::{Found, Pending, Said, Site};
 use super::suppress::{self, Suppression};
 use crate::effects::{
-    Control, Effects, Prepared, Spent, TransactionRule, each_statement_of_block as each_statement, effects_of,
+    Control, Effects, Prepared, Spent, TransactionRule, each_statement_of_block, effects_of,
 };
 use crate::sql::{Span, Statement, SyntaxError};
-use pg_query::NodeEnum;
-use pg_query::protobuf::DoStmt;
 
 /// Which rules look at a file, and how bad what they find is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,53 +53,55 @@ impl Selected {
 #[derive(Debug, Default)]
 pub struct Linter {
     known: Known,
+    /// What is said at the end of the run, where it is still true then.
+    pending: Vec<Pending>,
+    /// How many files there were.
+    files: usize,
 }
 
 impl Linter {
     /// With what is known before the first file.
     pub fn new(known: Known) -> Self {
-        Self { known }
+        Self { known, ..Self::default() }
     }
 
     /// Begins a file; `apart` where each of its statements runs outside a transaction.
     pub fn file<'a>(&'a mut self, selected: &'a Selected, apart: bool) -> FileLint<'a> {
-        let rules = RULES.iter().zip(&selected.0).filter_map(|(rule, severity)| Some((rule, (*severity)?)));
-        let watches = rules
-            .clone()
-            .filter_map(|(rule, severity)| match rule.look {
-                Look::File(begin) => Some((&rule.about, severity, begin())),
-                _ => None,
-            })
-            .collect();
-        let looks = rules
-            .filter(|(rule, _)| matches!(rule.look, Look::Statement(_) | Look::Plain(_)))
-            .map(|(rule, severity)| (&rule.about, severity, rule.look))
-            .collect();
-        let path = self.known.context.search_path.clone();
+        let number = self.files;
+        self.files += 1;
         FileLint {
-            path,
+            path: self.known.context.search_path.clone(),
+            rules: Rules::new(selected, number),
             known: &mut self.known,
+            pending: &mut self.pending,
             selected,
-            looks,
-            watches,
-            findings: Vec::new(),
+            said: Said::default(),
             marks: Vec::new(),
             suppressions: Vec::new(),
             transaction: 0,
             apart,
         }
     }
+
+    /// Ends the run: what is wrong with it as a whole, each with the number of its file, from 0.
+    pub fn end(self) -> Vec<(usize, Finding)> {
+        let still = self.pending.into_iter().filter_map(|Pending { file, mut finding, still }| {
+            finding.message = still(&self.known)?;
+            Some((file, finding))
+        });
+        still.collect()
+    }
 }
 
 /// A file that is looked at.
 pub struct FileLint<'a> {
     known: &'a mut Known,
+    pending: &'a mut Vec<Pending>,
     /// Where names are looked for at the beginning of each file.
     path: Vec<String>,
     selected: &'a Selected,
-    looks: Vec<(&'static super::About, Severity, Look)>,
-    watches: Vec<(&'static super::About, Severity, Box<dyn Watch>)>,
-    findings: Vec<Finding>,
+    rules: Rules,
+    said: Said,
     /// Of each statement the part of the file, and its transaction.
     marks: Vec<(Span, u32)>,
     suppressions: Vec<Suppression>,
@@ -123,21 +127,20 @@ impl FileLint<'_> {
         }
         self.marks.push((statement.span, self.transaction));
         self.suppressions.extend(suppress::suppressions(statement, number));
-        let Self { known, looks, watches, findings, apart, transaction, .. } = self;
+        let Self { known, rules, said, apart, transaction, .. } = self;
         let mut change = None;
         let spent = prepared.look(&known.context, |parsed, effects| {
             *apart |= runs_outside(statement, effects);
             for node in parsed.statements() {
-                let site = Site { node, effects, known, statement, number, in_block: false };
-                look_at(&site, looks, watches, findings);
+                rules.look(&Site { node, effects, known, statement, number, in_block: false }, said);
             }
             if let TransactionRule::Control(Control::Commit | Control::Rollback) = effects.transaction {
                 *transaction += 1;
             }
-            change = Some(known.change_by(parsed.statements(), effects));
+            change = Some(known.change_by(&parsed.statements().collect::<Vec<_>>(), effects));
         })?;
         if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
-            known.learn(parsed.statements(), change);
+            known.learn(&parsed.statements().collect::<Vec<_>>(), change);
             for node in parsed.statements() {
                 if let NodeEnum::DoStmt(block) = node {
                     self.block(block, statement, number);
@@ -150,52 +153,75 @@ impl FileLint<'_> {
     /// Looks at the statements of a block, as far as its text says them: it runs at once. Whether a branch of it runs is not
     /// known; whoever wrote it meant it to.
     fn block(&mut self, block: &DoStmt, statement: &Statement, number: usize) {
-        let Self { known, looks, watches, findings, .. } = self;
+        let Self { known, rules, said, .. } = self;
         // What is put together at run time nobody can look at here.
-        let _ = each_statement(block, &mut |node| {
+        let _ = each_statement_of_block(block, &mut |node| {
             let effects = effects_of(node, &known.context);
-            let site = Site { node, effects: &effects, known, statement, number, in_block: true };
-            look_at(&site, looks, watches, findings);
-            let change = known.change_by(std::iter::once(node), &effects);
-            known.learn(std::iter::once(node), change);
+            rules.look(&Site { node, effects: &effects, known, statement, number, in_block: true }, said);
+            let change = known.change_by(&[node], &effects);
+            known.learn(&[node], change);
         });
     }
 
     /// Ends the file: what was found, in the order of the text, without what is suppressed.
     pub fn end(mut self) -> Vec<Finding> {
-        let end = FileEnd { marks: std::mem::take(&mut self.marks), apart: self.apart, known: self.known };
-        let last = end.marks.last().map(|(span, _)| *span).unwrap_or_default();
-        for (about, severity, watch) in self.watches {
-            let number = end.marks.len().saturating_sub(1);
-            let findings = &mut self.findings;
-            let placed = true;
-            watch.end(&end, &mut Found { about, severity, span: last, placed, number, findings });
-        }
+        let end = FileEnd { marks: self.marks, apart: self.apart, known: self.known };
+        self.rules.end(&end, &mut self.said);
         self.known.context.search_path = self.path;
-        suppress::apply(self.findings, self.suppressions, self.selected)
+        suppress::apply(&mut self.said, self.suppressions, self.selected);
+        self.pending.append(&mut self.said.pending);
+        self.said.findings
     }
 }
 
-/// Has every rule look at a statement.
-fn look_at(
-    site: &Site<'_>,
-    looks: &[(&'static super::About, Severity, Look)],
-    watches: &mut [(&'static super::About, Severity, Box<dyn Watch>)],
-    findings: &mut Vec<Finding>,
-) {
-    let Site { number, statement, .. } = *site;
-    // Places in the text of a block are no places in the statement.
-    let (span, placed) = (statement.span, !site.in_block);
-    for (about, severity, look) in looks {
-        let mut found = Found { about, severity: *severity, span, placed, number, findings };
-        match look {
-            Look::Plain(look) => look(site).into_iter().for_each(|message| found.say(message)),
-            Look::Statement(look) => look(site, &mut found),
-            Look::File(_) | Look::Elsewhere => {}
+/// The rules that look at one file.
+struct Rules {
+    looks: Vec<(&'static About, Severity, Look)>,
+    watches: Vec<(&'static About, Severity, Box<dyn Watch>)>,
+    /// The number of the file.
+    file: usize,
+}
+
+impl Rules {
+    fn new(selected: &Selected, file: usize) -> Self {
+        let (mut looks, mut watches) = (Vec::new(), Vec::new());
+        for (rule, severity) in RULES.iter().zip(&selected.0) {
+            let Some(severity) = *severity else { continue };
+            match rule.look {
+                Look::File(begin) => watches.push((&rule.about, severity, begin())),
+                Look::Statement(_) | Look::Plain(_) => looks.push((&rule.about, severity, rule.look)),
+                Look::Elsewhere => {}
+            }
+        }
+        Self { looks, watches, file }
+    }
+
+    /// Has every rule look at a statement.
+    fn look(&mut self, site: &Site<'_>, said: &mut Said) {
+        let Site { number, statement, .. } = *site;
+        // Places in the text of a block are no places in the statement.
+        let (span, placed, file) = (statement.span, !site.in_block, self.file);
+        for (about, severity, look) in &self.looks {
+            let mut found = Found { about, severity: *severity, span, placed, number, file, said };
+            match look {
+                Look::Plain(look) => look(site).into_iter().for_each(|message| found.say(message)),
+                Look::Statement(look) => look(site, &mut found),
+                Look::File(_) | Look::Elsewhere => {}
+            }
+        }
+        for (about, severity, watch) in &mut self.watches {
+            watch
+                .statement(site, &mut Found { about, severity: *severity, span, placed, number, file, said });
         }
     }
-    for (about, severity, watch) in watches {
-        watch.statement(site, &mut Found { about, severity: *severity, span, placed, number, findings });
+
+    /// Tells those that watch the whole file that there is no more.
+    fn end(self, end: &FileEnd<'_>, said: &mut Said) {
+        let (number, file) = (end.count().saturating_sub(1), self.file);
+        let span = end.span(number);
+        for (about, severity, watch) in self.watches {
+            watch.end(end, &mut Found { about, severity, span, placed: true, number, file, said });
+        }
     }
 }
 
@@ -218,6 +244,16 @@ impl FileEnd<'_> {
     pub(crate) fn together(&self, one: usize, other: usize) -> bool {
         let of = |number: usize| self.marks.get(number).map(|(_, transaction)| *transaction);
         !self.apart && of(one) == of(other)
+    }
+
+    /// Whether the statements run outside a transaction.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.apart
+    }
+
+    /// How many statements there are.
+    pub(crate) fn count(&self) -> usize {
+        self.marks.len()
     }
 
     /// The part of the file that a statement is.

@@ -9,8 +9,10 @@ mod about;
 mod finding;
 mod known;
 mod linter;
+mod naming;
 mod plain;
 mod rules;
+mod security;
 mod site;
 mod suppress;
 #[cfg(test)]
@@ -20,6 +22,8 @@ pub use about::{About, Example, Origin};
 pub use finding::{Finding, Seen, Severity};
 pub use known::{Facts, Known, Size};
 pub use linter::{FileEnd, Linter, Selected};
+pub use naming::{Naming, Pattern};
+pub use security::{Condition, Policy, Routine, Security};
 pub use suppress::{DIRECTIVE, Suppression, suppressions};
 
 /// Every rule, in the order of the documentation.

@@ -1,6 +1,8 @@
 //! Rules that are a kind of statement and a sentence.
 
-mod upkeep;
+pub(super) mod clients;
+pub(super) mod taste;
+pub(super) mod upkeep;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{DropBehavior, ObjectType};
@@ -10,11 +12,6 @@ use super::finding::{Seen, Severity};
 use super::rules::{Look, Rule};
 use super::site::Site;
 use crate::effects::names;
-
-pub(super) use upkeep::{
-    ALTER_DOMAIN_ADD_CONSTRAINT, CONCURRENT_INDEX_ON_14_0, CREATE_PARTITION_OF_LOCKS, CREATE_TRIGGER_LOCKS,
-    INDEX_OVER_THREE_COLUMNS, REFRESH_MATERIALIZED_VIEW_LOCKS, REINDEX_LOCKS, VACUUM_FULL_OR_CLUSTER,
-};
 
 /// A rule of this table: on, seen in the text.
 const fn plain(
@@ -33,9 +30,15 @@ const fn plain(
 }
 
 /// The same rule, which others see too.
-#[allow(clippy::needless_pass_by_value, reason = "it is made anew where it is used")]
-const fn seen(rule: Rule, seen: &'static [Seen]) -> Rule {
-    Rule { about: About { seen, ..rule.about }, look: rule.look }
+const fn seen(mut rule: Rule, seen: &'static [Seen]) -> Rule {
+    rule.about.seen = seen;
+    rule
+}
+
+/// The same rule where it looks only for those who ask for it.
+const fn off(mut rule: Rule) -> Rule {
+    rule.about.on = false;
+    rule
 }
 
 pub(super) static DROP_SCHEMA: Rule = plain(
@@ -48,9 +51,11 @@ pub(super) static DROP_SCHEMA: Rule = plain(
         if drop.remove_type() != ObjectType::ObjectSchema || drop.behavior() != DropBehavior::DropCascade {
             return None;
         }
-        let mut schemas = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
-        let schema = schemas.find(|schema| !site.known.is_new_schema(&schema.name))?;
-        Some(format!("everything in the schema {} goes with it", schema.named()))
+        let schemas = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
+        // What this run has made holds nothing that anybody else knows.
+        let named: Vec<String> =
+            schemas.filter(|schema| !site.known.is_made(schema)).map(|schema| schema.named()).collect();
+        (!named.is_empty()).then(|| format!("everything in the schema {} goes with it", named.join(", ")))
     },
     (
         &[
@@ -61,6 +66,7 @@ pub(super) static DROP_SCHEMA: Rule = plain(
         ],
         &[
             Example::of("DROP SCHEMA app;"),
+            Example::of("CREATE SCHEMA scratch; DROP SCHEMA scratch CASCADE;"),
             Example::of("DROP SCHEMA app RESTRICT;"),
             Example::of(
                 "CREATE SCHEMA scratch; CREATE TABLE scratch.t (n int); DROP SCHEMA scratch CASCADE;",

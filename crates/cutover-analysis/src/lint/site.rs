@@ -3,6 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType,
+    TypeName,
 };
 
 use super::about::About;
@@ -43,6 +44,35 @@ impl<'a> Site<'a> {
         self.known.context.resolve(one) == self.known.context.resolve(other)
     }
 
+    /// Whether a relation is one of the session's own.
+    pub(crate) fn is_temporary(&self, relation: &ObjectRef) -> bool {
+        self.known.is_temporary(relation)
+    }
+
+    /// The columns that a statement gives a type, with their tables; not those of temporary tables.
+    pub(crate) fn typed_columns(&self) -> Vec<(ObjectRef, &'a str, &'a TypeName)> {
+        let mut columns = Vec::new();
+        if let NodeEnum::CreateStmt(create) = self.node
+            && let Some(relation) = &create.relation
+        {
+            let table = names::relation(ObjectKind::Table, relation);
+            for node in &create.table_elts {
+                if let Some(NodeEnum::ColumnDef(column)) = node.node.as_ref() {
+                    columns.push((table.clone(), column.colname.as_str(), column.type_name.as_ref()));
+                }
+            }
+        }
+        for (command, table) in self.commands() {
+            let Some(NodeEnum::ColumnDef(column)) = definition(command) else { continue };
+            // With ALTER COLUMN … TYPE the name stands outside.
+            let name = if column.colname.is_empty() { &command.name } else { &column.colname };
+            columns.push((table, name.as_str(), column.type_name.as_ref()));
+        }
+        let typed =
+            columns.into_iter().filter_map(|(table, name, data_type)| Some((table, name, data_type?)));
+        typed.filter(|(table, ..)| !self.is_temporary(table)).collect()
+    }
+
     /// `ALTER TABLE` with its table, where the statement is one on a table.
     pub(crate) fn alter_table(&self) -> Option<(&'a AlterTableStmt, ObjectRef)> {
         let NodeEnum::AlterTableStmt(alter) = self.node else { return None };
@@ -53,12 +83,9 @@ impl<'a> Site<'a> {
 
     /// The subcommands of an `ALTER TABLE`, with its table.
     pub(crate) fn commands(&self) -> impl Iterator<Item = (&'a AlterTableCmd, ObjectRef)> + use<'a> {
-        self.alter_table().into_iter().flat_map(|(alter, table)| {
-            alter.cmds.iter().filter_map(move |node| match node.node.as_ref() {
-                Some(NodeEnum::AlterTableCmd(command)) => Some((&**command, table.clone())),
-                _ => None,
-            })
-        })
+        self.alter_table()
+            .into_iter()
+            .flat_map(|(alter, table)| commands(alter).map(move |command| (command, table.clone())))
     }
 
     /// The constraints that an `ALTER TABLE … ADD CONSTRAINT` adds, with its table.
@@ -182,6 +209,14 @@ pub(crate) fn is_null(node: &Node) -> bool {
     }
 }
 
+/// The subcommands of an `ALTER TABLE`, or of an `ALTER` of something that is altered like a table.
+pub(crate) fn commands(alter: &AlterTableStmt) -> impl Iterator<Item = &AlterTableCmd> {
+    alter.cmds.iter().filter_map(|node| match node.node.as_ref() {
+        Some(NodeEnum::AlterTableCmd(command)) => Some(&**command),
+        _ => None,
+    })
+}
+
 /// What a subcommand of `ALTER TABLE` is about.
 pub(crate) fn definition(command: &AlterTableCmd) -> Option<&NodeEnum> {
     command.def.as_deref()?.node.as_ref()
@@ -208,8 +243,38 @@ pub(crate) struct Found<'a> {
     /// Places in the statement are places in the file.
     pub(super) placed: bool,
     pub(super) number: usize,
-    pub(super) findings: &'a mut Vec<Finding>,
+    /// The number of the file in the run, from 0.
+    pub(super) file: usize,
+    pub(super) said: &'a mut Said,
 }
+
+/// What rules have said of a file.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What they are sure of.
+    pub(super) findings: Vec<Finding>,
+    /// What is said at the end of the run, where it is still true then.
+    pub(super) pending: Vec<Pending>,
+}
+
+/// What is said at the end of a run, where it is still true then.
+pub(super) struct Pending {
+    /// The number of its file, from 0.
+    pub(super) file: usize,
+    /// All but the message.
+    pub(super) finding: Finding,
+    /// The message.
+    pub(super) still: Still,
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("finding", &self.finding).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong when everything is known that a run leaves behind; nothing where all is well.
+pub(super) type Still = Box<dyn Fn(&Known) -> Option<String> + Send + Sync>;
 
 impl Found<'_> {
     /// Something about the statement as a whole.
@@ -225,17 +290,28 @@ impl Found<'_> {
 
     /// The same, with other help than the rule's own.
     pub(crate) fn advise(&mut self, location: i32, message: impl Into<String>, help: impl Into<String>) {
+        let finding = self.finding(location, message.into(), help.into());
+        self.said.findings.push(finding);
+    }
+
+    /// Something that is wrong unless a later statement of the run puts it right.
+    pub(crate) fn later(&mut self, location: i32, help: impl Into<String>, still: Still) {
+        let finding = self.finding(location, String::new(), help.into());
+        self.said.pending.push(Pending { file: self.file, finding, still });
+    }
+
+    fn finding(&self, location: i32, message: String, help: String) -> Finding {
         let start = usize::try_from(location).ok().filter(|_| self.placed).map(|at| self.span.start + at);
         let start = start.filter(|at| *at < self.span.end).unwrap_or(self.span.start);
-        self.findings.push(Finding {
+        Finding {
             code: self.about.code,
             severity: self.severity,
             span: Span { start, end: self.span.end },
             statement: self.number,
-            message: message.into(),
-            help: help.into(),
+            message,
+            help,
             seen_by: self.about.seen.first().copied().unwrap_or(Seen::Static),
-        });
+        }
     }
 
     /// Something about an earlier statement of the file.

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Seen, Severity};
 use super::linter::Selected;
+use super::site::Said;
 use crate::sql::{Directive, Span, Statement};
 
 /// What stands behind `cutover:` in such a comment.
@@ -40,25 +41,26 @@ pub fn suppressions(statement: &Statement, number: usize) -> impl Iterator<Item 
 
 /// Leaves out what is allowed, and says which permissions are of no use, or give no reason.
 pub(super) fn apply(
-    mut findings: Vec<Finding>,
+    Said { findings, pending }: &mut Said,
     suppressions: Vec<Suppression>,
     selected: &Selected,
-) -> Vec<Finding> {
+) {
     let mut unused = Vec::new();
     for suppression in suppressions {
-        let before = findings.len();
+        let before = findings.len() + pending.len();
         let is_meant = |finding: &Finding| {
             finding.code == suppression.code && finding.statement == suppression.statement
         };
         let has_reason = !suppression.reason.is_empty();
         if has_reason {
             findings.retain(|finding| !is_meant(finding));
+            pending.retain(|later| !is_meant(&later.finding));
         }
         let complaint = if super::by_code(&suppression.code).is_none() {
             Some(format!("there is no rule {:?}", suppression.code))
         } else if !has_reason {
             Some(format!("it does not say why {} is allowed, so it is not", suppression.code))
-        } else if findings.len() == before {
+        } else if findings.len() + pending.len() == before && selected.severity(&suppression.code).is_some() {
             Some(format!("nothing is suppressed: {} finds nothing here", suppression.code))
         } else {
             None
@@ -71,7 +73,6 @@ pub(super) fn apply(
         );
     }
     findings.sort_by_key(|finding| (finding.statement, finding.span.start));
-    findings
 }
 
 fn finding(severity: Severity, suppression: &Suppression, message: String) -> Finding {

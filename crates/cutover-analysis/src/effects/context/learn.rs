@@ -533,6 +533,9 @@ impl Context {
     }
 
     fn rename(&mut self, rename: &RenameStmt) {
+        if rename.rename_type() == ObjectType::ObjectSchema {
+            self.rename_schema(&rename.subname, &rename.newname);
+        }
         let Some(relation) = &rename.relation else { return };
         let old = self.resolve(&names::relation(Kind::Relation, relation));
         match rename.rename_type() {
@@ -575,6 +578,13 @@ impl Context {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn rename_schema(&mut self, old: &str, new: &str) {
+        let within: Vec<Name> = self.relations.keys().filter(|name| name.schema == old).cloned().collect();
+        for name in within {
+            self.move_relation(&name, &Name { schema: new.into(), name: name.name.clone() });
         }
     }
 

@@ -3,9 +3,9 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{RangeVar, ReindexObjectType, ReindexStmt};
 
-use super::{plain, seen};
+use super::{off, plain, seen};
 use crate::effects::{ObjectKind, ObjectRef, is_option_set, names};
-use crate::lint::about::{About, Example};
+use crate::lint::about::Example;
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::rules::Rule;
 use crate::lint::site::Site;
@@ -254,7 +254,7 @@ pub(in crate::lint) static ALTER_DOMAIN_ADD_CONSTRAINT: Rule = seen(
                     domain.named()
                 )
             };
-            (is_used && !site.is_new(&domain)).then(message)
+            (is_used && !site.known.is_made(&domain)).then(message)
         },
         (
             &[
@@ -324,7 +324,7 @@ pub(in crate::lint) static CREATE_TRIGGER_LOCKS: Rule = seen(
 /// Columns of an index beyond which more are seldom of use.
 const COLUMNS_OF_USE: usize = 3;
 
-const OVER_THREE: Rule = plain(
+pub(in crate::lint) static INDEX_OVER_THREE_COLUMNS: Rule = off(plain(
     "index-over-three-columns",
     Severity::Warning,
     "An index over more than three columns is large, slows every write, and its last columns seldom narrow anything.",
@@ -350,7 +350,4 @@ const OVER_THREE: Rule = plain(
             Example::of("CREATE INDEX ON orders USING gin (a, b, c, d);"),
         ],
     ),
-);
-
-pub(in crate::lint) static INDEX_OVER_THREE_COLUMNS: Rule =
-    Rule { about: About { on: false, ..OVER_THREE.about }, look: OVER_THREE.look };
+));
