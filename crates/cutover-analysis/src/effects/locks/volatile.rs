@@ -23,7 +23,8 @@ const VOLATILE: &[&str] = &[
     "uuidv7",
 ];
 
-pub(super) enum Volatility {
+/// What an expression is computed from.
+pub(crate) enum Volatility {
     /// One value does for all rows.
     None,
     /// This function gives each row its own.
@@ -32,7 +33,8 @@ pub(super) enum Volatility {
     Unknown(SmolStr),
 }
 
-pub(super) fn volatility(expression: &impl Walk) -> Volatility {
+/// Whether one value of the expression does for all rows.
+pub(crate) fn volatility(expression: &impl Walk) -> Volatility {
     let found = walk::find(expression);
     let mut unknown = None;
     for routine in &found.called {
