@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use super::bodies::{self, Bodies};
 use super::gaps;
 use super::order::Graph;
 use super::privileges::{common_changes, common_creation, unwanted_defaults};
@@ -13,7 +14,7 @@ use super::{Attribute, Change, Left, Options, What, versions};
 use crate::effects::ObjectKind;
 use crate::schema::kinds::making::{self, Common, World};
 use crate::schema::kinds::{self, column, constraint, making_of, table, type_change};
-use crate::schema::{Id, Object, Schema, Sql, hazards, parent_of};
+use crate::schema::{Id, Object, Schema, Sql, hazards, parent_of, secrets};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,22 +50,27 @@ pub(super) fn statements(
         redefined: BTreeSet::new(),
         changed: BTreeSet::new(),
         unmoved: BTreeSet::new(),
+        kept: BTreeSet::new(),
+        left_alone: BTreeSet::new(),
         freed: BTreeMap::new(),
     };
     work.alter(changes);
     work.remake();
+    work.say_what_stays_own(changes);
+    work.leave_alone(changes);
     let remaking = World { remade: work.remade.clone(), ..world.clone() };
     let mut plan = Plan::new(&work, &remaking, changes);
     plan.connect();
     plan.group();
     let statements = plan.statements();
-    (statements, work.left.clone())
+    let left = work.left.iter().cloned().chain(std::mem::take(&mut plan.left)).collect();
+    (statements, left)
 }
 
 /// What is changed in place and what must be made anew.
 pub(super) struct Work<'a> {
     world: &'a World<'a>,
-    left: Vec<Left>,
+    pub(super) left: Vec<Left>,
     altered: BTreeMap<&'a Id, Vec<Sql>>,
     pub(super) remade: BTreeSet<&'a Id>,
     needed_by: OnceCell<FxHashMap<&'a Id, Vec<&'a Id>>>,
@@ -74,6 +80,10 @@ pub(super) struct Work<'a> {
     changed: BTreeSet<&'a Id>,
     /// Partitions of what is partitioned in another way: they stay where they are.
     unmoved: BTreeSet<&'a Id>,
+    /// What stays so much as it was that what is built on it as it is to be may be refused.
+    kept: BTreeSet<&'a Id>,
+    /// What is built on it, and is left alone.
+    left_alone: BTreeSet<&'a Id>,
     /// What is made anew so that something else can be changed, and for what.
     pub(super) freed: BTreeMap<&'a Id, Vec<&'a Id>>,
 }
@@ -89,11 +99,18 @@ impl<'a> Work<'a> {
             }
             match &change.what {
                 What::Altered { attributes } => self.alter_one(&change.object, attributes),
-                What::Created => self.left.extend(cannot_be_made(&change.object, self.world.to)),
+                What::Created => self.left.extend(cannot_be_made(&change.object, self.world)),
                 What::Dropped => {}
             }
             self.say_what_is_too_new(change);
+            self.say_what_is_hidden(&change.object);
         }
+    }
+
+    fn say_what_is_hidden(&mut self, id: &'a Id) {
+        let wanted = self.world.to.get(id);
+        let what = wanted.and_then(|wanted| secrets::not_given(self.world.from.get(id), wanted));
+        self.left.extend(what.map(|what| Left { object: id.clone(), what }));
     }
 
     fn say_what_is_too_new(&mut self, change: &'a Change) {
@@ -142,6 +159,7 @@ impl<'a> Work<'a> {
             statements: Vec::new(),
             frees: false,
             anew: false,
+            kept: false,
             impossible: Vec::new(),
         };
         let making = making_of(id.kind);
@@ -152,8 +170,12 @@ impl<'a> Work<'a> {
             change.statements.extend(common_creation(id, to, self.world.to));
         }
         common_changes(&mut change, self.world.to);
-        let making::Change { left, statements, frees, impossible, .. } = change;
+        let making::Change { left, statements, frees, kept, impossible, .. } = change;
+        if kept {
+            self.kept.insert(id);
+        }
         if statements.is_empty()
+            && secrets::not_given(Some(from), to).is_none()
             && left.is_empty()
             && impossible.is_empty()
             && !self.comes_along(id, attributes)
@@ -351,6 +373,46 @@ impl<'a> Work<'a> {
         world.from.objects.iter().filter(|(id, object)| is_orphan(id, object)).map(|(id, _)| id).collect()
     }
 
+    /// Defaults, keys and indexes that are to be others, of what stays as it was: they may not fit that.
+    fn leave_alone(&mut self, changes: &'a [Change]) {
+        let world = self.world;
+        for Change { object: id, what } in changes {
+            let is_built =
+                matches!(id.kind, ObjectKind::Default | ObjectKind::Constraint | ObjectKind::Index);
+            let wanted = world.to.get(id).filter(|_| is_built && *what != What::Dropped);
+            let stays = |needed: &&Id| {
+                let of_whole = kinds::WITH_PARTS.contains(&needed.kind) && id.kind != ObjectKind::Default;
+                self.kept.contains(*needed) && (needed.kind == ObjectKind::Column || of_whole)
+            };
+            if let Some(needed) = wanted.and_then(|object| object.needs.iter().find(stays)) {
+                let what = format!("it is for {needed} as that is to be, which stays as it is");
+                self.left.push(Left { object: id.clone(), what });
+                self.left_alone.insert(id);
+            }
+        }
+    }
+
+    /// What a table must have to become an heir is its own from then on: only what comes from its parents is not.
+    fn say_what_stays_own(&mut self, changes: &'a [Change]) {
+        let world = self.world;
+        let is_partition =
+            |id: &Id| World::partition_of(id).is_some_and(|own| world.to.objects.contains_key(&own));
+        for Change { object: id, what } in changes {
+            let is_new = match what {
+                What::Created => !world.comes_along(id),
+                What::Altered { .. } if id.kind == ObjectKind::Constraint => {
+                    let was_own = world.from.get(id).is_some_and(|object| !object.has("inherited"));
+                    was_own || self.remade.contains(id) && !world.comes_along(id)
+                }
+                _ => false,
+            };
+            let is_only_inherited = world.to.get(id).is_some_and(|object| object.has("inherited"));
+            if is_new && is_only_inherited && world.was_there(id) && !is_partition(id) {
+                self.left.push(Left { object: id.clone(), what: column::ONLY_INHERITED.to_owned() });
+            }
+        }
+    }
+
     /// A column that is made anew stands behind all others.
     fn moved_columns(&mut self) {
         let (from, to) = (self.world.from, self.world.to);
@@ -420,12 +482,15 @@ impl<'a> Work<'a> {
 }
 
 /// What is said of an object and is not read, so that it cannot be made either.
-fn cannot_be_made(id: &Id, to: &Schema) -> Option<Left> {
+fn cannot_be_made(id: &Id, world: &World<'_>) -> Option<Left> {
+    if id.kind == ObjectKind::Column {
+        return column::cannot_be_filled(id, world).map(|what| Left { object: id.clone(), what });
+    }
     if id.kind == ObjectKind::Subscription {
         let what = "how it connects may hold a password and is not read: make it by hand".to_owned();
         return Some(Left { object: id.clone(), what });
     }
-    let options = to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
+    let options = world.to.get(id).filter(|_| id.kind == ObjectKind::UserMapping)?.list("option names");
     let what = format!("its options ({}): they may hold a password and are not read", options.join(", "));
     (!options.is_empty()).then(|| Left { object: id.clone(), what })
 }
@@ -468,6 +533,9 @@ pub(super) struct Plan<'a> {
     finishing: BTreeMap<&'a Id, Vec<Sql>>,
     /// Tables that keys refer to.
     referred: BTreeSet<(Option<&'a str>, &'a str)>,
+    pub(super) bodies: Bodies,
+    /// What shows in the order only.
+    pub(super) left: Vec<Left>,
 }
 
 impl<'a> Plan<'a> {
@@ -476,13 +544,15 @@ impl<'a> Plan<'a> {
         for change in changes {
             match change.what {
                 _ if work.unmoved.contains(&change.object) => false,
+                _ if work.left_alone.contains(&change.object) => false,
                 What::Created => actions.insert((Verb::Create, &change.object)),
                 What::Dropped => actions.insert((Verb::Drop, &change.object)),
                 What::Altered { .. } => false,
             };
         }
-        actions.extend(work.altered.keys().map(|id| (Verb::Alter, *id)));
-        for id in &work.remade {
+        let touched = |id: &&&Id| !work.left_alone.contains(*id);
+        actions.extend(work.altered.keys().filter(touched).map(|id| (Verb::Alter, *id)));
+        for id in work.remade.iter().filter(touched) {
             actions.insert((Verb::Drop, id));
             if world.to.objects.contains_key(*id) {
                 actions.insert((Verb::Create, id));
@@ -506,6 +576,8 @@ impl<'a> Plan<'a> {
             numbers: BTreeMap::new(),
             finishing: BTreeMap::new(),
             referred: referred(world.from),
+            bodies: Bodies::default(),
+            left: Vec::new(),
         };
         for (at, action) in plan.actions.iter().enumerate() {
             let number = plan.graph.add(at);
@@ -626,6 +698,8 @@ impl<'a> Plan<'a> {
     fn statements(&mut self) -> Vec<Sql> {
         let (mut order, _) = self.graph.order();
         gaps::shorten(&self.graph, &self.actions, &self.world.remade, &mut order);
+        let unread = self.bodies.unread(&self.graph, &order);
+        self.say_moved_columns(&order);
         let mut members: BTreeMap<usize, Vec<&'a Id>> = BTreeMap::new();
         for (at, (_, id)) in self.actions.iter().enumerate() {
             let leader = self.graph.leader(at);
@@ -662,7 +736,8 @@ impl<'a> Plan<'a> {
             {
                 drop.hazards.push(hazards::GAP);
             }
-            for sql in made {
+            for mut sql in made {
+                sql.unread = unread.contains(&at) && bodies::is_of_routine(&sql.text);
                 if sql.late && verb != Verb::Finish {
                     self.finishing.entry(id).or_default().push(Sql { late: false, ..sql });
                 } else {
@@ -670,7 +745,7 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        statements
+        bodies::unchecked(statements)
     }
 
     fn dropped(&self, id: &Id) -> Vec<Sql> {
@@ -704,6 +779,10 @@ impl<'a> Plan<'a> {
         {
             statements.extend(unwanted_defaults(id, object, world));
             statements.extend(common_creation(id, object, to));
+        }
+        if matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index) {
+            let said = table::said_of_index(id, &id.name, world);
+            statements.extend(said.into_iter().map(Sql::late));
         }
         if is_base(to, id) {
             statements.iter_mut().skip(1).for_each(|sql| sql.late = true);
@@ -755,6 +834,8 @@ impl<'a> Plan<'a> {
         };
         keys.sort_by_key(|(_, object)| place(object));
         inside.extend(keys.iter().map(|(key, what)| constraint::inline(key, what)));
+        let said = keys.iter().filter_map(|(key, what)| Some((key, what.text("index comment")?)));
+        behind.extend(said.map(|(key, text)| constraint::comment_on_index(key, Some(text))));
         let mut statements = table::create_with(id, object, &inside);
         statements.extend(behind);
         statements

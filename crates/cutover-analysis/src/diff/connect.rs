@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Left;
 use super::actions::{Action, Plan, Verb, is_base, needs};
-use crate::effects::{ObjectKind, effects_of_text};
-use crate::schema::kinds::{self, sequence};
+use crate::effects::ObjectKind;
+use crate::schema::kinds::{self, constraint, sequence, table};
 use crate::schema::{Id, Object, Schema, parent_of};
 
 /// An object, and the columns that it is inherited from: they change together.
@@ -24,6 +25,11 @@ fn inherited_from<'a>(schema: &'a Schema, id: &'a Id) -> Vec<&'a Id> {
     all
 }
 
+/// A sequence is given to its column when both are there.
+fn is_given_last(id: &Id, needed: &Id) -> bool {
+    id.kind == ObjectKind::Sequence && matches!(needed.kind, ObjectKind::Column | ObjectKind::Table)
+}
+
 impl<'a> Plan<'a> {
     /// Which comes before which.
     pub(super) fn connect(&mut self) {
@@ -37,6 +43,9 @@ impl<'a> Plan<'a> {
                     }
                     let needed = from.get(id).into_iter().flat_map(|object| &object.needs);
                     for needed in needed.filter(|needed| Some(*needed) != successor) {
+                        if self.is_own_of_heir(id, needed, from) {
+                            continue;
+                        }
                         self.edge((Verb::Drop, id), (Verb::Drop, needed));
                         // A column changes with those that inherit it, and a sequence whatever uses it.
                         let is_inherited =
@@ -58,6 +67,9 @@ impl<'a> Plan<'a> {
                 Verb::Create => self.connect_creation(id),
                 Verb::Alter => {
                     for needed in to.get(id).into_iter().flat_map(|object| &object.needs) {
+                        if is_given_last(id, needed) {
+                            continue;
+                        }
                         self.edge((Verb::Create, needed), (Verb::Alter, id));
                         self.edge((Verb::Alter, needed), (Verb::Alter, id));
                     }
@@ -76,6 +88,9 @@ impl<'a> Plan<'a> {
                     self.edge((Verb::Alter, id), (Verb::Finish, id));
                     for needed in to.get(id).into_iter().flat_map(|object| &object.needs) {
                         self.edge((Verb::Create, needed), (Verb::Finish, id));
+                        if matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index) {
+                            self.edge((Verb::Alter, needed), (Verb::Finish, id));
+                        }
                     }
                 }
             }
@@ -84,6 +99,9 @@ impl<'a> Plan<'a> {
         self.connect_sequences();
         self.connect_default_privileges();
         self.connect_with_parent();
+        self.connect_own();
+        self.connect_inheritance();
+        self.connect_keys();
         self.connect_names();
         self.connect_parts();
         self.connect_bodies();
@@ -100,6 +118,57 @@ impl<'a> Plan<'a> {
                 self.edge((Verb::Alter, owner), (Verb::Create, held));
             }
         }
+    }
+
+    /// A key refers to the first index that fits: to none of those that go.
+    fn connect_keys(&mut self) {
+        let mut attached: Vec<(usize, usize)> = Vec::new();
+        let mut gone: BTreeMap<(Option<&str>, &str), Vec<usize>> = BTreeMap::new();
+        for (at, (verb, id)) in self.actions.iter().enumerate() {
+            if *verb == Verb::Drop && matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index) {
+                let table = id.table.as_deref().unwrap_or_default();
+                gone.entry((id.schema.as_deref(), table)).or_default().push(at);
+            }
+        }
+        for (at, (verb, id)) in self.actions.iter().enumerate() {
+            let Some(key) = self.world.to.get(id).filter(|_| *verb == Verb::Create) else { continue };
+            if !key.text("definition").is_some_and(|text| text.starts_with("FOREIGN KEY")) {
+                continue;
+            }
+            let indexes = key.needs.iter();
+            let indexes =
+                indexes.filter(|one| matches!(one.kind, ObjectKind::Constraint | ObjectKind::Index));
+            let tables: BTreeSet<_> = indexes
+                .map(|one| (one.schema.as_deref(), one.table.as_deref().unwrap_or_default()))
+                .collect();
+            let parents: Vec<String> = key.needs.iter().map(Id::name_sql).collect();
+            attached.extend(self.attached_to(&parents).into_iter().map(|first| (first, at)));
+            for first in tables.iter().flat_map(|table| gone.get(table).into_iter().flatten()) {
+                let is_key = |(_, other): &Action<'_>| {
+                    let text = self.world.from.get(other).and_then(|object| object.text("definition"));
+                    text.is_some_and(|text| !text.starts_with("FOREIGN KEY") && !text.starts_with("CHECK"))
+                };
+                if self.actions.get(*first).is_some_and(is_key) {
+                    self.graph.before(*first, at);
+                }
+            }
+        }
+        for (first, at) in attached {
+            self.graph.before(first, at);
+        }
+    }
+
+    /// The actions that attach indexes of partitions to those of that name: an index is valid when all are.
+    fn attached_to(&self, parents: &[String]) -> Vec<usize> {
+        let mut all = Vec::new();
+        for (at, (verb, id)) in self.actions.iter().enumerate() {
+            let parent = self.world.to.get(id).and_then(|object| object.text("partition of"));
+            if *verb == Verb::Finish && parent.is_some_and(|parent| parents.iter().any(|one| one == parent)) {
+                all.push(at);
+                all.extend(self.attached_to(&[id.name_sql()]));
+            }
+        }
+        all
     }
 
     /// A sequence has the owner of the table that it belongs to.
@@ -172,28 +241,51 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// New columns of a table come in their order.
+    /// New columns of a table come in their order, unless one is computed from another that stands behind it.
     fn connect_columns(&mut self) {
+        for (_, created) in self.created_columns() {
+            for pair in created.windows(2) {
+                if let [first, second] = pair {
+                    self.graph.prefer_strongly(*first, *second);
+                }
+            }
+        }
+    }
+
+    /// The actions that make columns of each table, in the order of the columns.
+    fn created_columns(&self) -> Vec<(Id, Vec<usize>)> {
         let mut tables: BTreeSet<Id> = BTreeSet::new();
         for (verb, id) in &self.actions {
             if *verb == Verb::Create && id.kind == ObjectKind::Column {
                 tables.extend(self.world.whole(id).map(|(table, _)| table));
             }
         }
-        for table in tables {
-            let (Some(namespace), Some(object)) = (table.schema.clone(), self.world.to.get(&table)) else {
-                continue;
-            };
-            let created: Vec<usize> = object
-                .list("columns")
-                .iter()
+        let created = |table: Id| {
+            let (namespace, object) = (table.schema.clone()?, self.world.to.get(&table)?);
+            let columns = object.list("columns").iter();
+            let numbers = columns
                 .map(|name| Id::part(ObjectKind::Column, namespace.clone(), table.name.clone(), name.clone()))
                 .filter_map(|column| self.number(Verb::Create, &column))
                 .collect();
-            for pair in created.windows(2) {
-                if let [first, second] = pair {
-                    self.graph.before(*first, *second);
-                }
+            Some((table, numbers))
+        };
+        tables.into_iter().filter_map(created).collect()
+    }
+
+    /// New columns stand in the order in which they are made.
+    pub(super) fn say_moved_columns(&mut self, order: &[usize]) {
+        let places: BTreeMap<usize, usize> =
+            order.iter().enumerate().map(|(at, leader)| (*leader, at)).collect();
+        let place = |action: &usize| places.get(&self.graph.leader(*action)).copied();
+        for (table, created) in self.created_columns() {
+            let says = |left: &Left| left.object == table && left.what.starts_with(table::COLUMN_ORDER);
+            let is_known = self.work.left.iter().any(says);
+            if !is_known && !created.is_sorted_by_key(place) {
+                let what = format!(
+                    "{}: one is computed from another that is to stand behind it, and is added when that is there",
+                    table::COLUMN_ORDER
+                );
+                self.left.push(Left { object: table, what });
             }
         }
     }
@@ -244,10 +336,7 @@ impl<'a> Plan<'a> {
             self.edge((Verb::Create, id), (Verb::Alter, column));
         }
         for needed in self.world.to.get(id).into_iter().flat_map(|object| &object.needs) {
-            // A sequence is given to its column when both are there.
-            if id.kind == ObjectKind::Sequence
-                && matches!(needed.kind, ObjectKind::Column | ObjectKind::Table)
-            {
+            if is_given_last(id, needed) {
                 continue;
             }
             // A base type begins as a name, which its functions need, and is there when they are.
@@ -256,6 +345,9 @@ impl<'a> Plan<'a> {
             }
             if is_base(self.world.to, needed) && !needs(self.world.to, needed, id) {
                 self.edge((Verb::Finish, needed), (Verb::Create, id));
+            }
+            if self.is_before_parent(needed, id) || self.is_own_of_heir(id, needed, self.world.to) {
+                continue;
             }
             self.edge((Verb::Create, needed), (Verb::Create, id));
             for changed in inherited_from(self.world.to, needed) {
@@ -266,6 +358,22 @@ impl<'a> Plan<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a partition's key is made before its parent's, and then before those above too.
+    fn is_before_parent(&mut self, parent: &Id, key: &Id) -> bool {
+        let (world, to) = (self.world, self.world.to);
+        let is_first = to.get(key).is_some_and(|object| constraint::is_named_by_hand(key, object, world));
+        if !is_first || !constraint::is_parent_of(parent, key, world) {
+            return false;
+        }
+        let mut above = Some(parent);
+        while let Some(next) = above {
+            self.edge((Verb::Create, key), (Verb::Create, next));
+            let mut needed = to.get(next).into_iter().flat_map(|object| &object.needs);
+            above = needed.find(|needed| constraint::is_parent_of(needed, next, world));
+        }
+        true
     }
 
     /// Whether a column is to have a value in each row and is otherwise what it was: its default comes first, so that rows that
@@ -412,32 +520,5 @@ impl<'a> Plan<'a> {
             && partition.kind == ObjectKind::Partition
             && (index.table.as_ref(), &index.schema) != (Some(&partition.name), &partition.schema)
             && !self.world.to.objects.iter().any(has_it)
-    }
-
-    /// The text of a body in SQL is looked at when the function is made: what it mentions had better be there.
-    fn connect_bodies(&mut self) {
-        type Name<'n> = (ObjectKind, &'n str);
-        let mut by_name: BTreeMap<Name<'a>, Vec<(usize, Option<&'a str>)>> = BTreeMap::new();
-        for (at, (verb, id)) in self.actions.iter().enumerate() {
-            if *verb == Verb::Create && id.table.is_none() {
-                by_name.entry((id.kind.family(), &id.name)).or_default().push((at, id.schema.as_deref()));
-            }
-        }
-        for (at, (verb, id)) in self.actions.clone().into_iter().enumerate() {
-            let is_routine = matches!(id.kind, ObjectKind::Function | ObjectKind::Procedure);
-            let definition = self.world.to.get(id).and_then(|object| object.text("definition"));
-            let Some(definition) = definition.filter(|_| is_routine && verb == Verb::Create) else {
-                continue;
-            };
-            let Ok(effects) = effects_of_text(definition) else { continue };
-            for mentioned in effects.late.iter().map(|reference| &reference.object) {
-                let named = by_name.get(&(mentioned.kind.family(), mentioned.name.as_str()));
-                for (first, schema) in named.into_iter().flatten() {
-                    if mentioned.schema.is_none() || mentioned.schema.as_deref() == *schema {
-                        self.graph.prefer(*first, at);
-                    }
-                }
-            }
-        }
     }
 }

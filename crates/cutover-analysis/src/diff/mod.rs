@@ -4,8 +4,10 @@
 //! name is another object, unless the caller has renamed it before. What cannot be done by a statement is said.
 
 mod actions;
+mod bodies;
 mod connect;
 mod gaps;
+mod heirs;
 mod names;
 mod order;
 mod privileges;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, What};
-use crate::effects::ObjectKind;
+use crate::effects::{ObjectKind, SmolStr};
 use crate::schema::kinds;
 use crate::schema::{Id, Object, Schema, Sql, Value};
 use crate::sql::quote_ident;
@@ -15,31 +15,39 @@ pub(super) fn renamed(from: &Schema, to: &Schema, changes: &[Change]) -> Option<
         let these = changes.iter().filter(|change| change.what == *what).map(|change| &change.object);
         these.filter(|id| matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index)).collect()
     };
-    let (gone, mut new) = (of(&What::Dropped), of(&What::Created));
+    let (mut gone, mut new) = (of(&What::Dropped), of(&What::Created));
     if gone.is_empty() || new.is_empty() {
         return None;
     }
-    let taken = taken(from);
+    let relations = relations(from);
     let mut names: BTreeMap<&Id, &Id> = BTreeMap::new();
-    for old in gone.into_iter().filter(|old| stands_alone(from, old) && is_whole_kept(from, to, old)) {
-        let alike = |other: &&Id| {
-            other.kind == old.kind
-                && other.schema == old.schema
-                && other.table == old.table
-                && !taken.contains(&(other.schema.as_deref(), other.name.as_str()))
-                && stands_alone(to, other)
-                && is_same(from, to, old, other)
-        };
-        if let Some(at) = new.iter().position(alike) {
-            names.insert(old, new.remove(at));
+    gone.retain(|old| is_renamed_alone(from, old) && is_whole_kept(from, to, old));
+    // What a partition has is called by its parent's name too, which must be known before.
+    loop {
+        let known = names.len();
+        gone.retain(|old| {
+            let alike = |other: &&Id| {
+                other.kind == old.kind
+                    && other.schema == old.schema
+                    && other.table == old.table
+                    && !is_taken(from, to, &relations, other)
+                    && is_renamed_alone(to, other)
+                    && is_same(from, to, (old, other), &names)
+            };
+            let found = new.iter().position(alike);
+            names.extend(found.map(|at| (*old, new.remove(at))));
+            found.is_none()
+        });
+        if names.len() == known {
+            break;
         }
     }
     (!names.is_empty())
         .then(|| (with_names(from, to, &names), names.iter().map(|(old, new)| rename(old, new)).collect()))
 }
 
-/// Names of relations, and of constraints, which may have indexes.
-fn taken(schema: &Schema) -> BTreeSet<(Option<&str>, &str)> {
+/// Names of relations and types, and of constraints, which may have indexes.
+fn relations(schema: &Schema) -> BTreeSet<(Option<&str>, &str)> {
     let named = schema.objects.keys().filter(|id| {
         id.kind == ObjectKind::Constraint
             || matches!(id.kind.family(), ObjectKind::Relation | ObjectKind::Type)
@@ -47,15 +55,27 @@ fn taken(schema: &Schema) -> BTreeSet<(Option<&str>, &str)> {
     named.map(|id| (id.schema.as_deref(), id.name.as_str())).collect()
 }
 
-/// Whether nothing of other tables is called after it or comes with it.
-fn stands_alone(schema: &Schema, id: &Id) -> bool {
-    let of_parent = |object: &Object| object.has("inherited") || object.has("partition of");
+/// Checks and keys to other tables have their names within their table only.
+fn is_taken(from: &Schema, to: &Schema, relations: &BTreeSet<(Option<&str>, &str)>, new: &Id) -> bool {
+    let has_index = !to.get(new).and_then(|object| object.text("definition")).is_some_and(|definition| {
+        new.kind == ObjectKind::Constraint
+            && (definition.starts_with("CHECK") || definition.starts_with("FOREIGN KEY"))
+    });
+    from.objects.contains_key(new)
+        || has_index && relations.contains(&(new.schema.as_deref(), new.name.as_str()))
+}
+
+/// Whether it is renamed without others: checks are called alike in all that inherits them, and are not renamed there.
+fn is_renamed_alone(schema: &Schema, id: &Id) -> bool {
     let follows = |(other, object): (&Id, &Object)| {
         other.kind == id.kind
-            && of_parent(object)
+            && object.has("inherited")
             && (other.name == id.name && other.table != id.table || object.needs.contains(id))
     };
-    schema.get(id).is_some_and(|object| !of_parent(object)) && !schema.objects.iter().any(follows)
+    let is_check = |object: &Object| object.text("definition").is_some_and(|text| text.starts_with("CHECK"));
+    schema.get(id).is_some_and(|object| {
+        !is_check(object) || !object.has("inherited") && !schema.objects.iter().any(follows)
+    })
 }
 
 fn is_whole_kept(from: &Schema, to: &Schema, part: &Id) -> bool {
@@ -66,7 +86,8 @@ fn is_whole_kept(from: &Schema, to: &Schema, part: &Id) -> bool {
     })
 }
 
-fn is_same(from: &Schema, to: &Schema, old: &Id, new: &Id) -> bool {
+/// Whether the attributes are the same but for the name, with what is called otherwise already.
+fn is_same(from: &Schema, to: &Schema, (old, new): (&Id, &Id), names: &BTreeMap<&Id, &Id>) -> bool {
     let (Some(before), Some(after)) = (from.get(old), to.get(new)) else { return false };
     let mut expected = before.attributes.clone();
     if let (ObjectKind::Index, Some(Value::Text(definition))) = (old.kind, expected.get_mut("definition")) {
@@ -76,7 +97,16 @@ fn is_same(from: &Schema, to: &Schema, old: &Id, new: &Id) -> bool {
             1,
         );
     }
+    under_renamed(&mut expected, names);
     expected == after.attributes
+}
+
+/// An index of a partition names the index that it is a part of.
+fn under_renamed(attributes: &mut BTreeMap<SmolStr, Value>, names: &BTreeMap<&Id, &Id>) {
+    let Some(Value::Text(parent)) = attributes.get_mut("partition of") else { return };
+    if let Some((_, new)) = names.iter().find(|(old, _)| old.name_sql() == *parent) {
+        *parent = new.name_sql();
+    }
 }
 
 fn rename(old: &Id, new: &Id) -> Sql {
@@ -94,7 +124,11 @@ fn with_names(from: &Schema, to: &Schema, names: &BTreeMap<&Id, &Id>) -> Schema 
     let objects = from.objects.iter().map(|(id, object)| {
         let attributes = match names.get(id).and_then(|new| to.get(new)) {
             Some(renamed) => renamed.attributes.clone(),
-            None => object.attributes.clone(),
+            None => {
+                let mut attributes = object.attributes.clone();
+                under_renamed(&mut attributes, names);
+                attributes
+            }
         };
         (called(id), Object { attributes, needs: object.needs.iter().map(called).collect() })
     });

@@ -14,6 +14,8 @@ pub(super) struct Graph {
     edges: BTreeSet<(usize, usize)>,
     /// As edges, and the first to be given up.
     wishes: BTreeSet<(usize, usize)>,
+    /// As wishes, and the last.
+    strong: BTreeSet<(usize, usize)>,
 }
 
 impl Graph {
@@ -36,6 +38,13 @@ impl Graph {
     pub(super) fn prefer(&mut self, first: usize, second: usize) {
         if first != second {
             self.wishes.insert((first, second));
+        }
+    }
+
+    /// As [`Graph::prefer`], and groups are rather taken apart.
+    pub(super) fn prefer_strongly(&mut self, first: usize, second: usize) {
+        if first != second {
+            self.strong.insert((first, second));
         }
     }
 
@@ -81,15 +90,8 @@ impl Graph {
                 return (order, Vec::new());
             }
             let stuck: BTreeSet<usize> = stuck.into_iter().collect();
-            let wishes = self.wishes.len();
-            let given_up = std::mem::take(&mut self.wishes);
-            self.wishes = given_up
-                .into_iter()
-                .filter(|(first, second)| {
-                    !stuck.contains(&self.leader(*first)) || !stuck.contains(&self.leader(*second))
-                })
-                .collect();
-            if self.wishes.len() < wishes {
+            let circles = self.circles(&stuck);
+            if self.give_up(&circles, false) {
                 continue;
             }
             let freed: Vec<usize> = (0..self.leader.len())
@@ -97,6 +99,9 @@ impl Graph {
                     self.separable.get(*action) == Some(&true) && stuck.contains(&self.leader(*action))
                 })
                 .collect();
+            if freed.is_empty() && self.give_up(&circles, true) {
+                continue;
+            }
             if freed.is_empty() {
                 let circle = self.break_circle(&stuck);
                 let (order, _) = self.attempt();
@@ -116,6 +121,7 @@ impl Graph {
             .edges
             .iter()
             .chain(&self.wishes)
+            .chain(&self.strong)
             .map(|(first, second)| (self.leader(*first), self.leader(*second)))
             .collect();
         for (first, second) in edges.into_iter().filter(|(first, second)| first != second) {
@@ -143,6 +149,59 @@ impl Graph {
         }
         let stuck = leaders.into_iter().filter(|leader| before.contains_key(leader)).collect();
         (order, stuck)
+    }
+
+    /// Gives up the wishes within circles; whether there was one.
+    fn give_up(&mut self, circles: &BTreeMap<usize, usize>, strong: bool) -> bool {
+        let circle = |action: usize| circles.get(&self.leader(action));
+        let wishes = if strong { &self.strong } else { &self.wishes };
+        let is_in_the_way = |(first, second): &&(usize, usize)| {
+            self.leader(*first) != self.leader(*second)
+                && circle(*first).is_some()
+                && circle(*first) == circle(*second)
+        };
+        let given_up: Vec<(usize, usize)> = wishes.iter().filter(is_in_the_way).copied().collect();
+        let wishes = if strong { &mut self.strong } else { &mut self.wishes };
+        for wish in &given_up {
+            wishes.remove(wish);
+        }
+        !given_up.is_empty()
+    }
+
+    /// Which of the stuck groups hold each other up: the same number for those of one circle.
+    fn circles(&self, stuck: &BTreeSet<usize>) -> BTreeMap<usize, usize> {
+        let (mut after, mut before): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
+        for (first, second) in self.edges.iter().chain(&self.wishes).chain(&self.strong) {
+            let (first, second) = (self.leader(*first), self.leader(*second));
+            if first != second && stuck.contains(&first) && stuck.contains(&second) {
+                after.entry(first).or_default().push(second);
+                before.entry(second).or_default().push(first);
+            }
+        }
+        // Each behind all that it leads to, and then, from the last on, what leads to it and has no circle yet (Kosaraju).
+        let (mut seen, mut left) = (BTreeSet::new(), Vec::new());
+        for root in stuck {
+            let mut path = vec![(*root, false)];
+            while let Some((at, is_done)) = path.pop() {
+                if is_done {
+                    left.push(at);
+                } else if seen.insert(at) {
+                    path.push((at, true));
+                    path.extend(after.get(&at).into_iter().flatten().map(|next| (*next, false)));
+                }
+            }
+        }
+        let mut circles = BTreeMap::new();
+        for root in left.into_iter().rev() {
+            let mut path = vec![root];
+            while let Some(at) = path.pop() {
+                if let std::collections::btree_map::Entry::Vacant(free) = circles.entry(at) {
+                    free.insert(root);
+                    path.extend(before.get(&at).into_iter().flatten());
+                }
+            }
+        }
+        circles
     }
 
     /// Removes the edges into the smallest stuck group, one after the other until nothing is stuck.
@@ -193,6 +252,17 @@ mod tests {
         graph.before(a, b);
         graph.before(b, c);
         assert_eq!(graph.order(), (vec![a, b, c], vec![]));
+    }
+
+    #[test]
+    fn only_wishes_in_a_circle_are_given_up() {
+        let mut graph = Graph::default();
+        let [a, b, c, d] = [4, 3, 2, 1].map(|rank| graph.add(rank));
+        graph.prefer(a, b);
+        graph.prefer(b, a);
+        graph.prefer(b, c);
+        graph.prefer_strongly(c, d);
+        assert_eq!(graph.order(), (vec![b, c, d, a], vec![]));
     }
 
     #[test]

@@ -96,22 +96,46 @@ pub(crate) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) ->
     if let Some(other) = language(&block.args).filter(|language| language != "plpgsql") {
         return Err(format!("a block in {other} is not looked into"));
     }
-    if body.len() > LONGEST {
-        return Err(format!("a block of {} bytes is not looked into", body.len()));
+    each_in_body(BLOCK, body, "a block", each)
+}
+
+/// The same with the statements of the body of a routine, which is a text.
+///
+/// # Errors
+/// As there.
+pub(super) fn each_of_routine(
+    create: &CreateFunctionStmt,
+    each: &mut dyn FnMut(&NodeEnum),
+) -> Result<(), String> {
+    let body = text_of(&create.options, "as").unwrap_or_default();
+    match language(&create.options).as_deref() {
+        Some("plpgsql") => each_in_body(&head(create), body, "a body", each),
+        Some("sql") => {
+            let parsed = parse(body).map_err(|error| format!("a body cannot be analysed: {error}"))?;
+            parsed.statements().for_each(each);
+            Ok(())
+        }
+        other => Err(format!("a body in {} is not looked into", other.unwrap_or("another language"))),
     }
-    let found = plpgsql_body(BLOCK, body).map_err(|error| format!("a block cannot be analysed: {error}"))?;
+}
+
+fn each_in_body(head: &str, body: &str, what: &str, each: &mut dyn FnMut(&NodeEnum)) -> Result<(), String> {
+    if body.len() > LONGEST {
+        return Err(format!("{what} of {} bytes is not looked into", body.len()));
+    }
+    let found = plpgsql_body(head, body).map_err(|error| format!("{what} cannot be analysed: {error}"))?;
     let mut left = Ok(());
     for (piece, text) in &found.pieces {
         let Some(text) = piece.as_statement(text) else { continue };
         let parsed = match (piece, parse(&text)) {
             (_, Err(error)) => {
-                left = Err(format!("a part of a block cannot be analysed: {error}"));
+                left = Err(format!("a part of {what} cannot be analysed: {error}"));
                 continue;
             }
             (Piece::Executed, Ok(expression)) => {
                 let constant = walk::constant(&expression).and_then(|text| parse(&text).ok());
                 let Some(parsed) = constant else {
-                    left = Err("a block runs statements that it makes at run time (EXECUTE)".to_owned());
+                    left = Err(format!("{what} runs statements that it makes at run time (EXECUTE)"));
                     continue;
                 };
                 parsed

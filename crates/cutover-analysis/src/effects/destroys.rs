@@ -6,7 +6,7 @@ use pg_query::protobuf::{AlterTableType, DropBehavior};
 
 use super::builder::Builder;
 use super::model::ObjectKind;
-use super::{ObjectRef, bodies, data, names, walk};
+use super::{Code, ObjectRef, bodies, names};
 use crate::sql::Parsed;
 
 /// What statements take away.
@@ -18,10 +18,12 @@ pub struct Destroys {
     pub drops: Vec<ObjectRef>,
     /// Columns that they give a type: their values are computed anew.
     pub types: Vec<ObjectRef>,
+    /// Those of them that stand under a condition: `IF EXISTS`, or in a block.
+    pub perhaps: Vec<ObjectRef>,
     /// They drop something with all that depends on it.
     pub cascades: bool,
-    /// Functions and procedures that they run and that are not known to be harmless.
-    pub calls: Vec<ObjectRef>,
+    /// What they run for each row that they find.
+    pub runs: Code,
     /// What else they run of which nobody knows what it does, in words.
     pub unknown: Vec<String>,
 }
@@ -48,38 +50,32 @@ pub(super) fn add(node: &NodeEnum, found: &mut Destroys) {
         found.rows.extend(effects.writes);
     }
     found.cascades |= cascades(node);
+    found.runs.add(node);
     match node {
-        NodeEnum::DropStmt(_) => found.drops.extend(effects.drops),
+        NodeEnum::DropStmt(_) | NodeEnum::DropdbStmt(_) => found.drops.extend(effects.drops),
         NodeEnum::AlterTableStmt(alter) => {
-            found.drops.extend(effects.drops.into_iter().filter(|object| object.kind == ObjectKind::Column));
+            let is_part =
+                |object: &ObjectRef| matches!(object.kind, ObjectKind::Column | ObjectKind::Constraint);
+            found.drops.extend(effects.drops.into_iter().filter(is_part));
             let Some(relation) = &alter.relation else { return };
             let table = names::relation(ObjectKind::Table, relation);
             for command in &alter.cmds {
                 if let Some(NodeEnum::AlterTableCmd(command)) = &command.node
                     && command.subtype() == AlterTableType::AtAlterColumnType
                 {
-                    found.types.push(names::part_of(ObjectKind::Column, &table, command.name.as_str()));
+                    let column = names::part_of(ObjectKind::Column, &table, command.name.as_str());
+                    found.perhaps.extend(alter.missing_ok.then(|| column.clone()));
+                    found.types.push(column);
                 }
             }
         }
         NodeEnum::DoStmt(block) => {
+            let before = found.types.len();
             if let Err(why) = bodies::each_statement(block, &mut |node| add(node, found)) {
                 found.unknown.push(why);
             }
-        }
-        NodeEnum::SelectStmt(_)
-        | NodeEnum::InsertStmt(_)
-        | NodeEnum::UpdateStmt(_)
-        | NodeEnum::DeleteStmt(_)
-        | NodeEnum::MergeStmt(_)
-        | NodeEnum::CreateTableAsStmt(_) => {
-            let called = walk::find(node).called;
-            found.calls.extend(called.into_iter().filter(|routine| !data::is_harmless(routine)));
-        }
-        NodeEnum::CallStmt(call) => {
-            let procedure = call.funccall.as_ref();
-            let name = procedure.and_then(|call| names::object(ObjectKind::Procedure, &call.funcname));
-            found.calls.extend(name);
+            let types: Vec<_> = found.types.iter().skip(before).cloned().collect();
+            found.perhaps.extend(types);
         }
         NodeEnum::DropOwnedStmt(_) | NodeEnum::ExecuteStmt(_) | NodeEnum::LoadStmt(_) => {
             found.unknown.extend(effects.opaque);
@@ -144,7 +140,7 @@ mod tests {
                 names(&found.drops),
                 names(&found.types),
                 found.rows.len(),
-                names(&found.calls),
+                names(&found.runs.calls),
                 found.unknown.len(),
             )
         };

@@ -8,6 +8,7 @@ mod beyond;
 mod bodies;
 mod builder;
 mod chosen;
+mod code;
 mod context;
 mod data;
 mod destroys;
@@ -24,6 +25,7 @@ mod relations;
 mod renamed;
 mod routines;
 mod server;
+mod server_wide;
 mod session;
 mod types;
 mod unparsed;
@@ -32,7 +34,11 @@ pub(crate) mod walk;
 use pg_query::NodeEnum;
 
 pub use beyond::beyond;
+<<<<<<< HEAD
 pub(crate) use context::is_ordinary;
+=======
+pub use code::{Code, Kept, kept};
+>>>>>>> main
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
@@ -43,6 +49,7 @@ pub use model::{
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 pub use renamed::renamed_values;
+pub use server_wide::{ServerWide, server_wide};
 
 pub(crate) use bodies::{each_statement as each_statement_of_block, made_at_run_time};
 pub(crate) use locks::{Volatility, volatility};

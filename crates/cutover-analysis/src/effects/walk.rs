@@ -27,6 +27,8 @@ pub(crate) struct Found {
     /// The same with those of `pg_catalog`.
     pub(crate) called: Vec<ObjectRef>,
     pub(crate) types: Vec<ObjectRef>,
+    /// Operators, without their schemas.
+    pub(crate) operators: Vec<SmolStr>,
     /// Relations among `writes` whose rows are looked for.
     pub(crate) searched: Vec<ObjectRef>,
     /// Rows that are read are locked too (`FOR UPDATE` and the like).
@@ -157,12 +159,10 @@ nodes! {
 parts! {
     List { items }
     ReturnStmt { returnval }
-    AExpr { lexpr, rexpr }
     AIndirection { arg, indirection }
     AIndices { lidx, uidx }
     AArrayExpr { elements }
     BoolExpr { args }
-    SubLink { testexpr, subselect }
     CaseExpr { arg, args, defresult }
     CaseWhen { expr, result }
     CoalesceExpr { args }
@@ -220,6 +220,22 @@ parts! {
     JsonObjectAgg { constructor, arg }
     JsonArrayAgg { constructor, arg }
     JsonOutput { type_name }
+}
+
+impl Walk for protobuf::AExpr {
+    fn walk(&self, found: &mut Found) {
+        found.operators.extend(self.name.last().and_then(names::text).map(SmolStr::new));
+        self.lexpr.walk(found);
+        self.rexpr.walk(found);
+    }
+}
+
+impl Walk for protobuf::SubLink {
+    fn walk(&self, found: &mut Found) {
+        found.operators.extend(self.oper_name.last().and_then(names::text).map(SmolStr::new));
+        self.testexpr.walk(found);
+        self.subselect.walk(found);
+    }
 }
 
 impl Walk for protobuf::RangeVar {

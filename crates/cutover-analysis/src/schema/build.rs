@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use thiserror::Error;
 
 use super::spelling::canonical;
-use super::{Id, Object, Schema, Value, kinds, privileges};
+use super::{Id, Object, Schema, Value, kinds, privileges, secrets};
 use crate::effects::{ObjectKind, SmolStr};
 
 /// A row that is not as the queries make it.
@@ -180,6 +180,7 @@ impl Builder {
             let columns = self.orders.entry((schema.clone(), table.clone())).or_default();
             columns.push((order, id.name.clone()));
         }
+        secrets::hide(&mut object);
         self.objects.push((id, object));
         Ok(())
     }

@@ -9,6 +9,7 @@ mod id;
 pub(crate) mod kinds;
 mod named;
 mod privileges;
+pub(crate) mod secrets;
 mod spelling;
 mod text;
 
@@ -189,7 +190,8 @@ mod as_list {
         deserializer: D,
     ) -> Result<BTreeMap<Id, Object>, D::Error> {
         let mut objects = BTreeMap::new();
-        for Read { id, object } in Vec::<Read>::deserialize(deserializer)? {
+        for Read { id, mut object } in Vec::<Read>::deserialize(deserializer)? {
+            super::secrets::hide(&mut object);
             if objects.contains_key(&id) {
                 return Err(serde::de::Error::custom(format!("{id} is there twice")));
             }

@@ -90,7 +90,7 @@ impl Schema {
         match id.kind {
             ObjectKind::Constraint if is_key(object) => Some(Inner {
                 id: sibling(ObjectKind::Index, id.name.clone(), None),
-                attributes: &["options", "tablespace"],
+                attributes: &["options", "tablespace", "index comment"],
             }),
             ObjectKind::Column if object.has("identity") => {
                 let name = name_in_text(ObjectKind::Sequence, &of_identity(id, object))?;

@@ -155,7 +155,7 @@ fn show(app: &App, outlook: &Outlook) -> Result<(), CliError> {
             path: &back.path,
             version: back.migration.version.text(),
             down: back.down.as_deref(),
-            sql: &back.text,
+            sql: &back.shown,
             losses: &back.losses,
             stays: &back.stays,
         });
@@ -200,7 +200,7 @@ fn way(back: &Back) -> String {
     for stays in &back.stays {
         text.extend(["-- ", &visible(stays), "\n"]);
     }
-    text + &back.text + "\n"
+    text + &back.shown + "\n"
 }
 
 fn question(outlook: &Outlook) -> String {

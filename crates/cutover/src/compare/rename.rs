@@ -299,16 +299,20 @@ async fn copy(replay: &mut Replay, from: &Schema, renames: &[Rename]) -> Result<
     let session = &mut replay.session;
     let nothing = catalog::schema(session, &[]).await.map_err(|error| error.to_string())?;
     let made = diff(&nothing, from, Options { safe: false });
+    // Each statement ends its own transaction here, and with it what is said of bodies for that.
+    let unchecked = "SET check_function_bodies = off".to_owned();
     // Roles are the whole server's: on one that serves others too they stay as they are.
     let cast = if is_own_server { played_by(from) } else { Vec::new() };
     let texts = cast
         .into_iter()
+        .chain([unchecked])
         .chain(made.statements.into_iter().map(|statement| statement.text))
         .chain(renames.iter().map(Rename::sql));
     for text in texts {
         session.execute(&text).await.map_err(|failure| format!("{text}: {}", failure_text(&failure)))?;
     }
     let mut made = catalog::schema(session, &[]).await.map_err(|error| error.to_string())?;
+    made.with_hidden_options_of(from);
     if made.owner != from.owner {
         given_to(&mut made, &from.owner);
     }

@@ -10,6 +10,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
 
 use super::RevertError;
+use super::code::{Codes, Writer};
 use super::names::Key;
 use super::rehearse::{Fits, Way};
 use crate::apply::own_startup;
@@ -77,8 +78,10 @@ fn was_used_sql(id: &Id) -> String {
 
 /// A session that looks.
 pub(super) struct Losses {
-    session: Session,
+    pub(super) session: Session,
     real: Real,
+    /// The code that is in the database; none where nobody has asked for it.
+    codes: Option<Codes>,
 }
 
 /// All that is in the database.
@@ -94,7 +97,7 @@ impl Losses {
     pub(super) async fn of(options: &ConnectOptions) -> Result<Self, RevertError> {
         let mut session = Session::connect(options, &own_startup("revert", None)).await?;
         session.execute(LONGEST).await?;
-        Ok(Self { session, real: Real::NotRead })
+        Ok(Self { session, real: Real::NotRead, codes: None })
     }
 
     pub(super) async fn close(self) {
@@ -115,6 +118,7 @@ impl Losses {
             self.gone(one, way, there, &mut found).await?;
         }
         self.by_hand(way, there, &mut found).await?;
+        self.attached(way, there, &mut found).await?;
         gone.extend(way.gone.iter().filter_map(|one| one.now.clone()));
         for change in &way.changes {
             if let What::Altered { attributes } = &change.what {
@@ -125,19 +129,58 @@ impl Losses {
         for (one, how) in &way.touched {
             self.touched(one, how, &mut found).await?;
         }
+        for meant in &way.perhaps {
+            self.computed(meant, way, &mut found).await?;
+        }
         for meant in &way.drops {
             self.dropped(meant, gone, &mut found).await?;
+            self.dropped_by_hand(meant, way, there, &mut found).await?;
         }
         if way.cascades {
             found.lost.extend(self.by_cascade(way, there).await?);
         }
-        if !way.unknown.is_empty() && self.any_rows().await? {
+        self.run(way, gone, &mut found).await?;
+        Ok(found)
+    }
+
+    /// What code may do to rows: what the way back runs, and what hangs on what it writes.
+    async fn run(&mut self, way: &Way, gone: &BTreeSet<Id>, found: &mut Found) -> Result<(), RevertError> {
+        if self.codes.is_none() {
+            self.codes = match Codes::read(&mut self.session).await {
+                Ok(codes) => Some(codes),
+                // What cannot be looked at in time may do anything.
+                Err(failure) if failure.code().is_some() => None,
+                Err(failure) => return Err(failure.into()),
+            };
+        }
+        let mut unknown = way.unknown.clone();
+        let mut along = Vec::new();
+        let written: Vec<&Gone> = way.written.iter().collect();
+        match &mut self.codes {
+            Some(codes) => {
+                for writer in codes.of_way(&way.statements, &way.runs, &written) {
+                    match writer {
+                        Writer::Any(what) => unknown.push(what),
+                        Writer::Of(table, what) => along.push((table, what)),
+                    }
+                }
+            }
+            None if way.statements.is_empty() => {}
+            None => unknown.push("code of the database that could not be read".to_owned()),
+        }
+        for (table, what) in along.into_iter().filter(|(table, _)| !gone.contains(table)) {
+            let question = holds_sql(&table).unwrap_or_default();
+            if self.holds(&table, &question).await? {
+                found.lost.push(format!("perhaps rows of {table}, which {what} deletes or changes along"));
+            }
+        }
+        if !unknown.is_empty() && self.any_rows().await? {
             let what = |one| {
                 format!("perhaps rows of any table: nobody knows what its way back does to them by {one}")
             };
-            found.lost.extend(way.unknown.iter().map(what));
+            found.lost.extend(unknown.iter().map(what));
         }
-        Ok(found)
+        Ok(())
     }
 
     /// What stays, and loses rows or values.
@@ -207,6 +250,48 @@ impl Losses {
             gone.insert(id);
         }
         Ok(())
+    }
+
+    /// A column that a down file gives a type where it is there, or in a block of which not all was run in the rehearsal.
+    async fn computed(&mut self, meant: &ObjectRef, way: &Way, found: &mut Found) -> Result<(), RevertError> {
+        for id in self.columns(meant).await? {
+            let is_it = |other: &Id| {
+                *other == id
+                    || other.kind == ObjectKind::Table
+                        && other.schema == id.schema
+                        && Some(&other.name) == id.table.as_ref()
+            };
+            let was_seen = way.changes.iter().any(|change| change.object == id)
+                || way
+                    .gone
+                    .iter()
+                    .chain(way.touched.iter().map(|(gone, _)| gone))
+                    .any(|gone| is_it(&gone.then));
+            let question = holds_sql(&id).unwrap_or_default();
+            if !was_seen && self.holds(&id, &question).await? {
+                found.lost.push(format!(
+                    "perhaps values of {id}, which its way back computes anew where it is there"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns of tables that a statement may mean.
+    async fn columns(&mut self, meant: &ObjectRef) -> Result<Vec<Id>, RevertError> {
+        let sql = format!(
+            "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              WHERE a.attname = {} AND c.relname = {} AND c.relkind IN ('r', 'p') AND NOT a.attisdropped AND n.nspname !~ '^pg_'",
+            quote_literal(&meant.name),
+            quote_literal(meant.table.as_deref().unwrap_or_default())
+        );
+        let rows = self.session.query_text(&sql).await?.rows;
+        let ids = rows.into_iter().filter_map(|row| {
+            let mut fields = row.into_iter().flatten();
+            Some(Id::part(ObjectKind::Column, fields.next()?, fields.next()?, meant.name.clone()))
+        });
+        Ok(ids.filter(|id| meant.schema.is_none() || id.schema == meant.schema).collect())
     }
 
     /// Whether any table holds rows.
@@ -371,7 +456,10 @@ impl Losses {
         } else {
             found.emptied.push(then.clone());
         }
-        Ok(())
+        match now {
+            Some(now) if now.kind == ObjectKind::Column => self.within_values(now, found).await,
+            _ => Ok(()),
+        }
     }
 
     /// Whether all rows of a partitioned table are in partitions that `stay`.
@@ -428,7 +516,7 @@ impl Losses {
 
     /// Whether something is there; what cannot be looked at in time is taken to hold something, what is not there to hold
     /// nothing.
-    async fn holds(&mut self, id: &Id, question: &str) -> Result<bool, RevertError> {
+    pub(super) async fn holds(&mut self, id: &Id, question: &str) -> Result<bool, RevertError> {
         match self.session.query_text(question).await {
             Ok(done) => Ok(done.scalar() == Some("t")),
             // No such table or column: somebody has dropped it.

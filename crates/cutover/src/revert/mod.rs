@@ -4,10 +4,13 @@
 //! It changes no user's database itself: what it makes is a project of its own whose migrations are the ways back, applied as
 //! any other; the record of each takes the history's row of what it reverts with it, in one transaction.
 
+mod by_hand;
 mod choose;
+mod code;
 pub(crate) mod losses;
 mod names;
 mod rehearse;
+mod shown;
 mod taken;
 
 use std::collections::BTreeSet;
@@ -29,8 +32,9 @@ use crate::migration::{
 };
 use crate::plan::select::{self, SelectError};
 use crate::project::text::{checksums, hex};
-use crate::project::{Design, MigrationRoot, Project, TakesBack, conventions, vars};
+use crate::project::{Design, MigrationRoot, Project, TakesBack, Vars, conventions};
 use crate::report::format::count;
+use crate::secrets::Secrets;
 use crate::text::{complaints, visible};
 use crate::verify::SandboxProvider;
 
@@ -161,6 +165,8 @@ pub struct Back {
     pub down: Option<String>,
     /// The statements, without placeholders filled in where it is a down file.
     pub text: String,
+    /// The same as people may see it, with everything secret in it as stars.
+    pub shown: String,
     /// What is lost by it, in words.
     pub losses: Vec<String>,
     /// What it leaves as it is, in words.
@@ -202,13 +208,28 @@ pub async fn look(
     let known = known(project, found.version, &mut session).await?;
     let mut remarks = Vec::new();
     let project = as_applied(project, &known.history, &mut session, &mut remarks).await?;
-    session.close().await;
     let accepts_loss = request.allow.iter().any(|code| code == DATA_LOSS);
     let project = without_downs(project, request.derive)?;
     let chosen = choose::chosen(&project, &known, &request.which, accepts_loss)?;
     remarks.extend(chosen.remarks.iter().cloned());
+    let secrets = shown::secrets_of(&project, &chosen, &mut session).await?;
+    session.close().await;
+    let base = (found.database, remarks, &secrets);
+    let looked = tried(&project, options, request, (&chosen, &known.history), base).await;
+    looked.map_err(|error| error.starred(&secrets))
+}
+
+/// What comes of the ways back of what was chosen.
+async fn tried(
+    project: &Project,
+    options: &ConnectOptions,
+    request: &Request<'_>,
+    (chosen, history): (&choose::Chosen<'_>, &records::History),
+    (database, remarks, secrets): (String, Vec<String>, &Secrets),
+) -> Result<Outlook, RevertError> {
+    let accepts_loss = request.allow.iter().any(|code| code == DATA_LOSS);
     let mut outlook = Outlook {
-        database: found.database,
+        database,
         backs: Vec::new(),
         project: project.clone(),
         remarks,
@@ -220,15 +241,20 @@ pub async fn look(
         return Ok(outlook);
     }
     let derives = request.derive.iter().any(|version| version == FAILING);
-    let mut rehearsed = rehearse::rehearse(&project, &chosen, options, request.sandbox, derives).await?;
+    let mut rehearsed = rehearse::rehearse(project, chosen, options, request.sandbox, derives).await?;
     if !rehearsed.failing.is_empty() {
-        return Err(RevertError::Fails(failures(&project, &rehearsed, &request.which)));
+        return Err(RevertError::Fails(failures(project, &rehearsed, &request.which)));
     }
     outlook.remarks.extend(rehearsed.remarks);
+    outlook.remarks.iter_mut().for_each(|text| secrets.star_in(text));
     if rehearsed.other_major {
         // Each version words definitions in its own way.
         rehearsed.there.objects.values_mut().for_each(|object| object.attributes.clear());
     }
+    let starred = |mut words: Vec<String>| {
+        words.iter_mut().for_each(|text| secrets.star_in(text));
+        words
+    };
     let mut losses = losses::Losses::of(options).await?;
     let (mut gone, mut misfits) = (BTreeSet::new(), Vec::new());
     for one in rehearsed.backs {
@@ -241,9 +267,10 @@ pub async fn look(
             migration: migration.id.clone(),
             path: migration.path.clone(),
             down: migration.down.as_ref().filter(|_| is_file).map(|down| down.path.clone()),
+            shown: secrets.star(&way.text),
             text: way.text,
-            losses: found.lost.into_iter().chain(way.losses).collect(),
-            stays: way.stays,
+            losses: starred(found.lost.into_iter().chain(way.losses).collect()),
+            stays: starred(way.stays),
             emptied: if accepts_loss { Vec::new() } else { found.emptied },
         });
     }
@@ -251,15 +278,15 @@ pub async fn look(
     if !misfits.is_empty() && !request.only_look {
         return Err(RevertError::Misfits(misfits));
     }
-    outlook.misfits = misfits;
-    outlook.differs = rehearsed.differs;
+    outlook.misfits = starred(misfits);
+    outlook.differs = starred(rehearsed.differs);
     if let Some((words, codes)) = outlook.refused(request.allow) {
         if !request.only_look {
             return Err(RevertError::Refused(words, codes));
         }
         outlook.missing = codes;
     }
-    outlook.project = going_back(&project, &chosen, &known.history, &outlook.backs);
+    outlook.project = going_back(project, chosen, history, &outlook.backs);
     Ok(outlook)
 }
 
@@ -434,8 +461,10 @@ fn going_back(
     backs: &[Back],
 ) -> Project {
     let both = chosen.back.iter().zip(backs);
-    let migrations = both
-        .filter_map(|(migration, back)| Some(one_back(migration, back, key_of(history.get(&migration.id)?))));
+    let migrations = both.filter_map(|(migration, back)| {
+        let key = key_of(history.get(&migration.id)?);
+        Some(one_back(migration, back, key, &project.vars))
+    });
     Project {
         name: project_name(&project.name),
         roots: vec![MigrationRoot { path: ROOT.to_owned(), convention: &conventions::Numbered }],
@@ -452,7 +481,7 @@ fn going_back(
     }
 }
 
-fn one_back(migration: &Migration, back: &Back, key: String) -> Migration {
+fn one_back(migration: &Migration, back: &Back, key: String, vars: &Vars) -> Migration {
     let text = format!("{} back", migration.id.version.text());
     let base = Migration {
         id: MigrationId { root: ROOT.to_owned(), version: Version::named(key, 1, text) },
@@ -466,15 +495,21 @@ fn one_back(migration: &Migration, back: &Back, key: String) -> Migration {
         takes_back: Some(Box::new(WayBack { of: migration.id.clone(), emptied: back.emptied.clone() })),
         ..migration.clone()
     };
-    way_back(base, migration, migration.down.as_deref().filter(|_| back.down.is_some()), &back.text)
+    way_back(base, migration, migration.down.as_deref().filter(|_| back.down.is_some()), &back.text, vars)
 }
 
 /// `base` with the text of the way back of a migration: its down file, else `found`, what was found out.
-fn way_back(base: Migration, migration: &Migration, down: Option<&Down>, found: &str) -> Migration {
+fn way_back(
+    base: Migration,
+    migration: &Migration,
+    down: Option<&Down>,
+    found: &str,
+    vars: &Vars,
+) -> Migration {
     if let Some(Down { path, source, section, no_transaction, checksums }) = down.cloned() {
         return Migration { path, source, section, no_transaction, checksums, ..base };
     }
-    let bytes = vars::escaped(found).into_bytes();
+    let bytes = shown::with_placeholders(found, vars).into_bytes();
     // It was made here: it is UTF-8 without NUL.
     let checksums = checksums(&bytes).unwrap_or_else(|_| base.checksums.clone());
     Migration {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::diff::{Change, What};
-use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::effects::{ObjectKind, ObjectRef, SmolStr};
 use cutover_analysis::schema::{Id, Schema, by_word};
 use cutover_postgres::session::{Failure, Session};
 
@@ -109,6 +109,24 @@ impl Names {
             renames.push(Rename { object, to: format!("cutover_aside_{}", number + 1).into() });
         }
         renames
+    }
+
+    /// What is in another schema than before, each with the one it was in, as that is called now; `sequences` or all else: those of
+    /// columns go with their tables. The schema is the one that these names are of.
+    pub(super) fn moved(&self, before: &Self, schema: &Schema, sequences: bool) -> Vec<(Id, SmolStr)> {
+        let called = |name: &SmolStr| {
+            let namespace = Id::global(ObjectKind::Schema, name.clone());
+            self.of(before, &namespace).map_or_else(|| name.clone(), |id| id.name.clone())
+        };
+        let moved = self.0.iter().filter_map(|(key, now)| {
+            use ObjectKind::{Domain, ForeignTable, MaterializedView, Sequence, Table, Type, View};
+            let kinds = [Table, ForeignTable, View, MaterializedView, Type, Domain];
+            let is_one = if sequences { now.id.kind == Sequence } else { kinds.contains(&now.id.kind) };
+            let then = called(before.0.get(key)?.id.schema.as_ref()?);
+            let is_moved = now.id.schema.as_ref() != Some(&then) && schema.objects.contains_key(&now.id);
+            (is_one && is_moved).then(|| (now.id.clone(), then))
+        });
+        moved.collect()
     }
 
     /// What goes by changes from these names to others (`behind`, with what was there before), and holds something, perhaps, each as it is called `then`, when the way

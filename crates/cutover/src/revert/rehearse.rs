@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use cutover_analysis::diff::{Attribute, Change, Options, What, changes, diff_with_renamed_values};
-use cutover_analysis::effects::{ObjectKind, ObjectRef, beyond, destroys, effects, renamed_values};
+use cutover_analysis::effects::{
+    Code, ObjectKind, ObjectRef, SmolStr, beyond, destroys, effects, renamed_values,
+};
 use cutover_analysis::schema::{Id, Schema, Sql};
-use cutover_analysis::sql::{parse, quote_literal};
+use cutover_analysis::sql::{parse, quote_ident};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
@@ -17,7 +19,7 @@ use super::losses::Gone;
 use super::names::Names;
 use super::taken::{self, Tables, Taken, taken_away};
 use super::{RevertError, text_of};
-use crate::compare::rename::{Rename, in_order};
+use crate::compare::rename::in_order;
 use crate::compare::{SideError, told_each};
 use crate::migration::{Migration, MigrationId};
 use crate::plan::select;
@@ -48,10 +50,18 @@ pub(super) struct Way {
     pub(super) rebuilt: BTreeSet<Id>,
     /// What its statements drop by name, whether it was there in the rehearsal or not.
     pub(super) drops: Vec<ObjectRef>,
+    /// Columns that its statements give a type where they are there, or in a block.
+    pub(super) perhaps: Vec<ObjectRef>,
     /// What its statements make by name.
     pub(super) makes: Vec<ObjectRef>,
     /// What it runs of which nobody knows what it does to rows, in words.
     pub(super) unknown: Vec<String>,
+    /// Its statements.
+    pub(super) statements: Vec<String>,
+    /// What they run for each row.
+    pub(super) runs: Code,
+    /// Tables that it was seen to write.
+    pub(super) written: Vec<Gone>,
     /// Its statements that fail where rows do not fit, by what is to be asked of the database before.
     pub(super) fits: Vec<Fits>,
 }
@@ -67,7 +77,8 @@ pub(super) enum Fits {
 impl Way {
     fn all_gone(&mut self) -> impl Iterator<Item = &mut Gone> {
         let fits = self.fits.iter_mut().map(|(Fits::NoRows(gone, _) | Fits::NoNull(gone))| gone);
-        self.gone.iter_mut().chain(self.touched.iter_mut().map(|(gone, _)| gone)).chain(fits)
+        let touched = self.touched.iter_mut().map(|(gone, _)| gone);
+        self.gone.iter_mut().chain(touched).chain(&mut self.written).chain(fits)
     }
 }
 
@@ -169,6 +180,7 @@ pub(super) async fn rehearse<'a>(
     let mut session = Session::connect(options, &startup).await?;
     let made = replay::made_by(chosen.applied.iter().copied(), &project.vars);
     let likeness = Likeness::of(&mut session).await?.with_surroundings(&mut session, &made).await?;
+    let likeness = likeness.without_roles(|role| made.contains(&(ObjectKind::Role, role.to_owned())));
     session.close().await;
     let kept: Vec<&Migration> = chosen
         .applied
@@ -381,8 +393,7 @@ impl<'a> There<'a, '_> {
     ) -> Result<Rehearsed<'a>, RevertError> {
         let project = self.project;
         let wanted = changes(after, before);
-        let renames = names_after.back_to(names_before, after);
-        let given_back = if renames.is_empty() { None } else { self.with_old_names(after, &renames).await? };
+        let given_back = self.with_old_names((after, names_after), names_before).await?;
         let (renames, from, names) = match &given_back {
             Some((renames, from, names)) => (renames.as_slice(), from, names),
             None => (&[][..], after, names_after),
@@ -408,8 +419,7 @@ impl<'a> There<'a, '_> {
         stays.extend(rows.iter().cloned());
         let beyond = beyond_schemas(project, migration);
         stays.extend(beyond.iter().cloned());
-        let statements: Vec<Sql> =
-            renames.iter().map(|rename| Sql::plain(rename.sql())).chain(found.statements).collect();
+        let statements: Vec<Sql> = renames.iter().cloned().map(Sql::plain).chain(found.statements).collect();
         let rebuilt = taken::types_of(&found.changes).filter(|id| !lasting(id)).cloned().collect();
         let text = text_of(&statements);
         let parsed: Vec<_> = statements.iter().filter_map(|sql| parse(&sql.text).ok()).collect();
@@ -417,7 +427,22 @@ impl<'a> There<'a, '_> {
         let makes = parsed.iter().flat_map(|one| effects(one).creates).collect();
         let fits = fitting(&found.changes, before, from, names);
         let changes = found.changes;
-        let found_out = Way { text, changes, gone, stays, cascades, rebuilt, makes, fits, ..Way::default() };
+        let mut runs = Code::default();
+        parsed.iter().for_each(|one| taken::add_code(&mut runs, destroys(one).runs));
+        let statements = statements.into_iter().map(|sql| sql.text).collect();
+        let found_out = Way {
+            text,
+            changes,
+            gone,
+            stays,
+            cascades,
+            rebuilt,
+            makes,
+            fits,
+            statements,
+            runs,
+            ..Way::default()
+        };
         let back = Rehearsed {
             migration,
             is_file: false,
@@ -432,10 +457,10 @@ impl<'a> There<'a, '_> {
             return Ok(back);
         }
         let unreadable = |error: std::io::Error| RevertError::Not(format!("{}: {error}", migration.path));
-        let down = super::way_back(migration.clone(), migration, migration.down.as_deref(), "");
+        let down =
+            super::way_back(migration.clone(), migration, migration.down.as_deref(), "", &project.vars);
         let text = source::read_to_string(&down).map_err(unreadable)?;
         let mut taken = taken_away(project, migration, &down);
-        let unknown = self.unknown(&mut taken).await?;
         // It may write them anew.
         let stays = not_anew.into_iter().filter(|(table, _)| !taken.written.contains(table));
         let mut stays: Vec<String> = stays.map(|(_, words)| words).collect();
@@ -446,60 +471,96 @@ impl<'a> There<'a, '_> {
         }
         let (losses, cascades, drops) =
             (mem::take(&mut taken.losses), taken.cascades, mem::take(&mut taken.drops));
+        let (runs, statements) = (mem::take(&mut taken.runs), mem::take(&mut taken.statements));
+        let unknown = mem::take(&mut taken.unknown);
         let makes = taken.makes.clone();
-        let file = Way { text, stays, losses, cascades, drops, makes, unknown, ..Way::default() };
+        let perhaps = mem::take(&mut taken.perhaps);
+        let file = Way {
+            text,
+            stays,
+            losses,
+            cascades,
+            drops,
+            perhaps,
+            makes,
+            unknown,
+            statements,
+            runs,
+            ..Way::default()
+        };
         Ok(Rehearsed { is_file: true, file, taken, ..back })
     }
 
-    /// What a down file runs that is not PostgreSQL's own, in words.
-    async fn unknown(&mut self, taken: &mut Taken) -> Result<Vec<String>, RevertError> {
-        let mut unknown = mem::take(&mut taken.unknown);
-        for called in mem::take(&mut taken.calls) {
-            let name = quote_literal(&called.name);
-            let schema =
-                called.schema.as_ref().map_or_else(|| "n.nspname".to_owned(), |schema| quote_literal(schema));
-            // The one that removes large objects is PostgreSQL's own, too.
-            let own = format!(
-                "SELECT pg_catalog.bool_and(n.nspname = 'pg_catalog') AND {name} <> 'lo_unlink' FROM pg_catalog.pg_proc p \
-                 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proname = {name} AND n.nspname = {schema}"
-            );
-            if self.replay.session.query_text(&own).await?.scalar() != Some("t") {
-                unknown.push(called.to_string());
-            }
-        }
-        unknown.sort();
-        unknown.dedup();
-        Ok(unknown)
-    }
-
-    /// What is there when things have the names again that they had before a migration, and the renames in order; nothing where
-    /// these cannot be made. The new names are given back.
+    /// What is there when things are in the schemas and have the names again that they were in and had before a migration, and the
+    /// statements for that; nothing where there is nothing to do or it cannot be done. All is given back.
     async fn with_old_names(
         &mut self,
-        after: &Schema,
-        renames: &[Rename],
-    ) -> Result<Option<(Vec<Rename>, Schema, Names)>, RevertError> {
-        let Ok(renames) = in_order(after, renames) else { return Ok(None) };
+        (after, names_after): (&Schema, &Names),
+        before: &Names,
+    ) -> Result<Option<(Vec<String>, Schema, Names)>, RevertError> {
+        let mut done: Vec<Step> = Vec::new();
+        let mut now: Option<(Schema, Names)> = None;
+        for sequences in [false, true] {
+            let (schema, names) =
+                now.as_ref().map_or((after, names_after), |(schema, names)| (schema, names));
+            let steps = steps_of_moves(schema, &names.moved(before, schema, sequences));
+            if steps.is_empty() {
+                continue;
+            }
+            if self.taken(&steps).await? {
+                done.extend(steps);
+                now = Some(self.what_is_there().await?);
+            } else {
+                self.given_back(&mut done).await?;
+                now = None;
+                break;
+            }
+        }
+        let (schema, names) = now.as_ref().map_or((after, names_after), |(schema, names)| (schema, names));
+        let renames = names.back_to(before, schema);
+        if let Ok(renames) = in_order(schema, &renames)
+            && !renames.is_empty()
+        {
+            let steps: Vec<Step> =
+                renames.iter().map(|rename| Step(rename.sql(), rename.undone().sql())).collect();
+            if self.taken(&steps).await? {
+                done.extend(steps);
+                now = Some(self.what_is_there().await?);
+            }
+        }
+        let texts = done.iter().map(|Step(text, _)| text.clone()).collect();
+        self.given_back(&mut done).await?;
+        Ok(now.map(|(schema, names)| (texts, schema, names)))
+    }
+
+    /// Takes all steps, or none.
+    async fn taken(&mut self, steps: &[Step]) -> Result<bool, RevertError> {
         let session = &mut self.replay.session;
-        let texts: Vec<String> = renames.iter().map(Rename::sql).collect();
+        let texts: Vec<&str> = steps.iter().map(|Step(text, _)| text.as_str()).collect();
         match session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await {
-            Ok(_) => {}
+            Ok(_) => Ok(true),
             Err(failure) if failure.code().is_some() => {
                 session.execute("ROLLBACK").await?;
-                return Ok(None);
+                Ok(false)
             }
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => Err(failure.into()),
         }
-        let (schema, names) = self.what_is_there().await?;
-        let texts: Vec<String> = renames.iter().rev().map(|rename| rename.undone().sql()).collect();
-        self.replay.session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await?;
-        Ok(Some((renames, schema, names)))
+    }
+
+    /// Undoes steps that were taken.
+    async fn given_back(&mut self, done: &mut Vec<Step>) -> Result<(), RevertError> {
+        let texts: Vec<String> = done.drain(..).rev().map(|Step(_, undone)| undone).collect();
+        if !texts.is_empty() {
+            self.replay.session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await?;
+        }
+        Ok(())
     }
 
     /// Gives what [`Replay::run_seen`] does.
     async fn run(&mut self, back: &Rehearsed<'_>) -> Result<BTreeSet<String>, String> {
         let down = back.migration.down.as_deref().filter(|_| back.is_file);
-        let migration = super::way_back(back.migration.clone(), back.migration, down, back.text());
+        let migration =
+            super::way_back(back.migration.clone(), back.migration, down, back.text(), &self.project.vars);
         self.replay.run_seen(&migration, &self.project.vars).await
     }
 
@@ -562,9 +623,39 @@ impl<'a> There<'a, '_> {
     }
 }
 
+/// A statement, and what undoes it.
+struct Step(String, String);
+
+/// What brings things into the schemas that they were in; one that is not there any more is made.
+fn steps_of_moves(schema: &Schema, moves: &[(Id, SmolStr)]) -> Vec<Step> {
+    let names: BTreeSet<&SmolStr> = moves.iter().map(|(_, to)| to).collect();
+    let is_there = |name: &SmolStr| {
+        name == "public" || schema.objects.contains_key(&Id::global(ObjectKind::Schema, name.clone()))
+    };
+    let missing = names.into_iter().filter(|name| !is_there(name)).map(|name| quote_ident(name));
+    let mut steps: Vec<Step> =
+        missing.map(|name| Step(format!("CREATE SCHEMA {name}"), format!("DROP SCHEMA {name}"))).collect();
+    steps.extend(moves.iter().map(|(id, to)| {
+        let word = id.kind.word().to_uppercase();
+        let moved = Id { schema: Some(to.clone()), ..id.clone() };
+        let back = quote_ident(id.schema.as_deref().unwrap_or_default());
+        Step(
+            format!("ALTER {word} {} SET SCHEMA {}", id.name_sql(), quote_ident(to)),
+            format!("ALTER {word} {} SET SCHEMA {back}", moved.name_sql()),
+        )
+    }));
+    steps
+}
+
 /// Whether not all of a down file is one transaction.
 fn has_several_parts(project: &Project, back: &Rehearsed<'_>) -> bool {
-    let down = super::way_back(back.migration.clone(), back.migration, back.migration.down.as_deref(), "");
+    let down = super::way_back(
+        back.migration.clone(),
+        back.migration,
+        back.migration.down.as_deref(),
+        "",
+        &project.vars,
+    );
     let script = Script::analyse(&down, &project.vars);
     script.units.len() != 1 || script.units.iter().any(|unit| unit.outside.is_some())
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use cutover_analysis::diff::{Change, What};
-use cutover_analysis::effects::{Destroys, ObjectKind, ObjectRef, destroys, effects};
+use cutover_analysis::effects::{Code, Destroys, ObjectKind, ObjectRef, destroys, effects};
 use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql::{ParseError, parse};
 
@@ -30,12 +30,16 @@ pub(super) struct Taken {
     pub(super) drops: Vec<ObjectRef>,
     /// Columns that it gives a type.
     types: Vec<ObjectRef>,
+    /// Those of them that it may not have met in the rehearsal.
+    pub(super) perhaps: Vec<ObjectRef>,
     /// What it makes, for a moment or for good.
     pub(super) makes: Vec<ObjectRef>,
     /// It drops with CASCADE.
     pub(super) cascades: bool,
-    /// Functions that it runs.
-    pub(super) calls: Vec<ObjectRef>,
+    /// What it runs for each row.
+    pub(super) runs: Code,
+    /// Its statements.
+    pub(super) statements: Vec<String>,
     /// What else it runs, in words.
     pub(super) unknown: Vec<String>,
 }
@@ -57,11 +61,13 @@ pub(super) fn taken_away(project: &Project, migration: &Migration, down: &Migrat
             Err(ParseError::NotAnalysable(why)) => Destroys::unread(format!("line {line}, where {why}")),
             Err(ParseError::Syntax(_)) => continue,
         };
+        taken.statements.push(text);
         taken.cascades |= destroyed.cascades;
         taken.emptied.extend(destroyed.rows.iter().map(|table| table.name.to_string()));
         taken.drops.extend(destroyed.drops);
         taken.types.extend(destroyed.types);
-        taken.calls.extend(destroyed.calls);
+        taken.perhaps.extend(destroyed.perhaps);
+        add_code(&mut taken.runs, destroyed.runs);
         taken.unknown.extend(destroyed.unknown.into_iter().map(|why| format!("line {line}: {why}")));
         let others: Vec<_> = destroyed.rows.into_iter().filter(|table| !forth.makes(table)).collect();
         taken.named.extend(others.iter().map(|table| table.name.to_string()));
@@ -73,6 +79,18 @@ pub(super) fn taken_away(project: &Project, migration: &Migration, down: &Migrat
     taken.losses = rows.into_iter().map(|table| format!("rows of {table}, which {DELETES}")).collect();
     taken.written = back.writes.iter().map(|table| table.name.to_string()).collect();
     taken
+}
+
+/// Adds what more is run.
+pub(super) fn add_code(to: &mut Code, more: Code) {
+    to.writes.extend(more.writes);
+    to.reads.extend(more.reads);
+    to.fills.extend(more.fills);
+    to.computes.extend(more.computes);
+    to.calls.extend(more.calls);
+    to.operators.extend(more.operators);
+    to.types.extend(more.types);
+    to.more = to.more.take().or(more.more);
 }
 
 /// What a way back does to rows.
@@ -97,6 +115,7 @@ impl Tables<'_> {
         file.changes = done.to_vec();
         file.gone = names.gone(done, Some((now, before)), names);
         file.rebuilt = types_of(done).filter(|id| !now.has(names, id)).cloned().collect();
+        file.written = names.numbered(written).map(|id| names.one(id)).collect();
         let mut touched = self.written(taken, written);
         for table in
             names.rewritten(now).filter(|id| !self.is_own(id) && !taken.named.contains(id.name.as_str()))

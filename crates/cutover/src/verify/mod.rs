@@ -14,6 +14,7 @@ mod preview;
 pub(crate) mod replay;
 mod runner;
 mod sandbox;
+mod shared;
 mod stages;
 mod statements;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
 use super::failure_text;
 use super::measure::{Ctx, Trouble, search_path};
 use super::sandbox::{SandboxProvider, Scratch};
+use super::shared::{self, Shared};
 use crate::adopt::{self, TablePlace};
 use crate::catalog::{self, CatalogError};
 use crate::migration::Migration;
@@ -39,6 +40,8 @@ pub(crate) struct Likeness {
     schemas: Vec<String>,
     /// Extensions that are, with their schemas.
     extensions: Vec<(String, String)>,
+    /// What is replayed makes what belongs to the whole server, and may find it there from another time.
+    makes_roles: bool,
 }
 
 impl Likeness {
@@ -58,6 +61,7 @@ impl Likeness {
             tables: Vec::new(),
             schemas: Vec::new(),
             extensions: Vec::new(),
+            makes_roles: false,
         }
     }
 
@@ -72,6 +76,7 @@ impl Likeness {
             tables: adopt::tables_of(session).await?,
             schemas: Vec::new(),
             extensions: Vec::new(),
+            makes_roles: false,
         })
     }
 
@@ -123,8 +128,10 @@ impl Likeness {
         self.roles.iter().any(|known| known == role)
     }
 
-    /// The same without roles of these names: what is replayed makes them itself.
+    /// The same without roles of these names: what is replayed makes them itself, or finds them as another replay on that server
+    /// has left them.
     pub(crate) fn without_roles(mut self, made: impl Fn(&str) -> bool) -> Self {
+        self.makes_roles = true;
         self.roles.retain(|role| !made(role));
         self
     }
@@ -142,6 +149,8 @@ pub(crate) struct Replay {
     databases: Option<(String, String)>,
     /// PostgreSQL's major version there, where it is not the real database's.
     pub(crate) other_major: Option<u32>,
+    /// What it makes of the whole server, where that may be there already.
+    shared: Option<Shared>,
 }
 
 impl Replay {
@@ -161,7 +170,8 @@ impl Replay {
                 let databases =
                     likeness.database.clone().map(|real| (real, scratch.options.database.clone()));
                 let other_major = (there != likeness.major).then_some(there);
-                Ok(Self { session, scratch, tables, made: Vec::new(), databases, other_major })
+                let shared = likeness.makes_roles.then(|| Shared::on(scratch.own_server));
+                Ok(Self { session, scratch, tables, made: Vec::new(), databases, other_major, shared })
             }
             Err(trouble) => {
                 scratch.finish().await;
@@ -226,7 +236,8 @@ impl Replay {
     ) -> Result<BTreeSet<String>, String> {
         let mut written = BTreeSet::new();
         let databases = self.databases.clone();
-        let mut running = Running { databases: databases.as_ref(), written: Some(&mut written) };
+        let (databases, shared) = (databases.as_ref(), self.shared.as_mut());
+        let mut running = Running { databases, written: Some(&mut written), shared };
         let Err(why) = running.run(&mut self.session, migration, vars).await else { return Ok(written) };
         let Ok(text) = source::read_to_string(migration) else { return Err(why) };
         let Some(at) = self.tables.iter().position(|place| text.contains(&place.table)) else {
@@ -252,10 +263,11 @@ impl Replay {
         Ok(schema)
     }
 
-    /// Closes the session and drops the database.
+    /// Closes the session and drops the database, and what was made of the whole server.
     pub(crate) async fn finish(self) {
         self.session.close().await;
-        self.scratch.finish().await;
+        let then = self.shared.map(|shared| shared.dropped()).unwrap_or_default();
+        self.scratch.finish_with(&then).await;
     }
 }
 
@@ -274,7 +286,7 @@ pub(crate) fn made_by<'a>(
 /// Runs a migration unit by unit, without any record of it.
 #[cfg(test)]
 pub(crate) async fn run(session: &mut Session, migration: &Migration, vars: &Vars) -> Result<(), String> {
-    Running { databases: None, written: None }.run(session, migration, vars).await
+    Running { databases: None, written: None, shared: None }.run(session, migration, vars).await
 }
 
 /// How migrations are run, unit by unit and without any record of it.
@@ -283,6 +295,8 @@ struct Running<'a> {
     databases: Option<&'a (String, String)>,
     /// The numbers of the tables whose rows they write, where these are asked for.
     written: Option<&'a mut BTreeSet<String>>,
+    /// What they make of the whole server, where that may be there already.
+    shared: Option<&'a mut Shared>,
 }
 
 impl Running<'_> {
@@ -306,6 +320,7 @@ impl Running<'_> {
         vars: &Vars,
     ) -> Result<(), String> {
         let mut open: Option<usize> = None;
+        let is_server_wide = shared::concerns(script);
         let mut items = script.items(migration, vars);
         let mut reported = Reported::default();
         let mut lines: Vec<u32> = Vec::new();
@@ -323,6 +338,11 @@ impl Running<'_> {
                     session.execute("BEGIN").await.map_err(at)?;
                     open = Some(unit);
                 }
+            }
+            if let Some(shared) = self.shared.as_deref_mut().filter(|_| is_server_wide)
+                && shared.is_done(session, &text).await.map_err(at)?
+            {
+                continue;
             }
             let misread = if copy { reported.misreads_copy(&text) } else { reported.misreads(&text) };
             if let Some(bent) = misread {

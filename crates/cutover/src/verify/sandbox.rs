@@ -115,10 +115,20 @@ async fn given(options: &ConnectOptions, name: &str) -> Result<Scratch, Trouble>
 impl Scratch {
     /// Drops the database. Every session on it must be closed.
     pub(crate) async fn finish(self) {
+        self.finish_with(&[]).await;
+    }
+
+    /// The same, and runs these statements then; what fails of them is left.
+    pub(crate) async fn finish_with(self, then: &[String]) {
         let name = quote_ident(&self.options.database);
         let dropped = async {
             let mut session = Session::connect(&self.maintenance, &Startup::default()).await?;
             session.execute(&format!("DROP DATABASE IF EXISTS {name}")).await?;
+            for text in then {
+                if let Err(failure) = session.execute(text).await {
+                    tracing::debug!(%text, %failure, "left on the server");
+                }
+            }
             session.close().await;
             Ok::<_, Trouble>(())
         };

@@ -1,13 +1,14 @@
 //! Columns. Of views, only those of which something is said; of composite types, only comments.
 
-use super::super::{Id, Object};
+use super::super::{Id, Object, Schema, parent_of};
 use super::making::{
     Change, Making, Sql, World, changed_foreign_options, foreign_options, hazards, storage_options, text,
 };
 use super::not_null;
 use super::query::{Row, flag, grants, in_scope, not_a_member, sequence_options, sorted};
 use super::sequence::{self, bounded, changed_options};
-use super::type_change::{base_type, is_assigned, keeps_values, loses_values};
+use super::type_change::{base_type, has_no_cast, is_assigned, keeps_values, loses_values};
+use super::types::columns_with;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
@@ -22,6 +23,9 @@ const WITH_DROP_EXPRESSION: u32 = 130_000;
 
 /// How values are compressed can be chosen.
 const WITH_COMPRESSION: u32 = 140_000;
+
+/// Partitions have the identity of their parent's column, and its sequence.
+const WITH_IDENTITY_OF_PARENT: u32 = 170_000;
 
 fn query(asked: &Asked<'_>) -> String {
     let [granted, revoked] = grants("a.attacl", "'c'", "c.relowner");
@@ -203,6 +207,9 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     if object.has("identity") && is_inherited(id, world) {
         return create_inherited_identity(id, object);
     }
+    if cannot_be_filled(id, world).is_some() {
+        return create_unfilled(id, object, default);
+    }
     let mut add =
         Sql::new(format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, object, default)));
     let filled = default.is_some() || object.has("identity") || object.has("generated");
@@ -216,8 +223,31 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     }
     let mut statements = Vec::new();
     // A partition's column comes with its parent's.
-    if !(object.has("inherited") && world.comes_along(id)) {
+    if is_of_type(id, world) {
+        let default = default.map(|default| Sql::new(format!("{} SET DEFAULT {default}", alter_only(id))));
+        let not_null = object.has("not null");
+        let not_null =
+            not_null.then(|| Sql::new(format!("{} SET NOT NULL", alter(id))).hazard(hazards::MAY_FAIL));
+        statements.extend(default.into_iter().chain(not_null));
+    } else if !(object.has("inherited") && world.comes_along(id)) {
         statements.push(add);
+    }
+    statements.extend(settings(id, object));
+    statements
+}
+
+/// With a default for rows to come only.
+fn create_unfilled(id: &Id, object: &Object, default: Option<&str>) -> Vec<Sql> {
+    if object.has("identity") || object.has("generated") {
+        return Vec::new();
+    }
+    let mut plain = object.clone();
+    plain.attributes.remove("not null");
+    let mut statements =
+        vec![Sql::new(format!("ALTER TABLE {} ADD COLUMN {}", id.table_sql(), inline(id, &plain, None)))];
+    statements.extend(default.map(|default| Sql::new(format!("{} SET DEFAULT {default}", alter(id)))));
+    if object.has("not null") {
+        statements.push(Sql::new(format!("{} SET NOT NULL", alter(id))).hazard(hazards::MAY_FAIL));
     }
     statements.extend(settings(id, object));
     statements
@@ -257,11 +287,11 @@ fn change(change: &mut Change<'_>) {
     change_generated(change, &alter);
     let (type_name, collation) = (change.take("type"), change.take("collation"));
     if type_name.is_some() || collation.is_some() {
-        if let Some(user) = row_type_user(change) {
-            change.impossible.push(format!(
-                "its type, now {}: PostgreSQL refuses that while {user} is of the table's row type",
-                change.to.text("type").unwrap_or_default()
-            ));
+        if let Some(why) = keeps_type(change) {
+            change.kept = true;
+            change
+                .impossible
+                .push(format!("its type, now {}: {why}", change.to.text("type").unwrap_or_default()));
         } else {
             change.frees = true;
             if !of_parent {
@@ -269,6 +299,9 @@ fn change(change: &mut Change<'_>) {
             }
             keep_settings(change);
         }
+    }
+    if of_parent && change.world.from.server_version >= WITH_IDENTITY_OF_PARENT && is_partition(change) {
+        change.left.retain(|name, _| *name != "identity" && !name.starts_with("sequence"));
     }
     // An identity needs NOT NULL as long as it is there, and before it is.
     let goes = matches!(change.left.get("identity"), Some((Some(_), None)));
@@ -301,22 +334,96 @@ fn change(change: &mut Change<'_>) {
         change.statements.extend(storage_options(&alter, values));
     }
     if let Some(values) = change.take("foreign options") {
-        change.push(format!("{alter} {}", changed_foreign_options(values)));
+        change.statements.extend(changed_foreign_options(&alter, values));
     }
 }
 
-/// A column of another table that holds rows of this one's type.
-fn row_type_user(change: &Change<'_>) -> Option<Id> {
-    let (id, world) = (change.id, change.world);
-    let table = Id::new(ObjectKind::Table, id.schema.clone()?, id.table.clone()?);
-    let uses = |(other, object): &(&Id, &Object)| {
-        other.kind == ObjectKind::Column
-            && (other.table != id.table || other.schema != id.schema)
-            && object.needs.contains(&table)
-            && world.to.objects.contains_key(*other)
-    };
-    world.from.objects.iter().find(uses).map(|(user, _)| user.clone())
+fn is_partition(change: &Change<'_>) -> bool {
+    World::partition_of(change.id).is_some_and(|own| change.world.to.objects.contains_key(&own))
 }
+
+/// Why PostgreSQL refuses to change its type at all.
+fn keeps_type(change: &Change<'_>) -> Option<String> {
+    let (id, world) = (change.id, change.world);
+    if let Some(user) = row_type_user(id, world) {
+        return Some(format!("PostgreSQL refuses that while {user} is of the table's row type"));
+    }
+    if is_in_partition_key(id, world.from) {
+        return Some(
+            "PostgreSQL changes no column of a partition key: make a new table and move the rows".to_owned(),
+        );
+    }
+    if is_of_type(id, world) {
+        return Some("the table is of a type, which says what its columns are".to_owned());
+    }
+    let type_in = |object: &Object, schema: &Schema| {
+        base_type(object.text("type").unwrap_or_default(), schema).to_owned()
+    };
+    let (old, new) = (type_in(change.from, world.from), type_in(change.to, world.to));
+    let is_cast = |id: &Id| id.kind == ObjectKind::Cast && id.name == format!("{old} AS {new}");
+    let has_own_cast = [world.from, world.to].iter().any(|schema| schema.objects.keys().any(is_cast));
+    (has_no_cast(&old, &new) && !has_own_cast).then(|| {
+        format!(
+            "there is no cast from {old}: add another column and fill it, or change it by hand with USING"
+        )
+    })
+}
+
+/// Whether the column is one of those by which its table, or one that this is a partition of, is partitioned.
+pub(crate) fn is_in_partition_key(id: &Id, schema: &Schema) -> bool {
+    let (Some(namespace), Some(table)) = (&id.schema, &id.table) else { return false };
+    let whole = Id::new(ObjectKind::Table, namespace.clone(), table.clone());
+    let Some(key) = schema.get(&whole).map(|object| object.text("partition key").unwrap_or_default()) else {
+        return false;
+    };
+    let name = quote_ident(&id.name);
+    let is_apart = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && !"_$\"'.".contains(c));
+    let is_named = |(at, _): (usize, &str)| {
+        let (before, behind) =
+            (key.get(..at).unwrap_or_default(), key.get(at + name.len()..).unwrap_or_default());
+        is_apart(before.chars().next_back()) && is_apart(behind.chars().next()) && !behind.starts_with('(')
+    };
+    let above = World::partition_of(id).and_then(|own| schema.get(&own).and_then(parent_of));
+    let above = above.map(|parent| Id { schema: parent.schema, table: Some(parent.name), ..id.clone() });
+    key.match_indices(&name).any(is_named) || above.is_some_and(|column| is_in_partition_key(&column, schema))
+}
+
+/// Whether its table is of a composite type before and after: columns come, change and go with that.
+fn is_of_type(id: &Id, world: &World<'_>) -> bool {
+    let of = |schema: &Schema| {
+        let table = Id::new(ObjectKind::Table, id.schema.clone()?, id.table.clone()?);
+        schema.get(&table)?.text("of type").map(str::to_owned)
+    };
+    of(world.from).is_some_and(|of_type| of(world.to) == Some(of_type))
+}
+
+/// A column of another table that holds rows of this one's type, as such or within others.
+fn row_type_user(id: &Id, world: &World<'_>) -> Option<Id> {
+    let table = Id::new(ObjectKind::Table, id.schema.clone()?, id.table.clone()?);
+    let mut users = columns_with(world.from, &table).into_iter();
+    users.find(|user| {
+        (user.table != id.table || user.schema != id.schema) && world.to.objects.contains_key(user)
+    })
+}
+
+/// Why a new column is not filled while it is added, where its table's rows are held elsewhere.
+pub(crate) fn cannot_be_filled(id: &Id, world: &World<'_>) -> Option<String> {
+    let user = row_type_user(id, world).filter(|_| world.was_there(id))?;
+    let object = world.to.get(id).filter(|object| object.has("type"))?;
+    let default = Id { kind: ObjectKind::Default, ..id.clone() };
+    if object.has("identity") || object.has("generated") {
+        return Some(format!("PostgreSQL refuses to add it while {user} is of the table's row type"));
+    }
+    world.to.objects.contains_key(&default).then(|| {
+        format!(
+            "rows that are there do not get its default, because {user} is of the table's row type: fill them"
+        )
+    })
+}
+
+/// What cannot be seen to of a column or a check that is there.
+pub(crate) const ONLY_INHERITED: &str =
+    "whether it is only inherited: no statement of PostgreSQL changes that of what is there";
 
 /// Whether it is a column of the table itself too is decided when it comes, and when what it is inherited from goes.
 fn change_inherited(change: &mut Change<'_>) {
@@ -326,10 +433,7 @@ fn change_inherited(change: &mut Change<'_>) {
     let parent_stays =
         change.from.needs.iter().filter(of_other).any(|parent| world.to.objects.contains_key(parent));
     if to.is_some() || parent_stays && world.comes_along(change.id) {
-        change.impossible.push(
-            "whether it is only inherited: no statement of PostgreSQL changes that of a column that is there"
-                .to_owned(),
-        );
+        change.impossible.push(ONLY_INHERITED.to_owned());
     }
 }
 
@@ -482,7 +586,7 @@ fn change_identity(change: &mut Change<'_>, alter: &str) {
 }
 
 fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
-    if !object.has("type") || object.has("inherited") && world.comes_along(id) {
+    if !object.has("type") || object.has("inherited") && world.comes_along(id) || is_of_type(id, world) {
         return Vec::new();
     }
     drop_from(id, object, world)

@@ -7,7 +7,7 @@ use super::making::{
 use super::query::{Row, comment, flag, in_scope, not_a_member, sorted};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
-use crate::sql::quote_ident;
+use crate::sql::{quote_ident, quote_literal};
 
 pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Constraint], present: None, query, making: MAKING };
 
@@ -26,6 +26,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("tablespace", "CASE WHEN k.contype IN ('p', 'u', 'x') THEN (SELECT ts.spcname FROM pg_tablespace ts WHERE ts.oid = i.reltablespace) END".to_owned()),
             ("inherited?", flag("NOT k.conislocal OR k.conparentid <> 0")),
             comment("pg_constraint", "k.oid"),
+            ("index comment", format!("CASE WHEN k.contype IN ('p', 'u', 'x') THEN {} END", comment("pg_class", "k.conindid").1)),
         ],
         from: format!(
             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {} JOIN pg_constraint k ON k.conrelid = c.oid
@@ -62,8 +63,21 @@ fn definition_with(object: &Object) -> String {
 }
 
 fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
+    let mut statements = create_key(id, object, world);
+    statements.extend(object.text("index comment").map(|text| comment_on_index(id, Some(text))));
+    statements
+}
+
+/// What is said of the index behind a key.
+pub(crate) fn comment_on_index(id: &Id, text: Option<&str>) -> Sql {
+    let text = text.map_or_else(|| "NULL".to_owned(), quote_literal);
+    Sql::new(format!("COMMENT ON INDEX {} IS {text}", id.name_sql()))
+}
+
+fn create_key(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     let is_heir = || !world.was_there(id) && world.whole(id).is_some_and(|(_, table)| table.has("inherits"));
-    if object.has("inherited") && (world.comes_along(id) || is_heir()) {
+    if object.has("inherited") && (world.comes_along(id) || is_heir()) && !is_named_by_hand(id, object, world)
+    {
         // The parent's brought it along.
         return Vec::new();
     }
@@ -105,6 +119,39 @@ fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
         }
         None => vec![plain],
     }
+}
+
+/// Whether a partition calls what it has from its parent otherwise than PostgreSQL would: it is made before its parent's then,
+/// which takes it as its own.
+pub(crate) fn is_named_by_hand(id: &Id, object: &Object, world: &World<'_>) -> bool {
+    let is_partition = || World::partition_of(id).is_some_and(|own| world.from.objects.contains_key(&own));
+    if !object.has("inherited") || !world.comes_along(id) || !is_partition() {
+        return false;
+    }
+    let definition = object.text("definition").unwrap_or_default();
+    if definition.starts_with("FOREIGN KEY") {
+        let of_parent = object.needs.iter().filter(|needed| needed.table != id.table);
+        return of_parent
+            .filter(|needed| is_parent_of(needed, id, world))
+            .all(|needed| needed.name != id.name);
+    }
+    let Some((columns, kind, _)) = index_of(definition) else { return false };
+    let table = id.table.as_deref().unwrap_or_default();
+    let usual = match kind {
+        "PRIMARY KEY" => format!("{table}_pkey"),
+        _ => {
+            let names = columns.replace(['(', ')', '"'], "").replace(", ", "_").replace(" INCLUDE ", "_");
+            format!("{table}_{names}_key")
+        }
+    };
+    usual != id.name
+}
+
+/// Whether the key of a parent is the one that the partition's is a part of.
+pub(crate) fn is_parent_of(parent: &Id, key: &Id, world: &World<'_>) -> bool {
+    let partition = World::partition_of(key).and_then(|own| world.to.get(&own));
+    parent.kind == ObjectKind::Constraint
+        && partition.and_then(|partition| partition.text("name of parent")) == parent.table.as_deref()
 }
 
 fn whole(id: &Id) -> Id {
@@ -152,6 +199,9 @@ fn change(change: &mut Change<'_>) {
     );
     if let Some(values) = change.take("options") {
         change.statements.extend(storage_options(&index, values));
+    }
+    if let Some((_, to)) = change.take("index comment") {
+        change.statements.push(comment_on_index(change.id, text(to).as_deref()));
     }
     if let Some((_, to)) = change.take("tablespace") {
         change.push(format!(

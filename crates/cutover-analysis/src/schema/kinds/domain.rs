@@ -3,6 +3,7 @@
 use super::super::{Id, Object};
 use super::making::{Change, Making, Sql, World, by_word, first_word, hazards, lists, plain_drop, text};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
+use super::types::column_with;
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
 
@@ -60,13 +61,46 @@ fn create(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
     if object.has("not null") {
         sql += " NOT NULL";
     }
-    for constraint in object.list("constraints") {
+    // CREATE DOMAIN knows no constraints that are not valid.
+    let (behind, inside): (Vec<&String>, Vec<&String>) =
+        object.list("constraints").iter().partition(|constraint| constraint.ends_with(NOT_VALID));
+    for constraint in inside {
         sql.extend([format!(" {constraint}")]);
     }
     let mut statements = vec![Sql::new(sql)];
+    let add = |constraint: &String| Sql::new(format!("ALTER DOMAIN {} ADD {constraint}", id.name_sql()));
+    statements.extend(behind.into_iter().map(add));
     statements
         .extend(object.list("constraint comments").iter().map(|entry| comment_on_constraint(id, entry)));
     statements
+}
+
+const NOT_VALID: &str = " NOT VALID";
+
+/// A column that holds values of the domain within others: PostgreSQL cannot look at these.
+fn held_within(change: &Change<'_>) -> Option<Id> {
+    let (from, to) = (change.world.from, change.world.to);
+    let mut to_see = vec![change.id];
+    while let Some(domain) = to_see.pop() {
+        let name = domain.name_sql();
+        for (other, object) in from.objects.iter().filter(|(_, object)| object.needs.contains(domain)) {
+            let is_of_it = object.text("type") == Some(name.as_str());
+            let is_array_of_it = object.text("type").and_then(|text| text.strip_suffix("[]")) == Some(&name);
+            let user = match other.kind {
+                ObjectKind::Column if is_array_of_it => Some(other.clone()),
+                ObjectKind::Domain if is_of_it => {
+                    to_see.push(other);
+                    None
+                }
+                ObjectKind::Domain | ObjectKind::Type => column_with(from, other),
+                _ => None,
+            };
+            if let Some(user) = user.filter(|user| to.objects.contains_key(user)) {
+                return Some(user);
+            }
+        }
+    }
+    None
 }
 
 /// `entry` is `name IS 'text'`.
@@ -84,18 +118,40 @@ fn change(change: &mut Change<'_>) {
             None => format!("{alter} DROP DEFAULT"),
         });
     }
+    let within = held_within(change);
+    let refused = |what: &str| {
+        let column = within.as_ref()?;
+        Some(format!(
+            "{what}: PostgreSQL refuses that while {column} holds it within an array or another type"
+        ))
+    };
     if let Some((_, not_null)) = change.take("not null") {
-        let verb = if not_null.is_some() { "SET" } else { "DROP" };
-        let sql = Sql::new(format!("{alter} {verb} NOT NULL"));
-        change.statements.push(if not_null.is_some() { sql.hazard(hazards::MAY_FAIL) } else { sql });
+        match (not_null, refused("NOT NULL")) {
+            (None, _) => change.push(format!("{alter} DROP NOT NULL")),
+            (Some(_), Some(why)) => change.impossible.push(why),
+            (Some(_), None) => {
+                change.statements.push(Sql::new(format!("{alter} SET NOT NULL")).hazard(hazards::MAY_FAIL));
+            }
+        }
     }
     if let Some(values) = change.take("constraints") {
-        let (gone, new) = lists(values);
+        let (mut gone, mut new) = lists(values);
+        new.retain(|constraint| {
+            let why = refused(constraint).filter(|_| !constraint.ends_with(NOT_VALID));
+            let is_made = why.is_none();
+            if !is_made {
+                gone.retain(|old| constraint_name(old) != constraint_name(constraint));
+            }
+            change.impossible.extend(why);
+            is_made
+        });
         for constraint in gone {
             change.push(format!("{alter} DROP {}", constraint_name(constraint)));
         }
         for constraint in new {
-            change.statements.push(Sql::new(format!("{alter} ADD {constraint}")).hazard(hazards::MAY_FAIL));
+            let add = Sql::new(format!("{alter} ADD {constraint}"));
+            let is_checked = !constraint.ends_with(NOT_VALID);
+            change.statements.push(if is_checked { add.hazard(hazards::MAY_FAIL) } else { add });
         }
     }
     change_comments(change);

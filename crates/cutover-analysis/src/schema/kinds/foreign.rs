@@ -139,7 +139,7 @@ fn change_wrapper(change: &mut Change<'_>) {
         }
     }
     if let Some(values) = change.take("foreign options") {
-        change.push(format!("{alter} {}", changed_foreign_options(values)));
+        change.statements.extend(changed_foreign_options(&alter, values));
     }
 }
 
@@ -180,7 +180,7 @@ fn change_server(change: &mut Change<'_>) {
         None => {}
     }
     if let Some(values) = change.take("foreign options") {
-        change.push(format!("{alter} {}", changed_foreign_options(values)));
+        change.statements.extend(changed_foreign_options(&alter, values));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Indexes that stand for themselves; those behind constraints are part of the constraint.
 
 use super::super::{Id, Object};
-use super::making::{Change, Making, Place, Sql, World, by_word, lists, suffixed, text};
+use super::making::{Change, Making, Place, Sql, World, by_word, free_name, lists, text};
 use super::query::{Row, comment, flag, in_scope, not_a_member};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -131,7 +131,10 @@ fn replace_in_use(change: &mut Change<'_>) {
     {
         return;
     }
-    let new = suffixed(&id.name, "__new");
+    let new = free_name(&id.name, "__new", &|name| {
+        let of_name = |other: &Id| other.name == name && other.schema == id.schema;
+        [world.from, world.to].iter().any(|schema| schema.objects.keys().any(of_name))
+    });
     let definition = change.to.text("definition").unwrap_or_default();
     let built = definition.replacen(
         &format!(" {} ON ", quote_ident(&id.name)),
@@ -142,6 +145,7 @@ fn replace_in_use(change: &mut Change<'_>) {
         .left
         .retain(|attribute, _| !["definition", "tablespace", "invalid", "statistics"].contains(attribute));
     change.statements.push(concurrently(&built));
+    change.statements.extend(super::table::said_of_index(id, &new, world));
     change.statements.push(Sql::new(format!("DROP INDEX CONCURRENTLY {}", id.name_sql())).at(Place::Outside));
     let schema = id.schema.as_deref().unwrap_or_default();
     change.push(format!("ALTER INDEX {} RENAME TO {}", quote_qualified(schema, &new), quote_ident(&id.name)));

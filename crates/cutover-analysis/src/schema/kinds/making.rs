@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::super::secrets::is_hidden;
 use super::super::{Id, Object, Schema, Value};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
@@ -39,6 +40,9 @@ pub struct Sql {
     /// It comes after everything else that is made.
     #[serde(skip)]
     pub(crate) late: bool,
+    /// It has a body that reads what is not there yet.
+    #[serde(skip)]
+    pub(crate) unread: bool,
 }
 
 /// Codes of hazards that a difference names itself.
@@ -62,7 +66,7 @@ impl Sql {
     }
 
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), place: Place::Together, hazards: Vec::new(), late: false }
+        Self { text: text.into(), place: Place::Together, hazards: Vec::new(), late: false, unread: false }
     }
 
     pub(crate) fn hazard(mut self, code: &'static str) -> Self {
@@ -165,6 +169,8 @@ pub(crate) struct Change<'a> {
     pub(crate) frees: bool,
     /// Its statements make another object of its name, of which nothing has been said yet.
     pub(crate) anew: bool,
+    /// It stays so much as it was that what is built on it as it is to be may be refused.
+    pub(crate) kept: bool,
     /// It cannot be done, in words.
     pub(crate) impossible: Vec<String>,
 }
@@ -203,6 +209,13 @@ pub(crate) fn suffixed(name: &str, suffix: &str) -> String {
         end -= 1;
     }
     format!("{}{suffix}", name.get(..end).unwrap_or_default())
+}
+
+/// A name for what is there for a while only, that nothing has.
+pub(crate) fn free_name(name: &str, suffix: &str, is_taken: &dyn Fn(&str) -> bool) -> String {
+    let numbered = (2_u32..).map(|number| suffixed(name, &format!("{suffix}_{number}")));
+    let mut names = std::iter::once(suffixed(name, suffix)).chain(numbered);
+    names.find(|name| !is_taken(name)).unwrap_or_default()
 }
 
 /// What stands before the first space that is not within quotes.
@@ -288,26 +301,26 @@ pub(crate) fn parameters<T: AsRef<str>>(options: &[T]) -> String {
     quoted.collect::<Vec<_>>().join(", ")
 }
 
-/// Options of foreign objects `a=b`, as OPTIONS has them when something is made.
+/// Options of foreign objects `a=b`, as OPTIONS has them when something is made; not those whose values are not known.
 pub(crate) fn foreign_options(options: &[String]) -> String {
-    if options.is_empty() {
-        return String::new();
-    }
-    let each = options.iter().map(|option| {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        format!("{} {}", quote_ident(name), crate::sql::quote_literal(value))
-    });
-    format!(" OPTIONS ({})", each.collect::<Vec<_>>().join(", "))
+    let known = options.iter().filter(|option| !is_hidden(option));
+    let each: Vec<String> = known
+        .map(|option| {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            format!("{} {}", quote_ident(name), crate::sql::quote_literal(value))
+        })
+        .collect();
+    if each.is_empty() { String::new() } else { format!(" OPTIONS ({})", each.join(", ")) }
 }
 
-/// As OPTIONS has them when something is changed.
-pub(crate) fn changed_foreign_options(values: Values<'_>) -> String {
+/// `alter` with the options that are others, as OPTIONS has them when something is changed; none where nothing is known of them.
+pub(crate) fn changed_foreign_options(alter: &str, values: Values<'_>) -> Option<Sql> {
     let (gone, new) = lists(values);
     let name = |option: &str| option.split('=').next().unwrap_or_default().to_owned();
     let before: Vec<String> = gone.iter().map(|option| name(option)).collect();
     let after: Vec<String> = new.iter().map(|option| name(option)).collect();
     let mut parts = Vec::new();
-    for option in &new {
+    for option in new.iter().filter(|option| !is_hidden(option)) {
         let value = option.split_once('=').map_or("", |(_, value)| value);
         let verb = if before.contains(&name(option)) { "SET" } else { "ADD" };
         parts.push(format!("{verb} {} {}", quote_ident(&name(option)), crate::sql::quote_literal(value)));
@@ -315,7 +328,7 @@ pub(crate) fn changed_foreign_options(values: Values<'_>) -> String {
     for option in before.iter().filter(|option| !after.contains(option)) {
         parts.push(format!("DROP {}", quote_ident(option)));
     }
-    format!("OPTIONS ({})", parts.join(", "))
+    (!parts.is_empty()).then(|| Sql::new(format!("{alter} OPTIONS ({})", parts.join(", "))))
 }
 
 /// What a kind's comments, owners and grants are, alike for all.

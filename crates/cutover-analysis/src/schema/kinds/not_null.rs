@@ -2,7 +2,7 @@
 //! looked at yet.
 
 use super::super::Id;
-use super::making::{Change, Place, Sql, Values, World, first_word, hazards, suffixed, text};
+use super::making::{self, Change, Place, Sql, Values, World, first_word, hazards, text};
 use crate::effects::ObjectKind;
 use crate::sql::quote_ident;
 
@@ -146,9 +146,7 @@ fn free_name(column: &Id, world: &World<'_>) -> String {
             schema.objects.keys().any(|id| id.kind == ObjectKind::Constraint && id.name == name)
         })
     };
-    let numbered = (2_u32..).map(|number| suffixed(&column.name, &format!("__not_null_{number}")));
-    let mut names = std::iter::once(suffixed(&column.name, "__not_null")).chain(numbered);
-    names.find(|name| !is_taken(name)).unwrap_or_default()
+    making::free_name(&column.name, "__not_null", &is_taken)
 }
 
 #[cfg(test)]

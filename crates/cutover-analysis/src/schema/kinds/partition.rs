@@ -1,7 +1,7 @@
 //! That a table is a partition of another one: an object of its own, because it begins when both are there and may end while
 //! both stay.
 
-use super::super::{Id, Object};
+use super::super::{Id, Object, Schema, parent_of};
 use super::making::{Making, Sql, World, by_word, hazards, never};
 use super::query::{Row, in_scope, not_a_member};
 use super::{Asked, Kind};
@@ -40,7 +40,27 @@ fn create(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     vec![if world.was_there(id) { sql.hazard(hazards::MAY_FAIL) } else { sql }]
 }
 
-fn drop(id: &Id, object: &Object, _: &World<'_>) -> Vec<Sql> {
+fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {
     let parent = object.text("of").unwrap_or_default();
-    vec![Sql::new(format!("ALTER TABLE {parent} DETACH PARTITION {}", id.name_sql())).hazard(hazards::GAP)]
+    let sql = Sql::new(format!("ALTER TABLE {parent} DETACH PARTITION {}", id.name_sql()));
+    let sql = sql.hazard(hazards::GAP);
+    vec![if is_referred_to(object, world.from) { sql.hazard(hazards::MAY_FAIL) } else { sql }]
+}
+
+/// Whether rows of other tables may refer to those of the partition: it cannot go then.
+fn is_referred_to(partition: &Object, schema: &Schema) -> bool {
+    let Some(parent) = parent_of(partition) else { return false };
+    let refers = |object: &Object| {
+        let is_key = object.text("definition").is_some_and(|text| text.starts_with("FOREIGN KEY"));
+        let is_of_parent =
+            |needed: &Id| needed.schema == parent.schema && needed.table.as_ref() == Some(&parent.name);
+        let mut keys = object.needs.iter();
+        is_key
+            && keys.any(|one| {
+                matches!(one.kind, ObjectKind::Constraint | ObjectKind::Index) && is_of_parent(one)
+            })
+    };
+    let above = World::partition_of(&Id { table: Some(parent.name.clone()), ..parent.clone() });
+    schema.objects.iter().any(|(id, object)| id.kind == ObjectKind::Constraint && refers(object))
+        || above.and_then(|own| schema.get(&own)).is_some_and(|above| is_referred_to(above, schema))
 }

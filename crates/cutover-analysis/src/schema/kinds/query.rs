@@ -32,6 +32,14 @@ pub(super) const BESIDES: &[(Option<&str>, &str)] = &[
         "SELECT 'member', classid, objid, refobjid FROM pg_depend
  WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass AND refobjid >= 16384",
     ),
+    // What belongs to a member: before PostgreSQL 18 arrays and row types are no members themselves.
+    (
+        Some(EXTENSIONS),
+        "SELECT 'member', 'pg_type'::regclass::oid, a.oid, d.refobjid FROM pg_depend d
+  JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid OR d.classid = 'pg_class'::regclass AND t.typrelid = d.objid
+  JOIN pg_type a ON a.oid IN (t.oid, t.typarray)
+ WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass AND d.refobjid >= 16384",
+    ),
     (
         None,
         "SELECT 'needs', d.classid, d.objid, d.objsubid, d.refclassid, d.refobjid, d.refobjsubid

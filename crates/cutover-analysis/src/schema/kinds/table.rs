@@ -174,6 +174,7 @@ fn change(change: &mut Change<'_>) {
         change.impossible.push(format!("{COLUMN_ORDER}: PostgreSQL cannot move a column"));
     }
     if change.take("partition key").is_some() {
+        change.kept = true;
         change.impossible.push("how it is partitioned: make a new table and move the rows".to_owned());
     }
     if change.take("server").is_some() {
@@ -187,7 +188,7 @@ fn change(change: &mut Change<'_>) {
         change.statements.extend(options.into_iter().map(|sql| if late { sql.late() } else { sql }));
     }
     if let Some(values) = change.take("foreign options") {
-        change.push(format!("{alter} {}", changed_foreign_options(values)));
+        change.statements.extend(changed_foreign_options(&alter, values));
     }
     if let Some(values) = change.take("inherits") {
         let (gone, new) = lists(values);
@@ -195,12 +196,28 @@ fn change(change: &mut Change<'_>) {
             change.push(format!("{alter} NO INHERIT {parent}"));
         }
         for parent in new {
-            change.push(format!("{alter} INHERIT {parent}"));
+            change.statements.push(Sql::new(format!("{alter} INHERIT {parent}")).late());
         }
     }
     change_triggers(change, &alter);
     change_switches(change, &alter);
     change_places(change, &alter);
+}
+
+/// What is said of an index of a table by its name goes with the index that is made anew, and is said again.
+pub(crate) fn said_of_index(index: &Id, named: &str, world: &World<'_>) -> Vec<Sql> {
+    let Some((id, table)) = world.whole(index) else { return Vec::new() };
+    let Some(before) = world.from.get(&id).filter(|_| world.was_there(index)) else { return Vec::new() };
+    let name = quote_ident(&index.name);
+    let (identity, clustered) = (format!("USING INDEX {name}"), name);
+    let says =
+        |attribute: &str, text: &str| [before, table].iter().all(|table| table.text(attribute) == Some(text));
+    let alter = format!("ALTER {}", by_word(&id));
+    let named = quote_ident(named);
+    let identity = says("replica identity", &identity)
+        .then(|| Sql::new(format!("{alter} REPLICA IDENTITY USING INDEX {named}")));
+    let clustered = says("clustered on", &clustered).then(|| Sql::new(format!("{alter} CLUSTER ON {named}")));
+    identity.into_iter().chain(clustered).collect()
 }
 
 /// Triggers of a partition that do not fire as its parent's.

@@ -47,6 +47,47 @@ pub(super) fn is_assigned(from: &str, to: &str) -> bool {
         && (from.name == to.name || STRINGS.contains(&to.name.as_str()) || FAMILIES.iter().any(alike))
 }
 
+/// Types between which PostgreSQL casts by nothing but what is said here, in [`FAMILIES`] and of [`STRINGS`].
+const KNOWN: [&str; 16] = [
+    "smallint",
+    "integer",
+    "bigint",
+    "numeric",
+    "real",
+    "double precision",
+    "boolean",
+    "date",
+    "timestamp without time zone",
+    "timestamp with time zone",
+    "time without time zone",
+    "time with time zone",
+    "interval",
+    "uuid",
+    "json",
+    "jsonb",
+];
+
+/// Whether it is known that PostgreSQL has no cast from one type to the other (`pg_cast`), whatever the values are.
+pub(super) fn has_no_cast(from: &str, to: &str) -> bool {
+    let (old, new) = (parts(from), parts(to));
+    let numbers = FAMILIES.first().copied().unwrap_or_default();
+    let is_cast = match (old.name.as_str(), new.name.as_str()) {
+        ("boolean", "integer")
+        | ("integer", "boolean")
+        | (
+            "timestamp without time zone" | "timestamp with time zone" | "interval",
+            "time without time zone",
+        )
+        | ("timestamp with time zone", "time with time zone")
+        | ("time without time zone", "interval")
+        | ("jsonb", "boolean") => true,
+        ("jsonb", to) => numbers.contains(&to),
+        _ => false,
+    };
+    let is_known = |name: &str| KNOWN.contains(&name);
+    is_known(&old.name) && is_known(&new.name) && old.name != new.name && !is_cast && !is_assigned(from, to)
+}
+
 /// Whether the values stay as they are, so that PostgreSQL does not even look at them: more room, or another name of the same
 /// (`prosupport` of the functions that cut to length, and casts without a function in `pg_cast`).
 pub(super) fn keeps_values(from: &str, to: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{Id, Object, Schema};
-use super::making::{Change, Making, Place, Sql, World, by_word, hazards, lists, plain_drop, suffixed};
+use super::making::{Change, Making, Place, Sql, World, by_word, free_name, hazards, lists, plain_drop};
 use super::query::{Row, comment, grants, in_scope, not_a_member, owner};
 use super::{Asked, Kind};
 use crate::effects::ObjectKind;
@@ -164,6 +164,11 @@ fn change(change: &mut Change<'_>) {
             change.statements.extend(renamed.into_iter().map(|(old, new)| {
                 Sql::new(format!("{alter} RENAME VALUE {} TO {}", quote_literal(old), quote_literal(new)))
             }));
+        } else if let Some(key) = in_partition_key(change) {
+            change.impossible.push(format!(
+                "its values, now {}: the type is made anew for that, and PostgreSQL changes no column of a partition key ({key})",
+                change.to.list("values").join(", ")
+            ));
         } else {
             make_enum_anew(change);
         }
@@ -214,12 +219,27 @@ fn add_values(change: &mut Change<'_>, new: &[&str]) {
     }
 }
 
+/// A column that is of the type and in a partition key.
+fn in_partition_key(change: &Change<'_>) -> Option<Id> {
+    let (id, world) = (change.id, change.world);
+    let is_of_it = |object: &Object| object.text("type") == Some(id.name_sql().as_str());
+    let mut columns = world.from.objects.iter().filter(|(column, object)| {
+        column.kind == ObjectKind::Column && is_of_it(object) && world.to.objects.contains_key(column)
+    });
+    columns
+        .find(|(column, _)| super::column::is_in_partition_key(column, world.from))
+        .map(|(column, _)| column.clone())
+}
+
 /// Values that go or move: the type is made anew and every column changed to it.
 fn make_enum_anew(change: &mut Change<'_>) {
     change.frees = true;
     change.anew = true;
     let (id, world) = (change.id, change.world);
-    let old = suffixed(&id.name, "__old");
+    let old = free_name(&id.name, "__old", &|name| {
+        let of_name = |other: &Id| other.name == name && other.schema == id.schema && other.table.is_none();
+        [world.from, world.to].iter().any(|schema| schema.objects.keys().any(of_name))
+    });
     let schema = id.schema.clone().unwrap_or_default();
     change.push(format!("ALTER TYPE {} RENAME TO {}", id.name_sql(), quote_ident(&old)));
     change.push(format!("CREATE TYPE {} AS ENUM ({})", id.name_sql(), labels(change.to.list("values"))));
@@ -259,10 +279,15 @@ fn change_attributes(change: &mut Change<'_>, (gone, new): &(Vec<&str>, Vec<&str
     };
     let old: Vec<(String, String)> = gone.iter().map(|attribute| split(attribute)).collect();
     let wanted: Vec<(String, String)> = new.iter().map(|attribute| split(attribute)).collect();
+    let typed = table_of(change);
+    // Tables of the type change along.
+    let cascade = if typed.is_some() { " CASCADE" } else { "" };
+    let user = typed.or_else(|| column_with(change.world.from, change.id));
     for (name, _) in old.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name)) {
-        change.statements.push(Sql::new(format!("{alter} DROP ATTRIBUTE {name}")).hazard(hazards::DATA_LOSS));
+        change
+            .statements
+            .push(Sql::new(format!("{alter} DROP ATTRIBUTE {name}{cascade}")).hazard(hazards::DATA_LOSS));
     }
-    let user = column_with(change.world.from, change.id);
     for (name, type_name) in &wanted {
         if old.iter().any(|(other, _)| other == name) {
             if let Some(column) = &user {
@@ -273,22 +298,36 @@ fn change_attributes(change: &mut Change<'_>, (gone, new): &(Vec<&str>, Vec<&str
             }
             change.push(format!("{alter} ALTER ATTRIBUTE {name} TYPE {type_name}"));
         } else {
-            change.push(format!("{alter} ADD ATTRIBUTE {name} {type_name}"));
+            change.push(format!("{alter} ADD ATTRIBUTE {name} {type_name}{cascade}"));
         }
     }
 }
 
+/// A table that is of the type before and after.
+fn table_of(change: &Change<'_>) -> Option<Id> {
+    let name = change.id.name_sql();
+    let is_of_it = |object: &Object| object.text("of type") == Some(name.as_str());
+    let mut tables = change.world.from.objects.iter().filter(|(_, object)| is_of_it(object));
+    tables.find(|(id, _)| change.world.to.get(id).is_some_and(is_of_it)).map(|(id, _)| id.clone())
+}
+
 /// A column that holds values of the type: as such, in arrays, domains or other composite types.
-fn column_with(schema: &Schema, id: &Id) -> Option<Id> {
+pub(super) fn column_with(schema: &Schema, id: &Id) -> Option<Id> {
+    columns_with(schema, id).into_iter().next()
+}
+
+/// All of these.
+pub(super) fn columns_with(schema: &Schema, id: &Id) -> Vec<Id> {
+    let mut found = Vec::new();
     let (mut seen, mut to_see) = (BTreeSet::from([id]), vec![id]);
     while let Some(next) = to_see.pop() {
         for (other, object) in schema.objects.iter().filter(|(_, object)| object.needs.contains(next)) {
             match other.kind {
-                ObjectKind::Column if object.has("type") => return Some(other.clone()),
+                ObjectKind::Column if object.has("type") => found.push(other.clone()),
                 ObjectKind::Type | ObjectKind::Domain if seen.insert(other) => to_see.push(other),
                 _ => {}
             }
         }
     }
-    None
+    found
 }

@@ -24,6 +24,7 @@ fn query(asked: &Asked<'_>) -> String {
         addresses: &[
             ("pg_class", "c.oid", "0"),
             ("pg_type", "c.reltype", "0"),
+            ("pg_type", "(SELECT NULLIF(rt.typarray, 0) FROM pg_type rt WHERE rt.oid = c.reltype)", "0"),
             ("pg_rewrite", "(SELECT rw.oid FROM pg_rewrite rw WHERE rw.ev_class = c.oid AND rw.rulename = '_RETURN')", "0"),
         ],
         attributes: vec![

@@ -4,27 +4,27 @@
 use cutover_analysis::diff::{Diff, Options, diff};
 
 use super::diff::{read, unlike};
-use super::session;
+use super::{apply, session};
 
 /// What is there, what is to be, and what must come of it.
-struct Case {
-    name: &'static str,
-    from: &'static str,
-    to: &'static str,
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
     /// The first version that has all of it, as `server_version_num`.
-    since: u32,
+    pub(super) since: u32,
     /// Put in before the statements run.
-    rows: &'static str,
+    pub(super) rows: &'static str,
     /// Statements that must be among those found, each with its hazards.
-    says: &'static [(&'static str, &'static [&'static str])],
+    pub(super) says: &'static [(&'static str, &'static [&'static str])],
     /// Parts of statements that may not be found.
-    never: &'static [&'static str],
+    pub(super) never: &'static [&'static str],
     /// Queries on what was made, with their values.
-    then: &'static [(&'static str, &'static str)],
+    pub(super) then: &'static [(&'static str, &'static str)],
     /// Parts of what is left; the statements are run all the same, and what they make is only looked at where there is none.
-    left: &'static [&'static str],
+    pub(super) left: &'static [&'static str],
     /// PostgreSQL must refuse, with this message, rather than lose something.
-    refused: &'static str,
+    pub(super) refused: &'static str,
 }
 
 const CASES: &[Case] = &[
@@ -640,7 +640,7 @@ const CASES: &[Case] = &[
     },
 ];
 
-const NOTHING: Case = Case {
+pub(super) const NOTHING: Case = Case {
     name: "",
     since: 0,
     from: "",
@@ -665,7 +665,7 @@ async fn what_is_easily_made_wrong_is_made_right() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-async fn check(case: &Case) -> Result<(), String> {
+pub(super) async fn check(case: &Case) -> Result<(), String> {
     let (model, copy) = (testkit::database(), testkit::database());
     model.run(case.to);
     copy.run(case.from);
@@ -674,14 +674,10 @@ async fn check(case: &Case) -> Result<(), String> {
     let found = diff(&before, &wanted, Options::default());
     said(case, &found)?;
     let mut session = session(&copy).await;
-    for statement in &found.statements {
-        match session.execute(&statement.text).await {
-            Ok(_) => {}
-            Err(error) if !case.refused.is_empty() && error.to_string().contains(case.refused) => {
-                return Ok(());
-            }
-            Err(error) => return Err(format!("{error}\n{}", all(&found))),
-        }
+    match apply(&mut session, &found).await {
+        Ok(()) => {}
+        Err(error) if !case.refused.is_empty() && error.contains(case.refused) => return Ok(()),
+        Err(error) => return Err(format!("{error}\n{}", all(&found))),
     }
     if !case.refused.is_empty() {
         return Err(format!("it is not refused:\n{}", all(&found)));

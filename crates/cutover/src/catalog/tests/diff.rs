@@ -4,7 +4,7 @@ use cutover_analysis::diff::{Diff, Options, diff};
 use cutover_analysis::schema::Schema;
 use testkit::Database;
 
-use super::session;
+use super::{apply, session};
 use crate::catalog::{fingerprint, schema};
 
 const EVERYTHING: &str = include_str!("everything.sql");
@@ -13,14 +13,11 @@ pub(super) async fn read(database: &Database) -> Schema {
     schema(&mut session(database).await, &[]).await.unwrap()
 }
 
-/// Runs what lies between, each statement in a transaction of its own.
+/// Runs what lies between.
 pub(super) async fn run(database: &Database, found: &Diff) {
-    let mut session = session(database).await;
-    for statement in &found.statements {
-        if let Err(error) = session.execute(&statement.text).await {
-            let all: Vec<&str> = found.statements.iter().map(|statement| statement.text.as_str()).collect();
-            panic!("{}\n{error}\n\n{}", statement.text, all.join(";\n"));
-        }
+    if let Err(error) = apply(&mut session(database).await, found).await {
+        let all: Vec<&str> = found.statements.iter().map(|statement| statement.text.as_str()).collect();
+        panic!("{error}\n\n{}", all.join(";\n"));
     }
 }
 

@@ -7,7 +7,7 @@ mod design;
 mod universe;
 
 use cutover_analysis::diff::{Diff, Options, diff};
-use cutover_analysis::schema::{Id, Place, Schema, hazards};
+use cutover_analysis::schema::{Id, Schema, hazards};
 use cutover_analysis::sql::{quote_ident, quote_literal};
 use cutover_postgres::session::Session;
 use testkit::{Database, Role};
@@ -130,32 +130,6 @@ async fn agrees(first: &Database, second: &Database) -> Outcome {
     Err(format!("equal: {same}\n{}\npg_dump:\n{}", words(&one, &two), differing(&dumps[0], &dumps[1])))
 }
 
-/// Runs the statements, together and apart as they ask for.
-async fn run(session: &mut Session, found: &Diff) -> Outcome {
-    let mut open = false;
-    for statement in &found.statements {
-        if open && statement.place != Place::Together {
-            session
-                .execute("COMMIT")
-                .await
-                .map_err(|error| format!("COMMIT before {}: {error}", statement.text))?;
-            open = false;
-        }
-        if !open && statement.place != Place::Outside {
-            session.execute("BEGIN").await.map_err(|error| error.to_string())?;
-            open = true;
-        }
-        if let Err(error) = session.execute(&statement.text).await {
-            let _ = session.execute("ROLLBACK").await;
-            return Err(format!("{error}\n  in: {}", statement.text));
-        }
-    }
-    if open {
-        session.execute("COMMIT").await.map_err(|error| format!("COMMIT: {error}"))?;
-    }
-    Ok(())
-}
-
 /// Whether what was left explains that an object is not as wanted: it is named, or what it belongs to, a part of it, or what
 /// it needs.
 fn explained(found: &Diff, wanted: &Schema, object: &Id) -> bool {
@@ -257,7 +231,7 @@ async fn converges(cast: &Cast, first: &Database, second: &Database, options: Op
     let keeps = [hazards::MAY_FAIL, hazards::DATA_LOSS];
     let keeps = !found.statements.iter().any(|sql| sql.hazards.iter().any(|hazard| keeps.contains(hazard)));
     let before = if keeps { fill(first, &from, &to) } else { Vec::new() };
-    run(&mut session, &found).await.map_err(|wrong| shown(&wrong))?;
+    super::apply(&mut session, &found).await.map_err(|wrong| shown(&wrong))?;
     let after = if keeps { rows(first, &from, &to) } else { Vec::new() };
     if before != after {
         return Err(shown(&format!("other rows:\n{before:?}\n{after:?}")));
