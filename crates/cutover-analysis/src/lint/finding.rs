@@ -61,6 +61,8 @@ pub struct Finding {
     pub span: Span,
     /// Number of the statement in the file, from 0.
     pub statement: usize,
+    /// The byte of the statement at which that part begins.
+    pub offset: usize,
     /// What is wrong, with names.
     pub message: String,
     /// What to do instead.

@@ -72,6 +72,12 @@ impl Known {
         Self { security, ..self }
     }
 
+    /// What the run so far has made is there and in use.
+    pub(crate) fn is_another_run(&mut self) {
+        self.made.clear();
+        self.made_others.clear();
+    }
+
     /// Learns what a statement before the run has left behind.
     ///
     /// # Errors

@@ -30,6 +30,11 @@ impl Selected {
         Self(RULES.iter().map(|rule| Some(rule.about.severity)).collect())
     }
 
+    /// No rule: what statements leave behind is learnt, and nothing is said.
+    pub fn nothing() -> Self {
+        Self(RULES.iter().map(|_| None).collect())
+    }
+
     /// Lets a rule look, with this severity, or not at all. Says whether there is such a rule.
     pub fn set(&mut self, code: &str, severity: Option<Severity>) -> bool {
         let place = RULES.iter().position(|rule| rule.about.code == code);
@@ -83,9 +88,23 @@ impl Linter {
         }
     }
 
+    /// From here on it is another run: what was made so far is there and in use. Gives what is wrong with the run before as a
+    /// whole, each with the number of its file, from 0.
+    pub fn begin_run(&mut self) -> Vec<(usize, Finding)> {
+        let said = self.still();
+        self.known.is_another_run();
+        said
+    }
+
     /// Ends the run: what is wrong with it as a whole, each with the number of its file, from 0.
-    pub fn end(self) -> Vec<(usize, Finding)> {
-        let still = self.pending.into_iter().filter_map(|Pending { file, mut finding, still }| {
+    pub fn end(mut self) -> Vec<(usize, Finding)> {
+        self.still()
+    }
+
+    /// What was put off and is true by now.
+    fn still(&mut self) -> Vec<(usize, Finding)> {
+        let pending = std::mem::take(&mut self.pending);
+        let still = pending.into_iter().filter_map(|Pending { file, mut finding, still }| {
             finding.message = still(&self.known)?;
             Some((file, finding))
         });

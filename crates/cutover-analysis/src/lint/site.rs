@@ -306,6 +306,7 @@ impl Found<'_> {
         Finding {
             code: self.about.code,
             severity: self.severity,
+            offset: start - self.span.start,
             span: Span { start, end: self.span.end },
             statement: self.number,
             message,

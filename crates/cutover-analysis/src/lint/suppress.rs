@@ -81,6 +81,7 @@ fn finding(severity: Severity, suppression: &Suppression, message: String) -> Fi
         severity,
         span: suppression.span,
         statement: suppression.statement,
+        offset: 0,
         message,
         help: format!("write `-- cutover: {DIRECTIVE} CODE reason`, or take the comment away"),
         seen_by: Seen::Files,

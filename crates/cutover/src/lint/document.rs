@@ -1,5 +1,6 @@
 //! Findings as a JSON document.
 
+use cutover_analysis::lint::{self, Severity};
 use serde::Serialize;
 
 use super::{Found, Located};
@@ -38,4 +39,32 @@ pub fn document<'a>(project: &'a str, found: &'a Found) -> impl Serialize + 'a {
         findings: &found.findings,
         broken: broken.collect(),
     }
+}
+
+/// A rule, in the document of `lint --rules --format json`.
+#[derive(Debug, Serialize)]
+struct Rule {
+    code: &'static str,
+    severity: Severity,
+    on: bool,
+    why: &'static str,
+    safe: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Rules {
+    format_version: u32,
+    rules: Vec<Rule>,
+}
+
+/// Every rule, for programs.
+pub fn rules_document() -> impl Serialize {
+    let rule = |about: &lint::About| Rule {
+        code: about.code,
+        severity: about.severity,
+        on: about.on,
+        why: about.why,
+        safe: about.safe,
+    };
+    Rules { format_version: FORMAT_VERSION, rules: lint::all().map(rule).collect() }
 }
