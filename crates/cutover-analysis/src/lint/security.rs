@@ -51,12 +51,10 @@ impl Policy {
         matches!(self.command.as_str(), "all" | "select")
     }
 
-    /// Whether there is a command and a role that both are for.
-    pub(crate) fn meets(&self, other: &Self) -> bool {
-        let commands =
-            self.command == other.command || [&self.command, &other.command].iter().any(|one| *one == "all");
-        let for_all = self.roles.is_empty() || other.roles.is_empty();
-        commands && (for_all || self.roles.iter().any(|role| other.roles.contains(role)))
+    /// Whether it is asked wherever the other one is: for the same commands and roles, or more.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let for_others = !other.roles.is_empty() && other.roles.iter().all(|role| self.roles.contains(role));
+        (self.command == other.command || self.command == "all") && (self.roles.is_empty() || for_others)
     }
 }
 
@@ -610,8 +608,10 @@ mod tests {
             roles: roles.iter().map(|role| (*role).into()).collect(),
             ..Policy::default()
         };
-        assert!(policy.meets(&other("all", &[])) && policy.meets(&other("update", &["y"])));
-        assert!(!policy.meets(&other("select", &[])) && !policy.meets(&other("all", &["z"])));
+        assert!(other("all", &[]).covers(&policy) && other("update", &["x", "y", "z"]).covers(&policy));
+        assert!(policy.covers(&other("update", &["y"])) && !policy.covers(&other("update", &[])));
+        assert!(!policy.covers(&other("all", &["y"])));
+        assert!(!other("select", &[]).covers(&policy) && !other("all", &["x"]).covers(&policy));
     }
 
     #[test]

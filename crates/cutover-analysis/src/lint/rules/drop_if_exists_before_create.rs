@@ -106,5 +106,5 @@ fn is_new(site: &Site<'_>, object: &ObjectRef) -> bool {
     }
     let is_absent =
         object.kind == ObjectKind::Table && site.known.is_complete() && site.known.relation(object).is_none();
-    is_absent || site.is_new(object) || site.is_temporary(object)
+    is_absent || site.is_new(object)
 }

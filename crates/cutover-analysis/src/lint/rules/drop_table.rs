@@ -54,7 +54,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let tables = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
     for table in tables {
         let is_absent = drop.missing_ok && site.known.is_complete() && site.known.relation(&table).is_none();
-        if is_absent || site.is_new(&table) || site.is_temporary(&table) || site.known.is_empty(&table) {
+        if is_absent || site.is_new(&table) || site.known.is_empty(&table) {
             continue;
         }
         let mut message = format!("the rows of {} are lost, and whoever still reads it fails", table.named());

@@ -7,6 +7,7 @@ use crate::effects::ObjectRef;
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::site::{Found, Site};
+use crate::sql::quote_ident;
 
 pub(crate) static RULE: Rule = Rule {
     about: About {
@@ -63,6 +64,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let message =
             format!("all rows of {} are read for NULLs in {column} while nobody can use it", read.named());
         if site.known.major() >= 18 {
+            let column = quote_ident(&column);
             let help = format!(
                 "ADD CONSTRAINT … NOT NULL {column} NOT VALID, then VALIDATE CONSTRAINT in another transaction"
             );

@@ -51,7 +51,7 @@ impl Watch for Controls {
         }
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         // Savepoints do no harm.
         let is_inner = |kind: Kind| {
             matches!(kind, Kind::TransStmtSavepoint | Kind::TransStmtRelease | Kind::TransStmtRollbackTo)

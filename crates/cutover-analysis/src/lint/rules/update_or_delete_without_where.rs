@@ -70,10 +70,7 @@ fn say(
 ) {
     let Some(relation) = relation else { return };
     let table = names::relation(ObjectKind::Table, relation);
-    if filter.is_some_and(|filter| !security::is_always(filter))
-        || site.is_harmless(&table)
-        || site.is_temporary(&table)
-    {
+    if filter.is_some_and(|filter| !security::is_always(filter)) || site.is_harmless(&table) {
         return;
     }
     found.say_at(relation.location, format!("every row of {} is {what} at once", table.named()));
