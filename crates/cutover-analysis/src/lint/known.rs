@@ -112,6 +112,11 @@ impl Known {
         self.context.complete && !self.anything
     }
 
+    /// Whether it is known that there is no such relation.
+    pub(crate) fn is_absent(&self, relation: &ObjectRef) -> bool {
+        self.is_complete() && self.relation(relation).is_none()
+    }
+
     /// Whether a relation of this name may be there that is not known.
     pub(crate) fn may_be_there(&self, name: &str) -> bool {
         self.perhaps.contains(name) || self.security.transition_tables.contains(name)

@@ -86,7 +86,9 @@ impl<'a> Site<'a> {
         let NodeEnum::AlterTableStmt(alter) = self.node else { return None };
         // Composite types, indexes, views and foreign tables have no rows that anybody waits for.
         let relation = alter.relation.as_ref().filter(|_| alter.objtype() == ObjectType::ObjectTable)?;
-        Some((alter, names::relation(ObjectKind::Table, relation)))
+        let table = names::relation(ObjectKind::Table, relation);
+        // With IF EXISTS nothing is done to what is not there.
+        (!alter.missing_ok || !self.known.is_absent(&table)).then_some((alter, table))
     }
 
     /// The subcommands of an `ALTER TABLE`, with its table.

@@ -19,6 +19,8 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
         bad: &[
+            // The second one is not the temporary table any more.
+            Example::of("CREATE TEMP TABLE users (id int); DROP TABLE users; DROP TABLE users;"),
             Example::of("DROP TABLE users;"),
             Example::of("DROP TABLE IF EXISTS a, app.b CASCADE;"),
             Example::of("ALTER TABLE users RENAME TO users_old; DROP TABLE users_old;"),
@@ -53,7 +55,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     }
     let tables = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
     for table in tables {
-        let is_absent = drop.missing_ok && site.known.is_complete() && site.known.relation(&table).is_none();
+        let is_absent = drop.missing_ok && site.known.is_absent(&table);
         if is_absent || site.is_new(&table) || site.known.is_empty(&table) {
             continue;
         }

@@ -48,7 +48,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             let (columns, table) = (super::listed(&added.columns()), super::in_sql(&added.table));
             let first = if added.column.is_some() { "add the column by itself, " } else { "" };
             let help = format!(
-                "{first}CREATE UNIQUE INDEX CONCURRENTLY … ON {table} ({columns}) in a migration of its own, then ADD CONSTRAINT … PRIMARY KEY USING INDEX; columns that take NULL become NOT NULL before"
+                "{first}CREATE UNIQUE INDEX CONCURRENTLY … ON {table} ({columns}) in a migration of its own, then ADD CONSTRAINT … PRIMARY KEY USING INDEX, once none of its columns takes NULL"
             );
             found.advise(key.location, message, help);
         }

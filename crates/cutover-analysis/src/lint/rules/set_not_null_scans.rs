@@ -33,6 +33,7 @@ pub(crate) static RULE: Rule = Rule {
         good: &[
             Example::of("ALTER TABLE users ADD CONSTRAINT c CHECK (mail IS NOT NULL) NOT VALID;"),
             Example::of("ALTER TABLE users ADD CONSTRAINT c CHECK (mail IS NOT NULL) NOT VALID;\n-- cutover: new-transaction\nALTER TABLE users VALIDATE CONSTRAINT c;\n-- cutover: new-transaction\nALTER TABLE users ALTER mail SET NOT NULL;"),
+            Example::of("DO $$ BEGIN ALTER TABLE users ADD CONSTRAINT c CHECK (mail IS NOT NULL); END $$; ALTER TABLE users ALTER mail SET NOT NULL;"),
             Example::of("ALTER TABLE ONLY users ALTER mail SET NOT NULL;")
                 .over("CREATE TABLE users (mail text) PARTITION BY LIST (mail);"),
             Example::of("ALTER TABLE users ALTER mail SET NOT NULL; ALTER TABLE users DROP CONSTRAINT c;")
