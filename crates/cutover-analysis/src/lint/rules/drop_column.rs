@@ -31,6 +31,9 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("DO $$ BEGIN ALTER TABLE users DROP COLUMN mail; END $$;"),
         ],
         good: &[
+            Example::of(
+                "ALTER TABLE users ADD COLUMN a int; ALTER TABLE users RENAME a TO b; ALTER TABLE users DROP COLUMN b;",
+            ),
             Example::of("DROP TYPE mood; DROP DOMAIN IF EXISTS amount RESTRICT;"),
             Example::of("CREATE TYPE mood AS ENUM ('a'); DROP TYPE mood CASCADE;"),
             Example::of("DROP TYPE mood CASCADE;").over("CREATE TABLE users (id int);").and_nothing_else(),
