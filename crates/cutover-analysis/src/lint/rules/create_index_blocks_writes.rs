@@ -30,6 +30,10 @@ pub(crate) static RULE: Rule = Rule {
                 .over("CREATE TABLE events (at timestamptz) PARTITION BY RANGE (at);"),
         ],
         good: &[
+            // The column of another table is gone, not the table.
+            Example::of(
+                "CREATE TABLE users (id int); ALTER TABLE orders DROP COLUMN users; CREATE INDEX ON users (id);",
+            ),
             Example::of("CREATE INDEX CONCURRENTLY orders_customer ON orders (customer_id);"),
             Example::of("CREATE TABLE orders (id int); CREATE INDEX ON orders (id);"),
             Example::of("CREATE TABLE a (id int); ALTER TABLE a RENAME TO b; CREATE INDEX ON b (id);"),
