@@ -10,6 +10,8 @@ use super::names;
 use super::relations;
 use super::unparsed;
 use super::walk::{self, Found};
+use crate::sql::lexer::Kind;
+use crate::sql::tokens::{Token, Tokens};
 use crate::sql::{Declared, Piece, declared_types, parse, plpgsql_body};
 
 /// What a block would be if it were a function.
@@ -155,6 +157,19 @@ pub(crate) fn made_at_run_time(block: &DoStmt) -> Vec<String> {
     let pieces = found.into_iter().flat_map(|found| found.pieces);
     let executed = pieces.filter(|(piece, text)| *piece == Piece::Executed && constant(text).is_none());
     executed.map(|(_, text)| text).collect()
+}
+
+/// Whether a DO block commits or rolls back: found by its tokens, because the parser of bodies has no words for it.
+pub(crate) fn ends_transaction(block: &DoStmt) -> bool {
+    let Some(body) = text_of(&block.args, "as").filter(|body| body.len() <= LONGEST) else { return false };
+    let tokens: Vec<Token<'_>> = Tokens::new(body).collect();
+    tokens.windows(3).any(|three| {
+        let [before, token, after] = three else { return false };
+        let begins = before.kind == Kind::Semicolon
+            || ["begin", "then", "else", "loop"].iter().any(|word| before.is(word));
+        let ends = after.kind == Kind::Semicolon || after.is("and");
+        begins && ends && (token.is("commit") || token.is("rollback"))
+    })
 }
 
 /// The first text of an option: a body is a list of one.

@@ -51,8 +51,8 @@ pub use model::{
 pub use renamed::renamed_values;
 pub use server_wide::{ServerWide, server_wide};
 
-pub(crate) use bodies::{each_statement as each_statement_of_block, made_at_run_time};
-pub(crate) use locks::{Volatility, volatility};
+pub(crate) use bodies::{each_statement as each_statement_of_block, ends_transaction, made_at_run_time};
+pub(crate) use locks::{Volatility, volatility, volatility_where};
 pub(crate) use maintenance::is_set as is_option_set;
 pub(crate) use names::from_text as name_in_text;
 pub use place::place_of;

@@ -118,6 +118,11 @@ impl Known {
         self.context.complete && !self.anything
     }
 
+    /// Whether it is known that there is no such relation.
+    pub(crate) fn is_absent(&self, relation: &ObjectRef) -> bool {
+        self.is_complete() && self.relation(relation).is_none()
+    }
+
     /// Whether a relation of this name may be there that is not known.
     pub(crate) fn may_be_there(&self, name: &str) -> bool {
         self.perhaps.contains(name) || self.security.transition_tables.contains(name)
@@ -256,7 +261,10 @@ impl Known {
     /// What statements make, and what they take away.
     pub(crate) fn change_by(&self, nodes: &[&NodeEnum], effects: &Effects) -> Change {
         let is_relation = |object: &&ObjectRef| object.kind.family() == ObjectKind::Relation;
-        let made = || effects.creates.iter().filter(|object| self.is_made_by(effects, object));
+        let moves = nodes
+            .iter()
+            .any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
+        let made = || effects.creates.iter().filter(|object| moves || self.is_made_by(effects, object));
         let places = made().filter(is_relation).filter(|object| object.kind != ObjectKind::Index);
         let others = made().filter(|object| !is_relation(object));
         let late = effects.late.iter().map(|reference| &reference.object).filter(is_relation);
@@ -272,9 +280,7 @@ impl Known {
             new: places.map(|object| self.context.new_name(object)).collect(),
             others: others.map(|object| self.key(object)).collect(),
             gone: effects.drops.clone(),
-            moves: nodes
-                .iter()
-                .any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_))),
+            moves,
             mentions: late
                 .filter(|object| object.schema.is_some())
                 .map(|object| self.context.resolve(object))
@@ -306,8 +312,11 @@ impl Known {
     pub(crate) fn learn(&mut self, nodes: &[&NodeEnum], change: Change) {
         let mut was_new = false;
         for object in &change.gone {
-            was_new |= self.made.remove(&self.name_of(object));
-            was_new |= self.made_others.remove(&self.key(object));
+            was_new |= if object.kind.family() == ObjectKind::Relation {
+                self.made.remove(&self.name_of(object))
+            } else {
+                self.made_others.remove(&self.key(object))
+            };
         }
         for node in nodes {
             self.security.learn(node, &change.mentions, &self.context);

@@ -184,7 +184,7 @@ impl FileLint<'_> {
 
     /// Ends the file: what was found, in the order of the text, without what is suppressed.
     pub fn end(mut self) -> Vec<Finding> {
-        let end = FileEnd { marks: self.marks, apart: self.apart, known: self.known };
+        let end = FileEnd { marks: self.marks, apart: self.apart };
         self.rules.end(&end, &mut self.said);
         self.known.context.search_path = self.path;
         suppress::apply(&mut self.said, self.suppressions, self.selected);
@@ -235,7 +235,7 @@ impl Rules {
     }
 
     /// Tells those that watch the whole file that there is no more.
-    fn end(self, end: &FileEnd<'_>, said: &mut Said) {
+    fn end(self, end: &FileEnd, said: &mut Said) {
         let (number, file) = (end.count().saturating_sub(1), self.file);
         let span = end.span(number);
         for (about, severity, watch) in self.watches {
@@ -251,14 +251,12 @@ fn runs_outside(statement: &Statement, effects: &Effects) -> bool {
 
 /// What is known of a file at its end.
 #[derive(Debug)]
-pub struct FileEnd<'a> {
+pub struct FileEnd {
     marks: Vec<(Span, u32)>,
     apart: bool,
-    /// What is known behind the last statement.
-    pub(crate) known: &'a Known,
 }
 
-impl FileEnd<'_> {
+impl FileEnd {
     /// Whether two statements, by their numbers, run in one transaction.
     pub(crate) fn together(&self, one: usize, other: usize) -> bool {
         let of = |number: usize| self.marks.get(number).map(|(_, transaction)| *transaction);

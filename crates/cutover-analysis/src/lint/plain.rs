@@ -68,6 +68,7 @@ pub(super) static DROP_SCHEMA: Rule = plain(
             Example::of("DROP SCHEMA app;"),
             Example::of("CREATE SCHEMA scratch; DROP SCHEMA scratch CASCADE;"),
             Example::of("DROP SCHEMA app RESTRICT;"),
+            Example::of("CREATE SCHEMA a; ALTER SCHEMA a RENAME TO scratch; DROP SCHEMA scratch CASCADE;"),
             Example::of(
                 "CREATE SCHEMA scratch; CREATE TABLE scratch.t (n int); DROP SCHEMA scratch CASCADE;",
             ),

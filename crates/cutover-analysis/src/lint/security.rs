@@ -51,17 +51,16 @@ impl Policy {
         matches!(self.command.as_str(), "all" | "select")
     }
 
-    /// Whether there is a command and a role that both are for.
-    pub(crate) fn meets(&self, other: &Self) -> bool {
-        let commands =
-            self.command == other.command || [&self.command, &other.command].iter().any(|one| *one == "all");
-        let for_all = self.roles.is_empty() || other.roles.is_empty();
-        commands && (for_all || self.roles.iter().any(|role| other.roles.contains(role)))
+    /// Whether it is asked wherever the other one is: for the same commands and roles, or more.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let for_others = !other.roles.is_empty() && other.roles.iter().all(|role| self.roles.contains(role));
+        (self.command == other.command || self.command == "all") && (self.roles.is_empty() || for_others)
     }
 }
 
 /// A function or procedure.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Routine {
     /// Types of its arguments, as they are written.
     pub arguments: Vec<String>,
@@ -69,6 +68,8 @@ pub struct Routine {
     pub definer: bool,
     /// It has a search path of its own.
     pub search_path: bool,
+    /// It says that it is STABLE or IMMUTABLE.
+    pub stable: bool,
     /// What it runs is bound to its objects when it is made, or is no SQL.
     pub bound: bool,
     /// Relations that its body names with their schemas; only of a body that is text.
@@ -99,6 +100,12 @@ impl Security {
     /// The routine with these arguments.
     pub(crate) fn routine(&self, name: &Name, arguments: &[String]) -> Option<&Routine> {
         self.routines.get(name)?.iter().find(|routine| routine.arguments == arguments)
+    }
+
+    /// Whether all routines of a name say that they are STABLE or IMMUTABLE.
+    pub(crate) fn is_stable(&self, name: &Name) -> bool {
+        let known = self.routines.get(name).map(Vec::as_slice).unwrap_or_default();
+        !known.is_empty() && known.iter().all(|routine| routine.stable)
     }
 
     /// Whether a view looks at its tables as whoever reads it, not as its owner.
@@ -267,6 +274,7 @@ impl Security {
             arguments,
             definer: definer == Some(true),
             search_path: search_path == Some(true),
+            stable: stable(&create.options) == Some(true),
             bound,
             mentions: mentions.to_vec(),
         };
@@ -288,6 +296,7 @@ impl Security {
             if is_meant(func, routine) {
                 routine.definer = definer.unwrap_or(routine.definer);
                 routine.search_path = search_path.unwrap_or(routine.search_path);
+                routine.stable = stable(&alter.actions).unwrap_or(routine.stable);
             }
         }
     }
@@ -534,6 +543,12 @@ pub(crate) fn settings(nodes: &[Node]) -> (Option<bool>, Option<bool>) {
     (definer, search_path)
 }
 
+/// Whether the options of a function say that it is STABLE or IMMUTABLE, or not.
+fn stable(nodes: &[Node]) -> Option<bool> {
+    let option = definitions(nodes).find(|option| option.defname == "volatility")?;
+    Some(names::text(option.arg.as_deref()?)? != "volatile")
+}
+
 /// The types of what a function is called with.
 pub(crate) fn arguments(create: &CreateFunctionStmt) -> Vec<String> {
     let input = |node: &Node| match node.node.as_ref() {
@@ -610,8 +625,10 @@ mod tests {
             roles: roles.iter().map(|role| (*role).into()).collect(),
             ..Policy::default()
         };
-        assert!(policy.meets(&other("all", &[])) && policy.meets(&other("update", &["y"])));
-        assert!(!policy.meets(&other("select", &[])) && !policy.meets(&other("all", &["z"])));
+        assert!(other("all", &[]).covers(policy) && other("update", &["x", "y", "z"]).covers(policy));
+        assert!(policy.covers(&other("update", &["y"])) && !policy.covers(&other("update", &[])));
+        assert!(!policy.covers(&other("all", &["y"])));
+        assert!(!other("select", &[]).covers(policy) && !other("all", &["x"]).covers(policy));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType,
-    TypeName,
+    AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, IndexStmt, Node,
+    ObjectType, TypeName,
 };
 
 use super::about::About;
@@ -44,6 +44,14 @@ impl<'a> Site<'a> {
         self.known.context.resolve(one) == self.known.context.resolve(other)
     }
 
+    /// Whether an index is left out because there is one of its name.
+    pub(crate) fn is_there(&self, index: &IndexStmt) -> bool {
+        let Some(table) = index.relation.as_ref().filter(|_| index.if_not_exists) else { return false };
+        let schema = names::relation(ObjectKind::Table, table).schema;
+        let index = ObjectRef::new(ObjectKind::Index, schema, index.idxname.as_str());
+        self.known.table_of_index(&index).is_some()
+    }
+
     /// Whether a relation is one of the session's own.
     pub(crate) fn is_temporary(&self, relation: &ObjectRef) -> bool {
         self.known.is_temporary(relation)
@@ -78,7 +86,9 @@ impl<'a> Site<'a> {
         let NodeEnum::AlterTableStmt(alter) = self.node else { return None };
         // Composite types, indexes, views and foreign tables have no rows that anybody waits for.
         let relation = alter.relation.as_ref().filter(|_| alter.objtype() == ObjectType::ObjectTable)?;
-        Some((alter, names::relation(ObjectKind::Table, relation)))
+        let table = names::relation(ObjectKind::Table, relation);
+        // With IF EXISTS nothing is done to what is not there.
+        (!alter.missing_ok || !self.known.is_absent(&table)).then_some((alter, table))
     }
 
     /// The subcommands of an `ALTER TABLE`, with its table.
@@ -274,7 +284,7 @@ impl std::fmt::Debug for Pending {
 }
 
 /// What is wrong when everything is known that a run leaves behind; nothing where all is well.
-pub(super) type Still = Box<dyn Fn(&Known) -> Option<String> + Send + Sync>;
+pub(crate) type Still = Box<dyn Fn(&Known) -> Option<String> + Send + Sync>;
 
 impl Found<'_> {
     /// Something about the statement as a whole.

@@ -150,26 +150,48 @@ fn a_rule_that_does_not_look_makes_no_permission_unused() {
     assert_eq!(file.end(), []);
 }
 
+/// What is said at the end of a run of two files, by file, code and statement.
+fn found_in_two(first: &str, second: &str) -> Vec<(usize, &'static str, usize)> {
+    let selected = Selected::default();
+    let mut linter = Linter::new(Known::default());
+    for sql in [first, second] {
+        let mut file = linter.file(&selected, false);
+        for statement in statements(sql) {
+            file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+        }
+        assert_eq!(file.end(), []);
+    }
+    linter.end().into_iter().map(|(file, finding)| (file, finding.code, finding.statement)).collect()
+}
+
 #[test]
 fn a_later_file_puts_right_what_an_earlier_one_left() {
-    let found = |second: &str| {
-        let selected = Selected::default();
-        let mut linter = Linter::new(Known::default());
-        for sql in ["CREATE TABLE a (n int); CREATE POLICY p ON a USING (n = 1);", second] {
-            let mut file = linter.file(&selected, false);
-            for statement in statements(sql) {
-                file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
-            }
-            assert_eq!(file.end(), []);
+    let policy = "CREATE TABLE a (n int); CREATE POLICY p ON a USING (n = 1);";
+    assert_eq!(found_in_two(policy, "SELECT 1;"), [(0, "policy-without-rls", 1)]);
+    assert_eq!(found_in_two(policy, "ALTER TABLE a ENABLE ROW LEVEL SECURITY;"), []);
+    let key = "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES p);";
+    assert_eq!(found_in_two("SELECT 1;", key), [(1, "foreign-key-without-index", 1)]);
+    assert_eq!(found_in_two(key, "CREATE INDEX ON a (n);"), []);
+    let two = "CREATE TABLE a (n int); CREATE INDEX old ON a (n); CREATE INDEX anew ON a (n);";
+    assert_eq!(found_in_two(two, "SELECT 1;"), [(0, "duplicate-index", 2)]);
+    assert_eq!(found_in_two(two, "DROP INDEX old;"), []);
+}
+
+#[test]
+fn the_search_path_of_a_file_ends_with_it() {
+    let made = "CREATE SCHEMA app; SET search_path = app; CREATE TABLE a (n int);";
+    assert_eq!(found_in_two(made, "ALTER TABLE app.a ADD CHECK (n > 0);"), []);
+    let selected = Selected::default();
+    let mut linter = Linter::new(Known::default());
+    let mut codes = Vec::new();
+    for sql in [made, "ALTER TABLE a ADD CHECK (n > 0);"] {
+        let mut file = linter.file(&selected, false);
+        for statement in statements(sql) {
+            file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
         }
-        linter
-            .end()
-            .into_iter()
-            .map(|(file, finding)| (file, finding.code, finding.statement))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(found("SELECT 1;"), [(0, "policy-without-rls", 1)]);
-    assert_eq!(found("ALTER TABLE a ENABLE ROW LEVEL SECURITY;"), []);
+        codes.extend(file.end().into_iter().map(|finding| finding.code));
+    }
+    assert_eq!(codes, ["check-without-not-valid"]);
 }
 
 /// Every rule, how bad it is, and whether it looks where nobody says otherwise: configuration files rely on them.

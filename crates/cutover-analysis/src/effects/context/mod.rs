@@ -379,6 +379,12 @@ impl Context {
         })
     }
 
+    /// Whether a relation of this name is known in some schema.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let named = self.links.named.get(name).into_iter().flat_map(|names| &names.0);
+        named.into_iter().any(|name| self.relations.contains_key(name))
+    }
+
     /// What is known of a column.
     pub(crate) fn column(&self, table: &ObjectRef, column: &str) -> Option<&Column> {
         self.relation(table)?.columns.iter().find(|known| known.name == column)

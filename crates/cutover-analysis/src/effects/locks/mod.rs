@@ -13,7 +13,7 @@ mod rows;
 mod volatile;
 mod written;
 
-pub(crate) use volatile::{Volatility, volatility};
+pub(crate) use volatile::{Volatility, volatility, volatility_where};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar};

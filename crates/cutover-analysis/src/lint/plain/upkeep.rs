@@ -1,7 +1,7 @@
 //! Rules about maintenance, partitions, triggers, domains and indexes that are a kind of statement and a sentence.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{RangeVar, ReindexObjectType, ReindexStmt};
+use pg_query::protobuf::RangeVar;
 
 use super::{off, plain, seen};
 use crate::effects::{ObjectKind, ObjectRef, is_option_set, names};
@@ -14,59 +14,6 @@ use crate::lint::site::Site;
 fn in_use(relation: Option<&RangeVar>, site: &Site<'_>) -> Option<ObjectRef> {
     let relation = names::relation(ObjectKind::Relation, relation?);
     (!site.is_new(&relation)).then_some(relation)
-}
-
-pub(in crate::lint) static REINDEX_LOCKS: Rule = plain(
-    "reindex-locks",
-    Severity::Error,
-    "REINDEX locks the table against writes and the index against everybody: even reading waits, because every query looks at all indexes.",
-    "REINDEX … CONCURRENTLY, in a migration of its own",
-    |site| {
-        let NodeEnum::ReindexStmt(reindex) = site.node else { return None };
-        if is_option_set(&reindex.params, "concurrently") {
-            return None;
-        }
-        let what = reindexed(reindex, site)?;
-        Some(format!(
-            "nobody can write to {what} until the indexes are built anew, and most queries wait too"
-        ))
-    },
-    (
-        &[
-            Example::of("REINDEX TABLE orders;"),
-            Example::of("REINDEX INDEX orders_number;"),
-            Example::of("REINDEX (VERBOSE, CONCURRENTLY false) TABLE orders;"),
-            Example::of("REINDEX SCHEMA app;"),
-            Example::of("REINDEX DATABASE shop;"),
-        ],
-        &[
-            Example::of("REINDEX TABLE CONCURRENTLY orders;"),
-            Example::of("REINDEX (CONCURRENTLY) INDEX orders_number;"),
-            Example::of(
-                "CREATE TABLE orders (n int); CREATE INDEX i ON orders (n); REINDEX INDEX i; REINDEX TABLE orders;",
-            ),
-            Example::of("REINDEX INDEX i;")
-                .over("CREATE TABLE orders (n int); CREATE INDEX i ON orders (n);")
-                .with_empty(&["public.orders"]),
-        ],
-    ),
-);
-
-/// Which tables a REINDEX keeps from being written, in words; none where that harms nobody.
-fn reindexed(reindex: &ReindexStmt, site: &Site<'_>) -> Option<String> {
-    let relation = reindex.relation.as_ref().map(|relation| names::relation(ObjectKind::Relation, relation));
-    match (reindex.kind(), relation) {
-        (ReindexObjectType::ReindexObjectIndex, Some(index)) => match site.known.table_of_index(&index) {
-            Some(table) => (!site.is_harmless(&table)).then(|| table.named()),
-            None => Some(format!("the table of {}", index.named())),
-        },
-        (ReindexObjectType::ReindexObjectTable, Some(table)) => {
-            (!site.is_harmless(&table)).then(|| table.named())
-        }
-        (ReindexObjectType::ReindexObjectSchema, _) => Some(format!("the tables of schema {}", reindex.name)),
-        (ReindexObjectType::ReindexObjectSystem, _) => Some("the system catalogues".to_owned()),
-        _ => Some("the tables of the database".to_owned()),
-    }
 }
 
 pub(in crate::lint) static CONCURRENT_INDEX_ON_14_0: Rule = seen(

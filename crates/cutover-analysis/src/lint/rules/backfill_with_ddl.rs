@@ -1,7 +1,7 @@
 //! Rows that are written while a table is locked.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{BoolExprType, Node};
+use pg_query::protobuf::{BoolExprType, Node, RangeVar};
 
 use super::update_or_delete_without_where::every;
 use super::{Look, Rule, Watch};
@@ -21,6 +21,13 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static, Seen::Trace],
         origin: Origin::Sql,
         bad: &[
+            Example::of("ALTER TABLE users ADD COLUMN a int; UPDATE users SET a = 0;"),
+            Example::of(
+                "DO $$ BEGIN ALTER TABLE users ADD COLUMN a int; UPDATE users SET a = 1 WHERE a IS NULL; END $$;",
+            ),
+            Example::of(
+                "ALTER TABLE users ADD COLUMN a int; MERGE INTO users USING people ON users.id = people.id WHEN MATCHED THEN UPDATE SET a = people.a;",
+            ),
             Example::of("ALTER TABLE users ADD COLUMN a int; UPDATE users SET a = id WHERE a IS NULL;"),
             Example::of("ALTER TABLE users ADD COLUMN a int; DELETE FROM orders WHERE old;"),
             Example::of("ALTER TABLE users ADD COLUMN a int; INSERT INTO archive SELECT * FROM orders;"),
@@ -29,6 +36,10 @@ pub(crate) static RULE: Rule = Rule {
             ),
         ],
         good: &[
+            Example::of("ALTER TABLE users ADD COLUMN a int; UPDATE users SET a = 1 WHERE id IN (7, 8);"),
+            Example::of(
+                "BEGIN; ALTER TABLE users ADD COLUMN a int; COMMIT; BEGIN; UPDATE users SET a = 1 WHERE a IS NULL; COMMIT;",
+            ),
             Example::of(
                 "ALTER TABLE users ADD COLUMN a int;\n-- cutover: new-transaction\nUPDATE users SET a = id WHERE a IS NULL;",
             ),
@@ -55,39 +66,58 @@ pub(crate) static RULE: Rule = Rule {
 /// Tables that are locked against everybody, and rows that are written.
 #[derive(Default)]
 struct Backfill {
-    locked: Vec<(usize, Name, String)>,
-    written: Vec<(usize, Name, String)>,
+    locked: Vec<Touched>,
+    written: Vec<Touched>,
+    /// How many statements have gone by, those in blocks too.
+    seen: usize,
+}
+
+/// A table that something is done to.
+struct Touched {
+    /// The statement, by its number.
+    number: usize,
+    /// Its place among those of blocks too.
+    at: usize,
+    table: Name,
+    named: String,
+}
+
+impl Touched {
+    fn new(table: &ObjectRef, at: usize, site: &Site<'_>) -> Self {
+        let (number, named) = (site.number, table.named());
+        Self { number, at, table: site.known.context.resolve(table), named }
+    }
 }
 
 impl Watch for Backfill {
     fn statement(&mut self, site: &Site<'_>, _found: &mut Found<'_>) {
-        let known = site.known;
+        self.seen += 1;
         for lock in &site.effects.locks {
             if lock.mode >= LockMode::AccessExclusive && !site.is_harmless(&lock.relation) {
-                self.locked.push((site.number, known.context.resolve(&lock.relation), lock.relation.named()));
+                self.locked.push(Touched::new(&lock.relation, self.seen, site));
             }
         }
         every(site.node, &mut |node| {
             if let Some(table) = written(node, site) {
-                self.written.push((site.number, known.context.resolve(&table), table.named()));
+                self.written.push(Touched::new(&table, self.seen, site));
             }
         });
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         let mut said = Vec::new();
-        for (number, table, written) in &self.written {
-            let together = |lock: &&(usize, Name, String)| end.together(lock.0, *number);
+        for Touched { number, at, table, named } in &self.written {
+            let together = |lock: &&Touched| end.together(lock.number, *number);
             let mut locks = self.locked.iter().filter(together);
-            let before = locks.clone().find(|(at, ..)| at < number);
+            let before = locks.clone().find(|lock| lock.at < *at);
             // A table that is locked behind it has had its rows locked all the while.
-            let behind = locks.find(|(at, other, _)| at > number && other == table);
+            let behind = locks.find(|lock| lock.at > *at && lock.table == *table);
             let message = match (before, behind) {
-                (Some((.., locked)), _) => {
-                    format!("nobody uses {locked} while the rows of {written} are written")
+                (Some(lock), _) => {
+                    format!("nobody uses {} while the rows of {named} are written", lock.named)
                 }
                 (None, Some(_)) => {
-                    format!("the rows of {written} that are written stay locked until it is altered too")
+                    format!("the rows of {named} that are written stay locked until it is altered too")
                 }
                 (None, None) => continue,
             };
@@ -105,20 +135,24 @@ fn written(node: &NodeEnum, site: &Site<'_>) -> Option<ObjectRef> {
         NodeEnum::UpdateStmt(update) => (update.relation.as_ref()?, update.where_clause.as_deref()),
         NodeEnum::DeleteStmt(delete) => (delete.relation.as_ref()?, delete.where_clause.as_deref()),
         NodeEnum::InsertStmt(insert) => {
-            // Rows that stand in the statement are few; so are those of small tables.
-            let select = insert.select_stmt.as_deref()?;
-            let reads = walk::find(select).reads;
-            let is_large = |read: &ObjectRef| !site.is_harmless(read) && !site.is_temporary(read);
-            let large = reads.iter().any(is_large);
-            return large
-                .then(|| Some(names::relation(ObjectKind::Table, insert.relation.as_ref()?)))
-                .flatten();
+            return fed(insert.relation.as_ref()?, insert.select_stmt.as_deref()?, site);
+        }
+        NodeEnum::MergeStmt(merge) => {
+            return fed(merge.relation.as_ref()?, merge.source_relation.as_deref()?, site);
         }
         _ => return None,
     };
     let table = names::relation(ObjectKind::Table, relation);
     let is_few = filter.is_some_and(|filter| is_of_key(filter, &table, site));
-    (!is_few && !site.is_harmless(&table) && !site.is_temporary(&table)).then_some(table)
+    (!is_few && !site.is_harmless(&table)).then_some(table)
+}
+
+/// The table that rows are put into, where these may be many: those that stand in the statement are few, and so are those of small
+/// tables.
+fn fed(relation: &RangeVar, source: &Node, site: &Site<'_>) -> Option<ObjectRef> {
+    let is_large = |read: &ObjectRef| !site.is_harmless(read);
+    let many = walk::find(source).reads.iter().any(is_large);
+    many.then(|| names::relation(ObjectKind::Table, relation))
 }
 
 /// Whether a condition asks for rows by their key.

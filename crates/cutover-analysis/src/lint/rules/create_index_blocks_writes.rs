@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 
 use super::{Look, Rule};
-use crate::effects::{ObjectKind, ObjectRef, names};
+use crate::effects::{ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::site::{Found, Site};
@@ -30,6 +30,10 @@ pub(crate) static RULE: Rule = Rule {
                 .over("CREATE TABLE events (at timestamptz) PARTITION BY RANGE (at);"),
         ],
         good: &[
+            // The column of another table is gone, not the table.
+            Example::of(
+                "CREATE TABLE users (id int); ALTER TABLE orders DROP COLUMN users; CREATE INDEX ON users (id);",
+            ),
             Example::of("CREATE INDEX CONCURRENTLY orders_customer ON orders (customer_id);"),
             Example::of("CREATE TABLE orders (id int); CREATE INDEX ON orders (id);"),
             Example::of("CREATE TABLE a (id int); ALTER TABLE a RENAME TO b; CREATE INDEX ON b (id);"),
@@ -62,9 +66,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let known = site.known.relation(&table);
     // ONLY stands where the table is partitioned: of others nothing inherits an index.
     let is_alone = !relation.inh && known.is_none_or(|known| known.partitioned);
-    let name = ObjectRef::new(ObjectKind::Index, table.schema.clone(), index.idxname.as_str());
-    let is_there = index.if_not_exists && site.known.table_of_index(&name).is_some();
-    if is_alone || is_there || site.is_harmless(&table) {
+    if is_alone || site.is_there(index) || site.is_harmless(&table) {
         return;
     }
     let message = format!("nobody can write to {} until the index is built", table.named());

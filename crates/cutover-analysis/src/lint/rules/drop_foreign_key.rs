@@ -3,7 +3,7 @@
 use pg_query::protobuf::{AlterTableType as Type, ConstrType};
 
 use super::{Look, Rule};
-use crate::effects::ObjectRef;
+use crate::effects::{ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::site::{Found, Site};
@@ -20,9 +20,11 @@ pub(crate) static RULE: Rule = Rule {
         bad: &[
             Example::of("ALTER TABLE orders DROP CONSTRAINT orders_customer_id_fkey;"),
             Example::of("ALTER TABLE orders DROP CONSTRAINT IF EXISTS fk_orders_customers CASCADE;"),
+            Example::of("ALTER TABLE orders DROP CONSTRAINT \"FKrwl4gq5trh3q2v5ee5s6lmj5e\";"),
             Example::of("ALTER TABLE orders DROP CONSTRAINT owner;").over("CREATE TABLE people (id int PRIMARY KEY); CREATE TABLE orders (by int CONSTRAINT owner REFERENCES people);"),
         ],
         good: &[
+            Example::of("ALTER TABLE orders ADD CONSTRAINT for_now_fk FOREIGN KEY (a) REFERENCES b NOT VALID; ALTER TABLE orders DROP CONSTRAINT for_now_fk;"),
             Example::of("ALTER TABLE orders DROP CONSTRAINT orders_total_check;"),
             Example::of("ALTER TABLE orders DROP CONSTRAINT total_fkey;").over("CREATE TABLE orders (total int CONSTRAINT total_fkey CHECK (total > 0));"),
             Example::of("ALTER TABLE orders DROP CONSTRAINT orders_customer_id_fkey, ADD CONSTRAINT orders_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customers ON DELETE CASCADE NOT VALID;"),
@@ -39,7 +41,10 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         return;
     }
     for (command, table) in site.commands() {
-        let is_drop = command.subtype() == Type::AtDropConstraint && !site.is_new(&table);
+        // One that the run has added itself nobody relies on.
+        let constraint = names::part_of(ObjectKind::Constraint, &table, command.name.as_str());
+        let is_new = site.is_new(&table) || site.known.is_made(&constraint);
+        let is_drop = command.subtype() == Type::AtDropConstraint && !is_new;
         let Some(parent) =
             Some(&command.name).filter(|_| is_drop).and_then(|name| parent(name, &table, site))
         else {
@@ -61,6 +66,8 @@ fn parent(name: &str, table: &ObjectRef, site: &Site<'_>) -> Option<String> {
     }
     let name = name.to_ascii_lowercase();
     let parts: Vec<&str> = name.split('_').collect();
-    let is_usual = parts.iter().any(|part| matches!(*part, "fk" | "fkey" | "foreign"));
+    // Some tools write `fk` and a number in one word.
+    let is_usual =
+        name.starts_with("fk") || parts.iter().any(|part| matches!(*part, "fk" | "fkey" | "foreign"));
     is_usual.then(|| "the table that it points to".to_owned())
 }

@@ -104,7 +104,6 @@ fn is_new(site: &Site<'_>, object: &ObjectRef) -> bool {
     if object.kind.family() != ObjectKind::Relation {
         return site.known.is_made(object);
     }
-    let is_absent =
-        object.kind == ObjectKind::Table && site.known.is_complete() && site.known.relation(object).is_none();
-    is_absent || site.is_new(object) || site.is_temporary(object)
+    let is_absent = object.kind == ObjectKind::Table && site.known.is_absent(object);
+    is_absent || site.is_new(object)
 }

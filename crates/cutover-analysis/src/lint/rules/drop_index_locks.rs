@@ -30,6 +30,8 @@ pub(crate) static RULE: Rule = Rule {
         good: &[
             Example::of("DROP INDEX CONCURRENTLY orders_customer;"),
             Example::of("DROP TABLE orders;"),
+            Example::of("DROP INDEX pg_temp.i;"),
+            Example::of("DROP INDEX IF EXISTS i;").over("CREATE TABLE t (n int);").and_nothing_else(),
             Example::of("CREATE TABLE t (n int); CREATE INDEX i ON t (n); DROP INDEX i;"),
             Example::of("DROP INDEX i;")
                 .over("CREATE TABLE t (n int); CREATE INDEX i ON t (n);")
@@ -46,6 +48,9 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     }
     for index in drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node)) {
         let Some(table) = site.known.table_of_index(&index) else {
+            if index.is_temporary() || drop.missing_ok && site.known.is_complete() {
+                continue;
+            }
             found.say(format!("the table of {} is locked against everybody", index.named()));
             continue;
         };

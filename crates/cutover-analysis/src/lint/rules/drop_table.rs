@@ -19,6 +19,8 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
         bad: &[
+            // The second one is not the temporary table any more.
+            Example::of("CREATE TEMP TABLE users (id int); DROP TABLE users; DROP TABLE users;"),
             Example::of("DROP TABLE users;"),
             Example::of("DROP TABLE IF EXISTS a, app.b CASCADE;"),
             Example::of("ALTER TABLE users RENAME TO users_old; DROP TABLE users_old;"),
@@ -53,8 +55,8 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     }
     let tables = drop.objects.iter().filter_map(|node| names::addressed(drop.remove_type(), node));
     for table in tables {
-        let is_absent = drop.missing_ok && site.known.is_complete() && site.known.relation(&table).is_none();
-        if is_absent || site.is_new(&table) || site.is_temporary(&table) || site.known.is_empty(&table) {
+        let is_absent = drop.missing_ok && site.known.is_absent(&table);
+        if is_absent || site.is_new(&table) || site.known.is_empty(&table) {
             continue;
         }
         let mut message = format!("the rows of {} are lost, and whoever still reads it fails", table.named());

@@ -3,11 +3,11 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ConstrType, IndexStmt};
 
-use super::{Look, Rule, Watch};
-use crate::effects::{Index, ObjectKind, ObjectRef, SmolStr, is_ordinary, names};
+use super::{Look, Rule};
+use crate::effects::{Index, ObjectKind, ObjectRef, is_ordinary, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-use crate::lint::linter::FileEnd;
+use crate::lint::known::{Known, relation_of};
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -60,72 +60,60 @@ pub(crate) static RULE: Rule = Rule {
                 .over("CREATE TABLE orders (a int); CREATE INDEX one ON orders (a);"),
         ],
     },
-    look: Look::File(|| Box::new(Doubles::default())),
+    look: Look::Statement(look),
 };
 
-/// New indexes with those that do the same; which of these are left is known at the end.
-#[derive(Default)]
-struct Doubles(Vec<Double>);
-
-struct Double {
-    number: usize,
-    table: ObjectRef,
-    other: SmolStr,
-    is_wider: bool,
-}
-
-impl Watch for Doubles {
-    fn statement(&mut self, site: &Site<'_>, _found: &mut Found<'_>) {
-        if let NodeEnum::IndexStmt(index) = site.node
-            && let Some(relation) = &index.relation
-            && let Some(columns) = columns(index)
-        {
-            let table = names::relation(ObjectKind::Table, relation);
-            let does_more =
-                |other: &Index| index.unique && !(other.unique && other.columns.len() == columns.len());
-            self.add(&table, &columns, |other| other.name != index.idxname && !does_more(other), site);
-        }
-        for (constraint, table) in site.added_constraints() {
-            let is_plain = constraint.indexname.is_empty()
-                && constraint.including.is_empty()
-                && !constraint.nulls_not_distinct
-                && !constraint.deferrable;
-            if constraint.contype() == ConstrType::ConstrUnique && is_plain {
-                let columns: Vec<&str> = constraint.keys.iter().filter_map(names::text).collect();
-                let is_same = |other: &Index| other.unique && other.columns.len() == columns.len();
-                self.add(&table, &columns, is_same, site);
-            }
-        }
+fn look(site: &Site<'_>, found: &mut Found<'_>) {
+    if let NodeEnum::IndexStmt(index) = site.node
+        && let Some(relation) = &index.relation
+        && let Some(columns) = columns(index)
+    {
+        let table = names::relation(ObjectKind::Table, relation);
+        let does_more =
+            |other: &Index| index.unique && !(other.unique && other.columns.len() == columns.len());
+        let does = |other: &Index| other.name != index.idxname && !does_more(other);
+        say(&table, &columns, does, site, found);
     }
-
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
-        for Double { number, table, other, is_wider } in self.0 {
-            let indexes = end.known.relation(&table).into_iter().flat_map(|known| &known.indexes);
-            if !indexes.into_iter().any(|index| index.name == other) {
-                continue;
-            }
-            let how = if is_wider { "begins with the same columns" } else { "is over the same columns" };
-            found.say_of(number, end.span(number), format!("index {other} of {} {how}", table.named()));
+    for (constraint, table) in site.added_constraints() {
+        let is_plain = constraint.indexname.is_empty()
+            && constraint.including.is_empty()
+            && !constraint.nulls_not_distinct
+            && !constraint.deferrable;
+        if constraint.contype() == ConstrType::ConstrUnique && is_plain {
+            let columns: Vec<&str> = constraint.keys.iter().filter_map(names::text).collect();
+            let is_same = |other: &Index| other.unique && other.columns.len() == columns.len();
+            say(&table, &columns, is_same, site, found);
         }
     }
 }
 
-impl Doubles {
-    fn add(&mut self, table: &ObjectRef, columns: &[&str], does: impl Fn(&Index) -> bool, site: &Site<'_>) {
-        let known = site.known.relation(table).into_iter().flat_map(|known| &known.indexes);
-        let mut others = known.filter(|other| {
-            other.ordinary
-                && !other.computed
-                && other.others.is_empty()
-                && begins_with(other, columns)
-                && does(other)
-        });
-        if let Some(other) = others.next() {
-            let is_wider = other.columns.len() > columns.len();
-            let (number, other) = (site.number, other.name.clone());
-            self.0.push(Double { number, table: table.clone(), other, is_wider });
-        }
-    }
+/// Says which index does the work of a new one, unless it is gone at the end of the run: the one that takes its place is made
+/// first.
+fn say(
+    table: &ObjectRef,
+    columns: &[&str],
+    does: impl Fn(&Index) -> bool,
+    site: &Site<'_>,
+    found: &mut Found<'_>,
+) {
+    let known = site.known.relation(table).into_iter().flat_map(|known| &known.indexes);
+    let mut others = known.filter(|other| {
+        other.ordinary
+            && !other.computed
+            && other.others.is_empty()
+            && begins_with(other, columns)
+            && does(other)
+    });
+    let Some(other) = others.next() else { return };
+    let is_wider = other.columns.len() > columns.len();
+    let (table, other) = (relation_of(&site.known.context.resolve(table)), other.name.clone());
+    let still = move |known: &Known| {
+        let mut indexes = known.relation(&table)?.indexes.iter();
+        indexes.find(|index| index.name == other)?;
+        let how = if is_wider { "begins with the same columns" } else { "is over the same columns" };
+        Some(format!("index {other} of {} {how}", table.named()))
+    };
+    found.later(-1, found.about.safe, Box::new(still));
 }
 
 /// The columns of an index that is like any other over them; none for one of another kind.

@@ -95,7 +95,7 @@ impl Watch for Added {
         }
     }
 
-    fn end(mut self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(mut self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         self.used.dedup();
         for (added, used, message) in self.used {
             if end.together(added, used) {

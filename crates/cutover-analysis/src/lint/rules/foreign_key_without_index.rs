@@ -3,12 +3,12 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ColumnDef, ConstrType, Constraint};
 
-use super::{Look, Rule, Watch};
-use crate::effects::{Index, ObjectKind, ObjectRef, names};
+use super::{Look, Rule};
+use crate::effects::{ForeignKey, Index, Name, ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-use crate::lint::linter::FileEnd;
-use crate::lint::site::{Found, Site, column_constraints, constraints};
+use crate::lint::known::relation_of;
+use crate::lint::site::{Found, Site, Still, column_constraints, constraints};
 
 pub(crate) static RULE: Rule = Rule {
     about: About {
@@ -26,6 +26,8 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("ALTER TABLE orders ADD COLUMN customer_id int REFERENCES customers;").over("CREATE TABLE customers (id int PRIMARY KEY); CREATE TABLE orders (id int);"),
         ],
         good: &[
+            Example::of("CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers); DROP TABLE orders;"),
+            Example::of("ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (customer_id) REFERENCES customers NOT VALID; ALTER TABLE orders DROP CONSTRAINT k;").over("CREATE TABLE customers (id int PRIMARY KEY); CREATE TABLE orders (customer_id int);"),
             Example::of("CREATE TABLE customers (id int PRIMARY KEY); CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers); CREATE INDEX ON orders (customer_id);"),
             Example::of("CREATE TABLE orders (a int, b int, PRIMARY KEY (b, a, c), c int, FOREIGN KEY (a, b) REFERENCES p (a, b));"),
             Example::of("CREATE TABLE orders (id int PRIMARY KEY REFERENCES things);"),
@@ -35,81 +37,75 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers NOT VALID;").over("CREATE TABLE customers (id int PRIMARY KEY); CREATE TABLE orders (customer_id int);").with_empty(&["public.orders"]),
         ],
     },
-    look: Look::File(|| Box::new(Keys::default())),
+    look: Look::Statement(look),
 };
 
-/// The new foreign keys of a file; which indexes there are is known at its end.
-#[derive(Default)]
-struct Keys(Vec<Key>);
-
-struct Key {
-    number: usize,
-    table: ObjectRef,
-    columns: Vec<String>,
-}
-
-impl Watch for Keys {
-    fn statement(&mut self, site: &Site<'_>, _found: &mut Found<'_>) {
-        if let NodeEnum::CreateStmt(create) = site.node {
-            // A partition has the keys and indexes of its table.
-            let Some(relation) = create.relation.as_ref().filter(|_| create.partbound.is_none()) else {
-                return;
-            };
-            let table = names::relation(ObjectKind::Table, relation);
-            for constraint in constraints(&create.table_elts).chain(constraints(&create.constraints)) {
-                self.add(constraint, None, &table, site);
-            }
-            for node in &create.table_elts {
-                if let Some(NodeEnum::ColumnDef(column)) = node.node.as_ref() {
-                    self.add_column(column, &table, site);
-                }
-            }
-        }
-        for (constraint, table) in site.added_constraints() {
-            self.add(constraint, None, &table, site);
-        }
-        for (column, table) in site.added_columns() {
-            self.add_column(column, &table, site);
-        }
+fn look(site: &Site<'_>, found: &mut Found<'_>) {
+    let Some((table, keys)) = keys(site) else { return };
+    if site.is_temporary(&table) {
+        return;
     }
-
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
-        for Key { number, table, columns } in self.0 {
-            let Some(known) = end.known.relation(&table).filter(|known| known.columns_known) else {
-                continue;
-            };
-            if end.known.is_small(&table) || known.indexes.iter().any(|index| serves(index, &columns)) {
-                continue;
-            }
-            let is_plain = known.partitioned || end.known.is_new(&table);
-            let (table, columns) = (table.named(), columns.join(", "));
-            let message = format!(
-                "no index of {table} begins with ({columns}), by which rows of the foreign key are looked for"
-            );
-            // Concurrently none is built on a partitioned table, and on a new one there is no need to.
-            let how = if is_plain { "" } else { "CONCURRENTLY " };
-            let help = format!("CREATE INDEX {how}ON {table} ({columns})");
-            found.advise_of(number, end.span(number), message, help);
-        }
+    let name = site.known.context.resolve(&table);
+    let known = site.known.relation(&table);
+    // Concurrently none is built on a partitioned table, and on a new one there is no need to.
+    let is_new = matches!(site.node, NodeEnum::CreateStmt(_)) || site.is_new(&table);
+    let how = if is_new || known.is_some_and(|known| known.partitioned) { "" } else { "CONCURRENTLY " };
+    for columns in keys {
+        let help = format!("CREATE INDEX {how}ON {} ({})", super::in_sql(&table), super::listed(&columns));
+        found.later(-1, help, still(name.clone(), columns));
     }
 }
 
-impl Keys {
-    fn add_column(&mut self, column: &ColumnDef, table: &ObjectRef, site: &Site<'_>) {
-        for constraint in column_constraints(column) {
-            self.add(constraint, Some(&column.colname), table, site);
-        }
+/// The foreign keys that a statement makes, by their columns, and their table.
+fn keys(site: &Site<'_>) -> Option<(ObjectRef, Vec<Vec<String>>)> {
+    let NodeEnum::CreateStmt(create) = site.node else {
+        let (_, table) = site.alter_table()?;
+        let own = site.added_constraints().filter_map(|(constraint, _)| key(constraint, None));
+        let of_columns = site.added_columns().flat_map(|(column, _)| keys_of(column));
+        return Some((table, own.chain(of_columns).collect()));
+    };
+    // A partition has the keys and indexes of its table.
+    let relation = create.relation.as_ref().filter(|_| create.partbound.is_none())?;
+    let table = names::relation(ObjectKind::Table, relation);
+    if create.if_not_exists && site.known.relation(&table).is_some() {
+        return None;
     }
+    let of_table = constraints(&create.table_elts).chain(constraints(&create.constraints));
+    let own = of_table.filter_map(|constraint| key(constraint, None));
+    let of_columns = create.table_elts.iter().flat_map(|node| match node.node.as_ref() {
+        Some(NodeEnum::ColumnDef(column)) => keys_of(column),
+        _ => Vec::new(),
+    });
+    Some((table, own.chain(of_columns).collect()))
+}
 
-    fn add(&mut self, constraint: &Constraint, column: Option<&str>, table: &ObjectRef, site: &Site<'_>) {
-        if constraint.contype() != ConstrType::ConstrForeign || table.is_temporary() {
-            return;
+fn keys_of(column: &ColumnDef) -> Vec<Vec<String>> {
+    column_constraints(column).filter_map(|constraint| key(constraint, Some(&column.colname))).collect()
+}
+
+/// The columns of a constraint that is a foreign key.
+fn key(constraint: &Constraint, column: Option<&str>) -> Option<Vec<String>> {
+    let listed = constraint.fk_attrs.iter().filter_map(names::text);
+    let is_key = constraint.contype() == ConstrType::ConstrForeign;
+    is_key.then(|| listed.chain(column).map(str::to_owned).collect())
+}
+
+/// Which indexes there are is known at the end of the run.
+fn still(name: Name, columns: Vec<String>) -> Still {
+    Box::new(move |known| {
+        let table = relation_of(&name);
+        let relation = known.relation(&table).filter(|relation| relation.columns_known)?;
+        let key = |key: &ForeignKey| key.columns.iter().eq(columns.iter());
+        let is_there = relation.foreign_keys.iter().any(key);
+        if !is_there || known.is_small(&table) || relation.indexes.iter().any(|index| serves(index, &columns))
+        {
+            return None;
         }
-        let listed = constraint.fk_attrs.iter().filter_map(names::text);
-        let columns = listed.chain(column).map(str::to_owned).collect();
-        let (number, table) = (site.number, table.clone());
-        self.0.push(Key { number, table, columns });
-    }
+        let (table, columns) = (table.named(), columns.join(", "));
+        Some(format!(
+            "no index of {table} begins with ({columns}), by which rows of the foreign key are looked for"
+        ))
+    })
 }
 
 /// Whether an index finds the rows of a key: it begins with its columns, in whichever order. One with a condition may.

@@ -32,6 +32,12 @@ pub(crate) static RULE: Rule = Rule {
                 .and_nothing_else(),
         ],
         good: &[
+            Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql SET search_path = app AS $$ BEGIN DELETE FROM users; END $$;")
+                .over("CREATE SCHEMA app; CREATE TABLE app.users (id int);")
+                .and_nothing_else(),
+            Example::of("SET search_path = app; CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; END $$;")
+                .over("CREATE SCHEMA app; CREATE TABLE app.users (id int);")
+                .and_nothing_else(),
             Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM copied; END $$;")
                 .over("SELECT 1 AS n INTO copied;")
                 .and_nothing_else(),
@@ -81,7 +87,12 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let called = own.named();
         let still = move |known: &Known| {
             known.security.routine(&routine, &arguments)?;
-            let is_there = known.relation(&object).is_some() || known.may_be_there(&object.name);
+            let is_there = match &object.schema {
+                Some(_) => known.relation(&object).is_some(),
+                // Where it is looked for when the function runs, the function or whoever calls it says.
+                None => known.context.is_called(&object.name),
+            };
+            let is_there = is_there || known.may_be_there(&object.name);
             (known.is_complete() && !is_there)
                 .then(|| format!("{called} fails when it is called: there is no {}", object.named()))
         };

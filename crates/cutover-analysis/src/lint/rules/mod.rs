@@ -38,6 +38,7 @@ mod policy_recursion;
 mod policy_without_rls;
 mod primary_key_builds_index;
 mod primary_key_over_nullable_column;
+mod reindex_locks;
 mod rename_column;
 mod rename_table;
 mod replace_view_drops_options;
@@ -66,6 +67,8 @@ use pg_query::protobuf::{AlterTableCmd, ConstrType};
 use super::about::About;
 use super::linter::FileEnd;
 use super::site::{Found, Site};
+use crate::effects::ObjectRef;
+use crate::sql::{quote_ident, quote_qualified};
 
 /// A rule.
 pub(crate) struct Rule {
@@ -94,7 +97,7 @@ pub(super) trait Watch {
     fn statement(&mut self, site: &Site<'_>, found: &mut Found<'_>);
 
     /// There are no more.
-    fn end(self: Box<Self>, _end: &FileEnd<'_>, _found: &mut Found<'_>) {}
+    fn end(self: Box<Self>, _end: &FileEnd, _found: &mut Found<'_>) {}
 }
 
 /// Every rule, in the order of the documentation.
@@ -102,7 +105,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &create_index_blocks_writes::RULE,
     &drop_index_locks::RULE,
     &concurrently_in_transaction::RULE,
-    &super::plain::upkeep::REINDEX_LOCKS,
+    &reindex_locks::RULE,
     &super::plain::upkeep::CONCURRENT_INDEX_ON_14_0,
     &foreign_key_without_not_valid::RULE,
     &check_without_not_valid::RULE,
@@ -185,6 +188,19 @@ pub(crate) static RULES: &[&Rule] = &[
 /// How a partitioned table gets a unique index without keeping anyone from it for long: it takes neither CONCURRENTLY nor USING
 /// INDEX.
 const OF_PARTITIONS: &str = "ALTER TABLE ONLY the table, CREATE UNIQUE INDEX CONCURRENTLY on each partition, then ALTER INDEX … ATTACH PARTITION for each";
+
+/// Columns as SQL lists them.
+fn listed<T: AsRef<str>>(columns: &[T]) -> String {
+    columns.iter().map(|column| quote_ident(column.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// The name of a table as it is written in SQL.
+fn in_sql(table: &ObjectRef) -> String {
+    match &table.schema {
+        Some(schema) => quote_qualified(schema, &table.name),
+        None => quote_ident(&table.name),
+    }
+}
 
 /// The column of an `ADD CONSTRAINT … NOT NULL column` that looks at the rows.
 fn not_null_constraint(command: &AlterTableCmd) -> Option<String> {

@@ -21,6 +21,7 @@ pub(crate) static RULE: Rule = Rule {
         origin: Origin::Sql,
         bad: &[
             Example::of("ALTER TABLE users ADD COLUMN a int;"),
+            Example::of("SET lock_timeout = '0ms'; ALTER TABLE users ADD COLUMN a int;"),
             Example::of("SET lock_timeout = 0; ALTER TABLE users ADD COLUMN a int;"),
             Example::of(
                 "SET LOCAL lock_timeout = '2s'; SELECT 1;\n-- cutover: new-transaction\nALTER TABLE users ADD COLUMN a int;",
@@ -76,7 +77,8 @@ impl Unlimited {
             let all = set.kind() == VariableSetKind::VarResetAll;
             if all || set.name.eq_ignore_ascii_case(self.setting) {
                 let value = set.args.first().and_then(walk::value_of);
-                let on = value.is_some_and(|value| !value.trim_start_matches('0').is_empty());
+                let on =
+                    value.is_some_and(|value| value.contains(|digit: char| ('1'..='9').contains(&digit)));
                 self.set.push(Limit { number, in_block, local: set.is_local, on });
             }
             return;
@@ -95,7 +97,7 @@ impl Watch for Unlimited {
         }
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         let is_limited = |number: usize| {
             let before =
                 self.set.iter().filter(|set| set.number < number || set.number == number && set.in_block);

@@ -52,7 +52,7 @@ impl Watch for Once {
         }
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         for (number, what) in self.0.into_iter().filter(|_| end.is_apart()) {
             found.say_of(number, end.span(number), format!("without {what} it fails when it runs again"));
         }

@@ -20,6 +20,9 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
         bad: &[
+            Example::of(
+                "CREATE POLICY own ON docs FOR SELECT USING (owner = current_user); CREATE POLICY everybody ON docs FOR SELECT USING (true);",
+            ),
             Example::of("CREATE POLICY p ON docs USING (true);"),
             Example::of("CREATE POLICY p ON docs FOR INSERT TO public WITH CHECK (1 = 1);"),
             Example::of("CREATE POLICY p ON docs TO app USING (true);")
@@ -31,6 +34,13 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("CREATE POLICY p ON docs USING (owner = current_user) WITH CHECK ('t'::bool);"),
         ],
         good: &[
+            Example::of("CREATE POLICY everybody_reads ON docs FOR SELECT USING (true);"),
+            Example::of(
+                "CREATE POLICY own ON docs USING (owner = current_user); CREATE POLICY admins ON docs TO admin USING (true);",
+            ),
+            Example::of(
+                "CREATE POLICY everybody_reads ON docs FOR SELECT USING (true); CREATE POLICY own ON docs USING (owner = current_user);",
+            ),
             Example::of("CREATE POLICY p ON docs USING (owner = current_user);"),
             Example::of("CREATE POLICY p ON docs AS RESTRICTIVE USING (true);"),
             Example::of("CREATE POLICY p ON docs TO admin USING (true);"),
@@ -67,22 +77,22 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
 
 /// What is wrong with a policy among the others of its table.
 fn said(policy: &Policy, all: &[Policy], table: &str) -> Option<String> {
-    let others =
-        || all.iter().filter(|other| other.name != policy.name && other.permissive && other.meets(policy));
+    let others = || all.iter().filter(|other| other.name != policy.name && other.permissive);
     if policy.is_always_true() {
         // Others that are as open lose nothing by it.
-        if let Some(other) = others().find(|other| !opens(policy, other)) {
+        if let Some(other) = others().find(|other| policy.covers(other) && !opens(policy, other)) {
             return Some(format!(
                 "{} lets every row of {table} through, whatever {} says",
                 policy.name, other.name
             ));
         }
-        return policy
-            .roles
-            .is_empty()
+        // That everybody may read is often meant.
+        let is_for_everybody = policy.roles.is_empty() && policy.command != "select";
+        return is_for_everybody
             .then(|| format!("{} lets every row of {table} through, for everybody", policy.name));
     }
-    let open = others().find(|other| policy.permissive && other.is_always_true())?;
+    let is_open = |other: &&Policy| policy.permissive && other.is_always_true() && other.covers(policy);
+    let open = others().find(is_open)?;
     Some(format!("{} means nothing: {} lets every row of {table} through", policy.name, open.name))
 }
 

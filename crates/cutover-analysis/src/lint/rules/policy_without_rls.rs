@@ -19,6 +19,9 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static, Seen::Catalogue],
         origin: Origin::Sql,
         bad: &[
+            Example::of(
+                "CREATE TABLE docs (id int); DO $$ BEGIN CREATE POLICY p ON docs USING (id = 1); END $$;",
+            ),
             Example::of("CREATE TABLE docs (id int); CREATE POLICY p ON docs USING (id = 1);"),
             Example::of("CREATE POLICY p ON docs USING (id = 1);").over("CREATE TABLE docs (id int);"),
             Example::of(
@@ -28,6 +31,9 @@ pub(crate) static RULE: Rule = Rule {
                 .over("CREATE TABLE docs (id int);"),
         ],
         good: &[
+            Example::of(
+                "CREATE TABLE docs (id int); DO $$ BEGIN ALTER TABLE docs ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON docs USING (id = 1); END $$;",
+            ),
             Example::of("CREATE POLICY p ON docs USING (id = 1);"),
             Example::of("CREATE POLICY p ON docs USING (id = 1);")
                 .over("CREATE TABLE docs (id int, owner text); ALTER TABLE docs ENABLE ROW LEVEL SECURITY;"),

@@ -45,10 +45,10 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         if site.known.is_partitioned(&added.table) {
             found.advise(key.location, message, super::OF_PARTITIONS);
         } else {
-            let columns = added.columns().join(", ");
+            let (columns, table) = (super::listed(&added.columns()), super::in_sql(&added.table));
             let first = if added.column.is_some() { "add the column by itself, " } else { "" };
             let help = format!(
-                "{first}CREATE UNIQUE INDEX CONCURRENTLY … ON {table} ({columns}) in a migration of its own, then ADD CONSTRAINT … PRIMARY KEY USING INDEX"
+                "{first}CREATE UNIQUE INDEX CONCURRENTLY … ON {table} ({columns}) in a migration of its own, then ADD CONSTRAINT … PRIMARY KEY USING INDEX, once none of its columns takes NULL"
             );
             found.advise(key.location, message, help);
         }

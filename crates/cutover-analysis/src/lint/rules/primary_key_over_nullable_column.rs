@@ -7,6 +7,7 @@ use crate::effects::ObjectRef;
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::site::{Found, Site};
+use crate::sql::quote_ident;
 
 pub(crate) static RULE: Rule = Rule {
     about: About {
@@ -56,6 +57,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             "all rows of {} are read for NULLs in {column} while nobody can use it",
             added.table.named()
         );
+        let column = quote_ident(column);
         let help = format!(
             "ADD CONSTRAINT … CHECK ({column} IS NOT NULL) NOT VALID, VALIDATE it in another transaction, then the primary key; drop the check"
         );

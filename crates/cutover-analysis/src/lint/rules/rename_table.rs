@@ -64,7 +64,7 @@ impl Watch for Renamed {
         }
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         for (number, name, message) in self.lost {
             let is_there =
                 |(at, given): &(usize, Name)| *given == name && *at >= number && end.together(number, *at);

@@ -7,6 +7,7 @@ use crate::effects::ObjectRef;
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::site::{Found, Site};
+use crate::sql::quote_ident;
 
 pub(crate) static RULE: Rule = Rule {
     about: About {
@@ -32,6 +33,7 @@ pub(crate) static RULE: Rule = Rule {
         good: &[
             Example::of("ALTER TABLE users ADD CONSTRAINT c CHECK (mail IS NOT NULL) NOT VALID;"),
             Example::of("ALTER TABLE users ADD CONSTRAINT c CHECK (mail IS NOT NULL) NOT VALID;\n-- cutover: new-transaction\nALTER TABLE users VALIDATE CONSTRAINT c;\n-- cutover: new-transaction\nALTER TABLE users ALTER mail SET NOT NULL;"),
+            Example::of("DO $$ BEGIN ALTER TABLE users ADD CONSTRAINT c CHECK (mail IS NOT NULL); END $$; ALTER TABLE users ALTER mail SET NOT NULL;"),
             Example::of("ALTER TABLE ONLY users ALTER mail SET NOT NULL;")
                 .over("CREATE TABLE users (mail text) PARTITION BY LIST (mail);"),
             Example::of("ALTER TABLE users ALTER mail SET NOT NULL; ALTER TABLE users DROP CONSTRAINT c;")
@@ -63,6 +65,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let message =
             format!("all rows of {} are read for NULLs in {column} while nobody can use it", read.named());
         if site.known.major() >= 18 {
+            let column = quote_ident(&column);
             let help = format!(
                 "ADD CONSTRAINT … NOT NULL {column} NOT VALID, then VALIDATE CONSTRAINT in another transaction"
             );

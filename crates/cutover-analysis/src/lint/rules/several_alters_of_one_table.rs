@@ -20,6 +20,9 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static],
         origin: Origin::Sql,
         bad: &[
+            Example::of(
+                "ALTER TABLE orders ADD COLUMN a uuid; ALTER TABLE orders ALTER a SET DEFAULT gen_random_uuid();",
+            ),
             Example::of("ALTER TABLE orders ADD COLUMN a int; ALTER TABLE orders ADD COLUMN b int;"),
             Example::of(
                 "ALTER TABLE public.orders ADD COLUMN a int; SET lock_timeout = '1s'; ALTER TABLE orders ALTER note SET NOT NULL;",
@@ -29,6 +32,11 @@ pub(crate) static RULE: Rule = Rule {
             ),
         ],
         good: &[
+            // In one statement the default would go before the column is there.
+            Example::of(
+                "ALTER TABLE orders ADD COLUMN a int NOT NULL DEFAULT 0; ALTER TABLE orders ALTER a DROP DEFAULT;",
+            ),
+            Example::of("ALTER TABLE orders ADD COLUMN a int; ALTER TABLE orders ALTER a TYPE bigint;"),
             Example::of("ALTER TABLE orders ADD COLUMN a int, ADD COLUMN b int;"),
             Example::of("ALTER TABLE orders ADD COLUMN a int; ALTER TABLE customers ADD COLUMN a int;"),
             Example::of(
@@ -69,6 +77,8 @@ struct Last {
     table: ObjectRef,
     mode: LockMode,
     sets_not_null: bool,
+    /// Columns that it adds, or that are added above it.
+    added: Vec<String>,
     /// Without what inherits from it.
     only: bool,
 }
@@ -86,11 +96,11 @@ impl Watch for Alters {
             return;
         }
         let only = !site.has_heirs();
-        let is_drop = |(command, _): (&AlterTableCmd, ObjectRef)| command.subtype() == Type::AtDropConstraint;
-        let fits = |last: &Last| {
-            last.mode == mode && last.only == only && !(last.sets_not_null && site.commands().any(is_drop))
+        let comes_first = |(command, _): (&AlterTableCmd, _)| {
+            before.as_ref().is_some_and(|last| last.would_follow(command))
         };
-        if let Some(last) = before.filter(fits) {
+        let fits = |last: &&Last| last.mode == mode && last.only == only && !site.commands().any(comes_first);
+        if let Some(last) = before.as_ref().filter(fits) {
             let message = format!(
                 "{} is altered above too: one statement would lock it, and read it, once",
                 table.named()
@@ -98,15 +108,32 @@ impl Watch for Alters {
             self.pairs.push((last.number, site.number, site.statement.span, message));
         }
         let sets_not_null = site.commands().any(|(command, _)| command.subtype() == Type::AtSetNotNull);
-        self.last.push(Last { number: site.number, table, mode, sets_not_null, only });
+        let mut added = before.map(|last| last.added).unwrap_or_default();
+        added.extend(site.added_columns().map(|(column, _)| column.colname.clone()));
+        self.last.push(Last { number: site.number, table, mode, sets_not_null, added, only });
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         for (first, second, span, message) in self.pairs {
             if end.together(first, second) {
                 found.say_of(second, span, message);
             }
         }
+    }
+}
+
+impl Last {
+    /// Whether in one statement with this one a command would come before what it has to come behind: whatever their order,
+    /// PostgreSQL drops first, then changes types, then adds. Source: the passes of `ATPrepCmd` in `tablecmds.c`.
+    fn would_follow(&self, command: &AlterTableCmd) -> bool {
+        let goes_first = match command.subtype() {
+            // The check that proves it has to be there.
+            Type::AtDropConstraint => return self.sets_not_null,
+            Type::AtColumnDefault => command.def.is_none(),
+            Type::AtDropColumn | Type::AtDropNotNull | Type::AtDropIdentity | Type::AtAlterColumnType => true,
+            _ => false,
+        };
+        goes_first && self.added.contains(&command.name)
     }
 }
 

@@ -4,6 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::TransactionStmtKind as Kind;
 
 use super::{Look, Rule, Watch};
+use crate::effects::ends_transaction;
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::linter::FileEnd;
@@ -19,6 +20,7 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static],
         origin: Origin::Sql,
         bad: &[
+            Example::of("DO $$ BEGIN LOOP UPDATE a SET n = 1 WHERE id = 1; COMMIT; EXIT; END LOOP; END $$;"),
             Example::of("CREATE TABLE a (n int); COMMIT; CREATE TABLE b (n int);"),
             Example::of("BEGIN; CREATE TABLE a (n int); COMMIT; BEGIN; CREATE TABLE b (n int); COMMIT;"),
             Example::of("CREATE TABLE a (n int); ROLLBACK;"),
@@ -27,6 +29,10 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("BEGIN; SELECT 1; PREPARE TRANSACTION 'a'; COMMIT;"),
         ],
         good: &[
+            Example::of(
+                "-- cutover: no-transaction\nDO $$ BEGIN LOOP UPDATE a SET n = 1 WHERE id = 1; COMMIT; EXIT; END LOOP; END $$;",
+            ),
+            Example::of("DO $$ BEGIN INSERT INTO log (commit) VALUES ('commit;'); END $$;"),
             Example::of("CREATE TABLE a (n int);"),
             Example::of("BEGIN; CREATE TABLE a (n int); COMMIT;"),
             Example::of("BEGIN; CREATE TABLE a (n int); END;"),
@@ -42,21 +48,33 @@ pub(crate) static RULE: Rule = Rule {
 
 /// Where transactions begin and end.
 #[derive(Default)]
-struct Controls(Vec<(usize, Kind)>);
+struct Controls {
+    controls: Vec<(usize, Kind)>,
+    /// Blocks that commit or roll back.
+    blocks: Vec<usize>,
+}
 
 impl Watch for Controls {
     fn statement(&mut self, site: &Site<'_>, _found: &mut Found<'_>) {
-        if let NodeEnum::TransactionStmt(control) = site.node {
-            self.0.push((site.number, control.kind()));
+        match site.node {
+            NodeEnum::TransactionStmt(control) => self.controls.push((site.number, control.kind())),
+            NodeEnum::DoStmt(block) if ends_transaction(block) => self.blocks.push(site.number),
+            _ => {}
         }
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
+        for number in self.blocks.into_iter().filter(|_| !end.is_apart()) {
+            let message = "a block that commits or rolls back fails inside the transaction of the migration";
+            let help = "`-- cutover: no-transaction` above it: its statements run outside a transaction then";
+            found.advise_of(number, end.span(number), message, help);
+        }
         // Savepoints do no harm.
         let is_inner = |kind: Kind| {
             matches!(kind, Kind::TransStmtSavepoint | Kind::TransStmtRelease | Kind::TransStmtRollbackTo)
         };
-        let controls: Vec<(usize, Kind)> = self.0.into_iter().filter(|(_, kind)| !is_inner(*kind)).collect();
+        let controls: Vec<(usize, Kind)> =
+            self.controls.into_iter().filter(|(_, kind)| !is_inner(*kind)).collect();
         if let [(0, Kind::TransStmtBegin | Kind::TransStmtStart), (last, Kind::TransStmtCommit)] =
             controls.as_slice()
             && *last + 1 == end.count()

@@ -1,12 +1,13 @@
 //! A column that gets another type.
 
-use pg_query::protobuf::AlterTableType as Type;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableCmd, AlterTableType as Type, Node};
 
 use super::{Look, Rule};
-use crate::effects::{Work, WorkKind};
+use crate::effects::{DataType, ObjectRef, Work, WorkKind};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-use crate::lint::site::{Found, Site};
+use crate::lint::site::{Found, Site, definition};
 
 pub(crate) static RULE: Rule = Rule {
     about: About {
@@ -19,6 +20,8 @@ pub(crate) static RULE: Rule = Rule {
         origin: Origin::Sql,
         bad: &[
             Example::of("ALTER TABLE orders ALTER COLUMN id TYPE bigint;"),
+            Example::of("ALTER TABLE orders ALTER COLUMN number TYPE varchar(80);"),
+            Example::of("ALTER TABLE orders ALTER COLUMN id TYPE text;").over("CREATE TABLE orders (id int);"),
             Example::of("ALTER TABLE orders ALTER id SET DATA TYPE text USING id::text;"),
             Example::of("ALTER TABLE orders ALTER COLUMN total TYPE bigint;").over("CREATE TABLE orders (id int PRIMARY KEY, number varchar(10), total int, at timestamp); CREATE INDEX orders_lower ON orders (lower(number));"),
             Example::of("ALTER TABLE orders ALTER COLUMN number TYPE varchar(5);").over("CREATE TABLE orders (id int PRIMARY KEY, number varchar(10), total int, at timestamp); CREATE INDEX orders_lower ON orders (lower(number));"),
@@ -29,6 +32,8 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("ALTER TABLE orders ALTER COLUMN number TYPE varchar(20);").over("CREATE TABLE orders (number varchar(10));"),
             Example::of("ALTER TABLE orders ALTER COLUMN number TYPE text;").over("CREATE TABLE orders (number varchar(10)); CREATE INDEX ON orders (number);"),
             Example::of("CREATE TABLE orders (id int); ALTER TABLE orders ALTER COLUMN id TYPE bigint;"),
+            Example::of("ALTER TABLE orders ALTER COLUMN number TYPE text;"),
+            Example::of("ALTER TABLE orders ALTER COLUMN number TYPE varchar USING number;"),
             Example::of("ALTER TYPE address ALTER ATTRIBUTE street TYPE text;"),
             Example::of("ALTER TABLE orders ALTER COLUMN total TYPE bigint;").over("CREATE TABLE orders (id int PRIMARY KEY, number varchar(10), total int, at timestamp); CREATE INDEX orders_lower ON orders (lower(number));").with_empty(&["public.orders"]),
         ],
@@ -39,6 +44,9 @@ pub(crate) static RULE: Rule = Rule {
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     for (command, table) in site.commands() {
         if command.subtype() != Type::AtAlterColumnType || site.is_new(&table) {
+            continue;
+        }
+        if may_well_be_free(command, &table, site) {
             continue;
         }
         // By itself: what else the statement does is said of that.
@@ -57,4 +65,20 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let message = format!("nobody can use {table} while {what} for the new type of {column}{condition}");
         found.say(message);
     }
+}
+
+/// Whether a column of which nothing is known becomes a text without a limit: what becomes one has mostly been a text with a
+/// limit, and stays as it is stored. Clients have to be thought of all the same, and another rule says so.
+fn may_well_be_free(command: &AlterTableCmd, table: &ObjectRef, site: &Site<'_>) -> bool {
+    let Some(NodeEnum::ColumnDef(column)) = definition(command) else { return false };
+    let new = column.type_name.as_ref().map(DataType::of).unwrap_or_default();
+    let is_text = new.schema.is_none()
+        && matches!(new.name.as_str(), "text" | "varchar")
+        && new.modifiers.is_empty()
+        && !new.array;
+    // USING with the column itself says no more than its absence.
+    let is_itself = |using: &Node| matches!(using.node.as_ref(), Some(NodeEnum::ColumnRef(_)));
+    is_text
+        && column.raw_default.as_deref().is_none_or(is_itself)
+        && site.known.context.column(table, &command.name).is_none()
 }

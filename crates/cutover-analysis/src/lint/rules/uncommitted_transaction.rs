@@ -54,7 +54,7 @@ impl Watch for Open {
         }
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         for number in self.undone {
             found.say_of(
                 number,

@@ -45,10 +45,11 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         if site.known.is_partitioned(&added.table) {
             found.advise(key.location, message, super::OF_PARTITIONS);
         } else {
-            let columns = added.columns().join(", ");
+            let (columns, table) = (super::listed(&added.columns()), super::in_sql(&added.table));
             let first = if added.column.is_some() { "add the column by itself, " } else { "" };
+            let nulls = if key.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
             let help = format!(
-                "{first}CREATE UNIQUE INDEX CONCURRENTLY … ON {table} ({columns}) in a migration of its own, then ADD CONSTRAINT … UNIQUE USING INDEX"
+                "{first}CREATE UNIQUE INDEX CONCURRENTLY … ON {table} ({columns}){nulls} in a migration of its own, then ADD CONSTRAINT … UNIQUE USING INDEX"
             );
             found.advise(key.location, message, help);
         }

@@ -27,6 +27,7 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("CREATE UNIQUE INDEX CONCURRENTLY ON orders (number);").over("CREATE TABLE orders (id bigint PRIMARY KEY, number text, total int, note text NOT NULL);"),
         ],
         good: &[
+            Example::of("CREATE UNIQUE INDEX IF NOT EXISTS n ON orders (number);").over("CREATE TABLE orders (number text); CREATE UNIQUE INDEX n ON orders (number);"),
             Example::of("CREATE INDEX CONCURRENTLY orders_number ON orders (number);"),
             Example::of("ALTER TABLE orders ADD CONSTRAINT orders_number_key UNIQUE USING INDEX orders_number;"),
             Example::of("ALTER TABLE orders ADD COLUMN number text UNIQUE;"),
@@ -42,7 +43,9 @@ pub(crate) static RULE: Rule = Rule {
 
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     if let NodeEnum::IndexStmt(index) = site.node {
-        let Some(relation) = index.relation.as_ref().filter(|_| index.unique) else { return };
+        let Some(relation) = index.relation.as_ref().filter(|_| index.unique && !site.is_there(index)) else {
+            return;
+        };
         let table = names::relation(ObjectKind::Table, relation);
         let columns: Vec<&str> = index
             .index_params
@@ -100,7 +103,7 @@ fn say(claim: &Claim<'_>, site: &Site<'_>, found: &mut Found<'_>) {
     if is_empty || !is_filled || is_unique_already(table, columns, site) {
         return;
     }
-    let key = columns.join(", ");
+    let key = super::listed(columns);
     let what = if columns.is_empty() { "its key".to_owned() } else { format!("({key})") };
     let message = format!("it fails if two rows of {} are equal in {what}", table.named());
     if columns.is_empty() || !is_whole || *is_partial {
@@ -108,7 +111,7 @@ fn say(claim: &Claim<'_>, site: &Site<'_>, found: &mut Found<'_>) {
     } else {
         let help = format!(
             "look for equal keys first: SELECT {key} FROM {} GROUP BY {key} HAVING count(*) > 1",
-            table.named()
+            super::in_sql(table)
         );
         found.advise(*location, message, help);
     }

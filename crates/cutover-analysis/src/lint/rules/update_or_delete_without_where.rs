@@ -16,7 +16,7 @@ pub(crate) static RULE: Rule = Rule {
         severity: Severity::Error,
         on: true,
         why: "Every row is written or deleted at once: each is locked to the end, and the table grows by as much again.",
-        safe: "a WHERE, and batches outside the migration; TRUNCATE where a table is to be emptied",
+        safe: "a WHERE, and batches outside the migration",
         seen: &[Seen::Static],
         origin: Origin::Sql,
         bad: &[
@@ -49,13 +49,17 @@ pub(crate) static RULE: Rule = Rule {
     look: Look::Statement(look),
 };
 
+/// What is done to the rows.
+const WRITTEN: &str = "written";
+const DELETED: &str = "deleted";
+
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     every(site.node, &mut |node| match node {
         NodeEnum::UpdateStmt(update) => {
-            say(site, update.relation.as_ref(), update.where_clause.as_deref(), "written", found);
+            say(site, update.relation.as_ref(), update.where_clause.as_deref(), WRITTEN, found);
         }
         NodeEnum::DeleteStmt(delete) => {
-            say(site, delete.relation.as_ref(), delete.where_clause.as_deref(), "deleted", found);
+            say(site, delete.relation.as_ref(), delete.where_clause.as_deref(), DELETED, found);
         }
         _ => {}
     });
@@ -70,13 +74,16 @@ fn say(
 ) {
     let Some(relation) = relation else { return };
     let table = names::relation(ObjectKind::Table, relation);
-    if filter.is_some_and(|filter| !security::is_always(filter))
-        || site.is_harmless(&table)
-        || site.is_temporary(&table)
-    {
+    if filter.is_some_and(|filter| !security::is_always(filter)) || site.is_harmless(&table) {
         return;
     }
-    found.say_at(relation.location, format!("every row of {} is {what} at once", table.named()));
+    let message = format!("every row of {} is {what} at once", table.named());
+    if what == DELETED {
+        let help = "a WHERE, and batches outside the migration; TRUNCATE where the table is to be emptied";
+        found.advise(relation.location, message, help);
+    } else {
+        found.say_at(relation.location, message);
+    }
 }
 
 /// A statement, and those that change rows in its WITH.

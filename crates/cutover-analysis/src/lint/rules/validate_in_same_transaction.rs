@@ -21,6 +21,12 @@ pub(crate) static RULE: Rule = Rule {
         origin: Origin::Sql,
         bad: &[
             Example::of(
+                "ALTER TABLE a ADD CONSTRAINT c CHECK (n > 0) NOT VALID, VALIDATE CONSTRAINT c;",
+            ),
+            Example::of(
+                "DO $$ BEGIN ALTER TABLE a ADD CONSTRAINT c CHECK (n > 0) NOT VALID; ALTER TABLE a VALIDATE CONSTRAINT c; END $$;",
+            ),
+            Example::of(
                 "ALTER TABLE a ADD CONSTRAINT c CHECK (n > 0) NOT VALID; ALTER TABLE a VALIDATE CONSTRAINT c;",
             ),
             Example::of(
@@ -28,6 +34,11 @@ pub(crate) static RULE: Rule = Rule {
             ),
         ],
         good: &[
+            Example::of(
+                "ALTER TABLE a ADD CONSTRAINT c CHECK (n > 0) NOT VALID; ALTER TABLE a VALIDATE CONSTRAINT c;",
+            )
+            .over("CREATE TABLE a (n int);")
+            .with_empty(&["public.a"]),
             Example::of("ALTER TABLE a VALIDATE CONSTRAINT c;"),
             Example::of(
                 "BEGIN; ALTER TABLE a ADD CONSTRAINT c CHECK (n > 0) NOT VALID; COMMIT; BEGIN; ALTER TABLE a VALIDATE CONSTRAINT c; COMMIT;",
@@ -59,7 +70,7 @@ struct Validated {
 impl Watch for Validated {
     fn statement(&mut self, site: &Site<'_>, _found: &mut Found<'_>) {
         for (constraint, table) in site.added_constraints() {
-            if constraint.skip_validation && !site.is_new(&table) {
+            if constraint.skip_validation && !site.is_harmless(&table) {
                 self.added.push((site.number, table, constraint.conname.clone()));
             }
         }
@@ -80,7 +91,7 @@ impl Watch for Validated {
         }
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         for (added, validated, span, message) in self.pairs {
             if end.together(added, validated) {
                 found.say_of(validated, span, message);

@@ -3,7 +3,7 @@
 use pg_query::protobuf::ConstrType;
 
 use super::{Look, Rule};
-use crate::effects::{Volatility, volatility};
+use crate::effects::{ObjectRef, Volatility, volatility_where};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::site::{Found, Site, column_constraints};
@@ -18,6 +18,7 @@ pub(crate) static RULE: Rule = Rule {
         seen: &[Seen::Static, Seen::Catalogue, Seen::Trace],
         origin: Origin::Sql,
         bad: &[
+            Example::of("ALTER TABLE orders ADD COLUMN key text DEFAULT new_key();").over("CREATE FUNCTION new_key() RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT 1'; ALTER FUNCTION new_key() VOLATILE;"),
             Example::of("ALTER TABLE orders ADD COLUMN key uuid DEFAULT gen_random_uuid();"),
             Example::of("ALTER TABLE orders ADD COLUMN key uuid NOT NULL DEFAULT uuid_generate_v4();"),
             Example::of("ALTER TABLE orders ADD COLUMN seen timestamptz DEFAULT clock_timestamp();"),
@@ -26,6 +27,7 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("ALTER TABLE orders ADD COLUMN key text DEFAULT app.new_key();").over("CREATE TABLE orders (id bigint PRIMARY KEY, number text, total int, note text NOT NULL);"),
         ],
         good: &[
+            Example::of("ALTER TABLE orders ADD COLUMN key text DEFAULT app.tenant();").over("CREATE FUNCTION app.tenant() RETURNS text LANGUAGE sql STABLE AS 'SELECT 1';"),
             Example::of("ALTER TABLE orders ADD COLUMN IF NOT EXISTS key uuid DEFAULT gen_random_uuid();")
                 .over("CREATE TABLE orders (key uuid);"),
             Example::of("ALTER TABLE orders ADD COLUMN key uuid; ALTER TABLE orders ALTER COLUMN key SET DEFAULT gen_random_uuid();"),
@@ -48,7 +50,9 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let default = constraints.find(|one| one.contype() == ConstrType::ConstrDefault);
         let Some(default) = default else { continue };
         let table = table.named();
-        match volatility(&default.raw_expr) {
+        let is_stable =
+            |routine: &ObjectRef| site.known.security.is_stable(&site.known.context.resolve(routine));
+        match volatility_where(&default.raw_expr, is_stable) {
             Volatility::None => {}
             Volatility::Volatile(function) => found.say_at(
                 column.location,

@@ -22,12 +22,14 @@ pub(crate) static RULE: Rule = Rule {
         origin: Origin::Sql,
         bad: &[
             Example::of("ALTER TABLE orders ADD COLUMN state text; CREATE INDEX ON customers (name);"),
-            Example::of("ALTER TABLE orders ADD COLUMN state text; UPDATE orders SET state = 'open';"),
-            Example::of("DROP TABLE old; INSERT INTO archive SELECT * FROM orders;"),
+            Example::of("DROP TABLE old; CREATE TABLE archive AS SELECT * FROM orders;"),
             Example::of("ALTER TABLE customers ALTER name SET DEFAULT ''; ALTER TABLE orders VALIDATE CONSTRAINT total_is_positive;"),
-            Example::of("DO $$ BEGIN ALTER TABLE orders ADD COLUMN state text; UPDATE orders SET state = 'open'; END $$;"),
+            Example::of("DO $$ BEGIN ALTER TABLE orders ADD COLUMN state text; CREATE INDEX ON customers (name); END $$;"),
         ],
         good: &[
+            // Rows that are written are what backfill-with-ddl is about.
+            Example::of("ALTER TABLE orders ADD COLUMN state text; UPDATE orders SET state = 'open';"),
+            Example::of("DROP TABLE old; INSERT INTO archive SELECT * FROM orders;"),
             Example::of("ALTER TABLE orders ADD COLUMN state text;\n-- cutover: new-transaction\nCREATE INDEX ON customers (name);"),
             Example::of("ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) NOT VALID; ALTER TABLE orders VALIDATE CONSTRAINT c;"),
             Example::of("ALTER TABLE orders ADD COLUMN a int; ALTER TABLE orders ADD CHECK (total > 0);"),
@@ -88,7 +90,7 @@ impl Watch for Held {
         self.locked.extend(others.map(|lock| (site.number, lock.relation.named())));
     }
 
-    fn end(self: Box<Self>, end: &FileEnd<'_>, found: &mut Found<'_>) {
+    fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
         for Long { number, span, behind, what } in self.long {
             let holds = |(locked, _): &&(usize, String)| end.together(*locked, number);
             if let Some((_, table)) = behind.iter().find(holds) {
@@ -103,16 +105,17 @@ fn validates(site: &Site<'_>) -> bool {
 }
 
 fn takes_long(work: &Work, site: &Site<'_>) -> bool {
-    // Whether rows are looked for by an index is not known here; who changes rows means more than one of them.
-    let changes_rows = matches!(
-        site.node,
+    let is_sure = match site.node {
+        // What is written so backfill-with-ddl looks at, and says it better.
         NodeEnum::InsertStmt(_)
-            | NodeEnum::UpdateStmt(_)
-            | NodeEnum::DeleteStmt(_)
-            | NodeEnum::MergeStmt(_)
-            | NodeEnum::CreateTableAsStmt(_)
-    );
-    (work.sure || changes_rows) && work.kind != WorkKind::Empty && !site.is_harmless(&work.relation)
+        | NodeEnum::UpdateStmt(_)
+        | NodeEnum::DeleteStmt(_)
+        | NodeEnum::MergeStmt(_) => false,
+        // Whether rows are looked for by an index is not known here; who copies them means more than one.
+        NodeEnum::CreateTableAsStmt(_) => true,
+        _ => work.sure,
+    };
+    is_sure && work.kind != WorkKind::Empty && !site.is_harmless(&work.relation)
 }
 
 fn words(work: &Work) -> String {
