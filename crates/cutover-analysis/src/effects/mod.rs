@@ -34,11 +34,8 @@ pub(crate) mod walk;
 use pg_query::NodeEnum;
 
 pub use beyond::beyond;
-<<<<<<< HEAD
 pub(crate) use context::is_ordinary;
-=======
 pub use code::{Code, Kept, kept};
->>>>>>> main
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
