@@ -6,5 +6,6 @@
 pub mod diff;
 pub mod effects;
 pub mod graph;
+pub mod lint;
 pub mod schema;
 pub mod sql;

@@ -83,6 +83,7 @@ impl App {
             Command::New(arguments) => commands::new::run(self, &arguments),
             Command::Status(arguments) => commands::status::run(self, &arguments),
             Command::Graph(arguments) => commands::graph::run(self, &arguments),
+            Command::Lint(arguments) => commands::lint::run(self, &arguments),
             Command::Plan(arguments) => commands::plan::run(self, &arguments),
             Command::Apply(arguments) => commands::apply::run(self, &arguments),
             Command::Verify(arguments) => commands::verify::run(self, &arguments),

@@ -104,6 +104,7 @@ pub(crate) enum Command {
     Status(commands::status::Arguments),
     Plan(commands::plan::Arguments),
     Graph(commands::graph::Arguments),
+    Lint(commands::lint::Arguments),
     Apply(commands::apply::Arguments),
     Verify(commands::verify::Arguments),
     Report(commands::report::Arguments),

@@ -14,6 +14,7 @@ pub mod erd;
 pub mod hazard;
 pub mod history;
 pub mod inspect;
+pub mod lint;
 mod jitter;
 pub mod migrate;
 pub mod migration;

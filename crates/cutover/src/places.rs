@@ -132,6 +132,21 @@ pub(crate) fn of_name(
     place
 }
 
+/// Where parts of statements are in the file: each by the number of the statement, from 0, and the byte of it at which the part begins.
+pub(crate) fn of_parts(migration: &Migration, vars: &Vars, wanted: &[(usize, usize)]) -> Vec<FilePlace> {
+    let unknown = || FilePlace { line: 1, column: 1, source_line: String::new() };
+    let mut places: Vec<FilePlace> = wanted.iter().map(|_| unknown()).collect();
+    let secrets = Secrets::of(vars);
+    for (number, statement) in statements(migration, vars).enumerate() {
+        for (place, (_, offset)) in places.iter_mut().zip(wanted).filter(|(_, (of, _))| *of == number) {
+            (place.line, place.column, place.source_line) =
+                secrets.locate(&statement.text, *offset, statement.line, statement.column);
+        }
+    }
+    into_file(migration, vars, &mut places.iter_mut().collect::<Vec<_>>());
+    places
+}
+
 /// The statements of a file as far as it can be read.
 fn statements(migration: &Migration, vars: &Vars) -> impl Iterator<Item = Statement> {
     let items = source::open(migration, vars).ok().map(|opened| Splitter::new(opened.reader));

@@ -10,6 +10,8 @@ use super::names;
 use super::relations;
 use super::unparsed;
 use super::walk::{self, Found};
+use crate::sql::lexer::Kind;
+use crate::sql::tokens::{Token, Tokens};
 use crate::sql::{Declared, Piece, declared_types, parse, plpgsql_body};
 
 /// What a block would be if it were a function.
@@ -91,7 +93,7 @@ pub(super) fn block(block: &DoStmt, to: &mut Builder) {
 ///
 /// # Errors
 /// Why these may not be all, in words.
-pub(super) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) -> Result<(), String> {
+pub(crate) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) -> Result<(), String> {
     let Some(body) = text_of(&block.args, "as") else { return Ok(()) };
     if let Some(other) = language(&block.args).filter(|language| language != "plpgsql") {
         return Err(format!("a block in {other} is not looked into"));
@@ -145,6 +147,29 @@ fn each_in_body(head: &str, body: &str, what: &str, each: &mut dyn FnMut(&NodeEn
         parsed.statements().for_each(&mut *each);
     }
     left
+}
+
+/// The expressions in a DO block whose values it executes, other than constants.
+pub(crate) fn made_at_run_time(block: &DoStmt) -> Vec<String> {
+    let body = text_of(&block.args, "as").filter(|body| body.len() <= LONGEST);
+    let is_plpgsql = language(&block.args).is_none_or(|language| language == "plpgsql");
+    let found = body.filter(|_| is_plpgsql).and_then(|body| plpgsql_body(BLOCK, body).ok());
+    let pieces = found.into_iter().flat_map(|found| found.pieces);
+    let executed = pieces.filter(|(piece, text)| *piece == Piece::Executed && constant(text).is_none());
+    executed.map(|(_, text)| text).collect()
+}
+
+/// Whether a DO block commits or rolls back: found by its tokens, because the parser of bodies has no words for it.
+pub(crate) fn ends_transaction(block: &DoStmt) -> bool {
+    let Some(body) = text_of(&block.args, "as").filter(|body| body.len() <= LONGEST) else { return false };
+    let tokens: Vec<Token<'_>> = Tokens::new(body).collect();
+    tokens.windows(3).any(|three| {
+        let [before, token, after] = three else { return false };
+        let begins = before.kind == Kind::Semicolon
+            || ["begin", "then", "else", "loop"].iter().any(|word| before.is(word));
+        let ends = after.kind == Kind::Semicolon || after.is("and");
+        begins && ends && (token.is("commit") || token.is("rollback"))
+    })
 }
 
 /// The first text of an option: a body is a list of one.
@@ -240,12 +265,14 @@ fn touched_perhaps(text: &str, to: &mut Builder) {
     }
 }
 
+/// The text that an expression is, where it is one constant.
+fn constant(expression: &str) -> Option<String> {
+    parse(&format!("SELECT {expression}")).ok().and_then(|parsed| walk::constant(&parsed))
+}
+
 /// What `EXECUTE` of one constant text will touch. A text that is put together is not known before it runs.
 fn executed(expression: &str, to: &mut Builder) {
-    let Some(text) = parse(&format!("SELECT {expression}")).ok().and_then(|parsed| walk::constant(&parsed))
-    else {
-        return;
-    };
+    let Some(text) = constant(expression) else { return };
     if let Ok(parsed) = parse(&text) {
         for node in parsed.statements() {
             touched(node, None, to);

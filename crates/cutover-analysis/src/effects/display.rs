@@ -68,6 +68,16 @@ impl ObjectKind {
     }
 }
 
+impl ObjectRef {
+    /// Its name as people write it, without its kind: `app.users`, `users.mail`.
+    pub fn named(&self) -> String {
+        let parts =
+            [self.schema.as_deref(), self.table.as_deref().filter(|_| self.kind.is_part_of_a_table())];
+        let before: String = parts.into_iter().flatten().fold(String::new(), |text, part| text + part + ".");
+        if self.name.is_empty() { format!("{before}(named by PostgreSQL)") } else { before + &self.name }
+    }
+}
+
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.word())?;

@@ -85,7 +85,7 @@ fn reindex(reindex: &ReindexStmt, to: &mut Builder) {
 }
 
 /// Whether a boolean option is there and not switched off.
-pub(super) fn is_set(options: &[Node], name: &str) -> bool {
+pub(crate) fn is_set(options: &[Node], name: &str) -> bool {
     options.iter().filter_map(relations::definition).any(|option| {
         option.defname == name && !is_false(option.arg.as_deref().and_then(|arg| arg.node.as_ref()))
     })

@@ -18,7 +18,7 @@ mod lock_mode;
 mod locks;
 mod maintenance;
 mod model;
-mod names;
+pub(crate) mod names;
 mod objects;
 mod place;
 mod relations;
@@ -29,11 +29,12 @@ mod server_wide;
 mod session;
 mod types;
 mod unparsed;
-mod walk;
+pub(crate) mod walk;
 
 use pg_query::NodeEnum;
 
 pub use beyond::beyond;
+pub(crate) use context::is_ordinary;
 pub use code::{Code, Kept, kept};
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
@@ -47,6 +48,9 @@ pub use model::{
 pub use renamed::renamed_values;
 pub use server_wide::{ServerWide, server_wide};
 
+pub(crate) use bodies::{each_statement as each_statement_of_block, ends_transaction, made_at_run_time};
+pub(crate) use locks::{Volatility, volatility, volatility_where};
+pub(crate) use maintenance::is_set as is_option_set;
 pub(crate) use names::from_text as name_in_text;
 pub use place::place_of;
 pub use smol_str::SmolStr;
@@ -63,6 +67,15 @@ pub fn effects(parsed: &Parsed) -> Effects {
 /// known before the first.
 pub fn effects_in(parsed: &Parsed, known: &Context) -> Effects {
     placed(parsed, by_itself(parsed), known)
+}
+
+/// What one statement of several does to a database of which this is known.
+pub(crate) fn effects_of(node: &NodeEnum, known: &Context) -> Effects {
+    let mut builder = Builder::default();
+    statement(node, &mut builder);
+    locks::add(node, known, &mut builder);
+    chosen::of_partitions(node, known, &mut builder);
+    Effects { statements: 1, ..builder.finish() }
 }
 
 /// What statements do whatever they find.
@@ -98,7 +111,14 @@ enum Kind {
 
 /// What is left of a [`Prepared`] statement. It is large, and in many pieces: best given back to the thread that made it.
 #[derive(Debug)]
-pub struct Spent(#[allow(dead_code, reason = "there to be dropped")] Option<Parsed>);
+pub struct Spent(Option<Parsed>);
+
+impl Spent {
+    /// The tree, where there was one.
+    pub(crate) fn parsed(&self) -> Option<&Parsed> {
+        self.0.as_ref()
+    }
+}
 
 impl Prepared {
     /// Reads the statement `sql`.
@@ -113,6 +133,27 @@ impl Prepared {
                 Kind::Keywords(Box::new(unparsed::effects(sql, reason)))
             }
         })
+    }
+
+    /// Lets somebody look at the tree of the statement and at what it does to a database of which this is known. Where there is
+    /// no tree, nobody looks.
+    ///
+    /// # Errors
+    /// Only for text that a server would refuse too.
+    pub(crate) fn look(
+        self,
+        known: &Context,
+        look: impl FnOnce(&Parsed, &Effects),
+    ) -> Result<Spent, SyntaxError> {
+        match self.0 {
+            Kind::Tree(parsed, builder) => {
+                let effects = placed(&parsed, *builder, known);
+                look(&parsed, &effects);
+                Ok(Spent(Some(parsed)))
+            }
+            Kind::Keywords(_) => Ok(Spent(None)),
+            Kind::Wrong(error) => Err(error),
+        }
     }
 
     /// What the statement does to a database of which this is known; what it leaves behind is known from then on.

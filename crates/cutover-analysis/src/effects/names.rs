@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::model::{ObjectKind, ObjectRef, TEMPORARY_SCHEMA};
 
 /// The longest name PostgreSQL stores, in bytes.
-pub(super) const LONGEST: usize = 63;
+pub(crate) const LONGEST: usize = 63;
 
 /// Types of the schema `pg_catalog` that SQL text names without it. They cannot be meant to be anyone's own: that
 /// schema is searched first.
@@ -117,11 +117,11 @@ const BUILT_IN_TYPES: &[&str] = &[
 ];
 
 /// Pseudo types of columns that make a sequence.
-pub(super) const SERIAL_TYPES: &[&str] =
+pub(crate) const SERIAL_TYPES: &[&str] =
     &["bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"];
 
 /// The text of a string node.
-pub(super) fn text(node: &Node) -> Option<&str> {
+pub(crate) fn text(node: &Node) -> Option<&str> {
     match node.node.as_ref()? {
         NodeEnum::String(text) => Some(&text.sval),
         _ => None,
@@ -136,14 +136,14 @@ fn own(text: &str) -> Option<SmolStr> {
     (!text.is_empty()).then(|| text.into())
 }
 
-pub(super) fn relation(kind: ObjectKind, relation: &RangeVar) -> ObjectRef {
+pub(crate) fn relation(kind: ObjectKind, relation: &RangeVar) -> ObjectRef {
     let schema = own(&relation.schemaname)
         .or_else(|| (relation.relpersistence == "t").then(|| SmolStr::new_static(TEMPORARY_SCHEMA)));
     ObjectRef::new(kind, schema, relation.relname.as_str())
 }
 
 /// `[catalogue.][schema.]name`
-pub(super) fn object(kind: ObjectKind, names: &[Node]) -> Option<ObjectRef> {
+pub(crate) fn object(kind: ObjectKind, names: &[Node]) -> Option<ObjectRef> {
     from_parts(kind, &texts(names))
 }
 
@@ -161,12 +161,12 @@ fn of_table(kind: ObjectKind, names: &[Node]) -> Option<ObjectRef> {
 }
 
 /// What belongs to `table` and is named `name`.
-pub(super) fn part_of(kind: ObjectKind, table: &ObjectRef, name: impl Into<SmolStr>) -> ObjectRef {
+pub(crate) fn part_of(kind: ObjectKind, table: &ObjectRef, name: impl Into<SmolStr>) -> ObjectRef {
     ObjectRef { kind, schema: table.schema.clone(), name: name.into(), table: Some(table.name.clone()) }
 }
 
 /// The type, unless it is one of PostgreSQL's own. For `table.column%TYPE` the column.
-pub(super) fn type_object(name: &TypeName) -> Option<ObjectRef> {
+pub(crate) fn type_object(name: &TypeName) -> Option<ObjectRef> {
     if name.pct_type {
         return of_table(ObjectKind::Column, &name.names);
     }
@@ -218,7 +218,7 @@ fn quoted_part(text: &str) -> Option<(String, &str)> {
 }
 
 /// The text cut to what PostgreSQL stores, between characters.
-fn cut(text: &str) -> &str {
+pub(crate) fn cut(text: &str) -> &str {
     cut_to(text, LONGEST)
 }
 
@@ -229,7 +229,7 @@ fn cut_to(text: &str, longest: usize) -> &str {
 
 /// The name PostgreSQL gives to what it makes for a column: `table_column_label`, where the longer part gives way.
 /// If that is taken, it appends a number; the text does not say.
-pub(super) fn made_for_column(table: &str, column: &str, label: &str) -> String {
+pub(crate) fn made_for_column(table: &str, column: &str, label: &str) -> String {
     let room = LONGEST.saturating_sub(label.len() + 2);
     let (mut first, mut second) = (table.len(), column.len());
     while first + second > room {
@@ -239,17 +239,17 @@ pub(super) fn made_for_column(table: &str, column: &str, label: &str) -> String 
 }
 
 /// The name PostgreSQL gives to what it makes for a table: `table_label`, cut in the table's name.
-pub(super) fn made_for_table(table: &str, label: &str) -> String {
+pub(crate) fn made_for_table(table: &str, label: &str) -> String {
     format!("{}_{label}", cut_to(table, LONGEST.saturating_sub(label.len() + 1)))
 }
 
 /// A role that is named; none for `CURRENT_USER`, `PUBLIC` and the like.
-pub(super) fn role(role: &RoleSpec) -> Option<ObjectRef> {
+pub(crate) fn role(role: &RoleSpec) -> Option<ObjectRef> {
     own(&role.rolename).map(|name| ObjectRef::new(ObjectKind::Role, None, name))
 }
 
 /// The object of DROP, COMMENT, ALTER … OWNER and the like.
-pub(super) fn addressed(object_type: ObjectType, node: &Node) -> Option<ObjectRef> {
+pub(crate) fn addressed(object_type: ObjectType, node: &Node) -> Option<ObjectRef> {
     let kind = kind(object_type);
     match node.node.as_ref()? {
         NodeEnum::String(name) => Some(ObjectRef::new(kind, None, name.sval.as_str())),
@@ -295,7 +295,7 @@ fn addressed_by_list(object_type: ObjectType, kind: ObjectKind, items: &[Node]) 
 }
 
 /// A type's name without modifiers.
-pub(super) fn type_text(node: &Node) -> Option<String> {
+pub(crate) fn type_text(node: &Node) -> Option<String> {
     match node.node.as_ref()? {
         NodeEnum::TypeName(name) => Some(texts(&name.names).join(".")),
         _ => None,
@@ -303,7 +303,7 @@ pub(super) fn type_text(node: &Node) -> Option<String> {
 }
 
 /// The kind of object that a kind of the parser stands for.
-pub(super) fn kind(object_type: ObjectType) -> ObjectKind {
+pub(crate) fn kind(object_type: ObjectType) -> ObjectKind {
     use ObjectKind as K;
     use ObjectType as T;
     match object_type {

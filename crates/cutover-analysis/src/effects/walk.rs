@@ -14,31 +14,31 @@ use crate::sql::{Parsed, identifier_list};
 
 /// What was found, in the order of the text, with repetitions.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Relations that are read.
-    pub(super) reads: Vec<ObjectRef>,
+    pub(crate) reads: Vec<ObjectRef>,
     /// Relations among `reads` that are read without those that inherit from them (`ONLY`).
-    pub(super) alone: Vec<ObjectRef>,
+    pub(crate) alone: Vec<ObjectRef>,
     /// Relations that a data-modifying statement writes.
-    pub(super) writes: Vec<ObjectRef>,
+    pub(crate) writes: Vec<ObjectRef>,
     /// What is done to their rows.
-    pub(super) changes: Vec<RowChange>,
-    pub(super) routines: Vec<ObjectRef>,
+    pub(crate) changes: Vec<RowChange>,
+    pub(crate) routines: Vec<ObjectRef>,
     /// The same with those of `pg_catalog`.
-    pub(super) called: Vec<ObjectRef>,
-    pub(super) types: Vec<ObjectRef>,
+    pub(crate) called: Vec<ObjectRef>,
+    pub(crate) types: Vec<ObjectRef>,
     /// Operators, without their schemas.
-    pub(super) operators: Vec<SmolStr>,
+    pub(crate) operators: Vec<SmolStr>,
     /// Relations among `writes` whose rows are looked for.
-    pub(super) searched: Vec<ObjectRef>,
+    pub(crate) searched: Vec<ObjectRef>,
     /// Rows that are read are locked too (`FOR UPDATE` and the like).
-    pub(super) locks_rows: bool,
+    pub(crate) locks_rows: bool,
     /// Relations among `reads` whose rows are locked, as far as the text says, and sequences that are moved on.
-    pub(super) held: Vec<ObjectRef>,
+    pub(crate) held: Vec<ObjectRef>,
     /// `set_config` on `search_path`, or on a setting that the text does not name.
-    pub(super) sets_search_path: bool,
+    pub(crate) sets_search_path: bool,
     /// What `set_config` sets, as far as the text names it.
-    pub(super) settings: Vec<Setting>,
+    pub(crate) settings: Vec<Setting>,
     /// Columns, where they are asked for.
     columns: Option<Vec<SmolStr>>,
     /// Names of common table expressions that hide relations here.
@@ -47,17 +47,17 @@ pub(super) struct Found {
 
 /// What a data-modifying statement does to the rows of a relation.
 #[derive(Debug)]
-pub(super) struct RowChange {
-    pub(super) relation: ObjectRef,
-    pub(super) event: Event,
+pub(crate) struct RowChange {
+    pub(crate) relation: ObjectRef,
+    pub(crate) event: Event,
     /// The columns that an UPDATE sets.
-    pub(super) columns: Vec<SmolStr>,
+    pub(crate) columns: Vec<SmolStr>,
     /// Not to those that inherit from it (`ONLY`).
-    pub(super) alone: bool,
+    pub(crate) alone: bool,
 }
 
 /// The columns that an expression over one table mentions, sorted.
-pub(super) fn columns(tree: &impl Walk) -> Vec<SmolStr> {
+pub(crate) fn columns(tree: &impl Walk) -> Vec<SmolStr> {
     let mut found = Found { columns: Some(Vec::new()), ..Found::default() };
     tree.walk(&mut found);
     let mut columns = found.columns.unwrap_or_default();
@@ -67,13 +67,13 @@ pub(super) fn columns(tree: &impl Walk) -> Vec<SmolStr> {
 }
 
 /// Everything that `tree` mentions.
-pub(super) fn find(tree: &impl Walk) -> Found {
+pub(crate) fn find(tree: &impl Walk) -> Found {
     let mut found = Found::default();
     tree.walk(&mut found);
     found
 }
 
-pub(super) trait Walk {
+pub(crate) trait Walk {
     fn walk(&self, found: &mut Found);
 }
 
@@ -320,7 +320,7 @@ fn text_of(node: &Node) -> Option<&str> {
 }
 
 /// The text, where all that is selected is one constant.
-pub(super) fn constant(parsed: &Parsed) -> Option<String> {
+pub(crate) fn constant(parsed: &Parsed) -> Option<String> {
     let mut statements = parsed.statements();
     let (Some(NodeEnum::SelectStmt(select)), None) = (statements.next(), statements.next()) else {
         return None;
@@ -333,7 +333,7 @@ pub(super) fn constant(parsed: &Parsed) -> Option<String> {
 }
 
 /// The value that `SET` gives, as text.
-pub(super) fn value_of(node: &Node) -> Option<String> {
+pub(crate) fn value_of(node: &Node) -> Option<String> {
     let NodeEnum::AConst(constant) = node.node.as_ref()? else { return text_of(node).map(str::to_owned) };
     match constant.val.as_ref()? {
         a_const::Val::Sval(text) => Some(text.sval.clone()),

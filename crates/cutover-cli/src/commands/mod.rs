@@ -11,6 +11,7 @@ pub(crate) mod dry_run;
 pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod kept;
+pub(crate) mod lint;
 pub(crate) mod new;
 pub(crate) mod plan;
 pub(crate) mod repair;

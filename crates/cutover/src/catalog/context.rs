@@ -58,7 +58,10 @@ SELECT i.indrelid, c.relname,
                AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum))),
        i.indexprs IS NOT NULL OR i.indpred IS NOT NULL,
        EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')),
-       i.indisprimary
+       i.indisprimary, i.indisunique,
+       i.indisvalid AND NOT i.indisexclusion AND c.relam = (SELECT m.oid FROM pg_am m WHERE m.amname = 'btree')
+         AND NOT EXISTS (SELECT FROM unnest(i.indoption::int2[]) o WHERE o <> 0)
+         AND NOT EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (i.indclass) AND NOT o.opcdefault)
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid ORDER BY i.indrelid, c.relname";
 
 const PARENTS: &str = "SELECT inhrelid, inhparent FROM pg_inherits ORDER BY inhrelid, inhseqno";
@@ -223,11 +226,14 @@ impl Found {
             let mut others = names(&row.text());
             others.sort();
             let (computed, constraint, primary) = (row.flag(), row.flag(), row.flag());
+            let (unique, ordinary) = (row.flag(), row.flag());
             relation.indexes.push(Index {
                 name: name.into(),
                 columns: columns.collect(),
                 others,
                 computed,
+                unique,
+                ordinary,
                 constraint,
                 primary,
             });

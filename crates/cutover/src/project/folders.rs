@@ -15,6 +15,7 @@ use super::flyway::{self, FlywaySettings};
 use super::load::{self, Loader};
 use super::problem::{Place, Problem, Problems, ProjectError};
 use super::{CONFIG_FILE, Design, FOLDERS, MigrationRoot, Project, Stray, Vars};
+use crate::lint::LintSettings;
 use crate::migration::{Claims, Down, Migration, MigrationId, Source};
 
 /// A migration folder that was looked at.
@@ -565,6 +566,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
     settings.add("migrations[0].convention", convention.name(), Origin::Detected(why));
     Ok(Project {
         name: name.to_owned(),
+        lint: LintSettings::default(),
         root: PathBuf::new(),
         config_path: None,
         database: config::DatabaseConfig::default(),

@@ -14,6 +14,7 @@ use super::{
     CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files,
     globs, link, text,
 };
+use crate::lint::LintSettings;
 use crate::migration::Migration;
 use crate::secrets::is_hidden;
 
@@ -207,13 +208,15 @@ impl Loader {
         let (stages, checks) = self.link(&mut config);
         let ddl = globs::expand(&self.root, &config.ddl, &mut self.file);
         let check_files = globs::expand(&self.root, &config.check_sql, &mut self.file);
-        self.problems.absorb(self.file.problems());
         let url_origin = config.url.as_ref().map(|url| Origin::File {
             name: self.file.file().to_owned(),
             line: self.file.line_of(&url.span()),
         });
+        let lint = LintSettings::of(&config.lint, &mut self.file);
+        self.problems.absorb(self.file.problems());
         let project = Project {
             name: self.name,
+            lint,
             root: self.root,
             config_path: self.config_path,
             database: config::DatabaseConfig { url: config.url.map(Spanned::into_inner), url_origin },

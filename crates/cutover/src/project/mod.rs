@@ -32,6 +32,7 @@ pub use problem::{Place, Problem, Problems, ProjectError};
 pub(crate) use vars::Substituted;
 pub use vars::{PlaceholderError, Replaced, VarError, Vars};
 
+use crate::lint::LintSettings;
 use crate::migration::{Migration, MigrationId, Source};
 use crate::text::suggest;
 
@@ -56,6 +57,8 @@ pub const FOLDERS: [&str; 9] = [
 pub struct Project {
     /// The key under which the database's history knows it.
     pub name: String,
+    /// Which rules look at which files.
+    pub lint: LintSettings,
     /// The project folder, absolute, without links. Empty for a project compiled into a program.
     pub root: PathBuf,
     /// The configuration, absolute; none for a bare folder of migrations.

@@ -8,6 +8,7 @@ use cutover_analysis::effects::{
     self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, Spent,
     TransactionRule, implied,
 };
+use cutover_analysis::lint;
 use cutover_analysis::sql::{CopiedSecrets, Directive, Item, LONGEST_ANALYSED, SplitError, Statement};
 use rustc_hash::FxBuildHasher;
 
@@ -228,9 +229,10 @@ impl<'a> Analysis<'a> {
             match directive.name.as_str() {
                 "new-transaction" => told.new_transaction = true,
                 "no-transaction" => told.no_transaction = true,
-                "name" => {}
+                // What lint has to know.
+                "name" | lint::DIRECTIVE => {}
                 other => {
-                    let known = ["new-transaction", "no-transaction", "name"];
+                    let known = ["new-transaction", "no-transaction", "name", lint::DIRECTIVE];
                     let message = format!("unknown directive {other:?} (known: {})", known.join(", "));
                     let hint =
                         crate::text::suggest(other, known).map(|name| format!("did you mean `{name}`?"));

@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     self, AlterTableCmd, AlterTableStmt, AlterTableType as Type, BoolExprType, ColumnDef, ConstrType,
-    Constraint, CreateStmt, IndexStmt, Node, NullTestType, ObjectType, RenameStmt,
+    Constraint, CreateStmt, IndexStmt, Node, NullTestType, ObjectType, RenameStmt, SortByDir,
 };
 
 use smol_str::SmolStr;
@@ -24,7 +24,8 @@ impl Context {
         }
     }
 
-    fn statement(&mut self, node: &NodeEnum) {
+    /// Adds what one statement leaves behind.
+    pub(crate) fn statement(&mut self, node: &NodeEnum) {
         match node {
             NodeEnum::CreateStmt(create) => self.create_table(create),
             NodeEnum::CreateTableAsStmt(create) => {
@@ -51,7 +52,7 @@ impl Context {
             NodeEnum::CreateDomainStmt(create) => {
                 if let Some(object) = names::object(Kind::Domain, &create.domainname) {
                     let name = self.new_name(&object);
-                    self.domains.insert(name, !create.constraints.is_empty());
+                    self.domains.insert(name, create.constraints.iter().any(limits));
                 }
             }
             NodeEnum::AlterDomainStmt(alter) if alter.subtype == "C" || alter.subtype == "O" => {
@@ -246,6 +247,8 @@ impl Context {
                     name: name.into(),
                     others,
                     computed: definition.where_clause.is_some(),
+                    unique: kind != ConstrType::ConstrExclusion,
+                    ordinary: kind != ConstrType::ConstrExclusion,
                     constraint: true,
                     primary: kind == ConstrType::ConstrPrimary,
                     columns: columns.into_iter().map(Some).collect(),
@@ -275,7 +278,18 @@ impl Context {
         if name.is_empty() {
             name = chosen::index(create, &table.name);
         }
-        let index = Index { name: name.into(), columns, others, computed, constraint: false, primary: false };
+        // Until its partitions have theirs it is not valid.
+        let is_alone = !relation.inh && self.relations.get(&table).is_some_and(|known| known.partitioned);
+        let index = Index {
+            name: name.into(),
+            columns,
+            others,
+            computed,
+            unique: create.unique,
+            ordinary: is_ordinary(create) && !is_alone,
+            constraint: false,
+            primary: false,
+        };
         if relation.inh {
             self.index_partitions(&table, &index);
         }
@@ -294,7 +308,7 @@ impl Context {
     }
 
     /// Everything that inherits from a table, at any depth.
-    pub(in crate::effects) fn descendants(&self, table: &Name) -> Vec<Name> {
+    pub(crate) fn descendants(&self, table: &Name) -> Vec<Name> {
         let mut found: Vec<Name> = Vec::new();
         let mut pending = vec![table.clone()];
         while let Some(parent) = pending.pop() {
@@ -519,6 +533,9 @@ impl Context {
     }
 
     fn rename(&mut self, rename: &RenameStmt) {
+        if rename.rename_type() == ObjectType::ObjectSchema {
+            self.rename_schema(&rename.subname, &rename.newname);
+        }
         let Some(relation) = &rename.relation else { return };
         let old = self.resolve(&names::relation(Kind::Relation, relation));
         match rename.rename_type() {
@@ -561,6 +578,13 @@ impl Context {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn rename_schema(&mut self, old: &str, new: &str) {
+        let within: Vec<Name> = self.relations.keys().filter(|name| name.schema == old).cloned().collect();
+        for name in within {
+            self.move_relation(&name, &Name { schema: new.into(), name: name.name.clone() });
         }
     }
 
@@ -639,6 +663,29 @@ impl CheckConstraint {
     }
 }
 
+/// Whether an index is a btree whose columns ascend, in the orders of their types and collations.
+pub(crate) fn is_ordinary(create: &IndexStmt) -> bool {
+    let plain = |node: &Node| match node.node.as_ref() {
+        Some(NodeEnum::IndexElem(element)) => {
+            let ascends = matches!(
+                element.ordering(),
+                SortByDir::SortbyDefault | SortByDir::SortbyAsc | SortByDir::Undefined
+            );
+            let nulls = element.nulls_ordering();
+            let last = !matches!(nulls, protobuf::SortByNulls::SortbyNullsFirst);
+            element.opclass.is_empty() && element.collation.is_empty() && ascends && last
+        }
+        _ => false,
+    };
+    create.access_method == "btree" && create.index_params.iter().all(plain)
+}
+
+/// Whether a constraint of a domain keeps values out; a default is written as one too.
+fn limits(node: &Node) -> bool {
+    matches!(node.node.as_ref(), Some(NodeEnum::Constraint(constraint))
+        if matches!(constraint.contype(), ConstrType::ConstrCheck | ConstrType::ConstrNotnull))
+}
+
 /// The columns of an index besides its key: those it includes, and those its expressions and condition mention.
 fn others_of(included: &[Node], mentioning: &impl Walk, keys: &[SmolStr]) -> Vec<SmolStr> {
     let mut others = walk::columns(mentioning);
@@ -711,7 +758,7 @@ fn change(known: &mut Relation, subtype: Type, name: &str, definition: Option<&N
 
 impl DataType {
     /// As the parser names it: `int` is `int4`, `varchar(10)` has the modifier 10.
-    pub(in crate::effects) fn of(name: &protobuf::TypeName) -> Self {
+    pub(crate) fn of(name: &protobuf::TypeName) -> Self {
         let mut parts: Vec<&str> = name.names.iter().filter_map(names::text).collect();
         let last = parts.pop().unwrap_or_default();
         let schema = parts.pop().filter(|schema| *schema != "pg_catalog").map(SmolStr::new);

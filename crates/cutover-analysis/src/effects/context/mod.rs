@@ -5,6 +5,8 @@
 
 mod learn;
 
+pub(crate) use learn::is_ordinary;
+
 use std::collections::{BTreeMap, HashMap};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -92,7 +94,7 @@ impl Follow {
 
 impl ForeignKey {
     /// Whether it may point to this column.
-    pub(super) fn points_to(&self, column: &str) -> bool {
+    pub(crate) fn points_to(&self, column: &str) -> bool {
         self.parent_columns.is_empty() || self.parent_columns.iter().any(|known| known == column)
     }
 }
@@ -112,6 +114,7 @@ pub struct CheckConstraint {
 
 /// An index.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Index {
     /// Its name, in the table's schema.
     pub name: SmolStr,
@@ -121,6 +124,10 @@ pub struct Index {
     pub others: Vec<SmolStr>,
     /// It has expressions or a condition.
     pub computed: bool,
+    /// It allows no two equal keys.
+    pub unique: bool,
+    /// It is a valid btree whose columns ascend, in the orders of their types: one like any other over the same columns.
+    pub ordinary: bool,
     /// It belongs to a constraint.
     pub constraint: bool,
     /// It is the primary key's.
@@ -129,12 +136,12 @@ pub struct Index {
 
 impl Index {
     /// Whether it is built from this column, in whichever way.
-    pub(super) fn mentions(&self, column: &str) -> bool {
+    pub(crate) fn mentions(&self, column: &str) -> bool {
         self.columns.iter().flatten().chain(&self.others).any(|known| known == column)
     }
 
     /// Whether its key is these columns, in any order.
-    pub(super) fn is_over(&self, columns: &[SmolStr]) -> bool {
+    pub(crate) fn is_over(&self, columns: &[SmolStr]) -> bool {
         self.columns.len() == columns.len()
             && self.columns.iter().all(|key| key.as_ref().is_some_and(|key| columns.contains(key)))
     }
@@ -311,7 +318,7 @@ impl Context {
     }
 
     /// Views that read this relation.
-    pub(super) fn reading(&self, relation: &Name) -> impl Iterator<Item = &Name> {
+    pub(crate) fn reading(&self, relation: &Name) -> impl Iterator<Item = &Name> {
         self.mentioning(relation)
             .filter(move |(_, known)| known.reads.contains(relation))
             .map(|(name, _)| name)
@@ -329,7 +336,7 @@ impl Context {
     }
 
     /// The name under which something new is made.
-    pub(super) fn new_name(&self, object: &ObjectRef) -> Name {
+    pub(crate) fn new_name(&self, object: &ObjectRef) -> Name {
         let schema =
             object.schema.clone().or_else(|| self.path().next().map(SmolStr::new)).unwrap_or_default();
         Name { schema, name: object.name.clone() }
@@ -372,30 +379,36 @@ impl Context {
         })
     }
 
+    /// Whether a relation of this name is known in some schema.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let named = self.links.named.get(name).into_iter().flat_map(|names| &names.0);
+        named.into_iter().any(|name| self.relations.contains_key(name))
+    }
+
     /// What is known of a column.
-    pub(super) fn column(&self, table: &ObjectRef, column: &str) -> Option<&Column> {
+    pub(crate) fn column(&self, table: &ObjectRef, column: &str) -> Option<&Column> {
         self.relation(table)?.columns.iter().find(|known| known.name == column)
     }
 
     /// Tables with a foreign key to this one.
-    pub(super) fn referring(&self, parent: &Name) -> impl Iterator<Item = &Name> {
+    pub(crate) fn referring(&self, parent: &Name) -> impl Iterator<Item = &Name> {
         self.mentioning(parent)
             .filter(move |(_, table)| table.foreign_keys.iter().any(|key| key.parent == *parent))
             .map(|(name, _)| name)
     }
 
     /// Tables that inherit from this one, its partitions among them; only the next level.
-    pub(super) fn children(&self, parent: &Name) -> impl Iterator<Item = (&Name, &Relation)> {
+    pub(crate) fn children(&self, parent: &Name) -> impl Iterator<Item = (&Name, &Relation)> {
         self.mentioning(parent).filter(move |(_, table)| table.parents.contains(parent))
     }
 
     /// Tables that this composite type describes.
-    pub(super) fn typed(&self, of: &Name) -> impl Iterator<Item = &Name> {
+    pub(crate) fn typed(&self, of: &Name) -> impl Iterator<Item = &Name> {
         self.mentioning(of).filter(move |(_, table)| table.of_type.as_ref() == Some(of)).map(|(name, _)| name)
     }
 
     /// The partitioned tables that this is a partition of, or a partition of a partition.
-    pub(super) fn whole(&self, part: &Name) -> Vec<Name> {
+    pub(crate) fn whole(&self, part: &Name) -> Vec<Name> {
         let mut found: Vec<Name> = Vec::new();
         let mut next = Some(part.clone());
         while let Some(known) = next.take().and_then(|name| self.relations.get(&name)) {
@@ -408,13 +421,13 @@ impl Context {
     }
 
     /// The table an index is on.
-    pub(super) fn indexed(&self, index: &Name) -> Option<&Name> {
+    pub(crate) fn indexed(&self, index: &Name) -> Option<&Name> {
         let (name, table) = self.relations.get_key_value(self.links.indexed.get(index)?)?;
         table.indexes.iter().any(|known| known.name == index.name).then_some(name)
     }
 
     /// Tables with a column of a domain, by name.
-    pub(super) fn using(&self, domain: &Name) -> Vec<&Name> {
+    pub(crate) fn using(&self, domain: &Name) -> Vec<&Name> {
         let uses = |column: &Column| {
             column.data_type.name == domain.name
                 && column.data_type.schema.as_ref().is_none_or(|schema| *schema == domain.schema)
@@ -423,7 +436,7 @@ impl Context {
     }
 
     /// Relations of which something holds, by name.
-    pub(super) fn names_where(&self, holds: impl Fn(&Relation) -> bool) -> Vec<&Name> {
+    pub(crate) fn names_where(&self, holds: impl Fn(&Relation) -> bool) -> Vec<&Name> {
         let found = self.relations.iter().filter(|(_, relation)| holds(relation));
         let mut names: Vec<&Name> = found.map(|(name, _)| name).collect();
         names.sort_unstable();
@@ -431,7 +444,7 @@ impl Context {
     }
 
     /// Whether a type is a domain with constraints; `None` where that is not known.
-    pub(super) fn is_constrained_domain(&self, data_type: &DataType) -> Option<bool> {
+    pub(crate) fn is_constrained_domain(&self, data_type: &DataType) -> Option<bool> {
         let object =
             ObjectRef::new(super::ObjectKind::Domain, data_type.schema.clone(), data_type.name.as_str());
         match self.domains.get(&self.resolve(&object)) {

@@ -13,6 +13,8 @@ mod rows;
 mod volatile;
 mod written;
 
+pub(crate) use volatile::{Volatility, volatility, volatility_where};
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar};
 

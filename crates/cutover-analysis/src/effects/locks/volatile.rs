@@ -3,6 +3,7 @@
 use smol_str::SmolStr;
 
 use super::super::data;
+use super::super::model::ObjectRef;
 use super::super::walk::{self, Walk};
 
 /// PostgreSQL's own volatile functions that stand in defaults.
@@ -23,7 +24,8 @@ const VOLATILE: &[&str] = &[
     "uuidv7",
 ];
 
-pub(super) enum Volatility {
+/// What an expression is computed from.
+pub(crate) enum Volatility {
     /// One value does for all rows.
     None,
     /// This function gives each row its own.
@@ -32,14 +34,20 @@ pub(super) enum Volatility {
     Unknown(SmolStr),
 }
 
-pub(super) fn volatility(expression: &impl Walk) -> Volatility {
+/// Whether one value of the expression does for all rows.
+pub(crate) fn volatility(expression: &impl Walk) -> Volatility {
+    volatility_where(expression, |_| false)
+}
+
+/// The same where of some functions it is known that they are not volatile.
+pub(crate) fn volatility_where(expression: &impl Walk, is_stable: impl Fn(&ObjectRef) -> bool) -> Volatility {
     let found = walk::find(expression);
     let mut unknown = None;
     for routine in &found.called {
         if data::is_builtin_name(routine) && VOLATILE.binary_search(&routine.name.as_str()).is_ok() {
             return Volatility::Volatile(routine.name.clone());
         }
-        if !data::is_harmless(routine) {
+        if !data::is_harmless(routine) && !is_stable(routine) {
             unknown.get_or_insert_with(|| routine.name.clone());
         }
     }

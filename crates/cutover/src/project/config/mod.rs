@@ -13,6 +13,7 @@ pub use duration::{DurationError, format as format_duration, parse as parse_dura
 pub use settings::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
 pub use table::{SourceText, Table};
 
+
 pub(super) use settings::apply_config;
 
 /// The whole file, decoded.
@@ -30,6 +31,21 @@ pub(super) struct Config {
     pub(super) stages: Vec<StageConfig>,
     pub(super) checks: Vec<CheckConfig>,
     pub(super) check_sql: Vec<Spanned<String>>,
+    pub(super) lint: LintConfig,
+}
+
+/// `[lint]`: codes of rules with how bad what they find is.
+#[derive(Debug, Default)]
+pub(crate) struct LintConfig {
+    pub(crate) rules: Vec<(Spanned<String>, Spanned<String>)>,
+    pub(crate) paths: Vec<LintPathConfig>,
+}
+
+/// One `[[lint.path]]`.
+#[derive(Debug)]
+pub(crate) struct LintPathConfig {
+    pub(crate) path: Spanned<String>,
+    pub(crate) rules: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
 /// One `[[migrations]]`.
@@ -99,6 +115,7 @@ pub(super) fn decode(file: &mut Table) -> Config {
     config.stages = each(file, "stage", stage);
     config.checks = file.take_tables("check").into_iter().map(check).collect();
     with(file, "checks", |table| config.check_sql = table.take_strings("sql"));
+    with(file, "lint", |table| config.lint = lint(table));
     file.report_unknown();
     config
 }
@@ -149,6 +166,22 @@ fn migration(table: &mut Table) -> MigrationConfig {
         optional: table.take_bool("optional").unwrap_or(false),
         requires: table.take_strings("requires"),
     }
+}
+
+fn lint(table: &mut Table) -> LintConfig {
+    LintConfig {
+        rules: rules(table),
+        paths: each(table, "path", |table| LintPathConfig {
+            path: table.require_spanned_string("path"),
+            rules: rules(table),
+        }),
+    }
+}
+
+fn rules(table: &mut Table) -> Vec<(Spanned<String>, Spanned<String>)> {
+    let mut found = Vec::new();
+    with(table, "rules", |rules| found = rules.take_all_strings());
+    found
 }
 
 /// The common keys of a check. The table is not finished here: the kind knows the other keys.

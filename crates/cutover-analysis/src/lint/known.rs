@@ -1,0 +1,412 @@
+//! What is known before a statement: of the statements before it, and of the database.
+
+use std::collections::{BTreeMap, HashSet};
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::ObjectType;
+
+use crate::effects::{
+    Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr, TEMPORARY_SCHEMA, names,
+};
+use crate::lint::naming::Naming;
+use crate::lint::security::Security;
+use crate::schema::Schema;
+use crate::sql::SyntaxError;
+
+/// Tables of up to so many rows are as good as empty to whoever waits for a lock on them: reading them all takes a few
+/// milliseconds.
+const SMALL: u64 = 10_000;
+
+/// What a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Rows, as the server estimates them.
+    pub rows: u64,
+    /// Bytes, with its indexes.
+    pub bytes: u64,
+}
+
+/// What a server says of its database.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// `server_version_num`; 0 where it is not known.
+    pub server: u32,
+    /// What tables hold.
+    pub sizes: BTreeMap<Name, Size>,
+    /// Everything that is there, where it was read.
+    pub schema: Option<Schema>,
+    /// How things are to be called.
+    pub naming: Naming,
+}
+
+/// What rules know.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Tables and what belongs to them, before the next statement.
+    pub(crate) context: Context,
+    /// What the server says.
+    pub(crate) facts: Facts,
+    /// Row security, policies, views and functions.
+    pub(crate) security: Security,
+    /// Relations that statements of this run have made.
+    made: HashSet<Name>,
+    /// What else statements of this run have made; under the names of [`Known::key`].
+    made_others: HashSet<ObjectRef>,
+    /// What statements of this run have said of tables that are not known otherwise: some of their constraints and indexes.
+    said: Context,
+    /// Relations that there may be besides those that are known.
+    perhaps: HashSet<SmolStr>,
+    /// Whatever there may be besides: code has run.
+    anything: bool,
+}
+
+impl Known {
+    /// What is there before the first statement.
+    pub fn new(context: Context, facts: Facts) -> Self {
+        Self { context, facts, ..Self::default() }
+    }
+
+    /// The same, with what is known of row security, policies, views and functions.
+    #[must_use]
+    pub fn with_security(self, security: Security) -> Self {
+        Self { security, ..self }
+    }
+
+    /// What the run so far has made is there and in use.
+    pub(crate) fn is_another_run(&mut self) {
+        self.made.clear();
+        self.made_others.clear();
+    }
+
+    /// Learns what a statement before the run has left behind.
+    ///
+    /// # Errors
+    /// It does not parse.
+    pub fn before(&mut self, prepared: Prepared) -> Result<(), SyntaxError> {
+        let mut change = None;
+        let spent = prepared.look(&self.context, |parsed, effects| {
+            let nodes: Vec<&NodeEnum> = parsed.statements().collect();
+            change = Some(Change { new: Vec::new(), others: Vec::new(), ..self.change_by(&nodes, effects) });
+        })?;
+        if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
+            self.learn(&parsed.statements().collect::<Vec<_>>(), change);
+        }
+        Ok(())
+    }
+
+    /// Whether a statement of this run made what is no relation: a schema, type, function, column.
+    pub(crate) fn is_made(&self, object: &ObjectRef) -> bool {
+        self.made_others.contains(&self.key(object))
+    }
+
+    /// One name for what may be called by several.
+    pub(crate) fn key(&self, object: &ObjectRef) -> ObjectRef {
+        let kind = object.kind.family();
+        let schema = match &object.table {
+            Some(table) => {
+                let table = ObjectRef::new(ObjectKind::Relation, object.schema.clone(), table.clone());
+                Some(self.context.resolve(&table).schema)
+            }
+            None if kind == ObjectKind::Schema => None,
+            None => Some(self.context.new_name(object).schema),
+        };
+        ObjectRef { kind, schema, ..object.clone() }
+    }
+
+    /// Whether everything that there is in the database is known.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.context.complete && !self.anything
+    }
+
+    /// Whether it is known that there is no such relation.
+    pub(crate) fn is_absent(&self, relation: &ObjectRef) -> bool {
+        self.is_complete() && self.relation(relation).is_none()
+    }
+
+    /// Whether a relation of this name may be there that is not known.
+    pub(crate) fn may_be_there(&self, name: &str) -> bool {
+        self.perhaps.contains(name) || self.security.transition_tables.contains(name)
+    }
+
+    /// Whether a statement of this run made the relation: nobody else uses it yet, and it holds what the run put in.
+    pub(crate) fn is_new(&self, relation: &ObjectRef) -> bool {
+        self.is_temporary(relation) || self.made.contains(&self.context.resolve(relation))
+    }
+
+    /// Whether a relation is one of the session's own, also where it is named without its schema: it hides others of its name.
+    pub(crate) fn is_temporary(&self, relation: &ObjectRef) -> bool {
+        let temporary = || Name { schema: TEMPORARY_SCHEMA.into(), name: relation.name.clone() };
+        relation.is_temporary() || relation.schema.is_none() && self.made.contains(&temporary())
+    }
+
+    /// The name of a relation that is there, among those that this run has made.
+    fn name_of(&self, relation: &ObjectRef) -> Name {
+        if self.is_temporary(relation) {
+            return Name { schema: TEMPORARY_SCHEMA.into(), name: relation.name.clone() };
+        }
+        self.context.resolve(relation)
+    }
+
+    /// Whether a statement of this run has added the column.
+    pub(crate) fn is_new_column(&self, table: &ObjectRef, column: &str) -> bool {
+        self.is_made(&names::part_of(ObjectKind::Column, table, column))
+    }
+
+    /// Whether a statement of this run made the relation of this name.
+    pub(crate) fn has_made(&self, name: &Name) -> bool {
+        self.made.contains(name)
+    }
+
+    /// Whether it is known that a table of the database has few rows.
+    pub(crate) fn is_small(&self, relation: &ObjectRef) -> bool {
+        self.has_up_to(SMALL, relation)
+    }
+
+    /// Whether it is known that a table of the database has no rows.
+    pub(crate) fn is_empty(&self, relation: &ObjectRef) -> bool {
+        self.has_up_to(0, relation)
+    }
+
+    /// A partitioned table has what its partitions have; what the server says of the table itself may be nothing.
+    fn has_up_to(&self, rows: u64, relation: &ObjectRef) -> bool {
+        let name = self.context.resolve(relation);
+        let few = |name: &Name| self.facts.sizes.get(name).is_some_and(|size| size.rows <= rows);
+        let is_partitioned =
+            |name: &Name| self.context.relations.get(name).is_some_and(|known| known.partitioned);
+        if !is_partitioned(&name) {
+            return few(&name);
+        }
+        let mut parts = self.context.descendants(&name);
+        parts.retain(|part| !is_partitioned(part));
+        !parts.is_empty() && parts.iter().all(|part| self.made.contains(part) || few(part))
+    }
+
+    /// Whether it is partitioned, and so has no rows of its own.
+    pub(crate) fn is_partitioned(&self, relation: &ObjectRef) -> bool {
+        self.relation(relation).is_some_and(|known| known.partitioned)
+    }
+
+    /// The tables whose rows are those of this one: itself, and with `heirs` what inherits from it.
+    pub(crate) fn holders(&self, table: &ObjectRef, heirs: bool) -> Vec<ObjectRef> {
+        let name = self.context.resolve(table);
+        let heirs = if heirs { self.context.descendants(&name) } else { Vec::new() };
+        let heirs = heirs.iter().map(relation_of);
+        let all = std::iter::once(table.clone()).chain(heirs);
+        all.filter(|one| !self.is_partitioned(one)).collect()
+    }
+
+    /// Whether a column takes no NULL, or a valid check says so: PostgreSQL then looks at no row.
+    pub(crate) fn has_no_nulls(&self, table: &ObjectRef, column: &str) -> bool {
+        let proves = |known: &Relation| {
+            known.columns.iter().any(|known| known.name == column && known.not_null)
+                || known
+                    .checks
+                    .iter()
+                    .any(|check| check.valid && check.not_null.iter().any(|of| of == column))
+        };
+        self.relation(table).is_some_and(proves) || self.said_of(table).is_some_and(proves)
+    }
+
+    /// Whether a column is known that takes NULL.
+    pub(crate) fn takes_null(&self, table: &ObjectRef, column: &str) -> bool {
+        let takes =
+            |known: &Relation| known.columns.iter().any(|known| known.name == column && !known.not_null);
+        self.relation(table).is_some_and(takes) || self.said_of(table).is_some_and(takes)
+    }
+
+    /// Whether some check of the table is known to hold for all rows.
+    pub(crate) fn has_valid_check(&self, table: &ObjectRef) -> bool {
+        let checked = |known: &Relation| known.checks.iter().any(|check| check.valid);
+        self.relation(table).is_some_and(checked) || self.said_of(table).is_some_and(checked)
+    }
+
+    /// What this run has said of a table that is not known otherwise.
+    fn said_of(&self, table: &ObjectRef) -> Option<&Relation> {
+        self.said.relations.get(&self.context.resolve(table))
+    }
+
+    /// What is known of a relation.
+    pub(crate) fn relation(&self, relation: &ObjectRef) -> Option<&Relation> {
+        self.context.relation(relation)
+    }
+
+    /// The table of an index, where it is known.
+    pub(crate) fn table_of_index(&self, index: &ObjectRef) -> Option<ObjectRef> {
+        let table = self.context.indexed(&self.context.resolve(index))?;
+        Some(ObjectRef::new(ObjectKind::Table, Some(table.schema.clone()), table.name.clone()))
+    }
+
+    /// The default partition of a partitioned table, where it is known.
+    pub(crate) fn default_partition(&self, parent: &ObjectRef) -> Option<ObjectRef> {
+        let parent = self.context.resolve(parent);
+        let mut children = self.context.children(&parent);
+        children.find(|(_, child)| child.is_default).map(|(name, _)| relation_of(name))
+    }
+
+    /// The tables with columns of a domain; none where the domain, and so who uses it, is not known.
+    pub(crate) fn users_of_domain(&self, domain: &ObjectRef) -> Option<Vec<ObjectRef>> {
+        let name = self.context.resolve(domain);
+        self.context.domains.get(&name)?;
+        Some(self.context.using(&name).into_iter().map(relation_of).collect())
+    }
+
+    /// The server's major version; 0 where it is not known.
+    pub(crate) fn major(&self) -> u32 {
+        match self.facts.server / 10_000 {
+            0 => self.context.server_major,
+            major => major,
+        }
+    }
+
+    /// What statements make, and what they take away.
+    pub(crate) fn change_by(&self, nodes: &[&NodeEnum], effects: &Effects) -> Change {
+        let is_relation = |object: &&ObjectRef| object.kind.family() == ObjectKind::Relation;
+        let moves = nodes
+            .iter()
+            .any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
+        let made = || effects.creates.iter().filter(|object| moves || self.is_made_by(effects, object));
+        let places = made().filter(is_relation).filter(|object| object.kind != ObjectKind::Index);
+        let others = made().filter(|object| !is_relation(object));
+        let late = effects.late.iter().map(|reference| &reference.object).filter(is_relation);
+        // What is not learnt: sequences, foreign tables, what code makes.
+        let is_learnt = |object: &&ObjectRef| {
+            matches!(object.kind, ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView)
+        };
+        let unknown = effects.creates.iter().filter(|object| !is_learnt(object));
+        let perhaps = unknown.chain(&effects.late_creates).chain(&effects.chosen);
+        // CASCADE takes away, and makes nothing.
+        let is_opaque = effects.opaque.as_ref().is_some_and(|why| !why.starts_with("CASCADE"));
+        Change {
+            new: places.map(|object| self.context.new_name(object)).collect(),
+            others: others.map(|object| self.key(object)).collect(),
+            gone: effects.drops.clone(),
+            moves,
+            mentions: late
+                .filter(|object| object.schema.is_some())
+                .map(|object| self.context.resolve(object))
+                .collect(),
+            perhaps: perhaps.map(|object| object.name.clone()).collect(),
+            anything: is_opaque || nodes.iter().any(|node| makes_more(node, effects)),
+            path: path_set_by(nodes, effects),
+        }
+    }
+
+    /// Whether what a statement creates was not there before: with IF NOT EXISTS and OR REPLACE it may have been.
+    fn is_made_by(&self, effects: &Effects, object: &ObjectRef) -> bool {
+        if effects.must_be_new {
+            return true;
+        }
+        match object.kind.family() {
+            ObjectKind::Relation => self.context.relation(object).is_none(),
+            ObjectKind::Schema | ObjectKind::Extension => false,
+            ObjectKind::Column => {
+                let table = object.table.clone().unwrap_or_default();
+                let table = ObjectRef::new(ObjectKind::Relation, object.schema.clone(), table);
+                self.context.column(&table, &object.name).is_none()
+            }
+            _ => !effects.alters.contains(object),
+        }
+    }
+
+    /// Learns what statements leave behind.
+    pub(crate) fn learn(&mut self, nodes: &[&NodeEnum], change: Change) {
+        let mut was_new = false;
+        for object in &change.gone {
+            was_new |= if object.kind.family() == ObjectKind::Relation {
+                self.made.remove(&self.name_of(object))
+            } else {
+                self.made_others.remove(&self.key(object))
+            };
+        }
+        for node in nodes {
+            self.security.learn(node, &change.mentions, &self.context);
+            self.learn_what_is_said(node);
+            self.context.statement(node);
+            self.move_what_is_made(node);
+        }
+        // What is called otherwise from now on is as new as it was.
+        if was_new || !change.moves {
+            self.made.extend(change.new);
+            self.made_others.extend(change.others);
+        }
+        self.perhaps.extend(change.perhaps);
+        self.anything |= change.anything;
+        if let Some(path) = change.path {
+            self.context.search_path = path;
+        }
+    }
+
+    /// What this run has made in a schema is new under the schema's new name too.
+    fn move_what_is_made(&mut self, node: &NodeEnum) {
+        let NodeEnum::RenameStmt(rename) = node else { return };
+        if rename.rename_type() != ObjectType::ObjectSchema {
+            return;
+        }
+        let is_within = |name: &&Name| name.schema == rename.subname;
+        let moved: Vec<Name> = self.made.iter().filter(is_within).cloned().collect();
+        let renamed = |name: Name| Name { schema: rename.newname.as_str().into(), ..name };
+        self.made.extend(moved.into_iter().map(renamed));
+    }
+
+    /// Constraints of a table that nothing is known of, so that a later statement can rely on them.
+    fn learn_what_is_said(&mut self, node: &NodeEnum) {
+        let table = match node {
+            NodeEnum::AlterTableStmt(alter) => alter.relation.as_ref(),
+            NodeEnum::RenameStmt(rename) => rename.relation.as_ref(),
+            _ => None,
+        };
+        let Some(table) = table.map(|table| names::relation(ObjectKind::Table, table)) else { return };
+        if self.context.relation(&table).is_some() {
+            return;
+        }
+        let name = self.context.resolve(&table);
+        if !self.said.relations.contains_key(&name) {
+            self.said.insert(&name, Relation::default());
+        }
+        self.said.search_path.clone_from(&self.context.search_path);
+        self.said.statement(node);
+    }
+}
+
+/// The search path that statements set for the session: of a function it is its own.
+fn path_set_by(nodes: &[&NodeEnum], effects: &Effects) -> Option<Vec<String>> {
+    let of_session =
+        |node: &&NodeEnum| matches!(node, NodeEnum::VariableSetStmt(_) | NodeEnum::SelectStmt(_));
+    let setting = effects.settings.iter().rfind(|setting| setting.name == "search_path")?;
+    let values = setting.values.as_ref().filter(|_| nodes.iter().any(of_session))?;
+    let is_schema = |value: &&String| !value.is_empty() && *value != "$user";
+    Some(values.iter().filter(is_schema).cloned().collect())
+}
+
+/// A relation by its name.
+pub(crate) fn relation_of(name: &Name) -> ObjectRef {
+    ObjectRef::new(ObjectKind::Relation, Some(name.schema.clone()), name.name.clone())
+}
+
+/// Whether a statement makes relations that are not learnt one by one.
+fn makes_more(node: &NodeEnum, effects: &Effects) -> bool {
+    match node {
+        NodeEnum::CreateExtensionStmt(_) | NodeEnum::ImportForeignSchemaStmt(_) => true,
+        NodeEnum::CreateSchemaStmt(create) => !create.schema_elts.is_empty(),
+        // SELECT … INTO
+        NodeEnum::SelectStmt(_) => !effects.creates.is_empty(),
+        _ => false,
+    }
+}
+
+/// What statements make, and what they take away.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// Relations.
+    new: Vec<Name>,
+    /// What else there is.
+    others: Vec<ObjectRef>,
+    gone: Vec<ObjectRef>,
+    /// What is new has only another name.
+    moves: bool,
+    /// Relations that bodies of functions name with their schemas.
+    mentions: Vec<Name>,
+    perhaps: Vec<SmolStr>,
+    anything: bool,
+    path: Option<Vec<String>>,
+}

@@ -1,0 +1,280 @@
+//! Runs the rules over the statements of files, in the order in which they would be applied.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::DoStmt;
+
+use super::about::About;
+use super::finding::{Finding, Severity};
+use super::known::Known;
+use super::rules::{Look, RULES, Watch};
+use super::site::{Found, Pending, Said, Site};
+use super::suppress::{self, Suppression};
+use crate::effects::{
+    Control, Effects, Prepared, Spent, TransactionRule, each_statement_of_block, effects_of,
+};
+use crate::sql::{Span, Statement, SyntaxError};
+
+/// Which rules look at a file, and how bad what they find is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected(Vec<Option<Severity>>);
+
+impl Default for Selected {
+    fn default() -> Self {
+        Self(RULES.iter().map(|rule| rule.about.on.then_some(rule.about.severity)).collect())
+    }
+}
+
+impl Selected {
+    /// Every rule there is, as bad as it says itself.
+    pub fn everything() -> Self {
+        Self(RULES.iter().map(|rule| Some(rule.about.severity)).collect())
+    }
+
+    /// No rule: what statements leave behind is learnt, and nothing is said.
+    pub fn nothing() -> Self {
+        Self(RULES.iter().map(|_| None).collect())
+    }
+
+    /// Lets a rule look, with this severity, or not at all. Says whether there is such a rule.
+    pub fn set(&mut self, code: &str, severity: Option<Severity>) -> bool {
+        let place = RULES.iter().position(|rule| rule.about.code == code);
+        if let Some(chosen) = place.and_then(|place| self.0.get_mut(place)) {
+            *chosen = severity;
+        }
+        place.is_some()
+    }
+
+    /// How bad findings of a rule are here; none where it does not look.
+    pub fn severity(&self, code: &str) -> Option<Severity> {
+        RULES
+            .iter()
+            .zip(&self.0)
+            .find(|(rule, _)| rule.about.code == code)
+            .and_then(|(_, severity)| *severity)
+    }
+}
+
+/// Looks at the files of a run, one after the other.
+#[derive(Debug, Default)]
+pub struct Linter {
+    known: Known,
+    /// What is said at the end of the run, where it is still true then.
+    pending: Vec<Pending>,
+    /// How many files there were.
+    files: usize,
+}
+
+impl Linter {
+    /// With what is known before the first file.
+    pub fn new(known: Known) -> Self {
+        Self { known, ..Self::default() }
+    }
+
+    /// Begins a file; `apart` where each of its statements runs outside a transaction.
+    pub fn file<'a>(&'a mut self, selected: &'a Selected, apart: bool) -> FileLint<'a> {
+        let number = self.files;
+        self.files += 1;
+        FileLint {
+            path: self.known.context.search_path.clone(),
+            rules: Rules::new(selected, number),
+            known: &mut self.known,
+            pending: &mut self.pending,
+            selected,
+            said: Said::default(),
+            marks: Vec::new(),
+            suppressions: Vec::new(),
+            transaction: 0,
+            apart,
+        }
+    }
+
+    /// From here on it is another run: what was made so far is there and in use. Gives what is wrong with the run before as a
+    /// whole, each with the number of its file, from 0.
+    pub fn begin_run(&mut self) -> Vec<(usize, Finding)> {
+        let said = self.still();
+        self.known.is_another_run();
+        said
+    }
+
+    /// Ends the run: what is wrong with it as a whole, each with the number of its file, from 0.
+    pub fn end(mut self) -> Vec<(usize, Finding)> {
+        self.still()
+    }
+
+    /// What was put off and is true by now.
+    fn still(&mut self) -> Vec<(usize, Finding)> {
+        let pending = std::mem::take(&mut self.pending);
+        let still = pending.into_iter().filter_map(|Pending { file, mut finding, still }| {
+            finding.message = still(&self.known)?;
+            Some((file, finding))
+        });
+        still.collect()
+    }
+}
+
+/// A file that is looked at.
+pub struct FileLint<'a> {
+    known: &'a mut Known,
+    pending: &'a mut Vec<Pending>,
+    /// Where names are looked for at the beginning of each file.
+    path: Vec<String>,
+    selected: &'a Selected,
+    rules: Rules,
+    said: Said,
+    /// Of each statement the part of the file, and its transaction.
+    marks: Vec<(Span, u32)>,
+    suppressions: Vec<Suppression>,
+    transaction: u32,
+    apart: bool,
+}
+
+impl std::fmt::Debug for FileLint<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileLint").field("statements", &self.marks.len()).finish_non_exhaustive()
+    }
+}
+
+impl FileLint<'_> {
+    /// Looks at the next statement.
+    ///
+    /// # Errors
+    /// It does not parse: nothing else is found in it.
+    pub fn statement(&mut self, statement: &Statement, prepared: Prepared) -> Result<Spent, SyntaxError> {
+        let number = self.marks.len();
+        if statement.directives.iter().any(|directive| directive.name == "new-transaction") {
+            self.transaction += 1;
+        }
+        self.marks.push((statement.span, self.transaction));
+        self.suppressions.extend(suppress::suppressions(statement, number));
+        let Self { known, rules, said, apart, transaction, .. } = self;
+        let mut change = None;
+        let spent = prepared.look(&known.context, |parsed, effects| {
+            *apart |= runs_outside(statement, effects);
+            for node in parsed.statements() {
+                rules.look(&Site { node, effects, known, statement, number, in_block: false }, said);
+            }
+            if let TransactionRule::Control(Control::Commit | Control::Rollback) = effects.transaction {
+                *transaction += 1;
+            }
+            change = Some(known.change_by(&parsed.statements().collect::<Vec<_>>(), effects));
+        })?;
+        if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
+            known.learn(&parsed.statements().collect::<Vec<_>>(), change);
+            for node in parsed.statements() {
+                if let NodeEnum::DoStmt(block) = node {
+                    self.block(block, statement, number);
+                }
+            }
+        }
+        Ok(spent)
+    }
+
+    /// Looks at the statements of a block, as far as its text says them: it runs at once. Whether a branch of it runs is not
+    /// known; whoever wrote it meant it to.
+    fn block(&mut self, block: &DoStmt, statement: &Statement, number: usize) {
+        let Self { known, rules, said, .. } = self;
+        // What is put together at run time nobody can look at here.
+        let _ = each_statement_of_block(block, &mut |node| {
+            let effects = effects_of(node, &known.context);
+            rules.look(&Site { node, effects: &effects, known, statement, number, in_block: true }, said);
+            let change = known.change_by(&[node], &effects);
+            known.learn(&[node], change);
+        });
+    }
+
+    /// Ends the file: what was found, in the order of the text, without what is suppressed.
+    pub fn end(mut self) -> Vec<Finding> {
+        let end = FileEnd { marks: self.marks, apart: self.apart };
+        self.rules.end(&end, &mut self.said);
+        self.known.context.search_path = self.path;
+        suppress::apply(&mut self.said, self.suppressions, self.selected);
+        self.pending.append(&mut self.said.pending);
+        self.said.findings
+    }
+}
+
+/// The rules that look at one file.
+struct Rules {
+    looks: Vec<(&'static About, Severity, Look)>,
+    watches: Vec<(&'static About, Severity, Box<dyn Watch>)>,
+    /// The number of the file.
+    file: usize,
+}
+
+impl Rules {
+    fn new(selected: &Selected, file: usize) -> Self {
+        let (mut looks, mut watches) = (Vec::new(), Vec::new());
+        for (rule, severity) in RULES.iter().zip(&selected.0) {
+            let Some(severity) = *severity else { continue };
+            match rule.look {
+                Look::File(begin) => watches.push((&rule.about, severity, begin())),
+                Look::Statement(_) | Look::Plain(_) => looks.push((&rule.about, severity, rule.look)),
+                Look::Elsewhere => {}
+            }
+        }
+        Self { looks, watches, file }
+    }
+
+    /// Has every rule look at a statement.
+    fn look(&mut self, site: &Site<'_>, said: &mut Said) {
+        let Site { number, statement, .. } = *site;
+        // Places in the text of a block are no places in the statement.
+        let (span, placed, file) = (statement.span, !site.in_block, self.file);
+        for (about, severity, look) in &self.looks {
+            let mut found = Found { about, severity: *severity, span, placed, number, file, said };
+            match look {
+                Look::Plain(look) => look(site).into_iter().for_each(|message| found.say(message)),
+                Look::Statement(look) => look(site, &mut found),
+                Look::File(_) | Look::Elsewhere => {}
+            }
+        }
+        for (about, severity, watch) in &mut self.watches {
+            watch
+                .statement(site, &mut Found { about, severity: *severity, span, placed, number, file, said });
+        }
+    }
+
+    /// Tells those that watch the whole file that there is no more.
+    fn end(self, end: &FileEnd, said: &mut Said) {
+        let (number, file) = (end.count().saturating_sub(1), self.file);
+        let span = end.span(number);
+        for (about, severity, watch) in self.watches {
+            watch.end(end, &mut Found { about, severity, span, placed: true, number, file, said });
+        }
+    }
+}
+
+fn runs_outside(statement: &Statement, effects: &Effects) -> bool {
+    matches!(effects.transaction, TransactionRule::Forbidden { .. })
+        || statement.directives.iter().any(|directive| directive.name == "no-transaction")
+}
+
+/// What is known of a file at its end.
+#[derive(Debug)]
+pub struct FileEnd {
+    marks: Vec<(Span, u32)>,
+    apart: bool,
+}
+
+impl FileEnd {
+    /// Whether two statements, by their numbers, run in one transaction.
+    pub(crate) fn together(&self, one: usize, other: usize) -> bool {
+        let of = |number: usize| self.marks.get(number).map(|(_, transaction)| *transaction);
+        !self.apart && of(one) == of(other)
+    }
+
+    /// Whether the statements run outside a transaction.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.apart
+    }
+
+    /// How many statements there are.
+    pub(crate) fn count(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// The part of the file that a statement is.
+    pub(crate) fn span(&self, number: usize) -> Span {
+        self.marks.get(number).map(|(span, _)| *span).unwrap_or_default()
+    }
+}

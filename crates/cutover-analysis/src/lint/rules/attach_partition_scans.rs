@@ -1,0 +1,72 @@
+//! A table that becomes a partition.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableType as Type, PartitionCmd};
+
+use super::{Look, Rule};
+use crate::effects::{ObjectKind, ObjectRef, names};
+use crate::lint::about::{About, Example, Origin};
+use crate::lint::finding::{Seen, Severity};
+use crate::lint::site::{Found, Site, definition};
+
+pub(crate) static RULE: Rule = Rule {
+    about: About {
+        code: "attach-partition-scans",
+        severity: Severity::Error,
+        on: true,
+        why: "ATTACH PARTITION reads all rows of the new partition, and of the default one, under ACCESS EXCLUSIVE, unless a valid CHECK proves where they belong.",
+        safe: "a CHECK that says what the partition holds, NOT VALID, VALIDATE it in another transaction, ATTACH PARTITION, drop the check",
+        seen: &[Seen::Static, Seen::Catalogue, Seen::Trace],
+        origin: Origin::Sql,
+        bad: &[
+            Example::of("ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');"),
+            Example::of("ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');").over("CREATE TABLE events (id bigint NOT NULL, at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); CREATE TABLE events_2 (id bigint, at date);"),
+            Example::of("ALTER TABLE events_2 ADD CONSTRAINT c CHECK (at >= '2025-01-01') NOT VALID; ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');"),
+            Example::of("CREATE TABLE events_2 (id bigint, at date); ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');").over("CREATE TABLE events (id bigint NOT NULL, at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE events_rest PARTITION OF events DEFAULT; CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');"),
+        ],
+        good: &[
+            Example::of("CREATE TABLE events_2 (LIKE events); ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');"),
+            Example::of("ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');").over("CREATE TABLE events (id bigint NOT NULL, at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); CREATE TABLE events_2 (id bigint, at date, CHECK (at >= '2025-01-01' AND at < '2026-01-01'));"),
+            Example::of("ALTER TABLE events_2 ADD CONSTRAINT c CHECK (at >= '2025-01-01' AND at < '2026-01-01') NOT VALID;\n-- cutover: new-transaction\nALTER TABLE events_2 VALIDATE CONSTRAINT c;\n-- cutover: new-transaction\nALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');"),
+            Example::of("ALTER TABLE events ATTACH PARTITION events_2 DEFAULT;").over("CREATE TABLE events (id bigint NOT NULL, at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); CREATE TABLE events_2 (id bigint, at date);").with_empty(&["public.events_2"]),
+            Example::of("ALTER INDEX events_at ATTACH PARTITION events_1_at;"),
+        ],
+    },
+    look: Look::Statement(look),
+};
+
+fn look(site: &Site<'_>, found: &mut Found<'_>) {
+    for (command, parent) in site.commands() {
+        let Some(NodeEnum::PartitionCmd(attached)) = definition(command) else { continue };
+        if command.subtype() == Type::AtAttachPartition {
+            attach(attached, &parent, site, found);
+        }
+    }
+}
+
+fn attach(attached: &PartitionCmd, parent: &ObjectRef, site: &Site<'_>, found: &mut Found<'_>) {
+    let Some(name) = &attached.name else { return };
+    let part = names::relation(ObjectKind::Table, name);
+    if is_read(&part, site) {
+        let part = part.named();
+        found.say_at(name.location, format!("all rows of {part} are read while nobody can use it"));
+    }
+    let rest = site.known.default_partition(parent).filter(|rest| is_read(rest, site));
+    if let Some(rest) = rest.filter(|_| !site.is_new(parent)) {
+        let (rest, part) = (rest.named(), part.named());
+        let message = format!(
+            "all rows of the default partition {rest} are read for those of {part} while nobody can use it"
+        );
+        let help = format!(
+            "a CHECK on {rest} that excludes what {part} holds, NOT VALID, VALIDATE it in another transaction, ATTACH PARTITION"
+        );
+        found.advise(name.location, message, help);
+    }
+}
+
+/// Whether the rows of a partition are read. What a check proves is for the server to say: one that holds is taken to be the
+/// proof.
+fn is_read(part: &ObjectRef, site: &Site<'_>) -> bool {
+    let holders = site.known.holders(part, true);
+    holders.iter().any(|one| !site.is_harmless(one)) && !site.known.has_valid_check(part)
+}

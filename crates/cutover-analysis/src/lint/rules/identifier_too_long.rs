@@ -1,0 +1,75 @@
+//! Names that are cut.
+
+use super::{Look, Rule};
+use crate::effects::names;
+use crate::lint::about::{About, Example, Origin};
+use crate::lint::finding::{Seen, Severity};
+use crate::lint::site::{Found, Site};
+use crate::sql::lexer::Kind;
+use crate::sql::tokens::Tokens;
+
+pub(crate) static RULE: Rule = Rule {
+    about: About {
+        code: "identifier-too-long",
+        severity: Severity::Error,
+        on: true,
+        why: "PostgreSQL cuts a name at 63 bytes without a word: two long names may become one, and what looks for the whole name does not find it.",
+        safe: "a shorter name",
+        seen: &[Seen::Static],
+        origin: Origin::Sql,
+        bad: &[
+            Example::of(
+                "CREATE TABLE aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (n int);",
+            ),
+            Example::of("ALTER TABLE t ADD CONSTRAINT \"ääääääääääääääääääääääääääääääää\" CHECK (n > 0);"),
+            Example::of(
+                "CREATE INDEX CONCURRENTLY i_long_long_long_long_long_long_long_long_long_long_long_long_long_ ON t (n);",
+            ),
+        ],
+        good: &[
+            Example::of(
+                "CREATE TABLE U&\"\\0061\\0061\\0061\\0061\\0061\\0061\\0061\\0061\\0061\\0061\\0061\\0061\\0061\\0061\" (n int);",
+            ),
+            Example::of(
+                "CREATE TABLE aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (n int);",
+            ),
+            Example::of("ALTER TABLE t ADD CONSTRAINT \"äääääääääääääääääääääääääääääää\" CHECK (n > 0);"),
+            Example::of("SELECT 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa';"),
+            Example::of(
+                "COMMENT ON TABLE t IS $$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa$$;",
+            ),
+            Example::of(
+                "SELECT 1 /* aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa */;",
+            ),
+            Example::of(
+                "CREATE TABLE \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\"\" (n int);",
+            ),
+        ],
+    },
+    look: Look::Statement(look),
+};
+
+fn look(site: &Site<'_>, found: &mut Found<'_>) {
+    // The tree has the names as they were cut.
+    if site.in_block {
+        return;
+    }
+    let mut said: Vec<String> = Vec::new();
+    let text = site.statement.text.as_str();
+    for token in Tokens::new(text) {
+        // U&"…" is shorter than it is written, where it has escapes.
+        if text.get(..token.at).is_some_and(|before| before.ends_with('&')) {
+            continue;
+        }
+        if !matches!(token.kind, Kind::Word | Kind::QuotedIdentifier) || token.text.len() <= names::LONGEST {
+            continue;
+        }
+        let name = token.name();
+        if name.len() > names::LONGEST && !said.contains(&name) {
+            let location = i32::try_from(token.at).unwrap_or(-1);
+            let cut = names::cut(&name);
+            found.say_at(location, format!("the name has {} bytes and becomes {cut}", name.len()));
+            said.push(name);
+        }
+    }
+}

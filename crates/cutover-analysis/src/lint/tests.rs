@@ -1,0 +1,287 @@
+//! Each rule finds what it says it finds, and nothing else.
+
+use super::*;
+use crate::effects::{Context, Name, Prepared};
+use crate::sql::{Item, Splitter, Statement};
+
+fn statements(sql: &str) -> Vec<Statement> {
+    let items = Splitter::new(sql.as_bytes()).map(|item| item.expect("SQL that can be split"));
+    items
+        .filter_map(|item| if let Item::Statement(statement) = item { Some(statement) } else { None })
+        .collect()
+}
+
+/// What is found in an example with every rule at work.
+fn found(example: &Example) -> Vec<Finding> {
+    let mut context = Context::default();
+    context.server_major = example.server / 10_000;
+    context.complete = example.complete;
+    let mut facts = Facts { server: example.server, ..Facts::default() };
+    for table in example.empty {
+        let (schema, name) = table.split_once('.').expect("a schema");
+        let name = Name { schema: schema.into(), name: name.into() };
+        facts.sizes.insert(name, Size::default());
+    }
+    let mut known = Known::new(context, facts);
+    for statement in statements(example.there) {
+        known.before(Prepared::of(&statement.text)).expect("what is there parses");
+    }
+    let mut linter = Linter::new(known);
+    let selected = Selected::everything();
+    let mut file = linter.file(&selected, false);
+    for statement in statements(example.sql) {
+        file.statement(&statement, Prepared::of(&statement.text))
+            .unwrap_or_else(|error| panic!("{}: {error}", statement.text));
+    }
+    let mut findings = file.end();
+    findings.extend(linter.end().into_iter().map(|(_, finding)| finding));
+    findings
+}
+
+#[test]
+fn each_rule_finds_its_bad_examples_and_not_its_good_ones() {
+    let mut wrong = Vec::new();
+    for about in all().filter(|about| about.origin == Origin::Sql) {
+        assert!(!about.bad.is_empty() && !about.good.is_empty(), "{} has no examples", about.code);
+        for example in about.bad {
+            if !found(example).iter().any(|finding| finding.code == about.code) {
+                wrong.push(format!("{} does not find {example:?}", about.code));
+            }
+        }
+        for example in about.good {
+            if let Some(finding) = found(example).iter().find(|finding| finding.code == about.code) {
+                wrong.push(format!("{} finds {example:?}: {}", about.code, finding.message));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn codes_are_different_and_sentences_end() {
+    let mut codes: Vec<&str> = all().map(|about| about.code).collect();
+    codes.sort_unstable();
+    assert!(codes.windows(2).all(|pair| pair[0] != pair[1]));
+    for about in all() {
+        assert!(about.why.ends_with('.') && !about.safe.ends_with('.'), "{}", about.code);
+        assert!(!about.seen.is_empty(), "{}", about.code);
+    }
+}
+
+/// What is found in a file by some rules, with the messages of the one about suppressions.
+fn suppressed(sql: &'static str) -> Vec<(&'static str, String)> {
+    let of_interest =
+        ["create-index-blocks-writes", "drop-table", "policy-without-rls", "unused-suppression"];
+    let findings = found(&Example::of(sql)).into_iter();
+    let message = |finding: &Finding| {
+        if finding.code == "unused-suppression" { finding.message.clone() } else { String::new() }
+    };
+    findings
+        .filter(|finding| of_interest.contains(&finding.code))
+        .map(|finding| (finding.code, message(&finding)))
+        .collect()
+}
+
+fn codes(sql: &'static str) -> Vec<&'static str> {
+    suppressed(sql).into_iter().map(|(code, _)| code).collect()
+}
+
+#[test]
+fn what_is_allowed_with_a_reason_is_not_said() {
+    assert_eq!(codes("CREATE INDEX ON a (n);"), ["create-index-blocks-writes"]);
+    let allowed =
+        "-- cutover: allow create-index-blocks-writes nobody writes at night\nCREATE INDEX ON a (n);";
+    assert_eq!(codes(allowed), [""; 0]);
+    // Inside the statement, and with something between code and reason.
+    assert_eq!(
+        codes("CREATE INDEX -- cutover: allow create-index-blocks-writes: at night\n ON a (n);"),
+        [""; 0]
+    );
+    // One statement, and no other.
+    let two = "-- cutover: allow drop-table it is a copy\nDROP TABLE a;\nDROP TABLE b;";
+    assert_eq!(codes(two), ["drop-table"]);
+    // All findings of the code.
+    assert_eq!(codes("-- cutover: allow drop-table copies\nDROP TABLE a, b;"), [""; 0]);
+    // Several codes.
+    let several = "-- cutover: allow drop-table a copy\n-- cutover: allow create-index-blocks-writes at night\nDO $$ BEGIN DROP TABLE a; CREATE INDEX ON b (n); END $$;";
+    assert_eq!(codes(several), [""; 0]);
+}
+
+#[test]
+fn what_is_said_at_the_end_of_a_run_can_be_allowed_too() {
+    let sql = "CREATE TABLE a (n int);\nCREATE POLICY p ON a USING (n = 1);";
+    assert_eq!(codes(sql), ["policy-without-rls"]);
+    let allowed = "CREATE TABLE a (n int);\n-- cutover: allow policy-without-rls switched on with the release\nCREATE POLICY p ON a USING (n = 1);";
+    assert_eq!(codes(allowed), [""; 0]);
+}
+
+#[test]
+fn permissions_of_no_use_are_said() {
+    let said = |sql| suppressed(sql);
+    let unused = |message: &str| ("unused-suppression", message.to_owned());
+    assert_eq!(
+        said("-- cutover: allow drop-table a copy\nDROP VIEW a;"),
+        [unused("nothing is suppressed: drop-table finds nothing here")]
+    );
+    assert_eq!(
+        said("-- cutover: allow drop-tables a copy\nSELECT 1;"),
+        [unused("there is no rule \"drop-tables\"")]
+    );
+    assert_eq!(said("-- cutover: allow\nSELECT 1;"), [unused("there is no rule \"\"")]);
+    let no_reason = said("-- cutover: allow drop-table\nDROP TABLE a;");
+    assert_eq!(
+        no_reason,
+        [("drop-table", String::new()), unused("it does not say why drop-table is allowed, so it is not")]
+    );
+    // The same permission twice: once is enough.
+    let twice = "-- cutover: allow drop-table a copy\n-- cutover: allow drop-table a copy\nDROP TABLE a;";
+    assert_eq!(said(twice), [unused("nothing is suppressed: drop-table finds nothing here")]);
+}
+
+#[test]
+fn a_rule_that_does_not_look_makes_no_permission_unused() {
+    let mut selected = Selected::default();
+    assert!(selected.set("drop-table", None) && !selected.set("no-such-rule", None));
+    let mut linter = Linter::new(Known::default());
+    let mut file = linter.file(&selected, false);
+    for statement in statements("-- cutover: allow drop-table a copy\nDROP TABLE a;") {
+        file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+    }
+    assert_eq!(file.end(), []);
+}
+
+/// What is said at the end of a run of two files, by file, code and statement.
+fn found_in_two(first: &str, second: &str) -> Vec<(usize, &'static str, usize)> {
+    let selected = Selected::default();
+    let mut linter = Linter::new(Known::default());
+    for sql in [first, second] {
+        let mut file = linter.file(&selected, false);
+        for statement in statements(sql) {
+            file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+        }
+        assert_eq!(file.end(), []);
+    }
+    linter.end().into_iter().map(|(file, finding)| (file, finding.code, finding.statement)).collect()
+}
+
+#[test]
+fn a_later_file_puts_right_what_an_earlier_one_left() {
+    let policy = "CREATE TABLE a (n int); CREATE POLICY p ON a USING (n = 1);";
+    assert_eq!(found_in_two(policy, "SELECT 1;"), [(0, "policy-without-rls", 1)]);
+    assert_eq!(found_in_two(policy, "ALTER TABLE a ENABLE ROW LEVEL SECURITY;"), []);
+    let key = "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES p);";
+    assert_eq!(found_in_two("SELECT 1;", key), [(1, "foreign-key-without-index", 1)]);
+    assert_eq!(found_in_two(key, "CREATE INDEX ON a (n);"), []);
+    let two = "CREATE TABLE a (n int); CREATE INDEX old ON a (n); CREATE INDEX anew ON a (n);";
+    assert_eq!(found_in_two(two, "SELECT 1;"), [(0, "duplicate-index", 2)]);
+    assert_eq!(found_in_two(two, "DROP INDEX old;"), []);
+}
+
+#[test]
+fn the_search_path_of_a_file_ends_with_it() {
+    let made = "CREATE SCHEMA app; SET search_path = app; CREATE TABLE a (n int);";
+    assert_eq!(found_in_two(made, "ALTER TABLE app.a ADD CHECK (n > 0);"), []);
+    let selected = Selected::default();
+    let mut linter = Linter::new(Known::default());
+    let mut codes = Vec::new();
+    for sql in [made, "ALTER TABLE a ADD CHECK (n > 0);"] {
+        let mut file = linter.file(&selected, false);
+        for statement in statements(sql) {
+            file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+        }
+        codes.extend(file.end().into_iter().map(|finding| finding.code));
+    }
+    assert_eq!(codes, ["check-without-not-valid"]);
+}
+
+/// Every rule, how bad it is, and whether it looks where nobody says otherwise: configuration files rely on them.
+const ALL: &str = "\
+create-index-blocks-writes error on
+drop-index-locks error on
+concurrently-in-transaction error on
+reindex-locks error on
+concurrent-index-on-14.0-14.3 error on
+foreign-key-without-not-valid error on
+check-without-not-valid error on
+validate-in-same-transaction warning on
+unique-constraint-builds-index error on
+unique-over-existing-data warning on
+exclusion-constraint error on
+primary-key-builds-index error on
+primary-key-over-nullable-column error on
+set-not-null-scans error on
+add-column-not-null-without-default error on
+volatile-default-rewrites error on
+stored-generated-column-rewrites error on
+identity-or-serial-on-existing-table error on
+type-change-rewrites error on
+type-change-breaks-prepared-statements warning on
+domain-with-check-column error on
+any-other-rewrite error on
+rename-column error on
+rename-table error on
+rename-schema error on
+rename-enum-value error on
+drop-column error on
+drop-table error on
+drop-schema error on
+drop-database error on
+truncate-cascade error on
+drop-if-exists-before-create error on
+drop-not-null warning on
+drop-foreign-key warning on
+change-default-while-clients-omit-it warning on
+no-lock-timeout warning off
+no-statement-timeout warning off
+work-while-holding-access-exclusive warning on
+several-alters-of-one-table warning on
+transaction-control-in-file error on
+uncommitted-transaction error on
+not-rerunnable-outside-transaction warning off
+detach-partition-locks error on
+create-partition-of-locks error on
+attach-partition-scans error on
+vacuum-full-or-cluster error on
+refresh-materialized-view-locks error on
+alter-domain-add-constraint warning on
+enum-add-value-used-in-same-transaction error on
+create-enum warning off
+enum-add-value-without-position warning off
+json-column warning on
+int-primary-key warning off
+serial-type warning off
+varchar-length warning off
+char-type warning off
+timestamp-without-time-zone warning off
+foreign-key-without-index warning on
+duplicate-index warning on
+index-over-three-columns warning off
+unqualified-name warning off
+identifier-too-long error on
+duplicate-assignment error on
+naming-convention warning off
+out-of-order-file warning on
+duplicate-version error on
+version-sorts-wrongly warning on
+unused-suppression warning on
+backfill-with-ddl warning on
+update-or-delete-without-where error on
+security-definer-without-search-path error on
+row-level-security-disabled warning on
+policy-without-rls warning on
+policy-always-true error on
+view-bypasses-rls error on
+replace-view-drops-options error on
+policy-recursion error on
+function-body-names-missing-object error on
+function-name-unresolved-after-move error on
+create-trigger-locks warning on
+disable-trigger-or-rule warning on";
+
+#[test]
+fn rules_are_those_of_the_list() {
+    let said =
+        |about: &About| format!("{} {} {}", about.code, about.severity, if about.on { "on" } else { "off" });
+    let listed: Vec<String> = all().map(said).collect();
+    assert_eq!(listed, ALL.lines().collect::<Vec<_>>());
+}

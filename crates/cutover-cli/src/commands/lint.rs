@@ -1,0 +1,97 @@
+//! `cutover lint`.
+
+use std::collections::BTreeSet;
+
+use clap::{Args, ValueEnum};
+use cutover::lint::{self, About, Found, Severity, Which};
+use cutover::plan::select;
+use cutover::project::Project;
+
+use crate::app::{App, overrides};
+use crate::args::VarArgs;
+use crate::error::{CliError, Exit};
+
+/// Find what would hurt a database in use, before it runs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads the files alone. Each is looked at as a run of its own, in which what it makes itself may be locked freely and what
+earlier files have made is there and in use; with --since, all from one version on are one run.
+
+`-- cutover: allow CODE reason` above a statement says that somebody has thought about it. `[lint]` of cutover.toml says which
+rules look and how bad what they find is. Ends with 1 where anything is an error, or does not parse.
+
+Examples:
+  cutover lint
+  cutover lint --since 0042            as one run, from this version on
+  cutover lint --as sarif > lint.sarif
+  cutover lint --rules                 every rule, and whether it looks")]
+pub(crate) struct Arguments {
+    /// Only from this version on, as one run
+    #[arg(long, value_name = "VERSION")]
+    since: Option<String>,
+    /// How it is written
+    #[arg(long = "as", value_enum, default_value_t = Form::Text)]
+    form: Form,
+    /// Also end with 1 where there are warnings alone
+    #[arg(long)]
+    strict: bool,
+    /// List the rules in place of looking
+    #[arg(long, conflicts_with_all = ["since", "strict"])]
+    rules: bool,
+    #[command(flatten)]
+    vars: VarArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people, with the lines
+    Text,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of a pull request on GitHub
+    Github,
+}
+
+pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
+    if arguments.rules {
+        return rules(app);
+    }
+    let project = app.project(&overrides(&arguments.vars))?;
+    let found = lint::look(&project, &which(&project, arguments.since.as_deref())?, None);
+    tell(app, arguments, &project, &found)?;
+    let is_bad = found.count(Severity::Error) > 0
+        || !found.broken.is_empty()
+        || (arguments.strict && !found.findings.is_empty());
+    Ok(if is_bad { Exit::No } else { Exit::Done })
+}
+
+fn which(project: &Project, since: Option<&str>) -> Result<Which, CliError> {
+    let Some(since) = since else { return Ok(Which::Each) };
+    let (first, _) = select::find(project, since).map_err(CliError::usage)?;
+    Ok(Which::OneRun((first..project.migrations.len()).collect::<BTreeSet<usize>>()))
+}
+
+fn tell(app: &App, arguments: &Arguments, project: &Project, found: &Found) -> Result<(), CliError> {
+    match arguments.form {
+        _ if app.output.is_json() => return app.output.json(&lint::document(&project.name, found)),
+        Form::Text => app.output.print(&lint::lines(found)),
+        Form::Sarif => return app.output.json(&lint::sarif(found, env!("CARGO_PKG_VERSION"))),
+        Form::Github => app.output.print(&lint::annotations(found, "")),
+    }
+    Ok(())
+}
+
+/// Every rule in a line.
+fn rules(app: &App) -> Result<Exit, CliError> {
+    if app.output.is_json() {
+        app.output.json(&lint::rules_document())?;
+        return Ok(Exit::Done);
+    }
+    let mut text = String::new();
+    for About { code, severity, on, why, .. } in lint::all() {
+        let severity = if *on { severity.to_string() } else { format!("off, {severity}") };
+        text += &format!("{code:<44} {severity:<12} {why}\n");
+    }
+    app.output.print(&text);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,213 @@
+//! Findings about the migrations of a project: the rules of `cutover-analysis` over its files, in the order in which they would be
+//! applied, with what a database says of itself where one is asked. Runs nothing.
+
+mod document;
+mod files;
+mod github;
+mod sarif;
+mod settings;
+mod text;
+
+use std::collections::BTreeSet;
+
+use cutover_analysis::lint::{Finding, Linter, Selected};
+pub use cutover_analysis::lint::{About, Known, Seen, Severity, all};
+use serde::Serialize;
+
+use crate::migration::Migration;
+use crate::places::{self, FilePlace};
+use crate::project::{Place, Problem, Project};
+use crate::script::{self, Broken, Looked, Pieces};
+use crate::secrets::Secrets;
+
+pub use document::{document, rules_document};
+pub use github::annotations;
+pub use sarif::sarif;
+pub use settings::LintSettings;
+pub use text::lines;
+
+/// A finding with its place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Located {
+    /// The rule's code.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Path of the file relative to the project.
+    pub path: String,
+    /// Line, counted from 1; of findings about a file as a whole 1.
+    pub line: u32,
+    /// Column in characters, counted from 1.
+    pub column: u32,
+    /// The line, secrets starred; empty where there is none to show.
+    pub source_line: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do instead.
+    pub help: String,
+    /// Who saw it.
+    pub seen_by: Seen,
+}
+
+/// What was found in a project.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// In the order of the files and, within them, of the text.
+    pub findings: Vec<Located>,
+    /// Statements that do not parse, and files that cannot be read: nothing else is found there.
+    pub broken: Vec<Problem>,
+    /// How many files were looked at.
+    pub files: usize,
+}
+
+impl Found {
+    /// How many findings are of this severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// The findings that stop a run, unless their codes are allowed.
+    pub fn blocking<'a>(&'a self, allow: &'a [String]) -> impl Iterator<Item = &'a Located> {
+        self.findings.iter().filter(move |finding| {
+            finding.severity == Severity::Error && !allow.iter().any(|code| code == finding.code)
+        })
+    }
+}
+
+/// What is looked at, and what counts as one run: what a run makes itself may be locked freely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// All files, each as a run of its own.
+    Each,
+    /// Those at these places of the project as one run; the others are there before.
+    OneRun(BTreeSet<usize>),
+}
+
+impl Which {
+    fn is_meant(&self, place: usize) -> bool {
+        match self {
+            Self::Each => true,
+            Self::OneRun(places) => places.contains(&place),
+        }
+    }
+}
+
+/// Looks at the migrations of a project. `known` is what a database says of itself before the first of those that are meant; without it
+/// the files before them say what is there.
+pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
+    let asked = known.is_some();
+    let mut run = Run { project, linter: Linter::new(known.unwrap_or_default()), found: Found::default(), said: Vec::new() };
+    let meant = |(place, _): &(usize, &Migration)| which.is_meant(*place) || !asked;
+    let list: Vec<(usize, &Migration)> = project.migrations.iter().enumerate().filter(meant).collect();
+    let migrations: Vec<&Migration> = list.iter().map(|(_, migration)| *migration).collect();
+    let mut is_inside = false;
+    script::look_through(&migrations, &project.vars, |at, pieces| {
+        let is_meant = which.is_meant(list[at].0);
+        if *which == Which::Each || is_meant != is_inside {
+            run.put_off();
+        }
+        is_inside = is_meant;
+        run.file((at, migrations[at]), is_meant, pieces);
+    });
+    run.put_off();
+    run.finish(&migrations, &|place| which.is_meant(place))
+}
+
+struct Run<'a> {
+    project: &'a Project,
+    linter: Linter,
+    found: Found,
+    /// What was said, each with the place of its file in the list.
+    said: Vec<(usize, Finding)>,
+}
+
+impl Run<'_> {
+    /// Ends a run, and begins another one with the next file.
+    fn put_off(&mut self) {
+        self.said.extend(self.linter.begin_run());
+    }
+
+    fn file(&mut self, (at, migration): (usize, &Migration), is_meant: bool, pieces: &mut Pieces) {
+        let vars = &self.project.vars;
+        let selected =
+            if is_meant { self.project.lint.selected(&migration.path) } else { Selected::nothing() };
+        self.found.files += usize::from(is_meant);
+        let mut file = self.linter.file(&selected, migration.no_transaction);
+        while let Some(looked) = pieces.next() {
+            let broken = match looked {
+                Looked::Statement(statement, prepared) => match file.statement(&statement, prepared) {
+                    Ok(spent) => {
+                        pieces.give_back(spent);
+                        continue;
+                    }
+                    Err(error) => {
+                        let (line, column, source_line) = Secrets::of(vars).locate(
+                            &statement.text,
+                            error.offset,
+                            statement.line,
+                            statement.column,
+                        );
+                        let mut place = FilePlace { line, column, source_line };
+                        places::into_file(migration, vars, &mut [&mut place]);
+                        problem(migration, Some(place), error.message, None)
+                    }
+                },
+                Looked::Broken(Broken { place, in_file, message, hint }) => {
+                    let place = place.map(|Place { line, column }| {
+                        let mut place = FilePlace { line, column, source_line: String::new() };
+                        if !in_file {
+                            places::into_file(migration, vars, &mut [&mut place]);
+                        }
+                        place
+                    });
+                    problem(migration, place, message, hint)
+                }
+            };
+            self.found.broken.extend(Some(broken).filter(|_| is_meant));
+        }
+        self.said.extend(file.end().into_iter().map(|finding| (at, finding)));
+    }
+
+    /// Gives every finding its place, and adds what the names of files say.
+    fn finish(mut self, migrations: &[&Migration], is_meant: &dyn Fn(usize) -> bool) -> Found {
+        self.said.sort_by_key(|(at, finding)| (*at, finding.span.start));
+        let mut rest = self.said.into_iter().peekable();
+        while let Some((at, _)) = rest.peek() {
+            let at = *at;
+            let migration = migrations[at];
+            let mut of_file = Vec::new();
+            while let Some((_, finding)) = rest.next_if(|(other, _)| *other == at) {
+                of_file.push(finding);
+            }
+            let wanted: Vec<(usize, usize)> =
+                of_file.iter().map(|finding| (finding.statement, finding.offset)).collect();
+            let placed = places::of_parts(migration, &self.project.vars, &wanted);
+            let located = of_file.into_iter().zip(placed).map(|(finding, place)| located(migration, finding, place));
+            self.found.findings.extend(located);
+        }
+        self.found.findings.extend(files::findings(self.project, is_meant));
+        self.found
+    }
+}
+
+fn problem(migration: &Migration, place: Option<FilePlace>, message: String, hint: Option<String>) -> Problem {
+    let (place, source_line) = match place {
+        Some(FilePlace { line, column, source_line }) => (Some(Place { line, column }), source_line),
+        None => (None, String::new()),
+    };
+    Problem { path: migration.path.clone(), place, source_line, message, hint }
+}
+
+fn located(migration: &Migration, finding: Finding, place: FilePlace) -> Located {
+    Located {
+        code: finding.code,
+        severity: finding.severity,
+        path: migration.path.clone(),
+        line: place.line,
+        column: place.column,
+        source_line: place.source_line,
+        message: finding.message,
+        help: finding.help,
+        seen_by: finding.seen_by,
+    }
+}
