@@ -731,7 +731,10 @@ fn a_down_file_that_loses_nothing_is_not_asked_about() {
     for (up, down) in [
         ("CREATE TABLE n (n int);", "DELETE FROM n; DROP TABLE n;"),
         ("CREATE TABLE n (n int);", "DO $$ BEGIN EXECUTE 'DROP TABLE IF EXISTS n'; END $$;"),
-        ("ALTER TABLE x ADD COLUMN m uuid DEFAULT md5(random()::text)::uuid;", "ALTER TABLE x DROP COLUMN m;"),
+        (
+            "ALTER TABLE x ADD COLUMN m uuid DEFAULT md5(random()::text)::uuid;",
+            "ALTER TABLE x DROP COLUMN m;",
+        ),
         (
             "ALTER TABLE t ALTER a SET DEFAULT 'x';",
             "ALTER TABLE t ALTER a TYPE text; ALTER TABLE t ALTER a DROP DEFAULT;",

@@ -34,8 +34,8 @@ pub(crate) mod walk;
 use pg_query::NodeEnum;
 
 pub use beyond::beyond;
-pub(crate) use context::is_ordinary;
 pub use code::{Code, Kept, kept};
+pub(crate) use context::is_ordinary;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };

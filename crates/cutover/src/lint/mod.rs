@@ -6,12 +6,14 @@ mod files;
 mod github;
 mod sarif;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::BTreeSet;
 
-use cutover_analysis::lint::{Finding, Linter, Selected};
 pub use cutover_analysis::lint::{About, Known, Seen, Severity, all};
+use cutover_analysis::lint::{Finding, Linter, Selected};
 use serde::Serialize;
 
 use crate::migration::Migration;
@@ -96,7 +98,12 @@ impl Which {
 /// the files before them say what is there.
 pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
     let asked = known.is_some();
-    let mut run = Run { project, linter: Linter::new(known.unwrap_or_default()), found: Found::default(), said: Vec::new() };
+    let mut run = Run {
+        project,
+        linter: Linter::new(known.unwrap_or_default()),
+        found: Found::default(),
+        said: Vec::new(),
+    };
     let meant = |(place, _): &(usize, &Migration)| which.is_meant(*place) || !asked;
     let list: Vec<(usize, &Migration)> = project.migrations.iter().enumerate().filter(meant).collect();
     let migrations: Vec<&Migration> = list.iter().map(|(_, migration)| *migration).collect();
@@ -182,7 +189,8 @@ impl Run<'_> {
             let wanted: Vec<(usize, usize)> =
                 of_file.iter().map(|finding| (finding.statement, finding.offset)).collect();
             let placed = places::of_parts(migration, &self.project.vars, &wanted);
-            let located = of_file.into_iter().zip(placed).map(|(finding, place)| located(migration, finding, place));
+            let located =
+                of_file.into_iter().zip(placed).map(|(finding, place)| located(migration, finding, place));
             self.found.findings.extend(located);
         }
         self.found.findings.extend(files::findings(self.project, is_meant));
@@ -190,7 +198,12 @@ impl Run<'_> {
     }
 }
 
-fn problem(migration: &Migration, place: Option<FilePlace>, message: String, hint: Option<String>) -> Problem {
+fn problem(
+    migration: &Migration,
+    place: Option<FilePlace>,
+    message: String,
+    hint: Option<String>,
+) -> Problem {
     let (place, source_line) = match place {
         Some(FilePlace { line, column, source_line }) => (Some(Place { line, column }), source_line),
         None => (None, String::new()),

@@ -21,8 +21,11 @@ pub fn lines(found: &Found) -> String {
 
 fn block(finding: &Located) -> String {
     let Located { code, severity, path, line, column, source_line, message, help, seen_by } = finding;
-    let excerpt =
-        if source_line.is_empty() { String::new() } else { format!("{}\n", caret(*line, *column, source_line)) };
+    let excerpt = if source_line.is_empty() {
+        String::new()
+    } else {
+        format!("{}\n", caret(*line, *column, source_line))
+    };
     format!(
         "{}:{line}:{column}: {severity}[{code}]: {}\n{excerpt}  help: {} ({seen_by})\n",
         visible(path),
@@ -42,5 +45,9 @@ fn sums(found: &Found) -> String {
     if errors + warnings + found.broken.len() == 0 {
         return format!("{files}: nothing found\n");
     }
-    format!("{files}: {broken}{}, {}\n", count(errors, "error", "errors"), count(warnings, "warning", "warnings"))
+    format!(
+        "{files}: {broken}{}, {}\n",
+        count(errors, "error", "errors"),
+        count(warnings, "warning", "warnings")
+    )
 }

@@ -70,7 +70,9 @@ impl Iterator for Pieces {
                     return Some(Looked::Broken(Broken {
                         place: Some(Place { line, column }),
                         in_file: false,
-                        message: format!("psql command `{text}` cannot be run: only SQL is sent to the server"),
+                        message: format!(
+                            "psql command `{text}` cannot be run: only SQL is sent to the server"
+                        ),
                         hint: Some(control::psql_hint(&text).to_owned()),
                     }));
                 }

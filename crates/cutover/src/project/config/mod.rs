@@ -13,7 +13,6 @@ pub use duration::{DurationError, format as format_duration, parse as parse_dura
 pub use settings::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
 pub use table::{SourceText, Table};
 
-
 pub(super) use settings::apply_config;
 
 /// The whole file, decoded.

@@ -1,0 +1,73 @@
+//! Findings in the files of a project, each at its place.
+
+use super::*;
+
+fn project(files: &[(&str, &[u8])]) -> Project {
+    Project::embedded("x", files).unwrap()
+}
+
+fn told(found: &Found) -> Vec<String> {
+    let line = |one: &Located| format!("{}:{}:{} {}", one.path, one.line, one.column, one.code);
+    found.findings.iter().map(line).collect()
+}
+
+#[test]
+fn each_file_is_a_run_of_its_own_unless_several_are_one() {
+    let project = project(&[
+        ("0001_a.sql", b"CREATE TABLE a (n int);\nCREATE INDEX ON a (n);"),
+        ("0002_b.sql", b"-- here\n  CREATE INDEX i ON a (n);"),
+        ("0003_c.sql", b"CREATE TABEL c ();\nDROP INDEX i;"),
+    ]);
+    let found = look(&project, &Which::Each, None);
+    let index = "0002_b.sql:2:21 create-index-blocks-writes";
+    assert_eq!(told(&found), [index, "0003_c.sql:2:1 drop-index-locks"]);
+    assert_eq!(found.findings[0].source_line, "  CREATE INDEX i ON a (n);");
+    let broken: Vec<String> = found.broken.iter().map(ToString::to_string).collect();
+    assert!(broken.len() == 1 && broken[0].starts_with("0003_c.sql:1:8: syntax error"), "{broken:?}");
+    assert_eq!((found.files, found.count(Severity::Error)), (3, 2));
+    // What a run makes itself is nobody else's yet.
+    let all = look(&project, &Which::OneRun([0, 1, 2].into()), None);
+    assert_eq!(told(&all), [""; 0]);
+    let last = look(&project, &Which::OneRun([1, 2].into()), None);
+    assert_eq!(told(&last), [index, "0003_c.sql:2:1 drop-index-locks"]);
+    let allowed: Vec<String> = vec!["drop-index-locks".to_owned()];
+    assert_eq!(found.blocking(&allowed).count(), 1);
+}
+
+#[test]
+fn what_somebody_has_thought_about_is_not_said() {
+    let project = project(&[(
+        "0001_a.sql",
+        b"-- cutover: allow create-index-blocks-writes the table is tiny\nCREATE INDEX ON a (n);\n\
+          -- cutover: allow drop-table\nDROP TABLE b;\n",
+    )]);
+    let found = told(&look(&project, &Which::Each, None));
+    assert_eq!(found, ["0001_a.sql:4:1 unused-suppression", "0001_a.sql:4:1 drop-table"]);
+}
+
+#[test]
+fn findings_have_a_form_for_each_reader() {
+    let project = project(&[("0001_a.sql", b"CREATE INDEX i ON a (n);")]);
+    let found = look(&project, &Which::Each, None);
+    let text = lines(&found);
+    assert!(
+        text.starts_with("0001_a.sql:1:19: error[create-index-blocks-writes]: nobody can write to a"),
+        "{text}"
+    );
+    assert!(
+        text.contains("1 | CREATE INDEX i ON a (n);") && text.ends_with("1 file: 1 error, 0 warnings\n"),
+        "{text}"
+    );
+    let log = sarif(&found, "1.0.0");
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "create-index-blocks-writes");
+    assert_eq!(log["runs"][0]["tool"]["driver"]["rules"][0]["id"], result["ruleId"]);
+    assert_eq!(result["locations"][0]["physicalLocation"]["region"]["startColumn"], 19);
+    let document = serde_json::to_value(document("x", &found)).unwrap();
+    assert_eq!(document["findings"][0]["seen_by"], "static");
+    let annotation = annotations(&found, "");
+    assert!(
+        annotation.starts_with("::error file=0001_a.sql,line=1,col=19,title=create-index"),
+        "{annotation}"
+    );
+}
