@@ -1,4 +1,4 @@
-//! Findings about SQL before it runs: one rule a file, found in one list ([`rules`]).
+//! Findings about SQL before it runs: one rule a file, found in one list (`rules`).
 //!
 //! A rule looks at one statement, or at the statements of one file together, with what is known of the database before them: what
 //! earlier statements of the run made (a new table may be locked freely), and, where somebody asked a server, what is there. Nothing

@@ -1,6 +1,7 @@
 //! `cutover lint`.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
 use cutover::lint::{self, About, Found, Severity, Which};
@@ -90,7 +91,7 @@ fn rules(app: &App) -> Result<Exit, CliError> {
     let mut text = String::new();
     for About { code, severity, on, why, .. } in lint::all() {
         let severity = if *on { severity.to_string() } else { format!("off, {severity}") };
-        text += &format!("{code:<44} {severity:<12} {why}\n");
+        let _ = writeln!(text, "{code:<44} {severity:<12} {why}");
     }
     app.output.print(&text);
     Ok(Exit::Done)

@@ -2,6 +2,8 @@
 //!
 //! Source: the OASIS standard "Static Analysis Results Interchange Format (SARIF) Version 2.1.0".
 
+use std::fmt::Write as _;
+
 use cutover_analysis::lint::{self, Severity};
 use serde_json::{Value, json};
 
@@ -75,7 +77,7 @@ fn uri(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             uri.push(char::from(byte));
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            let _ = write!(uri, "%{byte:02X}");
         }
     }
     uri

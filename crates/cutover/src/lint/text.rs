@@ -1,5 +1,7 @@
 //! Findings for people: the place, the sentence, the line with a caret, what to do.
 
+use std::fmt::Write as _;
+
 use super::{Found, Located};
 use crate::report::format::count;
 use crate::text::{caret, visible};
@@ -10,7 +12,7 @@ use cutover_analysis::lint::Severity;
 pub fn lines(found: &Found) -> String {
     let mut text = String::new();
     for problem in &found.broken {
-        text += &format!("{problem}\n\n");
+        let _ = write!(text, "{problem}\n\n");
     }
     for finding in &found.findings {
         text += &block(finding);
