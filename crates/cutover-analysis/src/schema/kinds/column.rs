@@ -12,7 +12,7 @@ use super::sequence::{self, bounded, changed_options};
 use super::type_change::{base_type, has_no_cast, is_assigned, keeps_values, loses_values};
 use super::types::columns_with;
 use super::{Asked, Kind};
-use crate::effects::ObjectKind;
+use crate::effects::{ObjectKind, Work, WorkKind, effects_of_text};
 use crate::sql::quote_ident;
 
 pub(crate) const KIND: Kind = Kind { kinds: &[ObjectKind::Column], present: None, query, making: MAKING };
@@ -247,6 +247,7 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     }
     if object.has("identity")
         || object.text("generated").is_some_and(|generated| generated.ends_with("STORED"))
+        || default.is_some_and(|_| gives_each_row_its_own(&add.text))
     {
         add = add.hazard(hazards::REWRITE);
     }
@@ -263,6 +264,13 @@ pub(crate) fn create_with(id: &Id, object: &Object, default: Option<&str>, world
     }
     statements.extend(settings(id, object));
     statements
+}
+
+/// Whether a statement writes all rows anew because each gets a value of its own, or may do so.
+fn gives_each_row_its_own(statement: &str) -> bool {
+    let Ok(effects) = effects_of_text(statement) else { return false };
+    let is_volatile = |work: &Work| work.sure || work.why.contains("volatile");
+    effects.work.iter().any(|work| work.kind == WorkKind::Rewrite && is_volatile(work))
 }
 
 /// With a default for rows to come only.

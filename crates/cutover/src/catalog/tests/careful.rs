@@ -41,6 +41,24 @@ const CASES: &[Case] = &[
         ..NOTHING
     },
     Case {
+        name: "new columns of which each row gets a value of its own",
+        from: "CREATE TABLE t (a integer)",
+        to: "CREATE TABLE t (a integer, r float8 DEFAULT random() NOT NULL, s timestamptz DEFAULT clock_timestamp(),
+                             n timestamptz DEFAULT now(), c integer DEFAULT 5 NOT NULL, i serial)",
+        rows: "INSERT INTO t VALUES (1)",
+        says: &[
+            ("ALTER TABLE public.t ADD COLUMN r double precision DEFAULT random() NOT NULL", &["rewrite"]),
+            ("ALTER TABLE public.t ADD COLUMN s timestamp with time zone DEFAULT clock_timestamp()", &["rewrite"]),
+            ("ALTER TABLE public.t ADD COLUMN n timestamp with time zone DEFAULT now()", &[]),
+            ("ALTER TABLE public.t ADD COLUMN c integer DEFAULT 5 NOT NULL", &[]),
+            (
+                "ALTER TABLE public.t ADD COLUMN i integer DEFAULT nextval('public.t_i_seq'::regclass) NOT NULL",
+                &["rewrite"],
+            ),
+        ],
+        ..NOTHING
+    },
+    Case {
         name: "a domain over a shorter varchar",
         from: "CREATE DOMAIN d AS varchar(3); CREATE TABLE t (v text)",
         to: "CREATE DOMAIN d AS varchar(3); CREATE TABLE t (v d)",
