@@ -135,4 +135,12 @@ fn rows_of_a_table_that_is_reverted_as_well_do_not_stay() {
     );
     on_one_server(&place, &["revert", "--all", "--yes", "--allow", "data-loss"]).ends_with(0);
     assert_eq!(place.database().value("SELECT to_regclass('a') IS NULL"), "t");
+    // A file that says so of a table that was there has not made it.
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/2_b.sql", "CREATE TABLE IF NOT EXISTS a (n int);");
+    place.write("migrations/3_rows.sql", "INSERT INTO a VALUES (1);");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    let refused = on_one_server(&place, &["revert", "2", "3", "--yes"]).ends_with(1);
+    says(&refused, &["3_rows.sql: the rows that it wrote in a stay", "rows-stay"]);
 }

@@ -189,8 +189,7 @@ pub(super) async fn rehearse<'a>(
         .filter(|one| !chosen.back.iter().any(|back| back.id == one.id))
         .collect();
     let replay = open(&likeness, sandbox).await?;
-    let made = chosen.back.iter().map(|migration| Script::analyse(migration, &project.vars)).collect();
-    let mut there = There { project, chosen, likeness: &likeness, sandbox, replay, made };
+    let mut there = There { project, chosen, likeness: &likeness, sandbox, replay, goes: BTreeSet::new() };
     let gone = there.tried(&kept, derives).await;
     let other_major = there.replay.other_major;
     there.replay.finish().await;
@@ -262,8 +261,8 @@ struct There<'a, 'b> {
     likeness: &'b Likeness,
     sandbox: &'b SandboxProvider,
     replay: Replay,
-    /// What is to be reverted.
-    made: Vec<Script>,
+    /// Tables that what is to be reverted has really made, as far as it was looked at.
+    goes: BTreeSet<Id>,
 }
 
 impl<'a> There<'a, '_> {
@@ -365,7 +364,10 @@ impl<'a> There<'a, '_> {
             self.replay.run(migration, &self.project.vars).await.map_err(not_replayed)?;
             if let Some(before) = before {
                 let after = self.what_is_there().await?;
-                backs.push(self.way_back(migration, &before, &after).await?);
+                let back = self.way_back(migration, &before, &after).await?;
+                let made = back.wanted.iter().filter(|one| one.what == What::Dropped).map(|one| &one.object);
+                self.goes.extend(made.filter(|id| id.kind == ObjectKind::Table).cloned());
+                backs.push(back);
                 now = Some(after);
             }
         }
@@ -410,8 +412,11 @@ impl<'a> There<'a, '_> {
         stays.extend(not_anew.iter().map(|(_, words)| words.clone()));
         let mut rows = rows_written(project, migration, before);
         // Those of a table that is reverted as well go with it.
+        let is_it = |id: &Id, table: &ObjectRef| {
+            id.name == table.name && (table.schema.is_none() || id.schema == table.schema)
+        };
         rows.retain(|(table, _)| {
-            table.as_ref().is_none_or(|table| !self.made.iter().any(|script| script.makes(table)))
+            table.as_ref().is_none_or(|table| !self.goes.iter().any(|id| is_it(id, table)))
         });
         let rows: Vec<String> = rows.into_iter().map(|(_, words)| words).collect();
         stays.extend(rows.iter().cloned());
