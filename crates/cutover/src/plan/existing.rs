@@ -233,8 +233,6 @@ pub(super) fn may_take_along(drop: &ObjectRef, object: &ObjectRef) -> bool {
         ObjectKind::Schema => object.schema.as_ref().is_none_or(|schema| *schema == drop.name),
         ObjectKind::Extension => true,
         kind if is_named(kind) && is_named(object.kind) && drop.name == object.name => true,
-        // Partitions go with the table that they are of.
-        ObjectKind::Table if object.kind == ObjectKind::Table => true,
         // What belongs to a table or a column goes with it.
         _ => matches!(object.kind, ObjectKind::Index | ObjectKind::Sequence),
     }

@@ -187,8 +187,12 @@ impl<'a> Walk<'a> {
             && new.must_be_new
         {
             let between = self.dropped.get(since..latest).unwrap_or_default();
-            let may_be_gone =
-                |drop: &&ObjectRef| may_take_along(drop, &made.1.object) || may_take_along(drop, object);
+            // Partitions go with the table that they are of, and nobody is asked here which these are.
+            let is_whole =
+                |drop: &ObjectRef| drop.kind == ObjectKind::Table && made.1.object.kind == ObjectKind::Table;
+            let may_be_gone = |drop: &&ObjectRef| {
+                is_whole(drop) || may_take_along(drop, &made.1.object) || may_take_along(drop, object)
+            };
             if !between.iter().any(may_be_gone) {
                 self.found.push(((index, new), made));
                 return;

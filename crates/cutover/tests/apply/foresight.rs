@@ -208,6 +208,9 @@ async fn what_is_there_already_is_named_with_a_way_to_take_it_over() {
     stops(&made.join(";"), &files, &everything).await;
     let first = [&parts[..4], &["`cutover baseline 2` compares it"]].concat();
     stops(&made[..2].join(";"), &files, &first).await;
+    // That another table is dropped before says nothing of this one.
+    let other = [("V1__a.sql", "DROP TABLE a; CREATE TABLE b (n int)")];
+    stops("CREATE TABLE a (n int); CREATE TABLE b (n int)", &other, &["creates table b, which"]).await;
     // Not even the first is there as a whole.
     stops("CREATE TABLE a (n int)", &files, &[parts[0], "`cutover baseline VERSION` compares it"]).await;
 }
