@@ -321,7 +321,8 @@ impl Found<'_> {
             statement: self.number,
             message,
             help,
-            seen_by: self.about.seen.first().copied().unwrap_or(Seen::Static),
+            // Nobody has asked a database yet: what is known of it comes from statements.
+            seen_by: Seen::Static,
         }
     }
 

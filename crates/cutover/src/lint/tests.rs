@@ -45,6 +45,18 @@ fn what_somebody_has_thought_about_is_not_said() {
     assert_eq!(found, ["0001_a.sql:4:1 drop-table", "0001_a.sql:4:1 unused-suppression"]);
 }
 
+/// No database was asked, whatever a rule might see there.
+#[test]
+fn what_statements_say_was_seen_in_their_text() {
+    let project = project(&[(
+        "0001_a.sql",
+        b"CREATE TABLE a (n int PRIMARY KEY);\nCREATE TABLE b (a int REFERENCES a);",
+    )]);
+    let found = look(&project, &Which::Each, None);
+    assert_eq!(told(&found), ["0001_a.sql:2:1 foreign-key-without-index"]);
+    assert_eq!(found.findings[0].seen_by, Seen::Static);
+}
+
 #[test]
 fn findings_have_a_form_for_each_reader() {
     let project = project(&[("0001_a.sql", b"CREATE INDEX i ON a (n);")]);
