@@ -84,6 +84,7 @@ impl App {
             Command::Status(arguments) => commands::status::run(self, &arguments),
             Command::Graph(arguments) => commands::graph::run(self, &arguments),
             Command::Lint(arguments) => commands::lint::run(self, &arguments),
+            Command::Rehearse(arguments) => commands::rehearse::run(self, &arguments),
             Command::Plan(arguments) => commands::plan::run(self, &arguments),
             Command::Apply(arguments) => commands::apply::run(self, &arguments),
             Command::Verify(arguments) => commands::verify::run(self, &arguments),

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod project;
 mod reading;
 pub mod recording;
+pub mod rehearse;
 pub mod repair;
 pub mod report;
 pub mod revert;

@@ -14,6 +14,7 @@ pub(crate) mod kept;
 pub(crate) mod lint;
 pub(crate) mod new;
 pub(crate) mod plan;
+pub(crate) mod rehearse;
 pub(crate) mod repair;
 pub(crate) mod report;
 pub(crate) mod revert;

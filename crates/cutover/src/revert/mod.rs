@@ -509,7 +509,7 @@ fn one_back(migration: &Migration, back: &Back, key: String, vars: &Vars) -> Mig
 }
 
 /// `base` with the text of the way back of a migration: its down file, else `found`, what was found out.
-fn way_back(
+pub(crate) fn way_back(
     base: Migration,
     migration: &Migration,
     down: Option<&Down>,
@@ -533,7 +533,7 @@ fn way_back(
 }
 
 /// The statements as one text, for one transaction.
-fn text_of(statements: &[Sql]) -> String {
+pub(crate) fn text_of(statements: &[Sql]) -> String {
     statements.iter().fold(String::new(), |mut text, statement| {
         let _ = writeln!(text, "{};", statement.text);
         text

@@ -13,7 +13,7 @@ mod prepare;
 mod preview;
 pub(crate) mod replay;
 mod runner;
-mod sandbox;
+pub(crate) mod sandbox;
 mod shared;
 mod stages;
 mod statements;

@@ -237,7 +237,7 @@ impl Replay {
         let mut written = BTreeSet::new();
         let databases = self.databases.clone();
         let (databases, shared) = (databases.as_ref(), self.shared.as_mut());
-        let mut running = Running { databases, written: Some(&mut written), shared };
+        let mut running = Running { databases, written: Some(&mut written), shared, takes_back: false };
         let Err(why) = running.run(&mut self.session, migration, vars).await else { return Ok(written) };
         let Ok(text) = source::read_to_string(migration) else { return Err(why) };
         let Some(at) = self.tables.iter().position(|place| text.contains(&place.table)) else {
@@ -263,6 +263,12 @@ impl Replay {
         Ok(schema)
     }
 
+    /// Closes the session and keeps the database. What was made of the whole server stays.
+    pub(crate) async fn into_scratch(self) -> Scratch {
+        self.session.close().await;
+        self.scratch
+    }
+
     /// Closes the session and drops the database, and what was made of the whole server.
     pub(crate) async fn finish(self) {
         self.session.close().await;
@@ -284,9 +290,19 @@ pub(crate) fn made_by<'a>(
 }
 
 /// Runs a migration unit by unit, without any record of it.
-#[cfg(test)]
 pub(crate) async fn run(session: &mut Session, migration: &Migration, vars: &Vars) -> Result<(), String> {
-    Running { databases: None, written: None, shared: None }.run(session, migration, vars).await
+    let mut running = Running { databases: None, written: None, shared: None, takes_back: false };
+    running.run(session, migration, vars).await
+}
+
+/// Runs a migration and takes back what it did in transactions.
+pub(crate) async fn run_and_roll_back(
+    session: &mut Session,
+    migration: &Migration,
+    vars: &Vars,
+) -> Result<(), String> {
+    let mut running = Running { databases: None, written: None, shared: None, takes_back: true };
+    running.run(session, migration, vars).await
 }
 
 /// How migrations are run, unit by unit and without any record of it.
@@ -297,6 +313,8 @@ struct Running<'a> {
     written: Option<&'a mut BTreeSet<String>>,
     /// What they make of the whole server, where that may be there already.
     shared: Option<&'a mut Shared>,
+    /// Transactions are rolled back where they would be committed; deferred constraints are looked at before.
+    takes_back: bool,
 }
 
 impl Running<'_> {
@@ -388,6 +406,11 @@ impl Running<'_> {
                 Err(failure @ Failure::Lost(_)) => return Err(failure_text(&failure)),
                 Err(_) => {}
             }
+        }
+        if self.takes_back {
+            let immediate = session.execute("SET CONSTRAINTS ALL IMMEDIATE").await;
+            session.execute("ROLLBACK").await.map_err(|failure| failure_text(&failure))?;
+            return immediate.map(|_| ()).map_err(|failure| failure_text(&failure));
         }
         let done = session.execute("COMMIT").await.map_err(|failure| failure_text(&failure))?;
         if done.tag() == "COMMIT" {

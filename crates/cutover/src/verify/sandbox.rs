@@ -39,8 +39,10 @@ pub(crate) struct Scratch {
     pub(crate) options: ConnectOptions,
     /// The server is ours alone: roles may be made in it.
     pub(crate) own_server: bool,
+    /// Whose it is, where that is not who made it.
+    pub(crate) owner: Option<String>,
     /// Where it is to be dropped from.
-    maintenance: ConnectOptions,
+    pub(crate) maintenance: ConnectOptions,
 }
 
 impl SandboxProvider {
@@ -63,11 +65,31 @@ impl SandboxProvider {
         Self { source, state: Mutex::default() }
     }
 
+    /// A copy of a database that this provider has given; nobody may be connected to that one.
+    pub(crate) async fn copy(&self, of: &Scratch) -> Result<Scratch, Trouble> {
+        let name = scratch_name();
+        let text = format!(
+            "CREATE DATABASE {} TEMPLATE {} OWNER {}",
+            quote_ident(&name),
+            quote_ident(&of.options.database),
+            quote_ident(of.owner.as_deref().unwrap_or(&of.maintenance.user))
+        );
+        let mut session = Session::connect(&of.maintenance, &Startup::default()).await?;
+        let made = session.execute(&text).await;
+        session.close().await;
+        made?;
+        Ok(Scratch {
+            options: of.options.clone().with_database(&name),
+            own_server: of.own_server,
+            owner: of.owner.clone(),
+            maintenance: of.maintenance.clone(),
+        })
+    }
+
     /// A new, empty database, if possible on a server of major version `major`.
     pub(crate) async fn database(&self, major: u32) -> Result<Scratch, Trouble> {
         let mut state = self.state.lock().await;
-        // A given server may serve others at the same time, from other machines too.
-        let name = format!("cutover_scratch_{:016x}", RandomState::new().hash_one(std::process::id()));
+        let name = scratch_name();
         match &self.source {
             Source::None(reason) => Err(Trouble(reason.clone())),
             Source::Given(options) => given(options, &name).await,
@@ -85,6 +107,11 @@ impl SandboxProvider {
     }
 }
 
+/// A given server may serve others at the same time, from other machines too.
+fn scratch_name() -> String {
+    format!("cutover_scratch_{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
 async fn start(options: &SandboxOptions, major: u32) -> Result<Sandbox, String> {
     let same = SandboxOptions { major: Some(options.major.unwrap_or(major)), ..options.clone() };
     let started = match Sandbox::start_in_background(same).await {
@@ -98,7 +125,12 @@ async fn start(options: &SandboxOptions, major: u32) -> Result<Sandbox, String> 
 
 async fn local(sandbox: &Sandbox, name: &str) -> Result<Scratch, Trouble> {
     sandbox.create_database(name, None).await.map_err(|error| Trouble(error.to_string()))?;
-    Ok(Scratch { options: sandbox.options(name), own_server: true, maintenance: sandbox.options("postgres") })
+    Ok(Scratch {
+        options: sandbox.options(name),
+        own_server: true,
+        owner: None,
+        maintenance: sandbox.options("postgres"),
+    })
 }
 
 async fn given(options: &ConnectOptions, name: &str) -> Result<Scratch, Trouble> {
@@ -108,6 +140,7 @@ async fn given(options: &ConnectOptions, name: &str) -> Result<Scratch, Trouble>
     Ok(Scratch {
         options: options.clone().with_database(name),
         own_server: false,
+        owner: None,
         maintenance: options.clone(),
     })
 }

@@ -1,0 +1,130 @@
+//! What the rules of lint say of what is pending, with what the trace has measured of the same statements; and what only the
+//! trace can find.
+
+use std::collections::BTreeSet;
+
+use cutover_analysis::lint::{Facts, Known, by_code};
+
+use super::error::RehearseError;
+use super::model::{Finding, Rehearsal, Traced, TracedStatement};
+use crate::catalog;
+use crate::lint::{self, Located, Seen, Which};
+use crate::project::Project;
+use crate::report::format::duration;
+use crate::verify::sandbox::Scratch;
+use cutover_postgres::session::{Session, Startup};
+
+/// A rewrite that no rule has foreseen.
+const ANY_OTHER_REWRITE: &str = "any-other-rewrite";
+
+/// Rules that say that a table is written anew.
+const REWRITES: [&str; 7] = [
+    "volatile-default-rewrites",
+    "stored-generated-column-rewrites",
+    "identity-or-serial-on-existing-table",
+    "type-change-rewrites",
+    "domain-with-check-column",
+    "vacuum-full-or-cluster",
+    "refresh-materialized-view-locks",
+];
+
+/// What rules know of the ground.
+pub(super) async fn known(copy: &Scratch) -> Result<Known, RehearseError> {
+    let mut session = Session::connect(&copy.options, &Startup::default()).await?;
+    let context = catalog::context(&mut session, vec!["public".to_owned()]).await?;
+    let facts = Facts { server: session.server_version_num(), ..Facts::default() };
+    session.close().await;
+    Ok(Known::new(context, facts))
+}
+
+/// Everything that is found. `was_there`: whether a table was before the first migration.
+pub(super) fn all(
+    project: &Project,
+    places: &[usize],
+    known: Known,
+    rehearsal: &Rehearsal,
+    was_there: &dyn Fn(&str) -> bool,
+) -> Vec<Finding> {
+    let which = Which::OneRun(places.iter().copied().collect::<BTreeSet<usize>>());
+    let found = lint::look(project, &which, Some(known));
+    let mut findings: Vec<Finding> = found
+        .findings
+        .into_iter()
+        .map(|found| {
+            let measured = statement_of(rehearsal, &found)
+                .filter(|_| by_code(found.code).is_some_and(|about| about.seen.contains(&Seen::Trace)))
+                .map(|(traced, statement)| measured(traced, statement));
+            Finding { found, measured }
+        })
+        .collect();
+    for traced in &rehearsal.migrations {
+        for statement in &traced.statements {
+            let is_said = |finding: &Finding| {
+                REWRITES.contains(&finding.found.code)
+                    && statement_of(rehearsal, &finding.found)
+                        .is_some_and(|(_, other)| std::ptr::eq(other, statement))
+            };
+            if !findings.iter().any(is_said) {
+                findings.extend(other_rewrite(project, traced, statement, was_there));
+            }
+        }
+    }
+    let order = |finding: &Finding| {
+        let file = rehearsal.migrations.iter().position(|traced| traced.path == finding.found.path);
+        (file, finding.found.line, finding.found.column)
+    };
+    findings.sort_by_key(order);
+    findings
+}
+
+/// The statement that a finding is about.
+fn statement_of<'a>(rehearsal: &'a Rehearsal, found: &Located) -> Option<(&'a Traced, &'a TracedStatement)> {
+    let traced = rehearsal.migrations.iter().find(|traced| traced.path == found.path)?;
+    let statement = traced.statements.iter().rfind(|statement| statement.line <= found.line)?;
+    Some((traced, statement))
+}
+
+/// What was measured of a statement, in words.
+fn measured(traced: &Traced, statement: &TracedStatement) -> String {
+    let mut words = Vec::new();
+    for taken in &statement.locks {
+        let held = traced.locks.iter().find(|held| held.relation == taken.relation && held.is_table);
+        let Some(held) = held.filter(|held| held.blocks_writes()) else { continue };
+        words.push(format!("held {} on {} for {}", taken.mode.sql(), taken.relation, duration(held.took())));
+    }
+    words.extend(statement.rewritten.iter().map(|table| format!("wrote {table} anew")));
+    words.extend(statement.scanned.iter().map(|table| format!("read all of {table}")));
+    if words.is_empty() {
+        return "nothing of it was seen in the rehearsal".to_owned();
+    }
+    words.join("; ")
+}
+
+/// A rewrite of what was there and is not said otherwise. Emptied tables get new files and are not meant.
+fn other_rewrite(
+    project: &Project,
+    traced: &Traced,
+    statement: &TracedStatement,
+    was_there: &dyn Fn(&str) -> bool,
+) -> Option<Finding> {
+    let about = by_code(ANY_OTHER_REWRITE)?;
+    let severity = project.lint.selected(&traced.path).severity(about.code)?;
+    let is_truncate = statement.text.to_ascii_uppercase().starts_with("TRUNCATE");
+    let tables: Vec<&str> =
+        statement.rewritten.iter().map(String::as_str).filter(|table| was_there(table)).collect();
+    if tables.is_empty() || is_truncate {
+        return None;
+    }
+    let found = Located {
+        code: about.code,
+        severity,
+        path: traced.path.clone(),
+        line: statement.line,
+        column: 1,
+        source_line: statement.text.clone(),
+        message: format!("{} is written anew while nobody can use it", tables.join(", ")),
+        help: about.safe.to_owned(),
+        seen_by: Seen::Trace,
+    };
+    Some(Finding { found, measured: Some(measured(traced, statement)) })
+}

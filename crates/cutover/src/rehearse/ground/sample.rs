@@ -1,0 +1,142 @@
+//! Some rows of each table. What a row refers to need not be among them: such rows are taken out again before foreign keys are
+//! made, so that the sample keeps every promise that the real database keeps.
+
+use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
+use cutover_postgres::session::{Failure, Session};
+
+use super::super::error::RehearseError;
+use super::dump::Restoring;
+
+/// Bytes of one table at most: 64 MiB.
+const BYTES: usize = 64 << 20;
+
+const TABLES: &str = "
+SELECT n.nspname, c.relname,
+       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '')
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+   AND n.nspname NOT IN ('information_schema', 'cutover')
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
+                      AND d.objid = c.oid AND d.deptype = 'e')
+ ORDER BY 1, 2";
+
+/// Child and parent of each foreign key, and its columns on both sides.
+const KEYS: &str = "
+SELECT cn.nspname, c.relname, pn.nspname, p.relname,
+       (SELECT string_agg(quote_ident(a.attname), ',' ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (attnum, n)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
+       (SELECT string_agg(quote_ident(a.attname), ',' ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u (attnum, n)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum)
+  FROM pg_catalog.pg_constraint k
+  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
+  JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+ WHERE k.contype = 'f' AND k.conparentid = 0 ORDER BY 1, 2, k.conname";
+
+/// Takes at most so many rows of each table.
+pub(super) async fn take(
+    source: &mut Session,
+    restoring: &mut Restoring<'_>,
+    rows: u64,
+) -> Result<(), RehearseError> {
+    let tables = source.query_text(TABLES).await?.rows;
+    restoring.session.execute("SET session_replication_role = replica").await?;
+    for table in &tables {
+        let [Some(schema), Some(name), columns] = table.as_slice() else { continue };
+        let columns = columns.as_deref().unwrap_or_default();
+        let table = quote_qualified(schema, name);
+        match one(source, restoring.session, &table, columns, rows).await {
+            Ok(copied) => restoring.ground.rows += copied,
+            Err(failure @ Failure::Lost(_)) => return Err(failure.into()),
+            Err(failure) => {
+                restoring.ground.remarks.push(format!("no rows of {schema}.{name}: {failure}"));
+                // The snapshot is gone with the transaction: what else is read would be of another time.
+                let failed =
+                    source.transaction_status() == cutover_postgres::session::TransactionStatus::Failed;
+                if failed {
+                    source.execute("ROLLBACK TO SAVEPOINT cutover_sample").await?;
+                }
+            }
+        }
+    }
+    whole(source, restoring.session, &mut restoring.ground.rows).await?;
+    sequences(source, restoring.session).await?;
+    restoring.session.execute("RESET session_replication_role").await?;
+    Ok(())
+}
+
+/// Rows of one table.
+async fn one(
+    source: &mut Session,
+    copy: &mut Session,
+    table: &str,
+    columns: &str,
+    rows: u64,
+) -> Result<u64, Failure> {
+    source.execute("SAVEPOINT cutover_sample").await?;
+    let query = format!("COPY (SELECT {columns} FROM ONLY {table} LIMIT {rows}) TO STDOUT");
+    let mut data = Vec::new();
+    let mut out = source.copy_out(&query).await?;
+    while let Some(chunk) = out.next().await? {
+        if data.len() + chunk.len() > BYTES {
+            // Only whole rows.
+            break;
+        }
+        data.extend_from_slice(&chunk);
+    }
+    drop(out);
+    source.execute("RELEASE SAVEPOINT cutover_sample").await?;
+    let whole = data.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    data.truncate(whole);
+    let columns = if columns.is_empty() { String::new() } else { format!(" ({columns})") };
+    let mut sink = copy.copy_in(&format!("COPY {table}{columns} FROM STDIN")).await?;
+    sink.send(data.into()).await?;
+    Ok(sink.finish_outcome().await.result?.rows_affected().unwrap_or_default())
+}
+
+/// Takes out what refers to rows that are not among the sample, until nothing does.
+async fn whole(source: &mut Session, copy: &mut Session, rows: &mut u64) -> Result<(), Failure> {
+    let keys = source.query_text(KEYS).await?.rows;
+    loop {
+        let mut gone = 0;
+        for key in &keys {
+            let [Some(schema), Some(child), Some(other), Some(parent), Some(from), Some(to)] = key.as_slice()
+            else {
+                continue;
+            };
+            let (from, to): (Vec<&str>, Vec<&str>) = (from.split(',').collect(), to.split(',').collect());
+            let same: Vec<String> =
+                from.iter().zip(&to).map(|(from, to)| format!("p.{to} = c.{from}")).collect();
+            let filled: Vec<String> = from.iter().map(|from| format!("c.{from} IS NOT NULL")).collect();
+            let text = format!(
+                "DELETE FROM {} c WHERE {} AND NOT EXISTS (SELECT FROM {} p WHERE {})",
+                quote_qualified(schema, child),
+                filled.join(" AND "),
+                quote_qualified(other, parent),
+                same.join(" AND ")
+            );
+            gone += copy.execute(&text).await?.rows_affected().unwrap_or_default();
+        }
+        *rows = rows.saturating_sub(gone);
+        if gone == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Sequences stand where they stand there, as far as they may be read.
+async fn sequences(source: &mut Session, copy: &mut Session) -> Result<(), Failure> {
+    let sql = "SELECT schemaname, sequencename, last_value FROM pg_catalog.pg_sequences
+                WHERE last_value IS NOT NULL AND schemaname <> 'cutover'";
+    for row in source.query_text(sql).await?.rows {
+        let [Some(schema), Some(name), Some(value)] = row.as_slice() else { continue };
+        let sequence = quote_literal(&format!("{}.{}", quote_ident(schema), quote_ident(name)));
+        // One that was left out is not missed.
+        if let Err(failure @ Failure::Lost(_)) =
+            copy.execute(&format!("SELECT pg_catalog.setval({sequence}, {})", quote_literal(value))).await
+        {
+            return Err(failure);
+        }
+    }
+    Ok(())
+}

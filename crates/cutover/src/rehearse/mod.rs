@@ -1,0 +1,194 @@
+//! Rehearsal: what is pending is applied to a copy of the database's schema on a throwaway server, and watched. The real
+//! database is only read, and nothing of the copy stays.
+
+mod error;
+mod findings;
+mod ground;
+mod judge;
+mod model;
+mod outside;
+mod pass;
+mod proof;
+mod text;
+mod trace;
+mod words;
+mod workload;
+
+use std::time::Duration;
+
+use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::sandbox::SandboxOptions;
+use cutover_postgres::session::{Session, Startup};
+use tokio::time::Instant;
+
+pub use error::{MissingExtension, RehearseError};
+pub use ground::GroundRequest;
+pub use model::{
+    Answer, Blocked, Disagreement, FORMAT_VERSION, Failed, Felt, Finding, Ground, Held, Hurt, LeftOut,
+    MadeOf, Object, Proof, Proven, Rehearsal, Taken, Traced, TracedStatement, Unresolved, Waiting, Workload,
+    Wrote,
+};
+pub use text::lines;
+
+use self::ground::Base;
+use self::pass::Pass;
+use crate::inspect;
+use crate::migration::Migration;
+use crate::plan::StepState;
+use crate::plan::build::Read;
+use crate::plan::select::Selection;
+use crate::project::Project;
+use crate::verify::SandboxProvider;
+
+/// What is to be rehearsed, and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Which migrations.
+    pub selection: Selection,
+    /// What they find.
+    pub ground: GroundRequest,
+    /// Also prove that each leaves nothing when it is rolled back, that it can be reverted and applied again, and that what bodies
+    /// mention exists.
+    pub full: bool,
+    /// Have clients work on the tables meanwhile; waits longer than this count as blocked.
+    pub workload: Option<Duration>,
+}
+
+/// Rehearses what is pending in `target`, or everything where there is none. `programs`: where `pg_dump` is looked for.
+///
+/// # Errors
+/// [`RehearseError`]: nothing was rehearsed. What migrations do wrong is no error: it is in the result.
+pub async fn rehearse(
+    project: &Project,
+    target: Option<&ConnectOptions>,
+    request: &Request,
+    sandbox: &SandboxProvider,
+    programs: &SandboxOptions,
+) -> Result<Rehearsal, RehearseError> {
+    let began = Instant::now();
+    let asked = Asked::of(project, target, request).await?;
+    let base = ground::build(project, target, &asked.applied, &request.ground, sandbox, programs).await?;
+    let done = passes(project, &base, &asked, request, sandbox).await;
+    let ground = base.ground.clone();
+    base.scratch.finish().await;
+    let mut rehearsal = done?;
+    rehearsal.ground = ground;
+    rehearsal.ground.remarks.splice(0..0, asked.remarks);
+    rehearsal.database = target.map(|options| options.database.clone());
+    rehearsal.took_in_all = began.elapsed();
+    Ok(rehearsal)
+}
+
+/// What is asked for.
+struct Asked<'a> {
+    applied: Vec<&'a Migration>,
+    pending: Vec<&'a Migration>,
+    /// Their places in the project.
+    places: Vec<usize>,
+    remarks: Vec<String>,
+}
+
+impl<'a> Asked<'a> {
+    async fn of(
+        project: &'a Project,
+        target: Option<&ConnectOptions>,
+        request: &Request,
+    ) -> Result<Self, RehearseError> {
+        let inspection = match target {
+            None => inspect::files_only(project, &request.selection)?,
+            Some(options) => {
+                let mut session = inspect::connect(options, None).await?;
+                let inspection =
+                    inspect::database(project, &mut session, &request.selection, Read::Pending).await;
+                session.close().await;
+                inspection?
+            }
+        };
+        let places: Vec<usize> = inspection.built.pending().collect();
+        let steps = inspection.built.plan.steps.iter().enumerate();
+        let is_applied = |state: &StepState| matches!(state, StepState::Applied { .. });
+        let applied =
+            steps.filter(|(_, step)| is_applied(&step.state)).map(|(place, _)| &project.migrations[place]);
+        Ok(Self {
+            applied: applied.collect(),
+            pending: places.iter().map(|place| &project.migrations[*place]).collect(),
+            places,
+            remarks: inspection.refused.iter().map(ToString::to_string).collect(),
+        })
+    }
+}
+
+async fn passes(
+    project: &Project,
+    base: &Base,
+    asked: &Asked<'_>,
+    request: &Request,
+    sandbox: &SandboxProvider,
+) -> Result<Rehearsal, RehearseError> {
+    let copy = sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
+    let traced = traced(project, base, &copy, asked).await;
+    let mut rehearsal = match traced {
+        Ok(rehearsal) => rehearsal,
+        Err(error) => {
+            copy.finish().await;
+            return Err(error);
+        }
+    };
+    let applied: Vec<&Migration> = asked
+        .pending
+        .iter()
+        .zip(&rehearsal.migrations)
+        .filter(|(_, traced)| traced.failure.is_none())
+        .map(|(migration, _)| *migration)
+        .collect();
+    if let Some(limit) = request.workload {
+        let tables = workload::tables(&rehearsal);
+        rehearsal.workload = Some(workload::run(project, base, sandbox, &applied, &tables, limit).await?);
+    }
+    if request.full {
+        rehearsal.proof = Some(proof::prove(project, base, sandbox, &copy, &asked.pending, &applied).await?);
+    }
+    copy.finish().await;
+    Ok(rehearsal)
+}
+
+/// The pass that is watched.
+async fn traced(
+    project: &Project,
+    base: &Base,
+    copy: &crate::verify::sandbox::Scratch,
+    asked: &Asked<'_>,
+) -> Result<Rehearsal, RehearseError> {
+    let known = findings::known(copy).await?;
+    let mut pass = Pass::begin(project, base, copy).await?;
+    let mut migrations = Vec::with_capacity(asked.pending.len());
+    for migration in &asked.pending {
+        migrations.push(pass.migration(migration).await?);
+    }
+    let took = pass.elapsed();
+    let mut rehearsal = Rehearsal {
+        format_version: FORMAT_VERSION,
+        project: project.name.clone(),
+        database: None,
+        server_version: server_version(copy).await?,
+        ground: Ground::default(),
+        migrations,
+        findings: Vec::new(),
+        disagreements: std::mem::take(&mut pass.disagreements),
+        workload: None,
+        proof: None,
+        took,
+        took_in_all: took,
+    };
+    rehearsal.findings =
+        findings::all(project, &asked.places, known, &rehearsal, &|table| pass.was_there(table));
+    pass.end().await?;
+    Ok(rehearsal)
+}
+
+async fn server_version(copy: &crate::verify::sandbox::Scratch) -> Result<String, RehearseError> {
+    let session = Session::connect(&copy.options, &Startup::default()).await?;
+    let version = session.parameter("server_version").unwrap_or_default();
+    session.close().await;
+    Ok(version)
+}

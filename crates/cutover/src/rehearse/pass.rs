@@ -1,0 +1,424 @@
+//! One pass over what is pending: each migration as a run applies it, statement by statement, with what the trace sees.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cutover_analysis::effects::{Context, Effects, effects_and_after};
+use cutover_postgres::session::{Failure, Session, StatementOutcome};
+use tokio::time::Instant;
+
+use super::error::RehearseError;
+use super::ground::Base;
+use super::judge::{self, Seen};
+use super::model::{Disagreement, Failed, Held, Taken, Traced, TracedStatement};
+use super::outside::{self, Outside};
+use super::trace::{self, Came, Holding, Relations, Said};
+use super::words::excerpt;
+use crate::catalog;
+use crate::migration::Migration;
+use crate::project::{Project, Vars};
+use crate::reading::Reported;
+use crate::script::{Items, Script, ScriptItem};
+use crate::secrets::Secrets;
+use crate::verify::failure_text;
+use crate::verify::sandbox::Scratch;
+
+/// A traced pass.
+pub(super) struct Pass<'a> {
+    project: &'a Project,
+    /// As the role that migrates.
+    session: Session,
+    /// As the superuser of the server.
+    watcher: Session,
+    /// How to come by another session of that kind.
+    copy: &'a Scratch,
+    relations: Relations,
+    /// What the analysis knows of the database.
+    known: Context,
+    /// What was there before the first migration.
+    ground: u32,
+    began: Instant,
+    pub(super) disagreements: Vec<Disagreement>,
+}
+
+impl<'a> Pass<'a> {
+    /// Begins it in a copy of the ground.
+    pub(super) async fn begin(
+        project: &'a Project,
+        base: &Base,
+        copy: &'a Scratch,
+    ) -> Result<Self, RehearseError> {
+        let startup = cutover_postgres::session::Startup::default();
+        let mut watcher = Session::connect(&copy.options, &startup).await?;
+        watcher
+            .execute(trace::INSTALL)
+            .await
+            .map_err(|failure| RehearseError::NoTrace(failure.to_string()))?;
+        let session = Session::connect(&base.runner(copy), &base.startup()).await?;
+        let mut relations = Relations::default();
+        relations.read(&mut watcher, true).await?;
+        let mut pass = Self {
+            project,
+            session,
+            watcher,
+            copy,
+            ground: relations.newest,
+            relations,
+            known: Context::EMPTY,
+            began: Instant::now(),
+            disagreements: Vec::new(),
+        };
+        pass.learn().await?;
+        pass.began = Instant::now();
+        Ok(pass)
+    }
+
+    /// Reads what the analysis needs to know of the database.
+    async fn learn(&mut self) -> Result<(), RehearseError> {
+        let path =
+            self.session.query_text("SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))").await?;
+        let path = path.rows.into_iter().flatten().flatten().collect();
+        self.known = catalog::context(&mut self.watcher, path).await?;
+        Ok(())
+    }
+
+    /// How long it has been at work.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Whether a relation, by its shown name, was there before the first migration.
+    pub(super) fn was_there(&self, name: &str) -> bool {
+        self.relations.number(name).is_some_and(|oid| oid <= self.ground)
+    }
+
+    /// Ends it: the event triggers go.
+    pub(super) async fn end(mut self) -> Result<(), RehearseError> {
+        self.session.close().await;
+        self.watcher.execute(trace::REMOVE).await?;
+        self.watcher.close().await;
+        Ok(())
+    }
+
+    /// Runs one migration.
+    pub(super) async fn migration(&mut self, migration: &Migration) -> Result<Traced, RehearseError> {
+        let vars = &self.project.vars;
+        let mut traced = Traced {
+            path: migration.path.clone(),
+            version: migration.id.version.text().to_owned(),
+            from: self.elapsed(),
+            to: Duration::ZERO,
+            statements: Vec::new(),
+            locks: Vec::new(),
+            failure: None,
+        };
+        let script = Script::analyse(migration, vars);
+        if let Some(error) = script.errors.iter().find(|error| error.code.is_none()) {
+            traced.failure = Some(Failed {
+                line: error.line,
+                message: error.message.clone(),
+                hint: error.hint.clone(),
+                partly: false,
+            });
+            traced.to = self.elapsed();
+            return Ok(traced);
+        }
+        let mut one = One { traced, holding: Holding::default(), held: BTreeMap::new(), is_opaque: false };
+        let outcome = self.statements(&mut one, &script, migration, vars).await;
+        if let Err(stop) = outcome {
+            let Stop::Failed(mut failed) = stop else {
+                return Err(stop.into_error());
+            };
+            failed.partly = one.traced.statements.iter().any(|statement| statement.outside)
+                || (script.units.len() > 1 && one.has_committed(&script));
+            failed.message = Secrets::of(vars).star(&failed.message);
+            one.traced.failure = Some(failed);
+        }
+        // Whatever the file left behind: an open transaction after an error, settings, a role.
+        self.session.execute("ROLLBACK").await?;
+        self.session.execute("DISCARD ALL").await?;
+        one.release(self.elapsed());
+        one.traced.to = self.elapsed();
+        let has_failed = one.traced.failure.is_some();
+        let renames = one.traced.statements.iter().any(|statement| !statement.altered.is_empty());
+        self.relations.read(&mut self.watcher, has_failed || renames).await?;
+        if has_failed || one.is_opaque {
+            self.learn().await?;
+        }
+        Ok(one.traced)
+    }
+
+    async fn statements(
+        &mut self,
+        one: &mut One,
+        script: &Script,
+        migration: &Migration,
+        vars: &Vars,
+    ) -> Result<(), Stop> {
+        let mut open: Option<usize> = None;
+        let mut items = script.items(migration, vars);
+        let mut reported = Reported::default();
+        let mut count = 0;
+        while let Some(item) = items.next() {
+            let item = item
+                .map_err(|why| Stop::Failed(Failed { line: 1, message: why, hint: None, partly: false }))?;
+            let ScriptItem::Statement { text, line, copy, unit, .. } = item else { continue };
+            let is_outside = script.units.get(unit).is_some_and(|unit| unit.outside.is_some());
+            if open != Some(unit) {
+                self.commit(one, open.take(), line).await?;
+                if count > 0 {
+                    self.session.execute("DISCARD ALL").await?;
+                    reported = Reported::default();
+                }
+                if !is_outside {
+                    self.session.execute("BEGIN").await?;
+                    open = Some(unit);
+                }
+            }
+            let misread = if copy { reported.misreads_copy(&text) } else { reported.misreads(&text) };
+            if let Some(bent) = misread {
+                return Err(Stop::at(line, bent.because()));
+            }
+            let outcome = if is_outside {
+                self.outside(one, &text, line).await?
+            } else {
+                self.inside(one, &text, line, copy.then_some(&mut items)).await?
+            };
+            outcome.result.map_err(|failure| Stop::of(line, failure))?;
+            reported.take(count, &outcome.parameters);
+            count += 1;
+        }
+        self.commit(one, open, 1).await
+    }
+
+    async fn commit(&mut self, one: &mut One, open: Option<usize>, line: u32) -> Result<(), Stop> {
+        if open.is_none() {
+            return Ok(());
+        }
+        let line = one.traced.statements.last().map_or(line, |statement| statement.line);
+        let done = self.session.execute("COMMIT").await.map_err(|failure| Stop::of(line, failure))?;
+        one.release(self.elapsed());
+        if done.tag() == "COMMIT" {
+            return Ok(());
+        }
+        Err(Stop::at(line, format!("the server answered COMMIT with {}", done.tag())))
+    }
+
+    /// A statement in a transaction, with a look behind it in the same flush.
+    async fn inside(
+        &mut self,
+        one: &mut One,
+        text: &str,
+        line: u32,
+        data: Option<&mut Items<'_>>,
+    ) -> Result<StatementOutcome, Stop> {
+        let from = self.elapsed();
+        let effects = self.effects(text);
+        one.is_opaque |= effects.opaque.is_some();
+        let look = trace::look(self.relations.newest);
+        let (outcome, seen) = if let Some(items) = data {
+            let outcome = self.copied(text, line, items).await?;
+            (outcome, self.session.query_text(&look).await.ok())
+        } else {
+            let flight = self.session.launch(text).await;
+            let look = self.session.launch(&look).await;
+            let outcome = self.session.land(flight).await;
+            (outcome, self.session.land(look).await.result.ok())
+        };
+        let seen = seen.as_ref().and_then(|done| done.scalar()).unwrap_or("[]");
+        let came = one.holding.take(seen, &mut self.relations);
+        let said = Said::of(&outcome.notices);
+        let statement = TracedStatement {
+            line,
+            text: excerpt(text),
+            from,
+            to: self.elapsed(),
+            ..TracedStatement::default()
+        };
+        if outcome.result.is_ok() {
+            self.compare(one, &statement, &effects, &came, &said);
+        }
+        one.take(statement, came, said, &self.relations);
+        Ok(outcome)
+    }
+
+    /// COPY with its data.
+    async fn copied(
+        &mut self,
+        text: &str,
+        line: u32,
+        items: &mut Items<'_>,
+    ) -> Result<StatementOutcome, Stop> {
+        let stop = |failure| Stop::of(line, failure);
+        let mut sink = self.session.copy_in(text).await.map_err(stop)?;
+        for item in items.by_ref() {
+            match item.map_err(|why| Stop::at(line, why))? {
+                ScriptItem::CopyData(data) => sink.send(Bytes::from(data)).await.map_err(stop)?,
+                _ => break,
+            }
+        }
+        Ok(sink.finish_outcome().await)
+    }
+
+    /// A statement outside a transaction, watched from outside.
+    async fn outside(&mut self, one: &mut One, text: &str, line: u32) -> Result<StatementOutcome, Stop> {
+        let effects = self.effects(text);
+        one.is_opaque |= effects.opaque.is_some();
+        let tables: Vec<String> =
+            effects.locks.iter().filter_map(|lock| self.shown(&lock.relation)).collect();
+        let from = self.elapsed();
+        let Outside { outcome, locks } = outside::run(
+            (&mut self.session, &mut self.watcher),
+            &self.copy.options,
+            (text, &tables),
+            (&self.relations, self.began),
+        )
+        .await?;
+        let said = Said::of(&outcome.notices);
+        let mut statement = TracedStatement {
+            line,
+            text: excerpt(text),
+            outside: true,
+            from,
+            to: self.elapsed(),
+            ..TracedStatement::default()
+        };
+        for held in locks {
+            let taken =
+                Taken { relation: held.relation.clone(), mode: held.mode, waited: held.waiting.is_some() };
+            statement.locks.push(taken);
+            one.traced.locks.push(Held { line, ..held });
+        }
+        one.take(statement, Came::default(), said, &self.relations);
+        Ok(outcome)
+    }
+
+    /// What the text says that it does; what it leaves behind is known from then on.
+    fn effects(&mut self, text: &str) -> Effects {
+        effects_and_after(text, &mut self.known).unwrap_or_default()
+    }
+
+    /// The name of a table that was there before the migration.
+    fn shown(&self, object: &cutover_analysis::effects::ObjectRef) -> Option<String> {
+        let name = self.known.resolve(object);
+        let oid = self.relations.by_name(&name.schema, &name.name)?;
+        Some(self.relations.get(oid)?.name.clone())
+    }
+
+    fn compare(
+        &mut self,
+        one: &One,
+        statement: &TracedStatement,
+        effects: &Effects,
+        came: &Came,
+        said: &Said,
+    ) {
+        let seen = Seen {
+            effects,
+            known: &self.known,
+            relations: &self.relations,
+            holding: &one.holding,
+            came,
+            said,
+        };
+        let disagreements = judge::disagreements(&seen).into_iter().map(|what| Disagreement {
+            path: one.traced.path.clone(),
+            line: statement.line,
+            text: statement.text.clone(),
+            what,
+        });
+        self.disagreements.extend(disagreements);
+    }
+}
+
+/// The migration that runs.
+struct One {
+    traced: Traced,
+    holding: Holding,
+    /// What its transaction holds, by relation.
+    held: BTreeMap<u32, Held>,
+    /// It runs code of which nobody knows what it does.
+    is_opaque: bool,
+}
+
+impl One {
+    fn take(&mut self, mut statement: TracedStatement, came: Came, said: Said, relations: &Relations) {
+        for (oid, mode) in came.locks {
+            let Some(relation) = relations.get(oid) else { continue };
+            let held = Held {
+                relation: relation.name.clone(),
+                is_table: relation.is_table(),
+                mode,
+                from: statement.from,
+                to: statement.to,
+                waiting: None,
+                line: statement.line,
+            };
+            self.held.insert(oid, held);
+            statement.locks.push(Taken { relation: relation.name.clone(), mode, waited: false });
+        }
+        let named = |oid: &u32| relations.get(*oid).map(|relation| relation.name.clone());
+        statement.rewritten = said.rewritten.iter().filter_map(named).chain(came.rewritten).collect();
+        statement.rewritten.sort_unstable();
+        statement.rewritten.dedup();
+        statement.rebuilt = came.rebuilt;
+        statement.scanned = came.scanned;
+        statement.wrote = came.wrote;
+        (statement.created, statement.altered, statement.dropped) =
+            (said.created, said.altered, said.dropped);
+        self.traced.statements.push(statement);
+    }
+
+    /// The transaction has ended: its locks are given back.
+    fn release(&mut self, at: Duration) {
+        let held = std::mem::take(&mut self.held);
+        self.traced.locks.extend(held.into_values().map(|held| Held { to: at, ..held }));
+        self.holding = Holding::default();
+    }
+
+    /// Whether any part of the file has ended.
+    fn has_committed(&self, script: &Script) -> bool {
+        let first = script.units.first().map_or(0, |unit| unit.count);
+        self.traced.statements.len() > usize::try_from(first).unwrap_or(usize::MAX)
+    }
+}
+
+/// Why a migration ended early.
+enum Stop {
+    Failed(Failed),
+    Lost(Failure),
+}
+
+impl Stop {
+    fn at(line: u32, message: String) -> Self {
+        Self::Failed(Failed { line, message, hint: None, partly: false })
+    }
+
+    fn of(line: u32, failure: Failure) -> Self {
+        if let Failure::Lost(_) = failure {
+            return Self::Lost(failure);
+        }
+        let hint = failure.server().and_then(|message| message.hint.clone());
+        Self::Failed(Failed { line, message: failure_text(&failure), hint, partly: false })
+    }
+
+    fn into_error(self) -> RehearseError {
+        match self {
+            Self::Failed(failed) => RehearseError::Failed(Failure::Invalid(failed.message)),
+            Self::Lost(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Lost(failure)
+    }
+}
+
+impl From<RehearseError> for Stop {
+    fn from(error: RehearseError) -> Self {
+        Self::Lost(Failure::Invalid(error.to_string()))
+    }
+}

@@ -1,0 +1,289 @@
+//! What `--full` proves of migrations: each leaves nothing when it is rolled back, can be reverted, and makes the same when it is
+//! applied again.
+//!
+//! Catalogues are compared at the ends, which is quick; only where they differ, or a way back has to be found out, each migration is
+//! looked at by itself.
+
+use cutover_analysis::diff::{Change, Options, changes, diff};
+use cutover_analysis::schema::Schema;
+use cutover_postgres::session::{Session, Startup};
+
+use super::error::RehearseError;
+use super::ground::Base;
+use super::model::{Answer, Proof, Proven};
+use crate::catalog;
+use crate::compare::told;
+use crate::migration::{Migration, MigrationKind};
+use crate::project::Project;
+use crate::revert;
+use crate::script::Script;
+use crate::verify::SandboxProvider;
+use crate::verify::replay;
+use crate::verify::sandbox::Scratch;
+
+/// Differences that are named.
+const NAMED: usize = 10;
+
+/// Proves it. `traced`: the database in which `migrations` were applied, those of `pending` that could be.
+pub(super) async fn prove(
+    project: &Project,
+    base: &Base,
+    sandbox: &SandboxProvider,
+    traced: &Scratch,
+    pending: &[&Migration],
+    migrations: &[&Migration],
+) -> Result<Proof, RehearseError> {
+    let mut proof = Proof::default();
+    if migrations.len() < pending.len() {
+        proof.not_proven.push(format!(
+            "{} of {} migrations could not be applied: nothing is proven of them",
+            pending.len() - migrations.len(),
+            pending.len()
+        ));
+    }
+    let copy = sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
+    let done = Proving::begin(project, base, &copy).await;
+    let done = match done {
+        Ok(mut proving) => {
+            let done = proving.all(traced, migrations, &mut proof).await;
+            proving.end().await;
+            done
+        }
+        Err(error) => Err(error),
+    };
+    copy.finish().await;
+    let is_to_be_told_apart = done?;
+    if is_to_be_told_apart {
+        let copy =
+            sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
+        let done = match Proving::begin(project, base, &copy).await {
+            Ok(mut proving) => {
+                let done = proving.each(migrations, &mut proof).await;
+                proving.end().await;
+                done
+            }
+            Err(error) => Err(error),
+        };
+        copy.finish().await;
+        done?;
+    }
+    Ok(proof)
+}
+
+/// A database in which it is proven.
+struct Proving<'a> {
+    project: &'a Project,
+    /// As the role that migrates.
+    session: Session,
+    /// As the superuser, to read everything.
+    reader: Session,
+}
+
+impl<'a> Proving<'a> {
+    async fn begin(project: &'a Project, base: &Base, copy: &Scratch) -> Result<Self, RehearseError> {
+        let reader = Session::connect(&copy.options, &Startup::default()).await?;
+        let session = Session::connect(&base.runner(copy), &base.startup()).await?;
+        Ok(Self { project, session, reader })
+    }
+
+    async fn end(self) {
+        self.session.close().await;
+        self.reader.close().await;
+    }
+
+    async fn schema(&mut self) -> Result<Schema, RehearseError> {
+        schema(&mut self.reader).await
+    }
+
+    /// All migrations forth, back and forth again, compared at the ends. Says whether each has to be looked at by itself.
+    async fn all(
+        &mut self,
+        traced: &Scratch,
+        migrations: &[&Migration],
+        proof: &mut Proof,
+    ) -> Result<bool, RehearseError> {
+        let ground = self.schema().await?;
+        for migration in migrations {
+            let rolled_back = self.rolled_back(migration).await?;
+            proof.migrations.push(Proven { path: migration.path.clone(), rolled_back, ..Proven::default() });
+            if let Err(why) = self.run(migration).await {
+                proof.differs.push(format!("{} failed when it was applied once more: {why}", migration.path));
+                return Ok(false);
+            }
+        }
+        let mut reader = Session::connect(&traced.options, &Startup::default()).await?;
+        let first = schema(&mut reader).await?;
+        reader.close().await;
+        proof
+            .differs
+            .extend(differences("applied in another database", &changes(&first, &self.schema().await?)));
+        let is_reversible = |migration: &&Migration| migration.down.is_some() || !has_way_back(migration);
+        if !migrations.iter().all(is_reversible) {
+            return Ok(true);
+        }
+        let back: Vec<&&Migration> = migrations.iter().filter(|migration| has_way_back(migration)).collect();
+        for migration in back.iter().rev() {
+            let down = self.down_of(migration, "");
+            if self.run(&down).await.is_err() {
+                return Ok(true);
+            }
+        }
+        if back.len() == migrations.len() && !changes(&ground, &self.schema().await?).is_empty() {
+            return Ok(true);
+        }
+        for migration in back {
+            if self.run(migration).await.is_err() {
+                return Ok(true);
+            }
+        }
+        if !changes(&first, &self.schema().await?).is_empty() {
+            return Ok(true);
+        }
+        for (migration, proven) in migrations.iter().zip(&mut proof.migrations) {
+            if has_way_back(migration) {
+                (proven.reverted, proven.again) = (Answer::Yes, Answer::Yes);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Each migration forth, back and forth again, compared each time.
+    async fn each(&mut self, migrations: &[&Migration], proof: &mut Proof) -> Result<(), RehearseError> {
+        let mut before = self.schema().await?;
+        for migration in migrations {
+            if self.run(migration).await.is_err() {
+                // What has failed before it may be to blame: it is said there.
+                proof
+                    .not_proven
+                    .push(format!("{} and what follows could not be applied any more", migration.path));
+                return Ok(());
+            }
+            let after = self.schema().await?;
+            let Some(proven) = proof.migrations.iter_mut().find(|proven| proven.path == migration.path)
+            else {
+                continue;
+            };
+            if !has_way_back(migration) {
+                before = after;
+                continue;
+            }
+            let (reverted, again, now) = self.there_and_back(migration, &before, after).await?;
+            (proven.reverted, proven.again) = (reverted, again);
+            before = now;
+        }
+        Ok(())
+    }
+
+    /// Reverts a migration and applies it again; gives what is there then.
+    async fn there_and_back(
+        &mut self,
+        migration: &Migration,
+        before: &Schema,
+        after: Schema,
+    ) -> Result<(Answer, Answer, Schema), RehearseError> {
+        let unasked = |why: &str| Answer::NotMeasured(why.to_owned());
+        let found = if migration.down.is_some() {
+            String::new()
+        } else {
+            let found = diff(&after, before, Options { safe: false });
+            if let Some(left) = found.left.first() {
+                return Ok((
+                    unasked(&format!("no statement takes this back: {left}")),
+                    Answer::NotAsked,
+                    after,
+                ));
+            }
+            revert::text_of(&found.statements)
+        };
+        let down = self.down_of(migration, &found);
+        if let Err(why) = self.run(&down).await {
+            let now = self.schema().await?;
+            return Ok((Answer::No(why), unasked("it could not be reverted"), now));
+        }
+        let reverted = answer(&changes(before, &self.schema().await?));
+        if let Err(why) = self.run(migration).await {
+            return Ok((reverted, Answer::No(why), self.schema().await?));
+        }
+        let now = self.schema().await?;
+        Ok((reverted, answer(&changes(&after, &now)), now))
+    }
+
+    fn down_of(&self, migration: &Migration, found: &str) -> Migration {
+        revert::way_back(migration.clone(), migration, migration.down.as_deref(), found, &self.project.vars)
+    }
+
+    async fn run(&mut self, migration: &Migration) -> Result<(), String> {
+        replay::run(&mut self.session, migration, &self.project.vars).await
+    }
+
+    /// Runs a migration in a transaction that is rolled back, and looks for what is left of it.
+    async fn rolled_back(&mut self, migration: &Migration) -> Result<Answer, RehearseError> {
+        let vars = &self.project.vars;
+        let script = Script::analyse(migration, vars);
+        if !script.is_one_transaction() {
+            return Ok(Answer::NotMeasured("it does not run in one transaction".to_owned()));
+        }
+        let before = self.traces().await?;
+        let ran = replay::run_and_roll_back(&mut self.session, migration, vars).await;
+        let after = self.traces().await?;
+        self.session.execute("DISCARD ALL").await?;
+        let left: Vec<&str> = LOOKED_AT
+            .iter()
+            .zip(before.iter().zip(&after))
+            .filter(|(_, (before, after))| before != after)
+            .map(|(what, _)| *what)
+            .collect();
+        Ok(match ran {
+            Err(why) => Answer::No(why),
+            Ok(()) if left.is_empty() => Answer::Yes,
+            Ok(()) => Answer::No(format!("rolled back, it has changed {}", left.join(", "))),
+        })
+    }
+
+    /// What a rollback does not take back, and the catalogue of relations.
+    async fn traces(&mut self) -> Result<Vec<Option<String>>, RehearseError> {
+        let pid = self.session.backend_pid();
+        let text = format!(
+            "SELECT (SELECT pg_catalog.md5(pg_catalog.string_agg(c.oid || ':' || c.xmin || ':' || c.ctid, ',' ORDER BY c.oid))
+                       FROM pg_catalog.pg_class c WHERE c.oid >= 16384),
+                    (SELECT pg_catalog.string_agg(s.seqrelid || ':' || coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid)::text, ''), ','
+                            ORDER BY s.seqrelid) FROM pg_catalog.pg_sequence s),
+                    (SELECT pg_catalog.count(*)::text FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = {pid})"
+        );
+        let mut found = self.reader.query_text(&text).await?.rows.into_iter().next().unwrap_or_default();
+        let prepared = "SELECT pg_catalog.count(*)::text FROM pg_catalog.pg_prepared_statements";
+        found.push(self.session.query_text(prepared).await?.scalar().map(str::to_owned));
+        Ok(found)
+    }
+}
+
+/// What [`Proving::traces`] looks at, in its order.
+const LOOKED_AT: [&str; 4] = [
+    "relations",
+    "sequences (which never go back)",
+    "advisory locks of the session",
+    "prepared statements of the session",
+];
+
+/// Whether a migration is one that is reverted at all.
+fn has_way_back(migration: &Migration) -> bool {
+    migration.kind == MigrationKind::Versioned && migration.takes_back.is_none()
+}
+
+async fn schema(reader: &mut Session) -> Result<Schema, RehearseError> {
+    catalog::schema(reader, &[]).await.map_err(|error| RehearseError::Read(error))
+}
+
+fn answer(changes: &[Change]) -> Answer {
+    if changes.is_empty() { Answer::Yes } else { Answer::No(told(changes).join("; ")) }
+}
+
+/// Differences in words, the first ones.
+fn differences(when: &str, changes: &[Change]) -> Vec<String> {
+    let mut words: Vec<String> =
+        told(changes).into_iter().take(NAMED).map(|change| format!("{when}: {change}")).collect();
+    if changes.len() > NAMED {
+        words.push(format!("{when}: and {} more", changes.len() - NAMED));
+    }
+    words
+}
