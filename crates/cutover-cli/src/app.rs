@@ -70,9 +70,13 @@ fn exit(code: Exit) -> ExitCode {
 
 impl App {
     fn check(&self, command: &Command) -> Result<(), CliError> {
-        let document = matches!(self.global.format, Some(Format::Markdown | Format::Html));
+        let document = match self.global.format {
+            Some(Format::Markdown) => true,
+            Some(Format::Html) => !matches!(command, Command::Rehearse(_)),
+            _ => false,
+        };
         if document && !matches!(command, Command::Report(_)) {
-            return Err(CliError::usage("--format markdown and --format html are for `cutover report`"));
+            return Err(CliError::usage("--format markdown and --format html are for `cutover report`; `cutover rehearse` also writes html"));
         }
         Ok(())
     }

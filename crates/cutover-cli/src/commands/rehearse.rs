@@ -6,9 +6,10 @@ use clap::Args;
 use cutover::hazard;
 use cutover::plan::select::Selection;
 use cutover::rehearse::{self, GroundRequest, RehearseError, Request};
+use cutover::report::rehearsal_html;
 
 use crate::app::{App, overrides};
-use crate::args::{SelectionArgs, VarArgs, duration};
+use crate::args::{Format, SelectionArgs, VarArgs, duration};
 use crate::error::{CliError, Exit};
 
 /// Rows of each table where `--with-data` names no number.
@@ -90,6 +91,8 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     })?;
     if app.output.is_json() {
         app.output.json(&rehearsal)?;
+    } else if app.output.format == Format::Html {
+        app.output.print(&rehearsal_html(&rehearsal));
     } else {
         app.output.print(&rehearse::lines(&rehearsal, app.output.is_verbose()));
     }

@@ -53,7 +53,7 @@ pub(super) fn all(
         .map(|found| {
             let measured = statement_of(rehearsal, &found)
                 .filter(|_| by_code(found.code).is_some_and(|about| about.seen.contains(&Seen::Trace)))
-                .map(|(traced, statement)| measured(traced, statement));
+                .and_then(|(traced, statement)| measured(traced, statement));
             Finding { found, measured }
         })
         .collect();
@@ -84,20 +84,26 @@ fn statement_of<'a>(rehearsal: &'a Rehearsal, found: &Located) -> Option<(&'a Tr
     Some((traced, statement))
 }
 
-/// What was measured of a statement, in words.
-fn measured(traced: &Traced, statement: &TracedStatement) -> String {
+/// What was measured of a statement, in words; nothing where all that it uses was made in the run.
+fn measured(traced: &Traced, statement: &TracedStatement) -> Option<String> {
+    let held = |name: &String| traced.locks.iter().find(|held| held.relation == *name && held.is_table);
+    let is_new = |name: &&String| held(name).is_some_and(|held| held.is_new);
     let mut words = Vec::new();
     for taken in &statement.locks {
-        let held = traced.locks.iter().find(|held| held.relation == taken.relation && held.is_table);
-        let Some(held) = held.filter(|held| held.blocks_writes()) else { continue };
+        let Some(held) = held(&taken.relation).filter(|held| held.holds_up()) else { continue };
         words.push(format!("held {} on {} for {}", taken.mode.sql(), taken.relation, duration(held.took())));
     }
-    words.extend(statement.rewritten.iter().map(|table| format!("wrote {table} anew")));
-    words.extend(statement.scanned.iter().map(|table| format!("read all of {table}")));
-    if words.is_empty() {
-        return "nothing of it was seen in the rehearsal".to_owned();
+    words.extend(
+        statement.rewritten.iter().filter(|name| !is_new(name)).map(|table| format!("wrote {table} anew")),
+    );
+    words.extend(
+        statement.scanned.iter().filter(|name| !is_new(name)).map(|table| format!("read all of {table}")),
+    );
+    if !words.is_empty() {
+        return Some(words.join("; "));
     }
-    words.join("; ")
+    let all_new = traced.locks.iter().filter(|held| held.is_table).all(|held| held.is_new);
+    (!all_new).then(|| "nothing of it was seen in the rehearsal".to_owned())
 }
 
 /// A rewrite of what was there and is not said otherwise. Emptied tables get new files and are not meant.
@@ -126,5 +132,5 @@ fn other_rewrite(
         help: about.safe.to_owned(),
         seen_by: Seen::Trace,
     };
-    Some(Finding { found, measured: Some(measured(traced, statement)) })
+    Some(Finding { found, measured: measured(traced, statement) })
 }

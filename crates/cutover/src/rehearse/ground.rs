@@ -6,10 +6,10 @@ mod roles;
 mod sample;
 
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::sql::{quote_ident, quote_literal};
+use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::SandboxOptions;
-use cutover_postgres::session::{Session, Startup};
+use cutover_postgres::session::{Failure, Session, Startup};
 
 use super::error::RehearseError;
 use super::model::{Ground, MadeOf};
@@ -183,11 +183,27 @@ async fn of_dump(
         sample::take(source, &mut restoring, rows).await?;
     }
     restoring.all(&texts.after).await?;
+    refresh(source, &mut copy).await?;
     source.execute("ROLLBACK").await?;
     ground.tables = tables(&mut copy).await?;
     copy.execute("ANALYZE").await?;
     copy.close().await;
     Ok((ground, runner, owner))
+}
+
+/// Materialized views that have rows there have rows here: a dump of the schema alone leaves them without.
+async fn refresh(source: &mut Session, copy: &mut Session) -> Result<(), RehearseError> {
+    let sql = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid";
+    for row in source.query_text(sql).await?.rows {
+        let [Some(schema), Some(name)] = row.as_slice() else { continue };
+        let text = format!("REFRESH MATERIALIZED VIEW {}", quote_qualified(schema, name));
+        // One that was left out, or needs rows that are not here, stays without.
+        if let Err(failure @ Failure::Lost(_)) = copy.execute(&text).await {
+            return Err(failure.into());
+        }
+    }
+    Ok(())
 }
 
 /// `ALTER ROLE … PASSWORD` for a role of the throwaway server.

@@ -210,6 +210,8 @@ pub struct Held {
     pub relation: String,
     /// It is a table, view or materialized view: what clients name.
     pub is_table: bool,
+    /// It was made in this run: nobody uses it yet.
+    pub is_new: bool,
     /// The strongest mode it was held in.
     #[serde(serialize_with = "mode")]
     pub mode: LockMode,
@@ -239,6 +241,11 @@ impl Held {
     /// Whether nobody writes meanwhile.
     pub fn blocks_writes(&self) -> bool {
         self.mode.conflicts_with(LockMode::RowExclusive)
+    }
+
+    /// Whether clients may be there that have to wait for it.
+    pub fn holds_up(&self) -> bool {
+        self.is_table && !self.is_new && self.blocks_writes()
     }
 }
 
@@ -322,6 +329,9 @@ pub struct Blocked {
     pub took: Duration,
     /// The migration that ran then.
     pub during: String,
+    /// How long that one had been running.
+    #[serde(serialize_with = "seconds")]
+    pub since: Duration,
 }
 
 /// An error that a client got.

@@ -30,12 +30,13 @@ pub(super) async fn run(
     options: &ConnectOptions,
     (text, tables): (&str, &[String]),
     (relations, began): (&Relations, Instant),
+    ground: u32,
 ) -> Result<Outside, RehearseError> {
     let mut client = Session::connect(options, &Startup::default()).await?;
     let mut is_using = begin_to_use(&mut client, tables).await?;
     let pid = session.backend_pid();
     let flight = session.launch(text).await;
-    let mut seen = Seen::default();
+    let mut seen = Seen { ground, ..Seen::default() };
     let outcome = {
         let landing = session.land(flight);
         tokio::pin!(landing);
@@ -78,6 +79,8 @@ async fn begin_to_use(client: &mut Session, tables: &[String]) -> Result<bool, F
 /// What was seen of a statement.
 #[derive(Default)]
 struct Seen {
+    /// Relations up to this number were there before the first migration.
+    ground: u32,
     locks: BTreeMap<String, Held>,
     /// Since when it waits for somebody.
     waits: Option<Duration>,
@@ -102,10 +105,10 @@ impl Seen {
             let is_granted = granted == "t";
             is_waiting |= !is_granted;
             let mode = LockMode::ALL.into_iter().find(|known| known.in_catalogue() == mode);
-            let relation =
-                relation.as_deref().and_then(|oid| oid.parse().ok()).and_then(|oid| relations.get(oid));
-            let (Some(mode), Some(relation)) = (mode, relation) else { continue };
-            self.locked(relation, mode, now);
+            let oid = relation.as_deref().and_then(|oid| oid.parse::<u32>().ok());
+            let relation = oid.and_then(|oid| Some((oid, relations.get(oid)?)));
+            let (Some(mode), Some((oid, relation))) = (mode, relation) else { continue };
+            self.locked(relation, oid > self.ground, mode, now);
         }
         if is_waiting {
             self.waits.get_or_insert(now);
@@ -115,10 +118,11 @@ impl Seen {
         Ok(is_waiting)
     }
 
-    fn locked(&mut self, relation: &super::trace::Relation, mode: LockMode, now: Duration) {
+    fn locked(&mut self, relation: &super::trace::Relation, is_new: bool, mode: LockMode, now: Duration) {
         let held = self.locks.entry(relation.name.clone()).or_insert_with(|| Held {
             relation: relation.name.clone(),
             is_table: relation.is_table(),
+            is_new,
             mode,
             from: now,
             to: now,

@@ -124,7 +124,9 @@ impl<'a> Pass<'a> {
             traced.to = self.elapsed();
             return Ok(traced);
         }
-        let mut one = One { traced, holding: Holding::default(), held: BTreeMap::new(), is_opaque: false };
+        let keeps_counts = self.session.server_version_num() < 150_000;
+        let holding = Holding { keeps_counts, ..Holding::default() };
+        let mut one = One { traced, holding, held: BTreeMap::new(), ground: self.ground, is_opaque: false };
         let outcome = self.statements(&mut one, &script, migration, vars).await;
         if let Err(stop) = outcome {
             let Stop::Failed(mut failed) = stop else {
@@ -172,7 +174,7 @@ impl<'a> Pass<'a> {
                     reported = Reported::default();
                 }
                 if !is_outside {
-                    self.session.execute("BEGIN").await?;
+                    self.begin_transaction().await?;
                     open = Some(unit);
                 }
             }
@@ -190,6 +192,19 @@ impl<'a> Pass<'a> {
             count += 1;
         }
         self.commit(one, open, 1).await
+    }
+
+    /// Begins a transaction with nothing counted: what a session has counted is kept for a while behind the end of a
+    /// transaction, unless it is told to hand it over (15 and later).
+    async fn begin_transaction(&mut self) -> Result<(), Failure> {
+        if self.session.server_version_num() >= 150_000 {
+            let both = ["SELECT pg_catalog.pg_stat_force_next_flush()", "BEGIN"];
+            for outcome in self.session.pipeline(&both).await {
+                outcome.result?;
+            }
+            return Ok(());
+        }
+        self.session.execute("BEGIN").await.map(|_| ())
     }
 
     async fn commit(&mut self, one: &mut One, open: Option<usize>, line: u32) -> Result<(), Stop> {
@@ -273,6 +288,7 @@ impl<'a> Pass<'a> {
             &self.copy.options,
             (text, &tables),
             (&self.relations, self.began),
+            self.ground,
         )
         .await?;
         let said = Said::of(&outcome.notices);
@@ -338,6 +354,8 @@ struct One {
     holding: Holding,
     /// What its transaction holds, by relation.
     held: BTreeMap<u32, Held>,
+    /// Relations up to this number were there before the first migration.
+    ground: u32,
     /// It runs code of which nobody knows what it does.
     is_opaque: bool,
 }
@@ -349,6 +367,7 @@ impl One {
             let held = Held {
                 relation: relation.name.clone(),
                 is_table: relation.is_table(),
+                is_new: oid > self.ground,
                 mode,
                 from: statement.from,
                 to: statement.to,
@@ -374,7 +393,7 @@ impl One {
     fn release(&mut self, at: Duration) {
         let held = std::mem::take(&mut self.held);
         self.traced.locks.extend(held.into_values().map(|held| Held { to: at, ..held }));
-        self.holding = Holding::default();
+        self.holding.release();
     }
 
     /// Whether any part of the file has ended.

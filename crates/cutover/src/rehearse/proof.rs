@@ -45,7 +45,7 @@ pub(super) async fn prove(
     let done = Proving::begin(project, base, &copy).await;
     let done = match done {
         Ok(mut proving) => {
-            let done = proving.all(traced, migrations, &mut proof).await;
+            let done = proving.all(traced, migrations, migrations.len() == pending.len(), &mut proof).await;
             proving.end().await;
             done
         }
@@ -100,6 +100,7 @@ impl<'a> Proving<'a> {
         &mut self,
         traced: &Scratch,
         migrations: &[&Migration],
+        is_whole: bool,
         proof: &mut Proof,
     ) -> Result<bool, RehearseError> {
         let ground = self.schema().await?;
@@ -112,11 +113,13 @@ impl<'a> Proving<'a> {
             }
         }
         let mut reader = Session::connect(&traced.options, &Startup::default()).await?;
-        let first = schema(&mut reader).await?;
+        // Where some could not be applied, what they have left there is not here.
+        let first = if is_whole { schema(&mut reader).await? } else { self.schema().await? };
         reader.close().await;
-        proof
-            .differs
-            .extend(differences("applied in another database", &changes(&first, &self.schema().await?)));
+        if is_whole {
+            let made = self.schema().await?;
+            proof.differs.extend(differences("applied in another database", &changes(&first, &made)));
+        }
         let is_reversible = |migration: &&Migration| migration.down.is_some() || !has_way_back(migration);
         if !migrations.iter().all(is_reversible) {
             return Ok(true);

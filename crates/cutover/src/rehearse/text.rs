@@ -80,11 +80,11 @@ fn migration(traced: &Traced, all: bool) -> String {
 /// A statement with what holds others up; with `all`, any statement with everything.
 fn statement(traced: &Traced, statement: &TracedStatement, all: bool) -> String {
     let mut words = Vec::new();
+    let is_new = |name: &String| traced.locks.iter().any(|held| held.is_new && held.relation == *name);
     for taken in &statement.locks {
         let held =
             traced.locks.iter().find(|held| held.relation == taken.relation && held.line == statement.line);
-        let Some(held) = held.filter(|held| held.is_table && (all || held.blocks_writes() || taken.waited))
-        else {
+        let Some(held) = held.filter(|held| held.is_table && (all || held.holds_up() || taken.waited)) else {
             continue;
         };
         let whom = match (held.blocks_reads(), held.blocks_writes()) {
@@ -100,9 +100,12 @@ fn statement(traced: &Traced, statement: &TracedStatement, all: bool) -> String 
             duration(held.took())
         ));
     }
-    words.extend(statement.rewritten.iter().map(|table| format!("writes {} anew", visible(table))));
-    words.extend(listed("builds anew", statement.rebuilt.iter().map(String::as_str)));
-    words.extend(statement.scanned.iter().map(|table| format!("reads all of {}", visible(table))));
+    let told = |name: &&String| all || !is_new(name);
+    let rewritten = statement.rewritten.iter().filter(told);
+    words.extend(rewritten.map(|table| format!("writes {} anew", visible(table))));
+    words.extend(listed("builds anew", statement.rebuilt.iter().filter(told).map(String::as_str)));
+    let scanned = statement.scanned.iter().filter(told);
+    words.extend(scanned.map(|table| format!("reads all of {}", visible(table))));
     for wrote in statement.wrote.iter().filter(|_| all) {
         words.push(format!(
             "{}: {} inserted, {} updated, {} deleted",

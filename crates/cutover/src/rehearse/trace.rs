@@ -224,8 +224,10 @@ pub(super) fn look(newest: u32) -> String {
 /// What a transaction holds and has counted, as far as it was looked at.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
-    locks: HashMap<u32, LockMode>,
-    counts: HashMap<u32, [i64; 4]>,
+    pub(super) locks: HashMap<u32, LockMode>,
+    pub(super) counts: HashMap<u32, [i64; 4]>,
+    /// What was counted in a transaction may be counted still in the next one.
+    pub(super) keeps_counts: bool,
 }
 
 /// What came with a statement.
@@ -245,6 +247,14 @@ impl Holding {
     /// The strongest mode in which a relation is held.
     pub(super) fn mode(&self, oid: u32) -> Option<LockMode> {
         self.locks.get(&oid).copied()
+    }
+
+    /// The transaction has ended.
+    pub(super) fn release(&mut self) {
+        self.locks.clear();
+        if !self.keeps_counts {
+            self.counts.clear();
+        }
     }
 
     /// Takes note of what a look has seen, and gives what is new.
@@ -271,6 +281,9 @@ impl Holding {
             }
             let now = [scans, inserted, updated, deleted];
             let before = self.counts.insert(oid, now).unwrap_or_default();
+            // It was handed over meanwhile.
+            let before =
+                if now.iter().zip(before).any(|(now, before)| *now < before) { [0; 4] } else { before };
             // A relation that is held in several modes comes several times, with one and the same count.
             if now == before || !matches!(relation.kind.as_str(), "r" | "p" | "m") {
                 continue;

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(super) fn tables(rehearsal: &Rehearsal) -> Vec<String> {
     let mut tables: Vec<(Duration, &str)> = Vec::new();
     let held = rehearsal.migrations.iter().flat_map(|traced| &traced.locks);
-    for held in held.filter(|held| held.is_table && held.blocks_writes()) {
+    for held in held.filter(|held| held.holds_up()) {
         match tables.iter_mut().find(|(_, table)| *table == held.relation) {
             Some((took, _)) => *took += held.took(),
             None => tables.push((held.took(), &held.relation)),
@@ -43,12 +43,13 @@ pub(super) fn tables(rehearsal: &Rehearsal) -> Vec<String> {
 struct Shared {
     began: Instant,
     is_over: AtomicBool,
-    during: Mutex<String>,
+    /// The migration that runs, and since when.
+    during: Mutex<(String, Duration)>,
     limit: Duration,
 }
 
 impl Shared {
-    fn during(&self) -> String {
+    fn during(&self) -> (String, Duration) {
         self.during.lock().map(|during| during.clone()).unwrap_or_default()
     }
 }
@@ -95,7 +96,7 @@ async fn pass(
     let work = async {
         for migration in migrations {
             if let Ok(mut during) = shared.during.lock() {
-                during.clone_from(&migration.path);
+                *during = (migration.path.clone(), shared.began.elapsed());
             }
             // What fails with clients at work is what they feel of it too.
             if let Err(why) = replay::run(&mut session, migration, &project.vars).await {
@@ -150,13 +151,13 @@ impl Client {
     async fn work(mut self, shared: &Shared) -> Felt {
         self.felt.statements = 0;
         while !shared.is_over.load(Ordering::Relaxed) {
-            let (during, from, began) = (shared.during(), shared.began.elapsed(), Instant::now());
+            let ((during, ran), from, began) = (shared.during(), shared.began.elapsed(), Instant::now());
             let done = self.session.execute(&self.text).await;
             let took = began.elapsed();
             self.felt.statements += 1;
             self.felt.longest = self.felt.longest.max(took);
             if took > shared.limit && self.felt.blocked.len() < KEPT {
-                self.felt.blocked.push(Blocked { from, took, during });
+                self.felt.blocked.push(Blocked { from, took, during, since: from.saturating_sub(ran) });
             }
             if let Err(failure) = done {
                 self.hurt(&failure, shared).await;
@@ -168,7 +169,7 @@ impl Client {
     }
 
     async fn hurt(&mut self, failure: &Failure, shared: &Shared) {
-        let (message, during) = (failure_text(failure), shared.during());
+        let (message, (during, _)) = (failure_text(failure), shared.during());
         match self.felt.errors.iter_mut().find(|hurt| hurt.message == message) {
             Some(hurt) => hurt.times += 1,
             None => self.felt.errors.push(Hurt { message, during, times: 1 }),

@@ -35,7 +35,7 @@ pub mod text;
 use crate::run::{CheckResult, Run};
 
 pub use digest::parts_lines;
-pub use html::html;
+pub use html::{html, rehearsal_html};
 pub use markdown::markdown;
 
 /// The newest answer of each check of a run, in the order they were first given.

@@ -6,6 +6,7 @@
 mod erd;
 mod graph;
 mod migrations;
+mod rehearsal;
 mod sections;
 mod timeline;
 mod verification;
@@ -35,9 +36,10 @@ impl Render for Shown<'_> {
     }
 }
 
-/// The run as one HTML page.
-pub fn html(run: &Run) -> String {
-    let digest = Digest::new(run);
+pub use rehearsal::html as rehearsal_html;
+
+/// A page of its own.
+fn page(title: &Markup, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -47,10 +49,20 @@ pub fn html(run: &Run) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (Shown(&shown_name(&run.project))) ": " (digest.headline().0) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
+            body { (body) }
+        }
+    };
+    page.into_string()
+}
+
+/// The run as one HTML page.
+pub fn html(run: &Run) -> String {
+    let digest = Digest::new(run);
+    let title = html! { (Shown(&shown_name(&run.project))) ": " (digest.headline().0) };
+    let body = html! {
                 (header(&digest))
                 main {
                     (sections::failures(&digest))
@@ -70,10 +82,8 @@ pub fn html(run: &Run) -> String {
                     p { "Made by " (Shown(&run.tool)) " from the events of run " code { (Shown(&run.id)) }
                         ". A mark stands only where a measurement stands behind it." }
                 }
-            }
-        }
     };
-    page.into_string()
+    page(&title, &body)
 }
 
 /// Class of the outcome's colour: `good`, `bad`, `warn` or `idle`.

@@ -274,12 +274,12 @@ fn line(row: &Row, top: f64, x: &impl Fn(Duration) -> f64) -> Markup {
 }
 
 /// A coordinate with one decimal.
-fn px(value: f64) -> String {
+pub(super) fn px(value: f64) -> String {
     format!("{value:.1}")
 }
 
 /// Marks of the time axis: four to ten round times.
-fn ticks(whole: Duration) -> Vec<(Duration, String)> {
+pub(super) fn ticks(whole: Duration) -> Vec<(Duration, String)> {
     let target = whole.as_secs_f64() / 8.0;
     let steps = [1.0, 2.0, 5.0];
     let minutes = [60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0];
