@@ -76,7 +76,9 @@ impl App {
             _ => false,
         };
         if document && !matches!(command, Command::Report(_)) {
-            return Err(CliError::usage("--format markdown and --format html are for `cutover report`; `cutover rehearse` also writes html"));
+            return Err(CliError::usage(
+                "--format markdown and --format html are for `cutover report`; `cutover rehearse` also writes html",
+            ));
         }
         Ok(())
     }

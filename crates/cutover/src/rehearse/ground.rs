@@ -43,6 +43,12 @@ pub(super) struct Base {
 }
 
 impl Base {
+    /// A database that is there.
+    #[cfg(test)]
+    pub(super) fn of(scratch: Scratch) -> Self {
+        Self { scratch, ground: Ground::default(), runner: None, settings: Vec::new(), options: None }
+    }
+
     /// How a session that migrates connects to a copy.
     pub(super) fn runner(&self, copy: &Scratch) -> ConnectOptions {
         let options = ConnectOptions { options: self.options.clone(), ..copy.options.clone() };

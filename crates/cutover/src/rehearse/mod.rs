@@ -9,6 +9,8 @@ mod model;
 mod outside;
 mod pass;
 mod proof;
+#[cfg(test)]
+mod tests;
 mod text;
 mod trace;
 mod words;

@@ -113,6 +113,10 @@ impl Said {
         }
         // Grants and default privileges name no object, or no kind that is one.
         let (Some(kind), Some(name)) = (kind, name) else { return };
+        if name.starts_with("pg_temp.") {
+            // It goes with the session.
+            return;
+        }
         let object = Object { kind: kind.to_lowercase(), name };
         let makes = tag.starts_with("CREATE ") || tag == "SELECT INTO" || tag == "IMPORT FOREIGN SCHEMA";
         if makes { self.created.push(object) } else { self.altered.push(object) }

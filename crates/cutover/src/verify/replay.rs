@@ -295,7 +295,7 @@ pub(crate) async fn run(session: &mut Session, migration: &Migration, vars: &Var
     running.run(session, migration, vars).await
 }
 
-/// Runs a migration and takes back what it did in transactions.
+/// Runs a migration and takes back what it did in transactions. What it leaves in the session is left there.
 pub(crate) async fn run_and_roll_back(
     session: &mut Session,
     migration: &Migration,
@@ -326,7 +326,9 @@ impl Running<'_> {
         let outcome = self.items(session, &script, migration, vars).await;
         // Whatever the file left behind: an open transaction after an error, settings, a role.
         session.execute("ROLLBACK").await.map_err(|failure| failure_text(&failure))?;
-        session.execute("DISCARD ALL").await.map_err(|failure| failure_text(&failure))?;
+        if !self.takes_back {
+            session.execute("DISCARD ALL").await.map_err(|failure| failure_text(&failure))?;
+        }
         outcome
     }
 

@@ -160,6 +160,9 @@ fn partition(command: &AlterTableCmd) -> Option<&PartitionCmd> {
 
 fn subcommand(command: &AlterTableCmd, table: &ObjectRef, site: &mut Site<'_>) {
     match (command.subtype(), definition(command)) {
+        // With IF NOT EXISTS nothing is done where the column is there.
+        (Type::AtAddColumn, Some(NodeEnum::ColumnDef(column)))
+            if command.missing_ok && site.known.column(table, &column.colname).is_some() => {}
         (Type::AtAddColumn, Some(NodeEnum::ColumnDef(column))) => add_column(column, table, site),
         (Type::AtAlterColumnType, Some(NodeEnum::ColumnDef(column))) => {
             column_type::change(&command.name, column, table, site);

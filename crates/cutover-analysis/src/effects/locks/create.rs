@@ -89,6 +89,13 @@ fn index(create: &IndexStmt, site: &mut Site<'_>) {
             ),
         );
     }
+    if create.if_not_exists {
+        let index = ObjectRef::new(Kind::Index, table.schema.clone(), create.idxname.as_str());
+        if site.table_of(&index).is_some() {
+            // It is there, and stays as it is.
+            return;
+        }
+    }
     let parts = if relation.inh { site.partitions(&table) } else { Vec::new() };
     for part in &parts {
         site.lock_named(part, Mode::Share);

@@ -1,5 +1,5 @@
-//! Some rows of each table. What a row refers to need not be among them: such rows are taken out again before foreign keys are
-//! made, so that the sample keeps every promise that the real database keeps.
+//! Some rows of each table, and those that they refer to. Where that goes too far, what refers to rows that are not among them is
+//! taken out again before foreign keys are made, so that the sample keeps every promise that the real database keeps.
 
 use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
@@ -9,6 +9,10 @@ use super::dump::Restoring;
 
 /// Bytes of one table at most: 64 MiB.
 const BYTES: usize = 64 << 20;
+/// How far rows that others refer to are followed.
+const ROUNDS: usize = 5;
+/// Keys that are asked for at a time.
+const CHUNK: usize = 1_000;
 
 const TABLES: &str = "
 SELECT n.nspname, c.relname,
@@ -24,9 +28,9 @@ SELECT n.nspname, c.relname,
 /// Child and parent of each foreign key, and its columns on both sides.
 const KEYS: &str = "
 SELECT cn.nspname, c.relname, pn.nspname, p.relname,
-       (SELECT string_agg(quote_ident(a.attname), ',' ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (attnum, n)
+       (SELECT string_agg(quote_ident(a.attname), E'\n' ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (attnum, n)
           JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
-       (SELECT string_agg(quote_ident(a.attname), ',' ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u (attnum, n)
+       (SELECT string_agg(quote_ident(a.attname), E'\n' ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u (attnum, n)
           JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum)
   FROM pg_catalog.pg_constraint k
   JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
@@ -59,7 +63,19 @@ pub(super) async fn take(
             }
         }
     }
-    whole(source, restoring.session, &mut restoring.ground.rows).await?;
+    let keys = source.query_text(KEYS).await?.rows;
+    let keys: Vec<Key> = keys.iter().filter_map(|row| Key::of(row, &tables)).collect();
+    for _ in 0..ROUNDS {
+        let mut more = 0;
+        for key in &keys {
+            more += parents(source, restoring.session, key, rows).await?;
+        }
+        restoring.ground.rows += more;
+        if more == 0 {
+            break;
+        }
+    }
+    whole(&keys, restoring.session, &mut restoring.ground.rows).await?;
     sequences(source, restoring.session).await?;
     restoring.session.execute("RESET session_replication_role").await?;
     Ok(())
@@ -73,10 +89,21 @@ async fn one(
     columns: &str,
     rows: u64,
 ) -> Result<u64, Failure> {
+    let query = format!("SELECT {columns} FROM ONLY {table} LIMIT {rows}");
+    copied_rows(source, copy, table, columns, &query).await
+}
+
+/// The rows of a query, put into a table.
+async fn copied_rows(
+    source: &mut Session,
+    copy: &mut Session,
+    table: &str,
+    columns: &str,
+    query: &str,
+) -> Result<u64, Failure> {
     source.execute("SAVEPOINT cutover_sample").await?;
-    let query = format!("COPY (SELECT {columns} FROM ONLY {table} LIMIT {rows}) TO STDOUT");
     let mut data = Vec::new();
-    let mut out = source.copy_out(&query).await?;
+    let mut out = source.copy_out(&format!("COPY ({query}) TO STDOUT")).await?;
     while let Some(chunk) = out.next().await? {
         if data.len() + chunk.len() > BYTES {
             // Only whole rows.
@@ -94,27 +121,94 @@ async fn one(
     Ok(sink.finish_outcome().await.result?.rows_affected().unwrap_or_default())
 }
 
+/// A foreign key.
+struct Key {
+    child: String,
+    parent: String,
+    /// Its columns, quoted.
+    from: Vec<String>,
+    /// Those that they refer to.
+    to: Vec<String>,
+    /// The columns of the parent that rows are made of, quoted; nothing where it is partitioned.
+    columns: Option<String>,
+}
+
+impl Key {
+    fn of(row: &[Option<String>], tables: &[Vec<Option<String>>]) -> Option<Self> {
+        let [Some(schema), Some(child), Some(other), Some(parent), Some(from), Some(to)] = row else {
+            return None;
+        };
+        let is_parent = |table: &&Vec<Option<String>>| {
+            table.first() == Some(&Some(other.clone())) && table.get(1) == Some(&Some(parent.clone()))
+        };
+        let list = |text: &str| text.split('\n').map(str::to_owned).collect();
+        Some(Self {
+            child: quote_qualified(schema, child),
+            parent: quote_qualified(other, parent),
+            from: list(from),
+            to: list(to),
+            columns: tables.iter().find(is_parent).and_then(|table| table.get(2).cloned().flatten()),
+        })
+    }
+
+    /// Rows of the child, as `c`, whose parent is not there.
+    fn orphans(&self) -> String {
+        let same: Vec<String> =
+            self.from.iter().zip(&self.to).map(|(from, to)| format!("p.{to} = c.{from}")).collect();
+        let filled: Vec<String> = self.from.iter().map(|from| format!("c.{from} IS NOT NULL")).collect();
+        format!(
+            "{} AND NOT EXISTS (SELECT FROM {} p WHERE {})",
+            filled.join(" AND "),
+            self.parent,
+            same.join(" AND ")
+        )
+    }
+}
+
+/// Fetches rows that others refer to, at most so many.
+async fn parents(source: &mut Session, copy: &mut Session, key: &Key, rows: u64) -> Result<u64, Failure> {
+    let Some(columns) = &key.columns else { return Ok(0) };
+    let values: Vec<String> = key.from.iter().map(|from| format!("c.{from}::pg_catalog.text")).collect();
+    let text = format!(
+        "SELECT DISTINCT {} FROM {} c WHERE {} LIMIT {rows}",
+        values.join(", "),
+        key.child,
+        key.orphans()
+    );
+    let missing = copy.query_text(&text).await?.rows;
+    let mut copied = 0;
+    for some in missing.chunks(CHUNK) {
+        // Literals take the types of the columns, so that an index can be used.
+        let values: Vec<String> = some
+            .iter()
+            .map(|row| row.iter().flatten().map(|value| quote_literal(value)).collect::<Vec<_>>().join(", "))
+            .map(|row| format!("({row})"))
+            .collect();
+        let query = format!(
+            "SELECT {columns} FROM {} WHERE ({}) IN ({})",
+            key.parent,
+            key.to.join(", "),
+            values.join(", ")
+        );
+        match copied_rows(source, copy, &key.parent, columns, &query).await {
+            Ok(count) => copied += count,
+            Err(failure @ Failure::Lost(_)) => return Err(failure),
+            // What may not be read there is not in the sample, and what refers to it goes.
+            Err(_) => {
+                source.execute("ROLLBACK TO SAVEPOINT cutover_sample").await?;
+                return Ok(copied);
+            }
+        }
+    }
+    Ok(copied)
+}
+
 /// Takes out what refers to rows that are not among the sample, until nothing does.
-async fn whole(source: &mut Session, copy: &mut Session, rows: &mut u64) -> Result<(), Failure> {
-    let keys = source.query_text(KEYS).await?.rows;
+async fn whole(keys: &[Key], copy: &mut Session, rows: &mut u64) -> Result<(), Failure> {
     loop {
         let mut gone = 0;
-        for key in &keys {
-            let [Some(schema), Some(child), Some(other), Some(parent), Some(from), Some(to)] = key.as_slice()
-            else {
-                continue;
-            };
-            let (from, to): (Vec<&str>, Vec<&str>) = (from.split(',').collect(), to.split(',').collect());
-            let same: Vec<String> =
-                from.iter().zip(&to).map(|(from, to)| format!("p.{to} = c.{from}")).collect();
-            let filled: Vec<String> = from.iter().map(|from| format!("c.{from} IS NOT NULL")).collect();
-            let text = format!(
-                "DELETE FROM {} c WHERE {} AND NOT EXISTS (SELECT FROM {} p WHERE {})",
-                quote_qualified(schema, child),
-                filled.join(" AND "),
-                quote_qualified(other, parent),
-                same.join(" AND ")
-            );
+        for key in keys {
+            let text = format!("DELETE FROM {} c WHERE {}", key.child, key.orphans());
             gone += copy.execute(&text).await?.rows_affected().unwrap_or_default();
         }
         *rows = rows.saturating_sub(gone);

@@ -1,0 +1,7 @@
+//! Rehearsals on real servers.
+
+mod agreement;
+mod ground;
+mod proofs;
+mod support;
+mod traces;

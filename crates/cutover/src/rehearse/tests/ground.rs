@@ -1,0 +1,136 @@
+//! What a rehearsal begins with.
+
+use cutover_postgres::session::{Session, Startup};
+
+use super::super::{GroundRequest, MadeOf, RehearseError, Request, rehearse};
+use super::support::{programs, project, rehearsed, request, try_rehearse};
+use crate::verify::SandboxProvider;
+
+#[tokio::test]
+async fn the_real_database_is_only_read() {
+    let database = testkit::database();
+    database.run("CREATE TABLE a (n int); INSERT INTO a VALUES (1); CREATE SEQUENCE s");
+    let before = testkit::catalogue_dump(&database.options(), &[]);
+    let files = [("0001_a.sql", "DROP TABLE a; CREATE TABLE b (n int); SELECT nextval('s');")];
+    let request = Request { full: true, workload: Some(std::time::Duration::from_secs(1)), ..request() };
+    let found = rehearsed(&project(&files), &database, &request).await;
+    assert_eq!(found.failed(), 0);
+    assert_eq!(testkit::catalogue_dump(&database.options(), &[]), before);
+    assert_eq!(database.value("SELECT n FROM a"), "1");
+    assert_eq!(database.value("SELECT is_called FROM s"), "f");
+}
+
+#[tokio::test]
+async fn what_is_applied_is_there_and_only_the_rest_is_rehearsed() {
+    let database = testkit::database();
+    let files =
+        [("0001_a.sql", "CREATE TABLE a (n int);"), ("0002_b.sql", "ALTER TABLE a ADD COLUMN m int;")];
+    crate::migrate(&project(&files[..1]), &database.url()).await.unwrap();
+    for replay in [false, true] {
+        let ground = GroundRequest { replay, ..GroundRequest::default() };
+        let found = rehearsed(&project(&files), &database, &Request { ground, ..request() }).await;
+        assert_eq!(found.ground.made_of, if replay { MadeOf::Replay } else { MadeOf::Dump });
+        let paths: Vec<&str> = found.migrations.iter().map(|traced| traced.path.as_str()).collect();
+        assert_eq!((paths, found.failed(), found.ground.tables), (vec!["0002_b.sql"], 0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_missing_extension_is_named_and_left_out_when_told_to() {
+    let database = testkit::database();
+    database.run(
+        "CREATE SCHEMA geo; CREATE TABLE a (n int); SET allow_system_table_mods = on;
+         INSERT INTO pg_extension VALUES (99999, 'nowhere_to_be_found', 10, 'geo'::regnamespace, true, '1.0', NULL, NULL)",
+    );
+    let files = [("0001_a.sql", "ALTER TABLE a ADD COLUMN m int;")];
+    let error = try_rehearse(&project(&files), &database, &request()).await.unwrap_err();
+    let RehearseError::MissingExtensions(missing) = &error else { panic!("{error}") };
+    assert_eq!(missing[0].name, "nowhere_to_be_found");
+    assert!(error.to_string().contains("--without-missing"), "{error}");
+    let ground = GroundRequest { without_missing: true, ..GroundRequest::default() };
+    let found = rehearsed(&project(&files), &database, &Request { ground, ..request() }).await;
+    assert!(
+        found.ground.left_out.iter().any(|one| one.what.contains("nowhere_to_be_found")),
+        "{:?}",
+        found.ground
+    );
+    assert_eq!(found.failed(), 0);
+}
+
+#[tokio::test]
+async fn a_sample_has_what_its_rows_refer_to_and_not_much_more_than_asked_for() {
+    let database = testkit::database();
+    database.run(
+        "CREATE TABLE users (id int PRIMARY KEY, boss int REFERENCES users, \"odd name\" text);
+         CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_id int NOT NULL REFERENCES users,
+             twice int GENERATED ALWAYS AS (user_id * 2) STORED);
+         CREATE MATERIALIZED VIEW many AS SELECT count(*) FROM orders;
+         INSERT INTO users SELECT n, nullif(1000 - n, n) FROM generate_series(1, 999) n;
+         INSERT INTO orders (user_id) SELECT 1 + n % 999 FROM generate_series(1, 5000) n; REFRESH MATERIALIZED VIEW many",
+    );
+    let ground = GroundRequest { sample: Some(100), ..GroundRequest::default() };
+    let sql = "DO $$ BEGIN
+                 ASSERT (SELECT count(*) FROM orders) = 100, 'orders';
+                 ASSERT (SELECT count(*) FROM users) BETWEEN 100 AND 300, 'users';
+                 ASSERT NOT EXISTS (SELECT FROM orders o WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = o.user_id));
+                 ASSERT (SELECT last_value FROM orders_id_seq) = 5000;
+               END $$; REFRESH MATERIALIZED VIEW many;";
+    let found =
+        rehearsed(&project(&[("0001_a.sql", sql)]), &database, &Request { ground, ..request() }).await;
+    assert_eq!(found.migrations[0].failure, None);
+    assert!((200..=400).contains(&found.ground.rows), "{:?}", found.ground);
+}
+
+/// On a server of its own: roles belong to the whole server.
+#[tokio::test]
+async fn a_role_may_do_in_the_rehearsal_what_it_may_do_there() {
+    let role = testkit::role("");
+    let database = testkit::database();
+    database.run(&format!(
+        "CREATE SCHEMA own AUTHORIZATION {0}; CREATE SCHEMA others; CREATE TABLE others.t (n int); ALTER ROLE {0} SET search_path = own",
+        role.name
+    ));
+    let files = [
+        (
+            "0001_own.sql",
+            "CREATE TABLE mine (n int); COMMENT ON TABLE own.mine IS 'found by the search path of the role';",
+        ),
+        ("0002_others.sql", "ALTER TABLE others.t ADD COLUMN m int;"),
+    ];
+    let sandbox = SandboxProvider::local(testkit::sandbox_options());
+    let options = database.options_as(&role);
+    // pg_dump reads as the role: what it may not read at all it cannot dump.
+    database.run(&format!("GRANT USAGE ON SCHEMA others TO {0}; GRANT SELECT ON others.t TO {0}", role.name));
+    let found = rehearse(&project(&files), Some(&options), &request(), &sandbox, &programs()).await;
+    let found = found.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(found.migrations[0].failure, None);
+    let refused = found.migrations[1].failure.as_ref().unwrap();
+    assert!(refused.message.contains("must be owner"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_start_says_what_was_looked_for() {
+    let database = testkit::database();
+    let nowhere = cutover_postgres::sandbox::SandboxOptions {
+        bin_dir: Some("/nonexistent".into()),
+        ..testkit::sandbox_options()
+    };
+    let sandbox = SandboxProvider::local(nowhere);
+    let files = [("0001_a.sql", "SELECT 1;")];
+    let error =
+        rehearse(&project(&files), Some(&database.options()), &request(), &sandbox, &programs()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("/nonexistent") && error.contains("no initdb"), "{error}");
+    let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
+    let nothing = cutover_postgres::sandbox::SandboxOptions {
+        bin_dir: Some("/nonexistent".into()),
+        ..testkit::sandbox_options()
+    };
+    let error = rehearse(&project(&files), Some(&database.options()), &request(), &sandbox, &nothing).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("pg_dump") && error.contains("--replay"), "{error}");
+    // Nothing of it stays where it failed.
+    let mut session = Session::connect(&database.options(), &Startup::default()).await.unwrap();
+    session.execute("SELECT 1").await.unwrap();
+    session.close().await;
+}

@@ -1,0 +1,80 @@
+//! What `--full` proves, and that it finds what does not hold.
+
+use super::super::{Answer, Proof, Request};
+use super::support::{project, rehearsed, request};
+
+async fn proof(files: &[(&str, &str)]) -> Proof {
+    let database = testkit::database();
+    let found = rehearsed(&project(files), &database, &Request { full: true, ..request() }).await;
+    assert_eq!(found.failed(), 0, "{:?}", found.migrations);
+    found.proof.unwrap()
+}
+
+fn no(answer: &Answer) -> &str {
+    match answer {
+        Answer::No(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_goes_forth_and_back_and_forth_again_is_proven() {
+    let files = [
+        ("0001_a.up.sql", "CREATE TABLE a (n int PRIMARY KEY);"),
+        ("0001_a.down.sql", "DROP TABLE a;"),
+        ("0002_b.up.sql", "CREATE TABLE b (n int REFERENCES a); CREATE INDEX ON b (n);"),
+        ("0002_b.down.sql", "DROP TABLE b;"),
+    ];
+    let proof = proof(&files).await;
+    assert!(proof.holds() && proof.differs.is_empty(), "{proof:?}");
+    for proven in &proof.migrations {
+        assert_eq!(
+            [&proven.rolled_back, &proven.reverted, &proven.again],
+            [&Answer::Yes; 3],
+            "{}",
+            proven.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_way_back_is_found_out_where_there_is_no_file() {
+    let proof =
+        proof(&[("0001_a.sql", "CREATE TABLE a (n int);"), ("0002_b.sql", "CREATE INDEX i ON a (n);")]).await;
+    let answers: Vec<_> = proof.migrations.iter().map(|proven| (&proven.reverted, &proven.again)).collect();
+    assert_eq!(answers, [(&Answer::Yes, &Answer::Yes); 2]);
+}
+
+#[tokio::test]
+async fn a_down_file_that_leaves_something_is_found() {
+    let files = [
+        ("0001_a.up.sql", "CREATE TABLE a (n int);"),
+        ("0001_a.down.sql", "DROP TABLE a;"),
+        ("0002_b.up.sql", "CREATE TABLE b (n int); CREATE TYPE IF_ANY AS ENUM ('x');"),
+        ("0002_b.down.sql", "DROP TABLE b;"),
+        ("0003_c.up.sql", "CREATE TABLE c (n int); CREATE INDEX IF NOT EXISTS on_a ON a (n);"),
+        ("0003_c.down.sql", "DROP TABLE c;"),
+    ];
+    let proof = proof(&files).await;
+    assert!(!proof.holds());
+    assert_eq!(proof.migrations[0].reverted, Answer::Yes);
+    assert!(no(&proof.migrations[1].reverted).contains("if_any"), "{proof:?}");
+    // And so it cannot be applied again.
+    assert!(no(&proof.migrations[1].again).contains("already exists"), "{proof:?}");
+}
+
+#[tokio::test]
+async fn what_a_rollback_does_not_take_back_is_found() {
+    let files = [
+        ("0001_a.sql", "CREATE SEQUENCE s;"),
+        ("0002_b.sql", "SELECT nextval('s');"),
+        ("0003_c.sql", "SELECT pg_advisory_lock(4711);"),
+        ("0004_d.sql", "PREPARE p AS SELECT 1;"),
+        ("0005_e.sql", "CREATE INDEX CONCURRENTLY ON pg_temp.nothing (n);"),
+    ];
+    let proof = proof(&files[..4]).await;
+    assert_eq!(proof.migrations[0].rolled_back, Answer::Yes);
+    for (at, what) in [(1, "sequences"), (2, "advisory locks"), (3, "prepared statements")] {
+        assert!(no(&proof.migrations[at].rolled_back).contains(what), "{:?}", proof.migrations[at]);
+    }
+}

@@ -1,0 +1,41 @@
+//! Projects in memory, and their rehearsal on the server of the test run.
+
+use cutover_postgres::sandbox::{Binaries, SandboxOptions};
+use testkit::Database;
+
+use super::super::{GroundRequest, Rehearsal, RehearseError, Request, rehearse};
+use crate::Project;
+use crate::plan::select::Selection;
+use crate::verify::SandboxProvider;
+
+/// A project of these files.
+pub(super) fn project(files: &[(&str, &str)]) -> Project {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    Project::embedded("rehearsed", &files).unwrap()
+}
+
+/// Everything that can be asked for but rows.
+pub(super) fn request() -> Request {
+    Request { selection: Selection::default(), ground: GroundRequest::default(), full: false, workload: None }
+}
+
+/// `pg_dump` of the servers of this run.
+pub(super) fn programs() -> SandboxOptions {
+    let Binaries { folder, .. } = testkit::clients();
+    SandboxOptions { bin_dir: Some(folder), ..testkit::sandbox_options() }
+}
+
+/// Rehearses in a scratch database beside the real one.
+pub(super) async fn try_rehearse(
+    project: &Project,
+    database: &Database,
+    request: &Request,
+) -> Result<Rehearsal, RehearseError> {
+    let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
+    rehearse(project, Some(&database.options()), request, &sandbox, &programs()).await
+}
+
+/// The same, which must go well.
+pub(super) async fn rehearsed(project: &Project, database: &Database, request: &Request) -> Rehearsal {
+    try_rehearse(project, database, request).await.unwrap_or_else(|error| panic!("{error}"))
+}
