@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use cutover_analysis::effects::LockMode;
+
 use crate::erd::{Erd, ErdColumn, ErdReference, ErdTable};
+use crate::lint;
 use crate::migration::{Claims, MigrationId, Version};
 use crate::plan::{
     Dependency, FORMAT_VERSION as PLAN_FORMAT, Lines, LockSummary, Plan, StageSummary, Step, StepState,
     Target, UnitState, UnitSummary,
 };
+use crate::rehearse::{self, Rehearsal};
 use crate::run::{
     Blocker, CheckResult, EventKind, FORMAT_VERSION, Outcome, PartsDone, Run, RunEvent, Verdict,
 };
@@ -577,4 +581,102 @@ pub(super) fn thousand(staged: bool) -> Run {
     }
     record.after(1, EventKind::RunFinished { outcome: Outcome::Completed });
     document(plan, Some(Outcome::Completed), record.events)
+}
+
+/// A rehearsal in which everything occurs once.
+pub(super) fn rehearsal() -> Rehearsal {
+    let ms = Duration::from_millis;
+    let object = rehearse::Object { kind: "table".to_owned(), name: "app.notes".to_owned() };
+    let statement = rehearse::TracedStatement {
+        line: 3,
+        text: "ALTER TABLE app.users ALTER COLUMN mail TYPE text".to_owned(),
+        from: ms(1),
+        to: ms(40),
+        created: vec![object],
+        locks: vec![rehearse::Taken {
+            relation: "app.users".to_owned(),
+            mode: LockMode::AccessExclusive,
+            waited: false,
+        }],
+        rewritten: vec!["app.users".to_owned()],
+        wrote: vec![rehearse::Wrote { table: "app.users".to_owned(), inserted: 1, updated: 0, deleted: 0 }],
+        ..rehearse::TracedStatement::default()
+    };
+    let held = rehearse::Held {
+        relation: "app.users".to_owned(),
+        is_table: true,
+        is_new: false,
+        mode: LockMode::AccessExclusive,
+        from: ms(1),
+        to: ms(45),
+        waiting: Some(rehearse::Waiting { from: ms(1), to: ms(2) }),
+        line: 3,
+    };
+    let failed = rehearse::Failed { line: 9, message: "ERROR: no".to_owned(), hint: None, partly: false };
+    let traced = rehearse::Traced {
+        path: "migrations/0001_<b>change</b>.sql".to_owned(),
+        version: "0001".to_owned(),
+        from: ms(0),
+        to: ms(45),
+        statements: vec![statement],
+        locks: vec![held],
+        failure: Some(failed),
+    };
+    let found = lint::Located {
+        code: "type-change-rewrites",
+        severity: lint::Severity::Error,
+        path: traced.path.clone(),
+        line: 3,
+        column: 1,
+        source_line: String::new(),
+        message: "nobody can use app.users".to_owned(),
+        help: "swap".to_owned(),
+        seen_by: lint::Seen::Static,
+    };
+    let during = traced.path.clone();
+    let felt = rehearse::Felt {
+        table: "app.users".to_owned(),
+        writes: true,
+        statements: 3,
+        longest: ms(44),
+        blocked: vec![rehearse::Blocked { from: ms(1), took: ms(44), during: during.clone(), since: ms(1) }],
+        errors: vec![rehearse::Hurt { message: "ERROR: cached plan".to_owned(), during, times: 1 }],
+    };
+    let unresolved = rehearse::Unresolved {
+        routine: "app.f()".to_owned(),
+        line: Some(2),
+        message: "there is no table app.gone".to_owned(),
+        hint: None,
+        is_new: true,
+    };
+    let proven = rehearse::Proven {
+        path: traced.path.clone(),
+        rolled_back: rehearse::Answer::Yes,
+        reverted: rehearse::Answer::No("- index".to_owned()),
+        again: rehearse::Answer::NotMeasured("why".to_owned()),
+    };
+    let left_out = rehearse::LeftOut { what: "CREATE EXTENSION x".to_owned(), why: "not here".to_owned() };
+    Rehearsal {
+        format_version: rehearse::FORMAT_VERSION,
+        project: "shop".to_owned(),
+        database: Some("shop".to_owned()),
+        server_version: "15.18".to_owned(),
+        ground: rehearse::Ground { tables: 2, left_out: vec![left_out], ..rehearse::Ground::default() },
+        disagreements: vec![rehearse::Disagreement {
+            path: traced.path.clone(),
+            line: 3,
+            text: "ALTER TABLE".to_owned(),
+            what: "a lock".to_owned(),
+        }],
+        migrations: vec![traced],
+        findings: vec![rehearse::Finding { found, measured: Some("held".to_owned()) }],
+        workload: Some(rehearse::Workload { limit: ms(10), felt: vec![felt] }),
+        proof: Some(rehearse::Proof {
+            migrations: vec![proven],
+            unresolved: vec![unresolved],
+            ..rehearse::Proof::default()
+        }),
+        took: ms(45),
+        took_in_all: ms(900),
+    }
 }

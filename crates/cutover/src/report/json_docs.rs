@@ -213,6 +213,42 @@ fn a_saved_schema_has_the_fields_that_the_page_lists() {
 }
 
 #[test]
+fn a_rehearsal_has_the_fields_that_the_page_lists() {
+    let rehearsal = fixture::rehearsal();
+    let traced = &rehearsal.migrations[0];
+    assert_eq!(documented("### The rehearsal"), fields(&rehearsal));
+    assert_eq!(documented("### Ground"), fields(&rehearsal.ground));
+    assert_eq!(documented("### Rehearsed migration"), fields(traced));
+    assert_eq!(documented("### Rehearsed statement"), fields(&traced.statements[0]));
+    assert_eq!(documented("### Held lock"), fields(&traced.locks[0]));
+    assert_eq!(documented("### Finding of a rehearsal"), fields(&rehearsal.findings[0]));
+    let (workload, proof) = (rehearsal.workload.as_ref().unwrap(), rehearsal.proof.as_ref().unwrap());
+    assert_eq!(documented("### Workload"), fields(workload));
+    assert_eq!(documented("### Proof"), fields(proof));
+    // What stands in the second column, of what is within.
+    let within = |heading: &str, field: &str| {
+        let row = rows(heading).into_iter().find(|row| names(row[0]).contains(field)).unwrap();
+        names(row[1])
+    };
+    for (heading, field, value) in [
+        ("### The rehearsal", "disagreements", fields(&rehearsal.disagreements[0])),
+        ("### Ground", "left_out", fields(&rehearsal.ground.left_out[0])),
+        ("### Rehearsed migration", "failure", fields(traced.failure.as_ref().unwrap())),
+        ("### Rehearsed statement", "locks", fields(&traced.statements[0].locks[0])),
+        ("### Rehearsed statement", "wrote", fields(&traced.statements[0].wrote[0])),
+        ("### Rehearsed statement", "created", fields(&traced.statements[0].created[0])),
+        ("### Workload", "felt", fields(&workload.felt[0])),
+        ("### Workload", "felt", fields(&workload.felt[0].blocked[0])),
+        ("### Workload", "felt", fields(&workload.felt[0].errors[0])),
+        ("### Proof", "migrations", fields(&proof.migrations[0])),
+        ("### Proof", "unresolved", fields(&proof.unresolved[0])),
+    ] {
+        let documented = within(heading, field);
+        assert!(value.is_subset(&documented), "{heading} {field}: {value:?} is not {documented:?}");
+    }
+}
+
+#[test]
 fn every_kind_of_event_has_the_fields_that_the_page_lists() {
     let common = documented("### Every event");
     let table = rows("### Kinds of events");

@@ -54,6 +54,15 @@ fn html_of_every_outcome() {
 }
 
 #[test]
+fn a_rehearsal_as_page_and_text() {
+    let rehearsal = fixture::rehearsal();
+    let page = super::rehearsal_html(&rehearsal);
+    assert!(!page.contains("<b>change"), "what a file is called is text");
+    expect_file!["testdata/rehearsal.html"].assert_eq(&page);
+    expect_file!["testdata/rehearsal.txt"].assert_eq(&crate::rehearse::lines(&rehearsal, true));
+}
+
+#[test]
 fn a_thousand_migrations_make_a_page_one_can_open() {
     for staged in [true, false] {
         let run = fixture::thousand(staged);

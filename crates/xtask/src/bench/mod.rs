@@ -10,6 +10,7 @@ mod jobs;
 mod large_file;
 mod measure;
 mod peers;
+mod rehearse;
 
 use std::path::PathBuf;
 
@@ -61,7 +62,7 @@ pub(crate) fn server_with(cache: &str, on_disk: bool) -> Result<Sandbox, Failure
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, Bench); 9] = [
+    let all: [(&str, Bench); 10] = [
         ("apply-tables", apply::tables),
         ("apply-chains", apply::chains),
         ("apply-trivial", apply::trivial),
@@ -71,6 +72,7 @@ pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
         ("catalogue", catalogue::run),
         ("jobs", jobs::run),
         ("large-file", large_file::run),
+        ("rehearse", rehearse::run),
     ];
     for name in names {
         if !all.iter().any(|(known, _)| known == name) {

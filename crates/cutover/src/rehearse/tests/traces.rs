@@ -96,7 +96,10 @@ async fn a_file_that_fails_is_told_with_its_line_and_the_rest_goes_on() {
         ("0001_a.sql", "CREATE TABLE a (n int);\nINSERT INTO a VALUES (1);\nSELECT 1/0;"),
         ("0002_b.sql", "CREATE TABLE a (n int);"),
         ("0003_c.sql", "CREATE TABEL c (n int);"),
-        ("0004_d.sql", "CREATE INDEX CONCURRENTLY users_mail_idx ON app.users (mail);\nSELECT nothing_of_it();"),
+        (
+            "0004_d.sql",
+            "CREATE INDEX CONCURRENTLY users_mail_idx ON app.users (mail);\nSELECT nothing_of_it();",
+        ),
     ];
     let found = rehearsed(&project(&files), &database, &request()).await;
     let failures: Vec<_> = found

@@ -1,0 +1,63 @@
+//! Rehearsing small migrations: the traced pass and the full proof against a plain run of the same files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::measure::{self, Bound};
+use super::{apply, beside, corpus, server};
+use crate::Failure;
+
+const FILES: usize = 200;
+const ROUNDS: usize = 5;
+
+/// 200 files with a table and an index each, and their ways back.
+fn folder() -> Result<PathBuf, Failure> {
+    let folder = super::folder()?.join("rehearsed");
+    corpus::rewrite(&folder)?;
+    for n in 1..=FILES {
+        let up = format!(
+            "CREATE TABLE step_{n} (\n    id bigint PRIMARY KEY,\n    name text NOT NULL\n);\nCREATE INDEX step_{n}_name ON step_{n} (name);\n"
+        );
+        fs::write(folder.join(format!("{n:06}_step.up.sql")), up)?;
+        fs::write(folder.join(format!("{n:06}_step.down.sql")), format!("DROP TABLE step_{n};\n"))?;
+    }
+    Ok(folder)
+}
+
+/// As whole processes on a server that is warm, each over an empty database.
+pub(crate) fn run() -> Result<(), Failure> {
+    let folder = folder()?;
+    let server = server(false)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let plain = apply::cutover("plain apply", &folder, &[])?;
+    let mut rows: Vec<(String, Vec<Duration>)> =
+        ["plain apply", "rehearse", "rehearse --full"].map(|label| (label.to_owned(), Vec::new())).into();
+    for round in 0..=ROUNDS {
+        let name = format!("rehearsed_{round}");
+        runtime.block_on(server.create_database(&name, None))?;
+        let url = server.url(&name);
+        // Before anything is applied there.
+        let traced = measure::time(rehearse(&folder, &url, &server.url("postgres"), &[])?)?;
+        let full = measure::time(rehearse(&folder, &url, &server.url("postgres"), &["--full"])?)?;
+        let applied = measure::time((plain.command)(&url))?;
+        if round > 0 {
+            for ((_, times), took) in rows.iter_mut().zip([applied, traced, full]) {
+                times.push(took);
+            }
+        }
+        runtime.block_on(server.drop_database(&name))?;
+    }
+    let bounds =
+        [Bound { label: "rehearse", at_most: 2.0 }, Bound { label: "rehearse --full", at_most: 6.0 }];
+    measure::report("rehearse 200 small migrations on a warm server", &mut rows, &bounds);
+    Ok(())
+}
+
+fn rehearse(folder: &Path, url: &str, server: &str, flags: &[&str]) -> Result<Command, Failure> {
+    let mut command = Command::new(beside("cutover")?);
+    command.arg("-C").arg(folder).args(["rehearse", "--quiet", "--allow-url-password", "--dev-url", server]);
+    command.args(flags).env("DATABASE_URL", url);
+    Ok(command)
+}
