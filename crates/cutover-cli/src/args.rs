@@ -107,8 +107,6 @@ pub(crate) enum Command {
     /// Not finished: what a database says is not asked yet, and `plan` and `apply` do not look.
     #[command(hide = true)]
     Lint(commands::lint::Arguments),
-    /// Not finished.
-    #[command(hide = true)]
     Rehearse(commands::rehearse::Arguments),
     Apply(commands::apply::Arguments),
     Verify(commands::verify::Arguments),

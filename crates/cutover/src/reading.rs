@@ -63,6 +63,17 @@ pub(crate) fn is_quiet(text: &str) -> bool {
     QUIET.iter().any(|words| start.starts_with(words))
 }
 
+/// Whether these texts can be sent at once, one after the other: none of them can bend the terms, or none that follows depends
+/// on them.
+pub(crate) fn may_go_together<'t>(texts: impl IntoIterator<Item = &'t str>) -> bool {
+    let mut may_be_bent = false;
+    texts.into_iter().all(|text| {
+        let is_read_alike = !may_be_bent || !depends_on_terms(text);
+        may_be_bent |= !is_quiet(text);
+        is_read_alike
+    })
+}
+
 /// The terms as the session of a run or a replay begins with them.
 const GIVEN: [(&str, &str); 2] = [(STRINGS, "on"), (ENCODING, "UTF8")];
 const STRINGS: &str = "standard_conforming_strings";
@@ -189,6 +200,14 @@ mod tests {
         assert_eq!(reported.misreads("'ö'"), None);
         assert_eq!(reported.misreads("'\\'").map(|bent| bent.by), Some(4));
         assert_eq!(reported.misreads_copy("COPY t FROM STDIN"), None);
+    }
+
+    #[test]
+    fn what_could_be_misread_behind_code_does_not_go_with_it() {
+        assert!(may_go_together(["SELECT f()", "SELECT 1"]));
+        assert!(may_go_together(["COMMENT ON TABLE t IS 'ö'", "SELECT f('ö')"]));
+        assert!(!may_go_together(["SELECT f()", "COMMENT ON TABLE t IS 'ö'"]));
+        assert!(!may_go_together(["DO $$ $$", "SELECT '\\'"]));
     }
 
     #[test]

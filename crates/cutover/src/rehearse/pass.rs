@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cutover_analysis::effects::{Context, Effects, effects_and_after};
-use cutover_postgres::session::{Failure, Session, StatementOutcome};
+use cutover_postgres::session::{Done, Failure, Session, StatementOutcome};
 use tokio::time::Instant;
 
 use super::error::RehearseError;
@@ -21,9 +21,11 @@ use crate::project::{Project, Vars};
 use crate::reading::Reported;
 use crate::script::{Items, Script, ScriptItem};
 use crate::secrets::Secrets;
-use crate::verify::failure_text;
 use crate::verify::sandbox::Scratch;
+use crate::verify::{failure_text, replay};
 
+/// Has the session hand over what it has counted, so that it begins anew (15 and later).
+const COUNT_ANEW: &str = "SELECT pg_catalog.pg_stat_force_next_flush()";
 /// A traced pass.
 pub(super) struct Pass<'a> {
     project: &'a Project,
@@ -126,8 +128,18 @@ impl<'a> Pass<'a> {
         }
         let keeps_counts = self.session.server_version_num() < 150_000;
         let holding = Holding { keeps_counts, ..Holding::default() };
-        let mut one = One { traced, holding, held: BTreeMap::new(), ground: self.ground, is_opaque: false };
-        let outcome = self.statements(&mut one, &script, migration, vars).await;
+        let mut one = One {
+            traced,
+            holding,
+            held: BTreeMap::new(),
+            ground: self.ground,
+            is_opaque: false,
+            may_rename: false,
+        };
+        let outcome = match replay::at_once(&script, migration, vars) {
+            Some(texts) => self.at_once(&mut one, &texts).await,
+            None => self.one_by_one(&mut one, &script, migration, vars).await,
+        };
         if let Err(stop) = outcome {
             let Stop::Failed(mut failed) = stop else {
                 return Err(stop.into_error());
@@ -137,18 +149,91 @@ impl<'a> Pass<'a> {
             failed.message = Secrets::of(vars).star(&failed.message);
             one.traced.failure = Some(failed);
         }
-        // Whatever the file left behind: an open transaction after an error, settings, a role.
-        self.session.execute("ROLLBACK").await?;
-        self.session.execute("DISCARD ALL").await?;
         one.release(self.elapsed());
         one.traced.to = self.elapsed();
         let has_failed = one.traced.failure.is_some();
-        let renames = one.traced.statements.iter().any(|statement| !statement.altered.is_empty());
-        self.relations.read(&mut self.watcher, has_failed || renames).await?;
+        if has_failed || one.may_rename {
+            self.relations.read(&mut self.watcher, true).await?;
+        }
         if has_failed || one.is_opaque {
             self.learn().await?;
         }
         Ok(one.traced)
+    }
+
+    /// A small file in one flush.
+    async fn at_once(&mut self, one: &mut One, statements: &[(String, u32)]) -> Result<(), Stop> {
+        let look = trace::look(self.relations.newest);
+        let after = Relations::query(self.relations.newest);
+        let begin = [COUNT_ANEW, "BEGIN"];
+        let begin = if one.holding.keeps_counts { begin.get(1..) } else { begin.get(..) }.unwrap_or_default();
+        let mut begun = Vec::new();
+        for text in begin {
+            begun.push(self.session.launch(text).await);
+        }
+        let mut flights = Vec::with_capacity(statements.len());
+        for (text, _) in statements {
+            let statement = self.session.launch(text).await;
+            flights.push((statement, self.session.launch(&look).await));
+        }
+        let mut ends = Vec::new();
+        for text in ["COMMIT", "DISCARD ALL"] {
+            ends.push(self.session.launch(text).await);
+        }
+        let relations = self.session.launch(&after).await;
+        let mut stop = None;
+        for flight in begun {
+            let outcome = self.session.land(flight).await;
+            stop = stop.or(outcome.result.err().map(|failure| Stop::of(1, failure)));
+        }
+        for ((text, line), (statement, look)) in statements.iter().zip(flights) {
+            let from = self.elapsed();
+            let outcome = self.session.land(statement).await;
+            let seen = self.session.land(look).await.result.ok();
+            if stop.is_some() {
+                continue;
+            }
+            let effects = self.effects(one, text);
+            self.seen(one, (text, *line, from), &effects, &outcome, seen.as_ref().and_then(Done::scalar));
+            stop = outcome.result.err().map(|failure| Stop::of(*line, failure));
+        }
+        for (flight, is_commit) in ends.into_iter().zip([true, false]) {
+            let outcome = self.session.land(flight).await;
+            let line = statements.last().map_or(1, |(_, line)| *line);
+            one.release(self.elapsed());
+            let refused = match outcome.result {
+                Err(failure) => Some(Stop::of(line, failure)),
+                Ok(done) if is_commit && done.tag() != "COMMIT" => {
+                    Some(Stop::at(line, format!("the server answered COMMIT with {}", done.tag())))
+                }
+                Ok(_) => None,
+            };
+            stop = stop.or(refused);
+        }
+        // At most a hundred rows are kept of a flight: where there may be more, they are read again.
+        match self.session.land(relations).await.result {
+            Ok(done) if done.rows_dropped == 0 => self.relations.take(done.rows),
+            Ok(_) => self.relations.read(&mut self.watcher, false).await?,
+            Err(failure) => stop = stop.or(Some(Stop::Lost(failure))),
+        }
+        stop.map_or(Ok(()), Err)
+    }
+
+    /// Any other file.
+    async fn one_by_one(
+        &mut self,
+        one: &mut One,
+        script: &Script,
+        migration: &Migration,
+        vars: &Vars,
+    ) -> Result<(), Stop> {
+        let outcome = self.statements(one, script, migration, vars).await;
+        // Whatever the file left behind: an open transaction after an error, settings, a role.
+        for outcome in self.session.pipeline(&["ROLLBACK", "DISCARD ALL"]).await {
+            outcome.result?;
+        }
+        self.relations.read(&mut self.watcher, false).await?;
+        outcome
     }
 
     async fn statements(
@@ -198,8 +283,7 @@ impl<'a> Pass<'a> {
     /// transaction, unless it is told to hand it over (15 and later).
     async fn begin_transaction(&mut self) -> Result<(), Failure> {
         if self.session.server_version_num() >= 150_000 {
-            let both = ["SELECT pg_catalog.pg_stat_force_next_flush()", "BEGIN"];
-            for outcome in self.session.pipeline(&both).await {
+            for outcome in self.session.pipeline(&[COUNT_ANEW, "BEGIN"]).await {
                 outcome.result?;
             }
             return Ok(());
@@ -229,8 +313,7 @@ impl<'a> Pass<'a> {
         data: Option<&mut Items<'_>>,
     ) -> Result<StatementOutcome, Stop> {
         let from = self.elapsed();
-        let effects = self.effects(text);
-        one.is_opaque |= effects.opaque.is_some();
+        let effects = self.effects(one, text);
         let look = trace::look(self.relations.newest);
         let (outcome, seen) = if let Some(items) = data {
             let outcome = self.copied(text, line, items).await?;
@@ -241,8 +324,20 @@ impl<'a> Pass<'a> {
             let outcome = self.session.land(flight).await;
             (outcome, self.session.land(look).await.result.ok())
         };
-        let seen = seen.as_ref().and_then(|done| done.scalar()).unwrap_or("[]");
-        let came = one.holding.take(seen, &mut self.relations);
+        self.seen(one, (text, line, from), &effects, &outcome, seen.as_ref().and_then(Done::scalar));
+        Ok(outcome)
+    }
+
+    /// Takes note of what a statement did, and of a look behind it.
+    fn seen(
+        &mut self,
+        one: &mut One,
+        (text, line, from): (&str, u32, Duration),
+        effects: &Effects,
+        outcome: &StatementOutcome,
+        look: Option<&str>,
+    ) {
+        let came = one.holding.take(look.unwrap_or("[]"), &mut self.relations);
         let said = Said::of(&outcome.notices);
         let statement = TracedStatement {
             line,
@@ -252,10 +347,9 @@ impl<'a> Pass<'a> {
             ..TracedStatement::default()
         };
         if outcome.result.is_ok() {
-            self.compare(one, &statement, &effects, &came, &said);
+            self.compare(one, &statement, effects, &came, &said);
         }
         one.take(statement, came, said, &self.relations);
-        Ok(outcome)
     }
 
     /// COPY with its data.
@@ -278,8 +372,7 @@ impl<'a> Pass<'a> {
 
     /// A statement outside a transaction, watched from outside.
     async fn outside(&mut self, one: &mut One, text: &str, line: u32) -> Result<StatementOutcome, Stop> {
-        let effects = self.effects(text);
-        one.is_opaque |= effects.opaque.is_some();
+        let effects = self.effects(one, text);
         let tables: Vec<String> =
             effects.locks.iter().filter_map(|lock| self.shown(&lock.relation)).collect();
         let from = self.elapsed();
@@ -311,8 +404,12 @@ impl<'a> Pass<'a> {
     }
 
     /// What the text says that it does; what it leaves behind is known from then on.
-    fn effects(&mut self, text: &str) -> Effects {
-        effects_and_after(text, &mut self.known).unwrap_or_default()
+    fn effects(&mut self, one: &mut One, text: &str) -> Effects {
+        let effects = effects_and_after(text, &mut self.known).unwrap_or_default();
+        one.is_opaque |= effects.opaque.is_some();
+        // What has another name is among what is gone.
+        one.may_rename |= !effects.drops.is_empty() || effects.opaque.is_some();
+        effects
     }
 
     /// The name of a table that was there before the migration.
@@ -358,6 +455,8 @@ struct One {
     ground: u32,
     /// It runs code of which nobody knows what it does.
     is_opaque: bool,
+    /// Relations may have other names behind it, or be gone.
+    may_rename: bool,
 }
 
 impl One {

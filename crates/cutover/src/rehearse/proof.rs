@@ -6,7 +6,7 @@
 
 use cutover_analysis::diff::{Change, Options, changes, diff};
 use cutover_analysis::schema::Schema;
-use cutover_postgres::session::{Session, Startup};
+use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
 
 use super::error::RehearseError;
 use super::ground::Base;
@@ -17,9 +17,9 @@ use crate::migration::{Migration, MigrationKind};
 use crate::project::Project;
 use crate::revert;
 use crate::script::Script;
-use crate::verify::SandboxProvider;
 use crate::verify::replay;
 use crate::verify::sandbox::Scratch;
+use crate::verify::{SandboxProvider, failure_text};
 
 /// Differences that are named.
 const NAMED: usize = 10;
@@ -226,10 +226,16 @@ impl<'a> Proving<'a> {
         if !script.is_one_transaction() {
             return Ok(Answer::NotMeasured("it does not run in one transaction".to_owned()));
         }
-        let before = self.traces().await?;
-        let ran = replay::run_and_roll_back(&mut self.session, migration, vars).await;
-        let after = self.traces().await?;
-        self.session.execute("DISCARD ALL").await?;
+        let (before, ran, after) = if let Some(statements) = replay::at_once(&script, migration, vars) {
+            self.rolled_back_at_once(migration, &statements).await?
+        } else {
+            let before = self.session.query_text(TRACES).await?.rows;
+            let ran = replay::run_and_roll_back(&mut self.session, migration, vars).await;
+            let after = self.session.query_text(TRACES).await?.rows;
+            self.session.execute("DISCARD ALL").await?;
+            (before, ran, after)
+        };
+        let (before, after) = (before.concat(), after.concat());
         let left: Vec<&str> = LOOKED_AT
             .iter()
             .zip(before.iter().zip(&after))
@@ -243,24 +249,51 @@ impl<'a> Proving<'a> {
         })
     }
 
-    /// What a rollback does not take back, and the catalogue of relations.
-    async fn traces(&mut self) -> Result<Vec<Option<String>>, RehearseError> {
-        let pid = self.session.backend_pid();
-        let text = format!(
-            "SELECT (SELECT pg_catalog.md5(pg_catalog.string_agg(c.oid || ':' || c.xmin || ':' || c.ctid, ',' ORDER BY c.oid))
-                       FROM pg_catalog.pg_class c WHERE c.oid >= 16384),
-                    (SELECT pg_catalog.string_agg(s.seqrelid || ':' || coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid)::text, ''), ','
-                            ORDER BY s.seqrelid) FROM pg_catalog.pg_sequence s),
-                    (SELECT pg_catalog.count(*)::text FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = {pid})"
-        );
-        let mut found = self.reader.query_text(&text).await?.rows.into_iter().next().unwrap_or_default();
-        let prepared = "SELECT pg_catalog.count(*)::text FROM pg_catalog.pg_prepared_statements";
-        found.push(self.session.query_text(prepared).await?.scalar().map(str::to_owned));
-        Ok(found)
+    /// The same of a small file, in one flush: what was there before, what came of it, what is there behind it.
+    async fn rolled_back_at_once(
+        &mut self,
+        migration: &Migration,
+        statements: &[(String, u32)],
+    ) -> Result<(Rows, Result<(), String>, Rows), RehearseError> {
+        let texts = statements.iter().map(|(text, _)| text.as_str());
+        let texts: Vec<&str> = [TRACES, "BEGIN"]
+            .into_iter()
+            .chain(texts)
+            .chain(["SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK", TRACES, "DISCARD ALL"])
+            .collect();
+        let mut outcomes = self.session.pipeline(&texts).await;
+        let rows = |outcome: StatementOutcome| outcome.result.map(|done| done.rows);
+        // Behind the statements: constraints, ROLLBACK, the look, DISCARD ALL.
+        let rest = outcomes.split_off(2 + statements.len());
+        let mut rest = rest.into_iter();
+        let constraints = rest.next();
+        let after = rows(rest.nth(1).ok_or_else(|| Failure::Invalid("no answer".to_owned()))?)?;
+        let mut outcomes = outcomes.into_iter();
+        let before = rows(outcomes.next().ok_or_else(|| Failure::Invalid("no answer".to_owned()))?)?;
+        let failed = outcomes.skip(1).chain(constraints).enumerate().find_map(|(at, outcome)| {
+            let line = statements.get(at).or(statements.last()).map_or(1, |(_, line)| *line);
+            let failure = outcome.result.err()?;
+            Some(format!("{}:{line}: {}", migration.path, failure_text(&failure)))
+        });
+        Ok((before, failed.map_or(Ok(()), Err), after))
     }
 }
 
-/// What [`Proving::traces`] looks at, in its order.
+/// Rows as text.
+type Rows = Vec<Vec<Option<String>>>;
+
+/// What a rollback does not take back, and the catalogue of relations, as the session itself sees them.
+const TRACES: &str = "
+SELECT (SELECT pg_catalog.md5(pg_catalog.string_agg(c.oid || ':' || c.xmin || ':' || c.ctid, ',' ORDER BY c.oid))
+          FROM pg_catalog.pg_class c WHERE c.oid >= 16384),
+       (SELECT pg_catalog.string_agg(s.seqrelid || ':' || coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid)::pg_catalog.text, ''), ','
+               ORDER BY s.seqrelid)
+          FROM pg_catalog.pg_sequence s WHERE pg_catalog.has_sequence_privilege(s.seqrelid, 'SELECT')),
+       (SELECT pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_locks
+         WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()),
+       (SELECT pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_prepared_statements)";
+
+/// What [`TRACES`] looks at, in its order.
 const LOOKED_AT: [&str; 4] = [
     "relations",
     "sequences (which never go back)",

@@ -157,35 +157,36 @@ pub(super) struct Relations {
 impl Relations {
     /// Reads those that have come since, or all.
     pub(super) async fn read(&mut self, session: &mut Session, all: bool) -> Result<(), Failure> {
-        let from = if all { 0 } else { self.newest };
-        let sql = format!(
+        let rows = session.query_text(&Self::query(if all { 0 } else { self.newest })).await?.rows;
+        if all {
+            self.known.clear();
+        }
+        self.take(rows);
+        Ok(())
+    }
+
+    /// The text that reads those above a number.
+    pub(super) fn query(from: u32) -> String {
+        format!(
             "SELECT c.oid, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.relkind,
                     c.relfilenode, n.nspname, c.relname
                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
               WHERE c.oid > {from} AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover_trace')"
-        );
-        let rows = session.query_text(&sql).await?.rows;
-        if all {
-            self.known.clear();
-        }
+        )
+    }
+
+    /// Takes note of what that gave.
+    pub(super) fn take(&mut self, rows: Vec<Vec<Option<String>>>) {
         for row in rows {
             let [Some(oid), Some(name), Some(kind), file, Some(schema), Some(plain)] = row.as_slice() else {
                 continue;
             };
             let Ok(oid) = oid.parse() else { continue };
             let file = file.as_deref().and_then(|file| file.parse().ok()).unwrap_or_default();
-            self.known.insert(
-                oid,
-                Relation {
-                    name: name.clone(),
-                    stored: (schema.clone(), plain.clone()),
-                    kind: kind.clone(),
-                    file,
-                },
-            );
+            let stored = (schema.clone(), plain.clone());
+            self.known.insert(oid, Relation { name: name.clone(), stored, kind: kind.clone(), file });
             self.newest = self.newest.max(oid);
         }
-        Ok(())
     }
 
     /// The one of this number.

@@ -305,6 +305,22 @@ pub(crate) async fn run_and_roll_back(
     running.run(session, migration, vars).await
 }
 
+/// Statements that are sent in one flush at most.
+const AT_ONCE: usize = 100;
+
+/// The statements of a migration that can be sent in one flush, as one transaction, each with its line.
+pub(crate) fn at_once(script: &Script, migration: &Migration, vars: &Vars) -> Option<Vec<(String, u32)>> {
+    if !script.is_small(AT_ONCE) {
+        return None;
+    }
+    let mut texts = Vec::new();
+    for item in script.items(migration, vars) {
+        let Ok(ScriptItem::Statement { text, line, .. }) = item else { return None };
+        texts.push((text, line));
+    }
+    reading::may_go_together(texts.iter().map(|(text, _)| text.as_str())).then_some(texts)
+}
+
 /// How migrations are run, unit by unit and without any record of it.
 struct Running<'a> {
     /// The database that their statements name, and the one that is meant.
@@ -323,6 +339,9 @@ impl Running<'_> {
         if let Some(error) = script.errors.iter().find(|error| error.code.is_none()) {
             return Err(error.to_string());
         }
+        if let Some(texts) = self.all_at_once(&script, migration, vars) {
+            return self.at_once(session, migration, &texts).await;
+        }
         let outcome = self.items(session, &script, migration, vars).await;
         // Whatever the file left behind: an open transaction after an error, settings, a role.
         session.execute("ROLLBACK").await.map_err(|failure| failure_text(&failure))?;
@@ -330,6 +349,46 @@ impl Running<'_> {
             session.execute("DISCARD ALL").await.map_err(|failure| failure_text(&failure))?;
         }
         outcome
+    }
+
+    /// The statements of a migration that can be sent in one flush, each with its line: nothing has to be looked at between them.
+    fn all_at_once(&self, script: &Script, migration: &Migration, vars: &Vars) -> Option<Vec<(String, u32)>> {
+        let is_looked_at = self.databases.is_some() || self.written.is_some() || self.shared.is_some();
+        if is_looked_at {
+            return None;
+        }
+        at_once(script, migration, vars)
+    }
+
+    /// Runs them in one transaction, with one flush.
+    async fn at_once(
+        &mut self,
+        session: &mut Session,
+        migration: &Migration,
+        statements: &[(String, u32)],
+    ) -> Result<(), String> {
+        let ends: &[&str] = if self.takes_back {
+            &["SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK"]
+        } else {
+            &["COMMIT", "DISCARD ALL"]
+        };
+        let texts = statements.iter().map(|(text, _)| text.as_str());
+        let texts: Vec<&str> = std::iter::once("BEGIN").chain(texts).chain(ends.iter().copied()).collect();
+        let mut lines = statements.iter().map(|(_, line)| *line);
+        let mut first = None;
+        for (at, outcome) in session.pipeline(&texts).await.into_iter().enumerate() {
+            let line = (1..=statements.len()).contains(&at).then(|| lines.next()).flatten();
+            let why = match (&outcome.result, line) {
+                (Err(failure), Some(line)) => format!("{}:{line}: {}", migration.path, failure_text(failure)),
+                (Err(failure), None) => failure_text(failure),
+                (Ok(done), _) if texts.get(at) == Some(&"COMMIT") && done.tag() != "COMMIT" => {
+                    format!("the server answered COMMIT with {}", done.tag())
+                }
+                _ => continue,
+            };
+            first.get_or_insert(why);
+        }
+        first.map_or(Ok(()), Err)
     }
 
     async fn items(
