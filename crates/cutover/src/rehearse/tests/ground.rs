@@ -3,7 +3,7 @@
 use cutover_postgres::session::{Session, Startup};
 
 use super::super::{GroundRequest, MadeOf, RehearseError, Request, rehearse};
-use super::support::{programs, project, rehearsed, request, try_rehearse};
+use super::support::{programs, project, rehearsed, request};
 use crate::verify::SandboxProvider;
 
 #[tokio::test]
@@ -35,20 +35,27 @@ async fn what_is_applied_is_there_and_only_the_rest_is_rehearsed() {
     }
 }
 
+/// On a server of its own: it lets its catalogues be written, so that it has an extension that no server has.
 #[tokio::test]
 async fn a_missing_extension_is_named_and_left_out_when_told_to() {
-    let database = testkit::database();
-    database.run(
-        "CREATE SCHEMA geo; CREATE TABLE a (n int); SET allow_system_table_mods = on;
-         INSERT INTO pg_extension VALUES (99999, 'nowhere_to_be_found', 10, 'geo'::regnamespace, true, '1.0', NULL, NULL)",
-    );
-    let files = [("0001_a.sql", "ALTER TABLE a ADD COLUMN m int;")];
-    let error = try_rehearse(&project(&files), &database, &request()).await.unwrap_err();
+    let server = testkit::private_server(&[("allow_system_table_mods", "on")]);
+    let mut session = Session::connect(&server.options("postgres"), &Startup::default()).await.unwrap();
+    let text = "CREATE SCHEMA geo; CREATE TABLE a (n int);
+        INSERT INTO pg_extension SELECT (jsonb_populate_record(x, '{\"oid\": 99999, \"extname\": \"nowhere_to_be_found\"}')).*
+          FROM pg_extension x WHERE extname = 'plpgsql'";
+    session.execute(text).await.unwrap();
+    session.close().await;
+    let project = project(&[("0001_a.sql", "ALTER TABLE a ADD COLUMN m int;")]);
+    let sandbox = SandboxProvider::dev_url(server.options("postgres"));
+    let rehearsed = async |ground| {
+        let request = Request { ground, ..request() };
+        rehearse(&project, Some(&server.options("postgres")), &request, &sandbox, &programs()).await
+    };
+    let error = rehearsed(GroundRequest::default()).await.unwrap_err();
     let RehearseError::MissingExtensions(missing) = &error else { panic!("{error}") };
     assert_eq!(missing[0].name, "nowhere_to_be_found");
     assert!(error.to_string().contains("--without-missing"), "{error}");
-    let ground = GroundRequest { without_missing: true, ..GroundRequest::default() };
-    let found = rehearsed(&project(&files), &database, &Request { ground, ..request() }).await;
+    let found = rehearsed(GroundRequest { without_missing: true, ..GroundRequest::default() }).await.unwrap();
     assert!(
         found.ground.left_out.iter().any(|one| one.what.contains("nowhere_to_be_found")),
         "{:?}",

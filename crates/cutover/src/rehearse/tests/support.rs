@@ -3,7 +3,7 @@
 use cutover_postgres::sandbox::{Binaries, SandboxOptions};
 use testkit::Database;
 
-use super::super::{GroundRequest, Rehearsal, RehearseError, Request, rehearse};
+use super::super::{GroundRequest, Rehearsal, Request, rehearse};
 use crate::Project;
 use crate::plan::select::Selection;
 use crate::verify::SandboxProvider;
@@ -25,17 +25,9 @@ pub(super) fn programs() -> SandboxOptions {
     SandboxOptions { bin_dir: Some(folder), ..testkit::sandbox_options() }
 }
 
-/// Rehearses in a scratch database beside the real one.
-pub(super) async fn try_rehearse(
-    project: &Project,
-    database: &Database,
-    request: &Request,
-) -> Result<Rehearsal, RehearseError> {
-    let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
-    rehearse(project, Some(&database.options()), request, &sandbox, &programs()).await
-}
-
-/// The same, which must go well.
+/// Rehearses in a scratch database beside the real one, which must go well.
 pub(super) async fn rehearsed(project: &Project, database: &Database, request: &Request) -> Rehearsal {
-    try_rehearse(project, database, request).await.unwrap_or_else(|error| panic!("{error}"))
+    let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
+    let done = rehearse(project, Some(&database.options()), request, &sandbox, &programs()).await;
+    done.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -121,7 +121,7 @@ async fn a_file_that_fails_is_told_with_its_line_and_the_rest_goes_on() {
 async fn a_rewrite_that_no_rule_foresees_is_a_finding_of_the_trace() {
     let database = shop();
     let sql = "DO $$ BEGIN EXECUTE format('ALTER TABLE app.%I ALTER COLUMN mail TYPE int USING 1', 'users'); END $$;
-        ALTER TABLE app.orders ADD COLUMN key uuid DEFAULT gen_random_uuid();";
+        ALTER TABLE app.orders ADD COLUMN key float DEFAULT random();";
     let found = rehearsed(&project(&[("0001_a.sql", sql)]), &database, &request()).await;
     let of = |code: &str| found.findings.iter().filter(|one| one.found.code == code).collect::<Vec<_>>();
     let [other] = of("any-other-rewrite")[..] else { panic!("{:?}", found.findings) };
