@@ -167,9 +167,9 @@ impl<'a> Pass<'a> {
         let after = Relations::query(self.relations.newest);
         let begin = [COUNT_ANEW, "BEGIN"];
         let begin = if one.holding.keeps_counts { begin.get(1..) } else { begin.get(..) }.unwrap_or_default();
-        let mut begun = Vec::new();
+        let mut firsts = Vec::new();
         for text in begin {
-            begun.push(self.session.launch(text).await);
+            firsts.push(self.session.launch(text).await);
         }
         let mut flights = Vec::with_capacity(statements.len());
         for (text, _) in statements {
@@ -182,7 +182,7 @@ impl<'a> Pass<'a> {
         }
         let relations = self.session.launch(&after).await;
         let mut stop = None;
-        for flight in begun {
+        for flight in firsts {
             let outcome = self.session.land(flight).await;
             stop = stop.or(outcome.result.err().map(|failure| Stop::of(1, failure)));
         }

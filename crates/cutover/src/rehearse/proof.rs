@@ -307,7 +307,7 @@ fn has_way_back(migration: &Migration) -> bool {
 }
 
 async fn schema(reader: &mut Session) -> Result<Schema, RehearseError> {
-    catalog::schema(reader, &[]).await.map_err(|error| RehearseError::Read(error))
+    catalog::schema(reader, &[]).await.map_err(RehearseError::Read)
 }
 
 fn answer(changes: &[Change]) -> Answer {

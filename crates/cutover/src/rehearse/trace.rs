@@ -94,7 +94,7 @@ impl Said {
                 }
                 Ok(Notice::Rewritten(oid)) => said.rewritten.push(oid),
                 Err(error) => {
-                    tracing::debug!(%error, message = %notice.message, "a notice of the trace cannot be read")
+                    tracing::debug!(%error, message = %notice.message, "a notice of the trace cannot be read");
                 }
             }
         }

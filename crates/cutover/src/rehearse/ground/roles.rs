@@ -20,7 +20,7 @@ pub(super) struct Roles {
     /// The current role may make schemas.
     creates: bool,
     /// Each with its attributes.
-    roles: Vec<(String, String)>,
+    all: Vec<(String, String)>,
     /// Group and member.
     members: Vec<(String, String)>,
     /// Role (empty for all), setting and value.
@@ -68,7 +68,7 @@ pub(super) async fn read(session: &mut Session) -> Result<Roles, Failure> {
         current: text(&first, 0),
         owner: Some(text(&first, 1)),
         creates: text(&first, 2) == "t",
-        roles: pairs(lists.next()),
+        all: pairs(lists.next()),
         members: pairs(lists.next()),
         settings: lists
             .next()
@@ -85,7 +85,7 @@ pub(super) async fn make(
     found: &Roles,
     ground: &mut Ground,
 ) -> Result<(), RehearseError> {
-    for (role, attributes) in &found.roles {
+    for (role, attributes) in &found.all {
         let text = format!("CREATE ROLE {} {attributes}", quote_ident(role));
         match copy.execute(&text).await {
             // The superuser's own name.
