@@ -6,10 +6,12 @@
 //! same list.
 
 mod about;
+mod elsewhere;
 mod finding;
 mod known;
 mod linter;
 mod naming;
+pub mod page;
 mod plain;
 mod rules;
 mod security;
@@ -19,6 +21,7 @@ mod suppress;
 mod tests;
 
 pub use about::{About, Example, Origin};
+pub use elsewhere::{Covered, OtherRule, of_other_tools};
 pub use finding::{Finding, Seen, Severity};
 pub use known::{Facts, Known, Size};
 pub use linter::{FileEnd, Linter, Selected};
