@@ -40,7 +40,7 @@ pub struct Facts {
 }
 
 /// What rules know.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Known {
     /// Tables and what belongs to them, before the next statement.
     pub(crate) context: Context,

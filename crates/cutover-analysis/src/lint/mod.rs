@@ -8,6 +8,7 @@
 mod about;
 mod elsewhere;
 mod finding;
+pub mod fix;
 mod known;
 mod linter;
 mod naming;
@@ -23,6 +24,7 @@ mod tests;
 pub use about::{About, Example, Origin};
 pub use elsewhere::{Covered, OtherRule, of_other_tools};
 pub use finding::{Finding, Seen, Severity};
+pub use fix::Fix;
 pub use known::{Facts, Known, Size};
 pub use linter::{FileEnd, Linter, Selected};
 pub use naming::{Naming, Pattern};
