@@ -34,10 +34,22 @@ pub fn page(about: &About) -> String {
         "# `{code}`\n\n{why}\n\n**Instead:** {safe}.\n\n| | |\n|---|---|\n| how bad | {severity} |\n| default | {default} |\n"
     );
     let _ = writeln!(page, "| seen by | {} |", seen(about));
+    if super::fix::is_mechanical(code) {
+        page += "| `cutover lint --fix` | writes the safe form, where that is mechanical |\n";
+    }
     examples(&mut page, "Found", about.bad);
     examples(&mut page, "Not found", about.good);
     page += &elsewhere(code);
     page + &settings(about)
+}
+
+/// The page of a rule where no other page is beside it: without links.
+pub fn page_alone(about: &About) -> String {
+    page(about).lines().filter(|line| !line.starts_with("[All rules]")).fold(String::new(), |mut text, line| {
+        text += line.split(" [What of them").next().unwrap_or_default();
+        text.push('\n');
+        text
+    })
 }
 
 fn seen(about: &About) -> String {

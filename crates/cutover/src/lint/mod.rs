@@ -24,7 +24,7 @@ use crate::project::{Place, Problem, Project};
 use crate::script::{self, Broken, Looked, Pieces};
 use crate::secrets::Secrets;
 
-pub use document::{document, rules_document};
+pub use document::{document, mended_document, rule_document, rules_document};
 pub use github::annotations;
 pub use sarif::sarif;
 pub use settings::LintSettings;
@@ -147,6 +147,13 @@ pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
     });
     run.put_off();
     run.finish(&migrations, &|place| which.is_meant(place))
+}
+
+/// Looks at the file at one place of the project, with what is before it as there.
+pub fn look_at(project: &Project, place: usize) -> Found {
+    let mut until = project.clone();
+    until.migrations.truncate(place + 1);
+    look(&until, &Which::OneRun([place].into()), None)
 }
 
 struct Run<'a> {

@@ -120,6 +120,28 @@ pub fn mended(
     }
 }
 
+/// The text of the file at this place with one finding mended, where that takes no other file.
+///
+/// # Errors
+/// Why not.
+pub fn one(project: &Project, place: usize, finding: &Located) -> Result<String, String> {
+    let migration = project.migrations.get(place).ok_or("there is no such file")?;
+    let mending = finding.mending.as_ref().ok_or("there is no mechanical way")?;
+    let fix = mending.fix.as_ref().map_err(Clone::clone)?;
+    let text = file::Text::read(migration, &project.vars)?;
+    if fix.joins.is_some() {
+        text.may_be_joined(mending.statement)?;
+    }
+    if !fix.is_in_place() {
+        text.may_be_parted()?;
+        let root = project.roots.iter().find(|root| root.path == migration.id.root);
+        if root.is_none_or(|root| root.convention.name() != "numbered") {
+            return Err("it takes more than one transaction: `cutover lint --fix` divides the file".to_owned());
+        }
+    }
+    text.with(&[(mending.statement, fix)]).ok_or_else(|| "the place was not found".to_owned())
+}
+
 /// The project with the files that files are divided into, and which of them are meant.
 fn divided(
     project: &Project,
