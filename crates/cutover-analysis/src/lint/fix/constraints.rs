@@ -59,6 +59,11 @@ fn chosen(site: &Site<'_>, constraint: &Constraint, table: &ObjectRef) -> Result
         names::made_for_column(&table.name, &columns.join("_"), "fkey")
     } else {
         let columns = walk::columns(&constraint.raw_expr);
+        // A row as a whole is no column.
+        let is_column = |name: &crate::effects::SmolStr| known.columns.iter().any(|one| one.name == *name);
+        if !known.columns_known || !columns.iter().all(is_column) {
+            return Err(unknown());
+        }
         // Of one that has no name in the text no more is known.
         let nameless = names::made_for_column(&table.name, "", "check");
         if known.checks.iter().any(|check| check.columns == columns && check.name == nameless) {

@@ -30,6 +30,9 @@ pub(super) fn refresh(site: &Site<'_>, _: &Finding) -> Mended {
         return Err("WITH NO DATA empties the view: there is nothing to do beside its readers".to_owned());
     }
     let view = refresh.relation.as_ref().map(|view| names::relation(ObjectKind::MaterializedView, view));
+    if view.as_ref().is_some_and(|view| site.known.is_unfilled(view)) {
+        return Err("the view holds nothing yet, and PostgreSQL refuses CONCURRENTLY then".to_owned());
+    }
     let known = view.and_then(|view| site.known.relation(&view));
     let is_key = |index: &crate::effects::Index| index.unique && !index.computed && index.ordinary;
     if !known.is_some_and(|known| known.indexes.iter().any(is_key)) {

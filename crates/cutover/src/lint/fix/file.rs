@@ -166,13 +166,13 @@ impl Text {
 
     /// Where something can be put in behind a statement, and whether the statement has its `;`.
     fn behind(&self, piece: &Piece) -> (usize, bool) {
-        let closed = self.sent.get(..piece.end).is_some_and(|text| text.ends_with(';'))
-            && piece.end > piece.statement.span.end;
-        let end = if closed { piece.end } else { piece.statement.span.end };
+        let last = piece.statement.span.end;
+        let closed = closing(&self.sent, last);
+        let end = closed.unwrap_or(last);
         let rest = self.sent.get(end..).unwrap_or_default();
         let rest = rest.split('\n').next().unwrap_or_default();
         let is_said_of_it = rest.trim().is_empty() || rest.trim_start().starts_with("--");
-        (if is_said_of_it { end + rest.trim_end().len() } else { end }, closed)
+        (if is_said_of_it { end + rest.trim_end().len() } else { end }, closed.is_some())
     }
 
     /// From places in what is sent to places in the file: lines are the same, their ends are not.
@@ -188,6 +188,35 @@ impl Text {
             let lead = if line == 0 { mark } else { 0 };
             Some(raw.get(line)? + lead + column)
         })
+    }
+}
+
+/// The place behind the `;` that ends the statement whose last token ends at a place; none where the text ends first.
+fn closing(text: &str, from: usize) -> Option<usize> {
+    let mut rest = text.get(from..)?;
+    loop {
+        rest = rest.trim_start();
+        if let Some(behind) = rest.strip_prefix("--") {
+            rest = behind.split_once('\n')?.1;
+        } else if rest.starts_with("/*") {
+            rest = rest.get(comment(rest)?..)?;
+        } else {
+            return rest.strip_prefix(';').map(|behind| text.len() - behind.len());
+        }
+    }
+}
+
+/// The length of the comment that a text begins with; comments may stand in comments.
+fn comment(text: &str) -> Option<usize> {
+    let (mut open, mut at) = (0_usize, 0);
+    loop {
+        let rest = text.get(at..)?;
+        let next = [rest.find("/*"), rest.find("*/")].into_iter().flatten().min()?;
+        open = if rest.get(next..)?.starts_with("/*") { open + 1 } else { open.checked_sub(1)? };
+        at += next + 2;
+        if open == 0 {
+            return Some(at);
+        }
     }
 }
 
@@ -216,4 +245,19 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, String> {
         }
     }
     Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::closing;
+
+    #[test]
+    fn what_closes_a_statement_is_found_behind_comments() {
+        let of = |text: &str| closing(text, 1);
+        assert_eq!(of("A;"), Some(2));
+        assert_eq!(of("A -- x;\n /* ; /* ; */ */ ; B;"), Some(26));
+        for open in ["A", "A -- x;", "A /* ;", "A \n", "A /* /* */ ;"] {
+            assert_eq!(of(open), None, "{open}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ mod split;
 mod tests;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -211,16 +211,19 @@ impl Work<'_> {
     fn round(&mut self, found: &Found) -> bool {
         let mut changed = false;
         self.left.clear();
+        let mut of_files: HashMap<&str, Vec<&Located>> = HashMap::new();
+        for finding in found.findings.iter().filter(|finding| finding.mending.is_some()) {
+            of_files.entry(finding.path.as_str()).or_default().push(finding);
+        }
+        let broken: HashSet<&str> = found.broken.iter().map(|problem| problem.path.as_str()).collect();
         for place in self.pending {
-            let Some(migration) = self.project.migrations.get(*place) else { continue };
-            let path = migration.path.clone();
-            let of_file: Vec<&Located> = found
-                .findings
-                .iter()
-                .filter(|finding| finding.path == path && finding.mending.is_some())
-                .collect();
-            if !of_file.is_empty() {
-                changed |= self.file(*place, &of_file);
+            let path = self.project.migrations.get(*place).map(|migration| migration.path.as_str());
+            let Some((path, of_file)) = path.and_then(|path| of_files.get_key_value(path)) else { continue };
+            if broken.contains(path) {
+                let why = "not all of the file can be read";
+                self.left.extend(of_file.iter().map(|finding| left(finding, why.to_owned())));
+            } else {
+                changed |= self.file(*place, of_file);
             }
         }
         changed

@@ -78,13 +78,21 @@ pub(super) fn files(project: &Project, place: usize, now: u64) -> Result<Vec<Fil
         Err(_) if is_ours => return Ok(Vec::new()),
         Err(why) => return Err(why),
     };
+    let (lead, rest) = match text.strip_prefix('\u{feff}') {
+        Some(rest) => ("\u{feff}", rest),
+        None => ("", text.as_str()),
+    };
     let crlf = text.contains("\r\n");
-    let texts = groups.into_iter().map(|group| {
+    if crlf && plain.replace('\n', "\r\n") != rest {
+        return if is_ours { Ok(Vec::new()) } else { Err("its lines end in two ways: divide it by hand".to_owned()) };
+    }
+    let texts = groups.into_iter().enumerate().map(|(at, group)| {
+        let lead = if at == 0 { lead } else { "" };
         let begin = match (&mark, group.apart) {
             (Mark::Begins(mark), true) => *mark,
             _ => "",
         };
-        let text = format!("{begin}{}", group.text);
+        let text = format!("{lead}{begin}{}", group.text);
         if crlf { text.replace('\n', "\r\n") } else { text }
     });
     Ok(migrations.into_iter().zip(texts).map(|(migration, text)| File { migration, text }).collect())

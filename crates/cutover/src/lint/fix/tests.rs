@@ -45,6 +45,10 @@ fn texts(mended: &Mended) -> Vec<(&str, &str)> {
     mended.files.iter().map(|file| (file.path.as_str(), file.after.as_str())).collect()
 }
 
+fn server() -> u32 {
+    testkit::database().value("SHOW server_version_num").parse().unwrap()
+}
+
 async fn applied(files: &Files, rows: &str) -> (testkit::Database, Schema) {
     let database = testkit::database();
     database.run(rows);
@@ -147,10 +151,10 @@ async fn indexes_are_dropped_one_by_one() {
 
 #[tokio::test]
 async fn alterations_of_one_table_are_one_statement() {
-    let sql = "  ALTER TABLE orders ADD COLUMN a uuid;\n  ALTER TABLE public.orders ALTER a SET DEFAULT gen_random_uuid();\n\n  ALTER TABLE orders ADD COLUMN b int; ALTER TABLE orders ADD CONSTRAINT c CHECK (b > 0) NOT VALID;\n-- another\nALTER TABLE orders ADD COLUMN d int;\n";
+    let sql = "  ALTER TABLE orders ADD COLUMN a uuid;\n  ALTER TABLE public.orders ALTER a SET DEFAULT md5('')::uuid;\n\n  ALTER TABLE orders ADD COLUMN b int; ALTER TABLE orders ADD CONSTRAINT c CHECK (b > 0) NOT VALID;\n-- another\nALTER TABLE orders ADD COLUMN d int;\n";
     let before = files(&[TABLES, ("0002_more.sql", sql)]);
     let mended = comes_to_the_same(&before, &[]).await;
-    let text = "  ALTER TABLE orders ADD COLUMN a uuid,\n      ALTER a SET DEFAULT gen_random_uuid(),\n      ADD COLUMN b int, ADD CONSTRAINT c CHECK (b > 0) NOT VALID;\n-- another\nALTER TABLE orders ADD COLUMN d int;\n";
+    let text = "  ALTER TABLE orders ADD COLUMN a uuid,\n      ALTER a SET DEFAULT md5('')::uuid,\n      ADD COLUMN b int, ADD CONSTRAINT c CHECK (b > 0) NOT VALID;\n-- another\nALTER TABLE orders ADD COLUMN d int;\n";
     assert_eq!(texts(&mended), [("0002_more.sql", text)]);
     assert_eq!(mended.left.len(), 1, "{mended:#?}");
 }
@@ -227,6 +231,9 @@ async fn keys_are_made_of_indexes_that_were_built_beside_writers() {
 /// A CHECK that says what the partition held stays with it, as PostgreSQL's documentation says.
 #[tokio::test]
 async fn partitions_are_detached_beside_readers() {
+    if server() < 140_000 {
+        return;
+    }
     let before = files(&[
         (
             "0001_a.sql",
@@ -260,7 +267,7 @@ async fn views_are_refreshed_beside_readers_where_they_have_a_key() {
 /// What changes is what was wrong.
 #[tokio::test]
 async fn functions_and_views_are_pinned() {
-    if testkit::database().value("SHOW server_version_num").parse::<u32>().unwrap() < 150_000 {
+    if server() < 150_000 {
         return;
     }
     let before = files(&[
@@ -294,6 +301,9 @@ fn what_is_not_mended_says_why() {
     };
     for (sql, word) in [
         ("DO $$ BEGIN CREATE INDEX ON a (n); END $$;", "DO block"),
+        ("CREATE INDEX ON a (n); SELEKT;", "can be read"),
+        ("CREATE MATERIALIZED VIEW v AS SELECT 1 AS n WITH NO DATA; CREATE UNIQUE INDEX ON v (n);\n-- cutover: x\nALTER TABLE a ADD CONSTRAINT c CHECK (n > 0);", "`cutover: x`"),
+        ("ALTER TABLE a ADD CHECK (a IS NOT NULL);", "has no name"),
         ("BEGIN; CREATE INDEX ON a (n); COMMIT;", "line 1 begins a transaction"),
         ("SET search_path = b; CREATE INDEX ON public.a (n);", "sets something that holds"),
         ("CREATE TEMP TABLE t AS SELECT 1; CREATE INDEX ON a (n);", "something temporary"),
@@ -364,6 +374,33 @@ fn sections_are_mended_in_their_places() {
     let (mended, _) = mend(&files(&[("00001_a.sql", goose)]));
     let text = goose.replace(" AS ", " SET search_path = pg_catalog, public, pg_temp AS ");
     assert_eq!(texts(&mended), [("00001_a.sql", text.as_str())]);
+}
+
+#[test]
+fn a_view_that_holds_nothing_is_refreshed_as_it_is() {
+    let view = "CREATE MATERIALIZED VIEW v AS SELECT 1 AS n WITH NO DATA;\nCREATE UNIQUE INDEX ON v (n);";
+    let said = why(&[("0001_a.sql", view), ("0002_b.sql", "REFRESH MATERIALIZED VIEW v;")]);
+    assert!(said[0].1.contains("holds nothing yet"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_last_statement_may_lack_its_end() {
+    let before = files(&[TABLES, ("0002_b.sql", "ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) -- why;")]);
+    let mended = comes_to_the_same(&before, &[]).await;
+    let text = "ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) NOT VALID; -- why;\n-- cutover: new-transaction\nALTER TABLE orders VALIDATE CONSTRAINT c;";
+    assert_eq!(texts(&mended), [("0002_b.sql", text)]);
+}
+
+#[test]
+fn a_file_whose_lines_end_in_two_ways_stays_one() {
+    let sql = "SELECT 1;\r\nCREATE INDEX i ON a (n);\n";
+    let (mended, _) = mend(&files(&[("0001_a.sql", sql)]));
+    assert_eq!(texts(&mended), [("0001_a.sql", "SELECT 1;\r\nCREATE INDEX CONCURRENTLY i ON a (n);\n")]);
+    let (mended, _) = mend(&files(&[("0001_a.sql", "\u{feff}SELECT 1;\r\nCREATE INDEX i ON a (n);\r\n")]));
+    assert_eq!(
+        texts(&mended),
+        [("0001_a.sql", "\u{feff}SELECT 1;\r\n"), ("0002_a_2.sql", "CREATE INDEX CONCURRENTLY i ON a (n);\r\n")]
+    );
 }
 
 #[test]
