@@ -39,7 +39,8 @@ fn a_text_is_looked_at_as_if_it_stood_in_its_file() {
         assert!(said.contains(&format!("{path}:2:")) && said.contains("1 file: 2 errors"), "{said}");
     }
     // What it makes is not in what comes before it.
-    let made = at("migrations/0002_b.sql", "text", "CREATE TABLE b (n int);\nCREATE INDEX ON b (n);\n").ends_with(0);
+    let made =
+        at("migrations/0002_b.sql", "text", "CREATE TABLE b (n int);\nCREATE INDEX ON b (n);\n").ends_with(0);
     assert_eq!(made.stdout, "1 file: nothing found\n");
     let github = at("migrations/0002_b.sql", "github", index).ends_with(1).stdout;
     assert!(github.starts_with("::error file=migrations/0002_b.sql,line=1,col=19"), "{github}");
@@ -48,7 +49,10 @@ fn a_text_is_looked_at_as_if_it_stood_in_its_file() {
     assert!(rule["help"]["markdown"].as_str().unwrap().starts_with("# `create-index-blocks-writes`"));
     let arguments = ["lint", "--stdin-filename", "migrations/0002_b.sql", "--format", "json"];
     let document: Value = serde_json::from_str(&with_input(&place, &arguments, index).stdout).unwrap();
-    assert_eq!(document["findings"][0]["fix"], json!({"done": "builds the index CONCURRENTLY", "why_not": null}));
+    assert_eq!(
+        document["findings"][0]["fix"],
+        json!({"done": "builds the index CONCURRENTLY", "why_not": null})
+    );
     let broken = at("migrations/0002_b.sql", "text", "CREATE TABEL b ();").ends_with(1).stdout;
     assert!(broken.contains("migrations/0002_b.sql:1:8: syntax error"), "{broken}");
     says(&at("other/0002_b.sql", "text", "").ends_with(2), &["is in no folder of migrations"]);
@@ -130,7 +134,8 @@ impl Server {
     }
 
     fn actions(&mut self, range: &Value) -> Vec<Value> {
-        let parameters = json!({"textDocument": {"uri": self.uri}, "range": range, "context": {"diagnostics": []}});
+        let parameters =
+            json!({"textDocument": {"uri": self.uri}, "range": range, "context": {"diagnostics": []}});
         self.send(&json!({"id": "a", "method": "textDocument/codeAction", "params": parameters}));
         let message = self.receive();
         assert_eq!(message["id"], "a", "{message}");
@@ -160,12 +165,18 @@ fn an_editor_is_told_what_is_found_and_how_to_mend_it() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((&found[0]["code"], &found[0]["severity"]), (&json!("create-index-blocks-writes"), &json!(1)));
     // The sign takes two places in UTF-16.
-    assert_eq!(found[0]["range"], json!({"start": {"line": 0, "character": 27}, "end": {"line": 0, "character": 33}}));
+    assert_eq!(
+        found[0]["range"],
+        json!({"start": {"line": 0, "character": 27}, "end": {"line": 0, "character": 33}})
+    );
     let actions = server.actions(&found[0]["range"]);
     let edit = &actions[0]["edit"]["changes"][&server.uri][0];
     assert_eq!(edit["newText"], "CONCURRENTLY ", "{actions:?}");
     assert_eq!(edit["range"]["start"], json!({"line": 0, "character": 22}));
-    assert_eq!(server.actions(&json!({"start": {"line": 9, "character": 0}, "end": {"line": 9, "character": 0}})), [""; 0]);
+    assert_eq!(
+        server.actions(&json!({"start": {"line": 9, "character": 0}, "end": {"line": 9, "character": 0}})),
+        [""; 0]
+    );
     assert_eq!(server.change("CREATE TABLE b (n int);\n"), [""; 0]);
     let broken = server.change("CREATE TABEL b ();\n");
     assert!(broken[0]["message"].as_str().unwrap().contains("syntax error"), "{broken:?}");

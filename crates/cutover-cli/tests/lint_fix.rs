@@ -28,7 +28,11 @@ fn what_is_pending_is_mended_and_can_be_applied() {
     let second = "ALTER TABLE a ADD CONSTRAINT c CHECK (n > 0);\nCREATE INDEX i ON a (n);\n";
     place.write("migrations/0002_b.sql", second);
     let dry = place.run(&["lint", "--fix", "--dry-run"]).ends_with(0);
-    assert!(dry.stdout.contains("--- a/migrations/0002_b.sql\n+++ b/migrations/0002_b.sql\n"), "{}", dry.stdout);
+    assert!(
+        dry.stdout.contains("--- a/migrations/0002_b.sql\n+++ b/migrations/0002_b.sql\n"),
+        "{}",
+        dry.stdout
+    );
     assert!(dry.stdout.contains("+CREATE INDEX CONCURRENTLY i ON a (n);\n"), "{}", dry.stdout);
     assert_eq!(text(&place, "migrations/0002_b.sql"), second);
     let fixed = place.run(&["lint", "--fix"]).ends_with(0);
@@ -55,7 +59,10 @@ fn what_is_pending_is_mended_and_can_be_applied() {
 fn without_a_database_it_is_said_what_is_pending() {
     let place = fill(Place::without_database());
     place.write("migrations/0002_b.sql", "CREATE UNIQUE INDEX i ON b (n);\nDROP INDEX j CASCADE;\n");
-    says(&place.run(&["lint", "--fix"]).ends_with(2), &["which files are applied is not known", "--since VERSION"]);
+    says(
+        &place.run(&["lint", "--fix"]).ends_with(2),
+        &["which files are applied is not known", "--since VERSION"],
+    );
     let fixed = place.run(&["lint", "--fix", "--since", "0002"]).ends_with(0);
     let left = "migrations/0003_b_2.sql:1: drop-index-locks: not mended: PostgreSQL refuses CONCURRENTLY with CASCADE";
     assert!(fixed.stdout.contains(left) && fixed.stdout.contains("1 mended, 1 left"), "{}", fixed.stdout);

@@ -45,11 +45,14 @@ pub fn page(about: &About) -> String {
 
 /// The page of a rule where no other page is beside it: without links.
 pub fn page_alone(about: &About) -> String {
-    page(about).lines().filter(|line| !line.starts_with("[All rules]")).fold(String::new(), |mut text, line| {
-        text += line.split(" [What of them").next().unwrap_or_default();
-        text.push('\n');
-        text
-    })
+    page(about).lines().filter(|line| !line.starts_with("[All rules]")).fold(
+        String::new(),
+        |mut text, line| {
+            text += line.split(" [What of them").next().unwrap_or_default();
+            text.push('\n');
+            text
+        },
+    )
 }
 
 fn seen(about: &About) -> String {

@@ -40,7 +40,9 @@ pub(crate) fn serve(app: &App, overrides: &Overrides) -> Result<Exit, CliError> 
             match came {
                 Ok(Frame::Message(message)) => say(server.message(&message))?,
                 Ok(Frame::Broken(why)) => say(vec![broken(&why)])?,
-                Err(why) => return Err(CliError::usage(format!("what the editor sends cannot be read: {why}"))),
+                Err(why) => {
+                    return Err(CliError::usage(format!("what the editor sends cannot be read: {why}")));
+                }
             }
             if let Some(clean) = server.has_ended() {
                 return Ok(if clean { Exit::Done } else { Exit::No });

@@ -54,8 +54,12 @@ pub(super) fn range(text: &str, line: u32, column: u32) -> Value {
 
 /// The edit that makes one text of another: what both have at their ends stays.
 pub(super) fn edit(before: &str, after: &str) -> Value {
-    let lead: usize =
-        before.chars().zip(after.chars()).take_while(|(one, other)| one == other).map(|(one, _)| one.len_utf8()).sum();
+    let lead: usize = before
+        .chars()
+        .zip(after.chars())
+        .take_while(|(one, other)| one == other)
+        .map(|(one, _)| one.len_utf8())
+        .sum();
     let (old, new) = (before.get(lead..).unwrap_or_default(), after.get(lead..).unwrap_or_default());
     let back = old.chars().rev().zip(new.chars().rev()).take_while(|(one, other)| one == other);
     let tail: usize = back.map(|(one, _)| one.len_utf8()).sum();
@@ -94,7 +98,9 @@ mod tests {
     fn urls_are_read_as_paths() {
         assert_eq!(path("file:///a/b%20c%C3%A9.sql"), Some(PathBuf::from("/a/b cé.sql")));
         assert_eq!(path("file://localhost/a"), Some(PathBuf::from("/a")));
-        for wrong in ["", "untitled:1", "file://other/a", "file:///a%2", "file:///a%zz", "file:///a%00b", "file:///%é"] {
+        for wrong in
+            ["", "untitled:1", "file://other/a", "file:///a%2", "file:///a%zz", "file:///a%00b", "file:///%é"]
+        {
             assert_eq!(path(wrong), None, "{wrong}");
         }
     }
@@ -104,7 +110,10 @@ mod tests {
         let text = "\u{feff}é𝄞 x\r\n𝄞𝄞y";
         assert_eq!(range(text, 1, 4)["start"]["character"], 5);
         assert_eq!(range(text, 1, 4)["end"]["character"], 6);
-        assert_eq!(range(text, 2, 3), json!({"start": {"line": 1, "character": 4}, "end": {"line": 1, "character": 5}}));
+        assert_eq!(
+            range(text, 2, 3),
+            json!({"start": {"line": 1, "character": 4}, "end": {"line": 1, "character": 5}})
+        );
         assert_eq!(range(text, 99, 99)["start"], json!({"line": 98, "character": 0}));
     }
 

@@ -87,7 +87,8 @@ impl<'a> Server<'a> {
             ("textDocument/didChange", None) => {
                 let changes = parameters["contentChanges"].as_array();
                 // Whole texts were asked for: one with a range is none.
-                let whole = changes.and_then(|changes| changes.last()).filter(|last| last.get("range").is_none());
+                let whole =
+                    changes.and_then(|changes| changes.last()).filter(|last| last.get("range").is_none());
                 self.take(&parameters["textDocument"], whole.and_then(|last| last["text"].as_str()));
             }
             ("textDocument/didSave" | "workspace/didChangeWatchedFiles", None) => {

@@ -25,8 +25,8 @@ impl Project {
         };
         let bytes: Arc<[u8]> = Arc::from(text.as_bytes());
         let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(Cursor::new(bytes.to_vec()))) };
-        let digested = files::examine(&shown, &open, scan, &mut Vec::new())
-            .map_err(|problems| problems.to_string())?;
+        let digested =
+            files::examine(&shown, &open, scan, &mut Vec::new()).map_err(|problems| problems.to_string())?;
         let migration = project.migrations.get_mut(place).ok_or_else(outside)?;
         migration.source = Source::Embedded(bytes.clone());
         migration.section = digested.contents.up;
@@ -44,7 +44,9 @@ fn new_migration(
     shown: &str,
 ) -> Result<usize, String> {
     let convention = root.convention;
-    let none = |why: &str| format!("{shown}: {why}; a migration of this folder is named like {}", convention.example());
+    let none = |why: &str| {
+        format!("{shown}: {why}; a migration of this folder is named like {}", convention.example())
+    };
     if !is_sql(inner) {
         return Err(none("not a .sql file"));
     }

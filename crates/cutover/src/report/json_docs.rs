@@ -185,12 +185,14 @@ fn a_report_of_an_adoption_has_the_fields_that_the_page_lists() {
 #[test]
 fn what_lint_writes_has_the_fields_that_the_page_lists() {
     use crate::lint;
-    let files: &[(&str, &[u8])] = &[("0001_a.sql", b"CREATE INDEX i ON a (n);\nDROP INDEX j CASCADE;"), ("0002_b.sql", b"X;")];
+    let files: &[(&str, &[u8])] =
+        &[("0001_a.sql", b"CREATE INDEX i ON a (n);\nDROP INDEX j CASCADE;"), ("0002_b.sql", b"X;")];
     let project = Project::embedded("x", files).unwrap();
     let found = lint::look(&project, &lint::Which::Each, None);
     let mended = lint::fix::mended(&project, &lint::Which::Each, &[0, 1].into(), None, 0);
     let document = as_value(&lint::document("x", &found));
-    let (fixed, rules) = (as_value(&lint::mended_document("x", &mended, true)), as_value(&lint::rules_document()));
+    let (fixed, rules) =
+        (as_value(&lint::mended_document("x", &mended, true)), as_value(&lint::rules_document()));
     assert_eq!(documented("### lint"), fields(&document));
     assert_eq!(documented("### Finding"), fields(&document["findings"][0]));
     assert_eq!(documented("### lint --fix"), fields(&fixed));

@@ -136,7 +136,9 @@ pub fn one(project: &Project, place: usize, finding: &Located) -> Result<String,
         text.may_be_parted()?;
         let root = project.roots.iter().find(|root| root.path == migration.id.root);
         if root.is_none_or(|root| root.convention.name() != "numbered") {
-            return Err("it takes more than one transaction: `cutover lint --fix` divides the file".to_owned());
+            return Err(
+                "it takes more than one transaction: `cutover lint --fix` divides the file".to_owned()
+            );
         }
     }
     text.with(&[(mending.statement, fix)]).ok_or_else(|| "the place was not found".to_owned())

@@ -84,7 +84,11 @@ pub(super) fn files(project: &Project, place: usize, now: u64) -> Result<Vec<Fil
     };
     let crlf = text.contains("\r\n");
     if crlf && plain.replace('\n', "\r\n") != rest {
-        return if is_ours { Ok(Vec::new()) } else { Err("its lines end in two ways: divide it by hand".to_owned()) };
+        return if is_ours {
+            Ok(Vec::new())
+        } else {
+            Err("its lines end in two ways: divide it by hand".to_owned())
+        };
     }
     let texts = groups.into_iter().enumerate().map(|(at, group)| {
         let lead = if at == 0 { lead } else { "" };

@@ -302,7 +302,10 @@ fn what_is_not_mended_says_why() {
     for (sql, word) in [
         ("DO $$ BEGIN CREATE INDEX ON a (n); END $$;", "DO block"),
         ("CREATE INDEX ON a (n); SELEKT;", "can be read"),
-        ("CREATE MATERIALIZED VIEW v AS SELECT 1 AS n WITH NO DATA; CREATE UNIQUE INDEX ON v (n);\n-- cutover: x\nALTER TABLE a ADD CONSTRAINT c CHECK (n > 0);", "`cutover: x`"),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT 1 AS n WITH NO DATA; CREATE UNIQUE INDEX ON v (n);\n-- cutover: x\nALTER TABLE a ADD CONSTRAINT c CHECK (n > 0);",
+            "`cutover: x`",
+        ),
         ("ALTER TABLE a ADD CHECK (a IS NOT NULL);", "has no name"),
         ("BEGIN; CREATE INDEX ON a (n); COMMIT;", "line 1 begins a transaction"),
         ("SET search_path = b; CREATE INDEX ON public.a (n);", "sets something that holds"),
@@ -385,7 +388,8 @@ fn a_view_that_holds_nothing_is_refreshed_as_it_is() {
 
 #[tokio::test]
 async fn a_last_statement_may_lack_its_end() {
-    let before = files(&[TABLES, ("0002_b.sql", "ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) -- why;")]);
+    let before =
+        files(&[TABLES, ("0002_b.sql", "ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) -- why;")]);
     let mended = comes_to_the_same(&before, &[]).await;
     let text = "ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) NOT VALID; -- why;\n-- cutover: new-transaction\nALTER TABLE orders VALIDATE CONSTRAINT c;";
     assert_eq!(texts(&mended), [("0002_b.sql", text)]);
@@ -399,7 +403,10 @@ fn a_file_whose_lines_end_in_two_ways_stays_one() {
     let (mended, _) = mend(&files(&[("0001_a.sql", "\u{feff}SELECT 1;\r\nCREATE INDEX i ON a (n);\r\n")]));
     assert_eq!(
         texts(&mended),
-        [("0001_a.sql", "\u{feff}SELECT 1;\r\n"), ("0002_a_2.sql", "CREATE INDEX CONCURRENTLY i ON a (n);\r\n")]
+        [
+            ("0001_a.sql", "\u{feff}SELECT 1;\r\n"),
+            ("0002_a_2.sql", "CREATE INDEX CONCURRENTLY i ON a (n);\r\n")
+        ]
     );
 }
 
@@ -467,6 +474,28 @@ const POOL: [&str; 12] = [
     "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS $$ SELECT 1; $$",
     "COMMENT ON TABLE orders IS 'é; -- \"'",
 ];
+
+/// In whatever order they stand, and whether other files come behind.
+#[tokio::test]
+async fn all_together_come_to_the_same() {
+    for seed in 0..4_usize {
+        let mut left: Vec<&str> = POOL.iter().copied().filter(|sql| !sql.contains("VALIDATE")).collect();
+        let mut sql = String::new();
+        let mut state = seed.wrapping_mul(7_919) + 17;
+        while !left.is_empty() {
+            state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345) % (1 << 31);
+            let next = left.remove((state >> 8) % left.len());
+            sql += next;
+            sql += BETWEEN[(state >> 4) % BETWEEN.len()];
+            if next.contains("CONSTRAINT d") {
+                sql += "ALTER TABLE orders VALIDATE CONSTRAINT d;\n";
+            }
+        }
+        let mut list = vec![TABLES, ("0002_more.sql", sql.as_str())];
+        list.extend((seed % 2 == 0).then_some(("0003_last.sql", "SELECT 1;")));
+        comes_to_the_same(&files(&list), &["search_path"]).await;
+    }
+}
 
 const BETWEEN: [&str; 6] =
     [";", ";\n", "; -- said of it\n", ";\r\n\r\n  -- said of the next\r\n  ", "; /* ; */ ", "\n;\t\n"];
