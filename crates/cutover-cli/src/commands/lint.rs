@@ -37,6 +37,7 @@ Examples:
   cutover lint --stdin-filename migrations/0043_more.sql < draft.sql
   cutover lint --rules                 every rule, and whether it looks
   cutover lint --explain drop-column   all that is to be said of one")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Arguments {
     /// Only from this version on, as one run
     #[arg(long, value_name = "VERSION")]

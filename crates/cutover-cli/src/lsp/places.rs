@@ -1,6 +1,5 @@
 //! Places and paths as the protocol has them: lines and columns from 0, columns in UTF-16, paths as URLs.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -24,19 +23,19 @@ pub(super) fn path(uri: &str) -> Option<PathBuf> {
         let (high, low) = (digit(rest.next())?, digit(rest.next())?);
         bytes.push(u8::try_from(high * 16 + low).ok()?);
     }
-    (!bytes.contains(&0)).then(|| file(bytes)).flatten()
+    file(&bytes)
 }
 
 #[cfg(unix)]
-fn file(bytes: Vec<u8>) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStringExt as _;
-    Some(PathBuf::from(OsString::from_vec(bytes)))
+fn file(bytes: &[u8]) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt as _;
+    (!bytes.contains(&0)).then(|| PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
 }
 
 #[cfg(not(unix))]
-fn file(bytes: Vec<u8>) -> Option<PathBuf> {
-    let path = String::from_utf8(bytes).ok()?;
-    Some(PathBuf::from(OsString::from(path.trim_start_matches('/'))))
+fn file(bytes: &[u8]) -> Option<PathBuf> {
+    let path = std::str::from_utf8(bytes).ok().filter(|path| !path.contains('\0'))?;
+    Some(PathBuf::from(path.trim_start_matches('/')))
 }
 
 /// The range from a line and column, both from 1, in characters, to the end of the line.

@@ -66,17 +66,17 @@ impl<'a> Server<'a> {
             ("exit", _) => self.ended = Some(self.shut_down),
             ("initialize", Some(id)) => {
                 self.initialized = true;
-                return vec![answer(id, capabilities())];
+                return vec![answer(id, &capabilities())];
             }
             (_, Some(_)) if !self.initialized => return vec![refused(id, -32002, "not initialized yet")],
             (_, Some(_)) if self.shut_down => return vec![refused(id, -32600, "shut down already")],
             ("shutdown", Some(id)) => {
                 self.shut_down = true;
-                return vec![answer(id, Value::Null)];
+                return vec![answer(id, &Value::Null)];
             }
             ("textDocument/codeAction", Some(id)) => {
                 let (told, actions) = self.actions(parameters);
-                return told.into_iter().chain([answer(id, actions)]).collect();
+                return told.into_iter().chain([answer(id, &actions)]).collect();
             }
             (_, Some(_)) => return vec![refused(id, -32601, "not known")],
             (_, None) if !self.initialized || self.shut_down => {}
@@ -115,7 +115,7 @@ impl<'a> Server<'a> {
         let Some(uri) = document["uri"].as_str() else { return Vec::new() };
         self.changed.remove(uri);
         match self.documents.remove(uri) {
-            Some(_) => vec![published(uri, &Value::Null, Vec::new())],
+            Some(_) => vec![published(uri, &Value::Null, &[])],
             None => Vec::new(),
         }
     }
@@ -148,7 +148,7 @@ impl<'a> Server<'a> {
                 // A file of something else.
                 Err(_) => Vec::new(),
             };
-            said.push(published(&uri, &document.version, diagnostics));
+            said.push(published(&uri, &document.version, &diagnostics));
         }
         said
     }
@@ -213,7 +213,7 @@ fn diagnostic(text: &str, finding: &Located) -> Value {
     })
 }
 
-fn published(uri: &str, version: &Value, diagnostics: Vec<Value>) -> Value {
+fn published(uri: &str, version: &Value, diagnostics: &[Value]) -> Value {
     let mut parameters = json!({ "uri": uri, "diagnostics": diagnostics });
     if version.is_number() {
         parameters["version"] = version.clone();
@@ -226,7 +226,7 @@ fn shown(why: &str) -> Value {
     json!({ "jsonrpc": "2.0", "method": "window/showMessage", "params": parameters })
 }
 
-fn answer(id: &Value, result: Value) -> Value {
+fn answer(id: &Value, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 

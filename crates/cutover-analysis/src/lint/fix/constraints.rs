@@ -144,7 +144,7 @@ pub(super) fn using_index(site: &Site<'_>, finding: &Finding) -> Mended {
         text(&constraint.keys)
     );
     if !constraint.including.is_empty() {
-        create += &format!(" INCLUDE ({})", text(&constraint.including));
+        create = format!("{create} INCLUDE ({})", text(&constraint.including));
     }
     if constraint.nulls_not_distinct {
         create += " NULLS NOT DISTINCT";

@@ -79,13 +79,12 @@ fn one_by_one(site: &Site<'_>, words: &Words<'_>, missing_ok: bool, mut fix: Fix
     while let Some(start) = words.start(place) {
         let behind = words.behind_name(place);
         last_end = words.end(behind - 1).ok_or_else(super::text::not_found)?;
-        match first_end {
-            None => first_end = Some(last_end),
-            Some(_) => {
-                let if_exists = if missing_ok { "IF EXISTS " } else { "" };
-                let name = text.get(start..last_end).unwrap_or_default();
-                fix.after.push(Step::apart(format!("DROP INDEX CONCURRENTLY {if_exists}{name}")));
-            }
+        if first_end.is_none() {
+            first_end = Some(last_end);
+        } else {
+            let if_exists = if missing_ok { "IF EXISTS " } else { "" };
+            let name = text.get(start..last_end).unwrap_or_default();
+            fix.after.push(Step::apart(format!("DROP INDEX CONCURRENTLY {if_exists}{name}")));
         }
         if words.get(behind).is_none_or(|token| token.text != ",") {
             break;

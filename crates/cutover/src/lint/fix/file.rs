@@ -1,11 +1,12 @@
 //! The text of one file, and what fixes come to in it.
 
 use std::io::Read as _;
+use std::ops::Range;
 
 use cutover_analysis::effects::{Control, TransactionRule, effects_of_text};
 use cutover_analysis::lint::Fix;
 use cutover_analysis::lint::fix::Step;
-use cutover_analysis::sql::{Item, Splitter, Statement, without_comments};
+use cutover_analysis::sql::{Item, Span, Splitter, Statement, without_comments};
 
 use crate::migration::{Migration, Source};
 use crate::project::Vars;
@@ -103,57 +104,57 @@ impl Text {
 
     /// The text with these fixes, each of one statement; none where a place is not found.
     pub(super) fn with(&self, fixes: &[(usize, &Fix)]) -> Option<String> {
-        let eol = if self.raw.contains("\r\n") { "\r\n" } else { "\n" };
-        // Of what is put in at one place, what comes first in this list stands first.
-        let mut edits: Vec<(usize, usize, String)> = Vec::new();
+        let mut edits = Vec::new();
         for (number, fix) in fixes {
-            let piece = self.statements.get(*number)?;
-            let start = piece.statement.span.start;
-            let (before, indent) = self.before(start);
-            let mut text = String::new();
-            for step in &fix.before {
-                text += &step_text(step, indent, eol);
-                text += eol;
-                text += indent;
-            }
-            if fix.anew {
-                text = format!("{text}{NEW_TRANSACTION}{eol}{indent}");
-            }
-            if !text.is_empty() {
-                let lead = if before { "" } else { eol };
-                edits.push((start, start, format!("{lead}{text}")));
-            }
-            if let Some(actions) = fix.joins {
-                let from = self.statements.get(number.checked_sub(1)?)?.statement.span.end;
-                let is_below = self.between(*number).is_some_and(|between| between.contains('\n'));
-                let comma = if is_below { format!(",{eol}{indent}    ") } else { ", ".to_owned() };
-                edits.push((from, start + actions, comma));
-            }
-            for edit in &fix.edits {
-                edits.push((start + edit.at.start, start + edit.at.end, edit.text.clone()));
-            }
-            if !fix.after.is_empty() {
-                let (at, closed) = self.behind(piece);
-                if !closed {
-                    edits.push((piece.statement.span.end, piece.statement.span.end, ";".to_owned()));
-                }
-                let steps: Vec<String> = fix.after.iter().map(|step| step_text(step, indent, eol)).collect();
-                let text: String = steps.iter().map(|step| format!("{eol}{indent}{step}")).collect();
-                edits.push((at, at, text));
-            }
+            self.edits(*number, fix, &mut edits)?;
         }
-        edits.sort_by_key(|(start, end, _)| (*start, *end));
-        let raw_start = self.places()?;
+        // Of what is put in at one place, what comes first in this list stands first.
+        edits.sort_by_key(|(part, _)| (part.start, part.end));
+        let in_file = self.places();
         let mut text = String::with_capacity(self.raw.len());
         let mut written = 0;
-        for (start, end, with) in edits {
-            let (start, end) = (raw_start(start)?, raw_start(end)?);
-            text += self.raw.get(written..start)?;
+        for (part, with) in edits {
+            text += self.raw.get(written..in_file(part.start)?)?;
             text += &with;
-            written = end;
+            written = in_file(part.end)?;
         }
         text += self.raw.get(written..)?;
         Some(text)
+    }
+
+    /// What a fix of a statement comes to, in places of what is sent.
+    fn edits(&self, number: usize, fix: &Fix, edits: &mut Vec<(Range<usize>, String)>) -> Option<()> {
+        let piece = self.statements.get(number)?;
+        let Span { start, end } = piece.statement.span;
+        let eol = if self.raw.contains("\r\n") { "\r\n" } else { "\n" };
+        let (begins_line, indent) = self.before(start);
+        let lines =
+            |steps: &[Step]| steps.iter().map(|step| step_text(step, indent, eol)).collect::<Vec<_>>();
+        let mut before = lines(&fix.before);
+        before.extend(fix.anew.then(|| NEW_TRANSACTION.to_owned()));
+        if !before.is_empty() {
+            let between = format!("{eol}{indent}");
+            let lead = if begins_line { "" } else { eol };
+            edits.push((start..start, format!("{lead}{}{between}", before.join(&between))));
+        }
+        if let Some(actions) = fix.joins {
+            let from = self.statements.get(number.checked_sub(1)?)?.statement.span.end;
+            let is_below = self.between(number).is_some_and(|between| between.contains('\n'));
+            let comma = if is_below { format!(",{eol}{indent}    ") } else { ", ".to_owned() };
+            edits.push((from..start + actions, comma));
+        }
+        for edit in &fix.edits {
+            edits.push((start + edit.at.start..start + edit.at.end, edit.text.clone()));
+        }
+        if !fix.after.is_empty() {
+            let (behind, closed) = self.behind(piece);
+            if !closed {
+                edits.push((end..end, ";".to_owned()));
+            }
+            let after = lines(&fix.after).join(&format!("{eol}{indent}"));
+            edits.push((behind..behind, format!("{eol}{indent}{after}")));
+        }
+        Some(())
     }
 
     /// Whether nothing but space stands before a place in its line, and that space.
@@ -176,18 +177,18 @@ impl Text {
     }
 
     /// From places in what is sent to places in the file: lines are the same, their ends are not.
-    fn places(&self) -> Option<impl Fn(usize) -> Option<usize> + '_> {
+    fn places(&self) -> impl Fn(usize) -> Option<usize> + '_ {
         let starts = |text: &str| -> Vec<usize> {
             std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect()
         };
         let (sent, raw) = (starts(&self.sent), starts(&self.raw));
         let mark = if self.raw.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Some(move |place: usize| {
+        move |place| {
             let line = sent.partition_point(|start| *start <= place).checked_sub(1)?;
             let column = place - sent.get(line)?;
             let lead = if line == 0 { mark } else { 0 };
             Some(raw.get(line)? + lead + column)
-        })
+        }
     }
 }
 

@@ -241,7 +241,8 @@ impl Work<'_> {
             }
         };
         let parts = self.blocked.get(&place).map_or_else(|| text.may_be_parted(), |why| Err(why.clone()));
-        let (mut chosen, mut taken, mut fixed) = (Vec::<(usize, &Fix)>::new(), HashSet::new(), Vec::new());
+        let mut choice =
+            Choice { text: &text, parts, fixes: Vec::new(), taken: HashSet::new(), codes: Vec::new() };
         let joins = |finding: &Located| {
             finding.mending.as_ref().is_some_and(|one| one.fix.as_ref().is_ok_and(|fix| fix.joins.is_some()))
         };
@@ -249,50 +250,19 @@ impl Work<'_> {
         let (joining, others): (Vec<&Located>, Vec<&Located>) =
             findings.iter().partition(|finding| joins(finding));
         for finding in others.into_iter().chain(joining) {
-            let Some(mending) = &finding.mending else { continue };
-            match (&mending.fix, &parts) {
-                (Ok(fix), Err(why)) if !fix.is_in_place() => self.left.push(left(finding, why.clone())),
-                (Ok(fix), _) if fix.joins.is_some() => {
-                    let Some(before) = mending.statement.checked_sub(1) else { continue };
-                    let is_free = taken.is_empty() || fixed_are_joins(&chosen);
-                    if is_free && !taken.contains(&before) && !taken.contains(&mending.statement) {
-                        if let Err(why) = text.may_be_joined(mending.statement) {
-                            self.left.push(left(finding, why));
-                            continue;
-                        }
-                        taken.extend([before, mending.statement]);
-                        chosen.push((mending.statement, fix));
-                        fixed.push((finding.code, fix));
-                    }
-                }
-                (Ok(fix), _) => {
-                    if taken.insert(mending.statement) {
-                        chosen.push((mending.statement, fix));
-                        fixed.push((finding.code, fix));
-                    } else if !chosen.iter().any(|(at, other)| *at == mending.statement && *other == fix) {
-                        // In the next round.
-                        continue;
-                    } else {
-                        fixed.push((finding.code, fix));
-                    }
-                }
-                (Err(why), _) => self.left.push(left(finding, why.clone())),
+            if let Err(why) = choice.take(finding) {
+                self.left.push(left(finding, why));
             }
         }
-        if chosen.is_empty() {
-            return false;
-        }
-        let Some(after) = text.with(&chosen) else { return false };
+        let Choice { fixes, codes, .. } = choice;
+        let Some(after) = text.with(&fixes).filter(|_| !fixes.is_empty()) else { return false };
         let path = migration.path.clone();
         self.originals.entry(place).or_insert_with(|| text.raw().to_owned());
-        if chosen.iter().any(|(_, fix)| !fix.is_in_place()) {
+        if fixes.iter().any(|(_, fix)| !fix.is_in_place()) {
             self.parted.insert(place);
         }
-        self.fixed.extend(fixed.into_iter().map(|(code, fix)| Fixed {
-            path: path.clone(),
-            code,
-            done: fix.title,
-        }));
+        let fixed = |(code, done)| Fixed { path: path.clone(), code, done };
+        self.fixed.extend(codes.into_iter().map(fixed));
         set_text(&mut self.project, place, after);
         true
     }
@@ -339,8 +309,50 @@ impl Work<'_> {
     }
 }
 
-fn fixed_are_joins(chosen: &[(usize, &Fix)]) -> bool {
-    chosen.iter().all(|(_, fix)| fix.joins.is_some())
+/// What is mended of a file in one round: a finding a statement.
+struct Choice<'a> {
+    text: &'a file::Text,
+    /// Why the file cannot run in several transactions, if it cannot.
+    parts: Result<(), String>,
+    fixes: Vec<(usize, &'a Fix)>,
+    /// Statements that get another text.
+    taken: HashSet<usize>,
+    /// The rules whose findings are mended, and what is done.
+    codes: Vec<(&'static str, &'static str)>,
+}
+
+impl<'a> Choice<'a> {
+    /// Takes a finding, or leaves it to a later round.
+    ///
+    /// # Errors
+    /// Why it is not mended.
+    fn take(&mut self, finding: &'a Located) -> Result<(), String> {
+        let Some(mending) = &finding.mending else { return Ok(()) };
+        let fix = mending.fix.as_ref().map_err(Clone::clone)?;
+        if !fix.is_in_place() {
+            self.parts.clone()?;
+        }
+        let at = mending.statement;
+        let is_taken = if fix.joins.is_some() {
+            let is_next = self.fixes.iter().all(|(_, fix)| fix.joins.is_some());
+            let Some(before) = at.checked_sub(1).filter(|before| is_next && !self.taken.contains(before))
+            else {
+                return Ok(());
+            };
+            self.text.may_be_joined(at)?;
+            self.taken.insert(at) && self.taken.insert(before)
+        } else {
+            self.taken.insert(at)
+        };
+        if is_taken {
+            self.fixes.push((at, fix));
+        }
+        // Several findings may have one fix.
+        if self.fixes.contains(&(at, fix)) {
+            self.codes.push((finding.code, fix.title));
+        }
+        Ok(())
+    }
 }
 
 fn left(finding: &Located, why: String) -> Left {

@@ -110,8 +110,8 @@ fn room(project: &Project, migration: &Migration) -> Result<(), String> {
     if migration.stage.is_some() || migration.claims != Claims::default() {
         return Err("it takes more than one transaction, so several files, and cutover.toml says something of this one".to_owned());
     }
-    let of_root = project.migrations.iter().filter(|other| other.id.root == migration.id.root);
-    let last = of_root.filter(|other| other.kind.is_versioned()).next_back();
+    let is_of_root = |other: &&Migration| other.id.root == migration.id.root && other.kind.is_versioned();
+    let last = project.migrations.iter().rfind(is_of_root);
     if !migration.kind.is_versioned() || last.is_none_or(|last| last.id != migration.id) {
         return Err("it takes more than one transaction, so several files, and there are files behind it already: divide it by hand".to_owned());
     }
