@@ -199,29 +199,7 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
     use super::*;
-
-    #[test]
-    fn the_pages_say_what_the_rules_say() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rules");
-        let mut pages: Vec<(String, String)> =
-            super::super::all().map(|about| (format!("{}.md", about.code), page(about))).collect();
-        pages.push(("README.md".to_owned(), index()));
-        pages.push(("other-tools.md".to_owned(), other_tools()));
-        std::fs::create_dir_all(&folder).unwrap();
-        for (name, page) in &pages {
-            let expected = expect_test::ExpectFile { path: folder.join(name), position: file!() };
-            expected.assert_eq(page);
-        }
-        let known: BTreeSet<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(known.contains(name.as_str()), "docs/rules/{name} is the page of no rule");
-        }
-    }
 
     #[test]
     fn each_theme_begins_with_a_rule_and_the_first_one_with_the_first() {
