@@ -82,6 +82,8 @@ impl<'a> Server<'a> {
             (_, None) if !self.initialized || self.shut_down => {}
             ("textDocument/didOpen", None) => {
                 let document = &parameters["textDocument"];
+                // Other files may have come since.
+                self.project = None;
                 self.take(document, document["text"].as_str());
             }
             ("textDocument/didChange", None) => {

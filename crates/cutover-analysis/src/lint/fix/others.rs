@@ -4,7 +4,7 @@ use pg_query::NodeEnum;
 
 use super::text::{Words, concurrently, not_found};
 use super::{Fix, Mended, Step};
-use crate::effects::{ObjectKind, names};
+use crate::effects::{ObjectKind, ObjectRef, names};
 use crate::lint::finding::Finding;
 use crate::lint::security;
 use crate::lint::site::Site;
@@ -59,6 +59,17 @@ pub(super) fn search_path(site: &Site<'_>, _: &Finding) -> Mended {
         }
         from = place + 1;
     };
+    // What is in no schema that is known here may be found by a path that the database or the role has.
+    let mentioned = site.effects.late.iter().map(|reference| &reference.object);
+    let is_elsewhere = |object: &&ObjectRef| {
+        object.schema.is_none()
+            && object.kind.family() == ObjectKind::Relation
+            && !object.name.starts_with("pg_")
+            && site.known.relation(object).is_none()
+    };
+    if let Some(unknown) = mentioned.into_iter().find(is_elsewhere) {
+        return Err(format!("which schema {} is in is not known: pin the path by hand", unknown.name));
+    }
     let path = &site.known.context.search_path;
     let schemas = if path.is_empty() { vec!["public".to_owned()] } else { path.clone() };
     let own = ["pg_catalog", "pg_temp"];

@@ -312,6 +312,10 @@ fn what_is_not_mended_says_why() {
         ("CREATE TEMP TABLE t AS SELECT 1; CREATE INDEX ON a (n);", "something temporary"),
         ("LOCK TABLE a; CREATE INDEX ON a (n);", "line 1 locks"),
         ("CREATE INDEX ON unknown (n);", "give it one"),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT n FROM elsewhere';",
+            "which schema elsewhere",
+        ),
         ("DROP INDEX i, /* not k */ j;", "one index a statement"),
         ("REINDEX SYSTEM x;", "catalogues"),
         ("ALTER TABLE unknown ADD CHECK (n > 0);", "has no name"),
