@@ -10,6 +10,7 @@ mod crash;
 mod database;
 mod error;
 mod help;
+mod lsp;
 mod output;
 mod running;
 mod signals;

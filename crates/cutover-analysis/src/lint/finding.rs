@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::fix::Mended;
+use crate::effects::Name;
 use crate::sql::Span;
 
 /// How bad a finding is.
@@ -69,4 +71,8 @@ pub struct Finding {
     pub help: String,
     /// Who saw it.
     pub seen_by: Seen,
+    /// Another object than the statement names, which it is about.
+    pub about: Option<Name>,
+    /// How it is mended, or why that is left to people; nothing where it takes thought.
+    pub fix: Option<Mended>,
 }

@@ -40,7 +40,7 @@ pub struct Facts {
 }
 
 /// What rules know.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Known {
     /// Tables and what belongs to them, before the next statement.
     pub(crate) context: Context,
@@ -58,6 +58,8 @@ pub struct Known {
     perhaps: HashSet<SmolStr>,
     /// Whatever there may be besides: code has run.
     anything: bool,
+    /// Materialized views that hold nothing yet.
+    unfilled: HashSet<Name>,
 }
 
 impl Known {
@@ -321,6 +323,7 @@ impl Known {
         for node in nodes {
             self.security.learn(node, &change.mentions, &self.context);
             self.learn_what_is_said(node);
+            self.learn_what_is_filled(node);
             self.context.statement(node);
             self.move_what_is_made(node);
         }
@@ -333,6 +336,29 @@ impl Known {
         self.anything |= change.anything;
         if let Some(path) = change.path {
             self.context.search_path = path;
+        }
+    }
+
+    /// Whether a materialized view is known to hold nothing yet: it can be read once it was refreshed.
+    pub(crate) fn is_unfilled(&self, view: &ObjectRef) -> bool {
+        self.unfilled.contains(&self.context.resolve(view))
+    }
+
+    fn learn_what_is_filled(&mut self, node: &NodeEnum) {
+        let (view, filled) = match node {
+            NodeEnum::CreateTableAsStmt(create) => {
+                let Some(into) = &create.into else { return };
+                (&into.rel, !into.skip_data)
+            }
+            NodeEnum::RefreshMatViewStmt(refresh) => (&refresh.relation, !refresh.skip_data),
+            _ => return,
+        };
+        let Some(view) = view else { return };
+        let view = self.context.resolve(&names::relation(ObjectKind::MaterializedView, view));
+        if filled {
+            self.unfilled.remove(&view);
+        } else {
+            self.unfilled.insert(view);
         }
     }
 

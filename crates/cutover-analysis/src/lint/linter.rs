@@ -5,6 +5,7 @@ use pg_query::protobuf::DoStmt;
 
 use super::about::About;
 use super::finding::{Finding, Severity};
+use super::fix;
 use super::known::Known;
 use super::rules::{Look, RULES, Watch};
 use super::site::{Found, Pending, Said, Site};
@@ -220,6 +221,7 @@ impl Rules {
         let Site { number, statement, .. } = *site;
         // Places in the text of a block are no places in the statement.
         let (span, placed, file) = (statement.span, !site.in_block, self.file);
+        let before = (said.findings.len(), said.pending.len());
         for (about, severity, look) in &self.looks {
             let mut found = Found { about, severity: *severity, span, placed, number, file, said };
             match look {
@@ -228,6 +230,7 @@ impl Rules {
                 Look::File(_) | Look::Elsewhere => {}
             }
         }
+        mend(site, said, before);
         for (about, severity, watch) in &mut self.watches {
             watch
                 .statement(site, &mut Found { about, severity: *severity, span, placed, number, file, said });
@@ -241,6 +244,15 @@ impl Rules {
         for (about, severity, watch) in self.watches {
             watch.end(end, &mut Found { about, severity, span, placed: true, number, file, said });
         }
+    }
+}
+
+/// Finds out how that is mended which a statement made rules say.
+fn mend(site: &Site<'_>, said: &mut Said, (findings, pending): (usize, usize)) {
+    let said_now = said.findings.iter_mut().skip(findings);
+    let put_off = said.pending.iter_mut().skip(pending).map(|later| &mut later.finding);
+    for finding in said_now.chain(put_off) {
+        finding.fix = fix::mend(site, finding);
     }
 }
 

@@ -6,10 +6,13 @@
 //! same list.
 
 mod about;
+mod elsewhere;
 mod finding;
+pub mod fix;
 mod known;
 mod linter;
 mod naming;
+pub mod page;
 mod plain;
 mod rules;
 mod security;
@@ -19,7 +22,9 @@ mod suppress;
 mod tests;
 
 pub use about::{About, Example, Origin};
+pub use elsewhere::{Covered, OtherRule, of_other_tools};
 pub use finding::{Finding, Seen, Severity};
+pub use fix::Fix;
 pub use known::{Facts, Known, Size};
 pub use linter::{FileEnd, Linter, Selected};
 pub use naming::{Naming, Pattern};

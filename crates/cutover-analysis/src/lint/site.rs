@@ -8,8 +8,9 @@ use pg_query::protobuf::{
 
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
+use super::fix::Fix;
 use super::known::Known;
-use crate::effects::{Effects, ObjectKind, ObjectRef, effects_of, names};
+use crate::effects::{Effects, Name, ObjectKind, ObjectRef, effects_of, names};
 use crate::sql::{Span, Statement};
 
 /// A statement with what is known before it.
@@ -310,6 +311,20 @@ impl Found<'_> {
         self.said.pending.push(Pending { file: self.file, finding, still });
     }
 
+    /// What was said or put off last is about this object.
+    pub(crate) fn last_is_about(&mut self, object: Name) {
+        if let Some(later) = self.said.pending.last_mut() {
+            later.finding.about = Some(object);
+        }
+    }
+
+    /// What was said last is mended so.
+    pub(crate) fn last_is_mended_by(&mut self, fix: Fix) {
+        if let Some(finding) = self.said.findings.last_mut() {
+            finding.fix = Some(Ok(fix));
+        }
+    }
+
     fn finding(&self, location: i32, message: String, help: String) -> Finding {
         let start = usize::try_from(location).ok().filter(|_| self.placed).map(|at| self.span.start + at);
         let start = start.filter(|at| *at < self.span.end).unwrap_or(self.span.start);
@@ -323,6 +338,8 @@ impl Found<'_> {
             help,
             // Nobody has asked a database yet: what is known of it comes from statements.
             seen_by: Seen::Static,
+            about: None,
+            fix: None,
         }
     }
 

@@ -85,5 +85,7 @@ fn finding(severity: Severity, suppression: &Suppression, message: String) -> Fi
         message,
         help: format!("write `-- cutover: {DIRECTIVE} CODE reason`, or take the comment away"),
         seen_by: Seen::Files,
+        about: None,
+        fix: None,
     }
 }

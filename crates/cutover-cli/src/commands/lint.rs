@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cutover::lint::{self, About, Found, Severity, Which};
 use cutover::plan::select;
 use cutover::project::Project;
+use cutover::text::suggest;
 
-use crate::app::{App, overrides};
+use super::lint_fix;
+use crate::app::{App, current_folder, overrides};
 use crate::args::VarArgs;
 use crate::error::{CliError, Exit};
+use crate::lsp;
 
 /// Find what would hurt a database in use, before it runs
 #[derive(Debug, Args)]
@@ -21,11 +26,18 @@ earlier files have made is there and in use; with --since, all from one version 
 `-- cutover: allow CODE reason` above a statement says that somebody has thought about it. `[lint]` of cutover.toml says which
 rules look and how bad what they find is. Ends with 1 where anything is an error, or does not parse.
 
+--fix writes the safe form of statements where that is mechanical, into files that are pending: those that the database has
+not applied, or those from --since on. All files are written, or none. docs/lint.md says more.
+
 Examples:
   cutover lint
   cutover lint --since 0042            as one run, from this version on
+  cutover lint --fix --dry-run         what would be mended, as a diff
   cutover lint --as sarif > lint.sarif
-  cutover lint --rules                 every rule, and whether it looks")]
+  cutover lint --stdin-filename migrations/0043_more.sql < draft.sql
+  cutover lint --rules                 every rule, and whether it looks
+  cutover lint --explain drop-column   all that is to be said of one")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Arguments {
     /// Only from this version on, as one run
     #[arg(long, value_name = "VERSION")]
@@ -39,6 +51,21 @@ pub(crate) struct Arguments {
     /// List the rules in place of looking
     #[arg(long, conflicts_with_all = ["since", "strict"])]
     rules: bool,
+    /// Print the page of this rule in place of looking
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["since", "strict", "rules"])]
+    explain: Option<String>,
+    /// Write the safe form of statements where that is mechanical
+    #[arg(long, conflicts_with_all = ["strict", "rules", "explain", "form"])]
+    fix: bool,
+    /// With --fix: show what would be written, as a diff, and write nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
+    /// Read a file's text from standard input, as if it stood at this path of the project
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["since", "rules", "explain", "fix"])]
+    stdin_filename: Option<PathBuf>,
+    /// Speak the language server protocol on standard input and output, for editors
+    #[arg(long, conflicts_with_all = ["since", "strict", "rules", "explain", "fix", "stdin_filename", "form"])]
+    lsp: bool,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -57,13 +84,56 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if arguments.rules {
         return rules(app);
     }
-    let project = app.project(&overrides(&arguments.vars))?;
-    let found = lint::look(&project, &which(&project, arguments.since.as_deref())?, None);
+    if let Some(code) = &arguments.explain {
+        return explain(app, code);
+    }
+    let overrides = overrides(&arguments.vars);
+    if arguments.lsp {
+        return lsp::serve(app, &overrides);
+    }
+    let project = app.project(&overrides)?;
+    if arguments.fix {
+        let which = which(&project, arguments.since.as_deref())?;
+        return lint_fix::run(app, &project, &which, arguments.dry_run);
+    }
+    let found = match &arguments.stdin_filename {
+        Some(path) => from_stdin(&project, path)?,
+        None => lint::look(&project, &which(&project, arguments.since.as_deref())?, None),
+    };
     tell(app, arguments, &project, &found)?;
     let is_bad = found.count(Severity::Error) > 0
         || !found.broken.is_empty()
         || (arguments.strict && !found.findings.is_empty());
     Ok(if is_bad { Exit::No } else { Exit::Done })
+}
+
+/// What is found in a text that is read from standard input.
+fn from_stdin(project: &Project, path: &Path) -> Result<Found, CliError> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::usage(format!("standard input cannot be read: {error}")))?;
+    let path = current_folder()?.join(path);
+    let (project, place) = project.with_text(&path, &text).map_err(CliError::usage)?;
+    Ok(lint::look_at(&project, place))
+}
+
+/// The page of a rule.
+fn explain(app: &App, code: &str) -> Result<Exit, CliError> {
+    let Some(about) = lint::by_code(code) else {
+        let meant = suggest(code, lint::all().map(|about| about.code));
+        let hint = match meant {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => "`cutover lint --rules` lists them".to_owned(),
+        };
+        return Err(CliError::usage(format!("there is no rule {code:?}")).hint(hint));
+    };
+    if app.output.is_json() {
+        app.output.json(&lint::rule_document(about))?;
+    } else {
+        app.output.print(&lint::page::page_alone(about));
+    }
+    Ok(Exit::Done)
 }
 
 fn which(project: &Project, since: Option<&str>) -> Result<Which, CliError> {

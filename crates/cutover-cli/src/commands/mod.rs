@@ -12,6 +12,7 @@ pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod kept;
 pub(crate) mod lint;
+mod lint_fix;
 pub(crate) mod new;
 pub(crate) mod plan;
 pub(crate) mod rehearse;

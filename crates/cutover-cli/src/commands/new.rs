@@ -46,7 +46,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
 }
 
 /// `2026-11-20T09:30:00Z` as 20261120093000.
-fn digits_of(time: &str) -> u64 {
+pub(super) fn digits_of(time: &str) -> u64 {
     time.bytes().filter(u8::is_ascii_digit).fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 

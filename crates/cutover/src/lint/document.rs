@@ -49,6 +49,60 @@ struct Rule {
     on: bool,
     why: &'static str,
     safe: &'static str,
+    mechanical: bool,
+}
+
+/// A rule with its page, in the document of `lint --explain CODE --format json`.
+#[derive(Debug, Serialize)]
+struct Explained {
+    format_version: u32,
+    #[serde(flatten)]
+    rule: Rule,
+    page: String,
+}
+
+/// A rule and its page, for programs.
+pub fn rule_document(about: &lint::About) -> impl Serialize {
+    Explained { format_version: FORMAT_VERSION, rule: rule(about), page: lint::page::page_alone(about) }
+}
+
+/// What `lint --fix` has written, or would write, in the document of `lint --fix --format json`.
+#[derive(Debug, Serialize)]
+struct MendedDocument<'a> {
+    format_version: u32,
+    project: &'a str,
+    written: bool,
+    files: Vec<MendedFile<'a>>,
+    fixed: &'a [super::fix::Fixed],
+    left: &'a [super::fix::Left],
+}
+
+#[derive(Debug, Serialize)]
+struct MendedFile<'a> {
+    path: &'a str,
+    new: bool,
+    text: &'a str,
+}
+
+/// What was mended, for programs; `written` unless it only would be.
+pub fn mended_document<'a>(
+    project: &'a str,
+    mended: &'a super::fix::Mended,
+    written: bool,
+) -> impl Serialize + 'a {
+    let file = |file: &'a super::fix::Changed| MendedFile {
+        path: &file.path,
+        new: file.before.is_none(),
+        text: &file.after,
+    };
+    MendedDocument {
+        format_version: FORMAT_VERSION,
+        project,
+        written,
+        files: mended.files.iter().map(file).collect(),
+        fixed: &mended.fixed,
+        left: &mended.left,
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -59,12 +113,16 @@ struct Rules {
 
 /// Every rule, for programs.
 pub fn rules_document() -> impl Serialize {
-    let rule = |about: &lint::About| Rule {
+    Rules { format_version: FORMAT_VERSION, rules: lint::all().map(rule).collect() }
+}
+
+fn rule(about: &lint::About) -> Rule {
+    Rule {
         code: about.code,
         severity: about.severity,
         on: about.on,
         why: about.why,
         safe: about.safe,
-    };
-    Rules { format_version: FORMAT_VERSION, rules: lint::all().map(rule).collect() }
+        mechanical: lint::fix::is_mechanical(about.code),
+    }
 }

@@ -47,5 +47,6 @@ fn located(project: &Project, migration: &Migration, earlier: &Migration) -> Opt
         ),
         help: about.safe.to_owned(),
         seen_by: Seen::Files,
+        mending: None,
     })
 }

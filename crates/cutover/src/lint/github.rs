@@ -74,6 +74,7 @@ mod tests {
             message: "50% of it\n::error::x".to_owned(),
             help: "look first".to_owned(),
             seen_by: Seen::Static,
+            mending: None,
         };
         let found = Found { findings: vec![finding], ..Found::default() };
         assert_eq!(

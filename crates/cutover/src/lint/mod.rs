@@ -3,6 +3,7 @@
 
 mod document;
 mod files;
+pub mod fix;
 mod github;
 mod sarif;
 mod settings;
@@ -12,7 +13,8 @@ mod text;
 
 use std::collections::BTreeSet;
 
-pub use cutover_analysis::lint::{About, Known, Seen, Severity, all};
+use cutover_analysis::lint::fix::Mended;
+pub use cutover_analysis::lint::{About, Known, Seen, Severity, all, by_code, page};
 use cutover_analysis::lint::{Finding, Linter, Selected};
 use serde::Serialize;
 
@@ -22,7 +24,7 @@ use crate::project::{Place, Problem, Project};
 use crate::script::{self, Broken, Looked, Pieces};
 use crate::secrets::Secrets;
 
-pub use document::{document, rules_document};
+pub use document::{document, mended_document, rule_document, rules_document};
 pub use github::annotations;
 pub use sarif::sarif;
 pub use settings::LintSettings;
@@ -49,6 +51,33 @@ pub struct Located {
     pub help: String,
     /// Who saw it.
     pub seen_by: Seen,
+    /// How `lint --fix` would mend it, or why it would not; nothing where that takes thought.
+    #[serde(rename = "fix")]
+    pub mending: Option<Mending>,
+}
+
+/// How a finding is mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mending {
+    /// Number of the statement in the file, from 0.
+    pub statement: usize,
+    /// The safe form, or why it is not mechanical here.
+    pub fix: Mended,
+}
+
+impl Serialize for Mending {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Said<'a> {
+            done: Option<&'a str>,
+            why_not: Option<&'a str>,
+        }
+        let said = match &self.fix {
+            Ok(fix) => Said { done: Some(fix.title), why_not: None },
+            Err(why) => Said { done: None, why_not: Some(why) },
+        };
+        said.serialize(serializer)
+    }
 }
 
 /// What was found in a project.
@@ -118,6 +147,13 @@ pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
     });
     run.put_off();
     run.finish(&migrations, &|place| which.is_meant(place))
+}
+
+/// Looks at the file at one place of the project, with what is before it as there.
+pub fn look_at(project: &Project, place: usize) -> Found {
+    let mut until = project.clone();
+    until.migrations.truncate(place + 1);
+    look(&until, &Which::OneRun([place].into()), None)
 }
 
 struct Run<'a> {
@@ -212,6 +248,7 @@ fn problem(
 }
 
 fn located(migration: &Migration, finding: Finding, place: FilePlace) -> Located {
+    let statement = finding.statement;
     Located {
         code: finding.code,
         severity: finding.severity,
@@ -222,5 +259,6 @@ fn located(migration: &Migration, finding: Finding, place: FilePlace) -> Located
         message: finding.message,
         help: finding.help,
         seen_by: finding.seen_by,
+        mending: finding.fix.map(|fix| Mending { statement, fix }),
     }
 }

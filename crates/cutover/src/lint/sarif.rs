@@ -11,12 +11,18 @@ use super::{Found, Located};
 
 /// The log: one run, with every rule. Paths are relative to the project.
 pub fn sarif(found: &Found, version: &str) -> Value {
+    // The pages of all rules would be most of the log.
+    let is_found = |code: &str| found.findings.iter().any(|finding| finding.code == code);
     let rules: Vec<Value> = lint::all()
         .map(|about| {
+            let mut help = json!({ "text": about.safe });
+            if is_found(about.code) {
+                help["markdown"] = json!(lint::page::page_alone(about));
+            }
             json!({
                 "id": about.code,
                 "shortDescription": { "text": about.why },
-                "help": { "text": about.safe },
+                "help": help,
                 "defaultConfiguration": { "enabled": about.on, "level": level(about.severity) },
             })
         })

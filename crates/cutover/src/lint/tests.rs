@@ -83,3 +83,22 @@ fn findings_have_a_form_for_each_reader() {
         "{annotation}"
     );
 }
+
+/// What the page shows of `cutover.toml` is read, and means what it says.
+#[test]
+fn the_documented_settings_are_read() {
+    let page = include_str!("../../../../docs/lint.md");
+    let example = page.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("migrations")).unwrap();
+    let sql = "ALTER TABLE a DROP COLUMN b;\n-- cutover: allow drop-column nobody has read it since the release of May\nALTER TABLE orders DROP COLUMN note;\n";
+    std::fs::write(folder.path().join("migrations/0001_a.sql"), sql).unwrap();
+    std::fs::write(folder.path().join("cutover.toml"), example).unwrap();
+    let project = Project::load(folder.path(), &crate::project::Overrides::default()).unwrap();
+    let found = look(&project, &Which::Each, None);
+    assert_eq!(told(&found), ["migrations/0001_a.sql:1:1 drop-column"]);
+    assert_eq!(found.findings[0].severity, Severity::Warning);
+    let selected = project.lint.selected("migrations/0100_a.sql");
+    assert_eq!(selected.severity("drop-column"), Some(Severity::Error));
+    assert_eq!(selected.severity("drop-not-null"), None);
+}

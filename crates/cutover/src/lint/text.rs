@@ -22,7 +22,7 @@ pub fn lines(found: &Found) -> String {
 }
 
 fn block(finding: &Located) -> String {
-    let Located { code, severity, path, line, column, source_line, message, help, seen_by } = finding;
+    let Located { code, severity, path, line, column, source_line, message, help, seen_by, .. } = finding;
     let excerpt = if source_line.is_empty() {
         String::new()
     } else {

@@ -68,16 +68,8 @@ pub(super) fn framed(project: &Project, file: &Path, text: &str) -> Result<Strin
     let is_there = project.migrations.iter().any(is_of);
     let convention = root.convention;
     let Some((before, after)) = convention.frame(&path, is_there)? else { return whole() };
-    let prefix = if root.path == "." { String::new() } else { format!("{}/", root.path) };
-    let of_root = project.migrations.iter().filter(|migration| migration.id.root == root.path);
-    let mut paths: Vec<String> = of_root
-        .flat_map(|migration| [Some(&migration.path), migration.down.as_ref().map(|down| &down.path)])
-        .flatten()
-        .filter_map(|path| Some(path.strip_prefix(&prefix)?.to_owned()))
-        .chain([path.clone()])
-        .collect();
-    paths.sort_unstable();
-    paths.dedup();
+    let prefix = prefix(root);
+    let paths = names_in(project, root, &path);
     let reading = convention.read(&conventions::Folder::of_names(&paths));
     let named = || format!("a migration of this folder is named like {}", convention.example());
     if let Some(wrong) = reading.problems.iter().find(|wrong| wrong.path == path) {
@@ -101,8 +93,28 @@ pub(super) fn framed(project: &Project, file: &Path, text: &str) -> Result<Strin
     Ok(format!("{before}{}{after}", vars::escaped(text)))
 }
 
+/// What stands before the paths of a folder's files where they are relative to the project.
+fn prefix(root: &MigrationRoot) -> String {
+    if root.path == "." { String::new() } else { format!("{}/", root.path) }
+}
+
+/// The files of a folder's migrations relative to it, and one more, sorted.
+pub(super) fn names_in(project: &Project, root: &MigrationRoot, one: &str) -> Vec<String> {
+    let prefix = prefix(root);
+    let of_root = project.migrations.iter().filter(|migration| migration.id.root == root.path);
+    let mut paths: Vec<String> = of_root
+        .flat_map(|migration| [Some(&migration.path), migration.down.as_ref().map(|down| &down.path)])
+        .flatten()
+        .filter_map(|path| Some(path.strip_prefix(&prefix)?.to_owned()))
+        .chain([one.to_owned()])
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
 /// The folder of migrations that a file lies in, or would, and its path within; the innermost one.
-fn place_in<'a>(project: &'a Project, file: &Path) -> Option<(&'a MigrationRoot, String)> {
+pub(super) fn place_in<'a>(project: &'a Project, file: &Path) -> Option<(&'a MigrationRoot, String)> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = fs::canonicalize(folder).ok()?.join(file.file_name()?);
     let within = |root: &'a MigrationRoot| {

@@ -13,6 +13,7 @@ mod globs;
 mod link;
 mod load;
 mod marks;
+mod overlay;
 mod problem;
 pub(crate) mod section;
 #[cfg(test)]

@@ -183,6 +183,40 @@ fn a_report_of_an_adoption_has_the_fields_that_the_page_lists() {
 }
 
 #[test]
+fn what_lint_writes_has_the_fields_that_the_page_lists() {
+    use crate::lint;
+    let files: &[(&str, &[u8])] =
+        &[("0001_a.sql", b"CREATE INDEX i ON a (n);\nDROP INDEX j CASCADE;"), ("0002_b.sql", b"X;")];
+    let project = Project::embedded("x", files).unwrap();
+    let found = lint::look(&project, &lint::Which::Each, None);
+    let mended = lint::fix::mended(&project, &lint::Which::Each, &[0, 1].into(), None, 0);
+    let document = as_value(&lint::document("x", &found));
+    let (fixed, rules) =
+        (as_value(&lint::mended_document("x", &mended, true)), as_value(&lint::rules_document()));
+    assert_eq!(documented("### lint"), fields(&document));
+    assert_eq!(documented("### Finding"), fields(&document["findings"][0]));
+    assert_eq!(documented("### lint --fix"), fields(&fixed));
+    assert_eq!(documented("### lint --rules"), fields(&rules));
+    for (heading, field, within) in [
+        ("### lint", "broken", &document["broken"][0]),
+        ("### Finding", "fix", &document["findings"][0]["fix"]),
+        ("### lint --fix", "files", &fixed["files"][0]),
+        ("### lint --fix", "fixed", &fixed["fixed"][0]),
+        ("### lint --fix", "left", &fixed["left"][0]),
+        ("### lint --rules", "rules", &rules["rules"][0]),
+    ] {
+        let rows = rows(heading);
+        let row = rows.iter().find(|row| row[0] == format!("`{field}`")).unwrap();
+        let within = fields(within);
+        assert!(within.is_subset(&names(row[1])), "{heading} {field}: {within:?}");
+    }
+    let explained = fields(&lint::rule_document(lint::by_code("drop-table").unwrap()));
+    let rule = fields(&rules["rules"][0]);
+    let more: Vec<&String> = explained.difference(&rule).collect();
+    assert_eq!(more, ["format_version", "page"]);
+}
+
+#[test]
 fn a_version_has_the_fields_that_the_page_lists() {
     let version_fields =
         |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
@@ -314,6 +348,10 @@ fn every_state_outcome_and_verdict_is_on_the_page() {
     let answer = rows("### Answer");
     let row = answer.iter().find(|row| row[0] == "`verdict`").unwrap();
     assert_eq!(names(row[1]), verdicts.iter().map(text).collect());
+}
+
+fn as_value(document: &impl Serialize) -> Value {
+    serde_json::to_value(document).unwrap()
 }
 
 /// What is a string in JSON.

@@ -190,12 +190,12 @@ pub(crate) static RULES: &[&Rule] = &[
 const OF_PARTITIONS: &str = "ALTER TABLE ONLY the table, CREATE UNIQUE INDEX CONCURRENTLY on each partition, then ALTER INDEX … ATTACH PARTITION for each";
 
 /// Columns as SQL lists them.
-fn listed<T: AsRef<str>>(columns: &[T]) -> String {
+pub(super) fn listed<T: AsRef<str>>(columns: &[T]) -> String {
     columns.iter().map(|column| quote_ident(column.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
 /// The name of a table as it is written in SQL.
-fn in_sql(table: &ObjectRef) -> String {
+pub(super) fn in_sql(table: &ObjectRef) -> String {
     match &table.schema {
         Some(schema) => quote_qualified(schema, &table.name),
         None => quote_ident(&table.name),

@@ -6,6 +6,7 @@ use super::{Look, Rule, Watch};
 use crate::effects::{LockMode, ObjectRef};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
+use crate::lint::fix::{self, Fix};
 use crate::lint::linter::FileEnd;
 use crate::lint::site::{Found, Site};
 use crate::sql::Span;
@@ -69,7 +70,17 @@ pub(crate) static RULE: Rule = Rule {
 #[derive(Default)]
 struct Alters {
     last: Vec<Last>,
-    pairs: Vec<(usize, usize, Span, String)>,
+    pairs: Vec<Pair>,
+}
+
+/// Two that would be one.
+struct Pair {
+    first: usize,
+    second: usize,
+    span: Span,
+    message: String,
+    /// Where the actions of the second one begin, where it can be joined to the first as it is.
+    actions: Option<usize>,
 }
 
 struct Last {
@@ -81,6 +92,7 @@ struct Last {
     added: Vec<String>,
     /// Without what inherits from it.
     only: bool,
+    missing_ok: bool,
 }
 
 impl Watch for Alters {
@@ -96,6 +108,7 @@ impl Watch for Alters {
             return;
         }
         let only = !site.has_heirs();
+        let missing_ok = site.alter_table().is_some_and(|(alter, _)| alter.missing_ok);
         let comes_first = |(command, _): (&AlterTableCmd, _)| {
             before.as_ref().is_some_and(|last| last.would_follow(command))
         };
@@ -105,18 +118,26 @@ impl Watch for Alters {
                 "{} is altered above too: one statement would lock it, and read it, once",
                 table.named()
             );
-            self.pairs.push((last.number, site.number, site.statement.span, message));
+            let is_behind = last.number + 1 == site.number
+                && last.missing_ok == missing_ok
+                && site.statement.directives.is_empty();
+            let actions = is_behind.then(|| fix::actions(site)).flatten();
+            let (first, second, span) = (last.number, site.number, site.statement.span);
+            self.pairs.push(Pair { first, second, span, message, actions });
         }
         let sets_not_null = site.commands().any(|(command, _)| command.subtype() == Type::AtSetNotNull);
         let mut added = before.map(|last| last.added).unwrap_or_default();
         added.extend(site.added_columns().map(|(column, _)| column.colname.clone()));
-        self.last.push(Last { number: site.number, table, mode, sets_not_null, added, only });
+        self.last.push(Last { number: site.number, table, mode, sets_not_null, added, only, missing_ok });
     }
 
     fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
-        for (first, second, span, message) in self.pairs {
+        for Pair { first, second, span, message, actions } in self.pairs {
             if end.together(first, second) {
                 found.say_of(second, span, message);
+                if let Some(actions) = actions {
+                    found.last_is_mended_by(Fix::joined(actions));
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use super::{Look, Rule, Watch};
 use crate::effects::ObjectRef;
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
+use crate::lint::fix::Fix;
 use crate::lint::linter::FileEnd;
 use crate::lint::site::{Found, Site};
 use crate::sql::Span;
@@ -95,6 +96,9 @@ impl Watch for Validated {
         for (added, validated, span, message) in self.pairs {
             if end.together(added, validated) {
                 found.say_of(validated, span, message);
+                if added != validated {
+                    found.last_is_mended_by(Fix::another_transaction());
+                }
             }
         }
     }

@@ -92,6 +92,7 @@ fn bypassing(view: Name, location: i32, site: &Site<'_>, found: &mut Found<'_>) 
         }
         _ => found.about.safe,
     };
+    let about = view.clone();
     let still = move |known: &Known| {
         if known.security.is_invoker(&view)? {
             return None;
@@ -103,4 +104,5 @@ fn bypassing(view: Name, location: i32, site: &Site<'_>, found: &mut Found<'_>) 
         ))
     };
     found.later(location, help, Box::new(still));
+    found.last_is_about(about);
 }
