@@ -131,6 +131,7 @@ fn other_rewrite(
         message: format!("{} is written anew while nobody can use it", tables.join(", ")),
         help: about.safe.to_owned(),
         seen_by: Seen::Trace,
+        mending: None,
     };
     Some(Finding { found, measured: measured(traced, statement) })
 }

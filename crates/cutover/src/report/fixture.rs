@@ -632,6 +632,7 @@ pub(super) fn rehearsal() -> Rehearsal {
         message: "nobody can use app.users".to_owned(),
         help: "swap".to_owned(),
         seen_by: lint::Seen::Static,
+        mending: None,
     };
     let during = traced.path.clone();
     let felt = rehearse::Felt {
