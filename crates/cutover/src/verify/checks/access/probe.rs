@@ -30,8 +30,10 @@ enum What {
         columns: Vec<String>,
         /// Those that can be written.
         writable: Vec<String>,
-        /// It is a table, and small enough to be changed.
-        is_tried: bool,
+        /// The column that is set to itself to see which rows an UPDATE reaches; only of a table that is small enough.
+        tried: Option<String>,
+        /// It has rows of its own: what may be done with it is not what may be done with others besides.
+        is_table: bool,
     },
     /// A function, schema or sequence: the kind as `has_…_privilege` names it, its number, and that of its schema.
     Other { kind: &'static str, oid: u32, schema: Option<u32> },
@@ -103,7 +105,7 @@ impl Probe {
                 let (code, text) = (failure.code().unwrap_or_default(), failure_text(&failure));
                 match self.part {
                     _ if code == "42501" && self.part != Part::Total => Told::No(text),
-                    Part::Whole if REFUSED.contains(&code) => Told::No(text),
+                    Part::Whole | Part::AnyColumn if REFUSED.contains(&code) => Told::No(text),
                     // Privileges and policies are asked before constraints.
                     Part::Whole if self.letter == 'a' && code.starts_with("23") => Told::Yes,
                     _ => Told::Unknown(text),
@@ -171,16 +173,28 @@ pub(super) async fn look_at_roles(session: &mut Session, roles: &[&str]) -> Resu
 }
 
 const RELATIONS: &str = "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind::text,
-       ARRAY(SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a
-              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-              ORDER BY NOT pg_catalog.pg_column_is_updatable(c.oid, a.attnum, true), a.attnum),
-       (SELECT count(*) FROM pg_catalog.pg_attribute a
-         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-           AND pg_catalog.pg_column_is_updatable(c.oid, a.attnum, true)),
+       columns.names, columns.updatable,
        CASE WHEN c.relkind = 'p' THEN (SELECT COALESCE(sum(pg_catalog.pg_relation_size(t.relid)), 0)::bigint
                                          FROM pg_catalog.pg_partition_tree(c.oid) t WHERE t.isleaf)
-            WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END
+            WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END,
+       columns.free
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ CROSS JOIN LATERAL (
+       SELECT COALESCE(pg_catalog.array_agg(pg_catalog.quote_ident(a.attname) ORDER BY NOT a.updatable, a.attnum), '{}') AS names,
+              count(*) FILTER (WHERE a.updatable) AS updatable,
+              (pg_catalog.array_agg(pg_catalog.quote_ident(a.attname) ORDER BY a.attnum)
+                 FILTER (WHERE a.attidentity <> 'a'))[1] AS free
+         FROM (SELECT a.attname, a.attnum, a.attidentity,
+                      pg_catalog.pg_column_is_updatable(c.oid, a.attnum, true)
+                      -- The server lets nobody write these, and through a view not even their default.
+                      AND NOT EXISTS (
+                          SELECT FROM pg_catalog.pg_rewrite w
+                            JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+                            JOIN pg_catalog.pg_attribute b ON b.attrelid = d.refobjid AND b.attnum = d.refobjsubid
+                           WHERE w.ev_class = c.oid AND c.relkind = 'v' AND b.attname = a.attname
+                             AND (b.attidentity = 'a' OR b.attgenerated <> '')) AS updatable
+                 FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS a) AS columns
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
 /// What the matrix is about, and what of it is not there. Where several lines mean a relation, one that names it goes before
@@ -274,9 +288,17 @@ async fn relations(
             (false, []) => name.to_owned(),
             (false, columns) => format!("{name} ({})", columns.join(", ")),
         };
-        let is_tried = matches!(kind.as_str(), "r" | "p") && size.is_some_and(|size| size <= TRIED);
-        let what =
-            What::Relation { oid: found.get(0), name: own, columns: columns.to_vec(), writable, is_tried };
+        let is_table = matches!(kind.as_str(), "r" | "p" | "f");
+        let is_small = matches!(kind.as_str(), "r" | "p") && size.is_some_and(|size| size <= TRIED);
+        let tried = found.get::<_, Option<String>>(6).filter(|_| is_small);
+        let what = What::Relation {
+            oid: found.get(0),
+            name: own,
+            columns: columns.to_vec(),
+            writable,
+            tried,
+            is_table,
+        };
         Target { row, shown, what }
     };
     Ok(rows.iter().map(target).collect())
@@ -294,19 +316,26 @@ pub(super) fn of(
     how: Option<&How>,
     insert: Option<&str>,
 ) -> Vec<(Part, String)> {
-    let (oid, name, columns, writable, is_tried) = match &target.what {
+    let (oid, name, columns, writable, tried, is_table) = match &target.what {
         What::Other { kind, oid, schema } => {
             return vec![(Part::Whole, has_privilege(kind, *oid, *schema, letter))];
         }
-        What::Relation { oid, name, columns, writable, is_tried } => {
-            (*oid, name, columns, writable, *is_tried)
+        What::Relation { oid, name, columns, writable, tried, is_table } => {
+            (*oid, name, columns, writable, tried, *is_table)
         }
     };
     let is_whole = columns.is_empty();
     let listed = if is_whole { writable } else { columns };
     let mut probes = vec![(Part::Whole, whole(oid, name, letter, columns, listed, insert))];
-    if is_whole && matches!(letter, 'r' | 'a' | 'w') && !(letter == 'a' && insert.is_some()) {
-        probes.push((Part::AnyColumn, any_column(oid, letter)));
+    let is_partly = match letter {
+        'r' => true,
+        'a' => insert.is_none(),
+        // There is no UPDATE of no column that could be asked.
+        'w' => is_table,
+        _ => false,
+    };
+    if is_whole && is_partly {
+        probes.push((Part::AnyColumn, any_column(oid, name, letter)));
     }
     let Some(How::Rows(rows)) = how else { return probes };
     let read = if is_whole {
@@ -314,15 +343,12 @@ pub(super) fn of(
     } else {
         format!("SELECT count(*) FROM (SELECT {} FROM {name}) AS t", columns.join(", "))
     };
-    let count = match letter {
-        'r' => read,
-        _ if !is_tried => {
+    let count = match (letter, tried) {
+        ('r', _) => read,
+        ('d', Some(_)) => format!("DELETE FROM {name}"),
+        (_, Some(column)) => format!("UPDATE {name} SET {column} = {column}"),
+        (_, None) => {
             format!("SELECT 'rows are changed to count them only in tables of up to {} MB'", TRIED >> 20)
-        }
-        'd' => format!("DELETE FROM {name}"),
-        _ => {
-            let column = writable.first().map_or("ctid", String::as_str);
-            format!("UPDATE {name} SET {column} = {column}")
         }
     };
     probes.push((Part::Count, count));
@@ -349,13 +375,9 @@ fn whole(
         'a' if insert.is_some() => insert.unwrap_or_default().to_owned(),
         'a' => {
             let defaults = vec!["DEFAULT"; listed.len()].join(", ");
-            // Without a policy that lets rows in none is let in, which is seen only when one comes.
             format!(
-                "EXPLAIN (COSTS OFF) INSERT INTO {name} ({list}) VALUES ({defaults});
-                 SELECT NOT pg_catalog.row_security_active({oid}::pg_catalog.oid) OR EXISTS (
-                   SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = {oid} AND p.polpermissive AND p.polcmd IN ('*', 'a')
-                      AND (0 = ANY (p.polroles) OR EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) AS of (role)
-                                                            WHERE pg_catalog.pg_has_role(of.role, 'USAGE'))))"
+                "EXPLAIN (COSTS OFF) INSERT INTO {name} ({list}) VALUES ({defaults}); SELECT {}",
+                lets_rows_in(oid)
             )
         }
         'w' => {
@@ -367,13 +389,27 @@ fn whole(
     }
 }
 
-/// Whether an operation may be done with some column, by name.
-fn any_column(oid: u32, letter: char) -> String {
+/// Whether some policy of a table lets rows in: without one none comes in, which is seen only when one would.
+fn lets_rows_in(oid: u32) -> String {
     format!(
-        "SELECT pg_catalog.has_any_column_privilege({oid}::pg_catalog.oid, '{}')
-            AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') FROM pg_catalog.pg_class c WHERE c.oid = {oid}",
-        privilege(letter)
+        "NOT pg_catalog.row_security_active({oid}::pg_catalog.oid) OR EXISTS (
+           SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = {oid} AND p.polpermissive AND p.polcmd IN ('*', 'a')
+              AND (0 = ANY (p.polroles) OR EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) AS of (role)
+                                                    WHERE pg_catalog.pg_has_role(of.role, 'USAGE'))))"
     )
+}
+
+/// Whether an operation may be done with some column.
+fn any_column(oid: u32, name: &str, letter: char) -> String {
+    match letter {
+        'r' => format!("EXPLAIN (COSTS OFF) SELECT FROM {name}"),
+        'a' => format!("EXPLAIN (COSTS OFF) INSERT INTO {name} DEFAULT VALUES; SELECT {}", lets_rows_in(oid)),
+        _ => format!(
+            "SELECT pg_catalog.has_any_column_privilege({oid}::pg_catalog.oid, '{}')
+                AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') FROM pg_catalog.pg_class c WHERE c.oid = {oid}",
+            privilege(letter)
+        ),
+    }
 }
 
 /// The server's own answer about a privilege. Without USAGE of its schema an object cannot be named.
