@@ -137,13 +137,11 @@ fn last(done: &Done) -> Option<&str> {
 
 /// Takes a role for the rest of the transaction, with what is set for it.
 pub(super) fn become_role(role: &str, settings: &[(String, String)]) -> String {
-    let mut sql = String::new();
-    for (name, value) in settings {
+    let set = settings.iter().map(|(name, value)| {
         let (name, value) = (quote_literal(name), quote_literal(value));
-        sql.push_str(&format!("SELECT pg_catalog.set_config({name}, {value}, true); "));
-    }
-    sql.push_str(&format!("SET LOCAL ROLE {}", quote_ident(role)));
-    sql
+        format!("SELECT pg_catalog.set_config({name}, {value}, true); ")
+    });
+    format!("{}SET LOCAL ROLE {}", set.collect::<String>(), quote_ident(role))
 }
 
 /// Whether every role is there and may be taken. What is missing is named at once.
