@@ -137,11 +137,14 @@ fn last(done: &Done) -> Option<&str> {
 
 /// Takes a role for the rest of the transaction, with what is set for it.
 pub(super) fn become_role(role: &str, settings: &[(String, String)]) -> String {
-    let set = settings.iter().map(|(name, value)| {
-        let (name, value) = (quote_literal(name), quote_literal(value));
-        format!("SELECT pg_catalog.set_config({name}, {value}, true); ")
-    });
-    format!("{}SET LOCAL ROLE {}", set.collect::<String>(), quote_ident(role))
+    let set: Vec<String> = settings
+        .iter()
+        .map(|(name, value)| {
+            let (name, value) = (quote_literal(name), quote_literal(value));
+            format!("SELECT pg_catalog.set_config({name}, {value}, true); ")
+        })
+        .collect();
+    format!("{}SET LOCAL ROLE {}", set.concat(), quote_ident(role))
 }
 
 /// Whether every role is there and may be taken. What is missing is named at once.
