@@ -665,7 +665,7 @@ mod tests {
         assert!(known.tables.guarded_in("core").is_none() && known.tables.guarded_in("public").is_none());
         assert!(known.policy(&name("main.b"), "p").is_some() && known.policies.len() == 1);
         let known = learnt("CREATE TABLE a (n int); CREATE POLICY p ON a; DROP POLICY p ON a; DROP TABLE a");
-        assert!(known.tables == Tables::default() && known.policies.values().all(Vec::is_empty));
+        assert!(known.tables == super::Tables::default() && known.policies.values().all(Vec::is_empty));
     }
 
     #[test]
