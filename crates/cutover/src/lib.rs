@@ -15,6 +15,7 @@ pub mod hazard;
 pub mod history;
 pub mod inspect;
 mod jitter;
+mod latebound;
 pub mod lint;
 pub mod migrate;
 pub mod migration;

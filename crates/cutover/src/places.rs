@@ -147,9 +147,31 @@ pub(crate) fn of_parts(migration: &Migration, vars: &Vars, wanted: &[(usize, usi
     places
 }
 
+/// Where parts of a text are that is sent as its file has it, each by the byte at which it begins: what [`of_parts`] says,
+/// without reading the file again. None where a line is too long to be shown as it is.
+pub(crate) fn in_text(whole: &str, starts: &[usize]) -> Option<Vec<FilePlace>> {
+    let mut secrets = Secrets::default();
+    secrets.learn(whole);
+    let starred = secrets.star(whole);
+    let shown: Vec<&str> = starred.split('\n').collect();
+    let line_starts: Vec<usize> =
+        std::iter::once(0).chain(memchr::memchr_iter(b'\n', whole.as_bytes()).map(|at| at + 1)).collect();
+    let place = |start: &usize| {
+        let line = line_starts.partition_point(|first| first <= start).checked_sub(1)?;
+        let before = whole.get(*line_starts.get(line)?..*start)?;
+        let source_line = shown.get(line).filter(|line| (line.len() as u64) < SHOWN)?;
+        Some(FilePlace {
+            line: u32::try_from(line).ok()?.checked_add(1)?,
+            column: u32::try_from(before.chars().count()).ok()?.checked_add(1)?,
+            source_line: (*source_line).to_owned(),
+        })
+    };
+    starts.iter().map(place).collect()
+}
+
 /// The statements of a file as far as it can be read.
 fn statements(migration: &Migration, vars: &Vars) -> impl Iterator<Item = Statement> {
-    let items = source::open(migration, vars).ok().map(|opened| Splitter::new(opened.reader));
+    let items = source::open_for_looking(migration, vars).ok().map(Splitter::new);
     items.into_iter().flatten().map_while(Result::ok).filter_map(|item| match item {
         Item::Statement(statement) => Some(statement),
         _ => None,

@@ -86,6 +86,14 @@ pub fn open_for_looking(migration: &Migration, vars: &Vars) -> io::Result<Box<dy
     Ok(Box::new(text::substitute(normalised(migration)?, vars.clone())))
 }
 
+/// The text of a migration where it is sent exactly as the file has it; none where something is left out, normalised or filled in.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn as_it_is(migration: &Migration) -> io::Result<Option<String>> {
+    if migration.section.lines().is_some() { Ok(None) } else { text::plain(&migration.source) }
+}
+
 /// As [`open`], noting where placeholders were filled in.
 ///
 /// # Errors

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use cutover_analysis::sql::{Item, Splitter};
+
 use crate::Failure;
 
 /// Migrations of an ordinary project are about so long, in bytes.
@@ -48,6 +50,16 @@ pub(crate) fn write(folder: &Path, bytes: usize, seed: u64) -> Result<(usize, us
         fs::write(folder.join(format!("V{files:06}__step.sql")), text)?;
     }
     Ok((files, written))
+}
+
+/// How many statements the files of a folder hold.
+pub(crate) fn statements(folder: &Path) -> Result<usize, Failure> {
+    let mut count = 0;
+    for entry in fs::read_dir(folder)? {
+        let text = fs::read_to_string(entry?.path())?;
+        count += Splitter::new(text.as_bytes()).filter(|item| matches!(item, Ok(Item::Statement(_)))).count();
+    }
+    Ok(count)
 }
 
 fn file(n: usize, tables: &mut Vec<usize>, random: &mut Random) -> String {

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         ["histories", arguments @ ..] => histories::run(arguments),
         ["reverts", arguments @ ..] => reverts::run(arguments),
         _ => Err(
-            "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|analysis|digest|catalogue|jobs|large-file]…\n\
+            "usage: xtask bench [apply-tables|apply-chains|apply-trivial|no-op|analysis|lint|digest|catalogue|jobs|large-file]…\n\
                   \x20      xtask corpus FOLDER [MEGABYTES [SEED]]\n\
                   \x20      xtask test-majors [ARGUMENTS OF THE TEST RUNNER]…\n\
                   \x20      xtask locks [PART OF A COMMAND'S NAME]…\n\

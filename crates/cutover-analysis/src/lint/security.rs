@@ -76,11 +76,68 @@ pub struct Routine {
     pub mentions: Vec<Name>,
 }
 
+/// Tables, and whether they have row security. Which have it is asked of every new table there is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tables {
+    all: BTreeMap<Name, bool>,
+    guarded: BTreeSet<Name>,
+}
+
+impl Tables {
+    /// Whether a table has row security; none where it is not known.
+    pub fn get(&self, name: &Name) -> Option<bool> {
+        self.all.get(name).copied()
+    }
+
+    /// A table with row security in a schema.
+    pub(crate) fn guarded_in(&self, schema: &str) -> Option<&Name> {
+        let first = Name { schema: schema.into(), name: SmolStr::default() };
+        self.guarded.range(first..).next().filter(|name| name.schema == schema)
+    }
+
+    /// A table has row security from now on, or has none.
+    pub fn set(&mut self, name: &Name, guarded: bool) {
+        self.all.insert(name.clone(), guarded);
+        if guarded {
+            self.guarded.insert(name.clone());
+        } else {
+            self.guarded.remove(name);
+        }
+    }
+
+    /// There is such a table.
+    fn note(&mut self, name: Name) {
+        self.all.entry(name).or_insert(false);
+    }
+
+    fn retain(&mut self, mut is_kept: impl FnMut(&Name) -> bool) {
+        self.all.retain(|name, _| is_kept(name));
+        self.guarded.retain(is_kept);
+    }
+
+    fn remove(&mut self, name: &Name) {
+        self.all.remove(name);
+        self.guarded.remove(name);
+    }
+
+    fn rename_schema(&mut self, old: &SmolStr, new: &SmolStr) {
+        move_all(&mut self.all, old, new);
+        self.guarded = self.all.iter().filter(|(_, on)| **on).map(|(name, _)| name.clone()).collect();
+    }
+
+    fn rename(&mut self, old: &Name, new: &Name) {
+        if let Some(guarded) = self.get(old) {
+            self.remove(old);
+            self.set(new, guarded);
+        }
+    }
+}
+
 /// What is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Security {
     /// Tables, and whether they have row security.
-    pub tables: BTreeMap<Name, bool>,
+    pub tables: Tables,
     /// Policies of tables.
     pub policies: BTreeMap<Name, Vec<Policy>>,
     /// Options of views, by name; `true` where an option has no value.
@@ -124,7 +181,7 @@ impl Security {
             if last == table {
                 return Some(way);
             }
-            if seen.contains(last) || self.tables.get(last) == Some(&false) {
+            if seen.contains(last) || self.tables.get(last) == Some(false) {
                 continue;
             }
             seen.push(last.clone());
@@ -148,7 +205,7 @@ impl Security {
         let mut at = 0;
         while let Some(name) = seen.get(at).cloned() {
             at += 1;
-            if self.tables.get(&name) == Some(&true) {
+            if self.tables.get(&name) == Some(true) {
                 return Some(name);
             }
             // A view that is not asked as whoever reads it is a matter of its own.
@@ -173,13 +230,13 @@ impl Security {
             NodeEnum::CreateStmt(create) => {
                 if let Some(relation) = &create.relation {
                     let name = context.new_name(&names::relation(ObjectKind::Table, relation));
-                    self.tables.entry(name).or_insert(false);
+                    self.tables.note(name);
                 }
             }
             NodeEnum::CreateTableAsStmt(create) if create.objtype() == ObjectType::ObjectTable => {
                 if let Some(relation) = create.into.as_ref().and_then(|into| into.rel.as_ref()) {
                     let name = context.new_name(&names::relation(ObjectKind::Table, relation));
-                    self.tables.entry(name).or_insert(false);
+                    self.tables.note(name);
                 }
             }
             NodeEnum::ViewStmt(create) => {
@@ -226,12 +283,8 @@ impl Security {
 
     fn command(&mut self, name: &Name, command: &AlterTableCmd) {
         match command.subtype() {
-            Type::AtEnableRowSecurity => {
-                self.tables.insert(name.clone(), true);
-            }
-            Type::AtDisableRowSecurity => {
-                self.tables.insert(name.clone(), false);
-            }
+            Type::AtEnableRowSecurity => self.tables.set(name, true),
+            Type::AtDisableRowSecurity => self.tables.set(name, false),
             kind @ (Type::AtSetRelOptions | Type::AtResetRelOptions | Type::AtReplaceRelOptions) => {
                 let Some(known) = self.views.get_mut(name) else { return };
                 let Some(NodeEnum::List(list)) = super::site::definition(command) else { return };
@@ -312,7 +365,7 @@ impl Security {
                 }
             }
             ObjectKind::Schema => {
-                self.tables.retain(|name, _| name.schema != object.name);
+                self.tables.retain(|name| name.schema != object.name);
                 self.policies.retain(|name, _| name.schema != object.name);
                 self.views.retain(|name, _| name.schema != object.name);
                 self.routines.retain(|name, _| name.schema != object.name);
@@ -350,7 +403,7 @@ impl Security {
             }
             (ObjectType::ObjectSchema, _) => {
                 let old = SmolStr::new(&rename.subname);
-                move_all(&mut self.tables, &old, &new);
+                self.tables.rename_schema(&old, &new);
                 move_all(&mut self.policies, &old, &new);
                 move_all(&mut self.views, &old, &new);
                 move_all(&mut self.routines, &old, &new);
@@ -397,7 +450,7 @@ impl Security {
 
     /// A relation is called otherwise from now on.
     fn moves(&mut self, old: &Name, new: &Name) {
-        move_one(&mut self.tables, old, new);
+        self.tables.rename(old, new);
         move_one(&mut self.policies, old, new);
         move_one(&mut self.views, old, new);
         // Policies are bound to relations, not to names.
@@ -607,10 +660,12 @@ mod tests {
             "CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON a USING (n = 1); \
              ALTER TABLE a RENAME TO b; ALTER TABLE b SET SCHEMA core; ALTER SCHEMA core RENAME TO main",
         );
-        assert_eq!(known.tables.get(&name("main.b")), Some(&true));
+        assert_eq!(known.tables.get(&name("main.b")), Some(true));
+        assert_eq!(known.tables.guarded_in("main"), Some(&name("main.b")));
+        assert!(known.tables.guarded_in("core").is_none() && known.tables.guarded_in("public").is_none());
         assert!(known.policy(&name("main.b"), "p").is_some() && known.policies.len() == 1);
         let known = learnt("CREATE TABLE a (n int); CREATE POLICY p ON a; DROP POLICY p ON a; DROP TABLE a");
-        assert!(known.tables.is_empty() && known.policies.values().all(Vec::is_empty));
+        assert!(known.tables == super::Tables::default() && known.policies.values().all(Vec::is_empty));
     }
 
     #[test]

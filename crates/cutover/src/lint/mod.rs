@@ -12,6 +12,7 @@ mod tests;
 mod text;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cutover_analysis::lint::fix::Mended;
 pub use cutover_analysis::lint::{About, Known, Seen, Severity, all, by_code, page};
@@ -132,6 +133,7 @@ pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
         linter: Linter::new(known.unwrap_or_default()),
         found: Found::default(),
         said: Vec::new(),
+        last: None,
     };
     let meant = |(place, _): &(usize, &Migration)| which.is_meant(*place) || !asked;
     let list: Vec<(usize, &Migration)> = project.migrations.iter().enumerate().filter(meant).collect();
@@ -160,14 +162,33 @@ struct Run<'a> {
     project: &'a Project,
     linter: Linter,
     found: Found,
-    /// What was said, each with the place of its file in the list.
-    said: Vec<(usize, Finding)>,
+    /// What was said, each with the place of its file in the list, and its own in the file where that is known already.
+    said: Vec<(usize, Finding, Option<FilePlace>)>,
+    /// The last file, where its text is at hand, and what was said of it: its place in the list.
+    last: Option<(usize, Arc<str>, Vec<Finding>)>,
 }
 
 impl Run<'_> {
     /// Ends a run, and begins another one with the next file.
     fn put_off(&mut self) {
-        self.said.extend(self.linter.begin_run());
+        for (at, finding) in self.linter.begin_run() {
+            match &mut self.last {
+                Some((last, _, findings)) if *last == at => findings.push(finding),
+                _ => self.said.push((at, finding, None)),
+            }
+        }
+        self.leave_file();
+    }
+
+    /// Gives what was said of the last file its places, while the text is at hand.
+    fn leave_file(&mut self) {
+        let Some((at, text, findings)) = self.last.take().filter(|(.., findings)| !findings.is_empty())
+        else {
+            return;
+        };
+        let starts: Vec<usize> = findings.iter().map(|finding| finding.span.start).collect();
+        let mut placed = places::in_text(&text, &starts).unwrap_or_default().into_iter();
+        self.said.extend(findings.into_iter().map(|finding| (at, finding, placed.next())));
     }
 
     fn file(&mut self, (at, migration): (usize, &Migration), is_meant: bool, pieces: &mut Pieces) {
@@ -208,27 +229,33 @@ impl Run<'_> {
             };
             self.found.broken.extend(Some(broken).filter(|_| is_meant));
         }
-        self.said.extend(file.end().into_iter().map(|finding| (at, finding)));
+        let findings = file.end();
+        self.leave_file();
+        match pieces.text() {
+            Some(text) => self.last = Some((at, text, findings)),
+            None => self.said.extend(findings.into_iter().map(|finding| (at, finding, None))),
+        }
     }
 
     /// Gives every finding its place, and adds what the names of files say.
     fn finish(mut self, migrations: &[&Migration], is_meant: &dyn Fn(usize) -> bool) -> Found {
-        self.said.sort_by_key(|(at, finding)| (*at, finding.span.start));
-        let mut rest = self.said.into_iter().peekable();
-        while let Some((at, _)) = rest.peek() {
-            let at = *at;
-            let migration = migrations[at];
-            let mut of_file = Vec::new();
-            while let Some((_, finding)) = rest.next_if(|(other, _)| *other == at) {
-                of_file.push(finding);
-            }
+        self.said.sort_by_key(|(at, finding, _)| (*at, finding.span.start));
+        for of_file in self.said.chunk_by_mut(|(one, ..), (other, ..)| one == other) {
+            let Some(migration) = of_file.first().map(|(at, ..)| migrations[*at]) else { continue };
+            let sought: Vec<_> = of_file.iter_mut().filter(|(.., place)| place.is_none()).collect();
             let wanted: Vec<(usize, usize)> =
-                of_file.iter().map(|finding| (finding.statement, finding.offset)).collect();
+                sought.iter().map(|(_, finding, _)| (finding.statement, finding.offset)).collect();
+            if wanted.is_empty() {
+                continue;
+            }
             let placed = places::of_parts(migration, &self.project.vars, &wanted);
-            let located =
-                of_file.into_iter().zip(placed).map(|(finding, place)| located(migration, finding, place));
-            self.found.findings.extend(located);
+            sought.into_iter().zip(placed).for_each(|((.., place), found)| *place = Some(found));
         }
+        let located = self
+            .said
+            .into_iter()
+            .filter_map(|(at, finding, place)| Some(located(migrations[at], finding, place?)));
+        self.found.findings.extend(located);
         self.found.findings.extend(files::findings(self.project, is_meant));
         self.found
     }

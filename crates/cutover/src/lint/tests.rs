@@ -102,3 +102,46 @@ fn the_documented_settings_are_read() {
     assert_eq!(selected.severity("drop-column"), Some(Severity::Error));
     assert_eq!(selected.severity("drop-not-null"), None);
 }
+
+/// Places are told from the text that is at hand, and are those that are told from the file.
+#[test]
+fn places_from_the_text_at_hand_are_those_of_the_file() {
+    let long = format!("SELECT '{}';\nDROP TABLE z;", "x".repeat(5000));
+    let texts: [&str; 5] = [
+        "-- ä\n/* ö */ DROP TABLE a; DROP TABLE \"ü\";\n\n  DROP TABLE c",
+        "CREATE ROLE r PASSWORD 'hush-hush'; DROP TABLE a; -- hush-hush\nDROP\n TABLE b;",
+        "DROP TABLE a;\r\nDROP TABLE b;\r\n",
+        "CREATE TABLE p (n int PRIMARY KEY);\nCREATE TABLE c (n int REFERENCES p,\n m int REFERENCES p);",
+        &long,
+    ];
+    for text in texts {
+        let project = project(&[("0001_a.sql", text.as_bytes())]);
+        let migration = &project.migrations[0];
+        let mut linter = Linter::new(Known::default());
+        let selected = Selected::everything();
+        let mut findings = Vec::new();
+        let mut kept = None;
+        script::look_through(&[migration], &project.vars, |_, pieces| {
+            let mut file = linter.file(&selected, false);
+            while let Some(Looked::Statement(statement, prepared)) = pieces.next() {
+                file.statement(&statement, prepared).unwrap();
+            }
+            findings.extend(file.end());
+            kept = pieces.text();
+        });
+        let wanted: Vec<_> = findings.iter().map(|one| (one.statement, one.offset)).collect();
+        let starts: Vec<_> = findings.iter().map(|one| one.span.start).collect();
+        let of_file = places::of_parts(migration, &project.vars, &wanted);
+        assert!(!of_file.is_empty());
+        // What is normalised, and lines that are too long, are looked for in the file.
+        let Some(kept) = kept else {
+            assert!(text.contains('\r'));
+            continue;
+        };
+        if let Some(at_hand) = places::in_text(&kept, &starts) {
+            assert_eq!(at_hand, of_file, "{text}");
+        } else {
+            assert!(text.len() > 4096);
+        }
+    }
+}

@@ -186,6 +186,19 @@ fn is_plain(bytes: &[u8]) -> bool {
         && std::str::from_utf8(bytes).is_ok()
 }
 
+/// The whole text, where it needs no normalising; none where it does, or may hold placeholders. Takes no digests.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn plain(source: &Source) -> io::Result<Option<String>> {
+    let bytes = match source {
+        Source::File(path) => std::fs::read(path)?,
+        Source::Embedded(bytes) => bytes.to_vec(),
+    };
+    let is_sent_so = is_plain(&bytes) && memchr::memmem::find(&bytes, b"${").is_none();
+    Ok(if is_sent_so { String::from_utf8(bytes).ok() } else { None })
+}
+
 /// Digests of a text that is in memory as a whole.
 ///
 /// # Errors

@@ -12,12 +12,10 @@ use std::thread;
 
 use cutover_analysis::effects::Spent;
 
-use super::reading::{Reading, Texts};
+use super::reading::{Reading, SMALL, Texts};
 use crate::migration::Migration;
 use crate::source::Vars;
 
-/// Larger files are read while they are analysed: 64 KiB.
-const LARGEST: u64 = 64 << 10;
 /// Text that is read ahead, in bytes, but for one file a thread: 24 KiB.
 const MOST_AHEAD: u64 = 24 << 10;
 /// Fewer files are not worth starting threads.
@@ -155,7 +153,7 @@ impl<'a> Ahead<'a> {
 }
 
 fn is_small(migration: &Migration) -> bool {
-    migration.checksums.bytes <= LARGEST
+    migration.checksums.bytes <= SMALL
 }
 
 /// Sends the threads home however the analysis ends.
@@ -177,8 +175,7 @@ mod tests {
     use crate::script::Script;
 
     fn project(files: usize) -> Project {
-        let large =
-            format!("-- {}\nCREATE TABLE big (n int);", "x".repeat(usize::try_from(LARGEST).unwrap()));
+        let large = format!("-- {}\nCREATE TABLE big (n int);", "x".repeat(usize::try_from(SMALL).unwrap()));
         let files: Vec<(String, String)> = (1..=files)
             .map(|n| {
                 let text = match n {

@@ -1,6 +1,7 @@
 //! The statements of files for somebody who only looks at them: read ahead by several threads, each parsed once.
 
 use std::io;
+use std::sync::Arc;
 
 use cutover_analysis::effects::{Prepared, Spent};
 use cutover_analysis::sql::{Item, SplitError, Statement};
@@ -40,6 +41,11 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// The text of a small file, where it is sent as the file has it.
+    pub fn text(&self) -> Option<Arc<str>> {
+        self.reading.as_ref()?.text()
+    }
+
     /// Takes what is left of a statement.
     pub fn give_back(&mut self, spent: Spent) {
         if let Some(reading) = &mut self.reading {
@@ -96,7 +102,7 @@ fn unreadable(error: &SplitError) -> Broken {
 
 /// Shows each of these files, in their order, to `each`: its place in the list and its pieces.
 pub fn look_through(migrations: &[&Migration], vars: &Vars, mut each: impl FnMut(usize, &mut Pieces)) {
-    Ahead::of(migrations, vars, Texts::Dropped, |next| {
+    Ahead::of(migrations, vars, Texts::Looked, |next| {
         let mut spent = Vec::new();
         for place in 0..migrations.len() {
             let (reading, failed) = match next(std::mem::take(&mut spent)) {

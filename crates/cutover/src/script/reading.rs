@@ -2,6 +2,7 @@
 //! none of it depends on other files, so that [`Ahead`](super::ahead::Ahead) can have it done by other threads.
 
 use std::io;
+use std::sync::Arc;
 
 use cutover_analysis::effects::{Prepared, Spent};
 use cutover_analysis::sql::{Directive, Item, SplitError, Splitter, without_comments};
@@ -12,6 +13,9 @@ use crate::source::{self, Opened, Passed, Vars};
 /// So many bytes are enough to tell what a statement is.
 const FIRST_WORDS: usize = 200;
 
+/// Larger files are read while they are analysed: 64 KiB.
+pub(super) const SMALL: u64 = 64 << 10;
+
 /// Whether the texts of small files are kept for their apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Texts {
@@ -21,6 +25,8 @@ pub enum Texts {
     Listed,
     /// They are not: nobody will apply them.
     Dropped,
+    /// They are, while the file is looked at; and nobody asks what its statements would be to a session.
+    Looked,
 }
 
 /// One item of a file, with what its text says by itself where it is a statement.
@@ -36,7 +42,10 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    fn of(text: &str) -> Self {
+    fn of(text: &str, texts: Texts) -> Self {
+        if texts == Texts::Looked {
+            return Self { prepared: Prepared::of(text), words: String::new(), leaves_nothing: false };
+        }
         let words = first_words(text);
         let leaves_nothing = leaves_nothing(&words, text);
         Self { prepared: Prepared::of(text), words, leaves_nothing }
@@ -48,6 +57,9 @@ pub(super) struct Reading {
     pieces: Pieces,
     passed: Option<Passed>,
     spent: Vec<Spent>,
+    texts: Texts,
+    /// The text of a small file that is looked at, where it is sent as the file has it.
+    text: Option<Arc<str>>,
 }
 
 enum Pieces {
@@ -60,14 +72,29 @@ enum Pieces {
 impl Reading {
     /// Opens a file to be read while it is analysed.
     pub(super) fn open(migration: &Migration, vars: &Vars, texts: Texts) -> io::Result<Self> {
+        if texts == Texts::Looked
+            && migration.checksums.bytes <= SMALL
+            && let Some(reading) = Self::of_text(migration, texts)
+        {
+            return Ok(reading);
+        }
         let (reader, passed) = match texts {
             Texts::Kept | Texts::Listed => {
                 let Opened { reader, passed, .. } = source::open(migration, vars)?;
                 (reader, Some(passed))
             }
-            Texts::Dropped => (source::open_for_looking(migration, vars)?, None),
+            Texts::Dropped | Texts::Looked => (source::open_for_looking(migration, vars)?, None),
         };
-        Ok(Self { pieces: Pieces::Streamed(Splitter::new(reader)), passed, spent: Vec::new() })
+        let pieces = Pieces::Streamed(Splitter::new(reader));
+        Ok(Self { pieces, passed, spent: Vec::new(), texts, text: None })
+    }
+
+    /// The same from a text that is kept at hand; none where what is sent is not what the file has.
+    fn of_text(migration: &Migration, texts: Texts) -> Option<Self> {
+        let text: Arc<str> = source::as_it_is(migration).ok()??.into();
+        let reader: Box<dyn io::Read + Send> = Box::new(io::Cursor::new(Shared(Arc::clone(&text))));
+        let pieces = Pieces::Streamed(Splitter::new(reader));
+        Some(Self { pieces, passed: None, spent: Vec::new(), texts, text: Some(text) })
     }
 
     /// Reads all of a file now.
@@ -84,6 +111,11 @@ impl Reading {
             Pieces::Streamed(splitter) => splitter.trailing_directives().to_vec(),
             Pieces::Ready(_, trailing) => trailing.clone(),
         }
+    }
+
+    /// The text of the file, where it was kept and is sent so.
+    pub(super) fn text(&self) -> Option<Arc<str>> {
+        self.text.clone()
     }
 
     /// Keeps what is left of a statement for whoever read it ahead.
@@ -104,14 +136,24 @@ impl Reading {
     }
 }
 
+/// A text as bytes to read from.
+struct Shared(Arc<str>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 impl Iterator for Reading {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
+        let texts = self.texts;
         match &mut self.pieces {
             Pieces::Streamed(splitter) => Some(splitter.next()?.map(|item| {
                 let facts = match &item {
-                    Item::Statement(statement) => Some(Facts::of(&statement.text)),
+                    Item::Statement(statement) => Some(Facts::of(&statement.text, texts)),
                     _ => None,
                 };
                 (item, facts)

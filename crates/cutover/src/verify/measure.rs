@@ -213,7 +213,8 @@ pub(crate) async fn read(session: &mut Session, limits: Limits, statement: &str)
     rolled_back(session, limits, Mode::Read, &[], statement, &[]).await?.result
 }
 
-fn begin(limits: Limits, mode: Mode) -> String {
+/// Begins a transaction for measuring.
+pub(crate) fn begin(limits: Limits, mode: Mode) -> String {
     let access = if mode == Mode::Write { "READ WRITE" } else { "READ ONLY" };
     let security = if mode == Mode::Read { "; SET LOCAL row_security = off" } else { "" };
     format!(

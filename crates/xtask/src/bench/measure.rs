@@ -25,12 +25,17 @@ pub(crate) struct Bound {
 }
 
 /// Runs a process to its end. Its output is shown only if it fails.
-pub(crate) fn time(mut command: Command) -> Result<Duration, Failure> {
+pub(crate) fn time(command: Command) -> Result<Duration, Failure> {
+    time_of(command, &[0])
+}
+
+/// The same for a process that says by how it ends what it has found.
+pub(crate) fn time_of(mut command: Command, accepted: &[i32]) -> Result<Duration, Failure> {
     command.stdin(Stdio::null());
     let start = Instant::now();
     let output = command.output()?;
     let took = start.elapsed();
-    if !output.status.success() {
+    if !output.status.code().is_some_and(|code| accepted.contains(&code)) {
         let said =
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         return Err(format!("{command:?} failed: {}", said.chars().take(2000).collect::<String>()).into());

@@ -8,6 +8,7 @@ mod corpus;
 mod digest;
 mod jobs;
 mod large_file;
+mod lint;
 mod measure;
 mod peers;
 mod rehearse;
@@ -62,12 +63,13 @@ pub(crate) fn server_with(cache: &str, on_disk: bool) -> Result<Sandbox, Failure
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, Bench); 10] = [
+    let all: [(&str, Bench); 11] = [
         ("apply-tables", apply::tables),
         ("apply-chains", apply::chains),
         ("apply-trivial", apply::trivial),
         ("no-op", apply::no_op),
         ("analysis", analysis::run),
+        ("lint", lint::run),
         ("digest", digest::run),
         ("catalogue", catalogue::run),
         ("jobs", jobs::run),

@@ -1,4 +1,4 @@
-//! Other tools, where cargo can install them, in `target/peers`.
+//! Other tools, where cargo or pip can install them, in `target/peers`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -66,6 +66,33 @@ pub(crate) fn sqlx(folder: &Path) -> Result<Option<Contender>, Failure> {
     Ok(Some(Contender::new("sqlx-cli 0.9.0", move |url| {
         let mut command = Command::new(&program);
         command.args(["migrate", "run", "--source"]).arg(&folder).env("DATABASE_URL", url);
+        command
+    })))
+}
+
+/// The version of squawk that is compared with; its wheel holds the program itself.
+const SQUAWK: &str = "2.70.0";
+
+/// squawk on the SQL files of a folder, which says what it finds as JSON.
+pub(crate) fn squawk(folder: &Path) -> Result<Option<Contender>, Failure> {
+    let root = root()?.join("squawk");
+    let program = root.join("bin").join("squawk");
+    if !program.exists() {
+        println!("installing squawk {SQUAWK} to compare with …");
+        let status = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+            .arg(&root)
+            .arg(format!("squawk-cli=={SQUAWK}"))
+            .status();
+        if !status.is_ok_and(|status| status.success()) || !program.exists() {
+            println!("squawk could not be installed: it is left out of the comparison");
+            return Ok(None);
+        }
+    }
+    let pattern = folder.join("*.sql");
+    Ok(Some(Contender::new(&format!("squawk {SQUAWK}, JSON"), move |_| {
+        let mut command = Command::new(&program);
+        command.args(["--reporter", "json"]).arg(&pattern);
         command
     })))
 }

@@ -56,6 +56,9 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     }
     let mut said: Vec<String> = Vec::new();
     let text = site.statement.text.as_str();
+    if !has_long_run(text) {
+        return;
+    }
     for token in Tokens::new(text) {
         // U&"…" is shorter than it is written, where it has escapes.
         if text.get(..token.at).is_some_and(|before| before.ends_with('&')) {
@@ -72,4 +75,12 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             said.push(name);
         }
     }
+}
+
+/// Whether anything in a text can be a name that is too long: most have nothing of the kind, and are not taken apart.
+fn has_long_run(text: &str) -> bool {
+    let is_of_word =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii();
+    text.contains('"')
+        || text.as_bytes().split(|byte| !is_of_word(*byte)).any(|run| run.len() > names::LONGEST)
 }

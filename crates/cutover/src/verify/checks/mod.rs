@@ -1,5 +1,6 @@
 //! The kinds of checks, one file each. A new kind is a file here and a line in [`KINDS`].
 
+mod access;
 mod claims;
 mod columns;
 mod design;
@@ -62,7 +63,7 @@ pub(crate) struct Kind {
 }
 
 /// Every kind that `cutover.toml` can name.
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind {
         name: "claims",
         summary: "migrations create and change what they claim, and nothing else",
@@ -107,6 +108,12 @@ const KINDS: [Kind; 11] = [
         summary: "a table has so many columns, or these",
         precondition: true,
         read: columns::read,
+    },
+    Kind {
+        name: "access",
+        summary: "roles may do with objects what a matrix says, and nothing else",
+        precondition: false,
+        read: access::read,
     },
     Kind { name: "exists", summary: "objects exist", precondition: true, read: exists::read },
 ];

@@ -1,5 +1,6 @@
 //! Every kind of check against a real server: what holds, what is false, and what cannot be measured.
 
+mod access;
 mod bitstockerz;
 mod claims;
 mod design;
