@@ -70,11 +70,12 @@ pub async fn rehearse(
     let began = Instant::now();
     let asked = Asked::of(project, target, request).await?;
     let base = ground::build(project, target, &asked.applied, &request.ground, sandbox, programs).await?;
+    let built = began.elapsed();
     let done = passes(project, &base, &asked, request, sandbox).await;
     let ground = base.ground.clone();
     base.scratch.finish().await;
     let mut rehearsal = done?;
-    rehearsal.ground = ground;
+    rehearsal.ground = Ground { took: built, ..ground };
     rehearsal.ground.remarks.splice(0..0, asked.remarks);
     rehearsal.database = target.map(|options| options.database.clone());
     rehearsal.took_in_all = began.elapsed();

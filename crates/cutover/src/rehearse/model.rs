@@ -78,6 +78,9 @@ pub struct Ground {
     pub left_out: Vec<LeftOut>,
     /// What else is to be known of it.
     pub remarks: Vec<String>,
+    /// How long it took to find out what is pending and to build it.
+    #[serde(serialize_with = "seconds")]
+    pub took: Duration,
 }
 
 /// What the ground of a rehearsal is made of.

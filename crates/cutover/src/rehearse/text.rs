@@ -31,7 +31,7 @@ pub fn lines(rehearsal: &Rehearsal, all: bool) -> String {
 }
 
 fn ground(rehearsal: &Rehearsal) -> String {
-    let Ground { made_of, tables, rows, left_out, remarks } = &rehearsal.ground;
+    let Ground { made_of, tables, rows, left_out, remarks, .. } = &rehearsal.ground;
     let database = rehearsal.database.as_deref().map(visible).unwrap_or_default();
     let over = match made_of {
         MadeOf::Nothing => "an empty database".to_owned(),
