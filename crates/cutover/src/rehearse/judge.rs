@@ -1,6 +1,8 @@
 //! Where the trace and the analysis of the text do not agree about a statement: a mistake of cutover's, which is told and not
 //! passed over. What the text cannot say (code that runs, rows that fire triggers) is not held against the analysis.
 
+use std::collections::HashSet;
+
 use cutover_analysis::effects::{Context, Effects, LockMode, Name, ObjectRef, WorkKind};
 
 use super::model::Object;
@@ -16,6 +18,8 @@ pub(super) struct Seen<'a> {
     pub(super) holding: &'a Holding,
     pub(super) came: &'a Came,
     pub(super) said: &'a Said,
+    /// Relations that the migration has dropped by then, by their shown names: what is called so now is another one.
+    pub(super) gone: &'a HashSet<String>,
 }
 
 /// Every disagreement, in words.
@@ -36,10 +40,15 @@ impl Seen<'_> {
     fn found(&self, object: &ObjectRef) -> Option<(u32, Name)> {
         let name = self.known.resolve(object);
         let oid = self.relations.by_name(&name.schema, &name.name)?;
-        (oid <= self.relations.newest).then_some((oid, name))
+        let is_gone = self.relations.get(oid).is_some_and(|relation| self.gone.contains(&relation.name));
+        (oid <= self.relations.newest && !is_gone).then_some((oid, name))
     }
 
     fn claimed_locks(&self, words: &mut Vec<String>) {
+        // With IF EXISTS nothing is done to what is not there, and a lock that was taken to look is given back.
+        if !self.effects.drops.is_empty() && !self.is_on_objects() {
+            return;
+        }
         for lock in self.effects.locks.iter().filter(|lock| lock.mode >= LockMode::ShareUpdateExclusive) {
             let Some((oid, name)) = self.found(&lock.relation) else { continue };
             let held = self.holding.mode(oid);

@@ -1,6 +1,6 @@
 //! One pass over what is pending: each migration as a run applies it, statement by statement, with what the trace sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -135,6 +135,7 @@ impl<'a> Pass<'a> {
             ground: self.ground,
             is_opaque: false,
             may_rename: false,
+            gone: HashSet::new(),
         };
         let outcome = match replay::at_once(&script, migration, vars) {
             Some(texts) => self.at_once(&mut one, &texts).await,
@@ -434,6 +435,7 @@ impl<'a> Pass<'a> {
             holding: &one.holding,
             came,
             said,
+            gone: &one.gone,
         };
         let disagreements = judge::disagreements(&seen).into_iter().map(|what| Disagreement {
             path: one.traced.path.clone(),
@@ -457,6 +459,8 @@ struct One {
     is_opaque: bool,
     /// Relations may have other names behind it, or be gone.
     may_rename: bool,
+    /// What it has dropped so far, by its shown name.
+    gone: HashSet<String>,
 }
 
 impl One {
@@ -483,6 +487,7 @@ impl One {
         statement.rebuilt = came.rebuilt;
         statement.scanned = came.scanned;
         statement.wrote = came.wrote;
+        self.gone.extend(said.dropped.iter().map(|object| object.name.clone()));
         (statement.created, statement.altered, statement.dropped) =
             (said.created, said.altered, said.dropped);
         self.traced.statements.push(statement);

@@ -90,6 +90,15 @@ async fn what_runs_concurrently_is_seen_while_it_waits_for_a_client() {
 }
 
 #[tokio::test]
+async fn what_is_called_like_something_that_is_gone_is_not_that() {
+    let database = shop();
+    let sql = "DROP TABLE app.orders; CREATE TABLE app.orders (n int); CREATE UNIQUE INDEX ON app.orders (n);
+        DROP TRIGGER IF EXISTS nothing ON app.users; DROP VIEW IF EXISTS app.nothing;";
+    let found = rehearsed(&project(&[("0001_a.sql", sql)]), &database, &request()).await;
+    assert_eq!((found.failed(), found.disagreements), (0, Vec::new()));
+}
+
+#[tokio::test]
 async fn a_file_that_fails_is_told_with_its_line_and_the_rest_goes_on() {
     let database = shop();
     let files = [
@@ -161,6 +170,7 @@ async fn what_was_not_foreseen_is_told_and_what_was_foreseen_and_not_seen() {
             holding: &holding,
             came: &came,
             said: &said,
+            gone: &std::collections::HashSet::new(),
         })
     };
     let right = |sql: &str| cutover_analysis::effects::effects_and_after(sql, &mut known.clone()).unwrap();
