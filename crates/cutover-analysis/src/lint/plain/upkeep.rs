@@ -24,10 +24,11 @@ pub(in crate::lint) static CONCURRENT_INDEX_ON_14_0: Rule = seen(
         "upgrade to 14.4 or later first, and REINDEX what was built before",
         |site| {
             // Source: the release notes of 14.4.
-            if !(140_000..140_004).contains(&site.known.facts.server) {
+            let server = site.known.server();
+            if !(140_000..140_004).contains(&server) {
                 return None;
             }
-            let version = format!("14.{}", site.known.facts.server % 10_000);
+            let version = format!("14.{}", server % 10_000);
             match site.node {
                 NodeEnum::IndexStmt(index) if index.concurrent => {
                     let table = in_use(index.relation.as_ref(), site)?;
