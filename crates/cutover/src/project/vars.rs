@@ -210,8 +210,7 @@ impl PlaceholderError {
             place: Some(self.place),
             source_line: self.source_line.clone(),
             message: self.message(),
-            hint: Some(self.hint.clone()),
-        }
+            hint: Some(self.hint.clone()), rule: None }
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         notes: Vec::new(),
         sql: Vec::new(),
         sql_more: 0,
+        findings: Vec::new(),
         kind: crate::migration::MigrationKind::Versioned,
         no_transaction: false,
         down: None,

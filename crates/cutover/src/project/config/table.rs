@@ -64,8 +64,7 @@ impl SourceText {
             place: Some(place),
             source_line: line.to_owned(),
             message: message.into(),
-            hint: None,
-        }
+            hint: None, rule: None }
     }
 }
 
