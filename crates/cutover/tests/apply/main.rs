@@ -14,6 +14,7 @@ mod foresight;
 mod hygiene;
 mod indexes;
 mod kills;
+mod linted;
 mod large;
 mod lock_lost;
 mod locks;
