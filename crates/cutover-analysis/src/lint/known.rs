@@ -7,7 +7,8 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
 use crate::effects::{
-    Column, Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr, TEMPORARY_SCHEMA, names,
+    Column, Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr, TEMPORARY_SCHEMA,
+    names,
 };
 use crate::lint::about::About;
 use crate::lint::finding::Seen;

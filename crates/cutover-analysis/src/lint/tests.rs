@@ -374,5 +374,8 @@ fn a_permission_is_of_use_where_another_database_is_larger() {
     let sql = "-- cutover: allow create-index-blocks-writes at night\nCREATE INDEX ON a (n);";
     assert_eq!(found_in("CREATE TABLE a (n int);", &[("a", 10)], sql), []);
     let silent = "-- cutover: allow create-index-blocks-writes\nCREATE INDEX ON a (n);";
-    assert_eq!(found_in("CREATE TABLE a (n int);", &[("a", 10)], silent), [("unused-suppression", Seen::Files)]);
+    assert_eq!(
+        found_in("CREATE TABLE a (n int);", &[("a", 10)], silent),
+        [("unused-suppression", Seen::Files)]
+    );
 }

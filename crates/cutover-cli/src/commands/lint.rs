@@ -85,7 +85,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
 /// What is pending, against what is there.
 fn of_database(app: &App, project: &Project, arguments: &Arguments) -> Result<Found, CliError> {
     if arguments.since.is_some() {
-        return Err(CliError::usage("--since is for the files alone: a database says itself what is pending there"));
+        return Err(CliError::usage(
+            "--since is for the files alone: a database says itself what is pending there",
+        ));
     }
     app.block_on(async |signals| {
         let work = async {

@@ -113,11 +113,7 @@ async fn rows(
 }
 
 /// Reads what is said of a relation. Says whether an extension brought it.
-fn relation(
-    row: Vec<Option<String>>,
-    sizes: &mut BTreeMap<Name, Size>,
-    security: &mut Security,
-) -> bool {
+fn relation(row: Vec<Option<String>>, sizes: &mut BTreeMap<Name, Size>, security: &mut Security) -> bool {
     let mut row = Fields::new(row);
     let name = Name { schema: row.text().into(), name: row.text().into() };
     let kind = row.text();
@@ -223,7 +219,9 @@ fn routine(row: Vec<Option<String>>) -> String {
     };
     let body = quote_literal(&body);
     let language = quote_ident(language);
-    format!("CREATE {kind} {name}({arguments}){returns} LANGUAGE {language}{volatility}{definer}{path} AS {body}")
+    format!(
+        "CREATE {kind} {name}({arguments}){returns} LANGUAGE {language}{volatility}{definer}{path} AS {body}"
+    )
 }
 
 /// What would run, against what is there.

@@ -26,9 +26,10 @@ use crate::secrets::Secrets;
 
 pub use database::{Pending, pending};
 pub use document::{document, rules_document};
-pub use github::annotations;
-pub use sarif::sarif;
 pub use files::DUPLICATE_VERSION;
+pub use github::annotations;
+pub use of_run::told;
+pub use sarif::sarif;
 pub use settings::{AtApply, LintSettings};
 pub use text::lines;
 
@@ -74,9 +75,9 @@ impl Found {
 
     /// The findings that stop a run, unless their codes are allowed.
     pub fn blocking<'a>(&'a self, allow: &'a [String]) -> impl Iterator<Item = &'a Located> {
-        self.findings.iter().filter(move |finding| {
-            finding.severity == Severity::Error && !allow.contains(&finding.code)
-        })
+        self.findings
+            .iter()
+            .filter(move |finding| finding.severity == Severity::Error && !allow.contains(&finding.code))
     }
 }
 

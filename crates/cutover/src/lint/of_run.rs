@@ -36,11 +36,7 @@ fn is_of_use(project: &Project, built: &Built) -> bool {
 ///
 /// # Errors
 /// As the server says.
-pub(crate) async fn look(
-    project: &Project,
-    built: &mut Built,
-    session: &mut Session,
-) -> Result<(), Failure> {
+pub(crate) async fn look(project: &Project, built: &mut Built, session: &mut Session) -> Result<(), Failure> {
     if !is_of_use(project, built) {
         return Ok(());
     }
@@ -85,8 +81,9 @@ pub(crate) fn stops<'a>(
     allowed: &'a [String],
 ) -> impl Iterator<Item = String> + 'a {
     let findings = plan.steps.iter().filter(|step| step.state.will_run()).flat_map(|step| &step.findings);
-    let is_bad =
-        move |one: &&Located| stops_at_errors && one.severity == Severity::Error && !allowed.contains(&one.code);
+    let is_bad = move |one: &&Located| {
+        stops_at_errors && one.severity == Severity::Error && !allowed.contains(&one.code)
+    };
     findings.filter(is_bad).map(words)
 }
 
@@ -110,4 +107,17 @@ fn words(finding: &Located) -> String {
 pub(crate) fn line(finding: &Located) -> String {
     let Located { code, severity, line, message, help, .. } = finding;
     format!("{severity}[{code}] line {line}: {message}; safe: {help}")
+}
+
+/// What was found in what a run had to do, for whoever watched it: a line each, and how many more there are.
+pub fn told(plan: &Plan) -> Vec<String> {
+    /// More are in the report.
+    const MOST: usize = 10;
+    let steps = plan.steps.iter().filter(|step| step.state.will_run());
+    let all: Vec<String> = steps
+        .flat_map(|step| step.findings.iter().map(|one| format!("{}: {}", step.label(), line(one))))
+        .collect();
+    let more = all.len().saturating_sub(MOST);
+    let counted = (more > 0).then(|| format!("lint found {more} more: `cutover report` shows them"));
+    all.into_iter().take(MOST).chain(counted).collect()
 }

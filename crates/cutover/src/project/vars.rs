@@ -210,7 +210,9 @@ impl PlaceholderError {
             place: Some(self.place),
             source_line: self.source_line.clone(),
             message: self.message(),
-            hint: Some(self.hint.clone()), rule: None }
+            hint: Some(self.hint.clone()),
+            rule: None,
+        }
     }
 }
 

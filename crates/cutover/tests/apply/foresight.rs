@@ -25,7 +25,8 @@ async fn said(before: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>
     session.close().await;
     inspect::look_closer(&files, &options, &mut inspection).await.unwrap();
     // What lint says of the same files is another matter.
-    let allow = ["rename-table", "rename-column", "rename-schema", "drop-table", "drop-schema", "drop-column"];
+    let allow =
+        ["rename-table", "rename-column", "rename-schema", "drop-table", "drop-schema", "drop-column"];
     let request = Request { allow: allow.map(str::to_owned).to_vec(), ..Request::default() };
     let stops: Vec<String> = inspection.stops(&request.allow).map(|stop| stop.text).collect();
     if stops.is_empty() {

@@ -74,7 +74,7 @@ async fn an_error_stops_a_run_before_its_first_statement() {
     assert_eq!(findings(&run), expected);
     let stored = journal::read_run(&mut session, &run.id).await.unwrap().unwrap();
     assert_eq!(findings(&stored), expected);
-    assert_eq!(database.value(APPLIED), "2");
+    assert_eq!(database.value(APPLIED), "1 2");
 }
 
 #[tokio::test]
@@ -82,7 +82,8 @@ async fn what_somebody_has_thought_about_runs() {
     let database = database();
     let options = database.options();
     completes(&project(&[FIRST]), &options).await;
-    let text = "-- cutover: allow drop-column nobody has read it since March\nALTER TABLE users DROP COLUMN mail;";
+    let text =
+        "-- cutover: allow drop-column nobody has read it since March\nALTER TABLE users DROP COLUMN mail;";
     let run = completes(&project(&[FIRST, ("V2__b.sql", text)]), &options).await;
     assert_eq!(findings(&run), []);
 }
@@ -157,6 +158,10 @@ async fn lint_of_a_database_is_about_what_is_pending() {
     let found = inspect::lint(&files, &options, None).await.unwrap();
     let codes: Vec<&str> = found.findings.iter().map(|finding| finding.code.as_str()).collect();
     assert_eq!(codes, ["json-column", "drop-column", "out-of-order-file"]);
-    assert!(found.findings[2].message.ends_with("highest one that is applied, V3"), "{:?}", found.findings[2]);
+    assert!(
+        found.findings[2].message.ends_with("highest one that is applied, V3"),
+        "{:?}",
+        found.findings[2]
+    );
     assert_eq!(found.files, 1);
 }

@@ -134,8 +134,7 @@ async fn a_second_connection_that_is_not_had_says_what_is_true() {
 async fn an_end_that_cannot_be_recorded_is_no_success() {
     let database = database();
     let text = "CREATE TABLE kept ();\nALTER TABLE cutover.run RENAME COLUMN outcome TO gone;";
-    let request =
-        Request { allow: vec!["own-schema".into(), "rename-column".into()], ..Request::default() };
+    let request = Request { allow: vec!["own-schema".into(), "rename-column".into()], ..Request::default() };
     let first = ("V1__a.sql", "CREATE TABLE a ();");
     completes(&project(&[first]), &database.options()).await;
     let project = project(&[first, ("V2__b.sql", text)]);

@@ -39,8 +39,7 @@ pub(crate) static RULE: Rule = Rule {
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     for (command, parent) in site.commands() {
         let Some(NodeEnum::PartitionCmd(detached)) = definition(command) else { continue };
-        if command.subtype() != Type::AtDetachPartition || detached.concurrent || site.is_harmless(&parent)
-        {
+        if command.subtype() != Type::AtDetachPartition || detached.concurrent || site.is_harmless(&parent) {
             continue;
         }
         let part = detached.name.as_ref().map(|name| names::relation(ObjectKind::Table, name).named());

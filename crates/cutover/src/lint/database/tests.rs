@@ -103,7 +103,10 @@ async fn what_is_there_takes_findings_away() {
         ("ALTER TABLE t ALTER b SET NOT NULL", &[]),
         ("ALTER TABLE t ALTER c SET NOT NULL", &[]),
         ("ALTER TABLE t ALTER v TYPE varchar(20)", &["type-change-breaks-prepared-statements"]),
-        ("ALTER TABLE t ALTER a TYPE bigint", &["type-change-rewrites", "type-change-breaks-prepared-statements"]),
+        (
+            "ALTER TABLE t ALTER a TYPE bigint",
+            &["type-change-rewrites", "type-change-breaks-prepared-statements"],
+        ),
         ("ALTER TABLE t ADD UNIQUE USING INDEX t_b", &[]),
         ("CREATE UNIQUE INDEX CONCURRENTLY t_bc ON t (b, c)", &[]),
         ("CREATE UNIQUE INDEX CONCURRENTLY t_ac ON t (a, c)", &["unique-over-existing-data"]),
@@ -142,7 +145,10 @@ async fn row_security_policies_views_and_functions_are_known() {
         ("CREATE OR REPLACE VIEW app.v AS SELECT 1 AS n", vec!["replace-view-drops-options"]),
         ("ALTER TABLE app.docs ADD a int DEFAULT app.steady()", vec![]),
         ("ALTER TABLE app.docs ADD a int DEFAULT app.wild()", vec!["volatile-default-rewrites"]),
-        ("CREATE FUNCTION app.f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT id FROM app.docs LIMIT 1); END'", vec![]),
+        (
+            "CREATE FUNCTION app.f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT id FROM app.docs LIMIT 1); END'",
+            vec![],
+        ),
         (
             "CREATE FUNCTION app.f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT id FROM app.dogs LIMIT 1); END'",
             vec!["function-body-names-missing-object"],

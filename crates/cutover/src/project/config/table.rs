@@ -64,7 +64,9 @@ impl SourceText {
             place: Some(place),
             source_line: line.to_owned(),
             message: message.into(),
-            hint: None, rule: None }
+            hint: None,
+            rule: None,
+        }
     }
 }
 
