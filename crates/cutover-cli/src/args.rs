@@ -104,8 +104,6 @@ pub(crate) enum Command {
     Status(commands::status::Arguments),
     Plan(commands::plan::Arguments),
     Graph(commands::graph::Arguments),
-    /// Not finished: what a database says is not asked yet, and `plan` and `apply` do not look.
-    #[command(hide = true)]
     Lint(commands::lint::Arguments),
     Rehearse(commands::rehearse::Arguments),
     Apply(commands::apply::Arguments),

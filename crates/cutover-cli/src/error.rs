@@ -171,6 +171,7 @@ fn of_apply(error: &ApplyError) -> Exit {
         | ApplyError::AlreadyThere(_)
         | ApplyError::NotAdopted(_)
         | ApplyError::CreatedTwice(_)
+        | ApplyError::Linted(_)
         | ApplyError::ChangedFiles(_)
         | ApplyError::Moved(_)
         | ApplyError::History(_) => Exit::No,

@@ -7,6 +7,7 @@ use cutover::apply::{self, Context, Request};
 use cutover::clock::{Clock as _, SystemClock};
 use cutover::history::journal;
 use cutover::inspect;
+use cutover::lint::told;
 use cutover::plan::build::empty_stage;
 use cutover::plan::select::{Selection, find_stage};
 use cutover::project::Project;
@@ -162,6 +163,9 @@ pub(crate) fn tell_end(app: &App, project: &Project, run: &Run) -> Exit {
             (0..project.stages.len()).filter_map(|stage| empty_stage(project, stage)).collect();
         for note in run.plan.notes.iter().filter(|note| !empty.iter().any(|said| note.starts_with(said))) {
             app.output.say(&format!("note: {}", cutover::text::visible(note)));
+        }
+        for found in told(&run.plan) {
+            app.output.say(&format!("note: {}", cutover::text::visible(&found)));
         }
     }
     if matches!(run.outcome, Some(Outcome::Completed | Outcome::NothingToDo)) {

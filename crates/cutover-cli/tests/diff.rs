@@ -136,7 +136,11 @@ fn a_difference_is_a_migration_that_makes_the_first_into_the_second() {
     .ends_with(1);
     let again = on_one_server(&place, &["diff", "wanted.sql", "--out", "migrations/0003_c.sql"]).ends_with(2);
     says(&again, &["is a file of the project; nothing was written"]);
-    on_one_server(&place, &["apply"]).ends_with(0);
+    on_one_server(
+        &place,
+        &["apply", "--allow", "rename-column", "--allow", "rename-table", "--allow", "rename-schema"],
+    )
+    .ends_with(0);
     shows(&on_one_server(&place, &["diff", "wanted.sql"]).ends_with(0), &["are the same"]);
     assert_eq!(place.database().value("SELECT string_agg(email, ',' ORDER BY id) FROM app.users"), "a,b");
 }
@@ -225,7 +229,11 @@ fn several_names_change_and_rows_stay() {
     on_one_server(&place, &arguments).ends_with(1);
     let made = std::fs::read_to_string(place.folder.join("migrations/0003_c.sql")).unwrap();
     assert!(!made.contains("DROP"), "{made}");
-    on_one_server(&place, &["apply"]).ends_with(0);
+    on_one_server(
+        &place,
+        &["apply", "--allow", "rename-column", "--allow", "rename-table", "--allow", "rename-schema"],
+    )
+    .ends_with(0);
     shows(&on_one_server(&place, &["diff", "wanted.sql"]).ends_with(0), &["are the same"]);
     assert_eq!(place.database().value("SELECT email FROM shop.people"), "a");
 }
@@ -257,7 +265,11 @@ fn names_may_be_swapped_and_go_round() {
     on_one_server(&place, &arguments).ends_with(1);
     let made = std::fs::read_to_string(place.folder.join("migrations/0002_b.sql")).unwrap();
     assert!(!made.contains("DROP") && !made.contains("CREATE"), "{made}");
-    on_one_server(&place, &["apply"]).ends_with(0);
+    on_one_server(
+        &place,
+        &["apply", "--allow", "rename-column", "--allow", "rename-table", "--allow", "rename-schema"],
+    )
+    .ends_with(0);
     shows(&on_one_server(&place, &["diff", "wanted.sql"]).ends_with(0), &["are the same"]);
     assert_eq!(place.database().value("SELECT concat(x, y, n) FROM b"), "yx1");
     assert_eq!(place.database().value("SELECT concat(p, q, r) FROM a"), "312");

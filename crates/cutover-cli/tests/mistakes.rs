@@ -116,7 +116,7 @@ fn flags_that_mean_nothing_are_refused_or_warned_of() {
     let place = Place::without_database();
     place.write("migrations/0001_a.sql", "CREATE ROLE ${app_role};");
     let refused = place.run(&["apply", "--allow", "edited_migration"]).ends_with(2);
-    says(&refused, &["edited-migration", "lost-settings", "similar value exists: 'edited-migration'"]);
+    says(&refused, &["did you mean edited-migration?", "lost-settings"]);
     let plan = ["plan", "--offline", "--var", "app_role=x"];
     assert_eq!(place.run(&plan).ends_with(0).stderr, "");
     let unused = place.run(&[&plan[..], &["--var", "aap_role=y", "--var", "other=z"]].concat()).ends_with(0);

@@ -608,7 +608,7 @@ fn other_names_are_given_back_with_all_that_is_in_them() {
     on_one_server(&place, &["revert", "--to", "1", "--yes"]).ends_with(0);
     assert_eq!(database.value("SELECT x || ', ' || s FROM v"), "was x, was s");
     // What was empty when it was looked at is looked at again by the name that it has then.
-    on_one_server(&place, &["apply"]).ends_with(0);
+    on_one_server(&place, &["apply", "--allow", "rename-table", "--allow", "rename-column"]).ends_with(0);
     let holder = database.hold("INSERT INTO b VALUES (1)");
     let url = database.url();
     let arguments = ["revert", "--last", "1", "--yes", "--dev-url", &url, "--allow-url-password"];
@@ -758,7 +758,7 @@ fn a_down_file_that_loses_nothing_is_not_asked_about() {
         )
         .ends_with(0);
         place.write("migrations/2_b.up.sql", up);
-        on_one_server(&place, &["apply"]).ends_with(0);
+        on_one_server(&place, &["apply", "--allow", "rename-table", "--allow", "rename-column"]).ends_with(0);
         place.database().run("DELETE FROM x");
         let allowed: &[&str] = if down.contains("DELETE FROM x;") { &["--allow", "data-loss"] } else { &[] };
         on_one_server(&place, &[&["revert", "--yes"], allowed].concat()).ends_with(0);

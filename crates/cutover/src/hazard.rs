@@ -1,6 +1,8 @@
 //! What a run refuses unless it is accepted by name (`--allow CODE`): one list of codes, with what each means and when it
 //! is right to use it. `docs/allow.md` is made from it.
 
+use cutover_analysis::lint;
+
 use crate::text::suggest;
 
 /// An applied file was edited.
@@ -218,16 +220,25 @@ pub fn find(code: &str) -> Option<&'static Hazard> {
     HAZARDS.iter().find(|hazard| hazard.code == code)
 }
 
+/// Whether there is such a code: of a hazard, or of a rule of lint.
+pub fn is_known(code: &str) -> bool {
+    find(code).is_some() || lint::by_code(code).is_some()
+}
+
 /// A code that nobody knows, in words: what is known, and which one was probably meant.
 ///
 /// # Errors
 /// The complaint about the first unknown code.
 pub fn all_known(codes: &[String]) -> Result<(), String> {
-    let Some(unknown) = codes.iter().find(|code| find(code).is_none()) else { return Ok(()) };
+    let Some(unknown) = codes.iter().find(|code| !is_known(code)) else { return Ok(()) };
     let known: Vec<&str> = HAZARDS.iter().map(|hazard| hazard.code).collect();
-    let meant = suggest(unknown, known.iter().copied())
+    let rules = lint::all().map(|rule| rule.code);
+    let meant = suggest(unknown, known.iter().copied().chain(rules))
         .map_or_else(String::new, |code| format!("; did you mean {code}?"));
-    Err(format!("there is no hazard {unknown:?} to allow{meant}\n  known: {}", known.join(", ")))
+    Err(format!(
+        "there is no hazard {unknown:?} to allow{meant}\n  known: {}, and the rules of `cutover lint --rules`",
+        known.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -241,7 +252,11 @@ mod tests {
         let mut page = "# What `--allow` accepts\n\nSome things stop a run before its first statement because they \
                         are more often a mistake than meant. `cutover apply --allow CODE` accepts one of them, for \
                         that run; the flag may be repeated. Unknown codes are refused. `cutover plan` and `cutover \
-                        apply --dry-run` show what would be refused, with the code.\n"
+                        apply --dry-run` show what would be refused, with the code.\n\nThe codes below are of what the tool itself \
+                        refuses. So is what a rule of lint calls an error in what would run, against what is in the database: \
+                        its code is accepted in the same way, with `-- cutover: allow CODE REASON` above the statement, or in \
+                        `[lint]` of `cutover.toml`, see [the rules](rules/README.md). `apply = \"warn\"` there lets no finding stop \
+                        a run, `apply = \"off\"` looks at nothing.\n"
             .to_owned();
         for Hazard { code, meaning, accepted, when } in HAZARDS {
             page += &[
@@ -256,7 +271,9 @@ mod tests {
     #[test]
     fn unknown_codes_are_refused_with_the_one_that_was_meant() {
         let codes = |codes: &[&str]| all_known(&codes.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(codes(&["unparsed", "own-schema"]), Ok(()));
+        assert_eq!(codes(&["unparsed", "own-schema", "drop-table"]), Ok(()));
+        let complaint = codes(&["drop-tabel"]).unwrap_err();
+        assert!(complaint.contains("did you mean drop-table?"), "{complaint}");
         let complaint = codes(&["unparsed", "edited-migrations"]).unwrap_err();
         assert!(complaint.contains("did you mean edited-migration?"), "{complaint}");
         assert!(complaint.contains("known: edited-migration, edited-unfinished"), "{complaint}");
@@ -287,7 +304,7 @@ mod tests {
                     after.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
                 // A word with a dash is a code; anything else is a sentence that goes on.
                 if code.contains('-') && !code.starts_with('-') {
-                    assert!(find(&code).is_some(), "{}: --allow {code}", file.display());
+                    assert!(is_known(&code), "{}: --allow {code}", file.display());
                     found += 1;
                 }
             }

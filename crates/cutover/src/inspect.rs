@@ -16,6 +16,7 @@ use crate::history::journal::Failed;
 use crate::history::records::{History, Kept};
 use crate::history::schema::{self, Found};
 use crate::history::{journal, records};
+use crate::lint::{self, AtApply, of_run};
 use crate::migration::MigrationId;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::existing::AlreadyThere;
@@ -66,6 +67,8 @@ pub struct Inspection {
     /// Statements whose end is not recorded and of which the catalogue cannot say either what became of them, where
     /// [`look_at_open`] was asked: the migration, the unit from 0, and why, where there is something to tell.
     unsettled: Vec<(MigrationId, u32, Option<String>)>,
+    /// Whether what lint calls an error stops a run.
+    stops_at_errors: bool,
     /// Their preconditions, where [`look_closer`] was asked.
     pub preconditions: Vec<Precondition>,
 }
@@ -100,6 +103,7 @@ impl Inspection {
             unadopted: None,
             twice: None,
             unsettled: Vec::new(),
+            stops_at_errors: project.lint.apply == AtApply::Error,
             preconditions: Vec::new(),
         }
     }
@@ -158,7 +162,9 @@ impl Inspection {
             .iter()
             .map(|error| Stop { text: error.to_string(), configuration: error.is_of_the_request() });
         let stop = |configuration: bool| move |text: String| Stop { text, configuration };
+        let linted = of_run::stops(&self.built.plan, self.stops_at_errors, allowed);
         let others = changed.chain(self.undecided()).chain(scripts).chain(missing).chain(preconditions);
+        let others = others.chain(linted);
         let path = self.search_path.iter().cloned();
         checks.chain(path).map(stop(true)).chain(refused).chain(others.map(stop(false)))
     }
@@ -301,15 +307,14 @@ pub async fn look_closer(
     if inspection.built.pending().next().is_none() {
         return Ok(());
     }
-    let settings = vec![("default_transaction_read_only".to_owned(), "on".to_owned())];
-    let startup = Startup { application_name: "cutover".to_owned(), settings, ..Startup::default() };
-    let mut session = Session::connect(options, &startup).await?;
+    let mut session = Session::connect(options, &only_reading()).await?;
     inspection.search_path = search_path::complaint(&mut session, project).await?;
     let Foresight { missing, existing, twice, unsure } =
         foresight::foresee(project, &inspection.built, &mut session).await?;
     (inspection.missing, inspection.existing, inspection.twice) = (missing, existing, twice);
     inspection.unadopted = adopt::unadopted(project, &inspection.built, &mut session).await;
     inspection.built.plan.notes.extend(unsure);
+    of_run::look(project, &mut inspection.built, &mut session).await?;
     // Checks that are written wrong are said already.
     inspection.preconditions =
         verify::preview(project, &inspection.built, &mut session).await.unwrap_or_default();
@@ -326,6 +331,37 @@ pub async fn look_closer(
         inspection.built.plan.notes.push(MOVED.to_owned());
     }
     Ok(())
+}
+
+/// What lint finds in what is pending, against what is there, with files that come late. Reads alone.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn lint(
+    project: &Project,
+    options: &ConnectOptions,
+    wait: Option<Duration>,
+) -> Result<lint::Found, ApplyError> {
+    let mut session = connect(options, wait).await?;
+    let mut inspection = database(project, &mut session, &Selection::default(), Read::Pending).await?;
+    session.close().await;
+    let mut session = Session::connect(options, &only_reading()).await?;
+    let before = std::mem::take(&mut inspection.built.before);
+    let pending = lint::pending(project, &inspection.built, before, &mut session).await?;
+    session.close().await;
+    let mut found = pending.found;
+    for refused in &inspection.refused {
+        if let SelectError::OutOfOrder { paths, highest } = refused {
+            found.add_out_of_order(project, paths, highest);
+        }
+    }
+    Ok(found)
+}
+
+/// How a session begins that only looks, and finds what sessions of migrations find.
+fn only_reading() -> Startup {
+    let settings = vec![("default_transaction_read_only".to_owned(), "on".to_owned())];
+    Startup { application_name: "cutover".to_owned(), settings, ..Startup::default() }
 }
 
 /// What is said where a run has recorded anything while its database was looked at.

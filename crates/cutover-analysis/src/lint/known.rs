@@ -1,15 +1,20 @@
 //! What is known before a statement: of the statements before it, and of the database.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
 use crate::effects::{
-    Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr, TEMPORARY_SCHEMA, names,
+    Column, Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr, TEMPORARY_SCHEMA,
+    names,
 };
+use crate::lint::about::About;
+use crate::lint::finding::Seen;
 use crate::lint::naming::Naming;
-use crate::lint::security::Security;
+use crate::lint::security::{Policy, Security};
+use crate::lint::site::Said;
 use crate::schema::Schema;
 use crate::sql::SyntaxError;
 
@@ -60,6 +65,18 @@ pub struct Known {
     anything: bool,
     /// Materialized views that hold nothing yet.
     unfilled: HashSet<Name>,
+    /// The database's word was asked for and given since [`Known::forget`].
+    told: Told,
+}
+
+/// A mark that is set by whoever only reads.
+#[derive(Debug, Default)]
+struct Told(AtomicBool);
+
+impl Clone for Told {
+    fn clone(&self) -> Self {
+        Self(AtomicBool::new(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 impl Known {
@@ -72,6 +89,54 @@ impl Known {
     #[must_use]
     pub fn with_security(self, security: Security) -> Self {
         Self { security, ..self }
+    }
+
+    /// The same, where things are to be called so.
+    #[must_use]
+    pub fn with_naming(mut self, naming: Naming) -> Self {
+        self.facts.naming = naming;
+        self
+    }
+
+    /// Whether a database was asked; otherwise all that is known comes from statements.
+    pub(crate) fn is_of_database(&self) -> bool {
+        self.facts.server != 0
+    }
+
+    /// Forgets that the database was asked anything.
+    pub(crate) fn forget(&self) {
+        self.told.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether an answer since then was the database's.
+    pub(crate) fn was_told(&self) -> bool {
+        self.told.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether what a rule says is what the database has told: it can see that, and has told something; or nobody else can.
+    pub(crate) fn has_decided(&self, about: &About) -> bool {
+        let can = about.seen.contains(&Seen::Catalogue);
+        let only = !about.seen.contains(&Seen::Static);
+        can && (self.was_told() || only && self.is_of_database())
+    }
+
+    /// Of what a rule has found since `before`: who saw it.
+    pub(super) fn mark(&self, about: &About, said: &mut Said, before: usize) {
+        if said.findings.len() > before && self.has_decided(about) {
+            said.findings.iter_mut().skip(before).for_each(|finding| finding.seen_by = Seen::Catalogue);
+        }
+    }
+
+    /// Remembers that the database has answered.
+    fn tell(&self) {
+        self.told.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Remembers it where what is known of a relation is not this run's doing.
+    pub(crate) fn tell_of(&self, name: &Name) {
+        if self.is_of_database() && !self.made.contains(name) {
+            self.tell();
+        }
     }
 
     /// What the run so far has made is there and in use.
@@ -117,7 +182,11 @@ impl Known {
 
     /// Whether everything that there is in the database is known.
     pub(crate) fn is_complete(&self) -> bool {
-        self.context.complete && !self.anything
+        let is_complete = self.context.complete && !self.anything;
+        if is_complete && self.is_of_database() {
+            self.tell();
+        }
+        is_complete
     }
 
     /// Whether it is known that there is no such relation.
@@ -169,18 +238,27 @@ impl Known {
         self.has_up_to(0, relation)
     }
 
-    /// A partitioned table has what its partitions have; what the server says of the table itself may be nothing.
+    /// With what inherits from it, which is locked and read along with it.
     fn has_up_to(&self, rows: u64, relation: &ObjectRef) -> bool {
         let name = self.context.resolve(relation);
-        let few = |name: &Name| self.facts.sizes.get(name).is_some_and(|size| size.rows <= rows);
-        let is_partitioned =
-            |name: &Name| self.context.relations.get(name).is_some_and(|known| known.partitioned);
-        if !is_partitioned(&name) {
-            return few(&name);
+        let heirs = self.context.descendants(&name);
+        let is_few = |heir: &Name| self.made.contains(heir) || self.has_itself_up_to(rows, heir);
+        self.has_itself_up_to(rows, &name) && heirs.iter().all(is_few)
+    }
+
+    /// Of a partitioned table the server says that it has nothing, where it is asked; otherwise that is known of its partitions.
+    fn has_itself_up_to(&self, rows: u64, name: &Name) -> bool {
+        if let Some(size) = self.facts.sizes.get(name) {
+            self.tell_of(name);
+            return size.rows <= rows;
         }
-        let mut parts = self.context.descendants(&name);
-        parts.retain(|part| !is_partitioned(part));
-        !parts.is_empty() && parts.iter().all(|part| self.made.contains(part) || few(part))
+        let is_partitioned = self.context.relations.get(name).is_some_and(|known| known.partitioned);
+        is_partitioned && self.context.children(name).next().is_some()
+    }
+
+    /// Whether a table by itself, without what inherits from it, is known to have few rows.
+    pub(crate) fn is_small_itself(&self, relation: &ObjectRef) -> bool {
+        self.has_itself_up_to(SMALL, &self.context.resolve(relation))
     }
 
     /// Whether it is partitioned, and so has no rows of its own.
@@ -229,7 +307,44 @@ impl Known {
 
     /// What is known of a relation.
     pub(crate) fn relation(&self, relation: &ObjectRef) -> Option<&Relation> {
-        self.context.relation(relation)
+        let name = self.context.resolve(relation);
+        let known = self.context.relations.get(&name)?;
+        self.tell_of(&name);
+        Some(known)
+    }
+
+    /// What is known of a column.
+    pub(crate) fn column(&self, table: &ObjectRef, column: &str) -> Option<&Column> {
+        self.relation(table)?.columns.iter().find(|known| known.name == column)
+    }
+
+    /// Whether a table has row security, where that is known.
+    pub(crate) fn row_security(&self, table: &Name) -> Option<bool> {
+        let known = self.security.tables.get(table)?;
+        self.tell_of(table);
+        Some(known)
+    }
+
+    /// The policies of a table, where any are known.
+    pub(crate) fn policies(&self, table: &Name) -> Option<&Vec<Policy>> {
+        let known = self.security.policies.get(table)?;
+        self.tell_of(table);
+        Some(known)
+    }
+
+    /// The options of a view, where it is known.
+    pub(crate) fn view_options(&self, view: &Name) -> Option<&BTreeMap<SmolStr, String>> {
+        let known = self.security.views.get(view)?;
+        self.tell_of(view);
+        Some(known)
+    }
+
+    /// The server's version, as `server_version_num` says it; 0 where it is not known.
+    pub(crate) fn server(&self) -> u32 {
+        if self.is_of_database() {
+            self.tell();
+        }
+        self.facts.server
     }
 
     /// The table of an index, where it is known.

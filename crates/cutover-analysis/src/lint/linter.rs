@@ -4,7 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::DoStmt;
 
 use super::about::About;
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Seen, Severity};
 use super::fix;
 use super::known::Known;
 use super::rules::{Look, RULES, Watch};
@@ -106,7 +106,13 @@ impl Linter {
     fn still(&mut self) -> Vec<(usize, Finding)> {
         let pending = std::mem::take(&mut self.pending);
         let still = pending.into_iter().filter_map(|Pending { file, mut finding, still }| {
+            self.known.forget();
             finding.message = still(&self.known)?;
+            if let Some(about) = super::by_code(finding.code)
+                && self.known.has_decided(about)
+            {
+                finding.seen_by = Seen::Catalogue;
+            }
             Some((file, finding))
         });
         still.collect()
@@ -188,7 +194,8 @@ impl FileLint<'_> {
         let end = FileEnd { marks: self.marks, apart: self.apart };
         self.rules.end(&end, &mut self.said);
         self.known.context.search_path = self.path;
-        suppress::apply(&mut self.said, self.suppressions, self.selected);
+        let is_of_database = self.known.is_of_database();
+        suppress::apply(&mut self.said, self.suppressions, self.selected, is_of_database);
         self.pending.append(&mut self.said.pending);
         self.said.findings
     }
@@ -223,17 +230,21 @@ impl Rules {
         let (span, placed, file) = (statement.span, !site.in_block, self.file);
         let before = (said.findings.len(), said.pending.len());
         for (about, severity, look) in &self.looks {
+            let before = begin(site, said);
             let mut found = Found { about, severity: *severity, span, placed, number, file, said };
             match look {
                 Look::Plain(look) => look(site).into_iter().for_each(|message| found.say(message)),
                 Look::Statement(look) => look(site, &mut found),
                 Look::File(_) | Look::Elsewhere => {}
             }
+            site.known.mark(about, found.said, before);
         }
         mend(site, said, before);
         for (about, severity, watch) in &mut self.watches {
-            watch
-                .statement(site, &mut Found { about, severity: *severity, span, placed, number, file, said });
+            let before = begin(site, said);
+            let mut found = Found { about, severity: *severity, span, placed, number, file, said };
+            watch.statement(site, &mut found);
+            site.known.mark(about, found.said, before);
         }
     }
 
@@ -254,6 +265,12 @@ fn mend(site: &Site<'_>, said: &mut Said, (findings, pending): (usize, usize)) {
     for finding in said_now.chain(put_off) {
         finding.fix = fix::mend(site, finding);
     }
+}
+
+/// Before a rule looks: nothing is told yet. How much is found by now.
+fn begin(site: &Site<'_>, said: &Said) -> usize {
+    site.known.forget();
+    said.findings.len()
 }
 
 fn runs_outside(statement: &Statement, effects: &Effects) -> bool {

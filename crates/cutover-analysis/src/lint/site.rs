@@ -40,6 +40,11 @@ impl<'a> Site<'a> {
         self.is_new(relation) || self.known.is_small(relation)
     }
 
+    /// The same of a table by itself, without what inherits from it.
+    pub(crate) fn is_harmless_itself(&self, relation: &ObjectRef) -> bool {
+        self.is_new(relation) || self.known.is_small_itself(relation)
+    }
+
     /// Whether two names are of one relation.
     pub(crate) fn is_same(&self, one: &ObjectRef, other: &ObjectRef) -> bool {
         self.known.context.resolve(one) == self.known.context.resolve(other)
@@ -159,7 +164,7 @@ impl<'a> Site<'a> {
         let known = self.known;
         self.commands().filter_map(move |(command, table)| match definition(command) {
             Some(NodeEnum::ColumnDef(column)) if command.subtype() == AlterTableType::AtAddColumn => {
-                let is_there = || known.context.column(&table, &column.colname).is_some();
+                let is_there = || known.column(&table, &column.colname).is_some();
                 (!command.missing_ok || !is_there()).then_some((&**column, table))
             }
             _ => None,

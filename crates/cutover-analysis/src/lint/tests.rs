@@ -300,3 +300,81 @@ fn rules_of_other_tools_are_ours_or_it_is_said_why_not() {
     let lines = include_str!("../../facts/other_tools.tsv").lines().count() - 1;
     assert_eq!((seen.len(), lines), (254, 254));
 }
+
+/// What is found in a database of which sizes (in rows) are known, and who saw it.
+fn found_in(there: &str, sizes: &[(&str, u64)], sql: &str) -> Vec<(&'static str, Seen)> {
+    let mut facts = Facts { server: 150_000, ..Facts::default() };
+    for (table, rows) in sizes {
+        let name = Name { schema: "public".into(), name: (*table).into() };
+        facts.sizes.insert(name, Size { rows: *rows, bytes: rows * 100 });
+    }
+    let mut context = Context::default();
+    context.complete = true;
+    let mut known = Known::new(context, facts);
+    for statement in statements(there) {
+        known.before(Prepared::of(&statement.text)).unwrap();
+    }
+    let mut linter = Linter::new(known);
+    let selected = Selected::default();
+    let mut file = linter.file(&selected, false);
+    for statement in statements(sql) {
+        file.statement(&statement, Prepared::of(&statement.text)).unwrap();
+    }
+    let mut findings = file.end();
+    findings.extend(linter.end().into_iter().map(|(_, finding)| finding));
+    findings.into_iter().map(|finding| (finding.code, finding.seen_by)).collect()
+}
+
+#[test]
+fn a_finding_that_the_database_decides_says_so() {
+    let there = "CREATE TABLE big (n int, m text); CREATE TABLE small (n int); CREATE TABLE none (n int);";
+    let sizes = [("big", 5_000_000), ("small", 100), ("none", 0)];
+    let found = |sql| found_in(there, &sizes, sql);
+    assert_eq!(found("ALTER TABLE big ALTER n SET NOT NULL;"), [("set-not-null-scans", Seen::Catalogue)]);
+    assert_eq!(found("ALTER TABLE small ALTER n SET NOT NULL;"), []);
+    assert_eq!(found("DROP TABLE small;"), [("drop-table", Seen::Catalogue)]);
+    assert_eq!(found("DROP TABLE none;"), []);
+    // Only the text says it of a table that is not there, and of what no catalogue can know.
+    let unknown = found_in("", &[], "CREATE TABLE a (n int); ALTER TABLE a ADD j json;");
+    assert_eq!(unknown, [("json-column", Seen::Static)]);
+    assert_eq!(
+        found("ALTER TABLE big RENAME m TO o;"),
+        [("rename-column", Seen::Static)],
+        "its row in the list names the text alone"
+    );
+    let key = found("CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE c (n int REFERENCES p);");
+    assert_eq!(key, [("foreign-key-without-index", Seen::Catalogue)]);
+    let offline = "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE c (n int REFERENCES p);";
+    assert!(self::found(&Example::of(offline)).iter().all(|finding| finding.seen_by == Seen::Static));
+}
+
+#[test]
+fn what_inherits_from_a_table_counts_with_it() {
+    let there = "CREATE TABLE one (n int); CREATE TABLE heir () INHERITS (one);\
+                 CREATE TABLE parts (n int) PARTITION BY LIST (n); CREATE TABLE part PARTITION OF parts DEFAULT;\
+                 CREATE TABLE bare (n int) PARTITION BY LIST (n);";
+    let few = [("one", 0), ("heir", 0), ("parts", 0), ("part", 9), ("bare", 0)];
+    let many = [("one", 0), ("heir", 9_999_999), ("parts", 0), ("part", 9_999_999), ("bare", 0)];
+    let of = |sizes, table: &str| found_in(there, sizes, &format!("CREATE INDEX ON {table} (n);")).len();
+    assert_eq!([of(&few, "parts"), of(&many, "parts"), of(&few, "bare")], [0, 1, 0]);
+    let volatile = |sizes, table: &str| {
+        found_in(there, sizes, &format!("ALTER TABLE {table} ADD u uuid DEFAULT gen_random_uuid();")).len()
+    };
+    assert_eq!([volatile(&few, "one"), volatile(&many, "one")], [0, 1]);
+    // Each table proves for itself that it has no NULLs.
+    let sql = "ALTER TABLE one ALTER n SET NOT NULL;";
+    let proven = there.replace("CREATE TABLE heir ()", "CREATE TABLE heir (CHECK (n IS NOT NULL))");
+    assert_eq!([found_in(&proven, &many, sql).len(), found_in(there, &many, sql).len()], [0, 1]);
+}
+
+/// Of a small table nothing is found, and of a large one in another database something.
+#[test]
+fn a_permission_is_of_use_where_another_database_is_larger() {
+    let sql = "-- cutover: allow create-index-blocks-writes at night\nCREATE INDEX ON a (n);";
+    assert_eq!(found_in("CREATE TABLE a (n int);", &[("a", 10)], sql), []);
+    let silent = "-- cutover: allow create-index-blocks-writes\nCREATE INDEX ON a (n);";
+    assert_eq!(
+        found_in("CREATE TABLE a (n int);", &[("a", 10)], silent),
+        [("unused-suppression", Seen::Files)]
+    );
+}

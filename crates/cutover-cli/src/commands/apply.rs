@@ -1,10 +1,12 @@
 //! `cutover apply`.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use cutover::apply::{BackupSettings, Request};
 use cutover::hazard::{self, HAZARDS, Hazard};
 use cutover::plan::file::PlanFile;
@@ -41,8 +43,9 @@ pub(crate) struct Arguments {
     /// Show the plan and what would stop it, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Accept a hazard by its code; may be repeated. See docs/allow.md for when that is right
-    #[arg(long, value_name = "CODE", value_parser = hazards())]
+    /// Accept a hazard, or what a rule of `cutover lint --rules` finds, by its code; may be repeated. See docs/allow.md for
+    /// when that is right
+    #[arg(long, value_name = "CODE", value_parser = codes())]
     pub(crate) allow: Vec<String>,
     /// Make each migration durable by itself, not all together at the end
     #[arg(long)]
@@ -79,13 +82,41 @@ const OF_OTHERS: [&str; 8] = [
     hazard::REVERT_DIFFERS,
 ];
 
-/// The codes that `--allow` knows; those that mean something here are listed.
-fn hazards() -> PossibleValuesParser {
+/// A code that `--allow` knows: of a hazard, or of a rule of lint.
+#[derive(Debug, Clone)]
+pub(crate) struct Codes(PossibleValuesParser);
+
+/// The codes that `--allow` knows; hazards that mean something here are listed. There are too many rules to list them too.
+pub(crate) fn codes() -> Codes {
     let known = |hazard: &Hazard| {
         let help = hazard.meaning.trim_end_matches('.');
         PossibleValue::new(hazard.code).help(help).hide(OF_OTHERS.contains(&hazard.code))
     };
-    PossibleValuesParser::new(HAZARDS.iter().map(known).collect::<Vec<_>>())
+    Codes(PossibleValuesParser::new(HAZARDS.iter().map(known).collect::<Vec<_>>()))
+}
+
+impl TypedValueParser for Codes {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        match value.to_str() {
+            Some(code) if hazard::is_known(code) => Ok(code.to_owned()),
+            Some(code) => {
+                let complaint = hazard::all_known(&[code.to_owned()]).err().unwrap_or_default();
+                Err(clap::Error::raw(ErrorKind::InvalidValue, complaint + "\n").with_cmd(command))
+            }
+            None => self.0.parse_ref(command, argument, value),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
 }
 
 impl Arguments {

@@ -6,9 +6,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use cutover::inspect;
 use cutover::lint::{self, About, Found, Severity, Which};
 use cutover::plan::select;
-use cutover::project::Project;
+use cutover::project::{Draft, Project, ProjectError};
 use cutover::text::suggest;
 
 use super::lint_fix;
@@ -21,7 +22,9 @@ use crate::lsp;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads the files alone. Each is looked at as a run of its own, in which what it makes itself may be locked freely and what
-earlier files have made is there and in use; with --since, all from one version on are one run.
+earlier files have made is there and in use; with --since, all from one version on are one run. With --database what is
+pending there is one run, and is looked at with what the database says of itself: what its tables hold, which indexes,
+constraints and policies there are, and its version. `cutover plan` and `cutover apply` look in this way too.
 
 `-- cutover: allow CODE reason` above a statement says that somebody has thought about it. `[lint]` of cutover.toml says which
 rules look and how bad what they find is. Ends with 1 where anything is an error, or does not parse.
@@ -32,6 +35,7 @@ not applied, or those from --since on. All files are written, or none. docs/lint
 Examples:
   cutover lint
   cutover lint --since 0042            as one run, from this version on
+  cutover lint --database              what is pending, against the database that is configured
   cutover lint --fix --dry-run         what would be mended, as a diff
   cutover lint --as sarif > lint.sarif
   cutover lint --stdin-filename migrations/0043_more.sql < draft.sql
@@ -42,6 +46,10 @@ pub(crate) struct Arguments {
     /// Only from this version on, as one run
     #[arg(long, value_name = "VERSION")]
     since: Option<String>,
+    /// Only what is pending, as one run, with what the database says of itself; --url and --sandbox ask for it too. Reads
+    /// alone
+    #[arg(long, conflicts_with = "since")]
+    database: bool,
     /// How it is written
     #[arg(long = "as", value_enum, default_value_t = Form::Text)]
     form: Form,
@@ -49,7 +57,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     strict: bool,
     /// List the rules in place of looking
-    #[arg(long, conflicts_with_all = ["since", "strict"])]
+    #[arg(long, conflicts_with_all = ["since", "strict", "database"])]
     rules: bool,
     /// Print the page of this rule in place of looking
     #[arg(long, value_name = "CODE", conflicts_with_all = ["since", "strict", "rules"])]
@@ -91,15 +99,22 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     if arguments.lsp {
         return lsp::serve(app, &overrides);
     }
-    let project = app.project(&overrides)?;
+    let Draft { project, problems, .. } = app.draft(&overrides)?;
+    let mut of_files = Found::default();
+    let problems = of_files.take_problems(&project, problems);
+    problems.into_result().map_err(ProjectError::from)?;
     if arguments.fix {
         let which = which(&project, arguments.since.as_deref())?;
         return lint_fix::run(app, &project, &which, arguments.dry_run);
     }
-    let found = match &arguments.stdin_filename {
-        Some(path) => from_stdin(&project, path)?,
-        None => lint::look(&project, &which(&project, arguments.since.as_deref())?, None),
+    let mut found = if let Some(path) = &arguments.stdin_filename {
+        from_stdin(&project, path)?
+    } else if arguments.database || app.global.url.is_some() || app.global.sandbox {
+        of_database(app, &project, arguments)?
+    } else {
+        lint::look(&project, &which(&project, arguments.since.as_deref())?, None)
     };
+    found.findings.append(&mut of_files.findings);
     tell(app, arguments, &project, &found)?;
     let is_bad = found.count(Severity::Error) > 0
         || !found.broken.is_empty()
@@ -134,6 +149,22 @@ fn explain(app: &App, code: &str) -> Result<Exit, CliError> {
         app.output.print(&lint::page::page_alone(about));
     }
     Ok(Exit::Done)
+}
+
+/// What is pending, against what is there.
+fn of_database(app: &App, project: &Project, arguments: &Arguments) -> Result<Found, CliError> {
+    if arguments.since.is_some() {
+        return Err(CliError::usage(
+            "--since is for the files alone: a database says itself what is pending there",
+        ));
+    }
+    app.block_on(async |signals| {
+        let work = async {
+            let target = app.target(project).await?;
+            Ok(inspect::lint(project, &target.options, app.global.wait).await?)
+        };
+        signals.or_end(Box::pin(work)).await
+    })
 }
 
 fn which(project: &Project, since: Option<&str>) -> Result<Which, CliError> {

@@ -23,6 +23,7 @@ use cutover::{Clock, SystemClock};
 use cutover_postgres::connect::ConnectOptions;
 use serde::Serialize;
 
+use super::apply::codes;
 use super::{kept, written};
 use crate::app::{App, overrides};
 use crate::args::{SelectionArgs, VarArgs};
@@ -56,6 +57,10 @@ pub(crate) struct Arguments {
     /// is that of a run
     #[arg(long, value_name = "FILE.sql", conflicts_with = "offline")]
     sql: Option<PathBuf>,
+    /// Accept a hazard, or what a rule of `cutover lint --rules` finds, by its code; may be repeated. See docs/allow.md for
+    /// when that is right
+    #[arg(long, value_name = "CODE", value_parser = codes())]
+    allow: Vec<String>,
     /// Let --out and --sql write over a file that is no earlier plan or script; never over a file of the project
     #[arg(long)]
     force: bool,
@@ -70,7 +75,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let draft = app.draft(&overrides(&arguments.vars))?;
     let selection = Selection::from(&arguments.selection);
     if !draft.problems.is_empty() {
-        return Err(refuse_draft(app, &draft, &selection, arguments.offline, &[]));
+        return Err(refuse_draft(app, &draft, &selection, arguments.offline, &arguments.allow));
     }
     if arguments.out.is_some() || arguments.sql.is_some() {
         needs_database(app, &draft.project)?;
@@ -89,8 +94,8 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         (None, false) => Read::Pending,
     };
     let inspection = inspection(app, &draft.project, &selection, arguments.offline, read)?;
-    show(app, &inspection, &[])?;
-    refuse(&inspection, &[], Vec::new())?;
+    show(app, &inspection, &arguments.allow)?;
+    refuse(&inspection, &arguments.allow, Vec::new())?;
     if let Some(file) = &arguments.sql {
         write_sql(app, file, &draft.project, &selection, &inspection)?;
     }
@@ -109,6 +114,7 @@ fn show_kept(app: &App, arguments: &Arguments, file: &str) -> Result<Exit, CliEr
         ("--var", !arguments.vars.vars.is_empty()),
         ("--defer", !defer.is_empty()),
         ("--out-of-order", *out_of_order),
+        ("--allow", !arguments.allow.is_empty()),
     ];
     if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
         return Err(CliError::usage(format!(

@@ -40,6 +40,9 @@ pub enum ApplyError {
     /// Another tool has applied what is pending.
     #[error("{0}\nnothing was done")]
     NotAdopted(Unadopted),
+    /// What lint finds in what would run, against what is there.
+    #[error("{}\nnothing was done", complaints(.0, "\n\n"))]
+    Linted(Vec<String>),
     /// Something is created by two pending migrations, or twice by one.
     #[error("{0}\nnothing was done")]
     CreatedTwice(Box<CreatedTwice>),

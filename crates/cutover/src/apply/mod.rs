@@ -62,6 +62,7 @@ use crate::hazard;
 use crate::history::differences::Renumbering;
 use crate::history::{journal, lock, records, schema};
 use crate::inspect;
+use crate::lint::{AtApply, of_run};
 use crate::migration::Migration;
 use crate::plan::build::{self, Built, Read};
 use crate::plan::file::PlanFile;
@@ -191,7 +192,7 @@ async fn apply_to_its_end(
     let found = schema::look(&mut session).await?;
     // Commits of a run that is under way, or was killed, may not be on disk yet: nothing is done before they are.
     let open_runs = found.version.is_some() && journal::has_open_runs(&mut session, &project.name).await?;
-    let (mut built, refusals) = first_plan(project, &found, open_runs, request, &mut session).await?;
+    let (mut built, mut refusals) = first_plan(project, &found, open_runs, request, &mut session).await?;
     let runner = Runner { id: id.clone(), operator: operator.clone(), tool, started_micros };
     let mut run = Run::begun_by(runner, &project.name, &found, built.plan.clone());
     run.jobs = u32::try_from(request.jobs.max(1)).unwrap_or(u32::MAX);
@@ -203,12 +204,14 @@ async fn apply_to_its_end(
         return Ok(nothing_to_do(run, recorder));
     }
     pooler::refuse(&found, &mut session, options, &id).await?;
+    refusals.note(lint(project, &mut built, request, options, &id).await?);
     // A database that cannot be migrated is left without so much as our own schema.
     refusals.complete(project, &built, &found, request, (options, &id)).await?;
     run.plan = plan_of_run(project, &built);
     let token = take_over(&mut session, &id, &operator, request, &stop, &mut recorder, phase).await?;
     if let Some(planned) = plan_again(project, &built, request, &mut session).await? {
         built = planned;
+        lint(project, &mut built, request, options, &id).await??;
         run.plan = plan_of_run(project, &built);
     }
     still_looked_at(project, &mut session).await?;
@@ -330,6 +333,21 @@ async fn prepare(
     }
     measured::take_figures(project, options, monitor, recorder).await?;
     Ok(Prepared::Ready)
+}
+
+/// Looks at what would run. The inner error is what was found and is not allowed.
+async fn lint(
+    project: &Project,
+    built: &mut Built,
+    request: &Request,
+    options: &ConnectOptions,
+    run: &str,
+) -> Result<Result<(), ApplyError>, ApplyError> {
+    let startup = Startup { application_name: application_name(run), ..Startup::default() };
+    of_run::look_apart(project, built, options, startup).await?;
+    let stops_at_errors = project.lint.apply == AtApply::Error;
+    let stops: Vec<String> = of_run::stops(&built.plan, stops_at_errors, &request.allow).collect();
+    Ok(if stops.is_empty() { Ok(()) } else { Err(ApplyError::Linted(stops)) })
 }
 
 /// Plans, by one digest where the history is exactly the project.

@@ -64,7 +64,7 @@ SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; SET LOCA
 SET LOCAL standard_conforming_strings = on; SET LOCAL bytea_output = 'hex'";
 
 /// Runs queries in one snapshot. The session must not be inside a transaction.
-async fn read_all<const N: usize>(
+pub(crate) async fn read_all<const N: usize>(
     session: &mut Session,
     queries: [&str; N],
 ) -> Result<[Vec<Vec<Option<String>>>; N], Failure> {
@@ -88,22 +88,22 @@ async fn read_all<const N: usize>(
 }
 
 /// Rows of text, read column by column from the left.
-struct Fields(std::vec::IntoIter<Option<String>>);
+pub(crate) struct Fields(std::vec::IntoIter<Option<String>>);
 
 impl Fields {
-    fn new(row: Vec<Option<String>>) -> Self {
+    pub(crate) fn new(row: Vec<Option<String>>) -> Self {
         Self(row.into_iter())
     }
 
-    fn optional(&mut self) -> Option<String> {
+    pub(crate) fn optional(&mut self) -> Option<String> {
         self.0.next().flatten()
     }
 
-    fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         self.optional().unwrap_or_default()
     }
 
-    fn flag(&mut self) -> bool {
+    pub(crate) fn flag(&mut self) -> bool {
         self.optional().as_deref() == Some("t")
     }
 }

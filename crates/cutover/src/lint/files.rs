@@ -4,13 +4,38 @@ use std::collections::HashMap;
 
 use cutover_analysis::lint::{Seen, by_code};
 
-use super::Located;
+use super::{Found, Located};
 use crate::migration::Migration;
-use crate::project::Project;
+use crate::project::{Problem, Problems, Project};
 
 const SORTS_WRONGLY: &str = "version-sorts-wrongly";
+const OUT_OF_ORDER: &str = "out-of-order-file";
+/// Of two files that have one version.
+pub const DUPLICATE_VERSION: &str = "duplicate-version";
 
-/// The findings about names of the files that are meant. (Two files of one version are refused before anything is looked at.)
+impl Found {
+    /// Adds files that come late: their versions are below the highest one that is applied.
+    pub fn add_out_of_order(&mut self, project: &Project, paths: &[String], highest: &str) {
+        for path in paths {
+            let message = format!("its version is below the highest one that is applied, {highest}");
+            self.findings.extend(of_file(project, path, OUT_OF_ORDER, message));
+        }
+    }
+
+    /// Adds what is wrong with a project that is a matter of rules: the rest is given back.
+    pub fn take_problems(&mut self, project: &Project, problems: Problems) -> Problems {
+        let (ours, rest): (Vec<Problem>, Vec<Problem>) =
+            problems.0.into_iter().partition(|problem| problem.rule.is_some());
+        for problem in ours {
+            let code = problem.rule.unwrap_or_default();
+            self.findings.extend(of_file(project, &problem.path, code, problem.message));
+        }
+        Problems(rest)
+    }
+}
+
+/// The findings about names of the files that are meant. (Two files of one version are problems of the project, see
+/// [`Found::take_problems`].)
 pub(super) fn findings(project: &Project, is_meant: &dyn Fn(usize) -> bool) -> Vec<Located> {
     let mut before: HashMap<&str, &Migration> = HashMap::new();
     let mut found = Vec::new();
@@ -32,19 +57,22 @@ fn sorts_before(later: &Migration, earlier: &Migration) -> bool {
 }
 
 fn located(project: &Project, migration: &Migration, earlier: &Migration) -> Option<Located> {
-    let severity = project.lint.selected(&migration.path).severity(SORTS_WRONGLY)?;
-    let about = by_code(SORTS_WRONGLY)?;
+    let message =
+        format!("it comes after {}, and before it where names are sorted as text", earlier.file_name());
+    of_file(project, &migration.path, SORTS_WRONGLY, message)
+}
+
+fn of_file(project: &Project, path: &str, code: &str, message: String) -> Option<Located> {
+    let severity = project.lint.selected(path).severity(code)?;
+    let about = by_code(code)?;
     Some(Located {
-        code: about.code,
+        code: about.code.to_owned(),
         severity,
-        path: migration.path.clone(),
+        path: path.to_owned(),
         line: 1,
         column: 1,
         source_line: String::new(),
-        message: format!(
-            "it comes after {}, and before it where names are sorted as text",
-            earlier.file_name()
-        ),
+        message,
         help: about.safe.to_owned(),
         seen_by: Seen::Files,
         mending: None,

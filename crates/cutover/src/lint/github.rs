@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn whatever_stands_in_a_name_stays_in_its_place() {
         let finding = Located {
-            code: "drop-table",
+            code: "drop-table".to_owned(),
             severity: Severity::Error,
             path: "a,b:%\n.sql".to_owned(),
             line: 3,

@@ -1,10 +1,12 @@
 //! Findings about the migrations of a project: the rules of `cutover-analysis` over its files, in the order in which they would be
 //! applied, with what a database says of itself where one is asked. Runs nothing.
 
+pub(crate) mod database;
 mod document;
 mod files;
 pub mod fix;
 mod github;
+pub(crate) mod of_run;
 mod sarif;
 mod settings;
 #[cfg(test)]
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use cutover_analysis::lint::fix::Mended;
 pub use cutover_analysis::lint::{About, Known, Seen, Severity, all, by_code, page};
 use cutover_analysis::lint::{Finding, Linter, Selected};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::migration::Migration;
 use crate::places::{self, FilePlace};
@@ -25,17 +27,20 @@ use crate::project::{Place, Problem, Project};
 use crate::script::{self, Broken, Looked, Pieces};
 use crate::secrets::Secrets;
 
+pub use database::{Pending, pending};
 pub use document::{document, mended_document, rule_document, rules_document};
+pub use files::DUPLICATE_VERSION;
 pub use github::annotations;
+pub use of_run::told;
 pub use sarif::sarif;
-pub use settings::LintSettings;
+pub use settings::{AtApply, LintSettings};
 pub use text::lines;
 
 /// A finding with its place in a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Located {
     /// The rule's code.
-    pub code: &'static str,
+    pub code: String,
     /// How bad it is.
     pub severity: Severity,
     /// Path of the file relative to the project.
@@ -53,7 +58,7 @@ pub struct Located {
     /// Who saw it.
     pub seen_by: Seen,
     /// How `lint --fix` would mend it, or why it would not; nothing where that takes thought.
-    #[serde(rename = "fix")]
+    #[serde(rename = "fix", skip_deserializing)]
     pub mending: Option<Mending>,
 }
 
@@ -100,9 +105,9 @@ impl Found {
 
     /// The findings that stop a run, unless their codes are allowed.
     pub fn blocking<'a>(&'a self, allow: &'a [String]) -> impl Iterator<Item = &'a Located> {
-        self.findings.iter().filter(move |finding| {
-            finding.severity == Severity::Error && !allow.iter().any(|code| code == finding.code)
-        })
+        self.findings
+            .iter()
+            .filter(move |finding| finding.severity == Severity::Error && !allow.contains(&finding.code))
     }
 }
 
@@ -130,7 +135,7 @@ pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
     let asked = known.is_some();
     let mut run = Run {
         project,
-        linter: Linter::new(known.unwrap_or_default()),
+        linter: Linter::new(known.unwrap_or_default().with_naming(project.lint.naming.clone())),
         found: Found::default(),
         said: Vec::new(),
         last: None,
@@ -271,13 +276,13 @@ fn problem(
         Some(FilePlace { line, column, source_line }) => (Some(Place { line, column }), source_line),
         None => (None, String::new()),
     };
-    Problem { path: migration.path.clone(), place, source_line, message, hint }
+    Problem { path: migration.path.clone(), place, source_line, message, hint, rule: None }
 }
 
 fn located(migration: &Migration, finding: Finding, place: FilePlace) -> Located {
     let statement = finding.statement;
     Located {
-        code: finding.code,
+        code: finding.code.to_owned(),
         severity: finding.severity,
         path: migration.path.clone(),
         line: place.line,

@@ -1,6 +1,6 @@
 //! Which rules look at which files, and how bad what they find is there: `[lint]` of `cutover.toml`.
 
-use cutover_analysis::lint::{self, Selected, Severity};
+use cutover_analysis::lint::{self, Naming, Pattern, Selected, Severity};
 use toml::Spanned;
 
 use crate::project::config::{LintConfig, Table};
@@ -13,6 +13,22 @@ pub struct LintSettings {
     everywhere: Vec<Choice>,
     /// For the files of a pattern, the later before the earlier.
     of_paths: Vec<(glob::Pattern, Vec<Choice>)>,
+    /// How things are to be called.
+    pub(crate) naming: Naming,
+    /// What `plan` and `apply` do about what is found in what they would run.
+    pub apply: AtApply,
+}
+
+/// What `plan` and `apply` do about what is found in what they would run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AtApply {
+    /// It is said, and an error stops the run unless its code is allowed.
+    #[default]
+    Error,
+    /// It is said.
+    Warn,
+    /// They do not look.
+    Off,
 }
 
 /// What is said of a rule.
@@ -26,7 +42,12 @@ struct Choice {
 impl LintSettings {
     /// Reads what the configuration says; what is wrong is reported to `file`.
     pub(crate) fn of(config: &LintConfig, file: &mut Table) -> Self {
-        let everywhere = choices(&config.rules, file);
+        let mut everywhere = choices(&config.rules, file);
+        if !config.naming.is_empty() && everywhere.iter().all(|choice| choice.code != NAMING) {
+            // Who says how things are to be called wants to hear where they are not.
+            let about = lint::by_code(NAMING);
+            everywhere.extend(about.map(|about| Choice { code: about.code, severity: Some(about.severity) }));
+        }
         let of_paths = config
             .paths
             .iter()
@@ -42,7 +63,7 @@ impl LintSettings {
                 }
             })
             .collect();
-        Self { everywhere, of_paths }
+        Self { everywhere, of_paths, naming: naming(&config.naming, file), apply: at_apply(config, file) }
     }
 
     /// The rules for a file, by its path relative to the project.
@@ -59,6 +80,52 @@ impl LintSettings {
         }
         selected
     }
+}
+
+/// The rule about names.
+const NAMING: &str = "naming-convention";
+
+fn at_apply(config: &LintConfig, file: &mut Table) -> AtApply {
+    let Some(said) = &config.apply else { return AtApply::default() };
+    match said.get_ref().as_str() {
+        "error" => AtApply::Error,
+        "warn" => AtApply::Warn,
+        "off" => AtApply::Off,
+        other => {
+            let hint = "error (an error stops the run unless it is allowed), warn (it is only said) or off";
+            let message = format!("{other:?} is not what `apply` can do about what lint finds");
+            file.report(&said.span(), message, Some(hint.to_owned()));
+            AtApply::default()
+        }
+    }
+}
+
+fn naming(names: &[(Spanned<String>, Spanned<String>)], file: &mut Table) -> Naming {
+    const KINDS: [&str; 5] = ["tables", "columns", "indexes", "constraints", "others"];
+    let mut naming = Naming::default();
+    for (kind, pattern) in names {
+        let place = match kind.get_ref().as_str() {
+            "tables" => &mut naming.tables,
+            "columns" => &mut naming.columns,
+            "indexes" => &mut naming.indexes,
+            "constraints" => &mut naming.constraints,
+            "others" => &mut naming.others,
+            other => {
+                let hint = match suggest(other, KINDS) {
+                    Some(alike) => format!("did you mean {alike:?}?"),
+                    None => format!("there are {}", KINDS.join(", ")),
+                };
+                file.report(&kind.span(), format!("{other:?} is nothing that is named"), Some(hint));
+                continue;
+            }
+        };
+        *place = match pattern.get_ref().as_str() {
+            "snake_case" => Pattern::SnakeCase,
+            "any" => Pattern::Any,
+            like => Pattern::Like(like.to_owned()),
+        };
+    }
+    naming
 }
 
 fn choices(rules: &[(Spanned<String>, Spanned<String>)], file: &mut Table) -> Vec<Choice> {

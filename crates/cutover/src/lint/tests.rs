@@ -145,3 +145,54 @@ fn places_from_the_text_at_hand_are_those_of_the_file() {
         }
     }
 }
+
+/// A project folder with these files, as far as it can be read.
+fn draft(files: &[(&str, &str)]) -> crate::project::Draft {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    Project::draft(folder.path(), &crate::project::Overrides::default()).unwrap()
+}
+
+#[test]
+fn two_files_of_one_version_are_found() {
+    let draft = draft(&[("migrations/0001_a.sql", "SELECT 1"), ("migrations/001_b.sql", "SELECT 2")]);
+    assert_eq!(draft.problems.0.len(), 1, "{:?}", draft.problems);
+    let mut found = Found::default();
+    let rest = found.take_problems(&draft.project, draft.problems);
+    assert!(rest.is_empty() && found.count(Severity::Error) == 1, "{rest:?}");
+    let one = &found.findings[0];
+    assert_eq!((one.code.as_str(), one.seen_by), ("duplicate-version", Seen::Files));
+    assert!(one.message.starts_with("the same version as migrations/"), "{}", one.message);
+}
+
+#[test]
+fn names_are_as_the_configuration_wants_them() {
+    let sql = "CREATE TABLE T1 (n int); CREATE TABLE \"Big\" (n int); CREATE INDEX by_n ON t1 (n);";
+    let names = |config: &str| {
+        let draft = draft(&[("cutover.toml", config), ("migrations/0001_a.sql", sql)]);
+        assert!(draft.problems.is_empty(), "{:?}", draft.problems);
+        let found = look(&draft.project, &Which::Each, None);
+        let names = found.findings.into_iter().filter(|finding| finding.code == "naming-convention");
+        names.map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    let big = "the table \"Big\" is not in snake_case";
+    assert_eq!(names("[lint.rules]\nnaming-convention = \"on\""), [big]);
+    assert_eq!(names("[lint.naming]\nindexes = \"*_idx\""), [big, "the index \"by_n\" is not like *_idx"]);
+    assert_eq!(names("[lint.naming]\ntables = \"any\""), [""; 0]);
+    assert_eq!(names("[lint.rules]\nnaming-convention = \"off\"\n[lint.naming]\nindexes = \"x\""), [""; 0]);
+    let wrong = draft(&[
+        ("cutover.toml", "[lint]\napply = \"eror\"\n[lint.naming]\ntable = \"any\""),
+        ("migrations/1_a.sql", ""),
+    ]);
+    let said: Vec<String> = wrong.problems.0.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("\"eror\" is not what `apply` can do")
+            && said[1].contains("did you mean \"tables\"?"),
+        "{said:?}"
+    );
+}

@@ -26,6 +26,8 @@ pub struct Built {
     pub history: History,
     /// The rows that have done so here and not yet in the database.
     pub renumbered: Vec<Renumbering>,
+    /// What was known of the database's tables before the first of those that would run; nothing where none would, or nobody was asked.
+    pub before: Context,
 }
 
 impl Built {
@@ -127,6 +129,8 @@ fn build_with(
     mut known: Context,
 ) -> Built {
     let idle = read == Read::Work && !states.iter().any(StepState::will_run);
+    let will_run = states.iter().any(StepState::will_run);
+    let before = if will_run { known.clone() } else { Context::EMPTY };
     let mut scripts = BTreeMap::new();
     let deferred = deferred_note(project, &states);
     let mut notes = Vec::new();
@@ -183,7 +187,7 @@ fn build_with(
         steps,
         notes,
     };
-    Built { plan, scripts, history, renumbered: Vec::new() }
+    Built { plan, scripts, history, renumbered: Vec::new(), before }
 }
 
 /// A plan without steps, for a history that is known to be exactly the project.
@@ -201,7 +205,8 @@ pub fn idle(project: &Project, found: &Found) -> Built {
         steps: Vec::new(),
         notes: Vec::new(),
     };
-    Built { plan, scripts: BTreeMap::new(), history: History::default(), renumbered: Vec::new() }
+    let history = History::default();
+    Built { plan, scripts: BTreeMap::new(), history, renumbered: Vec::new(), before: Context::EMPTY }
 }
 
 /// A migration's place in the plan; without its script where it was not read.
@@ -249,6 +254,7 @@ fn step(
         notes: made_anew(migration, &state, history).into_iter().chain(script.notes.clone()).collect(),
         sql: Vec::new(),
         sql_more: 0,
+        findings: Vec::new(),
         kind: migration.kind,
         no_transaction: migration.no_transaction,
         down: migration.down.as_deref().map(DownSummary::of),

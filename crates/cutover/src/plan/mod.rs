@@ -22,6 +22,7 @@ use std::fmt;
 use cutover_postgres::sqlstate;
 use serde::{Deserialize, Serialize};
 
+use crate::lint::Located;
 use crate::migration::{Claims, Down, MigrationId, MigrationKind, Version};
 use crate::report::format::utc;
 use crate::text::visible;
@@ -144,6 +145,9 @@ pub struct Step {
     /// Remarks on how it is run, e.g. that its outer BEGIN … COMMIT is replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What lint finds in it, against the database that the plan is for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Located>,
     /// The statements themselves, in order: only in a plan that is kept (see [`file`](mod@file)), and only of what would run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sql: Vec<PlannedStatement>,

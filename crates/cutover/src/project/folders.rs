@@ -15,7 +15,7 @@ use super::flyway::{self, FlywaySettings};
 use super::load::{self, Loader};
 use super::problem::{Place, Problem, Problems, ProjectError};
 use super::{CONFIG_FILE, Design, FOLDERS, MigrationRoot, Project, Stray, Vars};
-use crate::lint::LintSettings;
+use crate::lint::{self, LintSettings};
 use crate::migration::{Claims, Down, Migration, MigrationId, Source};
 
 /// A migration folder that was looked at.
@@ -444,7 +444,8 @@ fn naming_problems(reading: &Reading, prefix: &str) -> Problems {
         } else {
             format!("the same version as {prefix}{} ({})", first.path, first.version.text())
         };
-        problems.push(Problem::of_file(format!("{prefix}{}", second.path), message));
+        let problem = Problem::of_file(format!("{prefix}{}", second.path), message);
+        problems.push(Problem { rule: Some(lint::DUPLICATE_VERSION), ..problem });
     }
     problems
 }

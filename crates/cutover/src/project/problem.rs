@@ -29,6 +29,8 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The rule of `lint` that finds it too.
+    pub rule: Option<&'static str>,
 }
 
 impl Problem {
@@ -40,6 +42,7 @@ impl Problem {
             source_line: String::new(),
             message: message.into(),
             hint: None,
+            rule: None,
         }
     }
 

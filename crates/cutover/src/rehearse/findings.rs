@@ -52,7 +52,7 @@ pub(super) fn all(
         .into_iter()
         .map(|found| {
             let measured = statement_of(rehearsal, &found)
-                .filter(|_| by_code(found.code).is_some_and(|about| about.seen.contains(&Seen::Trace)))
+                .filter(|_| by_code(&found.code).is_some_and(|about| about.seen.contains(&Seen::Trace)))
                 .and_then(|(traced, statement)| measured(traced, statement));
             Finding { found, measured }
         })
@@ -60,7 +60,7 @@ pub(super) fn all(
     for traced in &rehearsal.migrations {
         for statement in &traced.statements {
             let is_said = |finding: &Finding| {
-                REWRITES.contains(&finding.found.code)
+                REWRITES.contains(&finding.found.code.as_str())
                     && statement_of(rehearsal, &finding.found)
                         .is_some_and(|(_, other)| std::ptr::eq(other, statement))
             };
@@ -122,7 +122,7 @@ fn other_rewrite(
         return None;
     }
     let found = Located {
-        code: about.code,
+        code: about.code.to_owned(),
         severity,
         path: traced.path.clone(),
         line: statement.line,

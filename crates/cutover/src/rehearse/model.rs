@@ -51,7 +51,7 @@ impl Rehearsal {
     pub fn blocking<'a>(&'a self, allow: &'a [String]) -> impl Iterator<Item = &'a Finding> {
         let stops = |finding: &&Finding| {
             finding.found.severity == crate::lint::Severity::Error
-                && !allow.iter().any(|code| code == finding.found.code)
+                && !allow.iter().any(|code| *code == finding.found.code)
         };
         self.findings.iter().filter(stops)
     }

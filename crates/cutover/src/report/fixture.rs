@@ -53,6 +53,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         notes: Vec::new(),
         sql: Vec::new(),
         sql_more: 0,
+        findings: Vec::new(),
         kind: crate::migration::MigrationKind::Versioned,
         no_transaction: false,
         down: None,
@@ -623,7 +624,7 @@ pub(super) fn rehearsal() -> Rehearsal {
         failure: Some(failed),
     };
     let found = lint::Located {
-        code: "type-change-rewrites",
+        code: "type-change-rewrites".to_owned(),
         severity: lint::Severity::Error,
         path: traced.path.clone(),
         line: 3,

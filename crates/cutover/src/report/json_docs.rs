@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::fixture;
 use super::graph::ProjectGraph;
+use crate::lint::{self, Located, Seen, Severity};
 use crate::migration::{MigrationKind, Version};
 use crate::plan::{
     Dependency, DownSummary, Lines, LockSummary, Plan, PlannedStatement, StepState, UnitFailure, UnitState,
@@ -84,6 +85,19 @@ fn every_object_has_the_fields_that_the_page_lists() {
     (step.locks, step.work) = (vec![lock.clone()], vec![work.clone()]);
     (step.late, step.more_locks) = (vec![String::new()], vec![String::new()]);
     step.unseen = vec![String::new()];
+    let finding = Located {
+        code: String::new(),
+        severity: Severity::Error,
+        path: String::new(),
+        line: 1,
+        column: 1,
+        source_line: String::new(),
+        message: String::new(),
+        help: String::new(),
+        seen_by: Seen::Catalogue,
+        mending: None,
+    };
+    step.findings = vec![finding.clone()];
     let statement = PlannedStatement {
         line: 1,
         unit: 1,
@@ -130,6 +144,8 @@ fn every_object_has_the_fields_that_the_page_lists() {
         ("### Unit", fields(&unit)),
         ("### Failure of a unit", fields(&failure)),
         ("### Statement", fields(&statement)),
+        ("### Finding", fields(&finding)),
+        ("### lint", fields(&lint::document("p", &lint::Found::default()))),
         ("### Dependency", fields(&dependency)),
         ("### Lock", fields(&lock)),
         ("### Work", fields(&work)),

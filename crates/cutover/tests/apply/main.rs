@@ -15,6 +15,7 @@ mod hygiene;
 mod indexes;
 mod kills;
 mod large;
+mod linted;
 mod lock_lost;
 mod locks;
 mod outside;

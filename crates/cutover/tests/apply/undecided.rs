@@ -85,7 +85,9 @@ async fn a_database_that_was_being_dropped_is_looked_for() {
     for there in [true, false] {
         let database = database();
         let other = format!("{}_other", database.name());
-        let text = format!("DROP DATABASE {other};\nSELECT 1 / n FROM switch;");
+        let text = format!(
+            "-- cutover: allow drop-database it is what is tried\nDROP DATABASE {other};\nSELECT 1 / n FROM switch;"
+        );
         let files = project(&[("V1__a.sql", &text)]);
         database.run("CREATE TABLE switch AS SELECT 0 AS n");
         database.run(&format!("CREATE DATABASE {other}"));

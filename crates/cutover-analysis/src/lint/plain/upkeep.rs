@@ -24,10 +24,11 @@ pub(in crate::lint) static CONCURRENT_INDEX_ON_14_0: Rule = seen(
         "upgrade to 14.4 or later first, and REINDEX what was built before",
         |site| {
             // Source: the release notes of 14.4.
-            if !(140_000..140_004).contains(&site.known.facts.server) {
+            let server = site.known.server();
+            if !(140_000..140_004).contains(&server) {
                 return None;
             }
-            let version = format!("14.{}", site.known.facts.server % 10_000);
+            let version = format!("14.{}", server % 10_000);
             match site.node {
                 NodeEnum::IndexStmt(index) if index.concurrent => {
                     let table = in_use(index.relation.as_ref(), site)?;
@@ -69,6 +70,9 @@ pub(in crate::lint) static CREATE_PARTITION_OF_LOCKS: Rule = seen(
                 NodeEnum::RangeVar(parent) => in_use(Some(parent), site),
                 _ => None,
             })?;
+            if site.is_harmless(&parent) {
+                return None;
+            }
             let rest = site.known.default_partition(&parent).filter(|rest| !site.is_harmless(rest));
             let read = rest.map(|rest| format!(", while all rows of {} are read", rest.named()));
             let read = read.unwrap_or_default();
@@ -88,6 +92,9 @@ pub(in crate::lint) static CREATE_PARTITION_OF_LOCKS: Rule = seen(
                     "CREATE TABLE events_1 (LIKE events INCLUDING ALL, CHECK (id >= 1 AND id < 2)); ALTER TABLE events ATTACH PARTITION events_1 FOR VALUES FROM (1) TO (2);",
                 ),
                 Example::of("CREATE TABLE child () INHERITS (parent);"),
+                Example::of("CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (1) TO (2);")
+                    .over("CREATE TABLE events (id int) PARTITION BY RANGE (id);")
+                    .with_empty(&["public.events"]),
             ],
         ),
     ),

@@ -68,5 +68,5 @@ fn attach(attached: &PartitionCmd, parent: &ObjectRef, site: &Site<'_>, found: &
 /// proof.
 fn is_read(part: &ObjectRef, site: &Site<'_>) -> bool {
     let holders = site.known.holders(part, true);
-    holders.iter().any(|one| !site.is_harmless(one)) && !site.known.has_valid_check(part)
+    holders.iter().any(|one| !site.is_harmless_itself(one)) && !site.known.has_valid_check(part)
 }

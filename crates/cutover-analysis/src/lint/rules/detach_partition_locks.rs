@@ -26,6 +26,9 @@ pub(crate) static RULE: Rule = Rule {
         good: &[
             Example::of("ALTER TABLE events DETACH PARTITION events_1 CONCURRENTLY;"),
             Example::of("ALTER TABLE events DETACH PARTITION events_1 FINALIZE;"),
+            Example::of("ALTER TABLE events DETACH PARTITION events_1;")
+                .over("CREATE TABLE events (id bigint) PARTITION BY RANGE (id); CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (1) TO (2);")
+                .with_empty(&["public.events", "public.events_1"]),
             Example::of("ALTER INDEX events_at ATTACH PARTITION events_1_at;"),
             Example::of("CREATE TABLE events (id bigint NOT NULL, at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); ALTER TABLE events DETACH PARTITION events_1;"),
         ],
@@ -36,7 +39,7 @@ pub(crate) static RULE: Rule = Rule {
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     for (command, parent) in site.commands() {
         let Some(NodeEnum::PartitionCmd(detached)) = definition(command) else { continue };
-        if command.subtype() != Type::AtDetachPartition || detached.concurrent || site.is_new(&parent) {
+        if command.subtype() != Type::AtDetachPartition || detached.concurrent || site.is_harmless(&parent) {
             continue;
         }
         let part = detached.name.as_ref().map(|name| names::relation(ObjectKind::Table, name).named());

@@ -62,7 +62,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let column = names::part_of(ObjectKind::Column, &table, command.name.as_str());
         let is_absent = command.missing_ok
             && site.known.relation(&table).is_some_and(|known| known.columns_known)
-            && site.known.context.column(&table, &command.name).is_none();
+            && site.known.column(&table, &command.name).is_none();
         if is_absent || site.known.is_made(&column) {
             continue;
         }

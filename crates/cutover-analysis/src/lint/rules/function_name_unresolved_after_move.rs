@@ -84,6 +84,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
 fn named(routine: Name, arguments: Vec<String>, old: Name, found: &mut Found<'_>) {
     let still = move |known: &Known| {
         let known_routine = known.security.routine(&routine, &arguments)?;
+        known.tell_of(&routine);
         let is_named = known_routine.mentions.contains(&old);
         (is_named && !known.context.relations.contains_key(&old)).then(|| {
             format!(

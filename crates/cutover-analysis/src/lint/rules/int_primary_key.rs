@@ -46,7 +46,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     for (table, column) in keys(site).into_iter().filter(|(table, _)| !site.is_temporary(table)) {
         let given = typed.iter().find(|(_, name, _)| *name == column);
         let given = given.and_then(|(.., data_type)| names::text(data_type.names.last()?));
-        let known = site.known.context.column(&table, &column).map(|known| known.data_type.name.as_str());
+        let known = site.known.column(&table, &column).map(|known| known.data_type.name.as_str());
         if given.or(known).is_some_and(is_narrow) {
             let column = names::part_of(ObjectKind::Column, &table, column);
             found.say(format!("{} is a key that ends, at the latest at 2147483647", column.named()));

@@ -68,7 +68,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let table = site.known.context.resolve(&names::relation(ObjectKind::Table, relation));
     let name = SmolStr::new(name);
     let still = move |known: &Known| {
-        let policies = known.security.policies.get(&table)?;
+        let policies = known.policies(&table)?;
         let policy = policies.iter().find(|policy| policy.name == name)?;
         said(policy, policies, &format!("{}.{}", table.schema, table.name))
     };

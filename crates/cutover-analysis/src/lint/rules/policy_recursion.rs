@@ -59,7 +59,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let table = site.known.context.resolve(&names::relation(ObjectKind::Table, relation));
     let name = SmolStr::new(name);
     let still = move |known: &Known| {
-        let policy = known.security.policy(&table, &name)?;
+        let policy = known.policies(&table)?.iter().find(|policy| policy.name == name)?;
         let way = known.security.recursion(&table, policy)?;
         let own = format!("{}.{}", table.schema, table.name);
         let by: Vec<String> = way.iter().map(|name| format!("{}.{}", name.schema, name.name)).collect();

@@ -56,7 +56,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let Some((table, policy)) = security::new_policy(create, &site.known.context) else { return };
     let still = move |known: &Known| {
         known.security.policy(&table, &policy.name)?;
-        (known.security.tables.get(&table) == Some(false)).then(|| {
+        (known.row_security(&table) == Some(false)).then(|| {
             format!("nobody asks {}: {}.{} has no row security", policy.name, table.schema, table.name)
         })
     };

@@ -47,7 +47,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let NodeEnum::ViewStmt(create) = site.node else { return };
     let Some(view) = create.view.as_ref().filter(|_| create.replace) else { return };
     let name = site.known.context.new_name(&names::relation(ObjectKind::View, view));
-    let Some(known) = site.known.security.views.get(&name) else { return };
+    let Some(known) = site.known.view_options(&name) else { return };
     let given = security::options(&create.options);
     // An option that is off is so without being named.
     let lost =
@@ -56,7 +56,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let (name, option, was) = (name.clone(), option.clone(), value.clone());
         let help = format!("repeat it: WITH ({option} = {was})");
         let still = move |known: &Known| {
-            let options = known.security.views.get(&name)?;
+            let options = known.view_options(&name)?;
             (!options.contains_key(&option))
                 .then(|| format!("{}.{} loses its {option} = {was}", name.schema, name.name))
         };

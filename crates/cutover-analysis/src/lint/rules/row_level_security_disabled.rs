@@ -72,7 +72,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
 fn disabled(name: Name, found: &mut Found<'_>) {
     let still = move |known: &Known| {
         // A table that is gone shows nothing.
-        (known.security.tables.get(&name) == Some(false)).then(|| {
+        (known.row_security(&name) == Some(false)).then(|| {
             format!("everybody who may read {}.{} sees all its rows from now on", name.schema, name.name)
         })
     };
@@ -83,6 +83,7 @@ fn made(name: Name, found: &mut Found<'_>) {
     let still = move |known: &Known| {
         let tables = &known.security.tables;
         let guarded = tables.guarded_in(&name.schema)?;
+        known.tell_of(guarded);
         (tables.get(&name) == Some(false)).then(|| {
             format!(
                 "everybody who may read {}.{} sees all its rows: it has no row security, as {}.{} has",

@@ -60,7 +60,8 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let Some(column) = column.filter(|_| !site.is_new(&table)) else { continue };
         // Each table that has rows proves it for itself, or not.
         let holders = site.known.holders(&table, site.has_heirs());
-        let is_read = |one: &&ObjectRef| !site.is_harmless(one) && !site.known.has_no_nulls(one, &column);
+        let is_read =
+            |one: &&ObjectRef| !site.is_harmless_itself(one) && !site.known.has_no_nulls(one, &column);
         let Some(read) = holders.iter().find(is_read) else { continue };
         let message =
             format!("all rows of {} are read for NULLs in {column} while nobody can use it", read.named());

@@ -104,7 +104,11 @@ impl Watch for Alters {
         let before = before.map(|place| self.last.swap_remove(place));
         self.forget_what_is_touched(site);
         let (Some(table), Some(mode)) = (own, mode) else { return };
-        if site.is_new(&table) || site.in_block || mode < LockMode::ShareRowExclusive || stands_alone(site) {
+        if site.is_harmless(&table)
+            || site.in_block
+            || mode < LockMode::ShareRowExclusive
+            || stands_alone(site)
+        {
             return;
         }
         let only = !site.has_heirs();

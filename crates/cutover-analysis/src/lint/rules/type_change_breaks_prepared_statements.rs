@@ -49,7 +49,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         // Source: equalRowTypes in PostgreSQL's tupdesc.c: type, modifiers, collation.
         let is_same =
             |old: &Column| Some(&old.data_type) == new.as_ref() && old.collation.as_deref() == collation;
-        if !site.known.context.column(&table, column).is_some_and(is_same) {
+        if !site.known.column(&table, column).is_some_and(is_same) {
             found.say(format!(
                 "statements that clients have prepared over {}.{column} fail once",
                 table.named()

@@ -80,5 +80,5 @@ fn may_well_be_free(command: &AlterTableCmd, table: &ObjectRef, site: &Site<'_>)
     let is_itself = |using: &Node| matches!(using.node.as_ref(), Some(NodeEnum::ColumnRef(_)));
     is_text
         && column.raw_default.as_deref().is_none_or(is_itself)
-        && site.known.context.column(table, &command.name).is_none()
+        && site.known.column(table, &command.name).is_none()
 }

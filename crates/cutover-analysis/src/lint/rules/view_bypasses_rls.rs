@@ -72,7 +72,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     for command in commands(alter) {
         match command.subtype() {
             Type::AtSetRelOptions | Type::AtResetRelOptions => bypassing(name.clone(), location, site, found),
-            Type::AtEnableRowSecurity if site.known.security.tables.get(&name) != Some(true) => {
+            Type::AtEnableRowSecurity if site.known.row_security(&name) != Some(true) => {
                 // Those that this run has made are said where they are made.
                 let is_old = |view: &&Name| !site.known.has_made(view);
                 for view in site.known.context.reading(&name).filter(is_old) {
@@ -98,6 +98,7 @@ fn bypassing(view: Name, location: i32, site: &Site<'_>, found: &mut Found<'_>) 
             return None;
         }
         let table = known.security.guarded_behind(&view, &known.context)?;
+        known.tell_of(&table);
         Some(format!(
             "{}.{} shows rows of {}.{} to whoever may read it, whatever the policies say",
             view.schema, view.name, table.schema, table.name

@@ -55,7 +55,7 @@ pub struct Fixed {
     /// Path of the file relative to the project.
     pub path: String,
     /// The rule's code.
-    pub code: &'static str,
+    pub code: String,
     /// What is done.
     pub done: &'static str,
 }
@@ -68,7 +68,7 @@ pub struct Left {
     /// Line, counted from 1, in the file as it would be by then.
     pub line: u32,
     /// The rule's code.
-    pub code: &'static str,
+    pub code: String,
     /// Why not.
     pub why: String,
 }
@@ -291,7 +291,8 @@ impl Work<'_> {
         }
         // What has a fix still was not mended in all these rounds.
         let is_still_there = |finding: &&Located| {
-            let is_said = self.left.iter().any(|left| (left.code, left.line) == (finding.code, finding.line));
+            let is_said =
+                self.left.iter().any(|left| (&left.code, left.line) == (&finding.code, finding.line));
             finding.mending.as_ref().is_some_and(|mending| mending.fix.is_ok())
                 && !is_said
                 && files.iter().any(|file| file.path == finding.path)
@@ -318,7 +319,7 @@ struct Choice<'a> {
     /// Statements that get another text.
     taken: HashSet<usize>,
     /// The rules whose findings are mended, and what is done.
-    codes: Vec<(&'static str, &'static str)>,
+    codes: Vec<(String, &'static str)>,
 }
 
 impl<'a> Choice<'a> {
@@ -349,14 +350,14 @@ impl<'a> Choice<'a> {
         }
         // Several findings may have one fix.
         if self.fixes.contains(&(at, fix)) {
-            self.codes.push((finding.code, fix.title));
+            self.codes.push((finding.code.clone(), fix.title));
         }
         Ok(())
     }
 }
 
 fn left(finding: &Located, why: String) -> Left {
-    Left { path: finding.path.clone(), line: finding.line, code: finding.code, why }
+    Left { path: finding.path.clone(), line: finding.line, code: finding.code.clone(), why }
 }
 
 /// Gives a migration another text than its file has.

@@ -70,10 +70,10 @@ async fn comes_to_the_same(before: &Files, other: &[&str]) -> Mended {
         let is_left = mended.left.iter().any(|left| left.code == fixed.code);
         assert!(again.is_none() || is_left, "{after:#?}: {again:?}");
     }
-    let blocking: Vec<&str> = crate::lint::look(&project(before), &Which::Each, None)
+    let blocking: Vec<String> = crate::lint::look(&project(before), &Which::Each, None)
         .findings
         .iter()
-        .map(|finding| finding.code)
+        .map(|finding| finding.code.clone())
         .collect();
     let new = found.findings.iter().find(|finding| !blocking.contains(&finding.code));
     assert!(new.is_none(), "{after:#?}: {new:?}");
@@ -286,7 +286,7 @@ async fn functions_and_views_are_pinned() {
 }
 
 /// Why something is not mended, by code.
-fn why(list: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+fn why(list: &[(&str, &str)]) -> Vec<(String, String)> {
     let (mended, _) = mend(&files(list));
     assert_eq!(texts(&mended), [("", ""); 0]);
     mended.left.into_iter().map(|left| (left.code, left.why)).collect()

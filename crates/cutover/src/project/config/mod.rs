@@ -38,6 +38,10 @@ pub(super) struct Config {
 pub(crate) struct LintConfig {
     pub(crate) rules: Vec<(Spanned<String>, Spanned<String>)>,
     pub(crate) paths: Vec<LintPathConfig>,
+    /// What `apply` does about what is found in it.
+    pub(crate) apply: Option<Spanned<String>>,
+    /// How things are to be called; by what they are.
+    pub(crate) naming: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
 /// One `[[lint.path]]`.
@@ -168,7 +172,11 @@ fn migration(table: &mut Table) -> MigrationConfig {
 }
 
 fn lint(table: &mut Table) -> LintConfig {
+    let mut naming = Vec::new();
+    with(table, "naming", |names| naming = names.take_all_strings());
     LintConfig {
+        apply: table.take_spanned_string("apply"),
+        naming,
         rules: rules(table),
         paths: each(table, "path", |table| LintPathConfig {
             path: table.require_spanned_string("path"),

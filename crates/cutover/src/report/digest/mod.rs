@@ -13,6 +13,7 @@ pub use parts::parts_lines;
 pub(super) use step::{Fate, Objects, StepView, bare, objects, parts_in_words};
 
 use super::format::{count, duration, grouped};
+use crate::lint::of_run;
 use crate::migration::MigrationId;
 use crate::plan::{Plan, StageSummary, Step};
 use crate::revert::is_project_name;
@@ -132,7 +133,9 @@ pub(super) fn several_roots(plan: &Plan) -> bool {
 /// Remarks on a plan and on its migrations, each of those with its label.
 pub(super) fn remarks(plan: &Plan) -> Vec<String> {
     let of_step = |step: &Step| -> Vec<String> {
-        step.notes.iter().map(|note| format!("{}: {note}", step.label())).collect()
+        let findings = step.findings.iter().map(of_run::line);
+        let all = step.notes.iter().cloned().chain(findings);
+        all.map(|note| format!("{}: {note}", step.label())).collect()
     };
     plan.steps.iter().flat_map(of_step).chain(plan.notes.iter().cloned()).collect()
 }

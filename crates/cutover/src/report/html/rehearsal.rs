@@ -317,7 +317,7 @@ fn findings(rehearsal: &Rehearsal) -> Markup {
                             tr {
                                 td data-label="Where" { code { (Shown(&found.path)) ":" (found.line) } }
                                 td data-label="Finding" {
-                                    span class={ "badge " (if found.severity == Severity::Error { "bad" } else { "warn" }) } { (Shown(found.code)) }
+                                    span class={ "badge " (if found.severity == Severity::Error { "bad" } else { "warn" }) } { (Shown(&found.code)) }
                                     " " (Shown(&found.message))
                                 }
                                 td data-label="Measured" { (Shown(finding.measured.as_deref().unwrap_or("–"))) }

@@ -6,6 +6,7 @@ use cutover_analysis::graph::Why;
 
 use super::columns::{Cell, Column, Columns, cut, wrap};
 use super::{TextStyle, Tone};
+use crate::lint::of_run;
 use crate::plan::graph::{felt_work, who_waits};
 use crate::plan::{Plan, StageSummary, Step, StepState};
 use crate::report::digest::{Objects, bare, objects, parts_in_words, parts_lines, remarks, several_roots};
@@ -291,6 +292,7 @@ impl<'a> View<'a> {
         }
         lines.extend(parts_lines(step));
         if !applied(step) {
+            lines.extend(step.findings.iter().map(of_run::line));
             lines.extend(needs(self.plan, step));
             lines.extend(locks(step));
             lines.extend(work(step));

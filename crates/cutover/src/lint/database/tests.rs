@@ -1,0 +1,176 @@
+//! What a database says, and what lint makes of it.
+
+use cutover_analysis::lint::Seen;
+use cutover_postgres::session::Startup;
+use testkit::{Database, database};
+
+use super::*;
+use crate::catalog;
+
+async fn asked(database: &Database) -> Asked {
+    let mut session = Session::connect(&database.options(), &Startup::default()).await.unwrap();
+    let context = catalog::context(&mut session, Vec::new()).await.unwrap();
+    ask(&mut session, context, Ask { bodies: true }).await.unwrap()
+}
+
+/// What is found in a file, and who saw it.
+async fn found(database: &Database, sql: &str) -> Vec<(String, Seen)> {
+    let project = Project::embedded("x", &[("0001_a.sql", sql.as_bytes())]).unwrap();
+    let known = asked(database).await.known;
+    let found = look(&project, &Which::OneRun([0].into()), Some(known));
+    assert!(found.broken.is_empty(), "{:?}", found.broken);
+    found.findings.into_iter().map(|finding| (finding.code, finding.seen_by)).collect()
+}
+
+async fn codes(database: &Database, sql: &str) -> Vec<String> {
+    found(database, sql).await.into_iter().map(|(code, _)| code).collect()
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[tokio::test]
+async fn small_tables_may_be_locked_and_large_ones_not() {
+    let database = database();
+    database.run(
+        "CREATE TABLE none (n int); CREATE TABLE few (n int); INSERT INTO few SELECT generate_series(1, 100);
+         CREATE TABLE many (n int); INSERT INTO many SELECT generate_series(1, 60000);
+         CREATE TABLE counted (n int); INSERT INTO counted SELECT generate_series(1, 60000); ANALYZE counted;
+         CREATE TABLE grown (n int); INSERT INTO grown VALUES (1); ANALYZE grown; INSERT INTO grown SELECT generate_series(1, 60000);
+         CREATE TABLE emptied (n int); INSERT INTO emptied VALUES (1); DELETE FROM emptied; ANALYZE emptied;
+         CREATE TABLE parts (n int) PARTITION BY LIST (n); CREATE TABLE part PARTITION OF parts DEFAULT;
+         INSERT INTO parts SELECT generate_series(1, 60000); CREATE TABLE bare (n int) PARTITION BY LIST (n)",
+    );
+    for (table, is_large) in [
+        ("none", false),
+        ("few", false),
+        ("many", true),
+        ("counted", true),
+        ("grown", true),
+        ("emptied", false),
+        ("parts", true),
+        ("bare", false),
+    ] {
+        let expected = if is_large { vec!["create-index-blocks-writes"] } else { vec![] };
+        assert_eq!(codes(&database, &format!("CREATE INDEX ON {table} (n)")).await, expected, "{table}");
+    }
+    // Only what holds nothing at all is lost without being asked about. What was counted is no word for that.
+    for (table, is_lost) in [("none", false), ("few", true), ("emptied", true), ("many", true)] {
+        let expected = if is_lost { vec![("drop-table".to_owned(), Seen::Catalogue)] } else { vec![] };
+        assert_eq!(found(&database, &format!("DROP TABLE {table}")).await, expected, "{table}");
+    }
+}
+
+#[test]
+fn only_a_table_without_a_page_is_empty() {
+    let rows = |rows, pages, now| Estimate { rows, pages, now }.size().map(|size| size.rows);
+    assert_eq!(rows(-1, 0, Some(0)), Some(0));
+    assert_eq!(rows(0, 0, Some(0)), Some(0));
+    // Emptied, and perhaps filled again since somebody counted.
+    assert_eq!(rows(0, 5, Some(5)), Some(5));
+    assert_eq!(rows(0, 0, Some(1000)), Some(81_920), "before 14 nobody may have counted");
+    assert_eq!(rows(-1, 0, Some(2)), Some(163));
+    // One row was there, and nobody has counted since.
+    assert_eq!(rows(1, 1, Some(266)), Some(21_790));
+    assert_eq!(rows(100, 1, Some(50)), Some(5000));
+    // Of a locked table there is what was counted, or nothing.
+    assert_eq!(rows(100, 1, None), Some(100));
+    assert_eq!(rows(-1, 0, None), None);
+    assert_eq!(rows(i64::MAX, 1, Some(u64::MAX)), Some(u64::MAX));
+}
+
+/// What is asked waits for nobody.
+#[tokio::test]
+async fn a_locked_table_is_one_of_which_nothing_is_known() {
+    let database = database();
+    database.run("CREATE TABLE held (n int); CREATE TABLE other (n int)");
+    let holder = database.hold("LOCK TABLE held");
+    let begun = std::time::Instant::now();
+    assert_eq!(codes(&database, "CREATE INDEX ON held (n)").await, ["create-index-blocks-writes"]);
+    assert_eq!(codes(&database, "CREATE INDEX ON other (n)").await, NOTHING);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "it waited");
+    holder.lets_go();
+}
+
+#[tokio::test]
+async fn what_is_there_takes_findings_away() {
+    let database = database();
+    database.run(
+        "CREATE TABLE t (a int, b int NOT NULL, c int, v varchar(10), CHECK (c IS NOT NULL));
+         CREATE UNIQUE INDEX t_b ON t (b); INSERT INTO t SELECT n, n, n FROM generate_series(1, 60000) n",
+    );
+    for (sql, expected) in [
+        ("ALTER TABLE t ALTER a SET NOT NULL", &["set-not-null-scans"][..]),
+        ("ALTER TABLE t ALTER b SET NOT NULL", &[]),
+        ("ALTER TABLE t ALTER c SET NOT NULL", &[]),
+        ("ALTER TABLE t ALTER v TYPE varchar(20)", &["type-change-breaks-prepared-statements"]),
+        (
+            "ALTER TABLE t ALTER a TYPE bigint",
+            &["type-change-rewrites", "type-change-breaks-prepared-statements"],
+        ),
+        ("ALTER TABLE t ADD UNIQUE USING INDEX t_b", &[]),
+        ("CREATE UNIQUE INDEX CONCURRENTLY t_bc ON t (b, c)", &[]),
+        ("CREATE UNIQUE INDEX CONCURRENTLY t_ac ON t (a, c)", &["unique-over-existing-data"]),
+        ("DROP TABLE IF EXISTS not_there", &[]),
+        ("ALTER TABLE t DROP COLUMN IF EXISTS not_there", &[]),
+    ] {
+        let mut expected: Vec<&str> = expected.to_vec();
+        let mut found = codes(&database, sql).await;
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{sql}");
+    }
+    // And a migration that has been prepared runs as it says.
+    database.run("ALTER TABLE t ALTER c SET NOT NULL");
+}
+
+#[tokio::test]
+async fn row_security_policies_views_and_functions_are_known() {
+    let database = database();
+    database.run(
+        "CREATE SCHEMA app; CREATE TABLE app.docs (id int PRIMARY KEY, owner text); ALTER TABLE app.docs ENABLE ROW LEVEL SECURITY;
+         CREATE TABLE app.teams (id int PRIMARY KEY); ALTER TABLE app.teams ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY mine ON app.docs USING (owner = current_user);
+         CREATE POLICY of_teams ON app.teams USING (EXISTS (SELECT FROM app.docs WHERE docs.id = teams.id));
+         CREATE VIEW app.v WITH (security_barrier = true) AS SELECT 1 AS n;
+         CREATE FUNCTION app.named() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.docs';
+         CREATE FUNCTION app.steady() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
+         CREATE FUNCTION app.wild() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         INSERT INTO app.docs SELECT n, 'x' FROM generate_series(1, 60000) n",
+    );
+    for (sql, expected) in [
+        ("CREATE TABLE app.notes (id int)", vec!["row-level-security-disabled"]),
+        ("CREATE POLICY open ON app.docs USING (true)", vec!["policy-always-true"]),
+        ("CREATE POLICY round ON app.docs USING (EXISTS (SELECT FROM app.teams))", vec!["policy-recursion"]),
+        ("CREATE VIEW app.all_docs AS SELECT * FROM app.docs", vec!["view-bypasses-rls"]),
+        ("CREATE OR REPLACE VIEW app.v AS SELECT 1 AS n", vec!["replace-view-drops-options"]),
+        ("ALTER TABLE app.docs ADD a int DEFAULT app.steady()", vec![]),
+        ("ALTER TABLE app.docs ADD a int DEFAULT app.wild()", vec!["volatile-default-rewrites"]),
+        (
+            "CREATE FUNCTION app.f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT id FROM app.docs LIMIT 1); END'",
+            vec![],
+        ),
+        (
+            "CREATE FUNCTION app.f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT id FROM app.dogs LIMIT 1); END'",
+            vec!["function-body-names-missing-object"],
+        ),
+    ] {
+        let expected: Vec<(String, Seen)> =
+            expected.into_iter().map(|code| (code.to_owned(), Seen::Catalogue)).collect();
+        assert_eq!(found(&database, sql).await, expected, "{sql}");
+    }
+    let moved = codes(&database, "ALTER TABLE app.docs RENAME TO papers").await;
+    assert!(moved.iter().any(|code| code == "function-name-unresolved-after-move"), "{moved:?}");
+}
+
+/// Names are looked for where those of migrations are.
+#[tokio::test]
+async fn names_without_a_schema_are_those_of_the_search_path() {
+    let database = database();
+    database.run(&format!(
+        "CREATE SCHEMA app; CREATE TABLE app.t (n int); ALTER DATABASE {} SET search_path = app",
+        quote_ident(database.name())
+    ));
+    assert_eq!(codes(&database, "CREATE INDEX ON t (n); DROP TABLE t").await, NOTHING);
+    assert!(!asked(&database).await.is_empty);
+    assert!(asked(&testkit::database()).await.is_empty);
+}
