@@ -34,7 +34,7 @@ fn what_is_seen_is_told_and_the_exit_code_says_whether_it_may_go_on() {
     // Allowed by name; a name that nothing has is a mistake.
     on_one_server(&place, &["rehearse", "--no-workload", "--allow", "type-change-rewrites"]).ends_with(0);
     let outcome = on_one_server(&place, &["rehearse", "--allow", "type-changes"]).ends_with(2);
-    says(&outcome, &["--allow type-changes", "cutover lint --rules"]);
+    says(&outcome, &["type-changes: no finding has this code", "cutover lint --rules"]);
     // Nothing of it stays.
     assert_eq!(
         place
