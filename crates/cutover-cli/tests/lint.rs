@@ -43,7 +43,7 @@ fn a_database_takes_findings_away_and_stops_what_would_lose_something() {
     place.run(&["apply", kept]).ends_with(1);
     let done = place.run(&[&["apply", kept][..], &allowed].concat()).ends_with(0);
     shows(&done, &["note: 0002: error[drop-column] line 1"]);
-    shows(&place.run(&["report"]).ends_with(0), &["drop-column"]);
+    shows(&place.run(&["report", "--format", "markdown", "-o", "-"]).ends_with(0), &["drop-column"]);
 }
 
 #[test]

@@ -209,9 +209,8 @@ async fn apply_to_its_end(
     refusals.complete(project, &built, &found, request, (options, &id)).await?;
     run.plan = plan_of_run(project, &built);
     let token = take_over(&mut session, &id, &operator, request, &stop, &mut recorder, phase).await?;
-    if let Some(planned) = plan_again(project, &built, request, &mut session).await? {
+    if let Some(planned) = plan_again(project, &built, request, (options, &id), &mut session).await? {
         built = planned;
-        lint(project, &mut built, request, options, &id).await??;
         run.plan = plan_of_run(project, &built);
     }
     still_looked_at(project, &mut session).await?;
@@ -286,6 +285,7 @@ async fn plan_again(
     project: &Project,
     built: &Built,
     request: &Request,
+    (options, run): (&ConnectOptions, &str),
     session: &mut Session,
 ) -> Result<Option<Built>, ApplyError> {
     let now = history_of(project, session).await?;
@@ -293,7 +293,8 @@ async fn plan_again(
         return Ok(None);
     }
     let found = schema::look(session).await?;
-    let (planned, refusals) = read_and_plan(project, &found, request, session).await?;
+    let (mut planned, mut refusals) = read_and_plan(project, &found, request, session).await?;
+    refusals.note(lint(project, &mut planned, request, options, run).await?);
     refusals.into_result()?;
     Ok(Some(planned))
 }

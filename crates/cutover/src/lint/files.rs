@@ -11,7 +11,7 @@ use crate::project::{Problem, Problems, Project};
 const SORTS_WRONGLY: &str = "version-sorts-wrongly";
 const OUT_OF_ORDER: &str = "out-of-order-file";
 /// Of two files that have one version.
-pub const DUPLICATE_VERSION: &str = "duplicate-version";
+const DUPLICATE_VERSION: &str = "duplicate-version";
 
 impl Found {
     /// Adds files that come late: their versions are below the highest one that is applied.
@@ -25,10 +25,9 @@ impl Found {
     /// Adds what is wrong with a project that is a matter of rules: the rest is given back.
     pub fn take_problems(&mut self, project: &Project, problems: Problems) -> Problems {
         let (ours, rest): (Vec<Problem>, Vec<Problem>) =
-            problems.0.into_iter().partition(|problem| problem.rule.is_some());
+            problems.0.into_iter().partition(|problem| problem.twin);
         for problem in ours {
-            let code = problem.rule.unwrap_or_default();
-            self.findings.extend(of_file(project, &problem.path, code, problem.message));
+            self.findings.extend(of_file(project, &problem.path, DUPLICATE_VERSION, problem.message));
         }
         Problems(rest)
     }

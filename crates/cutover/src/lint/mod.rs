@@ -29,7 +29,6 @@ use crate::secrets::Secrets;
 
 pub use database::{Pending, pending};
 pub use document::{document, mended_document, rule_document, rules_document};
-pub use files::DUPLICATE_VERSION;
 pub use github::annotations;
 pub use of_run::told;
 pub use sarif::sarif;
@@ -276,7 +275,7 @@ fn problem(
         Some(FilePlace { line, column, source_line }) => (Some(Place { line, column }), source_line),
         None => (None, String::new()),
     };
-    Problem { path: migration.path.clone(), place, source_line, message, hint, rule: None }
+    Problem { path: migration.path.clone(), place, source_line, message, hint, twin: false }
 }
 
 fn located(migration: &Migration, finding: Finding, place: FilePlace) -> Located {

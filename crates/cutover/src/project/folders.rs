@@ -15,7 +15,7 @@ use super::flyway::{self, FlywaySettings};
 use super::load::{self, Loader};
 use super::problem::{Place, Problem, Problems, ProjectError};
 use super::{CONFIG_FILE, Design, FOLDERS, MigrationRoot, Project, Stray, Vars};
-use crate::lint::{self, LintSettings};
+use crate::lint::LintSettings;
 use crate::migration::{Claims, Down, Migration, MigrationId, Source};
 
 /// A migration folder that was looked at.
@@ -445,7 +445,7 @@ fn naming_problems(reading: &Reading, prefix: &str) -> Problems {
             format!("the same version as {prefix}{} ({})", first.path, first.version.text())
         };
         let problem = Problem::of_file(format!("{prefix}{}", second.path), message);
-        problems.push(Problem { rule: Some(lint::DUPLICATE_VERSION), ..problem });
+        problems.push(Problem { twin: true, ..problem });
     }
     problems
 }

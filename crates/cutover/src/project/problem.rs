@@ -29,8 +29,8 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The rule of `lint` that finds it too.
-    pub rule: Option<&'static str>,
+    /// It is that another file has its version, which a rule of `lint` finds too.
+    pub twin: bool,
 }
 
 impl Problem {
@@ -42,7 +42,7 @@ impl Problem {
             source_line: String::new(),
             message: message.into(),
             hint: None,
-            rule: None,
+            twin: false,
         }
     }
 

@@ -211,7 +211,7 @@ impl PlaceholderError {
             source_line: self.source_line.clone(),
             message: self.message(),
             hint: Some(self.hint.clone()),
-            rule: None,
+            twin: false,
         }
     }
 }

@@ -59,6 +59,21 @@ fn way_back() -> DownSummary {
     }
 }
 
+fn finding() -> Located {
+    Located {
+        code: String::new(),
+        severity: Severity::Error,
+        path: String::new(),
+        line: 1,
+        column: 1,
+        source_line: String::new(),
+        message: String::new(),
+        help: String::new(),
+        seen_by: Seen::Catalogue,
+        mending: None,
+    }
+}
+
 /// A document with one more field.
 fn with(mut value: Value, field: &str) -> Value {
     value[field] = Value::Null;
@@ -85,18 +100,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
     (step.locks, step.work) = (vec![lock.clone()], vec![work.clone()]);
     (step.late, step.more_locks) = (vec![String::new()], vec![String::new()]);
     step.unseen = vec![String::new()];
-    let finding = Located {
-        code: String::new(),
-        severity: Severity::Error,
-        path: String::new(),
-        line: 1,
-        column: 1,
-        source_line: String::new(),
-        message: String::new(),
-        help: String::new(),
-        seen_by: Seen::Catalogue,
-        mending: None,
-    };
+    let finding = finding();
     step.findings = vec![finding.clone()];
     let statement = PlannedStatement {
         line: 1,

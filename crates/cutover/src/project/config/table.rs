@@ -65,7 +65,7 @@ impl SourceText {
             source_line: line.to_owned(),
             message: message.into(),
             hint: None,
-            rule: None,
+            twin: false,
         }
     }
 }
