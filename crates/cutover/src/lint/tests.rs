@@ -147,32 +147,19 @@ fn places_from_the_text_at_hand_are_those_of_the_file() {
 }
 
 /// A project folder with these files, as far as it can be read.
-<<<<<<< HEAD
 fn draft(files: &[(&str, &str)]) -> (crate::project::Draft, tempfile::TempDir) {
-=======
-fn draft(files: &[(&str, &str)]) -> (tempfile::TempDir, crate::project::Draft) {
->>>>>>> w-a
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-<<<<<<< HEAD
     (Project::draft(folder.path(), &crate::project::Overrides::default()).unwrap(), folder)
-=======
-    let draft = Project::draft(folder.path(), &crate::project::Overrides::default()).unwrap();
-    (folder, draft)
->>>>>>> w-a
 }
 
 #[test]
 fn two_files_of_one_version_are_found() {
-<<<<<<< HEAD
     let (draft, _folder) =
-=======
-    let (_folder, draft) =
->>>>>>> w-a
         draft(&[("migrations/0001_a.sql", "SELECT 1"), ("migrations/001_b.sql", "SELECT 2")]);
     assert_eq!(draft.problems.0.len(), 1, "{:?}", draft.problems);
     let mut found = Found::default();
@@ -187,11 +174,7 @@ fn two_files_of_one_version_are_found() {
 fn names_are_as_the_configuration_wants_them() {
     let sql = "CREATE TABLE T1 (n int); CREATE TABLE \"Big\" (n int); CREATE INDEX by_n ON t1 (n);";
     let names = |config: &str| {
-<<<<<<< HEAD
         let (draft, _folder) = draft(&[("cutover.toml", config), ("migrations/0001_a.sql", sql)]);
-=======
-        let (_folder, draft) = draft(&[("cutover.toml", config), ("migrations/0001_a.sql", sql)]);
->>>>>>> w-a
         assert!(draft.problems.is_empty(), "{:?}", draft.problems);
         let found = look(&draft.project, &Which::Each, None);
         let names = found.findings.into_iter().filter(|finding| finding.code == "naming-convention");
@@ -202,11 +185,7 @@ fn names_are_as_the_configuration_wants_them() {
     assert_eq!(names("[lint.naming]\nindexes = \"*_idx\""), [big, "the index \"by_n\" is not like *_idx"]);
     assert_eq!(names("[lint.naming]\ntables = \"any\""), [""; 0]);
     assert_eq!(names("[lint.rules]\nnaming-convention = \"off\"\n[lint.naming]\nindexes = \"x\""), [""; 0]);
-<<<<<<< HEAD
     let (wrong, _folder) = draft(&[
-=======
-    let (_folder, wrong) = draft(&[
->>>>>>> w-a
         ("cutover.toml", "[lint]\napply = \"eror\"\n[lint.naming]\ntable = \"any\""),
         ("migrations/1_a.sql", ""),
     ]);
