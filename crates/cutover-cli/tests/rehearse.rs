@@ -12,7 +12,7 @@ const ALLOW_WRONG: &[&str] = &["rehearse", "--allow"];
 fn shop() -> Place {
     let place = Place::new();
     place.database().run(
-        "CREATE TABLE users (id bigint PRIMARY KEY, mail text); INSERT INTO users SELECT n, n FROM generate_series(1, 50) n",
+        "CREATE TABLE users (id bigint PRIMARY KEY, mail text); INSERT INTO users SELECT n, n FROM generate_series(1, 20000) n; ANALYZE users",
     );
     place.write("migrations/0001_index.sql", "CREATE INDEX CONCURRENTLY users_mail ON users (mail);\n");
     place
@@ -57,7 +57,7 @@ fn rows_make_times_and_a_page_and_json_show_the_same() {
     let outcome =
         on_one_server(&place, &["rehearse", "--with-data", "--full", "--format", "json"]).ends_with(1);
     let document: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(document["ground"]["rows"], 50);
+    assert_eq!(document["ground"]["rows"], 1000);
     assert_eq!(document["migrations"][1]["statements"][0]["rewritten"][0], "public.users");
     assert_eq!(document["proof"]["migrations"][1]["reverted"]["answer"], "yes");
     let page = on_one_server(&place, &["rehearse", "--format", "html"]).ends_with(1).stdout;

@@ -233,6 +233,11 @@ impl Known {
         self.has_up_to(SMALL, relation)
     }
 
+    /// The same of a table that is named as `regclass` reads it.
+    pub fn is_small_by_name(&self, table: &str) -> bool {
+        names::from_text(ObjectKind::Relation, table).is_some_and(|table| self.is_small(&table))
+    }
+
     /// Whether it is known that a table of the database has no rows.
     pub(crate) fn is_empty(&self, relation: &ObjectRef) -> bool {
         self.has_up_to(0, relation)

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use cutover_analysis::lint::{Facts, Known, by_code};
+use cutover_analysis::lint::{Known, by_code};
 
 use super::error::RehearseError;
 use super::model::{Finding, Rehearsal, Traced, TracedStatement};
 use crate::catalog;
+use crate::lint::database::{self, Ask};
 use crate::lint::{self, Located, Seen, Which};
 use crate::project::Project;
 use crate::report::format::duration;
 use crate::verify::sandbox::Scratch;
+use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
 /// A rewrite that no rule has foreseen.
@@ -28,25 +30,31 @@ const REWRITES: [&str; 7] = [
     "refresh-materialized-view-locks",
 ];
 
-/// What rules know of the ground.
-pub(super) async fn known(copy: &Scratch) -> Result<Known, RehearseError> {
-    let mut session = Session::connect(&copy.options, &Startup::default()).await?;
-    let context = catalog::context(&mut session, vec!["public".to_owned()]).await?;
-    let facts = Facts { server: session.server_version_num(), ..Facts::default() };
+/// What rules know: of the real database, where there is one, what it says of itself.
+pub(super) async fn known(
+    target: Option<&ConnectOptions>,
+    scratch: &Scratch,
+) -> Result<Known, RehearseError> {
+    let mut session = Session::connect(target.unwrap_or(&scratch.options), &Startup::default()).await?;
+    let known = async {
+        let context = catalog::context(&mut session, Vec::new()).await?;
+        Ok::<_, RehearseError>(database::ask(&mut session, context, Ask { bodies: true }).await?.known)
+    };
+    let known = known.await;
     session.close().await;
-    Ok(Known::new(context, facts))
+    known
 }
 
 /// Everything that is found. `was_there`: whether a table was before the first migration.
 pub(super) fn all(
     project: &Project,
     places: &[usize],
-    known: Known,
+    known: &Known,
     rehearsal: &Rehearsal,
     was_there: &dyn Fn(&str) -> bool,
 ) -> Vec<Finding> {
     let which = Which::OneRun(places.iter().copied().collect::<BTreeSet<usize>>());
-    let found = lint::look(project, &which, Some(known));
+    let found = lint::look(project, &which, Some(known.clone()));
     let mut findings: Vec<Finding> = found
         .findings
         .into_iter()
@@ -65,7 +73,8 @@ pub(super) fn all(
                         .is_some_and(|(_, other)| std::ptr::eq(other, statement))
             };
             if !findings.iter().any(is_said) {
-                findings.extend(other_rewrite(project, traced, statement, was_there));
+                let counts = |table: &str| was_there(table) && !known.is_small_by_name(table);
+                findings.extend(other_rewrite(project, traced, statement, &counts));
             }
         }
     }

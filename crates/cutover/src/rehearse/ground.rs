@@ -40,13 +40,22 @@ pub(super) struct Base {
     settings: Vec<(String, String)>,
     /// Options of the server that it connects with, as it would to the real one.
     options: Option<String>,
+    /// What the real database is called.
+    pub(super) called: Option<String>,
 }
 
 impl Base {
     /// A database that is there.
     #[cfg(test)]
     pub(super) fn of(scratch: Scratch) -> Self {
-        Self { scratch, ground: Ground::default(), runner: None, settings: Vec::new(), options: None }
+        Self {
+            scratch,
+            ground: Ground::default(),
+            runner: None,
+            settings: Vec::new(),
+            options: None,
+            called: None,
+        }
     }
 
     /// How a session that migrates connects to a copy.
@@ -56,6 +65,11 @@ impl Base {
             Some((role, password)) => options.with_user(role, Some(password)),
             None => options,
         }
+    }
+
+    /// What statements call the database, and what a copy is called.
+    pub(super) fn databases(&self, copy: &Scratch) -> Option<(String, String)> {
+        Some((self.called.clone()?, copy.options.database.clone()))
     }
 
     /// How it begins.
@@ -85,7 +99,14 @@ pub(super) async fn build(
     match built {
         Ok((ground, runner, owner)) => {
             let scratch = Scratch { owner, ..scratch };
-            Ok(Base { scratch, ground, runner, settings: Vec::new(), options: options.options.clone() })
+            Ok(Base {
+                scratch,
+                ground,
+                runner,
+                settings: Vec::new(),
+                options: options.options.clone(),
+                called: Some(options.database.clone()),
+            })
         }
         Err(error) => {
             scratch.finish().await;
@@ -109,7 +130,7 @@ async fn of_nothing(project: &Project, sandbox: &SandboxProvider) -> Result<Base
         settings.push(("search_path".to_owned(), schema.search_path()));
     }
     let scratch = replay.into_scratch().await;
-    Ok(Base { scratch, ground: Ground::default(), runner: None, settings, options: None })
+    Ok(Base { scratch, ground: Ground::default(), runner: None, settings, options: None, called: None })
 }
 
 /// What is applied, run again: for where no `pg_dump` is.
@@ -137,7 +158,14 @@ async fn of_replay(
     let scratch = replay.into_scratch().await;
     let ground = Ground { made_of: MadeOf::Replay, tables: tables?, ..Ground::default() };
     let settings = vec![("search_path".to_owned(), path)];
-    Ok(Base { scratch, ground, runner: None, settings, options: None })
+    Ok(Base {
+        scratch,
+        ground,
+        runner: None,
+        settings,
+        options: None,
+        called: Some(options.database.clone()),
+    })
 }
 
 /// How many tables there are.

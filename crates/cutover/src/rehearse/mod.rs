@@ -5,10 +5,12 @@ mod error;
 mod findings;
 mod ground;
 mod judge;
+mod made;
 mod model;
 mod outside;
 mod pass;
 mod proof;
+mod starred;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -33,13 +35,16 @@ pub use model::{
 pub use text::lines;
 
 use self::ground::Base;
+use self::made::Roles;
 use self::pass::Pass;
 use crate::inspect;
+use crate::lint::Known;
 use crate::migration::Migration;
 use crate::plan::StepState;
 use crate::plan::build::Read;
 use crate::plan::select::Selection;
 use crate::project::Project;
+use crate::secrets::Secrets;
 use crate::verify::SandboxProvider;
 
 /// What is to be rehearsed, and how.
@@ -71,13 +76,14 @@ pub async fn rehearse(
     let asked = Asked::of(project, target, request).await?;
     let base = ground::build(project, target, &asked.applied, &request.ground, sandbox, programs).await?;
     let built = began.elapsed();
-    let done = passes(project, &base, &asked, request, sandbox).await;
+    let done = passes(project, &base, &asked, request, sandbox, target).await;
     let ground = base.ground.clone();
     base.scratch.finish().await;
     let mut rehearsal = done?;
     rehearsal.ground = Ground { took: built, ..ground };
     rehearsal.ground.remarks.splice(0..0, asked.remarks);
     rehearsal.database = target.map(|options| options.database.clone());
+    starred::star(&mut rehearsal, &Secrets::of(&project.vars));
     rehearsal.took_in_all = began.elapsed();
     Ok(rehearsal)
 }
@@ -127,16 +133,19 @@ async fn passes(
     asked: &Asked<'_>,
     request: &Request,
     sandbox: &SandboxProvider,
+    target: Option<&ConnectOptions>,
 ) -> Result<Rehearsal, RehearseError> {
+    let known = findings::known(target, &base.scratch).await?;
+    let roles = Roles::before(project, &asked.pending, &base.scratch).await?;
     let copy = sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
-    let traced = traced(project, base, &copy, asked).await;
-    let mut rehearsal = match traced {
-        Ok(rehearsal) => rehearsal,
-        Err(error) => {
-            copy.finish().await;
-            return Err(error);
-        }
+    let traced = traced(project, base, &copy, asked, known).await;
+    let made = match (&traced, request.full) {
+        (Ok(_), true) => proof::schema_of(&copy).await.map(Some),
+        _ => Ok(None),
     };
+    copy.finish().await;
+    roles.take_back(&base.scratch).await?;
+    let (mut rehearsal, made) = (traced?, made?);
     let applied: Vec<&Migration> = asked
         .pending
         .iter()
@@ -146,12 +155,15 @@ async fn passes(
         .collect();
     if let Some(limit) = request.workload {
         let tables = workload::tables(&rehearsal);
-        rehearsal.workload = Some(workload::run(project, base, sandbox, &applied, &tables, limit).await?);
+        let felt = workload::run(project, base, sandbox, &applied, &tables, limit).await;
+        roles.take_back(&base.scratch).await?;
+        rehearsal.workload = Some(felt?);
     }
-    if request.full {
-        rehearsal.proof = Some(proof::prove(project, base, sandbox, &copy, &asked.pending, &applied).await?);
+    if let Some(made) = made {
+        let proof = proof::prove(project, base, (sandbox, &roles), &made, &asked.pending, &applied).await;
+        roles.take_back(&base.scratch).await?;
+        rehearsal.proof = Some(proof?);
     }
-    copy.finish().await;
     Ok(rehearsal)
 }
 
@@ -161,8 +173,8 @@ async fn traced(
     base: &Base,
     copy: &crate::verify::sandbox::Scratch,
     asked: &Asked<'_>,
+    known: Known,
 ) -> Result<Rehearsal, RehearseError> {
-    let known = findings::known(copy).await?;
     let mut pass = Pass::begin(project, base, copy).await?;
     let mut migrations = Vec::with_capacity(asked.pending.len());
     for migration in &asked.pending {
@@ -184,7 +196,7 @@ async fn traced(
         took_in_all: took,
     };
     rehearsal.findings =
-        findings::all(project, &asked.places, known, &rehearsal, &|table| pass.was_there(table));
+        findings::all(project, &asked.places, &known, &rehearsal, &|table| pass.was_there(table));
     pass.end().await?;
     Ok(rehearsal)
 }

@@ -14,7 +14,7 @@ use super::judge::{self, Seen};
 use super::model::{Disagreement, Failed, Held, Taken, Traced, TracedStatement};
 use super::outside::{self, Outside};
 use super::trace::{self, Came, Holding, Relations, Said};
-use super::words::excerpt;
+use super::words::excerpt_knowing;
 use crate::catalog;
 use crate::migration::Migration;
 use crate::project::{Project, Vars};
@@ -42,6 +42,10 @@ pub(super) struct Pass<'a> {
     ground: u32,
     began: Instant,
     pub(super) disagreements: Vec<Disagreement>,
+    /// What is not shown.
+    secrets: Secrets,
+    /// What statements call the database, and what it is called.
+    databases: Option<(String, String)>,
 }
 
 impl<'a> Pass<'a> {
@@ -70,6 +74,8 @@ impl<'a> Pass<'a> {
             known: Context::EMPTY,
             began: Instant::now(),
             disagreements: Vec::new(),
+            secrets: Secrets::of(&project.vars),
+            databases: base.databases(copy),
         };
         pass.learn().await?;
         pass.began = Instant::now();
@@ -137,7 +143,7 @@ impl<'a> Pass<'a> {
             may_rename: false,
             gone: HashSet::new(),
         };
-        let outcome = match replay::at_once(&script, migration, vars) {
+        let outcome = match replay::at_once(&script, self.databases.as_ref(), migration, vars) {
             Some(texts) => self.at_once(&mut one, &texts).await,
             None => self.one_by_one(&mut one, &script, migration, vars).await,
         };
@@ -147,7 +153,6 @@ impl<'a> Pass<'a> {
             };
             failed.partly = one.traced.statements.iter().any(|statement| statement.outside)
                 || (script.units.len() > 1 && one.has_committed(&script));
-            failed.message = Secrets::of(vars).star(&failed.message);
             one.traced.failure = Some(failed);
         }
         one.release(self.elapsed());
@@ -252,6 +257,7 @@ impl<'a> Pass<'a> {
             let item = item
                 .map_err(|why| Stop::Failed(Failed { line: 1, message: why, hint: None, partly: false }))?;
             let ScriptItem::Statement { text, line, copy, unit, .. } = item else { continue };
+            let text = replay::elsewhere(self.databases.as_ref(), text);
             let is_outside = script.units.get(unit).is_some_and(|unit| unit.outside.is_some());
             if open != Some(unit) {
                 self.commit(one, open.take(), line).await?;
@@ -342,7 +348,7 @@ impl<'a> Pass<'a> {
         let said = Said::of(&outcome.notices);
         let statement = TracedStatement {
             line,
-            text: excerpt(text),
+            text: excerpt_knowing(text, &self.secrets),
             from,
             to: self.elapsed(),
             ..TracedStatement::default()
@@ -388,7 +394,7 @@ impl<'a> Pass<'a> {
         let said = Said::of(&outcome.notices);
         let mut statement = TracedStatement {
             line,
-            text: excerpt(text),
+            text: excerpt_knowing(text, &self.secrets),
             outside: true,
             from,
             to: self.elapsed(),

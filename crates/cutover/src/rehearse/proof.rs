@@ -10,6 +10,7 @@ use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
 
 use super::error::RehearseError;
 use super::ground::Base;
+use super::made::Roles;
 use super::model::{Answer, Proof, Proven};
 use crate::catalog;
 use crate::compare::told;
@@ -24,12 +25,20 @@ use crate::verify::{SandboxProvider, failure_text};
 /// Differences that are named.
 const NAMED: usize = 10;
 
-/// Proves it. `traced`: the database in which `migrations` were applied, those of `pending` that could be.
+/// What is there in a database.
+pub(super) async fn schema_of(copy: &Scratch) -> Result<Schema, RehearseError> {
+    let mut reader = Session::connect(&copy.options, &Startup::default()).await?;
+    let read = schema(&mut reader).await;
+    reader.close().await;
+    read
+}
+
+/// Proves it. `made`: what `pending` has made, of which `migrations` could be applied.
 pub(super) async fn prove(
     project: &Project,
     base: &Base,
-    sandbox: &SandboxProvider,
-    traced: &Scratch,
+    (sandbox, roles): (&SandboxProvider, &Roles),
+    made: &Schema,
     pending: &[&Migration],
     migrations: &[&Migration],
 ) -> Result<Proof, RehearseError> {
@@ -45,7 +54,7 @@ pub(super) async fn prove(
     let done = Proving::begin(project, base, &copy).await;
     let done = match done {
         Ok(mut proving) => {
-            let done = proving.all(traced, migrations, migrations.len() == pending.len(), &mut proof).await;
+            let done = proving.all(made, migrations, migrations.len() == pending.len(), &mut proof).await;
             proving.end().await;
             done
         }
@@ -54,6 +63,7 @@ pub(super) async fn prove(
     copy.finish().await;
     let is_to_be_told_apart = done?;
     if is_to_be_told_apart {
+        roles.take_back(&base.scratch).await?;
         let copy =
             sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
         let done = match Proving::begin(project, base, &copy).await {
@@ -77,13 +87,15 @@ struct Proving<'a> {
     session: Session,
     /// As the superuser, to read everything.
     reader: Session,
+    /// What statements call the database, and what it is called.
+    databases: Option<(String, String)>,
 }
 
 impl<'a> Proving<'a> {
     async fn begin(project: &'a Project, base: &Base, copy: &Scratch) -> Result<Self, RehearseError> {
         let reader = Session::connect(&copy.options, &Startup::default()).await?;
         let session = Session::connect(&base.runner(copy), &base.startup()).await?;
-        Ok(Self { project, session, reader })
+        Ok(Self { project, session, reader, databases: base.databases(copy) })
     }
 
     async fn end(self) {
@@ -98,7 +110,7 @@ impl<'a> Proving<'a> {
     /// All migrations forth, back and forth again, compared at the ends. Says whether each has to be looked at by itself.
     async fn all(
         &mut self,
-        traced: &Scratch,
+        made: &Schema,
         migrations: &[&Migration],
         is_whole: bool,
         proof: &mut Proof,
@@ -112,13 +124,11 @@ impl<'a> Proving<'a> {
                 return Ok(false);
             }
         }
-        let mut reader = Session::connect(&traced.options, &Startup::default()).await?;
         // Where some could not be applied, what they have left there is not here.
-        let first = if is_whole { schema(&mut reader).await? } else { self.schema().await? };
-        reader.close().await;
+        let now = self.schema().await?;
+        let first = if is_whole { made } else { &now };
         if is_whole {
-            let made = self.schema().await?;
-            proof.differs.extend(differences("applied in another database", &changes(&first, &made)));
+            proof.differs.extend(differences("applied in another database", &changes(first, &now)));
         }
         let is_reversible = |migration: &&Migration| migration.down.is_some() || !has_way_back(migration);
         if !migrations.iter().all(is_reversible) {
@@ -139,7 +149,7 @@ impl<'a> Proving<'a> {
                 return Ok(true);
             }
         }
-        if !changes(&first, &self.schema().await?).is_empty() {
+        if !changes(first, &self.schema().await?).is_empty() {
             return Ok(true);
         }
         for (migration, proven) in migrations.iter().zip(&mut proof.migrations) {
@@ -216,7 +226,7 @@ impl<'a> Proving<'a> {
     }
 
     async fn run(&mut self, migration: &Migration) -> Result<(), String> {
-        replay::run(&mut self.session, migration, &self.project.vars).await
+        replay::run_in(&mut self.session, self.databases.as_ref(), migration, &self.project.vars).await
     }
 
     /// Runs a migration in a transaction that is rolled back, and looks for what is left of it.
@@ -226,11 +236,14 @@ impl<'a> Proving<'a> {
         if !script.is_one_transaction() {
             return Ok(Answer::NotMeasured("it does not run in one transaction".to_owned()));
         }
-        let (before, ran, after) = if let Some(statements) = replay::at_once(&script, migration, vars) {
+        let (before, ran, after) = if let Some(statements) =
+            replay::at_once(&script, self.databases.as_ref(), migration, vars)
+        {
             self.rolled_back_at_once(migration, &statements).await?
         } else {
             let before = self.session.query_text(TRACES).await?.rows;
-            let ran = replay::run_and_roll_back(&mut self.session, migration, vars).await;
+            let ran =
+                replay::run_and_roll_back(&mut self.session, self.databases.as_ref(), migration, vars).await;
             let after = self.session.query_text(TRACES).await?.rows;
             self.session.execute("DISCARD ALL").await?;
             (before, ran, after)

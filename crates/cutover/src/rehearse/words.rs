@@ -2,7 +2,7 @@
 
 use cutover_analysis::sql::without_comments;
 
-use crate::secrets::without_passwords;
+use crate::secrets::{Secrets, without_passwords};
 use crate::text::visible;
 
 /// Characters of a statement that are shown.
@@ -10,7 +10,12 @@ const SHOWN: usize = 100;
 
 /// How a statement begins, on one line, with passwords as stars.
 pub(super) fn excerpt(text: &str) -> String {
-    let text = without_passwords(&without_comments(text, 4 * SHOWN));
+    excerpt_knowing(text, &Secrets::default())
+}
+
+/// The same, with these as stars too.
+pub(super) fn excerpt_knowing(text: &str, secrets: &Secrets) -> String {
+    let text = secrets.star(&without_passwords(&without_comments(text, 4 * SHOWN)));
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = visible(&words.join(" "));
     match line.char_indices().nth(SHOWN) {

@@ -16,6 +16,7 @@ use super::model::{Blocked, Felt, Hurt, Rehearsal, Workload};
 use crate::migration::Migration;
 use crate::project::Project;
 use crate::verify::replay;
+use crate::verify::sandbox::Scratch;
 use crate::verify::{SandboxProvider, failure_text};
 
 /// Tables with clients at most: each takes two connections.
@@ -64,7 +65,7 @@ pub(super) async fn run(
     limit: Duration,
 ) -> Result<Workload, RehearseError> {
     let copy = sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
-    let felt = pass(project, base, &copy.options, &base.runner(&copy), migrations, tables, limit).await;
+    let felt = pass(project, base, &copy, migrations, tables, limit).await;
     copy.finish().await;
     Ok(Workload { limit, felt: felt? })
 }
@@ -72,8 +73,7 @@ pub(super) async fn run(
 async fn pass(
     project: &Project,
     base: &Base,
-    options: &ConnectOptions,
-    runner: &ConnectOptions,
+    copy: &Scratch,
     migrations: &[&Migration],
     tables: &[String],
     limit: Duration,
@@ -84,22 +84,31 @@ async fn pass(
             break;
         }
         for writes in [false, true] {
-            clients.extend(Client::begin(options, table, writes).await?);
+            clients.extend(Client::begin(&copy.options, table, writes).await?);
         }
     }
     if clients.is_empty() {
         return Ok(Vec::new());
     }
-    let mut session = Session::connect(runner, &base.startup()).await?;
-    let shared =
-        Shared { began: Instant::now(), is_over: AtomicBool::new(false), during: Mutex::default(), limit };
+    let mut session = Session::connect(&base.runner(copy), &base.startup()).await?;
+    let databases = base.databases(copy);
+    let shared = Shared {
+        began: Instant::now(),
+        is_over: AtomicBool::new(false), // What begins to wait before anything runs waits for the first one.
+        during: Mutex::new((
+            migrations.first().map(|first| first.path.clone()).unwrap_or_default(),
+            Duration::ZERO,
+        )),
+        limit,
+    };
     let work = async {
         for migration in migrations {
             if let Ok(mut during) = shared.during.lock() {
                 *during = (migration.path.clone(), shared.began.elapsed());
             }
             // What fails with clients at work is what they feel of it too.
-            if let Err(why) = replay::run(&mut session, migration, &project.vars).await {
+            if let Err(why) = replay::run_in(&mut session, databases.as_ref(), migration, &project.vars).await
+            {
                 tracing::debug!(%why, "failed with clients at work");
             }
         }
@@ -150,6 +159,7 @@ impl Client {
 
     async fn work(mut self, shared: &Shared) -> Felt {
         self.felt.statements = 0;
+        let mut last_good = shared.during().0;
         loop {
             // Once more behind the last migration: that one may have broken its statement.
             let is_last = shared.is_over.load(Ordering::Relaxed);
@@ -161,8 +171,10 @@ impl Client {
             if took > shared.limit && self.felt.blocked.len() < KEPT {
                 self.felt.blocked.push(Blocked { from, took, during, since: from.saturating_sub(ran) });
             }
-            if let Err(failure) = done {
-                self.hurt(&failure, shared).await;
+            match done {
+                Ok(_) => last_good = shared.during().0,
+                // Whatever broke it came behind its last good statement.
+                Err(failure) => self.hurt(&failure, &last_good).await,
             }
             if is_last {
                 break;
@@ -173,8 +185,8 @@ impl Client {
         self.felt
     }
 
-    async fn hurt(&mut self, failure: &Failure, shared: &Shared) {
-        let (message, (during, _)) = (failure_text(failure), shared.during());
+    async fn hurt(&mut self, failure: &Failure, during: &str) {
+        let (message, during) = (failure_text(failure), during.to_owned());
         match self.felt.errors.iter_mut().find(|hurt| hurt.message == message) {
             Some(hurt) => hurt.times += 1,
             None => self.felt.errors.push(Hurt { message, during, times: 1 }),

@@ -290,18 +290,30 @@ pub(crate) fn made_by<'a>(
 }
 
 /// Runs a migration unit by unit, without any record of it.
+#[cfg(test)]
 pub(crate) async fn run(session: &mut Session, migration: &Migration, vars: &Vars) -> Result<(), String> {
-    let mut running = Running { databases: None, written: None, shared: None, takes_back: false };
+    run_in(session, None, migration, vars).await
+}
+
+/// The same in a database that statements call by another name: what they call it, and what it is called.
+pub(crate) async fn run_in(
+    session: &mut Session,
+    databases: Option<&(String, String)>,
+    migration: &Migration,
+    vars: &Vars,
+) -> Result<(), String> {
+    let mut running = Running { databases, written: None, shared: None, takes_back: false };
     running.run(session, migration, vars).await
 }
 
 /// Runs a migration and takes back what it did in transactions. What it leaves in the session is left there.
 pub(crate) async fn run_and_roll_back(
     session: &mut Session,
+    databases: Option<&(String, String)>,
     migration: &Migration,
     vars: &Vars,
 ) -> Result<(), String> {
-    let mut running = Running { databases: None, written: None, shared: None, takes_back: true };
+    let mut running = Running { databases, written: None, shared: None, takes_back: true };
     running.run(session, migration, vars).await
 }
 
@@ -309,14 +321,19 @@ pub(crate) async fn run_and_roll_back(
 const AT_ONCE: usize = 100;
 
 /// The statements of a migration that can be sent in one flush, as one transaction, each with its line.
-pub(crate) fn at_once(script: &Script, migration: &Migration, vars: &Vars) -> Option<Vec<(String, u32)>> {
+pub(crate) fn at_once(
+    script: &Script,
+    databases: Option<&(String, String)>,
+    migration: &Migration,
+    vars: &Vars,
+) -> Option<Vec<(String, u32)>> {
     if !script.is_small(AT_ONCE) {
         return None;
     }
     let mut texts = Vec::new();
     for item in script.items(migration, vars) {
         let Ok(ScriptItem::Statement { text, line, .. }) = item else { return None };
-        texts.push((text, line));
+        texts.push((elsewhere(databases, text), line));
     }
     reading::may_go_together(texts.iter().map(|(text, _)| text.as_str())).then_some(texts)
 }
@@ -353,11 +370,11 @@ impl Running<'_> {
 
     /// The statements of a migration that can be sent in one flush, each with its line: nothing has to be looked at between them.
     fn all_at_once(&self, script: &Script, migration: &Migration, vars: &Vars) -> Option<Vec<(String, u32)>> {
-        let is_looked_at = self.databases.is_some() || self.written.is_some() || self.shared.is_some();
+        let is_looked_at = self.written.is_some() || self.shared.is_some();
         if is_looked_at {
             return None;
         }
-        at_once(script, migration, vars)
+        at_once(script, self.databases, migration, vars)
     }
 
     /// Runs them in one transaction, with one flush.
@@ -480,6 +497,11 @@ impl Running<'_> {
             Err(format!("the server answered COMMIT with {}", done.tag()))
         }
     }
+}
+
+/// A statement as it is run in a database that it calls by another name.
+pub(crate) fn elsewhere(databases: Option<&(String, String)>, text: String) -> String {
+    databases.and_then(|(real, here)| with_database(&text, real, here)).unwrap_or(text)
 }
 
 /// Whether a statement stores a body that is run some other time.

@@ -518,7 +518,7 @@ proptest::proptest! {
         assert!(found.broken.is_empty(), "{after:#?}: {:?}", found.broken);
         for fixed in &mended.fixed {
             // What takes thought may be found still.
-            let has_fix = |finding: &crate::lint::Located| finding.mending.is_some();
+            let has_fix = |finding: &Located| finding.mending.is_some();
             let again = found.findings.iter().any(|finding| finding.code == fixed.code && has_fix(finding));
             assert!(!again || mended.left.iter().any(|left| left.code == fixed.code), "{after:#?}: {mended:#?}");
         }

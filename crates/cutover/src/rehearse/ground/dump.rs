@@ -27,7 +27,9 @@ pub(super) async fn snapshot(source: &mut Session) -> Result<String, Failure> {
     source
         .execute(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; \
-             SET LOCAL idle_in_transaction_session_timeout = 0",
+             SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL row_security = off; \
+             SET LOCAL datestyle = ISO; SET LOCAL intervalstyle = postgres; SET LOCAL extra_float_digits = 3; \
+             SET LOCAL timezone = 'UTC'",
         )
         .await?;
     let done = source.execute("SELECT pg_catalog.pg_export_snapshot()").await?;

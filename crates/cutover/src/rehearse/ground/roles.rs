@@ -13,6 +13,8 @@ use super::{Runner, with_password};
 
 /// The roles of a server, as the database of the session sees them.
 pub(super) struct Roles {
+    /// Its version, as `server_version_num` says it.
+    server: u32,
     /// The role of the session.
     current: String,
     /// Who owns the database.
@@ -21,8 +23,8 @@ pub(super) struct Roles {
     creates: bool,
     /// Each with its attributes.
     all: Vec<(String, String)>,
-    /// Group and member.
-    members: Vec<(String, String)>,
+    /// Group, member and options of the membership.
+    members: Vec<(String, String, String)>,
     /// Role (empty for all), setting and value.
     settings: Vec<(String, String, String)>,
 }
@@ -34,9 +36,19 @@ SELECT rolname, concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHE
        CASE WHEN rolcanlogin THEN 'LOGIN' END)
   FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1";
 
+/// The options as the server of that version writes them: from 16 on each by itself, and one membership for each grantor.
+fn members(server: u32) -> String {
+    let options = if server >= 160_000 {
+        "concat('WITH ADMIN ', bool_or(a.admin_option), ', INHERIT ', bool_or(a.inherit_option), ', SET ', bool_or(a.set_option))"
+    } else {
+        "CASE WHEN bool_or(a.admin_option) THEN 'WITH ADMIN OPTION' ELSE '' END"
+    };
+    format!("SELECT g.rolname, m.rolname, {options} {MEMBERS}")
+}
+
 const MEMBERS: &str = "
-SELECT g.rolname, m.rolname FROM pg_catalog.pg_auth_members a
-  JOIN pg_catalog.pg_roles g ON g.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member ORDER BY 1, 2";
+  FROM pg_catalog.pg_auth_members a
+  JOIN pg_catalog.pg_roles g ON g.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member GROUP BY 1, 2 ORDER BY 1, 2";
 
 // The more special one last: it counts.
 const SETTINGS: &str = "
@@ -57,25 +69,24 @@ pub(super) async fn read(session: &mut Session) -> Result<Roles, Failure> {
     let text = |row: &[Option<String>], at: usize| row.get(at).cloned().flatten().unwrap_or_default();
     let first = own.rows.first().cloned().unwrap_or_default();
     let mut lists = Vec::new();
-    for query in [ROLES, MEMBERS, SETTINGS] {
+    for query in [ROLES, &members(session.server_version_num()), SETTINGS] {
         lists.push(session.query_text(query).await?.rows);
     }
     let mut lists = lists.into_iter();
     let pairs = |rows: Option<Vec<Vec<Option<String>>>>| -> Vec<(String, String)> {
         rows.unwrap_or_default().iter().map(|row| (text(row, 0), text(row, 1))).collect()
     };
+    let triples = |rows: Option<Vec<Vec<Option<String>>>>| -> Vec<(String, String, String)> {
+        rows.unwrap_or_default().iter().map(|row| (text(row, 0), text(row, 1), text(row, 2))).collect()
+    };
     Ok(Roles {
+        server: session.server_version_num(),
         current: text(&first, 0),
         owner: Some(text(&first, 1)),
         creates: text(&first, 2) == "t",
         all: pairs(lists.next()),
-        members: pairs(lists.next()),
-        settings: lists
-            .next()
-            .unwrap_or_default()
-            .iter()
-            .map(|row| (text(row, 0), text(row, 1), text(row, 2)))
-            .collect(),
+        members: triples(lists.next()),
+        settings: triples(lists.next()),
     })
 }
 
@@ -93,9 +104,14 @@ pub(super) async fn make(
             _ => {}
         }
     }
-    for (group, member) in &found.members {
-        // Without the admin option of a later major it is still a membership.
-        copy.execute(&format!("GRANT {} TO {}", quote_ident(group), quote_ident(member))).await?;
+    for (group, member, options) in &found.members {
+        // What an older server than the database's cannot say is left out: it is a membership still.
+        let options = if found.server >= 160_000 && copy.server_version_num() < 160_000 {
+            ""
+        } else {
+            options.as_str()
+        };
+        copy.execute(&format!("GRANT {} TO {} {options}", quote_ident(group), quote_ident(member))).await?;
     }
     let mut not_set = 0;
     for (role, name, value) in &found.settings {

@@ -2,7 +2,7 @@
 //! taken out again before foreign keys are made, so that the sample keeps every promise that the real database keeps.
 
 use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
-use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::session::{Failure, Session, TransactionStatus};
 
 use super::super::error::RehearseError;
 use super::dump::Restoring;
@@ -25,13 +25,15 @@ SELECT n.nspname, c.relname,
                       AND d.objid = c.oid AND d.deptype = 'e')
  ORDER BY 1, 2";
 
-/// Child and parent of each foreign key, and its columns on both sides.
+/// Child and parent of each foreign key, its columns on both sides, and how they are compared.
 const KEYS: &str = "
 SELECT cn.nspname, c.relname, pn.nspname, p.relname,
-       (SELECT string_agg(quote_ident(a.attname), E'\n' ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (attnum, n)
+       (SELECT json_agg(quote_ident(a.attname) ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (attnum, n)
           JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
-       (SELECT string_agg(quote_ident(a.attname), E'\n' ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u (attnum, n)
-          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum)
+       (SELECT json_agg(quote_ident(a.attname) ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u (attnum, n)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum),
+       (SELECT json_agg(quote_ident(n.nspname) || '.' || o.oprname ORDER BY u.n) FROM unnest(k.conpfeqop) WITH ORDINALITY u (op, n)
+          JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace)
   FROM pg_catalog.pg_constraint k
   JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
   JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
@@ -44,7 +46,10 @@ pub(super) async fn take(
     rows: u64,
 ) -> Result<(), RehearseError> {
     let tables = source.query_text(TABLES).await?.rows;
-    restoring.session.execute("SET session_replication_role = replica").await?;
+    restoring
+        .session
+        .execute("SET session_replication_role = replica; SET datestyle = ISO; SET intervalstyle = postgres")
+        .await?;
     for table in &tables {
         let [Some(schema), Some(name), columns] = table.as_slice() else { continue };
         let columns = columns.as_deref().unwrap_or_default();
@@ -54,12 +59,7 @@ pub(super) async fn take(
             Err(failure @ Failure::Lost(_)) => return Err(failure.into()),
             Err(failure) => {
                 restoring.ground.remarks.push(format!("no rows of {schema}.{name}: {failure}"));
-                // The snapshot is gone with the transaction: what else is read would be of another time.
-                let failed =
-                    source.transaction_status() == cutover_postgres::session::TransactionStatus::Failed;
-                if failed {
-                    source.execute("ROLLBACK TO SAVEPOINT cutover_sample").await?;
-                }
+                to_savepoint(source).await?;
             }
         }
     }
@@ -78,6 +78,14 @@ pub(super) async fn take(
     whole(&keys, restoring.session, &mut restoring.ground.rows).await?;
     sequences(source, restoring.session).await?;
     restoring.session.execute("RESET session_replication_role").await?;
+    Ok(())
+}
+
+/// The snapshot would be gone with the transaction: what else is read would be of another time.
+async fn to_savepoint(source: &mut Session) -> Result<(), Failure> {
+    if source.transaction_status() == TransactionStatus::Failed {
+        source.execute("ROLLBACK TO SAVEPOINT cutover_sample").await?;
+    }
     Ok(())
 }
 
@@ -129,32 +137,37 @@ struct Key {
     from: Vec<String>,
     /// Those that they refer to.
     to: Vec<String>,
+    /// The operators that say that both are equal, with their schemas.
+    equal: Vec<String>,
     /// The columns of the parent that rows are made of, quoted; nothing where it is partitioned.
     columns: Option<String>,
 }
 
 impl Key {
     fn of(row: &[Option<String>], tables: &[Vec<Option<String>>]) -> Option<Self> {
-        let [Some(schema), Some(child), Some(other), Some(parent), Some(from), Some(to)] = row else {
+        let [Some(schema), Some(child), Some(other), Some(parent), Some(from), Some(to), Some(equal)] = row
+        else {
             return None;
         };
         let is_parent = |table: &&Vec<Option<String>>| {
             table.first() == Some(&Some(other.clone())) && table.get(1) == Some(&Some(parent.clone()))
         };
-        let list = |text: &str| text.split('\n').map(str::to_owned).collect();
+        let list = |text: &str| serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
         Some(Self {
             child: quote_qualified(schema, child),
             parent: quote_qualified(other, parent),
             from: list(from),
             to: list(to),
+            equal: list(equal),
             columns: tables.iter().find(is_parent).and_then(|table| table.get(2).cloned().flatten()),
         })
     }
 
     /// Rows of the child, as `c`, whose parent is not there.
     fn orphans(&self) -> String {
+        let pairs = self.from.iter().zip(&self.to).zip(&self.equal);
         let same: Vec<String> =
-            self.from.iter().zip(&self.to).map(|(from, to)| format!("p.{to} = c.{from}")).collect();
+            pairs.map(|((from, to), equal)| format!("p.{to} OPERATOR({equal}) c.{from}")).collect();
         let filled: Vec<String> = self.from.iter().map(|from| format!("c.{from} IS NOT NULL")).collect();
         format!(
             "{} AND NOT EXISTS (SELECT FROM {} p WHERE {})",
@@ -195,7 +208,7 @@ async fn parents(source: &mut Session, copy: &mut Session, key: &Key, rows: u64)
             Err(failure @ Failure::Lost(_)) => return Err(failure),
             // What may not be read there is not in the sample, and what refers to it goes.
             Err(_) => {
-                source.execute("ROLLBACK TO SAVEPOINT cutover_sample").await?;
+                to_savepoint(source).await?;
                 return Ok(copied);
             }
         }

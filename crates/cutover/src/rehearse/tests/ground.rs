@@ -141,3 +141,49 @@ async fn a_server_that_cannot_start_says_what_was_looked_for() {
     session.execute("SELECT 1").await.unwrap();
     session.close().await;
 }
+
+/// On a server of its own, and on one that is not: what belongs to the whole server is made in each pass, and taken back.
+#[tokio::test]
+async fn roles_and_the_name_of_the_database_are_those_that_are_meant() {
+    let database = testkit::database();
+    let role = format!("made_{}", database.name());
+    let first = format!("CREATE ROLE {role}; CREATE SCHEMA s AUTHORIZATION {role};");
+    let second = format!(
+        "GRANT CONNECT ON DATABASE {0} TO {role}; ALTER DATABASE {0} SET statement_timeout = '30s';",
+        database.name()
+    );
+    let files = [
+        ("0001_a.up.sql", first.as_str()),
+        ("0001_a.down.sql", &format!("DROP SCHEMA s; DROP ROLE {role};")),
+        ("0002_b.up.sql", second.as_str()),
+        ("0002_b.down.sql", &format!("REVOKE CONNECT ON DATABASE {} FROM {role};", database.name())),
+    ];
+    let request = Request { full: true, workload: Some(std::time::Duration::from_secs(1)), ..request() };
+    let found = rehearsed(&project(&files), &database, &request).await;
+    assert_eq!(found.failed(), 0, "{:?}", found.migrations);
+    assert_eq!(found.proof.as_ref().unwrap().differs, [""; 0]);
+    assert_eq!(database.value(&format!("SELECT count(*) FROM pg_roles WHERE rolname = '{role}'")), "0");
+}
+
+#[tokio::test]
+async fn a_sample_is_what_it_is_there() {
+    let database = testkit::database();
+    database.run(
+        "CREATE TABLE p (\"x\ny\" int, b text, PRIMARY KEY (\"x\ny\", b));
+         CREATE TABLE c (a int, b text, at timestamp, took interval, f float8, FOREIGN KEY (a, b) REFERENCES p);
+         INSERT INTO p VALUES (1, 'e''\\'), (2, 'b'); INSERT INTO c VALUES (1, 'e''\\', '2024-03-04', '-1 day 02:00', 0.1234567890123456)",
+    );
+    database.run(&format!(
+        "ALTER DATABASE {0} SET datestyle = 'SQL, DMY'; ALTER DATABASE {0} SET intervalstyle = 'sql_standard';
+         ALTER DATABASE {0} SET extra_float_digits = -3",
+        database.name()
+    ));
+    let ground = GroundRequest { sample: Some(1), ..GroundRequest::default() };
+    let sql = "DO $$ BEGIN
+        ASSERT (SELECT at = timestamp '2024-03-04' AND took = interval '-1 day' + interval '02:00' AND f = 0.1234567890123456 FROM c), 'values';
+        ASSERT (SELECT count(*) FROM p JOIN c ON p.b = c.b) = 1, 'parent';
+    END $$;";
+    let found =
+        rehearsed(&project(&[("0001_a.sql", sql)]), &database, &Request { ground, ..request() }).await;
+    assert_eq!(found.migrations[0].failure, None, "{:?}", found.ground);
+}

@@ -129,6 +129,9 @@ async fn a_file_that_fails_is_told_with_its_line_and_the_rest_goes_on() {
 #[tokio::test]
 async fn a_rewrite_that_no_rule_foresees_is_a_finding_of_the_trace() {
     let database = shop();
+    // A small table may be written anew: nobody notices.
+    let rows = "SELECT n FROM generate_series(1, 20000) n";
+    database.run(&format!("INSERT INTO app.users (id) {rows}; INSERT INTO app.orders (id) {rows}; ANALYZE"));
     let sql = "DO $$ BEGIN EXECUTE format('ALTER TABLE app.%I ALTER COLUMN mail TYPE int USING 1', 'users'); END $$;
         ALTER TABLE app.orders ADD COLUMN key float DEFAULT random();";
     let found = rehearsed(&project(&[("0001_a.sql", sql)]), &database, &request()).await;
@@ -191,6 +194,25 @@ async fn what_was_not_foreseen_is_told_and_what_was_foreseen_and_not_seen() {
         ]
     );
     session.close().await;
+}
+
+#[tokio::test]
+async fn what_was_given_is_shown_nowhere() {
+    let database = shop();
+    let mut project = project(&[
+        ("0001_a.sql", "ALTER TABLE app.users ADD COLUMN z text DEFAULT '${token}';"),
+        (
+            "0002_b.sql",
+            "DO $$ BEGIN RAISE EXCEPTION 'no ${token}' USING HINT = 'yes ${token} password=SECRETtwenty'; END $$;",
+        ),
+        ("0003_c.sql", "SELECT nextval('${token}');"),
+    ]);
+    project.vars.insert_hidden("token", "toktoktok").unwrap();
+    let found = rehearsed(&project, &database, &Request { full: true, ..request() }).await;
+    assert_eq!(found.failed(), 2);
+    let json = serde_json::to_string(&found).unwrap();
+    assert!(!json.contains("toktoktok") && !json.contains("SECRETtwenty"), "{json}");
+    assert!(json.contains("***"), "{json}");
 }
 
 #[tokio::test]
