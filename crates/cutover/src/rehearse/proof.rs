@@ -1,22 +1,25 @@
 //! What `--full` proves of migrations: each leaves nothing when it is rolled back, can be reverted, and makes the same when it is
-//! applied again.
+//! applied again; and what the bodies of functions name is there in the end.
 //!
 //! Catalogues are compared at the ends, which is quick; only where they differ, or a way back has to be found out, each migration is
 //! looked at by itself.
 
 use cutover_analysis::diff::{Change, Options, changes, diff};
 use cutover_analysis::schema::Schema;
+use cutover_analysis::sql::quote_ident;
 use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
 
 use super::error::RehearseError;
 use super::ground::Base;
-use super::model::{Answer, Proof, Proven};
+use super::model::{Answer, Proof, Proven, Unresolved};
 use crate::catalog;
 use crate::compare::told;
+use crate::latebound::{self, LateFinding};
 use crate::migration::{Migration, MigrationKind};
 use crate::project::Project;
 use crate::revert;
 use crate::script::Script;
+use crate::verify::measure::search_path;
 use crate::verify::replay;
 use crate::verify::sandbox::Scratch;
 use crate::verify::{SandboxProvider, failure_text};
@@ -36,7 +39,7 @@ pub(super) async fn prove(
     let mut proof = Proof::default();
     if migrations.len() < pending.len() {
         proof.not_proven.push(format!(
-            "{} of {} migrations could not be applied: nothing is proven of them",
+            "{} of {} migrations could not be applied: nothing is proven of them, nor whether what bodies name is there",
             pending.len() - migrations.len(),
             pending.len()
         ));
@@ -95,6 +98,17 @@ impl<'a> Proving<'a> {
         schema(&mut self.reader).await
     }
 
+    /// What bodies name and is not there, for somebody with the search path of the role that migrates.
+    async fn late(&mut self) -> Result<Vec<LateFinding>, RehearseError> {
+        let path = search_path(&mut self.session).await?;
+        let path: Vec<_> = path.iter().map(|schema| quote_ident(schema)).collect();
+        let path = if path.is_empty() { "''".to_owned() } else { path.join(", ") };
+        self.reader.execute(&format!("SET search_path = {path}")).await?;
+        let found = latebound::check(&mut self.reader).await?;
+        self.reader.execute("RESET search_path").await?;
+        Ok(found)
+    }
+
     /// All migrations forth, back and forth again, compared at the ends. Says whether each has to be looked at by itself.
     async fn all(
         &mut self,
@@ -104,6 +118,7 @@ impl<'a> Proving<'a> {
         proof: &mut Proof,
     ) -> Result<bool, RehearseError> {
         let ground = self.schema().await?;
+        let before = self.late().await?;
         for migration in migrations {
             let rolled_back = self.rolled_back(migration).await?;
             proof.migrations.push(Proven { path: migration.path.clone(), rolled_back, ..Proven::default() });
@@ -119,6 +134,7 @@ impl<'a> Proving<'a> {
         if is_whole {
             let made = self.schema().await?;
             proof.differs.extend(differences("applied in another database", &changes(&first, &made)));
+            proof.unresolved = unresolved(&before, self.late().await?);
         }
         let is_reversible = |migration: &&Migration| migration.down.is_some() || !has_way_back(migration);
         if !migrations.iter().all(is_reversible) {
@@ -300,6 +316,20 @@ const LOOKED_AT: [&str; 4] = [
     "advisory locks of the session",
     "prepared statements of the session",
 ];
+
+/// What is wrong with bodies after the migrations, and whether it was before.
+fn unresolved(before: &[LateFinding], after: Vec<LateFinding>) -> Vec<Unresolved> {
+    let was =
+        |now: &LateFinding| before.iter().any(|old| old.routine == now.routine && old.wrong == now.wrong);
+    let told = after.into_iter().map(|late| Unresolved {
+        is_new: !was(&late),
+        message: late.wrong.to_string(),
+        routine: late.routine,
+        line: late.line,
+        hint: late.hint,
+    });
+    told.collect()
+}
 
 /// Whether a migration is one that is reverted at all.
 fn has_way_back(migration: &Migration) -> bool {

@@ -4,7 +4,13 @@ use super::super::{Answer, Proof, Request};
 use super::support::{project, rehearsed, request};
 
 async fn proof(files: &[(&str, &str)]) -> Proof {
+    proof_over("", files).await
+}
+
+/// Over what is there already.
+async fn proof_over(ground: &str, files: &[(&str, &str)]) -> Proof {
     let database = testkit::database();
+    database.run(ground);
     let found = rehearsed(&project(files), &database, &Request { full: true, ..request() }).await;
     assert_eq!(found.failed(), 0, "{:?}", found.migrations);
     found.proof.unwrap()
@@ -77,4 +83,73 @@ async fn what_a_rollback_does_not_take_back_is_found() {
     for (at, what) in [(1, "sequences"), (2, "advisory locks"), (3, "prepared statements")] {
         assert!(no(&proof.migrations[at].rolled_back).contains(what), "{:?}", proof.migrations[at]);
     }
+}
+
+/// A function that counts the rows of a table.
+fn counts(name: &str, table: &str) -> String {
+    format!(
+        "CREATE FUNCTION {name}() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN\n RETURN (SELECT count(*) FROM {table}); END $$;"
+    )
+}
+
+#[tokio::test]
+async fn what_bodies_name_and_a_migration_takes_away_is_found() {
+    let ground = format!(
+        "CREATE TABLE a (n int); CREATE TABLE moved (n int); {} {} {}",
+        counts("f", "a"),
+        counts("g", "moved"),
+        counts("broken", "never_there")
+    );
+    let files =
+        [("0001_a.sql", "DROP TABLE a;"), ("0002_b.sql", "CREATE SCHEMA s; ALTER TABLE moved SET SCHEMA s;")];
+    let proof = proof_over(&ground, &files).await;
+    let told: Vec<_> = proof
+        .unresolved
+        .iter()
+        .map(|one| (one.routine.as_str(), one.line, one.message.as_str(), one.hint.as_deref(), one.is_new))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("broken()", Some(2), "there is no table never_there", None, false),
+            ("f()", Some(2), "there is no table a", None, true),
+            ("g()", Some(2), "there is no table moved", Some("there is one in schema s"), true),
+        ]
+    );
+    assert!(!proof.holds());
+}
+
+#[tokio::test]
+async fn what_was_missing_before_does_not_fail() {
+    let proof =
+        proof_over(&counts("broken", "never_there"), &[("0001_a.sql", "CREATE TABLE a (n int);")]).await;
+    let told: Vec<_> = proof.unresolved.iter().map(|one| (one.routine.as_str(), one.is_new)).collect();
+    assert_eq!(told, [("broken()", false)]);
+    assert!(proof.holds(), "{proof:?}");
+}
+
+#[tokio::test]
+async fn what_a_later_migration_makes_is_there() {
+    let function = counts("f", "a");
+    // The last one mends what was wrong on the ground.
+    let files = [
+        ("0001_f.sql", function.as_str()),
+        ("0002_a.sql", "CREATE TABLE a (n int); CREATE TABLE b (n int);"),
+    ];
+    let proof = proof_over(&counts("g", "b"), &files).await;
+    assert_eq!(proof.unresolved, []);
+    assert!(proof.holds(), "{proof:?}");
+}
+
+#[tokio::test]
+async fn names_are_looked_for_where_the_role_that_migrates_does() {
+    let database = testkit::database();
+    let name = database.options().database;
+    database.run(&format!(
+        "CREATE SCHEMA app; CREATE TABLE app.a (n int); {}; ALTER DATABASE \"{name}\" SET search_path = app, public",
+        counts("f", "a")
+    ));
+    let request = Request { full: true, ..request() };
+    let found = rehearsed(&project(&[("0001_b.sql", "CREATE TABLE b (n int);")]), &database, &request).await;
+    assert_eq!(found.proof.unwrap().unresolved, []);
 }
