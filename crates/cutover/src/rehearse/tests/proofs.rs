@@ -1,7 +1,10 @@
 //! What `--full` proves, and that it finds what does not hold.
 
-use super::super::{Answer, Proof, Request};
-use super::support::{project, rehearsed, request};
+use cutover_postgres::connect::ConnectOptions;
+
+use super::super::{Answer, Proof, Request, rehearse};
+use super::support::{programs, project, rehearsed, request};
+use crate::verify::SandboxProvider;
 
 async fn proof(files: &[(&str, &str)]) -> Proof {
     proof_over("", files).await
@@ -144,12 +147,12 @@ async fn what_a_later_migration_makes_is_there() {
 #[tokio::test]
 async fn names_are_looked_for_where_the_role_that_migrates_does() {
     let database = testkit::database();
-    let name = database.options().database;
-    database.run(&format!(
-        "CREATE SCHEMA app; CREATE TABLE app.a (n int); {}; ALTER DATABASE \"{name}\" SET search_path = app, public",
-        counts("f", "a")
-    ));
+    database.run(&format!("CREATE SCHEMA app; CREATE TABLE app.a (n int); {}", counts("f", "a")));
+    let options =
+        ConnectOptions { options: Some("-csearch_path=app,public".to_owned()), ..database.options() };
+    let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
     let request = Request { full: true, ..request() };
-    let found = rehearsed(&project(&[("0001_b.sql", "CREATE TABLE b (n int);")]), &database, &request).await;
+    let project = project(&[("0001_b.sql", "CREATE TABLE public.b (n int);")]);
+    let found = rehearse(&project, Some(&options), &request, &sandbox, &programs()).await.unwrap();
     assert_eq!(found.proof.unwrap().unresolved, []);
 }
