@@ -96,7 +96,7 @@ async fn place(session: &mut Session) -> Result<Option<(String, bool)>, Failure>
                 WHERE a.name = 'plpgsql_check'";
     let rows = session.query(sql, &[]).await?;
     Ok(rows.first().map(|row| match row.get::<_, Option<String>>(0) {
-        Some(schema) => (quote_ident(&schema).to_string(), true),
+        Some(schema) => (quote_ident(&schema), true),
         None => (SCHEMA.to_owned(), false),
     }))
 }
@@ -242,8 +242,8 @@ impl Told {
             }
         }
         let plain = Elsewhere { hint, ..Elsewhere::default() };
-        let named = named(effects, &message).filter(|_| code != "42703");
-        let Some((object, kind)) = named.and_then(|object| Some((object, Kind::of(object)?))) else {
+        let meant = named(effects, &message).filter(|_| code != "42703");
+        let Some((object, kind)) = meant.and_then(|object| Some((object, Kind::of(object)?))) else {
             return Ok(Some(finding(routine, missing.to_owned(), line, plain)));
         };
         let what = format!("{} {}", kind.word(), written(object));

@@ -4,7 +4,7 @@
 //! Catalogues are compared at the ends, which is quick; only where they differ, or a way back has to be found out, each migration is
 //! looked at by itself.
 
-use cutover_analysis::diff::{Change, Options, changes, diff};
+use cutover_analysis::diff::{Change, changes};
 use cutover_analysis::schema::Schema;
 use cutover_analysis::sql::quote_ident;
 use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
@@ -17,7 +17,9 @@ use crate::compare::told;
 use crate::latebound::{self, LateFinding};
 use crate::migration::{Migration, MigrationKind};
 use crate::project::Project;
-use crate::revert;
+use crate::revert::names::Names;
+use crate::revert::undo::{Place, Undone, undone};
+use crate::revert::{text_of, way_back};
 use crate::script::Script;
 use crate::verify::measure::search_path;
 use crate::verify::replay;
@@ -80,6 +82,18 @@ struct Proving<'a> {
     session: Session,
     /// As the superuser, to read everything.
     reader: Session,
+}
+
+impl Place for Proving<'_> {
+    type Error = RehearseError;
+
+    fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    async fn what_is_there(&mut self) -> Result<(Schema, Names), RehearseError> {
+        Ok((self.schema().await?, Names::read(&mut self.reader).await?))
+    }
 }
 
 impl<'a> Proving<'a> {
@@ -168,7 +182,7 @@ impl<'a> Proving<'a> {
 
     /// Each migration forth, back and forth again, compared each time.
     async fn each(&mut self, migrations: &[&Migration], proof: &mut Proof) -> Result<(), RehearseError> {
-        let mut before = self.schema().await?;
+        let mut before = self.what_is_there().await?;
         for migration in migrations {
             if self.run(migration).await.is_err() {
                 // What has failed before it may be to blame: it is said there.
@@ -177,7 +191,7 @@ impl<'a> Proving<'a> {
                     .push(format!("{} and what follows could not be applied any more", migration.path));
                 return Ok(());
             }
-            let after = self.schema().await?;
+            let after = self.what_is_there().await?;
             let Some(proven) = proof.migrations.iter_mut().find(|proven| proven.path == migration.path)
             else {
                 continue;
@@ -197,38 +211,37 @@ impl<'a> Proving<'a> {
     async fn there_and_back(
         &mut self,
         migration: &Migration,
-        before: &Schema,
-        after: Schema,
-    ) -> Result<(Answer, Answer, Schema), RehearseError> {
+        (before, names_before): &(Schema, Names),
+        (after, names_after): (Schema, Names),
+    ) -> Result<(Answer, Answer, (Schema, Names)), RehearseError> {
         let unasked = |why: &str| Answer::NotMeasured(why.to_owned());
         let found = if migration.down.is_some() {
             String::new()
         } else {
-            let found = diff(&after, before, Options { safe: false });
+            let (project, names) = (self.project, names_before);
+            let Undone { found, .. } =
+                undone(self, project, migration, (before, names), (&after, &names_after)).await?;
             if let Some(left) = found.left.first() {
-                return Ok((
-                    unasked(&format!("no statement takes this back: {left}")),
-                    Answer::NotAsked,
-                    after,
-                ));
+                let why = unasked(&format!("no statement takes this back: {left}"));
+                return Ok((why, Answer::NotAsked, (after, names_after)));
             }
-            revert::text_of(&found.statements)
+            text_of(&found.statements)
         };
         let down = self.down_of(migration, &found);
         if let Err(why) = self.run(&down).await {
-            let now = self.schema().await?;
+            let now = self.what_is_there().await?;
             return Ok((Answer::No(why), unasked("it could not be reverted"), now));
         }
         let reverted = answer(&changes(before, &self.schema().await?));
         if let Err(why) = self.run(migration).await {
-            return Ok((reverted, Answer::No(why), self.schema().await?));
+            return Ok((reverted, Answer::No(why), self.what_is_there().await?));
         }
-        let now = self.schema().await?;
-        Ok((reverted, answer(&changes(&after, &now)), now))
+        let now = self.what_is_there().await?;
+        Ok((reverted, answer(&changes(&after, &now.0)), now))
     }
 
     fn down_of(&self, migration: &Migration, found: &str) -> Migration {
-        revert::way_back(migration.clone(), migration, migration.down.as_deref(), found, &self.project.vars)
+        way_back(migration.clone(), migration, migration.down.as_deref(), found, &self.project.vars)
     }
 
     async fn run(&mut self, migration: &Migration) -> Result<(), String> {

@@ -55,6 +55,21 @@ async fn a_way_back_is_found_out_where_there_is_no_file() {
 }
 
 #[tokio::test]
+async fn what_has_another_name_is_given_the_old_one() {
+    let files = [
+        ("0001_a.sql", "CREATE TABLE a (n int, m int); CREATE TYPE t AS ENUM ('x'); CREATE SCHEMA s;"),
+        ("0002_column.sql", "ALTER TABLE a RENAME COLUMN n TO first;"),
+        ("0003_table.sql", "ALTER TABLE a RENAME TO b; ALTER TABLE b ADD COLUMN l int;"),
+        ("0004_schema.sql", "ALTER TABLE b SET SCHEMA s;"),
+        ("0005_value.sql", "ALTER TYPE t RENAME VALUE 'x' TO 'y';"),
+    ];
+    let proof = proof(&files).await;
+    for proven in &proof.migrations {
+        assert_eq!([&proven.reverted, &proven.again], [&Answer::Yes; 2], "{}", proven.path);
+    }
+}
+
+#[tokio::test]
 async fn a_down_file_that_leaves_something_is_found() {
     let files = [
         ("0001_a.up.sql", "CREATE TABLE a (n int);"),
