@@ -14,7 +14,8 @@ async fn proof(files: &[(&str, &str)]) -> Proof {
 async fn proof_over(ground: &str, files: &[(&str, &str)]) -> Proof {
     let database = testkit::database();
     database.run(ground);
-    let found = rehearsed(&project(files), &database, &Request { full: true, ..request() }).await;
+    let (project, request) = (project(files), Request { full: true, ..request() });
+    let found = Box::pin(rehearsed(&project, &database, &request)).await;
     assert_eq!(found.failed(), 0, "{:?}", found.migrations);
     found.proof.unwrap()
 }
@@ -168,6 +169,6 @@ async fn names_are_looked_for_where_the_role_that_migrates_does() {
     let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
     let request = Request { full: true, ..request() };
     let project = project(&[("0001_b.sql", "CREATE TABLE public.b (n int);")]);
-    let found = rehearse(&project, Some(&options), &request, &sandbox, &programs()).await.unwrap();
+    let found = Box::pin(rehearse(&project, Some(&options), &request, &sandbox, &programs())).await.unwrap();
     assert_eq!(found.proof.unwrap().unresolved, []);
 }
