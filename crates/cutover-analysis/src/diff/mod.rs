@@ -140,14 +140,19 @@ impl Diff {
     /// The difference without what it says of the order of columns, which no statement of PostgreSQL changes.
     #[must_use]
     pub fn without_column_order(mut self) -> Self {
-        let without = |change: Change| {
-            let object = change.object.clone();
-            change.without(|attribute| is_order(&object, &attribute.name))
-        };
-        self.changes = self.changes.into_iter().filter_map(without).collect();
+        self.changes = without_column_order(self.changes);
         self.left.retain(|left| !left.what.starts_with(COLUMN_ORDER));
         self
     }
+}
+
+/// Changes without those of the order of columns alone: PostgreSQL cannot move a column.
+pub fn without_column_order(changes: Vec<Change>) -> Vec<Change> {
+    let without = |change: Change| {
+        let object = change.object.clone();
+        change.without(|attribute| is_order(&object, &attribute.name))
+    };
+    changes.into_iter().filter_map(without).collect()
 }
 
 /// What is not the same, without statements.

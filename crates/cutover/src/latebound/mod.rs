@@ -1,14 +1,16 @@
 //! What the bodies of functions, procedures and triggers name, and whether it is there. PostgreSQL looks when they run.
 //!
 //! Bodies in SQL are given to the server once more, which reads them as it does when they are made; that is rolled back. Bodies in
-//! PL/pgSQL are read here, and the server is asked for each name where the function itself would look for it. What cannot be
-//! said for sure is not said: names in bodies that put statements together, that make what they name, or that look whether
-//! it is there.
+//! PL/pgSQL are read here, and the server is asked for each name where the function itself would look for it; where it has the
+//! extension `plpgsql_check`, that is asked too, which also knows columns and types. What cannot be said for sure is not said: names
+//! in bodies that put statements together or look whether something is there, and of what any body makes.
 
-#![allow(dead_code, reason = "for a rehearsal, which is under way")]
-
+mod extension;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
 
 use cutover_analysis::effects::{Effects, ObjectKind, ObjectRef, effects_of_text};
 use cutover_analysis::sql::quote_ident;
@@ -16,36 +18,61 @@ use cutover_postgres::session::{Failure, Session};
 
 use crate::text::suggest;
 
-/// The codes of the rules that say the same of files.
-const MISSING: &str = "function-body-names-missing-object";
-const MOVED: &str = "function-name-unresolved-after-move";
-
-/// Words of a body that looks whether something is there, or copes where it is not.
-const GUARDS: [&str; 9] = [
+/// Words of a body that looks whether something is there, or copes where it is not; and the schema that no rehearsal has.
+const GUARDS: [&str; 22] = [
+    "cutover.",
     "to_regclass",
     "to_regproc",
     "to_regtype",
+    "to_regnamespace",
     "pg_class",
     "pg_tables",
+    "pg_views",
     "pg_proc",
+    "pg_type",
+    "pg_attribute",
+    "pg_namespace",
+    "pg_extension",
+    "pg_available_extensions",
     "information_schema",
+    "server_version",
     "undefined_table",
     "undefined_function",
+    "undefined_column",
+    "undefined_object",
+    "invalid_schema_name",
+    "invalid_text_representation",
 ];
 
-/// Something that a body names and that is not there.
+/// Something of a body that fails when it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LateFinding {
-    /// The code of the rule that says the same of files.
-    pub(crate) code: &'static str,
     /// The routine with the types of its arguments, as `regprocedure` shows it.
     pub(crate) routine: String,
-    /// What is missing, as the body has it: `table app.orders`.
-    pub(crate) missing: String,
+    /// What is wrong.
+    pub(crate) wrong: Wrong,
     /// The line of the body, from 1 with the one of the opening quote; none where it is not known.
     pub(crate) line: Option<u32>,
     /// What may be meant.
     pub(crate) hint: Option<String>,
+}
+
+/// What is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// Something is missing, as the body has it: `table app.orders`.
+    Missing(String),
+    /// Anything else, as the server says it.
+    Fails(String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(what) => write!(f, "there is no {what}"),
+            Self::Fails(message) => f.write_str(message),
+        }
+    }
 }
 
 /// A routine of the database.
@@ -59,26 +86,97 @@ struct Routine {
     path: Option<String>,
 }
 
-/// Whether what the bodies of the database's routines name is there. Those of extensions are left out. Nothing is changed.
+/// Whether what the bodies of the database's routines name is there. Those of extensions are left out. Nothing is changed. The
+/// session is a superuser's, whose search path is that of whoever calls them.
 pub(crate) async fn check(session: &mut Session) -> Result<Vec<LateFinding>, Failure> {
-    let mut findings = Vec::new();
+    let mut made = Made::default();
+    let mut read: Vec<(Routine, Effects)> = Vec::new();
     for routine in routines(session).await? {
         let body = routine.body.to_ascii_lowercase();
-        if GUARDS.iter().any(|word| body.contains(word)) {
-            continue;
-        }
         // What is too new for our grammar is not looked into, whatever its language.
-        let Ok(effects) = effects_of_text(&routine.definition) else { continue };
-        if effects.late_opaque.is_some() {
-            continue;
-        }
-        if routine.language == "sql" {
-            findings.extend(in_sql(session, &routine, &effects).await?);
-        } else {
-            findings.extend(in_plpgsql(session, &routine, &effects).await?);
+        let effects = effects_of_text(&routine.definition).ok();
+        made.add(effects.as_ref(), &body);
+        let Some(effects) = effects.filter(|effects| effects.late_opaque.is_none()) else { continue };
+        if !GUARDS.iter().any(|word| body.contains(word)) {
+            read.push((routine, effects));
         }
     }
+    let mut told = extension::errors(session, &read).await?;
+    let mut findings = Vec::new();
+    for (routine, effects) in &read {
+        if routine.language == "sql" {
+            findings.extend(in_sql(session, routine, effects, &made).await?);
+            continue;
+        }
+        let mut found = in_plpgsql(session, routine, effects, &made).await?;
+        let errors = told.remove(&routine.oid).unwrap_or_default();
+        if !errors.is_empty() && made.concern(session, routine, effects).await? {
+            findings.extend(found);
+            continue;
+        }
+        for error in errors {
+            let also = error.finding(session, routine, effects, &found).await?;
+            found.extend(also.filter(|also| !found.contains(also)));
+        }
+        findings.extend(found);
+    }
     Ok(findings)
+}
+
+/// What routines make when they run: it may be there when another one runs.
+#[derive(Default)]
+struct Made {
+    names: BTreeSet<String>,
+    /// Bodies that put statements together and may make something, in lower case.
+    dark: Vec<String>,
+}
+
+impl Made {
+    /// What is known of a body, and the body in lower case.
+    fn add(&mut self, effects: Option<&Effects>, body: &str) {
+        let makes = effects.iter().flat_map(|effects| &effects.late_creates);
+        self.names.extend(makes.map(|object| object.name.to_string()));
+        self.names.extend(temporary(body));
+        if effects.is_none_or(|effects| effects.late_opaque.is_some()) && body.contains("create") {
+            self.dark.push(body.to_owned());
+        }
+    }
+
+    fn perhaps(&self, object: &ObjectRef) -> bool {
+        let name = object.name.to_ascii_lowercase();
+        let in_the_dark = |body: &String| places_of(body, &name).next().is_some();
+        object.is_temporary()
+            || self.names.contains(object.name.as_str())
+            || self.dark.iter().any(in_the_dark)
+    }
+
+    /// Whether a body works with something that is made only when it or another one runs: then whatever is wrong with it may be all
+    /// right by then.
+    async fn concern(
+        &self,
+        session: &mut Session,
+        routine: &Routine,
+        effects: &Effects,
+    ) -> Result<bool, Failure> {
+        let body = routine.body.to_ascii_lowercase();
+        if !effects.late_creates.is_empty() || temporary(&body).next().is_some() {
+            return Ok(true);
+        }
+        let perhaps = effects.late.iter().map(|late| &late.object).filter(|object| self.perhaps(object));
+        let perhaps: Vec<&ObjectRef> = perhaps.collect();
+        if perhaps.is_empty() {
+            return Ok(false);
+        }
+        let names = Names::of(session, routine).await?;
+        for object in perhaps {
+            if let Some(kind) = Kind::of(object)
+                && !names.has(session, kind, object).await?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 async fn routines(session: &mut Session) -> Result<Vec<Routine>, Failure> {
@@ -113,15 +211,13 @@ async fn in_sql(
     session: &mut Session,
     routine: &Routine,
     effects: &Effects,
+    made: &Made,
 ) -> Result<Vec<LateFinding>, Failure> {
-    if !effects.late_creates.is_empty() {
-        return Ok(Vec::new());
-    }
-    let texts = ["BEGIN", "SET LOCAL check_function_bodies = on", &routine.definition, "ROLLBACK"];
+    let texts = ["BEGIN", SETTINGS, &routine.definition, "ROLLBACK"];
     let mut outcomes = session.pipeline(&texts).await.into_iter().map(|outcome| outcome.result);
-    let Some(made) = outcomes.nth(2) else { return Ok(Vec::new()) };
+    let Some(given) = outcomes.nth(2) else { return Ok(Vec::new()) };
     outcomes.next().unwrap_or_else(|| Err(Failure::Invalid("no answer".to_owned())))?;
-    let Err(failure) = made else { return Ok(Vec::new()) };
+    let Err(failure) = given else { return Ok(Vec::new()) };
     let Some(message) = failure.server() else { return Err(failure) };
     let kind = match message.code.as_str() {
         "42P01" => Some("table"),
@@ -132,6 +228,9 @@ async fn in_sql(
         // Whatever else is wrong is not that something is missing.
         _ => return Ok(Vec::new()),
     };
+    if made.concern(session, routine, effects).await? {
+        return Ok(Vec::new());
+    }
     let place = message.internal_position.or(message.position);
     let within = message.internal_query.as_deref().unwrap_or(&routine.definition);
     let line = place.and_then(|place| {
@@ -140,30 +239,32 @@ async fn in_sql(
         let body = if message.internal_query.is_some() { 0 } else { within.find(&routine.body)? };
         lines(before.get(body..)?)
     });
-    let Some(kind) = kind else {
-        return Ok(vec![LateFinding {
-            code: MISSING,
-            routine: routine.shown.clone(),
-            missing: message.message.trim_end_matches(" does not exist").to_owned(),
-            line,
-            hint: message.hint.clone(),
-        }]);
-    };
-    // The reference that the server means, with the kind and name that we know it by.
-    let named = effects.late.iter().map(|reference| &reference.object).find(|object| {
-        let schema = object.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
-        let name = format!("{schema}{}", object.name);
-        message.message.contains(&format!("\"{name}\"")) || message.message.contains(&format!(" {name}("))
-    });
+    let named = kind.and_then(|_| named(effects, &message.message));
     let elsewhere = match named {
         Some(object) => Names::of(session, routine).await?.elsewhere(session, object).await?,
-        None => Elsewhere::default(),
+        None => Elsewhere { hint: message.hint.clone(), ..Elsewhere::default() },
     };
-    let missing = named.map_or_else(
-        || message.message.trim_end_matches(" does not exist").to_owned(),
-        |object| format!("{kind} {}", written(object)),
-    );
+    let missing = match (kind, named) {
+        (Some(kind), Some(object)) => format!("{kind} {}", written(object)),
+        _ => message.message.trim_end_matches(NOT_THERE).to_owned(),
+    };
     Ok(vec![finding(routine, missing, line, elsewhere)])
+}
+
+/// How the server says that something is missing.
+const NOT_THERE: &str = " does not exist";
+
+/// How a session is while the server reads bodies: messages as we know them, and no event trigger of the database's own.
+const SETTINGS: &str = "SET LOCAL check_function_bodies = on; SET LOCAL lc_messages = 'C'; \
+                        SET LOCAL session_replication_role = replica";
+
+/// What of the things that a body names the server means.
+fn named<'a>(effects: &'a Effects, message: &str) -> Option<&'a ObjectRef> {
+    effects.late.iter().map(|reference| &reference.object).find(|object| {
+        let schema = object.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+        let name = format!("{schema}{}", object.name);
+        message.contains(&format!("\"{name}\"")) || message.contains(&format!(" {name}("))
+    })
 }
 
 /// Reads a body in PL/pgSQL, and asks for each name.
@@ -171,14 +272,18 @@ async fn in_plpgsql(
     session: &mut Session,
     routine: &Routine,
     effects: &Effects,
+    made: &Made,
 ) -> Result<Vec<LateFinding>, Failure> {
+    // Its pragmas tell of tables that are there when it runs.
+    if effects.late.is_empty() || routine.body.contains("plpgsql_check") {
+        return Ok(Vec::new());
+    }
     let names = Names::of(session, routine).await?;
     let mut findings: Vec<LateFinding> = Vec::new();
     let mut seen: Vec<&ObjectRef> = Vec::new();
     for object in effects.late.iter().map(|reference| &reference.object) {
-        let is_made = effects.late_creates.iter().any(|made| made.name == object.name);
         let Some(kind) = Kind::of(object) else { continue };
-        if is_made || object.is_temporary() || seen.contains(&object) {
+        if made.perhaps(object) || seen.contains(&object) {
             continue;
         }
         seen.push(object);
@@ -186,7 +291,7 @@ async fn in_plpgsql(
             continue;
         }
         let missing = format!("{} {}", kind.word(), written(object));
-        if findings.iter().any(|finding| finding.missing == missing) {
+        if findings.iter().any(|finding| finding.is_of(&missing)) {
             continue;
         }
         let elsewhere = names.elsewhere(session, object).await?;
@@ -256,6 +361,8 @@ struct Names {
 struct Elsewhere {
     schemas: Vec<String>,
     alike: Option<String>,
+    /// What the server says.
+    hint: Option<String>,
 }
 
 impl Names {
@@ -306,7 +413,7 @@ impl Names {
         let mut schemas: Vec<String> = rows.iter().map(|row| row.get(0)).filter(is_other).collect();
         schemas.sort();
         let alike = if schemas.is_empty() { self.alike(session, kind, object).await? } else { None };
-        Ok(Elsewhere { schemas, alike })
+        Ok(Elsewhere { schemas, alike, hint: None })
     }
 
     /// What is called alike where the name was looked for.
@@ -341,14 +448,19 @@ impl Names {
 }
 
 fn finding(routine: &Routine, missing: String, line: Option<u32>, elsewhere: Elsewhere) -> LateFinding {
-    let is_moved = !elsewhere.schemas.is_empty();
-    let hint = if is_moved {
-        Some(format!("there is one in schema {}", elsewhere.schemas.join(", ")))
+    let Elsewhere { schemas, alike, hint } = elsewhere;
+    let hint = if schemas.is_empty() {
+        alike.map(|alike| format!("did you mean {alike}?")).or(hint)
     } else {
-        elsewhere.alike.map(|alike| format!("did you mean {alike}?"))
+        Some(format!("there is one in schema {}", schemas.join(", ")))
     };
-    let code = if is_moved { MOVED } else { MISSING };
-    LateFinding { code, routine: routine.shown.clone(), missing, line, hint }
+    LateFinding { routine: routine.shown.clone(), wrong: Wrong::Missing(missing), line, hint }
+}
+
+impl LateFinding {
+    fn is_of(&self, missing: &str) -> bool {
+        matches!(&self.wrong, Wrong::Missing(what) if what == missing)
+    }
 }
 
 fn written(object: &ObjectRef) -> String {
@@ -363,19 +475,35 @@ fn lines(text: &str) -> Option<u32> {
 
 /// The line in which a body names something: the first one with the word.
 fn line_of(body: &str, object: &ObjectRef) -> Option<u32> {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
     let (lower, name) = (body.to_ascii_lowercase(), object.name.to_ascii_lowercase());
     let schema = object.schema.as_ref().map(|schema| schema.to_ascii_lowercase());
-    let found = lower.match_indices(&name).find(|(at, _)| {
-        let (before, behind) = (&lower[..*at], &lower[at + name.len()..]);
-        let stands_alone = !before.ends_with(is_word) && !behind.starts_with(is_word);
-        let before = before.trim_end_matches('"');
-        stands_alone
-            && schema.as_ref().is_none_or(|schema| {
-                before
-                    .strip_suffix('.')
-                    .is_some_and(|before| before.trim_end_matches('"').ends_with(schema.as_str()))
-            })
+    let found = places_of(&lower, &name).find(|at| {
+        let before = lower[..*at].trim_end_matches('"');
+        schema.as_ref().is_none_or(|schema| {
+            before
+                .strip_suffix('.')
+                .is_some_and(|before| before.trim_end_matches('"').ends_with(schema.as_str()))
+        })
     });
-    lines(&lower[..found?.0])
+    lines(&lower[..found?])
+}
+
+/// What a body in lower case makes for its session, by name. The analysis leaves it out.
+fn temporary(body: &str) -> impl Iterator<Item = String> {
+    let is_of_words = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let words: Vec<&str> = body.split(|c| !is_of_words(c)).filter(|word| !word.is_empty()).collect();
+    let between = ["table", "view", "sequence", "recursive", "if", "not", "exists"];
+    let after = |at: usize| words.iter().skip(at + 1).find(|word| !between.contains(word));
+    let places = words.iter().enumerate().filter(|(_, word)| ["temp", "temporary"].contains(word));
+    let names: Vec<String> = places.filter_map(|(at, _)| Some((*after(at)?).to_owned())).collect();
+    names.into_iter()
+}
+
+/// Where a text has a word by itself.
+fn places_of(text: &str, word: &str) -> impl Iterator<Item = usize> {
+    let is_of_words = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let places = text.match_indices(word).filter(move |(at, _)| {
+        !text[..*at].ends_with(is_of_words) && !text[at + word.len()..].starts_with(is_of_words)
+    });
+    places.map(|(at, _)| at)
 }

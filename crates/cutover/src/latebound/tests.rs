@@ -12,23 +12,21 @@ const THERE: &str = "
     SET check_function_bodies = off;
 ";
 
-/// Code, routine, what is missing, line and hint.
+/// Routine, what is wrong, line and hint.
 async fn found(sql: &str) -> Vec<String> {
-    let database = testkit::database();
+    found_in(&testkit::database(), sql).await
+}
+
+async fn found_in(database: &testkit::Database, sql: &str) -> Vec<String> {
     database.run(&format!("{THERE}{sql}"));
     let mut session = Session::connect(&database.options(), &Startup::default()).await.unwrap();
     let before = database.value("SELECT count(*) FROM pg_proc");
     let findings = check(&mut session).await.unwrap();
     assert_eq!(database.value("SELECT count(*) FROM pg_proc"), before);
+    assert_eq!(database.value("SELECT count(*) FROM pg_extension WHERE extname = 'plpgsql_check'"), "0");
     let line = |one: &super::LateFinding| {
         let place = one.line.map_or_else(|| "?".to_owned(), |line| line.to_string());
-        format!(
-            "{} {} {}:{place} {}",
-            one.code,
-            one.routine,
-            one.missing,
-            one.hint.clone().unwrap_or_default()
-        )
+        format!("{}:{place}: {}. {}", one.routine, one.wrong, one.hint.clone().unwrap_or_default())
     };
     findings.iter().map(line).map(|line| line.trim_end().to_owned()).collect()
 }
@@ -45,11 +43,11 @@ async fn names_in_plpgsql_that_are_not_there_are_found() {
     assert_eq!(
         found,
         [
-            "function-body-names-missing-object f(integer) table app.\"order\":3 did you mean orders?",
-            "function-body-names-missing-object f(integer) function helperr:4 did you mean helper?",
-            "function-name-unresolved-after-move g() table moved:2 there is one in schema other",
-            "function-name-unresolved-after-move h() table users:1 there is one in schema public",
-            "function-body-names-missing-object p() type mod:1 did you mean mood?",
+            "f(integer):3: there is no table app.\"order\". did you mean orders?",
+            "f(integer):4: there is no function helperr. did you mean helper?",
+            "g():2: there is no table moved. there is one in schema other",
+            "h():1: there is no table users. there is one in schema public",
+            "p():1: there is no type mod. did you mean mood?",
         ]
     );
 }
@@ -63,23 +61,14 @@ async fn names_in_sql_that_are_not_there_are_found() {
          CREATE FUNCTION d() RETURNS int LANGUAGE sql AS $$ SELECT id FROM moved $$;",
     )
     .await;
-    assert_eq!(found.len(), 4, "{found:#?}");
-    assert!(
-        found[0].starts_with("function-body-names-missing-object a() table app.\"order\":2"),
-        "{found:#?}"
-    );
-    assert!(found[1].starts_with("function-body-names-missing-object b() column \"nam\":1"), "{found:#?}");
-    assert!(
-        found[2].starts_with(
-            "function-name-unresolved-after-move c() function helper:1 there is one in schema public"
-        ),
-        "{found:#?}"
-    );
-    assert!(
-        found[3].starts_with(
-            "function-name-unresolved-after-move d() table moved:1 there is one in schema other"
-        ),
-        "{found:#?}"
+    assert_eq!(
+        found,
+        [
+            "a():2: there is no table app.\"order\". did you mean orders?",
+            "b():1: there is no column \"nam\". Perhaps you meant to reference the column \"users.name\".",
+            "c():1: there is no function helper. there is one in schema public",
+            "d():1: there is no table moved. there is one in schema other",
+        ]
     );
 }
 
@@ -90,6 +79,7 @@ async fn what_is_there_or_may_be_when_it_runs_is_not_complained_of() {
            DELETE FROM orders WHERE id = n; PERFORM helper(n), nextval('s'), now(), coalesce(n, 1), 'fine'::mood, lower('A');
            WITH w AS (SELECT 1 AS x) SELECT x INTO n FROM w; RETURN (SELECT count(*) FROM pg_class c, information_schema.tables t); END $$;
          CREATE FUNCTION temporary() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE t (n int); DELETE FROM t; DELETE FROM pg_temp.u; END $$;
+         CREATE FUNCTION temporary_too() RETURNS void LANGUAGE plpgsql AS $$ DECLARE i int; BEGIN CREATE TEMPORARY TABLE IF NOT EXISTS t (n int); SELECT n INTO i FROM t; END $$;
          CREATE FUNCTION dynamic() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CREATE TABLE ' || 't ()'; DELETE FROM t; END $$;
          CREATE FUNCTION guarded() RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF to_regclass('nowhere') IS NOT NULL THEN DELETE FROM nowhere; END IF; END $$;
          CREATE FUNCTION caught() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM nowhere; EXCEPTION WHEN undefined_table THEN NULL; END $$;
@@ -97,8 +87,76 @@ async fn what_is_there_or_may_be_when_it_runs_is_not_complained_of() {
          CREATE TRIGGER t AFTER INSERT ON users REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION handed();
          CREATE FUNCTION cols() RETURNS text LANGUAGE plpgsql AS $$ DECLARE u users; BEGIN SELECT * INTO u FROM users; RETURN name(u) || u.name; END $$;
          CREATE FUNCTION types() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM '{1}'::int[], '{fine}'::mood[], 'a'::varchar(3), NULL::users, NULL::app.orders[]; END $$;
+         CREATE FUNCTION makes() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE made (n int); END $$;
+         CREATE FUNCTION uses() RETURNS void LANGUAGE plpgsql AS $$ DECLARE m int; BEGIN PERFORM makes(); SELECT n INTO m FROM made; END $$;
+         CREATE FUNCTION uses_too() RETURNS bigint LANGUAGE sql AS $$ SELECT makes(); SELECT count(*) FROM made $$;
+         CREATE FUNCTION makes_somehow() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'create temp table somehow (n int)'; END $$;
+         CREATE FUNCTION uses_that() RETURNS void LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN
+           FOR r IN SELECT * FROM somehow LOOP PERFORM helper(r.n); END LOOP; END $$;
+         CREATE FUNCTION pragmas() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+           PERFORM plpgsql_check_pragma('table: given (n int)'); DELETE FROM given; END $$;
+         CREATE FUNCTION history() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM cutover.migrations); END $$;
+         CREATE FUNCTION any_type(a anyelement, b anyarray) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN upper(a) || b[1]; END $$;
+         CREATE FUNCTION records(given record) RETURNS void LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN
+           IF random() > 1 THEN SELECT 1 AS x INTO r; ELSE SELECT 'a' AS y INTO r; END IF;
+           PERFORM r.x, given.z, helper(r.x); END $$;
+         CREATE FUNCTION forever() RETURNS int LANGUAGE plpgsql AS $$ DECLARE unused int; BEGIN LOOP PERFORM 1; END LOOP; END $$;
+         CREATE FUNCTION any_table() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF TG_TABLE_NAME = 'users' THEN NEW.name := 'x'; ELSE NEW.total := 1; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER t2 BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION any_table();
+         CREATE TRIGGER t2 BEFORE INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION any_table();
+         CREATE FUNCTION no_table() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.whatever := 1; RETURN NEW; END $$;
          CREATE FUNCTION good() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM users $$;",
     )
     .await;
     assert_eq!(found, [""; 0]);
+}
+
+/// Whether the server has the extension; said in the output of the test.
+fn has_extension(database: &testkit::Database) -> bool {
+    let has =
+        database.value("SELECT count(*) FROM pg_available_extensions WHERE name = 'plpgsql_check'") == "1";
+    println!("the server {} plpgsql_check", if has { "has" } else { "does not have" });
+    has
+}
+
+#[tokio::test]
+async fn an_extension_of_the_server_finds_what_only_postgresql_knows() {
+    let database = testkit::database();
+    let has = has_extension(&database);
+    let found = found_in(
+        &database,
+        "CREATE FUNCTION a() RETURNS void LANGUAGE plpgsql AS $$\nBEGIN\n  UPDATE users SET id = 1,\n    nam = 'x';\n  DELETE FROM gone; PERFORM helper('a'::text);\nEND $$;
+         CREATE FUNCTION b() RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF 'bad'::mood = 'fine' THEN NULL; END IF; END $$;
+         CREATE FUNCTION c() RETURNS TABLE (a int, b text) LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT id FROM users; END $$;
+         CREATE FUNCTION d() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.total := 1; PERFORM nam FROM changed; RETURN NEW; END $$;
+         CREATE TRIGGER d AFTER INSERT ON users REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION d();
+         CREATE TRIGGER d BEFORE INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION d();
+         CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO users (id) VALUES (1) ON CONFLICT (id) DO NOTHING; END $$;
+         CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql SET search_path = app AS $$ BEGIN RETURN (SELECT total + tota FROM orders); END $$;
+         CREATE FUNCTION g() RETURNS void LANGUAGE plpgsql AS $$ DECLARE\n x missing.t; BEGIN NULL; END $$;
+         CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION e();",
+    )
+    .await;
+    if !has {
+        assert_eq!(found, ["a():5: there is no table gone."]);
+        return;
+    }
+    assert_eq!(
+        found,
+        [
+            "a():5: there is no table gone.",
+            "a():4: there is no column \"nam\" of relation \"users\".",
+            "a():5: there is no function helper(text). No function matches the given name and argument types. You might need to add \
+             explicit type casts.",
+            "b():1: invalid input value for enum mood: \"bad\".",
+            "c():1: structure of query does not match function result type.",
+            "d():1: there is no relation \"changed\". as a trigger of app.orders",
+            "d():1: record \"new\" has no field \"total\". as a trigger of users",
+            "d():1: there is no column \"nam\". as a trigger of users",
+            "e():1: there is no unique or exclusion constraint matching the ON CONFLICT specification.",
+            "f():1: there is no column \"tota\". Perhaps you meant to reference the column \"orders.total\".",
+            "g():2: there is no schema \"missing\".",
+        ]
+    );
 }

@@ -1,23 +1,28 @@
 //! What `--full` proves of migrations: each leaves nothing when it is rolled back, can be reverted, and makes the same when it is
-//! applied again.
+//! applied again; and what the bodies of functions name is there in the end.
 //!
 //! Catalogues are compared at the ends, which is quick; only where they differ, or a way back has to be found out, each migration is
 //! looked at by itself.
 
-use cutover_analysis::diff::{Change, Options, changes, diff};
+use cutover_analysis::diff::{Change, changes, without_column_order};
 use cutover_analysis::schema::Schema;
+use cutover_analysis::sql::quote_ident;
 use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
 
 use super::error::RehearseError;
 use super::ground::Base;
 use super::made::Roles;
-use super::model::{Answer, Proof, Proven};
+use super::model::{Answer, Proof, Proven, Unresolved};
 use crate::catalog;
 use crate::compare::told;
+use crate::latebound::{self, LateFinding};
 use crate::migration::{Migration, MigrationKind};
 use crate::project::Project;
-use crate::revert;
+use crate::revert::names::Names;
+use crate::revert::undo::{Place, Undone, undone};
+use crate::revert::{text_of, way_back};
 use crate::script::Script;
+use crate::verify::measure::search_path;
 use crate::verify::replay;
 use crate::verify::sandbox::Scratch;
 use crate::verify::{SandboxProvider, failure_text};
@@ -45,7 +50,7 @@ pub(super) async fn prove(
     let mut proof = Proof::default();
     if migrations.len() < pending.len() {
         proof.not_proven.push(format!(
-            "{} of {} migrations could not be applied: nothing is proven of them",
+            "{} of {} migrations could not be applied: nothing is proven of them, nor whether what bodies name is there",
             pending.len() - migrations.len(),
             pending.len()
         ));
@@ -91,6 +96,18 @@ struct Proving<'a> {
     databases: Option<(String, String)>,
 }
 
+impl Place for Proving<'_> {
+    type Error = RehearseError;
+
+    fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    async fn what_is_there(&mut self) -> Result<(Schema, Names), RehearseError> {
+        Ok((self.schema().await?, Names::read(&mut self.reader).await?))
+    }
+}
+
 impl<'a> Proving<'a> {
     async fn begin(project: &'a Project, base: &Base, copy: &Scratch) -> Result<Self, RehearseError> {
         let reader = Session::connect(&copy.options, &Startup::default()).await?;
@@ -107,6 +124,17 @@ impl<'a> Proving<'a> {
         schema(&mut self.reader).await
     }
 
+    /// What bodies name and is not there, for somebody with the search path of the role that migrates.
+    async fn late(&mut self) -> Result<Vec<LateFinding>, RehearseError> {
+        let path = search_path(&mut self.session).await?;
+        let path: Vec<_> = path.iter().map(|schema| quote_ident(schema)).collect();
+        let path = if path.is_empty() { "''".to_owned() } else { path.join(", ") };
+        self.reader.execute(&format!("SET search_path = {path}")).await?;
+        let found = latebound::check(&mut self.reader).await?;
+        self.reader.execute("RESET search_path").await?;
+        Ok(found)
+    }
+
     /// All migrations forth, back and forth again, compared at the ends. Says whether each has to be looked at by itself.
     async fn all(
         &mut self,
@@ -116,6 +144,7 @@ impl<'a> Proving<'a> {
         proof: &mut Proof,
     ) -> Result<bool, RehearseError> {
         let ground = self.schema().await?;
+        let before = self.late().await?;
         for migration in migrations {
             let rolled_back = self.rolled_back(migration).await?;
             proof.migrations.push(Proven { path: migration.path.clone(), rolled_back, ..Proven::default() });
@@ -129,6 +158,7 @@ impl<'a> Proving<'a> {
         let first = if is_whole { made } else { &now };
         if is_whole {
             proof.differs.extend(differences("applied in another database", &changes(first, &now)));
+            proof.unresolved = unresolved(&before, self.late().await?);
         }
         let is_reversible = |migration: &&Migration| migration.down.is_some() || !has_way_back(migration);
         if !migrations.iter().all(is_reversible) {
@@ -141,7 +171,7 @@ impl<'a> Proving<'a> {
                 return Ok(true);
             }
         }
-        if back.len() == migrations.len() && !changes(&ground, &self.schema().await?).is_empty() {
+        if back.len() == migrations.len() && !but_for_order(&ground, &self.schema().await?).is_empty() {
             return Ok(true);
         }
         for migration in back {
@@ -149,7 +179,7 @@ impl<'a> Proving<'a> {
                 return Ok(true);
             }
         }
-        if !changes(first, &self.schema().await?).is_empty() {
+        if !but_for_order(first, &self.schema().await?).is_empty() {
             return Ok(true);
         }
         for (migration, proven) in migrations.iter().zip(&mut proof.migrations) {
@@ -162,7 +192,7 @@ impl<'a> Proving<'a> {
 
     /// Each migration forth, back and forth again, compared each time.
     async fn each(&mut self, migrations: &[&Migration], proof: &mut Proof) -> Result<(), RehearseError> {
-        let mut before = self.schema().await?;
+        let mut before = self.what_is_there().await?;
         for migration in migrations {
             if self.run(migration).await.is_err() {
                 // What has failed before it may be to blame: it is said there.
@@ -171,7 +201,7 @@ impl<'a> Proving<'a> {
                     .push(format!("{} and what follows could not be applied any more", migration.path));
                 return Ok(());
             }
-            let after = self.schema().await?;
+            let after = self.what_is_there().await?;
             let Some(proven) = proof.migrations.iter_mut().find(|proven| proven.path == migration.path)
             else {
                 continue;
@@ -191,38 +221,37 @@ impl<'a> Proving<'a> {
     async fn there_and_back(
         &mut self,
         migration: &Migration,
-        before: &Schema,
-        after: Schema,
-    ) -> Result<(Answer, Answer, Schema), RehearseError> {
+        (before, names_before): &(Schema, Names),
+        (after, names_after): (Schema, Names),
+    ) -> Result<(Answer, Answer, (Schema, Names)), RehearseError> {
         let unasked = |why: &str| Answer::NotMeasured(why.to_owned());
         let found = if migration.down.is_some() {
             String::new()
         } else {
-            let found = diff(&after, before, Options { safe: false });
+            let (project, names) = (self.project, names_before);
+            let Undone { found, .. } =
+                undone(self, project, migration, (before, names), (&after, &names_after)).await?;
             if let Some(left) = found.left.first() {
-                return Ok((
-                    unasked(&format!("no statement takes this back: {left}")),
-                    Answer::NotAsked,
-                    after,
-                ));
+                let why = unasked(&format!("no statement takes this back: {left}"));
+                return Ok((why, Answer::NotAsked, (after, names_after)));
             }
-            revert::text_of(&found.statements)
+            text_of(&found.statements)
         };
         let down = self.down_of(migration, &found);
         if let Err(why) = self.run(&down).await {
-            let now = self.schema().await?;
+            let now = self.what_is_there().await?;
             return Ok((Answer::No(why), unasked("it could not be reverted"), now));
         }
-        let reverted = answer(&changes(before, &self.schema().await?));
+        let reverted = answer(&but_for_order(before, &self.schema().await?));
         if let Err(why) = self.run(migration).await {
-            return Ok((reverted, Answer::No(why), self.schema().await?));
+            return Ok((reverted, Answer::No(why), self.what_is_there().await?));
         }
-        let now = self.schema().await?;
-        Ok((reverted, answer(&changes(&after, &now)), now))
+        let now = self.what_is_there().await?;
+        Ok((reverted, answer(&but_for_order(&after, &now.0)), now))
     }
 
     fn down_of(&self, migration: &Migration, found: &str) -> Migration {
-        revert::way_back(migration.clone(), migration, migration.down.as_deref(), found, &self.project.vars)
+        way_back(migration.clone(), migration, migration.down.as_deref(), found, &self.project.vars)
     }
 
     async fn run(&mut self, migration: &Migration) -> Result<(), String> {
@@ -314,9 +343,28 @@ const LOOKED_AT: [&str; 4] = [
     "prepared statements of the session",
 ];
 
+/// What is wrong with bodies after the migrations, and whether it was before.
+fn unresolved(before: &[LateFinding], after: Vec<LateFinding>) -> Vec<Unresolved> {
+    let was =
+        |now: &LateFinding| before.iter().any(|old| old.routine == now.routine && old.wrong == now.wrong);
+    let told = after.into_iter().map(|late| Unresolved {
+        is_new: !was(&late),
+        message: late.wrong.to_string(),
+        routine: late.routine,
+        line: late.line,
+        hint: late.hint,
+    });
+    told.collect()
+}
+
 /// Whether a migration is one that is reverted at all.
 fn has_way_back(migration: &Migration) -> bool {
     migration.kind == MigrationKind::Versioned && migration.takes_back.is_none()
+}
+
+/// What is otherwise, but for the order of columns: one that comes back comes back behind the others.
+fn but_for_order(from: &Schema, to: &Schema) -> Vec<Change> {
+    without_column_order(changes(from, to))
 }
 
 async fn schema(reader: &mut Session) -> Result<Schema, RehearseError> {

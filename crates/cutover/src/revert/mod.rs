@@ -8,10 +8,11 @@ mod by_hand;
 mod choose;
 mod code;
 pub(crate) mod losses;
-mod names;
+pub(crate) mod names;
 mod rehearse;
 mod shown;
 mod taken;
+pub(crate) mod undo;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};

@@ -26,7 +26,7 @@ struct Named {
 
 /// All that can have another name, in all schemas but the system's.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names(BTreeMap<Key, Named>);
+pub(crate) struct Names(BTreeMap<Key, Named>);
 
 /// Catalogue, number, column's number, kind, schema, table, name, whether it is inherited, the file of its rows.
 const NAMES: &str = "
@@ -65,7 +65,7 @@ SELECT 'schema', oid, 0, 'schema', NULL, NULL, nspname, false, NULL
   FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'cutover')";
 
 impl Names {
-    pub(super) async fn read(session: &mut Session) -> Result<Self, Failure> {
+    pub(crate) async fn read(session: &mut Session) -> Result<Self, Failure> {
         let rows = session.query_text(NAMES).await?.rows;
         Ok(Self(rows.into_iter().filter_map(named).collect()))
     }

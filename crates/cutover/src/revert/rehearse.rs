@@ -5,12 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
-use cutover_analysis::diff::{Attribute, Change, Options, What, changes, diff_with_renamed_values};
-use cutover_analysis::effects::{
-    Code, ObjectKind, ObjectRef, SmolStr, beyond, destroys, effects, effects_of_text, renamed_values,
-};
+use cutover_analysis::diff::{Attribute, Change, What, changes};
+use cutover_analysis::effects::{Code, ObjectKind, ObjectRef, beyond, destroys, effects, effects_of_text};
 use cutover_analysis::schema::{Id, Schema, Sql};
-use cutover_analysis::sql::{parse, quote_ident};
+use cutover_analysis::sql::parse;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Session, Startup};
 
@@ -18,8 +16,8 @@ use super::choose::Chosen;
 use super::losses::Gone;
 use super::names::Names;
 use super::taken::{self, Tables, Taken, taken_away};
+use super::undo::{Place, Undone, undone};
 use super::{RevertError, text_of};
-use crate::compare::rename::in_order;
 use crate::compare::{SideError, told_each};
 use crate::migration::{Migration, MigrationId};
 use crate::plan::select;
@@ -265,6 +263,19 @@ struct There<'a, 'b> {
     goes: BTreeSet<Id>,
 }
 
+impl Place for There<'_, '_> {
+    type Error = RevertError;
+
+    fn session(&mut self) -> &mut Session {
+        &mut self.replay.session
+    }
+
+    async fn what_is_there(&mut self) -> Result<(Schema, Names), RevertError> {
+        let schema = read(&mut self.replay).await?;
+        Ok((schema, Names::read(&mut self.replay.session).await?))
+    }
+}
+
 impl<'a> There<'a, '_> {
     /// `kept` is not to be reverted; `derives`: see [`rehearse`].
     async fn tried(&mut self, kept: &[&Migration], derives: bool) -> Result<Rehearsal<'a>, RevertError> {
@@ -379,11 +390,6 @@ impl<'a> There<'a, '_> {
         Ok((backs, now))
     }
 
-    async fn what_is_there(&mut self) -> Result<(Schema, Names), RevertError> {
-        let schema = read(&mut self.replay).await?;
-        Ok((schema, Names::read(&mut self.replay.session).await?))
-    }
-
     /// The ways back of a migration that has just run: what was before and what is behind it.
     async fn way_back(
         &mut self,
@@ -393,17 +399,9 @@ impl<'a> There<'a, '_> {
     ) -> Result<Rehearsed<'a>, RevertError> {
         let project = self.project;
         let wanted = changes(after, before);
-        let given_back = self.with_old_names((after, names_after), names_before).await?;
-        let (renames, from, names) = match &given_back {
-            Some((renames, from, names)) => (renames.as_slice(), from, names),
-            None => (&[][..], after, names_after),
-        };
-        let found = diff_with_renamed_values(
-            from,
-            before,
-            Options { safe: false },
-            &values_renamed(project, migration),
-        );
+        let Undone { found, from } =
+            undone(self, project, migration, (before, names_before), (after, names_after)).await?;
+        let (from, names) = from.as_ref().map_or((after, names_after), |(from, names)| (from, names));
         let gone = names.gone(&found.changes, None, names_after);
         let lasting = |id: &Id| names_after.has(names_before, id);
         let not_anew = do_not_come_back(&names_before.missing(names_after, before).collect());
@@ -422,10 +420,10 @@ impl<'a> There<'a, '_> {
         stays.extend(rows.iter().cloned());
         let beyond = beyond_schemas(project, migration);
         stays.extend(beyond.iter().cloned());
-        let statements: Vec<Sql> = renames.iter().cloned().map(Sql::plain).chain(found.statements).collect();
         let rebuilt = taken::types_of(&found.changes).filter(|id| !lasting(id)).cloned().collect();
         let fits = fitting(&found.changes, before, from, names);
-        let found_out = Way { changes: found.changes, gone, stays, rebuilt, fits, ..way_of(statements) };
+        let found_out =
+            Way { changes: found.changes, gone, stays, rebuilt, fits, ..way_of(found.statements) };
         let back = Rehearsed {
             migration,
             is_file: false,
@@ -485,71 +483,6 @@ impl<'a> There<'a, '_> {
             ..Way::default()
         };
         Ok((file, taken))
-    }
-
-    /// What is there when things are in the schemas and have the names again that they were in and had before a migration, and the
-    /// statements for that; nothing where there is nothing to do or it cannot be done. All is given back.
-    async fn with_old_names(
-        &mut self,
-        (after, names_after): (&Schema, &Names),
-        before: &Names,
-    ) -> Result<Option<(Vec<String>, Schema, Names)>, RevertError> {
-        let mut done: Vec<Step> = Vec::new();
-        let mut now: Option<(Schema, Names)> = None;
-        for sequences in [false, true] {
-            let (schema, names) =
-                now.as_ref().map_or((after, names_after), |(schema, names)| (schema, names));
-            let steps = steps_of_moves(schema, &names.moved(before, schema, sequences));
-            if steps.is_empty() {
-                continue;
-            }
-            if self.taken(&steps).await? {
-                done.extend(steps);
-                now = Some(self.what_is_there().await?);
-            } else {
-                self.given_back(&mut done).await?;
-                now = None;
-                break;
-            }
-        }
-        let (schema, names) = now.as_ref().map_or((after, names_after), |(schema, names)| (schema, names));
-        let renames = names.back_to(before, schema);
-        if let Ok(renames) = in_order(schema, &renames)
-            && !renames.is_empty()
-        {
-            let steps: Vec<Step> =
-                renames.iter().map(|rename| Step(rename.sql(), rename.undone().sql())).collect();
-            if self.taken(&steps).await? {
-                done.extend(steps);
-                now = Some(self.what_is_there().await?);
-            }
-        }
-        let texts = done.iter().map(|Step(text, _)| text.clone()).collect();
-        self.given_back(&mut done).await?;
-        Ok(now.map(|(schema, names)| (texts, schema, names)))
-    }
-
-    /// Takes all steps, or none.
-    async fn taken(&mut self, steps: &[Step]) -> Result<bool, RevertError> {
-        let session = &mut self.replay.session;
-        let texts: Vec<&str> = steps.iter().map(|Step(text, _)| text.as_str()).collect();
-        match session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await {
-            Ok(_) => Ok(true),
-            Err(failure) if failure.code().is_some() => {
-                session.execute("ROLLBACK").await?;
-                Ok(false)
-            }
-            Err(failure) => Err(failure.into()),
-        }
-    }
-
-    /// Undoes steps that were taken.
-    async fn given_back(&mut self, done: &mut Vec<Step>) -> Result<(), RevertError> {
-        let texts: Vec<String> = done.drain(..).rev().map(|Step(_, undone)| undone).collect();
-        if !texts.is_empty() {
-            self.replay.session.execute(&format!("BEGIN; {}; COMMIT", texts.join("; "))).await?;
-        }
-        Ok(())
     }
 
     /// Gives what [`Replay::run_seen`] does.
@@ -633,30 +566,6 @@ fn way_of(statements: Vec<Sql>) -> Way {
     way
 }
 
-/// A statement, and what undoes it.
-struct Step(String, String);
-
-/// What brings things into the schemas that they were in; one that is not there any more is made.
-fn steps_of_moves(schema: &Schema, moves: &[(Id, SmolStr)]) -> Vec<Step> {
-    let names: BTreeSet<&SmolStr> = moves.iter().map(|(_, to)| to).collect();
-    let is_there = |name: &SmolStr| {
-        name == "public" || schema.objects.contains_key(&Id::global(ObjectKind::Schema, name.clone()))
-    };
-    let missing = names.into_iter().filter(|name| !is_there(name)).map(|name| quote_ident(name));
-    let mut steps: Vec<Step> =
-        missing.map(|name| Step(format!("CREATE SCHEMA {name}"), format!("DROP SCHEMA {name}"))).collect();
-    steps.extend(moves.iter().map(|(id, to)| {
-        let word = id.kind.word().to_uppercase();
-        let there = Id { schema: Some(to.clone()), ..id.clone() };
-        let back = quote_ident(id.schema.as_deref().unwrap_or_default());
-        Step(
-            format!("ALTER {word} {} SET SCHEMA {}", id.name_sql(), quote_ident(to)),
-            format!("ALTER {word} {} SET SCHEMA {back}", there.name_sql()),
-        )
-    }));
-    steps
-}
-
 /// Whether not all of a down file is one transaction.
 fn has_several_parts(project: &Project, back: &Rehearsed<'_>) -> bool {
     let down = super::way_back(
@@ -700,16 +609,6 @@ fn departures(backs: &[Rehearsed<'_>], found: &[Change]) -> Vec<String> {
         None => format!("behind the way back, not as it was before: {line}"),
     };
     told_each(found).into_iter().map(line).collect()
-}
-
-/// The values of enums that the migration gives other names, as its way back does: new and old.
-fn values_renamed(project: &Project, migration: &Migration) -> Vec<(String, String)> {
-    let script = Script::analyse(migration, &project.vars);
-    let texts = script.items(migration, &project.vars).filter_map(|item| match item {
-        Ok(ScriptItem::Statement { text, .. }) => parse(&text).ok(),
-        _ => None,
-    });
-    texts.flat_map(|parsed| renamed_values(&parsed)).map(|(old, new)| (new, old)).collect()
 }
 
 /// What a migration takes away and was full, perhaps: the table's name, and words for each.

@@ -8,7 +8,7 @@
 mod build;
 mod checks;
 mod claim;
-mod measure;
+pub(crate) mod measure;
 mod prepare;
 mod preview;
 pub(crate) mod replay;

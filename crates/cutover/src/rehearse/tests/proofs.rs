@@ -1,11 +1,21 @@
 //! What `--full` proves, and that it finds what does not hold.
 
-use super::super::{Answer, Proof, Request};
-use super::support::{project, rehearsed, request};
+use cutover_postgres::connect::ConnectOptions;
+
+use super::super::{Answer, Proof, Request, rehearse};
+use super::support::{programs, project, rehearsed, request};
+use crate::verify::SandboxProvider;
 
 async fn proof(files: &[(&str, &str)]) -> Proof {
+    proof_over("", files).await
+}
+
+/// Over what is there already.
+async fn proof_over(ground: &str, files: &[(&str, &str)]) -> Proof {
     let database = testkit::database();
-    let found = rehearsed(&project(files), &database, &Request { full: true, ..request() }).await;
+    database.run(ground);
+    let (project, request) = (project(files), Request { full: true, ..request() });
+    let found = Box::pin(rehearsed(&project, &database, &request)).await;
     assert_eq!(found.failed(), 0, "{:?}", found.migrations);
     found.proof.unwrap()
 }
@@ -46,6 +56,21 @@ async fn a_way_back_is_found_out_where_there_is_no_file() {
 }
 
 #[tokio::test]
+async fn what_has_another_name_is_given_the_old_one() {
+    let files = [
+        ("0001_a.sql", "CREATE TABLE a (n int, m int); CREATE TYPE t AS ENUM ('x'); CREATE SCHEMA s;"),
+        ("0002_column.sql", "ALTER TABLE a RENAME COLUMN n TO first;"),
+        ("0003_table.sql", "ALTER TABLE a RENAME TO b; ALTER TABLE b ADD COLUMN l int;"),
+        ("0004_schema.sql", "ALTER TABLE b SET SCHEMA s;"),
+        ("0005_value.sql", "ALTER TYPE t RENAME VALUE 'x' TO 'y';"),
+    ];
+    let proof = proof(&files).await;
+    for proven in &proof.migrations {
+        assert_eq!([&proven.reverted, &proven.again], [&Answer::Yes; 2], "{}", proven.path);
+    }
+}
+
+#[tokio::test]
 async fn a_down_file_that_leaves_something_is_found() {
     let files = [
         ("0001_a.up.sql", "CREATE TABLE a (n int);"),
@@ -77,4 +102,73 @@ async fn what_a_rollback_does_not_take_back_is_found() {
     for (at, what) in [(1, "sequences"), (2, "advisory locks"), (3, "prepared statements")] {
         assert!(no(&proof.migrations[at].rolled_back).contains(what), "{:?}", proof.migrations[at]);
     }
+}
+
+/// A function that counts the rows of a table.
+fn counts(name: &str, table: &str) -> String {
+    format!(
+        "CREATE FUNCTION {name}() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN\n RETURN (SELECT count(*) FROM {table}); END $$;"
+    )
+}
+
+#[tokio::test]
+async fn what_bodies_name_and_a_migration_takes_away_is_found() {
+    let ground = format!(
+        "CREATE TABLE a (n int); CREATE TABLE moved (n int); {} {} {}",
+        counts("f", "a"),
+        counts("g", "moved"),
+        counts("broken", "never_there")
+    );
+    let files =
+        [("0001_a.sql", "DROP TABLE a;"), ("0002_b.sql", "CREATE SCHEMA s; ALTER TABLE moved SET SCHEMA s;")];
+    let proof = proof_over(&ground, &files).await;
+    let told: Vec<_> = proof
+        .unresolved
+        .iter()
+        .map(|one| (one.routine.as_str(), one.line, one.message.as_str(), one.hint.as_deref(), one.is_new))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("broken()", Some(2), "there is no table never_there", None, false),
+            ("f()", Some(2), "there is no table a", None, true),
+            ("g()", Some(2), "there is no table moved", Some("there is one in schema s"), true),
+        ]
+    );
+    assert!(!proof.holds());
+}
+
+#[tokio::test]
+async fn what_was_missing_before_does_not_fail() {
+    let proof =
+        proof_over(&counts("broken", "never_there"), &[("0001_a.sql", "CREATE TABLE a (n int);")]).await;
+    let told: Vec<_> = proof.unresolved.iter().map(|one| (one.routine.as_str(), one.is_new)).collect();
+    assert_eq!(told, [("broken()", false)]);
+    assert!(proof.holds(), "{proof:?}");
+}
+
+#[tokio::test]
+async fn what_a_later_migration_makes_is_there() {
+    let function = counts("f", "a");
+    // The last one mends what was wrong on the ground.
+    let files = [
+        ("0001_f.sql", function.as_str()),
+        ("0002_a.sql", "CREATE TABLE a (n int); CREATE TABLE b (n int);"),
+    ];
+    let proof = proof_over(&counts("g", "b"), &files).await;
+    assert_eq!(proof.unresolved, []);
+    assert!(proof.holds(), "{proof:?}");
+}
+
+#[tokio::test]
+async fn names_are_looked_for_where_the_role_that_migrates_does() {
+    let database = testkit::database();
+    database.run(&format!("CREATE SCHEMA app; CREATE TABLE app.a (n int); {}", counts("f", "a")));
+    let options =
+        ConnectOptions { options: Some("-csearch_path=app,public".to_owned()), ..database.options() };
+    let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
+    let request = Request { full: true, ..request() };
+    let project = project(&[("0001_b.sql", "CREATE TABLE public.b (n int);")]);
+    let found = Box::pin(rehearse(&project, Some(&options), &request, &sandbox, &programs())).await.unwrap();
+    assert_eq!(found.proof.unwrap().unresolved, []);
 }
