@@ -12,7 +12,7 @@ use cutover_analysis::sql::{Item, Splitter, Statement, routine_body};
 
 use crate::migration::Migration;
 use crate::project::{Place, Vars, text, vars};
-use crate::secrets::{Secrets, without_passwords};
+use crate::secrets::{Secrets, starred, without_passwords};
 use crate::source;
 use crate::text::{caret, locate};
 
@@ -75,9 +75,7 @@ fn shown_lines(migration: &Migration, wanted: BTreeMap<u32, String>) -> io::Resu
     if migration.checksums.bytes <= STARRED {
         let mut whole = String::new();
         reader.read_to_string(&mut whole)?;
-        let mut secrets = Secrets::default();
-        secrets.learn(&whole);
-        return lines(secrets.star(&whole).as_bytes(), wanted);
+        return lines(starred(&whole).as_bytes(), wanted);
     }
     let mut found = lines(BufReader::new(reader), wanted)?;
     for line in found.values_mut() {
@@ -150,9 +148,7 @@ pub(crate) fn of_parts(migration: &Migration, vars: &Vars, wanted: &[(usize, usi
 /// Where parts of a text are that is sent as its file has it, each by the byte at which it begins: what [`of_parts`] says,
 /// without reading the file again. None where a line is too long to be shown as it is.
 pub(crate) fn in_text(whole: &str, starts: &[usize]) -> Option<Vec<FilePlace>> {
-    let mut secrets = Secrets::default();
-    secrets.learn(whole);
-    let starred = secrets.star(whole);
+    let starred = starred(whole);
     let shown: Vec<&str> = starred.split('\n').collect();
     let line_starts: Vec<usize> =
         std::iter::once(0).chain(memchr::memchr_iter(b'\n', whole.as_bytes()).map(|at| at + 1)).collect();

@@ -18,10 +18,13 @@
 //! A hidden text becomes as many stars as it has characters, line ends stay: places and carets stay true. What is left
 //! as it is on purpose is the applied file in the history, which has no placeholders filled in.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use cutover_analysis::sql::{CopiedSecrets, KnownColumns, names_a_secret, password_spans, passwords};
+use cutover_analysis::sql::{
+    CopiedSecrets, KnownColumns, may_show_passwords, names_a_secret, password_spans, passwords,
+};
 use cutover_postgres::session::{Failure, Session};
 
 use crate::project::Vars;
@@ -56,6 +59,16 @@ impl std::fmt::Debug for Secrets {
 /// The text with the passwords in it as stars. For texts that no placeholder was filled into.
 pub fn without_passwords(text: &str) -> String {
     Secrets::default().star(text)
+}
+
+/// A whole text with the passwords that it shows as stars wherever they stand in it: most show none, and stay as they are.
+pub(crate) fn starred(text: &str) -> Cow<'_, str> {
+    if !may_show_passwords(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut secrets = Secrets::default();
+    secrets.learn(text);
+    Cow::Owned(secrets.star(text))
 }
 
 /// Whether the value of a placeholder is to be hidden.

@@ -180,6 +180,12 @@ pub(crate) fn type_object(name: &TypeName) -> Option<ObjectRef> {
     (!is_built_in).then_some(object)
 }
 
+/// Whether text is the name of one of PostgreSQL's own types, in the spelling of the catalogue or the standard.
+pub(super) fn is_built_in_type(text: &str) -> bool {
+    BUILT_IN_TYPES.binary_search(&text).is_ok()
+        || matches!(text, "bigint" | "boolean" | "int" | "integer" | "smallint")
+}
+
 /// A name inside a string, as `regclass` reads it: folded unless in quotes. None for a number.
 pub(crate) fn from_text(kind: ObjectKind, text: &str) -> Option<ObjectRef> {
     let mut parts = Vec::new();

@@ -1,10 +1,11 @@
 //! What is known before a statement: of the statements before it, and of the database.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
+use rustc_hash::FxHashSet;
 
 use crate::effects::{
     Column, Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr, TEMPORARY_SCHEMA,
@@ -54,17 +55,17 @@ pub struct Known {
     /// Row security, policies, views and functions.
     pub(crate) security: Security,
     /// Relations that statements of this run have made.
-    made: HashSet<Name>,
+    made: FxHashSet<Name>,
     /// What else statements of this run have made; under the names of [`Known::key`].
-    made_others: HashSet<ObjectRef>,
+    made_others: FxHashSet<ObjectRef>,
     /// What statements of this run have said of tables that are not known otherwise: some of their constraints and indexes.
     said: Context,
     /// Relations that there may be besides those that are known.
-    perhaps: HashSet<SmolStr>,
+    perhaps: FxHashSet<SmolStr>,
     /// Whatever there may be besides: code has run.
     anything: bool,
     /// Materialized views that hold nothing yet.
-    unfilled: HashSet<Name>,
+    unfilled: FxHashSet<Name>,
     /// The database's word was asked for and given since [`Known::forget`].
     told: Told,
 }

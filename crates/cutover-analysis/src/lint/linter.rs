@@ -158,7 +158,7 @@ impl FileLint<'_> {
         let spent = prepared.look(&known.context, |parsed, effects| {
             *apart |= runs_outside(statement, effects);
             for node in parsed.statements() {
-                rules.look(&Site { node, effects, known, statement, number, in_block: false }, said);
+                rules.look(&Site::new(node, effects, known, (statement, number), false), said);
             }
             if let TransactionRule::Control(Control::Commit | Control::Rollback) = effects.transaction {
                 *transaction += 1;
@@ -183,7 +183,7 @@ impl FileLint<'_> {
         // What is put together at run time nobody can look at here.
         let _ = each_statement_of_block(block, &mut |node| {
             let effects = effects_of(node, &known.context);
-            rules.look(&Site { node, effects: &effects, known, statement, number, in_block: true }, said);
+            rules.look(&Site::new(node, &effects, known, (statement, number), true), said);
             let change = known.change_by(&[node], &effects);
             known.learn(&[node], change);
         });

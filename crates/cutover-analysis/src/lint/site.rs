@@ -1,5 +1,7 @@
 //! A statement as rules look at it, and where they put what they find.
 
+use std::cell::OnceCell;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, IndexStmt, Node,
@@ -27,9 +29,25 @@ pub(crate) struct Site<'a> {
     pub(crate) number: usize,
     /// It stands in a DO block, whose text and number these are.
     pub(crate) in_block: bool,
+    /// See [`Site::typed_columns`]: several rules ask.
+    typed: OnceCell<Vec<TypedColumn<'a>>>,
 }
 
+/// A column that a statement gives a type, with its table.
+type TypedColumn<'a> = (ObjectRef, &'a str, &'a TypeName);
+
 impl<'a> Site<'a> {
+    /// One of the statements that a text has, in a block or not, with its number in the file.
+    pub(crate) fn new(
+        node: &'a NodeEnum,
+        effects: &'a Effects,
+        known: &'a Known,
+        (statement, number): (&'a Statement, usize),
+        in_block: bool,
+    ) -> Self {
+        Self { node, effects, known, statement, number, in_block, typed: OnceCell::new() }
+    }
+
     /// Whether a relation is nobody else's yet: made in this run, or temporary.
     pub(crate) fn is_new(&self, relation: &ObjectRef) -> bool {
         self.known.is_new(relation)
@@ -47,7 +65,8 @@ impl<'a> Site<'a> {
 
     /// Whether two names are of one relation.
     pub(crate) fn is_same(&self, one: &ObjectRef, other: &ObjectRef) -> bool {
-        self.known.context.resolve(one) == self.known.context.resolve(other)
+        // Where it is looked for changes nothing of its own name.
+        one.name == other.name && self.known.context.resolve(one) == self.known.context.resolve(other)
     }
 
     /// Whether an index is left out because there is one of its name.
@@ -64,7 +83,11 @@ impl<'a> Site<'a> {
     }
 
     /// The columns that a statement gives a type, with their tables; not those of temporary tables.
-    pub(crate) fn typed_columns(&self) -> Vec<(ObjectRef, &'a str, &'a TypeName)> {
+    pub(crate) fn typed_columns(&self) -> &[TypedColumn<'a>] {
+        self.typed.get_or_init(|| self.find_typed_columns())
+    }
+
+    fn find_typed_columns(&self) -> Vec<TypedColumn<'a>> {
         let mut columns = Vec::new();
         if let NodeEnum::CreateStmt(create) = self.node
             && let Some(relation) = &create.relation

@@ -66,6 +66,14 @@ fn push_children<'a>(message: &'a [u8], depth: usize, children: &mut Vec<(&'a [u
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    match bytes {
+        // Most are of one byte.
+        [byte, rest @ ..] if byte & 0x80 == 0 => Some((u64::from(*byte), rest)),
+        _ => long_varint(bytes),
+    }
+}
+
+fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7F) << (7 * index);

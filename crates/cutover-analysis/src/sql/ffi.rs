@@ -32,12 +32,14 @@ struct PgQueryError {
     context: *mut c_char,
 }
 
+#[derive(Clone, Copy)]
 #[repr(C)]
 struct PgQueryProtobuf {
     len: usize,
     data: *mut c_char,
 }
 
+#[derive(Clone, Copy)]
 #[repr(C)]
 struct PgQueryProtobufParseResult {
     parse_tree: PgQueryProtobuf,
@@ -58,16 +60,37 @@ unsafe extern "C" {
     fn pg_query_free_protobuf_parse_result(result: PgQueryProtobufParseResult);
 }
 
-/// The tree of `sql` as protobuf bytes.
-pub(super) fn parse(sql: &CString) -> Result<Vec<u8>, RawError> {
+/// Gives the tree of `sql` as protobuf bytes to `read`, where the library has put them: they are not copied.
+pub(super) fn parse<T>(sql: &CString, read: impl FnOnce(&[u8]) -> T) -> Result<T, RawError> {
     // SAFETY: the argument is NUL-terminated and outlives the call, which keeps no pointer to it. The library catches
     // its own errors (it never unwinds into this frame) and keeps its state per thread.
-    let result = unsafe { pg_query_parse_protobuf(sql.as_ptr()) };
-    // SAFETY: `result` was just returned and has not been freed.
-    let answer = unsafe { copy(&result) };
-    // SAFETY: `result` comes from the matching parse function, is freed once, and nothing borrowed from it is left.
-    unsafe { pg_query_free_protobuf_parse_result(result) };
-    answer
+    let result = Answer(unsafe { pg_query_parse_protobuf(sql.as_ptr()) });
+    result.tree().map(read)
+}
+
+/// What the library answers, until it is freed: also where whoever reads it panics.
+struct Answer(PgQueryProtobufParseResult);
+
+impl Answer {
+    fn tree(&self) -> Result<&[u8], RawError> {
+        let PgQueryProtobufParseResult { parse_tree, error, .. } = &self.0;
+        // SAFETY: the error is null or points to a struct that lives until the result is freed.
+        if let Some(error) = unsafe { error_of(*error) } {
+            return Err(error);
+        }
+        if parse_tree.data.is_null() {
+            return Ok(&[]);
+        }
+        // SAFETY: without an error the tree is `len` initialised bytes at `data`, which live until the result is freed.
+        Ok(unsafe { std::slice::from_raw_parts(parse_tree.data.cast::<u8>(), parse_tree.len) })
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: it comes from the matching parse function, is freed once, and nothing borrowed from it is left.
+        unsafe { pg_query_free_protobuf_parse_result(self.0) };
+    }
 }
 
 /// The trees of the PL/pgSQL bodies in `sql` (`CREATE FUNCTION`, `DO`), as the JSON the library prints.
@@ -95,22 +118,6 @@ unsafe fn error_of(error: *const PgQueryError) -> Option<RawError> {
     let (message, function) = unsafe { (text(error.message), text(error.funcname)) };
     let cursor = usize::try_from(error.cursorpos).unwrap_or(0);
     Some(RawError { message, cursor, function })
-}
-
-/// # Safety
-/// `result` comes from `pg_query_parse_protobuf` and has not been freed.
-unsafe fn copy(result: &PgQueryProtobufParseResult) -> Result<Vec<u8>, RawError> {
-    // SAFETY: the error is null or points to a struct that lives until the result is freed.
-    if let Some(error) = unsafe { error_of(result.error) } {
-        return Err(error);
-    }
-    if result.parse_tree.data.is_null() {
-        return Ok(Vec::new());
-    }
-    // SAFETY: without an error the tree is `len` initialised bytes at `data`, which live until the result is freed.
-    let bytes =
-        unsafe { std::slice::from_raw_parts(result.parse_tree.data.cast::<u8>(), result.parse_tree.len) };
-    Ok(bytes.to_vec())
 }
 
 /// # Safety

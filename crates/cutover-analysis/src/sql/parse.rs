@@ -73,8 +73,7 @@ pub fn parse(sql: &str) -> Result<Parsed, ParseError> {
         let reason = format!("the statement has {} bytes, more than {LONGEST_ANALYSED}", sql.len());
         return Err(ParseError::NotAnalysable(reason));
     }
-    let bytes = ffi::parse(&text).map_err(|error| refused(sql, error))?;
-    let tree = decode(&bytes)?;
+    let tree = ffi::parse(&text, decode).map_err(|error| refused(sql, error))??;
     Ok(Parsed { tree })
 }
 

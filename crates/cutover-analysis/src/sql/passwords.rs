@@ -80,7 +80,7 @@ pub fn password_spans(text: &str) -> Vec<Range<usize>> {
 
 fn found(text: &str) -> Vec<Found> {
     let mut spans = Vec::new();
-    if mentions(text) {
+    if may_show_passwords(text) {
         code(text, DEPTH, &mut spans);
         literals(text, &mut spans);
         prose(text, Bare::Attached, &mut spans);
@@ -176,7 +176,7 @@ fn merge(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
 }
 
 /// Whether there can be anything to find: most texts are left alone at once.
-fn mentions(text: &str) -> bool {
+pub fn may_show_passwords(text: &str) -> bool {
     if !may_mention(text.as_bytes()) {
         return false;
     }
@@ -188,12 +188,31 @@ fn mentions(text: &str) -> bool {
         || ends().any(|end| lower.contains(&end))
 }
 
-/// One look at each byte, for texts of many megabytes: false where [`mentions`] would find nothing.
+/// One look at each byte, for texts of many megabytes: false where [`may_show_passwords`] would find nothing.
 fn may_mention(text: &[u8]) -> bool {
+    // Two letters tell most of what is left alone.
+    let begins_a_word = |pair: &[u8]| {
+        let [one, other] = pair else { return false };
+        match one | 0x20 {
+            b'p' => matches!(other | 0x20, b'a' | b'w' | b'g' | b'r'),
+            b's' | b'k' | b'b' => other | 0x20 == b'e',
+            b'c' => other | 0x20 == b'r',
+            b'h' => other | 0x20 == b'm',
+            b'a' => other | 0x20 == b'u',
+            b't' => other | 0x20 == b'o',
+            b':' => *other == b'/',
+            _ => false,
+        }
+    };
+    text.windows(2).enumerate().any(|(at, pair)| begins_a_word(pair) && mentioned_at(text, at))
+}
+
+/// Whether one of the words begins there.
+fn mentioned_at(text: &[u8], at: usize) -> bool {
     let begins = |at: usize, word: &[u8]| {
         text.get(at..at + word.len()).is_some_and(|here| here.eq_ignore_ascii_case(word))
     };
-    text.iter().enumerate().any(|(at, byte)| match byte {
+    match text.get(at).copied().unwrap_or_default() {
         b'p' | b'P' => [&b"pass"[..], b"pwd", b"pgpass", b"program"].iter().any(|word| begins(at, word)),
         b's' | b'S' => begins(at, b"secret"),
         b'c' | b'C' => begins(at, b"credential") || begins(at, arguments::PART.as_bytes()),
@@ -205,7 +224,7 @@ fn may_mention(text: &[u8]) -> bool {
         // The word before the key is joined to it: PRIMARY KEY is none.
         b'k' | b'K' => at > 0 && !text[at - 1].is_ascii_whitespace() && begins(at, b"key"),
         _ => false,
-    })
+    }
 }
 
 /// A name that holds a secret came by; what follows decides.
@@ -344,7 +363,7 @@ fn content(token: &str) -> Range<usize> {
 fn nested(token: &str, at: usize, depth: usize, spans: &mut Vec<Found>) -> bool {
     let inner = content(token);
     let text = &token[inner.clone()];
-    if depth == 0 || !mentions(text) {
+    if depth == 0 || !may_show_passwords(text) {
         return false;
     }
     let quote = token[..inner.start].chars().next_back();

@@ -69,8 +69,8 @@ fn column(site: &Site<'_>, holds: impl Fn(&TypeName, &str) -> bool) -> Option<St
         of_catalogue && last.is_some_and(|last| holds(name, last))
     };
     let columns = site.typed_columns();
-    let found = columns.into_iter().find(|(_, _, data_type)| is_so(data_type));
-    found.map(|(table, column, _)| names::part_of(crate::effects::ObjectKind::Column, &table, column).named())
+    let found = columns.iter().find(|(_, _, data_type)| is_so(data_type));
+    found.map(|(table, column, _)| names::part_of(crate::effects::ObjectKind::Column, table, *column).named())
 }
 
 pub(in crate::lint) static JSON_COLUMN: Rule = plain(

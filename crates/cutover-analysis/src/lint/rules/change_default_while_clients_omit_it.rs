@@ -45,8 +45,8 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     for (command, table) in site.commands() {
         let column = command.name.as_str();
         let is_new =
-            site.is_new(&table) || site.known.is_new_column(&table, column) || added.contains(&column);
-        if command.subtype() != Type::AtColumnDefault || is_new {
+            || site.is_new(&table) || site.known.is_new_column(&table, column) || added.contains(&column);
+        if command.subtype() != Type::AtColumnDefault || is_new() {
             continue;
         }
         let value = if command.def.is_some() { "another value" } else { "NULL, or nothing at all," };

@@ -64,6 +64,9 @@ impl Watch for Dropped {
 impl Dropped {
     /// Says of what is made now that it was dropped before.
     fn made(&mut self, site: &Site<'_>, found: &mut Found<'_>) {
+        if self.0.is_empty() {
+            return;
+        }
         for made in &site.effects.creates {
             let key = site.known.key(made);
             let place = self.0.iter().position(|object| *object == key);

@@ -37,8 +37,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     for (command, table) in site.commands() {
         let column = command.name.as_str();
         let is_one = command.subtype() == Type::AtDropNotNull && !site.is_new(&table);
-        let takes_null_already = site.known.takes_null(&table, column);
-        if is_one && !takes_null_already && !site.known.is_new_column(&table, column) {
+        if is_one && !site.known.takes_null(&table, column) && !site.known.is_new_column(&table, column) {
             found.say(format!("whoever reads {}.{column} has to cope with NULL from now on", table.named()));
         }
     }

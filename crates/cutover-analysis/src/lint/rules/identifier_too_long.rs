@@ -81,6 +81,18 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
 fn has_long_run(text: &str) -> bool {
     let is_of_word =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii();
+    let bytes = text.as_bytes();
+    // A run that is too long covers one of the places that are so far apart.
+    let mut at = names::LONGEST;
+    while let Some(byte) = bytes.get(at) {
+        if is_of_word(*byte) {
+            let before = bytes.iter().take(at).rev().take_while(|byte| is_of_word(**byte)).count();
+            let behind = bytes.iter().skip(at).take_while(|byte| is_of_word(**byte)).count();
+            if before + behind > names::LONGEST {
+                return true;
+            }
+        }
+        at += names::LONGEST + 1;
+    }
     text.contains('"')
-        || text.as_bytes().split(|byte| !is_of_word(*byte)).any(|run| run.len() > names::LONGEST)
 }
