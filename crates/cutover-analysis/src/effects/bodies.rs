@@ -12,7 +12,7 @@ use super::unparsed;
 use super::walk::{self, Found};
 use crate::sql::lexer::Kind;
 use crate::sql::tokens::{Token, Tokens};
-use crate::sql::{Declared, Piece, declared_types, parse, plpgsql_body};
+use crate::sql::{Declared, Parsed, Piece, declared_types, parse, plpgsql_body};
 
 /// What a block would be if it were a function.
 const BLOCK: &str = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql";
@@ -55,6 +55,7 @@ fn variables(create: &CreateFunctionStmt, body: &str, to: &mut Builder) {
         .collect();
     for declared in declared_types(body, &parameters) {
         match declared {
+            Declared::Type(name) if names::is_built_in_type(&name) => {}
             Declared::Type(name) => {
                 if let Ok(parsed) = parse(&format!("SELECT NULL::{name}")) {
                     for node in parsed.statements() {
@@ -229,6 +230,13 @@ fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
     if found.dynamic {
         to.late_opaque("a body runs statements that it makes at run time (EXECUTE)");
     }
+    if let Some(parsed) = together(&found.pieces) {
+        for node in parsed.statements() {
+            late(&walk::find(&node), why, to);
+            touched(node, Some(why), to);
+        }
+        return;
+    }
     for (piece, text) in &found.pieces {
         if *piece == Piece::Executed {
             executed(text, to);
@@ -248,6 +256,17 @@ fn plpgsql(head: &str, body: &str, why: &str, to: &mut Builder) {
             }
         }
     }
+}
+
+/// All pieces of a body, parsed at once: to begin takes as long as to parse one of them. None where one of them is wrong, or is
+/// the text of another statement.
+fn together(pieces: &[(Piece, String)]) -> Option<Parsed> {
+    if pieces.iter().any(|(piece, _)| *piece == Piece::Executed) {
+        return None;
+    }
+    let texts: Vec<String> = pieces.iter().filter_map(|(piece, text)| piece.as_statement(text)).collect();
+    // A comment at the end of one ends with its line.
+    parse(&texts.join("\n;\n")).ok().filter(|parsed| parsed.statement_count() == texts.len())
 }
 
 /// What a statement of a body will touch and make, and (if it is said where it stands) what it will need. As for the rest,
@@ -330,4 +349,29 @@ fn known_type(name: Option<&TypeName>) -> String {
     let last = name.names.last().and_then(names::text).unwrap_or("text");
     let array = if name.array_bounds.is_empty() { "" } else { "[]" };
     format!("{last}{array}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_parsed_at_once_where_all_of_them_are_right() {
+        let piece = |piece, text: &str| (piece, text.to_owned());
+        let right = [
+            piece(Piece::Statement, "UPDATE t SET a = 1 -- the end"),
+            piece(Piece::Expression, "a > ';' /* ; */"),
+            piece(Piece::Assignment, "n := n + 1"),
+        ];
+        let kinds: Vec<bool> = together(&right)
+            .unwrap()
+            .statements()
+            .map(|node| matches!(node, NodeEnum::UpdateStmt(_)))
+            .collect();
+        assert_eq!(kinds, [true, false, false]);
+        for other in [piece(Piece::Executed, "'DROP TABLE t'"), piece(Piece::Expression, "1 +")] {
+            let pieces = [right.to_vec(), vec![other]].concat();
+            assert!(together(&pieces).is_none(), "{pieces:?}");
+        }
+    }
 }

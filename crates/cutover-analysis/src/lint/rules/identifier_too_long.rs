@@ -96,3 +96,18 @@ fn has_long_run(text: &str) -> bool {
     }
     text.contains('"')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_is_seen_wherever_it_stands() {
+        for before in 0..2 * names::LONGEST {
+            for len in [1, names::LONGEST, names::LONGEST + 1, 3 * names::LONGEST] {
+                let text = format!("{}{} {}", " ".repeat(before), "a".repeat(len), "b ".repeat(before));
+                assert_eq!(has_long_run(&text), len > names::LONGEST, "{before} {len}");
+            }
+        }
+    }
+}
