@@ -50,8 +50,7 @@ impl Rehearsal {
     /// The findings that stop a run, unless their codes are allowed.
     pub fn blocking<'a>(&'a self, allow: &'a [String]) -> impl Iterator<Item = &'a Finding> {
         let stops = |finding: &&Finding| {
-            finding.found.severity == crate::lint::Severity::Error
-                && !allow.iter().any(|code| *code == finding.found.code)
+            finding.found.severity == crate::lint::Severity::Error && !allow.contains(&finding.found.code)
         };
         self.findings.iter().filter(stops)
     }

@@ -34,7 +34,9 @@ pub(super) fn star(rehearsal: &mut Rehearsal, secrets: &Secrets) {
                 }
             }
         }
-        unresolved.iter_mut().for_each(|one| star(&mut one.message));
+        for one in unresolved {
+            star(&mut one.message);
+        }
         not_proven.iter_mut().chain(differs).for_each(star);
     }
 }

@@ -585,6 +585,7 @@ pub(super) fn thousand(staged: bool) -> Run {
 }
 
 /// A rehearsal in which everything occurs once.
+#[allow(clippy::too_many_lines, reason = "a list of values")]
 pub(super) fn rehearsal() -> Rehearsal {
     let ms = Duration::from_millis;
     let object = rehearse::Object { kind: "table".to_owned(), name: "app.notes".to_owned() };
