@@ -85,7 +85,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
             let sandbox = app.scratch()?;
             let options = target.as_ref().map(|target| &target.options);
             let programs = app.sandbox_options();
-            Ok(Box::pin(rehearse::rehearse(&project, options, &request, &sandbox, &programs)).await?)
+            Ok(rehearse::rehearse(&project, options, &request, &sandbox, &programs).await?)
         };
         Box::pin(signals.or_end(work)).await
     })?;

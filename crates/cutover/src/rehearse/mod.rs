@@ -72,6 +72,17 @@ pub async fn rehearse(
     sandbox: &SandboxProvider,
     programs: &SandboxOptions,
 ) -> Result<Rehearsal, RehearseError> {
+    // Large: it is not for the stack of whoever waits for it.
+    Box::pin(all(project, target, request, sandbox, programs)).await
+}
+
+async fn all(
+    project: &Project,
+    target: Option<&ConnectOptions>,
+    request: &Request,
+    sandbox: &SandboxProvider,
+    programs: &SandboxOptions,
+) -> Result<Rehearsal, RehearseError> {
     let began = Instant::now();
     let asked = Asked::of(project, target, request).await?;
     let base = ground::build(project, target, &asked.applied, &request.ground, sandbox, programs).await?;
