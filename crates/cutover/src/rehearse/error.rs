@@ -53,7 +53,7 @@ pub enum RehearseError {
     NotReplayed(String),
     /// The role on the scratch server may not watch.
     #[error(
-        "the role of --dev-url cannot watch what statements do there: {0}\n  hint: event triggers need a superuser; leave --dev-url out for a throwaway server"
+        "what statements do cannot be watched: {0}\n  hint: event triggers need a superuser, which the role of --dev-url must be"
     )]
     NoTrace(String),
 }

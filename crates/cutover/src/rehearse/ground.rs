@@ -42,6 +42,8 @@ pub(super) struct Base {
     options: Option<String>,
     /// What the real database is called.
     pub(super) called: Option<String>,
+    /// What a copy is granted: what stands before `ON DATABASE`, and behind it.
+    grants: Vec<(String, String)>,
 }
 
 impl Base {
@@ -55,6 +57,7 @@ impl Base {
             settings: Vec::new(),
             options: None,
             called: None,
+            grants: Vec::new(),
         }
     }
 
@@ -65,6 +68,22 @@ impl Base {
             Some((role, password)) => options.with_user(role, Some(password)),
             None => options,
         }
+    }
+
+    /// A copy of it, with the privileges of the real database.
+    pub(super) async fn copy(&self, sandbox: &SandboxProvider) -> Result<Scratch, RehearseError> {
+        let copy =
+            sandbox.copy(&self.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
+        if self.grants.is_empty() {
+            return Ok(copy);
+        }
+        let mut session = Session::connect(&copy.options, &Startup::default()).await?;
+        let name = quote_ident(&copy.options.database);
+        for (before, behind) in &self.grants {
+            session.execute(&format!("{before} ON DATABASE {name} {behind}")).await?;
+        }
+        session.close().await;
+        Ok(copy)
     }
 
     /// What statements call the database, and what a copy is called.
@@ -97,17 +116,15 @@ pub(super) async fn build(
     let built = of_dump(&mut session, &scratch, options, request, programs).await;
     session.close().await;
     match built {
-        Ok((ground, runner, owner)) => {
-            let scratch = Scratch { owner, ..scratch };
-            Ok(Base {
-                scratch,
-                ground,
-                runner,
-                settings: Vec::new(),
-                options: options.options.clone(),
-                called: Some(options.database.clone()),
-            })
-        }
+        Ok(Dumped { ground, runner, owner, grants }) => Ok(Base {
+            scratch: Scratch { owner, ..scratch },
+            ground,
+            runner,
+            settings: Vec::new(),
+            options: options.options.clone(),
+            called: Some(options.database.clone()),
+            grants,
+        }),
         Err(error) => {
             scratch.finish().await;
             Err(error)
@@ -130,7 +147,15 @@ async fn of_nothing(project: &Project, sandbox: &SandboxProvider) -> Result<Base
         settings.push(("search_path".to_owned(), schema.search_path()));
     }
     let scratch = replay.into_scratch().await;
-    Ok(Base { scratch, ground: Ground::default(), runner: None, settings, options: None, called: None })
+    Ok(Base {
+        scratch,
+        ground: Ground::default(),
+        runner: None,
+        settings,
+        options: None,
+        called: None,
+        grants: Vec::new(),
+    })
 }
 
 /// What is applied, run again: for where no `pg_dump` is.
@@ -165,6 +190,7 @@ async fn of_replay(
         settings,
         options: None,
         called: Some(options.database.clone()),
+        grants: Vec::new(),
     })
 }
 
@@ -179,13 +205,21 @@ async fn tables(session: &mut Session) -> Result<u64, RehearseError> {
 /// What a session that migrates connects with, where it is not who the throwaway server belongs to.
 type Runner = Option<(String, String)>;
 
+/// What a dump has come to.
+struct Dumped {
+    ground: Ground,
+    runner: Runner,
+    owner: Option<String>,
+    grants: Vec<(String, String)>,
+}
+
 async fn of_dump(
     source: &mut Session,
     scratch: &Scratch,
     target: &ConnectOptions,
     request: &GroundRequest,
     programs: &SandboxOptions,
-) -> Result<(Ground, Runner, Option<String>), RehearseError> {
+) -> Result<Dumped, RehearseError> {
     let mut copy = Session::connect(&scratch.options, &Startup::default()).await?;
     let mut ground = Ground { made_of: MadeOf::Dump, ..Ground::default() };
     let (major, here) = (source.server_version_num() / 10_000, copy.server_version_num() / 10_000);
@@ -197,10 +231,12 @@ async fn of_dump(
     }
     let mut runner = None;
     let mut owner = None;
+    let mut grants = Vec::new();
     if scratch.own_server {
         let found = roles::read(source).await?;
         roles::make(&mut copy, &found, &mut ground).await?;
         owner = found.owner.clone();
+        grants = found.on_database();
         runner = roles::runner(&mut copy, &found, &scratch.options.database).await?;
     } else {
         ground.remarks.push(
@@ -210,6 +246,11 @@ async fn of_dump(
     }
     let snapshot = dump::snapshot(source).await?;
     let texts = dump::take(target, &snapshot, major, programs).await?;
+    if texts.mappings > 0 {
+        ground.remarks.push(
+            "user mappings are left out, so that nothing reaches other servers through foreign tables: what uses them fails here".to_owned(),
+        );
+    }
     let mut restoring =
         dump::Restoring { session: &mut copy, ground: &mut ground, own_server: scratch.own_server, request };
     restoring.all(&texts.before).await?;
@@ -217,12 +258,14 @@ async fn of_dump(
         sample::take(source, &mut restoring, rows).await?;
     }
     restoring.all(&texts.after).await?;
+    // Event triggers of the database are for whoever works there.
+    copy.execute("SET session_replication_role = replica").await?;
     refresh(source, &mut copy).await?;
     source.execute("ROLLBACK").await?;
     ground.tables = tables(&mut copy).await?;
-    copy.execute("ANALYZE").await?;
+    copy.execute("RESET session_replication_role; ANALYZE").await?;
     copy.close().await;
-    Ok((ground, runner, owner))
+    Ok(Dumped { ground, runner, owner, grants })
 }
 
 /// Materialized views that have rows there have rows here: a dump of the schema alone leaves them without.

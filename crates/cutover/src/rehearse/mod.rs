@@ -148,7 +148,7 @@ async fn passes(
 ) -> Result<Rehearsal, RehearseError> {
     let known = findings::known(target, &base.scratch).await?;
     let roles = Roles::before(project, &asked.pending, &base.scratch).await?;
-    let copy = sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
+    let copy = base.copy(sandbox).await?;
     let traced = traced(project, base, &copy, asked, known).await;
     let made = match (&traced, request.full) {
         (Ok(_), true) => proof::schema_of(&copy).await.map(Some),

@@ -163,6 +163,9 @@ pub struct TracedStatement {
     pub locks: Vec<Taken>,
     /// Tables that were written anew.
     pub rewritten: Vec<String>,
+    /// Those of them of which PostgreSQL says so itself: by `ALTER`, not by being emptied.
+    #[serde(skip)]
+    pub announced: Vec<String>,
     /// Indexes that were built anew.
     pub rebuilt: Vec<String>,
     /// Tables of which every row was read.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cutover_analysis::effects::{Context, Effects, effects_and_after};
+use cutover_analysis::effects::{Context, Effects, ObjectKind, effects_and_after};
 use cutover_postgres::session::{Done, Failure, Session, StatementOutcome};
 use tokio::time::Instant;
 
@@ -26,6 +26,12 @@ use crate::verify::{failure_text, replay};
 
 /// Has the session hand over what it has counted, so that it begins anew (15 and later).
 const COUNT_ANEW: &str = "SELECT pg_catalog.pg_stat_force_next_flush()";
+/// Whether a file has to do with subscriptions, whose statements speak to the publisher: the real one.
+fn touches_subscriptions(script: &Script) -> bool {
+    let all = [&script.creates, &script.alters, &script.drops];
+    all.into_iter().flatten().any(|object| object.kind == ObjectKind::Subscription)
+}
+
 /// A traced pass.
 pub(super) struct Pass<'a> {
     project: &'a Project,
@@ -132,6 +138,16 @@ impl<'a> Pass<'a> {
             traced.to = self.elapsed();
             return Ok(traced);
         }
+        if touches_subscriptions(&script) {
+            traced.failure = Some(Failed {
+                line: 1,
+                message: "not rehearsed: a subscription connects to another server".to_owned(),
+                hint: None,
+                partly: false,
+            });
+            traced.to = self.elapsed();
+            return Ok(traced);
+        }
         let keeps_counts = self.session.server_version_num() < 150_000;
         let holding = Holding { keeps_counts, ..Holding::default() };
         let mut one = One {
@@ -151,7 +167,7 @@ impl<'a> Pass<'a> {
             let Stop::Failed(mut failed) = stop else {
                 return Err(stop.into_error());
             };
-            failed.partly = one.traced.statements.iter().any(|statement| statement.outside)
+            failed.partly = one.traced.statements.iter().rev().skip(1).any(|statement| statement.outside)
                 || (script.units.len() > 1 && one.has_committed(&script));
             one.traced.failure = Some(failed);
         }
@@ -487,6 +503,7 @@ impl One {
             statement.locks.push(Taken { relation: relation.name.clone(), mode, waited: false });
         }
         let named = |oid: &u32| relations.get(*oid).map(|relation| relation.name.clone());
+        statement.announced = said.rewritten.iter().filter_map(named).collect();
         statement.rewritten = said.rewritten.iter().filter_map(named).chain(came.rewritten).collect();
         statement.rewritten.sort_unstable();
         statement.rewritten.dedup();

@@ -55,7 +55,7 @@ pub(super) async fn prove(
             pending.len()
         ));
     }
-    let copy = sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
+    let copy = base.copy(sandbox).await?;
     let done = Proving::begin(project, base, &copy).await;
     let done = match done {
         Ok(mut proving) => {
@@ -69,8 +69,7 @@ pub(super) async fn prove(
     let is_to_be_told_apart = done?;
     if is_to_be_told_apart {
         roles.take_back(&base.scratch).await?;
-        let copy =
-            sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
+        let copy = base.copy(sandbox).await?;
         let done = match Proving::begin(project, base, &copy).await {
             Ok(mut proving) => {
                 let done = proving.each(migrations, &mut proof).await;

@@ -13,8 +13,9 @@ use super::model::{Object, Wrote};
 /// What makes a notice one of ours.
 const CODE: &str = "CUTTR";
 
-/// Makes the event triggers. In a schema of their own, which is not there when catalogues are compared: see [`REMOVE`].
+/// Makes the event triggers, past those that the database has itself. In a schema of their own, which is not there when catalogues are compared: see [`REMOVE`].
 pub(super) const INSTALL: &str = r#"
+SET session_replication_role = replica;
 CREATE SCHEMA cutover_trace;
 GRANT USAGE ON SCHEMA cutover_trace TO PUBLIC;
 CREATE FUNCTION cutover_trace.command() RETURNS event_trigger LANGUAGE plpgsql
@@ -46,11 +47,12 @@ END $$;
 CREATE EVENT TRIGGER cutover_trace_command ON ddl_command_end EXECUTE FUNCTION cutover_trace.command();
 CREATE EVENT TRIGGER cutover_trace_dropped ON sql_drop EXECUTE FUNCTION cutover_trace.dropped();
 CREATE EVENT TRIGGER cutover_trace_rewritten ON table_rewrite EXECUTE FUNCTION cutover_trace.rewritten();
+RESET session_replication_role;
 "#;
 
 /// Takes them away again.
 pub(super) const REMOVE: &str = "
-DROP EVENT TRIGGER IF EXISTS cutover_trace_command; DROP EVENT TRIGGER IF EXISTS cutover_trace_dropped;
+SET session_replication_role = replica; DROP EVENT TRIGGER IF EXISTS cutover_trace_command; DROP EVENT TRIGGER IF EXISTS cutover_trace_dropped;
 DROP EVENT TRIGGER IF EXISTS cutover_trace_rewritten; DROP SCHEMA IF EXISTS cutover_trace CASCADE";
 
 /// What a notice of ours says.

@@ -64,7 +64,7 @@ pub(super) async fn run(
     tables: &[String],
     limit: Duration,
 ) -> Result<Workload, RehearseError> {
-    let copy = sandbox.copy(&base.scratch).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
+    let copy = base.copy(sandbox).await?;
     let felt = pass(project, base, &copy, migrations, tables, limit).await;
     copy.finish().await;
     Ok(Workload { limit, felt: felt? })
@@ -136,8 +136,12 @@ impl Client {
         let mut session = Session::connect(options, &Startup::default()).await?;
         let felt = Felt { table: table.to_owned(), writes, ..Felt::default() };
         let mut client = Self { session, felt, text: String::new() };
-        // Names come quoted from the server. What writes no row takes the same lock.
-        client.text = if writes { format!("DELETE FROM {table} WHERE false") } else { EXECUTE.to_owned() };
+        // Names come quoted from the server. Whoever writes takes this lock first; no trigger and no row is needed for that.
+        client.text = if writes {
+            format!("BEGIN; LOCK TABLE {table} IN ROW EXCLUSIVE MODE; COMMIT")
+        } else {
+            EXECUTE.to_owned()
+        };
         if client.once().await.is_ok() {
             return Ok(Some(client));
         }
@@ -191,7 +195,9 @@ impl Client {
             Some(hurt) => hurt.times += 1,
             None => self.felt.errors.push(Hurt { message, during, times: 1 }),
         }
-        if !self.felt.writes {
+        if self.felt.writes {
+            let _ = self.session.execute("ROLLBACK").await;
+        } else {
             // As a driver does that has lost its statement.
             let table = &self.felt.table;
             let again =

@@ -19,8 +19,8 @@ pub(super) struct Roles {
     current: String,
     /// Who owns the database.
     pub(super) owner: Option<String>,
-    /// The current role may make schemas.
-    creates: bool,
+    /// Privileges on the database: who (empty for everybody), what, and whether it may be passed on.
+    privileges: Vec<(String, String, String)>,
     /// Each with its attributes.
     all: Vec<(String, String)>,
     /// Group, member and options of the membership.
@@ -56,11 +56,17 @@ SELECT coalesce(r.rolname, ''), split_part(s, '=', 1), substr(s, strpos(s, '=') 
   FROM pg_catalog.pg_db_role_setting d LEFT JOIN pg_catalog.pg_roles r ON r.oid = d.setrole
  CROSS JOIN LATERAL unnest(d.setconfig) s
  WHERE d.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
- ORDER BY d.setdatabase, 1";
+ ORDER BY d.setrole <> 0, d.setdatabase <> 0, 1";
+
+const PRIVILEGES: &str = "
+SELECT CASE WHEN x.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, x.privilege_type,
+       CASE WHEN x.is_grantable THEN 'WITH GRANT OPTION' ELSE '' END
+  FROM pg_catalog.pg_database d
+ CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) x
+ WHERE d.datname = pg_catalog.current_database()";
 
 const SELF: &str = "
-SELECT current_user, pg_catalog.pg_get_userbyid(d.datdba),
-       pg_catalog.has_database_privilege(d.oid, 'CREATE')
+SELECT current_user, pg_catalog.pg_get_userbyid(d.datdba)
   FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
 /// Reads them.
@@ -69,7 +75,7 @@ pub(super) async fn read(session: &mut Session) -> Result<Roles, Failure> {
     let text = |row: &[Option<String>], at: usize| row.get(at).cloned().flatten().unwrap_or_default();
     let first = own.rows.first().cloned().unwrap_or_default();
     let mut lists = Vec::new();
-    for query in [ROLES, &members(session.server_version_num()), SETTINGS] {
+    for query in [ROLES, &members(session.server_version_num()), SETTINGS, PRIVILEGES] {
         lists.push(session.query_text(query).await?.rows);
     }
     let mut lists = lists.into_iter();
@@ -83,10 +89,10 @@ pub(super) async fn read(session: &mut Session) -> Result<Roles, Failure> {
         server: session.server_version_num(),
         current: text(&first, 0),
         owner: Some(text(&first, 1)),
-        creates: text(&first, 2) == "t",
         all: pairs(lists.next()),
         members: triples(lists.next()),
         settings: triples(lists.next()),
+        privileges: triples(lists.next()),
     })
 }
 
@@ -113,31 +119,79 @@ pub(super) async fn make(
         };
         copy.execute(&format!("GRANT {} TO {} {options}", quote_ident(group), quote_ident(member))).await?;
     }
+    let own = copy.query_text("SELECT current_user").await?.scalar().unwrap_or_default().to_owned();
     let mut not_set = 0;
     for (role, name, value) in &found.settings {
-        let whose = if role.is_empty() { "ALL".to_owned() } else { quote_ident(role) };
-        // By the session's own value: a list is not quoted as a value is.
-        let set =
-            format!("SELECT pg_catalog.set_config({}, {}, false)", quote_literal(name), quote_literal(value));
-        let done = async {
-            copy.execute(&set).await?;
-            copy.execute(&format!("ALTER ROLE {whose} SET {} FROM CURRENT", quoted_setting(name))).await?;
-            copy.execute(&format!("RESET {}", quoted_setting(name))).await
-        };
-        not_set += usize::from(done.await.is_err());
+        // What is set for all is set for each but the server's own superuser, who builds and watches.
+        let all = found.all.iter().map(|(role, _)| role).filter(|role| **role != own);
+        let roles: Vec<&String> = if role.is_empty() { all.collect() } else { vec![role] };
+        for role in roles.into_iter().filter(|role| **role != own) {
+            let text = format!(
+                "ALTER ROLE {} SET {} TO {}",
+                quote_ident(role),
+                quoted_setting(name),
+                setting(name, value)
+            );
+            not_set += usize::from(copy.execute(&text).await.is_err());
+        }
     }
     if not_set > 0 {
         ground
             .remarks
-            .push(format!("{not_set} settings of roles or of the database are not known to this server"));
+            .push(format!("settings of roles or of the database that this server does not take: {not_set}"));
     }
-    copy.execute("RESET ALL").await?;
     Ok(())
+}
+
+/// Settings that are lists of names: stored as SQL writes such a list.
+const LISTS: [&str; 6] = [
+    "search_path",
+    "temp_tablespaces",
+    "session_preload_libraries",
+    "local_preload_libraries",
+    "shared_preload_libraries",
+    "unix_socket_directories",
+];
+
+/// A stored value as SQL has it.
+fn setting(name: &str, value: &str) -> String {
+    if !LISTS.contains(&name) {
+        return quote_literal(value);
+    }
+    let mut parts = vec![String::new()];
+    let mut is_quoted = false;
+    let mut chars = value.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if is_quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                parts.last_mut().into_iter().for_each(|part| part.push('"'));
+            }
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => parts.push(String::new()),
+            c if c.is_whitespace() && !is_quoted => {}
+            c => parts.last_mut().into_iter().for_each(|part| part.push(c)),
+        }
+    }
+    parts.iter().map(|part| quote_literal(part)).collect::<Vec<_>>().join(", ")
 }
 
 /// `a.b` are two names.
 fn quoted_setting(name: &str) -> String {
     name.split('.').map(quote_ident).collect::<Vec<_>>().join(".")
+}
+
+impl Roles {
+    /// The statements that give a copy the privileges of the database: a template hands on none.
+    pub(super) fn on_database(&self) -> Vec<(String, String)> {
+        let grant = |(who, what, option): &(String, String, String)| {
+            let who = if who.is_empty() { "PUBLIC".to_owned() } else { quote_ident(who) };
+            (format!("GRANT {what}"), format!("TO {who} {option}"))
+        };
+        std::iter::once(("REVOKE ALL".to_owned(), "FROM PUBLIC".to_owned()))
+            .chain(self.privileges.iter().map(grant))
+            .collect()
+    }
 }
 
 /// Lets the role that migrates connect, with what it may do in the database.
@@ -149,10 +203,6 @@ pub(super) async fn runner(
     let role = &found.current;
     if let Some(owner) = &found.owner {
         copy.execute(&format!("ALTER DATABASE {} OWNER TO {}", quote_ident(database), quote_ident(owner)))
-            .await?;
-    }
-    if found.creates {
-        copy.execute(&format!("GRANT CREATE ON DATABASE {} TO {}", quote_ident(database), quote_ident(role)))
             .await?;
     }
     let own = copy.query_text("SELECT current_user").await?;

@@ -94,8 +94,12 @@ async fn a_role_may_do_in_the_rehearsal_what_it_may_do_there() {
     let role = testkit::role("");
     let database = testkit::database();
     database.run(&format!(
-        "CREATE SCHEMA own AUTHORIZATION {0}; CREATE SCHEMA others; CREATE TABLE others.t (n int); ALTER ROLE {0} SET search_path = own",
-        role.name
+        "CREATE SCHEMA own AUTHORIZATION {0}; CREATE SCHEMA others; CREATE TABLE others.t (n int);
+         ALTER ROLE {0} SET search_path = own, \"a, \"\"b\"; ALTER ROLE {0} IN DATABASE {1} SET datestyle = 'ISO, DMY';
+         ALTER DATABASE {1} SET statement_timeout = '17s'; GRANT CREATE ON DATABASE {1} TO {0};
+         REVOKE TEMP ON DATABASE {1} FROM PUBLIC",
+        role.name,
+        database.name()
     ));
     let files = [
         (
@@ -103,6 +107,14 @@ async fn a_role_may_do_in_the_rehearsal_what_it_may_do_there() {
             "CREATE TABLE mine (n int); COMMENT ON TABLE own.mine IS 'found by the search path of the role';",
         ),
         ("0002_others.sql", "ALTER TABLE others.t ADD COLUMN m int;"),
+        (
+            "0003_settings.sql",
+            "CREATE SCHEMA made; DO $$ BEGIN
+                 ASSERT current_setting('search_path') = 'own, \"a, \"\"b\"', current_setting('search_path');
+                 ASSERT current_setting('datestyle') = 'ISO, DMY' AND current_setting('statement_timeout') = '17s', 'settings';
+             END $$;",
+        ),
+        ("0004_temp.sql", "CREATE TEMP TABLE t (n int);"),
     ];
     let sandbox = SandboxProvider::local(testkit::sandbox_options());
     let options = database.options_as(&role);
@@ -113,6 +125,9 @@ async fn a_role_may_do_in_the_rehearsal_what_it_may_do_there() {
     assert_eq!(found.migrations[0].failure, None);
     let refused = found.migrations[1].failure.as_ref().unwrap();
     assert!(refused.message.contains("must be owner"), "{}", refused.message);
+    assert_eq!(found.migrations[2].failure, None, "what the role may make, under its settings");
+    let refused = found.migrations[3].failure.as_ref().unwrap();
+    assert!(refused.message.contains("permission denied to create temporary tables"), "{}", refused.message);
 }
 
 #[tokio::test]
@@ -186,4 +201,34 @@ async fn a_sample_is_what_it_is_there() {
     let found =
         rehearsed(&project(&[("0001_a.sql", sql)]), &database, &Request { ground, ..request() }).await;
     assert_eq!(found.migrations[0].failure, None, "{:?}", found.ground);
+}
+
+/// What would reach another server is not brought along, or not run.
+#[tokio::test]
+async fn nothing_reaches_another_server() {
+    let database = testkit::database();
+    let other = testkit::database();
+    other.run("CREATE TABLE far (n int)");
+    let server = database.server();
+    database.run(&format!(
+        "CREATE EXTENSION postgres_fdw;
+         CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '{}', dbname '{}');
+         CREATE USER MAPPING FOR CURRENT_USER SERVER away OPTIONS (user 'postgres', password '{}');
+         CREATE FOREIGN TABLE far (n int) SERVER away",
+        server.port,
+        other.name(),
+        server.password.reveal()
+    ));
+    database.run("INSERT INTO far VALUES (1)");
+    let files = [
+        ("0001_far.sql", "INSERT INTO far VALUES (2);"),
+        ("0002_sub.sql", "CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1' PUBLICATION p;"),
+        ("0003_emptied.sql", "CREATE TABLE a (n int); DO $$ BEGIN TRUNCATE a; END $$;"),
+    ];
+    let found = rehearsed(&project(&files), &database, &Request { full: true, ..request() }).await;
+    let failed = |at: usize| found.migrations[at].failure.as_ref().map(|failed| failed.message.as_str());
+    assert!(failed(0).unwrap().contains("user mapping not found"), "{:?}", failed(0));
+    assert!(failed(1).unwrap().contains("not rehearsed"), "{:?}", failed(1));
+    assert_eq!((failed(2), other.value("SELECT string_agg(n::text, ',') FROM far")), (None, "1".to_owned()));
+    assert!(found.ground.remarks.iter().any(|remark| remark.contains("user mappings")), "{:?}", found.ground);
 }

@@ -226,10 +226,10 @@ async fn clients_feel_who_holds_their_tables_and_what_breaks_their_statements() 
             "LOCK TABLE app.users IN ACCESS EXCLUSIVE MODE;
              DO $$ BEGIN
                  WHILE (SELECT count(*) < 2 FROM pg_locks WHERE relation = 'app.users'::regclass AND NOT granted
-                           AND EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'DELETE FROM app.users%'))
+                           AND EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'BEGIN; LOCK TABLE app.users IN ROW%'))
                  LOOP
                      PERFORM pg_stat_clear_snapshot(), pg_sleep(0.001);
-                     EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'DELETE FROM app.users%');
+                     EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'BEGIN; LOCK TABLE app.users IN ROW%');
                  END LOOP;
                  PERFORM pg_sleep(0.02);
              END $$;",
