@@ -2,7 +2,7 @@
 //!
 //! Works on texts in memory: each round looks at the project as it would be by then and mends what is found, until there is nothing
 //! left to mend. What runs in several transactions becomes files of their own where the convention has room for them; in cutover's
-//! own convention it may stay one file, of several parts. Nothing is written here but by [`write`].
+//! own convention it may stay one file, of several parts. Nothing is written here but by [`write()`].
 
 mod diff;
 mod file;
