@@ -18,7 +18,7 @@ pub(super) struct Seen<'a> {
     pub(super) holding: &'a Holding,
     pub(super) came: &'a Came,
     pub(super) said: &'a Said,
-    /// Relations that the migration has dropped by then, by their shown names: what is called so now is another one.
+    /// Relations that the migration has dropped or renamed by then, by the names they had: what is called so now is another one.
     pub(super) gone: &'a HashSet<String>,
 }
 
@@ -74,7 +74,10 @@ impl Seen<'_> {
             let Some(relation) = self.relations.get(*oid).filter(|relation| relation.is_table()) else {
                 continue;
             };
-            if *mode < LockMode::RowExclusive || self.is_foreseen(&relation.stored, *mode) {
+            if self.gone.contains(&relation.name)
+                || *mode < LockMode::RowExclusive
+                || self.is_foreseen(&relation.stored, *mode)
+            {
                 continue;
             }
             words.push(format!("{} on {} was taken and not foreseen", mode.sql(), relation.name));
@@ -144,8 +147,11 @@ impl Seen<'_> {
                 .iter()
                 .any(|work| kinds.contains(&work.kind) && self.is_of(&work.relation, stored))
         };
-        let named =
-            |name: &String| self.relations.tables_called(name).map(|relation| relation.stored.clone());
+        let named = |name: &String| {
+            // What has another name by now is called otherwise in the text.
+            let relation = self.relations.tables_called(name).filter(|_| !self.gone.contains(name));
+            relation.map(|relation| relation.stored.clone())
+        };
         for name in &self.came.rewritten {
             let Some(stored) = named(name) else { continue };
             if !is_foreseen(&stored, &[WorkKind::Rewrite, WorkKind::Empty]) {
@@ -167,6 +173,9 @@ impl Seen<'_> {
     }
 
     fn missed_objects(&self, words: &mut Vec<String>) {
+        if !self.is_on_objects() {
+            return;
+        }
         const LOOKED_AT: [&str; 12] = [
             "table",
             "view",
@@ -198,8 +207,12 @@ impl Seen<'_> {
         }
     }
 
-    /// Whether the statement is on objects, not on rows.
+    /// Whether the statement is on objects, not on rows: triggers of rows do what they want.
     fn is_on_objects(&self) -> bool {
+        let Effects { creates, alters, drops, writes, .. } = self.effects;
+        if !writes.is_empty() && creates.is_empty() && alters.is_empty() && drops.is_empty() {
+            return false;
+        }
         let Said { created, altered, dropped, .. } = self.said;
         [created, altered, dropped].iter().any(|list| !list.is_empty())
     }

@@ -158,6 +158,7 @@ impl<'a> Pass<'a> {
             is_opaque: false,
             may_rename: false,
             gone: HashSet::new(),
+            renamed: Vec::new(),
         };
         let outcome = match replay::at_once(&script, self.databases.as_ref(), migration, vars) {
             Some(texts) => self.at_once(&mut one, &texts).await,
@@ -431,6 +432,8 @@ impl<'a> Pass<'a> {
         let effects = effects_and_after(text, &mut self.known).unwrap_or_default();
         one.is_opaque |= effects.opaque.is_some();
         // What has another name is among what is gone.
+        let gone: Vec<String> = effects.drops.iter().filter_map(|object| self.shown(object)).collect();
+        one.renamed.extend(gone);
         one.may_rename |= !effects.drops.is_empty() || effects.opaque.is_some();
         effects
     }
@@ -483,6 +486,8 @@ struct One {
     may_rename: bool,
     /// What it has dropped so far, by its shown name.
     gone: HashSet<String>,
+    /// What the statement at hand drops or renames, by the names it has before.
+    renamed: Vec<String>,
 }
 
 impl One {
@@ -510,6 +515,7 @@ impl One {
         statement.rebuilt = came.rebuilt;
         statement.scanned = came.scanned;
         statement.wrote = came.wrote;
+        self.gone.extend(std::mem::take(&mut self.renamed));
         self.gone.extend(said.dropped.iter().map(|object| object.name.clone()));
         (statement.created, statement.altered, statement.dropped) =
             (said.created, said.altered, said.dropped);

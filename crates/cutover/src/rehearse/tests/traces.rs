@@ -92,8 +92,15 @@ async fn what_runs_concurrently_is_seen_while_it_waits_for_a_client() {
 #[tokio::test]
 async fn what_is_called_like_something_that_is_gone_is_not_that() {
     let database = shop();
-    let sql = "DROP TABLE app.orders; CREATE TABLE app.orders (n int); CREATE UNIQUE INDEX ON app.orders (n);
-        DROP TRIGGER IF EXISTS nothing ON app.users; DROP VIEW IF EXISTS app.nothing;";
+    // What a trigger of rows makes and reads is not in the statement that fires it.
+    database.run(
+        "CREATE FUNCTION app.fired() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN CREATE TABLE app.by_trigger AS SELECT * FROM app.users; ALTER TABLE app.users ADD COLUMN IF NOT EXISTS t int; RETURN NULL; END';
+         CREATE TRIGGER fires AFTER INSERT ON app.orders EXECUTE FUNCTION app.fired()",
+    );
+    let sql = "INSERT INTO app.orders VALUES (1); DROP TABLE app.orders; CREATE TABLE app.orders (n int); CREATE UNIQUE INDEX ON app.orders (n);
+        ALTER TABLE app.users RENAME TO people; CREATE TABLE app.copied AS SELECT * FROM app.people;
+        DROP TRIGGER IF EXISTS nothing ON app.people; DROP VIEW IF EXISTS app.nothing;";
     let found = rehearsed(&project(&[("0001_a.sql", sql)]), &database, &request()).await;
     assert_eq!((found.failed(), found.disagreements), (0, Vec::new()));
 }
