@@ -173,9 +173,6 @@ impl Seen<'_> {
     }
 
     fn missed_objects(&self, words: &mut Vec<String>) {
-        if !self.is_on_objects() {
-            return;
-        }
         const LOOKED_AT: [&str; 12] = [
             "table",
             "view",
@@ -190,6 +187,9 @@ impl Seen<'_> {
             "policy",
             "extension",
         ];
+        if !self.is_on_objects() {
+            return;
+        }
         let is_looked_at = |object: &&Object| LOOKED_AT.contains(&object.kind.as_str());
         let Effects { creates, chosen, drops, .. } = self.effects;
         for object in self.said.created.iter().filter(is_looked_at) {
