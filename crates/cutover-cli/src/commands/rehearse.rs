@@ -12,9 +12,6 @@ use crate::app::{App, overrides};
 use crate::args::{Format, SelectionArgs, VarArgs, duration};
 use crate::error::{CliError, Exit};
 
-/// Rows of each table where `--with-data` names no number.
-const ROWS: u64 = 1_000;
-
 /// Apply what is pending to a copy of the schema on a throwaway server, and watch what it does
 ///
 /// The database is only read: its schema is built on a throwaway server of its major version where one is found. There each
@@ -39,8 +36,8 @@ pub(crate) struct Arguments {
     /// triggers mention exists
     #[arg(long)]
     full: bool,
-    /// With so many rows of each table, as they come, without those whose foreign keys point to rows left out
-    #[arg(long, value_name = "ROWS", num_args = 0..=1, default_missing_value = "1000", conflicts_with_all = ["replay", "sandbox"])]
+    /// With so many rows of each table, as they come, and those that they refer to
+    #[arg(long, value_name = "ROWS", num_args = 0..=1, default_missing_value = "1000", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["replay", "sandbox"])]
     with_data: Option<u64>,
     /// Build the schema by running again what is applied, without `pg_dump`
     #[arg(long, conflicts_with = "sandbox")]
@@ -74,7 +71,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         ground: GroundRequest {
             replay: arguments.replay,
             without_missing: arguments.without_missing,
-            sample: arguments.with_data.map(|rows| if rows == 0 { ROWS } else { rows }),
+            sample: arguments.with_data,
         },
         full: arguments.full,
         workload: (!arguments.no_workload).then_some(arguments.limit),

@@ -296,12 +296,15 @@ pub struct Workload {
     pub limit: Duration,
     /// One entry a table and kind of statement.
     pub felt: Vec<Felt>,
+    /// What failed with clients at work and did not without them.
+    pub failed: Vec<String>,
 }
 
 impl Workload {
     /// Whether anybody was blocked for longer than the limit, or got an error.
     pub fn hurts(&self) -> bool {
-        self.felt.iter().any(|felt| !felt.blocked.is_empty() || !felt.errors.is_empty())
+        !self.failed.is_empty()
+            || self.felt.iter().any(|felt| !felt.blocked.is_empty() || !felt.errors.is_empty())
     }
 }
 

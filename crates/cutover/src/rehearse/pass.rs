@@ -26,6 +26,7 @@ use crate::verify::{failure_text, replay};
 
 /// Has the session hand over what it has counted, so that it begins anew (15 and later).
 const COUNT_ANEW: &str = "SELECT pg_catalog.pg_stat_force_next_flush()";
+
 /// Whether a file has to do with subscriptions, whose statements speak to the publisher: the real one.
 fn touches_subscriptions(script: &Script) -> bool {
     let all = [&script.creates, &script.alters, &script.drops];

@@ -149,6 +149,7 @@ impl<'a> Proving<'a> {
             proof.migrations.push(Proven { path: migration.path.clone(), rolled_back, ..Proven::default() });
             if let Err(why) = self.run(migration).await {
                 proof.differs.push(format!("{} failed when it was applied once more: {why}", migration.path));
+                proof.not_proven.push(format!("nothing is proven of what comes behind {}", migration.path));
                 return Ok(false);
             }
         }

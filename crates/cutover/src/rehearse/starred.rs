@@ -21,6 +21,7 @@ pub(super) fn star(rehearsal: &mut Rehearsal, secrets: &Secrets) {
     for disagreement in &mut rehearsal.disagreements {
         star(&mut disagreement.what);
     }
+    rehearsal.workload.iter_mut().flat_map(|workload| &mut workload.failed).for_each(star);
     let felt = rehearsal.workload.iter_mut().flat_map(|workload| &mut workload.felt);
     felt.flat_map(|felt| &mut felt.errors).for_each(|hurt| star(&mut hurt.message));
     let left_out = rehearsal.ground.left_out.iter_mut().map(|left_out| &mut left_out.why);

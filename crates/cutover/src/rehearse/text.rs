@@ -176,6 +176,9 @@ fn workload(workload: &Workload) -> String {
     for felt in &workload.felt {
         text += &self::felt(felt);
     }
+    for failed in &workload.failed {
+        let _ = writeln!(text, "  ✗ failed with clients at work: {}", visible(failed));
+    }
     text
 }
 

@@ -67,7 +67,8 @@ pub(super) async fn run(
     let copy = base.copy(sandbox).await?;
     let felt = pass(project, base, &copy, migrations, tables, limit).await;
     copy.finish().await;
-    Ok(Workload { limit, felt: felt? })
+    let (felt, failed) = felt?;
+    Ok(Workload { limit, felt, failed })
 }
 
 async fn pass(
@@ -77,7 +78,7 @@ async fn pass(
     migrations: &[&Migration],
     tables: &[String],
     limit: Duration,
-) -> Result<Vec<Felt>, RehearseError> {
+) -> Result<(Vec<Felt>, Vec<String>), RehearseError> {
     let mut clients = Vec::new();
     for table in tables {
         if clients.len() >= 2 * TABLES {
@@ -88,13 +89,14 @@ async fn pass(
         }
     }
     if clients.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let mut session = Session::connect(&base.runner(copy), &base.startup()).await?;
     let databases = base.databases(copy);
     let shared = Shared {
         began: Instant::now(),
-        is_over: AtomicBool::new(false), // What begins to wait before anything runs waits for the first one.
+        is_over: AtomicBool::new(false),
+        // What begins to wait before anything runs waits for the first one.
         during: Mutex::new((
             migrations.first().map(|first| first.path.clone()).unwrap_or_default(),
             Duration::ZERO,
@@ -102,21 +104,22 @@ async fn pass(
         limit,
     };
     let work = async {
+        let mut failed = Vec::new();
         for migration in migrations {
             if let Ok(mut during) = shared.during.lock() {
                 *during = (migration.path.clone(), shared.began.elapsed());
             }
-            // What fails with clients at work is what they feel of it too.
             if let Err(why) = replay::run_in(&mut session, databases.as_ref(), migration, &project.vars).await
             {
-                tracing::debug!(%why, "failed with clients at work");
+                failed.push(why);
             }
         }
         shared.is_over.store(true, Ordering::Relaxed);
         session.close().await;
+        failed
     };
-    let (felt, ()) = tokio::join!(join_all(clients.into_iter().map(|client| client.work(&shared))), work);
-    Ok(felt)
+    let (felt, failed) = tokio::join!(join_all(clients.into_iter().map(|client| client.work(&shared))), work);
+    Ok((felt, failed))
 }
 
 /// A client of one table.

@@ -673,7 +673,11 @@ pub(super) fn rehearsal() -> Rehearsal {
         }],
         migrations: vec![traced],
         findings: vec![rehearse::Finding { found, measured: Some("held".to_owned()) }],
-        workload: Some(rehearse::Workload { limit: ms(10), felt: vec![felt] }),
+        workload: Some(rehearse::Workload {
+            limit: ms(10),
+            felt: vec![felt],
+            failed: vec!["ERROR: deadlock".to_owned()],
+        }),
         proof: Some(rehearse::Proof {
             migrations: vec![proven],
             unresolved: vec![unresolved],

@@ -339,6 +339,9 @@ fn workload(rehearsal: &Rehearsal) -> Markup {
         section #workload {
             h2 { "What clients felt" }
             p.lead { "One client that reads and one that writes for each table, at work while the migrations ran once more. Waits above " (duration(workload.limit)) " count." }
+            @if !workload.failed.is_empty() {
+                ul { @for failed in &workload.failed { li { "failed with clients at work: " (Shown(failed)) } } }
+            }
             table {
                 thead { tr { th scope="col" { "Client" } th scope="col" { "Statements" } th scope="col" { "Longest" } th scope="col" { "Blocked" } th scope="col" { "Errors" } } }
                 tbody {
