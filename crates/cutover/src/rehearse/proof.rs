@@ -7,7 +7,7 @@
 use cutover_analysis::diff::{Change, changes, without_column_order};
 use cutover_analysis::schema::Schema;
 use cutover_analysis::sql::quote_ident;
-use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
+use cutover_postgres::session::{Failure, Session, Startup};
 
 use super::error::RehearseError;
 use super::ground::Base;
@@ -22,13 +22,16 @@ use crate::revert::names::Names;
 use crate::revert::undo::{Place, Undone, undone};
 use crate::revert::{text_of, way_back};
 use crate::script::Script;
+use crate::verify::SandboxProvider;
 use crate::verify::measure::search_path;
 use crate::verify::replay;
 use crate::verify::sandbox::Scratch;
-use crate::verify::{SandboxProvider, failure_text};
 
 /// Differences that are named.
 const NAMED: usize = 10;
+
+/// When they are seen.
+const ELSEWHERE: &str = "applied in another database";
 
 /// What is there in a database.
 pub(super) async fn schema_of(copy: &Scratch) -> Result<Schema, RehearseError> {
@@ -72,7 +75,8 @@ pub(super) async fn prove(
         let copy = base.copy(sandbox).await?;
         let done = match Proving::begin(project, base, &copy).await {
             Ok(mut proving) => {
-                let done = proving.each(migrations, &mut proof).await;
+                let made = (migrations.len() == pending.len()).then_some(made);
+                let done = proving.each(made, migrations, &mut proof).await;
                 proving.end().await;
                 done
             }
@@ -145,26 +149,28 @@ impl<'a> Proving<'a> {
         let ground = self.schema().await?;
         let before = self.late().await?;
         for migration in migrations {
-            let rolled_back = self.rolled_back(migration).await?;
+            let (rolled_back, applied) = self.rolled_back_and_applied(migration).await?;
             proof.migrations.push(Proven { path: migration.path.clone(), rolled_back, ..Proven::default() });
-            if let Err(why) = self.run(migration).await {
+            if let Err(why) = applied {
                 proof.differs.push(format!("{} failed when it was applied once more: {why}", migration.path));
                 proof.not_proven.push(format!("nothing is proven of what comes behind {}", migration.path));
                 return Ok(false);
             }
         }
-        // Where some could not be applied, what they have left there is not here.
-        let now = self.schema().await?;
-        let first = if is_whole { made } else { &now };
         if is_whole {
-            proof.differs.extend(differences("applied in another database", &changes(first, &now)));
             proof.unresolved = unresolved(&before, self.late().await?);
         }
-        let is_reversible = |migration: &&Migration| migration.down.is_some() || !has_way_back(migration);
-        if !migrations.iter().all(is_reversible) {
+        let back: Vec<&&Migration> = migrations.iter().filter(|migration| has_way_back(migration)).collect();
+        // Where all of it goes back and comes again, that is what is compared; where some could not be applied, what they have
+        // left there is not here.
+        let now = if is_whole && back.len() == migrations.len() { None } else { Some(self.schema().await?) };
+        let first = now.as_ref().filter(|_| !is_whole).unwrap_or(made);
+        if let Some(now) = &now {
+            proof.differs.extend(differences(ELSEWHERE, &changes(first, now)));
+        }
+        if !back.iter().all(|migration| migration.down.is_some()) {
             return Ok(true);
         }
-        let back: Vec<&&Migration> = migrations.iter().filter(|migration| has_way_back(migration)).collect();
         for migration in back.iter().rev() {
             let down = self.down_of(migration, "");
             if self.run(&down).await.is_err() {
@@ -190,8 +196,14 @@ impl<'a> Proving<'a> {
         Ok(false)
     }
 
-    /// Each migration forth, back and forth again, compared each time.
-    async fn each(&mut self, migrations: &[&Migration], proof: &mut Proof) -> Result<(), RehearseError> {
+    /// Each migration forth, back and forth again, compared each time, and in the end with what they have made elsewhere (`None`:
+    /// not all of them could be applied there).
+    async fn each(
+        &mut self,
+        made: Option<&Schema>,
+        migrations: &[&Migration],
+        proof: &mut Proof,
+    ) -> Result<(), RehearseError> {
         let mut before = self.what_is_there().await?;
         for migration in migrations {
             if self.run(migration).await.is_err() {
@@ -213,6 +225,11 @@ impl<'a> Proving<'a> {
             let (reverted, again, now) = self.there_and_back(migration, &before, after).await?;
             (proven.reverted, proven.again) = (reverted, again);
             before = now;
+        }
+        let is_told = |proven: &Proven| !matches!(proven.again, Answer::Yes | Answer::NotAsked);
+        if proof.differs.is_empty() && !proof.migrations.iter().any(is_told) {
+            let differs = made.map(|made| but_for_order(made, &before.0)).unwrap_or_default();
+            proof.differs.extend(differences(ELSEWHERE, &differs));
         }
         Ok(())
     }
@@ -258,75 +275,74 @@ impl<'a> Proving<'a> {
         replay::run_in(&mut self.session, self.databases.as_ref(), migration, &self.project.vars).await
     }
 
-    /// Runs a migration in a transaction that is rolled back, and looks for what is left of it.
-    async fn rolled_back(&mut self, migration: &Migration) -> Result<Answer, RehearseError> {
+    /// Runs a migration in a transaction that is rolled back, looks for what is left of it, and applies it.
+    async fn rolled_back_and_applied(
+        &mut self,
+        migration: &Migration,
+    ) -> Result<(Answer, Result<(), String>), RehearseError> {
         let vars = &self.project.vars;
         let script = Script::analyse(migration, vars);
         if !script.is_one_transaction() {
-            return Ok(Answer::NotMeasured("it does not run in one transaction".to_owned()));
+            let why = Answer::NotMeasured("it does not run in one transaction".to_owned());
+            return Ok((why, self.run(migration).await));
         }
-        let (before, ran, after) = if let Some(statements) =
-            replay::at_once(&script, self.databases.as_ref(), migration, vars)
-        {
-            self.rolled_back_at_once(migration, &statements).await?
-        } else {
-            let before = self.session.query_text(TRACES).await?.rows;
-            let ran =
-                replay::run_and_roll_back(&mut self.session, self.databases.as_ref(), migration, vars).await;
-            let after = self.session.query_text(TRACES).await?.rows;
-            self.session.execute("DISCARD ALL").await?;
-            (before, ran, after)
-        };
-        let (before, after) = (before.concat(), after.concat());
-        let left: Vec<&str> = LOOKED_AT
-            .iter()
-            .zip(before.iter().zip(&after))
-            .filter(|(_, (before, after))| before != after)
-            .map(|(what, _)| *what)
-            .collect();
-        Ok(match ran {
-            Err(why) => Answer::No(why),
-            Ok(()) if left.is_empty() => Answer::Yes,
-            Ok(()) => Answer::No(format!("rolled back, it has changed {}", left.join(", "))),
-        })
+        if let Some(statements) = replay::at_once(&script, self.databases.as_ref(), migration, vars) {
+            return self.both_at_once(migration, &statements).await;
+        }
+        let before = self.session.query_text(TRACES).await?.rows;
+        let ran =
+            replay::run_and_roll_back(&mut self.session, self.databases.as_ref(), migration, vars).await;
+        let after = self.session.query_text(TRACES).await?.rows;
+        self.session.execute("DISCARD ALL").await?;
+        Ok((left_nothing(before, ran, after), self.run(migration).await))
     }
 
-    /// The same of a small file, in one flush: what was there before, what came of it, what is there behind it.
-    async fn rolled_back_at_once(
+    /// The same of a small file, in one flush.
+    async fn both_at_once(
         &mut self,
         migration: &Migration,
         statements: &[(String, u32)],
-    ) -> Result<(Rows, Result<(), String>, Rows), RehearseError> {
-        let texts = statements.iter().map(|(text, _)| text.as_str());
-        let texts: Vec<&str> = [TRACES, "BEGIN"]
-            .into_iter()
-            .chain(texts)
-            .chain(["SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK", TRACES, "DISCARD ALL"])
-            .collect();
+    ) -> Result<(Answer, Result<(), String>), RehearseError> {
+        let (back, forth) =
+            (replay::in_transaction(statements, true), replay::in_transaction(statements, false));
+        let texts = [&[TRACES][..], &back, &[TRACES, "DISCARD ALL"], &forth].concat();
         let mut outcomes = self.session.pipeline(&texts).await;
-        let rows = |outcome: StatementOutcome| outcome.result.map(|done| done.rows);
-        // Behind the statements: constraints, ROLLBACK, the look, DISCARD ALL.
-        let rest = outcomes.split_off(2 + statements.len());
-        let mut rest = rest.into_iter();
-        let constraints = rest.next();
-        let after = rows(rest.nth(1).ok_or_else(|| Failure::Invalid("no answer".to_owned()))?)?;
-        let mut outcomes = outcomes.into_iter();
-        let before = rows(outcomes.next().ok_or_else(|| Failure::Invalid("no answer".to_owned()))?)?;
-        let failed = outcomes.skip(1).chain(constraints).enumerate().find_map(|(at, outcome)| {
-            let line = statements.get(at).or(statements.last()).map_or(1, |(_, line)| *line);
-            let failure = outcome.result.err()?;
-            Some(format!("{}:{line}: {}", migration.path, failure_text(&failure)))
-        });
-        Ok((before, failed.map_or(Ok(()), Err), after))
+        let applied = outcomes.split_off(texts.len() - forth.len());
+        let missing = || Failure::Invalid("no answer".to_owned());
+        let discarded = outcomes.pop().ok_or_else(missing)?;
+        let after = outcomes.pop().ok_or_else(missing)?.result?.rows;
+        let ran = outcomes.split_off(1);
+        let before = outcomes.pop().ok_or_else(missing)?.result?.rows;
+        discarded.result?;
+        let ran = replay::came_through(migration, statements, &back, &ran);
+        let applied = replay::came_through(migration, statements, &forth, &applied);
+        Ok((left_nothing(before, ran, after), applied))
+    }
+}
+
+/// What is left of a migration that was rolled back, by looks before and behind it.
+fn left_nothing(before: Rows, ran: Result<(), String>, after: Rows) -> Answer {
+    let (before, after) = (before.concat(), after.concat());
+    let left: Vec<&str> = LOOKED_AT
+        .iter()
+        .zip(before.iter().zip(&after))
+        .filter(|(_, (before, after))| before != after)
+        .map(|(what, _)| *what)
+        .collect();
+    match ran {
+        Err(why) => Answer::No(why),
+        Ok(()) if left.is_empty() => Answer::Yes,
+        Ok(()) => Answer::No(format!("rolled back, it has changed {}", left.join(", "))),
     }
 }
 
 /// Rows as text.
 type Rows = Vec<Vec<Option<String>>>;
 
-/// What a rollback does not take back, and the catalogue of relations, as the session itself sees them.
+/// What a rollback does not take back, and the catalogue of relations, as the session itself sees them: a row of it that was
+/// written has a younger transaction.
 const TRACES: &str = "
-SELECT (SELECT pg_catalog.md5(pg_catalog.string_agg(c.oid || ':' || c.xmin || ':' || c.ctid, ',' ORDER BY c.oid))
+SELECT (SELECT pg_catalog.count(*) || ':' || pg_catalog.sum(c.xmin::pg_catalog.text::pg_catalog.int8)
           FROM pg_catalog.pg_class c WHERE c.oid >= 16384),
        (SELECT pg_catalog.string_agg(s.seqrelid || ':' || coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid)::pg_catalog.text, ''), ','
                ORDER BY s.seqrelid)

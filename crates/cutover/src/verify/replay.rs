@@ -338,6 +338,38 @@ pub(crate) fn at_once(
     reading::may_go_together(texts.iter().map(|(text, _)| text.as_str())).then_some(texts)
 }
 
+/// What one flush sends of such a migration: its statements in a transaction, which is rolled back behind its deferred constraints,
+/// or committed.
+pub(crate) fn in_transaction(statements: &[(String, u32)], takes_back: bool) -> Vec<&str> {
+    let ends =
+        if takes_back { ["SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK"] } else { ["COMMIT", "DISCARD ALL"] };
+    let texts = statements.iter().map(|(text, _)| text.as_str());
+    std::iter::once("BEGIN").chain(texts).chain(ends).collect()
+}
+
+/// What came of [`in_transaction`], whose texts these are: the first failure in words.
+pub(crate) fn came_through(
+    migration: &Migration,
+    statements: &[(String, u32)],
+    texts: &[&str],
+    outcomes: &[StatementOutcome],
+) -> Result<(), String> {
+    for (at, (text, outcome)) in texts.iter().zip(outcomes).enumerate() {
+        let line = at.checked_sub(1).and_then(|at| statements.get(at)).map(|(_, line)| line);
+        match (&outcome.result, line) {
+            (Err(failure), Some(line)) => {
+                return Err(format!("{}:{line}: {}", migration.path, failure_text(failure)));
+            }
+            (Err(failure), None) => return Err(failure_text(failure)),
+            (Ok(done), _) if *text == "COMMIT" && done.tag() != "COMMIT" => {
+                return Err(format!("the server answered COMMIT with {}", done.tag()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// How migrations are run, unit by unit and without any record of it.
 struct Running<'a> {
     /// The database that their statements name, and the one that is meant.
@@ -384,28 +416,9 @@ impl Running<'_> {
         migration: &Migration,
         statements: &[(String, u32)],
     ) -> Result<(), String> {
-        let ends: &[&str] = if self.takes_back {
-            &["SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK"]
-        } else {
-            &["COMMIT", "DISCARD ALL"]
-        };
-        let texts = statements.iter().map(|(text, _)| text.as_str());
-        let texts: Vec<&str> = std::iter::once("BEGIN").chain(texts).chain(ends.iter().copied()).collect();
-        let mut lines = statements.iter().map(|(_, line)| *line);
-        let mut first = None;
-        for (at, outcome) in session.pipeline(&texts).await.into_iter().enumerate() {
-            let line = (1..=statements.len()).contains(&at).then(|| lines.next()).flatten();
-            let why = match (&outcome.result, line) {
-                (Err(failure), Some(line)) => format!("{}:{line}: {}", migration.path, failure_text(failure)),
-                (Err(failure), None) => failure_text(failure),
-                (Ok(done), _) if texts.get(at) == Some(&"COMMIT") && done.tag() != "COMMIT" => {
-                    format!("the server answered COMMIT with {}", done.tag())
-                }
-                _ => continue,
-            };
-            first.get_or_insert(why);
-        }
-        first.map_or(Ok(()), Err)
+        let texts = in_transaction(statements, self.takes_back);
+        let outcomes = session.pipeline(&texts).await;
+        came_through(migration, statements, &texts, &outcomes)
     }
 
     async fn items(
