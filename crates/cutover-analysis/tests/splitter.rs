@@ -127,7 +127,7 @@ fn spans_lines_and_columns_are_those_of_the_first_token() {
 #[test]
 fn directives_belong_to_the_statement_they_stand_above_or_in() {
     let text = "-- cutover: no-transaction\n-- other\n-- cutover: name  two words \nSELECT 1;\n\
-                SELECT -- cutover: inside\n 2; SELECT '-- cutover: no'; -- cutover: late";
+                SELECT -- cutover: inside\n 2; SELECT '-- cutover: no'; -- cutover: behind\n/* cutover: late */";
     let mut splitter = Splitter::new(text.as_bytes());
     let found: Vec<_> = splitter
         .by_ref()
@@ -143,8 +143,8 @@ fn directives_belong_to_the_statement_they_stand_above_or_in() {
     };
     assert_eq!(found[0], [directive("no-transaction", "", 1), directive("name", "two words", 3)]);
     assert_eq!(found[1], [directive("inside", "", 5)]);
-    assert_eq!(found[2], []);
-    assert_eq!(splitter.trailing_directives(), [directive("late", "", 6)]);
+    assert_eq!(found[2], [directive("behind", "", 6)]);
+    assert_eq!(splitter.trailing_directives(), [directive("late", "", 7)]);
 }
 
 #[test]

@@ -53,3 +53,52 @@ fn two_files_of_one_version_are_a_finding_of_lint() {
     place.write("migrations/001_b.sql", "SELECT 2;");
     shows(&place.run(&["lint"]).ends_with(1), &["error[duplicate-version]: the same version as"]);
 }
+
+#[test]
+fn files_are_looked_at_alone() {
+    let place = Place::without_database();
+    place.write("migrations/0001_a.up.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/0001_a.down.sql", "DROP TABLE a;");
+    place.write("migrations/0002_b.up.sql", "CREATE INDEX i ON a (n);");
+    place.write("notes.sql", "DROP TABLE a;");
+    let up = |name: &str| place.folder.join(name).to_str().unwrap().to_owned();
+    let (first, second) = (up("migrations/0001_a.up.sql"), up("migrations/0002_b.up.sql"));
+    shows(&place.run(&["lint", &first]).ends_with(0), &["1 file: nothing found"]);
+    shows(
+        &place.run(&["lint", &first, &second]).ends_with(1),
+        &["error[create-index-blocks-writes]", "2 files: 1 error"],
+    );
+    let down = up("migrations/0001_a.down.sql");
+    says(&place.run(&["lint", &down, &first]).ends_with(0), &["is not looked at: it takes a migration back"]);
+    says(
+        &place.run(&["lint", &up("notes.sql")]).ends_with(2),
+        &["is in no folder of migrations of this project"],
+    );
+    says(&place.run(&["lint", &first, "--since", "0001"]).ends_with(2), &["cannot be used with"]);
+}
+
+#[test]
+fn paths_for_pull_requests_lead_from_the_repository() {
+    let place = Place::without_database();
+    place.write("db/migrations/0001_a.sql", "CREATE INDEX i ON a (n);");
+    std::fs::create_dir(place.folder.join(".git")).unwrap();
+    let lint = |form: &str| place.run(&["-C", "db", "lint", "--as", form]).ends_with(1);
+    shows(&lint("github"), &["::error file=db/migrations/0001_a.sql,line=1", "%0Ahelp: "]);
+    assert!(lint("sarif").stdout.contains("\"uri\":\"db/migrations/0001_a.sql\""));
+    let both = place.run(&["-C", "db", "lint", "--as", "sarif", "--format", "json"]).ends_with(2);
+    says(&both, &["give one of them"]);
+}
+
+#[test]
+fn a_transaction_around_what_cannot_be_in_one_is_named() {
+    let place = Place::without_database();
+    place.write("migrations/0001_a.sql", "BEGIN;\nCREATE INDEX CONCURRENTLY i ON a (n);\nCOMMIT;");
+    let refused = place.run(&["plan", "--offline"]).ends_with(1);
+    says(
+        &refused,
+        &[
+            "BEGIN around CREATE INDEX CONCURRENTLY, which cannot run in a transaction",
+            "remove BEGIN and COMMIT",
+        ],
+    );
+}

@@ -42,6 +42,8 @@ fn a_text_is_looked_at_as_if_it_stood_in_its_file() {
     let made =
         at("migrations/0002_b.sql", "text", "CREATE TABLE b (n int);\nCREATE INDEX ON b (n);\n").ends_with(0);
     assert_eq!(made.stdout, "1 file: nothing found\n");
+    // The folder is a repository of its own.
+    std::fs::create_dir(place.folder.join(".git")).unwrap();
     let github = at("migrations/0002_b.sql", "github", index).ends_with(1).stdout;
     assert!(github.starts_with("::error file=migrations/0002_b.sql,line=1,col=19"), "{github}");
     let sarif: Value = serde_json::from_str(&at("migrations/0002_b.sql", "sarif", index).stdout).unwrap();
@@ -57,7 +59,10 @@ fn a_text_is_looked_at_as_if_it_stood_in_its_file() {
     assert!(broken.contains("migrations/0002_b.sql:1:8: syntax error"), "{broken}");
     says(&at("other/0002_b.sql", "text", "").ends_with(2), &["is in no folder of migrations"]);
     says(&at("migrations/b.sql", "text", "").ends_with(2), &["its name does not begin with a number"]);
-    says(&at("migrations/001_b.sql", "text", "").ends_with(2), &["0001_a.sql has that version already"]);
+    // Another file has its version: that is found, and what else there is to be found.
+    let twin = at("migrations/001_b.sql", "text", "DROP TABLE a;").ends_with(1).stdout;
+    assert!(twin.contains("error[duplicate-version]: the same version as migrations/0001_a.sql"), "{twin}");
+    assert!(twin.contains("001_b.sql:1:1: error[drop-table]"), "{twin}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Seen, Severity};
 use super::linter::Selected;
 use super::site::Said;
-use crate::sql::{Directive, Span, Statement};
+use crate::sql::{DIRECTIVES, Directive, Span, Statement};
 
 /// What stands behind `cutover:` in such a comment.
 pub const DIRECTIVE: &str = "allow";
@@ -22,12 +22,16 @@ pub struct Suppression {
     pub statement: usize,
     /// The part of the file that the statement is.
     pub span: Span,
+    /// The directive, where it is one that nobody knows: it allows nothing.
+    pub unknown: Option<String>,
 }
 
 /// What a statement's comments allow.
 pub fn suppressions(statement: &Statement, number: usize) -> impl Iterator<Item = Suppression> + '_ {
-    let allows = |directive: &&Directive| directive.name == DIRECTIVE;
-    statement.directives.iter().filter(allows).map(move |directive| {
+    let is_ours = |directive: &&Directive| {
+        directive.name == DIRECTIVE || !DIRECTIVES.contains(&directive.name.as_str())
+    };
+    statement.directives.iter().filter(is_ours).map(move |directive| {
         let (code, reason) =
             directive.argument.split_once(char::is_whitespace).unwrap_or((directive.argument.as_str(), ""));
         Suppression {
@@ -35,6 +39,7 @@ pub fn suppressions(statement: &Statement, number: usize) -> impl Iterator<Item 
             reason: reason.trim_start_matches(['-', '–', ':', ' ']).trim().to_owned(),
             statement: number,
             span: statement.span,
+            unknown: Some(directive.name.clone()).filter(|name| name != DIRECTIVE),
         }
     })
 }
@@ -49,6 +54,11 @@ pub(super) fn apply(
     let mut unused = Vec::new();
     for suppression in suppressions {
         let before = findings.len() + pending.len();
+        if let Some(name) = &suppression.unknown {
+            let message = format!("unknown directive {name:?} (known: {})", DIRECTIVES.join(", "));
+            unused.push((suppression, message));
+            continue;
+        }
         let is_meant = |finding: &Finding| {
             finding.code == suppression.code && finding.statement == suppression.statement
         };

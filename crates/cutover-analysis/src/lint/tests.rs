@@ -97,6 +97,9 @@ fn what_is_allowed_with_a_reason_is_not_said() {
         codes("CREATE INDEX -- cutover: allow create-index-blocks-writes: at night\n ON a (n);"),
         [""; 0]
     );
+    // In the other kind of comment, and behind the statement on its line.
+    assert_eq!(codes("/* cutover: allow drop-table a copy */ DROP TABLE a;"), [""; 0]);
+    assert_eq!(codes("DROP TABLE a; -- cutover: allow drop-table a copy\nDROP TABLE b;"), ["drop-table"]);
     // One statement, and no other.
     let two = "-- cutover: allow drop-table it is a copy\nDROP TABLE a;\nDROP TABLE b;";
     assert_eq!(codes(two), ["drop-table"]);
@@ -128,6 +131,10 @@ fn permissions_of_no_use_are_said() {
         [unused("there is no rule \"drop-tables\"")]
     );
     assert_eq!(said("-- cutover: allow\nSELECT 1;"), [unused("there is no rule \"\"")]);
+    assert_eq!(
+        said("-- cutover: alow drop-table a copy\nSELECT 1;"),
+        [unused("unknown directive \"alow\" (known: new-transaction, no-transaction, name, allow)")]
+    );
     let no_reason = said("-- cutover: allow drop-table\nDROP TABLE a;");
     assert_eq!(
         no_reason,

@@ -1,8 +1,14 @@
-//! Instructions to the tool in `--` comments.
+//! Instructions to the tool in comments.
 
-/// Name and argument of `-- cutover: name argument`; none if the comment is another one.
+/// Those that mean something.
+pub const DIRECTIVES: [&str; 4] = ["new-transaction", "no-transaction", "name", "allow"];
+
+/// Name and argument of `-- cutover: name argument`, or of the same in `/* */`; none if the comment is another one.
 pub(crate) fn directive_of(comment: &[u8]) -> Option<(String, String)> {
-    let text = std::str::from_utf8(comment.strip_prefix(b"--")?).ok()?;
+    let inner = comment
+        .strip_prefix(b"--")
+        .or_else(|| comment.strip_prefix(b"/*").and_then(|comment| comment.strip_suffix(b"*/")))?;
+    let text = std::str::from_utf8(inner).ok()?;
     let text = text.trim_start().strip_prefix("cutover:")?.trim();
     let (name, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (!name.is_empty()).then(|| (name.to_owned(), argument.trim_start().to_owned()))
@@ -18,6 +24,7 @@ mod tests {
         let some = |name: &str, argument: &str| Some((name.to_owned(), argument.to_owned()));
         assert_eq!(parse("-- cutover: no-transaction"), some("no-transaction", ""));
         assert_eq!(parse("--cutover:name  a check, in words "), some("name", "a check, in words"));
+        assert_eq!(parse("/* cutover: allow drop-table\na copy */"), some("allow", "drop-table\na copy"));
         assert_eq!(parse("-- cutover:"), None);
         assert_eq!(parse("-- about cutover: x"), None);
         assert_eq!(parse("-- cutovers: x"), None);

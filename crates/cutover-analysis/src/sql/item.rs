@@ -11,12 +11,12 @@ pub struct Span {
     pub end: usize,
 }
 
-/// An instruction to the tool, written in a comment: `-- cutover: name argument`.
+/// An instruction to the tool, written in a comment: `-- cutover: name argument`, or the same in `/* */`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Directive {
     /// The first word after `cutover:`.
     pub name: String,
-    /// The rest of the line, trimmed; may be empty.
+    /// The rest of the comment, trimmed; may be empty.
     pub argument: String,
     /// Line of the comment, from 1.
     pub line: u32,
@@ -33,7 +33,7 @@ pub struct Statement {
     pub line: u32,
     /// Column of the first token in characters, from 1.
     pub column: u32,
-    /// The directives in comments before or inside the statement, in order.
+    /// The directives in comments before or inside the statement, and behind its `;` on its line; in order.
     pub directives: Vec<Directive>,
 }
 

@@ -23,6 +23,7 @@ mod splitter;
 pub(crate) mod tokens;
 
 pub use columns::{CopiedSecrets, KnownColumns, TableColumn};
+pub use directive::DIRECTIVES;
 pub use index_text::index_definition;
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};

@@ -164,11 +164,14 @@ impl<R: Read> Splitter<R> {
         while let Some((kind, len)) = self.token(at)? {
             let started = progress.tokens().is_some();
             match kind {
-                Kind::LineComment => self.note_directive(at, len),
-                Kind::Space | Kind::BlockComment => {}
+                Kind::LineComment | Kind::BlockComment => {
+                    self.note_directive(at, len);
+                }
+                Kind::Space => {}
                 Kind::Semicolon if !started => {}
                 Kind::Semicolon if progress.is_ended_by_semicolon() => {
-                    return self.statement(&progress, at + len).map(Some);
+                    let end = self.behind(&progress, at + len)?;
+                    return self.statement(&progress, end).map(Some);
                 }
                 Kind::Backslash if !started => {
                     if let Some(command) = self.psql_command(at)? {
@@ -195,12 +198,33 @@ impl<R: Read> Splitter<R> {
         Ok(None)
     }
 
-    fn note_directive(&mut self, at: usize, len: usize) {
-        let comment = self.source.text().get(at..at + len).unwrap_or_default();
-        if let Some((name, argument)) = directive_of(comment) {
-            let line = self.place_at(at).line;
-            self.directives.push(Directive { name, argument, line });
+    /// Where a statement ends whose `;` ends at `at`: a directive behind it on its line is its own.
+    fn behind(&mut self, progress: &Progress, at: usize) -> Result<usize, SplitError> {
+        // What is behind that on its line is looked at by whoever reads the data.
+        if progress.is_copy_from_stdin() {
+            return Ok(at);
         }
+        let mut end = at;
+        loop {
+            match self.source.text().get(end) {
+                Some(b' ' | b'\t') => end += 1,
+                None if !self.source.complete => self.source.read_more(1)?,
+                Some(b'-' | b'/') => break,
+                _ => return Ok(at),
+            }
+        }
+        let Ok(Some((kind, len))) = self.token(end) else { return Ok(at) };
+        let is_comment = matches!(kind, Kind::LineComment | Kind::BlockComment);
+        if is_comment && self.note_directive(end, len) { Ok(end + len) } else { Ok(at) }
+    }
+
+    /// Keeps the directive that a comment is; says whether it is one.
+    fn note_directive(&mut self, at: usize, len: usize) -> bool {
+        let comment = self.source.text().get(at..at + len).unwrap_or_default();
+        let Some((name, argument)) = directive_of(comment) else { return false };
+        let line = self.place_at(at).line;
+        self.directives.push(Directive { name, argument, line });
+        true
     }
 
     /// Hands out the statement; the text goes on `end` bytes from here.

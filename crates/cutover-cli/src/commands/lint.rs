@@ -22,7 +22,8 @@ use crate::lsp;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads the files alone. Each is looked at as a run of its own, in which what it makes itself may be locked freely and what
-earlier files have made is there and in use; with --since, all from one version on are one run. With --database what is
+earlier files have made is there and in use; with --since, all from one version on are one run. Files that are named are
+looked at alone, as a hook before a commit does. With --database what is
 pending there is one run, and is looked at with what the database says of itself: what its tables hold, which indexes,
 constraints and policies there are, and its version. `cutover plan` and `cutover apply` look in this way too.
 
@@ -34,6 +35,7 @@ not applied, or those from --since on. All files are written, or none. docs/lint
 
 Examples:
   cutover lint
+  cutover lint migrations/0042_new.sql only this file
   cutover lint --since 0042            as one run, from this version on
   cutover lint --database              what is pending, against the database that is configured
   cutover lint --fix --dry-run         what would be mended, as a diff
@@ -43,6 +45,9 @@ Examples:
   cutover lint --explain drop-column   all that is to be said of one")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Arguments {
+    /// Only these files, each as a run of its own
+    #[arg(value_name = "FILE", conflicts_with_all = ["since", "database", "rules", "explain", "stdin_filename", "lsp"])]
+    files: Vec<PathBuf>,
     /// Only from this version on, as one run
     #[arg(long, value_name = "VERSION")]
     since: Option<String>,
@@ -104,7 +109,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let problems = of_files.take_problems(&project, problems);
     problems.into_result().map_err(ProjectError::from)?;
     if arguments.fix {
-        let which = which(&project, arguments.since.as_deref())?;
+        let which = which(app, &project, arguments)?;
         return lint_fix::run(app, &project, &which, arguments.dry_run);
     }
     let mut found = if let Some(path) = &arguments.stdin_filename {
@@ -112,7 +117,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     } else if arguments.database || app.global.url.is_some() || app.global.sandbox {
         of_database(app, &project, arguments)?
     } else {
-        lint::look(&project, &which(&project, arguments.since.as_deref())?, None)
+        lint::look(&project, &which(app, &project, arguments)?, None)
     };
     found.findings.append(&mut of_files.findings);
     tell(app, arguments, &project, &found)?;
@@ -167,18 +172,57 @@ fn of_database(app: &App, project: &Project, arguments: &Arguments) -> Result<Fo
     })
 }
 
-fn which(project: &Project, since: Option<&str>) -> Result<Which, CliError> {
-    let Some(since) = since else { return Ok(Which::Each) };
+fn which(app: &App, project: &Project, arguments: &Arguments) -> Result<Which, CliError> {
+    if !arguments.files.is_empty() {
+        return these(app, project, &arguments.files);
+    }
+    let Some(since) = arguments.since.as_deref() else { return Ok(Which::Each) };
     let (first, _) = select::find(project, since).map_err(CliError::usage)?;
     Ok(Which::OneRun((first..project.migrations.len()).collect::<BTreeSet<usize>>()))
 }
 
+/// The files that are named.
+fn these(app: &App, project: &Project, files: &[PathBuf]) -> Result<Which, CliError> {
+    let mut places = BTreeSet::new();
+    for file in files {
+        let path = current_folder()?.join(file);
+        match project.place_of(&path).map_err(CliError::usage)? {
+            Some(place) => drop(places.insert(place)),
+            None => app.output.remark(&format!(
+                "{} is not looked at: it takes a migration back, or verifies one",
+                file.display()
+            )),
+        }
+    }
+    Ok(Which::These(places))
+}
+
+/// What leads from the repository to the project, for those who read paths from there: nothing, or a path that ends in `/`. Where
+/// there is no repository, from the current folder.
+fn from_repository(project: &Project) -> Result<String, CliError> {
+    let root = project.root.canonicalize().unwrap_or_else(|_| project.root.clone());
+    let top = root.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_path_buf);
+    let top = top.map_or_else(current_folder, Ok)?;
+    let inner = root.strip_prefix(&top).unwrap_or(Path::new(""));
+    let parts: Vec<_> = inner.iter().map(|part| format!("{}/", part.to_string_lossy())).collect();
+    Ok(parts.concat())
+}
+
 fn tell(app: &App, arguments: &Arguments, project: &Project, found: &Found) -> Result<(), CliError> {
     match arguments.form {
+        Form::Sarif | Form::Github if app.output.is_json() => {
+            return Err(CliError::usage("--format json and --as are two ways to write it: give one of them"));
+        }
         _ if app.output.is_json() => return app.output.json(&lint::document(&project.name, found)),
         Form::Text => app.output.print(&lint::lines(found)),
-        Form::Sarif => return app.output.json(&lint::sarif(found, env!("CARGO_PKG_VERSION"))),
-        Form::Github => app.output.print(&lint::annotations(found, "")),
+        Form::Sarif => {
+            return app.output.json(&lint::sarif(
+                found,
+                env!("CARGO_PKG_VERSION"),
+                &from_repository(project)?,
+            ));
+        }
+        Form::Github => app.output.print(&lint::annotations(found, &from_repository(project)?)),
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::error::{CliError, Exit};
 /// Mends what is pending; a dry run writes nothing.
 pub(super) fn run(app: &App, project: &Project, which: &Which, dry_run: bool) -> Result<Exit, CliError> {
     let pending = match which {
-        Which::OneRun(places) => {
+        Which::OneRun(places) | Which::These(places) => {
             refuse_applied(app, project, places)?;
             places.clone()
         }

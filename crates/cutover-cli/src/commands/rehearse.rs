@@ -65,6 +65,13 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         return Err(CliError::usage(format!("--allow {code}: no finding has this code"))
             .hint("`cutover lint --rules` lists them"));
     }
+    let is_plan = |name: &&String| name.ends_with(".json");
+    if let Some(plan) = arguments.selection.versions.iter().find(is_plan) {
+        return Err(CliError::usage(format!(
+            "{plan}: what is rehearsed is the files as they are, and no plan that was kept"
+        ))
+        .hint("name versions, or leave it out for all that is pending"));
+    }
     let project = app.project(&overrides(&arguments.vars))?;
     let request = Request {
         selection: Selection::from(&arguments.selection),

@@ -43,6 +43,12 @@ pub(super) fn findings(project: &Project, is_meant: &dyn Fn(usize) -> bool) -> V
             continue;
         }
         let earlier = before.insert(migration.id.root.as_str(), migration);
+        // A project that is read has none: this is one that somebody writes.
+        if let Some(earlier) = earlier.filter(|earlier| is_meant(place) && earlier.id == migration.id) {
+            let message = format!("the same version as {}", earlier.path);
+            found.extend(of_file(project, &migration.path, DUPLICATE_VERSION, message));
+            continue;
+        }
         if let Some(earlier) = earlier.filter(|earlier| is_meant(place) && sorts_before(migration, earlier)) {
             found.extend(located(project, migration, earlier));
         }

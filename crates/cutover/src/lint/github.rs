@@ -25,7 +25,7 @@ pub fn annotations(found: &Found, prefix: &str) -> String {
             Severity::Warning => "warning",
         };
         let at = At { path, line: *line, column: *column, title: code };
-        one(&mut text, level, prefix, &at, &format!("{message}\n{help}"));
+        one(&mut text, level, prefix, &at, &format!("{message}\nhelp: {help}"));
     }
     text
 }
@@ -79,7 +79,7 @@ mod tests {
         let found = Found { findings: vec![finding], ..Found::default() };
         assert_eq!(
             annotations(&found, "db/"),
-            "::error file=db/a%2Cb%3A%25%0A.sql,line=3,col=5,title=drop-table::50%25 of it%0A::error::x%0Alook first\n"
+            "::error file=db/a%2Cb%3A%25%0A.sql,line=3,col=5,title=drop-table::50%25 of it%0A::error::x%0Ahelp: look first\n"
         );
     }
 }

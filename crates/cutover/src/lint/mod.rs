@@ -115,6 +115,8 @@ impl Found {
 pub enum Which {
     /// All files, each as a run of its own.
     Each,
+    /// Those at these places of the project, each as a run of its own; the others are there before.
+    These(BTreeSet<usize>),
     /// Those at these places of the project as one run; the others are there before.
     OneRun(BTreeSet<usize>),
 }
@@ -123,8 +125,13 @@ impl Which {
     fn is_meant(&self, place: usize) -> bool {
         match self {
             Self::Each => true,
-            Self::OneRun(places) => places.contains(&place),
+            Self::These(places) | Self::OneRun(places) => places.contains(&place),
         }
+    }
+
+    /// Whether each file is a run of its own.
+    fn is_each(&self) -> bool {
+        !matches!(self, Self::OneRun(_))
     }
 }
 
@@ -145,7 +152,7 @@ pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
     let mut is_inside = false;
     script::look_through(&migrations, &project.vars, |at, pieces| {
         let is_meant = which.is_meant(list[at].0);
-        if *which == Which::Each || is_meant != is_inside {
+        if which.is_each() || is_meant != is_inside {
             run.put_off();
         }
         is_inside = is_meant;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{Found, Located};
 
-/// The log: one run, with every rule. Paths are relative to the project.
-pub fn sarif(found: &Found, version: &str) -> Value {
+/// The log: one run, with every rule. `prefix` leads from the repository to the project: nothing, or a path that ends in `/`.
+pub fn sarif(found: &Found, version: &str, prefix: &str) -> Value {
     // The pages of all rules would be most of the log.
     let is_found = |code: &str| found.findings.iter().any(|finding| finding.code == code);
     let rules: Vec<Value> = lint::all()
@@ -27,13 +27,13 @@ pub fn sarif(found: &Found, version: &str) -> Value {
             })
         })
         .collect();
-    let findings = found.findings.iter().map(result);
+    let findings = found.findings.iter().map(|finding| result(finding, prefix));
     let broken = found.broken.iter().map(|problem| {
         let (line, column) = problem.place.map_or((1, 1), |place| (place.line, place.column));
         json!({
             "level": "error",
             "message": { "text": problem.message },
-            "locations": [location(&problem.path, line, column)],
+            "locations": [location(&format!("{prefix}{}", problem.path), line, column)],
         })
     });
     json!({
@@ -54,15 +54,15 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-fn result(finding: &Located) -> Value {
+fn result(finding: &Located, prefix: &str) -> Value {
     let Located { code, severity, path, line, column, message, help, seen_by, .. } = finding;
     let rule = lint::all().position(|about| about.code == *code);
     json!({
         "ruleId": code,
         "ruleIndex": rule,
         "level": level(*severity),
-        "message": { "text": format!("{message}\n{help}") },
-        "locations": [location(path, *line, *column)],
+        "message": { "text": format!("{message}\nhelp: {help}") },
+        "locations": [location(&format!("{prefix}{path}"), *line, *column)],
         "properties": { "seenBy": seen_by },
     })
 }

@@ -70,11 +70,12 @@ fn findings_have_a_form_for_each_reader() {
         text.contains("1 | CREATE INDEX i ON a (n);") && text.ends_with("1 file: 1 error, 0 warnings\n"),
         "{text}"
     );
-    let log = sarif(&found, "1.0.0");
+    let log = sarif(&found, "1.0.0", "db/");
     let result = &log["runs"][0]["results"][0];
     assert_eq!(result["ruleId"], "create-index-blocks-writes");
     assert_eq!(log["runs"][0]["tool"]["driver"]["rules"][0]["id"], result["ruleId"]);
     assert_eq!(result["locations"][0]["physicalLocation"]["region"]["startColumn"], 19);
+    assert_eq!(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "db/0001_a.sql");
     let document = serde_json::to_value(document("x", &found)).unwrap();
     assert_eq!(document["findings"][0]["seen_by"], "static");
     let annotation = annotations(&found, "");

@@ -9,15 +9,40 @@ use super::{MigrationRoot, Project, create, files};
 use crate::migration::{Claims, Migration, MigrationId, Source};
 
 impl Project {
+    /// The place among the migrations of the one whose statements stand in a file; `None`: the file is the way back of one, or
+    /// its script that verifies.
+    ///
+    /// # Errors
+    /// Why the file belongs to no migration of this project.
+    pub fn place_of(&self, file: &Path) -> Result<Option<usize>, String> {
+        let shown = self.shown(file)?;
+        if let Some(place) = self.migrations.iter().position(|migration| migration.path == shown) {
+            return Ok(Some(place));
+        }
+        let is_beside = |migration: &Migration| {
+            let down = migration.down.as_ref().is_some_and(|down| down.path == shown);
+            down || migration.verify.as_ref().is_some_and(|verify| verify.1 == shown)
+        };
+        if self.migrations.iter().any(is_beside) {
+            return Ok(None);
+        }
+        Err(format!("{shown} is no migration of this project"))
+    }
+
+    /// The path of a file as it is shown, where it is in a folder of migrations.
+    fn shown(&self, file: &Path) -> Result<String, String> {
+        let (root, inner) = create::place_in(self, file).ok_or_else(|| outside(file))?;
+        Ok(shown(root, &inner))
+    }
+
     /// This project with `text` in place of the file's own, also where there is no such file yet; and the file's place among the
-    /// migrations.
+    /// migrations. One whose version another file has comes behind that.
     ///
     /// # Errors
     /// Why the file is no migration of this project.
     pub fn with_text(&self, file: &Path, text: &str) -> Result<(Self, usize), String> {
-        let outside = || format!("{} is in no folder of migrations of this project", file.display());
-        let (root, inner) = create::place_in(self, file).ok_or_else(outside)?;
-        let shown = if root.path == "." { inner.clone() } else { format!("{}/{inner}", root.path) };
+        let (root, inner) = create::place_in(self, file).ok_or_else(|| outside(file))?;
+        let shown = shown(root, &inner);
         let mut project = self.clone();
         let (place, scan) = match self.migrations.iter().position(|migration| migration.path == shown) {
             Some(place) => (place, root.convention.scan()),
@@ -27,13 +52,21 @@ impl Project {
         let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(Cursor::new(bytes.to_vec()))) };
         let digested =
             files::examine(&shown, &open, scan, &mut Vec::new()).map_err(|problems| problems.to_string())?;
-        let migration = project.migrations.get_mut(place).ok_or_else(outside)?;
+        let migration = project.migrations.get_mut(place).ok_or_else(|| outside(file))?;
         migration.source = Source::Embedded(bytes.clone());
         migration.section = digested.contents.up;
         migration.no_transaction |= digested.contents.no_transaction;
         migration.checksums = digested.checksums;
         Ok((project, place))
     }
+}
+
+fn outside(file: &Path) -> String {
+    format!("{} is in no folder of migrations of this project", file.display())
+}
+
+fn shown(root: &MigrationRoot, inner: &str) -> String {
+    if root.path == "." { inner.to_owned() } else { format!("{}/{inner}", root.path) }
 }
 
 /// Puts a migration in its place by its name.
@@ -52,11 +85,8 @@ fn new_migration(
     }
     let found = found(project, root, convention, inner).map_err(|why| none(&why))?;
     let id = MigrationId { root: root.path.clone(), version: found.version.clone() };
-    if let Some(other) = project.migrations.iter().find(|other| other.id == id) {
-        return Err(format!("{shown}: {} has that version already", other.path));
-    }
     let of_root = |migration: &&Migration| migration.id.root == root.path;
-    let before = |migration: &Migration| migration.id.root == root.path && migration.id < id;
+    let before = |migration: &Migration| migration.id.root == root.path && migration.id <= id;
     let first = project.migrations.iter().position(|migration| of_root(&migration));
     let behind = project.migrations.iter().rposition(before).map(|place| place + 1);
     let place = behind.or(first).unwrap_or(project.migrations.len());

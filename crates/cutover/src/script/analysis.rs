@@ -9,7 +9,9 @@ use cutover_analysis::effects::{
     TransactionRule, implied,
 };
 use cutover_analysis::lint;
-use cutover_analysis::sql::{CopiedSecrets, Directive, Item, LONGEST_ANALYSED, SplitError, Statement};
+use cutover_analysis::sql::{
+    CopiedSecrets, DIRECTIVES, Directive, Item, LONGEST_ANALYSED, SplitError, Statement,
+};
 use rustc_hash::FxBuildHasher;
 
 use super::items::Numbering;
@@ -232,10 +234,9 @@ impl<'a> Analysis<'a> {
                 // What lint has to know.
                 "name" | lint::DIRECTIVE => {}
                 other => {
-                    let known = ["new-transaction", "no-transaction", "name", lint::DIRECTIVE];
-                    let message = format!("unknown directive {other:?} (known: {})", known.join(", "));
+                    let message = format!("unknown directive {other:?} (known: {})", DIRECTIVES.join(", "));
                     let hint =
-                        crate::text::suggest(other, known).map(|name| format!("did you mean `{name}`?"));
+                        crate::text::suggest(other, DIRECTIVES).map(|name| format!("did you mean `{name}`?"));
                     self.error(directive.line, 1, message, hint, String::new(), None);
                 }
             }
@@ -537,12 +538,17 @@ impl<'a> Analysis<'a> {
         self.take_outer_transaction();
         let controls = std::mem::take(&mut self.controls);
         let special = controls.iter().any(|found| !found.plain);
+        let apart = self.stretches.iter().find_map(|stretch| stretch.outside.as_ref());
+        let apart = apart.filter(|_| self.is_wrapped(&controls)).map(|outside| outside.what.clone());
         for found in controls {
             // The other half of an outer transaction is fine where the special half is mended.
             if special && found.plain && (found.number == 0 || found.number + 1 == self.count) {
                 continue;
             }
-            let (message, hint) = control::refusal(&found);
+            let (message, hint) = match &apart {
+                Some(what) => control::refusal_around(&found, what),
+                None => control::refusal(&found),
+            };
             self.error(found.line, found.column, message, Some(hint), found.source_line, None);
         }
         self.build_units();
@@ -611,10 +617,8 @@ impl<'a> Analysis<'a> {
 
     /// One BEGIN at the start and one COMMIT at the end, and nothing else of the kind, is replaced by ours.
     fn take_outer_transaction(&mut self) {
-        let outer = matches!(self.controls.as_slice(),
-            [begin, commit] if begin.number == 0 && begin.control == Control::Begin && begin.plain
-                && commit.number + 1 == self.count && commit.control == Control::Commit && commit.plain);
-        if !outer || self.stretches.iter().any(|stretch| stretch.outside.is_some() || stretch.new_transaction)
+        if !self.is_wrapped(&self.controls)
+            || self.stretches.iter().any(|stretch| stretch.outside.is_some() || stretch.new_transaction)
         {
             self.script.statements = self.count;
             return;
@@ -629,6 +633,13 @@ impl<'a> Analysis<'a> {
             stretch.count -= 2;
         }
         self.stretches.retain(|stretch| stretch.count > 0);
+    }
+
+    /// Whether these are one BEGIN at the start and one COMMIT at the end.
+    fn is_wrapped(&self, controls: &[control::Statement]) -> bool {
+        matches!(controls,
+            [begin, commit] if begin.number == 0 && begin.control == Control::Begin && begin.plain
+                && commit.number + 1 == self.count && commit.control == Control::Commit && commit.plain)
     }
 
     fn build_units(&mut self) {

@@ -61,6 +61,15 @@ pub(super) fn refusal(statement: &Statement) -> (String, String) {
     (format!("{what} inside a migration: cutover opens and ends the transaction itself"), hint.to_owned())
 }
 
+/// The same of a BEGIN or COMMIT around a whole file with a statement that cannot run in a transaction.
+pub(super) fn refusal_around(statement: &Statement, what: &str) -> (String, String) {
+    let hint = format!(
+        "remove BEGIN and COMMIT: cutover runs what comes before and behind {what} in a transaction each, and it outside of them; or give \
+         it a file of its own"
+    );
+    (format!("{} around {what}, which cannot run in a transaction", words(statement.control)), hint)
+}
+
 pub(super) fn words(control: Control) -> &'static str {
     match control {
         Control::Begin => "BEGIN",

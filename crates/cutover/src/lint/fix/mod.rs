@@ -166,7 +166,11 @@ fn divided(
             meant.extend(which.is_meant(place).then_some(at));
         }
     }
-    let which = if *which == Which::Each { Which::Each } else { Which::OneRun(meant) };
+    let which = match which {
+        Which::Each => Which::Each,
+        Which::These(_) => Which::These(meant),
+        Which::OneRun(_) => Which::OneRun(meant),
+    };
     (by_then, places, which)
 }
 

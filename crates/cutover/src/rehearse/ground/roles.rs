@@ -39,7 +39,7 @@ SELECT rolname, concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHE
 /// The options as the server of that version writes them: from 16 on each by itself, and one membership for each grantor.
 fn members(server: u32) -> String {
     let options = if server >= 160_000 {
-        "concat('WITH ADMIN ', bool_or(a.admin_option), ', INHERIT ', bool_or(a.inherit_option), ', SET ', bool_or(a.set_option))"
+        "concat('WITH ADMIN ', bool_or(a.admin_option)::text, ', INHERIT ', bool_or(a.inherit_option)::text, ', SET ', bool_or(a.set_option)::text)"
     } else {
         "CASE WHEN bool_or(a.admin_option) THEN 'WITH ADMIN OPTION' ELSE '' END"
     };
@@ -212,4 +212,29 @@ pub(super) async fn runner(
     let password = format!("{:016x}", RandomState::new().hash_one(database));
     copy.execute(&with_password(role, &password)).await?;
     Ok(Some((role.clone(), password)))
+}
+
+#[cfg(test)]
+mod tests {
+    use cutover_postgres::session::{Session, Startup};
+
+    use super::*;
+
+    /// In the words of the server itself: from 16 on other ones than before.
+    #[tokio::test]
+    async fn a_membership_is_made_again_as_it_is() {
+        let database = testkit::database();
+        let (group, member) = (testkit::role(""), testkit::role(""));
+        database.run(&format!("GRANT {} TO {} WITH ADMIN OPTION", group.name, member.name));
+        let mut session = Session::connect(&database.options(), &Startup::default()).await.unwrap();
+        let found = read(&mut session).await.unwrap();
+        let options = |roles: &Roles| {
+            let of = roles.members.iter().find(|(one, other, _)| *one == group.name && *other == member.name);
+            of.map(|(.., options)| options.clone())
+        };
+        let before = options(&found).unwrap();
+        session.execute(&format!("REVOKE {} FROM {}", group.name, member.name)).await.unwrap();
+        session.execute(&format!("GRANT {} TO {} {before}", group.name, member.name)).await.unwrap();
+        assert_eq!(options(&read(&mut session).await.unwrap()), Some(before));
+    }
 }
