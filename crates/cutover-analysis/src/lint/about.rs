@@ -32,8 +32,6 @@ pub enum Origin {
     Sql,
     /// Names of files, or what is said in them to the tool.
     Files,
-    /// What a rehearsal saw.
-    Rehearsal,
     /// The database as it is.
     Database,
 }

@@ -283,13 +283,7 @@ impl Known {
 
     /// Whether a column takes no NULL, or a valid check says so: PostgreSQL then looks at no row.
     pub(crate) fn has_no_nulls(&self, table: &ObjectRef, column: &str) -> bool {
-        let proves = |known: &Relation| {
-            known.columns.iter().any(|known| known.name == column && known.not_null)
-                || known
-                    .checks
-                    .iter()
-                    .any(|check| check.valid && check.not_null.iter().any(|of| of == column))
-        };
+        let proves = |known: &Relation| known.has_no_nulls(column);
         self.relation(table).is_some_and(proves) || self.said_of(table).is_some_and(proves)
     }
 
@@ -300,10 +294,11 @@ impl Known {
         self.relation(table).is_some_and(takes) || self.said_of(table).is_some_and(takes)
     }
 
-    /// Whether some check of the table is known to hold for all rows.
-    pub(crate) fn has_valid_check(&self, table: &ObjectRef) -> bool {
-        let checked = |known: &Relation| known.checks.iter().any(|check| check.valid);
-        self.relation(table).is_some_and(checked) || self.said_of(table).is_some_and(checked)
+    /// Whether checks of a table may prove that its rows belong to a partition of another one (`is_in`), or that they do not.
+    pub(crate) fn may_prove_place(&self, table: &ObjectRef, of: &ObjectRef, is_in: bool) -> bool {
+        let key = self.relation(of).map(|known| known.partition_key.as_slice()).unwrap_or_default();
+        let proves = |known: &Relation| known.may_prove_place(key, is_in);
+        self.relation(table).is_some_and(proves) || self.said_of(table).is_some_and(proves)
     }
 
     /// What this run has said of a table that is not known otherwise.

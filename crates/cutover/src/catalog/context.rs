@@ -14,7 +14,11 @@ use super::{Fields, read_all};
 
 const RELATIONS: &str = "
 SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
-       c.relispartition AND pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT'
+       c.relispartition AND pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT',
+       (SELECT json_agg(a.attname ORDER BY k.at) FROM pg_partitioned_table p
+         CROSS JOIN LATERAL unnest(p.partattrs::int2[]) WITH ORDINALITY k(attnum, at)
+          LEFT JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.attnum AND k.attnum <> 0
+         WHERE p.partrelid = c.oid AND c.relkind = 'p')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't'
    AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'cutover')";
@@ -125,8 +129,17 @@ pub async fn context(session: &mut Session, search_path: Vec<String>) -> Result<
         let oid = row.text();
         found.names.insert(oid.clone(), Name { schema: row.text().into(), name: row.text().into() });
         let (partitioned, unlogged, is_default) = (row.flag(), row.flag(), row.flag());
-        let relation =
-            Relation { columns_known: true, partitioned, unlogged, is_default, ..Relation::default() };
+        // An expression has no name: then the key is not known.
+        let key = row.optional().and_then(|key| serde_json::from_str::<Vec<Option<SmolStr>>>(&key).ok());
+        let partition_key = key.and_then(|key| key.into_iter().collect::<Option<_>>()).unwrap_or_default();
+        let relation = Relation {
+            columns_known: true,
+            partitioned,
+            partition_key,
+            unlogged,
+            is_default,
+            ..Relation::default()
+        };
         found.relations.insert(oid, relation);
     }
     found.columns(columns);

@@ -20,7 +20,8 @@ use cutover_postgres::session::{Session, Startup};
 const ANY_OTHER_REWRITE: &str = "any-other-rewrite";
 
 /// Rules that say that a table is written anew.
-const REWRITES: [&str; 7] = [
+const REWRITES: [&str; 8] = [
+    ANY_OTHER_REWRITE,
     "volatile-default-rewrites",
     "stored-generated-column-rewrites",
     "identity-or-serial-on-existing-table",

@@ -95,6 +95,7 @@ impl Context {
             is_default: create.partbound.as_ref().is_some_and(|bound| bound.is_default),
             unlogged: relation.relpersistence == "u",
             partitioned: create.partspec.is_some(),
+            partition_key: create.partspec.as_ref().map(partition_key).unwrap_or_default(),
             ..Relation::default()
         };
         for node in &create.inh_relations {
@@ -678,6 +679,15 @@ pub(crate) fn is_ordinary(create: &IndexStmt) -> bool {
         _ => false,
     };
     create.access_method == "btree" && create.index_params.iter().all(plain)
+}
+
+/// The columns of a partition key; none where one is an expression.
+fn partition_key(spec: &protobuf::PartitionSpec) -> Vec<SmolStr> {
+    let columns = spec.part_params.iter().map(|node| match node.node.as_ref()? {
+        NodeEnum::PartitionElem(element) => Some(SmolStr::new(&element.name)).filter(|name| !name.is_empty()),
+        _ => None,
+    });
+    columns.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// Whether a constraint of a domain keeps values out; a default is written as one too.

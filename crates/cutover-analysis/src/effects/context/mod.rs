@@ -203,6 +203,8 @@ pub struct Relation {
     pub reads: Vec<Name>,
     /// It is partitioned, and holds no rows itself.
     pub partitioned: bool,
+    /// The columns that say to which partition a row belongs; none where these are not known, or one is an expression.
+    pub partition_key: Vec<SmolStr>,
     /// Extended statistics on it.
     pub statistics: Vec<Name>,
     /// It is not logged.
@@ -211,6 +213,33 @@ pub struct Relation {
     pub of_type: Option<Name>,
     /// Its own triggers and rules; not those it has from the table it is a partition of.
     pub reactions: Vec<Reaction>,
+}
+
+impl Relation {
+    /// Whether a column takes no NULL, or a check that holds says so.
+    pub(crate) fn has_no_nulls(&self, column: &str) -> bool {
+        let not_null = self.columns.iter().any(|known| known.name == column && known.not_null);
+        not_null || self.valid_checks().any(|check| check.not_null.iter().any(|of| of == column))
+    }
+
+    /// Whether checks that hold may prove to which partition of a table with this key the rows belong, so that PostgreSQL looks at
+    /// none. Values are for the server to compare. `is_in`: that they belong to one, for which no NULL may be there, rather than
+    /// that they do not. (Source: `PartConstraintImpliedByRelConstraint` in PostgreSQL's `tablecmds.c`.)
+    pub(crate) fn may_prove_place(&self, key: &[SmolStr], is_in: bool) -> bool {
+        let speaks_of = |column: &SmolStr| self.valid_checks().any(|check| check.columns.contains(column));
+        if key.is_empty() {
+            return self.valid_checks().any(|check| !check.columns.is_empty());
+        }
+        if is_in {
+            key.iter().all(|column| speaks_of(column) && self.has_no_nulls(column))
+        } else {
+            key.iter().any(speaks_of)
+        }
+    }
+
+    fn valid_checks(&self) -> impl Iterator<Item = &CheckConstraint> {
+        self.checks.iter().filter(|check| check.valid)
+    }
 }
 
 /// What is known before a statement.

@@ -430,7 +430,8 @@ fn attach(partition: &PartitionCmd, parent: &ObjectRef, site: &mut Site<'_>) {
     let child = names::relation(Kind::Relation, relation);
     site.lock(&child, Mode::AccessExclusive);
     // What a CHECK implies is for the server to say.
-    match site.relation(&child).map(|known| known.checks.iter().any(|check| check.valid)) {
+    let key = site.relation(parent).map(|known| known.partition_key.clone()).unwrap_or_default();
+    match site.relation(&child).map(|known| known.may_prove_place(&key, true)) {
         Some(false) => site.work(&child, WorkKind::Scan, "to check that its rows belong there"),
         _ => site.work_if(&child, WorkKind::Scan, "unless a valid CHECK proves that its rows belong there"),
     }

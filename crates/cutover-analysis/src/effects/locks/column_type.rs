@@ -40,7 +40,7 @@ pub(super) fn change(name: &str, column: &ColumnDef, table: &ObjectRef, site: &m
         return;
     };
     let using = column.raw_default.as_deref().and_then(|node| node.node.as_ref());
-    let change = if using.is_some_and(|using| !is_column(using, name)) {
+    let change = if using.is_some_and(|using| !says_no_more(using, name, &new)) {
         Change::Rewritten
     } else {
         change_of(&old, &new, is_own, collation.as_ref(), site)
@@ -123,9 +123,17 @@ fn rebuild(column: &str, resorted: bool, table: &ObjectRef, site: &mut Site<'_>)
     }
 }
 
-fn is_column(node: &NodeEnum, name: &str) -> bool {
-    match node {
+/// Whether USING says what would be done without it: the column, or a cast of it to its new type.
+fn says_no_more(using: &NodeEnum, name: &str, new: &DataType) -> bool {
+    match using {
         NodeEnum::ColumnRef(column) => column.fields.last().and_then(names::text) == Some(name),
+        NodeEnum::TypeCast(cast) => {
+            let is_new = cast.type_name.as_ref().is_some_and(|cast| DataType::of(cast) == *new);
+            let of = cast.arg.as_deref().and_then(|node| node.node.as_ref());
+            is_new
+                && matches!(of, Some(NodeEnum::ColumnRef(_)))
+                && of.is_some_and(|of| says_no_more(of, name, new))
+        }
         _ => false,
     }
 }

@@ -23,6 +23,7 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("ALTER TABLE orders ALTER COLUMN number TYPE varchar(80);"),
             Example::of("ALTER TABLE orders ALTER COLUMN id TYPE text;").over("CREATE TABLE orders (id int);"),
             Example::of("ALTER TABLE orders ALTER id SET DATA TYPE text USING id::text;"),
+            Example::of("ALTER TABLE orders ALTER number TYPE text USING trim(number);").over("CREATE TABLE orders (number varchar(10));"),
             Example::of("ALTER TABLE orders ALTER COLUMN total TYPE bigint;").over("CREATE TABLE orders (id int PRIMARY KEY, number varchar(10), total int, at timestamp); CREATE INDEX orders_lower ON orders (lower(number));"),
             Example::of("ALTER TABLE orders ALTER COLUMN number TYPE varchar(5);").over("CREATE TABLE orders (id int PRIMARY KEY, number varchar(10), total int, at timestamp); CREATE INDEX orders_lower ON orders (lower(number));"),
             Example::of("ALTER TABLE orders ALTER COLUMN number TYPE text;").over("CREATE TABLE orders (id int PRIMARY KEY, number varchar(10), total int, at timestamp); CREATE INDEX orders_lower ON orders (lower(number));"),
@@ -34,6 +35,8 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("CREATE TABLE orders (id int); ALTER TABLE orders ALTER COLUMN id TYPE bigint;"),
             Example::of("ALTER TABLE orders ALTER COLUMN number TYPE text;"),
             Example::of("ALTER TABLE orders ALTER COLUMN number TYPE varchar USING number;"),
+            Example::of("ALTER TABLE orders ALTER number TYPE text USING number::text;").over("CREATE TABLE orders (number varchar(10));"),
+            Example::of("ALTER TABLE orders ALTER number TYPE varchar(20) USING (number::varchar(20));").over("CREATE TABLE orders (number varchar(10));"),
             Example::of("ALTER TYPE address ALTER ATTRIBUTE street TYPE text;"),
             Example::of("ALTER TABLE orders ALTER COLUMN total TYPE bigint;").over("CREATE TABLE orders (id int PRIMARY KEY, number varchar(10), total int, at timestamp); CREATE INDEX orders_lower ON orders (lower(number));").with_empty(&["public.orders"]),
         ],
@@ -76,7 +79,7 @@ fn may_well_be_free(command: &AlterTableCmd, table: &ObjectRef, site: &Site<'_>)
         && matches!(new.name.as_str(), "text" | "varchar")
         && new.modifiers.is_empty()
         && !new.array;
-    // USING with the column itself says no more than its absence.
+    // (A cast to text says that it has mostly not been one.)
     let is_itself = |using: &Node| matches!(using.node.as_ref(), Some(NodeEnum::ColumnRef(_)));
     is_text
         && column.raw_default.as_deref().is_none_or(is_itself)
