@@ -1,7 +1,7 @@
 //! Runs the rules over the statements of files, in the order in which they would be applied.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::DoStmt;
+use pg_query::protobuf::{DoStmt, TypeName};
 
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
@@ -11,7 +11,8 @@ use super::rules::{Look, RULES, Watch};
 use super::site::{Found, Pending, Said, Site};
 use super::suppress::{self, Suppression};
 use crate::effects::{
-    Control, Effects, Prepared, Spent, TransactionRule, each_statement_of_block, effects_of,
+    Control, Effects, ObjectKind, Prepared, Spent, TransactionRule, each_statement_of_block, effects_of,
+    names,
 };
 use crate::sql::{Span, Statement, SyntaxError};
 
@@ -202,6 +203,23 @@ impl FileLint<'_> {
 }
 
 /// The rules that look at one file.
+/// Has a rule look at each type of a column, and says what it finds at the type.
+fn look_at_types(look: fn(&TypeName, &str, &str) -> Option<String>, site: &Site<'_>, found: &mut Found<'_>) {
+    for (table, column, data_type) in site.typed_columns() {
+        // The grammar's own spellings (`int`, `char(3)`) stand in pg_catalog; so may what is written so.
+        let is_own = match data_type.names.as_slice() {
+            [_] => true,
+            [schema, _] => names::text(schema) == Some("pg_catalog"),
+            _ => false,
+        };
+        let Some(name) = data_type.names.last().and_then(names::text).filter(|_| is_own) else { continue };
+        let column = names::part_of(ObjectKind::Column, table, *column).named();
+        if let Some(message) = look(data_type, name, &column) {
+            found.say_at(data_type.location, message);
+        }
+    }
+}
+
 struct Rules {
     looks: Vec<(&'static About, Severity, Look)>,
     watches: Vec<(&'static About, Severity, Box<dyn Watch>)>,
@@ -216,7 +234,9 @@ impl Rules {
             let Some(severity) = *severity else { continue };
             match rule.look {
                 Look::File(begin) => watches.push((&rule.about, severity, begin())),
-                Look::Statement(_) | Look::Plain(_) => looks.push((&rule.about, severity, rule.look)),
+                Look::Statement(_) | Look::Plain(_) | Look::Type(_) => {
+                    looks.push((&rule.about, severity, rule.look))
+                }
                 Look::Elsewhere => {}
             }
         }
@@ -234,6 +254,7 @@ impl Rules {
             let mut found = Found { about, severity: *severity, span, placed, number, file, said };
             match look {
                 Look::Plain(look) => look(site).into_iter().for_each(|message| found.say(message)),
+                Look::Type(look) => look_at_types(*look, site, &mut found),
                 Look::Statement(look) => look(site, &mut found),
                 Look::File(_) | Look::Elsewhere => {}
             }

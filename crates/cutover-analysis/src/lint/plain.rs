@@ -5,7 +5,7 @@ pub(super) mod taste;
 pub(super) mod upkeep;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{DropBehavior, ObjectType};
+use pg_query::protobuf::{DropBehavior, ObjectType, TypeName};
 
 use super::about::{About, Example, Origin};
 use super::finding::{Seen, Severity};
@@ -27,6 +27,18 @@ const fn plain(
         about: About { code, severity, on: true, why, safe, seen, origin: Origin::Sql, bad, good },
         look: Look::Plain(look),
     }
+}
+
+/// A rule about types of columns: on, seen in the text.
+const fn of_type(
+    code: &'static str,
+    (why, safe): (&'static str, &'static str),
+    look: fn(&TypeName, &str, &str) -> Option<String>,
+    examples: (&'static [Example], &'static [Example]),
+) -> Rule {
+    let mut rule = plain(code, Severity::Warning, why, safe, |_| None, examples);
+    rule.look = Look::Type(look);
+    rule
 }
 
 /// The same rule, which others see too.

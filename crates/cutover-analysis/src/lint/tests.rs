@@ -385,3 +385,13 @@ fn a_permission_is_of_use_where_another_database_is_larger() {
         [("unused-suppression", Seen::Files)]
     );
 }
+
+#[test]
+fn each_column_has_its_finding_at_its_type() {
+    let sql = "CREATE TABLE a (\n  n int,\n  one json,\n  two json\n);";
+    let found = found(&Example::of(sql));
+    let json: Vec<_> = found.iter().filter(|finding| finding.code == "json-column").collect();
+    let [one, two] = json[..] else { panic!("{json:?}") };
+    assert_eq!((one.offset, two.offset), (sql.find("json").unwrap(), sql.rfind("json").unwrap()));
+    assert!(one.message.starts_with("a.one ") && two.message.starts_with("a.two "), "{json:?}");
+}

@@ -67,7 +67,8 @@ fn findings_have_a_form_for_each_reader() {
         "{text}"
     );
     assert!(
-        text.contains("1 | CREATE INDEX i ON a (n);") && text.ends_with("1 file: 1 error, 0 warnings\n"),
+        text.contains("1 | CREATE INDEX i ON a (n);")
+            && text.ends_with("1 file: 1 error, 0 warnings; --fix mends 1 of them\n"),
         "{text}"
     );
     let log = sarif(&found, "1.0.0", "db/");

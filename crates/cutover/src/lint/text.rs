@@ -47,8 +47,13 @@ fn sums(found: &Found) -> String {
     if errors + warnings + found.broken.len() == 0 {
         return format!("{files}: nothing found\n");
     }
+    let mendable = |finding: &&Located| finding.mending.as_ref().is_some_and(|mending| mending.fix.is_ok());
+    let mended = match found.findings.iter().filter(mendable).count() {
+        0 => String::new(),
+        mended => format!("; --fix mends {mended} of them"),
+    };
     format!(
-        "{files}: {broken}{}, {}\n",
+        "{files}: {broken}{}, {}{mended}\n",
         count(errors, "error", "errors"),
         count(warnings, "warning", "warnings")
     )

@@ -62,7 +62,7 @@ mod volatile_default_rewrites;
 mod work_while_holding_access_exclusive;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableCmd, ConstrType};
+use pg_query::protobuf::{AlterTableCmd, ConstrType, TypeName};
 
 use super::about::About;
 use super::linter::FileEnd;
@@ -83,6 +83,9 @@ pub(crate) struct Rule {
 pub(super) enum Look {
     /// At each statement by itself, which it says one thing of, or nothing.
     Plain(fn(&Site<'_>) -> Option<String>),
+    /// At each column that a statement gives a type of PostgreSQL's own, by the type and its name; of the column one thing is said, or
+    /// nothing.
+    Type(fn(&TypeName, &str, &str) -> Option<String>),
     /// At each statement by itself.
     Statement(fn(&Site<'_>, &mut Found<'_>)),
     /// At the statements of a file together.
