@@ -1,0 +1,205 @@
+//! Models as SQL, statement by statement, each with the place in the model that it comes from.
+
+use std::fmt::Write as _;
+
+use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
+
+use crate::model::{Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Place, Table, Unique};
+
+/// The statements that make what the models say, in an order in which they can be run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Script {
+    /// The statements.
+    pub parts: Vec<Part>,
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its text, without `;`.
+    pub sql: String,
+    /// What of the model it is.
+    pub place: Place,
+}
+
+impl Script {
+    /// All of it, to be read by people.
+    pub fn text(&self) -> String {
+        self.parts.iter().fold(String::new(), |mut text, part| {
+            let _ = writeln!(text, "{};", part.sql);
+            text
+        })
+    }
+}
+
+/// A type that stands where the model's own is not understood: it is not compared.
+const UNKNOWN_TYPE: &str = "text";
+
+/// The statements of models.
+pub fn ddl(models: &Models) -> Script {
+    let mut parts = Vec::new();
+    let mut add = |sql: String, place: &Place| parts.push(Part { sql, place: place.clone() });
+    let nowhere = Place::default();
+    for schema in schemas(models) {
+        add(format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema)), &nowhere);
+    }
+    for made in &models.enums {
+        add(create_enum(made), &made.place);
+    }
+    for table in &models.tables {
+        add(create_table(table), &table.place);
+    }
+    for table in &models.tables {
+        let name = name_of(table);
+        for unique in &table.uniques {
+            add(
+                format!("ALTER TABLE {name} ADD {}", constraint(unique.name.as_ref(), &of_unique(unique))),
+                &unique.place,
+            );
+        }
+        for Check { name: own, expression, place } in &table.checks {
+            let text = constraint(own.as_ref(), &format!("CHECK ({expression})"));
+            add(format!("ALTER TABLE {name} ADD {text}"), place);
+        }
+        for index in &table.indexes {
+            add(create_index(table, index), &index.place);
+        }
+        if let Some(comment) = &table.comment {
+            add(format!("COMMENT ON TABLE {name} IS {}", quote_literal(comment)), &table.place);
+        }
+        for column in &table.columns {
+            if let Some(comment) = &column.comment {
+                let column_name = quote_ident(&column.name);
+                add(
+                    format!("COMMENT ON COLUMN {name}.{column_name} IS {}", quote_literal(comment)),
+                    &column.place,
+                );
+            }
+        }
+    }
+    for table in &models.tables {
+        for key in &table.foreign_keys {
+            let text = constraint(key.name.as_ref(), &of_foreign_key(key));
+            add(format!("ALTER TABLE {} ADD {text}", name_of(table)), &key.place);
+        }
+    }
+    Script { parts }
+}
+
+/// The schemas that something is in.
+fn schemas(models: &Models) -> Vec<&str> {
+    let tables = models.tables.iter().filter_map(|table| table.schema.as_deref());
+    let enums = models.enums.iter().filter_map(|made| made.schema.as_deref());
+    let mut schemas: Vec<&str> = tables.chain(enums).collect();
+    schemas.sort_unstable();
+    schemas.dedup();
+    schemas
+}
+
+fn name_of(table: &Table) -> String {
+    qualified(table.schema.as_deref(), &table.name)
+}
+
+fn create_enum(made: &Enum) -> String {
+    let values: Vec<_> = made.values.iter().map(|value| quote_literal(value)).collect();
+    format!("CREATE TYPE {} AS ENUM ({})", qualified(made.schema.as_deref(), &made.name), values.join(", "))
+}
+
+fn create_table(table: &Table) -> String {
+    let mut lines: Vec<String> = table.columns.iter().map(column).collect();
+    if !table.primary_key.is_empty() {
+        let key = format!("PRIMARY KEY ({})", list(&table.primary_key));
+        lines.push(constraint(table.primary_key_name.as_ref(), &key));
+    }
+    let lines: Vec<String> = lines.into_iter().map(|line| format!("    {line}")).collect();
+    format!("CREATE TABLE {} (\n{}\n)", name_of(table), lines.join(",\n"))
+}
+
+fn column(column: &Column) -> String {
+    let data_type = match (column.identity, column.data_type.as_str()) {
+        (_, "") => UNKNOWN_TYPE,
+        (Some(Identity::Serial), "smallint") => "smallserial",
+        (Some(Identity::Serial), "integer") => "serial",
+        (Some(Identity::Serial), "bigint") => "bigserial",
+        (_, data_type) => data_type,
+    };
+    let mut text = format!("{} {data_type}", quote_ident(&column.name));
+    if let Some(collation) = &column.collation {
+        let _ = write!(text, " COLLATE {}", quote_ident(collation));
+    }
+    if column.not_null {
+        text += " NOT NULL";
+    }
+    if let Default::Sql(default) = &column.default {
+        let _ = write!(text, " DEFAULT {default}");
+    }
+    match column.identity {
+        Some(Identity::ByDefault) => text += " GENERATED BY DEFAULT AS IDENTITY",
+        Some(Identity::Always) => text += " GENERATED ALWAYS AS IDENTITY",
+        Some(Identity::Serial) | None => {}
+    }
+    if let Some((expression, is_stored)) = &column.generated {
+        let how = if *is_stored { "STORED" } else { "VIRTUAL" };
+        let _ = write!(text, " GENERATED ALWAYS AS ({expression}) {how}");
+    }
+    text
+}
+
+fn constraint(name: Option<&String>, text: &str) -> String {
+    match name {
+        Some(name) => format!("CONSTRAINT {} {text}", quote_ident(name)),
+        None => text.to_owned(),
+    }
+}
+
+fn of_unique(unique: &Unique) -> String {
+    let nulls = if unique.nulls_not_distinct { "NULLS NOT DISTINCT " } else { "" };
+    format!("UNIQUE {nulls}({}){}", list(&unique.columns), deferred(unique.deferred))
+}
+
+fn of_foreign_key(key: &ForeignKey) -> String {
+    let parent = qualified(key.parent_schema.as_deref(), &key.parent);
+    let mut text = format!("FOREIGN KEY ({}) REFERENCES {parent}", list(&key.columns));
+    if !key.parent_columns.is_empty() {
+        let _ = write!(text, " ({})", list(&key.parent_columns));
+    }
+    for (when, what) in [("DELETE", &key.on_delete), ("UPDATE", &key.on_update)] {
+        if let Some(what) = what {
+            let _ = write!(text, " ON {when} {what}");
+        }
+    }
+    text + deferred(key.deferred)
+}
+
+fn deferred(is_so: bool) -> &'static str {
+    if is_so { " DEFERRABLE INITIALLY DEFERRED" } else { "" }
+}
+
+fn create_index(table: &Table, index: &Index) -> String {
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let name = index.name.as_ref().map(|name| quote_ident(name) + " ").unwrap_or_default();
+    let method =
+        index.method.as_ref().map(|method| format!(" USING {}", quote_ident(method))).unwrap_or_default();
+    let mut text =
+        format!("CREATE {unique}INDEX {name}ON {}{method} ({})", name_of(table), index.keys.join(", "));
+    if !index.include.is_empty() {
+        let _ = write!(text, " INCLUDE ({})", list(&index.include));
+    }
+    if let Some(condition) = &index.condition {
+        let _ = write!(text, " WHERE {condition}");
+    }
+    text
+}
+
+/// Names in quotes where they need them, separated by commas.
+pub(crate) fn list(names: &[String]) -> String {
+    names.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// A name with its schema, where one is said.
+pub(crate) fn qualified(schema: Option<&str>, name: &str) -> String {
+    match schema {
+        Some(schema) => quote_qualified(schema, name),
+        None => quote_ident(name),
+    }
+}

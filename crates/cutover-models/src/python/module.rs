@@ -1,0 +1,244 @@
+//! Files: what they import, and their classes, functions and assignments.
+
+use std::collections::BTreeMap;
+
+use tree_sitter::{Node, Parser};
+
+use super::expression::{Argument, Expression, arguments_of, line_of, written};
+
+/// A file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Module {
+    /// Its path, as it was given.
+    pub(crate) path: String,
+    /// What names mean here that were imported: the module and, behind a dot, the name there.
+    pub(crate) imports: BTreeMap<String, String>,
+    /// Its statements, also those below conditions.
+    pub(crate) statements: Vec<Statement>,
+    /// Lines that are no Python.
+    pub(crate) broken: Vec<u32>,
+}
+
+/// A statement that models are made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Statement {
+    /// `target: annotation = value`.
+    Assign { target: String, annotation: Option<Expression>, value: Option<Expression>, line: u32 },
+    /// A class.
+    Class(Class),
+    /// A function.
+    Function(Function),
+    /// An expression by itself.
+    Bare(Expression, u32),
+}
+
+/// A class.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Class {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it is made from, and keywords of that.
+    pub(crate) bases: Vec<Argument>,
+    /// Its statements.
+    pub(crate) body: Vec<Statement>,
+    /// Its line.
+    pub(crate) line: u32,
+}
+
+/// A function.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Function {
+    /// Its name.
+    pub(crate) name: String,
+    /// What is written above it behind `@`.
+    pub(crate) decorators: Vec<Expression>,
+    /// What it returns, where that is one expression at its end.
+    pub(crate) returns: Option<Expression>,
+    /// Its line.
+    pub(crate) line: u32,
+}
+
+impl Module {
+    /// What a name means: as it was imported, or as it is.
+    pub(crate) fn meaning(&self, name: &str) -> String {
+        let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
+        match (self.imports.get(first), rest) {
+            (Some(known), Some(rest)) => format!("{known}.{rest}"),
+            (Some(known), None) => known.clone(),
+            (None, _) => name.to_owned(),
+        }
+    }
+
+    /// Its classes, with those inside other statements but classes.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = &Class> {
+        self.statements.iter().filter_map(|statement| match statement {
+            Statement::Class(class) => Some(class),
+            _ => None,
+        })
+    }
+}
+
+impl Class {
+    /// The value that a name is given in its body.
+    pub(crate) fn value(&self, name: &str) -> Option<&Expression> {
+        self.body.iter().rev().find_map(|statement| match statement {
+            Statement::Assign { target, value, .. } if target == name => value.as_ref(),
+            _ => None,
+        })
+    }
+
+    /// A keyword of its bases, as in `class User(SQLModel, table=True)`.
+    pub(crate) fn keyword(&self, name: &str) -> Option<&Expression> {
+        super::expression::keyword(&self.bases, name)
+    }
+
+    /// The class inside it of that name.
+    pub(crate) fn inner(&self, name: &str) -> Option<&Class> {
+        self.body.iter().find_map(|statement| match statement {
+            Statement::Class(class) if class.name == name => Some(class),
+            _ => None,
+        })
+    }
+}
+
+/// Reads a file.
+pub(crate) fn parse(path: &str, text: &str) -> Module {
+    let mut module = Module { path: path.to_owned(), ..Module::default() };
+    let mut parser = Parser::new();
+    if parser.set_language(&tree_sitter_python::LANGUAGE.into()).is_err() {
+        module.broken.push(1);
+        return module;
+    }
+    let Some(tree) = parser.parse(text, None) else {
+        module.broken.push(1);
+        return module;
+    };
+    let root = tree.root_node();
+    broken(root, &mut module.broken);
+    let mut statements = Vec::new();
+    block(root, text, &mut statements, &mut module.imports);
+    module.statements = statements;
+    module
+}
+
+/// Lines with something that the grammar does not know.
+fn broken(root: Node<'_>, lines: &mut Vec<u32>) {
+    if !root.has_error() {
+        return;
+    }
+    let mut waiting = vec![root];
+    while let Some(node) = waiting.pop() {
+        if node.is_error() || node.is_missing() {
+            lines.push(line_of(node));
+            continue;
+        }
+        let mut cursor = node.walk();
+        waiting.extend(node.children(&mut cursor).filter(Node::has_error));
+    }
+    lines.sort_unstable();
+    lines.dedup();
+}
+
+/// The statements of a block. What stands below `if`, `try` and `with` is as if it stood beside them: which branch is taken is not
+/// known here, and models are seldom in more than one.
+fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut BTreeMap<String, String>) {
+    let mut waiting: Vec<Node<'_>> = named(node);
+    waiting.reverse();
+    while let Some(node) = waiting.pop() {
+        match node.kind() {
+            "expression_statement" => {
+                found.extend(named(node).into_iter().filter_map(|inner| simple(inner, text)))
+            }
+            "class_definition" => found.push(Statement::Class(class(node, text))),
+            "function_definition" => found.push(Statement::Function(function(node, text, &[]))),
+            "decorated_definition" => found.extend(decorated(node, text)),
+            "import_statement" | "import_from_statement" => import(node, text, imports),
+            "if_statement" | "elif_clause" | "else_clause" | "try_statement" | "except_clause"
+            | "finally_clause" | "with_statement" | "block" | "for_statement" => {
+                let mut inner = named(node);
+                inner.reverse();
+                waiting.extend(inner);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn named(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect()
+}
+
+fn simple(node: Node<'_>, text: &str) -> Option<Statement> {
+    let line = line_of(node);
+    if node.kind() != "assignment" {
+        return Some(Statement::Bare(Expression::of(node, text), line));
+    }
+    let field = |name: &str| node.child_by_field_name(name).map(|node| Expression::of(node, text));
+    let Some(Expression::Name(target)) = field("left") else { return None };
+    Some(Statement::Assign { target, annotation: field("type"), value: field("right"), line })
+}
+
+fn class(node: Node<'_>, text: &str) -> Class {
+    let field = |name: &str| node.child_by_field_name(name);
+    let mut body = Vec::new();
+    if let Some(inner) = field("body") {
+        block(inner, text, &mut body, &mut BTreeMap::new());
+    }
+    Class {
+        name: field("name").map(|name| written(name, text).to_owned()).unwrap_or_default(),
+        bases: field("superclasses").map(|bases| arguments_of(bases, text, 0)).unwrap_or_default(),
+        body,
+        line: line_of(node),
+    }
+}
+
+fn function(node: Node<'_>, text: &str, decorators: &[Expression]) -> Function {
+    let field = |name: &str| node.child_by_field_name(name);
+    let last = field("body").and_then(|body| named(body).into_iter().last());
+    let returned = last.filter(|last| last.kind() == "return_statement").and_then(|last| last.named_child(0));
+    Function {
+        name: field("name").map(|name| written(name, text).to_owned()).unwrap_or_default(),
+        decorators: decorators.to_vec(),
+        returns: returned.map(|node| Expression::of(node, text)),
+        line: line_of(node),
+    }
+}
+
+fn decorated(node: Node<'_>, text: &str) -> Option<Statement> {
+    let decorators = named(node).into_iter().filter(|child| child.kind() == "decorator");
+    let decorators: Vec<Expression> = decorators
+        .filter_map(|decorator| decorator.named_child(0))
+        .map(|node| Expression::of(node, text))
+        .collect();
+    let definition = node.child_by_field_name("definition")?;
+    Some(match definition.kind() {
+        "class_definition" => Statement::Class(class(definition, text)),
+        _ => Statement::Function(function(definition, text, &decorators)),
+    })
+}
+
+fn import(node: Node<'_>, text: &str, imports: &mut BTreeMap<String, String>) {
+    let module = node.child_by_field_name("module_name").map(|module| written(module, text).to_owned());
+    let mut cursor = node.walk();
+    for name in node.children_by_field_name("name", &mut cursor) {
+        let (what, known_as) = match name.kind() {
+            "aliased_import" => {
+                let field =
+                    |field: &str| name.child_by_field_name(field).map(|node| written(node, text).to_owned());
+                (field("name").unwrap_or_default(), field("alias"))
+            }
+            _ => (written(name, text).to_owned(), None),
+        };
+        match (&module, known_as) {
+            (Some(module), known_as) => {
+                imports.insert(known_as.unwrap_or_else(|| what.clone()), format!("{module}.{what}"));
+            }
+            (None, Some(known_as)) => {
+                imports.insert(known_as, what);
+            }
+            // `import a.b` makes `a` known, as what it is.
+            (None, None) => {}
+        }
+    }
+}
