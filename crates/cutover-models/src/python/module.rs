@@ -242,3 +242,12 @@ fn import(node: Node<'_>, text: &str, imports: &mut BTreeMap<String, String>) {
         }
     }
 }
+
+/// Reads an expression that stands in a text, as annotations do.
+pub(crate) fn expression(text: &str) -> Expression {
+    let found = parse("", text).statements.into_iter().next();
+    match found {
+        Some(Statement::Bare(expression, _)) => expression,
+        _ => Expression::Other(text.to_owned()),
+    }
+}

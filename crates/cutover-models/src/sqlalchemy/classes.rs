@@ -1,0 +1,359 @@
+//! Which classes are tables, and what they are made of.
+
+use super::arguments::{self, part, table_arguments, table_keyword};
+use super::columns::{self, At, is_column};
+use super::known::{Found, Known};
+use crate::model::{Models, Place, Table};
+use crate::python::{Class, Expression, Module, Statement, keyword, positional};
+
+/// What classes inherit from, of which files say nothing.
+const BASES: &[&str] =
+    &["SQLModel", "DeclarativeBase", "DeclarativeBaseNoMeta", "MappedAsDataclass", "Model"];
+
+pub(super) fn read(known: &Known<'_>, models: &mut Models) {
+    let mut labels: Vec<(String, usize)> = Vec::new();
+    let mut inheritors: Vec<(Found<'_>, String)> = Vec::new();
+    for module in known.modules {
+        for statement in &module.statements {
+            match statement {
+                Statement::Class(class) => {
+                    let found = Found { module, class };
+                    match kind(known, found) {
+                        Kind::Table { name, is_sqlmodel } => {
+                            let table = of_class(known, found, name, is_sqlmodel, models);
+                            labels.push((class.name.clone(), models.tables.len()));
+                            models.tables.push(table);
+                        }
+                        Kind::PartOf(parent) => inheritors.push((found, parent)),
+                        Kind::Unnamed(why) => models.unsupported(Place::new(&module.path, class.line), why),
+                        Kind::Other => {}
+                    }
+                }
+                Statement::Assign { target, value: Some(value), line, .. } => {
+                    if let Some(table) = of_table_call(known, (module, target, *line), value, models) {
+                        labels.push((target.clone(), models.tables.len()));
+                        models.tables.push(table);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    for (found, parent) in inheritors {
+        let Some((_, at)) = labels.iter().find(|(class, _)| *class == parent) else { continue };
+        let Some(mut table) = models.tables.get_mut(*at).map(std::mem::take) else { continue };
+        fields(known, found, false, &mut table, models);
+        labels.push((found.class.name.clone(), *at));
+        if let Some(place) = models.tables.get_mut(labels.last().map_or(0, |(_, at)| *at)) {
+            *place = table;
+        }
+    }
+    beside(known, &labels, models);
+    for table in &mut models.tables {
+        // Of several columns none numbers the rows unless it says so.
+        if table.primary_key.len() > 1 {
+            table.columns.iter_mut().for_each(|column| {
+                column.identity = column.identity.filter(|own| *own != crate::model::Identity::Serial)
+            });
+        }
+    }
+    arguments::resolve(models, &labels);
+}
+
+enum Kind {
+    /// A table of that name.
+    Table { name: String, is_sqlmodel: bool },
+    /// More columns of the table of that class.
+    PartOf(String),
+    /// A table whose name is not understood.
+    Unnamed(String),
+    /// No table.
+    Other,
+}
+
+fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
+    let ancestry = known.ancestry(found);
+    let class = found.class;
+    if class.value("__abstract__") == Some(&Expression::Flag(true)) {
+        return Kind::Other;
+    }
+    let is_sqlmodel = ancestry.iter().any(|one| bases(one.class).any(|name| name == "SQLModel"));
+    if is_sqlmodel {
+        if class.keyword("table") != Some(&Expression::Flag(true)) {
+            return Kind::Other;
+        }
+        return match table_name(known, found, &ancestry) {
+            Some(Ok(name)) => Kind::Table { name, is_sqlmodel },
+            Some(Err(why)) => Kind::Unnamed(why),
+            None => Kind::Table { name: class.name.to_lowercase(), is_sqlmodel },
+        };
+    }
+    // Without a base nothing is declared.
+    if !class.bases.iter().any(|base| base.keyword.is_none()) {
+        return Kind::Other;
+    }
+    let parents = || ancestry.iter().skip(1);
+    let has_columns = class.body.iter().any(is_column_statement);
+    let parent = parents().find(|one| is_table_itself(known, **one));
+    let is_declarative = parent.is_some()
+        || ancestry.iter().any(|one| {
+            bases(one.class)
+                .any(|name| BASES.contains(&name) || name == "Base" || is_made_base(known, one.module, name))
+        });
+    if !is_declarative {
+        return Kind::Other;
+    }
+    match table_name(known, found, &ancestry) {
+        Some(Ok(name)) if parent.is_none() || class.value("__tablename__").is_some() => {
+            Kind::Table { name, is_sqlmodel }
+        }
+        Some(Err(why)) if parent.is_none() && has_columns => Kind::Unnamed(why),
+        _ => match parent {
+            Some(parent) => Kind::PartOf(parent.class.name.clone()),
+            // Flask-SQLAlchemy names tables by itself.
+            None if has_columns
+                && ancestry.iter().any(|one| bases(one.class).any(|name| name == "Model")) =>
+            {
+                Kind::Table { name: snake_case(&class.name), is_sqlmodel }
+            }
+            None => Kind::Other,
+        },
+    }
+}
+
+fn bases(class: &Class) -> impl Iterator<Item = &str> {
+    class.bases.iter().filter(|base| base.keyword.is_none()).filter_map(|base| base.value.last_name())
+}
+
+/// Whether a class says itself that it is a table, and which.
+fn is_table_itself(known: &Known<'_>, found: Found<'_>) -> bool {
+    let says = found.class.value("__tablename__").is_some() || found.class.value("__table__").is_some();
+    says && found.class.value("__abstract__") != Some(&Expression::Flag(true))
+        && found.class.bases.iter().any(|base| base.keyword.is_none())
+        && known.ancestry(found).len() > 0
+}
+
+/// `Base = declarative_base()`.
+fn is_made_base(known: &Known<'_>, module: &Module, name: &str) -> bool {
+    let value = known.value(module, &Expression::Name(name.to_owned())).clone();
+    matches!(value.call(), Some(("declarative_base" | "automap_base" | "generate_base", _)))
+}
+
+fn is_column_statement(statement: &Statement) -> bool {
+    match statement {
+        Statement::Assign { annotation, value, .. } => {
+            let is_call = value.as_ref().and_then(Expression::call).is_some_and(|(name, _)| is_column(name));
+            let is_mapped = annotation.as_ref().is_some_and(|one| {
+                matches!(one, Expression::Subscript { value, .. } if value.last_name() == Some("Mapped"))
+            });
+            is_call || is_mapped
+        }
+        _ => false,
+    }
+}
+
+/// The name that is said; an error where it is computed in a way that is not understood.
+fn table_name(known: &Known<'_>, found: Found<'_>, ancestry: &[Found<'_>]) -> Option<Result<String, String>> {
+    let class = &found.class.name;
+    for one in ancestry {
+        for statement in &one.class.body {
+            match statement {
+                Statement::Assign { target, value: Some(value), line, .. } if target == "__tablename__" => {
+                    // That of a parent which is a table is the parent's.
+                    let value = known.value(one.module, value);
+                    let name = value.text().map(str::to_owned);
+                    return Some(name.ok_or_else(|| {
+                        format!("the name of {class}'s table (line {line}): {}", value.shown())
+                    }));
+                }
+                Statement::Function(function) if function.name == "__tablename__" => {
+                    let returned = function.returns.as_ref().map(Expression::shown).unwrap_or_default();
+                    return Some(match returned.as_str() {
+                        "cls.__name__.lower()" => Ok(class.to_lowercase()),
+                        "cls.__name__.lower() + \"s\"" => Ok(class.to_lowercase() + "s"),
+                        "cls.__name__" => Ok(class.clone()),
+                        other => Err(format!("the name of {class}'s table: {other}")),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// As Flask-SQLAlchemy makes it of a class.
+fn snake_case(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut snake = String::new();
+    for (at, letter) in letters.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| letters.get(at));
+        let after = letters.get(at + 1);
+        let begins = letter.is_uppercase()
+            && before.is_some_and(|before| {
+                !before.is_uppercase() && *before != '_'
+                    || before.is_uppercase() && after.is_some_and(|after| after.is_lowercase())
+            });
+        if begins {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}
+
+fn of_class(
+    known: &Known<'_>,
+    found: Found<'_>,
+    name: String,
+    is_sqlmodel: bool,
+    models: &mut Models,
+) -> Table {
+    let mut table = Table {
+        schema: known.schema.clone(),
+        name,
+        label: found.class.name.clone(),
+        place: Place::new(&found.module.path, found.class.line),
+        ..Table::default()
+    };
+    let mut ancestry = known.ancestry(found);
+    // Columns of a parent that is a table stay there.
+    let parent =
+        ancestry.iter().skip(1).position(|one| is_table_itself(known, *one)).filter(|_| !is_sqlmodel);
+    if let Some(parent) = parent {
+        ancestry.truncate(parent + 1);
+    }
+    for one in ancestry.iter().rev() {
+        fields(known, *one, is_sqlmodel, &mut table, models);
+    }
+    for one in ancestry.iter().rev() {
+        settings(known, *one, &mut table, models);
+    }
+    table
+}
+
+/// The columns that a class says itself.
+fn fields(known: &Known<'_>, found: Found<'_>, is_sqlmodel: bool, table: &mut Table, models: &mut Models) {
+    let class = &found.class.name;
+    for statement in &found.class.body {
+        match statement {
+            Statement::Assign { target, annotation, value, line }
+                if !target.starts_with('_') && target != "model_config" =>
+            {
+                let at = At { known, module: found.module, class, attribute: target, line: *line };
+                columns::add(at, (annotation.as_ref(), value.as_ref()), is_sqlmodel, table, models);
+            }
+            Statement::Function(function) => {
+                let is_declared = function.decorators.iter().any(|one| one.shown().contains("declared_attr"));
+                let at =
+                    At { known, module: found.module, class, attribute: &function.name, line: function.line };
+                if is_declared && !function.name.starts_with("__") {
+                    columns::add(at, (None, function.returns.as_ref()), false, table, models);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `__table_args__` and `__table__`.
+fn settings(known: &Known<'_>, found: Found<'_>, table: &mut Table, models: &mut Models) {
+    for statement in &found.class.body {
+        let (name, value, line) = match statement {
+            Statement::Assign { target, value: Some(value), line, .. } => (target, value, *line),
+            Statement::Function(function) => match &function.returns {
+                Some(returns) => (&function.name, returns, function.line),
+                None => continue,
+            },
+            _ => continue,
+        };
+        if name == "__table_args__" {
+            let at = At { known, module: found.module, class: &found.class.name, attribute: name, line };
+            table_arguments(at, value, table, models);
+        }
+    }
+}
+
+/// `users = Table("users", metadata, Column(…), …)`.
+fn of_table_call(
+    known: &Known<'_>,
+    (module, target, line): (&Module, &str, u32),
+    value: &Expression,
+    models: &mut Models,
+) -> Option<Table> {
+    let (_, arguments) = value.call().filter(|(name, _)| *name == "Table")?;
+    let mut parts = positional(arguments);
+    let name = known.value(module, &parts.next()?.value).text()?.to_owned();
+    let mut table = Table {
+        schema: known.schema.clone(),
+        name,
+        label: target.to_owned(),
+        place: Place::new(&module.path, line),
+        ..Table::default()
+    };
+    for argument in parts {
+        let Some((kind, inner)) = argument.value.call() else { continue };
+        let at = At { known, module, class: target, attribute: "", line: argument.line };
+        if is_column(kind) {
+            let own = keyword(inner, "name").or(positional(inner).next().map(|first| &first.value));
+            let attribute = own.and_then(Expression::text).unwrap_or_default();
+            columns::add(At { attribute, ..at }, (None, Some(&argument.value)), false, &mut table, models);
+        } else {
+            part(at, kind, inner, &mut table, models);
+        }
+    }
+    for argument in arguments {
+        if let Some(keyword) = &argument.keyword {
+            let at = At { known, module, class: target, attribute: "", line: argument.line };
+            table_keyword(at, keyword, &argument.value, &mut table, models);
+        }
+    }
+    Some(table)
+}
+
+/// `Index("name", User.email)` beside the classes.
+fn beside(known: &Known<'_>, labels: &[(String, usize)], models: &mut Models) {
+    for module in known.modules {
+        for statement in &module.statements {
+            let (value, line) = match statement {
+                Statement::Bare(value, line) | Statement::Assign { value: Some(value), line, .. } => {
+                    (value, *line)
+                }
+                _ => continue,
+            };
+            let Some(("Index", inner)) = value.call() else { continue };
+            let of = inner.iter().find_map(|argument| class_in(&argument.value));
+            let at_table =
+                of.and_then(|class| labels.iter().find(|(known, _)| *known == class)).map(|(_, at)| *at);
+            let at = At { known, module, class: "", attribute: "", line };
+            let taken = at_table.and_then(|at| models.tables.get_mut(at).map(std::mem::take));
+            match (at_table, taken) {
+                (Some(place), Some(mut table)) => {
+                    arguments::index(at, inner, &mut table, models);
+                    if let Some(slot) = models.tables.get_mut(place) {
+                        *slot = table;
+                    }
+                }
+                _ => models.unsupported(
+                    Place::new(&module.path, line),
+                    "an index of a table that is not known here",
+                ),
+            }
+        }
+    }
+}
+
+/// The class, or table, whose column is mentioned.
+fn class_in(value: &Expression) -> Option<String> {
+    match value {
+        Expression::Name(name) => {
+            let (class, _) = name.split_once('.')?;
+            Some(class.to_owned())
+        }
+        Expression::Call { function, arguments, .. } => class_in(function)
+            .filter(|class| !matches!(class.as_str(), "func" | "sa" | "text"))
+            .or_else(|| arguments.iter().find_map(|argument| class_in(&argument.value))),
+        Expression::Member(value, _) => class_in(value),
+        _ => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! What names mean across the files: classes, and what is assigned in modules.
+
+use std::collections::BTreeMap;
+
+use super::naming::Naming;
+use crate::python::{Class, Expression, Module, Statement, keyword};
+
+/// A class and where it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) module: &'a Module,
+    pub(super) class: &'a Class,
+}
+
+/// All files.
+pub(super) struct Known<'a> {
+    pub(super) modules: &'a [Module],
+    /// By name; where several are called so, the last one.
+    classes: BTreeMap<&'a str, Vec<Found<'a>>>,
+    /// How constraints and indexes are called that have no name.
+    pub(super) naming: Naming,
+    /// The schema of tables that say none.
+    pub(super) schema: Option<String>,
+}
+
+/// Names that are followed from one to the next at most.
+const FOLLOWED: usize = 8;
+
+impl<'a> Known<'a> {
+    pub(super) fn of(modules: &'a [Module]) -> Self {
+        let mut classes: BTreeMap<&str, Vec<Found<'_>>> = BTreeMap::new();
+        for module in modules {
+            for class in module.classes() {
+                classes.entry(&class.name).or_default().push(Found { module, class });
+            }
+        }
+        let mut known = Self { modules, classes, naming: Naming::default(), schema: None };
+        let metadata: Vec<_> = known.metadata().collect();
+        for (module, arguments) in metadata {
+            if let Some(convention) = keyword(arguments, "naming_convention") {
+                let convention = known.value(module, convention);
+                known.naming = Naming::of(convention);
+            }
+            let schema = keyword(arguments, "schema").map(|schema| known.value(module, schema));
+            known.schema = schema.and_then(Expression::text).map(str::to_owned).or(known.schema);
+        }
+        known
+    }
+
+    /// The calls of `MetaData(…)`, wherever they are assigned.
+    fn metadata(&self) -> impl Iterator<Item = (&'a Module, &'a [crate::python::Argument])> + use<'a> {
+        self.modules.iter().flat_map(|module| {
+            let inner = module.classes().flat_map(|class| &class.body);
+            let values = module.statements.iter().chain(inner).filter_map(|statement| match statement {
+                Statement::Assign { value: Some(value), .. } => Some(value),
+                Statement::Bare(value, _) => Some(value),
+                _ => None,
+            });
+            values
+                .flat_map(|value| {
+                    // Also inside `declarative_base(metadata=MetaData(…))` and `SQLAlchemy(metadata=…)`.
+                    let own =
+                        value.call().filter(|(name, _)| *name == "MetaData").map(|(_, arguments)| arguments);
+                    let inside = value.call().and_then(|(_, arguments)| keyword(arguments, "metadata"));
+                    let inside = inside.and_then(Expression::call).filter(|(name, _)| *name == "MetaData");
+                    own.or(inside.map(|(_, arguments)| arguments))
+                })
+                .map(move |arguments| (module, arguments))
+        })
+    }
+
+    /// The class that a name means in a module: its own one, else one of that name anywhere.
+    pub(super) fn class(&self, module: &Module, name: &str) -> Option<Found<'a>> {
+        let meaning = module.meaning(name);
+        let last = meaning.rsplit_once('.').map_or(meaning.as_str(), |(_, last)| last);
+        let found = self.classes.get(last)?;
+        let own = found
+            .iter()
+            .rev()
+            .find(|found| std::ptr::eq(found.module, module) && !module.imports.contains_key(name));
+        own.or(found.last()).copied()
+    }
+
+    /// The class that an expression names.
+    pub(super) fn class_of(&self, module: &Module, expression: &Expression) -> Option<Found<'a>> {
+        match expression {
+            Expression::Name(name) | Expression::Text(name) => self.class(module, name),
+            _ => None,
+        }
+    }
+
+    /// What is assigned to a name in a module, or in the one that it is imported from; anything else as it is.
+    pub(super) fn value<'e>(&'e self, module: &Module, expression: &'e Expression) -> &'e Expression
+    where
+        'a: 'e,
+    {
+        let mut value = expression;
+        for _ in 0..FOLLOWED {
+            let Expression::Name(name) = value else { return value };
+            match self.assigned(module, name) {
+                Some(next) => value = next,
+                None => return value,
+            }
+        }
+        value
+    }
+
+    fn assigned(&self, module: &Module, name: &str) -> Option<&'a Expression> {
+        let own = |module: &'a Module, name: &str| {
+            module.statements.iter().rev().find_map(|statement| match statement {
+                Statement::Assign { target, value, .. } if target == name => value.as_ref(),
+                _ => None,
+            })
+        };
+        let here = self.modules.iter().find(|known| std::ptr::eq(*known, module));
+        if let Some(value) = here.and_then(|module| own(module, name)) {
+            return Some(value);
+        }
+        let meaning = module
+            .imports
+            .contains_key(name.split('.').next().unwrap_or(name))
+            .then(|| module.meaning(name))?;
+        let (from, last) = meaning.rsplit_once('.')?;
+        // `from .base import MAX` of `app.models.user` is base.py: the last part has to be that of the file.
+        let file = from.rsplit_once('.').map_or(from, |(_, last)| last);
+        let is_it = |known: &&Module| {
+            let stem = known.path.rsplit_once('/').map_or(known.path.as_str(), |(_, name)| name);
+            stem.strip_suffix(".py") == Some(file) || stem == "__init__.py"
+        };
+        self.modules.iter().filter(is_it).find_map(|module| own(module, last))
+    }
+
+    /// A class and what it is made from, nearest first, each once.
+    pub(super) fn ancestry(&self, found: Found<'a>) -> Vec<Found<'a>> {
+        let mut all: Vec<Found<'a>> = Vec::new();
+        let mut waiting = vec![found];
+        while let Some(found) = waiting.pop() {
+            if all.iter().any(|known| std::ptr::eq(known.class, found.class)) {
+                continue;
+            }
+            all.push(found);
+            let bases = found.class.bases.iter().filter(|base| base.keyword.is_none());
+            let mut parents: Vec<Found<'a>> =
+                bases.filter_map(|base| self.class_of(found.module, &base.value)).collect();
+            parents.reverse();
+            waiting.extend(parents);
+        }
+        all
+    }
+
+    /// Whether a class is an enumeration, by what it is made from.
+    pub(super) fn is_enum(&self, found: Found<'a>) -> bool {
+        self.ancestry(found).iter().any(|one| {
+            let named = one.class.bases.iter().filter_map(|base| base.value.last_name());
+            named.into_iter().any(|name| matches!(name, "Enum" | "IntEnum" | "StrEnum" | "TextChoices"))
+        })
+    }
+}

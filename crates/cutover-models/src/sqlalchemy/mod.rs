@@ -1,0 +1,38 @@
+//! SQLModel and SQLAlchemy: declarative classes, `Table(…)`, and indexes beside them, as `metadata.create_all()` makes them on
+//! PostgreSQL. (Source: SQLAlchemy 2.0 "Declarative Mapping", "Describing Databases with MetaData", its PostgreSQL dialect, and
+//! SQLModel's `get_column_from_field`.)
+
+mod arguments;
+mod classes;
+mod columns;
+mod defaults;
+mod known;
+mod naming;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use crate::model::{Models, Place};
+use crate::python::{Module, parse};
+use crate::source::{File, Settings, Source};
+
+pub(crate) static SOURCE: Source = Source {
+    name: "sqlalchemy",
+    about: "SQLModel and SQLAlchemy: declarative classes",
+    extension: "py",
+    is_so: |text| ["sqlalchemy", "sqlmodel", "flask_sqlalchemy"].iter().any(|library| text.contains(library)),
+    read,
+};
+
+fn read(files: &[File], _settings: &Settings) -> Models {
+    let modules: Vec<Module> = files.iter().map(|file| parse(&file.path, &file.text)).collect();
+    let mut models = Models::default();
+    for module in &modules {
+        for line in &module.broken {
+            models.unsupported(Place::new(&module.path, *line), "this is no Python");
+        }
+    }
+    let known = known::Known::of(&modules);
+    classes::read(&known, &mut models);
+    models
+}

@@ -1,0 +1,378 @@
+//! Types, as SQLAlchemy's PostgreSQL dialect writes them.
+
+use cutover_analysis::sql::quote_ident;
+
+use super::known::{Found, Known};
+use crate::ddl::qualified;
+use crate::model::{Enum, Models, Place};
+use crate::python::{Argument, Expression, Module, Statement, keyword, positional};
+
+/// Types without arguments that matter here.
+const PLAIN: &[(&str, &str)] = &[
+    ("Integer", "integer"),
+    ("INTEGER", "integer"),
+    ("INT", "integer"),
+    ("BigInteger", "bigint"),
+    ("BIGINT", "bigint"),
+    ("SmallInteger", "smallint"),
+    ("SMALLINT", "smallint"),
+    ("Boolean", "boolean"),
+    ("BOOLEAN", "boolean"),
+    ("Text", "text"),
+    ("TEXT", "text"),
+    ("UnicodeText", "text"),
+    ("Date", "date"),
+    ("DATE", "date"),
+    ("JSON", "json"),
+    ("JSONB", "jsonb"),
+    ("UUID", "uuid"),
+    ("Uuid", "uuid"),
+    ("LargeBinary", "bytea"),
+    ("BYTEA", "bytea"),
+    ("PickleType", "bytea"),
+    ("Interval", "interval"),
+    ("INTERVAL", "interval"),
+    ("Double", "double precision"),
+    ("DOUBLE", "double precision"),
+    ("DOUBLE_PRECISION", "double precision"),
+    ("REAL", "real"),
+    ("INET", "inet"),
+    ("CIDR", "cidr"),
+    ("MACADDR", "macaddr"),
+    ("MACADDR8", "macaddr8"),
+    ("TSVECTOR", "tsvector"),
+    ("TSQUERY", "tsquery"),
+    ("HSTORE", "hstore"),
+    ("CITEXT", "citext"),
+    ("MONEY", "money"),
+    ("OID", "oid"),
+    ("REGCLASS", "regclass"),
+    ("INT4RANGE", "int4range"),
+    ("INT8RANGE", "int8range"),
+    ("NUMRANGE", "numrange"),
+    ("DATERANGE", "daterange"),
+    ("TSRANGE", "tsrange"),
+    ("TSTZRANGE", "tstzrange"),
+    ("INT4MULTIRANGE", "int4multirange"),
+    ("INT8MULTIRANGE", "int8multirange"),
+    ("NUMMULTIRANGE", "nummultirange"),
+    ("DATEMULTIRANGE", "datemultirange"),
+    ("TSMULTIRANGE", "tsmultirange"),
+    ("TSTZMULTIRANGE", "tstzmultirange"),
+];
+
+/// Types of Python that have one in the database, for `Mapped[…]` and SQLModel.
+const ANNOTATED: &[(&str, &str)] = &[
+    ("int", "integer"),
+    ("str", "varchar"),
+    ("float", "double precision"),
+    ("bool", "boolean"),
+    ("bytes", "bytea"),
+    ("date", "date"),
+    ("datetime", "timestamp"),
+    ("AwareDatetime", "timestamp"),
+    ("NaiveDatetime", "timestamp"),
+    ("time", "time"),
+    ("timedelta", "interval"),
+    ("Decimal", "numeric"),
+    ("condecimal", "numeric"),
+    ("UUID", "uuid"),
+    ("UUID1", "uuid"),
+    ("UUID4", "uuid"),
+    ("UUID7", "uuid"),
+    ("EmailStr", "varchar"),
+    ("NameEmail", "varchar"),
+    ("Path", "varchar"),
+    ("IPv4Address", "varchar(50)"),
+    ("IPv6Address", "varchar(50)"),
+    ("IPv4Network", "varchar(50)"),
+    ("IPv6Network", "varchar(50)"),
+];
+
+/// Decorators that are followed from one to the next at most.
+const DEEPEST: usize = 16;
+
+/// The type that an expression means, as SQL.
+pub(super) fn data_type(
+    known: &Known<'_>,
+    module: &Module,
+    expression: &Expression,
+    models: &mut Models,
+) -> Option<String> {
+    at_depth(known, module, expression, models, 0)
+}
+
+fn at_depth(
+    known: &Known<'_>,
+    module: &Module,
+    expression: &Expression,
+    models: &mut Models,
+    depth: usize,
+) -> Option<String> {
+    if depth > DEEPEST {
+        return None;
+    }
+    let inner =
+        |expression: &Expression, models: &mut Models| at_depth(known, module, expression, models, depth + 1);
+    let expression = known.value(module, expression);
+    let (name, arguments, line) = match expression {
+        Expression::Name(_) => (expression.last_name()?, &[][..], 1),
+        Expression::Call { function, arguments, line } => match function.as_ref() {
+            Expression::Name(name) if name.ends_with(".with_variant") || name.ends_with(".as_mutable") => {
+                (function.last_name()?, arguments.as_slice(), *line)
+            }
+            // `JSON().with_variant(JSONB(), "postgresql")`
+            Expression::Member(value, member) if member == "with_variant" => {
+                return match is_for_postgresql(arguments) {
+                    true => inner(&positional(arguments).next()?.value, models),
+                    false => inner(value, models),
+                };
+            }
+            function => (function.last_name()?, arguments.as_slice(), *line),
+        },
+        _ => return None,
+    };
+    let first = positional(arguments).next().map(|argument| &argument.value);
+    if let Some((_, plain)) = PLAIN.iter().find(|(known, _)| *known == name) {
+        return Some((*plain).to_owned());
+    }
+    let number = |place: usize, word: &str| {
+        let value =
+            positional(arguments).nth(place).map(|argument| &argument.value).or(keyword(arguments, word))?;
+        match known.value(module, value) {
+            Expression::Number(number) => Some(number.clone()),
+            _ => None,
+        }
+    };
+    let is = |word: &str| keyword(arguments, word) == Some(&Expression::Flag(true));
+    Some(match name {
+        "String" | "VARCHAR" | "Unicode" | "AutoString" => limited("varchar", number(0, "length")),
+        "CHAR" | "NCHAR" => limited("char", number(0, "length")),
+        "Numeric" | "NUMERIC" | "DECIMAL" | "Decimal" => match (number(0, "precision"), number(1, "scale")) {
+            (Some(precision), Some(scale)) => format!("numeric({precision}, {scale})"),
+            (precision, _) => limited("numeric", precision),
+        },
+        "Float" | "FLOAT" => match number(0, "precision") {
+            Some(precision) => format!("float({precision})"),
+            None => "double precision".to_owned(),
+        },
+        "DateTime" | "TIMESTAMP" | "Time" | "TIME" => {
+            let zone = is("timezone") || first == Some(&Expression::Flag(true));
+            let base =
+                if name.to_ascii_uppercase().starts_with("TIME") && !name.eq_ignore_ascii_case("TIMESTAMP") {
+                    "time"
+                } else {
+                    "timestamp"
+                };
+            let base = limited(base, number(usize::MAX, "precision"));
+            format!("{base} {} time zone", if zone { "with" } else { "without" })
+        }
+        "BIT" => limited(if is("varying") { "varbit" } else { "bit" }, number(0, "length")),
+        "ARRAY" => format!("{}[]", inner(first?, models)?),
+        "Vector" => limited("vector", number(0, "dim")),
+        "as_mutable" => inner(first?, models)?,
+        "with_variant" => inner(first?, models)?,
+        "Enum" | "ENUM" => return enumeration(known, module, (arguments, line), models),
+        _ => return decorated(known, module, expression, models, depth),
+    })
+}
+
+fn is_for_postgresql(arguments: &[Argument]) -> bool {
+    positional(arguments).skip(1).any(|argument| argument.value.text() == Some("postgresql"))
+}
+
+fn limited(name: &str, limit: Option<String>) -> String {
+    limit.map_or_else(|| name.to_owned(), |limit| format!("{name}({limit})"))
+}
+
+/// A type of the application's own: `class X(TypeDecorator)` with `impl = …`.
+fn decorated(
+    known: &Known<'_>,
+    module: &Module,
+    expression: &Expression,
+    models: &mut Models,
+    depth: usize,
+) -> Option<String> {
+    let name = match expression {
+        Expression::Name(name) => name,
+        Expression::Call { function, .. } => function.name()?,
+        _ => return None,
+    };
+    let found = known.class(module, name)?;
+    let ancestry = known.ancestry(found);
+    let (of, value) = ancestry.iter().find_map(|one| Some((one.module, one.class.value("impl")?)))?;
+    at_depth(known, of, value, models, depth + 1)
+}
+
+/// `Enum(Status)`, `Enum("a", "b", name="status")`.
+fn enumeration(
+    known: &Known<'_>,
+    module: &Module,
+    (arguments, line): (&[Argument], u32),
+    models: &mut Models,
+) -> Option<String> {
+    let first = &positional(arguments).next()?.value;
+    let of_class = known.class_of(module, first).filter(|_| first.name().is_some());
+    let (name, values) = match of_class {
+        Some(found) => {
+            let by_value = keyword(arguments, "values_callable").is_some();
+            (Some(found.class.name.to_lowercase()), members(found, by_value)?)
+        }
+        None => {
+            let values: Option<Vec<String>> =
+                positional(arguments).map(|argument| argument.value.text().map(str::to_owned)).collect();
+            (None, values?)
+        }
+    };
+    let given = keyword(arguments, "name").and_then(Expression::text).map(str::to_owned);
+    if keyword(arguments, "native_enum") == Some(&Expression::Flag(false)) {
+        let longest = values.iter().map(|value| value.chars().count()).max().unwrap_or(0).max(1);
+        let length = match keyword(arguments, "length") {
+            Some(Expression::Number(length)) => length.clone(),
+            _ => longest.to_string(),
+        };
+        return Some(format!("varchar({length})"));
+    }
+    let schema = keyword(arguments, "schema").and_then(Expression::text).map(str::to_owned);
+    Some(add(given.or(name)?, schema, values, Place::new(&module.path, line), models))
+}
+
+fn add(
+    name: String,
+    schema: Option<String>,
+    values: Vec<String>,
+    place: Place,
+    models: &mut Models,
+) -> String {
+    let data_type = qualified(schema.as_deref(), &name);
+    models.add_enum(Enum { schema, name, values, place });
+    data_type
+}
+
+/// The members of an enumeration: their names, as SQLAlchemy stores them, or their values.
+pub(super) fn members(found: Found<'_>, by_value: bool) -> Option<Vec<String>> {
+    let members = found.class.body.iter().filter_map(|statement| match statement {
+        Statement::Assign { target, annotation: None, value: Some(value), .. }
+            if !target.starts_with('_') =>
+        {
+            Some((target, value))
+        }
+        _ => None,
+    });
+    members
+        .map(|(name, value)| match (by_value, value) {
+            (false, _) => Some(name.clone()),
+            (true, Expression::Text(value)) => Some(value.clone()),
+            (true, Expression::Call { function, .. }) if function.last_name() == Some("auto") => {
+                Some(name.to_lowercase())
+            }
+            (true, _) => None,
+        })
+        .collect()
+}
+
+/// What an annotation says: its type, as SQL, and whether it takes None.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Annotated {
+    pub(super) data_type: Option<String>,
+    pub(super) is_optional: bool,
+    /// Calls inside `Annotated[…]`: `mapped_column(…)`, `Field(…)`.
+    pub(super) calls: Vec<Expression>,
+}
+
+/// Reads an annotation, without `Mapped[…]` around it. `limit`: SQLModel's `max_length`, or its digits.
+pub(super) fn annotated(
+    known: &Known<'_>,
+    module: &Module,
+    annotation: &Expression,
+    models: &mut Models,
+) -> Annotated {
+    let mut found = Annotated::default();
+    let mut annotation = annotation.clone();
+    for _ in 0..DEEPEST {
+        annotation = match annotation {
+            // In quotes, because what it names comes later.
+            Expression::Text(text) => crate::python::expression(&text),
+            Expression::Or(left, right) => {
+                found.is_optional |= *left == Expression::Nothing || *right == Expression::Nothing;
+                if *left == Expression::Nothing { *right } else { *left }
+            }
+            Expression::Subscript { value, items } => match (value.last_name(), items.as_slice()) {
+                (Some("Optional"), [one]) => {
+                    found.is_optional = true;
+                    one.clone()
+                }
+                (Some("Union"), items) => {
+                    found.is_optional |= items.contains(&Expression::Nothing);
+                    match items.iter().filter(|item| **item != Expression::Nothing).collect::<Vec<_>>()[..] {
+                        [one] => one.clone(),
+                        _ => return found,
+                    }
+                }
+                (Some("Annotated"), [one, rest @ ..]) => {
+                    found.calls.extend(rest.iter().cloned());
+                    one.clone()
+                }
+                (Some("Literal"), items) => {
+                    let longest =
+                        items.iter().filter_map(Expression::text).map(|text| text.chars().count()).max();
+                    found.data_type = longest.map(|longest| format!("varchar({longest})"));
+                    return found;
+                }
+                _ => return found,
+            },
+            Expression::Name(ref name) => {
+                let last = name.rsplit_once('.').map_or(name.as_str(), |(_, last)| last);
+                if let Some((_, known)) = ANNOTATED.iter().find(|(known, _)| *known == last) {
+                    found.data_type = Some((*known).to_owned());
+                    return found;
+                }
+                if let Some(class) = known.class(module, name).filter(|class| known.is_enum(*class)) {
+                    let place = Place::new(&class.module.path, class.class.line);
+                    let values = members(class, false);
+                    found.data_type = values
+                        .map(|values| add(class.class.name.to_lowercase(), None, values, place, models));
+                    return found;
+                }
+                // A name for a type: `intpk = Annotated[int, mapped_column(primary_key=True)]`.
+                let value = known.value(module, &annotation);
+                if *value == annotation {
+                    return found;
+                }
+                value.clone()
+            }
+            Expression::Call { ref function, .. } => {
+                let last = function.last_name().unwrap_or_default();
+                let known = ANNOTATED.iter().find(|(known, _)| *known == last);
+                found.data_type = known.map(|(_, data_type)| (*data_type).to_owned());
+                if matches!(last, "constr") {
+                    found.data_type = Some("varchar".to_owned());
+                }
+                found.calls.push(annotation.clone());
+                return found;
+            }
+            _ => return found,
+        };
+    }
+    found
+}
+
+/// A type in `type_annotation_map`, by the type of Python.
+pub(super) fn mapped(known: &Known<'_>, annotation: &Expression, models: &mut Models) -> Option<String> {
+    let shown = annotation.shown();
+    for module in known.modules {
+        for class in module.classes() {
+            let Some(Expression::Dictionary(pairs)) = class.value("type_annotation_map") else { continue };
+            let found = pairs.iter().find(|(key, _)| key.shown() == shown);
+            if let Some((_, value)) = found {
+                return data_type(known, module, value, models);
+            }
+        }
+    }
+    None
+}
+
+/// A name of a type or column in quotes where it needs them.
+pub(super) fn ident(name: &str) -> String {
+    quote_ident(name)
+}
