@@ -17,6 +17,8 @@ pub struct File {
 pub struct Settings {
     /// Django: what the key of a model is that has none (`BigAutoField`); not known where empty.
     pub default_auto_field: String,
+    /// SQLModel: its version, e.g. `0.0.24`; not known where empty. From 0.0.45 on a `datetime` is a `timestamptz`.
+    pub sqlmodel: String,
 }
 
 /// What models are written in.

@@ -1,5 +1,7 @@
 //! Expressions.
 
+use std::collections::BTreeMap;
+
 use tree_sitter::Node;
 
 /// An expression.
@@ -76,6 +78,40 @@ impl Expression {
         match self {
             Self::Call { function, arguments, .. } => Some((function.last_name()?, arguments)),
             _ => None,
+        }
+    }
+
+    /// Calls names as they are called where they come from.
+    pub(super) fn rename(&mut self, aliases: &BTreeMap<String, String>) {
+        match self {
+            Self::Name(name) => {
+                let (first, rest) =
+                    name.split_once('.').map_or((name.as_str(), ""), |(first, rest)| (first, rest));
+                if let Some(known) = aliases.get(first) {
+                    *name = if rest.is_empty() { known.clone() } else { format!("{known}.{rest}") };
+                }
+            }
+            Self::Call { function, arguments, .. } => {
+                function.rename(aliases);
+                arguments.iter_mut().for_each(|argument| argument.value.rename(aliases));
+            }
+            Self::Subscript { value, items } => {
+                value.rename(aliases);
+                items.iter_mut().for_each(|item| item.rename(aliases));
+            }
+            Self::List(items) => items.iter_mut().for_each(|item| item.rename(aliases)),
+            Self::Dictionary(pairs) => {
+                for (key, value) in pairs {
+                    key.rename(aliases);
+                    value.rename(aliases);
+                }
+            }
+            Self::Or(left, right) => {
+                left.rename(aliases);
+                right.rename(aliases);
+            }
+            Self::Member(value, _) => value.rename(aliases),
+            Self::Text(_) | Self::Number(_) | Self::Flag(_) | Self::Nothing | Self::Other(_) => {}
         }
     }
 

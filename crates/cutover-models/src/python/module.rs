@@ -117,8 +117,38 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
     broken(root, &mut module.broken);
     let mut statements = Vec::new();
     block(root, text, &mut statements, &mut module.imports);
+    let aliases = aliases(&module.imports);
+    if !aliases.is_empty() {
+        statements.iter_mut().for_each(|statement| rename(statement, &aliases));
+    }
     module.statements = statements;
     module
+}
+
+/// Names under which things are known here that are called otherwise where they come from, with what they are called there.
+fn aliases(imports: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let of = |(name, meaning): (&String, &String)| {
+        let (_, last) = meaning.rsplit_once('.')?;
+        (last != name).then(|| (name.clone(), last.to_owned()))
+    };
+    imports.iter().filter_map(of).collect()
+}
+
+/// Calls everything as it is called where it comes from.
+fn rename(statement: &mut Statement, aliases: &BTreeMap<String, String>) {
+    match statement {
+        Statement::Assign { annotation, value, .. } => {
+            annotation.iter_mut().chain(value).for_each(|one| one.rename(aliases));
+        }
+        Statement::Class(class) => {
+            class.bases.iter_mut().for_each(|base| base.value.rename(aliases));
+            class.body.iter_mut().for_each(|inner| rename(inner, aliases));
+        }
+        Statement::Function(function) => {
+            function.decorators.iter_mut().chain(&mut function.returns).for_each(|one| one.rename(aliases));
+        }
+        Statement::Bare(value, _) => value.rename(aliases),
+    }
 }
 
 /// Lines with something that the grammar does not know.

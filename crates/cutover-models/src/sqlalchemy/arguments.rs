@@ -301,7 +301,7 @@ fn index_key(at: At<'_>, key: &Expression, table: &Table) -> Option<String> {
         }
         called if of.as_ref().is_some_and(|of| of.last_name() == Some("func")) => {
             let inner: Option<Vec<String>> =
-                positional(arguments).map(|argument| index_key(at, &argument.value, table)).collect();
+                positional(arguments).map(|argument| function_argument(at, &argument.value, table)).collect();
             return Some(format!("{called}({})", inner?.join(", ")));
         }
         _ => return None,
@@ -312,6 +312,16 @@ fn index_key(at: At<'_>, key: &Expression, table: &Table) -> Option<String> {
         None => positional(arguments).next()?.value.clone(),
     };
     Some(format!("{} {suffix}", index_key(at, &of, table)?))
+}
+
+/// What a function is called with: a text is one, and no column.
+fn function_argument(at: At<'_>, value: &Expression, table: &Table) -> Option<String> {
+    match value {
+        Expression::Text(_) | Expression::Number(_) | Expression::Flag(_) => {
+            defaults::sql(at.known, at.module, value)
+        }
+        _ => index_key(at, value, table),
+    }
 }
 
 /// A condition as SQL: `text("…")`, or one about a column being NULL or not.
@@ -340,11 +350,6 @@ fn condition(at: At<'_>, value: &Expression, table: &Table) -> Option<String> {
         return (!what.is_empty()).then(|| format!("{column} IS {not}{what}"));
     }
     defaults::sql(at.known, at.module, value)
-}
-
-/// Where a call stands.
-pub(super) fn at_line(at: At<'_>, line: u32) -> At<'_> {
-    At { line, ..at }
 }
 
 /// Puts tables in the place of classes that foreign keys name, and types in the place of those that follow from them.

@@ -183,6 +183,19 @@ fn of_field(
     let (data_type, unknown) = match of_own {
         Some(Ok(own)) => (Some(own), None),
         Some(Err(own)) => (None, Some(own)),
+        None if of_annotation.as_deref() == Some(types::DATETIME) => {
+            match is_utc(&at.known.settings.sqlmodel) {
+                Some(true) => (Some("timestamptz".to_owned()), None),
+                Some(false) => (of_annotation, None),
+                None => (
+                    None,
+                    Some(
+                        "a datetime is another type from SQLModel 0.0.45 on, and its version is not said"
+                            .to_owned(),
+                    ),
+                ),
+            }
+        }
         None => (of_annotation, Some(annotation.shown())),
     };
     let further = match said("sa_column_kwargs").map(|value| at.known.value(at.module, value)) {
@@ -214,6 +227,12 @@ fn of_field(
     let said = Said { data_type, unknown, optional: Some(found.is_optional), name: None, arguments };
     finish(at, &said, table, models);
     true
+}
+
+/// Whether SQLModel of that version keeps moments in UTC.
+fn is_utc(version: &str) -> Option<bool> {
+    let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
+    parts.map(|parts| parts >= vec![0, 0, 45])
 }
 
 fn of_call(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::naming::Naming;
 use crate::python::{Class, Expression, Module, Statement, keyword};
+use crate::source::Settings;
 
 /// A class and where it is.
 #[derive(Debug, Clone, Copy)]
@@ -17,24 +18,31 @@ pub(super) struct Known<'a> {
     pub(super) modules: &'a [Module],
     /// By name; where several are called so, the last one.
     classes: BTreeMap<&'a str, Vec<Found<'a>>>,
+    pub(super) settings: &'a Settings,
     /// How constraints and indexes are called that have no name.
     pub(super) naming: Naming,
     /// The schema of tables that say none.
     pub(super) schema: Option<String>,
 }
 
+/// The last part of what a name means in a module.
+pub(super) fn last_of(module: &Module, name: &Expression) -> Option<String> {
+    let meaning = module.meaning(name.name()?);
+    Some(meaning.rsplit_once('.').map_or(meaning.as_str(), |(_, last)| last).to_owned())
+}
+
 /// Names that are followed from one to the next at most.
 const FOLLOWED: usize = 8;
 
 impl<'a> Known<'a> {
-    pub(super) fn of(modules: &'a [Module]) -> Self {
+    pub(super) fn of(modules: &'a [Module], settings: &'a Settings) -> Self {
         let mut classes: BTreeMap<&str, Vec<Found<'_>>> = BTreeMap::new();
         for module in modules {
             for class in module.classes() {
                 classes.entry(&class.name).or_default().push(Found { module, class });
             }
         }
-        let mut known = Self { modules, classes, naming: Naming::default(), schema: None };
+        let mut known = Self { modules, classes, settings, naming: Naming::default(), schema: None };
         let metadata: Vec<_> = known.metadata().collect();
         for (module, arguments) in metadata {
             if let Some(convention) = keyword(arguments, "naming_convention") {
@@ -67,6 +75,18 @@ impl<'a> Known<'a> {
                 })
                 .map(move |arguments| (module, arguments))
         })
+    }
+
+    /// What a call makes, by the last part of what its name means in a module; with its arguments.
+    pub(super) fn call<'e>(
+        &self,
+        module: &Module,
+        value: &'e Expression,
+    ) -> Option<(String, &'e [crate::python::Argument])> {
+        match value {
+            Expression::Call { function, arguments, .. } => Some((last_of(module, function)?, arguments)),
+            _ => None,
+        }
     }
 
     /// The class that a name means in a module: its own one, else one of that name anywhere.

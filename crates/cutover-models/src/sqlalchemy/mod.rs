@@ -24,7 +24,7 @@ pub(crate) static SOURCE: Source = Source {
     read,
 };
 
-fn read(files: &[File], _settings: &Settings) -> Models {
+fn read(files: &[File], settings: &Settings) -> Models {
     let modules: Vec<Module> = files.iter().map(|file| parse(&file.path, &file.text)).collect();
     let mut models = Models::default();
     for module in &modules {
@@ -32,7 +32,7 @@ fn read(files: &[File], _settings: &Settings) -> Models {
             models.unsupported(Place::new(&module.path, *line), "this is no Python");
         }
     }
-    let known = known::Known::of(&modules);
+    let known = known::Known::of(&modules, settings);
     classes::read(&known, &mut models);
     models
 }

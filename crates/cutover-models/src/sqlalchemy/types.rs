@@ -2,7 +2,7 @@
 
 use cutover_analysis::sql::quote_ident;
 
-use super::known::{Found, Known};
+use super::known::{Found, Known, last_of};
 use crate::ddl::qualified;
 use crate::model::{Enum, Models, Place};
 use crate::python::{Argument, Expression, Module, Statement, keyword, positional};
@@ -61,6 +61,9 @@ const PLAIN: &[(&str, &str)] = &[
     ("TSTZMULTIRANGE", "tstzmultirange"),
 ];
 
+/// What `datetime` is to SQLAlchemy, and to SQLModel before 0.0.45.
+pub(super) const DATETIME: &str = "timestamp";
+
 /// Types of Python that have one in the database, for `Mapped[…]` and SQLModel.
 const ANNOTATED: &[(&str, &str)] = &[
     ("int", "integer"),
@@ -69,9 +72,9 @@ const ANNOTATED: &[(&str, &str)] = &[
     ("bool", "boolean"),
     ("bytes", "bytea"),
     ("date", "date"),
-    ("datetime", "timestamp"),
-    ("AwareDatetime", "timestamp"),
-    ("NaiveDatetime", "timestamp"),
+    ("datetime", DATETIME),
+    ("AwareDatetime", DATETIME),
+    ("NaiveDatetime", "timestamp without time zone"),
     ("time", "time"),
     ("timedelta", "interval"),
     ("Decimal", "numeric"),
@@ -116,10 +119,10 @@ fn at_depth(
         |expression: &Expression, models: &mut Models| at_depth(known, module, expression, models, depth + 1);
     let expression = known.value(module, expression);
     let (name, arguments, line) = match expression {
-        Expression::Name(_) => (expression.last_name()?, &[][..], 1),
+        Expression::Name(_) => (last_of(module, expression)?, &[][..], 1),
         Expression::Call { function, arguments, line } => match function.as_ref() {
             Expression::Name(name) if name.ends_with(".with_variant") || name.ends_with(".as_mutable") => {
-                (function.last_name()?, arguments.as_slice(), *line)
+                (function.last_name()?.to_owned(), arguments.as_slice(), *line)
             }
             // `JSON().with_variant(JSONB(), "postgresql")`
             Expression::Member(value, member) if member == "with_variant" => {
@@ -128,10 +131,11 @@ fn at_depth(
                     false => inner(value, models),
                 };
             }
-            function => (function.last_name()?, arguments.as_slice(), *line),
+            function => (last_of(module, function)?, arguments.as_slice(), *line),
         },
         _ => return None,
     };
+    let name = name.as_str();
     let first = positional(arguments).next().map(|argument| &argument.value);
     if let Some((_, plain)) = PLAIN.iter().find(|(known, _)| *known == name) {
         return Some((*plain).to_owned());
@@ -322,7 +326,8 @@ pub(super) fn annotated(
                 _ => return found,
             },
             Expression::Name(ref name) => {
-                let last = name.rsplit_once('.').map_or(name.as_str(), |(_, last)| last);
+                let meaning = module.meaning(name);
+                let last = meaning.rsplit_once('.').map_or(meaning.as_str(), |(_, last)| last);
                 if let Some((_, known)) = ANNOTATED.iter().find(|(known, _)| *known == last) {
                     found.data_type = Some((*known).to_owned());
                     return found;
