@@ -159,6 +159,77 @@ async fn alterations_of_one_table_are_one_statement() {
     assert_eq!(mended.left.len(), 1, "{mended:#?}");
 }
 
+/// Actions on a table, of which some may not be done in another order than others.
+const ACTIONS: [&str; 32] = [
+    "ADD COLUMN x int",
+    "ADD COLUMN IF NOT EXISTS x int",
+    "ADD COLUMN x int NOT NULL DEFAULT 3",
+    "ADD COLUMN y int CONSTRAINT c CHECK (y > 0)",
+    "ADD COLUMN y int CHECK (y > a)",
+    "ADD COLUMN z int GENERATED ALWAYS AS (a + 1) STORED",
+    "ADD COLUMN a text",
+    "DROP COLUMN a",
+    "DROP COLUMN IF EXISTS x",
+    "DROP COLUMN b CASCADE",
+    "ALTER a SET DEFAULT 1",
+    "ALTER a SET DEFAULT 2",
+    "ALTER a DROP DEFAULT",
+    "ALTER x SET DEFAULT 9",
+    "ALTER a SET NOT NULL",
+    "ALTER a DROP NOT NULL",
+    "ALTER a TYPE text",
+    "ALTER a TYPE bigint",
+    "ALTER b TYPE bigint USING a + 1",
+    "ADD CONSTRAINT c CHECK (a > 0) NOT VALID",
+    "ADD CONSTRAINT d CHECK (b <> a) NOT VALID",
+    "ADD CHECK (a < 100) NOT VALID",
+    "ADD CHECK (b < 100) NOT VALID",
+    "DROP CONSTRAINT c",
+    "DROP CONSTRAINT IF EXISTS c",
+    "DROP CONSTRAINT IF EXISTS there",
+    "ADD CONSTRAINT there CHECK (a <> 7) NOT VALID",
+    "ADD CONSTRAINT k UNIQUE (a)",
+    "ENABLE ROW LEVEL SECURITY",
+    "DISABLE ROW LEVEL SECURITY",
+    "SET UNLOGGED",
+    "SET LOGGED",
+];
+
+/// Whatever two stand one behind the other: where they can be done they are done as before.
+#[tokio::test]
+async fn alterations_that_are_joined_come_to_the_same() {
+    let database = testkit::database();
+    let table = |at: usize| {
+        format!(
+            "CREATE TABLE t{at} (id int, a int DEFAULT 5, b int, CONSTRAINT there CHECK (b < 1000));\nINSERT INTO t{at} VALUES (1, 2, 3);\n"
+        )
+    };
+    database.run(
+        "CREATE FUNCTION can(sql text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN EXECUTE sql; RETURN true; EXCEPTION WHEN others THEN RETURN false; END $$",
+    );
+    let (mut tables, mut sql) = (String::new(), String::new());
+    let mut count = 0;
+    for one in ACTIONS {
+        for other in ACTIONS {
+            let both = |at: usize| {
+                let [one, other] = [one, other].map(|sql| sql.replace(" k ", &format!(" k{at} ")));
+                format!("ALTER TABLE t{at} {one};\nALTER TABLE t{at} {other};\n")
+            };
+            let tried = format!("{}{}DROP TABLE t0;", table(0), both(0)).replace('\'', "''");
+            if database.value(&format!("SELECT can('{tried}')")) == "t" {
+                count += 1;
+                tables += &table(count);
+                sql += &format!("-- cutover: new-transaction\n{}", both(count));
+            }
+        }
+    }
+    assert!(count > 300, "{count}");
+    let before = files(&[("0001_tables.sql", &tables), ("0002_more.sql", &sql)]);
+    let mended = comes_to_the_same(&before, &[]).await;
+    let joined = mended.fixed.iter().filter(|fixed| fixed.code == "several-alters-of-one-table").count();
+    assert!(joined > 150, "{joined}");
+}
+
 #[tokio::test]
 async fn what_was_added_is_validated_in_another_transaction() {
     let sql = "ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) NOT VALID;\n  ALTER TABLE orders VALIDATE CONSTRAINT c;\n";
