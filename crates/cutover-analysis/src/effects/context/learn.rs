@@ -231,18 +231,27 @@ impl Context {
                 }
             }
             kind @ (ConstrType::ConstrPrimary | ConstrType::ConstrUnique | ConstrType::ConstrExclusion) => {
-                let columns = listed(&definition.keys);
+                // An index that is there becomes the constraint's, under the name of the constraint.
+                let of_index = |index: &Index| index.name == definition.indexname;
+                let given = known.indexes.iter().position(of_index).map(|at| known.indexes.remove(at));
+                let columns = match &given {
+                    Some(index) => index.columns.iter().flatten().cloned().collect(),
+                    None => listed(&definition.keys),
+                };
                 if kind == ConstrType::ConstrPrimary {
                     for column in known.columns.iter_mut().filter(|known| columns.contains(&known.name)) {
                         column.not_null = true;
                     }
                 }
                 let chosen = || chosen::constraint_index(definition, &table.name, column).unwrap_or_default();
-                let name = if definition.conname.is_empty() { chosen() } else { definition.conname.clone() };
-                if !definition.indexname.is_empty() {
-                    known.indexes.retain(|index| index.name != definition.indexname);
-                }
-                let others = others_of(&definition.including, &definition.where_clause, &columns);
+                let name = match (definition.conname.as_str(), definition.indexname.as_str()) {
+                    ("", "") => chosen(),
+                    ("", name) | (name, _) => name.to_owned(),
+                };
+                let others = match given {
+                    Some(index) => index.others,
+                    None => others_of(&definition.including, &definition.where_clause, &columns),
+                };
                 let index = Index {
                     name: name.into(),
                     others,

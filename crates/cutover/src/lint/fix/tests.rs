@@ -299,6 +299,37 @@ async fn keys_are_made_of_indexes_that_were_built_beside_writers() {
     );
 }
 
+/// Where nothing separates the words, and where a table may be missing, and what is said twice.
+#[tokio::test]
+async fn what_is_put_in_is_words_of_its_own() {
+    let before = files(&[
+        TABLES,
+        ("0002_key.sql", "ALTER TABLE orders ADD PRIMARY KEY(id,number)INCLUDE(total)DEFERRABLE;\n"),
+        ("0003_key.sql", "ALTER TABLE orders ADD CONSTRAINT u UNIQUE(number);\n"),
+        ("0004_key.sql", "ALTER TABLE orders ADD UNIQUE(id); ALTER TABLE orders ADD CONSTRAINT w UNIQUE(id);"),
+        ("0005_check.sql", "ALTER TABLE IF EXISTS ONLY orders ADD CHECK(total>0);\nALTER TABLE IF EXISTS orders ALTER total SET NOT NULL, ALTER total SET NOT NULL, ALTER note SET NOT NULL;"),
+        ("0006_index.sql", "CREATE INDEX\"Q\"ON orders(note);DROP INDEX\"Q\";"),
+    ]);
+    let mended = comes_to_the_same(&before, &[]).await;
+    let all: String = mended.files.iter().map(|file| file.after.as_str()).collect();
+    for part in [
+        "PRIMARY KEY USING INDEX orders_pkey DEFERRABLE;",
+        "ADD CONSTRAINT u UNIQUE USING INDEX u;",
+        "ALTER TABLE IF EXISTS ONLY orders VALIDATE CONSTRAINT orders_total_check;",
+        "ALTER TABLE IF EXISTS orders DROP CONSTRAINT total_not_null_check, DROP CONSTRAINT note_not_null_check;",
+    ] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+}
+
+/// The second one would have another name.
+#[tokio::test]
+async fn of_two_equal_keys_without_a_name_one_is_left() {
+    let sql = "ALTER TABLE orders ADD UNIQUE (id);\nALTER TABLE orders ADD UNIQUE (id);\n";
+    let mended = comes_to_the_same(&files(&[TABLES, ("0002_key.sql", sql), ("0003_last.sql", "SELECT 1;")]), &[]).await;
+    assert!(mended.left.iter().any(|left| left.why.contains("orders_id_key is taken")), "{:?}", mended.left);
+}
+
 /// A CHECK that says what the partition held stays with it, as PostgreSQL's documentation says.
 #[tokio::test]
 async fn partitions_are_detached_beside_readers() {
@@ -392,6 +423,7 @@ fn what_is_not_mended_says_why() {
         ("ALTER TABLE unknown ADD CHECK (n > 0);", "has no name"),
         ("ALTER TABLE a ADD COLUMN m int CHECK (m > 0) DEFAULT 1;", "stands with a new column"),
         ("ALTER TABLE a ALTER n SET NOT NULL, ADD COLUMN m int;", "does other things too"),
+        ("ALTER TABLE IF EXISTS a ADD UNIQUE (n);", "may be missing"),
         ("ALTER TABLE a ADD UNIQUE (n) WITH (fillfactor = 50);", "options of its own"),
         ("-- cutover: no-transaction\nALTER TABLE a ADD CONSTRAINT c CHECK (n > 0);", "no-transaction"),
     ] {
