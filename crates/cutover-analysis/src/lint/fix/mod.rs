@@ -128,6 +128,7 @@ impl Fix {
 }
 
 pub(super) use others::actions;
+pub use text::asks_for_its_transaction;
 
 /// The fix, or why there is none although the safe form is mechanical.
 pub type Mended = Result<Fix, String>;

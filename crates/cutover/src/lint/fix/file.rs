@@ -3,9 +3,9 @@
 use std::io::Read as _;
 use std::ops::Range;
 
-use cutover_analysis::effects::{Control, TransactionRule, effects_of_text};
+use cutover_analysis::effects::{Control, ObjectKind, ObjectRef, TransactionRule, effects_of_text};
 use cutover_analysis::lint::Fix;
-use cutover_analysis::lint::fix::Step;
+use cutover_analysis::lint::fix::{Step, asks_for_its_transaction};
 use cutover_analysis::sql::{Item, Span, Splitter, Statement, without_comments};
 
 use crate::migration::{Migration, Source};
@@ -73,7 +73,7 @@ impl Text {
                 };
                 return Err(format!("line {line} {says} a transaction: take such statements out first"));
             }
-            if effects.creates.iter().any(cutover_analysis::effects::ObjectRef::is_temporary) {
+            if effects.creates.iter().any(ObjectRef::is_temporary) {
                 return Err(format!("line {line} makes something temporary, for the statements behind it"));
             }
             let is_limit = !effects.settings.is_empty()
@@ -83,6 +83,39 @@ impl Text {
             }
             if is_lock(&statement.text) {
                 return Err(format!("line {line} locks something for the statements behind it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether other transactions may begin where a fix of a statement has them begin: not where something is gone in between that was
+    /// there before and is there again, and not between two that ask for the time of theirs.
+    pub(super) fn may_be_opened(&self, number: usize, fix: &Fix) -> Result<(), String> {
+        let opens = |step: &Step| step.anew || step.apart;
+        let front = fix.apart || fix.anew || fix.before.iter().any(opens);
+        let back = fix.apart || fix.after.iter().any(opens);
+        let all = || self.statements.iter().map(|piece| &piece.statement).enumerate();
+        // Whether another transaction begins between two statements.
+        let apart = |one: usize, other: usize| {
+            front && one < number && number <= other || back && one <= number && number < other
+        };
+        for (at, one) in all().filter(|(at, _)| *at <= number) {
+            let taken = effects_of_text(&one.text).map(|effects| effects.drops).unwrap_or_default();
+            let asks = asks_for_its_transaction(&one.text);
+            let behind = all().filter(|(other, _)| (asks || !taken.is_empty()) && apart(at, *other));
+            for (_, other) in behind {
+                let (line, other_line) = (one.line, other.line);
+                if asks && asks_for_its_transaction(&other.text) {
+                    return Err(format!(
+                        "lines {line} and {other_line} ask for the time or number of their transaction, which would be two"
+                    ));
+                }
+                if let Some(gone) = taken.iter().find(|gone| is_made_anew(gone, other)) {
+                    return Err(format!(
+                        "line {line} takes {} away and line {other_line} makes it anew: between two transactions there would be none. Make the new one first, under another name",
+                        gone.name
+                    ));
+                }
             }
         }
         Ok(())
@@ -221,6 +254,27 @@ fn comment(text: &str) -> Option<usize> {
     }
 }
 
+/// Whether a statement makes what was taken away, or a key in the place of what may have been one.
+fn is_made_anew(gone: &ObjectRef, by: &Statement) -> bool {
+    let Ok(effects) = effects_of_text(&by.text) else { return false };
+    let is_of_schema =
+        |made: &ObjectRef| made.schema.is_none() || gone.schema.is_none() || made.schema == gone.schema;
+    let kind = gone.kind.family();
+    let is_same = |made: &ObjectRef| {
+        made.kind.family() == kind && made.name == gone.name && made.table == gone.table && is_of_schema(made)
+    };
+    if effects.creates.iter().chain(&effects.chosen).any(is_same) {
+        return true;
+    }
+    let text = without_comments(&by.text, by.text.len()).to_ascii_uppercase();
+    let is_key = text.contains("UNIQUE") || text.contains("PRIMARY KEY") || text.contains("EXCLUDE");
+    match gone.kind {
+        ObjectKind::Constraint => is_key && effects.locks.iter().any(|lock| Some(&lock.relation.name) == gone.table.as_ref()),
+        ObjectKind::Index => is_key && !text.starts_with("CREATE TABLE"),
+        _ => false,
+    }
+}
+
 fn is_lock(text: &str) -> bool {
     without_comments(text, 16).split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case("LOCK"))
 }
@@ -246,6 +300,16 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, String> {
         }
     }
     Ok(pieces)
+}
+
+/// Whether everything in a text that was put together can be read.
+pub(super) fn parses(text: &str) -> Result<(), String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let is_whole = |piece: &Piece| effects_of_text(&piece.statement.text).is_ok();
+    if pieces(text).is_ok_and(|pieces| pieces.iter().all(is_whole)) {
+        return Ok(());
+    }
+    Err("what would be written for it does not parse".to_owned())
 }
 
 #[cfg(test)]

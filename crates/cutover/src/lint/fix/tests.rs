@@ -424,6 +424,11 @@ fn what_is_not_mended_says_why() {
         ("ALTER TABLE a ADD COLUMN m int CHECK (m > 0) DEFAULT 1;", "stands with a new column"),
         ("ALTER TABLE a ALTER n SET NOT NULL, ADD COLUMN m int;", "does other things too"),
         ("ALTER TABLE IF EXISTS a ADD UNIQUE (n);", "may be missing"),
+        ("ALTER TABLE a DROP CONSTRAINT u; SELECT 1; ALTER TABLE a ADD CONSTRAINT u UNIQUE (n);", "takes u away"),
+        ("ALTER TABLE a DROP CONSTRAINT u; SELECT 1; ALTER TABLE a ADD CONSTRAINT w UNIQUE (n);", "takes u away"),
+        ("DROP INDEX CONCURRENTLY IF EXISTS i; CREATE UNIQUE INDEX i ON a (n);", "takes i away"),
+        ("DROP TRIGGER t ON a; CREATE INDEX i ON a (n); CREATE TRIGGER t AFTER UPDATE ON a EXECUTE FUNCTION f();", "takes t away"),
+        ("INSERT INTO a VALUES (1); INSERT INTO b SELECT now(); CREATE INDEX i ON a (n); UPDATE b SET t = now() WHERE true;", "lines 1 and 1"),
         ("ALTER TABLE a ADD UNIQUE (n) WITH (fillfactor = 50);", "options of its own"),
         ("-- cutover: no-transaction\nALTER TABLE a ADD CONSTRAINT c CHECK (n > 0);", "no-transaction"),
     ] {
