@@ -547,7 +547,7 @@ pub(crate) fn is_false(text: &str) -> bool {
 }
 
 /// Whether PostgreSQL reads this as true.
-fn is_true(text: &str) -> bool {
+pub(crate) fn is_true(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "true" | "t" | "on" | "yes" | "y" | "1")
 }
 
