@@ -4,7 +4,9 @@
 //! passes of `ATPrepCmd` in `tablecmds.c`. Listed is what may stand together, not what may not.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableCmd, AlterTableType as Type, ColumnDef, ConstrType, Constraint, DropBehavior};
+use pg_query::protobuf::{
+    AlterTableCmd, AlterTableType as Type, ColumnDef, ConstrType, Constraint, DropBehavior,
+};
 
 use super::site::{column_constraints, definition, is_serial};
 use crate::effects::{SmolStr, names, walk};
@@ -118,7 +120,8 @@ impl Action {
         }
         for constraint in column_constraints(column) {
             self.columns.extend(walk::columns(&constraint.raw_expr));
-            let has_name = !matches!(constraint.contype(), ConstrType::ConstrNull | ConstrType::ConstrDefault);
+            let has_name =
+                !matches!(constraint.contype(), ConstrType::ConstrNull | ConstrType::ConstrDefault);
             if has_name && constraint.conname.is_empty() {
                 // What says that a column takes no NULL has a name from 18 on, which is its own.
                 self.chooses |= constraint.contype() != ConstrType::ConstrNotnull;
@@ -194,7 +197,13 @@ impl Action {
             }
             // A value that is computed from another new column.
             (Kind::AddColumn, Kind::AddColumn) => {
-                if self.name == then.name { Together::Never } else if meets { Together::Perhaps } else { apart }
+                if self.name == then.name {
+                    Together::Never
+                } else if meets {
+                    Together::Perhaps
+                } else {
+                    apart
+                }
             }
             (Kind::RowSecurity, Kind::RowSecurity) => Together::AsTheyAre,
             (Kind::Constraint, Kind::SetNotNull | Kind::SetDefault)

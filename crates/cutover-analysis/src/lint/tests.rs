@@ -204,7 +204,8 @@ fn a_later_run_puts_right_what_an_earlier_one_left() {
     let policy = "CREATE TABLE a (n int); CREATE POLICY p ON a USING (n = 1);";
     assert_eq!(found(&[policy, "SELECT 1;", "ALTER TABLE a ENABLE ROW LEVEL SECURITY;"]), []);
     // What was right when it was made is not its fault.
-    let indexed = "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES p); CREATE INDEX i ON a (n);";
+    let indexed =
+        "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES p); CREATE INDEX i ON a (n);";
     assert_eq!(found(&[indexed, "DROP INDEX i;"]), []);
     let view = "CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker) AS SELECT * FROM a;";
     assert_eq!(found(&[view, "DROP VIEW v; CREATE VIEW v AS SELECT * FROM a;"]), [(1, "view-bypasses-rls")]);
@@ -219,7 +220,10 @@ fn a_view_that_is_replaced_later_is_not_at_fault() {
         [(1, "view-bypasses-rls", 0), (1, "replace-view-drops-options", 0)]
     );
     assert_eq!(
-        found_in_two(view, "ALTER VIEW v SET (security_barrier, security_invoker); ALTER VIEW v RESET (security_invoker);"),
+        found_in_two(
+            view,
+            "ALTER VIEW v SET (security_barrier, security_invoker); ALTER VIEW v RESET (security_invoker);"
+        ),
         [(1, "view-bypasses-rls", 1)]
     );
 }

@@ -81,7 +81,8 @@ impl Fix {
 
     /// The same with spaces where words would run together, if all that would be written parses.
     fn whole(mut self, text: &str) -> Mended {
-        let is_part = |char: char| char.is_alphanumeric() || matches!(char, '_' | '$' | '"' | '\'') || !char.is_ascii();
+        let is_part =
+            |char: char| char.is_alphanumeric() || matches!(char, '_' | '$' | '"' | '\'') || !char.is_ascii();
         let broken = || Err("what would be written for it does not parse".to_owned());
         for edit in &mut self.edits {
             let (Some(before), Some(behind)) = (text.get(..edit.at.start), text.get(edit.at.end..)) else {

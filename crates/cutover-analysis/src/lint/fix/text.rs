@@ -108,7 +108,8 @@ pub(super) fn not_found() -> String {
 /// Whether running a statement asks for the time or number of its transaction, as far as its text says: in another transaction it gets
 /// another one. What is only kept for later, as a default or in a function, asks for nothing.
 pub fn asks_for_its_transaction(sql: &str) -> bool {
-    const VALUES: [&str; 5] = ["CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "LOCALTIMESTAMP", "LOCALTIME"];
+    const VALUES: [&str; 5] =
+        ["CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "LOCALTIMESTAMP", "LOCALTIME"];
     const CALLS: [&str; 4] = ["NOW", "TRANSACTION_TIMESTAMP", "TXID_CURRENT", "PG_CURRENT_XACT_ID"];
     let tokens: Vec<Token<'_>> = Tokens::new(sql).collect();
     let has = |word: &str| tokens.iter().any(|token| token.is(word));

@@ -122,7 +122,9 @@ fn say_of_shorter(
         let keys: Option<Vec<&str>> = other.columns.iter().map(|key| key.as_deref()).collect();
         let keys = keys.filter(|keys| keys.len() < columns.len() || unique && keys.len() == columns.len());
         let is_plain = other.ordinary && !other.computed && other.others.is_empty() && !other.unique;
-        is_plain && other.name != own && keys.is_some_and(|keys| !keys.is_empty() && columns.starts_with(&keys))
+        is_plain
+            && other.name != own
+            && keys.is_some_and(|keys| !keys.is_empty() && columns.starts_with(&keys))
     };
     let table = relation_of(&site.known.context.resolve(table));
     let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
@@ -135,7 +137,10 @@ fn say_of_shorter(
             let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
             let is_it = |index: &Index| index.name != other && begins_with(index, &columns);
             indexes.iter().any(is_it).then(|| {
-                format!("index {other} of {} is not needed beside it: it begins with the same columns", table.named())
+                format!(
+                    "index {other} of {} is not needed beside it: it begins with the same columns",
+                    table.named()
+                )
             })
         };
         found.later(-1, found.about.safe, Box::new(still));

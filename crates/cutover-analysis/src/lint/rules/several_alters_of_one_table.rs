@@ -155,8 +155,7 @@ impl Watch for Alters {
     }
 }
 
-const UNSURE: &str =
-    "PostgreSQL does what one statement says in an order of its own, and whether these come to the same then takes thought";
+const UNSURE: &str = "PostgreSQL does what one statement says in an order of its own, and whether these come to the same then takes thought";
 
 impl Alters {
     /// What stands between two statements may have to.

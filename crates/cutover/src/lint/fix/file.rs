@@ -269,7 +269,9 @@ fn is_made_anew(gone: &ObjectRef, by: &Statement) -> bool {
     let text = without_comments(&by.text, by.text.len()).to_ascii_uppercase();
     let is_key = text.contains("UNIQUE") || text.contains("PRIMARY KEY") || text.contains("EXCLUDE");
     match gone.kind {
-        ObjectKind::Constraint => is_key && effects.locks.iter().any(|lock| Some(&lock.relation.name) == gone.table.as_ref()),
+        ObjectKind::Constraint => {
+            is_key && effects.locks.iter().any(|lock| Some(&lock.relation.name) == gone.table.as_ref())
+        }
         ObjectKind::Index => is_key && !text.starts_with("CREATE TABLE"),
         _ => false,
     }

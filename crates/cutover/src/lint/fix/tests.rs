@@ -306,8 +306,14 @@ async fn what_is_put_in_is_words_of_its_own() {
         TABLES,
         ("0002_key.sql", "ALTER TABLE orders ADD PRIMARY KEY(id,number)INCLUDE(total)DEFERRABLE;\n"),
         ("0003_key.sql", "ALTER TABLE orders ADD CONSTRAINT u UNIQUE(number);\n"),
-        ("0004_key.sql", "ALTER TABLE orders ADD UNIQUE(id); ALTER TABLE orders ADD CONSTRAINT w UNIQUE(id);"),
-        ("0005_check.sql", "ALTER TABLE IF EXISTS ONLY orders ADD CHECK(total>0);\nALTER TABLE IF EXISTS orders ALTER total SET NOT NULL, ALTER total SET NOT NULL, ALTER note SET NOT NULL;"),
+        (
+            "0004_key.sql",
+            "ALTER TABLE orders ADD UNIQUE(id); ALTER TABLE orders ADD CONSTRAINT w UNIQUE(id);",
+        ),
+        (
+            "0005_check.sql",
+            "ALTER TABLE IF EXISTS ONLY orders ADD CHECK(total>0);\nALTER TABLE IF EXISTS orders ALTER total SET NOT NULL, ALTER total SET NOT NULL, ALTER note SET NOT NULL;",
+        ),
         ("0006_index.sql", "CREATE INDEX\"Q\"ON orders(note);DROP INDEX\"Q\";"),
     ]);
     let mended = comes_to_the_same(&before, &[]).await;
@@ -326,7 +332,9 @@ async fn what_is_put_in_is_words_of_its_own() {
 #[tokio::test]
 async fn of_two_equal_keys_without_a_name_one_is_left() {
     let sql = "ALTER TABLE orders ADD UNIQUE (id);\nALTER TABLE orders ADD UNIQUE (id);\n";
-    let mended = comes_to_the_same(&files(&[TABLES, ("0002_key.sql", sql), ("0003_last.sql", "SELECT 1;")]), &[]).await;
+    let mended =
+        comes_to_the_same(&files(&[TABLES, ("0002_key.sql", sql), ("0003_last.sql", "SELECT 1;")]), &[])
+            .await;
     assert!(mended.left.iter().any(|left| left.why.contains("orders_id_key is taken")), "{:?}", mended.left);
 }
 
@@ -424,11 +432,23 @@ fn what_is_not_mended_says_why() {
         ("ALTER TABLE a ADD COLUMN m int CHECK (m > 0) DEFAULT 1;", "stands with a new column"),
         ("ALTER TABLE a ALTER n SET NOT NULL, ADD COLUMN m int;", "does other things too"),
         ("ALTER TABLE IF EXISTS a ADD UNIQUE (n);", "may be missing"),
-        ("ALTER TABLE a DROP CONSTRAINT u; SELECT 1; ALTER TABLE a ADD CONSTRAINT u UNIQUE (n);", "takes u away"),
-        ("ALTER TABLE a DROP CONSTRAINT u; SELECT 1; ALTER TABLE a ADD CONSTRAINT w UNIQUE (n);", "takes u away"),
+        (
+            "ALTER TABLE a DROP CONSTRAINT u; SELECT 1; ALTER TABLE a ADD CONSTRAINT u UNIQUE (n);",
+            "takes u away",
+        ),
+        (
+            "ALTER TABLE a DROP CONSTRAINT u; SELECT 1; ALTER TABLE a ADD CONSTRAINT w UNIQUE (n);",
+            "takes u away",
+        ),
         ("DROP INDEX CONCURRENTLY IF EXISTS i; CREATE UNIQUE INDEX i ON a (n);", "takes i away"),
-        ("DROP TRIGGER t ON a; CREATE INDEX i ON a (n); CREATE TRIGGER t AFTER UPDATE ON a EXECUTE FUNCTION f();", "takes t away"),
-        ("INSERT INTO a VALUES (1); INSERT INTO b SELECT now(); CREATE INDEX i ON a (n); UPDATE b SET t = now() WHERE true;", "lines 1 and 1"),
+        (
+            "DROP TRIGGER t ON a; CREATE INDEX i ON a (n); CREATE TRIGGER t AFTER UPDATE ON a EXECUTE FUNCTION f();",
+            "takes t away",
+        ),
+        (
+            "INSERT INTO a VALUES (1); INSERT INTO b SELECT now(); CREATE INDEX i ON a (n); UPDATE b SET t = now() WHERE true;",
+            "lines 1 and 1",
+        ),
         ("ALTER TABLE a ADD UNIQUE (n) WITH (fillfactor = 50);", "options of its own"),
         ("-- cutover: no-transaction\nALTER TABLE a ADD CONSTRAINT c CHECK (n > 0);", "no-transaction"),
     ] {
