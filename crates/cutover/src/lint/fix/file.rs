@@ -1,5 +1,6 @@
 //! The text of one file, and what fixes come to in it.
 
+use std::cell::OnceCell;
 use std::io::Read as _;
 use std::ops::Range;
 
@@ -20,6 +21,8 @@ pub(super) struct Text {
     /// What is run of it: line ends normalised, what is no part of the section left out, lines with their numbers.
     sent: String,
     pub(super) statements: Vec<Piece>,
+    /// What they do, once that was asked.
+    doings: OnceCell<Vec<Doing>>,
 }
 
 /// A statement, and where it ends with its `;`.
@@ -52,7 +55,7 @@ impl Text {
             return Err("it has placeholders: what is sent is not what stands in the file".to_owned());
         }
         let statements = pieces(&sent)?;
-        Ok(Self { raw, sent, statements })
+        Ok(Self { raw, sent, statements, doings: OnceCell::new() })
     }
 
     /// The file as it is.
@@ -94,23 +97,24 @@ impl Text {
         let opens = |step: &Step| step.anew || step.apart;
         let front = fix.apart || fix.anew || fix.before.iter().any(opens);
         let back = fix.apart || fix.after.iter().any(opens);
-        let all = || self.statements.iter().map(|piece| &piece.statement).enumerate();
         // Whether another transaction begins between two statements.
         let apart = |one: usize, other: usize| {
             front && one < number && number <= other || back && one <= number && number < other
         };
-        for (at, one) in all().filter(|(at, _)| *at <= number) {
-            let taken = effects_of_text(&one.text).map(|effects| effects.drops).unwrap_or_default();
-            let asks = asks_for_its_transaction(&one.text);
-            let behind = all().filter(|(other, _)| (asks || !taken.is_empty()) && apart(at, *other));
+        let all = self.doings.get_or_init(|| self.statements.iter().map(Doing::of).collect());
+        for (at, one) in all.iter().enumerate().take(number + 1) {
+            if one.drops.is_empty() && !one.asks {
+                continue;
+            }
+            let behind = all.iter().enumerate().skip(at).filter(|(other, _)| apart(at, *other));
             for (_, other) in behind {
                 let (line, other_line) = (one.line, other.line);
-                if asks && asks_for_its_transaction(&other.text) {
+                if one.asks && other.asks {
                     return Err(format!(
                         "lines {line} and {other_line} ask for the time or number of their transaction, which would be two"
                     ));
                 }
-                if let Some(gone) = taken.iter().find(|gone| is_made_anew(gone, other)) {
+                if let Some(gone) = one.drops.iter().find(|gone| other.makes_anew(gone)) {
                     return Err(format!(
                         "line {line} takes {} away and line {other_line} makes it anew: between two transactions there would be none. Make the new one first, under another name",
                         gone.name
@@ -254,26 +258,51 @@ fn comment(text: &str) -> Option<usize> {
     }
 }
 
-/// Whether a statement makes what was taken away, or a key in the place of what may have been one.
-fn is_made_anew(gone: &ObjectRef, by: &Statement) -> bool {
-    let Ok(effects) = effects_of_text(&by.text) else { return false };
-    let is_of_schema =
-        |made: &ObjectRef| made.schema.is_none() || gone.schema.is_none() || made.schema == gone.schema;
-    let kind = gone.kind.family();
-    let is_same = |made: &ObjectRef| {
-        made.kind.family() == kind && made.name == gone.name && made.table == gone.table && is_of_schema(made)
-    };
-    if effects.creates.iter().chain(&effects.chosen).any(is_same) {
-        return true;
-    }
-    let text = without_comments(&by.text, by.text.len()).to_ascii_uppercase();
-    let is_key = text.contains("UNIQUE") || text.contains("PRIMARY KEY") || text.contains("EXCLUDE");
-    match gone.kind {
-        ObjectKind::Constraint => {
-            is_key && effects.locks.iter().any(|lock| Some(&lock.relation.name) == gone.table.as_ref())
+/// What matters of a statement where another transaction begins before or behind it.
+struct Doing {
+    line: u32,
+    drops: Vec<ObjectRef>,
+    makes: Vec<ObjectRef>,
+    /// It may make a key.
+    has_key: bool,
+    /// Names of tables that it locks.
+    tables: Vec<String>,
+    /// It asks for the time or number of its transaction.
+    asks: bool,
+}
+
+impl Doing {
+    fn of(Piece { statement, .. }: &Piece) -> Self {
+        let effects = effects_of_text(&statement.text).unwrap_or_default();
+        let text = without_comments(&statement.text, statement.text.len()).to_ascii_uppercase();
+        let words = ["UNIQUE", "PRIMARY KEY", "EXCLUDE"];
+        Self {
+            line: statement.line,
+            makes: effects.creates.iter().chain(&effects.chosen).cloned().collect(),
+            has_key: words.iter().any(|word| text.contains(word)) && !text.starts_with("CREATE TABLE"),
+            tables: effects.locks.iter().map(|lock| lock.relation.name.to_string()).collect(),
+            asks: asks_for_its_transaction(&statement.text),
+            drops: effects.drops,
         }
-        ObjectKind::Index => is_key && !text.starts_with("CREATE TABLE"),
-        _ => false,
+    }
+
+    /// Whether it makes what was taken away, or a key in the place of what may have been one.
+    fn makes_anew(&self, gone: &ObjectRef) -> bool {
+        let is_same = |made: &ObjectRef| {
+            made.kind.family() == gone.kind.family()
+                && made.name == gone.name
+                && made.table == gone.table
+                && (made.schema.is_none() || gone.schema.is_none() || made.schema == gone.schema)
+        };
+        let is_key = match gone.kind {
+            ObjectKind::Constraint => {
+                self.has_key
+                    && gone.table.as_ref().is_some_and(|table| self.tables.iter().any(|one| table == one))
+            }
+            ObjectKind::Index => self.has_key,
+            _ => false,
+        };
+        is_key || self.makes.iter().any(is_same)
     }
 }
 
