@@ -205,8 +205,8 @@ impl Action {
                     apart
                 }
             }
-            (Kind::RowSecurity, Kind::RowSecurity) => Together::AsTheyAre,
-            (Kind::Constraint, Kind::SetNotNull | Kind::SetDefault)
+            (Kind::RowSecurity, Kind::RowSecurity)
+            | (Kind::Constraint, Kind::SetNotNull | Kind::SetDefault)
             | (Kind::SetNotNull | Kind::SetDefault, Kind::Constraint)
             | (Kind::SetNotNull, Kind::SetDefault)
             | (Kind::SetDefault, Kind::SetNotNull) => Together::AsTheyAre,

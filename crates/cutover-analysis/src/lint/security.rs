@@ -84,9 +84,10 @@ impl Routine {
         }
         let by_name = ObjectRef::new(ObjectKind::Relation, None, mention.name.clone());
         // Where a path of its own leads to is not looked at.
-        let is_there = match self.search_path {
-            true => known.context.is_called(&mention.name),
-            false => known.context.relation(&by_name).is_some(),
+        let is_there = if self.search_path {
+            known.context.is_called(&mention.name)
+        } else {
+            known.context.relation(&by_name).is_some()
         };
         !is_there && !known.may_be_there(&mention.name)
     }

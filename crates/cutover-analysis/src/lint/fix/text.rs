@@ -125,12 +125,12 @@ pub fn asks_for_its_transaction(sql: &str) -> bool {
     };
     // What a block says is one token.
     let is_block = tokens.first().is_some_and(|first| first.is("DO"));
-    let in_block = || {
+    let said_inside = || {
         let text = sql.to_ascii_uppercase();
         VALUES.iter().any(|word| text.contains(word))
             || CALLS.iter().any(|word| text.contains(&format!("{word}(")))
     };
-    runs && (tokens.iter().enumerate().any(asks) || is_block && in_block())
+    runs && (tokens.iter().enumerate().any(asks) || is_block && said_inside())
 }
 
 #[cfg(test)]

@@ -219,7 +219,8 @@ async fn alterations_that_are_joined_come_to_the_same() {
             if database.value(&format!("SELECT can('{tried}')")) == "t" {
                 count += 1;
                 tables += &table(count);
-                sql += &format!("-- cutover: new-transaction\n{}", both(count));
+                sql += "-- cutover: new-transaction\n";
+                sql += &both(count);
             }
         }
     }
