@@ -400,8 +400,11 @@ impl Known {
             gone: effects.drops.clone(),
             moves,
             mentions: late
-                .filter(|object| object.schema.is_some())
-                .map(|object| self.context.resolve(object))
+                .filter(|object| !effects.late_creates.iter().any(|made| made.name == object.name))
+                .map(|object| Name {
+                    schema: object.schema.clone().unwrap_or_default(),
+                    name: object.name.clone(),
+                })
                 .collect(),
             perhaps: perhaps.map(|object| object.name.clone()).collect(),
             anything: is_opaque || nodes.iter().any(|node| makes_more(node, effects)),
@@ -546,7 +549,7 @@ pub(crate) struct Change {
     gone: Vec<ObjectRef>,
     /// What is new has only another name.
     moves: bool,
-    /// Relations that bodies of functions name with their schemas.
+    /// Relations that bodies of functions name, with no schema where they name none.
     mentions: Vec<Name>,
     perhaps: Vec<SmolStr>,
     anything: bool,

@@ -8,7 +8,7 @@ use super::finding::{Finding, Seen, Severity};
 use super::fix;
 use super::known::Known;
 use super::rules::{Look, RULES, Watch};
-use super::site::{Found, Pending, Said, Site};
+use super::site::{Found, Pending, Said, Site, Still};
 use super::suppress::{self, Suppression};
 use crate::effects::{
     Control, Effects, ObjectKind, Prepared, Spent, TransactionRule, each_statement_of_block, effects_of,
@@ -57,13 +57,21 @@ impl Selected {
 }
 
 /// Looks at the files of a run, one after the other.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Linter {
     known: Known,
     /// What is said at the end of the run, where it is still true then.
     pending: Vec<Pending>,
+    /// What was said so far of runs as a whole, in the order in which it was given out: whether it is true still.
+    told: Vec<Still>,
     /// How many files there were.
     files: usize,
+}
+
+impl std::fmt::Debug for Linter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Linter").field("files", &self.files).finish_non_exhaustive()
+    }
 }
 
 impl Linter {
@@ -91,32 +99,38 @@ impl Linter {
     }
 
     /// From here on it is another run: what was made so far is there and in use. Gives what is wrong with the run before as a
-    /// whole, each with the number of its file, from 0.
+    /// whole, each with the number of its file, from 0. What comes behind may put it right: see [`Self::end`].
     pub fn begin_run(&mut self) -> Vec<(usize, Finding)> {
         let said = self.still();
         self.known.is_another_run();
         said
     }
 
-    /// Ends the run: what is wrong with it as a whole, each with the number of its file, from 0.
-    pub fn end(mut self) -> Vec<(usize, Finding)> {
-        self.still()
+    /// Ends the last run: what is wrong with it as a whole, each with the number of its file, from 0; and of all that was said of runs
+    /// as a whole, in the order in which it was, this included, whether nothing that came behind has put it right.
+    pub fn end(mut self) -> (Vec<(usize, Finding)>, Vec<bool>) {
+        let said = self.still();
+        let holds = self.told.iter().map(|still| still(&self.known).is_some()).collect();
+        (said, holds)
     }
 
     /// What was put off and is true by now.
     fn still(&mut self) -> Vec<(usize, Finding)> {
         let pending = std::mem::take(&mut self.pending);
-        let still = pending.into_iter().filter_map(|Pending { file, mut finding, still }| {
+        let mut said = Vec::new();
+        for Pending { file, mut finding, still } in pending {
             self.known.forget();
-            finding.message = still(&self.known)?;
+            let Some(message) = still(&self.known) else { continue };
+            finding.message = message;
             if let Some(about) = super::by_code(finding.code)
                 && self.known.has_decided(about)
             {
                 finding.seen_by = Seen::Catalogue;
             }
-            Some((file, finding))
-        });
-        still.collect()
+            said.push((file, finding));
+            self.told.push(still);
+        }
+        said
     }
 }
 

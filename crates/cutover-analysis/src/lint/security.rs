@@ -72,8 +72,25 @@ pub struct Routine {
     pub stable: bool,
     /// What it runs is bound to its objects when it is made, or is no SQL.
     pub bound: bool,
-    /// Relations that its body names with their schemas; only of a body that is text.
+    /// Relations that its body names, with no schema where it names none; only of a body that is text.
     pub mentions: Vec<Name>,
+}
+
+impl Routine {
+    /// Whether what its body names so is not found any more, as far as that is known.
+    pub(crate) fn misses(&self, mention: &Name, known: &super::Known) -> bool {
+        if !mention.schema.is_empty() {
+            return !known.context.relations.contains_key(mention);
+        }
+        let by_name = ObjectRef::new(ObjectKind::Relation, None, mention.name.clone());
+        // Where a path of its own leads to is not looked at.
+        let is_there = if self.search_path {
+            known.context.is_called(&mention.name)
+        } else {
+            known.context.relation(&by_name).is_some()
+        };
+        !is_there && !known.may_be_there(&mention.name)
+    }
 }
 
 /// Tables, and whether they have row security. Which have it is asked of every new table there is.
@@ -547,7 +564,7 @@ pub(crate) fn is_false(text: &str) -> bool {
 }
 
 /// Whether PostgreSQL reads this as true.
-fn is_true(text: &str) -> bool {
+pub(crate) fn is_true(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "true" | "t" | "on" | "yes" | "y" | "1")
 }
 

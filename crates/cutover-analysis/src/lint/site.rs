@@ -10,7 +10,7 @@ use pg_query::protobuf::{
 
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
-use super::fix::Fix;
+use super::fix::Mended;
 use super::known::Known;
 use crate::effects::{Effects, Name, ObjectKind, ObjectRef, effects_of, names};
 use crate::sql::{Span, Statement};
@@ -346,10 +346,10 @@ impl Found<'_> {
         }
     }
 
-    /// What was said last is mended so.
-    pub(crate) fn last_is_mended_by(&mut self, fix: Fix) {
+    /// What was said last is mended so, or why it is not.
+    pub(crate) fn last_is_mended_by(&mut self, mended: Mended) {
         if let Some(finding) = self.said.findings.last_mut() {
-            finding.fix = Some(Ok(fix));
+            finding.fix = Some(mended);
         }
     }
 

@@ -34,7 +34,7 @@ fn found(example: &Example) -> Vec<Finding> {
             .unwrap_or_else(|error| panic!("{}: {error}", statement.text));
     }
     let mut findings = file.end();
-    findings.extend(linter.end().into_iter().map(|(_, finding)| finding));
+    findings.extend(linter.end().0.into_iter().map(|(_, finding)| finding));
     findings
 }
 
@@ -168,7 +168,7 @@ fn found_in_two(first: &str, second: &str) -> Vec<(usize, &'static str, usize)> 
         }
         assert_eq!(file.end(), []);
     }
-    linter.end().into_iter().map(|(file, finding)| (file, finding.code, finding.statement)).collect()
+    linter.end().0.into_iter().map(|(file, finding)| (file, finding.code, finding.statement)).collect()
 }
 
 #[test]
@@ -182,6 +182,57 @@ fn a_later_file_puts_right_what_an_earlier_one_left() {
     let two = "CREATE TABLE a (n int); CREATE INDEX old ON a (n); CREATE INDEX anew ON a (n);";
     assert_eq!(found_in_two(two, "SELECT 1;"), [(0, "duplicate-index", 2)]);
     assert_eq!(found_in_two(two, "DROP INDEX old;"), []);
+}
+
+/// Of files that are runs of their own too: what is there at the end counts, and what a file says itself.
+#[test]
+fn a_later_run_puts_right_what_an_earlier_one_left() {
+    let found = |files: &[&str]| {
+        let selected = Selected::default();
+        let mut linter = Linter::new(Known::default());
+        let mut said = Vec::new();
+        for (number, sql) in files.iter().enumerate() {
+            said.extend(Some(()).filter(|()| number > 0).into_iter().flat_map(|()| linter.begin_run()));
+            let mut file = linter.file(&selected, false);
+            for statement in statements(sql) {
+                file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+            }
+            file.end();
+        }
+        let (last, holds) = linter.end();
+        said.extend(last);
+        assert_eq!(said.len(), holds.len());
+        let still = said.into_iter().zip(holds).filter(|(_, holds)| *holds);
+        still.map(|((file, finding), _)| (file, finding.code)).collect::<Vec<_>>()
+    };
+    let key = "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES p);";
+    assert_eq!(found(&[key, "SELECT 1;"]), [(0, "foreign-key-without-index")]);
+    assert_eq!(found(&[key, "CREATE INDEX CONCURRENTLY i ON a (n);"]), []);
+    let policy = "CREATE TABLE a (n int); CREATE POLICY p ON a USING (n = 1);";
+    assert_eq!(found(&[policy, "SELECT 1;", "ALTER TABLE a ENABLE ROW LEVEL SECURITY;"]), []);
+    // What was right when it was made is not its fault.
+    let indexed =
+        "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES p); CREATE INDEX i ON a (n);";
+    assert_eq!(found(&[indexed, "DROP INDEX i;"]), []);
+    let view = "CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker) AS SELECT * FROM a;";
+    assert_eq!(found(&[view, "DROP VIEW v; CREATE VIEW v AS SELECT * FROM a;"]), [(1, "view-bypasses-rls")]);
+}
+
+/// Each statement by what it says itself.
+#[test]
+fn a_view_that_is_replaced_later_is_not_at_fault() {
+    let view = "CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker = true) AS SELECT * FROM a;";
+    assert_eq!(
+        found_in_two(view, "CREATE OR REPLACE VIEW v AS SELECT * FROM a;"),
+        [(1, "view-bypasses-rls", 0), (1, "replace-view-drops-options", 0)]
+    );
+    assert_eq!(
+        found_in_two(
+            view,
+            "ALTER VIEW v SET (security_barrier, security_invoker); ALTER VIEW v RESET (security_invoker);"
+        ),
+        [(1, "view-bypasses-rls", 1)]
+    );
 }
 
 #[test]
@@ -328,7 +379,7 @@ fn found_in(there: &str, sizes: &[(&str, u64)], sql: &str) -> Vec<(&'static str,
         file.statement(&statement, Prepared::of(&statement.text)).unwrap();
     }
     let mut findings = file.end();
-    findings.extend(linter.end().into_iter().map(|(_, finding)| finding));
+    findings.extend(linter.end().0.into_iter().map(|(_, finding)| finding));
     findings.into_iter().map(|finding| (finding.code, finding.seen_by)).collect()
 }
 

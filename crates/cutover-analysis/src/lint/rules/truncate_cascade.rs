@@ -26,6 +26,9 @@ pub(crate) static RULE: Rule = Rule {
                     "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE orders (u int REFERENCES users);",
                 )
                 .and_nothing_else(),
+            Example::of("TRUNCATE users_1 CASCADE;")
+                .over("CREATE TABLE users (id int PRIMARY KEY) PARTITION BY LIST (id); CREATE TABLE users_1 PARTITION OF users FOR VALUES IN (1); CREATE TABLE orders (u int REFERENCES users);")
+                .and_nothing_else(),
         ],
         good: &[
             Example::of("TRUNCATE users;"),
@@ -76,10 +79,18 @@ fn more(site: &Site<'_>, named: &[ObjectRef]) -> Vec<String> {
     let count = all.len();
     let mut at = 0;
     while let Some(parent) = all.get(at).cloned() {
-        for child in context.referring(&parent) {
-            if !all.contains(child) {
-                all.push(child.clone());
+        // A key to a partitioned table is one to each of its partitions.
+        let mut above = vec![parent];
+        while let Some(one) = above.pop() {
+            for child in context.referring(&one) {
+                if !all.contains(child) {
+                    all.push(child.clone());
+                }
             }
+            let known = context.relations.get(&one).into_iter().flat_map(|known| &known.parents);
+            above.extend(
+                known.filter(|up| context.relations.get(*up).is_some_and(|up| up.partitioned)).cloned(),
+            );
         }
         at += 1;
     }
