@@ -21,6 +21,7 @@ mod model;
 pub(crate) mod names;
 mod objects;
 mod place;
+mod reach;
 mod relations;
 mod renamed;
 mod routines;
@@ -45,6 +46,7 @@ pub use model::{
     Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Reindexed, Retry, Setting,
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
+pub use reach::reaches_beyond;
 pub use renamed::renamed_values;
 pub use server_wide::{ServerWide, server_wide};
 

@@ -10,6 +10,7 @@ mod model;
 mod outside;
 mod pass;
 mod proof;
+mod same_server;
 mod starred;
 #[cfg(test)]
 mod tests;
@@ -73,18 +74,24 @@ pub async fn rehearse(
     programs: &SandboxOptions,
 ) -> Result<Rehearsal, RehearseError> {
     // Large: it is not for the stack of whoever waits for it.
-    Box::pin(all(project, target, request, sandbox, programs)).await
+    Box::pin(all(project, target, request, (sandbox, true), programs)).await
 }
 
+/// `is_guarded`: nothing is run that would go beyond the copy on the database's own server.
 async fn all(
     project: &Project,
     target: Option<&ConnectOptions>,
     request: &Request,
-    sandbox: &SandboxProvider,
+    (sandbox, is_guarded): (&SandboxProvider, bool),
     programs: &SandboxOptions,
 ) -> Result<Rehearsal, RehearseError> {
     let began = Instant::now();
     let asked = Asked::of(project, target, request).await?;
+    if let Some(target) = target.filter(|_| is_guarded) {
+        let again = if request.ground.replay { asked.applied.as_slice() } else { &[] };
+        let run = [again, &asked.pending].concat();
+        same_server::refuse(project, target, &run, request, sandbox).await?;
+    }
     let base = ground::build(project, target, &asked.applied, &request.ground, sandbox, programs).await?;
     let built = began.elapsed();
     let done = passes(project, &base, &asked, request, sandbox, target).await;
