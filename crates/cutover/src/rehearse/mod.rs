@@ -36,7 +36,7 @@ pub use model::{
 pub use text::lines;
 
 use self::ground::Base;
-use self::made::Roles;
+use self::made::Shared;
 use self::pass::Pass;
 use crate::inspect;
 use crate::lint::Known;
@@ -154,15 +154,15 @@ async fn passes(
     target: Option<&ConnectOptions>,
 ) -> Result<Rehearsal, RehearseError> {
     let known = findings::known(target, &base.scratch).await?;
-    let roles = Roles::before(project, &asked.pending, &base.scratch).await?;
+    let shared = Shared::before(project, &asked.pending, &base.scratch).await?;
     let copy = base.copy(sandbox).await?;
     let traced = traced(project, base, &copy, asked, known).await;
     let made = match (&traced, request.full) {
-        (Ok(_), true) => proof::schema_of(&copy).await.map(Some),
+        (Ok(_), true) => proof::there_in(&copy, &shared.around).await.map(Some),
         _ => Ok(None),
     };
     copy.finish().await;
-    roles.take_back(&base.scratch).await?;
+    let mut left = shared.take_back(&base.scratch).await?;
     let (mut rehearsal, made) = (traced?, made?);
     let applied: Vec<&Migration> = asked
         .pending
@@ -174,13 +174,22 @@ async fn passes(
     if let Some(limit) = request.workload {
         let tables = workload::tables(&rehearsal);
         let felt = workload::run(project, base, sandbox, &applied, &tables, limit).await;
-        roles.take_back(&base.scratch).await?;
+        left.extend(shared.take_back(&base.scratch).await?);
         rehearsal.workload = Some(felt?);
     }
     if let Some(made) = made {
-        let proof = proof::prove(project, base, (sandbox, &roles), &made, &asked.pending, &applied).await;
-        roles.take_back(&base.scratch).await?;
-        rehearsal.proof = Some(proof?);
+        let proof = proof::prove(project, base, (sandbox, &shared), &made, &asked.pending, &applied).await;
+        shared.take_back(&base.scratch).await?;
+        let mut proof = proof?;
+        left.dedup();
+        if !left.is_empty() {
+            proof.not_proven.push(format!(
+                "what belongs to the whole server could not be given back what it was between passes, so that what is said here may \
+                 be wrong: {}",
+                left.join("; ")
+            ));
+        }
+        rehearsal.proof = Some(proof);
     }
     Ok(rehearsal)
 }

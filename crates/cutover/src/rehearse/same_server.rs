@@ -102,6 +102,10 @@ pub(super) async fn refuse(
 /// The statements of a migration that may do something beyond their database.
 fn beyond(migration: &Migration, vars: &Vars) -> Vec<String> {
     let script = Script::analyse(migration, vars);
+    if script.errors.iter().any(|error| error.code.is_none()) {
+        // It is not run.
+        return Vec::new();
+    }
     let mut found = Vec::new();
     for item in script.items(migration, vars) {
         match item {
