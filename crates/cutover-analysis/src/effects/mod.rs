@@ -80,6 +80,19 @@ pub(crate) fn effects_of(node: &NodeEnum, known: &Context) -> Effects {
     Effects { statements: 1, ..builder.finish() }
 }
 
+/// What each statement of the blocks (`DO`) in a text does to a database of which this is known, as far as their text says it.
+pub fn effects_in_blocks(sql: &str, known: &Context) -> Vec<Effects> {
+    let mut all = Vec::new();
+    let Ok(parsed) = parse(sql) else { return all };
+    for node in parsed.statements() {
+        if let NodeEnum::DoStmt(block) = node {
+            // What is put together at run time is in no text.
+            let _ = bodies::each_statement(block, &mut |node| all.push(effects_of(node, known)));
+        }
+    }
+    all
+}
+
 /// What statements do whatever they find.
 fn by_itself(parsed: &Parsed) -> Builder {
     let mut builder = Builder::default();

@@ -223,7 +223,7 @@ async fn traced(
         took_in_all: took,
     };
     rehearsal.findings =
-        findings::all(project, &asked.places, &known, &rehearsal, &|table| pass.was_there(table));
+        findings::all(project, &asked.places, &known, &rehearsal);
     pass.end().await?;
     Ok(rehearsal)
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::error::RehearseError;
 use super::ground::Base;
-use super::judge::{self, Seen};
+use super::judge::{self, ByCode, Seen};
 use super::model::{Disagreement, Failed, Held, Taken, Traced, TracedStatement};
 use super::outside::{self, Outside};
 use super::trace::{self, Came, Holding, Relations, Said};
@@ -101,11 +101,6 @@ impl<'a> Pass<'a> {
     /// How long it has been at work.
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
-    }
-
-    /// Whether a relation, by its shown name, was there before the first migration.
-    pub(super) fn was_there(&self, name: &str) -> bool {
-        self.relations.number(name).is_some_and(|oid| oid <= self.ground)
     }
 
     /// Ends it: the event triggers go.
@@ -371,10 +366,12 @@ impl<'a> Pass<'a> {
             to: self.elapsed(),
             ..TracedStatement::default()
         };
-        if outcome.result.is_ok() {
-            self.compare(one, &statement, effects, &came, &said);
-        }
-        one.take(statement, came, said, &self.relations);
+        let by_code = if outcome.result.is_ok() {
+            self.compare(one, (text, &statement), effects, &came, &said)
+        } else {
+            ByCode::default()
+        };
+        one.take(statement, came, said, by_code, &self.relations);
     }
 
     /// COPY with its data.
@@ -424,7 +421,7 @@ impl<'a> Pass<'a> {
             statement.locks.push(taken);
             one.traced.locks.push(Held { line, ..held });
         }
-        one.take(statement, Came::default(), said, &self.relations);
+        one.take(statement, Came::default(), said, ByCode::default(), &self.relations);
         Ok(outcome)
     }
 
@@ -449,11 +446,11 @@ impl<'a> Pass<'a> {
     fn compare(
         &mut self,
         one: &One,
-        statement: &TracedStatement,
+        (text, statement): (&str, &TracedStatement),
         effects: &Effects,
         came: &Came,
         said: &Said,
-    ) {
+    ) -> ByCode {
         let seen = Seen {
             effects,
             known: &self.known,
@@ -469,7 +466,9 @@ impl<'a> Pass<'a> {
             text: statement.text.clone(),
             what,
         });
+        let by_code = judge::by_code(&seen, text, self.ground);
         self.disagreements.extend(disagreements);
+        by_code
     }
 }
 
@@ -492,7 +491,14 @@ struct One {
 }
 
 impl One {
-    fn take(&mut self, mut statement: TracedStatement, came: Came, said: Said, relations: &Relations) {
+    fn take(
+        &mut self,
+        mut statement: TracedStatement,
+        came: Came,
+        said: Said,
+        by_code: ByCode,
+        relations: &Relations,
+    ) {
         for (oid, mode) in came.locks {
             let Some(relation) = relations.get(oid) else { continue };
             let held = Held {
@@ -509,7 +515,13 @@ impl One {
             statement.locks.push(Taken { relation: relation.name.clone(), mode, waited: false });
         }
         let named = |oid: &u32| relations.get(*oid).map(|relation| relation.name.clone());
-        statement.announced = said.rewritten.iter().filter_map(named).collect();
+        let was_there = |oid: &&u32| **oid <= self.ground;
+        statement.announced =
+            said.rewritten.iter().filter(was_there).chain(&by_code.anew).filter_map(named).collect();
+        statement.announced.sort_unstable();
+        statement.announced.dedup();
+        statement.gone = by_code.gone.iter().filter_map(named).collect();
+        statement.held = by_code.held.iter().filter_map(named).collect();
         statement.rewritten = said.rewritten.iter().filter_map(named).chain(came.rewritten).collect();
         statement.rewritten.sort_unstable();
         statement.rewritten.dedup();

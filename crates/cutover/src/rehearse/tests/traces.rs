@@ -155,6 +155,56 @@ async fn a_rewrite_that_no_rule_foresees_is_a_finding_of_the_trace() {
     );
 }
 
+/// What code puts together is told by what it did, also where nothing was announced: no event, or more notices than are kept.
+#[tokio::test]
+async fn what_code_does_without_an_event_is_found_too() {
+    let database = shop();
+    let rows = "SELECT n FROM generate_series(1, 20000) n";
+    database.run(&format!(
+        "INSERT INTO app.users (id) {rows}; INSERT INTO app.orders (id) {rows}; CREATE TABLE app.more AS {rows};
+         CREATE TABLE app.old AS {rows}; CREATE TABLE app.emptied AS {rows}; CREATE TABLE app.known AS {rows};
+         CREATE MATERIALIZED VIEW app.view AS {rows}; ANALYZE"
+    ));
+    let files = [
+        ("0001_a.sql", "DO $$ BEGIN EXECUTE 'CLU' || 'STER app.users USING users_pkey'; END $$;"),
+        ("0002_b.sql", "DO $$ BEGIN EXECUTE 'REF' || 'RESH MATERIALIZED VIEW app.view'; END $$;"),
+        (
+            "0003_c.sql",
+            "DO $$ BEGIN FOR i IN 1..20000 LOOP RAISE NOTICE 'x'; END LOOP;
+                 EXECUTE 'ALTER TA' || 'BLE app.orders ALTER total TYPE bigint'; END $$;",
+        ),
+        ("0004_d.sql", "DO $$ BEGIN EXECUTE 'CREATE IN' || 'DEX ON app.more (n)'; END $$;"),
+        ("0005_e.sql", "DO $$ BEGIN EXECUTE 'DROP TA' || 'BLE app.old'; END $$;"),
+        // Emptied, or said by the text: nothing more.
+        ("0006_f.sql", "DO $$ BEGIN EXECUTE 'TRUN' || 'CATE app.emptied'; END $$;"),
+        ("0007_g.sql", "-- cutover: allow drop-table nobody reads it\nDO $$ BEGIN DROP TABLE app.known; END $$;"),
+        (
+            "0008_h.sql",
+            "DO $$ DECLARE t text; BEGIN FOR t IN SELECT evtname FROM pg_event_trigger LOOP EXECUTE 'DROP EVENT TRIGGER ' || t; END LOOP;
+                 EXECUTE 'ALTER TA' || 'BLE app.more ALTER n TYPE bigint'; END $$;",
+        ),
+    ];
+    let found = rehearsed(&project(&files), &database, &request()).await;
+    assert_eq!(found.failed(), 0, "{:?}", found.migrations);
+    let told: Vec<_> = found
+        .findings
+        .iter()
+        .filter(|finding| finding.found.seen_by == crate::lint::Seen::Trace)
+        .map(|finding| format!("{} {} {}", &finding.found.path[..4], finding.found.code, finding.found.message))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "0001 any-other-rewrite app.users is written anew while nobody can use it",
+            "0002 any-other-rewrite app.view is written anew while nobody can use it",
+            "0003 any-other-rewrite app.orders is written anew while nobody can use it",
+            "0004 create-index-blocks-writes app.more is kept by code from being written to, as by building an index",
+            "0005 drop-table app.old is dropped by code",
+            "0008 any-other-rewrite app.more is written anew while nobody can use it",
+        ]
+    );
+}
+
 /// A mutant: where the analysis says nothing of what was done, or says what was not done, that is told.
 #[tokio::test]
 async fn what_was_not_foreseen_is_told_and_what_was_foreseen_and_not_seen() {
