@@ -172,8 +172,7 @@ async fn passes(
         .map(|(migration, _)| *migration)
         .collect();
     if let Some(limit) = request.workload {
-        let tables = workload::tables(&rehearsal);
-        let felt = workload::run(project, base, sandbox, &applied, &tables, limit).await;
+        let felt = workload::run(project, base, sandbox, &applied, &rehearsal, limit).await;
         left.extend(shared.take_back(&base.scratch).await?);
         rehearsal.workload = Some(felt?);
     }

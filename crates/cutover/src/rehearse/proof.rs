@@ -76,7 +76,7 @@ pub(super) async fn prove(
     let mut proof = Proof::default();
     if migrations.len() < pending.len() {
         proof.not_proven.push(format!(
-            "{} of {} migrations could not be applied: nothing is proven of them, nor whether what bodies name is there",
+            "{} of {} migrations could not be applied: nothing is proven of them, and what bodies name was looked for without what they would make",
             pending.len() - migrations.len(),
             pending.len()
         ));
@@ -190,9 +190,7 @@ impl<'a> Proving<'a> {
                 return Ok(false);
             }
         }
-        if is_whole {
-            proof.unresolved = unresolved(&before, self.late().await?);
-        }
+        proof.unresolved = unresolved(&before, self.late().await?);
         let back: Vec<&&Migration> = migrations.iter().filter(|migration| has_way_back(migration)).collect();
         // Where all of it goes back and comes again, that is what is compared; where some could not be applied, what they have
         // left there is not here.

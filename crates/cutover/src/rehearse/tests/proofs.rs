@@ -231,3 +231,17 @@ async fn what_belongs_to_no_schema_is_compared_and_given_back() {
         }
     }
 }
+
+/// What cannot be applied keeps nobody from looking at the bodies over the rest.
+#[tokio::test]
+async fn bodies_are_looked_at_over_what_could_be_applied() {
+    let database = testkit::database();
+    database.run(&format!("CREATE TABLE a (n int); {}", counts("f", "a")));
+    let files = [("0001_a.sql", "DROP TABLE a;"), ("0002_b.sql", "SELECT 1 / 0;")];
+    let request = Request { full: true, ..request() };
+    let found = Box::pin(rehearsed(&project(&files), &database, &request)).await;
+    let proof = found.proof.unwrap();
+    let told: Vec<_> = proof.unresolved.iter().map(|one| (one.message.as_str(), one.is_new)).collect();
+    assert_eq!(told, [("there is no table a", true)]);
+    assert!(proof.not_proven[0].contains("without what they would make"), "{:?}", proof.not_proven);
+}

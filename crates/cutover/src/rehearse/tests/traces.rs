@@ -308,3 +308,40 @@ async fn clients_feel_who_holds_their_tables_and_what_breaks_their_statements() 
     );
     assert!(workload.hurts() && !found.is_clean(&[]));
 }
+
+/// An error is told with the migration that has caused it, and nothing of the client's own doing is among them.
+#[tokio::test]
+async fn clients_name_who_broke_their_statements() {
+    let database = shop();
+    database.run("INSERT INTO app.users SELECT n, n FROM generate_series(1, 10) n");
+    let files = [
+        ("0001_a.sql", "ALTER TABLE app.users ADD CHECK (id > 0);"),
+        ("0002_b.sql", "ALTER TABLE app.users ADD COLUMN more int;"),
+        ("0003_c.sql", "ALTER TABLE app.orders ADD COLUMN more int;"),
+        ("0004_d.sql", "ALTER TABLE app.users ADD CHECK (id > -1);"),
+        ("0005_e.sql", "ALTER TABLE app.users RENAME TO people;"),
+        ("0006_f.sql", "ALTER TABLE app.people ADD CHECK (id > -2);"),
+    ];
+    let request = Request { workload: Some(Duration::from_secs(5)), ..request() };
+    let found = rehearsed(&project(&files), &database, &request).await;
+    let workload = found.workload.as_ref().unwrap();
+    let mut told: Vec<_> = workload
+        .felt
+        .iter()
+        .flat_map(|felt| felt.errors.iter().map(move |hurt| (felt.table.as_str(), felt.writes, hurt)))
+        .map(|(table, writes, hurt)| {
+            let code = hurt.message.rsplit('(').next().unwrap_or_default();
+            format!("{table} {writes} {} {code}", hurt.during)
+        })
+        .collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "app.orders false 0003_c.sql 0A000)",
+            "app.users false 0002_b.sql 0A000)",
+            "app.users false 0005_e.sql 42P01)",
+            "app.users true 0005_e.sql 42P01)",
+        ]
+    );
+}
