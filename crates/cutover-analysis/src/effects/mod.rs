@@ -13,6 +13,7 @@ mod context;
 mod data;
 mod destroys;
 mod display;
+mod foreign_keys;
 pub mod implied;
 mod lock_mode;
 mod locks;
@@ -41,6 +42,7 @@ pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
 pub use destroys::{Destroys, destroys};
+pub use foreign_keys::{NewForeignKey, new_foreign_keys};
 pub use lock_mode::LockMode;
 pub use model::{
     Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Reindexed, Retry, Setting,

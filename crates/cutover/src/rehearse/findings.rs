@@ -50,12 +50,7 @@ const DROP_TABLE: &str = "drop-table";
 const CREATE_INDEX: &str = "create-index-blocks-writes";
 
 /// Everything that is found.
-pub(super) fn all(
-    project: &Project,
-    places: &[usize],
-    known: &Known,
-    rehearsal: &Rehearsal,
-) -> Vec<Finding> {
+pub(super) fn all(project: &Project, places: &[usize], known: &Known, rehearsal: &Rehearsal) -> Vec<Finding> {
     let which = Which::OneRun(places.iter().copied().collect::<BTreeSet<usize>>());
     let found = lint::look(project, &which, Some(known.clone()));
     let mut findings: Vec<Finding> = found
@@ -83,7 +78,12 @@ pub(super) fn all(
             let TracedStatement { announced, gone, held, .. } = statement;
             let mut more = Vec::new();
             for (codes, code, tables, what) in [
-                (&REWRITES[..], ANY_OTHER_REWRITE, large(announced), "written anew while nobody can use {them}"),
+                (
+                    &REWRITES[..],
+                    ANY_OTHER_REWRITE,
+                    large(announced),
+                    "written anew while nobody can use {them}",
+                ),
                 (&[DROP_TABLE][..], DROP_TABLE, gone.clone(), "dropped by code"),
                 (
                     &[CREATE_INDEX][..],

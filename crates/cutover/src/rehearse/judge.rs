@@ -68,14 +68,13 @@ pub(super) fn by_code(seen: &Seen<'_>, text: &str, ground: u32) -> ByCode {
             .flat_map(|effects| &effects.work)
             .any(|work| work.kind == WorkKind::Rewrite && seen.is_of(&work.relation, stored))
     };
-    let is_dropped =
-        |stored: &(String, String)| said().flat_map(|effects| &effects.drops).any(|object| seen.is_of(object, stored));
+    let is_dropped = |stored: &(String, String)| {
+        said().flat_map(|effects| &effects.drops).any(|object| seen.is_of(object, stored))
+    };
     // What is said to be dropped takes its partitions along.
     let takes_along = seen.came.gone.iter().filter_map(stored).any(is_dropped);
-    let held: Vec<u32> = (seen.came.locks.iter())
-        .filter(|(_, mode)| *mode == LockMode::Share)
-        .map(|(oid, _)| *oid)
-        .collect();
+    let held: Vec<u32> =
+        (seen.came.locks.iter()).filter(|(_, mode)| *mode == LockMode::Share).map(|(oid, _)| *oid).collect();
     ByCode {
         anew: unsaid(&seen.came.anew, &is_worked_on),
         gone: unsaid(&seen.came.gone, &|stored| takes_along || is_dropped(stored)),

@@ -52,7 +52,8 @@ impl Beside {
     /// What is otherwise, in words, the first ones.
     pub(super) fn differences(&self, now: &Self) -> Vec<String> {
         // More rows than before are not counted: rows are not compared.
-        let gone = self.0.iter().filter(|line| !now.has(line)).map(|line| format!("not any more: {}", line.words));
+        let gone =
+            self.0.iter().filter(|line| !now.has(line)).map(|line| format!("not any more: {}", line.words));
         let new = now.0.iter().filter(|line| !self.has(line) && !line.words.starts_with(ROWS));
         gone.chain(new.map(|line| format!("there now: {}", line.words))).collect()
     }
@@ -90,8 +91,7 @@ impl Around {
             let mut fields = row.into_iter().map(Option::unwrap_or_default);
             let mut next = || fields.next().unwrap_or_default();
             let (rank, whose, words, oid, make, take) = (next(), next(), next(), next(), next(), next());
-            let is_meant =
-                whose.is_empty() || self.named.as_ref().is_none_or(|named| named.contains(&whose));
+            let is_meant = whose.is_empty() || self.named.as_ref().is_none_or(|named| named.contains(&whose));
             if is_meant {
                 lines.push(Line { rank: rank.parse().unwrap_or_default(), whose, words, oid, make, take });
             }
@@ -144,7 +144,8 @@ impl Shared {
         let mut count = usize::MAX;
         loop {
             now = self.around.read(session).await?;
-            let gone: Vec<&Line> = before().filter(|line| !now.0.iter().any(|other| other.is(line))).collect();
+            let gone: Vec<&Line> =
+                before().filter(|line| !now.0.iter().any(|other| other.is(line))).collect();
             let new: Vec<&Line> =
                 now.0.iter().filter(is_shared).filter(|line| !before().any(|other| other.is(line))).collect();
             if gone.is_empty() && new.is_empty() {
@@ -185,7 +186,8 @@ fn query(server: u32, is_own: bool) -> String {
     } else {
         "CASE WHEN a.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END, ''::pg_catalog.text"
     };
-    let mut parts = vec![ROLES.to_owned(), MEMBERS.replace("{options}", membership), SERVER.to_owned(), HERE.to_owned()];
+    let mut parts =
+        vec![ROLES.to_owned(), MEMBERS.replace("{options}", membership), SERVER.to_owned(), HERE.to_owned()];
     if server >= 150_000 {
         parts.push(PARAMETERS.to_owned());
     }

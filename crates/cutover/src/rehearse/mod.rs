@@ -92,7 +92,9 @@ async fn all(
         let run = [again, &asked.pending].concat();
         same_server::refuse(project, target, &run, request, sandbox).await?;
     }
-    let base = ground::build(project, target, &asked.applied, &request.ground, sandbox, programs).await?;
+    let base =
+        ground::build(project, target, (&asked.applied, &asked.pending), &request.ground, sandbox, programs)
+            .await?;
     let built = began.elapsed();
     let done = passes(project, &base, &asked, request, sandbox, target).await;
     let ground = base.ground.clone();
@@ -221,8 +223,7 @@ async fn traced(
         took,
         took_in_all: took,
     };
-    rehearsal.findings =
-        findings::all(project, &asked.places, &known, &rehearsal);
+    rehearsal.findings = findings::all(project, &asked.places, &known, &rehearsal);
     pass.end().await?;
     Ok(rehearsal)
 }

@@ -136,6 +136,9 @@ pub struct Failed {
     pub hint: Option<String>,
     /// Something of it stays: it ran statements outside a transaction before.
     pub partly: bool,
+    /// Rows refer to some that are not there.
+    #[serde(skip)]
+    pub is_of_rows: bool,
 }
 
 /// A statement that was rehearsed.

@@ -27,6 +27,10 @@ use crate::verify::{failure_text, replay};
 /// Has the session hand over what it has counted, so that it begins anew (15 and later).
 const COUNT_ANEW: &str = "SELECT pg_catalog.pg_stat_force_next_flush()";
 
+/// Said of a foreign key that does not hold over a sample.
+const OF_SAMPLE: &str = "this was measured over some of the rows, and the row that is missing may be one that was not taken: \
+     rehearse with more rows, or without --with-data, to see whether the rest can be applied";
+
 /// Whether a file has to do with subscriptions, whose statements speak to the publisher: the real one.
 fn touches_subscriptions(script: &Script) -> bool {
     let all = [&script.creates, &script.alters, &script.drops];
@@ -53,6 +57,8 @@ pub(super) struct Pass<'a> {
     secrets: Secrets,
     /// What statements call the database, and what it is called.
     databases: Option<(String, String)>,
+    /// The rows are some of those that the database has.
+    is_sample: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -83,6 +89,7 @@ impl<'a> Pass<'a> {
             disagreements: Vec::new(),
             secrets: Secrets::of(&project.vars),
             databases: base.databases(copy),
+            is_sample: base.ground.rows > 0,
         };
         pass.learn().await?;
         pass.began = Instant::now();
@@ -130,6 +137,7 @@ impl<'a> Pass<'a> {
                 message: error.message.clone(),
                 hint: error.hint.clone(),
                 partly: false,
+                is_of_rows: false,
             });
             traced.to = self.elapsed();
             return Ok(traced);
@@ -140,6 +148,7 @@ impl<'a> Pass<'a> {
                 message: "not rehearsed: a subscription connects to another server".to_owned(),
                 hint: None,
                 partly: false,
+                is_of_rows: false,
             });
             traced.to = self.elapsed();
             return Ok(traced);
@@ -164,6 +173,9 @@ impl<'a> Pass<'a> {
             let Stop::Failed(mut failed) = stop else {
                 return Err(stop.into_error());
             };
+            if self.is_sample && failed.is_of_rows {
+                failed.hint = Some(OF_SAMPLE.to_owned());
+            }
             failed.partly = one.traced.statements.iter().rev().skip(1).any(|statement| statement.outside)
                 || (script.units.len() > 1 && one.has_committed(&script));
             one.traced.failure = Some(failed);
@@ -267,8 +279,9 @@ impl<'a> Pass<'a> {
         let mut reported = Reported::default();
         let mut count = 0;
         while let Some(item) = items.next() {
-            let item = item
-                .map_err(|why| Stop::Failed(Failed { line: 1, message: why, hint: None, partly: false }))?;
+            let item = item.map_err(|why| {
+                Stop::Failed(Failed { line: 1, message: why, hint: None, partly: false, is_of_rows: false })
+            })?;
             let ScriptItem::Statement { text, line, copy, unit, .. } = item else { continue };
             let text = replay::elsewhere(self.databases.as_ref(), text);
             let is_outside = script.units.get(unit).is_some_and(|unit| unit.outside.is_some());
@@ -557,7 +570,7 @@ enum Stop {
 
 impl Stop {
     fn at(line: u32, message: String) -> Self {
-        Self::Failed(Failed { line, message, hint: None, partly: false })
+        Self::Failed(Failed { line, message, hint: None, partly: false, is_of_rows: false })
     }
 
     fn of(line: u32, failure: Failure) -> Self {
@@ -565,7 +578,8 @@ impl Stop {
             return Self::Lost(failure);
         }
         let hint = failure.server().and_then(|message| message.hint.clone());
-        Self::Failed(Failed { line, message: failure_text(&failure), hint, partly: false })
+        let is_of_rows = failure.code() == Some("23503");
+        Self::Failed(Failed { line, message: failure_text(&failure), hint, partly: false, is_of_rows })
     }
 
     fn into_error(self) -> RehearseError {

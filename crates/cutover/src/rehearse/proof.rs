@@ -430,7 +430,8 @@ fn answer(differs: &[String]) -> Answer {
 
 /// Differences in words, the first ones.
 fn differences(when: &str, differs: &[String]) -> Vec<String> {
-    let mut words: Vec<String> = differs.iter().take(NAMED).map(|change| format!("{when}: {change}")).collect();
+    let mut words: Vec<String> =
+        differs.iter().take(NAMED).map(|change| format!("{when}: {change}")).collect();
     if differs.len() > NAMED {
         words.push(format!("{when}: and {} more", differs.len() - NAMED));
     }

@@ -81,13 +81,8 @@ pub(super) async fn refuse(
     for migration in migrations {
         found.extend(beyond(migration, &project.vars));
         if request.full && migration.down.is_some() {
-            let down = way_back(
-                (*migration).clone(),
-                migration,
-                migration.down.as_deref(),
-                "",
-                &project.vars,
-            );
+            let down =
+                way_back((*migration).clone(), migration, migration.down.as_deref(), "", &project.vars);
             found.extend(beyond(&down, &project.vars));
         }
     }

@@ -277,7 +277,10 @@ impl Holding {
                     came.locks.push((oid, mode));
                 }
             }
-            if file.is_none() && matches!(relation.kind.as_str(), "r" | "p" | "m") && !came.gone.contains(&oid) {
+            if file.is_none()
+                && matches!(relation.kind.as_str(), "r" | "p" | "m")
+                && !came.gone.contains(&oid)
+            {
                 came.gone.push(oid);
             }
             let (mut is_anew, mut has_new_file) = (false, false);

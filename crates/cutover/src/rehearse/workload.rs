@@ -151,7 +151,10 @@ async fn pass(
         session.close().await;
         failed
     };
-    let (felt, failed) = tokio::join!(join_all(clients.into_iter().enumerate().map(|(place, client)| client.work(&shared, place))), work);
+    let (felt, failed) = tokio::join!(
+        join_all(clients.into_iter().enumerate().map(|(place, client)| client.work(&shared, place))),
+        work
+    );
     Ok((felt, failed))
 }
 

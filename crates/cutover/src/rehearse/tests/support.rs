@@ -28,6 +28,7 @@ pub(super) fn programs() -> SandboxOptions {
 /// Rehearses in a scratch database beside the real one, which must go well. The server is that of the tests, with nothing real on it.
 pub(super) async fn rehearsed(project: &Project, database: &Database, request: &Request) -> Rehearsal {
     let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
-    let done = Box::pin(all(project, Some(&database.options()), request, (&sandbox, false), &programs())).await;
+    let done =
+        Box::pin(all(project, Some(&database.options()), request, (&sandbox, false), &programs())).await;
     done.unwrap_or_else(|error| panic!("{error}"))
 }

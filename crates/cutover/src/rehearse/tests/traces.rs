@@ -190,7 +190,9 @@ async fn what_code_does_without_an_event_is_found_too() {
         .findings
         .iter()
         .filter(|finding| finding.found.seen_by == crate::lint::Seen::Trace)
-        .map(|finding| format!("{} {} {}", &finding.found.path[..4], finding.found.code, finding.found.message))
+        .map(|finding| {
+            format!("{} {} {}", &finding.found.path[..4], finding.found.code, finding.found.message)
+        })
         .collect();
     assert_eq!(
         told,
@@ -344,4 +346,35 @@ async fn clients_name_who_broke_their_statements() {
             "app.users true 0005_e.sql 42P01)",
         ]
     );
+}
+
+/// Triggers are switched in partitions only where the table itself has such a trigger.
+#[tokio::test]
+async fn triggers_of_partitions_are_switched_with_those_of_their_table() {
+    let database = shop();
+    database.run(
+        "CREATE FUNCTION app.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TABLE app.none (n int) PARTITION BY LIST (n); CREATE TABLE app.none_1 PARTITION OF app.none FOR VALUES IN (1);
+         CREATE TABLE app.one (n int) PARTITION BY LIST (n); CREATE TABLE app.one_1 PARTITION OF app.one FOR VALUES IN (1);
+         CREATE TRIGGER t AFTER INSERT ON app.one FOR EACH ROW EXECUTE FUNCTION app.f();
+         CREATE TABLE app.key (n bigint REFERENCES app.users) PARTITION BY LIST (n); CREATE TABLE app.key_1 PARTITION OF app.key FOR VALUES IN (1)",
+    );
+    let sql: String = ["none", "one", "key"]
+        .iter()
+        .flat_map(|table| {
+            ["ALL", "USER"].map(|which| format!("ALTER TABLE app.{table} DISABLE TRIGGER {which};\n"))
+        })
+        .chain(["ALTER TABLE app.one ENABLE TRIGGER t;\n".to_owned()])
+        .map(|text| format!("-- cutover: new-transaction\n{text}"))
+        .collect();
+    let found = rehearsed(
+        &project(&[("0001_a.sql", &sql["-- cutover: new-transaction\n".len()..])]),
+        &database,
+        &request(),
+    )
+    .await;
+    assert_eq!(found.migrations[0].failure, None);
+    assert_eq!(found.disagreements, []);
+    let key = statement(&found.migrations[0], 4);
+    assert!(key.locks.iter().any(|taken| taken.relation == "app.key_1"), "{key:?}");
 }

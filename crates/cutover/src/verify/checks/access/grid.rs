@@ -141,9 +141,8 @@ impl Object {
         let Some((name, columns)) = at_unquoted(text, '(').and_then(|at| text.split_at_checked(at)) else {
             return Ok(Self::Relation { name: text.to_owned(), columns: Vec::new() });
         };
-        let columns = columns[1..]
-            .strip_suffix(')')
-            .ok_or_else(|| format!("`{text}`: a parenthesis is not closed"))?;
+        let columns =
+            columns[1..].strip_suffix(')').ok_or_else(|| format!("`{text}`: a parenthesis is not closed"))?;
         let mut listed = Vec::new();
         let mut rest = columns;
         while let Some((column, behind)) = at_unquoted(rest, ',').and_then(|at| rest.split_at_checked(at)) {
@@ -297,7 +296,10 @@ mod tests {
 
     #[test]
     fn quoted_names_are_read_as_they_stand() {
-        let grid = Grid::parse("a b\n\"my  table\"   r -\n  t  (\"a,b\",  \"c(\")  r\t-\nfunction  f(int,   text) X X\n").unwrap();
+        let grid = Grid::parse(
+            "a b\n\"my  table\"   r -\n  t  (\"a,b\",  \"c(\")  r\t-\nfunction  f(int,   text) X X\n",
+        )
+        .unwrap();
         let names: Vec<Object> = grid.rows.iter().map(|row| row.object.clone()).collect();
         let relation = |name: &str, columns: &[&str]| Object::Relation {
             name: name.to_owned(),
