@@ -384,7 +384,7 @@ impl<'a> Pass<'a> {
         } else {
             ByCode::default()
         };
-        one.take(statement, came, said, by_code, &self.relations);
+        one.take(statement, came, said, &by_code, &self.relations);
     }
 
     /// COPY with its data.
@@ -434,7 +434,7 @@ impl<'a> Pass<'a> {
             statement.locks.push(taken);
             one.traced.locks.push(Held { line, ..held });
         }
-        one.take(statement, Came::default(), said, ByCode::default(), &self.relations);
+        one.take(statement, Came::default(), said, &ByCode::default(), &self.relations);
         Ok(outcome)
     }
 
@@ -509,7 +509,7 @@ impl One {
         mut statement: TracedStatement,
         came: Came,
         said: Said,
-        by_code: ByCode,
+        by_code: &ByCode,
         relations: &Relations,
     ) {
         for (oid, mode) in came.locks {

@@ -336,7 +336,7 @@ impl<'a> Proving<'a> {
             replay::run_and_roll_back(&mut self.session, self.databases.as_ref(), migration, vars).await;
         let after = self.session.query_text(TRACES).await?.rows;
         self.session.execute("DISCARD ALL").await?;
-        Ok((left_nothing(before, ran, after), self.run(migration).await))
+        Ok((left_nothing(&before, ran, &after), self.run(migration).await))
     }
 
     /// The same of a small file, in one flush.
@@ -358,12 +358,12 @@ impl<'a> Proving<'a> {
         discarded.result?;
         let ran = replay::came_through(migration, statements, &back, &ran);
         let applied = replay::came_through(migration, statements, &forth, &applied);
-        Ok((left_nothing(before, ran, after), applied))
+        Ok((left_nothing(&before, ran, &after), applied))
     }
 }
 
 /// What is left of a migration that was rolled back, by looks before and behind it.
-fn left_nothing(before: Rows, ran: Result<(), String>, after: Rows) -> Answer {
+fn left_nothing(before: &[Row], ran: Result<(), String>, after: &[Row]) -> Answer {
     let (before, after) = (before.concat(), after.concat());
     let left: Vec<&str> = LOOKED_AT
         .iter()
@@ -378,8 +378,8 @@ fn left_nothing(before: Rows, ran: Result<(), String>, after: Rows) -> Answer {
     }
 }
 
-/// Rows as text.
-type Rows = Vec<Vec<Option<String>>>;
+/// A row as text.
+type Row = Vec<Option<String>>;
 
 /// What a rollback does not take back, and the catalogue of relations, as the session itself sees them: a row of it that was
 /// written has a younger transaction.
