@@ -174,6 +174,7 @@ async fn names_are_looked_for_where_the_role_that_migrates_does() {
 }
 
 /// Over a server of its own: what belongs to no schema is compared too, and given back what it was between passes.
+#[allow(clippy::too_many_lines, reason = "most of it is a list of cases")]
 #[tokio::test]
 async fn what_belongs_to_no_schema_is_compared_and_given_back() {
     let database = testkit::database();
