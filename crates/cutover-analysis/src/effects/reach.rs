@@ -20,7 +20,10 @@ const SHARED: [ObjectType; 4] = [
 /// Why what a statement does may go beyond the database that it runs in: to roles, settings or other databases of the server, its
 /// files, or other servers; or because it runs code that may. `None` where the text says that it does not.
 pub fn reaches_beyond(text: &str) -> Option<String> {
-    let Ok(parsed) = parse(text) else { return Some("it cannot be read".to_owned()) };
+    let Ok(parsed) = parse(text) else {
+        // What a server refuses too does nothing.
+        return effects_of_text(text).is_ok().then(|| "it cannot be read".to_owned());
+    };
     let of_server = |words: &String| {
         let is_own = OF_THE_DATABASE.iter().any(|own| words.starts_with(own));
         let on = words.strip_prefix("GRANT ON ").or_else(|| words.strip_prefix("REVOKE ON "));
@@ -142,6 +145,7 @@ mod tests {
         }
         for sql in [
             "CREATE TABLE t (n int DEFAULT 1)",
+            "CREATE TABEL t (n int)",
             "ALTER TABLE t ADD COLUMN at timestamptz DEFAULT now()",
             "DROP TABLE t CASCADE",
             "INSERT INTO t SELECT n FROM generate_series(1, 10) n",
