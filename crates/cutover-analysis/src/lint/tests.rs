@@ -378,3 +378,146 @@ fn a_permission_is_of_use_where_another_database_is_larger() {
         [("unused-suppression", Seen::Files)]
     );
 }
+
+/// What some rules find in a file over a database that holds nothing but what this SQL makes.
+fn over(there: &'static str, sql: &'static str) -> Vec<&'static str> {
+    let of_interest = [
+        "create-index-blocks-writes",
+        "drop-table",
+        "rename-table",
+        "set-not-null-scans",
+        "truncate-cascade",
+        "type-change-rewrites",
+        "update-or-delete-without-where",
+    ];
+    let findings = found(&Example::of(sql).over(there).and_nothing_else()).into_iter();
+    findings.map(|finding| finding.code).filter(|code| of_interest.contains(code)).collect()
+}
+
+const USERS: &str = "CREATE TABLE users (id bigint PRIMARY KEY, a int);";
+
+/// A DO block may find what it would make.
+#[test]
+fn what_a_block_makes_under_a_condition_may_have_been_there() {
+    let drop = ["drop-table"].as_slice();
+    for (sql, expected) in [
+        (
+            "DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE users (id int); END IF; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN CREATE TABLE users (id int); EXCEPTION WHEN duplicate_table THEN NULL; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN IF false THEN NULL; ELSE EXECUTE 'CREATE TABLE users (id int)'; END IF; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN CASE 1 WHEN 1 THEN CREATE TABLE users (id int); ELSE NULL; END CASE; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN FOR i IN 1..0 LOOP CREATE TABLE users (id int); END LOOP; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN IF to_regclass('users') IS NOT NULL THEN RETURN; END IF; CREATE TABLE users (id int); END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN IF false THEN CREATE TEMP TABLE users (id int); END IF; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN IF false THEN ALTER TABLE users RENAME TO old; END IF; END $$; DROP TABLE users;",
+            &["rename-table", "drop-table"],
+        ),
+        (
+            "DO $$ BEGIN IF false THEN DROP TABLE users; END IF; END $$; DROP TABLE IF EXISTS users;",
+            &["drop-table", "drop-table"],
+        ),
+        ("DO $$ BEGIN CREATE TABLE IF NOT EXISTS users (id int); END $$; DROP TABLE users;", drop),
+        (
+            "CREATE SCHEMA z; DO $$ BEGIN IF false THEN SET search_path = z; END IF; END $$; CREATE TABLE z.users (id int); DROP TABLE users;",
+            drop,
+        ),
+        (
+            "CREATE SCHEMA z; SET search_path = z; CREATE TABLE users (id int); RESET search_path; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "CREATE SCHEMA z; SELECT set_config('search_path', 'z' || '', false); CREATE TABLE z.users (id int); DROP TABLE users;",
+            drop,
+        ),
+        (
+            "ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID; DO $$ BEGIN IF false THEN ALTER TABLE users VALIDATE CONSTRAINT n; END IF; END $$; ALTER TABLE users ALTER a SET NOT NULL;",
+            &["set-not-null-scans"],
+        ),
+        (
+            "DO $$ BEGIN IF false THEN ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID, VALIDATE CONSTRAINT n; END IF; END $$; ALTER TABLE users ALTER a SET NOT NULL;",
+            &["set-not-null-scans"],
+        ),
+        // What is made in any case, or was nowhere, and what stands in the same branch is new.
+        ("DO $$ BEGIN CREATE TABLE other (id int); END $$; DROP TABLE other;", &[]),
+        ("DO $$ BEGIN BEGIN EXECUTE 'CREATE TABLE other (id int)'; END; END $$; DROP TABLE other;", &[]),
+        (
+            "DO $$ BEGIN IF to_regclass('other') IS NULL THEN CREATE TABLE other (id int); END IF; END $$; DROP TABLE other;",
+            &[],
+        ),
+        (
+            "DO $$ BEGIN IF true THEN CREATE TEMP TABLE users AS SELECT 1; DELETE FROM users; DROP TABLE users; END IF; END $$;",
+            &[],
+        ),
+        (
+            "DO $$ BEGIN IF false THEN ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID; END IF; END $$; ALTER TABLE users VALIDATE CONSTRAINT n; ALTER TABLE users ALTER a SET NOT NULL;",
+            &[],
+        ),
+        (
+            "CREATE SCHEMA z; DO $$ BEGIN IF true THEN SET search_path = z; END IF; END $$; CREATE TABLE t (id int); DROP TABLE t;",
+            &[],
+        ),
+    ] {
+        assert_eq!(over(USERS, sql), expected, "{sql}");
+    }
+    // Where nobody has told what is there, all of it may be.
+    let sql =
+        "DO $$ BEGIN IF to_regclass('t') IS NULL THEN CREATE TABLE t (id int); END IF; END $$; DROP TABLE t;";
+    assert!(found(&Example::of(sql)).iter().any(|finding| finding.code == "drop-table"));
+}
+
+/// What is new may lead to what is old.
+#[test]
+fn new_relations_do_not_free_old_ones() {
+    let made = "CREATE TABLE np (id bigint, a int); ALTER TABLE users INHERIT np; ";
+    let parted = "CREATE TABLE np (id bigint, a int) PARTITION BY LIST (id); ALTER TABLE np ATTACH PARTITION users DEFAULT; ";
+    for (before, sql, expected) in [
+        (made, "ALTER TABLE np ALTER a TYPE bigint;", vec!["type-change-rewrites"]),
+        (made, "UPDATE np SET a = 1;", vec!["update-or-delete-without-where"]),
+        (made, "DELETE FROM np;", vec!["update-or-delete-without-where"]),
+        (made, "DROP TABLE np CASCADE;", vec!["drop-table"]),
+        (made, "ALTER TABLE users NO INHERIT np; DELETE FROM np; DROP TABLE np;", vec![]),
+        (made, "ALTER TABLE np RENAME TO nq;", vec![]),
+        (parted, "DELETE FROM np;", vec!["update-or-delete-without-where"]),
+        (parted, "CREATE INDEX ON np (a);", vec!["create-index-blocks-writes"]),
+        (parted, "DROP TABLE np;", vec!["drop-table"]),
+        (parted, "ALTER TABLE np RENAME TO nq;", vec![]),
+        ("CREATE VIEW v AS SELECT * FROM users; ", "DELETE FROM v;", vec!["update-or-delete-without-where"]),
+        (
+            "CREATE TEMP VIEW v AS SELECT * FROM users; ",
+            "DELETE FROM v;",
+            vec!["update-or-delete-without-where"],
+        ),
+        (
+            "CREATE VIEW w AS SELECT * FROM users; CREATE VIEW v AS SELECT * FROM w; ",
+            "UPDATE v SET a = 1;",
+            vec!["update-or-delete-without-where"],
+        ),
+        ("CREATE VIEW v AS SELECT * FROM users; ", "ALTER VIEW v RENAME TO w;", vec![]),
+        ("CREATE TABLE t (n int); CREATE VIEW v AS SELECT * FROM t; ", "DELETE FROM v;", vec![]),
+        ("CREATE TABLE copy AS SELECT * FROM users; ", "DELETE FROM copy; DROP TABLE copy;", vec![]),
+    ] {
+        let sql: &'static str = format!("{before}{sql}").leak();
+        assert_eq!(over(USERS, sql), expected, "{sql}");
+    }
+}

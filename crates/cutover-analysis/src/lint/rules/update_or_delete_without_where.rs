@@ -74,7 +74,7 @@ fn say(
 ) {
     let Some(relation) = relation else { return };
     let table = names::relation(ObjectKind::Table, relation);
-    if filter.is_some_and(|filter| !security::is_always(filter)) || site.is_harmless(&table) {
+    if filter.is_some_and(|filter| !security::is_always(filter)) || site.is_harmlessly_written(&table) {
         return;
     }
     let message = format!("every row of {} is {what} at once", table.named());
