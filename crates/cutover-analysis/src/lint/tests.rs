@@ -521,3 +521,58 @@ fn new_relations_do_not_free_old_ones() {
         assert_eq!(over(USERS, sql), expected, "{sql}");
     }
 }
+
+/// Foreign keys point to a table as a whole, and so to its partitions.
+#[test]
+fn what_points_to_a_partitioned_table_is_emptied_with_a_partition() {
+    let there = "CREATE TABLE pt (id int PRIMARY KEY) PARTITION BY LIST (id); CREATE TABLE pt1 PARTITION OF pt DEFAULT;
+        CREATE TABLE rp (id int PRIMARY KEY, p int REFERENCES pt); CREATE TABLE rr (r int REFERENCES rp); CREATE TABLE heir () INHERITS (rr);";
+    let said = |sql| {
+        let findings = found(&Example::of(sql).over(there).and_nothing_else()).into_iter();
+        let mut said = findings.filter(|finding| finding.code == "truncate-cascade");
+        said.next().map(|finding| finding.message).unwrap_or_default()
+    };
+    assert_eq!(said("TRUNCATE pt1 CASCADE;"), "besides pt1 it empties public.rp, public.rr");
+    assert_eq!(said("TRUNCATE pt CASCADE;"), "besides pt it empties public.rp, public.rr");
+    assert_eq!(said("TRUNCATE pt1, rp, rr CASCADE;"), "");
+    assert_eq!(
+        said("CREATE TABLE pt2 PARTITION OF pt FOR VALUES IN (1); TRUNCATE pt2 CASCADE;"),
+        "besides pt2 it empties public.rp, public.rr"
+    );
+    assert_eq!(said("TRUNCATE rr CASCADE;"), "");
+}
+
+/// What a run has put into a table the database did not say.
+#[test]
+fn what_the_run_has_filled_is_not_empty() {
+    let over = |sql: &'static str| {
+        let example = Example::of(sql)
+            .over("CREATE TABLE none (n int); CREATE VIEW v AS SELECT * FROM none; CREATE TABLE small (n int); CREATE TABLE big (n int);")
+            .with_empty(&["public.none", "public.small"])
+            .on(150_000);
+        let codes = found(&example).into_iter().map(|finding| finding.code);
+        codes.filter(|code| ["create-index-blocks-writes", "drop-table"].contains(code)).collect::<Vec<_>>()
+    };
+    let index = ["create-index-blocks-writes"].as_slice();
+    for (sql, expected) in [
+        ("INSERT INTO none SELECT n FROM big; CREATE INDEX ON none (n);", index),
+        ("INSERT INTO none SELECT generate_series(1, 300000); CREATE INDEX ON none (n);", index),
+        ("INSERT INTO v SELECT n FROM big; CREATE INDEX ON none (n);", index),
+        ("WITH w AS (INSERT INTO none SELECT n FROM big) SELECT 1; CREATE INDEX ON none (n);", index),
+        (
+            "MERGE INTO none USING big ON none.n = big.n WHEN NOT MATCHED THEN INSERT VALUES (big.n); CREATE INDEX ON none (n);",
+            index,
+        ),
+        (
+            "DO $$ BEGIN FOR i IN 1..99999 LOOP INSERT INTO none VALUES (i); END LOOP; END $$; CREATE INDEX ON none (n);",
+            index,
+        ),
+        ("INSERT INTO none VALUES (1), (2); CREATE INDEX ON none (n);", &[]),
+        ("INSERT INTO none SELECT 1 WHERE true UNION ALL SELECT 2; CREATE INDEX ON none (n);", &[]),
+        ("INSERT INTO none SELECT n FROM small; CREATE INDEX ON none (n);", &[]),
+        ("INSERT INTO none VALUES (1); DROP TABLE none;", &["drop-table"]),
+        ("DROP TABLE none;", &[]),
+    ] {
+        assert_eq!(over(sql), expected, "{sql}");
+    }
+}
