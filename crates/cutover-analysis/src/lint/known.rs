@@ -19,7 +19,7 @@ use crate::effects::{
 use crate::lint::about::About;
 use crate::lint::finding::Seen;
 use crate::lint::naming::Naming;
-use crate::lint::security::{Policy, Security};
+use crate::lint::security::{self, Policy, Security};
 use crate::lint::site::Said;
 use crate::schema::Schema;
 use crate::sql::SyntaxError;
@@ -80,6 +80,8 @@ pub struct Known {
     is_doubtful: bool,
     /// Tables that statements of this run have put rows into, and how many at most; none where these may be many.
     filled: FxHashMap<Name, Option<u64>>,
+    /// Statements that the session has prepared, by name.
+    prepared: BTreeMap<String, NodeEnum>,
     /// The database's word was asked for and given since [`Known::forget`].
     told: Told,
 }
@@ -501,6 +503,7 @@ impl Known {
             self.security.learn(node, &change.mentions, &self.context);
             self.learn_what_is_said(node);
             self.learn_what_is_filled(node);
+            self.learn_what_is_prepared(node);
             self.fill(node, repeats);
             self.context.statement(node);
             self.move_what_is_made(node);
@@ -514,11 +517,15 @@ impl Known {
         self.anything |= change.anything;
         match change.path {
             Path::AsBefore => {}
-            Path::Known(path) => {
+            Path::Known(path, pinned) => {
                 self.context.search_path = path;
+                self.security.pinned = pinned;
                 self.doubts_path(false);
             }
-            Path::Unknown => self.doubts_path(true),
+            Path::Unknown => {
+                self.security.pinned = false;
+                self.doubts_path(true);
+            }
         }
     }
 
@@ -532,7 +539,9 @@ impl Known {
     /// A file ends: the next one begins with a session of its own.
     pub(crate) fn end_file(&mut self) {
         self.context.search_path.clone_from(&self.path);
+        self.security.pinned = false;
         self.doubts_path(false);
+        self.prepared.clear();
     }
 
     /// What becomes of the session's search path: that of a function is its own.
@@ -548,15 +557,16 @@ impl Known {
             _ => false,
         };
         if nodes.iter().any(is_back) {
-            return Path::Known(self.path.clone());
+            return Path::Known(self.path.clone(), false);
         }
         let of_session =
             |node: &&NodeEnum| matches!(node, NodeEnum::VariableSetStmt(_) | NodeEnum::SelectStmt(_));
         let setting = effects.settings.iter().rfind(|setting| setting.name == "search_path");
         let Some(setting) = setting.filter(|_| nodes.iter().any(of_session)) else { return Path::AsBefore };
         let Some(values) = &setting.values else { return Path::Unknown };
+        let pinned = security::is_pinned(values.iter().map(String::as_str));
         let is_schema = |value: &&String| !value.is_empty() && *value != "$user";
-        Path::Known(values.iter().filter(is_schema).cloned().collect())
+        Path::Known(values.iter().filter(is_schema).cloned().collect(), pinned)
     }
 
     /// Learns what a statement of a block leaves behind, as far as it has run where it stands.
@@ -595,6 +605,26 @@ impl Known {
     /// Whether a materialized view is known to hold nothing yet: it can be read once it was refreshed.
     pub(crate) fn is_unfilled(&self, view: &ObjectRef) -> bool {
         self.unfilled.contains(&self.context.resolve(view))
+    }
+
+    /// A statement that the session has prepared.
+    pub(crate) fn prepared(&self, name: &str) -> Option<&NodeEnum> {
+        self.prepared.get(name)
+    }
+
+    fn learn_what_is_prepared(&mut self, node: &NodeEnum) {
+        match node {
+            NodeEnum::PrepareStmt(prepare) => {
+                if let Some(query) = prepare.query.as_deref().and_then(|query| query.node.clone()) {
+                    self.prepared.insert(prepare.name.clone(), query);
+                }
+            }
+            NodeEnum::DeallocateStmt(free) if free.isall => self.prepared.clear(),
+            NodeEnum::DeallocateStmt(free) => {
+                self.prepared.remove(&free.name);
+            }
+            _ => {}
+        }
     }
 
     fn learn_what_is_filled(&mut self, node: &NodeEnum) {
@@ -684,7 +714,8 @@ pub(crate) struct Change {
 #[derive(Debug)]
 enum Path {
     AsBefore,
-    Known(Vec<String>),
+    /// With whether it is the same whoever runs it.
+    Known(Vec<String>, bool),
     Unknown,
 }
 

@@ -51,7 +51,7 @@ SELECT n.nspname, c.relname, p.polname, p.polpermissive, p.polcmd,
 const ROUTINES: &str = "
 SELECT n.nspname, p.proname, p.prokind = 'p',
        coalesce((SELECT string_agg(format_type(t.type, NULL), ', ' ORDER BY t.n) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY t (type, n)), ''),
-       p.prosecdef, EXISTS (SELECT FROM unnest(p.proconfig) c (setting) WHERE c.setting LIKE 'search_path=%'), p.provolatile, l.lanname, p.prosrc = '', %BODY%
+       p.prosecdef, (SELECT c.setting FROM unnest(p.proconfig) c (setting) WHERE c.setting LIKE 'search_path=%'), p.provolatile, l.lanname, p.prosrc = '', %BODY%
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
  WHERE p.prokind IN ('f', 'p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'cutover')
    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')";
@@ -213,7 +213,8 @@ fn routine(row: Vec<Option<String>>) -> String {
     let name = quote_qualified(&row.text(), &row.text());
     let is_procedure = row.flag();
     let arguments = row.text();
-    let (definer, has_path) = (row.flag(), row.flag());
+    let definer = row.flag();
+    let path = row.optional();
     let volatility = row.text();
     let (language, is_bound) = (row.text(), row.flag());
     let body = row.text();
@@ -222,7 +223,12 @@ fn routine(row: Vec<Option<String>>) -> String {
     // A body in SQL's own form has no text, and is bound to what it names.
     let language = if is_bound { "internal" } else { language.as_str() };
     let definer = if definer { " SECURITY DEFINER" } else { "" };
-    let path = if has_path { " SET search_path = ''" } else { "" };
+    // As far as rules ask: whether it is the same whoever runs it.
+    let path = match path {
+        Some(path) if path.contains("$user") => " SET search_path = \"$user\"",
+        Some(_) => " SET search_path = ''",
+        None => "",
+    };
     let volatility = match volatility.as_str() {
         _ if is_procedure => "",
         "i" => " IMMUTABLE",

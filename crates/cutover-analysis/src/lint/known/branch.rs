@@ -83,6 +83,7 @@ impl Known {
         let Before { context, mut made, mut made_others, said, mut unfilled, is_doubtful } = before;
         let after = mem::replace(&mut self.context, context);
         self.is_doubtful |= is_doubtful || self.context.search_path != after.search_path;
+        self.security.pinned &= !self.is_doubtful;
         self.perhaps.extend(
             after
                 .relations
