@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{DiscardMode, ObjectType, VariableSetKind};
+use pg_query::protobuf::{DiscardMode, ObjectType, TransactionStmtKind as Ends, VariableSetKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(crate) use branch::Branches;
@@ -504,6 +504,7 @@ impl Known {
             self.learn_what_is_said(node);
             self.learn_what_is_filled(node);
             self.learn_what_is_prepared(node);
+            self.learn_what_is_lost(node);
             self.fill(node, repeats);
             self.context.statement(node);
             self.move_what_is_made(node);
@@ -542,6 +543,7 @@ impl Known {
         self.security.pinned = false;
         self.doubts_path(false);
         self.prepared.clear();
+        self.lose_temporary();
     }
 
     /// What becomes of the session's search path: that of a function is its own.
@@ -605,6 +607,31 @@ impl Known {
     /// Whether a materialized view is known to hold nothing yet: it can be read once it was refreshed.
     pub(crate) fn is_unfilled(&self, view: &ObjectRef) -> bool {
         self.unfilled.contains(&self.context.resolve(view))
+    }
+
+    /// What is temporary goes with the session.
+    fn lose_temporary(&mut self) {
+        self.made.retain(|name| name.schema != TEMPORARY_SCHEMA);
+        self.context.relations.retain(|name, _| name.schema != TEMPORARY_SCHEMA);
+    }
+
+    /// What is taken back or discarded is not what was made.
+    fn learn_what_is_lost(&mut self, node: &NodeEnum) {
+        match node {
+            NodeEnum::TransactionStmt(statement)
+                if matches!(statement.kind(), Ends::TransStmtRollback | Ends::TransStmtRollbackTo) =>
+            {
+                self.made.clear();
+                self.made_others.clear();
+                self.is_doubtful |= self.context.search_path != self.path;
+            }
+            NodeEnum::DiscardStmt(discard)
+                if matches!(discard.target(), DiscardMode::DiscardAll | DiscardMode::DiscardTemp) =>
+            {
+                self.lose_temporary();
+            }
+            _ => {}
+        }
     }
 
     /// A statement that the session has prepared.

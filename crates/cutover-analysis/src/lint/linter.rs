@@ -12,7 +12,7 @@ use super::site::{Found, Pending, Said, Site};
 use super::suppress::{self, Suppression};
 use crate::effects::{
     Control, Effects, Part, Prepared, Spent, TransactionRule, each_part_of_block, effects_of,
-    made_at_run_time,
+    ends_transaction, made_at_run_time,
 };
 use crate::sql::{Branch, Span, Statement, SyntaxError};
 
@@ -181,6 +181,11 @@ impl FileLint<'_> {
         let Self { known, rules, said, .. } = self;
         let anything = known.begin_block(was_closed && made_at_run_time(block).is_empty());
         let mut branches = Branches::default();
+        // What it takes back did not happen.
+        let is_divided = ends_transaction(block);
+        if is_divided {
+            branches.begin(false);
+        }
         // What is put together at run time nobody can look at here.
         let _ = each_part_of_block(block, &mut |part| match part {
             Part::Statement(node) => {
@@ -192,6 +197,9 @@ impl FileLint<'_> {
             Part::Branch(Branch::Begins { repeats }) => branches.begin(repeats),
             Part::Branch(Branch::Ends) => branches.end(known),
         });
+        if is_divided {
+            branches.end(known);
+        }
         known.end_block(anything);
     }
 

@@ -781,7 +781,7 @@ mod tests {
             ("SET search_path = pg_catalog, app, pg_temp", OwnPath::Pinned),
             ("SET search_path = ''", OwnPath::Pinned),
             (r#"SET search_path = "$user", app"#, OwnPath::Open),
-            (r#"SET search_path TO 'app', '$user'"#, OwnPath::Open),
+            ("SET search_path TO 'app', '$user'", OwnPath::Open),
             ("SET search_path FROM CURRENT", OwnPath::Open),
             ("SET search_path TO DEFAULT", OwnPath::None),
             ("", OwnPath::None),

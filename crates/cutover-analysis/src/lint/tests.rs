@@ -194,6 +194,22 @@ fn the_search_path_of_a_file_ends_with_it() {
     assert_eq!(codes, ["check-without-not-valid"]);
 }
 
+/// Each file has a session as if of its own.
+#[test]
+fn what_is_temporary_ends_with_its_file() {
+    let mut linter = Linter::new(Known::default());
+    let selected = Selected::default();
+    let mut codes = Vec::new();
+    for sql in ["CREATE TEMP TABLE users (n int);", "DROP TABLE users;"] {
+        let mut file = linter.file(&selected, false);
+        for statement in statements(sql) {
+            file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+        }
+        codes.extend(file.end().into_iter().map(|finding| finding.code));
+    }
+    assert_eq!(codes, ["drop-table"]);
+}
+
 /// Every rule, how bad it is, and whether it looks where nobody says otherwise: configuration files rely on them.
 const ALL: &str = "\
 create-index-blocks-writes error on
@@ -458,25 +474,10 @@ fn what_a_block_makes_under_a_condition_may_have_been_there() {
             "DO $$ BEGIN IF false THEN ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID, VALIDATE CONSTRAINT n; END IF; END $$; ALTER TABLE users ALTER a SET NOT NULL;",
             &["set-not-null-scans"],
         ),
-        // What is made in any case, or was nowhere, and what stands in the same branch is new.
-        ("DO $$ BEGIN CREATE TABLE other (id int); END $$; DROP TABLE other;", &[]),
-        ("DO $$ BEGIN BEGIN EXECUTE 'CREATE TABLE other (id int)'; END; END $$; DROP TABLE other;", &[]),
-        (
-            "DO $$ BEGIN IF to_regclass('other') IS NULL THEN CREATE TABLE other (id int); END IF; END $$; DROP TABLE other;",
-            &[],
-        ),
-        (
-            "DO $$ BEGIN IF true THEN CREATE TEMP TABLE users AS SELECT 1; DELETE FROM users; DROP TABLE users; END IF; END $$;",
-            &[],
-        ),
-        (
-            "DO $$ BEGIN IF false THEN ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID; END IF; END $$; ALTER TABLE users VALIDATE CONSTRAINT n; ALTER TABLE users ALTER a SET NOT NULL;",
-            &[],
-        ),
-        (
-            "CREATE SCHEMA z; DO $$ BEGIN IF true THEN SET search_path = z; END IF; END $$; CREATE TABLE t (id int); DROP TABLE t;",
-            &[],
-        ),
+        // What is taken back was not made.
+        ("SAVEPOINT s; CREATE TEMP TABLE users (id int); ROLLBACK TO s; DROP TABLE users;", drop),
+        ("DO $$ BEGIN CREATE TEMP TABLE users (id int); ROLLBACK; END $$; DROP TABLE users;", drop),
+        ("CREATE TEMP TABLE users (id int); DISCARD TEMP; DROP TABLE users;", drop),
     ] {
         assert_eq!(over(USERS, sql), expected, "{sql}");
     }
@@ -484,6 +485,21 @@ fn what_a_block_makes_under_a_condition_may_have_been_there() {
     let sql =
         "DO $$ BEGIN IF to_regclass('t') IS NULL THEN CREATE TABLE t (id int); END IF; END $$; DROP TABLE t;";
     assert!(found(&Example::of(sql)).iter().any(|finding| finding.code == "drop-table"));
+}
+
+/// What is made in any case, or was nowhere, and what stands in the same branch is new.
+#[test]
+fn what_a_block_makes_otherwise_is_new() {
+    for sql in [
+        "DO $$ BEGIN CREATE TABLE other (id int); END $$; DROP TABLE other;",
+        "DO $$ BEGIN BEGIN EXECUTE 'CREATE TABLE other (id int)'; END; END $$; DROP TABLE other;",
+        "DO $$ BEGIN IF to_regclass('other') IS NULL THEN CREATE TABLE other (id int); END IF; END $$; DROP TABLE other;",
+        "DO $$ BEGIN IF true THEN CREATE TEMP TABLE users AS SELECT 1; DELETE FROM users; DROP TABLE users; END IF; END $$;",
+        "DO $$ BEGIN IF false THEN ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID; END IF; END $$; ALTER TABLE users VALIDATE CONSTRAINT n; ALTER TABLE users ALTER a SET NOT NULL;",
+        "CREATE SCHEMA z; DO $$ BEGIN IF true THEN SET search_path = z; END IF; END $$; CREATE TABLE t (id int); DROP TABLE t;",
+    ] {
+        assert_eq!(over(USERS, sql), [""; 0], "{sql}");
+    }
 }
 
 /// What is new may lead to what is old.
