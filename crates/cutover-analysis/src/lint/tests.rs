@@ -558,6 +558,24 @@ fn what_points_to_a_partitioned_table_is_emptied_with_a_partition() {
     assert_eq!(said("TRUNCATE rr CASCADE;"), "");
 }
 
+/// The files of a run are one run.
+#[test]
+fn what_an_earlier_file_has_filled_is_not_empty() {
+    let mut facts = Facts { server: 150_000, ..Facts::default() };
+    facts.sizes.insert(Name { schema: "public".into(), name: "none".into() }, Size::default());
+    let mut linter = Linter::new(Known::new(Context::default(), facts));
+    let selected = Selected::default();
+    let mut codes = Vec::new();
+    for sql in ["CREATE INDEX ON none (n);", "COPY none FROM '/rows';", "CREATE INDEX ON none (n);"] {
+        let mut file = linter.file(&selected, false);
+        for statement in statements(sql) {
+            file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+        }
+        codes.push(file.end().into_iter().any(|finding| finding.code == "create-index-blocks-writes"));
+    }
+    assert_eq!(codes, [false, false, true]);
+}
+
 /// What a run has put into a table the database did not say.
 #[test]
 fn what_the_run_has_filled_is_not_empty() {
