@@ -41,6 +41,7 @@ pub(crate) use context::is_ordinary;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
+pub(crate) use data::is_harmless;
 pub use destroys::{Destroys, destroys};
 pub use foreign_keys::{NewForeignKey, new_foreign_keys};
 pub use lock_mode::LockMode;
@@ -52,7 +53,7 @@ pub use reach::reaches_beyond;
 pub use renamed::renamed_values;
 pub use server_wide::{ServerWide, server_wide};
 
-pub(crate) use bodies::{each_statement as each_statement_of_block, ends_transaction, made_at_run_time};
+pub(crate) use bodies::{Part, each_part as each_part_of_block, ends_transaction, made_at_run_time};
 pub(crate) use locks::{Volatility, volatility, volatility_where};
 pub(crate) use maintenance::is_set as is_option_set;
 pub(crate) use names::from_text as name_in_text;

@@ -6,15 +6,15 @@ use pg_query::protobuf::{DoStmt, TypeName};
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
 use super::fix;
-use super::known::Known;
+use super::known::{Branches, Known};
 use super::rules::{Look, RULES, Watch};
 use super::site::{Found, Pending, Said, Site, Still};
 use super::suppress::{self, Suppression};
 use crate::effects::{
-    Control, Effects, ObjectKind, Prepared, Spent, TransactionRule, each_statement_of_block, effects_of,
-    names,
+    Control, Effects, ObjectKind, Part, Prepared, Spent, TransactionRule, each_part_of_block, effects_of,
+    ends_transaction, made_at_run_time, names,
 };
-use crate::sql::{Span, Statement, SyntaxError};
+use crate::sql::{Branch, Span, Statement, SyntaxError};
 
 /// Which rules look at a file, and how bad what they find is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,6 @@ impl Linter {
         let number = self.files;
         self.files += 1;
         FileLint {
-            path: self.known.context.search_path.clone(),
             rules: Rules::new(selected, number),
             known: &mut self.known,
             pending: &mut self.pending,
@@ -138,8 +137,6 @@ impl Linter {
 pub struct FileLint<'a> {
     known: &'a mut Known,
     pending: &'a mut Vec<Pending>,
-    /// Where names are looked for at the beginning of each file.
-    path: Vec<String>,
     selected: &'a Selected,
     rules: Rules,
     said: Said,
@@ -181,10 +178,11 @@ impl FileLint<'_> {
             change = Some(known.change_by(&parsed.statements().collect::<Vec<_>>(), effects));
         })?;
         if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
+            let was_closed = known.is_closed();
             known.learn(&parsed.statements().collect::<Vec<_>>(), change);
             for node in parsed.statements() {
                 if let NodeEnum::DoStmt(block) = node {
-                    self.block(block, statement, number);
+                    self.block(block, statement, number, was_closed);
                 }
             }
         }
@@ -192,23 +190,38 @@ impl FileLint<'_> {
     }
 
     /// Looks at the statements of a block, as far as its text says them: it runs at once. Whether a branch of it runs is not
-    /// known; whoever wrote it meant it to.
-    fn block(&mut self, block: &DoStmt, statement: &Statement, number: usize) {
+    /// known; whoever wrote it meant it to. What it would leave behind may not be there afterwards.
+    fn block(&mut self, block: &DoStmt, statement: &Statement, number: usize, was_closed: bool) {
         let Self { known, rules, said, .. } = self;
+        let anything = known.begin_block(was_closed && made_at_run_time(block).is_empty());
+        let mut branches = Branches::default();
+        // What it takes back did not happen.
+        let is_divided = ends_transaction(block);
+        if is_divided {
+            branches.begin(false);
+        }
         // What is put together at run time nobody can look at here.
-        let _ = each_statement_of_block(block, &mut |node| {
-            let effects = effects_of(node, &known.context);
-            rules.look(&Site::new(node, &effects, known, (statement, number), true), said);
-            let change = known.change_by(&[node], &effects);
-            known.learn(&[node], change);
+        let _ = each_part_of_block(block, &mut |part| match part {
+            Part::Statement(node) => {
+                let effects = effects_of(node, &known.context);
+                rules.look(&Site::new(node, &effects, known, (statement, number), true), said);
+                let change = known.change_by(&[node], &effects);
+                known.learn_in_block(node, change, &mut branches);
+            }
+            Part::Branch(Branch::Begins { repeats }) => branches.begin(repeats),
+            Part::Branch(Branch::Ends) => branches.end(known),
         });
+        if is_divided {
+            branches.end(known);
+        }
+        known.end_block(anything);
     }
 
     /// Ends the file: what was found, in the order of the text, without what is suppressed.
     pub fn end(mut self) -> Vec<Finding> {
         let end = FileEnd { marks: self.marks, apart: self.apart };
         self.rules.end(&end, &mut self.said);
-        self.known.context.search_path = self.path;
+        self.known.end_file();
         let is_of_database = self.known.is_of_database();
         suppress::apply(&mut self.said, self.suppressions, self.selected, is_of_database);
         self.pending.append(&mut self.said.pending);

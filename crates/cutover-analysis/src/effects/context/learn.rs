@@ -31,7 +31,9 @@ impl Context {
             NodeEnum::CreateTableAsStmt(create) => {
                 if let Some(relation) = create.into.as_ref().and_then(|into| into.rel.as_ref()) {
                     let name = self.new_name(&names::relation(Kind::Table, relation));
-                    let reads = self.read_by(&create.query);
+                    // A table has rows of its own from then on.
+                    let shows = create.objtype() == ObjectType::ObjectMatview;
+                    let reads = if shows { self.read_by(&create.query) } else { Vec::new() };
                     if !self.relations.contains_key(&name) {
                         self.insert(&name, Relation { reads, ..Relation::default() });
                     }
@@ -463,6 +465,18 @@ impl Context {
                     known.is_default = partition.bound.as_ref().is_some_and(|bound| bound.is_default);
                     known.become_partition(&child, &parent);
                     self.link(&child);
+                }
+            }
+            (Type::AtAddInherit, Some(NodeEnum::RangeVar(parent))) => {
+                let parent = self.resolve(&names::relation(Kind::Table, parent));
+                let known = self.relations.entry(table.clone()).or_default();
+                known.parents.push(parent);
+                self.link(table);
+            }
+            (Type::AtDropInherit, Some(NodeEnum::RangeVar(parent))) => {
+                let parent = self.resolve(&names::relation(Kind::Table, parent));
+                if let Some(known) = self.relations.get_mut(table) {
+                    known.parents.retain(|known| *known != parent);
                 }
             }
             (Type::AtDetachPartition | Type::AtDetachPartitionFinalize, node) => {
