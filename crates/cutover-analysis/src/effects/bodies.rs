@@ -12,7 +12,7 @@ use super::unparsed;
 use super::walk::{self, Found};
 use crate::sql::lexer::Kind;
 use crate::sql::tokens::{Token, Tokens};
-use crate::sql::{Declared, Parsed, Piece, declared_types, parse, plpgsql_body};
+use crate::sql::{Branch, Declared, Parsed, Piece, declared_types, parse, plpgsql_body};
 
 /// What a block would be if it were a function.
 const BLOCK: &str = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql";
@@ -95,6 +95,27 @@ pub(super) fn block(block: &DoStmt, to: &mut Builder) {
 /// # Errors
 /// Why these may not be all, in words.
 pub(crate) fn each_statement(block: &DoStmt, each: &mut dyn FnMut(&NodeEnum)) -> Result<(), String> {
+    each_part(block, &mut |part| {
+        if let Part::Statement(node) = part {
+            each(node);
+        }
+    })
+}
+
+/// What a block consists of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'a> {
+    /// A statement.
+    Statement(&'a NodeEnum),
+    /// What comes may not run, or not have run.
+    Branch(Branch),
+}
+
+/// The same, with the beginnings and ends of branches.
+///
+/// # Errors
+/// As there.
+pub(crate) fn each_part(block: &DoStmt, each: &mut dyn FnMut(Part<'_>)) -> Result<(), String> {
     let Some(body) = text_of(&block.args, "as") else { return Ok(()) };
     if let Some(other) = language(&block.args).filter(|language| language != "plpgsql") {
         return Err(format!("a block in {other} is not looked into"));
@@ -112,7 +133,11 @@ pub(super) fn each_of_routine(
 ) -> Result<(), String> {
     let body = text_of(&create.options, "as").unwrap_or_default();
     match language(&create.options).as_deref() {
-        Some("plpgsql") => each_in_body(&head(create), body, "a body", each),
+        Some("plpgsql") => each_in_body(&head(create), body, "a body", &mut |part| {
+            if let Part::Statement(node) = part {
+                each(node);
+            }
+        }),
         Some("sql") => {
             let parsed = parse(body).map_err(|error| format!("a body cannot be analysed: {error}"))?;
             parsed.statements().for_each(each);
@@ -122,13 +147,17 @@ pub(super) fn each_of_routine(
     }
 }
 
-fn each_in_body(head: &str, body: &str, what: &str, each: &mut dyn FnMut(&NodeEnum)) -> Result<(), String> {
+fn each_in_body(head: &str, body: &str, what: &str, each: &mut dyn FnMut(Part<'_>)) -> Result<(), String> {
     if body.len() > LONGEST {
         return Err(format!("{what} of {} bytes is not looked into", body.len()));
     }
     let found = plpgsql_body(head, body).map_err(|error| format!("{what} cannot be analysed: {error}"))?;
     let mut left = Ok(());
-    for (piece, text) in &found.pieces {
+    let mut branches = found.branches.iter().peekable();
+    for (number, (piece, text)) in found.pieces.iter().enumerate() {
+        while let Some((_, branch)) = branches.next_if(|(at, _)| *at <= number) {
+            each(Part::Branch(*branch));
+        }
         let Some(text) = piece.as_statement(text) else { continue };
         let parsed = match (piece, parse(&text)) {
             (_, Err(error)) => {
@@ -145,8 +174,9 @@ fn each_in_body(head: &str, body: &str, what: &str, each: &mut dyn FnMut(&NodeEn
             }
             (_, Ok(parsed)) => parsed,
         };
-        parsed.statements().for_each(&mut *each);
+        parsed.statements().for_each(|node| each(Part::Statement(node)));
     }
+    branches.for_each(|(_, branch)| each(Part::Branch(*branch)));
     left
 }
 

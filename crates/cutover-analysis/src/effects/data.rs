@@ -234,7 +234,7 @@ pub(super) fn is_builtin_name(routine: &ObjectRef) -> bool {
     matches!(routine.schema.as_deref(), None | Some("pg_catalog"))
 }
 
-pub(super) fn is_harmless(routine: &ObjectRef) -> bool {
+pub(crate) fn is_harmless(routine: &ObjectRef) -> bool {
     is_builtin_name(routine) && HARMLESS.binary_search(&routine.name.as_str()).is_ok()
 }
 

@@ -13,6 +13,7 @@ mod context;
 mod data;
 mod destroys;
 mod display;
+mod foreign_keys;
 pub mod implied;
 mod lock_mode;
 mod locks;
@@ -21,6 +22,7 @@ mod model;
 pub(crate) mod names;
 mod objects;
 mod place;
+mod reach;
 mod relations;
 mod renamed;
 mod routines;
@@ -39,16 +41,19 @@ pub(crate) use context::is_ordinary;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
+pub(crate) use data::is_harmless;
 pub use destroys::{Destroys, destroys};
+pub use foreign_keys::{NewForeignKey, new_foreign_keys};
 pub use lock_mode::LockMode;
 pub use model::{
     Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Reindexed, Retry, Setting,
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
+pub use reach::reaches_beyond;
 pub use renamed::renamed_values;
 pub use server_wide::{ServerWide, server_wide};
 
-pub(crate) use bodies::{each_statement as each_statement_of_block, ends_transaction, made_at_run_time};
+pub(crate) use bodies::{Part, each_part as each_part_of_block, ends_transaction, made_at_run_time};
 pub(crate) use locks::{Volatility, volatility, volatility_where};
 pub(crate) use maintenance::is_set as is_option_set;
 pub(crate) use names::from_text as name_in_text;
@@ -76,6 +81,19 @@ pub(crate) fn effects_of(node: &NodeEnum, known: &Context) -> Effects {
     locks::add(node, known, &mut builder);
     chosen::of_partitions(node, known, &mut builder);
     Effects { statements: 1, ..builder.finish() }
+}
+
+/// What each statement of the blocks (`DO`) in a text does to a database of which this is known, as far as their text says it.
+pub fn effects_in_blocks(sql: &str, known: &Context) -> Vec<Effects> {
+    let mut all = Vec::new();
+    let Ok(parsed) = parse(sql) else { return all };
+    for node in parsed.statements() {
+        if let NodeEnum::DoStmt(block) = node {
+            // What is put together at run time is in no text.
+            let _ = bodies::each_statement(block, &mut |node| all.push(effects_of(node, known)));
+        }
+    }
+    all
 }
 
 /// What statements do whatever they find.

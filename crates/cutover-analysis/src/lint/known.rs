@@ -1,11 +1,16 @@
 //! What is known before a statement: of the statements before it, and of the database.
 
+mod branch;
+mod filled;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::ObjectType;
-use rustc_hash::FxHashSet;
+use pg_query::protobuf::{DiscardMode, ObjectType, TransactionStmtKind as Ends, VariableSetKind};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+pub(crate) use branch::Branches;
 
 use crate::effects::{
     Column, Context, Effects, Name, ObjectKind, ObjectRef, Prepared, Relation, SmolStr, TEMPORARY_SCHEMA,
@@ -14,7 +19,7 @@ use crate::effects::{
 use crate::lint::about::About;
 use crate::lint::finding::Seen;
 use crate::lint::naming::Naming;
-use crate::lint::security::{Policy, Security};
+use crate::lint::security::{self, Policy, Security};
 use crate::lint::site::Said;
 use crate::schema::Schema;
 use crate::sql::SyntaxError;
@@ -22,6 +27,9 @@ use crate::sql::SyntaxError;
 /// Tables of up to so many rows are as good as empty to whoever waits for a lock on them: reading them all takes a few
 /// milliseconds.
 const SMALL: u64 = 10_000;
+
+/// The schema of what was made where that is not known.
+const SOMEWHERE: SmolStr = SmolStr::new_static("");
 
 /// What a table holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +74,14 @@ pub struct Known {
     anything: bool,
     /// Materialized views that hold nothing yet.
     unfilled: FxHashSet<Name>,
+    /// Where names are looked for at the beginning of a file.
+    path: Vec<String>,
+    /// Where names without a schema are looked for is not known.
+    is_doubtful: bool,
+    /// Tables that statements of this run have put rows into, and how many at most; none where these may be many.
+    filled: FxHashMap<Name, Option<u64>>,
+    /// Statements that the session has prepared, by name.
+    prepared: BTreeMap<String, NodeEnum>,
     /// The database's word was asked for and given since [`Known::forget`].
     told: Told,
 }
@@ -83,7 +99,8 @@ impl Clone for Told {
 impl Known {
     /// What is there before the first statement.
     pub fn new(context: Context, facts: Facts) -> Self {
-        Self { context, facts, ..Self::default() }
+        let path = context.search_path.clone();
+        Self { context, facts, path, ..Self::default() }
     }
 
     /// The same, with what is known of row security, policies, views and functions.
@@ -164,7 +181,8 @@ impl Known {
 
     /// Whether a statement of this run made what is no relation: a schema, type, function, column.
     pub(crate) fn is_made(&self, object: &ObjectRef) -> bool {
-        self.made_others.contains(&self.key(object))
+        let is_somewhere = object.kind != ObjectKind::Schema && self.is_somewhere(object);
+        !is_somewhere && self.made_others.contains(&self.key(object))
     }
 
     /// One name for what may be called by several.
@@ -192,7 +210,7 @@ impl Known {
 
     /// Whether it is known that there is no such relation.
     pub(crate) fn is_absent(&self, relation: &ObjectRef) -> bool {
-        self.is_complete() && self.relation(relation).is_none()
+        self.is_complete() && !self.is_somewhere(relation) && self.relation(relation).is_none()
     }
 
     /// Whether a relation of this name may be there that is not known.
@@ -200,9 +218,21 @@ impl Known {
         self.perhaps.contains(name) || self.security.transition_tables.contains(name)
     }
 
-    /// Whether a statement of this run made the relation: nobody else uses it yet, and it holds what the run put in.
+    /// Whether a statement of this run made the relation, and all that inherits from it: nobody else uses it yet, and it holds what the
+    /// run put in.
     pub(crate) fn is_new(&self, relation: &ObjectRef) -> bool {
-        self.is_temporary(relation) || self.made.contains(&self.context.resolve(relation))
+        let is_old = |heir: &Name| !self.made.contains(heir);
+        self.is_new_itself(relation) && !self.context.descendants(&self.name_of(relation)).iter().any(is_old)
+    }
+
+    /// The same of a relation without what inherits from it.
+    pub(crate) fn is_new_itself(&self, relation: &ObjectRef) -> bool {
+        self.is_temporary(relation) || self.made.contains(&self.name_of(relation))
+    }
+
+    /// Whether it is not known where a name without a schema is looked for.
+    fn is_somewhere(&self, object: &ObjectRef) -> bool {
+        self.is_doubtful && object.schema.is_none()
     }
 
     /// Whether a relation is one of the session's own, also where it is named without its schema: it hides others of its name.
@@ -216,7 +246,18 @@ impl Known {
         if self.is_temporary(relation) {
             return Name { schema: TEMPORARY_SCHEMA.into(), name: relation.name.clone() };
         }
+        if self.is_somewhere(relation) {
+            return Name { schema: SOMEWHERE, name: relation.name.clone() };
+        }
         self.context.resolve(relation)
+    }
+
+    /// The name under which something new is made.
+    fn new_name(&self, object: &ObjectRef) -> Name {
+        if self.is_somewhere(object) {
+            return Name { schema: SOMEWHERE, name: object.name.clone() };
+        }
+        self.context.new_name(object)
     }
 
     /// Whether a statement of this run has added the column.
@@ -244,19 +285,30 @@ impl Known {
         self.has_up_to(0, relation)
     }
 
+    /// Whether a new relation leads only to what is new too, or has few rows.
+    pub(crate) fn is_new_over_small(&self, relation: &ObjectRef) -> bool {
+        let is_few = |name: &Name| self.made.contains(name) || self.has_itself_up_to(SMALL, name);
+        self.is_new_itself(relation) && self.context.descendants(&self.name_of(relation)).iter().all(is_few)
+    }
+
     /// With what inherits from it, which is locked and read along with it.
     fn has_up_to(&self, rows: u64, relation: &ObjectRef) -> bool {
-        let name = self.context.resolve(relation);
+        let name = self.name_of(relation);
         let heirs = self.context.descendants(&name);
-        let is_few = |heir: &Name| self.made.contains(heir) || self.has_itself_up_to(rows, heir);
+        let is_few = |name: &Name| self.made.contains(name) || self.has_itself_up_to(rows, name);
         self.has_itself_up_to(rows, &name) && heirs.iter().all(is_few)
     }
 
     /// Of a partitioned table the server says that it has nothing, where it is asked; otherwise that is known of its partitions.
     fn has_itself_up_to(&self, rows: u64, name: &Name) -> bool {
+        let more = match self.filled.get(name) {
+            Some(None) => return false,
+            Some(Some(more)) => *more,
+            None => 0,
+        };
         if let Some(size) = self.facts.sizes.get(name) {
             self.tell_of(name);
-            return size.rows <= rows;
+            return size.rows.saturating_add(more) <= rows;
         }
         let is_partitioned = self.context.relations.get(name).is_some_and(|known| known.partitioned);
         is_partitioned && self.context.children(name).next().is_some()
@@ -264,7 +316,7 @@ impl Known {
 
     /// Whether a table by itself, without what inherits from it, is known to have few rows.
     pub(crate) fn is_small_itself(&self, relation: &ObjectRef) -> bool {
-        self.has_itself_up_to(SMALL, &self.context.resolve(relation))
+        self.has_itself_up_to(SMALL, &self.name_of(relation))
     }
 
     /// Whether it is partitioned, and so has no rows of its own.
@@ -303,13 +355,13 @@ impl Known {
 
     /// What this run has said of a table that is not known otherwise.
     fn said_of(&self, table: &ObjectRef) -> Option<&Relation> {
-        self.said.relations.get(&self.context.resolve(table))
+        self.said.relations.get(&self.name_of(table))
     }
 
     /// What is known of a relation.
     pub(crate) fn relation(&self, relation: &ObjectRef) -> Option<&Relation> {
         let name = self.context.resolve(relation);
-        let known = self.context.relations.get(&name)?;
+        let known = self.context.relations.get(&name).filter(|_| !self.is_somewhere(relation))?;
         self.tell_of(&name);
         Some(known)
     }
@@ -395,17 +447,20 @@ impl Known {
         // CASCADE takes away, and makes nothing.
         let is_opaque = effects.opaque.as_ref().is_some_and(|why| !why.starts_with("CASCADE"));
         Change {
-            new: places.map(|object| self.context.new_name(object)).collect(),
+            new: places.map(|object| self.new_name(object)).collect(),
             others: others.map(|object| self.key(object)).collect(),
             gone: effects.drops.clone(),
             moves,
             mentions: late
-                .filter(|object| object.schema.is_some())
-                .map(|object| self.context.resolve(object))
+                .filter(|object| !effects.late_creates.iter().any(|made| made.name == object.name))
+                .map(|object| Name {
+                    schema: object.schema.clone().unwrap_or_default(),
+                    name: object.name.clone(),
+                })
                 .collect(),
             perhaps: perhaps.map(|object| object.name.clone()).collect(),
             anything: is_opaque || nodes.iter().any(|node| makes_more(node, effects)),
-            path: path_set_by(nodes, effects),
+            path: self.path_set_by(nodes, effects),
         }
     }
 
@@ -415,6 +470,7 @@ impl Known {
             return true;
         }
         match object.kind.family() {
+            ObjectKind::Relation if self.is_somewhere(object) => false,
             ObjectKind::Relation => self.context.relation(object).is_none(),
             ObjectKind::Schema | ObjectKind::Extension => false,
             ObjectKind::Column => {
@@ -428,6 +484,11 @@ impl Known {
 
     /// Learns what statements leave behind.
     pub(crate) fn learn(&mut self, nodes: &[&NodeEnum], change: Change) {
+        self.learn_once_or_often(nodes, change, false);
+    }
+
+    /// Learns what statements leave behind that may run many times, where it `repeats`.
+    fn learn_once_or_often(&mut self, nodes: &[&NodeEnum], change: Change, repeats: bool) {
         let mut was_new = false;
         for object in &change.gone {
             was_new |= if object.kind.family() == ObjectKind::Relation {
@@ -440,6 +501,9 @@ impl Known {
             self.security.learn(node, &change.mentions, &self.context);
             self.learn_what_is_said(node);
             self.learn_what_is_filled(node);
+            self.learn_what_is_prepared(node);
+            self.learn_what_is_lost(node);
+            self.fill(node, repeats);
             self.context.statement(node);
             self.move_what_is_made(node);
         }
@@ -450,14 +514,142 @@ impl Known {
         }
         self.perhaps.extend(change.perhaps);
         self.anything |= change.anything;
-        if let Some(path) = change.path {
-            self.context.search_path = path;
+        match change.path {
+            Path::AsBefore => {}
+            Path::Known(path, pinned) => {
+                self.context.search_path = path;
+                self.security.pinned = pinned;
+                self.doubts_path(false);
+            }
+            Path::Unknown => {
+                self.security.pinned = false;
+                self.doubts_path(true);
+            }
         }
+    }
+
+    /// Where names without a schema are looked for is not known from now on, or is.
+    fn doubts_path(&mut self, doubts: bool) {
+        self.is_doubtful = doubts;
+        // What was made somewhere may not be what is found now.
+        self.made.retain(|name| name.schema != SOMEWHERE);
+    }
+
+    /// A file ends: the next one begins with a session of its own.
+    pub(crate) fn end_file(&mut self) {
+        self.context.search_path.clone_from(&self.path);
+        self.security.pinned = false;
+        self.doubts_path(false);
+        self.prepared.clear();
+        self.lose_temporary();
+    }
+
+    /// What becomes of the session's search path: that of a function is its own.
+    fn path_set_by(&self, nodes: &[&NodeEnum], effects: &Effects) -> Path {
+        use VariableSetKind as Kind;
+        let is_back = |node: &&NodeEnum| match node {
+            NodeEnum::VariableSetStmt(set) => match set.kind() {
+                Kind::VarResetAll => true,
+                Kind::VarReset | Kind::VarSetDefault => set.name.eq_ignore_ascii_case("search_path"),
+                _ => false,
+            },
+            NodeEnum::DiscardStmt(discard) => discard.target() == DiscardMode::DiscardAll,
+            _ => false,
+        };
+        if nodes.iter().any(is_back) {
+            return Path::Known(self.path.clone(), false);
+        }
+        let of_session =
+            |node: &&NodeEnum| matches!(node, NodeEnum::VariableSetStmt(_) | NodeEnum::SelectStmt(_));
+        let setting = effects.settings.iter().rfind(|setting| setting.name == "search_path");
+        let Some(setting) = setting.filter(|_| nodes.iter().any(of_session)) else { return Path::AsBefore };
+        let Some(values) = &setting.values else { return Path::Unknown };
+        let pinned = security::is_pinned(values.iter().map(String::as_str));
+        let is_schema = |value: &&String| !value.is_empty() && *value != "$user";
+        Path::Known(values.iter().filter(is_schema).cloned().collect(), pinned)
+    }
+
+    /// Learns what a statement of a block leaves behind, as far as it has run where it stands.
+    pub(crate) fn learn_in_block(&mut self, node: &NodeEnum, change: Change, branches: &mut Branches) {
+        let only_rows = matches!(
+            node,
+            NodeEnum::SelectStmt(_)
+                | NodeEnum::InsertStmt(_)
+                | NodeEnum::UpdateStmt(_)
+                | NodeEnum::DeleteStmt(_)
+                | NodeEnum::MergeStmt(_)
+        );
+        if only_rows && change.is_nothing() || branches.learn(self) {
+            self.learn_once_or_often(&[node], change, branches.repeat());
+        } else {
+            self.anything = true;
+        }
+    }
+
+    /// A block begins, of which all that it runs is known: what is not there is known until it ends. Gives what it has to be
+    /// ended with.
+    pub(crate) fn begin_block(&mut self, was_complete: bool) -> bool {
+        std::mem::replace(&mut self.anything, !was_complete)
+    }
+
+    /// A block ends.
+    pub(crate) fn end_block(&mut self, anything: bool) {
+        self.anything |= anything;
+    }
+
+    /// Whether there is nothing but what is known, also where nobody has asked the database.
+    pub(crate) fn is_closed(&self) -> bool {
+        !self.anything
     }
 
     /// Whether a materialized view is known to hold nothing yet: it can be read once it was refreshed.
     pub(crate) fn is_unfilled(&self, view: &ObjectRef) -> bool {
         self.unfilled.contains(&self.context.resolve(view))
+    }
+
+    /// What is temporary goes with the session.
+    fn lose_temporary(&mut self) {
+        self.made.retain(|name| name.schema != TEMPORARY_SCHEMA);
+        self.context.relations.retain(|name, _| name.schema != TEMPORARY_SCHEMA);
+    }
+
+    /// What is taken back or discarded is not what was made.
+    fn learn_what_is_lost(&mut self, node: &NodeEnum) {
+        match node {
+            NodeEnum::TransactionStmt(statement)
+                if matches!(statement.kind(), Ends::TransStmtRollback | Ends::TransStmtRollbackTo) =>
+            {
+                self.made.clear();
+                self.made_others.clear();
+                self.is_doubtful |= self.context.search_path != self.path;
+            }
+            NodeEnum::DiscardStmt(discard)
+                if matches!(discard.target(), DiscardMode::DiscardAll | DiscardMode::DiscardTemp) =>
+            {
+                self.lose_temporary();
+            }
+            _ => {}
+        }
+    }
+
+    /// A statement that the session has prepared.
+    pub(crate) fn prepared(&self, name: &str) -> Option<&NodeEnum> {
+        self.prepared.get(name)
+    }
+
+    fn learn_what_is_prepared(&mut self, node: &NodeEnum) {
+        match node {
+            NodeEnum::PrepareStmt(prepare) => {
+                if let Some(query) = prepare.query.as_deref().and_then(|query| query.node.clone()) {
+                    self.prepared.insert(prepare.name.clone(), query);
+                }
+            }
+            NodeEnum::DeallocateStmt(free) if free.isall => self.prepared.clear(),
+            NodeEnum::DeallocateStmt(free) => {
+                self.prepared.remove(&free.name);
+            }
+            _ => {}
+        }
     }
 
     fn learn_what_is_filled(&mut self, node: &NodeEnum) {
@@ -510,16 +702,6 @@ impl Known {
     }
 }
 
-/// The search path that statements set for the session: of a function it is its own.
-fn path_set_by(nodes: &[&NodeEnum], effects: &Effects) -> Option<Vec<String>> {
-    let of_session =
-        |node: &&NodeEnum| matches!(node, NodeEnum::VariableSetStmt(_) | NodeEnum::SelectStmt(_));
-    let setting = effects.settings.iter().rfind(|setting| setting.name == "search_path")?;
-    let values = setting.values.as_ref().filter(|_| nodes.iter().any(of_session))?;
-    let is_schema = |value: &&String| !value.is_empty() && *value != "$user";
-    Some(values.iter().filter(is_schema).cloned().collect())
-}
-
 /// A relation by its name.
 pub(crate) fn relation_of(name: &Name) -> ObjectRef {
     ObjectRef::new(ObjectKind::Relation, Some(name.schema.clone()), name.name.clone())
@@ -546,9 +728,28 @@ pub(crate) struct Change {
     gone: Vec<ObjectRef>,
     /// What is new has only another name.
     moves: bool,
-    /// Relations that bodies of functions name with their schemas.
+    /// Relations that bodies of functions name, with no schema where they name none.
     mentions: Vec<Name>,
     perhaps: Vec<SmolStr>,
     anything: bool,
-    path: Option<Vec<String>>,
+    path: Path,
+}
+
+/// What becomes of the search path.
+#[derive(Debug)]
+enum Path {
+    AsBefore,
+    /// With whether it is the same whoever runs it.
+    Known(Vec<String>, bool),
+    Unknown,
+}
+
+impl Change {
+    /// Whether there is nothing to learn of a statement that only reads or writes rows.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.new.is_empty()
+            && self.others.is_empty()
+            && self.gone.is_empty()
+            && matches!(self.path, Path::AsBefore)
+    }
 }

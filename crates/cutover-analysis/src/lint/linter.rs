@@ -6,15 +6,15 @@ use pg_query::protobuf::{DoStmt, TypeName};
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
 use super::fix;
-use super::known::Known;
+use super::known::{Branches, Known};
 use super::rules::{Look, RULES, Watch};
-use super::site::{Found, Pending, Said, Site};
+use super::site::{Found, Pending, Said, Site, Still};
 use super::suppress::{self, Suppression};
 use crate::effects::{
-    Control, Effects, ObjectKind, Prepared, Spent, TransactionRule, each_statement_of_block, effects_of,
-    names,
+    Control, Effects, ObjectKind, Part, Prepared, Spent, TransactionRule, each_part_of_block, effects_of,
+    ends_transaction, made_at_run_time, names,
 };
-use crate::sql::{Span, Statement, SyntaxError};
+use crate::sql::{Branch, Span, Statement, SyntaxError};
 
 /// Which rules look at a file, and how bad what they find is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,13 +57,21 @@ impl Selected {
 }
 
 /// Looks at the files of a run, one after the other.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Linter {
     known: Known,
     /// What is said at the end of the run, where it is still true then.
     pending: Vec<Pending>,
+    /// What was said so far of runs as a whole, in the order in which it was given out: whether it is true still.
+    told: Vec<Still>,
     /// How many files there were.
     files: usize,
+}
+
+impl std::fmt::Debug for Linter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Linter").field("files", &self.files).finish_non_exhaustive()
+    }
 }
 
 impl Linter {
@@ -77,7 +85,6 @@ impl Linter {
         let number = self.files;
         self.files += 1;
         FileLint {
-            path: self.known.context.search_path.clone(),
             rules: Rules::new(selected, number),
             known: &mut self.known,
             pending: &mut self.pending,
@@ -91,32 +98,38 @@ impl Linter {
     }
 
     /// From here on it is another run: what was made so far is there and in use. Gives what is wrong with the run before as a
-    /// whole, each with the number of its file, from 0.
+    /// whole, each with the number of its file, from 0. What comes behind may put it right: see [`Self::end`].
     pub fn begin_run(&mut self) -> Vec<(usize, Finding)> {
         let said = self.still();
         self.known.is_another_run();
         said
     }
 
-    /// Ends the run: what is wrong with it as a whole, each with the number of its file, from 0.
-    pub fn end(mut self) -> Vec<(usize, Finding)> {
-        self.still()
+    /// Ends the last run: what is wrong with it as a whole, each with the number of its file, from 0; and of all that was said of runs
+    /// as a whole, in the order in which it was, this included, whether nothing that came behind has put it right.
+    pub fn end(mut self) -> (Vec<(usize, Finding)>, Vec<bool>) {
+        let said = self.still();
+        let holds = self.told.iter().map(|still| still(&self.known).is_some()).collect();
+        (said, holds)
     }
 
     /// What was put off and is true by now.
     fn still(&mut self) -> Vec<(usize, Finding)> {
         let pending = std::mem::take(&mut self.pending);
-        let still = pending.into_iter().filter_map(|Pending { file, mut finding, still }| {
+        let mut said = Vec::new();
+        for Pending { file, mut finding, still } in pending {
             self.known.forget();
-            finding.message = still(&self.known)?;
+            let Some(message) = still(&self.known) else { continue };
+            finding.message = message;
             if let Some(about) = super::by_code(finding.code)
                 && self.known.has_decided(about)
             {
                 finding.seen_by = Seen::Catalogue;
             }
-            Some((file, finding))
-        });
-        still.collect()
+            said.push((file, finding));
+            self.told.push(still);
+        }
+        said
     }
 }
 
@@ -124,8 +137,6 @@ impl Linter {
 pub struct FileLint<'a> {
     known: &'a mut Known,
     pending: &'a mut Vec<Pending>,
-    /// Where names are looked for at the beginning of each file.
-    path: Vec<String>,
     selected: &'a Selected,
     rules: Rules,
     said: Said,
@@ -167,10 +178,11 @@ impl FileLint<'_> {
             change = Some(known.change_by(&parsed.statements().collect::<Vec<_>>(), effects));
         })?;
         if let (Some(change), Some(parsed)) = (change, spent.parsed()) {
+            let was_closed = known.is_closed();
             known.learn(&parsed.statements().collect::<Vec<_>>(), change);
             for node in parsed.statements() {
                 if let NodeEnum::DoStmt(block) = node {
-                    self.block(block, statement, number);
+                    self.block(block, statement, number, was_closed);
                 }
             }
         }
@@ -178,23 +190,38 @@ impl FileLint<'_> {
     }
 
     /// Looks at the statements of a block, as far as its text says them: it runs at once. Whether a branch of it runs is not
-    /// known; whoever wrote it meant it to.
-    fn block(&mut self, block: &DoStmt, statement: &Statement, number: usize) {
+    /// known; whoever wrote it meant it to. What it would leave behind may not be there afterwards.
+    fn block(&mut self, block: &DoStmt, statement: &Statement, number: usize, was_closed: bool) {
         let Self { known, rules, said, .. } = self;
+        let anything = known.begin_block(was_closed && made_at_run_time(block).is_empty());
+        let mut branches = Branches::default();
+        // What it takes back did not happen.
+        let is_divided = ends_transaction(block);
+        if is_divided {
+            branches.begin(false);
+        }
         // What is put together at run time nobody can look at here.
-        let _ = each_statement_of_block(block, &mut |node| {
-            let effects = effects_of(node, &known.context);
-            rules.look(&Site::new(node, &effects, known, (statement, number), true), said);
-            let change = known.change_by(&[node], &effects);
-            known.learn(&[node], change);
+        let _ = each_part_of_block(block, &mut |part| match part {
+            Part::Statement(node) => {
+                let effects = effects_of(node, &known.context);
+                rules.look(&Site::new(node, &effects, known, (statement, number), true), said);
+                let change = known.change_by(&[node], &effects);
+                known.learn_in_block(node, change, &mut branches);
+            }
+            Part::Branch(Branch::Begins { repeats }) => branches.begin(repeats),
+            Part::Branch(Branch::Ends) => branches.end(known),
         });
+        if is_divided {
+            branches.end(known);
+        }
+        known.end_block(anything);
     }
 
     /// Ends the file: what was found, in the order of the text, without what is suppressed.
     pub fn end(mut self) -> Vec<Finding> {
         let end = FileEnd { marks: self.marks, apart: self.apart };
         self.rules.end(&end, &mut self.said);
-        self.known.context.search_path = self.path;
+        self.known.end_file();
         let is_of_database = self.known.is_of_database();
         suppress::apply(&mut self.said, self.suppressions, self.selected, is_of_database);
         self.pending.append(&mut self.said.pending);

@@ -9,6 +9,7 @@ mod about;
 mod elsewhere;
 mod finding;
 pub mod fix;
+mod joining;
 mod known;
 mod linter;
 mod naming;

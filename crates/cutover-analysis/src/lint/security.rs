@@ -8,7 +8,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterFunctionStmt, AlterObjectSchemaStmt, AlterPolicyStmt, AlterTableCmd, AlterTableType as Type,
     BoolExprType, CreateFunctionStmt, CreatePolicyStmt, DefElem, FunctionParameterMode as Mode, Node,
-    ObjectType, ObjectWithArgs, RenameStmt, RoleSpecType, VariableSetKind, a_const,
+    ObjectType, ObjectWithArgs, RenameStmt, RoleSpecType, SubLinkType, VariableSetKind, a_const,
 };
 
 use crate::effects::walk;
@@ -58,6 +58,18 @@ impl Policy {
     }
 }
 
+/// The search path that a function has of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OwnPath {
+    /// None: it has that of whoever calls it.
+    #[default]
+    None,
+    /// One that follows the name of a role (`"$user"`), or is what somebody's was when the function was made (`FROM CURRENT`).
+    Open,
+    /// The schemas that it names.
+    Pinned,
+}
+
 /// A function or procedure.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
@@ -66,14 +78,31 @@ pub struct Routine {
     pub arguments: Vec<String>,
     /// It runs as its owner: `SECURITY DEFINER`.
     pub definer: bool,
-    /// It has a search path of its own.
-    pub search_path: bool,
+    /// The search path that it has of its own.
+    pub search_path: OwnPath,
     /// It says that it is STABLE or IMMUTABLE.
     pub stable: bool,
     /// What it runs is bound to its objects when it is made, or is no SQL.
     pub bound: bool,
-    /// Relations that its body names with their schemas; only of a body that is text.
+    /// Relations that its body names, with no schema where it names none; only of a body that is text.
     pub mentions: Vec<Name>,
+}
+
+impl Routine {
+    /// Whether what its body names so is not found any more, as far as that is known.
+    pub(crate) fn misses(&self, mention: &Name, known: &super::Known) -> bool {
+        if !mention.schema.is_empty() {
+            return !known.context.relations.contains_key(mention);
+        }
+        let by_name = ObjectRef::new(ObjectKind::Relation, None, mention.name.clone());
+        // Where a path of its own leads to is not looked at.
+        let is_there = if self.search_path != OwnPath::None {
+            known.context.is_called(&mention.name)
+        } else {
+            known.context.relation(&by_name).is_some()
+        };
+        !is_there && !known.may_be_there(&mention.name)
+    }
 }
 
 /// Tables, and whether they have row security. Which have it is asked of every new table there is.
@@ -146,6 +175,8 @@ pub struct Security {
     pub routines: BTreeMap<Name, Vec<Routine>>,
     /// Names that triggers give to the rows a statement changed: functions read them like tables.
     pub transition_tables: BTreeSet<SmolStr>,
+    /// The search path of the session is one that the file has set to schemas by their names.
+    pub(crate) pinned: bool,
 }
 
 impl Security {
@@ -318,7 +349,7 @@ impl Security {
 
     fn create_routine(&mut self, create: &CreateFunctionStmt, mentions: &[Name], context: &Context) {
         let Some(object) = names::object(ObjectKind::Routine, &create.funcname) else { return };
-        let (definer, search_path) = settings(&create.options);
+        let (definer, search_path) = settings(&create.options, self.pinned);
         let arguments = arguments(create);
         let language = definitions(&create.options).find(|option| option.defname == "language");
         let language = language.and_then(|option| names::text(option.arg.as_deref()?));
@@ -326,7 +357,7 @@ impl Security {
         let routine = Routine {
             arguments,
             definer: definer == Some(true),
-            search_path: search_path == Some(true),
+            search_path: search_path.unwrap_or_default(),
             stable: stable(&create.options) == Some(true),
             bound,
             mentions: mentions.to_vec(),
@@ -339,7 +370,7 @@ impl Security {
     fn alter_routine(&mut self, alter: &AlterFunctionStmt, context: &Context) {
         let Some(func) = &alter.func else { return };
         let Some(object) = names::object(ObjectKind::Routine, &func.objname) else { return };
-        let (definer, search_path) = settings(&alter.actions);
+        let (definer, search_path) = settings(&alter.actions, self.pinned);
         let known = self.routines.entry(context.resolve(&object)).or_default();
         if !known.iter().any(|routine| is_meant(func, routine)) {
             // Nothing is known of it but what is said now.
@@ -535,8 +566,31 @@ pub(crate) fn is_always(node: &Node) -> bool {
         Some(NodeEnum::BoolExpr(of)) => match of.boolop() {
             BoolExprType::OrExpr => of.args.iter().any(is_always),
             BoolExprType::AndExpr => of.args.iter().all(is_always),
-            _ => false,
+            BoolExprType::NotExpr => of.args.iter().all(is_never),
+            BoolExprType::Undefined => false,
         },
+        // A row that is made up.
+        Some(NodeEnum::SubLink(query)) if query.sub_link_type() == SubLinkType::ExistsSublink => {
+            matches!(query.subselect.as_deref().and_then(|query| query.node.as_ref()),
+                Some(NodeEnum::SelectStmt(select)) if select.from_clause.is_empty()
+                    && walk::find(&select.target_list).called.is_empty()
+                    && select.larg.is_none()
+                    && select.where_clause.as_deref().is_none_or(is_always)
+                    && select.having_clause.is_none()
+                    && select.limit_count.is_none()
+                    && select.limit_offset.is_none())
+        }
+        _ => false,
+    }
+}
+
+/// Whether a condition is true of no row, as far as its text says.
+fn is_never(node: &Node) -> bool {
+    match node.node.as_ref() {
+        Some(NodeEnum::AConst(constant)) => {
+            matches!(constant.val.as_ref(), Some(a_const::Val::Boolval(value)) if !value.boolval)
+        }
+        Some(NodeEnum::BoolExpr(of)) if of.boolop() == BoolExprType::NotExpr => of.args.iter().all(is_always),
         _ => false,
     }
 }
@@ -547,7 +601,7 @@ pub(crate) fn is_false(text: &str) -> bool {
 }
 
 /// Whether PostgreSQL reads this as true.
-fn is_true(text: &str) -> bool {
+pub(crate) fn is_true(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "true" | "t" | "on" | "yes" | "y" | "1")
 }
 
@@ -576,24 +630,47 @@ pub(crate) fn options(nodes: &[Node]) -> BTreeMap<SmolStr, String> {
         .collect()
 }
 
-/// Whether options of a function say that it runs as its owner, and that it has a search path; nothing where they do not.
-pub(crate) fn settings(nodes: &[Node]) -> (Option<bool>, Option<bool>) {
+/// Whether a search path is the same whoever looks for names.
+pub(crate) fn is_pinned<'a>(mut schemas: impl Iterator<Item = &'a str>) -> bool {
+    schemas.all(|schema| schema != "$user")
+}
+
+/// Whether options of a function say that it runs as its owner, and which search path it has; nothing where they do not. That of the
+/// session is `pinned`, or not.
+pub(crate) fn settings(nodes: &[Node], pinned: bool) -> (Option<bool>, Option<OwnPath>) {
     let (mut definer, mut search_path) = (None, None);
     for option in definitions(nodes) {
         match option.arg.as_deref().and_then(|arg| arg.node.as_ref()) {
             Some(NodeEnum::Boolean(value)) if option.defname == "security" => definer = Some(value.boolval),
             Some(NodeEnum::VariableSetStmt(set)) => {
-                let is_set =
-                    matches!(set.kind(), VariableSetKind::VarSetValue | VariableSetKind::VarSetCurrent);
+                let pinned = match set.kind() {
+                    VariableSetKind::VarSetValue => {
+                        let values: Vec<String> = set.args.iter().filter_map(walk::value_of).collect();
+                        is_pinned(values.iter().flat_map(|value| value.split(',').map(unquoted)))
+                    }
+                    _ => pinned,
+                };
+                let path = match set.kind() {
+                    VariableSetKind::VarSetValue | VariableSetKind::VarSetCurrent if pinned => {
+                        OwnPath::Pinned
+                    }
+                    VariableSetKind::VarSetValue | VariableSetKind::VarSetCurrent => OwnPath::Open,
+                    _ => OwnPath::None,
+                };
                 let all = set.kind() == VariableSetKind::VarResetAll;
                 if all || set.name.eq_ignore_ascii_case("search_path") {
-                    search_path = Some(is_set);
+                    search_path = Some(path);
                 }
             }
             _ => {}
         }
     }
     (definer, search_path)
+}
+
+/// A schema of a search path that is written as one text.
+fn unquoted(schema: &str) -> &str {
+    schema.trim().trim_matches('"')
 }
 
 /// Whether the options of a function say that it is STABLE or IMMUTABLE, or not.
@@ -628,7 +705,7 @@ fn is_meant(func: &ObjectWithArgs, routine: &Routine) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Policy, Security, is_always};
+    use super::{OwnPath, Policy, Security, is_always};
     use crate::effects::{Context, Name, effects};
     use crate::sql::parse;
     use pg_query::NodeEnum;
@@ -711,8 +788,27 @@ mod tests {
              CREATE FUNCTION f(text) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; \
              ALTER FUNCTION f(text) SET search_path = ''; ALTER FUNCTION f(int) RENAME TO g",
         );
-        assert!(known.routines.values().flatten().any(|routine| routine.search_path));
+        assert!(known.routines.values().flatten().any(|routine| routine.search_path == OwnPath::Pinned));
         assert_eq!(known.routines.values().flatten().count(), 2);
+    }
+
+    #[test]
+    fn a_path_is_pinned_where_it_is_the_same_for_everybody() {
+        for (path, expected) in [
+            ("SET search_path = pg_catalog, app, pg_temp", OwnPath::Pinned),
+            ("SET search_path = ''", OwnPath::Pinned),
+            (r#"SET search_path = "$user", app"#, OwnPath::Open),
+            ("SET search_path TO 'app', '$user'", OwnPath::Open),
+            ("SET search_path FROM CURRENT", OwnPath::Open),
+            ("SET search_path TO DEFAULT", OwnPath::None),
+            ("", OwnPath::None),
+        ] {
+            let known = learnt(&format!("CREATE FUNCTION f() RETURNS int LANGUAGE sql {path} AS 'SELECT 1'"));
+            assert!(
+                known.routines.values().flatten().all(|routine| routine.search_path == expected),
+                "{path}"
+            );
+        }
     }
 
     #[test]
@@ -722,10 +818,30 @@ mod tests {
             let Some(NodeEnum::SelectStmt(select)) = parsed.statements().next() else { panic!("{text}") };
             is_always(select.where_clause.as_deref().unwrap())
         };
-        for text in ["true", "(TRUE)", "1 = 1", "'t'::bool", "a OR true", "true AND 'x' = 'x'"] {
+        for text in [
+            "true",
+            "(TRUE)",
+            "1 = 1",
+            "'t'::bool",
+            "a OR true",
+            "true AND 'x' = 'x'",
+            "NOT false",
+            "EXISTS (SELECT 1)",
+        ] {
             assert!(always(text), "{text}");
         }
-        for text in ["false", "a", "1 = 2", "a = a", "a AND true", "NOT true", "'f'::bool", "1 <> 1"] {
+        for text in [
+            "false",
+            "a",
+            "1 = 2",
+            "a = a",
+            "a AND true",
+            "NOT true",
+            "'f'::bool",
+            "1 <> 1",
+            "EXISTS (SELECT 1 FROM t)",
+            "EXISTS (SELECT f())",
+        ] {
             assert!(!always(text), "{text}");
         }
     }

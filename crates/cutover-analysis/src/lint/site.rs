@@ -10,8 +10,8 @@ use pg_query::protobuf::{
 
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
-use super::fix::Fix;
-use super::known::Known;
+use super::fix::Mended;
+use super::known::{Known, relation_of};
 use crate::effects::{Effects, Name, ObjectKind, ObjectRef, effects_of, names};
 use crate::sql::{Span, Statement};
 
@@ -53,14 +53,29 @@ impl<'a> Site<'a> {
         self.known.is_new(relation)
     }
 
+    /// The same without what inherits from it.
+    pub(crate) fn is_new_itself(&self, relation: &ObjectRef) -> bool {
+        self.known.is_new_itself(relation)
+    }
+
+    /// Whether to write all rows of a relation harms nobody, through a view those of what it shows.
+    pub(crate) fn is_harmlessly_written(&self, relation: &ObjectRef) -> bool {
+        let is_itself = |shown: &Name| *shown == self.known.context.resolve(relation);
+        let shown = self.known.shown_by(relation);
+        match shown.as_slice() {
+            [one] if is_itself(one) => self.is_harmless(relation),
+            _ => shown.iter().all(|one| self.is_harmless(&relation_of(one))),
+        }
+    }
+
     /// Whether to lock it, and to read all of it, harms nobody: it is new, or known to have few rows.
     pub(crate) fn is_harmless(&self, relation: &ObjectRef) -> bool {
-        self.is_new(relation) || self.known.is_small(relation)
+        self.is_new(relation) || self.known.is_new_over_small(relation) || self.known.is_small(relation)
     }
 
     /// The same of a table by itself, without what inherits from it.
     pub(crate) fn is_harmless_itself(&self, relation: &ObjectRef) -> bool {
-        self.is_new(relation) || self.known.is_small_itself(relation)
+        self.is_new_itself(relation) || self.known.is_small_itself(relation)
     }
 
     /// Whether two names are of one relation.
@@ -346,10 +361,10 @@ impl Found<'_> {
         }
     }
 
-    /// What was said last is mended so.
-    pub(crate) fn last_is_mended_by(&mut self, fix: Fix) {
+    /// What was said last is mended so, or why it is not.
+    pub(crate) fn last_is_mended_by(&mut self, mended: Mended) {
         if let Some(finding) = self.said.findings.last_mut() {
-            finding.fix = Some(Ok(fix));
+            finding.fix = Some(mended);
         }
     }
 

@@ -34,7 +34,7 @@ fn found(example: &Example) -> Vec<Finding> {
             .unwrap_or_else(|error| panic!("{}: {error}", statement.text));
     }
     let mut findings = file.end();
-    findings.extend(linter.end().into_iter().map(|(_, finding)| finding));
+    findings.extend(linter.end().0.into_iter().map(|(_, finding)| finding));
     findings
 }
 
@@ -168,7 +168,7 @@ fn found_in_two(first: &str, second: &str) -> Vec<(usize, &'static str, usize)> 
         }
         assert_eq!(file.end(), []);
     }
-    linter.end().into_iter().map(|(file, finding)| (file, finding.code, finding.statement)).collect()
+    linter.end().0.into_iter().map(|(file, finding)| (file, finding.code, finding.statement)).collect()
 }
 
 #[test]
@@ -182,6 +182,57 @@ fn a_later_file_puts_right_what_an_earlier_one_left() {
     let two = "CREATE TABLE a (n int); CREATE INDEX old ON a (n); CREATE INDEX anew ON a (n);";
     assert_eq!(found_in_two(two, "SELECT 1;"), [(0, "duplicate-index", 2)]);
     assert_eq!(found_in_two(two, "DROP INDEX old;"), []);
+}
+
+/// Of files that are runs of their own too: what is there at the end counts, and what a file says itself.
+#[test]
+fn a_later_run_puts_right_what_an_earlier_one_left() {
+    let found = |files: &[&str]| {
+        let selected = Selected::default();
+        let mut linter = Linter::new(Known::default());
+        let mut said = Vec::new();
+        for (number, sql) in files.iter().enumerate() {
+            said.extend(Some(()).filter(|()| number > 0).into_iter().flat_map(|()| linter.begin_run()));
+            let mut file = linter.file(&selected, false);
+            for statement in statements(sql) {
+                file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+            }
+            file.end();
+        }
+        let (last, holds) = linter.end();
+        said.extend(last);
+        assert_eq!(said.len(), holds.len());
+        let still = said.into_iter().zip(holds).filter(|(_, holds)| *holds);
+        still.map(|((file, finding), _)| (file, finding.code)).collect::<Vec<_>>()
+    };
+    let key = "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES p);";
+    assert_eq!(found(&[key, "SELECT 1;"]), [(0, "foreign-key-without-index")]);
+    assert_eq!(found(&[key, "CREATE INDEX CONCURRENTLY i ON a (n);"]), []);
+    let policy = "CREATE TABLE a (n int); CREATE POLICY p ON a USING (n = 1);";
+    assert_eq!(found(&[policy, "SELECT 1;", "ALTER TABLE a ENABLE ROW LEVEL SECURITY;"]), []);
+    // What was right when it was made is not its fault.
+    let indexed =
+        "CREATE TABLE p (n int PRIMARY KEY); CREATE TABLE a (n int REFERENCES p); CREATE INDEX i ON a (n);";
+    assert_eq!(found(&[indexed, "DROP INDEX i;"]), []);
+    let view = "CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker) AS SELECT * FROM a;";
+    assert_eq!(found(&[view, "DROP VIEW v; CREATE VIEW v AS SELECT * FROM a;"]), [(1, "view-bypasses-rls")]);
+}
+
+/// Each statement by what it says itself.
+#[test]
+fn a_view_that_is_replaced_later_is_not_at_fault() {
+    let view = "CREATE TABLE a (n int); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE VIEW v WITH (security_invoker = true) AS SELECT * FROM a;";
+    assert_eq!(
+        found_in_two(view, "CREATE OR REPLACE VIEW v AS SELECT * FROM a;"),
+        [(1, "view-bypasses-rls", 0), (1, "replace-view-drops-options", 0)]
+    );
+    assert_eq!(
+        found_in_two(
+            view,
+            "ALTER VIEW v SET (security_barrier, security_invoker); ALTER VIEW v RESET (security_invoker);"
+        ),
+        [(1, "view-bypasses-rls", 1)]
+    );
 }
 
 #[test]
@@ -199,6 +250,22 @@ fn the_search_path_of_a_file_ends_with_it() {
         codes.extend(file.end().into_iter().map(|finding| finding.code));
     }
     assert_eq!(codes, ["check-without-not-valid"]);
+}
+
+/// Each file has a session as if of its own.
+#[test]
+fn what_is_temporary_ends_with_its_file() {
+    let mut linter = Linter::new(Known::default());
+    let selected = Selected::default();
+    let mut codes = Vec::new();
+    for sql in ["CREATE TEMP TABLE users (n int);", "DROP TABLE users;"] {
+        let mut file = linter.file(&selected, false);
+        for statement in statements(sql) {
+            file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+        }
+        codes.extend(file.end().into_iter().map(|finding| finding.code));
+    }
+    assert_eq!(codes, ["drop-table"]);
 }
 
 /// Every rule, how bad it is, and whether it looks where nobody says otherwise: configuration files rely on them.
@@ -328,7 +395,7 @@ fn found_in(there: &str, sizes: &[(&str, u64)], sql: &str) -> Vec<(&'static str,
         file.statement(&statement, Prepared::of(&statement.text)).unwrap();
     }
     let mut findings = file.end();
-    findings.extend(linter.end().into_iter().map(|(_, finding)| finding));
+    findings.extend(linter.end().0.into_iter().map(|(_, finding)| finding));
     findings.into_iter().map(|finding| (finding.code, finding.seen_by)).collect()
 }
 
@@ -394,4 +461,220 @@ fn each_column_has_its_finding_at_its_type() {
     let [one, two] = json[..] else { panic!("{json:?}") };
     assert_eq!((one.offset, two.offset), (sql.find("json").unwrap(), sql.rfind("json").unwrap()));
     assert!(one.message.starts_with("a.one ") && two.message.starts_with("a.two "), "{json:?}");
+}
+
+/// What some rules find in a file over a database that holds nothing but what this SQL makes.
+fn over(there: &'static str, sql: &'static str) -> Vec<&'static str> {
+    let of_interest = [
+        "create-index-blocks-writes",
+        "drop-table",
+        "rename-table",
+        "set-not-null-scans",
+        "truncate-cascade",
+        "type-change-rewrites",
+        "update-or-delete-without-where",
+    ];
+    let findings = found(&Example::of(sql).over(there).and_nothing_else()).into_iter();
+    findings.map(|finding| finding.code).filter(|code| of_interest.contains(code)).collect()
+}
+
+const USERS: &str = "CREATE TABLE users (id bigint PRIMARY KEY, a int);";
+
+/// A DO block may find what it would make.
+#[test]
+fn what_a_block_makes_under_a_condition_may_have_been_there() {
+    let drop = ["drop-table"].as_slice();
+    for (sql, expected) in [
+        (
+            "DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE users (id int); END IF; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN CREATE TABLE users (id int); EXCEPTION WHEN duplicate_table THEN NULL; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN IF false THEN NULL; ELSE EXECUTE 'CREATE TABLE users (id int)'; END IF; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN CASE 1 WHEN 1 THEN CREATE TABLE users (id int); ELSE NULL; END CASE; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN FOR i IN 1..0 LOOP CREATE TABLE users (id int); END LOOP; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN IF to_regclass('users') IS NOT NULL THEN RETURN; END IF; CREATE TABLE users (id int); END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN IF false THEN CREATE TEMP TABLE users (id int); END IF; END $$; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "DO $$ BEGIN IF false THEN ALTER TABLE users RENAME TO old; END IF; END $$; DROP TABLE users;",
+            &["rename-table", "drop-table"],
+        ),
+        (
+            "DO $$ BEGIN IF false THEN DROP TABLE users; END IF; END $$; DROP TABLE IF EXISTS users;",
+            &["drop-table", "drop-table"],
+        ),
+        ("DO $$ BEGIN CREATE TABLE IF NOT EXISTS users (id int); END $$; DROP TABLE users;", drop),
+        (
+            "CREATE SCHEMA z; DO $$ BEGIN IF false THEN SET search_path = z; END IF; END $$; CREATE TABLE z.users (id int); DROP TABLE users;",
+            drop,
+        ),
+        (
+            "CREATE SCHEMA z; SET search_path = z; CREATE TABLE users (id int); RESET search_path; DROP TABLE users;",
+            drop,
+        ),
+        (
+            "CREATE SCHEMA z; SELECT set_config('search_path', 'z' || '', false); CREATE TABLE z.users (id int); DROP TABLE users;",
+            drop,
+        ),
+        (
+            "ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID; DO $$ BEGIN IF false THEN ALTER TABLE users VALIDATE CONSTRAINT n; END IF; END $$; ALTER TABLE users ALTER a SET NOT NULL;",
+            &["set-not-null-scans"],
+        ),
+        (
+            "DO $$ BEGIN IF false THEN ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID, VALIDATE CONSTRAINT n; END IF; END $$; ALTER TABLE users ALTER a SET NOT NULL;",
+            &["set-not-null-scans"],
+        ),
+        // What is taken back was not made.
+        ("SAVEPOINT s; CREATE TEMP TABLE users (id int); ROLLBACK TO s; DROP TABLE users;", drop),
+        ("DO $$ BEGIN CREATE TEMP TABLE users (id int); ROLLBACK; END $$; DROP TABLE users;", drop),
+        ("CREATE TEMP TABLE users (id int); DISCARD TEMP; DROP TABLE users;", drop),
+    ] {
+        assert_eq!(over(USERS, sql), expected, "{sql}");
+    }
+    // Where nobody has told what is there, all of it may be.
+    let sql =
+        "DO $$ BEGIN IF to_regclass('t') IS NULL THEN CREATE TABLE t (id int); END IF; END $$; DROP TABLE t;";
+    assert!(found(&Example::of(sql)).iter().any(|finding| finding.code == "drop-table"));
+}
+
+/// What is made in any case, or was nowhere, and what stands in the same branch is new.
+#[test]
+fn what_a_block_makes_otherwise_is_new() {
+    for sql in [
+        "DO $$ BEGIN CREATE TABLE other (id int); END $$; DROP TABLE other;",
+        "DO $$ BEGIN BEGIN EXECUTE 'CREATE TABLE other (id int)'; END; END $$; DROP TABLE other;",
+        "DO $$ BEGIN IF to_regclass('other') IS NULL THEN CREATE TABLE other (id int); END IF; END $$; DROP TABLE other;",
+        "DO $$ BEGIN IF true THEN CREATE TEMP TABLE users AS SELECT 1; DELETE FROM users; DROP TABLE users; END IF; END $$;",
+        "DO $$ BEGIN IF false THEN ALTER TABLE users ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID; END IF; END $$; ALTER TABLE users VALIDATE CONSTRAINT n; ALTER TABLE users ALTER a SET NOT NULL;",
+        "CREATE SCHEMA z; DO $$ BEGIN IF true THEN SET search_path = z; END IF; END $$; CREATE TABLE t (id int); DROP TABLE t;",
+    ] {
+        assert_eq!(over(USERS, sql), [""; 0], "{sql}");
+    }
+}
+
+/// What is new may lead to what is old.
+#[test]
+fn new_relations_do_not_free_old_ones() {
+    let made = "CREATE TABLE np (id bigint, a int); ALTER TABLE users INHERIT np; ";
+    let parted = "CREATE TABLE np (id bigint, a int) PARTITION BY LIST (id); ALTER TABLE np ATTACH PARTITION users DEFAULT; ";
+    for (before, sql, expected) in [
+        (made, "ALTER TABLE np ALTER a TYPE bigint;", vec!["type-change-rewrites"]),
+        (made, "UPDATE np SET a = 1;", vec!["update-or-delete-without-where"]),
+        (made, "DELETE FROM np;", vec!["update-or-delete-without-where"]),
+        (made, "DROP TABLE np CASCADE;", vec!["drop-table"]),
+        (made, "ALTER TABLE users NO INHERIT np; DELETE FROM np; DROP TABLE np;", vec![]),
+        (made, "ALTER TABLE np RENAME TO nq;", vec![]),
+        (parted, "DELETE FROM np;", vec!["update-or-delete-without-where"]),
+        (parted, "CREATE INDEX ON np (a);", vec!["create-index-blocks-writes"]),
+        (parted, "DROP TABLE np;", vec!["drop-table"]),
+        (parted, "ALTER TABLE np RENAME TO nq;", vec![]),
+        ("CREATE VIEW v AS SELECT * FROM users; ", "DELETE FROM v;", vec!["update-or-delete-without-where"]),
+        (
+            "CREATE TEMP VIEW v AS SELECT * FROM users; ",
+            "DELETE FROM v;",
+            vec!["update-or-delete-without-where"],
+        ),
+        (
+            "CREATE VIEW w AS SELECT * FROM users; CREATE VIEW v AS SELECT * FROM w; ",
+            "UPDATE v SET a = 1;",
+            vec!["update-or-delete-without-where"],
+        ),
+        ("CREATE VIEW v AS SELECT * FROM users; ", "ALTER VIEW v RENAME TO w;", vec![]),
+        ("CREATE TABLE t (n int); CREATE VIEW v AS SELECT * FROM t; ", "DELETE FROM v;", vec![]),
+        ("CREATE TABLE copy AS SELECT * FROM users; ", "DELETE FROM copy; DROP TABLE copy;", vec![]),
+    ] {
+        let sql: &'static str = format!("{before}{sql}").leak();
+        assert_eq!(over(USERS, sql), expected, "{sql}");
+    }
+}
+
+/// Foreign keys point to a table as a whole, and so to its partitions.
+#[test]
+fn what_points_to_a_partitioned_table_is_emptied_with_a_partition() {
+    let there = "CREATE TABLE pt (id int PRIMARY KEY) PARTITION BY LIST (id); CREATE TABLE pt1 PARTITION OF pt DEFAULT;
+        CREATE TABLE rp (id int PRIMARY KEY, p int REFERENCES pt); CREATE TABLE rr (r int REFERENCES rp); CREATE TABLE heir () INHERITS (rr);";
+    let said = |sql| {
+        let findings = found(&Example::of(sql).over(there).and_nothing_else()).into_iter();
+        let mut said = findings.filter(|finding| finding.code == "truncate-cascade");
+        said.next().map(|finding| finding.message).unwrap_or_default()
+    };
+    assert_eq!(said("TRUNCATE pt1 CASCADE;"), "besides pt1 it empties public.rp, public.rr");
+    assert_eq!(said("TRUNCATE pt CASCADE;"), "besides pt it empties public.rp, public.rr");
+    assert_eq!(said("TRUNCATE pt1, rp, rr CASCADE;"), "");
+    assert_eq!(
+        said("CREATE TABLE pt2 PARTITION OF pt FOR VALUES IN (1); TRUNCATE pt2 CASCADE;"),
+        "besides pt2 it empties public.rp, public.rr"
+    );
+    assert_eq!(said("TRUNCATE rr CASCADE;"), "");
+}
+
+/// The files of a run are one run.
+#[test]
+fn what_an_earlier_file_has_filled_is_not_empty() {
+    let mut facts = Facts { server: 150_000, ..Facts::default() };
+    facts.sizes.insert(Name { schema: "public".into(), name: "none".into() }, Size::default());
+    let mut linter = Linter::new(Known::new(Context::default(), facts));
+    let selected = Selected::default();
+    let mut codes = Vec::new();
+    for sql in ["CREATE INDEX ON none (n);", "COPY none FROM '/rows';", "CREATE INDEX ON none (n);"] {
+        let mut file = linter.file(&selected, false);
+        for statement in statements(sql) {
+            file.statement(&statement, Prepared::of(&statement.text)).expect("it parses");
+        }
+        codes.push(file.end().into_iter().any(|finding| finding.code == "create-index-blocks-writes"));
+    }
+    assert_eq!(codes, [false, false, true]);
+}
+
+/// What a run has put into a table the database did not say.
+#[test]
+fn what_the_run_has_filled_is_not_empty() {
+    let over = |sql: &'static str| {
+        let example = Example::of(sql)
+            .over("CREATE TABLE none (n int); CREATE VIEW v AS SELECT * FROM none; CREATE TABLE small (n int); CREATE TABLE big (n int);")
+            .with_empty(&["public.none", "public.small"])
+            .on(150_000);
+        let codes = found(&example).into_iter().map(|finding| finding.code);
+        codes.filter(|code| ["create-index-blocks-writes", "drop-table"].contains(code)).collect::<Vec<_>>()
+    };
+    let index = ["create-index-blocks-writes"].as_slice();
+    for (sql, expected) in [
+        ("INSERT INTO none SELECT n FROM big; CREATE INDEX ON none (n);", index),
+        ("INSERT INTO none SELECT generate_series(1, 300000); CREATE INDEX ON none (n);", index),
+        ("INSERT INTO v SELECT n FROM big; CREATE INDEX ON none (n);", index),
+        ("WITH w AS (INSERT INTO none SELECT n FROM big) SELECT 1; CREATE INDEX ON none (n);", index),
+        (
+            "MERGE INTO none USING big ON none.n = big.n WHEN NOT MATCHED THEN INSERT VALUES (big.n); CREATE INDEX ON none (n);",
+            index,
+        ),
+        (
+            "DO $$ BEGIN FOR i IN 1..99999 LOOP INSERT INTO none VALUES (i); END LOOP; END $$; CREATE INDEX ON none (n);",
+            index,
+        ),
+        ("INSERT INTO none VALUES (1), (2); CREATE INDEX ON none (n);", &[]),
+        ("INSERT INTO none SELECT 1 WHERE true UNION ALL SELECT 2; CREATE INDEX ON none (n);", &[]),
+        ("INSERT INTO none SELECT n FROM small; CREATE INDEX ON none (n);", &[]),
+        ("INSERT INTO none VALUES (1); DROP TABLE none;", &["drop-table"]),
+        ("DROP TABLE none;", &[]),
+    ] {
+        assert_eq!(over(sql), expected, "{sql}");
+    }
 }

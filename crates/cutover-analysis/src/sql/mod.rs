@@ -28,7 +28,7 @@ pub use index_text::index_definition;
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};
 pub use parse::{LONGEST_ANALYSED, ParseError, Parsed, SyntaxError, parse};
 pub use passwords::{may_show_passwords, names_a_secret, password_spans, passwords};
-pub(crate) use plpgsql::{Declared, Piece, declared_types, plpgsql_body};
+pub(crate) use plpgsql::{Branch, Declared, Piece, declared_types, plpgsql_body};
 pub use psql::without_psql_variables;
 pub use quote::{identifier_list, quote_ident, quote_literal, quote_qualified};
 pub use routine::{RoutineBody, routine_body};

@@ -54,8 +54,29 @@ impl Piece {
 pub(crate) struct Body {
     /// Statements and expressions, in the order of the body.
     pub(crate) pieces: Vec<(Piece, String)>,
+    /// Where branches begin and end: before the piece of this number, in the order in which they do.
+    pub(crate) branches: Vec<(usize, Branch)>,
     /// It runs statements that it makes at run time (`EXECUTE`).
     pub(crate) dynamic: bool,
+}
+
+/// The beginning or end of statements of which it is not known that they run, and have run: under a condition, in a loop, where an
+/// error is caught, behind what may have left the block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Branch {
+    /// They begin.
+    Begins {
+        /// They may run many times.
+        repeats: bool,
+    },
+    /// They end.
+    Ends,
+}
+
+impl Body {
+    fn branch(&mut self, branch: Branch) {
+        self.branches.push((self.pieces.len(), branch));
+    }
 }
 
 /// Finds the SQL in a body. `head` is all of `CREATE FUNCTION` before `AS`, with PostgreSQL's own types only.
@@ -83,7 +104,7 @@ fn decoded(json: &str) -> Result<Body, String> {
     deserializer.disable_recursion_limit();
     let tree = deserializer.into_iter::<Value>().next().transpose().map_err(|error| error.to_string())?;
     let mut found = Body::default();
-    collect(&tree.unwrap_or_default(), &mut found);
+    collect("", &tree.unwrap_or_default(), &mut found);
     Ok(found)
 }
 
@@ -110,10 +131,11 @@ fn tree(head: &str, body: &str) -> Result<String, String> {
     Ok(json.replace(",{}}", ",{}").replace("[{}}", "[{}"))
 }
 
-/// Everything under an expression's key is SQL; how it is to be read stands beside it.
-fn collect(value: &Value, found: &mut Body) {
+/// Everything under an expression's key is SQL; how it is to be read stands beside it. Says whether what stands behind it may be left
+/// out: it returns, or leaves a block by its label.
+fn collect(kind: &str, value: &Value, found: &mut Body) -> bool {
     match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Array(items) => items.iter().fold(false, |leaves, item| collect("", item, found) | leaves),
         Value::Object(fields) => {
             if let Some(Value::String(query)) = fields.get("query") {
                 let piece = match fields.get("parseMode").and_then(Value::as_i64) {
@@ -123,6 +145,12 @@ fn collect(value: &Value, found: &mut Body) {
                 };
                 found.pieces.push((piece, query.clone()));
             }
+            let mut leaves = match kind {
+                "PLpgSQL_stmt_return" => true,
+                // Without a label it is left behind a loop, and no further.
+                "PLpgSQL_stmt_exit" => fields.contains_key("label"),
+                _ => false,
+            };
             for (key, inner) in fields {
                 let executed = match key.as_str() {
                     "PLpgSQL_stmt_dynexecute" | "PLpgSQL_stmt_dynfors" => Some(&inner["query"]),
@@ -134,11 +162,44 @@ fn collect(value: &Value, found: &mut Body) {
                     let query = &executed["PLpgSQL_expr"]["query"];
                     found.pieces.extend(query.as_str().map(|query| (Piece::Executed, query.to_owned())));
                 }
-                collect(inner, found);
+                let is_block = kind == "PLpgSQL_stmt_block";
+                leaves |= match (key.as_str(), inner) {
+                    // What an error that is caught takes back did not happen.
+                    ("body", Value::Array(items)) if is_block && !fields.contains_key("exceptions") => {
+                        statements(items, found)
+                    }
+                    (
+                        "body" | "then_body" | "else_body" | "stmts" | "else_stmts" | "action",
+                        Value::Array(items),
+                    ) => {
+                        found.branch(Branch::Begins { repeats: key == "body" && !is_block });
+                        let leaves = statements(items, found);
+                        found.branch(Branch::Ends);
+                        leaves
+                    }
+                    _ => collect(key, inner, found),
+                };
             }
+            leaves
         }
-        _ => {}
+        _ => false,
     }
+}
+
+/// Statements one behind the other: those behind one that may leave are a branch.
+fn statements(items: &[Value], found: &mut Body) -> bool {
+    let mut leaves = false;
+    for item in items {
+        let was_left = leaves;
+        leaves |= collect("", item, found);
+        if leaves && !was_left {
+            found.branch(Branch::Begins { repeats: false });
+        }
+    }
+    if leaves {
+        found.branch(Branch::Ends);
+    }
+    leaves
 }
 
 /// What a variable is declared with, as it is written.
@@ -317,6 +378,66 @@ mod tests {
             })
             .collect();
         assert_eq!(found, ["b", "int", "b%rowtype", "app.b.id%type", "app.e", "zz"]);
+    }
+
+    /// The pieces that stand in no branch, and those that do.
+    fn sorted(body: &str) -> (Vec<String>, Vec<String>) {
+        let found = plpgsql_body("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql", body).unwrap();
+        let (mut sure, mut perhaps) = (Vec::new(), Vec::new());
+        for (number, (_, text)) in found.pieces.iter().enumerate() {
+            let before = found.branches.iter().filter(|(at, _)| *at <= number);
+            let depth: i32 = before.map(|(_, branch)| if *branch == Branch::Ends { -1 } else { 1 }).sum();
+            if depth == 0 { &mut sure } else { &mut perhaps }.push(text.clone());
+        }
+        let ends = found.branches.iter().filter(|(_, branch)| *branch == Branch::Ends).count();
+        assert_eq!(ends * 2, found.branches.len(), "{body}");
+        (sure, perhaps)
+    }
+
+    #[test]
+    fn what_may_not_run_is_known() {
+        for (body, sure, perhaps) in [
+            ("BEGIN CALL a(); BEGIN CALL b(); END; END", vec!["CALL a()", "CALL b()"], vec![]),
+            (
+                "BEGIN IF x THEN CALL a(); ELSIF y THEN CALL b(); ELSE CALL c(); END IF; CALL d(); END",
+                vec!["x", "y", "CALL d()"],
+                vec!["CALL a()", "CALL b()", "CALL c()"],
+            ),
+            (
+                "BEGIN CASE x WHEN 1 THEN CALL a(); ELSE CALL b(); END CASE; CALL d(); END",
+                vec!["CALL d()"],
+                vec!["CALL a()", "CALL b()"],
+            ),
+            (
+                "BEGIN FOR i IN 1..2 LOOP CALL a(); END LOOP; CALL b(); END",
+                vec!["CALL b()"],
+                vec!["CALL a()"],
+            ),
+            ("BEGIN LOOP CALL a(); EXIT; END LOOP; CALL b(); END", vec!["CALL b()"], vec!["CALL a()"]),
+            (
+                "DECLARE r record; BEGIN FOR r IN SELECT 1 LOOP CALL a(); END LOOP; CALL b(); END",
+                vec!["CALL b()"],
+                vec!["CALL a()"],
+            ),
+            ("BEGIN WHILE x LOOP CALL a(); END LOOP; CALL b(); END", vec!["CALL b()"], vec!["CALL a()"]),
+            (
+                "BEGIN BEGIN CALL a(); EXCEPTION WHEN others THEN CALL b(); END; CALL c(); END",
+                vec!["CALL c()"],
+                vec!["CALL a()", "CALL b()"],
+            ),
+            ("BEGIN CALL a(); IF x THEN RETURN; END IF; CALL b(); END", vec!["CALL a()"], vec!["CALL b()"]),
+            (
+                "BEGIN <<o>> BEGIN IF x THEN EXIT o; END IF; CALL a(); END; CALL b(); END",
+                vec![],
+                vec!["CALL a()", "CALL b()"],
+            ),
+            ("BEGIN IF x THEN EXECUTE 'CALL a()'; END IF; END", vec!["x"], vec!["'CALL a()'"]),
+        ] {
+            let (found_sure, found_perhaps) = sorted(body);
+            for (wanted, found) in [(sure, found_sure), (perhaps, found_perhaps)] {
+                assert!(wanted.iter().all(|text| found.iter().any(|one| one == text)), "{body}: {found:?}");
+            }
+        }
     }
 
     /// Neither the library's recursion nor ours ends the process; what is too deep is said.

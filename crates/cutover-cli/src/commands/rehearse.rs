@@ -20,7 +20,8 @@ use crate::error::{CliError, Exit};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Ends with 0 where everything can be applied and nothing was found that would stop a run, with 1 otherwise. With --sandbox
-nothing is there before, and all migrations are rehearsed.
+nothing is there before, and all migrations are rehearsed. Where --dev-url names the database's own server, nothing is run
+that may go beyond a database: files with roles, settings of the server or code (DO, calls of functions) are refused.
 
 Examples:
   cutover rehearse
@@ -111,7 +112,8 @@ impl From<RehearseError> for CliError {
             RehearseError::NoSandbox(_)
             | RehearseError::NoDump(_)
             | RehearseError::MissingExtensions(_)
-            | RehearseError::NoTrace(_) => Self::usage(error),
+            | RehearseError::NoTrace(_)
+            | RehearseError::SameServer { .. } => Self::usage(error),
             other => Self::new(Exit::No, other.to_string()),
         }
     }

@@ -18,10 +18,13 @@ use crate::project::Project;
 /// A row of a table that nobody has counted is taken to be so long: shorter ones are read all the faster.
 const BYTES_A_ROW: u64 = 100;
 
-/// Tables with what they hold, whether they have row security, options of views, and whether an extension brought it. `%SIZE%` is the
-/// size of its rows in bytes, where that is asked: which waits for nobody, as it is not asked of what somebody has locked, or wants to.
+/// Values that are stored out of line are pieces of this many to a page, each a row of its own: to write a table anew is to write them.
+const PIECES_A_PAGE: u64 = 4;
+
+/// Tables with what they hold, whether they have row security, options of views, and whether an extension brought it. `%SIZE%` is how
+/// many pages its rows have, and `%OUTSIDE%` how many there are of values out of line, where that is asked: which waits for nobody, as it is not asked of what somebody has locked, or wants to.
 const RELATIONS: &str = "
-SELECT n.nspname, c.relname, c.relkind, c.reltuples::int8, c.relpages, %SIZE%, c.relrowsecurity,
+SELECT n.nspname, c.relname, c.relkind, c.reltuples::int8, c.relpages, %SIZE%, %OUTSIDE%, c.relrowsecurity,
        array_to_string(c.reloptions, E'\\n'),
        EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -31,6 +34,10 @@ SELECT n.nspname, c.relname, c.relkind, c.reltuples::int8, c.relpages, %SIZE%, c
 const SIZE: &str = "CASE WHEN c.relkind IN ('r', 'm') AND NOT c.oid = ANY (ARRAY(
          SELECT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'))
        THEN pg_relation_size(c.oid) / current_setting('block_size')::int END";
+
+const OUTSIDE: &str = "CASE WHEN c.relkind IN ('r', 'm') AND c.reltoastrelid <> 0 AND NOT ARRAY[c.oid, c.reltoastrelid] && ARRAY(
+         SELECT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock')
+       THEN pg_relation_size(c.reltoastrelid) / current_setting('block_size')::int END";
 
 const POLICIES: &str = "
 SELECT n.nspname, c.relname, p.polname, p.polpermissive, p.polcmd,
@@ -44,7 +51,7 @@ SELECT n.nspname, c.relname, p.polname, p.polpermissive, p.polcmd,
 const ROUTINES: &str = "
 SELECT n.nspname, p.proname, p.prokind = 'p',
        coalesce((SELECT string_agg(format_type(t.type, NULL), ', ' ORDER BY t.n) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY t (type, n)), ''),
-       p.prosecdef, EXISTS (SELECT FROM unnest(p.proconfig) c (setting) WHERE c.setting LIKE 'search_path=%'), p.provolatile, l.lanname, p.prosrc = '', %BODY%
+       p.prosecdef, (SELECT c.setting FROM unnest(p.proconfig) c (setting) WHERE c.setting LIKE 'search_path=%'), p.provolatile, l.lanname, p.prosrc = '', %BODY%
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
  WHERE p.prokind IN ('f', 'p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'cutover')
    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')";
@@ -76,10 +83,10 @@ pub(crate) async fn ask(session: &mut Session, mut context: Context, ask: Ask) -
     let path = session.query("SELECT pg_catalog.current_schemas(false)::text[]", &[]).await?;
     context.search_path = path.first().map(|row| row.get(0)).unwrap_or_default();
     let server = session.server_version_num();
-    let read = match rows(session, ask, SIZE, POLICIES).await {
+    let read = match rows(session, ask, [SIZE, OUTSIDE], POLICIES).await {
         // Somebody has locked what is asked about, and does not let go.
         Err(failure) if failure.code() == Some(sqlstate::LOCK_NOT_AVAILABLE) => {
-            rows(session, ask, "NULL", "SELECT LIMIT 0").await
+            rows(session, ask, ["NULL"; 2], "SELECT LIMIT 0").await
         }
         read => read,
     };
@@ -104,10 +111,10 @@ pub(crate) async fn ask(session: &mut Session, mut context: Context, ask: Ask) -
 async fn rows(
     session: &mut Session,
     ask: Ask,
-    size: &str,
+    [size, outside]: [&str; 2],
     policies: &str,
 ) -> Result<[Vec<Vec<Option<String>>>; 4], Failure> {
-    let relations = RELATIONS.replace("%SIZE%", size);
+    let relations = RELATIONS.replace("%SIZE%", size).replace("%OUTSIDE%", outside);
     let routines = ROUTINES.replace("%BODY%", if ask.bodies { "p.prosrc" } else { "NULL" });
     catalog::read_all(session, [&relations, policies, &routines, TRANSITIONS]).await
 }
@@ -121,6 +128,7 @@ fn relation(row: Vec<Option<String>>, sizes: &mut BTreeMap<Name, Size>, security
         rows: row.text().parse().unwrap_or(-1),
         pages: row.text().parse().unwrap_or(0),
         now: row.optional().and_then(|pages| pages.parse().ok()),
+        outside: row.optional().and_then(|pages| pages.parse().ok()).unwrap_or(0),
     };
     let (guarded, options) = (row.flag(), row.text());
     match kind.as_str() {
@@ -150,6 +158,8 @@ struct Estimate {
     pages: u64,
     /// How many there are now, where that is known.
     now: Option<u64>,
+    /// How many pages of values there are out of line, where that is known.
+    outside: u64,
 }
 
 impl Estimate {
@@ -172,7 +182,9 @@ impl Estimate {
         // Of a table that has grown since, what was counted says little: one row in its first page, perhaps.
         let has_grown = !is_counted || pages > self.pages.saturating_mul(2);
         let by_bytes = if has_grown { bytes / BYTES_A_ROW } else { 0 };
-        Some(Size { rows: as_then.max(by_bytes).max(pages), bytes })
+        let pieces = self.outside.saturating_mul(PIECES_A_PAGE);
+        let bytes = bytes.saturating_add(self.outside.saturating_mul(PAGE));
+        Some(Size { rows: as_then.max(by_bytes).max(pages).max(pieces), bytes })
     }
 }
 
@@ -201,7 +213,8 @@ fn routine(row: Vec<Option<String>>) -> String {
     let name = quote_qualified(&row.text(), &row.text());
     let is_procedure = row.flag();
     let arguments = row.text();
-    let (definer, has_path) = (row.flag(), row.flag());
+    let definer = row.flag();
+    let path = row.optional();
     let volatility = row.text();
     let (language, is_bound) = (row.text(), row.flag());
     let body = row.text();
@@ -210,7 +223,12 @@ fn routine(row: Vec<Option<String>>) -> String {
     // A body in SQL's own form has no text, and is bound to what it names.
     let language = if is_bound { "internal" } else { language.as_str() };
     let definer = if definer { " SECURITY DEFINER" } else { "" };
-    let path = if has_path { " SET search_path = ''" } else { "" };
+    // As far as rules ask: whether it is the same whoever runs it.
+    let path = match path {
+        Some(path) if path.contains("$user") => " SET search_path = \"$user\"",
+        Some(_) => " SET search_path = ''",
+        None => "",
+    };
     let volatility = match volatility.as_str() {
         _ if is_procedure => "",
         "i" => " IMMUTABLE",

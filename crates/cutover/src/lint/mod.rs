@@ -144,6 +144,7 @@ pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
         linter: Linter::new(known.unwrap_or_default().with_naming(project.lint.naming.clone())),
         found: Found::default(),
         said: Vec::new(),
+        of_runs: 0,
         last: None,
     };
     let meant = |(place, _): &(usize, &Migration)| which.is_meant(*place) || !asked;
@@ -158,7 +159,6 @@ pub fn look(project: &Project, which: &Which, known: Option<Known>) -> Found {
         is_inside = is_meant;
         run.file((at, migrations[at]), is_meant, pieces);
     });
-    run.put_off();
     run.finish(&migrations, &|place| which.is_meant(place))
 }
 
@@ -169,26 +169,41 @@ pub fn look_at(project: &Project, place: usize) -> Found {
     look(&until, &Which::OneRun([place].into()), None)
 }
 
+/// A finding, and of those about a run as a whole the how manieth of all.
+struct Said {
+    finding: Finding,
+    of_run: Option<usize>,
+}
+
 struct Run<'a> {
     project: &'a Project,
     linter: Linter,
     found: Found,
     /// What was said, each with the place of its file in the list, and its own in the file where that is known already.
-    said: Vec<(usize, Finding, Option<FilePlace>)>,
+    said: Vec<(usize, Said, Option<FilePlace>)>,
+    /// How much was said of runs as a whole: what is said next of one is this one of all.
+    of_runs: usize,
     /// The last file, where its text is at hand, and what was said of it: its place in the list.
-    last: Option<(usize, Arc<str>, Vec<Finding>)>,
+    last: Option<(usize, Arc<str>, Vec<Said>)>,
 }
 
 impl Run<'_> {
     /// Ends a run, and begins another one with the next file.
     fn put_off(&mut self) {
-        for (at, finding) in self.linter.begin_run() {
+        let found = self.linter.begin_run();
+        self.say_of_run(found);
+        self.leave_file();
+    }
+
+    fn say_of_run(&mut self, found: Vec<(usize, Finding)>) {
+        for (at, finding) in found {
+            let said = Said { finding, of_run: Some(self.of_runs) };
+            self.of_runs += 1;
             match &mut self.last {
-                Some((last, _, findings)) if *last == at => findings.push(finding),
-                _ => self.said.push((at, finding, None)),
+                Some((last, _, findings)) if *last == at => findings.push(said),
+                _ => self.said.push((at, said, None)),
             }
         }
-        self.leave_file();
     }
 
     /// Gives what was said of the last file its places, while the text is at hand.
@@ -197,7 +212,7 @@ impl Run<'_> {
         else {
             return;
         };
-        let starts: Vec<usize> = findings.iter().map(|finding| finding.span.start).collect();
+        let starts: Vec<usize> = findings.iter().map(|said| said.finding.span.start).collect();
         let mut placed = places::in_text(&text, &starts).unwrap_or_default().into_iter();
         self.said.extend(findings.into_iter().map(|finding| (at, finding, placed.next())));
     }
@@ -240,7 +255,8 @@ impl Run<'_> {
             };
             self.found.broken.extend(Some(broken).filter(|_| is_meant));
         }
-        let findings = file.end();
+        let findings: Vec<Said> =
+            file.end().into_iter().map(|finding| Said { finding, of_run: None }).collect();
         self.leave_file();
         match pieces.text() {
             Some(text) => self.last = Some((at, text, findings)),
@@ -250,12 +266,18 @@ impl Run<'_> {
 
     /// Gives every finding its place, and adds what the names of files say.
     fn finish(mut self, migrations: &[&Migration], is_meant: &dyn Fn(usize) -> bool) -> Found {
-        self.said.sort_by_key(|(at, finding, _)| (*at, finding.span.start));
+        // What a later file has put right is right.
+        let (found, holds) = std::mem::take(&mut self.linter).end();
+        self.say_of_run(found);
+        self.leave_file();
+        let holds = |of_run: usize| holds.get(of_run).copied().unwrap_or(true);
+        self.said.retain(|(_, said, _)| said.of_run.is_none_or(holds));
+        self.said.sort_by_key(|(at, said, _)| (*at, said.finding.span.start));
         for of_file in self.said.chunk_by_mut(|(one, ..), (other, ..)| one == other) {
             let Some(migration) = of_file.first().map(|(at, ..)| migrations[*at]) else { continue };
             let sought: Vec<_> = of_file.iter_mut().filter(|(.., place)| place.is_none()).collect();
             let wanted: Vec<(usize, usize)> =
-                sought.iter().map(|(_, finding, _)| (finding.statement, finding.offset)).collect();
+                sought.iter().map(|(_, said, _)| (said.finding.statement, said.finding.offset)).collect();
             if wanted.is_empty() {
                 continue;
             }
@@ -265,7 +287,7 @@ impl Run<'_> {
         let located = self
             .said
             .into_iter()
-            .filter_map(|(at, finding, place)| Some(located(migrations[at], finding, place?)));
+            .filter_map(|(at, said, place)| Some(located(migrations[at], said.finding, place?)));
         self.found.findings.extend(located);
         self.found.findings.extend(files::findings(self.project, is_meant));
         self.found

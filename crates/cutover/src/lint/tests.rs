@@ -34,6 +34,26 @@ fn each_file_is_a_run_of_its_own_unless_several_are_one() {
     assert_eq!(found.blocking(&allowed).count(), 1);
 }
 
+/// What is there at the end counts, and stands where it was said.
+#[test]
+fn what_a_later_file_puts_right_is_not_said() {
+    let first: (&str, &[u8]) = (
+        "0001_a.sql",
+        b"CREATE TABLE a (n int PRIMARY KEY);\nCREATE TABLE b (n int REFERENCES a,\n m int REFERENCES a);",
+    );
+    let index: (&str, &[u8]) = ("0002_b.sql", b"CREATE INDEX CONCURRENTLY i ON b (n);");
+    let found = look(&project(&[first, ("0002_b.sql", b"SELECT 1;")]), &Which::Each, None);
+    let key = "0001_a.sql:2:1 foreign-key-without-index";
+    assert_eq!(told(&found), [key, key]);
+    let found = look(&project(&[first, index]), &Which::Each, None);
+    assert_eq!(told(&found), [key]);
+    assert!(found.findings[0].message.contains("(m)"), "{found:?}");
+    let last: (&str, &[u8]) = ("0003_c.sql", b"CREATE INDEX CONCURRENTLY j ON b (m);");
+    assert_eq!(told(&look(&project(&[first, index, last]), &Which::Each, None)), [""; 0]);
+    // The first file alone is looked at; the others are there behind it.
+    assert_eq!(told(&look(&project(&[first, index]), &Which::OneRun([0].into()), None)), [key]);
+}
+
 #[test]
 fn what_somebody_has_thought_about_is_not_said() {
     let project = project(&[(

@@ -51,6 +51,14 @@ pub enum RehearseError {
         "what is applied cannot be run again on a throwaway server: {0}\n  hint: without --replay the schema comes from pg_dump"
     )]
     NotReplayed(String),
+    /// The server of `--dev-url` is the database's own, and something would not stay in the copy.
+    #[error("{}", same_server(.found, *.more))]
+    SameServer {
+        /// The first statements that may go beyond their database, with why.
+        found: Vec<String>,
+        /// How many more.
+        more: usize,
+    },
     /// The role on the scratch server may not watch.
     #[error(
         "what statements do cannot be watched: {0}\n  hint: event triggers need a superuser, which the role of --dev-url must be"
@@ -79,6 +87,19 @@ fn missing(extensions: &[MissingExtension]) -> String {
         if names.len() == 1 { "it" } else { "them" },
         if names.len() == 1 { "it" } else { "them" },
         if names.len() == 1 { "it" } else { "them" },
+    )
+}
+
+fn same_server(found: &[String], more: usize) -> String {
+    let mut lines: Vec<String> = found.iter().map(|one| format!("  {one}")).collect();
+    if more > 0 {
+        lines.push(format!("  and {more} more"));
+    }
+    format!(
+        "the server of --dev-url is the database's own, and roles, settings and other databases of the server are not copied: what \
+         would be rehearsed may change them for real:\n{}\n  hint: leave --dev-url out to rehearse on a throwaway server, or name \
+         another server with it",
+        lines.join("\n")
     )
 }
 

@@ -46,14 +46,12 @@ pub(super) async fn known(
     known
 }
 
-/// Everything that is found. `was_there`: whether a table was before the first migration.
-pub(super) fn all(
-    project: &Project,
-    places: &[usize],
-    known: &Known,
-    rehearsal: &Rehearsal,
-    was_there: &dyn Fn(&str) -> bool,
-) -> Vec<Finding> {
+/// What code does of which the text does not say so, by the rules that say it of statements.
+const DROP_TABLE: &str = "drop-table";
+const CREATE_INDEX: &str = "create-index-blocks-writes";
+
+/// Everything that is found.
+pub(super) fn all(project: &Project, places: &[usize], known: &Known, rehearsal: &Rehearsal) -> Vec<Finding> {
     let which = Which::OneRun(places.iter().copied().collect::<BTreeSet<usize>>());
     let found = lint::look(project, &which, Some(known.clone()));
     let mut findings: Vec<Finding> = found
@@ -68,15 +66,38 @@ pub(super) fn all(
         .collect();
     for traced in &rehearsal.migrations {
         for statement in &traced.statements {
-            let is_said = |finding: &Finding| {
-                REWRITES.contains(&finding.found.code.as_str())
-                    && statement_of(rehearsal, &finding.found)
-                        .is_some_and(|(_, other)| std::ptr::eq(other, statement))
+            let is_said = |codes: &[&str]| {
+                findings.iter().any(|finding| {
+                    codes.contains(&finding.found.code.as_str())
+                        && statement_of(rehearsal, &finding.found)
+                            .is_some_and(|(_, other)| std::ptr::eq(other, statement))
+                })
             };
-            if !findings.iter().any(is_said) {
-                let counts = |table: &str| was_there(table) && !known.is_small_by_name(table);
-                findings.extend(other_rewrite(project, traced, statement, &counts));
+            let large = |tables: &[String]| -> Vec<String> {
+                tables.iter().filter(|table| !known.is_small_by_name(table)).cloned().collect()
+            };
+            let TracedStatement { announced, gone, held, .. } = statement;
+            let mut more = Vec::new();
+            for (codes, code, tables, what) in [
+                (
+                    &REWRITES[..],
+                    ANY_OTHER_REWRITE,
+                    large(announced),
+                    "written anew while nobody can use {them}",
+                ),
+                (&[DROP_TABLE][..], DROP_TABLE, gone.clone(), "dropped by code"),
+                (
+                    &[CREATE_INDEX][..],
+                    CREATE_INDEX,
+                    large(held),
+                    "kept by code from being written to, as by building an index",
+                ),
+            ] {
+                if !is_said(codes) {
+                    more.extend(seen(project, traced, statement, (code, &tables), what));
+                }
             }
+            findings.extend(more);
         }
     }
     let order = |finding: &Finding| {
@@ -116,21 +137,21 @@ fn measured(traced: &Traced, statement: &TracedStatement) -> Option<String> {
     (!all_new).then(|| "nothing of it was seen in the rehearsal".to_owned())
 }
 
-/// A rewrite of what was there and is not said otherwise. Emptied tables get new files and are not meant.
-fn other_rewrite(
+/// What the trace alone has seen of tables that were there.
+fn seen(
     project: &Project,
     traced: &Traced,
     statement: &TracedStatement,
-    was_there: &dyn Fn(&str) -> bool,
+    (code, tables): (&str, &[String]),
+    what: &str,
 ) -> Option<Finding> {
-    let about = by_code(ANY_OTHER_REWRITE)?;
+    let about = by_code(code)?;
     let severity = project.lint.selected(&traced.path).severity(about.code)?;
-    // Emptied tables get new files too.
-    let tables: Vec<&str> =
-        statement.announced.iter().map(String::as_str).filter(|table| was_there(table)).collect();
     if tables.is_empty() {
         return None;
     }
+    let are = if tables.len() == 1 { "is" } else { "are" };
+    let them = if tables.len() == 1 { "it" } else { "them" };
     let found = Located {
         code: about.code.to_owned(),
         severity,
@@ -138,7 +159,7 @@ fn other_rewrite(
         line: statement.line,
         column: 1,
         source_line: statement.text.clone(),
-        message: format!("{} is written anew while nobody can use it", tables.join(", ")),
+        message: format!("{} {are} {}", tables.join(", "), what.replace("{them}", them)),
         help: about.safe.to_owned(),
         seen_by: Seen::Trace,
         mending: None,

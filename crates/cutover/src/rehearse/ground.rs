@@ -5,7 +5,7 @@ mod dump;
 mod roles;
 mod sample;
 
-use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::effects::{NewForeignKey, ObjectKind, new_foreign_keys};
 use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::SandboxOptions;
@@ -15,6 +15,7 @@ use super::error::RehearseError;
 use super::model::{Ground, MadeOf};
 use crate::migration::Migration;
 use crate::project::Project;
+use crate::script::{Script, ScriptItem};
 use crate::verify::SandboxProvider;
 use crate::verify::replay::{self, Likeness, Replay};
 use crate::verify::sandbox::Scratch;
@@ -97,11 +98,11 @@ impl Base {
     }
 }
 
-/// Builds it. `target`: the real database, `applied`: what it has.
+/// Builds it. `target`: the real database, `applied`: what it has, `pending`: what is to come.
 pub(super) async fn build(
     project: &Project,
     target: Option<&ConnectOptions>,
-    applied: &[&Migration],
+    (applied, pending): (&[&Migration], &[&Migration]),
     request: &GroundRequest,
     sandbox: &SandboxProvider,
     programs: &SandboxOptions,
@@ -113,7 +114,8 @@ pub(super) async fn build(
     let mut session = connect(options).await?;
     let major = session.server_version_num() / 10_000;
     let scratch = sandbox.database(major).await.map_err(|trouble| RehearseError::NoSandbox(trouble.0))?;
-    let built = of_dump(&mut session, &scratch, options, request, programs).await;
+    let keys = if request.sample.is_some() { keys_to_come(project, pending) } else { Vec::new() };
+    let built = of_dump(&mut session, &scratch, options, (request, &keys), programs).await;
     session.close().await;
     match built {
         Ok(Dumped { ground, runner, owner, grants }) => Ok(Base {
@@ -130,6 +132,22 @@ pub(super) async fn build(
             Err(error)
         }
     }
+}
+
+/// The foreign keys that migrations put on tables.
+fn keys_to_come(project: &Project, pending: &[&Migration]) -> Vec<NewForeignKey> {
+    let mut keys = Vec::new();
+    for migration in pending {
+        let script = Script::analyse(migration, &project.vars);
+        for item in script.items(migration, &project.vars) {
+            match item {
+                Ok(ScriptItem::Statement { text, .. }) => keys.extend(new_foreign_keys(&text)),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+    }
+    keys
 }
 
 async fn connect(options: &ConnectOptions) -> Result<Session, RehearseError> {
@@ -217,7 +235,7 @@ async fn of_dump(
     source: &mut Session,
     scratch: &Scratch,
     target: &ConnectOptions,
-    request: &GroundRequest,
+    (request, keys): (&GroundRequest, &[NewForeignKey]),
     programs: &SandboxOptions,
 ) -> Result<Dumped, RehearseError> {
     let mut copy = Session::connect(&scratch.options, &Startup::default()).await?;
@@ -255,7 +273,7 @@ async fn of_dump(
         dump::Restoring { session: &mut copy, ground: &mut ground, own_server: scratch.own_server, request };
     restoring.all(&texts.before).await?;
     if let Some(rows) = request.sample {
-        sample::take(source, &mut restoring, rows).await?;
+        sample::take(source, &mut restoring, rows, keys).await?;
     }
     restoring.all(&texts.after).await?;
     // Event triggers of the database are for whoever works there.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use cutover_analysis::effects::{Context, Effects, LockMode, Name, ObjectRef, WorkKind};
+use cutover_analysis::effects::{Context, Effects, LockMode, Name, ObjectRef, WorkKind, effects_in_blocks};
 
 use super::model::Object;
 use super::trace::{Came, Holding, Relations, Said};
@@ -33,6 +33,56 @@ pub(super) fn disagreements(seen: &Seen<'_>) -> Vec<String> {
         seen.missed_objects(&mut words);
     }
     words
+}
+
+/// What code has done to tables that were there before the first migration, and the text does not say: numbers of those that it has
+/// written anew, dropped, and kept from being written to.
+#[derive(Debug, Default)]
+pub(super) struct ByCode {
+    pub(super) anew: Vec<u32>,
+    pub(super) gone: Vec<u32>,
+    pub(super) held: Vec<u32>,
+}
+
+/// Finds it. `ground`: what was there has numbers up to this one.
+pub(super) fn by_code(seen: &Seen<'_>, text: &str, ground: u32) -> ByCode {
+    let runs_code = seen.effects.opaque.as_ref().is_some_and(|why| !why.starts_with("CASCADE"));
+    if !runs_code {
+        return ByCode::default();
+    }
+    let nothing = seen.came.anew.is_empty() && seen.came.gone.is_empty();
+    if nothing && !seen.came.locks.iter().any(|(_, mode)| *mode == LockMode::Share) {
+        return ByCode::default();
+    }
+    let blocks = effects_in_blocks(text, seen.known);
+    let said = || std::iter::once(seen.effects).chain(&blocks);
+    let stored = |oid: &u32| {
+        let relation = seen.relations.get(*oid).filter(|_| *oid <= ground)?;
+        (relation.is_table() && relation.kind != "v").then_some(&relation.stored)
+    };
+    let unsaid = |oids: &[u32], is_said: &dyn Fn(&(String, String)) -> bool| -> Vec<u32> {
+        oids.iter().copied().filter(|oid| stored(oid).is_some_and(|stored| !is_said(stored))).collect()
+    };
+    let is_worked_on = |stored: &(String, String)| {
+        said()
+            .flat_map(|effects| &effects.work)
+            .any(|work| work.kind == WorkKind::Rewrite && seen.is_of(&work.relation, stored))
+    };
+    let is_dropped = |stored: &(String, String)| {
+        said().flat_map(|effects| &effects.drops).any(|object| seen.is_of(object, stored))
+    };
+    // What is said to be dropped takes its partitions along.
+    let takes_along = seen.came.gone.iter().filter_map(stored).any(is_dropped);
+    let held: Vec<u32> =
+        (seen.came.locks.iter()).filter(|(_, mode)| *mode == LockMode::Share).map(|(oid, _)| *oid).collect();
+    ByCode {
+        anew: unsaid(&seen.came.anew, &is_worked_on),
+        gone: unsaid(&seen.came.gone, &|stored| takes_along || is_dropped(stored)),
+        held: unsaid(&held, &|stored| {
+            let locks = said().flat_map(|effects| &effects.locks);
+            locks.into_iter().any(|lock| lock.mode >= LockMode::Share && seen.is_of(&lock.relation, stored))
+        }),
+    }
 }
 
 impl Seen<'_> {

@@ -10,6 +10,7 @@ mod model;
 mod outside;
 mod pass;
 mod proof;
+mod same_server;
 mod starred;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ pub use model::{
 pub use text::lines;
 
 use self::ground::Base;
-use self::made::Roles;
+use self::made::Shared;
 use self::pass::Pass;
 use crate::inspect;
 use crate::lint::Known;
@@ -73,19 +74,27 @@ pub async fn rehearse(
     programs: &SandboxOptions,
 ) -> Result<Rehearsal, RehearseError> {
     // Large: it is not for the stack of whoever waits for it.
-    Box::pin(all(project, target, request, sandbox, programs)).await
+    Box::pin(all(project, target, request, (sandbox, true), programs)).await
 }
 
+/// `is_guarded`: nothing is run that would go beyond the copy on the database's own server.
 async fn all(
     project: &Project,
     target: Option<&ConnectOptions>,
     request: &Request,
-    sandbox: &SandboxProvider,
+    (sandbox, is_guarded): (&SandboxProvider, bool),
     programs: &SandboxOptions,
 ) -> Result<Rehearsal, RehearseError> {
     let began = Instant::now();
     let asked = Asked::of(project, target, request).await?;
-    let base = ground::build(project, target, &asked.applied, &request.ground, sandbox, programs).await?;
+    if let Some(target) = target.filter(|_| is_guarded) {
+        let again = if request.ground.replay { asked.applied.as_slice() } else { &[] };
+        let run = [again, &asked.pending].concat();
+        same_server::refuse(project, target, &run, request, sandbox).await?;
+    }
+    let base =
+        ground::build(project, target, (&asked.applied, &asked.pending), &request.ground, sandbox, programs)
+            .await?;
     let built = began.elapsed();
     let done = passes(project, &base, &asked, request, sandbox, target).await;
     let ground = base.ground.clone();
@@ -147,15 +156,15 @@ async fn passes(
     target: Option<&ConnectOptions>,
 ) -> Result<Rehearsal, RehearseError> {
     let known = findings::known(target, &base.scratch).await?;
-    let roles = Roles::before(project, &asked.pending, &base.scratch).await?;
+    let shared = Shared::before(project, &asked.pending, &base.scratch).await?;
     let copy = base.copy(sandbox).await?;
     let traced = traced(project, base, &copy, asked, known).await;
     let made = match (&traced, request.full) {
-        (Ok(_), true) => proof::schema_of(&copy).await.map(Some),
+        (Ok(_), true) => proof::there_in(&copy, &shared.around).await.map(Some),
         _ => Ok(None),
     };
     copy.finish().await;
-    roles.take_back(&base.scratch).await?;
+    let mut left = shared.take_back(&base.scratch).await?;
     let (mut rehearsal, made) = (traced?, made?);
     let applied: Vec<&Migration> = asked
         .pending
@@ -165,15 +174,23 @@ async fn passes(
         .map(|(migration, _)| *migration)
         .collect();
     if let Some(limit) = request.workload {
-        let tables = workload::tables(&rehearsal);
-        let felt = workload::run(project, base, sandbox, &applied, &tables, limit).await;
-        roles.take_back(&base.scratch).await?;
+        let felt = workload::run(project, base, sandbox, &applied, &rehearsal, limit).await;
+        left.extend(shared.take_back(&base.scratch).await?);
         rehearsal.workload = Some(felt?);
     }
     if let Some(made) = made {
-        let proof = proof::prove(project, base, (sandbox, &roles), &made, &asked.pending, &applied).await;
-        roles.take_back(&base.scratch).await?;
-        rehearsal.proof = Some(proof?);
+        let proof = proof::prove(project, base, (sandbox, &shared), &made, &asked.pending, &applied).await;
+        shared.take_back(&base.scratch).await?;
+        let mut proof = proof?;
+        left.dedup();
+        if !left.is_empty() {
+            proof.not_proven.push(format!(
+                "what belongs to the whole server could not be given back what it was between passes, so that what is said here may \
+                 be wrong: {}",
+                left.join("; ")
+            ));
+        }
+        rehearsal.proof = Some(proof);
     }
     Ok(rehearsal)
 }
@@ -206,8 +223,7 @@ async fn traced(
         took,
         took_in_all: took,
     };
-    rehearsal.findings =
-        findings::all(project, &asked.places, &known, &rehearsal, &|table| pass.was_there(table));
+    rehearsal.findings = findings::all(project, &asked.places, &known, &rehearsal);
     pass.end().await?;
     Ok(rehearsal)
 }

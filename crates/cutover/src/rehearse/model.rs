@@ -136,6 +136,9 @@ pub struct Failed {
     pub hint: Option<String>,
     /// Something of it stays: it ran statements outside a transaction before.
     pub partly: bool,
+    /// Rows refer to some that are not there.
+    #[serde(skip)]
+    pub is_of_rows: bool,
 }
 
 /// A statement that was rehearsed.
@@ -163,9 +166,15 @@ pub struct TracedStatement {
     pub locks: Vec<Taken>,
     /// Tables that were written anew.
     pub rewritten: Vec<String>,
-    /// Those of them of which PostgreSQL says so itself: by `ALTER`, not by being emptied.
+    /// Those of them that were there before the first migration and were not just emptied.
     #[serde(skip)]
     pub announced: Vec<String>,
+    /// Tables that were there before the first migration and that code has dropped of which the text does not say so.
+    #[serde(skip)]
+    pub gone: Vec<String>,
+    /// Such tables that code has kept from being written to, as building an index does.
+    #[serde(skip)]
+    pub held: Vec<String>,
     /// Indexes that were built anew.
     pub rebuilt: Vec<String>,
     /// Tables of which every row was read.

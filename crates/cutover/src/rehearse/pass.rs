@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::error::RehearseError;
 use super::ground::Base;
-use super::judge::{self, Seen};
+use super::judge::{self, ByCode, Seen};
 use super::model::{Disagreement, Failed, Held, Taken, Traced, TracedStatement};
 use super::outside::{self, Outside};
 use super::trace::{self, Came, Holding, Relations, Said};
@@ -26,6 +26,10 @@ use crate::verify::{failure_text, replay};
 
 /// Has the session hand over what it has counted, so that it begins anew (15 and later).
 const COUNT_ANEW: &str = "SELECT pg_catalog.pg_stat_force_next_flush()";
+
+/// Said of a foreign key that does not hold over a sample.
+const OF_SAMPLE: &str = "this was measured over some of the rows, and the row that is missing may be one that was not taken: \
+     rehearse with more rows, or without --with-data, to see whether the rest can be applied";
 
 /// Whether a file has to do with subscriptions, whose statements speak to the publisher: the real one.
 fn touches_subscriptions(script: &Script) -> bool {
@@ -53,6 +57,8 @@ pub(super) struct Pass<'a> {
     secrets: Secrets,
     /// What statements call the database, and what it is called.
     databases: Option<(String, String)>,
+    /// The rows are some of those that the database has.
+    is_sample: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -83,6 +89,7 @@ impl<'a> Pass<'a> {
             disagreements: Vec::new(),
             secrets: Secrets::of(&project.vars),
             databases: base.databases(copy),
+            is_sample: base.ground.rows > 0,
         };
         pass.learn().await?;
         pass.began = Instant::now();
@@ -101,11 +108,6 @@ impl<'a> Pass<'a> {
     /// How long it has been at work.
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
-    }
-
-    /// Whether a relation, by its shown name, was there before the first migration.
-    pub(super) fn was_there(&self, name: &str) -> bool {
-        self.relations.number(name).is_some_and(|oid| oid <= self.ground)
     }
 
     /// Ends it: the event triggers go.
@@ -135,6 +137,7 @@ impl<'a> Pass<'a> {
                 message: error.message.clone(),
                 hint: error.hint.clone(),
                 partly: false,
+                is_of_rows: false,
             });
             traced.to = self.elapsed();
             return Ok(traced);
@@ -145,6 +148,7 @@ impl<'a> Pass<'a> {
                 message: "not rehearsed: a subscription connects to another server".to_owned(),
                 hint: None,
                 partly: false,
+                is_of_rows: false,
             });
             traced.to = self.elapsed();
             return Ok(traced);
@@ -169,6 +173,9 @@ impl<'a> Pass<'a> {
             let Stop::Failed(mut failed) = stop else {
                 return Err(stop.into_error());
             };
+            if self.is_sample && failed.is_of_rows {
+                failed.hint = Some(OF_SAMPLE.to_owned());
+            }
             failed.partly = one.traced.statements.iter().rev().skip(1).any(|statement| statement.outside)
                 || (script.units.len() > 1 && one.has_committed(&script));
             one.traced.failure = Some(failed);
@@ -272,8 +279,9 @@ impl<'a> Pass<'a> {
         let mut reported = Reported::default();
         let mut count = 0;
         while let Some(item) = items.next() {
-            let item = item
-                .map_err(|why| Stop::Failed(Failed { line: 1, message: why, hint: None, partly: false }))?;
+            let item = item.map_err(|why| {
+                Stop::Failed(Failed { line: 1, message: why, hint: None, partly: false, is_of_rows: false })
+            })?;
             let ScriptItem::Statement { text, line, copy, unit, .. } = item else { continue };
             let text = replay::elsewhere(self.databases.as_ref(), text);
             let is_outside = script.units.get(unit).is_some_and(|unit| unit.outside.is_some());
@@ -371,10 +379,12 @@ impl<'a> Pass<'a> {
             to: self.elapsed(),
             ..TracedStatement::default()
         };
-        if outcome.result.is_ok() {
-            self.compare(one, &statement, effects, &came, &said);
-        }
-        one.take(statement, came, said, &self.relations);
+        let by_code = if outcome.result.is_ok() {
+            self.compare(one, (text, &statement), effects, &came, &said)
+        } else {
+            ByCode::default()
+        };
+        one.take(statement, came, said, &by_code, &self.relations);
     }
 
     /// COPY with its data.
@@ -424,7 +434,7 @@ impl<'a> Pass<'a> {
             statement.locks.push(taken);
             one.traced.locks.push(Held { line, ..held });
         }
-        one.take(statement, Came::default(), said, &self.relations);
+        one.take(statement, Came::default(), said, &ByCode::default(), &self.relations);
         Ok(outcome)
     }
 
@@ -449,11 +459,11 @@ impl<'a> Pass<'a> {
     fn compare(
         &mut self,
         one: &One,
-        statement: &TracedStatement,
+        (text, statement): (&str, &TracedStatement),
         effects: &Effects,
         came: &Came,
         said: &Said,
-    ) {
+    ) -> ByCode {
         let seen = Seen {
             effects,
             known: &self.known,
@@ -469,7 +479,9 @@ impl<'a> Pass<'a> {
             text: statement.text.clone(),
             what,
         });
+        let by_code = judge::by_code(&seen, text, self.ground);
         self.disagreements.extend(disagreements);
+        by_code
     }
 }
 
@@ -492,7 +504,14 @@ struct One {
 }
 
 impl One {
-    fn take(&mut self, mut statement: TracedStatement, came: Came, said: Said, relations: &Relations) {
+    fn take(
+        &mut self,
+        mut statement: TracedStatement,
+        came: Came,
+        said: Said,
+        by_code: &ByCode,
+        relations: &Relations,
+    ) {
         for (oid, mode) in came.locks {
             let Some(relation) = relations.get(oid) else { continue };
             let held = Held {
@@ -509,7 +528,13 @@ impl One {
             statement.locks.push(Taken { relation: relation.name.clone(), mode, waited: false });
         }
         let named = |oid: &u32| relations.get(*oid).map(|relation| relation.name.clone());
-        statement.announced = said.rewritten.iter().filter_map(named).collect();
+        let was_there = |oid: &&u32| **oid <= self.ground;
+        statement.announced =
+            said.rewritten.iter().filter(was_there).chain(&by_code.anew).filter_map(named).collect();
+        statement.announced.sort_unstable();
+        statement.announced.dedup();
+        statement.gone = by_code.gone.iter().filter_map(named).collect();
+        statement.held = by_code.held.iter().filter_map(named).collect();
         statement.rewritten = said.rewritten.iter().filter_map(named).chain(came.rewritten).collect();
         statement.rewritten.sort_unstable();
         statement.rewritten.dedup();
@@ -545,7 +570,7 @@ enum Stop {
 
 impl Stop {
     fn at(line: u32, message: String) -> Self {
-        Self::Failed(Failed { line, message, hint: None, partly: false })
+        Self::Failed(Failed { line, message, hint: None, partly: false, is_of_rows: false })
     }
 
     fn of(line: u32, failure: Failure) -> Self {
@@ -553,7 +578,8 @@ impl Stop {
             return Self::Lost(failure);
         }
         let hint = failure.server().and_then(|message| message.hint.clone());
-        Self::Failed(Failed { line, message: failure_text(&failure), hint, partly: false })
+        let is_of_rows = failure.code() == Some("23503");
+        Self::Failed(Failed { line, message: failure_text(&failure), hint, partly: false, is_of_rows })
     }
 
     fn into_error(self) -> RehearseError {

@@ -4,14 +4,14 @@
 //! Catalogues are compared at the ends, which is quick; only where they differ, or a way back has to be found out, each migration is
 //! looked at by itself.
 
-use cutover_analysis::diff::{Change, changes, without_column_order};
+use cutover_analysis::diff::{changes, without_column_order};
 use cutover_analysis::schema::Schema;
 use cutover_analysis::sql::quote_ident;
 use cutover_postgres::session::{Failure, Session, Startup};
 
 use super::error::RehearseError;
 use super::ground::Base;
-use super::made::Roles;
+use super::made::{Around, Beside, Shared};
 use super::model::{Answer, Proof, Proven, Unresolved};
 use crate::catalog;
 use crate::compare::told;
@@ -33,33 +33,56 @@ const NAMED: usize = 10;
 /// When they are seen.
 const ELSEWHERE: &str = "applied in another database";
 
+/// What is there: the schemas, and what belongs to none.
+pub(super) struct There {
+    schema: Schema,
+    beside: Beside,
+}
+
+impl There {
+    /// What is otherwise now, but for the order of columns: one that comes back comes back behind the others.
+    fn differs(&self, now: &Self) -> Vec<String> {
+        self.differs_from(&now.schema, &now.beside)
+    }
+
+    fn differs_from(&self, schema: &Schema, beside: &Beside) -> Vec<String> {
+        let mut words = told(&without_column_order(changes(&self.schema, schema)));
+        words.extend(self.beside.differences(beside));
+        words
+    }
+}
+
 /// What is there in a database.
-pub(super) async fn schema_of(copy: &Scratch) -> Result<Schema, RehearseError> {
+pub(super) async fn there_in(copy: &Scratch, around: &Around) -> Result<There, RehearseError> {
     let mut reader = Session::connect(&copy.options, &Startup::default()).await?;
-    let read = schema(&mut reader).await;
+    let read = there(&mut reader, around).await;
     reader.close().await;
     read
+}
+
+async fn there(reader: &mut Session, around: &Around) -> Result<There, RehearseError> {
+    Ok(There { schema: schema(reader).await?, beside: around.read(reader).await? })
 }
 
 /// Proves it. `made`: what `pending` has made, of which `migrations` could be applied.
 pub(super) async fn prove(
     project: &Project,
     base: &Base,
-    (sandbox, roles): (&SandboxProvider, &Roles),
-    made: &Schema,
+    (sandbox, shared): (&SandboxProvider, &Shared),
+    made: &There,
     pending: &[&Migration],
     migrations: &[&Migration],
 ) -> Result<Proof, RehearseError> {
     let mut proof = Proof::default();
     if migrations.len() < pending.len() {
         proof.not_proven.push(format!(
-            "{} of {} migrations could not be applied: nothing is proven of them, nor whether what bodies name is there",
+            "{} of {} migrations could not be applied: nothing is proven of them, and what bodies name was looked for without what they would make",
             pending.len() - migrations.len(),
             pending.len()
         ));
     }
     let copy = base.copy(sandbox).await?;
-    let done = Proving::begin(project, base, &copy).await;
+    let done = Proving::begin(project, base, &copy, &shared.around).await;
     let done = match done {
         Ok(mut proving) => {
             let done = proving.all(made, migrations, migrations.len() == pending.len(), &mut proof).await;
@@ -71,9 +94,9 @@ pub(super) async fn prove(
     copy.finish().await;
     let is_to_be_told_apart = done?;
     if is_to_be_told_apart {
-        roles.take_back(&base.scratch).await?;
+        shared.take_back(&base.scratch).await?;
         let copy = base.copy(sandbox).await?;
-        let done = match Proving::begin(project, base, &copy).await {
+        let done = match Proving::begin(project, base, &copy, &shared.around).await {
             Ok(mut proving) => {
                 let made = (migrations.len() == pending.len()).then_some(made);
                 let done = proving.each(made, migrations, &mut proof).await;
@@ -97,6 +120,7 @@ struct Proving<'a> {
     reader: Session,
     /// What statements call the database, and what it is called.
     databases: Option<(String, String)>,
+    around: &'a Around,
 }
 
 impl Place for Proving<'_> {
@@ -107,15 +131,20 @@ impl Place for Proving<'_> {
     }
 
     async fn what_is_there(&mut self) -> Result<(Schema, Names), RehearseError> {
-        Ok((self.schema().await?, Names::read(&mut self.reader).await?))
+        Ok((schema(&mut self.reader).await?, Names::read(&mut self.reader).await?))
     }
 }
 
 impl<'a> Proving<'a> {
-    async fn begin(project: &'a Project, base: &Base, copy: &Scratch) -> Result<Self, RehearseError> {
+    async fn begin(
+        project: &'a Project,
+        base: &Base,
+        copy: &Scratch,
+        around: &'a Around,
+    ) -> Result<Self, RehearseError> {
         let reader = Session::connect(&copy.options, &Startup::default()).await?;
         let session = Session::connect(&base.runner(copy), &base.startup()).await?;
-        Ok(Self { project, session, reader, databases: base.databases(copy) })
+        Ok(Self { project, session, reader, databases: base.databases(copy), around })
     }
 
     async fn end(self) {
@@ -123,8 +152,12 @@ impl<'a> Proving<'a> {
         self.reader.close().await;
     }
 
-    async fn schema(&mut self) -> Result<Schema, RehearseError> {
-        schema(&mut self.reader).await
+    async fn there(&mut self) -> Result<There, RehearseError> {
+        there(&mut self.reader, self.around).await
+    }
+
+    async fn beside(&mut self) -> Result<Beside, RehearseError> {
+        Ok(self.around.read(&mut self.reader).await?)
     }
 
     /// What bodies name and is not there, for somebody with the search path of the role that migrates.
@@ -141,12 +174,12 @@ impl<'a> Proving<'a> {
     /// All migrations forth, back and forth again, compared at the ends. Says whether each has to be looked at by itself.
     async fn all(
         &mut self,
-        made: &Schema,
+        made: &There,
         migrations: &[&Migration],
         is_whole: bool,
         proof: &mut Proof,
     ) -> Result<bool, RehearseError> {
-        let ground = self.schema().await?;
+        let ground = self.there().await?;
         let before = self.late().await?;
         for migration in migrations {
             let (rolled_back, applied) = self.rolled_back_and_applied(migration).await?;
@@ -157,16 +190,16 @@ impl<'a> Proving<'a> {
                 return Ok(false);
             }
         }
-        if is_whole {
-            proof.unresolved = unresolved(&before, self.late().await?);
-        }
+        proof.unresolved = unresolved(&before, self.late().await?);
         let back: Vec<&&Migration> = migrations.iter().filter(|migration| has_way_back(migration)).collect();
         // Where all of it goes back and comes again, that is what is compared; where some could not be applied, what they have
         // left there is not here.
-        let now = if is_whole && back.len() == migrations.len() { None } else { Some(self.schema().await?) };
+        let now = if is_whole && back.len() == migrations.len() { None } else { Some(self.there().await?) };
         let first = now.as_ref().filter(|_| !is_whole).unwrap_or(made);
         if let Some(now) = &now {
-            proof.differs.extend(differences(ELSEWHERE, &changes(first, now)));
+            let mut words = told(&changes(&first.schema, &now.schema));
+            words.extend(first.beside.differences(&now.beside));
+            proof.differs.extend(differences(ELSEWHERE, &words));
         }
         if !back.iter().all(|migration| migration.down.is_some()) {
             return Ok(true);
@@ -177,7 +210,7 @@ impl<'a> Proving<'a> {
                 return Ok(true);
             }
         }
-        if back.len() == migrations.len() && !but_for_order(&ground, &self.schema().await?).is_empty() {
+        if back.len() == migrations.len() && !ground.differs(&self.there().await?).is_empty() {
             return Ok(true);
         }
         for migration in back {
@@ -185,7 +218,7 @@ impl<'a> Proving<'a> {
                 return Ok(true);
             }
         }
-        if !but_for_order(first, &self.schema().await?).is_empty() {
+        if !first.differs(&self.there().await?).is_empty() {
             return Ok(true);
         }
         for (migration, proven) in migrations.iter().zip(&mut proof.migrations) {
@@ -200,11 +233,11 @@ impl<'a> Proving<'a> {
     /// not all of them could be applied there).
     async fn each(
         &mut self,
-        made: Option<&Schema>,
+        made: Option<&There>,
         migrations: &[&Migration],
         proof: &mut Proof,
     ) -> Result<(), RehearseError> {
-        let mut before = self.what_is_there().await?;
+        let mut before = self.everything().await?;
         for migration in migrations {
             if self.run(migration).await.is_err() {
                 // What has failed before it may be to blame: it is said there.
@@ -213,7 +246,7 @@ impl<'a> Proving<'a> {
                     .push(format!("{} and what follows could not be applied any more", migration.path));
                 return Ok(());
             }
-            let after = self.what_is_there().await?;
+            let after = self.everything().await?;
             let Some(proven) = proof.migrations.iter_mut().find(|proven| proven.path == migration.path)
             else {
                 continue;
@@ -228,27 +261,35 @@ impl<'a> Proving<'a> {
         }
         let is_told = |proven: &Proven| !matches!(proven.again, Answer::Yes | Answer::NotAsked);
         if proof.differs.is_empty() && !proof.migrations.iter().any(is_told) {
-            let differs = made.map(|made| but_for_order(made, &before.0)).unwrap_or_default();
+            let differs = made.map(|made| made.differs(&before.0)).unwrap_or_default();
             proof.differs.extend(differences(ELSEWHERE, &differs));
         }
         Ok(())
+    }
+
+    /// With the names that the server gives.
+    async fn everything(&mut self) -> Result<(There, Names), RehearseError> {
+        Ok((self.there().await?, Names::read(&mut self.reader).await?))
     }
 
     /// Reverts a migration and applies it again; gives what is there then.
     async fn there_and_back(
         &mut self,
         migration: &Migration,
-        (before, names_before): &(Schema, Names),
-        (after, names_after): (Schema, Names),
-    ) -> Result<(Answer, Answer, (Schema, Names)), RehearseError> {
+        (before, names_before): &(There, Names),
+        (after, names_after): (There, Names),
+    ) -> Result<(Answer, Answer, (There, Names)), RehearseError> {
         let unasked = |why: &str| Answer::NotMeasured(why.to_owned());
-        let found = if migration.down.is_some() {
+        let has_file = migration.down.is_some();
+        let found = if has_file {
             String::new()
         } else {
             let (project, names) = (self.project, names_before);
-            let Undone { found, .. } =
-                undone(self, project, migration, (before, names), (&after, &names_after)).await?;
-            if let Some(left) = found.left.first() {
+            let ends = ((&before.schema, names), (&after.schema, &names_after));
+            let Undone { found, .. } = undone(self, project, migration, ends.0, ends.1).await?;
+            let left = found.left.first().map(ToString::to_string);
+            // What belongs to no schema is nothing that a way back is found out for.
+            if let Some(left) = left.or_else(|| before.beside.differences(&after.beside).into_iter().next()) {
                 let why = unasked(&format!("no statement takes this back: {left}"));
                 return Ok((why, Answer::NotAsked, (after, names_after)));
             }
@@ -256,15 +297,16 @@ impl<'a> Proving<'a> {
         };
         let down = self.down_of(migration, &found);
         if let Err(why) = self.run(&down).await {
-            let now = self.what_is_there().await?;
+            let now = self.everything().await?;
             return Ok((Answer::No(why), unasked("it could not be reverted"), now));
         }
-        let reverted = answer(&but_for_order(before, &self.schema().await?));
+        let (schema, beside) = (schema(&mut self.reader).await?, self.beside().await?);
+        let reverted = answer(&before.differs_from(&schema, &beside));
         if let Err(why) = self.run(migration).await {
-            return Ok((reverted, Answer::No(why), self.what_is_there().await?));
+            return Ok((reverted, Answer::No(why), self.everything().await?));
         }
-        let now = self.what_is_there().await?;
-        Ok((reverted, answer(&but_for_order(&after, &now.0)), now))
+        let now = self.everything().await?;
+        Ok((reverted, answer(&after.differs(&now.0)), now))
     }
 
     fn down_of(&self, migration: &Migration, found: &str) -> Migration {
@@ -294,7 +336,7 @@ impl<'a> Proving<'a> {
             replay::run_and_roll_back(&mut self.session, self.databases.as_ref(), migration, vars).await;
         let after = self.session.query_text(TRACES).await?.rows;
         self.session.execute("DISCARD ALL").await?;
-        Ok((left_nothing(before, ran, after), self.run(migration).await))
+        Ok((left_nothing(&before, ran, &after), self.run(migration).await))
     }
 
     /// The same of a small file, in one flush.
@@ -316,12 +358,12 @@ impl<'a> Proving<'a> {
         discarded.result?;
         let ran = replay::came_through(migration, statements, &back, &ran);
         let applied = replay::came_through(migration, statements, &forth, &applied);
-        Ok((left_nothing(before, ran, after), applied))
+        Ok((left_nothing(&before, ran, &after), applied))
     }
 }
 
 /// What is left of a migration that was rolled back, by looks before and behind it.
-fn left_nothing(before: Rows, ran: Result<(), String>, after: Rows) -> Answer {
+fn left_nothing(before: &[Row], ran: Result<(), String>, after: &[Row]) -> Answer {
     let (before, after) = (before.concat(), after.concat());
     let left: Vec<&str> = LOOKED_AT
         .iter()
@@ -336,8 +378,8 @@ fn left_nothing(before: Rows, ran: Result<(), String>, after: Rows) -> Answer {
     }
 }
 
-/// Rows as text.
-type Rows = Vec<Vec<Option<String>>>;
+/// A row as text.
+type Row = Vec<Option<String>>;
 
 /// What a rollback does not take back, and the catalogue of relations, as the session itself sees them: a row of it that was
 /// written has a younger transaction.
@@ -378,25 +420,20 @@ fn has_way_back(migration: &Migration) -> bool {
     migration.kind == MigrationKind::Versioned && migration.takes_back.is_none()
 }
 
-/// What is otherwise, but for the order of columns: one that comes back comes back behind the others.
-fn but_for_order(from: &Schema, to: &Schema) -> Vec<Change> {
-    without_column_order(changes(from, to))
-}
-
 async fn schema(reader: &mut Session) -> Result<Schema, RehearseError> {
     catalog::schema(reader, &[]).await.map_err(RehearseError::Read)
 }
 
-fn answer(changes: &[Change]) -> Answer {
-    if changes.is_empty() { Answer::Yes } else { Answer::No(told(changes).join("; ")) }
+fn answer(differs: &[String]) -> Answer {
+    if differs.is_empty() { Answer::Yes } else { Answer::No(differs.join("; ")) }
 }
 
 /// Differences in words, the first ones.
-fn differences(when: &str, changes: &[Change]) -> Vec<String> {
+fn differences(when: &str, differs: &[String]) -> Vec<String> {
     let mut words: Vec<String> =
-        told(changes).into_iter().take(NAMED).map(|change| format!("{when}: {change}")).collect();
-    if changes.len() > NAMED {
-        words.push(format!("{when}: and {} more", changes.len() - NAMED));
+        differs.iter().take(NAMED).map(|change| format!("{when}: {change}")).collect();
+    if differs.len() > NAMED {
+        words.push(format!("{when}: and {} more", differs.len() - NAMED));
     }
     words
 }

@@ -202,11 +202,6 @@ impl Relations {
         self.known.iter().find(|(_, relation)| is_it(relation)).map(|(oid, _)| *oid)
     }
 
-    /// The number of the one of this shown name.
-    pub(super) fn number(&self, name: &str) -> Option<u32> {
-        self.known.iter().find(|(_, relation)| relation.name == name).map(|(oid, _)| *oid)
-    }
-
     /// The table of this name, as it is shown.
     pub(super) fn tables_called(&self, name: &str) -> Option<&Relation> {
         self.known.values().find(|relation| relation.name == name)
@@ -248,6 +243,10 @@ pub(super) struct Came {
     pub(super) rewritten: Vec<String>,
     pub(super) scanned: Vec<String>,
     pub(super) wrote: Vec<Wrote>,
+    /// Numbers of those with another file that were not emptied.
+    pub(super) anew: Vec<u32>,
+    /// Numbers of tables that are not there any more.
+    pub(super) gone: Vec<u32>,
 }
 
 impl Holding {
@@ -278,12 +277,22 @@ impl Holding {
                     came.locks.push((oid, mode));
                 }
             }
+            if file.is_none()
+                && matches!(relation.kind.as_str(), "r" | "p" | "m")
+                && !came.gone.contains(&oid)
+            {
+                came.gone.push(oid);
+            }
+            let (mut is_anew, mut has_new_file) = (false, false);
             if let Some(file) = file.filter(|file| *file != relation.file) {
                 relation.file = file;
                 if relation.is_index() {
                     came.rebuilt.push(relation.name.clone());
                 } else if matches!(relation.kind.as_str(), "r" | "m") {
                     came.rewritten.push(relation.name.clone());
+                    // Who empties a table reads nothing of it; the rows of a materialized view come from elsewhere.
+                    is_anew = relation.kind == "m";
+                    has_new_file = true;
                 }
             }
             let now = [scans, inserted, updated, deleted];
@@ -291,6 +300,9 @@ impl Holding {
             // It was handed over meanwhile.
             let before =
                 if now.iter().zip(before).any(|(now, before)| *now < before) { [0; 4] } else { before };
+            if is_anew || has_new_file && now[0] > before[0] {
+                came.anew.push(oid);
+            }
             // A relation that is held in several modes comes several times, with one and the same count.
             if now == before || !matches!(relation.kind.as_str(), "r" | "p" | "m") {
                 continue;

@@ -2,7 +2,7 @@
 //! a copy of its own, so that the first one measures nothing but the migrations.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cutover_postgres::connect::ConnectOptions;
@@ -25,9 +25,12 @@ const TABLES: usize = 8;
 const KEPT: usize = 100;
 /// Between two statements of a client.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Between two looks at how far clients are, and how long they are waited for.
+const LOOKS: Duration = Duration::from_micros(200);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The tables that clients are to use: those there before that somebody would have to wait for, the longest held first.
-pub(super) fn tables(rehearsal: &Rehearsal) -> Vec<String> {
+fn tables(rehearsal: &Rehearsal) -> Vec<String> {
     let mut tables: Vec<(Duration, &str)> = Vec::new();
     let held = rehearsal.migrations.iter().flat_map(|traced| &traced.locks);
     for held in held.filter(|held| held.holds_up()) {
@@ -47,11 +50,27 @@ struct Shared {
     /// The migration that runs, and since when.
     during: Mutex<(String, Duration)>,
     limit: Duration,
+    /// Counts the migrations that clients are waited for behind.
+    round: AtomicU64,
+    /// The round in which each client has begun its last statement that is over.
+    reached: Vec<AtomicU64>,
 }
 
 impl Shared {
     fn during(&self) -> (String, Duration) {
         self.during.lock().map(|during| during.clone()).unwrap_or_default()
+    }
+
+    /// Waits until each client has run a statement from here on: what breaks then was broken by what ran last, and by nothing that is
+    /// still to come.
+    async fn all_have_looked(&self) {
+        let round = self.round.fetch_add(1, Ordering::SeqCst) + 1;
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE
+            && self.reached.iter().any(|reached| reached.load(Ordering::SeqCst) < round)
+        {
+            tokio::time::sleep(LOOKS).await;
+        }
     }
 }
 
@@ -61,14 +80,20 @@ pub(super) async fn run(
     base: &Base,
     sandbox: &SandboxProvider,
     migrations: &[&Migration],
-    tables: &[String],
+    rehearsal: &Rehearsal,
     limit: Duration,
 ) -> Result<Workload, RehearseError> {
+    let tables = tables(rehearsal);
     if tables.is_empty() {
         return Ok(Workload { limit, felt: Vec::new(), failed: Vec::new() });
     }
     let copy = base.copy(sandbox).await?;
-    let felt = pass(project, base, &copy, migrations, tables, limit).await;
+    let traced = rehearsal.migrations.iter();
+    let holds_up: Vec<&str> = traced
+        .filter(|traced| traced.locks.iter().any(super::model::Held::holds_up))
+        .map(|traced| traced.path.as_str())
+        .collect();
+    let felt = pass(project, base, &copy, migrations, (&tables, &holds_up), limit).await;
     copy.finish().await;
     let (felt, failed) = felt?;
     Ok(Workload { limit, felt, failed })
@@ -79,7 +104,7 @@ async fn pass(
     base: &Base,
     copy: &Scratch,
     migrations: &[&Migration],
-    tables: &[String],
+    (tables, holds_up): (&[String], &[&str]),
     limit: Duration,
 ) -> Result<(Vec<Felt>, Vec<String>), RehearseError> {
     let mut clients = Vec::new();
@@ -105,6 +130,8 @@ async fn pass(
             Duration::ZERO,
         )),
         limit,
+        round: AtomicU64::new(0),
+        reached: clients.iter().map(|_| AtomicU64::new(0)).collect(),
     };
     let work = async {
         let mut failed = Vec::new();
@@ -116,12 +143,18 @@ async fn pass(
             {
                 failed.push(why);
             }
+            if holds_up.contains(&migration.path.as_str()) {
+                shared.all_have_looked().await;
+            }
         }
         shared.is_over.store(true, Ordering::Relaxed);
         session.close().await;
         failed
     };
-    let (felt, failed) = tokio::join!(join_all(clients.into_iter().map(|client| client.work(&shared))), work);
+    let (felt, failed) = tokio::join!(
+        join_all(clients.into_iter().enumerate().map(|(place, client)| client.work(&shared, place))),
+        work
+    );
     Ok((felt, failed))
 }
 
@@ -130,6 +163,8 @@ struct Client {
     session: Session,
     felt: Felt,
     text: String,
+    /// What it has prepared is there.
+    is_prepared: bool,
 }
 
 impl Client {
@@ -141,7 +176,7 @@ impl Client {
     ) -> Result<Option<Self>, RehearseError> {
         let mut session = Session::connect(options, &Startup::default()).await?;
         let felt = Felt { table: table.to_owned(), writes, ..Felt::default() };
-        let mut client = Self { session, felt, text: String::new() };
+        let mut client = Self { session, felt, text: String::new(), is_prepared: writes };
         // Names come quoted from the server. Whoever writes takes this lock first; no trigger and no row is needed for that.
         client.text = if writes {
             format!("BEGIN; LOCK TABLE {table} IN ROW EXCLUSIVE MODE; COMMIT")
@@ -156,35 +191,38 @@ impl Client {
         Ok(None)
     }
 
-    /// As an application does: a reader with a statement that it prepared once.
+    /// As an application does: a reader with a statement that it prepared once, and again where it is lost.
     async fn once(&mut self) -> Result<(), Failure> {
-        if !self.felt.writes && self.felt.statements == 0 {
+        if !self.is_prepared {
             let table = &self.felt.table;
             self.session.execute(&format!("PREPARE cutover_reads AS SELECT * FROM {table} LIMIT 1")).await?;
-            self.felt.statements = 1;
+            self.is_prepared = true;
         }
         self.session.execute(&self.text).await?;
         Ok(())
     }
 
-    async fn work(mut self, shared: &Shared) -> Felt {
-        self.felt.statements = 0;
-        let mut last_good = shared.during().0;
+    async fn work(mut self, shared: &Shared, place: usize) -> Felt {
         loop {
             // Once more behind the last migration: that one may have broken its statement.
             let is_last = shared.is_over.load(Ordering::Relaxed);
-            let ((during, ran), from, began) = (shared.during(), shared.began.elapsed(), Instant::now());
-            let done = self.session.execute(&self.text).await;
+            let round = shared.round.load(Ordering::SeqCst);
+            let (from, began) = (shared.began.elapsed(), Instant::now());
+            let done = self.once().await;
             let took = began.elapsed();
+            // Nothing else begins until clients have looked: what is named now is to blame.
+            let (during, ran) = shared.during();
             self.felt.statements += 1;
             self.felt.longest = self.felt.longest.max(took);
             if took > shared.limit && self.felt.blocked.len() < KEPT {
-                self.felt.blocked.push(Blocked { from, took, during, since: from.saturating_sub(ran) });
+                let (during, since) = (during.clone(), from.saturating_sub(ran));
+                self.felt.blocked.push(Blocked { from, took, during, since });
             }
-            match done {
-                Ok(_) => last_good = shared.during().0,
-                // Whatever broke it came behind its last good statement.
-                Err(failure) => self.hurt(&failure, &last_good).await,
+            if let Err(failure) = done {
+                self.hurt(&failure, during).await;
+            }
+            if let Some(reached) = shared.reached.get(place) {
+                reached.store(round, Ordering::SeqCst);
             }
             if is_last {
                 break;
@@ -195,20 +233,17 @@ impl Client {
         self.felt
     }
 
-    async fn hurt(&mut self, failure: &Failure, during: &str) {
-        let (message, during) = (failure_text(failure), during.to_owned());
+    async fn hurt(&mut self, failure: &Failure, during: String) {
+        let message = failure_text(failure);
         match self.felt.errors.iter_mut().find(|hurt| hurt.message == message) {
             Some(hurt) => hurt.times += 1,
             None => self.felt.errors.push(Hurt { message, during, times: 1 }),
         }
         if self.felt.writes {
             let _ = self.session.execute("ROLLBACK").await;
-        } else {
-            // As a driver does that has lost its statement.
-            let table = &self.felt.table;
-            let again =
-                format!("DEALLOCATE cutover_reads; PREPARE cutover_reads AS SELECT * FROM {table} LIMIT 1");
-            let _ = self.session.execute(&again).await;
+        } else if std::mem::take(&mut self.is_prepared) {
+            // As a driver does that has lost its statement: it prepares it again the next time.
+            let _ = self.session.execute("DEALLOCATE cutover_reads").await;
         }
     }
 }

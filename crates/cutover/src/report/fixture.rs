@@ -614,7 +614,13 @@ pub(super) fn rehearsal() -> Rehearsal {
         waiting: Some(rehearse::Waiting { from: ms(1), to: ms(2) }),
         line: 3,
     };
-    let failed = rehearse::Failed { line: 9, message: "ERROR: no".to_owned(), hint: None, partly: false };
+    let failed = rehearse::Failed {
+        line: 9,
+        message: "ERROR: no".to_owned(),
+        hint: None,
+        partly: false,
+        is_of_rows: false,
+    };
     let traced = rehearse::Traced {
         path: "migrations/0001_<b>change</b>.sql".to_owned(),
         version: "0001".to_owned(),

@@ -61,6 +61,14 @@ impl SandboxProvider {
         Self::new(Source::None(reason.into()))
     }
 
+    /// The server that it makes databases on, where that is not its own.
+    pub(crate) fn given(&self) -> Option<&ConnectOptions> {
+        match &self.source {
+            Source::Given(options) => Some(options),
+            Source::Local(_) | Source::None(_) => None,
+        }
+    }
+
     fn new(source: Source) -> Self {
         Self { source, state: Mutex::default() }
     }

@@ -31,7 +31,9 @@ impl Context {
             NodeEnum::CreateTableAsStmt(create) => {
                 if let Some(relation) = create.into.as_ref().and_then(|into| into.rel.as_ref()) {
                     let name = self.new_name(&names::relation(Kind::Table, relation));
-                    let reads = self.read_by(&create.query);
+                    // A table has rows of its own from then on.
+                    let shows = create.objtype() == ObjectType::ObjectMatview;
+                    let reads = if shows { self.read_by(&create.query) } else { Vec::new() };
                     if !self.relations.contains_key(&name) {
                         self.insert(&name, Relation { reads, ..Relation::default() });
                     }
@@ -231,29 +233,13 @@ impl Context {
                     }
                 }
             }
-            kind @ (ConstrType::ConstrPrimary | ConstrType::ConstrUnique | ConstrType::ConstrExclusion) => {
-                let columns = listed(&definition.keys);
-                if kind == ConstrType::ConstrPrimary {
-                    for column in known.columns.iter_mut().filter(|known| columns.contains(&known.name)) {
-                        column.not_null = true;
-                    }
+            ConstrType::ConstrPrimary | ConstrType::ConstrUnique | ConstrType::ConstrExclusion => {
+                let index = index_of(known, definition, &table.name, column);
+                if index.primary {
+                    let is_key =
+                        |known: &&mut Column| index.columns.iter().flatten().any(|key| *key == known.name);
+                    known.columns.iter_mut().filter(is_key).for_each(|column| column.not_null = true);
                 }
-                let chosen = || chosen::constraint_index(definition, &table.name, column).unwrap_or_default();
-                let name = if definition.conname.is_empty() { chosen() } else { definition.conname.clone() };
-                if !definition.indexname.is_empty() {
-                    known.indexes.retain(|index| index.name != definition.indexname);
-                }
-                let others = others_of(&definition.including, &definition.where_clause, &columns);
-                let index = Index {
-                    name: name.into(),
-                    others,
-                    computed: definition.where_clause.is_some(),
-                    unique: kind != ConstrType::ConstrExclusion,
-                    ordinary: kind != ConstrType::ConstrExclusion,
-                    constraint: true,
-                    primary: kind == ConstrType::ConstrPrimary,
-                    columns: columns.into_iter().map(Some).collect(),
-                };
                 let name = index.name.clone();
                 known.indexes.push(index);
                 self.link_index(&name, table);
@@ -481,6 +467,18 @@ impl Context {
                     self.link(&child);
                 }
             }
+            (Type::AtAddInherit, Some(NodeEnum::RangeVar(parent))) => {
+                let parent = self.resolve(&names::relation(Kind::Table, parent));
+                let known = self.relations.entry(table.clone()).or_default();
+                known.parents.push(parent);
+                self.link(table);
+            }
+            (Type::AtDropInherit, Some(NodeEnum::RangeVar(parent))) => {
+                let parent = self.resolve(&names::relation(Kind::Table, parent));
+                if let Some(known) = self.relations.get_mut(table) {
+                    known.parents.retain(|known| *known != parent);
+                }
+            }
             (Type::AtDetachPartition | Type::AtDetachPartitionFinalize, node) => {
                 if let Some(child) = other(self, node).and_then(|child| self.relations.get_mut(&child)) {
                     child.parents.retain(|parent| parent != table);
@@ -603,6 +601,40 @@ impl Context {
             self.link(&name);
         }
         self.insert(new, known);
+    }
+}
+
+/// The index of a key. One that is there becomes the key's, under the name of the key.
+fn index_of(known: &mut Relation, definition: &Constraint, table: &str, column: Option<&str>) -> Index {
+    let is_given = |index: &Index| index.name == definition.indexname;
+    let given = known.indexes.iter().position(is_given).map(|at| known.indexes.remove(at));
+    let kind = definition.contype();
+    let listed = || {
+        let named = definition.keys.iter().filter_map(names::text).map(SmolStr::new);
+        let own = column.filter(|_| definition.keys.is_empty()).map(SmolStr::new);
+        named.chain(own).collect::<Vec<_>>()
+    };
+    let (columns, others) = given.map_or_else(
+        || {
+            let columns = listed();
+            let others = others_of(&definition.including, &definition.where_clause, &columns);
+            (columns.into_iter().map(Some).collect(), others)
+        },
+        |index| (index.columns, index.others),
+    );
+    let name = match (definition.conname.as_str(), definition.indexname.as_str()) {
+        ("", "") => chosen::constraint_index(definition, table, column).unwrap_or_default(),
+        ("", name) | (name, _) => name.to_owned(),
+    };
+    Index {
+        name: name.into(),
+        columns,
+        others,
+        computed: definition.where_clause.is_some(),
+        unique: kind != ConstrType::ConstrExclusion,
+        ordinary: kind != ConstrType::ConstrExclusion,
+        constraint: true,
+        primary: kind == ConstrType::ConstrPrimary,
     }
 }
 

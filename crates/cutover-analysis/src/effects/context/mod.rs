@@ -3,6 +3,7 @@
 //! Filled from the statements before it ([`Context::learn`]) or from a catalogue (by whoever can ask one). Nothing here
 //! guesses: what is not known is missing, and the rules say then what it depends on.
 
+mod doubt;
 mod learn;
 
 pub(crate) use learn::is_ordinary;

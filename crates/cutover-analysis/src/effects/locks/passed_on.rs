@@ -31,11 +31,29 @@ pub(super) fn is_passed_on(command: &AlterTableCmd, table: &ObjectRef, site: &Si
                 || site.known.column(table, &command.name).is_none_or(|column| column.not_null)
         }
         Type::AtAlterConstraint => site.is_partitioned(table),
-        other if alter_table::switches_triggers(other) => site.is_partitioned(table),
+        other if alter_table::switches_triggers(other) => {
+            site.is_partitioned(table) && has_row_trigger(command, table, site)
+        }
         Type::AtAddIdentity | Type::AtSetIdentity | Type::AtDropIdentity => {
             site.is_partitioned(table) && !site.is_older_than(17)
         }
         _ => false,
+    }
+}
+
+/// Whether a partitioned table has, or may have, a trigger for each row that is meant: only those are switched in its partitions.
+fn has_row_trigger(command: &AlterTableCmd, table: &ObjectRef, site: &Site<'_>) -> bool {
+    let Some(known) = site.relation(table) else { return true };
+    let mut triggers = known.reactions.iter().filter(|known| !known.is_rule && known.for_rows);
+    match command.subtype() {
+        Type::AtEnableTrigUser | Type::AtDisableTrigUser => triggers.next().is_some(),
+        // Those of foreign keys too, on both sides.
+        Type::AtEnableTrigAll | Type::AtDisableTrigAll => {
+            let name = site.known.resolve(table);
+            let all = || site.known.relations.values().flat_map(|known| &known.foreign_keys);
+            triggers.next().is_some() || !known.foreign_keys.is_empty() || all().any(|key| key.parent == name)
+        }
+        _ => triggers.any(|known| known.name == command.name),
     }
 }
 

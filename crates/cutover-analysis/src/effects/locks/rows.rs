@@ -218,11 +218,16 @@ fn emptied_too(table: &ObjectRef, site: &mut Site<'_>) {
     let mut pending = vec![site.known.resolve(table)];
     let mut seen = pending.clone();
     while let Some(name) = pending.pop() {
-        let referring: Vec<_> = site.known.referring(&name).cloned().collect();
+        // Also to what it is a part of: PostgreSQL empties whoever points there.
+        let referring: Vec<_> = site.referring(&super::object(&name));
         for other in referring.into_iter().filter(|other| !seen.contains(other)).collect::<Vec<_>>() {
-            empty(&super::object(&other), site);
-            seen.push(other.clone());
-            pending.push(other);
+            for heir in std::iter::once(other.clone()).chain(site.known.descendants(&other)) {
+                if !seen.contains(&heir) {
+                    empty(&super::object(&heir), site);
+                    seen.push(heir.clone());
+                    pending.push(heir);
+                }
+            }
         }
     }
     if !site.known.complete {

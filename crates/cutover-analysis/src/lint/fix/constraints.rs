@@ -1,5 +1,7 @@
 //! Constraints that are added without looking at the rows, and looked at in another transaction.
 
+use std::collections::BTreeSet;
+
 use pg_query::protobuf::{AlterTableType as Type, ConstrType, Constraint};
 
 use super::text::{Words, not_found};
@@ -44,9 +46,19 @@ pub(super) fn not_valid(site: &Site<'_>, finding: &Finding) -> Mended {
     Ok(fix)
 }
 
-/// `ONLY`, where the statement says it.
+/// `IF EXISTS` and `ONLY`, where the statement says them.
 fn only(site: &Site<'_>) -> &'static str {
-    if site.has_heirs() { "" } else { "ONLY " }
+    match (is_perhaps(site), site.has_heirs()) {
+        (false, true) => "",
+        (false, false) => "ONLY ",
+        (true, true) => "IF EXISTS ",
+        (true, false) => "IF EXISTS ONLY ",
+    }
+}
+
+/// Whether the statement lets its table be missing.
+fn is_perhaps(site: &Site<'_>) -> bool {
+    site.alter_table().is_some_and(|(alter, _)| alter.missing_ok)
 }
 
 /// The name that PostgreSQL would choose. Source: `ChooseConstraintName` and its callers.
@@ -90,6 +102,7 @@ pub(super) fn not_null(site: &Site<'_>, _: &Finding) -> Mended {
     let known = site.known.relation(&table);
     let target = format!("{}{}", only(site), in_sql(&table));
     let (mut added, mut dropped, mut validated) = (Vec::new(), Vec::new(), Vec::new());
+    let mut columns = BTreeSet::new();
     for (command, _) in site.commands() {
         if command.subtype() != Type::AtSetNotNull {
             return Err(
@@ -97,6 +110,9 @@ pub(super) fn not_null(site: &Site<'_>, _: &Finding) -> Mended {
             );
         }
         let column = &command.name;
+        if !columns.insert(column) {
+            continue;
+        }
         let check = names::made_for_column(column, "not_null", "check");
         if known.is_some_and(|known| known.checks.iter().any(|other| other.name == check)) {
             return Err(format!("there is a constraint {check} already"));
@@ -121,6 +137,9 @@ pub(super) fn using_index(site: &Site<'_>, finding: &Finding) -> Mended {
     super::indexes::check_version(site)?;
     if site.known.is_partitioned(&table) {
         return Err(super::indexes::IN_PARTITIONS.to_owned());
+    }
+    if is_perhaps(site) {
+        return Err("its table may be missing, and an index cannot be made IF its table EXISTS".to_owned());
     }
     if site.commands().count() != 1 {
         return Err("the statement does other things too: write the constraint as one of its own".to_owned());

@@ -48,6 +48,15 @@ pub(super) fn refresh(site: &Site<'_>, _: &Finding) -> Mended {
 
 /// The search path with which the function was written, and nobody's temporary objects before it.
 pub(super) fn search_path(site: &Site<'_>, _: &Finding) -> Mended {
+    // Where there are two of them, the last one counts.
+    let options = match site.node {
+        NodeEnum::CreateFunctionStmt(create) => create.options.as_slice(),
+        NodeEnum::AlterFunctionStmt(alter) => alter.actions.as_slice(),
+        _ => &[],
+    };
+    if security::settings(options, false).1.is_some() {
+        return Err("the statement sets a search path: name the schemas in it by hand".to_owned());
+    }
     let words = Words::of(site);
     let mut from = 0;
     let place = loop {

@@ -104,3 +104,59 @@ pub(super) fn concurrently(words: &Words<'_>, place: Option<usize>) -> Result<Ed
 pub(super) fn not_found() -> String {
     "the place in the text was not found".to_owned()
 }
+
+/// Whether running a statement asks for the time or number of its transaction, as far as its text says: in another transaction it gets
+/// another one. What is only kept for later, as a default or in a function, asks for nothing.
+pub fn asks_for_its_transaction(sql: &str) -> bool {
+    const VALUES: [&str; 5] =
+        ["CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "LOCALTIMESTAMP", "LOCALTIME"];
+    const CALLS: [&str; 4] = ["NOW", "TRANSACTION_TIMESTAMP", "TXID_CURRENT", "PG_CURRENT_XACT_ID"];
+    let tokens: Vec<Token<'_>> = Tokens::new(sql).collect();
+    let has = |word: &str| tokens.iter().any(|token| token.is(word));
+    let runs = match tokens.first() {
+        Some(first) if first.is("CREATE") => has("SELECT") && (has("TABLE") || has("MATERIALIZED")),
+        Some(first) if first.is("ALTER") => has("ADD") || has("USING"),
+        Some(first) => !first.is("COMMENT"),
+        None => false,
+    };
+    let opens = |at: usize| tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Open);
+    let asks = |(at, token): (usize, &Token<'_>)| {
+        VALUES.iter().any(|word| token.is(word)) || CALLS.iter().any(|word| token.is(word)) && opens(at)
+    };
+    // What a block says is one token.
+    let is_block = tokens.first().is_some_and(|first| first.is("DO"));
+    let said_inside = || {
+        let text = sql.to_ascii_uppercase();
+        VALUES.iter().any(|word| text.contains(word))
+            || CALLS.iter().any(|word| text.contains(&format!("{word}(")))
+    };
+    runs && (tokens.iter().enumerate().any(asks) || is_block && said_inside())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asks_for_its_transaction;
+
+    #[test]
+    fn what_asks_for_its_transaction() {
+        for sql in [
+            "INSERT INTO a SELECT now()",
+            "UPDATE a SET t = current_timestamp",
+            "ALTER TABLE a ADD t date DEFAULT CURRENT_DATE",
+            "DO $$ BEGIN INSERT INTO a VALUES (now()); END $$",
+            "CREATE TABLE b AS SELECT /* */ pg_catalog.now ()",
+        ] {
+            assert!(asks_for_its_transaction(sql), "{sql}");
+        }
+        for sql in [
+            "CREATE TABLE a (t date DEFAULT now())",
+            "ALTER TABLE a ALTER t SET DEFAULT now()",
+            "CREATE FUNCTION f() RETURNS date LANGUAGE sql AS 'SELECT now()'",
+            "SELECT now FROM a",
+            "INSERT INTO a VALUES ('now()')",
+            "COMMENT ON TABLE a IS 'now()'",
+        ] {
+            assert!(!asks_for_its_transaction(sql), "{sql}");
+        }
+    }
+}

@@ -144,7 +144,7 @@ fn written(node: &NodeEnum, site: &Site<'_>) -> Option<ObjectRef> {
     };
     let table = names::relation(ObjectKind::Table, relation);
     let is_few = filter.is_some_and(|filter| is_of_key(filter, &table, site));
-    (!is_few && !site.is_harmless(&table)).then_some(table)
+    (!is_few && !site.is_harmlessly_written(&table)).then_some(table)
 }
 
 /// The table that rows are put into, where these may be many: those that stand in the statement are few, and so are those of small

@@ -31,6 +31,13 @@ pub(crate) static RULE: Rule = Rule {
             Example::of(
                 "CREATE INDEX one ON orders (a); CREATE INDEX two ON public.orders USING btree (a ASC);",
             ),
+            // In whichever order they come.
+            Example::of("CREATE INDEX CONCURRENTLY ab ON orders (a, b);")
+                .over("CREATE TABLE orders (a int, b int); CREATE INDEX ON orders (a);"),
+            Example::of("CREATE UNIQUE INDEX CONCURRENTLY n ON orders (number);")
+                .over("CREATE TABLE orders (number text); CREATE INDEX by_number ON orders (number);"),
+            Example::of("ALTER TABLE orders ADD UNIQUE (a, b);")
+                .over("CREATE TABLE orders (a int, b int); CREATE INDEX ON orders (a);"),
         ],
         good: &[
             Example::of(
@@ -54,6 +61,13 @@ pub(crate) static RULE: Rule = Rule {
             Example::of(
                 "CREATE TABLE orders (a int, b int); CREATE INDEX ON orders (a); CREATE INDEX ON orders (a) INCLUDE (b);",
             ),
+            Example::of(
+                "CREATE TABLE orders (a int UNIQUE, b int); CREATE INDEX ON orders (a, b); ALTER TABLE orders ADD PRIMARY KEY (b, a);",
+            ),
+            Example::of("CREATE INDEX CONCURRENTLY ab ON orders (a, b); DROP INDEX CONCURRENTLY old;")
+                .over("CREATE TABLE orders (a int, b int); CREATE INDEX old ON orders (a);"),
+            Example::of("CREATE UNIQUE INDEX CONCURRENTLY n ON orders (a); ALTER TABLE orders ADD UNIQUE USING INDEX n;")
+                .over("CREATE TABLE orders (a int, b int);"),
             Example::of("CREATE INDEX CONCURRENTLY anew ON orders (a); DROP INDEX CONCURRENTLY old;")
                 .over("CREATE TABLE orders (a int); CREATE INDEX old ON orders (a);"),
             Example::of("CREATE INDEX IF NOT EXISTS one ON orders (a);")
@@ -73,6 +87,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             |other: &Index| index.unique && !(other.unique && other.columns.len() == columns.len());
         let does = |other: &Index| other.name != index.idxname && !does_more(other);
         say(&table, &columns, does, site, found);
+        say_of_shorter(&table, &columns, &index.idxname, index.unique, site, found);
     }
     for (constraint, table) in site.added_constraints() {
         let is_plain = constraint.indexname.is_empty()
@@ -84,6 +99,51 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             let is_same = |other: &Index| other.unique && other.columns.len() == columns.len();
             say(&table, &columns, is_same, site, found);
         }
+        // With USING INDEX it is one that is there already.
+        let is_key = matches!(constraint.contype(), ConstrType::ConstrUnique | ConstrType::ConstrPrimary);
+        if is_key && constraint.indexname.is_empty() {
+            let columns: Vec<&str> = constraint.keys.iter().filter_map(names::text).collect();
+            say_of_shorter(&table, &columns, &constraint.conname, true, site, found);
+        }
+    }
+}
+
+/// Says which index a new one does the work of, unless either is gone at the end of the run. What is unique is needed for that.
+fn say_of_shorter(
+    table: &ObjectRef,
+    columns: &[&str],
+    own: &str,
+    unique: bool,
+    site: &Site<'_>,
+    found: &mut Found<'_>,
+) {
+    let known = site.known.relation(table).into_iter().flat_map(|known| &known.indexes);
+    let is_in_it = |other: &&Index| {
+        let keys: Option<Vec<&str>> = other.columns.iter().map(|key| key.as_deref()).collect();
+        let keys = keys.filter(|keys| keys.len() < columns.len() || unique && keys.len() == columns.len());
+        let is_plain = other.ordinary && !other.computed && other.others.is_empty() && !other.unique;
+        is_plain
+            && other.name != own
+            && keys.is_some_and(|keys| !keys.is_empty() && columns.starts_with(&keys))
+    };
+    let table = relation_of(&site.known.context.resolve(table));
+    let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+    for other in known.filter(is_in_it) {
+        let (table, columns, other) = (table.clone(), columns.clone(), other.name.clone());
+        let still = move |known: &Known| {
+            let indexes = &known.relation(&table)?.indexes;
+            indexes.iter().find(|index| index.name == other)?;
+            // Its own name may be another one by then.
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            let is_it = |index: &Index| index.name != other && begins_with(index, &columns);
+            indexes.iter().any(is_it).then(|| {
+                format!(
+                    "index {other} of {} is not needed beside it: it begins with the same columns",
+                    table.named()
+                )
+            })
+        };
+        found.later(-1, found.about.safe, Box::new(still));
     }
 }
 

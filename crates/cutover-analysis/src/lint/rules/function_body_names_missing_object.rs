@@ -2,8 +2,9 @@
 
 use pg_query::NodeEnum;
 
+use super::function_name_unresolved_after_move::{full, written};
 use super::{Look, Rule};
-use crate::effects::{ObjectKind, ObjectRef, names};
+use crate::effects::{Name, ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::known::Known;
@@ -30,8 +31,18 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET id = 1; END $$; DROP TABLE users;")
                 .over("CREATE TABLE users (id int);")
                 .and_nothing_else(),
+            Example::of("DROP TABLE users;")
+                .over("CREATE TABLE users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET id = 1; END $$;"),
+            Example::of("DROP VIEW app.users;")
+                .over("CREATE VIEW app.users AS SELECT 1 AS id; CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.users';"),
         ],
         good: &[
+            Example::of("DROP TABLE users; CREATE TABLE users (id bigint);")
+                .over("CREATE TABLE users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET id = 1; END $$;"),
+            Example::of("DROP TABLE users; DROP FUNCTION f;")
+                .over("CREATE TABLE users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET id = 1; END $$;"),
+            Example::of("DROP TABLE app.users;")
+                .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET id = 1; END $$;"),
             Example::of("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql SET search_path = app AS $$ BEGIN DELETE FROM users; END $$;")
                 .over("CREATE SCHEMA app; CREATE TABLE app.users (id int);")
                 .and_nothing_else(),
@@ -65,6 +76,9 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
+    if matches!(site.node, NodeEnum::DropStmt(_)) {
+        dropped(site, found);
+    }
     let NodeEnum::CreateFunctionStmt(create) = site.node else { return };
     // What a body runs that it puts together may make what it names.
     if site.effects.late_opaque.is_some() || site.in_block {
@@ -97,6 +111,38 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
                 .then(|| format!("{called} fails when it is called: there is no {}", object.named()))
         };
         found.later(-1, found.about.safe, Box::new(still));
+    }
+}
+
+/// What is dropped while a function names it. Of one that this run makes it is said there.
+fn dropped(site: &Site<'_>, found: &mut Found<'_>) {
+    let known = site.known;
+    let is_relation = |object: &&ObjectRef| object.kind.family() == ObjectKind::Relation;
+    let gone: Vec<Name> =
+        site.effects.drops.iter().filter(is_relation).map(|object| known.context.resolve(object)).collect();
+    if gone.is_empty() {
+        return;
+    }
+    for (routine, all) in &known.security.routines {
+        let own = ObjectRef::new(ObjectKind::Routine, Some(routine.schema.clone()), routine.name.clone());
+        if known.is_made(&own) {
+            continue;
+        }
+        for one in all {
+            let is_gone = |mention: &&Name| gone.contains(&full(mention, known));
+            for mention in one.mentions.iter().filter(is_gone) {
+                let (routine, arguments, mention) = (routine.clone(), one.arguments.clone(), mention.clone());
+                let still = move |known: &Known| {
+                    let now = known.security.routine(&routine, &arguments)?;
+                    known.tell_of(&routine);
+                    (now.mentions.contains(&mention) && now.misses(&mention, known)).then(|| {
+                        let (routine, mention) = (written(&routine), written(&mention));
+                        format!("{routine} fails when it is called: there is no {mention} any more")
+                    })
+                };
+                found.later(-1, "drop what names it, or write it anew", Box::new(still));
+            }
+        }
     }
 }
 

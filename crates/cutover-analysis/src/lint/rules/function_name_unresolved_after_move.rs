@@ -4,7 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
 use super::{Look, Rule};
-use crate::effects::{Name, ObjectKind, names};
+use crate::effects::{Name, ObjectKind, ObjectRef, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::known::Known;
@@ -26,8 +26,18 @@ pub(crate) static RULE: Rule = Rule {
                 .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.users';"),
             Example::of("ALTER SCHEMA app RENAME TO core;")
                 .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM app.users; END $$;"),
+            Example::of("ALTER TABLE users RENAME TO people;")
+                .over("CREATE TABLE users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; END $$;"),
+            Example::of("ALTER TABLE users SET SCHEMA core;")
+                .over("CREATE TABLE users (id int); CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM users';"),
         ],
         good: &[
+            Example::of("ALTER TABLE users RENAME TO people; CREATE VIEW users AS SELECT * FROM people;")
+                .over("CREATE TABLE users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; END $$;"),
+            Example::of("ALTER TABLE users SET SCHEMA core;")
+                .over("CREATE TABLE users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql SET search_path = core AS $$ BEGIN DELETE FROM users; END $$;"),
+            Example::of("ALTER TABLE users RENAME TO people;")
+                .over("CREATE TABLE users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE users (n int); DELETE FROM users; END $$;"),
             Example::of("ALTER TABLE app.users SET SCHEMA core;")
                 .over("CREATE TABLE app.users (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM other.users; END $$;"),
             Example::of("ALTER TABLE app.users SET SCHEMA core; CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM core.users; END $$;")
@@ -73,10 +83,27 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     };
     for (routine, all) in &known.security.routines {
         for one in all {
-            if let Some(old) = one.mentions.iter().find(|name| is_gone(name)) {
+            let is_meant = |mention: &&Name| is_gone(&full(mention, known));
+            if let Some(old) = one.mentions.iter().find(is_meant) {
                 named(routine.clone(), one.arguments.clone(), old.clone(), found);
             }
         }
+    }
+}
+
+/// What a name in a body comes to.
+pub(super) fn full(mention: &Name, known: &Known) -> Name {
+    if !mention.schema.is_empty() {
+        return mention.clone();
+    }
+    known.context.resolve(&ObjectRef::new(ObjectKind::Relation, None, mention.name.clone()))
+}
+
+/// A name as a body has it.
+pub(super) fn written(mention: &Name) -> String {
+    match mention.schema.as_str() {
+        "" => mention.name.to_string(),
+        schema => format!("{schema}.{}", mention.name),
     }
 }
 
@@ -86,10 +113,12 @@ fn named(routine: Name, arguments: Vec<String>, old: Name, found: &mut Found<'_>
         let known_routine = known.security.routine(&routine, &arguments)?;
         known.tell_of(&routine);
         let is_named = known_routine.mentions.contains(&old);
-        (is_named && !known.context.relations.contains_key(&old)).then(|| {
+        (is_named && known_routine.misses(&old, known)).then(|| {
             format!(
-                "{}.{} fails when it is called: its body names {}.{}, which is called otherwise from now on",
-                routine.schema, routine.name, old.schema, old.name
+                "{}.{} fails when it is called: its body names {}, which is called otherwise from now on",
+                routine.schema,
+                routine.name,
+                written(&old)
             )
         })
     };

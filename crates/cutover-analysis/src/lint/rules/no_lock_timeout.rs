@@ -42,7 +42,7 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 fn waits(site: &Site<'_>) -> Option<String> {
-    let is_strong = |lock: &&Lock| lock.mode >= LockMode::Share && !site.is_new(&lock.relation);
+    let is_strong = |lock: &&Lock| lock.mode >= LockMode::Share && !site.is_new_itself(&lock.relation);
     let lock = site.effects.locks.iter().find(is_strong)?;
     Some(format!("whoever uses {} waits for as long as this waits for its lock", lock.relation.named()))
 }

@@ -38,6 +38,10 @@ pub(crate) static RULE: Rule = Rule {
             Example::of(
                 "CREATE POLICY own ON docs USING (owner = current_user); CREATE POLICY admins ON docs TO admin USING (true);",
             ),
+            // Whoever may read everything may not write everything, in whichever order it is said.
+            Example::of(
+                "CREATE POLICY own ON docs USING (owner = current_user); CREATE POLICY everybody_reads ON docs FOR SELECT USING (true);",
+            ),
             Example::of(
                 "CREATE POLICY everybody_reads ON docs FOR SELECT USING (true); CREATE POLICY own ON docs USING (owner = current_user);",
             ),

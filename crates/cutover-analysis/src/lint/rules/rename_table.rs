@@ -59,7 +59,7 @@ impl Watch for Renamed {
         let relations = site.effects.creates.iter().filter(|made| made.kind.family() == ObjectKind::Relation);
         self.given.extend(relations.map(|made| (site.number, known.new_name(made))));
         let Some((object, message)) = renamed(site.node) else { return };
-        if !site.is_new(&object) {
+        if !site.is_new_itself(&object) {
             self.lost.push((site.number, known.resolve(&object), message));
         }
     }

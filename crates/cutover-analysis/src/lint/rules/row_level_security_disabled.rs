@@ -51,7 +51,7 @@ pub(crate) static RULE: Rule = Rule {
 
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     for (command, table) in site.commands() {
-        if command.subtype() == Type::AtDisableRowSecurity && !site.is_new(&table) {
+        if command.subtype() == Type::AtDisableRowSecurity && !site.is_new_itself(&table) {
             disabled(site.known.context.resolve(&table), found);
         }
     }

@@ -7,7 +7,7 @@ use crate::effects::{ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::known::Known;
-use crate::lint::security::{self, Routine};
+use crate::lint::security::{self, OwnPath, Routine};
 use crate::lint::site::{Found, Site};
 
 pub(crate) static RULE: Rule = Rule {
@@ -23,6 +23,9 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*)::int FROM t';"),
             Example::of("CREATE OR REPLACE PROCEDURE p() LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '64MB' AS $$ BEGIN END $$;"),
             Example::of("ALTER FUNCTION f(int) SECURITY DEFINER;"),
+            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS 'SELECT 1';"),
+            Example::of(r#"CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = "$user", public AS 'SELECT 1';"#),
+            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER FUNCTION f() SET search_path FROM CURRENT;"),
             Example::of("ALTER FUNCTION f() RESET search_path;")
                 .over("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT 1';"),
             Example::of("CREATE FUNCTION f(int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER FUNCTION f(text) SET search_path = '';"),
@@ -33,7 +36,7 @@ pub(crate) static RULE: Rule = Rule {
             Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER FUNCTION f() SET search_path = '';"),
             Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; DROP FUNCTION f;"),
             Example::of("CREATE FUNCTION f() RETURNS int SECURITY DEFINER RETURN 1;"),
-            Example::of("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS 'SELECT 1';"),
+            Example::of("SET search_path = app, pg_temp; CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS 'SELECT 1';"),
             Example::of("ALTER FUNCTION f() SECURITY DEFINER;")
                 .over("CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = pg_catalog AS 'SELECT 1';"),
             Example::of("ALTER FUNCTION f() SECURITY DEFINER SET search_path = pg_catalog;"),
@@ -52,7 +55,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         NodeEnum::AlterFunctionStmt(alter) => {
             let Some(func) = &alter.func else { return };
             let object = names::object(ObjectKind::Routine, &func.objname);
-            let settings = security::settings(&alter.actions);
+            let settings = security::settings(&alter.actions, false);
             // Only what changes one of both is a matter of this statement.
             let matters = settings != (None, None);
             (object.filter(|_| matters), (!func.args_unspecified).then(|| security::types(&func.objargs)))
@@ -65,10 +68,18 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
         let routines = known.security.routines.get(&name)?;
         let is_meant =
             |routine: &&Routine| arguments.as_ref().is_none_or(|meant| routine.arguments == *meant);
-        let is_open = |routine: &&Routine| routine.definer && !routine.search_path && !routine.bound;
-        routines.iter().filter(is_meant).find(is_open)?;
+        let is_open =
+            |routine: &&Routine| routine.definer && routine.search_path != OwnPath::Pinned && !routine.bound;
+        let open = routines.iter().filter(is_meant).find(is_open)?;
         let called = object.named();
-        Some(format!("whoever calls {called} decides by their search path what it runs as its owner"))
+        Some(match open.search_path {
+            OwnPath::Open => {
+                format!(
+                    "the search path of {called} follows the name of a role, or the session that made it: what it runs as its owner is not certain"
+                )
+            }
+            _ => format!("whoever calls {called} decides by their search path what it runs as its owner"),
+        })
     };
     found.later(-1, found.about.safe, Box::new(still));
 }

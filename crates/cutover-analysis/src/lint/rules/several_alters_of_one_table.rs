@@ -1,12 +1,13 @@
 //! Several ALTER TABLE where one would do.
 
-use pg_query::protobuf::{AlterTableCmd, AlterTableType as Type};
+use pg_query::protobuf::AlterTableType as Type;
 
 use super::{Look, Rule, Watch};
 use crate::effects::{LockMode, ObjectRef};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
-use crate::lint::fix::{self, Fix};
+use crate::lint::fix::{self, Fix, Mended};
+use crate::lint::joining::{Action, Together, together};
 use crate::lint::linter::FileEnd;
 use crate::lint::site::{Found, Site};
 use crate::sql::Span;
@@ -33,6 +34,12 @@ pub(crate) static RULE: Rule = Rule {
             ),
         ],
         good: &[
+            // What PostgreSQL would do in another order.
+            Example::of("ALTER TABLE orders ALTER a SET DEFAULT 1; ALTER TABLE orders ALTER a DROP DEFAULT;"),
+            Example::of(
+                "ALTER TABLE orders ADD CONSTRAINT c CHECK (n > 0) NOT VALID; ALTER TABLE orders DROP CONSTRAINT IF EXISTS c;",
+            ),
+            Example::of("ALTER TABLE orders ALTER a TYPE varchar(9); ALTER TABLE orders ALTER a TYPE text;"),
             // In one statement the default would go before the column is there.
             Example::of(
                 "ALTER TABLE orders ADD COLUMN a int NOT NULL DEFAULT 0; ALTER TABLE orders ALTER a DROP DEFAULT;",
@@ -52,6 +59,7 @@ pub(crate) static RULE: Rule = Rule {
             Example::of(
                 "ALTER TABLE orders ALTER a SET NOT NULL; ALTER TABLE orders DROP CONSTRAINT a_there;",
             ),
+            Example::of("ALTER TABLE orders SET UNLOGGED; ALTER TABLE orders SET LOGGED;"),
             Example::of(
                 "ALTER TABLE orders ADD COLUMN a int; ALTER TABLE orders ADD FOREIGN KEY (a) REFERENCES b NOT VALID;",
             ),
@@ -79,17 +87,16 @@ struct Pair {
     second: usize,
     span: Span,
     message: String,
-    /// Where the actions of the second one begin, where it can be joined to the first as it is.
-    actions: Option<usize>,
+    /// How the second one is joined to the first, or why that is left to people; nothing where other statements stand between.
+    mended: Option<Mended>,
 }
 
 struct Last {
     number: usize,
     table: ObjectRef,
     mode: LockMode,
-    sets_not_null: bool,
-    /// Columns that it adds, or that are added above it.
-    added: Vec<String>,
+    /// What it does, with what is done above it that it would be joined to.
+    actions: Vec<Action>,
     /// Without what inherits from it.
     only: bool,
     missing_ok: bool,
@@ -113,11 +120,10 @@ impl Watch for Alters {
         }
         let only = !site.has_heirs();
         let missing_ok = site.alter_table().is_some_and(|(alter, _)| alter.missing_ok);
-        let comes_first = |(command, _): (&AlterTableCmd, _)| {
-            before.as_ref().is_some_and(|last| last.would_follow(command))
-        };
-        let fits = |last: &&Last| last.mode == mode && last.only == only && !site.commands().any(comes_first);
-        if let Some(last) = before.as_ref().filter(fits) {
+        let mut actions: Vec<Action> = site.commands().map(|(command, _)| Action::of(command)).collect();
+        let fits = |last: &&Last| last.mode == mode && last.only == only;
+        let before = before.as_ref().filter(fits).map(|last| (last, together(&last.actions, &actions)));
+        if let Some((last, together)) = before.filter(|(_, together)| *together != Together::Never) {
             let message = format!(
                 "{} is altered above too: one statement would lock it, and read it, once",
                 table.named()
@@ -125,42 +131,31 @@ impl Watch for Alters {
             let is_behind = last.number + 1 == site.number
                 && last.missing_ok == missing_ok
                 && site.statement.directives.is_empty();
-            let actions = is_behind.then(|| fix::actions(site)).flatten();
+            let at = is_behind.then(|| fix::actions(site)).flatten();
+            let mended = at.map(|at| match together {
+                Together::AsTheyAre => Ok(Fix::joined(at)),
+                _ => Err(UNSURE.to_owned()),
+            });
             let (first, second, span) = (last.number, site.number, site.statement.span);
-            self.pairs.push(Pair { first, second, span, message, actions });
+            self.pairs.push(Pair { first, second, span, message, mended });
+            actions.splice(..0, last.actions.iter().cloned());
         }
-        let sets_not_null = site.commands().any(|(command, _)| command.subtype() == Type::AtSetNotNull);
-        let mut added = before.map(|last| last.added).unwrap_or_default();
-        added.extend(site.added_columns().map(|(column, _)| column.colname.clone()));
-        self.last.push(Last { number: site.number, table, mode, sets_not_null, added, only, missing_ok });
+        self.last.push(Last { number: site.number, table, mode, actions, only, missing_ok });
     }
 
     fn end(self: Box<Self>, end: &FileEnd, found: &mut Found<'_>) {
-        for Pair { first, second, span, message, actions } in self.pairs {
+        for Pair { first, second, span, message, mended } in self.pairs {
             if end.together(first, second) {
                 found.say_of(second, span, message);
-                if let Some(actions) = actions {
-                    found.last_is_mended_by(Fix::joined(actions));
+                if let Some(mended) = mended {
+                    found.last_is_mended_by(mended);
                 }
             }
         }
     }
 }
 
-impl Last {
-    /// Whether in one statement with this one a command would come before what it has to come behind: whatever their order,
-    /// PostgreSQL drops first, then changes types, then adds. Source: the passes of `ATPrepCmd` in `tablecmds.c`.
-    fn would_follow(&self, command: &AlterTableCmd) -> bool {
-        let goes_first = match command.subtype() {
-            // The check that proves it has to be there.
-            Type::AtDropConstraint => return self.sets_not_null,
-            Type::AtColumnDefault => command.def.is_none(),
-            Type::AtDropColumn | Type::AtDropNotNull | Type::AtDropIdentity | Type::AtAlterColumnType => true,
-            _ => false,
-        };
-        goes_first && self.added.contains(&command.name)
-    }
-}
+const UNSURE: &str = "PostgreSQL does what one statement says in an order of its own, and whether these come to the same then takes thought";
 
 impl Alters {
     /// What stands between two statements may have to.

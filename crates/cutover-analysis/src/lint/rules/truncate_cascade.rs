@@ -26,6 +26,11 @@ pub(crate) static RULE: Rule = Rule {
                     "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE orders (u int REFERENCES users);",
                 )
                 .and_nothing_else(),
+            Example::of("TRUNCATE orders_a CASCADE;")
+                .over(
+                    "CREATE TABLE orders (id int PRIMARY KEY) PARTITION BY LIST (id); CREATE TABLE orders_a PARTITION OF orders DEFAULT; CREATE TABLE items (o int REFERENCES orders);",
+                )
+                .and_nothing_else(),
         ],
         good: &[
             Example::of("TRUNCATE users;"),
@@ -50,17 +55,22 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     if truncate.behavior() != DropBehavior::DropCascade {
         return;
     }
-    let tables: Vec<ObjectRef> = truncate
+    let named: Vec<(ObjectRef, bool)> = truncate
         .relations
         .iter()
         .filter_map(|node| match node.node.as_ref()? {
-            NodeEnum::RangeVar(relation) => Some(names::relation(ObjectKind::Table, relation)),
+            NodeEnum::RangeVar(relation) => {
+                Some((names::relation(ObjectKind::Table, relation), relation.inh))
+            }
             _ => None,
         })
         .collect();
-    let more = more(site, &tables);
-    // Nothing that is there can point to what this run has made, but for what the run made too.
-    let Some(table) = tables.iter().find(|table| !site.is_new(table)) else { return };
+    let more = more(site, &named);
+    // Nothing that is there can point to what this run has made, but as a part of something that was there.
+    let leads_to_old = more.iter().any(|name| !site.known.has_made(name));
+    let mut tables = named.iter().map(|(table, _)| table);
+    let Some(table) = tables.find(|table| leads_to_old || !site.is_new(table)) else { return };
+    let more: Vec<String> = more.iter().map(|name| format!("{}.{}", name.schema, name.name)).collect();
     if more.is_empty() && site.known.is_complete() {
         return;
     }
@@ -69,19 +79,38 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     found.say(format!("besides {} it empties {which}", table.named()));
 }
 
-/// The tables that are known to be emptied too, and not named.
-fn more(site: &Site<'_>, named: &[ObjectRef]) -> Vec<String> {
+/// The tables that are known to be emptied too, and not named: those whose foreign keys point to one that is emptied, to what it is a
+/// part of, or to what inherits from it. Partitions are those of their tables.
+fn more(site: &Site<'_>, named: &[(ObjectRef, bool)]) -> Vec<Name> {
     let context = &site.known.context;
-    let mut all: Vec<Name> = named.iter().map(|table| context.resolve(table)).collect();
-    let count = all.len();
+    let mut emptied: Vec<Name> = Vec::new();
+    for (table, with_heirs) in named {
+        let name = context.resolve(table);
+        emptied.extend(with_heirs.then(|| context.descendants(&name)).into_iter().flatten());
+        emptied.push(name);
+    }
+    let mut more: Vec<Name> = Vec::new();
     let mut at = 0;
-    while let Some(parent) = all.get(at).cloned() {
-        for child in context.referring(&parent) {
-            if !all.contains(child) {
-                all.push(child.clone());
+    while let Some(parent) = emptied.get(at).cloned() {
+        at += 1;
+        for parent in context.whole(&parent).iter().chain([&parent]) {
+            for child in context.referring(parent) {
+                if !emptied.contains(child) {
+                    // Its partitions have the foreign key too.
+                    let is_part = context
+                        .whole(child)
+                        .iter()
+                        .any(|whole| context.referring(parent).any(|one| one == whole));
+                    more.extend((!is_part).then(|| child.clone()));
+                    emptied.push(child.clone());
+                    for heir in context.descendants(child) {
+                        if !emptied.contains(&heir) {
+                            emptied.push(heir);
+                        }
+                    }
+                }
             }
         }
-        at += 1;
     }
-    all.iter().skip(count).map(|name| format!("{}.{}", name.schema, name.name)).collect()
+    more
 }

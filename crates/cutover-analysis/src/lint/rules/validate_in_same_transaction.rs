@@ -97,7 +97,7 @@ impl Watch for Validated {
             if end.together(added, validated) {
                 found.say_of(validated, span, message);
                 if added != validated {
-                    found.last_is_mended_by(Fix::another_transaction());
+                    found.last_is_mended_by(Ok(Fix::another_transaction()));
                 }
             }
         }

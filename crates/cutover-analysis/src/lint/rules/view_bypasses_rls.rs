@@ -1,14 +1,15 @@
 //! Views over tables with row security.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::AlterTableType as Type;
+use pg_query::protobuf::{AlterTableCmd, AlterTableType as Type, Node};
 
 use super::{Look, Rule};
 use crate::effects::{Name, ObjectKind, names};
 use crate::lint::about::{About, Example, Origin};
 use crate::lint::finding::{Seen, Severity};
 use crate::lint::known::Known;
-use crate::lint::site::{Found, Site, commands};
+use crate::lint::security;
+use crate::lint::site::{Found, Site, commands, definition};
 
 pub(crate) static RULE: Rule = Rule {
     about: About {
@@ -61,6 +62,7 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     if let NodeEnum::ViewStmt(create) = site.node
         && let Some(view) = &create.view
         && view.relpersistence != "t"
+        && !says_invoker(&create.options)
     {
         let name = site.known.context.new_name(&names::relation(ObjectKind::View, view));
         bypassing(name, view.location, site, found);
@@ -71,6 +73,8 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
     let location = relation.location;
     for command in commands(alter) {
         match command.subtype() {
+            // Who takes it away later is at fault.
+            Type::AtSetRelOptions if says_so(command) => {}
             Type::AtSetRelOptions | Type::AtResetRelOptions => bypassing(name.clone(), location, site, found),
             Type::AtEnableRowSecurity if site.known.row_security(&name) != Some(true) => {
                 // Those that this run has made are said where they are made.
@@ -82,6 +86,16 @@ fn look(site: &Site<'_>, found: &mut Found<'_>) {
             _ => {}
         }
     }
+}
+
+/// Whether the options of a view let it look at its tables as whoever reads it.
+fn says_invoker(options: &[Node]) -> bool {
+    security::options(options).get("security_invoker").is_some_and(|value| security::is_true(value))
+}
+
+/// Whether a command sets that.
+fn says_so(command: &AlterTableCmd) -> bool {
+    matches!(definition(command), Some(NodeEnum::List(list)) if says_invoker(&list.items))
 }
 
 fn bypassing(view: Name, location: i32, site: &Site<'_>, found: &mut Found<'_>) {

@@ -86,7 +86,7 @@ impl Watch for Held {
             });
         }
         let strong = site.effects.locks.iter().filter(|lock| lock.mode == LockMode::AccessExclusive);
-        let others = strong.filter(|lock| !site.is_new(&lock.relation));
+        let others = strong.filter(|lock| !site.is_new_itself(&lock.relation));
         self.locked.extend(others.map(|lock| (site.number, lock.relation.named())));
     }
 

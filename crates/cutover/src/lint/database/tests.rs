@@ -62,7 +62,7 @@ async fn small_tables_may_be_locked_and_large_ones_not() {
 
 #[test]
 fn only_a_table_without_a_page_is_empty() {
-    let rows = |rows, pages, now| Estimate { rows, pages, now }.size().map(|size| size.rows);
+    let rows = |rows, pages, now| Estimate { rows, pages, now, outside: 0 }.size().map(|size| size.rows);
     assert_eq!(rows(-1, 0, Some(0)), Some(0));
     assert_eq!(rows(0, 0, Some(0)), Some(0));
     // Emptied, and perhaps filled again since somebody counted.
@@ -76,6 +76,60 @@ fn only_a_table_without_a_page_is_empty() {
     assert_eq!(rows(100, 1, None), Some(100));
     assert_eq!(rows(-1, 0, None), None);
     assert_eq!(rows(i64::MAX, 1, Some(u64::MAX)), Some(u64::MAX));
+    // What is stored out of line counts too, but not where there is no row that has it.
+    let outside = |now| Estimate { rows: -1, pages: 0, now: Some(now), outside: 20_000 }.size();
+    assert_eq!(outside(20).map(|size| size.rows), Some(80_000));
+    assert_eq!(outside(0), Some(Size::default()));
+}
+
+/// Few rows may be much to write anew.
+#[tokio::test]
+async fn values_out_of_line_count() {
+    let database = database();
+    database.run(
+        "CREATE TABLE wide (n int, c text); ALTER TABLE wide ALTER c SET STORAGE EXTERNAL;
+         INSERT INTO wide SELECT n, repeat('x', 60000) FROM generate_series(1, 1000) n;
+         CREATE TABLE few (n int, c text); INSERT INTO few SELECT n, repeat('x', 60000) FROM generate_series(1, 10) n;
+         CREATE TABLE none (n int, c text)",
+    );
+    assert_eq!(
+        codes(&database, "ALTER TABLE wide ADD u uuid DEFAULT gen_random_uuid()").await,
+        ["volatile-default-rewrites"]
+    );
+    assert_eq!(codes(&database, "ALTER TABLE few ADD u uuid DEFAULT gen_random_uuid()").await, NOTHING);
+    assert_eq!(codes(&database, "DROP TABLE none").await, NOTHING);
+}
+
+/// What was measured before the run is not what the run finds after it has written.
+#[tokio::test]
+async fn what_the_run_writes_is_counted() {
+    let database = database();
+    database.run(
+        "CREATE TABLE big (n int); INSERT INTO big SELECT generate_series(1, 60000); CREATE TABLE none (n int);
+         CREATE TABLE users (id int PRIMARY KEY, a int); INSERT INTO users SELECT n FROM generate_series(1, 60000) n;
+         CREATE TABLE pt (id int PRIMARY KEY) PARTITION BY LIST (id); CREATE TABLE pt1 PARTITION OF pt DEFAULT;
+         CREATE TABLE rp (p int REFERENCES pt)",
+    );
+    let index = "create-index-blocks-writes";
+    assert_eq!(
+        codes(&database, "INSERT INTO none SELECT n FROM big; CREATE INDEX ON none (n)").await,
+        [index]
+    );
+    assert_eq!(codes(&database, "COPY none FROM '/nowhere'; CREATE INDEX ON none (n)").await, [index]);
+    assert_eq!(codes(&database, "INSERT INTO none VALUES (1); CREATE INDEX ON none (n)").await, NOTHING);
+    assert_eq!(codes(&database, "TRUNCATE pt1 CASCADE").await, ["truncate-cascade"]);
+    // A block that would make what is there makes nothing.
+    let block = "DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE users (id int); END IF; END $$; DROP TABLE users";
+    assert!(codes(&database, block).await.contains(&"drop-table".to_owned()));
+    let made =
+        "DO $$ BEGIN IF to_regclass('t') IS NULL THEN CREATE TABLE t (id int); END IF; END $$; DROP TABLE t";
+    assert_eq!(codes(&database, made).await, NOTHING);
+    let there = "CREATE TABLE IF NOT EXISTS users (id int); DROP TABLE users";
+    assert!(codes(&database, there).await.contains(&"drop-table".to_owned()));
+    let heirs = "CREATE TABLE np (id int, a int); ALTER TABLE users INHERIT np; DELETE FROM np";
+    assert!(codes(&database, heirs).await.contains(&"update-or-delete-without-where".to_owned()));
+    let view = "CREATE VIEW vv AS SELECT * FROM users; DELETE FROM vv";
+    assert!(codes(&database, view).await.contains(&"update-or-delete-without-where".to_owned()));
 }
 
 /// What is asked waits for nobody.

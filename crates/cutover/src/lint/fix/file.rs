@@ -1,11 +1,12 @@
 //! The text of one file, and what fixes come to in it.
 
+use std::cell::OnceCell;
 use std::io::Read as _;
 use std::ops::Range;
 
-use cutover_analysis::effects::{Control, TransactionRule, effects_of_text};
+use cutover_analysis::effects::{Control, ObjectKind, ObjectRef, TransactionRule, effects_of_text};
 use cutover_analysis::lint::Fix;
-use cutover_analysis::lint::fix::Step;
+use cutover_analysis::lint::fix::{Step, asks_for_its_transaction};
 use cutover_analysis::sql::{Item, Span, Splitter, Statement, without_comments};
 
 use crate::migration::{Migration, Source};
@@ -20,6 +21,8 @@ pub(super) struct Text {
     /// What is run of it: line ends normalised, what is no part of the section left out, lines with their numbers.
     sent: String,
     pub(super) statements: Vec<Piece>,
+    /// What they do, once that was asked.
+    doings: OnceCell<Vec<Doing>>,
 }
 
 /// A statement, and where it ends with its `;`.
@@ -52,7 +55,7 @@ impl Text {
             return Err("it has placeholders: what is sent is not what stands in the file".to_owned());
         }
         let statements = pieces(&sent)?;
-        Ok(Self { raw, sent, statements })
+        Ok(Self { raw, sent, statements, doings: OnceCell::new() })
     }
 
     /// The file as it is.
@@ -73,7 +76,7 @@ impl Text {
                 };
                 return Err(format!("line {line} {says} a transaction: take such statements out first"));
             }
-            if effects.creates.iter().any(cutover_analysis::effects::ObjectRef::is_temporary) {
+            if effects.creates.iter().any(ObjectRef::is_temporary) {
                 return Err(format!("line {line} makes something temporary, for the statements behind it"));
             }
             let is_limit = !effects.settings.is_empty()
@@ -83,6 +86,40 @@ impl Text {
             }
             if is_lock(&statement.text) {
                 return Err(format!("line {line} locks something for the statements behind it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether other transactions may begin where a fix of a statement has them begin: not where something is gone in between that was
+    /// there before and is there again, and not between two that ask for the time of theirs.
+    pub(super) fn may_be_opened(&self, number: usize, fix: &Fix) -> Result<(), String> {
+        let opens = |step: &Step| step.anew || step.apart;
+        let front = fix.apart || fix.anew || fix.before.iter().any(opens);
+        let back = fix.apart || fix.after.iter().any(opens);
+        // Whether another transaction begins between two statements.
+        let apart = |one: usize, other: usize| {
+            front && one < number && number <= other || back && one <= number && number < other
+        };
+        let all = self.doings.get_or_init(|| self.statements.iter().map(Doing::of).collect());
+        for (at, one) in all.iter().enumerate().take(number + 1) {
+            if one.drops.is_empty() && !one.asks {
+                continue;
+            }
+            let behind = all.iter().enumerate().skip(at).filter(|(other, _)| apart(at, *other));
+            for (_, other) in behind {
+                let (line, other_line) = (one.line, other.line);
+                if one.asks && other.asks {
+                    return Err(format!(
+                        "lines {line} and {other_line} ask for the time or number of their transaction, which would be two"
+                    ));
+                }
+                if let Some(gone) = one.drops.iter().find(|gone| other.makes_anew(gone)) {
+                    return Err(format!(
+                        "line {line} takes {} away and line {other_line} makes it anew: between two transactions there would be none. Make the new one first, under another name",
+                        gone.name
+                    ));
+                }
             }
         }
         Ok(())
@@ -221,6 +258,54 @@ fn comment(text: &str) -> Option<usize> {
     }
 }
 
+/// What matters of a statement where another transaction begins before or behind it.
+struct Doing {
+    line: u32,
+    drops: Vec<ObjectRef>,
+    makes: Vec<ObjectRef>,
+    /// It may make a key.
+    has_key: bool,
+    /// Names of tables that it locks.
+    tables: Vec<String>,
+    /// It asks for the time or number of its transaction.
+    asks: bool,
+}
+
+impl Doing {
+    fn of(Piece { statement, .. }: &Piece) -> Self {
+        let effects = effects_of_text(&statement.text).unwrap_or_default();
+        let text = without_comments(&statement.text, statement.text.len()).to_ascii_uppercase();
+        let words = ["UNIQUE", "PRIMARY KEY", "EXCLUDE"];
+        Self {
+            line: statement.line,
+            makes: effects.creates.iter().chain(&effects.chosen).cloned().collect(),
+            has_key: words.iter().any(|word| text.contains(word)) && !text.starts_with("CREATE TABLE"),
+            tables: effects.locks.iter().map(|lock| lock.relation.name.to_string()).collect(),
+            asks: asks_for_its_transaction(&statement.text),
+            drops: effects.drops,
+        }
+    }
+
+    /// Whether it makes what was taken away, or a key in the place of what may have been one.
+    fn makes_anew(&self, gone: &ObjectRef) -> bool {
+        let is_same = |made: &ObjectRef| {
+            made.kind.family() == gone.kind.family()
+                && made.name == gone.name
+                && made.table == gone.table
+                && (made.schema.is_none() || gone.schema.is_none() || made.schema == gone.schema)
+        };
+        let is_key = match gone.kind {
+            ObjectKind::Constraint => {
+                self.has_key
+                    && gone.table.as_ref().is_some_and(|table| self.tables.iter().any(|one| table == one))
+            }
+            ObjectKind::Index => self.has_key,
+            _ => false,
+        };
+        is_key || self.makes.iter().any(is_same)
+    }
+}
+
 fn is_lock(text: &str) -> bool {
     without_comments(text, 16).split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case("LOCK"))
 }
@@ -246,6 +331,16 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, String> {
         }
     }
     Ok(pieces)
+}
+
+/// Whether everything in a text that was put together can be read.
+pub(super) fn parses(text: &str) -> Result<(), String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let is_whole = |piece: &Piece| effects_of_text(&piece.statement.text).is_ok();
+    if pieces(text).is_ok_and(|pieces| pieces.iter().all(is_whole)) {
+        return Ok(());
+    }
+    Err("what would be written for it does not parse".to_owned())
 }
 
 #[cfg(test)]

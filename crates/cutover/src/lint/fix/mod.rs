@@ -134,6 +134,7 @@ pub fn one(project: &Project, place: usize, finding: &Located) -> Result<String,
     }
     if !fix.is_in_place() {
         text.may_be_parted()?;
+        text.may_be_opened(mending.statement, fix)?;
         let root = project.roots.iter().find(|root| root.path == migration.id.root);
         if root.is_none_or(|root| root.convention.name() != "numbered") {
             return Err(
@@ -260,6 +261,10 @@ impl Work<'_> {
         }
         let Choice { fixes, codes, .. } = choice;
         let Some(after) = text.with(&fixes).filter(|_| !fixes.is_empty()) else { return false };
+        if let Err(why) = file::parses(&after) {
+            self.left.extend(findings.iter().map(|finding| left(finding, why.clone())));
+            return false;
+        }
         let path = migration.path.clone();
         self.originals.entry(place).or_insert_with(|| text.raw().to_owned());
         if fixes.iter().any(|(_, fix)| !fix.is_in_place()) {
@@ -336,6 +341,7 @@ impl<'a> Choice<'a> {
         let fix = mending.fix.as_ref().map_err(Clone::clone)?;
         if !fix.is_in_place() {
             self.parts.clone()?;
+            self.text.may_be_opened(mending.statement, fix)?;
         }
         let at = mending.statement;
         let is_taken = if fix.joins.is_some() {

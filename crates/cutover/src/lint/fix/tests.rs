@@ -159,6 +159,78 @@ async fn alterations_of_one_table_are_one_statement() {
     assert_eq!(mended.left.len(), 1, "{mended:#?}");
 }
 
+/// Actions on a table, of which some may not be done in another order than others.
+const ACTIONS: [&str; 32] = [
+    "ADD COLUMN x int",
+    "ADD COLUMN IF NOT EXISTS x int",
+    "ADD COLUMN x int NOT NULL DEFAULT 3",
+    "ADD COLUMN y int CONSTRAINT c CHECK (y > 0)",
+    "ADD COLUMN y int CHECK (y > a)",
+    "ADD COLUMN z int GENERATED ALWAYS AS (a + 1) STORED",
+    "ADD COLUMN a text",
+    "DROP COLUMN a",
+    "DROP COLUMN IF EXISTS x",
+    "DROP COLUMN b CASCADE",
+    "ALTER a SET DEFAULT 1",
+    "ALTER a SET DEFAULT 2",
+    "ALTER a DROP DEFAULT",
+    "ALTER x SET DEFAULT 9",
+    "ALTER a SET NOT NULL",
+    "ALTER a DROP NOT NULL",
+    "ALTER a TYPE text",
+    "ALTER a TYPE bigint",
+    "ALTER b TYPE bigint USING a + 1",
+    "ADD CONSTRAINT c CHECK (a > 0) NOT VALID",
+    "ADD CONSTRAINT d CHECK (b <> a) NOT VALID",
+    "ADD CHECK (a < 100) NOT VALID",
+    "ADD CHECK (b < 100) NOT VALID",
+    "DROP CONSTRAINT c",
+    "DROP CONSTRAINT IF EXISTS c",
+    "DROP CONSTRAINT IF EXISTS there",
+    "ADD CONSTRAINT there CHECK (a <> 7) NOT VALID",
+    "ADD CONSTRAINT k UNIQUE (a)",
+    "ENABLE ROW LEVEL SECURITY",
+    "DISABLE ROW LEVEL SECURITY",
+    "SET UNLOGGED",
+    "SET LOGGED",
+];
+
+/// Whatever two stand one behind the other: where they can be done they are done as before.
+#[tokio::test]
+async fn alterations_that_are_joined_come_to_the_same() {
+    let database = testkit::database();
+    let table = |at: usize| {
+        format!(
+            "CREATE TABLE t{at} (id int, a int DEFAULT 5, b int, CONSTRAINT there CHECK (b < 1000));\nINSERT INTO t{at} VALUES (1, 2, 3);\n"
+        )
+    };
+    database.run(
+        "CREATE FUNCTION can(sql text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN EXECUTE sql; RETURN true; EXCEPTION WHEN others THEN RETURN false; END $$",
+    );
+    let (mut tables, mut sql) = (String::new(), String::new());
+    let mut count = 0;
+    for one in ACTIONS {
+        for other in ACTIONS {
+            let both = |at: usize| {
+                let [one, other] = [one, other].map(|sql| sql.replace(" k ", &format!(" k{at} ")));
+                format!("ALTER TABLE t{at} {one};\nALTER TABLE t{at} {other};\n")
+            };
+            let tried = format!("{}{}DROP TABLE t0;", table(0), both(0)).replace('\'', "''");
+            if database.value(&format!("SELECT can('{tried}')")) == "t" {
+                count += 1;
+                tables += &table(count);
+                sql += "-- cutover: new-transaction\n";
+                sql += &both(count);
+            }
+        }
+    }
+    assert!(count > 300, "{count}");
+    let before = files(&[("0001_tables.sql", &tables), ("0002_more.sql", &sql)]);
+    let mended = comes_to_the_same(&before, &[]).await;
+    let joined = mended.fixed.iter().filter(|fixed| fixed.code == "several-alters-of-one-table").count();
+    assert!(joined > 150, "{joined}");
+}
+
 #[tokio::test]
 async fn what_was_added_is_validated_in_another_transaction() {
     let sql = "ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) NOT VALID;\n  ALTER TABLE orders VALIDATE CONSTRAINT c;\n";
@@ -226,6 +298,45 @@ async fn keys_are_made_of_indexes_that_were_built_beside_writers() {
             ),
         ]
     );
+}
+
+/// Where nothing separates the words, and where a table may be missing, and what is said twice.
+#[tokio::test]
+async fn what_is_put_in_is_words_of_its_own() {
+    let before = files(&[
+        TABLES,
+        ("0002_key.sql", "ALTER TABLE orders ADD PRIMARY KEY(id,number)INCLUDE(total)DEFERRABLE;\n"),
+        ("0003_key.sql", "ALTER TABLE orders ADD CONSTRAINT u UNIQUE(number);\n"),
+        (
+            "0004_key.sql",
+            "ALTER TABLE orders ADD UNIQUE(id); ALTER TABLE orders ADD CONSTRAINT w UNIQUE(id);",
+        ),
+        (
+            "0005_check.sql",
+            "ALTER TABLE IF EXISTS ONLY orders ADD CHECK(total>0);\nALTER TABLE IF EXISTS orders ALTER total SET NOT NULL, ALTER total SET NOT NULL, ALTER note SET NOT NULL;",
+        ),
+        ("0006_index.sql", "CREATE INDEX\"Q\"ON orders(note);DROP INDEX\"Q\";"),
+    ]);
+    let mended = comes_to_the_same(&before, &[]).await;
+    let all: String = mended.files.iter().map(|file| file.after.as_str()).collect();
+    for part in [
+        "PRIMARY KEY USING INDEX orders_pkey DEFERRABLE;",
+        "ADD CONSTRAINT u UNIQUE USING INDEX u;",
+        "ALTER TABLE IF EXISTS ONLY orders VALIDATE CONSTRAINT orders_total_check;",
+        "ALTER TABLE IF EXISTS orders DROP CONSTRAINT total_not_null_check, DROP CONSTRAINT note_not_null_check;",
+    ] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+}
+
+/// The second one would have another name.
+#[tokio::test]
+async fn of_two_equal_keys_without_a_name_one_is_left() {
+    let sql = "ALTER TABLE orders ADD UNIQUE (id);\nALTER TABLE orders ADD UNIQUE (id);\n";
+    let mended =
+        comes_to_the_same(&files(&[TABLES, ("0002_key.sql", sql), ("0003_last.sql", "SELECT 1;")]), &[])
+            .await;
+    assert!(mended.left.iter().any(|left| left.why.contains("orders_id_key is taken")), "{:?}", mended.left);
 }
 
 /// A CHECK that says what the partition held stays with it, as PostgreSQL's documentation says.
@@ -321,6 +432,24 @@ fn what_is_not_mended_says_why() {
         ("ALTER TABLE unknown ADD CHECK (n > 0);", "has no name"),
         ("ALTER TABLE a ADD COLUMN m int CHECK (m > 0) DEFAULT 1;", "stands with a new column"),
         ("ALTER TABLE a ALTER n SET NOT NULL, ADD COLUMN m int;", "does other things too"),
+        ("ALTER TABLE IF EXISTS a ADD UNIQUE (n);", "may be missing"),
+        (
+            "ALTER TABLE a DROP CONSTRAINT u; SELECT 1; ALTER TABLE a ADD CONSTRAINT u UNIQUE (n);",
+            "takes u away",
+        ),
+        (
+            "ALTER TABLE a DROP CONSTRAINT u; SELECT 1; ALTER TABLE a ADD CONSTRAINT w UNIQUE (n);",
+            "takes u away",
+        ),
+        ("DROP INDEX CONCURRENTLY IF EXISTS i; CREATE UNIQUE INDEX i ON a (n);", "takes i away"),
+        (
+            "DROP TRIGGER t ON a; CREATE INDEX i ON a (n); CREATE TRIGGER t AFTER UPDATE ON a EXECUTE FUNCTION f();",
+            "takes t away",
+        ),
+        (
+            "INSERT INTO a VALUES (1); INSERT INTO b SELECT now(); CREATE INDEX i ON a (n); UPDATE b SET t = now() WHERE true;",
+            "lines 1 and 1",
+        ),
         ("ALTER TABLE a ADD UNIQUE (n) WITH (fillfactor = 50);", "options of its own"),
         ("-- cutover: no-transaction\nALTER TABLE a ADD CONSTRAINT c CHECK (n > 0);", "no-transaction"),
     ] {

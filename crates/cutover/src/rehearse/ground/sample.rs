@@ -1,6 +1,7 @@
 //! Some rows of each table, and those that they refer to. Where that goes too far, what refers to rows that are not among them is
 //! taken out again before foreign keys are made, so that the sample keeps every promise that the real database keeps.
 
+use cutover_analysis::effects::{NewForeignKey, ObjectRef};
 use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::session::{Failure, Session, TransactionStatus};
 
@@ -39,11 +40,44 @@ SELECT cn.nspname, c.relname, pn.nspname, p.relname,
   JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
  WHERE k.contype = 'f' AND k.conparentid = 0 ORDER BY 1, 2, k.conname";
 
-/// Takes at most so many rows of each table.
+/// A foreign key that a migration is to make, as [`KEYS`] gives one; no row where its tables are not there.
+fn to_be(key: &NewForeignKey) -> String {
+    let list = |names: &[String]| {
+        let quoted: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
+        quote_literal(&serde_json::to_string(&quoted).unwrap_or_default())
+    };
+    let table = |object: &ObjectRef| {
+        let schema =
+            object.schema.as_ref().map(|schema| format!("{}.", quote_ident(schema))).unwrap_or_default();
+        quote_literal(&format!("{schema}{}", quote_ident(&object.name)))
+    };
+    let to = if key.parent_columns.is_empty() {
+        "(SELECT pg_catalog.json_agg(pg_catalog.quote_ident(a.attname) ORDER BY u.n)
+            FROM pg_catalog.pg_index i CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY u (attnum, n)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum WHERE i.indrelid = p.oid AND i.indisprimary)"
+            .to_owned()
+    } else {
+        list(&key.parent_columns)
+    };
+    let equal = vec!["pg_catalog.=".to_owned(); key.columns.len()];
+    let equal = quote_literal(&serde_json::to_string(&equal).unwrap_or_default());
+    format!(
+        "SELECT cn.nspname, c.relname, pn.nspname, p.relname, {}, {to}, {equal}
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace,
+                pg_catalog.pg_class p JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+          WHERE c.oid = pg_catalog.to_regclass({}) AND p.oid = pg_catalog.to_regclass({})",
+        list(&key.columns),
+        table(&key.table),
+        table(&key.parent)
+    )
+}
+
+/// Takes at most so many rows of each table, with those that they refer to, also by keys that are to come.
 pub(super) async fn take(
     source: &mut Session,
     restoring: &mut Restoring<'_>,
     rows: u64,
+    pending: &[NewForeignKey],
 ) -> Result<(), RehearseError> {
     let tables = source.query_text(TABLES).await?.rows;
     restoring
@@ -65,10 +99,27 @@ pub(super) async fn take(
     }
     let keys = source.query_text(KEYS).await?.rows;
     let keys: Vec<Key> = keys.iter().filter_map(|row| Key::of(row, &tables)).collect();
+    let mut to_come = Vec::new();
+    for key in pending {
+        let found = source.query_text(&to_be(key)).await?.rows;
+        to_come.extend(found.iter().filter_map(|row| Key::of(row, &tables)));
+    }
     for _ in 0..ROUNDS {
         let mut more = 0;
         for key in &keys {
             more += parents(source, restoring.session, key, rows).await?;
+        }
+        // What they refer to and is not there either is left as it is: that is what the key will say.
+        for key in &to_come {
+            more += match parents(source, restoring.session, key, rows).await {
+                Err(failure @ Failure::Lost(_)) => return Err(failure.into()),
+                // Columns that are not comparable so, or are still to be made.
+                Err(_) => {
+                    to_savepoint(source).await?;
+                    0
+                }
+                Ok(more) => more,
+            };
         }
         restoring.ground.rows += more;
         if more == 0 {

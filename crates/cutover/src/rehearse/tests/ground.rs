@@ -228,3 +228,58 @@ async fn nothing_reaches_another_server() {
     assert_eq!((failed(2), other.value("SELECT string_agg(n::text, ',') FROM far")), (None, "1".to_owned()));
     assert!(found.ground.remarks.iter().any(|remark| remark.contains("user mappings")), "{:?}", found.ground);
 }
+
+/// What belongs to the whole server would be changed for real: nothing of that is run on the database's own.
+#[tokio::test]
+async fn the_databases_own_server_is_not_for_what_goes_beyond_a_database() {
+    let database = testkit::database();
+    database.run("CREATE TABLE t (n int); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+    let own = SandboxProvider::dev_url(database.server().options("postgres"));
+    let role = format!("never_{}", database.name());
+    let rehearsed = async |files: &[(&str, &str)], request: &Request, sandbox: &SandboxProvider| {
+        rehearse(&project(files), Some(&database.options()), request, sandbox, &programs()).await
+    };
+    let made = format!("CREATE TABLE u (n int);\nCREATE ROLE {role};");
+    for text in [
+        &made,
+        "DO $$ BEGIN EXECUTE 'SELECT 1'; END $$;",
+        "ALTER SYSTEM SET work_mem = '11MB';",
+        "SELECT f();",
+    ] {
+        let error = rehearsed(&[("0001_a.sql", text)], &request(), &own).await.unwrap_err();
+        assert!(matches!(error, RehearseError::SameServer { .. }), "{text}: {error}");
+        assert!(
+            error.to_string().contains("0001_a.sql:") && error.to_string().contains("--dev-url"),
+            "{error}"
+        );
+    }
+    assert_eq!(database.value(&format!("SELECT count(*) FROM pg_roles WHERE rolname = '{role}'")), "0");
+    let fine =
+        [("0001_a.up.sql", "ALTER TABLE t ADD COLUMN m int;"), ("0001_a.down.sql", "DO $$ BEGIN END $$;")];
+    assert_eq!(rehearsed(&fine, &request(), &own).await.unwrap().failed(), 0);
+    let back = rehearsed(&fine, &Request { full: true, ..request() }, &own).await.unwrap_err();
+    assert!(back.to_string().contains("0001_a.down.sql:1"), "{back}");
+    let other = testkit::private_server(&[]);
+    let elsewhere = SandboxProvider::dev_url(other.options("postgres"));
+    assert_eq!(rehearsed(&[("0001_a.sql", &made)], &request(), &elsewhere).await.unwrap().failed(), 0);
+}
+
+/// Rows that a foreign key to come refers to are among the sample; where they are nowhere the key says so.
+#[tokio::test]
+async fn a_sample_has_what_keys_to_come_refer_to() {
+    let database = testkit::database();
+    database.run(
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int, q int);
+         INSERT INTO p SELECT n FROM generate_series(1, 2000) n; INSERT INTO c SELECT n, 1000 + n, 2000 + n FROM generate_series(1, 500) n",
+    );
+    let ground = GroundRequest { sample: Some(50), ..GroundRequest::default() };
+    let files = [
+        ("0001_a.sql", "ALTER TABLE c ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES p;"),
+        ("0002_b.sql", "ALTER TABLE c ADD CONSTRAINT l FOREIGN KEY (q) REFERENCES p (id);"),
+    ];
+    let found = rehearsed(&project(&files), &database, &Request { ground, ..request() }).await;
+    assert_eq!(found.migrations[0].failure, None, "{:?}", found.ground);
+    let failed = found.migrations[1].failure.as_ref().unwrap();
+    assert!(failed.message.contains("violates foreign key"), "{}", failed.message);
+    assert!(failed.hint.as_deref().unwrap().contains("measured over some of the rows"), "{:?}", failed.hint);
+}

@@ -172,3 +172,130 @@ async fn names_are_looked_for_where_the_role_that_migrates_does() {
     let found = Box::pin(rehearse(&project, Some(&options), &request, &sandbox, &programs())).await.unwrap();
     assert_eq!(found.proof.unwrap().unresolved, []);
 }
+
+/// Over a server of its own: what belongs to no schema is compared too, and given back what it was between passes.
+#[allow(clippy::too_many_lines, reason = "most of it is a list of cases")]
+#[tokio::test]
+async fn what_belongs_to_no_schema_is_compared_and_given_back() {
+    let database = testkit::database();
+    database.run("CREATE TABLE t (n int); CREATE MATERIALIZED VIEW mv AS SELECT n FROM t");
+    let sandbox = SandboxProvider::local(testkit::sandbox_options());
+    let major: u32 =
+        database.value("SELECT current_setting('server_version_num')::int / 10000").parse().unwrap();
+    let name = database.name();
+    let mut cases = vec![
+        ("CREATE ROLE ar LOGIN; CREATE ROLE br".to_owned(), "DROP ROLE ar; DROP ROLE br".to_owned(), None),
+        ("ALTER ROLE cr BYPASSRLS".to_owned(), "SELECT 1".to_owned(), Some("role cr is BYPASSRLS")),
+        (
+            "GRANT pg_read_all_data TO cr".replace("pg_read_all_data", "pg_monitor"),
+            "SELECT 1".to_owned(),
+            Some("cr is a member of pg_monitor"),
+        ),
+        (
+            "ALTER ROLE cr SET search_path = \"a b\", public".to_owned(),
+            "SELECT 1".to_owned(),
+            Some("setting of cr: search_path="),
+        ),
+        (
+            format!("ALTER DATABASE {name} SET search_path = 'app'"),
+            "SELECT 1".to_owned(),
+            Some("setting of the database: search_path=app"),
+        ),
+        (
+            format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"),
+            "SELECT 1".to_owned(),
+            Some("not any more: CONNECT on the database for PUBLIC"),
+        ),
+        (
+            "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC".to_owned(),
+            "SELECT 1".to_owned(),
+            Some("not any more: USAGE on language plpgsql for PUBLIC"),
+        ),
+        (
+            "REFRESH MATERIALIZED VIEW mv WITH NO DATA".to_owned(),
+            "SELECT 1".to_owned(),
+            Some("not any more: the rows of materialized view public.mv"),
+        ),
+        (
+            "CREATE ROLE er; GRANT CREATE ON TABLESPACE pg_default TO er".to_owned(),
+            "REVOKE CREATE ON TABLESPACE pg_default FROM er; DROP ROLE er".to_owned(),
+            None,
+        ),
+        (
+            "DO $$ BEGIN CREATE ROLE fr SUPERUSER; END $$".to_owned(),
+            "SELECT 1".to_owned(),
+            Some("there now: role fr"),
+        ),
+        (
+            "COMMENT ON ROLE cr IS 'other'".to_owned(),
+            "SELECT 1".to_owned(),
+            Some("there now: comment on role cr: other"),
+        ),
+        (
+            "ALTER SYSTEM SET work_mem = '11MB'".to_owned(),
+            "SELECT 1".to_owned(),
+            Some("ALTER SYSTEM SET work_mem"),
+        ),
+    ];
+    if major >= 15 {
+        cases.push((
+            "CREATE ROLE gr; GRANT SET ON PARAMETER work_mem TO gr".to_owned(),
+            "DROP OWNED BY gr; DROP ROLE gr".to_owned(),
+            None,
+        ));
+        cases.push((
+            "GRANT SET ON PARAMETER work_mem TO cr".to_owned(),
+            "SELECT 1".to_owned(),
+            Some("SET on parameter work_mem for cr"),
+        ));
+    }
+    cases.push(("ALTER ROLE cr RENAME TO dr".to_owned(), "ALTER ROLE dr RENAME TO cr".to_owned(), None));
+    let role = format!("cr_{name}");
+    database.run(&format!("CREATE ROLE {role}"));
+    let texts: Vec<[(String, String); 2]> = cases
+        .iter()
+        .enumerate()
+        .map(|(at, (up, down, _))| {
+            let text = |text: &str| {
+                format!("{};", text.replace("cr", &role).replace(&format!("{role}eate"), "create"))
+            };
+            [(format!("{at:04}_a.up.sql"), text(up)), (format!("{at:04}_a.down.sql"), text(down))]
+        })
+        .collect();
+    let files: Vec<(&str, &str)> =
+        texts.iter().flatten().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let request = Request { full: true, workload: Some(std::time::Duration::from_secs(5)), ..request() };
+    let found =
+        Box::pin(rehearse(&project(&files), Some(&database.options()), &request, &sandbox, &programs()))
+            .await;
+    database.run(&format!("DROP ROLE {role}"));
+    let found = found.unwrap();
+    let failed: Vec<_> = found.migrations.iter().filter_map(|traced| traced.failure.as_ref()).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(found.workload.unwrap().failed.is_empty());
+    let proof = found.proof.unwrap();
+    assert_eq!((&proof.differs, &proof.not_proven), (&Vec::new(), &Vec::new()), "{proof:?}");
+    for (proven, (up, _, wanted)) in proof.migrations.iter().zip(&cases) {
+        match wanted {
+            None => assert_eq!([&proven.reverted, &proven.again], [&Answer::Yes; 2], "{up}"),
+            Some(words) => {
+                let words = words.replace("cr", &role);
+                assert!(no(&proven.reverted).contains(&words), "{up}: {words}: {proven:?}");
+            }
+        }
+    }
+}
+
+/// What cannot be applied keeps nobody from looking at the bodies over the rest.
+#[tokio::test]
+async fn bodies_are_looked_at_over_what_could_be_applied() {
+    let database = testkit::database();
+    database.run(&format!("CREATE TABLE a (n int); {}", counts("f", "a")));
+    let files = [("0001_a.sql", "DROP TABLE a;"), ("0002_b.sql", "SELECT 1 / 0;")];
+    let request = Request { full: true, ..request() };
+    let found = Box::pin(rehearsed(&project(&files), &database, &request)).await;
+    let proof = found.proof.unwrap();
+    let told: Vec<_> = proof.unresolved.iter().map(|one| (one.message.as_str(), one.is_new)).collect();
+    assert_eq!(told, [("there is no table a", true)]);
+    assert!(proof.not_proven[0].contains("without what they would make"), "{:?}", proof.not_proven);
+}

@@ -3,7 +3,7 @@
 use cutover_postgres::sandbox::{Binaries, SandboxOptions};
 use testkit::Database;
 
-use super::super::{GroundRequest, Rehearsal, Request, rehearse};
+use super::super::{GroundRequest, Rehearsal, Request, all};
 use crate::Project;
 use crate::plan::select::Selection;
 use crate::verify::SandboxProvider;
@@ -25,9 +25,10 @@ pub(super) fn programs() -> SandboxOptions {
     SandboxOptions { bin_dir: Some(folder), ..testkit::sandbox_options() }
 }
 
-/// Rehearses in a scratch database beside the real one, which must go well.
+/// Rehearses in a scratch database beside the real one, which must go well. The server is that of the tests, with nothing real on it.
 pub(super) async fn rehearsed(project: &Project, database: &Database, request: &Request) -> Rehearsal {
     let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
-    let done = rehearse(project, Some(&database.options()), request, &sandbox, &programs()).await;
+    let done =
+        Box::pin(all(project, Some(&database.options()), request, (&sandbox, false), &programs())).await;
     done.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -155,6 +155,58 @@ async fn a_rewrite_that_no_rule_foresees_is_a_finding_of_the_trace() {
     );
 }
 
+/// What code puts together is told by what it did, also where nothing was announced: no event, or more notices than are kept.
+#[tokio::test]
+async fn what_code_does_without_an_event_is_found_too() {
+    let database = shop();
+    let rows = "SELECT n FROM generate_series(1, 20000) n";
+    database.run(&format!(
+        "INSERT INTO app.users (id) {rows}; INSERT INTO app.orders (id) {rows}; CREATE TABLE app.more AS {rows};
+         CREATE TABLE app.old AS {rows}; CREATE TABLE app.emptied AS {rows}; CREATE TABLE app.known AS {rows};
+         CREATE MATERIALIZED VIEW app.view AS {rows}; ANALYZE"
+    ));
+    let files = [
+        ("0001_a.sql", "DO $$ BEGIN EXECUTE 'CLU' || 'STER app.users USING users_pkey'; END $$;"),
+        ("0002_b.sql", "DO $$ BEGIN EXECUTE 'REF' || 'RESH MATERIALIZED VIEW app.view'; END $$;"),
+        (
+            "0003_c.sql",
+            "DO $$ BEGIN FOR i IN 1..20000 LOOP RAISE NOTICE 'x'; END LOOP;
+                 EXECUTE 'ALTER TA' || 'BLE app.orders ALTER total TYPE bigint'; END $$;",
+        ),
+        ("0004_d.sql", "DO $$ BEGIN EXECUTE 'CREATE IN' || 'DEX ON app.more (n)'; END $$;"),
+        ("0005_e.sql", "DO $$ BEGIN EXECUTE 'DROP TA' || 'BLE app.old'; END $$;"),
+        // Emptied, or said by the text: nothing more.
+        ("0006_f.sql", "DO $$ BEGIN EXECUTE 'TRUN' || 'CATE app.emptied'; END $$;"),
+        ("0007_g.sql", "-- cutover: allow drop-table nobody reads it\nDO $$ BEGIN DROP TABLE app.known; END $$;"),
+        (
+            "0008_h.sql",
+            "DO $$ DECLARE t text; BEGIN FOR t IN SELECT evtname FROM pg_event_trigger LOOP EXECUTE 'DROP EVENT TRIGGER ' || t; END LOOP;
+                 EXECUTE 'ALTER TA' || 'BLE app.more ALTER n TYPE bigint'; END $$;",
+        ),
+    ];
+    let found = rehearsed(&project(&files), &database, &request()).await;
+    assert_eq!(found.failed(), 0, "{:?}", found.migrations);
+    let told: Vec<_> = found
+        .findings
+        .iter()
+        .filter(|finding| finding.found.seen_by == crate::lint::Seen::Trace)
+        .map(|finding| {
+            format!("{} {} {}", &finding.found.path[..4], finding.found.code, finding.found.message)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "0001 any-other-rewrite app.users is written anew while nobody can use it",
+            "0002 any-other-rewrite app.view is written anew while nobody can use it",
+            "0003 any-other-rewrite app.orders is written anew while nobody can use it",
+            "0004 create-index-blocks-writes app.more is kept by code from being written to, as by building an index",
+            "0005 drop-table app.old is dropped by code",
+            "0008 any-other-rewrite app.more is written anew while nobody can use it",
+        ]
+    );
+}
+
 /// A mutant: where the analysis says nothing of what was done, or says what was not done, that is told.
 #[tokio::test]
 async fn what_was_not_foreseen_is_told_and_what_was_foreseen_and_not_seen() {
@@ -257,4 +309,67 @@ async fn clients_feel_who_holds_their_tables_and_what_breaks_their_statements() 
         "{reader:?}"
     );
     assert!(workload.hurts() && !found.is_clean(&[]));
+}
+
+/// An error is told with the migration that has caused it, and nothing of the client's own doing is among them.
+#[tokio::test]
+async fn clients_name_who_broke_their_statements() {
+    let database = shop();
+    database.run("INSERT INTO app.users SELECT n, n FROM generate_series(1, 10) n");
+    let files = [
+        ("0001_a.sql", "ALTER TABLE app.users ADD CHECK (id > 0);"),
+        ("0002_b.sql", "ALTER TABLE app.users ADD COLUMN more int;"),
+        ("0003_c.sql", "ALTER TABLE app.orders ADD COLUMN more int;"),
+        ("0004_d.sql", "ALTER TABLE app.users ADD CHECK (id > -1);"),
+        ("0005_e.sql", "ALTER TABLE app.users RENAME TO people;"),
+        ("0006_f.sql", "ALTER TABLE app.people ADD CHECK (id > -2);"),
+    ];
+    let request = Request { workload: Some(Duration::from_secs(5)), ..request() };
+    let found = rehearsed(&project(&files), &database, &request).await;
+    let workload = found.workload.as_ref().unwrap();
+    let mut told: Vec<_> = workload
+        .felt
+        .iter()
+        .flat_map(|felt| felt.errors.iter().map(move |hurt| (felt.table.as_str(), felt.writes, hurt)))
+        .map(|(table, writes, hurt)| {
+            let code = hurt.message.rsplit('(').next().unwrap_or_default();
+            format!("{table} {writes} {} {code}", hurt.during)
+        })
+        .collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "app.orders false 0003_c.sql 0A000)",
+            "app.users false 0002_b.sql 0A000)",
+            "app.users false 0005_e.sql 42P01)",
+            "app.users true 0005_e.sql 42P01)",
+        ]
+    );
+}
+
+/// Triggers are switched in partitions only where the table itself has such a trigger.
+#[tokio::test]
+async fn triggers_of_partitions_are_switched_with_those_of_their_table() {
+    let database = shop();
+    database.run(
+        "CREATE FUNCTION app.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TABLE app.none (n int) PARTITION BY LIST (n); CREATE TABLE app.none_1 PARTITION OF app.none FOR VALUES IN (1);
+         CREATE TABLE app.one (n int) PARTITION BY LIST (n); CREATE TABLE app.one_1 PARTITION OF app.one FOR VALUES IN (1);
+         CREATE TRIGGER t AFTER INSERT ON app.one FOR EACH ROW EXECUTE FUNCTION app.f();
+         CREATE TABLE app.key (n bigint REFERENCES app.users) PARTITION BY LIST (n); CREATE TABLE app.key_1 PARTITION OF app.key FOR VALUES IN (1)",
+    );
+    let mut statements: Vec<String> = ["none", "one", "key"]
+        .iter()
+        .flat_map(|table| {
+            ["ALL", "USER"].map(|which| format!("ALTER TABLE app.{table} DISABLE TRIGGER {which};\n"))
+        })
+        .collect();
+    statements.push("ALTER TABLE app.one ENABLE TRIGGER t;\n".to_owned());
+    let sql = statements.join("-- cutover: new-transaction\n");
+    let found = rehearsed(&project(&[("0001_a.sql", &sql)]), &database, &request()).await;
+    assert_eq!(found.migrations[0].failure, None);
+    assert_eq!(found.disagreements, []);
+    let key = statement(&found.migrations[0], 4);
+    assert!(key.locks.iter().any(|taken| taken.relation == "app.key_1"), "{key:?}");
 }

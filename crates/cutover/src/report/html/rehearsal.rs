@@ -315,7 +315,7 @@ fn findings(rehearsal: &Rehearsal) -> Markup {
                         @for finding in &rehearsal.findings {
                             @let found = &finding.found;
                             tr {
-                                td data-label="Where" { code { (Shown(&found.path)) ":" (found.line) } }
+                                td data-label="Where" { code { @for part in found.path.split_inclusive('/') { wbr; (Shown(part)) } ":" (found.line) } }
                                 td data-label="Finding" {
                                     span class={ "badge " (if found.severity == Severity::Error { "bad" } else { "warn" }) } { (Shown(&found.code)) }
                                     " " (Shown(&found.message))

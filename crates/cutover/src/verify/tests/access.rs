@@ -200,6 +200,39 @@ async fn rows_of_its_own_are_rolled_back_and_what_is_missing_is_named() {
     expect(&shop.world.one().await, False, "1 of 3 cells otherwise: public.users for anon: r in place of -");
 }
 
+/// What the connection's own role has set of row security refuses others nothing.
+#[tokio::test]
+async fn row_security_of_the_connection_is_not_that_of_others() {
+    let shop = Shop::new(&only(&matrix("one staff\ntasks - -\n"), &["one", "staff"]));
+    let name = shop.world.database.value("SELECT current_database()");
+    shop.run(&format!("ALTER DATABASE {name} SET row_security = off"));
+    expect(
+        &shop.world.one().await,
+        False,
+        "tasks for one: rawd in place of -; tasks for staff: r in place of -",
+    );
+    shop.check(&only(&matrix("one\ntasks r2awd\n"), &["one"]));
+    expect(&shop.world.one().await, Holds, "1 cell as expected");
+    // One who has it off sees an error, which is no missing privilege.
+    let off = only(&matrix("one\ntasks -\n"), &["one"])
+        .replace("settings = { ", "settings = { row_security = \"off\", ");
+    shop.check(&off);
+    expect(
+        &shop.world.one().await,
+        NotMeasured,
+        "tasks for one: ERROR: query would be affected by row-level security",
+    );
+}
+
+/// What a statement of the check returns is no answer of the server's about privileges.
+#[tokio::test]
+async fn what_an_insert_returns_says_nothing_of_privileges() {
+    let insert =
+        "[check.insert]\ntasks = \"INSERT INTO tasks (user_id, title) VALUES (1, 'x') RETURNING false\"\n";
+    let shop = Shop::new(&format!("{}{insert}", only(&matrix("one\ntasks rwd\n"), &["one"])));
+    expect(&shop.world.one().await, False, "tasks for one: rawd in place of rwd");
+}
+
 /// A check with the actors that its matrix has.
 fn only(check: &str, actors: &[&str]) -> String {
     let is_other = |line: &&str| {

@@ -105,15 +105,22 @@ impl Grid {
 
 impl Row {
     fn parse(line: &str, actors: usize) -> Result<Self, String> {
-        let mut words: Vec<&str> = line.split_whitespace().collect();
-        if words.len() <= actors {
+        let mut rest = line.trim_end();
+        let mut cells: Vec<&str> = Vec::new();
+        while cells.len() < actors
+            && let Some(at) = rest.rfind(char::is_whitespace)
+        {
+            let (before, cell) = rest.split_at(at);
+            cells.push(cell.trim_start());
+            rest = before.trim_end();
+        }
+        if cells.len() < actors || rest.is_empty() {
             return Err(format!(
                 "`{line}`: an object and {actors} cells are expected, one for each who acts"
             ));
         }
-        let cells = words.split_off(words.len() - actors);
-        let object = Object::parse(&words.join(" "))?;
-        let cells = cells.into_iter().map(|cell| Cell::parse(cell, &object));
+        let object = Object::parse(&with_single_blanks(rest))?;
+        let cells = cells.into_iter().rev().map(|cell| Cell::parse(cell, &object));
         let cells = cells.collect::<Result<Vec<_>, _>>().map_err(|why| format!("`{line}`: {why}"))?;
         Ok(Self { object, cells })
     }
@@ -131,13 +138,19 @@ impl Object {
                 _ => {}
             }
         }
-        let Some((name, columns)) = text.split_once('(') else {
+        let Some((name, columns)) = at_unquoted(text, '(').and_then(|at| text.split_at_checked(at)) else {
             return Ok(Self::Relation { name: text.to_owned(), columns: Vec::new() });
         };
         let columns =
-            columns.strip_suffix(')').ok_or_else(|| format!("`{text}`: a parenthesis is not closed"))?;
-        let columns = columns.split(',').map(|column| column.trim().to_owned()).collect();
-        Ok(Self::Relation { name: name.trim().to_owned(), columns })
+            columns[1..].strip_suffix(')').ok_or_else(|| format!("`{text}`: a parenthesis is not closed"))?;
+        let mut listed = Vec::new();
+        let mut rest = columns;
+        while let Some((column, behind)) = at_unquoted(rest, ',').and_then(|at| rest.split_at_checked(at)) {
+            listed.push(column.trim().to_owned());
+            rest = &behind[1..];
+        }
+        listed.push(rest.trim().to_owned());
+        Ok(Self::Relation { name: name.trim().to_owned(), columns: listed })
     }
 
     /// The letters that say something of it.
@@ -150,6 +163,31 @@ impl Object {
             Self::Sequence(_) => "Urw",
         }
     }
+}
+
+/// Where a character stands first that is in no quoted name.
+fn at_unquoted(text: &str, wanted: char) -> Option<usize> {
+    let mut is_quoted = false;
+    let found = text.char_indices().find(|(_, c)| {
+        is_quoted ^= *c == '"';
+        !is_quoted && *c == wanted
+    });
+    found.map(|(at, _)| at)
+}
+
+/// The same with one blank for any number of them, but for those in quoted names.
+fn with_single_blanks(text: &str) -> String {
+    let mut is_quoted = false;
+    let mut single = String::with_capacity(text.len());
+    for c in text.chars() {
+        is_quoted ^= c == '"';
+        if is_quoted || !c.is_whitespace() {
+            single.push(c);
+        } else if !single.ends_with(' ') {
+            single.push(' ');
+        }
+    }
+    single
 }
 
 impl fmt::Display for Object {
@@ -254,6 +292,28 @@ mod tests {
         );
         assert!(grid.changes_rows());
         assert_eq!(grid.operations(&grid.rows[0]), ['r', 'a', 'w', 'd']);
+    }
+
+    #[test]
+    fn quoted_names_are_read_as_they_stand() {
+        let grid = Grid::parse(
+            "a b\n\"my  table\"   r -\n  t  (\"a,b\",  \"c(\")  r\t-\nfunction  f(int,   text) X X\n",
+        )
+        .unwrap();
+        let names: Vec<Object> = grid.rows.iter().map(|row| row.object.clone()).collect();
+        let relation = |name: &str, columns: &[&str]| Object::Relation {
+            name: name.to_owned(),
+            columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+        };
+        assert_eq!(
+            names,
+            [
+                relation("\"my  table\"", &[]),
+                relation("t", &["\"a,b\"", "\"c(\""]),
+                Object::Function("f(int, text)".to_owned())
+            ]
+        );
+        assert_eq!(grid.rows[1].cells.iter().map(Cell::to_string).collect::<Vec<_>>(), ["r", "-"]);
     }
 
     #[test]

@@ -228,6 +228,7 @@ impl Plan {
                         letter,
                         part,
                         sql,
+                        is_own: letter == 'a' && part == probe::Part::Whole && insert.is_some(),
                     }));
                 }
             }

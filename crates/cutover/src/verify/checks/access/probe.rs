@@ -60,6 +60,8 @@ pub(super) struct Probe {
     pub(super) letter: char,
     pub(super) part: Part,
     pub(super) sql: String,
+    /// The statement is the check's own: what it returns says nothing of privileges.
+    pub(super) is_own: bool,
 }
 
 /// What the server said.
@@ -104,6 +106,8 @@ impl Probe {
             Err(failure) => {
                 let (code, text) = (failure.code().unwrap_or_default(), failure_text(&failure));
                 match self.part {
+                    // Somebody has set row_security off: whoever has it on is not refused.
+                    _ if is_by_setting(&failure) => Told::Unknown(text),
                     _ if code == "42501" && self.part != Part::Total => Told::No(text),
                     Part::Whole | Part::AnyColumn if REFUSED.contains(&code) => Told::No(text),
                     // Privileges and policies are asked before constraints.
@@ -120,7 +124,7 @@ impl Probe {
                     (None, count) => Told::Counted(count.unwrap_or_default()),
                 },
                 // The server's own functions answer with a boolean, and EXPLAIN with a plan.
-                Part::Whole | Part::AnyColumn if last(&done) == Some("f") => {
+                Part::Whole | Part::AnyColumn if !self.is_own && last(&done) == Some("f") => {
                     Told::No("no privilege".to_owned())
                 }
                 Part::Whole | Part::AnyColumn => Told::Yes,
@@ -130,12 +134,20 @@ impl Probe {
     }
 }
 
+/// Whether something is refused only because rows would be hidden and `row_security` says that this is an error. Messages are in the
+/// server's language, the routine that reports it is not.
+fn is_by_setting(failure: &Failure) -> bool {
+    failure.code() == Some("42501")
+        && failure.server().is_some_and(|message| message.routine.as_deref() == Some("check_enable_rls"))
+}
+
 /// The first column of the last row.
 fn last(done: &Done) -> Option<&str> {
     done.rows.last()?.first()?.as_deref()
 }
 
-/// Takes a role for the rest of the transaction, with what is set for it.
+/// Takes a role for the rest of the transaction, with what is set for it. What the role of the connection has set of row security, as
+/// those that make backups do, is not for others.
 pub(super) fn become_role(role: &str, settings: &[(String, String)]) -> String {
     let set: Vec<String> = settings
         .iter()
@@ -144,7 +156,7 @@ pub(super) fn become_role(role: &str, settings: &[(String, String)]) -> String {
             format!("SELECT pg_catalog.set_config({name}, {value}, true); ")
         })
         .collect();
-    format!("{}SET LOCAL ROLE {}", set.concat(), quote_ident(role))
+    format!("SET LOCAL row_security = on; {}SET LOCAL ROLE {}", set.concat(), quote_ident(role))
 }
 
 /// Whether every role is there and may be taken. What is missing is named at once.
