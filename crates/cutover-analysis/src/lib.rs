@@ -7,5 +7,6 @@ pub mod diff;
 pub mod effects;
 pub mod graph;
 pub mod lint;
+pub mod models;
 pub mod schema;
 pub mod sql;

@@ -4,18 +4,13 @@
 //! with its line. [`ddl`] makes SQL of them, to be built by PostgreSQL itself. Nothing here runs the application's code, opens a file
 //! or knows a database.
 
-mod ddl;
 mod diesel;
 mod django;
-mod model;
 mod prisma;
 mod python;
 mod source;
 mod sqlalchemy;
 
-pub use ddl::{Part, Script, ddl};
-pub use model::{
-    Aspect, Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Place, Table, Unique,
-    Unsupported,
-};
+use cutover_analysis::models as model;
+pub use cutover_analysis::models::{Models, ddl};
 pub use source::{File, SOURCES, Settings, Source, by_name, recognised};

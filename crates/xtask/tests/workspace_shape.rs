@@ -10,7 +10,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("cutover-analysis", &[]),
     ("cutover-postgres", &[]),
     ("cutover", &["cutover-analysis", "cutover-postgres"]),
-    ("cutover-cli", &["cutover", "cutover-postgres"]),
+    ("cutover-models", &["cutover-analysis"]),
+    ("cutover-cli", &["cutover", "cutover-models", "cutover-postgres"]),
     ("testkit", &["cutover-postgres"]),
     ("xtask", &["cutover", "cutover-analysis", "cutover-postgres"]),
     ("bitstockerz", &[]),
@@ -24,6 +25,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rustls", &["cutover-postgres"]),
     ("tokio-rustls", &["cutover-postgres"]),
     ("clap", &["cutover-cli"]),
+    ("tree-sitter", &["cutover-models"]),
+    ("tree-sitter-python", &["cutover-models"]),
+    ("syn", &["cutover-models"]),
 ];
 
 /// What a pure crate must not even mention.

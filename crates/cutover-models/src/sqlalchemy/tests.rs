@@ -1,20 +1,101 @@
-//! What classes mean.
+//! What classes mean. The two files of `tests/python` were made into tables by SQLAlchemy 2.1.9 and SQLModel 0.0.50 on PostgreSQL 15
+//! and by what is expected here, and were the same but for the order of columns.
 #![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
+use expect_test::{expect, expect_file};
+
 use super::SOURCE;
-use crate::ddl::ddl;
-use crate::model::Models;
+use crate::model::ddl;
 use crate::source::{File, Settings};
 
-fn models(text: &str) -> Models {
-    let file = File { path: "models.py".to_owned(), text: text.to_owned() };
-    SOURCE.read(&[file], &Settings::default())
-}
-
 /// What a file comes to: its statements, and what is not understood.
-fn told(text: &str) -> String {
-    let models = models(text);
+fn told(text: &str, sqlmodel: &str) -> String {
+    let file = File { path: "models.py".to_owned(), text: text.to_owned() };
+    let settings = Settings { sqlmodel: sqlmodel.to_owned(), ..Settings::default() };
+    let models = SOURCE.read(&[file], &settings);
     let left: Vec<String> =
         models.unsupported.iter().map(|one| format!("-- line {}: {}\n", one.place.line, one.what)).collect();
     ddl(&models).text() + &left.concat()
+}
+
+#[test]
+fn declarative_classes_are_what_sqlalchemy_makes_of_them() {
+    expect_file!["../../tests/python/declarative.sql"]
+        .assert_eq(&told(include_str!("../../tests/python/declarative.py"), ""));
+}
+
+#[test]
+fn classes_of_sqlmodel_are_what_it_makes_of_them() {
+    let text = include_str!("../../tests/python/sqlmodel.py");
+    expect_file!["../../tests/python/sqlmodel.sql"].assert_eq(&told(text, "0.0.50"));
+    // What a datetime is was another thing before.
+    let before = told(text, "0.0.44");
+    assert!(before.contains("at timestamp NOT NULL"), "{before}");
+    assert!(told(text, "").contains("a datetime is another type from SQLModel 0.0.45 on"));
+}
+
+#[test]
+fn names_follow_the_convention_that_is_said() {
+    let text = r#"
+from sqlalchemy import *
+from sqlalchemy.orm import declarative_base
+convention = {"ix": "i_%(table_name)s_%(column_0_N_name)s", "uq": "u_%(table_name)s_%(column_0_name)s",
+              "ck": "c_%(table_name)s_%(constraint_name)s", "fk": "f_%(table_name)s_%(column_0_name)s_%(referred_table_name)s"}
+Base = declarative_base(metadata=MetaData(naming_convention=convention, schema="app"))
+class A(Base):
+    __tablename__ = "a"
+    id = Column(Integer, primary_key=True)
+    b = Column(Text, unique=True)
+    c = Column(Text, index=True)
+    d = Column(ForeignKey("app.a.id"))
+    __table_args__ = (CheckConstraint("b <> ''", name="b_there"), Index(None, "b", "c"))
+"#;
+    expect![[r#"
+        CREATE SCHEMA IF NOT EXISTS app;
+        CREATE TABLE app.a (
+            id serial NOT NULL,
+            b text,
+            c text,
+            d integer,
+            PRIMARY KEY (id)
+        );
+        ALTER TABLE app.a ADD CONSTRAINT u_a_b UNIQUE (b);
+        ALTER TABLE app.a ADD CONSTRAINT c_a_b_there CHECK (b <> '');
+        CREATE INDEX i_a_c ON app.a (c);
+        CREATE INDEX i_a_b_c ON app.a (b, c);
+        ALTER TABLE app.a ADD CONSTRAINT f_a_d_a FOREIGN KEY (d) REFERENCES app.a (id);
+    "#]].assert_eq(&told(text, ""));
+}
+
+#[test]
+fn what_is_not_understood_is_named_with_its_line() {
+    let text = r#"
+from sqlalchemy import Column, Integer, CheckConstraint, Index
+from sqlalchemy_utils import URLType
+class A(Base):
+    __tablename__ = "a"
+    id = Column(Integer, primary_key=True)
+    url = Column(URLType)
+    n = Column(Integer, CheckConstraint(n > 1), server_default=made_up())
+    __table_args__ = (Index("i", n, postgresql_where=(n > 2)), ExcludeConstraint(("n", "=")))
+class B(Base):
+    __tablename__ = name_of("b")
+    id = Column(Integer, primary_key=True)
+def f(:
+"#;
+    expect![[r#"
+        CREATE TABLE a (
+            id serial NOT NULL,
+            url text,
+            n integer,
+            PRIMARY KEY (id)
+        );
+        -- line 13: this is no Python
+        -- line 7: the type of A.url: URLType
+        -- line 8: the default of A.n: made_up()
+        -- line 8: a check of a: n > 1
+        -- line 9: the index i of a
+        -- line 9: ExcludeConstraint of a
+        -- line 10: the name of B's table (line 11): name_of("b")
+    "#]].assert_eq(&told(text, ""));
 }

@@ -3,7 +3,7 @@
 use cutover_analysis::sql::quote_ident;
 
 use super::known::{Found, Known, last_of};
-use crate::ddl::qualified;
+use crate::model::qualified;
 use crate::model::{Enum, Models, Place};
 use crate::python::{Argument, Expression, Module, Statement, keyword, positional};
 

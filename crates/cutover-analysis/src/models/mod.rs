@@ -1,6 +1,13 @@
-//! What models say, whatever they are written in.
+//! What models of an application say, whatever they are written in, and their SQL ([`ddl`]).
+//!
+//! What a model leaves open is said with it ([`Aspect`]): it is not compared, and is never called equal. Nothing here reads models:
+//! that is `cutover-models`' business.
+
+mod ddl;
 
 use std::collections::BTreeSet;
+
+pub use ddl::{Part, Script, ddl, list, qualified};
 
 /// A line of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -230,12 +237,12 @@ pub struct Enum {
 
 impl Models {
     /// Remarks that something is not understood.
-    pub(crate) fn unsupported(&mut self, place: Place, what: impl Into<String>) {
+    pub fn unsupported(&mut self, place: Place, what: impl Into<String>) {
         self.unsupported.push(Unsupported { place, what: what.into() });
     }
 
     /// Adds a type with a list of values, once for each name.
-    pub(crate) fn add_enum(&mut self, found: Enum) {
+    pub fn add_enum(&mut self, found: Enum) {
         if !self.enums.iter().any(|known| known.schema == found.schema && known.name == found.name) {
             self.enums.push(found);
         }
@@ -243,7 +250,8 @@ impl Models {
 }
 
 impl Place {
-    pub(crate) fn new(path: &str, line: u32) -> Self {
+    /// A line of a file.
+    pub fn new(path: &str, line: u32) -> Self {
         Self { path: path.to_owned(), line }
     }
 }

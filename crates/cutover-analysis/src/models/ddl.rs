@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
-
-use crate::model::{Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Place, Table, Unique};
+use super::{Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Place, Table, Unique};
+use crate::sql::{quote_ident, quote_literal, quote_qualified};
 
 /// The statements that make what the models say, in an order in which they can be run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -192,12 +191,12 @@ fn create_index(table: &Table, index: &Index) -> String {
 }
 
 /// Names in quotes where they need them, separated by commas.
-pub(crate) fn list(names: &[String]) -> String {
+pub fn list(names: &[String]) -> String {
     names.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// A name with its schema, where one is said.
-pub(crate) fn qualified(schema: Option<&str>, name: &str) -> String {
+pub fn qualified(schema: Option<&str>, name: &str) -> String {
     match schema {
         Some(schema) => quote_qualified(schema, name),
         None => quote_ident(name),
