@@ -262,7 +262,7 @@ impl Rules {
             match rule.look {
                 Look::File(begin) => watches.push((&rule.about, severity, begin())),
                 Look::Statement(_) | Look::Plain(_) | Look::Type(_) => {
-                    looks.push((&rule.about, severity, rule.look))
+                    looks.push((&rule.about, severity, rule.look));
                 }
                 Look::Elsewhere => {}
             }

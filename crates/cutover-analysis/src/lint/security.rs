@@ -96,10 +96,10 @@ impl Routine {
         }
         let by_name = ObjectRef::new(ObjectKind::Relation, None, mention.name.clone());
         // Where a path of its own leads to is not looked at.
-        let is_there = if self.search_path != OwnPath::None {
-            known.context.is_called(&mention.name)
-        } else {
+        let is_there = if self.search_path == OwnPath::None {
             known.context.relation(&by_name).is_some()
+        } else {
+            known.context.is_called(&mention.name)
         };
         !is_there && !known.may_be_there(&mention.name)
     }

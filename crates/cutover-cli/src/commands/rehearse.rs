@@ -1,5 +1,6 @@
 //! `cutover rehearse`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -66,7 +67,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         return Err(CliError::usage(format!("--allow {code}: no finding has this code"))
             .hint("`cutover lint --rules` lists them"));
     }
-    let is_plan = |name: &&String| name.ends_with(".json");
+    let is_plan = |name: &&String| Path::new(name).extension().is_some_and(|own| own == "json");
     if let Some(plan) = arguments.selection.versions.iter().find(is_plan) {
         return Err(CliError::usage(format!(
             "{plan}: what is rehearsed is the files as they are, and no plan that was kept"
