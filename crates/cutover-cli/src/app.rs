@@ -100,6 +100,7 @@ impl App {
             Command::Baseline(arguments) => commands::baseline::run(self, &arguments),
             Command::Adopt(arguments) => commands::adopt::run(self, &arguments),
             Command::Diff(arguments) => commands::diff::run(self, &arguments),
+            Command::Align(arguments) => commands::align::run(self, &arguments),
             Command::Config(arguments) => commands::config::run(self, &arguments),
             Command::Sandbox(arguments) => commands::sandbox::run(self, &arguments),
             Command::Demo(arguments) => commands::demo::run(self, &arguments),

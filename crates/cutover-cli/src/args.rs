@@ -114,6 +114,8 @@ pub(crate) enum Command {
     Baseline(commands::baseline::Arguments),
     Adopt(commands::adopt::Arguments),
     Diff(commands::diff::Arguments),
+    #[command(hide = true)]
+    Align(commands::align::Arguments),
     Config(commands::config::Arguments),
     Sandbox(commands::sandbox::Arguments),
     Demo(commands::demo::Arguments),

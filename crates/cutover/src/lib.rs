@@ -4,6 +4,7 @@
 //! pass an [`Environment`](cutover_postgres::Environment) and a [`Clock`].
 
 pub mod adopt;
+pub mod align;
 pub mod apply;
 pub mod asking;
 pub mod baseline;

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub(crate) mod adopt;
+pub(crate) mod align;
 pub(crate) mod apply;
 pub(crate) mod baseline;
 pub(crate) mod completions;

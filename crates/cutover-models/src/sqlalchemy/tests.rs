@@ -64,7 +64,8 @@ class A(Base):
         CREATE INDEX i_a_c ON app.a (c);
         CREATE INDEX i_a_b_c ON app.a (b, c);
         ALTER TABLE app.a ADD CONSTRAINT f_a_d_a FOREIGN KEY (d) REFERENCES app.a (id);
-    "#]].assert_eq(&told(text, ""));
+    "#]]
+    .assert_eq(&told(text, ""));
 }
 
 #[test]
@@ -97,5 +98,6 @@ def f(:
         -- line 9: the index i of a
         -- line 9: ExcludeConstraint of a
         -- line 10: the name of B's table (line 11): name_of("b")
-    "#]].assert_eq(&told(text, ""));
+    "#]]
+    .assert_eq(&told(text, ""));
 }

@@ -15,6 +15,7 @@ mod written;
 pub(crate) use basis::{Basis, Departures};
 pub use cutover_analysis::diff::{Change, Diff, Left, Options, diff};
 pub use cutover_analysis::schema::{Schema, Sql};
+pub(crate) use side::likeness;
 pub use side::{Built, Side, SideError, read_both};
 pub(crate) use words::{not_as, told_each};
 pub use words::{starred, told};

@@ -333,7 +333,7 @@ async fn build_where(
     Ok(Built { schema, remarks: remarks.into_iter().collect() })
 }
 
-async fn likeness(name: &str, like: Option<&ConnectOptions>) -> Result<Likeness, SideError> {
+pub(crate) async fn likeness(name: &str, like: Option<&ConnectOptions>) -> Result<Likeness, SideError> {
     let Some(options) = like else { return Ok(Likeness::of_nothing()) };
     let of_database = |error: CatalogError| SideError::Database(name.to_owned(), error);
     let startup = Startup { application_name: "cutover".to_owned(), ..Startup::default() };

@@ -117,6 +117,14 @@ impl Likeness {
         }
     }
 
+    /// The same of that major version, where it is of none in particular.
+    pub(crate) fn of_major(mut self, major: u32) -> Self {
+        if self.major == 0 {
+            self.major = major;
+        }
+        self
+    }
+
     /// The same with one more role.
     pub(crate) fn with_role(mut self, role: &str) -> Self {
         self.roles.push(role.to_owned());

@@ -1,0 +1,366 @@
+//! What models have been built into against what is there, table by table. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::models::{Aspect, Column, Default, Identity, Models, Place, Table};
+use cutover_analysis::schema::{Id, Object, Schema};
+
+use super::model::{AlignedTable, CODES, Difference, NotCompared, Severity};
+use super::parts;
+
+/// What a comparison says.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) tables: Vec<AlignedTable>,
+    pub(super) differences: Vec<Difference>,
+    pub(super) not_compared: Vec<NotCompared>,
+    pub(super) beyond: Vec<String>,
+}
+
+/// What both sides are.
+pub(super) struct Sides<'a> {
+    pub(super) models: &'a Models,
+    /// What the models have been built into.
+    pub(super) expected: &'a Schema,
+    /// What is there.
+    pub(super) there: &'a Schema,
+    /// Where a table is that names no schema.
+    pub(super) default_schema: &'a str,
+    /// Tables that could not be built, and are not held against anything.
+    pub(super) unbuilt: &'a BTreeSet<Id>,
+}
+
+/// One table while it is compared.
+pub(super) struct At<'a> {
+    pub(super) table: &'a Table,
+    pub(super) id: Id,
+    pub(super) expected: &'a Schema,
+    pub(super) there: &'a Schema,
+    pub(super) differences: Vec<Difference>,
+}
+
+impl At<'_> {
+    pub(super) fn leaves_open(&self, aspect: Aspect) -> bool {
+        self.table.unstated.contains(&aspect)
+    }
+
+    /// Adds a difference: what the models say, and what is there.
+    pub(super) fn differs(
+        &mut self,
+        code: &'static str,
+        column: Option<&str>,
+        (model, there): (Option<String>, Option<String>),
+        place: &Place,
+        what: &str,
+    ) {
+        let severity = CODES
+            .iter()
+            .find(|(known, ..)| *known == code)
+            .map_or(Severity::Error, |(_, severity, _)| *severity);
+        let said = |side: &Option<String>| side.clone().unwrap_or_else(|| "none".to_owned());
+        let message = match (&model, &there) {
+            (None, None) => what.to_owned(),
+            (model, there) => format!("{what}: {} in the model, {} there", said(model), said(there)),
+        };
+        let table = shown(self.table);
+        let column = column.map(str::to_owned);
+        let (path, line) = (place.path.clone(), place.line);
+        self.differences.push(Difference {
+            code,
+            severity,
+            table,
+            column,
+            model,
+            there,
+            path,
+            line,
+            message,
+        });
+    }
+}
+
+/// A table as people call it.
+pub(super) fn shown(table: &Table) -> String {
+    table.schema.as_ref().map_or_else(|| table.name.clone(), |schema| format!("{schema}.{}", table.name))
+}
+
+pub(super) fn id_of(table: &Table, default_schema: &str) -> Id {
+    let schema = table.schema.as_deref().unwrap_or(default_schema);
+    Id::new(ObjectKind::Table, schema, table.name.as_str())
+}
+
+pub(super) fn compare(sides: &Sides<'_>) -> Compared {
+    let mut compared = Compared::default();
+    for table in &sides.models.tables {
+        let id = id_of(table, sides.default_schema);
+        let mut at = At { table, id, expected: sides.expected, there: sides.there, differences: Vec::new() };
+        let is_built = !sides.unbuilt.contains(&at.id);
+        if is_built {
+            one_table(&mut at, &mut compared.not_compared);
+        }
+        beyond(&at, &mut compared.beyond);
+        compared.tables.push(AlignedTable {
+            name: shown(table),
+            label: table.label.clone(),
+            path: table.place.path.clone(),
+            line: table.place.line,
+            differences: at.differences.len(),
+            is_compared: is_built,
+        });
+        compared.differences.append(&mut at.differences);
+    }
+    enums(sides, &mut compared);
+    without_model(sides, &mut compared);
+    compared
+}
+
+fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
+    let Some(there) = at.there.get(&at.id) else {
+        return at.differs("table-missing", None, (None, None), &at.table.place, "the table is not there");
+    };
+    if let Some(comment) = &at.table.comment {
+        let said = there.text("comment").map(str::to_owned);
+        if said.as_deref() != Some(comment) {
+            at.differs(
+                "comment",
+                None,
+                (Some(comment.clone()), said),
+                &at.table.place,
+                "the comment of the table",
+            );
+        }
+    }
+    for column in &at.table.columns {
+        one_column(at, column, not_compared);
+    }
+    let known: BTreeSet<&str> = at.table.columns.iter().map(|column| column.name.as_str()).collect();
+    let more: Vec<(String, String)> = columns_of(at.there, &at.id)
+        .filter(|(name, _)| !known.contains(name))
+        .map(|(name, object)| (name.to_owned(), said_of(object)))
+        .collect();
+    for (name, said) in more {
+        let what = "the column is in no model";
+        at.differs("column-without-model", Some(&name), (None, Some(said)), &at.table.place, what);
+    }
+    parts::compare(at);
+}
+
+fn columns_of<'a>(schema: &'a Schema, table: &'a Id) -> impl Iterator<Item = (&'a str, &'a Object)> {
+    schema
+        .parts_of(table)
+        .filter(|(id, _)| id.kind == ObjectKind::Column)
+        .map(|(id, object)| (id.name.as_str(), object))
+}
+
+/// A column in words: `character varying(20) NOT NULL`.
+fn said_of(object: &Object) -> String {
+    let mut said = object.text("type").unwrap_or_default().to_owned();
+    if object.has("not null") {
+        said += " NOT NULL";
+    }
+    said
+}
+
+fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompared>) {
+    let (table, name) = (at.id.name.clone(), column.name.as_str());
+    let schema = at.id.schema.clone().unwrap_or_default();
+    let id = |kind| Id::part(kind, schema.clone(), table.clone(), name);
+    let place = &column.place;
+    let Some(expected) = at.expected.get(&id(ObjectKind::Column)) else { return };
+    let Some(there) = at.there.get(&id(ObjectKind::Column)) else {
+        let said = (Some(said_of(expected)), None);
+        return at.differs("column-missing", Some(name), said, place, "the column is not there");
+    };
+    let open = |aspect: Aspect| column.unstated.contains(&aspect) || at.table.unstated.contains(&aspect);
+    let mut found: Vec<(&'static str, Option<String>, Option<String>, &str)> = Vec::new();
+    let text = |object: &Object, attribute: &str| object.text(attribute).map(str::to_owned);
+    if open(Aspect::Type) {
+        let what = format!("{}: its type, which is {} there", column.label, said_of(there));
+        not_compared.push(NotCompared { path: place.path.clone(), line: place.line, what });
+    } else {
+        let (model, is) = (text(expected, "type"), text(there, "type"));
+        let same = if open(Aspect::Modifier) {
+            model.as_deref().map(without_modifier) == is.as_deref().map(without_modifier)
+        } else {
+            model == is
+        };
+        if !same {
+            found.push(("column-type", model, is, "the type"));
+        }
+        if !open(Aspect::Collation)
+            && column.collation.is_some()
+            && text(expected, "collation") != text(there, "collation")
+        {
+            found.push((
+                "column-collation",
+                text(expected, "collation"),
+                text(there, "collation"),
+                "the collation",
+            ));
+        }
+    }
+    if !open(Aspect::Nullable) && expected.has("not null") != there.has("not null") {
+        let said =
+            |object: &Object| Some(if object.has("not null") { "NOT NULL" } else { "NULL" }.to_owned());
+        found.push(("column-null", said(expected), said(there), "NULL"));
+    }
+    if !open(Aspect::Default) && expected.text("generated") != there.text("generated") {
+        found.push((
+            "column-generated",
+            text(expected, "generated"),
+            text(there, "generated"),
+            "how it is computed",
+        ));
+    }
+    let default_of =
+        |schema: &Schema| schema.get(&id(ObjectKind::Default)).and_then(|object| text(object, "expression"));
+    numbering(column, (expected, there), (default_of(at.expected), default_of(at.there)), &open, &mut found);
+    if let Some(comment) = &column.comment
+        && there.text("comment") != Some(comment)
+    {
+        found.push(("comment", Some(comment.clone()), text(there, "comment"), "the comment"));
+    }
+    for (code, model, there, what) in found {
+        at.differs(code, Some(name), (model, there), place, what);
+    }
+}
+
+/// Defaults, and how a column numbers its rows.
+fn numbering(
+    column: &Column,
+    (expected, there): (&Object, &Object),
+    (model, is): (Option<String>, Option<String>),
+    open: &dyn Fn(Aspect) -> bool,
+    found: &mut Vec<(&'static str, Option<String>, Option<String>, &str)>,
+) {
+    let identity =
+        |object: &Object| object.text("identity").map(|how| format!("GENERATED {how} AS IDENTITY"));
+    let is_next =
+        |default: &Option<String>| default.as_ref().is_some_and(|text| text.starts_with("nextval("));
+    // Which sequence it is counts for nothing here.
+    let numbers = |object: &Object, default: &Option<String>| {
+        identity(object).or_else(|| is_next(default).then(|| "a sequence of its own".to_owned()))
+    };
+    let (by_model, by_it) = (numbers(expected, &model), numbers(there, &is));
+    if by_model.is_some() || by_it.is_some() {
+        let says = column.identity.is_some() || by_it.is_some();
+        if says && !open(Aspect::Identity) && by_model != by_it {
+            found.push(("column-identity", by_model, by_it, "how it numbers its rows"));
+        }
+        return;
+    }
+    if open(Aspect::Default) || model == is || column.identity == Some(Identity::Serial) {
+        return;
+    }
+    let model = match (&model, &column.default) {
+        (None, Default::Client(how)) => Some(format!("none (the client puts {how})")),
+        _ => model,
+    };
+    found.push(("column-default", model, is, "the default"));
+}
+
+/// `character varying(20)[]` is a `character varying[]`.
+fn without_modifier(data_type: &str) -> String {
+    match (data_type.find('('), data_type.find(')')) {
+        (Some(from), Some(to)) if from < to => {
+            let (before, behind) =
+                (data_type.get(..from).unwrap_or_default(), data_type.get(to + 1..).unwrap_or_default());
+            format!("{before}{behind}")
+        }
+        _ => data_type.to_owned(),
+    }
+}
+
+/// What is there of a table and models cannot say.
+fn beyond(at: &At<'_>, told: &mut Vec<String>) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (id, _) in at.there.parts_of(&at.id) {
+        let word = match id.kind {
+            ObjectKind::Trigger => "trigger",
+            ObjectKind::Policy => "policy",
+            ObjectKind::Rule => "rule",
+            _ => continue,
+        };
+        *counts.entry(word).or_default() += 1;
+    }
+    let several = |word: &str| if word == "policy" { "policies".to_owned() } else { format!("{word}s") };
+    for (word, count) in counts {
+        let word = if count == 1 { word.to_owned() } else { several(word) };
+        told.push(format!("{count} {word} of {}", shown(at.table)));
+    }
+    if at
+        .there
+        .get(&at.id)
+        .is_some_and(|table| table.attributes.keys().any(|name| name.contains("row security")))
+    {
+        told.push(format!("row security of {}", shown(at.table)));
+    }
+}
+
+fn enums(sides: &Sides<'_>, compared: &mut Compared) {
+    for made in &sides.models.enums {
+        let schema = made.schema.as_deref().unwrap_or(sides.default_schema);
+        let id = Id::new(ObjectKind::Type, schema, made.name.as_str());
+        // A column of a type that is not there is said to have another one.
+        let Some(there) = sides.there.get(&id) else { continue };
+        let is = there.list("values");
+        if is == made.values.as_slice() {
+            continue;
+        }
+        let (model, is) = (made.values.join(", "), is.join(", "));
+        compared.differences.push(Difference {
+            code: "enum-values",
+            severity: Severity::Error,
+            table: made.name.clone(),
+            column: None,
+            message: format!("the values of the type: {model} in the model, {is} there"),
+            model: Some(model),
+            there: Some(is),
+            path: made.place.path.clone(),
+            line: made.place.line,
+        });
+    }
+}
+
+/// Tables that are there and in no model.
+fn without_model(sides: &Sides<'_>, compared: &mut Compared) {
+    let known: BTreeSet<Id> =
+        sides.models.tables.iter().map(|table| id_of(table, sides.default_schema)).collect();
+    let schemas: BTreeSet<_> = known.iter().filter_map(|id| id.schema.clone()).collect();
+    // What is elsewhere is none of these models' business.
+    let is_meant =
+        |id: &&Id| id.schema.as_ref().is_some_and(|schema| schemas.contains(schema)) && !known.contains(*id);
+    let partitions: BTreeSet<_> = sides
+        .there
+        .objects
+        .keys()
+        .filter(|id| id.kind == ObjectKind::Partition)
+        .map(|id| (id.schema.clone(), id.name.clone()))
+        .collect();
+    let is_part = |id: &Id| partitions.contains(&(id.schema.clone(), id.name.clone()));
+    for id in sides
+        .there
+        .objects
+        .keys()
+        .filter(|id| id.kind == ObjectKind::Table)
+        .filter(is_meant)
+        .filter(|id| !is_part(id))
+    {
+        let name = match id.schema.as_deref() {
+            Some(schema) if schema != sides.default_schema => format!("{schema}.{}", id.name),
+            _ => id.name.to_string(),
+        };
+        compared.differences.push(Difference {
+            code: "table-without-model",
+            severity: Severity::Warning,
+            message: "the table is in no model".to_owned(),
+            table: name,
+            column: None,
+            model: None,
+            there: None,
+            path: String::new(),
+            line: 0,
+        });
+    }
+}

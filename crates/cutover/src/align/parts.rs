@@ -1,0 +1,275 @@
+//! Constraints and indexes of a table: matched by what they are, since names are often nobody's choice.
+
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::models::{Aspect, Place, Table};
+use cutover_analysis::schema::{Id, Schema};
+
+use super::compare::At;
+
+/// A constraint or index of one side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    kind: Kind,
+    name: String,
+    /// What it is, without its name.
+    definition: String,
+}
+
+/// What it is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    PrimaryKey,
+    Unique,
+    ForeignKey,
+    Check,
+    Index,
+}
+
+impl Kind {
+    fn code(self) -> &'static str {
+        match self {
+            Self::PrimaryKey => "primary-key",
+            Self::Unique => "unique",
+            Self::ForeignKey => "foreign-key",
+            Self::Check => "check",
+            Self::Index => "index",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::PrimaryKey => "primary key",
+            Self::Unique => "unique constraint",
+            Self::ForeignKey => "foreign key",
+            Self::Check => "check",
+            Self::Index => "index",
+        }
+    }
+
+    fn aspect(self) -> Aspect {
+        match self {
+            Self::PrimaryKey => Aspect::PrimaryKey,
+            Self::Unique => Aspect::Unique,
+            Self::ForeignKey => Aspect::ForeignKey,
+            Self::Check => Aspect::Check,
+            Self::Index => Aspect::Index,
+        }
+    }
+}
+
+fn parts(schema: &Schema, table: &Id) -> Vec<Part> {
+    let part = |id: &Id, text: &str| {
+        let name = id.name.to_string();
+        if id.kind == ObjectKind::Index {
+            let (unique, definition) = without_name(text)?;
+            let kind = if unique { Kind::Unique } else { Kind::Index };
+            return Some(Part { kind, name, definition });
+        }
+        let kind = match text.split(' ').next()? {
+            "PRIMARY" => Kind::PrimaryKey,
+            "UNIQUE" => Kind::Unique,
+            "FOREIGN" => Kind::ForeignKey,
+            "CHECK" => Kind::Check,
+            _ => return None,
+        };
+        Some(Part { kind, name, definition: text.to_owned() })
+    };
+    let mine = schema
+        .parts_of(table)
+        .filter(|(id, _)| matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index));
+    mine.filter_map(|(id, object)| part(id, object.text("definition")?)).collect()
+}
+
+/// An index without its name: `USING btree (a DESC)`; and whether it is unique.
+fn without_name(definition: &str) -> Option<(bool, String)> {
+    let (unique, rest) = match definition.strip_prefix("CREATE UNIQUE INDEX ") {
+        Some(rest) => (true, rest),
+        None => (false, definition.strip_prefix("CREATE INDEX ")?),
+    };
+    let at = rest.find(" USING ")?;
+    Some((unique, rest.get(at + 1..)?.to_owned()))
+}
+
+/// A unique index over plain columns does what a constraint does: as one would write that.
+fn as_constraint(part: &Part) -> String {
+    part.definition
+        .strip_prefix("USING btree ")
+        .map_or_else(|| part.definition.clone(), |rest| format!("UNIQUE {rest}"))
+}
+
+/// The columns and the parent of a foreign key, without what happens when the parent goes.
+fn without_actions(definition: &str) -> &str {
+    let end = definition
+        .find(" ON DELETE ")
+        .or_else(|| definition.find(" ON UPDATE "))
+        .or_else(|| definition.find(" DEFERRABLE"));
+    let end = [" ON DELETE ", " ON UPDATE ", " DEFERRABLE", " NOT VALID", " MATCH "]
+        .iter()
+        .filter_map(|word| definition.find(word))
+        .chain(end)
+        .min();
+    end.and_then(|end| definition.get(..end)).unwrap_or(definition)
+}
+
+/// What happens when the parent goes, in words.
+fn actions(definition: &str) -> String {
+    let rest = definition.get(without_actions(definition).len()..).unwrap_or_default().trim();
+    if rest.is_empty() { "NO ACTION".to_owned() } else { rest.to_owned() }
+}
+
+/// What a model leaves open of the actions of a foreign key counts as alike.
+fn open_actions(at: &At<'_>, text: &str) -> String {
+    let mut text = text.to_owned();
+    let words = [(Aspect::OnDelete, " ON DELETE "), (Aspect::OnUpdate, " ON UPDATE ")];
+    for (aspect, word) in words {
+        if let (true, Some(from)) = (at.leaves_open(aspect), text.find(word)) {
+            let rest = text.get(from + word.len()..).unwrap_or_default();
+            let end = ["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"]
+                .iter()
+                .find(|action| rest.starts_with(**action));
+            let end = from + word.len() + end.map_or(0, |action| action.len());
+            text.replace_range(from..end.min(text.len()), "");
+        }
+    }
+    if at.leaves_open(Aspect::Deferrable) {
+        text = text.replace(" DEFERRABLE", "").replace(" INITIALLY DEFERRED", "");
+    }
+    // Whether old rows are known to hold it is no matter of models.
+    text.replace(" NOT VALID", "")
+}
+
+/// Whether the models say, or decide, what a part is called.
+fn is_named(table: &Table, name: &str) -> bool {
+    let is = |own: &Option<String>| own.as_deref() == Some(name);
+    is(&table.primary_key_name)
+        || table.uniques.iter().any(|one| is(&one.name))
+        || table.indexes.iter().any(|one| is(&one.name))
+        || table.foreign_keys.iter().any(|one| is(&one.name))
+        || table.checks.iter().any(|one| is(&one.name))
+}
+
+/// Where the models say it: by its name, or by its first column.
+fn place_of(table: &Table, part: &Part) -> Place {
+    let by_name = || {
+        let uniques = table.uniques.iter().map(|one| (&one.name, &one.place));
+        let indexes = table.indexes.iter().map(|one| (&one.name, &one.place));
+        let keys = table.foreign_keys.iter().map(|one| (&one.name, &one.place));
+        let checks = table.checks.iter().map(|one| (&one.name, &one.place));
+        let mut all = uniques.chain(indexes).chain(keys).chain(checks);
+        all.find(|(name, _)| name.as_deref() == Some(&part.name)).map(|(_, place)| place.clone())
+    };
+    let by_column = || {
+        let mentioned = |name: &str| {
+            part.definition.contains(&format!("({name}")) || part.definition.contains(&format!("(\"{name}\""))
+        };
+        table.columns.iter().find(|column| mentioned(&column.name)).map(|column| column.place.clone())
+    };
+    by_name().or_else(by_column).unwrap_or_else(|| table.place.clone())
+}
+
+pub(super) fn compare(at: &mut At<'_>) {
+    let mut model = parts(at.expected, &at.id);
+    let mut there = parts(at.there, &at.id);
+    let is_open = |part: &Part| at.leaves_open(part.kind.aspect());
+    model.retain(|part| !is_open(part));
+    there.retain(|part| !is_open(part));
+    let same = |one: &Part, other: &Part| one.kind == other.kind && one.definition == other.definition;
+    // By name and definition first, so that of two that are alike each finds its own.
+    pair(&mut model, &mut there, |one, other| one.name == other.name && same(one, other));
+    for (one, other) in pair(&mut model, &mut there, same) {
+        renamed(at, &one, &other);
+    }
+    let alike = |one: &Part, other: &Part| {
+        one.kind == Kind::Unique && other.kind == Kind::Unique && as_constraint(one) == as_constraint(other)
+    };
+    for (one, other) in pair(&mut model, &mut there, alike) {
+        let kind =
+            |part: &Part| if part.definition.starts_with("UNIQUE") { "a constraint" } else { "an index" };
+        let said = (Some(kind(&one).to_owned()), Some(kind(&other).to_owned()));
+        let what = format!("what keeps {} unique", columns(&one.definition));
+        at.differs("index", None, said, &place_of(at.table, &one), &what);
+    }
+    let keys = |one: &Part, other: &Part| {
+        let is_key = one.kind == Kind::ForeignKey && other.kind == Kind::ForeignKey;
+        is_key && without_actions(&one.definition) == without_actions(&other.definition)
+    };
+    for (one, other) in pair(&mut model, &mut there, keys) {
+        if open_actions(at, &one.definition) != open_actions(at, &other.definition) {
+            let said = (Some(actions(&one.definition)), Some(actions(&other.definition)));
+            let what = format!("the foreign key {}", columns(&one.definition));
+            let column = only_column(&one.definition);
+            at.differs("foreign-key-action", column.as_deref(), said, &place_of(at.table, &one), &what);
+        }
+        renamed(at, &one, &other);
+    }
+    // One and the same primary key, or what is called the same.
+    let meant = |one: &Part, other: &Part| {
+        one.kind == other.kind && (one.kind == Kind::PrimaryKey || one.name == other.name)
+    };
+    for (one, other) in pair(&mut model, &mut there, meant) {
+        let what = format!("the {} {}", one.kind.word(), one.name);
+        let said = (Some(one.definition.clone()), Some(other.definition.clone()));
+        at.differs(one.kind.code(), None, said, &place_of(at.table, &one), &what);
+    }
+    for part in &model {
+        let what = format!("the {} {} is not there", part.kind.word(), part.name);
+        at.differs(
+            part.kind.code(),
+            None,
+            (Some(part.definition.clone()), None),
+            &place_of(at.table, part),
+            &what,
+        );
+    }
+    for part in &there {
+        let what = format!("the {} {} is in no model", part.kind.word(), part.name);
+        let place = place_of(at.table, part);
+        at.differs(part.kind.code(), None, (None, Some(part.definition.clone())), &place, &what);
+    }
+}
+
+/// Takes those out that belong together.
+fn pair(
+    model: &mut Vec<Part>,
+    there: &mut Vec<Part>,
+    together: impl Fn(&Part, &Part) -> bool,
+) -> Vec<(Part, Part)> {
+    let mut pairs = Vec::new();
+    model.retain(|one| match there.iter().position(|other| together(one, other)) {
+        Some(at) => {
+            pairs.push((one.clone(), there.remove(at)));
+            false
+        }
+        None => true,
+    });
+    pairs
+}
+
+fn renamed(at: &mut At<'_>, one: &Part, other: &Part) {
+    if one.name != other.name && is_named(at.table, &one.name) {
+        let what = format!("the name of the {} {}", one.kind.word(), columns(&one.definition));
+        let said = (Some(one.name.clone()), Some(other.name.clone()));
+        at.differs("name", None, said, &place_of(at.table, one), &what);
+    }
+}
+
+/// The columns, as the definition has them.
+fn columns(definition: &str) -> &str {
+    let from = definition.find('(').unwrap_or(0);
+    let rest = definition.get(from..).unwrap_or_default();
+    let mut depth = 0_usize;
+    let end = rest.char_indices().find_map(|(at, c)| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        (depth == 0).then_some(at + c.len_utf8())
+    });
+    end.and_then(|end| rest.get(..end)).unwrap_or(definition)
+}
+
+fn only_column(definition: &str) -> Option<String> {
+    let inner = columns(definition).strip_prefix('(')?.strip_suffix(')')?;
+    (!inner.contains(',')).then(|| inner.trim_matches('"').to_owned())
+}

@@ -1,0 +1,79 @@
+//! An alignment as text.
+
+use std::fmt::Write as _;
+
+use super::model::{Alignment, Difference, Severity};
+use crate::report::format::{count, duration};
+use crate::text::visible;
+
+/// The text. `allow`: codes of differences that are accepted.
+pub fn lines(alignment: &Alignment, allow: &[String]) -> String {
+    let mut text = String::new();
+    let mut table = None;
+    for difference in &alignment.differences {
+        if table != Some(&difference.table) {
+            let _ = writeln!(text, "{}", visible(&difference.table));
+            table = Some(&difference.table);
+        }
+        text += &line(difference, allow.iter().any(|code| code == difference.code));
+    }
+    for (title, list) in [
+        (
+            "Not compared",
+            alignment
+                .not_compared
+                .iter()
+                .map(|one| format!("{}:{}: {}", one.path, one.line, one.what))
+                .collect::<Vec<_>>(),
+        ),
+        ("There, and nothing that such models can say", alignment.beyond.clone()),
+    ] {
+        if !list.is_empty() {
+            let _ = writeln!(text, "\n{title}");
+            list.iter().for_each(|one| {
+                let _ = writeln!(text, "  {}", visible(one));
+            });
+        }
+    }
+    for remark in &alignment.remarks {
+        let _ = writeln!(text, "note: {}", visible(remark));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text + &sums(alignment)
+}
+
+fn line(difference: &Difference, is_allowed: bool) -> String {
+    let Difference { code, severity, column, path, line, message, .. } = difference;
+    let how = match (is_allowed, severity) {
+        (true, _) => "allowed",
+        (false, Severity::Error) => "error",
+        (false, Severity::Warning) => "warning",
+    };
+    let column = column.as_ref().map(|column| format!("{}: ", visible(column))).unwrap_or_default();
+    let place = if path.is_empty() { String::new() } else { format!("  ({}:{line})", visible(path)) };
+    format!("  {how}[{code}] {column}{}{place}\n", visible(message))
+}
+
+fn sums(alignment: &Alignment) -> String {
+    let of = |severity: Severity| alignment.differences.iter().filter(|one| one.severity == severity).count();
+    let tables = count(alignment.tables.len(), "table", "tables");
+    let took = duration(alignment.took);
+    let open = match alignment.not_compared.len() {
+        0 => String::new(),
+        open => format!(", {} not compared", count(open, "thing", "things")),
+    };
+    if alignment.differences.is_empty() {
+        return format!(
+            "{tables} of the models against {}: nothing is otherwise{open} ({took})\n",
+            alignment.against
+        );
+    }
+    format!(
+        "{tables} of the models against {}: {}, {}{open} ({took})\n",
+        alignment.against,
+        count(of(Severity::Error), "error", "errors"),
+        count(of(Severity::Warning), "warning", "warnings"),
+    )
+}
