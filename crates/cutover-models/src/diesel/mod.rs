@@ -124,34 +124,25 @@ fn read_column(raw: &RawTable, column: &RawColumn, customs: &[Custom], models: &
         ..Column::default()
     };
     let data_type = column.data_type.as_ref();
-    match data_type.ok().and_then(|data_type| types::resolve(data_type, raw, customs)) {
-        Some(Resolved { data_type, nullable, is_array }) => {
-            made.not_null = !nullable;
-            match data_type {
-                Some(data_type) => {
-                    let ending = if is_array { "[]" } else { "" };
-                    made.data_type = match column.max_length {
-                        Some(length) => format!("{data_type}({length}){ending}"),
-                        None => data_type + ending,
-                    };
-                }
-                // A type of the database whose values are not stated.
-                None => {
-                    made.unstated.insert(Aspect::Type);
-                }
-            }
-        }
-        None => {
-            let shown = data_type.map_or_else(Clone::clone, tokens::RawType::shown);
-            let what = format!("the type of {}.{}: {shown}", raw.name, column.name);
-            models.unsupported(column.place.clone(), what);
+    if let Some(resolved) = data_type.ok().and_then(|data_type| types::resolve(data_type, raw, customs)) {
+        let Resolved { data_type, nullable, is_array } = resolved;
+        made.not_null = !nullable;
+        if let Some(data_type) = data_type {
+            let modifier = column.max_length.map(|length| format!("({length})")).unwrap_or_default();
+            made.data_type = format!("{data_type}{modifier}{}", if is_array { "[]" } else { "" });
+        } else {
+            // A type of the database whose values are not stated.
             made.unstated.insert(Aspect::Type);
-            match data_type {
-                Ok(data_type) => made.not_null = data_type.name != "Nullable",
-                Err(_) => {
-                    made.unstated.insert(Aspect::Nullable);
-                }
-            }
+        }
+    } else {
+        let shown = data_type.map_or_else(Clone::clone, tokens::RawType::shown);
+        let what = format!("the type of {}.{}: {shown}", raw.name, column.name);
+        models.unsupported(column.place.clone(), what);
+        made.unstated.insert(Aspect::Type);
+        if let Ok(data_type) = data_type {
+            made.not_null = data_type.name != "Nullable";
+        } else {
+            made.unstated.insert(Aspect::Nullable);
         }
     }
     if column.max_length.is_none() {
@@ -185,12 +176,13 @@ fn foreign_key(join: &Join, made: &[Made<'_>], models: &mut Models) {
         };
         Some((child.table, key))
     });
-    match found.and_then(|(table, key)| models.tables.get_mut(table).map(|table| (table, key))) {
-        Some((table, key)) => table.foreign_keys.push(key),
-        None => {
-            let what = format!("joinable!({} -> {} ({}))", join.child, join.parent, join.column);
-            models.unsupported(join.place.clone(), what);
-        }
+    if let Some((table, key)) =
+        found.and_then(|(table, key)| models.tables.get_mut(table).map(|table| (table, key)))
+    {
+        table.foreign_keys.push(key);
+    } else {
+        let what = format!("joinable!({} -> {} ({}))", join.child, join.parent, join.column);
+        models.unsupported(join.place.clone(), what);
     }
 }
 

@@ -102,13 +102,13 @@ impl Walker<'_> {
             match token {
                 TokenTree::Punct(mark) if mark.as_char() == '#' => {
                     tokens.next_if(|next| is_mark(next, '!'));
-                    if let Some(TokenTree::Group(group)) = tokens.next_if(|next| is_group(next)) {
+                    if let Some(TokenTree::Group(group)) = tokens.next_if(is_group) {
                         attributes.push(group.stream());
                     }
                 }
                 TokenTree::Ident(name) if name == "mod" => {
                     let named = tokens.next_if(|next| matches!(next, TokenTree::Ident(_)));
-                    let body = tokens.next_if(|next| is_group(next));
+                    let body = tokens.next_if(is_group);
                     let is_test = attributes.drain(..).any(|attribute| is_test(&attribute));
                     if let (Some(TokenTree::Ident(named)), Some(TokenTree::Group(body)), false) =
                         (named, body, is_test)
@@ -130,7 +130,7 @@ impl Walker<'_> {
                 TokenTree::Ident(name) if tokens.next_if(|next| is_mark(next, '!')).is_some() => {
                     // `macro_rules! name { … }`
                     tokens.next_if(|next| matches!(next, TokenTree::Ident(_)));
-                    if let Some(TokenTree::Group(body)) = tokens.next_if(|next| is_group(next)) {
+                    if let Some(TokenTree::Group(body)) = tokens.next_if(is_group) {
                         self.call(&name, &body, module);
                     }
                     attributes.clear();
@@ -382,10 +382,10 @@ fn imports(input: ParseStream<'_>, renamed: &mut Vec<(String, String)>) -> Resul
     }
     input.parse::<Token![;]>()?;
     for window in before.windows(3) {
-        if let [own, between, other] = window {
-            if between == "as" {
-                renamed.push((other.clone(), own.clone()));
-            }
+        if let [own, between, other] = window
+            && between == "as"
+        {
+            renamed.push((other.clone(), own.clone()));
         }
     }
     Ok(())

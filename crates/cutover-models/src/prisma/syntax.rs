@@ -389,14 +389,12 @@ impl Parser<'_> {
     fn block_attribute(&mut self, block: &mut Block) -> bool {
         let is_double = self.takes('@') && self.takes('@');
         let start = self.at;
-        match self.attribute().filter(|_| is_double && self.is_at_end()) {
-            Some(attribute) => block.attributes.push(attribute),
-            None => {
-                self.at = start;
-                block.unread.extend(self.path());
-                return false;
-            }
-        }
+        let Some(attribute) = self.attribute().filter(|_| is_double && self.is_at_end()) else {
+            self.at = start;
+            block.unread.extend(self.path());
+            return false;
+        };
+        block.attributes.push(attribute);
         true
     }
 

@@ -172,6 +172,10 @@ impl Reader<'_, '_> {
         if field.arity == Arity::List && !column.data_type.is_empty() {
             column.data_type += "[]";
         }
+        if field.arity == Arity::List {
+            // Made without NOT NULL, and with it the same to Prisma.
+            column.unstated.insert(Aspect::Nullable);
+        }
         if let Some(attribute) = field.attribute("default") {
             self.default(attribute, &mut column, &shown, scalar, values);
         } else if field.attribute("updatedAt").is_some() {
@@ -191,13 +195,12 @@ impl Reader<'_, '_> {
             let name = attribute.name.as_str();
             if let Some((source, native)) = name.split_once('.') {
                 let is_ours = source == self.known.datasource || source == "db";
-                match types::of_native(native, attribute).filter(|_| is_ours) {
-                    Some(data_type) => column.data_type = data_type,
-                    None => {
-                        self.refuse(&attribute.place, format!("the type of {shown}: @{name}"), &[]);
-                        column.data_type.clear();
-                        column.unstated.insert(Aspect::Type);
-                    }
+                if let Some(data_type) = types::of_native(native, attribute).filter(|_| is_ours) {
+                    column.data_type = data_type;
+                } else {
+                    self.refuse(&attribute.place, format!("the type of {shown}: @{name}"), &[]);
+                    column.data_type.clear();
+                    column.unstated.insert(Aspect::Type);
                 }
             } else if !matches!(name, "id" | "unique" | "default" | "map" | "updatedAt" | "ignore") {
                 self.refuse(&attribute.place, format!("@{name} of {shown}"), &[]);
@@ -280,7 +283,7 @@ impl Reader<'_, '_> {
         };
         let method = match attribute.named("type") {
             None => Some(None),
-            Some(value) => value.word().and_then(types::method),
+            Some(value) => value.word().filter(|name| types::is_method(name)).map(Some),
         };
         let (Some(keys), Some(condition), Some(method)) = (keys, condition, method) else {
             let what = format!("the {kind} of {}: {}", self.block.name, shown(attribute));
@@ -297,7 +300,7 @@ impl Reader<'_, '_> {
             name: Some(name),
             keys: keys.into_iter().map(|key| key.sql).collect(),
             unique,
-            method: method.map(str::to_owned),
+            method: method.filter(|name| *name != "BTree").map(str::to_lowercase),
             include: Vec::new(),
             condition,
             place: attribute.place.clone(),

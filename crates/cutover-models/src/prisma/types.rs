@@ -59,7 +59,7 @@ pub(super) fn of_native(name: &str, attribute: &Attribute) -> Option<String> {
     for argument in &attribute.arguments {
         match &argument.value {
             Value::Number(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                numbers.push(number.as_str())
+                numbers.push(number.as_str());
             }
             _ => return None,
         }
@@ -92,7 +92,6 @@ pub(super) fn constant(value: &Value, scalar: &str, values: Option<&[(String, St
         (Value::Word(word), Some(values)) => {
             values.iter().find(|(name, _)| name == word).map(|(_, value)| quote_literal(value))
         }
-        (_, Some(_)) => None,
         (Value::Word(word), None) if scalar == "Boolean" && (word == "true" || word == "false") => {
             Some(word.clone())
         }
@@ -154,17 +153,9 @@ pub(super) fn operator_class(name: &str) -> Option<String> {
     Some(text.replace("timestamp_tz", "timestamptz").replace("time_tz", "timetz"))
 }
 
-/// `GIN` of `type: Gin`; nothing for the usual one.
-pub(super) fn method(name: &str) -> Option<Option<&'static str>> {
-    Some(match name {
-        "BTree" => None,
-        "Hash" => Some("hash"),
-        "Gin" => Some("gin"),
-        "Gist" => Some("gist"),
-        "SpGist" => Some("spgist"),
-        "Brin" => Some("brin"),
-        _ => return None,
-    })
+/// Whether `type:` of an index may be so; PostgreSQL calls it the same, in lower case.
+pub(super) fn is_method(name: &str) -> bool {
+    matches!(name, "BTree" | "Hash" | "Gin" | "Gist" | "SpGist" | "Brin")
 }
 
 /// What a referential action is as SQL.
