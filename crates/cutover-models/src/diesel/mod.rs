@@ -1,6 +1,7 @@
 //! Diesel: `table!` blocks of `schema.rs`. They state names, base types, what takes NULL and the primary key, and `joinable!` names
 //! foreign keys. All else is left open. Foreign keys are, too: `diesel print-schema` has no `joinable!` for those of more than one
-//! column, those of a table to itself and two to the same table, so that one that is not named may well be there.
+//! column, those of a table to itself and two to the same table, so that one that is not named may well be there; and people write it
+//! for columns that have none.
 
 mod tokens;
 mod types;
@@ -32,7 +33,8 @@ const UNSTATED: [Aspect; 11] = [
 ];
 
 fn is_so(text: &str) -> bool {
-    text.match_indices("table!").any(|(at, found)| {
+    let of_macro = |name: &'static str| text.match_indices(name);
+    of_macro("table!").chain(of_macro("diesel::view!")).any(|(at, found)| {
         let before = text.get(..at).unwrap_or_default().trim_end_matches("diesel::");
         let after = text.get(at + found.len()..).unwrap_or_default();
         let opens = |after: &str| after.trim_start().starts_with(['{', '(']);

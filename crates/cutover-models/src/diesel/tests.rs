@@ -252,6 +252,7 @@ fn a_file_is_recognised() {
     };
     assert_eq!(of(SCHEMA), Some("diesel"));
     assert_eq!(of("table! { a (id) { id -> Int4 } }"), Some("diesel"));
+    assert_eq!(of("diesel::view! { a { id -> Int4 } }"), Some("diesel"));
     assert_eq!(of("fn main() -> X { my_table! { a -> b } }"), None);
     assert_eq!(of("fn main() { println!(\"table!\") }"), None);
 }

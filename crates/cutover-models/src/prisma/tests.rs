@@ -183,6 +183,14 @@ fn a_default_that_is_not_understood_is_not_compared() {
 }
 
 #[test]
+fn whether_a_list_takes_null_is_open() {
+    let models = read("model a {\n  id Int @id\n  b String[]\n}");
+    let open: Vec<bool> =
+        models.tables[0].columns.iter().map(|column| column.unstated.contains(&Aspect::Nullable)).collect();
+    assert_eq!(open, [false, true]);
+}
+
+#[test]
 fn names_are_mapped() {
     let text = r#"model UserThing {
   userId Int @map("user_id")
