@@ -229,7 +229,6 @@ impl FileLint<'_> {
     }
 }
 
-/// The rules that look at one file.
 /// Has a rule look at each type of a column, and says what it finds at the type.
 fn look_at_types(look: fn(&TypeName, &str, &str) -> Option<String>, site: &Site<'_>, found: &mut Found<'_>) {
     for (table, column, data_type) in site.typed_columns() {
@@ -247,6 +246,7 @@ fn look_at_types(look: fn(&TypeName, &str, &str) -> Option<String>, site: &Site<
     }
 }
 
+/// The rules that look at one file.
 struct Rules {
     looks: Vec<(&'static About, Severity, Look)>,
     watches: Vec<(&'static About, Severity, Box<dyn Watch>)>,
