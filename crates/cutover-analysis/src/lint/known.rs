@@ -503,7 +503,10 @@ impl Known {
             self.learn_what_is_filled(node);
             self.learn_what_is_prepared(node);
             self.learn_what_is_lost(node);
-            self.fill(node, repeats);
+            // Without a database nobody knows what was empty.
+            if self.is_of_database() {
+                self.fill(node, repeats);
+            }
             self.context.statement(node);
             self.move_what_is_made(node);
         }
@@ -609,8 +612,9 @@ impl Known {
 
     /// What is temporary goes with the session.
     fn lose_temporary(&mut self) {
-        self.made.retain(|name| name.schema != TEMPORARY_SCHEMA);
-        self.context.relations.retain(|name, _| name.schema != TEMPORARY_SCHEMA);
+        if self.context.forget_temporary() {
+            self.made.retain(|name| name.schema != TEMPORARY_SCHEMA);
+        }
     }
 
     /// What is taken back or discarded is not what was made.

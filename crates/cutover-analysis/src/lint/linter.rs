@@ -1,13 +1,13 @@
 //! Runs the rules over the statements of files, in the order in which they would be applied.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{DoStmt, TypeName};
+use pg_query::protobuf::DoStmt;
 
 use super::about::About;
 use super::finding::{Finding, Seen, Severity};
 use super::fix;
 use super::known::{Branches, Known};
-use super::rules::{Look, RULES, Watch};
+use super::rules::{Look, LookAtType, RULES, Watch};
 use super::site::{Found, Pending, Said, Site, Still};
 use super::suppress::{self, Suppression};
 use crate::effects::{
@@ -229,9 +229,8 @@ impl FileLint<'_> {
     }
 }
 
-/// The rules that look at one file.
 /// Has a rule look at each type of a column, and says what it finds at the type.
-fn look_at_types(look: fn(&TypeName, &str, &str) -> Option<String>, site: &Site<'_>, found: &mut Found<'_>) {
+fn look_at_types(look: LookAtType, site: &Site<'_>, found: &mut Found<'_>) {
     for (table, column, data_type) in site.typed_columns() {
         // The grammar's own spellings (`int`, `char(3)`) stand in pg_catalog; so may what is written so.
         let is_own = match data_type.names.as_slice() {
@@ -240,13 +239,14 @@ fn look_at_types(look: fn(&TypeName, &str, &str) -> Option<String>, site: &Site<
             _ => false,
         };
         let Some(name) = data_type.names.last().and_then(names::text).filter(|_| is_own) else { continue };
-        let column = names::part_of(ObjectKind::Column, table, *column).named();
+        let column = || names::part_of(ObjectKind::Column, table, *column).named();
         if let Some(message) = look(data_type, name, &column) {
             found.say_at(data_type.location, message);
         }
     }
 }
 
+/// The rules that look at one file.
 struct Rules {
     looks: Vec<(&'static About, Severity, Look)>,
     watches: Vec<(&'static About, Severity, Box<dyn Watch>)>,

@@ -5,11 +5,11 @@ pub(super) mod taste;
 pub(super) mod upkeep;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{DropBehavior, ObjectType, TypeName};
+use pg_query::protobuf::{DropBehavior, ObjectType};
 
 use super::about::{About, Example, Origin};
 use super::finding::{Seen, Severity};
-use super::rules::{Look, Rule};
+use super::rules::{Look, LookAtType, Rule};
 use super::site::Site;
 use crate::effects::names;
 
@@ -33,7 +33,7 @@ const fn plain(
 const fn of_type(
     code: &'static str,
     (why, safe): (&'static str, &'static str),
-    look: fn(&TypeName, &str, &str) -> Option<String>,
+    look: LookAtType,
     examples: (&'static [Example], &'static [Example]),
 ) -> Rule {
     let mut rule = plain(code, Severity::Warning, why, safe, |_| None, examples);

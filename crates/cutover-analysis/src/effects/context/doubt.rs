@@ -6,6 +6,7 @@ impl Context {
     /// Keeps what is true both here and in `after`, which is the same with statements that may not have run. Of what only these have made
     /// nothing is known but where it may lead; `is_sure` says what was not there before, and so is either missing or as they made it.
     pub(crate) fn doubt(&mut self, after: Self, is_sure: impl Fn(&Name) -> bool) {
+        self.links.temporary |= after.links.temporary;
         for (name, relation) in after.relations {
             match self.relations.get_mut(&name) {
                 Some(known) if *known == relation => continue,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smol_str::SmolStr;
 
-use super::model::ObjectRef;
+use super::model::{ObjectRef, TEMPORARY_SCHEMA};
 use crate::sql::TableColumn;
 
 /// Schema and name of a relation or domain.
@@ -266,6 +266,8 @@ pub struct Context {
 /// is no more true does no harm: whoever follows it looks at the relation itself.
 #[derive(Debug, Clone, Default)]
 struct Links {
+    /// Something temporary may be among them.
+    temporary: bool,
     mentioned: FxHashMap<Name, Names>,
     indexed: FxHashMap<Name, Name>,
     /// Relations by their name alone.
@@ -304,6 +306,7 @@ impl Context {
         server_major: 0,
         utc: None,
         links: Links {
+            temporary: false,
             mentioned: HashMap::with_hasher(FxBuildHasher),
             indexed: HashMap::with_hasher(FxBuildHasher),
             named: HashMap::with_hasher(FxBuildHasher),
@@ -312,8 +315,19 @@ impl Context {
 
     /// Makes a relation known.
     pub fn insert(&mut self, name: &Name, relation: Relation) {
+        self.links.temporary |= name.schema == TEMPORARY_SCHEMA;
         self.relations.insert(name.clone(), relation);
         self.link(name);
+    }
+
+    /// Forgets what is temporary; says whether there may have been something. Most sessions have none: looking through all relations
+    /// behind each would cost more than all else.
+    pub(crate) fn forget_temporary(&mut self) -> bool {
+        if !std::mem::take(&mut self.links.temporary) {
+            return false;
+        }
+        self.relations.retain(|name, _| name.schema != TEMPORARY_SCHEMA);
+        true
     }
 
     /// Notes whom a relation mentions by now.

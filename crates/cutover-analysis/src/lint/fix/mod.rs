@@ -79,14 +79,13 @@ impl Fix {
         self
     }
 
-    /// The same with spaces where words would run together, if all that would be written parses.
-    fn whole(mut self, text: &str) -> Mended {
+    /// The same with spaces where words would run together in the statement's text.
+    fn spaced(mut self, text: &str) -> Mended {
         let is_part =
             |char: char| char.is_alphanumeric() || matches!(char, '_' | '$' | '"' | '\'') || !char.is_ascii();
-        let broken = || Err("what would be written for it does not parse".to_owned());
         for edit in &mut self.edits {
             let (Some(before), Some(behind)) = (text.get(..edit.at.start), text.get(edit.at.end..)) else {
-                return broken();
+                return Err("its place was not found".to_owned());
             };
             if before.ends_with(is_part) && edit.text.starts_with(is_part) {
                 edit.text.insert(0, ' ');
@@ -95,21 +94,24 @@ impl Fix {
                 edit.text.push(' ');
             }
         }
+        Ok(self)
+    }
+
+    /// Whether all that it writes in the place of a statement is SQL, each one statement. Not asked before somebody wants the fix: it
+    /// takes as long as reading the statement did.
+    pub fn writes_statements(&self, text: &str) -> bool {
         let mut edits: Vec<&Edit> = self.edits.iter().collect();
         edits.sort_by_key(|edit| (edit.at.start, edit.at.end));
         let (mut written, mut at) = (String::new(), 0);
         for edit in edits {
-            let Some(kept) = text.get(at..edit.at.start) else { return broken() };
+            let Some(kept) = text.get(at..edit.at.start) else { return false };
             written = written + kept + &edit.text;
             at = edit.at.end;
         }
         written += text.get(at..).unwrap_or_default();
         let is_one = |sql: &str| crate::sql::parse(sql).is_ok_and(|parsed| parsed.statements().count() == 1);
         let mut steps = self.before.iter().chain(&self.after);
-        if !is_one(&written) || !steps.all(|step| is_one(&step.sql)) {
-            return broken();
-        }
-        Ok(self)
+        is_one(&written) && steps.all(|step| is_one(&step.sql))
     }
 
     /// Whether it is done by edits of the statement's text alone, in the transaction in which it stands.
@@ -167,7 +169,7 @@ pub(super) fn mend(site: &Site<'_>, finding: &Finding) -> Option<Mended> {
     if site.in_block {
         return Some(Err("it stands in a DO block, which is one transaction: take it out first".to_owned()));
     }
-    let mended = mend(site, finding).and_then(|fix| fix.whole(&site.statement.text)).and_then(|fix| {
+    let mended = mend(site, finding).and_then(|fix| fix.spaced(&site.statement.text)).and_then(|fix| {
         let speaks = |name: &str| name != super::DIRECTIVE || !fix.before.is_empty();
         match site.statement.directives.iter().find(|directive| speaks(&directive.name)) {
             Some(directive) if !fix.is_in_place() => Err(format!(

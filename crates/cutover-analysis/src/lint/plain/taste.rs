@@ -62,7 +62,7 @@ pub(in crate::lint) static JSON_COLUMN: Rule = of_type(
     ),
     |_, name, column| {
         (name == "json").then(|| {
-            format!("{column} cannot be compared, nor indexed: json is text that is read anew each time")
+            format!("{} cannot be compared, nor indexed: json is text that is read anew each time", column())
         })
     },
     (
@@ -89,7 +89,7 @@ pub(in crate::lint) static SERIAL_TYPE: Rule = off(of_type(
     ),
     |_, name, column| {
         (names::SERIAL_TYPES.contains(&name))
-            .then(|| format!("the sequence of {column} has to be granted by itself"))
+            .then(|| format!("the sequence of {} has to be granted by itself", column()))
     },
     (
         &[
@@ -110,8 +110,9 @@ pub(in crate::lint) static VARCHAR_LENGTH: Rule = off(of_type(
         "text with a CHECK on its length",
     ),
     |of, name, column| {
-        (name == "varchar" && !of.typmods.is_empty())
-            .then(|| format!("the limit on the length of {column} is part of its type, and hard to change"))
+        (name == "varchar" && !of.typmods.is_empty()).then(|| {
+            format!("the limit on the length of {} is part of its type, and hard to change", column())
+        })
     },
     (
         &[
@@ -137,7 +138,7 @@ pub(in crate::lint) static CHAR_TYPE: Rule = off(of_type(
         // "char" in quotes is a type of one byte that has no blanks; bpchar without a length has none either.
 
         (name == "bpchar" && !of.typmods.is_empty())
-            .then(|| format!("what {column} holds is filled up with blanks"))
+            .then(|| format!("what {} holds is filled up with blanks", column()))
     },
     (
         &[
@@ -157,7 +158,7 @@ pub(in crate::lint) static TIMESTAMP_WITHOUT_TIME_ZONE: Rule = off(of_type(
     "timestamp-without-time-zone",
     ("A timestamp without time zone is no moment: what it means depends on who reads it.", "timestamptz"),
     |_, name, column| {
-        (name == "timestamp").then(|| format!("which moment {column} means depends on who reads it"))
+        (name == "timestamp").then(|| format!("which moment {} means depends on who reads it", column()))
     },
     (
         &[

@@ -85,7 +85,7 @@ pub(super) enum Look {
     Plain(fn(&Site<'_>) -> Option<String>),
     /// At each column that a statement gives a type of PostgreSQL's own, by the type and its name; of the column one thing is said, or
     /// nothing.
-    Type(fn(&TypeName, &str, &str) -> Option<String>),
+    Type(LookAtType),
     /// At each statement by itself.
     Statement(fn(&Site<'_>, &mut Found<'_>)),
     /// At the statements of a file together.
@@ -93,6 +93,9 @@ pub(super) enum Look {
     /// Not here: see [`super::Origin`].
     Elsewhere,
 }
+
+/// Looks at a type, by its name, of a column, whose name is made when it is asked for.
+pub(super) type LookAtType = fn(&TypeName, &str, &dyn Fn() -> String) -> Option<String>;
 
 /// Watches the statements of a file go by.
 pub(super) trait Watch {

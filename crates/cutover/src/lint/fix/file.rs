@@ -125,6 +125,14 @@ impl Text {
         Ok(())
     }
 
+    /// Whether what a fix of a statement writes is SQL.
+    pub(super) fn may_be_written(&self, number: usize, fix: &Fix) -> Result<(), String> {
+        match self.statements.get(number) {
+            Some(piece) if fix.joins.is_some() || fix.writes_statements(&piece.statement.text) => Ok(()),
+            _ => Err(NOT_SQL.to_owned()),
+        }
+    }
+
     /// Whether nothing stands between a statement and the one before it.
     pub(super) fn may_be_joined(&self, number: usize) -> Result<(), String> {
         match self.between(number) {
@@ -333,6 +341,9 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
+/// Why a fix is refused that its rule has made wrong.
+const NOT_SQL: &str = "what would be written for it does not parse";
+
 /// Whether everything in a text that was put together can be read.
 pub(super) fn parses(text: &str) -> Result<(), String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -340,7 +351,7 @@ pub(super) fn parses(text: &str) -> Result<(), String> {
     if pieces(text).is_ok_and(|pieces| pieces.iter().all(is_whole)) {
         return Ok(());
     }
-    Err("what would be written for it does not parse".to_owned())
+    Err(NOT_SQL.to_owned())
 }
 
 #[cfg(test)]

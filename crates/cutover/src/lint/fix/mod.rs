@@ -129,6 +129,7 @@ pub fn one(project: &Project, place: usize, finding: &Located) -> Result<String,
     let mending = finding.mending.as_ref().ok_or("there is no mechanical way")?;
     let fix = mending.fix.as_ref().map_err(Clone::clone)?;
     let text = file::Text::read(migration, &project.vars)?;
+    text.may_be_written(mending.statement, fix)?;
     if fix.joins.is_some() {
         text.may_be_joined(mending.statement)?;
     }
@@ -344,6 +345,7 @@ impl<'a> Choice<'a> {
             self.text.may_be_opened(mending.statement, fix)?;
         }
         let at = mending.statement;
+        self.text.may_be_written(at, fix)?;
         let is_taken = if fix.joins.is_some() {
             let is_next = self.fixes.iter().all(|(_, fix)| fix.joins.is_some());
             let Some(before) = at.checked_sub(1).filter(|before| is_next && !self.taken.contains(before))
