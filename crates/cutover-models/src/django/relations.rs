@@ -3,11 +3,11 @@
 use cutover_analysis::sql::quote_ident;
 
 use super::build::{Builder, LONGEST, Model, Slot, State, Typed, kind_of, split_schema};
-use super::fields::What;
+use super::fields::{self, What};
 use super::given::{Flag, Given};
 use super::lineage::Member;
 use super::world::{ClassRef, Scope};
-use crate::model::{Aspect, Column, ForeignKey, Index, Place, Table, Unique};
+use crate::model::{Aspect, Column, ForeignKey, Identity, Index, Place, Table, Unique};
 use crate::python::Expression;
 
 /// How far other names of the model of users are followed.
@@ -248,7 +248,7 @@ impl<'w, 'a> Builder<'w, 'a> {
         };
         let place = self.place(scope, line);
         let mut table = Table { schema, name, label, place, ..Table::default() };
-        self.between_key(&mut table, at, model);
+        self.between_key(&mut table, scope, line);
         let ends = [
             End { column: format!("{from}_id"), target: Some(at) },
             End { column: format!("{to}_id"), target },
@@ -262,15 +262,26 @@ impl<'w, 'a> Builder<'w, 'a> {
         self.out.tables.push(table);
     }
 
-    fn between_key(&mut self, table: &mut Table, _at: usize, model: &Model<'a>) {
-        let (typed, identity) = self.auto_key(model);
+    /// Its key is that of the settings, also where the application has another one: migrations make these tables from models that know
+    /// nothing of the application's configuration (`AppConfigStub` in `django/db/migrations/state.py`).
+    fn between_key(&mut self, table: &mut Table, scope: Scope<'a>, line: u32) {
+        let said = self.world.default_auto_field.as_deref();
+        let said = said.map(|said| said.rsplit('.').next().unwrap_or(said)).and_then(fields::by_name);
+        let typed = match said.map(|kind| kind.what) {
+            Some(What::Auto(sql)) => Typed::plain(sql),
+            _ => {
+                let what = format!("the type of the key of {}: DEFAULT_AUTO_FIELD is not known", table.label);
+                self.say(scope, line, what);
+                Typed::unknown("bigint")
+            }
+        };
         table.columns.push(Column {
             name: "id".to_owned(),
             label: format!("{}.id", table.label),
             place: table.place.clone(),
             data_type: typed.sql,
             not_null: true,
-            identity,
+            identity: Some(Identity::ByDefault),
             unstated: typed.unstated,
             ..Column::default()
         });

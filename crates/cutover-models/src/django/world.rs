@@ -19,7 +19,7 @@ pub(super) struct World<'a> {
     /// What applications say that is the key of a model that has none.
     auto_fields: BTreeMap<String, String>,
     /// What the settings say of that.
-    default_auto_field: Option<String>,
+    pub(super) default_auto_field: Option<String>,
     /// The model of users, where settings are there: as they say, or Django's own.
     pub(super) auth_user_model: Option<String>,
     /// Where each class is, by its name.
