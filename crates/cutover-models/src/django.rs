@@ -3,6 +3,9 @@
 //! What is said of Django here was read in the source of 5.2 and compared with what its `migrate` makes; where versions differ, it says so.
 //! Names that Django makes with a hash are left open. What a `default=` says is made up by Django and is not in the database.
 
+// What cannot be told is a value of its own here (`None` of what is there), and is looked at first.
+#![allow(clippy::single_match_else, clippy::option_option)]
+
 mod build;
 mod constraints;
 mod contrib;

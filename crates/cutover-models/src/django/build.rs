@@ -513,11 +513,11 @@ impl<'w, 'a> Builder<'w, 'a> {
             }
             From::Parent(parent) => {
                 traits = Traits { is_unique: true, is_indexed: true };
-                self.to_parent(table, at, slot, *parent);
+                self.parent_link(table, at, slot, *parent);
             }
             From::Member(member) => {
                 column.place = self.place(member.scope, member.line);
-                traits = self.from_member(table, at, slot, member, &mut column);
+                traits = self.said_of(table, at, slot, member, &mut column);
             }
         }
         if slot.is_key {
@@ -567,7 +567,7 @@ impl<'w, 'a> Builder<'w, 'a> {
     }
 
     /// What a field says of its column.
-    fn from_member(
+    fn said_of(
         &mut self,
         table: &mut Table,
         at: usize,
@@ -827,5 +827,5 @@ pub(super) fn kind_of(found: &Found) -> Option<What> {
 fn is_deterministic(name: &str) -> bool {
     matches!(name, "C" | "POSIX" | "default" | "ucs_basic" | "unicode" | "C.UTF-8" | "C.utf8")
         || name.ends_with("-x-icu")
-        || name.bytes().nth(2) == Some(b'_')
+        || name.as_bytes().get(2) == Some(&b'_')
 }

@@ -23,14 +23,14 @@ class ContentType(models.Model):
         unique_together = [["app_label", "model"]]
 "#;
 
-const AUTH_BASE: &str = r#"
+const AUTH_BASE: &str = r"
 from django.db import models
 class AbstractBaseUser(models.Model):
     password = models.CharField(max_length=128)
     last_login = models.DateTimeField(blank=True, null=True)
     class Meta:
         abstract = True
-"#;
+";
 
 const AUTH: &str = r#"
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -75,7 +75,7 @@ class Site(models.Model):
         db_table = "django_site"
 "#;
 
-const SESSION_BASE: &str = r#"
+const SESSION_BASE: &str = r"
 from django.db import models
 class AbstractBaseSession(models.Model):
     session_key = models.CharField(max_length=40, primary_key=True)
@@ -83,7 +83,7 @@ class AbstractBaseSession(models.Model):
     expire_date = models.DateTimeField(db_index=True)
     class Meta:
         abstract = True
-"#;
+";
 
 const SESSIONS: &str = r#"
 from django.contrib.sessions.base_session import AbstractBaseSession

@@ -65,7 +65,6 @@ static WITHOUT_FIELDS: &[&str] = &[
     "Generic",
     "typing.Generic",
     "typing.Protocol",
-    "modelcluster.models.ClusterableModel",
     "django.contrib.auth.models.AnonymousUser",
 ];
 
@@ -83,7 +82,11 @@ fn base<'a>(world: &World<'a>, file: usize, argument: &Argument) -> Base<'a> {
     match world.meaning(file, name) {
         Meaning::Class(found) => Base::Class(found),
         Meaning::Outside(path) => match path.as_str() {
-            "django.db.models.Model" | "django.contrib.gis.db.models.Model" | "models.Model" => Base::Model,
+            // modelcluster's has no fields.
+            "django.db.models.Model"
+            | "django.contrib.gis.db.models.Model"
+            | "models.Model"
+            | "modelcluster.models.ClusterableModel" => Base::Model,
             path if WITHOUT_FIELDS.contains(&path) => Base::Plain,
             _ => Base::Unknown(path),
         },

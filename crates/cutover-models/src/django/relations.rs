@@ -100,7 +100,7 @@ impl<'w, 'a> Builder<'w, 'a> {
     }
 
     /// The link to a base with a table.
-    pub(super) fn to_parent(&mut self, table: &mut Table, at: usize, slot: &Slot<'a>, parent: usize) {
+    pub(super) fn parent_link(&mut self, table: &mut Table, at: usize, slot: &Slot<'a>, parent: usize) {
         let Some(model) = self.models.get(at) else { return };
         let (scope, line) = (model.found.into(), model.found.class.line);
         let place = self.place(scope, line);
@@ -308,7 +308,7 @@ impl<'w, 'a> Builder<'w, 'a> {
         table.columns.push(column);
         match end.target {
             Some(target) if has_constraint => {
-                self.foreign_key(table, &end.column, (target, None), None, place)
+                self.foreign_key(table, &end.column, (target, None), None, place);
             }
             Some(_) => {}
             None => drop(table.unstated.insert(Aspect::ForeignKey)),

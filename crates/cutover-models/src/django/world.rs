@@ -416,6 +416,10 @@ fn calculated(operator: &str, left: &Expression, right: &Expression) -> Option<E
         (Expression::Text(left), Expression::Text(right)) if operator == "+" => {
             Some(Expression::Text(format!("{left}{right}")))
         }
+        (Expression::List(items), Expression::Number(times)) if operator == "*" => {
+            let times = times.parse().ok().filter(|times| *times <= 32usize)?;
+            Some(Expression::List((0..times).flat_map(|_| items.iter().cloned()).collect()))
+        }
         (Expression::List(left), Expression::List(right)) if operator == "+" => {
             Some(Expression::List(left.iter().chain(right).cloned().collect()))
         }

@@ -148,7 +148,7 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
     while let Some(node) = waiting.pop() {
         match node.kind() {
             "expression_statement" => {
-                found.extend(named(node).into_iter().filter_map(|inner| simple(inner, text)))
+                found.extend(named(node).into_iter().filter_map(|inner| simple(inner, text)));
             }
             "class_definition" => found.push(Statement::Class(class(node, text))),
             "function_definition" => found.push(Statement::Function(function(node, text, &[]))),
