@@ -11,7 +11,7 @@ use crate::model::{Aspect, Check, Index, Table, Unique};
 use crate::python::{Argument, Expression, positional};
 
 /// How deep lists are followed.
-const DEEPEST: usize = 20;
+const DEEPEST: usize = 10;
 
 /// Classes of indexes with their access methods (`suffix` in `django/contrib/postgres/indexes.py`).
 static INDEXES: &[(&str, Option<&str>)] = &[

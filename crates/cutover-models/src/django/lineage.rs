@@ -10,7 +10,7 @@ use super::world::{ClassRef, Meaning, Scope, World};
 use crate::python::{Argument, Class, Expression, Statement};
 
 /// How far bases are followed.
-const DEEPEST: usize = 40;
+const DEEPEST: usize = 14;
 
 /// What a call in a class makes.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,19 +95,21 @@ fn base<'a>(world: &World<'a>, file: usize, argument: &Argument) -> Base<'a> {
 
 /// Whether a class is a model, also an abstract one.
 pub(super) fn is_model(world: &World<'_>, found: ClassRef<'_>) -> bool {
-    is_model_at(world, found.file, found.class, 0)
+    let key = (found.file, std::ptr::from_ref(found.class));
+    if let Some(known) = world.known_models.borrow().get(&key) {
+        return *known;
+    }
+    // Until it is known: a class that is made from itself.
+    world.known_models.borrow_mut().insert(key, false);
+    let is_so = is_model_at(world, found.file, found.class);
+    world.known_models.borrow_mut().insert(key, is_so);
+    is_so
 }
 
-fn is_model_at(world: &World<'_>, file: usize, class: &Class, depth: usize) -> bool {
-    if depth > DEEPEST {
-        return false;
-    }
+fn is_model_at(world: &World<'_>, file: usize, class: &Class) -> bool {
     class.bases.iter().any(|argument| match base(world, file, argument) {
         Base::Model => true,
-        Base::Class(found) => {
-            !(found.file == file && std::ptr::eq(found.class, class))
-                && is_model_at(world, found.file, found.class, depth + 1)
-        }
+        Base::Class(found) => is_model(world, found),
         Base::Plain => false,
         Base::Unknown(path) => {
             let is_called_model = path.ends_with("Model")
@@ -142,7 +144,7 @@ pub(super) fn meta<'a>(
     found: ClassRef<'a>,
     option: &str,
 ) -> Option<(Scope<'a>, &'a Expression)> {
-    meta_at(world, found, option, true, 0)
+    meta_at(world, found, option, true, &mut Vec::new())
 }
 
 fn meta_at<'a>(
@@ -150,19 +152,20 @@ fn meta_at<'a>(
     found: ClassRef<'a>,
     option: &str,
     with_own: bool,
-    depth: usize,
+    seen: &mut Vec<ClassRef<'a>>,
 ) -> Option<(Scope<'a>, &'a Expression)> {
-    if depth > DEEPEST {
+    if seen.contains(&found) || seen.len() > 200 {
         return None;
     }
+    seen.push(found);
     if let Some(own) = found.class.inner("Meta").filter(|_| with_own) {
-        return meta_class(world, found, own, option, depth);
+        return meta_class(world, found, own, option, seen);
     }
     found.class.bases.iter().find_map(|argument| {
         let Base::Class(above) = base(world, found.file, argument) else { return None };
         // A base with a table does not hand its own `Meta` on, but what it inherited.
         let with_own = !is_model(world, above) || is_abstract(world, above);
-        meta_at(world, above, option, with_own, depth + 1)
+        meta_at(world, above, option, with_own, seen)
     })
 }
 
@@ -171,9 +174,9 @@ fn meta_class<'a>(
     found: ClassRef<'a>,
     meta: &'a Class,
     option: &str,
-    depth: usize,
+    seen: &mut Vec<ClassRef<'a>>,
 ) -> Option<(Scope<'a>, &'a Expression)> {
-    if depth > DEEPEST {
+    if seen.len() > 200 {
         return None;
     }
     if let Some(value) = meta.value(option) {
@@ -183,13 +186,15 @@ fn meta_class<'a>(
         let name = argument.value.name()?;
         match name.strip_suffix(".Meta") {
             Some(owner) => match world.meaning(found.file, owner) {
-                Meaning::Class(above) if option != "abstract" => {
-                    meta_at(world, above, option, true, depth + 1)
-                }
+                Meaning::Class(above) if option != "abstract" => meta_at(world, above, option, true, seen),
                 _ => None,
             },
             None => match world.meaning(found.file, name) {
-                Meaning::Class(above) => meta_class(world, above, above.class, option, depth + 1),
+                Meaning::Class(above) if !seen.contains(&above) => {
+                    seen.push(above);
+                    meta_class(world, above, above.class, option, seen)
+                }
+                Meaning::Class(_) => None,
                 Meaning::Outside(_) => None,
             },
         }
@@ -198,12 +203,19 @@ fn meta_class<'a>(
 
 /// The fields of a class, with those that it inherits before its own.
 pub(super) fn members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
-    members_at(world, found, 0)
+    members_at(world, found, &mut Vec::new(), 0)
 }
 
-fn members_at<'a>(world: &World<'a>, found: ClassRef<'a>, depth: usize) -> Members<'a> {
+fn members_at<'a>(
+    world: &World<'a>,
+    found: ClassRef<'a>,
+    seen: &mut Vec<ClassRef<'a>>,
+    depth: usize,
+) -> Members<'a> {
+    seen.push(found);
     let mut own = own_members(world, found);
     if depth > DEEPEST {
+        own.unknown.push(("bases above bases, too many of them".to_owned(), found.file, found.class.line));
         return own;
     }
     let mut inherited: Vec<Member<'a>> = Vec::new();
@@ -211,14 +223,14 @@ fn members_at<'a>(world: &World<'a>, found: ClassRef<'a>, depth: usize) -> Membe
         match base(world, found.file, argument) {
             Base::Model | Base::Plain => {}
             Base::Unknown(path) => own.unknown.push((path, found.file, argument.line)),
-            Base::Class(above) if above == found => {}
+            Base::Class(above) if seen.contains(&above) => {}
             Base::Class(above) if !is_model(world, above) => {
-                let above = members_at(world, above, depth + 1);
+                let above = members_at(world, above, seen, depth + 1);
                 own.taken.extend(above.taken);
                 own.unknown.extend(above.unknown);
             }
             Base::Class(above) if is_abstract(world, above) => {
-                let above = members_at(world, above, depth + 1);
+                let above = members_at(world, above, seen, depth + 1);
                 for field in above.fields {
                     if !own.taken.contains(&field.name) {
                         inherited.push(field);

@@ -195,6 +195,23 @@ fn what_is_not_understood_is_named_and_open() {
     }
 }
 
+#[test]
+fn circles_come_to_an_end() {
+    let stars =
+        "from .a import *\nfrom .b import *\nfrom .c import *\nfrom .d import *\nX = [Y, Y]\nY = [X, X]\n";
+    let mut classes = String::from("class A0(Nothing, Nobody):\n    pass\n");
+    for at in 1..40 {
+        let below = at - 1;
+        classes += &format!(
+            "class A{at}(A{below}, B{below}):\n    pass\nclass B{at}(B{below}, A{below}):\n    pass\n"
+        );
+    }
+    classes += "class M(models.Model, A39):\n    a = models.CharField(max_length=X, null=Y)\n";
+    let text = format!("from django.db import models\n{stars}{classes}");
+    let models = read(&[("x/a.py", &text), ("x/b.py", stars), ("x/c.py", stars), ("x/d.py", stars)]);
+    assert_eq!(models.tables.len(), 1);
+}
+
 const WHOLE: &str = "from django.db import models\nfrom django.db.models import F, Q\nfrom .a import *\nX = X\n\
 class B(B): pass\nclass C(models.Model):\n    a = models.ForeignKey('self', models.CASCADE, to_field='a', primary_key=True)\n    \
 b = models.CharField(max_length=3, db_default='x')\n    m = models.ManyToManyField('C', **kwargs)\n    class Meta:\n        \

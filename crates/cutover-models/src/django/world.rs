@@ -1,5 +1,6 @@
 //! What names mean across the files: classes, constants, applications and settings.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use super::contrib;
@@ -8,6 +9,9 @@ use crate::python::{Class, Expression, Module, Statement};
 
 /// How far names are followed.
 const DEEPEST: usize = 40;
+
+/// How many steps one question may take: names may lead in circles, and more than one way.
+const MOST_STEPS: u32 = 2_000;
 
 /// All files.
 pub(super) struct World<'a> {
@@ -24,6 +28,10 @@ pub(super) struct World<'a> {
     pub(super) auth_user_model: Option<String>,
     /// Where each class is, by its name.
     classes: BTreeMap<&'a str, Vec<ClassRef<'a>>>,
+    /// Steps that are left.
+    steps: Cell<u32>,
+    /// Which classes are models, by where they are, as far as that was asked.
+    pub(super) known_models: RefCell<BTreeMap<(usize, *const Class), bool>>,
 }
 
 /// A class and the file that it is in.
@@ -79,6 +87,8 @@ impl<'a> World<'a> {
             default_auto_field: (!default_auto_field.is_empty()).then(|| default_auto_field.to_owned()),
             auth_user_model: None,
             classes,
+            steps: Cell::new(MOST_STEPS),
+            known_models: RefCell::default(),
         };
         world.read_apps();
         world.read_settings();
@@ -168,12 +178,22 @@ impl<'a> World<'a> {
 
     /// What a name means in a file.
     pub(super) fn meaning(&self, file: usize, name: &str) -> Meaning<'a> {
+        self.steps.set(MOST_STEPS);
         self.follow(file, name, 0)
+    }
+
+    /// Whether another step may be taken.
+    fn may_go_on(&self) -> bool {
+        let left = self.steps.get();
+        self.steps.set(left.saturating_sub(1));
+        left > 0
     }
 
     fn follow(&self, file: usize, name: &str, depth: usize) -> Meaning<'a> {
         let outside = || Meaning::Outside(name.to_owned());
-        let Some(module) = self.modules.get(file).filter(|_| depth < DEEPEST) else { return outside() };
+        let Some(module) = self.modules.get(file).filter(|_| depth < DEEPEST && self.may_go_on()) else {
+            return outside();
+        };
         if let Some(found) = inside(module, file, name) {
             return Meaning::Class(found);
         }
@@ -257,16 +277,17 @@ impl<'a> World<'a> {
 
     /// The value that a name has, and where that stands: from the class, the file, or where it is imported from.
     pub(super) fn value(&self, scope: Scope<'a>, name: &str) -> Option<(Scope<'a>, &'a Expression)> {
+        self.steps.set(MOST_STEPS);
         self.value_at(scope, name, 0)
     }
 
     fn value_at(&self, scope: Scope<'a>, name: &str, depth: usize) -> Option<(Scope<'a>, &'a Expression)> {
-        let module = self.modules.get(scope.file).filter(|_| depth < DEEPEST)?;
+        let module = self.modules.get(scope.file).filter(|_| depth < DEEPEST && self.may_go_on())?;
         if let Some((outer, last)) = name.rsplit_once('.') {
             let own = scope.class.and_then(|class| nested(class, outer));
             let found = match own {
                 Some(class) => ClassRef { file: scope.file, class },
-                None => match self.meaning(scope.file, outer) {
+                None => match self.follow(scope.file, outer, depth + 1) {
                     Meaning::Class(found) => found,
                     Meaning::Outside(path) => return self.in_other_module(scope.file, &path, last, depth),
                 },
@@ -308,11 +329,12 @@ impl<'a> World<'a> {
 
     /// What an expression is worth, where that can be told without running anything.
     pub(super) fn constant(&self, scope: Scope<'a>, expression: &Expression) -> Option<Expression> {
+        self.steps.set(MOST_STEPS);
         self.constant_at(scope, expression, 0)
     }
 
     fn constant_at(&self, scope: Scope<'a>, expression: &Expression, depth: usize) -> Option<Expression> {
-        if depth > DEEPEST {
+        if depth > DEEPEST || !self.may_go_on() {
             return None;
         }
         let inner = |expression: &Expression| self.constant_at(scope, expression, depth + 1);
@@ -353,13 +375,13 @@ impl<'a> World<'a> {
         if let Some(choices) = name.strip_suffix(".values") {
             return self.values(scope, choices, depth);
         }
-        let (found, value) = self.value(scope, name)?;
+        let (found, value) = self.value_at(scope, name, depth + 1)?;
         let value = self.constant_at(found, value, depth + 1);
         let is_choice = found.class.is_some_and(is_choices);
         match value {
             // `ACTIVE = "a", _("Active")`: the first is the value.
             Some(Expression::List(items)) if is_choice => items.into_iter().next(),
-            None if is_choice => match self.value(scope, name)?.1 {
+            None if is_choice => match self.value_at(scope, name, depth + 1)?.1 {
                 Expression::List(items) => self.constant_at(found, items.first()?, depth + 1),
                 _ => None,
             },
@@ -372,7 +394,7 @@ impl<'a> World<'a> {
         let own = scope.class.and_then(|class| nested(class, choices));
         let found = match own {
             Some(class) => ClassRef { file: scope.file, class },
-            None => match self.meaning(scope.file, choices) {
+            None => match self.follow(scope.file, choices, depth + 1) {
                 Meaning::Class(found) => found,
                 Meaning::Outside(_) => return None,
             },
