@@ -194,8 +194,7 @@ fn meta_class<'a>(
                     seen.push(above);
                     meta_class(world, above, above.class, option, seen)
                 }
-                Meaning::Class(_) => None,
-                Meaning::Outside(_) => None,
+                Meaning::Class(_) | Meaning::Outside(_) => None,
             },
         }
     })

@@ -202,9 +202,8 @@ fn circles_come_to_an_end() {
     let mut classes = String::from("class A0(Nothing, Nobody):\n    pass\n");
     for at in 1..40 {
         let below = at - 1;
-        classes += &format!(
-            "class A{at}(A{below}, B{below}):\n    pass\nclass B{at}(B{below}, A{below}):\n    pass\n"
-        );
+        let [a, b] = ["A", "B"].map(|name| format!("{name}{below}"));
+        classes.extend([format!("class A{at}({a}, {b}):\n    pass\nclass B{at}({b}, {a}):\n    pass\n")]);
     }
     classes += "class M(models.Model, A39):\n    a = models.CharField(max_length=X, null=Y)\n";
     let text = format!("from django.db import models\n{stars}{classes}");
