@@ -41,6 +41,8 @@ pub struct Unsupported {
 /// What a source may leave open: then it is not compared, and is never called equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Aspect {
+    /// Which columns there are: there may be others.
+    Columns,
     /// The type of a column.
     Type,
     /// What stands in parentheses behind a type: a length, a precision.

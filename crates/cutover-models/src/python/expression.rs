@@ -27,6 +27,10 @@ pub(crate) enum Expression {
     Dictionary(Vec<(Expression, Expression)>),
     /// `left | right`, as in `int | None`.
     Or(Box<Expression>, Box<Expression>),
+    /// `left operator right`, but for `|`.
+    Operation(String, Box<Expression>, Box<Expression>),
+    /// `-value` and `~value`, where it is no number.
+    Prefixed(String, Box<Expression>),
     /// What is behind a dot of something that is no name, as in `f().g`.
     Member(Box<Expression>, String),
     /// Anything else, as it is written.
@@ -137,6 +141,10 @@ impl Expression {
             Self::List(items) => format!("[{}]", list(items)),
             Self::Dictionary(_) => "{…}".to_owned(),
             Self::Or(left, right) => format!("{} | {}", left.shown(), right.shown()),
+            Self::Operation(operator, left, right) => {
+                format!("{} {operator} {}", left.shown(), right.shown())
+            }
+            Self::Prefixed(operator, value) => format!("{operator}{}", value.shown()),
             Self::Member(value, name) => format!("{}.{name}", value.shown()),
             Self::Other(text) => text.clone(),
         }
@@ -197,7 +205,11 @@ fn read(node: Node<'_>, text: &str, depth: usize) -> Expression {
             Some(Expression::Number(number)) if written(node, text).starts_with('-') => {
                 Expression::Number(format!("-{number}"))
             }
-            _ => other(),
+            Some(value) => match field("operator") {
+                Some(operator) => Expression::Prefixed(written(operator, text).to_owned(), Box::new(value)),
+                None => other(),
+            },
+            None => other(),
         },
         "true" => Expression::Flag(true),
         "false" => Expression::Flag(false),
@@ -229,6 +241,14 @@ fn read(node: Node<'_>, text: &str, depth: usize) -> Expression {
                 || field("operator").is_some_and(|operator| written(operator, text) == "|");
             match operands.as_slice() {
                 [left, right] if is_or => Expression::Or(Box::new(inner(*left)), Box::new(inner(*right))),
+                [left, right] => match field("operator") {
+                    Some(operator) => Expression::Operation(
+                        written(operator, text).to_owned(),
+                        Box::new(inner(*left)),
+                        Box::new(inner(*right)),
+                    ),
+                    None => other(),
+                },
                 _ => other(),
             }
         }

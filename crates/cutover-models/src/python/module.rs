@@ -11,7 +11,8 @@ use super::expression::{Argument, Expression, arguments_of, line_of, written};
 pub(crate) struct Module {
     /// Its path, as it was given.
     pub(crate) path: String,
-    /// What names mean here that were imported: the module and, behind a dot, the name there.
+    /// What names mean here that were imported: the module and, behind a dot, the name there. `from a.b import *` is there as
+    /// `*a.b`, which is no name.
     pub(crate) imports: BTreeMap<String, String>,
     /// Its statements, also those below conditions.
     pub(crate) statements: Vec<Statement>,
@@ -177,7 +178,7 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
     while let Some(node) = waiting.pop() {
         match node.kind() {
             "expression_statement" => {
-                found.extend(named(node).into_iter().filter_map(|inner| simple(inner, text)))
+                found.extend(named(node).into_iter().filter_map(|inner| simple(inner, text)));
             }
             "class_definition" => found.push(Statement::Class(class(node, text))),
             "function_definition" => found.push(Statement::Function(function(node, text, &[]))),
@@ -250,6 +251,11 @@ fn decorated(node: Node<'_>, text: &str) -> Option<Statement> {
 
 fn import(node: Node<'_>, text: &str, imports: &mut BTreeMap<String, String>) {
     let module = node.child_by_field_name("module_name").map(|module| written(module, text).to_owned());
+    if let Some(module) = &module
+        && named(node).iter().any(|child| child.kind() == "wildcard_import")
+    {
+        imports.insert(format!("*{module}"), module.clone());
+    }
     let mut cursor = node.walk();
     for name in node.children_by_field_name("name", &mut cursor) {
         let (what, known_as) = match name.kind() {

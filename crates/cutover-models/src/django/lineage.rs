@@ -1,0 +1,372 @@
+//! What classes are made from: which are models, what they inherit and where their `Meta` says something.
+//!
+//! As `ModelBase.__new__` of `django/db/models/base.py` does it: fields come from abstract bases, unless something nearer has their
+//! name; a base with a table of its own gives a link to it; what a class that is no model has is not seen.
+
+use std::collections::BTreeSet;
+
+use super::fields::{self, Kind, What};
+use super::world::{ClassRef, Meaning, Scope, World};
+use crate::python::{Argument, Class, Expression, Statement};
+
+/// How far bases are followed.
+const DEEPEST: usize = 14;
+
+/// What a call in a class makes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Found {
+    /// A field of Django, or one of the files that is made from it and changes nothing.
+    Known(&'static Kind),
+    /// A field of the files that says its own type, or may say something else than the one that it is made from.
+    Own { kind: &'static Kind, data_type: Option<String> },
+    /// A field of someone else.
+    Foreign(String),
+}
+
+/// A field, or another thing that has a name in a class.
+#[derive(Debug, Clone)]
+pub(super) struct Member<'a> {
+    pub(super) name: String,
+    pub(super) found: Found,
+    /// The call.
+    pub(super) arguments: &'a [Argument],
+    pub(super) scope: Scope<'a>,
+    pub(super) line: u32,
+}
+
+/// What a class has and inherits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Members<'a> {
+    /// Its fields.
+    pub(super) fields: Vec<Member<'a>>,
+    /// Names that something has.
+    pub(super) taken: BTreeSet<String>,
+    /// Bases with a table.
+    pub(super) parents: Vec<ClassRef<'a>>,
+    /// Bases that are not among the files.
+    pub(super) unknown: Vec<(String, usize, u32)>,
+    /// What else is not understood.
+    pub(super) remarks: Vec<(String, usize, u32)>,
+}
+
+/// What a base is.
+enum Base<'a> {
+    Model,
+    Class(ClassRef<'a>),
+    Plain,
+    Unknown(String),
+}
+
+/// Bases outside the files that have no fields and no table.
+static WITHOUT_FIELDS: &[&str] = &[
+    "object",
+    "abc.ABC",
+    "ABC",
+    "Generic",
+    "typing.Generic",
+    "typing.Protocol",
+    "django.contrib.auth.models.AnonymousUser",
+];
+
+fn base<'a>(world: &World<'a>, file: usize, argument: &Argument) -> Base<'a> {
+    let mut value = &argument.value;
+    while let Expression::Subscript { value: inner, .. } = value {
+        value = inner;
+    }
+    if argument.keyword.as_deref().is_some_and(|keyword| keyword != "*") {
+        return Base::Plain;
+    }
+    let Some(name) = value.name().filter(|_| argument.keyword.is_none()) else {
+        return Base::Unknown(value.shown());
+    };
+    match world.meaning(file, name) {
+        Meaning::Class(found) => Base::Class(found),
+        Meaning::Outside(path) => match path.as_str() {
+            // modelcluster's has no fields.
+            "django.db.models.Model"
+            | "django.contrib.gis.db.models.Model"
+            | "models.Model"
+            | "modelcluster.models.ClusterableModel" => Base::Model,
+            path if WITHOUT_FIELDS.contains(&path) => Base::Plain,
+            _ => Base::Unknown(path),
+        },
+    }
+}
+
+/// Whether a class is a model, also an abstract one.
+pub(super) fn is_model(world: &World<'_>, found: ClassRef<'_>) -> bool {
+    let key = (found.file, std::ptr::from_ref(found.class));
+    if let Some(known) = world.known_models.borrow().get(&key) {
+        return *known;
+    }
+    // Until it is known: a class that is made from itself.
+    world.known_models.borrow_mut().insert(key, false);
+    let is_so = is_model_at(world, found.file, found.class);
+    world.known_models.borrow_mut().insert(key, is_so);
+    is_so
+}
+
+fn is_model_at(world: &World<'_>, file: usize, class: &Class) -> bool {
+    class.bases.iter().any(|argument| match base(world, file, argument) {
+        Base::Model => true,
+        Base::Class(found) => is_model(world, found),
+        Base::Plain => false,
+        Base::Unknown(path) => {
+            let is_called_model = path.ends_with("Model")
+                && !["pydantic", "sqlmodel", "ninja"].iter().any(|other| path.starts_with(other))
+                && path.contains('.');
+            let has_field = || {
+                class.body.iter().any(|statement| match statement {
+                    Statement::Assign { value: Some(Expression::Call { function, .. }), .. } => {
+                        function.name().is_some_and(|name| {
+                            matches!(world.meaning(file, name), Meaning::Outside(path)
+                                if fields::is_at_home(&path)
+                                    && fields::by_path(&path).is_some_and(|kind| kind.what != What::Nothing))
+                        })
+                    }
+                    _ => false,
+                })
+            };
+            has_field() || (is_called_model && class.inner("Meta").is_some())
+        }
+    })
+}
+
+/// Whether a class is abstract: only its own `Meta` says that.
+pub(super) fn is_abstract(world: &World<'_>, found: ClassRef<'_>) -> bool {
+    let said = found.class.inner("Meta").and_then(|meta| meta.value("abstract"));
+    said.and_then(|value| world.constant(found.into(), value)) == Some(Expression::Flag(true))
+}
+
+/// What `Meta` says of something: that of the class, of what it is made from, or of an abstract base.
+pub(super) fn meta<'a>(
+    world: &World<'a>,
+    found: ClassRef<'a>,
+    option: &str,
+) -> Option<(Scope<'a>, &'a Expression)> {
+    meta_at(world, found, option, true, &mut Vec::new())
+}
+
+fn meta_at<'a>(
+    world: &World<'a>,
+    found: ClassRef<'a>,
+    option: &str,
+    with_own: bool,
+    seen: &mut Vec<ClassRef<'a>>,
+) -> Option<(Scope<'a>, &'a Expression)> {
+    if seen.contains(&found) || seen.len() > 200 {
+        return None;
+    }
+    seen.push(found);
+    if let Some(own) = found.class.inner("Meta").filter(|_| with_own) {
+        return meta_class(world, found, own, option, seen);
+    }
+    found.class.bases.iter().find_map(|argument| {
+        let Base::Class(above) = base(world, found.file, argument) else { return None };
+        // A base with a table does not hand its own `Meta` on, but what it inherited.
+        let with_own = !is_model(world, above) || is_abstract(world, above);
+        meta_at(world, above, option, with_own, seen)
+    })
+}
+
+fn meta_class<'a>(
+    world: &World<'a>,
+    found: ClassRef<'a>,
+    meta: &'a Class,
+    option: &str,
+    seen: &mut Vec<ClassRef<'a>>,
+) -> Option<(Scope<'a>, &'a Expression)> {
+    if seen.len() > 200 {
+        return None;
+    }
+    if let Some(value) = meta.value(option) {
+        return Some((found.into(), value));
+    }
+    meta.bases.iter().find_map(|argument| {
+        let name = argument.value.name()?;
+        match name.strip_suffix(".Meta") {
+            Some(owner) => match world.meaning(found.file, owner) {
+                Meaning::Class(above) if option != "abstract" => meta_at(world, above, option, true, seen),
+                _ => None,
+            },
+            None => match world.meaning(found.file, name) {
+                Meaning::Class(above) if !seen.contains(&above) => {
+                    seen.push(above);
+                    meta_class(world, above, above.class, option, seen)
+                }
+                Meaning::Class(_) | Meaning::Outside(_) => None,
+            },
+        }
+    })
+}
+
+/// The fields of a class, with those that it inherits before its own.
+pub(super) fn members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
+    members_at(world, found, &mut Vec::new(), 0)
+}
+
+fn members_at<'a>(
+    world: &World<'a>,
+    found: ClassRef<'a>,
+    seen: &mut Vec<ClassRef<'a>>,
+    depth: usize,
+) -> Members<'a> {
+    seen.push(found);
+    let mut own = own_members(world, found);
+    if depth > DEEPEST {
+        own.unknown.push(("bases above bases, too many of them".to_owned(), found.file, found.class.line));
+        return own;
+    }
+    let mut inherited: Vec<Member<'a>> = Vec::new();
+    for argument in &found.class.bases {
+        match base(world, found.file, argument) {
+            Base::Model | Base::Plain => {}
+            Base::Unknown(path) => own.unknown.push((path, found.file, argument.line)),
+            Base::Class(above) if seen.contains(&above) => {}
+            Base::Class(above) if !is_model(world, above) => {
+                let above = members_at(world, above, seen, depth + 1);
+                own.taken.extend(above.taken);
+                own.unknown.extend(above.unknown);
+            }
+            Base::Class(above) if is_abstract(world, above) => {
+                let above = members_at(world, above, seen, depth + 1);
+                for field in above.fields {
+                    if !own.taken.contains(&field.name) {
+                        inherited.push(field);
+                    }
+                }
+                own.taken.extend(above.taken);
+                let known = |parent: &ClassRef<'a>| own.parents.contains(parent);
+                let new: Vec<_> = above.parents.into_iter().filter(|parent| !known(parent)).collect();
+                own.parents.extend(new);
+                own.unknown.extend(above.unknown);
+                own.remarks.extend(above.remarks);
+            }
+            Base::Class(above) => {
+                if !own.parents.contains(&above) {
+                    own.parents.push(above);
+                }
+            }
+        }
+    }
+    inherited.append(&mut own.fields);
+    own.fields = inherited;
+    own
+}
+
+/// The fields of a class that stand in it.
+fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
+    let mut own = Members::default();
+    let ClassRef { file, class } = found;
+    for statement in &class.body {
+        match statement {
+            Statement::Function(function) => {
+                own.taken.insert(function.name.clone());
+            }
+            Statement::Class(class) => {
+                own.taken.insert(class.name.clone());
+            }
+            Statement::Bare(..) => {}
+            Statement::Assign { target, value, line, .. } => {
+                let Some(value) = value else { continue };
+                own.fields.retain(|field| field.name != *target);
+                own.taken.insert(target.clone());
+                let Expression::Call { function, arguments, .. } = value else { continue };
+                match field_of(world, file, function) {
+                    Some(Found::Known(kind)) if kind.what == What::Nothing => {}
+                    Some(kind) => own.fields.push(Member {
+                        name: target.clone(),
+                        found: kind,
+                        arguments,
+                        scope: found.into(),
+                        line: *line,
+                    }),
+                    None if is_suspicious(function) => own.remarks.push((
+                        format!("{}.{target}: {}", class.name, function.shown()),
+                        file,
+                        *line,
+                    )),
+                    None => {}
+                }
+            }
+        }
+    }
+    own
+}
+
+/// Calls that may make columns or tables, and are not known.
+fn is_suspicious(function: &Expression) -> bool {
+    let name = function.last_name().unwrap_or_default();
+    name.to_ascii_lowercase().contains("field")
+        || name == "HistoricalRecords"
+        || name == "AuditlogHistoryField"
+}
+
+/// The field that a call makes.
+pub(super) fn field_of(world: &World<'_>, file: usize, function: &Expression) -> Option<Found> {
+    let name = function.name()?;
+    match world.meaning(file, name) {
+        Meaning::Class(found) => own_field(world, found, 0),
+        Meaning::Outside(path) => match fields::by_path(&path) {
+            Some(kind) => Some(Found::Known(kind)),
+            None => is_field_name(&path).then_some(Found::Foreign(path)),
+        },
+    }
+}
+
+fn is_field_name(path: &str) -> bool {
+    let last = path.rsplit('.').next().unwrap_or(path);
+    let is_form =
+        path.starts_with("django.forms") || path.starts_with("forms.") || path.contains("rest_framework");
+    let begins = last.starts_with(|c: char| c.is_ascii_uppercase());
+    begins && !is_form && (last.ends_with("Field") || last.ends_with("ForeignKey") || last.ends_with("Key"))
+}
+
+/// A field that is a class of the files.
+fn own_field(world: &World<'_>, found: ClassRef<'_>, depth: usize) -> Option<Found> {
+    if depth > DEEPEST {
+        return None;
+    }
+    let mut above = found.class.bases.iter().filter_map(|argument| {
+        let (Base::Class(_) | Base::Unknown(_)) = base(world, found.file, argument) else { return None };
+        let name = argument.value.name()?;
+        match world.meaning(found.file, name) {
+            Meaning::Class(other) if other == found => None,
+            Meaning::Class(other) => own_field(world, other, depth + 1),
+            Meaning::Outside(path) if path == "django.db.models.Field" || is_field_name(&path) => {
+                Some(fields::by_path(&path).map_or(Found::Foreign(path), Found::Known))
+            }
+            Meaning::Outside(_) => None,
+        }
+    });
+    let above = above.next()?;
+    let function = |name: &str| {
+        found.class.body.iter().find_map(|statement| match statement {
+            Statement::Function(function) if function.name == name => Some(function),
+            _ => None,
+        })
+    };
+    let says_otherwise =
+        ["__init__", "__new__", "db_type", "db_parameters", "get_internal_type", "db_check", "db_default"]
+            .iter()
+            .any(|name| function(name).is_some());
+    if !says_otherwise {
+        return Some(above);
+    }
+    let text = |name: &str| function(name).and_then(|function| function.returns.as_ref()?.text());
+    let internal = text("get_internal_type").and_then(fields::by_name);
+    let kind = match above {
+        Found::Known(kind) | Found::Own { kind, .. } => Some(internal.unwrap_or(kind)),
+        Found::Foreign(_) => internal,
+    };
+    let has = |name: &str| function(name).is_some();
+    let data_type = text("db_type").map(str::to_owned).filter(|_| !has("db_parameters"));
+    let data_type = data_type.or(match kind.map(|kind| kind.what) {
+        Some(What::Plain(known)) if !has("db_type") && !has("db_parameters") => Some(known.to_owned()),
+        _ => None,
+    });
+    Some(match kind {
+        Some(kind) => Found::Own { kind, data_type },
+        None => Found::Own { kind: fields::by_name("TextField")?, data_type },
+    })
+}
