@@ -82,6 +82,11 @@ impl Around {
         Self { named }
     }
 
+    /// Whether nothing of the server as a whole is named, and so there is nothing to give back.
+    fn is_nothing(&self) -> bool {
+        self.named.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+
     /// What is there, as a session of a superuser sees it in its database.
     pub(super) async fn read(&self, session: &mut Session) -> Result<Beside, Failure> {
         let text = query(session.server_version_num(), self.named.is_none());
@@ -116,6 +121,9 @@ impl Shared {
         scratch: &Scratch,
     ) -> Result<Self, RehearseError> {
         let around = Around::of(project, migrations, scratch);
+        if around.is_nothing() {
+            return Ok(Self { around, before: Beside::default() });
+        }
         let mut session = Session::connect(&scratch.maintenance, &Startup::default()).await?;
         let before = around.read(&mut session).await;
         session.close().await;
@@ -124,6 +132,9 @@ impl Shared {
 
     /// Gives it back what it was. Says in words what could not be. The databases of the pass are gone.
     pub(super) async fn take_back(&self, scratch: &Scratch) -> Result<Vec<String>, RehearseError> {
+        if self.around.is_nothing() {
+            return Ok(Vec::new());
+        }
         let mut session = Session::connect(&scratch.maintenance, &Startup::default()).await?;
         let left = self.restored(&mut session).await;
         session.close().await;

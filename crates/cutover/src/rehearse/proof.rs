@@ -382,9 +382,9 @@ fn left_nothing(before: &[Row], ran: Result<(), String>, after: &[Row]) -> Answe
 type Row = Vec<Option<String>>;
 
 /// What a rollback does not take back, and the catalogue of relations, as the session itself sees them: a row of it that was
-/// written has a younger transaction.
+/// written has a younger transaction. (Ages are counted from the first one that can be: they grow meanwhile.)
 const TRACES: &str = "
-SELECT (SELECT pg_catalog.count(*) || ':' || pg_catalog.sum(c.xmin::pg_catalog.text::pg_catalog.int8)
+SELECT (SELECT pg_catalog.count(*) || ':' || (pg_catalog.sum(pg_catalog.age(c.xmin)) - pg_catalog.count(*) * pg_catalog.age('3'::pg_catalog.xid))
           FROM pg_catalog.pg_class c WHERE c.oid >= 16384),
        (SELECT pg_catalog.string_agg(s.seqrelid || ':' || coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid)::pg_catalog.text, ''), ','
                ORDER BY s.seqrelid)
