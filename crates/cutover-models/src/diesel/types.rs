@@ -1,7 +1,7 @@
 //! What the types of Diesel are in PostgreSQL.
 
 use super::tokens::{Custom, RawTable, RawType};
-use crate::ddl::qualified;
+use crate::model::qualified;
 
 /// A type that is understood.
 pub(super) struct Resolved {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{SOURCE, is_so};
-use crate::ddl::ddl;
+use crate::model::ddl;
 use crate::model::{Aspect, Default, Models, Table};
 use crate::source::{File, Settings};
 

@@ -8,7 +8,7 @@ mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ddl::qualified;
+use crate::model::qualified;
 use crate::model::{Enum, Models, Place};
 use crate::source::{File, Settings, Source};
 use syntax::{Attribute, Block, Document, Value};

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::SOURCE;
-use crate::ddl::ddl;
+use crate::model::ddl;
 use crate::model::{Aspect, Default, Models};
 use crate::source::{File, Settings, recognised};
 

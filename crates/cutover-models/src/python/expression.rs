@@ -110,11 +110,11 @@ impl Expression {
                     value.rename(aliases);
                 }
             }
-            Self::Or(left, right) => {
+            Self::Or(left, right) | Self::Operation(_, left, right) => {
                 left.rename(aliases);
                 right.rename(aliases);
             }
-            Self::Member(value, _) => value.rename(aliases),
+            Self::Member(value, _) | Self::Prefixed(_, value) => value.rename(aliases),
             Self::Text(_) | Self::Number(_) | Self::Flag(_) | Self::Nothing | Self::Other(_) => {}
         }
     }

@@ -77,18 +77,6 @@ impl<'a> Known<'a> {
         })
     }
 
-    /// What a call makes, by the last part of what its name means in a module; with its arguments.
-    pub(super) fn call<'e>(
-        &self,
-        module: &Module,
-        value: &'e Expression,
-    ) -> Option<(String, &'e [crate::python::Argument])> {
-        match value {
-            Expression::Call { function, arguments, .. } => Some((last_of(module, function)?, arguments)),
-            _ => None,
-        }
-    }
-
     /// The class that a name means in a module: its own one, else one of that name anywhere.
     pub(super) fn class(&self, module: &Module, name: &str) -> Option<Found<'a>> {
         let meaning = module.meaning(name);

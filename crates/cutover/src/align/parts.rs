@@ -159,8 +159,10 @@ fn place_of(table: &Table, part: &Part) -> Place {
         all.find(|(name, _)| name.as_deref() == Some(&part.name)).map(|(_, place)| place.clone())
     };
     let by_column = || {
+        let own = columns(&part.definition);
         let mentioned = |name: &str| {
-            part.definition.contains(&format!("({name}")) || part.definition.contains(&format!("(\"{name}\""))
+            own.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '"'))
+                .any(|word| word.trim_matches('"') == name)
         };
         table.columns.iter().find(|column| mentioned(&column.name)).map(|column| column.place.clone())
     };

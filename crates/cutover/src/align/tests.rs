@@ -1,1 +1,183 @@
 //! Models against databases.
+#![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
+
+use cutover_analysis::models::{
+    Aspect, Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Place, Table, Unique,
+};
+
+use super::{Alignment, align};
+use crate::compare::Side;
+use crate::verify::SandboxProvider;
+
+fn place(line: u32) -> Place {
+    Place::new("models", line)
+}
+
+fn column(name: &str, data_type: &str, line: u32) -> Column {
+    let label = format!("Model.{name}");
+    Column { name: name.into(), label, data_type: data_type.into(), place: place(line), ..Column::default() }
+}
+
+fn not_null(name: &str, data_type: &str, line: u32) -> Column {
+    Column { not_null: true, ..column(name, data_type, line) }
+}
+
+/// Two tables as a model says them, and the SQL that makes the same.
+fn models() -> Models {
+    let parent = Table {
+        name: "parents".into(),
+        label: "Parent".into(),
+        place: place(1),
+        columns: vec![Column { identity: Some(Identity::Serial), ..not_null("id", "integer", 2) }],
+        primary_key: vec!["id".into()],
+        ..Table::default()
+    };
+    let child = Table {
+        name: "children".into(),
+        label: "Child".into(),
+        place: place(10),
+        columns: vec![
+            not_null("id", "bigint", 11),
+            column("parent_id", "integer", 12),
+            not_null("name", "varchar(20)", 13),
+            Column { default: Default::Sql("now()".into()), ..not_null("at", "timestamptz", 14) },
+            column("mood", "mood", 15),
+        ],
+        primary_key: vec!["id".into()],
+        uniques: vec![Unique { columns: vec!["name".into()], place: place(16), ..Unique::default() }],
+        indexes: vec![Index {
+            name: Some("by_at".into()),
+            keys: vec!["at DESC".into()],
+            place: place(17),
+            ..Index::default()
+        }],
+        foreign_keys: vec![ForeignKey {
+            columns: vec!["parent_id".into()],
+            parent: "parents".into(),
+            parent_columns: vec!["id".into()],
+            on_delete: Some("CASCADE".into()),
+            place: place(18),
+            ..ForeignKey::default()
+        }],
+        checks: vec![Check { name: Some("named".into()), expression: "name <> ''".into(), place: place(19) }],
+        ..Table::default()
+    };
+    let mood = Enum {
+        name: "mood".into(),
+        values: vec!["good".into(), "bad".into()],
+        place: place(30),
+        ..Enum::default()
+    };
+    Models { tables: vec![parent, child], enums: vec![mood], ..Models::default() }
+}
+
+const SAME: &str = "CREATE TYPE mood AS ENUM ('good', 'bad');
+    CREATE TABLE parents (id serial PRIMARY KEY);
+    CREATE TABLE children (id bigint CONSTRAINT own_name PRIMARY KEY, parent_id int CONSTRAINT another REFERENCES parents ON DELETE CASCADE,
+        name varchar(20) NOT NULL UNIQUE CONSTRAINT named CHECK (name <> ''), at timestamptz NOT NULL DEFAULT now(), mood mood);
+    CREATE INDEX by_at ON children (at DESC);";
+
+/// Models against a database that this SQL has made.
+async fn aligned(models: &Models, sql: &str) -> Alignment {
+    let database = testkit::database();
+    database.run(sql);
+    let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
+    let there = Side::Database(Box::new(database.options()));
+    align(models, there, Some(&database.options()), &sandbox).await.unwrap()
+}
+
+/// What is otherwise: code, table and column, line in the models.
+fn told(alignment: &Alignment) -> Vec<String> {
+    let one = |difference: &super::Difference| {
+        let column = difference.column.as_ref().map(|column| format!(".{column}")).unwrap_or_default();
+        format!("{} {}{column} :{}", difference.code, difference.table, difference.line)
+    };
+    alignment.differences.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn what_says_the_same_is_the_same_whatever_constraints_are_called() {
+    let alignment = aligned(&models(), SAME).await;
+    assert_eq!(told(&alignment), [""; 0]);
+    assert!(alignment.is_aligned(&[]) && alignment.not_compared.is_empty(), "{alignment:?}");
+    assert!(super::lines(&alignment, &[]).contains("2 tables of the models against database"));
+}
+
+/// Each planted alone, it is named at its place, and nothing else is.
+#[tokio::test]
+async fn each_difference_is_named_at_its_place() {
+    for (planted, expected) in [
+        ("ALTER TABLE children ALTER name TYPE varchar(30)", vec!["column-type children.name :13"]),
+        ("ALTER TABLE children ALTER name DROP NOT NULL", vec!["column-null children.name :13"]),
+        ("ALTER TABLE children ALTER at DROP DEFAULT", vec!["column-default children.at :14"]),
+        ("ALTER TABLE children ALTER at SET DEFAULT '2000-01-01'", vec!["column-default children.at :14"]),
+        ("ALTER TABLE parents ALTER id DROP DEFAULT", vec!["column-identity parents.id :2"]),
+        ("ALTER TABLE children DROP COLUMN mood", vec!["column-missing children.mood :15"]),
+        ("ALTER TABLE children ADD more int", vec!["column-without-model children.more :10"]),
+        ("ALTER TABLE children DROP CONSTRAINT own_name", vec!["primary-key children :11"]),
+        ("ALTER TABLE children DROP CONSTRAINT children_name_key", vec!["unique children :13"]),
+        (
+            "ALTER TABLE children DROP CONSTRAINT children_name_key; CREATE UNIQUE INDEX u ON children (name)",
+            vec!["index children :13"],
+        ),
+        ("ALTER TABLE children DROP CONSTRAINT another", vec!["foreign-key children :12"]),
+        (
+            "ALTER TABLE children DROP CONSTRAINT another, ADD FOREIGN KEY (parent_id) REFERENCES parents ON DELETE SET NULL",
+            vec!["foreign-key-action children.parent_id :12"],
+        ),
+        ("ALTER TABLE children DROP CONSTRAINT named", vec!["check children :19"]),
+        ("ALTER TABLE children RENAME CONSTRAINT named TO other", vec!["name children :19"]),
+        ("DROP INDEX by_at", vec!["index children :17"]),
+        ("ALTER INDEX by_at RENAME TO other", vec!["name children :17"]),
+        ("DROP INDEX by_at; CREATE INDEX by_at ON children (at)", vec!["index children :17"]),
+        ("ALTER TYPE mood ADD VALUE 'so so'", vec!["enum-values mood :30"]),
+        ("CREATE TABLE more (n int)", vec!["table-without-model more :0"]),
+        ("DROP TABLE children", vec!["table-missing children :10"]),
+    ] {
+        let alignment = aligned(&models(), &format!("{SAME} {planted};")).await;
+        assert_eq!(told(&alignment), expected, "{planted}: {alignment:?}");
+        assert!(!alignment.is_aligned(&[]), "{planted}");
+        assert!(alignment.is_aligned(&[alignment.differences[0].code.to_owned()]), "{planted}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_open_is_not_compared_and_said() {
+    let mut models = models();
+    let child = &mut models.tables[1];
+    child.unstated =
+        [Aspect::Check, Aspect::Index, Aspect::OnDelete, Aspect::Default, Aspect::Modifier].into();
+    child.columns[4].unstated.insert(Aspect::Type);
+    child.checks.clear();
+    child.indexes.clear();
+    let there = SAME
+        .replace("ON DELETE CASCADE", "")
+        .replace("DEFAULT now()", "DEFAULT '2000-01-01'")
+        .replace("varchar(20)", "varchar(99)");
+    let alignment = aligned(&models, &there).await;
+    assert_eq!(told(&alignment), [""; 0]);
+    let [open] = &alignment.not_compared[..] else { panic!("{:?}", alignment.not_compared) };
+    assert_eq!((open.line, open.what.as_str()), (15, "Model.mood: its type, which is public.mood there"));
+}
+
+/// What a model says in the place of an expression is one, or is not obeyed.
+#[tokio::test]
+async fn what_the_server_refuses_is_named_and_the_rest_is_compared() {
+    let mut models = models();
+    models.tables[1].checks[0].expression = "true); DROP TABLE parents CASCADE; SELECT (1".into();
+    models.tables[0].columns.push(column("x", "nonsense", 3));
+    let alignment = aligned(&models, SAME).await;
+    let lines: Vec<u32> = alignment.not_compared.iter().map(|one| one.line).collect();
+    assert!(lines.contains(&1) && lines.contains(&19), "{:?}", alignment.not_compared);
+    assert!(!alignment.tables[0].is_compared && alignment.tables[1].is_compared);
+}
+
+#[tokio::test]
+async fn what_models_cannot_say_is_listed_and_not_held_against_them() {
+    let sql = format!(
+        "{SAME} ALTER TABLE children ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON children USING (true);"
+    );
+    let alignment = aligned(&models(), &sql).await;
+    assert!(alignment.is_aligned(&[]), "{:?}", told(&alignment));
+    assert_eq!(alignment.beyond, ["1 policy of children", "row security of children"]);
+}
