@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// The version of SQLModel: which type a datetime is depends on it
     #[arg(long, value_name = "VERSION", default_value = "", hide_default_value = true)]
     sqlmodel: String,
-    /// Django's DEFAULT_AUTO_FIELD, where the files do not say it
+    /// Django's `DEFAULT_AUTO_FIELD`, where the files do not say it
     #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
     default_auto_field: String,
     /// Accept differences by their code; may be repeated

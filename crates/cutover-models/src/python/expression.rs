@@ -97,11 +97,15 @@ impl Expression {
             }
             Self::Call { function, arguments, .. } => {
                 function.rename(aliases);
-                arguments.iter_mut().for_each(|argument| argument.value.rename(aliases));
+                for argument in arguments {
+                    argument.value.rename(aliases);
+                }
             }
             Self::Subscript { value, items } => {
                 value.rename(aliases);
-                items.iter_mut().for_each(|item| item.rename(aliases));
+                for item in items {
+                    item.rename(aliases);
+                }
             }
             Self::List(items) => items.iter_mut().for_each(|item| item.rename(aliases)),
             Self::Dictionary(pairs) => {

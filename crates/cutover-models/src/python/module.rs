@@ -120,7 +120,9 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
     block(root, text, &mut statements, &mut module.imports);
     let aliases = aliases(&module.imports);
     if !aliases.is_empty() {
-        statements.iter_mut().for_each(|statement| rename(statement, &aliases));
+        for statement in &mut statements {
+            rename(statement, &aliases);
+        }
     }
     module.statements = statements;
     module

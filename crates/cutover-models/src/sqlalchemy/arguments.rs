@@ -144,7 +144,7 @@ pub(super) fn table_arguments(at: At<'_>, value: &Expression, table: &mut Table,
             part(at, function.last_name().unwrap_or_default(), arguments, table, models);
         }
         other => {
-            models.unsupported(at.place(), format!("what {} is made with: {}", table.name, other.shown()))
+            models.unsupported(at.place(), format!("what {} is made with: {}", table.name, other.shown()));
         }
     }
 }
@@ -408,7 +408,9 @@ fn types_of_keys(models: &mut Models) {
                 .tables
                 .get_mut(at)
                 .and_then(|table| table.columns.iter_mut().find(|column| column.name == name));
-            column.into_iter().for_each(|column| column.data_type.clone_from(&data_type));
+            if let Some(column) = column {
+                column.data_type.clone_from(&data_type);
+            }
         }
     }
     let mut open: Vec<(Place, String)> = Vec::new();

@@ -53,7 +53,7 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
         // Of several columns none numbers the rows unless it says so.
         if table.primary_key.len() > 1 {
             table.columns.iter_mut().for_each(|column| {
-                column.identity = column.identity.filter(|own| *own != crate::model::Identity::Serial)
+                column.identity = column.identity.filter(|own| *own != crate::model::Identity::Serial);
             });
         }
     }
@@ -126,11 +126,10 @@ fn bases(class: &Class) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a class says itself that it is a table, and which.
-fn is_table_itself(known: &Known<'_>, found: Found<'_>) -> bool {
+fn is_table_itself(_known: &Known<'_>, found: Found<'_>) -> bool {
     let says = found.class.value("__tablename__").is_some() || found.class.value("__table__").is_some();
     says && found.class.value("__abstract__") != Some(&Expression::Flag(true))
         && found.class.bases.iter().any(|base| base.keyword.is_none())
-        && known.ancestry(found).len() > 0
 }
 
 /// `Base = declarative_base()`.

@@ -263,18 +263,16 @@ fn of_call(
             ))
         )
     };
-    match own.filter(is_type) {
-        Some(own) => match data_type(at.known, at.module, own, models) {
+    if let Some(own) = own.filter(is_type) {
+        match data_type(at.known, at.module, own, models) {
             Some(own) => said.data_type = Some(own),
             None => said.unknown = Some(own.shown()),
-        },
-        None => {
-            said.data_type = by_map.or_else(|| found.and_then(|found| found.data_type.clone()));
-            let is_key =
-                plain.iter().any(|argument| matches!(argument.value.call(), Some(("ForeignKey", _))));
-            if !is_key {
-                said.unknown = Some("its annotation".to_owned());
-            }
+        }
+    } else {
+        said.data_type = by_map.or_else(|| found.and_then(|found| found.data_type.clone()));
+        let is_key = plain.iter().any(|argument| matches!(argument.value.call(), Some(("ForeignKey", _))));
+        if !is_key {
+            said.unknown = Some("its annotation".to_owned());
         }
     }
     let calls: Vec<Expression> = found.map(|found| found.calls.clone()).unwrap_or_default();
@@ -333,7 +331,7 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
                 arguments::foreign_key(at, inner, &name, table, models);
             }
             Some(("Identity" | "Computed" | "FetchedValue" | "Sequence", _)) => {
-                of_server(at, &argument.value, &mut column, models)
+                of_server(at, &argument.value, &mut column, models);
             }
             Some(("CheckConstraint", inner)) => arguments::check(at, inner, table, models),
             _ => {}
@@ -361,29 +359,32 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
             column.identity = Some(Identity::Serial);
         }
     }
-    let is_index = is("index") == Some(true);
-    let is_unique = is("unique") == Some(true);
+    indexed(at, &name, (is("index") == Some(true), is("unique") == Some(true)), table);
+    // One that a base class has said is said anew here.
+    table.columns.retain(|known| known.name != name);
+    table.columns.push(column);
+}
+
+/// The index, or the unique constraint, that a column says itself.
+fn indexed(at: At<'_>, name: &str, (is_index, is_unique): (bool, bool), table: &mut Table) {
+    let columns = [name.to_owned()];
+    let parts = Parts { table: &table.name, columns: &columns, parent: "", own: None };
     if is_index {
-        let parts = Parts { table: &table.name, columns: std::slice::from_ref(&name), parent: "", own: None };
         table.indexes.push(Index {
             name: at.known.naming.name("ix", parts),
-            keys: vec![types::ident(&name)],
+            keys: vec![types::ident(name)],
             unique: is_unique,
             place: at.place(),
             ..Index::default()
         });
     } else if is_unique {
-        let parts = Parts { table: &table.name, columns: std::slice::from_ref(&name), parent: "", own: None };
         table.uniques.push(Unique {
             name: at.known.naming.name("uq", parts),
-            columns: vec![name.clone()],
+            columns: vec![name.to_owned()],
             place: at.place(),
             ..Unique::default()
         });
     }
-    // One that a base class has said is said anew here.
-    table.columns.retain(|known| known.name != name);
-    table.columns.push(column);
 }
 
 /// What the server does for a column.

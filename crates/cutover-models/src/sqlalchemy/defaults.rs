@@ -38,15 +38,18 @@ fn call(known: &Known<'_>, module: &Module, function: &Expression, arguments: &[
         && before.rsplit_once('.').map_or(before, |(_, last)| last) == "func"
     {
         // Functions that are called without parentheses.
-        return Some(match called.to_ascii_lowercase().as_str() {
-            special @ ("current_timestamp" | "current_date" | "current_time" | "localtime"
-            | "localtimestamp" | "current_user" | "session_user" | "user") => special.to_ascii_uppercase(),
-            _ => {
+        return Some(
+            if let special @ ("current_timestamp" | "current_date" | "current_time" | "localtime"
+            | "localtimestamp" | "current_user" | "session_user" | "user") =
+                called.to_ascii_lowercase().as_str()
+            {
+                special.to_ascii_uppercase()
+            } else {
                 let arguments: Option<Vec<String>> =
                     positional(arguments).map(|argument| sql(known, module, &argument.value)).collect();
                 format!("{called}({})", arguments?.join(", "))
-            }
-        });
+            },
+        );
     }
     match last {
         "text" | "literal_column" => first()?.text().map(str::to_owned),

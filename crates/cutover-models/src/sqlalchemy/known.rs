@@ -60,12 +60,11 @@ impl<'a> Known<'a> {
         self.modules.iter().flat_map(|module| {
             let inner = module.classes().flat_map(|class| &class.body);
             let values = module.statements.iter().chain(inner).filter_map(|statement| match statement {
-                Statement::Assign { value: Some(value), .. } => Some(value),
-                Statement::Bare(value, _) => Some(value),
+                Statement::Assign { value: Some(value), .. } | Statement::Bare(value, _) => Some(value),
                 _ => None,
             });
             values
-                .flat_map(|value| {
+                .filter_map(|value| {
                     // Also inside `declarative_base(metadata=MetaData(…))` and `SQLAlchemy(metadata=…)`.
                     let own =
                         value.call().filter(|(name, _)| *name == "MetaData").map(|(_, arguments)| arguments);

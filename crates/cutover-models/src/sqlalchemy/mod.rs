@@ -1,5 +1,5 @@
 //! SQLModel and SQLAlchemy: declarative classes, `Table(…)`, and indexes beside them, as `metadata.create_all()` makes them on
-//! PostgreSQL. (Source: SQLAlchemy 2.0 "Declarative Mapping", "Describing Databases with MetaData", its PostgreSQL dialect, and
+//! PostgreSQL. (Source: SQLAlchemy 2.0 "Declarative Mapping", "Describing Databases with `MetaData`", its PostgreSQL dialect, and
 //! SQLModel's `get_column_from_field`.)
 
 mod arguments;

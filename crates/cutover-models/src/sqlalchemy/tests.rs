@@ -50,7 +50,7 @@ class A(Base):
     d = Column(ForeignKey("app.a.id"))
     __table_args__ = (CheckConstraint("b <> ''", name="b_there"), Index(None, "b", "c"))
 "#;
-    expect![[r#"
+    expect![[r"
         CREATE SCHEMA IF NOT EXISTS app;
         CREATE TABLE app.a (
             id serial NOT NULL,
@@ -64,7 +64,7 @@ class A(Base):
         CREATE INDEX i_a_c ON app.a (c);
         CREATE INDEX i_a_b_c ON app.a (b, c);
         ALTER TABLE app.a ADD CONSTRAINT f_a_d_a FOREIGN KEY (d) REFERENCES app.a (id);
-    "#]]
+    "]]
     .assert_eq(&told(text, ""));
 }
 

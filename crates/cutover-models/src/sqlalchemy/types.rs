@@ -126,9 +126,10 @@ fn at_depth(
             }
             // `JSON().with_variant(JSONB(), "postgresql")`
             Expression::Member(value, member) if member == "with_variant" => {
-                return match is_for_postgresql(arguments) {
-                    true => inner(&positional(arguments).next()?.value, models),
-                    false => inner(value, models),
+                return if is_for_postgresql(arguments) {
+                    inner(&positional(arguments).next()?.value, models)
+                } else {
+                    inner(value, models)
                 };
             }
             function => (last_of(module, function)?, arguments.as_slice(), *line),
@@ -174,8 +175,7 @@ fn at_depth(
         "BIT" => limited(if is("varying") { "varbit" } else { "bit" }, number(0, "length")),
         "ARRAY" => format!("{}[]", inner(first?, models)?),
         "Vector" => limited("vector", number(0, "dim")),
-        "as_mutable" => inner(first?, models)?,
-        "with_variant" => inner(first?, models)?,
+        "as_mutable" | "with_variant" => inner(first?, models)?,
         "Enum" | "ENUM" => return enumeration(known, module, (arguments, line), models),
         _ => return decorated(known, module, expression, models, depth),
     })
@@ -217,16 +217,13 @@ fn enumeration(
 ) -> Option<String> {
     let first = &positional(arguments).next()?.value;
     let of_class = known.class_of(module, first).filter(|_| first.name().is_some());
-    let (name, values) = match of_class {
-        Some(found) => {
-            let by_value = keyword(arguments, "values_callable").is_some();
-            (Some(found.class.name.to_lowercase()), members(found, by_value)?)
-        }
-        None => {
-            let values: Option<Vec<String>> =
-                positional(arguments).map(|argument| argument.value.text().map(str::to_owned)).collect();
-            (None, values?)
-        }
+    let (name, values) = if let Some(found) = of_class {
+        let by_value = keyword(arguments, "values_callable").is_some();
+        (Some(found.class.name.to_lowercase()), members(found, by_value)?)
+    } else {
+        let values: Option<Vec<String>> =
+            positional(arguments).map(|argument| argument.value.text().map(str::to_owned)).collect();
+        (None, values?)
     };
     let given = keyword(arguments, "name").and_then(Expression::text).map(str::to_owned);
     if keyword(arguments, "native_enum") == Some(&Expression::Flag(false)) {

@@ -14,7 +14,7 @@ use super::parts;
 pub(super) struct Compared {
     pub(super) tables: Vec<AlignedTable>,
     pub(super) differences: Vec<Difference>,
-    pub(super) not_compared: Vec<NotCompared>,
+    pub(super) open: Vec<NotCompared>,
     pub(super) beyond: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ pub(super) fn compare(sides: &Sides<'_>) -> Compared {
         let mut at = At { table, id, expected: sides.expected, there: sides.there, differences: Vec::new() };
         let is_built = !sides.unbuilt.contains(&at.id);
         if is_built {
-            one_table(&mut at, &mut compared.not_compared);
+            one_table(&mut at, &mut compared.open);
         }
         beyond(&at, &mut compared.beyond);
         compared.tables.push(AlignedTable {

@@ -78,7 +78,7 @@ pub async fn align(
         .map(|one| NotCompared { path: one.place.path.clone(), line: one.place.line, what: one.what.clone() })
         .collect();
     not_compared.extend(built.refused);
-    not_compared.append(&mut compared.not_compared);
+    not_compared.append(&mut compared.open);
     Ok(Alignment {
         format_version: FORMAT_VERSION,
         against,

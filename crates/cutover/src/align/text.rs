@@ -30,9 +30,9 @@ pub fn lines(alignment: &Alignment, allow: &[String]) -> String {
     ] {
         if !list.is_empty() {
             let _ = writeln!(text, "\n{title}");
-            list.iter().for_each(|one| {
-                let _ = writeln!(text, "  {}", visible(one));
-            });
+            for one in list {
+                let _ = writeln!(text, "  {}", visible(&one));
+            }
         }
     }
     for remark in &alignment.remarks {
