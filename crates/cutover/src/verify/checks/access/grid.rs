@@ -84,15 +84,14 @@ impl Grid {
             let relations = self.rows.iter().filter(|row| matches!(row.object, Object::Relation { .. }));
             relations.flat_map(|row| &row.cells).any(|cell| cell.0.contains_key(letter))
         };
-        let here = |letter: &char| row.cells.iter().any(|cell| cell.0.contains_key(letter));
         match &row.object {
             Object::Relation { columns, .. } if columns.is_empty() => {
                 ALWAYS.chars().chain(ASKED_FOR.chars().filter(named)).collect()
             }
             Object::Relation { .. } => vec!['r', 'a', 'w'],
             Object::Function(_) => vec!['X'],
-            Object::Schema(_) => ['U'].into_iter().chain(['C'].into_iter().filter(here)).collect(),
-            Object::Sequence(_) => ['U'].into_iter().chain(['r', 'w'].into_iter().filter(here)).collect(),
+            Object::Schema(_) => vec!['U', 'C'],
+            Object::Sequence(_) => vec!['U', 'r', 'w'],
         }
     }
 

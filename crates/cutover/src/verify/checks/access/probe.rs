@@ -350,6 +350,10 @@ pub(super) fn of(
     if is_whole && is_partly {
         probes.push((Part::AnyColumn, any_column(oid, name, letter)));
     }
+    // Of a view the server tells only what it says itself of its columns, not whether what is behind it may be read.
+    if columns.len() > 1 && is_table && is_partly {
+        probes.push((Part::AnyColumn, any_of(oid, columns, letter)));
+    }
     let Some(How::Rows(rows)) = how else { return probes };
     let read = if is_whole {
         format!("SELECT count(*) FROM {name}")
@@ -423,6 +427,21 @@ fn any_column(oid: u32, name: &str, letter: char) -> String {
             privilege(letter)
         ),
     }
+}
+
+/// Whether an operation may be done with some of these columns.
+fn any_of(oid: u32, columns: &[String], letter: char) -> String {
+    let one = |column: &String| {
+        let (column, privilege) = (quote_literal(column), privilege(letter));
+        format!(
+            "pg_catalog.has_column_privilege(c.oid, (pg_catalog.parse_ident({column}))[1], '{privilege}')"
+        )
+    };
+    let any: Vec<String> = columns.iter().map(one).collect();
+    format!(
+        "SELECT ({}) AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') FROM pg_catalog.pg_class c WHERE c.oid = {oid}",
+        any.join(" OR ")
+    )
 }
 
 /// The server's own answer about a privilege. Without USAGE of its schema an object cannot be named.
