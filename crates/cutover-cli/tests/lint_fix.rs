@@ -69,3 +69,20 @@ fn without_a_database_it_is_said_what_is_pending() {
     assert_eq!(text(&place, "migrations/0002_b.sql"), "CREATE UNIQUE INDEX CONCURRENTLY i ON b (n);\n");
     assert_eq!(text(&place, "migrations/0003_b_2.sql"), "DROP INDEX j CASCADE;\n");
 }
+
+/// What a fix that was killed leaves is seen by whoever would apply the files: some may hold the same statements.
+#[test]
+fn what_a_fix_that_was_stopped_leaves_is_not_applied() {
+    let place = Place::without_database();
+    place.write("migrations/0001_a.sql", "CREATE TABLE a (n int);");
+    place.write("migrations/0002_b.sql", "INSERT INTO a VALUES (1);");
+    place.write("migrations/0002_b.sql.cutover-4711.tmp", "");
+    for verb in [&["plan", "--offline"][..], &["lint"], &["apply", "--sandbox"]] {
+        let stopped = place.run(verb);
+        assert_ne!(stopped.code, 0, "{verb:?}");
+        says(&stopped, &["0002_b.sql.cutover-4711.tmp", "lint --fix was stopped while it wrote"]);
+    }
+    std::fs::remove_file(place.folder.join("migrations/0002_b.sql.cutover-4711.tmp")).unwrap();
+    place.write("migrations/notes.cutover-x.tmp", "");
+    place.run(&["plan", "--offline"]).ends_with(0);
+}

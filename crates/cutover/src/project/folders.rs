@@ -278,7 +278,8 @@ impl Loader {
         let mut reading = folder.reading.take().unwrap_or_default();
         conventions::settle_strays(folder.convention, &mut reading);
         self.strays.extend(strays(&reading, &folder.listing, &prefix));
-        let problems = naming_problems(&reading, &prefix);
+        let mut problems = naming_problems(&reading, &prefix);
+        problems.absorb(half_mended(&folder.listing, &prefix));
         self.incomplete |= !problems.is_empty();
         self.problems.absorb(problems);
         self.companions.extend(reading.companions.iter().map(|path| folder.absolute.join(path)));
@@ -446,6 +447,19 @@ fn naming_problems(reading: &Reading, prefix: &str) -> Problems {
         };
         let problem = Problem::of_file(format!("{prefix}{}", second.path), message);
         problems.push(Problem { twin: true, ..problem });
+    }
+    problems
+}
+
+/// What is left of a `lint --fix` that was stopped while it put files in their places: statements may be in two of them.
+fn half_mended(listing: &Listing, prefix: &str) -> Problems {
+    let mut problems = Problems::default();
+    for path in listing.paths.iter().filter(|path| crate::lint::fix::is_left(path)) {
+        let message =
+            "lint --fix was stopped while it wrote, or is at work: files may be there whole and in parts";
+        let hint = "put the folder back as it was (git checkout, or remove the new files by hand), remove this file, and run it again";
+        let problem = Problem::of_file(format!("{prefix}{path}"), message.to_owned());
+        problems.push(Problem { hint: Some(hint.to_owned()), ..problem });
     }
     problems
 }

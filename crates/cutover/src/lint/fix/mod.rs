@@ -23,6 +23,7 @@ use crate::migration::Source;
 use crate::project::Project;
 
 pub use diff::diff;
+pub(crate) use write::is_left;
 pub use write::{WriteError, write};
 
 /// What can be mended in a project.

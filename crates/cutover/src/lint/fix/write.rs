@@ -43,6 +43,16 @@ struct Ready<'a> {
     temporary: PathBuf,
 }
 
+/// Stands before the number of the process in the name of a new text that waits.
+const WAITS: &str = ".cutover-";
+
+/// Whether a file is a new text that waits to be put in its place. Where nobody is at work, one was stopped before all were: files may
+/// be there twice, whole and in parts.
+pub(crate) fn is_left(path: &str) -> bool {
+    let number = path.strip_suffix(".tmp").and_then(|rest| rest.rsplit_once(WAITS)).map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Writes the files. Each new text is written beside its file first, then all are put in their places; where one cannot be, those
 /// before it are put back.
 ///
@@ -78,7 +88,7 @@ fn prepare(changed: &Changed) -> Result<Ready<'_>, WriteError> {
         None => changed.file.clone(),
     };
     let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".cutover-{}.tmp", std::process::id()));
+    name.push(format!("{WAITS}{}.tmp", std::process::id()));
     let temporary = file.with_file_name(name);
     let mut out =
         fs::OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(failed(&temporary))?;
