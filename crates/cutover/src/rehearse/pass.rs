@@ -1,6 +1,6 @@
 //! One pass over what is pending: each migration as a run applies it, statement by statement, with what the trace sees.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,8 +40,11 @@ fn touches_subscriptions(script: &Script) -> bool {
 /// A traced pass.
 pub(super) struct Pass<'a> {
     project: &'a Project,
+    base: &'a Base,
     /// As the role that migrates.
     session: Session,
+    /// What that session has counted so far, where it goes on counting from one transaction to the next.
+    counts: HashMap<u32, [i64; 4]>,
     /// As the superuser of the server.
     watcher: Session,
     /// How to come by another session of that kind.
@@ -65,7 +68,7 @@ impl<'a> Pass<'a> {
     /// Begins it in a copy of the ground.
     pub(super) async fn begin(
         project: &'a Project,
-        base: &Base,
+        base: &'a Base,
         copy: &'a Scratch,
     ) -> Result<Self, RehearseError> {
         let startup = cutover_postgres::session::Startup::default();
@@ -79,7 +82,9 @@ impl<'a> Pass<'a> {
         relations.read(&mut watcher, true).await?;
         let mut pass = Self {
             project,
+            base,
             session,
+            counts: HashMap::new(),
             watcher,
             copy,
             ground: relations.newest,
@@ -154,7 +159,8 @@ impl<'a> Pass<'a> {
             return Ok(traced);
         }
         let keeps_counts = self.session.server_version_num() < 150_000;
-        let holding = Holding { keeps_counts, ..Holding::default() };
+        let holding =
+            Holding { keeps_counts, counts: std::mem::take(&mut self.counts), ..Holding::default() };
         let mut one = One {
             traced,
             holding,
@@ -170,8 +176,9 @@ impl<'a> Pass<'a> {
             None => self.one_by_one(&mut one, &script, migration, vars).await,
         };
         if let Err(stop) = outcome {
-            let Stop::Failed(mut failed) = stop else {
-                return Err(stop.into_error());
+            let mut failed = match stop {
+                Stop::Failed(failed) => failed,
+                Stop::Lost(failure) => self.connect_again(&one, failure).await?,
             };
             if self.is_sample && failed.is_of_rows {
                 failed.hint = Some(OF_SAMPLE.to_owned());
@@ -181,6 +188,9 @@ impl<'a> Pass<'a> {
             one.traced.failure = Some(failed);
         }
         one.release(self.elapsed());
+        if keeps_counts {
+            self.counts = std::mem::take(&mut one.holding.counts);
+        }
         one.traced.to = self.elapsed();
         let has_failed = one.traced.failure.is_some();
         if has_failed || one.may_rename {
@@ -190,6 +200,18 @@ impl<'a> Pass<'a> {
             self.learn().await?;
         }
         Ok(one.traced)
+    }
+
+    /// A migration has ended its own session: the others are rehearsed in another one. An error where the server is gone, or nobody can
+    /// connect as that role any more.
+    async fn connect_again(&mut self, one: &One, failure: Failure) -> Result<Failed, RehearseError> {
+        let Ok(session) = Session::connect(&self.base.runner(self.copy), &self.base.startup()).await else {
+            return Err(failure.into());
+        };
+        std::mem::replace(&mut self.session, session).close().await;
+        let line = one.traced.statements.last().map_or(1, |statement| statement.line);
+        let message = format!("it ended the session that it ran in: {}", failure_text(&failure));
+        Ok(Failed { line, message, hint: None, partly: false, is_of_rows: false })
     }
 
     /// A small file in one flush.

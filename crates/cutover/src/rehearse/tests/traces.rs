@@ -373,3 +373,40 @@ async fn triggers_of_partitions_are_switched_with_those_of_their_table() {
     let key = statement(&found.migrations[0], 4);
     assert!(key.locks.iter().any(|taken| taken.relation == "app.key_1"), "{key:?}");
 }
+
+/// A file that ends its own session ends nobody else's rehearsal.
+#[tokio::test]
+async fn a_migration_that_ends_its_session_does_not_end_the_rehearsal() {
+    let database = testkit::database();
+    let files = [
+        ("0001_a.sql", "CREATE TABLE a (n int);"),
+        ("0002_b.sql", "ALTER TABLE a ADD m int; SELECT pg_terminate_backend(pg_backend_pid());"),
+        ("0003_c.sql", "DO $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$;"),
+        ("0004_d.sql", "CREATE TABLE b (n int);"),
+    ];
+    let request = Request { full: true, workload: Some(std::time::Duration::from_secs(1)), ..request() };
+    let found = rehearsed(&project(&files), &database, &request).await;
+    let failed: Vec<bool> = found.migrations.iter().map(|traced| traced.failure.is_some()).collect();
+    assert_eq!(failed, [false, true, true, false], "{found:?}");
+    let why = &found.migrations[1].failure.as_ref().unwrap().message;
+    assert!(why.starts_with("it ended the session that it ran in"), "{why}");
+    assert_eq!(found.migrations[3].statements[0].created.len(), 1);
+}
+
+/// Before 15 a session goes on counting over the end of a transaction.
+#[tokio::test]
+async fn what_an_earlier_migration_read_is_not_told_of_the_next() {
+    let database = testkit::database();
+    database.run("CREATE TABLE a (n int); INSERT INTO a VALUES (1)");
+    let files = [
+        ("0001_a.sql", "UPDATE a SET n = 2 WHERE n = 1;"),
+        ("0002_b.sql", "ALTER TABLE a ADD m int;"),
+        ("0003_c.sql", "ALTER TABLE a ADD o int;\n-- cutover: new-transaction\nALTER TABLE a ADD p int;"),
+    ];
+    let found = rehearsed(&project(&files), &database, &request()).await;
+    let scanned = |traced: &Traced| {
+        traced.statements.iter().any(|one| !one.scanned.is_empty() || !one.wrote.is_empty())
+    };
+    assert_eq!(found.migrations.iter().map(scanned).collect::<Vec<_>>(), [true, false, false], "{found:?}");
+    assert!(found.disagreements.is_empty(), "{:?}", found.disagreements);
+}
