@@ -82,7 +82,7 @@ fn what_a_fix_that_was_stopped_leaves_is_not_applied() {
         assert_ne!(stopped.code, 0, "{verb:?}");
         says(&stopped, &["0002_b.sql.cutover-4711.tmp", "lint --fix was stopped while it wrote"]);
     }
-    std::fs::remove_file(place.folder.join("migrations/0002_b.sql.cutover-4711.tmp")).unwrap();
+    fs::remove_file(place.folder.join("migrations/0002_b.sql.cutover-4711.tmp")).unwrap();
     place.write("migrations/notes.cutover-x.tmp", "");
     place.run(&["plan", "--offline"]).ends_with(0);
 }

@@ -603,13 +603,6 @@ impl Stop {
         let is_of_rows = failure.code() == Some("23503");
         Self::Failed(Failed { line, message: failure_text(&failure), hint, partly: false, is_of_rows })
     }
-
-    fn into_error(self) -> RehearseError {
-        match self {
-            Self::Failed(failed) => RehearseError::Failed(Failure::Invalid(failed.message)),
-            Self::Lost(failure) => failure.into(),
-        }
-    }
 }
 
 impl From<Failure> for Stop {
