@@ -384,7 +384,7 @@ async fn a_migration_that_ends_its_session_does_not_end_the_rehearsal() {
         ("0003_c.sql", "DO $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$;"),
         ("0004_d.sql", "CREATE TABLE b (n int);"),
     ];
-    let request = Request { full: true, workload: Some(std::time::Duration::from_secs(1)), ..request() };
+    let request = Request { full: true, workload: Some(Duration::from_secs(1)), ..request() };
     let found = rehearsed(&project(&files), &database, &request).await;
     let failed: Vec<bool> = found.migrations.iter().map(|traced| traced.failure.is_some()).collect();
     assert_eq!(failed, [false, true, true, false], "{found:?}");
