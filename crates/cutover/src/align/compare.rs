@@ -117,6 +117,22 @@ pub(super) fn compare(sides: &Sides<'_>) -> Compared {
 
 fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
     let Some(there) = at.there.get(&at.id) else {
+        // Models of what is only read are often of a view.
+        let views = [
+            (ObjectKind::View, "a view"),
+            (ObjectKind::MaterializedView, "a materialized view"),
+            (ObjectKind::ForeignTable, "a foreign table"),
+        ];
+        let as_view =
+            views.into_iter().find(|(kind, _)| at.there.get(&Id { kind: *kind, ..at.id.clone() }).is_some());
+        if let Some((_, what)) = as_view {
+            let (path, line) = (at.table.place.path.clone(), at.table.place.line);
+            return not_compared.push(NotCompared {
+                path,
+                line,
+                what: format!("{}: it is {what} there", at.table.label),
+            });
+        }
         return at.differs("table-missing", None, (None, None), &at.table.place, "the table is not there");
     };
     if let Some(comment) = &at.table.comment {

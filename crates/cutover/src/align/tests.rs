@@ -181,3 +181,12 @@ async fn what_models_cannot_say_is_listed_and_not_held_against_them() {
     assert!(alignment.is_aligned(&[]), "{:?}", told(&alignment));
     assert_eq!(alignment.beyond, ["1 policy of children", "row security of children"]);
 }
+
+#[tokio::test]
+async fn a_model_of_a_view_is_not_compared() {
+    let sql = SAME.replace("CREATE INDEX by_at ON children (at DESC);", "")
+        + "ALTER TABLE children RENAME TO base; CREATE MATERIALIZED VIEW children AS SELECT * FROM base;";
+    let alignment = aligned(&models(), &sql).await;
+    assert_eq!(told(&alignment), ["table-without-model base :0"]);
+    assert_eq!(alignment.not_compared[0].what, "Child: it is a materialized view there");
+}
