@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::models::{Aspect, Column, Default, Identity, Models, Place, Table};
+use cutover_analysis::models::{Aspect, Column, Default, Models, Place, Table};
 use cutover_analysis::schema::{Id, Object, Schema};
 
 use super::model::{AlignedTable, CODES, Difference, NotCompared, Severity};
@@ -262,13 +262,12 @@ fn numbering(
     };
     let (by_model, by_it) = (numbers(expected, &model), numbers(there, &is));
     if by_model.is_some() || by_it.is_some() {
-        let says = column.identity.is_some() || by_it.is_some();
-        if says && !open(Aspect::Identity) && by_model != by_it {
+        if !open(Aspect::Identity) && by_model != by_it {
             found.push(("column-identity", by_model, by_it, "how it numbers its rows"));
         }
         return;
     }
-    if open(Aspect::Default) || model == is || column.identity == Some(Identity::Serial) {
+    if open(Aspect::Default) || model == is {
         return;
     }
     let model = match (&model, &column.default) {

@@ -42,7 +42,7 @@ pub struct AlignedTable {
     pub line: u32,
     /// How much of it is otherwise.
     pub differences: usize,
-    /// It is not there, or could not be built.
+    /// What the models say of it could be built.
     pub is_compared: bool,
 }
 

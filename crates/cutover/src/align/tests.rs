@@ -190,3 +190,13 @@ async fn a_model_of_a_view_is_not_compared() {
     assert_eq!(told(&alignment), ["table-without-model base :0"]);
     assert_eq!(alignment.not_compared[0].what, "Child: it is a materialized view there");
 }
+
+/// Also where the model writes the sequence itself.
+#[tokio::test]
+async fn a_sequence_that_is_not_there_is_a_difference() {
+    let mut models = models();
+    models.tables[0].columns[0].identity = None;
+    models.tables[0].columns[0].default = Default::Sql("nextval('own'::text::regclass)".into());
+    let alignment = aligned(&models, &SAME.replace("serial", "int")).await;
+    assert_eq!(told(&alignment), ["column-identity parents.id :2"]);
+}
