@@ -186,14 +186,26 @@ impl App {
                 "this has to be confirmed, and there is no terminal to ask on: {question}\n  hint: --yes answers yes"
             )));
         }
-        self.output.to_stderr(&format!("{question} [y/N] "));
-        let _ = std::io::stderr().flush();
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
-        read.map_err(|error| CliError::usage(format!("cannot read the answer: {error}")))?;
-        match answer.trim().to_lowercase().as_str() {
+        match self.ask(&format!("{question} [y/N] "))?.to_lowercase().as_str() {
             "y" | "yes" => Ok(()),
             _ => Err(CliError::usage("not confirmed; nothing was changed")),
+        }
+    }
+
+    /// Whether somebody can be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        !self.output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// What somebody says to a question on the terminal.
+    pub(crate) fn ask(&self, question: &str) -> Result<String, CliError> {
+        self.output.to_stderr(question);
+        let _ = std::io::stderr().flush();
+        let mut answer = String::new();
+        match std::io::stdin().read_line(&mut answer) {
+            Ok(0) => Err(CliError::usage("there was no answer; nothing was changed")),
+            Ok(_) => Ok(answer.trim().to_owned()),
+            Err(error) => Err(CliError::usage(format!("cannot read the answer: {error}"))),
         }
     }
 }

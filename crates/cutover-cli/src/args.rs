@@ -114,7 +114,6 @@ pub(crate) enum Command {
     Baseline(commands::baseline::Arguments),
     Adopt(commands::adopt::Arguments),
     Diff(commands::diff::Arguments),
-    #[command(hide = true)]
     Align(commands::align::Arguments),
     Config(commands::config::Arguments),
     Sandbox(commands::sandbox::Arguments),

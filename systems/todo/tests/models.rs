@@ -39,7 +39,7 @@ async fn against_database(set: &str) -> Alignment {
     migrate(&project, &database.url()).await.unwrap();
     let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
     let there = Side::Database(Box::new(database.options()));
-    align(&models(set), there, Some(&database.options()), &sandbox).await.unwrap()
+    align(&models(set), there, &[], Some(&database.options()), &sandbox).await.unwrap()
 }
 
 fn told(alignment: &Alignment) -> String {
@@ -68,6 +68,6 @@ async fn the_matching_models_are_what_the_migrations_make() {
     let project = Project::load(root(), &Overrides::default()).unwrap();
     let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
     let there = Side::Project(Box::new(project));
-    let alignment = align(&models("matching"), there, None, &sandbox).await.unwrap();
+    let alignment = align(&models("matching"), there, &[], None, &sandbox).await.unwrap();
     assert_eq!(told(&alignment), "");
 }

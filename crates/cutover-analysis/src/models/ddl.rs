@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Place, Table, Unique};
+use super::{
+    Aspect, Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Place, Table, Unique,
+};
 use crate::sql::{quote_ident, quote_literal, quote_qualified};
 
 /// The statements that make what the models say, in an order in which they can be run.
@@ -19,6 +21,8 @@ pub struct Part {
     pub sql: String,
     /// What of the model it is.
     pub place: Place,
+    /// The table that it says something of, by its place among [`Models::tables`], and what; nothing of what makes a whole.
+    pub part_of: Option<(usize, Aspect)>,
 }
 
 impl Script {
@@ -37,34 +41,42 @@ const UNKNOWN_TYPE: &str = "text";
 /// The statements of models.
 pub fn ddl(models: &Models) -> Script {
     let mut parts = Vec::new();
-    let mut add = |sql: String, place: &Place| parts.push(Part { sql, place: place.clone() });
+    let mut add = |sql: String, place: &Place, part_of: Option<(usize, Aspect)>| {
+        parts.push(Part { sql, place: place.clone(), part_of });
+    };
     let nowhere = Place::default();
     for schema in schemas(models) {
-        add(format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema)), &nowhere);
+        add(format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema)), &nowhere, None);
     }
     for made in &models.enums {
-        add(create_enum(made), &made.place);
+        add(create_enum(made), &made.place, None);
     }
     for table in &models.tables {
-        add(create_table(table), &table.place);
+        add(create_table(table), &table.place, None);
     }
-    for table in &models.tables {
+    for (at, table) in models.tables.iter().enumerate() {
         let name = name_of(table);
         for unique in &table.uniques {
             add(
                 format!("ALTER TABLE {name} ADD {}", constraint(unique.name.as_ref(), &of_unique(unique))),
                 &unique.place,
+                Some((at, Aspect::Unique)),
             );
         }
         for Check { name: own, expression, place } in &table.checks {
             let text = constraint(own.as_ref(), &format!("CHECK ({expression})"));
-            add(format!("ALTER TABLE {name} ADD {text}"), place);
+            add(format!("ALTER TABLE {name} ADD {text}"), place, Some((at, Aspect::Check)));
         }
         for index in &table.indexes {
-            add(create_index(table, index), &index.place);
+            let aspect = if index.unique { Aspect::Unique } else { Aspect::Index };
+            add(create_index(table, index), &index.place, Some((at, aspect)));
         }
         if let Some(comment) = &table.comment {
-            add(format!("COMMENT ON TABLE {name} IS {}", quote_literal(comment)), &table.place);
+            add(
+                format!("COMMENT ON TABLE {name} IS {}", quote_literal(comment)),
+                &table.place,
+                Some((at, Aspect::Comment)),
+            );
         }
         for column in &table.columns {
             if let Some(comment) = &column.comment {
@@ -72,14 +84,16 @@ pub fn ddl(models: &Models) -> Script {
                 add(
                     format!("COMMENT ON COLUMN {name}.{column_name} IS {}", quote_literal(comment)),
                     &column.place,
+                    Some((at, Aspect::Comment)),
                 );
             }
         }
     }
-    for table in &models.tables {
+    for (at, table) in models.tables.iter().enumerate() {
         for key in &table.foreign_keys {
             let text = constraint(key.name.as_ref(), &of_foreign_key(key));
-            add(format!("ALTER TABLE {} ADD {text}", name_of(table)), &key.place);
+            let sql = format!("ALTER TABLE {} ADD {text}", name_of(table));
+            add(sql, &key.place, Some((at, Aspect::ForeignKey)));
         }
     }
     Script { parts }

@@ -6,7 +6,7 @@ use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::models::{Aspect, Column, Default, Models, Place, Table};
 use cutover_analysis::schema::{Id, Object, Schema};
 
-use super::model::{AlignedTable, CODES, Difference, NotCompared, Severity};
+use super::model::{AlignedTable, CODES, Difference, NotCompared, Severity, Subject};
 use super::parts;
 
 /// What a comparison says.
@@ -29,6 +29,8 @@ pub(super) struct Sides<'a> {
     pub(super) default_schema: &'a str,
     /// Tables that could not be built, and are not held against anything.
     pub(super) unbuilt: &'a BTreeSet<Id>,
+    /// What of tables could not be built: it may be what is there.
+    pub(super) refused_parts: &'a BTreeSet<(Id, Aspect)>,
 }
 
 /// One table while it is compared.
@@ -37,6 +39,7 @@ pub(super) struct At<'a> {
     pub(super) id: Id,
     pub(super) expected: &'a Schema,
     pub(super) there: &'a Schema,
+    pub(super) refused_parts: &'a BTreeSet<(Id, Aspect)>,
     pub(super) differences: Vec<Difference>,
 }
 
@@ -76,7 +79,15 @@ impl At<'_> {
             path,
             line,
             message,
+            subject: Subject::default(),
         });
+    }
+
+    /// Says what the difference that was added last is about.
+    pub(super) fn about(&mut self, subject: Subject) {
+        if let Some(difference) = self.differences.last_mut() {
+            difference.subject = subject;
+        }
     }
 }
 
@@ -94,7 +105,8 @@ pub(super) fn compare(sides: &Sides<'_>) -> Compared {
     let mut compared = Compared::default();
     for table in &sides.models.tables {
         let id = id_of(table, sides.default_schema);
-        let mut at = At { table, id, expected: sides.expected, there: sides.there, differences: Vec::new() };
+        let Sides { expected, there, refused_parts, .. } = *sides;
+        let mut at = At { table, id, expected, there, refused_parts, differences: Vec::new() };
         let is_built = !sides.unbuilt.contains(&at.id);
         if is_built {
             one_table(&mut at, &mut compared.open);
@@ -133,7 +145,8 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
                 what: format!("{}: it is {what} there", at.table.label),
             });
         }
-        return at.differs("table-missing", None, (None, None), &at.table.place, "the table is not there");
+        at.differs("table-missing", None, (None, None), &at.table.place, "the table is not there");
+        return at.about(Subject::of_model(at.id.clone()));
     };
     if let Some(comment) = &at.table.comment {
         let said = there.text("comment").map(str::to_owned);
@@ -145,6 +158,7 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
                 &at.table.place,
                 "the comment of the table",
             );
+            at.about(Subject::attributes(at.id.clone(), &["comment"]));
         }
     }
     for column in &at.table.columns {
@@ -160,6 +174,7 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
     for (name, said) in more {
         let what = "the column is in no model";
         at.differs("column-without-model", Some(&name), (None, Some(said)), &at.table.place, what);
+        at.about(Subject::of_there(column_of(&at.id, ObjectKind::Column, &name)));
     }
     parts::compare(at);
 }
@@ -181,14 +196,14 @@ fn said_of(object: &Object) -> String {
 }
 
 fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompared>) {
-    let (table, name) = (at.id.name.clone(), column.name.as_str());
-    let schema = at.id.schema.clone().unwrap_or_default();
-    let id = |kind| Id::part(kind, schema.clone(), table.clone(), name);
+    let (table, name) = (at.id.clone(), column.name.as_str());
+    let id = |kind| column_of(&table, kind, name);
     let place = &column.place;
     let Some(expected) = at.expected.get(&id(ObjectKind::Column)) else { return };
     let Some(there) = at.there.get(&id(ObjectKind::Column)) else {
         let said = (Some(said_of(expected)), None);
-        return at.differs("column-missing", Some(name), said, place, "the column is not there");
+        at.differs("column-missing", Some(name), said, place, "the column is not there");
+        return at.about(Subject::of_model(id(ObjectKind::Column)));
     };
     let open = |aspect: Aspect| column.unstated.contains(&aspect) || at.table.unstated.contains(&aspect);
     let mut found: Vec<(&'static str, Option<String>, Option<String>, &str)> = Vec::new();
@@ -241,7 +256,13 @@ fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompar
     }
     for (code, model, there, what) in found {
         at.differs(code, Some(name), (model, there), place, what);
+        at.about(Subject::of_column(code, (at.expected, at.there), &id));
     }
+}
+
+/// A column of a table, or what belongs to one under its name.
+fn column_of(table: &Id, kind: ObjectKind, name: &str) -> Id {
+    Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name)
 }
 
 /// Defaults, and how a column numbers its rows.
@@ -336,6 +357,7 @@ fn enums(sides: &Sides<'_>, compared: &mut Compared) {
             there: Some(is),
             path: made.place.path.clone(),
             line: made.place.line,
+            subject: Subject::attributes(id, &["values"]),
         });
     }
 }
@@ -378,6 +400,7 @@ fn without_model(sides: &Sides<'_>, compared: &mut Compared) {
             there: None,
             path: String::new(),
             line: 0,
+            subject: Subject::of_there(id.clone()),
         });
     }
 }

@@ -5,25 +5,36 @@
 //! never called equal. Nothing is changed here, and models are not read: `cutover-models` does that.
 
 mod compare;
+mod decide;
 mod model;
 mod parts;
+mod proof;
 #[cfg(test)]
 mod tests;
 mod text;
+mod wanted;
+mod write;
+#[cfg(test)]
+mod write_tests;
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::models::{Models, Place, ddl};
+use cutover_analysis::models::{Aspect, Models, Place, ddl};
 use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 use thiserror::Error;
 
-pub use model::{AlignedTable, Alignment, CODES, Difference, FORMAT_VERSION, NotCompared, Severity};
+pub use decide::{Decisions, Fill, Undecided, what};
+pub use model::{
+    AlignedTable, Alignment, CODES, Difference, FORMAT_VERSION, ModelsSettings, NotCompared, Severity,
+    Subject,
+};
 pub use text::lines;
+pub use write::{GenerateError, Generated, generate};
 
 use crate::catalog::CatalogError;
 use crate::compare::{Side, SideError, likeness};
@@ -49,12 +60,14 @@ pub enum AlignError {
 }
 
 /// Holds models against a schema. `like`: the database whose version, roles, search path and extensions the throwaway one is to have.
+/// `keep`: what is meant to be there without a model, as `--keep` names it; it is no difference.
 ///
 /// # Errors
 /// See [`AlignError`]. What models say otherwise is no error: it is in the result.
 pub async fn align(
     models: &Models,
     there: Side,
+    keep: &[String],
     like: Option<&ConnectOptions>,
     sandbox: &SandboxProvider,
 ) -> Result<Alignment, AlignError> {
@@ -64,12 +77,22 @@ pub async fn align(
     // Large: it is not for the stack of whoever waits for it.
     let there = Box::pin(there.read(&schemas, like, sandbox)).await?;
     let built = Box::pin(build(models, &against, &there.schema, like, sandbox)).await?;
+    let mut alignment = hold(models, &built, &there.schema, keep);
+    alignment.against = against;
+    alignment.remarks = there.remarks;
+    alignment.took = began.elapsed();
+    Ok(alignment)
+}
+
+/// Holds what models have been built into against a schema.
+fn hold(models: &Models, built: &Built, there: &Schema, keep: &[String]) -> Alignment {
     let sides = compare::Sides {
         models,
         expected: &built.schema,
-        there: &there.schema,
+        there,
         default_schema: &built.default_schema,
         unbuilt: &built.unbuilt,
+        refused_parts: &built.refused_parts,
     };
     let mut compared = compare::compare(&sides);
     let mut not_compared: Vec<NotCompared> = models
@@ -77,18 +100,29 @@ pub async fn align(
         .iter()
         .map(|one| NotCompared { path: one.place.path.clone(), line: one.place.line, what: one.what.clone() })
         .collect();
-    not_compared.extend(built.refused);
+    not_compared.extend(built.refused.iter().cloned());
     not_compared.append(&mut compared.open);
-    Ok(Alignment {
+    let mut kept = Vec::new();
+    compared.differences.retain(|difference| {
+        let meant = decide::only_there(difference).filter(|object| decide::is_meant(object, keep));
+        kept.extend(meant.map(decide::drop_name));
+        meant.is_none()
+    });
+    for table in &mut compared.tables {
+        table.differences =
+            compared.differences.iter().filter(|difference| difference.table == table.name).count();
+    }
+    Alignment {
         format_version: FORMAT_VERSION,
-        against,
+        against: String::new(),
         tables: compared.tables,
         differences: compared.differences,
         not_compared,
         beyond: compared.beyond,
-        remarks: there.remarks,
-        took: began.elapsed(),
-    })
+        kept,
+        remarks: Vec::new(),
+        took: Duration::ZERO,
+    }
 }
 
 /// What models have been built into.
@@ -99,6 +133,8 @@ struct Built {
     refused: Vec<NotCompared>,
     /// Tables that one of them is about.
     unbuilt: BTreeSet<Id>,
+    /// What of which tables one of them is about besides: it may be what is there.
+    refused_parts: BTreeSet<(Id, Aspect)>,
 }
 
 async fn build(
@@ -121,7 +157,7 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
     extensions(there, session).await?;
     let path = session.query_text("SELECT pg_catalog.current_schema()").await.map_err(AlignError::Lost)?;
     let default_schema = path.scalar().unwrap_or("public").to_owned();
-    let (mut refused, mut unbuilt) = (Vec::new(), BTreeSet::new());
+    let (mut refused, mut unbuilt, mut refused_parts) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for part in ddl(models).parts {
         let why = match sql::parse(&part.sql) {
             Err(error) => Some(error.to_string()),
@@ -134,7 +170,15 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
             },
         };
         if let Some(why) = why {
-            unbuilt.extend(table_at(models, &part.place).map(|table| compare::id_of(table, &default_schema)));
+            let table = part.part_of.and_then(|(at, aspect)| Some((models.tables.get(at)?, aspect)));
+            match table {
+                Some((table, aspect)) => {
+                    drop(refused_parts.insert((compare::id_of(table, &default_schema), aspect)))
+                }
+                None => unbuilt.extend(
+                    table_at(models, &part.place).map(|table| compare::id_of(table, &default_schema)),
+                ),
+            }
             let first = part.sql.lines().next().unwrap_or_default();
             let what = format!("the server refuses what it comes to, `{first} …`: {why}");
             refused.push(NotCompared { path: part.place.path, line: part.place.line, what });
@@ -143,7 +187,7 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
     let schema = replay.schema().await?;
     // What could not be made at all has no table to be compared with.
     unbuilt.retain(|id: &Id| schema.get(id).is_none());
-    Ok(Built { schema, default_schema, refused, unbuilt })
+    Ok(Built { schema, default_schema, refused, unbuilt, refused_parts })
 }
 
 /// The extensions that are there: types of models may be theirs.

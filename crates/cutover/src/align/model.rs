@@ -2,10 +2,29 @@
 
 use std::time::Duration;
 
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::{Id, Schema};
 use serde::Serialize;
 
 /// The version of the form of its document.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// The application's models, as `[models]` of `cutover.toml` says.
+#[derive(Debug, Clone, Default)]
+pub struct ModelsSettings {
+    /// Files or folders, relative to the project.
+    pub paths: Vec<String>,
+    /// What they are written in; none: each file says it itself.
+    pub kind: Option<String>,
+    /// The version of SQLModel; empty where it is not said.
+    pub sqlmodel: String,
+    /// Django's `DEFAULT_AUTO_FIELD`; empty where it is not said.
+    pub default_auto_field: String,
+    /// Codes of differences that are accepted.
+    pub allow: Vec<String>,
+    /// What is meant to be there without a model.
+    pub keep: Vec<String>,
+}
 
 /// Models against a schema.
 #[derive(Debug, Clone, Serialize)]
@@ -22,6 +41,8 @@ pub struct Alignment {
     pub not_compared: Vec<NotCompared>,
     /// What is there and models like these cannot say: `2 triggers of tasks`. It is not held against them.
     pub beyond: Vec<String>,
+    /// What is in no model and is said to be meant: it counts as no difference.
+    pub kept: Vec<String>,
     /// Remarks.
     pub remarks: Vec<String>,
     /// How long it took, in seconds.
@@ -77,6 +98,72 @@ pub struct Difference {
     pub line: u32,
     /// In words.
     pub message: String,
+    /// What of the two schemas it is about.
+    #[serde(skip)]
+    pub subject: Subject,
+}
+
+/// What of the two schemas a difference is about: for whoever makes the one into the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subject {
+    /// What the models say; nothing where they say nothing of it.
+    pub model: Option<Id>,
+    /// What is there.
+    pub there: Option<Id>,
+    /// What of it: these attributes, or all of it.
+    pub attributes: &'static [&'static str],
+    /// It has another name, and is the same.
+    pub is_renamed: bool,
+}
+
+impl Subject {
+    /// Something that only the models have.
+    pub(super) fn of_model(id: Id) -> Self {
+        Self { model: Some(id), ..Self::default() }
+    }
+
+    /// Something that only what is there has.
+    pub(super) fn of_there(id: Id) -> Self {
+        Self { there: Some(id), ..Self::default() }
+    }
+
+    /// Two that stand for each other and are not the same.
+    pub(super) fn both(model: Id, there: Id) -> Self {
+        Self { model: Some(model), there: Some(there), ..Self::default() }
+    }
+
+    /// Two that are the same but for their names.
+    pub(super) fn renamed(model: Id, there: Id) -> Self {
+        Self { is_renamed: true, ..Self::both(model, there) }
+    }
+
+    /// Attributes of what both have.
+    pub(super) fn attributes(id: Id, attributes: &'static [&'static str]) -> Self {
+        Self { attributes, ..Self::both(id.clone(), id) }
+    }
+
+    /// What a difference with this code in a column that both have is about.
+    pub(super) fn of_column(
+        code: &str,
+        (expected, there): (&Schema, &Schema),
+        id: &dyn Fn(ObjectKind) -> Id,
+    ) -> Self {
+        let attributes: &'static [&'static str] = match code {
+            "column-default" => {
+                let default = id(ObjectKind::Default);
+                let of = |schema: &Schema| schema.get(&default).is_some().then(|| default.clone());
+                return Self { model: of(expected), there: of(there), ..Self::default() };
+            }
+            "column-type" => &["type"],
+            "column-collation" => &["collation"],
+            "column-null" => &["not null"],
+            "column-generated" => &["generated"],
+            "comment" => &["comment"],
+            // The numbers that are given must go on: that is no matter of a schema alone.
+            _ => return Self::default(),
+        };
+        Self::attributes(id(ObjectKind::Column), attributes)
+    }
 }
 
 /// Something that is not compared.

@@ -5,11 +5,13 @@ use cutover_analysis::models::{Aspect, Place, Table};
 use cutover_analysis::schema::{Id, Schema};
 
 use super::compare::At;
+use super::model::Subject;
 
 /// A constraint or index of one side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
     kind: Kind,
+    id: Id,
     name: String,
     /// What it is, without its name.
     definition: String,
@@ -63,7 +65,7 @@ fn parts(schema: &Schema, table: &Id) -> Vec<Part> {
         if id.kind == ObjectKind::Index {
             let (unique, definition) = without_name(text)?;
             let kind = if unique { Kind::Unique } else { Kind::Index };
-            return Some(Part { kind, name, definition });
+            return Some(Part { kind, id: id.clone(), name, definition });
         }
         let kind = match text.split(' ').next()? {
             "PRIMARY" => Kind::PrimaryKey,
@@ -72,7 +74,7 @@ fn parts(schema: &Schema, table: &Id) -> Vec<Part> {
             "CHECK" => Kind::Check,
             _ => return None,
         };
-        Some(Part { kind, name, definition: text.to_owned() })
+        Some(Part { kind, id: id.clone(), name, definition: text.to_owned() })
     };
     let mine = schema
         .parts_of(table)
@@ -190,6 +192,7 @@ pub(super) fn compare(at: &mut At<'_>) {
         let said = (Some(kind(&one).to_owned()), Some(kind(&other).to_owned()));
         let what = format!("what keeps {} unique", columns(&one.definition));
         at.differs("index", None, said, &place_of(at.table, &one), &what);
+        at.about(Subject::both(one.id, other.id));
     }
     let keys = |one: &Part, other: &Part| {
         let is_key = one.kind == Kind::ForeignKey && other.kind == Kind::ForeignKey;
@@ -201,6 +204,7 @@ pub(super) fn compare(at: &mut At<'_>) {
             let what = format!("the foreign key {}", columns(&one.definition));
             let column = only_column(&one.definition);
             at.differs("foreign-key-action", column.as_deref(), said, &place_of(at.table, &one), &what);
+            at.about(Subject::both(one.id.clone(), other.id.clone()));
         }
         renamed(at, &one, &other);
     }
@@ -212,6 +216,7 @@ pub(super) fn compare(at: &mut At<'_>) {
         let what = format!("the {} {}", one.kind.word(), one.name);
         let said = (Some(one.definition.clone()), Some(other.definition.clone()));
         at.differs(one.kind.code(), None, said, &place_of(at.table, &one), &what);
+        at.about(Subject::both(one.id, other.id));
     }
     for part in &model {
         let what = format!("the {} {} is not there", part.kind.word(), part.name);
@@ -222,11 +227,16 @@ pub(super) fn compare(at: &mut At<'_>) {
             &place_of(at.table, part),
             &what,
         );
+        at.about(Subject::of_model(part.id.clone()));
     }
-    for part in &there {
+    let is_refused = |part: &&Part| at.refused_parts.contains(&(at.id.clone(), part.kind.aspect()));
+    // What the models say of it and could not be built may be just that.
+    let there: Vec<&Part> = there.iter().filter(|part| !is_refused(part)).collect();
+    for part in there {
         let what = format!("the {} {} is in no model", part.kind.word(), part.name);
         let place = place_of(at.table, part);
         at.differs(part.kind.code(), None, (None, Some(part.definition.clone())), &place, &what);
+        at.about(Subject::of_there(part.id.clone()));
     }
 }
 
@@ -252,6 +262,7 @@ fn renamed(at: &mut At<'_>, one: &Part, other: &Part) {
         let what = format!("the name of the {} {}", one.kind.word(), columns(&one.definition));
         let said = (Some(one.name.clone()), Some(other.name.clone()));
         at.differs("name", None, said, &place_of(at.table, one), &what);
+        at.about(Subject::renamed(one.id.clone(), other.id.clone()));
     }
 }
 

@@ -9,21 +9,21 @@ use super::{Alignment, align};
 use crate::compare::Side;
 use crate::verify::SandboxProvider;
 
-fn place(line: u32) -> Place {
+pub(super) fn place(line: u32) -> Place {
     Place::new("models", line)
 }
 
-fn column(name: &str, data_type: &str, line: u32) -> Column {
+pub(super) fn column(name: &str, data_type: &str, line: u32) -> Column {
     let label = format!("Model.{name}");
     Column { name: name.into(), label, data_type: data_type.into(), place: place(line), ..Column::default() }
 }
 
-fn not_null(name: &str, data_type: &str, line: u32) -> Column {
+pub(super) fn not_null(name: &str, data_type: &str, line: u32) -> Column {
     Column { not_null: true, ..column(name, data_type, line) }
 }
 
 /// Two tables as a model says them, and the SQL that makes the same.
-fn models() -> Models {
+pub(super) fn models() -> Models {
     let parent = Table {
         name: "parents".into(),
         label: "Parent".into(),
@@ -71,7 +71,7 @@ fn models() -> Models {
     Models { tables: vec![parent, child], enums: vec![mood], ..Models::default() }
 }
 
-const SAME: &str = "CREATE TYPE mood AS ENUM ('good', 'bad');
+pub(super) const SAME: &str = "CREATE TYPE mood AS ENUM ('good', 'bad');
     CREATE TABLE parents (id serial PRIMARY KEY);
     CREATE TABLE children (id bigint CONSTRAINT own_name PRIMARY KEY, parent_id int CONSTRAINT another REFERENCES parents ON DELETE CASCADE,
         name varchar(20) NOT NULL UNIQUE CONSTRAINT named CHECK (name <> ''), at timestamptz NOT NULL DEFAULT now(), mood mood);
@@ -83,11 +83,11 @@ async fn aligned(models: &Models, sql: &str) -> Alignment {
     database.run(sql);
     let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
     let there = Side::Database(Box::new(database.options()));
-    align(models, there, Some(&database.options()), &sandbox).await.unwrap()
+    align(models, there, &[], Some(&database.options()), &sandbox).await.unwrap()
 }
 
 /// What is otherwise: code, table and column, line in the models.
-fn told(alignment: &Alignment) -> Vec<String> {
+pub(super) fn told(alignment: &Alignment) -> Vec<String> {
     let one = |difference: &super::Difference| {
         let column = difference.column.as_ref().map(|column| format!(".{column}")).unwrap_or_default();
         format!("{} {}{column} :{}", difference.code, difference.table, difference.line)
@@ -103,39 +103,42 @@ async fn what_says_the_same_is_the_same_whatever_constraints_are_called() {
     assert!(super::lines(&alignment, &[]).contains("2 tables of the models against database"));
 }
 
+/// What can be planted in [`SAME`], and what it is called.
+pub(super) const PLANTED: &[(&str, &[&str])] = &[
+    ("ALTER TABLE children ALTER name TYPE varchar(30)", &["column-type children.name :13"]),
+    ("ALTER TABLE children ALTER name DROP NOT NULL", &["column-null children.name :13"]),
+    ("ALTER TABLE children ALTER at DROP DEFAULT", &["column-default children.at :14"]),
+    ("ALTER TABLE children ALTER at SET DEFAULT '2000-01-01'", &["column-default children.at :14"]),
+    ("ALTER TABLE parents ALTER id DROP DEFAULT", &["column-identity parents.id :2"]),
+    ("ALTER TABLE children DROP COLUMN mood", &["column-missing children.mood :15"]),
+    ("ALTER TABLE children ADD more int", &["column-without-model children.more :10"]),
+    ("ALTER TABLE children DROP CONSTRAINT own_name", &["primary-key children :11"]),
+    ("ALTER TABLE children DROP CONSTRAINT children_name_key", &["unique children :13"]),
+    (
+        "ALTER TABLE children DROP CONSTRAINT children_name_key; CREATE UNIQUE INDEX u ON children (name)",
+        &["index children :13"],
+    ),
+    ("ALTER TABLE children DROP CONSTRAINT another", &["foreign-key children :12"]),
+    (
+        "ALTER TABLE children DROP CONSTRAINT another, ADD FOREIGN KEY (parent_id) REFERENCES parents ON DELETE SET NULL",
+        &["foreign-key-action children.parent_id :12"],
+    ),
+    ("ALTER TABLE children DROP CONSTRAINT named", &["check children :19"]),
+    ("ALTER TABLE children RENAME CONSTRAINT named TO other", &["name children :19"]),
+    ("DROP INDEX by_at", &["index children :17"]),
+    ("ALTER INDEX by_at RENAME TO other", &["name children :17"]),
+    ("DROP INDEX by_at; CREATE INDEX by_at ON children (at)", &["index children :17"]),
+    ("ALTER TYPE mood ADD VALUE 'so so'", &["enum-values mood :30"]),
+    ("CREATE TABLE more (n int)", &["table-without-model more :0"]),
+    ("DROP TABLE children", &["table-missing children :10"]),
+];
+
 /// Each planted alone, it is named at its place, and nothing else is.
 #[tokio::test]
 async fn each_difference_is_named_at_its_place() {
-    for (planted, expected) in [
-        ("ALTER TABLE children ALTER name TYPE varchar(30)", vec!["column-type children.name :13"]),
-        ("ALTER TABLE children ALTER name DROP NOT NULL", vec!["column-null children.name :13"]),
-        ("ALTER TABLE children ALTER at DROP DEFAULT", vec!["column-default children.at :14"]),
-        ("ALTER TABLE children ALTER at SET DEFAULT '2000-01-01'", vec!["column-default children.at :14"]),
-        ("ALTER TABLE parents ALTER id DROP DEFAULT", vec!["column-identity parents.id :2"]),
-        ("ALTER TABLE children DROP COLUMN mood", vec!["column-missing children.mood :15"]),
-        ("ALTER TABLE children ADD more int", vec!["column-without-model children.more :10"]),
-        ("ALTER TABLE children DROP CONSTRAINT own_name", vec!["primary-key children :11"]),
-        ("ALTER TABLE children DROP CONSTRAINT children_name_key", vec!["unique children :13"]),
-        (
-            "ALTER TABLE children DROP CONSTRAINT children_name_key; CREATE UNIQUE INDEX u ON children (name)",
-            vec!["index children :13"],
-        ),
-        ("ALTER TABLE children DROP CONSTRAINT another", vec!["foreign-key children :12"]),
-        (
-            "ALTER TABLE children DROP CONSTRAINT another, ADD FOREIGN KEY (parent_id) REFERENCES parents ON DELETE SET NULL",
-            vec!["foreign-key-action children.parent_id :12"],
-        ),
-        ("ALTER TABLE children DROP CONSTRAINT named", vec!["check children :19"]),
-        ("ALTER TABLE children RENAME CONSTRAINT named TO other", vec!["name children :19"]),
-        ("DROP INDEX by_at", vec!["index children :17"]),
-        ("ALTER INDEX by_at RENAME TO other", vec!["name children :17"]),
-        ("DROP INDEX by_at; CREATE INDEX by_at ON children (at)", vec!["index children :17"]),
-        ("ALTER TYPE mood ADD VALUE 'so so'", vec!["enum-values mood :30"]),
-        ("CREATE TABLE more (n int)", vec!["table-without-model more :0"]),
-        ("DROP TABLE children", vec!["table-missing children :10"]),
-    ] {
+    for (planted, expected) in PLANTED {
         let alignment = aligned(&models(), &format!("{SAME} {planted};")).await;
-        assert_eq!(told(&alignment), expected, "{planted}: {alignment:?}");
+        assert_eq!(told(&alignment), *expected, "{planted}: {alignment:?}");
         assert!(!alignment.is_aligned(&[]), "{planted}");
         assert!(alignment.is_aligned(&[alignment.differences[0].code.to_owned()]), "{planted}");
     }

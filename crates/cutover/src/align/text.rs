@@ -27,6 +27,7 @@ pub fn lines(alignment: &Alignment, allow: &[String]) -> String {
                 .collect::<Vec<_>>(),
         ),
         ("There, and nothing that such models can say", alignment.beyond.clone()),
+        ("There without a model, as it is meant", alignment.kept.clone()),
     ] {
         if !list.is_empty() {
             let _ = writeln!(text, "\n{title}");
@@ -67,12 +68,12 @@ fn sums(alignment: &Alignment) -> String {
     if alignment.differences.is_empty() {
         return format!(
             "{tables} of the models against {}: nothing is otherwise{open} ({took})\n",
-            alignment.against
+            visible(&alignment.against)
         );
     }
     format!(
         "{tables} of the models against {}: {}, {}{open} ({took})\n",
-        alignment.against,
+        visible(&alignment.against),
         count(of(Severity::Error), "error", "errors"),
         count(of(Severity::Warning), "warning", "warnings"),
     )

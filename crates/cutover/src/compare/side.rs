@@ -183,7 +183,7 @@ async fn both_as_they_are(
 }
 
 /// Every placeholder stands for itself.
-fn as_they_stand(text: &[u8]) -> io::Result<Vars> {
+pub(crate) fn as_they_stand(text: &[u8]) -> io::Result<Vars> {
     let mut vars = Vars::new();
     for name in vars::names_in(text)? {
         let itself = format!("${{{name}}}");

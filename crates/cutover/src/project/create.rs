@@ -19,11 +19,21 @@ pub struct Created {
     pub content: String,
 }
 
+/// What stands in the files of a new migration, below the title.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Body<'a> {
+    /// The statements.
+    pub forward: &'a str,
+    /// Those that lead back, where the convention has a place for them.
+    pub back: &'a str,
+}
+
 pub(super) fn migration(
     project: &Project,
     title: &str,
     root: Option<&str>,
     now: u64,
+    body: &Body<'_>,
 ) -> Result<Vec<Created>, ProjectError> {
     let root = choose_root(project, root)?;
     let slug = slug(title).ok_or_else(|| {
@@ -33,9 +43,17 @@ pub(super) fn migration(
         project.migrations.iter().filter(|migration| migration.id.root == root.path).collect();
     let files = root.convention.next(&existing, &slug, now).map_err(ProjectError::Name)?;
     let title = crate::text::visible(title.trim());
-    let created = files.into_iter().map(|NewFile { path, before, after }| Created {
-        path: if root.path == "." { path } else { format!("{}/{path}", root.path) },
-        content: format!("{before}-- {title}\n{after}"),
+    let created = files.into_iter().enumerate().map(|(at, NewFile { path, before, after })| {
+        let (own, behind) = match (at, after) {
+            (0, "") => (body.forward, ""),
+            (0, _) => (body.forward, body.back),
+            _ => (body.back, ""),
+        };
+        let (own, behind) = (vars::escaped(own), vars::escaped(behind));
+        Created {
+            path: if root.path == "." { path } else { format!("{}/{path}", root.path) },
+            content: format!("{before}-- {title}\n{own}{after}{behind}"),
+        }
     });
     let created: Vec<Created> = created.collect();
     // One that is there would otherwise leave the others half made.

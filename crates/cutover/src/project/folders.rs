@@ -15,6 +15,7 @@ use super::flyway::{self, FlywaySettings};
 use super::load::{self, Loader};
 use super::problem::{Place, Problem, Problems, ProjectError};
 use super::{CONFIG_FILE, Design, FOLDERS, MigrationRoot, Project, Stray, Vars};
+use crate::align::ModelsSettings;
 use crate::lint::LintSettings;
 use crate::migration::{Claims, Down, Migration, MigrationId, Source};
 
@@ -582,6 +583,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
     Ok(Project {
         name: name.to_owned(),
         lint: LintSettings::default(),
+        models: ModelsSettings::default(),
         root: PathBuf::new(),
         config_path: None,
         database: config::DatabaseConfig::default(),

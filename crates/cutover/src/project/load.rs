@@ -14,6 +14,7 @@ use super::{
     CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files,
     globs, link, text,
 };
+use crate::align::{CODES, ModelsSettings};
 use crate::lint::LintSettings;
 use crate::migration::Migration;
 use crate::secrets::is_hidden;
@@ -213,10 +214,12 @@ impl Loader {
             line: self.file.line_of(&url.span()),
         });
         let lint = LintSettings::of(&config.lint, &mut self.file);
+        let models = models(config.models, &self.root, &mut self.file);
         self.problems.absorb(self.file.problems());
         let project = Project {
             name: self.name,
             lint,
+            models,
             root: self.root,
             config_path: self.config_path,
             database: config::DatabaseConfig { url: config.url.map(Spanned::into_inner), url_origin },
@@ -277,4 +280,37 @@ fn has_password(url: &str) -> bool {
 pub(super) fn wrong_name(name: &str) -> Option<String> {
     let wrong = name.trim().is_empty() || name.chars().any(char::is_control);
     wrong.then(|| format!("the project's name cannot be {name:?}: it must be visible text in one line"))
+}
+
+/// What `[models]` says; what is wrong is reported to `file`.
+fn models(config: config::ModelsConfig, root: &Path, file: &mut Table) -> ModelsSettings {
+    for path in &config.paths {
+        if files::leaves_project(path.get_ref()) {
+            let hint = Some("paths are relative to cutover.toml".to_owned());
+            file.report(&path.span(), format!("{:?} leaves the project folder", path.get_ref()), hint);
+        } else if !root.join(path.get_ref()).exists() {
+            file.report(&path.span(), format!("there is no {:?}", path.get_ref()), None);
+        }
+    }
+    for code in &config.allow {
+        let codes = CODES.iter().map(|(known, ..)| *known);
+        if !codes.clone().any(|known| known == code.get_ref()) {
+            let meant =
+                crate::text::suggest(code.get_ref(), codes).map(|known| format!("did you mean {known}?"));
+            file.report(&code.span(), format!("{:?} is no code of a difference", code.get_ref()), meant);
+        }
+    }
+    for one in &config.keep {
+        if let Err(why) = crate::align::what(one.get_ref()) {
+            file.report(&one.span(), why, None);
+        }
+    }
+    ModelsSettings {
+        paths: config.paths.into_iter().map(Spanned::into_inner).collect(),
+        kind: config.kind,
+        sqlmodel: config.sqlmodel.unwrap_or_default(),
+        default_auto_field: config.default_auto_field.unwrap_or_default(),
+        allow: config.allow.into_iter().map(Spanned::into_inner).collect(),
+        keep: config.keep.into_iter().map(Spanned::into_inner).collect(),
+    }
 }

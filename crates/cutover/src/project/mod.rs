@@ -27,12 +27,13 @@ use std::path::{Path, PathBuf};
 
 pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
 pub use conventions::{Convention, Stray};
-pub use create::{Created, initialise};
+pub use create::{Body, Created, initialise};
 pub use flyway::DefaultSchema;
 pub use problem::{Place, Problem, Problems, ProjectError};
 pub(crate) use vars::Substituted;
 pub use vars::{PlaceholderError, Replaced, VarError, Vars};
 
+use crate::align::ModelsSettings;
 use crate::lint::LintSettings;
 use crate::migration::{Migration, MigrationId, Source};
 use crate::text::suggest;
@@ -60,6 +61,8 @@ pub struct Project {
     pub name: String,
     /// Which rules look at which files.
     pub lint: LintSettings,
+    /// The application's models.
+    pub models: ModelsSettings,
     /// The project folder, absolute, without links. Empty for a project compiled into a program.
     pub root: PathBuf,
     /// The configuration, absolute; none for a bare folder of migrations.
@@ -259,7 +262,21 @@ impl Project {
         root: Option<&str>,
         now: u64,
     ) -> Result<Vec<Created>, ProjectError> {
-        create::migration(self, title, root, now)
+        create::migration(self, title, root, now, &Body::default())
+    }
+
+    /// As [`create_migration`](Self::create_migration), with statements below the title.
+    ///
+    /// # Errors
+    /// There is no next name, or the file cannot be made.
+    pub fn write_migration(
+        &self,
+        title: &str,
+        root: Option<&str>,
+        now: u64,
+        body: &Body<'_>,
+    ) -> Result<Vec<Created>, ProjectError> {
+        create::migration(self, title, root, now, body)
     }
 
     /// Statements as they are to stand in a file: in the sections of the folder of migrations that it lies in, where its

@@ -79,7 +79,9 @@ impl Sql {
         if object.has(TAKES_ALONG) { self.hazard(hazards::DATA_LOSS) } else { self }
     }
 
-    pub(crate) fn at(mut self, place: Place) -> Self {
+    /// The statement at another place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
         self.place = place;
         self
     }

@@ -31,6 +31,18 @@ pub(super) struct Config {
     pub(super) checks: Vec<CheckConfig>,
     pub(super) check_sql: Vec<Spanned<String>>,
     pub(super) lint: LintConfig,
+    pub(super) models: ModelsConfig,
+}
+
+/// `[models]`: the application's models, and what of the database is none of theirs.
+#[derive(Debug, Default)]
+pub(super) struct ModelsConfig {
+    pub(super) paths: Vec<Spanned<String>>,
+    pub(super) kind: Option<String>,
+    pub(super) sqlmodel: Option<String>,
+    pub(super) default_auto_field: Option<String>,
+    pub(super) allow: Vec<Spanned<String>>,
+    pub(super) keep: Vec<Spanned<String>>,
 }
 
 /// `[lint]`: codes of rules with how bad what they find is.
@@ -119,6 +131,7 @@ pub(super) fn decode(file: &mut Table) -> Config {
     config.checks = file.take_tables("check").into_iter().map(check).collect();
     with(file, "checks", |table| config.check_sql = table.take_strings("sql"));
     with(file, "lint", |table| config.lint = lint(table));
+    with(file, "models", |table| config.models = models(table));
     file.report_unknown();
     config
 }
@@ -168,6 +181,17 @@ fn migration(table: &mut Table) -> MigrationConfig {
         deferred: table.take_bool("deferred").unwrap_or(false),
         optional: table.take_bool("optional").unwrap_or(false),
         requires: table.take_strings("requires"),
+    }
+}
+
+fn models(table: &mut Table) -> ModelsConfig {
+    ModelsConfig {
+        paths: table.take_strings("paths"),
+        kind: table.take_string("kind"),
+        sqlmodel: table.take_string("sqlmodel"),
+        default_auto_field: table.take_string("default_auto_field"),
+        allow: table.take_strings("allow"),
+        keep: table.take_strings("keep"),
     }
 }
 

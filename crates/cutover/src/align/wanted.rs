@@ -1,0 +1,244 @@
+//! What is there as the models want it: the schema that is there with what they say otherwise taken over, and nothing else. Pure.
+
+use std::collections::BTreeSet;
+
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::{Id, Object, Schema, Value};
+
+use super::model::{Difference, Subject};
+
+/// The schema that a migration is to lead to.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) schema: Schema,
+    /// Differences that no statement of it sees to, each with why.
+    pub(super) left: Vec<String>,
+}
+
+/// Takes over what `differences` say, from what the models have been built into; what only what is there has goes.
+pub(super) fn wanted<'a>(
+    expected: &Schema,
+    there: &Schema,
+    differences: impl Iterator<Item = &'a Difference>,
+) -> Wanted {
+    let mut work = Work { expected, wanted: there.clone(), left: Vec::new() };
+    let differences: Vec<&Difference> = differences.collect();
+    // What goes makes room for what comes under its name, and takes along what is over it.
+    for difference in &differences {
+        if let (None, Some(there)) = (&difference.subject.model, &difference.subject.there) {
+            work.without(there, difference);
+        }
+    }
+    for difference in &differences {
+        work.take_over(difference);
+    }
+    Wanted { schema: work.wanted, left: work.left }
+}
+
+struct Work<'a> {
+    expected: &'a Schema,
+    wanted: Schema,
+    left: Vec<String>,
+}
+
+impl Work<'_> {
+    fn leave(&mut self, difference: &Difference, why: &str) {
+        self.left.push(format!("{}: {why}", told(difference)));
+    }
+
+    fn take_over(&mut self, difference: &Difference) {
+        let Subject { model, there, attributes, is_renamed } = &difference.subject;
+        match (model, there) {
+            (None, None) => {
+                let why = match difference.code {
+                    "column-identity" => "the numbers that are given must go on, which takes thought",
+                    _ => "there is no statement for it",
+                };
+                self.leave(difference, why);
+            }
+            // Gone already.
+            (None, Some(_)) => {}
+            (Some(model), None) => self.add(model, difference),
+            (Some(model), Some(_)) if !attributes.is_empty() => self.set(model, attributes, difference),
+            (Some(model), Some(there)) if *is_renamed => self.rename(model, there, difference),
+            (Some(model), Some(there)) => {
+                self.wanted.objects.remove(there);
+                self.add(model, difference);
+            }
+        }
+    }
+
+    fn set(&mut self, id: &Id, attributes: &[&str], difference: &Difference) {
+        let Some(model) = self.expected.get(id) else { return };
+        let needs = self.above(model);
+        if let Err(missing) = self.bring(needs) {
+            return self.leave(difference, &missing);
+        }
+        let Some(object) = self.wanted.objects.get_mut(id) else { return };
+        for name in attributes {
+            match model.attributes.get(*name) {
+                Some(value) => object.attributes.insert((*name).into(), value.clone()),
+                None => object.attributes.remove(*name),
+            };
+        }
+        object.needs.extend(model.needs.iter().cloned());
+    }
+
+    /// What is there under the name that the models have: with what it is, it keeps what they do not say.
+    fn rename(&mut self, model: &Id, there: &Id, difference: &Difference) {
+        if self.wanted.objects.contains_key(model) {
+            return self.leave(difference, "what is there has that name already");
+        }
+        let (Some(object), Some(like)) = (self.wanted.objects.remove(there), self.expected.get(model)) else {
+            return;
+        };
+        let mut object = object;
+        if let Some(definition) =
+            like.attributes.get("definition").filter(|_| model.kind == ObjectKind::Index)
+        {
+            object.attributes.insert("definition".into(), definition.clone());
+        }
+        self.wanted.objects.insert(model.clone(), object);
+    }
+
+    /// Adds an object of the models with its parts and all that it cannot be without.
+    fn add(&mut self, id: &Id, difference: &Difference) {
+        if self.wanted.objects.contains_key(id) {
+            return self.leave(difference, "what is there has that name already");
+        }
+        if let Err(missing) = self.bring(vec![id.clone()]) {
+            self.leave(difference, &missing);
+        }
+    }
+
+    /// Brings objects of the models, and what they need, where that is not there.
+    ///
+    /// # Errors
+    /// A table that they need is nowhere.
+    fn bring(&mut self, mut waiting: Vec<Id>) -> Result<(), String> {
+        let mut brought = BTreeSet::new();
+        while let Some(next) = waiting.pop() {
+            if self.wanted.objects.contains_key(&next) || brought.contains(&next) {
+                continue;
+            }
+            let Some(object) = self.expected.get(&next) else {
+                // What PostgreSQL has itself is no object of a schema that was read.
+                if next.kind == ObjectKind::Table {
+                    return Err(format!("it needs {next}, which is not there"));
+                }
+                continue;
+            };
+            waiting.extend(self.above(object));
+            waiting.extend(self.along(&next));
+            brought.insert(next);
+        }
+        for id in brought {
+            let Some(object) = self.expected.get(&id) else { continue };
+            if id.kind == ObjectKind::Column {
+                self.add_to_order(&id);
+            }
+            self.wanted.objects.insert(id, object.clone());
+        }
+        Ok(())
+    }
+
+    /// What an object cannot be without. Of a table that is there, what the models have under another name is there already.
+    fn above(&self, object: &Object) -> Vec<Id> {
+        let is_of_what_is_there =
+            |id: &Id| table_of(id).is_some_and(|table| self.wanted.objects.contains_key(&table));
+        object.needs.iter().filter(|id| !is_of_what_is_there(id)).cloned().collect()
+    }
+
+    /// What comes with an object: the parts of a table, the default of a column, the sequence that is its own.
+    fn along(&self, id: &Id) -> Vec<Id> {
+        let mut along: Vec<Id> = match id.kind {
+            ObjectKind::Table => self.expected.parts_of(id).map(|(part, _)| part.clone()).collect(),
+            ObjectKind::Column => vec![Id { kind: ObjectKind::Default, ..id.clone() }],
+            _ => Vec::new(),
+        };
+        along.retain(|part| self.expected.get(part).is_some());
+        if id.kind == ObjectKind::Column {
+            let own = self.expected.objects.iter().filter(|(sequence, object)| {
+                sequence.kind == ObjectKind::Sequence && object.has("owned by") && object.needs.contains(id)
+            });
+            along.extend(own.map(|(sequence, _)| sequence.clone()));
+        }
+        along
+    }
+
+    /// A new column stands behind those that are there.
+    fn add_to_order(&mut self, column: &Id) {
+        let Some(table) = table_of(column) else { return };
+        let Some(object) = self.wanted.objects.get_mut(&table) else { return };
+        if let Some(Value::List(columns)) = object.attributes.get_mut("columns")
+            && !columns.iter().any(|name| *name == column.name)
+        {
+            columns.push(column.name.to_string());
+        }
+    }
+
+    /// Takes an object away, with its parts; not where something else is built on it.
+    fn without(&mut self, id: &Id, difference: &Difference) {
+        let Some(object) = self.wanted.get(id) else { return };
+        if object.has("inherited") {
+            return self.leave(difference, "it comes from a table that this one inherits from");
+        }
+        let gone = self.goes_along(id);
+        let held = self.wanted.objects.iter().find(|(other, object)| {
+            !gone.contains(*other) && object.needs.iter().any(|needed| gone.contains(needed))
+        });
+        if let Some((held, _)) = held {
+            let why = format!("{held} is built on it: take that away first, in a migration of its own");
+            return self.leave(difference, &why);
+        }
+        if let (ObjectKind::Column, Some(table)) = (id.kind, table_of(id))
+            && let Some(table) = self.wanted.objects.get_mut(&table)
+            && let Some(Value::List(columns)) = table.attributes.get_mut("columns")
+        {
+            columns.retain(|name| *name != id.name);
+        }
+        self.wanted.objects.retain(|id, _| !gone.contains(id));
+    }
+
+    /// What goes with an object as PostgreSQL takes it along, and nobody else's rows or rules.
+    fn goes_along(&self, id: &Id) -> BTreeSet<Id> {
+        let mut gone = BTreeSet::from([id.clone()]);
+        match id.kind {
+            ObjectKind::Table => gone.extend(self.wanted.parts_of(id).map(|(part, _)| part.clone())),
+            ObjectKind::Column => {
+                let with =
+                    [ObjectKind::Default, ObjectKind::Constraint, ObjectKind::Index, ObjectKind::Statistics];
+                let is_over = |other: &Id, needs: &BTreeSet<Id>| {
+                    with.contains(&other.kind)
+                        && other.schema == id.schema
+                        && other.table == id.table
+                        && needs.contains(id)
+                };
+                let over = self.wanted.objects.iter().filter(|(other, object)| is_over(other, &object.needs));
+                gone.extend(over.map(|(other, _)| other.clone()));
+            }
+            _ => {}
+        }
+        let own = self.wanted.objects.iter().filter(|(sequence, object)| {
+            sequence.kind == ObjectKind::Sequence
+                && object.has("owned by")
+                && object
+                    .needs
+                    .iter()
+                    .any(|needed| needed.kind == ObjectKind::Column && gone.contains(needed))
+        });
+        let own: Vec<Id> = own.map(|(sequence, _)| sequence.clone()).collect();
+        gone.extend(own);
+        gone
+    }
+}
+
+fn table_of(part: &Id) -> Option<Id> {
+    Some(Id::new(ObjectKind::Table, part.schema.clone()?, part.table.clone()?))
+}
+
+/// A difference in one line.
+pub(super) fn told(difference: &Difference) -> String {
+    let column = difference.column.as_ref().map(|column| format!(".{column}")).unwrap_or_default();
+    format!("{}{column}: {}", difference.table, difference.message)
+}

@@ -1,0 +1,229 @@
+//! Migrations from models, on real databases: what is generated is applied, and leads to what the models say.
+#![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
+
+use cutover_analysis::models::{Default, Models, Table};
+
+use super::tests::{PLANTED, SAME, column, models, not_null, place, told};
+use super::{Decisions, Fill, GenerateError, Generated, Undecided, align, generate};
+use crate::compare::Side;
+use crate::compare::rename::Rename;
+use crate::lint::AtApply;
+use crate::migrate;
+use crate::project::Project;
+use crate::verify::SandboxProvider;
+
+fn project(sql: &str) -> Project {
+    let files: &[(&str, &[u8])] = if sql.is_empty() { &[] } else { &[("0001_there.sql", sql.as_bytes())] };
+    Project::embedded("there", files).unwrap()
+}
+
+fn sandbox() -> SandboxProvider {
+    SandboxProvider::dev_url(testkit::server().server().options("postgres"))
+}
+
+async fn generated(models: &Models, sql: &str, decisions: &Decisions) -> Generated {
+    Box::pin(generate(models, &project(sql), decisions, &sandbox())).await.unwrap()
+}
+
+fn dropping(what: &str) -> Decisions {
+    Decisions { drop: vec![what.to_owned()], ..Decisions::default() }
+}
+
+fn filling(fills: &[&str]) -> Decisions {
+    let fills = fills.iter().map(|text| Fill::parse(text).unwrap()).collect();
+    Decisions { fills, ..Decisions::default() }
+}
+
+fn is_clean(generated: &Generated) -> bool {
+    !generated.sql.is_empty()
+        && generated.failed.is_none()
+        && generated.still.is_empty()
+        && generated.left.is_empty()
+        && generated.undecided.is_empty()
+}
+
+/// Applies the statements of a migration and gives the database.
+async fn applied(before: &str, rows: &str, generated: &Generated) -> testkit::Database {
+    let database = testkit::database();
+    let first = project(before);
+    migrate(&first, &database.url()).await.unwrap();
+    database.run(rows);
+    let files = [("0001_there.sql", before.as_bytes()), ("0002_models.sql", generated.sql.as_bytes())];
+    let mut both = Project::embedded("there", &files).unwrap();
+    // What is lost was decided.
+    both.lint.apply = AtApply::Off;
+    migrate(&both, &database.url()).await.unwrap();
+    database
+}
+
+#[tokio::test]
+async fn from_nothing_all_of_the_models_is_made() {
+    let made = generated(&models(), "", &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    assert_eq!(made.title, "create children and parents");
+    assert!(made.sql.contains("CREATE TYPE public.mood"), "{}", made.sql);
+    // What is made says the same as the models: nothing more is to be written.
+    let again = generated(&models(), &made.sql, &Decisions::default()).await;
+    assert_eq!((again.sql.as_str(), again.undecided.len(), again.left.len()), ("", 0, 0), "{again:?}");
+}
+
+/// What the models have otherwise, each planted alone, is put right by what is generated, which is proven by what it makes.
+#[tokio::test]
+async fn each_difference_is_put_right() {
+    for (planted, codes) in PLANTED {
+        let made = generated(&models(), &format!("{SAME} {planted};"), &dropping("all")).await;
+        let expected_left = codes.iter().any(|code| code.starts_with("column-identity"));
+        assert_eq!(!made.left.is_empty(), expected_left, "{planted}: {:?}", made.left);
+        assert!(expected_left || is_clean(&made), "{planted}: {made:?}");
+        // And back: what the undo makes is what was there.
+        if !expected_left {
+            let database = applied(&format!("{SAME} {planted};"), "", &made).await;
+            let undo = made.undo.replace("CONCURRENTLY ", "");
+            database.run(&undo);
+            let there = Side::Database(Box::new(database.options()));
+            let back = align(&models(), there, &[], Some(&database.options()), &sandbox()).await.unwrap();
+            assert_eq!(told(&back), *codes, "{planted}: {}", made.undo);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_there_goes_without_a_word() {
+    let sql = format!(
+        "{SAME} ALTER TABLE children ADD more int; CREATE INDEX other ON children (name); CREATE TABLE audit (n int);"
+    );
+    let made = generated(&models(), &sql, &Decisions::default()).await;
+    assert_eq!(made.sql, "");
+    let names: Vec<&str> = made
+        .undecided
+        .iter()
+        .map(|one| match one {
+            Undecided::Drop { object, .. } => object.as_str(),
+            Undecided::Fill { column, .. } => column.as_str(),
+        })
+        .collect();
+    assert_eq!(names, ["column children.more", "index other", "table audit"]);
+    // What stays and what goes is said by kind or by name.
+    let decisions =
+        Decisions { keep: vec!["table audit".into(), "index".into()], ..dropping("column children.more") };
+    let made = generated(&models(), &sql, &decisions).await;
+    assert!(is_clean(&made), "{made:?}");
+    assert!(made.sql.contains("DROP COLUMN more") && !made.sql.contains("audit"), "{}", made.sql);
+    let kept = Decisions { keep: vec!["all".into()], ..Decisions::default() };
+    assert_eq!(generated(&models(), &sql, &kept).await.sql, "");
+}
+
+#[tokio::test]
+async fn what_is_decided_of_nothing_is_an_error() {
+    for decisions in [dropping("column children.nothing"), filling(&["children.name=''"])] {
+        let error = Box::pin(generate(&models(), &project(SAME), &decisions, &sandbox())).await.unwrap_err();
+        assert!(matches!(error, GenerateError::Idle(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_is_renamed_keeps_its_values() {
+    let sql = SAME.replace("name varchar(20)", "title varchar(20)").replace("(name <>", "(title <>");
+    let undecided = generated(&models(), &sql, &filling(&["children.name=''"])).await.undecided;
+    let [Undecided::Drop { object, perhaps, .. }, ..] = &undecided[..] else { panic!("{undecided:?}") };
+    assert_eq!(
+        (object.as_str(), &perhaps[..]),
+        ("column children.title", &["column public.children.title=name".to_owned()][..])
+    );
+    let renames = vec![Rename::parse(&perhaps[0]).unwrap()];
+    let made = generated(&models(), &sql, &Decisions { renames, ..Decisions::default() }).await;
+    assert!(is_clean(&made), "{made:?}");
+    let rows = "INSERT INTO children (id, title) VALUES (1, 'kept')";
+    let database = applied(&sql, rows, &made).await;
+    assert_eq!(database.value("SELECT name FROM children"), "kept");
+}
+
+/// A new column that takes no NULL: what the rows that are there get is said, and they get it.
+#[tokio::test]
+async fn rows_that_are_there_get_what_was_decided() {
+    let mut models = models();
+    let child = &mut models.tables[1];
+    child.columns.push(not_null("age", "integer", 20));
+    child.columns.push(not_null("token", "uuid", 21));
+    child.columns[5].default = Default::Client("0".into());
+    let undecided = generated(&models, SAME, &Decisions::default()).await.undecided;
+    let [Undecided::Fill { column, client, .. }, Undecided::Fill { .. }] = &undecided[..] else {
+        panic!("{undecided:?}")
+    };
+    assert_eq!((column.as_str(), client.as_deref()), ("children.age", Some("0")));
+    let decisions = filling(&["children.age=7", "children.token=gen_random_uuid()"]);
+    let made = generated(&models, SAME, &decisions).await;
+    assert!(is_clean(&made), "{made:?}");
+    // One value for all is no rewrite; a value of each row's own is written row by row, and not under the lock of ALTER TABLE.
+    assert!(made.sql.contains("ADD COLUMN age integer DEFAULT 7 NOT NULL"), "{}", made.sql);
+    assert!(
+        made.sql.contains("UPDATE public.children SET token = gen_random_uuid() WHERE token IS NULL"),
+        "{}",
+        made.sql
+    );
+    let rows = "INSERT INTO children (id, name) VALUES (1, 'a'), (2, 'b')";
+    let database = applied(SAME, rows, &made).await;
+    let told = database.value("SELECT count(DISTINCT token) || ' ' || sum(age) FROM children");
+    assert_eq!(told, "2 14");
+    let defaults = "SELECT count(*) FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE attname IN ('age', 'token')";
+    assert_eq!(database.value(defaults), "0");
+}
+
+#[tokio::test]
+async fn an_old_column_that_takes_no_null_any_more_is_filled_first() {
+    let sql = SAME.replace("at timestamptz NOT NULL", "at timestamptz");
+    let made = generated(&models(), &sql, &filling(&["children.at='2000-01-01'"])).await;
+    assert!(is_clean(&made), "{made:?}");
+    let database = applied(&sql, "INSERT INTO children (id, name, at) VALUES (1, 'a', NULL)", &made).await;
+    assert_eq!(database.value("SELECT extract(year FROM at)::int FROM children"), "2000");
+}
+
+#[tokio::test]
+async fn what_something_else_is_built_on_is_left() {
+    let sql =
+        format!("{SAME} ALTER TABLE children ADD more int; CREATE VIEW v AS SELECT more FROM children;");
+    let made = generated(&models(), &sql, &dropping("column")).await;
+    assert_eq!(made.sql, "");
+    assert!(made.left[0].contains("view v is built on it"), "{:?}", made.left);
+}
+
+/// A key to a table that could not be built, a name that is taken: said, and the rest is made.
+#[tokio::test]
+async fn what_cannot_be_made_is_said_and_the_rest_is_made() {
+    let mut models = models();
+    models.tables[0].columns.push(column("odd", "nonsense", 3));
+    models.tables[1].columns.push(column("fine", "integer", 22));
+    let made = generated(&models, SAME, &Decisions::default()).await;
+    assert!(made.sql.contains("ADD COLUMN fine integer") && made.failed.is_none(), "{made:?}");
+    assert!(made.not_compared.iter().any(|one| one.line == 1), "{:?}", made.not_compared);
+}
+
+/// What keeps values unique is there all the time: the new one is made before the old one goes.
+#[tokio::test]
+async fn an_index_in_place_of_a_constraint_is_made_first() {
+    let sql = SAME.replace("NOT NULL UNIQUE CONSTRAINT named", "NOT NULL CONSTRAINT named")
+        + "CREATE UNIQUE INDEX u ON children (name);";
+    let made = generated(&models(), &sql, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let (new, old) = (made.sql.find("children_name_key").unwrap(), made.sql.find("DROP INDEX").unwrap());
+    assert!(new < old, "{}", made.sql);
+}
+
+/// What a migration cannot do behind those that are there is not called proven.
+#[tokio::test]
+async fn a_migration_that_fails_is_said_to_fail() {
+    let mut models = models();
+    models.tables.push(Table {
+        name: "new".into(),
+        label: "New".into(),
+        place: place(40),
+        columns: vec![not_null("n", "integer", 41)],
+        ..Table::default()
+    });
+    // Somebody refuses new tables.
+    let guard =
+        "CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no tables'; END$$;
+        CREATE EVENT TRIGGER no ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION no();";
+    let made = generated(&models, &format!("{SAME} {guard}"), &Decisions::default()).await;
+    assert!(made.failed.as_ref().is_some_and(|why| why.contains("no tables")), "{made:?}");
+}
