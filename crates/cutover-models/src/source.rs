@@ -1,7 +1,7 @@
 //! What models can be written in: one file each, found in one list.
 
 use crate::model::Models;
-use crate::{diesel, django, prisma, sqlalchemy};
+use crate::{diesel, django, prisma, sql, sqlalchemy};
 
 /// A file of models.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,8 @@ impl Source {
 }
 
 /// All of them.
-pub static SOURCES: &[&Source] = &[&sqlalchemy::SOURCE, &django::SOURCE, &prisma::SOURCE, &diesel::SOURCE];
+pub static SOURCES: &[&Source] =
+    &[&sqlalchemy::SOURCE, &django::SOURCE, &prisma::SOURCE, &diesel::SOURCE, &sql::SOURCE];
 
 /// The one of that name.
 pub fn by_name(name: &str) -> Option<&'static Source> {

@@ -25,6 +25,8 @@ pub struct Models {
     pub tables: Vec<Table>,
     /// Types with a list of values.
     pub enums: Vec<Enum>,
+    /// Statements that say themselves what is meant, in the order to run them. They say all of their tables.
+    pub statements: Vec<Part>,
     /// What is said and not understood. What depends on it is not compared.
     pub unsupported: Vec<Unsupported>,
 }

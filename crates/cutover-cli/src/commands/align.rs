@@ -170,7 +170,7 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
         sqlmodel: arguments.sqlmodel.as_ref().unwrap_or(&said.sqlmodel).clone(),
     };
     let models = source.read(&files, &settings);
-    if models.tables.is_empty() {
+    if models.tables.is_empty() && models.statements.is_empty() {
         let given = arguments.models.iter().map(|path| path.display().to_string());
         let named: Vec<String> =
             given.chain(said.paths.iter().filter(|_| arguments.models.is_empty()).cloned()).collect();
@@ -195,6 +195,10 @@ fn source(kind: Option<&str>, files: &[File]) -> Result<&'static Source, CliErro
         if !found.iter().any(|known| known.name == source.name) {
             found.push(source);
         }
+    }
+    if found.len() > 1 {
+        // Files of SQL lie beside models in many folders.
+        found.retain(|source| source.extension != "sql");
     }
     let all: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
     match found[..] {

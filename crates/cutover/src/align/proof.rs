@@ -1,10 +1,9 @@
 //! Whether a migration that was written leads to what the models say: it is run on a throwaway server, behind the migrations that are
 //! there, and what it makes is held against the models again.
 
-use cutover_analysis::models::Models;
-
+use super::build::Built;
 use super::model::Difference;
-use super::{AlignError, Built, hold};
+use super::{AlignError, hold};
 use crate::project::Project;
 use crate::verify::SandboxProvider;
 use crate::verify::replay::{Likeness, Replay};
@@ -20,7 +19,6 @@ pub(super) struct Proof {
 
 /// Runs the migrations of `project`, and then those of `written`.
 pub(super) async fn prove(
-    models: &Models,
     built: &Built,
     (project, written): (&Project, &Project),
     keep: &[String],
@@ -38,7 +36,7 @@ pub(super) async fn prove(
             }
         }
         let schema = replay.schema().await?;
-        Ok(Proof { still: hold(models, built, &schema, keep).differences, failed: None })
+        Ok(Proof { still: hold(built, &schema, keep).differences, failed: None })
     };
     let proof = Box::pin(run).await;
     replay.finish().await;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
 use cutover_analysis::models::{
-    Aspect, Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Place, Table, Unique,
+    Aspect, Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Part, Place, Table, Unique,
 };
 
 use super::{Alignment, align};
@@ -202,4 +202,43 @@ async fn a_sequence_that_is_not_there_is_a_difference() {
     models.tables[0].columns[0].default = Default::Sql("nextval('own'::text::regclass)".into());
     let alignment = aligned(&models, &SAME.replace("serial", "int")).await;
     assert_eq!(told(&alignment), ["column-identity parents.id :2"]);
+}
+
+/// Files of DDL: what their statements make, each thing where it is said.
+#[tokio::test]
+async fn what_is_said_in_statements_is_compared_at_its_line() {
+    let statements = |sql: &str| {
+        let part = |(at, text): (usize, &str)| Part {
+            sql: text.trim().to_owned(),
+            place: place(u32::try_from(at).unwrap() * 10 + 1),
+            part_of: None,
+        };
+        let texts = sql.split(';').filter(|text| !text.trim().is_empty());
+        Models { statements: texts.enumerate().map(part).collect(), ..Models::default() }
+    };
+    assert_eq!(told(&aligned(&statements(SAME), SAME).await), [""; 0]);
+    let said = "CREATE TYPE mood AS ENUM ('good', 'bad');
+        CREATE TABLE parents (id serial PRIMARY KEY);
+        CREATE TABLE children (
+id bigint PRIMARY KEY,
+parent_id int REFERENCES parents ON DELETE CASCADE,
+name varchar(30) NOT NULL UNIQUE CONSTRAINT named CHECK (name <> ''),
+at timestamptz NOT NULL,
+mood mood,
+more int);
+        CREATE VIEW v AS SELECT 1;
+        CREATE ROLE nobody_makes_this;
+        CREATE INDEX by_name ON children (name, at)";
+    let alignment = aligned(&statements(said), SAME).await;
+    let expected = [
+        "column-type children.name :24",
+        "column-default children.at :25",
+        "column-missing children.more :27",
+        "index children :51",
+        "index children :25",
+    ];
+    assert_eq!(told(&alignment), expected, "{alignment:?}");
+    let open: Vec<&str> = alignment.not_compared.iter().map(|one| one.what.as_str()).collect();
+    assert!(open.contains(&"1 view: `cutover diff` compares those"), "{open:?}");
+    assert!(open.iter().any(|what| what.contains("it is of the whole server")), "{open:?}");
 }

@@ -10,11 +10,12 @@ use cutover_analysis::sql::quote_ident;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::build::build;
 use super::decide::{self, Decisions, Fill, Undecided};
 use super::model::{Alignment, Difference, Subject};
 use super::proof::{self, Proof};
 use super::wanted::{self, Wanted};
-use super::{AlignError, build, hold};
+use super::{AlignError, hold};
 use crate::compare::rename::{self, Rename, RenameError};
 use crate::compare::{Side, as_they_stand, migration};
 use crate::lint::fix::{self, Fixed};
@@ -87,12 +88,12 @@ pub async fn generate(
         [] => there.clone(),
         _ => Box::pin(rename::renamed(&there, &renames, sandbox)).await.map_err(AlignError::from)?,
     };
-    let Alignment { differences, not_compared, .. } = hold(models, &built, &from, &decisions.keep);
+    let Alignment { differences, not_compared, .. } = hold(&built, &from, &decisions.keep);
     let idle = decide::idle(decisions, &differences);
     if !idle.is_empty() {
         return Err(GenerateError::Idle(idle));
     }
-    let undecided = decide::undecided(models, (&built.schema, &from), &differences, decisions);
+    let undecided = decide::undecided(&built.models, (&built.schema, &from), &differences, decisions);
     if !undecided.is_empty() {
         return Ok(Generated { undecided, not_compared, ..Generated::default() });
     }
@@ -110,7 +111,7 @@ pub async fn generate(
     let text = migration(&without_left(forward), &name, "what the models say");
     let (text, fixed, findings) = in_safe_form(&there, text)?;
     let written = readable("models", &[("0001_models.sql", &text)])?;
-    let proven = proof::prove(models, &built, (project, &written), &decisions.keep, sandbox).await?;
+    let proven = proof::prove(&built, (project, &written), &decisions.keep, sandbox).await?;
     let Proof { still, failed } = proven;
     generated.still = still;
     generated.failed = failed;

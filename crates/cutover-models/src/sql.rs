@@ -1,0 +1,104 @@
+//! Files of DDL: their statements say themselves what is meant, and are run as they stand, on a throwaway server alone.
+
+use cutover_analysis::models::{Models, Part, Place};
+use cutover_analysis::sql::{Item, Splitter};
+
+use crate::source::{File, Settings, Source};
+
+/// See [`Source`].
+pub(crate) static SOURCE: Source = Source {
+    name: "sql",
+    about: "files of DDL: CREATE TABLE and what belongs to it",
+    extension: "sql",
+    is_so,
+    read,
+};
+
+fn is_so(text: &str) -> bool {
+    let mut words = text.split_whitespace().map(str::to_ascii_lowercase).peekable();
+    while let Some(word) = words.next() {
+        if word == "create" && words.peek().is_some_and(|next| matches!(next.as_str(), "table" | "unlogged"))
+        {
+            return true;
+        }
+    }
+    false
+}
+
+fn read(files: &[File], _settings: &Settings) -> Models {
+    let mut models = Models::default();
+    for file in files {
+        one_file(file, &mut models);
+    }
+    models
+}
+
+fn one_file(file: &File, models: &mut Models) {
+    for item in Splitter::new(file.text.as_bytes()) {
+        match item {
+            Ok(Item::Statement(statement)) if is_meant(&statement.text) => models.statements.push(Part {
+                sql: statement.text,
+                place: Place::new(&file.path, statement.line),
+                part_of: None,
+            }),
+            // Rows, settings of a transaction and who may do what are no matter of models.
+            Ok(Item::Statement(_) | Item::CopyData(_) | Item::CopyEnd) => {}
+            Ok(Item::PsqlCommand { text, line, .. }) => {
+                models.unsupported(Place::new(&file.path, line), format!("`{text}`, which is psql's own"));
+            }
+            Err(error) => {
+                let line = error.place().map_or(1, |place| place.line);
+                models.unsupported(Place::new(&file.path, line), format!("what follows: {error}"));
+            }
+        }
+    }
+}
+
+/// Whether a statement may say something of what tables are.
+fn is_meant(statement: &str) -> bool {
+    let mut words = statement.split_whitespace().map(str::to_ascii_uppercase);
+    let first = words.next().unwrap_or_default();
+    match first.as_str() {
+        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "GRANT" | "REVOKE"
+        | "COPY" | "INSERT" | "UPDATE" | "DELETE" | "ANALYZE" | "VACUUM" => false,
+        "ALTER" => {
+            let words: Vec<String> = words.collect();
+            !words.windows(2).any(|pair| pair == ["OWNER", "TO"])
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::source::{File, Settings, recognised};
+
+    #[test]
+    fn statements_are_read_with_their_lines_and_what_is_not_meant_is_left_out() {
+        let text = "-- what the app needs\nBEGIN;\nCREATE TABLE a (\n  n int\n);\n\\set x 1\nGRANT ALL ON a TO b;\nALTER TABLE a OWNER TO b;\n\
+                    CREATE INDEX i ON a (n);\nCOPY a FROM stdin;\n1\n\\.\nCOMMIT;\n";
+        let file = File { path: "schema.sql".into(), text: text.into() };
+        let source = recognised(&file).unwrap();
+        assert_eq!(source.name, "sql");
+        let models = source.read(&[file], &Settings::default());
+        let read: Vec<(u32, &str)> = models
+            .statements
+            .iter()
+            .map(|part| (part.place.line, part.sql.lines().next().unwrap()))
+            .collect();
+        assert_eq!(read, [(3, "CREATE TABLE a ("), (9, "CREATE INDEX i ON a (n)")]);
+        let unsupported: Vec<u32> = models.unsupported.iter().map(|one| one.place.line).collect();
+        assert_eq!(unsupported, [6]);
+    }
+
+    #[test]
+    fn a_file_that_does_not_end_is_named_at_the_place() {
+        let file = File {
+            path: "schema.sql".into(),
+            text: "CREATE TABLE a (n int);\nCREATE TABLE b (t text DEFAULT 'x".into(),
+        };
+        let models = recognised(&file).unwrap().read(&[file], &Settings::default());
+        assert_eq!(models.statements.len(), 1);
+        assert_eq!(models.unsupported[0].place.line, 2);
+    }
+}
