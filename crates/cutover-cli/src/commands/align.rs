@@ -113,7 +113,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         app.output.print(&lines.concat());
         return Ok(Exit::Done);
     }
-    let project = app.project(&overrides(&arguments.vars))?;
+    let project = project(app, arguments)?;
     let models = read(&project, arguments)?;
     let mut keep = arguments.keep.clone();
     keep.extend(project.models.keep.iter().cloned());
@@ -141,6 +141,18 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         app.output.print(&align::lines(&alignment, &allow));
     }
     Ok(if alignment.is_aligned(&allow) { Exit::Done } else { Exit::No })
+}
+
+/// The project. Against a database, a folder without a `cutover.toml` need not hold migrations that can be read.
+fn project(app: &App, arguments: &Arguments) -> Result<Project, CliError> {
+    let overrides = overrides(&arguments.vars);
+    if !arguments.migrations && !arguments.write {
+        let draft = app.draft(&overrides)?;
+        if draft.project.config_path.is_none() {
+            return Ok(draft.project);
+        }
+    }
+    app.project(&overrides)
 }
 
 /// What the models say: those of the command line, or of the project.

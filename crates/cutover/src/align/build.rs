@@ -69,13 +69,11 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
         };
         if let Some(why) = why {
             let table = part.part_of.and_then(|(at, aspect)| Some((models.tables.get(at)?, aspect)));
-            match table {
-                Some((table, aspect)) => {
-                    drop(refused_parts.insert((compare::id_of(table, &default_schema), aspect)))
-                }
-                None => unbuilt.extend(
-                    table_at(models, &part.place).map(|table| compare::id_of(table, &default_schema)),
-                ),
+            if let Some((table, aspect)) = table {
+                refused_parts.insert((compare::id_of(table, &default_schema), aspect));
+            } else {
+                let table = table_at(models, &part.place);
+                unbuilt.extend(table.map(|table| compare::id_of(table, &default_schema)));
             }
             let first = part.sql.lines().next().unwrap_or_default();
             let what = format!("the server refuses what it comes to, `{first} …`: {why}");
