@@ -115,10 +115,10 @@ fn the_missing_migration_is_written_once_everything_is_decided() {
     says(
         &undecided,
         &[
-            "users.age integer NOT NULL: rows that are there need a value",
-            "--fill 'users.age=EXPRESSION'",
             "--drop 'column users.mail'  or  --keep 'column users.mail'",
             "--drop 'index by_mail'",
+            "users.age integer NOT NULL: rows that are there need a value",
+            "--fill 'users.age=EXPRESSION'",
             "nothing was written: 3 things are to be decided first",
         ],
     );

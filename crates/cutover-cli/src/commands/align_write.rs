@@ -42,8 +42,13 @@ pub(super) fn run(
     let mut decisions = Decisions { drop, keep, fills, renames };
     let mut generated = generate(app, project, models, &decisions)?;
     while !generated.undecided.is_empty() && app.can_ask() {
+        let renames = decisions.renames.len();
         for one in &generated.undecided {
             asked(app, one, &mut decisions)?;
+            if decisions.renames.len() > renames {
+                // What follows may be another question then.
+                break;
+            }
         }
         generated = generate(app, project, models, &decisions)?;
     }

@@ -172,11 +172,28 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
     // A base that is not among the files may have more.
     let more = if at.leaves_open(Aspect::Columns) { Vec::new() } else { more };
     for (name, said) in more {
-        let what = "the column is in no model";
+        let id = column_of(&at.id, ObjectKind::Column, &name);
+        let is_needed = takes_a_value(at.there, &id);
+        let what = if is_needed {
+            "the column is in no model, and rows of the model cannot be added without it"
+        } else {
+            "the column is in no model"
+        };
         at.differs("column-without-model", Some(&name), (None, Some(said)), &at.table.place, what);
-        at.about(Subject::of_there(column_of(&at.id, ObjectKind::Column, &name)));
+        at.about(Subject::of_there(id));
+        if let Some(difference) = at.differences.last_mut().filter(|_| is_needed) {
+            difference.severity = Severity::Error;
+        }
     }
     parts::compare(at);
+}
+
+/// Whether whoever adds a row has to say something for a column.
+pub(super) fn takes_a_value(schema: &Schema, column: &Id) -> bool {
+    let default = Id { kind: ObjectKind::Default, ..column.clone() };
+    let needs_one =
+        |object: &Object| object.has("not null") && !object.has("identity") && !object.has("generated");
+    schema.get(column).is_some_and(needs_one) && schema.get(&default).is_none()
 }
 
 fn columns_of<'a>(schema: &'a Schema, table: &'a Id) -> impl Iterator<Item = (&'a str, &'a Object)> {
@@ -288,7 +305,7 @@ fn numbering(
         }
         return;
     }
-    if open(Aspect::Default) || model == is {
+    if open(Aspect::Default) || model.as_deref().map(by_meaning) == is.as_deref().map(by_meaning) {
         return;
     }
     let model = match (&model, &column.default) {
@@ -296,6 +313,14 @@ fn numbering(
         _ => model,
     };
     found.push(("column-default", model, is, "the default"));
+}
+
+/// One word for the functions that PostgreSQL documents as the same (9.9.5, "Current Date/Time").
+fn by_meaning(default: &str) -> &str {
+    match default {
+        "now()" | "transaction_timestamp()" => "CURRENT_TIMESTAMP",
+        other => other,
+    }
 }
 
 /// `character varying(20)[]` is a `character varying[]`.

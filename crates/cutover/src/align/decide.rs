@@ -10,6 +10,7 @@ use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql;
 use serde::Serialize;
 
+use super::compare::takes_a_value;
 use super::model::Difference;
 use crate::compare::rename::{self, Rename};
 
@@ -197,6 +198,8 @@ pub(super) fn undecided(
             });
         }
     }
+    // What turns out to be a new name needs no value any more.
+    undecided.sort_by_key(|one| matches!(one, Undecided::Fill { .. }));
     undecided
 }
 
@@ -207,15 +210,6 @@ fn as_change(difference: &Difference) -> Option<Change> {
         _ => return None,
     };
     Some(Change { object: object.clone(), what })
-}
-
-/// Whether rows that are there must be given something.
-fn takes_a_value(expected: &Schema, column: &Id) -> bool {
-    let default = Id { kind: ObjectKind::Default, ..column.clone() };
-    expected
-        .get(column)
-        .is_some_and(|object| object.has("not null") && !object.has("identity") && !object.has("generated"))
-        && expected.get(&default).is_none()
 }
 
 /// What the models' client puts into a column.

@@ -5,7 +5,7 @@ use cutover_analysis::models::{
     Aspect, Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Part, Place, Table, Unique,
 };
 
-use super::{Alignment, align};
+use super::{Alignment, Severity, align};
 use crate::compare::Side;
 use crate::verify::SandboxProvider;
 
@@ -99,6 +99,8 @@ pub(super) fn told(alignment: &Alignment) -> Vec<String> {
 async fn what_says_the_same_is_the_same_whatever_constraints_are_called() {
     let alignment = aligned(&models(), SAME).await;
     assert_eq!(told(&alignment), [""; 0]);
+    let by_another_word = SAME.replace("now()", "CURRENT_TIMESTAMP");
+    assert_eq!(told(&aligned(&models(), &by_another_word).await), [""; 0]);
     assert!(alignment.is_aligned(&[]) && alignment.not_compared.is_empty(), "{alignment:?}");
     assert!(super::lines(&alignment, &[]).contains("2 tables of the models against database"));
 }
@@ -241,4 +243,15 @@ more int);
     let open: Vec<&str> = alignment.not_compared.iter().map(|one| one.what.as_str()).collect();
     assert!(open.contains(&"1 view: `cutover diff` compares those"), "{open:?}");
     assert!(open.iter().any(|what| what.contains("it is of the whole server")), "{open:?}");
+}
+
+/// Whoever adds rows by the model fails where there is a column that it does not know and that wants a value.
+#[tokio::test]
+async fn a_column_that_wants_a_value_and_has_no_model_is_an_error() {
+    let sql =
+        format!("{SAME} ALTER TABLE children ADD a int NOT NULL, ADD b int NOT NULL DEFAULT 1, ADD c int;");
+    let alignment = aligned(&models(), &sql).await;
+    let found: Vec<_> =
+        alignment.differences.iter().map(|one| (one.column.as_deref().unwrap(), one.severity)).collect();
+    assert_eq!(found, [("a", Severity::Error), ("b", Severity::Warning), ("c", Severity::Warning)]);
 }
