@@ -56,7 +56,9 @@ pub fn ddl(models: &Models) -> Script {
     }
     for (at, table) in models.tables.iter().enumerate() {
         let name = name_of(table);
-        for unique in &table.uniques {
+        // PostgreSQL makes one of a primary key and a constraint over the same columns, where CREATE TABLE has both
+        // (`transformIndexConstraints`), as every framework writes it.
+        for unique in table.uniques.iter().filter(|unique| unique.columns != table.primary_key) {
             add(
                 format!("ALTER TABLE {name} ADD {}", constraint(unique.name.as_ref(), &of_unique(unique))),
                 &unique.place,

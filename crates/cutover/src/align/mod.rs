@@ -7,6 +7,8 @@
 mod build;
 mod compare;
 mod decide;
+#[cfg(test)]
+mod generated_tests;
 mod model;
 mod parts;
 mod proof;

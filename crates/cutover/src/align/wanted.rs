@@ -21,7 +21,7 @@ pub(super) fn wanted<'a>(
     there: &Schema,
     differences: impl Iterator<Item = &'a Difference>,
 ) -> Wanted {
-    let mut work = Work { expected, wanted: there.clone(), left: Vec::new() };
+    let mut work = Work { expected, wanted: there.clone(), brought: BTreeSet::new(), left: Vec::new() };
     let differences: Vec<&Difference> = differences.collect();
     // What goes makes room for what comes under its name, and takes along what is over it.
     for difference in &differences {
@@ -38,6 +38,8 @@ pub(super) fn wanted<'a>(
 struct Work<'a> {
     expected: &'a Schema,
     wanted: Schema,
+    /// What of the models is there by now.
+    brought: BTreeSet<Id>,
     left: Vec<String>,
 }
 
@@ -103,6 +105,10 @@ impl Work<'_> {
 
     /// Adds an object of the models with its parts and all that it cannot be without.
     fn add(&mut self, id: &Id, difference: &Difference) {
+        if self.brought.contains(id) {
+            // Something else could not be without it.
+            return;
+        }
         if self.wanted.objects.contains_key(id) {
             return self.leave(difference, "what is there has that name already");
         }
@@ -137,7 +143,8 @@ impl Work<'_> {
             if id.kind == ObjectKind::Column {
                 self.add_to_order(&id);
             }
-            self.wanted.objects.insert(id, object.clone());
+            self.wanted.objects.insert(id.clone(), object.clone());
+            self.brought.insert(id);
         }
         Ok(())
     }

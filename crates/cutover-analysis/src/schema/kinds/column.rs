@@ -391,7 +391,13 @@ fn keeps_type(change: &Change<'_>) -> Option<String> {
     let (old, new) = (type_in(change.from, world.from), type_in(change.to, world.to));
     let is_cast = |id: &Id| id.kind == ObjectKind::Cast && id.name == format!("{old} AS {new}");
     let has_own_cast = [world.from, world.to].iter().any(|schema| schema.objects.keys().any(is_cast));
-    (has_no_cast(&old, &new) && !has_own_cast).then(|| {
+    let is_enum = |name: &str| {
+        let is_it = |(id, object): (&Id, &Object)| {
+            id.kind == ObjectKind::Type && object.has("values") && id.name_sql() == name
+        };
+        [world.from, world.to].iter().any(|schema| schema.objects.iter().any(is_it))
+    };
+    (has_no_cast(&old, &new, is_enum) && !has_own_cast).then(|| {
         format!(
             "there is no cast from {old}: add another column and fill it, or change it by hand with USING"
         )

@@ -67,8 +67,9 @@ const KNOWN: [&str; 16] = [
     "jsonb",
 ];
 
-/// Whether it is known that PostgreSQL has no cast from one type to the other (`pg_cast`), whatever the values are.
-pub(super) fn has_no_cast(from: &str, to: &str) -> bool {
+/// Whether it is known that PostgreSQL has no cast from one type to the other (`pg_cast`), whatever the values are. Types with a list of
+/// values, of which `is_enum` knows, are cast from and to strings alone.
+pub(super) fn has_no_cast(from: &str, to: &str, is_enum: impl Fn(&str) -> bool) -> bool {
     let (old, new) = (parts(from), parts(to));
     let numbers = FAMILIES.first().copied().unwrap_or_default();
     let is_cast = match (old.name.as_str(), new.name.as_str()) {
@@ -81,7 +82,7 @@ pub(super) fn has_no_cast(from: &str, to: &str) -> bool {
         ("jsonb", to) => numbers.contains(&to),
         _ => false,
     };
-    let is_known = |name: &str| KNOWN.contains(&name);
+    let is_known = |name: &str| KNOWN.contains(&name) || is_enum(name);
     is_known(&old.name) && is_known(&new.name) && old.name != new.name && !is_cast && !is_assigned(from, to)
 }
 
