@@ -161,7 +161,8 @@ async fn the_migration_from_any_models_to_any_others_leads_there() {
                 made.sql, made.left
             )
         };
-        assert_eq!(made.failed, None, "{}", shown());
+        // What is left as it is may be in the way of the rest: then nothing is written, and both is said.
+        assert!(made.failed.is_none() || !made.left.is_empty(), "{:?}: {}", made.failed, shown());
         assert_eq!(made.not_compared, [], "{}", shown());
         // What is otherwise in the end is what was said to be left.
         let left = made.left.join("\n");

@@ -146,7 +146,15 @@ fn replace_in_use(change: &mut Change<'_>) {
         .retain(|attribute, _| !["definition", "tablespace", "invalid", "statistics"].contains(attribute));
     change.statements.push(concurrently(&built));
     change.statements.extend(super::table::said_of_index(id, &new, world));
-    change.statements.push(Sql::new(format!("DROP INDEX CONCURRENTLY {}", id.name_sql())).at(Place::Outside));
+    // A column that has to go before takes it along.
+    let goes_along = change
+        .from
+        .needs
+        .iter()
+        .any(|needed| needed.kind == ObjectKind::Column && !world.to.objects.contains_key(needed));
+    let if_exists = if goes_along { "IF EXISTS " } else { "" };
+    let sql = format!("DROP INDEX CONCURRENTLY {if_exists}{}", id.name_sql());
+    change.statements.push(Sql::new(sql).at(Place::Outside));
     let schema = id.schema.as_deref().unwrap_or_default();
     change.push(format!("ALTER INDEX {} RENAME TO {}", quote_qualified(schema, &new), quote_ident(&id.name)));
     for target in change.to.list("statistics") {
