@@ -86,6 +86,13 @@ struct Routine {
     path: Option<String>,
 }
 
+impl Routine {
+    /// Whether it looks for names elsewhere once it runs (`set_config('search_path', …)`): where, only the run knows.
+    fn moves_its_path(&self) -> bool {
+        self.body.to_ascii_lowercase().contains("search_path")
+    }
+}
+
 /// Whether what the bodies of the database's routines name is there. Those of extensions are left out. Nothing is changed. The
 /// session is a superuser's, whose search path is that of whoever calls them.
 pub(crate) async fn check(session: &mut Session) -> Result<Vec<LateFinding>, Failure> {
@@ -104,12 +111,13 @@ pub(crate) async fn check(session: &mut Session) -> Result<Vec<LateFinding>, Fai
     let mut told = extension::errors(session, &read).await?;
     let mut findings = Vec::new();
     for (routine, effects) in &read {
+        let moves = routine.moves_its_path();
         if routine.language == "sql" {
-            findings.extend(in_sql(session, routine, effects, &made).await?);
+            findings.extend(in_sql(session, routine, effects, &made).await?.into_iter().filter(|_| !moves));
             continue;
         }
         let mut found = in_plpgsql(session, routine, effects, &made).await?;
-        let errors = told.remove(&routine.oid).unwrap_or_default();
+        let errors = told.remove(&routine.oid).filter(|_| !moves).unwrap_or_default();
         if !errors.is_empty() && made.concern(session, routine, effects).await? {
             findings.extend(found);
             continue;
@@ -352,6 +360,8 @@ impl Kind {
 /// Where a routine looks for names.
 struct Names {
     path: Vec<String>,
+    /// It may look in any schema.
+    anywhere: bool,
     /// Names of rows that its triggers hand over.
     transitions: Vec<String>,
 }
@@ -385,7 +395,7 @@ impl Names {
         let sql = "SELECT pg_catalog.unnest(ARRAY[t.tgoldtable, t.tgnewtable])::text FROM pg_catalog.pg_trigger t WHERE t.tgfoid = $1";
         let rows = session.query(sql, &[&routine.oid]).await?;
         let transitions = rows.iter().filter_map(|row| row.get(0)).collect();
-        Ok(Self { path, transitions })
+        Ok(Self { path, anywhere: routine.moves_its_path(), transitions })
     }
 
     async fn has(&self, session: &mut Session, kind: Kind, object: &ObjectRef) -> Result<bool, Failure> {
@@ -398,7 +408,7 @@ impl Names {
         let mut schemas = rows.iter().map(|row| row.get::<_, String>(0));
         Ok(match object.schema.as_deref() {
             Some(schema) => schemas.any(|one| one == schema),
-            None => schemas.any(|one| one == "pg_catalog" || self.path.contains(&one)),
+            None => schemas.any(|one| self.anywhere || one == "pg_catalog" || self.path.contains(&one)),
         })
     }
 
