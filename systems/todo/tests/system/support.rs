@@ -187,13 +187,16 @@ pub(crate) fn dump(database: &Database) -> String {
     testkit::catalogue_dump(&database.options(), &["cutover"])
 }
 
-/// What the server says of statements, as somebody whom the application serves: rows or the SQLSTATE.
-pub(crate) fn as_user(database: &Database, user: &str, sql: &str) -> Result<Vec<Vec<String>>, String> {
+/// Rows, or the SQLSTATE.
+pub(crate) type Answer = Result<Vec<Vec<String>>, String>;
+
+/// What the server says of statements, as somebody whom the application serves.
+pub(crate) fn as_user(database: &Database, user: &str, sql: &str) -> Answer {
     as_role(database, "todo_app", &format!("SET LOCAL app.user_id = '{user}'; {sql}"))
 }
 
 /// As [`as_user`], as a role that serves nobody yet. All statements are one transaction.
-pub(crate) fn as_role(database: &Database, role: &str, sql: &str) -> Result<Vec<Vec<String>>, String> {
+pub(crate) fn as_role(database: &Database, role: &str, sql: &str) -> Answer {
     let done = database.try_rows(&format!("BEGIN; SET LOCAL ROLE {role}; {sql}; COMMIT"));
     match done {
         Ok(rows) => {
