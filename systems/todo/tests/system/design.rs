@@ -59,6 +59,8 @@ const DAMAGES: &[(&str, &str)] = &[
         "CREATE MATERIALIZED VIEW all_tasks AS SELECT title FROM tasks",
     ),
     ("nobody hands a row to somebody else", "ALTER POLICY tasks_own ON tasks WITH CHECK (true)"),
+    ("an UPDATE of everything changes what is one's own", "ALTER POLICY messages_own ON messages USING (true) WITH CHECK (true)"),
+    ("a DELETE of everything deletes what is one's own", "ALTER POLICY tasks_own ON tasks USING (true)"),
     ("updated_at does not go back, and is never ahead", "DROP TRIGGER users_keep_updated_at ON users"),
     ("updated_at does not go back, and is never ahead", "DROP TRIGGER tasks_keep_updated_at ON tasks"),
     (

@@ -116,7 +116,12 @@ async fn what_changes_besides_is_named() {
         (
             "CREATE OR REPLACE FUNCTION app_user_id() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT NULL::uuid $$",
             "function app_user_id()",
-            &["nobody hands a row to somebody else", "each user has what is theirs, and nobody anything else"][..],
+            &[
+                "nobody hands a row to somebody else",
+                "an UPDATE of everything changes what is one's own",
+                "a DELETE of everything deletes what is one's own",
+                "each user has what is theirs, and nobody anything else",
+            ][..],
         ),
         (
             "CREATE OR REPLACE FUNCTION keep_updated_at() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

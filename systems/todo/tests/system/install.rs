@@ -10,7 +10,7 @@ use cutover::{catalog, migrate};
 use testkit::Database;
 
 use crate::support::{
-    Answer, FALSE_CLAIMS, TABLES, applied, as_user, dump, fill, measured, system, up_to, whole,
+    Answer, FALSE_CLAIMS, TABLES, applied, as_user, dump, fill, measured, not_held, system, up_to, whole,
 };
 
 /// The files of the summary and all of them: what is claimed stays true when the third stage is there.
@@ -115,6 +115,20 @@ async fn a_second_run_has_nothing_to_do_and_changes_no_row() {
     assert_eq!(before.iter().map(|table| table.rows).collect::<Vec<_>>(), [200, 50_000, 200, 400]);
     let run = migrate(&system(), &database.url()).await.unwrap();
     assert_eq!(run.outcome, Some(Outcome::NothingToDo));
+    assert_eq!(catalog::digests(&database.options(), &tables).await.unwrap(), before);
+}
+
+/// The third stage comes to a database in use: no row is written, and everything is measured there too.
+#[tokio::test]
+async fn the_third_stage_goes_in_where_there_are_rows() {
+    let database = up_to("003").await;
+    fill(&database);
+    let tables: Vec<String> = TABLES.iter().map(ToString::to_string).collect();
+    let before = catalog::digests(&database.options(), &tables).await.unwrap();
+    applied(&system(), &database.options(), (None, 1), &mut |_: &_| {}).await;
+    assert_eq!(catalog::digests(&database.options(), &tables).await.unwrap(), before);
+    let results = measured(&system(), &database.options(), &VerifyRequest::default()).await;
+    assert_eq!(not_held(&results), []);
     assert_eq!(catalog::digests(&database.options(), &tables).await.unwrap(), before);
 }
 
