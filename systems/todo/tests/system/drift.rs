@@ -138,7 +138,7 @@ async fn what_changes_besides_is_named() {
         (
             "REVOKE DELETE ON tasks FROM todo_app",
             "todo_app",
-            &["each user has what is theirs, and nobody anything else"],
+            &["a DELETE of everything deletes what is one's own", "each user has what is theirs, and nobody anything else"],
         ),
         (
             "GRANT SELECT (created_at) ON users TO todo_login",
