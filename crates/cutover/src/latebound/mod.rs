@@ -3,7 +3,8 @@
 //! Bodies in SQL are given to the server once more, which reads them as it does when they are made; that is rolled back. Bodies in
 //! PL/pgSQL are read here, and the server is asked for each name where the function itself would look for it; where it has the
 //! extension `plpgsql_check`, that is asked too, which also knows columns and types. What cannot be said for sure is not said: names
-//! in bodies that put statements together or look whether something is there, and of what any body makes.
+//! in bodies that put statements together or look whether something is there, and of what any body makes. Of a body that sets its
+//! search path when it runs, a name without a schema is missing only where no schema has it.
 
 mod extension;
 #[cfg(test)]
