@@ -237,6 +237,19 @@ fn names_in_bodies_are_satisfied_before_later_or_never() {
     assert!(graph.edges.is_empty());
 }
 
+#[test]
+fn the_rows_that_a_trigger_hands_over_are_no_table() {
+    let all = vertices(&[
+        "CREATE TABLE orders (a int);
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN DELETE FROM orders WHERE a IN (SELECT a FROM added); DELETE FROM never; RETURN NULL; END $$",
+        "CREATE TRIGGER t AFTER INSERT ON orders REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION f()",
+    ]);
+    let late = Graph::of(&all).late;
+    let found: Vec<_> = late.iter().map(|late| late.reference.object.name.as_str()).collect();
+    assert_eq!(found, ["never"]);
+}
+
 fn conflicts(migrations: &[&str]) -> Vec<(usize, usize)> {
     let conflicts = Conflicts::of(&vertices(migrations));
     conflicts.before.iter().flatten().map(|conflict| (conflict.from, conflict.to)).collect()

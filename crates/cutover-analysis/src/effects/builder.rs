@@ -9,6 +9,7 @@ use super::model::{
 };
 use super::names;
 use super::walk::{Found, Walk, find};
+use crate::effects::SmolStr;
 
 /// What the other table of a foreign key is needed for.
 const FOREIGN_KEY: &str = "foreign key to it";
@@ -82,6 +83,11 @@ impl Builder {
         if !self.effects.refers.contains(&table) {
             self.effects.refers.push(table);
         }
+    }
+
+    /// A trigger gives the rows of a statement these names.
+    pub(super) fn hands_over<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.effects.transitions.extend(names.map(SmolStr::new));
     }
 
     pub(super) fn drops(&mut self, object: ObjectRef) {

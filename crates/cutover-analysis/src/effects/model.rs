@@ -357,6 +357,8 @@ pub struct Effects {
     pub checked: Vec<Reference>,
     /// What the bodies of new functions make when they run, as far as they are no temporary objects.
     pub late_creates: Vec<ObjectRef>,
+    /// Names that a new trigger gives the rows of a statement: its function reads them as if they were tables.
+    pub transitions: Vec<SmolStr>,
     /// Why `late` may not be all, e.g. that a body builds statements from text.
     pub late_opaque: Option<String>,
     /// Why the lists above may not be all; none if they are.

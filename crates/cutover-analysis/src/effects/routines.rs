@@ -123,6 +123,11 @@ fn trigger(create: &CreateTrigStmt, to: &mut Builder) {
     to.needs_named(Kind::Function, &create.funcname, "called by a trigger");
     to.needs_relation(Kind::Table, create.constrrel.as_ref(), "other table of a constraint trigger");
     to.needs_all_in(&create.when_clause, "in the condition of a trigger");
+    let handed = create.transition_rels.iter().filter_map(|node| match node.node.as_ref()? {
+        NodeEnum::TriggerTransition(rows) => Some(rows.name.as_str()),
+        _ => None,
+    });
+    to.hands_over(handed);
 }
 
 fn rule(create: &RuleStmt, to: &mut Builder) {

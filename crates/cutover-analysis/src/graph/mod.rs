@@ -97,6 +97,12 @@ impl Graph {
             .iter()
             .flat_map(|vertex| &vertex.late_creates)
             .map(|object| (object.kind.family(), object.name.as_str()))
+            .chain(
+                vertices
+                    .iter()
+                    .flat_map(|vertex| &vertex.transitions)
+                    .map(|name| (ObjectKind::Relation, name.as_str())),
+            )
             .collect();
         let mut graph = Self::default();
         for (from, vertex) in vertices.iter().copied().enumerate() {

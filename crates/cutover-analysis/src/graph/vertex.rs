@@ -4,7 +4,9 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
-use crate::effects::{Effects, Lock, LockMode, ObjectKind, ObjectRef, Reference, TransactionRule, Work};
+use crate::effects::{
+    Effects, Lock, LockMode, ObjectKind, ObjectRef, Reference, SmolStr, TransactionRule, Work,
+};
 
 /// What is known of one migration; all its statements together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Vertex {
     pub late: Vec<Reference>,
     /// What its functions make when they run.
     pub late_creates: Vec<ObjectRef>,
+    /// Names that its triggers give the rows of a statement; any function may be theirs.
+    pub transitions: Vec<SmolStr>,
     /// Why `late` may not be all, each with the line of its statement.
     pub unseen: Vec<(String, u32)>,
     /// Schemas that it looks for unqualified names in.
@@ -132,6 +136,11 @@ impl Vertex {
         }
         for object in &effects.late_creates {
             seen.push_object(List::LateCreates, &mut self.late_creates, object);
+        }
+        for name in &effects.transitions {
+            if !self.transitions.contains(name) {
+                self.transitions.push(name.clone());
+            }
         }
         if let Some(why) = &effects.late_opaque
             && !self.unseen.iter().any(|(known, _)| known == why)

@@ -3,7 +3,8 @@
 //! Bodies in SQL are given to the server once more, which reads them as it does when they are made; that is rolled back. Bodies in
 //! PL/pgSQL are read here, and the server is asked for each name where the function itself would look for it; where it has the
 //! extension `plpgsql_check`, that is asked too, which also knows columns and types. What cannot be said for sure is not said: names
-//! in bodies that put statements together or look whether something is there, and of what any body makes.
+//! in bodies that put statements together or look whether something is there, and of what any body makes. Of a body that sets its
+//! search path when it runs, a name without a schema is missing only where no schema has it.
 
 mod extension;
 #[cfg(test)]
@@ -86,6 +87,13 @@ struct Routine {
     path: Option<String>,
 }
 
+impl Routine {
+    /// Whether it looks for names elsewhere once it runs (`set_config('search_path', …)`): where, only the run knows.
+    fn moves_its_path(&self) -> bool {
+        self.body.to_ascii_lowercase().contains("search_path")
+    }
+}
+
 /// Whether what the bodies of the database's routines name is there. Those of extensions are left out. Nothing is changed. The
 /// session is a superuser's, whose search path is that of whoever calls them.
 pub(crate) async fn check(session: &mut Session) -> Result<Vec<LateFinding>, Failure> {
@@ -104,12 +112,13 @@ pub(crate) async fn check(session: &mut Session) -> Result<Vec<LateFinding>, Fai
     let mut told = extension::errors(session, &read).await?;
     let mut findings = Vec::new();
     for (routine, effects) in &read {
+        let moves = routine.moves_its_path();
         if routine.language == "sql" {
-            findings.extend(in_sql(session, routine, effects, &made).await?);
+            findings.extend(in_sql(session, routine, effects, &made).await?.into_iter().filter(|_| !moves));
             continue;
         }
         let mut found = in_plpgsql(session, routine, effects, &made).await?;
-        let errors = told.remove(&routine.oid).unwrap_or_default();
+        let errors = told.remove(&routine.oid).filter(|_| !moves).unwrap_or_default();
         if !errors.is_empty() && made.concern(session, routine, effects).await? {
             findings.extend(found);
             continue;
@@ -352,6 +361,8 @@ impl Kind {
 /// Where a routine looks for names.
 struct Names {
     path: Vec<String>,
+    /// It may look in any schema.
+    anywhere: bool,
     /// Names of rows that its triggers hand over.
     transitions: Vec<String>,
 }
@@ -385,7 +396,7 @@ impl Names {
         let sql = "SELECT pg_catalog.unnest(ARRAY[t.tgoldtable, t.tgnewtable])::text FROM pg_catalog.pg_trigger t WHERE t.tgfoid = $1";
         let rows = session.query(sql, &[&routine.oid]).await?;
         let transitions = rows.iter().filter_map(|row| row.get(0)).collect();
-        Ok(Self { path, transitions })
+        Ok(Self { path, anywhere: routine.moves_its_path(), transitions })
     }
 
     async fn has(&self, session: &mut Session, kind: Kind, object: &ObjectRef) -> Result<bool, Failure> {
@@ -398,7 +409,7 @@ impl Names {
         let mut schemas = rows.iter().map(|row| row.get::<_, String>(0));
         Ok(match object.schema.as_deref() {
             Some(schema) => schemas.any(|one| one == schema),
-            None => schemas.any(|one| one == "pg_catalog" || self.path.contains(&one)),
+            None => schemas.any(|one| self.anywhere || one == "pg_catalog" || self.path.contains(&one)),
         })
     }
 

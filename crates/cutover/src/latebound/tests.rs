@@ -72,6 +72,22 @@ async fn names_in_sql_that_are_not_there_are_found() {
     );
 }
 
+/// Where a function looks for names that sets its path when it runs, nobody knows; what is nowhere is missing all the same.
+#[tokio::test]
+async fn what_is_nowhere_is_missing_whatever_path_a_function_sets() {
+    let found = found(
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN
+           PERFORM set_config('search_path', 'app', true); DELETE FROM orders; DELETE FROM nowhere; DELETE FROM public.orders; END $$",
+    );
+    assert_eq!(
+        found.await,
+        [
+            "f():2: there is no table nowhere.",
+            "f():2: there is no table public.orders. there is one in schema app"
+        ]
+    );
+}
+
 #[tokio::test]
 async fn what_is_there_or_may_be_when_it_runs_is_not_complained_of() {
     let found = found(
@@ -95,6 +111,9 @@ async fn what_is_there_or_may_be_when_it_runs_is_not_complained_of() {
            FOR r IN SELECT * FROM somehow LOOP PERFORM helper(r.n); END LOOP; END $$;
          CREATE FUNCTION pragmas() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
            PERFORM plpgsql_check_pragma('table: given (n int)'); DELETE FROM given; END $$;
+         CREATE FUNCTION moves() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$ BEGIN
+           PERFORM set_config('search_path', quote_ident(TG_TABLE_SCHEMA), true); DELETE FROM orders; RETURN NULL; END $$;
+         CREATE TRIGGER t3 AFTER INSERT ON app.orders FOR EACH STATEMENT EXECUTE FUNCTION moves();
          CREATE FUNCTION history() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM cutover.migrations); END $$;
          CREATE FUNCTION any_type(a anyelement, b anyarray) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN upper(a) || b[1]; END $$;
          CREATE FUNCTION records(given record) RETURNS void LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN

@@ -36,6 +36,8 @@ class Conversation(Keyed, Stamped, table=True):
     __table_args__ = (
         sa.Index("idx_conversations_user_id", "user_id"),
         sa.Index("idx_conversations_user_id_updated_at", "user_id", sa.text("updated_at DESC")),
+        # What a message refers to, so that it is of the conversation's user.
+        sa.UniqueConstraint("id", "user_id", name="conversations_id_user_id_key"),
     )
 
     user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE")
@@ -45,13 +47,18 @@ class Conversation(Keyed, Stamped, table=True):
 class Message(Keyed, Created, table=True):
     __tablename__ = "messages"
     __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["conversation_id", "user_id"],
+            ["conversations.id", "conversations.user_id"],
+            ondelete="CASCADE",
+        ),
         sa.CheckConstraint("role IN ('user', 'agent')", name="messages_role_check"),
         sa.Index("idx_messages_conversation_id", "conversation_id"),
         sa.Index("idx_messages_user_id", "user_id"),
         sa.Index("idx_messages_conversation_id_created_at", "conversation_id", "created_at"),
     )
 
-    conversation_id: uuid.UUID = Field(foreign_key="conversations.id", ondelete="CASCADE")
+    conversation_id: uuid.UUID
     user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE")
     role: str = Field(max_length=10)
     content: str = Field(sa_type=sa.Text)
