@@ -89,7 +89,6 @@ fn the_project_says_where_its_models_are() {
         &wrong,
         &[
             "cutover.toml:2",
-            "there is no \"ap\"",
             "leaves the project folder",
             "cutover.toml:3",
             "did you mean column-type?",
@@ -99,6 +98,13 @@ fn the_project_says_where_its_models_are() {
     );
     place.write("cutover.toml", "[models]\npaths = [\"app\"]\nkind = \"sqlalchemist\"\n");
     says(&on_one_server(&place, &["align"]).ends_with(2), &["\"sqlalchemist\" is no kind of models"]);
+    // Where migrations are applied the application need not be.
+    place.write("cutover.toml", "[models]\npaths = [\"ap\"]\n");
+    on_one_server(&place, &["status"]).ends_with(0);
+    says(
+        &on_one_server(&place, &["align"]).ends_with(2),
+        &["\"ap\", which [models] in cutover.toml names, is not there"],
+    );
     place.write("cutover.toml", "");
     says(&on_one_server(&place, &["align"]).ends_with(2), &["no models are named", "[models] paths"]);
 }

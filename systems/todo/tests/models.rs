@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cutover::align::{Alignment, align};
+use cutover::align::{Alignment, Decisions, align, generate};
 use cutover::compare::Side;
 use cutover::migrate;
 use cutover::project::{Overrides, Project};
@@ -70,4 +70,57 @@ async fn the_matching_models_are_what_the_migrations_make() {
     let there = Side::Project(Box::new(project));
     let alignment = align(&models("matching"), there, &[], None, &sandbox).await.unwrap();
     assert_eq!(told(&alignment), "");
+}
+
+fn sandbox() -> SandboxProvider {
+    SandboxProvider::dev_url(testkit::server().server().options("postgres"))
+}
+
+#[tokio::test]
+async fn for_the_matching_models_there_is_nothing_to_write() {
+    let project = Project::load(root(), &Overrides::default()).unwrap();
+    let made = generate(&models("matching"), &project, &Decisions::default(), &sandbox()).await.unwrap();
+    assert_eq!((made.sql.as_str(), made.undecided.len(), made.left.len()), ("", 0, 0), "{made:?}");
+}
+
+/// A new model's first migration is written from its class; once it is applied, both say the same.
+#[tokio::test]
+async fn the_first_migration_is_written_from_the_classes() {
+    for set in ["matching", "natural"] {
+        let models = models(set);
+        let nothing = Project::embedded("todo", &[]).unwrap();
+        let made = generate(&models, &nothing, &Decisions::default(), &sandbox()).await.unwrap();
+        assert!(made.failed.is_none() && made.still.is_empty() && made.left.is_empty(), "{made:?}");
+        let database = testkit::database();
+        let written = Project::embedded("todo", &[("0001_models.sql", made.sql.as_bytes())]).unwrap();
+        migrate(&written, &database.url()).await.unwrap();
+        let there = Side::Database(Box::new(database.options()));
+        let alignment = align(&models, there, &[], Some(&database.options()), &sandbox()).await.unwrap();
+        assert_eq!(told(&alignment), "");
+        assert_eq!(database.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "4");
+    }
+}
+
+/// Nothing of what the migrations made goes without a word, and what the natural models would have is proven before it is written.
+#[tokio::test]
+async fn what_the_natural_models_would_change_is_asked_first() {
+    let project = Project::load(root(), &Overrides::default()).unwrap();
+    let natural = models("natural");
+    let made = generate(&natural, &project, &Decisions::default(), &sandbox()).await.unwrap();
+    assert_eq!(made.sql, "");
+    // Everything of natural.differences that is there and in no model.
+    let listed = fs::read_to_string(root().join("models/natural.differences")).unwrap();
+    let only_there = listed.lines().filter(|line| {
+        line.contains("is in no model")
+            || line.contains("[column-default]") && line.contains(": none (the client")
+    });
+    assert_eq!(made.undecided.len(), only_there.count());
+    let decisions = Decisions { keep: vec!["all".to_owned()], ..Decisions::default() };
+    let made = generate(&natural, &project, &decisions, &sandbox()).await.unwrap();
+    assert!(made.failed.is_none() && made.still.is_empty() && made.left.is_empty(), "{made:?}");
+    assert!(
+        made.sql.contains("TYPE timestamp without time zone") && !made.sql.contains("DROP INDEX"),
+        "{}",
+        made.sql
+    );
 }

@@ -165,6 +165,11 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
     }
     if arguments.models.is_empty() {
         for path in &said.paths {
+            if !project.root.join(path).exists() {
+                return Err(CliError::usage(format!(
+                    "{path:?}, which [models] in cutover.toml names, is not there"
+                )));
+            }
             files_in(&project.root.join(path), Path::new(path), &mut files)?;
         }
     }

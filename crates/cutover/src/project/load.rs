@@ -214,7 +214,7 @@ impl Loader {
             line: self.file.line_of(&url.span()),
         });
         let lint = LintSettings::of(&config.lint, &mut self.file);
-        let models = models(config.models, &self.root, &mut self.file);
+        let models = models(config.models, &mut self.file);
         self.problems.absorb(self.file.problems());
         let project = Project {
             name: self.name,
@@ -282,14 +282,13 @@ pub(super) fn wrong_name(name: &str) -> Option<String> {
     wrong.then(|| format!("the project's name cannot be {name:?}: it must be visible text in one line"))
 }
 
-/// What `[models]` says; what is wrong is reported to `file`.
-fn models(config: config::ModelsConfig, root: &Path, file: &mut Table) -> ModelsSettings {
+/// What `[models]` says; what is wrong is reported to `file`. Whether the models are there is for whoever reads them: where migrations
+/// are applied the application often is not.
+fn models(config: config::ModelsConfig, file: &mut Table) -> ModelsSettings {
     for path in &config.paths {
         if files::leaves_project(path.get_ref()) {
             let hint = Some("paths are relative to cutover.toml".to_owned());
             file.report(&path.span(), format!("{:?} leaves the project folder", path.get_ref()), hint);
-        } else if !root.join(path.get_ref()).exists() {
-            file.report(&path.span(), format!("there is no {:?}", path.get_ref()), None);
         }
     }
     for code in &config.allow {
