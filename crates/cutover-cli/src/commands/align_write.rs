@@ -220,12 +220,12 @@ fn findings(generated: &Generated) -> Vec<String> {
     for finding in &generated.findings {
         of_rules.entry(&finding.code).or_default().push(finding);
     }
-    let line = |(code, all): (&str, Vec<&Located>)| match all[..] {
-        [one] => format!("lint: line {}: {code}: {}", one.line, one.message),
-        _ => {
-            let lines: Vec<String> = all.iter().map(|one| one.line.to_string()).collect();
-            format!("lint: {code}: lines {}", lines.join(", "))
+    let line = |(code, all): (&str, Vec<&Located>)| {
+        if let [one] = all[..] {
+            return format!("lint: line {}: {code}: {}", one.line, one.message);
         }
+        let lines: Vec<String> = all.iter().map(|one| one.line.to_string()).collect();
+        format!("lint: {code}: lines {}", lines.join(", "))
     };
     of_rules.into_iter().map(line).collect()
 }

@@ -45,84 +45,24 @@ const TYPES: [(&str, &str); 8] = [
     ("mood", "'good'"),
 ];
 
+fn place() -> Place {
+    Place::new("models", 1)
+}
+
 fn models(dice: &mut Dice) -> Models {
-    let place = || Place::new("models", 1);
     let mut values = vec!["good".to_owned(), "bad".to_owned()];
     values.extend(dice.is(3).then(|| "odd 'one'".to_owned()));
     let mood = Enum { name: "mood".into(), values, place: place(), ..Enum::default() };
     let names: Vec<&str> =
         ["first", "Second one", "third", "order"].into_iter().filter(|_| dice.is(8)).collect();
-    let mut tables = Vec::new();
-    for name in &names {
-        let mut id = Column {
-            name: "id".into(),
-            data_type: "bigint".into(),
-            not_null: true,
-            place: place(),
-            ..Column::default()
-        };
-        match dice.below(3) {
-            0 => id.identity = Some(Identity::ByDefault),
-            1 => id.identity = Some(Identity::Serial),
-            _ => {}
-        }
-        let mut columns = vec![id];
-        for column in ["a", "b b", "c", "user", "e"] {
-            if dice.is(3) {
-                continue;
-            }
-            let (data_type, value) = *dice.pick(&TYPES);
-            columns.push(Column {
-                name: column.into(),
-                data_type: data_type.into(),
-                not_null: dice.is(5),
-                default: if dice.is(3) { Default::Sql(value.into()) } else { Default::None },
-                comment: dice.is(1).then(|| format!("what {column} is")),
-                place: place(),
-                ..Column::default()
-            });
-        }
-        let mut table = Table {
-            name: (*name).into(),
-            columns,
-            primary_key: vec!["id".into()],
-            place: place(),
-            ..Table::default()
-        };
-        let own: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
-        if dice.is(5) {
-            let columns = vec![dice.pick(&own).clone()];
-            let name = dice.is(5).then(|| format!("{name}_u"));
-            table.uniques.push(Unique { name, columns, place: place(), ..Unique::default() });
-        }
-        if dice.is(6) {
-            let key = cutover_analysis::sql::quote_ident(dice.pick::<String>(&own));
-            let keys = vec![if dice.is(5) { key } else { format!("{key} DESC") }];
-            let condition = dice.is(3).then(|| "id > 5".to_owned());
-            table.indexes.push(Index {
-                name: Some(format!("{name}_i")),
-                keys,
-                unique: dice.is(2),
-                condition,
-                place: place(),
-                ..Index::default()
-            });
-        }
-        if dice.is(3) {
-            let expression = format!("id > {}", dice.below(3));
-            table.checks.push(Check { name: Some(format!("{name}_c")), expression, place: place() });
-        }
-        tables.push(table);
-    }
+    let mut tables: Vec<Table> = names.iter().map(|name| table(name, dice)).collect();
     // A key of each to another one, whichever comes first.
     for table in &mut tables {
         if names.is_empty() || dice.is(5) {
             continue;
         }
         let parent = (*dice.pick(&names)).to_owned();
-        let column =
-            Column { name: "parent".into(), data_type: "bigint".into(), place: place(), ..Column::default() };
-        table.columns.push(column);
+        table.columns.push(column("parent", "bigint"));
         table.foreign_keys.push(ForeignKey {
             columns: vec!["parent".into()],
             parent,
@@ -133,6 +73,65 @@ fn models(dice: &mut Dice) -> Models {
         });
     }
     Models { tables, enums: vec![mood], ..Models::default() }
+}
+
+fn column(name: &str, data_type: &str) -> Column {
+    Column { name: name.into(), data_type: data_type.into(), place: place(), ..Column::default() }
+}
+
+fn columns(dice: &mut Dice) -> Vec<Column> {
+    let mut id = Column { not_null: true, ..column("id", "bigint") };
+    match dice.below(3) {
+        0 => id.identity = Some(Identity::ByDefault),
+        1 => id.identity = Some(Identity::Serial),
+        _ => {}
+    }
+    let mut columns = vec![id];
+    for name in ["a", "b b", "c", "user", "e"] {
+        if dice.is(3) {
+            continue;
+        }
+        let (data_type, value) = *dice.pick(&TYPES);
+        columns.push(Column {
+            not_null: dice.is(5),
+            default: if dice.is(3) { Default::Sql(value.into()) } else { Default::None },
+            comment: dice.is(1).then(|| format!("what {name} is")),
+            ..column(name, data_type)
+        });
+    }
+    columns
+}
+
+fn table(name: &str, dice: &mut Dice) -> Table {
+    let mut table = Table {
+        name: name.into(),
+        columns: columns(dice),
+        primary_key: vec!["id".into()],
+        place: place(),
+        ..Table::default()
+    };
+    let own: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+    if dice.is(5) {
+        let columns = vec![dice.pick(&own).clone()];
+        let name = dice.is(5).then(|| format!("{name}_u"));
+        table.uniques.push(Unique { name, columns, place: place(), ..Unique::default() });
+    }
+    if dice.is(6) {
+        let key = cutover_analysis::sql::quote_ident(dice.pick::<String>(&own));
+        table.indexes.push(Index {
+            name: Some(format!("{name}_i")),
+            keys: vec![if dice.is(5) { key } else { format!("{key} DESC") }],
+            unique: dice.is(2),
+            condition: dice.is(3).then(|| "id > 5".to_owned()),
+            place: place(),
+            ..Index::default()
+        });
+    }
+    if dice.is(3) {
+        let expression = format!("id > {}", dice.below(3));
+        table.checks.push(Check { name: Some(format!("{name}_c")), expression, place: place() });
+    }
+    table
 }
 
 #[tokio::test]
