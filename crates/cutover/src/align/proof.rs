@@ -24,7 +24,7 @@ pub(super) async fn prove(
     keep: &[String],
     sandbox: &SandboxProvider,
 ) -> Result<Proof, AlignError> {
-    let likeness = Likeness::of_version(built.schema.server_version / 10_000);
+    let likeness = Likeness::of_version(built.schema.server_version / 10_000).with_roles_made();
     let mut replay =
         Replay::open_like(&likeness, sandbox).await.map_err(|trouble| AlignError::NoSandbox(trouble.0))?;
     let run = async {

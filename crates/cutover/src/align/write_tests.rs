@@ -232,3 +232,14 @@ async fn a_migration_that_fails_is_said_to_fail() {
     let made = generated(&models, &format!("{SAME} {guard}"), &Decisions::default()).await;
     assert!(made.failed.as_ref().is_some_and(|why| why.contains("no tables")), "{made:?}");
 }
+
+/// Roles are the server's: they are made when the migrations are first replayed, and there when they are replayed again.
+#[tokio::test]
+async fn migrations_that_make_roles_are_replayed_more_than_once() {
+    let role = format!("align_{}", std::process::id());
+    let sql = format!("{SAME} CREATE ROLE {role}; GRANT SELECT ON parents TO {role}; DROP INDEX by_at;");
+    for _ in 0..2 {
+        let made = generated(&models(), &sql, &Decisions::default()).await;
+        assert!(is_clean(&made), "{made:?}");
+    }
+}

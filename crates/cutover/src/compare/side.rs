@@ -283,7 +283,7 @@ pub(crate) async fn build(
     like: Option<&ConnectOptions>,
     sandbox: &SandboxProvider,
 ) -> Result<Built, SideError> {
-    let likeness = likeness(name, like).await?;
+    let likeness = likeness(name, like).await?.with_roles_made();
     let built = build_where(name, project, migrations, schemas, (&likeness, like.is_some()), sandbox).await;
     built.map_err(|(error, _)| error)
 }

@@ -136,6 +136,11 @@ impl Likeness {
         self.roles.iter().any(|known| known == role)
     }
 
+    /// The same where what is replayed may make roles, and finds those that are there as another replay on that server has left them.
+    pub(crate) fn with_roles_made(self) -> Self {
+        self.without_roles(|_| false)
+    }
+
     /// The same without roles of these names: what is replayed makes them itself, or finds them as another replay on that server
     /// has left them.
     pub(crate) fn without_roles(mut self, made: impl Fn(&str) -> bool) -> Self {
