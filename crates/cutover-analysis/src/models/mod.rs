@@ -4,10 +4,12 @@
 //! that is `cutover-models`' business.
 
 mod ddl;
+mod extensions;
 
 use std::collections::BTreeSet;
 
-pub use ddl::{Part, Script, ddl, list, qualified};
+pub use ddl::{About, Part, Piece, Script, ddl, list, pieces, qualified};
+pub use extensions::{Needed, mentioned, needed};
 
 /// A line of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +27,8 @@ pub struct Models {
     pub tables: Vec<Table>,
     /// Types with a list of values.
     pub enums: Vec<Enum>,
+    /// Extensions that they name themselves; what their types and functions need is found by [`needed`].
+    pub extensions: Vec<Extension>,
     /// What is said and not understood. What depends on it is not compared.
     pub unsupported: Vec<Unsupported>,
 }
@@ -73,6 +77,10 @@ pub enum Aspect {
     Check,
     /// Indexes that are there for speed.
     Index,
+    /// Whether a constraint or an index keeps columns unique.
+    UniqueForm,
+    /// Indexes over expressions or a part of the rows, and of any index what it includes and is stored with: there are no words for them.
+    IndexForm,
 }
 
 /// A table, and the class or block that it is in the model.
@@ -104,6 +112,8 @@ pub struct Table {
     pub comment: Option<String>,
     /// What is left open of all of it.
     pub unstated: BTreeSet<Aspect>,
+    /// Names of constraints and indexes that it says and that are not understood: what is called so there is not in no model.
+    pub unread: BTreeSet<String>,
 }
 
 /// A column.
@@ -231,8 +241,21 @@ pub struct Enum {
     pub schema: Option<String>,
     /// Its name in the database.
     pub name: String,
-    /// Its values, in their order.
+    /// Its values, in their order; none where the source says no more than that there is the type.
     pub values: Vec<String>,
+    /// To its source the order means nothing.
+    pub unordered: bool,
+    /// Where.
+    pub place: Place,
+}
+
+/// An extension.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extension {
+    /// Its name in the database.
+    pub name: String,
+    /// Its schema, where one is said.
+    pub schema: Option<String>,
     /// Where.
     pub place: Place,
 }

@@ -8,9 +8,15 @@ use super::syntax::{Argument, Arity, Attribute, Block, Field, Type, Value};
 use super::{Known, mapped, schema, types};
 use crate::model::{Aspect, Column, Default, Identity, Index, Models, Place, Table};
 
-/// What Prisma has no words for.
-pub(super) const UNSTATED: [Aspect; 4] =
-    [Aspect::Check, Aspect::Comment, Aspect::Collation, Aspect::Deferrable];
+/// What Prisma has no words for, or takes either way.
+pub(super) const UNSTATED: [Aspect; 6] = [
+    Aspect::Check,
+    Aspect::Comment,
+    Aspect::Collation,
+    Aspect::Deferrable,
+    Aspect::UniqueForm,
+    Aspect::IndexForm,
+];
 
 /// A model that a table is made of.
 pub(super) struct Made<'a> {

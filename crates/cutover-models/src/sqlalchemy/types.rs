@@ -246,7 +246,7 @@ fn add(
     models: &mut Models,
 ) -> String {
     let data_type = qualified(schema.as_deref(), &name);
-    models.add_enum(Enum { schema, name, values, place });
+    models.add_enum(Enum { schema, name, values, unordered: false, place });
     data_type
 }
 

@@ -4,32 +4,29 @@
 //! defaults and checks are compared as PostgreSQL itself writes them. What a model cannot say, or leaves open, is not compared and
 //! never called equal. Nothing is changed here, and models are not read: `cutover-models` does that.
 
+mod build;
 mod compare;
+mod defaults;
+mod known;
 mod model;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
-use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::models::{Models, Place, ddl};
-use cutover_analysis::schema::{Id, Schema};
-use cutover_analysis::sql;
+use cutover_analysis::models::Models;
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Failure, Session};
+use cutover_postgres::session::Failure;
 use thiserror::Error;
 
 pub use model::{AlignedTable, Alignment, CODES, Difference, FORMAT_VERSION, NotCompared, Severity};
 pub use text::lines;
 
 use crate::catalog::CatalogError;
-use crate::compare::{Side, SideError, likeness};
+use crate::compare::{Side, SideError};
 use crate::verify::SandboxProvider;
-use crate::verify::failure_text;
-use crate::verify::replay::Replay;
 
 /// Why models are held against nothing.
 #[derive(Debug, Error)]
@@ -63,22 +60,29 @@ pub async fn align(
     let schemas: Vec<String> = Vec::new();
     // Large: it is not for the stack of whoever waits for it.
     let there = Box::pin(there.read(&schemas, like, sandbox)).await?;
-    let built = Box::pin(build(models, &against, &there.schema, like, sandbox)).await?;
+    let built = Box::pin(build::build(models, &against, &there.schema, like, sandbox)).await?;
     let sides = compare::Sides {
         models,
         expected: &built.schema,
         there: &there.schema,
         default_schema: &built.default_schema,
         unbuilt: &built.unbuilt,
+        open: &built.open,
+        missing: &built.missing,
     };
-    let mut compared = compare::compare(&sides);
+    let compared = compare::compare(&sides);
     let mut not_compared: Vec<NotCompared> = models
         .unsupported
         .iter()
         .map(|one| NotCompared { path: one.place.path.clone(), line: one.place.line, what: one.what.clone() })
         .collect();
     not_compared.extend(built.refused);
-    not_compared.append(&mut compared.open);
+    // What is not understood is told once.
+    let is_told = |one: &NotCompared| {
+        not_compared.iter().any(|known| (&known.path, known.line) == (&one.path, one.line))
+    };
+    let open: Vec<NotCompared> = compared.open.into_iter().filter(|one| !is_told(one)).collect();
+    not_compared.extend(open);
     Ok(Alignment {
         format_version: FORMAT_VERSION,
         against,
@@ -89,82 +93,4 @@ pub async fn align(
         remarks: there.remarks,
         took: began.elapsed(),
     })
-}
-
-/// What models have been built into.
-struct Built {
-    schema: Schema,
-    default_schema: String,
-    /// Statements that the server has refused.
-    refused: Vec<NotCompared>,
-    /// Tables that one of them is about.
-    unbuilt: BTreeSet<Id>,
-}
-
-async fn build(
-    models: &Models,
-    against: &str,
-    there: &Schema,
-    like: Option<&ConnectOptions>,
-    sandbox: &SandboxProvider,
-) -> Result<Built, AlignError> {
-    let likeness = likeness(against, like).await?.of_major(there.server_version / 10_000);
-    let mut replay =
-        Replay::open_like(&likeness, sandbox).await.map_err(|trouble| AlignError::NoSandbox(trouble.0))?;
-    let done = run(models, there, &mut replay).await;
-    replay.finish().await;
-    done
-}
-
-async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Built, AlignError> {
-    let session = &mut replay.session;
-    extensions(there, session).await?;
-    let path = session.query_text("SELECT pg_catalog.current_schema()").await.map_err(AlignError::Lost)?;
-    let default_schema = path.scalar().unwrap_or("public").to_owned();
-    let (mut refused, mut unbuilt) = (Vec::new(), BTreeSet::new());
-    for part in ddl(models).parts {
-        let why = match sql::parse(&part.sql) {
-            Err(error) => Some(error.to_string()),
-            // A model that says more than one statement in the place of an expression is not obeyed.
-            Ok(parsed) if parsed.statement_count() != 1 => Some("it is not one statement".to_owned()),
-            Ok(_) => match session.execute(&part.sql).await {
-                Ok(_) => None,
-                Err(failure @ Failure::Lost(_)) => return Err(AlignError::Lost(failure)),
-                Err(failure) => Some(failure_text(&failure)),
-            },
-        };
-        if let Some(why) = why {
-            unbuilt.extend(table_at(models, &part.place).map(|table| compare::id_of(table, &default_schema)));
-            let first = part.sql.lines().next().unwrap_or_default();
-            let what = format!("the server refuses what it comes to, `{first} …`: {why}");
-            refused.push(NotCompared { path: part.place.path, line: part.place.line, what });
-        }
-    }
-    let schema = replay.schema().await?;
-    // What could not be made at all has no table to be compared with.
-    unbuilt.retain(|id: &Id| schema.get(id).is_none());
-    Ok(Built { schema, default_schema, refused, unbuilt })
-}
-
-/// The extensions that are there: types of models may be theirs.
-async fn extensions(there: &Schema, session: &mut Session) -> Result<(), AlignError> {
-    for (id, object) in there.objects.iter().filter(|(id, _)| id.kind == ObjectKind::Extension) {
-        let schema = object.text("schema").unwrap_or("public");
-        let (name, schema) = (sql::quote_ident(&id.name), sql::quote_ident(schema));
-        let text = format!(
-            "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE EXTENSION IF NOT EXISTS {name} SCHEMA {schema} CASCADE"
-        );
-        // One that the throwaway server has not is missed where a type needs it.
-        if let Err(failure @ Failure::Lost(_)) = session.execute(&text).await {
-            return Err(AlignError::Lost(failure));
-        }
-    }
-    Ok(())
-}
-
-/// The table that says something at a place: that whose class begins last before it.
-fn table_at<'a>(models: &'a Models, place: &Place) -> Option<&'a cutover_analysis::models::Table> {
-    let before =
-        models.tables.iter().filter(|table| table.place.path == place.path && table.place.line <= place.line);
-    before.max_by_key(|table| table.place.line)
 }

@@ -4,7 +4,7 @@ use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::models::{Aspect, Place, Table};
 use cutover_analysis::schema::{Id, Schema};
 
-use super::compare::At;
+use super::compare::{At, shown};
 
 /// A constraint or index of one side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +175,8 @@ pub(super) fn compare(at: &mut At<'_>) {
     let is_open = |part: &Part| at.leaves_open(part.kind.aspect());
     model.retain(|part| !is_open(part));
     there.retain(|part| !is_open(part));
+    // What could not be built on this side is not held against the other.
+    there.retain(|part| !is_left_out(at, part));
     let same = |one: &Part, other: &Part| one.kind == other.kind && one.definition == other.definition;
     // By name and definition first, so that of two that are alike each finds its own.
     pair(&mut model, &mut there, |one, other| one.name == other.name && same(one, other));
@@ -185,6 +187,10 @@ pub(super) fn compare(at: &mut At<'_>) {
         one.kind == Kind::Unique && other.kind == Kind::Unique && as_constraint(one) == as_constraint(other)
     };
     for (one, other) in pair(&mut model, &mut there, alike) {
+        if at.leaves_open(Aspect::UniqueForm) {
+            renamed(at, &one, &other);
+            continue;
+        }
         let kind =
             |part: &Part| if part.definition.starts_with("UNIQUE") { "a constraint" } else { "an index" };
         let said = (Some(kind(&one).to_owned()), Some(kind(&other).to_owned()));
@@ -203,6 +209,19 @@ pub(super) fn compare(at: &mut At<'_>) {
             at.differs("foreign-key-action", column.as_deref(), said, &place_of(at.table, &one), &what);
         }
         renamed(at, &one, &other);
+    }
+    let one_form = |one: &Part, other: &Part| {
+        one.kind == other.kind && as_constraint(one) == bare_index(&as_constraint(other))
+    };
+    if at.leaves_open(Aspect::IndexForm) {
+        for (one, other) in pair(&mut model, &mut there, one_form) {
+            at.told.push(format!(
+                "what the index {} of {} includes and is stored with",
+                other.name,
+                shown(at.table)
+            ));
+            renamed(at, &one, &other);
+        }
     }
     // One and the same primary key, or what is called the same.
     let meant = |one: &Part, other: &Part| {
@@ -224,10 +243,41 @@ pub(super) fn compare(at: &mut At<'_>) {
         );
     }
     for part in &there {
+        if at.leaves_open(Aspect::IndexForm) && has_no_words(part) {
+            let kind = if part.kind == Kind::Unique { "unique index" } else { "index" };
+            at.told.push(format!("the {kind} {} of {}: {}", part.name, shown(at.table), part.definition));
+            continue;
+        }
         let what = format!("the {} {} is in no model", part.kind.word(), part.name);
         let place = place_of(at.table, part);
         at.differs(part.kind.code(), None, (None, Some(part.definition.clone())), &place, &what);
     }
+}
+
+/// Whether a part of the other side belongs to one that could not be read or built.
+fn is_left_out(at: &At<'_>, part: &Part) -> bool {
+    let is_key = |names: &Vec<String>| {
+        let list = cutover_analysis::models::list(names);
+        part.kind == Kind::ForeignKey && columns(&part.definition) == format!("({list})")
+    };
+    at.table.unread.contains(&part.name)
+        || at.open.is_some_and(|open| open.names.contains(&part.name) || open.keys.iter().any(is_key))
+}
+
+/// An index without what it includes and is stored with.
+fn bare_index(definition: &str) -> String {
+    let columns = columns(definition);
+    let end = definition.find(columns).map_or(definition.len(), |from| from + columns.len());
+    let rest = definition.get(end..).unwrap_or_default();
+    let condition = rest.find(" WHERE ").and_then(|from| rest.get(from..)).unwrap_or_default();
+    format!("{}{condition}", definition.get(..end).unwrap_or_default())
+}
+
+/// Whether a part is an index over expressions or over some of the rows.
+fn has_no_words(part: &Part) -> bool {
+    let columns = columns(&part.definition);
+    let inner = columns.get(1..).unwrap_or_default();
+    part.definition.starts_with("USING ") && (part.definition.contains(" WHERE ") || inner.contains('('))
 }
 
 /// Takes those out that belong together.
