@@ -248,6 +248,9 @@ fn create_index(table: &Table, index: &Index) -> String {
     if !index.include.is_empty() {
         let _ = write!(text, " INCLUDE ({})", list(&index.include));
     }
+    if index.nulls_not_distinct {
+        text += " NULLS NOT DISTINCT";
+    }
     if let Some(condition) = &index.condition {
         let _ = write!(text, " WHERE {condition}");
     }

@@ -194,6 +194,8 @@ pub struct Index {
     pub method: Option<String>,
     /// Columns that it includes.
     pub include: Vec<String>,
+    /// NULLs count as the same.
+    pub nulls_not_distinct: bool,
     /// Its condition as SQL.
     pub condition: Option<String>,
     /// Where.

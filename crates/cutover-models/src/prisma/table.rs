@@ -307,9 +307,9 @@ impl Reader<'_, '_> {
             keys: keys.into_iter().map(|key| key.sql).collect(),
             unique,
             method: method.filter(|name| *name != "BTree").map(str::to_lowercase),
-            include: Vec::new(),
             condition,
             place: attribute.place.clone(),
+            ..Index::default()
         });
         if unique {
             // An argument of a single field is said beside it, not within.

@@ -65,6 +65,7 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
     let default_schema = path.scalar().unwrap_or("public").to_owned();
     let missing = missing(models, there);
     let not_had = extensions(there, &missing, session).await?;
+    let models = &with_types_of(there, models, &default_schema);
     let mut building =
         Building { models, default_schema, not_had, refused: Vec::new(), open: BTreeMap::new() };
     let parts = ddl(models).parts;
@@ -79,6 +80,21 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
     let unbuilt =
         models.tables.iter().map(|table| id_of(table, &default_schema)).filter(|id| !is_made(id)).collect();
     Ok(Built { schema, default_schema, refused, unbuilt, open, missing })
+}
+
+/// The models with the types that are there where their own are not known: what else is said of those columns is then compared as it is.
+fn with_types_of(there: &Schema, models: &Models, default_schema: &str) -> Models {
+    let mut models = models.clone();
+    for table in &mut models.tables {
+        let id = id_of(table, default_schema);
+        for column in table.columns.iter_mut().filter(|column| column.data_type.is_empty()) {
+            let schema = id.schema.clone().unwrap_or_default();
+            let own = Id::part(ObjectKind::Column, schema, id.name.clone(), column.name.as_str());
+            let found = there.get(&own).and_then(|column| column.text("type"));
+            column.data_type = found.unwrap_or_default().to_owned();
+        }
+    }
+    models
 }
 
 /// Runs everything in one go: whether that went well. Where it did not, nothing has been done.

@@ -71,12 +71,18 @@ pub async fn align(
         missing: &built.missing,
     };
     let compared = compare::compare(&sides);
-    let mut not_compared: Vec<NotCompared> = models
-        .unsupported
-        .iter()
-        .map(|one| NotCompared { path: one.place.path.clone(), line: one.place.line, what: one.what.clone() })
-        .collect();
-    not_compared.extend(built.refused);
+    let unsupported = models.unsupported.iter().map(|one| NotCompared {
+        path: one.place.path.clone(),
+        line: one.place.line,
+        what: one.what.clone(),
+    });
+    let mut not_compared: Vec<NotCompared> = Vec::new();
+    // A class that several tables are made from is told of once.
+    for one in unsupported.chain(built.refused) {
+        if !not_compared.contains(&one) {
+            not_compared.push(one);
+        }
+    }
     // What is not understood is told once.
     let is_told = |one: &NotCompared| {
         not_compared.iter().any(|known| (&known.path, known.line) == (&one.path, one.line))

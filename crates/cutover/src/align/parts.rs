@@ -175,8 +175,6 @@ pub(super) fn compare(at: &mut At<'_>) {
     let is_open = |part: &Part| at.leaves_open(part.kind.aspect());
     model.retain(|part| !is_open(part));
     there.retain(|part| !is_open(part));
-    // What could not be built on this side is not held against the other.
-    there.retain(|part| !is_left_out(at, part));
     let same = |one: &Part, other: &Part| one.kind == other.kind && one.definition == other.definition;
     // By name and definition first, so that of two that are alike each finds its own.
     pair(&mut model, &mut there, |one, other| one.name == other.name && same(one, other));
@@ -228,6 +226,9 @@ pub(super) fn compare(at: &mut At<'_>) {
         one.kind == other.kind && (one.kind == Kind::PrimaryKey || one.name == other.name)
     };
     for (one, other) in pair(&mut model, &mut there, meant) {
+        if is_of_base(at, &other) {
+            continue;
+        }
         let what = format!("the {} {}", one.kind.word(), one.name);
         let said = (Some(one.definition.clone()), Some(other.definition.clone()));
         at.differs(one.kind.code(), None, said, &place_of(at.table, &one), &what);
@@ -242,6 +243,8 @@ pub(super) fn compare(at: &mut At<'_>) {
             &what,
         );
     }
+    // What could not be read or built on this side is not held against the other.
+    there.retain(|part| !is_left_out(at, part));
     for part in &there {
         if at.leaves_open(Aspect::IndexForm) && has_no_words(part) {
             let kind = if part.kind == Kind::Unique { "unique index" } else { "index" };
@@ -260,8 +263,16 @@ fn is_left_out(at: &At<'_>, part: &Part) -> bool {
         let list = cutover_analysis::models::list(names);
         part.kind == Kind::ForeignKey && columns(&part.definition) == format!("({list})")
     };
-    at.table.unread.contains(&part.name)
+    is_of_base(at, part)
+        || at.table.unread.contains(&part.name)
         || at.open.is_some_and(|open| open.names.contains(&part.name) || open.keys.iter().any(is_key))
+}
+
+/// Whether a part is about a column that no model says: a base that is not among the files may have both.
+fn is_of_base(at: &At<'_>, part: &Part) -> bool {
+    let is_own = |name: &str| at.table.columns.iter().any(|column| column.name == name.trim_matches('"'));
+    let inner = columns(&part.definition).trim_start_matches('(').trim_end_matches(')');
+    at.leaves_open(Aspect::Columns) && !inner.split(", ").all(is_own)
 }
 
 /// An index without what it includes and is stored with.

@@ -326,3 +326,26 @@ async fn a_sequence_that_is_not_there_is_a_difference() {
     let alignment = aligned(&models, &SAME.replace("serial", "int")).await;
     assert_eq!(told(&alignment), ["column-identity parents.id :2"]);
 }
+
+/// A column of a type that is not understood takes that which is there: what else is said of it is compared as it is.
+#[tokio::test]
+async fn what_is_said_of_a_column_whose_type_is_open_is_compared() {
+    let mut models = models();
+    models.tables[1].columns[2] = Column { unstated: [Aspect::Type].into(), ..not_null("name", "", 13) };
+    let alignment = aligned(&models, SAME).await;
+    assert_eq!(told(&alignment), [""; 0], "{alignment:?}");
+    assert_eq!(alignment.not_compared.len(), 1);
+    let alignment = aligned(&models, &SAME.replace("name <> ''", "name <> 'x'")).await;
+    assert_eq!(told(&alignment), ["check children :19"]);
+}
+
+/// A base that is in no file may have more columns, and what is about them.
+#[tokio::test]
+async fn what_is_about_columns_of_an_unknown_base_is_not_held_against_the_models() {
+    let mut models = models();
+    models.tables[1].unstated.insert(Aspect::Columns);
+    let there = SAME.replace("id bigint CONSTRAINT own_name PRIMARY KEY", "id bigint NOT NULL, part int")
+        + "ALTER TABLE children ADD PRIMARY KEY (id, part), ADD UNIQUE (part), ADD CHECK (part > 0); CREATE INDEX i ON children (name);";
+    let alignment = aligned(&models, &there).await;
+    assert_eq!(told(&alignment), ["index children :13"], "{alignment:?}");
+}
