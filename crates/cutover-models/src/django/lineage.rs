@@ -306,7 +306,11 @@ fn is_suspicious(function: &Expression) -> bool {
 pub(super) fn field_of(world: &World<'_>, file: usize, function: &Expression) -> Option<Found> {
     let name = function.name()?;
     match world.meaning(file, name) {
-        Meaning::Class(found) => own_field(world, found, 0),
+        // Also where the library is among the files.
+        Meaning::Class(found) => match fields::without_column(&found.class.name) {
+            Some(kind) => Some(Found::Known(kind)),
+            None => own_field(world, found, 0),
+        },
         Meaning::Outside(path) => match fields::by_path(&path) {
             Some(kind) => Some(Found::Known(kind)),
             None => is_field_name(&path).then_some(Found::Foreign(path)),

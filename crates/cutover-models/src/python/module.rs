@@ -117,7 +117,7 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
     let root = tree.root_node();
     broken(root, &mut module.broken);
     let mut statements = Vec::new();
-    block(root, text, Within::Module, &mut statements, &mut module.imports);
+    block(root, text, &mut statements, &mut module.imports);
     let aliases = aliases(&module.imports);
     if !aliases.is_empty() {
         for statement in &mut statements {
@@ -172,13 +172,6 @@ fn broken(root: Node<'_>, lines: &mut Vec<u32>) {
     lines.dedup();
 }
 
-/// What a block belongs to.
-#[derive(Clone, Copy, PartialEq)]
-enum Within {
-    Module,
-    Class,
-}
-
 /// `if TYPE_CHECKING:`.
 fn is_for_checkers(node: Node<'_>, text: &str) -> bool {
     let condition = node.child_by_field_name("condition");
@@ -187,13 +180,7 @@ fn is_for_checkers(node: Node<'_>, text: &str) -> bool {
 
 /// The statements of a block. What stands below `if`, `try` and `with` is as if it stood beside them: which branch is taken is not
 /// known here, and models are seldom in more than one.
-fn block(
-    node: Node<'_>,
-    text: &str,
-    within: Within,
-    found: &mut Vec<Statement>,
-    imports: &mut BTreeMap<String, String>,
-) {
+fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut BTreeMap<String, String>) {
     let mut waiting: Vec<Node<'_>> = named(node);
     waiting.reverse();
     while let Some(node) = waiting.pop() {
@@ -205,8 +192,11 @@ fn block(
             "function_definition" => found.push(Statement::Function(function(node, text, &[]))),
             "decorated_definition" => found.extend(decorated(node, text)),
             "import_statement" | "import_from_statement" => import(node, text, imports),
-            // What a class says only to those who check its types is not there when it runs.
-            "if_statement" if within == Within::Class && is_for_checkers(node, text) => {
+            // What is said only to those who check types is not there when it runs; what names mean is the same.
+            "if_statement" if is_for_checkers(node, text) => {
+                let inner = node.child_by_field_name("consequence").map(named).unwrap_or_default();
+                let is_import = |node: &Node<'_>| node.kind().starts_with("import_");
+                inner.into_iter().filter(is_import).for_each(|node| import(node, text, imports));
                 waiting.extend(node.child_by_field_name("alternative"));
             }
             "if_statement" | "elif_clause" | "else_clause" | "try_statement" | "except_clause"
@@ -239,7 +229,7 @@ fn class(node: Node<'_>, text: &str) -> Class {
     let field = |name: &str| node.child_by_field_name(name);
     let mut body = Vec::new();
     if let Some(inner) = field("body") {
-        block(inner, text, Within::Class, &mut body, &mut BTreeMap::new());
+        block(inner, text, &mut body, &mut BTreeMap::new());
     }
     Class {
         name: field("name").map(|name| written(name, text).to_owned()).unwrap_or_default(),

@@ -97,6 +97,14 @@ fn as_constraint(part: &Part) -> String {
         .map_or_else(|| part.definition.clone(), |rest| format!("UNIQUE {rest}"))
 }
 
+/// A definition with its columns in one order.
+fn sorted(definition: &str) -> String {
+    let own = columns(definition);
+    let mut names: Vec<&str> = own.trim_start_matches('(').trim_end_matches(')').split(", ").collect();
+    names.sort_unstable();
+    definition.replacen(own, &names.join(", "), 1)
+}
+
 /// The columns and the parent of a foreign key, without what happens when the parent goes.
 fn without_actions(definition: &str) -> &str {
     let end = definition
@@ -193,6 +201,16 @@ pub(super) fn compare(at: &mut At<'_>) {
             |part: &Part| if part.definition.starts_with("UNIQUE") { "a constraint" } else { "an index" };
         let said = (Some(kind(&one).to_owned()), Some(kind(&other).to_owned()));
         let what = format!("what keeps {} unique", columns(&one.definition));
+        at.differs("index", None, said, &place_of(at.table, &one), &what);
+    }
+    // The same columns in another order keep the same rows out.
+    let reordered = |one: &Part, other: &Part| {
+        let is_meant = matches!(one.kind, Kind::PrimaryKey | Kind::Unique) && one.kind == other.kind;
+        is_meant && sorted(&as_constraint(one)) == sorted(&as_constraint(other))
+    };
+    for (one, other) in pair(&mut model, &mut there, reordered) {
+        let said = (Some(one.definition.clone()), Some(other.definition.clone()));
+        let what = format!("the order of the columns of the {} {}", one.kind.word(), one.name);
         at.differs("index", None, said, &place_of(at.table, &one), &what);
     }
     let keys = |one: &Part, other: &Part| {

@@ -45,7 +45,15 @@ fn models() -> Models {
             column("mood", "mood", 15),
         ],
         primary_key: vec!["id".into()],
-        uniques: vec![Unique { columns: vec!["name".into()], place: place(16), ..Unique::default() }],
+        uniques: vec![
+            Unique { columns: vec!["name".into()], place: place(16), ..Unique::default() },
+            Unique {
+                name: Some("two".into()),
+                columns: vec!["id".into(), "at".into()],
+                place: place(16),
+                ..Unique::default()
+            },
+        ],
         indexes: vec![Index {
             name: Some("by_at".into()),
             keys: vec!["at DESC".into()],
@@ -75,7 +83,7 @@ fn models() -> Models {
 const SAME: &str = "CREATE TYPE mood AS ENUM ('good', 'bad');
     CREATE TABLE parents (id serial PRIMARY KEY);
     CREATE TABLE children (id bigint CONSTRAINT own_name PRIMARY KEY, parent_id int CONSTRAINT another REFERENCES parents ON DELETE CASCADE,
-        name varchar(20) NOT NULL UNIQUE CONSTRAINT named CHECK (name <> ''), at timestamptz NOT NULL DEFAULT now(), mood mood);
+        name varchar(20) NOT NULL UNIQUE CONSTRAINT named CHECK (name <> ''), at timestamptz NOT NULL DEFAULT now(), mood mood, CONSTRAINT two UNIQUE (id, at));
     CREATE INDEX by_at ON children (at DESC);";
 
 /// Models against a database that this SQL has made.
@@ -120,6 +128,10 @@ async fn each_difference_is_named_at_its_place() {
         (
             "ALTER TABLE children DROP CONSTRAINT children_name_key; CREATE UNIQUE INDEX u ON children (name)",
             vec!["index children :13"],
+        ),
+        (
+            "ALTER TABLE children DROP CONSTRAINT two; CREATE UNIQUE INDEX two ON children (at, id)",
+            vec!["index children :16"],
         ),
         ("ALTER TABLE children DROP CONSTRAINT another", vec!["foreign-key children :12"]),
         (
