@@ -50,6 +50,8 @@ impl<'w, 'a> Builder<'w, 'a> {
             }
         }
         for (option, value) in others {
+            // Which model of users is used is known.
+            let value = value.filter(|(_, value)| value.text() != Some("AUTH_USER_MODEL"));
             if let Some((scope, value)) = value {
                 self.say(scope, line, format!("{option} of {}: {}", model.name(), value.shown()));
             }

@@ -246,8 +246,9 @@ fn fields_without_a_column_and_models_that_are_not_used_are_left_out() {
     let shop = File {
         path: "shop/models.py".to_owned(),
         text: "from typing import TYPE_CHECKING\nfrom django.db import models\n\
-               from django.contrib.contenttypes.fields import GenericForeignKey\nif TYPE_CHECKING:\n    class Seen(models.Model):\n        \
-               a = models.TextField()\nclass Person(models.Model):\n    of = GenericForeignKey()\n    name = models.TextField()\n"
+               from django.contrib.contenttypes.fields import GenericForeignKey\nclass Many(models.Field):\n    def __init__(self): pass\nclass Narrow(GenericForeignKey):\n    def __init__(self): pass\n\
+               if TYPE_CHECKING:\n    class Seen(models.Model):\n        \
+               a = models.TextField()\nclass Person(models.Model):\n    of = GenericForeignKey()\n    narrow = Narrow()\n    many = Many()\n    name = models.TextField()\n"
             .to_owned(),
     };
     let models = SOURCE.read(&[library, settings, users, shop], &Settings::default());
