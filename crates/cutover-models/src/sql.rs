@@ -1,6 +1,6 @@
 //! Files of DDL: their statements say themselves what is meant, and are run as they stand, on a throwaway server alone.
 
-use cutover_analysis::models::{Models, Part, Place};
+use cutover_analysis::models::{About, Models, Part, Place};
 use cutover_analysis::sql::{Item, Splitter};
 
 use crate::source::{File, Settings, Source};
@@ -39,7 +39,7 @@ fn one_file(file: &File, models: &mut Models) {
             Ok(Item::Statement(statement)) if is_meant(&statement.text) => models.statements.push(Part {
                 sql: statement.text,
                 place: Place::new(&file.path, statement.line),
-                part_of: None,
+                about: About::Said,
             }),
             // Rows, settings of a transaction and who may do what are no matter of models.
             Ok(Item::Statement(_) | Item::CopyData(_) | Item::CopyEnd) => {}

@@ -21,8 +21,31 @@ pub struct Part {
     pub sql: String,
     /// What of the model it is.
     pub place: Place,
-    /// The table that it says something of, by its place among [`Models::tables`], and what; nothing of what makes a whole.
-    pub part_of: Option<(usize, Aspect)>,
+    /// What it makes.
+    pub about: About,
+}
+
+/// What a statement makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// A schema.
+    Schema,
+    /// One of the types with a list of values, by its place among them.
+    Enum(usize),
+    /// One of the tables with its columns and its primary key.
+    Table(usize),
+    /// A unique constraint: which table, and which of its unique constraints.
+    Unique(usize, usize),
+    /// A check of a table.
+    Check(usize, usize),
+    /// An index of a table.
+    Index(usize, usize),
+    /// A foreign key of a table.
+    ForeignKey(usize, usize),
+    /// A comment.
+    Comment(usize),
+    /// What it says itself: it is one of [`Models::statements`].
+    Said,
 }
 
 impl Script {
@@ -41,64 +64,92 @@ const UNKNOWN_TYPE: &str = "text";
 /// The statements of models.
 pub fn ddl(models: &Models) -> Script {
     let mut parts = Vec::new();
-    let mut add = |sql: String, place: &Place, part_of: Option<(usize, Aspect)>| {
-        parts.push(Part { sql, place: place.clone(), part_of });
+    let mut add = |sql: String, place: &Place, about: About| {
+        parts.push(Part { sql, place: place.clone(), about });
     };
     let nowhere = Place::default();
     for schema in schemas(models) {
-        add(format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema)), &nowhere, None);
+        add(format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema)), &nowhere, About::Schema);
     }
-    for made in &models.enums {
-        add(create_enum(made), &made.place, None);
+    for (at, made) in models.enums.iter().enumerate() {
+        add(create_enum(made), &made.place, About::Enum(at));
     }
-    for table in &models.tables {
-        add(create_table(table), &table.place, None);
+    for (at, table) in models.tables.iter().enumerate() {
+        add(create_table(table), &table.place, About::Table(at));
     }
     for (at, table) in models.tables.iter().enumerate() {
         let name = name_of(table);
-        // PostgreSQL makes one of a primary key and a constraint over the same columns, where CREATE TABLE has both
-        // (`transformIndexConstraints`), as every framework writes it.
-        for unique in table.uniques.iter().filter(|unique| unique.columns != table.primary_key) {
-            add(
-                format!("ALTER TABLE {name} ADD {}", constraint(unique.name.as_ref(), &of_unique(unique))),
-                &unique.place,
-                Some((at, Aspect::Unique)),
-            );
+        for (which, unique) in table.uniques.iter().enumerate() {
+            // PostgreSQL makes one of a primary key and a constraint over the same columns, where CREATE TABLE has both
+            // (`transformIndexConstraints`), as every framework writes it.
+            if unique.columns == table.primary_key {
+                continue;
+            }
+            let text = constraint(unique.name.as_ref(), &of_unique(unique));
+            add(format!("ALTER TABLE {name} ADD {text}"), &unique.place, About::Unique(at, which));
         }
-        for Check { name: own, expression, place } in &table.checks {
+        for (which, Check { name: own, expression, place }) in table.checks.iter().enumerate() {
             let text = constraint(own.as_ref(), &format!("CHECK ({expression})"));
-            add(format!("ALTER TABLE {name} ADD {text}"), place, Some((at, Aspect::Check)));
+            add(format!("ALTER TABLE {name} ADD {text}"), place, About::Check(at, which));
         }
-        for index in &table.indexes {
-            let aspect = if index.unique { Aspect::Unique } else { Aspect::Index };
-            add(create_index(table, index), &index.place, Some((at, aspect)));
+        for (which, index) in table.indexes.iter().enumerate() {
+            add(create_index(table, index), &index.place, About::Index(at, which));
         }
         if let Some(comment) = &table.comment {
-            add(
-                format!("COMMENT ON TABLE {name} IS {}", quote_literal(comment)),
-                &table.place,
-                Some((at, Aspect::Comment)),
-            );
+            let text = format!("COMMENT ON TABLE {name} IS {}", quote_literal(comment));
+            add(text, &table.place, About::Comment(at));
         }
         for column in &table.columns {
             if let Some(comment) = &column.comment {
-                let column_name = quote_ident(&column.name);
-                add(
-                    format!("COMMENT ON COLUMN {name}.{column_name} IS {}", quote_literal(comment)),
-                    &column.place,
-                    Some((at, Aspect::Comment)),
-                );
+                let own = quote_ident(&column.name);
+                let text = format!("COMMENT ON COLUMN {name}.{own} IS {}", quote_literal(comment));
+                add(text, &column.place, About::Comment(at));
             }
         }
     }
     for (at, table) in models.tables.iter().enumerate() {
-        for key in &table.foreign_keys {
+        for (which, key) in table.foreign_keys.iter().enumerate() {
             let text = constraint(key.name.as_ref(), &of_foreign_key(key));
             let sql = format!("ALTER TABLE {} ADD {text}", name_of(table));
-            add(sql, &key.place, Some((at, Aspect::ForeignKey)));
+            add(sql, &key.place, About::ForeignKey(at, which));
         }
     }
     Script { parts }
+}
+
+/// A part of a table, where it cannot be made in one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Which of the columns; none where it is the primary key.
+    pub column: Option<usize>,
+    /// Ways to make it, each with what it leaves open; the first that the server takes is meant.
+    pub ways: Vec<(String, Vec<Aspect>)>,
+}
+
+/// A table as statements of which each makes a part: the empty table, then its columns, those that are computed from others behind
+/// them, and the primary key.
+pub fn pieces(table: &Table) -> (String, Vec<Piece>) {
+    let name = name_of(table);
+    let mut columns: Vec<(usize, &Column)> = table.columns.iter().enumerate().collect();
+    columns.sort_by_key(|(_, column)| column.generated.is_some());
+    let ways = |whole: &Column| {
+        let plain = Column { default: Default::None, generated: None, ..whole.clone() };
+        let untyped = Column { data_type: String::new(), identity: None, collation: None, ..plain.clone() };
+        let add = |one: &Column| format!("ALTER TABLE {name} ADD COLUMN {}", column(one));
+        let mut ways = vec![(add(whole), Vec::new())];
+        if plain != *whole {
+            ways.push((add(&plain), vec![Aspect::Default]));
+        }
+        ways.push((add(&untyped), vec![Aspect::Type, Aspect::Default, Aspect::Identity, Aspect::Collation]));
+        ways
+    };
+    let mut pieces: Vec<Piece> =
+        columns.into_iter().map(|(at, column)| Piece { column: Some(at), ways: ways(column) }).collect();
+    if !table.primary_key.is_empty() {
+        let text = format!("ALTER TABLE {name} ADD {}", primary_key(table));
+        pieces.push(Piece { column: None, ways: vec![(text, Vec::new())] });
+    }
+    (format!("CREATE TABLE {name} ()"), pieces)
 }
 
 /// The schemas that something is in.
@@ -123,11 +174,15 @@ fn create_enum(made: &Enum) -> String {
 fn create_table(table: &Table) -> String {
     let mut lines: Vec<String> = table.columns.iter().map(column).collect();
     if !table.primary_key.is_empty() {
-        let key = format!("PRIMARY KEY ({})", list(&table.primary_key));
-        lines.push(constraint(table.primary_key_name.as_ref(), &key));
+        lines.push(primary_key(table));
     }
     let lines: Vec<String> = lines.into_iter().map(|line| format!("    {line}")).collect();
     format!("CREATE TABLE {} (\n{}\n)", name_of(table), lines.join(",\n"))
+}
+
+fn primary_key(table: &Table) -> String {
+    let key = format!("PRIMARY KEY ({})", list(&table.primary_key));
+    constraint(table.primary_key_name.as_ref(), &key)
 }
 
 fn column(column: &Column) -> String {
@@ -199,6 +254,9 @@ fn create_index(table: &Table, index: &Index) -> String {
         format!("CREATE {unique}INDEX {name}ON {}{method} ({})", name_of(table), index.keys.join(", "));
     if !index.include.is_empty() {
         let _ = write!(text, " INCLUDE ({})", list(&index.include));
+    }
+    if index.nulls_not_distinct {
+        text += " NULLS NOT DISTINCT";
     }
     if let Some(condition) = &index.condition {
         let _ = write!(text, " WHERE {condition}");

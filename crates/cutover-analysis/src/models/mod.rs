@@ -4,10 +4,12 @@
 //! that is `cutover-models`' business.
 
 mod ddl;
+mod extensions;
 
 use std::collections::BTreeSet;
 
-pub use ddl::{Part, Script, ddl, list, qualified};
+pub use ddl::{About, Part, Piece, Script, ddl, list, pieces, qualified};
+pub use extensions::{Needed, mentioned, needed};
 
 /// A line of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +29,8 @@ pub struct Models {
     pub enums: Vec<Enum>,
     /// Statements that say themselves what is meant, in the order to run them. They say all of their tables.
     pub statements: Vec<Part>,
+    /// Extensions that they name themselves; what their types and functions need is found by [`needed`].
+    pub extensions: Vec<Extension>,
     /// What is said and not understood. What depends on it is not compared.
     pub unsupported: Vec<Unsupported>,
 }
@@ -75,6 +79,10 @@ pub enum Aspect {
     Check,
     /// Indexes that are there for speed.
     Index,
+    /// Whether a constraint or an index keeps columns unique.
+    UniqueForm,
+    /// Indexes over expressions or a part of the rows, and of any index what it includes and is stored with: there are no words for them.
+    IndexForm,
 }
 
 /// A table, and the class or block that it is in the model.
@@ -106,6 +114,8 @@ pub struct Table {
     pub comment: Option<String>,
     /// What is left open of all of it.
     pub unstated: BTreeSet<Aspect>,
+    /// Names of constraints and indexes that it says and that are not understood: what is called so there is not in no model.
+    pub unread: BTreeSet<String>,
 }
 
 /// A column.
@@ -186,6 +196,8 @@ pub struct Index {
     pub method: Option<String>,
     /// Columns that it includes.
     pub include: Vec<String>,
+    /// NULLs count as the same.
+    pub nulls_not_distinct: bool,
     /// Its condition as SQL.
     pub condition: Option<String>,
     /// Where.
@@ -233,8 +245,21 @@ pub struct Enum {
     pub schema: Option<String>,
     /// Its name in the database.
     pub name: String,
-    /// Its values, in their order.
+    /// Its values, in their order; none where the source says no more than that there is the type.
     pub values: Vec<String>,
+    /// To its source the order means nothing.
+    pub unordered: bool,
+    /// Where.
+    pub place: Place,
+}
+
+/// An extension.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extension {
+    /// Its name in the database.
+    pub name: String,
+    /// Its schema, where one is said.
+    pub schema: Option<String>,
     /// Where.
     pub place: Place,
 }

@@ -126,16 +126,11 @@ fn read_column(raw: &RawTable, column: &RawColumn, customs: &[Custom], models: &
         ..Column::default()
     };
     let data_type = column.data_type.as_ref();
-    if let Some(resolved) = data_type.ok().and_then(|data_type| types::resolve(data_type, raw, customs)) {
+    if let Some(resolved) = data_type.ok().and_then(|one| types::resolve(one, raw, customs, models)) {
         let Resolved { data_type, nullable, is_array } = resolved;
         made.not_null = !nullable;
-        if let Some(data_type) = data_type {
-            let modifier = column.max_length.map(|length| format!("({length})")).unwrap_or_default();
-            made.data_type = format!("{data_type}{modifier}{}", if is_array { "[]" } else { "" });
-        } else {
-            // A type of the database whose values are not stated.
-            made.unstated.insert(Aspect::Type);
-        }
+        let modifier = column.max_length.map(|length| format!("({length})")).unwrap_or_default();
+        made.data_type = format!("{data_type}{modifier}{}", if is_array { "[]" } else { "" });
     } else {
         let shown = data_type.map_or_else(Clone::clone, tokens::RawType::shown);
         let what = format!("the type of {}.{}: {shown}", raw.name, column.name);

@@ -81,7 +81,9 @@ diesel::allow_tables_to_appear_in_same_query!(people, posts,);
 
 #[test]
 fn tables_are_read() {
+    // Of a type of the application's no more than its name is stated, and that it is there.
     let wanted = r#"CREATE SCHEMA IF NOT EXISTS app;
+CREATE TYPE app.mood AS ENUM ();
 CREATE TABLE people (
     id integer NOT NULL,
     name varchar(255) NOT NULL,
@@ -96,7 +98,7 @@ CREATE TABLE people (
 CREATE TABLE app."the posts" (
     person integer NOT NULL,
     number smallint NOT NULL,
-    mood text,
+    mood app.mood,
     path ltree NOT NULL,
     PRIMARY KEY (person, number)
 );
@@ -132,7 +134,7 @@ fn what_is_stated_and_what_is_not() {
         columns.find(|column| column.label == name).unwrap().unstated.contains(&aspect)
     };
     assert!(!open("name", Aspect::Modifier) && open("nick", Aspect::Modifier));
-    assert!(open("mood", Aspect::Type) && !open("mood", Aspect::Nullable) && !open("path", Aspect::Type));
+    assert!(!open("mood", Aspect::Type) && !open("mood", Aspect::Nullable) && !open("path", Aspect::Type));
     assert_eq!((people.label.as_str(), people.place.line, people.columns[1].place.line), ("people", 13, 19));
     assert_eq!((posts.label.as_str(), posts.columns[0].label.as_str()), ("posts", "person"));
 }
@@ -186,7 +188,7 @@ pub mod other {
 table! { self_ (id) { id -> Integer, } }
 "#;
     let found = sql(text);
-    assert!(found.contains("CREATE TABLE other.self (\n    id integer NOT NULL,\n    mine text NOT NULL,\n    PRIMARY KEY (id)\n)"), "{found}");
+    assert!(found.contains("CREATE TABLE other.self (\n    id integer NOT NULL,\n    mine my_int NOT NULL,\n    PRIMARY KEY (id)\n)"), "{found}");
     assert!(
         found.contains("ALTER TABLE other.b ADD FOREIGN KEY (up) REFERENCES other.self (id);"),
         "{found}"

@@ -70,6 +70,7 @@ pub(super) struct Custom {
     pub(super) name: String,
     pub(super) schema: Option<String>,
     pub(super) sql_name: String,
+    pub(super) place: Place,
 }
 
 impl RawType {
@@ -200,6 +201,7 @@ impl Walker<'_> {
                     name: unraw(named),
                     schema: said_text(&inner, schema),
                     sql_name,
+                    place: place(self.path, named.span()),
                 });
             }
         }

@@ -1,17 +1,22 @@
 //! What the types of Diesel are in PostgreSQL.
 
 use super::tokens::{Custom, RawTable, RawType};
-use crate::model::qualified;
+use crate::model::{Enum, Models, qualified};
 
 /// A type that is understood.
 pub(super) struct Resolved {
-    /// As SQL; none where it is one of the database of which no more than the name is stated.
-    pub(super) data_type: Option<String>,
+    /// As SQL.
+    pub(super) data_type: String,
     pub(super) nullable: bool,
     pub(super) is_array: bool,
 }
 
-pub(super) fn resolve(raw: &RawType, table: &RawTable, customs: &[Custom]) -> Option<Resolved> {
+pub(super) fn resolve(
+    raw: &RawType,
+    table: &RawTable,
+    customs: &[Custom],
+    models: &mut Models,
+) -> Option<Resolved> {
     let (mut inner, nullable) = without(raw, &["Nullable"]);
     let mut is_array = false;
     // PostgreSQL does not know of the number of dimensions, nor of elements that are no NULL.
@@ -31,10 +36,10 @@ pub(super) fn resolve(raw: &RawType, table: &RawTable, customs: &[Custom]) -> Op
         .map_or(inner.name.as_str(), |(_, own)| own.as_str());
     let data_type = match inner.arguments.as_slice() {
         [] => match nearest(name, table, customs) {
-            Some(custom) => of_custom(custom),
-            None => Some(of_name(name)?.to_owned()),
+            Some(custom) => of_custom(custom, models),
+            None => of_name(name)?.to_owned(),
         },
-        [element] => Some(of_range(name, &element.name)?.to_owned()),
+        [element] => of_range(name, &element.name)?.to_owned(),
         _ => return None,
     };
     Some(Resolved { data_type, nullable, is_array })
@@ -55,13 +60,18 @@ fn nearest<'a>(name: &str, table: &RawTable, customs: &'a [Custom]) -> Option<&'
     customs.iter().filter(|custom| custom.name == name).max_by_key(|custom| common(custom))
 }
 
-/// A type that is declared: one that is known everywhere is as good as stated.
-fn of_custom(custom: &Custom) -> Option<String> {
+/// A type that is declared. Of one that is not known everywhere no more than its name is stated: that is one without values here.
+fn of_custom(custom: &Custom, models: &mut Models) -> String {
     let schema = custom.schema.as_deref().filter(|schema| *schema != "pg_catalog");
-    match custom.sql_name.as_str() {
-        "char" => Some("\"char\"".to_owned()),
-        name => KNOWN.contains(&name).then(|| qualified(schema, name)),
+    let name = custom.sql_name.as_str();
+    if name == "char" {
+        return "\"char\"".to_owned();
     }
+    if !KNOWN.contains(&name) {
+        let (schema, name, place) = (schema.map(str::to_owned), name.to_owned(), custom.place.clone());
+        models.add_enum(Enum { schema, name, place, ..Enum::default() });
+    }
+    qualified(schema, name)
 }
 
 /// Types of PostgreSQL and of well-known extensions that Diesel has no name for, or `print-schema` makes one for.

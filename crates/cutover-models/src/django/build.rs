@@ -115,6 +115,12 @@ fn all<'a>(world: &World<'a>, out: &mut Models) -> Vec<Model<'a>> {
             _ => world.app(class.file).to_owned(),
         };
         let name = &class.class.name;
+        // Django makes no table for users where the settings name another model for them.
+        let is_user = said("swappable") == Some(Some(Expression::Text("AUTH_USER_MODEL".to_owned())));
+        let is_label = |label: &String| label.eq_ignore_ascii_case(&format!("{app}.{name}"));
+        if is_user && world.auth_user_model.as_ref().is_some_and(|label| !is_label(label)) {
+            continue;
+        }
         let table = match said("db_table") {
             Some(Some(Expression::Text(table))) if !table.is_empty() => Some(table),
             Some(None) => None,

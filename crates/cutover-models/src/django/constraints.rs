@@ -50,6 +50,8 @@ impl<'w, 'a> Builder<'w, 'a> {
             }
         }
         for (option, value) in others {
+            // Which model of users is used is known.
+            let value = value.filter(|(_, value)| value.text() != Some("AUTH_USER_MODEL"));
             if let Some((scope, value)) = value {
                 self.say(scope, line, format!("{option} of {}: {}", model.name(), value.shown()));
             }
@@ -225,6 +227,7 @@ impl<'w, 'a> Builder<'w, 'a> {
                 include: columns(&language, given, "include")?,
                 condition: condition(&language, given, "condition")?,
                 place: self.place(item.0, line),
+                ..Index::default()
             })
         });
         if let Some(index) = made {
@@ -374,11 +377,18 @@ fn unique(
         || has_classes
         || positional(given.arguments).next().is_some();
     if is_index {
-        if nulls_not_distinct {
-            return None;
-        }
         let keys = keys(language, given)?;
-        table.indexes.push(Index { name, keys, unique: true, method: None, include, condition, place });
+        let unique = Index {
+            name,
+            keys,
+            unique: true,
+            include,
+            condition,
+            nulls_not_distinct,
+            place,
+            ..Index::default()
+        };
+        table.indexes.push(unique);
         return Some(());
     }
     let deferred = match given.get("deferrable") {

@@ -139,11 +139,16 @@ pub(super) fn by_name(name: &str) -> Option<&'static Kind> {
     FIELDS.iter().find(|kind| kind.name == name)
 }
 
+/// What looks like a field and makes nothing, by the name of its class.
+pub(super) fn without_column(name: &str) -> Option<&'static Kind> {
+    WITHOUT_COLUMN.contains(&name).then_some(&NOTHING)
+}
+
 /// The field of that path, `django.db.models.CharField`.
 pub(super) fn by_path(path: &str) -> Option<&'static Kind> {
     let last = path.rsplit('.').next().unwrap_or(path);
-    if WITHOUT_COLUMN.contains(&last) {
-        return Some(&NOTHING);
+    if let Some(nothing) = without_column(last) {
+        return Some(nothing);
     }
     if is_at_home(path) {
         return by_name(last);

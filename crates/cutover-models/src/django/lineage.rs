@@ -306,7 +306,11 @@ fn is_suspicious(function: &Expression) -> bool {
 pub(super) fn field_of(world: &World<'_>, file: usize, function: &Expression) -> Option<Found> {
     let name = function.name()?;
     match world.meaning(file, name) {
-        Meaning::Class(found) => own_field(world, found, 0),
+        // Also where the library is among the files.
+        Meaning::Class(found) => match fields::without_column(&found.class.name) {
+            Some(kind) => Some(Found::Known(kind)),
+            None => own_field(world, found, 0),
+        },
         Meaning::Outside(path) => match fields::by_path(&path) {
             Some(kind) => Some(Found::Known(kind)),
             None => is_field_name(&path).then_some(Found::Foreign(path)),
@@ -332,7 +336,10 @@ fn own_field(world: &World<'_>, found: ClassRef<'_>, depth: usize) -> Option<Fou
         let name = argument.value.name()?;
         match world.meaning(found.file, name) {
             Meaning::Class(other) if other == found => None,
-            Meaning::Class(other) => own_field(world, other, depth + 1),
+            Meaning::Class(other) => match fields::without_column(&other.class.name) {
+                Some(kind) => Some(Found::Known(kind)),
+                None => own_field(world, other, depth + 1),
+            },
             Meaning::Outside(path) if path == "django.db.models.Field" || is_field_name(&path) => {
                 Some(fields::by_path(&path).map_or(Found::Foreign(path), Found::Known))
             }
@@ -350,6 +357,20 @@ fn own_field(world: &World<'_>, found: ClassRef<'_>, depth: usize) -> Option<Fou
         ["__init__", "__new__", "db_type", "db_parameters", "get_internal_type", "db_check", "db_default"]
             .iter()
             .any(|name| function(name).is_some());
+    let says_type =
+        ["db_type", "db_parameters", "get_internal_type"].iter().any(|name| function(name).is_some());
+    let is_plain = match &above {
+        Found::Foreign(path) => {
+            matches!(path.as_str(), "django.db.models.Field" | "django.db.models.fields.Field")
+        }
+        Found::Known(kind) => kind.what == What::Nothing,
+        Found::Own { .. } => false,
+    };
+    // Django's own `Field` has no type, and makes no column, where nobody says one.
+    if is_plain && !says_type {
+        return fields::without_column("GenericForeignKey").map(Found::Known);
+    }
+    let above = if is_plain { Found::Foreign("django.db.models.Field".to_owned()) } else { above };
     if !says_otherwise {
         return Some(above);
     }

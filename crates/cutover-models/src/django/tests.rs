@@ -225,3 +225,35 @@ proptest! {
         let _ = ddl(&read(&[("x/models.py", &text), ("x/a.py", &text)]));
     }
 }
+
+/// Also where the library is among the files; and what is said only to those who check types is no model.
+#[test]
+fn fields_without_a_column_and_models_that_are_not_used_are_left_out() {
+    let library = File {
+        path: "django/contrib/contenttypes/fields.py".to_owned(),
+        text: "class GenericForeignKey(FieldCacheMixin, Field):\n    def __init__(self): pass\n".to_owned(),
+    };
+    let settings = File {
+        path: "site/settings.py".to_owned(),
+        text: "INSTALLED_APPS = ['auth', 'shop']\nAUTH_USER_MODEL = 'shop.Person'\n".to_owned(),
+    };
+    let users = File {
+        path: "auth/models.py".to_owned(),
+        text: "from django.db import models\nclass User(models.Model):\n    name = models.TextField()\n    class Meta:\n        \
+               swappable = 'AUTH_USER_MODEL'\n"
+            .to_owned(),
+    };
+    let shop = File {
+        path: "shop/models.py".to_owned(),
+        text: "from typing import TYPE_CHECKING\nfrom django.db import models\n\
+               from django.contrib.contenttypes.fields import GenericForeignKey\nclass Many(models.Field):\n    def __init__(self): pass\nclass Narrow(GenericForeignKey):\n    def __init__(self): pass\n\
+               if TYPE_CHECKING:\n    class Seen(models.Model):\n        \
+               a = models.TextField()\nclass Person(models.Model):\n    of = GenericForeignKey()\n    narrow = Narrow()\n    many = Many()\n    name = models.TextField()\n"
+            .to_owned(),
+    };
+    let models = SOURCE.read(&[library, settings, users, shop], &Settings::default());
+    let names: Vec<&str> = models.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["shop_person"]);
+    let columns: Vec<&str> = models.tables[0].columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(columns, ["id", "name"]);
+}

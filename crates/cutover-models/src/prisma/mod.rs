@@ -9,7 +9,7 @@ mod types;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::qualified;
-use crate::model::{Enum, Models, Place};
+use crate::model::{Enum, Extension, Models, Place};
 use crate::source::{File, Settings, Source};
 use syntax::{Attribute, Block, Document, Value};
 
@@ -102,10 +102,17 @@ impl<'a> Known<'a> {
         }
         for (key, value, place) in &datasource.keys {
             if key == "extensions" {
-                models.unsupported(
-                    place.clone(),
-                    format!("the extensions of datasource {}: {}", datasource.name, value.shown()),
-                );
+                let found = match value {
+                    Value::List(items) => items.iter().map(|item| extension(item, place)).collect(),
+                    _ => None,
+                };
+                match found {
+                    Some(found) => models.extensions = found,
+                    None => models.unsupported(
+                        place.clone(),
+                        format!("the extensions of datasource {}: {}", datasource.name, value.shown()),
+                    ),
+                }
             }
         }
         let mode = datasource.key("relationMode").or_else(|| datasource.key("referentialIntegrity"));
@@ -161,6 +168,23 @@ impl<'a> Known<'a> {
     }
 }
 
+/// `pgcrypto`, `uuidOssp(map: "uuid-ossp", schema: "extensions")`.
+fn extension(value: &Value, place: &Place) -> Option<Extension> {
+    let place = place.clone();
+    match value {
+        Value::Word(name) => Some(Extension { name: name.clone(), schema: None, place }),
+        Value::Call(name, arguments) => {
+            let text = |key: &str| {
+                let found = arguments.iter().find(|argument| argument.name.as_deref() == Some(key))?;
+                found.value.text().map(str::to_owned)
+            };
+            let name = text("map").unwrap_or_else(|| name.clone());
+            Some(Extension { name, schema: text("schema"), place })
+        }
+        Value::Text(_) | Value::Number(_) | Value::List(_) => None,
+    }
+}
+
 fn read_enum(block: &Block, models: &mut Models) -> Values {
     let mut values: Vec<(String, String)> = Vec::new();
     for value in &block.fields {
@@ -191,7 +215,8 @@ fn read_enum(block: &Block, models: &mut Models) -> Values {
     if models.enums.iter().any(|known| known.schema == schema && known.name == name) {
         models.unsupported(block.place.clone(), format!("a second type {data_type}: enum {}", block.name));
     }
-    models.add_enum(Enum { schema, name, values: found, place: block.place.clone() });
+    // Prisma takes the values in any order, and adds new ones at the end.
+    models.add_enum(Enum { schema, name, values: found, unordered: true, place: block.place.clone() });
     Values { data_type, values }
 }
 

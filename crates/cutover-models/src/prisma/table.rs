@@ -8,9 +8,15 @@ use super::syntax::{Argument, Arity, Attribute, Block, Field, Type, Value};
 use super::{Known, mapped, schema, types};
 use crate::model::{Aspect, Column, Default, Identity, Index, Models, Place, Table};
 
-/// What Prisma has no words for.
-pub(super) const UNSTATED: [Aspect; 4] =
-    [Aspect::Check, Aspect::Comment, Aspect::Collation, Aspect::Deferrable];
+/// What Prisma has no words for, or takes either way.
+pub(super) const UNSTATED: [Aspect; 6] = [
+    Aspect::Check,
+    Aspect::Comment,
+    Aspect::Collation,
+    Aspect::Deferrable,
+    Aspect::UniqueForm,
+    Aspect::IndexForm,
+];
 
 /// A model that a table is made of.
 pub(super) struct Made<'a> {
@@ -301,9 +307,9 @@ impl Reader<'_, '_> {
             keys: keys.into_iter().map(|key| key.sql).collect(),
             unique,
             method: method.filter(|name| *name != "BTree").map(str::to_lowercase),
-            include: Vec::new(),
             condition,
             place: attribute.place.clone(),
+            ..Index::default()
         });
         if unique {
             // An argument of a single field is said beside it, not within.

@@ -477,7 +477,14 @@ fn what_the_client_ignores_is_there_and_what_prisma_cannot_say_is_open() {
     let open = read(text).tables[0].unstated.clone();
     assert_eq!(
         open.into_iter().collect::<Vec<_>>(),
-        [Aspect::Comment, Aspect::Collation, Aspect::Deferrable, Aspect::Check]
+        [
+            Aspect::Comment,
+            Aspect::Collation,
+            Aspect::Deferrable,
+            Aspect::Check,
+            Aspect::UniqueForm,
+            Aspect::IndexForm
+        ]
     );
 }
 
@@ -527,4 +534,18 @@ proptest! {
         let text: String = chars.into_iter().collect();
         let _ = ddl(&read(&text));
     }
+}
+
+#[test]
+fn extensions_are_named_as_the_database_calls_them() {
+    let named = "extensions = [citext, uuidOssp(map: \"uuid-ossp\", schema: \"ext\")]";
+    let text = HEAD.replace("url = env(\"DATABASE_URL\")", named);
+    let models = SOURCE.read(&[File { path: "schema.prisma".into(), text }], &Settings::default());
+    let told: Vec<_> = models
+        .extensions
+        .iter()
+        .map(|one| (one.name.as_str(), one.schema.as_deref(), one.place.line))
+        .collect();
+    assert_eq!(told, [("citext", None, 3), ("uuid-ossp", Some("ext"), 3)]);
+    assert_eq!(models.unsupported, []);
 }

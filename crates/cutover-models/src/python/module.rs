@@ -172,6 +172,12 @@ fn broken(root: Node<'_>, lines: &mut Vec<u32>) {
     lines.dedup();
 }
 
+/// `if TYPE_CHECKING:`.
+fn is_for_checkers(node: Node<'_>, text: &str) -> bool {
+    let condition = node.child_by_field_name("condition");
+    condition.is_some_and(|condition| written(condition, text).rsplit('.').next() == Some("TYPE_CHECKING"))
+}
+
 /// The statements of a block. What stands below `if`, `try` and `with` is as if it stood beside them: which branch is taken is not
 /// known here, and models are seldom in more than one.
 fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut BTreeMap<String, String>) {
@@ -186,6 +192,13 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
             "function_definition" => found.push(Statement::Function(function(node, text, &[]))),
             "decorated_definition" => found.extend(decorated(node, text)),
             "import_statement" | "import_from_statement" => import(node, text, imports),
+            // What is said only to those who check types is not there when it runs; what names mean is the same.
+            "if_statement" if is_for_checkers(node, text) => {
+                let inner = node.child_by_field_name("consequence").map(named).unwrap_or_default();
+                let is_import = |node: &Node<'_>| node.kind().starts_with("import_");
+                inner.into_iter().filter(is_import).for_each(|node| import(node, text, imports));
+                waiting.extend(node.child_by_field_name("alternative"));
+            }
             "if_statement" | "elif_clause" | "else_clause" | "try_statement" | "except_clause"
             | "finally_clause" | "with_statement" | "block" | "for_statement" => {
                 let mut inner = named(node);

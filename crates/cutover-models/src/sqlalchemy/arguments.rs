@@ -3,11 +3,15 @@
 use super::columns::At;
 use super::naming::Parts;
 use super::{defaults, types};
-use crate::model::{Aspect, Check, ForeignKey, Index, Models, Place, Table, Unique};
+use crate::model::{Aspect, Check, Default, ForeignKey, Identity, Index, Models, Place, Table, Unique};
 use crate::python::{Argument, Expression, keyword, positional};
 
 fn text_of(at: At<'_>, value: &Expression) -> Option<String> {
-    at.known.value(at.module, value).text().map(str::to_owned)
+    match at.known.value(at.module, value) {
+        Expression::Text(text) => Some(text.clone()),
+        Expression::Other(written) => at.known.formatted(at.module, at.class, written),
+        _ => None,
+    }
 }
 
 fn word(at: At<'_>, arguments: &[Argument], name: &str) -> Option<String> {
@@ -115,9 +119,12 @@ pub(super) fn check(at: At<'_>, arguments: &[Argument], table: &mut Table, model
         other => defaults::sql(at.known, at.module, other),
     });
     let Some(expression) = text else {
-        table.unstated.insert(Aspect::Check);
         let shown = first.map(Expression::shown).unwrap_or_default();
-        return models.unsupported(at.place(), format!("a check of {}: {shown}", table.name));
+        let what = format!("a check of {}: {shown}", table.name);
+        let own = word(at, arguments, "name");
+        let parts = Parts { table: &table.name, columns: &[], parent: "", own: own.as_deref() };
+        let name = own.as_ref().and(at.known.naming.name("ck", parts));
+        return unread(at, Aspect::Check, (name, what), table, models);
     };
     let own = word(at, arguments, "name");
     let parts = Parts { table: &table.name, columns: &[], parent: "", own: own.as_deref() };
@@ -180,20 +187,34 @@ pub(super) fn part(at: At<'_>, kind: &str, arguments: &[Argument], table: &mut T
         "UniqueConstraint" => match columns() {
             Some(columns) => {
                 let parts = Parts { table: &table.name, columns: &columns, parent: "", own: own.as_deref() };
-                table.uniques.push(Unique {
-                    name: at.known.naming.name("uq", parts),
-                    deferred: is_deferred(at, arguments),
-                    nulls_not_distinct: is(arguments, "postgresql_nulls_not_distinct"),
-                    place: at.place(),
-                    columns,
-                });
+                let name = at.known.naming.name("uq", parts);
+                add_unique(
+                    table,
+                    Unique {
+                        name,
+                        deferred: is_deferred(at, arguments),
+                        nulls_not_distinct: is(arguments, "postgresql_nulls_not_distinct"),
+                        place: at.place(),
+                        columns,
+                    },
+                );
             }
-            None => left_open(at, Aspect::Unique, "a unique constraint", table, models),
+            None => {
+                let what = format!("a unique constraint of {}", table.name);
+                unread(at, Aspect::Unique, (own, what), table, models);
+            }
         },
         "PrimaryKeyConstraint" => match columns() {
             Some(columns) => {
                 for column in table.columns.iter_mut().filter(|column| columns.contains(&column.name)) {
                     column.not_null = true;
+                    // As where the column says it itself: one that is alone numbers the rows.
+                    let is_integer = matches!(column.data_type.as_str(), "integer" | "bigint" | "smallint");
+                    let is_free = column.default == Default::None && column.identity.is_none();
+                    let is_key = table.foreign_keys.iter().any(|key| key.columns.contains(&column.name));
+                    if columns.len() == 1 && is_integer && is_free && !is_key {
+                        column.identity = Some(Identity::Serial);
+                    }
                 }
                 table.primary_key = columns;
                 table.primary_key_name = own;
@@ -204,6 +225,33 @@ pub(super) fn part(at: At<'_>, kind: &str, arguments: &[Argument], table: &mut T
         "CheckConstraint" => check(at, arguments, table, models),
         "Index" => index(at, arguments, table, models),
         other => models.unsupported(at.place(), format!("{other} of {}", table.name)),
+    }
+}
+
+/// Leaves out what is not understood: what is called so, or all of that kind where its name is not known either.
+fn unread(
+    at: At<'_>,
+    aspect: Aspect,
+    (name, what): (Option<String>, String),
+    table: &mut Table,
+    models: &mut Models,
+) {
+    match name {
+        Some(name) => {
+            table.unread.insert(name);
+        }
+        None => {
+            table.unstated.insert(aspect);
+        }
+    }
+    models.unsupported(at.place(), what);
+}
+
+/// PostgreSQL makes one of what is said twice.
+pub(super) fn add_unique(table: &mut Table, unique: Unique) {
+    let is_same = |known: &Unique| known.name == unique.name && known.columns == unique.columns;
+    if !table.uniques.iter().any(is_same) {
+        table.uniques.push(unique);
     }
 }
 
@@ -226,6 +274,10 @@ fn composite_key(at: At<'_>, arguments: &[Argument], table: &mut Table, models: 
     let targets: Option<Vec<Target>> = list(1, "refcolumns").iter().map(target_of).collect();
     match (columns, targets) {
         (Some(columns), Some(targets)) if !columns.is_empty() && columns.len() == targets.len() => {
+            // A column that points to another does not number the rows.
+            for column in table.columns.iter_mut().filter(|column| columns.contains(&column.name)) {
+                column.identity = column.identity.filter(|own| *own != Identity::Serial);
+            }
             let key = made(at, arguments, columns, &targets, table);
             table.foreign_keys.push(key);
         }
@@ -236,14 +288,20 @@ fn composite_key(at: At<'_>, arguments: &[Argument], table: &mut Table, models: 
 /// `Index("name", "column", …)`.
 pub(super) fn index(at: At<'_>, arguments: &[Argument], table: &mut Table, models: &mut Models) {
     let mut keys = positional(arguments);
-    let name = keys.next().map(|first| at.known.value(at.module, &first.value));
-    let own = name.and_then(Expression::text).map(str::to_owned);
+    let first = keys.next().map(|first| &first.value);
+    let own = first.and_then(|first| text_of(at, first));
+    let is_named = first.is_some_and(|first| *first != Expression::Nothing);
     let keys: Vec<&Expression> = keys.map(|argument| &argument.value).collect();
     let sql: Option<Vec<String>> = keys.iter().map(|key| index_key(at, key, table)).collect();
     let condition = keyword(arguments, "postgresql_where").map(|value| condition(at, value, table));
+    let sql = sql.filter(|sql| !sql.is_empty() && is_named == own.is_some());
     let (Some(sql), false) = (sql, condition == Some(None)) else {
-        let name = own.unwrap_or_default();
-        return left_open(at, Aspect::Index, &format!("the index {name}"), table, models);
+        let shown = own.clone().or_else(|| first.map(Expression::shown)).unwrap_or_default();
+        let what = format!("the index {shown} of {}", table.name);
+        if own.is_none() && is(arguments, "unique") {
+            table.unstated.insert(Aspect::Unique);
+        }
+        return unread(at, Aspect::Index, (own, what), table, models);
     };
     let classes = match keyword(arguments, "postgresql_ops").map(|value| at.known.value(at.module, value)) {
         Some(Expression::Dictionary(pairs)) => pairs.clone(),
@@ -271,6 +329,7 @@ pub(super) fn index(at: At<'_>, arguments: &[Argument], table: &mut Table, model
         unique: is(arguments, "unique"),
         method: word(at, arguments, "postgresql_using"),
         include: included,
+        nulls_not_distinct: is(arguments, "postgresql_nulls_not_distinct"),
         condition: condition.flatten(),
         place: at.place(),
     });
@@ -283,6 +342,10 @@ fn index_key(at: At<'_>, key: &Expression, table: &Table) -> Option<String> {
         return Some(types::ident(&name));
     }
     let Expression::Call { function, arguments, .. } = key else { return None };
+    // A column that is said where there is none yet: `func.lower(Column("email"))`.
+    if matches!(function.last_name(), Some("Column" | "column")) {
+        return Some(types::ident(positional(arguments).next()?.value.text()?));
+    }
     let (of, method) = match function.as_ref() {
         Expression::Member(of, method) => (Some(of.as_ref().clone()), method.clone()),
         Expression::Name(name) => match name.rsplit_once('.') {

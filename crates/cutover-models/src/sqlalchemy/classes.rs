@@ -1,9 +1,11 @@
 //! Which classes are tables, and what they are made of.
 
+use std::collections::BTreeSet;
+
 use super::arguments::{self, part, table_arguments, table_keyword};
 use super::columns::{self, At, is_column};
 use super::known::{Found, Known};
-use crate::model::{Models, Place, Table};
+use crate::model::{Aspect, Models, Place, Table};
 use crate::python::{Class, Expression, Module, Statement, keyword, positional};
 
 /// What classes inherit from, of which files say nothing.
@@ -20,9 +22,9 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
                     let found = Found { module, class };
                     match kind(known, found) {
                         Kind::Table { name, is_sqlmodel } => {
-                            let table = of_class(known, found, name, is_sqlmodel, models);
-                            labels.push((class.name.clone(), models.tables.len()));
-                            models.tables.push(table);
+                            let mut read = Models::default();
+                            let table = of_class(known, found, name, is_sqlmodel, &mut read);
+                            add(table, read, &mut labels, models);
                         }
                         Kind::PartOf(parent) => inheritors.push((found, parent)),
                         Kind::Unnamed(why) => models.unsupported(Place::new(&module.path, class.line), why),
@@ -30,19 +32,27 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
                     }
                 }
                 Statement::Assign { target, value: Some(value), line, .. } => {
-                    if let Some(table) = of_table_call(known, (module, target, *line), value, models) {
-                        labels.push((target.clone(), models.tables.len()));
-                        models.tables.push(table);
+                    let mut read = Models::default();
+                    if let Some(table) = of_table_call(known, (module, target, *line), value, &mut read) {
+                        add(table, read, &mut labels, models);
                     }
                 }
                 _ => {}
             }
         }
     }
+    let mut done: Vec<&Class> = Vec::new();
     for (found, parent) in inheritors {
         let Some((_, at)) = labels.iter().find(|(class, _)| *class == parent) else { continue };
         let Some(mut table) = models.tables.get_mut(*at).map(std::mem::take) else { continue };
-        fields(known, found, false, &mut table, models);
+        let inherited = inherited(known, found);
+        let own = known
+            .ancestry(found)
+            .into_iter()
+            .filter(|one| !inherited.iter().chain(&done).any(|known| std::ptr::eq(*known, one.class)));
+        let own: Vec<Found<'_>> = own.collect();
+        all_fields(known, &own, false, &mut table, models);
+        done.extend(own.iter().map(|one| one.class));
         labels.push((found.class.name.clone(), *at));
         if let Some(place) = models.tables.get_mut(labels.last().map_or(0, |(_, at)| *at)) {
             *place = table;
@@ -58,6 +68,24 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
         }
     }
     arguments::resolve(models, &labels);
+}
+
+/// Adds a table with what has been read with it, where it is the first of its name.
+fn add(table: Table, read: Models, labels: &mut Vec<(String, usize)>, models: &mut Models) {
+    if models.tables.iter().any(|known| known.schema == table.schema && known.name == table.name) {
+        return models.unsupported(table.place, format!("a second table {}: {}", table.name, table.label));
+    }
+    read.enums.into_iter().for_each(|made| models.add_enum(made));
+    models.unsupported.extend(read.unsupported);
+    labels.push((table.label.clone(), models.tables.len()));
+    models.tables.push(table);
+}
+
+/// The parent that is a table, and what that is made from.
+fn inherited<'a>(known: &Known<'a>, found: Found<'a>) -> Vec<&'a Class> {
+    let parent = known.ancestry(found).into_iter().skip(1).find(|one| is_table_itself(known, *one));
+    let all = parent.map(|parent| known.ancestry(parent)).unwrap_or_default();
+    all.into_iter().map(|one| one.class).collect()
 }
 
 enum Kind {
@@ -222,8 +250,17 @@ fn of_class(
     if let Some(parent) = parent {
         ancestry.truncate(parent + 1);
     }
-    for one in ancestry.iter().rev() {
-        fields(known, *one, is_sqlmodel, &mut table, models);
+    for one in &ancestry {
+        for base in unknown_bases(known, *one) {
+            let what =
+                format!("the base {base} of {}: it is in no file, and may have more columns", one.class.name);
+            models.unsupported(Place::new(&one.module.path, one.class.line), what);
+            table.unstated.insert(Aspect::Columns);
+        }
+    }
+    all_fields(known, &ancestry, is_sqlmodel, &mut table, models);
+    if table.primary_key.is_empty() && table.unstated.contains(&Aspect::Columns) {
+        table.unstated.insert(Aspect::PrimaryKey);
     }
     for one in ancestry.iter().rev() {
         settings(known, *one, &mut table, models);
@@ -231,13 +268,74 @@ fn of_class(
     table
 }
 
-/// The columns that a class says itself.
-fn fields(known: &Known<'_>, found: Found<'_>, is_sqlmodel: bool, table: &mut Table, models: &mut Models) {
+/// Bases that may have columns and of which the files say nothing.
+fn unknown_bases<'a>(known: &Known<'a>, found: Found<'a>) -> Vec<&'a str> {
+    let is_known = |name: &str| {
+        let meaning = found.module.meaning(name);
+        let from = meaning.split('.').next().unwrap_or_default();
+        let last = meaning.rsplit('.').next().unwrap_or_default();
+        BASES.contains(&last)
+            || HARMLESS.contains(&last)
+            || last == "Base"
+            || ["typing", "typing_extensions", "abc", "enum", "sqlalchemy", "sqlmodel", "pydantic"]
+                .contains(&from)
+            || is_made_base(known, found.module, name)
+            || known.class(found.module, name).is_some()
+    };
+    let named = found.class.bases.iter().filter(|base| base.keyword.is_none());
+    named.filter_map(|base| base.value.name()).filter(|name| !is_known(name)).collect()
+}
+
+/// Bases without columns.
+const HARMLESS: &[&str] = &["object", "str", "int", "Exception", "dict"];
+
+/// The columns of classes, nearest first. What one says hides what those behind it say. SQLAlchemy has the nearest ones first in the
+/// table, and SQLModel has them last.
+fn all_fields(
+    known: &Known<'_>,
+    ancestry: &[Found<'_>],
+    is_sqlmodel: bool,
+    table: &mut Table,
+    models: &mut Models,
+) {
+    if is_sqlmodel {
+        for one in ancestry.iter().rev() {
+            fields(known, *one, true, &BTreeSet::new(), table, models);
+        }
+        return;
+    }
+    let mut hidden: BTreeSet<&str> = BTreeSet::new();
+    for one in ancestry {
+        fields(known, *one, false, &hidden, table, models);
+        hidden.extend(one.class.body.iter().filter_map(|statement| match statement {
+            Statement::Assign { target, value: Some(_), .. } => Some(target.as_str()),
+            Statement::Assign { target, annotation: Some(annotation), .. } => {
+                annotation.shown().contains("Mapped").then_some(target.as_str())
+            }
+            Statement::Function(function) => Some(function.name.as_str()),
+            _ => None,
+        }));
+    }
+}
+
+/// The columns that a class says itself, but for those that are hidden.
+fn fields(
+    known: &Known<'_>,
+    found: Found<'_>,
+    is_sqlmodel: bool,
+    hidden: &BTreeSet<&str>,
+    table: &mut Table,
+    models: &mut Models,
+) {
+    // What begins so is Python's own, and to SQLModel no field.
+    let private = if is_sqlmodel { "_" } else { "__" };
     let class = &found.class.name;
     for statement in &found.class.body {
         match statement {
             Statement::Assign { target, annotation, value, line }
-                if !target.starts_with('_') && target != "model_config" =>
+                if !target.starts_with(private)
+                    && target != "model_config"
+                    && !hidden.contains(target.as_str()) =>
             {
                 let at = At { known, module: found.module, class, attribute: target, line: *line };
                 columns::add(at, (annotation.as_ref(), value.as_ref()), is_sqlmodel, table, models);
@@ -246,7 +344,8 @@ fn fields(known: &Known<'_>, found: Found<'_>, is_sqlmodel: bool, table: &mut Ta
                 let is_declared = function.decorators.iter().any(|one| one.shown().contains("declared_attr"));
                 let at =
                     At { known, module: found.module, class, attribute: &function.name, line: function.line };
-                if is_declared && !function.name.starts_with("__") {
+                if is_declared && !function.name.starts_with("__") && !hidden.contains(function.name.as_str())
+                {
                     columns::add(at, (None, function.returns.as_ref()), false, table, models);
                 }
             }

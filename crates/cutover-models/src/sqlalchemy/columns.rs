@@ -300,6 +300,10 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     };
     let is_key = is("primary_key") == Some(true);
     let name = said.name.clone().unwrap_or_else(|| at.attribute.to_owned());
+    let is_there = table.columns.iter().any(|known| known.name == name);
+    if is_there && is("use_existing_column") == Some(true) {
+        return;
+    }
     let mut column = Column {
         label: at.label(),
         place: at.place(),
@@ -378,12 +382,9 @@ fn indexed(at: At<'_>, name: &str, (is_index, is_unique): (bool, bool), table: &
             ..Index::default()
         });
     } else if is_unique {
-        table.uniques.push(Unique {
-            name: at.known.naming.name("uq", parts),
-            columns: vec![name.to_owned()],
-            place: at.place(),
-            ..Unique::default()
-        });
+        let name = at.known.naming.name("uq", parts);
+        let unique = Unique { name, columns: columns.to_vec(), place: at.place(), ..Unique::default() };
+        arguments::add_unique(table, unique);
     }
 }
 

@@ -52,7 +52,11 @@ fn call(known: &Known<'_>, module: &Module, function: &Expression, arguments: &[
         );
     }
     match last {
-        "text" | "literal_column" => first()?.text().map(str::to_owned),
+        "text" | "literal_column" => match first()? {
+            Expression::Text(text) => Some(text.clone()),
+            Expression::Other(written) => known.formatted(module, "", written),
+            _ => None,
+        },
         "true" => Some("true".to_owned()),
         "false" => Some("false".to_owned()),
         "null" => Some("NULL".to_owned()),
@@ -61,8 +65,9 @@ fn call(known: &Known<'_>, module: &Module, function: &Expression, arguments: &[
     }
 }
 
-/// `Status.active`, `Status.active.name` and `Status.active.value`.
-fn value_of_enum(known: &Known<'_>, module: &Module, expression: &Expression) -> Option<String> {
+/// `Status.active`, `Status.active.name` and `Status.active.value`. The first is a text where its class is one: SQLAlchemy takes no other
+/// there, and what it takes is the value.
+pub(super) fn value_of_enum(known: &Known<'_>, module: &Module, expression: &Expression) -> Option<String> {
     let name = expression.name()?;
     let (rest, last) = name.rsplit_once('.')?;
     let (class, member, by_value) = match last {
@@ -70,7 +75,7 @@ fn value_of_enum(known: &Known<'_>, module: &Module, expression: &Expression) ->
             let (class, member) = rest.rsplit_once('.')?;
             (class, member, last == "value")
         }
-        member => (rest, member, false),
+        member => (rest, member, true),
     };
     let found = known.class(module, class)?;
     if !by_value {

@@ -137,6 +137,34 @@ impl<'a> Known<'a> {
         self.modules.iter().filter(is_it).find_map(|module| own(module, last))
     }
 
+    /// A text with names in it, as `f"ix_{__tablename__}"`; nothing where one of them is not known.
+    pub(super) fn formatted(&self, module: &Module, class: &str, written: &str) -> Option<String> {
+        let rest = written.strip_prefix(['f', 'F'])?;
+        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''))?;
+        let mut rest = rest.strip_prefix(quote)?.strip_suffix(quote)?;
+        let mut text = String::new();
+        while let Some(from) = rest.find(['{', '\\', quote]) {
+            text += rest.get(..from)?;
+            let (name, after) = rest.get(from..)?.strip_prefix('{')?.split_once('}')?;
+            text += &self.within_text(module, class, name.trim())?;
+            rest = after;
+        }
+        (!rest.contains('}')).then(|| text + rest)
+    }
+
+    fn within_text(&self, module: &Module, class: &str, name: &str) -> Option<String> {
+        let name = crate::python::expression(name);
+        let value = if name.last_name()? == "__tablename__" {
+            self.class(module, class)?.class.value("__tablename__")?
+        } else {
+            self.value(module, &name)
+        };
+        match value {
+            Expression::Text(text) | Expression::Number(text) => Some(text.clone()),
+            other => super::defaults::value_of_enum(self, module, other),
+        }
+    }
+
     /// A class and what it is made from, nearest first, each once.
     pub(super) fn ancestry(&self, found: Found<'a>) -> Vec<Found<'a>> {
         let mut all: Vec<Found<'a>> = Vec::new();

@@ -101,3 +101,131 @@ def f(:
     "#]]
     .assert_eq(&told(text, ""));
 }
+
+/// What SQLAlchemy 2.1.9 makes of the same.
+#[test]
+fn classes_share_what_their_mixins_and_parents_say() {
+    let text = r#"
+from sqlalchemy import *
+from sqlalchemy.orm import *
+class Base(DeclarativeBase): pass
+class Kept(Base):
+    __abstract__ = True
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+class Priced:
+    price: Mapped[int] = mapped_column(Integer, nullable=True)
+class Item(Priced, Kept):
+    __tablename__ = "items"
+    kind: Mapped[str] = mapped_column(String(5), primary_key=True)
+    _note = Column("note", Text)
+    __table_args__ = (Index("i_note", _note), {"schema": None})
+class Colored:
+    color: Mapped[str] = mapped_column(Text, nullable=True)
+class Red(Colored, Item):
+    kind: Mapped[str] = mapped_column(use_existing_column=True)
+    if TYPE_CHECKING:
+        price: Mapped[Literal[5]]
+class Dark(Red):
+    shade: Mapped[int] = mapped_column(Integer, nullable=True)
+class Again(Base):
+    __tablename__ = "items"
+    other = Column(Text, primary_key=True)
+class Foreign(Base, ElsewhereMixin):
+    __tablename__ = "foreign"
+    own = Column(Text)
+"#;
+    expect![[r#"
+        CREATE TABLE items (
+            kind varchar(5) NOT NULL,
+            note text,
+            price integer,
+            id integer NOT NULL,
+            color text,
+            shade integer,
+            PRIMARY KEY (kind, id)
+        );
+        CREATE TABLE "foreign" (
+            own text
+        );
+        CREATE INDEX i_note ON items (note);
+        -- line 23: a second table items: Again
+        -- line 26: the base ElsewhereMixin of Foreign: it is in no file, and may have more columns
+    "#]]
+    .assert_eq(&told(text, ""));
+}
+
+/// The same; an index without columns is none.
+#[test]
+fn keys_names_and_defaults_that_are_said_in_roundabout_ways() {
+    let text = r#"
+import enum
+from sqlalchemy import *
+class State(str, enum.Enum):
+    OPEN = "open"
+WORD = "it"
+class A(Base):
+    __tablename__ = "a"
+    id = Column(Integer)
+    state = Column(String(9), server_default=State.OPEN)
+    word = Column(Text, server_default=text(f"'{WORD}'"), unique=True)
+    mail = Column(Text)
+    __table_args__ = (PrimaryKeyConstraint("id"), UniqueConstraint("word"), Index(f"i_{__tablename__}_mail", func.lower(Column("mail"))),
+        Index("i_one", "state", unique=True, postgresql_nulls_not_distinct=True, postgresql_where=text("mail <> ''")))
+class B(Base):
+    __tablename__ = "b"
+    id = Column(Integer, primary_key=True)
+    __table_args__ = (ForeignKeyConstraint((id,), ["a.id"], name="b_a"), Index(f"i_{unknown}", "id"), Index("none"))
+"#;
+    expect![[r#"
+        CREATE TABLE a (
+            id serial NOT NULL,
+            state varchar(9) DEFAULT 'open',
+            word text DEFAULT 'it',
+            mail text,
+            PRIMARY KEY (id)
+        );
+        CREATE TABLE b (
+            id integer NOT NULL,
+            PRIMARY KEY (id)
+        );
+        ALTER TABLE a ADD UNIQUE (word);
+        CREATE INDEX i_a_mail ON a (lower(mail));
+        CREATE UNIQUE INDEX i_one ON a (state) NULLS NOT DISTINCT WHERE mail <> '';
+        ALTER TABLE b ADD CONSTRAINT b_a FOREIGN KEY (id) REFERENCES a (id);
+        -- line 18: the index f"i_{unknown}" of b
+        -- line 18: the index none of b
+    "#]]
+    .assert_eq(&told(text, ""));
+}
+
+#[test]
+fn a_type_that_chooses_for_itself_is_not_understood() {
+    let text = r#"
+from sqlalchemy import *
+class Plain(TypeDecorator):
+    impl = String
+class Choosing(TypeDecorator):
+    impl = Text
+    def load_dialect_impl(self, dialect):
+        return dialect.type_descriptor(JSONB())
+class Making(TypeDecorator):
+    impl = String
+    def __init__(self, of, **more):
+        super().__init__(**more)
+class A(Base):
+    __tablename__ = "a"
+    id = Column(Plain(length=7), primary_key=True)
+    b = Column(Choosing)
+    c = Column(Making(int, length=5))
+    d = Column(String(length=LONGEST))
+"#;
+    let told = told(text, "");
+    assert!(told.contains("id varchar(7) NOT NULL"), "{told}");
+    for line in [
+        "line 16: the type of A.b: Choosing",
+        "line 17: the type of A.c: Making(int, length=5)",
+        "line 18: the type of A.d: String(length=LONGEST)",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+}

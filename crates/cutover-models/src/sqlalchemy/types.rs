@@ -149,8 +149,18 @@ fn at_depth(
             _ => None,
         }
     };
+    // A length that is computed in a way that is not understood is no missing one.
+    let has_unread = |word: &str| {
+        let given = first.filter(|_| word == "length").or(keyword(arguments, word));
+        given.is_some_and(|value| {
+            !matches!(known.value(module, value), Expression::Number(_) | Expression::Nothing)
+        })
+    };
     let is = |word: &str| keyword(arguments, word) == Some(&Expression::Flag(true));
     Some(match name {
+        "String" | "VARCHAR" | "Unicode" | "AutoString" | "CHAR" | "NCHAR" if has_unread("length") => {
+            return None;
+        }
         "String" | "VARCHAR" | "Unicode" | "AutoString" => limited("varchar", number(0, "length")),
         "CHAR" | "NCHAR" => limited("char", number(0, "length")),
         "Numeric" | "NUMERIC" | "DECIMAL" | "Decimal" => match (number(0, "precision"), number(1, "scale")) {
@@ -189,7 +199,8 @@ fn limited(name: &str, limit: Option<String>) -> String {
     limit.map_or_else(|| name.to_owned(), |limit| format!("{name}({limit})"))
 }
 
-/// A type of the application's own: `class X(TypeDecorator)` with `impl = …`.
+/// A type of the application's own: `class X(TypeDecorator)` with `impl = …`, which gets what the type is called with. One that chooses
+/// by the database, or makes something of its arguments, is not understood.
 fn decorated(
     known: &Known<'_>,
     module: &Module,
@@ -197,15 +208,29 @@ fn decorated(
     models: &mut Models,
     depth: usize,
 ) -> Option<String> {
-    let name = match expression {
-        Expression::Name(name) => name,
-        Expression::Call { function, .. } => function.name()?,
+    let (name, given) = match expression {
+        Expression::Name(name) => (name.as_str(), &[][..]),
+        Expression::Call { function, arguments, .. } => (function.name()?, arguments.as_slice()),
         _ => return None,
     };
     let found = known.class(module, name)?;
     let ancestry = known.ancestry(found);
+    let has = |method: &str| {
+        let is_it = |statement: &Statement| matches!(statement, Statement::Function(function) if function.name == method);
+        ancestry.iter().any(|one| one.class.body.iter().any(is_it))
+    };
+    if has("load_dialect_impl") || has("__init__") && !given.is_empty() {
+        return None;
+    }
     let (of, value) = ancestry.iter().find_map(|one| Some((one.module, one.class.value("impl")?)))?;
-    at_depth(known, of, value, models, depth + 1)
+    match value {
+        Expression::Name(_) if !given.is_empty() => {
+            let function = Box::new(value.clone());
+            let call = Expression::Call { function, arguments: given.to_vec(), line: 1 };
+            at_depth(known, of, &call, models, depth + 1)
+        }
+        _ => at_depth(known, of, value, models, depth + 1),
+    }
 }
 
 /// `Enum(Status)`, `Enum("a", "b", name="status")`.
@@ -246,7 +271,7 @@ fn add(
     models: &mut Models,
 ) -> String {
     let data_type = qualified(schema.as_deref(), &name);
-    models.add_enum(Enum { schema, name, values, place });
+    models.add_enum(Enum { schema, name, values, unordered: false, place });
     data_type
 }
 

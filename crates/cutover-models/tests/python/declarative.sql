@@ -27,9 +27,6 @@ CREATE TABLE users (
     PRIMARY KEY (id)
 );
 CREATE TABLE tasks (
-    created_at timestamp with time zone NOT NULL DEFAULT now(),
-    updated_at timestamp,
-    owner_id integer,
     id bigserial NOT NULL,
     user_id integer NOT NULL,
     parent_id bigint,
@@ -37,6 +34,9 @@ CREATE TABLE tasks (
     body jsonb,
     prio smallint DEFAULT 3,
     done boolean NOT NULL DEFAULT false,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp,
+    owner_id integer,
     PRIMARY KEY (id)
 );
 CREATE TABLE pairs (
@@ -82,9 +82,9 @@ CREATE UNIQUE INDEX ix_part ON tasks (prio) WHERE done IS NOT TRUE;
 COMMENT ON TABLE tasks IS 'what is to be done';
 COMMENT ON COLUMN tasks.body IS 'free';
 CREATE INDEX ix_beside ON people (type DESC);
-ALTER TABLE tasks ADD FOREIGN KEY (owner_id) REFERENCES users (id) ON DELETE SET NULL;
 ALTER TABLE tasks ADD FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE;
 ALTER TABLE tasks ADD FOREIGN KEY (parent_id) REFERENCES tasks (id);
+ALTER TABLE tasks ADD FOREIGN KEY (owner_id) REFERENCES users (id) ON DELETE SET NULL;
 ALTER TABLE subs ADD FOREIGN KEY (a, b) REFERENCES pairs (a, b) ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE engineers ADD FOREIGN KEY (id) REFERENCES people (id);
 ALTER TABLE links ADD FOREIGN KEY (user_id) REFERENCES users (id);

@@ -1,36 +1,49 @@
-//! Building models on a throwaway server: the schema that they mean, and what of them the server refuses.
+//! Models built on a throwaway server. What of them the server refuses is left out, and is then not compared: as little as can be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::{ObjectKind, server_wide};
-use cutover_analysis::models::{Aspect, Models, Place, ddl};
+use cutover_analysis::models::{About, Aspect, Models, Needed, Part, Place, Table, ddl, needed, pieces};
 use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 
+use super::compare::id_of;
 use super::model::NotCompared;
-use super::{AlignError, compare, said};
+use super::{AlignError, said};
 use crate::compare::likeness;
-use crate::verify::SandboxProvider;
-use crate::verify::failure_text;
 use crate::verify::replay::Replay;
+use crate::verify::{SandboxProvider, failure_text};
 
 /// What models have been built into.
 pub(super) struct Built {
     /// The models, with the tables that are said in statements alone.
     pub(super) models: Models,
     pub(super) schema: Schema,
+    /// Where a table is that names no schema.
     pub(super) default_schema: String,
-    /// Statements that the server has refused.
+    /// What the server has refused.
     pub(super) refused: Vec<NotCompared>,
-    /// Tables that one of them is about.
+    /// Tables that could not be made at all.
     pub(super) unbuilt: BTreeSet<Id>,
-    /// What of which tables one of them is about besides: it may be what is there.
-    pub(super) refused_parts: BTreeSet<(Id, Aspect)>,
+    /// What of a table could not be made, and is not compared.
+    pub(super) open: BTreeMap<Id, Open>,
 }
 
-/// Builds models on a throwaway server, as like what is there as matters to them.
+/// What of a table is not compared, besides what its model leaves open.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    /// Of a column.
+    pub(super) columns: BTreeMap<String, BTreeSet<Aspect>>,
+    /// Of the whole table.
+    pub(super) aspects: BTreeSet<Aspect>,
+    /// Constraints and indexes by their names.
+    pub(super) names: BTreeSet<String>,
+    /// Foreign keys by their columns.
+    pub(super) keys: Vec<Vec<String>>,
+}
+
 pub(super) async fn build(
     models: &Models,
     against: &str,
@@ -48,65 +61,264 @@ pub(super) async fn build(
 
 async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Built, AlignError> {
     let session = &mut replay.session;
-    extensions(there, session).await?;
     let path = session.query_text("SELECT pg_catalog.current_schema()").await.map_err(AlignError::Lost)?;
     let default_schema = path.scalar().unwrap_or("public").to_owned();
-    let (mut refused, mut unbuilt, mut refused_parts) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let statements = models.statements.iter().cloned();
-    for part in statements.chain(ddl(models).parts) {
-        let why = match sql::parse(&part.sql) {
-            Err(error) => Some(error.to_string()),
-            Ok(parsed) if server_wide(&parsed).is_some() => {
-                Some("it is of the whole server, and not run".to_owned())
-            }
-            // A model that says more than one statement in the place of an expression is not obeyed.
-            Ok(parsed) if parsed.statement_count() != 1 => Some("it is not one statement".to_owned()),
-            Ok(_) => match session.execute(&part.sql).await {
-                Ok(_) => None,
-                Err(failure @ Failure::Lost(_)) => return Err(AlignError::Lost(failure)),
-                Err(failure) => Some(failure_text(&failure)),
-            },
-        };
-        if let Some(why) = why {
-            let table = part.part_of.and_then(|(at, aspect)| Some((models.tables.get(at)?, aspect)));
-            if let Some((table, aspect)) = table {
-                refused_parts.insert((compare::id_of(table, &default_schema), aspect));
-            } else {
-                let table = table_at(models, &part.place);
-                unbuilt.extend(table.map(|table| compare::id_of(table, &default_schema)));
-            }
-            let first = part.sql.lines().next().unwrap_or_default();
-            let what = format!("the server refuses what it comes to, `{first} …`: {why}");
-            refused.push(NotCompared { path: part.place.path, line: part.place.line, what });
+    let missing = missing(models, there);
+    let not_had = extensions(there, &missing, session).await?;
+    let given = models;
+    let models = &with_types_of(there, models, &default_schema);
+    let mut building =
+        Building { models, default_schema, not_had, refused: Vec::new(), open: BTreeMap::new() };
+    for part in &models.statements {
+        building.said(part, session).await?;
+    }
+    let parts = ddl(models).parts;
+    if !all_at_once(&parts, session).await? {
+        for part in &parts {
+            building.part(part, session).await?;
         }
     }
     let schema = replay.schema().await?;
-    let mut models = models.clone();
+    let Building { default_schema, refused, open, .. } = building;
+    let is_made = |id: &Id| schema.get(id).is_some();
+    let unbuilt =
+        models.tables.iter().map(|table| id_of(table, &default_schema)).filter(|id| !is_made(id)).collect();
+    let mut models = given.clone();
     said::add(&mut models, &schema);
-    // What could not be made at all has no table to be compared with.
-    unbuilt.retain(|id: &Id| schema.get(id).is_none());
-    Ok(Built { models, schema, default_schema, refused, unbuilt, refused_parts })
+    Ok(Built { models, schema, default_schema, refused, unbuilt, open })
 }
 
-/// The extensions that are there: types of models may be theirs.
-async fn extensions(there: &Schema, session: &mut Session) -> Result<(), AlignError> {
-    for (id, object) in there.objects.iter().filter(|(id, _)| id.kind == ObjectKind::Extension) {
-        let schema = object.text("schema").unwrap_or("public");
-        let (name, schema) = (sql::quote_ident(&id.name), sql::quote_ident(schema));
-        let text = format!(
-            "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE EXTENSION IF NOT EXISTS {name} SCHEMA {schema} CASCADE"
-        );
-        // One that the throwaway server has not is missed where a type needs it.
-        if let Err(failure @ Failure::Lost(_)) = session.execute(&text).await {
-            return Err(AlignError::Lost(failure));
+/// The models with the types that are there where their own are not known: what else is said of those columns is then compared as it is.
+fn with_types_of(there: &Schema, models: &Models, default_schema: &str) -> Models {
+    let mut models = models.clone();
+    for table in &mut models.tables {
+        let id = id_of(table, default_schema);
+        for column in table.columns.iter_mut().filter(|column| column.data_type.is_empty()) {
+            let schema = id.schema.clone().unwrap_or_default();
+            let own = Id::part(ObjectKind::Column, schema, id.name.clone(), column.name.as_str());
+            let found = there.get(&own).and_then(|column| column.text("type"));
+            column.data_type = found.unwrap_or_default().to_owned();
         }
     }
-    Ok(())
+    models
 }
 
-/// The table that says something at a place: that whose class begins last before it.
-fn table_at<'a>(models: &'a Models, place: &Place) -> Option<&'a cutover_analysis::models::Table> {
-    let before =
-        models.tables.iter().filter(|table| table.place.path == place.path && table.place.line <= place.line);
-    before.max_by_key(|table| table.place.line)
+/// Runs everything in one go: whether that went well. Where it did not, nothing has been done.
+async fn all_at_once(parts: &[Part], session: &mut Session) -> Result<bool, AlignError> {
+    // A model that says more than one statement in the place of an expression is not obeyed.
+    let are_statements =
+        parts.iter().all(|part| sql::parse(&part.sql).is_ok_and(|parsed| parsed.statement_count() == 1));
+    if !are_statements {
+        return Ok(false);
+    }
+    let whole: Vec<&str> = parts.iter().map(|part| part.sql.as_str()).collect();
+    match session.execute(&whole.join(";\n")).await {
+        Ok(_) => Ok(true),
+        Err(failure @ Failure::Lost(_)) => Err(AlignError::Lost(failure)),
+        Err(_) => Ok(false),
+    }
+}
+
+/// What is not there of what the models need: neither the extension nor anything else that is called so.
+pub(super) fn missing(models: &Models, there: &Schema) -> Vec<Needed> {
+    let has = |kind: &[ObjectKind], name: &str| {
+        there.objects.keys().any(|id| kind.contains(&id.kind) && id.name.split('(').next() == Some(name))
+    };
+    let is_there = |one: &Needed| {
+        let own = one.by.strip_prefix("the type ").unwrap_or(&one.by);
+        has(&[ObjectKind::Extension], &one.extension)
+            || has(&[ObjectKind::Type, ObjectKind::Domain, ObjectKind::Function], own)
+    };
+    needed(models).into_iter().filter(|one| !is_there(one)).collect()
+}
+
+/// Makes the extensions that are there, and those that the models need besides: types of models may be theirs. Returns those that the
+/// throwaway server has not, with what it said.
+async fn extensions(
+    there: &Schema,
+    missing: &[Needed],
+    session: &mut Session,
+) -> Result<BTreeMap<String, String>, AlignError> {
+    let of_there = there
+        .objects
+        .iter()
+        .filter(|(id, _)| id.kind == ObjectKind::Extension)
+        .map(|(id, object)| (id.name.to_string(), Some(object.text("schema").unwrap_or("public"))));
+    let all: Vec<(String, Option<&str>)> =
+        of_there.chain(missing.iter().map(|one| (one.extension.clone(), None))).collect();
+    let mut not_had = BTreeMap::new();
+    let mut schemas: Vec<String> = Vec::new();
+    for (extension, schema) in all {
+        let name = sql::quote_ident(&extension);
+        let text = match schema.map(sql::quote_ident) {
+            Some(schema) => {
+                if !schemas.contains(&schema) {
+                    schemas.push(schema.clone());
+                }
+                format!(
+                    "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE EXTENSION IF NOT EXISTS {name} SCHEMA {schema} CASCADE"
+                )
+            }
+            None => format!("CREATE EXTENSION IF NOT EXISTS {name} CASCADE"),
+        };
+        match session.execute(&text).await {
+            Ok(_) => {}
+            Err(failure @ Failure::Lost(_)) => return Err(AlignError::Lost(failure)),
+            Err(failure) => {
+                not_had.insert(extension, failure_text(&failure));
+            }
+        }
+    }
+    if !schemas.is_empty() {
+        // Models name what extensions have without their schemas.
+        let text = format!(
+            "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', \
+             NULLIF(pg_catalog.current_setting('search_path'), ''), {}), false)",
+            sql::quote_literal(&schemas.join(", "))
+        );
+        session.query_text(&text).await.map_err(AlignError::Lost)?;
+    }
+    Ok(not_had)
+}
+
+/// Models while they are built statement by statement.
+struct Building<'a> {
+    models: &'a Models,
+    default_schema: String,
+    /// Extensions that the throwaway server has not, with what it said.
+    not_had: BTreeMap<String, String>,
+    refused: Vec<NotCompared>,
+    open: BTreeMap<Id, Open>,
+}
+
+impl Building<'_> {
+    /// A statement that says itself what is meant.
+    async fn said(&mut self, part: &Part, session: &mut Session) -> Result<(), AlignError> {
+        let is_wide = sql::parse(&part.sql).is_ok_and(|parsed| server_wide(&parsed).is_some());
+        if is_wide {
+            self.tell(&part.place, &part.sql, "it is of the whole server, and not run");
+            return Ok(());
+        }
+        self.part(part, session).await
+    }
+
+    async fn part(&mut self, part: &Part, session: &mut Session) -> Result<(), AlignError> {
+        let Some(why) = refusal(&part.sql, session).await? else { return Ok(()) };
+        let models = self.models;
+        let of = |at: usize| models.tables.get(at);
+        match part.about {
+            About::Table(at) => match of(at) {
+                Some(table) => return self.in_pieces(table, &why, session).await,
+                None => self.tell(&part.place, &part.sql, &why),
+            },
+            // Of one without values, no more is said than that it is there.
+            About::Enum(at) if models.enums.get(at).is_some_and(|made| made.values.is_empty()) => {}
+            _ => self.tell(&part.place, &part.sql, &why),
+        }
+        match part.about {
+            About::Unique(at, which) => {
+                let one = of(at).and_then(|table| Some((table, table.uniques.get(which)?)));
+                self.leave(one.map(|(table, one)| (table, &one.name)), &[Aspect::Unique]);
+            }
+            About::Check(at, which) => {
+                let one = of(at).and_then(|table| Some((table, table.checks.get(which)?)));
+                self.leave(one.map(|(table, one)| (table, &one.name)), &[Aspect::Check]);
+            }
+            About::Index(at, which) => {
+                let one = of(at).and_then(|table| Some((table, table.indexes.get(which)?)));
+                let aspect =
+                    if one.is_some_and(|(_, one)| one.unique) { Aspect::Unique } else { Aspect::Index };
+                self.leave(one.map(|(table, one)| (table, &one.name)), &[aspect]);
+            }
+            About::ForeignKey(at, which) => {
+                if let Some((table, key)) =
+                    of(at).and_then(|table| Some((table, table.foreign_keys.get(which)?)))
+                {
+                    self.of(table).keys.push(key.columns.clone());
+                }
+            }
+            About::Schema | About::Enum(_) | About::Table(_) | About::Comment(_) | About::Said => {}
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, table: &Table) -> &mut Open {
+        self.open.entry(id_of(table, &self.default_schema)).or_default()
+    }
+
+    /// Leaves a constraint or index out: what is called so there, or all of that kind where it has no name.
+    fn leave(&mut self, part: Option<(&Table, &Option<String>)>, aspects: &[Aspect]) {
+        let Some((table, name)) = part else { return };
+        match name {
+            Some(name) => {
+                self.of(table).names.insert(name.clone());
+            }
+            None => self.of(table).aspects.extend(aspects),
+        }
+    }
+
+    fn tell(&mut self, place: &Place, sql: &str, why: &str) {
+        let first = sql.lines().next().unwrap_or_default();
+        let what = format!("the server refuses what it comes to, `{first} …`: {why}{}", self.reason(sql));
+        self.refused.push(NotCompared { path: place.path.clone(), line: place.line, what });
+    }
+
+    /// The extension that is mentioned and that the throwaway server has not.
+    fn reason(&self, sql: &str) -> String {
+        let found = cutover_analysis::models::mentioned(sql)
+            .into_iter()
+            .find_map(|extension| self.not_had.get_key_value(extension));
+        found.map_or_else(String::new, |(extension, why)| {
+            format!("; the throwaway server has not the extension {extension}: {why}")
+        })
+    }
+
+    /// A table that cannot be made as a whole: column by column, each without what the server refuses of it.
+    async fn in_pieces(&mut self, table: &Table, why: &str, session: &mut Session) -> Result<(), AlignError> {
+        let (empty, pieces) = pieces(table);
+        if refusal(&empty, session).await?.is_some() {
+            self.tell(&table.place, &empty, why);
+            return Ok(());
+        }
+        for piece in pieces {
+            let column = piece.column.and_then(|at| table.columns.get(at));
+            let place = column.map_or(&table.place, |column| &column.place);
+            let mut told = false;
+            for (sql, aspects) in &piece.ways {
+                match refusal(sql, session).await? {
+                    None => {
+                        if let Some(column) = column.filter(|_| !aspects.is_empty()) {
+                            self.of(table).columns.entry(column.name.clone()).or_default().extend(aspects);
+                        }
+                        break;
+                    }
+                    // The first refusal is about what the model says; those of the ways around are not.
+                    Some(why) if !told => {
+                        told = true;
+                        self.tell(place, sql, &why);
+                    }
+                    Some(_) => {}
+                }
+            }
+            if column.is_none() && told {
+                self.of(table).aspects.insert(Aspect::PrimaryKey);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs a statement: why the server refuses it.
+async fn refusal(text: &str, session: &mut Session) -> Result<Option<String>, AlignError> {
+    match sql::parse(text) {
+        Err(error) => return Ok(Some(error.to_string())),
+        // A model that says more than one statement in the place of an expression is not obeyed.
+        Ok(parsed) if parsed.statement_count() != 1 => return Ok(Some("it is not one statement".to_owned())),
+        Ok(_) => {}
+    }
+    match session.execute(text).await {
+        Ok(_) => Ok(None),
+        Err(failure @ Failure::Lost(_)) => Err(AlignError::Lost(failure)),
+        Err(failure) => Ok(Some(failure_text(&failure))),
+    }
 }

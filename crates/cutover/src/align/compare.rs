@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::models::{Aspect, Column, Default, Models, Place, Table};
+use cutover_analysis::models::{Aspect, Column, Default, Models, Needed, Place, Table};
 use cutover_analysis::schema::{Id, Object, Schema};
 
+use super::build::Open;
 use super::model::{AlignedTable, CODES, Difference, NotCompared, Severity, Subject};
-use super::parts;
+use super::{defaults, known, parts};
 
 /// What a comparison says.
 #[derive(Debug, Default)]
@@ -29,8 +30,10 @@ pub(super) struct Sides<'a> {
     pub(super) default_schema: &'a str,
     /// Tables that could not be built, and are not held against anything.
     pub(super) unbuilt: &'a BTreeSet<Id>,
-    /// What of tables could not be built: it may be what is there.
-    pub(super) refused_parts: &'a BTreeSet<(Id, Aspect)>,
+    /// What of tables could not be built.
+    pub(super) open: &'a BTreeMap<Id, Open>,
+    /// Extensions that the models need and that are not there.
+    pub(super) missing: &'a [Needed],
 }
 
 /// One table while it is compared.
@@ -39,13 +42,24 @@ pub(super) struct At<'a> {
     pub(super) id: Id,
     pub(super) expected: &'a Schema,
     pub(super) there: &'a Schema,
-    pub(super) refused_parts: &'a BTreeSet<(Id, Aspect)>,
     pub(super) differences: Vec<Difference>,
+    /// What of it could not be built.
+    pub(super) open: Option<&'a Open>,
+    /// What is there and its models have no words for.
+    pub(super) told: Vec<String>,
 }
 
 impl At<'_> {
     pub(super) fn leaves_open(&self, aspect: Aspect) -> bool {
-        self.table.unstated.contains(&aspect)
+        self.table.unstated.contains(&aspect) || self.open.is_some_and(|open| open.aspects.contains(&aspect))
+    }
+
+    /// The same of a column.
+    fn leaves_column_open(&self, column: &Column, aspect: Aspect) -> bool {
+        let of_column = self.open.and_then(|open| open.columns.get(&column.name));
+        column.unstated.contains(&aspect)
+            || of_column.is_some_and(|open| open.contains(&aspect))
+            || self.leaves_open(aspect)
     }
 
     /// Adds a difference: what the models say, and what is there.
@@ -103,14 +117,18 @@ pub(super) fn id_of(table: &Table, default_schema: &str) -> Id {
 
 pub(super) fn compare(sides: &Sides<'_>) -> Compared {
     let mut compared = Compared::default();
+    extensions(sides, &mut compared);
     for table in &sides.models.tables {
         let id = id_of(table, sides.default_schema);
-        let Sides { expected, there, refused_parts, .. } = *sides;
-        let mut at = At { table, id, expected, there, refused_parts, differences: Vec::new() };
+        let open = sides.open.get(&id);
+        let (expected, there) = (sides.expected, sides.there);
+        let (differences, told) = (Vec::new(), Vec::new());
+        let mut at = At { table, id, expected, there, differences, open, told };
         let is_built = !sides.unbuilt.contains(&at.id);
         if is_built {
             one_table(&mut at, &mut compared.open);
         }
+        compared.beyond.append(&mut at.told);
         beyond(&at, &mut compared.beyond);
         compared.tables.push(AlignedTable {
             name: shown(table),
@@ -146,7 +164,11 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
             });
         }
         at.differs("table-missing", None, (None, None), &at.table.place, "the table is not there");
-        return at.about(Subject::of_model(at.id.clone()));
+        // What is not known of it nobody can make.
+        let is_known = !at.table.columns.iter().any(|column| at.leaves_column_open(column, Aspect::Type));
+        return if is_known {
+            at.about(Subject::of_model(at.id.clone()))
+        };
     };
     if let Some(comment) = &at.table.comment {
         let said = there.text("comment").map(str::to_owned);
@@ -220,9 +242,12 @@ fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompar
     let Some(there) = at.there.get(&id(ObjectKind::Column)) else {
         let said = (Some(said_of(expected)), None);
         at.differs("column-missing", Some(name), said, place, "the column is not there");
-        return at.about(Subject::of_model(id(ObjectKind::Column)));
+        let is_known = !at.leaves_column_open(column, Aspect::Type);
+        return if is_known {
+            at.about(Subject::of_model(id(ObjectKind::Column)))
+        };
     };
-    let open = |aspect: Aspect| column.unstated.contains(&aspect) || at.table.unstated.contains(&aspect);
+    let open = |aspect: Aspect| at.leaves_column_open(column, aspect);
     let mut found: Vec<(&'static str, Option<String>, Option<String>, &str)> = Vec::new();
     let text = |object: &Object, attribute: &str| object.text(attribute).map(str::to_owned);
     if open(Aspect::Type) {
@@ -305,7 +330,7 @@ fn numbering(
         }
         return;
     }
-    if open(Aspect::Default) || model.as_deref().map(by_meaning) == is.as_deref().map(by_meaning) {
+    if open(Aspect::Default) || defaults::same(model.as_deref(), is.as_deref()) {
         return;
     }
     let model = match (&model, &column.default) {
@@ -313,14 +338,6 @@ fn numbering(
         _ => model,
     };
     found.push(("column-default", model, is, "the default"));
-}
-
-/// One word for the functions that PostgreSQL documents as the same (9.9.5, "Current Date/Time").
-fn by_meaning(default: &str) -> &str {
-    match default {
-        "now()" | "transaction_timestamp()" => "CURRENT_TIMESTAMP",
-        other => other,
-    }
 }
 
 /// `character varying(20)[]` is a `character varying[]`.
@@ -368,21 +385,58 @@ fn enums(sides: &Sides<'_>, compared: &mut Compared) {
         // A column of a type that is not there is said to have another one.
         let Some(there) = sides.there.get(&id) else { continue };
         let is = there.list("values");
-        if is == made.values.as_slice() {
+        if made.values.is_empty() || is == made.values.as_slice() {
             continue;
         }
+        let mut sorted = (made.values.clone(), is.to_vec());
+        sorted.0.sort_unstable();
+        sorted.1.sort_unstable();
+        let (code, severity, what) = match sorted.0 == sorted.1 {
+            true if made.unordered => {
+                compared.beyond.push(format!("the order of the values of {}", made.name));
+                continue;
+            }
+            true => ("enum-order", Severity::Warning, "the order of the values of the type"),
+            false => ("enum-values", Severity::Error, "the values of the type"),
+        };
         let (model, is) = (made.values.join(", "), is.join(", "));
         compared.differences.push(Difference {
-            code: "enum-values",
-            severity: Severity::Error,
+            code,
+            severity,
             table: made.name.clone(),
             column: None,
-            message: format!("the values of the type: {model} in the model, {is} there"),
+            message: format!("{what}: {model} in the model, {is} there"),
             model: Some(model),
             there: Some(is),
             path: made.place.path.clone(),
             line: made.place.line,
             subject: Subject::attributes(id, &["values"]),
+        });
+    }
+}
+
+/// Extensions that the models need and that are not there.
+fn extensions(sides: &Sides<'_>, compared: &mut Compared) {
+    for one in sides.missing {
+        let table = one.table.and_then(|at| sides.models.tables.get(at));
+        let what = match table {
+            Some(table) => format!(
+                "the extension {} is not there, which {} of {} needs",
+                one.extension, one.by, table.label
+            ),
+            None => format!("the extension {} is not there", one.extension),
+        };
+        compared.differences.push(Difference {
+            code: "extension-missing",
+            severity: Severity::Error,
+            table: table.map_or_else(|| one.extension.clone(), shown),
+            column: None,
+            message: what,
+            model: Some(one.extension.clone()),
+            there: None,
+            path: one.place.path.clone(),
+            line: one.place.line,
+            subject: Subject::of_model(Id::global(ObjectKind::Extension, one.extension.as_str())),
         });
     }
 }
@@ -409,7 +463,7 @@ fn without_model(sides: &Sides<'_>, compared: &mut Compared) {
         .keys()
         .filter(|id| id.kind == ObjectKind::Table)
         .filter(is_meant)
-        .filter(|id| !is_part(id))
+        .filter(|id| !is_part(id) && !known::is_bookkeeping(id.schema.as_deref(), &id.name))
     {
         let name = match id.schema.as_deref() {
             Some(schema) if schema != sides.default_schema => format!("{schema}.{}", id.name),

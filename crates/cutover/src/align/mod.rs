@@ -7,8 +7,10 @@
 mod build;
 mod compare;
 mod decide;
+mod defaults;
 #[cfg(test)]
 mod generated_tests;
+mod known;
 mod model;
 mod parts;
 mod proof;
@@ -94,16 +96,28 @@ fn hold(built: &Built, there: &Schema, keep: &[String]) -> Alignment {
         there,
         default_schema: &built.default_schema,
         unbuilt: &built.unbuilt,
-        refused_parts: &built.refused_parts,
+        open: &built.open,
+        missing: &build::missing(models, there),
     };
     let mut compared = compare::compare(&sides);
-    let mut not_compared: Vec<NotCompared> = models
-        .unsupported
-        .iter()
-        .map(|one| NotCompared { path: one.place.path.clone(), line: one.place.line, what: one.what.clone() })
-        .collect();
-    not_compared.extend(built.refused.iter().cloned());
-    not_compared.append(&mut compared.open);
+    let unsupported = models.unsupported.iter().map(|one| NotCompared {
+        path: one.place.path.clone(),
+        line: one.place.line,
+        what: one.what.clone(),
+    });
+    let mut not_compared: Vec<NotCompared> = Vec::new();
+    // A class that several tables are made from is told of once.
+    for one in unsupported.chain(built.refused.iter().cloned()) {
+        if !not_compared.contains(&one) {
+            not_compared.push(one);
+        }
+    }
+    // What is not understood is told once.
+    let is_told = |one: &NotCompared| {
+        not_compared.iter().any(|known| (&known.path, known.line) == (&one.path, one.line))
+    };
+    let open: Vec<NotCompared> = compared.open.into_iter().filter(|one| !is_told(one)).collect();
+    not_compared.extend(open);
     let mut kept = Vec::new();
     compared.differences.retain(|difference| {
         let meant = decide::only_there(difference).filter(|object| decide::is_meant(object, keep));

@@ -209,6 +209,8 @@ pub const CODES: &[(&str, Severity, &str)] = &[
     ("index", Severity::Warning, "an index is on one side alone, or another one"),
     ("name", Severity::Warning, "a constraint or index is the same under another name"),
     ("enum-values", Severity::Error, "a type has other values"),
+    ("enum-order", Severity::Warning, "a type has the same values in another order"),
+    ("extension-missing", Severity::Error, "an extension that the models need is not there"),
 ];
 
 fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,7 +4,7 @@ use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::models::{Aspect, Place, Table};
 use cutover_analysis::schema::{Id, Schema};
 
-use super::compare::At;
+use super::compare::{At, shown};
 use super::model::Subject;
 
 /// A constraint or index of one side.
@@ -99,6 +99,14 @@ fn as_constraint(part: &Part) -> String {
         .map_or_else(|| part.definition.clone(), |rest| format!("UNIQUE {rest}"))
 }
 
+/// A definition with its columns in one order.
+fn sorted(definition: &str) -> String {
+    let own = columns(definition);
+    let mut names: Vec<&str> = own.trim_start_matches('(').trim_end_matches(')').split(", ").collect();
+    names.sort_unstable();
+    definition.replacen(own, &names.join(", "), 1)
+}
+
 /// The columns and the parent of a foreign key, without what happens when the parent goes.
 fn without_actions(definition: &str) -> &str {
     let end = definition
@@ -187,10 +195,25 @@ pub(super) fn compare(at: &mut At<'_>) {
         one.kind == Kind::Unique && other.kind == Kind::Unique && as_constraint(one) == as_constraint(other)
     };
     for (one, other) in pair(&mut model, &mut there, alike) {
+        if at.leaves_open(Aspect::UniqueForm) {
+            renamed(at, &one, &other);
+            continue;
+        }
         let kind =
             |part: &Part| if part.definition.starts_with("UNIQUE") { "a constraint" } else { "an index" };
         let said = (Some(kind(&one).to_owned()), Some(kind(&other).to_owned()));
         let what = format!("what keeps {} unique", columns(&one.definition));
+        at.differs("index", None, said, &place_of(at.table, &one), &what);
+        at.about(Subject::both(one.id, other.id));
+    }
+    // The same columns in another order keep the same rows out.
+    let reordered = |one: &Part, other: &Part| {
+        let is_meant = matches!(one.kind, Kind::PrimaryKey | Kind::Unique) && one.kind == other.kind;
+        is_meant && sorted(&as_constraint(one)) == sorted(&as_constraint(other))
+    };
+    for (one, other) in pair(&mut model, &mut there, reordered) {
+        let said = (Some(one.definition.clone()), Some(other.definition.clone()));
+        let what = format!("the order of the columns of the {} {}", one.kind.word(), one.name);
         at.differs("index", None, said, &place_of(at.table, &one), &what);
         at.about(Subject::both(one.id, other.id));
     }
@@ -208,11 +231,27 @@ pub(super) fn compare(at: &mut At<'_>) {
         }
         renamed(at, &one, &other);
     }
+    let one_form = |one: &Part, other: &Part| {
+        one.kind == other.kind && as_constraint(one) == bare_index(&as_constraint(other))
+    };
+    if at.leaves_open(Aspect::IndexForm) {
+        for (one, other) in pair(&mut model, &mut there, one_form) {
+            at.told.push(format!(
+                "what the index {} of {} includes and is stored with",
+                other.name,
+                shown(at.table)
+            ));
+            renamed(at, &one, &other);
+        }
+    }
     // One and the same primary key, or what is called the same.
     let meant = |one: &Part, other: &Part| {
         one.kind == other.kind && (one.kind == Kind::PrimaryKey || one.name == other.name)
     };
     for (one, other) in pair(&mut model, &mut there, meant) {
+        if is_of_base(at, &other) {
+            continue;
+        }
         let what = format!("the {} {}", one.kind.word(), one.name);
         let said = (Some(one.definition.clone()), Some(other.definition.clone()));
         at.differs(one.kind.code(), None, said, &place_of(at.table, &one), &what);
@@ -229,15 +268,53 @@ pub(super) fn compare(at: &mut At<'_>) {
         );
         at.about(Subject::of_model(part.id.clone()));
     }
-    let is_refused = |part: &&Part| at.refused_parts.contains(&(at.id.clone(), part.kind.aspect()));
-    // What the models say of it and could not be built may be just that.
-    let there: Vec<&Part> = there.iter().filter(|part| !is_refused(part)).collect();
-    for part in there {
+    // What could not be read or built on this side is not held against the other.
+    there.retain(|part| !is_left_out(at, part));
+    for part in &there {
+        if at.leaves_open(Aspect::IndexForm) && has_no_words(part) {
+            let kind = if part.kind == Kind::Unique { "unique index" } else { "index" };
+            at.told.push(format!("the {kind} {} of {}: {}", part.name, shown(at.table), part.definition));
+            continue;
+        }
         let what = format!("the {} {} is in no model", part.kind.word(), part.name);
         let place = place_of(at.table, part);
         at.differs(part.kind.code(), None, (None, Some(part.definition.clone())), &place, &what);
         at.about(Subject::of_there(part.id.clone()));
     }
+}
+
+/// Whether a part of the other side belongs to one that could not be read or built.
+fn is_left_out(at: &At<'_>, part: &Part) -> bool {
+    let is_key = |names: &Vec<String>| {
+        let list = cutover_analysis::models::list(names);
+        part.kind == Kind::ForeignKey && columns(&part.definition) == format!("({list})")
+    };
+    is_of_base(at, part)
+        || at.table.unread.contains(&part.name)
+        || at.open.is_some_and(|open| open.names.contains(&part.name) || open.keys.iter().any(is_key))
+}
+
+/// Whether a part is about a column that no model says: a base that is not among the files may have both.
+fn is_of_base(at: &At<'_>, part: &Part) -> bool {
+    let is_own = |name: &str| at.table.columns.iter().any(|column| column.name == name.trim_matches('"'));
+    let inner = columns(&part.definition).trim_start_matches('(').trim_end_matches(')');
+    at.leaves_open(Aspect::Columns) && !inner.split(", ").all(is_own)
+}
+
+/// An index without what it includes and is stored with.
+fn bare_index(definition: &str) -> String {
+    let columns = columns(definition);
+    let end = definition.find(columns).map_or(definition.len(), |from| from + columns.len());
+    let rest = definition.get(end..).unwrap_or_default();
+    let condition = rest.find(" WHERE ").and_then(|from| rest.get(from..)).unwrap_or_default();
+    format!("{}{condition}", definition.get(..end).unwrap_or_default())
+}
+
+/// Whether a part is an index over expressions or over some of the rows.
+fn has_no_words(part: &Part) -> bool {
+    let columns = columns(&part.definition);
+    let inner = columns.get(1..).unwrap_or_default();
+    part.definition.starts_with("USING ") && (part.definition.contains(" WHERE ") || inner.contains('('))
 }
 
 /// Takes those out that belong together.

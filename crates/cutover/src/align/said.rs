@@ -40,6 +40,7 @@ pub(super) fn add(models: &mut Models, made: &Schema) {
                         name: id.name.to_string(),
                         values: object.list("values").to_vec(),
                         place,
+                        ..Enum::default()
                     });
                 }
             }

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
 use cutover_analysis::models::{
-    Aspect, Check, Column, Default, Enum, ForeignKey, Identity, Index, Models, Part, Place, Table, Unique,
+    About, Aspect, Check, Column, Default, Enum, Extension, ForeignKey, Identity, Index, Models, Part, Place,
+    Table, Unique,
 };
 
 use super::{Alignment, Severity, align};
@@ -44,7 +45,15 @@ pub(super) fn models() -> Models {
             column("mood", "mood", 15),
         ],
         primary_key: vec!["id".into()],
-        uniques: vec![Unique { columns: vec!["name".into()], place: place(16), ..Unique::default() }],
+        uniques: vec![
+            Unique { columns: vec!["name".into()], place: place(16), ..Unique::default() },
+            Unique {
+                name: Some("two".into()),
+                columns: vec!["id".into(), "at".into()],
+                place: place(16),
+                ..Unique::default()
+            },
+        ],
         indexes: vec![Index {
             name: Some("by_at".into()),
             keys: vec!["at DESC".into()],
@@ -74,7 +83,7 @@ pub(super) fn models() -> Models {
 pub(super) const SAME: &str = "CREATE TYPE mood AS ENUM ('good', 'bad');
     CREATE TABLE parents (id serial PRIMARY KEY);
     CREATE TABLE children (id bigint CONSTRAINT own_name PRIMARY KEY, parent_id int CONSTRAINT another REFERENCES parents ON DELETE CASCADE,
-        name varchar(20) NOT NULL UNIQUE CONSTRAINT named CHECK (name <> ''), at timestamptz NOT NULL DEFAULT now(), mood mood);
+        name varchar(20) NOT NULL UNIQUE CONSTRAINT named CHECK (name <> ''), at timestamptz NOT NULL DEFAULT now(), mood mood, CONSTRAINT two UNIQUE (id, at));
     CREATE INDEX by_at ON children (at DESC);";
 
 /// Models against a database that this SQL has made.
@@ -119,6 +128,10 @@ pub(super) const PLANTED: &[(&str, &[&str])] = &[
     (
         "ALTER TABLE children DROP CONSTRAINT children_name_key; CREATE UNIQUE INDEX u ON children (name)",
         &["index children :13"],
+    ),
+    (
+        "ALTER TABLE children DROP CONSTRAINT two; CREATE UNIQUE INDEX two ON children (at, id)",
+        &["index children :16"],
     ),
     ("ALTER TABLE children DROP CONSTRAINT another", &["foreign-key children :12"]),
     (
@@ -173,8 +186,133 @@ async fn what_the_server_refuses_is_named_and_the_rest_is_compared() {
     models.tables[0].columns.push(column("x", "nonsense", 3));
     let alignment = aligned(&models, SAME).await;
     let lines: Vec<u32> = alignment.not_compared.iter().map(|one| one.line).collect();
-    assert!(lines.contains(&1) && lines.contains(&19), "{:?}", alignment.not_compared);
-    assert!(!alignment.tables[0].is_compared && alignment.tables[1].is_compared);
+    assert_eq!(lines, [3, 19], "{:?}", alignment.not_compared);
+    assert!(alignment.tables.iter().all(|table| table.is_compared));
+    // What it could not build is not held against the other side either.
+    assert_eq!(told(&alignment), ["column-missing parents.x :3"]);
+}
+
+/// A default that calls what only migrations make leaves the rest of the column and of the table to be compared.
+#[tokio::test]
+async fn of_a_table_that_is_refused_as_a_whole_all_the_rest_is_compared() {
+    let mut models = models();
+    let code = Column { default: Default::Sql("short_code()".into()), ..not_null("code", "text", 3) };
+    models.tables[0].columns.push(code);
+    models.tables[1].foreign_keys.push(ForeignKey {
+        columns: vec!["id".into()],
+        parent: "elsewhere".into(),
+        place: place(20),
+        ..ForeignKey::default()
+    });
+    let there = "CREATE FUNCTION short_code() RETURNS text LANGUAGE sql AS $$SELECT 'x'$$;
+        CREATE SCHEMA other; CREATE TABLE other.elsewhere (id bigint PRIMARY KEY);"
+        .to_owned()
+        + SAME
+        + "ALTER TABLE parents ADD code text NOT NULL DEFAULT short_code();
+           ALTER TABLE children ADD FOREIGN KEY (id) REFERENCES other.elsewhere;";
+    let alignment = aligned(&models, &there).await;
+    assert_eq!(told(&alignment), [""; 0], "{alignment:?}");
+    let lines: Vec<u32> = alignment.not_compared.iter().map(|one| one.line).collect();
+    assert_eq!(lines, [3, 20], "{:?}", alignment.not_compared);
+    let there = there.replace("code text", "code int").replace("short_code();", "1;");
+    assert_eq!(told(&aligned(&models, &there).await), ["column-type parents.code :3"]);
+}
+
+/// Prisma takes an index for a constraint and values in any order, and has no words for some indexes.
+#[tokio::test]
+async fn what_a_source_takes_either_way_is_told_and_no_difference() {
+    let there = SAME.replace("UNIQUE CONSTRAINT", "CONSTRAINT").replace("'good', 'bad'", "'bad', 'good'")
+        + "CREATE UNIQUE INDEX name_key ON children (name) WITH (fillfactor = 90);
+           CREATE UNIQUE INDEX partial ON children (parent_id) WHERE name <> 'x';
+           CREATE INDEX lower ON children (lower(name));";
+    let mut models = models();
+    models.enums[0].unordered = true;
+    models.tables[1].unstated = [Aspect::UniqueForm, Aspect::IndexForm].into();
+    let alignment = aligned(&models, &there).await;
+    assert_eq!(told(&alignment), [""; 0], "{alignment:?}");
+    assert_eq!(
+        alignment.beyond,
+        [
+            "what the index name_key of children includes and is stored with",
+            "the index lower of children: USING btree (lower((name)::text))",
+            "the unique index partial of children: USING btree (parent_id) WHERE ((name)::text <> 'x'::text)",
+            "the order of the values of mood",
+        ]
+    );
+    // One that it has words for is in no model.
+    let alignment = aligned(&models, &(there + "CREATE INDEX plain ON children (name);")).await;
+    assert_eq!(told(&alignment), ["index children :13"]);
+    models.enums[0].unordered = false;
+    models.tables[1].unstated.clear();
+    let alignment = aligned(&models, &SAME.replace("'good', 'bad'", "'bad', 'good'")).await;
+    assert_eq!(told(&alignment), ["enum-order mood :30"]);
+}
+
+/// Of a type of which a source says no more than its name, values are not compared.
+#[tokio::test]
+async fn a_type_of_which_no_more_than_the_name_is_said_is_compared_by_it() {
+    let mut models = models();
+    models.enums[0].values.clear();
+    assert_eq!(told(&aligned(&models, SAME).await), [""; 0]);
+    let there = SAME.replace("AS ENUM ('good', 'bad')", "AS (good text)");
+    assert_eq!(told(&aligned(&models, &there).await), [""; 0]);
+    let there = SAME.replace("mood mood", "mood text");
+    assert_eq!(told(&aligned(&models, &there).await), ["column-type children.mood :15"]);
+}
+
+#[tokio::test]
+async fn tables_of_tools_are_in_no_model_of_anybody() {
+    let tables = "CREATE TABLE alembic_version (version_num text); CREATE TABLE _prisma_migrations (id text);
+        CREATE TABLE django_migrations (id int); CREATE TABLE __diesel_schema_migrations (version text);";
+    assert_eq!(told(&aligned(&models(), &format!("{SAME} {tables}")).await), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_extension_that_models_need_and_is_not_there_is_named() {
+    let mut models = models();
+    models.tables[0].columns.push(column("mail", "citext", 3));
+    models.tables[0].columns.push(column("mood", "hstore[]", 4));
+    let there = SAME.replace("id serial PRIMARY KEY", "id serial PRIMARY KEY, mail text, mood text");
+    let alignment = aligned(&models, &there).await;
+    assert_eq!(
+        told(&alignment),
+        [
+            "extension-missing parents :3",
+            "extension-missing parents :4",
+            "column-type parents.mail :3",
+            "column-type parents.mood :4"
+        ]
+    );
+    let what = "the extension citext is not there, which the type citext of Parent needs";
+    assert_eq!(alignment.differences[0].message, what);
+    let there = "CREATE EXTENSION citext; CREATE SCHEMA apart; CREATE EXTENSION hstore SCHEMA apart;"
+        .to_owned()
+        + &SAME.replace("id serial PRIMARY KEY", "id serial PRIMARY KEY, mail citext, mood apart.hstore[]");
+    let alignment = aligned(&models, &there).await;
+    assert_eq!(told(&alignment), [""; 0], "{alignment:?}");
+    // A type of its own of that name is one.
+    let there = "CREATE DOMAIN citext AS text; CREATE EXTENSION hstore;".to_owned()
+        + &SAME.replace("id serial PRIMARY KEY", "id serial PRIMARY KEY, mail citext, mood hstore[]");
+    assert!(!told(&aligned(&models, &there).await).concat().contains("extension-missing"));
+}
+
+/// One that the throwaway server has not is a reason for what is not compared; everything else is.
+#[tokio::test]
+async fn a_type_that_cannot_be_made_here_is_not_compared_and_the_reason_is_said() {
+    let mut models = models();
+    models.extensions.push(Extension {
+        name: "no_such_extension".into(),
+        place: place(40),
+        ..Extension::default()
+    });
+    models.tables[0].columns.push(column("code", "raster", 4));
+    let there = SAME.replace("id serial PRIMARY KEY", "id serial PRIMARY KEY, code text");
+    let alignment = aligned(&models, &there).await;
+    let expected = ["extension-missing no_such_extension :40", "extension-missing parents :4"];
+    assert_eq!(told(&alignment), expected);
+    let [open] = &alignment.not_compared[..] else { panic!("{:?}", alignment.not_compared) };
+    assert_eq!(open.line, 4);
+    assert!(open.what.contains("the throwaway server has not the extension postgis_raster"), "{}", open.what);
 }
 
 #[tokio::test]
@@ -213,7 +351,7 @@ async fn what_is_said_in_statements_is_compared_at_its_line() {
         let part = |(at, text): (usize, &str)| Part {
             sql: text.trim().to_owned(),
             place: place(u32::try_from(at).unwrap() * 10 + 1),
-            part_of: None,
+            about: About::Said,
         };
         let texts = sql.split(';').filter(|text| !text.trim().is_empty());
         Models { statements: texts.enumerate().map(part).collect(), ..Models::default() }
@@ -237,6 +375,7 @@ more int);
         "column-default children.at :25",
         "column-missing children.more :27",
         "index children :51",
+        "unique children :22",
         "index children :25",
     ];
     assert_eq!(told(&alignment), expected, "{alignment:?}");
@@ -254,4 +393,27 @@ async fn a_column_that_wants_a_value_and_has_no_model_is_an_error() {
     let found: Vec<_> =
         alignment.differences.iter().map(|one| (one.column.as_deref().unwrap(), one.severity)).collect();
     assert_eq!(found, [("a", Severity::Error), ("b", Severity::Warning), ("c", Severity::Warning)]);
+}
+
+/// A column of a type that is not understood takes that which is there: what else is said of it is compared as it is.
+#[tokio::test]
+async fn what_is_said_of_a_column_whose_type_is_open_is_compared() {
+    let mut models = models();
+    models.tables[1].columns[2] = Column { unstated: [Aspect::Type].into(), ..not_null("name", "", 13) };
+    let alignment = aligned(&models, SAME).await;
+    assert_eq!(told(&alignment), [""; 0], "{alignment:?}");
+    assert_eq!(alignment.not_compared.len(), 1);
+    let alignment = aligned(&models, &SAME.replace("name <> ''", "name <> 'x'")).await;
+    assert_eq!(told(&alignment), ["check children :19"]);
+}
+
+/// A base that is in no file may have more columns, and what is about them.
+#[tokio::test]
+async fn what_is_about_columns_of_an_unknown_base_is_not_held_against_the_models() {
+    let mut models = models();
+    models.tables[1].unstated.insert(Aspect::Columns);
+    let there = SAME.replace("id bigint CONSTRAINT own_name PRIMARY KEY", "id bigint NOT NULL, part int")
+        + "ALTER TABLE children ADD PRIMARY KEY (id, part), ADD UNIQUE (part), ADD CHECK (part > 0); CREATE INDEX i ON children (name);";
+    let alignment = aligned(&models, &there).await;
+    assert_eq!(told(&alignment), ["index children :13"], "{alignment:?}");
 }

@@ -54,6 +54,7 @@ impl Work<'_> {
             (None, None) => {
                 let why = match difference.code {
                     "column-identity" => "the numbers that are given must go on, which takes thought",
+                    "column-missing" | "table-missing" => "of what type a column is to be is not understood",
                     _ => "there is no statement for it",
                 };
                 self.leave(difference, why);

@@ -1,7 +1,7 @@
 //! Migrations from models, on real databases: what is generated is applied, and leads to what the models say.
 #![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
-use cutover_analysis::models::{Default, Models, Table};
+use cutover_analysis::models::{Aspect, Column, Default, Extension, Models, Table};
 
 use super::tests::{PLANTED, SAME, column, models, not_null, place, told};
 use super::{Decisions, Fill, GenerateError, Generated, Undecided, align, generate};
@@ -192,15 +192,20 @@ async fn what_something_else_is_built_on_is_left() {
     assert!(made.left[0].contains("view v is built on it"), "{:?}", made.left);
 }
 
-/// A key to a table that could not be built, a name that is taken: said, and the rest is made.
+/// Columns of types that the server has not, or that were not understood: said, and the rest is made.
 #[tokio::test]
 async fn what_cannot_be_made_is_said_and_the_rest_is_made() {
     let mut models = models();
     models.tables[0].columns.push(column("odd", "nonsense", 3));
+    models.tables[1].columns.push(Column { unstated: [Aspect::Type].into(), ..column("open", "", 21) });
     models.tables[1].columns.push(column("fine", "integer", 22));
     let made = generated(&models, SAME, &Decisions::default()).await;
     assert!(made.sql.contains("ADD COLUMN fine integer") && made.failed.is_none(), "{made:?}");
-    assert!(made.not_compared.iter().any(|one| one.line == 1), "{:?}", made.not_compared);
+    assert!(made.not_compared.iter().any(|one| one.line == 3), "{:?}", made.not_compared);
+    // Of what type they are is not understood: they are not made of another one.
+    assert_eq!(made.left.len(), 2, "{:?}", made.left);
+    assert!(made.left.iter().all(|left| left.contains("is not understood")), "{:?}", made.left);
+    assert!(!made.sql.contains("odd") && !made.sql.contains("open"), "{}", made.sql);
 }
 
 /// What keeps values unique is there all the time: the new one is made before the old one goes.
@@ -242,4 +247,17 @@ async fn migrations_that_make_roles_are_replayed_more_than_once() {
         let made = generated(&models(), &sql, &Decisions::default()).await;
         assert!(is_clean(&made), "{made:?}");
     }
+}
+
+/// An extension that the models need comes before what is of it.
+#[tokio::test]
+async fn an_extension_that_is_needed_is_made_first() {
+    let mut models = models();
+    models.extensions.push(Extension { name: "hstore".into(), schema: None, place: place(50) });
+    models.tables[1].columns.push(column("more", "hstore", 23));
+    let made = generated(&models, SAME, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let (extension, column) =
+        (made.sql.find("CREATE EXTENSION").unwrap(), made.sql.find("ADD COLUMN more").unwrap());
+    assert!(extension < column, "{}", made.sql);
 }

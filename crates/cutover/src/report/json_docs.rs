@@ -166,6 +166,57 @@ fn every_object_has_the_fields_that_the_page_lists() {
 }
 
 #[test]
+fn an_alignment_has_the_fields_that_the_page_lists() {
+    use crate::align::{AlignedTable, Alignment, Difference, FORMAT_VERSION, NotCompared, Severity};
+    let text = String::new;
+    let table = AlignedTable {
+        name: text(),
+        label: text(),
+        path: text(),
+        line: 1,
+        differences: 0,
+        is_compared: true,
+    };
+    let difference = Difference {
+        code: "column-type",
+        severity: Severity::Error,
+        table: text(),
+        column: None,
+        model: None,
+        there: None,
+        path: text(),
+        line: 1,
+        message: text(),
+        subject: crate::align::Subject::default(),
+    };
+    let open = NotCompared { path: text(), line: 1, what: text() };
+    let alignment = Alignment {
+        format_version: FORMAT_VERSION,
+        against: text(),
+        tables: vec![table.clone()],
+        differences: vec![difference.clone()],
+        not_compared: vec![open.clone()],
+        beyond: Vec::new(),
+        kept: Vec::new(),
+        remarks: Vec::new(),
+        took: Duration::ZERO,
+    };
+    assert_eq!(documented("### align"), fields(&alignment));
+    let mut written = fields(&crate::align::Generated::default());
+    // What the command says besides.
+    written.extend(["format_version", "paths"].map(str::to_owned));
+    assert_eq!(documented("### align --write"), written);
+    for (field, within) in
+        [("tables", fields(&table)), ("differences", fields(&difference)), ("not_compared", fields(&open))]
+    {
+        let rows = rows("### align");
+        let cells = rows.iter().find(|cells| names(cells[0]).contains(field)).unwrap();
+        let listed = names(cells[1]);
+        assert!(within.is_subset(&listed), "{field}: {within:?} of {listed:?}");
+    }
+}
+
+#[test]
 fn a_report_of_an_adoption_has_the_fields_that_the_page_lists() {
     let catalogue = crate::adopt::Catalogue::default();
     let line = crate::adopt::FileLine {

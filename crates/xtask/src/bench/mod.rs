@@ -1,6 +1,7 @@
 //! Whole processes measured in turn on one server, round by round, so that a machine that gets slower meanwhile slows
 //! them all; medians, and ratios to the first one, the floor.
 
+mod align;
 mod analysis;
 mod apply;
 mod catalogue;
@@ -63,7 +64,7 @@ pub(crate) fn server_with(cache: &str, on_disk: bool) -> Result<Sandbox, Failure
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, Bench); 11] = [
+    let all: [(&str, Bench); 12] = [
         ("apply-tables", apply::tables),
         ("apply-chains", apply::chains),
         ("apply-trivial", apply::trivial),
@@ -75,6 +76,7 @@ pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
         ("jobs", jobs::run),
         ("large-file", large_file::run),
         ("rehearse", rehearse::run),
+        ("align", align::run),
     ];
     for name in names {
         if !all.iter().any(|(known, _)| known == name) {
