@@ -582,6 +582,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
     Ok(Project {
         name: name.to_owned(),
         lint: LintSettings::default(),
+        templates: None,
         root: PathBuf::new(),
         config_path: None,
         database: config::DatabaseConfig::default(),

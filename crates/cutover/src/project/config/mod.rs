@@ -31,6 +31,8 @@ pub(super) struct Config {
     pub(super) checks: Vec<CheckConfig>,
     pub(super) check_sql: Vec<Spanned<String>>,
     pub(super) lint: LintConfig,
+    /// The folder of templates for documents.
+    pub(super) templates: Option<Spanned<String>>,
 }
 
 /// `[lint]`: codes of rules with how bad what they find is.
@@ -119,6 +121,7 @@ pub(super) fn decode(file: &mut Table) -> Config {
     config.checks = file.take_tables("check").into_iter().map(check).collect();
     with(file, "checks", |table| config.check_sql = table.take_strings("sql"));
     with(file, "lint", |table| config.lint = lint(table));
+    with(file, "documents", |table| config.templates = table.take_spanned_string("templates"));
     file.report_unknown();
     config
 }

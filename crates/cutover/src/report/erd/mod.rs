@@ -9,6 +9,7 @@ use crate::erd::Erd;
 use crate::run::{EventKind, Run};
 
 pub(super) use svg::markup;
+pub(crate) use svg::file;
 
 /// The diagram of a run; none where no table was touched, or what it left is not known.
 pub(super) fn of(run: &Run) -> Option<&Erd> {
@@ -19,7 +20,7 @@ pub(super) fn of(run: &Run) -> Option<&Erd> {
 }
 
 /// The diagram in Mermaid's language, <https://mermaid.js.org/syntax/entityRelationshipDiagram.html>.
-pub(super) fn mermaid(erd: &Erd) -> String {
+pub(crate) fn mermaid(erd: &Erd) -> String {
     let mut text = "erDiagram\n".to_owned();
     for table in &erd.tables {
         // Writing to a string cannot fail.
