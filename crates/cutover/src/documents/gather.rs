@@ -1,7 +1,7 @@
 //! Measuring: reads files, history, runs and the database, builds what the applied migrations make on a throwaway server, and
 //! puts what was found into the context. Changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::schema::{Id, Schema};
 use cutover_postgres::session::{Session, Startup};
@@ -12,7 +12,7 @@ use super::compatibility::{self, Compatibility, Sources};
 use super::context::{self, Context, Diagram, Totals};
 use super::migrations::{self, Labels, Past};
 use super::rollback::Rollback;
-use super::script::Script;
+use super::script::{self, Script, Spelled};
 use super::sequence::{self, Coverage, GraphNote};
 use super::sprints;
 use super::tables::{self, Consistency, TableNote, is_table};
@@ -73,7 +73,7 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let asked = VerifyRequest::default();
     let answers =
         Box::pin(verify::verify(project, request.options, request.sandbox, &found.history, &asked, |_| {})).await?;
-    let foreign_keys = foreign_keys(request, &sides.live).await?;
+    let (foreign_keys, raw) = as_the_server_says(request, &sides.live).await?;
     let back = Rollback::of(Box::pin(ways_back(project, request, &found)).await, &labels);
 
     let graph = GraphNote::of(&ProjectGraph::of(project));
@@ -105,7 +105,8 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let erd = diagram(&sides.live);
     let expected = sides.declared.as_ref().unwrap_or(&sides.live);
     let measurable = prepared.iter().filter(|check| is_due(check, &answers));
-    let script = Script::of(expected, &found.search_path).with_checks(measurable, &found.secrets);
+    let spelled = Spelled { expected, live: &sides.live, raw: &raw };
+    let script = Script::of(&spelled, &found.search_path, &found.secrets).with_checks(measurable, &found.secrets);
     let sprints = sprints::sprints(&stages, &migrations, &tables);
     let context = Context {
         project: project.name.clone(),
@@ -131,7 +132,10 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         script,
     };
     let mut value = serde_json::to_value(&context)?;
-    star(&mut value, &found.secrets);
+    if let Value::Object(fields) = &mut value {
+        // Statements of the script were looked through when they were made; stars would change what they mean.
+        fields.iter_mut().filter(|(name, _)| *name != "script").for_each(|(_, value)| star(value, &found.secrets));
+    }
     Ok(Documents(value, erd))
 }
 
@@ -213,11 +217,16 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-async fn foreign_keys(request: Request<'_>, live: &Schema) -> Result<Vec<sequence::KeyNote>, DocumentsError> {
+/// Foreign keys with their indexes, and definitions in the server's own words.
+async fn as_the_server_says(
+    request: Request<'_>,
+    live: &Schema,
+) -> Result<(Vec<sequence::KeyNote>, BTreeMap<Id, String>), DocumentsError> {
     let mut session = inspect::connect(request.options, None).await?;
     let keys = sequence::foreign_keys(&mut session, live).await?;
+    let raw = script::raw(&mut session).await?;
     session.close().await;
-    Ok(keys)
+    Ok((keys, raw))
 }
 
 async fn ways_back(project: &Project, request: Request<'_>, found: &Found) -> Result<revert::Outlook, String> {

@@ -1,12 +1,16 @@
 //! What `verify.sql` measures: the objects that the applied migrations make, and each declared check that needs nothing of
 //! cutover. Every measurement is a block of its own that undoes what it did, says what it found, and counts what does not hold.
 
+use std::collections::BTreeMap;
+
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::{Id, Object, Schema};
 use cutover_analysis::sql::quote_literal;
+use cutover_postgres::session::{Failure, Session};
 use serde::Serialize;
 
 use super::tables::is_table;
+use crate::catalog;
 use crate::plan::handover;
 use crate::secrets::Secrets;
 use crate::verify::Prepared;
@@ -54,14 +58,14 @@ SET LOCAL statement_timeout = '60s';
 SET LOCAL standard_conforming_strings = on;";
 
 impl Script {
-    pub(super) fn of(expected: &Schema, search_path: &str) -> Self {
+    pub(super) fn of(sides: &Spelled<'_>, search_path: &str, secrets: &Secrets) -> Self {
         let path = quote_literal(search_path);
         Self {
             psql: handover::PSQL.to_owned(),
             search_path: search_path.to_owned(),
-            begin_objects: format!("{};\n{BEGIN_OBJECTS};", crate::catalog::BEGIN_READING.replace("; ", ";\n")),
+            begin_objects: format!("{};\n{BEGIN_OBJECTS};", catalog::BEGIN_READING.replace("; ", ";\n")),
             begin_checks: format!("{BEGIN_CHECKS}\nSELECT pg_catalog.set_config('search_path', {path}, true) IS NULL AS ignored \\gset"),
-            objects: objects(expected),
+            objects: sides.objects(secrets),
             ..Self::default()
         }
     }
@@ -69,14 +73,18 @@ impl Script {
     /// Adds the checks that are to be measured now.
     pub(super) fn with_checks<'a>(mut self, checks: impl Iterator<Item = &'a Prepared>, secrets: &Secrets) -> Self {
         for check in checks {
-            let block = check.check.in_psql().and_then(|asked| body(&asked));
             let left_out = |why: &str| LeftOut { name: check.name.clone(), why: why.to_owned() };
-            match block.map(|body| measured(&check.name, &body)) {
-                None => self.left_out.push(left_out(&format!("checks of kind {} need cutover", check.kind))),
-                Some(sql) if secrets.star(&sql) != sql => {
-                    self.left_out.push(left_out("its text holds what is not to be shown"));
+            let shows = |text: &String| secrets.star(text) != *text;
+            let asked = check.check.in_psql();
+            if asked.as_ref().is_some_and(|asked| asked.texts().into_iter().any(shows)) {
+                self.left_out.push(left_out("its text holds what is not to be shown"));
+                continue;
+            }
+            match asked.and_then(|asked| body(&asked)) {
+                None => self.left_out.push(left_out(&format!("only cutover can measure it (kind {})", check.kind))),
+                Some(body) => {
+                    self.checks.push(Block { name: check.name.clone(), sql: measured(&check.name, &body) });
                 }
-                Some(sql) => self.checks.push(Block { name: check.name.clone(), sql }),
             }
         }
         self
@@ -230,73 +238,123 @@ fn is_query(sql: &str) -> bool {
     ["select", "values", "with", "table"].contains(&word.to_ascii_lowercase().as_str())
 }
 
-/// A block for each table with its columns, each index and each constraint.
-fn objects(schema: &Schema) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    for table in schema.objects.keys().filter(|id| is_table(id)) {
-        blocks.push(table_block(schema, table));
-        blocks.extend(schema.parts_of(table).filter_map(|(id, object)| part_block(id, object)));
-    }
-    blocks
+/// What the applied migrations make, in the words of both sides: a schema words some expressions otherwise than the server
+/// does, so that those of a restored database are the same.
+pub(super) struct Spelled<'a> {
+    pub(super) expected: &'a Schema,
+    pub(super) live: &'a Schema,
+    /// Definitions as the server words them, of what is there.
+    pub(super) raw: &'a BTreeMap<Id, String>,
 }
 
-/// The columns of a table, in their order, as one text a column.
-fn table_block(schema: &Schema, table: &Id) -> Block {
-    let part =
-        |kind, name: &str| Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name);
-    let names = schema.get(table).map_or(&[][..], |object| object.list("columns"));
-    let lines: Vec<String> = names
-        .iter()
-        .filter_map(|name| {
-            let column = schema.get(&part(ObjectKind::Column, name))?;
-            let default = schema.get(&part(ObjectKind::Default, name)).and_then(|object| object.text("expression"));
+impl Spelled<'_> {
+    /// A block for each table with its columns, each index, constraint and trigger.
+    fn objects(&self, secrets: &Secrets) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        for table in self.expected.objects.keys().filter(|id| is_table(id)) {
+            blocks.push(self.table(table));
+            blocks.extend(self.expected.parts_of(table).filter_map(|(id, object)| self.part(id, object)));
+        }
+        blocks.retain(|block| secrets.star(&block.sql) == block.sql);
+        blocks
+    }
+
+    /// The same as the server words it, where it is there and as it should be.
+    fn raw(&self, id: &Id) -> Option<&String> {
+        self.raw.get(id).filter(|_| self.live.get(id) == self.expected.get(id))
+    }
+
+    /// The columns of a table, in their order, as one text a column.
+    fn table(&self, table: &Id) -> Block {
+        let part =
+            |kind, name: &str| Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name);
+        let names = self.expected.get(table).map_or(&[][..], |object| object.list("columns"));
+        let line = |name: &String| {
+            let column = self.expected.get(&part(ObjectKind::Column, name))?;
+            let id = part(ObjectKind::Default, name);
+            let default = self.expected.get(&id).and_then(|object| object.text("expression"));
+            let default = default.map(|default| self.raw(&id).map_or(default, String::as_str));
             let not_null = if column.has("not null") { " NOT NULL" } else { "" };
             let default = default.map_or_else(String::new, |default| format!(" DEFAULT {default}"));
-            let line = format!("{name} {}{not_null}{default}", column.text("type").unwrap_or_default());
-            Some(quote_literal(&line))
-        })
-        .collect();
-    let body = format!(
-        "    SELECT pg_catalog.array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+            Some(quote_literal(&format!("{name} {}{not_null}{default}", column.text("type").unwrap_or_default())))
+        };
+        let lines: Vec<String> = names.iter().filter_map(line).collect();
+        let body = COLUMNS.replace("{table}", &quote_literal(&table.table_sql())).replace("{lines}", &lines.join(", "));
+        let name = table.to_string();
+        Block { sql: measured(&name, &body), name }
+    }
+
+    fn part(&self, id: &Id, object: &Object) -> Option<Block> {
+        let definition = object.text("definition")?.to_owned();
+        let mut wordings: Vec<String> = vec![quote_literal(&definition)];
+        wordings.extend(self.raw(id).filter(|raw| **raw != definition).map(|raw| quote_literal(raw)));
+        let table = quote_literal(&id.table_sql());
+        let own = quote_literal(&id.name);
+        let found = match id.kind {
+            ObjectKind::Index => format!(
+                "pg_catalog.pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END INTO v
+      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+     WHERE i.indrelid = pg_catalog.to_regclass({table}) AND c.relname = {own}"
+            ),
+            ObjectKind::Constraint => format!(
+                "pg_catalog.pg_get_constraintdef(k.oid) INTO v FROM pg_catalog.pg_constraint k
+     WHERE k.conrelid = pg_catalog.to_regclass({table}) AND k.conname = {own}"
+            ),
+            ObjectKind::Trigger => format!(
+                "pg_catalog.pg_get_triggerdef(t.oid) INTO v FROM pg_catalog.pg_trigger t
+     WHERE t.tgrelid = pg_catalog.to_regclass({table}) AND t.tgname = {own} AND NOT t.tgisinternal"
+            ),
+            _ => return None,
+        };
+        let body = format!(
+            "    SELECT {found};
+    IF v IS NULL THEN said := 'it is not there'; ELSIF v <> ALL (ARRAY[{}]) THEN said := v; END IF;",
+            wordings.join(", ")
+        );
+        let name = id.to_string();
+        Some(Block { sql: measured(&name, &body), name })
+    }
+}
+
+const COLUMNS: &str = "    SELECT pg_catalog.array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
              || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
              || coalesce(' DEFAULT ' || CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END, '')
              ORDER BY a.attnum) INTO names
       FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-     WHERE a.attrelid = pg_catalog.to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped;
-    IF names IS DISTINCT FROM ARRAY[{}]::text[] THEN said := coalesce(pg_catalog.array_to_string(names, ', '), 'it is not there'); END IF;",
-        quote_literal(&table.table_sql()),
-        lines.join(", ")
-    );
-    let name = table.to_string();
-    Block { sql: measured(&name, &body), name }
-}
+     WHERE a.attrelid = pg_catalog.to_regclass({table}) AND a.attnum > 0 AND NOT a.attisdropped;
+    IF names IS DISTINCT FROM ARRAY[{lines}]::text[] THEN said := coalesce(pg_catalog.array_to_string(names, ', '), 'it is not there'); END IF;";
 
-fn part_block(id: &Id, object: &Object) -> Option<Block> {
-    let definition = quote_literal(object.text("definition")?);
-    let table = quote_literal(&id.table_sql());
-    let own = quote_literal(&id.name);
-    let found = match id.kind {
-        ObjectKind::Index => format!(
-            "pg_catalog.pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END INTO v
-      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-     WHERE i.indrelid = pg_catalog.to_regclass({table}) AND c.relname = {own}"
-        ),
-        ObjectKind::Constraint => format!(
-            "pg_catalog.pg_get_constraintdef(k.oid) INTO v FROM pg_catalog.pg_constraint k
-     WHERE k.conrelid = pg_catalog.to_regclass({table}) AND k.conname = {own}"
-        ),
-        ObjectKind::Trigger => format!(
-            "pg_catalog.pg_get_triggerdef(t.oid) INTO v FROM pg_catalog.pg_trigger t
-     WHERE t.tgrelid = pg_catalog.to_regclass({table}) AND t.tgname = {own} AND NOT t.tgisinternal"
-        ),
-        _ => return None,
-    };
-    let body = format!(
-        "    SELECT {found};
-    IF v IS DISTINCT FROM {definition} THEN said := coalesce(v, 'it is not there'); END IF;"
-    );
-    let name = id.to_string();
-    Some(Block { sql: measured(&name, &body), name })
+/// Definitions of what is there, as the server words them.
+const RAW: &str = "
+SELECT 'constraint', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid)
+  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+SELECT 'index', n.nspname, t.relname, c.relname, pg_get_indexdef(c.oid)
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+UNION ALL
+SELECT 'trigger', n.nspname, c.relname, g.tgname, pg_get_triggerdef(g.oid)
+  FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal
+UNION ALL
+SELECT 'default', n.nspname, c.relname, a.attname, pg_get_expr(d.adbin, d.adrelid)
+  FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.adnum";
+
+/// Reads definitions as the server words them.
+pub(super) async fn raw(session: &mut Session) -> Result<BTreeMap<Id, String>, Failure> {
+    let [rows] = catalog::read_all(session, [RAW]).await?;
+    let mut raw = BTreeMap::new();
+    for row in rows {
+        let mut fields = catalog::Fields::new(row);
+        let kind = match fields.text().as_str() {
+            "constraint" => ObjectKind::Constraint,
+            "index" => ObjectKind::Index,
+            "trigger" => ObjectKind::Trigger,
+            _ => ObjectKind::Default,
+        };
+        let (schema, table, name) = (fields.text(), fields.text(), fields.text());
+        raw.insert(Id::part(kind, schema, table, name), fields.text());
+    }
+    Ok(raw)
 }
 
 #[cfg(test)]

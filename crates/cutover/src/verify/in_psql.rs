@@ -19,3 +19,18 @@ pub(crate) enum InPsql {
     /// Foreign keys for which this condition on the constraint `k` holds are validated and have no orphans.
     ForeignKeys { condition: String },
 }
+
+impl InPsql {
+    /// The texts that somebody wrote.
+    pub(crate) fn texts(&self) -> Vec<&String> {
+        match self {
+            Self::NoRows(sql) => vec![sql],
+            Self::Scalar { setup, sql, equals } => setup.iter().chain([sql]).chain(equals).collect(),
+            Self::Refused { setup, sql, .. } => setup.iter().chain([sql]).collect(),
+            Self::Explained { sql, index, .. } => vec![sql, index],
+            Self::Columns { table, names, .. } => names.iter().chain([table]).collect(),
+            Self::Relations(names) => names.iter().collect(),
+            Self::ForeignKeys { condition } => vec![condition],
+        }
+    }
+}
