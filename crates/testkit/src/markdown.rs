@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn cells_are_read_as_they_are_seen() {
-        let text = "# a\n\nx\n\n| A | B |\n|---|--:|\n| `x` | **y** |\n| <code>a&#124;b</code> | 1 |\n\n## b\n";
+        let text =
+            "# a\n\nx\n\n| A | B |\n|---|--:|\n| `x` | **y** |\n| <code>a&#124;b</code> | 1 |\n\n## b\n";
         let rows = table(text, "# a");
         assert_eq!((rows[0]["A"].as_str(), rows[0]["B"].as_str()), ("x", "y"));
         assert_eq!((rows[1]["A"].as_str(), rows[1]["B"].as_str()), ("a|b", "1"));

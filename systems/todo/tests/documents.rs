@@ -57,7 +57,9 @@ async fn documents(project: &Project, database: &Database) -> BTreeMap<String, S
 fn numbers(database: &Database, name: &str) -> [String; 3] {
     let of = |sql: &str| database.value(&sql.replace("{t}", &format!("'{name}'::regclass")));
     [
-        of("SELECT count(*)::text FROM pg_attribute WHERE attrelid = {t} AND attnum > 0 AND NOT attisdropped"),
+        of(
+            "SELECT count(*)::text FROM pg_attribute WHERE attrelid = {t} AND attnum > 0 AND NOT attisdropped",
+        ),
         of("SELECT count(*)::text FROM pg_index WHERE indrelid = {t}"),
         of("SELECT count(*)::text FROM pg_constraint WHERE conrelid = {t} AND contype = 'f'"),
     ]
@@ -94,7 +96,11 @@ async fn every_figure_of_the_guide_and_the_sequence_is_found_again() {
         assert!(row["Purpose"].starts_with(first), "{row:?}");
     }
     let applied = database.value("SELECT count(*)::text FROM cutover.migration WHERE project = 'todo'");
-    let head = format!("{} migrations in {} stages, {applied} applied in database", rows.len(), project.stages.len());
+    let head = format!(
+        "{} migrations in {} stages, {applied} applied in database",
+        rows.len(),
+        project.stages.len()
+    );
     assert!(guide.contains(&head), "{head} in\n{guide}");
     let of = |verdict| answers.iter().filter(|answer| answer.verdict == verdict).count();
     // The check for new databases alone is not measured.
@@ -114,7 +120,10 @@ async fn every_figure_of_the_guide_and_the_sequence_is_found_again() {
     let sequence = &made["MIGRATION_SEQUENCE.md"];
     let run = "SELECT run FROM cutover.migration LIMIT 1";
     let runs = table(sequence, "## Timings");
-    assert_eq!((runs.len(), runs[0]["Migrations"].clone(), runs[0]["Run"].clone()), (1, applied, database.value(run)));
+    assert_eq!(
+        (runs.len(), runs[0]["Migrations"].clone(), runs[0]["Run"].clone()),
+        (1, applied, database.value(run))
+    );
     let second = sequence.split_once("| Version | Wave |").unwrap().1;
     let timings = table(&format!("# x\n| Version | Wave |{second}"), "# x");
     let recorded = database.rows(
@@ -137,7 +146,13 @@ async fn every_figure_of_the_guide_and_the_sequence_is_found_again() {
         ("idx_tasks_user_id_created_at", "no", "holds")
     );
     let keys = table(sequence, "### Foreign keys");
-    assert_eq!(keys.len().to_string(), sum(&database, "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND connamespace = {public}"));
+    assert_eq!(
+        keys.len().to_string(),
+        sum(
+            &database,
+            "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND connamespace = {public}"
+        )
+    );
     for key in &keys {
         let sql = format!(
             "SELECT (i.indkey::int2[])[0] = ANY (k.conkey) AND k.conkey <@ i.indkey::int2[] FROM pg_constraint k, pg_index i
@@ -149,7 +164,13 @@ async fn every_figure_of_the_guide_and_the_sequence_is_found_again() {
     let flow = table(sequence, "## Data flow");
     assert_eq!(flow.len(), keys.len());
     let cascading = flow.iter().filter(|row| row["When a row of the first is deleted"] == "CASCADE").count();
-    assert_eq!(cascading.to_string(), sum(&database, "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND confdeltype = 'c' AND connamespace = {public}"));
+    assert_eq!(
+        cascading.to_string(),
+        sum(
+            &database,
+            "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND confdeltype = 'c' AND connamespace = {public}"
+        )
+    );
     for state in ["23503", "23502", "22001", "23514", "23505"] {
         let symptom = format!("an application's statement is refused with {state}");
         assert!(table(sequence, "## Troubleshooting").iter().any(|row| row["Seen"] == symptom), "{state}");
@@ -168,14 +189,26 @@ async fn every_figure_of_the_summary_is_found_again() {
         let row = head.iter().find(|row| row["What"] == name).unwrap();
         assert_eq!(row["Figure"], sum(&database, sql), "{name}");
     };
-    of("Tables", "SELECT count(*)::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = {public}");
+    of(
+        "Tables",
+        "SELECT count(*)::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = {public}",
+    );
     of("Columns", "SELECT count(*)::text FROM information_schema.columns WHERE table_schema = 'public'
          AND table_name IN (SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = {public})");
-    of("Indexes", "SELECT count(*) FILTER (WHERE k.oid IS NULL) || ', and ' || count(k.oid) || ' behind keys'
+    of(
+        "Indexes",
+        "SELECT count(*) FILTER (WHERE k.oid IS NULL) || ', and ' || count(k.oid) || ' behind keys'
          FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid AND c.relnamespace = {public}
-         LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')");
-    of("Foreign keys", "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND connamespace = {public}");
-    of("Checks of rows", "SELECT count(*)::text FROM pg_constraint WHERE contype = 'c' AND connamespace = {public}");
+         LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')",
+    );
+    of(
+        "Foreign keys",
+        "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND connamespace = {public}",
+    );
+    of(
+        "Checks of rows",
+        "SELECT count(*)::text FROM pg_constraint WHERE contype = 'c' AND connamespace = {public}",
+    );
 
     for stage in &project.stages {
         let title = if stage.title == stage.id { "" } else { &stage.title };
@@ -187,7 +220,8 @@ async fn every_figure_of_the_summary_is_found_again() {
             assert_eq!(row["File"], migration.path);
             assert_eq!(row["Bytes"], fs::metadata(root().join(&migration.path)).unwrap().len().to_string());
             assert_eq!(row["Task"], migration.claims.task.clone().unwrap_or_default());
-            let listed = row["Tables: columns, indexes, foreign keys"].split("; ").filter(|one| !one.is_empty());
+            let listed =
+                row["Tables: columns, indexes, foreign keys"].split("; ").filter(|one| !one.is_empty());
             for one in listed {
                 let (name, figures) = one.split_once(": ").unwrap();
                 assert_eq!(figures, numbers(&database, name).join(", "), "{one}");
@@ -199,7 +233,8 @@ async fn every_figure_of_the_summary_is_found_again() {
     assert_eq!(schema.iter().map(|row| row["Table"].clone()).collect::<Vec<_>>(), tables(&database));
     for row in &schema {
         let found = ["Columns found", "Indexes found", "Foreign keys found"].map(|cell| row[cell].clone());
-        let declared = ["Columns declared", "Indexes declared", "Foreign keys declared"].map(|cell| row[cell].clone());
+        let declared =
+            ["Columns declared", "Indexes declared", "Foreign keys declared"].map(|cell| row[cell].clone());
         assert_eq!(found, numbers(&database, &row["Table"]), "{row:?}");
         assert_eq!((declared, row["Verdict"].as_str()), (found, "holds"));
     }
@@ -213,9 +248,13 @@ async fn every_figure_of_the_summary_is_found_again() {
         assert!(row["Found"].starts_with(&database.value(&sql)), "{row:?}");
     }
     for row in indexes.iter().filter(|row| row["Found"].starts_with("CREATE")) {
-        assert_eq!(row["Found"], database.value(&format!("SELECT pg_get_indexdef('{}'::regclass)", row["Name"])));
+        assert_eq!(
+            row["Found"],
+            database.value(&format!("SELECT pg_get_indexdef('{}'::regclass)", row["Name"]))
+        );
     }
-    let per_table = |rows: &[Row], name: &str| rows.iter().filter(|row| row["Table"] == name).count().to_string();
+    let per_table =
+        |rows: &[Row], name: &str| rows.iter().filter(|row| row["Table"] == name).count().to_string();
     for name in tables(&database) {
         let [columns, all, _] = numbers(&database, &name);
         assert_eq!((per_table(&types, &name), per_table(&indexes, &name)), (columns.clone(), all));
@@ -223,7 +262,10 @@ async fn every_figure_of_the_summary_is_found_again() {
     }
     let (keys, others) = (foreign_keys(summary), table(summary, "### Everything else"));
     let rows = schema.len() + types.len() + indexes.len() + keys.len() + others.len();
-    assert!(summary.contains(&format!("Comparisons that hold: {rows}, do not hold: 0, not measured: 0.")), "{rows}");
+    assert!(
+        summary.contains(&format!("Comparisons that hold: {rows}, do not hold: 0, not measured: 0.")),
+        "{rows}"
+    );
 
     let verification = table(summary, "### Verification");
     let empty = project.checks.iter().filter(|check| check.kind == "empty").count();
@@ -234,7 +276,9 @@ async fn every_figure_of_the_summary_is_found_again() {
         assert_eq!(row["Verdict"], verdict);
         assert!(row["Took"].starts_with(&duration(answer.elapsed)), "{row:?} {answer:?}");
     }
-    for (name, columns) in [("tasks", "id, user_id, title, description"), ("messages", "id, conversation_id, user_id, role")] {
+    for (name, columns) in
+        [("tasks", "id, user_id, title, description"), ("messages", "id, conversation_id, user_id, role")]
+    {
         let claim = format!("{name} has 8 columns: expected 8 columns, found 7 columns: {columns}");
         assert!(seen(summary.split_once("### False").unwrap().1).contains(&claim), "{claim}");
     }
@@ -289,7 +333,8 @@ async fn an_unchanged_database_gives_the_same_bytes_and_a_drift_is_said() {
     let keys = table(sequence, "### Foreign keys");
     let of_user = keys.iter().find(|row| row["Foreign key"] == "messages_user_id_fkey").unwrap();
     assert_eq!(of_user["Index"], "none");
-    let seen: Vec<String> = table(sequence, "## Troubleshooting").into_iter().map(|row| row["Seen"].clone()).collect();
+    let seen: Vec<String> =
+        table(sequence, "## Troubleshooting").into_iter().map(|row| row["Seen"].clone()).collect();
     // Both indexes, and the two tables they belong to.
     assert!(seen.contains(&"4 objects are not what the applied migrations make".to_owned()), "{seen:?}");
 }
@@ -310,12 +355,19 @@ async fn the_script_verifies_without_cutover() {
     objects_only(0);
     // The two claims that are false are false there too, and nothing else is.
     let (code, said) = testkit::psql(&database, &file, &[]);
-    let wrong: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once("does not hold: ")?.1)).collect();
+    let wrong: Vec<&str> =
+        said.lines().filter_map(|line| Some(line.split_once("does not hold: ")?.1)).collect();
     assert_eq!((code, wrong.len()), (3, 2), "{said}");
-    assert!(wrong[0].starts_with("tasks has 8 columns: ") && wrong[1].starts_with("messages has 8 columns: "));
+    assert!(
+        wrong[0].starts_with("tasks has 8 columns: ") && wrong[1].starts_with("messages has 8 columns: ")
+    );
     assert_eq!(database.value("SELECT count(*)::text FROM users"), "0");
     for (drift, back, named) in [
-        ("DROP INDEX idx_tasks_user_id", "CREATE INDEX idx_tasks_user_id ON tasks (user_id)", "index idx_tasks_user_id"),
+        (
+            "DROP INDEX idx_tasks_user_id",
+            "CREATE INDEX idx_tasks_user_id ON tasks (user_id)",
+            "index idx_tasks_user_id",
+        ),
         (
             "ALTER TABLE tasks ALTER title TYPE varchar(300)",
             "ALTER TABLE tasks ALTER title TYPE varchar(255)",

@@ -105,9 +105,14 @@ impl Checklist {
             if found {
                 continue;
             }
-            let kept: Vec<_> =
-                recorded.values().filter(|one| one.answer.kind == check.kind && belongs(&one.answer.name)).collect();
-            items.extend(kept.iter().map(|one| CheckNote { recorded_verdict: None, ..note(one.answer, Some(one), label) }));
+            let kept: Vec<_> = recorded
+                .values()
+                .filter(|one| one.answer.kind == check.kind && belongs(&one.answer.name))
+                .collect();
+            items.extend(
+                kept.iter()
+                    .map(|one| CheckNote { recorded_verdict: None, ..note(one.answer, Some(one), label) }),
+            );
             if kept.is_empty() {
                 items.push(never(check, stage));
             }
@@ -130,7 +135,11 @@ fn belongs(answer: &str, check: &str) -> bool {
     answer.strip_prefix(check).is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
 }
 
-fn note(answer: &CheckResult, recorded: Option<&Recorded<'_>>, label: &dyn Fn(&MigrationId) -> String) -> CheckNote {
+fn note(
+    answer: &CheckResult,
+    recorded: Option<&Recorded<'_>>,
+    label: &dyn Fn(&MigrationId) -> String,
+) -> CheckNote {
     // A skipped one measured nothing: what a run recorded says more.
     let kept = recorded.filter(|_| answer.verdict == Verdict::Skipped && answer.kind == "unchanged");
     let answer = kept.map_or(answer, |kept| kept.answer);
@@ -176,7 +185,9 @@ fn never(check: &Prepared, stage: &dyn Fn(usize) -> Option<String>) -> CheckNote
         (When::Before(_), _) => {
             ("a precondition: it is measured before its migration", "cutover apply".to_owned())
         }
-        (_, "empty") => ("for a database that holds only what migrations put there", "cutover verify --fresh".to_owned()),
+        (_, "empty") => {
+            ("for a database that holds only what migrations put there", "cutover verify --fresh".to_owned())
+        }
         _ => ("its stage is not reached", "cutover apply --verify".to_owned()),
     };
     CheckNote {
@@ -214,7 +225,8 @@ mod tests {
 
     #[test]
     fn what_chance_puts_into_an_answer_is_left_out() {
-        let found = "ERROR: null value in column \"a\" (23502): Failing row contains (7c9e, null, 2026-11-28 10:00)";
+        let found =
+            "ERROR: null value in column \"a\" (23502): Failing row contains (7c9e, null, 2026-11-28 10:00)";
         let holds = answer("fails", "refused with 23503 or 23502", found, Verdict::Holds);
         assert_eq!(steady(&holds), "refused with 23502");
         let wrong = answer("fails", "refused with 23505", found, Verdict::False);

@@ -55,13 +55,19 @@ fn notices(step: &Step) -> Vec<String> {
     each("drops", &step.drops);
     each("writes rows of", &step.writes);
     each("refers to", &step.references);
-    words.extend(step.locks.iter().map(|lock| format!("locks {} {} (line {})", lock.relation, lock.mode, lock.line)));
+    words.extend(
+        step.locks.iter().map(|lock| format!("locks {} {} (line {})", lock.relation, lock.mode, lock.line)),
+    );
     words.extend(step.more_locks.iter().cloned());
     words.extend(step.work.iter().map(|work| {
         let sure = if work.sure { "" } else { "perhaps " };
         format!("{sure}{} of {}: {} (line {})", work.kind, work.relation, work.why, work.line)
     }));
-    words.extend(step.units.iter().filter_map(|unit| Some(format!("runs outside a transaction: {}", unit.why.as_ref()?))));
+    words.extend(
+        step.units
+            .iter()
+            .filter_map(|unit| Some(format!("runs outside a transaction: {}", unit.why.as_ref()?))),
+    );
     words.extend(step.opaque.iter().map(|why| format!("is not fully known: {why}")));
     words
 }
@@ -157,7 +163,8 @@ fn edited(differences: &[String]) -> impl Iterator<Item = Trouble> + '_ {
 fn needed(sources: &Sources<'_>) -> Option<Trouble> {
     let mut pairs = Vec::new();
     for step in &sources.plan.steps {
-        let others: Vec<String> = step.needs.iter().map(|need| sources.labels.of_id(&need.migration)).collect();
+        let others: Vec<String> =
+            step.needs.iter().map(|need| sources.labels.of_id(&need.migration)).collect();
         if !others.is_empty() {
             pairs.push(format!("{} without {}", sources.labels.of_id(&step.migration), others.join(", ")));
         }
@@ -175,8 +182,10 @@ fn locked(sources: &Sources<'_>) -> Option<Trouble> {
             strongest.entry((sources.labels.of_id(&step.migration), &lock.relation)).or_insert(&lock.mode);
         }
     }
-    let words: Vec<String> =
-        strongest.iter().map(|((label, relation), mode)| format!("{label} locks {relation} {mode}")).collect();
+    let words: Vec<String> = strongest
+        .iter()
+        .map(|((label, relation), mode)| format!("{label} locks {relation} {mode}"))
+        .collect();
     let symptom = "a lock is not had in time (55P03; exit code 6)".to_owned();
     let cause = format!("other sessions hold what these need: {}", words.join("; "));
     (!words.is_empty()).then(|| trouble(symptom, cause, &["cutover status", "cutover apply"]))
@@ -216,7 +225,8 @@ fn refused(checks: &[CheckNote]) -> impl Iterator<Item = Trouble> {
 }
 
 fn wrong(checks: &[CheckNote]) -> Option<Trouble> {
-    let names: Vec<&str> = checks.iter().filter(|check| check.verdict == "false").map(|check| check.name.as_str()).collect();
+    let names: Vec<&str> =
+        checks.iter().filter(|check| check.verdict == "false").map(|check| check.name.as_str()).collect();
     let symptom = "verification ends with 1".to_owned();
     let cause = format!("what is claimed is not so: {}", names.join("; "));
     (!names.is_empty()).then(|| trouble(symptom, cause, &["cutover verify -v"]))

@@ -78,13 +78,20 @@ pub(super) struct Diagram {
 pub(super) fn files(has_tables: bool, has_sprints: bool) -> Vec<FileNote> {
     let all = [
         ("README.md", "this guide", true),
-        ("MIGRATION_SEQUENCE.md", "what needs what, order, waves, timings, indexes, data flow, troubleshooting", true),
+        (
+            "MIGRATION_SEQUENCE.md",
+            "what needs what, order, waves, timings, indexes, data flow, troubleshooting",
+            true,
+        ),
         ("IMPLEMENTATION_SUMMARY.md", "what is there, and whether it is what was declared and claimed", true),
         ("SPRINTS.md", "the plan, sprint by sprint", has_sprints),
         ("ERD.md", "the tables as a diagram in Mermaid", true),
         ("erd.svg", "the same diagram as a picture", has_tables),
         ("verify.sql", "a script for psql that verifies on its own, without cutover", true),
     ];
-    let note = |(name, purpose, _): (&str, &str, bool)| FileNote { name: name.to_owned(), purpose: purpose.to_owned() };
+    let note = |(name, purpose, _): (&str, &str, bool)| FileNote {
+        name: name.to_owned(),
+        purpose: purpose.to_owned(),
+    };
     all.into_iter().filter(|(_, _, is_there)| *is_there).map(note).collect()
 }

@@ -72,7 +72,8 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let prepared = verify::prepare(project).map_err(verify::VerifyError::from)?;
     let asked = VerifyRequest::default();
     let answers =
-        Box::pin(verify::verify(project, request.options, request.sandbox, &found.history, &asked, |_| {})).await?;
+        Box::pin(verify::verify(project, request.options, request.sandbox, &found.history, &asked, |_| {}))
+            .await?;
     let (foreign_keys, raw) = as_the_server_says(request, &sides.live).await?;
     let back = Rollback::of(Box::pin(ways_back(project, request, &found)).await, &labels);
 
@@ -80,7 +81,8 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let made_by = |id: &Id| made_by(&files, id).map(|migration| labels.of_id(migration));
     let tables = tables::tables(&sides.live, &made_by);
     let past = Past { history: &found.history, runs: &found.runs, states: &found.states.built.plan };
-    let migrations = migrations::migrations(project, &files.built.plan, &past, &labels, &tables, &graph.waves());
+    let migrations =
+        migrations::migrations(project, &files.built.plan, &past, &labels, &tables, &graph.waves());
     let stages = migrations::stages(project, &migrations);
     let runs = migrations::runs(&found.runs, &labels);
     let checks = Checklist::of(&prepared, &answers, &found.runs, &|id| labels.of_id(id), &|stage| {
@@ -106,7 +108,8 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let expected = sides.declared.as_ref().unwrap_or(&sides.live);
     let measurable = prepared.iter().filter(|check| is_due(check, &answers));
     let spelled = Spelled { expected, live: &sides.live, raw: &raw };
-    let script = Script::of(&spelled, &found.search_path, &found.secrets).with_checks(measurable, &found.secrets);
+    let script =
+        Script::of(&spelled, &found.search_path, &found.secrets).with_checks(measurable, &found.secrets);
     let sprints = sprints::sprints(&stages, &migrations, &tables);
     let context = Context {
         project: project.name.clone(),
@@ -134,7 +137,10 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let mut value = serde_json::to_value(&context)?;
     if let Value::Object(fields) = &mut value {
         // Statements of the script were looked through when they were made; stars would change what they mean.
-        fields.iter_mut().filter(|(name, _)| *name != "script").for_each(|(_, value)| star(value, &found.secrets));
+        fields
+            .iter_mut()
+            .filter(|(name, _)| *name != "script")
+            .for_each(|(_, value)| star(value, &found.secrets));
     }
     Ok(Documents(value, erd))
 }
@@ -185,7 +191,8 @@ async fn sides(project: &Project, request: Request<'_>, found: &Found) -> Result
             let mut session = inspect::connect(options, None).await?;
             let live = catalog::schema(&mut session, &[]).await?;
             session.close().await;
-            let why = format!("what the files make could not be built: {why}; `cutover diff --replay` compares");
+            let why =
+                format!("what the files make could not be built: {why}; `cutover diff --replay` compares");
             Ok(unknown(live, &found.here.database, &why))
         }
     }
@@ -229,7 +236,11 @@ async fn as_the_server_says(
     Ok((keys, raw))
 }
 
-async fn ways_back(project: &Project, request: Request<'_>, found: &Found) -> Result<revert::Outlook, String> {
+async fn ways_back(
+    project: &Project,
+    request: Request<'_>,
+    found: &Found,
+) -> Result<revert::Outlook, String> {
     if found.history.is_empty() {
         return Err("nothing is applied".to_owned());
     }
@@ -262,10 +273,14 @@ fn made_by<'a>(files: &'a Inspection, table: &Id) -> Option<&'a MigrationId> {
 /// Whether a check was measured now, and not passed over.
 fn is_due(check: &Prepared, answers: &[CheckResult]) -> bool {
     let measured = |answer: &CheckResult| {
-        answer.kind == check.kind && answer.name == check.name && answer.verdict != crate::run::Verdict::Skipped
+        answer.kind == check.kind
+            && answer.name == check.name
+            && answer.verdict != crate::run::Verdict::Skipped
     };
     // Of those with several answers none can be measured by a script.
-    let parts = |answer: &CheckResult| answer.kind == check.kind && answer.name.starts_with(&format!("{}: ", check.name));
+    let parts = |answer: &CheckResult| {
+        answer.kind == check.kind && answer.name.starts_with(&format!("{}: ", check.name))
+    };
     check.when == When::After && answers.iter().any(|answer| measured(answer) || parts(answer))
 }
 

@@ -155,7 +155,9 @@ impl Past<'_> {
     fn finished(&self, id: &MigrationId, run: &str) -> Option<(Duration, u32)> {
         let run = self.runs.iter().find(|one| one.id == run)?;
         run.events.iter().find_map(|event| match &event.kind {
-            EventKind::StepFinished { migration, took, attempts, .. } if migration == id => Some((*took, *attempts)),
+            EventKind::StepFinished { migration, took, attempts, .. } if migration == id => {
+                Some((*took, *attempts))
+            }
             _ => None,
         })
     }
@@ -175,7 +177,8 @@ pub(super) fn migrations(
         let label = labels.of_id(&step.migration);
         let row = past.history.get(&step.migration);
         let finished = row.and_then(|row| past.finished(&step.migration, &row.run));
-        let state = past.states.steps.iter().find(|one| one.migration == step.migration).map(|one| &one.state);
+        let state =
+            past.states.steps.iter().find(|one| one.migration == step.migration).map(|one| &one.state);
         let made = tables.iter().filter(|table| table.migration.as_ref() == Some(&label));
         let version = step.migration.version.text().to_owned();
         notes.push(MigrationNote {
@@ -244,7 +247,9 @@ fn purpose(migration: &Migration) -> String {
     let comment = lines.map_while(|line| line.strip_prefix("--")).map(str::trim);
     let to_a_tool = |line: &&str| {
         let line = line.trim_start_matches('+').trim_start().to_ascii_lowercase();
-        !["cutover:", "migrate:", "goose", "squawk", "atlas:", "flyway:"].iter().any(|word| line.starts_with(word))
+        !["cutover:", "migrate:", "goose", "squawk", "atlas:", "flyway:"]
+            .iter()
+            .any(|word| line.starts_with(word))
     };
     comment.filter(|line| !line.is_empty()).filter(to_a_tool).collect::<Vec<_>>().join(" ")
 }
@@ -253,7 +258,8 @@ fn purpose(migration: &Migration) -> String {
 pub(super) fn stages(project: &Project, migrations: &[MigrationNote]) -> Vec<StageNote> {
     let mut notes = Vec::with_capacity(project.stages.len());
     for stage in &project.stages {
-        let members: Vec<&MigrationNote> = stage.migrations.iter().filter_map(|at| migrations.get(*at)).collect();
+        let members: Vec<&MigrationNote> =
+            stage.migrations.iter().filter_map(|at| migrations.get(*at)).collect();
         let size: u64 = members.iter().map(|one| one.bytes).sum();
         let applied = members.iter().filter(|one| one.applied).count();
         let mut state = match (applied, members.len()) {
@@ -301,12 +307,14 @@ fn run_note(run: &Run, labels: &Labels) -> RunNote {
     for event in &run.events {
         match &event.kind {
             EventKind::StepFinished { .. } => note.applied += 1,
-            EventKind::StepFailed { migration, message, code, state, .. } => note.failures.push(FailureNote {
-                label: labels.of_id(migration),
-                sqlstate: code.clone(),
-                message: message.lines().next().unwrap_or_default().to_owned(),
-                state: state.clone(),
-            }),
+            EventKind::StepFailed { migration, message, code, state, .. } => {
+                note.failures.push(FailureNote {
+                    label: labels.of_id(migration),
+                    sqlstate: code.clone(),
+                    message: message.lines().next().unwrap_or_default().to_owned(),
+                    state: state.clone(),
+                })
+            }
             EventKind::RunFinished { .. } => note.took = Some(duration(event.elapsed)),
             _ => {}
         }

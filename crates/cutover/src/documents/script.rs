@@ -43,11 +43,17 @@ pub(super) struct Block {
     pub(super) sql: String,
 }
 
-/// A check that is not in the script.
+/// A check or a table that is not in the script.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct LeftOut {
     pub(super) name: String,
     pub(super) why: String,
+}
+
+impl LeftOut {
+    fn secret(name: &str) -> Self {
+        Self { name: name.to_owned(), why: "its text holds what is not to be shown".to_owned() }
+    }
 }
 
 /// Definitions are read as they were: with every name qualified.
@@ -60,28 +66,38 @@ SET LOCAL standard_conforming_strings = on;";
 impl Script {
     pub(super) fn of(sides: &Spelled<'_>, search_path: &str, secrets: &Secrets) -> Self {
         let path = quote_literal(search_path);
+        let (objects, left_out) = sides.objects(secrets);
         Self {
             psql: handover::PSQL.to_owned(),
             search_path: search_path.to_owned(),
             begin_objects: format!("{};\n{BEGIN_OBJECTS};", catalog::BEGIN_READING.replace("; ", ";\n")),
-            begin_checks: format!("{BEGIN_CHECKS}\nSELECT pg_catalog.set_config('search_path', {path}, true) IS NULL AS ignored \\gset"),
-            objects: sides.objects(secrets),
+            begin_checks: format!(
+                "{BEGIN_CHECKS}\nSELECT pg_catalog.set_config('search_path', {path}, true) IS NULL AS ignored \\gset"
+            ),
+            objects,
+            left_out,
             ..Self::default()
         }
     }
 
     /// Adds the checks that are to be measured now.
-    pub(super) fn with_checks<'a>(mut self, checks: impl Iterator<Item = &'a Prepared>, secrets: &Secrets) -> Self {
+    pub(super) fn with_checks<'a>(
+        mut self,
+        checks: impl Iterator<Item = &'a Prepared>,
+        secrets: &Secrets,
+    ) -> Self {
         for check in checks {
-            let left_out = |why: &str| LeftOut { name: check.name.clone(), why: why.to_owned() };
             let shows = |text: &String| secrets.star(text) != *text;
             let asked = check.check.in_psql();
             if asked.as_ref().is_some_and(|asked| asked.texts().into_iter().any(shows)) {
-                self.left_out.push(left_out("its text holds what is not to be shown"));
+                self.left_out.push(LeftOut::secret(&check.name));
                 continue;
             }
             match asked.and_then(|asked| body(&asked)) {
-                None => self.left_out.push(left_out(&format!("only cutover can measure it (kind {})", check.kind))),
+                None => {
+                    let why = format!("only cutover can measure it (kind {})", check.kind);
+                    self.left_out.push(LeftOut { name: check.name.clone(), why });
+                }
                 Some(body) => {
                     self.checks.push(Block { name: check.name.clone(), sql: measured(&check.name, &body) });
                 }
@@ -142,8 +158,9 @@ fn body(asked: &InPsql) -> Option<String> {
             if !is_query(sql) {
                 return None;
             }
-            let wrapped =
-                format!("SELECT pg_catalog.format('%s', q.v), q.v IS NULL, pg_catalog.count(*) OVER () FROM ({sql}\n) AS q(v)");
+            let wrapped = format!(
+                "SELECT pg_catalog.format('%s', q.v), q.v IS NULL, pg_catalog.count(*) OVER () FROM ({sql}\n) AS q(v)"
+            );
             let wrong = match equals {
                 Some(value) => format!("is_null OR v <> {}", quote_literal(value)),
                 None => "NOT is_null".to_owned(),
@@ -186,7 +203,8 @@ fn body(asked: &InPsql) -> Option<String> {
         InPsql::Columns { table, count, names } => {
             let counted = count.map(|count| format!("coalesce(pg_catalog.cardinality(names), 0) <> {count}"));
             let listed: Vec<String> = names.iter().map(|name| quote_literal(name)).collect();
-            let named = (!names.is_empty()).then(|| format!("names IS DISTINCT FROM ARRAY[{}]::text[]", listed.join(", ")));
+            let named = (!names.is_empty())
+                .then(|| format!("names IS DISTINCT FROM ARRAY[{}]::text[]", listed.join(", ")));
             let wrong: Vec<String> = counted.into_iter().chain(named).collect();
             format!(
                 "    SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) INTO names FROM pg_catalog.pg_attribute a
@@ -248,15 +266,21 @@ pub(super) struct Spelled<'a> {
 }
 
 impl Spelled<'_> {
-    /// A block for each table with its columns, each index, constraint and trigger.
-    fn objects(&self, secrets: &Secrets) -> Vec<Block> {
+    /// A block for each table with its columns, each index, constraint and trigger, and what is not to be shown.
+    fn objects(&self, secrets: &Secrets) -> (Vec<Block>, Vec<LeftOut>) {
         let mut blocks = Vec::new();
         for table in self.expected.objects.keys().filter(|id| is_table(id)) {
             blocks.push(self.table(table));
             blocks.extend(self.expected.parts_of(table).filter_map(|(id, object)| self.part(id, object)));
         }
-        blocks.retain(|block| secrets.star(&block.sql) == block.sql);
-        blocks
+        let is_secret = |block: &Block| secrets.star(&block.sql) != block.sql;
+        let left_out: Vec<LeftOut> = blocks
+            .iter()
+            .filter(|block| is_secret(block))
+            .map(|block| LeftOut::secret(&block.name))
+            .collect();
+        blocks.retain(|block| !is_secret(block));
+        (blocks, left_out)
     }
 
     /// The same as the server words it, where it is there and as it should be.
@@ -266,8 +290,9 @@ impl Spelled<'_> {
 
     /// The columns of a table, in their order, as one text a column.
     fn table(&self, table: &Id) -> Block {
-        let part =
-            |kind, name: &str| Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name);
+        let part = |kind, name: &str| {
+            Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name)
+        };
         let names = self.expected.get(table).map_or(&[][..], |object| object.list("columns"));
         let line = |name: &String| {
             let column = self.expected.get(&part(ObjectKind::Column, name))?;
@@ -276,10 +301,15 @@ impl Spelled<'_> {
             let default = default.map(|default| self.raw(&id).map_or(default, String::as_str));
             let not_null = if column.has("not null") { " NOT NULL" } else { "" };
             let default = default.map_or_else(String::new, |default| format!(" DEFAULT {default}"));
-            Some(quote_literal(&format!("{name} {}{not_null}{default}", column.text("type").unwrap_or_default())))
+            Some(quote_literal(&format!(
+                "{name} {}{not_null}{default}",
+                column.text("type").unwrap_or_default()
+            )))
         };
         let lines: Vec<String> = names.iter().filter_map(line).collect();
-        let body = COLUMNS.replace("{table}", &quote_literal(&table.table_sql())).replace("{lines}", &lines.join(", "));
+        let body = COLUMNS
+            .replace("{table}", &quote_literal(&table.table_sql()))
+            .replace("{lines}", &lines.join(", "));
         let name = table.to_string();
         Block { sql: measured(&name, &body), name }
     }
@@ -371,7 +401,9 @@ mod tests {
 
     #[test]
     fn only_queries_stand_in_from() {
-        assert!(is_query("  (SELECT 1)") && is_query("values (1)") && is_query("WITH a AS (SELECT 1) TABLE a"));
+        assert!(
+            is_query("  (SELECT 1)") && is_query("values (1)") && is_query("WITH a AS (SELECT 1) TABLE a")
+        );
         assert!(!is_query("SHOW search_path") && !is_query("EXPLAIN SELECT 1") && !is_query("selected"));
     }
 }

@@ -37,7 +37,8 @@ impl GraphNote {
 
     /// The waves, by places of migrations.
     pub(super) fn waves(&self) -> Vec<Vec<usize>> {
-        let list = |name: &str| self.document.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let list =
+            |name: &str| self.document.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
         let labels = list("migrations");
         let place = |label: &Value| labels.iter().position(|known| known == label);
         let wave = |wave: &Value| wave.as_array().into_iter().flatten().filter_map(place).collect();

@@ -44,15 +44,19 @@ pub(super) fn sprints(
             migrations.iter().filter(|one| stage.migrations.contains(&one.label)).collect();
         let own: BTreeSet<&str> = members.iter().map(|one| one.label.as_str()).collect();
         let mut needs: Vec<SprintNeed> = Vec::new();
-        for need in members.iter().flat_map(|one| &one.needs).filter(|need| !own.contains(need.label.as_str())) {
+        for need in
+            members.iter().flat_map(|one| &one.needs).filter(|need| !own.contains(need.label.as_str()))
+        {
             add(&mut needs, migrations, Some(&need.label), &need.why);
         }
         for object in &stage.uses {
             let name = object.trim_start_matches("table ").trim();
-            let made = tables.iter().find(|table| table.name == name).and_then(|table| table.migration.as_deref());
+            let made =
+                tables.iter().find(|table| table.name == name).and_then(|table| table.migration.as_deref());
             add(&mut needs, migrations, made, &[format!("uses {object}")]);
         }
-        let made = tables.iter().filter(|table| table.migration.as_deref().is_some_and(|label| own.contains(label)));
+        let made =
+            tables.iter().filter(|table| table.migration.as_deref().is_some_and(|label| own.contains(label)));
         SprintNote { stage: stage.clone(), needs, tables: made.cloned().collect() }
     };
     stages.iter().map(note).collect()
@@ -60,7 +64,8 @@ pub(super) fn sprints(
 
 /// One need a migration, with all its reasons.
 fn add(needs: &mut Vec<SprintNeed>, migrations: &[MigrationNote], label: Option<&str>, why: &[String]) {
-    let known = label.and_then(|label| needs.iter_mut().find(|need| need.migration.as_deref() == Some(label)));
+    let known =
+        label.and_then(|label| needs.iter_mut().find(|need| need.migration.as_deref() == Some(label)));
     if let Some(known) = known {
         known.why.extend(why.iter().cloned());
         return;

@@ -143,12 +143,12 @@ pub(super) fn is_table(id: &Id) -> bool {
 
 fn columns(schema: &Schema, table: &Id) -> Vec<ColumnNote> {
     let names = schema.objects.get(table).map_or(&[][..], |object| object.list("columns"));
-    let part = |kind, name: &str| {
-        Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name)
-    };
+    let part =
+        |kind, name: &str| Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name);
     let note = |name: &String| {
         let column = schema.get(&part(ObjectKind::Column, name))?;
-        let default = schema.get(&part(ObjectKind::Default, name)).and_then(|object| object.text("expression"));
+        let default =
+            schema.get(&part(ObjectKind::Default, name)).and_then(|object| object.text("expression"));
         let comment = column.text("comment").map(str::to_owned);
         Some(ColumnNote { name: name.clone(), definition: definition(column, default), comment })
     };
@@ -211,7 +211,8 @@ impl Consistency {
         let column = |column: &ColumnNote| (column.name.clone(), column.definition.clone());
         let part = |part: &PartNote| (part.name.clone(), part.definition.clone());
         let columns = |table: &TableNote| table.columns.iter().map(column).collect::<Vec<_>>();
-        let indexes = |table: &TableNote| table.keys.iter().chain(&table.indexes).map(part).collect::<Vec<_>>();
+        let indexes =
+            |table: &TableNote| table.keys.iter().chain(&table.indexes).map(part).collect::<Vec<_>>();
         let keys = |table: &TableNote| table.foreign_keys.iter().map(part).collect::<Vec<_>>();
         self.columns.extend(pairs(name, there.map(columns), columns(here)));
         self.indexes.extend(pairs(name, there.map(indexes), indexes(here)));
@@ -311,15 +312,19 @@ fn differs_otherwise(declared: Option<&Object>, live: Option<&Object>) -> bool {
         ["columns", "type", "collation", "not null", "generated", "identity", "definition", "invalid"];
     let (Some(declared), Some(live)) = (declared, live) else { return false };
     let mut names = declared.attributes.keys().chain(live.attributes.keys());
-    names.any(|name| !SHOWN.contains(&name.as_str()) && declared.attributes.get(name) != live.attributes.get(name))
+    names.any(|name| {
+        !SHOWN.contains(&name.as_str()) && declared.attributes.get(name) != live.attributes.get(name)
+    })
 }
 
 fn is_other(id: &Id, object: &Object) -> bool {
     let definition = object.text("definition").unwrap_or_default();
     match id.kind {
-        ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::Column | ObjectKind::Default | ObjectKind::Index => {
-            false
-        }
+        ObjectKind::Table
+        | ObjectKind::ForeignTable
+        | ObjectKind::Column
+        | ObjectKind::Default
+        | ObjectKind::Index => false,
         ObjectKind::Constraint => definition.starts_with("CHECK"),
         _ => true,
     }
@@ -335,7 +340,8 @@ mod tests {
         let unknown = pairs("t", None, found.clone());
         assert_eq!(unknown[0].verdict, NOT_MEASURED);
         let declared = vec![("a".to_owned(), "text".to_owned()), ("b".to_owned(), "int".to_owned())];
-        let words: Vec<&str> = pairs("t", Some(declared), found.clone()).iter().map(|one| one.verdict).collect();
+        let words: Vec<&str> =
+            pairs("t", Some(declared), found.clone()).iter().map(|one| one.verdict).collect();
         assert_eq!(words, [DIFFERS, MISSING]);
         assert_eq!(pairs("t", Some(Vec::new()), found.clone())[0].verdict, NOT_DECLARED);
         assert_eq!(pairs("t", Some(found.clone()), found)[0].verdict, HOLDS);

@@ -8,6 +8,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use thiserror::Error as ThisError;
 
 use super::{Document, Documents};
+use crate::report::format::count;
 use crate::report::{escape, markdown};
 
 /// Characters of a query or a value that a cell of a table shows.
@@ -90,7 +91,9 @@ pub(super) fn render(documents: &Documents, folder: Option<&Path>) -> Result<Vec
         }
         let given = own.iter().find(|(name, _)| *name == template.name);
         let (file, text) = match given {
-            Some((name, text)) => (folder.unwrap_or(Path::new("")).join(name).display().to_string(), text.as_str()),
+            Some((name, text)) => {
+                (folder.unwrap_or(Path::new("")).join(name).display().to_string(), text.as_str())
+            }
             None => (template.name.to_owned(), template.text),
         };
         let environment = environment(template.file);
@@ -128,7 +131,8 @@ fn environment(file: &str) -> Environment<'static> {
     if let Ok(syntax) = syntax {
         environment.set_syntax(syntax);
     }
-    let language = if Path::new(file).extension().is_some_and(|ending| ending == "sql") { "sql" } else { "markdown" };
+    let language =
+        if Path::new(file).extension().is_some_and(|ending| ending == "sql") { "sql" } else { "markdown" };
     environment.set_auto_escape_callback(move |_| AutoEscape::Custom(language.into()));
     environment.set_formatter(put_out);
     environment.add_filter("code", |text: &Value| safe(markdown::code(&text_of(text))));
@@ -137,11 +141,13 @@ fn environment(file: &str) -> Environment<'static> {
     environment.add_filter("list_of", |texts: Vec<Value>| {
         safe(each(&texts).iter().map(|text| markdown::prose(text)).collect::<Vec<_>>().join("; "))
     });
-    environment.add_filter("excerpt", |text: &Value| safe(markdown::code(&escape::excerpt(&text_of(text), CELL))));
+    environment
+        .add_filter("excerpt", |text: &Value| safe(markdown::code(&escape::excerpt(&text_of(text), CELL))));
     environment.add_filter("fence", |text: &Value, language: String| {
         safe(markdown::fenced(&language, &escape::lines(&text_of(text))))
     });
     environment.add_filter("comment", |text: &Value| safe(escape::line(&text_of(text)).into_owned()));
+    environment.add_filter("counted", |number: usize, one: String, many: String| count(number, &one, &many));
     environment.add_filter("literal", |text: &Value| safe(literal(&text_of(text))));
     environment
 }
@@ -160,7 +166,8 @@ fn put_out(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Re
         None if is_sql => literal(&value.to_string()),
         None => markdown::code(&value.to_string()),
     };
-    std::fmt::Write::write_str(out, &text).map_err(|_| Error::new(ErrorKind::WriteFailure, "the text cannot be kept"))
+    std::fmt::Write::write_str(out, &text)
+        .map_err(|_| Error::new(ErrorKind::WriteFailure, "the text cannot be kept"))
 }
 
 /// A literal in one line, for psql: variables are not filled into it.

@@ -29,7 +29,8 @@ fn names(text: &str) -> BTreeSet<String> {
 
 /// The rows under a heading: field names, and what is said of them.
 fn rows(heading: &str) -> Vec<(BTreeSet<String>, String)> {
-    let (_, after) = PAGE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading} is missing"));
+    let (_, after) =
+        PAGE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading} is missing"));
     let section = after.split("\n## ").next().unwrap().split("\n### ").next().unwrap();
     let lines = section.lines().filter(|line| line.starts_with('|')).skip(2);
     let row = |line: &str| {
@@ -125,10 +126,11 @@ fn text_of<'a>(made: &'a [Document], name: &str) -> &'a str {
 #[tokio::test]
 async fn what_was_never_applied_is_said_to_be_not_measured() {
     let config = "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n";
-    let (_folder, project) = project(&[("cutover.toml", config), ("m/0001_t.sql", "CREATE TABLE t (n int);")]);
+    let (_folder, project) =
+        project(&[("cutover.toml", config), ("m/0001_t.sql", "CREATE TABLE t (n int);")]);
     let database = testkit::database();
     let made = found(&project, &database).await.render(None).unwrap();
-    assert!(text_of(&made, "README.md").contains("1 migrations in 0 stages, 0 applied in database"));
+    assert!(text_of(&made, "README.md").contains("1 migration in 0 stages, 0 applied in database"));
     let sequence = text_of(&made, "MIGRATION_SEQUENCE.md");
     assert!(sequence.contains("Not measured: no run has applied anything. `cutover apply` measures it."));
     let summary = text_of(&made, "IMPLEMENTATION_SUMMARY.md");
@@ -190,11 +192,17 @@ async fn hostile_names_stay_names() {
 async fn templates_of_the_users_go_before_and_tell_their_mistakes() {
     let (folder, project) = project(&[
         ("m/0001_t.sql", "CREATE TABLE t (n int);"),
-        ("templates/README.md.jinja", "# Of {{ project }}\n\n{% for table in tables %}\n{{ table.name|code }} has {{ table.columns|length }}\n{% endfor %}\n"),
+        (
+            "templates/README.md.jinja",
+            "# Of {{ project }}\n\n{% for table in tables %}\n{{ table.name|code }} has {{ table.columns|length }}\n{% endfor %}\n",
+        ),
         ("wrong/ERD.md.jinja", "one\n{{ erd.nothing }}\n"),
         ("open/ERD.md.jinja", "one\n\n{% if erd %}\n"),
         ("none/readme.md", ""),
-        ("cutover.toml", "[project]\nname = \"p|q\"\n[[migrations]]\npath = \"m\"\n[documents]\ntemplates = \"templates\"\n"),
+        (
+            "cutover.toml",
+            "[project]\nname = \"p|q\"\n[[migrations]]\npath = \"m\"\n[documents]\ntemplates = \"templates\"\n",
+        ),
     ]);
     assert_eq!(project.templates.as_deref(), Some(project.root.join("templates").as_path()));
     let database = testkit::database();
@@ -204,13 +212,14 @@ async fn templates_of_the_users_go_before_and_tell_their_mistakes() {
     let guide = text_of(&made, "README.md");
     assert!(super::is_ours(guide));
     assert!(guide.ends_with("\n# Of p&#124;q\n\n`t` has 1\n"), "{guide}");
-    assert!(text_of(&made, "ERD.md").contains("1 tables with their columns"));
+    assert!(text_of(&made, "ERD.md").contains("1 table with columns"));
     let wrong = |name: &str| found.render(Some(&folder.path().join(name))).unwrap_err().to_string();
     assert!(wrong("wrong").contains("wrong/ERD.md.jinja:2: undefined value"), "{}", wrong("wrong"));
     assert!(wrong("wrong").contains("docs/documents.md"));
     assert!(wrong("open").contains("open/ERD.md.jinja:"), "{}", wrong("open"));
     assert!(wrong("none").contains("has none of the templates"), "{}", wrong("none"));
-    let missing = "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n[documents]\ntemplates = \"nowhere\"\n";
+    let missing =
+        "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n[documents]\ntemplates = \"nowhere\"\n";
     std::fs::write(folder.path().join("cutover.toml"), missing).unwrap();
     let error = Project::load(folder.path(), &Overrides::default()).unwrap_err().to_string();
     assert!(error.contains("cutover.toml:6:13: there is no folder \"nowhere\""), "{error}");
@@ -232,13 +241,16 @@ async fn secrets_are_in_none_of_the_files() {
         }
     }
     assert!(text_of(&made, "verify.sql").contains("-- Not in this script: a login: its text holds"));
+    assert!(text_of(&made, "verify.sql").contains("-- Not in this script: table t: its text holds"));
 }
 
 #[test]
 fn every_template_has_a_file_and_a_test_of_its_name() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/documents/templates");
-    let mut there: Vec<String> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut there: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     there.sort();
     let mut known: Vec<&str> = super::template_names().collect();
     known.sort_unstable();

@@ -31,7 +31,10 @@ impl Document {
 /// Whether a text begins as a document does that was written here.
 pub fn is_ours(text: &str) -> bool {
     let first = text.lines().next().unwrap_or_default();
-    first.strip_prefix("-- ").or_else(|| first.strip_prefix("<!-- ")).is_some_and(|rest| rest.starts_with(MARK))
+    first
+        .strip_prefix("-- ")
+        .or_else(|| first.strip_prefix("<!-- "))
+        .is_some_and(|rest| rest.starts_with(MARK))
 }
 
 /// Writes the documents; the folder is made. A file that is as it should be is left alone. Says how many were written.

@@ -27,7 +27,9 @@ async fn documents(project: &Project, database: &Database) -> BTreeMap<String, S
 fn numbers(database: &Database, name: &str) -> [String; 3] {
     let of = |sql: &str| database.value(&sql.replace("{t}", &format!("'{name}'::regclass")));
     [
-        of("SELECT count(*)::text FROM pg_attribute WHERE attrelid = {t} AND attnum > 0 AND NOT attisdropped"),
+        of(
+            "SELECT count(*)::text FROM pg_attribute WHERE attrelid = {t} AND attnum > 0 AND NOT attisdropped",
+        ),
         of("SELECT count(*)::text FROM pg_index WHERE indrelid = {t}"),
         of("SELECT count(*)::text FROM pg_constraint WHERE conrelid = {t} AND contype = 'f'"),
     ]
@@ -35,7 +37,8 @@ fn numbers(database: &Database, name: &str) -> [String; 3] {
 
 fn of_sprint(text: &str, id: &str, title: &str) -> String {
     let heading = format!("## {id} {title}");
-    let (_, rest) = text.split_once(&format!("\n{}\n", heading.trim_end())).unwrap_or_else(|| panic!("{heading}"));
+    let (_, rest) =
+        text.split_once(&format!("\n{}\n", heading.trim_end())).unwrap_or_else(|| panic!("{heading}"));
     rest.split("\n## ").next().unwrap().to_owned()
 }
 
@@ -91,15 +94,22 @@ async fn the_plan_says_of_each_sprint_what_it_has_and_needs() {
         }
         for used in &stage.uses {
             let needs = with_head(&section, "| Migration | Sprint |");
-            assert!(needs.iter().any(|need| need["Why"].contains(&format!("uses {used}"))), "{used}: {needs:?}");
+            assert!(
+                needs.iter().any(|need| need["Why"].contains(&format!("uses {used}"))),
+                "{used}: {needs:?}"
+            );
         }
     }
     assert_eq!((tables, files), (19, all.len()));
     // What a sprint needs from before is in an earlier one.
     let runs = of_sprint(plan, "3.2", "Backtest Persistence");
     let needs = with_head(&runs, "| Migration | Sprint |");
-    let needs: Vec<(&str, &str)> = needs.iter().map(|need| (need["Migration"].as_str(), need["Sprint"].as_str())).collect();
-    assert_eq!(needs, [("V0001", "0.1"), ("V0100", "1.1"), ("V0200", "2.1"), ("V0201", "2.1"), ("V0130", "1.3")]);
+    let needs: Vec<(&str, &str)> =
+        needs.iter().map(|need| (need["Migration"].as_str(), need["Sprint"].as_str())).collect();
+    assert_eq!(
+        needs,
+        [("V0001", "0.1"), ("V0100", "1.1"), ("V0200", "2.1"), ("V0201", "2.1"), ("V0130", "1.3")]
+    );
     // The deferred key is not there, and nobody misses it among what is applied.
     let keys = table(&made["MIGRATION_SEQUENCE.md"], "### Foreign keys");
     assert_eq!(keys.len(), 25);
@@ -127,7 +137,10 @@ async fn figures_are_those_of_the_database_and_the_script_holds() {
     // What PostgreSQL does not index by itself, and the optional migrations would.
     let bare: Vec<&str> =
         keys.iter().filter(|key| key["Index"] == "none").map(|key| key["Columns"].as_str()).collect();
-    assert!(bare.contains(&"job_id") && bare.contains(&"strategy_version_id") && bare.contains(&"order_id"), "{bare:?}");
+    assert!(
+        bare.contains(&"job_id") && bare.contains(&"strategy_version_id") && bare.contains(&"order_id"),
+        "{bare:?}"
+    );
     let queries = table(&made["MIGRATION_SEQUENCE.md"], "### Declared queries");
     assert_eq!(queries.len(), project.checks.iter().filter(|check| check.kind == "explain").count());
     assert!(queries.iter().all(|query| query["Verdict"] == "holds" && query["Sort"] == "no"), "{queries:?}");
@@ -151,7 +164,11 @@ async fn figures_are_those_of_the_database_and_the_script_holds() {
     }
     // Built from a database that has drifted, it still asks for what the files make.
     let later = documents(&project, &database).await;
-    assert!(table(&later["IMPLEMENTATION_SUMMARY.md"], "### Indexes").iter().any(|row| row["Verdict"] == "missing"));
+    assert!(
+        table(&later["IMPLEMENTATION_SUMMARY.md"], "### Indexes")
+            .iter()
+            .any(|row| row["Verdict"] == "missing")
+    );
     fs::write(&file, &later["verify.sql"]).unwrap();
     assert_eq!(testkit::psql(&database, &file, &["objects_only=1"]).0, 3);
 }

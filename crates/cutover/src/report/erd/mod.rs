@@ -8,8 +8,8 @@ use super::escape;
 use crate::erd::Erd;
 use crate::run::{EventKind, Run};
 
-pub(super) use svg::markup;
 pub(crate) use svg::file;
+pub(super) use svg::markup;
 
 /// The diagram of a run; none where no table was touched, or what it left is not known.
 pub(super) fn of(run: &Run) -> Option<&Erd> {

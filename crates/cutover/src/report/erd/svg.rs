@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::super::{escape, picture};
 use super::super::html::Shown;
+use super::super::{escape, picture};
 use crate::erd::{Erd, ErdReference, ErdTable};
 
 /// Width of a box.
@@ -48,7 +48,11 @@ fn height(table: &ErdTable) -> f64 {
 
 /// The picture as part of a page.
 pub(in super::super) fn markup(erd: &Erd) -> Markup {
-    svg(erd, None, "The tables that were touched: a line leads from each foreign key to the table it refers to")
+    svg(
+        erd,
+        None,
+        "The tables that were touched: a line leads from each foreign key to the table it refers to",
+    )
 }
 
 /// The picture as a file of its own.

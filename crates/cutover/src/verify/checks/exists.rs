@@ -7,8 +7,8 @@ use cutover_analysis::schema::Id;
 
 use super::{Check, Input};
 use crate::catalog;
-use crate::verify::in_psql::InPsql;
 use crate::verify::claim::Claim;
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, search_path};
 use crate::verify::preview::Reads;
 

@@ -12,9 +12,9 @@ use cutover_postgres::session::Failure;
 use super::{Check, Input};
 use crate::report::format::count;
 use crate::text::visible;
-use crate::verify::in_psql::InPsql;
 use crate::verify::claim::Claim;
 use crate::verify::failure_text;
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, read as read_rows, value_text};
 use crate::verify::preview::Reads;
 

@@ -1,8 +1,8 @@
 //! `uses`: what a stage says it reads exists. Made by the tool for every stage that is reached; no keys.
 
 use super::{Check, exists};
-use crate::verify::in_psql::InPsql;
 use crate::verify::claim::Claim;
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measuring};
 
 #[derive(Debug)]
