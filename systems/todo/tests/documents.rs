@@ -237,6 +237,11 @@ async fn every_figure_of_the_summary_is_found_again() {
             ["Columns declared", "Indexes declared", "Foreign keys declared"].map(|cell| row[cell].clone());
         assert_eq!(found, numbers(&database, &row["Table"]), "{row:?}");
         assert_eq!((declared, row["Verdict"].as_str()), (found, "holds"));
+        let claim = format!("table {}", row["Table"]);
+        let claiming = project.migrations.iter().filter(|one| one.claims.creates.contains(&claim));
+        let claiming: Vec<&str> = claiming.map(|one| one.id.version.text()).collect();
+        let claiming = if claiming.is_empty() { "nobody".to_owned() } else { claiming.join(", ") };
+        assert_eq!(row["Claimed by"], claiming);
     }
     let (types, indexes) = (table(summary, "### Field types"), table(summary, "### Indexes"));
     for row in &types {

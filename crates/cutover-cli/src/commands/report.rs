@@ -44,8 +44,8 @@ pub(crate) struct Arguments {
     /// says the form: .html, .md or .json
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write README.md, MIGRATION_SEQUENCE.md, IMPLEMENTATION_SUMMARY.md, a diagram, verify.sql and, where stages are sprints,
-    /// SPRINTS.md into this folder, from what is measured now and what runs recorded
+    /// Write documents into this folder, from what is measured now and what runs recorded: a guide, the sequence, a summary, a
+    /// diagram, a script for psql that verifies and, where stages are sprints, the plan by sprints
     ///
     /// The folder is made. Files that are there and were not written by this are kept unless --force is given. What the
     /// applied migrations make is built on a throwaway server, and their ways back are rehearsed there; the database is only

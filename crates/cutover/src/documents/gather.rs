@@ -34,6 +34,7 @@ use crate::report::graph::ProjectGraph;
 use crate::revert;
 use crate::run::{CheckResult, Run};
 use crate::secrets::Secrets;
+use crate::verify::claim::Claim;
 use crate::verify::{self, Prepared, VerifyRequest};
 
 /// Of so many of its newest runs a project's documents tell.
@@ -93,7 +94,7 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         measured_in: sides.measured_in,
         not_measured: sides.not_measured,
         remarks: sides.remarks,
-        ..Consistency::of(sides.declared.as_ref(), &sides.live)
+        ..Consistency::of(sides.declared.as_ref(), &sides.live, &|id| claimed_by(project, &labels, id))
     };
     let sources = Sources {
         plan: &files.built.plan,
@@ -268,6 +269,13 @@ fn made_by<'a>(files: &'a Inspection, table: &Id) -> Option<&'a MigrationId> {
     let steps = &files.built.plan.steps;
     let place = (0..steps.len()).rev().find(creates)?;
     steps.get(place).map(|step| &step.migration)
+}
+
+/// The migrations of which the plan claims that they create this table.
+fn claimed_by(project: &Project, labels: &Labels, table: &Id) -> Vec<String> {
+    let claims = |text: &String| Claim::parse(text).is_ok_and(|claim| claim.names(table));
+    let claiming = project.migrations.iter().filter(|migration| migration.claims.creates.iter().any(claims));
+    claiming.map(|migration| labels.of_id(&migration.id)).collect()
 }
 
 /// Whether a check was measured now, and not passed over.

@@ -313,7 +313,7 @@ fn run_note(run: &Run, labels: &Labels) -> RunNote {
                     sqlstate: code.clone(),
                     message: message.lines().next().unwrap_or_default().to_owned(),
                     state: state.clone(),
-                })
+                });
             }
             EventKind::RunFinished { .. } => note.took = Some(duration(event.elapsed)),
             _ => {}

@@ -136,7 +136,7 @@ END"
 /// A dollar quote that does not stand in the text.
 fn tag(text: &str) -> String {
     let numbered = |n: u32| if n == 0 { "$cutover$".to_owned() } else { format!("$cutover{n}$") };
-    (0..).map(numbered).find(|tag| !text.contains(tag.as_str())).unwrap_or_default()
+    (0..u32::MAX).map(numbered).find(|tag| !text.contains(tag.as_str())).unwrap_or_default()
 }
 
 /// One statement as a literal that is executed.

@@ -94,6 +94,8 @@ pub(super) struct Consistency {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ComparedTable {
     pub(super) table: String,
+    /// The migrations of which `cutover.toml` claims that they create it.
+    pub(super) claimed_by: Vec<String>,
     pub(super) declared: Option<Numbers>,
     pub(super) found: Option<Numbers>,
     pub(super) verdict: &'static str,
@@ -185,44 +187,61 @@ fn constraints(schema: &Schema, table: &Id, kinds: &[&str]) -> Vec<PartNote> {
 }
 
 impl Consistency {
-    /// Of two schemas. Without a declared one nothing is measured, and each row says so.
-    pub(super) fn of(declared: Option<&Schema>, live: &Schema) -> Self {
+    /// Of two schemas; `claimed_by` says who claims to create a table. Without a declared one nothing is measured, and each row says so.
+    pub(super) fn of(
+        declared: Option<&Schema>,
+        live: &Schema,
+        claimed_by: &dyn Fn(&Id) -> Vec<String>,
+    ) -> Self {
         let nobody = |_: &Id| None;
         let here = tables(live, &nobody);
         let there = declared.map(|schema| tables(schema, &nobody));
         let names = there.iter().flatten().chain(&here).map(|table| table.name.as_str());
         let names: BTreeSet<&str> = names.collect();
         let mut found = Self::default();
+        let of = |tables: &[TableNote], name: &str| tables.iter().find(|table| table.name == name).cloned();
         for name in names {
-            let named = |tables: &[TableNote]| tables.iter().find(|table| table.name == name).cloned();
-            let pair = (there.as_deref().map(named), named(&here));
-            found.table(name, &pair);
+            let declared = there.as_deref().and_then(|tables| of(tables, name));
+            found.table(name, there.is_some(), declared.as_ref(), of(&here, name).as_ref());
+        }
+        let both = declared.into_iter().chain([live]).flat_map(|schema| schema.objects.keys());
+        let ids: BTreeSet<&Id> = both.filter(|id| is_table(id)).collect();
+        for one in &mut found.tables {
+            let id = ids.iter().find(|id| erd::name(id) == one.table);
+            one.claimed_by = id.map(|id| claimed_by(id)).unwrap_or_default();
         }
         found.others = others(declared, live);
         found.totals = found.total();
         found
     }
 
-    fn table(&mut self, name: &str, (declared, live): &(Option<Option<TableNote>>, Option<TableNote>)) {
-        let known = declared.is_some();
+    /// `known` says whether anything is known of the declared side.
+    fn table(&mut self, name: &str, known: bool, declared: Option<&TableNote>, live: Option<&TableNote>) {
         let empty = TableNote::default();
-        let here = live.as_ref().unwrap_or(&empty);
-        let there = declared.as_ref().map(|table| table.as_ref().unwrap_or(&empty));
+        let (here, there) = (live.unwrap_or(&empty), declared.unwrap_or(&empty));
         let column = |column: &ColumnNote| (column.name.clone(), column.definition.clone());
         let part = |part: &PartNote| (part.name.clone(), part.definition.clone());
         let columns = |table: &TableNote| table.columns.iter().map(column).collect::<Vec<_>>();
         let indexes =
             |table: &TableNote| table.keys.iter().chain(&table.indexes).map(part).collect::<Vec<_>>();
         let keys = |table: &TableNote| table.foreign_keys.iter().map(part).collect::<Vec<_>>();
-        self.columns.extend(pairs(name, there.map(columns), columns(here)));
-        self.indexes.extend(pairs(name, there.map(indexes), indexes(here)));
-        self.foreign_keys.extend(pairs(name, there.map(keys), keys(here)));
+        let compared = |declared: Vec<(String, String)>, found: &[(String, String)]| {
+            pairs(name, known.then_some(declared.as_slice()), found)
+        };
+        self.columns.extend(compared(columns(there), &columns(here)));
+        self.indexes.extend(compared(indexes(there), &indexes(here)));
+        self.foreign_keys.extend(compared(keys(there), &keys(here)));
         let all = |table: &TableNote| (columns(table), indexes(table), keys(table), table.checks.clone());
-        let declared = declared.as_ref().and_then(Option::as_ref);
-        let both = (declared.map(all), live.as_ref().map(all));
-        let verdict = if known { verdict(both.0.as_ref(), both.1.as_ref()) } else { NOT_MEASURED };
-        let (declared, found) = (declared.map(TableNote::numbers), live.as_ref().map(TableNote::numbers));
-        self.tables.push(ComparedTable { table: name.to_owned(), declared, found, verdict });
+        let verdict =
+            if known { verdict(declared.map(all).as_ref(), live.map(all).as_ref()) } else { NOT_MEASURED };
+        let (declared, found) = (declared.map(TableNote::numbers), live.map(TableNote::numbers));
+        self.tables.push(ComparedTable {
+            table: name.to_owned(),
+            claimed_by: Vec::new(),
+            declared,
+            found,
+            verdict,
+        });
     }
 
     fn total(&self) -> Totals {
@@ -250,16 +269,16 @@ fn verdict<T: PartialEq>(declared: Option<&T>, found: Option<&T>) -> &'static st
 }
 
 /// Parts by name, those that are declared first, in their order.
-fn pairs(of: &str, declared: Option<Vec<(String, String)>>, found: Vec<(String, String)>) -> Vec<Compared> {
+fn pairs(of: &str, declared: Option<&[(String, String)]>, found: &[(String, String)]) -> Vec<Compared> {
     let known = declared.is_some();
     let declared = declared.unwrap_or_default();
     let has = |list: &[(String, String)], name: &str| {
         list.iter().find(|(known, _)| known == name).map(|(_, definition)| definition.clone())
     };
     let mut names: Vec<&String> = declared.iter().map(|(name, _)| name).collect();
-    names.extend(found.iter().map(|(name, _)| name).filter(|name| has(&declared, name).is_none()));
+    names.extend(found.iter().map(|(name, _)| name).filter(|name| has(declared, name).is_none()));
     let one = |name: &String| {
-        let (declared, found) = (has(&declared, name), has(&found, name));
+        let (declared, found) = (has(declared, name), has(found, name));
         let verdict = if known { verdict(declared.as_ref(), found.as_ref()) } else { NOT_MEASURED };
         Compared { of: of.to_owned(), name: name.clone(), declared, found, verdict }
     };
@@ -337,13 +356,12 @@ mod tests {
     #[test]
     fn what_is_not_known_on_one_side_never_holds() {
         let found = vec![("a".to_owned(), "int".to_owned())];
-        let unknown = pairs("t", None, found.clone());
+        let unknown = pairs("t", None, &found);
         assert_eq!(unknown[0].verdict, NOT_MEASURED);
         let declared = vec![("a".to_owned(), "text".to_owned()), ("b".to_owned(), "int".to_owned())];
-        let words: Vec<&str> =
-            pairs("t", Some(declared), found.clone()).iter().map(|one| one.verdict).collect();
+        let words: Vec<&str> = pairs("t", Some(&declared), &found).iter().map(|one| one.verdict).collect();
         assert_eq!(words, [DIFFERS, MISSING]);
-        assert_eq!(pairs("t", Some(Vec::new()), found.clone())[0].verdict, NOT_DECLARED);
-        assert_eq!(pairs("t", Some(found.clone()), found)[0].verdict, HOLDS);
+        assert_eq!(pairs("t", Some(&[]), &found)[0].verdict, NOT_DECLARED);
+        assert_eq!(pairs("t", Some(&found), &found)[0].verdict, HOLDS);
     }
 }

@@ -157,7 +157,9 @@ async fn hostile_names_stay_names() {
     let database = testkit::database();
     crate::migrate(&project, &database.url()).await.unwrap();
     let made = found(&project, &database).await.render(None).unwrap();
-    for document in made.iter().filter(|document| document.name.ends_with(".md")) {
+    for document in
+        made.iter().filter(|document| document.text.starts_with("<!-- ") && document.name != "erd.svg")
+    {
         let (mut fenced, mut columns) = (None, 0);
         for line in document.text.lines() {
             let ticks = line.len() - line.trim_start_matches('`').len();

@@ -7,7 +7,7 @@
 
 mod build;
 pub(crate) mod checks;
-mod claim;
+pub(crate) mod claim;
 pub(crate) mod in_psql;
 pub(crate) mod measure;
 mod prepare;

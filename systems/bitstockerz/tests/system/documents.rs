@@ -76,12 +76,12 @@ async fn the_plan_says_of_each_sprint_what_it_has_and_needs() {
             let applied = database.value(&format!(
                 "SELECT count(*)::text FROM cutover.migration WHERE version_text = '{version}'"
             ));
-            let state = match (applied.as_str(), version) {
+            let expected = match (applied.as_str(), version) {
                 ("1", _) => "applied",
                 (_, "0330") => "deferred",
                 _ => "optional, not applied",
             };
-            assert_eq!(entry["State"], state);
+            assert_eq!(entry["State"], expected);
             assert_eq!(entry["Cut from"], migration.claims.source.clone().unwrap_or_default());
         }
         for table in with_head(&section, "| Table | Columns |") {
