@@ -196,7 +196,7 @@ fn outside(sources: &Sources<'_>) -> impl Iterator<Item = Trouble> {
     let steps = sources.plan.steps.iter().filter(|step| step.units.iter().any(|unit| !unit.transactional));
     steps.map(|step| {
         let label = sources.labels.of_id(&step.migration);
-        let version = step.migration.version.text();
+        let version = sources.labels.version(&step.migration);
         let why: Vec<&str> = step.units.iter().filter_map(|unit| unit.why.as_deref()).collect();
         let repair = format!("cutover repair {version}");
         trouble(

@@ -125,7 +125,11 @@ pub(super) struct FailureNote {
 }
 
 /// How migrations are called in the documents.
-pub(super) struct Labels(BTreeMap<MigrationId, String>);
+pub(super) struct Labels {
+    labels: BTreeMap<MigrationId, String>,
+    /// A version alone may mean several.
+    several: bool,
+}
 
 impl Labels {
     pub(super) fn of(project: &Project, plan: &Plan) -> Self {
@@ -134,11 +138,17 @@ impl Labels {
             let folder = if several { format!("{}/", step.migration.root) } else { String::new() };
             (step.migration.clone(), format!("{folder}{}", step.label()))
         };
-        Self(plan.steps.iter().map(one).collect())
+        Self { labels: plan.steps.iter().map(one).collect(), several }
     }
 
     pub(super) fn of_id(&self, id: &MigrationId) -> String {
-        self.0.get(id).cloned().unwrap_or_else(|| id.to_string())
+        self.labels.get(id).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    /// What a command is told to mean it.
+    pub(super) fn version(&self, id: &MigrationId) -> String {
+        let version = id.version.text();
+        if self.several { format!("{}/{version}", id.root) } else { version.to_owned() }
     }
 }
 
@@ -180,7 +190,7 @@ pub(super) fn migrations(
         let state =
             past.states.steps.iter().find(|one| one.migration == step.migration).map(|one| &one.state);
         let made = tables.iter().filter(|table| table.migration.as_ref() == Some(&label));
-        let version = step.migration.version.text().to_owned();
+        let version = labels.version(&step.migration);
         notes.push(MigrationNote {
             version: version.clone(),
             name: step.name.clone(),
@@ -213,7 +223,7 @@ pub(super) fn migrations(
                 "SELECT applied_at, took, attempts FROM cutover.migration WHERE project = {} AND root = {} AND version_text = {}",
                 cutover_analysis::sql::quote_literal(&project.name),
                 cutover_analysis::sql::quote_literal(&step.migration.root),
-                cutover_analysis::sql::quote_literal(&version),
+                cutover_analysis::sql::quote_literal(step.migration.version.text()),
             ),
             command: if row.is_some() { format!("cutover status --show {version}") } else { "cutover plan".to_owned() },
             label,

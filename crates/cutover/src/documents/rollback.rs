@@ -42,7 +42,7 @@ impl Rollback {
         };
         let way = |back: Back| Way {
             label: labels.of_id(&back.migration),
-            version: back.migration.version.text().to_owned(),
+            version: labels.version(&back.migration),
             path: back.path,
             down: back.down,
             sql: back.shown,

@@ -111,7 +111,8 @@ impl Script {
 fn measured(name: &str, body: &str) -> String {
     let name = quote_literal(name);
     let text = format!(
-        "DECLARE
+        "#variable_conflict use_column
+DECLARE
   said text; n bigint := 0; v text; is_null boolean; plan jsonb; names text[]; r record;
 BEGIN
   BEGIN
@@ -130,7 +131,7 @@ BEGIN
 END"
     );
     let tag = tag(&text);
-    format!("DO {tag} {text} {tag};")
+    format!("DO {tag}\n{text} {tag};")
 }
 
 /// A dollar quote that does not stand in the text.
@@ -266,19 +267,20 @@ pub(super) struct Spelled<'a> {
 }
 
 impl Spelled<'_> {
-    /// A block for each table with its columns, each index, constraint and trigger, and what is not to be shown.
+    /// A block for each table with its columns, for each of its parts, for what else it has, and for whatever else can be told
+    /// by a definition; and what is not to be shown.
     fn objects(&self, secrets: &Secrets) -> (Vec<Block>, Vec<LeftOut>) {
         let mut blocks = Vec::new();
-        for table in self.expected.objects.keys().filter(|id| is_table(id)) {
-            blocks.push(self.table(table));
-            blocks.extend(self.expected.parts_of(table).filter_map(|(id, object)| self.part(id, object)));
+        for (table, object) in self.expected.objects.iter().filter(|(id, _)| is_table(id)) {
+            blocks.push(self.table(table, object));
+            blocks.extend(self.expected.parts_of(table).filter_map(|(id, object)| self.defined(id, object)));
+            blocks.push(self.nothing_else(table));
         }
+        let others = self.expected.objects.iter().filter(|(id, _)| id.table.is_none());
+        blocks.extend(others.filter_map(|(id, object)| self.defined(id, object)));
         let is_secret = |block: &Block| secrets.star(&block.sql) != block.sql;
-        let left_out: Vec<LeftOut> = blocks
-            .iter()
-            .filter(|block| is_secret(block))
-            .map(|block| LeftOut::secret(&block.name))
-            .collect();
+        let hidden = blocks.iter().filter(|block| is_secret(block));
+        let left_out: Vec<LeftOut> = hidden.map(|block| LeftOut::secret(&block.name)).collect();
         blocks.retain(|block| !is_secret(block));
         (blocks, left_out)
     }
@@ -288,12 +290,11 @@ impl Spelled<'_> {
         self.raw.get(id).filter(|_| self.live.get(id) == self.expected.get(id))
     }
 
-    /// The columns of a table, in their order, as one text a column.
-    fn table(&self, table: &Id) -> Block {
+    /// The columns of a table, in their order, as one text a column, and whether rows are hidden.
+    fn table(&self, table: &Id, object: &Object) -> Block {
         let part = |kind, name: &str| {
             Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name)
         };
-        let names = self.expected.get(table).map_or(&[][..], |object| object.list("columns"));
         let line = |name: &String| {
             let column = self.expected.get(&part(ObjectKind::Column, name))?;
             let id = part(ObjectKind::Default, name);
@@ -301,49 +302,64 @@ impl Spelled<'_> {
             let default = default.map(|default| self.raw(&id).map_or(default, String::as_str));
             let not_null = if column.has("not null") { " NOT NULL" } else { "" };
             let default = default.map_or_else(String::new, |default| format!(" DEFAULT {default}"));
-            Some(quote_literal(&format!(
-                "{name} {}{not_null}{default}",
-                column.text("type").unwrap_or_default()
-            )))
+            Some(format!("{name} {}{not_null}{default}", column.text("type").unwrap_or_default()))
         };
-        let lines: Vec<String> = names.iter().filter_map(line).collect();
+        let flag = |name: &str| if object.has(name) { "true" } else { "false" };
         let body = COLUMNS
             .replace("{table}", &quote_literal(&table.table_sql()))
-            .replace("{lines}", &lines.join(", "));
-        let name = table.to_string();
-        Block { sql: measured(&name, &body), name }
+            .replace("{row_security}", flag("row security"))
+            .replace("{forced}", flag("force row security"))
+            .replace("{lines}", &texts(object.list("columns").iter().filter_map(line)));
+        block(table.to_string(), &body)
     }
 
-    fn part(&self, id: &Id, object: &Object) -> Option<Block> {
-        let definition = object.text("definition")?.to_owned();
-        let mut wordings: Vec<String> = vec![quote_literal(&definition)];
-        wordings.extend(self.raw(id).filter(|raw| **raw != definition).map(|raw| quote_literal(raw)));
-        let table = quote_literal(&id.table_sql());
-        let own = quote_literal(&id.name);
-        let found = match id.kind {
-            ObjectKind::Index => format!(
-                "pg_catalog.pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END INTO v
-      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-     WHERE i.indrelid = pg_catalog.to_regclass({table}) AND c.relname = {own}"
-            ),
-            ObjectKind::Constraint => format!(
-                "pg_catalog.pg_get_constraintdef(k.oid) INTO v FROM pg_catalog.pg_constraint k
-     WHERE k.conrelid = pg_catalog.to_regclass({table}) AND k.conname = {own}"
-            ),
-            ObjectKind::Trigger => format!(
-                "pg_catalog.pg_get_triggerdef(t.oid) INTO v FROM pg_catalog.pg_trigger t
-     WHERE t.tgrelid = pg_catalog.to_regclass({table}) AND t.tgname = {own} AND NOT t.tgisinternal"
-            ),
-            _ => return None,
+    /// Whatever a definition tells of; an index or the like also in the schema's own words.
+    fn defined(&self, id: &Id, object: &Object) -> Option<Block> {
+        let (_, definitions) =
+            DEFINITIONS.iter().find(|(kind, _)| *kind == id.kind && id.kind != ObjectKind::Default)?;
+        let in_words = matches!(id.kind, ObjectKind::Index | ObjectKind::Constraint | ObjectKind::Trigger);
+        let mut wordings: Vec<&str> = object.text("definition").filter(|_| in_words).into_iter().collect();
+        wordings.extend(self.raw(id).map(String::as_str).filter(|raw| !wordings.contains(raw)));
+        let or_wrong = if !wordings.is_empty() {
+            let wordings = texts(wordings.into_iter().map(str::to_owned));
+            format!("ELSIF v <> ALL (ARRAY[{wordings}]::text[]) THEN said := v; ")
+        } else if let Some(wrong) = self.raw.get(id) {
+            let words = quote_literal("it is not what the applied migrations make");
+            format!("ELSIF v = {} THEN said := {words}; ", quote_literal(wrong))
+        } else if self.live.objects.contains_key(id) {
+            // Nothing that a definition tells of, such as a type that is no enumeration.
+            return None;
+        } else {
+            String::new()
         };
+        let is = |name: Option<&str>| name.map_or_else(|| "NULL".to_owned(), quote_literal);
         let body = format!(
-            "    SELECT {found};
-    IF v IS NULL THEN said := 'it is not there'; ELSIF v <> ALL (ARRAY[{}]) THEN said := v; END IF;",
-            wordings.join(", ")
+            "    SELECT q.definition INTO v FROM ({definitions}) AS q (schema, part_of, name, arguments, definition)
+     WHERE q.schema = {} AND q.part_of::text IS NOT DISTINCT FROM {} AND q.name = {} AND q.arguments IS NOT DISTINCT FROM {};
+    IF v IS NULL THEN said := 'it is not there'; {or_wrong}END IF;",
+            is(id.schema.as_deref()),
+            is(id.table.as_deref()),
+            quote_literal(&id.name),
+            is(id.arguments.as_deref()),
         );
-        let name = id.to_string();
-        Some(Block { sql: measured(&name, &body), name })
+        Some(block(id.to_string(), &body))
     }
+
+    /// That a table has no other parts than those.
+    fn nothing_else(&self, table: &Id) -> Block {
+        let parts = self.expected.parts_of(table).map(|(id, _)| id.name.to_string());
+        let body =
+            OTHERS.replace("{table}", &quote_literal(&table.table_sql())).replace("{names}", &texts(parts));
+        block(format!("nothing else on {table}"), &body)
+    }
+}
+
+fn block(name: String, body: &str) -> Block {
+    Block { sql: measured(&name, body), name }
+}
+
+fn texts(texts: impl Iterator<Item = String>) -> String {
+    texts.map(|text| quote_literal(&text)).collect::<Vec<_>>().join(", ")
 }
 
 const COLUMNS: &str = "    SELECT pg_catalog.array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
@@ -352,37 +368,95 @@ const COLUMNS: &str = "    SELECT pg_catalog.array_agg(a.attname || ' ' || pg_ca
              ORDER BY a.attnum) INTO names
       FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
      WHERE a.attrelid = pg_catalog.to_regclass({table}) AND a.attnum > 0 AND NOT a.attisdropped;
-    IF names IS DISTINCT FROM ARRAY[{lines}]::text[] THEN said := coalesce(pg_catalog.array_to_string(names, ', '), 'it is not there'); END IF;";
+    SELECT c.relrowsecurity = {row_security} AND c.relforcerowsecurity = {forced} INTO is_null
+      FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({table});
+    IF names IS DISTINCT FROM ARRAY[{lines}]::text[] THEN said := coalesce(pg_catalog.array_to_string(names, ', '), 'it is not there');
+    ELSIF NOT is_null THEN said := 'row security is not enabled as it should be, or not forced'; END IF;";
 
-/// Definitions of what is there, as the server words them.
-const RAW: &str = "
-SELECT 'constraint', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid)
-  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-UNION ALL
-SELECT 'index', n.nspname, t.relname, c.relname, pg_get_indexdef(c.oid)
-  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-UNION ALL
-SELECT 'trigger', n.nspname, c.relname, g.tgname, pg_get_triggerdef(g.oid)
-  FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal
-UNION ALL
-SELECT 'default', n.nspname, c.relname, a.attname, pg_get_expr(d.adbin, d.adrelid)
-  FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.adnum";
+/// Parts of a table that nobody declares. Keys have an index of their name.
+const OTHERS: &str = "    SELECT pg_catalog.string_agg(p.name, ', ') INTO v FROM (
+      SELECT c.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = pg_catalog.to_regclass({table})
+      UNION SELECT conname FROM pg_catalog.pg_constraint WHERE conrelid = pg_catalog.to_regclass({table}) AND contype IN ('p', 'u', 'x', 'c', 'f') AND conparentid = 0
+      UNION SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = pg_catalog.to_regclass({table}) AND NOT tgisinternal
+      UNION SELECT polname FROM pg_catalog.pg_policy WHERE polrelid = pg_catalog.to_regclass({table})) AS p (name)
+     WHERE p.name <> ALL (ARRAY[{names}]::text[]);
+    IF v IS NOT NULL THEN said := 'also there: ' || v; END IF;";
+
+/// Definitions as the server words them: schema, table of what is a part of one, name, arguments, definition.
+const DEFINITIONS: [(ObjectKind, &str); 10] = [
+    (
+        ObjectKind::Constraint,
+        "SELECT n.nspname, c.relname, k.conname, NULL::text, pg_get_constraintdef(k.oid)
+      FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace",
+    ),
+    (
+        ObjectKind::Index,
+        "SELECT n.nspname, t.relname, c.relname, NULL::text, pg_get_indexdef(c.oid) || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END
+      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace",
+    ),
+    (
+        ObjectKind::Trigger,
+        "SELECT n.nspname, c.relname, g.tgname, NULL::text, pg_get_triggerdef(g.oid)
+      FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal",
+    ),
+    (
+        ObjectKind::Default,
+        "SELECT n.nspname, c.relname, a.attname, NULL::text, pg_get_expr(d.adbin, d.adrelid)
+      FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.adnum",
+    ),
+    (
+        ObjectKind::Policy,
+        "SELECT n.nspname, c.relname, p.polname, NULL::text,
+           format('%s %s TO %s USING %s CHECK %s', CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END, p.polcmd,
+                  (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE r::regrole::text END, ', ' ORDER BY r::regrole::text) FROM unnest(p.polroles) r),
+                  pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace",
+    ),
+    (
+        ObjectKind::View,
+        "SELECT n.nspname, NULL::name, c.relname, NULL::text, pg_get_viewdef(c.oid) || coalesce(' WITH ' || array_to_string(c.reloptions, ', '), '')
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v'",
+    ),
+    (
+        ObjectKind::MaterializedView,
+        "SELECT n.nspname, NULL::name, c.relname, NULL::text, pg_get_viewdef(c.oid)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm'",
+    ),
+    (
+        ObjectKind::Function,
+        "SELECT n.nspname, NULL::name, p.proname,
+           coalesce((SELECT string_agg(format_type(a.t, NULL), ', ' ORDER BY a.i) FROM unnest(p.proargtypes) WITH ORDINALITY a(t, i)), ''),
+           pg_get_functiondef(p.oid)
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.prokind IN ('f', 'w') AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
+    ),
+    (
+        ObjectKind::Procedure,
+        "SELECT n.nspname, NULL::name, p.proname,
+           coalesce((SELECT string_agg(format_type(a.t, NULL), ', ' ORDER BY a.i) FROM unnest(p.proargtypes) WITH ORDINALITY a(t, i)), ''),
+           pg_get_functiondef(p.oid)
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.prokind = 'p'",
+    ),
+    (
+        ObjectKind::Type,
+        "SELECT n.nspname, NULL::name, t.typname, NULL::text, (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)
+      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'e'",
+    ),
+];
 
 /// Reads definitions as the server words them.
 pub(super) async fn raw(session: &mut Session) -> Result<BTreeMap<Id, String>, Failure> {
-    let [rows] = catalog::read_all(session, [RAW]).await?;
     let mut raw = BTreeMap::new();
-    for row in rows {
-        let mut fields = catalog::Fields::new(row);
-        let kind = match fields.text().as_str() {
-            "constraint" => ObjectKind::Constraint,
-            "index" => ObjectKind::Index,
-            "trigger" => ObjectKind::Trigger,
-            _ => ObjectKind::Default,
-        };
-        let (schema, table, name) = (fields.text(), fields.text(), fields.text());
-        raw.insert(Id::part(kind, schema, table, name), fields.text());
+    let all = catalog::read_all(session, DEFINITIONS.map(|(_, sql)| sql)).await?;
+    for ((kind, _), rows) in DEFINITIONS.iter().zip(all) {
+        for row in rows {
+            let mut fields = catalog::Fields::new(row);
+            let schema = fields.optional().map(Into::into);
+            let table = fields.optional().map(Into::into);
+            let (name, arguments) = (fields.text().into(), fields.optional().map(Into::into));
+            let definition = fields.text();
+            raw.insert(Id { kind: *kind, schema, table, name, arguments }, definition);
+        }
     }
     Ok(raw)
 }
@@ -395,7 +469,7 @@ mod tests {
     fn a_text_cannot_end_its_quote() {
         assert_eq!(tag("a $cutover$ b"), "$cutover1$");
         let block = measured("a'b$cutover$", "    NULL;");
-        assert!(block.starts_with("DO $cutover1$ ") && block.ends_with(" $cutover1$;"), "{block}");
+        assert!(block.starts_with("DO $cutover1$\n") && block.ends_with(" $cutover1$;"), "{block}");
         assert!(block.contains("'a''b$cutover$'"));
     }
 

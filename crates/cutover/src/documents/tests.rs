@@ -261,3 +261,72 @@ fn every_template_has_a_file_and_a_test_of_its_name() {
         assert!(PAGE.contains(&format!("`{}`", name.trim_end_matches(".jinja"))), "{name}");
     }
 }
+
+/// What no table shows: each drift is one block of the script that does not hold, and one row that differs.
+#[tokio::test]
+async fn whatever_a_definition_tells_of_is_compared_and_verified() {
+    let config = "[project]\nname = \"p\"\n[[migrations]]\npath = \"core\"\n[[migrations]]\npath = \"app\"\n";
+    let first = "CREATE SCHEMA app;\nCREATE TYPE app.mood AS ENUM ('a', 'b');\n\
+         CREATE TABLE app.t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, m app.mood, twice int GENERATED ALWAYS AS (1 + 1) STORED);\n\
+         ALTER TABLE app.t ENABLE ROW LEVEL SECURITY;\nCREATE POLICY p ON app.t USING (id > 0);\n\
+         CREATE FUNCTION app.f(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 1';\n\
+         CREATE VIEW app.v AS SELECT id FROM app.t;\nCREATE MATERIALIZED VIEW app.mv AS SELECT id FROM app.t;\n";
+    let second = "CREATE TABLE u (id int PRIMARY KEY, t bigint REFERENCES app.t);\n";
+    let files = [("cutover.toml", config), ("core/0001_a.sql", first), ("app/0001_b.sql", second)];
+    let (folder, project) = project(&files);
+    let database = testkit::database();
+    crate::migrate(&project, &database.url()).await.unwrap();
+    let made = found(&project, &database).await.render(None).unwrap();
+    // Two have the same number: a command needs the folder.
+    assert!(text_of(&made, "README.md").contains("`cutover revert core/0001 --dry-run`"));
+    let file = folder.path().join("verify.sql");
+    std::fs::write(&file, text_of(&made, "verify.sql")).unwrap();
+    let (code, said) = testkit::psql(&database, &file, &[]);
+    assert_eq!(code, 0, "{said}");
+    for object in [
+        "type app.mood",
+        "function app.f(integer, text)",
+        "view app.v",
+        "materialized view app.mv",
+        "policy app.t.p",
+    ] {
+        assert!(said.contains(&format!("holds: {object}\n")), "{object} in {said}");
+    }
+    for (drift, named) in [
+        ("ALTER TYPE app.mood ADD VALUE 'c'", "type app.mood"),
+        (
+            "CREATE OR REPLACE FUNCTION app.f(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 2'",
+            "function app.f(integer, text)",
+        ),
+        ("CREATE OR REPLACE VIEW app.v AS SELECT id FROM app.t WHERE id > 1", "view app.v"),
+        ("DROP MATERIALIZED VIEW app.mv", "materialized view app.mv"),
+        ("ALTER POLICY p ON app.t USING (true)", "policy app.t.p"),
+        ("ALTER TABLE app.t DISABLE ROW LEVEL SECURITY", "table app.t"),
+        ("CREATE INDEX extra ON u (t)", "nothing else on table u"),
+    ] {
+        let before = testkit::psql(&database, &file, &[]).1.matches("does not hold: ").count();
+        database.run(drift);
+        let (code, said) = testkit::psql(&database, &file, &[]);
+        let now = said.matches("does not hold: ").count();
+        assert_eq!((code, now), (3, before + 1), "{drift}: {said}");
+        assert!(said.contains(&format!("does not hold: {named}: ")), "{drift}: {said}");
+    }
+    let drifted = found(&project, &database).await.render(None).unwrap();
+    let others =
+        testkit::markdown::table(text_of(&drifted, "IMPLEMENTATION_SUMMARY.md"), "### Everything else");
+    for (kind, name, verdict) in [
+        ("type", "app.mood", "differs"),
+        ("function", "app.f(integer, text)", "differs"),
+        ("view", "app.v", "differs"),
+        ("materialized view", "app.mv", "missing"),
+        ("policy", "app.t.p", "differs"),
+        ("table", "app.t", "differs"),
+    ] {
+        let row = others.iter().find(|row| row["Kind"] == kind && row["Name"] == name).unwrap();
+        assert_eq!(row["Verdict"], verdict, "{row:?}");
+    }
+    // A script that is made of what has drifted asks for what the files make.
+    std::fs::write(&file, text_of(&drifted, "verify.sql")).unwrap();
+    let (code, said) = testkit::psql(&database, &file, &[]);
+    assert_eq!((code, said.matches("does not hold: ").count()), (3, 7), "{said}");
+}
