@@ -114,9 +114,13 @@ fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
 }
 
 async fn found(project: &Project, database: &testkit::Database) -> Documents {
-    let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
+    found_with(project, database, &SandboxProvider::dev_url(testkit::server().server().options("postgres")))
+        .await
+}
+
+async fn found_with(project: &Project, database: &testkit::Database, sandbox: &SandboxProvider) -> Documents {
     let options = database.options();
-    gather(project, Request { options: &options, sandbox: &sandbox, wait: None }).await.unwrap()
+    gather(project, Request { options: &options, sandbox, wait: None }).await.unwrap()
 }
 
 fn text_of<'a>(made: &'a [Document], name: &str) -> &'a str {
@@ -329,4 +333,27 @@ async fn whatever_a_definition_tells_of_is_compared_and_verified() {
     std::fs::write(&file, text_of(&drifted, "verify.sql")).unwrap();
     let (code, said) = testkit::psql(&database, &file, &[]);
     assert_eq!((code, said.matches("does not hold: ").count()), (3, 7), "{said}");
+}
+
+#[tokio::test]
+async fn without_a_throwaway_server_what_the_run_left_is_compared_and_the_rest_not_measured() {
+    let config = "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n[[stage]]\nid = \"1\"\n[[stage.migration]]\n\
+         version = \"0001\"\ncreates = [\"table t\"]\n";
+    let (_folder, project) =
+        project(&[("cutover.toml", config), ("m/0001_t.sql", "CREATE TABLE t (n int);")]);
+    let database = testkit::database();
+    crate::migrate(&project, &database.url()).await.unwrap();
+    database.run("ALTER TABLE t ADD m int");
+    let made =
+        found_with(&project, &database, &SandboxProvider::none("no server here")).await.render(None).unwrap();
+    let summary = text_of(&made, "IMPLEMENTATION_SUMMARY.md");
+    assert!(
+        summary.contains("- what the files make could not be built: ") && summary.contains("no server here"),
+        "{summary}"
+    );
+    let types = testkit::markdown::table(summary, "### Field types");
+    assert_eq!((types[0]["Verdict"].as_str(), types[1]["Verdict"].as_str()), ("holds", "not declared"));
+    let checks = testkit::markdown::table(summary, "### Verification");
+    assert_eq!(checks[0]["Verdict"], "not measured", "{checks:?}");
+    assert!(text_of(&made, "README.md").contains("`cutover revert --all --dry-run` measures it."));
 }
