@@ -420,7 +420,9 @@ async fn the_script_verifies_without_cutover() {
         database.run(drift);
         let said = objects_only(3);
         assert!(said.contains(&format!("does not hold: {named}: ")), "{drift}: {said}");
-        assert!(said.contains("1 of what was verified does not hold"), "{drift}: {said}");
+        // One of that name is missing, and one is there that nobody declares.
+        let number = if drift.contains("RENAME") { 2 } else { 1 };
+        assert!(said.contains(&format!("{number} of what was verified does not hold")), "{drift}: {said}");
         database.run(back);
     }
     objects_only(0);
