@@ -48,8 +48,8 @@ pub(crate) struct Arguments {
     /// diagram, a script for psql that verifies and, where stages are sprints, the plan by sprints
     ///
     /// The folder is made. Files that are there and were not written by this are kept unless --force is given. What the
-    /// applied migrations make is built on a throwaway server, and their ways back are rehearsed there; the database is only
-    /// read. The same database gives the same files.
+    /// applied migrations make is built on a throwaway server, and their ways back are rehearsed there; in the
+    /// database nothing is changed. The same database gives the same files.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "list", "output"])]
     documents: Option<PathBuf>,
     /// Templates that go before cutover's own, by their names, e.g. README.md.jinja; see docs/documents.md
