@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::tables::is_table;
 use crate::catalog;
 use crate::plan::handover;
-use crate::secrets::Secrets;
+use crate::secrets::{SHORTEST_NAMED, Secrets};
 use crate::verify::Prepared;
 use crate::verify::in_psql::InPsql;
 
@@ -87,9 +87,9 @@ impl Script {
         secrets: &Secrets,
     ) -> Self {
         for check in checks {
-            let shows = |text: &String| secrets.star(text) != *text;
             let asked = check.check.in_psql();
-            if asked.as_ref().is_some_and(|asked| asked.texts().into_iter().any(shows)) {
+            let hides = |asked: &InPsql| asked.texts().into_iter().any(|text| shows(secrets, text));
+            if asked.as_ref().is_some_and(hides) {
                 self.left_out.push(LeftOut::secret(&check.name));
                 continue;
             }
@@ -105,6 +105,20 @@ impl Script {
         }
         self
     }
+}
+
+/// Whether a text shows what is secret. What is shorter than the shortest hidden value is none: rows that a check brings have a
+/// password of a letter.
+fn shows(secrets: &Secrets, text: &str) -> bool {
+    let starred = secrets.star(text);
+    let (mut run, mut differs) = (0, false);
+    for (was, is) in text.chars().zip(starred.chars()) {
+        (run, differs) = if is == '*' { (run + 1, differs || was != is) } else { (0, false) };
+        if differs && run >= SHORTEST_NAMED {
+            return true;
+        }
+    }
+    text.chars().count() != starred.chars().count()
 }
 
 /// A block around what sets `said` to what is wrong.
@@ -270,18 +284,22 @@ impl Spelled<'_> {
     /// A block for each table with its columns, for each of its parts, for what else it has, and for whatever else can be told
     /// by a definition; and what is not to be shown.
     fn objects(&self, secrets: &Secrets) -> (Vec<Block>, Vec<LeftOut>) {
-        let mut blocks = Vec::new();
+        let mut found = Vec::new();
         for (table, object) in self.expected.objects.iter().filter(|(id, _)| is_table(id)) {
-            blocks.push(self.table(table, object));
-            blocks.extend(self.expected.parts_of(table).filter_map(|(id, object)| self.defined(id, object)));
-            blocks.push(self.nothing_else(table));
+            found.push(self.table(table, object, secrets));
+            let parts = self.expected.parts_of(table);
+            found.extend(parts.filter_map(|(id, object)| self.defined(id, object, secrets)));
+            found.push(Ok(self.nothing_else(table)));
         }
         let others = self.expected.objects.iter().filter(|(id, _)| id.table.is_none());
-        blocks.extend(others.filter_map(|(id, object)| self.defined(id, object)));
-        let is_secret = |block: &Block| secrets.star(&block.sql) != block.sql;
-        let hidden = blocks.iter().filter(|block| is_secret(block));
-        let left_out: Vec<LeftOut> = hidden.map(|block| LeftOut::secret(&block.name)).collect();
-        blocks.retain(|block| !is_secret(block));
+        found.extend(others.filter_map(|(id, object)| self.defined(id, object, secrets)));
+        let (mut blocks, mut left_out) = (Vec::new(), Vec::new());
+        for one in found {
+            match one {
+                Ok(block) => blocks.push(block),
+                Err(hidden) => left_out.push(hidden),
+            }
+        }
         (blocks, left_out)
     }
 
@@ -291,7 +309,7 @@ impl Spelled<'_> {
     }
 
     /// The columns of a table, in their order, as one text a column, and whether rows are hidden.
-    fn table(&self, table: &Id, object: &Object) -> Block {
+    fn table(&self, table: &Id, object: &Object, secrets: &Secrets) -> Result<Block, LeftOut> {
         let part = |kind, name: &str| {
             Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name)
         };
@@ -304,22 +322,34 @@ impl Spelled<'_> {
             let default = default.map_or_else(String::new, |default| format!(" DEFAULT {default}"));
             Some(format!("{name} {}{not_null}{default}", column.text("type").unwrap_or_default()))
         };
+        let lines: Vec<String> = object.list("columns").iter().filter_map(line).collect();
+        if lines.iter().any(|line| shows(secrets, line)) {
+            return Err(LeftOut::secret(&table.to_string()));
+        }
         let flag = |name: &str| if object.has(name) { "true" } else { "false" };
         let body = COLUMNS
             .replace("{table}", &quote_literal(&table.table_sql()))
             .replace("{row_security}", flag("row security"))
             .replace("{forced}", flag("force row security"))
-            .replace("{lines}", &texts(object.list("columns").iter().filter_map(line)));
-        block(table.to_string(), &body)
+            .replace("{lines}", &texts(lines.into_iter()));
+        Ok(block(table.to_string(), &body))
     }
 
     /// Whatever a definition tells of; an index or the like also in the schema's own words.
-    fn defined(&self, id: &Id, object: &Object) -> Option<Block> {
+    fn defined(&self, id: &Id, object: &Object, secrets: &Secrets) -> Option<Result<Block, LeftOut>> {
         let (_, definitions) =
             DEFINITIONS.iter().find(|(kind, _)| *kind == id.kind && id.kind != ObjectKind::Default)?;
         let in_words = matches!(id.kind, ObjectKind::Index | ObjectKind::Constraint | ObjectKind::Trigger);
         let mut wordings: Vec<&str> = object.text("definition").filter(|_| in_words).into_iter().collect();
         wordings.extend(self.raw(id).map(String::as_str).filter(|raw| !wordings.contains(raw)));
+        if wordings
+            .iter()
+            .copied()
+            .chain(self.raw.get(id).map(String::as_str))
+            .any(|text| shows(secrets, text))
+        {
+            return Some(Err(LeftOut::secret(&id.to_string())));
+        }
         let or_wrong = if !wordings.is_empty() {
             let wordings = texts(wordings.into_iter().map(str::to_owned));
             format!("ELSIF v <> ALL (ARRAY[{wordings}]::text[]) THEN said := v; ")
@@ -342,7 +372,7 @@ impl Spelled<'_> {
             quote_literal(&id.name),
             is(id.arguments.as_deref()),
         );
-        Some(block(id.to_string(), &body))
+        Some(Ok(block(id.to_string(), &body)))
     }
 
     /// That a table has no other parts than those.
@@ -471,6 +501,16 @@ mod tests {
         let block = measured("a'b$cutover$", "    NULL;");
         assert!(block.starts_with("DO $cutover1$\n") && block.ends_with(" $cutover1$;"), "{block}");
         assert!(block.contains("'a''b$cutover$'"));
+    }
+
+    #[test]
+    fn a_letter_is_no_secret_and_a_word_is_one() {
+        let none = Secrets::default();
+        let insert = |value: &str| {
+            format!("INSERT INTO users (email, password_hash) VALUES ('a@b.invalid', '{value}')")
+        };
+        assert!(!shows(&none, &insert("x")) && !shows(&none, "SELECT 2 * 3 *** 4"));
+        assert!(shows(&none, &insert("hunter2")) && shows(&none, &insert("a**")));
     }
 
     #[test]
