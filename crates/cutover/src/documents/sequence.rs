@@ -81,6 +81,8 @@ pub(super) struct KeyNote {
     pub(super) validated: bool,
     /// A valid index of all rows that begins with these columns, the narrowest; none where there is none.
     pub(super) index: Option<String>,
+    /// Where there is none: one that begins with one of them.
+    pub(super) partly: Option<String>,
 }
 
 /// The declared queries, of the checklist.
@@ -114,6 +116,10 @@ SELECT n.nspname, c.relname, k.conname, rn.nspname, r.relname, k.confdeltype, k.
          WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL AND m.amname IN ('btree', 'hash')
            AND (SELECT array_agg(x ORDER BY x) FROM unnest((i.indkey::int2[])[0:cardinality(k.conkey) - 1]) x)
              = (SELECT array_agg(x ORDER BY x) FROM unnest(k.conkey) x)
+         ORDER BY i.indnatts, ic.relname LIMIT 1),
+       (SELECT ic.relname FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = ic.relam
+         WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree'
+           AND (i.indkey::int2[])[0] = ANY (k.conkey)
          ORDER BY i.indnatts, ic.relname LIMIT 1)
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_class r ON r.oid = k.confrelid JOIN pg_namespace rn ON rn.oid = r.relnamespace
@@ -132,6 +138,7 @@ pub(super) async fn foreign_keys(session: &mut Session, live: &Schema) -> Result
         let validated = fields.flag();
         let columns = fields.text().split('\u{1}').map(str::to_owned).collect();
         let index = fields.optional();
+        let partly = fields.optional().filter(|_| index.is_none());
         let is_here = |id: &cutover_analysis::schema::Id| {
             is_table(id) && id.schema.as_deref() == Some(schema.as_str()) && id.name == table.as_str()
         };
@@ -139,7 +146,7 @@ pub(super) async fn foreign_keys(session: &mut Session, live: &Schema) -> Result
         let mut to_id = id.clone();
         (to_id.schema, to_id.name) = (Some(to.0.into()), to.1.into());
         let (table, to) = (erd::name(id), erd::name(&to_id));
-        notes.push(KeyNote { name, table, columns, to, on_delete, on_update, validated, index });
+        notes.push(KeyNote { name, table, columns, to, on_delete, on_update, validated, index, partly });
     }
     Ok(notes)
 }
