@@ -51,7 +51,8 @@ pub(crate) fn run() -> ExitCode {
             | Command::Demo(_)
             | Command::Sandbox(_)
     );
-    let hears_signals = leaves_something || global.sandbox;
+    let makes_documents = matches!(&command, Command::Report(arguments) if arguments.makes_documents());
+    let hears_signals = leaves_something || makes_documents || global.sandbox;
     let app = App { global, environment, output, hears_signals };
     let result = app.check(&command).and_then(|()| app.dispatch(command));
     let result = match (result, app.output.failure()) {

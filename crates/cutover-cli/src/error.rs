@@ -9,6 +9,7 @@ use cutover::baseline::BaselineError;
 use cutover::catalog::CatalogError;
 use cutover::compare::SideError;
 use cutover::compare::drift::DriftError;
+use cutover::documents::DocumentsError;
 use cutover::history::HistoryError;
 use cutover::project::ProjectError;
 use cutover::recording::RecordError;
@@ -276,6 +277,16 @@ impl From<DriftError> for CliError {
             DriftError::Asked(ref asked) => of_asked(asked, &error),
             DriftError::Side(error) => error.into(),
             _ => Self::usage(error),
+        }
+    }
+}
+
+impl From<DocumentsError> for CliError {
+    fn from(error: DocumentsError) -> Self {
+        match error {
+            DocumentsError::Asked(ref asked) => of_asked(asked, &error),
+            DocumentsError::Verify(error) => error.into(),
+            DocumentsError::Context(_) => Self::usage(error),
         }
     }
 }

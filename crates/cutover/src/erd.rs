@@ -129,7 +129,8 @@ fn is_table(id: &Id) -> bool {
     matches!(id.kind, ObjectKind::Table | ObjectKind::ForeignTable)
 }
 
-fn name(id: &Id) -> String {
+/// What a table is called where `public` goes without saying.
+pub(crate) fn name(id: &Id) -> String {
     match &id.schema {
         Some(schema) if schema != "public" => format!("{schema}.{}", id.name),
         _ => id.name.to_string(),

@@ -11,6 +11,7 @@ pub mod baseline;
 pub mod catalog;
 pub mod clock;
 pub mod compare;
+pub mod documents;
 pub mod erd;
 pub mod hazard;
 pub mod history;

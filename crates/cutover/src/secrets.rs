@@ -35,7 +35,7 @@ use crate::text;
 /// Shorter values of placeholders are hidden only where the placeholder's name says so: 6 characters.
 pub const SHORTEST: usize = 6;
 /// Shorter ones are not hidden at all, for every other word would be starred: 3 characters.
-const SHORTEST_NAMED: usize = 3;
+pub(crate) const SHORTEST_NAMED: usize = 3;
 /// A text that was cut may end within a secret: this many characters of one at its end are hidden too.
 const SHORTEST_CUT: usize = 4;
 

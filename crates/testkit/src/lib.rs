@@ -10,6 +10,7 @@ mod blocking;
 mod catalogue;
 mod database;
 mod holder;
+pub mod markdown;
 mod pooler;
 pub mod proxy;
 mod role;
@@ -76,6 +77,17 @@ pub fn clients() -> Binaries {
                  {CLIENT_BIN_VARIABLE} names the folder that has them, beside a server"
             )
         })
+}
+
+/// Runs a file by psql, as whoever is handed it does: its exit code, and what it said on standard error.
+pub fn psql(database: &Database, file: &Path, variables: &[&str]) -> (i32, String) {
+    let mut command = std::process::Command::new(clients().folder.join("psql"));
+    command.arg("-X").arg("-f").arg(file).arg("-d").arg(database.url());
+    for variable in variables {
+        command.arg("-v").arg(variable);
+    }
+    let output = command.output().expect("psql runs");
+    (output.status.code().expect("an exit code"), String::from_utf8(output.stderr).expect("text"))
 }
 
 /// Every psql that is there: beside the server of this run, in the folders that `CUTOVER_TEST_PG_BINS` names (with colons

@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod diff;
+mod documents;
 pub(crate) mod dry_run;
 pub(crate) mod graph;
 pub(crate) mod init;

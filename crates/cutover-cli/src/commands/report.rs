@@ -13,8 +13,9 @@ use cutover::revert;
 use cutover::run::Run;
 use serde::Serialize;
 
-use crate::app::App;
-use crate::args::Format;
+use super::documents::{self, Asked};
+use crate::app::{App, overrides};
+use crate::args::{Format, VarArgs};
 use crate::error::{CliError, Exit};
 use crate::output::FORMAT_VERSION;
 
@@ -30,7 +31,8 @@ Examples:
   cutover report                                 the newest run
   cutover report --list
   cutover report -o report.html                  one page that needs no other file
-  cutover report --run 1a2b3c-4d --format markdown")]
+  cutover report --run 1a2b3c-4d --format markdown
+  cutover report --documents docs/database       guide, sequence, summary, diagram, and a script that verifies")]
 pub(crate) struct Arguments {
     /// Id of the run
     #[arg(long, value_name = "ID")]
@@ -42,6 +44,29 @@ pub(crate) struct Arguments {
     /// says the form: .html, .md or .json
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write documents into this folder, from what is measured now and what runs recorded: a guide, the sequence, a summary, a
+    /// diagram, a script for psql that verifies and, where stages are sprints, the plan by sprints
+    ///
+    /// The folder is made. Files that are there and were not written by this are kept unless --force is given. What the
+    /// applied migrations make is built on a throwaway server, and their ways back are rehearsed there; in the
+    /// database nothing is changed. The same database gives the same files.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "list", "output"])]
+    documents: Option<PathBuf>,
+    /// Templates that go before cutover's own, by their names, e.g. README.md.jinja; see docs/documents.md
+    #[arg(long, value_name = "DIR", requires = "documents")]
+    templates: Option<PathBuf>,
+    /// Let --documents write over files that it did not write; never over a file of the project
+    #[arg(long, requires = "documents")]
+    force: bool,
+    #[command(flatten)]
+    vars: VarArgs,
+}
+
+impl Arguments {
+    /// Whether a throwaway server runs meanwhile.
+    pub(crate) fn makes_documents(&self) -> bool {
+        self.documents.is_some()
+    }
 }
 
 #[derive(Serialize)]
@@ -61,6 +86,13 @@ struct ListedRun<'a> {
 
 pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     app.not_in_a_sandbox("report", "")?;
+    if let Some(folder) = &arguments.documents {
+        let asked = Asked { folder, templates: arguments.templates.as_deref(), force: arguments.force };
+        return documents::run(app, &asked, &overrides(&arguments.vars));
+    }
+    if !arguments.vars.vars.is_empty() {
+        return Err(CliError::usage("--var is for --documents: a stored run has its values"));
+    }
     let project = app.project_of_records()?;
     if arguments.list {
         return list(app, &project);

@@ -1,10 +1,11 @@
-//! Where `--out` and `--save` may write: never over a file of the project; `plan` and `graph` over what they wrote themselves,
+//! Where `--out`, `--save` and `--documents` may write: never over a file of the project; over what they wrote themselves,
 //! and nothing else that is there.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use cutover::documents;
 use cutover::migration::Source;
 use cutover::plan::handover;
 use cutover::project::Project;
@@ -17,17 +18,32 @@ use crate::error::CliError;
 /// Refuses a file that is part of the project, or would be, and one that is there and is none of what is written here
 /// unless that is `forced`.
 pub(crate) fn may_write(project: &Project, file: &Path, forced: bool) -> Result<(), CliError> {
+    may_write_over(project, file, forced, ("plan, script or picture", is_ours))
+}
+
+/// The same for one of the documents, which only goes over one.
+pub(crate) fn may_write_document(project: &Project, file: &Path, forced: bool) -> Result<(), CliError> {
+    may_write_over(project, file, forced, ("document", documents::is_ours))
+}
+
+/// `ours` is what may be written over, in words and by how it begins.
+fn may_write_over(
+    project: &Project,
+    file: &Path,
+    forced: bool,
+    (what, ours): (&str, fn(&str) -> bool),
+) -> Result<(), CliError> {
     let refuse = |why: &str, hint: &str| {
         Err(CliError::usage(format!("{} {why}; nothing was written\n  hint: {hint}", file.display())))
     };
     let another = "name another file";
     if let Ok(there) = file.canonicalize() {
         not_a_part(project, file)?;
-        if !there.is_file() || forced || is_ours(&there) {
+        if !there.is_file() || forced || begins_as(&there, ours) {
             return Ok(());
         }
         return refuse(
-            "is there already, and no earlier plan, script or picture of cutover",
+            &format!("is there already, and no earlier {what} of cutover"),
             "name another file, or write over it with --force",
         );
     }
@@ -88,14 +104,19 @@ fn parts(project: &Project) -> Vec<PathBuf> {
     migrations.chain(others).chain(read_by_checks).collect()
 }
 
-/// Whether a file begins as those that are written here do, or is empty.
-fn is_ours(file: &Path) -> bool {
+/// Whether a text begins as plans, scripts and pictures do.
+fn is_ours(text: &str) -> bool {
+    let plan = text.starts_with("{\n  \"format_version\": ") && text.contains("\n  \"tool\": \"cutover ");
+    let picture = text.starts_with(graph::SVG_HEAD) || text.starts_with(graph::MERMAID_HEAD);
+    plan || picture || handover::is_script(text)
+}
+
+/// Whether a file begins so, or is empty.
+fn begins_as(file: &Path, ours: fn(&str) -> bool) -> bool {
     /// A plan says by then who made it.
     const HEAD: u64 = 1024;
     let mut head = Vec::new();
     let read = File::open(file).and_then(|file| file.take(HEAD).read_to_end(&mut head));
     let text = String::from_utf8_lossy(&head);
-    let plan = text.starts_with("{\n  \"format_version\": ") && text.contains("\n  \"tool\": \"cutover ");
-    let picture = text.starts_with(graph::SVG_HEAD) || text.starts_with(graph::MERMAID_HEAD);
-    read.is_ok() && (head.is_empty() || plan || picture || handover::is_script(&text))
+    read.is_ok() && (head.is_empty() || ours(&text))
 }

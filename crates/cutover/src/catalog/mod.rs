@@ -58,7 +58,7 @@ impl CatalogError {
 /// One transaction, one snapshot, names qualified in everything the server prints. Printing a view locks its tables. To compile
 /// such queries takes longer than to run them. Constants in definitions are printed as styles
 /// say, which a database or a role may have set.
-const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; \
+pub(crate) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; \
 SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; \
 SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL extra_float_digits = 1; \
 SET LOCAL standard_conforming_strings = on; SET LOCAL bytea_output = 'hex'";

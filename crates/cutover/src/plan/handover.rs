@@ -49,7 +49,7 @@ pub enum HandoverError {
 
 /// Takes away what a profile or an argument may have told psql: to end statements at the end of each line, to ask before each,
 /// to go on after an error, to leave transactions open, to fetch by a cursor. The first line comes first.
-const PSQL: &str = "\\set SINGLELINE off\n\\set SINGLESTEP off\n\\set ON_ERROR_STOP on\n\\set ON_ERROR_ROLLBACK off\n\
+pub(crate) const PSQL: &str = "\\set SINGLELINE off\n\\set SINGLESTEP off\n\\set ON_ERROR_STOP on\n\\set ON_ERROR_ROLLBACK off\n\
                     \\set AUTOCOMMIT on\n\\set FETCH_COUNT 0\n\\set QUIET on\n\\pset pager off\n\\encoding UTF8";
 
 /// What follows [`PSQL`] in a script.

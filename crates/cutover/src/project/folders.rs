@@ -584,6 +584,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         name: name.to_owned(),
         lint: LintSettings::default(),
         models: ModelsSettings::default(),
+        templates: None,
         root: PathBuf::new(),
         config_path: None,
         database: config::DatabaseConfig::default(),

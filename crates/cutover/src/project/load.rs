@@ -214,12 +214,14 @@ impl Loader {
             line: self.file.line_of(&url.span()),
         });
         let lint = LintSettings::of(&config.lint, &mut self.file);
+        let templates = self.templates(&config);
         let models = models(config.models, &mut self.file);
         self.problems.absorb(self.file.problems());
         let project = Project {
             name: self.name,
             lint,
             models,
+            templates,
             root: self.root,
             config_path: self.config_path,
             database: config::DatabaseConfig { url: config.url.map(Spanned::into_inner), url_origin },
@@ -250,6 +252,24 @@ impl Loader {
         let checks = std::mem::take(&mut config.checks);
         let checks = link::checks(checks, &stages, &self.migrations, known, &mut self.file);
         (stages, checks)
+    }
+
+    /// The folder of templates must be there.
+    fn templates(&mut self, config: &Config) -> Option<PathBuf> {
+        let given = config.templates.as_ref()?;
+        let path = given.get_ref();
+        if files::leaves_project(path) {
+            self.file.report(&given.span(), format!("{path:?} leaves the project folder"), None);
+            return None;
+        }
+        let folder = self.root.join(path);
+        if !folder.is_dir() {
+            self.file.report(&given.span(), format!("there is no folder {path:?}"), None);
+            return None;
+        }
+        let origin = self.origin(&given.span());
+        self.settings.add("documents.templates", path.clone(), origin);
+        Some(folder)
     }
 
     /// The design files that claims name must be there.

@@ -67,6 +67,8 @@ pub struct Project {
     pub root: PathBuf,
     /// The configuration, absolute; none for a bare folder of migrations.
     pub config_path: Option<PathBuf>,
+    /// The folder of the user's own templates for documents: absolute.
+    pub templates: Option<PathBuf>,
     /// How to reach the database, as far as the file says so.
     pub database: DatabaseConfig,
     /// How migrations are applied.

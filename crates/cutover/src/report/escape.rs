@@ -40,7 +40,7 @@ fn escape_where(text: &str, escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// Text as one line: control, direction and invisible characters appear as `\n` or `\u{202e}`.
-pub(super) fn line(text: &str) -> Cow<'_, str> {
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape_where(text, acts)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn block(text: &str) -> String {
 }
 
 /// As [`block`], of any length.
-pub(super) fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\t', "    ");
     escape_where(text.trim_end(), |c| c != '\n' && acts(c)).into_owned()
 }
@@ -69,7 +69,7 @@ pub(super) fn folded(text: &str) -> String {
 }
 
 /// [`folded`], cut with an ellipsis after `limit` characters.
-pub(super) fn excerpt(text: &str, limit: usize) -> String {
+pub(crate) fn excerpt(text: &str, limit: usize) -> String {
     let text = folded(prefix(text, limit.saturating_mul(16)));
     match text.char_indices().nth(limit) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default().trim_end()),

@@ -423,7 +423,7 @@ fn titled(digest: &Digest<'_>, step: &StepView<'_>) -> String {
     code(&format!("{root}{}{}{name}", step.label(), if name.is_empty() { "" } else { " " }))
 }
 
-fn codes(values: &[String]) -> String {
+pub(crate) fn codes(values: &[String]) -> String {
     let values: Vec<String> = values.iter().map(|value| code(value)).collect();
     values.join(", ")
 }
@@ -434,7 +434,7 @@ fn tame(c: char) -> bool {
 }
 
 /// A value as code; nothing for an empty one.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let text = escape::line(text);
     if text.is_empty() {
         return String::new();
@@ -460,7 +460,7 @@ fn reference(out: &mut String, c: char) {
 }
 
 /// Running text, with everything that Markdown or HTML could take for markup escaped.
-fn prose(text: &str) -> String {
+pub(crate) fn prose(text: &str) -> String {
     let text = escape::line(text.trim());
     let chars: Vec<char> = text.chars().collect();
     let word = |i: Option<usize>| i.and_then(|i| chars.get(i)).is_some_and(|c| c.is_alphanumeric());
@@ -486,10 +486,14 @@ fn prose(text: &str) -> String {
 
 /// Text of several lines in a fence longer than any run of backticks within it.
 fn fence(out: &mut String, text: &str) {
-    let text = escape::block(text);
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    put!(out, "{}", fenced("text", &escape::block(text)));
+}
+
+/// Lines in a fence longer than any run of backticks within them, with what they are in.
+pub(crate) fn fenced(language: &str, lines: &str) -> String {
+    let longest = lines.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    put!(out, "{fence}text\n{text}\n{fence}");
+    format!("{fence}{language}\n{lines}\n{fence}")
 }
 
 #[cfg(test)]

@@ -23,12 +23,12 @@ macro_rules! put {
 }
 
 mod digest;
-mod erd;
-mod escape;
+pub(crate) mod erd;
+pub(crate) mod escape;
 pub mod format;
 pub mod graph;
 mod html;
-mod markdown;
+pub(crate) mod markdown;
 mod picture;
 pub mod text;
 

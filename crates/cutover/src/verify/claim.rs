@@ -5,6 +5,7 @@ use std::fmt;
 
 use cutover_analysis::effects::{ObjectKind, ObjectRef, SmolStr};
 use cutover_analysis::schema::{self, Id};
+use cutover_analysis::sql::quote_ident;
 
 use crate::text::suggest;
 
@@ -95,6 +96,21 @@ impl Claim {
 
     pub(crate) fn kind(&self) -> ObjectKind {
         self.kind
+    }
+
+    /// The relation that it names, as SQL spells it; none for what is no relation, or is named with its table.
+    pub(crate) fn relation(&self) -> Option<String> {
+        let is_relation = matches!(
+            self.kind,
+            ObjectKind::Table
+                | ObjectKind::Index
+                | ObjectKind::View
+                | ObjectKind::MaterializedView
+                | ObjectKind::Sequence
+                | ObjectKind::ForeignTable
+        );
+        let parts: Vec<String> = self.name.iter().map(|part| quote_ident(part)).collect();
+        (is_relation && parts.len() <= 2).then(|| parts.join("."))
     }
 
     /// What it names, as statements name it.

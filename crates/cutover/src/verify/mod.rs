@@ -6,8 +6,9 @@
 //! because it could not be measured: what went wrong is the answer then. See `docs/checks.md`.
 
 mod build;
-mod checks;
-mod claim;
+pub(crate) mod checks;
+pub(crate) mod claim;
+pub(crate) mod in_psql;
 pub(crate) mod measure;
 mod prepare;
 mod preview;

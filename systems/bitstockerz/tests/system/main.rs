@@ -6,6 +6,7 @@ mod behaviour;
 mod checks;
 mod deferred;
 mod design;
+mod documents;
 mod indexes;
 mod live;
 mod plan;

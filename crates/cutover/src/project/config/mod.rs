@@ -32,6 +32,8 @@ pub(super) struct Config {
     pub(super) check_sql: Vec<Spanned<String>>,
     pub(super) lint: LintConfig,
     pub(super) models: ModelsConfig,
+    /// The folder of templates for documents.
+    pub(super) templates: Option<Spanned<String>>,
 }
 
 /// `[models]`: the application's models, and what of the database is none of theirs.
@@ -132,6 +134,7 @@ pub(super) fn decode(file: &mut Table) -> Config {
     with(file, "checks", |table| config.check_sql = table.take_strings("sql"));
     with(file, "lint", |table| config.lint = lint(table));
     with(file, "models", |table| config.models = models(table));
+    with(file, "documents", |table| config.templates = table.take_spanned_string("templates"));
     file.report_unknown();
     config
 }

@@ -8,6 +8,7 @@ use super::escape;
 use crate::erd::Erd;
 use crate::run::{EventKind, Run};
 
+pub(crate) use svg::file;
 pub(super) use svg::markup;
 
 /// The diagram of a run; none where no table was touched, or what it left is not known.
@@ -19,7 +20,7 @@ pub(super) fn of(run: &Run) -> Option<&Erd> {
 }
 
 /// The diagram in Mermaid's language, <https://mermaid.js.org/syntax/entityRelationshipDiagram.html>.
-pub(super) fn mermaid(erd: &Erd) -> String {
+pub(crate) fn mermaid(erd: &Erd) -> String {
     let mut text = "erDiagram\n".to_owned();
     for table in &erd.tables {
         // Writing to a string cannot fail.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
-use super::super::escape;
 use super::super::html::Shown;
+use super::super::{escape, picture};
 use crate::erd::{Erd, ErdReference, ErdTable};
 
 /// Width of a box.
@@ -48,10 +48,25 @@ fn height(table: &ErdTable) -> f64 {
 
 /// The picture as part of a page.
 pub(in super::super) fn markup(erd: &Erd) -> Markup {
+    svg(
+        erd,
+        None,
+        "The tables that were touched: a line leads from each foreign key to the table it refers to",
+    )
+}
+
+/// The picture as a file of its own.
+pub(crate) fn file(erd: &Erd) -> String {
+    let what = "Tables: a line leads from each foreign key to the table it refers to";
+    format!("{}\n", svg(erd, Some("http://www.w3.org/2000/svg"), what).into_string())
+}
+
+fn svg(erd: &Erd, namespace: Option<&str>, what: &str) -> Markup {
     let (boxes, width, tall) = placed(erd);
     html! {
-        svg.graph.erd viewBox=(format!("0 0 {width:.0} {tall:.0}")) style=(format!("width:{width:.0}px")) role="img"
-            aria-label="The tables that were touched: a line leads from each foreign key to the table it refers to" {
+        svg.graph.erd xmlns=[namespace] height=[namespace.map(|_| format!("{tall:.0}"))] viewBox=(format!("0 0 {width:.0} {tall:.0}")) style=(format!("width:{width:.0}px")) role="img"
+            aria-label=(what) {
+            @if namespace.is_some() { style { (PreEscaped(picture::STYLE)) } }
             defs {
                 marker #refers viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse" {
                     path.head d="M0 0L8 4L0 8z" {}

@@ -15,7 +15,7 @@ use super::html::Shown;
 use crate::plan::Plan;
 
 /// How the picture looks where no page around it says so.
-const STYLE: &str = include_str!("picture.css");
+pub(super) const STYLE: &str = include_str!("picture.css");
 
 /// A box of the picture.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@
 use cutover_analysis::sql::quote_literal;
 
 use super::{Check, Input};
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, read as read_rows};
 
 #[derive(Debug)]
@@ -47,6 +48,11 @@ impl Check for Columns {
             (_, names) => columns(names),
         };
         (format!("columns of {}", self.table), expected)
+    }
+
+    fn in_psql(&self) -> Option<InPsql> {
+        let Self { table, count, names } = self;
+        Some(InPsql::Columns { table: table.clone(), count: *count, names: names.clone() })
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

@@ -8,6 +8,7 @@ use cutover_analysis::schema::Id;
 use super::{Check, Input};
 use crate::catalog;
 use crate::verify::claim::Claim;
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, search_path};
 use crate::verify::preview::Reads;
 
@@ -40,6 +41,10 @@ impl Check for Exists {
         Reads { objects: self.objects.iter().map(Claim::reference).collect(), all: true, unparsed: false }
     }
 
+    fn in_psql(&self) -> Option<InPsql> {
+        relations(&self.objects)
+    }
+
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
         Box::pin(measure(&self.objects, ctx))
     }
@@ -47,6 +52,12 @@ impl Check for Exists {
 
 pub(super) fn list(objects: &[Claim]) -> String {
     objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The same for a script, where all of them are relations: what else there is has no name that one function looks up.
+pub(super) fn relations(objects: &[Claim]) -> Option<InPsql> {
+    let names = objects.iter().map(Claim::relation).collect::<Option<Vec<_>>>()?;
+    Some(InPsql::Relations(names))
 }
 
 pub(super) async fn measure(objects: &[Claim], ctx: &mut Ctx<'_>) -> Result<Vec<Measured>, Trouble> {

@@ -8,6 +8,7 @@ use cutover_analysis::effects::{ObjectKind, ObjectRef};
 use serde_json::Value;
 
 use super::{Check, Input};
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, Mode, Trouble, rolled_back};
 use crate::verify::preview::Reads;
 use crate::verify::statements;
@@ -50,6 +51,24 @@ impl Seen {
     }
 }
 
+/// Between what is done first and what takes its rows from it.
+const BETWEEN: &str = " ← ";
+
+/// The indexes that a plan reads, and whether it sorts, from what was found.
+pub(crate) fn indexes_and_sorts(found: &str) -> (Vec<String>, bool) {
+    let mut indexes = Vec::new();
+    let mut sorts = false;
+    for node in found.split(BETWEEN) {
+        sorts |= matches!(node, "Sort" | "Incremental Sort");
+        if let Some((kind, on)) = node.split_once(" on ")
+            && kind.contains("Index")
+        {
+            indexes.push(on.to_owned());
+        }
+    }
+    (indexes, sorts)
+}
+
 impl Check for Explain {
     fn describe(&self) -> (String, String) {
         let sort = if self.no_sort { ", no sort" } else { "" };
@@ -60,6 +79,11 @@ impl Check for Explain {
         let mut reads = Reads::of(&self.sql);
         reads.objects.push(ObjectRef::new(ObjectKind::Index, None, self.index.as_str()));
         reads
+    }
+
+    fn in_psql(&self) -> Option<InPsql> {
+        let Self { sql, index, no_sort } = self;
+        Some(InPsql::Explained { sql: sql.clone(), index: index.clone(), no_sort: *no_sort })
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {
@@ -77,7 +101,7 @@ impl Check for Explain {
             for statement in plan.as_array().into_iter().flatten() {
                 seen.read(statement.get("Plan").unwrap_or(&Value::Null));
             }
-            let found = seen.nodes.join(" ← ");
+            let found = seen.nodes.join(BETWEEN);
             let right = seen.indexes.contains(&self.index) && !(self.no_sort && seen.sorts);
             Ok(vec![if right { Measured::holds(found) } else { Measured::wrong(found) }])
         })

@@ -3,6 +3,7 @@
 
 use super::scalar::{setup_failed, with_setup};
 use super::{Check, Input};
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, Mode, rolled_back, rows_text};
 use crate::verify::{failure_text, statements};
 
@@ -47,6 +48,11 @@ impl Check for Fails {
 
     fn writes(&self) -> bool {
         true
+    }
+
+    fn in_psql(&self) -> Option<InPsql> {
+        let Self { setup, sql, sqlstates } = self;
+        Some(InPsql::Refused { setup: setup.clone(), sql: sql.clone(), sqlstates: sqlstates.clone() })
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

@@ -14,6 +14,7 @@ use crate::report::format::count;
 use crate::text::visible;
 use crate::verify::claim::Claim;
 use crate::verify::failure_text;
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, Trouble, read as read_rows, value_text};
 use crate::verify::preview::Reads;
 
@@ -219,6 +220,10 @@ impl Check for ForeignKeys {
     fn reads(&self) -> Reads {
         let tables = self.tables.iter().filter_map(|table| Claim::parse(table).ok());
         Reads { objects: tables.map(|table| table.reference()).collect(), ..Reads::default() }
+    }
+
+    fn in_psql(&self) -> Option<InPsql> {
+        Some(InPsql::ForeignKeys { condition: self.filter() })
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

@@ -6,7 +6,7 @@ mod columns;
 mod design;
 mod empty;
 mod exists;
-mod explain;
+pub(crate) mod explain;
 mod fails;
 mod foreign_keys;
 mod no_rows;
@@ -17,6 +17,7 @@ mod uses;
 
 use std::fmt::Debug;
 
+use super::in_psql::InPsql;
 use super::measure::{Ctx, Measuring};
 use super::preview::Reads;
 use crate::project::Project;
@@ -38,6 +39,11 @@ pub(crate) trait Check: Debug + Send + Sync {
     /// It brings rows of its own, which are rolled back.
     fn writes(&self) -> bool {
         false
+    }
+
+    /// The same for a script that measures without cutover; none where only cutover can.
+    fn in_psql(&self) -> Option<InPsql> {
+        None
     }
 
     /// Tables whose figures are to be taken before a run.

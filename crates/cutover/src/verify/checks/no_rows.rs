@@ -1,6 +1,7 @@
 //! `no_rows`: a query returns no rows. Keys: `sql`, or `file` (relative to the project) with one statement.
 
 use super::{Check, Input};
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, read as read_rows, rows_text};
 use crate::verify::preview::Reads;
 use crate::verify::statements;
@@ -49,6 +50,10 @@ impl Check for NoRows {
 
     fn reads(&self) -> Reads {
         Reads::of(&self.sql)
+    }
+
+    fn in_psql(&self) -> Option<InPsql> {
+        Some(InPsql::NoRows(self.sql.clone()))
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

@@ -2,6 +2,7 @@
 //! NULL is expected; `setup`, statements that are run before it and rolled back.
 
 use super::{Check, Input};
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measured, Measuring, Mode, bounded, rolled_back, rows_text, value_text};
 use crate::verify::preview::Reads;
 use crate::verify::{failure_text, statements};
@@ -42,6 +43,11 @@ impl Check for Scalar {
 
     fn writes(&self) -> bool {
         !self.setup.is_empty()
+    }
+
+    fn in_psql(&self) -> Option<InPsql> {
+        let Self { setup, sql, equals } = self;
+        Some(InPsql::Scalar { setup: setup.clone(), sql: sql.clone(), equals: equals.clone() })
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

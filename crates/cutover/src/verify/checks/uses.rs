@@ -2,6 +2,7 @@
 
 use super::{Check, exists};
 use crate::verify::claim::Claim;
+use crate::verify::in_psql::InPsql;
 use crate::verify::measure::{Ctx, Measuring};
 
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub(super) fn of(objects: &[String]) -> Result<Box<dyn Check>, String> {
 impl Check for Uses {
     fn describe(&self) -> (String, String) {
         (format!("the catalogue, for {}", exists::list(&self.objects)), "all exist".to_owned())
+    }
+
+    fn in_psql(&self) -> Option<InPsql> {
+        exists::relations(&self.objects)
     }
 
     fn measure<'a>(&'a self, ctx: &'a mut Ctx<'_>) -> Measuring<'a> {

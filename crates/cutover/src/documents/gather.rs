@@ -1,0 +1,330 @@
+//! Measuring: reads files, history, runs and the database, builds what the applied migrations make on a throwaway server, and
+//! puts what was found into the context. Changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover_analysis::schema::{Id, Schema};
+use cutover_postgres::session::{Session, Startup};
+use serde_json::Value;
+
+use super::checks::Checklist;
+use super::compatibility::{self, Compatibility, Sources};
+use super::context::{self, Context, Diagram, Totals};
+use super::migrations::{self, Labels, Past};
+use super::rollback::Rollback;
+use super::script::{self, Script, Spelled};
+use super::sequence::{self, Coverage, GraphNote};
+use super::sprints;
+use super::tables::{self, Consistency, TableNote, is_table};
+use super::{Documents, DocumentsError, Request};
+use crate::catalog;
+use crate::compare::drift::{self, Drift, DriftError};
+use crate::erd::{Erd, Touched};
+use crate::history::records::{self, History};
+use crate::history::{journal, schema};
+use crate::inspect::{self, Inspection};
+use crate::lint::{self, Which};
+use crate::migration::MigrationId;
+use crate::plan::build::Read;
+use crate::plan::select::Selection;
+use crate::project::{Project, When};
+use crate::report::erd;
+use crate::report::format::server_version;
+use crate::report::graph::ProjectGraph;
+use crate::revert;
+use crate::run::{CheckResult, Run};
+use crate::secrets::Secrets;
+use crate::verify::claim::Claim;
+use crate::verify::{self, Prepared, VerifyRequest};
+
+/// Of so many of its newest runs a project's documents tell.
+const RUNS: i64 = 200;
+
+/// What the database says of itself and of the project.
+struct Found {
+    here: schema::Found,
+    history: History,
+    runs: Vec<Run>,
+    /// Made against the database: where each migration stands.
+    states: Inspection,
+    search_path: String,
+    secrets: Secrets,
+}
+
+/// What is there, and what should be.
+struct Sides {
+    live: Schema,
+    declared: Option<Schema>,
+    declared_by: String,
+    measured_in: String,
+    not_measured: Option<String>,
+    remarks: Vec<String>,
+}
+
+/// Measures everything that the documents say.
+///
+/// # Errors
+/// See [`DocumentsError`]. What cannot be measured by itself is no error: the documents say so.
+pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents, DocumentsError> {
+    let found = Box::pin(database(project, request)).await?;
+    let files = inspect::files_only(project, &Selection::default())?;
+    let labels = Labels::of(project, &files.built.plan);
+    let sides = Box::pin(sides(project, request, &found)).await?;
+    let prepared = verify::prepare(project).map_err(verify::VerifyError::from)?;
+    let asked = VerifyRequest::default();
+    let answers =
+        Box::pin(verify::verify(project, request.options, request.sandbox, &found.history, &asked, |_| {}))
+            .await?;
+    let (foreign_keys, raw) = as_the_server_says(request, &sides.live).await?;
+    let back = Rollback::of(Box::pin(ways_back(project, request, &found)).await, &labels);
+
+    let graph = GraphNote::of(&ProjectGraph::of(project));
+    let made_by = |id: &Id| made_by(&files, id).map(|migration| labels.of_id(migration));
+    let tables = tables::tables(&sides.live, &made_by);
+    let past = Past { history: &found.history, runs: &found.runs, states: &found.states.built.plan };
+    let migrations =
+        migrations::migrations(project, &files.built.plan, &past, &labels, &tables, &graph.waves());
+    let stages = migrations::stages(project, &migrations);
+    let runs = migrations::runs(&found.runs, &labels);
+    let checks = Checklist::of(&prepared, &answers, &found.runs, &|id| labels.of_id(id), &|stage| {
+        Some(project.stages.get(stage)?.id.clone())
+    });
+    let consistency = Consistency {
+        declared_by: sides.declared_by,
+        measured_in: sides.measured_in,
+        not_measured: sides.not_measured,
+        remarks: sides.remarks,
+        ..Consistency::of(sides.declared.as_ref(), &sides.live, &|id| claimed_by(project, &labels, id))
+    };
+    let sources = Sources {
+        plan: &files.built.plan,
+        labels: &labels,
+        runs: &runs,
+        checks: &checks.items,
+        consistency: &consistency,
+        differences: &found.states.described,
+    };
+    let troubles = compatibility::troubles(&sources);
+    let erd = diagram(&sides.live);
+    let expected = sides.declared.as_ref().unwrap_or(&sides.live);
+    let measurable = prepared.iter().filter(|check| is_due(check, &answers));
+    let spelled = Spelled { expected, live: &sides.live, raw: &raw };
+    let script =
+        Script::of(&spelled, &found.search_path, &found.secrets).with_checks(measurable, &found.secrets);
+    let sprints = sprints::sprints(&stages, &migrations, &tables);
+    let context = Context {
+        project: project.name.clone(),
+        database: found.here.database.clone(),
+        server: server_version(found.here.server_version_num),
+        files: context::files(erd.is_some(), !sprints.is_empty()),
+        totals: totals(&tables, &migrations, stages.len()),
+        coverage: Coverage { queries: sequence::queries(&checks.items), foreign_keys },
+        compatibility: Compatibility::of(&files.built.plan, &labels),
+        risks: compatibility::risks(&lint::look(project, &Which::Each, None)),
+        rollback: back,
+        erd: erd.as_ref().map(drawn).unwrap_or_default(),
+        notes: files.built.plan.notes.clone(),
+        stages,
+        migrations,
+        runs,
+        tables,
+        consistency,
+        graph,
+        checks,
+        troubles,
+        sprints,
+        script,
+    };
+    let mut value = serde_json::to_value(&context)?;
+    if let Value::Object(fields) = &mut value {
+        // Statements of the script were looked through when they were made; stars would change what they mean.
+        fields
+            .iter_mut()
+            .filter(|(name, _)| *name != "script")
+            .for_each(|(_, value)| star(value, &found.secrets));
+    }
+    Ok(Documents(value, erd))
+}
+
+async fn database(project: &Project, request: Request<'_>) -> Result<Found, DocumentsError> {
+    let mut session = inspect::connect(request.options, request.wait).await?;
+    let here = schema::look(&mut session).await?;
+    let (mut history, mut runs) = (History::default(), Vec::new());
+    if here.version.is_some() {
+        history = records::read(&mut session, &project.name).await?;
+        let listed = journal::list_runs(&mut session, &[&project.name], RUNS).await?;
+        let mut ids: Vec<String> = listed.into_iter().map(|line| line.id).collect();
+        let older: BTreeSet<&String> = history.applied().map(|row| &row.run).collect();
+        let older: Vec<String> = older.into_iter().filter(|id| !ids.contains(id)).cloned().collect();
+        ids.extend(older);
+        for id in ids {
+            runs.extend(journal::read_run(&mut session, &id).await?);
+        }
+        runs.sort_by(|a, b| (b.started_micros, &b.id).cmp(&(a.started_micros, &a.id)));
+    }
+    let states = inspect::database(project, &mut session, &Selection::default(), Read::All).await?;
+    let mut secrets = Secrets::of(&project.vars);
+    secrets.spare_known(&mut session).await?;
+    session.close().await;
+    let mut session = Session::connect(request.options, &Startup::default()).await?;
+    let shown = session.query_text("SHOW search_path").await?;
+    let search_path = shown.scalar().unwrap_or_default().to_owned();
+    session.close().await;
+    Ok(Found { here, history, runs, states, search_path, secrets })
+}
+
+/// What is there beside what the applied migrations make; where that cannot be built, beside what the last run left.
+async fn sides(project: &Project, request: Request<'_>, found: &Found) -> Result<Sides, DocumentsError> {
+    let options = request.options;
+    if found.history.is_empty() {
+        let why = "nothing of this project is applied; `cutover apply` applies it";
+        return Ok(unknown(Schema::empty(found.here.server_version_num, ""), &found.here.database, why));
+    }
+    let why = match drift::drift(project, options, &[], Some(request.sandbox)).await {
+        Ok(drift) => return Ok(known(drift, None)),
+        Err(DriftError::Asked(error)) => return Err(error.into()),
+        Err(error) => first_line(&error.to_string()),
+    };
+    match drift::drift(project, options, &[], None).await {
+        Ok(drift) => Ok(known(drift, Some(format!("what the files make could not be built: {why}")))),
+        Err(DriftError::Asked(error)) => Err(error.into()),
+        Err(_) => {
+            let mut session = inspect::connect(options, None).await?;
+            let live = catalog::schema(&mut session, &[]).await?;
+            session.close().await;
+            let why =
+                format!("what the files make could not be built: {why}; `cutover diff --replay` compares");
+            Ok(unknown(live, &found.here.database, &why))
+        }
+    }
+}
+
+fn known(drift: Drift, remark: Option<String>) -> Sides {
+    Sides {
+        live: drift.live,
+        declared: Some(drift.expected),
+        declared_by: drift.expected_name,
+        measured_in: drift.live_name,
+        not_measured: None,
+        remarks: drift.remarks.into_iter().chain(remark).collect(),
+    }
+}
+
+fn unknown(live: Schema, database: &str, why: &str) -> Sides {
+    Sides {
+        live,
+        declared: None,
+        declared_by: "nothing".to_owned(),
+        measured_in: format!("database {database}"),
+        not_measured: Some(why.to_owned()),
+        remarks: Vec::new(),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Foreign keys with their indexes, and definitions in the server's own words.
+async fn as_the_server_says(
+    request: Request<'_>,
+    live: &Schema,
+) -> Result<(Vec<sequence::KeyNote>, BTreeMap<Id, String>), DocumentsError> {
+    let mut session = inspect::connect(request.options, None).await?;
+    let keys = sequence::foreign_keys(&mut session, live).await?;
+    let raw = script::raw(&mut session).await?;
+    session.close().await;
+    Ok((keys, raw))
+}
+
+async fn ways_back(
+    project: &Project,
+    request: Request<'_>,
+    found: &Found,
+) -> Result<revert::Outlook, String> {
+    if found.history.is_empty() {
+        return Err("nothing is applied".to_owned());
+    }
+    let asked = revert::Request {
+        which: revert::Which::All,
+        allow: &[],
+        derive: &[],
+        sandbox: request.sandbox,
+        only_look: true,
+    };
+    revert::look(project, request.options, &asked).await.map_err(|error| first_line(&error.to_string()))
+}
+
+/// The migration whose file creates this table, or the last of several.
+fn made_by<'a>(files: &'a Inspection, table: &Id) -> Option<&'a MigrationId> {
+    let creates = |place: &usize| {
+        files.built.scripts.get(place).is_some_and(|script| {
+            script.creates.iter().any(|made| {
+                made.kind == table.kind
+                    && made.name == table.name
+                    && made.schema.as_ref().is_none_or(|schema| Some(schema) == table.schema.as_ref())
+            })
+        })
+    };
+    let steps = &files.built.plan.steps;
+    let place = (0..steps.len()).rev().find(creates)?;
+    steps.get(place).map(|step| &step.migration)
+}
+
+/// The migrations of which the plan claims that they create this table.
+fn claimed_by(project: &Project, labels: &Labels, table: &Id) -> Vec<String> {
+    let claims = |text: &String| Claim::parse(text).is_ok_and(|claim| claim.names(table));
+    let claiming = project.migrations.iter().filter(|migration| migration.claims.creates.iter().any(claims));
+    claiming.map(|migration| labels.of_id(&migration.id)).collect()
+}
+
+/// Whether a check was measured now, and not passed over.
+fn is_due(check: &Prepared, answers: &[CheckResult]) -> bool {
+    let measured = |answer: &CheckResult| {
+        answer.kind == check.kind
+            && answer.name == check.name
+            && answer.verdict != crate::run::Verdict::Skipped
+    };
+    // Of those with several answers none can be measured by a script.
+    let parts = |answer: &CheckResult| {
+        answer.kind == check.kind && answer.name.starts_with(&format!("{}: ", check.name))
+    };
+    check.when == When::After && answers.iter().any(|answer| measured(answer) || parts(answer))
+}
+
+fn totals(tables: &[TableNote], migrations: &[migrations::MigrationNote], stages: usize) -> Totals {
+    let sum = |of: fn(&TableNote) -> usize| tables.iter().map(of).sum();
+    Totals {
+        migrations: migrations.len(),
+        applied: migrations.iter().filter(|one| one.applied).count(),
+        stages,
+        bytes: migrations.iter().map(|one| one.bytes).sum(),
+        tables: tables.len(),
+        columns: sum(|table| table.columns.len()),
+        indexes: sum(|table| table.indexes.len()),
+        keys: sum(|table| table.keys.len()),
+        foreign_keys: sum(|table| table.foreign_keys.len()),
+        checks: sum(|table| table.checks.len()),
+    }
+}
+
+/// All tables.
+fn diagram(live: &Schema) -> Option<Erd> {
+    let tables = live.objects.keys().filter(|id| is_table(id));
+    let all: Touched = tables.map(|id| (id.schema.clone(), id.name.clone())).collect();
+    Erd::of(live, &all)
+}
+
+fn drawn(erd: &Erd) -> Diagram {
+    Diagram { mermaid: erd::mermaid(erd), drawn: erd.tables.len(), more: erd.more }
+}
+
+/// Hides what is not to be shown in every text.
+fn star(value: &mut Value, secrets: &Secrets) {
+    match value {
+        Value::String(text) => secrets.star_in(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| star(value, secrets)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| star(value, secrets)),
+        _ => {}
+    }
+}

@@ -1,0 +1,345 @@
+//! Migrations and stages: their files, what they do, where they stand, and how long they took when they ran.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::tables::{Numbers, TableNote};
+use crate::history::records::History;
+use crate::migration::{Migration, MigrationId};
+use crate::plan::{Plan, Step, StepState};
+use crate::project::Project;
+use crate::report::format::{bytes, duration, utc};
+use crate::run::{EventKind, Outcome, Run};
+use crate::source;
+
+/// Bytes of a file that are looked at for what it says of itself.
+const HEAD: u64 = 4096;
+
+/// A stage of the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct StageNote {
+    pub(super) id: String,
+    pub(super) kind: String,
+    /// Empty where it has none of its own.
+    pub(super) title: String,
+    pub(super) notes: Vec<String>,
+    pub(super) uses: Vec<String>,
+    /// Versions of its migrations, as their files spell them.
+    pub(super) migrations: Vec<String>,
+    /// Size of its files together.
+    pub(super) bytes: u64,
+    pub(super) size: String,
+    /// How many of its migrations are applied.
+    pub(super) applied: usize,
+    /// In words.
+    pub(super) state: String,
+}
+
+/// A migration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct MigrationNote {
+    /// The version as its file spells it, with its folder where there are several.
+    pub(super) label: String,
+    /// What a command is told to mean it.
+    pub(super) version: String,
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) stage: Option<String>,
+    pub(super) task: Option<String>,
+    /// The design file it is cut from, as `cutover.toml` says.
+    pub(super) source: Option<String>,
+    /// What the comment at the head of the file says; empty where there is none.
+    pub(super) purpose: String,
+    pub(super) bytes: u64,
+    pub(super) size: String,
+    pub(super) statements: u32,
+    pub(super) creates: Vec<String>,
+    /// Indexes, constraints and the like of tables that it creates itself.
+    pub(super) parts: Vec<String>,
+    pub(super) alters: Vec<String>,
+    pub(super) drops: Vec<String>,
+    pub(super) references: Vec<String>,
+    pub(super) writes: Vec<String>,
+    /// The tables it creates, as they are now.
+    pub(super) tables: Vec<MadeTable>,
+    pub(super) needs: Vec<Need>,
+    /// From 1; what is in one wave needs nothing of it.
+    pub(super) wave: usize,
+    /// Statements outside a transaction, each with why.
+    pub(super) outside: Vec<String>,
+    /// Why what it does is not fully known, where it is not.
+    pub(super) opaque: Option<String>,
+    pub(super) state: String,
+    pub(super) applied: bool,
+    pub(super) applied_at: Option<String>,
+    pub(super) run: Option<String>,
+    /// As the run recorded it; none where none did.
+    pub(super) took: Option<String>,
+    pub(super) attempts: Option<u32>,
+    /// The query behind its state.
+    pub(super) query: String,
+    /// What applies it, or would tell more.
+    pub(super) command: String,
+}
+
+/// A table that a migration creates, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct MadeTable {
+    pub(super) name: String,
+    pub(super) numbers: Numbers,
+}
+
+/// A migration that another one needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Need {
+    pub(super) label: String,
+    pub(super) why: Vec<String>,
+}
+
+/// A run that applied something.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct RunNote {
+    pub(super) id: String,
+    pub(super) started: String,
+    pub(super) outcome: String,
+    pub(super) jobs: u32,
+    pub(super) server: String,
+    /// Migrations that it applied.
+    pub(super) applied: usize,
+    /// From its beginning to its end, without what was measured later.
+    pub(super) took: Option<String>,
+    /// What failed in it.
+    pub(super) failures: Vec<FailureNote>,
+}
+
+/// What a run failed with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct FailureNote {
+    pub(super) label: String,
+    pub(super) sqlstate: Option<String>,
+    pub(super) message: String,
+    pub(super) state: String,
+}
+
+/// How migrations are called in the documents.
+pub(super) struct Labels {
+    labels: BTreeMap<MigrationId, String>,
+    /// A version alone may mean several.
+    several: bool,
+}
+
+impl Labels {
+    pub(super) fn of(project: &Project, plan: &Plan) -> Self {
+        let several = project.has_several_folders();
+        let one = |step: &Step| {
+            let folder = if several { format!("{}/", step.migration.root) } else { String::new() };
+            (step.migration.clone(), format!("{folder}{}", step.label()))
+        };
+        Self { labels: plan.steps.iter().map(one).collect(), several }
+    }
+
+    pub(super) fn of_id(&self, id: &MigrationId) -> String {
+        self.labels.get(id).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    /// What a command is told to mean it.
+    pub(super) fn version(&self, id: &MigrationId) -> String {
+        let version = id.version.text();
+        if self.several { format!("{}/{version}", id.root) } else { version.to_owned() }
+    }
+}
+
+/// What the history and its runs say of migrations.
+pub(super) struct Past<'a> {
+    pub(super) history: &'a History,
+    pub(super) runs: &'a [Run],
+    /// Where each stands, by a plan made against the database.
+    pub(super) states: &'a Plan,
+}
+
+impl Past<'_> {
+    /// Time and attempts of the run that applied it.
+    fn finished(&self, id: &MigrationId, run: &str) -> Option<(Duration, u32)> {
+        let run = self.runs.iter().find(|one| one.id == run)?;
+        run.events.iter().find_map(|event| match &event.kind {
+            EventKind::StepFinished { migration, took, attempts, .. } if migration == id => {
+                Some((*took, *attempts))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// All migrations in their order. `plan` is made of the files alone and says what each does.
+pub(super) fn migrations(
+    project: &Project,
+    plan: &Plan,
+    past: &Past<'_>,
+    labels: &Labels,
+    tables: &[TableNote],
+    waves: &[Vec<usize>],
+) -> Vec<MigrationNote> {
+    let mut notes = Vec::with_capacity(plan.steps.len());
+    for (place, (step, migration)) in plan.steps.iter().zip(&project.migrations).enumerate() {
+        let label = labels.of_id(&step.migration);
+        let row = past.history.get(&step.migration);
+        let finished = row.and_then(|row| past.finished(&step.migration, &row.run));
+        let state =
+            past.states.steps.iter().find(|one| one.migration == step.migration).map(|one| &one.state);
+        let made = tables.iter().filter(|table| table.migration.as_ref() == Some(&label));
+        let version = labels.version(&step.migration);
+        notes.push(MigrationNote {
+            version: version.clone(),
+            name: step.name.clone(),
+            path: step.path.clone(),
+            stage: step.stage.clone(),
+            task: step.claims.task.clone(),
+            source: step.claims.source.clone(),
+            purpose: purpose(migration),
+            bytes: step.bytes,
+            size: bytes(step.bytes),
+            statements: step.statements,
+            creates: step.creates.clone(),
+            parts: step.parts.clone(),
+            alters: step.alters.clone(),
+            drops: step.drops.clone(),
+            references: step.references.clone(),
+            writes: step.writes.clone(),
+            tables: made.map(|table| MadeTable { name: table.name.clone(), numbers: table.numbers() }).collect(),
+            needs: step.needs.iter().map(|need| Need { label: labels.of_id(&need.migration), why: need.why.clone() }).collect(),
+            wave: waves.iter().position(|wave| wave.contains(&place)).map_or(0, |wave| wave + 1),
+            outside: step.units.iter().filter_map(|unit| unit.why.clone()).collect(),
+            opaque: step.opaque.clone(),
+            state: state.map(state_in_words).unwrap_or_default(),
+            applied: row.is_some(),
+            applied_at: row.map(|row| utc(row.at_micros)),
+            run: row.map(|row| row.run.clone()),
+            took: finished.map(|(took, _)| duration(took)),
+            attempts: finished.map(|(_, attempts)| attempts),
+            query: format!(
+                "SELECT applied_at, took, attempts FROM cutover.migration WHERE project = {} AND root = {} AND version_text = {}",
+                cutover_analysis::sql::quote_literal(&project.name),
+                cutover_analysis::sql::quote_literal(&step.migration.root),
+                cutover_analysis::sql::quote_literal(step.migration.version.text()),
+            ),
+            command: if row.is_some() { format!("cutover status --show {version}") } else { "cutover plan".to_owned() },
+            label,
+        });
+    }
+    notes
+}
+
+pub(super) fn state_in_words(state: &StepState) -> String {
+    match state {
+        StepState::Pending => "pending".to_owned(),
+        StepState::PendingOutOfOrder => "pending, out of order".to_owned(),
+        StepState::Resume { done } => format!("begun: {done} parts are done"),
+        StepState::Applied { .. } => "applied".to_owned(),
+        StepState::Deferred => "deferred".to_owned(),
+        StepState::Optional => "optional, not applied".to_owned(),
+        StepState::AboveTarget => "above the target".to_owned(),
+        StepState::NotNeeded { why } => format!("not needed: {why}"),
+    }
+}
+
+/// What the comment at the head of a file says, in one line, without what speaks to a tool.
+fn purpose(migration: &Migration) -> String {
+    let Ok(text) = source::normalised(migration) else { return String::new() };
+    let mut head = Vec::new();
+    if text.take(HEAD).read_to_end(&mut head).is_err() {
+        return String::new();
+    }
+    let text = String::from_utf8_lossy(&head);
+    let lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
+    let comment = lines.map_while(|line| line.strip_prefix("--")).map(str::trim);
+    let to_a_tool = |line: &&str| {
+        let line = line.trim_start_matches('+').trim_start().to_ascii_lowercase();
+        !["cutover:", "migrate:", "goose", "squawk", "atlas:", "flyway:"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    comment.filter(|line| !line.is_empty()).filter(to_a_tool).collect::<Vec<_>>().join(" ")
+}
+
+/// All stages in their order.
+pub(super) fn stages(project: &Project, migrations: &[MigrationNote]) -> Vec<StageNote> {
+    let mut notes = Vec::with_capacity(project.stages.len());
+    for stage in &project.stages {
+        let members: Vec<&MigrationNote> =
+            stage.migrations.iter().filter_map(|at| migrations.get(*at)).collect();
+        let size: u64 = members.iter().map(|one| one.bytes).sum();
+        let applied = members.iter().filter(|one| one.applied).count();
+        let mut state = match (applied, members.len()) {
+            (_, 0) => "no migrations".to_owned(),
+            (all, of) if all == of => "applied".to_owned(),
+            (applied, of) => format!("{applied} of {of} applied"),
+        };
+        let waiting: BTreeSet<&str> =
+            members.iter().filter(|one| !one.applied).map(|one| one.state.as_str()).collect();
+        if !waiting.is_empty() {
+            state = format!("{state}; {}", waiting.into_iter().collect::<Vec<_>>().join(", "));
+        }
+        notes.push(StageNote {
+            id: stage.id.clone(),
+            kind: stage.kind.clone(),
+            title: if stage.title == stage.id { String::new() } else { stage.title.clone() },
+            notes: stage.notes.clone(),
+            uses: stage.uses.clone(),
+            migrations: members.iter().map(|one| one.label.clone()).collect(),
+            bytes: size,
+            size: bytes(size),
+            applied,
+            state,
+        });
+    }
+    notes
+}
+
+/// The runs in which anything was applied or failed, oldest first.
+pub(super) fn runs(runs: &[Run], labels: &Labels) -> Vec<RunNote> {
+    let mut notes: Vec<RunNote> = runs.iter().rev().map(|run| run_note(run, labels)).collect();
+    notes.retain(|note| note.applied > 0 || !note.failures.is_empty());
+    notes
+}
+
+fn run_note(run: &Run, labels: &Labels) -> RunNote {
+    let mut note = RunNote {
+        id: run.id.clone(),
+        started: utc(run.started_micros),
+        outcome: run.outcome.map_or("no end recorded", outcome).to_owned(),
+        jobs: run.jobs,
+        server: run.server_version.clone(),
+        ..RunNote::default()
+    };
+    for event in &run.events {
+        match &event.kind {
+            EventKind::StepFinished { .. } => note.applied += 1,
+            EventKind::StepFailed { migration, message, code, state, .. } => {
+                note.failures.push(FailureNote {
+                    label: labels.of_id(migration),
+                    sqlstate: code.clone(),
+                    message: message.lines().next().unwrap_or_default().to_owned(),
+                    state: state.clone(),
+                });
+            }
+            EventKind::RunFinished { .. } => note.took = Some(duration(event.elapsed)),
+            _ => {}
+        }
+    }
+    note
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::NothingToDo => "nothing to do",
+        Outcome::FailedClean => "failed and rolled back",
+        Outcome::NeedsDecision => "needs a decision",
+        Outcome::Interrupted => "interrupted",
+        Outcome::LockNotObtained => "lock not obtained",
+        Outcome::ConnectionLost => "connection lost",
+    }
+}
