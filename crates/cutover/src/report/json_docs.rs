@@ -197,7 +197,7 @@ fn an_alignment_has_the_fields_that_the_page_lists() {
         not_compared: vec![open.clone()],
         beyond: Vec::new(),
         remarks: Vec::new(),
-        took: std::time::Duration::ZERO,
+        took: Duration::ZERO,
     };
     assert_eq!(documented("### align"), fields(&alignment));
     for (field, within) in
