@@ -184,26 +184,10 @@ pub(super) fn part(at: At<'_>, kind: &str, arguments: &[Argument], table: &mut T
             .collect()
     };
     match kind {
-        "UniqueConstraint" => match columns() {
-            Some(columns) => {
-                let parts = Parts { table: &table.name, columns: &columns, parent: "", own: own.as_deref() };
-                let name = at.known.naming.name("uq", parts);
-                add_unique(
-                    table,
-                    Unique {
-                        name,
-                        deferred: is_deferred(at, arguments),
-                        nulls_not_distinct: is(arguments, "postgresql_nulls_not_distinct"),
-                        place: at.place(),
-                        columns,
-                    },
-                );
-            }
-            None => {
-                let what = format!("a unique constraint of {}", table.name);
-                unread(at, Aspect::Unique, (own, what), table, models);
-            }
-        },
+        "UniqueConstraint" => {
+            let columns = columns();
+            unique_constraint(at, arguments, (own, columns), table, models);
+        }
         "PrimaryKeyConstraint" => match columns() {
             Some(columns) => {
                 for column in table.columns.iter_mut().filter(|column| columns.contains(&column.name)) {
@@ -258,6 +242,28 @@ pub(super) fn add_unique(table: &mut Table, unique: Unique) {
 fn left_open(at: At<'_>, aspect: Aspect, what: &str, table: &mut Table, models: &mut Models) {
     table.unstated.insert(aspect);
     models.unsupported(at.place(), format!("{what} of {}", table.name));
+}
+
+fn unique_constraint(
+    at: At<'_>,
+    arguments: &[Argument],
+    (own, columns): (Option<String>, Option<Vec<String>>),
+    table: &mut Table,
+    models: &mut Models,
+) {
+    let Some(columns) = columns else {
+        let what = format!("a unique constraint of {}", table.name);
+        return unread(at, Aspect::Unique, (own, what), table, models);
+    };
+    let parts = Parts { table: &table.name, columns: &columns, parent: "", own: own.as_deref() };
+    let unique = Unique {
+        name: at.known.naming.name("uq", parts),
+        deferred: is_deferred(at, arguments),
+        nulls_not_distinct: is(arguments, "postgresql_nulls_not_distinct"),
+        place: at.place(),
+        columns,
+    };
+    add_unique(table, unique);
 }
 
 fn composite_key(at: At<'_>, arguments: &[Argument], table: &mut Table, models: &mut Models) {

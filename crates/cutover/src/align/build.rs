@@ -97,7 +97,7 @@ fn with_types_of(there: &Schema, models: &Models, default_schema: &str) -> Model
             let schema = id.schema.clone().unwrap_or_default();
             let own = Id::part(ObjectKind::Column, schema, id.name.clone(), column.name.as_str());
             let found = there.get(&own).and_then(|column| column.text("type"));
-            column.data_type = found.unwrap_or_default().to_owned();
+            found.unwrap_or_default().clone_into(&mut column.data_type);
         }
     }
     models

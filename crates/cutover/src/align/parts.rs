@@ -257,7 +257,12 @@ pub(super) fn compare(at: &mut At<'_>) {
         at.differs(one.kind.code(), None, said, &place_of(at.table, &one), &what);
         at.about(Subject::both(one.id, other.id));
     }
-    for part in &model {
+    on_one_side(at, &model, there);
+}
+
+/// What is on one side alone.
+fn on_one_side(at: &mut At<'_>, model: &[Part], mut there: Vec<Part>) {
+    for part in model {
         let what = format!("the {} {} is not there", part.kind.word(), part.name);
         at.differs(
             part.kind.code(),

@@ -84,7 +84,7 @@ fn table(n: usize) -> String {
 /// Ends with 0 only where nothing is otherwise, so that what is measured is known to be right.
 fn align(folder: &Path, url: &str, server: &str) -> Result<Duration, Failure> {
     let mut command = Command::new(beside("cutover")?);
-    command.arg("-C").arg(folder).args(["align", "models", "--format", "json", "--allow-url-password"]);
+    command.current_dir(folder).args(["align", "models", "--format", "json", "--allow-url-password"]);
     command.args(["--dev-url", server]).env("DATABASE_URL", url);
     measure::time(command)
 }
