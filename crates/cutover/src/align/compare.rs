@@ -166,9 +166,10 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
         at.differs("table-missing", None, (None, None), &at.table.place, "the table is not there");
         // What is not known of it nobody can make.
         let is_known = !at.table.columns.iter().any(|column| at.leaves_column_open(column, Aspect::Type));
-        return if is_known {
-            at.about(Subject::of_model(at.id.clone()))
-        };
+        if is_known {
+            at.about(Subject::of_model(at.id.clone()));
+        }
+        return;
     };
     if let Some(comment) = &at.table.comment {
         let said = there.text("comment").map(str::to_owned);
@@ -243,9 +244,10 @@ fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompar
         let said = (Some(said_of(expected)), None);
         at.differs("column-missing", Some(name), said, place, "the column is not there");
         let is_known = !at.leaves_column_open(column, Aspect::Type);
-        return if is_known {
-            at.about(Subject::of_model(id(ObjectKind::Column)))
-        };
+        if is_known {
+            at.about(Subject::of_model(id(ObjectKind::Column)));
+        }
+        return;
     };
     let open = |aspect: Aspect| at.leaves_column_open(column, aspect);
     let mut found: Vec<(&'static str, Option<String>, Option<String>, &str)> = Vec::new();
