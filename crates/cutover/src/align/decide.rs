@@ -17,7 +17,7 @@ use crate::compare::rename::{self, Rename};
 /// What was decided.
 #[derive(Debug, Clone, Default)]
 pub struct Decisions {
-    /// What of all that is in no model goes: see [`is_meant`].
+    /// What of all that is in no model goes, as [`what`] reads it.
     pub drop: Vec<String>,
     /// What of it stays, and counts as no difference.
     pub keep: Vec<String>,
