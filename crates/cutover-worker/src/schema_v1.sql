@@ -208,8 +208,14 @@ DECLARE
     count bigint := 0;
 BEGIN
     FOR gone IN SELECT name FROM cutover_worker.job WHERE project = _project AND name <> ALL (_names) ORDER BY name LOOP
-        PERFORM cutover_worker._remove(gone);
-        count := count + 1;
+        PERFORM FROM cutover_worker.fence WHERE job = gone FOR UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            PERFORM cutover_worker._remove(gone);
+            count := count + 1;
+        ELSE
+            -- It is at work, which is not waited for: it does not begin again, and a later start takes it away.
+            UPDATE cutover_worker.job SET enabled = false, revision = revision + 1 WHERE name = gone AND enabled;
+        END IF;
     END LOOP;
     RETURN count;
 END
@@ -260,13 +266,13 @@ BEGIN
 END
 $$;
 
--- Microseconds until the next due time, further try or end of a lease; none where nothing is to come.
-CREATE FUNCTION cutover_worker._wait() RETURNS bigint
+-- Microseconds until the first due time, further try or end of a lease after `_at`; none where nothing is to come.
+CREATE FUNCTION cutover_worker._wait(_at bigint) RETURNS bigint
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT cutover_worker._micros(min(CASE WHEN l.run IS NULL THEN greatest(l.next_at, l.not_before) ELSE l.until END))
-           - cutover_worker._micros(clock_timestamp())
-      FROM cutover_worker.job j JOIN cutover_worker.lease l ON l.job = j.name
-     WHERE j.enabled AND j.runner = 'worker' AND j.problem IS NULL
+    SELECT cutover_worker._micros(min(t.time)) - cutover_worker._micros(clock_timestamp())
+      FROM cutover_worker.job j JOIN cutover_worker.lease l ON l.job = j.name,
+           LATERAL (SELECT CASE WHEN l.run IS NULL THEN greatest(l.next_at, l.not_before) ELSE l.until END) t (time)
+     WHERE j.enabled AND j.runner = 'worker' AND j.problem IS NULL AND t.time > cutover_worker._time(_at)
 $$;
 
 -- Settles a due time without a run: whether that was done. `_skipped`: the due times up to this one are left out.
@@ -274,6 +280,11 @@ CREATE FUNCTION cutover_worker._advance(
     _job text, _revision bigint, _token bigint, _next bigint, _following bigint, _skipped bigint
 ) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- Whoever changes the job just now decides.
+    PERFORM FROM cutover_worker.lease l WHERE l.job = _job FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
     UPDATE cutover_worker.lease l
        SET next_at = cutover_worker._time(_following), seen_at = NULL, not_before = NULL,
            skipped_from = CASE WHEN _skipped IS NULL THEN skipped_from ELSE next_at END,
@@ -289,7 +300,9 @@ $$;
 CREATE FUNCTION cutover_worker._problem(_job text, _revision bigint, _problem text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE cutover_worker.job SET problem = _problem WHERE name = _job AND revision = _revision AND problem IS NULL;
+    UPDATE cutover_worker.job SET problem = _problem
+     WHERE name IN (SELECT j.name FROM cutover_worker.job j
+                     WHERE j.name = _job AND j.revision = _revision AND j.problem IS NULL FOR UPDATE SKIP LOCKED);
     RETURN FOUND;
 END
 $$;

@@ -12,7 +12,7 @@ use super::link::{Known, Names};
 use super::problem::{Problem, Problems, ProjectError};
 use super::{
     CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files,
-    globs, link, text,
+    globs, jobs, link, text,
 };
 use crate::align::{CODES, ModelsSettings};
 use crate::lint::LintSettings;
@@ -216,6 +216,7 @@ impl Loader {
         let lint = LintSettings::of(&config.lint, &mut self.file);
         let templates = self.templates(&config);
         let models = models(config.models, &mut self.file);
+        let jobs = jobs::jobs(config.jobs, &mut self.file);
         self.problems.absorb(self.file.problems());
         let project = Project {
             name: self.name,
@@ -233,6 +234,7 @@ impl Loader {
             migrations: self.migrations,
             claim_places,
             checks,
+            jobs,
             check_files,
             companions: self.companions,
             strays: self.strays,
