@@ -14,7 +14,7 @@ mod event;
 pub mod kinds;
 mod listen;
 mod metrics;
-
+pub mod pg_cron;
 pub mod schedule;
 pub mod schema;
 mod settings;

@@ -177,7 +177,7 @@ mod tests {
         };
         metrics.ended(&end);
         metrics.connected(true);
-        let (status, _, page) = super::page(b"GET /metrics?x HTTP/1.1\r\nHost: a\r\n\r\n", &metrics);
+        let (status, _, text) = page(b"GET /metrics?x HTTP/1.1\r\nHost: a\r\n\r\n", &metrics);
         assert_eq!(status, "200 OK");
         for line in [
             "cutover_worker_runs_total{job=\"tick \\\"a\\\"\\n\",outcome=\"timed_out\"} 1",
@@ -186,10 +186,10 @@ mod tests {
             "cutover_worker_connected 1",
             "# EOF",
         ] {
-            assert!(page.contains(line), "{line} is not in\n{page}");
+            assert!(text.contains(line), "{line} is not in\n{text}");
         }
-        assert_eq!(super::page(b"GET / HTTP/1.1\r\n\r\n", &metrics).0, "404 Not Found");
-        assert_eq!(super::page(b"POST /metrics HTTP/1.1\r\n\r\n", &metrics).0, "405 Method Not Allowed");
-        assert_eq!(super::page(b"\xff\xfe", &metrics).0, "405 Method Not Allowed");
+        assert_eq!(page(b"GET / HTTP/1.1\r\n\r\n", &metrics).0, "404 Not Found");
+        assert_eq!(page(b"POST /metrics HTTP/1.1\r\n\r\n", &metrics).0, "405 Method Not Allowed");
+        assert_eq!(page(b"\xff\xfe", &metrics).0, "405 Method Not Allowed");
     }
 }

@@ -80,6 +80,11 @@ CREATE TABLE cutover_worker.run (
 CREATE INDEX run_by_end ON cutover_worker.run (ended);
 CREATE INDEX run_by_job ON cutover_worker.run (job, started);
 
+-- Jobs of pg_cron that were made of these.
+CREATE TABLE cutover_worker.given (
+    name text PRIMARY KEY
+);
+
 -- Declares a job or changes it. A job of a project's file is changed there and nowhere else, and the other way round.
 CREATE FUNCTION cutover_worker._declare(
     _project text, _name text, _kind text, _schedule text, _command text, _time_zone text, _missed text,
