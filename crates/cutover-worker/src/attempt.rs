@@ -15,7 +15,7 @@ use cutover::jitter::Jitter;
 use cutover::secrets::without_passwords;
 use cutover::stop::Stop;
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Failure, Session, StatementOutcome, Startup, TransactionStatus};
+use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome, TransactionStatus};
 
 use crate::event::{RunEnd, RunOutcome};
 use crate::kinds::Kind;
@@ -29,8 +29,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// What leads back to the session as it was, inside the transaction, so that what is recorded is recorded by us. Whatever
 /// waits for the end of the transaction happens now, while the timeout holds.
-const OURS_AGAIN: &str =
-    "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+const OURS_AGAIN: &str = "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
 /// Runs under way here, by job: their numbers, for whoever keeps the leases.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +83,8 @@ pub(crate) async fn attempt(
     };
     let result = taken(&around, &mut session, &task, plan, kind).await;
     around.held.with(|held| held.remove(&job));
-    let session = (!session.is_closed() && session.transaction_status() == TransactionStatus::Idle).then_some(session);
+    let session =
+        (!session.is_closed() && session.transaction_status() == TransactionStatus::Idle).then_some(session);
     Attempted { job, session, result }
 }
 
@@ -151,9 +151,8 @@ async fn work(
     command: &str,
 ) -> Result<Option<u64>, Undone> {
     let timeout = store::millis(task.timeout).clamp(1, i64::from(i32::MAX));
-    let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET LOCAL statement_timeout = {timeout}"
-    );
+    let begin =
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET LOCAL statement_timeout = {timeout}");
     session.execute(&begin).await?;
     store::begin(session, &task.job, taken).await?;
     let sent = Instant::now();
@@ -219,7 +218,8 @@ async fn undo(
         (RunOutcome::Failed, error)
     };
     (end.outcome, end.error) = (outcome, Some(error.clone()));
-    let mut jitter = Jitter::seeded(taken.run.unsigned_abs() ^ u64::from(session.backend_pid().unsigned_abs()));
+    let mut jitter =
+        Jitter::seeded(taken.run.unsigned_abs() ^ u64::from(session.backend_pid().unsigned_abs()));
     let doubled = RETRY.saturating_mul(1 << (taken.attempt - 1).clamp(0, 10));
     let wait = jitter.around(doubled.min(LONGEST_RETRY));
     session.pipeline(&["ROLLBACK", "DISCARD ALL"]).await;

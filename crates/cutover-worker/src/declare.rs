@@ -10,12 +10,15 @@ use crate::schedule::{Schedule, ScheduleError};
 use crate::schema::PINNED;
 use crate::store::millis;
 
-const DECLARE: &str = "SELECT cutover_worker._declare($1, $2, $3, $4, $5, $6, $7, $8 * interval '1 millisecond', $9, $10)";
+const DECLARE: &str =
+    "SELECT cutover_worker._declare($1, $2, $3, $4, $5, $6, $7, $8 * interval '1 millisecond', $9, $10)";
 
 /// What is wrong with the jobs of a project that only a worker can know: schedules, time zones, kinds, commands.
 pub fn problems(project: &Project) -> Problems {
     let mut problems = Problems::default();
-    for job in &project.jobs {
+    // What is missing is said already.
+    let whole = |job: &&Job| ![&job.schedule, &job.command].iter().any(|text| text.trim().is_empty());
+    for job in project.jobs.iter().filter(whole) {
         let at = |place: &Problem, message: String| Problem {
             message: format!("job {:?}: {message}", job.name),
             ..place.clone()
@@ -87,7 +90,8 @@ async fn all(session: &mut Session, project: &Project) -> Result<Declared, Failu
         }
     }
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&project.name, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&project.name, Type::TEXT), (&names, Type::TEXT_ARRAY)];
     let rows = session.query_typed("SELECT cutover_worker._prune($1, $2)", &parameters).await?;
     let removed: i64 = rows.first().map_or(0, |row| row.get(0));
     Ok(Declared { removed: removed.unsigned_abs(), ..declared })

@@ -98,7 +98,8 @@ pub async fn run(
         None => None,
     };
     // Nothing a pooler could drop: what a session must be like is said in each transaction.
-    let startup = Startup { application_name: format!("cutover worker {}", settings.worker), ..Startup::default() };
+    let startup =
+        Startup { application_name: format!("cutover worker {}", settings.worker), ..Startup::default() };
     let first = Startup { wait: settings.wait, ..startup.clone() };
     let mut session = Session::connect(options, &first).await?;
     let made_schema = schema::ensure(&mut session).await?;
@@ -152,9 +153,8 @@ pub async fn run(
 }
 
 fn seed(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |seed, byte| {
-        (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |seed, byte| (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 struct Engine<'a> {

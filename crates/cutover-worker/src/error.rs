@@ -37,7 +37,9 @@ pub enum WorkerError {
         grants: Vec<String>,
     },
     /// Somebody prepared the schema.
-    #[error("schema cutover_worker cannot be trusted: {why} (its owner is {owner})\n  hint: look at what it holds; a worker makes it anew once it is dropped")]
+    #[error(
+        "schema cutover_worker cannot be trusted: {why} (its owner is {owner})\n  hint: look at what it holds; a worker makes it anew once it is dropped"
+    )]
     Foreign {
         /// The owner of the schema.
         owner: String,
@@ -45,7 +47,9 @@ pub enum WorkerError {
         why: String,
     },
     /// A newer build made the schema.
-    #[error("schema cutover_worker has version {found}, this build knows {known}\n  hint: use the newer cutover")]
+    #[error(
+        "schema cutover_worker has version {found}, this build knows {known}\n  hint: use the newer cutover"
+    )]
     Newer {
         /// The version that is there.
         found: i32,

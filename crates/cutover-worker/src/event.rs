@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum WorkerEvent {
     /// It takes jobs from now on.
     Started {

@@ -59,7 +59,12 @@ impl Metrics {
         let (held, connected) = (Gauge::default(), Gauge::default());
         registry.register("runs", "Runs that ended, by job and outcome", runs.clone());
         registry.register_with_unit("run", "How long runs took", Unit::Seconds, seconds.clone());
-        registry.register_with_unit("lag", "How long after its due time a run began", Unit::Seconds, lag.clone());
+        registry.register_with_unit(
+            "lag",
+            "How long after its due time a run began",
+            Unit::Seconds,
+            lag.clone(),
+        );
         registry.register("skipped", "Times that due times passed without a run", skipped.clone());
         registry.register("leases_held", "Runs that are under way here", held.clone());
         registry.register("connected", "Whether the database can be reached", connected.clone());
@@ -143,14 +148,13 @@ async fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()>
 
 fn page(request: &[u8], metrics: &Metrics) -> (&'static str, &'static str, String) {
     const PLAIN: &str = "text/plain; charset=utf-8";
-    let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
+    let line =
+        String::from_utf8_lossy(request.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
     let mut words = line.split(' ');
     match (words.next(), words.next().map(|path| path.split('?').next().unwrap_or_default())) {
-        (Some("GET" | "HEAD"), Some("/metrics")) => (
-            "200 OK",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            metrics.text(),
-        ),
+        (Some("GET" | "HEAD"), Some("/metrics")) => {
+            ("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics.text())
+        }
         (Some("GET" | "HEAD"), Some(_)) => ("404 Not Found", PLAIN, "/metrics is what there is\n".to_owned()),
         _ => ("405 Method Not Allowed", PLAIN, "GET /metrics\n".to_owned()),
     }

@@ -55,7 +55,9 @@ pub fn translate(
             Ok(format!("0 */{} * * *", seconds / 3_600))
         }
         86_400 => Ok("0 0 * * *".to_owned()),
-        _ => Err(format!("{schedule:?} cannot be written for pg_cron, which knows 1 to 59 seconds, and minutes and hours that divide an hour or a day")),
+        _ => Err(format!(
+            "{schedule:?} cannot be written for pg_cron, which knows 1 to 59 seconds, and minutes and hours that divide an hour or a day"
+        )),
     }
 }
 
@@ -72,7 +74,11 @@ fn fields(schedule: &str, time_zone: &str, cron_zone: &str) -> Result<String, St
         let named = index >= 3 && !word.contains(['#', '?']) && !word.ends_with(['L', 'l']);
         word.chars().all(|c| known(c) || (named && c.is_ascii_alphabetic()))
     });
-    if fits { Ok(words.join(" ")) } else { Err(format!("pg_cron does not know all of {schedule:?} (L, W, #, ?)")) }
+    if fits {
+        Ok(words.join(" "))
+    } else {
+        Err(format!("pg_cron does not know all of {schedule:?} (L, W, #, ?)"))
+    }
 }
 
 /// `1.6` as numbers; a text that is no version is older than all.
@@ -111,7 +117,11 @@ pub async fn take_back(options: &ConnectOptions, startup: &Startup) -> Result<Gi
 async fn in_one(session: &mut Session, give: bool) -> Result<Given, WorkerError> {
     session.execute(PINNED).await?;
     session.execute("LOCK TABLE cutover_worker.given IN EXCLUSIVE MODE").await?;
-    let done = if give { all(session).await } else { Ok(Given { removed: remove(session, true).await?, ..Given::default() }) };
+    let done = if give {
+        all(session).await
+    } else {
+        Ok(Given { removed: remove(session, true).await?, ..Given::default() })
+    };
     match done {
         Ok(given) => {
             session.execute("SELECT pg_notify('cutover_worker', ''); COMMIT").await?;
@@ -147,14 +157,17 @@ async fn all(session: &mut Session) -> Result<Given, WorkerError> {
     for row in session.query_typed(jobs, &[]).await? {
         let (name, schedule, zone_of): (String, String, String) = (row.get(0), row.get(1), row.get(3));
         if row.get::<_, bool>(6) {
-            refused.push(format!("job {name:?}: pg_cron has a job of that name that was not made of this one"));
+            refused
+                .push(format!("job {name:?}: pg_cron has a job of that name that was not made of this one"));
             continue;
         }
         match translate(&schedule, &zone_of, &zone, version) {
             Err(why) => refused.push(format!("job {name:?}: {why}")),
             Ok(schedule) => {
                 if row.get::<_, String>(4) != "skip" || row.get::<_, i32>(5) > 0 {
-                    given.remarks.push(format!("job {name:?}: pg_cron neither tries again nor makes up for what was missed"));
+                    given.remarks.push(format!(
+                        "job {name:?}: pg_cron neither tries again nor makes up for what was missed"
+                    ));
                 }
                 commands.push(row.get::<_, String>(2));
                 given.jobs.push((name, schedule));
@@ -198,7 +211,9 @@ async fn remove(session: &mut Session, all: bool) -> Result<Vec<String>, Failure
             let sql = "SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = $1";
             session.query_typed(sql, &[(&name, Type::TEXT)]).await?;
         }
-        session.query_typed("DELETE FROM cutover_worker.given WHERE name = $1", &[(&name, Type::TEXT)]).await?;
+        session
+            .query_typed("DELETE FROM cutover_worker.given WHERE name = $1", &[(&name, Type::TEXT)])
+            .await?;
         // Its next due time is found out anew: what pg_cron ran meanwhile is not run once more.
         let sql = "WITH back AS (UPDATE cutover_worker.job SET runner = 'worker', revision = revision + 1 WHERE name = $1 RETURNING name)
                    UPDATE cutover_worker.lease SET next_at = NULL, scheduled = NULL, following = NULL, seen_at = NULL, not_before = NULL
@@ -230,10 +245,16 @@ mod tests {
         ] {
             assert_eq!(to(schedule).as_deref(), Ok(there), "{schedule}");
         }
-        for schedule in ["90 seconds", "7 minutes", "5 hours", "48 hours", "0 0 L * *", "0 0 * * 1#2", "0 0 15W * *", "x"] {
+        for schedule in
+            ["90 seconds", "7 minutes", "5 hours", "48 hours", "0 0 L * *", "0 0 * * 1#2", "0 0 15W * *", "x"]
+        {
             assert!(to(schedule).is_err(), "{schedule}");
         }
-        assert!(translate("5 seconds", "UTC", "GMT", (1, 4)).unwrap_err().contains("needs pg_cron 1.5 or newer, this is 1.4"));
+        assert!(
+            translate("5 seconds", "UTC", "GMT", (1, 4))
+                .unwrap_err()
+                .contains("needs pg_cron 1.5 or newer, this is 1.4")
+        );
         assert!(translate("1 minute", "UTC", "GMT", (1, 4)).is_ok());
         assert!(translate("0 4 * * *", "Europe/Berlin", "GMT", now).unwrap_err().contains("Europe/Berlin"));
         assert!(translate("0 4 * * *", "Europe/Berlin", "Europe/Berlin", now).is_ok());
@@ -243,6 +264,8 @@ mod tests {
     fn versions_are_compared_as_numbers() {
         assert_eq!(version("1.5"), (1, 5));
         assert_eq!(version("1.10-1"), (1, 10));
-        assert!(version("1.4-1") < SECONDS_SINCE && version("") < SECONDS_SINCE && version("2") > SECONDS_SINCE);
+        assert!(
+            version("1.4-1") < SECONDS_SINCE && version("") < SECONDS_SINCE && version("2") > SECONDS_SINCE
+        );
     }
 }

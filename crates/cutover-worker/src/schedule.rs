@@ -17,7 +17,9 @@ const WINDOWS: [i64; 4] = [3_600 * SECOND, 86_400 * SECOND, 40 * 86_400 * SECOND
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// Neither form.
-    #[error("{0:?} is no schedule: write \"5 seconds\", \"10 minutes\", \"1 hour\", or five cron fields such as \"30 4 * * *\"")]
+    #[error(
+        "{0:?} is no schedule: write \"5 seconds\", \"10 minutes\", \"1 hour\", or five cron fields such as \"30 4 * * *\""
+    )]
     Form(String),
     /// Five fields that are not cron's.
     #[error("{text:?} is no cron expression: {why}")]
@@ -88,9 +90,10 @@ impl Schedule {
         if let Self::Every(every) = self {
             return (now.div_euclid(*every) * *every).max(from);
         }
-        let start = WINDOWS.iter().map(|window| now - window).find(|start| {
-            *start > from && self.next_after(*start).is_some_and(|found| found <= now)
-        });
+        let start = WINDOWS
+            .iter()
+            .map(|window| now - window)
+            .find(|start| *start > from && self.next_after(*start).is_some_and(|found| found <= now));
         let mut last = start.and_then(|start| self.next_after(start)).map_or(from, |found| found.max(from));
         while let Some(next) = self.next_after(last).filter(|next| *next <= now) {
             last = next;

@@ -112,7 +112,9 @@ fn trusted(row: &Row, owner: &str) -> Result<(), WorkerError> {
     if !row.get::<_, bool>(6) {
         return foreign("its owner is neither the current role, nor a role it belongs to, nor the owner of the database, nor a superuser".into());
     }
-    for (column, what) in [(7, "have another owner, triggers, rules or row-level security"), (8, "have another owner")] {
+    for (column, what) in
+        [(7, "have another owner, triggers, rules or row-level security"), (8, "have another owner")]
+    {
         let altered: String = row.get(column);
         if !altered.is_empty() {
             return foreign(format!("these {what}: {altered}"));

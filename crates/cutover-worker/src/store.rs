@@ -203,7 +203,6 @@ pub(crate) async fn keep(
 
 pub(crate) async fn forget(session: &mut Session, keep: Duration) -> Result<i64, Failure> {
     let keep = millis(keep);
-    let rows =
-        session.query_typed("SELECT cutover_worker._forget($1)", &[(&keep, Type::INT8)]).await?;
+    let rows = session.query_typed("SELECT cutover_worker._forget($1)", &[(&keep, Type::INT8)]).await?;
     Ok(rows.first().map_or(0, |row| row.get(0)))
 }

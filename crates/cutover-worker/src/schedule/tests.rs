@@ -35,7 +35,9 @@ fn intervals_are_multiples_since_the_epoch() {
 #[test]
 fn what_is_no_schedule_is_said() {
     let wrong = |text: &str| Schedule::parse(text, "UTC").unwrap_err();
-    for text in ["", "5", "0 seconds", "5 days", "-5 seconds", "@daily", "* * * *", "* * * * * *", "1 2 3 4 5 6 7"] {
+    for text in
+        ["", "5", "0 seconds", "5 days", "-5 seconds", "@daily", "* * * *", "* * * * * *", "1 2 3 4 5 6 7"]
+    {
         assert!(matches!(wrong(text), ScheduleError::Form(_)), "{text}: {:?}", wrong(text));
     }
     for text in ["61 * * * *", "a b c d e", "* * 0 * *", "*/0 * * * *", "* * * 13 *"] {
@@ -43,10 +45,7 @@ fn what_is_no_schedule_is_said() {
     }
     assert!(matches!(wrong("0 0 31 2 *"), ScheduleError::Never(_) | ScheduleError::Cron { .. }));
     assert!(matches!(wrong("99999999999999999999 seconds"), ScheduleError::Form(_)));
-    assert_eq!(
-        Schedule::parse("5 seconds", "Mars/Olympus"),
-        Err(ScheduleError::Zone("Mars/Olympus".into()))
-    );
+    assert_eq!(Schedule::parse("5 seconds", "Mars/Olympus"), Err(ScheduleError::Zone("Mars/Olympus".into())));
     assert!(Schedule::parse("0 0 29 2 *", "UTC").is_ok());
 }
 

@@ -16,10 +16,14 @@ async fn a_job_is_run_and_recorded_with_its_work() {
     ended(&database, "each second", 2).await;
     let summary = worker.stops().await;
     assert!(summary.done >= 2 && summary.failed == 0 && summary.lost == 0, "{summary:?}");
-    let amiss = "SELECT count(*) FROM cutover_worker.run WHERE outcome <> 'done' OR rows <> 3 OR ended < started
+    let amiss =
+        "SELECT count(*) FROM cutover_worker.run WHERE outcome <> 'done' OR rows <> 3 OR ended < started
                   OR scheduled > started OR attempt <> 1 OR extract(epoch FROM scheduled)::numeric % 1 <> 0";
     assert_eq!(database.value(amiss), "0");
-    assert_eq!(database.value("SELECT (SELECT count(*) FROM ran) = 3 * count(*) FROM cutover_worker.run"), "t");
+    assert_eq!(
+        database.value("SELECT (SELECT count(*) FROM ran) = 3 * count(*) FROM cutover_worker.run"),
+        "t"
+    );
     let [job] = &status(&database.options(), &Startup::default()).await.unwrap()[..] else { panic!("one") };
     assert_eq!(job.last_outcome.as_deref(), Some("done"));
     assert!(!job.running && job.next_at.is_some() && job.last_succeeded.is_some(), "{job:?}");
@@ -47,7 +51,11 @@ async fn a_failure_is_rolled_back_recorded_and_tried_again() {
     until(&database, "SELECT next_at > clock_timestamp() + interval '1 second' AND scheduled IS NULL FROM cutover_worker.lease").await;
     assert_eq!(runs(&database), ["f 1 failed", "f 2 failed", "f 3 failed"]);
     assert_eq!(ran(&database), "0");
-    assert_eq!(database.value("SELECT count(DISTINCT error) FROM cutover_worker.run WHERE error LIKE '%no f today%'"), "1");
+    assert_eq!(
+        database
+            .value("SELECT count(DISTINCT error) FROM cutover_worker.run WHERE error LIKE '%no f today%'"),
+        "1"
+    );
     assert_eq!(database.value("SELECT count(DISTINCT scheduled) FROM cutover_worker.run"), "1");
     let again: Vec<bool> = worker.ends().iter().map(|end| end.again).collect();
     assert_eq!(again, [true, true, false]);
@@ -58,13 +66,17 @@ async fn a_failure_is_rolled_back_recorded_and_tried_again() {
 async fn what_takes_too_long_is_ended_and_said_to_have() {
     let database = prepared().await;
     let gate = database.hold("LOCK TABLE gate");
-    database.run("SELECT cutover_worker.schedule('slow', '0 0 1 1 *', 'SELECT waits(''slow'')', timeout => '200 ms')");
+    database.run(
+        "SELECT cutover_worker.schedule('slow', '0 0 1 1 *', 'SELECT waits(''slow'')', timeout => '200 ms')",
+    );
     let worker = start(&database.options(), settings("w"));
     due(&database, "slow").await;
     ended(&database, "slow", 1).await;
     drop(gate);
     assert_eq!((runs(&database), ran(&database)), (vec!["slow 1 timed_out".to_owned()], "0".to_owned()));
-    worker.tells(|event| matches!(event, WorkerEvent::RunEnded(end) if end.outcome == RunOutcome::TimedOut)).await;
+    worker
+        .tells(|event| matches!(event, WorkerEvent::RunEnded(end) if end.outcome == RunOutcome::TimedOut))
+        .await;
     // A deferred trigger is within the time too.
     database.run(
         "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(20); RETURN NULL; END';
@@ -91,14 +103,21 @@ async fn what_was_missed_goes_by_the_policy() {
         }
     }
     let worker = start(&database.options(), settings("w"));
-    until(&database, "SELECT bool_and(next_at > clock_timestamp() AND run IS NULL) FROM cutover_worker.lease").await;
+    until(
+        &database,
+        "SELECT bool_and(next_at > clock_timestamp() AND run IS NULL) FROM cutover_worker.lease",
+    )
+    .await;
     worker.stops().await;
     let count = |job: &str| database.value(&format!("SELECT count(*) FROM ran WHERE job = '{job}'"));
     // Every half hour, from an hour before this hour: two or three passed, and the one that is due now.
     let all: i32 = count("all minutes").parse().unwrap();
     assert!((3..=4).contains(&all), "{all}");
     assert_eq!(count("one minutes"), "1");
-    assert_eq!((count("skip yearly"), count("one yearly"), count("all yearly")), ("0".into(), "1".into(), "1".into()));
+    assert_eq!(
+        (count("skip yearly"), count("one yearly"), count("all yearly")),
+        ("0".into(), "1".into(), "1".into())
+    );
     let gap = "SELECT gaps = 1 AND skipped_from = skipped_until FROM cutover_worker.lease WHERE job = 'skip yearly'";
     assert_eq!(database.value(gap), "t");
 }
@@ -131,7 +150,10 @@ async fn a_pooler_that_lends_sessions_by_the_transaction_is_no_hindrance() {
     for worker in workers {
         worker.stops().await;
     }
-    assert_eq!(database.value("SELECT count(*) FROM cutover_worker.run WHERE outcome <> 'done' OR attempt <> 1"), "0");
+    assert_eq!(
+        database.value("SELECT count(*) FROM cutover_worker.run WHERE outcome <> 'done' OR attempt <> 1"),
+        "0"
+    );
     assert_eq!(database.value("SELECT (SELECT count(*) FROM ran) = count(*) FROM cutover_worker.run"), "t");
     drop(pooler);
 }
@@ -150,5 +172,9 @@ async fn old_runs_are_forgotten_but_for_the_last() {
     worker.stops().await;
     // The last one that was done, and what came behind it.
     assert_eq!(database.value("SELECT count(*) FROM cutover_worker.run WHERE outcome = 'done'"), "1");
-    assert_eq!(database.value("SELECT last_outcome || ' ' || (last_succeeded IS NOT NULL) FROM cutover_worker.status"), "failed true");
+    assert_eq!(
+        database
+            .value("SELECT last_outcome || ' ' || (last_succeeded IS NOT NULL) FROM cutover_worker.status"),
+        "failed true"
+    );
 }

@@ -18,7 +18,10 @@ async fn several_that_begin_at_once_make_the_schema_once_and_declare_each_job_on
     let all = [all.0, all.1, all.2, all.3];
     assert_eq!(all.iter().filter(|(made, _)| *made).count(), 1);
     assert_eq!(all.iter().map(|(_, declared)| declared.changed).sum::<u64>(), 2);
-    assert_eq!(database.value("SELECT string_agg(name || revision, ' ' ORDER BY name) FROM cutover_worker.job"), "a1 b1");
+    assert_eq!(
+        database.value("SELECT string_agg(name || revision, ' ' ORDER BY name) FROM cutover_worker.job"),
+        "a1 b1"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,33 +31,54 @@ async fn a_job_belongs_to_whoever_declared_it() {
     let first = project("shop", &[("a", "SELECT 1"), ("b", "SELECT 2")]);
     assert_eq!(declare(&mut session, &first).await.unwrap(), Declared { changed: 2, removed: 0 });
     // SQL may not change it, nor take it away.
-    for sql in ["SELECT cutover_worker.schedule('a', '5 seconds', 'SELECT 3')", "SELECT cutover_worker.unschedule('a')"] {
+    for sql in [
+        "SELECT cutover_worker.schedule('a', '5 seconds', 'SELECT 3')",
+        "SELECT cutover_worker.unschedule('a')",
+    ] {
         let refused = session.execute(sql).await.unwrap_err();
         let message = refused.server().unwrap();
-        assert_eq!((message.code.as_str(), message.message.as_str()), ("55006", "job 'a' is declared in cutover.toml of project 'shop'"));
+        assert_eq!(
+            (message.code.as_str(), message.message.as_str()),
+            ("55006", "job 'a' is declared in cutover.toml of project 'shop'")
+        );
     }
     // Nor another project; nothing of it is declared.
     let other = project("bar", &[("c", "SELECT 1"), ("b", "SELECT 2")]);
     let refused = declare(&mut session, &other).await.unwrap_err();
-    assert!(matches!(&refused, WorkerError::Declare(why) if why.contains("'b' is declared in cutover.toml of project 'shop'")), "{refused}");
+    assert!(
+        matches!(&refused, WorkerError::Declare(why) if why.contains("'b' is declared in cutover.toml of project 'shop'")),
+        "{refused}"
+    );
     // And the file not what SQL declared.
     session.execute("SELECT cutover_worker.schedule('sql', '5 seconds', 'SELECT 3')").await.unwrap();
     let refused = declare(&mut session, &project("shop", &[("sql", "SELECT 3")])).await.unwrap_err();
     assert!(refused.to_string().contains("'sql' is declared by SQL (cutover_worker.schedule)"), "{refused}");
     assert!(refused.to_string().contains("cutover_worker.unschedule('sql')"), "{refused}");
-    assert_eq!(database.value("SELECT string_agg(name, ' ' ORDER BY name) FROM cutover_worker.job"), "a b sql");
+    assert_eq!(
+        database.value("SELECT string_agg(name, ' ' ORDER BY name) FROM cutover_worker.job"),
+        "a b sql"
+    );
     // What the file does not name any more goes, and what is the same stays as it is.
     let mut next = project("shop", &[("a", "SELECT 1")]);
     assert_eq!(declare(&mut session, &next).await.unwrap(), Declared { changed: 0, removed: 1 });
     next.jobs[0].retries = 3;
     assert_eq!(declare(&mut session, &next).await.unwrap(), Declared { changed: 1, removed: 0 });
-    assert_eq!(database.value("SELECT string_agg(name || revision, ' ' ORDER BY name) FROM cutover_worker.job"), "a2 sql1");
+    assert_eq!(
+        database.value("SELECT string_agg(name || revision, ' ' ORDER BY name) FROM cutover_worker.job"),
+        "a2 sql1"
+    );
     // One that is at work is not waited for: it does not begin again.
     let held = database.hold("SELECT FROM cutover_worker.fence WHERE job = 'a' FOR UPDATE");
-    assert_eq!(declare(&mut session, &project("shop", &[])).await.unwrap(), Declared { changed: 0, removed: 0 });
+    assert_eq!(
+        declare(&mut session, &project("shop", &[])).await.unwrap(),
+        Declared { changed: 0, removed: 0 }
+    );
     assert_eq!(database.value("SELECT enabled FROM cutover_worker.job WHERE name = 'a'"), "f");
     held.lets_go();
-    assert_eq!(declare(&mut session, &project("shop", &[])).await.unwrap(), Declared { changed: 0, removed: 1 });
+    assert_eq!(
+        declare(&mut session, &project("shop", &[])).await.unwrap(),
+        Declared { changed: 0, removed: 1 }
+    );
 }
 
 /// Another schedule means other due times; all else leaves them alone.

@@ -15,7 +15,9 @@ async fn asked_once_it_finishes_what_runs_and_takes_nothing_more() {
     until(&database, AT_GATE).await;
     worker.asks_to_stop();
     worker.tells(|event| matches!(event, WorkerEvent::Stopping { running: 1 })).await;
-    database.run("UPDATE cutover_worker.lease SET next_at = clock_timestamp() WHERE job = 'b'; NOTIFY cutover_worker");
+    database.run(
+        "UPDATE cutover_worker.lease SET next_at = clock_timestamp() WHERE job = 'b'; NOTIFY cutover_worker",
+    );
     drop(gate);
     let summary = worker.ended().await.unwrap();
     assert_eq!((summary.done, summary.lost), (1, 0));
@@ -33,7 +35,9 @@ async fn asked_twice_it_cancels_what_runs_which_another_worker_runs_again() {
     worker.asks_to_stop();
     worker.tells(|event| matches!(event, WorkerEvent::Stopping { .. })).await;
     worker.asks_to_stop();
-    worker.tells(|event| matches!(event, WorkerEvent::RunEnded(end) if end.outcome == RunOutcome::Lost)).await;
+    worker
+        .tells(|event| matches!(event, WorkerEvent::RunEnded(end) if end.outcome == RunOutcome::Lost))
+        .await;
     let summary = worker.ended().await.unwrap();
     assert_eq!((summary.done, summary.lost), (0, 1));
     assert_eq!((runs(&database), ran(&database)), (vec!["a 1 lost".to_owned()], "0".to_owned()));
@@ -61,7 +65,11 @@ async fn a_lease_is_kept_as_long_as_its_run_takes() {
     worker.asks_to_stop();
     worker.tells(|event| matches!(event, WorkerEvent::Stopping { .. })).await;
     let until_then = database.value("SELECT until FROM cutover_worker.lease");
-    until(&database, &format!("SELECT until > timestamptz '{until_then}' + interval '200 ms' FROM cutover_worker.lease")).await;
+    until(
+        &database,
+        &format!("SELECT until > timestamptz '{until_then}' + interval '200 ms' FROM cutover_worker.lease"),
+    )
+    .await;
     drop(gate);
     assert_eq!(worker.ended().await.unwrap().done, 1);
 }

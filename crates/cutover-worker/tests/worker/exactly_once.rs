@@ -21,12 +21,17 @@ async fn two_workers_run_each_of_a_thousand_due_times_once() {
     );
     let quick = |name: &str| Settings { poll: Duration::from_millis(5), jobs: 2, ..settings(name) };
     let workers = ["one", "two"].map(|name| start(&database.options(), quick(name)));
-    until(&database, "SELECT count(*) >= 1000 AND count(DISTINCT job) = 4 FROM cutover_worker.run WHERE outcome = 'done'").await;
+    until(
+        &database,
+        "SELECT count(*) >= 1000 AND count(DISTINCT job) = 4 FROM cutover_worker.run WHERE outcome = 'done'",
+    )
+    .await;
     for worker in workers {
         let summary = worker.stops().await;
         assert!(summary.done > 0 && summary.failed == 0 && summary.lost == 0, "{summary:?}");
     }
-    let amiss = "SELECT count(*) FROM cutover_worker.run WHERE outcome IS DISTINCT FROM 'done' OR attempt <> 1";
+    let amiss =
+        "SELECT count(*) FROM cutover_worker.run WHERE outcome IS DISTINCT FROM 'done' OR attempt <> 1";
     assert_eq!(database.value(amiss), "0");
     assert_eq!(database.value("SELECT (SELECT count(*) FROM ran) = count(*) FROM cutover_worker.run"), "t");
     // None twice, and none left out between the first and the last.
@@ -47,7 +52,9 @@ async fn a_run_whose_session_is_ended_is_run_again() {
     let worker = start(&database.options(), settings("w"));
     due(&database, "a").await;
     until(&database, AT_GATE).await;
-    database.run("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted");
+    database.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted",
+    );
     // Long before its lease is over: its session is gone.
     until(&database, "SELECT count(*) = 2 FROM cutover_worker.run").await;
     until(&database, AT_GATE).await;
@@ -168,7 +175,11 @@ async fn a_job_that_loses_its_workers_is_given_up_for_this_time() {
     schedule(&database, "a", "SELECT pg_terminate_backend(pg_backend_pid())");
     let worker = start(&database.options(), settings("w"));
     due(&database, "a").await;
-    until(&database, "SELECT next_at > clock_timestamp() + interval '1 second' FROM cutover_worker.lease").await;
-    assert_eq!(database.value("SELECT string_agg(DISTINCT outcome, ' ') || count(*) FROM cutover_worker.run"), "lost6");
+    until(&database, "SELECT next_at > clock_timestamp() + interval '1 second' FROM cutover_worker.lease")
+        .await;
+    assert_eq!(
+        database.value("SELECT string_agg(DISTINCT outcome, ' ') || count(*) FROM cutover_worker.run"),
+        "lost6"
+    );
     worker.stops().await;
 }

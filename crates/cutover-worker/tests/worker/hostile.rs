@@ -72,11 +72,19 @@ async fn jobs_leave_nothing_to_each_other() {
         due(&database, &name).await;
         ended(&database, &name, 1).await;
         let next = format!("next {number}");
-        schedule(&database, &next, &format!("INSERT INTO ran SELECT 'x' WHERE current_user = session_user AND '{}' <> current_user", role.name));
+        schedule(
+            &database,
+            &next,
+            &format!(
+                "INSERT INTO ran SELECT 'x' WHERE current_user = session_user AND '{}' <> current_user",
+                role.name
+            ),
+        );
         due(&database, &next).await;
         ended(&database, &next, 1).await;
     }
-    let amiss = "SELECT string_agg(job || ': ' || error, '; ') FROM cutover_worker.run WHERE outcome <> 'done'";
+    let amiss =
+        "SELECT string_agg(job || ': ' || error, '; ') FROM cutover_worker.run WHERE outcome <> 'done'";
     assert_eq!(database.value(amiss), "");
     assert_eq!(ran(&database), "10");
     worker.stops().await;
@@ -107,7 +115,10 @@ async fn commands_that_are_more_than_a_statement_are_not_run() {
     ended(&database, "good", 1).await;
     assert_eq!(runs(&database), ["procedure 1 failed", "good 1 done"]);
     assert_eq!(ran(&database), "0");
-    assert_eq!(database.value("SELECT count(*) FROM cutover_worker.status WHERE problem IS NOT NULL AND overdue"), "5");
+    assert_eq!(
+        database.value("SELECT count(*) FROM cutover_worker.status WHERE problem IS NOT NULL AND overdue"),
+        "5"
+    );
     // Declared anew, it is looked at anew.
     schedule(&database, "nonsense", "SELECT 1");
     due(&database, "nonsense").await;
@@ -120,10 +131,18 @@ async fn commands_that_are_more_than_a_statement_are_not_run() {
 async fn a_job_may_declare_jobs() {
     let database = prepared().await;
     let worker = start(&database.options(), settings("w"));
-    schedule(&database, "a", "SELECT cutover_worker.schedule(''a'', ''0 0 2 1 *'', ''SELECT 1'')".replace("''", "'").as_str());
+    schedule(
+        &database,
+        "a",
+        "SELECT cutover_worker.schedule(''a'', ''0 0 2 1 *'', ''SELECT 1'')".replace("''", "'").as_str(),
+    );
     due(&database, "a").await;
     ended(&database, "a", 1).await;
-    crate::support::until(&database, "SELECT extract(day FROM next_at AT TIME ZONE 'UTC') = 2 FROM cutover_worker.lease").await;
+    crate::support::until(
+        &database,
+        "SELECT extract(day FROM next_at AT TIME ZONE 'UTC') = 2 FROM cutover_worker.lease",
+    )
+    .await;
     schedule(&database, "b", "SELECT cutover_worker.unschedule('b')");
     due(&database, "b").await;
     ended(&database, "b", 1).await;

@@ -20,7 +20,9 @@ fn install(database: &Database, version: &str) {
 }
 
 fn jobs(database: &Database) -> String {
-    database.value("SELECT string_agg(jobname || '|' || schedule || '|' || command, ' ' ORDER BY jobname) FROM cron.job")
+    database.value(
+        "SELECT string_agg(jobname || '|' || schedule || '|' || command, ' ' ORDER BY jobname) FROM cron.job",
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,7 +34,10 @@ async fn jobs_are_given_to_pg_cron_and_taken_back() {
     assert!(matches!(&missing, WorkerError::PgCron(why) if why.contains("not installed")), "{missing}");
     install(&database, "1.4-1");
     let old = pg_cron::give(&options, None, &startup).await.unwrap_err();
-    assert!(old.to_string().contains("job \"tick\": \"5 seconds\" needs pg_cron 1.5 or newer, this is 1.4"), "{old}");
+    assert!(
+        old.to_string().contains("job \"tick\": \"5 seconds\" needs pg_cron 1.5 or newer, this is 1.4"),
+        "{old}"
+    );
     // None is given where one cannot be.
     assert_eq!(jobs(&database), "");
     database.run("SET allow_system_table_mods = on; UPDATE pg_extension SET extversion = '1.6' WHERE extname = 'pg_cron'");
@@ -41,7 +46,9 @@ async fn jobs_are_given_to_pg_cron_and_taken_back() {
     assert_eq!(given.jobs.len(), 3);
     assert_eq!(jobs(&database), "a|0 0 1 1 *|SELECT 3 b|*/10 * * * *|SELECT 2 tick|5 seconds|SELECT 1");
     // Again, with a change: it follows, and what is gone goes there too.
-    database.run("SELECT cutover_worker.schedule('tick', '7 seconds', 'SELECT 1'), cutover_worker.unschedule('b')");
+    database.run(
+        "SELECT cutover_worker.schedule('tick', '7 seconds', 'SELECT 1'), cutover_worker.unschedule('b')",
+    );
     let given = pg_cron::give(&options, Some(&shop), &startup).await.unwrap();
     assert_eq!((given.jobs.len(), given.removed), (2, vec!["b".to_owned()]));
     assert_eq!(jobs(&database), "a|0 0 1 1 *|SELECT 3 tick|7 seconds|SELECT 1");

@@ -116,7 +116,11 @@ pub(crate) fn schedule(database: &Database, name: &str, command: &str) {
 
 /// Makes a job due now. Its own due times are found out first.
 pub(crate) async fn due(database: &Database, name: &str) {
-    until(database, &format!("SELECT next_at IS NOT NULL AND run IS NULL FROM cutover_worker.lease WHERE job = '{name}'")).await;
+    until(
+        database,
+        &format!("SELECT next_at IS NOT NULL AND run IS NULL FROM cutover_worker.lease WHERE job = '{name}'"),
+    )
+    .await;
     database.run(&format!(
         "UPDATE cutover_worker.lease SET next_at = clock_timestamp(), seen_at = NULL WHERE job = '{name}';
          NOTIFY cutover_worker"
@@ -126,7 +130,10 @@ pub(crate) async fn due(database: &Database, name: &str) {
 /// Waits until the query says true.
 pub(crate) async fn until(database: &Database, sql: &str) {
     let since = Instant::now();
-    while database.try_rows(sql).is_ok_and(|rows| rows.first().is_none_or(|row| row[0].as_deref() != Some("t"))) {
+    while database
+        .try_rows(sql)
+        .is_ok_and(|rows| rows.first().is_none_or(|row| row[0].as_deref() != Some("t")))
+    {
         assert!(since.elapsed() < PATIENCE, "never true: {sql}\n{:?}", runs(database));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -88,7 +88,8 @@ fn job(config: JobConfig, file: &mut Table) -> Job {
     };
     let missed = config.missed.as_ref().map_or("skip", |missed| missed.get_ref());
     if let Some(given) = config.missed.as_ref().filter(|_| !MISSED.contains(&missed)) {
-        let hint = "\"skip\" leaves out what was missed, \"one\" runs once for all of it, \"all\" runs each".to_owned();
+        let hint = "\"skip\" leaves out what was missed, \"one\" runs once for all of it, \"all\" runs each"
+            .to_owned();
         file.report(&given.span(), format!("missed cannot be {missed:?}"), Some(hint));
     }
     let timeout = config.timeout.as_ref().map_or(TIMEOUT, |timeout| timeout.get_ref().0);
@@ -120,7 +121,9 @@ fn job(config: JobConfig, file: &mut Table) -> Job {
 pub fn one_statement(text: &str) -> Result<(), String> {
     match parse(text) {
         Ok(parsed) if parsed.statement_count() == 1 => {}
-        Ok(parsed) if parsed.statement_count() == 0 => return Err("the command holds no statement".to_owned()),
+        Ok(parsed) if parsed.statement_count() == 0 => {
+            return Err("the command holds no statement".to_owned());
+        }
         Ok(parsed) => {
             let count = parsed.statement_count();
             return Err(format!("the command is {count} statements: put them into a function or a DO block"));
@@ -146,10 +149,22 @@ mod tests {
 
     #[test]
     fn a_command_is_one_statement_without_transaction_control() {
-        for right in ["SELECT f()", "CALL p();", "DO $$ BEGIN PERFORM 1; PERFORM 2; END $$", "/* x */ DELETE FROM t"] {
+        for right in
+            ["SELECT f()", "CALL p();", "DO $$ BEGIN PERFORM 1; PERFORM 2; END $$", "/* x */ DELETE FROM t"]
+        {
             assert_eq!(one_statement(right), Ok(()), "{right}");
         }
-        for wrong in ["", "-- nothing", "SELECT 1; COMMIT; SELECT 2", "COMMIT", "SAVEPOINT a", "SELEC 1", "BEGIN", "ROLLBACK; ", "VACUUM t"] {
+        for wrong in [
+            "",
+            "-- nothing",
+            "SELECT 1; COMMIT; SELECT 2",
+            "COMMIT",
+            "SAVEPOINT a",
+            "SELEC 1",
+            "BEGIN",
+            "ROLLBACK; ",
+            "VACUUM t",
+        ] {
             assert!(one_statement(wrong).is_err(), "{wrong}");
         }
     }

@@ -239,6 +239,14 @@ impl Project {
         load::draft(folder, overrides)
     }
 
+    /// As [`Project::draft`], but reads no migrations, which need not be there: for what has to do with the configuration alone.
+    ///
+    /// # Errors
+    /// The folder or its configuration cannot be read.
+    pub fn without_migrations(folder: &Path, overrides: &Overrides) -> Result<Draft, ProjectError> {
+        load::without_migrations(folder, overrides)
+    }
+
     /// The folder to load from a place within a project: the nearest one upward with a `cutover.toml`, otherwise
     /// `start` itself.
     ///

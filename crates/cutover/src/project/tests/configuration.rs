@@ -414,7 +414,14 @@ fn jobs_are_read_and_each_mistake_has_its_line() {
     let files = with(WHOLE);
     let folder = folder(&files);
     let [job] = &load(&folder).unwrap().jobs[..] else { panic!("one job") };
-    let found = (job.name.as_str(), job.schedule.as_str(), job.missed.as_str(), job.timeout, job.retries, job.enabled);
+    let found = (
+        job.name.as_str(),
+        job.schedule.as_str(),
+        job.missed.as_str(),
+        job.timeout,
+        job.retries,
+        job.enabled,
+    );
     assert_eq!(found, ("tick", "5 seconds", "one", Duration::from_secs(30), 3, false));
     let files = with(
         "[[job]]\nname = \"a\"\nschedule = \"5 seconds\"\ncommand = \"SELECT 1\"\nmissed = \"never\"\ntimeout = \"0\"\n\
