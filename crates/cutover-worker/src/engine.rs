@@ -363,10 +363,10 @@ impl Engine<'_> {
                 self.around.cancel.request();
                 self.around.cancel.request();
                 deadline = Instant::now() + CANCELLED;
-            } else if let Some(mut session) = self.keeper.take() {
-                if self.keep(&mut session).await.is_ok() {
-                    self.keeper = Some(session);
-                }
+            } else if let Some(mut session) = self.keeper.take()
+                && self.keep(&mut session).await.is_ok()
+            {
+                self.keeper = Some(session);
             }
         }
     }
