@@ -14,7 +14,6 @@ fn install(database: &Database, version: &str) {
              INSERT INTO cron.job (jobname, schedule, command) VALUES ($1, $2, $3)
              ON CONFLICT (jobname) DO UPDATE SET schedule = excluded.schedule, command = excluded.command RETURNING jobid $$;
          CREATE FUNCTION cron.unschedule(job_id bigint) RETURNS boolean LANGUAGE sql AS $$ DELETE FROM cron.job WHERE jobid = $1 RETURNING true $$;
-         SET allow_system_table_mods = on;
          INSERT INTO pg_extension SELECT 999999, 'pg_cron', 10, 'cron'::regnamespace, false, '{version}', NULL, NULL"
     ));
 }
@@ -40,7 +39,7 @@ async fn jobs_are_given_to_pg_cron_and_taken_back() {
     );
     // None is given where one cannot be.
     assert_eq!(jobs(&database), "");
-    database.run("SET allow_system_table_mods = on; UPDATE pg_extension SET extversion = '1.6' WHERE extname = 'pg_cron'");
+    database.run("UPDATE pg_extension SET extversion = '1.6' WHERE extname = 'pg_cron'");
     let shop = project("shop", &[("a", "SELECT 3")]);
     let given = pg_cron::give(&options, Some(&shop), &startup).await.unwrap();
     assert_eq!(given.jobs.len(), 3);
