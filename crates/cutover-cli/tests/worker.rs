@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use common::{Outcome, Place, is_documented, outcome, says};
+use common::{Outcome, Place, is_documented, on_one_server, outcome, says};
 use rustix::process::{Pid, Signal, kill_process};
 
 const CONFIG: &str = r#"
@@ -209,4 +209,23 @@ fn mistakes_in_jobs_have_their_line() {
     place.write("cutover.toml", "[project]\nname = \"other\"\n[[job]]\nname = \"tick\"\nschedule = \"5 seconds\"\ncommand = \"SELECT 1\"\n");
     let outcome = place.run(&["worker"]).ends_with(1);
     says(&outcome, &["job 'tick' is declared in cutover.toml of project 'shop'"]);
+}
+
+/// What a worker keeps is nobody's change of the database: neither drift, nor a reason against a plan that was kept.
+#[test]
+fn what_a_worker_keeps_is_no_drift() {
+    let place = Place::new();
+    place.write("migrations/1_a.sql", "CREATE TABLE a (n int);");
+    place.run(&["apply"]).ends_with(0);
+    place.write("migrations/2_b.sql", "CREATE TABLE b (n int);");
+    place.run(&["plan", "--out", "plan.json"]).ends_with(0);
+    let worker = start(&place, &[]);
+    until(&place, "SELECT to_regclass('cutover_worker.status') IS NOT NULL");
+    place.database().run("SELECT cutover_worker.schedule('a', '1 second', 'SELECT 1')");
+    until(&place, "SELECT count(*) > 0 FROM cutover_worker.run WHERE outcome = 'done'");
+    let diff = on_one_server(&place, &["diff"]).ends_with(0);
+    assert!(!diff.stdout.contains("cutover_worker"), "{}", diff.stdout);
+    place.run(&["apply", "plan.json"]).ends_with(0);
+    signal(&worker, Signal::TERM);
+    ended(worker).ends_with(0);
 }

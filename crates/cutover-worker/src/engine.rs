@@ -248,9 +248,14 @@ impl Engine<'_> {
         }
         let before = store::now(session).await?;
         let mut is_full = false;
+        let mut rest = self.settings.poll;
         self.resting.retain(|_, until| *until > Instant::now());
         for task in store::look(session).await? {
-            if self.busy.contains(&task.job) || self.resting.contains_key(&task.job) {
+            if let Some(until) = self.resting.get(&task.job) {
+                rest = rest.min(until.saturating_duration_since(Instant::now()));
+                continue;
+            }
+            if self.busy.contains(&task.job) {
                 continue;
             }
             match decide(&task) {
@@ -270,7 +275,7 @@ impl Engine<'_> {
         }
         let wait = if is_full { None } else { store::wait(session, before).await? };
         let keep = (self.settings.lease / 3).saturating_sub(self.kept.elapsed());
-        let longest = if self.tasks.is_empty() { self.settings.poll } else { self.settings.poll.min(keep) };
+        let longest = if self.tasks.is_empty() { rest } else { rest.min(keep) };
         Ok(wait.map_or(longest, |wait| wait.min(longest)))
     }
 

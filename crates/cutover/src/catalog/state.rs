@@ -75,7 +75,7 @@ SELECT c.oid, c.relkind, c.relname,
        CASE WHEN c.relkind = 'c' THEN c.reltype WHEN c.relkind IN ('i', 'I') THEN i.indrelid ELSE c.oid END AS objid
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
- WHERE c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover')";
+ WHERE c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover', 'cutover_worker')";
 
 /// The rows of `pg_class` themselves, by the columns that statements set.
 const CLASS: &str = "
@@ -252,8 +252,8 @@ fn query(there: &[(String, bool)]) -> String {
               whole AS MATERIALIZED (
                 SELECT classid, objid, {} AS digest FROM part WHERE objid IS NOT NULL GROUP BY classid, objid)
          SELECT i.type, i.identity, w.digest FROM whole w, LATERAL pg_catalog.pg_identify_object(w.classid, w.objid, 0) i
-          WHERE i.identity IS NOT NULL AND coalesce(i.schema, '') !~ '^(pg_|cutover$|information_schema$)'
-            AND NOT (i.type = 'schema' AND i.identity = 'cutover')
+          WHERE i.identity IS NOT NULL AND coalesce(i.schema, '') !~ '^(pg_|cutover$|cutover_worker$|information_schema$)'
+            AND NOT (i.type = 'schema' AND i.identity IN ('cutover', 'cutover_worker'))
          UNION ALL
          SELECT '', o.name, {} FROM ({OTHERS}) AS o (name, words)",
         parts.join(" UNION ALL "),
