@@ -77,10 +77,10 @@ struct StatusArguments {
     exit_code: bool,
 }
 
-/// Make the same declarations jobs of the extension pg_cron, which needs no worker
+/// Make the same declarations jobs of the extension `pg_cron`, which needs no worker
 ///
-/// Declares the jobs of cutover.toml, and gives all that are enabled to pg_cron: all or none. Workers do not run them any more.
-/// Seconds need pg_cron 1.5. What it cannot do is refused by name, or said where a job loses something by it.
+/// Declares the jobs of cutover.toml, and gives all that are enabled to `pg_cron`: all or none. Workers do not run them any more.
+/// Seconds need `pg_cron` 1.5. What it cannot do is refused by name, or said where a job loses something by it.
 #[derive(Debug, Args)]
 struct PgCronArguments {
     /// Take them back: workers run them again
