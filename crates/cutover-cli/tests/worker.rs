@@ -226,6 +226,8 @@ fn what_a_worker_keeps_is_no_drift() {
     let diff = on_one_server(&place, &["diff"]).ends_with(0);
     assert!(!diff.stdout.contains("cutover_worker"), "{}", diff.stdout);
     place.run(&["apply", "plan.json"]).ends_with(0);
+    let sides = on_one_server(&place, &["diff", &place.database().url(), "migrations"]).ends_with(0);
+    assert!(!sides.stdout.contains("cutover_worker"), "{}", sides.stdout);
     signal(&worker, Signal::TERM);
     ended(worker).ends_with(0);
 }
