@@ -83,6 +83,13 @@ pub(crate) fn effects_of(node: &NodeEnum, known: &Context) -> Effects {
     Effects { statements: 1, ..builder.finish() }
 }
 
+/// Whether an expression takes something from rows: columns, or a query.
+pub fn reads_rows(expression: &str) -> bool {
+    let Ok(parsed) = parse(&format!("SELECT ({expression}\n)")) else { return false };
+    let is_query = expression.to_ascii_lowercase().contains("select");
+    is_query || parsed.statements().any(|node| !walk::columns(node).is_empty())
+}
+
 /// What each statement of the blocks (`DO`) in a text does to a database of which this is known, as far as their text says it.
 pub fn effects_in_blocks(sql: &str, known: &Context) -> Vec<Effects> {
     let mut all = Vec::new();

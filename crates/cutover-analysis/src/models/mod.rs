@@ -112,6 +112,8 @@ pub struct Table {
     pub checks: Vec<Check>,
     /// Its comment, where one is said.
     pub comment: Option<String>,
+    /// All that it is, is said: also what models of most kinds have no words for.
+    pub is_exact: bool,
     /// What is left open of all of it.
     pub unstated: BTreeSet<Aspect>,
     /// Names of constraints and indexes that it says and that are not understood: what is called so there is not in no model.

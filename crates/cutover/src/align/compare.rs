@@ -8,7 +8,7 @@ use cutover_analysis::schema::{Id, Object, Schema};
 
 use super::build::Open;
 use super::model::{AlignedTable, CODES, Difference, NotCompared, Severity, Subject};
-use super::{defaults, known, parts};
+use super::{defaults, exact, known, parts};
 
 /// What a comparison says.
 #[derive(Debug, Default)]
@@ -209,6 +209,9 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
         }
     }
     parts::compare(at);
+    if at.table.is_exact {
+        exact::compare(at);
+    }
 }
 
 /// Whether whoever adds a row has to say something for a column.
@@ -227,7 +230,7 @@ fn columns_of<'a>(schema: &'a Schema, table: &'a Id) -> impl Iterator<Item = (&'
 }
 
 /// A column in words: `character varying(20) NOT NULL`.
-fn said_of(object: &Object) -> String {
+pub(super) fn said_of(object: &Object) -> String {
     let mut said = object.text("type").unwrap_or_default().to_owned();
     if object.has("not null") {
         said += " NOT NULL";
@@ -292,7 +295,14 @@ fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompar
     }
     let default_of =
         |schema: &Schema| schema.get(&id(ObjectKind::Default)).and_then(|object| text(object, "expression"));
-    numbering(column, (expected, there), (default_of(at.expected), default_of(at.there)), &open, &mut found);
+    let defaults = (default_of(at.expected), default_of(at.there));
+    let own = |default: &Option<String>, schema: &Schema| {
+        let is_next = default.as_ref().is_some_and(|text| text.starts_with("nextval("));
+        is_next.then(|| counts(schema, &id(ObjectKind::Column))).flatten()
+    };
+    let counted = (own(&defaults.0, at.expected), own(&defaults.1, at.there));
+    let is_open = open(Aspect::Identity);
+    numbering(column, (expected, there), defaults, &open, &mut found);
     if let Some(comment) = &column.comment
         && there.text("comment") != Some(comment)
     {
@@ -302,11 +312,30 @@ fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompar
         at.differs(code, Some(name), (model, there), place, what);
         at.about(Subject::of_column(code, (at.expected, at.there), &id));
     }
+    if let (Some((model, of_model)), Some((sequence, of_there))) = counted
+        && of_model != of_there
+        && !is_open
+    {
+        let what = "how far its sequence counts";
+        at.differs("column-options", Some(name), (Some(of_model), Some(of_there)), place, what);
+        if model == sequence {
+            at.about(Subject::attributes(sequence, &["type"]));
+        }
+    }
 }
 
 /// A column of a table, or what belongs to one under its name.
 fn column_of(table: &Id, kind: ObjectKind, name: &str) -> Id {
     Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name)
+}
+
+/// The type of the sequence that a column has for itself: its numbers end with that.
+fn counts(schema: &Schema, column: &Id) -> Option<(Id, String)> {
+    let first =
+        Id { kind: ObjectKind::Sequence, schema: None, table: None, name: "".into(), arguments: None };
+    let sequences = schema.objects.range(first..).take_while(|(id, _)| id.kind == ObjectKind::Sequence);
+    let mut own = sequences.filter(|(_, object)| object.has("owned by") && object.needs.contains(column));
+    own.next().map(|(id, object)| (id.clone(), object.text("type").unwrap_or("bigint").to_owned()))
 }
 
 /// Defaults, and how a column numbers its rows.
@@ -332,7 +361,10 @@ fn numbering(
         }
         return;
     }
-    if open(Aspect::Default) || defaults::same(model.as_deref(), is.as_deref()) {
+    let one =
+        defaults::Default { text: model.as_deref(), data_type: expected.text("type").unwrap_or_default() };
+    let other = defaults::Default { text: is.as_deref(), data_type: there.text("type").unwrap_or_default() };
+    if open(Aspect::Default) || defaults::same(one, other) {
         return;
     }
     let model = match (&model, &column.default) {
@@ -356,6 +388,10 @@ fn without_modifier(data_type: &str) -> String {
 
 /// What is there of a table and models cannot say.
 fn beyond(at: &At<'_>, told: &mut Vec<String>) {
+    exact::not_valid(at, told);
+    if !at.table.is_exact {
+        exact::beyond(at, told);
+    }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (id, _) in at.there.parts_of(&at.id) {
         let word = match id.kind {
@@ -371,10 +407,11 @@ fn beyond(at: &At<'_>, told: &mut Vec<String>) {
         let word = if count == 1 { word.to_owned() } else { several(word) };
         told.push(format!("{count} {word} of {}", shown(at.table)));
     }
-    if at
-        .there
-        .get(&at.id)
-        .is_some_and(|table| table.attributes.keys().any(|name| name.contains("row security")))
+    if !at.table.is_exact
+        && at
+            .there
+            .get(&at.id)
+            .is_some_and(|table| table.attributes.keys().any(|name| name.contains("row security")))
     {
         told.push(format!("row security of {}", shown(at.table)));
     }

@@ -79,7 +79,9 @@ fn parts(schema: &Schema, table: &Id) -> Vec<Part> {
     let mine = schema
         .parts_of(table)
         .filter(|(id, _)| matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index));
-    mine.filter_map(|(id, object)| part(id, object.text("definition")?)).collect()
+    // An index that is not valid keeps nothing unique, and nobody uses it.
+    let valid = mine.filter(|(_, object)| !object.has("invalid"));
+    valid.filter_map(|(id, object)| part(id, object.text("definition")?)).collect()
 }
 
 /// An index without its name: `USING btree (a DESC)`; and whether it is unique.

@@ -174,7 +174,10 @@ async fn what_is_left_open_is_not_compared_and_said() {
         .replace("varchar(20)", "varchar(99)");
     let alignment = aligned(&models, &there).await;
     assert_eq!(told(&alignment), [""; 0]);
-    let [open] = &alignment.not_compared[..] else { panic!("{:?}", alignment.not_compared) };
+    let [said, open] = &alignment.not_compared[..] else { panic!("{:?}", alignment.not_compared) };
+    let words =
+        "what the models do not say of Child: lengths and precisions, defaults, ON DELETE, checks, indexes";
+    assert_eq!((said.line, said.what.as_str()), (10, words));
     assert_eq!((open.line, open.what.as_str()), (15, "Model.mood: its type, which is public.mood there"));
 }
 
@@ -380,8 +383,8 @@ more int);
     ];
     assert_eq!(told(&alignment), expected, "{alignment:?}");
     let open: Vec<&str> = alignment.not_compared.iter().map(|one| one.what.as_str()).collect();
-    assert!(open.contains(&"1 view: `cutover diff` compares those"), "{open:?}");
-    assert!(open.iter().any(|what| what.contains("it is of the whole server")), "{open:?}");
+    assert!(open.contains(&"1 of kind view: `cutover diff` compares those"), "{open:?}");
+    assert!(open.iter().any(|what| what.contains("others use that server")), "{open:?}");
 }
 
 /// Whoever adds rows by the model fails where there is a column that it does not know and that wants a value.
