@@ -248,6 +248,21 @@ async fn what_a_source_takes_either_way_is_told_and_no_difference() {
     assert_eq!(told(&alignment), ["enum-order mood :30"]);
 }
 
+#[tokio::test]
+async fn what_is_allowed_counts_as_no_error() {
+    let there = SAME.replace("varchar(20)", "varchar(30)") + "ALTER TABLE children ADD more int";
+    let alignment = aligned(&models(), &there).await;
+    let sums = |allow: &[&str]| {
+        let allow: Vec<String> = allow.iter().map(|code| (*code).to_owned()).collect();
+        let text = super::lines(&alignment, &allow);
+        let last = text.lines().last().unwrap_or_default();
+        last.split(": ").last().and_then(|sums| sums.split(" (").next()).map(str::to_owned).unwrap()
+    };
+    assert_eq!(sums(&[]), "1 error, 1 warning");
+    assert_eq!(sums(&["column-type"]), "0 errors, 1 warning, 1 allowed");
+    assert_eq!(sums(&["column-type", "column-without-model"]), "0 errors, 0 warnings, 2 allowed");
+}
+
 /// Of a type of which a source says no more than its name, values are not compared.
 #[tokio::test]
 async fn a_type_of_which_no_more_than_the_name_is_said_is_compared_by_it() {
