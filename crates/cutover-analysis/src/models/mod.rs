@@ -5,11 +5,13 @@
 
 mod ddl;
 mod extensions;
+mod over;
 
 use std::collections::BTreeSet;
 
 pub use ddl::{About, Part, Piece, Script, ddl, list, pieces, qualified};
 pub use extensions::{Needed, mentioned, needed};
+pub use over::{Over, over};
 
 /// A line of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,8 +83,10 @@ pub enum Aspect {
     Index,
     /// Whether a constraint or an index keeps columns unique.
     UniqueForm,
-    /// Indexes over expressions or a part of the rows, and of any index what it includes and is stored with: there are no words for them.
+    /// Indexes over expressions, and of any index what it includes and is stored with: there are no words for them.
     IndexForm,
+    /// Indexes over a part of the rows: there are no words for them.
+    IndexPart,
 }
 
 /// A table, and the class or block that it is in the model.
@@ -141,7 +145,8 @@ pub struct Column {
     pub collation: Option<String>,
     /// Its comment, where one is said.
     pub comment: Option<String>,
-    /// What is left open of it, besides what its table leaves open.
+    /// What is left open of it, besides what its table leaves open. Of constraints and indexes, those are meant that are over this
+    /// column and no other: [`Aspect::Unique`], [`Aspect::ForeignKey`], [`Aspect::Check`] and [`Aspect::Index`].
     pub unstated: BTreeSet<Aspect>,
 }
 

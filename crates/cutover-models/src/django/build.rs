@@ -519,7 +519,7 @@ impl<'w, 'a> Builder<'w, 'a> {
             }
             From::Parent(parent) => {
                 traits = Traits { is_unique: true, is_indexed: true };
-                self.parent_link(table, at, slot, *parent);
+                self.parent_link(table, at, &mut column, *parent);
             }
             From::Member(member) => {
                 column.place = self.place(member.scope, member.line);
@@ -536,16 +536,16 @@ impl<'w, 'a> Builder<'w, 'a> {
             table.indexes.push(Index { keys: vec![quote_ident(&slot.column)], place, ..Index::default() });
         }
         if slot.is_key || traits.is_unique || traits.is_indexed {
-            self.like_index(table, &column);
+            self.like_index(table, &mut column);
         }
         table.columns.push(column);
     }
 
     /// The second index of texts, for `LIKE` (`_create_like_index_sql` in `django/db/backends/postgresql/schema.py`).
-    pub(super) fn like_index(&mut self, table: &mut Table, column: &Column) {
+    pub(super) fn like_index(&mut self, table: &mut Table, column: &mut Column) {
         let class = match column.data_type.as_str() {
             "" => {
-                table.unstated.insert(Aspect::Index);
+                column.unstated.insert(Aspect::Index);
                 return;
             }
             array if array.contains('[') => return,
@@ -555,14 +555,12 @@ impl<'w, 'a> Builder<'w, 'a> {
         };
         if let Some(collation) = column.collation.as_deref().filter(|name| !is_deterministic(name)) {
             // None where it is not deterministic, since Django 4.2.
-            table.unstated.insert(Aspect::Index);
-            self.out.unsupported(
-                column.place.clone(),
-                format!(
-                    "whether the collation {collation} is deterministic, and {} has an index for LIKE",
-                    column.label
-                ),
+            let what = format!(
+                "whether the collation {collation} is deterministic, and {} has an index for LIKE",
+                column.label
             );
+            column.unstated.insert(Aspect::Index);
+            self.out.unsupported(column.place.clone(), what);
             return;
         }
         table.indexes.push(Index {
@@ -587,10 +585,10 @@ impl<'w, 'a> Builder<'w, 'a> {
             Found::Known(kind) | Found::Own { kind, .. } => Some(*kind),
             Found::Foreign(_) => None,
         };
-        self.remarks(table, member, column);
+        self.remarks(member, column);
         let what = kind.map(|kind| kind.what);
         if what == Some(What::Foreign) || what == Some(What::OneToOne) {
-            self.reference(table, at, slot, member);
+            self.reference(table, at, column, member);
         }
         let null = given.flag("null", kind.is_some_and(|kind| kind.name == "NullBooleanField"));
         match null {
@@ -634,17 +632,17 @@ impl<'w, 'a> Builder<'w, 'a> {
         given: Given<'_, 'a>,
         kind: Option<&'static Kind>,
         line: u32,
-        column: &Column,
+        column: &mut Column,
     ) -> Traits {
         let is_one_to_one = kind.is_some_and(|kind| kind.what == What::OneToOne);
         let unique = if is_one_to_one { Flag::Yes } else { given.flag("unique", false) };
         let indexed = given.flag("db_index", kind.is_some_and(|kind| kind.is_indexed));
         if unique == Flag::Unknown {
-            table.unstated.extend([Aspect::Unique, Aspect::Index]);
+            column.unstated.extend([Aspect::Unique, Aspect::Index]);
             self.say(given.scope, line, format!("whether {} is unique", column.label));
         }
         if indexed == Flag::Unknown {
-            table.unstated.insert(Aspect::Index);
+            column.unstated.insert(Aspect::Index);
             self.say(given.scope, line, format!("whether {} has an index", column.label));
         }
         if given.flag("primary_key", false) == Flag::Unknown {
@@ -659,7 +657,7 @@ impl<'w, 'a> Builder<'w, 'a> {
     }
 
     /// What of a field is not understood.
-    fn remarks(&mut self, table: &mut Table, member: &Member<'a>, column: &mut Column) {
+    fn remarks(&mut self, member: &Member<'a>, column: &mut Column) {
         let given = self.given(member);
         let (scope, line) = (member.scope, member.line);
         let label = column.label.clone();
@@ -696,7 +694,8 @@ impl<'w, 'a> Builder<'w, 'a> {
         if given.get("null").is_none() {
             column.unstated.insert(Aspect::Nullable);
         }
-        table.unstated.extend([Aspect::Unique, Aspect::Index, Aspect::Check, Aspect::ForeignKey]);
+        // What a field makes is over its own column: what else the model says of the table holds.
+        column.unstated.extend([Aspect::Unique, Aspect::Index, Aspect::Check, Aspect::ForeignKey]);
     }
 
     /// `default=` is of Django, `db_default=` (since Django 5.0) of the database.

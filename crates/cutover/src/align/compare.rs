@@ -55,7 +55,7 @@ impl At<'_> {
     }
 
     /// The same of a column.
-    fn leaves_column_open(&self, column: &Column, aspect: Aspect) -> bool {
+    pub(super) fn leaves_column_open(&self, column: &Column, aspect: Aspect) -> bool {
         let of_column = self.open.and_then(|open| open.columns.get(&column.name));
         column.unstated.contains(&aspect)
             || of_column.is_some_and(|open| open.contains(&aspect))
