@@ -33,6 +33,8 @@ pub struct Models {
     pub statements: Vec<Part>,
     /// Extensions that they name themselves; what their types and functions need is found by [`needed`].
     pub extensions: Vec<Extension>,
+    /// Tables that there may be or not, by their schemas, where they are said, and names: they are held against nothing.
+    pub perhaps: Vec<(Option<String>, String)>,
     /// What is said and not understood. What depends on it is not compared.
     pub unsupported: Vec<Unsupported>,
 }

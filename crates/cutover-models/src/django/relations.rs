@@ -2,10 +2,11 @@
 
 use cutover_analysis::sql::quote_ident;
 
-use super::build::{Builder, LONGEST, Model, State, Typed, kind_of, split_schema};
+use super::build::{Builder, LONGEST, Model, State, kind_of, split_schema};
 use super::fields::{self, What};
 use super::given::{Flag, Given};
 use super::lineage::Member;
+use super::typed::Typed;
 use super::world::{ClassRef, Scope};
 use crate::model::{Aspect, Column, ForeignKey, Identity, Index, Place, Table, Unique};
 use crate::python::Expression;
@@ -125,7 +126,7 @@ impl<'w, 'a> Builder<'w, 'a> {
                 self.say(
                     scope,
                     line,
-                    format!("what {} refers to: {shown}, which is not among the files", name),
+                    format!("what {} refers to: {shown}, which is not among the files for certain", name),
                 );
                 column.unstated.insert(Aspect::ForeignKey);
                 return;
@@ -242,7 +243,7 @@ impl<'w, 'a> Builder<'w, 'a> {
                 self.say(
                     scope,
                     line,
-                    format!("what {label} refers to: {shown}, which is not among the files"),
+                    format!("what {label} refers to: {shown}, which is not among the files for certain"),
                 );
                 None
             }

@@ -217,6 +217,27 @@ fn a_field_of_ones_own_leaves_what_is_over_other_columns_stated() {
     assert_eq!(models.unsupported.iter().map(|found| found.place.line).collect::<Vec<_>>(), [6, 10]);
 }
 
+/// As wagtail has it: which of them there is depends on the database.
+#[test]
+fn models_below_conditions_are_not_taken_for_certain() {
+    let models = shop(
+        "if connection.vendor == 'postgresql':\n    class Entry(models.Model):\n        title = models.TextField()\n        \
+         many = models.ManyToManyField('Plain')\nelse:\n    class Entry(models.Model):\n        body = models.TextField()\n\
+         class Below(Entry):\n    pass\n\
+         if TYPE_CHECKING:\n    pass\nelse:\n    class Plain(models.Model):\n        entry = models.ForeignKey(Entry, models.CASCADE)\n\
+         try:\n    from a import Money\nexcept ImportError:\n    class Money(models.IntegerField): pass\n\
+         class Priced(models.Model):\n    price = Money()\n",
+    );
+    let names: Vec<&str> = models.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["shop_plain", "shop_priced"]);
+    let perhaps: Vec<&str> = models.perhaps.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(perhaps, ["shop_entry_many", "shop_entry", "shop_entry", "shop_below"]);
+    let lines: Vec<u32> = models.unsupported.iter().map(|found| found.place.line).collect();
+    assert_eq!(lines, [4, 8, 10, 16, 22], "{:?}", models.unsupported);
+    let open = |table: &Table| table.columns[1].unstated.contains(&Aspect::Type);
+    assert!(models.tables.iter().all(open), "{:?}", models.tables);
+}
+
 #[test]
 fn circles_come_to_an_end() {
     let stars =

@@ -192,8 +192,7 @@ impl Reader<'_, '_> {
             column.default = Default::Client("@updatedAt".to_owned());
         }
         if field.is_cut {
-            let open =
-                [Aspect::Type, Aspect::Nullable, Aspect::Default, Aspect::Identity, Aspect::Unique];
+            let open = [Aspect::Type, Aspect::Nullable, Aspect::Default, Aspect::Identity, Aspect::Unique];
             column.unstated.extend(open);
             self.table.unstated.insert(Aspect::PrimaryKey);
         }

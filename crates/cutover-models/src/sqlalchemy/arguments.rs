@@ -3,7 +3,9 @@
 use super::columns::At;
 use super::naming::Parts;
 use super::{defaults, types};
-use crate::model::{Aspect, Check, Column, Default, ForeignKey, Identity, Index, Models, Place, Table, Unique};
+use crate::model::{
+    Aspect, Check, Column, Default, ForeignKey, Identity, Index, Models, Place, Table, Unique,
+};
 use crate::python::{Argument, Expression, keyword, positional};
 
 fn text_of(at: At<'_>, value: &Expression) -> Option<String> {

@@ -232,7 +232,8 @@ async fn what_is_open_of_a_column_leaves_the_rest_of_its_table_as_it_is() {
         place: place(21),
         ..Index::default()
     });
-    let there = SAME.replace("mood mood,", "mood mood, own text NOT NULL UNIQUE REFERENCES words CHECK (own > 'a'),");
+    let there =
+        SAME.replace("mood mood,", "mood mood, own text NOT NULL UNIQUE REFERENCES words CHECK (own > 'a'),");
     let there = "CREATE TABLE words (word text PRIMARY KEY);".to_owned()
         + &there
         + "CREATE INDEX own_alone ON children (lower(own)); CREATE INDEX by_own ON children (own, at) WHERE own <> '';";
@@ -311,6 +312,15 @@ async fn a_type_of_which_no_more_than_the_name_is_said_is_compared_by_it() {
     assert_eq!(told(&aligned(&models, &there).await), [""; 0]);
     let there = SAME.replace("mood mood", "mood text");
     assert_eq!(told(&aligned(&models, &there).await), ["column-type children.mood :15"]);
+}
+
+#[tokio::test]
+async fn a_table_that_there_may_be_is_no_difference_either_way() {
+    let mut models = models();
+    models.perhaps = vec![(None, "at_times".to_owned()), (Some("apart".to_owned()), "gone".to_owned())];
+    assert_eq!(told(&aligned(&models, SAME).await), [""; 0]);
+    let there = format!("{SAME} CREATE TABLE at_times (id int); CREATE TABLE never (id int);");
+    assert_eq!(told(&aligned(&models, &there).await), ["table-without-model never :0"]);
 }
 
 #[tokio::test]
