@@ -126,7 +126,7 @@ impl<'w, 'a> Builder<'w, 'a> {
                 self.say(
                     scope,
                     line,
-                    format!("what {} refers to: {shown}, which is not among the files for certain", name),
+                    format!("what {name} refers to: {shown}, which is not among the files for certain"),
                 );
                 column.unstated.insert(Aspect::ForeignKey);
                 return;
@@ -136,13 +136,13 @@ impl<'w, 'a> Builder<'w, 'a> {
             Flag::Yes => {}
             Flag::No => return,
             Flag::Unknown => {
-                self.say(scope, line, format!("whether {} has a constraint", name));
+                self.say(scope, line, format!("whether {name} has a constraint"));
                 column.unstated.insert(Aspect::ForeignKey);
                 return;
             }
         }
         let Ok(to_field) = given.text("to_field") else {
-            self.say(scope, line, format!("the field that {} refers to", name));
+            self.say(scope, line, format!("the field that {name} refers to"));
             column.unstated.insert(Aspect::ForeignKey);
             return;
         };

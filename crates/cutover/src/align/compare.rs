@@ -167,7 +167,7 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
         // What is not known of it nobody can make.
         let is_known = !at.table.columns.iter().any(|column| at.leaves_column_open(column, Aspect::Type));
         return if is_known {
-            at.about(Subject::of_model(at.id.clone()))
+            at.about(Subject::of_model(at.id.clone()));
         };
     };
     if let Some(comment) = &at.table.comment {
@@ -244,7 +244,7 @@ fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompar
         at.differs("column-missing", Some(name), said, place, "the column is not there");
         let is_known = !at.leaves_column_open(column, Aspect::Type);
         return if is_known {
-            at.about(Subject::of_model(id(ObjectKind::Column)))
+            at.about(Subject::of_model(id(ObjectKind::Column)));
         };
     };
     let open = |aspect: Aspect| at.leaves_column_open(column, aspect);

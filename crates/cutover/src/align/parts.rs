@@ -224,16 +224,7 @@ pub(super) fn compare(at: &mut At<'_>) {
     for (one, other) in pair(&mut model, &mut there, same) {
         renamed(at, &one, &other);
     }
-    let table = at.table;
-    let guessed: Vec<&str> = table
-        .columns
-        .iter()
-        .filter(|column| is_guessed(at, column))
-        .map(|column| column.name.as_str())
-        .collect();
-    let by_guess = |one: &Part, other: &Part| same_over_a_guess(&guessed, one, other);
-    pair(&mut model, &mut there, |one, other| one.name == other.name && by_guess(one, other));
-    pair(&mut model, &mut there, by_guess);
+    over_guesses(at, &mut model, &mut there);
     let alike = |one: &Part, other: &Part| {
         one.kind == Kind::Unique && other.kind == Kind::Unique && as_constraint(one) == as_constraint(other)
     };
@@ -260,20 +251,7 @@ pub(super) fn compare(at: &mut At<'_>) {
         at.differs("index", None, said, &place_of(at.table, &one), &what);
         at.about(Subject::both(one.id, other.id));
     }
-    let keys = |one: &Part, other: &Part| {
-        let is_key = one.kind == Kind::ForeignKey && other.kind == Kind::ForeignKey;
-        is_key && without_actions(&one.definition) == without_actions(&other.definition)
-    };
-    for (one, other) in pair(&mut model, &mut there, keys) {
-        if open_actions(at, &one.definition) != open_actions(at, &other.definition) {
-            let said = (Some(actions(&one.definition)), Some(actions(&other.definition)));
-            let what = format!("the foreign key {}", columns(&one.definition));
-            let column = only_column(&one.definition);
-            at.differs("foreign-key-action", column.as_deref(), said, &place_of(at.table, &one), &what);
-            at.about(Subject::both(one.id.clone(), other.id.clone()));
-        }
-        renamed(at, &one, &other);
-    }
+    same_keys(at, &mut model, &mut there);
     let one_form = |one: &Part, other: &Part| {
         one.kind == other.kind && as_constraint(one) == bare_index(&as_constraint(other))
     };
@@ -301,6 +279,38 @@ pub(super) fn compare(at: &mut At<'_>) {
         at.about(Subject::both(one.id, other.id));
     }
     on_one_side(at, &model, there);
+}
+
+/// Takes those out that may be the same but for a type that is only a guess.
+fn over_guesses(at: &At<'_>, model: &mut Vec<Part>, there: &mut Vec<Part>) {
+    let guessed: Vec<&str> = at
+        .table
+        .columns
+        .iter()
+        .filter(|column| is_guessed(at, column))
+        .map(|column| column.name.as_str())
+        .collect();
+    let by_guess = |one: &Part, other: &Part| same_over_a_guess(&guessed, one, other);
+    pair(model, there, |one, other| one.name == other.name && by_guess(one, other));
+    pair(model, there, by_guess);
+}
+
+/// Foreign keys of the same columns to the same parent.
+fn same_keys(at: &mut At<'_>, model: &mut Vec<Part>, there: &mut Vec<Part>) {
+    let keys = |one: &Part, other: &Part| {
+        let is_key = one.kind == Kind::ForeignKey && other.kind == Kind::ForeignKey;
+        is_key && without_actions(&one.definition) == without_actions(&other.definition)
+    };
+    for (one, other) in pair(model, there, keys) {
+        if open_actions(at, &one.definition) != open_actions(at, &other.definition) {
+            let said = (Some(actions(&one.definition)), Some(actions(&other.definition)));
+            let what = format!("the foreign key {}", columns(&one.definition));
+            let column = only_column(&one.definition);
+            at.differs("foreign-key-action", column.as_deref(), said, &place_of(at.table, &one), &what);
+            at.about(Subject::both(one.id.clone(), other.id.clone()));
+        }
+        renamed(at, &one, &other);
+    }
 }
 
 /// What is on one side alone.
