@@ -7,6 +7,7 @@
 #![allow(clippy::single_match_else, clippy::option_option)]
 
 mod build;
+mod columns;
 mod constraints;
 mod contrib;
 mod fields;
@@ -14,8 +15,10 @@ mod given;
 mod lineage;
 mod q;
 mod relations;
+mod slots;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod world;
 
 use crate::model::{Models, Place};

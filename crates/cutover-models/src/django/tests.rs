@@ -112,8 +112,10 @@ fn what_is_referred_to_and_not_there_is_open() {
                        u = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)\n",
     );
     let found = table(&models, "shop_a");
-    assert!(found.unstated.contains(&Aspect::ForeignKey));
-    assert!(found.columns.iter().skip(1).all(|column| column.unstated.contains(&Aspect::Type)));
+    assert!(found.unstated.is_empty(), "{:?}", found.unstated);
+    for column in found.columns.iter().skip(1) {
+        assert!(column.unstated.is_superset(&[Aspect::Type, Aspect::ForeignKey].into()), "{column:?}");
+    }
     assert_eq!(models.unsupported.iter().map(|found| found.place.line).collect::<Vec<_>>(), [5, 6]);
     assert_eq!(ddl(&models).text().matches("FOREIGN KEY").count(), 0);
 }
@@ -180,7 +182,8 @@ fn what_is_not_understood_is_named_and_open() {
          indexes = [make() for x in y]\n",
     );
     let a = table(&models, "shop_a");
-    assert!([Aspect::Columns, Aspect::Check, Aspect::Index].iter().all(|aspect| a.unstated.contains(aspect)));
+    assert!([Aspect::Columns, Aspect::Index].iter().all(|aspect| a.unstated.contains(aspect)));
+    assert!(a.unread.contains("x"));
     let p = a.columns.iter().find(|column| column.name == "p").unwrap();
     assert!(p.unstated.contains(&Aspect::Type) && !p.not_null);
     let named: Vec<_> =
@@ -193,6 +196,46 @@ fn what_is_not_understood_is_named_and_open() {
             "{line} {what}: {named:?}"
         );
     }
+}
+
+#[test]
+fn a_field_of_ones_own_leaves_what_is_over_other_columns_stated() {
+    let models = shop(
+        "class Wide(models.CharField):\n    def __init__(self, **more): pass\n\
+         class A(models.Model):\n    w = Wide(unique=True)\n    n = models.PositiveIntegerField(db_index=True)\n    class Meta:\n        \
+         indexes = [models.Index(fields=['w', 'n'], name='both')]\n        \
+         constraints = [models.CheckConstraint(condition=Q(w__year=1), name='odd'), models.CheckConstraint(condition=Q(n=1), name='even')]\n",
+    );
+    let a = table(&models, "shop_a");
+    assert!(a.unstated.is_empty(), "{:?}", a.unstated);
+    let open = |name: &str| &a.columns.iter().find(|column| column.name == name).unwrap().unstated;
+    let parts = [Aspect::Unique, Aspect::Index, Aspect::Check, Aspect::ForeignKey];
+    assert!(open("w").is_superset(&parts.into()) && open("n").is_empty());
+    assert_eq!((a.indexes.len(), a.checks.len(), a.uniques.len()), (3, 2, 1), "{a:?}");
+    // One that has a name is left out by it.
+    assert_eq!(a.unread.iter().collect::<Vec<_>>(), ["odd"]);
+    assert_eq!(models.unsupported.iter().map(|found| found.place.line).collect::<Vec<_>>(), [6, 10]);
+}
+
+/// As wagtail has it: which of them there is depends on the database.
+#[test]
+fn models_below_conditions_are_not_taken_for_certain() {
+    let models = shop(
+        "if connection.vendor == 'postgresql':\n    class Entry(models.Model):\n        title = models.TextField()\n        \
+         many = models.ManyToManyField('Plain')\nelse:\n    class Entry(models.Model):\n        body = models.TextField()\n\
+         class Below(Entry):\n    pass\n\
+         if TYPE_CHECKING:\n    pass\nelse:\n    class Plain(models.Model):\n        entry = models.ForeignKey(Entry, models.CASCADE)\n\
+         try:\n    from a import Money\nexcept ImportError:\n    class Money(models.IntegerField): pass\n\
+         class Priced(models.Model):\n    price = Money()\n",
+    );
+    let names: Vec<&str> = models.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["shop_plain", "shop_priced"]);
+    let perhaps: Vec<&str> = models.perhaps.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(perhaps, ["shop_entry_many", "shop_entry", "shop_entry", "shop_below"]);
+    let lines: Vec<u32> = models.unsupported.iter().map(|found| found.place.line).collect();
+    assert_eq!(lines, [4, 8, 10, 16, 22], "{:?}", models.unsupported);
+    let open = |table: &Table| table.columns[1].unstated.contains(&Aspect::Type);
+    assert!(models.tables.iter().all(open), "{:?}", models.tables);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(crate) struct Class {
     pub(crate) body: Vec<Statement>,
     /// Its line.
     pub(crate) line: u32,
+    /// It stands below a condition, and there may be another one of its name.
+    pub(crate) is_conditional: bool,
 }
 
 /// A function.
@@ -179,7 +181,7 @@ fn is_for_checkers(node: Node<'_>, text: &str) -> bool {
 }
 
 /// The statements of a block. What stands below `if`, `try` and `with` is as if it stood beside them: which branch is taken is not
-/// known here, and models are seldom in more than one.
+/// known here; of classes it is kept that they stand there.
 fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut BTreeMap<String, String>) {
     let mut waiting: Vec<Node<'_>> = named(node);
     waiting.reverse();
@@ -236,7 +238,23 @@ fn class(node: Node<'_>, text: &str) -> Class {
         bases: field("superclasses").map(|bases| arguments_of(bases, text, 0)).unwrap_or_default(),
         body,
         line: line_of(node),
+        is_conditional: is_conditional(node, text),
     }
+}
+
+/// Whether something stands below `if` or `except`, in what it stands in. What type checkers alone see is no condition of what runs.
+fn is_conditional(node: Node<'_>, text: &str) -> bool {
+    let mut above = node.parent();
+    while let Some(node) = above {
+        match node.kind() {
+            "if_statement" if is_for_checkers(node, text) => {}
+            "if_statement" | "except_clause" => return true,
+            "class_definition" | "function_definition" => return false,
+            _ => {}
+        }
+        above = node.parent();
+    }
+    false
 }
 
 fn function(node: Node<'_>, text: &str, decorators: &[Expression]) -> Function {

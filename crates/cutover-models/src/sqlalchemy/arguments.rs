@@ -3,7 +3,9 @@
 use super::columns::At;
 use super::naming::Parts;
 use super::{defaults, types};
-use crate::model::{Aspect, Check, Default, ForeignKey, Identity, Index, Models, Place, Table, Unique};
+use crate::model::{
+    Aspect, Check, Column, Default, ForeignKey, Identity, Index, Models, Place, Table, Unique,
+};
 use crate::python::{Argument, Expression, keyword, positional};
 
 fn text_of(at: At<'_>, value: &Expression) -> Option<String> {
@@ -43,19 +45,20 @@ fn column_name(table: &Table, value: &Expression) -> Option<String> {
 pub(super) fn foreign_key(
     at: At<'_>,
     arguments: &[Argument],
-    column: &str,
+    column: &mut Column,
     table: &mut Table,
     models: &mut Models,
 ) {
+    let name = column.name.clone();
     let target =
         keyword(arguments, "column").or_else(|| positional(arguments).next().map(|first| &first.value));
     let target = target.map(|target| at.known.value(at.module, target));
     let Some(target) = target.and_then(target_of) else {
         let shown = target.map(Expression::shown).unwrap_or_default();
-        table.unstated.insert(Aspect::ForeignKey);
-        return models.unsupported(at.place(), format!("what the foreign key {column} points to: {shown}"));
+        column.unstated.insert(Aspect::ForeignKey);
+        return models.unsupported(at.place(), format!("what the foreign key {name} points to: {shown}"));
     };
-    let key = made(at, arguments, vec![column.to_owned()], &[target], table);
+    let key = made(at, arguments, vec![name], &[target], table);
     table.foreign_keys.push(key);
 }
 

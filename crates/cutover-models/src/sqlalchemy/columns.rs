@@ -332,7 +332,7 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
         match argument.value.call() {
             Some(("ForeignKey", inner)) => {
                 has_foreign_key = true;
-                arguments::foreign_key(at, inner, &name, table, models);
+                arguments::foreign_key(at, inner, &mut column, table, models);
             }
             Some(("Identity" | "Computed" | "FetchedValue" | "Sequence", _)) => {
                 of_server(at, &argument.value, &mut column, models);
@@ -350,7 +350,7 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
             line: at.line,
         });
         let inner: Vec<Argument> = std::iter::once(target).chain(on).collect();
-        arguments::foreign_key(at, &inner, &name, table, models);
+        arguments::foreign_key(at, &inner, &mut column, table, models);
     }
     if is_key {
         table.primary_key.push(name.clone());

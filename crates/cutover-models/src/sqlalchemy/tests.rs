@@ -5,7 +5,7 @@
 use expect_test::{expect, expect_file};
 
 use super::SOURCE;
-use crate::model::ddl;
+use crate::model::{Aspect, ddl};
 use crate::source::{File, Settings};
 
 /// What a file comes to: its statements, and what is not understood.
@@ -100,6 +100,21 @@ def f(:
         -- line 10: the name of B's table (line 11): name_of("b")
     "#]]
     .assert_eq(&told(text, ""));
+}
+
+#[test]
+fn what_is_not_known_of_a_column_leaves_its_table_as_it_is() {
+    let text = "from sqlalchemy import *\nclass Own(TypeDecorator):\n    impl = Made()\n\
+                class A(Base):\n    __tablename__ = 'a'\n    id = Column(Integer, primary_key=True)\n    \
+                b = Column(Integer, ForeignKey(made_up()))\n    c = Column(Own, ForeignKey('b.id'), unique=True)\n";
+    let file = File { path: "models.py".to_owned(), text: text.to_owned() };
+    let models = SOURCE.read(&[file], &Settings::default());
+    let table = &models.tables[0];
+    assert!(table.unstated.is_empty(), "{:?}", table.unstated);
+    let open: Vec<Vec<Aspect>> =
+        table.columns.iter().map(|column| column.unstated.iter().copied().collect()).collect();
+    assert_eq!(open, [vec![], vec![Aspect::ForeignKey], vec![Aspect::Type]]);
+    assert_eq!((table.uniques.len(), table.foreign_keys.len()), (1, 1));
 }
 
 /// What SQLAlchemy 2.1.9 makes of the same.

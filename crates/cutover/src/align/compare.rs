@@ -55,7 +55,7 @@ impl At<'_> {
     }
 
     /// The same of a column.
-    fn leaves_column_open(&self, column: &Column, aspect: Aspect) -> bool {
+    pub(super) fn leaves_column_open(&self, column: &Column, aspect: Aspect) -> bool {
         let of_column = self.open.and_then(|open| open.columns.get(&column.name));
         column.unstated.contains(&aspect)
             || of_column.is_some_and(|open| open.contains(&aspect))
@@ -482,9 +482,13 @@ fn extensions(sides: &Sides<'_>, compared: &mut Compared) {
 
 /// Tables that are there and in no model.
 fn without_model(sides: &Sides<'_>, compared: &mut Compared) {
-    let known: BTreeSet<Id> =
+    let mut known: BTreeSet<Id> =
         sides.models.tables.iter().map(|table| id_of(table, sides.default_schema)).collect();
     let schemas: BTreeSet<_> = known.iter().filter_map(|id| id.schema.clone()).collect();
+    known.extend(sides.models.perhaps.iter().map(|(schema, name)| {
+        let schema = schema.as_deref().unwrap_or(sides.default_schema);
+        Id::new(ObjectKind::Table, schema, name.as_str())
+    }));
     // What is elsewhere is none of these models' business.
     let is_meant =
         |id: &&Id| id.schema.as_ref().is_some_and(|schema| schemas.contains(schema)) && !known.contains(*id);

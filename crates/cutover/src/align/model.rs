@@ -46,7 +46,7 @@ pub struct Alignment {
     /// Remarks.
     pub remarks: Vec<String>,
     /// How long it took, in seconds.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub took: Duration,
 }
 
@@ -220,7 +220,3 @@ pub const CODES: &[(&str, Severity, &str)] = &[
     ("enum-order", Severity::Warning, "a type has the same values in another order"),
     ("extension-missing", Severity::Error, "an extension that the models need is not there"),
 ];
-
-fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
-}

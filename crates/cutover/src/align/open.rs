@@ -15,7 +15,10 @@ pub(super) fn of(models: &Models) -> Vec<NotCompared> {
     }
     let one = |(aspects, tables): (&BTreeSet<Aspect>, Vec<&Table>)| {
         let first = tables.first()?;
-        let words: Vec<&str> = aspects.iter().copied().map(word).collect();
+        let words: Vec<&str> = aspects.iter().copied().filter_map(word).collect();
+        if words.is_empty() {
+            return None;
+        }
         let of = match tables[..] {
             [table] => table.label.clone(),
             _ => format!("{}, {} among them", count(tables.len(), "table", "tables"), first.label),
@@ -26,8 +29,8 @@ pub(super) fn of(models: &Models) -> Vec<NotCompared> {
     by_aspects.into_iter().filter_map(one).collect()
 }
 
-fn word(aspect: Aspect) -> &'static str {
-    match aspect {
+fn word(aspect: Aspect) -> Option<&'static str> {
+    Some(match aspect {
         Aspect::Columns => "further columns",
         Aspect::Type => "types",
         Aspect::Modifier => "lengths and precisions",
@@ -44,7 +47,7 @@ fn word(aspect: Aspect) -> &'static str {
         Aspect::Deferrable => "when constraints are looked at",
         Aspect::Check => "checks",
         Aspect::Index => "indexes",
-        Aspect::UniqueForm => "whether a constraint or an index keeps values unique",
-        Aspect::IndexForm => "indexes over expressions or some of the rows",
-    }
+        // Those that are there are listed one by one.
+        Aspect::UniqueForm | Aspect::IndexForm | Aspect::IndexPart => return None,
+    })
 }
