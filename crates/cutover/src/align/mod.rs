@@ -5,6 +5,7 @@
 //! never called equal. Nothing is changed here, and models are not read: `cutover-models` does that.
 
 mod build;
+mod columns;
 mod compare;
 mod decide;
 mod defaults;
