@@ -48,7 +48,7 @@ async fn verified(project: &Project) -> (Database, Vec<CheckResult>) {
 /// The documents by their names.
 async fn documents(project: &Project, database: &Database) -> BTreeMap<String, String> {
     let (options, sandbox) = (database.options(), sandbox());
-    let request = Request { options: &options, sandbox: &sandbox, wait: None };
+    let request = Request { options: &options, sandbox: &sandbox, folder: None, wait: None };
     let made = gather(project, request).await.unwrap().render(None).unwrap();
     made.into_iter().map(|document| (document.name, document.text)).collect()
 }
@@ -340,7 +340,7 @@ async fn an_unchanged_database_gives_the_same_bytes_and_a_drift_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let all: Vec<_> = {
         let (options, sandbox) = (database.options(), sandbox());
-        let request = Request { options: &options, sandbox: &sandbox, wait: None };
+        let request = Request { options: &options, sandbox: &sandbox, folder: None, wait: None };
         gather(&project, request).await.unwrap().render(None).unwrap()
     };
     assert_eq!(write(folder.path(), &all).unwrap(), all.len());
