@@ -20,7 +20,8 @@ pub fn renamed_values(parsed: &Parsed) -> Vec<(String, String)> {
 pub fn only_renames(parsed: &Parsed) -> bool {
     let mut statements = parsed.statements();
     let first = statements.next();
-    matches!(first, Some(NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_))) && statements.next().is_none()
+    matches!(first, Some(NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)))
+        && statements.next().is_none()
 }
 
 #[cfg(test)]
@@ -31,7 +32,11 @@ mod tests {
     #[test]
     fn statements_that_only_rename_are_known() {
         let is = |sql: &str| only_renames(&parse(sql).unwrap());
-        assert!(is("ALTER TABLE a RENAME TO b") && is("ALTER TABLE a RENAME c TO d") && is("ALTER TABLE a SET SCHEMA s"));
+        assert!(
+            is("ALTER TABLE a RENAME TO b")
+                && is("ALTER TABLE a RENAME c TO d")
+                && is("ALTER TABLE a SET SCHEMA s")
+        );
         assert!(!is("ALTER TABLE a DROP c, ADD d int") && !is("ALTER TABLE a RENAME TO b; DROP TABLE c"));
     }
 

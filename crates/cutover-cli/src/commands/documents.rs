@@ -52,7 +52,10 @@ pub(super) fn run(app: &App, asked: &Asked<'_>, overrides: &Overrides) -> Result
     let as_before = files.len() - written;
     let others = if as_before == 0 { String::new() } else { format!("; {as_before} are as they were") };
     app.output.say(&format!("written to {shown}: {}{others}", count(written, "file", "files")));
-    let is_root = asked.folder.canonicalize().is_ok_and(|folder| project.root.canonicalize().is_ok_and(|root| folder == root));
+    let is_root = asked
+        .folder
+        .canonicalize()
+        .is_ok_and(|folder| project.root.canonicalize().is_ok_and(|root| folder == root));
     if is_root && written > 0 {
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         app.output.remark(&format!(

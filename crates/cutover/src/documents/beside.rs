@@ -27,30 +27,63 @@ pub(super) struct Beside {
     families: Vec<(&'static [ObjectKind], String)>,
 }
 
-/// Which of the attributes of a kind are asked for, as a condition on `base`; nothing where the script asks nothing of them. Owners
-/// are whoever restores a database, and options of foreign servers may hold passwords.
-fn asked_of(kinds: &[ObjectKind]) -> Option<&'static str> {
-    Some(match kinds.first()? {
-        ObjectKind::Table => {
-            "base NOT IN ('owner', 'row security', 'force row security', 'columns', 'foreign options', 'takes along', 'triggers of parent')"
+/// Which attributes of a kind are asked for.
+enum Keys {
+    /// All but these.
+    But(&'static [&'static str]),
+    /// These alone.
+    Only(&'static [&'static str]),
+}
+
+impl Keys {
+    /// Of a family of kinds; nothing where the script asks nothing of them. Owners are whoever restores a database, and options
+    /// of foreign servers may hold passwords.
+    fn of(kinds: &[ObjectKind]) -> Option<Self> {
+        Some(match kinds.first()? {
+            ObjectKind::Table => Self::But(&[
+                "owner",
+                "row security",
+                "force row security",
+                "columns",
+                "foreign options",
+                "takes along",
+                "triggers of parent",
+            ]),
+            ObjectKind::Column => Self::But(&["type", "not null", "foreign options"]),
+            ObjectKind::Constraint | ObjectKind::Index | ObjectKind::Trigger => {
+                Self::But(&["owner", "definition", "invalid"])
+            }
+            ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Function
+            | ObjectKind::Procedure
+            | ObjectKind::Policy => Self::Only(&["comment", "grants", "revoked"]),
+            ObjectKind::Type => Self::But(&["owner", "values", "takes along"]),
+            ObjectKind::Default
+            | ObjectKind::Subscription
+            | ObjectKind::ForeignDataWrapper
+            | ObjectKind::ForeignServer
+            | ObjectKind::UserMapping => return None,
+            _ => Self::But(&["owner", "takes along"]),
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::But(names) => !names.contains(&name),
+            Self::Only(names) => names.contains(&name),
         }
-        ObjectKind::Column => "base NOT IN ('type', 'not null', 'foreign options')",
-        ObjectKind::Constraint | ObjectKind::Index | ObjectKind::Trigger => {
-            "base NOT IN ('owner', 'definition', 'invalid')"
-        }
-        ObjectKind::View
-        | ObjectKind::MaterializedView
-        | ObjectKind::Function
-        | ObjectKind::Procedure
-        | ObjectKind::Policy => "base IN ('comment', 'grants', 'revoked')",
-        ObjectKind::Type => "base NOT IN ('owner', 'values', 'takes along')",
-        ObjectKind::Default
-        | ObjectKind::Subscription
-        | ObjectKind::ForeignDataWrapper
-        | ObjectKind::ForeignServer
-        | ObjectKind::UserMapping => return None,
-        _ => "base NOT IN ('owner', 'takes along')",
-    })
+    }
+
+    /// As a condition on `base`.
+    fn condition(&self) -> String {
+        let (names, how) = match self {
+            Self::But(names) => (names, "NOT IN"),
+            Self::Only(names) => (names, "IN"),
+        };
+        let names: Vec<String> = names.iter().map(|name| quote_literal(name)).collect();
+        format!("base {how} ({})", names.join(", "))
+    }
 }
 
 /// Whether nothing else in the script says that one of these is not there.
@@ -85,8 +118,10 @@ pub(super) async fn read(session: &mut Session, kinds: &BTreeSet<ObjectKind>) ->
     let asked = Asked { schemas: &[], server_version, present: &present };
     let mut beside = Beside { major: server_version / 10_000, ..Beside::default() };
     for (of, query) in schema::query_each(&asked) {
-        let Some(condition) = asked_of(of).filter(|_| of.iter().any(|kind| kinds.contains(kind))) else { continue };
-        let query = found(&query, condition);
+        let Some(keys) = Keys::of(of).filter(|_| of.iter().any(|kind| kinds.contains(kind))) else {
+            continue;
+        };
+        let query = found(&query, &keys.condition());
         let [rows] = catalog::read_all(session, [&query]).await?;
         for row in rows {
             let mut fields = catalog::Fields::new(row);
@@ -103,12 +138,18 @@ pub(super) async fn read(session: &mut Session, kinds: &BTreeSet<ObjectKind>) ->
 
 impl Beside {
     /// A block for each family of kinds, and what is not to be shown.
-    pub(super) fn blocks(&self, expected: &Schema, live: &Schema, secrets: &Secrets) -> (Vec<Block>, Vec<LeftOut>) {
+    pub(super) fn blocks(
+        &self,
+        expected: &Schema,
+        live: &Schema,
+        secrets: &Secrets,
+    ) -> (Vec<Block>, Vec<LeftOut>) {
         let (mut blocks, mut left_out) = (Vec::new(), Vec::new());
         for (kinds, query) in &self.families {
+            let Some(keys) = Keys::of(kinds) else { continue };
             let mut wanted = Vec::new();
             for (id, object) in expected.objects.iter().filter(|(id, _)| kinds.contains(&id.kind)) {
-                let Some(want) = self.wanted(id, object, live) else { continue };
+                let Some(want) = self.wanted((id, object), &keys, live) else { continue };
                 if script::shows(secrets, &want.to_string()) {
                     left_out.push(LeftOut::secret(&format!("what else is said of {id}")));
                 } else {
@@ -123,14 +164,15 @@ impl Beside {
     }
 
     /// What is to be found of an object, `e`, and what must not be, `w`; nothing where nothing is to be asked.
-    fn wanted(&self, id: &Id, object: &Object, live: &Schema) -> Option<Value> {
+    fn wanted(&self, (id, object): (&Id, &Object), keys: &Keys, live: &Schema) -> Option<Value> {
         let must = must_be_there(id.kind);
         let here = live.get(id);
         let (mut expected, mut wrong) = (Map::new(), Map::new());
         if let (Some(said), Some(here)) = (self.rows.get(id), here) {
             expected.clone_from(said);
             let names = object.attributes.keys().chain(here.attributes.keys());
-            for name in names.filter(|name| object.attributes.get(*name) != here.attributes.get(*name)) {
+            let differs = |name: &str| object.attributes.get(name) != here.attributes.get(name);
+            for name in names.filter(|name| keys.has(name) && differs(name)) {
                 expected.remove(name.as_str());
                 wrong.insert(name.to_string(), said.get(name.as_str()).cloned().unwrap_or(Value::Null));
             }

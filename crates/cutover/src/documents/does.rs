@@ -43,7 +43,9 @@ pub(super) struct Origin {
 pub(super) fn all(project: &Project, files: &Inspection) -> Vec<Does> {
     let steps = files.built.plan.steps.iter().zip(&project.migrations).enumerate();
     steps
-        .map(|(place, (step, migration))| Does::of(step, migration, files.built.scripts.get(&place), &project.vars))
+        .map(|(place, (step, migration))| {
+            Does::of(step, migration, files.built.scripts.get(&place), &project.vars)
+        })
         .collect()
 }
 
@@ -127,7 +129,9 @@ fn is_same(one: &ObjectRef, other: &ObjectRef) -> bool {
 impl Things {
     fn place(&self, object: &ObjectRef, is_there: bool) -> Option<usize> {
         let is_it = |place: &usize| {
-            self.all.get(*place).is_some_and(|thing| thing.is_there == is_there && is_same(&thing.now, object))
+            self.all
+                .get(*place)
+                .is_some_and(|thing| thing.is_there == is_there && is_same(&thing.now, object))
         };
         self.called.get(&object.name)?.iter().copied().find(is_it)
     }
@@ -151,7 +155,10 @@ impl Things {
                 }
                 self.parts_of(object).for_each(|part| part.is_there = false);
             }
-            None if self.place(object, false).and_then(|place| self.all.get(place)?.before.as_ref()).is_some() => {}
+            None if self
+                .place(object, false)
+                .and_then(|place| self.all.get(place)?.before.as_ref())
+                .is_some() => {}
             None => {
                 let before = Some(object.clone());
                 self.push(Thing { now: object.clone(), before, is_there: false });
@@ -208,7 +215,9 @@ impl Things {
         for thing in self.all {
             match (thing.before, thing.is_there) {
                 (None, true) => does.made.push(thing.now),
-                (Some(before), true) if !is_same(&before, &thing.now) || before.schema != thing.now.schema => {
+                (Some(before), true)
+                    if !is_same(&before, &thing.now) || before.schema != thing.now.schema =>
+                {
                     does.renamed.push((before, thing.now));
                 }
                 (Some(before), false) => gone.push(before),
@@ -221,7 +230,8 @@ impl Things {
         script.creates.clone_from(&does.made);
         let made = script.made();
         let new = does.made.iter().filter(|made| !replaced.iter().any(|gone| is_same(made, gone)));
-        let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) = new.partition(|object| made.has_whole_of(object));
+        let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) =
+            new.partition(|object| made.has_whole_of(object));
         (does.creates, does.parts) = (names(&creates), names(&parts));
         does.drops = names(&dropped.iter().collect::<Vec<_>>());
         does.replaces = names(&replaced.iter().collect::<Vec<_>>());
@@ -238,7 +248,6 @@ fn renamed(from: &ObjectRef, to: &ObjectRef) -> String {
     let kind = if from.kind == ObjectKind::Relation { "" } else { from.kind.word() };
     format!("{kind} {} to {}", name(from), name(to)).trim_start().to_owned()
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -279,6 +288,9 @@ mod tests {
         );
         assert_eq!(one.replaces, ["constraint t.f", "index i"]);
         assert_eq!((one.creates, one.drops), (vec!["table x".to_owned()], vec!["view v".to_owned()]));
-        assert!(one.parts.contains(&"index y".to_owned()) && one.parts.iter().all(|part| !part.contains("scratch")));
+        assert!(
+            one.parts.contains(&"index y".to_owned())
+                && one.parts.iter().all(|part| !part.contains("scratch"))
+        );
     }
 }

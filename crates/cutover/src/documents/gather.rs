@@ -269,13 +269,7 @@ async fn ways_back(
     if found.history.is_empty() {
         return Err("nothing is applied".to_owned());
     }
-    let asked = revert::Request {
-        which,
-        allow: &[],
-        derive: &[],
-        sandbox: request.sandbox,
-        only_look: true,
-    };
+    let asked = revert::Request { which, allow: &[], derive: &[], sandbox: request.sandbox, only_look: true };
     revert::look(project, request.options, &asked).await.map_err(|error| first_line(&error.to_string()))
 }
 
@@ -312,7 +306,8 @@ fn origin(files: &Inspection, all: &[Does], labels: &Labels, table: &Id) -> (Opt
     let origin = does::origin(all, table);
     let label = |place: usize| files.built.plan.steps.get(place).map(|step| labels.of_id(&step.migration));
     let renamed = origin.renamed.into_iter();
-    let note = |(place, id): (usize, Id)| Some(Renamed { migration: label(place)?, from: crate::erd::name(&id) });
+    let note =
+        |(place, id): (usize, Id)| Some(Renamed { migration: label(place)?, from: crate::erd::name(&id) });
     (origin.created.and_then(label), renamed.filter_map(note).collect())
 }
 

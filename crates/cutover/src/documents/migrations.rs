@@ -211,7 +211,8 @@ pub(super) fn migrations(
     waves: &[Vec<usize>],
 ) -> Vec<MigrationNote> {
     let mut notes = Vec::with_capacity(plan.steps.len());
-    for (place, ((step, does), migration)) in plan.steps.iter().zip(all).zip(&project.migrations).enumerate() {
+    for (place, ((step, does), migration)) in plan.steps.iter().zip(all).zip(&project.migrations).enumerate()
+    {
         let label = labels.of_id(&step.migration);
         let row = past.history.get(&step.migration);
         let recorded = past.recorded.get(&step.migration).filter(|_| row.is_some());
@@ -443,8 +444,15 @@ mod tests {
     #[test]
     fn lines_that_were_ended_on_purpose_are_sentences() {
         let title = ["create items and orders", "Makes the migrations into what the models say."];
-        assert_eq!(in_one_line(&title), "create items and orders. Makes the migrations into what the models say.");
-        let wrapped = ["Who is served sees and changes what is theirs, as it is said by", "PostgreSQL itself", "and by nobody else."];
+        assert_eq!(
+            in_one_line(&title),
+            "create items and orders. Makes the migrations into what the models say."
+        );
+        let wrapped = [
+            "Who is served sees and changes what is theirs, as it is said by",
+            "PostgreSQL itself",
+            "and by nobody else.",
+        ];
         assert_eq!(
             in_one_line(&wrapped),
             "Who is served sees and changes what is theirs, as it is said by PostgreSQL itself and by nobody else."

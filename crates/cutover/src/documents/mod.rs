@@ -19,6 +19,8 @@ mod tables;
 mod templates;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untrue;
 mod write;
 
 use std::path::Path;

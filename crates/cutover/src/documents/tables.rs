@@ -132,7 +132,10 @@ pub(super) struct Totals {
 }
 
 /// The tables of a schema, by name; `origin` says which migration creates one, and which have renamed it.
-pub(super) fn tables(schema: &Schema, origin: &dyn Fn(&Id) -> (Option<String>, Vec<Renamed>)) -> Vec<TableNote> {
+pub(super) fn tables(
+    schema: &Schema,
+    origin: &dyn Fn(&Id) -> (Option<String>, Vec<Renamed>),
+) -> Vec<TableNote> {
     let ids = schema.objects.iter().filter(|(id, _)| is_table(id));
     let mut notes: Vec<TableNote> = ids
         .map(|(id, object)| (id, object, origin(id)))

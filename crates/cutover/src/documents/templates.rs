@@ -124,10 +124,9 @@ fn none_unknown(folder: &Path) -> Result<(), TemplateError> {
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
     let is_unknown = |file: &PathBuf| {
-        let is_template = file
-            .extension()
-            .and_then(|ending| ending.to_str())
-            .is_some_and(|ending| ["jinja", "jinja2", "j2"].iter().any(|known| ending.eq_ignore_ascii_case(known)));
+        let is_template = file.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| {
+            ["jinja", "jinja2", "j2"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+        });
         is_template && !names().any(|name| file.file_name().is_some_and(|file| file == name))
     };
     match files.into_iter().find(is_unknown) {

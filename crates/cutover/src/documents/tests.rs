@@ -105,7 +105,7 @@ fn the_page_names_all_that_templates_know() {
 }
 
 /// A project in a folder of its own.
-fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
+pub(super) fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
@@ -116,7 +116,7 @@ fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
     (folder, project)
 }
 
-async fn found(project: &Project, database: &testkit::Database) -> Documents {
+pub(super) async fn found(project: &Project, database: &testkit::Database) -> Documents {
     found_with(project, database, &SandboxProvider::dev_url(testkit::server().server().options("postgres")))
         .await
 }
@@ -126,7 +126,7 @@ async fn found_with(project: &Project, database: &testkit::Database, sandbox: &S
     gather(project, Request { options: &options, sandbox, folder: None, wait: None }).await.unwrap()
 }
 
-fn text_of<'a>(made: &'a [Document], name: &str) -> &'a str {
+pub(super) fn text_of<'a>(made: &'a [Document], name: &str) -> &'a str {
     made.iter().find(|document| document.name == name).unwrap_or_else(|| panic!("{name}")).text.as_str()
 }
 
@@ -228,7 +228,11 @@ async fn templates_of_the_users_go_before_and_tell_their_mistakes() {
     assert!(wrong("wrong").contains("wrong/ERD.md.jinja:2: undefined value"), "{}", wrong("wrong"));
     assert!(wrong("wrong").contains("docs/documents.md"));
     assert!(wrong("open").contains("open/ERD.md.jinja:"), "{}", wrong("open"));
-    assert!(wrong("typo").contains("typo/ERD.jinja is called like a template and is none"), "{}", wrong("typo"));
+    assert!(
+        wrong("typo").contains("typo/ERD.jinja is called like a template and is none"),
+        "{}",
+        wrong("typo")
+    );
     assert!(wrong("none").contains("has none of the templates"), "{}", wrong("none"));
     let missing =
         "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n[documents]\ntemplates = \"nowhere\"\n";
@@ -363,150 +367,4 @@ async fn without_a_throwaway_server_what_the_run_left_is_compared_and_the_rest_n
     let checks = testkit::markdown::table(summary, "### Verification");
     assert_eq!(checks[0]["Verdict"], "not measured", "{checks:?}");
     assert!(text_of(&made, "README.md").contains("`cutover revert --all --dry-run` measures it."));
-}
-
-/// A project, applied, in which a way back of one step leaves what that of all takes with it.
-async fn renaming() -> (tempfile::TempDir, Project, testkit::Database) {
-    let config = "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n[[stage]]\nid = \"1\"\n[[stage.migration]]\nversion = \"0001\"\ntask = \"T-1\"\n";
-    let first = "-- [Task] T-1\n-- What there is\n-- Two tables.\nCREATE TABLE tags (id int PRIMARY KEY, at date);\nCREATE TABLE users (id int PRIMARY KEY, fullname text, last date);\n";
-    let second = "ALTER TABLE tags RENAME TO labels;\nALTER TABLE users RENAME COLUMN fullname TO full_name;\n\
-         UPDATE users SET last = now() WHERE last IS NULL;\nALTER TABLE users ADD CONSTRAINT n CHECK (last IS NOT NULL) NOT VALID;\n\
-         ALTER TABLE users DROP CONSTRAINT n;\nALTER TABLE users ADD age int DEFAULT 1;\n";
-    let (folder, project) =
-        project(&[("cutover.toml", config), ("m/0001_first.sql", first), ("m/0002_second.sql", second)]);
-    let database = testkit::database();
-    crate::migrate(&project, &database.url()).await.unwrap();
-    database.run("INSERT INTO users VALUES (1, 'x', '2020-01-01')");
-    (folder, project, database)
-}
-
-#[tokio::test]
-async fn a_rename_is_told_as_one_and_what_is_there_for_a_while_not_at_all() {
-    let (_folder, project, database) = renaming().await;
-    let made = found(&project, &database).await.render(None).unwrap();
-    let summary = text_of(&made, "IMPLEMENTATION_SUMMARY.md");
-    let second = testkit::markdown::table(summary, "### In no stage").remove(0);
-    assert_eq!(second["Creates"], "column users.age");
-    assert_eq!(
-        second["Changes of what was there"],
-        "renames table tags to labels, column users.fullname to users.full_name"
-    );
-    assert!(
-        summary.contains("### `labels`\n\nCreated by `0001` as `tags`. Renamed from `tags` by `0002`."),
-        "{summary}"
-    );
-    let noticed = testkit::markdown::table(summary, "## Compatibility");
-    let what = &noticed[1]["What clients of before notice"];
-    assert!(what.contains("renames table tags to labels; renames column users.fullname"), "{what}");
-    assert!(!what.contains("drops") && !what.contains("constraint"), "{what}");
-    let guide = testkit::markdown::table(text_of(&made, "README.md"), "## Migrations, in sequence");
-    assert_eq!(guide[0]["Purpose"], "What there is. Two tables.");
-}
-
-/// What a command of the guide says is what that command asks for.
-#[tokio::test]
-async fn a_way_back_asks_for_what_the_guide_says() {
-    let (_folder, project, database) = renaming().await;
-    let made = found(&project, &database).await;
-    let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
-    let options = database.options();
-    for (field, which, codes) in [
-        ("rollback", crate::revert::Which::All, &["data-loss"][..]),
-        ("step_back", crate::revert::Which::Last(1), &["data-loss", "rows-stay"]),
-    ] {
-        let told = &made.context()[field];
-        let command = told["command"].as_str().unwrap();
-        let allowed: Vec<&str> = command.split(" --allow ").skip(1).collect();
-        assert_eq!(allowed, codes, "{command}");
-        let look = |allow: Vec<String>| {
-            let (project, options, sandbox, which) = (&project, &options, &sandbox, which.clone());
-            async move {
-                let request =
-                    crate::revert::Request { which, allow: &allow, derive: &[], sandbox, only_look: false };
-                crate::revert::look(project, options, &request).await
-            }
-        };
-        let accepted = look(codes.iter().map(|&code| code.to_owned()).collect()).await.unwrap();
-        assert_eq!(accepted.backs.len(), told["ways"].as_array().unwrap().len());
-        for (back, way) in accepted.backs.iter().zip(told["ways"].as_array().unwrap()) {
-            assert_eq!(serde_json::json!(back.losses), way["losses"]);
-            assert_eq!(serde_json::json!(back.stays), way["stays"]);
-        }
-        // One less is refused.
-        let fewer = codes.iter().skip(1).map(|&code| code.to_owned()).collect();
-        assert!(matches!(look(fewer).await.unwrap_err(), crate::revert::RevertError::Refused(..)));
-    }
-    let made = made.render(None).unwrap();
-    let guide = text_of(&made, "README.md");
-    assert!(guide.contains("`cutover revert --allow data-loss --allow rows-stay`"), "{guide}");
-    assert!(guide.contains("`cutover revert --all --allow data-loss`"), "{guide}");
-    assert!(testkit::markdown::table(guide, "### One step")[0]["What stays behind all of these"].contains("rows"));
-}
-
-#[tokio::test]
-async fn what_was_taken_back_and_what_was_only_recorded_is_told() {
-    let (_folder, project, database) = renaming().await;
-    let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
-    let allow = ["data-loss".to_owned(), "rows-stay".to_owned()];
-    let request = crate::revert::Request {
-        which: crate::revert::Which::Last(1),
-        allow: &allow,
-        derive: &[],
-        sandbox: &sandbox,
-        only_look: false,
-    };
-    let outlook = crate::revert::look(&project, &database.options(), &request).await.unwrap();
-    crate::migrate(&outlook.project, &database.url()).await.unwrap();
-    crate::migrate(&project, &database.url()).await.unwrap();
-    let made = found(&project, &database).await.render(None).unwrap();
-    let sequence = text_of(&made, "MIGRATION_SEQUENCE.md");
-    let runs = testkit::markdown::table(sequence, "## Timings");
-    let did: Vec<(&str, &str)> = runs.iter().map(|run| (run["Did"].as_str(), run["Which"].as_str())).collect();
-    assert_eq!(did, [("applied", "0001, 0002"), ("took back", "0002"), ("applied", "0002")]);
-    let second = sequence.split_once("| Version | Wave |").unwrap().1;
-    let timings = testkit::markdown::table(&format!("# x\n| Version | Wave |{second}"), "# x");
-    let times: Vec<(&str, &str)> =
-        timings.iter().map(|row| (row["Times applied"].as_str(), row["Times taken back"].as_str())).collect();
-    assert_eq!(times, [("1", "0"), ("2", "1")]);
-
-    // The same files on a database where somebody has made all of it before.
-    let other = testkit::database();
-    other.run(
-        "CREATE TABLE labels (id int PRIMARY KEY, at date);
-         CREATE TABLE users (id int PRIMARY KEY, full_name text, last date, age int DEFAULT 1)",
-    );
-    let options = other.options();
-    let clock = crate::clock::SystemClock::new();
-    let request = crate::baseline::Request {
-        to: "0002",
-        allow: &[],
-        sandbox: &sandbox,
-        operator: String::new(),
-        tool: "cutover test".to_owned(),
-        clock: &clock,
-    };
-    let outlook = crate::baseline::look(&project, &options, &request).await.unwrap();
-    crate::baseline::record(&project, &options, &request, &outlook).await.unwrap();
-    let made = found(&project, &other).await.render(None).unwrap();
-    let sequence = text_of(&made, "MIGRATION_SEQUENCE.md");
-    assert!(sequence.contains("Not measured: no run has applied anything, what is applied was recorded."), "{sequence}");
-    let rows = testkit::markdown::table(text_of(&made, "IMPLEMENTATION_SUMMARY.md"), "### Execution");
-    for row in &rows {
-        assert_eq!(row["Result"], "recorded by a baseline, not run");
-        assert_eq!((row["Took"].as_str(), row["Attempts"].as_str()), ("not measured", ""));
-    }
-    assert!(text_of(&made, "README.md").contains("There is nothing that `cutover revert` takes back by itself."));
-}
-
-#[test]
-fn a_folder_is_called_as_a_shell_takes_it_from_the_project() {
-    let root = tempfile::tempdir().unwrap();
-    let called = |name: &str| super::named_from(root.path(), &root.path().join(name));
-    assert_eq!(called("").as_deref(), Some("."));
-    assert_eq!(called("docs/database").as_deref(), Some("docs/database"));
-    assert_eq!(called("it's a folder").as_deref(), Some("'it'\\''s a folder'"));
-    assert_eq!(called("../elsewhere"), None);
-    assert_eq!(called("a`b"), None);
-    std::fs::create_dir_all(root.path().join("docs/database")).unwrap();
-    assert_eq!(called("docs/database").as_deref(), Some("docs/database"));
 }
