@@ -100,7 +100,10 @@ fn a_template_that_is_wrong_is_told_with_its_line_and_writes_nothing() {
 fn documents_among_the_files_of_a_project_are_said_to_be_there() {
     let place = applied();
     let said = on_one_server(&place, &["report", "--documents", "."]).ends_with(0);
-    says(&said, &["these are in the project's own folder, among its files: README.md, ", "--documents docs/database"]);
+    says(
+        &said,
+        &["these are in the project's own folder, among its files: README.md, ", "--documents docs/database"],
+    );
     let guide = fs::read_to_string(place.folder.join("README.md")).unwrap();
     assert!(guide.contains("\npsql -X -f verify.sql\n"), "{guide}");
     let said = on_one_server(&place, &["report", "--documents", "."]).ends_with(0);
@@ -122,10 +125,7 @@ fn a_link_to_nothing_is_not_written_through() {
 #[test]
 fn commands_of_the_way_back_do_what_is_said_of_them() {
     let place = applied();
-    place.write(
-        "migrations/0002_more.sql",
-        "CREATE TABLE more (id int);\nUPDATE orders SET id = id + 1;\n",
-    );
+    place.write("migrations/0002_more.sql", "CREATE TABLE more (id int);\nUPDATE orders SET id = id + 1;\n");
     place.database().run("INSERT INTO orders VALUES (1)");
     on_one_server(&place, &["apply"]).ends_with(0);
     documents(&place, &[]).ends_with(0);

@@ -254,8 +254,9 @@ fn files(project: &Project, database: &Database, summary: &str) {
             assert_eq!(row["File"], migration.path);
             assert_eq!(row["Bytes"], fs::metadata(root().join(&migration.path)).unwrap().len().to_string());
             assert_eq!(row["Task"], migration.claims.task.clone().unwrap_or_default());
-            let listed =
-                row["Its tables as they are now: columns, indexes, foreign keys"].split("; ").filter(|one| !one.is_empty());
+            let listed = row["Its tables as they are now: columns, indexes, foreign keys"]
+                .split("; ")
+                .filter(|one| !one.is_empty());
             for one in listed {
                 let (name, figures) = one.split_once(": ").unwrap();
                 assert_eq!(figures, numbers(database, name).join(", "), "{one}");

@@ -90,8 +90,12 @@ impl Does {
             match (only_renames(&parsed), effects.drops.as_slice(), effects.creates.as_slice()) {
                 (true, [old], [new]) => things.rename(old, new),
                 (_, drops, creates) => {
-                    drops.iter().for_each(|object| things.drop(object));
-                    creates.iter().for_each(|object| things.create(object));
+                    for object in drops {
+                        things.drop(object);
+                    }
+                    for object in creates {
+                        things.create(object);
+                    }
                 }
             }
         }

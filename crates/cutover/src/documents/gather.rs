@@ -18,7 +18,7 @@ use super::rollback::Rollback;
 use super::script::{self, Script, Spelled};
 use super::sequence::{self, Coverage, GraphNote};
 use super::sprints;
-use super::tables::{self, Consistency, Renamed, TableNote, is_table};
+use super::tables::{self, Consistency, Origin, Renamed, TableNote, is_table};
 use super::{Documents, DocumentsError, Request};
 use crate::catalog;
 use crate::compare::drift::{self, Drift, DriftError};
@@ -81,8 +81,7 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         Box::pin(verify::verify(project, request.options, request.sandbox, &found.history, &asked, |_| {}))
             .await?;
     let (foreign_keys, raw, beside) = as_the_server_says(request, &sides).await?;
-    let all = Box::pin(ways_back(project, request, &found, revert::Which::All)).await;
-    let last = Box::pin(ways_back(project, request, &found, revert::Which::Last(1))).await;
+    let [rollback, step_back] = Box::pin(both_ways(project, request, &found, &labels)).await;
 
     let graph = GraphNote::of(&ProjectGraph::of(project));
     let all_does = does::all(project, &files);
@@ -102,13 +101,7 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let checks = Checklist::of(&prepared, &answers, &found.runs, &|id| labels.of_id(id), &|stage| {
         Some(project.stages.get(stage)?.id.clone())
     });
-    let consistency = Consistency {
-        declared_by: sides.declared_by,
-        measured_in: sides.measured_in,
-        not_measured: sides.not_measured,
-        remarks: sides.remarks,
-        ..Consistency::of(sides.declared.as_ref(), &sides.live, &|id| claimed_by(project, &labels, id))
-    };
+    let consistency = consistency(project, &labels, &sides);
     let sources = Sources {
         plan: &files.built.plan,
         labels: &labels,
@@ -134,8 +127,8 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         coverage: Coverage { queries: sequence::queries(&checks.items), foreign_keys },
         compatibility: Compatibility::of(&files.built.plan, &all_does, &labels),
         risks: compatibility::risks(&lint::look(project, &Which::Each, None)),
-        rollback: Rollback::of(" --all", all, &labels),
-        step_back: Rollback::of("", last, &labels),
+        rollback,
+        step_back,
         folder: request.folder.and_then(|folder| named_from(&project.root, folder)),
         erd: erd.as_ref().map(drawn).unwrap_or_default(),
         notes: files.built.plan.notes.clone(),
@@ -150,14 +143,7 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         sprints,
         script,
     };
-    let mut value = serde_json::to_value(&context)?;
-    if let Value::Object(fields) = &mut value {
-        // Statements of the script were looked through when they were made; stars would change what they mean.
-        fields
-            .iter_mut()
-            .filter(|(name, _)| *name != "script")
-            .for_each(|(_, value)| star(value, &found.secrets));
-    }
+    let value = without_secrets(serde_json::to_value(&context)?, &found.secrets);
     Ok(Documents(value, erd))
 }
 
@@ -260,6 +246,13 @@ async fn as_the_server_says(
     Ok((keys, raw, beside))
 }
 
+/// What takes back everything, and what the last migration alone.
+async fn both_ways(project: &Project, request: Request<'_>, found: &Found, labels: &Labels) -> [Rollback; 2] {
+    let all = Box::pin(ways_back(project, request, found, revert::Which::All)).await;
+    let last = Box::pin(ways_back(project, request, found, revert::Which::Last(1))).await;
+    [Rollback::of(" --all", all, labels), Rollback::of("", last, labels)]
+}
+
 async fn ways_back(
     project: &Project,
     request: Request<'_>,
@@ -302,7 +295,7 @@ fn really(path: &Path) -> Option<PathBuf> {
 }
 
 /// Which migration creates a table, or the last of several, and which have given it another name.
-fn origin(files: &Inspection, all: &[Does], labels: &Labels, table: &Id) -> (Option<String>, Vec<Renamed>) {
+fn origin(files: &Inspection, all: &[Does], labels: &Labels, table: &Id) -> Origin {
     let origin = does::origin(all, table);
     let label = |place: usize| files.built.plan.steps.get(place).map(|step| labels.of_id(&step.migration));
     let renamed = origin.renamed.into_iter();
@@ -357,6 +350,27 @@ fn diagram(live: &Schema) -> Option<Erd> {
 
 fn drawn(erd: &Erd) -> Diagram {
     Diagram { mermaid: erd::mermaid(erd), drawn: erd.tables.len(), more: erd.more }
+}
+
+/// Both sides in figures.
+fn consistency(project: &Project, labels: &Labels, sides: &Sides) -> Consistency {
+    Consistency {
+        declared_by: sides.declared_by.clone(),
+        measured_in: sides.measured_in.clone(),
+        not_measured: sides.not_measured.clone(),
+        remarks: sides.remarks.clone(),
+        ..Consistency::of(sides.declared.as_ref(), &sides.live, &|id| claimed_by(project, labels, id))
+    }
+}
+
+/// The context with what is not to be shown as stars.
+fn without_secrets(mut context: Value, secrets: &Secrets) -> Value {
+    if let Value::Object(fields) = &mut context {
+        // Statements of the script were looked through when they were made; stars would change what they mean.
+        let others = fields.iter_mut().filter(|(name, _)| *name != "script");
+        others.for_each(|(_, value)| star(value, secrets));
+    }
+    context
 }
 
 /// Hides what is not to be shown in every text.

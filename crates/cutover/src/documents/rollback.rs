@@ -57,7 +57,7 @@ impl Rollback {
             losses: back.losses,
             stays: back.stays,
         };
-        let allowed: String = outlook.missing.iter().map(|code| format!(" --allow {code}")).collect();
+        let allowed = outlook.missing.iter().flat_map(|code| [" --allow ", code]).collect::<String>();
         let can_be_done = outlook.misfits.is_empty() && !outlook.backs.is_empty();
         Self {
             look,

@@ -44,6 +44,9 @@ pub(super) struct Renamed {
     pub(super) from: String,
 }
 
+/// The migration that creates a table, and those that have renamed it.
+pub(super) type Origin = (Option<String>, Vec<Renamed>);
+
 /// A column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ColumnNote {
@@ -132,10 +135,7 @@ pub(super) struct Totals {
 }
 
 /// The tables of a schema, by name; `origin` says which migration creates one, and which have renamed it.
-pub(super) fn tables(
-    schema: &Schema,
-    origin: &dyn Fn(&Id) -> (Option<String>, Vec<Renamed>),
-) -> Vec<TableNote> {
+pub(super) fn tables(schema: &Schema, origin: &dyn Fn(&Id) -> Origin) -> Vec<TableNote> {
     let ids = schema.objects.iter().filter(|(id, _)| is_table(id));
     let mut notes: Vec<TableNote> = ids
         .map(|(id, object)| (id, object, origin(id)))
