@@ -50,7 +50,7 @@ pub use model::{
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 pub use reach::reaches_beyond;
-pub use renamed::renamed_values;
+pub use renamed::{only_renames, renamed_values};
 pub use server_wide::{ServerWide, server_wide};
 
 pub(crate) use bodies::{Part, each_part as each_part_of_block, ends_transaction, made_at_run_time};
