@@ -52,7 +52,8 @@ pub(crate) fn run() -> ExitCode {
             | Command::Sandbox(_)
     );
     let makes_documents = matches!(&command, Command::Report(arguments) if arguments.makes_documents());
-    let hears_signals = leaves_something || makes_documents || global.sandbox;
+    let works = matches!(&command, Command::Worker(arguments) if arguments.works());
+    let hears_signals = leaves_something || makes_documents || works || global.sandbox;
     let app = App { global, environment, output, hears_signals };
     let result = app.check(&command).and_then(|()| app.dispatch(command));
     let result = match (result, app.output.failure()) {
@@ -102,6 +103,7 @@ impl App {
             Command::Adopt(arguments) => commands::adopt::run(self, &arguments),
             Command::Diff(arguments) => commands::diff::run(self, &arguments),
             Command::Align(arguments) => commands::align::run(self, &arguments),
+            Command::Worker(arguments) => commands::worker::run(self, &arguments),
             Command::Config(arguments) => commands::config::run(self, &arguments),
             Command::Sandbox(arguments) => commands::sandbox::run(self, &arguments),
             Command::Demo(arguments) => commands::demo::run(self, &arguments),

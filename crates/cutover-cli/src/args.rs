@@ -115,6 +115,7 @@ pub(crate) enum Command {
     Adopt(commands::adopt::Arguments),
     Diff(commands::diff::Arguments),
     Align(commands::align::Arguments),
+    Worker(commands::worker::Arguments),
     Config(commands::config::Arguments),
     Sandbox(commands::sandbox::Arguments),
     Demo(commands::demo::Arguments),

@@ -21,6 +21,7 @@ use cutover_postgres::connect::ConnectError;
 use cutover_postgres::sandbox::SandboxError;
 use cutover_postgres::session::Failure;
 use cutover_postgres::sqlstate;
+use cutover_worker::WorkerError;
 
 /// Exit codes. They are documented, and scripts rely on them. Before the first statement it is [`Exit::Usage`] where
 /// what was asked, the configuration or the surroundings must change, and [`Exit::No`] where the files, the history or
@@ -302,6 +303,23 @@ impl From<VerifyError> for CliError {
             | VerifyError::NoneOfKind { .. }
             | VerifyError::UnknownKind { .. } => Self::usage(error),
             VerifyError::Figures { .. } => Self::new(Exit::RolledBack, error),
+        }
+    }
+}
+
+impl From<WorkerError> for CliError {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Connect(error) => error.into(),
+            WorkerError::Failed(failure) => failure.into(),
+            WorkerError::Missing | WorkerError::Declare(_) => Self::new(Exit::No, error),
+            WorkerError::MayNotCreate { .. }
+            | WorkerError::Rights { .. }
+            | WorkerError::Foreign { .. }
+            | WorkerError::Newer { .. }
+            | WorkerError::ReadOnly
+            | WorkerError::Metrics { .. }
+            | WorkerError::PgCron(_) => Self::usage(error),
         }
     }
 }

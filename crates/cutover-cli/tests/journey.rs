@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Place;
+use common::{Place, is_documented};
 
 const ORDERS: &str =
     "CREATE TABLE orders (id bigint PRIMARY KEY, note text);\nCREATE INDEX orders_note ON orders (note);\n";
@@ -112,24 +112,6 @@ fn json_is_one_versioned_document_a_line_and_nothing_else() {
     let empty = Place::without_database();
     let made = empty.run(&["init", "--format", "json"]).ends_with(0);
     is_documented("init", &serde_json::from_str(&made.stdout).unwrap(), None);
-}
-
-/// Fails the test unless `docs/json.md` lists exactly the fields of a document, and those of the elements of one list.
-#[track_caller]
-fn is_documented(heading: &str, document: &serde_json::Value, nested: Option<&str>) {
-    let page = include_str!("../../../docs/json.md");
-    let (_, section) = page.split_once(&format!("\n### {heading}\n")).expect(heading);
-    let section = section.split("\n### ").next().unwrap();
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-    let rows: std::collections::BTreeMap<&str, &str> = rows.collect();
-    let fields: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), fields, "{heading}");
-    let Some(list) = nested else { return };
-    for field in document[list][0].as_object().unwrap().keys() {
-        let of_state =
-            ["state", "at_micros", "run"].contains(&field.as_str()) && rows[list].contains("[state]");
-        assert!(of_state || rows[list].contains(&format!("`{field}`")), "{heading} {list} {field}");
-    }
 }
 
 #[test]

@@ -127,6 +127,34 @@ impl Session {
         std::mem::take(&mut lock(&self.recorder).state().other_notices)
     }
 
+    /// How many notifications (`NOTIFY`) came on this session so far. What they said is not kept.
+    pub fn notifications(&self) -> u64 {
+        lock(&self.recorder).state().notifications
+    }
+
+    /// Returns once more than `seen` notifications came: how many there are now.
+    ///
+    /// # Errors
+    /// [`Failure::Lost`] when the connection is over before that.
+    pub async fn notified(&self, seen: u64) -> Result<u64, Failure> {
+        let notify = Arc::clone(&lock(&self.recorder).state().settled);
+        loop {
+            let notified = notify.notified();
+            let (came, over) = {
+                let mut recorder = lock(&self.recorder);
+                let state = recorder.state();
+                (state.notifications, state.lost.is_some())
+            };
+            if came > seen {
+                return Ok(came);
+            }
+            if over {
+                return Err(self.lost());
+            }
+            notified.await;
+        }
+    }
+
     /// Whether the server is a standby: nothing can be written there.
     ///
     /// # Errors

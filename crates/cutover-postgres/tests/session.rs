@@ -434,3 +434,17 @@ async fn until_active(watcher: &mut Session, pid: i32) {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn notifications_are_counted_and_their_end_is_noticed() {
+    let options = database().await;
+    let (mut listener, mut other) = (connect(&options).await, connect(&options).await);
+    listener.execute("LISTEN here").await.unwrap();
+    assert_eq!(listener.notifications(), 0);
+    other.execute("NOTIFY here, 'one'; NOTIFY elsewhere; NOTIFY here, 'two'").await.unwrap();
+    let came = within(listener.notified(1)).await.unwrap();
+    assert_eq!(came, 2);
+    let end = format!("SELECT pg_terminate_backend({})", listener.backend_pid());
+    other.execute(&end).await.unwrap();
+    assert!(matches!(within(listener.notified(came)).await, Err(Failure::Lost(_))));
+}

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// A xorshift generator; the seed may be anything, two runners just should not share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Jitter(u64);
+pub struct Jitter(u64);
 
 impl Jitter {
     /// Starts from a seed.
-    pub(crate) fn seeded(seed: u64) -> Self {
+    pub fn seeded(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
@@ -20,7 +20,7 @@ impl Jitter {
     }
 
     /// Between half of `middle` and one and a half of it.
-    pub(crate) fn around(&mut self, middle: Duration) -> Duration {
+    pub fn around(&mut self, middle: Duration) -> Duration {
         let permille = 500 + u32::try_from(self.next() % 1000).unwrap_or(0);
         middle * permille / 1000
     }

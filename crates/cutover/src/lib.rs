@@ -16,7 +16,7 @@ pub mod erd;
 pub mod hazard;
 pub mod history;
 pub mod inspect;
-mod jitter;
+pub mod jitter;
 mod latebound;
 pub mod lint;
 pub mod migrate;

@@ -11,7 +11,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("cutover-postgres", &[]),
     ("cutover", &["cutover-analysis", "cutover-postgres"]),
     ("cutover-models", &["cutover-analysis"]),
-    ("cutover-cli", &["cutover", "cutover-models", "cutover-postgres"]),
+    ("cutover-worker", &["cutover", "cutover-postgres"]),
+    ("cutover-cli", &["cutover", "cutover-models", "cutover-postgres", "cutover-worker"]),
     ("testkit", &["cutover-postgres"]),
     ("xtask", &["cutover", "cutover-analysis", "cutover-postgres"]),
     ("bitstockerz", &[]),
@@ -28,6 +29,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tree-sitter", &["cutover-models"]),
     ("tree-sitter-python", &["cutover-models"]),
     ("syn", &["cutover-models"]),
+    ("croner", &["cutover-worker"]),
+    ("chrono", &["cutover-worker"]),
+    ("prometheus-client", &["cutover-worker"]),
 ];
 
 /// What a pure crate must not even mention.

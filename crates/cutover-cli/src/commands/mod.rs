@@ -25,4 +25,5 @@ pub(crate) mod revert;
 pub(crate) mod sandbox;
 pub(crate) mod status;
 pub(crate) mod verify;
+pub(crate) mod worker;
 mod written;

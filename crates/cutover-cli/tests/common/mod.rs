@@ -38,6 +38,24 @@ pub(crate) fn says(outcome: &Outcome, parts: &[&str]) {
     }
 }
 
+/// Fails the test unless `docs/json.md` lists exactly the fields of a document, and those of the elements of one list.
+#[track_caller]
+pub(crate) fn is_documented(heading: &str, document: &serde_json::Value, nested: Option<&str>) {
+    let page = include_str!("../../../../docs/json.md");
+    let (_, section) = page.split_once(&format!("\n### {heading}\n")).expect(heading);
+    let section = section.split("\n### ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let rows: std::collections::BTreeMap<&str, &str> = rows.collect();
+    let fields: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), fields, "{heading}");
+    let Some(list) = nested else { return };
+    for field in document[list][0].as_object().unwrap().keys() {
+        let of_state =
+            ["state", "at_micros", "run"].contains(&field.as_str()) && rows[list].contains("[state]");
+        assert!(of_state || rows[list].contains(&format!("`{field}`")), "{heading} {list} {field}");
+    }
+}
+
 /// A project folder with a database, or without one.
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,

@@ -94,13 +94,15 @@ pub(crate) struct State {
     pub(crate) sink_waiting: Option<(u64, Box<dyn CopySink>)>,
     /// The sink of simple query `.0`, which has ended.
     pub(crate) sink_done: Option<(u64, Box<dyn CopySink>)>,
+    /// How many notifications (NOTIFY) came.
+    pub(crate) notifications: u64,
     /// The server has said that it ends the session: nothing but the end of the connection follows.
     pub(crate) dismissed: bool,
     /// The server said nothing for so long that the connection was given up.
     pub(crate) silent: bool,
     /// Why the connection ended, once it has.
     pub(crate) lost: Option<String>,
-    /// Wakes whoever waits for [`State::is_settled`].
+    /// Wakes whoever waits for [`State::is_settled`], or for a notification.
     pub(crate) settled: Arc<Notify>,
 }
 
@@ -242,6 +244,10 @@ impl State {
                 }
             }
             b'K' => self.backend = backend_key(body),
+            b'A' => {
+                self.notifications += 1;
+                self.settled.notify_waiters();
+            }
             b'R' if body == [0; 4] => self.authenticated = true,
             _ => {}
         }

@@ -595,6 +595,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         stages: Vec::new(),
         migrations,
         claim_places: Vec::new(),
+        jobs: Vec::new(),
         checks: Vec::new(),
         check_files: Vec::new(),
         companions: Vec::new(),

@@ -12,7 +12,7 @@ use super::link::{Known, Names};
 use super::problem::{Problem, Problems, ProjectError};
 use super::{
     CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files,
-    globs, link, text,
+    globs, jobs, link, text,
 };
 use crate::align::{CODES, ModelsSettings};
 use crate::lint::LintSettings;
@@ -32,6 +32,19 @@ pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Project, Proj
 }
 
 pub(super) fn draft(folder: &Path, overrides: &Overrides) -> Result<Draft, ProjectError> {
+    let mut loader = begin(folder, overrides)?;
+    loader.folders()?;
+    Ok(loader.finish())
+}
+
+pub(super) fn without_migrations(folder: &Path, overrides: &Overrides) -> Result<Draft, ProjectError> {
+    let mut loader = begin(folder, overrides)?;
+    loader.incomplete = true;
+    Ok(loader.finish())
+}
+
+/// What the configuration says by itself.
+fn begin(folder: &Path, overrides: &Overrides) -> Result<Loader, ProjectError> {
     let root = canonical(folder)?;
     let path = root.join(CONFIG_FILE);
     is_own_file(&root, &path)?;
@@ -45,8 +58,7 @@ pub(super) fn draft(folder: &Path, overrides: &Overrides) -> Result<Draft, Proje
         None => Loader::new(root, None, Table::parse(CONFIG_FILE, "")?),
     };
     loader.values(overrides);
-    loader.folders()?;
-    Ok(loader.finish())
+    Ok(loader)
 }
 
 /// A configuration that is a pipe would be waited for, and a link out of the folder would be quoted in complaints.
@@ -216,6 +228,7 @@ impl Loader {
         let lint = LintSettings::of(&config.lint, &mut self.file);
         let templates = self.templates(&config);
         let models = models(config.models, &mut self.file);
+        let jobs = jobs::jobs(config.jobs, &mut self.file);
         self.problems.absorb(self.file.problems());
         let project = Project {
             name: self.name,
@@ -233,6 +246,7 @@ impl Loader {
             migrations: self.migrations,
             claim_places,
             checks,
+            jobs,
             check_files,
             companions: self.companions,
             strays: self.strays,

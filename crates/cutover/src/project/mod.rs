@@ -10,6 +10,7 @@ mod files;
 mod flyway;
 mod folders;
 mod globs;
+mod jobs;
 mod link;
 mod load;
 mod marks;
@@ -29,6 +30,7 @@ pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setti
 pub use conventions::{Convention, Stray};
 pub use create::{Body, Created, initialise};
 pub use flyway::DefaultSchema;
+pub use jobs::{Job, JobPlaces, one_statement};
 pub use problem::{Place, Problem, Problems, ProjectError};
 pub(crate) use vars::Substituted;
 pub use vars::{PlaceholderError, Replaced, VarError, Vars};
@@ -87,6 +89,8 @@ pub struct Project {
     pub claim_places: Vec<ClaimPlace>,
     /// The checks, in the order of the file.
     pub checks: Vec<CheckSpec>,
+    /// What `cutover worker` runs, in the order of the file.
+    pub jobs: Vec<Job>,
     /// SQL files whose statements must return no rows: absolute, sorted.
     pub check_files: Vec<PathBuf>,
     /// Files in migration folders that say something of migrations and are none: lists, settings. Absolute.
@@ -233,6 +237,14 @@ impl Project {
     /// There is no project, or no part of it can be read.
     pub fn draft(folder: &Path, overrides: &Overrides) -> Result<Draft, ProjectError> {
         load::draft(folder, overrides)
+    }
+
+    /// As [`Project::draft`], but reads no migrations, which need not be there: for what has to do with the configuration alone.
+    ///
+    /// # Errors
+    /// The folder or its configuration cannot be read.
+    pub fn without_migrations(folder: &Path, overrides: &Overrides) -> Result<Draft, ProjectError> {
+        load::without_migrations(folder, overrides)
     }
 
     /// The folder to load from a place within a project: the nearest one upward with a `cutover.toml`, otherwise

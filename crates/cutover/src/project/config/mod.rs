@@ -30,6 +30,7 @@ pub(super) struct Config {
     pub(super) stages: Vec<StageConfig>,
     pub(super) checks: Vec<CheckConfig>,
     pub(super) check_sql: Vec<Spanned<String>>,
+    pub(super) jobs: Vec<JobConfig>,
     pub(super) lint: LintConfig,
     pub(super) models: ModelsConfig,
     /// The folder of templates for documents.
@@ -111,6 +112,20 @@ pub(super) struct CheckConfig {
     pub(super) line: u32,
 }
 
+/// One `[[job]]`.
+#[derive(Debug)]
+pub(super) struct JobConfig {
+    pub(super) name: Spanned<String>,
+    pub(super) kind: Option<Spanned<String>>,
+    pub(super) schedule: Spanned<String>,
+    pub(super) command: Spanned<String>,
+    pub(super) time_zone: Option<Spanned<String>>,
+    pub(super) missed: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<(Duration, String)>>,
+    pub(super) retries: Option<Spanned<i64>>,
+    pub(super) enabled: bool,
+}
+
 /// Decodes a file. Everything that is wrong with keys and types is recorded in the table.
 pub(super) fn decode(file: &mut Table) -> Config {
     let mut config = Config::default();
@@ -132,6 +147,7 @@ pub(super) fn decode(file: &mut Table) -> Config {
     config.stages = each(file, "stage", stage);
     config.checks = file.take_tables("check").into_iter().map(check).collect();
     with(file, "checks", |table| config.check_sql = table.take_strings("sql"));
+    config.jobs = each(file, "job", job);
     with(file, "lint", |table| config.lint = lint(table));
     with(file, "models", |table| config.models = models(table));
     with(file, "documents", |table| config.templates = table.take_spanned_string("templates"));
@@ -184,6 +200,21 @@ fn migration(table: &mut Table) -> MigrationConfig {
         deferred: table.take_bool("deferred").unwrap_or(false),
         optional: table.take_bool("optional").unwrap_or(false),
         requires: table.take_strings("requires"),
+    }
+}
+
+fn job(table: &mut Table) -> JobConfig {
+    let retries = table.span_of("retries");
+    JobConfig {
+        name: table.require_spanned_string("name"),
+        kind: table.take_spanned_string("kind"),
+        schedule: table.require_spanned_string("schedule"),
+        command: table.require_spanned_string("command"),
+        time_zone: table.take_spanned_string("time_zone"),
+        missed: table.take_spanned_string("missed"),
+        timeout: table.take_duration("timeout"),
+        retries: table.take_integer("retries").map(|number| Spanned::new(retries, number)),
+        enabled: table.take_bool("enabled").unwrap_or(true),
     }
 }
 

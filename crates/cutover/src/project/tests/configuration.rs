@@ -55,6 +55,16 @@ version = "0002_jobs.sql"
 alters = "table users"
 deferred = true
 requires = ["0001"]
+[[job]]
+name = "tick"
+kind = "sql"
+schedule = "5 seconds"
+command = "SELECT tick()"
+time_zone = "Europe/Berlin"
+missed = "one"
+timeout = "30s"
+retries = 3
+enabled = false
 [[check]]
 name = "no users"
 kind = "empty"
@@ -396,6 +406,39 @@ fn every_key_is_documented() {
             None => format!("# `{line}`"),
         };
         assert!(DOCUMENTATION.contains(&shown), "{shown}");
+    }
+}
+
+#[test]
+fn jobs_are_read_and_each_mistake_has_its_line() {
+    let files = with(WHOLE);
+    let folder = folder(&files);
+    let [job] = &load(&folder).unwrap().jobs[..] else { panic!("one job") };
+    let found = (
+        job.name.as_str(),
+        job.schedule.as_str(),
+        job.missed.as_str(),
+        job.timeout,
+        job.retries,
+        job.enabled,
+    );
+    assert_eq!(found, ("tick", "5 seconds", "one", Duration::from_secs(30), 3, false));
+    let files = with(
+        "[[job]]\nname = \"a\"\nschedule = \"5 seconds\"\ncommand = \"SELECT 1\"\nmissed = \"never\"\ntimeout = \"0\"\n\
+         retries = -1\nfoo = 1\n[[job]]\nname = \"a\"\ncommand = \"\"\ntimeout = 5\n",
+    );
+    let said = error(&files);
+    for part in [
+        "cutover.toml:5:10: missed cannot be \"never\"",
+        "cutover.toml:6:11: timeout must be more than 0",
+        "cutover.toml:7:11: retries must be between 0 and 100",
+        "cutover.toml:8:1: unknown key \"foo\" in [[job]]",
+        "cutover.toml:9:1: [[job]] needs schedule",
+        "cutover.toml:10:8: another job has the name \"a\" (line 2)",
+        "cutover.toml:11:11: command is empty",
+        "cutover.toml:12:11: timeout needs a unit",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
     }
 }
 

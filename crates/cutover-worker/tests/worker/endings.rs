@@ -1,0 +1,75 @@
+//! How a worker stops.
+
+use cutover_worker::{RunOutcome, WorkerEvent};
+
+use crate::support::{AT_GATE, due, ended, prepared, ran, runs, schedule, settings, start, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asked_once_it_finishes_what_runs_and_takes_nothing_more() {
+    let database = prepared().await;
+    let gate = database.hold("LOCK TABLE gate");
+    schedule(&database, "a", "SELECT waits('a')");
+    schedule(&database, "b", "SELECT work('b')");
+    let worker = start(&database.options(), settings("w"));
+    due(&database, "a").await;
+    until(&database, AT_GATE).await;
+    worker.asks_to_stop();
+    worker.tells(|event| matches!(event, WorkerEvent::Stopping { running: 1 })).await;
+    database.run(
+        "UPDATE cutover_worker.lease SET next_at = clock_timestamp() WHERE job = 'b'; NOTIFY cutover_worker",
+    );
+    drop(gate);
+    let summary = worker.ended().await.unwrap();
+    assert_eq!((summary.done, summary.lost), (1, 0));
+    assert_eq!((runs(&database), ran(&database)), (vec!["a 1 done".to_owned()], "1".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asked_twice_it_cancels_what_runs_which_another_worker_runs_again() {
+    let database = prepared().await;
+    let gate = database.hold("LOCK TABLE gate");
+    schedule(&database, "a", "SELECT waits('a')");
+    let worker = start(&database.options(), settings("w"));
+    due(&database, "a").await;
+    until(&database, AT_GATE).await;
+    worker.asks_to_stop();
+    worker.tells(|event| matches!(event, WorkerEvent::Stopping { .. })).await;
+    worker.asks_to_stop();
+    worker
+        .tells(|event| matches!(event, WorkerEvent::RunEnded(end) if end.outcome == RunOutcome::Lost))
+        .await;
+    let summary = worker.ended().await.unwrap();
+    assert_eq!((summary.done, summary.lost), (0, 1));
+    assert_eq!((runs(&database), ran(&database)), (vec!["a 1 lost".to_owned()], "0".to_owned()));
+    drop(gate);
+    let other = start(&database.options(), settings("other"));
+    ended(&database, "a", 2).await;
+    other.stops().await;
+    assert_eq!((runs(&database)[1].as_str(), ran(&database).as_str()), ("a 2 done", "1"));
+}
+
+/// Leases of long runs are kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_kept_as_long_as_its_run_takes() {
+    let database = prepared().await;
+    let gate = database.hold("LOCK TABLE gate");
+    schedule(&database, "a", "SELECT waits('a')");
+    let mut often = settings("w");
+    often.lease = std::time::Duration::from_millis(300);
+    let worker = start(&database.options(), often);
+    due(&database, "a").await;
+    until(&database, AT_GATE).await;
+    let until_then = database.value("SELECT until FROM cutover_worker.lease");
+    until(&database, &format!("SELECT until > timestamptz '{until_then}' + interval '200 ms' AND worker = 'w' FROM cutover_worker.lease")).await;
+    // Also while it winds down.
+    worker.asks_to_stop();
+    worker.tells(|event| matches!(event, WorkerEvent::Stopping { .. })).await;
+    let until_then = database.value("SELECT until FROM cutover_worker.lease");
+    until(
+        &database,
+        &format!("SELECT until > timestamptz '{until_then}' + interval '200 ms' FROM cutover_worker.lease"),
+    )
+    .await;
+    drop(gate);
+    assert_eq!(worker.ended().await.unwrap().done, 1);
+}
