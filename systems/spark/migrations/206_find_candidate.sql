@@ -1,11 +1,13 @@
 -- The best candidate of a tier who is free: whose entry nobody has locked. It stays locked until the transaction ends.
 --
 -- Candidates are read in the order of an index until one fits, and each is looked up by its key: OFFSET 0 and the settings keep the
--- plan to that, whatever is known of the tables. A plan that sorts, or is compiled first, costs more than the whole search.
+-- plan to that, whatever is known of the tables, and to one plan a session. A plan that sorts, or is compiled first, costs more than the
+-- whole search.
 
 CREATE FUNCTION public.find_candidate(p_user uuid, p_tier integer) RETURNS uuid
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
-SET jit = off SET enable_sort = off SET enable_seqscan = off SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan SET jit = off
+SET enable_sort = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
     v_me profiles;

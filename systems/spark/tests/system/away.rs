@@ -16,7 +16,12 @@ fn back_after_nine_seconds_is_back_in_the_match() {
     spark.value(9000, "SELECT finalize_user_offline(test.u(1))");
     spark.value(9000, "SELECT heartbeat_update(test.u(1))");
     assert_eq!(spark.states(), "1 paired, 2 paired");
-    assert_eq!(spark.0.value("SELECT is_online AND last_seen = '2026-01-01 12:00:09Z' FROM profiles WHERE id = test.u(1)"), "t");
+    assert_eq!(
+        spark.0.value(
+            "SELECT is_online AND last_seen = '2026-01-01 12:00:09Z' FROM profiles WHERE id = test.u(1)"
+        ),
+        "t"
+    );
     assert_eq!(spark.0.value("SELECT count(*) FROM matching_queue WHERE disconnected_at IS NOT NULL OR state_before_offline IS NOT NULL"), "0");
 }
 
@@ -50,7 +55,10 @@ fn the_grace_ends_at_ten_seconds_and_not_before() {
     // Nothing more happens to somebody who is gone.
     spark.value(20_000, "SELECT handle_user_offline(test.u(1))");
     spark.value(40_000, "SELECT finalize_user_offline(test.u(1))");
-    assert_eq!((spark.states().as_str(), spark.boosts().as_str()), ("1 disconnected, 2 spin_active", "2 10 partner_offline"));
+    assert_eq!(
+        (spark.states().as_str(), spark.boosts().as_str()),
+        ("1 disconnected, 2 spin_active", "2 10 partner_offline")
+    );
 }
 
 #[test]
@@ -100,6 +108,11 @@ fn who_leaves_the_queue_lets_the_partner_go_on() {
     let spark = Spark::with_voters();
     spark.value(0, "SELECT queue_remove(test.u(2), 'bored')");
     assert_eq!((spark.states().as_str(), spark.boosts().as_str()), ("1 spin_active", "1 10 partner_left"));
-    assert_eq!(spark.0.value("SELECT event_data ->> 'reason' FROM spark_event_log WHERE event_type = 'queue_removed'"), "bored");
+    assert_eq!(
+        spark
+            .0
+            .value("SELECT event_data ->> 'reason' FROM spark_event_log WHERE event_type = 'queue_removed'"),
+        "bored"
+    );
     spark.value(0, "SELECT queue_remove(test.u(2), 'again')");
 }

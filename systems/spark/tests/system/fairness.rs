@@ -8,7 +8,8 @@ fn the_score_is_the_formula() {
     let score = |at: u32| spark.value(at, "SELECT calculate_fairness_score(test.u(1))");
     // No preferences, no entry: 18-30, 50 miles, nobody else.
     assert_eq!(score(0), "175.50");
-    spark.value(0, "SELECT queue_join(test.u(1), '{\"min_age\": 18, \"max_age\": 30, \"max_distance\": 50}')");
+    spark
+        .value(0, "SELECT queue_join(test.u(1), '{\"min_age\": 18, \"max_age\": 30, \"max_distance\": 50}')");
     assert_eq!(spark.scores(), "1 175.50");
     // 95 seconds, three skips, two others: 9.5 + 150 + 75.5 + 80.
     spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(2, 3) n");
@@ -48,7 +49,8 @@ fn wishes(spark: &Spark) -> String {
 fn preferences_widen_twice_and_come_back() {
     let spark = Spark::with(2);
     spark.0.run("SET timezone = 'UTC'");
-    spark.value(0, "SELECT queue_join(test.u(1), '{\"min_age\": 25, \"max_age\": 97, \"max_distance\": 20}')");
+    spark
+        .value(0, "SELECT queue_join(test.u(1), '{\"min_age\": 25, \"max_age\": 97, \"max_distance\": 20}')");
     let expand = |at: u32| spark.value(at, "SELECT apply_preference_expansion(test.u(1))");
     expand(29_999);
     assert_eq!(wishes(&spark), "25 97 20 f 0");

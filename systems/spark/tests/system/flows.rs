@@ -17,7 +17,9 @@ fn a_reveal_counts_once_and_two_open_the_vote() {
     assert_eq!(spark.states(), "1 vote_active, 2 vote_active");
     assert_eq!(spark.scores(), "1 0.00, 2 0.00");
     assert_eq!(
-        spark.0.value("SELECT (metadata ->> 'voting_started_at')::timestamptz = '2026-01-01 12:00Z' FROM matches"),
+        spark.0.value(
+            "SELECT (metadata ->> 'voting_started_at')::timestamptz = '2026-01-01 12:00Z' FROM matches"
+        ),
         "t"
     );
 }
@@ -40,7 +42,8 @@ fn a_pass_sends_both_on_and_gives_ten_to_who_said_yes() {
         }
         assert_eq!(spark.states(), "1 spin_active, 2 spin_active");
         assert_eq!(
-            ["matches", "votes", "match_participants", "yes_yes_pairs", "match_history"].map(|table| spark.count(table)),
+            ["matches", "votes", "match_participants", "yes_yes_pairs", "match_history"]
+                .map(|table| spark.count(table)),
             ["0", "0", "0", "0", "1"]
         );
     }
@@ -63,7 +66,10 @@ fn two_yes_are_a_date_and_a_ban_for_ever() {
         ["yes_yes_pairs", "match_history", "match_participants"].map(|table| spark.count(table)),
         ["1", "1", "0"]
     );
-    spark.value(0, "SELECT count(state_machine_transition(test.u(n), 'session_ended')) FROM generate_series(1, 2) n");
+    spark.value(
+        0,
+        "SELECT count(state_machine_transition(test.u(n), 'session_ended')) FROM generate_series(1, 2) n",
+    );
     // Much later they are both there, and nobody else is.
     spark.value(3_000_000, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 2) n");
     assert_eq!(spark.value(3_000_000, "SELECT unified_matching_engine(test.u(1))"), "");
@@ -71,7 +77,8 @@ fn two_yes_are_a_date_and_a_ban_for_ever() {
     // Banned in whichever order it is written.
     spark.0.run("UPDATE yes_yes_pairs SET user1_id = user2_id, user2_id = user1_id");
     assert_eq!(spark.value(3_000_000, "SELECT create_match_atomic(test.u(2), test.u(1))"), "");
-    let again = spark.try_at(0, "INSERT INTO yes_yes_pairs (user1_id, user2_id) VALUES (test.u(1), test.u(2))");
+    let again =
+        spark.try_at(0, "INSERT INTO yes_yes_pairs (user1_id, user2_id) VALUES (test.u(1), test.u(2))");
     assert_eq!(again.unwrap_err().0, "23505");
 }
 
@@ -85,8 +92,9 @@ fn votes_at_once_have_one_outcome() {
     ] {
         let spark = Spark::with_voters();
         let id = spark.0.value("SELECT test.m()");
-        let vote =
-            |user: u32, vote: &str| format!("{}SELECT submit_vote(test.u({user}), '{id}', '{vote}')", noon(0));
+        let vote = |user: u32, vote: &str| {
+            format!("{}SELECT submit_vote(test.u({user}), '{id}', '{vote}')", noon(0))
+        };
         std::thread::scope(|scope| {
             let first = spark.0.hold(&vote(1, one));
             let second = meanwhile(scope, &spark.0, vote(2, two));
@@ -124,14 +132,20 @@ fn a_vote_while_the_partner_is_away() {
     let spark = Spark::with_voters();
     spark.value(0, "SELECT submit_vote(test.u(1), test.m(), 'yes')");
     spark.value(0, "SELECT handle_user_offline(test.u(1))");
-    assert_eq!(spark.value(1000, "SELECT submit_vote(test.u(2), test.m(), 'yes')"), "{\"outcome\": \"waiting\"}");
+    assert_eq!(
+        spark.value(1000, "SELECT submit_vote(test.u(2), test.m(), 'yes')"),
+        "{\"outcome\": \"waiting\"}"
+    );
     spark.value(2000, "SELECT heartbeat_update(test.u(1))");
     assert_eq!(spark.states(), "1 video_date, 2 video_date");
 
     let spark = Spark::with_voters();
     spark.value(0, "SELECT submit_vote(test.u(1), test.m(), 'yes')");
     spark.value(0, "SELECT handle_user_offline(test.u(1))");
-    assert_eq!(spark.value(1000, "SELECT submit_vote(test.u(2), test.m(), 'pass')"), "{\"outcome\": \"one_pass\"}");
+    assert_eq!(
+        spark.value(1000, "SELECT submit_vote(test.u(2), test.m(), 'pass')"),
+        "{\"outcome\": \"one_pass\"}"
+    );
     assert_eq!(spark.states(), "1 soft_offline, 2 spin_active");
     assert_eq!(spark.boosts(), "1 10 voted_yes_but_partner_passed");
     spark.value(2000, "SELECT heartbeat_update(test.u(1))");

@@ -4,8 +4,21 @@ use crate::support::Spark;
 
 #[test]
 fn a_hostile_path_and_temporary_tables_change_nothing() {
-    let tables = ["profiles", "user_preferences", "matches", "votes", "blocked_users", "match_participants", "matching_queue", "match_history", "yes_yes_pairs", "spark_event_log", "queue_metrics"];
-    let traps: String = tables.iter().map(|table| format!("CREATE TEMP TABLE {table} (LIKE public.{table});")).collect();
+    let tables = [
+        "profiles",
+        "user_preferences",
+        "matches",
+        "votes",
+        "blocked_users",
+        "match_participants",
+        "matching_queue",
+        "match_history",
+        "yes_yes_pairs",
+        "spark_event_log",
+        "queue_metrics",
+    ];
+    let traps: String =
+        tables.iter().map(|table| format!("CREATE TEMP TABLE {table} (LIKE public.{table});")).collect();
     let traps = format!(
         "{traps}
          CREATE SCHEMA hostile;

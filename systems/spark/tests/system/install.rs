@@ -108,7 +108,8 @@ async fn every_claim_and_check_holds() {
     let history = records::read(&mut session, &project.name).await.unwrap();
     session.close().await;
     let request = VerifyRequest { fresh: true, ..VerifyRequest::default() };
-    let results = verify(&project, &database.options(), &scratch(), &history, &request, |_| {}).await.unwrap();
+    let results =
+        verify(&project, &database.options(), &scratch(), &history, &request, |_| {}).await.unwrap();
     let wrong: Vec<_> = results
         .iter()
         .filter(|result| result.verdict != Verdict::Holds)
@@ -133,6 +134,12 @@ async fn a_rehearsal_proves_each_file_alone_and_the_way_back() {
     assert_eq!(rehearsal.migrations.len(), 46);
 }
 
+/// The 44, as a command line names them.
+fn ours() -> Vec<String> {
+    let files = system().migrations.into_iter().filter(|file| file.path.starts_with("migrations/"));
+    files.map(|file| format!("migrations/{}", file.id.version.text())).collect()
+}
+
 #[tokio::test]
 async fn all_44_taken_back_leave_exactly_the_tables_of_before() {
     let (project, database, base) = (system(), testkit::database(), testkit::database());
@@ -141,7 +148,7 @@ async fn all_44_taken_back_leave_exactly_the_tables_of_before() {
     let whole = dump(&database);
     let sandbox = scratch();
     let request = revert::Request {
-        which: Which::To("base/010".into()),
+        which: Which::These(ours()),
         allow: &[],
         derive: &[],
         sandbox: &sandbox,

@@ -28,7 +28,7 @@ fn drained(spark: &Spark) -> Duration {
         for _ in 0..8 {
             scope.spawn(|| {
                 let mut idle = 0;
-                while idle < 4 {
+                while idle < 2 {
                     let tick = spark.0.value("SELECT matching_orchestrator()");
                     assert!(tick.contains("\"locked\"") || tick.contains("\"success\""), "{tick}");
                     if tick.contains("\"matched\": 0") {
@@ -41,7 +41,10 @@ fn drained(spark: &Spark) -> Duration {
         }
     });
     let took = start.elapsed();
-    assert_eq!(spark.0.value("SELECT count(*) FROM spark_event_log WHERE severity IN ('ERROR', 'CRITICAL')"), "0");
+    assert_eq!(
+        spark.0.value("SELECT count(*) FROM spark_event_log WHERE severity IN ('ERROR', 'CRITICAL')"),
+        "0"
+    );
     assert_eq!(spark.0.value(WRONG_PAIRS), "0");
     took
 }
@@ -61,24 +64,25 @@ fn everybody_who_can_be_paired_is() {
         let spark = crowd(men, women);
         let took = drained(&spark);
         assert_eq!(spark.0.value(PAIRED), pairs, "{men} {women}");
+        println!("{men} and {women}: {took:?}");
         assert!(took < Duration::from_secs(10), "{men} {women}: {took:?}");
     }
 }
 
-/// A tick's cost in milliseconds, the middle one of five, with so many who wait and nobody who fits anybody's wishes.
-fn tick(people: u32) -> f64 {
+/// A tick's cost in milliseconds, the middle one of three, with so many who wait and so many miles that they would go.
+fn tick(people: u32, miles: u32) -> f64 {
     let spark = Spark::with(0);
     // Written directly: joining by the thousands is not what is measured. All tiers have more than a tick takes.
     spark.0.run(&format!(
         "INSERT INTO profiles (id, name, age, gender, is_online, latitude, longitude)
          SELECT gen_random_uuid(), '', 18 + n % 42, CASE n % 2 WHEN 0 THEN 'male' ELSE 'female' END, true, 40 + n % 97 / 20.0, -75 + n % 89 / 20.0
            FROM generate_series(1, {people}) n;
-         INSERT INTO user_preferences (user_id, min_age, max_age, max_distance) SELECT id, age - 5, age + 5, 0 FROM profiles;
+         INSERT INTO user_preferences (user_id, min_age, max_age, max_distance) SELECT id, age - 5, age + 5, {miles} FROM profiles;
          INSERT INTO matching_queue (user_id, status, fairness_score, spin_gender, spin_age, spin_latitude, spin_longitude)
          SELECT id, 'queue_waiting', random() * 400, gender, age, latitude, longitude FROM profiles"
     ));
     spark.0.run("VACUUM ANALYZE");
-    let mut times: Vec<f64> = (0..5)
+    let mut times: Vec<f64> = (0..3)
         .map(|_| {
             let start = Instant::now();
             let tick = spark.0.value("SELECT matching_orchestrator()");
@@ -87,19 +91,22 @@ fn tick(people: u32) -> f64 {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    times[2]
+    times[1]
 }
 
 #[test]
 fn a_tick_over_five_thousand_takes_less_than_a_second() {
-    let took = tick(5000);
+    let took = tick(5000, 60);
+    println!("{took} ms");
     assert!(took < 1000.0, "{took} ms");
 }
 
-/// From 500 to 50,000 is a hundred times as many, and n log n 174 times as much.
+/// From 500 to 50,000 is a hundred times as many, and n log n 174 times as much. Nobody fits anybody's wishes: everybody is looked
+/// at for each who is looked for.
 #[test]
 fn a_tick_grows_no_worse_than_n_log_n() {
-    let (few, many) = (tick(500), tick(50_000));
+    let (few, many) = (tick(500, 0), tick(50_000, 0));
+    println!("{few} ms, {many} ms");
     assert!(many / few < 174.0, "{few} ms, {many} ms");
 }
 
@@ -156,14 +163,18 @@ fn at_random_nothing_happens_that_must_not() {
                 let rounds = if client == 0 { 300 } else { 100 };
                 for round in 0..rounds {
                     // Time flies: a second and a half a round, so that everything times out now and then.
-                    let sql = format!("{}{}", crate::support::noon(round * 450_000 / rounds), clients[client]);
+                    let sql =
+                        format!("{}{}", crate::support::noon(round * 450_000 / rounds), clients[client]);
                     spark.0.rows(&sql);
                 }
             });
         }
     });
     assert_eq!(spark.0.value("SELECT string_agg(DISTINCT what, ' ') FROM test.wrong"), "");
-    assert_eq!(spark.0.value("SELECT count(*) FROM spark_event_log WHERE severity IN ('ERROR', 'CRITICAL')"), "0");
+    assert_eq!(
+        spark.0.value("SELECT count(*) FROM spark_event_log WHERE severity IN ('ERROR', 'CRITICAL')"),
+        "0"
+    );
     let boosts = "SELECT count(*) FROM spark_event_log WHERE event_type = 'fairness_boost_applied' AND event_data ->> 'boost_amount' <> '10'";
     assert_eq!(spark.0.value(boosts), "0");
     let twice = "SELECT count(*) FROM (SELECT u FROM matches, unnest(ARRAY[user1_id, user2_id]) u WHERE status = 'pending' GROUP BY u HAVING count(*) > 1) t";

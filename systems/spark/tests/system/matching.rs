@@ -6,11 +6,20 @@ use crate::support::{Spark, meanwhile, noon, until};
 #[test]
 fn each_condition_keeps_two_people_apart() {
     for (apart, together) in [
-        ("UPDATE profiles SET is_online = false WHERE id = test.u(2)", "UPDATE profiles SET is_online = true"),
+        (
+            "UPDATE profiles SET is_online = false WHERE id = test.u(2)",
+            "UPDATE profiles SET is_online = true",
+        ),
         ("INSERT INTO blocked_users VALUES (test.u(1), test.u(2))", "DELETE FROM blocked_users"),
         ("INSERT INTO blocked_users VALUES (test.u(2), test.u(1))", "DELETE FROM blocked_users"),
-        ("INSERT INTO yes_yes_pairs (user1_id, user2_id) VALUES (test.u(1), test.u(2))", "DELETE FROM yes_yes_pairs"),
-        ("INSERT INTO yes_yes_pairs (user1_id, user2_id) VALUES (test.u(2), test.u(1))", "DELETE FROM yes_yes_pairs"),
+        (
+            "INSERT INTO yes_yes_pairs (user1_id, user2_id) VALUES (test.u(1), test.u(2))",
+            "DELETE FROM yes_yes_pairs",
+        ),
+        (
+            "INSERT INTO yes_yes_pairs (user1_id, user2_id) VALUES (test.u(2), test.u(1))",
+            "DELETE FROM yes_yes_pairs",
+        ),
         (
             "INSERT INTO match_history (user1_id, user2_id, match_id, created_at) VALUES (test.u(1), test.u(2), test.u(9), '2026-01-01 11:55:00.001Z')",
             "UPDATE match_history SET created_at = '2026-01-01 11:55Z'",
@@ -19,14 +28,26 @@ fn each_condition_keeps_two_people_apart() {
             "INSERT INTO match_history (user1_id, user2_id, match_id, created_at) VALUES (test.u(2), test.u(1), test.u(9), '2026-01-01 11:55:00.001Z')",
             "UPDATE match_history SET created_at = '2026-01-01 11:55Z'",
         ),
-        ("UPDATE matching_queue SET status = 'vote_active' WHERE user_id = test.u(2)", "UPDATE matching_queue SET status = 'spin_active'"),
+        (
+            "UPDATE matching_queue SET status = 'vote_active' WHERE user_id = test.u(2)",
+            "UPDATE matching_queue SET status = 'spin_active'",
+        ),
         (
             "INSERT INTO profiles (id, name, age, gender) VALUES (test.u(3), 'x', 20, 'male'); INSERT INTO matches (user1_id, user2_id) VALUES (test.u(2), test.u(3))",
             "DELETE FROM matches",
         ),
-        ("UPDATE profiles SET gender = 'male' WHERE id = test.u(2)", "UPDATE profiles SET gender = 'female' WHERE id = test.u(2)"),
-        ("UPDATE profiles SET gender = NULL WHERE id = test.u(2)", "UPDATE profiles SET gender = 'female' WHERE id = test.u(2)"),
-        ("UPDATE profiles SET gender = 'non-binary' WHERE id = test.u(1)", "UPDATE profiles SET gender = 'male' WHERE id = test.u(1)"),
+        (
+            "UPDATE profiles SET gender = 'male' WHERE id = test.u(2)",
+            "UPDATE profiles SET gender = 'female' WHERE id = test.u(2)",
+        ),
+        (
+            "UPDATE profiles SET gender = NULL WHERE id = test.u(2)",
+            "UPDATE profiles SET gender = 'female' WHERE id = test.u(2)",
+        ),
+        (
+            "UPDATE profiles SET gender = 'non-binary' WHERE id = test.u(1)",
+            "UPDATE profiles SET gender = 'male' WHERE id = test.u(1)",
+        ),
     ] {
         let spark = Spark::with(2);
         spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 2) n");
@@ -46,7 +67,9 @@ fn each_condition_keeps_two_people_apart() {
 fn a_tier_asks_for_what_it_asks_for() {
     let spark = Spark::with(2);
     spark.value(0, "SELECT count(queue_join(test.u(n), '{\"min_age\": 20, \"max_age\": 30, \"max_distance\": 50}')) FROM generate_series(1, 2) n");
-    let tiers = || spark.value(0, "SELECT concat_ws(' ', find_candidate(test.u(1), 1) IS NOT NULL, find_candidate(test.u(1), 2) IS NOT NULL, find_guaranteed_match_strict(test.u(1)) IS NOT NULL)");
+    let tiers = || {
+        spark.value(0, "SELECT concat_ws(' ', find_candidate(test.u(1), 1) IS NOT NULL, find_candidate(test.u(1), 2) IS NOT NULL, find_guaranteed_match_strict(test.u(1)) IS NOT NULL)")
+    };
     assert_eq!(tiers(), "t t t");
     for (otherwise, found) in [
         // Age, both ways.
@@ -56,15 +79,36 @@ fn a_tier_asks_for_what_it_asks_for() {
         ("UPDATE user_preferences SET min_age = 26 WHERE user_id = test.u(2)", "f f t"),
         // New York and Philadelphia are 81 miles apart, New York and Newark 9.
         ("UPDATE profiles SET latitude = 40.7128, longitude = -74.0060 WHERE id = test.u(1)", "t t t"),
-        ("UPDATE profiles SET latitude = CASE id WHEN test.u(1) THEN 40.7128 ELSE 39.9526 END, longitude = CASE id WHEN test.u(1) THEN -74.0060 ELSE -75.1652 END", "f f t"),
-        ("UPDATE profiles SET latitude = CASE id WHEN test.u(1) THEN 40.7128 ELSE 40.7357 END, longitude = CASE id WHEN test.u(1) THEN -74.0060 ELSE -74.1724 END", "t t t"),
-        ("UPDATE user_preferences SET max_distance = 80 WHERE user_id = test.u(1); UPDATE profiles SET latitude = CASE id WHEN test.u(1) THEN 40.7128 ELSE 39.9526 END, longitude = CASE id WHEN test.u(1) THEN -74.0060 ELSE -75.1652 END", "f f t"),
-        ("UPDATE user_preferences SET max_distance = 82; UPDATE profiles SET latitude = CASE id WHEN test.u(1) THEN 40.7128 ELSE 39.9526 END, longitude = CASE id WHEN test.u(1) THEN -74.0060 ELSE -75.1652 END", "t t t"),
+        (
+            "UPDATE profiles SET latitude = CASE id WHEN test.u(1) THEN 40.7128 ELSE 39.9526 END, longitude = CASE id WHEN test.u(1) THEN -74.0060 ELSE -75.1652 END",
+            "f f t",
+        ),
+        (
+            "UPDATE profiles SET latitude = CASE id WHEN test.u(1) THEN 40.7128 ELSE 40.7357 END, longitude = CASE id WHEN test.u(1) THEN -74.0060 ELSE -74.1724 END",
+            "t t t",
+        ),
+        (
+            "UPDATE user_preferences SET max_distance = 80 WHERE user_id = test.u(1); UPDATE profiles SET latitude = CASE id WHEN test.u(1) THEN 40.7128 ELSE 39.9526 END, longitude = CASE id WHEN test.u(1) THEN -74.0060 ELSE -75.1652 END",
+            "f f t",
+        ),
+        (
+            "UPDATE user_preferences SET max_distance = 82; UPDATE profiles SET latitude = CASE id WHEN test.u(1) THEN 40.7128 ELSE 39.9526 END, longitude = CASE id WHEN test.u(1) THEN -74.0060 ELSE -75.1652 END",
+            "t t t",
+        ),
         // Expanded wishes are those of the second tier.
-        ("UPDATE user_preferences SET expanded = true, original_min_age = 26, original_max_age = 30, original_max_distance = 50 WHERE user_id = test.u(1)", "f t t"),
-        ("UPDATE user_preferences SET expanded = true, original_min_age = 26, original_max_age = 30, original_max_distance = 50 WHERE user_id = test.u(2)", "f t t"),
+        (
+            "UPDATE user_preferences SET expanded = true, original_min_age = 26, original_max_age = 30, original_max_distance = 50 WHERE user_id = test.u(1)",
+            "f t t",
+        ),
+        (
+            "UPDATE user_preferences SET expanded = true, original_min_age = 26, original_max_age = 30, original_max_distance = 50 WHERE user_id = test.u(2)",
+            "f t t",
+        ),
         // Whoever has met before, long ago.
-        ("INSERT INTO match_history (user1_id, user2_id, created_at) VALUES (test.u(2), test.u(1), '2025-01-01')", "f t t"),
+        (
+            "INSERT INTO match_history (user1_id, user2_id, created_at) VALUES (test.u(2), test.u(1), '2025-01-01')",
+            "f t t",
+        ),
     ] {
         let again = "DELETE FROM match_history; UPDATE profiles SET age = 25, latitude = NULL, longitude = NULL;
                      UPDATE user_preferences SET min_age = 20, max_age = 30, max_distance = 50, expanded = false";
@@ -123,7 +167,9 @@ fn two_seekers_for_one_candidate_make_one_match() {
 fn a_race_has_one_winner() {
     let spark = Spark::with(3);
     for round in 0..20 {
-        spark.0.run("TRUNCATE matches, votes, match_participants, match_history, matching_queue, spark_event_log");
+        spark.0.run(
+            "TRUNCATE matches, votes, match_participants, match_history, matching_queue, spark_event_log",
+        );
         spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 3) n");
         std::thread::scope(|scope| {
             let gate = spark.0.hold("SELECT pg_advisory_xact_lock(1)");
@@ -134,9 +180,14 @@ fn a_race_has_one_winner() {
                     meanwhile(scope, &spark.0, sql)
                 })
                 .collect();
-            until(&spark.0, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())", "2");
+            until(
+                &spark.0,
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                "2",
+            );
             gate.lets_go();
-            let matched: Vec<String> = seekers.into_iter().map(|seeker| seeker.join().unwrap().unwrap()).collect();
+            let matched: Vec<String> =
+                seekers.into_iter().map(|seeker| seeker.join().unwrap().unwrap()).collect();
             assert_eq!(matched.iter().filter(|id| !id.is_empty()).count(), 1, "round {round}: {matched:?}");
         });
         assert_eq!(spark.count("matches"), "1");
@@ -152,7 +203,13 @@ fn a_match_past_the_queue_is_no_error() {
     assert_eq!(spark.value(0, "SELECT create_match_atomic(test.u(1), test.u(2))"), "");
     other.lets_go();
     assert_eq!(spark.value(0, "SELECT create_match_atomic(test.u(1), test.u(2))"), "");
-    for call in ["NULL, test.u(2)", "test.u(1), NULL", "test.u(1), test.u(1)", "test.u(1), test.u(99)", "test.u(1), test.u(4)"] {
+    for call in [
+        "NULL, test.u(2)",
+        "test.u(1), NULL",
+        "test.u(1), test.u(1)",
+        "test.u(1), test.u(99)",
+        "test.u(1), test.u(4)",
+    ] {
         assert_eq!(spark.value(0, &format!("SELECT create_match_atomic({call})")), "", "{call}");
     }
     let wrong = spark.0.try_rows("INSERT INTO matches (user1_id, user2_id) VALUES (test.u(1), test.u(2))");
@@ -179,5 +236,8 @@ fn thirty_cycles_that_fail_are_told() {
     assert_eq!(spark.0.value(failed), "3");
     spark.0.run("UPDATE profiles SET is_online = false WHERE id = test.u(2)");
     spark.value(0, "SELECT unified_matching_engine(test.u(1))");
-    assert_eq!(spark.0.value("SELECT count(*) FROM spark_event_log WHERE event_type = 'no_online_candidates'"), "1");
+    assert_eq!(
+        spark.0.value("SELECT count(*) FROM spark_event_log WHERE event_type = 'no_online_candidates'"),
+        "1"
+    );
 }

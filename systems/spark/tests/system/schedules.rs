@@ -53,7 +53,10 @@ fn the_worker_gets_all_eight_and_health_tells_who_is_late() {
     let spark = Spark::with(2);
     spark.0.run(WORKER);
     for _ in 0..2 {
-        let done = spark.value(0, "SELECT concat_ws(' ', s ->> 'scheduler', s ->> 'registered') FROM setup_schedulers() s");
+        let done = spark.value(
+            0,
+            "SELECT concat_ws(' ', s ->> 'scheduler', s ->> 'registered') FROM setup_schedulers() s",
+        );
         assert_eq!(done, "worker 8");
     }
     let known = "SELECT string_agg(name || ' ' || schedule, ', ' ORDER BY name) FROM cutover_worker.jobs";
@@ -77,7 +80,9 @@ fn the_worker_gets_all_eight_and_health_tells_who_is_late() {
 
 #[test]
 fn pg_cron_gets_them_from_1_5_on_and_older_is_refused_by_name() {
-    for (version, refused) in [("1.4", true), ("1.4-1", true), ("1.5", false), ("1.6", false), ("1.10", false), ("2.0", false)] {
+    for (version, refused) in
+        [("1.4", true), ("1.4-1", true), ("1.5", false), ("1.6", false), ("1.10", false), ("2.0", false)]
+    {
         let spark = Spark::with(0);
         spark.0.run("UPDATE pg_extension SET extversion = extversion");
         spark.0.run(&pg_cron(version));
@@ -86,7 +91,10 @@ fn pg_cron_gets_them_from_1_5_on_and_older_is_refused_by_name() {
             assert!(message.contains(&format!("pg_cron {version}")) && message.contains("1.5"), "{message}");
             continue;
         }
-        let done = spark.value(0, "SELECT concat_ws(' ', s ->> 'scheduler', s ->> 'registered') FROM setup_schedulers() s");
+        let done = spark.value(
+            0,
+            "SELECT concat_ws(' ', s ->> 'scheduler', s ->> 'registered') FROM setup_schedulers() s",
+        );
         assert_eq!(done, "pg_cron 8");
         let known = "SELECT string_agg(jobname || ' ' || CASE schedule WHEN '* * * * *' THEN '60 seconds' ELSE schedule END, ', ' ORDER BY jobname) FROM cron.job";
         assert_eq!(spark.0.value(known), SCHEDULES);

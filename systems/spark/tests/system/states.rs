@@ -38,7 +38,8 @@ fn leads_to(state: &str, event: &str) -> Option<&'static str> {
     Some(match (event, state) {
         (
             "spin_start",
-            "none" | "idle" | "ended" | "disconnected" | "soft_offline" | "queue_waiting" | "paired" | "vote_active",
+            "none" | "idle" | "ended" | "disconnected" | "soft_offline" | "queue_waiting" | "paired"
+            | "vote_active",
         ) => "spin_active",
         ("queue_joined" | "spin_timeout", "spin_active") => "queue_waiting",
         ("match_found", "queue_waiting" | "spin_active") => "paired",
@@ -62,9 +63,9 @@ fn only_the_table_succeeds_and_a_refusal_changes_nothing() {
         for event in EVENTS {
             spark.0.run("TRUNCATE matching_queue, spark_event_log");
             if state != "none" {
-                spark
-                    .0
-                    .run(&format!("INSERT INTO matching_queue (user_id, status) VALUES (test.u(1), '{state}')"));
+                spark.0.run(&format!(
+                    "INSERT INTO matching_queue (user_id, status) VALUES (test.u(1), '{state}')"
+                ));
             }
             let call = format!("SELECT state_machine_transition(test.u(1), '{event}')");
             let from = if state == "none" { "idle" } else { state };

@@ -178,16 +178,18 @@ pub(crate) fn meanwhile<'scope>(
     sql: String,
 ) -> ScopedJoinHandle<'scope, Result<String, String>> {
     scope.spawn(move || match database.try_rows(&format!("SET statement_timeout = '30s'; {sql}")) {
-        Ok(rows) => {
-            Ok(rows.last().and_then(|row| row.first()).and_then(Clone::clone).unwrap_or_default())
-        }
+        Ok(rows) => Ok(rows.last().and_then(|row| row.first()).and_then(Clone::clone).unwrap_or_default()),
         Err(error) => Err(error.code().unwrap().code().to_owned()),
     })
 }
 
 /// Returns once so many sessions of the database wait for a lock.
 pub(crate) fn until_waiting(database: &Database, sessions: &str) {
-    until(database, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'", sessions);
+    until(
+        database,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        sessions,
+    );
 }
 
 /// Returns once a question has this answer.
@@ -200,7 +202,7 @@ pub(crate) fn until(database: &Database, sql: &str, answer: &str) {
 }
 
 /// Runs a future to its end on a thread of its own: templates are built by code that does not wait.
-pub(crate) fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
+fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
     let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
     std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }

@@ -62,7 +62,8 @@ fn a_vote_is_waited_for_thirty_seconds() {
         (vec![2], "2 spin_active", "2 10 partner_idle_in_vote"),
         (vec![], "", ""),
     ] {
-        for call in ["check_vote_timeouts()", "check_user_timeouts(test.u(1))", "check_user_timeouts(test.u(2))"]
+        for call in
+            ["check_vote_timeouts()", "check_user_timeouts(test.u(1))", "check_user_timeouts(test.u(2))"]
         {
             let spark = Spark::with_a_pair();
             // The window opens with the second reveal.
