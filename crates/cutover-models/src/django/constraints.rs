@@ -389,11 +389,11 @@ fn unique(
         table.indexes.push(unique);
         return Some(());
     }
-    let deferred = match given.get("deferrable") {
-        None | Some(Expression::Nothing) => false,
+    let (deferrable, deferred) = match given.get("deferrable") {
+        None | Some(Expression::Nothing) => (false, false),
         Some(value) => match value.last_name() {
-            Some("DEFERRED") => true,
-            // Also `DEFERRABLE INITIALLY IMMEDIATE`, which has no word here.
+            Some("DEFERRED") => (true, true),
+            Some("IMMEDIATE") => (true, false),
             _ => return None,
         },
     };
@@ -401,6 +401,6 @@ fn unique(
     if columns.is_empty() {
         return None;
     }
-    table.uniques.push(Unique { name, columns, deferred, nulls_not_distinct, place });
+    table.uniques.push(Unique { name, columns, deferrable, deferred, nulls_not_distinct, place });
     Some(())
 }

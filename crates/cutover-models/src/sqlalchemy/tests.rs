@@ -34,6 +34,13 @@ fn classes_of_sqlmodel_are_what_it_makes_of_them() {
     assert!(told(text, "").contains("a datetime is another type from SQLModel 0.0.45 on"));
 }
 
+/// The file of this one was held against what SQLAlchemy 2.1.9 makes of it, as the others were.
+#[test]
+fn inherited_tables_types_that_follow_and_options_are_those_of_sqlalchemy() {
+    expect_file!["../../tests/python/inherited.sql"]
+        .assert_eq(&told(include_str!("../../tests/python/inherited.py"), ""));
+}
+
 #[test]
 fn names_follow_the_convention_that_is_said() {
     let text = r#"
