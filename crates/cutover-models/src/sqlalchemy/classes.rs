@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::arguments::{self, part, table_arguments, table_keyword};
+use super::aside;
 use super::columns::{self, At, is_column};
 use super::known::{Found, Known};
 use super::naming::Parts;
@@ -33,10 +34,10 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
                     }
                 }
                 Statement::Assign { target, value: Some(value), line, .. } => {
-                    let mut read = Models::default();
-                    if let Some(table) = of_table_call(known, (module, target, *line), value, &mut read) {
-                        add(table, read, &mut labels, models);
-                    }
+                    table_call(known, (module, target, *line), value, &mut labels, models);
+                }
+                Statement::Bare(value, line) => {
+                    table_call(known, (module, "", *line), value, &mut labels, models);
                 }
                 _ => {}
             }
@@ -60,6 +61,7 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
         }
     }
     beside(known, &labels, models);
+    aside::read(known, &labels, models);
     for table in &mut models.tables {
         // Of several columns none numbers the rows unless it says so.
         if table.primary_key.len() > 1 {
@@ -75,6 +77,25 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
         }
     }
     arguments::resolve(models, &labels);
+}
+
+/// Adds the table of `Table(…)`, where that is one.
+fn table_call(
+    known: &Known<'_>,
+    (module, target, line): (&Module, &str, u32),
+    value: &Expression,
+    labels: &mut Vec<(String, usize)>,
+    models: &mut Models,
+) {
+    let mut read = Models::default();
+    match of_table_call(known, (module, target, line), value, &mut read) {
+        Some(table) => add(table, read, labels, models),
+        None if aside::is_table(module, value) => {
+            let what = format!("a table whose name is not known: {}", value.shown());
+            models.unsupported(Place::new(&module.path, line), what);
+        }
+        None => {}
+    }
 }
 
 /// Adds a table with what has been read with it, where it is the first of its name.
@@ -95,7 +116,7 @@ fn inherited<'a>(known: &Known<'a>, found: Found<'a>) -> Vec<&'a Class> {
     all.into_iter().map(|one| one.class).collect()
 }
 
-enum Kind {
+pub(super) enum Kind {
     /// A table of that name.
     Table { name: String, is_sqlmodel: bool },
     /// More columns of the table of that class.
@@ -106,7 +127,7 @@ enum Kind {
     Other,
 }
 
-fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
+pub(super) fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
     let ancestry = known.ancestry(found);
     let class = found.class;
     if class.value("__abstract__") == Some(&Expression::Flag(true)) {
@@ -152,6 +173,18 @@ fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
             None => Kind::Other,
         },
     }
+}
+
+/// Whether a name is that of a class which models are made from.
+pub(super) fn is_base(known: &Known<'_>, module: &Module, name: &str) -> bool {
+    let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
+    let found = known.class(module, name);
+    BASES.contains(&last)
+        || last == "Base"
+        || is_made_base(known, module, name)
+        || found.is_some_and(|found| {
+            known.ancestry(found).iter().any(|one| bases(one.class).any(|name| BASES.contains(&name)))
+        })
 }
 
 fn bases(class: &Class) -> impl Iterator<Item = &str> {
@@ -401,7 +434,27 @@ fn fields(
                     && !hidden.contains(target.as_str()) =>
             {
                 let at = At { known, module: found.module, class, attribute: target, line: *line };
-                columns::add(at, (annotation.as_ref(), value.as_ref()), is_sqlmodel, table, models);
+                let said = (annotation.as_ref(), value.as_ref());
+                let is_added = columns::add(at, said, is_sqlmodel, table, models);
+                if let (false, false, Some(value)) = (is_added, is_sqlmodel, value)
+                    && (aside::makes_column(known, found.module, value)
+                        || columns::is_mapped_call(annotation.as_ref(), value))
+                {
+                    more(at, &format!("{target} = {}", value.shown()), table, models);
+                }
+            }
+            Statement::Put { target, value, line }
+                if !is_sqlmodel && aside::makes_column(known, found.module, value) =>
+            {
+                let at = At { known, module: found.module, class, attribute: "", line: *line };
+                more(at, &format!("{} = {}", target.shown(), value.shown()), table, models);
+            }
+            Statement::Bare(value, line) => {
+                let shown = value.shown();
+                if ["locals().", "vars().", "exec("].iter().any(|call| shown.starts_with(call)) {
+                    let at = At { known, module: found.module, class, attribute: "", line: *line };
+                    more(at, &shown, table, models);
+                }
             }
             Statement::Function(function) => {
                 let is_declared = function.decorators.iter().any(|one| one.shown().contains("declared_attr"));
@@ -410,12 +463,25 @@ fn fields(
                 if is_declared && !function.name.starts_with("__") && !hidden.contains(function.name.as_str())
                 {
                     let said = (function.annotation.as_ref(), function.returns.as_ref());
-                    columns::add(at, said, false, table, models);
+                    let is_added = columns::add(at, said, false, table, models);
+                    let is_open = match &function.returns {
+                        Some(value) => aside::makes_column(known, found.module, value),
+                        None => !columns::is_relationship(function.annotation.as_ref()),
+                    };
+                    if !is_added && is_open {
+                        more(at, &format!("{}()", function.name), table, models);
+                    }
                 }
             }
             _ => {}
         }
     }
+}
+
+/// Names what may be a column and is not understood.
+fn more(at: At<'_>, what: &str, table: &mut Table, models: &mut Models) {
+    table.unstated.insert(Aspect::Columns);
+    models.unsupported(at.place(), format!("what may be a column of {}: {what}", at.class));
 }
 
 /// The nearest `__table_args__` that counts for a class: its own, that of a mixin or a base, or a function. Those of a parent with a

@@ -91,7 +91,7 @@ pub(super) fn add(
 }
 
 /// `Mapped["User"]` and `Mapped[list["Task"]]` without a value: nobody but a relationship is said like that.
-fn is_relationship(annotation: Option<&Expression>) -> bool {
+pub(super) fn is_relationship(annotation: Option<&Expression>) -> bool {
     let shown = annotation.map(Expression::shown).unwrap_or_default();
     ["WriteOnlyMapped", "DynamicMapped", "list[", "List[", "set[", "Set["]
         .iter()
@@ -107,6 +107,12 @@ fn unwrapped(value: &Expression) -> &Expression {
         }
         _ => value,
     }
+}
+
+/// `Mapped[int]` with a call that is none of SQLAlchemy's own: it may make a column.
+pub(super) fn is_mapped_call(annotation: Option<&Expression>, value: &Expression) -> bool {
+    let plain = annotation.and_then(mapped_of).is_some_and(|_| !is_relationship(annotation));
+    plain && value.call().is_some_and(|(name, _)| !super::aside::is_no_column(name))
 }
 
 /// What is inside `Mapped[…]`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::naming::Naming;
 use crate::model::Place;
-use crate::python::{Class, Expression, Module, Statement, keyword};
+use crate::python::{Class, Expression, Function, Module, Statement, keyword};
 use crate::source::Settings;
 
 /// A class and where it is.
@@ -214,6 +214,19 @@ impl<'a> Known<'a> {
             Expression::Text(text) | Expression::Number(text) => Some(text.clone()),
             other => super::defaults::value_of_enum(self, module, other),
         }
+    }
+
+    /// The function of the files that an expression names.
+    pub(super) fn function(&self, module: &Module, expression: &Expression) -> Option<&'a Function> {
+        let name = last_of(module, expression)?;
+        let of = |module: &'a Module| {
+            module.statements.iter().find_map(|statement| match statement {
+                Statement::Function(function) if function.name == name => Some(function),
+                _ => None,
+            })
+        };
+        let own = self.modules.iter().find(|known| std::ptr::eq(*known, module)).and_then(of);
+        own.or_else(|| self.modules.iter().find_map(of))
     }
 
     /// A class and what it is made from, nearest first, each once.
