@@ -323,6 +323,7 @@ fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
 fn is_suspicious(function: &Expression) -> bool {
     let name = function.last_name().unwrap_or_default();
     name.to_ascii_lowercase().contains("field")
+        || super::aside::MANAGERS.contains(&name)
         || name == "HistoricalRecords"
         || name == "AuditlogHistoryField"
 }
