@@ -6,6 +6,7 @@
 // What cannot be told is a value of its own here (`None` of what is there), and is looked at first.
 #![allow(clippy::single_match_else, clippy::option_option)]
 
+mod aside;
 mod build;
 mod columns;
 mod constraints;

@@ -143,6 +143,8 @@ pub struct Column {
     pub default: Default,
     /// It numbers its rows itself.
     pub identity: Option<Identity>,
+    /// How an identity counts, as SQL: `START WITH 10 INCREMENT BY 5`; empty where nothing is said.
+    pub counting: String,
     /// It is computed from the others: the expression as SQL, and whether it is stored.
     pub generated: Option<(String, bool)>,
     /// Its collation, where one is said.
@@ -184,6 +186,8 @@ pub struct Unique {
     pub name: Option<String>,
     /// Its columns.
     pub columns: Vec<String>,
+    /// It says `DEFERRABLE`.
+    pub deferrable: bool,
     /// It says `DEFERRABLE INITIALLY DEFERRED`.
     pub deferred: bool,
     /// NULLs count as the same.
@@ -230,6 +234,10 @@ pub struct ForeignKey {
     pub on_delete: Option<String>,
     /// As SQL.
     pub on_update: Option<String>,
+    /// It says `MATCH FULL`.
+    pub is_full: bool,
+    /// It says `DEFERRABLE`.
+    pub deferrable: bool,
     /// It says `DEFERRABLE INITIALLY DEFERRED`.
     pub deferred: bool,
     /// Where.

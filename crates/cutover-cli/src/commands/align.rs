@@ -194,11 +194,15 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
         let given = arguments.models.iter().map(|path| path.display().to_string());
         let named: Vec<String> =
             given.chain(said.paths.iter().filter(|_| arguments.models.is_empty()).cloned()).collect();
+        // What was not understood is why there are none.
+        let why = models.unsupported.first();
+        let why = why.map(|one| format!("{}:{}: {}", one.place.path, one.place.line, one.what));
         return Err(CliError::usage(format!(
             "there are no tables in {} as {}",
             visible(&named.join(", ")),
             source.about
-        )));
+        ))
+        .hint(visible(&why.unwrap_or_default())));
     }
     Ok(models)
 }

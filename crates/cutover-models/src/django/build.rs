@@ -6,8 +6,9 @@ use super::fields::{self, What};
 use super::given::Given;
 use super::lineage::{self, Found, Member, Members};
 use super::world::{ClassRef, Meaning, Scope, World};
+use super::{aside, contrib};
 use crate::model::{Aspect, Models, Place, Table};
-use crate::python::{Expression, Module, Statement, keyword};
+use crate::python::{Expression, Module, keyword};
 
 /// The longest name of PostgreSQL (`max_name_length` in `django/db/backends/postgresql/operations.py`). Longer ones are shortened with
 /// a hash.
@@ -60,7 +61,10 @@ pub(super) fn models(modules: &[Module], default_auto_field: &str) -> Models {
             builder.model(at, model);
         }
     }
+    let is_referred = !builder.used.is_empty();
     let mut out = builder.out;
+    let own = modules.len().saturating_sub(contrib::FILES.len());
+    aside::applications(&world, is_referred, modules.get(..own).unwrap_or_default(), &mut out);
     out.unsupported.sort_by(|left, right| (&left.place, &left.what).cmp(&(&right.place, &right.what)));
     out.unsupported.dedup();
     out
@@ -201,17 +205,6 @@ impl<'w, 'a> Builder<'w, 'a> {
         }
     }
 
-    /// Fields that are added by a call beside the class.
-    fn dynamic(&mut self, file: usize, module: &Module) {
-        for statement in &module.statements {
-            let Statement::Bare(Expression::Call { function, .. }, line) = statement else { continue };
-            let name = function.shown();
-            if name.ends_with(".add_to_class") || name.ends_with(".contribute_to_class") {
-                self.say(Scope { file, class: None }, *line, format!("{name}(…)"));
-            }
-        }
-    }
-
     /// A model's table and those between it and others.
     fn model(&mut self, at: usize, model: &'w Model<'a>) {
         if model.state != State::Table || model.table.is_empty() {
@@ -276,7 +269,13 @@ impl<'w, 'a> Builder<'w, 'a> {
         }
         for (what, file, line) in &model.members.remarks {
             self.say(Scope { file: *file, class: None }, *line, what.clone());
-            table.unstated.insert(Aspect::Columns);
+            // A manager of tags brings tables of their own, and no column.
+            if aside::MANAGERS.iter().any(|manager| what.ends_with(manager)) {
+                let tables = ["taggit_tag", "taggit_taggeditem"].map(|table| (None, table.to_owned()));
+                self.out.perhaps.extend(tables);
+            } else {
+                table.unstated.insert(Aspect::Columns);
+            }
         }
     }
 

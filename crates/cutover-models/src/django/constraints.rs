@@ -233,7 +233,19 @@ impl<'w, 'a> Builder<'w, 'a> {
         if let Some(index) = made {
             table.indexes.push(index);
         } else {
-            unread(table, name_of(given, model).flatten(), &[Aspect::Index]);
+            let fields = given.constant("fields").as_ref().and_then(texts);
+            let alone = match fields.as_deref() {
+                Some([one]) => language.field(one.trim_start_matches('-')).map(|field| field.column.clone()),
+                _ => None,
+            };
+            let name = name_of(given, model).flatten();
+            let column = alone.filter(|_| name.is_none());
+            let column = column.and_then(|name| table.columns.iter_mut().find(|one| one.name == name));
+            match column {
+                // One without a name, over one column, is another one of that column.
+                Some(column) => drop(column.unstated.insert(Aspect::Index)),
+                None => unread(table, name, &[Aspect::Index]),
+            }
             self.say(item.0, line, label);
         }
     }
@@ -389,11 +401,11 @@ fn unique(
         table.indexes.push(unique);
         return Some(());
     }
-    let deferred = match given.get("deferrable") {
-        None | Some(Expression::Nothing) => false,
+    let (deferrable, deferred) = match given.get("deferrable") {
+        None | Some(Expression::Nothing) => (false, false),
         Some(value) => match value.last_name() {
-            Some("DEFERRED") => true,
-            // Also `DEFERRABLE INITIALLY IMMEDIATE`, which has no word here.
+            Some("DEFERRED") => (true, true),
+            Some("IMMEDIATE") => (true, false),
             _ => return None,
         },
     };
@@ -401,6 +413,6 @@ fn unique(
     if columns.is_empty() {
         return None;
     }
-    table.uniques.push(Unique { name, columns, deferred, nulls_not_distinct, place });
+    table.uniques.push(Unique { name, columns, deferrable, deferred, nulls_not_distinct, place });
     Some(())
 }

@@ -283,6 +283,15 @@ fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
                 own.taken.insert(class.name.clone());
             }
             Statement::Bare(..) => {}
+            // `locals()["name"] = CharField(…)`
+            Statement::Put { target, value, line } => {
+                if let Expression::Call { function, .. } = value
+                    && (field_of(world, file, function).is_some() || is_suspicious(function))
+                {
+                    let what = format!("{}: {} = {}(…)", class.name, target.shown(), function.shown());
+                    own.remarks.push((what, file, *line));
+                }
+            }
             Statement::Assign { target, value, line, .. } => {
                 let Some(value) = value else { continue };
                 own.fields.retain(|field| field.name != *target);
@@ -314,6 +323,7 @@ fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
 fn is_suspicious(function: &Expression) -> bool {
     let name = function.last_name().unwrap_or_default();
     name.to_ascii_lowercase().contains("field")
+        || super::aside::MANAGERS.contains(&name)
         || name == "HistoricalRecords"
         || name == "AuditlogHistoryField"
 }

@@ -45,7 +45,11 @@ impl<'w, 'a> Builder<'w, 'a> {
                 self.target_of(at, found, value, depth + 1)
             }
             Expression::Call { .. } => match to.call()? {
-                ("get_user_model", []) => self.user(),
+                // Where nothing says another one, and none is among the files, it is Django's own.
+                ("get_user_model", []) => self.user().or_else(|| {
+                    let is_said = self.world.auth_user_model.is_some();
+                    (!is_said && !self.has_users()).then(|| self.named("", "auth.User")).flatten()
+                }),
                 ("getattr", [owner, name, ..])
                     if owner.value.last_name() == Some("settings")
                         && name.value.text() == Some("AUTH_USER_MODEL") =>
@@ -64,6 +68,13 @@ impl<'w, 'a> Builder<'w, 'a> {
         let name = name.to_lowercase();
         let found = self.models.iter().find(|model| model.app == app && model.lower() == name)?;
         self.at_class(found.found)
+    }
+
+    /// Whether any model of the files is made from Django's users.
+    fn has_users(&self) -> bool {
+        self.models.iter().any(|model| {
+            !self.world.is_contrib(model.found.file) && self.is_made_from(model.found, "AbstractBaseUser", 0)
+        })
     }
 
     /// The model of users: what the settings say, else the only one of the files that is made from those of Django.

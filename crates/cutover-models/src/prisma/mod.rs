@@ -102,7 +102,10 @@ impl<'a> Known<'a> {
         let provider = datasource.key("provider");
         if !matches!(provider.and_then(Value::text), Some("postgresql" | "postgres")) {
             let shown = provider.map_or_else(|| "none".to_owned(), Value::shown);
-            let what = format!("the provider of datasource {}: {shown}", datasource.name);
+            let what = format!(
+                "the provider of datasource {} is {shown}: models of another database than PostgreSQL are not read",
+                datasource.name
+            );
             models.unsupported(datasource.place.clone(), what);
             return None;
         }

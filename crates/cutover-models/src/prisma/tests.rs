@@ -449,7 +449,9 @@ fn other_databases_are_refused() {
     let text = "datasource db {\n  provider = \"mysql\"\n}\nmodel A {\n  id Int @id\n}";
     let file = File { path: "a.prisma".into(), text: text.into() };
     let models = SOURCE.read(&[file], &Settings::default());
-    assert_eq!(models.unsupported[0].what, "the provider of datasource db: \"mysql\"");
+    let what =
+        "the provider of datasource db is \"mysql\": models of another database than PostgreSQL are not read";
+    assert_eq!(models.unsupported[0].what, what);
     assert_eq!(models.tables, []);
 }
 

@@ -31,6 +31,8 @@ pub(crate) enum Statement {
     Function(Function),
     /// An expression by itself.
     Bare(Expression, u32),
+    /// `target = value` where the target is no name: `globals()["a"] = …`, `a, b = …`.
+    Put { target: Expression, value: Expression, line: u32 },
 }
 
 /// A class.
@@ -57,6 +59,10 @@ pub(crate) struct Function {
     pub(crate) decorators: Vec<Expression>,
     /// What it returns, where that is one expression at its end.
     pub(crate) returns: Option<Expression>,
+    /// What is written behind `->`.
+    pub(crate) annotation: Option<Expression>,
+    /// Its statements.
+    pub(crate) body: Vec<Statement>,
     /// Its line.
     pub(crate) line: u32,
 }
@@ -150,9 +156,15 @@ fn rename(statement: &mut Statement, aliases: &BTreeMap<String, String>) {
             class.body.iter_mut().for_each(|inner| rename(inner, aliases));
         }
         Statement::Function(function) => {
-            function.decorators.iter_mut().chain(&mut function.returns).for_each(|one| one.rename(aliases));
+            let own = function.decorators.iter_mut().chain(&mut function.returns);
+            own.chain(&mut function.annotation).for_each(|one| one.rename(aliases));
+            function.body.iter_mut().for_each(|inner| rename(inner, aliases));
         }
         Statement::Bare(value, _) => value.rename(aliases),
+        Statement::Put { target, value, .. } => {
+            target.rename(aliases);
+            value.rename(aliases);
+        }
     }
 }
 
@@ -202,7 +214,8 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
                 waiting.extend(node.child_by_field_name("alternative"));
             }
             "if_statement" | "elif_clause" | "else_clause" | "try_statement" | "except_clause"
-            | "finally_clause" | "with_statement" | "block" | "for_statement" => {
+            | "finally_clause" | "with_statement" | "block" | "for_statement" | "while_statement"
+            | "match_statement" | "case_clause" => {
                 let mut inner = named(node);
                 inner.reverse();
                 waiting.extend(inner);
@@ -223,8 +236,12 @@ fn simple(node: Node<'_>, text: &str) -> Option<Statement> {
         return Some(Statement::Bare(Expression::of(node, text), line));
     }
     let field = |name: &str| node.child_by_field_name(name).map(|node| Expression::of(node, text));
-    let Some(Expression::Name(target)) = field("left") else { return None };
-    Some(Statement::Assign { target, annotation: field("type"), value: field("right"), line })
+    match field("left")? {
+        Expression::Name(target) => {
+            Some(Statement::Assign { target, annotation: field("type"), value: field("right"), line })
+        }
+        target => Some(Statement::Put { target, value: field("right")?, line }),
+    }
 }
 
 fn class(node: Node<'_>, text: &str) -> Class {
@@ -260,11 +277,17 @@ fn is_conditional(node: Node<'_>, text: &str) -> bool {
 fn function(node: Node<'_>, text: &str, decorators: &[Expression]) -> Function {
     let field = |name: &str| node.child_by_field_name(name);
     let last = field("body").and_then(|body| named(body).into_iter().last());
+    let mut body = Vec::new();
+    if let Some(inner) = field("body") {
+        block(inner, text, &mut body, &mut BTreeMap::new());
+    }
     let returned = last.filter(|last| last.kind() == "return_statement").and_then(|last| last.named_child(0));
     Function {
         name: field("name").map(|name| written(name, text).to_owned()).unwrap_or_default(),
         decorators: decorators.to_vec(),
         returns: returned.map(|node| Expression::of(node, text)),
+        annotation: field("return_type").map(|node| Expression::of(node, text)),
+        body,
         line: line_of(node),
     }
 }
