@@ -52,6 +52,8 @@ fn documents_are_written_and_the_same_ones_left_alone() {
     let guide = fs::read_to_string(folder.join("README.md")).unwrap();
     assert!(guide.contains("| 1 | `0001` | `migrations/0001_orders.sql` |"), "{guide}");
     assert!(guide.contains("| What is ordered. | applied |"), "{guide}");
+    assert!(guide.contains("\npsql -X -f docs/database/verify.sql\n"), "{guide}");
+    assert!(guide.contains("\ncutover report --documents docs/database   # these"), "{guide}");
     let said = documents(&place, &[]).ends_with(0).stdout;
     assert_eq!(said, "written to docs/database: 0 files; 7 are as they were\n");
     place.database().run("ALTER TABLE orders ADD note text");
@@ -92,6 +94,49 @@ fn a_template_that_is_wrong_is_told_with_its_line_and_writes_nothing() {
     documents(&place, &["--templates", "mine"]).ends_with(0);
     let guide = fs::read_to_string(place.folder.join("docs/database/README.md")).unwrap();
     assert!(guide.ends_with("# shop and nothing else\n"), "{guide}");
+}
+
+#[test]
+fn documents_among_the_files_of_a_project_are_said_to_be_there() {
+    let place = applied();
+    let said = on_one_server(&place, &["report", "--documents", "."]).ends_with(0);
+    says(
+        &said,
+        &["these are in the project's own folder, among its files: README.md, ", "--documents docs/database"],
+    );
+    let guide = fs::read_to_string(place.folder.join("README.md")).unwrap();
+    assert!(guide.contains("\npsql -X -f verify.sql\n"), "{guide}");
+    let said = on_one_server(&place, &["report", "--documents", "."]).ends_with(0);
+    assert!(!said.stderr.contains("among its files"), "{}", said.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_is_not_written_through() {
+    let place = applied();
+    fs::create_dir_all(place.folder.join("docs/database")).unwrap();
+    let victim = place.folder.join("victim.md");
+    std::os::unix::fs::symlink(&victim, place.folder.join("docs/database/README.md")).unwrap();
+    says(&documents(&place, &[]).ends_with(2), &["is a link that leads to nothing that is there"]);
+    assert!(!victim.exists() && !place.folder.join("docs/database/ERD.md").exists());
+}
+
+/// Each command of the way back is what it says: without what it allows it is refused, with it it is done.
+#[test]
+fn commands_of_the_way_back_do_what_is_said_of_them() {
+    let place = applied();
+    place.write("migrations/0002_more.sql", "CREATE TABLE more (id int);\nUPDATE orders SET id = id + 1;\n");
+    place.database().run("INSERT INTO orders VALUES (1)");
+    on_one_server(&place, &["apply"]).ends_with(0);
+    documents(&place, &[]).ends_with(0);
+    let guide = fs::read_to_string(place.folder.join("docs/database/README.md")).unwrap();
+    for command in ["cutover revert --allow rows-stay", "cutover revert --all --allow data-loss"] {
+        assert!(guide.contains(&format!("`{command}`")), "{command} in {guide}");
+        let words: Vec<&str> = command.split(' ').skip(1).collect();
+        let without: Vec<&str> = words.iter().copied().take_while(|word| *word != "--allow").collect();
+        on_one_server(&place, &[without.as_slice(), &["--yes"]].concat()).ends_with(1);
+        on_one_server(&place, &[words.as_slice(), &["--yes"]].concat()).ends_with(0);
+    }
 }
 
 #[test]

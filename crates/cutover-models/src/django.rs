@@ -6,7 +6,9 @@
 // What cannot be told is a value of its own here (`None` of what is there), and is looked at first.
 #![allow(clippy::single_match_else, clippy::option_option)]
 
+mod aside;
 mod build;
+mod columns;
 mod constraints;
 mod contrib;
 mod fields;
@@ -14,8 +16,10 @@ mod given;
 mod lineage;
 mod q;
 mod relations;
+mod slots;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod world;
 
 use crate::model::{Models, Place};

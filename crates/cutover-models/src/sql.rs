@@ -41,7 +41,14 @@ fn one_file(file: &File, models: &mut Models) {
                 place: Place::new(&file.path, statement.line),
                 about: About::Said,
             }),
-            // Rows, settings of a transaction and who may do what are no matter of models.
+            Ok(Item::Statement(statement)) if is_of_roles(&statement.text) => {
+                let what = "who may do what, and owns what: `cutover diff` compares that".to_owned();
+                if !models.unsupported.iter().any(|known| known.what == what && known.place.path == file.path)
+                {
+                    models.unsupported(Place::new(&file.path, statement.line), what);
+                }
+            }
+            // Rows and settings of a transaction are no matter of models.
             Ok(Item::Statement(_) | Item::CopyData(_) | Item::CopyEnd) => {}
             Ok(Item::PsqlCommand { text, line, .. }) => {
                 models.unsupported(Place::new(&file.path, line), format!("`{text}`, which is psql's own"));
@@ -52,6 +59,13 @@ fn one_file(file: &File, models: &mut Models) {
             }
         }
     }
+}
+
+/// Whether a statement says who may do what.
+fn is_of_roles(statement: &str) -> bool {
+    let words: Vec<String> = statement.split_whitespace().take(8).map(str::to_ascii_uppercase).collect();
+    matches!(words.first().map(String::as_str), Some("GRANT" | "REVOKE"))
+        || words.windows(2).any(|pair| pair == ["OWNER", "TO"])
 }
 
 /// Whether a statement may say something of what tables are.
@@ -88,7 +102,7 @@ mod tests {
             .collect();
         assert_eq!(read, [(3, "CREATE TABLE a ("), (9, "CREATE INDEX i ON a (n)")]);
         let unsupported: Vec<u32> = models.unsupported.iter().map(|one| one.place.line).collect();
-        assert_eq!(unsupported, [6]);
+        assert_eq!(unsupported, [6, 7]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("testkit", &["cutover-postgres"]),
     ("xtask", &["cutover", "cutover-analysis", "cutover-postgres"]),
     ("bitstockerz", &[]),
+    ("spark", &[]),
     ("todo", &[]),
 ];
 

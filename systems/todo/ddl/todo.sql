@@ -109,6 +109,8 @@ ALTER TABLE messages ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 
 CREATE POLICY users_own ON users USING (id = (SELECT app_user_id())) WITH CHECK (id = (SELECT app_user_id()));
 CREATE POLICY users_login ON users FOR SELECT TO todo_login USING (true);
+CREATE POLICY users_own_alone ON users AS RESTRICTIVE TO todo_app
+    USING (id = (SELECT app_user_id())) WITH CHECK (id = (SELECT app_user_id()));
 CREATE POLICY tasks_own ON tasks USING (user_id = (SELECT app_user_id())) WITH CHECK (user_id = (SELECT app_user_id()));
 CREATE POLICY conversations_own ON conversations
     USING (user_id = (SELECT app_user_id())) WITH CHECK (user_id = (SELECT app_user_id()));

@@ -47,6 +47,10 @@ CREATE POLICY messages_own ON messages
 -- cutover: allow policy-always-true for todo_login alone, which may read three columns and write none
 CREATE POLICY users_login ON users FOR SELECT TO todo_login USING (true);
 
+-- Permissive policies add up, and what is granted too: of a role that is both, everything would be read without this one.
+CREATE POLICY users_own_alone ON users AS RESTRICTIVE TO todo_app
+    USING (id = (SELECT app_user_id())) WITH CHECK (id = (SELECT app_user_id()));
+
 ALTER TABLE users ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE tasks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE conversations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;

@@ -48,7 +48,7 @@ async fn verified(project: &Project) -> (Database, Vec<CheckResult>) {
 /// The documents by their names.
 async fn documents(project: &Project, database: &Database) -> BTreeMap<String, String> {
     let (options, sandbox) = (database.options(), sandbox());
-    let request = Request { options: &options, sandbox: &sandbox, wait: None };
+    let request = Request { options: &options, sandbox: &sandbox, folder: None, wait: None };
     let made = gather(project, request).await.unwrap().render(None).unwrap();
     made.into_iter().map(|document| (document.name, document.text)).collect()
 }
@@ -92,8 +92,9 @@ async fn every_figure_of_the_guide_is_found_again() {
         assert_eq!(row["Size"], bytes(fs::metadata(path).unwrap().len()));
         assert_eq!(row["State"], "applied");
         let text = fs::read_to_string(root().join(&migration.path)).unwrap();
-        let first = text.lines().next().unwrap().trim_start_matches("-- ");
-        assert!(row["Purpose"].starts_with(first), "{row:?}");
+        // The first line is the task, which another document has in a column of its own.
+        let second = text.lines().nth(1).unwrap().trim_start_matches("-- ");
+        assert!(text.starts_with("-- [Task] ") && row["Purpose"].starts_with(second), "{row:?}");
     }
     let applied = database.value("SELECT count(*)::text FROM cutover.migration WHERE project = 'todo'");
     let head = format!(
@@ -113,7 +114,7 @@ async fn every_figure_of_the_guide_is_found_again() {
         of(Verdict::NotMeasured) + empty
     );
     assert!(guide.contains(&totals), "{totals} in\n{guide}");
-    let ways = table(guide, "## The way back");
+    let ways = table(guide, "### Everything");
     assert_eq!(ways.len(), rows.len());
     assert!(ways.iter().all(|way| way["What it loses"] == "nothing: what goes holds nothing"), "{ways:?}");
 }
@@ -253,8 +254,9 @@ fn files(project: &Project, database: &Database, summary: &str) {
             assert_eq!(row["File"], migration.path);
             assert_eq!(row["Bytes"], fs::metadata(root().join(&migration.path)).unwrap().len().to_string());
             assert_eq!(row["Task"], migration.claims.task.clone().unwrap_or_default());
-            let listed =
-                row["Tables: columns, indexes, foreign keys"].split("; ").filter(|one| !one.is_empty());
+            let listed = row["Its tables as they are now: columns, indexes, foreign keys"]
+                .split("; ")
+                .filter(|one| !one.is_empty());
             for one in listed {
                 let (name, figures) = one.split_once(": ").unwrap();
                 assert_eq!(figures, numbers(database, name).join(", "), "{one}");
@@ -340,12 +342,12 @@ async fn an_unchanged_database_gives_the_same_bytes_and_a_drift_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let all: Vec<_> = {
         let (options, sandbox) = (database.options(), sandbox());
-        let request = Request { options: &options, sandbox: &sandbox, wait: None };
+        let request = Request { options: &options, sandbox: &sandbox, folder: None, wait: None };
         gather(&project, request).await.unwrap().render(None).unwrap()
     };
     assert_eq!(write(folder.path(), &all).unwrap(), all.len());
     assert_eq!(write(folder.path(), &all).unwrap(), 0);
-    let ways = table(&first["README.md"], "## The way back");
+    let ways = table(&first["README.md"], "### Everything");
     let users = ways.iter().find(|way| way["Version"] == "000").unwrap();
     assert!(users["What it loses"].contains("table users and its rows"), "{users:?}");
 

@@ -50,7 +50,7 @@ pub use model::{
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 pub use reach::reaches_beyond;
-pub use renamed::renamed_values;
+pub use renamed::{only_renames, renamed_values};
 pub use server_wide::{ServerWide, server_wide};
 
 pub(crate) use bodies::{Part, each_part as each_part_of_block, ends_transaction, made_at_run_time};
@@ -81,6 +81,13 @@ pub(crate) fn effects_of(node: &NodeEnum, known: &Context) -> Effects {
     locks::add(node, known, &mut builder);
     chosen::of_partitions(node, known, &mut builder);
     Effects { statements: 1, ..builder.finish() }
+}
+
+/// Whether an expression takes something from rows: columns, or a query.
+pub fn reads_rows(expression: &str) -> bool {
+    let Ok(parsed) = parse(&format!("SELECT ({expression}\n)")) else { return false };
+    let is_query = expression.to_ascii_lowercase().contains("select");
+    is_query || parsed.statements().any(|node| !walk::columns(node).is_empty())
 }
 
 /// What each statement of the blocks (`DO`) in a text does to a database of which this is known, as far as their text says it.

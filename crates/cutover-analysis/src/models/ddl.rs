@@ -208,6 +208,10 @@ fn column(column: &Column) -> String {
         Some(Identity::Always) => text += " GENERATED ALWAYS AS IDENTITY",
         Some(Identity::Serial) | None => {}
     }
+    if !column.counting.is_empty() && matches!(column.identity, Some(Identity::ByDefault | Identity::Always))
+    {
+        let _ = write!(text, " ({})", column.counting);
+    }
     if let Some((expression, is_stored)) = &column.generated {
         let how = if *is_stored { "STORED" } else { "VIRTUAL" };
         let _ = write!(text, " GENERATED ALWAYS AS ({expression}) {how}");
@@ -224,7 +228,7 @@ fn constraint(name: Option<&String>, text: &str) -> String {
 
 fn of_unique(unique: &Unique) -> String {
     let nulls = if unique.nulls_not_distinct { "NULLS NOT DISTINCT " } else { "" };
-    format!("UNIQUE {nulls}({}){}", list(&unique.columns), deferred(unique.deferred))
+    format!("UNIQUE {nulls}({}){}", list(&unique.columns), deferred(unique.deferrable, unique.deferred))
 }
 
 fn of_foreign_key(key: &ForeignKey) -> String {
@@ -233,16 +237,23 @@ fn of_foreign_key(key: &ForeignKey) -> String {
     if !key.parent_columns.is_empty() {
         let _ = write!(text, " ({})", list(&key.parent_columns));
     }
+    if key.is_full {
+        text += " MATCH FULL";
+    }
     for (when, what) in [("DELETE", &key.on_delete), ("UPDATE", &key.on_update)] {
         if let Some(what) = what {
             let _ = write!(text, " ON {when} {what}");
         }
     }
-    text + deferred(key.deferred)
+    text + deferred(key.deferrable, key.deferred)
 }
 
-fn deferred(is_so: bool) -> &'static str {
-    if is_so { " DEFERRABLE INITIALLY DEFERRED" } else { "" }
+fn deferred(may_be: bool, is_so: bool) -> &'static str {
+    match (may_be, is_so) {
+        (_, true) => " DEFERRABLE INITIALLY DEFERRED",
+        (true, false) => " DEFERRABLE",
+        (false, false) => "",
+    }
 }
 
 fn create_index(table: &Table, index: &Index) -> String {

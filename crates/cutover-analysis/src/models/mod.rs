@@ -5,11 +5,13 @@
 
 mod ddl;
 mod extensions;
+mod over;
 
 use std::collections::BTreeSet;
 
 pub use ddl::{About, Part, Piece, Script, ddl, list, pieces, qualified};
 pub use extensions::{Needed, mentioned, needed};
+pub use over::{Over, over};
 
 /// A line of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +33,8 @@ pub struct Models {
     pub statements: Vec<Part>,
     /// Extensions that they name themselves; what their types and functions need is found by [`needed`].
     pub extensions: Vec<Extension>,
+    /// Tables that there may be or not, by their schemas, where they are said, and names: they are held against nothing.
+    pub perhaps: Vec<(Option<String>, String)>,
     /// What is said and not understood. What depends on it is not compared.
     pub unsupported: Vec<Unsupported>,
 }
@@ -81,8 +85,10 @@ pub enum Aspect {
     Index,
     /// Whether a constraint or an index keeps columns unique.
     UniqueForm,
-    /// Indexes over expressions or a part of the rows, and of any index what it includes and is stored with: there are no words for them.
+    /// Indexes over expressions, and of any index what it includes and is stored with: there are no words for them.
     IndexForm,
+    /// Indexes over a part of the rows: there are no words for them.
+    IndexPart,
 }
 
 /// A table, and the class or block that it is in the model.
@@ -112,6 +118,8 @@ pub struct Table {
     pub checks: Vec<Check>,
     /// Its comment, where one is said.
     pub comment: Option<String>,
+    /// All that it is, is said: also what models of most kinds have no words for.
+    pub is_exact: bool,
     /// What is left open of all of it.
     pub unstated: BTreeSet<Aspect>,
     /// Names of constraints and indexes that it says and that are not understood: what is called so there is not in no model.
@@ -135,13 +143,16 @@ pub struct Column {
     pub default: Default,
     /// It numbers its rows itself.
     pub identity: Option<Identity>,
+    /// How an identity counts, as SQL: `START WITH 10 INCREMENT BY 5`; empty where nothing is said.
+    pub counting: String,
     /// It is computed from the others: the expression as SQL, and whether it is stored.
     pub generated: Option<(String, bool)>,
     /// Its collation, where one is said.
     pub collation: Option<String>,
     /// Its comment, where one is said.
     pub comment: Option<String>,
-    /// What is left open of it, besides what its table leaves open.
+    /// What is left open of it, besides what its table leaves open. Of constraints and indexes, those are meant that are over this
+    /// column and no other: [`Aspect::Unique`], [`Aspect::ForeignKey`], [`Aspect::Check`] and [`Aspect::Index`].
     pub unstated: BTreeSet<Aspect>,
 }
 
@@ -175,6 +186,8 @@ pub struct Unique {
     pub name: Option<String>,
     /// Its columns.
     pub columns: Vec<String>,
+    /// It says `DEFERRABLE`.
+    pub deferrable: bool,
     /// It says `DEFERRABLE INITIALLY DEFERRED`.
     pub deferred: bool,
     /// NULLs count as the same.
@@ -221,6 +234,10 @@ pub struct ForeignKey {
     pub on_delete: Option<String>,
     /// As SQL.
     pub on_update: Option<String>,
+    /// It says `MATCH FULL`.
+    pub is_full: bool,
+    /// It says `DEFERRABLE`.
+    pub deferrable: bool,
     /// It says `DEFERRABLE INITIALLY DEFERRED`.
     pub deferred: bool,
     /// Where.

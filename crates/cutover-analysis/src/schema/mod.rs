@@ -24,7 +24,7 @@ pub use build::{BadRow, Builder};
 pub use id::Id;
 pub(crate) use kinds::making::TAKES_ALONG;
 pub use kinds::making::{Place, Sql, hazards};
-pub use kinds::{Asked, LEFT_OUT, Present, by_word, queries, words};
+pub use kinds::{Asked, LEFT_OUT, Present, by_word, queries, query_each, words};
 
 /// The version of the form a schema is saved in.
 pub const FORMAT_VERSION: u32 = 1;

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cutover::align::{self, AlignError, CODES, Fill, GenerateError};
+use cutover::align::{self, AlignError, CODES, Fill, GenerateError, Renamed};
 use cutover::compare::Side;
-use cutover::compare::rename::Rename;
-use cutover::project::Project;
+use cutover::project::{Problem, Project};
 use cutover::text::visible;
 use cutover_models::{File, Models, SOURCES, Settings, Source, by_name, recognised};
 
@@ -79,8 +78,8 @@ pub(super) struct Decided {
     #[arg(long, value_name = "WHAT", value_parser = align::what, requires = "write")]
     pub(super) drop: Vec<String>,
     /// Something that the models call otherwise by now, e.g. 'column users.mail=email'; may be repeated
-    #[arg(long = "rename", value_name = "KIND NAME=NEW", value_parser = Rename::parse, requires = "write")]
-    pub(super) renames: Vec<Rename>,
+    #[arg(long = "rename", value_name = "KIND NAME=NEW", value_parser = Renamed::parse, requires = "write")]
+    pub(super) renames: Vec<Renamed>,
     /// What rows that are there get in a column, e.g. users.age=0, or users.age=none where there are none; may be repeated
     #[arg(long = "fill", value_name = "COLUMN=EXPRESSION", value_parser = Fill::parse, requires = "write")]
     pub(super) fills: Vec<Fill>,
@@ -143,12 +142,16 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     Ok(if alignment.is_aligned(&allow) { Exit::Done } else { Exit::No })
 }
 
-/// The project. Against a database, a folder without a `cutover.toml` need not hold migrations that can be read.
+/// The project. Against a database, migrations need not be there, nor such that they can be read.
 fn project(app: &App, arguments: &Arguments) -> Result<Project, CliError> {
     let overrides = overrides(&arguments.vars);
     if !arguments.migrations && !arguments.write {
         let draft = app.draft(&overrides)?;
-        if draft.project.config_path.is_none() {
+        let config = draft.project.config_path.as_deref().and_then(Path::file_name);
+        let is_of_config = |problem: &Problem| {
+            config.is_some_and(|config| Path::new(&problem.path).file_name() == Some(config))
+        };
+        if !draft.problems.0.iter().any(is_of_config) {
             return Ok(draft.project);
         }
     }
@@ -191,11 +194,15 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
         let given = arguments.models.iter().map(|path| path.display().to_string());
         let named: Vec<String> =
             given.chain(said.paths.iter().filter(|_| arguments.models.is_empty()).cloned()).collect();
+        // What was not understood is why there are none.
+        let why = models.unsupported.first();
+        let why = why.map(|one| format!("{}:{}: {}", one.place.path, one.place.line, one.what));
         return Err(CliError::usage(format!(
             "there are no tables in {} as {}",
             visible(&named.join(", ")),
             source.about
-        )));
+        ))
+        .hint(visible(&why.unwrap_or_default())));
     }
     Ok(models)
 }

@@ -6,10 +6,9 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-use cutover::align::{self, Decisions, Fill, Generated, Undecided};
+use cutover::align::{self, Decisions, Fill, Generated, Renamed, Undecided};
 use cutover::clock::{Clock as _, SystemClock};
-use cutover::compare::rename::Rename;
-use cutover::lint::Located;
+use cutover::lint::{Located, Severity};
 use cutover::project::{Body, Project};
 use cutover::report::format::{count, utc};
 use cutover::text::visible;
@@ -38,13 +37,18 @@ pub(super) fn run(
     keep: Vec<String>,
     decided: &Decided,
 ) -> Result<Exit, CliError> {
-    let (drop, fills, renames) = (decided.drop.clone(), decided.fills.clone(), decided.renames.clone());
-    let mut decisions = Decisions { drop, keep, fills, renames };
+    let mut decisions =
+        Decisions { drop: decided.drop.clone(), keep, fills: decided.fills.clone(), ..Decisions::default() };
+    for renamed in decided.renames.iter().cloned() {
+        take(renamed, &mut decisions);
+    }
+    let mut answers: Vec<String> = Vec::new();
     let mut generated = generate(app, project, models, &decisions)?;
     while !generated.undecided.is_empty() && app.can_ask() {
         let renames = decisions.renames.len();
-        for one in &generated.undecided {
-            asked(app, one, &mut decisions)?;
+        for (at, one) in generated.undecided.iter().enumerate() {
+            let which = format!("{} of {}", at + 1, generated.undecided.len());
+            answers.push(asked(app, &which, one, &mut decisions)?);
             if decisions.renames.len() > renames {
                 // What follows may be another question then.
                 break;
@@ -52,7 +56,11 @@ pub(super) fn run(
         }
         generated = generate(app, project, models, &decisions)?;
     }
-    let paths = write(app, project, &generated, decided)?;
+    if !answers.is_empty() {
+        app.output.remark(&visible(&format!("the same without questions: {}", answers.join(" "))));
+    }
+    let written = write(app, project, &generated, decided)?;
+    let (paths, offset) = (written.paths, written.offset);
     if app.output.is_json() {
         app.output.json(&Document {
             format_version: FORMAT_VERSION,
@@ -60,7 +68,7 @@ pub(super) fn run(
             generated: &generated,
         })?;
     } else {
-        tell(app, &generated, &paths, decided);
+        tell(app, &generated, &paths, offset, decided);
     }
     let is_done = generated.undecided.is_empty()
         && generated.left.is_empty()
@@ -81,33 +89,54 @@ fn generate(
     })
 }
 
-/// Asks for one decision.
-fn asked(app: &App, one: &Undecided, decisions: &mut Decisions) -> Result<(), CliError> {
+fn take(renamed: Renamed, decisions: &mut Decisions) {
+    match renamed {
+        Renamed::Object(rename) => decisions.renames.push(rename),
+        Renamed::Value(value) => decisions.values.push(value),
+    }
+}
+
+/// Asks for one decision; gives it as it could have been said.
+fn asked(app: &App, which: &str, one: &Undecided, decisions: &mut Decisions) -> Result<String, CliError> {
     match one {
         Undecided::Drop { object, what, perhaps } => {
-            let renames: Vec<Rename> = perhaps.iter().filter_map(|text| Rename::parse(text).ok()).collect();
-            let is_renamed = |rename: &Rename| {
-                decisions
-                    .renames
-                    .iter()
-                    .any(|known| known.to == rename.to && known.object.table == rename.object.table)
+            let is_free = |text: &&String| {
+                Renamed::parse(text).is_ok_and(|renamed| match renamed {
+                    Renamed::Object(rename) => !decisions
+                        .renames
+                        .iter()
+                        .any(|known| known.to == rename.to && known.object.table == rename.object.table),
+                    Renamed::Value(value) => !decisions.values.contains(&value),
+                })
             };
-            let rename = renames.into_iter().find(|rename| !is_renamed(rename));
-            let or_renamed = rename.as_ref().map(|rename| format!(", [r]enamed to {}", visible(&rename.to)));
+            let rename = perhaps.iter().find(is_free);
+            let or_renamed = rename
+                .and_then(|text| text.rsplit_once('='))
+                .map(|(_, to)| format!(", [r]enamed to {}", visible(to)));
             let question = format!(
-                "{}\n  {}: [k]eep, [d]rop{}? ",
+                "{which}: {}\n  {}: [k]eep, [d]rop{}? ",
                 visible(what),
                 visible(object),
                 or_renamed.unwrap_or_default()
             );
             loop {
-                match (app.ask(&question)?.to_lowercase().as_str(), &rename) {
-                    ("k" | "keep", _) => decisions.keep.push(object.clone()),
-                    ("d" | "drop", _) => decisions.drop.push(object.clone()),
-                    ("r" | "renamed" | "rename", Some(rename)) => decisions.renames.push(rename.clone()),
-                    _ => continue,
+                match (app.ask(&question)?.to_lowercase().as_str(), rename) {
+                    ("k" | "keep", _) => {
+                        decisions.keep.push(object.clone());
+                        return Ok(format!("--keep '{object}'"));
+                    }
+                    ("d" | "drop", _) => {
+                        decisions.drop.push(object.clone());
+                        return Ok(format!("--drop '{object}'"));
+                    }
+                    ("r" | "renamed" | "rename", Some(text)) => {
+                        if let Ok(renamed) = Renamed::parse(text) {
+                            take(renamed, decisions);
+                        }
+                        return Ok(format!("--rename '{text}'"));
+                    }
+                    _ => app.output.warn("answer with one of the letters in brackets"),
                 }
-                return Ok(());
             }
         }
         Undecided::Fill { column, what, client } => {
@@ -116,21 +145,34 @@ fn asked(app: &App, one: &Undecided, decisions: &mut Decisions) -> Result<(), Cl
                 .map(|client| format!(" (its client puts {})", visible(client)))
                 .unwrap_or_default();
             let question = format!(
-                "{}{client}\n  what rows that are there get, as SQL; none where there are no rows: ",
+                "{which}: {}{client}\n  what rows that are there get, as SQL; none where there are no rows: ",
                 visible(what)
             );
             loop {
-                match Fill::parse(&format!("{column}={}", app.ask(&question)?)) {
-                    Ok(fill) => decisions.fills.push(fill),
-                    Err(why) => {
-                        app.output.warn(&visible(&why));
-                        continue;
+                let said = format!("{column}={}", app.ask(&question)?);
+                match Fill::parse(&said) {
+                    Ok(fill) => {
+                        decisions.fills.push(fill);
+                        return Ok(format!("--fill {}", shell_quoted(&said)));
                     }
+                    Err(why) => app.output.warn(&visible(&why)),
                 }
-                return Ok(());
             }
         }
     }
+}
+
+/// A word as a shell takes it.
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// What was written.
+#[derive(Default)]
+struct Written {
+    paths: Vec<String>,
+    /// Lines of the file before the statements.
+    offset: u32,
 }
 
 /// Writes what may be written; gives the paths.
@@ -139,27 +181,35 @@ fn write(
     project: &Project,
     generated: &Generated,
     decided: &Decided,
-) -> Result<Vec<String>, CliError> {
+) -> Result<Written, CliError> {
     if decided.out.as_deref() == Some(Path::new("-")) {
         if !app.output.is_json() {
             app.output.print(&generated.sql);
         }
-        return Ok(Vec::new());
+        return Ok(Written::default());
     }
     if generated.sql.is_empty() || generated.failed.is_some() {
-        return Ok(Vec::new());
+        return Ok(Written::default());
     }
     if let Some(file) = &decided.out {
-        return new_file(project, file, &generated.sql).map(|path| vec![path]);
+        return new_file(project, file, &generated.sql);
     }
     let now = digits_of(&utc(SystemClock::new().now_micros()));
     let title = decided.title.as_ref().unwrap_or(&generated.title);
     let body = Body { forward: &generated.sql, back: &generated.undo };
     let created = project.write_migration(title, decided.folder.as_deref(), now, &body)?;
-    Ok(created.into_iter().map(|file| file.path).collect())
+    let offset = created.first().map_or(0, |file| lines_before(&file.content, &generated.sql));
+    Ok(Written { paths: created.into_iter().map(|file| file.path).collect(), offset })
 }
 
-fn new_file(project: &Project, file: &Path, sql: &str) -> Result<String, CliError> {
+/// Lines of a file before the first line of its statements.
+fn lines_before(content: &str, sql: &str) -> u32 {
+    let first = sql.lines().next().unwrap_or_default();
+    let at = content.lines().position(|line| line == first).unwrap_or(0);
+    u32::try_from(at).unwrap_or(0)
+}
+
+fn new_file(project: &Project, file: &Path, sql: &str) -> Result<Written, CliError> {
     let shown = file.display().to_string();
     let text = project.as_migration(file, sql).map_err(|why| {
         CliError::usage(format!("--out {}: it would be no migration there", visible(&shown))).hint(why)
@@ -169,10 +219,10 @@ fn new_file(project: &Project, file: &Path, sql: &str) -> Result<String, CliErro
             .hint("name a file that is not there yet")
     })?;
     new.write_all(text.as_bytes()).map_err(|error| CliError::file(file, &error))?;
-    Ok(shown)
+    Ok(Written { offset: lines_before(&text, sql), paths: vec![shown] })
 }
 
-fn tell(app: &App, generated: &Generated, paths: &[String], decided: &Decided) {
+fn tell(app: &App, generated: &Generated, paths: &[String], offset: u32, decided: &Decided) {
     for one in &generated.not_compared {
         app.output.warn(&visible(&format!("{}:{}: nothing is made of it: {}", one.path, one.line, one.what)));
     }
@@ -196,7 +246,7 @@ fn tell(app: &App, generated: &Generated, paths: &[String], decided: &Decided) {
         let what = format!("{}{column}: {}", difference.table, difference.message);
         app.output.warn(&format!("still otherwise once it is applied: {}", visible(&what)));
     }
-    for line in findings(generated) {
+    for line in findings(generated, offset) {
         app.output.remark(&visible(&line));
     }
     for path in paths {
@@ -215,19 +265,33 @@ fn tell(app: &App, generated: &Generated, paths: &[String], decided: &Decided) {
 }
 
 /// What lint finds, a rule a line.
-fn findings(generated: &Generated) -> Vec<String> {
+fn findings(generated: &Generated, offset: u32) -> Vec<String> {
     let mut of_rules: BTreeMap<&str, Vec<&Located>> = BTreeMap::new();
     for finding in &generated.findings {
         of_rules.entry(&finding.code).or_default().push(finding);
     }
     let line = |(code, all): (&str, Vec<&Located>)| {
         if let [one] = all[..] {
-            return format!("lint: line {}: {code}: {}", one.line, one.message);
+            return format!("lint: line {}: {code}: {}", one.line + offset, one.message);
         }
-        let lines: Vec<String> = all.iter().map(|one| one.line.to_string()).collect();
+        let lines: Vec<String> = all.iter().map(|one| (one.line + offset).to_string()).collect();
         format!("lint: {code}: lines {}", lines.join(", "))
     };
-    of_rules.into_iter().map(line).collect()
+    let mut lines: Vec<String> = of_rules.into_iter().map(line).collect();
+    let mut stop: Vec<&str> = Vec::new();
+    for finding in generated.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        if !stop.contains(&finding.code.as_str()) {
+            stop.push(&finding.code);
+        }
+    }
+    if !stop.is_empty() {
+        let allow: Vec<String> = stop.iter().map(|code| format!("--allow {code}")).collect();
+        lines.push(format!(
+            "where tables hold rows, `cutover apply` stops before it, unless it is told {}",
+            allow.join(" ")
+        ));
+    }
+    lines
 }
 
 /// What is to be decided, with what says it.

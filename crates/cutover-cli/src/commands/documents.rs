@@ -33,7 +33,12 @@ pub(super) fn run(app: &App, asked: &Asked<'_>, overrides: &Overrides) -> Result
     let found = app.block_on(async |signals| {
         let work = async {
             let target = app.target(&project).await?;
-            let request = Request { options: &target.options, sandbox: &sandbox, wait: app.global.wait };
+            let request = Request {
+                options: &target.options,
+                sandbox: &sandbox,
+                folder: Some(asked.folder),
+                wait: app.global.wait,
+            };
             Ok(Box::pin(documents::gather(&project, request)).await?)
         };
         Box::pin(signals.or_end(work)).await
@@ -47,5 +52,16 @@ pub(super) fn run(app: &App, asked: &Asked<'_>, overrides: &Overrides) -> Result
     let as_before = files.len() - written;
     let others = if as_before == 0 { String::new() } else { format!("; {as_before} are as they were") };
     app.output.say(&format!("written to {shown}: {}{others}", count(written, "file", "files")));
+    let is_root = asked
+        .folder
+        .canonicalize()
+        .is_ok_and(|folder| project.root.canonicalize().is_ok_and(|root| folder == root));
+    if is_root && written > 0 {
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        app.output.remark(&format!(
+            "these are in the project's own folder, among its files: {}; `--documents docs/database` keeps them apart",
+            names.join(", ")
+        ));
+    }
     Ok(Exit::Done)
 }

@@ -47,6 +47,12 @@ fn may_write_over(
             "name another file, or write over it with --force",
         );
     }
+    if !forced && file.symlink_metadata().is_ok() {
+        return refuse(
+            "is a link that leads to nothing that is there",
+            "take the link away, or name another file",
+        );
+    }
     // A script among the migrations would be taken for one of them.
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(folder) = folder.canonicalize() else { return Ok(()) };

@@ -233,7 +233,19 @@ impl<'w, 'a> Builder<'w, 'a> {
         if let Some(index) = made {
             table.indexes.push(index);
         } else {
-            table.unstated.insert(Aspect::Index);
+            let fields = given.constant("fields").as_ref().and_then(texts);
+            let alone = match fields.as_deref() {
+                Some([one]) => language.field(one.trim_start_matches('-')).map(|field| field.column.clone()),
+                _ => None,
+            };
+            let name = name_of(given, model).flatten();
+            let column = alone.filter(|_| name.is_none());
+            let column = column.and_then(|name| table.columns.iter_mut().find(|one| one.name == name));
+            match column {
+                // One without a name, over one column, is another one of that column.
+                Some(column) => drop(column.unstated.insert(Aspect::Index)),
+                None => unread(table, name, &[Aspect::Index]),
+            }
             self.say(item.0, line, label);
         }
     }
@@ -243,41 +255,39 @@ impl<'w, 'a> Builder<'w, 'a> {
         let language = Language { world: self.world, fields: described };
         let place = self.place(item.0, line);
         let class = item.1.call().map(|(name, _)| name).unwrap_or_default();
-        let is_made = match class {
+        let (is_made, aspects): (bool, &[Aspect]) = match class {
             "CheckConstraint" => {
                 let check = ["condition", "check"].into_iter().find(|name| given.get(name).is_some());
                 let sql = check.and_then(|name| condition(&language, given, name).flatten());
                 let name = name_of(given, model);
-                match (sql, name, only(given.arguments, &["condition", "check"])) {
+                let is_made = match (sql, name, only(given.arguments, &["condition", "check"])) {
                     (Some(expression), Some(name), true) => {
                         table.checks.push(Check { name, expression, place });
                         true
                     }
-                    _ => {
-                        table.unstated.insert(Aspect::Check);
-                        false
-                    }
-                }
+                    _ => false,
+                };
+                (is_made, &[Aspect::Check])
             }
             "UniqueConstraint" => {
                 let is_made = unique(table, &language, given, model, place).is_some();
-                if !is_made {
-                    table.unstated.extend([Aspect::Unique, Aspect::Index]);
-                }
-                is_made
+                (is_made, &[Aspect::Unique, Aspect::Index])
             }
-            "ExclusionConstraint" => {
-                table.unstated.extend([Aspect::Unique, Aspect::Index]);
-                false
-            }
-            _ => {
-                table.unstated.extend([Aspect::Unique, Aspect::Check, Aspect::Index]);
-                false
-            }
+            "ExclusionConstraint" => (false, &[Aspect::Unique, Aspect::Index]),
+            _ => (false, &[Aspect::Unique, Aspect::Check, Aspect::Index]),
         };
         if !is_made {
+            unread(table, name_of(given, model).flatten(), aspects);
             self.say(item.0, line, format!("a constraint of {}: {}", model.name(), item.1.shown()));
         }
+    }
+}
+
+/// Leaves out what is not understood: what is called so, or all of that kind where its name is not known either.
+fn unread(table: &mut Table, name: Option<String>, aspects: &[Aspect]) {
+    match name {
+        Some(name) => drop(table.unread.insert(name)),
+        None => table.unstated.extend(aspects),
     }
 }
 
@@ -391,15 +401,11 @@ fn unique(
         table.indexes.push(unique);
         return Some(());
     }
-    let deferred = match given.get("deferrable") {
-        None | Some(Expression::Nothing) => false,
+    let (deferrable, deferred) = match given.get("deferrable") {
+        None | Some(Expression::Nothing) => (false, false),
         Some(value) => match value.last_name() {
-            Some("DEFERRED") => true,
-            // `DEFERRABLE INITIALLY IMMEDIATE`, which has no word here.
-            Some("IMMEDIATE") => {
-                table.unstated.insert(Aspect::Deferrable);
-                return None;
-            }
+            Some("DEFERRED") => (true, true),
+            Some("IMMEDIATE") => (true, false),
             _ => return None,
         },
     };
@@ -407,6 +413,6 @@ fn unique(
     if columns.is_empty() {
         return None;
     }
-    table.uniques.push(Unique { name, columns, deferred, nulls_not_distinct, place });
+    table.uniques.push(Unique { name, columns, deferrable, deferred, nulls_not_distinct, place });
     Some(())
 }

@@ -138,6 +138,22 @@ pub(super) fn is_abstract(world: &World<'_>, found: ClassRef<'_>) -> bool {
     said.and_then(|value| world.constant(found.into(), value)) == Some(Expression::Flag(true))
 }
 
+/// Whether a class, or one that it is made from, stands below a condition: what it is then depends on what is true when it runs.
+pub(super) fn is_conditional(world: &World<'_>, found: ClassRef<'_>) -> bool {
+    is_conditional_at(world, found, &mut Vec::new())
+}
+
+fn is_conditional_at<'a>(world: &World<'a>, found: ClassRef<'a>, seen: &mut Vec<ClassRef<'a>>) -> bool {
+    if found.class.is_conditional || seen.contains(&found) {
+        return found.class.is_conditional;
+    }
+    seen.push(found);
+    found.class.bases.iter().any(|argument| match base(world, found.file, argument) {
+        Base::Class(above) => is_conditional_at(world, above, seen),
+        _ => false,
+    })
+}
+
 /// What `Meta` says of something: that of the class, of what it is made from, or of an abstract base.
 pub(super) fn meta<'a>(
     world: &World<'a>,
@@ -267,6 +283,15 @@ fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
                 own.taken.insert(class.name.clone());
             }
             Statement::Bare(..) => {}
+            // `locals()["name"] = CharField(…)`
+            Statement::Put { target, value, line } => {
+                if let Expression::Call { function, .. } = value
+                    && (field_of(world, file, function).is_some() || is_suspicious(function))
+                {
+                    let what = format!("{}: {} = {}(…)", class.name, target.shown(), function.shown());
+                    own.remarks.push((what, file, *line));
+                }
+            }
             Statement::Assign { target, value, line, .. } => {
                 let Some(value) = value else { continue };
                 own.fields.retain(|field| field.name != *target);
@@ -298,6 +323,7 @@ fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
 fn is_suspicious(function: &Expression) -> bool {
     let name = function.last_name().unwrap_or_default();
     name.to_ascii_lowercase().contains("field")
+        || super::aside::MANAGERS.contains(&name)
         || name == "HistoricalRecords"
         || name == "AuditlogHistoryField"
 }
@@ -309,6 +335,10 @@ pub(super) fn field_of(world: &World<'_>, file: usize, function: &Expression) ->
         // Also where the library is among the files.
         Meaning::Class(found) => match fields::without_column(&found.class.name) {
             Some(kind) => Some(Found::Known(kind)),
+            // Which one it is depends.
+            None if is_conditional(world, found) => {
+                own_field(world, found, 0).map(|_| Found::Foreign(name.to_owned()))
+            }
             None => own_field(world, found, 0),
         },
         Meaning::Outside(path) => match fields::by_path(&path) {

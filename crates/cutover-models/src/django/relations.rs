@@ -2,10 +2,11 @@
 
 use cutover_analysis::sql::quote_ident;
 
-use super::build::{Builder, LONGEST, Model, Slot, State, Typed, kind_of, split_schema};
+use super::build::{Builder, LONGEST, Model, State, kind_of, split_schema};
 use super::fields::{self, What};
 use super::given::{Flag, Given};
 use super::lineage::Member;
+use super::typed::Typed;
 use super::world::{ClassRef, Scope};
 use crate::model::{Aspect, Column, ForeignKey, Identity, Index, Place, Table, Unique};
 use crate::python::Expression;
@@ -44,7 +45,11 @@ impl<'w, 'a> Builder<'w, 'a> {
                 self.target_of(at, found, value, depth + 1)
             }
             Expression::Call { .. } => match to.call()? {
-                ("get_user_model", []) => self.user(),
+                // Where nothing says another one, and none is among the files, it is Django's own.
+                ("get_user_model", []) => self.user().or_else(|| {
+                    let is_said = self.world.auth_user_model.is_some();
+                    (!is_said && !self.has_users()).then(|| self.named("", "auth.User")).flatten()
+                }),
                 ("getattr", [owner, name, ..])
                     if owner.value.last_name() == Some("settings")
                         && name.value.text() == Some("AUTH_USER_MODEL") =>
@@ -63,6 +68,13 @@ impl<'w, 'a> Builder<'w, 'a> {
         let name = name.to_lowercase();
         let found = self.models.iter().find(|model| model.app == app && model.lower() == name)?;
         self.at_class(found.found)
+    }
+
+    /// Whether any model of the files is made from Django's users.
+    fn has_users(&self) -> bool {
+        self.models.iter().any(|model| {
+            !self.world.is_contrib(model.found.file) && self.is_made_from(model.found, "AbstractBaseUser", 0)
+        })
     }
 
     /// The model of users: what the settings say, else the only one of the files that is made from those of Django.
@@ -100,17 +112,24 @@ impl<'w, 'a> Builder<'w, 'a> {
     }
 
     /// The link to a base with a table.
-    pub(super) fn parent_link(&mut self, table: &mut Table, at: usize, slot: &Slot<'a>, parent: usize) {
+    pub(super) fn parent_link(&mut self, table: &mut Table, at: usize, column: &mut Column, parent: usize) {
         let Some(model) = self.models.get(at) else { return };
         let (scope, line) = (model.found.into(), model.found.class.line);
         let place = self.place(scope, line);
-        self.foreign_key(table, &slot.column, (parent, None), None, place);
+        self.foreign_key(table, column, (parent, None), None, place);
     }
 
     /// The foreign key of a field: made when the transaction ends, and without `ON DELETE`, which Django does by itself
     /// (`sql_create_fk` in `django/db/backends/base/schema.py`) unless the model says `DB_CASCADE` and the like (Django 6.1).
-    pub(super) fn reference(&mut self, table: &mut Table, at: usize, slot: &Slot<'a>, member: &Member<'a>) {
+    pub(super) fn reference(
+        &mut self,
+        table: &mut Table,
+        at: usize,
+        column: &mut Column,
+        member: &Member<'a>,
+    ) {
         let given = self.given(member);
+        let name = &member.name;
         let (scope, line) = (member.scope, member.line);
         let target = match self.target(at, given) {
             Ok(target) => target,
@@ -118,9 +137,9 @@ impl<'w, 'a> Builder<'w, 'a> {
                 self.say(
                     scope,
                     line,
-                    format!("what {} refers to: {shown}, which is not among the files", slot.name),
+                    format!("what {name} refers to: {shown}, which is not among the files for certain"),
                 );
-                table.unstated.insert(Aspect::ForeignKey);
+                column.unstated.insert(Aspect::ForeignKey);
                 return;
             }
         };
@@ -128,14 +147,14 @@ impl<'w, 'a> Builder<'w, 'a> {
             Flag::Yes => {}
             Flag::No => return,
             Flag::Unknown => {
-                self.say(scope, line, format!("whether {} has a constraint", slot.name));
-                table.unstated.insert(Aspect::ForeignKey);
+                self.say(scope, line, format!("whether {name} has a constraint"));
+                column.unstated.insert(Aspect::ForeignKey);
                 return;
             }
         }
         let Ok(to_field) = given.text("to_field") else {
-            self.say(scope, line, format!("the field that {} refers to", slot.name));
-            table.unstated.insert(Aspect::ForeignKey);
+            self.say(scope, line, format!("the field that {name} refers to"));
+            column.unstated.insert(Aspect::ForeignKey);
             return;
         };
         let on_delete = match given.get("on_delete").and_then(Expression::last_name) {
@@ -145,13 +164,13 @@ impl<'w, 'a> Builder<'w, 'a> {
             _ => None,
         };
         let place = self.place(scope, line);
-        self.foreign_key(table, &slot.column, (target, to_field.as_deref()), on_delete, place);
+        self.foreign_key(table, column, (target, to_field.as_deref()), on_delete, place);
     }
 
     fn foreign_key(
         &mut self,
         table: &mut Table,
-        column: &str,
+        column: &mut Column,
         (target, field): (usize, Option<&str>),
         on_delete: Option<&str>,
         place: Place,
@@ -160,20 +179,19 @@ impl<'w, 'a> Builder<'w, 'a> {
         let (Some(model), Some((parent_column, _))) =
             (self.models.get(target), self.key_of(target, field, 0))
         else {
-            self.out.unsupported(place, format!("the column that {column} refers to"));
-            table.unstated.insert(Aspect::ForeignKey);
+            self.out.unsupported(place, format!("the column that {} refers to", column.name));
+            column.unstated.insert(Aspect::ForeignKey);
             return;
         };
         if model.state != State::Table || model.table.is_empty() {
-            self.out.unsupported(
-                place,
-                format!("the foreign key of {column}: Django does not make the table of {}", model.name()),
-            );
-            table.unstated.insert(Aspect::ForeignKey);
+            let (own, parent) = (&column.name, model.name());
+            let what = format!("the foreign key of {own}: Django does not make the table of {parent}");
+            self.out.unsupported(place, what);
+            column.unstated.insert(Aspect::ForeignKey);
             return;
         }
         table.foreign_keys.push(ForeignKey {
-            columns: vec![column.to_owned()],
+            columns: vec![column.name.clone()],
             parent_schema: model.schema.clone(),
             parent: model.table.clone(),
             parent_columns: vec![parent_column],
@@ -236,7 +254,7 @@ impl<'w, 'a> Builder<'w, 'a> {
                 self.say(
                     scope,
                     line,
-                    format!("what {label} refers to: {shown}, which is not among the files"),
+                    format!("what {label} refers to: {shown}, which is not among the files for certain"),
                 );
                 None
             }
@@ -291,7 +309,7 @@ impl<'w, 'a> Builder<'w, 'a> {
     fn end(&mut self, table: &mut Table, end: &End, has_constraint: bool) {
         let key = end.target.and_then(|target| self.key_of(target, None, 0));
         let typed = key.map_or_else(|| Typed::unknown(""), |(_, typed)| typed);
-        let column = Column {
+        let mut column = Column {
             name: end.column.clone(),
             label: format!("{}.{}", table.label, end.column),
             place: table.place.clone(),
@@ -304,14 +322,14 @@ impl<'w, 'a> Builder<'w, 'a> {
         let place = table.place.clone();
         let keys = vec![quote_ident(&end.column)];
         table.indexes.push(Index { keys, place: place.clone(), ..Index::default() });
-        self.like_index(table, &column);
-        table.columns.push(column);
+        self.like_index(table, &mut column);
         match end.target {
             Some(target) if has_constraint => {
-                self.foreign_key(table, &end.column, (target, None), None, place);
+                self.foreign_key(table, &mut column, (target, None), None, place);
             }
             Some(_) => {}
-            None => drop(table.unstated.insert(Aspect::ForeignKey)),
+            None => drop(column.unstated.insert(Aspect::ForeignKey)),
         }
+        table.columns.push(column);
     }
 }

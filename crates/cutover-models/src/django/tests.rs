@@ -112,20 +112,110 @@ fn what_is_referred_to_and_not_there_is_open() {
                        u = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)\n",
     );
     let found = table(&models, "shop_a");
-    assert!(found.unstated.contains(&Aspect::ForeignKey));
-    assert!(found.columns.iter().skip(1).all(|column| column.unstated.contains(&Aspect::Type)));
+    assert!(found.unstated.is_empty(), "{:?}", found.unstated);
+    for column in found.columns.iter().skip(1) {
+        assert!(column.unstated.is_superset(&[Aspect::Type, Aspect::ForeignKey].into()), "{column:?}");
+    }
     assert_eq!(models.unsupported.iter().map(|found| found.place.line).collect::<Vec<_>>(), [5, 6]);
     assert_eq!(ddl(&models).text().matches("FOREIGN KEY").count(), 0);
 }
 
 #[test]
 fn users_of_django_are_known() {
-    let sql = sql(
+    let models = shop(
         "from django.contrib.auth.models import User\nclass A(models.Model):\n    u = models.ForeignKey(User, models.CASCADE)\n",
     );
+    let sql = ddl(&models).text();
     assert!(sql.contains("u_id integer NOT NULL"), "{sql}");
     assert!(sql.contains("CREATE TABLE auth_user ("), "{sql}");
     assert!(sql.contains("CREATE TABLE django_content_type ("), "{sql}");
+}
+
+/// `migrate` of a project with these applications makes these tables.
+#[test]
+fn tables_of_djangos_own_applications_are_not_without_a_model() {
+    let settings = "DJANGO_APPS = ['django.contrib.admin', 'django.contrib.auth', 'django.contrib.contenttypes', 'django.contrib.sessions']\n\
+                    DEFAULT_AUTO_FIELD = 'django.db.models.BigAutoField'\nINSTALLED_APPS = DJANGO_APPS + ['rest_framework.authtoken', 'shop']\n";
+    let plain = format!("{HEAD}class A(models.Model):\n    n = models.IntegerField()\n");
+    let told = |models: &Models| {
+        let names: Vec<&str> = models.perhaps.iter().map(|(_, name)| name.as_str()).collect();
+        names.join(" ")
+    };
+    let models = read(&[("site/settings.py", settings), ("shop/models.py", &plain)]);
+    let all = "auth_group auth_group_permissions auth_permission auth_user auth_user_groups auth_user_user_permissions \
+               authtoken_token django_admin_log django_content_type django_session";
+    assert_eq!(told(&models), all);
+    assert_eq!(models.tables.len(), 1);
+    assert_eq!(models.unsupported.iter().map(|one| one.place.line).collect::<Vec<_>>(), [3]);
+    // With another model of users there are no tables of Django's own.
+    let other = format!("{settings}AUTH_USER_MODEL = 'shop.Person'\n");
+    let models = read(&[("site/settings.py", &other), ("shop/models.py", &plain)]);
+    assert!(told(&models).contains("auth_group") && !told(&models).contains("auth_user"), "{models:?}");
+    // Without any of it nothing is said to be there.
+    assert_eq!(shop("class A(models.Model):\n    n = models.IntegerField()\n").perhaps, Vec::new());
+}
+
+/// Without settings; what is referred to is made, and the rest is there or not.
+#[test]
+fn users_are_those_of_django_where_nothing_says_others() {
+    let text = "from django.contrib.auth import get_user_model\nUser = get_user_model()\n\
+                class A(models.Model):\n    u = models.ForeignKey(User, models.CASCADE)\n";
+    let models = shop(text);
+    let sql = ddl(&models).text();
+    for wanted in [
+        "u_id integer NOT NULL",
+        "FOREIGN KEY (u_id) REFERENCES auth_user (id) DEFERRABLE INITIALLY DEFERRED",
+        "CREATE TABLE auth_user (",
+    ] {
+        assert!(sql.contains(wanted), "{wanted}: {sql}");
+    }
+    assert!(models.perhaps.contains(&(None, "django_session".to_owned())), "{:?}", models.perhaps);
+    assert!(!models.perhaps.iter().any(|(_, name)| name == "auth_user"), "{:?}", models.perhaps);
+    // One of the files is meant, also where there are two of which it is not known.
+    let own = "from django.contrib.auth.models import AbstractUser\nclass One(AbstractUser): pass\nclass Two(AbstractUser): pass\n";
+    let models = shop(&format!("{own}{text}"));
+    let u = &table(&models, "shop_a").columns[1];
+    assert!(u.unstated.contains(&Aspect::ForeignKey), "{u:?}");
+}
+
+#[test]
+fn what_calls_and_functions_make_is_named() {
+    let models = shop(
+        "from taggit.managers import TaggableManager\nclass A(models.Model):\n    tags = TaggableManager()\n\
+         for name in ('B', 'C'):\n    globals()[name] = type(name, (models.Model,), {'__module__': __name__})\n\
+         D = type('D', (A,), {})\nplain = type('E', (object,), {})\n\
+         def make(name):\n    class F(models.Model):\n        n = models.IntegerField()\n    return F\n\
+         def other(name):\n    return type(name, (models.Model,), {})\n\
+         class G(models.Model):\n    n = models.IntegerField()\n    locals()['m'] = models.IntegerField()\n\
+         G.add_to_class('late', models.IntegerField())\n",
+    );
+    let lines: Vec<u32> = models.unsupported.iter().map(|one| one.place.line).collect();
+    assert_eq!(lines, [5, 7, 8, 11, 14, 18, 19], "{:?}", models.unsupported);
+    let open = |name: &str| table(&models, name).unstated.contains(&Aspect::Columns);
+    assert_eq!((open("shop_a"), open("shop_g")), (false, true));
+    assert!(models.perhaps.contains(&(None, "taggit_tag".to_owned())));
+}
+
+#[test]
+fn a_constraint_that_is_not_understood_silences_no_other() {
+    let models = shop(
+        "import datetime\nfrom django.contrib.postgres.indexes import BrinIndex\nfrom django.contrib.postgres.constraints import ExclusionConstraint\n\
+         class A(models.Model):\n    email = models.CharField(max_length=9, unique=True)\n    d = models.DateField(null=True)\n    \
+         e = models.DateField(db_index=True)\n    class Meta:\n        constraints = [\n            \
+         models.UniqueConstraint(fields=['d'], condition=Q(d__gte=datetime.date(2020, 1, 1)), name='uqd'),\n            \
+         models.CheckConstraint(condition=Q(d__gte=datetime.date(2020, 1, 1)), name='ckd'),\n            \
+         models.CheckConstraint(condition=Q(email__gte='b'), name='five'),\n            \
+         ExclusionConstraint(name='ex', expressions=[('d', '=')]),\n        ]\n        \
+         indexes = [BrinIndex(fields=['d'], pages_per_range=4, name='br'), BrinIndex(fields=['d'], pages_per_range=4)]\n",
+    );
+    let a = table(&models, "shop_a");
+    assert!(a.unstated.is_empty(), "{:?}", a.unstated);
+    assert_eq!(a.unread.iter().map(String::as_str).collect::<Vec<_>>(), ["br", "ckd", "ex", "uqd"]);
+    let open: Vec<&str> =
+        a.columns.iter().filter(|one| !one.unstated.is_empty()).map(|one| one.name.as_str()).collect();
+    assert_eq!(open, ["d"]);
+    assert_eq!((a.uniques.len(), a.checks.len()), (1, 1));
+    assert_eq!(models.unsupported.len(), 5);
 }
 
 #[test]
@@ -180,7 +270,8 @@ fn what_is_not_understood_is_named_and_open() {
          indexes = [make() for x in y]\n",
     );
     let a = table(&models, "shop_a");
-    assert!([Aspect::Columns, Aspect::Check, Aspect::Index].iter().all(|aspect| a.unstated.contains(aspect)));
+    assert!([Aspect::Columns, Aspect::Index].iter().all(|aspect| a.unstated.contains(aspect)));
+    assert!(a.unread.contains("x"));
     let p = a.columns.iter().find(|column| column.name == "p").unwrap();
     assert!(p.unstated.contains(&Aspect::Type) && !p.not_null);
     let named: Vec<_> =
@@ -193,6 +284,46 @@ fn what_is_not_understood_is_named_and_open() {
             "{line} {what}: {named:?}"
         );
     }
+}
+
+#[test]
+fn a_field_of_ones_own_leaves_what_is_over_other_columns_stated() {
+    let models = shop(
+        "class Wide(models.CharField):\n    def __init__(self, **more): pass\n\
+         class A(models.Model):\n    w = Wide(unique=True)\n    n = models.PositiveIntegerField(db_index=True)\n    class Meta:\n        \
+         indexes = [models.Index(fields=['w', 'n'], name='both')]\n        \
+         constraints = [models.CheckConstraint(condition=Q(w__year=1), name='odd'), models.CheckConstraint(condition=Q(n=1), name='even')]\n",
+    );
+    let a = table(&models, "shop_a");
+    assert!(a.unstated.is_empty(), "{:?}", a.unstated);
+    let open = |name: &str| &a.columns.iter().find(|column| column.name == name).unwrap().unstated;
+    let parts = [Aspect::Unique, Aspect::Index, Aspect::Check, Aspect::ForeignKey];
+    assert!(open("w").is_superset(&parts.into()) && open("n").is_empty());
+    assert_eq!((a.indexes.len(), a.checks.len(), a.uniques.len()), (3, 2, 1), "{a:?}");
+    // One that has a name is left out by it.
+    assert_eq!(a.unread.iter().collect::<Vec<_>>(), ["odd"]);
+    assert_eq!(models.unsupported.iter().map(|found| found.place.line).collect::<Vec<_>>(), [6, 10]);
+}
+
+/// As wagtail has it: which of them there is depends on the database.
+#[test]
+fn models_below_conditions_are_not_taken_for_certain() {
+    let models = shop(
+        "if connection.vendor == 'postgresql':\n    class Entry(models.Model):\n        title = models.TextField()\n        \
+         many = models.ManyToManyField('Plain')\nelse:\n    class Entry(models.Model):\n        body = models.TextField()\n\
+         class Below(Entry):\n    pass\n\
+         if TYPE_CHECKING:\n    pass\nelse:\n    class Plain(models.Model):\n        entry = models.ForeignKey(Entry, models.CASCADE)\n\
+         try:\n    from a import Money\nexcept ImportError:\n    class Money(models.IntegerField): pass\n\
+         class Priced(models.Model):\n    price = Money()\n",
+    );
+    let names: Vec<&str> = models.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["shop_plain", "shop_priced"]);
+    let perhaps: Vec<&str> = models.perhaps.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(perhaps, ["shop_entry_many", "shop_entry", "shop_entry", "shop_below"]);
+    let lines: Vec<u32> = models.unsupported.iter().map(|found| found.place.line).collect();
+    assert_eq!(lines, [4, 8, 10, 16, 22], "{:?}", models.unsupported);
+    let open = |table: &Table| table.columns[1].unstated.contains(&Aspect::Type);
+    assert!(models.tables.iter().all(open), "{:?}", models.tables);
 }
 
 #[test]

@@ -58,6 +58,8 @@ struct Known<'a> {
     has_foreign_keys: Option<bool>,
     /// It says by its form that it is of Prisma 6 or later.
     is_six: bool,
+    /// It has words for indexes over a part of the rows (`partialIndexes`, since Prisma 7.4).
+    has_partial_indexes: bool,
 }
 
 /// An enum: its type as SQL, and its values as the model and as the database calls them.
@@ -72,6 +74,9 @@ impl<'a> Known<'a> {
         let of_kind = |kind: &'static str| blocks.iter().copied().filter(move |block| block.kind == kind);
         let is_new_client = of_kind("generator")
             .any(|block| block.key("provider").and_then(Value::text) == Some("prisma-client"));
+        let has_partial_indexes = of_kind("generator")
+            .filter_map(|block| block.key("previewFeatures"))
+            .any(|features| features.items().iter().any(|one| one.text() == Some("partialIndexes")));
         let mut known = Self {
             models: BTreeMap::new(),
             in_order: Vec::new(),
@@ -81,6 +86,7 @@ impl<'a> Known<'a> {
             datasource: "db",
             has_foreign_keys: None,
             is_six: is_new_client,
+            has_partial_indexes,
         };
         let mut datasources = of_kind("datasource");
         let Some(datasource) = datasources.next() else {
@@ -96,7 +102,10 @@ impl<'a> Known<'a> {
         let provider = datasource.key("provider");
         if !matches!(provider.and_then(Value::text), Some("postgresql" | "postgres")) {
             let shown = provider.map_or_else(|| "none".to_owned(), Value::shown);
-            let what = format!("the provider of datasource {}: {shown}", datasource.name);
+            let what = format!(
+                "the provider of datasource {} is {shown}: models of another database than PostgreSQL are not read",
+                datasource.name
+            );
             models.unsupported(datasource.place.clone(), what);
             return None;
         }
@@ -181,7 +190,7 @@ fn extension(value: &Value, place: &Place) -> Option<Extension> {
             let name = text("map").unwrap_or_else(|| name.clone());
             Some(Extension { name, schema: text("schema"), place })
         }
-        Value::Text(_) | Value::Number(_) | Value::List(_) => None,
+        Value::Text(_) | Value::Number(_) | Value::List(_) | Value::Object(_) => None,
     }
 }
 

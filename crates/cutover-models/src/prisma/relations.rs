@@ -142,7 +142,9 @@ fn foreign_key(known: &Known<'_>, one: &Made<'_>, field: &Field, other: &Made<'_
         parent_columns,
         on_delete: Some(on_delete.unwrap_or(usual).to_owned()),
         on_update: Some(on_update.unwrap_or("CASCADE").to_owned()),
+        deferrable: false,
         deferred: false,
+        is_full: false,
         place: attribute.place.clone(),
     });
 }
@@ -217,7 +219,9 @@ fn between(known: &Known<'_>, (one, field): (&Made<'_>, &Field), other: &Made<'_
             parent_columns: vec![id.name],
             on_delete: Some("CASCADE".to_owned()),
             on_update: Some("CASCADE".to_owned()),
+            deferrable: false,
             deferred: false,
+            is_full: false,
             place: field.place.clone(),
         });
     }

@@ -82,6 +82,8 @@ pub(super) enum Value {
     Word(String),
     List(Vec<Value>),
     Call(String, Vec<Argument>),
+    /// `{ key: value }`.
+    Object(Vec<(String, Value)>),
 }
 
 impl Block {
@@ -136,6 +138,14 @@ impl Value {
         }
     }
 
+    /// What stands in a list.
+    pub(super) fn items(&self) -> &[Self] {
+        match self {
+            Self::List(items) => items,
+            _ => &[],
+        }
+    }
+
     /// As it is written in the model, about.
     pub(super) fn shown(&self) -> String {
         match self {
@@ -145,6 +155,10 @@ impl Value {
                 format!("[{}]", values.iter().map(Self::shown).collect::<Vec<_>>().join(", "))
             }
             Self::Call(name, arguments) => format!("{name}({})", shown_arguments(arguments)),
+            Self::Object(members) => {
+                let shown = |(key, value): &(String, Self)| format!("{key}: {}", value.shown());
+                format!("{{ {} }}", members.iter().map(shown).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
@@ -496,6 +510,9 @@ impl Parser<'_> {
         if self.takes('[') {
             return self.list(depth);
         }
+        if self.takes('{') {
+            return self.object(depth);
+        }
         if let Some(Token::Text(text)) = self.peek() {
             let text = text.clone();
             self.at += 1;
@@ -506,6 +523,23 @@ impl Parser<'_> {
             return Some(Value::Call(word, self.arguments(depth)?));
         }
         Some(if is_number(&word) { Value::Number(word) } else { Value::Word(word) })
+    }
+
+    /// What stands behind `{`.
+    fn object(&mut self, depth: u32) -> Option<Value> {
+        let mut members = Vec::new();
+        loop {
+            self.skip_new_lines();
+            if self.takes('}') {
+                return Some(Value::Object(members));
+            }
+            let key = self.word().filter(|_| self.takes(':'))?;
+            members.push((key, self.value(depth + 1)?));
+            self.skip_new_lines();
+            if !self.takes(',') && self.peek() != Some(&Token::Mark('}')) {
+                return None;
+            }
+        }
     }
 
     /// What stands behind `[`.

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use cutover_analysis::sql::quote_ident;
+use cutover_analysis::sql::{quote_ident, quote_literal};
 
 use super::syntax::{Argument, Arity, Attribute, Block, Field, Type, Value};
 use super::{Known, mapped, schema, types};
 use crate::model::{Aspect, Column, Default, Identity, Index, Models, Place, Table};
 
 /// What Prisma has no words for, or takes either way.
-pub(super) const UNSTATED: [Aspect; 6] = [
+pub(super) const UNSTATED: [Aspect; 7] = [
     Aspect::Check,
     Aspect::Comment,
     Aspect::Collation,
     Aspect::Deferrable,
     Aspect::UniqueForm,
     Aspect::IndexForm,
+    Aspect::IndexPart,
 ];
 
 /// A model that a table is made of.
@@ -49,6 +50,9 @@ pub(super) fn read<'a>(block: &'a Block, known: &Known<'_>, models: &mut Models)
             ..Table::default()
         },
     };
+    if known.has_partial_indexes {
+        reader.table.unstated.remove(&Aspect::IndexPart);
+    }
     reader.read();
     let Reader { table, columns, .. } = reader;
     models.tables.push(table);
@@ -188,9 +192,9 @@ impl Reader<'_, '_> {
             column.default = Default::Client("@updatedAt".to_owned());
         }
         if field.is_cut {
-            let open = [Aspect::Type, Aspect::Nullable, Aspect::Default, Aspect::Identity];
+            let open = [Aspect::Type, Aspect::Nullable, Aspect::Default, Aspect::Identity, Aspect::Unique];
             column.unstated.extend(open);
-            self.table.unstated.extend([Aspect::PrimaryKey, Aspect::Unique]);
+            self.table.unstated.insert(Aspect::PrimaryKey);
         }
         Some(column)
     }
@@ -285,25 +289,32 @@ impl Reader<'_, '_> {
         let condition = match attribute.named("where") {
             None => Some(None),
             Some(Value::Call(name, arguments)) if name == "raw" => first_text(arguments).map(Some),
+            Some(Value::Object(members)) => self.condition(members).map(Some),
             Some(_) => None,
         };
         let method = match attribute.named("type") {
             None => Some(None),
             Some(value) => value.word().filter(|name| types::is_method(name)).map(Some),
         };
-        let (Some(keys), Some(condition), Some(method)) = (keys, condition, method) else {
-            let what = format!("the {kind} of {}: {}", self.block.name, shown(attribute));
-            self.refuse(&attribute.place, what, &[aspect]);
-            return;
-        };
-        let mut parts = vec![self.table.name.as_str()];
-        parts.extend(keys.iter().map(|key| key.name.as_str()));
         // The name of an index may be said with `name`, from the time before `map`.
         let said = attribute.text("map").or_else(|| attribute.text("name").filter(|_| !unique));
         let ending = if unique { "_key" } else { "_idx" };
-        let name = said.map_or_else(|| types::name_of(&parts, ending), str::to_owned);
+        let of_keys = |keys: &Vec<Key>| {
+            let mut parts = vec![self.table.name.as_str()];
+            parts.extend(keys.iter().map(|key| key.name.as_str()));
+            types::name_of(&parts, ending)
+        };
+        let name = said.map(str::to_owned).or_else(|| keys.as_ref().map(of_keys));
+        let (Some(keys), Some(condition), Some(method)) = (keys, condition, method) else {
+            let what = format!("the {kind} of {}: {}", self.block.name, shown(attribute));
+            // What is called so is left out, or all of that kind where its name is not known either.
+            let open = [aspect];
+            self.refuse(&attribute.place, what, if name.is_some() { &[] } else { &open });
+            self.table.unread.extend(name);
+            return;
+        };
         self.table.indexes.push(Index {
-            name: Some(name),
+            name,
             keys: keys.into_iter().map(|key| key.sql).collect(),
             unique,
             method: method.filter(|name| *name != "BTree").map(str::to_lowercase),
@@ -323,6 +334,42 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// `{ active: true, goneAt: null, state: { not: "gone" } }`, as Prisma makes SQL of it.
+    fn condition(&self, members: &[(String, Value)]) -> Option<String> {
+        let one = |(field, value): &(String, Value)| {
+            let (value, is_not) = match value {
+                Value::Object(inner) => match inner.as_slice() {
+                    [(key, value)] if key == "not" => (value, true),
+                    _ => return None,
+                },
+                value => (value, false),
+            };
+            let column = quote_ident(self.columns.get(field)?);
+            if value.word() == Some("null") {
+                return Some(format!("{column} IS {}NULL", if is_not { "NOT " } else { "" }));
+            }
+            let field = self.block.fields.iter().find(|known| known.name == *field)?;
+            let value = self.compared(field, value)?;
+            Some(format!("{column} {} {value}", if is_not { "<>" } else { "=" }))
+        };
+        let all: Option<Vec<String>> = members.iter().map(one).collect();
+        all.filter(|all| !all.is_empty()).map(|all| all.join(" AND "))
+    }
+
+    /// What a field is compared with.
+    fn compared(&self, field: &Field, value: &Value) -> Option<String> {
+        let Type::Named(scalar) = &field.data_type else { return None };
+        match (self.known.enums.get(scalar.as_str()), value) {
+            // One that is called otherwise in the database may mean either.
+            (Some(found), Value::Text(text)) => {
+                let is_meant = |(name, own): &(String, String)| name == text && own == text;
+                found.values.iter().any(is_meant).then(|| quote_literal(text))
+            }
+            (Some(_), _) => None,
+            (None, value) => types::constant(value, scalar, None),
+        }
+    }
+
     /// Fields in brackets: none where one of them is not understood.
     fn keys(&self, fields: &[Value]) -> Option<Vec<Key>> {
         let keys: Option<Vec<Key>> = fields.iter().map(|field| self.key(field)).collect();
@@ -333,7 +380,7 @@ impl Reader<'_, '_> {
         let (name, arguments): (_, &[Argument]) = match field {
             Value::Word(name) | Value::Number(name) => (name, &[]),
             Value::Call(name, arguments) => (name, arguments),
-            Value::Text(_) | Value::List(_) => return None,
+            Value::Text(_) | Value::List(_) | Value::Object(_) => return None,
         };
         let name = self.columns.get(name)?.clone();
         let mut class = String::new();

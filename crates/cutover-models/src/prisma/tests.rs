@@ -260,19 +260,65 @@ fn long_names_are_cut_before_their_ending() {
     has(&text, &format!("CONSTRAINT \"{}_pkey\"", "é".repeat(29)));
 }
 
+/// As the tests of Prisma's own engine have it (`partialIndexes`, since 7.4).
+#[test]
+fn conditions_of_indexes_are_read() {
+    let text = r#"generator client {
+  provider = "prisma-client"
+  previewFeatures = ["views", "partialIndexes"]
+}
+enum State {
+  OPEN
+  GONE @map("gone")
+}
+model User {
+  id Int @id
+  isActive Boolean @map("is_active")
+  state State
+  goneAt DateTime?
+  name String @unique(map: "named", where: { name: { not: "it's" } })
+  @@unique([id], map: "a", where: { isActive: true, goneAt: null })
+  @@index([id], map: "b", where: { goneAt: { not: null }, id: -1 })
+  @@index([id], map: "c", where: { state: "OPEN", isActive: { not: false } })
+  @@index([id], map: "d", where: raw("id > 5"))
+  @@index([id], map: "e", where: { state: "GONE" })
+  @@index([id], map: "f", where: {})
+  @@index([id], map: "g", where: { isActive: 1 })
+}"#;
+    let models = read(text);
+    let sql = ddl(&models).text();
+    for wanted in [
+        "CREATE UNIQUE INDEX named ON \"User\" (name) WHERE name <> 'it''s';",
+        "CREATE UNIQUE INDEX a ON \"User\" (id) WHERE is_active = true AND \"goneAt\" IS NULL;",
+        "CREATE INDEX b ON \"User\" (id) WHERE \"goneAt\" IS NOT NULL AND id = -1;",
+        "CREATE INDEX c ON \"User\" (id) WHERE state = 'OPEN' AND is_active <> false;",
+        "CREATE INDEX d ON \"User\" (id) WHERE id > 5;",
+    ] {
+        assert!(sql.contains(wanted), "{wanted}: {sql}");
+    }
+    let lines: Vec<u32> = models.unsupported.iter().map(|one| one.place.line).collect();
+    assert_eq!(lines[lines.len() - 3..], [23, 24, 25], "{:?}", models.unsupported);
+    // What is called so is left out; who has words for a part of the rows says all of such indexes.
+    assert_eq!(models.tables[0].unread.iter().collect::<Vec<_>>(), ["e", "f", "g"]);
+    assert!(!models.tables[0].unstated.contains(&Aspect::Index));
+    assert!(!models.tables[0].unstated.contains(&Aspect::IndexPart));
+    let without = read(&text.replace(", \"partialIndexes\"", ""));
+    assert!(without.tables[0].unstated.contains(&Aspect::IndexPart));
+}
+
 #[test]
 fn an_index_that_is_not_understood_is_not_compared() {
     let text = "model a {
   id Int @id
   @@index([none])
-  @@index([id], where: { id: 5 })
+  @@index([id], where: { id: { less: 5 } })
   @@unique([id(length: 5)])
   @@fulltext([id])
 }";
     assert_eq!(
         refused(text),
         "3: the index of a: index([none])
-4: `@@index([id], where: { id: 5 })` in model a
+4: the index of a: index([id], where: { id: { less: 5 } })
 5: the unique index of a: unique([id(length: 5)])
 6: @@fulltext of a
 "
@@ -403,7 +449,9 @@ fn other_databases_are_refused() {
     let text = "datasource db {\n  provider = \"mysql\"\n}\nmodel A {\n  id Int @id\n}";
     let file = File { path: "a.prisma".into(), text: text.into() };
     let models = SOURCE.read(&[file], &Settings::default());
-    assert_eq!(models.unsupported[0].what, "the provider of datasource db: \"mysql\"");
+    let what =
+        "the provider of datasource db is \"mysql\": models of another database than PostgreSQL are not read";
+    assert_eq!(models.unsupported[0].what, what);
     assert_eq!(models.tables, []);
 }
 
@@ -483,7 +531,8 @@ fn what_the_client_ignores_is_there_and_what_prisma_cannot_say_is_open() {
             Aspect::Deferrable,
             Aspect::Check,
             Aspect::UniqueForm,
-            Aspect::IndexForm
+            Aspect::IndexForm,
+            Aspect::IndexPart
         ]
     );
 }

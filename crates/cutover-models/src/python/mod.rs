@@ -5,4 +5,4 @@ mod expression;
 mod module;
 
 pub(crate) use expression::{Argument, Expression, keyword, positional};
-pub(crate) use module::{Class, Module, Statement, expression, parse};
+pub(crate) use module::{Class, Function, Module, Statement, expression, parse};

@@ -31,6 +31,8 @@ pub(crate) enum Statement {
     Function(Function),
     /// An expression by itself.
     Bare(Expression, u32),
+    /// `target = value` where the target is no name: `globals()["a"] = …`, `a, b = …`.
+    Put { target: Expression, value: Expression, line: u32 },
 }
 
 /// A class.
@@ -44,6 +46,8 @@ pub(crate) struct Class {
     pub(crate) body: Vec<Statement>,
     /// Its line.
     pub(crate) line: u32,
+    /// It stands below a condition, and there may be another one of its name.
+    pub(crate) is_conditional: bool,
 }
 
 /// A function.
@@ -55,6 +59,10 @@ pub(crate) struct Function {
     pub(crate) decorators: Vec<Expression>,
     /// What it returns, where that is one expression at its end.
     pub(crate) returns: Option<Expression>,
+    /// What is written behind `->`.
+    pub(crate) annotation: Option<Expression>,
+    /// Its statements.
+    pub(crate) body: Vec<Statement>,
     /// Its line.
     pub(crate) line: u32,
 }
@@ -148,9 +156,15 @@ fn rename(statement: &mut Statement, aliases: &BTreeMap<String, String>) {
             class.body.iter_mut().for_each(|inner| rename(inner, aliases));
         }
         Statement::Function(function) => {
-            function.decorators.iter_mut().chain(&mut function.returns).for_each(|one| one.rename(aliases));
+            let own = function.decorators.iter_mut().chain(&mut function.returns);
+            own.chain(&mut function.annotation).for_each(|one| one.rename(aliases));
+            function.body.iter_mut().for_each(|inner| rename(inner, aliases));
         }
         Statement::Bare(value, _) => value.rename(aliases),
+        Statement::Put { target, value, .. } => {
+            target.rename(aliases);
+            value.rename(aliases);
+        }
     }
 }
 
@@ -179,7 +193,7 @@ fn is_for_checkers(node: Node<'_>, text: &str) -> bool {
 }
 
 /// The statements of a block. What stands below `if`, `try` and `with` is as if it stood beside them: which branch is taken is not
-/// known here, and models are seldom in more than one.
+/// known here; of classes it is kept that they stand there.
 fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut BTreeMap<String, String>) {
     let mut waiting: Vec<Node<'_>> = named(node);
     waiting.reverse();
@@ -200,7 +214,8 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
                 waiting.extend(node.child_by_field_name("alternative"));
             }
             "if_statement" | "elif_clause" | "else_clause" | "try_statement" | "except_clause"
-            | "finally_clause" | "with_statement" | "block" | "for_statement" => {
+            | "finally_clause" | "with_statement" | "block" | "for_statement" | "while_statement"
+            | "match_statement" | "case_clause" => {
                 let mut inner = named(node);
                 inner.reverse();
                 waiting.extend(inner);
@@ -221,8 +236,12 @@ fn simple(node: Node<'_>, text: &str) -> Option<Statement> {
         return Some(Statement::Bare(Expression::of(node, text), line));
     }
     let field = |name: &str| node.child_by_field_name(name).map(|node| Expression::of(node, text));
-    let Some(Expression::Name(target)) = field("left") else { return None };
-    Some(Statement::Assign { target, annotation: field("type"), value: field("right"), line })
+    match field("left")? {
+        Expression::Name(target) => {
+            Some(Statement::Assign { target, annotation: field("type"), value: field("right"), line })
+        }
+        target => Some(Statement::Put { target, value: field("right")?, line }),
+    }
 }
 
 fn class(node: Node<'_>, text: &str) -> Class {
@@ -236,17 +255,39 @@ fn class(node: Node<'_>, text: &str) -> Class {
         bases: field("superclasses").map(|bases| arguments_of(bases, text, 0)).unwrap_or_default(),
         body,
         line: line_of(node),
+        is_conditional: is_conditional(node, text),
     }
+}
+
+/// Whether something stands below `if` or `except`, in what it stands in. What type checkers alone see is no condition of what runs.
+fn is_conditional(node: Node<'_>, text: &str) -> bool {
+    let mut above = node.parent();
+    while let Some(node) = above {
+        match node.kind() {
+            "if_statement" if is_for_checkers(node, text) => {}
+            "if_statement" | "except_clause" => return true,
+            "class_definition" | "function_definition" => return false,
+            _ => {}
+        }
+        above = node.parent();
+    }
+    false
 }
 
 fn function(node: Node<'_>, text: &str, decorators: &[Expression]) -> Function {
     let field = |name: &str| node.child_by_field_name(name);
     let last = field("body").and_then(|body| named(body).into_iter().last());
+    let mut body = Vec::new();
+    if let Some(inner) = field("body") {
+        block(inner, text, &mut body, &mut BTreeMap::new());
+    }
     let returned = last.filter(|last| last.kind() == "return_statement").and_then(|last| last.named_child(0));
     Function {
         name: field("name").map(|name| written(name, text).to_owned()).unwrap_or_default(),
         decorators: decorators.to_vec(),
         returns: returned.map(|node| Expression::of(node, text)),
+        annotation: field("return_type").map(|node| Expression::of(node, text)),
+        body,
         line: line_of(node),
     }
 }

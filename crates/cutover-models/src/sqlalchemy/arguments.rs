@@ -3,7 +3,9 @@
 use super::columns::At;
 use super::naming::Parts;
 use super::{defaults, types};
-use crate::model::{Aspect, Check, Default, ForeignKey, Identity, Index, Models, Place, Table, Unique};
+use crate::model::{
+    Aspect, Check, Column, Default, ForeignKey, Identity, Index, Models, Place, Table, Unique,
+};
 use crate::python::{Argument, Expression, keyword, positional};
 
 fn text_of(at: At<'_>, value: &Expression) -> Option<String> {
@@ -43,19 +45,20 @@ fn column_name(table: &Table, value: &Expression) -> Option<String> {
 pub(super) fn foreign_key(
     at: At<'_>,
     arguments: &[Argument],
-    column: &str,
+    column: &mut Column,
     table: &mut Table,
     models: &mut Models,
 ) {
+    let name = column.name.clone();
     let target =
         keyword(arguments, "column").or_else(|| positional(arguments).next().map(|first| &first.value));
     let target = target.map(|target| at.known.value(at.module, target));
     let Some(target) = target.and_then(target_of) else {
         let shown = target.map(Expression::shown).unwrap_or_default();
-        table.unstated.insert(Aspect::ForeignKey);
-        return models.unsupported(at.place(), format!("what the foreign key {column} points to: {shown}"));
+        column.unstated.insert(Aspect::ForeignKey);
+        return models.unsupported(at.place(), format!("what the foreign key {name} points to: {shown}"));
     };
-    let key = made(at, arguments, vec![column.to_owned()], &[target], table);
+    let key = made(at, arguments, vec![name], &[target], table);
     table.foreign_keys.push(key);
 }
 
@@ -95,14 +98,16 @@ fn made(
     let (schema, parent) =
         targets.first().map(|(schema, parent, _)| (schema.clone(), parent.clone())).unwrap_or_default();
     let own = word(at, arguments, "name");
-    let parts = Parts { table: &table.name, columns: &columns, parent: &parent, own: own.as_deref() };
+    let parts = Parts { parent: &parent, ..Parts::of(table, &columns, own.as_deref()) };
     ForeignKey {
         name: at.known.naming.name("fk", parts),
         parent_schema: schema.or_else(|| at.known.schema.clone()),
         parent_columns: targets.iter().map(|(_, _, column)| column.clone()).collect(),
         on_delete: word(at, arguments, "ondelete").map(|word| word.to_ascii_uppercase()),
         on_update: word(at, arguments, "onupdate").map(|word| word.to_ascii_uppercase()),
+        deferrable: is(arguments, "deferrable"),
         deferred: is_deferred(at, arguments),
+        is_full: word(at, arguments, "match").is_some_and(|word| word.eq_ignore_ascii_case("full")),
         place: at.place(),
         columns,
         parent,
@@ -122,12 +127,12 @@ pub(super) fn check(at: At<'_>, arguments: &[Argument], table: &mut Table, model
         let shown = first.map(Expression::shown).unwrap_or_default();
         let what = format!("a check of {}: {shown}", table.name);
         let own = word(at, arguments, "name");
-        let parts = Parts { table: &table.name, columns: &[], parent: "", own: own.as_deref() };
+        let parts = Parts::of(table, &[], own.as_deref());
         let name = own.as_ref().and(at.known.naming.name("ck", parts));
         return unread(at, Aspect::Check, (name, what), table, models);
     };
     let own = word(at, arguments, "name");
-    let parts = Parts { table: &table.name, columns: &[], parent: "", own: own.as_deref() };
+    let parts = Parts::of(table, &[], own.as_deref());
     table.checks.push(Check { name: at.known.naming.name("ck", parts), expression, place: at.place() });
 }
 
@@ -150,7 +155,13 @@ pub(super) fn table_arguments(at: At<'_>, value: &Expression, table: &mut Table,
             let at = At { line: *line, ..at };
             part(at, function.last_name().unwrap_or_default(), arguments, table, models);
         }
+        Expression::Operation(operator, left, right) if operator == "+" => {
+            table_arguments(at, left, table, models);
+            table_arguments(at, right, table, models);
+        }
+        Expression::Nothing => {}
         other => {
+            table.unstated.extend([Aspect::Unique, Aspect::Check, Aspect::Index, Aspect::ForeignKey]);
             models.unsupported(at.place(), format!("what {} is made with: {}", table.name, other.shown()));
         }
     }
@@ -255,9 +266,10 @@ fn unique_constraint(
         let what = format!("a unique constraint of {}", table.name);
         return unread(at, Aspect::Unique, (own, what), table, models);
     };
-    let parts = Parts { table: &table.name, columns: &columns, parent: "", own: own.as_deref() };
+    let parts = Parts::of(table, &columns, own.as_deref());
     let unique = Unique {
         name: at.known.naming.name("uq", parts),
+        deferrable: is(arguments, "deferrable"),
         deferred: is_deferred(at, arguments),
         nulls_not_distinct: is(arguments, "postgresql_nulls_not_distinct"),
         place: at.place(),
@@ -322,7 +334,7 @@ pub(super) fn index(at: At<'_>, arguments: &[Argument], table: &mut Table, model
         }
     };
     let columns: Vec<String> = keys.iter().filter_map(|key| column_name(table, key)).collect();
-    let parts = Parts { table: &table.name, columns: &columns, parent: "", own: own.as_deref() };
+    let parts = Parts::of(table, &columns, own.as_deref());
     let included = match keyword(arguments, "postgresql_include")
         .map(|value| at.known.value(at.module, value))
     {
@@ -423,26 +435,41 @@ fn condition(at: At<'_>, value: &Expression, table: &Table) -> Option<String> {
 
 /// Puts tables in the place of classes that foreign keys name, and types in the place of those that follow from them.
 pub(super) fn resolve(models: &mut Models, labels: &[(String, usize)]) {
-    let by_class: Vec<(String, Option<String>, String)> = labels
-        .iter()
-        .filter_map(|(class, at)| {
-            let table = models.tables.get(*at)?;
-            Some((class.clone(), table.schema.clone(), table.name.clone()))
-        })
-        .collect();
-    for table in &mut models.tables {
-        for key in &mut table.foreign_keys {
+    let mut tables = std::mem::take(&mut models.tables);
+    let by_class = |class: &str| labels.iter().find(|(known, _)| known == class).map(|(_, at)| *at);
+    let mut found: Vec<(usize, usize, ForeignKey)> = Vec::new();
+    for (at, table) in tables.iter().enumerate() {
+        for (which, key) in table.foreign_keys.iter().enumerate() {
             let Some(class) = key.parent.strip_prefix(BY_CLASS) else { continue };
-            match by_class.iter().find(|(known, ..)| known == class) {
-                Some((_, schema, name)) => {
-                    key.parent_schema.clone_from(schema);
-                    key.parent.clone_from(name);
-                }
-                None => key.parent = class.to_owned(),
-            }
+            let made = match by_class(class).and_then(|at| tables.get(at)) {
+                Some(parent) => of_parent(key, parent),
+                None => ForeignKey { parent: class.to_owned(), ..key.clone() },
+            };
+            found.push((at, which, made));
         }
     }
+    for (at, which, made) in found {
+        let key = tables.get_mut(at).and_then(|table| table.foreign_keys.get_mut(which));
+        if let Some(key) = key {
+            *key = made;
+        }
+    }
+    models.tables = tables;
     types_of_keys(models);
+}
+
+/// A key that named a class, now that the table of that is known: its names, and those of columns, are those of the database.
+fn of_parent(key: &ForeignKey, parent: &Table) -> ForeignKey {
+    let column = |attribute: &String| {
+        column_name(parent, &Expression::Name(attribute.clone())).unwrap_or_else(|| attribute.clone())
+    };
+    ForeignKey {
+        name: key.name.as_ref().map(|name| name.replace(&key.parent, &parent.name)),
+        parent_schema: parent.schema.clone(),
+        parent: parent.name.clone(),
+        parent_columns: key.parent_columns.iter().map(column).collect(),
+        ..key.clone()
+    }
 }
 
 /// A column that has no type but points to one that has.

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::arguments::{self, part, table_arguments, table_keyword};
+use super::aside;
 use super::columns::{self, At, is_column};
 use super::known::{Found, Known};
+use super::naming::Parts;
 use crate::model::{Aspect, Models, Place, Table};
 use crate::python::{Class, Expression, Module, Statement, keyword, positional};
 
@@ -32,10 +34,10 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
                     }
                 }
                 Statement::Assign { target, value: Some(value), line, .. } => {
-                    let mut read = Models::default();
-                    if let Some(table) = of_table_call(known, (module, target, *line), value, &mut read) {
-                        add(table, read, &mut labels, models);
-                    }
+                    table_call(known, (module, target, *line), value, &mut labels, models);
+                }
+                Statement::Bare(value, line) => {
+                    table_call(known, (module, "", *line), value, &mut labels, models);
                 }
                 _ => {}
             }
@@ -59,15 +61,41 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
         }
     }
     beside(known, &labels, models);
+    aside::read(known, &labels, models);
     for table in &mut models.tables {
         // Of several columns none numbers the rows unless it says so.
         if table.primary_key.len() > 1 {
-            table.columns.iter_mut().for_each(|column| {
+            let numbering = known.numbering.borrow();
+            for column in table.columns.iter_mut().filter(|column| !numbering.contains(&column.place)) {
                 column.identity = column.identity.filter(|own| *own != crate::model::Identity::Serial);
-            });
+            }
+        }
+        if !table.primary_key.is_empty() {
+            let own = table.primary_key_name.clone();
+            table.primary_key_name =
+                known.naming.name("pk", Parts::of(table, &table.primary_key, own.as_deref()));
         }
     }
     arguments::resolve(models, &labels);
+}
+
+/// Adds the table of `Table(…)`, where that is one.
+fn table_call(
+    known: &Known<'_>,
+    (module, target, line): (&Module, &str, u32),
+    value: &Expression,
+    labels: &mut Vec<(String, usize)>,
+    models: &mut Models,
+) {
+    let mut read = Models::default();
+    match of_table_call(known, (module, target, line), value, &mut read) {
+        Some(table) => add(table, read, labels, models),
+        None if aside::is_table(module, value) => {
+            let what = format!("a table whose name is not known: {}", value.shown());
+            models.unsupported(Place::new(&module.path, line), what);
+        }
+        None => {}
+    }
 }
 
 /// Adds a table with what has been read with it, where it is the first of its name.
@@ -88,7 +116,7 @@ fn inherited<'a>(known: &Known<'a>, found: Found<'a>) -> Vec<&'a Class> {
     all.into_iter().map(|one| one.class).collect()
 }
 
-enum Kind {
+pub(super) enum Kind {
     /// A table of that name.
     Table { name: String, is_sqlmodel: bool },
     /// More columns of the table of that class.
@@ -99,7 +127,7 @@ enum Kind {
     Other,
 }
 
-fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
+pub(super) fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
     let ancestry = known.ancestry(found);
     let class = found.class;
     if class.value("__abstract__") == Some(&Expression::Flag(true)) {
@@ -131,11 +159,9 @@ fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
     if !is_declarative {
         return Kind::Other;
     }
-    match table_name(known, found, &ancestry) {
-        Some(Ok(name)) if parent.is_none() || class.value("__tablename__").is_some() => {
-            Kind::Table { name, is_sqlmodel }
-        }
-        Some(Err(why)) if parent.is_none() && has_columns => Kind::Unnamed(why),
+    match table_name(known, found, &ancestry).filter(|_| has_own_table(known, found)) {
+        Some(Ok(name)) => Kind::Table { name, is_sqlmodel },
+        Some(Err(why)) if has_columns => Kind::Unnamed(why),
         _ => match parent {
             Some(parent) => Kind::PartOf(parent.class.name.clone()),
             // Flask-SQLAlchemy names tables by itself.
@@ -149,15 +175,81 @@ fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
     }
 }
 
+/// Whether a name is that of a class which models are made from.
+pub(super) fn is_base(known: &Known<'_>, module: &Module, name: &str) -> bool {
+    let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
+    let found = known.class(module, name);
+    BASES.contains(&last)
+        || last == "Base"
+        || is_made_base(known, module, name)
+        || found.is_some_and(|found| {
+            known.ancestry(found).iter().any(|one| bases(one.class).any(|name| BASES.contains(&name)))
+        })
+}
+
 fn bases(class: &Class) -> impl Iterator<Item = &str> {
     class.bases.iter().filter(|base| base.keyword.is_none()).filter_map(|base| base.value.last_name())
 }
 
-/// Whether a class says itself that it is a table, and which.
-fn is_table_itself(_known: &Known<'_>, found: Found<'_>) -> bool {
-    let says = found.class.value("__tablename__").is_some() || found.class.value("__table__").is_some();
-    says && found.class.value("__abstract__") != Some(&Expression::Flag(true))
-        && found.class.bases.iter().any(|base| base.keyword.is_none())
+/// Whether a class is one with a table of its own.
+fn is_table_itself(known: &Known<'_>, found: Found<'_>) -> bool {
+    is_mapped(known, found) && has_own_table(known, found)
+}
+
+/// How a class says the name of its table.
+#[derive(PartialEq, Eq)]
+enum Says {
+    Nothing,
+    /// That there is none of its own.
+    None,
+    /// A name.
+    Name,
+    /// A function that makes one of each class.
+    Function,
+}
+
+fn says(class: &Class) -> Says {
+    let is_function = |statement: &Statement| matches!(statement, Statement::Function(function) if function.name == "__tablename__");
+    match class.value("__tablename__").or(class.value("__table__")) {
+        Some(Expression::Nothing) => Says::None,
+        Some(_) => Says::Name,
+        None if class.body.iter().any(is_function) => Says::Function,
+        None => Says::Nothing,
+    }
+}
+
+/// Whether rows are kept of a class, in its own table or in that of one above it: it is no base, no mixin and not abstract.
+fn is_mapped(known: &Known<'_>, found: Found<'_>) -> bool {
+    let class = found.class;
+    let is_root = bases(class).any(|name| matches!(name, "DeclarativeBase" | "DeclarativeBaseNoMeta"));
+    let is_abstract = class.value("__abstract__") == Some(&Expression::Flag(true));
+    if is_root || is_abstract || bases(class).next().is_none() {
+        return false;
+    }
+    let ancestry = known.ancestry(found);
+    let is_base = |one: &Found<'_>| {
+        bases(one.class).any(|name| {
+            BASES.contains(&name) && name != "MappedAsDataclass"
+                || name == "Base"
+                || is_made_base(known, one.module, name)
+        })
+    };
+    ancestry.iter().any(is_base) && ancestry.iter().any(|one| says(one.class) != Says::Nothing)
+}
+
+/// Whether a class gets a table of its own: it, a mixin or a base says the name, or one that is a table has a function for it.
+/// (`_scan_attributes` in `sqlalchemy/orm/decl_base.py`.)
+fn has_own_table(known: &Known<'_>, found: Found<'_>) -> bool {
+    for one in known.ancestry(found) {
+        let is_own = std::ptr::eq(one.class, found.class);
+        match says(one.class) {
+            Says::None if is_own => return false,
+            Says::Function => return true,
+            Says::Name if is_own || !is_mapped(known, one) => return true,
+            Says::Name | Says::None | Says::Nothing => {}
+        }
+    }
+    false
 }
 
 /// `Base = declarative_base()`.
@@ -243,13 +335,15 @@ fn of_class(
         place: Place::new(&found.module.path, found.class.line),
         ..Table::default()
     };
-    let mut ancestry = known.ancestry(found);
-    // Columns of a parent that is a table stay there.
-    let parent =
-        ancestry.iter().skip(1).position(|one| is_table_itself(known, *one)).filter(|_| !is_sqlmodel);
-    if let Some(parent) = parent {
-        ancestry.truncate(parent + 1);
+    let all = known.ancestry(found);
+    let mut ancestry = all.clone();
+    // Columns of a parent that is a table stay there, with those of what it is made from.
+    if !is_sqlmodel {
+        let inherited = inherited(known, found);
+        ancestry.retain(|one| !inherited.iter().any(|class| std::ptr::eq(*class, one.class)));
     }
+    let settings = settings_of(known, &all);
+    table.schema = settings.and_then(|(of, value, _)| schema_of(known, of, value)).or(table.schema);
     for one in &ancestry {
         for base in unknown_bases(known, *one) {
             let what =
@@ -262,8 +356,10 @@ fn of_class(
     if table.primary_key.is_empty() && table.unstated.contains(&Aspect::Columns) {
         table.unstated.insert(Aspect::PrimaryKey);
     }
-    for one in ancestry.iter().rev() {
-        settings(known, *one, &mut table, models);
+    if let Some((of, value, line)) = settings {
+        let (module, class) = (of.module, found.class.name.as_str());
+        let at = At { known, module, class, attribute: "__table_args__", line };
+        table_arguments(at, value, &mut table, models);
     }
     table
 }
@@ -338,7 +434,27 @@ fn fields(
                     && !hidden.contains(target.as_str()) =>
             {
                 let at = At { known, module: found.module, class, attribute: target, line: *line };
-                columns::add(at, (annotation.as_ref(), value.as_ref()), is_sqlmodel, table, models);
+                let said = (annotation.as_ref(), value.as_ref());
+                let is_added = columns::add(at, said, is_sqlmodel, table, models);
+                if let (false, false, Some(value)) = (is_added, is_sqlmodel, value)
+                    && (aside::makes_column(known, found.module, value)
+                        || columns::is_mapped_call(annotation.as_ref(), value))
+                {
+                    more(at, &format!("{target} = {}", value.shown()), table, models);
+                }
+            }
+            Statement::Put { target, value, line }
+                if !is_sqlmodel && aside::makes_column(known, found.module, value) =>
+            {
+                let at = At { known, module: found.module, class, attribute: "", line: *line };
+                more(at, &format!("{} = {}", target.shown(), value.shown()), table, models);
+            }
+            Statement::Bare(value, line) => {
+                let shown = value.shown();
+                if ["locals().", "vars().", "exec("].iter().any(|call| shown.starts_with(call)) {
+                    let at = At { known, module: found.module, class, attribute: "", line: *line };
+                    more(at, &shown, table, models);
+                }
             }
             Statement::Function(function) => {
                 let is_declared = function.decorators.iter().any(|one| one.shown().contains("declared_attr"));
@@ -346,7 +462,15 @@ fn fields(
                     At { known, module: found.module, class, attribute: &function.name, line: function.line };
                 if is_declared && !function.name.starts_with("__") && !hidden.contains(function.name.as_str())
                 {
-                    columns::add(at, (None, function.returns.as_ref()), false, table, models);
+                    let said = (function.annotation.as_ref(), function.returns.as_ref());
+                    let is_added = columns::add(at, said, false, table, models);
+                    let is_open = match &function.returns {
+                        Some(value) => aside::makes_column(known, found.module, value),
+                        None => !columns::is_relationship(function.annotation.as_ref()),
+                    };
+                    if !is_added && is_open {
+                        more(at, &format!("{}()", function.name), table, models);
+                    }
                 }
             }
             _ => {}
@@ -354,22 +478,42 @@ fn fields(
     }
 }
 
-/// `__table_args__` and `__table__`.
-fn settings(known: &Known<'_>, found: Found<'_>, table: &mut Table, models: &mut Models) {
-    for statement in &found.class.body {
-        let (name, value, line) = match statement {
-            Statement::Assign { target, value: Some(value), line, .. } => (target, value, *line),
-            Statement::Function(function) => match &function.returns {
-                Some(returns) => (&function.name, returns, function.line),
-                None => continue,
-            },
-            _ => continue,
-        };
-        if name == "__table_args__" {
-            let at = At { known, module: found.module, class: &found.class.name, attribute: name, line };
-            table_arguments(at, value, table, models);
+/// Names what may be a column and is not understood.
+fn more(at: At<'_>, what: &str, table: &mut Table, models: &mut Models) {
+    table.unstated.insert(Aspect::Columns);
+    models.unsupported(at.place(), format!("what may be a column of {}: {what}", at.class));
+}
+
+/// The nearest `__table_args__` that counts for a class: its own, that of a mixin or a base, or a function. Those of a parent with a
+/// table are the parent's own.
+fn settings_of<'a>(known: &Known<'a>, ancestry: &[Found<'a>]) -> Option<(Found<'a>, &'a Expression, u32)> {
+    static UNKNOWN: Expression = Expression::Other(String::new());
+    ancestry.iter().enumerate().find_map(|(at, one)| {
+        one.class.body.iter().rev().find_map(|statement| match statement {
+            Statement::Assign { target, value: Some(value), line, .. } if target == "__table_args__" => {
+                (at == 0 || !is_mapped(known, *one)).then_some((*one, value, *line))
+            }
+            Statement::Function(function) if function.name == "__table_args__" => {
+                Some((*one, function.returns.as_ref().unwrap_or(&UNKNOWN), function.line))
+            }
+            _ => None,
+        })
+    })
+}
+
+/// The schema that `__table_args__` say, which names are made with.
+fn schema_of(known: &Known<'_>, of: Found<'_>, value: &Expression) -> Option<String> {
+    let value = known.value(of.module, value);
+    let inside = match value {
+        Expression::List(items) => items.iter().find_map(|item| schema_of(known, of, item)),
+        Expression::Operation(_, left, right) => {
+            schema_of(known, of, left).or_else(|| schema_of(known, of, right))
         }
-    }
+        _ => None,
+    };
+    let Expression::Dictionary(pairs) = value else { return inside };
+    let (_, schema) = pairs.iter().find(|(key, _)| key.text() == Some("schema"))?;
+    known.value(of.module, schema).text().map(str::to_owned)
 }
 
 /// `users = Table("users", metadata, Column(…), …)`.
@@ -389,6 +533,10 @@ fn of_table_call(
         place: Place::new(&module.path, line),
         ..Table::default()
     };
+    // Names are made with the schema.
+    if let Some(schema) = keyword(arguments, "schema") {
+        table.schema = known.value(module, schema).text().map(str::to_owned).or(table.schema);
+    }
     for argument in parts {
         let Some((kind, inner)) = argument.value.call() else { continue };
         let at = At { known, module, class: target, attribute: "", line: argument.line };

@@ -91,7 +91,7 @@ pub(super) fn add(
 }
 
 /// `Mapped["User"]` and `Mapped[list["Task"]]` without a value: nobody but a relationship is said like that.
-fn is_relationship(annotation: Option<&Expression>) -> bool {
+pub(super) fn is_relationship(annotation: Option<&Expression>) -> bool {
     let shown = annotation.map(Expression::shown).unwrap_or_default();
     ["WriteOnlyMapped", "DynamicMapped", "list[", "List[", "set[", "Set["]
         .iter()
@@ -109,6 +109,12 @@ fn unwrapped(value: &Expression) -> &Expression {
     }
 }
 
+/// `Mapped[int]` with a call that is none of SQLAlchemy's own: it may make a column.
+pub(super) fn is_mapped_call(annotation: Option<&Expression>, value: &Expression) -> bool {
+    let plain = annotation.and_then(mapped_of).is_some_and(|_| !is_relationship(annotation));
+    plain && value.call().is_some_and(|(name, _)| !super::aside::is_no_column(name))
+}
+
 /// What is inside `Mapped[…]`.
 fn mapped_of(annotation: &Expression) -> Option<Expression> {
     match annotation {
@@ -122,12 +128,7 @@ fn mapped_of(annotation: &Expression) -> Option<Expression> {
 
 fn mapped_type(at: At<'_>, annotation: Option<&Expression>, models: &mut Models) -> Option<String> {
     let inner = annotation.and_then(mapped_of)?;
-    let without_none = match &inner {
-        Expression::Or(left, right) if **right == Expression::Nothing => left.as_ref(),
-        Expression::Subscript { value, items } if value.last_name() == Some("Optional") => items.first()?,
-        other => other,
-    };
-    types::mapped(at.known, without_none, models)
+    types::mapped(at.known, at.module, &inner, models)
 }
 
 /// Whether an annotated name of a SQLModel class is a column, and no setting or relationship.
@@ -263,19 +264,22 @@ fn of_call(
             ))
         )
     };
-    if let Some(own) = own.filter(is_type) {
+    let own = own.filter(is_type);
+    let calls: Vec<Expression> = found.map(|found| found.calls.clone()).unwrap_or_default();
+    let is_key = |arguments: &[Argument]| {
+        positional(arguments).any(|argument| matches!(argument.value.call(), Some(("ForeignKey", _))))
+    };
+    // A column that points to another has the type of that one, whatever its annotation says.
+    let is_key = is_key(given) || calls.iter().filter_map(Expression::call).any(|(_, inner)| is_key(inner));
+    if let Some(own) = own {
         match data_type(at.known, at.module, own, models) {
             Some(own) => said.data_type = Some(own),
             None => said.unknown = Some(own.shown()),
         }
-    } else {
+    } else if !is_key {
         said.data_type = by_map.or_else(|| found.and_then(|found| found.data_type.clone()));
-        let is_key = plain.iter().any(|argument| matches!(argument.value.call(), Some(("ForeignKey", _))));
-        if !is_key {
-            said.unknown = Some("its annotation".to_owned());
-        }
+        said.unknown = Some("its annotation".to_owned());
     }
-    let calls: Vec<Expression> = found.map(|found| found.calls.clone()).unwrap_or_default();
     for (name, arguments) in calls.iter().filter_map(Expression::call) {
         if is_column(name) {
             said.arguments.push(arguments);
@@ -332,9 +336,17 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
         match argument.value.call() {
             Some(("ForeignKey", inner)) => {
                 has_foreign_key = true;
-                arguments::foreign_key(at, inner, &name, table, models);
+                arguments::foreign_key(at, inner, &mut column, table, models);
             }
-            Some(("Identity" | "Computed" | "FetchedValue" | "Sequence", _)) => {
+            // The client draws from it: it is no default of the column.
+            Some(("Sequence", inner)) => {
+                if !matches!(keyword(inner, "optional"), Some(Expression::Flag(true))) {
+                    column.default = Default::Client(argument.value.shown());
+                    let what = format!("the sequence of {}: {}", at.label(), argument.value.shown());
+                    models.unsupported(at.place(), what);
+                }
+            }
+            Some(("Identity" | "Computed" | "FetchedValue", _)) => {
                 of_server(at, &argument.value, &mut column, models);
             }
             Some(("CheckConstraint", inner)) => arguments::check(at, inner, table, models),
@@ -350,7 +362,7 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
             line: at.line,
         });
         let inner: Vec<Argument> = std::iter::once(target).chain(on).collect();
-        arguments::foreign_key(at, &inner, &name, table, models);
+        arguments::foreign_key(at, &inner, &mut column, table, models);
     }
     if is_key {
         table.primary_key.push(name.clone());
@@ -358,7 +370,13 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
         let is_off = find("autoincrement") == Some(&Expression::Flag(false));
         let is_on = find("autoincrement") == Some(&Expression::Flag(true));
         let is_integer = matches!(column.data_type.as_str(), "integer" | "bigint" | "smallint");
-        let is_free = column.default == Default::None && !has_foreign_key && column.identity.is_none();
+        let is_free = column.default == Default::None
+            && !has_foreign_key
+            && column.identity.is_none()
+            && find("server_default").is_none();
+        if is_on {
+            at.known.numbering.borrow_mut().insert(column.place.clone());
+        }
         if is_integer && !is_off && (is_free || is_on && column.identity.is_none()) {
             column.identity = Some(Identity::Serial);
         }
@@ -372,7 +390,7 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
 /// The index, or the unique constraint, that a column says itself.
 fn indexed(at: At<'_>, name: &str, (is_index, is_unique): (bool, bool), table: &mut Table) {
     let columns = [name.to_owned()];
-    let parts = Parts { table: &table.name, columns: &columns, parent: "", own: None };
+    let parts = Parts::of(table, &columns, None);
     if is_index {
         table.indexes.push(Index {
             name: at.known.naming.name("ix", parts),
@@ -393,8 +411,16 @@ fn of_server(at: At<'_>, value: &Expression, column: &mut Column, models: &mut M
     let value = at.known.value(at.module, value);
     match value.call() {
         Some(("Identity", arguments)) => {
-            let always = keyword(arguments, "always") == Some(&Expression::Flag(true));
+            let first = positional(arguments).next().map(|first| &first.value);
+            let always = keyword(arguments, "always").or(first) == Some(&Expression::Flag(true));
             column.identity = Some(if always { Identity::Always } else { Identity::ByDefault });
+            match counting(at, arguments) {
+                Some(counting) => column.counting = counting,
+                None => {
+                    column.unstated.insert(Aspect::Identity);
+                    models.unsupported(at.place(), format!("how {} counts: {}", at.label(), value.shown()));
+                }
+            }
         }
         Some(("Computed", arguments)) => {
             let first =
@@ -408,7 +434,7 @@ fn of_server(at: At<'_>, value: &Expression, column: &mut Column, models: &mut M
                 None => unknown(at, value, column, models),
             }
         }
-        Some(("FetchedValue" | "Sequence", _)) => unknown(at, value, column, models),
+        Some(("FetchedValue", _)) => unknown(at, value, column, models),
         _ => match defaults::server(at.known, at.module, value) {
             Some(default) => column.default = Default::Sql(default),
             None => unknown(at, value, column, models),
@@ -416,7 +442,33 @@ fn of_server(at: At<'_>, value: &Expression, column: &mut Column, models: &mut M
     }
 }
 
+/// How an identity counts, as SQL; nothing where that is not understood.
+fn counting(at: At<'_>, arguments: &[Argument]) -> Option<String> {
+    let mut said: Vec<String> = Vec::new();
+    for (name, sql) in [
+        ("increment", "INCREMENT BY"),
+        ("start", "START WITH"),
+        ("minvalue", "MINVALUE"),
+        ("maxvalue", "MAXVALUE"),
+        ("cache", "CACHE"),
+    ] {
+        match keyword(arguments, name).map(|value| at.known.value(at.module, value)) {
+            None | Some(Expression::Nothing) => {}
+            Some(Expression::Number(number)) => said.push(format!("{sql} {number}")),
+            Some(_) => return None,
+        }
+    }
+    for (name, sql) in [("nominvalue", "NO MINVALUE"), ("nomaxvalue", "NO MAXVALUE"), ("cycle", "CYCLE")] {
+        match keyword(arguments, name).map(|value| at.known.value(at.module, value)) {
+            None | Some(Expression::Nothing | Expression::Flag(false)) => {}
+            Some(Expression::Flag(true)) => said.push(sql.to_owned()),
+            Some(_) => return None,
+        }
+    }
+    (positional(arguments).count() <= 1).then(|| said.join(" "))
+}
+
 fn unknown(at: At<'_>, value: &Expression, column: &mut Column, models: &mut Models) {
-    column.unstated.insert(Aspect::Default);
+    column.unstated.extend([Aspect::Default, Aspect::Identity]);
     models.unsupported(at.place(), format!("the default of {}: {}", at.label(), value.shown()));
 }

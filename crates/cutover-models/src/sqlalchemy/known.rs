@@ -1,9 +1,11 @@
 //! What names mean across the files: classes, and what is assigned in modules.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::naming::Naming;
-use crate::python::{Class, Expression, Module, Statement, keyword};
+use crate::model::Place;
+use crate::python::{Class, Expression, Function, Module, Statement, keyword};
 use crate::source::Settings;
 
 /// A class and where it is.
@@ -23,6 +25,10 @@ pub(super) struct Known<'a> {
     pub(super) naming: Naming,
     /// The schema of tables that say none.
     pub(super) schema: Option<String>,
+    /// What `type_annotation_map`s say, with where they stand.
+    pub(super) maps: Vec<(&'a Module, &'a [(Expression, Expression)])>,
+    /// Columns that number their rows also where they are one of several of a key (`autoincrement=True`).
+    pub(super) numbering: RefCell<BTreeSet<Place>>,
 }
 
 /// The last part of what a name means in a module.
@@ -42,7 +48,16 @@ impl<'a> Known<'a> {
                 classes.entry(&class.name).or_default().push(Found { module, class });
             }
         }
-        let mut known = Self { modules, classes, settings, naming: Naming::default(), schema: None };
+        let mut known = Self {
+            modules,
+            classes,
+            settings,
+            naming: Naming::default(),
+            schema: None,
+            maps: Vec::new(),
+            numbering: RefCell::default(),
+        };
+        known.maps = known.of_annotations();
         let metadata: Vec<_> = known.metadata().collect();
         for (module, arguments) in metadata {
             if let Some(convention) = keyword(arguments, "naming_convention") {
@@ -52,7 +67,43 @@ impl<'a> Known<'a> {
             let schema = keyword(arguments, "schema").map(|schema| known.value(module, schema));
             known.schema = schema.and_then(Expression::text).map(str::to_owned).or(known.schema);
         }
+        // `SQLModel.metadata.naming_convention = {…}`
+        for module in modules {
+            for statement in &module.statements {
+                if let Statement::Assign { target, value: Some(value), .. } = statement
+                    && target.ends_with(".naming_convention")
+                {
+                    let convention = known.value(module, value);
+                    known.naming = Naming::of(convention);
+                }
+            }
+        }
         known
+    }
+
+    /// What a `type_annotation_map` says, of a class or of a call.
+    fn of_annotations(&self) -> Vec<(&'a Module, &'a [(Expression, Expression)])> {
+        let mut found = Vec::new();
+        for module in self.modules {
+            let inner = module.classes().flat_map(|class| &class.body);
+            for statement in module.statements.iter().chain(inner) {
+                let Statement::Assign { target, value: Some(value), .. } = statement else { continue };
+                let of_call =
+                    value.call().and_then(|(_, arguments)| keyword(arguments, "type_annotation_map"));
+                let own = Some(value).filter(|_| target == "type_annotation_map");
+                let value = own.or(of_call).map(|value| self.assigned_value(module, value));
+                if let Some(Expression::Dictionary(pairs)) = value {
+                    found.push((module, pairs.as_slice()));
+                }
+            }
+        }
+        found
+    }
+
+    /// The same as [`Known::value`] of an expression of the files.
+    fn assigned_value(&self, module: &Module, expression: &'a Expression) -> &'a Expression {
+        let next = expression.name().and_then(|name| self.assigned(module, name));
+        next.unwrap_or(expression)
     }
 
     /// The calls of `MetaData(…)`, wherever they are assigned.
@@ -163,6 +214,19 @@ impl<'a> Known<'a> {
             Expression::Text(text) | Expression::Number(text) => Some(text.clone()),
             other => super::defaults::value_of_enum(self, module, other),
         }
+    }
+
+    /// The function of the files that an expression names.
+    pub(super) fn function(&self, module: &Module, expression: &Expression) -> Option<&'a Function> {
+        let name = last_of(module, expression)?;
+        let of = |module: &'a Module| {
+            module.statements.iter().find_map(|statement| match statement {
+                Statement::Function(function) if function.name == name => Some(function),
+                _ => None,
+            })
+        };
+        let own = self.modules.iter().find(|known| std::ptr::eq(*known, module)).and_then(of);
+        own.or_else(|| self.modules.iter().find_map(of))
     }
 
     /// A class and what it is made from, nearest first, each once.

@@ -3,6 +3,7 @@
 //! SQLModel's `get_column_from_field`.)
 
 mod arguments;
+mod aside;
 mod classes;
 mod columns;
 mod defaults;

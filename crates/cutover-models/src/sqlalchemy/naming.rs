@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::Table;
 use crate::python::Expression;
 
 /// How they are called, by kind: `ix`, `uq`, `ck`, `fk`, `pk`.
@@ -11,6 +12,8 @@ pub(super) struct Naming(BTreeMap<String, String>);
 /// What a name is made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parts<'a> {
+    /// The schema of the table, where one is said.
+    pub(super) schema: Option<&'a str>,
     pub(super) table: &'a str,
     pub(super) columns: &'a [String],
     /// The table that is referred to.
@@ -21,6 +24,12 @@ pub(super) struct Parts<'a> {
 
 /// What SQLAlchemy calls an index that has no name.
 const INDEX: &str = "ix_%(column_0_label)s";
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(table: &'a Table, columns: &'a [String], own: Option<&'a str>) -> Self {
+        Self { schema: table.schema.as_deref(), table: &table.name, columns, parent: "", own }
+    }
+}
 
 impl Naming {
     pub(super) fn of(convention: &Expression) -> Self {
@@ -60,19 +69,22 @@ fn filled(form: &str, parts: Parts<'_>) -> Option<String> {
 }
 
 fn value(token: &str, parts: Parts<'_>) -> Option<String> {
-    let Parts { table, columns, parent, own } = parts;
+    let Parts { schema, table, columns, parent, own } = parts;
     let first = columns.first();
+    let label = |column: &String| match schema {
+        Some(schema) => format!("{}_{table}_{column}", schema.replace('.', "_")),
+        None => format!("{table}_{column}"),
+    };
     Some(match token {
         "table_name" => table.to_owned(),
         "referred_table_name" => parent.to_owned(),
         "constraint_name" => own?.to_owned(),
         "column_0_name" | "column_0_key" => first?.clone(),
-        "column_0_label" => format!("{table}_{}", first?),
+        "column_0_label" => label(first?),
         "column_0N_name" => columns.concat(),
         "column_0_N_name" => columns.join("_"),
-        "column_0_N_label" => {
-            columns.iter().map(|column| format!("{table}_{column}")).collect::<Vec<_>>().join("_")
-        }
+        "column_0N_label" => columns.iter().map(label).collect(),
+        "column_0_N_label" => columns.iter().map(label).collect::<Vec<_>>().join("_"),
         _ => return None,
     })
 }

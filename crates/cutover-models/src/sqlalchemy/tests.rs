@@ -5,7 +5,7 @@
 use expect_test::{expect, expect_file};
 
 use super::SOURCE;
-use crate::model::ddl;
+use crate::model::{Aspect, ddl};
 use crate::source::{File, Settings};
 
 /// What a file comes to: its statements, and what is not understood.
@@ -32,6 +32,13 @@ fn classes_of_sqlmodel_are_what_it_makes_of_them() {
     let before = told(text, "0.0.44");
     assert!(before.contains("at timestamp NOT NULL"), "{before}");
     assert!(told(text, "").contains("a datetime is another type from SQLModel 0.0.45 on"));
+}
+
+/// The file of this one was held against what SQLAlchemy 2.1.9 makes of it, as the others were.
+#[test]
+fn inherited_tables_types_that_follow_and_options_are_those_of_sqlalchemy() {
+    expect_file!["../../tests/python/inherited.sql"]
+        .assert_eq(&told(include_str!("../../tests/python/inherited.py"), ""));
 }
 
 #[test]
@@ -100,6 +107,21 @@ def f(:
         -- line 10: the name of B's table (line 11): name_of("b")
     "#]]
     .assert_eq(&told(text, ""));
+}
+
+#[test]
+fn what_is_not_known_of_a_column_leaves_its_table_as_it_is() {
+    let text = "from sqlalchemy import *\nclass Own(TypeDecorator):\n    impl = Made()\n\
+                class A(Base):\n    __tablename__ = 'a'\n    id = Column(Integer, primary_key=True)\n    \
+                b = Column(Integer, ForeignKey(made_up()))\n    c = Column(Own, ForeignKey('b.id'), unique=True)\n";
+    let file = File { path: "models.py".to_owned(), text: text.to_owned() };
+    let models = SOURCE.read(&[file], &Settings::default());
+    let table = &models.tables[0];
+    assert!(table.unstated.is_empty(), "{:?}", table.unstated);
+    let open: Vec<Vec<Aspect>> =
+        table.columns.iter().map(|column| column.unstated.iter().copied().collect()).collect();
+    assert_eq!(open, [vec![], vec![Aspect::ForeignKey], vec![Aspect::Type]]);
+    assert_eq!((table.uniques.len(), table.foreign_keys.len()), (1, 1));
 }
 
 /// What SQLAlchemy 2.1.9 makes of the same.
@@ -228,4 +250,110 @@ class A(Base):
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }
+}
+
+/// What SQLAlchemy makes of it has more tables and columns: none of that is passed over.
+#[test]
+fn what_is_made_aside_of_classes_is_named_and_leaves_its_table_open() {
+    let text = r#"
+from sqlalchemy import *
+from sqlalchemy.orm import *
+from rich.table import Table as Drawn
+class Base(DeclarativeBase): pass
+def col(size): return mapped_column(String(size))
+def to_many(what): return relationship(what)
+short = partial(mapped_column, String(3))
+def make(name):
+    class T(Base):
+        __tablename__ = name
+        id = Column(Integer, primary_key=True)
+    return T
+def table(name):
+    return Table(name, Base.metadata, Column("n", Integer))
+for name in ("x1", "x2"):
+    Table(name, Base.metadata, Column("n", Integer))
+    class Each(Base):
+        __tablename__ = name
+        id = Column(Integer, primary_key=True)
+Dyn = type("Dyn", (Base,), {"__tablename__": "dyn"})
+globals()["Dyn2"] = type("Dyn2", (Base,), {"__tablename__": "dyn2"})
+Table("plain", Base.metadata, Column("n", Integer))
+class A(Base):
+    __tablename__ = "a"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    made = col(3)
+class B(Base):
+    __tablename__ = "b"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    word: Mapped[str] = elsewhere(3)
+class C(Base):
+    __tablename__ = "c"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    locals()["zz"] = mapped_column(Text)
+    for name in ("q", "r"):
+        vars()[name] = Column(Integer)
+class D(Base):
+    __tablename__ = "d"
+    id: Mapped[int] = mapped_column(primary_key=True)
+D.late = mapped_column(Integer)
+class E(Base):
+    __tablename__ = "e"
+    id: Mapped[int] = mapped_column(primary_key=True)
+setattr(E, "e", mapped_column(Integer))
+E.__table__.append_constraint(UniqueConstraint("id"))
+class F(Base):
+    __tablename__ = "f"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    short = short()
+class G(Base):
+    __tablename__ = "g"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cs: Mapped[list["C"]] = to_many("C")
+    ds = relationship("D")
+    plain = len("x")
+    @declared_attr
+    def es(cls) -> Mapped["E"]: return relationship("E")
+def later():
+    F.__table__.append_column(Column("more", Integer))
+    drawn = Drawn(title="x")
+event.listen(G.__table__, "after_create", DDL("ALTER TABLE g ADD x int"))
+"#;
+    let file = File { path: "models.py".to_owned(), text: text.to_owned() };
+    let models = SOURCE.read(&[file], &Settings::default());
+    let open: Vec<String> = models
+        .tables
+        .iter()
+        .map(|table| format!("{} {:?}\n", table.name, table.unstated.iter().collect::<Vec<_>>()))
+        .collect();
+    let named: Vec<String> =
+        models.unsupported.iter().map(|one| format!("{}: {}\n", one.place.line, one.what)).collect();
+    let perhaps: Vec<&str> = models.perhaps.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(perhaps, ["dyn", "dyn2"]);
+    expect![[r#"
+        plain []
+        a [Columns]
+        b [Columns]
+        c [Columns]
+        d [Columns]
+        e [Columns, Unique, ForeignKey, Check]
+        f [Columns]
+        g []
+        17: a table whose name is not known: Table(name, Base.metadata, Column("n", Integer))
+        18: the name of Each's table (line 19): name
+        27: what may be a column of A: made = col(3)
+        31: what may be a column of B: word = elsewhere(3)
+        35: what may be a column of C: locals()["zz"] = mapped_column(Text)
+        37: what may be a column of C: vars()[name] = Column(Integer)
+        50: what may be a column of F: short = short()
+        10: the model T that make() makes: which tables there are of it is not known
+        14: a table that table() makes: Table(name, Base.metadata, Column("n", Integer))
+        21: the model Dyn = type("Dyn", [Base], {…})
+        22: the model globals()["Dyn2"] = type("Dyn2", [Base], {…})
+        41: a column behind its class: D.late = mapped_column(Integer)
+        45: setattr(E, "e", mapped_column(Integer))
+        46: E.__table__.append_constraint(UniqueConstraint("id"))
+        60: F.__table__.append_column(Column("more", Integer))
+        62: event.listen(G.__table__, "after_create", DDL("ALTER TABLE g ADD x int"))
+    "#]]
+    .assert_eq(&(open.concat() + &named.concat()));
 }

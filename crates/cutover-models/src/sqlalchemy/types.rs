@@ -285,7 +285,18 @@ pub(super) fn members(found: Found<'_>, by_value: bool) -> Option<Vec<String>> {
         }
         _ => None,
     });
-    members
+    // A second name for a value is no value of its own.
+    let mut known: Vec<(&String, &Expression)> = Vec::new();
+    for (name, value) in members {
+        let is_alias = known.iter().any(|(other, same)| {
+            value.name() == Some(other.as_str()) || value == *same && value.call().is_none()
+        });
+        if !is_alias {
+            known.push((name, value));
+        }
+    }
+    known
+        .into_iter()
         .map(|(name, value)| match (by_value, value) {
             (false, _) => Some(name.clone()),
             (true, Expression::Text(value)) => Some(value.clone()),
@@ -385,18 +396,52 @@ pub(super) fn annotated(
 }
 
 /// A type in `type_annotation_map`, by the type of Python.
-pub(super) fn mapped(known: &Known<'_>, annotation: &Expression, models: &mut Models) -> Option<String> {
-    let shown = annotation.shown();
-    for module in known.modules {
-        for class in module.classes() {
-            let Some(Expression::Dictionary(pairs)) = class.value("type_annotation_map") else { continue };
-            let found = pairs.iter().find(|(key, _)| key.shown() == shown);
-            if let Some((_, value)) = found {
-                return data_type(known, module, value, models);
-            }
+/// What is meant is looked for as it is written first, then without `None`, and then without what else is said of it.
+pub(super) fn mapped(
+    known: &Known<'_>,
+    module: &Module,
+    annotation: &Expression,
+    models: &mut Models,
+) -> Option<String> {
+    let mut form = Some(annotation.clone());
+    for _ in 0..DEEPEST {
+        let now = form?;
+        let of_map = known.maps.iter().find_map(|(of, pairs)| {
+            let (_, value) = pairs.iter().find(|(key, _)| is_same(key, &now))?;
+            Some((*of, value))
+        });
+        if let Some((of, value)) = of_map {
+            return data_type(known, of, value, models);
         }
+        form = within(known, module, &now);
     }
     None
+}
+
+fn is_same(key: &Expression, form: &Expression) -> bool {
+    match (key.last_name(), form.last_name()) {
+        (Some(key), Some(form)) => key == form,
+        _ => key.shown() == form.shown(),
+    }
+}
+
+/// What an annotation is made from: the type that it is said of.
+fn within(known: &Known<'_>, module: &Module, annotation: &Expression) -> Option<Expression> {
+    match annotation {
+        Expression::Text(text) => Some(crate::python::expression(text)),
+        Expression::Or(left, right) if **right == Expression::Nothing => Some((**left).clone()),
+        Expression::Or(left, right) if **left == Expression::Nothing => Some((**right).clone()),
+        Expression::Subscript { value, items } => match (value.last_name()?, items.as_slice()) {
+            ("Optional" | "Annotated", [one, ..]) => Some(one.clone()),
+            ("Union", [one, Expression::Nothing] | [Expression::Nothing, one]) => Some(one.clone()),
+            _ => None,
+        },
+        Expression::Name(_) => {
+            let value = known.value(module, annotation);
+            (value != annotation).then(|| value.clone())
+        }
+        _ => None,
+    }
 }
 
 /// A name of a type or column in quotes where it needs them.

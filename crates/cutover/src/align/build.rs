@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_analysis::effects::{ObjectKind, server_wide};
+use cutover_analysis::effects::{ObjectKind, reaches_beyond, server_wide};
 use cutover_analysis::models::{About, Aspect, Models, Needed, Part, Place, Table, ddl, needed, pieces};
 use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql;
@@ -13,6 +13,7 @@ use super::compare::id_of;
 use super::model::NotCompared;
 use super::{AlignError, said};
 use crate::compare::likeness;
+use crate::secrets::without_passwords;
 use crate::verify::replay::Replay;
 use crate::verify::{SandboxProvider, failure_text};
 
@@ -60,6 +61,7 @@ pub(super) async fn build(
 }
 
 async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Built, AlignError> {
+    let is_shared = !replay.is_on_own_server();
     let session = &mut replay.session;
     let path = session.query_text("SELECT pg_catalog.current_schema()").await.map_err(AlignError::Lost)?;
     let default_schema = path.scalar().unwrap_or("public").to_owned();
@@ -68,10 +70,8 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
     let given = models;
     let models = &with_types_of(there, models, &default_schema);
     let mut building =
-        Building { models, default_schema, not_had, refused: Vec::new(), open: BTreeMap::new() };
-    for part in &models.statements {
-        building.said(part, session).await?;
-    }
+        Building { models, is_shared, default_schema, not_had, refused: Vec::new(), open: BTreeMap::new() };
+    building.all_said(session).await?;
     let parts = ddl(models).parts;
     if !all_at_once(&parts, session).await? {
         for part in &parts {
@@ -184,6 +184,8 @@ async fn extensions(
 /// Models while they are built statement by statement.
 struct Building<'a> {
     models: &'a Models,
+    /// Others use the server too.
+    is_shared: bool,
     default_schema: String,
     /// Extensions that the throwaway server has not, with what it said.
     not_had: BTreeMap<String, String>,
@@ -192,14 +194,47 @@ struct Building<'a> {
 }
 
 impl Building<'_> {
-    /// A statement that says itself what is meant.
-    async fn said(&mut self, part: &Part, session: &mut Session) -> Result<(), AlignError> {
-        let is_wide = sql::parse(&part.sql).is_ok_and(|parsed| server_wide(&parsed).is_some());
-        if is_wide {
-            self.tell(&part.place, &part.sql, "it is of the whole server, and not run");
-            return Ok(());
+    /// The statements that say themselves what is meant. Files know nothing of their order: what needs something that is not there yet is
+    /// run again once others have been.
+    async fn all_said(&mut self, session: &mut Session) -> Result<(), AlignError> {
+        let models = self.models;
+        let mut waiting = Vec::new();
+        for part in &models.statements {
+            match self.may_run(part) {
+                Ok(()) => waiting.push(part),
+                Err(why) => self.tell(&part.place, &part.sql, &why),
+            }
         }
-        self.part(part, session).await
+        loop {
+            let mut still: Vec<(&Part, String)> = Vec::new();
+            let before = waiting.len();
+            for part in waiting {
+                if let Some(why) = refusal(&part.sql, session).await? {
+                    still.push((part, why));
+                }
+            }
+            if still.len() == before {
+                for (part, why) in &still {
+                    self.tell(&part.place, &part.sql, why);
+                }
+                return Ok(());
+            }
+            waiting = still.into_iter().map(|(part, _)| part).collect();
+        }
+    }
+
+    /// Whether a statement that says itself what is meant may be run.
+    ///
+    /// # Errors
+    /// Why not.
+    fn may_run(&self, part: &Part) -> Result<(), String> {
+        if let Some(why) = self.is_shared.then(|| reaches_beyond(&part.sql)).flatten() {
+            return Err(format!(
+                "it may do something beyond its database, and others use that server: {why}"
+            ));
+        }
+        let is_wide = sql::parse(&part.sql).is_ok_and(|parsed| server_wide(&parsed).is_some());
+        if is_wide { Err("it is of the whole server, and not run".to_owned()) } else { Ok(()) }
     }
 
     async fn part(&mut self, part: &Part, session: &mut Session) -> Result<(), AlignError> {
@@ -258,6 +293,7 @@ impl Building<'_> {
     }
 
     fn tell(&mut self, place: &Place, sql: &str, why: &str) {
+        let sql = &without_passwords(sql);
         let first = sql.lines().next().unwrap_or_default();
         let what = format!("the server refuses what it comes to, `{first} …`: {why}{}", self.reason(sql));
         self.refused.push(NotCompared { path: place.path.clone(), line: place.line, what });

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::models::{Aspect, Column, Default, Models, Needed, Place, Table};
+use cutover_analysis::models::{Aspect, Column, Models, Needed, Place, Table};
 use cutover_analysis::schema::{Id, Object, Schema};
 
 use super::build::Open;
 use super::model::{AlignedTable, CODES, Difference, NotCompared, Severity, Subject};
-use super::{defaults, known, parts};
+use super::{columns, exact, known, parts};
 
 /// What a comparison says.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl At<'_> {
     }
 
     /// The same of a column.
-    fn leaves_column_open(&self, column: &Column, aspect: Aspect) -> bool {
+    pub(super) fn leaves_column_open(&self, column: &Column, aspect: Aspect) -> bool {
         let of_column = self.open.and_then(|open| open.columns.get(&column.name));
         column.unstated.contains(&aspect)
             || of_column.is_some_and(|open| open.contains(&aspect))
@@ -185,7 +185,7 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
         }
     }
     for column in &at.table.columns {
-        one_column(at, column, not_compared);
+        columns::compare(at, column, not_compared);
     }
     let known: BTreeSet<&str> = at.table.columns.iter().map(|column| column.name.as_str()).collect();
     let more: Vec<(String, String)> = columns_of(at.there, &at.id)
@@ -209,6 +209,9 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
         }
     }
     parts::compare(at);
+    if at.table.is_exact {
+        exact::compare(at);
+    }
 }
 
 /// Whether whoever adds a row has to say something for a column.
@@ -227,7 +230,7 @@ fn columns_of<'a>(schema: &'a Schema, table: &'a Id) -> impl Iterator<Item = (&'
 }
 
 /// A column in words: `character varying(20) NOT NULL`.
-fn said_of(object: &Object) -> String {
+pub(super) fn said_of(object: &Object) -> String {
     let mut said = object.text("type").unwrap_or_default().to_owned();
     if object.has("not null") {
         said += " NOT NULL";
@@ -235,127 +238,17 @@ fn said_of(object: &Object) -> String {
     said
 }
 
-fn one_column(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompared>) {
-    let (table, name) = (at.id.clone(), column.name.as_str());
-    let id = |kind| column_of(&table, kind, name);
-    let place = &column.place;
-    let Some(expected) = at.expected.get(&id(ObjectKind::Column)) else { return };
-    let Some(there) = at.there.get(&id(ObjectKind::Column)) else {
-        let said = (Some(said_of(expected)), None);
-        at.differs("column-missing", Some(name), said, place, "the column is not there");
-        let is_known = !at.leaves_column_open(column, Aspect::Type);
-        if is_known {
-            at.about(Subject::of_model(id(ObjectKind::Column)));
-        }
-        return;
-    };
-    let open = |aspect: Aspect| at.leaves_column_open(column, aspect);
-    let mut found: Vec<(&'static str, Option<String>, Option<String>, &str)> = Vec::new();
-    let text = |object: &Object, attribute: &str| object.text(attribute).map(str::to_owned);
-    if open(Aspect::Type) {
-        let what = format!("{}: its type, which is {} there", column.label, said_of(there));
-        not_compared.push(NotCompared { path: place.path.clone(), line: place.line, what });
-    } else {
-        let (model, is) = (text(expected, "type"), text(there, "type"));
-        let same = if open(Aspect::Modifier) {
-            model.as_deref().map(without_modifier) == is.as_deref().map(without_modifier)
-        } else {
-            model == is
-        };
-        if !same {
-            found.push(("column-type", model, is, "the type"));
-        }
-        if !open(Aspect::Collation)
-            && column.collation.is_some()
-            && text(expected, "collation") != text(there, "collation")
-        {
-            found.push((
-                "column-collation",
-                text(expected, "collation"),
-                text(there, "collation"),
-                "the collation",
-            ));
-        }
-    }
-    if !open(Aspect::Nullable) && expected.has("not null") != there.has("not null") {
-        let said =
-            |object: &Object| Some(if object.has("not null") { "NOT NULL" } else { "NULL" }.to_owned());
-        found.push(("column-null", said(expected), said(there), "NULL"));
-    }
-    if !open(Aspect::Default) && expected.text("generated") != there.text("generated") {
-        found.push((
-            "column-generated",
-            text(expected, "generated"),
-            text(there, "generated"),
-            "how it is computed",
-        ));
-    }
-    let default_of =
-        |schema: &Schema| schema.get(&id(ObjectKind::Default)).and_then(|object| text(object, "expression"));
-    numbering(column, (expected, there), (default_of(at.expected), default_of(at.there)), &open, &mut found);
-    if let Some(comment) = &column.comment
-        && there.text("comment") != Some(comment)
-    {
-        found.push(("comment", Some(comment.clone()), text(there, "comment"), "the comment"));
-    }
-    for (code, model, there, what) in found {
-        at.differs(code, Some(name), (model, there), place, what);
-        at.about(Subject::of_column(code, (at.expected, at.there), &id));
-    }
-}
-
 /// A column of a table, or what belongs to one under its name.
-fn column_of(table: &Id, kind: ObjectKind, name: &str) -> Id {
+pub(super) fn column_of(table: &Id, kind: ObjectKind, name: &str) -> Id {
     Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name)
-}
-
-/// Defaults, and how a column numbers its rows.
-fn numbering(
-    column: &Column,
-    (expected, there): (&Object, &Object),
-    (model, is): (Option<String>, Option<String>),
-    open: &dyn Fn(Aspect) -> bool,
-    found: &mut Vec<(&'static str, Option<String>, Option<String>, &str)>,
-) {
-    let identity =
-        |object: &Object| object.text("identity").map(|how| format!("GENERATED {how} AS IDENTITY"));
-    let is_next =
-        |default: &Option<String>| default.as_ref().is_some_and(|text| text.starts_with("nextval("));
-    // Which sequence it is counts for nothing here.
-    let numbers = |object: &Object, default: &Option<String>| {
-        identity(object).or_else(|| is_next(default).then(|| "a sequence of its own".to_owned()))
-    };
-    let (by_model, by_it) = (numbers(expected, &model), numbers(there, &is));
-    if by_model.is_some() || by_it.is_some() {
-        if !open(Aspect::Identity) && by_model != by_it {
-            found.push(("column-identity", by_model, by_it, "how it numbers its rows"));
-        }
-        return;
-    }
-    if open(Aspect::Default) || defaults::same(model.as_deref(), is.as_deref()) {
-        return;
-    }
-    let model = match (&model, &column.default) {
-        (None, Default::Client(how)) => Some(format!("none (the client puts {how})")),
-        _ => model,
-    };
-    found.push(("column-default", model, is, "the default"));
-}
-
-/// `character varying(20)[]` is a `character varying[]`.
-fn without_modifier(data_type: &str) -> String {
-    match (data_type.find('('), data_type.find(')')) {
-        (Some(from), Some(to)) if from < to => {
-            let (before, behind) =
-                (data_type.get(..from).unwrap_or_default(), data_type.get(to + 1..).unwrap_or_default());
-            format!("{before}{behind}")
-        }
-        _ => data_type.to_owned(),
-    }
 }
 
 /// What is there of a table and models cannot say.
 fn beyond(at: &At<'_>, told: &mut Vec<String>) {
+    exact::not_valid(at, told);
+    if !at.table.is_exact {
+        exact::beyond(at, told);
+    }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (id, _) in at.there.parts_of(&at.id) {
         let word = match id.kind {
@@ -371,10 +264,11 @@ fn beyond(at: &At<'_>, told: &mut Vec<String>) {
         let word = if count == 1 { word.to_owned() } else { several(word) };
         told.push(format!("{count} {word} of {}", shown(at.table)));
     }
-    if at
-        .there
-        .get(&at.id)
-        .is_some_and(|table| table.attributes.keys().any(|name| name.contains("row security")))
+    if !at.table.is_exact
+        && at
+            .there
+            .get(&at.id)
+            .is_some_and(|table| table.attributes.keys().any(|name| name.contains("row security")))
     {
         told.push(format!("row security of {}", shown(at.table)));
     }
@@ -445,9 +339,13 @@ fn extensions(sides: &Sides<'_>, compared: &mut Compared) {
 
 /// Tables that are there and in no model.
 fn without_model(sides: &Sides<'_>, compared: &mut Compared) {
-    let known: BTreeSet<Id> =
+    let mut known: BTreeSet<Id> =
         sides.models.tables.iter().map(|table| id_of(table, sides.default_schema)).collect();
     let schemas: BTreeSet<_> = known.iter().filter_map(|id| id.schema.clone()).collect();
+    known.extend(sides.models.perhaps.iter().map(|(schema, name)| {
+        let schema = schema.as_deref().unwrap_or(sides.default_schema);
+        Id::new(ObjectKind::Table, schema, name.as_str())
+    }));
     // What is elsewhere is none of these models' business.
     let is_meant =
         |id: &&Id| id.schema.as_ref().is_some_and(|schema| schemas.contains(schema)) && !known.contains(*id);

@@ -10,7 +10,7 @@ use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql;
 use serde::Serialize;
 
-use super::compare::takes_a_value;
+use super::compare::{said_of, takes_a_value};
 use super::model::Difference;
 use crate::compare::rename::{self, Rename};
 
@@ -25,13 +25,58 @@ pub struct Decisions {
     pub fills: Vec<Fill>,
     /// What has another name by now.
     pub renames: Vec<Rename>,
+    /// Values of types that have another name by now.
+    pub values: Vec<RenamedValue>,
+}
+
+/// A value of a type that has another name by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenamedValue {
+    /// The value as decisions name it: `value mood.odd`.
+    pub object: String,
+    /// What it was.
+    pub from: String,
+    /// What it is.
+    pub to: String,
+}
+
+/// Something that has another name by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renamed {
+    /// An object.
+    Object(Rename),
+    /// A value of a type.
+    Value(RenamedValue),
+}
+
+impl Renamed {
+    /// Reads `column app.users.mail=email` or `value app.mood.odd=strange`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let Some(rest) = text.trim_start().strip_prefix("value ") else {
+            return Rename::parse(text).map(Self::Object);
+        };
+        let form = "a value is renamed by value TYPE.OLD=NEW, e.g. value mood.odd=strange";
+        let (name, to) = rest.split_once('=').ok_or(form)?;
+        let name = name.trim();
+        let name = name.strip_prefix("public.").unwrap_or(name);
+        let (_, from) = name.split_once('.').ok_or(form)?;
+        // A type with its schema has one dot more; a value may have some.
+        Ok(Self::Value(RenamedValue {
+            object: format!("value {name}"),
+            from: from.to_owned(),
+            to: to.trim().to_owned(),
+        }))
+    }
 }
 
 /// What the rows that are there get in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fill {
-    /// The column.
-    pub column: Id,
+    /// The column, as decisions name it: `users.age`.
+    pub column: String,
     /// An expression; nothing where there are no rows that need one.
     pub value: Option<String>,
 }
@@ -71,12 +116,12 @@ impl Fill {
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = "a value is written TABLE.COLUMN=EXPRESSION, e.g. users.age=0, or users.age=none where there are no rows";
         let (name, value) = text.split_once('=').ok_or(form)?;
-        let parts: Vec<&str> = name.trim().split('.').collect();
-        let column = match parts[..] {
-            [table, column] => Id::part(ObjectKind::Column, "public", table, column),
-            [schema, table, column] => Id::part(ObjectKind::Column, schema, table, column),
-            _ => return Err(format!("{name:?} does not name a column\n{form}")),
-        };
+        let name = name.trim();
+        if !name.contains('.') {
+            return Err(format!("{name:?} does not name a column; {form}"));
+        }
+        let column =
+            name.strip_prefix("public.").filter(|rest| rest.contains('.')).unwrap_or(name).to_owned();
         let value = value.trim();
         if value == NO_VALUE {
             return Ok(Self { column, value: None });
@@ -84,8 +129,8 @@ impl Fill {
         let is_one = sql::parse(&format!("SELECT ({value}\n)")).map(|parsed| parsed.statement_count() == 1);
         match is_one {
             Ok(true) if !value.is_empty() => Ok(Self { column, value: Some(value.to_owned()) }),
-            Ok(_) => Err(format!("{value:?} is no expression\n{form}")),
-            Err(error) => Err(format!("{value:?} is no expression: {error}\n{form}")),
+            Ok(_) => Err(format!("{value:?} is no expression; {form}")),
+            Err(error) => Err(format!("{value:?} is no expression: {error}; {form}")),
         }
     }
 }
@@ -102,7 +147,10 @@ impl Fill {
 }
 
 /// Kinds of objects that may be in no model.
-const KINDS: [&str; 5] = ["table", "column", "default", "constraint", "index"];
+const KINDS: [&str; 6] = ["table", "column", "default", "constraint", "index", VALUE];
+
+/// The kind of a value of a type, which is no object of its own.
+const VALUE: &str = "value";
 
 /// Reads what `--drop` and `--keep` name: `all`, a kind, or a kind and a name.
 ///
@@ -135,6 +183,54 @@ fn names(one: &str, object: &Id, name: &str) -> bool {
         })
 }
 
+/// Whether a value of a type is meant by one of these.
+fn is_value_meant(name: &str, by: &[String]) -> bool {
+    by.iter().any(|one| {
+        matches!(one.trim(), "all" | VALUE)
+            || one.trim() == name
+            || one.trim().replacen("public.", "", 1) == name
+    })
+}
+
+/// The values of a type that what is there has and the models have not, as decisions name them, each with itself.
+pub(super) fn values_only_there(
+    difference: &Difference,
+    expected: &Schema,
+    there: &Schema,
+) -> Vec<(String, String)> {
+    let Some(id) = difference.subject.there.as_ref().filter(|_| difference.code == "enum-values") else {
+        return Vec::new();
+    };
+    let of =
+        |schema: &Schema| schema.get(id).map(|object| object.list("values").to_vec()).unwrap_or_default();
+    let wanted = of(expected);
+    let gone = of(there).into_iter().filter(|value| !wanted.contains(value));
+    let schema = id.schema.as_deref().filter(|schema| *schema != "public");
+    let name = |value: &str| {
+        let parts: Vec<&str> = [schema, Some(id.name.as_str()), Some(value)].into_iter().flatten().collect();
+        format!("{VALUE} {}", parts.join("."))
+    };
+    gone.map(|value| (name(&value), value)).collect()
+}
+
+/// Whether the models have values of a type that what is there has not.
+pub(super) fn has_new_values(difference: &Difference, expected: &Schema, there: &Schema) -> bool {
+    let Some(id) = &difference.subject.there else { return false };
+    let (Some(expected), Some(there)) = (expected.get(id), there.get(id)) else { return false };
+    expected.list("values").iter().any(|value| !there.list("values").contains(value))
+}
+
+/// The values of a type that stay although no model has them.
+pub(super) fn kept_values(
+    difference: &Difference,
+    expected: &Schema,
+    there: &Schema,
+    keep: &[String],
+) -> Vec<String> {
+    let gone = values_only_there(difference, expected, there).into_iter();
+    gone.filter(|(name, _)| is_value_meant(name, keep)).map(|(_, value)| value).collect()
+}
+
 /// An object as decisions name it: `column users.mail`, `index app.idx_mail`.
 pub(super) fn drop_name(object: &Id) -> String {
     let schema = object.schema.as_deref().filter(|schema| *schema != "public");
@@ -144,21 +240,35 @@ pub(super) fn drop_name(object: &Id) -> String {
 }
 
 /// Decisions that are about nothing.
-pub(super) fn idle(decisions: &Decisions, differences: &[Difference]) -> Vec<String> {
+pub(super) fn idle(
+    decisions: &Decisions,
+    differences: &[Difference],
+    (expected, there): (&Schema, &Schema),
+) -> Vec<String> {
     let objects: Vec<&Id> = differences.iter().filter_map(only_there).collect();
+    let values: Vec<String> = differences
+        .iter()
+        .flat_map(|difference| values_only_there(difference, expected, there))
+        .map(|(name, _)| name)
+        .collect();
     let is_idle = |one: &&String| {
         // That a kind has nothing to decide is no mistake.
-        one.contains(' ') && !objects.iter().any(|object| is_meant(object, std::slice::from_ref(one)))
+        let by = std::slice::from_ref(*one);
+        one.contains(' ')
+            && !objects.iter().any(|object| is_meant(object, by))
+            && !values.iter().any(|name| is_value_meant(name, by))
     };
     let drops = decisions.drop.iter().filter(is_idle).map(|one| format!("--drop '{one}'"));
-    let takes_value: BTreeSet<&Id> = differences
+    let takes_value: BTreeSet<String> = differences
         .iter()
         .filter(|difference| matches!(difference.code, "column-missing" | "column-null"))
-        .filter_map(|difference| difference.subject.model.as_ref())
+        .filter_map(|difference| difference.subject.model.as_ref().map(column_name))
         .collect();
     let fills = decisions.fills.iter().filter(|fill| !takes_value.contains(&fill.column));
-    let fills = fills.map(|fill| format!("--fill '{}=…'", column_name(&fill.column)));
-    drops.chain(fills).collect()
+    let fills = fills.map(|fill| format!("--fill '{}=…'", fill.column));
+    let renamed = decisions.values.iter().filter(|one| !values.contains(&one.object));
+    let renamed = renamed.map(|one| format!("--rename '{}={}'", one.object, one.to));
+    drops.chain(fills).chain(renamed).collect()
 }
 
 /// What only what is there has, and models of its kind would have said.
@@ -178,22 +288,32 @@ pub(super) fn undecided(
 ) -> Vec<Undecided> {
     let changes: Vec<Change> = differences.iter().filter_map(as_change).collect();
     let candidates = rename::candidates(there, expected, &changes);
+    let perhaps = |object: &Id| -> Vec<String> {
+        let alike: Vec<String> =
+            candidates.iter().filter(|rename| rename.object == *object).map(ToString::to_string).collect();
+        if alike.is_empty() { only_other(object, differences).into_iter().collect() } else { alike }
+    };
     let mut undecided = Vec::new();
     for difference in differences {
         if let Some(object) = only_there(difference).filter(|object| !is_meant(object, &decisions.drop)) {
-            let perhaps = candidates.iter().filter(|rename| rename.object == *object);
             undecided.push(Undecided::Drop {
                 object: drop_name(object),
                 what: super::wanted::told(difference),
-                perhaps: perhaps.map(ToString::to_string).collect(),
+                perhaps: perhaps(object),
             });
         }
+        undecided.extend(of_values(difference, (expected, there), decisions));
         let new = difference.subject.model.as_ref().filter(|_| difference.code == "column-missing");
-        let is_known = |id: &Id| decisions.fills.iter().any(|fill| fill.column == *id);
-        if let Some(id) = new.filter(|id| takes_a_value(expected, id) && !is_known(id)) {
+        // Rows that are there may have none.
+        let needed = difference.subject.model.as_ref().filter(|id| {
+            difference.code == "column-null" && expected.get(id).is_some_and(|object| object.has("not null"))
+        });
+        let is_known = |id: &Id| decisions.fills.iter().any(|fill| fill.column == column_name(id));
+        let new = new.filter(|id| takes_a_value(expected, id));
+        if let Some(id) = new.or(needed).filter(|id| !is_known(id)) {
             undecided.push(Undecided::Fill {
                 column: column_name(id),
-                what: format!("{} {}", column_name(id), difference.model.as_deref().unwrap_or_default()),
+                what: format!("{} {}", column_name(id), expected.get(id).map(said_of).unwrap_or_default()),
                 client: client_of(models, id),
             });
         }
@@ -201,6 +321,53 @@ pub(super) fn undecided(
     // What turns out to be a new name needs no value any more.
     undecided.sort_by_key(|one| matches!(one, Undecided::Fill { .. }));
     undecided
+}
+
+/// The new name of a column, where it is the only one of its table that is in no model and there is one new one: whatever its type is.
+fn only_other(object: &Id, differences: &[Difference]) -> Option<String> {
+    let is_beside =
+        |id: &&Id| id.kind == object.kind && id.schema == object.schema && id.table == object.table;
+    let gone: Vec<&Id> = differences.iter().filter_map(only_there).filter(is_beside).collect();
+    let new = differences
+        .iter()
+        .filter_map(|one| one.subject.model.as_ref().filter(|_| one.subject.there.is_none()));
+    match (&gone[..], &new.filter(is_beside).collect::<Vec<_>>()[..]) {
+        ([_], [new]) if object.kind == ObjectKind::Column => {
+            Some(Rename { object: object.clone(), to: new.name.clone() }.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// Values that rows may have and the models have not.
+fn of_values(
+    difference: &Difference,
+    (expected, there): (&Schema, &Schema),
+    decisions: &Decisions,
+) -> Vec<Undecided> {
+    let gone = values_only_there(difference, expected, there);
+    let is_decided = |name: &String| {
+        is_value_meant(name, &decisions.drop)
+            || is_value_meant(name, &decisions.keep)
+            || decisions.values.iter().any(|one| one.object == *name)
+    };
+    let old = difference.subject.there.as_ref().and_then(|id| there.get(id));
+    let is_new = |value: &&String| old.is_none_or(|object| !object.list("values").contains(value));
+    let wanted = difference.subject.there.as_ref().and_then(|id| expected.get(id));
+    let new: Vec<&String> =
+        wanted.map(|object| object.list("values").iter().filter(is_new).collect()).unwrap_or_default();
+    let perhaps = |name: &str| match (&gone[..], &new[..]) {
+        ([_], [new]) => vec![format!("{name}={new}")],
+        _ => Vec::new(),
+    };
+    let undecided = gone.iter().filter(|(name, _)| !is_decided(name));
+    undecided
+        .map(|(name, _)| Undecided::Drop {
+            object: name.clone(),
+            what: format!("{}; rows may have it", super::wanted::told(difference)),
+            perhaps: perhaps(name),
+        })
+        .collect()
 }
 
 fn as_change(difference: &Difference) -> Option<Change> {

@@ -1,8 +1,15 @@
 //! Defaults as values: PostgreSQL keeps them as they were written, so that one and the same value has several forms.
 
-/// Whether both put the same into a column of one type.
-pub(super) fn same(one: Option<&str>, other: Option<&str>) -> bool {
-    one == other || value(one) == value(other)
+/// Whether both put the same into a column. Each comes with the type of the column on its side.
+pub(super) fn same(one: Default<'_>, other: Default<'_>) -> bool {
+    one.text == other.text || value(one) == value(other)
+}
+
+/// A default, and the type of its column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Default<'a> {
+    pub(super) text: Option<&'a str>,
+    pub(super) data_type: &'a str,
 }
 
 /// A default, in one form of all that mean the same.
@@ -15,8 +22,8 @@ enum Value {
 }
 
 /// What a default puts there. NULL is what a column without one has.
-fn value(default: Option<&str>) -> Option<Value> {
-    let text = bare(default?);
+fn value(default: Default<'_>) -> Option<Value> {
+    let text = bare(default.text?, default.data_type);
     let lower = text.to_lowercase();
     if lower == "null" {
         return None;
@@ -26,27 +33,27 @@ fn value(default: Option<&str>) -> Option<Value> {
         return Some(Value::Expression("now()".to_owned()));
     }
     let items = text.strip_prefix("ARRAY[").and_then(|rest| rest.strip_suffix(']'));
-    let constant = items.and_then(array).or_else(|| quoted(text));
+    let item_type = default.data_type.strip_suffix("[]").unwrap_or(default.data_type);
+    let constant = items.and_then(|items| array(items, item_type)).or_else(|| quoted(text));
     let is_plain = is_number(text) || matches!(lower.as_str(), "true" | "false");
     let constant = constant.or_else(|| is_plain.then_some(lower));
     Some(constant.map_or_else(|| Value::Expression(text.to_owned()), Value::Constant))
 }
 
-/// Without parentheses around it and casts behind it: what the column makes of it is the same.
-fn bare(text: &str) -> &str {
+/// Without parentheses around it and casts behind it that change nothing: to the type of the column, and of a text to a text. Any other
+/// may make another value of it (`now()::date`, `1.5::integer`).
+fn bare<'a>(text: &'a str, data_type: &str) -> &'a str {
     let mut text = text.trim();
     loop {
         let before = text;
-        if let Some((value, data_type)) = text.rsplit_once("::") {
-            let is_type = |c: char| {
-                c.is_alphanumeric() || matches!(c, '_' | ' ' | '.' | '"' | '(' | ')' | ',' | '[' | ']')
-            };
+        if let Some((value, cast)) = text.rsplit_once("::") {
             // Of an expression, no more than the last part may be cast.
             let is_value = is_whole(value, '\'', '\'')
                 || is_whole(value, '(', ')')
                 || is_whole(value, 'A', ']')
                 || is_number(value);
-            if is_value && data_type.chars().all(is_type) || value.eq_ignore_ascii_case("null") {
+            let is_null = value.eq_ignore_ascii_case("null");
+            if is_value && changes_nothing(value, cast.trim(), data_type) || is_null {
                 text = value.trim();
             }
         }
@@ -57,6 +64,17 @@ fn bare(text: &str) -> &str {
             return text;
         }
     }
+}
+
+/// Whether a cast makes nothing else of a value than the column does.
+fn changes_nothing(value: &str, cast: &str, data_type: &str) -> bool {
+    let strings = ["text", "character varying"];
+    let base = |name: &'_ str| name.split('(').next().unwrap_or(name).trim().to_owned();
+    let is_of_column = cast == data_type || !cast.contains('(') && cast == base(data_type);
+    let is_constant = is_whole(value, '\'', '\'') || is_number(value);
+    // What a type without a length reads is what is written, but for lengths that are cut: those of the column are its own matter.
+    let are_strings = strings.contains(&cast) && strings.contains(&base(data_type).as_str());
+    is_of_column || is_constant && are_strings
 }
 
 fn is_number(text: &str) -> bool {
@@ -105,12 +123,12 @@ fn quoted(text: &str) -> Option<String> {
 }
 
 /// What is in `ARRAY[…]`, as `{…}`; nothing where an item is more than a plain value.
-fn array(items: &str) -> Option<String> {
+fn array(items: &str, data_type: &str) -> Option<String> {
     if items.trim().is_empty() {
         return Some("{}".to_owned());
     }
     let plain = |item: &str| {
-        let Value::Constant(value) = value(Some(item))? else { return None };
+        let Value::Constant(value) = value(Default { text: Some(item), data_type })? else { return None };
         let is_plain = !value.is_empty()
             && !value.eq_ignore_ascii_case("null")
             && value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'));
@@ -122,39 +140,52 @@ fn array(items: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::same;
+    use super::{Default, same};
+
+    fn are_same(one: Option<&str>, other: Option<&str>, data_type: &str) -> bool {
+        same(Default { text: one, data_type }, Default { text: other, data_type })
+    }
 
     #[test]
     fn one_value_may_be_written_in_several_ways() {
-        for (one, other) in [
-            ("ARRAY[]::text[]", "'{}'::text[]"),
-            ("ARRAY['a'::text, 'b-c'::text]", "'{a,b-c}'::text[]"),
-            ("ARRAY[1, 2]", "'{1,2}'::integer[]"),
-            ("now()", "CURRENT_TIMESTAMP"),
-            ("'active'::character varying", "'active'::text"),
-            ("0", "'0'::bigint"),
-            ("'-1'::integer", "(-1)"),
-            ("'it''s'::text", "'it''s'::character varying(20)"),
+        for (one, other, data_type) in [
+            ("ARRAY[]::text[]", "'{}'::text[]", "text[]"),
+            ("ARRAY['a'::text, 'b-c'::text]", "'{a,b-c}'::text[]", "text[]"),
+            ("ARRAY[1, 2]", "'{1,2}'::integer[]", "integer[]"),
+            ("now()", "CURRENT_TIMESTAMP", "timestamp with time zone"),
+            ("'active'::character varying", "'active'::text", "text"),
+            ("'active'::character varying", "'active'::text", "character varying(20)"),
+            ("0", "'0'::bigint", "bigint"),
+            ("'-1'::integer", "(-1)", "integer"),
+            ("'it''s'::text", "'it''s'::character varying", "character varying(20)"),
+            ("'good'::public.mood", "'good'", "public.mood"),
         ] {
-            assert!(same(Some(one), Some(other)), "{one} is {other}");
+            assert!(are_same(Some(one), Some(other), data_type), "{one} is {other}");
         }
-        assert!(same(None, Some("NULL::character varying")));
+        assert!(are_same(None, Some("NULL::character varying"), "text"));
     }
 
     #[test]
     fn other_values_are_others() {
-        for (one, other) in [
-            ("'{a}'::text[]", "'{}'::text[]"),
-            ("now()", "clock_timestamp()"),
-            ("'a'::text", "'A'::text"),
-            ("('a'::text || 'b'::text)", "'a'::text"),
-            ("lower('A'::text)", "'A'::text"),
-            ("'now()'::text", "now()"),
-            ("ARRAY['a,b'::text]", "'{a,b}'::text[]"),
-            ("CURRENT_DATE", "CURRENT_TIMESTAMP"),
+        for (one, other, data_type) in [
+            ("'{a}'::text[]", "'{}'::text[]", "text[]"),
+            ("now()", "clock_timestamp()", "timestamp with time zone"),
+            ("'a'::text", "'A'::text", "text"),
+            ("('a'::text || 'b'::text)", "'a'::text", "text"),
+            ("lower('A'::text)", "'A'::text", "text"),
+            ("'now()'::text", "now()", "text"),
+            ("ARRAY['a,b'::text]", "'{a,b}'::text[]", "text[]"),
+            ("CURRENT_DATE", "CURRENT_TIMESTAMP", "timestamp with time zone"),
+            ("(now())::date", "now()", "timestamp with time zone"),
+            ("(now())::timestamp(0) with time zone", "now()", "timestamp with time zone"),
+            ("(random())::integer", "random()", "double precision"),
+            ("(1.5)::integer", "1.5", "numeric"),
+            ("'abcdef'::character varying(3)", "'abcdef'::text", "text"),
+            ("' x'::character(5)", "' x'::text", "text"),
+            ("'2000-01-01 10:00'::date", "'2000-01-01 10:00'::timestamp", "timestamp"),
         ] {
-            assert!(!same(Some(one), Some(other)), "{one} is not {other}");
+            assert!(!are_same(Some(one), Some(other), data_type), "{one} is not {other}");
         }
-        assert!(!same(None, Some("''::text")));
+        assert!(!are_same(None, Some("''::text"), "text"));
     }
 }

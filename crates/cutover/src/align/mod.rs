@@ -5,13 +5,17 @@
 //! never called equal. Nothing is changed here, and models are not read: `cutover-models` does that.
 
 mod build;
+mod columns;
 mod compare;
 mod decide;
 mod defaults;
+mod exact;
+mod fold;
 #[cfg(test)]
 mod generated_tests;
 mod known;
 mod model;
+mod open;
 mod parts;
 mod proof;
 mod said;
@@ -31,7 +35,7 @@ use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Failure;
 use thiserror::Error;
 
-pub use decide::{Decisions, Fill, Undecided, what};
+pub use decide::{Decisions, Fill, Renamed, RenamedValue, Undecided, what};
 pub use model::{
     AlignedTable, Alignment, CODES, Difference, FORMAT_VERSION, ModelsSettings, NotCompared, Severity,
     Subject,
@@ -107,7 +111,7 @@ fn hold(built: &Built, there: &Schema, keep: &[String]) -> Alignment {
     });
     let mut not_compared: Vec<NotCompared> = Vec::new();
     // A class that several tables are made from is told of once.
-    for one in unsupported.chain(built.refused.iter().cloned()) {
+    for one in unsupported.chain(open::of(models)).chain(built.refused.iter().cloned()) {
         if !not_compared.contains(&one) {
             not_compared.push(one);
         }
@@ -120,6 +124,15 @@ fn hold(built: &Built, there: &Schema, keep: &[String]) -> Alignment {
     not_compared.extend(open);
     let mut kept = Vec::new();
     compared.differences.retain(|difference| {
+        let values = decide::values_only_there(difference, &built.schema, there);
+        let stay = decide::kept_values(difference, &built.schema, there, keep);
+        let is_all = !values.is_empty()
+            && stay.len() == values.len()
+            && !decide::has_new_values(difference, &built.schema, there);
+        if is_all {
+            kept.extend(values.into_iter().map(|(name, _)| name));
+            return false;
+        }
         let meant = decide::only_there(difference).filter(|object| decide::is_meant(object, keep));
         kept.extend(meant.map(decide::drop_name));
         meant.is_none()

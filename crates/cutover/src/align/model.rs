@@ -46,7 +46,7 @@ pub struct Alignment {
     /// Remarks.
     pub remarks: Vec<String>,
     /// How long it took, in seconds.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub took: Duration,
 }
 
@@ -111,7 +111,7 @@ pub struct Subject {
     /// What is there.
     pub there: Option<Id>,
     /// What of it: these attributes, or all of it.
-    pub attributes: &'static [&'static str],
+    pub attributes: Vec<String>,
     /// It has another name, and is the same.
     pub is_renamed: bool,
 }
@@ -138,7 +138,8 @@ impl Subject {
     }
 
     /// Attributes of what both have.
-    pub(super) fn attributes(id: Id, attributes: &'static [&'static str]) -> Self {
+    pub(super) fn attributes(id: Id, attributes: &[&str]) -> Self {
+        let attributes = attributes.iter().map(|name| (*name).to_owned()).collect();
         Self { attributes, ..Self::both(id.clone(), id) }
     }
 
@@ -148,7 +149,7 @@ impl Subject {
         (expected, there): (&Schema, &Schema),
         id: &dyn Fn(ObjectKind) -> Id,
     ) -> Self {
-        let attributes: &'static [&'static str] = match code {
+        let attributes: &[&str] = match code {
             "column-default" => {
                 let default = id(ObjectKind::Default);
                 let of = |schema: &Schema| schema.get(&default).is_some().then(|| default.clone());
@@ -208,11 +209,14 @@ pub const CODES: &[(&str, Severity, &str)] = &[
     ("check", Severity::Warning, "a check is on one side alone"),
     ("index", Severity::Warning, "an index is on one side alone, or another one"),
     ("name", Severity::Warning, "a constraint or index is the same under another name"),
+    ("exclusion", Severity::Error, "an exclusion constraint is on one side alone"),
+    (
+        "table-options",
+        Severity::Error,
+        "a table is otherwise as a whole: partitioned, inheriting, unlogged, with row security or other options",
+    ),
+    ("column-options", Severity::Warning, "a column is stored, or numbers its rows, with other options"),
     ("enum-values", Severity::Error, "a type has other values"),
     ("enum-order", Severity::Warning, "a type has the same values in another order"),
     ("extension-missing", Severity::Error, "an extension that the models need is not there"),
 ];
-
-fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
-}

@@ -1,7 +1,7 @@
 //! Constraints and indexes of a table: matched by what they are, since names are often nobody's choice.
 
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::models::{Aspect, Place, Table};
+use cutover_analysis::models::{Aspect, Column, Over, Place, Table, over};
 use cutover_analysis::schema::{Id, Schema};
 
 use super::compare::{At, shown};
@@ -15,6 +15,16 @@ struct Part {
     name: String,
     /// What it is, without its name.
     definition: String,
+    /// What it is made over.
+    over: Over,
+}
+
+impl Part {
+    fn new(kind: Kind, id: Id, definition: String) -> Self {
+        let name = id.name.to_string();
+        let over = over(&definition).unwrap_or_default();
+        Self { kind, id, name, definition, over }
+    }
 }
 
 /// What it is there for.
@@ -61,11 +71,10 @@ impl Kind {
 
 fn parts(schema: &Schema, table: &Id) -> Vec<Part> {
     let part = |id: &Id, text: &str| {
-        let name = id.name.to_string();
         if id.kind == ObjectKind::Index {
             let (unique, definition) = without_name(text)?;
             let kind = if unique { Kind::Unique } else { Kind::Index };
-            return Some(Part { kind, id: id.clone(), name, definition });
+            return Some(Part::new(kind, id.clone(), definition));
         }
         let kind = match text.split(' ').next()? {
             "PRIMARY" => Kind::PrimaryKey,
@@ -74,12 +83,14 @@ fn parts(schema: &Schema, table: &Id) -> Vec<Part> {
             "CHECK" => Kind::Check,
             _ => return None,
         };
-        Some(Part { kind, id: id.clone(), name, definition: text.to_owned() })
+        Some(Part::new(kind, id.clone(), text.to_owned()))
     };
     let mine = schema
         .parts_of(table)
         .filter(|(id, _)| matches!(id.kind, ObjectKind::Constraint | ObjectKind::Index));
-    mine.filter_map(|(id, object)| part(id, object.text("definition")?)).collect()
+    // An index that is not valid keeps nothing unique, and nobody uses it.
+    let valid = mine.filter(|(_, object)| !object.has("invalid"));
+    valid.filter_map(|(id, object)| part(id, object.text("definition")?)).collect()
 }
 
 /// An index without its name: `USING btree (a DESC)`; and whether it is unique.
@@ -179,18 +190,43 @@ fn place_of(table: &Table, part: &Part) -> Place {
     by_name().or_else(by_column).unwrap_or_else(|| table.place.clone())
 }
 
+/// Whether the models leave it open: all of its kind, or what is of its kind over the only column that it is over.
+fn is_open(at: &At<'_>, part: &Part) -> bool {
+    let aspect = part.kind.aspect();
+    let column = match (part.over.columns.first(), part.over.columns.len()) {
+        (Some(name), 1) => at.table.columns.iter().find(|column| column.name == *name),
+        _ => None,
+    };
+    at.leaves_open(aspect) || column.is_some_and(|column| at.leaves_column_open(column, aspect))
+}
+
+/// Whether a column has been built with a type that is only a guess: what is computed from it is then written otherwise.
+fn is_guessed(at: &At<'_>, column: &Column) -> bool {
+    let is_refused = at
+        .open
+        .and_then(|open| open.columns.get(&column.name))
+        .is_some_and(|open| open.contains(&Aspect::Type));
+    is_refused || (column.unstated.contains(&Aspect::Type) && !column.data_type.is_empty())
+}
+
+/// Whether two parts may be the same but for the guessed type of a column that both are computed from.
+fn same_over_a_guess(guessed: &[&str], one: &Part, other: &Part) -> bool {
+    let is_over = |part: &Part, name: &str| part.over.is_computed && part.over.columns.contains(name);
+    one.kind == other.kind && guessed.iter().any(|name| is_over(one, name) && is_over(other, name))
+}
+
 pub(super) fn compare(at: &mut At<'_>) {
     let mut model = parts(at.expected, &at.id);
     let mut there = parts(at.there, &at.id);
-    let is_open = |part: &Part| at.leaves_open(part.kind.aspect());
-    model.retain(|part| !is_open(part));
-    there.retain(|part| !is_open(part));
+    model.retain(|part| !is_open(at, part));
+    there.retain(|part| !is_open(at, part));
     let same = |one: &Part, other: &Part| one.kind == other.kind && one.definition == other.definition;
     // By name and definition first, so that of two that are alike each finds its own.
     pair(&mut model, &mut there, |one, other| one.name == other.name && same(one, other));
     for (one, other) in pair(&mut model, &mut there, same) {
         renamed(at, &one, &other);
     }
+    over_guesses(at, &mut model, &mut there);
     let alike = |one: &Part, other: &Part| {
         one.kind == Kind::Unique && other.kind == Kind::Unique && as_constraint(one) == as_constraint(other)
     };
@@ -217,20 +253,7 @@ pub(super) fn compare(at: &mut At<'_>) {
         at.differs("index", None, said, &place_of(at.table, &one), &what);
         at.about(Subject::both(one.id, other.id));
     }
-    let keys = |one: &Part, other: &Part| {
-        let is_key = one.kind == Kind::ForeignKey && other.kind == Kind::ForeignKey;
-        is_key && without_actions(&one.definition) == without_actions(&other.definition)
-    };
-    for (one, other) in pair(&mut model, &mut there, keys) {
-        if open_actions(at, &one.definition) != open_actions(at, &other.definition) {
-            let said = (Some(actions(&one.definition)), Some(actions(&other.definition)));
-            let what = format!("the foreign key {}", columns(&one.definition));
-            let column = only_column(&one.definition);
-            at.differs("foreign-key-action", column.as_deref(), said, &place_of(at.table, &one), &what);
-            at.about(Subject::both(one.id.clone(), other.id.clone()));
-        }
-        renamed(at, &one, &other);
-    }
+    same_keys(at, &mut model, &mut there);
     let one_form = |one: &Part, other: &Part| {
         one.kind == other.kind && as_constraint(one) == bare_index(&as_constraint(other))
     };
@@ -260,6 +283,38 @@ pub(super) fn compare(at: &mut At<'_>) {
     on_one_side(at, &model, there);
 }
 
+/// Takes those out that may be the same but for a type that is only a guess.
+fn over_guesses(at: &At<'_>, model: &mut Vec<Part>, there: &mut Vec<Part>) {
+    let guessed: Vec<&str> = at
+        .table
+        .columns
+        .iter()
+        .filter(|column| is_guessed(at, column))
+        .map(|column| column.name.as_str())
+        .collect();
+    let by_guess = |one: &Part, other: &Part| same_over_a_guess(&guessed, one, other);
+    pair(model, there, |one, other| one.name == other.name && by_guess(one, other));
+    pair(model, there, by_guess);
+}
+
+/// Foreign keys of the same columns to the same parent.
+fn same_keys(at: &mut At<'_>, model: &mut Vec<Part>, there: &mut Vec<Part>) {
+    let keys = |one: &Part, other: &Part| {
+        let is_key = one.kind == Kind::ForeignKey && other.kind == Kind::ForeignKey;
+        is_key && without_actions(&one.definition) == without_actions(&other.definition)
+    };
+    for (one, other) in pair(model, there, keys) {
+        if open_actions(at, &one.definition) != open_actions(at, &other.definition) {
+            let said = (Some(actions(&one.definition)), Some(actions(&other.definition)));
+            let what = format!("the foreign key {}", columns(&one.definition));
+            let column = only_column(&one.definition);
+            at.differs("foreign-key-action", column.as_deref(), said, &place_of(at.table, &one), &what);
+            at.about(Subject::both(one.id.clone(), other.id.clone()));
+        }
+        renamed(at, &one, &other);
+    }
+}
+
 /// What is on one side alone.
 fn on_one_side(at: &mut At<'_>, model: &[Part], mut there: Vec<Part>) {
     for part in model {
@@ -276,7 +331,7 @@ fn on_one_side(at: &mut At<'_>, model: &[Part], mut there: Vec<Part>) {
     // What could not be read or built on this side is not held against the other.
     there.retain(|part| !is_left_out(at, part));
     for part in &there {
-        if at.leaves_open(Aspect::IndexForm) && has_no_words(part) {
+        if has_no_words(at, part) {
             let kind = if part.kind == Kind::Unique { "unique index" } else { "index" };
             at.told.push(format!("the {kind} {} of {}: {}", part.name, shown(at.table), part.definition));
             continue;
@@ -315,11 +370,13 @@ fn bare_index(definition: &str) -> String {
     format!("{}{condition}", definition.get(..end).unwrap_or_default())
 }
 
-/// Whether a part is an index over expressions or over some of the rows.
-fn has_no_words(part: &Part) -> bool {
+/// Whether a part is an index over expressions or over some of the rows, and models like these cannot say that.
+fn has_no_words(at: &At<'_>, part: &Part) -> bool {
     let columns = columns(&part.definition);
-    let inner = columns.get(1..).unwrap_or_default();
-    part.definition.starts_with("USING ") && (part.definition.contains(" WHERE ") || inner.contains('('))
+    let has_expression = columns.get(1..).unwrap_or_default().contains('(');
+    part.definition.starts_with("USING ")
+        && (has_expression && at.leaves_open(Aspect::IndexForm)
+            || part.definition.contains(" WHERE ") && at.leaves_open(Aspect::IndexPart))
 }
 
 /// Takes those out that belong together.

@@ -1,21 +1,22 @@
 //! The tables that are said in statements: what they are is read from the catalogue that the statements made; where each thing is said
 //! is found in their text. Pure.
 
+use std::collections::BTreeMap;
+
 use cutover_analysis::effects::{ObjectKind, ObjectRef, effects_of_text};
 use cutover_analysis::models::{Aspect, Check, Column, Enum, Index, Models, Part, Place, Table, Unsupported};
 use cutover_analysis::schema::{Id, Object, Schema};
 
-/// Kinds that statements may say and models are not compared in: those are compared by `diff`.
-const OTHERS: [(ObjectKind, &str); 9] = [
-    (ObjectKind::View, "view"),
-    (ObjectKind::MaterializedView, "materialized view"),
-    (ObjectKind::Function, "function"),
-    (ObjectKind::Procedure, "procedure"),
-    (ObjectKind::Trigger, "trigger"),
-    (ObjectKind::Policy, "policy"),
-    (ObjectKind::Rule, "rule"),
-    (ObjectKind::Domain, "domain"),
-    (ObjectKind::ForeignTable, "foreign table"),
+/// Kinds that are part of what is compared, or come with it.
+const COMPARED: [ObjectKind; 8] = [
+    ObjectKind::Table,
+    ObjectKind::Column,
+    ObjectKind::Default,
+    ObjectKind::Constraint,
+    ObjectKind::Index,
+    ObjectKind::Partition,
+    ObjectKind::Schema,
+    ObjectKind::Extension,
 ];
 
 /// Adds the tables and types that the statements of the models made.
@@ -25,24 +26,24 @@ pub(super) fn add(models: &mut Models, made: &Schema) {
     }
     let statements = models.statements.clone();
     let texts = Texts::of(&statements);
+    // What a block makes is said in no text.
+    let first =
+        statements.first().map(|first| Place::new(&first.place.path, first.place.line)).unwrap_or_default();
     for (id, object) in &made.objects {
-        let is_known = models.tables.iter().any(|table| id.name == table.name);
+        let is_known = models.tables.iter().any(|table| is_of(table, id));
         match id.kind {
             ObjectKind::Table if !is_known => {
-                if let Some(place) = texts.made(id) {
-                    models.tables.push(table(id, object, made, (&place, &texts)));
-                }
+                let place = texts.made(id).unwrap_or_else(|| first.clone());
+                models.tables.push(table(id, object, made, (&place, &texts)));
             }
             ObjectKind::Type if object.has("values") => {
-                if let Some(place) = texts.made(id) {
-                    models.add_enum(Enum {
-                        schema: id.schema.as_ref().map(ToString::to_string),
-                        name: id.name.to_string(),
-                        values: object.list("values").to_vec(),
-                        place,
-                        ..Enum::default()
-                    });
-                }
+                models.add_enum(Enum {
+                    schema: id.schema.as_ref().map(ToString::to_string),
+                    name: id.name.to_string(),
+                    values: object.list("values").to_vec(),
+                    place: texts.made(id).unwrap_or_else(|| first.clone()),
+                    ..Enum::default()
+                });
             }
             _ => {}
         }
@@ -51,18 +52,26 @@ pub(super) fn add(models: &mut Models, made: &Schema) {
     others(models, made);
 }
 
-/// What the statements say besides.
+/// Whether a table is the one of that name and schema.
+fn is_of(table: &Table, id: &Id) -> bool {
+    table.name == id.name
+        && table.schema.as_deref().unwrap_or("public") == id.schema.as_deref().unwrap_or("public")
+}
+
+/// What the statements say besides: `diff` compares all of it.
 fn others(models: &mut Models, made: &Schema) {
     let Some(place) = models.statements.first().map(|first| Place::new(&first.place.path, 1)) else { return };
-    for (kind, word) in OTHERS {
-        let count = made.objects.keys().filter(|id| id.kind == kind).count();
-        if count > 0 {
-            let what = format!(
-                "{}: `cutover diff` compares those",
-                crate::report::format::count(count, word, &format!("{word}s"))
-            );
-            models.unsupported.push(Unsupported { place: place.clone(), what });
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for (id, object) in &made.objects {
+        let is_own_sequence = id.kind == ObjectKind::Sequence && object.has("owned by");
+        let is_enum = id.kind == ObjectKind::Type && object.has("values");
+        if !COMPARED.contains(&id.kind) && !is_own_sequence && !is_enum {
+            *counts.entry(id.kind.word()).or_default() += 1;
         }
+    }
+    for (word, count) in counts {
+        let what = format!("{count} of kind {word}: `cutover diff` compares those");
+        models.unsupported.push(Unsupported { place: place.clone(), what });
     }
 }
 
@@ -73,6 +82,7 @@ fn table(id: &Id, object: &Object, made: &Schema, (place, texts): (&Place, &Text
         label: id.to_string(),
         place: place.clone(),
         comment: object.text("comment").map(str::to_owned),
+        is_exact: true,
         ..Table::default()
     };
     if object.has("inherits") || object.has("partition of") {

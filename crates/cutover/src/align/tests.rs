@@ -174,7 +174,10 @@ async fn what_is_left_open_is_not_compared_and_said() {
         .replace("varchar(20)", "varchar(99)");
     let alignment = aligned(&models, &there).await;
     assert_eq!(told(&alignment), [""; 0]);
-    let [open] = &alignment.not_compared[..] else { panic!("{:?}", alignment.not_compared) };
+    let [said, open] = &alignment.not_compared[..] else { panic!("{:?}", alignment.not_compared) };
+    let words =
+        "what the models do not say of Child: lengths and precisions, defaults, ON DELETE, checks, indexes";
+    assert_eq!((said.line, said.what.as_str()), (10, words));
     assert_eq!((open.line, open.what.as_str()), (15, "Model.mood: its type, which is public.mood there"));
 }
 
@@ -218,6 +221,41 @@ async fn of_a_table_that_is_refused_as_a_whole_all_the_rest_is_compared() {
     assert_eq!(told(&aligned(&models, &there).await), ["column-type parents.code :3"]);
 }
 
+/// Of a field that is not understood, what is over its column alone is open, and nothing else.
+#[tokio::test]
+async fn what_is_open_of_a_column_leaves_the_rest_of_its_table_as_it_is() {
+    let mut models = models();
+    let open =
+        [Aspect::Type, Aspect::Default, Aspect::Unique, Aspect::Index, Aspect::Check, Aspect::ForeignKey];
+    models.tables[1].columns.push(Column { unstated: open.into(), ..not_null("own", "varchar(9)", 20) });
+    models.tables[1].indexes.push(Index {
+        name: Some("by_own".into()),
+        keys: vec!["own".into(), "at".into()],
+        condition: Some("own <> ''".into()),
+        place: place(21),
+        ..Index::default()
+    });
+    let there =
+        SAME.replace("mood mood,", "mood mood, own text NOT NULL UNIQUE REFERENCES words CHECK (own > 'a'),");
+    let there = "CREATE TABLE words (word text PRIMARY KEY);".to_owned()
+        + &there
+        + "CREATE INDEX own_alone ON children (lower(own)); CREATE INDEX by_own ON children (own, at) WHERE own <> '';";
+    let more = ["table-without-model words :0"];
+    assert_eq!(told(&aligned(&models, &there).await), more);
+    for (change, what) in [
+        ("DROP INDEX by_own", "index children :21"),
+        ("ALTER TABLE children DROP CONSTRAINT named", "check children :19"),
+        ("DROP INDEX by_at", "index children :17"),
+        ("CREATE INDEX further ON children (own, mood)", "index children :15"),
+        ("ALTER TABLE children ADD CHECK (name <> own)", "check children :13"),
+        ("ALTER TABLE children DROP CONSTRAINT another", "foreign-key children :12"),
+        ("ALTER TABLE children DROP CONSTRAINT two", "unique children :16"),
+    ] {
+        let found = aligned(&models, &format!("{there} {change};")).await;
+        assert_eq!(told(&found), [what, more[0]], "{change}");
+    }
+}
+
 /// Prisma takes an index for a constraint and values in any order, and has no words for some indexes.
 #[tokio::test]
 async fn what_a_source_takes_either_way_is_told_and_no_difference() {
@@ -227,7 +265,7 @@ async fn what_a_source_takes_either_way_is_told_and_no_difference() {
            CREATE INDEX lower ON children (lower(name));";
     let mut models = models();
     models.enums[0].unordered = true;
-    models.tables[1].unstated = [Aspect::UniqueForm, Aspect::IndexForm].into();
+    models.tables[1].unstated = [Aspect::UniqueForm, Aspect::IndexForm, Aspect::IndexPart].into();
     let alignment = aligned(&models, &there).await;
     assert_eq!(told(&alignment), [""; 0], "{alignment:?}");
     assert_eq!(
@@ -239,6 +277,10 @@ async fn what_a_source_takes_either_way_is_told_and_no_difference() {
             "the order of the values of mood",
         ]
     );
+    // Where there are words for a part of the rows, an index over one is in no model.
+    models.tables[1].unstated.remove(&Aspect::IndexPart);
+    assert_eq!(told(&aligned(&models, &there).await), ["unique children :12"]);
+    models.tables[1].unstated.insert(Aspect::IndexPart);
     // One that it has words for is in no model.
     let alignment = aligned(&models, &(there + "CREATE INDEX plain ON children (name);")).await;
     assert_eq!(told(&alignment), ["index children :13"]);
@@ -246,6 +288,21 @@ async fn what_a_source_takes_either_way_is_told_and_no_difference() {
     models.tables[1].unstated.clear();
     let alignment = aligned(&models, &SAME.replace("'good', 'bad'", "'bad', 'good'")).await;
     assert_eq!(told(&alignment), ["enum-order mood :30"]);
+}
+
+#[tokio::test]
+async fn what_is_allowed_counts_as_no_error() {
+    let there = SAME.replace("varchar(20)", "varchar(30)") + "ALTER TABLE children ADD more int";
+    let alignment = aligned(&models(), &there).await;
+    let sums = |allow: &[&str]| {
+        let allow: Vec<String> = allow.iter().map(|code| (*code).to_owned()).collect();
+        let text = super::lines(&alignment, &allow);
+        let last = text.lines().last().unwrap_or_default();
+        last.split(": ").last().and_then(|sums| sums.split(" (").next()).map(str::to_owned).unwrap()
+    };
+    assert_eq!(sums(&[]), "1 error, 1 warning");
+    assert_eq!(sums(&["column-type"]), "0 errors, 1 warning, 1 allowed");
+    assert_eq!(sums(&["column-type", "column-without-model"]), "0 errors, 0 warnings, 2 allowed");
 }
 
 /// Of a type of which a source says no more than its name, values are not compared.
@@ -258,6 +315,15 @@ async fn a_type_of_which_no_more_than_the_name_is_said_is_compared_by_it() {
     assert_eq!(told(&aligned(&models, &there).await), [""; 0]);
     let there = SAME.replace("mood mood", "mood text");
     assert_eq!(told(&aligned(&models, &there).await), ["column-type children.mood :15"]);
+}
+
+#[tokio::test]
+async fn a_table_that_there_may_be_is_no_difference_either_way() {
+    let mut models = models();
+    models.perhaps = vec![(None, "at_times".to_owned()), (Some("apart".to_owned()), "gone".to_owned())];
+    assert_eq!(told(&aligned(&models, SAME).await), [""; 0]);
+    let there = format!("{SAME} CREATE TABLE at_times (id int); CREATE TABLE never (id int);");
+    assert_eq!(told(&aligned(&models, &there).await), ["table-without-model never :0"]);
 }
 
 #[tokio::test]
@@ -380,8 +446,8 @@ more int);
     ];
     assert_eq!(told(&alignment), expected, "{alignment:?}");
     let open: Vec<&str> = alignment.not_compared.iter().map(|one| one.what.as_str()).collect();
-    assert!(open.contains(&"1 view: `cutover diff` compares those"), "{open:?}");
-    assert!(open.iter().any(|what| what.contains("it is of the whole server")), "{open:?}");
+    assert!(open.contains(&"1 of kind view: `cutover diff` compares those"), "{open:?}");
+    assert!(open.iter().any(|what| what.contains("others use that server")), "{open:?}");
 }
 
 /// Whoever adds rows by the model fails where there is a column that it does not know and that wants a value.

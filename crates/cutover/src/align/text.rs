@@ -42,7 +42,7 @@ pub fn lines(alignment: &Alignment, allow: &[String]) -> String {
     if !text.is_empty() {
         text.push('\n');
     }
-    text + &sums(alignment)
+    text + &sums(alignment, allow)
 }
 
 fn line(difference: &Difference, is_allowed: bool) -> String {
@@ -57,24 +57,29 @@ fn line(difference: &Difference, is_allowed: bool) -> String {
     format!("  {how}[{code}] {column}{}{place}\n", visible(message))
 }
 
-fn sums(alignment: &Alignment) -> String {
-    let of = |severity: Severity| alignment.differences.iter().filter(|one| one.severity == severity).count();
-    let tables = count(alignment.tables.len(), "table", "tables");
-    let took = duration(alignment.took);
-    let open = match alignment.not_compared.len() {
-        0 => String::new(),
-        open => format!(", {} not compared", count(open, "thing", "things")),
-    };
+/// How much is otherwise. What is allowed is neither an error nor a warning.
+fn sums(alignment: &Alignment, allow: &[String]) -> String {
+    let is_allowed = |one: &&Difference| allow.iter().any(|code| code == one.code);
+    let (allowed, told): (Vec<_>, Vec<_>) = alignment.differences.iter().partition(is_allowed);
+    let of = |severity: Severity| told.iter().filter(|one| one.severity == severity).count();
+    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    let mut sums = Vec::new();
     if alignment.differences.is_empty() {
-        return format!(
-            "{tables} of the models against {}: nothing is otherwise{open} ({took})\n",
-            visible(&alignment.against)
-        );
+        sums.push("nothing is otherwise".to_owned());
+    } else {
+        sums.extend([count(errors, "error", "errors"), count(warnings, "warning", "warnings")]);
+    }
+    if !allowed.is_empty() {
+        sums.push(format!("{} allowed", allowed.len()));
+    }
+    if !alignment.not_compared.is_empty() {
+        sums.push(format!("{} not compared", count(alignment.not_compared.len(), "thing", "things")));
     }
     format!(
-        "{tables} of the models against {}: {}, {}{open} ({took})\n",
+        "{} of the models against {}: {} ({})\n",
+        count(alignment.tables.len(), "table", "tables"),
         visible(&alignment.against),
-        count(of(Severity::Error), "error", "errors"),
-        count(of(Severity::Warning), "warning", "warnings"),
+        sums.join(", "),
+        duration(alignment.took)
     )
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::{Id, Object, Schema, Value};
 
+use super::decide;
 use super::model::{Difference, Subject};
 
 /// The schema that a migration is to lead to.
@@ -16,24 +17,37 @@ pub(super) struct Wanted {
 }
 
 /// Takes over what `differences` say, from what the models have been built into; what only what is there has goes.
-pub(super) fn wanted<'a>(
+/// `keep`: what stays although no model has it.
+pub(super) fn wanted(
     expected: &Schema,
     there: &Schema,
-    differences: impl Iterator<Item = &'a Difference>,
+    differences: &[Difference],
+    keep: &[String],
 ) -> Wanted {
     let mut work = Work { expected, wanted: there.clone(), brought: BTreeSet::new(), left: Vec::new() };
-    let differences: Vec<&Difference> = differences.collect();
     // What goes makes room for what comes under its name, and takes along what is over it.
-    for difference in &differences {
+    for difference in differences {
         if let (None, Some(there)) = (&difference.subject.model, &difference.subject.there) {
             work.without(there, difference);
         }
     }
-    for difference in &differences {
+    for difference in differences {
         work.take_over(difference);
+    }
+    for difference in differences {
+        let kept = decide::kept_values(difference, expected, there, keep);
+        let Some(id) = difference.subject.there.as_ref().filter(|_| !kept.is_empty()) else { continue };
+        if let Some(Value::List(values)) =
+            work.wanted.objects.get_mut(id).and_then(|object| object.attributes.get_mut("values"))
+        {
+            values.extend(kept);
+        }
     }
     Wanted { schema: work.wanted, left: work.left }
 }
+
+/// Attributes of a column that change only while nothing is built on it.
+const REWRITES: [&str; 3] = ["type", "collation", "generated"];
 
 struct Work<'a> {
     expected: &'a Schema,
@@ -71,20 +85,69 @@ impl Work<'_> {
         }
     }
 
-    fn set(&mut self, id: &Id, attributes: &[&str], difference: &Difference) {
+    fn set(&mut self, id: &Id, attributes: &[String], difference: &Difference) {
         let Some(model) = self.expected.get(id) else { return };
+        if attributes.iter().any(|name| REWRITES.contains(&name.as_str()))
+            && let Some(held) = self.built_on(id)
+        {
+            let why = format!(
+                "{held} is built on it and would be gone meanwhile: take that away first, in a migration of its own"
+            );
+            return self.leave(difference, &why);
+        }
         let needs = self.above(model);
         if let Err(missing) = self.bring(needs) {
             return self.leave(difference, &missing);
         }
         let Some(object) = self.wanted.objects.get_mut(id) else { return };
         for name in attributes {
-            match model.attributes.get(*name) {
-                Some(value) => object.attributes.insert((*name).into(), value.clone()),
-                None => object.attributes.remove(*name),
+            match model.attributes.get(name.as_str()) {
+                Some(value) => object.attributes.insert(name.as_str().into(), value.clone()),
+                None => object.attributes.remove(name.as_str()),
             };
         }
         object.needs.extend(model.needs.iter().cloned());
+        if attributes.iter().any(|name| name == "type") {
+            self.follow(id);
+        }
+    }
+
+    /// What has to go for another type of a column, and is no part of its table that comes along.
+    fn built_on(&self, column: &Id) -> Option<Id> {
+        let kinds = [
+            ObjectKind::View,
+            ObjectKind::MaterializedView,
+            ObjectKind::Rule,
+            ObjectKind::Policy,
+            ObjectKind::Trigger,
+        ];
+        let is_over =
+            |(id, object): &(&Id, &Object)| kinds.contains(&id.kind) && object.needs.contains(column);
+        self.wanted.objects.iter().find(is_over).map(|(id, _)| id.clone())
+    }
+
+    /// What goes with the type of a column: how its default is written, and how far its sequence counts.
+    fn follow(&mut self, column: &Id) {
+        let default = Id { kind: ObjectKind::Default, ..column.clone() };
+        if let (Some(model), Some(_)) = (self.expected.get(&default), self.wanted.get(&default)) {
+            self.wanted.objects.insert(default, model.clone());
+        }
+        let own = |schema: &Schema| {
+            let is_own = |(id, object): &(&Id, &Object)| {
+                id.kind == ObjectKind::Sequence && object.has("owned by") && object.needs.contains(column)
+            };
+            schema
+                .objects
+                .iter()
+                .find(is_own)
+                .map(|(id, object)| (id.clone(), object.attributes.get("type").cloned()))
+        };
+        let (Some((_, data_type)), Some((id, _))) = (own(self.expected), own(&self.wanted)) else { return };
+        let Some(object) = self.wanted.objects.get_mut(&id) else { return };
+        match data_type {
+            Some(data_type) => object.attributes.insert("type".into(), data_type),
+            None => object.attributes.remove("type"),
+        };
     }
 
     /// What is there under the name that the models have: with what it is, it keeps what they do not say.
@@ -135,6 +198,12 @@ impl Work<'_> {
                 }
                 continue;
             };
+            if next.kind == ObjectKind::Type
+                && object.text("form") == Some("enum")
+                && object.list("values").is_empty()
+            {
+                return Err(format!("it needs {next}, whose values are in no model"));
+            }
             waiting.extend(self.above(object));
             waiting.extend(self.along(&next));
             brought.insert(next);

@@ -2,10 +2,10 @@
 //! use can bear, and is proven on a throwaway server before anybody gets it. Nothing that is there goes without a word, and nothing
 //! is written to any file here.
 
-use cutover_analysis::diff::{Diff, Left, Options, diff};
-use cutover_analysis::effects::{ObjectKind, WorkKind, effects_of_text};
+use cutover_analysis::diff::{Diff, Left, Options, diff, diff_with_renamed_values};
+use cutover_analysis::effects::{ObjectKind, WorkKind, effects_of_text, reads_rows};
 use cutover_analysis::models::Models;
-use cutover_analysis::schema::{Id, Place, Schema, Sql, Value};
+use cutover_analysis::schema::{Id, Object, Place, Schema, Sql, Value, hazards};
 use cutover_analysis::sql::quote_ident;
 use serde::Serialize;
 use thiserror::Error;
@@ -14,8 +14,8 @@ use super::build::build;
 use super::decide::{self, Decisions, Fill, Undecided};
 use super::model::{Alignment, Difference, Subject};
 use super::proof::{self, Proof};
-use super::wanted::{self, Wanted};
 use super::{AlignError, hold};
+use super::{fold, wanted};
 use crate::compare::rename::{self, Rename, RenameError};
 use crate::compare::{Side, as_they_stand, migration};
 use crate::lint::fix::{self, Fixed};
@@ -89,7 +89,7 @@ pub async fn generate(
         _ => Box::pin(rename::renamed(&there, &renames, sandbox)).await.map_err(AlignError::from)?,
     };
     let Alignment { differences, not_compared, .. } = hold(&built, &from, &decisions.keep);
-    let idle = decide::idle(decisions, &differences);
+    let idle = decide::idle(decisions, &differences, (&built.schema, &from));
     if !idle.is_empty() {
         return Err(GenerateError::Idle(idle));
     }
@@ -97,8 +97,11 @@ pub async fn generate(
     if !undecided.is_empty() {
         return Ok(Generated { undecided, not_compared, ..Generated::default() });
     }
-    let to = wanted::wanted(&built.schema, &from, differences.iter());
-    let (forward, undo) = statements(&from, &to, &renames, &decisions.fills, &differences);
+    let to = wanted::wanted(&built.schema, &from, &differences, &decisions.keep);
+    let values: Vec<(String, String)> =
+        decisions.values.iter().map(|one| (one.from.clone(), one.to.clone())).collect();
+    let decided = Decided { renames: &renames, fills: &decisions.fills, values: &values };
+    let (forward, undo) = statements(&from, &to.schema, &decided, &differences);
     let mut generated = Generated {
         title: title(&differences, &renames),
         left: forward.left.iter().map(ToString::to_string).chain(to.left).collect(),
@@ -109,7 +112,7 @@ pub async fn generate(
         return Ok(generated);
     }
     let text = migration(&without_left(forward), &name, "what the models say");
-    let (text, fixed, findings) = in_safe_form(&there, text)?;
+    let (text, fixed, findings) = in_safe_form(&there, text, decisions)?;
     let written = readable("models", &[("0001_models.sql", &text)])?;
     let proven = proof::prove(&built, (project, &written), &decisions.keep, sandbox).await?;
     let Proof { still, failed } = proven;
@@ -127,29 +130,83 @@ fn without_left(diff: Diff) -> Diff {
     Diff { left: Vec::new(), ..diff }
 }
 
+/// What was decided, as statements need it.
+struct Decided<'a> {
+    renames: &'a [Rename],
+    fills: &'a [Fill],
+    /// Values of types, old and new.
+    values: &'a [(String, String)],
+}
+
 /// The statements forward and back.
-fn statements(
-    from: &Schema,
-    to: &Wanted,
-    renames: &[Rename],
-    fills: &[Fill],
-    differences: &[Difference],
-) -> (Diff, Diff) {
+fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[Difference]) -> (Diff, Diff) {
     let safe = Options { safe: true };
-    let to = &to.schema;
-    let mut middle = filled(from, to, fills);
+    let before = from;
+    let (taken, from) = with_taken_over(from, to, differences);
+    let from = &from;
+    let mut middle = filled(from, to, decided.fills);
     with_replaced(&mut middle.schema, from, differences);
-    let mut forward = diff(from, &middle.schema, safe);
-    forward.statements.splice(0..0, renames.iter().map(|rename| Sql::plain(rename.sql())));
+    with_lost(&mut middle.schema, from, differences);
+    let mut forward = diff_with_renamed_values(from, &middle.schema, safe, decided.values);
+    let renames = decided.renames.iter().map(|rename| Sql::plain(rename.sql()));
+    forward.statements.splice(0..0, renames.chain(taken));
     forward.statements.extend(middle.updates);
     let then = diff(&middle.schema, to, safe);
     forward.statements.extend(then.statements);
     let known = |left: &Left| !forward.left.contains(left);
     let more: Vec<Left> = then.left.into_iter().filter(known).collect();
     forward.left.extend(more);
-    let mut back = diff(to, from, safe);
-    back.statements.extend(renames.iter().rev().map(|rename| Sql::plain(rename.undone().sql())));
+    forward.statements = fold::fold(forward.statements, from);
+    for statement in &mut forward.statements {
+        // Nobody waits for what others do to other tables.
+        let is_long = statement.hazards.contains(&hazards::REWRITE);
+        if is_long && matches!(statement.place, Place::Together | Place::NewTransaction) {
+            statement.place = Place::Alone;
+        }
+    }
+    let back_values: Vec<(String, String)> =
+        decided.values.iter().map(|(old, new)| (new.clone(), old.clone())).collect();
+    let mut back = diff_with_renamed_values(to, before, safe, &back_values);
+    back.statements.extend(decided.renames.iter().rev().map(|rename| Sql::plain(rename.undone().sql())));
     (forward, back)
+}
+
+/// Constraints that take over a unique index as it is: nothing is built, and values are unique all the time.
+fn with_taken_over(from: &Schema, to: &Schema, differences: &[Difference]) -> (Vec<Sql>, Schema) {
+    let (mut taken, mut schema) = (Vec::new(), from.clone());
+    for difference in differences {
+        let (Some(model), Some(there)) = (&difference.subject.model, &difference.subject.there) else {
+            continue;
+        };
+        let is_such = difference.code == "index"
+            && model.kind == ObjectKind::Constraint
+            && there.kind == ObjectKind::Index
+            && is_plain_unique(from.get(there), to.get(model))
+            && !is_partitioned(from, model);
+        let Some(object) = to.get(model).filter(|_| is_such) else { continue };
+        let (name, index) = (quote_ident(&model.name), quote_ident(&there.name));
+        taken.push(Sql::plain(format!(
+            "ALTER TABLE {} ADD CONSTRAINT {name} UNIQUE USING INDEX {index}",
+            model.table_sql()
+        )));
+        schema.objects.remove(there);
+        schema.objects.insert(model.clone(), object.clone());
+    }
+    (taken, schema)
+}
+
+/// Whether an index is just what stands behind a constraint.
+fn is_plain_unique(index: Option<&Object>, constraint: Option<&Object>) -> bool {
+    let of = |object: Option<&Object>| object.and_then(|object| object.text("definition")).map(str::to_owned);
+    let (Some(index), Some(constraint)) = (of(index), of(constraint)) else { return false };
+    let columns = index.split_once(" USING btree ").map(|(_, columns)| format!("UNIQUE {columns}"));
+    columns.is_some_and(|columns| columns == constraint)
+}
+
+fn is_partitioned(schema: &Schema, part: &Id) -> bool {
+    let (Some(namespace), Some(table)) = (&part.schema, &part.table) else { return true };
+    let table = Id::new(ObjectKind::Table, namespace.clone(), table.clone());
+    schema.get(&table).is_none_or(|object| object.has("partition key"))
 }
 
 /// What is wanted but for columns that rows are given something in: these have it first.
@@ -163,12 +220,13 @@ fn filled(from: &Schema, to: &Schema, fills: &[Fill]) -> Middle {
     let mut middle = Middle { schema: to.clone(), updates: Vec::new() };
     for fill in fills {
         let Some(value) = fill.expression() else { continue };
-        let column = &fill.column;
+        let named = |id: &&Id| id.kind == ObjectKind::Column && decide::column_name(id) == fill.column;
+        let Some(column) = to.objects.keys().find(named) else { continue };
         let is_new = from.get(column).is_none();
         let default = Id { kind: ObjectKind::Default, ..column.clone() };
         if is_new && is_one_for_all(column, to, &value) {
             // One value for all rows is kept beside the table: nothing is written anew.
-            let mut object = cutover_analysis::schema::Object::default();
+            let mut object = Object::default();
             object.attributes.insert("expression".into(), Value::Text(value));
             object.needs.insert(column.clone());
             middle.schema.objects.insert(default, object);
@@ -187,29 +245,99 @@ fn filled(from: &Schema, to: &Schema, fills: &[Fill]) -> Middle {
 /// What is replaced by something of another name stays until that is there: nothing is unique by neither in between.
 fn with_replaced(middle: &mut Schema, from: &Schema, differences: &[Difference]) {
     for difference in differences {
-        let Subject { model: Some(model), there: Some(there), attributes: [], is_renamed: false } =
+        let Subject { model: Some(model), there: Some(there), attributes, is_renamed: false } =
             &difference.subject
         else {
             continue;
         };
         let Some(object) = from.get(there) else { continue };
         let is_alone = object.text("definition").is_some_and(|text| text.starts_with("PRIMARY KEY"));
-        if model.name != there.name && !is_alone && middle.objects.contains_key(model) {
+        if attributes.is_empty()
+            && model.name != there.name
+            && !is_alone
+            && middle.objects.contains_key(model)
+        {
             middle.objects.insert(there.clone(), object.clone());
         }
+    }
+}
+
+/// What holds rows or values goes last, when everything else is there that may fail, and with it what keeps them unique.
+fn with_lost(middle: &mut Schema, from: &Schema, differences: &[Difference]) {
+    for id in differences.iter().filter_map(decide::only_there) {
+        let is_gone = middle.get(id).is_none();
+        match id.kind {
+            ObjectKind::Table if is_gone => {
+                let parts = from.parts_of(id).map(|(part, _)| part.clone());
+                let whole: Vec<Id> = std::iter::once(id.clone()).chain(parts).collect();
+                for id in whole.iter().flat_map(|id| with_own(from, id)) {
+                    keep(middle, from, &id);
+                }
+            }
+            ObjectKind::Column if is_gone => {
+                for id in with_own(from, id) {
+                    keep(middle, from, &id);
+                }
+                in_their_order(middle, from, id);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn keep(middle: &mut Schema, from: &Schema, id: &Id) {
+    if let (None, Some(object)) = (middle.get(id), from.get(id)) {
+        middle.objects.insert(id.clone(), object.clone());
+    }
+}
+
+/// An object with the default and the sequence that are its own.
+fn with_own(from: &Schema, id: &Id) -> Vec<Id> {
+    let mut all = vec![id.clone()];
+    if id.kind == ObjectKind::Column {
+        all.push(Id { kind: ObjectKind::Default, ..id.clone() });
+        let own = from.objects.iter().filter(|(sequence, object)| {
+            sequence.kind == ObjectKind::Sequence && object.has("owned by") && object.needs.contains(id)
+        });
+        all.extend(own.map(|(sequence, _)| sequence.clone()));
+    }
+    all
+}
+
+/// Columns that stay for now stand where they are.
+fn in_their_order(middle: &mut Schema, from: &Schema, column: &Id) {
+    let (Some(schema), Some(table)) = (column.schema.clone(), column.table.clone()) else { return };
+    let table = Id::new(ObjectKind::Table, schema, table);
+    let Some(before) = from.get(&table).map(|object| object.list("columns").to_vec()) else { return };
+    let is_there = |name: &String| {
+        middle.get(&Id { kind: ObjectKind::Column, name: name.as_str().into(), ..column.clone() }).is_some()
+    };
+    let stay: Vec<String> = before.iter().filter(|name| is_there(name)).cloned().collect();
+    if let Some(Value::List(columns)) =
+        middle.objects.get_mut(&table).and_then(|object| object.attributes.get_mut("columns"))
+    {
+        let new: Vec<String> = columns.iter().filter(|name| !before.contains(name)).cloned().collect();
+        *columns = stay.into_iter().chain(new).collect();
     }
 }
 
 /// Whether a new column with this default needs no row to be written anew.
 fn is_one_for_all(column: &Id, to: &Schema, value: &str) -> bool {
     let data_type = to.get(column).and_then(|object| object.text("type")).unwrap_or_default();
+    if reads_rows(value) {
+        return false;
+    }
     let name = quote_ident(&column.name);
     let text = format!("ALTER TABLE {} ADD COLUMN {name} {data_type} DEFAULT {value}", column.table_sql());
     effects_of_text(&text).is_ok_and(|effects| effects.work.iter().all(|work| work.kind != WorkKind::Rewrite))
 }
 
 /// The text in its safe form as `lint --fix` writes it, what was done for that, and what is found still.
-fn in_safe_form(there: &Schema, text: String) -> Result<(String, Vec<Fixed>, Vec<Located>), GenerateError> {
+fn in_safe_form(
+    there: &Schema,
+    text: String,
+    decisions: &Decisions,
+) -> Result<(String, Vec<Fixed>, Vec<Located>), GenerateError> {
     let empty = Schema::empty(there.server_version, there.owner.clone());
     let before = diff(&empty, there, Options { safe: false });
     let before = migration(&without_left(before), "nothing", "what is there");
@@ -226,7 +354,29 @@ fn in_safe_form(there: &Schema, text: String) -> Result<(String, Vec<Fixed>, Vec
     let parts: Vec<String> = mended.files.into_iter().map(|file| file.after).collect();
     let text = if parts.is_empty() { text } else { parts.join("\n-- cutover: new-transaction\n") };
     let found = lint::look(&files(&text)?, &which, None);
+    let text = with_decisions(&text, &found.findings, decisions);
+    let found = lint::look(&files(&text)?, &which, None);
     Ok((text, mended.fixed, found.findings))
+}
+
+/// What lint finds of what was decided is allowed where it stands: whoever reads the file sees that it is meant.
+fn with_decisions(text: &str, findings: &[Located], decisions: &Decisions) -> String {
+    let dropped: &[&str] = if decisions.drop.is_empty() { &[] } else { &["drop-column", "drop-table"] };
+    let is_renamed = !decisions.renames.is_empty() || !decisions.values.is_empty();
+    let renamed: &[&str] = if is_renamed { &["rename-column", "rename-table"] } else { &[] };
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut decided: Vec<&Located> = findings
+        .iter()
+        .filter(|finding| {
+            dropped.contains(&finding.code.as_str()) || renamed.contains(&finding.code.as_str())
+        })
+        .collect();
+    decided.sort_by_key(|finding| std::cmp::Reverse(finding.line));
+    for finding in decided {
+        let at = usize::try_from(finding.line).unwrap_or(1).saturating_sub(1).min(lines.len());
+        lines.insert(at, format!("-- cutover: allow {} decided when this was written", finding.code));
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Texts as a project, in which what looks like a placeholder is text.

@@ -1,10 +1,10 @@
 //! Migrations from models, on real databases: what is generated is applied, and leads to what the models say.
 #![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
-use cutover_analysis::models::{Aspect, Column, Default, Extension, Models, Table};
+use cutover_analysis::models::{Aspect, Column, Default, Extension, Index, Models, Table};
 
 use super::tests::{PLANTED, SAME, column, models, not_null, place, told};
-use super::{Decisions, Fill, GenerateError, Generated, Undecided, align, generate};
+use super::{Decisions, Fill, GenerateError, Generated, Renamed, Undecided, align, generate};
 use crate::compare::Side;
 use crate::compare::rename::Rename;
 use crate::lint::AtApply;
@@ -76,7 +76,11 @@ async fn from_nothing_all_of_the_models_is_made() {
 #[tokio::test]
 async fn each_difference_is_put_right() {
     for (planted, codes) in PLANTED {
-        let made = generated(&models(), &format!("{SAME} {planted};"), &dropping("all")).await;
+        let mut decisions = dropping("all");
+        if codes.iter().any(|code| code.starts_with("column-null")) {
+            decisions.fills.push(Fill::parse("children.name=none").unwrap());
+        }
+        let made = generated(&models(), &format!("{SAME} {planted};"), &decisions).await;
         let expected_left = codes.iter().any(|code| code.starts_with("column-identity"));
         assert_eq!(!made.left.is_empty(), expected_left, "{planted}: {:?}", made.left);
         assert!(expected_left || is_clean(&made), "{planted}: {made:?}");
@@ -211,11 +215,20 @@ async fn what_cannot_be_made_is_said_and_the_rest_is_made() {
 /// What keeps values unique is there all the time: the new one is made before the old one goes.
 #[tokio::test]
 async fn an_index_in_place_of_a_constraint_is_made_first() {
-    let sql = SAME.replace("NOT NULL UNIQUE CONSTRAINT named", "NOT NULL CONSTRAINT named")
-        + "CREATE UNIQUE INDEX u ON children (name);";
-    let made = generated(&models(), &sql, &Decisions::default()).await;
+    let mut models = models();
+    let child = &mut models.tables[1];
+    child.uniques.retain(|unique| unique.columns != ["name"]);
+    child.indexes.push(Index {
+        name: Some("u".into()),
+        keys: vec!["name".into()],
+        unique: true,
+        place: place(16),
+        ..Index::default()
+    });
+    let made = generated(&models, SAME, &Decisions::default()).await;
     assert!(is_clean(&made), "{made:?}");
-    let (new, old) = (made.sql.find("children_name_key").unwrap(), made.sql.find("DROP INDEX").unwrap());
+    let (new, old) =
+        (made.sql.find("CREATE UNIQUE INDEX").unwrap(), made.sql.find("DROP CONSTRAINT").unwrap());
     assert!(new < old, "{}", made.sql);
 }
 
@@ -260,4 +273,104 @@ async fn an_extension_that_is_needed_is_made_first() {
     let (extension, column) =
         (made.sql.find("CREATE EXTENSION").unwrap(), made.sql.find("ADD COLUMN more").unwrap());
     assert!(extension < column, "{}", made.sql);
+}
+
+/// A unique index becomes a constraint without being built anew, also under its own name.
+#[tokio::test]
+async fn a_constraint_takes_a_unique_index_over() {
+    for name in ["u", "children_name_key"] {
+        let sql = SAME.replace("NOT NULL UNIQUE CONSTRAINT named", "NOT NULL CONSTRAINT named")
+            + &format!("CREATE UNIQUE INDEX {name} ON children (name);");
+        let made = generated(&models(), &sql, &Decisions::default()).await;
+        assert!(is_clean(&made), "{made:?}");
+        assert!(made.sql.contains("UNIQUE USING INDEX") && !made.sql.contains("DROP"), "{}", made.sql);
+    }
+}
+
+/// What holds values goes last, when the key that takes the place of the old one is there.
+#[tokio::test]
+async fn what_holds_values_goes_last() {
+    let mut models = models();
+    models.tables[1].primary_key = vec!["id".into()];
+    let sql = SAME
+        .replace("id bigint CONSTRAINT own_name PRIMARY KEY", "id bigint NOT NULL, part int NOT NULL")
+        .replace("mood mood)", "mood mood, CONSTRAINT own_name PRIMARY KEY (id, part))");
+    let made = generated(&models, &sql, &dropping("all")).await;
+    assert!(is_clean(&made), "{made:?}");
+    let (key, column) =
+        (made.sql.find("PRIMARY KEY USING INDEX").unwrap(), made.sql.find("DROP COLUMN part").unwrap());
+    assert!(key < column, "{}", made.sql);
+}
+
+/// The numbers of a wider key do not end where the old ones did, and its default is there all the time.
+#[tokio::test]
+async fn a_wider_key_counts_further() {
+    let mut models = models();
+    models.tables[0].columns[0].data_type = "bigint".into();
+    models.tables[1].columns[1].data_type = "bigint".into();
+    let made = generated(&models, SAME, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let database = applied(SAME, "INSERT INTO parents DEFAULT VALUES", &made).await;
+    assert_eq!(database.value("SELECT data_type FROM pg_sequences"), "bigint");
+    let alone = SAME.to_owned()
+        + "ALTER TABLE parents ALTER id TYPE bigint; ALTER TABLE children ALTER parent_id TYPE bigint;";
+    let there = generated(&models, &alone, &Decisions::default()).await;
+    assert!(
+        is_clean(&there) && there.sql.contains("ALTER SEQUENCE public.parents_id_seq AS bigint"),
+        "{there:?}"
+    );
+}
+
+/// One statement changes all types of a table with their defaults.
+#[tokio::test]
+async fn types_and_defaults_of_a_table_change_in_one_statement() {
+    let mut models = models();
+    models.tables[1].columns[3].data_type = "timestamp".into();
+    models.tables[1].columns[2].data_type = "text".into();
+    let made = generated(&models, SAME, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let is_both =
+        |line: &str| line.contains("COLUMN at TYPE timestamp") && line.contains("COLUMN name TYPE text");
+    assert!(made.sql.lines().any(is_both), "{}", made.sql);
+    assert!(!made.sql.contains("gap"), "{}", made.sql);
+}
+
+/// A value that is renamed stays in the rows; one that goes is asked about.
+#[tokio::test]
+async fn values_of_types_are_asked_about() {
+    let sql = SAME.replace("('good', 'bad')", "('good', 'odd')");
+    let made = generated(&models(), &sql, &Decisions::default()).await;
+    let [Undecided::Drop { object, perhaps, .. }] = &made.undecided[..] else { panic!("{made:?}") };
+    assert_eq!((object.as_str(), &perhaps[..]), ("value mood.odd", &["value mood.odd=bad".to_owned()][..]));
+    let Renamed::Value(value) = Renamed::parse(&perhaps[0]).unwrap() else { panic!() };
+    let made = generated(&models(), &sql, &Decisions { values: vec![value], ..Decisions::default() }).await;
+    assert!(is_clean(&made), "{made:?}");
+    let rows = "INSERT INTO children (id, name, mood) VALUES (1, 'a', 'odd')";
+    let database = applied(&sql, rows, &made).await;
+    assert_eq!(database.value("SELECT mood FROM children"), "bad");
+    let kept = Decisions { keep: vec!["value".into()], ..Decisions::default() };
+    let made = generated(&models(), &sql, &kept).await;
+    assert!(made.sql.contains("ADD VALUE 'bad'") && made.failed.is_none(), "{made:?}");
+}
+
+/// A value that each row has of its own columns, or a query, is written row by row.
+#[tokio::test]
+async fn rows_get_what_comes_from_them() {
+    let mut models = models();
+    models.tables[1].columns.push(not_null("slug", "text", 24));
+    models.tables[1].columns.push(not_null("a.b", "bigint", 25));
+    let decisions = filling(&["children.slug='s' || id", "children.a.b=(SELECT count(*) FROM parents)"]);
+    let made = generated(&models, SAME, &decisions).await;
+    assert!(is_clean(&made), "{made:?}");
+    let database = applied(SAME, "INSERT INTO children (id, name) VALUES (7, 'a')", &made).await;
+    assert_eq!(database.value("SELECT slug FROM children"), "s7");
+}
+
+/// What was decided is allowed where it stands, and `apply` asks no second time.
+#[tokio::test]
+async fn what_was_decided_is_written_down() {
+    let sql = format!("{SAME} ALTER TABLE children ADD more int;");
+    let made = generated(&models(), &sql, &dropping("column")).await;
+    assert!(made.sql.contains("-- cutover: allow drop-column decided"), "{}", made.sql);
+    assert!(made.findings.iter().all(|finding| finding.code != "drop-column"), "{:?}", made.findings);
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::checks::CheckNote;
+use super::does::Does;
 use super::migrations::{Labels, RunNote};
 use super::tables::Consistency;
 use crate::lint::Found;
@@ -30,29 +31,31 @@ pub(super) struct Noticed {
 }
 
 impl Compatibility {
-    pub(super) fn of(plan: &Plan, labels: &Labels) -> Self {
-        let noticed = |step: &Step| Noticed {
+    pub(super) fn of(plan: &Plan, all: &[Does], labels: &Labels) -> Self {
+        let noticed = |(step, does): (&Step, &Does)| Noticed {
             label: labels.of_id(&step.migration),
             path: step.path.clone(),
-            creates_only: creates_only(step),
-            notices: notices(step),
+            creates_only: creates_only(step, does),
+            notices: notices(step, does),
         };
-        let migrations: Vec<Noticed> = plan.steps.iter().map(noticed).collect();
+        let migrations: Vec<Noticed> = plan.steps.iter().zip(all).map(noticed).collect();
         Self { creates_only: migrations.iter().all(|one| one.creates_only), migrations }
     }
 }
 
-fn creates_only(step: &Step) -> bool {
-    step.alters.is_empty() && step.drops.is_empty() && step.writes.is_empty() && step.opaque.is_none()
+fn creates_only(step: &Step, does: &Does) -> bool {
+    step.alters.is_empty() && does.keeps_all() && step.writes.is_empty() && step.opaque.is_none()
 }
 
-fn notices(step: &Step) -> Vec<String> {
+fn notices(step: &Step, does: &Does) -> Vec<String> {
     let mut words = Vec::new();
     let mut each = |verb: &str, objects: &[String]| {
         words.extend(objects.iter().map(|object| format!("{verb} {object}")));
     };
     each("changes", &step.alters);
-    each("drops", &step.drops);
+    each("renames", &does.renames);
+    each("drops", &does.drops);
+    each("drops and makes again", &does.replaces);
     each("writes rows of", &step.writes);
     each("refers to", &step.references);
     words.extend(

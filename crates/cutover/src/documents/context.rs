@@ -31,7 +31,12 @@ pub(super) struct Context {
     pub(super) compatibility: Compatibility,
     pub(super) risks: Vec<Risk>,
     pub(super) troubles: Vec<Trouble>,
+    /// Of `cutover revert --all`.
     pub(super) rollback: Rollback,
+    /// Of `cutover revert`: the last applied migration alone.
+    pub(super) step_back: Rollback,
+    /// Where the documents are, seen from the project's folder, as a shell takes it; none where that is not said.
+    pub(super) folder: Option<String>,
     /// Where stages are sprints.
     pub(super) sprints: Vec<SprintNote>,
     pub(super) erd: Diagram,

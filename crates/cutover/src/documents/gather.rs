@@ -2,20 +2,23 @@
 //! puts what was found into the context. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use cutover_analysis::schema::{Id, Schema};
 use cutover_postgres::session::{Session, Startup};
 use serde_json::Value;
 
+use super::beside::{self, Beside};
 use super::checks::Checklist;
 use super::compatibility::{self, Compatibility, Sources};
 use super::context::{self, Context, Diagram, Totals};
+use super::does::{self, Does};
 use super::migrations::{self, Labels, Past};
 use super::rollback::Rollback;
 use super::script::{self, Script, Spelled};
 use super::sequence::{self, Coverage, GraphNote};
 use super::sprints;
-use super::tables::{self, Consistency, TableNote, is_table};
+use super::tables::{self, Consistency, Origin, Renamed, TableNote, is_table};
 use super::{Documents, DocumentsError, Request};
 use crate::catalog;
 use crate::compare::drift::{self, Drift, DriftError};
@@ -47,6 +50,8 @@ struct Found {
     runs: Vec<Run>,
     /// Made against the database: where each migration stands.
     states: Inspection,
+    /// What was recorded as applied and not run by us, with words for it.
+    recorded: BTreeMap<MigrationId, &'static str>,
     search_path: String,
     secrets: Secrets,
 }
@@ -75,27 +80,28 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let answers =
         Box::pin(verify::verify(project, request.options, request.sandbox, &found.history, &asked, |_| {}))
             .await?;
-    let (foreign_keys, raw) = as_the_server_says(request, &sides.live).await?;
-    let back = Rollback::of(Box::pin(ways_back(project, request, &found)).await, &labels);
+    let (foreign_keys, raw, beside) = as_the_server_says(request, &sides).await?;
+    let [rollback, step_back] = Box::pin(both_ways(project, request, &found, &labels)).await;
 
     let graph = GraphNote::of(&ProjectGraph::of(project));
-    let made_by = |id: &Id| made_by(&files, id).map(|migration| labels.of_id(migration));
-    let tables = tables::tables(&sides.live, &made_by);
-    let past = Past { history: &found.history, runs: &found.runs, states: &found.states.built.plan };
-    let migrations =
-        migrations::migrations(project, &files.built.plan, &past, &labels, &tables, &graph.waves());
-    let stages = migrations::stages(project, &migrations);
+    let all_does = does::all(project, &files);
+    let origin = |id: &Id| origin(&files, &all_does, &labels, id);
+    let tables = tables::tables(&sides.live, &origin);
+    let past = Past {
+        history: &found.history,
+        runs: &found.runs,
+        states: &found.states.built.plan,
+        recorded: &found.recorded,
+    };
     let runs = migrations::runs(&found.runs, &labels);
+    let made = (tables.as_slice(), runs.as_slice());
+    let migrations =
+        migrations::migrations(project, (&files.built.plan, &all_does), &past, &labels, made, &graph.waves());
+    let stages = migrations::stages(project, &migrations);
     let checks = Checklist::of(&prepared, &answers, &found.runs, &|id| labels.of_id(id), &|stage| {
         Some(project.stages.get(stage)?.id.clone())
     });
-    let consistency = Consistency {
-        declared_by: sides.declared_by,
-        measured_in: sides.measured_in,
-        not_measured: sides.not_measured,
-        remarks: sides.remarks,
-        ..Consistency::of(sides.declared.as_ref(), &sides.live, &|id| claimed_by(project, &labels, id))
-    };
+    let consistency = consistency(project, &labels, &sides);
     let sources = Sources {
         plan: &files.built.plan,
         labels: &labels,
@@ -108,7 +114,7 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let erd = diagram(&sides.live);
     let expected = sides.declared.as_ref().unwrap_or(&sides.live);
     let measurable = prepared.iter().filter(|check| is_due(check, &answers));
-    let spelled = Spelled { expected, live: &sides.live, raw: &raw };
+    let spelled = Spelled { expected, live: &sides.live, raw: &raw, beside: &beside };
     let script =
         Script::of(&spelled, &found.search_path, &found.secrets).with_checks(measurable, &found.secrets);
     let sprints = sprints::sprints(&stages, &migrations, &tables);
@@ -119,9 +125,11 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         files: context::files(erd.is_some(), !sprints.is_empty()),
         totals: totals(&tables, &migrations, stages.len()),
         coverage: Coverage { queries: sequence::queries(&checks.items), foreign_keys },
-        compatibility: Compatibility::of(&files.built.plan, &labels),
+        compatibility: Compatibility::of(&files.built.plan, &all_does, &labels),
         risks: compatibility::risks(&lint::look(project, &Which::Each, None)),
-        rollback: back,
+        rollback,
+        step_back,
+        folder: request.folder.and_then(|folder| named_from(&project.root, folder)),
         erd: erd.as_ref().map(drawn).unwrap_or_default(),
         notes: files.built.plan.notes.clone(),
         stages,
@@ -135,24 +143,22 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         sprints,
         script,
     };
-    let mut value = serde_json::to_value(&context)?;
-    if let Value::Object(fields) = &mut value {
-        // Statements of the script were looked through when they were made; stars would change what they mean.
-        fields
-            .iter_mut()
-            .filter(|(name, _)| *name != "script")
-            .for_each(|(_, value)| star(value, &found.secrets));
-    }
+    let value = without_secrets(serde_json::to_value(&context)?, &found.secrets);
     Ok(Documents(value, erd))
 }
 
 async fn database(project: &Project, request: Request<'_>) -> Result<Found, DocumentsError> {
     let mut session = inspect::connect(request.options, request.wait).await?;
     let here = schema::look(&mut session).await?;
-    let (mut history, mut runs) = (History::default(), Vec::new());
-    if here.version.is_some() {
+    let (mut history, mut runs, mut recorded) = (History::default(), Vec::new(), BTreeMap::new());
+    if let Some(version) = here.version {
         history = records::read(&mut session, &project.name).await?;
-        let listed = journal::list_runs(&mut session, &[&project.name], RUNS).await?;
+        let baselined = records::recorded(&mut session, &project.name, version).await?;
+        recorded.extend(baselined.into_iter().map(|id| (id, "recorded by a baseline, not run")));
+        let adopted = records::adopted(&mut session, &project.name, version).await?;
+        recorded.extend(adopted.into_iter().map(|id| (id, "applied by another tool, adopted")));
+        let both = [project.name.as_str(), &revert::project_name(&project.name)];
+        let listed = journal::list_runs(&mut session, &both, RUNS).await?;
         let mut ids: Vec<String> = listed.into_iter().map(|line| line.id).collect();
         let older: BTreeSet<&String> = history.applied().map(|row| &row.run).collect();
         let older: Vec<String> = older.into_iter().filter(|id| !ids.contains(id)).cloned().collect();
@@ -170,7 +176,7 @@ async fn database(project: &Project, request: Request<'_>) -> Result<Found, Docu
     let shown = session.query_text("SHOW search_path").await?;
     let search_path = shown.scalar().unwrap_or_default().to_owned();
     session.close().await;
-    Ok(Found { here, history, runs, states, search_path, secrets })
+    Ok(Found { here, history, runs, states, recorded, search_path, secrets })
 }
 
 /// What is there beside what the applied migrations make; where that cannot be built, beside what the last run left.
@@ -228,47 +234,74 @@ fn first_line(text: &str) -> String {
 /// Foreign keys with their indexes, and definitions in the server's own words.
 async fn as_the_server_says(
     request: Request<'_>,
-    live: &Schema,
-) -> Result<(Vec<sequence::KeyNote>, BTreeMap<Id, String>), DocumentsError> {
+    sides: &Sides,
+) -> Result<(Vec<sequence::KeyNote>, BTreeMap<Id, String>, Beside), DocumentsError> {
     let mut session = inspect::connect(request.options, None).await?;
-    let keys = sequence::foreign_keys(&mut session, live).await?;
+    let keys = sequence::foreign_keys(&mut session, &sides.live).await?;
     let raw = script::raw(&mut session).await?;
+    let expected = sides.declared.as_ref().unwrap_or(&sides.live);
+    let kinds = expected.objects.keys().map(|id| id.kind).collect();
+    let beside = beside::read(&mut session, &kinds).await?;
     session.close().await;
-    Ok((keys, raw))
+    Ok((keys, raw, beside))
+}
+
+/// What takes back everything, and what the last migration alone.
+async fn both_ways(project: &Project, request: Request<'_>, found: &Found, labels: &Labels) -> [Rollback; 2] {
+    let all = Box::pin(ways_back(project, request, found, revert::Which::All)).await;
+    let last = Box::pin(ways_back(project, request, found, revert::Which::Last(1))).await;
+    [Rollback::of(" --all", all, labels), Rollback::of("", last, labels)]
 }
 
 async fn ways_back(
     project: &Project,
     request: Request<'_>,
     found: &Found,
+    which: revert::Which,
 ) -> Result<revert::Outlook, String> {
     if found.history.is_empty() {
         return Err("nothing is applied".to_owned());
     }
-    let asked = revert::Request {
-        which: revert::Which::All,
-        allow: &[],
-        derive: &[],
-        sandbox: request.sandbox,
-        only_look: true,
-    };
+    let asked = revert::Request { which, allow: &[], derive: &[], sandbox: request.sandbox, only_look: true };
     revert::look(project, request.options, &asked).await.map_err(|error| first_line(&error.to_string()))
 }
 
-/// The migration whose file creates this table, or the last of several.
-fn made_by<'a>(files: &'a Inspection, table: &Id) -> Option<&'a MigrationId> {
-    let creates = |place: &usize| {
-        files.built.scripts.get(place).is_some_and(|script| {
-            script.creates.iter().any(|made| {
-                made.kind == table.kind
-                    && made.name == table.name
-                    && made.schema.as_ref().is_none_or(|schema| Some(schema) == table.schema.as_ref())
-            })
-        })
-    };
-    let steps = &files.built.plan.steps;
-    let place = (0..steps.len()).rev().find(creates)?;
-    steps.get(place).map(|step| &step.migration)
+/// A folder as it is called from the project's, in words that a shell takes as one; none where that is another place, or a name
+/// that a fence of Markdown or a line does not hold.
+pub(super) fn named_from(root: &Path, folder: &Path) -> Option<String> {
+    let (root, folder) = (really(root)?, really(folder)?);
+    let inside = folder.strip_prefix(root).ok()?;
+    let parts: Option<Vec<&str>> = inside.components().map(|part| part.as_os_str().to_str()).collect();
+    let inside = parts?.join("/");
+    if inside.is_empty() {
+        return Some(".".to_owned());
+    }
+    if inside.chars().any(|c| c.is_control() || c == '`') {
+        return None;
+    }
+    let is_plain = inside.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    let quoted = || format!("'{}'", inside.replace('\'', "'\\''"));
+    Some(if is_plain && !inside.starts_with('-') { inside.clone() } else { quoted() })
+}
+
+/// A path with the links followed of what of it is there.
+fn really(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let there = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
+    let (part, real) = there?;
+    let rest = path.strip_prefix(part).ok()?;
+    let is_plain = rest.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    is_plain.then(|| real.join(rest))
+}
+
+/// Which migration creates a table, or the last of several, and which have given it another name.
+fn origin(files: &Inspection, all: &[Does], labels: &Labels, table: &Id) -> Origin {
+    let origin = does::origin(all, table);
+    let label = |place: usize| files.built.plan.steps.get(place).map(|step| labels.of_id(&step.migration));
+    let renamed = origin.renamed.into_iter();
+    let note =
+        |(place, id): (usize, Id)| Some(Renamed { migration: label(place)?, from: crate::erd::name(&id) });
+    (origin.created.and_then(label), renamed.filter_map(note).collect())
 }
 
 /// The migrations of which the plan claims that they create this table.
@@ -317,6 +350,27 @@ fn diagram(live: &Schema) -> Option<Erd> {
 
 fn drawn(erd: &Erd) -> Diagram {
     Diagram { mermaid: erd::mermaid(erd), drawn: erd.tables.len(), more: erd.more }
+}
+
+/// Both sides in figures.
+fn consistency(project: &Project, labels: &Labels, sides: &Sides) -> Consistency {
+    Consistency {
+        declared_by: sides.declared_by.clone(),
+        measured_in: sides.measured_in.clone(),
+        not_measured: sides.not_measured.clone(),
+        remarks: sides.remarks.clone(),
+        ..Consistency::of(sides.declared.as_ref(), &sides.live, &|id| claimed_by(project, labels, id))
+    }
+}
+
+/// The context with what is not to be shown as stars.
+fn without_secrets(mut context: Value, secrets: &Secrets) -> Value {
+    if let Value::Object(fields) = &mut context {
+        // Statements of the script were looked through when they were made; stars would change what they mean.
+        let others = fields.iter_mut().filter(|(name, _)| *name != "script");
+        others.for_each(|(_, value)| star(value, secrets));
+    }
+    context
 }
 
 /// Hides what is not to be shown in every text.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::does::Does;
 use super::tables::{Numbers, TableNote};
 use crate::history::records::History;
 use crate::migration::{Migration, MigrationId};
 use crate::plan::{Plan, Step, StepState};
 use crate::project::Project;
 use crate::report::format::{bytes, duration, utc};
+use crate::revert;
 use crate::run::{EventKind, Outcome, Run};
 use crate::source;
 
@@ -61,6 +63,10 @@ pub(super) struct MigrationNote {
     pub(super) parts: Vec<String>,
     pub(super) alters: Vec<String>,
     pub(super) drops: Vec<String>,
+    /// `table a to b`.
+    pub(super) renames: Vec<String>,
+    /// What it drops and makes again under the same name.
+    pub(super) replaces: Vec<String>,
     pub(super) references: Vec<String>,
     pub(super) writes: Vec<String>,
     /// The tables it creates, as they are now.
@@ -74,11 +80,16 @@ pub(super) struct MigrationNote {
     pub(super) opaque: Option<String>,
     pub(super) state: String,
     pub(super) applied: bool,
+    /// Nobody ran it here as one of this project: it was recorded as applied.
+    pub(super) recorded: bool,
     pub(super) applied_at: Option<String>,
     pub(super) run: Option<String>,
     /// As the run recorded it; none where none did.
     pub(super) took: Option<String>,
     pub(super) attempts: Option<u32>,
+    /// How often runs applied it and took it back, as far as they are told of.
+    pub(super) times_applied: usize,
+    pub(super) times_reverted: usize,
     /// The query behind its state.
     pub(super) query: String,
     /// What applies it, or would tell more.
@@ -99,7 +110,7 @@ pub(super) struct Need {
     pub(super) why: Vec<String>,
 }
 
-/// A run that applied something.
+/// A run that applied something, took something back, or failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct RunNote {
     pub(super) id: String,
@@ -107,8 +118,13 @@ pub(super) struct RunNote {
     pub(super) outcome: String,
     pub(super) jobs: u32,
     pub(super) server: String,
-    /// Migrations that it applied.
+    /// It went ways back.
+    pub(super) reverts: bool,
+    /// How many migrations it applied, or how many it took back.
     pub(super) applied: usize,
+    pub(super) reverted: usize,
+    /// Their labels, in the order of their ends.
+    pub(super) migrations: Vec<String>,
     /// From its beginning to its end, without what was measured later.
     pub(super) took: Option<String>,
     /// What failed in it.
@@ -145,6 +161,16 @@ impl Labels {
         self.labels.get(id).cloned().unwrap_or_else(|| id.to_string())
     }
 
+    /// The migration that a way back is of, which is known by its spelling alone once the history's row is gone.
+    fn of_way_back(&self, id: &MigrationId) -> String {
+        let version = id.version.text().strip_suffix(revert::BACK).unwrap_or(id.version.text());
+        let mut of_version = self.labels.iter().filter(|(known, _)| known.version.text() == version);
+        match (of_version.next(), of_version.next()) {
+            (Some((_, label)), None) => label.clone(),
+            _ => version.to_owned(),
+        }
+    }
+
     /// What a command is told to mean it.
     pub(super) fn version(&self, id: &MigrationId) -> String {
         let version = id.version.text();
@@ -158,6 +184,8 @@ pub(super) struct Past<'a> {
     pub(super) runs: &'a [Run],
     /// Where each stands, by a plan made against the database.
     pub(super) states: &'a Plan,
+    /// What was recorded and not run.
+    pub(super) recorded: &'a BTreeMap<MigrationId, &'static str>,
 }
 
 impl Past<'_> {
@@ -173,20 +201,27 @@ impl Past<'_> {
     }
 }
 
-/// All migrations in their order. `plan` is made of the files alone and says what each does.
+/// All migrations in their order. `plan` is made of the files alone, and `all` says what each does as a whole.
 pub(super) fn migrations(
     project: &Project,
-    plan: &Plan,
+    (plan, all): (&Plan, &[Does]),
     past: &Past<'_>,
     labels: &Labels,
-    tables: &[TableNote],
+    (tables, runs): (&[TableNote], &[RunNote]),
     waves: &[Vec<usize>],
 ) -> Vec<MigrationNote> {
     let mut notes = Vec::with_capacity(plan.steps.len());
-    for (place, (step, migration)) in plan.steps.iter().zip(&project.migrations).enumerate() {
+    for (place, ((step, does), migration)) in plan.steps.iter().zip(all).zip(&project.migrations).enumerate()
+    {
         let label = labels.of_id(&step.migration);
         let row = past.history.get(&step.migration);
-        let finished = row.and_then(|row| past.finished(&step.migration, &row.run));
+        let recorded = past.recorded.get(&step.migration).filter(|_| row.is_some());
+        let finished =
+            row.filter(|_| recorded.is_none()).and_then(|row| past.finished(&step.migration, &row.run));
+        let times = |reverts: bool| {
+            let ends = runs.iter().filter(|run| run.reverts == reverts).flat_map(|run| &run.migrations);
+            ends.filter(|one| **one == label).count()
+        };
         let state =
             past.states.steps.iter().find(|one| one.migration == step.migration).map(|one| &one.state);
         let made = tables.iter().filter(|table| table.migration.as_ref() == Some(&label));
@@ -198,14 +233,16 @@ pub(super) fn migrations(
             stage: step.stage.clone(),
             task: step.claims.task.clone(),
             source: step.claims.source.clone(),
-            purpose: purpose(migration),
+            purpose: purpose(migration, step.claims.task.as_deref()),
             bytes: step.bytes,
             size: bytes(step.bytes),
             statements: step.statements,
-            creates: step.creates.clone(),
-            parts: step.parts.clone(),
+            creates: does.creates.clone(),
+            parts: does.parts.clone(),
             alters: step.alters.clone(),
-            drops: step.drops.clone(),
+            drops: does.drops.clone(),
+            renames: does.renames.clone(),
+            replaces: does.replaces.clone(),
             references: step.references.clone(),
             writes: step.writes.clone(),
             tables: made.map(|table| MadeTable { name: table.name.clone(), numbers: table.numbers() }).collect(),
@@ -213,12 +250,15 @@ pub(super) fn migrations(
             wave: waves.iter().position(|wave| wave.contains(&place)).map_or(0, |wave| wave + 1),
             outside: step.units.iter().filter_map(|unit| unit.why.clone()).collect(),
             opaque: step.opaque.clone(),
-            state: state.map(state_in_words).unwrap_or_default(),
+            state: recorded.map_or_else(|| state.map(state_in_words).unwrap_or_default(), |how| (*how).to_owned()),
             applied: row.is_some(),
+            recorded: recorded.is_some(),
             applied_at: row.map(|row| utc(row.at_micros)),
             run: row.map(|row| row.run.clone()),
             took: finished.map(|(took, _)| duration(took)),
             attempts: finished.map(|(_, attempts)| attempts),
+            times_applied: times(false),
+            times_reverted: times(true),
             query: format!(
                 "SELECT applied_at, took, attempts FROM cutover.migration WHERE project = {} AND root = {} AND version_text = {}",
                 cutover_analysis::sql::quote_literal(&project.name),
@@ -245,8 +285,9 @@ pub(super) fn state_in_words(state: &StepState) -> String {
     }
 }
 
-/// What the comment at the head of a file says, in one line, without what speaks to a tool.
-fn purpose(migration: &Migration) -> String {
+/// What the comment at the head of a file says, in one line, without what speaks to a tool and without what the plan says of its
+/// task.
+fn purpose(migration: &Migration, task: Option<&str>) -> String {
     let Ok(text) = source::normalised(migration) else { return String::new() };
     let mut head = Vec::new();
     if text.take(HEAD).read_to_end(&mut head).is_err() {
@@ -261,7 +302,43 @@ fn purpose(migration: &Migration) -> String {
             .iter()
             .any(|word| line.starts_with(word))
     };
-    comment.filter(|line| !line.is_empty()).filter(to_a_tool).collect::<Vec<_>>().join(" ")
+    let of_task = |line: &&str| !task.is_some_and(|task| says_only(line, task));
+    in_one_line(&comment.filter(to_a_tool).filter(of_task).collect::<Vec<_>>())
+}
+
+/// Whether a line says nothing but which task it is: `[Task] T-008`, `Task: T-008`.
+fn says_only(line: &str, task: &str) -> bool {
+    let signs = |c: char| c.is_whitespace() || "[](){}:.-#".contains(c);
+    let rest = line.trim_matches(signs);
+    let is_word = rest.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("task"));
+    let rest = if is_word { rest.get(4..).unwrap_or_default() } else { rest };
+    rest.trim_matches(signs) == task.trim_matches(signs)
+}
+
+/// Lines that are shorter than this are not broken for their length, unless all are as short.
+const NARROW: usize = 60;
+
+/// A comment in one line. Where a line was ended on purpose, and not because it was full, what follows is a sentence of its own.
+fn in_one_line(lines: &[&str]) -> String {
+    let length = |line: &str| line.chars().count();
+    let width = lines.iter().map(|line| length(line)).max().unwrap_or_default().max(NARROW);
+    let (mut text, mut last, mut gap) = (String::new(), "", false);
+    for line in lines.iter().copied() {
+        if line.is_empty() {
+            gap = true;
+            continue;
+        }
+        let first = line.split_whitespace().next().unwrap_or_default();
+        let on_purpose = gap || length(last) + 1 + length(first) <= width;
+        let begins = line.starts_with(|c: char| !c.is_lowercase());
+        let is_open = last.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '`');
+        if !text.is_empty() {
+            text.push_str(if on_purpose && begins && is_open { ". " } else { " " });
+        }
+        text.push_str(line);
+        (last, gap) = (line, false);
+    }
+    text
 }
 
 /// All stages in their order.
@@ -298,10 +375,10 @@ pub(super) fn stages(project: &Project, migrations: &[MigrationNote]) -> Vec<Sta
     notes
 }
 
-/// The runs in which anything was applied or failed, oldest first.
+/// The runs in which anything was applied, taken back or failed, oldest first. One that only recorded has run nothing.
 pub(super) fn runs(runs: &[Run], labels: &Labels) -> Vec<RunNote> {
     let mut notes: Vec<RunNote> = runs.iter().rev().map(|run| run_note(run, labels)).collect();
-    notes.retain(|note| note.applied > 0 || !note.failures.is_empty());
+    notes.retain(|note| note.applied + note.reverted > 0 || !note.failures.is_empty());
     notes
 }
 
@@ -312,14 +389,30 @@ fn run_note(run: &Run, labels: &Labels) -> RunNote {
         outcome: run.outcome.map_or("no end recorded", outcome).to_owned(),
         jobs: run.jobs,
         server: run.server_version.clone(),
+        reverts: revert::is_project_name(&run.project),
         ..RunNote::default()
     };
     for event in &run.events {
         match &event.kind {
-            EventKind::StepFinished { .. } => note.applied += 1,
+            // Nothing is applied without an attempt: it was recorded.
+            EventKind::StepFinished { attempts: 0, .. } => {}
+            EventKind::StepFinished { migration, .. } => {
+                if note.reverts {
+                    note.reverted += 1;
+                    note.migrations.push(labels.of_way_back(migration));
+                } else {
+                    note.applied += 1;
+                    note.migrations.push(labels.of_id(migration));
+                }
+            }
             EventKind::StepFailed { migration, message, code, state, .. } => {
+                let label = if note.reverts {
+                    format!("the way back of {}", labels.of_way_back(migration))
+                } else {
+                    labels.of_id(migration)
+                };
                 note.failures.push(FailureNote {
-                    label: labels.of_id(migration),
+                    label,
                     sqlstate: code.clone(),
                     message: message.lines().next().unwrap_or_default().to_owned(),
                     state: state.clone(),
@@ -341,5 +434,39 @@ fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Interrupted => "interrupted",
         Outcome::LockNotObtained => "lock not obtained",
         Outcome::ConnectionLost => "connection lost",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_were_ended_on_purpose_are_sentences() {
+        let title = ["create items and orders", "Makes the migrations into what the models say."];
+        assert_eq!(
+            in_one_line(&title),
+            "create items and orders. Makes the migrations into what the models say."
+        );
+        let wrapped = [
+            "Who is served sees and changes what is theirs, as it is said by",
+            "PostgreSQL itself",
+            "and by nobody else.",
+        ];
+        assert_eq!(
+            in_one_line(&wrapped),
+            "Who is served sees and changes what is theirs, as it is said by PostgreSQL itself and by nobody else."
+        );
+        assert_eq!(in_one_line(&["a title", "", "Then more."]), "a title. Then more.");
+        assert_eq!(in_one_line(&["A sentence.", "Another."]), "A sentence. Another.");
+    }
+
+    #[test]
+    fn a_line_that_names_the_task_alone_is_known() {
+        for line in ["[Task] T-008", "Task: T-008", "task T-008.", "T-008", "[T-008]"] {
+            assert!(says_only(line, "T-008"), "{line}");
+        }
+        assert!(!says_only("[Task] T-008 makes users", "T-008") && !says_only("[Task] T-009", "T-008"));
+        assert!(says_only("[Task] T-009, T-010", "T-009, T-010"));
     }
 }

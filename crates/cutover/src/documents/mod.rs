@@ -4,9 +4,11 @@
 //! [`gather`] measures, each file beside it makes a part of the context of what was found, and templates say where it
 //! stands. Times come from recorded runs and nothing else.
 
+mod beside;
 mod checks;
 mod compatibility;
 mod context;
+mod does;
 mod gather;
 mod migrations;
 mod rollback;
@@ -17,6 +19,8 @@ mod tables;
 mod templates;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untrue;
 mod write;
 
 use std::path::Path;
@@ -31,6 +35,8 @@ use crate::report::erd;
 use crate::verify::{SandboxProvider, VerifyError};
 
 pub use gather::gather;
+#[cfg(test)]
+use gather::named_from;
 pub use templates::{TemplateError, names as template_names};
 pub use write::{Document, is_ours, write};
 
@@ -41,6 +47,8 @@ pub struct Request<'a> {
     pub options: &'a ConnectOptions,
     /// Where the applied migrations are built again, to be compared with what is there, and their ways back rehearsed.
     pub sandbox: &'a SandboxProvider,
+    /// Where the documents will be: commands in them name it.
+    pub folder: Option<&'a Path>,
     /// How long a server that is starting is waited for.
     pub wait: Option<std::time::Duration>,
 }

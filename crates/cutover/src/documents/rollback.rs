@@ -1,13 +1,18 @@
-//! The way back of each applied migration and what it loses, as the rehearsal of `cutover revert` finds it.
+//! The ways back and what they lose, as the rehearsal of `cutover revert` finds them: what is said of one command is untrue of
+//! another, for behind more ways back less stays.
 
 use serde::Serialize;
 
 use super::migrations::Labels;
 use crate::revert::{Back, Outlook};
 
-/// The ways back of all that is applied.
+/// What one command takes back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Rollback {
+    /// The command that looks at it, and changes nothing.
+    pub(super) look: String,
+    /// The command that does it, with all that it has to be allowed; none where it would fail, or nothing is known.
+    pub(super) command: Option<String>,
     /// In the order to go them: the last applied one first.
     pub(super) ways: Vec<Way>,
     /// Why they are not known, where they are not.
@@ -35,10 +40,13 @@ pub(super) struct Way {
 }
 
 impl Rollback {
-    pub(super) fn of(outlook: Result<Outlook, String>, labels: &Labels) -> Self {
+    /// What `cutover revert` with these `arguments` would do.
+    pub(super) fn of(arguments: &str, outlook: Result<Outlook, String>, labels: &Labels) -> Self {
+        let command = format!("cutover revert{arguments}");
+        let look = format!("{command} --dry-run");
         let outlook = match outlook {
             Ok(outlook) => outlook,
-            Err(why) => return Self { not_measured: Some(why), ..Self::default() },
+            Err(why) => return Self { look, not_measured: Some(why), ..Self::default() },
         };
         let way = |back: Back| Way {
             label: labels.of_id(&back.migration),
@@ -49,7 +57,11 @@ impl Rollback {
             losses: back.losses,
             stays: back.stays,
         };
+        let allowed = outlook.missing.iter().flat_map(|code| [" --allow ", code]).collect::<String>();
+        let can_be_done = outlook.misfits.is_empty() && !outlook.backs.is_empty();
         Self {
+            look,
+            command: can_be_done.then(|| command + &allowed),
             ways: outlook.backs.into_iter().map(way).collect(),
             not_measured: None,
             differs: outlook.differs,

@@ -9,6 +9,7 @@ use cutover_analysis::sql::quote_literal;
 use cutover_postgres::session::{Failure, Session};
 use serde::Serialize;
 
+use super::beside::Beside;
 use super::tables::is_table;
 use crate::catalog;
 use crate::plan::handover;
@@ -16,8 +17,13 @@ use crate::secrets::{SHORTEST_NAMED, Secrets};
 use crate::verify::Prepared;
 use crate::verify::in_psql::InPsql;
 
-/// What a block counts in: a setting of our own, local to the transaction.
+/// What a block counts in what does not hold: a setting of our own, local to the transaction.
 const COUNTER: &str = "cutover_verify.failed";
+/// The same for what could not be measured.
+const UNMEASURED: &str = "cutover_verify.not_measured";
+
+/// By which a server says that somebody may not, or that it cannot now: nothing is known of what was asked then.
+const NOT_MEASURED: &str = "'42501', '25006', '55P03', '57014', '53100', '53200', '53300', '54001'";
 
 /// The script's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -51,8 +57,9 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    fn secret(name: &str) -> Self {
-        Self { name: name.to_owned(), why: "its text holds what is not to be shown".to_owned() }
+    pub(super) fn secret(name: &str) -> Self {
+        let why = "its text holds what is not to be shown, or may be a password; `cutover verify` and `cutover diff` measure it";
+        Self { name: name.to_owned(), why: why.to_owned() }
     }
 }
 
@@ -109,7 +116,7 @@ impl Script {
 
 /// Whether a text shows what is secret. What is shorter than the shortest hidden value is none: rows that a check brings have a
 /// password of a letter.
-fn shows(secrets: &Secrets, text: &str) -> bool {
+pub(super) fn shows(secrets: &Secrets, text: &str) -> bool {
     let starred = secrets.star(text);
     let (mut run, mut differs) = (0, false);
     for (was, is) in text.chars().zip(starred.chars()) {
@@ -127,16 +134,23 @@ fn measured(name: &str, body: &str) -> String {
     let text = format!(
         "#variable_conflict use_column
 DECLARE
-  said text; n bigint := 0; v text; is_null boolean; plan jsonb; names text[]; r record;
+  said text; unasked text; unmeasured text; n bigint := 0; v text; is_null boolean; plan jsonb; names text[]; r record;
 BEGIN
   BEGIN
 {body}
     RAISE EXCEPTION USING ERRCODE = 'CVEND', MESSAGE = 'what it did is undone';
   EXCEPTION
     WHEN SQLSTATE 'CVEND' THEN NULL;
-    WHEN OTHERS THEN said := 'could not be measured: ' || SQLERRM || ' (' || SQLSTATE || ')';
+    WHEN OTHERS THEN
+      IF SQLSTATE IN ({NOT_MEASURED}) THEN unmeasured := SQLERRM || ' (' || SQLSTATE || ')';
+      ELSE said := 'could not be measured: ' || SQLERRM || ' (' || SQLSTATE || ')'; END IF;
   END;
-  IF said IS NULL THEN
+  IF unmeasured IS NOT NULL THEN
+    RAISE WARNING 'not measured: %: %', {name}, unmeasured;
+    PERFORM pg_catalog.set_config('{UNMEASURED}', (pg_catalog.current_setting('{UNMEASURED}')::int + 1)::text, true);
+  ELSIF unasked IS NOT NULL THEN
+    RAISE INFO 'not asked: %: %', {name}, unasked;
+  ELSIF said IS NULL THEN
     RAISE INFO 'holds: %', {name};
   ELSE
     RAISE WARNING 'does not hold: %: %', {name}, said;
@@ -196,10 +210,12 @@ fn body(asked: &InPsql) -> Option<String> {
   {}      SET CONSTRAINTS ALL IMMEDIATE;
       said := 'it was accepted';
     EXCEPTION WHEN OTHERS THEN
+      IF SQLSTATE <> ALL (ARRAY[{}]) AND SQLSTATE IN ({NOT_MEASURED}) THEN RAISE; END IF;
       IF SQLSTATE <> ALL (ARRAY[{}]) THEN said := SQLERRM || ' (' || SQLSTATE || ')'; END IF;
     END;",
                 all(setup),
                 execute(sql),
+                states.join(", "),
                 states.join(", ")
             )
         }
@@ -278,6 +294,8 @@ pub(super) struct Spelled<'a> {
     pub(super) live: &'a Schema,
     /// Definitions as the server words them, of what is there.
     pub(super) raw: &'a BTreeMap<Id, String>,
+    /// What else the server says.
+    pub(super) beside: &'a Beside,
 }
 
 impl Spelled<'_> {
@@ -300,6 +318,9 @@ impl Spelled<'_> {
                 Err(hidden) => left_out.push(hidden),
             }
         }
+        let (more, hidden) = self.beside.blocks(self.expected, self.live, secrets);
+        blocks.extend(more);
+        left_out.extend(hidden);
         (blocks, left_out)
     }
 
@@ -384,7 +405,7 @@ impl Spelled<'_> {
     }
 }
 
-fn block(name: String, body: &str) -> Block {
+pub(super) fn block(name: String, body: &str) -> Block {
     Block { sql: measured(&name, body), name }
 }
 
@@ -400,7 +421,10 @@ const COLUMNS: &str = "    SELECT pg_catalog.array_agg(a.attname || ' ' || pg_ca
      WHERE a.attrelid = pg_catalog.to_regclass({table}) AND a.attnum > 0 AND NOT a.attisdropped;
     SELECT c.relrowsecurity = {row_security} AND c.relforcerowsecurity = {forced} INTO is_null
       FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({table});
-    IF names IS DISTINCT FROM ARRAY[{lines}]::text[] THEN said := coalesce(pg_catalog.array_to_string(names, ', '), 'it is not there');
+    IF names IS DISTINCT FROM ARRAY[{lines}]::text[] THEN said := CASE WHEN names IS NULL THEN 'it is not there' ELSE coalesce(NULLIF(pg_catalog.concat_ws('; ',
+        (SELECT 'found ' || pg_catalog.string_agg(f, ', ') FROM pg_catalog.unnest(names) f WHERE f <> ALL (ARRAY[{lines}]::text[])),
+        (SELECT 'expected ' || pg_catalog.string_agg(e, ', ') FROM pg_catalog.unnest(ARRAY[{lines}]::text[]) e WHERE e <> ALL (names))), ''),
+        'columns in another order: ' || pg_catalog.array_to_string(names, ', ')) END;
     ELSIF NOT is_null THEN said := 'row security is not enabled as it should be, or not forced'; END IF;";
 
 /// Parts of a table that nobody declares. Keys have an index of their name.
@@ -410,10 +434,13 @@ const OTHERS: &str = "    SELECT pg_catalog.string_agg(p.name, ', ') INTO v FROM
       UNION SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = pg_catalog.to_regclass({table}) AND NOT tgisinternal
       UNION SELECT polname FROM pg_catalog.pg_policy WHERE polrelid = pg_catalog.to_regclass({table})) AS p (name)
      WHERE p.name <> ALL (ARRAY[{names}]::text[]);
-    IF v IS NOT NULL THEN said := 'also there: ' || v; END IF;";
+    IF v IS NOT NULL THEN said := 'also there: ' || v; END IF;
+    SELECT pg_catalog.string_agg(DISTINCT k.conname, ', ') INTO v FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+     WHERE t.tgrelid = pg_catalog.to_regclass({table}) AND t.tgisinternal AND t.tgenabled = 'D';
+    IF v IS NOT NULL THEN said := pg_catalog.concat_ws('; ', said, 'not kept, for their triggers are disabled: ' || v); END IF;";
 
 /// Definitions as the server words them: schema, table of what is a part of one, name, arguments, definition.
-const DEFINITIONS: [(ObjectKind, &str); 10] = [
+pub(super) const DEFINITIONS: [(ObjectKind, &str); 10] = [
     (
         ObjectKind::Constraint,
         "SELECT n.nspname, c.relname, k.conname, NULL::text, pg_get_constraintdef(k.oid)

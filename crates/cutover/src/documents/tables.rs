@@ -23,6 +23,8 @@ pub(super) struct TableNote {
     pub(super) name: String,
     /// The migration that creates it, as its file spells the version; none where no file of the project does.
     pub(super) migration: Option<String>,
+    /// What has given it another name since, in its order.
+    pub(super) renamed: Vec<Renamed>,
     pub(super) comment: Option<String>,
     pub(super) columns: Vec<ColumnNote>,
     /// Those that stand for themselves.
@@ -32,6 +34,18 @@ pub(super) struct TableNote {
     pub(super) foreign_keys: Vec<PartNote>,
     pub(super) checks: Vec<PartNote>,
 }
+
+/// Another name that a table was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Renamed {
+    /// The migration, as its file spells the version.
+    pub(super) migration: String,
+    /// What it was called before.
+    pub(super) from: String,
+}
+
+/// The migration that creates a table, and those that have renamed it.
+pub(super) type Origin = (Option<String>, Vec<Renamed>);
 
 /// A column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -120,13 +134,15 @@ pub(super) struct Totals {
     pub(super) not_measured: usize,
 }
 
-/// The tables of a schema, by name; `made_by` says which migration creates one.
-pub(super) fn tables(schema: &Schema, made_by: &dyn Fn(&Id) -> Option<String>) -> Vec<TableNote> {
+/// The tables of a schema, by name; `origin` says which migration creates one, and which have renamed it.
+pub(super) fn tables(schema: &Schema, origin: &dyn Fn(&Id) -> Origin) -> Vec<TableNote> {
     let ids = schema.objects.iter().filter(|(id, _)| is_table(id));
     let mut notes: Vec<TableNote> = ids
-        .map(|(id, object)| TableNote {
+        .map(|(id, object)| (id, object, origin(id)))
+        .map(|(id, object, (migration, renamed))| TableNote {
             name: erd::name(id),
-            migration: made_by(id),
+            migration,
+            renamed,
             comment: object.text("comment").map(str::to_owned),
             columns: columns(schema, id),
             indexes: parts(schema, id, |id, _| id.kind == ObjectKind::Index),
@@ -193,7 +209,7 @@ impl Consistency {
         live: &Schema,
         claimed_by: &dyn Fn(&Id) -> Vec<String>,
     ) -> Self {
-        let nobody = |_: &Id| None;
+        let nobody = |_: &Id| (None, Vec::new());
         let here = tables(live, &nobody);
         let there = declared.map(|schema| tables(schema, &nobody));
         let names = there.iter().flatten().chain(&here).map(|table| table.name.as_str());

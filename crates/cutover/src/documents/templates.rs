@@ -54,6 +54,14 @@ pub enum TemplateError {
         /// Their names.
         known: String,
     },
+    /// A file of the folder is called like a template and is none.
+    #[error("{file} is called like a template and is none\n  hint: they are called {known}")]
+    Unknown {
+        /// The file.
+        file: PathBuf,
+        /// The names of the templates.
+        known: String,
+    },
     /// A template is written wrong, or asks for what there is not.
     #[error("{}", in_template(.file, .error))]
     Wrong {
@@ -104,8 +112,32 @@ pub(super) fn render(documents: &Documents, folder: Option<&Path>) -> Result<Vec
     Ok(made)
 }
 
+/// What templates are called, in words.
+fn known() -> String {
+    names().collect::<Vec<_>>().join(", ")
+}
+
+/// Refuses what somebody may take for a template: it would do nothing.
+fn none_unknown(folder: &Path) -> Result<(), TemplateError> {
+    // A folder that cannot be read has none of them, which is told.
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    let is_unknown = |file: &PathBuf| {
+        let is_template = file.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| {
+            ["jinja", "jinja2", "j2"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+        });
+        is_template && !names().any(|name| file.file_name().is_some_and(|file| file == name))
+    };
+    match files.into_iter().find(is_unknown) {
+        Some(file) => Err(TemplateError::Unknown { file, known: known() }),
+        None => Ok(()),
+    }
+}
+
 /// The user's templates that a folder has.
 fn own(folder: &Path) -> Result<Vec<(&'static str, String)>, TemplateError> {
+    none_unknown(folder)?;
     let mut found = Vec::new();
     for name in names() {
         let path = folder.join(name);
@@ -116,8 +148,7 @@ fn own(folder: &Path) -> Result<Vec<(&'static str, String)>, TemplateError> {
         }
     }
     if found.is_empty() {
-        let known = names().collect::<Vec<_>>().join(", ");
-        return Err(TemplateError::Nothing { folder: folder.to_owned(), known });
+        return Err(TemplateError::Nothing { folder: folder.to_owned(), known: known() });
     }
     Ok(found)
 }

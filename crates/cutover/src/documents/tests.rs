@@ -14,7 +14,9 @@ use super::rollback::{Rollback, Way};
 use super::script::{Block, LeftOut, Script};
 use super::sequence::{Coverage, GraphNote, KeyNote, QueryNote};
 use super::sprints::{SprintNeed, SprintNote};
-use super::tables::{ColumnNote, Compared, ComparedTable, Consistency, Numbers, PartNote, TableNote};
+use super::tables::{
+    ColumnNote, Compared, ComparedTable, Consistency, Numbers, PartNote, Renamed, TableNote,
+};
 use super::{Document, Documents, Request, gather};
 use crate::project::{Overrides, Project};
 use crate::report::graph::ProjectGraph;
@@ -74,6 +76,7 @@ fn the_page_names_all_that_templates_know() {
     is_named("### A run", "failures", &FailureNote::default());
     is_documented("### A table", &TableNote::default());
     is_named("### A table", "columns", &ColumnNote::default());
+    is_named("### A table", "renamed", &Renamed::default());
     is_named("### A table", "keys", &PartNote::default());
     is_documented("### Declared against found", &Consistency::default());
     is_named("### Declared against found", "tables", &ComparedTable::default());
@@ -102,7 +105,7 @@ fn the_page_names_all_that_templates_know() {
 }
 
 /// A project in a folder of its own.
-fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
+pub(super) fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
@@ -113,17 +116,17 @@ fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
     (folder, project)
 }
 
-async fn found(project: &Project, database: &testkit::Database) -> Documents {
+pub(super) async fn found(project: &Project, database: &testkit::Database) -> Documents {
     found_with(project, database, &SandboxProvider::dev_url(testkit::server().server().options("postgres")))
         .await
 }
 
 async fn found_with(project: &Project, database: &testkit::Database, sandbox: &SandboxProvider) -> Documents {
     let options = database.options();
-    gather(project, Request { options: &options, sandbox, wait: None }).await.unwrap()
+    gather(project, Request { options: &options, sandbox, folder: None, wait: None }).await.unwrap()
 }
 
-fn text_of<'a>(made: &'a [Document], name: &str) -> &'a str {
+pub(super) fn text_of<'a>(made: &'a [Document], name: &str) -> &'a str {
     made.iter().find(|document| document.name == name).unwrap_or_else(|| panic!("{name}")).text.as_str()
 }
 
@@ -205,6 +208,8 @@ async fn templates_of_the_users_go_before_and_tell_their_mistakes() {
         ("wrong/ERD.md.jinja", "one\n{{ erd.nothing }}\n"),
         ("open/ERD.md.jinja", "one\n\n{% if erd %}\n"),
         ("none/readme.md", ""),
+        ("typo/ERD.jinja", ""),
+        ("typo/README.md.jinja", "x"),
         (
             "cutover.toml",
             "[project]\nname = \"p|q\"\n[[migrations]]\npath = \"m\"\n[documents]\ntemplates = \"templates\"\n",
@@ -223,6 +228,11 @@ async fn templates_of_the_users_go_before_and_tell_their_mistakes() {
     assert!(wrong("wrong").contains("wrong/ERD.md.jinja:2: undefined value"), "{}", wrong("wrong"));
     assert!(wrong("wrong").contains("docs/documents.md"));
     assert!(wrong("open").contains("open/ERD.md.jinja:"), "{}", wrong("open"));
+    assert!(
+        wrong("typo").contains("typo/ERD.jinja is called like a template and is none"),
+        "{}",
+        wrong("typo")
+    );
     assert!(wrong("none").contains("has none of the templates"), "{}", wrong("none"));
     let missing =
         "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n[documents]\ntemplates = \"nowhere\"\n";
@@ -281,8 +291,9 @@ async fn whatever_a_definition_tells_of_is_compared_and_verified() {
     let database = testkit::database();
     crate::migrate(&project, &database.url()).await.unwrap();
     let made = found(&project, &database).await.render(None).unwrap();
-    // Two have the same number: a command needs the folder.
-    assert!(text_of(&made, "README.md").contains("`cutover revert core/0001 --dry-run`"));
+    // Two have the same number: each is called by its folder.
+    let ways = testkit::markdown::table(text_of(&made, "README.md"), "### Everything");
+    assert_eq!(ways.iter().map(|way| way["Version"].as_str()).collect::<Vec<_>>(), ["app/0001", "core/0001"]);
     let file = folder.path().join("verify.sql");
     std::fs::write(&file, text_of(&made, "verify.sql")).unwrap();
     let (code, said) = testkit::psql(&database, &file, &[]);

@@ -37,7 +37,7 @@ pub fn is_ours(text: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(MARK))
 }
 
-/// Writes the documents; the folder is made. A file that is as it should be is left alone. Says how many were written.
+/// Writes the documents; the folder is made, and each file is there as it was or as it is to be, whatever happens meanwhile. A file that is as it should be is left alone. Says how many were written.
 ///
 /// # Errors
 /// The first file that cannot be written, with its name.
@@ -49,15 +49,49 @@ pub fn write(folder: &Path, documents: &[Document]) -> Result<usize, (String, io
         if fs::read(&path).is_ok_and(|there| there == document.text.as_bytes()) {
             continue;
         }
-        fs::write(&path, &document.text).map_err(|error| (document.name.clone(), error))?;
+        at_once(&path, &document.text).map_err(|error| (document.name.clone(), error))?;
         written += 1;
     }
     Ok(written)
 }
 
+/// Writes a file beside, and puts it in the place of the one that is there; one that a link leads to where that is.
+fn at_once(path: &Path, text: &str) -> io::Result<()> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = path.with_file_name(name);
+    let written = fs::write(&beside, text).and_then(|()| {
+        if let Ok(there) = fs::metadata(&path) {
+            fs::set_permissions(&beside, there.permissions())?;
+        }
+        fs::rename(&beside, &path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_put_in_place_whole_and_a_link_to_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, elsewhere) = (folder.path().join("docs/README.md"), folder.path().join("real.md"));
+        fs::create_dir(folder.path().join("docs")).unwrap();
+        fs::write(&elsewhere, Document::new("README.md", "old").text).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        let new = Document::new("README.md", "new");
+        assert_eq!(write(&folder.path().join("docs"), std::slice::from_ref(&new)).unwrap(), 1);
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), new.text);
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        // Nothing is left beside it.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 
     #[test]
     fn documents_are_known_by_their_first_line() {

@@ -282,7 +282,7 @@ fn stages(project: &Project, reached: Option<usize>) -> Vec<StageSummary> {
 }
 
 /// Objects as `kind name`, each once; by name alone where no statement says what kind of relation it is.
-fn names(objects: &[&ObjectRef]) -> Vec<String> {
+pub(crate) fn names(objects: &[&ObjectRef]) -> Vec<String> {
     let name = |object: &&ObjectRef| {
         let text = object.to_string();
         text.strip_prefix("relation ").map_or(text.clone(), str::to_owned)

@@ -52,7 +52,7 @@ pub(super) fn migration(
         let (own, behind) = (vars::escaped(own), vars::escaped(behind));
         Created {
             path: if root.path == "." { path } else { format!("{}/{path}", root.path) },
-            content: format!("{before}-- {title}\n{own}{after}{behind}"),
+            content: format!("{before}-- {}\n{own}{after}{behind}", vars::escaped(&title)),
         }
     });
     let created: Vec<Created> = created.collect();

@@ -34,10 +34,10 @@ pub struct Rehearsal {
     /// What was proven beyond that.
     pub proof: Option<Proof>,
     /// How long the traced pass took, without building the ground.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub took: Duration,
     /// How long everything took.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub took_in_all: Duration,
 }
 
@@ -78,7 +78,7 @@ pub struct Ground {
     /// What else is to be known of it.
     pub remarks: Vec<String>,
     /// How long it took to find out what is pending and to build it.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub took: Duration,
 }
 
@@ -112,10 +112,10 @@ pub struct Traced {
     /// Its version as people write it.
     pub version: String,
     /// When it began, since the first one did.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub from: Duration,
     /// When it ended.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub to: Duration,
     /// Its statements, as far as they ran.
     pub statements: Vec<TracedStatement>,
@@ -151,10 +151,10 @@ pub struct TracedStatement {
     /// It ran outside a transaction.
     pub outside: bool,
     /// When it began, since the first migration did.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub from: Duration,
     /// When it ended.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub to: Duration,
     /// What it made, by whatever code.
     pub created: Vec<Object>,
@@ -230,10 +230,10 @@ pub struct Held {
     #[serde(serialize_with = "mode")]
     pub mode: LockMode,
     /// When it was taken, since the first migration began.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub from: Duration,
     /// When it was given back.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub to: Duration,
     /// When it was waited for, where it was.
     pub waiting: Option<Waiting>,
@@ -267,10 +267,10 @@ impl Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Waiting {
     /// From when.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub from: Duration,
     /// To when.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub to: Duration,
 }
 
@@ -301,7 +301,7 @@ pub struct Disagreement {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Workload {
     /// Waits longer than this count as blocked.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub limit: Duration,
     /// One entry a table and kind of statement.
     pub felt: Vec<Felt>,
@@ -327,7 +327,7 @@ pub struct Felt {
     /// Statements it ran.
     pub statements: u64,
     /// The longest one.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub longest: Duration,
     /// Those that took longer than the limit.
     pub blocked: Vec<Blocked>,
@@ -339,15 +339,15 @@ pub struct Felt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Blocked {
     /// When it began to, since the first migration did in this pass.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub from: Duration,
     /// How long.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub took: Duration,
     /// The migration that ran then.
     pub during: String,
     /// How long that one had been running.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub since: Duration,
 }
 
@@ -431,11 +431,6 @@ pub struct Unresolved {
     pub hint: Option<String>,
     /// It was all right before the migrations.
     pub is_new: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    crate::run::seconds::serialize(duration, serializer)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

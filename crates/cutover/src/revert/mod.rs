@@ -420,6 +420,9 @@ impl Outlook {
     }
 }
 
+/// What the version of a way back ends with, behind that of its migration.
+pub(crate) const BACK: &str = " back";
+
 /// The folder that the ways back are called to be in.
 const ROOT: &str = "revert";
 
@@ -493,7 +496,7 @@ fn going_back(
 }
 
 fn one_back(migration: &Migration, back: &Back, key: String, vars: &Vars) -> Migration {
-    let text = format!("{} back", migration.id.version.text());
+    let text = format!("{}{BACK}", migration.id.version.text());
     let base = Migration {
         id: MigrationId { root: ROOT.to_owned(), version: Version::named(key, 1, text) },
         name: migration.name.clone(),

@@ -18,7 +18,7 @@ use crate::support::{applying, folder, system};
 async fn documents(project: &Project, database: &Database) -> BTreeMap<String, String> {
     let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
     let options = database.options();
-    let request = Request { options: &options, sandbox: &sandbox, wait: None };
+    let request = Request { options: &options, sandbox: &sandbox, folder: None, wait: None };
     let made = gather(project, request).await.unwrap().render(None).unwrap();
     made.into_iter().map(|document| (document.name, document.text)).collect()
 }

@@ -114,3 +114,18 @@ fn who_logs_in_is_found_by_address() {
         assert_eq!(ask(sql), Err("42501".to_owned()), "{sql}");
     }
 }
+
+/// What each role may do adds up where one role is both: it reads no more of others than the application does.
+#[test]
+fn a_role_that_is_both_sees_its_own() {
+    let database = with_two_users();
+    let both = testkit::role("");
+    database.run(&format!("GRANT todo_app, todo_login TO {}", both.name));
+    let counted = |before: &str| {
+        let sql = format!("{before}SELECT count(*), count(password_hash) FROM users");
+        as_role(&database, &both.name, &sql).unwrap()
+    };
+    assert_eq!(counted(""), [["0", "0"]]);
+    let alice = format!("SET LOCAL app.user_id = '{}'; ", crate::support::ALICE);
+    assert_eq!(counted(&alice), [["1", "1"]]);
+}

@@ -2,7 +2,7 @@
 
 use super::super::{Id, Object};
 use super::making::{
-    Change, Making, Place, Sql, World, hazards, on_table, parameters, storage_options, text,
+    self, Change, Making, Place, Sql, World, hazards, on_table, parameters, storage_options, text,
 };
 use super::query::{Row, comment, flag, in_scope, not_a_member, sorted};
 use super::{Asked, Kind};
@@ -189,7 +189,13 @@ fn change(change: &mut Change<'_>) {
         let sql = format!("{} VALIDATE CONSTRAINT {}", alter(change.id), quote_ident(&change.id.name));
         change.statements.push(Sql::new(sql).hazard(hazards::MAY_FAIL));
     }
+    if change.left.contains_key("definition") && !change.left.contains_key("inherited") {
+        replace_in_use(change);
+    }
     if change.left.contains_key("definition") || change.left.contains_key("inherited") {
+        return;
+    }
+    if change.anew {
         return;
     }
     let index = format!(
@@ -208,6 +214,75 @@ fn change(change: &mut Change<'_>) {
             quote_ident(&text(to).unwrap_or_else(|| "pg_default".to_owned()))
         ));
     }
+}
+
+/// The new one is there before the old one goes: at no moment may rows come that neither would let in.
+fn replace_in_use(change: &mut Change<'_>) {
+    let (id, world) = (change.id, change.world);
+    let of = |object: &Object| object.text("definition").unwrap_or_default().to_owned();
+    let (from, to) = (of(change.from), of(change.to));
+    let is_plain = |object: &Object| !object.has("inherited");
+    let is_held = world.from.objects.values().any(|object| object.needs.contains(id));
+    // What the table says of the index behind it would be forgotten.
+    let is_said = ["replica identity", "clustered on"].iter().any(|attribute| {
+        [world.from, world.to]
+            .iter()
+            .filter_map(|schema| schema.get(&whole(id)))
+            .any(|table| table.has(attribute))
+    });
+    if !world.is_in_use(id)
+        || world.is_partitioned(id)
+        || is_said
+        || !is_plain(change.from)
+        || !is_plain(change.to)
+        || is_held
+    {
+        return;
+    }
+    let new = making::free_name(&id.name, "__new", &|name| {
+        let of_name = |other: &Id| other.name == name && other.schema == id.schema;
+        [world.from, world.to].iter().any(|schema| schema.objects.keys().any(of_name))
+    });
+    let (own, other) = (quote_ident(&id.name), quote_ident(&new));
+    let is_of = |text: &str, kind: &str| text.starts_with(kind);
+    let checked = ["FOREIGN KEY", "CHECK"].into_iter().find(|kind| is_of(&from, kind) && is_of(&to, kind));
+    let statements = if checked.is_some() {
+        if to.ends_with(" NOT VALID") || to.contains(" NOT ENFORCED") {
+            return;
+        }
+        let alter = alter(id);
+        vec![
+            Sql::new(format!("{alter} ADD CONSTRAINT {other} {} NOT VALID", definition_with(change.to))),
+            Sql::new(format!("{alter} VALIDATE CONSTRAINT {other}"))
+                .at(Place::NewTransaction)
+                .hazard(hazards::MAY_FAIL),
+            Sql::new(format!("{alter} DROP CONSTRAINT {own}")).at(Place::NewTransaction),
+            Sql::new(format!("{alter} RENAME CONSTRAINT {other} TO {own}")),
+        ]
+    } else {
+        let (Some((_, before, _)), Some((index, kind, deferred))) = (index_of(&from), index_of(&to)) else {
+            return;
+        };
+        let is_otherwise_stored = change.to.has("options") || change.to.has("tablespace");
+        if before != kind || is_otherwise_stored {
+            return;
+        }
+        let build = format!("CREATE UNIQUE INDEX CONCURRENTLY {other} ON {} {index}", id.table_sql());
+        let swap = format!(
+            "{} DROP CONSTRAINT {own}, ADD CONSTRAINT {own} {kind} USING INDEX {other}{deferred}",
+            alter(id)
+        );
+        vec![Sql::new(build).at(Place::Outside).hazard(hazards::MAY_FAIL), Sql::new(swap)]
+    };
+    for attribute in ["definition", "options", "tablespace"] {
+        change.take(attribute);
+    }
+    change.statements.extend(statements);
+    change.anew = true;
+    if change.to.has("index comment") {
+        change.statements.push(comment_on_index(id, change.to.text("index comment")));
+    }
+    change.take("index comment");
 }
 
 fn drop(id: &Id, object: &Object, world: &World<'_>) -> Vec<Sql> {

@@ -181,6 +181,11 @@ pub fn queries(asked: &Asked<'_>) -> String {
     texts.join(";\n")
 }
 
+/// The query for each family of kinds by itself, with the kinds that it reads. To be run as [`queries`] are.
+pub fn query_each(asked: &Asked<'_>) -> Vec<(&'static [ObjectKind], String)> {
+    KINDS.iter().map(|kind| (kind.kinds, (kind.query)(asked))).collect()
+}
+
 /// The kind of a word that a query gives.
 pub fn by_word(word: &str) -> Option<ObjectKind> {
     KINDS.iter().flat_map(|kind| kind.kinds).copied().find(|kind| kind.word() == word)

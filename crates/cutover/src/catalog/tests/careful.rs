@@ -168,10 +168,20 @@ const CASES: &[Case] = &[
         ..NOTHING
     },
     Case {
-        name: "a key that is made anew is missed meanwhile",
+        name: "a key that is made anew is not missed meanwhile",
         from: "CREATE TABLE t (i integer, j integer, CONSTRAINT k UNIQUE (i))",
         to: "CREATE TABLE t (i integer, j integer, CONSTRAINT k UNIQUE (i, j))",
-        says: &[("ALTER TABLE public.t DROP CONSTRAINT k", &["gap"])],
+        says: &[("ALTER TABLE public.t DROP CONSTRAINT k, ADD CONSTRAINT k UNIQUE USING INDEX k__new", &[])],
+        ..NOTHING
+    },
+    Case {
+        name: "a foreign key that does something else is not missed meanwhile",
+        from: "CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE t (p integer CONSTRAINT k REFERENCES p)",
+        to: "CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE t (p integer CONSTRAINT k REFERENCES p ON DELETE CASCADE)",
+        says: &[
+            ("ALTER TABLE public.t VALIDATE CONSTRAINT k__new", &["may-fail"]),
+            ("ALTER TABLE public.t DROP CONSTRAINT k", &[]),
+        ],
         ..NOTHING
     },
     Case {

@@ -1,0 +1,87 @@
+//! Statements that belong together in one: the type of a column with its default, and the types of a table's columns. In one ALTER TABLE
+//! a table is written anew once, and no column is without its default in between (PostgreSQL's manual, ALTER TABLE, has the three in one
+//! statement as an example). Pure.
+
+use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::schema::{Id, Schema, Sql};
+use cutover_analysis::sql::quote_ident;
+
+/// Folds them; `from` is what is there before.
+pub(super) fn fold(statements: Vec<Sql>, from: &Schema) -> Vec<Sql> {
+    let mut statements = statements;
+    let columns = from.objects.keys().filter(|id| id.kind == ObjectKind::Column && is_alone(id, from));
+    for column in columns {
+        with_default(&mut statements, column);
+    }
+    joined(statements, from)
+}
+
+/// Whether nothing inherits from its table, which would have to change along.
+fn is_alone(column: &Id, from: &Schema) -> bool {
+    let (Some(schema), Some(table)) = (&column.schema, &column.table) else { return false };
+    let table = Id::new(ObjectKind::Table, schema.clone(), table.clone());
+    from.get(&table).is_some_and(|object| !object.has("partition key") && !object.has("inherits"))
+}
+
+/// A column's own part of the statements that are about it.
+fn of_column(column: &Id) -> (String, String) {
+    let action = format!("ALTER COLUMN {} ", quote_ident(&column.name));
+    (
+        format!("ALTER TABLE {} {action}", column.table_sql()),
+        format!("ALTER TABLE ONLY {} {action}", column.table_sql()),
+    )
+}
+
+fn with_default(statements: &mut Vec<Sql>, column: &Id) {
+    let (plain, only) = of_column(column);
+    let is_type = |sql: &Sql| sql.text.strip_prefix(&plain).is_some_and(|rest| rest.starts_with("TYPE "));
+    let Some(at) = statements.iter().position(is_type) else { return };
+    let rest = |sql: &'_ Sql| {
+        sql.text.strip_prefix(&only).or_else(|| sql.text.strip_prefix(&plain)).map(str::to_owned)
+    };
+    let dropped = statements.iter().take(at).position(|sql| rest(sql).as_deref() == Some("DROP DEFAULT"));
+    let set =
+        statements.iter().position(|sql| rest(sql).is_some_and(|rest| rest.starts_with("SET DEFAULT ")));
+    let (Some(dropped), Some(set)) = (dropped, set.filter(|set| *set > at)) else { return };
+    let action = format!("ALTER COLUMN {} ", quote_ident(&column.name));
+    let default = statements.get(set).and_then(rest).unwrap_or_default();
+    let Some(statement) = statements.get_mut(at) else { return };
+    let data_type = statement.text.strip_prefix(&plain).unwrap_or_default().to_owned();
+    statement.text = format!(
+        "ALTER TABLE {} {action}DROP DEFAULT, {action}{data_type}, {action}{default}",
+        column.table_sql()
+    );
+    let gap = cutover_analysis::schema::hazards::GAP;
+    statement.hazards.retain(|hazard| *hazard != gap);
+    statements.remove(set);
+    statements.remove(dropped);
+}
+
+/// Neighbours that change columns of one table become one statement.
+fn joined(statements: Vec<Sql>, from: &Schema) -> Vec<Sql> {
+    let heads: Vec<String> = from
+        .objects
+        .keys()
+        .filter(|id| id.kind == ObjectKind::Table)
+        .map(|id| format!("ALTER TABLE {} ALTER COLUMN ", id.name_sql()))
+        .collect();
+    let head = |sql: &Sql| {
+        let is_type = sql.text.contains(" TYPE ");
+        heads.iter().find(|head| is_type && sql.text.starts_with(head.as_str()))
+    };
+    let mut all: Vec<Sql> = Vec::new();
+    for statement in statements {
+        let same = head(&statement).filter(|own| all.last().and_then(&head) == Some(own));
+        match (same, all.last_mut()) {
+            (Some(own), Some(last)) => {
+                let rest = statement.text.get(own.len()..).unwrap_or_default();
+                last.text = format!("{}, ALTER COLUMN {rest}", last.text);
+                let more = statement.hazards.into_iter().filter(|hazard| !last.hazards.contains(hazard));
+                let more: Vec<_> = more.collect();
+                last.hazards.extend(more);
+            }
+            _ => all.push(statement),
+        }
+    }
+    all
+}

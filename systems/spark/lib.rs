@@ -1,0 +1,1 @@
+//! Reference system: see `cutover.toml`, `base/` and `migrations/` beside this file; `tests/` proves its specification.

@@ -1,0 +1,56 @@
+-- Schedule guardian-queue-consistency: takes entries away that should not be there. The schedules that end graces and take entries
+-- away get 15 seconds more than the limits to do so: what they are about to do is in order.
+
+-- What is wrong with an entry, or NULL.
+CREATE FUNCTION public.spark_what_is_wrong(p_entry public.matching_queue) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_away interval := spark_now() - p_entry.disconnected_at - interval '15 seconds';
+    v_online boolean := (SELECT is_online FROM profiles WHERE id = p_entry.user_id);
+BEGIN
+    RETURN CASE
+        WHEN v_online IS NULL THEN 'no_profile'
+        WHEN p_entry.status = 'soft_offline' THEN CASE WHEN v_away <= interval '10 seconds' THEN NULL ELSE 'away_too_long' END
+        WHEN p_entry.status = 'disconnected' THEN CASE WHEN v_away <= interval '5 minutes' THEN NULL ELSE 'away_too_long' END
+        WHEN p_entry.status NOT IN ('spin_active', 'queue_waiting', 'paired', 'vote_active', 'video_date', 'ended') THEN 'state'
+        WHEN NOT v_online THEN 'offline'
+    END;
+END
+$$;
+
+CREATE FUNCTION public.guardian_queue_consistency() RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_user uuid;
+    v_wrong text;
+    v_found jsonb := '[]';
+    v_entry jsonb;
+BEGIN
+    -- All are found, and told in one warning, before any is removed.
+    FOR v_user IN
+        SELECT q.user_id FROM matching_queue q WHERE spark_what_is_wrong(q) IS NOT NULL ORDER BY q.user_id
+    LOOP
+        BEGIN
+            PERFORM spark_lock_match(v_user, false);
+            v_wrong := (SELECT spark_what_is_wrong(q) FROM matching_queue q WHERE q.user_id = v_user);
+            IF v_wrong IS NOT NULL THEN
+                v_found := v_found || jsonb_build_object('user_id', v_user, 'wrong', v_wrong);
+            END IF;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL; -- Somebody is at it; the next run looks again.
+        END;
+    END LOOP;
+    IF v_found <> '[]' THEN
+        PERFORM log_event('guardian_warning', NULL,
+            jsonb_build_object('type', 'queue_consistency', 'invalid_entries', jsonb_array_length(v_found), 'entries', v_found,
+                'source', 'guardian'),
+            'WARNING', 'guardian_queue_consistency');
+        FOR v_entry IN SELECT * FROM jsonb_array_elements(v_found) LOOP
+            PERFORM queue_remove((v_entry ->> 'user_id')::uuid, 'guardian: ' || (v_entry ->> 'wrong'));
+        END LOOP;
+    END IF;
+    RETURN jsonb_build_object('cleaned', jsonb_array_length(v_found));
+END
+$$;

@@ -1,0 +1,54 @@
+-- A user spins and waits. Who waits already keeps their place. preferences, where given, are kept: {min_age, max_age, max_distance,
+-- gender_preference}, each of them or not. Returns the entry in the queue.
+
+CREATE FUNCTION public.queue_join(p_user uuid, p_prefs jsonb DEFAULT '{}') RETURNS uuid
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_now timestamptz := spark_now();
+    v_prefs jsonb := coalesce(p_prefs, '{}');
+    v_wrong text;
+    v_state text;
+BEGIN
+    PERFORM spark_require_user(p_user);
+    IF jsonb_typeof(v_prefs) <> 'object' THEN
+        RAISE EXCEPTION 'preferences must be an object, not %', v_prefs USING ERRCODE = 'SP007';
+    END IF;
+    SELECT string_agg(format('%s: %s', key, value), ', ' ORDER BY key) INTO v_wrong
+      FROM jsonb_each(v_prefs)
+     WHERE CASE
+        WHEN key IN ('min_age', 'max_age') THEN value::text !~ '^[0-9]{2,3}$' OR value::text::integer NOT BETWEEN 18 AND 120
+        WHEN key = 'max_distance' THEN value::text !~ '^[0-9]{1,5}$'
+        WHEN key = 'gender_preference' THEN value NOT IN ('"male"', '"female"', '"non-binary"', '"all"')
+        ELSE true END;
+    IF v_wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'preferences that are not possible: %', v_wrong USING ERRCODE = 'SP007';
+    END IF;
+
+    PERFORM spark_lock_match(p_user, true);
+    v_state := (SELECT status FROM matching_queue WHERE user_id = p_user);
+    IF v_prefs <> '{}' THEN
+        PERFORM reset_preference_expansion(p_user);
+        INSERT INTO user_preferences (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
+        UPDATE user_preferences SET
+            min_age = coalesce((v_prefs ->> 'min_age')::integer, min_age),
+            max_age = coalesce((v_prefs ->> 'max_age')::integer, max_age),
+            max_distance = coalesce((v_prefs ->> 'max_distance')::integer, max_distance),
+            gender_preference = coalesce(v_prefs ->> 'gender_preference', gender_preference),
+            updated_at = v_now
+         WHERE user_id = p_user
+        RETURNING CASE WHEN min_age > max_age THEN format('min_age %s is above max_age %s', min_age, max_age) END INTO v_wrong;
+        IF v_wrong IS NOT NULL THEN
+            RAISE EXCEPTION 'preferences that are not possible: %', v_wrong USING ERRCODE = 'SP007';
+        END IF;
+    END IF;
+    IF v_state IS NULL OR v_state NOT IN ('spin_active', 'queue_waiting') THEN
+        PERFORM state_machine_transition(p_user, 'spin_start');
+        PERFORM calculate_fairness_score(p_user);
+        PERFORM state_machine_transition(p_user, 'queue_joined');
+    END IF;
+    -- Who joins is there: as with a heartbeat.
+    UPDATE profiles SET is_online = true, last_seen = v_now, last_active_at = v_now WHERE id = p_user;
+    RETURN (SELECT id FROM matching_queue WHERE user_id = p_user);
+END
+$$;

@@ -1,0 +1,78 @@
+-- Schedule matching-orchestrator: one tick is one transaction. Its lock is the transaction's and goes with it however it ends, and
+-- not before others see the matches.
+
+CREATE FUNCTION public.matching_orchestrator() RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET jit = off
+AS $$
+DECLARE
+    v_now timestamptz := spark_now();
+    v_user uuid;
+    v_tier integer;
+    v_processed integer[] := '{0,0,0}';
+    v_matched integer := 0;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(spark_lock_key()) THEN
+        RETURN jsonb_build_object('status', 'locked');
+    END IF;
+
+    -- At most so many a tick: the others are as well off in the next one.
+    FOR v_user IN
+        SELECT user_id FROM matching_queue
+         WHERE status = 'spin_active' AND coalesce(last_spun_at, joined_at) <= v_now - interval '60 seconds'
+         ORDER BY coalesce(last_spun_at, joined_at) LIMIT 500
+           FOR UPDATE SKIP LOCKED
+    LOOP
+        BEGIN
+            PERFORM state_machine_transition(v_user, 'spin_timeout');
+        EXCEPTION WHEN SQLSTATE 'SP003' THEN
+            NULL; -- Without a profile: the guardian's.
+        END;
+    END LOOP;
+    FOR v_user IN
+        SELECT q.user_id FROM matching_queue q JOIN user_preferences f ON f.user_id = q.user_id
+         WHERE q.expansion_level > 0 AND f.expanded_until <= v_now
+         ORDER BY f.expanded_until LIMIT 500
+           FOR UPDATE OF q SKIP LOCKED
+    LOOP
+        PERFORM reset_preference_expansion(v_user);
+    END LOOP;
+
+    -- Of each tier those who were looked for least recently, so that nobody for whom nobody is there keeps the others waiting.
+    FOR v_user, v_tier IN
+        WITH waiting AS (
+            SELECT q.user_id, q.attempted_at, q.skip_count, q.fairness_score, q.joined_at,
+                   CASE WHEN q.fairness_score >= 200 OR v_now - q.joined_at >= interval '120 seconds' THEN 1
+                        WHEN q.fairness_score >= 50 THEN 2 ELSE 3 END AS tier
+              FROM matching_queue q JOIN profiles p ON p.id = q.user_id
+             WHERE q.status IN ('spin_active', 'queue_waiting') AND p.is_online AND p.gender IN ('male', 'female')
+        ), ranked AS (
+            SELECT user_id, tier,
+                   row_number() OVER (PARTITION BY tier ORDER BY attempted_at NULLS FIRST, skip_count,
+                                      fairness_score DESC, joined_at, user_id) AS n
+              FROM waiting
+        )
+        SELECT user_id, tier FROM ranked WHERE n <= 20 ORDER BY tier, n
+    LOOP
+        -- Matched in this tick already, or being changed by somebody.
+        PERFORM FROM matching_queue
+         WHERE user_id = v_user AND status IN ('spin_active', 'queue_waiting') FOR UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+            CONTINUE;
+        END IF;
+        v_processed[v_tier] := v_processed[v_tier] + 1;
+        BEGIN
+            IF spark_engine(v_user, 1) IS NOT NULL THEN
+                v_matched := v_matched + 1;
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            -- One entry that something is wrong with does not stop everybody's matching.
+            PERFORM log_event('matching_failed', v_user, jsonb_build_object('sqlstate', SQLSTATE, 'message', SQLERRM),
+                'ERROR', 'matching_orchestrator');
+        END;
+    END LOOP;
+    RETURN jsonb_build_object(
+        'status', 'success', 'tier1_processed', v_processed[1], 'tier2_processed', v_processed[2],
+        'tier3_processed', v_processed[3], 'total_processed', v_processed[1] + v_processed[2] + v_processed[3],
+        'matched', v_matched);
+END
+$$;

@@ -1,0 +1,16 @@
+//! What the reference system must hold, each line proven on a real server.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod away;
+mod fairness;
+mod flows;
+mod hostile;
+mod install;
+mod live;
+mod load;
+mod matching;
+mod schedules;
+mod states;
+mod support;
+mod timeouts;
+mod watching;
