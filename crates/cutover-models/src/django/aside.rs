@@ -29,7 +29,7 @@ static USERS: &[&str] = &["auth_user", "auth_user_groups", "auth_user_user_permi
 /// Managers that bring tables of their own application, and no column.
 pub(super) static MANAGERS: &[&str] = &["TaggableManager", "ClusterTaggableManager"];
 
-impl<'w, 'a> Builder<'w, 'a> {
+impl<'a> Builder<'_, 'a> {
     /// What is made by calls beside the classes, and in functions.
     pub(super) fn dynamic(&mut self, file: usize, module: &'a Module) {
         for statement in &module.statements {

@@ -304,9 +304,11 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     };
     let is_key = is("primary_key") == Some(true);
     let name = said.name.clone().unwrap_or_else(|| at.attribute.to_owned());
-    let is_there = table.columns.iter().any(|known| known.name == name);
-    if is_there && is("use_existing_column") == Some(true) {
-        return;
+    if let Some(known) = table.columns.iter().position(|known| known.name == name) {
+        if is("use_existing_column") == Some(true) {
+            return;
+        }
+        said_anew(table, known);
     }
     let mut column = Column {
         label: at.label(),
@@ -314,20 +316,14 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
         not_null: is_key || !is("nullable").or(said.optional).unwrap_or(true),
         comment: find("comment").and_then(Expression::text).map(str::to_owned),
         name: name.clone(),
+        data_type: said.data_type.clone().unwrap_or_default(),
+        default: of_client(&said.arguments),
         ..Column::default()
     };
-    if let Some(data_type) = &said.data_type {
-        column.data_type.clone_from(data_type);
-    } else if let Some(unknown) = &said.unknown {
+    if let (None, Some(unknown)) = (&said.data_type, &said.unknown) {
         models.unsupported(at.place(), format!("the type of {}: {unknown}", at.label()));
         column.unstated.insert(Aspect::Type);
     }
-    column.default = said
-        .arguments
-        .iter()
-        .map(|arguments| defaults::client(arguments))
-        .find(|default| *default != Default::None)
-        .unwrap_or_default();
     if let Some(default) = find("server_default") {
         of_server(at, default, &mut column, models);
     }
@@ -339,12 +335,10 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
                 arguments::foreign_key(at, inner, &mut column, table, models);
             }
             // The client draws from it: it is no default of the column.
-            Some(("Sequence", inner)) => {
-                if !matches!(keyword(inner, "optional"), Some(Expression::Flag(true))) {
-                    column.default = Default::Client(argument.value.shown());
-                    let what = format!("the sequence of {}: {}", at.label(), argument.value.shown());
-                    models.unsupported(at.place(), what);
-                }
+            Some(("Sequence", inner)) if keyword(inner, "optional") != Some(&Expression::Flag(true)) => {
+                column.default = Default::Client(argument.value.shown());
+                let what = format!("the sequence of {}: {}", at.label(), argument.value.shown());
+                models.unsupported(at.place(), what);
             }
             Some(("Identity" | "Computed" | "FetchedValue", _)) => {
                 of_server(at, &argument.value, &mut column, models);
@@ -382,9 +376,24 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
         }
     }
     indexed(at, &name, (is("index") == Some(true), is("unique") == Some(true)), table);
-    // One that a base class has said is said anew here.
-    table.columns.retain(|known| known.name != name);
     table.columns.push(column);
+}
+
+/// Takes out a column that a base class has said and that is said anew, with what that one said itself.
+fn said_anew(table: &mut Table, known: usize) {
+    let column = table.columns.remove(known);
+    let only = [column.name.clone()];
+    let keys = [types::ident(&column.name)];
+    table.primary_key.retain(|name| *name != column.name);
+    table.indexes.retain(|index| index.place != column.place || index.keys != keys);
+    table.uniques.retain(|unique| unique.place != column.place || unique.columns != only);
+    table.foreign_keys.retain(|key| key.place != column.place || key.columns != only);
+}
+
+/// What the client puts in by itself, wherever that is said.
+fn of_client(said: &[&[Argument]]) -> Default {
+    let mut found = said.iter().map(|arguments| defaults::client(arguments));
+    found.find(|default| *default != Default::None).unwrap_or_default()
 }
 
 /// The index, or the unique constraint, that a column says itself.
@@ -414,12 +423,11 @@ fn of_server(at: At<'_>, value: &Expression, column: &mut Column, models: &mut M
             let first = positional(arguments).next().map(|first| &first.value);
             let always = keyword(arguments, "always").or(first) == Some(&Expression::Flag(true));
             column.identity = Some(if always { Identity::Always } else { Identity::ByDefault });
-            match counting(at, arguments) {
-                Some(counting) => column.counting = counting,
-                None => {
-                    column.unstated.insert(Aspect::Identity);
-                    models.unsupported(at.place(), format!("how {} counts: {}", at.label(), value.shown()));
-                }
+            if let Some(counting) = counting(at, arguments) {
+                column.counting = counting;
+            } else {
+                column.unstated.insert(Aspect::Identity);
+                models.unsupported(at.place(), format!("how {} counts: {}", at.label(), value.shown()));
             }
         }
         Some(("Computed", arguments)) => {

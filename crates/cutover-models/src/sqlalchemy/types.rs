@@ -31,7 +31,6 @@ const PLAIN: &[(&str, &str)] = &[
     ("BYTEA", "bytea"),
     ("PickleType", "bytea"),
     ("Interval", "interval"),
-    ("INTERVAL", "interval"),
     ("Double", "double precision"),
     ("DOUBLE", "double precision"),
     ("DOUBLE_PRECISION", "double precision"),
@@ -181,6 +180,14 @@ fn at_depth(
                 };
             let base = limited(base, number(usize::MAX, "precision"));
             format!("{base} {} time zone", if zone { "with" } else { "without" })
+        }
+        "INTERVAL" => {
+            let fields = keyword(arguments, "fields").map(|value| known.value(module, value));
+            let base = match fields {
+                None | Some(Expression::Nothing) => "interval".to_owned(),
+                Some(fields) => format!("interval {}", fields.text()?),
+            };
+            limited(&base, number(usize::MAX, "precision"))
         }
         "BIT" => limited(if is("varying") { "varbit" } else { "bit" }, number(0, "length")),
         "ARRAY" => format!("{}[]", inner(first?, models)?),
@@ -432,8 +439,8 @@ fn within(known: &Known<'_>, module: &Module, annotation: &Expression) -> Option
         Expression::Or(left, right) if **right == Expression::Nothing => Some((**left).clone()),
         Expression::Or(left, right) if **left == Expression::Nothing => Some((**right).clone()),
         Expression::Subscript { value, items } => match (value.last_name()?, items.as_slice()) {
-            ("Optional" | "Annotated", [one, ..]) => Some(one.clone()),
-            ("Union", [one, Expression::Nothing] | [Expression::Nothing, one]) => Some(one.clone()),
+            ("Optional" | "Annotated", [one, ..])
+            | ("Union", [one, Expression::Nothing] | [Expression::Nothing, one]) => Some(one.clone()),
             _ => None,
         },
         Expression::Name(_) => {
