@@ -316,7 +316,7 @@ class Hero(HeroBase, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(index=False)
 "#;
-    expect![[r#"
+    expect![[r"
         CREATE TABLE prefix (
             id serial NOT NULL,
             a interval DAY TO SECOND(2),
@@ -330,5 +330,6 @@ class Hero(HeroBase, table=True):
             PRIMARY KEY (id)
         );
         ALTER TABLE hero ADD UNIQUE (word);
-    "#]].assert_eq(&told(text, "0.0.50"));
+    "]]
+    .assert_eq(&told(text, "0.0.50"));
 }

@@ -183,11 +183,7 @@ fn at_depth(
         }
         "INTERVAL" => {
             let fields = keyword(arguments, "fields").map(|value| known.value(module, value));
-            let base = match fields {
-                None | Some(Expression::Nothing) => "interval".to_owned(),
-                Some(fields) => format!("interval {}", fields.text()?),
-            };
-            limited(&base, number(usize::MAX, "precision"))
+            limited(&interval(fields)?, number(usize::MAX, "precision"))
         }
         "BIT" => limited(if is("varying") { "varbit" } else { "bit" }, number(0, "length")),
         "ARRAY" => format!("{}[]", inner(first?, models)?),
@@ -196,6 +192,14 @@ fn at_depth(
         "Enum" | "ENUM" => return enumeration(known, module, (arguments, line), models),
         _ => return decorated(known, module, expression, models, depth),
     })
+}
+
+/// `interval`, with the fields that are kept of it.
+fn interval(fields: Option<&Expression>) -> Option<String> {
+    match fields {
+        None | Some(Expression::Nothing) => Some("interval".to_owned()),
+        Some(fields) => Some(format!("interval {}", fields.text()?)),
+    }
 }
 
 fn is_for_postgresql(arguments: &[Argument]) -> bool {
