@@ -1,10 +1,12 @@
 //! Columns: `Column(…)`, `mapped_column(…)`, `Mapped[…]` and SQLModel's `Field(…)`.
 
+use cutover_analysis::sql::quote_literal;
+
 use super::known::Known;
 use super::naming::Parts;
 use super::types::{self, Annotated, annotated, data_type};
 use super::{arguments, defaults};
-use crate::model::{Aspect, Column, Default, Identity, Index, Models, Place, Table, Unique};
+use crate::model::{Aspect, Check, Column, Default, Identity, Index, Models, Place, Table, Unique};
 use crate::python::{Argument, Expression, Module, keyword, positional};
 
 /// Calls that make a column.
@@ -40,6 +42,8 @@ struct Said<'e> {
     data_type: Option<String>,
     /// As it is written, where it is not understood.
     unknown: Option<String>,
+    /// The check of its type: its name and the values that it takes.
+    check: Option<(Option<String>, Vec<String>)>,
     /// NULL is taken, by the annotation.
     optional: Option<bool>,
     name: Option<String>,
@@ -225,7 +229,8 @@ fn of_field(
         .collect();
     let mut arguments = vec![plain.as_slice(), default.as_slice(), further.as_slice(), args.as_slice()];
     arguments.extend(inner);
-    let said = Said { data_type, unknown, optional: Some(found.is_optional), name: None, arguments };
+    let optional = Some(found.is_optional);
+    let said = Said { data_type, unknown, optional, arguments, ..Said::default() };
     finish(at, &said, table, models);
     true
 }
@@ -276,6 +281,7 @@ fn of_call(
             Some(own) => said.data_type = Some(own),
             None => said.unknown = Some(own.shown()),
         }
+        said.check = types::checked(at.known, at.module, own);
     } else if !is_key {
         said.data_type = by_map.or_else(|| found.and_then(|found| found.data_type.clone()));
         said.unknown = Some("its annotation".to_owned());
@@ -375,6 +381,7 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
             column.identity = Some(Identity::Serial);
         }
     }
+    of_type(at, &name, said, table);
     indexed(at, &name, (is("index") == Some(true), is("unique") == Some(true)), table);
     table.columns.push(column);
 }
@@ -394,6 +401,15 @@ fn said_anew(table: &mut Table, known: usize) {
 fn of_client(said: &[&[Argument]]) -> Default {
     let mut found = said.iter().map(|arguments| defaults::client(arguments));
     found.find(|default| *default != Default::None).unwrap_or_default()
+}
+
+/// The check that a type makes.
+fn of_type(at: At<'_>, name: &str, said: &Said<'_>, table: &mut Table) {
+    let Some((own, values)) = &said.check else { return };
+    let values: Vec<String> = values.iter().map(|value| quote_literal(value)).collect();
+    let expression = format!("{} IN ({})", types::ident(name), values.join(", "));
+    let name = own.as_deref().and_then(|own| at.known.naming.name("ck", Parts::of(table, &[], Some(own))));
+    table.checks.push(Check { name, expression, place: at.place() });
 }
 
 /// The index, or the unique constraint, that a column says itself.

@@ -333,3 +333,41 @@ class Hero(HeroBase, table=True):
     "]]
     .assert_eq(&told(text, "0.0.50"));
 }
+
+/// As SQLAlchemy 2.1.9 has it.
+#[test]
+fn an_enumeration_that_is_a_text_may_have_a_check() {
+    let text = r#"
+import enum
+from sqlalchemy import *
+from sqlalchemy.orm import *
+class Color(enum.Enum):
+    RED = 1
+    GREEN = 2
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s"})
+class A(Base):
+    __tablename__ = "a"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    c = Column(Enum(Color, native_enum=False, create_constraint=True))
+    d = Column(Enum("x", "it's", native_enum=False, create_constraint=True, name="dd", length=9))
+    e = Column(Enum("x", "y", native_enum=False, create_constraint=True))
+    f = Column(Enum(Color, native_enum=False))
+    g = Column(Boolean(create_constraint=True, name="bb"))
+"#;
+    expect![[r"
+        CREATE TABLE a (
+            id serial NOT NULL,
+            c varchar(5),
+            d varchar(9),
+            e varchar(1),
+            f varchar(5),
+            g boolean,
+            PRIMARY KEY (id)
+        );
+        ALTER TABLE a ADD CONSTRAINT ck_a_color CHECK (c IN ('RED', 'GREEN'));
+        ALTER TABLE a ADD CONSTRAINT ck_a_dd CHECK (d IN ('x', 'it''s'));
+        ALTER TABLE a ADD CHECK (e IN ('x', 'y'));
+    "]]
+    .assert_eq(&told(text, ""));
+}
