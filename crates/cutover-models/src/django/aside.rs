@@ -29,7 +29,7 @@ static USERS: &[&str] = &["auth_user", "auth_user_groups", "auth_user_user_permi
 /// Managers that bring tables of their own application, and no column.
 pub(super) static MANAGERS: &[&str] = &["TaggableManager", "ClusterTaggableManager"];
 
-impl<'w, 'a> Builder<'w, 'a> {
+impl<'a> Builder<'_, 'a> {
     /// What is made by calls beside the classes, and in functions.
     pub(super) fn dynamic(&mut self, file: usize, module: &'a Module) {
         for statement in &module.statements {
@@ -102,7 +102,7 @@ pub(super) fn applications(world: &World<'_>, is_referred: bool, modules: &[Modu
             let names = APPLICATIONS.iter().map(|(name, _)| *name).filter(is_there);
             (Place::new(&module.path, line), names.collect())
         }
-        None if is_referred => {
+        None if is_referred || modules.iter().any(has_users) => {
             let is_it = |module: &&Module| {
                 module.imports.values().any(|import| import.starts_with("django.contrib."))
             };
@@ -131,6 +131,11 @@ pub(super) fn applications(world: &World<'_>, is_referred: bool, modules: &[Modu
         );
     }
     out.perhaps.extend(tables.into_iter().map(|table| (None, table.to_owned())));
+}
+
+/// Whether a file asks for the model of users.
+fn has_users(module: &Module) -> bool {
+    module.imports.values().any(|import| import.starts_with("django.contrib.auth.get_user_model"))
 }
 
 /// `django.contrib.auth`, also as `django.contrib.auth.apps.AuthConfig`.

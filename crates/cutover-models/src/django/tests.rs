@@ -171,6 +171,10 @@ fn users_are_those_of_django_where_nothing_says_others() {
     }
     assert!(models.perhaps.contains(&(None, "django_session".to_owned())), "{:?}", models.perhaps);
     assert!(!models.perhaps.iter().any(|(_, name)| name == "auth_user"), "{:?}", models.perhaps);
+    // Also where there is no constraint.
+    let models = shop(&text.replace("CASCADE", "CASCADE, db_constraint=False"));
+    assert!(models.perhaps.contains(&(None, "auth_user".to_owned())), "{:?}", models.perhaps);
+    assert_eq!(table(&models, "shop_a").columns[1].data_type, "integer");
     // One of the files is meant, also where there are two of which it is not known.
     let own = "from django.contrib.auth.models import AbstractUser\nclass One(AbstractUser): pass\nclass Two(AbstractUser): pass\n";
     let models = shop(&format!("{own}{text}"));

@@ -130,11 +130,11 @@ impl Aside<'_> {
                     self.open(owner, COLUMNS, *line, what, models);
                 }
             }
-            Statement::Put { target, value, line } => {
-                if self.is_made_class(value) || is_table(self.module, value) {
-                    self.perhaps(value, models);
-                    self.say(*line, format!("the model {} = {}", target.shown(), value.shown()), models);
-                }
+            Statement::Put { target, value, line }
+                if self.is_made_class(value) || is_table(self.module, value) =>
+            {
+                self.perhaps(value, models);
+                self.say(*line, format!("the model {} = {}", target.shown(), value.shown()), models);
             }
             Statement::Bare(value, line) => self.bare(value, *line, models),
             _ => {}
@@ -262,24 +262,28 @@ pub(super) fn makes_column(known: &Known<'_>, module: &Module, value: &Expressio
             if is_no_column(&name) {
                 return false;
             }
-            let is_said = |what: &str| name.to_ascii_lowercase().contains(what);
             match known.function(module, function) {
-                Some(made) => match made.returns.as_ref().and_then(Expression::call) {
-                    Some((name, _)) => !is_no_column(name),
-                    None => true,
-                },
-                // `col = partial(mapped_column, …)`
-                None => {
-                    let value = known.value(module, function);
-                    let of = value.call().filter(|(name, _)| *name == "partial");
-                    let first = of.and_then(|(_, arguments)| positional(arguments).next());
-                    let is_lambda = matches!(value, Expression::Other(text) if text.starts_with("lambda"));
-                    first.is_some_and(|first| first.value.last_name().is_some_and(is_column))
-                        || (is_lambda && makes_column(known, module, value))
-                        || (first.is_none() && !is_lambda && is_said("column"))
+                Some(made) => {
+                    let returned = made.returns.as_ref().and_then(Expression::call);
+                    returned.is_none_or(|(name, _)| !is_no_column(name))
                 }
+                None => may_make_column(known, module, function, &name),
             }
         }
         _ => false,
+    }
+}
+
+/// Whether a call makes a column that is to no function of the files: `col = partial(mapped_column, …)`, a lambda, or one that is
+/// called after columns.
+fn may_make_column(known: &Known<'_>, module: &Module, function: &Expression, name: &str) -> bool {
+    let value = known.value(module, function);
+    if matches!(value, Expression::Other(text) if text.starts_with("lambda")) {
+        return makes_column(known, module, value);
+    }
+    let of_partial = value.call().filter(|(name, _)| *name == "partial");
+    match of_partial.and_then(|(_, arguments)| positional(arguments).next()) {
+        Some(first) => first.value.last_name().is_some_and(is_column),
+        None => name.to_ascii_lowercase().contains("column"),
     }
 }

@@ -280,7 +280,7 @@ fn table_name(known: &Known<'_>, found: Found<'_>, ancestry: &[Found<'_>]) -> Op
                 Statement::Assign { target, value: Some(value), line, .. } if target == "__tablename__" => {
                     // That of a parent which is a table is the parent's.
                     let value = known.value(one.module, value);
-                    let name = value.text().map(str::to_owned);
+                    let name = put_together(known, one.module, value);
                     return Some(name.ok_or_else(|| {
                         format!("the name of {class}'s table (line {line}): {}", value.shown())
                     }));
@@ -299,6 +299,18 @@ fn table_name(known: &Known<'_>, found: Found<'_>, ancestry: &[Found<'_>]) -> Op
         }
     }
     None
+}
+
+/// A text, also one that is put together with `+`.
+fn put_together(known: &Known<'_>, module: &Module, value: &Expression) -> Option<String> {
+    match known.value(module, value) {
+        Expression::Text(text) => Some(text.clone()),
+        Expression::Other(written) => known.formatted(module, "", written),
+        Expression::Operation(operator, left, right) if operator == "+" => {
+            Some(put_together(known, module, left)? + &put_together(known, module, right)?)
+        }
+        _ => None,
+    }
 }
 
 /// As Flask-SQLAlchemy makes it of a class.

@@ -1,10 +1,12 @@
 //! Columns: `Column(…)`, `mapped_column(…)`, `Mapped[…]` and SQLModel's `Field(…)`.
 
+use cutover_analysis::sql::quote_literal;
+
 use super::known::Known;
 use super::naming::Parts;
 use super::types::{self, Annotated, annotated, data_type};
 use super::{arguments, defaults};
-use crate::model::{Aspect, Column, Default, Identity, Index, Models, Place, Table, Unique};
+use crate::model::{Aspect, Check, Column, Default, Identity, Index, Models, Place, Table, Unique};
 use crate::python::{Argument, Expression, Module, keyword, positional};
 
 /// Calls that make a column.
@@ -40,6 +42,8 @@ struct Said<'e> {
     data_type: Option<String>,
     /// As it is written, where it is not understood.
     unknown: Option<String>,
+    /// The check of its type: its name and the values that it takes.
+    check: Option<(Option<String>, Vec<String>)>,
     /// NULL is taken, by the annotation.
     optional: Option<bool>,
     name: Option<String>,
@@ -225,7 +229,8 @@ fn of_field(
         .collect();
     let mut arguments = vec![plain.as_slice(), default.as_slice(), further.as_slice(), args.as_slice()];
     arguments.extend(inner);
-    let said = Said { data_type, unknown, optional: Some(found.is_optional), name: None, arguments };
+    let optional = Some(found.is_optional);
+    let said = Said { data_type, unknown, optional, arguments, ..Said::default() };
     finish(at, &said, table, models);
     true
 }
@@ -276,6 +281,7 @@ fn of_call(
             Some(own) => said.data_type = Some(own),
             None => said.unknown = Some(own.shown()),
         }
+        said.check = types::checked(at.known, at.module, own);
     } else if !is_key {
         said.data_type = by_map.or_else(|| found.and_then(|found| found.data_type.clone()));
         said.unknown = Some("its annotation".to_owned());
@@ -304,9 +310,11 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     };
     let is_key = is("primary_key") == Some(true);
     let name = said.name.clone().unwrap_or_else(|| at.attribute.to_owned());
-    let is_there = table.columns.iter().any(|known| known.name == name);
-    if is_there && is("use_existing_column") == Some(true) {
-        return;
+    if let Some(known) = table.columns.iter().position(|known| known.name == name) {
+        if is("use_existing_column") == Some(true) {
+            return;
+        }
+        said_anew(table, known);
     }
     let mut column = Column {
         label: at.label(),
@@ -314,20 +322,14 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
         not_null: is_key || !is("nullable").or(said.optional).unwrap_or(true),
         comment: find("comment").and_then(Expression::text).map(str::to_owned),
         name: name.clone(),
+        data_type: said.data_type.clone().unwrap_or_default(),
+        default: of_client(&said.arguments),
         ..Column::default()
     };
-    if let Some(data_type) = &said.data_type {
-        column.data_type.clone_from(data_type);
-    } else if let Some(unknown) = &said.unknown {
+    if let (None, Some(unknown)) = (&said.data_type, &said.unknown) {
         models.unsupported(at.place(), format!("the type of {}: {unknown}", at.label()));
         column.unstated.insert(Aspect::Type);
     }
-    column.default = said
-        .arguments
-        .iter()
-        .map(|arguments| defaults::client(arguments))
-        .find(|default| *default != Default::None)
-        .unwrap_or_default();
     if let Some(default) = find("server_default") {
         of_server(at, default, &mut column, models);
     }
@@ -339,12 +341,10 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
                 arguments::foreign_key(at, inner, &mut column, table, models);
             }
             // The client draws from it: it is no default of the column.
-            Some(("Sequence", inner)) => {
-                if !matches!(keyword(inner, "optional"), Some(Expression::Flag(true))) {
-                    column.default = Default::Client(argument.value.shown());
-                    let what = format!("the sequence of {}: {}", at.label(), argument.value.shown());
-                    models.unsupported(at.place(), what);
-                }
+            Some(("Sequence", inner)) if keyword(inner, "optional") != Some(&Expression::Flag(true)) => {
+                column.default = Default::Client(argument.value.shown());
+                let what = format!("the sequence of {}: {}", at.label(), argument.value.shown());
+                models.unsupported(at.place(), what);
             }
             Some(("Identity" | "Computed" | "FetchedValue", _)) => {
                 of_server(at, &argument.value, &mut column, models);
@@ -381,10 +381,35 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
             column.identity = Some(Identity::Serial);
         }
     }
+    of_type(at, &name, said, table);
     indexed(at, &name, (is("index") == Some(true), is("unique") == Some(true)), table);
-    // One that a base class has said is said anew here.
-    table.columns.retain(|known| known.name != name);
     table.columns.push(column);
+}
+
+/// Takes out a column that a base class has said and that is said anew, with what that one said itself.
+fn said_anew(table: &mut Table, known: usize) {
+    let column = table.columns.remove(known);
+    let only = [column.name.clone()];
+    let keys = [types::ident(&column.name)];
+    table.primary_key.retain(|name| *name != column.name);
+    table.indexes.retain(|index| index.place != column.place || index.keys != keys);
+    table.uniques.retain(|unique| unique.place != column.place || unique.columns != only);
+    table.foreign_keys.retain(|key| key.place != column.place || key.columns != only);
+}
+
+/// What the client puts in by itself, wherever that is said.
+fn of_client(said: &[&[Argument]]) -> Default {
+    let mut found = said.iter().map(|arguments| defaults::client(arguments));
+    found.find(|default| *default != Default::None).unwrap_or_default()
+}
+
+/// The check that a type makes.
+fn of_type(at: At<'_>, name: &str, said: &Said<'_>, table: &mut Table) {
+    let Some((own, values)) = &said.check else { return };
+    let values: Vec<String> = values.iter().map(|value| quote_literal(value)).collect();
+    let expression = format!("{} IN ({})", types::ident(name), values.join(", "));
+    let name = own.as_deref().and_then(|own| at.known.naming.name("ck", Parts::of(table, &[], Some(own))));
+    table.checks.push(Check { name, expression, place: at.place() });
 }
 
 /// The index, or the unique constraint, that a column says itself.
@@ -414,12 +439,11 @@ fn of_server(at: At<'_>, value: &Expression, column: &mut Column, models: &mut M
             let first = positional(arguments).next().map(|first| &first.value);
             let always = keyword(arguments, "always").or(first) == Some(&Expression::Flag(true));
             column.identity = Some(if always { Identity::Always } else { Identity::ByDefault });
-            match counting(at, arguments) {
-                Some(counting) => column.counting = counting,
-                None => {
-                    column.unstated.insert(Aspect::Identity);
-                    models.unsupported(at.place(), format!("how {} counts: {}", at.label(), value.shown()));
-                }
+            if let Some(counting) = counting(at, arguments) {
+                column.counting = counting;
+            } else {
+                column.unstated.insert(Aspect::Identity);
+                models.unsupported(at.place(), format!("how {} counts: {}", at.label(), value.shown()));
             }
         }
         Some(("Computed", arguments)) => {

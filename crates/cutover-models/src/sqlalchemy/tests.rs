@@ -255,69 +255,7 @@ class A(Base):
 /// What SQLAlchemy makes of it has more tables and columns: none of that is passed over.
 #[test]
 fn what_is_made_aside_of_classes_is_named_and_leaves_its_table_open() {
-    let text = r#"
-from sqlalchemy import *
-from sqlalchemy.orm import *
-from rich.table import Table as Drawn
-class Base(DeclarativeBase): pass
-def col(size): return mapped_column(String(size))
-def to_many(what): return relationship(what)
-short = partial(mapped_column, String(3))
-def make(name):
-    class T(Base):
-        __tablename__ = name
-        id = Column(Integer, primary_key=True)
-    return T
-def table(name):
-    return Table(name, Base.metadata, Column("n", Integer))
-for name in ("x1", "x2"):
-    Table(name, Base.metadata, Column("n", Integer))
-    class Each(Base):
-        __tablename__ = name
-        id = Column(Integer, primary_key=True)
-Dyn = type("Dyn", (Base,), {"__tablename__": "dyn"})
-globals()["Dyn2"] = type("Dyn2", (Base,), {"__tablename__": "dyn2"})
-Table("plain", Base.metadata, Column("n", Integer))
-class A(Base):
-    __tablename__ = "a"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    made = col(3)
-class B(Base):
-    __tablename__ = "b"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    word: Mapped[str] = elsewhere(3)
-class C(Base):
-    __tablename__ = "c"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    locals()["zz"] = mapped_column(Text)
-    for name in ("q", "r"):
-        vars()[name] = Column(Integer)
-class D(Base):
-    __tablename__ = "d"
-    id: Mapped[int] = mapped_column(primary_key=True)
-D.late = mapped_column(Integer)
-class E(Base):
-    __tablename__ = "e"
-    id: Mapped[int] = mapped_column(primary_key=True)
-setattr(E, "e", mapped_column(Integer))
-E.__table__.append_constraint(UniqueConstraint("id"))
-class F(Base):
-    __tablename__ = "f"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    short = short()
-class G(Base):
-    __tablename__ = "g"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    cs: Mapped[list["C"]] = to_many("C")
-    ds = relationship("D")
-    plain = len("x")
-    @declared_attr
-    def es(cls) -> Mapped["E"]: return relationship("E")
-def later():
-    F.__table__.append_column(Column("more", Integer))
-    drawn = Drawn(title="x")
-event.listen(G.__table__, "after_create", DDL("ALTER TABLE g ADD x int"))
-"#;
+    let text = include_str!("../../tests/python/aside.py");
     let file = File { path: "models.py".to_owned(), text: text.to_owned() };
     let models = SOURCE.read(&[file], &Settings::default());
     let open: Vec<String> = models
@@ -338,22 +276,98 @@ event.listen(G.__table__, "after_create", DDL("ALTER TABLE g ADD x int"))
         e [Columns, Unique, ForeignKey, Check]
         f [Columns]
         g []
-        17: a table whose name is not known: Table(name, Base.metadata, Column("n", Integer))
-        18: the name of Each's table (line 19): name
-        27: what may be a column of A: made = col(3)
-        31: what may be a column of B: word = elsewhere(3)
-        35: what may be a column of C: locals()["zz"] = mapped_column(Text)
-        37: what may be a column of C: vars()[name] = Column(Integer)
-        50: what may be a column of F: short = short()
-        10: the model T that make() makes: which tables there are of it is not known
-        14: a table that table() makes: Table(name, Base.metadata, Column("n", Integer))
-        21: the model Dyn = type("Dyn", [Base], {…})
-        22: the model globals()["Dyn2"] = type("Dyn2", [Base], {…})
-        41: a column behind its class: D.late = mapped_column(Integer)
-        45: setattr(E, "e", mapped_column(Integer))
-        46: E.__table__.append_constraint(UniqueConstraint("id"))
-        60: F.__table__.append_column(Column("more", Integer))
-        62: event.listen(G.__table__, "after_create", DDL("ALTER TABLE g ADD x int"))
+        16: a table whose name is not known: Table(name, Base.metadata, Column("n", Integer))
+        17: the name of Each's table (line 18): name
+        26: what may be a column of A: made = col(3)
+        30: what may be a column of B: word = elsewhere(3)
+        34: what may be a column of C: locals()["zz"] = mapped_column(Text)
+        36: what may be a column of C: vars()[name] = Column(Integer)
+        49: what may be a column of F: short = short()
+        9: the model T that make() makes: which tables there are of it is not known
+        13: a table that table() makes: Table(name, Base.metadata, Column("n", Integer))
+        20: the model Dyn = type("Dyn", [Base], {…})
+        21: the model globals()["Dyn2"] = type("Dyn2", [Base], {…})
+        40: a column behind its class: D.late = mapped_column(Integer)
+        44: setattr(E, "e", mapped_column(Integer))
+        45: E.__table__.append_constraint(UniqueConstraint("id"))
+        59: F.__table__.append_column(Column("more", Integer))
+        61: event.listen(G.__table__, "after_create", DDL("ALTER TABLE g ADD x int"))
     "#]]
     .assert_eq(&(open.concat() + &named.concat()));
+}
+
+/// As SQLAlchemy and SQLModel have it.
+#[test]
+fn names_that_are_put_together_intervals_and_fields_that_are_said_anew() {
+    let text = r#"
+from sqlalchemy import *
+from sqlalchemy.dialects.postgresql import INTERVAL
+from sqlmodel import SQLModel, Field
+PREFIX = "pre"
+class A(Base):
+    __tablename__ = PREFIX + "fix"
+    id = Column(Integer, primary_key=True)
+    a = Column(INTERVAL(fields="DAY TO SECOND", precision=2))
+    b = Column(INTERVAL)
+class HeroBase(SQLModel):
+    name: str = Field(index=True, unique=False)
+    word: str = Field(unique=True)
+class Hero(HeroBase, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(index=False)
+"#;
+    expect![[r"
+        CREATE TABLE prefix (
+            id serial NOT NULL,
+            a interval DAY TO SECOND(2),
+            b interval,
+            PRIMARY KEY (id)
+        );
+        CREATE TABLE hero (
+            word varchar NOT NULL,
+            id serial NOT NULL,
+            name varchar NOT NULL,
+            PRIMARY KEY (id)
+        );
+        ALTER TABLE hero ADD UNIQUE (word);
+    "]]
+    .assert_eq(&told(text, "0.0.50"));
+}
+
+/// As SQLAlchemy 2.1.9 has it.
+#[test]
+fn an_enumeration_that_is_a_text_may_have_a_check() {
+    let text = r#"
+import enum
+from sqlalchemy import *
+from sqlalchemy.orm import *
+class Color(enum.Enum):
+    RED = 1
+    GREEN = 2
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s"})
+class A(Base):
+    __tablename__ = "a"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    c = Column(Enum(Color, native_enum=False, create_constraint=True))
+    d = Column(Enum("x", "it's", native_enum=False, create_constraint=True, name="dd", length=9))
+    e = Column(Enum("x", "y", native_enum=False, create_constraint=True))
+    f = Column(Enum(Color, native_enum=False))
+    g = Column(Boolean(create_constraint=True, name="bb"))
+"#;
+    expect![[r"
+        CREATE TABLE a (
+            id serial NOT NULL,
+            c varchar(5),
+            d varchar(9),
+            e varchar(1),
+            f varchar(5),
+            g boolean,
+            PRIMARY KEY (id)
+        );
+        ALTER TABLE a ADD CONSTRAINT ck_a_color CHECK (c IN ('RED', 'GREEN'));
+        ALTER TABLE a ADD CONSTRAINT ck_a_dd CHECK (d IN ('x', 'it''s'));
+        ALTER TABLE a ADD CHECK (e IN ('x', 'y'));
+    "]]
+    .assert_eq(&told(text, ""));
 }

@@ -31,7 +31,6 @@ const PLAIN: &[(&str, &str)] = &[
     ("BYTEA", "bytea"),
     ("PickleType", "bytea"),
     ("Interval", "interval"),
-    ("INTERVAL", "interval"),
     ("Double", "double precision"),
     ("DOUBLE", "double precision"),
     ("DOUBLE_PRECISION", "double precision"),
@@ -182,6 +181,10 @@ fn at_depth(
             let base = limited(base, number(usize::MAX, "precision"));
             format!("{base} {} time zone", if zone { "with" } else { "without" })
         }
+        "INTERVAL" => {
+            let fields = keyword(arguments, "fields").map(|value| known.value(module, value));
+            limited(&interval(fields)?, number(usize::MAX, "precision"))
+        }
         "BIT" => limited(if is("varying") { "varbit" } else { "bit" }, number(0, "length")),
         "ARRAY" => format!("{}[]", inner(first?, models)?),
         "Vector" => limited("vector", number(0, "dim")),
@@ -189,6 +192,14 @@ fn at_depth(
         "Enum" | "ENUM" => return enumeration(known, module, (arguments, line), models),
         _ => return decorated(known, module, expression, models, depth),
     })
+}
+
+/// `interval`, with the fields that are kept of it.
+fn interval(fields: Option<&Expression>) -> Option<String> {
+    match fields {
+        None | Some(Expression::Nothing) => Some("interval".to_owned()),
+        Some(fields) => Some(format!("interval {}", fields.text()?)),
+    }
 }
 
 fn is_for_postgresql(arguments: &[Argument]) -> bool {
@@ -240,17 +251,7 @@ fn enumeration(
     (arguments, line): (&[Argument], u32),
     models: &mut Models,
 ) -> Option<String> {
-    let first = &positional(arguments).next()?.value;
-    let of_class = known.class_of(module, first).filter(|_| first.name().is_some());
-    let (name, values) = if let Some(found) = of_class {
-        let by_value = keyword(arguments, "values_callable").is_some();
-        (Some(found.class.name.to_lowercase()), members(found, by_value)?)
-    } else {
-        let values: Option<Vec<String>> =
-            positional(arguments).map(|argument| argument.value.text().map(str::to_owned)).collect();
-        (None, values?)
-    };
-    let given = keyword(arguments, "name").and_then(Expression::text).map(str::to_owned);
+    let (name, values) = values_of(known, module, arguments)?;
     if keyword(arguments, "native_enum") == Some(&Expression::Flag(false)) {
         let longest = values.iter().map(|value| value.chars().count()).max().unwrap_or(0).max(1);
         let length = match keyword(arguments, "length") {
@@ -260,7 +261,37 @@ fn enumeration(
         return Some(format!("varchar({length})"));
     }
     let schema = keyword(arguments, "schema").and_then(Expression::text).map(str::to_owned);
-    Some(add(given.or(name)?, schema, values, Place::new(&module.path, line), models))
+    Some(add(name?, schema, values, Place::new(&module.path, line), models))
+}
+
+/// The name of an enumeration, where it has one, and its values.
+fn values_of(
+    known: &Known<'_>,
+    module: &Module,
+    arguments: &[Argument],
+) -> Option<(Option<String>, Vec<String>)> {
+    let first = &positional(arguments).next()?.value;
+    let given = keyword(arguments, "name").and_then(Expression::text).map(str::to_owned);
+    if let Some(found) = known.class_of(module, first).filter(|_| first.name().is_some()) {
+        let by_value = keyword(arguments, "values_callable").is_some();
+        return Some((given.or(Some(found.class.name.to_lowercase())), members(found, by_value)?));
+    }
+    let values: Option<Vec<String>> =
+        positional(arguments).map(|argument| argument.value.text().map(str::to_owned)).collect();
+    Some((given, values?))
+}
+
+/// The check of an enumeration that is a text in the database, and has one: its name, where it has one, and the values that it takes.
+/// (`create_constraint=True`)
+pub(super) fn checked(
+    known: &Known<'_>,
+    module: &Module,
+    data_type: &Expression,
+) -> Option<(Option<String>, Vec<String>)> {
+    let (name, arguments) = known.value(module, data_type).call()?;
+    let is = |word: &str, flag: bool| keyword(arguments, word) == Some(&Expression::Flag(flag));
+    let is_it = name == "Enum" && is("native_enum", false) && is("create_constraint", true);
+    is_it.then(|| values_of(known, module, arguments)).flatten()
 }
 
 fn add(
@@ -432,8 +463,8 @@ fn within(known: &Known<'_>, module: &Module, annotation: &Expression) -> Option
         Expression::Or(left, right) if **right == Expression::Nothing => Some((**left).clone()),
         Expression::Or(left, right) if **left == Expression::Nothing => Some((**right).clone()),
         Expression::Subscript { value, items } => match (value.last_name()?, items.as_slice()) {
-            ("Optional" | "Annotated", [one, ..]) => Some(one.clone()),
-            ("Union", [one, Expression::Nothing] | [Expression::Nothing, one]) => Some(one.clone()),
+            ("Optional" | "Annotated", [one, ..])
+            | ("Union", [one, Expression::Nothing] | [Expression::Nothing, one]) => Some(one.clone()),
             _ => None,
         },
         Expression::Name(_) => {
