@@ -17,8 +17,7 @@ fn a_hostile_path_and_temporary_tables_change_nothing() {
         "spark_event_log",
         "queue_metrics",
     ];
-    let traps: String =
-        tables.iter().map(|table| format!("CREATE TEMP TABLE {table} (LIKE public.{table});")).collect();
+    let traps = tables.map(|table| format!("CREATE TEMP TABLE {table} (LIKE public.{table});")).concat();
     let traps = format!(
         "{traps}
          CREATE SCHEMA hostile;

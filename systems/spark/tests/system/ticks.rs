@@ -99,7 +99,9 @@ fn no_schedule_waits_for_an_entry() {
             before,
             "{schedule} {prepared}"
         );
-        spark.0.run("TRUNCATE matches, votes, match_participants, match_history, matching_queue, spark_event_log");
+        spark.0.run(
+            "TRUNCATE matches, votes, match_participants, match_history, matching_queue, spark_event_log",
+        );
         spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 4) n");
     }
     // Balancing: of three men and one woman, she is locked.
