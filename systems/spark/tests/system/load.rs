@@ -208,6 +208,15 @@ fn the_lock_is_one_and_dies_with_its_holder() {
          SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
     );
     assert_eq!(released.last().unwrap(), &[Some("0".to_owned())]);
+    // That of a tick ends with its transaction, however that ends.
+    for end in ["COMMIT", "ROLLBACK"] {
+        let left = spark.0.rows(&format!(
+            "BEGIN; SELECT matching_orchestrator(); {end};
+             SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        ));
+        assert_eq!(left.last().unwrap(), &[Some("0".to_owned())], "{end}");
+        spark.0.run("TRUNCATE matches, votes, match_participants, spark_event_log; UPDATE matching_queue SET status = 'queue_waiting'");
+    }
     // A tick that fails leaves nothing of it, in the session either.
     spark.0.run(
         "CREATE FUNCTION test.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'query_canceled'; END $$;

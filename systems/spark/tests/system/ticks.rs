@@ -131,3 +131,18 @@ fn one_bad_entry_does_not_stop_the_others() {
     let errors = "SELECT string_agg(test.n(user_id) || ' ' || event_type, ', ') FROM spark_event_log WHERE severity = 'ERROR'";
     assert_eq!(spark.0.value(errors), "1 matching_failed");
 }
+
+#[test]
+fn who_joins_twice_keeps_their_place() {
+    let spark = Spark::with(2);
+    let join = |at| spark.value(at, "SELECT queue_join(test.u(1), '{\"max_age\": 40}')");
+    let first = join(0);
+    assert_eq!(join(20_000), first);
+    assert_eq!(spark.states(), "1 queue_waiting");
+    assert_eq!(spark.0.value("SELECT joined_at = '2026-01-01 12:00Z' FROM matching_queue"), "t");
+    // Also while they spin; a new spin is a new wait.
+    spark.value(30_000, "SELECT state_machine_transition(test.u(1), 'spin_start')");
+    assert_eq!(join(40_000), first);
+    assert_eq!(spark.states(), "1 spin_active");
+    assert_eq!(spark.0.value("SELECT joined_at = '2026-01-01 12:00:30Z' FROM matching_queue"), "t");
+}
