@@ -17,8 +17,7 @@ fn a_hostile_path_and_temporary_tables_change_nothing() {
         "spark_event_log",
         "queue_metrics",
     ];
-    let traps: String =
-        tables.iter().map(|table| format!("CREATE TEMP TABLE {table} (LIKE public.{table});")).collect();
+    let traps = tables.map(|table| format!("CREATE TEMP TABLE {table} (LIKE public.{table});")).concat();
     let traps = format!(
         "{traps}
          CREATE SCHEMA hostile;
@@ -33,6 +32,7 @@ fn a_hostile_path_and_temporary_tables_change_nothing() {
     let calls = "
         SET spark.now = '2026-01-01 12:00:00+00';
         SELECT public.queue_join(public_u(1)), public.queue_join(public_u(2));
+        SELECT public.state_machine_transition(public_u(1), 'spin_start');
         SELECT public.unified_matching_engine(public_u(1));
         SELECT public.complete_reveal(public_u(1), pending()), public.complete_reveal(public_u(2), pending());
         SELECT public.submit_vote(public_u(1), pending(), 'yes');

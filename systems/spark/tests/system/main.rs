@@ -12,5 +12,6 @@ mod matching;
 mod schedules;
 mod states;
 mod support;
+mod ticks;
 mod timeouts;
 mod watching;

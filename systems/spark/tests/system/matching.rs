@@ -200,7 +200,10 @@ fn a_match_past_the_queue_is_no_error() {
     let spark = Spark::with(4);
     spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 3) n");
     let other = spark.0.hold("INSERT INTO matches (user1_id, user2_id) VALUES (test.u(2), test.u(3))");
-    assert_eq!(spark.value(0, "SELECT create_match_atomic(test.u(1), test.u(2))"), "");
+    assert_eq!(
+        spark.value(0, "SET statement_timeout = '10s'; SELECT create_match_atomic(test.u(1), test.u(2))"),
+        ""
+    );
     other.lets_go();
     assert_eq!(spark.value(0, "SELECT create_match_atomic(test.u(1), test.u(2))"), "");
     for call in [
