@@ -23,8 +23,8 @@ const OF_TABLES: [&str; 9] = [
 /// What of a column is said by nothing else.
 const OF_COLUMNS: [&str; 5] = ["sequence", "storage", "compression", "statistics", "options"];
 
-/// What of a sequence is its own matter.
-const OF_SEQUENCES: [&str; 5] = ["owner", "grants", "revoked", "comment", "owned by"];
+/// What of a sequence is its own matter, or compared of every model (`type`).
+const OF_SEQUENCES: [&str; 6] = ["owner", "grants", "revoked", "comment", "owned by", "type"];
 
 /// Compares it for a table of which all is said.
 pub(super) fn compare(at: &mut At<'_>) {

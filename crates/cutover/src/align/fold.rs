@@ -2,25 +2,39 @@
 //! a table is written anew once, and no column is without its default in between (PostgreSQL's manual, ALTER TABLE, has the three in one
 //! statement as an example). Pure.
 
+use std::collections::BTreeSet;
+
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::{Id, Schema, Sql};
+use cutover_analysis::schema::{Id, Object, Schema, Sql};
 use cutover_analysis::sql::quote_ident;
 
 /// Folds them; `from` is what is there before.
 pub(super) fn fold(statements: Vec<Sql>, from: &Schema) -> Vec<Sql> {
     let mut statements = statements;
-    let columns = from.objects.keys().filter(|id| id.kind == ObjectKind::Column && is_alone(id, from));
-    for column in columns {
+    let related = related(from);
+    let is_alone = |id: &&Id| table_of(id).is_some_and(|table| !related.contains(&table));
+    for column in from.objects.keys().filter(|id| id.kind == ObjectKind::Column).filter(is_alone) {
         with_default(&mut statements, column);
     }
     joined(statements, from)
 }
 
-/// Whether nothing inherits from its table, which would have to change along.
-fn is_alone(column: &Id, from: &Schema) -> bool {
-    let (Some(schema), Some(table)) = (&column.schema, &column.table) else { return false };
-    let table = Id::new(ObjectKind::Table, schema.clone(), table.clone());
-    from.get(&table).is_some_and(|object| !object.has("partition key") && !object.has("inherits"))
+/// Tables that inherit, are inherited from, or are partitioned: each may have a default of its own, which one statement for all would
+/// change too.
+fn related(from: &Schema) -> BTreeSet<Id> {
+    let tables = from.objects.iter().filter(|(id, _)| id.kind == ObjectKind::Table);
+    let of = |(id, object): (&Id, &Object)| {
+        let is_heir = object.has("inherits");
+        let is_related = is_heir || object.has("partition key");
+        let parents =
+            object.needs.iter().filter(|needed| is_heir && needed.kind == ObjectKind::Table).cloned();
+        parents.chain(is_related.then(|| id.clone())).collect::<Vec<Id>>()
+    };
+    tables.flat_map(of).collect()
+}
+
+fn table_of(column: &Id) -> Option<Id> {
+    Some(Id::new(ObjectKind::Table, column.schema.clone()?, column.table.clone()?))
 }
 
 /// A column's own part of the statements that are about it.

@@ -483,3 +483,104 @@ async fn what_is_about_columns_of_an_unknown_base_is_not_held_against_the_models
     let alignment = aligned(&models, &there).await;
     assert_eq!(told(&alignment), ["index children :13"], "{alignment:?}");
 }
+
+/// Statements that say themselves what is meant, one a line.
+fn said(statements: &[&str]) -> Models {
+    let part = |(at, text): (usize, &&str)| Part {
+        sql: (*text).to_owned(),
+        place: place(u32::try_from(at).unwrap() + 1),
+        about: About::Said,
+    };
+    Models { statements: statements.iter().enumerate().map(part).collect(), ..Models::default() }
+}
+
+/// Of files of DDL a table is compared with all that it is, also with what other models have no words for.
+#[tokio::test]
+async fn what_a_table_is_as_a_whole_is_compared_where_all_of_it_is_said() {
+    for (model, there, expected) in [
+        (
+            "CREATE TABLE t (r int4range, EXCLUDE USING gist (r WITH &&))",
+            "CREATE TABLE t (r int4range)",
+            "exclusion t :1",
+        ),
+        (
+            "CREATE TABLE t (r int4range)",
+            "CREATE TABLE t (r int4range, EXCLUDE USING gist (r WITH &&))",
+            "exclusion t :1",
+        ),
+        ("CREATE UNLOGGED TABLE t (n int)", "CREATE TABLE t (n int)", "table-options t :1"),
+        ("CREATE TABLE t (n int) PARTITION BY RANGE (n)", "CREATE TABLE t (n int)", "table-options t :1"),
+        (
+            "CREATE TABLE t (n int) PARTITION BY RANGE (n)",
+            "CREATE TABLE t (n int) PARTITION BY LIST (n)",
+            "table-options t :1",
+        ),
+        ("CREATE TABLE t (n int) WITH (fillfactor = 70)", "CREATE TABLE t (n int)", "table-options t :1"),
+        (
+            "CREATE TABLE t (n int GENERATED ALWAYS AS IDENTITY (START 100))",
+            "CREATE TABLE t (n int GENERATED ALWAYS AS IDENTITY)",
+            "column-options t.n :1",
+        ),
+        (
+            "CREATE TABLE t (n bigserial)",
+            "CREATE TABLE t (n bigserial); ALTER SEQUENCE t_n_seq AS int",
+            "column-options t.n :1",
+        ),
+        (
+            "CREATE TABLE t (n serial)",
+            "CREATE TABLE t (n serial); ALTER SEQUENCE t_n_seq INCREMENT 5",
+            "column-options t.n :1",
+        ),
+        (
+            "CREATE TABLE t (n int, UNIQUE (n))",
+            "CREATE TABLE t (n int); CREATE UNIQUE INDEX u ON t (n); UPDATE pg_index SET indisvalid = false WHERE indrelid = 't'::regclass",
+            "unique t :1",
+        ),
+    ] {
+        let alignment = aligned(&said(&[model]), there).await;
+        assert_eq!(told(&alignment), [expected], "{model} against {there}: {alignment:?}");
+        // The same on both sides is the same.
+        let alignment = aligned(&said(&[model]), model).await;
+        assert_eq!(told(&alignment), [""; 0], "{model}: {alignment:?}");
+    }
+    let model = said(&["CREATE TABLE t (n int)", "ALTER TABLE t ENABLE ROW LEVEL SECURITY"]);
+    assert_eq!(told(&aligned(&model, "CREATE TABLE t (n int)").await), ["table-options t :1"]);
+}
+
+/// One name in two schemas is two tables, and the order of files is not that of what needs what.
+#[tokio::test]
+async fn tables_of_files_are_told_apart_and_built_in_any_order() {
+    let model = said(&[
+        "CREATE TABLE child (n int REFERENCES parent)",
+        "CREATE TABLE s2.t (a int, b int)",
+        "CREATE TABLE parent (id int PRIMARY KEY)",
+        "CREATE SCHEMA s2",
+        "CREATE TABLE t (a int)",
+    ]);
+    let there = "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (n int REFERENCES parent); CREATE TABLE t (a int);
+        CREATE SCHEMA s2; CREATE TABLE s2.t (a int);";
+    let alignment = aligned(&model, there).await;
+    assert_eq!(told(&alignment), ["column-missing s2.t.b :2"], "{alignment:?}");
+    assert!(alignment.not_compared.is_empty(), "{:?}", alignment.not_compared);
+}
+
+/// On a server that others use nothing is run that may go beyond the database; what is left out is named, without what is secret in it.
+#[tokio::test]
+async fn files_of_ddl_do_nothing_to_a_server_that_others_use() {
+    let role = format!("align_said_{}", std::process::id());
+    let hidden = format!("DO $$ BEGIN CREATE ROLE {role}; END $$");
+    let plain = format!("CREATE ROLE {role} PASSWORD 'not to be told'");
+    let model =
+        said(&["CREATE TABLE t (n int)", &hidden, &plain, "ALTER DATABASE postgres SET work_mem = '8MB'"]);
+    let alignment = aligned(&model, "CREATE TABLE t (n int)").await;
+    assert_eq!(told(&alignment), [""; 0]);
+    let lines: Vec<u32> = alignment.not_compared.iter().map(|one| one.line).collect();
+    assert_eq!(lines, [2, 3, 4], "{:?}", alignment.not_compared);
+    assert!(!format!("{alignment:?}").contains("not to be told"));
+    let database = testkit::database();
+    assert_eq!(database.value(&format!("SELECT count(*) FROM pg_roles WHERE rolname = '{role}'")), "0");
+    assert_eq!(
+        database.value("SELECT count(*) FROM pg_db_role_setting WHERE 'work_mem=8MB' = ANY (setconfig)"),
+        "0"
+    );
+}

@@ -1,7 +1,7 @@
 //! Migrations from models, on real databases: what is generated is applied, and leads to what the models say.
 #![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
-use cutover_analysis::models::{Aspect, Column, Default, Extension, Index, Models, Table};
+use cutover_analysis::models::{About, Aspect, Column, Default, Extension, Index, Models, Part, Table};
 
 use super::tests::{PLANTED, SAME, column, models, not_null, place, told};
 use super::{Decisions, Fill, GenerateError, Generated, Renamed, Undecided, align, generate};
@@ -373,4 +373,36 @@ async fn what_was_decided_is_written_down() {
     let made = generated(&models(), &sql, &dropping("column")).await;
     assert!(made.sql.contains("-- cutover: allow drop-column decided"), "{}", made.sql);
     assert!(made.findings.iter().all(|finding| finding.code != "drop-column"), "{:?}", made.findings);
+}
+
+/// A default that a child has of its own stays when the type of its parent's column changes.
+#[tokio::test]
+async fn a_default_of_a_child_stays_its_own() {
+    let sql = "CREATE TABLE p (n int DEFAULT 1); CREATE TABLE c () INHERITS (p); ALTER TABLE c ALTER n SET DEFAULT 2;";
+    let part = |text: &str| Part { sql: text.to_owned(), place: place(1), about: About::Said };
+    let texts = [
+        "CREATE TABLE p (n bigint DEFAULT 1)",
+        "CREATE TABLE c () INHERITS (p)",
+        "ALTER TABLE c ALTER n SET DEFAULT 2",
+    ];
+    let models = Models { statements: texts.map(part).into(), ..Models::default() };
+    let made = generated(&models, sql, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let database = applied(sql, "", &made).await;
+    assert_eq!(database.value("INSERT INTO c DEFAULT VALUES RETURNING n"), "2");
+}
+
+/// A view that would be gone meanwhile is not taken away for another type of a column under it.
+#[tokio::test]
+async fn a_view_over_a_column_keeps_its_type() {
+    let mut models = models();
+    models.tables[1].columns[2].data_type = "text".into();
+    let made = generated(
+        &models,
+        &format!("{SAME} CREATE VIEW v AS SELECT name FROM children;"),
+        &Decisions::default(),
+    )
+    .await;
+    assert!(!made.sql.contains(" TYPE ") && !made.sql.contains("VIEW"), "{}", made.sql);
+    assert!(made.left[0].contains("view v is built on it"), "{:?}", made.left);
 }
