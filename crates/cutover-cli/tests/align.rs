@@ -97,13 +97,16 @@ fn the_project_says_where_its_models_are() {
         ],
     );
     place.write("cutover.toml", "[models]\npaths = [\"app\"]\nkind = \"sqlalchemist\"\n");
-    says(&on_one_server(&place, &["align"]).ends_with(2), &["\"sqlalchemist\" is no kind of models"]);
+    says(
+        &on_one_server(&place, &["align"]).ends_with(2),
+        &["cutover.toml:3:8", "\"sqlalchemist\" is no kind of models"],
+    );
     // Where migrations are applied the application need not be.
     place.write("cutover.toml", "[models]\npaths = [\"ap\"]\n");
     on_one_server(&place, &["status"]).ends_with(0);
     says(
         &on_one_server(&place, &["align"]).ends_with(2),
-        &["\"ap\", which [models] in cutover.toml names, is not there"],
+        &["cutover.toml:2:10", "\"ap\", which [models] names, is not there"],
     );
     place.write("cutover.toml", "");
     says(&on_one_server(&place, &["align"]).ends_with(2), &["no models are named", "[models] paths"]);

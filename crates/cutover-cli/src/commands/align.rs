@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cutover::align::{self, AlignError, CODES, Fill, GenerateError, Renamed};
 use cutover::compare::Side;
-use cutover::project::{Problem, Project};
+use cutover::project::{Problem, Problems, Project};
 use cutover::text::visible;
 use cutover_models::{File, Models, SOURCES, Settings, Source, by_name, recognised};
 
@@ -167,11 +167,10 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
         files_in(&current.join(path), path, &mut files)?;
     }
     if arguments.models.is_empty() {
-        for path in &said.paths {
+        for (path, place) in &said.paths {
             if !project.root.join(path).exists() {
-                return Err(CliError::usage(format!(
-                    "{path:?}, which [models] in cutover.toml names, is not there"
-                )));
+                let message = format!("{path:?}, which [models] names, is not there");
+                return Err(CliError::usage(Problems::from(Problem { message, ..place.clone() })));
             }
             files_in(&project.root.join(path), Path::new(path), &mut files)?;
         }
@@ -183,7 +182,7 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
             _ => CliError::usage("there are no files of models in what is named"),
         });
     }
-    let source = source(arguments.kind.as_deref().or(said.kind.as_deref()), &files)?;
+    let source = source(arguments.kind.as_deref(), said.kind.as_ref(), &files)?;
     files.retain(|file| Path::new(&file.path).extension().is_some_and(|own| own == source.extension));
     let settings = Settings {
         default_auto_field: arguments.default_auto_field.as_ref().unwrap_or(&said.default_auto_field).clone(),
@@ -192,8 +191,9 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
     let models = source.read(&files, &settings);
     if models.tables.is_empty() && models.statements.is_empty() {
         let given = arguments.models.iter().map(|path| path.display().to_string());
-        let named: Vec<String> =
-            given.chain(said.paths.iter().filter(|_| arguments.models.is_empty()).cloned()).collect();
+        let named: Vec<String> = given
+            .chain(said.paths.iter().map(|(path, _)| path.clone()).filter(|_| arguments.models.is_empty()))
+            .collect();
         // What was not understood is why there are none.
         let why = models.unsupported.first();
         let why = why.map(|one| format!("{}:{}: {}", one.place.path, one.place.line, one.what));
@@ -207,12 +207,20 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
     Ok(models)
 }
 
-/// What the files are written in.
-fn source(kind: Option<&str>, files: &[File]) -> Result<&'static Source, CliError> {
-    if let Some(kind) = kind {
-        let all: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
-        let unknown = || CliError::usage(format!("{kind:?} is no kind of models: {}", all.join(", ")));
-        return by_name(kind).ok_or_else(unknown);
+/// What the files are written in: as the command line says, or `cutover.toml`, or they themselves.
+fn source(
+    given: Option<&str>,
+    declared: Option<&(String, Problem)>,
+    files: &[File],
+) -> Result<&'static Source, CliError> {
+    let all: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
+    let unknown = |kind: &str| format!("{kind:?} is no kind of models: {}", all.join(", "));
+    if let Some(kind) = given {
+        return by_name(kind).ok_or_else(|| CliError::usage(unknown(kind)));
+    }
+    if let Some((kind, place)) = declared {
+        let wrong = || Problems::from(Problem { message: unknown(kind), ..place.clone() });
+        return by_name(kind).ok_or_else(|| CliError::usage(wrong()));
     }
     let mut found: Vec<&'static Source> = Vec::new();
     for source in files.iter().filter_map(recognised) {
@@ -224,7 +232,6 @@ fn source(kind: Option<&str>, files: &[File]) -> Result<&'static Source, CliErro
         // Files of SQL lie beside models in many folders.
         found.retain(|source| source.extension != "sql");
     }
-    let all: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
     match found[..] {
         [source] => Ok(source),
         [] => Err(CliError::usage("none of the files looks like models that can be read")

@@ -141,6 +141,7 @@ pub(super) fn compare(sides: &Sides<'_>) -> Compared {
         compared.differences.append(&mut at.differences);
     }
     enums(sides, &mut compared);
+    unused_enums(sides, &mut compared.beyond);
     without_model(sides, &mut compared);
     compared
 }
@@ -308,6 +309,29 @@ fn enums(sides: &Sides<'_>, compared: &mut Compared) {
             line: made.place.line,
             subject: Subject::attributes(id, &["values"]),
         });
+    }
+}
+
+/// Types with values that are in no model and that no column has: what a model that has gone leaves behind.
+fn unused_enums(sides: &Sides<'_>, beyond: &mut Vec<String>) {
+    let known: BTreeSet<Id> = sides
+        .models
+        .enums
+        .iter()
+        .map(|made| {
+            let schema = made.schema.as_deref().unwrap_or(sides.default_schema);
+            Id::new(ObjectKind::Type, schema, made.name.as_str())
+        })
+        .collect();
+    let schemas: BTreeSet<_> =
+        sides.models.tables.iter().filter_map(|table| id_of(table, sides.default_schema).schema).collect();
+    let used: BTreeSet<&Id> = sides.there.objects.values().flat_map(|object| &object.needs).collect();
+    for (id, object) in &sides.there.objects {
+        let is_meant =
+            id.kind == ObjectKind::Type && id.schema.as_ref().is_some_and(|it| schemas.contains(it));
+        if is_meant && object.has("values") && !known.contains(id) && !used.contains(id) {
+            beyond.push(format!("the type {}, which nothing has any more", id.name));
+        }
     }
 }
 

@@ -6,16 +6,18 @@ use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::{Id, Schema};
 use serde::Serialize;
 
+use crate::project::Problem;
+
 /// The version of the form of its document.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// The application's models, as `[models]` of `cutover.toml` says.
 #[derive(Debug, Clone, Default)]
 pub struct ModelsSettings {
-    /// Files or folders, relative to the project.
-    pub paths: Vec<String>,
-    /// What they are written in; none: each file says it itself.
-    pub kind: Option<String>,
+    /// Files or folders, relative to the project, with the place of each: a problem that says nothing yet.
+    pub paths: Vec<(String, Problem)>,
+    /// What they are written in, and where that is said; none: each file says it itself.
+    pub kind: Option<(String, Problem)>,
     /// The version of SQLModel; empty where it is not said.
     pub sqlmodel: String,
     /// Django's `DEFAULT_AUTO_FIELD`; empty where it is not said.

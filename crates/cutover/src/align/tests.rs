@@ -290,6 +290,16 @@ async fn what_a_source_takes_either_way_is_told_and_no_difference() {
     assert_eq!(told(&alignment), ["enum-order mood :30"]);
 }
 
+/// A type that a model left behind is told; one that something still has is not.
+#[tokio::test]
+async fn types_that_nothing_has_any_more_are_told() {
+    let there = SAME.to_owned()
+        + "CREATE TYPE gone AS ENUM ('a'); CREATE TYPE listed AS ENUM ('b'); ALTER TABLE children ADD more listed[];
+           CREATE SCHEMA other; CREATE TYPE other.elsewhere AS ENUM ('c');";
+    let alignment = aligned(&models(), &there).await;
+    assert_eq!(alignment.beyond, ["the type gone, which nothing has any more"]);
+}
+
 #[tokio::test]
 async fn what_is_allowed_counts_as_no_error() {
     let there = SAME.replace("varchar(20)", "varchar(30)") + "ALTER TABLE children ADD more int";

@@ -338,9 +338,13 @@ fn models(config: config::ModelsConfig, file: &mut Table) -> ModelsSettings {
             file.report(&one.span(), why, None);
         }
     }
+    let placed = |said: Spanned<String>| {
+        let place = file.problem_at(&said.span(), "");
+        (said.into_inner(), place)
+    };
     ModelsSettings {
-        paths: config.paths.into_iter().map(Spanned::into_inner).collect(),
-        kind: config.kind,
+        paths: config.paths.into_iter().map(placed).collect(),
+        kind: config.kind.map(placed),
         sqlmodel: config.sqlmodel.unwrap_or_default(),
         default_auto_field: config.default_auto_field.unwrap_or_default(),
         allow: config.allow.into_iter().map(Spanned::into_inner).collect(),

@@ -41,7 +41,7 @@ pub(super) struct Config {
 #[derive(Debug, Default)]
 pub(super) struct ModelsConfig {
     pub(super) paths: Vec<Spanned<String>>,
-    pub(super) kind: Option<String>,
+    pub(super) kind: Option<Spanned<String>>,
     pub(super) sqlmodel: Option<String>,
     pub(super) default_auto_field: Option<String>,
     pub(super) allow: Vec<Spanned<String>>,
@@ -221,7 +221,7 @@ fn job(table: &mut Table) -> JobConfig {
 fn models(table: &mut Table) -> ModelsConfig {
     ModelsConfig {
         paths: table.take_strings("paths"),
-        kind: table.take_string("kind"),
+        kind: table.take_spanned_string("kind"),
         sqlmodel: table.take_string("sqlmodel"),
         default_auto_field: table.take_string("default_auto_field"),
         allow: table.take_strings("allow"),
