@@ -246,6 +246,9 @@ fn tell(app: &App, generated: &Generated, paths: &[String], offset: u32, decided
         let what = format!("{}{column}: {}", difference.table, difference.message);
         app.output.warn(&format!("still otherwise once it is applied: {}", visible(&what)));
     }
+    for one in &generated.back {
+        app.output.warn(&format!("the way back does not lead back: {}", visible(one)));
+    }
     for line in findings(generated, offset) {
         app.output.remark(&visible(&line));
     }

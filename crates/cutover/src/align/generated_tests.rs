@@ -163,6 +163,8 @@ async fn the_migration_from_any_models_to_any_others_leads_there() {
         // What is left as it is may be in the way of the rest: then nothing is written, and both is said.
         assert!(made.failed.is_none() || !made.left.is_empty(), "{:?}: {}", made.failed, shown());
         assert_eq!(made.not_compared, [], "{}", shown());
+        // The way back of it is one.
+        assert_eq!(made.back, [""; 0], "{}\n-- back\n{}", shown(), made.undo);
         // What is otherwise in the end is what was said to be left.
         let left = made.left.join("\n");
         for still in &made.still {

@@ -56,6 +56,8 @@ pub struct Generated {
     pub undecided: Vec<Undecided>,
     /// Differences that no statement sees to, with why.
     pub left: Vec<String>,
+    /// What the way back leaves otherwise than it was before, or why it cannot be gone; rows that were lost are not meant.
+    pub back: Vec<String>,
     /// What was put into its safe form.
     pub fixed: Vec<Fixed>,
     /// What lint says of it still.
@@ -101,7 +103,7 @@ pub async fn generate(
     let values: Vec<(String, String)> =
         decisions.values.iter().map(|one| (one.from.clone(), one.to.clone())).collect();
     let decided = Decided { renames: &renames, fills: &decisions.fills, values: &values };
-    let (forward, undo) = statements(&from, &to.schema, &decided, &differences);
+    let forward = statements(&from, &to.schema, &decided, &differences);
     let mut generated = Generated {
         title: title(&differences, &renames),
         left: forward.left.iter().map(ToString::to_string).chain(to.left).collect(),
@@ -114,15 +116,24 @@ pub async fn generate(
     let text = migration(&without_left(forward), &name, "what the models say");
     let (text, fixed, findings) = in_safe_form(&there, text, decisions)?;
     let written = readable("models", &[("0001_models.sql", &text)])?;
-    let proven = proof::prove(&built, (project, &written), &decisions.keep, sandbox).await?;
-    let Proof { still, failed } = proven;
+    let undo = |reached: &Schema| {
+        migration(&without_left(back(reached, &from, &decided)), "what the models say", &name)
+    };
+    let run = proof::Run { project, there: &there, written: &written, undo: &undo };
+    let Proof { still, failed, undo, back } = proof::prove(&built, &run, &decisions.keep, sandbox).await?;
     generated.still = still;
     generated.failed = failed;
     generated.sql = text;
-    generated.undo = migration(&without_left(undo), "what the models say", &name);
+    generated.undo = undo;
+    generated.back = back;
     generated.fixed = fixed;
     generated.findings = findings;
     Ok(generated)
+}
+
+/// Whether a migration that was written has any statement.
+pub(super) fn is_something(migration: &str) -> bool {
+    migration.contains(";\n")
 }
 
 /// What is left is said beside the statements, not among them.
@@ -138,10 +149,9 @@ struct Decided<'a> {
     values: &'a [(String, String)],
 }
 
-/// The statements forward and back.
-fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[Difference]) -> (Diff, Diff) {
+/// The statements forward.
+fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[Difference]) -> Diff {
     let safe = Options { safe: true };
-    let before = from;
     let (taken, from) = with_taken_over(from, to, differences);
     let from = &from;
     let mut middle = filled(from, to, decided.fills);
@@ -164,11 +174,16 @@ fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[
             statement.place = Place::Alone;
         }
     }
-    let back_values: Vec<(String, String)> =
+    forward
+}
+
+/// The statements back: from what was reached to what was there, of which `from` has the new names.
+fn back(reached: &Schema, from: &Schema, decided: &Decided<'_>) -> Diff {
+    let values: Vec<(String, String)> =
         decided.values.iter().map(|(old, new)| (new.clone(), old.clone())).collect();
-    let mut back = diff_with_renamed_values(to, before, safe, &back_values);
+    let mut back = diff_with_renamed_values(reached, from, Options { safe: true }, &values);
     back.statements.extend(decided.renames.iter().rev().map(|rename| Sql::plain(rename.undone().sql())));
-    (forward, back)
+    back
 }
 
 /// Constraints that take over a unique index as it is: nothing is built, and values are unique all the time.
@@ -341,7 +356,7 @@ fn in_safe_form(
     let empty = Schema::empty(there.server_version, there.owner.clone());
     let before = diff(&empty, there, Options { safe: false });
     let before = migration(&without_left(before), "nothing", "what is there");
-    let is_something = before.contains(";\n");
+    let is_something = is_something(&before);
     let files = |text: &str| {
         let new = ("0002_models.sql", text);
         let both = [("0001_there.sql", before.as_str()), new];
@@ -380,7 +395,7 @@ fn with_decisions(text: &str, findings: &[Located], decisions: &Decisions) -> St
 }
 
 /// Texts as a project, in which what looks like a placeholder is text.
-fn readable(name: &str, files: &[(&str, &str)]) -> Result<Project, GenerateError> {
+pub(super) fn readable(name: &str, files: &[(&str, &str)]) -> Result<Project, GenerateError> {
     let bytes: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
     let mut project = Project::embedded(name, &bytes)?;
     let all: String = files.iter().map(|(_, text)| *text).collect();

@@ -40,6 +40,7 @@ fn is_clean(generated: &Generated) -> bool {
         && generated.still.is_empty()
         && generated.left.is_empty()
         && generated.undecided.is_empty()
+        && generated.back.is_empty()
 }
 
 /// Applies the statements of a migration and gives the database.
