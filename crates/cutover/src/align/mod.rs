@@ -10,6 +10,7 @@ mod compare;
 mod decide;
 mod defaults;
 mod exact;
+mod fill;
 mod fold;
 #[cfg(test)]
 mod generated_tests;

@@ -2,8 +2,8 @@
 //! use can bear, and is proven on a throwaway server before anybody gets it. Nothing that is there goes without a word, and nothing
 //! is written to any file here.
 
-use cutover_analysis::diff::{Diff, Left, Options, diff, diff_with_renamed_values};
-use cutover_analysis::effects::{ObjectKind, WorkKind, effects_of_text, reads_rows};
+use cutover_analysis::diff::{Diff, Options, diff, diff_with_renamed_values};
+use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::models::Models;
 use cutover_analysis::schema::{Id, Object, Place, Schema, Sql, Value, hazards};
 use cutover_analysis::sql::quote_ident;
@@ -12,10 +12,11 @@ use thiserror::Error;
 
 use super::build::build;
 use super::decide::{self, Decisions, Fill, Undecided};
+use super::fill::Filling;
 use super::model::{Alignment, Difference, Subject};
 use super::proof::{self, Proof};
 use super::{AlignError, hold};
-use super::{fold, wanted};
+use super::{fill, fold, wanted};
 use crate::compare::rename::{self, Rename, RenameError};
 use crate::compare::{Side, as_they_stand, migration};
 use crate::lint::fix::{self, Fixed};
@@ -154,18 +155,22 @@ fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[
     let safe = Options { safe: true };
     let (taken, from) = with_taken_over(from, to, differences);
     let from = &from;
-    let mut middle = filled(from, to, decided.fills);
-    with_replaced(&mut middle.schema, from, differences);
-    with_lost(&mut middle.schema, from, differences);
-    let mut forward = diff_with_renamed_values(from, &middle.schema, safe, decided.values);
+    let Filling { early, updates, mut middle, to } = fill::filling(from, to, decided.fills);
+    with_replaced(&mut middle, from, differences);
+    with_lost(&mut middle, from, differences);
     let renames = decided.renames.iter().map(|rename| Sql::plain(rename.sql()));
+    let mut forward = diff(from, &early, safe);
     forward.statements.splice(0..0, renames.chain(taken));
-    forward.statements.extend(middle.updates);
-    let then = diff(&middle.schema, to, safe);
-    forward.statements.extend(then.statements);
-    let known = |left: &Left| !forward.left.contains(left);
-    let more: Vec<Left> = then.left.into_iter().filter(known).collect();
-    forward.left.extend(more);
+    forward.statements.extend(updates.iter().cloned());
+    let mut then = diff_with_renamed_values(&early, &middle, safe, decided.values);
+    let last = diff(&middle, &to, safe);
+    then.statements.extend(last.statements);
+    forward.statements.extend(fill::once_more(then.statements, &updates));
+    for left in then.left.into_iter().chain(last.left) {
+        if !forward.left.contains(&left) {
+            forward.left.push(left);
+        }
+    }
     forward.statements = fold::fold(forward.statements, from);
     for statement in &mut forward.statements {
         // Nobody waits for what others do to other tables.
@@ -222,39 +227,6 @@ fn is_partitioned(schema: &Schema, part: &Id) -> bool {
     let (Some(namespace), Some(table)) = (&part.schema, &part.table) else { return true };
     let table = Id::new(ObjectKind::Table, namespace.clone(), table.clone());
     schema.get(&table).is_none_or(|object| object.has("partition key"))
-}
-
-/// What is wanted but for columns that rows are given something in: these have it first.
-struct Middle {
-    schema: Schema,
-    /// What gives it to them.
-    updates: Vec<Sql>,
-}
-
-fn filled(from: &Schema, to: &Schema, fills: &[Fill]) -> Middle {
-    let mut middle = Middle { schema: to.clone(), updates: Vec::new() };
-    for fill in fills {
-        let Some(value) = fill.expression() else { continue };
-        let named = |id: &&Id| id.kind == ObjectKind::Column && decide::column_name(id) == fill.column;
-        let Some(column) = to.objects.keys().find(named) else { continue };
-        let is_new = from.get(column).is_none();
-        let default = Id { kind: ObjectKind::Default, ..column.clone() };
-        if is_new && is_one_for_all(column, to, &value) {
-            // One value for all rows is kept beside the table: nothing is written anew.
-            let mut object = Object::default();
-            object.attributes.insert("expression".into(), Value::Text(value));
-            object.needs.insert(column.clone());
-            middle.schema.objects.insert(default, object);
-            continue;
-        }
-        if let Some(object) = middle.schema.objects.get_mut(column) {
-            object.attributes.remove("not null");
-        }
-        let (table, name) = (column.table_sql(), quote_ident(&column.name));
-        let text = format!("UPDATE {table} SET {name} = {value} WHERE {name} IS NULL");
-        middle.updates.push(Sql::plain(text).at(Place::Alone));
-    }
-    middle
 }
 
 /// What is replaced by something of another name stays until that is there: nothing is unique by neither in between.
@@ -334,17 +306,6 @@ fn in_their_order(middle: &mut Schema, from: &Schema, column: &Id) {
         let new: Vec<String> = columns.iter().filter(|name| !before.contains(name)).cloned().collect();
         *columns = stay.into_iter().chain(new).collect();
     }
-}
-
-/// Whether a new column with this default needs no row to be written anew.
-fn is_one_for_all(column: &Id, to: &Schema, value: &str) -> bool {
-    let data_type = to.get(column).and_then(|object| object.text("type")).unwrap_or_default();
-    if reads_rows(value) {
-        return false;
-    }
-    let name = quote_ident(&column.name);
-    let text = format!("ALTER TABLE {} ADD COLUMN {name} {data_type} DEFAULT {value}", column.table_sql());
-    effects_of_text(&text).is_ok_and(|effects| effects.work.iter().all(|work| work.kind != WorkKind::Rewrite))
 }
 
 /// The text in its safe form as `lint --fix` writes it, what was done for that, and what is found still.

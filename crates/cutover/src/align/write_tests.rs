@@ -3,7 +3,7 @@
 
 use cutover_analysis::models::{About, Aspect, Column, Default, Extension, Index, Models, Part, Table};
 
-use super::tests::{PLANTED, SAME, column, models, not_null, place, told};
+use super::tests::{PLANTED, SAME, column, models, not_null, place, said, told};
 use super::{Decisions, Fill, GenerateError, Generated, Renamed, Undecided, align, generate};
 use crate::compare::Side;
 use crate::compare::rename::Rename;
@@ -196,6 +196,74 @@ async fn what_something_else_is_built_on_is_left() {
     assert_eq!(made.sql, "");
     assert!(made.left[0].contains("view v is built on it"), "{:?}", made.left);
 }
+
+/// What refuses rows without a value comes when they have one: what is decided of them is what makes it possible.
+#[tokio::test]
+async fn rows_are_filled_before_anything_refuses_them() {
+    for (there, rows, model, fills, then) in FILLED {
+        let statements: Vec<&str> = model.split(";").collect();
+        let made = generated(&said(&statements), there, &filling(fills)).await;
+        assert!(is_clean(&made), "{model}: {made:?}");
+        let database = applied(there, rows, &made).await;
+        assert_eq!(
+            database.value("SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM t"),
+            *then,
+            "{}",
+            made.sql
+        );
+    }
+}
+
+/// What is there, rows of it, the model, what rows get, and what they are then.
+type FilledCase = (&'static str, &'static str, &'static str, &'static [&'static str], &'static str);
+
+const FILLED: &[FilledCase] = &[
+    (
+        "CREATE TABLE t (a int, b int)",
+        "INSERT INTO t VALUES (NULL, 1), (2, 5)",
+        "CREATE TABLE t (a int PRIMARY KEY, b int)",
+        &["t.a=b"],
+        "(1,1) (2,5)",
+    ),
+    (
+        "CREATE TABLE t (b int)",
+        "INSERT INTO t VALUES (1), (2)",
+        "CREATE TABLE t (b int, n int PRIMARY KEY)",
+        &["t.n=b+10"],
+        "(1,11) (2,12)",
+    ),
+    (
+        "CREATE TABLE t (b int)",
+        "INSERT INTO t VALUES (1)",
+        "CREATE TABLE t (x text DEFAULT 'y', b int, n int NOT NULL, m int NOT NULL,
+             twice int NOT NULL GENERATED ALWAYS AS (n * 2) STORED,
+             CONSTRAINT both_of_them CHECK ((n IS NULL) = (m IS NULL)), CONSTRAINT positive CHECK (n IS NOT NULL AND n > 0))",
+        &["t.n=b+1", "t.m=b+2"],
+        "(1,2,3,y,4)",
+    ),
+    (
+        "CREATE TYPE e AS ENUM ('a'); CREATE TABLE t (b int, e e)",
+        "INSERT INTO t VALUES (1, 'a'), (2, NULL)",
+        "CREATE TYPE e AS ENUM ('a', 'new'); CREATE DOMAIN d AS int CHECK (VALUE > 0);
+         CREATE TABLE t (b int, e e NOT NULL, d d NOT NULL UNIQUE)",
+        &["t.e='new'", "t.d=b"],
+        "(1,a,1) (2,new,2)",
+    ),
+    (
+        "CREATE TABLE t (b text)",
+        "INSERT INTO t VALUES (NULL), ('7')",
+        "CREATE TABLE t (b int PRIMARY KEY)",
+        &["t.b=5"],
+        "(5) (7)",
+    ),
+    (
+        "CREATE TABLE p (a int); CREATE TABLE t () INHERITS (p)",
+        "INSERT INTO t VALUES (NULL); INSERT INTO p VALUES (NULL)",
+        "CREATE TABLE p (a int NOT NULL); CREATE TABLE t (a int NOT NULL) INHERITS (p)",
+        &["p.a=1", "t.a=2"],
+        "(2)",
+    ),
+];
 
 /// Columns of types that the server has not, or that were not understood: said, and the rest is made.
 #[tokio::test]
